@@ -1,0 +1,71 @@
+# Everything a developer or an operator starts here. `make run` and `make test` need Python 3.11+ and make, nothing else.
+#
+#   make run        the gateway on the quickstart configuration      make test    everything, against the real server
+#   make check      format, lint, types, architecture, unit          make help    this list
+#
+# PYTHON=/path/to/python3.13 make install    picks the interpreter of .venv
+
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
+UV ?= uv
+
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
+# Nothing reaches the environment that the lock file does not name by hash, and nothing is compiled on this machine.
+LOCKED := install --require-hashes --only-binary :all: --requirement
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-test run test check test-long golden perf lock clean
+
+help:
+	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
+
+install: $(VENV)/installed
+install-test: $(VENV)/installed-test
+
+$(VENV)/installed: requirements/runtime.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is needed: install it, or name it with PYTHON=...' >&2; exit 1; }
+	@test -x $(VENV)/bin/python && $(VENV)/bin/python -c '' || "$(PYTHON)" -m venv --clear $(VENV)
+	$(PIP) $(LOCKED) requirements/runtime.lock
+	$(PIP) install --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+$(VENV)/installed-test: $(VENV)/installed requirements/test.lock requirements/tools.lock
+	$(PIP) $(LOCKED) requirements/test.lock
+	@# Wheels for fewer platforms (see pyproject.toml): where one is missing, the tests that need it are skipped.
+	$(PIP) $(LOCKED) requirements/tools.lock || echo 'make: some test tools cannot be installed here; see the skips' >&2
+	@touch $@
+
+run: install
+	@$(VENV)/bin/python deploy/examples/quickstart/run.py --end-with-parent
+
+test: install-test
+	$(VENV)/bin/python -m pytest
+
+test-long: install-test
+	$(VENV)/bin/python -m pytest --long
+
+golden: install-test
+	$(VENV)/bin/python -m pytest tests/golden --golden-rewrite
+
+check: install-test
+	$(VENV)/bin/python -m ruff format --check .
+	$(VENV)/bin/python -m ruff check .
+	$(VENV)/bin/python -m mypy
+	$(VENV)/bin/python -m pytest tests/test_architecture.py tests/unit
+
+perf: install-test
+	$(VENV)/bin/python -m perf
+
+# The newest versions that pyproject.toml allows, for Python 3.11 and later on every platform, wheels only.
+# `uv` is needed here and nowhere else.
+COMPILE := $(UV) pip compile --quiet --upgrade --no-config --universal --python-version 3.11 --generate-hashes --no-build \
+	--custom-compile-command 'make lock'
+lock:
+	$(COMPILE) pyproject.toml --group build --output-file requirements/runtime.lock
+	$(COMPILE) pyproject.toml --group build --group test --constraint requirements/runtime.lock --output-file requirements/test.lock
+	$(COMPILE) --group tools --constraint requirements/test.lock --output-file requirements/tools.lock
+
+clean:
+	rm -rf $(VENV) build dist ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,53 @@
+"""What a child process owes its parent: to end with it, and to say when it is ready."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from typing import Final
+
+READY_MESSAGE: Final = b"ready\n"
+# Tells control that the workers drain, so that its readiness goes off with theirs while it goes on working.
+DRAINING_SIGNAL: Final = signal.SIGUSR1
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def die_with_parent(parent_pid: int, *, by: signal.Signals = signal.SIGKILL) -> None:
+    """Have the kernel send *by* to this process when its parent ends, however the parent ends.
+
+    Called first thing in a child, from its main thread. The parent must have started it from a thread that
+    lives as long as the parent itself: the kernel watches the thread. Only Linux has this; elsewhere
+    nothing happens.
+
+    Args:
+        parent_pid: Who the parent was when it started us. If that one is gone already, this process ends
+            here.
+        by: SIGKILL for what holds nothing worth an orderly end, SIGTERM otherwise.
+
+    Raises:
+        OSError: The kernel refused.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, int(by), 0, 0, 0) != 0:
+        errno = ctypes.get_errno()
+        raise OSError(errno, os.strerror(errno), "prctl(PR_SET_PDEATHSIG)")
+    # The parent may have ended before the kernel was told; then no signal will ever come.
+    if os.getppid() != parent_pid:
+        os.kill(os.getpid(), by)
+
+
+def say_ready(ready_fd: int) -> None:
+    """Tell the parent that this process does its work now, and close the pipe.
+
+    A parent that is gone is no error.
+    """
+    try:
+        os.write(ready_fd, READY_MESSAGE)
+    except BrokenPipeError:
+        pass
+    finally:
+        os.close(ready_fd)

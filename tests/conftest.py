@@ -1,0 +1,66 @@
+"""What every test sees: options, the tools a test may require, the closing list of what was absent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.rig.requires import absent, demanded, shared_folder
+
+_absent_tools = pytest.StashKey[dict[str, str]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare our options."""
+    parser.addoption("--long", action="store_true", help="also run the tests marked `long` (minutes)")
+    parser.addoption("--golden-rewrite", action="store_true", help="rewrite golden files; review the diff")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse a misspelt `GATEWAY_TEST_REQUIRE` before anything runs."""
+    config.stash[_absent_tools] = {}
+    demanded()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without --long, drop long tests: they are another run's business, not skips of this one."""
+    if config.getoption("--long"):
+        return
+    long = [item for item in items if item.get_closest_marker("long")]
+    if long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose tools are absent, or fail it where they are demanded."""
+    names = [name for mark in item.iter_markers("requires") for name in mark.args]
+    reasons = absent(names)
+    if not reasons:
+        return
+    item.config.stash[_absent_tools].update(reasons)
+    message = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+    if demanded() & reasons.keys():
+        pytest.fail(f"GATEWAY_TEST_REQUIRE demands what is absent: {message}", pytrace=False)
+    pytest.skip(message)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say which tools were absent, so that a green run never hides it."""
+    if tools := config.stash[_absent_tools]:
+        terminalreporter.section("tools absent here, their tests skipped")
+        for name, reason in sorted(tools.items()):
+            terminalreporter.line(f"{name}: {reason}")
+
+
+@pytest.fixture
+def golden_rewrite(request: pytest.FixtureRequest) -> bool:
+    """Whether this run rewrites golden files instead of comparing with them."""
+    return bool(request.config.getoption("--golden-rewrite"))
+
+
+@pytest.fixture
+def recordings() -> Path:
+    """The folder of recorded provider traffic; a test that uses it is marked `requires("recordings")`."""
+    return shared_folder() / "recordings"

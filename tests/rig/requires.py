@@ -1,0 +1,92 @@
+"""What a test needs and a machine may lack: real servers, programs, recorded provider traffic.
+
+A test says `@requires("rotel")`. Where the tool is absent the test is skipped with the reason, and the run
+ends with the list of what was absent, so that a green run never hides it. `GATEWAY_TEST_REQUIRE=rotel,nginx`
+(set by CI to what it could install) turns the absence of those into failures.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+requires = pytest.mark.requires
+
+
+def shared_folder() -> Path:
+    """Where recorded traffic and specifications lie, which are too large for the repository."""
+    return Path(os.environ.get("GATEWAY_TEST_SHARED") or ROOT.parent / "shared")
+
+
+def _module(*names: str) -> Callable[[], str | None]:
+    def absence() -> str | None:
+        missing = [name for name in names if importlib.util.find_spec(name) is None]
+        return f"not installed: {', '.join(missing)} (make install-test)" if missing else None
+
+    return absence
+
+
+def _program(name: str) -> Callable[[], str | None]:
+    return lambda: None if find_program(name) else f"no program {name} on PATH"
+
+
+def _shared(name: str) -> Callable[[], str | None]:
+    def absence() -> str | None:
+        folder = shared_folder() / name
+        return None if folder.is_dir() else f"no folder {folder} (set GATEWAY_TEST_SHARED)"
+
+    return absence
+
+
+# Name -> why it is absent, or None. A new tool is one row.
+TOOLS: dict[str, Callable[[], str | None]] = {
+    "curl": _program("curl"),
+    "llmock": _module("llmock"),
+    "nginx": _program("nginx"),
+    "openapi": _shared("openapi"),
+    "recordings": _shared("recordings"),
+    "rotel": _module("rotel"),
+    "truefoundry-sdk": _module("truefoundry_sdk"),
+    "xllamacpp": _module("xllamacpp", "gguf", "numpy"),
+}
+
+
+def find_program(name: str) -> str | None:
+    """Find a program, also where Debian keeps servers off an ordinary user's PATH."""
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin:/sbin")
+
+
+def demanded() -> frozenset[str]:
+    """The tools whose absence is a failure.
+
+    Raises:
+        pytest.UsageError: `GATEWAY_TEST_REQUIRE` names something that is no tool.
+    """
+    names = frozenset(filter(None, os.environ.get("GATEWAY_TEST_REQUIRE", "").replace(" ", "").split(",")))
+    if unknown := names - TOOLS.keys():
+        raise pytest.UsageError(
+            f"GATEWAY_TEST_REQUIRE names no tool: {', '.join(sorted(unknown))}; tools: {', '.join(TOOLS)}"
+        )
+    return names
+
+
+def absent(names: Iterable[str]) -> dict[str, str]:
+    """Of *names*, those that are absent here, each with the reason.
+
+    Raises:
+        pytest.UsageError: A test names something that is no tool.
+    """
+    reasons: dict[str, str] = {}
+    for name in names:
+        if name not in TOOLS:
+            raise pytest.UsageError(f"requires({name!r}): no such tool; tools: {', '.join(TOOLS)}")
+        if (reason := TOOLS[name]()) is not None:
+            reasons[name] = reason
+    return reasons

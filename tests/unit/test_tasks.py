@@ -1,0 +1,71 @@
+"""Background tasks are named, held, ended together, and never fail in silence."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from gateway.tasks import end, spawn
+
+
+async def test_task_is_held_while_it_runs() -> None:
+    """The owner holds the task until it is over, then lets go."""
+    owner: set[asyncio.Task[Any]] = set()
+    release = asyncio.Event()
+    task = spawn(release.wait(), name="waits", owner=owner)
+    assert owner == {task}
+    assert task.get_name() == "waits"
+    release.set()
+    assert await task is True
+    assert owner == set()
+
+
+async def test_error_is_logged_once_with_the_name(caplog: pytest.LogCaptureFixture) -> None:
+    """What ends a task unexpectedly is told, though nobody awaits it."""
+
+    async def fails() -> None:
+        raise ValueError("broken")
+
+    task = spawn(fails(), name="fragile", owner=set())
+    await asyncio.wait([task])
+    await asyncio.sleep(0)
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert "fragile" in record.getMessage()
+    assert record.exc_info is not None
+
+
+async def test_end_cancels_all_and_waits(caplog: pytest.LogCaptureFixture) -> None:
+    """After `end` nothing of the owner runs, clean-up included; a cancellation is no error."""
+    owner: set[asyncio.Task[Any]] = set()
+    cleaned: list[str] = []
+
+    async def work(name: str) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            cleaned.append(name)
+
+    for name in ("a", "b"):
+        spawn(work(name), name=name, owner=owner)
+    await asyncio.sleep(0)
+    await end(owner)
+    assert sorted(cleaned) == ["a", "b"]
+    assert not caplog.records
+
+
+async def test_end_spares_the_task_that_calls_it() -> None:
+    """A task may end its siblings without cancelling itself."""
+    owner: set[asyncio.Task[Any]] = set()
+
+    async def ends_the_rest() -> str:
+        await end(owner)
+        return "alive"
+
+    sibling = spawn(asyncio.Event().wait(), name="sibling", owner=owner)
+    assert await spawn(ends_the_rest(), name="ends", owner=owner) == "alive"
+    assert sibling.cancelled()
