@@ -1,0 +1,146 @@
+"""The command line: reads arguments and hands over to the part that does the work.
+
+Each command imports its part when it runs, so that `gateway --version` does not wait for a server to load.
+Exit codes: 0 done, 1 the configuration has errors, 2 usage; `serve` adds 3 (port taken) and 4 (state folder
+in use).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from gateway import __version__
+from gateway.settings import OPTIONS, SettingsError, environment, read_settings
+
+OK: Final = 0
+INVALID: Final = 1
+USAGE: Final = 2
+_DEMO_PORT: Final = 8789
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: None: those of the process.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        SystemExit: The arguments are not usable (2), or only asked for help or the version (0).
+    """
+    parsed = make_parser().parse_args(arguments)
+    return int(parsed.run(parsed))
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = argparse.ArgumentParser(prog="gateway", description="An open AI gateway.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"gateway {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_serve(commands)
+    _add_check_config(commands)
+    schema = commands.add_parser("schema", help="print the JSON Schema of the manifests, for editors")
+    schema.set_defaults(run=_schema)
+    demo = commands.add_parser(
+        "demo-provider", help="run a small OpenAI-compatible model server to try things on"
+    )
+    demo.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    demo.add_argument(
+        "--port",
+        type=_port,
+        default=_DEMO_PORT,
+        help=f"port to listen on, 0 for any free one (default: {_DEMO_PORT})",
+    )
+    demo.set_defaults(run=_demo_provider)
+    return parser
+
+
+def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    serve = commands.add_parser(
+        "serve",
+        help="run the gateway",
+        description="Run the gateway. Each flag may also be set in the environment, as GATEWAY_<FLAG>.",
+        allow_abbrev=False,
+    )
+    for option in OPTIONS:
+        default = "" if option.default is None or option.is_switch else f" (default: {option.default})"
+        if option.is_switch:
+            serve.add_argument(
+                f"--{option.flag}", action=argparse.BooleanOptionalAction, default=None, help=option.help
+            )
+        else:
+            serve.add_argument(f"--{option.flag}", metavar=option.placeholder, help=option.help + default)
+    serve.set_defaults(run=_serve)
+
+
+def _add_check_config(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    check = commands.add_parser(
+        "check-config",
+        help="check manifests and print everything that is wrong with them",
+        description="Check manifests. Exit code 0: they can be run; 1: they cannot.",
+    )
+    check.add_argument("path", type=Path, metavar="PATH", help="file or folder of manifests")
+    check.add_argument(
+        "--strict",
+        action="store_true",
+        help="treat what is not in force, and secrets without a value, as errors",
+    )
+    check.add_argument(
+        "--format", choices=("text", "json"), default="text", help="how to print (default: text)"
+    )
+    check.set_defaults(run=_check_config)
+
+
+def _serve(parsed: argparse.Namespace) -> int:
+    given = {option.flag: getattr(parsed, option.flag.replace("-", "_")) for option in OPTIONS}
+    flags = {flag: str(value) if isinstance(value, bool) else value for flag, value in given.items()}
+    try:
+        settings = read_settings(flags, environment())
+    except SettingsError as error:
+        sys.stderr.write(f"gateway serve: {error}\n")
+        return USAGE
+    from gateway import supervisor
+
+    return supervisor.serve(settings)
+
+
+def _check_config(parsed: argparse.Namespace) -> int:
+    from gateway.config import SecretSource, check, summary
+
+    secrets_dir = environment().get("GATEWAY_SECRETS_DIR")
+    secrets = SecretSource(environment(), Path(secrets_dir) if secrets_dir else None)
+    checked = check.check(parsed.path, strict=parsed.strict, secrets=secrets)
+    if parsed.format == "json":
+        text = json.dumps([problem.to_dict() for problem in checked.problems], indent=2)
+    else:
+        text = summary.report(checked)
+    sys.stdout.write(text + "\n")
+    return OK if checked.config is not None else INVALID
+
+
+def _schema(_parsed: argparse.Namespace) -> int:
+    from gateway.config import schema
+
+    sys.stdout.write(json.dumps(schema.json_schema(), indent=2) + "\n")
+    return OK
+
+
+def _demo_provider(parsed: argparse.Namespace) -> int:
+    from gateway import demo_provider
+
+    return demo_provider.main(parsed.host, parsed.port)
+
+
+def _port(text: str) -> int:
+    port = int(text) if text.isascii() and text.isdigit() else -1
+    if not 0 <= port <= 65_535:  # noqa: PLR2004
+        msg = "expected a whole number from 0 to 65535"
+        raise argparse.ArgumentTypeError(msg)
+    return port

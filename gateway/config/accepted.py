@@ -1,0 +1,64 @@
+"""The accepted set: the documents of a configuration in one file, from which workers load and start.
+
+It holds what the manifests hold, literal secrets too, so it is for files of mode 0600 only. References stay
+references: each process resolves them itself.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.config.config import Config, version_of
+from gateway.config.document import Document
+
+_FORMAT: Final = 1
+
+
+class NotAccepted(ValueError):
+    """The bytes are not an accepted set, or not a whole one."""
+
+
+def dump(config: Config) -> bytes:
+    """The accepted set of *config*."""
+    documents = [
+        {
+            "type": document.type,
+            "name": document.name,
+            # Absolute, because the reader may run in another folder.
+            "file": str(document.file.absolute()),
+            "line": document.line,
+            "body": document.body,
+        }
+        for document in config.documents
+    ]
+    return json.dumps({"format": _FORMAT, "version": config.version, "documents": documents}).encode()
+
+
+def load(data: bytes) -> tuple[Document, ...]:
+    """The documents that `dump` wrote.
+
+    Raises:
+        NotAccepted: They are not what was dumped (torn, changed, of another format).
+    """
+    try:
+        found = json.loads(data)
+        if found["format"] != _FORMAT:
+            msg = f"accepted set of format {found['format']}, this gateway reads {_FORMAT}"
+            raise NotAccepted(msg)
+        documents = tuple(_to_document(item) for item in found["documents"])
+    except (ValueError, KeyError, TypeError) as error:
+        if isinstance(error, NotAccepted):
+            raise
+        # Without `from`: the foreign error may carry the text, and the text may hold a secret.
+        msg = "not an accepted set"
+        raise NotAccepted(msg) from None
+    if version_of(documents) != found.get("version"):
+        msg = "the accepted set is not what its version says"
+        raise NotAccepted(msg)
+    return documents
+
+
+def _to_document(item: dict[str, Any]) -> Document:
+    return Document(item["type"], item["name"], item["body"], Path(item["file"]), item["line"])

@@ -1,0 +1,152 @@
+"""From a folder of manifests to a `Config`, or to everything that is wrong with it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from gateway.config import loader
+from gateway.config.config import Config, in_order, version_of
+from gateway.config.cross_checks import check_all
+from gateway.config.document import Document
+from gateway.config.manifests.global_settings import GlobalSettings
+from gateway.config.manifests.known import IN_FORCE, MODEL_ACCOUNTS, NOT_IN_FORCE
+from gateway.config.manifests.otel_config import OtelConfig
+from gateway.config.manifests.part import Manifest
+from gateway.config.manifests.provider_account import AnyProviderAccount, OpenAIAccount, SelfHostedAccount
+from gateway.config.manifests.virtual_account import VirtualAccount
+from gateway.config.not_in_force import unbuilt_document
+from gateway.config.plain_words import nearest
+from gateway.config.problem import Problem, Severity
+from gateway.config.reading import Reading, read_document
+from gateway.config.secret_checks import check_secrets, find_files
+from gateway.config.secrets import SecretSource
+
+_M = TypeVar("_M", bound=Manifest)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What came of a check.
+
+    Attributes:
+        config: None when there is an error among the problems.
+        problems: By file and line.
+        not_in_force: What loaded and has no effect yet, such as
+            `gateway-global-settings: semantic_cache_settings`.
+    """
+
+    config: Config | None
+    problems: tuple[Problem, ...]
+    not_in_force: tuple[str, ...]
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """The problems that refuse the configuration."""
+        return tuple(problem for problem in self.problems if problem.severity is Severity.ERROR)
+
+
+def check(path: Path, *, strict: bool, secrets: SecretSource) -> Checked:
+    """Check every manifest under *path*. With *strict*, what is not in force or has no secret is an error.
+
+    Never raises for what a manifest may hold.
+    """
+    loaded = loader.load(path)
+    return _check(loaded.documents, list(loaded.problems), path, strict=strict, secrets=secrets)
+
+
+def check_documents(documents: Sequence[Document], *, strict: bool, secrets: SecretSource) -> Checked:
+    """The same for documents that are loaded already, such as the accepted set."""
+    where = documents[0].file if documents else Path("configuration")
+    return _check(documents, [], where, strict=strict, secrets=secrets)
+
+
+def _check(
+    documents: Sequence[Document],
+    problems: list[Problem],
+    where: Path,
+    *,
+    strict: bool,
+    secrets: SecretSource,
+) -> Checked:
+    by_strictness = Severity.ERROR if strict else Severity.WARNING
+    readings: list[Reading] = []
+    not_in_force: set[str] = set()
+    for document in documents:
+        reading = _read(document, problems, not_in_force, by_strictness)
+        if reading is not None:
+            readings.append(reading)
+    problems += check_all(documents, readings)
+    problems += check_secrets(readings, secrets, by_strictness)
+    problems += _check_not_empty(documents, where)
+    config = None
+    if not any(problem.severity is Severity.ERROR for problem in problems):
+        config = _to_config(documents, readings, find_files(readings, secrets))
+    problems.sort(key=lambda problem: (str(problem.file), problem.line))
+    return Checked(config, tuple(problems), tuple(sorted(not_in_force)))
+
+
+def _read(
+    document: Document, problems: list[Problem], not_in_force: set[str], unbuilt_severity: Severity
+) -> Reading | None:
+    model = IN_FORCE.get(document.type)
+    if model is None:
+        if document.type in NOT_IN_FORCE:
+            unbuilt = unbuilt_document(document)
+            not_in_force.add(unbuilt.label)
+            problems.append(unbuilt.to_problem(document, unbuilt_severity))
+        else:
+            fix = (
+                nearest(document.type, {*IN_FORCE, *NOT_IN_FORCE}) or "'gateway schema' lists the known types"
+            )
+            problems.append(document.error(("type",), f"unknown type '{document.type}'", fix))
+        return None
+    reading = read_document(document, model, problems)
+    if reading is not None:
+        for unbuilt in reading.unbuilt:
+            not_in_force.add(unbuilt.label)
+            problems.append(unbuilt.to_problem(document, unbuilt_severity))
+    return reading
+
+
+def _check_not_empty(documents: Iterable[Document], where: Path) -> Iterable[Problem]:
+    types = {document.type for document in documents}
+    if not any(kind in IN_FORCE for kind in types & MODEL_ACCOUNTS):
+        usable = " or ".join(sorted(MODEL_ACCOUNTS & set(IN_FORCE)))
+        message = "no provider account, so there is no model to call"
+        yield Problem(
+            where, 1, "(configuration)", Severity.ERROR, message, f"Add a manifest of type {usable}"
+        )
+    if "virtual-account" not in types:
+        message = "no virtual account, so every call is refused with 401"
+        fix = "Add a manifest of type virtual-account"
+        yield Problem(where, 1, "(configuration)", Severity.WARNING, message, fix)
+
+
+def _to_config(documents: Sequence[Document], readings: Sequence[Reading], files: tuple[Path, ...]) -> Config:
+    by_document = {(reading.document.type, reading.document.name): reading.in_force for reading in readings}
+    ordered = in_order(documents)
+    manifests = [
+        by_document[document.type, document.name]
+        for document in ordered
+        if (document.type, document.name) in by_document
+    ]
+    accounts: list[AnyProviderAccount] = [
+        manifest for manifest in manifests if isinstance(manifest, OpenAIAccount | SelfHostedAccount)
+    ]
+    settings = _of(manifests, GlobalSettings)
+    return Config(
+        documents=ordered,
+        provider_accounts=tuple(accounts),
+        virtual_accounts=_of(manifests, VirtualAccount),
+        otel_configs=_of(manifests, OtelConfig),
+        global_settings=settings[0] if settings else GlobalSettings(type="gateway-global-settings"),
+        version=version_of(documents),
+        files=files,
+    )
+
+
+def _of(manifests: Iterable[Manifest], kind: type[_M]) -> tuple[_M, ...]:
+    return tuple(manifest for manifest in manifests if isinstance(manifest, kind))

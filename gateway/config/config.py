@@ -1,0 +1,58 @@
+"""The whole configuration: what operators wrote, checked, as far as it is in force."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gateway.config.document import Document
+from gateway.config.manifests.global_settings import GlobalSettings
+from gateway.config.manifests.otel_config import OtelConfig
+from gateway.config.manifests.provider_account import AnyProviderAccount
+from gateway.config.manifests.virtual_account import VirtualAccount
+
+_VERSION_LENGTH: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A configuration without errors.
+
+    What is not in force (`gateway.config.not_in_force`) is in `documents` and nowhere else: the manifests
+    here carry the default in its place.
+
+    Attributes:
+        documents: All of them, also of types that are not in force, ordered by type and name.
+        provider_accounts: Ordered by type and name, like all the manifests.
+        global_settings: The defaults when no manifest sets them.
+        version: The same documents have the same version, whatever files they stand in.
+        files: See `referenced_files`.
+    """
+
+    documents: tuple[Document, ...]
+    provider_accounts: tuple[AnyProviderAccount, ...]
+    virtual_accounts: tuple[VirtualAccount, ...]
+    otel_configs: tuple[OtelConfig, ...]
+    global_settings: GlobalSettings
+    version: str
+    files: tuple[Path, ...]
+
+    def referenced_files(self) -> tuple[Path, ...]:
+        """Files that hold its secrets, existing or not: a change of one is a change of the configuration."""
+        return self.files
+
+
+def version_of(documents: Sequence[Document]) -> str:
+    """The version of a set of documents."""
+    bodies = [[document.type, document.name, document.body] for document in in_order(documents)]
+    canonical = json.dumps(bodies, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:_VERSION_LENGTH]
+
+
+def in_order(documents: Sequence[Document]) -> tuple[Document, ...]:
+    """*documents* by type and name, so that neither files nor their names decide the order of anything."""
+    return tuple(sorted(documents, key=lambda document: (document.type, document.name)))

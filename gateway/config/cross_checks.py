@@ -1,0 +1,175 @@
+"""What is wrong between manifests that are right by themselves."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gateway.config.document import Document, FieldPath
+from gateway.config.manifests.known import MODEL_ACCOUNTS
+from gateway.config.manifests.otel_config import OtelConfig
+from gateway.config.manifests.provider_account import (
+    MODEL_TYPES,
+    AnyProviderAccount,
+    OpenAIAccount,
+    SelfHostedAccount,
+)
+from gateway.config.manifests.virtual_account import VirtualAccount
+from gateway.config.plain_words import nearest
+from gateway.config.problem import Problem
+from gateway.config.reading import Reading
+
+# The local trace store goes by this name among the destinations.
+_RESERVED_DESTINATION: Final = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class CallableNames:
+    """What may be called, in force or not: a pattern that names what is not built yet is no slip.
+
+    Attributes:
+        accounts: (provider, account).
+        models: `<account>/<integration>`, slugs and aliases.
+    """
+
+    accounts: frozenset[tuple[str, str]]
+    models: frozenset[str]
+
+
+def check_all(documents: Sequence[Document], readings: Sequence[Reading]) -> Iterator[Problem]:
+    """Every finding about the set as a whole."""
+    names = _callable_names(documents)
+    yield from _shared_account_names(documents)
+    yield from _several_global_settings(documents)
+    for reading in readings:
+        match reading.written:
+            case OpenAIAccount() | SelfHostedAccount() as account:
+                yield from _check_provider_account(reading.document, account)
+            case VirtualAccount() as caller:
+                yield from _check_virtual_account(reading.document, caller, names)
+            case OtelConfig() as destination:
+                yield from _check_destination(reading.document, destination)
+
+
+def _shared_account_names(documents: Sequence[Document]) -> Iterator[Problem]:
+    first: dict[str, Document] = {}
+    for document in documents:
+        if document.type not in MODEL_ACCOUNTS:
+            continue
+        other = first.setdefault(document.name, document)
+        if other is not document:
+            message = (
+                f"the account name '{document.name}' belongs to the {other.type} in {other.file}:{other.line}"
+            )
+            yield document.error(
+                ("name",), message, "Give one of them another name; models are called <name>/<model>"
+            )
+
+
+def _several_global_settings(documents: Sequence[Document]) -> Iterator[Problem]:
+    settings = [document for document in documents if document.type == "gateway-global-settings"]
+    for document in settings[1:]:
+        message = f"global settings are already in {settings[0].file}:{settings[0].line}"
+        yield document.error(("type",), message, "Put all of them into one manifest")
+
+
+def _check_provider_account(document: Document, account: AnyProviderAccount) -> Iterator[Problem]:
+    if not account.integrations:
+        yield document.warning(
+            ("integrations",), "the account has no models", "Add one, or remove the account"
+        )
+    first: dict[str, int] = {}
+    for index, integration in enumerate(account.integrations):
+        path: FieldPath = ("integrations", index, "name")
+        if integration.name in first:
+            line = document.line_of((*path[:1], first[integration.name], "name"))
+            message = f"the model name '{integration.name}' is already on line {line}"
+            yield document.error(path, message, "Give one of them another name")
+        first.setdefault(integration.name, index)
+        for number, kind in enumerate(integration.model_types):
+            if kind not in MODEL_TYPES:
+                fix = nearest(kind, MODEL_TYPES) or f"Known are: {', '.join(MODEL_TYPES)}"
+                yield document.warning(
+                    ("integrations", index, "model_types", number), "unknown type of model", fix
+                )
+
+
+def _check_virtual_account(
+    document: Document, caller: VirtualAccount, names: CallableNames
+) -> Iterator[Problem]:
+    if not caller.tokens:
+        yield document.warning(
+            ("tokens",), "no tokens, so nobody can call as this account", "Add tokens: [env:NAME]"
+        )
+    if not caller.models and not caller.grants:
+        fix = 'Add models: ["<account>/*"]'
+        yield document.warning(
+            ("models",), "neither models nor permissions let this account call a model", fix
+        )
+    for index, pattern in enumerate(caller.models):
+        if not any(fnmatch.fnmatchcase(name, pattern) for name in names.models):
+            fix = nearest(pattern, names.models) or "Write <account>/<model>; '*' stands for any text"
+            yield document.warning(("models", index), f"'{pattern}' matches no model", fix)
+    for index, permission in enumerate(caller.permissions):
+        path: FieldPath = ("permissions", index)
+        grant = permission.grant
+        if grant is None:
+            yield document.warning(
+                path,
+                "lets the account call nothing here",
+                "Models need a resource_fqn <tenant>:<provider>:<account>[:model:<name>] and the role "
+                "provider-account-access or provider-account-manager",
+            )
+        elif (grant.provider, grant.account) not in names.accounts:
+            fix = _nearest_account(grant.account, names) or "Name an account of this configuration"
+            message = f"there is no account '{grant.account}' of {grant.provider}"
+            yield document.warning((*path, "resource_fqn"), message, fix)
+        elif grant.integration is not None and f"{grant.account}/{grant.integration}" not in names.models:
+            fix = (
+                nearest(f"{grant.account}/{grant.integration}", names.models)
+                or "Name a model of that account"
+            )
+            yield document.warning(
+                (*path, "resource_fqn"), f"there is no model '{grant.integration}' there", fix
+            )
+
+
+def _nearest_account(account: str, names: CallableNames) -> str:
+    for provider, name in sorted(names.accounts):
+        if name == account:
+            return f"Its provider is '{provider}'"
+    return nearest(account, {name for _, name in names.accounts})
+
+
+def _check_destination(document: Document, destination: OtelConfig) -> Iterator[Problem]:
+    if destination.name == _RESERVED_DESTINATION:
+        message = f"'{_RESERVED_DESTINATION}' is the name of the gateway's own trace store"
+        yield document.error(("name",), message, "Choose another name")
+    if destination.otel_traces_exporter_config is None and destination.otel_metrics_exporter_config is None:
+        message = "the manifest names no destination"
+        yield document.warning(("type",), message, "Add otel_traces_exporter_config, or remove the manifest")
+
+
+def _callable_names(documents: Iterable[Document]) -> CallableNames:
+    accounts: set[tuple[str, str]] = set()
+    models: set[str] = set()
+    for document in documents:
+        if document.type in MODEL_ACCOUNTS:
+            accounts.add((document.type.partition("/")[2], document.name))
+            models.update(_models_of(document.name, document.body.get("integrations")))
+    return CallableNames(frozenset(accounts), frozenset(models))
+
+
+def _models_of(account: str, integrations: Any) -> Iterator[str]:
+    """Read from plain data, because accounts that are not in force have no model of their own."""
+    for integration in integrations if isinstance(integrations, list) else []:
+        if not isinstance(integration, Mapping):
+            continue
+        aliases = integration.get("alias")
+        for name in [integration.get("slug"), *(aliases if isinstance(aliases, list) else [])]:
+            if isinstance(name, str):
+                yield name
+        if isinstance(integration.get("name"), str):
+            yield f"{account}/{integration['name']}"

@@ -1,0 +1,189 @@
+"""From a folder or file of manifests to documents.
+
+Rules (docs/configuration.md): `*.yaml *.yml *.json`, recursive, sorted; names with a leading dot are
+skipped, so that the `..data` folders of a mounted Kubernetes ConfigMap are not loaded beside the links into
+them; symbolic links are followed, each real file and folder once; the same type and name twice is an error.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gateway.config.document import UNNAMED, Document
+from gateway.config.json_text import read_json
+from gateway.config.plain_data import MAX_FILE_BYTES, PlainDocument, UnreadableText
+from gateway.config.problem import Problem, Severity, dotted
+from gateway.config.yaml_text import read_yaml
+
+_SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
+# A configuration is some hundred files; a number like this means that the wrong folder was named.
+_MAX_FILES: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a folder or file holds.
+
+    Attributes:
+        documents: In the order of the files; those of unreadable files are missing.
+        problems: Why some are missing.
+        files: Every manifest file that was found, readable or not.
+    """
+
+    documents: tuple[Document, ...]
+    problems: tuple[Problem, ...]
+    files: tuple[Path, ...]
+
+
+def load(path: Path) -> Loaded:
+    """Read every manifest under *path*, a folder or one file.
+
+    Never raises: what is not readable becomes a `Problem`, and the rest is read all the same.
+    """
+    problems: list[Problem] = []
+    files = _find_files(path, problems)
+    documents: list[Document] = []
+    for file in files:
+        documents += _read_file(file, problems)
+    return Loaded(_without_repeats(documents, problems), tuple(problems), tuple(files))
+
+
+def _find_files(path: Path, problems: list[Problem]) -> list[Path]:
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except OSError as error:
+        problems.append(
+            _file_problem(path, f"cannot be opened: {_reason(error)}", "Name a folder or file that exists")
+        )
+        return []
+    if not is_folder:
+        return [path]
+    found: list[Path] = []
+    for file in _walk(path, set(), problems):
+        found.append(file)
+        if len(found) > _MAX_FILES:
+            message = f"more than {_MAX_FILES:,} manifest files"
+            problems.append(
+                _file_problem(path, message, "Name the folder that holds only the gateway's manifests")
+            )
+            return []
+    return found
+
+
+def _walk(folder: Path, seen: set[tuple[int, int]], problems: list[Problem]) -> Iterator[Path]:
+    """Manifest files under *folder*, sorted by name in each folder; *seen*: device and inode of those met."""
+    try:
+        names = sorted(entry.name for entry in folder.iterdir())
+    except OSError as error:
+        problems.append(
+            _file_problem(folder, f"cannot be listed: {_reason(error)}", "Let the gateway's user read it")
+        )
+        return
+    for name in names:
+        if name.startswith("."):
+            continue
+        path = folder / name
+        try:
+            status = path.stat()
+        except OSError as error:
+            if path.suffix in _SUFFIXES:
+                message = f"cannot be opened: {_reason(error)}"
+                problems.append(
+                    _file_problem(path, message, "Mend or remove the link, or let the gateway's user read it")
+                )
+            continue
+        identity = (status.st_dev, status.st_ino)
+        is_folder = stat.S_ISDIR(status.st_mode)
+        if identity in seen or not (is_folder or path.suffix in _SUFFIXES):
+            continue
+        seen.add(identity)
+        if is_folder:
+            yield from _walk(path, seen, problems)
+        else:
+            yield path
+
+
+def _read_file(file: Path, problems: list[Problem]) -> Iterator[Document]:
+    try:
+        text = _read_text(file)
+        read = read_json if file.suffix == ".json" else read_yaml
+        for plain in read(text):
+            document = _to_document(file, plain, problems)
+            if document is not None:
+                yield document
+    except UnreadableText as error:
+        path = dotted(error.path) or "(syntax)"
+        problems.append(Problem(file, error.line, path, Severity.ERROR, str(error), error.fix))
+
+
+def _read_text(file: Path) -> str:
+    try:
+        # Checked before it is opened: opening a named pipe would wait for a writer.
+        if not stat.S_ISREG(file.stat().st_mode):
+            raise UnreadableText(1, "not an ordinary file", "Name a file or a folder")
+        with file.open("rb") as stream:
+            content = stream.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise UnreadableText(
+            1, f"cannot be read: {_reason(error)}", "Let the gateway's user read it"
+        ) from error
+    if len(content) > MAX_FILE_BYTES:
+        raise UnreadableText(
+            1, f"larger than {MAX_FILE_BYTES // 1024 // 1024} MiB", "Split it into several files"
+        )
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UnreadableText(line, "not UTF-8 text", "Save the file in UTF-8") from error
+
+
+def _to_document(file: Path, plain: PlainDocument, problems: list[Problem]) -> Document | None:
+    body = plain.value
+    if not isinstance(body, dict):
+        message = "a manifest is a mapping of fields, this is not one"
+        problems.append(
+            Problem(
+                file,
+                plain.line,
+                "(file)",
+                Severity.ERROR,
+                message,
+                "Start it with 'type: ...' and 'name: ...'",
+            )
+        )
+        return None
+    kind, name = body.get("type"), body.get("name")
+    if not isinstance(kind, str) or not kind:
+        fix = "Start it with 'type:' and one of the types that 'gateway schema' lists"
+        line = plain.lines.get(("type",), plain.line)
+        problems.append(Problem(file, line, "type", Severity.ERROR, "the manifest has no type", fix))
+        return None
+    # A name that is not text is reported with the other fields; here it only tells manifests apart.
+    return Document(kind, UNNAMED if name is None else str(name), body, file, plain.line, plain.lines)
+
+
+def _without_repeats(documents: list[Document], problems: list[Problem]) -> tuple[Document, ...]:
+    first: dict[tuple[str, str], Document] = {}
+    for document in documents:
+        key = (document.type, document.name)
+        if key in first:
+            other = first[key]
+            message = f"{document.type} '{document.name}' is already in {other.file}:{other.line}"
+            path = ("name",) if "name" in document.body else ("type",)
+            problems.append(document.error(path, message, "Remove one of them or give it another name"))
+        else:
+            first[key] = document
+    return tuple(first.values())
+
+
+def _file_problem(file: Path, message: str, fix: str) -> Problem:
+    return Problem(file, 1, "(file)", Severity.ERROR, message, fix)
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or type(error).__name__).lower()

@@ -1,0 +1,1 @@
+"""The manifests in force, as pydantic models, one file for each kind."""

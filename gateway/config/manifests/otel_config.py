@@ -1,0 +1,165 @@
+"""Where telemetry is sent."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import Field
+
+from gateway.config.document import UNNAMED
+from gateway.config.manifests.part import (
+    Amount,
+    Flag,
+    Headers,
+    Label,
+    Manifest,
+    Part,
+    PositiveCount,
+    Ratio,
+    Text,
+    Url,
+)
+
+
+class SpanFilter(Part):
+    """Which spans are exported."""
+
+    field: Literal["spanAttributes"] = "spanAttributes"
+    """What the key is looked up in."""
+    key: Text
+    """Name of a span attribute."""
+    operator: Literal["IN"] = "IN"
+    """The attribute is one of the values."""
+    value: tuple[str, ...]
+    """The values."""
+
+
+class Sampling(Part):
+    """Which traces are exported. Extension."""
+
+    ratio: Ratio = 1.0
+    """The share of traces that is exported, 0 to 1."""
+    parent_based: Flag = True
+    """Whether the caller's own sampling decision is followed."""
+    keep_errors: Flag = False
+    """Whether traces with an error are exported whatever the ratio."""
+    keep_slower_than_ms: Amount | None = None
+    """Traces that took longer are exported whatever the ratio."""
+
+
+class ClientTls(Part):
+    """Certificates for the connection to a destination. Extension."""
+
+    ca_file: Text | None = None
+    """Certificate authorities to trust instead of the system's, PEM, relative to the manifest."""
+    cert_file: Text | None = None
+    """Our certificate, PEM, relative to the manifest."""
+    key_file: Text | None = None
+    """The key of our certificate, PEM, relative to the manifest."""
+
+
+class Batch(Part):
+    """How much goes into one request. Extension."""
+
+    max_bytes: PositiveCount = 4_000_000
+    """Bytes before compression."""
+    max_spans: PositiveCount = 10_000
+    """Number of spans."""
+    max_delay_ms: PositiveCount = 1_000
+    """The longest that a span waits for others, in milliseconds."""
+
+
+class Exporter(Part):
+    """What every exporter has."""
+
+    endpoint: Url
+    """Where to send: used as written, but an address without a path gets the usual one of its signal."""
+    headers: Headers = Field(default_factory=dict)
+    """Headers of each request; the values may be secret references, also after a word (`ApiKey env:NAME`)."""
+    compression: Literal["gzip", "none"] = "gzip"
+    """How requests are compressed. Extension."""
+    tls: ClientTls = ClientTls()
+    """Certificates. Extension."""
+    batch: Batch = Batch()
+    """How much goes into one request. Extension."""
+
+
+class TracesExporter(Exporter):
+    """What every exporter of traces has."""
+
+    additional_resource_attributes: dict[str, str] = Field(default_factory=dict)
+    """Added to the resource of every trace sent there, over ours of the same name."""
+    exclude_request_data: Flag = False
+    """Whether prompts and replies are left out."""
+    when: tuple[SpanFilter, ...] = ()
+    """Only spans that match every filter are exported."""
+    sampling: Sampling = Sampling()
+    """Which traces are exported. Extension."""
+
+
+class MetricsExporter(Exporter):
+    """What every exporter of metrics has."""
+
+    export_delta_metrics: Flag = False
+    """Whether counters are sent as what was added since the last time."""
+
+
+class HttpTracesExporter(TracesExporter):
+    """Traces over OTLP/HTTP."""
+
+    type: Literal["http"]
+    encoding: Literal["proto", "json"] = "proto"
+    """The form of the body."""
+
+    @property
+    def url(self) -> str:
+        """Where requests go."""
+        return with_path(self.endpoint, "/v1/traces")
+
+
+class GrpcTracesExporter(TracesExporter):
+    """Traces over OTLP/gRPC; the headers are its metadata."""
+
+    type: Literal["grpc"]
+
+
+class HttpMetricsExporter(MetricsExporter):
+    """Metrics over OTLP/HTTP."""
+
+    type: Literal["http"]
+    encoding: Literal["proto", "json"] = "proto"
+    """The form of the body."""
+
+    @property
+    def url(self) -> str:
+        """Where requests go."""
+        return with_path(self.endpoint, "/v1/metrics")
+
+
+class GrpcMetricsExporter(MetricsExporter):
+    """Metrics over OTLP/gRPC; the headers are its metadata."""
+
+    type: Literal["grpc"]
+
+
+class OtelConfig(Manifest):
+    """A destination of telemetry; several with different names are several destinations."""
+
+    type: Literal["gateway-otel-config"]
+    name: Label = UNNAMED
+    """The destination's name. Several destinations are an extension."""
+    otel_traces_exporter_config: Annotated[
+        HttpTracesExporter | GrpcTracesExporter | None, Field(discriminator="type")
+    ] = None
+    """Where traces go."""
+    otel_metrics_exporter_config: Annotated[
+        HttpMetricsExporter | GrpcMetricsExporter | None, Field(discriminator="type")
+    ] = None
+    """Where metrics go."""
+
+
+def with_path(endpoint: str, path: str) -> str:
+    """*endpoint* as written, or with *path* when it has none of its own."""
+    parts = urlsplit(endpoint)
+    return endpoint if parts.path not in ("", "/") else urlunsplit(parts._replace(path=path))

@@ -1,0 +1,212 @@
+"""What every manifest is made of: the base class, and field types that check more than Python's own.
+
+A validator raises `wrong(what, fix)`; neither text may quote the value, which could be a secret in the
+wrong place.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    PrivateAttr,
+    Strict,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from gateway.config.secrets import SecretKind, SecretReference
+
+_VISIBLE: Final = re.compile(r"[!-~]+")
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_MAX_NAME_LENGTH: Final = 128
+# Set by the HTTP client from the body and the URL; a second value would break the request.
+_OWN_HEADERS: Final = frozenset(
+    {
+        "host",
+        "connection",
+        "content-length",
+        "content-type",
+        "content-encoding",
+        "transfer-encoding",
+        "te",
+        "upgrade",
+    }
+)
+
+
+def wrong(what: str, fix: str) -> PydanticCustomError:
+    """The error for a validator to raise: *what* follows "FIELD: ", *fix* is a sentence without full stop."""
+    return PydanticCustomError("manifest", "{what}", {"what": what, "fix": fix})
+
+
+class Part(BaseModel):
+    """A mapping inside a manifest: unknown fields are left out (and warned of), `null` means not written."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_nulls(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: item for key, item in value.items() if item is not None}
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a manifest was written.
+
+    Attributes:
+        line: From 1.
+    """
+
+    file: Path
+    line: int
+
+    @property
+    def folder(self) -> Path:
+        """What the manifest's relative paths and `file:` references start at."""
+        return self.file.parent
+
+
+class Manifest(Part):
+    """A whole manifest."""
+
+    _source: Source = PrivateAttr(default=Source(Path("manifest.yaml"), 1))
+
+    @property
+    def source(self) -> Source:
+        """Where it was written."""
+        return self._source
+
+    def written_in(self, source: Source) -> None:
+        """Note where the manifest was written; called once, by whoever made it from a document."""
+        self._source = source
+
+
+def _check_label(text: str) -> str:
+    if not text.strip() or text != text.strip() or not text.isprintable():
+        raise wrong("a name must be printable text without space around it", "Choose another name")
+    return text
+
+
+def _check_account_name(text: str) -> str:
+    if not _VISIBLE.fullmatch(text) or "/" in text or ":" in text:
+        raise wrong(
+            "an account's name must be ASCII without space, '/' and ':' (models are named <account>/<model>)",
+            "Use letters, digits, '-', '_' and '.'",
+        )
+    return text
+
+
+def _check_integration_name(text: str) -> str:
+    if not _VISIBLE.fullmatch(text):
+        raise wrong("a model's name must be ASCII without spaces", "Use letters, digits and -_.:/")
+    return text
+
+
+def _check_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        is_web = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_web = False
+    if not is_web or not _VISIBLE.fullmatch(text):
+        raise wrong("not a URL that can be called", "Write it as https://host[:port]/path")
+    if parts.username is not None or parts.password is not None:
+        raise wrong("the URL holds credentials", "Move them to auth_data or headers, as a secret reference")
+    if parts.fragment:
+        raise wrong("a '#' part of a URL is never sent", "Remove it")
+    return text
+
+
+def _check_base_url(text: str) -> str:
+    _check_url(text)
+    if urlsplit(text).query:
+        raise wrong("a base URL takes no '?' part, because paths are added to it", "Remove the '?' part")
+    return text.rstrip("/")
+
+
+def _check_header_names(headers: dict[str, SecretReference]) -> dict[str, SecretReference]:
+    seen: set[str] = set()
+    for name in headers:
+        if not _HEADER_NAME.fullmatch(name):
+            raise wrong("holds a header name that HTTP does not allow", "Use letters, digits and '-'")
+        if name.lower() in _OWN_HEADERS:
+            raise wrong(f"'{name.lower()}' is set by the gateway itself", "Remove that header")
+        if name.lower() in seen:
+            raise wrong(f"'{name.lower()}' is written twice (header names have no case)", "Keep one of them")
+        seen.add(name.lower())
+    return headers
+
+
+class _SecretSchema:
+    """Makes a `SecretReference` of text, and shows its place in the JSON Schema without an example."""
+
+    def __init__(self, *, is_header: bool, may_be_hash: bool) -> None:
+        self._is_header = is_header
+        self._may_be_hash = may_be_hash
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._read, core_schema.str_schema(min_length=1))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"type": "string", "minLength": 1, "title": "Secret reference"}
+
+    def _read(self, text: str) -> SecretReference:
+        try:
+            reference = SecretReference.in_header(text) if self._is_header else SecretReference(text)
+        except ValueError as error:
+            raise wrong(str(error), "Write env:NAME, file:PATH or tfy-secret://OWNER:GROUP:KEY") from None
+        if reference.kind is SecretKind.SHA256 and not self._may_be_hash:
+            raise wrong(
+                "'sha256:' works for tokens only: a hash cannot be sent", "Write env:NAME or file:PATH"
+            )
+        if reference.is_literal and (_CONTROL.search(text) or text != text.strip()):
+            raise wrong(
+                "holds a line break, another control character or space at an end", "Write it on one line"
+            )
+        return reference
+
+
+_masked: Final = PlainSerializer(str, return_type=str)
+
+Secret = Annotated[SecretReference, _SecretSchema(is_header=False, may_be_hash=False), _masked]
+HeaderValue = Annotated[SecretReference, _SecretSchema(is_header=True, may_be_hash=False), _masked]
+Token = Annotated[SecretReference, _SecretSchema(is_header=False, may_be_hash=True), _masked]
+Headers = Annotated[dict[str, HeaderValue], AfterValidator(_check_header_names)]
+
+Text = Annotated[str, Field(min_length=1)]
+Label = Annotated[str, Field(min_length=1, max_length=_MAX_NAME_LENGTH), AfterValidator(_check_label)]
+AccountName = Annotated[
+    str, Field(min_length=1, max_length=_MAX_NAME_LENGTH), AfterValidator(_check_account_name)
+]
+IntegrationName = Annotated[
+    str, Field(min_length=1, max_length=_MAX_NAME_LENGTH), AfterValidator(_check_integration_name)
+]
+Url = Annotated[str, Field(min_length=1), AfterValidator(_check_url)]
+BaseUrl = Annotated[str, Field(min_length=1), AfterValidator(_check_base_url)]
+# Python takes True for 1 and pydantic "5" for 5; in a manifest both are slips.
+Flag = Annotated[bool, Strict()]
+Count = Annotated[int, Strict(), Field(ge=0)]
+PositiveCount = Annotated[int, Strict(), Field(gt=0)]
+Amount = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
+Ratio = Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)]

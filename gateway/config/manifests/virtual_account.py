@@ -1,0 +1,139 @@
+"""Virtual accounts: the applications that may call."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, Field
+
+from gateway.config.manifests.part import Label, Manifest, Part, PositiveCount, Text, Token, wrong
+
+_FQN: Final = re.compile(r"[^:]*:([^:]+):([^:]+)(?::model:(.+))?")
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+_RFC_3339: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?(?:[Zz]|[+-]\d{2}:\d{2})")
+# A role of another name may exist to look and not to call, so it grants nothing until roles are built.
+_ROLES_THAT_CALL: Final = frozenset({"provider-account-access", "provider-account-manager"})
+
+
+@dataclass(frozen=True, slots=True)
+class ModelGrant:
+    """The right to call models of one account.
+
+    Attributes:
+        provider: The account's type without `provider-account/`.
+        integration: None: every model of the account.
+    """
+
+    provider: str
+    account: str
+    integration: str | None
+
+
+class Permission(Part):
+    """A right, as TrueFoundry writes it."""
+
+    resource_fqn: Text
+    """`<tenant>:<provider>:<account>`, with `:model:<name>` for one model; the tenant is not compared."""
+    resource_type: Text
+    """The kind of resource, `provider-account` for models."""
+    role_id: Text
+    """`provider-account-access` or `provider-account-manager` let the account call."""
+
+    @property
+    def grant(self) -> ModelGrant | None:
+        """What it lets the account call; None when it is about something else."""
+        match = _FQN.fullmatch(self.resource_fqn)
+        if match is None or self.role_id not in _ROLES_THAT_CALL:
+            return None
+        return ModelGrant(match[1], match[2], match[3])
+
+
+class AutoRotate(Part):
+    """How often the token changes."""
+
+    auto_rotate_interval: PositiveCount = 360
+    """Days until the token changes."""
+    grace_period: PositiveCount = 30
+    """Days that the old token still works."""
+
+
+class IdentityProviderMapping(Part):
+    """Who of an identity provider is this account."""
+
+    identity_provider: Text
+    """Name of the identity provider."""
+    value: Text
+    """What its subject claim must be."""
+
+
+class VirtualAccountOwner(Part):
+    """Who owns a virtual account."""
+
+    account: Text | None = None
+    """Name of the owning account."""
+    team: Text
+    """Name of the owning team."""
+
+
+def _parse_expiration(text: str) -> dt.datetime:
+    """The first moment at which the account has expired."""
+    if _DAY.fullmatch(text):
+        day = dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC)
+        return day + dt.timedelta(days=1)
+    if not _RFC_3339.fullmatch(text):
+        msg = "neither a day nor an RFC 3339 time"
+        raise ValueError(msg)
+    return dt.datetime.fromisoformat(text.upper()).astimezone(dt.UTC)
+
+
+def _check_expiration(text: str) -> str:
+    try:
+        _parse_expiration(text)
+    except (ValueError, OverflowError):
+        raise wrong(
+            "not a date or time that exists", 'Write a day ("2027-01-31") or a time ("2027-01-31T18:00:00Z")'
+        ) from None
+    return text
+
+
+class VirtualAccount(Manifest):
+    """An application that may call the gateway."""
+
+    type: Literal["virtual-account"]
+    name: Label
+    """The caller's name in traces and limits."""
+    tokens: tuple[Token, ...] = ()
+    """Any of these signs the caller in: secret references, or `sha256:` and a token's hash. Extension."""
+    models: tuple[Text, ...] = ()
+    """What it may call: patterns (`*`, `?`, `[...]`) of `<account>/<integration>`, and slugs. Extension."""
+    permissions: tuple[Permission, ...] = ()
+    """What it may call, as TrueFoundry writes it; united with `models`."""
+    expiration_date: Annotated[str, AfterValidator(_check_expiration)] | None = None
+    """The last day that it may call, to its end in UTC, or an RFC 3339 time."""
+    auto_rotate: AutoRotate | None = None
+    """How often the token changes."""
+    notification_target: dict[str, Any] | None = None
+    """Who is told when the token changes."""
+    secret_store_config: dict[str, Any] | None = None
+    """Where a new token is stored."""
+    owned_by: VirtualAccountOwner | None = Field(default=None, alias="ownedBy")
+    """Who owns the account."""
+    tags: dict[str, Any] = Field(default_factory=dict)
+    """Keys and values that go into the metadata of each call."""
+    identity_provider_mapping: tuple[IdentityProviderMapping, ...] = ()
+    """Who of an identity provider is this account."""
+    token_type: Literal["jwt", "opaque"] | None = None
+    """The form of tokens that TrueFoundry issues."""
+
+    @property
+    def expires_at(self) -> dt.datetime | None:
+        """The first moment, in UTC, at which its tokens no longer work; None: never."""
+        return None if self.expiration_date is None else _parse_expiration(self.expiration_date)
+
+    @property
+    def grants(self) -> tuple[ModelGrant, ...]:
+        """What `permissions` let it call."""
+        return tuple(grant for permission in self.permissions if (grant := permission.grant) is not None)

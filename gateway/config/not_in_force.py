@@ -1,0 +1,180 @@
+"""What loads and has no effect yet. The one table of it: an issue that builds a feature deletes its line.
+
+A field counts when it is written with another value than its default. What the table names is left out of the
+`Config`, so that no consumer acts on half a feature.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gateway.config.document import Document, FieldPath
+from gateway.config.manifests.part import Manifest
+from gateway.config.problem import Problem, Severity
+from gateway.config.shape import attribute_of
+
+_ACCOUNT: Final = (
+    "collaborators",
+    "ownedBy",
+    "discount_percent",
+    "integrations.*.cost",
+    "integrations.*.authorized_subjects",
+)
+_TRACES: Final = "otel_traces_exporter_config"
+
+FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "provider-account/openai": _ACCOUNT,
+    "provider-account/self-hosted-model": (
+        *_ACCOUNT,
+        "integrations.*.tfy_application_id",
+        "integrations.*.tls_settings",
+    ),
+    "virtual-account": (
+        "auto_rotate",
+        "notification_target",
+        "secret_store_config",
+        "ownedBy",
+        "tags",
+        "identity_provider_mapping",
+        "token_type",
+    ),
+    "gateway-otel-config": (
+        "otel_metrics_exporter_config",
+        f"{_TRACES}.encoding",
+        f"{_TRACES}.exclude_request_data",
+        f"{_TRACES}.when",
+        f"{_TRACES}.sampling",
+        f"{_TRACES}.compression",
+        f"{_TRACES}.tls",
+        f"{_TRACES}.batch",
+    ),
+    "gateway-global-settings": (
+        "logging_settings",
+        "semantic_cache_settings",
+        "guardrail_settings",
+        "telemetry_settings",
+        "budget_settings",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class UnbuiltValue:
+    """A part of a manifest that has no effect as a whole while its *key* has one of *values*."""
+
+    part: str
+    key: str
+    values: frozenset[str]
+
+
+VALUES: Final[Mapping[str, tuple[UnbuiltValue, ...]]] = {
+    "provider-account/self-hosted-model": (
+        UnbuiltValue(
+            "integrations.*",
+            "model_server",
+            frozenset({"tei", "infinity", "nemo-retriever", "cohere-rerank-v2"}),
+        ),
+    ),
+    "gateway-otel-config": (UnbuiltValue(_TRACES, "type", frozenset({"grpc"})),),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Unbuilt:
+    """One thing that has no effect yet.
+
+    Attributes:
+        label: As `GET /api/config` lists it, such as `gateway-otel-config: otel_metrics_exporter_config`.
+        paths: Everywhere that it is written in one manifest; () means the whole manifest.
+    """
+
+    label: str
+    paths: tuple[FieldPath, ...]
+
+    def to_problem(self, document: Document, severity: Severity) -> Problem:
+        """How the operator is told, once per manifest however often it is written there."""
+        if self.paths == ((),):
+            return document.problem(
+                severity,
+                ("type",),
+                f"{document.type} is not in force yet",
+                "Nothing in it has an effect; it may stay",
+            )
+        others = len(self.paths) - 1
+        more = f" (and {others} more in this manifest)" if others else ""
+        return document.problem(
+            severity, self.paths[0], f"not in force yet{more}", "It has no effect; it may stay"
+        )
+
+
+def unbuilt_document(document: Document) -> Unbuilt:
+    """A manifest of a type that is known and not built."""
+    return Unbuilt(document.type, ((),))
+
+
+def unbuilt_fields(document: Document, manifest: Manifest) -> Iterator[Unbuilt]:
+    """What *document*, read as *manifest*, asks for and does not get."""
+    for pattern in FIELDS.get(document.type, ()):
+        paths = tuple(
+            path for path in _matches(document.body, pattern) if _differs_from_default(manifest, path)
+        )
+        if paths:
+            yield Unbuilt(f"{document.type}: {pattern.replace('.*', '')}", paths)
+    for row in VALUES.get(document.type, ()):
+        yield from _unbuilt_values(document, row)
+
+
+def without(body: Mapping[str, Any], paths: list[FieldPath]) -> dict[str, Any]:
+    """A copy of *body* that has nothing at *paths*."""
+    pruned = copy.deepcopy(dict(body))
+    # From the end, so that taking an item out of a list does not move those still to be taken out.
+    for path in sorted(
+        paths, key=lambda path: tuple((isinstance(step, str), step) for step in path), reverse=True
+    ):
+        *parents, last = path
+        holder: Any = pruned
+        for step in parents:
+            holder = holder[step]
+        del holder[last]
+    return pruned
+
+
+def _unbuilt_values(document: Document, row: UnbuiltValue) -> Iterator[Unbuilt]:
+    by_value: dict[str, list[FieldPath]] = {}
+    for path in _matches(document.body, f"{row.part}.{row.key}"):
+        value = _plain_at(document.body, path)
+        if value in row.values:
+            by_value.setdefault(value, []).append(path[:-1])
+    for value, paths in sorted(by_value.items()):
+        yield Unbuilt(f"{document.type}: {row.part.replace('.*', '')}.{row.key} {value}", tuple(paths))
+
+
+def _matches(value: Any, pattern: str) -> Iterator[FieldPath]:
+    """Paths in *value* of what *pattern* names and is written; `*` stands for every item of a list."""
+    step, _, rest = pattern.partition(".")
+    found: list[tuple[str | int, Any]] = []
+    if step == "*" and isinstance(value, list):
+        found = list(enumerate(value))
+    elif isinstance(value, Mapping) and value.get(step) is not None:
+        found = [(step, value[step])]
+    for key, inner in found:
+        for path in _matches(inner, rest) if rest else [()]:
+            yield (key, *path)
+
+
+def _plain_at(value: Any, path: FieldPath) -> Any:
+    for step in path:
+        value = value[step]
+    return value
+
+
+def _differs_from_default(manifest: Manifest, path: FieldPath) -> bool:
+    part: Any = manifest  # a Part again at the end: every pattern of the table ends in a field
+    *parents, last = path
+    for step in parents:
+        part = part[step] if isinstance(step, int) else getattr(part, attribute_of(type(part), step))
+    name = attribute_of(type(part), str(last))
+    return bool(getattr(part, name) != type(part).model_fields[name].get_default(call_default_factory=True))

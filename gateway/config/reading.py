@@ -1,0 +1,65 @@
+"""One document read as its manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from gateway.config.document import Document, FieldPath
+from gateway.config.manifests.part import Manifest, Source
+from gateway.config.not_in_force import Unbuilt, unbuilt_fields, without
+from gateway.config.plain_words import explain, nearest
+from gateway.config.problem import Problem
+from gateway.config.secrets import SecretReference
+from gateway.config.shape import fields_of, secrets_in, unknown_fields
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A document whose fields are right.
+
+    Attributes:
+        written: All that it says.
+        in_force: The part of it that has an effect.
+        unbuilt: The rest.
+    """
+
+    document: Document
+    written: Manifest
+    in_force: Manifest
+    unbuilt: tuple[Unbuilt, ...]
+
+    def secrets(self) -> Iterator[tuple[FieldPath, SecretReference]]:
+        """The references that are in force, with their path in the document."""
+        dropped = {path for unbuilt in self.unbuilt for path in unbuilt.paths}
+        for path, reference in secrets_in(self.written):
+            if not any(path[:length] in dropped for length in range(len(path))):
+                yield path, reference
+
+
+def read_document(document: Document, model: type[Manifest], problems: list[Problem]) -> Reading | None:
+    """Read *document* as *model*; None when it has errors, which are then in *problems* (as are warnings)."""
+    problems += _unknown_field_warnings(document, model)
+    try:
+        written = model.model_validate(document.body)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        problems += dict.fromkeys(explain(detail, model, document) for detail in details)
+        return None
+    unbuilt = tuple(unbuilt_fields(document, written))
+    in_force = model.model_validate(without(document.body, [path for one in unbuilt for path in one.paths]))
+    for manifest in (written, in_force):
+        manifest.written_in(Source(document.file, document.line))
+    return Reading(document, written, in_force, unbuilt)
+
+
+def _unknown_field_warnings(document: Document, model: type[Manifest]) -> Iterator[Problem]:
+    for path, part in unknown_fields(model, document.body):
+        known = fields_of(part)
+        # A nameless type of theirs may carry a name, and their tools add `$schema` for editors.
+        if path == ("$schema",):
+            continue
+        fix = nearest(path[-1], known) or f"Remove it; known are: {', '.join(known)}"
+        yield document.warning(path, "unknown field, it has no effect", fix)

@@ -1,0 +1,75 @@
+"""Secrets of a configuration: written in the open, without a value, or one token for two callers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from gateway.config.document import Document, FieldPath
+from gateway.config.manifests.otel_config import OtelConfig
+from gateway.config.manifests.virtual_account import VirtualAccount
+from gateway.config.problem import Problem, Severity
+from gateway.config.reading import Reading
+from gateway.config.secrets import SecretMissing, SecretSource
+
+# Which headers are worth a warning when their value stands in the open; others (`x-team: ml`) are no secret.
+_SECRET_HEADER: Final = re.compile(
+    r"authorization|cookie|token|secret|password|credential|key", re.IGNORECASE
+)
+
+
+def check_secrets(readings: Sequence[Reading], secrets: SecretSource, missing: Severity) -> Iterator[Problem]:
+    """Findings about secrets; *missing* is how grave one without a value is."""
+    owners: dict[bytes, tuple[Document, FieldPath]] = {}
+    for reading in readings:
+        document = reading.document
+        for path, reference in reading.secrets():
+            if reference.is_literal and _is_secret(path):
+                fix = "Write env:NAME, file:PATH or tfy-secret://OWNER:GROUP:KEY; $NAME is not expanded"
+                yield document.warning(path, "the secret itself stands in the manifest", fix)
+            try:
+                if path[0] == "tokens":
+                    yield from _check_token(
+                        document, path, secrets.token_sha256(reference, document.file.parent), owners
+                    )
+                else:
+                    secrets.resolve(reference, document.file.parent)
+            except SecretMissing as error:
+                fix = f"{error.fix}; until then {_consequence(reading)}"
+                yield document.problem(missing, path, error.what, fix)
+
+
+def find_files(readings: Sequence[Reading], secrets: SecretSource) -> tuple[Path, ...]:
+    """Every file that a secret is read from, or would be if it existed."""
+    files: set[Path] = set()
+    for reading in readings:
+        for _, reference in reading.secrets():
+            file = secrets.file_of(reference, reading.document.file.parent)
+            if file is not None:
+                files.add(file)
+    return tuple(sorted(files))
+
+
+def _check_token(
+    document: Document, path: FieldPath, digest: bytes, owners: dict[bytes, tuple[Document, FieldPath]]
+) -> Iterator[Problem]:
+    owner, other_path = owners.setdefault(digest, (document, path))
+    if owner is not document:
+        message = (
+            f"the same token is in {owner.file}:{owner.line_of(other_path)}, of the account '{owner.name}'"
+        )
+        yield document.error(path, message, "Give each account a token of its own")
+
+
+def _is_secret(path: FieldPath) -> bool:
+    return path[-2] != "headers" or bool(_SECRET_HEADER.search(str(path[-1])))
+
+
+def _consequence(reading: Reading) -> str:
+    if isinstance(reading.in_force, VirtualAccount):
+        return "this token does not work"
+    if isinstance(reading.in_force, OtelConfig):
+        return "the destination is disabled"
+    return "the account is unavailable"

@@ -1,0 +1,305 @@
+"""What the process is started with: flags and environment. The only reader of the environment.
+
+`OPTIONS` is the one list of flags, from which the command line, the environment's names and the
+documentation's test are made. A flag wins over its variable, `GATEWAY_<FLAG>`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.cpus import usable_cpus
+
+_PREFIX: Final = "GATEWAY_"
+_TRUE: Final = frozenset({"1", "true", "yes", "on"})
+_FALSE: Final = frozenset({"0", "false", "no", "off", ""})
+_MAX_PORT: Final = 65_535
+_MAX_WORKERS: Final = 1_024
+_LOG_FORMATS: Final = ("text", "json")
+_LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+
+
+class SettingsError(ValueError):
+    """A flag or variable cannot be used. The message names it and says what may stand there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How this gateway runs.
+
+    Attributes:
+        config: The file or folder of manifests, as the operator named it.
+        port: 0: any free one; likewise `control_port`.
+        drain_delay_s: After SIGTERM, how long to accept calls while readiness already says no.
+        drain_timeout_s: After that, how long calls in flight may take.
+        max_body_bytes: A larger request is refused with 413.
+        state_dir: Absolute.
+        secrets_dir: Where `tfy-secret://` references are looked up, None when only in the environment.
+        strict: What is not in force, and secrets without a value, are errors.
+        metrics_on_data_port: Whether the data plane answers `/metrics` too.
+        admin_token: Opens the control API, None when nothing does but being on loopback.
+    """
+
+    config: Path
+    host: str
+    port: int
+    control_host: str
+    control_port: int
+    workers: int
+    drain_delay_s: float
+    drain_timeout_s: float
+    max_body_bytes: int
+    state_dir: Path
+    secrets_dir: Path | None
+    strict: bool
+    log_format: str
+    log_level: str
+    metrics_on_data_port: bool
+    admin_token: str | None = field(default=None, repr=False)
+
+    def to_json(self) -> str:
+        """For the command line of a child process; without the admin token, which others could read there."""
+        found = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "admin_token"}
+        return json.dumps(
+            {name: str(value) if isinstance(value, Path) else value for name, value in found.items()}
+        )
+
+    @staticmethod
+    def from_json(text: str, environ: Mapping[str, str] | None = None) -> Settings:
+        """What `to_json` wrote, with the admin token of the environment."""
+        found: dict[str, Any] = json.loads(text)
+        for name in ("config", "state_dir", "secrets_dir"):
+            found[name] = None if found[name] is None else Path(found[name])
+        return Settings(**found, admin_token=_admin_token(environment() if environ is None else environ))
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One flag of `gateway serve`.
+
+    Attributes:
+        flag: Without the leading dashes.
+        setting: The field of `Settings`.
+        parse: From text; raises ValueError with what is wanted ("a whole number from 0 to 65535").
+        default: As text, None when it is worked out or there is none.
+        placeholder: What the help shows for the value, "" for a switch.
+    """
+
+    flag: str
+    setting: str
+    parse: Callable[[str], Any]
+    default: str | None
+    placeholder: str
+    help: str
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that stands in for the flag."""
+        return _PREFIX + self.flag.upper().replace("-", "_")
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether the flag stands alone (and has a `--no-` form)."""
+        return not self.placeholder
+
+
+def environment() -> Mapping[str, str]:
+    """The environment of this process; every other module gets it from here."""
+    return os.environ
+
+
+def read_settings(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> Settings:
+    """Settings from *flags* (by `Option.flag`; None: not given), else *environ*, else the defaults.
+
+    Raises:
+        SettingsError: A value is not usable, or a required one is missing.
+    """
+    found = {option.setting: _read_option(option, flags.get(option.flag), environ) for option in OPTIONS}
+    if found["config"] is None:
+        msg = "--config is missing: name the file or folder of manifests (or set GATEWAY_CONFIG)"
+        raise SettingsError(msg)
+    if found["workers"] is None:
+        found["workers"] = usable_cpus()
+    if found["state_dir"] is None:
+        found["state_dir"] = _default_state_dir(found["control_port"], environ)
+    settings = Settings(**found, admin_token=_admin_token(environ))
+    if settings.admin_token is None and not is_loopback(settings.control_host):
+        msg = (
+            f"--control-host {settings.control_host} can be reached from other hosts and nothing protects "
+            "the control API: set GATEWAY_ADMIN_TOKEN, or bind it to 127.0.0.1"
+        )
+        raise SettingsError(msg)
+    return settings
+
+
+def _read_option(option: Option, flag: str | None, environ: Mapping[str, str]) -> Any:
+    text, place = flag, f"--{option.flag}"
+    if text is None and environ.get(option.variable):
+        text, place = environ[option.variable], option.variable
+    if text is None:
+        text = option.default
+    try:
+        return None if text is None else option.parse(text)
+    except ValueError as error:
+        msg = f"{place}: expected {error}"
+        raise SettingsError(msg) from error
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this host can reach a server bound to *host*."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _admin_token(environ: Mapping[str, str]) -> str | None:
+    return environ.get(f"{_PREFIX}ADMIN_TOKEN") or None
+
+
+def _default_state_dir(control_port: int, environ: Mapping[str, str]) -> Path:
+    base = Path(environ.get("XDG_STATE_HOME", ""))
+    # The XDG rules: a relative path there is invalid and ignored.
+    if not base.is_absolute():
+        base = Path(environ.get("HOME") or Path.home()) / ".local" / "state"
+    return base / "gateway" / str(control_port)
+
+
+def _whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
+    wanted = (
+        f"a whole number of at least {least}" if most is None else f"a whole number from {least} to {most}"
+    )
+
+    def parse(text: str) -> int:
+        if (
+            not (text.isascii() and text.isdigit())
+            or int(text) < least
+            or (most is not None and int(text) > most)
+        ):
+            raise ValueError(wanted)
+        return int(text)
+
+    return parse
+
+
+def _seconds(text: str) -> float:
+    wanted = "a number of seconds, 0 or more"
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise ValueError(wanted) from None
+    if not math.isfinite(seconds) or seconds < 0:
+        raise ValueError(wanted)
+    return seconds
+
+
+def _switch(text: str) -> bool:
+    if text.lower() not in _TRUE | _FALSE:
+        msg = "true or false"
+        raise ValueError(msg)
+    return text.lower() in _TRUE
+
+
+def _one_of(names: tuple[str, ...]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in names:
+            msg = f"one of {', '.join(names)}"
+            raise ValueError(msg)
+        return text
+
+    return parse
+
+
+def _host(text: str) -> str:
+    if not text or any(character.isspace() for character in text):
+        msg = "a host name or address"
+        raise ValueError(msg)
+    return text
+
+
+def _path(text: str) -> Path:
+    if not text or "\x00" in text:
+        msg = "a path"
+        raise ValueError(msg)
+    return Path(text).expanduser()
+
+
+def _absolute_path(text: str) -> Path:
+    return _path(text).absolute()
+
+
+_port: Final = _whole_number(0, _MAX_PORT)
+
+OPTIONS: Final[tuple[Option, ...]] = (
+    Option("config", "config", _path, None, "PATH", "file or folder of manifests (required)"),
+    Option("host", "host", _host, "127.0.0.1", "HOST", "address of the data plane"),
+    Option("port", "port", _port, "8787", "PORT", "port of the data plane, 0 for any free one"),
+    Option("control-host", "control_host", _host, "127.0.0.1", "HOST", "address of the control plane"),
+    Option(
+        "control-port", "control_port", _port, "8788", "PORT", "port of the control plane, 0 for any free one"
+    ),
+    Option(
+        "workers",
+        "workers",
+        _whole_number(1, _MAX_WORKERS),
+        None,
+        "N",
+        "worker processes (default: the CPUs that this process may use)",
+    ),
+    Option(
+        "drain-delay",
+        "drain_delay_s",
+        _seconds,
+        "0",
+        "SECONDS",
+        "after SIGTERM, time to go on accepting while readiness says no",
+    ),
+    Option(
+        "drain-timeout", "drain_timeout_s", _seconds, "30", "SECONDS", "then, time for calls in flight to end"
+    ),
+    Option(
+        "max-body-bytes",
+        "max_body_bytes",
+        _whole_number(1),
+        "33554432",
+        "BYTES",
+        "largest request body; a larger one is refused with 413",
+    ),
+    Option(
+        "state-dir",
+        "state_dir",
+        _absolute_path,
+        None,
+        "DIR",
+        "folder for what is kept; one running gateway each "
+        "(default: $XDG_STATE_HOME/gateway/<control port>, else ~/.local/state/gateway/<control port>)",
+    ),
+    Option(
+        "secrets-dir", "secrets_dir", _absolute_path, None, "DIR", "folder of the tfy-secret:// references"
+    ),
+    Option(
+        "strict",
+        "strict",
+        _switch,
+        "false",
+        "",
+        "treat what is not in force, and secrets without a value, as errors",
+    ),
+    Option("log-format", "log_format", _one_of(_LOG_FORMATS), "text", "FORMAT", "text or json"),
+    Option("log-level", "log_level", _one_of(_LOG_LEVELS), "info", "LEVEL", "debug, info, warning or error"),
+    Option(
+        "metrics-on-data-port",
+        "metrics_on_data_port",
+        _switch,
+        "false",
+        "",
+        "answer /metrics on the data plane too",
+    ),
+)

@@ -1,0 +1,22 @@
+"""Settings for every request."""
+
+from __future__ import annotations
+
+from gateway.config.manifests.global_settings import GlobalSettings, RetrySettings
+
+
+def test_defaults() -> None:
+    """Nothing is tried again unless asked for."""
+    settings = GlobalSettings(type="gateway-global-settings")
+    assert settings.retry_settings.attempts == 0
+    assert settings.name == "default"
+    assert settings.logging_settings is None
+    assert settings.telemetry_settings.semconv == "latest"
+    assert settings.budget_settings.refusal_status == 429
+
+
+def test_status_codes_as_text_or_number() -> None:
+    """TrueFoundry writes them as text."""
+    retry = RetrySettings.model_validate({"attempts": 2, "on_status_codes": ["503", 429]})
+    assert retry.on_status_codes == (503, 429)
+    assert RetrySettings(attempts=1).on_status_codes == (429, 500, 502, 503)

@@ -1,0 +1,51 @@
+"""Where telemetry goes."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.config.manifests.otel_config import (
+    HttpMetricsExporter,
+    HttpTracesExporter,
+    OtelConfig,
+    with_path,
+)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "expected"),
+    [
+        ("https://host", "https://host/v1/traces"),
+        ("https://host/", "https://host/v1/traces"),
+        ("https://host:4318", "https://host:4318/v1/traces"),
+        ("https://host?key=1", "https://host/v1/traces?key=1"),
+        ("https://host/v1/traces", "https://host/v1/traces"),
+        ("https://host/otlp", "https://host/otlp"),
+        ("https://host/otlp/", "https://host/otlp/"),
+        ("https://host//", "https://host//"),
+    ],
+)
+def test_an_endpoint_is_used_as_written(endpoint: str, expected: str) -> None:
+    """Only one without a path gets the usual one."""
+    assert with_path(endpoint, "/v1/traces") == expected
+
+
+def test_each_signal_has_its_path() -> None:
+    """Traces and metrics."""
+    assert HttpTracesExporter(type="http", endpoint="http://h").url == "http://h/v1/traces"
+    assert HttpMetricsExporter(type="http", endpoint="http://h").url == "http://h/v1/metrics"
+
+
+def test_defaults() -> None:
+    """Compressed protobuf, everything, named `default`."""
+    config = OtelConfig.model_validate(
+        {
+            "type": "gateway-otel-config",
+            "otel_traces_exporter_config": {"type": "http", "endpoint": "http://h"},
+        }
+    )
+    assert config.name == "default"
+    exporter = config.otel_traces_exporter_config
+    assert isinstance(exporter, HttpTracesExporter)
+    assert (exporter.encoding, exporter.compression, exporter.sampling.ratio) == ("proto", "gzip", 1.0)
+    assert (exporter.headers, exporter.additional_resource_attributes) == ({}, {})

@@ -1,0 +1,97 @@
+"""Callers: until when, and what they may call."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from pydantic import ValidationError
+
+from gateway.config.manifests.virtual_account import ModelGrant, Permission, VirtualAccount
+
+
+def caller(**fields: object) -> VirtualAccount:
+    return VirtualAccount.model_validate({"type": "virtual-account", "name": "a", **fields})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2027-01-31", "2027-02-01T00:00:00+00:00"),
+        ("2028-02-29", "2028-03-01T00:00:00+00:00"),
+        ("2027-01-31T18:00:00Z", "2027-01-31T18:00:00+00:00"),
+        ("2027-01-31t18:00:00.5z", "2027-01-31T18:00:00.500000+00:00"),
+        ("2027-01-31T18:00:00+02:00", "2027-01-31T16:00:00+00:00"),
+    ],
+)
+def test_expiration(text: str, expected: str) -> None:
+    """A day counts to its end in UTC; a time is a time."""
+    assert caller(expiration_date=text).expires_at == dt.datetime.fromisoformat(expected)
+
+
+def test_no_expiration() -> None:
+    """Never."""
+    assert caller().expires_at is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "soon",
+        "2027-02-30",
+        "2027-1-1",
+        "31.01.2027",
+        "20270131",
+        "2027-01-31T18:00:00",
+        "2027-01-31 18:00:00Z",
+        "2027-01-31T25:00:00Z",
+        "2027-W05-1",
+        "9999-12-31",
+        "0000-01-01",
+        "\uff12027-01-31",
+    ],
+)
+def test_what_is_no_expiration(text: str) -> None:
+    """Without a zone a time is not clear; days that do not exist are slips."""
+    with pytest.raises(ValidationError, match="not a date or time that exists"):
+        caller(expiration_date=text)
+
+
+@pytest.mark.parametrize(
+    ("fqn", "expected"),
+    [
+        ("acme:openai:main", ModelGrant("openai", "main", None)),
+        (":openai:main", ModelGrant("openai", "main", None)),
+        ("acme:openai:main:model:gpt-4o", ModelGrant("openai", "main", "gpt-4o")),
+        ("acme:ollama:lab:model:org/qwen2:7b", ModelGrant("ollama", "lab", "org/qwen2:7b")),
+        ("acme:openai", None),
+        ("acme:openai:main:prompt:x", None),
+        ("acme:openai:main:model:", None),
+        ("main", None),
+    ],
+)
+def test_grants_of_a_permission(fqn: str, expected: ModelGrant | None) -> None:
+    """The tenant is not compared; what is no model grants nothing."""
+    permission = {
+        "resource_fqn": fqn,
+        "resource_type": "provider-account",
+        "role_id": "provider-account-access",
+    }
+    assert Permission.model_validate(permission).grant == expected
+    assert caller(permissions=[permission]).grants == (() if expected is None else (expected,))
+
+
+@pytest.mark.parametrize(
+    ("role", "may_call"),
+    [
+        ("provider-account-access", True),
+        ("provider-account-manager", True),
+        ("viewer", False),
+        ("admin", False),
+    ],
+)
+def test_roles(role: str, *, may_call: bool) -> None:
+    """A role that is not known to call does not: roles of one's own come with their feature."""
+    permission = Permission(resource_fqn="t:openai:main", resource_type="provider-account", role_id=role)
+    assert (permission.grant is not None) is may_call

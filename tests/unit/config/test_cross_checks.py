@@ -1,0 +1,213 @@
+"""What only shows when manifests are seen together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.config.writing import ACCOUNT, CALLER, check_text, found
+
+TWO_MODELS = """\
+type: provider-account/openai
+name: main
+integrations:
+  - {name: gpt-4o, model_id: a, model_types: [chat]}
+  - {name: org/small, model_id: b}
+"""
+VIRTUAL_MODELS = """\
+type: provider-account/virtual-model
+name: vm
+integrations:
+  - {name: chat, slug: chat-slug, alias: [chat-alias]}
+  - 7
+"""
+
+
+def caller(**fields: str) -> str:
+    text = CALLER
+    for name, value in fields.items():
+        lines = [line for line in text.splitlines() if not line.startswith(f"{name}:")]
+        text = "\n".join([*lines, f"{name}: {value}"]) + "\n"
+    return text
+
+
+def findings(folder: Path, *texts: str) -> list[str]:
+    return [line for line in found(check_text(folder, *texts)) if "not in force" not in line]
+
+
+def test_what_fits_together_has_no_finding(tmp_path: Path) -> None:
+    """The base of every test here."""
+    assert findings(tmp_path, ACCOUNT, CALLER) == []
+
+
+def test_account_names_are_one_space(tmp_path: Path) -> None:
+    """Also with accounts that are not in force; other manifests may share a name."""
+    texts = [ACCOUNT, CALLER, "type: provider-account/groq\nname: lab\n", "type: team\nname: lab\n"]
+    assert findings(tmp_path, *texts) == [
+        (
+            "error 17 name: the account name 'lab' belongs to the provider-account/self-hosted-model in "
+            f"{tmp_path}/m.yaml:1. Give one of them another name; models are called <name>/<model>"
+        )
+    ]
+
+
+def test_integration_names_are_unique_in_an_account(tmp_path: Path) -> None:
+    """The second would never be called."""
+    text = TWO_MODELS.replace("org/small", "gpt-4o")
+    assert findings(tmp_path, text, caller(models='["main/*"]')) == [
+        (
+            "error 5 integrations.1.name: the model name 'gpt-4o' is already on line 4. Give one of "
+            "them another name"
+        )
+    ]
+
+
+def test_an_account_without_models(tmp_path: Path) -> None:
+    """A warning: it may be filled later."""
+    text = "type: provider-account/openai\nname: main\nintegrations: []\n"
+    assert findings(tmp_path, text, ACCOUNT, CALLER) == [
+        "warning 3 integrations: the account has no models. Add one, or remove the account"
+    ]
+
+
+def test_unknown_types_of_model(tmp_path: Path) -> None:
+    """A warning: providers invent them faster than gateways are upgraded."""
+    assert findings(tmp_path, ACCOUNT.replace("[chat]", "[chta, hologram]"), CALLER) == [
+        "warning 9 integrations.0.model_types.0: unknown type of model. Did you mean 'chat'?",
+        (
+            "warning 9 integrations.0.model_types.1: unknown type of model. Known are: chat, "
+            "completion, embedding, "
+            "realtime, rerank, audio_transcription, audio_translation, text_to_speech, moderation, "
+            "image, responses, ocr"
+        ),
+    ]
+
+
+def test_only_one_manifest_of_global_settings(tmp_path: Path) -> None:
+    """Whatever their names; which one would count?"""
+    texts = ["type: gateway-global-settings\n", "type: gateway-global-settings\nname: other\n"]
+    assert findings(tmp_path, ACCOUNT, CALLER, *texts) == [
+        (
+            f"error 18 type: global settings are already in {tmp_path}/m.yaml:16. Put all of them "
+            f"into one manifest"
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param(
+            {"models": '["main/*", "*", "main/org/*", "vm/chat", "chat-slug", "chat-alias"]'}, [], id="fit"
+        ),
+        pytest.param(
+            {"models": '["main/gpt-4"]'},
+            ["models.0: 'main/gpt-4' matches no model. Did you mean 'main/gpt-4o'?"],
+            id="near",
+        ),
+        pytest.param(
+            {"models": '["*", "zzz"]'},
+            ["models.1: 'zzz' matches no model. Write <account>/<model>; '*' stands for any text"],
+            id="far",
+        ),
+        pytest.param(
+            {"models": "[]"},
+            [
+                (
+                    "models: neither models nor permissions let this account call a model. "
+                    'Add models: ["<account>/*"]'
+                )
+            ],
+            id="nothing allowed",
+        ),
+        pytest.param(
+            {"tokens": "[]", "models": '["*"]'},
+            ["tokens: no tokens, so nobody can call as this account. Add tokens: [env:NAME]"],
+            id="no tokens",
+        ),
+    ],
+)
+def test_models_of_a_caller(tmp_path: Path, fields: dict[str, str], expected: list[str]) -> None:
+    """Patterns that match nothing are slips; slugs and models that are not in force yet match."""
+    lines = findings(tmp_path, TWO_MODELS, VIRTUAL_MODELS, caller(**fields))
+    assert [line.split(" ", 2)[2] for line in lines] == expected
+    assert all(line.startswith("warning") for line in lines)
+
+
+def permission(fqn: str, role: str = "provider-account-access") -> str:
+    return f"[{{resource_fqn: '{fqn}', resource_type: provider-account, role_id: {role}}}]"
+
+
+@pytest.mark.parametrize(
+    ("permissions", "expected"),
+    [
+        pytest.param(permission("acme:openai:main"), [], id="account"),
+        pytest.param(permission("acme:openai:main:model:org/small"), [], id="model"),
+        pytest.param(permission("acme:virtual-model:vm:model:chat"), [], id="virtual model"),
+        pytest.param(permission("acme:openai:main", "provider-account-manager"), [], id="manager"),
+        pytest.param(
+            permission("acme:openai:mian"),
+            ["permissions.0.resource_fqn: there is no account 'mian' of openai. Did you mean 'main'?"],
+            id="near account",
+        ),
+        pytest.param(
+            permission("acme:openai:zzz"),
+            [
+                (
+                    "permissions.0.resource_fqn: there is no account 'zzz' of openai. Name an "
+                    "account of this configuration"
+                )
+            ],
+            id="far account",
+        ),
+        pytest.param(
+            permission("acme:groq:main"),
+            ["permissions.0.resource_fqn: there is no account 'main' of groq. Its provider is 'openai'"],
+            id="other provider",
+        ),
+        pytest.param(
+            permission("acme:openai:main:model:gpt4o"),
+            ["permissions.0.resource_fqn: there is no model 'gpt4o' there. Did you mean 'main/gpt-4o'?"],
+            id="near model",
+        ),
+        pytest.param(
+            permission("acme:mcp"),
+            [
+                (
+                    "permissions.0: lets the account call nothing here. Models need a resource_fqn "
+                    "<tenant>:<provider>:<account>[:model:<name>] and the role provider-account-access or "
+                    "provider-account-manager"
+                )
+            ],
+            id="something else",
+        ),
+        pytest.param(
+            permission("acme:openai:main", "viewer"),
+            [
+                (
+                    "permissions.0: lets the account call nothing here. Models need a resource_fqn "
+                    "<tenant>:<provider>:<account>[:model:<name>] and the role provider-account-access or "
+                    "provider-account-manager"
+                )
+            ],
+            id="another role",
+        ),
+    ],
+)
+def test_permissions_of_a_caller(tmp_path: Path, permissions: str, expected: list[str]) -> None:
+    """Each names an account, or a model, of this configuration."""
+    lines = findings(tmp_path, TWO_MODELS, VIRTUAL_MODELS, caller(models='["*"]', permissions=permissions))
+    assert [line.split(" ", 2)[2] for line in lines] == expected
+    assert all(line.startswith("warning") for line in lines)
+
+
+def test_destinations(tmp_path: Path) -> None:
+    """`local` is taken, and a destination without an exporter is none."""
+    assert findings(tmp_path, ACCOUNT, CALLER, "type: gateway-otel-config\nname: local\n") == [
+        (
+            "warning 16 type: the manifest names no destination. Add otel_traces_exporter_config, or "
+            "remove the manifest"
+        ),
+        "error 17 name: 'local' is the name of the gateway's own trace store. Choose another name",
+    ]

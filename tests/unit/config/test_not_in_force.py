@@ -1,0 +1,200 @@
+"""What is not built is told once for each manifest, and kept from the consumers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from gateway.config.manifests.known import IN_FORCE
+from gateway.config.manifests.part import Part
+from gateway.config.not_in_force import FIELDS, VALUES, without
+from gateway.config.shape import fields_of, find_part, item_annotation
+from tests.unit.config.writing import ACCOUNT, CALLER, accepted_config, check_text
+
+OPENAI: Final = """\
+type: provider-account/openai
+name: main
+integrations:
+  - {name: a, model_id: a}
+  - {name: b, model_id: b}
+"""
+OTEL: Final = """\
+type: gateway-otel-config
+name: sink
+otel_traces_exporter_config:
+  type: http
+  endpoint: https://sink.example
+"""
+GLOBAL: Final = "type: gateway-global-settings\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        (OPENAI + "collaborators: [{subject: u, role_id: r}]", "provider-account/openai: collaborators"),
+        (OPENAI + "ownedBy: {account: x}", "provider-account/openai: ownedBy"),
+        (OPENAI + "discount_percent: 5", "provider-account/openai: discount_percent"),
+        (
+            ACCOUNT + "    cost: {metric: public_cost}",
+            "provider-account/self-hosted-model: integrations.cost",
+        ),
+        (
+            ACCOUNT + "    authorized_subjects: []",
+            "provider-account/self-hosted-model: integrations.authorized_subjects",
+        ),
+        (
+            ACCOUNT + "    tls_settings: {ca_cert: x}",
+            "provider-account/self-hosted-model: integrations.tls_settings",
+        ),
+        (
+            ACCOUNT.replace("openai-compatible", "tei"),
+            "provider-account/self-hosted-model: integrations.model_server tei",
+        ),
+        (CALLER + "auto_rotate: {}", "virtual-account: auto_rotate"),
+        (CALLER + "notification_target: {type: email}", "virtual-account: notification_target"),
+        (CALLER + "secret_store_config: {a: b}", "virtual-account: secret_store_config"),
+        (CALLER + "ownedBy: {team: x}", "virtual-account: ownedBy"),
+        (CALLER + "tags: {a: b}", "virtual-account: tags"),
+        (
+            CALLER + "identity_provider_mapping: [{identity_provider: a, value: b}]",
+            "virtual-account: identity_provider_mapping",
+        ),
+        (CALLER + "token_type: opaque", "virtual-account: token_type"),
+        (
+            OTEL + "otel_metrics_exporter_config: {type: grpc, endpoint: 'http://h'}",
+            "gateway-otel-config: otel_metrics_exporter_config",
+        ),
+        (OTEL.replace("http\n", "grpc\n"), "gateway-otel-config: otel_traces_exporter_config.type grpc"),
+        *(
+            (
+                OTEL + f"  {field}",
+                f"gateway-otel-config: otel_traces_exporter_config.{field.partition(':')[0]}",
+            )
+            for field in (
+                "encoding: json",
+                "exclude_request_data: true",
+                "when: [{key: a, value: [b]}]",
+                "sampling: {ratio: 0.5}",
+                "compression: none",
+                "tls: {ca_file: ca.pem}",
+                "batch: {max_spans: 5}",
+            )
+        ),
+        *(
+            (GLOBAL + field, f"gateway-global-settings: {field.partition(':')[0]}")
+            for field in (
+                "logging_settings: {type: never}",
+                "semantic_cache_settings: {semantic_cache_embedding_model: a}",
+                "guardrail_settings: {timeout_ms: 1}",
+                "telemetry_settings: {tfy_attributes: true}",
+                "budget_settings: {refusal_status: 402}",
+            )
+        ),
+        ("type: team\nname: ml", "team"),
+    ],
+)
+def test_what_is_written_and_not_built(tmp_path: Path, text: str, label: str) -> None:
+    """Told by type and field, as a warning, as an error when strict."""
+    others = [one for one in (ACCOUNT, CALLER) if one.splitlines()[0] not in text]
+    checked = check_text(tmp_path, *others, text)
+    assert checked.errors == ()
+    assert checked.not_in_force == (label,)
+    [problem] = [one for one in checked.problems if "not in force yet" in one.message]
+    assert problem.fix.endswith("it may stay")
+    strict = check_text(tmp_path, *others, text, strict=True)
+    assert [one.message for one in strict.errors] == [problem.message]
+    assert strict.not_in_force == (label,)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        OPENAI + "collaborators: []\ndiscount_percent: 0\npropagate_trace: true\nownedBy:",
+        CALLER + "tags: {}",
+        OTEL
+        + "  encoding: proto\n  compression: gzip\n  when: []\n  sampling: {ratio: 1.0}\n"
+        + "  exclude_request_data: no",
+        GLOBAL + "guardrail_settings: {timeout_ms: 5000}\ntelemetry_settings: {}",
+    ],
+    ids=["account", "caller", "otel", "global"],
+)
+def test_what_says_the_default_is_in_force(tmp_path: Path, text: str) -> None:
+    """It asks for what happens anyway."""
+    others = [one for one in (ACCOUNT, CALLER) if one.splitlines()[0] not in text]
+    checked = check_text(tmp_path, *others, text, strict=True)
+    assert (checked.errors, checked.not_in_force) == ((), ())
+
+
+def test_once_for_each_manifest(tmp_path: Path) -> None:
+    """A hundred models with a price are one warning, at the first."""
+    text = OPENAI.replace("model_id: a", "model_id: a, cost: {metric: public_cost}").replace(
+        "model_id: b", "model_id: b, cost: {metric: public_cost}"
+    )
+    [problem] = [one for one in check_text(tmp_path, text, CALLER).problems if "not in force" in one.message]
+    assert (problem.line, problem.path) == (4, "integrations.0.cost")
+    assert problem.message == "not in force yet (and 1 more in this manifest)"
+
+
+def test_consumers_see_the_default(tmp_path: Path) -> None:
+    """Nobody acts on half a feature: what is not in force is as if not written."""
+    otel = OTEL + "  encoding: json\n  when: [{key: a, value: [b]}]\n  sampling: {ratio: 0.1}\n"
+    account = (
+        OPENAI.replace("model_id: b", "model_id: b, cost: {metric: public_cost}") + "discount_percent: 5\n"
+    )
+    config = accepted_config(check_text(tmp_path, account, CALLER + "tags: {a: b}\n", otel))
+    [exporter] = [destination.otel_traces_exporter_config for destination in config.otel_configs]
+    assert exporter is not None
+    assert exporter.type == "http"
+    assert (exporter.encoding, exporter.when, exporter.sampling.ratio) == ("proto", (), 1.0)
+    assert config.provider_accounts[0].discount_percent == 0
+    assert config.provider_accounts[0].integrations[1].cost is None
+    assert config.virtual_accounts[0].tags == {}
+    assert config.documents[-1].body["tags"] == {"a": "b"}
+
+
+def test_a_model_on_a_server_that_is_not_built_is_left_out(tmp_path: Path) -> None:
+    """The others of the account stay."""
+    text = ACCOUNT + (
+        "  - {name: rerank, hosted_model_name: r, url: 'http://h', model_server: tei,"
+        " cost: {metric: public_cost}}\n"
+        "  - {name: third, hosted_model_name: t, url: 'http://h', model_server: vllm-openai}\n"
+    )
+    [account] = accepted_config(check_text(tmp_path, text, CALLER)).provider_accounts
+    assert [integration.name for integration in account.integrations] == ["qwen", "third"]
+
+
+def test_an_exporter_that_is_not_built_is_left_out(tmp_path: Path) -> None:
+    """There is no destination over gRPC yet."""
+    config = accepted_config(
+        check_text(tmp_path, ACCOUNT, CALLER, OTEL.replace("http\n", "grpc\n") + "  when: []\n")
+    )
+    assert config.otel_configs[0].otel_traces_exporter_config is None
+
+
+def test_without() -> None:
+    """Taken out of a copy, from lists too, whatever the order."""
+    body: dict[str, Any] = {"a": [{"x": 1, "y": 2}, {"x": 3}, {"x": 4}], "b": 1}
+    assert without(body, [("a", 0), ("b",), ("a", 0, "x"), ("a", 2, "x")]) == {"a": [{"x": 3}, {}]}
+    assert body["b"] == 1
+
+
+def resolve(model: type[Part], pattern: str) -> bool:
+    annotation: Any = model
+    for step in pattern.split("."):
+        if step == "*":
+            annotation = item_annotation(annotation)
+            continue
+        part = find_part(annotation, {"type": "http"})
+        if part is None or step not in fields_of(part):
+            return False
+        annotation = fields_of(part)[step].annotation
+    return True
+
+
+def test_the_table_names_fields_that_exist() -> None:
+    """A row that names nothing would report nothing."""
+    rows = [(kind, pattern) for kind, patterns in FIELDS.items() for pattern in patterns]
+    rows += [(kind, f"{row.part}.{row.key}") for kind, values in VALUES.items() for row in values]
+    assert [row for row in rows if not resolve(IN_FORCE[row[0]], row[1])] == []

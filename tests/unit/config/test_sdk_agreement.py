@@ -1,0 +1,174 @@
+"""Our manifests have the fields of TrueFoundry's own, by its official SDK, and say which are ours alone."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+import typing
+from collections.abc import Iterator
+from typing import Annotated, Any, Union
+
+import pydantic
+from pydantic.fields import FieldInfo
+from truefoundry_sdk import types as sdk
+from truefoundry_sdk.types.true_foundry_apply_request_manifest import TrueFoundryApplyRequestManifest
+
+from gateway.config.manifests.known import IN_FORCE, MODEL_ACCOUNTS, NOT_IN_FORCE
+from gateway.config.manifests.part import Part
+from gateway.config.manifests.provider_account import MODEL_TYPES
+
+THEIRS: dict[str, type[pydantic.BaseModel]] = {
+    "provider-account/openai": sdk.OpenaiProviderAccount,
+    "provider-account/self-hosted-model": sdk.SelfHostedModelProviderAccount,
+    "virtual-account": sdk.VirtualAccountManifest,
+    "gateway-otel-config": sdk.GatewayOtelConfig,
+    "gateway-global-settings": sdk.GlobalSettings,
+}
+EXTENSIONS = {
+    "provider-account/openai: propagate_trace",
+    "provider-account/self-hosted-model: propagate_trace",
+    "virtual-account: tokens",
+    "virtual-account: models",
+    # Their apply API asks for a name that their types do not have.
+    "gateway-otel-config: name",
+    "gateway-global-settings: name",
+    "gateway-global-settings: telemetry_settings",
+    "gateway-global-settings: budget_settings",
+    *(
+        f"gateway-otel-config: otel_{signal}_exporter_config[{kind}].{name}"
+        for signal in ("traces", "metrics")
+        for kind in ("http", "grpc")
+        for name in ("compression", "tls", "batch")
+    ),
+    *(f"gateway-otel-config: otel_traces_exporter_config[{kind}].sampling" for kind in ("http", "grpc")),
+}
+# Taken as they are until their feature is built, so that nothing is known of their fields.
+FREE_FORM = {"virtual-account: notification_target", "virtual-account: secret_store_config"}
+# Types that SDK 0.6.0 applies by another way, or does not know: the reference for them is the documentation.
+NOT_IN_SDK = {
+    "tenant-rate-limit-config/model",
+    "tenant-rate-limit-config/mcp",
+    "pat",
+    "agent-skill",
+    "prompt",
+    "hosted-a2a-agent",
+}
+
+
+def models_in(annotation: Any) -> Iterator[type[pydantic.BaseModel]]:
+    """Every model that a value of this type may be, or hold."""
+    if typing.get_origin(annotation) is Annotated:
+        yield from models_in(typing.get_args(annotation)[0])
+    elif typing.get_origin(annotation) in (Union, types.UnionType, tuple, list, dict):
+        for member in typing.get_args(annotation):
+            yield from models_in(member)
+    elif isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        yield annotation
+
+
+def tag_of(model: type[pydantic.BaseModel]) -> str:
+    """What tells a model from those beside it, "" when nothing does."""
+    for name in ("type", "metric"):
+        if name in model.model_fields:
+            literal = typing.get_args(model.model_fields[name].annotation)
+            # Their cost metrics have it in a docstring only.
+            return str(literal[0]) if literal else re.findall(r"\+value=(\S+)", inspect.getsource(model))[0]
+    return ""
+
+
+def fields_of(model: type[pydantic.BaseModel]) -> dict[str, FieldInfo]:
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
+def differences(
+    ours: type[pydantic.BaseModel], theirs: type[pydantic.BaseModel], place: str
+) -> Iterator[tuple[str, str]]:
+    """("ours" or "theirs", field) for each field that the other does not have."""
+    our_fields, their_fields = fields_of(ours), fields_of(theirs)
+    for name in sorted(our_fields.keys() | their_fields.keys()):
+        here = f"{place}{name}"
+        if name not in their_fields:
+            yield "ours", here
+        elif name not in our_fields:
+            yield "theirs", here
+        else:
+            yield from inner_differences(our_fields[name].annotation, their_fields[name].annotation, here)
+
+
+def inner_differences(ours: Any, theirs: Any, place: str) -> Iterator[tuple[str, str]]:
+    our_models = {tag_of(model): model for model in models_in(ours)}
+    their_models = {tag_of(model): model for model in models_in(theirs)}
+    for tag in sorted(our_models.keys() | their_models.keys()):
+        here = f"{place}[{tag}]" if tag else place
+        if tag not in their_models:
+            yield "ours", here
+        elif tag not in our_models:
+            yield "theirs", here
+        else:
+            yield from differences(our_models[tag], their_models[tag], f"{here}.")
+
+
+def all_differences() -> list[tuple[str, str]]:
+    return [
+        difference
+        for kind, model in IN_FORCE.items()
+        for difference in differences(model, THEIRS[kind], f"{kind}: ")
+    ]
+
+
+def test_each_of_our_fields_is_theirs_or_a_listed_extension() -> None:
+    """A manifest that works here without extensions works there."""
+    assert {field for side, field in all_differences() if side == "ours"} == EXTENSIONS
+
+
+def test_each_of_their_fields_is_known_here() -> None:
+    """A manifest that is in use there loads here without a warning of an unknown field."""
+    theirs = {field.partition("[")[0] for side, field in all_differences() if side == "theirs"}
+    assert theirs == FREE_FORM
+
+
+def extension_marks(model: type[Part], place: str) -> Iterator[str]:
+    for name, field in fields_of(model).items():
+        if "Extension" in (field.description or "") or "an extension" in (field.description or ""):
+            yield f"{place}{name}"
+            continue
+        for inner in models_in(field.annotation):
+            if issubclass(inner, Part):
+                tag = tag_of(inner)
+                yield from extension_marks(inner, f"{place}{name}[{tag}]." if tag else f"{place}{name}.")
+
+
+def test_extensions_say_so() -> None:
+    """In the description, which the schema and the documentation show."""
+    marked = {mark for kind, model in IN_FORCE.items() for mark in extension_marks(model, f"{kind}: ")}
+    assert marked == EXTENSIONS - {"gateway-global-settings: name"}
+
+
+def test_every_type_of_theirs_is_known() -> None:
+    """Whatever `tfy apply` takes loads here."""
+    applied = {tag_of(model) for model in models_in(TrueFoundryApplyRequestManifest)}
+    assert applied - set(IN_FORCE) == NOT_IN_FORCE - NOT_IN_SDK
+    assert NOT_IN_SDK < NOT_IN_FORCE
+
+
+def test_the_accounts_that_have_models_are_theirs() -> None:
+    """Their names share one space."""
+    assert {tag_of(model) for model in models_in(sdk.ModelProviderAccount)} == MODEL_ACCOUNTS
+
+
+def values_of(enumeration: Any) -> Iterator[str]:
+    """What theirs lists; its private member stands for what is newer than it."""
+    for member in enumeration:
+        if not member.name.startswith("_"):
+            yield member.value
+
+
+def test_choices_agree() -> None:
+    """Types of model and of model server, each as their enumeration has them."""
+    assert set(MODEL_TYPES) == set(values_of(sdk.ModelType))
+    integration = next(
+        models_in(IN_FORCE["provider-account/self-hosted-model"].model_fields["integrations"].annotation)
+    )
+    servers = typing.get_args(integration.model_fields["model_server"].annotation)
+    assert set(servers) == set(values_of(sdk.SelfHostedModelModelServer))

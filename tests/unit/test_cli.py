@@ -1,0 +1,218 @@
+"""The command line: what each command prints, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import gateway
+from gateway import cli
+from gateway.settings import OPTIONS, Settings
+from tests.unit.config.writing import ACCOUNT, CALLER, documents
+
+
+@pytest.fixture
+def manifests(tmp_path: Path) -> Path:
+    folder = tmp_path / "manifests"
+    folder.mkdir()
+    (folder / "m.yaml").write_text(documents(ACCOUNT, CALLER))
+    return folder
+
+
+def test_the_version_is_quick() -> None:
+    """`python -m gateway --version` loads neither the server nor the configuration."""
+    code = """
+import sys
+from gateway.cli import main
+try:
+    main(["--version"])
+except SystemExit as end:
+    loaded = {name.partition(".")[0] for name in sys.modules}
+    print(end.code, sorted(loaded & {"pydantic", "yaml", "aiohttp", "granian", "starlette"}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == f"gateway {gateway.__version__}\n0 []\n"
+
+
+def test_as_a_module() -> None:
+    """`python -m gateway` is the same command."""
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", "--version"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, f"gateway {gateway.__version__}\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["sreve"],
+        ["check-config"],
+        ["check-config", "x", "--format", "xml"],
+        ["serve", "--prot", "1"],
+        ["serve", "--con", "x"],
+        ["demo-provider", "--port", "x"],
+        ["demo-provider", "--port", "70000"],
+    ],
+    ids=" ".join,
+)
+def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """2, and the usage; flags are not guessed from their beginnings."""
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == cli.USAGE
+    assert "usage: gateway" in capsys.readouterr().err
+
+
+def test_help_names_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    """With its default."""
+    with pytest.raises(SystemExit):
+        cli.main(["serve", "--help"])
+    text = capsys.readouterr().out
+    assert all(f"--{option.flag}" in text for option in OPTIONS)
+    assert "33554432" in text
+
+
+def test_check_of_what_is_right(manifests: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """0, and what there is."""
+    assert cli.main(["check-config", str(manifests)]) == cli.OK
+    assert "is valid: 1 provider account with 1 model, 1 virtual account" in capsys.readouterr().out
+
+
+def test_check_of_what_is_wrong(manifests: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """1, and every error as FILE:LINE: PATH: what. how to mend."""
+    (manifests / "n.yaml").write_text("type: provider-account/openai\nname: a/b\nintegrations: 7\n")
+    assert cli.main(["check-config", str(manifests)]) == cli.INVALID
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(": ")[:2] for line in lines[:2]] == [
+        [f"{manifests}/n.yaml:2", "name"],
+        [f"{manifests}/n.yaml:3", "integrations"],
+    ]
+    assert lines[-1] == "2 errors"
+
+
+def test_check_strict(manifests: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is not in force is told, and refused when strict."""
+    (manifests / "team.yaml").write_text("type: team\nname: ml\n")
+    assert cli.main(["check-config", str(manifests)]) == cli.OK
+    assert "not in force yet: team\n" in capsys.readouterr().out
+    assert cli.main(["check-config", str(manifests), "--strict"]) == cli.INVALID
+
+
+def test_check_as_json(manifests: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A list of findings with six members each, an empty one when there is none."""
+    assert cli.main(["check-config", str(manifests), "--format", "json"]) == cli.OK
+    assert json.loads(capsys.readouterr().out) == []
+    (manifests / "n.yaml").write_text("type: nothing\n")
+    assert cli.main(["check-config", str(manifests), "--format", "json"]) == cli.INVALID
+    [problem] = json.loads(capsys.readouterr().out)
+    assert problem == {
+        "file": f"{manifests}/n.yaml",
+        "line": 1,
+        "path": "type",
+        "severity": "error",
+        "message": "unknown type 'nothing'",
+        "fix": "'gateway schema' lists the known types",
+    }
+
+
+def test_check_resolves_secrets(manifests: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the environment, and from the folder that `GATEWAY_SECRETS_DIR` names."""
+    account = ACCOUNT.replace("lab", "secured") + "    auth_data: {type: bearer-auth, bearer_token: '%s'}\n"
+    file = manifests / "n.yaml"
+    file.write_text(account % "env:CLI_TEST_KEY")
+    assert cli.main(["check-config", str(manifests), "--strict"]) == cli.INVALID
+    monkeypatch.setenv("CLI_TEST_KEY", "k")
+    assert cli.main(["check-config", str(manifests), "--strict"]) == cli.OK
+    file.write_text(account % "tfy-secret://o:g:k")
+    assert cli.main(["check-config", str(manifests), "--strict"]) == cli.INVALID
+    secret = manifests.parent / "secrets/o/g/k"
+    secret.parent.mkdir(parents=True)
+    secret.write_text("k")
+    monkeypatch.setenv("GATEWAY_SECRETS_DIR", str(manifests.parent / "secrets"))
+    assert cli.main(["check-config", str(manifests), "--strict"]) == cli.OK
+
+
+def test_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    """A JSON Schema on standard output."""
+    assert cli.main(["schema"]) == cli.OK
+    assert json.loads(capsys.readouterr().out)["title"] == "Gateway manifest"
+
+
+class Recorded:
+    """A part that the command line hands over to."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[object, ...]] = []
+
+    def __call__(self, *arguments: object) -> int:
+        self.calls.append(arguments)
+        return 3
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, module: str, function: str) -> Recorded:
+    recorded = Recorded()
+    double = ModuleType(f"gateway.{module}")
+    setattr(double, function, recorded)
+    monkeypatch.setitem(sys.modules, f"gateway.{module}", double)
+    monkeypatch.setattr(gateway, module, double, raising=False)
+    return recorded
+
+
+def test_serve(manifests: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings from flags and environment go to the supervisor, whose exit code is ours."""
+    recorded = stand_in(monkeypatch, "supervisor", "serve")
+    monkeypatch.setenv("GATEWAY_PORT", "9001")
+    monkeypatch.setenv("GATEWAY_STRICT", "true")
+    arguments = [
+        "--config",
+        str(manifests),
+        "--control-port",
+        "9002",
+        "--no-strict",
+        "--metrics-on-data-port",
+    ]
+    assert cli.main(["serve", *arguments]) == 3
+    [[settings]] = recorded.calls
+    assert isinstance(settings, Settings)
+    assert (settings.config, settings.port, settings.control_port) == (manifests, 9001, 9002)
+    assert (settings.strict, settings.metrics_on_data_port) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config", "c", "--port", "x"], "gateway serve: --port: expected a whole number from 0 to 65535"),
+        ([], "gateway serve: --config is missing"),
+        (["--config", "c", "--control-host", "0.0.0.0"], "set GATEWAY_ADMIN_TOKEN"),
+    ],
+)
+def test_serve_with_settings_that_cannot_be_used(
+    arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """2, and one line; nothing is started."""
+    recorded = stand_in(monkeypatch, "supervisor", "serve")
+    for name in ("GATEWAY_CONFIG", "GATEWAY_ADMIN_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    assert cli.main(["serve", *arguments]) == cli.USAGE
+    assert message in capsys.readouterr().err
+    assert recorded.calls == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [([], ("127.0.0.1", 8789)), (["--host", "::1", "--port", "0"], ("::1", 0))],
+    ids=["defaults", "flags"],
+)
+def test_demo_provider(
+    arguments: list[str], expected: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Host and port go to the demo provider."""
+    recorded = stand_in(monkeypatch, "demo_provider", "main")
+    assert cli.main(["demo-provider", *arguments]) == 3
+    assert recorded.calls == [expected]

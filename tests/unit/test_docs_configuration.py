@@ -1,0 +1,162 @@
+"""docs/configuration.md lists every flag, type and field, as they are."""
+
+from __future__ import annotations
+
+import json
+import re
+import types
+import typing
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Final, Union
+
+import pytest
+import yaml
+from pydantic.fields import FieldInfo
+
+from gateway.config import SecretSource, check
+from gateway.config.manifests.cost import Cost
+from gateway.config.manifests.known import IN_FORCE
+from gateway.config.manifests.part import Part
+from gateway.config.not_in_force import FIELDS, VALUES
+from gateway.config.shape import fields_of
+from gateway.settings import OPTIONS
+
+PAGE: Final = (Path(__file__).resolve().parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
+_ROW: Final = re.compile(r"^\| `([^`]+)` \|(.*?)\| (.*) \|$", re.MULTILINE)
+# Listed once, in a section of its own.
+_PRICES: Final = "cost"
+
+
+def section(title: str) -> str:
+    """The text below a heading, to the next one."""
+    [text] = re.findall(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    return str(text)
+
+
+def documented(title: str) -> dict[str, tuple[str, str]]:
+    """Default and meaning of each field in a section's table."""
+    rows = [(path, (default.strip(), meaning)) for path, default, meaning in _ROW.findall(section(title))]
+    assert len(rows) == len(dict(rows)), "a field is listed twice"
+    return dict(rows)
+
+
+def members(annotation: Any) -> Iterator[Any]:
+    if typing.get_origin(annotation) is Annotated:
+        yield from members(typing.get_args(annotation)[0])
+    elif typing.get_origin(annotation) in (Union, types.UnionType):
+        for member in typing.get_args(annotation):
+            yield from members(member)
+    else:
+        yield annotation
+
+
+def parts_in(annotation: Any) -> Iterator[tuple[type[Part], str]]:
+    """The models that a field holds, and what its path gets: `[]` when it is a list of them."""
+    for member in members(annotation):
+        if typing.get_origin(member) is tuple:
+            for inner in members(typing.get_args(member)[0]):
+                if isinstance(inner, type) and issubclass(inner, Part):
+                    yield inner, "[]"
+        elif isinstance(member, type) and issubclass(member, Part):
+            yield member, ""
+
+
+def shown_default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    default = field.get_default(call_default_factory=True)
+    if default is None or isinstance(default, Part) or default in ((), {}):
+        return ""
+    if isinstance(default, bool | tuple):
+        return f"`{json.dumps(default)}`"
+    return f"`{default}`"
+
+
+def expected(parts: Iterable[type[Part]], prefix: str = "") -> dict[str, tuple[str, FieldInfo]]:
+    """Default and field of each path below *parts*, which are choices for the same place."""
+    found: dict[str, tuple[str, FieldInfo]] = {}
+    for part in parts:
+        for name, field in fields_of(part).items():
+            path = prefix + name
+            found.setdefault(path, (shown_default(field), field))
+            for inner, suffix in parts_in(field.annotation) if name != _PRICES else ():
+                found = expected([inner], f"{path}{suffix}.") | found
+    return found
+
+
+@pytest.mark.parametrize("kind", IN_FORCE)
+def test_every_field_with_its_default(kind: str) -> None:
+    """A section for each type in force, a row for each field at any depth."""
+    rows = documented(f"`{kind}`")
+    assert {path: default for path, (default, _) in rows.items()} == {
+        path: default for path, (default, _) in expected([IN_FORCE[kind]]).items()
+    }
+
+
+def test_every_field_of_prices() -> None:
+    """All kinds of price share one table."""
+    rows = documented("Prices")
+    found = expected([part for part, _ in parts_in(Cost)])
+    assert {path: default for path, (default, _) in rows.items()} == {
+        path: default for path, (default, _) in found.items()
+    }
+
+
+@pytest.mark.parametrize("kind", IN_FORCE)
+def test_extensions_are_marked(kind: str) -> None:
+    """What a manifest for TrueFoundry may not have is said, row by row."""
+    fields = expected([IN_FORCE[kind]])
+    for path, (_, meaning) in documented(f"`{kind}`").items():
+        is_extension = str(fields[path][1].description).endswith("Extension.")
+        assert ("*Extension" in meaning) == is_extension, path
+
+
+@pytest.mark.parametrize("kind", IN_FORCE)
+def test_what_is_not_in_force_is_marked(kind: str) -> None:
+    """Exactly the rows of the table in `not_in_force`."""
+    outside = {pattern.replace(".*", "[]") for pattern in FIELDS.get(kind, ())}
+    outside |= {f"{row.part.replace('.*', '[]')}.{row.key}" for row in VALUES.get(kind, ())}
+    marked = {path for path, (_, text) in documented(f"`{kind}`").items() if "not in force" in text.lower()}
+    assert marked == outside
+
+
+def test_every_choice_is_listed() -> None:
+    """A field that takes one of several words names each of them."""
+    for kind, model in IN_FORCE.items():
+        rows = documented(f"`{kind}`")
+        for path, (_, field) in expected([model]).items():
+            for member in members(field.annotation):
+                for choice in typing.get_args(member) if typing.get_origin(member) is typing.Literal else ():
+                    default, meaning = rows[path]
+                    assert f"`{choice}`" in meaning + default or meaning.startswith("As above"), (
+                        kind,
+                        path,
+                        choice,
+                    )
+
+
+def test_every_flag() -> None:
+    """With its variable and default."""
+    rows = re.findall(
+        r"^\| `--([a-z-]+)(?: ([A-Z]+))?` \| `(\w+)` \| (\S.*?) \|",
+        section("Flags and environment"),
+        re.MULTILINE,
+    )
+    assert [(flag, placeholder, variable) for flag, placeholder, variable, _ in rows] == [
+        (option.flag, option.placeholder, option.variable) for option in OPTIONS
+    ]
+    for (flag, _, _, default), option in zip(rows, OPTIONS, strict=True):
+        if option.default is not None:
+            assert default == f"`{option.default}`", flag
+        else:
+            assert not default.startswith("`"), flag
+
+
+def test_the_example_is_right(tmp_path: Path) -> None:
+    """What newcomers copy has no finding."""
+    text = next(block for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL) if "type:" in block)
+    (tmp_path / "m.yaml").write_text(text)
+    secrets = SecretSource({"OPENAI_API_KEY": "k", "APP1_TOKEN": "t"})
+    assert check.check(tmp_path, strict=True, secrets=secrets).problems == ()
+    assert len(list(yaml.safe_load_all(text))) == 2

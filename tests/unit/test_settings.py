@@ -1,0 +1,214 @@
+"""Flags, environment and defaults; the one reader of the environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway.settings import (
+    OPTIONS,
+    Settings,
+    SettingsError,
+    environment,
+    is_loopback,
+    read_settings,
+)
+
+HOME = {"HOME": "/home/op"}
+REQUIRED = {"config": "manifests", "workers": "3"}
+
+
+def read(flags: dict[str, str | None] | None = None, environ: dict[str, str] | None = None) -> Settings:
+    return read_settings({**REQUIRED, **(flags or {})}, {**HOME, **(environ or {})})
+
+
+def test_defaults() -> None:
+    """As the interface promises them."""
+    assert read() == Settings(
+        config=Path("manifests"),
+        host="127.0.0.1",
+        port=8787,
+        control_host="127.0.0.1",
+        control_port=8788,
+        workers=3,
+        drain_delay_s=0.0,
+        drain_timeout_s=30.0,
+        max_body_bytes=33_554_432,
+        state_dir=Path("/home/op/.local/state/gateway/8788"),
+        secrets_dir=None,
+        strict=False,
+        log_format="text",
+        log_level="info",
+        metrics_on_data_port=False,
+        admin_token=None,
+    )
+
+
+def test_workers_default_to_usable_cpus() -> None:
+    """At least one."""
+    settings = read_settings({"config": "c"}, HOME)
+    assert 1 <= settings.workers <= (os.cpu_count() or 1)
+
+
+EXAMPLES: dict[str, tuple[str, object]] = {
+    "config": ("c/d", Path("c/d")),
+    "host": ("0.0.0.0", "0.0.0.0"),
+    "port": ("0", 0),
+    "control-host": ("localhost", "localhost"),
+    "control-port": ("65535", 65_535),
+    "workers": ("1024", 1024),
+    "drain-delay": ("2.5", 2.5),
+    "drain-timeout": ("0", 0.0),
+    "max-body-bytes": ("1", 1),
+    "state-dir": ("/var/lib/gateway", Path("/var/lib/gateway")),
+    "secrets-dir": ("/run/secrets", Path("/run/secrets")),
+    "strict": ("true", True),
+    "log-format": ("json", "json"),
+    "log-level": ("debug", "debug"),
+    "metrics-on-data-port": ("1", True),
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.flag)
+def test_each_flag_and_its_variable(option: object) -> None:
+    """Either sets it; the flag wins; an empty variable is not set."""
+    [found] = [one for one in OPTIONS if one is option]
+    text, expected = EXAMPLES[found.flag]
+    default = getattr(read_settings({"config": "c", "workers": "1"}, HOME), found.setting)
+    base: dict[str, str | None] = {"config": "c", "workers": "1"}
+    without = {flag: value for flag, value in base.items() if flag != found.flag}
+    assert getattr(read_settings({**base, found.flag: text}, HOME), found.setting) == expected
+    assert getattr(read_settings(without, {**HOME, found.variable: text}), found.setting) == expected
+    assert (
+        getattr(read_settings({**base, found.flag: text}, {**HOME, found.variable: "?"}), found.setting)
+        == expected
+    )
+    assert getattr(read_settings(base, {**HOME, found.variable: ""}), found.setting) == default
+
+
+def test_variables_are_named_after_flags() -> None:
+    """GATEWAY_<FLAG>."""
+    names = {option.flag: option.variable for option in OPTIONS}
+    assert names["max-body-bytes"] == "GATEWAY_MAX_BODY_BYTES"
+    assert names["port"] == "GATEWAY_PORT"
+
+
+@pytest.mark.parametrize(
+    ("flag", "text", "message"),
+    [
+        ("port", "65536", "--port: expected a whole number from 0 to 65535"),
+        ("port", "-1", "--port: expected a whole number"),
+        ("port", "8787.0", "--port: expected a whole number"),
+        ("control-port", "٣", "--control-port: expected a whole number"),
+        ("workers", "0", "--workers: expected a whole number from 1 to 1024"),
+        ("workers", "many", "--workers: expected a whole number"),
+        ("drain-delay", "-1", "--drain-delay: expected a number of seconds, 0 or more"),
+        ("drain-timeout", "inf", "--drain-timeout: expected a number of seconds"),
+        ("drain-timeout", "nan", "--drain-timeout: expected a number of seconds"),
+        ("drain-timeout", "1m", "--drain-timeout: expected a number of seconds"),
+        ("max-body-bytes", "32MB", "--max-body-bytes: expected a whole number of at least 1"),
+        ("strict", "maybe", "--strict: expected true or false"),
+        ("log-format", "xml", "--log-format: expected one of text, json"),
+        ("log-level", "INFO", "--log-level: expected one of debug, info, warning, error"),
+        ("host", "a b", "--host: expected a host name or address"),
+        ("config", "", "--config: expected a path"),
+        ("state-dir", "a\0b", "--state-dir: expected a path"),
+    ],
+)
+def test_what_cannot_be_used(flag: str, text: str, message: str) -> None:
+    """The message names the flag and what may stand there."""
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        read({flag: text})
+
+
+def test_a_variable_that_cannot_be_used_is_named() -> None:
+    """Not the flag, which nobody gave."""
+    with pytest.raises(SettingsError, match=r"^GATEWAY_PORT: expected a whole number"):
+        read({}, {"GATEWAY_PORT": "x"})
+
+
+def test_the_configuration_is_required() -> None:
+    """Without it there is nothing to run."""
+    with pytest.raises(SettingsError, match=r"--config is missing.*GATEWAY_CONFIG"):
+        read_settings({"workers": "1"}, HOME)
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"XDG_STATE_HOME": "/state"}, "/state/gateway/9000"),
+        ({"XDG_STATE_HOME": "relative"}, "/home/op/.local/state/gateway/9000"),
+        ({"XDG_STATE_HOME": ""}, "/home/op/.local/state/gateway/9000"),
+    ],
+)
+def test_the_state_folder(environ: dict[str, str], expected: str) -> None:
+    """One for each control port, by the XDG rules."""
+    assert read({"control-port": "9000"}, environ).state_dir == Path(expected)
+
+
+def test_folders_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Children may run elsewhere; what the operator named is kept for messages."""
+    monkeypatch.chdir(tmp_path)
+    settings = read({"state-dir": "state", "secrets-dir": "secrets"})
+    assert (settings.state_dir, settings.secrets_dir) == (tmp_path / "state", tmp_path / "secrets")
+    assert settings.config == Path("manifests")
+
+
+def test_the_home_folder_is_understood() -> None:
+    """Variables are not expanded by a shell."""
+    assert read({"config": "~/c"}).config == Path("~/c").expanduser()
+
+
+def test_an_open_control_plane_needs_a_token() -> None:
+    """On any host but loopback, or the start refuses; an empty token is none."""
+    for environ in ({}, {"GATEWAY_ADMIN_TOKEN": ""}):
+        with pytest.raises(SettingsError, match=r"set GATEWAY_ADMIN_TOKEN, or bind it to 127\.0\.0\.1"):
+            read({"control-host": "0.0.0.0"}, environ)
+    assert read({"control-host": "0.0.0.0"}, {"GATEWAY_ADMIN_TOKEN": "canary"}).admin_token == "canary"
+    assert read({"control-host": "::1"}).admin_token is None
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("127.1.2.3", True),
+        ("::1", True),
+        ("localhost", True),
+        ("LocalHost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("10.0.0.1", False),
+        ("example.com", False),
+        ("localhost.evil.example", False),
+    ],
+)
+def test_loopback(host: str, *, expected: bool) -> None:
+    """Only what no other host can reach."""
+    assert is_loopback(host) is expected
+
+
+def test_settings_reach_children_without_the_token() -> None:
+    """The command line of a process is for everyone to read; the environment is not."""
+    settings = read({"secrets-dir": "/run/secrets", "strict": "true"}, {"GATEWAY_ADMIN_TOKEN": "canary"})
+    text = settings.to_json()
+    assert "canary" not in text
+    assert "canary" not in repr(settings)
+    assert json.loads(text)["secrets_dir"] == "/run/secrets"
+    assert Settings.from_json(text, {"GATEWAY_ADMIN_TOKEN": "canary"}) == settings
+    assert Settings.from_json(text, {}).admin_token is None
+
+
+def test_settings_without_folders_reach_children() -> None:
+    """None stays None."""
+    assert Settings.from_json(read().to_json(), {}) == read()
+
+
+def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of this process, as it is when it is asked for."""
+    monkeypatch.setenv("GATEWAY_TEST_ONLY", "x")
+    assert environment()["GATEWAY_TEST_ONLY"] == "x"
