@@ -1,0 +1,81 @@
+"""The data plane's ASGI application.
+
+Calls of models are found by one dictionary look-up and go straight to the pipeline as plain ASGI. Starlette
+serves the rest: health, and the answers to paths and methods that do not exist. There is no middleware, so
+none can hide a disconnect or buffer a stream.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.edge.client import AsgiClient
+from gateway.edge.lifecycle import Lifecycle
+from gateway.edge.paths import CALL_PATHS, MODELS_PATHS
+from gateway.endpoints.catalogue import MODELS_ROUTE
+from gateway.errors import MethodNotAllowed, PathNotFound
+from gateway.pipeline import Pipeline
+
+_READS: Final = ("GET", "HEAD")
+
+
+class DataPlane:
+    """The application that a worker's server calls."""
+
+    def __init__(self, pipeline: Pipeline, lifecycle: Lifecycle) -> None:
+        self._pipeline = pipeline
+        self._lifecycle = lifecycle
+        self._shell = _shell(lifecycle, self._refuse)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        endpoint = CALL_PATHS.get(scope["path"])
+        if endpoint is not None and scope["method"] == "POST":
+            client = self._client(scope, receive, send, endpoint.route)
+            await self._pipeline.call_model(client, endpoint)
+        elif scope["path"] in MODELS_PATHS and scope["method"] in _READS:
+            await self._pipeline.list_models(self._client(scope, receive, send, MODELS_ROUTE))
+        else:
+            await self._shell(scope, receive, send)
+
+    def _client(self, scope: Scope, receive: Receive, send: Send, route: str) -> AsgiClient:
+        return AsgiClient(scope, receive, send, route=route, closes=self._lifecycle.is_draining)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a path, or a method on a path, that does not exist."""
+        path, method = scope["path"], scope["method"]
+        endpoint = CALL_PATHS.get(path)
+        if endpoint is not None or path in MODELS_PATHS:
+            route = endpoint.route if endpoint else MODELS_ROUTE
+            allowed = "POST" if endpoint else "GET, HEAD"
+            message = f"{method} is not possible on {route}; use {allowed}."
+            error: MethodNotAllowed | PathNotFound = MethodNotAllowed(message, headers=(("allow", allowed),))
+        else:
+            route = ""
+            message = f"There is no {method} {path[:200]} here. The base URL for SDKs ends in /v1."
+            error = PathNotFound(message)
+        await self._pipeline.refuse(self._client(scope, receive, send, route), error)
+
+
+def _shell(lifecycle: Lifecycle, refuse: ASGIApp) -> Starlette:
+    async def root(_: Request) -> Response:
+        return PlainTextResponse("OK")
+
+    async def livez(_: Request) -> Response:
+        return JSONResponse({"status": "alive"})
+
+    async def readyz(_: Request) -> Response:
+        checks = {"config": "ok", "telemetry": "ok", "redis": "off"}
+        status = 200 if lifecycle.is_ready else 503
+        return JSONResponse({"status": lifecycle.status, "checks": checks}, status)
+
+    app = Starlette(routes=[Route("/", root), Route("/livez", livez), Route("/readyz", readyz)])
+    app.router.redirect_slashes = False
+    app.router.default = refuse
+    return app

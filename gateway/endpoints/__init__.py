@@ -1,0 +1,4 @@
+"""What clients ask: reading calls, reading replies, wording errors, in the dialect of each endpoint.
+
+Pure: bytes in, bytes out.
+"""

@@ -1,0 +1,113 @@
+"""Reading an OpenAI-shaped call and writing it out for one target.
+
+The body is split once into its top-level members, each value left as the bytes that came. Only what the
+gateway acts on is decoded. Writing replaces `model` (and `stream_options` where usage must be asked for) and
+joins the rest unchanged, so an unknown field, a long number or an odd escape arrives upstream exactly as
+sent. A repeated top-level key keeps its last value, as JSON parsers do, so gateway and provider cannot read
+two different models from one body.
+
+Shapes: https://platform.openai.com/docs/api-reference/chat/create
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+import msgspec
+
+from gateway.errors import InvalidBody, InvalidJson
+from gateway.model import Call, Endpoint
+
+_T = TypeVar("_T")
+
+_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_encoder: Final = msgspec.json.Encoder()
+_NULL: Final = b"null"
+
+
+class StreamOptions(msgspec.Struct):
+    """The part of `stream_options` that the gateway acts on."""
+
+    include_usage: bool | None = None
+
+
+def parse_call(endpoint: Endpoint, body: bytes, *, model: str | None, account: str | None) -> Call:
+    """Read a call.
+
+    Args:
+        endpoint: Which endpoint was asked.
+        body: As received.
+        model: Model name from `x-tfy-model-name`, used when the body names none.
+        account: Provider account from `x-tfy-provider-name`, joined to a bare model name.
+
+    Raises:
+        InvalidJson: Not JSON, not UTF-8, or nested too deeply to read.
+        InvalidBody: Not an object, or a field that the gateway acts on has the wrong type.
+    """
+    fields = _split(body)
+    asked = _member(fields, "model", str) or model
+    if not asked:
+        msg = 'The body names no model. Add "model": "<account>/<model>"; GET /v1/models lists yours.'
+        raise InvalidBody(msg, param="model")
+    if account and not asked.startswith(account + "/"):
+        asked = f"{account}/{asked}"
+    is_stream = endpoint.can_stream and bool(_member(fields, "stream", bool))
+    options = _member(fields, "stream_options", StreamOptions) if is_stream else None
+    return Call(
+        endpoint=endpoint,
+        model=asked,
+        is_stream=is_stream,
+        wants_usage=options is not None and bool(options.include_usage),
+        choices=_member(fields, "n", int) or 1,
+        fields=fields,
+        body_bytes=len(body),
+    )
+
+
+def write_call(call: Call, model_id: str) -> bytes:
+    """The body for one target: *call*'s, under the name *model_id*, asking for usage if it is a stream."""
+    fields = dict(call.fields)
+    fields["model"] = msgspec.Raw(_encoder.encode(model_id))
+    if call.is_stream and not call.wants_usage:
+        fields["stream_options"] = _with_usage(fields.get("stream_options"))
+    return _encoder.encode(fields)
+
+
+def _split(body: bytes) -> dict[str, msgspec.Raw]:
+    if not body:
+        msg = "The body is empty. Send a JSON object with content-type application/json."
+        raise InvalidJson(msg)
+    try:
+        # msgspec skips over values without looking into their strings.
+        body.decode()
+        return _members.decode(body)
+    except UnicodeDecodeError as error:
+        msg = f"The body is not UTF-8 (byte {error.start}). Send JSON encoded as UTF-8."
+        raise InvalidJson(msg) from error
+    except msgspec.ValidationError as error:
+        msg = 'The body is JSON but not an object. Send an object such as {"model": ..., "messages": [...]}.'
+        raise InvalidBody(msg) from error
+    except msgspec.DecodeError as error:
+        msg = f"The body is not JSON: {error}."
+        raise InvalidJson(msg) from error
+    except RecursionError as error:
+        msg = "The body is nested too deeply to read."
+        raise InvalidJson(msg) from error
+
+
+def _member(fields: dict[str, msgspec.Raw], name: str, kind: type[_T]) -> _T | None:
+    """The member decoded as *kind*; None when absent or null."""
+    raw = fields.get(name)
+    if raw is None:
+        return None
+    try:
+        return msgspec.json.decode(raw, type=kind | None)
+    except (msgspec.DecodeError, RecursionError) as error:
+        msg = f'"{name}" has the wrong type: {error}.'
+        raise InvalidBody(msg, param=name) from error
+
+
+def _with_usage(options: msgspec.Raw | None) -> msgspec.Raw:
+    members = {} if options is None or bytes(options) == _NULL else _members.decode(options)
+    members["include_usage"] = msgspec.Raw(b"true")
+    return msgspec.Raw(_encoder.encode(members))

@@ -1,0 +1,143 @@
+"""Every error a client can see.
+
+Each class fixes its HTTP status, the `type` and `code` of the error body, who caused it (`source`) and
+whether the same call may succeed when sent again. Messages are safe to show and say who must act. The code is
+also `error.type` on spans and the metric label, so it is one of a small, documented set. The table is in
+docs/errors.md.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final, Literal
+
+Source = Literal["client", "gateway", "upstream"]
+
+CLIENT_CLOSED_REQUEST: Final = 499
+"""What we note as status when the caller left before one was sent (nginx's number; nobody receives it)."""
+
+
+class GatewayError(Exception):
+    """A refusal or failure with a status and a body of its own.
+
+    Attributes:
+        message: For the caller: what is wrong, where, and what to do.
+        param: The body field or header at fault, None when there is none.
+        detail: For the operator's span only, never in the answer.
+        headers: Response headers that belong to the refusal.
+    """
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "api_error"
+    code: ClassVar[str] = "internal_error"
+    source: ClassVar[Source] = "gateway"
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        detail: str = "",
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.detail = detail
+        self.headers = headers
+
+    @property
+    def for_operator(self) -> str:
+        """The message with its detail, for spans and logs."""
+        return f"{self.message} {self.detail}" if self.detail else self.message
+
+
+class InternalError(GatewayError):
+    """A bug of ours; the log has it under the request id."""
+
+
+class InvalidJson(GatewayError):
+    """The body is not JSON, or not UTF-8."""
+
+    status, type, code, source = 400, "invalid_request_error", "invalid_json", "client"
+
+
+class InvalidBody(GatewayError):
+    """The body is JSON of the wrong shape."""
+
+    status, type, code, source = 400, "invalid_request_error", "invalid_body", "client"
+
+
+class InvalidApiKey(GatewayError):
+    """No token, or one that is unknown or expired."""
+
+    status, type, code, source = 401, "authentication_error", "invalid_api_key", "client"
+
+
+class ModelNotAllowed(GatewayError):
+    """A known caller without the right to this model."""
+
+    status, type, code, source = 403, "permission_error", "model_not_allowed", "client"
+
+
+class ModelNotFound(GatewayError):
+    """No model of that name is configured."""
+
+    status, type, code, source = 404, "invalid_request_error", "model_not_found", "client"
+
+
+class PathNotFound(GatewayError):
+    """No endpoint at that path."""
+
+    status, type, code, source = 404, "invalid_request_error", "path_not_found", "client"
+
+
+class MethodNotAllowed(GatewayError):
+    """The path exists, for another method."""
+
+    status, type, code, source = 405, "invalid_request_error", "method_not_allowed", "client"
+
+
+class BodyTimeout(GatewayError):
+    """The caller stopped sending its body."""
+
+    status, type, code, source = 408, "timeout_error", "body_timeout", "client"
+
+
+class BodyTooLarge(GatewayError):
+    """The body is over `--max-body-bytes`."""
+
+    status, type, code, source = 413, "invalid_request_error", "body_too_large", "client"
+
+
+class UpstreamUnreachable(GatewayError):
+    """No connection, or it ended before an answer."""
+
+    status, type, code, source = 502, "upstream_error", "upstream_unreachable", "upstream"
+    retryable = True
+
+
+class UpstreamBadReply(GatewayError):
+    """An answer that is none: HTML, empty, a success with an error inside, a stream cut short."""
+
+    status, type, code, source = 502, "upstream_error", "upstream_bad_reply", "upstream"
+    retryable = True
+
+
+class UpstreamTimeout(GatewayError):
+    """The provider was silent for longer than it may be."""
+
+    status, type, code, source = 504, "timeout_error", "upstream_timeout", "upstream"
+    retryable = True
+
+
+class SecretMissingError(GatewayError):
+    """The account's credential could not be resolved when the configuration was loaded."""
+
+    status, type, code, source = 503, "overloaded_error", "secret_missing", "gateway"
+
+
+class ClientDisconnected(Exception):
+    """The caller has gone; nothing can be sent and the upstream call has been stopped."""
+
+    error_type: ClassVar[str] = "client_disconnected"

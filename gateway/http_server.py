@@ -1,0 +1,100 @@
+"""An HTTP server inside the process's own event loop: Granian's embedded server behind four calls.
+
+Granian runs embedded so that the process keeps its life in its own hands (start order, signals, drain). That
+server is marked experimental, so its version is pinned and what we use of it stays in this file;
+docs/decisions tells the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any, Final
+
+from granian._granian import SocketHolder
+from granian.constants import HTTPModes, Interfaces
+from granian.server.embed import Server
+
+from gateway.tasks import spawn
+
+BACKLOG: Final = 2048
+MAX_CONNECTIONS: Final = 16_384
+"""Granian counts connections, idle ones too, and lets what exceeds this hang; refusing is our work, so this
+is high.
+"""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket of this process, beside those that other processes bind to the same port.
+
+    Raises:
+        OSError: The port is taken by a stranger, or *host* is no address of this machine.
+    """
+    family, _, _, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        # Accepted sockets inherit it; without it small pieces of a stream wait 40 ms for an acknowledgement.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+class HttpServer:
+    """Serves an ASGI application on one socket until stopped."""
+
+    def __init__(self, application: Callable[..., Any], listener: socket.socket) -> None:
+        """Take over *listener*; it accepts from `start` on."""
+        self._server = _EmbeddedServer(application, listener)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._serving: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Accept connections."""
+        self._serving = spawn(self._server.serve(), name="http-server", owner=self._tasks)
+
+    def stop(self) -> None:
+        """Close the socket and idle connections; responses under way go on."""
+        self._server.stop()  # type: ignore[no-untyped-call]  # Granian's own gap
+
+    async def ended(self, timeout_s: float) -> bool:
+        """Wait until every response is through; False when that takes longer than *timeout_s*."""
+        if self._serving is None:
+            return True
+        done, _ = await asyncio.wait({self._serving}, timeout=timeout_s)
+        return bool(done)
+
+
+class _EmbeddedServer(Server):
+    """Granian's server on a socket that is bound already, so that "listening" is a fact when it starts."""
+
+    def __init__(self, application: Callable[..., Any], listener: socket.socket) -> None:
+        host, port = listener.getsockname()[:2]
+        super().__init__(
+            application,
+            address=host,
+            port=port,
+            interface=Interfaces.ASGINL,
+            # Over HTTP/2 Granian does not tell of a stream that the client reset, so calls could not be
+            # cancelled.
+            http=HTTPModes.http1,
+            websockets=False,
+            backlog=BACKLOG,
+            backpressure=MAX_CONNECTIONS,
+            log_enabled=False,
+        )
+        self._listener = listener
+
+    def _init_shared_socket(self) -> None:
+        # Its type stub leaves the constructor out; Granian itself calls it so where it unpickles.
+        self._shd = SocketHolder(self._listener.detach(), False, BACKLOG)  # type: ignore[call-arg,assignment]
+        self._ssp = None

@@ -1,0 +1,81 @@
+"""Opaque tokens of virtual accounts."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.errors import InvalidApiKey
+from gateway.model import Caller, Headers
+
+DEMO_TOKEN_SHA256: Final = hashlib.sha256(b"demo-key").digest()
+"""The quickstart's token, known to everybody, so it is taken only while the gateway listens on loopback."""
+
+_BEARER: Final = "bearer "
+_INDEX_BYTES: Final = 8
+_CHALLENGE: Final = (("www-authenticate", "Bearer"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """One token of one caller.
+
+    Attributes:
+        sha256: Of the token's UTF-8 bytes.
+        expires_at_s: Unix time from which it is refused, None for never.
+    """
+
+    sha256: bytes
+    caller: Caller
+    expires_at_s: float | None
+
+
+class Identity:
+    """Every token in force."""
+
+    def __init__(self, credentials: Iterable[Credential]) -> None:
+        # Found by the first bytes of the hash, compared whole in constant time: what an attacker could learn
+        # from the look-up are bytes of a hash, which do not lead to a token.
+        self._credentials: dict[bytes, list[Credential]] = {}
+        for credential in credentials:
+            self._credentials.setdefault(credential.sha256[:_INDEX_BYTES], []).append(credential)
+
+    def identify(self, headers: Headers) -> Caller:
+        """The caller whose token the request carries, in `Authorization: Bearer` or `x-tfy-api-key`.
+
+        Raises:
+            InvalidApiKey: No token, or an unknown or expired one.
+        """
+        token = _token(headers)
+        if not token:
+            message = "No API key. Send Authorization: Bearer <key>, or x-tfy-api-key: <key>."
+            raise InvalidApiKey(message, headers=_CHALLENGE)
+        digest = hashlib.sha256(token.encode(errors="replace")).digest()
+        for credential in self._credentials.get(digest[:_INDEX_BYTES], ()):
+            if hmac.compare_digest(credential.sha256, digest):
+                return _unexpired(credential)
+        message = (
+            "This API key is not known here. Use a key of a virtual account, or ask its operator for one."
+        )
+        raise InvalidApiKey(message, headers=_CHALLENGE)
+
+
+def _unexpired(credential: Credential) -> Caller:
+    if credential.expires_at_s is not None and time.time() >= credential.expires_at_s:
+        message = "This API key has expired. Ask the gateway's operator for a new one."
+        raise InvalidApiKey(message, headers=_CHALLENGE)
+    return credential.caller
+
+
+def _token(headers: Headers) -> str:
+    own = headers.get("x-tfy-api-key")
+    if own:
+        return own.strip()
+    authorization = headers.get("authorization") or ""
+    if authorization[: len(_BEARER)].lower() != _BEARER:
+        return ""
+    return authorization[len(_BEARER) :].strip()

@@ -1,0 +1,269 @@
+"""The shared vocabulary: what the stages of a request hand to each other.
+
+Frozen, slotted, no behaviour beyond what the words mean. Imports nothing of the gateway but `errors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import msgspec
+
+UsageSource = Literal["provider", "estimated", "partial"]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent the call.
+
+    Attributes:
+        name: Name of the virtual account.
+        models: Every `<account>/<integration>` that it may use.
+    """
+
+    name: str
+    models: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One kind of call that clients make.
+
+    Attributes:
+        name: As in `model_types` of the manifests: chat, completion, embedding.
+        path: Below the provider's base URL, with a leading slash.
+        route: `http.route`: the canonical path at the gateway.
+        operation: `gen_ai.operation.name`.
+        can_stream: Whether the body's `stream` means anything here.
+    """
+
+    name: str
+    path: str
+    route: str
+    operation: str
+    can_stream: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The client's request, as far as the gateway acts on it; all else stays the bytes it was.
+
+    Attributes:
+        endpoint: What is asked for.
+        model: The model name asked for.
+        is_stream: The reply is to be streamed.
+        wants_usage: The client asked for the usage chunk of a stream.
+        choices: `n`, the number of choices asked for.
+        fields: Top-level members of the body, each value the bytes as received.
+        body_bytes: Size of the body as received.
+    """
+
+    endpoint: Endpoint
+    model: str
+    is_stream: bool
+    wants_usage: bool
+    choices: int
+    fields: Mapping[str, msgspec.Raw] = field(repr=False)
+    body_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often one target is tried again.
+
+    Attributes:
+        retries: Tries after the first.
+        delay_ms: Wait before each, in milliseconds.
+        on_status: Upstream statuses worth another try. Failures without a status (connection, timeout, bad
+            reply) count as the status that the caller would see.
+    """
+
+    retries: int = 0
+    delay_ms: int = 100
+    on_status: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One model behind one account, ready to be called.
+
+    Attributes:
+        name: `<account>/<integration>`.
+        model_id: The id the provider knows the model by.
+        provider: `gen_ai.provider.name`.
+        peer: `service.peer.name`, the account as a dependency in a service map.
+        base_url: Without a trailing slash; an endpoint's path is appended.
+        address: Host of `base_url`; `port` likewise, the scheme's default filled in.
+        headers: Sent with each request, credentials included, so never shown.
+        propagate_trace: Whether the provider gets our `traceparent`.
+        missing_secret: Why the account cannot be used, "" when it can.
+    """
+
+    name: str
+    account: str
+    model_id: str
+    provider: str
+    peer: str
+    base_url: str
+    address: str
+    port: int
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    propagate_trace: bool
+    model_types: frozenset[str]
+    retry: RetryPolicy
+    missing_secret: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A candidate that was passed over, and why."""
+
+    target: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which targets to try, in order.
+
+    Attributes:
+        targets: At least one.
+        candidates: Names of all that were considered.
+    """
+
+    targets: tuple[Target, ...]
+    candidates: tuple[str, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one reply.
+
+    Attributes:
+        input_tokens: Includes cached ones; None when unknown.
+        output_tokens: Includes reasoning; None when unknown.
+        source: `provider` as reported; `estimated` by us from sizes; `partial` when the reply did not end.
+    """
+
+    input_tokens: int | None
+    output_tokens: int | None
+    source: UsageSource
+    cached_input_tokens: int | None = None
+    reasoning_output_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TraceContext:
+    """The W3C trace context that a span continues or gives on.
+
+    Attributes:
+        trace_id: 16 bytes.
+        span_id: 8 bytes: the parent, when this came from a caller.
+        flags: The trace-flags byte.
+        state: `tracestate` as received, "" when none.
+    """
+
+    trace_id: bytes
+    span_id: bytes
+    flags: int
+    state: str = ""
+
+
+class Headers(Protocol):
+    """Request headers by lower-case name."""
+
+    def get(self, name: str) -> str | None:
+        """The value, several of one name joined by ", "; None when absent."""
+
+    def get_all(self, name: str) -> list[str]:
+        """Every value of that name, in order."""
+
+    def names(self) -> list[str]:
+        """Lower-case names, in order, repeated ones once."""
+
+
+class Client(Protocol):
+    """The caller's end of one HTTP exchange, given to the pipeline by the edge.
+
+    Attributes:
+        route: The canonical path (`/v1/chat/completions`), whatever prefix was used; "" when there is none.
+        has_started: The head of the response has been sent.
+    """
+
+    method: str
+    path: str
+    route: str
+    scheme: str
+    server_address: str
+    server_port: int | None
+    peer_address: str
+    has_started: bool
+
+    @property
+    def headers(self) -> Headers:
+        """The request's headers."""
+
+    async def read_body(self, limit_bytes: int) -> bytes:
+        """The whole body.
+
+        Raises:
+            BodyTooLarge: It is longer than *limit_bytes*.
+            ClientDisconnected: The caller left before it was complete.
+        """
+
+    def watch(self) -> AbstractContextManager[None]:
+        """A block, for after the body, that ends with `ClientDisconnected` once the caller has gone."""
+
+    async def respond(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        """Send a whole response."""
+
+    async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        """Send the head of a stream."""
+
+    async def write(self, data: bytes) -> None:
+        """Send a piece of the stream; returns when the transport can take more."""
+
+    async def end(self) -> None:
+        """End the stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRequest:
+    """One exchange to make: always a POST of a JSON body.
+
+    Attributes:
+        timeout_s: For the whole exchange; None leaves only the limits on silence.
+    """
+
+    url: str
+    headers: list[tuple[str, str]] = field(repr=False)
+    body: bytes = field(repr=False)
+    timeout_s: float | None = None
+
+
+class UpstreamReply(Protocol):
+    """The provider's answer, its head read and its body not."""
+
+    status: int
+    headers: Mapping[str, str]
+
+    async def read_chunk(self) -> bytes:
+        """The next piece of the body as it arrives, b"" at its end.
+
+        Raises:
+            UpstreamUnreachable: The connection broke.
+            UpstreamTimeout: Silence for too long.
+        """
+
+    async def read(self, limit_bytes: int) -> bytes:
+        """The whole body; raises as `read_chunk`, and `UpstreamBadReply` when longer than *limit_bytes*."""
+
+    async def finish(self) -> None:
+        """Read what little may follow the last piece that matters; raises nothing."""
+
+    def close(self) -> None:
+        """Give the connection back if the body was read to its end, else close it."""

@@ -1,0 +1,503 @@
+"""The life of one request, top to bottom.
+
+    receive the head   edge                      404, 405
+    identify           identity                  401, before a byte of the body is read
+    read               edge, endpoints           413, 400
+    plan               routing                   404, 403, 503
+    attempt            for each target in turn:  502, 503, 504
+      address          providers                 the upstream request
+      exchange         upstream                  one, cancellable
+      classify         endpoints                 good, or an error that may be tried again
+    stream             endpoints                 upstream bytes > client bytes, usage on the way
+    settle             leaving `_Settlement`     once, on every way out
+
+Limits, guardrails and translation between dialects take their places between these when their issues build
+them. Each stage is an explicit call; there is no other middleware. What is written here runs for every
+request: configuration work belongs in the `Snapshot`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Final, Protocol
+
+from gateway.endpoints.openai_call import parse_call, write_call
+from gateway.endpoints.openai_error import error_body, error_event
+from gateway.endpoints.openai_reply import excerpt, is_json_object, read_reply
+from gateway.endpoints.openai_stream import StreamReader
+from gateway.errors import (
+    ClientDisconnected,
+    GatewayError,
+    InternalError,
+    InvalidBody,
+    UpstreamBadReply,
+)
+from gateway.model import Call, Client, Endpoint, Plan, Target, UpstreamReply, UpstreamRequest
+from gateway.providers.headers import request_headers, response_headers
+from gateway.redaction import without_secrets
+from gateway.snapshot import Snapshot
+from gateway.telemetry.call_trace import AttemptTrace, CallTrace, begin_trace
+
+MAX_REPLY_BYTES: Final = 256 * 1024 * 1024
+"""Longest whole reply that is taken from a provider; big batches of embeddings stay well below."""
+
+_REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
+_TIMEOUT_MS: Final = re.compile(r"0*[1-9][0-9]{0,8}")
+_ACTED_ON: Final = frozenset(
+    {"x-tfy-api-key", "x-tfy-provider-name", "x-tfy-model-name", "x-tfy-request-timeout"}
+)
+_JSON: Final = (b"content-type", b"application/json")
+_EVENT_STREAM: Final = "text/event-stream"
+_OK: Final = range(200, 300)
+_FIRST_ERROR: Final = 400
+_CUT_S: Final = 1.0
+_CUT_STREAM: Final = "The provider's stream ended before it was complete."
+_NS_PER_MS: Final = 1_000_000
+
+_log: Final = logging.getLogger(__name__)
+
+
+class Upstream(Protocol):
+    """One exchange with a provider; see `gateway.upstream`."""
+
+    async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
+        """Send and read the head; raises the upstream errors."""
+
+
+@dataclass(slots=True)
+class CurrentSnapshot:
+    """The configuration in force; replaced whole, and read once per request."""
+
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole response for the caller."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+Stages = Callable[["_Exchange", Snapshot], Awaitable[None]]
+"""What one kind of request does between the entry and the exit that all share."""
+
+
+class Pipeline:
+    """Takes each request through its stages."""
+
+    def __init__(
+        self,
+        current: CurrentSnapshot,
+        upstream: Upstream,
+        record: Callable[[CallTrace], None],
+        *,
+        max_body_bytes: int,
+        user_agent: str,
+        random: Random,
+    ) -> None:
+        """Wire the stages.
+
+        Args:
+            current: Where the configuration in force is found.
+            upstream: The provider's side.
+            record: Takes the trace of each request when it has ended.
+            max_body_bytes: Longest body accepted.
+            user_agent: What providers see.
+            random: Source of trace ids.
+        """
+        self._current = current
+        self._upstream = upstream
+        self._record = record
+        self._max_body_bytes = max_body_bytes
+        self._user_agent = user_agent
+        self._random = random
+        self._open: set[asyncio.Task[Any]] = set()
+
+    async def call_model(self, client: Client, endpoint: Endpoint) -> None:
+        """Answer a call of a model: chat, completion or embedding."""
+
+        async def stages(exchange: _Exchange, snapshot: Snapshot) -> None:
+            trace = exchange.trace
+            caller = snapshot.identity.identify(client.headers)
+            trace.identified(caller)
+            body = await self._read(client, trace)
+            call = parse_call(
+                endpoint,
+                body,
+                model=client.headers.get("x-tfy-model-name"),
+                account=client.headers.get("x-tfy-provider-name"),
+            )
+            trace.asked(call)
+            timeout_s = _request_timeout_s(client)
+            plan = snapshot.routing.plan(call.model, caller)
+            trace.planned(plan)
+            with client.watch():
+                await self._attempt_targets(exchange, call, plan, timeout_s)
+
+        await self._serve(client, endpoint, stages)
+
+    async def list_models(self, client: Client) -> None:
+        """Answer with the models the caller may use."""
+
+        async def stages(exchange: _Exchange, snapshot: Snapshot) -> None:
+            caller = snapshot.identity.identify(client.headers)
+            exchange.trace.identified(caller)
+            await exchange.answer(Answer(200, [], snapshot.models_of(caller)))
+
+        await self._serve(client, None, stages)
+
+    async def refuse(self, client: Client, error: GatewayError) -> None:
+        """Answer a request that has no endpoint."""
+
+        async def stages(_exchange: _Exchange, _snapshot: Snapshot) -> None:
+            raise error
+
+        await self._serve(client, None, stages)
+
+    async def _serve(self, client: Client, endpoint: Endpoint | None, stages: Stages) -> None:
+        """Run *stages* between the one entry and the one exit of every request."""
+        snapshot = self._current.snapshot
+        with self._settling(client, endpoint, snapshot) as exchange:
+            try:
+                await stages(exchange, snapshot)
+            except GatewayError as error:
+                await exchange.fail(error)
+            except ClientDisconnected:
+                raise
+            except Exception:
+                _log.exception("request %s failed by a bug of the gateway", exchange.request_id)
+                await exchange.fail(
+                    InternalError(f"The gateway failed; its log has request {exchange.request_id}.")
+                )
+
+    @property
+    def open_count(self) -> int:
+        """Requests now inside."""
+        return len(self._open)
+
+    async def cut_open_calls(self) -> None:
+        """End every request that is still inside; each is recorded as cut."""
+        tasks = set(self._open)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_CUT_S)
+
+    def entered(self) -> asyncio.Task[Any] | None:
+        """Count the current task as a request inside; give it to `left` at its end."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._open.add(task)
+        return task
+
+    def left(self, task: asyncio.Task[Any] | None, trace: CallTrace) -> None:
+        """Record a request that has ended."""
+        if task is not None:
+            self._open.discard(task)
+        self._record(trace)
+
+    def _settling(self, client: Client, endpoint: Endpoint | None, snapshot: Snapshot) -> _Settlement:
+        given = client.headers.get("x-request-id")
+        is_usable = given is not None and _REQUEST_ID.fullmatch(given)
+        request_id = given if given is not None and is_usable else f"{self._random.getrandbits(128):032x}"
+        trace = begin_trace(
+            client, endpoint, request_id=request_id, config_version=snapshot.version, random=self._random
+        )
+        return _Settlement(self, _Exchange(client, trace, request_id))
+
+    async def _read(self, client: Client, trace: CallTrace) -> bytes:
+        began_ns = time.perf_counter_ns()
+        try:
+            return await client.read_body(self._max_body_bytes)
+        finally:
+            trace.waited_ns += time.perf_counter_ns() - began_ns
+
+    async def _attempt_targets(
+        self, exchange: _Exchange, call: Call, plan: Plan, timeout_s: float | None
+    ) -> None:
+        """Try each target, each as often as its policy says, until one has answered."""
+        last: GatewayError | Answer | None = None
+        for target in plan.targets:
+            for retry in range(1 + target.retry.retries):
+                if retry:
+                    await _pause(exchange.trace, target.retry.delay_ms)
+                last = await self._attempt(exchange, call, target, timeout_s)
+                if last is None:
+                    return
+                if last.status not in target.retry.on_status:
+                    break
+        if isinstance(last, GatewayError):
+            raise last
+        if last is not None:
+            await exchange.answer(last)
+
+    async def _attempt(
+        self, exchange: _Exchange, call: Call, target: Target, timeout_s: float | None
+    ) -> GatewayError | Answer | None:
+        """Try *target* once.
+
+        Returns:
+            None when the caller has been answered; else a failure or the provider's refusal, nothing sent
+            yet.
+        """
+        attempt = exchange.trace.attempt(target)
+        try:
+            request = self._address(exchange, call, attempt, timeout_s)
+            reply = await self._upstream.exchange(request)
+            try:
+                attempt.status_code = reply.status
+                if call.is_stream and reply.status in _OK:
+                    refusal = await _relay_stream(exchange, call, attempt, reply)
+                else:
+                    refusal = await _take_whole(exchange, call, attempt, reply)
+            finally:
+                reply.close()
+        except GatewayError as error:
+            _mask(error, target)
+            attempt.failed(error.code, error.for_operator)
+            attempt.ended()
+            if exchange.client.has_started:
+                await exchange.fail(error)
+                return None
+            return error
+        # One that is broken off from outside stays open: the settlement knows by whom, and ends it.
+        attempt.ended()
+        return refusal
+
+    def _address(
+        self, exchange: _Exchange, call: Call, attempt: AttemptTrace, timeout_s: float | None
+    ) -> UpstreamRequest:
+        target = attempt.target
+        headers = request_headers(
+            target, exchange.client.headers, user_agent=self._user_agent, is_stream=call.is_stream
+        )
+        if target.propagate_trace:
+            headers += exchange.trace.propagation(attempt).items()
+        return UpstreamRequest(
+            url=target.base_url + call.endpoint.path,
+            headers=headers,
+            body=write_call(call, target.model_id),
+            timeout_s=timeout_s,
+        )
+
+
+async def _take_whole(
+    exchange: _Exchange, call: Call, attempt: AttemptTrace, reply: UpstreamReply
+) -> Answer | None:
+    """Read a whole reply; send it on if it is good, give it back if it is the provider's own error.
+
+    Raises:
+        UpstreamBadReply: It is neither an answer nor an error that a caller could read.
+    """
+    body = await reply.read(MAX_REPLY_BYTES)
+    answer = Answer(reply.status, response_headers(reply.headers), body)
+    if reply.status in _OK:
+        facts = read_reply(call.endpoint, body, asked_bytes=call.body_bytes)
+        attempt.answered(facts)
+        attempt.ended()
+        await exchange.answer(answer)
+        return None
+    if reply.status < _FIRST_ERROR or not is_json_object(body):
+        msg = f"The provider answered with status {reply.status} and a body that is not a JSON error."
+        raise UpstreamBadReply(msg, detail=excerpt(body))
+    attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
+    return answer
+
+
+async def _relay_stream(
+    exchange: _Exchange, call: Call, attempt: AttemptTrace, reply: UpstreamReply
+) -> Answer | None:
+    """Relay a stream as it comes, from the first event with data on.
+
+    Raises:
+        UpstreamBadReply: It is no event stream, begins with an error, or ends before it is complete.
+    """
+    content_type = reply.headers.get("content-type", "")
+    if not content_type.startswith(_EVENT_STREAM):
+        msg = "The provider was asked for an event stream and answered with something else."
+        raise UpstreamBadReply(msg, detail=f"{content_type}: {excerpt(await reply.read(MAX_REPLY_BYTES))}")
+    reader = StreamReader(asked_bytes=call.body_bytes, choices=call.choices, hides_usage=not call.wants_usage)
+    try:
+        await _pump(exchange, attempt, reply, reader)
+    finally:
+        if exchange.client.has_started:
+            attempt.answered(reader.facts())
+    if not exchange.client.has_started or not (reader.failure or reader.is_complete):
+        msg = "The provider's stream began with an error." if reader.failure else _CUT_STREAM
+        raise UpstreamBadReply(msg, detail=excerpt(reader.failure))
+    if reader.failure:
+        # The provider's own error event has gone out already, and it is in the caller's dialect.
+        error = UpstreamBadReply("The provider's stream carried an error.", detail=excerpt(reader.failure))
+        _mask(error, attempt.target)
+        attempt.failed(error.code, error.for_operator)
+        await exchange.end_after_error(error)
+    else:
+        attempt.ended()
+        await exchange.end_stream()
+        await reply.finish()
+    return None
+
+
+async def _pump(
+    exchange: _Exchange, attempt: AttemptTrace, reply: UpstreamReply, reader: StreamReader
+) -> None:
+    """Move events from provider to caller, from the first with data to the end."""
+    client = exchange.client
+    held = b""
+    is_open = True
+    while is_open and not reader.has_ended:
+        data = await reply.read_chunk()
+        is_open = bool(data)
+        events = reader.feed(data) if is_open else reader.finish()
+        if reader.has_data:
+            attempt.first_chunk()
+        if not client.has_started:
+            held += events
+            if reader.failure or not reader.has_data:
+                continue
+            await exchange.start_stream(reply)
+            events = held
+        if events:
+            await client.write(events)
+
+
+def _mask(error: GatewayError, target: Target) -> None:
+    """Keep the target's credentials out of what the span says of *error*."""
+    error.detail = without_secrets(error.detail, (value for _, value in target.headers))
+
+
+async def _pause(trace: CallTrace, delay_ms: int) -> None:
+    began_ns = time.perf_counter_ns()
+    await asyncio.sleep(delay_ms / 1000)
+    trace.waited_ns += time.perf_counter_ns() - began_ns
+
+
+def _request_timeout_s(client: Client) -> float | None:
+    """`x-tfy-request-timeout` in seconds, None when not given.
+
+    Raises:
+        InvalidBody: It is not a positive whole number of milliseconds.
+    """
+    text = client.headers.get("x-tfy-request-timeout")
+    if text is None:
+        return None
+    if not _TIMEOUT_MS.fullmatch(text):
+        msg = "x-tfy-request-timeout must be a positive whole number of milliseconds."
+        raise InvalidBody(msg, param="x-tfy-request-timeout")
+    return int(text) / 1000
+
+
+class _Exchange:
+    """One request with its trace: the only place that writes to the caller, in the caller's dialect."""
+
+    __slots__ = ("client", "request_id", "trace")
+
+    def __init__(self, client: Client, trace: CallTrace, request_id: str) -> None:
+        self.client = client
+        self.trace = trace
+        self.request_id = request_id
+
+    async def answer(self, answer: Answer) -> None:
+        """Send a whole response; a provider's error says that it is the provider's."""
+        headers = self._headers(answer.headers)
+        headers.append(_JSON)
+        if answer.status not in _OK:
+            headers.append((b"x-tfy-error-source", b"upstream"))
+            self.trace.failed(str(answer.status), f"the provider answered with status {answer.status}")
+        self.trace.responded(answer.status)
+        await self.client.respond(answer.status, headers, answer.body)
+        self.trace.ended()
+
+    async def fail(self, error: GatewayError) -> None:
+        """Send an error of ours: a whole response, or the last event of a stream that has begun."""
+        if self.client.has_started:
+            await self.client.write(self._wording(error_event, error))
+            await self.end_after_error(error)
+            return
+        self.trace.failed(error.code, error.for_operator)
+        self.trace.responded(error.status)
+        headers = self._headers(list(error.headers))
+        headers += (_JSON, (b"x-tfy-error-source", error.source.encode()))
+        await self.client.respond(error.status, headers, self._wording(error_body, error))
+
+    async def end_after_error(self, error: GatewayError) -> None:
+        """End a stream whose last event was an error; no end marker follows it."""
+        self.trace.cut(error.code, error.for_operator)
+        await self.end_stream()
+
+    async def end_stream(self) -> None:
+        """End the response; from here on the caller has everything, so its leaving is no abort."""
+        await self.client.end()
+        self.trace.ended()
+
+    async def start_stream(self, reply: UpstreamReply) -> None:
+        """Send the head of a stream."""
+        headers = self._headers(response_headers(reply.headers))
+        headers += (
+            (b"content-type", b"text/event-stream; charset=utf-8"),
+            (b"cache-control", b"no-cache"),
+            # nginx in front would otherwise gather the stream.
+            (b"x-accel-buffering", b"no"),
+        )
+        self.trace.responded(reply.status)
+        await self.client.start(reply.status, headers)
+
+    def _wording(self, word: Callable[..., bytes], error: GatewayError) -> bytes:
+        return word(error, request_id=self.request_id, trace_id=self.trace.trace_id.hex())
+
+    def _headers(self, more: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+        trace = self.trace
+        headers = [
+            (b"x-request-id", self.request_id.encode()),
+            (b"traceparent", trace.traceparent().encode()),
+            (b"server-timing", trace.server_timing().encode()),
+        ]
+        if trace.attempts:
+            headers.append((b"x-tfy-resolved-model", trace.attempts[-1].target.name.encode()))
+        ignored = [
+            name
+            for name in self.client.headers.names()
+            if name.startswith("x-tfy-") and name not in _ACTED_ON
+        ]
+        if ignored:
+            headers.append((b"x-tfy-ignored-headers", ", ".join(ignored).encode("latin-1", errors="replace")))
+        headers += [
+            (name.encode("latin-1"), value.encode("latin-1", errors="replace")) for name, value in more
+        ]
+        return headers
+
+
+class _Settlement:
+    """The one exit of every request: whatever ended it, its trace is closed and recorded once."""
+
+    __slots__ = ("_exchange", "_pipeline", "_task")
+
+    def __init__(self, pipeline: Pipeline, exchange: _Exchange) -> None:
+        self._pipeline = pipeline
+        self._exchange = exchange
+        self._task: asyncio.Task[Any] | None = None
+
+    def __enter__(self) -> _Exchange:
+        self._task = self._pipeline.entered()
+        return self._exchange
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> bool:
+        trace = self._exchange.trace
+        has_left = isinstance(error, ClientDisconnected)
+        if has_left:
+            trace.disconnected()
+        elif error is not None:
+            trace.cut(
+                InternalError.code, f"{type(error).__name__}: the request was ended before its reply was"
+            )
+        trace.ended()
+        self._pipeline.left(self._task, trace)
+        return has_left

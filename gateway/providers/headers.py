@@ -1,0 +1,68 @@
+"""Which headers pass between caller and provider: a short list of what may, never of what may not.
+
+Hop-by-hop headers, cookies, the caller's credentials and every `x-tfy-*` header are not on it, so they never
+leave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.model import Headers, Target
+
+FORWARDED_UP: Final = (
+    "openai-beta",
+    "openai-organization",
+    "openai-project",
+    "idempotency-key",
+    "x-client-request-id",
+)
+"""Request headers that OpenAI and servers of its API act on."""
+
+FORWARDED_DOWN: Final = frozenset(
+    {
+        "openai-organization",
+        "openai-processing-ms",
+        "openai-version",
+        "retry-after",
+        "retry-after-ms",
+        "x-should-retry",
+    }
+)
+"""Response headers that SDKs act on."""
+
+_UPSTREAM_LIMITS: Final = "x-ratelimit-"
+_FIXED: Final = (("content-type", "application/json"), ("accept-encoding", "identity"))
+
+
+def request_headers(
+    target: Target, headers: Headers, *, user_agent: str, is_stream: bool
+) -> list[tuple[str, str]]:
+    """The headers of the upstream request; the target's own win over the caller's."""
+    sent: list[tuple[str, str]] = [
+        *_FIXED,
+        ("accept", "text/event-stream" if is_stream else "application/json"),
+        ("user-agent", user_agent),
+        *target.headers,
+    ]
+    own = {name for name, _ in target.headers}
+    for name in FORWARDED_UP:
+        value = headers.get(name)
+        if value is not None and name not in own:
+            sent.append((name, value))
+    return sent
+
+
+def response_headers(headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What the caller gets of the provider's headers; its rate limits are renamed, ours have those names."""
+    kept = []
+    for name, value in headers.items():
+        lower = name.lower()
+        if lower in FORWARDED_DOWN:
+            kept.append((lower, value))
+        elif lower.startswith(_UPSTREAM_LIMITS):
+            kept.append((f"x-upstream-{lower[2:]}", value))
+        elif lower == "x-request-id":
+            kept.append(("x-upstream-request-id", value))
+    return kept

@@ -1,0 +1,57 @@
+"""Names of the form `<account>/<integration>`, each one target."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from itertools import islice
+from typing import Final
+
+from gateway.errors import ModelNotAllowed, ModelNotFound, SecretMissingError
+from gateway.model import Caller, Plan, Target
+
+_MAX_COMPARED: Final = 2000
+"""Names looked through for close ones: a mistake is answered in milliseconds, however many models there are.
+"""
+
+_SHOWN: Final = 3
+_SHOWN_CHARACTERS: Final = 200
+
+
+class Routing:
+    """Every target, by name."""
+
+    def __init__(self, targets: Iterable[Target]) -> None:
+        self._plans = {target.name: Plan((target,), (target.name,)) for target in targets}
+
+    def plan(self, model: str, caller: Caller) -> Plan:
+        """What to try for *model*.
+
+        Raises:
+            ModelNotFound: No such name.
+            ModelNotAllowed: It exists, not for this caller.
+            SecretMissingError: Its account has no credential.
+        """
+        plan = self._plans.get(model)
+        if plan is None:
+            raise _not_found(model, caller)
+        if model not in caller.models:
+            message = f"{caller.name} may not use {model}. Ask the gateway's operator for the right to it."
+            raise ModelNotAllowed(message, param="model")
+        target = plan.targets[0]
+        if target.missing_secret:
+            message = f"{model} is not available: its account has no credential. The operator must act."
+            raise SecretMissingError(message, param="model", detail=target.missing_secret)
+        return plan
+
+    def available_to(self, caller: Caller) -> list[str]:
+        """Names that *caller* may use and that can be used, sorted."""
+        return sorted(name for name in caller.models if not self._plans[name].targets[0].missing_secret)
+
+
+def _not_found(model: str, caller: Caller) -> ModelNotFound:
+    shown = model[:_SHOWN_CHARACTERS]
+    close = difflib.get_close_matches(shown, islice(sorted(caller.models), _MAX_COMPARED), _SHOWN, cutoff=0.4)
+    advice = f"Close names: {', '.join(close)}." if close else "GET /v1/models lists yours."
+    message = f"There is no model {shown}. Model names are <account>/<model>. {advice}"
+    return ModelNotFound(message, param="model")

@@ -1,0 +1,115 @@
+"""From what operators write (`Config`) to what a request uses (`Snapshot`).
+
+Everything that depends on configuration alone is worked out here, once per change. A request takes one
+`Snapshot` and keeps it to its end, so a change never meets a request half-way.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from gateway.config import Config, SecretMissing, SecretSource
+from gateway.config.manifests.virtual_account import ModelGrant, VirtualAccount
+from gateway.endpoints.openai_models import model_list
+from gateway.identity.tokens import DEMO_TOKEN_SHA256, Credential, Identity
+from gateway.model import Caller, RetryPolicy, Target
+from gateway.providers.addressing import Resolve
+from gateway.providers.registry import make_targets
+from gateway.routing.direct import Routing
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One configuration in force.
+
+    Attributes:
+        version: As in `GET /api/config`.
+        loaded_at_s: Unix time.
+    """
+
+    version: str
+    loaded_at_s: int
+    identity: Identity
+    routing: Routing
+    _model_lists: dict[str, bytes] = field(default_factory=dict)
+
+    def models_of(self, caller: Caller) -> bytes:
+        """The body of `GET /v1/models` for *caller*, made when first asked for."""
+        found = self._model_lists.get(caller.name)
+        if found is None:
+            found = model_list(self.routing.available_to(caller), created=self.loaded_at_s)
+            self._model_lists[caller.name] = found
+        return found
+
+
+def compile_snapshot(config: Config, secrets: SecretSource, *, version: str, is_loopback: bool) -> Snapshot:
+    """Work out a `Snapshot`.
+
+    Args:
+        config: Checked as a whole already; what is missing there has been reported there.
+        secrets: Where secret values are read, now and only now.
+        version: The name of this configuration.
+        is_loopback: The data plane cannot be reached from other hosts, so the quickstart's token may be
+            taken.
+    """
+    retry = _retry_policy(config)
+    targets: list[Target] = []
+    providers: dict[str, str] = {}
+    for account in config.provider_accounts:
+        providers[account.name] = account.type.removeprefix("provider-account/")
+        targets += make_targets(account, _resolver(secrets, account.source.folder), retry)
+    return Snapshot(
+        version=version,
+        loaded_at_s=int(time.time()),
+        identity=Identity(_credentials(config, secrets, targets, providers, is_loopback=is_loopback)),
+        routing=Routing(targets),
+    )
+
+
+def _resolver(secrets: SecretSource, folder: Path) -> Resolve:
+    return lambda reference: secrets.resolve(reference, folder)
+
+
+def _retry_policy(config: Config) -> RetryPolicy:
+    settings = config.global_settings.retry_settings
+    return RetryPolicy(settings.attempts, settings.delay, frozenset(settings.on_status_codes))
+
+
+def _credentials(
+    config: Config,
+    secrets: SecretSource,
+    targets: list[Target],
+    providers: dict[str, str],
+    *,
+    is_loopback: bool,
+) -> list[Credential]:
+    credentials = []
+    for account in config.virtual_accounts:
+        allowed = frozenset(target.name for target in targets if _may_use(account, target, providers))
+        caller = Caller(account.name, allowed)
+        expires_at_s = account.expires_at.timestamp() if account.expires_at else None
+        for token in account.tokens:
+            try:
+                digest = secrets.token_sha256(token, account.source.folder)
+            except SecretMissing:
+                continue
+            if is_loopback or digest != DEMO_TOKEN_SHA256:
+                credentials.append(Credential(digest, caller, expires_at_s))
+    return credentials
+
+
+def _may_use(account: VirtualAccount, target: Target, providers: dict[str, str]) -> bool:
+    if any(fnmatchcase(target.name, pattern) for pattern in account.models):
+        return True
+    return any(_grants(grant, target, providers) for grant in account.grants)
+
+
+def _grants(grant: ModelGrant, target: Target, providers: dict[str, str]) -> bool:
+    return (
+        grant.account == target.account
+        and grant.provider == providers[target.account]
+        and grant.integration in (None, target.name.removeprefix(target.account + "/"))
+    )

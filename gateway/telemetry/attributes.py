@@ -1,0 +1,79 @@
+"""The names of every span attribute, each once; docs/telemetry.md lists them and a test compares.
+
+Names: https://github.com/open-telemetry/semantic-conventions-genai (gen_ai.*), OpenTelemetry semantic
+conventions 1.45 (http.*, server.*, client.*, url.*, error.*, service.peer.name), and `gateway.*`, which are
+ours.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.wire.otlp import AttributeKey
+
+# SERVER spans.
+HTTP_REQUEST_METHOD: Final = AttributeKey("http.request.method")
+HTTP_ROUTE: Final = AttributeKey("http.route")
+HTTP_RESPONSE_STATUS_CODE: Final = AttributeKey("http.response.status_code")
+URL_PATH: Final = AttributeKey("url.path")
+URL_SCHEME: Final = AttributeKey("url.scheme")
+CLIENT_ADDRESS: Final = AttributeKey("client.address")
+USER_AGENT: Final = AttributeKey("user_agent.original")
+MODEL_ASKED: Final = AttributeKey("gateway.model.asked")
+MODEL_RESOLVED: Final = AttributeKey("gateway.model.resolved")
+ROUTING_CANDIDATES: Final = AttributeKey("gateway.routing.candidates")
+ROUTING_SKIPPED: Final = AttributeKey("gateway.routing.skipped")
+ATTEMPTS: Final = AttributeKey("gateway.attempts")
+OVERHEAD_MS: Final = AttributeKey("gateway.overhead_ms")
+CALLER: Final = AttributeKey("gateway.caller")
+CONFIG_VERSION: Final = AttributeKey("gateway.config.version")
+
+# SERVER and CLIENT spans. No http.* or url.* ever goes on a CLIENT span: Elastic would take it for a plain
+# HTTP call.
+SERVER_ADDRESS: Final = AttributeKey("server.address")
+SERVER_PORT: Final = AttributeKey("server.port")
+ERROR_TYPE: Final = AttributeKey("error.type")
+
+# CLIENT spans. Elastic draws a dependency only with a peer name; `peer.service` is the older twin that it
+# also reads.
+PEER_NAME: Final = AttributeKey("service.peer.name")
+PEER_SERVICE: Final = AttributeKey("peer.service")
+OPERATION_NAME: Final = AttributeKey("gen_ai.operation.name")
+PROVIDER_NAME: Final = AttributeKey("gen_ai.provider.name")
+REQUEST_MODEL: Final = AttributeKey("gen_ai.request.model")
+REQUEST_STREAM: Final = AttributeKey("gen_ai.request.stream")
+RESPONSE_ID: Final = AttributeKey("gen_ai.response.id")
+RESPONSE_MODEL: Final = AttributeKey("gen_ai.response.model")
+RESPONSE_FINISH_REASONS: Final = AttributeKey("gen_ai.response.finish_reasons")
+TIME_TO_FIRST_CHUNK: Final = AttributeKey("gen_ai.response.time_to_first_chunk")
+INPUT_TOKENS: Final = AttributeKey("gen_ai.usage.input_tokens")
+OUTPUT_TOKENS: Final = AttributeKey("gen_ai.usage.output_tokens")
+CACHE_READ_INPUT_TOKENS: Final = AttributeKey("gen_ai.usage.cache_read.input_tokens")
+REASONING_OUTPUT_TOKENS: Final = AttributeKey("gen_ai.usage.reasoning.output_tokens")
+ATTEMPT: Final = AttributeKey("gateway.attempt")
+TARGET: Final = AttributeKey("gateway.target")
+USAGE_SOURCE: Final = AttributeKey("gateway.usage.source")
+
+REQUEST_DOUBLES: Final = {
+    "temperature": AttributeKey("gen_ai.request.temperature"),
+    "top_p": AttributeKey("gen_ai.request.top_p"),
+    "frequency_penalty": AttributeKey("gen_ai.request.frequency_penalty"),
+    "presence_penalty": AttributeKey("gen_ai.request.presence_penalty"),
+}
+"""Body members that are always doubles: one type per key, since Elastic keeps the type it sees first."""
+
+_MAX_TOKENS: Final = AttributeKey("gen_ai.request.max_tokens")
+REQUEST_INTEGERS: Final = {
+    "max_completion_tokens": _MAX_TOKENS,
+    "max_tokens": _MAX_TOKENS,
+    "seed": AttributeKey("gen_ai.request.seed"),
+    "top_k": AttributeKey("gen_ai.request.top_k"),
+    "dimensions": AttributeKey("gen_ai.embeddings.dimension.count"),
+}
+"""Body members that are integers; of two with one attribute the first present wins."""
+
+CHOICE_COUNT: Final = AttributeKey("gen_ai.request.choice.count")
+STOP_SEQUENCES: Final = AttributeKey("gen_ai.request.stop_sequences")
+ENCODING_FORMATS: Final = AttributeKey("gen_ai.request.encoding_formats")
+REASONING_LEVEL: Final = AttributeKey("gen_ai.request.reasoning.level")
+OPENAI_API_TYPE: Final = AttributeKey("openai.api.type")

@@ -1,0 +1,276 @@
+"""The notes of one call while it runs: cheap to make, read once when it has ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Final
+
+from gateway.endpoints.openai_reply import ReplyFacts, estimate_usage
+from gateway.errors import CLIENT_CLOSED_REQUEST, ClientDisconnected
+from gateway.model import Call, Caller, Client, Endpoint, Plan, Target, TraceContext, Usage
+from gateway.wire.trace_context import SAMPLED, format_traceparent, parse_trace_context
+
+_NS_PER_MS: Final = 1_000_000
+_SERVER_ERROR: Final = 500
+_CLIENT_ERROR: Final = 400
+
+
+@dataclass(slots=True)
+class AttemptTrace:
+    """One try at one target: a CLIENT span.
+
+    Attributes:
+        number: From 1.
+        start_ns: On the process's monotonic clock; `first_chunk_ns` and `end_ns` likewise, 0 while unknown.
+        status_code: Of the provider's answer, 0 when none came.
+        error_type: "" when the attempt was good.
+        error_message: For the span only.
+    """
+
+    target: Target
+    number: int
+    span_id: bytes
+    start_ns: int
+    first_chunk_ns: int = 0
+    end_ns: int = 0
+    status_code: int = 0
+    error_type: str = ""
+    error_message: str = ""
+    usage: Usage | None = None
+    response_id: str = ""
+    response_model: str = ""
+    finish_reasons: tuple[str, ...] = ()
+
+    def first_chunk(self) -> None:
+        """Note that the first piece of the stream came; later calls change nothing."""
+        if not self.first_chunk_ns:
+            self.first_chunk_ns = time.perf_counter_ns()
+
+    def answered(self, facts: ReplyFacts) -> None:
+        """Note what the reply said of itself."""
+        self.usage = facts.usage
+        self.response_id = facts.response_id
+        self.response_model = facts.response_model
+        self.finish_reasons = facts.finish_reasons
+
+    def failed(self, error_type: str, message: str) -> None:
+        """Note why the attempt was not good."""
+        self.error_type = error_type
+        self.error_message = message
+
+    def ended(self) -> None:
+        """Note the end; later calls change nothing."""
+        if not self.end_ns:
+            self.end_ns = time.perf_counter_ns()
+
+
+@dataclass(slots=True)
+class CallTrace:
+    """One call: a SERVER span and its attempts.
+
+    Attributes:
+        parent: The caller's context, None when a new trace began here.
+        started_at_ns: Unix time; every other time is on the monotonic clock, so that a clock step moves a
+            span but never stretches it.
+        endpoint: None for a route that calls no model.
+        waited_ns: Spent waiting for the caller's body or between retries, which is no overhead of ours.
+    """
+
+    trace_id: bytes
+    span_id: bytes
+    parent: TraceContext | None
+    flags: int
+    request_id: str
+    config_version: str
+    started_at_ns: int
+    start_ns: int
+    method: str
+    path: str
+    route: str
+    scheme: str
+    server_address: str
+    server_port: int | None
+    peer_address: str
+    user_agent: str
+    endpoint: Endpoint | None
+    random: Random
+    caller: Caller | None = None
+    call: Call | None = None
+    plan: Plan | None = None
+    attempts: list[AttemptTrace] = field(default_factory=list)
+    waited_ns: int = 0
+    identified_ns: int = 0
+    planned_ns: int = 0
+    status_code: int = 0
+    error_type: str = ""
+    error_message: str = ""
+    is_cut: bool = False
+    end_ns: int = 0
+
+    def attempt(self, target: Target) -> AttemptTrace:
+        """Begin a try at *target*."""
+        attempt = AttemptTrace(
+            target=target,
+            number=len(self.attempts) + 1,
+            span_id=_new_id(self.random, 8),
+            start_ns=time.perf_counter_ns(),
+        )
+        self.attempts.append(attempt)
+        return attempt
+
+    def identified(self, caller: Caller) -> None:
+        """Note who calls."""
+        self.caller = caller
+        self.identified_ns = time.perf_counter_ns()
+
+    def asked(self, call: Call) -> None:
+        """Note what is asked for."""
+        self.call = call
+
+    def planned(self, plan: Plan) -> None:
+        """Note what was decided."""
+        self.plan = plan
+        self.planned_ns = time.perf_counter_ns()
+
+    def responded(self, status_code: int) -> None:
+        """Note the status that the caller gets."""
+        self.status_code = status_code
+
+    def failed(self, error_type: str, message: str) -> None:
+        """Note why the call was not answered well."""
+        self.error_type = error_type
+        self.error_message = message
+
+    def cut(self, error_type: str, message: str) -> None:
+        """Note that the reply broke off after it had begun."""
+        self.is_cut = True
+        self.failed(error_type, message)
+
+    def disconnected(self) -> None:
+        """Note that the caller left, unless it had everything already."""
+        if self.end_ns:
+            return
+        self.error_type = ClientDisconnected.error_type
+        self.status_code = self.status_code or CLIENT_CLOSED_REQUEST
+        for attempt in self.attempts:
+            if not attempt.end_ns:
+                attempt.failed(ClientDisconnected.error_type, "The caller disconnected.")
+            if attempt.usage is None and attempt is self.attempts[-1] and self.call is not None:
+                # The provider has read the call, so it has cost something, whatever was answered.
+                attempt.usage = replace(estimate_usage(self.call.body_bytes, 0), source="partial")
+
+    def ended(self) -> None:
+        """Note the end of the call and of an attempt that is still open; later calls change nothing."""
+        for attempt in self.attempts:
+            attempt.ended()
+        if not self.end_ns:
+            self.end_ns = time.perf_counter_ns()
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether exporters get it: a caller that drops its trace does not want our part of it either."""
+        return bool(self.flags & SAMPLED)
+
+    @property
+    def was_left_by_caller(self) -> bool:
+        """Whether the caller went before the end, which is an error of nobody here."""
+        return self.error_type == ClientDisconnected.error_type
+
+    @property
+    def is_span_error(self) -> bool:
+        """Whether the SERVER span's status is ERROR: our fault or the provider's, never the caller's."""
+        return self.is_cut or self.status_code >= _SERVER_ERROR
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the caller did not get what was asked for, by whoever's fault; leaving is no error."""
+        return self.is_span_error or (
+            self.status_code >= _CLIENT_ERROR and self.status_code != CLIENT_CLOSED_REQUEST
+        )
+
+    @property
+    def usage(self) -> Usage | None:
+        """Usage of the attempt that answered, if any did."""
+        return self.attempts[-1].usage if self.attempts else None
+
+    @property
+    def resolved_model(self) -> str:
+        """The target that answered, "" while none did."""
+        if not self.attempts or self.attempts[-1].status_code == 0:
+            return ""
+        return self.attempts[-1].target.name
+
+    @property
+    def overhead_ms(self) -> float:
+        """The gateway's own share of the call, in milliseconds."""
+        upstream_ns = sum(attempt.end_ns - attempt.start_ns for attempt in self.attempts)
+        return max(0, self.end_ns - self.start_ns - upstream_ns - self.waited_ns) / _NS_PER_MS
+
+    def server_timing(self) -> str:
+        """The `server-timing` header: milliseconds per stage until now."""
+        now_ns = time.perf_counter_ns()
+        stages = []
+        if self.identified_ns:
+            stages.append(("auth", self.identified_ns - self.start_ns))
+        if self.planned_ns:
+            stages.append(("route", max(0, self.planned_ns - self.identified_ns - self.waited_ns)))
+        if self.attempts:
+            stages.append(("upstream", now_ns - self.attempts[0].start_ns))
+        stages.append(("total", now_ns - self.start_ns))
+        timing = ", ".join([f"{name};dur={elapsed_ns / _NS_PER_MS:.3f}" for name, elapsed_ns in stages])
+        return f'{timing}, attempts;desc="{len(self.attempts)}"' if self.attempts else timing
+
+    def unix_ns(self, monotonic_ns: int) -> int:
+        """A monotonic time of this call as Unix time in nanoseconds."""
+        return self.started_at_ns + monotonic_ns - self.start_ns
+
+    def traceparent(self) -> str:
+        """The header for the caller: our SERVER span."""
+        return format_traceparent(self.trace_id, self.span_id, self.flags)
+
+    def propagation(self, attempt: AttemptTrace) -> Mapping[str, str]:
+        """The headers for a provider that takes part in the trace: the attempt's span."""
+        headers = {"traceparent": format_traceparent(self.trace_id, attempt.span_id, self.flags)}
+        if self.parent is not None and self.parent.state:
+            headers["tracestate"] = self.parent.state
+        return headers
+
+
+def begin_trace(
+    client: Client, endpoint: Endpoint | None, *, request_id: str, config_version: str, random: Random
+) -> CallTrace:
+    """Begin the notes of a call, continuing the caller's trace if it sent a good one."""
+    headers = client.headers
+    parents = headers.get_all("traceparent")
+    parent = parse_trace_context(parents, headers.get_all("tracestate")) if parents else None
+    return CallTrace(
+        trace_id=parent.trace_id if parent else _new_id(random, 16),
+        span_id=_new_id(random, 8),
+        parent=parent,
+        flags=parent.flags if parent else SAMPLED,
+        request_id=request_id,
+        config_version=config_version,
+        started_at_ns=time.time_ns(),
+        start_ns=time.perf_counter_ns(),
+        method=client.method,
+        path=client.path,
+        route=client.route,
+        scheme=client.scheme,
+        server_address=client.server_address,
+        server_port=client.server_port,
+        peer_address=client.peer_address,
+        user_agent=headers.get("user-agent") or "",
+        endpoint=endpoint,
+        random=random,
+    )
+
+
+def _new_id(random: Random, length: int) -> bytes:
+    """A random id; all zeros, which means none, is never given."""
+    while True:
+        identifier = random.getrandbits(8 * length).to_bytes(length, "big")
+        if any(identifier):
+            return identifier

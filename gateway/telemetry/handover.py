@@ -1,0 +1,206 @@
+"""The worker's end of the local socket: frames out, acknowledgements and configuration versions in.
+
+A frame stays here until control says that it is in the write-ahead file. When control is away the frames
+wait, at most `MAX_UNACKNOWLEDGED_BYTES` of them; what comes beyond is dropped and counted. After a reconnect
+everything not acknowledged is sent again, under its old sequence, so control can tell a repeat from news.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gateway.socket_path import control_address
+from gateway.tasks import spawn
+from gateway.wire.frames import (
+    Ack,
+    CallSpans,
+    ConfigState,
+    Counts,
+    Frame,
+    FrameError,
+    Hello,
+    MessageKind,
+    MessageReader,
+    decode_payload,
+    encode_message,
+    encode_payload,
+)
+
+MAX_UNACKNOWLEDGED_BYTES: Final = 4 * 1024 * 1024
+_READ_BYTES: Final = 64 * 1024
+_COUNTS_EVERY_S: Final = 1.0
+_RECONNECT_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
+
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    sequence: int
+    message: bytes
+    spans: int
+
+
+class Handover:
+    """The connection to control, kept for the worker's whole life.
+
+    Attributes:
+        handed_over: Spans acknowledged.
+        dropped: Spans given up, by reason.
+    """
+
+    def __init__(
+        self,
+        *,
+        state_dir: Path,
+        instance_id: str,
+        resource: bytes,
+        config_version: Callable[[], str],
+        on_config: Callable[[str], None],
+        counts: Callable[[], Counts],
+    ) -> None:
+        """Prepare, without connecting.
+
+        Args:
+            state_dir: Where control's socket is.
+            instance_id: `service.instance.id` of this worker.
+            resource: Encoded resource attributes, sent with each frame.
+            config_version: Gives the version in force.
+            on_config: Takes a version that control announces.
+            counts: Gives the worker's counts.
+        """
+        self._state_dir = state_dir
+        self._instance_id = instance_id
+        self._started_ns = time.time_ns()
+        self._resource = resource
+        self._config_version = config_version
+        self._on_config = on_config
+        self._counts = counts
+        self._sequence = 0
+        self._waiting: deque[_Waiting] = deque()
+        self._waiting_bytes = 0
+        self._writer: asyncio.StreamWriter | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._acknowledged = asyncio.Event()
+        self.handed_over = 0
+        self.dropped: dict[str, int] = {}
+
+    def start(self) -> None:
+        """Connect, and again whenever the connection ends."""
+        spawn(self._stay_connected(), name="handover", owner=self._tasks)
+        spawn(self._send_counts(), name="handover-counts", owner=self._tasks)
+
+    def take(self, calls: list[CallSpans]) -> None:
+        """Number *calls* as one frame and send it; never waits."""
+        spans = sum(len(call.spans) for call in calls)
+        frame = Frame(
+            self._instance_id,
+            self._started_ns,
+            self._sequence + 1,
+            self._config_version(),
+            self._resource,
+            calls,
+        )
+        message = encode_message(MessageKind.FRAME, encode_payload(frame))
+        if self._waiting_bytes + len(message) > MAX_UNACKNOWLEDGED_BYTES:
+            # The number is not used up: a gap would read as frames lost on the way.
+            self._drop("unacknowledged_full", spans)
+            return
+        self._sequence += 1
+        self._waiting.append(_Waiting(self._sequence, message, spans))
+        self._waiting_bytes += len(message)
+        self._acknowledged.clear()
+        self._send(message)
+
+    def report_config(self, version: str, error: str = "") -> None:
+        """Tell control which version was loaded, or why one was refused."""
+        kind = MessageKind.CONFIG_REFUSED if error else MessageKind.CONFIG_LOADED
+        self._send(encode_message(kind, encode_payload(ConfigState(version, error))))
+
+    async def close(self, timeout_s: float) -> None:
+        """Wait at most *timeout_s* until all is acknowledged, drop and count what is left, disconnect."""
+        with contextlib.suppress(TimeoutError):
+            if self._waiting:
+                await asyncio.wait_for(self._acknowledged.wait(), timeout_s)
+        for waiting in self._waiting:
+            self._drop("shutdown_timeout", waiting.spans)
+        self._waiting.clear()
+        self._say_counts()
+        writer = self._writer
+        if writer is not None:
+            with contextlib.suppress(OSError, TimeoutError):
+                await asyncio.wait_for(writer.drain(), timeout_s)
+            writer.close()
+        for task in list(self._tasks):
+            task.cancel()
+
+    def _drop(self, reason: str, spans: int) -> None:
+        self.dropped[reason] = self.dropped.get(reason, 0) + spans
+
+    def _send(self, message: bytes) -> None:
+        """Write if connected; the buffer is bounded by what may be unacknowledged."""
+        if self._writer is not None and not self._writer.is_closing():
+            self._writer.write(message)
+
+    async def _stay_connected(self) -> None:
+        failures = 0
+        while True:
+            try:
+                with control_address(self._state_dir) as path:
+                    reader, writer = await asyncio.open_unix_connection(path)
+            except OSError:
+                await asyncio.sleep(_RECONNECT_S[min(failures, len(_RECONNECT_S) - 1)])
+                failures += 1
+                continue
+            failures = 0
+            try:
+                await self._converse(reader, writer)
+            except (OSError, FrameError) as error:
+                _log.warning("connection to the control process ended: %s", error)
+            finally:
+                self._writer = None
+                writer.close()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        hello = Hello(self._instance_id, os.getpid(), self._started_ns, self._config_version())
+        writer.write(encode_message(MessageKind.HELLO, encode_payload(hello)))
+        for waiting in self._waiting:
+            writer.write(waiting.message)
+        self._writer = writer
+        self._say_counts()
+        messages = MessageReader()
+        while data := await reader.read(_READ_BYTES):
+            for kind, payload in messages.feed(data):
+                self._hear(kind, payload)
+
+    def _hear(self, kind: MessageKind, payload: bytes) -> None:
+        if kind is MessageKind.ACK:
+            self._acknowledge(decode_payload(payload, Ack).sequence)
+        elif kind is MessageKind.CONFIG:
+            self._on_config(decode_payload(payload, ConfigState).version)
+
+    def _acknowledge(self, sequence: int) -> None:
+        waiting = self._waiting
+        while waiting and waiting[0].sequence <= sequence:
+            done = waiting.popleft()
+            self._waiting_bytes -= len(done.message)
+            self.handed_over += done.spans
+        if not waiting:
+            self._acknowledged.set()
+
+    async def _send_counts(self) -> None:
+        while True:
+            await asyncio.sleep(_COUNTS_EVERY_S)
+            self._say_counts()
+
+    def _say_counts(self) -> None:
+        self._send(encode_message(MessageKind.COUNTS, encode_payload(self._counts())))

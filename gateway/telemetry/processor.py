@@ -1,0 +1,130 @@
+"""The batching span processor: from ended calls to frames, in slices on the worker's event loop.
+
+`BatchingSpanProcessor` is an OpenTelemetry `SpanProcessor`, so spans that an extension makes with the SDK
+join the same queue; a request's own spans skip the SDK's objects and come in by `record`.
+
+Why slices on the loop: in one run with the bare stack (1.0), encoding in a thread cost 1.2 to 1.3 with a p99
+three to four times worse (the GIL), and slices 1.05 to 1.1 (reference measurements, two spans a call).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry.sdk.trace import SpanProcessor
+
+from gateway.telemetry.call_trace import CallTrace
+from gateway.telemetry.sdk_spans import encode_sdk_span
+from gateway.telemetry.span_encoding import ALL_DESTINATIONS, SpanEncoder
+from gateway.wire.frames import CallSpans, SpanSegments
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import ReadableSpan, Span
+
+MAX_QUEUED: Final = 10_000
+"""Calls waiting to be encoded; more than that means the loop cannot keep up, and the newest are dropped,
+counted.
+"""
+
+_log: Final = logging.getLogger(__name__)
+
+_SLICE: Final = 16
+"""Calls encoded without letting other work run: about 0.1 ms."""
+
+_DELAY_S: Final = 0.02
+"""Calls are gathered this long, so that a busy worker pays for one frame per slice and not per call."""
+
+
+class BatchingSpanProcessor(SpanProcessor):
+    """Queues ended calls and SDK spans, encodes them in slices and hands each slice on.
+
+    Attributes:
+        created: Spans taken or refused so far.
+        dropped: Spans given up, by reason.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, hand_over: Callable[[list[CallSpans]], None]) -> None:
+        """Begin with an empty queue.
+
+        Args:
+            loop: The worker's loop; slices run on it.
+            hand_over: Takes each slice, at once and without waiting.
+        """
+        self._loop = loop
+        self._hand_over = hand_over
+        self._encoder = SpanEncoder()
+        self._queue: deque[CallTrace | ReadableSpan] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_shut = False
+        self.created = 0
+        self.dropped: dict[str, int] = {}
+
+    def record(self, trace: CallTrace) -> None:
+        """Take a call that has ended. Called on the loop's thread; never waits, never raises."""
+        self._take(trace)
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Nothing to do: a span counts when it ends."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Take a span made with the SDK, on whatever thread it ended."""
+        if span.context is not None and span.context.trace_flags.sampled:
+            self._loop.call_soon_threadsafe(self._take, span)
+
+    def shutdown(self) -> None:
+        """Encode what is queued; spans that come later are dropped and counted."""
+        self.drain()
+        self._is_shut = True
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - the seam's signature
+        """Encode what is queued and hand it on now."""
+        self.drain()
+        return True
+
+    def drain(self) -> None:
+        """Encode and hand on everything queued, without a pause."""
+        while self._queue:
+            self._encode_slice()
+
+    def _take(self, ended: CallTrace | ReadableSpan) -> None:
+        spans = _spans_of(ended)
+        self.created += spans
+        if len(self._queue) >= MAX_QUEUED or self._is_shut:
+            reason = "after_shutdown" if self._is_shut else "queue_full"
+            self.dropped[reason] = self.dropped.get(reason, 0) + spans
+            return
+        self._queue.append(ended)
+        if self._timer is None:
+            self._timer = self._loop.call_later(_DELAY_S, self._run)
+
+    def _run(self) -> None:
+        self._encode_slice()
+        self._timer = self._loop.call_later(0, self._run) if self._queue else None
+
+    def _encode_slice(self) -> None:
+        queue = self._queue
+        calls = []
+        for _ in range(min(_SLICE, len(queue))):
+            ended = queue.popleft()
+            try:
+                calls.append(self._encode(ended))
+            except Exception:
+                # One call that cannot be written must not take its neighbours or the timer with it.
+                self.dropped["encode_failed"] = self.dropped.get("encode_failed", 0) + _spans_of(ended)
+                _log.exception("a call's spans could not be encoded and are dropped")
+        if calls:
+            self._hand_over(calls)
+
+    def _encode(self, ended: CallTrace | ReadableSpan) -> CallSpans:
+        if isinstance(ended, CallTrace):
+            return self._encoder.encode(ended)
+        return CallSpans(ALL_DESTINATIONS, None, [SpanSegments(encode_sdk_span(ended), b"")])
+
+
+def _spans_of(ended: CallTrace | ReadableSpan) -> int:
+    return 1 + len(ended.attempts) if isinstance(ended, CallTrace) else 1

@@ -1,0 +1,1 @@
+"""Bytes on the wire: parsers and framings without I/O, clock or randomness."""

@@ -1,0 +1,244 @@
+"""What a worker and the control process say to each other over the local socket.
+
+A message is `u32 length (big endian) | u8 kind | payload`, the length counting kind and payload. Payloads are
+MessagePack of the structs below, each an array, so that fields may be appended at the end and never
+reordered.
+
+The payload of a `FRAME` message is also the record of the spool's write-ahead file, byte for byte: control
+never re-encodes what a worker made.
+
+Pure: no I/O. `MessageReader` takes bytes in any split and gives whole messages.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from typing import Final, TypeVar
+
+import msgspec
+
+MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
+T = TypeVar("T", bound=msgspec.Struct)
+_HEAD: Final = struct.Struct("!IB")
+# What msgspec raises for bytes that are no payload: text that is not UTF-8 and endless nesting have errors of
+# their own.
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class FrameError(ValueError):
+    """The peer sent something that is not a message of this protocol; the connection cannot go on."""
+
+
+class MessageKind(enum.IntEnum):
+    """Who sends what. `W` worker to control, `C` control to worker."""
+
+    HELLO = 1  # W: Hello, always the first message
+    FRAME = 2  # W: Frame
+    COUNTS = 3  # W: Counts, each second and before the connection ends
+    CONFIG_LOADED = 4  # W: ConfigState, the version now in force in this worker
+    CONFIG_REFUSED = 5  # W: ConfigState with an error; the worker kept its version
+    ACK = 16  # C: Ack, the frame is in the write-ahead file
+    CONFIG = 17  # C: ConfigState, load this version from state/config
+
+
+class Hello(msgspec.Struct, array_like=True, frozen=True):
+    """Who is speaking.
+
+    Attributes:
+        instance_id: `service.instance.id` of the worker process, unique per start.
+        started_ns: Unix time of the worker's start in nanoseconds; with `instance_id` it names the sequence.
+        config_version: The version this worker has in force.
+    """
+
+    instance_id: str
+    pid: int
+    started_ns: int
+    config_version: str
+
+
+class SpanSegments(msgspec.Struct, array_like=True, frozen=True):
+    """One OTLP `Span` message as two runs of protobuf fields; joined they are the whole message body.
+
+    Attributes:
+        plain: Every field but the content attributes (prompts, replies).
+        content: The content attributes, empty while content is off.
+    """
+
+    plain: bytes
+    content: bytes
+
+
+class StoreRow(msgspec.Struct, array_like=True, frozen=True):
+    """One call as the trace list and the minute rollups of the local store need it.
+
+    Attributes:
+        trace_id: 16 bytes.
+        span_id: 8 bytes, of the SERVER span.
+        start_ns: Unix time in nanoseconds; `end_ns` likewise, when the last byte was sent.
+        status_code: HTTP status that the client saw (499: it left before one was sent).
+        error_type: `error.type` of the SERVER span, "" when the call was fine.
+        model: The model name that the caller asked for, "" when it named none.
+        resolved_model: `<account>/<integration>` that answered, "" when none did.
+        caller: Name of the virtual account, "" when not identified.
+        first_chunk_ms: Time to the first chunk of a stream, None when not streamed or none came.
+        input_tokens: None when unknown; `output_tokens` likewise.
+        usage_source: provider, estimated, partial, or "" when there is no usage.
+        cost_usd: None when unknown.
+    """
+
+    trace_id: bytes
+    span_id: bytes
+    name: str
+    start_ns: int
+    end_ns: int
+    status_code: int
+    is_error: bool
+    error_type: str
+    model: str
+    resolved_model: str
+    caller: str
+    attempts: int
+    is_stream: bool
+    first_chunk_ms: float | None
+    input_tokens: int | None
+    output_tokens: int | None
+    usage_source: str
+    cost_usd: float | None
+
+
+class CallSpans(msgspec.Struct, array_like=True, frozen=True):
+    """One finished call.
+
+    Attributes:
+        destination_mask: Bit n set: for the n-th exporter of the configuration named in the frame. All ones:
+            every destination. The local store takes every call with a row, whatever the mask.
+        row: None for spans that are not a call (spans made with the OpenTelemetry SDK).
+        spans: In start order; the first is the SERVER span when there is a row.
+    """
+
+    destination_mask: int
+    row: StoreRow | None
+    spans: list[SpanSegments]
+
+
+class Frame(msgspec.Struct, array_like=True, frozen=True):
+    """Some finished calls of one worker.
+
+    Attributes:
+        instance_id: As in `Hello`; with `started_ns` it names the sequence.
+        sequence: From 1, without gaps, per (`instance_id`, `started_ns`).
+        config_version: In force when the calls ended.
+        resource: Encoded `Resource.attributes` fields of this worker (protobuf), joined to what a destination
+            adds.
+    """
+
+    instance_id: str
+    started_ns: int
+    sequence: int
+    config_version: str
+    resource: bytes
+    calls: list[CallSpans]
+
+
+class Counts(msgspec.Struct, array_like=True, frozen=True):
+    """A worker's cumulative counts since its start.
+
+    Attributes:
+        created: Spans recorded.
+        handed_over: Spans in frames that control acknowledged.
+        dropped: Spans given up, by reason (`queue_full`, `unacknowledged_full`, `shutdown_timeout`).
+        open_calls: Calls now in flight.
+    """
+
+    created: int
+    handed_over: int
+    dropped: dict[str, int]
+    open_calls: int
+
+
+class Ack(msgspec.Struct, array_like=True, frozen=True):
+    """Every frame of the connection's worker up to `sequence` is safe."""
+
+    sequence: int
+
+
+class ConfigState(msgspec.Struct, array_like=True, frozen=True):
+    """A configuration version, and why it was refused ("" when it was not)."""
+
+    version: str
+    error: str = ""
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_frame_decoder: Final = msgspec.msgpack.Decoder(Frame)
+
+
+def encode_message(kind: MessageKind, payload: bytes) -> bytes:
+    """Wrap *payload* for the socket."""
+    return _HEAD.pack(len(payload) + 1, kind) + payload
+
+
+def encode_payload(value: msgspec.Struct) -> bytes:
+    """The MessagePack form of one of the structs above."""
+    return _encoder.encode(value)
+
+
+def decode_payload(payload: bytes, kind: type[T]) -> T:
+    """Read a payload.
+
+    Raises:
+        FrameError: It is not a *kind*.
+    """
+    try:
+        return msgspec.msgpack.decode(payload, type=kind)
+    except _UNREADABLE as error:
+        msg = f"not a {kind.__name__}: {error}"
+        raise FrameError(msg) from error
+
+
+def decode_frame(payload: bytes) -> Frame:
+    """Read a `Frame`, the one payload that is read often.
+
+    Raises:
+        FrameError: It is not a frame.
+    """
+    try:
+        return _frame_decoder.decode(payload)
+    except _UNREADABLE as error:
+        msg = f"not a frame: {error}"
+        raise FrameError(msg) from error
+
+
+class MessageReader:
+    """Whole messages out of bytes that arrive in any split."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[tuple[MessageKind, bytes]]:
+        """Take *data* and give the messages it completed, in order.
+
+        Raises:
+            FrameError: A length or kind that no peer of this protocol sends.
+        """
+        buffer = self._buffer
+        buffer += data
+        messages: list[tuple[MessageKind, bytes]] = []
+        at = 0
+        while len(buffer) - at >= _HEAD.size:
+            length, kind = _HEAD.unpack_from(buffer, at)
+            if not 1 <= length <= MAX_MESSAGE_BYTES:
+                msg = f"message of {length} bytes"
+                raise FrameError(msg)
+            end = at + 4 + length
+            if len(buffer) < end:
+                break
+            try:
+                messages.append((MessageKind(kind), bytes(buffer[at + _HEAD.size : end])))
+            except ValueError as error:
+                msg = f"unknown message kind {kind}"
+                raise FrameError(msg) from error
+            at = end
+        del buffer[:at]
+        return messages

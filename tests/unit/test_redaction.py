@@ -1,0 +1,21 @@
+"""What others say of our requests is masked."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.redaction import without_secrets
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("key c2VjcmV0 is a bad one", "key *** is a bad one", id="without its scheme"),
+        pytest.param("got ApiKey c2VjcmV0", "got ***", id="with its scheme"),
+        pytest.param("c2VjcmV0c2VjcmV0", "******", id="twice"),
+        pytest.param("a word", "a word", id="nothing to mask; a short value tears no words apart"),
+    ],
+)
+def test_header_values_are_masked(text: str, expected: str) -> None:
+    """Each header value of ours that someone quotes is blotted out, with or without the scheme before it."""
+    assert without_secrets(text, ["ApiKey c2VjcmV0", "a"]) == expected
