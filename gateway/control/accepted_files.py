@@ -1,0 +1,82 @@
+"""The accepted configurations on disk: `<version>.json` each, and `accepted`, which names the one in force.
+
+Workers load from here, also when control is not there. A file is complete before its name is: it is written
+beside, synced and renamed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+from gateway.control.fingerprint import Fingerprint
+
+KEPT_VERSIONS: Final = 5
+_ACCEPTED: Final = "accepted"
+_SECRETS_SEEN: Final = "secrets-seen"
+_VERSION_FILE: Final = re.compile(r"[0-9a-f]+(\+\d+)?\.json", re.ASCII)
+
+
+class AcceptedFiles:
+    """The folder `state/config`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def write(self, version: str, content: bytes) -> None:
+        """Keep a set and put its name into `accepted`; forget all but the last few.
+
+        Raises:
+            OSError: It could not be written; what was accepted before still is.
+        """
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._replace(f"{version}.json", content)
+        self._replace(_ACCEPTED, version.encode())
+        self._prune(version)
+
+    def version(self) -> str | None:
+        """The name in `accepted`, None when there is none."""
+        try:
+            return (self._folder / _ACCEPTED).read_text("ascii").strip() or None
+        except (OSError, UnicodeDecodeError):
+            return None
+
+    def note_secrets(self, version: str, secrets: Fingerprint) -> None:
+        """Remember how the secret files looked under *version*, for a control process that starts anew.
+
+        Raises:
+            OSError: It could not be written.
+        """
+        self._replace(_SECRETS_SEEN, f"{version} {_digest(secrets)}".encode())
+
+    def secrets_changed(self, version: str, secrets: Fingerprint) -> bool:
+        """Whether the secret files look other than noted under *version*; False when nothing was noted."""
+        try:
+            noted = (self._folder / _SECRETS_SEEN).read_text("ascii").split(" ")
+        except (OSError, UnicodeDecodeError):
+            return False
+        return noted[0] == version and noted[1:] != [_digest(secrets)]
+
+    def _replace(self, name: str, content: bytes) -> None:
+        beside = self._folder / f".{name}.new"
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(self._folder / name)
+
+    def _prune(self, in_force: str) -> None:
+        files = [path for path in self._folder.iterdir() if _VERSION_FILE.fullmatch(path.name)]
+        files.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        for path in files[KEPT_VERSIONS:]:
+            if path.name != f"{in_force}.json":
+                path.unlink(missing_ok=True)
+
+
+def _digest(secrets: Fingerprint) -> str:
+    # Of names, sizes and times, not of what is in the files.
+    return hashlib.sha256(repr(sorted(secrets)).encode()).hexdigest()

@@ -1,0 +1,57 @@
+"""The control plane as one ASGI app: its rooms behind one guard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from gateway.control.auth import Access, Guard
+from gateway.control.config import ConfigSource, config_routes
+from gateway.control.health import Health, health_routes
+from gateway.control.replies import json_reply, on_failure, on_http_error
+from gateway.control.telemetry import TelemetrySource, telemetry_routes
+from gateway.control.traces import TraceQueries, trace_routes
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the rooms show; made and closed by `app`."""
+
+    health: Health
+    traces: TraceQueries
+    telemetry: TelemetrySource
+    config: ConfigSource
+
+
+def build_app(services: Services, access: Access) -> ASGIApp:
+    """The app for the control plane's server.
+
+    Args:
+        services: What the rooms show.
+        access: What it is bound to, and the admin token.
+    """
+    app = Starlette(
+        routes=[
+            Route("/", _front),
+            *health_routes(services.health),
+            *trace_routes(services.traces),
+            *telemetry_routes(services.telemetry),
+            *config_routes(services.config),
+        ],
+        exception_handlers={HTTPException: on_http_error, Exception: on_failure},
+    )
+    # `/api/traces/` is another path, and a redirect would be an answer that is not JSON.
+    app.router.redirect_slashes = False
+    return Guard(app, access)
+
+
+async def _front(_request: Request) -> Response:
+    return json_reply(
+        {"service": "gateway control plane", "see": ["/api/traces", "/api/telemetry", "/api/config"]}
+    )

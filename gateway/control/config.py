@@ -1,0 +1,53 @@
+"""`GET /api/config`: which configuration is in force, where, and what became of the last change."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.control.config_status import ConfigStatus
+from gateway.control.replies import json_reply
+from gateway.tracestore.timestamps import format_rfc3339
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigSource:
+    """Where the answer comes from. Both are called in a thread.
+
+    Attributes:
+        status: Of the configuration (`ConfigWatch.status`).
+        workers: Instance id and version in force of each worker that is connected.
+    """
+
+    status: Callable[[], ConfigStatus]
+    workers: Callable[[], Sequence[tuple[str, str]]]
+
+    def report(self) -> dict[str, object]:
+        """The body of the answer."""
+        status = self.status()
+        rejected = status.last_rejected
+        return {
+            "version": status.version,
+            "loaded_at": format_rfc3339(status.loaded_at_ns),
+            "workers": [
+                {"instance_id": instance_id, "version": version} for instance_id, version in self.workers()
+            ],
+            "not_in_force": list(status.not_in_force),
+            "last_rejected": None
+            if rejected is None
+            else {"at": format_rfc3339(rejected.at_ns), "errors": [dict(error) for error in rejected.errors]},
+        }
+
+
+def config_routes(source: ConfigSource) -> list[Route]:
+    """The routes of this room."""
+
+    async def show(_request: Request) -> Response:
+        return json_reply(await asyncio.to_thread(source.report))
+
+    return [Route("/api/config", show)]

@@ -1,0 +1,48 @@
+"""JSON answers, and errors as `{"error": {"code", "message"}}` wherever they come from."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+_MEDIA_TYPE: Final = "application/json"
+# What is shown is the state of this moment, and its type is not to be guessed.
+_HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+_CODES: Final = {404: "not_found", 405: "method_not_allowed"}
+_MESSAGES: Final = {
+    404: "there is nothing at this path",
+    405: "this path does not take this method",
+}
+
+
+def json_reply(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """*value* as JSON."""
+    return encoded_reply(orjson.dumps(value), status, headers)
+
+
+def encoded_reply(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """JSON that was encoded before, in a thread where it could take its time."""
+    return Response(body, status, {**_HEADERS, **(headers or {})}, _MEDIA_TYPE)
+
+
+def error_reply(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
+    """An error, with *code* for programs and *message* for people."""
+    return json_reply({"error": {"code": code, "message": message}}, status, headers)
+
+
+async def on_http_error(_request: Request, error: Exception) -> Response:
+    """What the router refuses: no such path, not this method."""
+    if not isinstance(error, HTTPException):
+        raise error
+    message = _MESSAGES.get(error.status_code, error.detail)
+    headers = dict(error.headers or {})
+    return error_reply(error.status_code, _CODES.get(error.status_code, "refused"), message, headers)
+
+
+async def on_failure(_request: Request, _error: Exception) -> Response:
+    """A mistake of ours. The server logs it; the client learns no more than that."""
+    return error_reply(500, "internal", "the control plane failed on this request; its log says how")

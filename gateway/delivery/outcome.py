@@ -1,0 +1,145 @@
+"""What an endpoint's answer means for the batch that was sent.
+
+Pure. The rules are OTLP/HTTP's: retry 429, 502, 503, 504 and lost connections only; a partial success is
+never retried. https://opentelemetry.io/docs/specs/otlp/#otlphttp-response
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from random import Random
+from typing import Final
+
+import msgspec
+from google.protobuf.message import DecodeError
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # it has no stubs
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+RETRYABLE: Final = frozenset({429, 502, 503, 504})
+MIN_BACK_OFF_S: Final = 1.0
+MAX_BACK_OFF_S: Final = 30.0
+# An endpoint that asks for more is asked again after this.
+MAX_RETRY_AFTER_S: Final = 300.0
+_MAX_MESSAGE_CHARACTERS: Final = 300
+_PROTOBUF: Final = "application/x-protobuf"
+
+
+class Verdict(enum.Enum):
+    """What to do with the batch."""
+
+    DELIVERED = enum.auto()
+    RETRY = enum.auto()
+    REFUSED = enum.auto()  # the same bytes would be refused again
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one try ended.
+
+    Attributes:
+        status: HTTP status, None when there was no answer.
+        message: What went wrong, in words; "" when nothing did.
+        rejected: Spans of a delivered batch that the endpoint did not take.
+        retry_after_s: The endpoint's wish, 0.0 without one.
+    """
+
+    verdict: Verdict
+    status: int | None
+    message: str = ""
+    rejected: int = 0
+    retry_after_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What of an HTTP response matters here.
+
+    Attributes:
+        content_type: Without parameters, lower case.
+        retry_after: The header's value, "" without one.
+    """
+
+    status: int
+    content_type: str
+    body: bytes
+    retry_after: str
+
+
+def judge(answer: Answer, now_s: float) -> Outcome:
+    """The outcome of a try that got *answer*.
+
+    Args:
+        answer: The endpoint's answer.
+        now_s: Unix time, for a `Retry-After` that is a date.
+    """
+    if 200 <= answer.status < 300:  # noqa: PLR2004 - the success class
+        return _delivered(answer)
+    said = _error_message(answer)
+    message = f"HTTP {answer.status}: {said}" if said else f"HTTP {answer.status}"
+    if answer.status in RETRYABLE:
+        wish_s = parse_retry_after(answer.retry_after, now_s)
+        return Outcome(Verdict.RETRY, answer.status, message, retry_after_s=wish_s)
+    return Outcome(Verdict.REFUSED, answer.status, message)
+
+
+def parse_retry_after(value: str, now_s: float) -> float:
+    """Seconds to wait by a `Retry-After` header (seconds or an HTTP date), 0.0 for one that says nothing."""
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return min(float(value), MAX_RETRY_AFTER_S)
+    try:
+        at_s = parsedate_to_datetime(value).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
+    return min(max(0.0, at_s - now_s), MAX_RETRY_AFTER_S)
+
+
+def back_off_s(attempt: int, floor_s: float, random: Random) -> float:
+    """Seconds before the try after *attempt* (from 0): random under a doubling ceiling, or *floor_s*."""
+    ceiling_s = min(MAX_BACK_OFF_S, MIN_BACK_OFF_S * 2.0 ** min(attempt, 16))
+    return max(floor_s, random.uniform(0.0, ceiling_s))
+
+
+def plain_text(text: str) -> str:
+    """*text* on one line, without control characters, cut to a length that fits a log line."""
+    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    return line if len(line) <= _MAX_MESSAGE_CHARACTERS else f"{line[:_MAX_MESSAGE_CHARACTERS]}..."
+
+
+def _delivered(answer: Answer) -> Outcome:
+    rejected, message = 0, ""
+    # Answers in JSON to a protobuf request break the rules of OTLP, but a proxy's empty 200 or `{}` is
+    # common.
+    if answer.body and answer.content_type == _PROTOBUF:
+        try:
+            partial = ExportTraceServiceResponse.FromString(answer.body).partial_success
+        except DecodeError:
+            message = "the answer is not an ExportTraceServiceResponse"
+        else:
+            rejected, message = max(0, partial.rejected_spans), plain_text(partial.error_message)
+    return Outcome(Verdict.DELIVERED, answer.status, message, rejected=rejected)
+
+
+def _error_message(answer: Answer) -> str:
+    """What the endpoint said, out of a google.rpc.Status (protobuf or JSON) or plain text."""
+    if answer.content_type == _PROTOBUF:
+        try:
+            return plain_text(Status.FromString(answer.body).message)
+        except DecodeError:
+            return ""
+    if answer.content_type == "application/json":
+        return plain_text(_json_message(answer.body))
+    if answer.content_type == "text/plain":
+        return plain_text(answer.body.decode(errors="replace"))
+    return ""  # an HTML page of a proxy says nothing on one line
+
+
+def _json_message(body: bytes) -> str:
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+    message = document.get("message") if isinstance(document, dict) else None
+    return message if isinstance(message, str) else ""

@@ -1,0 +1,215 @@
+"""One file of the spool: records one after another, only ever appended to.
+
+A record is `u32 length | u32 crc32 of the payload | payload`, big endian, the length at least 1 (so that the
+zeros a file system may leave at the end of a file after a power cut are no record). The first record is the
+file's head, a `SegmentHead`; each other one is a frame as its worker sent it. The file's name is the number
+of its first frame.
+
+A crash may leave a torn record at the end. `open_segment` finds it by length or checksum and cuts it off.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+import zlib
+from array import array
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from gateway.delivery.frame_index import FrameIndex, Origin, read_index
+from gateway.wire.frames import FrameError
+
+SUFFIX: Final = ".spool"
+_HEAD: Final = struct.Struct("!II")
+# Twenty digits hold any u64, so that the names sort as the numbers do.
+_NAME_DIGITS: Final = 20
+
+
+class SegmentDamagedError(Exception):
+    """Bytes of the file are not what was written; what follows them cannot be trusted."""
+
+
+class SegmentHead(msgspec.Struct, array_like=True, frozen=True):
+    """What the spool knew when it began the file; it lets older files go without forgetting it.
+
+    Attributes:
+        sequences: (instance_id, started_ns, last sequence) of each worker start seen lately.
+    """
+
+    sequences: list[tuple[str, int, int]]
+
+
+class Segment:
+    """The index of one file: where each of its frames lies.
+
+    Not safe for threads by itself; the spool publishes its changes under a lock.
+
+    Attributes:
+        first: Number of the first frame.
+        size_bytes: Length of the good part of the file.
+    """
+
+    def __init__(self, path: Path, first: int, head_bytes: int) -> None:
+        self.path = path
+        self.first = first
+        self.size_bytes = head_bytes
+        self._offsets = array("Q")
+        self._spans = array("I")
+
+    @property
+    def end(self) -> int:
+        """Number of the frame after the last."""
+        return self.first + len(self._offsets)
+
+    def add(self, record_bytes: int, spans: int) -> None:
+        """Note a frame that was written behind the others."""
+        self._offsets.append(self.size_bytes)
+        self._spans.append(spans)
+        self.size_bytes += record_bytes
+
+    def spans_of(self, number: int) -> int:
+        """Spans in the frame *number*."""
+        return self._spans[number - self.first]
+
+    def spans_from(self, number: int) -> int:
+        """Spans in the frames from *number* on."""
+        return sum(self._spans[max(0, number - self.first) :])
+
+    def extent(self, number: int, max_bytes: int, max_frames: int) -> tuple[int, int]:
+        """Where the frames from *number* on lie that fit the bounds, at least one: (offset, bytes)."""
+        at = number - self.first
+        start = self._offsets[at]
+        last = min(at + max_frames, len(self._offsets))
+        count = 1
+        while at + count < last and self._end_of(at + count) - start <= max_bytes:
+            count += 1
+        return start, self._end_of(at + count - 1) - start
+
+    def _end_of(self, index: int) -> int:
+        return self._offsets[index + 1] if index + 1 < len(self._offsets) else self.size_bytes
+
+
+def segment_path(folder: Path, first: int) -> Path:
+    """The file that begins with frame *first*."""
+    return folder / f"{first:0{_NAME_DIGITS}d}{SUFFIX}"
+
+
+def make_record(payload: bytes) -> bytes:
+    """*payload* as it lies in the file."""
+    return _HEAD.pack(len(payload), zlib.crc32(payload)) + payload
+
+
+def create_segment(folder: Path, first: int, sequences: dict[Origin, int]) -> tuple[Segment, int]:
+    """Begin a new file.
+
+    Returns:
+        Its index, and a descriptor to append with; the caller closes it.
+
+    Raises:
+        OSError: The file cannot be made; nothing is left of it.
+    """
+    path = segment_path(folder, first)
+    head = SegmentHead([(origin.instance_id, origin.started_ns, last) for origin, last in sequences.items()])
+    record = make_record(msgspec.msgpack.encode(head))
+    # A file of this name can only be the leftover of an attempt that failed: frame `first` was never written.
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        write_at(descriptor, record, 0)
+    except OSError:
+        os.close(descriptor)
+        path.unlink(missing_ok=True)
+        raise
+    return Segment(path, first, len(record)), descriptor
+
+
+def write_at(descriptor: int, record: bytes, offset: int) -> None:
+    """Write a whole record at *offset*, or leave the file as it was.
+
+    Raises:
+        OSError: It does not fit on the disk, or the disk fails.
+    """
+    is_whole = False
+    try:
+        is_whole = os.pwrite(descriptor, record, offset) == len(record)
+    finally:
+        if not is_whole:
+            os.ftruncate(descriptor, offset)
+    if not is_whole:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def open_segment(path: Path, sequences: dict[Origin, int]) -> Segment | None:
+    """Read a file of an earlier run, cut off what is torn, and add the sequences it tells of to *sequences*.
+
+    Returns:
+        None when not even its head can be read; then it holds no frame that could be sent.
+
+    Raises:
+        OSError: The file cannot be read or cut.
+    """
+    data = path.read_bytes()
+    head = _record_at(data, 0)
+    if head is None:
+        return None
+    try:
+        known = msgspec.msgpack.decode(head, type=SegmentHead)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    sequences.update({Origin(instance, started): last for instance, started, last in known.sequences})
+    segment = Segment(path, int(path.stem), _HEAD.size + len(head))
+    while segment.size_bytes < len(data):
+        payload = _record_at(data, segment.size_bytes)
+        if payload is None:
+            os.truncate(path, segment.size_bytes)
+            break
+        index = _index_or_none(payload)
+        if index is not None:
+            sequences.pop(index.origin, None)  # to its end: the order is by last sign of life
+            sequences[index.origin] = index.sequence
+        segment.add(_HEAD.size + len(payload), index.spans if index is not None else 0)
+    return segment
+
+
+def read_frames(path: Path, offset: int, length_bytes: int) -> list[bytes]:
+    """The payloads of the whole records in that part of the file.
+
+    Raises:
+        SegmentDamagedError: The part is not whole records with their checksums.
+        OSError: The file is gone, or the disk fails.
+    """
+    with path.open("rb") as file:
+        data = os.pread(file.fileno(), length_bytes, offset)
+    if len(data) < length_bytes:
+        raise SegmentDamagedError(f"{path.name} ends before {offset + length_bytes}")
+    payloads = []
+    at = 0
+    while at < len(data):
+        payload = _record_at(data, at)
+        if payload is None:
+            raise SegmentDamagedError(f"{path.name} is damaged after {offset + at}")
+        payloads.append(payload)
+        at += _HEAD.size + len(payload)
+    return payloads
+
+
+def _index_or_none(payload: bytes) -> FrameIndex | None:
+    try:
+        return read_index(payload)
+    except FrameError:
+        return None  # of another version of the protocol; its readers will count it
+
+
+def _record_at(data: bytes, at: int) -> bytes | None:
+    """The payload of the whole and sound record at *at*."""
+    if len(data) - at < _HEAD.size:
+        return None
+    length, checksum = _HEAD.unpack_from(data, at)
+    start = at + _HEAD.size
+    payload = data[start : start + length]
+    if length == 0 or len(payload) < length or zlib.crc32(payload) != checksum:
+        return None
+    return payload

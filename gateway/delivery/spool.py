@@ -1,0 +1,437 @@
+"""The write-ahead file of finished calls: one log of frames, many readers, each with its own place in it.
+
+A frame is acknowledged to its worker once it is here. One thread appends; each reader belongs to one thread
+of its own. Frames are numbered; a *position* is a place between two frames: `append` gives the one after the
+new frame, `read` the one after each frame, `advance` takes it back, and a reader begun with it goes on after
+that frame.
+
+What is kept when: a frame is written with one `pwrite` and no `fsync`. The page cache outlives the process,
+so a `kill -9` of the control process loses nothing; a power cut may lose the last seconds, and what it tore
+is found by checksum and cut off. Segments that every reader has durably passed are deleted. Over the size
+bound the oldest segment is given up, and what a reader had not read of it is counted for that reader
+(`spool_full`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+from gateway.delivery.cursors import load_cursors, save_cursors
+from gateway.delivery.frame_index import FrameIndex, Origin, read_index
+from gateway.delivery.segment import (
+    SUFFIX,
+    Segment,
+    SegmentDamagedError,
+    create_segment,
+    make_record,
+    open_segment,
+    read_frames,
+    write_at,
+)
+
+MAX_BYTES: Final = 256 * 1024 * 1024
+SEGMENT_BYTES: Final = 8 * 1024 * 1024
+# Worker starts whose last sequence is remembered: far more than can be unacknowledged at once.
+_MAX_ORIGINS: Final = 1024
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderCounts:
+    """What became of the spans before one reader; `created == passed + taken + unread + sum(lost)`.
+
+    Attributes:
+        created: Spans that came to the reader: unread ones when it started, and all since.
+        passed: Spans in frames that it is done with.
+        taken: Spans in frames that it has read and is not done with.
+        unread: Spans in frames that it has not read.
+        lost: Spans that it will never see, by reason. A frame whose spans can no longer be known counts as
+            one.
+    """
+
+    created: int
+    passed: int
+    taken: int
+    unread: int
+    lost: dict[str, int]
+
+
+class Spool:
+    """The log. Opening it reads what an earlier run left.
+
+    Args:
+        folder: Made when absent.
+        max_bytes: Bound of all files together.
+        segment_bytes: A new file is begun rather than to exceed this.
+
+    Raises:
+        OSError: The folder or its files cannot be read and written.
+    """
+
+    def __init__(
+        self, folder: Path, *, max_bytes: int = MAX_BYTES, segment_bytes: int = SEGMENT_BYTES
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder = folder
+        self._max_bytes = max_bytes
+        # A quarter: giving up a segment must not empty a small spool.
+        self._segment_bytes = min(segment_bytes, max(1, max_bytes // 4))
+        self._changed = threading.Condition()
+        # Apart, so that a destination may have any name: those whose cursor is kept here, and the others.
+        self._readers: dict[str, Reader] = {}
+        self._own_readers: dict[str, Reader] = {}
+        self._listeners: list[Callable[[int], None]] = []
+        self._sequences: dict[Origin, int] = {}
+        self._is_closed = False
+        self._segments = self._open_segments()
+        if self._segments:
+            self._descriptor = os.open(self._segments[-1].path, os.O_RDWR | os.O_CLOEXEC)
+        else:
+            segment, self._descriptor = create_segment(folder, 0, {})
+            self._segments.append(segment)
+        # Without a readable file of cursors a consumer gets all that was left: rather sent twice than lost.
+        self._has_cursors = (kept := load_cursors(folder)) is not None
+        self._kept = kept or {}
+        self._saved = dict(self._kept)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all files together."""
+        with self._changed:
+            return sum(segment.size_bytes for segment in self._segments)
+
+    @property
+    def end(self) -> int:
+        """The position after the newest frame."""
+        return self._segments[-1].end
+
+    @property
+    def is_closed(self) -> bool:
+        """Nothing will be appended any more."""
+        return self._is_closed
+
+    def last_sequence(self, origin: Origin) -> int | None:
+        """The newest sequence that is (or was) here, None when nothing of that worker start is known."""
+        return self._sequences.get(origin)
+
+    def listen(self, callback: Callable[[int], None]) -> None:
+        """Have *callback* called after each append, in the thread that appends, with the size in bytes."""
+        self._listeners.append(callback)
+
+    def append(self, payload: bytes, index: FrameIndex | None = None) -> int:
+        """Write a frame, as it was received.
+
+        Args:
+            payload: The frame.
+            index: Its index, when the caller has read it already.
+
+        Returns:
+            The position after it.
+
+        Raises:
+            FrameError: It is not a frame.
+            OSError: The disk is full or fails. The spool is as before; the same frame may be tried again.
+        """
+        index = index if index is not None else read_index(payload)
+        record = make_record(payload)
+        if self._segments[-1].size_bytes + len(record) > self._segment_bytes and self._has_frames():
+            self._begin_segment()
+        self._make_room(len(record))
+        segment = self._segments[-1]
+        write_at(self._descriptor, record, segment.size_bytes)
+        self._remember(index)
+        with self._changed:
+            self._has_cursors = True
+            segment.add(len(record), index.spans)
+            for reader in self._all_readers():
+                reader.arrived(index.spans)
+            self._changed.notify_all()
+        for callback in self._listeners:
+            callback(len(payload))
+        return segment.end
+
+    def reader(self, name: str) -> Reader:
+        """The reader of a consumer whose cursor the spool keeps; one made before under this name ends.
+
+        A consumer that the spool does not know gets what comes from now on.
+        """
+        with self._changed:
+            start = self._start_of(name)
+            reader = self._readers[name] = self._make_reader(start)
+            self._kept[name] = reader.settled
+        return reader
+
+    def reader_at(self, name: str, position: int | None) -> Reader:
+        """The reader of a consumer that keeps its own cursor, and calls `advance` only with what it has kept.
+
+        Args:
+            name: Of the consumer; a reader made before under this name ends.
+            position: Where to go on. None: at the oldest frame that is left.
+        """
+        with self._changed:
+            start = self._segments[0].first if position is None else position
+            reader = self._own_readers[name] = self._make_reader(start)
+        return reader
+
+    def forget(self, name: str) -> None:
+        """Drop a consumer and its cursor."""
+        with self._changed:
+            self._readers.pop(name, None)
+            self._kept.pop(name, None)
+
+    def consumers(self) -> frozenset[str]:
+        """Names of the consumers whose cursor is kept here."""
+        with self._changed:
+            return frozenset(self._kept)
+
+    def keep_cursors(self) -> None:
+        """Persist how far the readers have come, then delete the segments that all of them have passed.
+
+        Called by the thread that appends, about once a second and at close.
+
+        Raises:
+            OSError: The cursors cannot be written. Nothing was deleted.
+        """
+        with self._changed:
+            for name in self._kept:
+                if name in self._readers:
+                    self._kept[name] = self._readers[name].settled
+            positions = dict(self._kept)
+        if positions != self._saved:
+            save_cursors(self._folder, positions)
+            self._saved = positions
+        self._delete_passed(positions)
+
+    def close(self) -> None:
+        """Persist the cursors and end appending. Readers may read on to the end."""
+        if self._is_closed:
+            return
+        try:
+            self.keep_cursors()
+        finally:
+            with self._changed:
+                self._is_closed = True
+                self._changed.notify_all()
+            os.close(self._descriptor)
+
+    # Called by readers, with the lock held.
+
+    def segment_after(self, position: int) -> Segment | None:
+        """The segment with the first frame at or after *position*; the lock is held by the caller."""
+        return next((segment for segment in self._segments if segment.end > position), None)
+
+    # Inner parts. Only the appending thread changes the list of segments.
+
+    def _open_segments(self) -> list[Segment]:
+        segments = []
+        for path in sorted(self._folder.glob(f"[0-9]*{SUFFIX}")):
+            segment = open_segment(path, self._sequences)
+            if segment is None:
+                _log.warning("spool file %s cannot be read and is removed", path.name)
+                path.unlink()
+                continue
+            segments.append(segment)
+        return segments
+
+    def _has_frames(self) -> bool:
+        segment = self._segments[-1]
+        return segment.end > segment.first
+
+    def _start_of(self, name: str) -> int:
+        if name in self._kept:
+            return self._kept[name]
+        return self._segments[-1].end if self._has_cursors else self._segments[0].first
+
+    def _all_readers(self) -> Iterator[Reader]:
+        return chain(self._readers.values(), self._own_readers.values())
+
+    def _make_reader(self, start: int) -> Reader:
+        # A cursor beyond the end is of frames that a power cut took, or of a folder that was emptied.
+        start = min(start, self._segments[-1].end)
+        reader = Reader(self, self._changed, start)
+        reader.begin(self._segments)
+        return reader
+
+    def _begin_segment(self) -> None:
+        segment, descriptor = create_segment(self._folder, self.end, self._sequences)
+        with self._changed:
+            self._segments.append(segment)
+        os.close(self._descriptor)
+        self._descriptor = descriptor
+
+    def _make_room(self, record_bytes: int) -> None:
+        """Give up the oldest segments until so many bytes more fit, but never the one written to."""
+        while len(self._segments) > 1 and self.size_bytes + record_bytes > self._max_bytes:
+            with self._changed:
+                segment = self._segments.pop(0)
+                lost = [reader.lose(segment, "spool_full") for reader in self._all_readers()]
+            segment.path.unlink(missing_ok=True)
+            _log.warning(
+                "the spool is full: gave up %s; most spans lost by one reader: %d",
+                segment.path.name,
+                max(lost, default=0),
+            )
+
+    def _delete_passed(self, positions: dict[str, int]) -> None:
+        with self._changed:
+            own = [reader.settled for reader in self._own_readers.values()]
+            passed = min([*positions.values(), *own], default=self.end)
+            old = [segment for segment in self._segments[:-1] if segment.end <= passed]
+            del self._segments[: len(old)]
+        for segment in old:
+            segment.path.unlink(missing_ok=True)
+
+    def _remember(self, index: FrameIndex) -> None:
+        self._sequences.pop(index.origin, None)  # to its end: the order is by last sign of life
+        self._sequences[index.origin] = index.sequence
+        if len(self._sequences) > _MAX_ORIGINS:
+            del self._sequences[next(iter(self._sequences))]
+
+
+class Reader:
+    """One consumer's place in the spool. Made by `Spool.reader`; read and advanced by one thread.
+
+    Attributes:
+        settled: The position before which the consumer is done with every frame.
+    """
+
+    def __init__(self, spool: Spool, changed: threading.Condition, position: int) -> None:
+        self._spool = spool
+        self._changed = changed
+        self._position = position
+        self._in_hand: deque[tuple[int, int]] = (
+            deque()
+        )  # (position, spans) of each frame read and not settled
+        self._created = 0
+        self._passed = 0
+        self._unread = 0
+        self._lost: Counter[str] = Counter()
+        self.settled = position
+
+    def read(self, max_bytes: int, max_frames: int, timeout_s: float = 0.0) -> list[tuple[int, bytes]]:
+        """The next frames, each with the position after it; in order, at least one when there is one.
+
+        Waits up to *timeout_s* for the first. [] when none came, or the spool is closed and read to its end.
+
+        Raises:
+            OSError: The disk fails.
+        """
+        while True:
+            with self._changed:
+                self._changed.wait_for(self._has_more_or_closed, timeout_s)
+                segment = self._spool.segment_after(self._position)
+                if segment is None:
+                    return []
+                self._skip_to(segment)
+                start = self._position
+                offset, length_bytes = segment.extent(start, max_bytes, max_frames)
+            payloads = self._read_from(segment, offset, length_bytes)
+            with self._changed:
+                if self._position == start and payloads is not None:
+                    return self._take(segment, payloads)
+            # The segment was given up, or its rest found damaged, while we read: both are counted; try the
+            # next.
+
+    def advance(self, position: int) -> None:
+        """Note that every frame before *position* is done with."""
+        with self._changed:
+            while self._in_hand and self._in_hand[0][0] <= position:
+                self._passed += self._in_hand.popleft()[1]
+            # With nothing in hand the reader is also done with what it lost or stepped over.
+            self.settled = max(self.settled, position) if self._in_hand else self._position
+
+    def is_drained(self) -> bool:
+        """The spool is closed and every frame was read."""
+        with self._changed:
+            return self._spool.is_closed and self._spool.segment_after(self._position) is None
+
+    def has_unread(self) -> bool:
+        """There is a frame to read now."""
+        with self._changed:
+            return self._spool.segment_after(self._position) is not None
+
+    def unread_spans(self) -> int:
+        """Spans in frames not read yet."""
+        return self._unread
+
+    def counts(self) -> ReaderCounts:
+        """All counts of one moment."""
+        with self._changed:
+            taken = sum(spans for _, spans in self._in_hand)
+            return ReaderCounts(self._created, self._passed, taken, self._unread, dict(self._lost))
+
+    # Called by the spool, with the lock held.
+
+    def begin(self, segments: list[Segment]) -> None:
+        """Count what lies before a new reader."""
+        if segments[0].first > self._position:
+            self._lose_unknown(segments[0].first - self._position, "spool_full")
+            self._position = self.settled = segments[0].first
+        self._unread = sum(
+            segment.spans_from(self._position) for segment in segments if segment.end > self._position
+        )
+        self._created += self._unread
+
+    def arrived(self, spans: int) -> None:
+        """Count an appended frame."""
+        self._created += spans
+        self._unread += spans
+
+    def lose(self, segment: Segment, reason: str) -> int:
+        """Go past a segment that is no more; the number of unread spans that went with it."""
+        if segment.end <= self._position:
+            return 0
+        spans = segment.spans_from(self._position)
+        self._position = segment.end
+        if not self._in_hand:
+            self.settled = segment.end
+        self._unread -= spans
+        self._lost[reason] += spans
+        return spans
+
+    # Inner parts.
+
+    def _has_more_or_closed(self) -> bool:
+        return self._spool.is_closed or self._spool.segment_after(self._position) is not None
+
+    def _skip_to(self, segment: Segment) -> None:
+        """Step over the numbers of frames that were cut off a damaged segment before this one."""
+        if segment.first > self._position:
+            self._lose_unknown(segment.first - self._position, "spool_damaged")
+            self._position = segment.first
+
+    def _lose_unknown(self, frames: int, reason: str) -> None:
+        self._created += frames
+        self._lost[reason] += frames
+
+    def _read_from(self, segment: Segment, offset: int, length_bytes: int) -> list[bytes] | None:
+        try:
+            return read_frames(segment.path, offset, length_bytes)
+        except FileNotFoundError as error:
+            damage = str(error)  # given up meanwhile, or removed by somebody else
+        except SegmentDamagedError as error:
+            damage = str(error)
+        with self._changed:
+            lost = self.lose(segment, "spool_damaged")
+        if lost:
+            _log.warning("spool: %s; %d spans lost", damage, lost)
+        return None
+
+    def _take(self, segment: Segment, payloads: list[bytes]) -> list[tuple[int, bytes]]:
+        frames = []
+        for payload in payloads:
+            spans = segment.spans_of(self._position)
+            self._position += 1
+            self._unread -= spans
+            self._in_hand.append((self._position, spans))
+            frames.append((self._position, payload))
+        return frames

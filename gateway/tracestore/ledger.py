@@ -1,0 +1,139 @@
+"""What became of every span that reached the local store, as `GET /api/telemetry` shows it. Pure.
+
+The numbers always add up: created is what is stored, left out, given up, in hand or still in the spool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypedDict
+
+from gateway.tracestore.timestamps import format_rfc3339
+
+DESTINATION: str = "local"
+
+
+class SpoolCounts(Protocol):
+    """What the spool knows of a reader's spans."""
+
+    @property
+    def created(self) -> int:
+        """Spans that came to the reader: unread ones when it began, and all since."""
+
+    @property
+    def unread(self) -> int:
+        """Spans that it has not read yet."""
+
+    @property
+    def lost(self) -> Mapping[str, int]:
+        """Spans that it will never see, by reason."""
+
+
+class Dropped(TypedDict):
+    """Spans given up."""
+
+    total: int
+    by_reason: dict[str, int]
+
+
+class LedgerReport(TypedDict):
+    """The ledger of one destination, in spans."""
+
+    created: int
+    exported: int
+    rejected: int
+    filtered_out: int
+    sampled_out: int
+    dropped: Dropped
+    queued: int
+    in_flight: int
+    spooled: int
+
+
+class LastError(TypedDict):
+    """The last failure of a destination."""
+
+    at: str
+    status: int | None
+    message: str
+    advice: str
+
+
+class LocalReport(TypedDict):
+    """The local store as one of the destinations."""
+
+    name: str
+    signal: str
+    endpoint: str
+    protocol: str
+    state: str
+    ledger: LedgerReport
+    last_success_at: str | None
+    last_error: LastError | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A write that failed."""
+
+    at_ns: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What the writer has done so far, in spans. Replaced as a whole, so that any thread may read it.
+
+    Attributes:
+        repeated: Came again and were here already; not counted as created.
+        failures: Failed writes, each of which was or is tried again.
+        is_failing: The last try failed.
+    """
+
+    stored: int = 0
+    sampled_out: int = 0
+    unreadable: int = 0
+    repeated: int = 0
+    failures: int = 0
+    is_failing: bool = False
+    last_success_ns: int | None = None
+    last_failure: Failure | None = field(default=None)
+
+
+def local_report(endpoint: str, tally: Tally, spool: SpoolCounts) -> LocalReport:
+    """The local store's entry. *tally* was read before *spool*, or work done meanwhile would count twice."""
+    by_reason = dict(spool.lost)
+    if tally.unreadable:
+        by_reason["unreadable"] = tally.unreadable
+    dropped = sum(by_reason.values())
+    created = spool.created - tally.repeated
+    in_hand = created - tally.stored - tally.sampled_out - dropped - spool.unread
+    failure = tally.last_failure
+    return {
+        "name": DESTINATION,
+        "signal": "traces",
+        "endpoint": endpoint,
+        "protocol": "sqlite",
+        "state": "retrying" if tally.is_failing else "ok",
+        "ledger": {
+            "created": created,
+            "exported": tally.stored,
+            "rejected": 0,
+            "filtered_out": 0,
+            "sampled_out": tally.sampled_out,
+            "dropped": {"total": dropped, "by_reason": by_reason},
+            "queued": 0,
+            "in_flight": in_hand,
+            "spooled": spool.unread,
+        },
+        "last_success_at": None if tally.last_success_ns is None else format_rfc3339(tally.last_success_ns),
+        "last_error": None
+        if failure is None
+        else {
+            "at": format_rfc3339(failure.at_ns),
+            "status": None,
+            "message": failure.message,
+            "advice": "Give the state folder room and the right to write; the store tries again by itself.",
+        },
+    }

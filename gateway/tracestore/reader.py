@@ -1,0 +1,130 @@
+"""Reading the trace store, from any thread and beside the writer.
+
+A connection per question: it costs some 0.2 ms, and a store that was set aside and begun anew is never read
+through an old file. Each question has a time limit, since some search every call there is.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+from gateway.tracestore import schema
+from gateway.tracestore.decode import trace_json
+from gateway.tracestore.query import TraceQuery, list_sql, page_json
+
+# How often SQLite asks whether the time is up, in its virtual machine's instructions: about every 0.1 ms.
+_INSTRUCTIONS_PER_CHECK: Final = 10_000
+_BUSY_TIMEOUT_S: Final = 1.0
+# A client that sends the same trace id with each of its calls for days makes a trace that no page can show.
+MAX_CALLS_OF_TRACE: Final = 1000
+
+_FIND_TRACE: Final = """
+SELECT spans.body, coalesce(resources.body, x'')
+FROM (SELECT id, start_ns FROM calls WHERE trace_id = ? ORDER BY start_ns DESC, id DESC LIMIT ?) AS found
+JOIN spans ON spans.id = found.id LEFT JOIN resources ON resources.id = spans.resource_id
+ORDER BY found.start_ns, found.id
+"""
+
+
+class StoreUnavailableError(Exception):
+    """The store cannot be read now."""
+
+
+class QueryTimeoutError(Exception):
+    """The question took longer than its time limit."""
+
+
+class TraceReader:
+    """Questions to the trace store. Thread-safe. A store that does not exist yet is an empty one."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        time_limit_s: float = 5.0,
+        max_calls: int = MAX_CALLS_OF_TRACE,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Read *path*, each question for at most *time_limit_s*, of one trace at most *max_calls* calls."""
+        self._max_calls = max_calls
+        self._path = path
+        self._time_limit_s = time_limit_s
+        self._monotonic_s = monotonic_s
+
+    def list_traces(self, query: TraceQuery) -> dict[str, object]:
+        """The answer of `GET /api/traces`.
+
+        Raises:
+            StoreUnavailableError: The file cannot be read.
+            QueryTimeoutError: It took too long.
+        """
+        sql, values = list_sql(query)
+        with self._connection() as connection:
+            rows = connection.execute(sql, values).fetchall() if connection else []
+        return page_json(rows, query.limit)
+
+    def find_trace(self, trace_id: bytes) -> dict[str, object] | None:
+        """The answer of `GET /api/traces/{trace_id}`, None when there is no such trace.
+
+        One with more than *max_calls* calls has the newest of them and says `"is_truncated": true`.
+
+        Raises:
+            StoreUnavailableError: The file cannot be read.
+            QueryTimeoutError: It took too long.
+            UnreadableSpansError: What is stored is damaged.
+        """
+        with self._connection() as connection:
+            parameters = (trace_id, self._max_calls + 1)
+            stored = connection.execute(_FIND_TRACE, parameters).fetchall() if connection else []
+        if not stored:
+            return None
+        trace = trace_json(trace_id, stored[-self._max_calls :])
+        if len(stored) > self._max_calls:
+            trace["is_truncated"] = True
+        return trace
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection | None]:
+        """A read-only connection, None when there is no store yet."""
+        if not self._path.exists():
+            yield None
+            return
+        deadline_s = self._monotonic_s() + self._time_limit_s
+        try:
+            uri = f"{self._path.absolute().as_uri()}?mode=ro"
+            with closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_TIMEOUT_S)) as connection:
+                # A true answer interrupts the statement.
+                connection.set_progress_handler(
+                    lambda: self._monotonic_s() > deadline_s, _INSTRUCTIONS_PER_CHECK
+                )
+                version = connection.execute("PRAGMA user_version").fetchone()[0]
+                yield connection if version == schema.VERSION else None
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+                limit = f"the search took longer than {self._time_limit_s:g} s"
+                raise QueryTimeoutError(f"{limit}; narrow it with since, until or caller") from error
+            raise StoreUnavailableError(str(error)) from error
+        except sqlite3.DatabaseError as error:
+            raise StoreUnavailableError(str(error)) from error
+
+
+def stored_position(path: Path) -> int | None:
+    """The position in the spool up to which *path* holds everything, None when there is no readable store.
+
+    For whoever opens the spool before the writer has opened the store.
+    """
+    if not path.exists():
+        return None
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            if connection.execute("PRAGMA user_version").fetchone()[0] != schema.VERSION:
+                return None
+            found = connection.execute("SELECT value FROM meta WHERE name = 'position'").fetchone()
+    except sqlite3.Error:
+        return None
+    return None if found is None else int(found[0])

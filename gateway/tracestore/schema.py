@@ -1,0 +1,179 @@
+"""The tables of `traces.db`, and how the file is opened.
+
+The schema's version is in `PRAGMA user_version`. A file of another version, or one that SQLite cannot read,
+is set aside as `traces.db.<time>` and a new one begun: the store is a convenience, and never a reason not to
+start.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Final
+
+from gateway.tracestore import buckets
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VERSION: Final = 1
+# Larger than SQLite's 4096: two or three compressed calls fit a small page badly.
+PAGE_BYTES: Final = 8192
+_BUSY_TIMEOUT_S: Final = 5.0
+# A WAL that a slow reader let grow is cut back to this at the next checkpoint.
+_WAL_BYTES: Final = 16 * 1024 * 1024
+_CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+# sqlite_errorcode is extended: the primary code is its low byte.
+_PRIMARY_CODE: Final = 0xFF
+
+log = logging.getLogger(__name__)
+
+
+class UnusableFileError(Exception):
+    """The file is not a trace store of this version."""
+
+
+def bucket_columns(prefix: str) -> tuple[str, ...]:
+    """The column names of one histogram: `<prefix>_0` counts up to the first bound of `buckets.BOUNDS_MS`."""
+    return tuple(f"{prefix}_{index}" for index in range(buckets.COUNT))
+
+
+LATENCY_COLUMNS: Final = bucket_columns("latency")
+FIRST_CHUNK_COLUMNS: Final = bucket_columns("first_chunk")
+ROLLUP_SUMS: Final = (
+    *("calls", "errors", "latency_sum_ms", "first_chunks", "first_chunk_sum_ms"),
+    *("input_tokens", "output_tokens", "cost_usd", *LATENCY_COLUMNS, *FIRST_CHUNK_COLUMNS),
+)
+
+_TABLES: Final = f"""
+-- position: of the spool, up to which frames are in here. Changed in the transaction that stores them.
+CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+
+-- The last frame stored of each start of each worker: a frame that comes again is known by its sequence.
+CREATE TABLE sources (
+  instance_id TEXT NOT NULL, started_ns INTEGER NOT NULL, last_sequence INTEGER NOT NULL,
+  seen_s INTEGER NOT NULL,
+  PRIMARY KEY (instance_id, started_ns)
+) WITHOUT ROWID;
+
+-- Bodies of OTLP `Resource` messages, one per worker start.
+CREATE TABLE resources (
+  id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, body BLOB NOT NULL, seen_s INTEGER NOT NULL
+);
+
+-- One row per call. is_call = 0: spans made with the OpenTelemetry SDK, of which only the trace id, the start
+-- and the number of spans are known; they are found by trace id and not listed.
+CREATE TABLE calls (
+  id INTEGER PRIMARY KEY, is_call INTEGER NOT NULL, trace_id BLOB NOT NULL, span_id BLOB NOT NULL,
+  start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL, name TEXT NOT NULL, status_code INTEGER NOT NULL,
+  is_error INTEGER NOT NULL, error_type TEXT NOT NULL, error_text TEXT NOT NULL, model TEXT NOT NULL,
+  resolved_model TEXT NOT NULL, caller TEXT NOT NULL, attempts INTEGER NOT NULL, is_stream INTEGER NOT NULL,
+  first_chunk_ms REAL, input_tokens INTEGER, output_tokens INTEGER, usage_source TEXT NOT NULL, cost_usd REAL,
+  span_count INTEGER NOT NULL
+);
+CREATE INDEX calls_by_start ON calls (start_ns);
+CREATE INDEX calls_by_trace ON calls (trace_id);
+CREATE INDEX calls_by_caller ON calls (caller, start_ns);
+CREATE INDEX calls_by_model ON calls (model, start_ns);
+-- Most calls ask for what they get: they are found as asked.
+CREATE INDEX calls_by_resolved_model ON calls (resolved_model, start_ns) WHERE resolved_model <> model;
+CREATE INDEX calls_with_error ON calls (start_ns) WHERE is_error = 1;
+
+-- The spans of a call, apart from its row so that listing reads little. body: zlib of an OTLP `ScopeSpans`
+-- message.
+CREATE TABLE spans (id INTEGER PRIMARY KEY, resource_id INTEGER NOT NULL, body BLOB NOT NULL);
+
+CREATE TABLE label_sets (
+  id INTEGER PRIMARY KEY, resolved_model TEXT NOT NULL, model TEXT NOT NULL, caller TEXT NOT NULL,
+  status_class TEXT NOT NULL, error_type TEXT NOT NULL, seen_s INTEGER NOT NULL,
+  UNIQUE (resolved_model, model, caller, status_class, error_type)
+);
+
+-- minute_s: Unix time of the minute's start.
+CREATE TABLE rollups (
+  minute_s INTEGER NOT NULL, label_set_id INTEGER NOT NULL, latency_max_ms REAL NOT NULL,
+  {", ".join(f"{name} NOT NULL" for name in ROLLUP_SUMS)},
+  PRIMARY KEY (minute_s, label_set_id)
+) WITHOUT ROWID;
+"""
+
+
+def open_for_writing(path: Path) -> sqlite3.Connection:
+    """Open the store, making it or setting an unusable file aside as needed.
+
+    Raises:
+        sqlite3.Error: It cannot be opened or made now (disk full, no permission); trying again may help.
+        OSError: Likewise.
+    """
+    try:
+        return _open(path)
+    except UnusableFileError as error:
+        reason = str(error)
+    except sqlite3.DatabaseError as error:
+        if not is_corrupt(error):
+            raise
+        reason = str(error)
+    kept_as = set_aside(path)
+    log.warning(
+        "the trace store %s cannot be used (%s): kept as %s, a new one is begun", path, reason, kept_as.name
+    )
+    return _open(path)
+
+
+def is_corrupt(error: sqlite3.Error) -> bool:
+    """Whether *error* says that the file itself is damaged, so that trying again cannot help."""
+    # An error that the Python module raises by itself carries no code.
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & _PRIMARY_CODE in _CORRUPT
+
+
+def set_aside(path: Path) -> Path:
+    """Rename the store's files, so that whoever wants can look into them.
+
+    Raises:
+        OSError: It cannot be renamed.
+    """
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    target = path.with_name(f"{path.name}.{stamp}")
+    attempt = 1
+    while target.exists():
+        attempt += 1
+        target = path.with_name(f"{path.name}.{stamp}-{attempt}")
+    path.rename(target)
+    # The log and its index belong to the file: left behind, SQLite would play the log into the new one.
+    for suffix in ("-wal", "-shm"):
+        companion = path.with_name(path.name + suffix)
+        if companion.exists():
+            companion.rename(target.with_name(target.name + suffix))
+    return target
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    # Made by us, so that nobody else may read it; SQLite gives its -wal and -shm files the same mode.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    with ExitStack() as on_failure:
+        on_failure.callback(connection.close)
+        _prepare(connection)
+        on_failure.pop_all()
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+    if version != VERSION and not (version == 0 and is_empty):
+        raise UnusableFileError(f"it has schema version {version}, this gateway knows {VERSION}")
+    if is_empty:
+        # Both only have effect before the first table is made.
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    connection.execute("PRAGMA journal_mode = WAL")
+    # A power cut may lose the last transactions, never the file.
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+    if is_empty:
+        connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")

@@ -1,0 +1,356 @@
+"""Writing to the trace store: frames in, the oldest traces out.
+
+One connection, one thread. Each batch of frames is one transaction that also moves the cursor and the
+workers' last sequences, so that a frame is stored exactly once however often it comes: after a crash the
+spool gives again what was not committed, and what was is known by its sequence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from gateway.tracestore import schema
+from gateway.tracestore.records import Record, records_of
+from gateway.tracestore.rollup import LabelSet, Rollup, coarse, roll_up
+from gateway.wire.frames import Frame
+
+_HOUR_S: Final = 3600
+_DAY_S: Final = 24 * _HOUR_S
+_NS_PER_S: Final = 1_000_000_000
+# Measured: a rollup row with its key, most of its 54 buckets being zero (one byte each).
+_ROLLUP_ROW_BYTES: Final = 120
+# Free pages are used again by the next calls. Giving every one back would only move pages around.
+_SPARE_PAGES: Final = 512
+_VACUUM_PAGES: Final = 512
+
+_CALL_COLUMNS: Final = (
+    *("id", "is_call", "trace_id", "span_id", "start_ns", "end_ns", "name", "status_code", "is_error"),
+    *("error_type", "error_text", "model", "resolved_model", "caller", "attempts", "is_stream"),
+    *("first_chunk_ms", "input_tokens", "output_tokens", "usage_source", "cost_usd", "span_count"),
+)
+_ROLLUP_COLUMNS: Final = ("minute_s", "label_set_id", "latency_max_ms", *schema.ROLLUP_SUMS)
+
+
+def _insert(table: str, columns: Sequence[str]) -> str:
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - own text
+
+
+_INSERT_CALL: Final = _insert("calls", _CALL_COLUMNS)
+_INSERT_SPANS: Final = _insert("spans", ("id", "resource_id", "body"))
+_ADD_ROLLUP: Final = (
+    f"{_insert('rollups', _ROLLUP_COLUMNS)} ON CONFLICT (minute_s, label_set_id) DO UPDATE SET "
+    "latency_max_ms = max(latency_max_ms, excluded.latency_max_ms), "
+    + ", ".join(f"{name} = {name} + excluded.{name}" for name in schema.ROLLUP_SUMS)
+)
+
+
+class Limits(NamedTuple):
+    """How much is kept.
+
+    Attributes:
+        max_bytes: Of the file without its rollups. Traces go, oldest first, when it is exceeded ...
+        max_age_s: ... or when they started longer ago than this.
+        rollup_age_s: Minute rollups are kept this long.
+        max_label_sets: Calls with newer ones are added up under `other`. A busy configuration has some
+            hundreds; 2,000, all of them active in each minute of 90 days, would already be 30 GB.
+    """
+
+    max_bytes: int = 1_000_000_000
+    max_age_s: float = 7 * _DAY_S
+    rollup_age_s: float = 90 * _DAY_S
+    max_label_sets: int = 2_000
+
+
+class Inserted(NamedTuple):
+    """What became of a batch, in spans. Spans of a frame that was stored before are in none of them.
+
+    Attributes:
+        stored: Now in the store.
+        sampled_out: Counted in the rollups and not kept.
+        unreadable: Given up, because they are not OTLP.
+        repeated: Of frames that were here already.
+    """
+
+    stored: int = 0
+    sampled_out: int = 0
+    unreadable: int = 0
+    repeated: int = 0
+
+
+class _Batch(NamedTuple):
+    """A batch ready for its transaction."""
+
+    frames: list[Frame]
+    records: list[tuple[bytes, Record]]
+    rollups: dict[tuple[int, LabelSet], Rollup]
+
+
+class TraceStore:
+    """The writing side of `traces.db`. Not thread-safe: whoever opens it uses it alone."""
+
+    def __init__(
+        self, path: Path, limits: Limits | None = None, *, now_s: Callable[[], float] = time.time
+    ) -> None:
+        """Open the store, making the file where there is none.
+
+        Args:
+            path: Of the file; its folder exists.
+            limits: How much is kept.
+            now_s: Unix time.
+
+        Raises:
+            sqlite3.Error: It cannot be opened now.
+            OSError: Likewise.
+        """
+        self.path = path
+        self._limits = limits or Limits()
+        self._now_s = now_s
+        self._is_loaded = False
+        self._db = schema.open_for_writing(path)
+        with ExitStack() as on_failure:
+            on_failure.callback(self._db.close)
+            self._load()
+            on_failure.pop_all()
+
+    def close(self) -> None:
+        """Close the file; SQLite folds its log back in."""
+        self._db.close()
+
+    @property
+    def position(self) -> int | None:
+        """Position in the spool up to which everything is stored, None for a new store."""
+        found = self._db.execute("SELECT value FROM meta WHERE name = 'position'").fetchone()
+        return None if found is None else int(found[0])
+
+    def insert(self, frames: Sequence[tuple[int, Frame]], *, keep_ratio: float = 1.0) -> Inserted:
+        """Store frames and remember the position of the last, all or nothing.
+
+        Args:
+            frames: Each with its position in the spool, in the spool's order.
+            keep_ratio: Share of all traces whose spans are kept. Rollups count every call.
+
+        Raises:
+            sqlite3.Error: Nothing was stored; the same frames may be given again.
+        """
+        if not frames:
+            return Inserted()
+        new, repeated = self._split_repeated(frame for _position, frame in frames)
+        batch, counts = _prepare(new, keep_ratio)
+        if not self._is_loaded:
+            self._load()
+        # Until the commit: the ids that this batch takes or learns are rolled back with it.
+        self._is_loaded = False
+        with self._transaction():
+            self._write(batch)
+            self._db.execute("REPLACE INTO meta VALUES ('position', ?)", (frames[-1][0],))
+        self._is_loaded = True
+        return counts._replace(repeated=repeated)
+
+    def trim(self, max_calls: int = 500) -> int:
+        """Delete some of what is over a limit and give some free pages back to the file system.
+
+        In slices, so that the thread never stays away from its frames for long; call it until it returns 0.
+
+        Returns:
+            How many calls and rollups were deleted.
+
+        Raises:
+            sqlite3.Error: Nothing was deleted.
+        """
+        deleted = self._trim_aged(max_calls) or self._trim_oversize(max_calls)
+        now_s = self._now_s()
+        if now_s - self._swept_s >= _HOUR_S or now_s < self._swept_s:
+            deleted += self._sweep()
+        free = self._pragma("freelist_count")
+        if free > _SPARE_PAGES:
+            # Each fetched row is one page given back.
+            self._db.execute(
+                f"PRAGMA incremental_vacuum({min(free - _SPARE_PAGES, _VACUUM_PAGES)})"
+            ).fetchall()
+        return deleted
+
+    def size_bytes(self) -> int:
+        """Bytes in use without the rollups, which have a limit of their own."""
+        pages = self._pragma("page_count") - self._pragma("freelist_count")
+        return max(0, pages * self._pragma("page_size") - self._rollup_rows * _ROLLUP_ROW_BYTES)
+
+    # What is in memory of the file, and transactions.
+
+    def _load(self) -> None:
+        """Read what we keep in memory of the file: the ids in use, and when we looked last."""
+        self._next_id: int = self._db.execute("SELECT coalesce(max(id), 0) + 1 FROM calls").fetchone()[0]
+        self._label_sets = {
+            LabelSet(*labels): int(label_set_id)
+            for label_set_id, *labels in self._db.execute(
+                "SELECT id, resolved_model, model, caller, status_class, error_type FROM label_sets"
+            )
+        }
+        self._rollup_rows: int = self._db.execute("SELECT count(*) FROM rollups").fetchone()[0]
+        self._resources: dict[bytes, int] = {}
+        self._swept_s = self._now_s()
+        self._is_loaded = True
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        finally:
+            # Still open when something failed, unless SQLite has rolled back by itself, as on a full disk.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+
+    def _pragma(self, name: str) -> int:
+        return int(self._db.execute(f"PRAGMA {name}").fetchone()[0])
+
+    # Inserting.
+
+    def _split_repeated(self, frames: Iterable[Frame]) -> tuple[list[Frame], int]:
+        """The frames that are new, and how many spans the others have."""
+        last: dict[tuple[str, int], int] = {}
+        new: list[Frame] = []
+        repeated = 0
+        for frame in frames:
+            source = (frame.instance_id, frame.started_ns)
+            if source not in last:
+                found = self._db.execute(
+                    "SELECT last_sequence FROM sources WHERE instance_id = ? AND started_ns = ?", source
+                ).fetchone()
+                last[source] = 0 if found is None else found[0]
+            if frame.sequence <= last[source]:
+                repeated += _span_count(frame)
+            else:
+                last[source] = frame.sequence
+                new.append(frame)
+        return new, repeated
+
+    def _write(self, batch: _Batch) -> None:
+        now_s = int(self._now_s())
+        self._db.executemany(
+            "REPLACE INTO sources VALUES (?, ?, ?, ?)",
+            [(frame.instance_id, frame.started_ns, frame.sequence, now_s) for frame in batch.frames],
+        )
+        resource_ids = {
+            body: self._resource_id(body, now_s) for body in {frame.resource for frame in batch.frames}
+        }
+        first_id = self._next_id
+        self._db.executemany(
+            _INSERT_CALL,
+            [(first_id + n, *record.columns) for n, (_resource, record) in enumerate(batch.records)],
+        )
+        self._db.executemany(
+            _INSERT_SPANS,
+            [
+                (first_id + n, resource_ids[resource], record.body)
+                for n, (resource, record) in enumerate(batch.records)
+            ],
+        )
+        self._next_id = first_id + len(batch.records)
+        self._write_rollups(batch.rollups, now_s)
+
+    def _resource_id(self, body: bytes, now_s: int) -> int:
+        digest = hashlib.sha256(body).digest()[:16]
+        known = self._resources.get(digest)
+        if known is None:
+            # No RETURNING: it is younger (3.35) than the SQLite of some systems that have Python 3.11.
+            self._db.execute(
+                "INSERT INTO resources (digest, body, seen_s) VALUES (?, ?, ?)"
+                " ON CONFLICT (digest) DO UPDATE SET seen_s = excluded.seen_s",
+                (digest, body, now_s),
+            )
+            found = self._db.execute("SELECT id FROM resources WHERE digest = ?", (digest,)).fetchone()
+            known = self._resources[digest] = int(found[0])
+        return known
+
+    def _write_rollups(self, rollups: dict[tuple[int, LabelSet], Rollup], now_s: int) -> None:
+        rows = []
+        for (minute_s, labels), rollup in rollups.items():
+            label_set_id = self._label_set_id(labels, now_s)
+            rows.append(
+                (
+                    *(minute_s, label_set_id, rollup.latency_max_ms, rollup.calls, rollup.errors),
+                    *(rollup.latency_sum_ms, rollup.first_chunks, rollup.first_chunk_sum_ms),
+                    *(rollup.input_tokens, rollup.output_tokens, rollup.cost_usd),
+                    *rollup.latency_buckets,
+                    *rollup.first_chunk_buckets,
+                )
+            )
+        self._db.executemany(_ADD_ROLLUP, rows)
+        self._db.executemany(
+            "UPDATE label_sets SET seen_s = ? WHERE id = ?", {(now_s, row[1]) for row in rows}
+        )
+
+    def _label_set_id(self, labels: LabelSet, now_s: int) -> int:
+        known = self._label_sets.get(labels)
+        if known is None and len(self._label_sets) >= self._limits.max_label_sets:
+            labels = coarse(labels)
+            known = self._label_sets.get(labels)
+        if known is None:
+            added = self._db.execute(
+                "INSERT INTO label_sets (resolved_model, model, caller, status_class, error_type, seen_s)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (*labels, now_s),
+            )
+            known = self._label_sets[labels] = int(added.lastrowid or 0)
+        return known
+
+    # Deleting.
+
+    def _trim_aged(self, max_calls: int) -> int:
+        oldest_ns = int((self._now_s() - self._limits.max_age_s) * _NS_PER_S)
+        return self._delete_calls("WHERE start_ns < ?", (oldest_ns, max_calls))
+
+    def _trim_oversize(self, max_calls: int) -> int:
+        if self.size_bytes() <= self._limits.max_bytes:
+            return 0
+        return self._delete_calls("", (max_calls,))
+
+    def _delete_calls(self, where: str, parameters: tuple[object, ...]) -> int:
+        ids = self._db.execute(
+            f"SELECT id FROM calls {where} ORDER BY start_ns LIMIT ?",  # noqa: S608 - our own text
+            parameters,
+        ).fetchall()
+        if ids:
+            with self._transaction():
+                self._db.executemany("DELETE FROM calls WHERE id = ?", ids)
+                self._db.executemany("DELETE FROM spans WHERE id = ?", ids)
+        return len(ids)
+
+    def _sweep(self) -> int:
+        """Delete what is small and ages slowly: rollups, label sets, resources, sources."""
+        now_s = self._now_s()
+        traces_gone_s = int(now_s - self._limits.max_age_s - _DAY_S)
+        rollups_gone_s = int(now_s - self._limits.rollup_age_s)
+        with self._transaction():
+            deleted = self._db.execute("DELETE FROM rollups WHERE minute_s < ?", (rollups_gone_s,)).rowcount
+            self._db.execute("DELETE FROM label_sets WHERE seen_s < ?", (rollups_gone_s - _DAY_S,))
+            self._db.execute("DELETE FROM resources WHERE seen_s < ?", (traces_gone_s,))
+            self._db.execute("DELETE FROM sources WHERE seen_s < ?", (traces_gone_s,))
+        # Also forgets which resources we have seen, so that those still in use are marked again within the
+        # hour.
+        self._load()
+        return deleted
+
+
+def _prepare(frames: list[Frame], keep_ratio: float) -> tuple[_Batch, Inserted]:
+    records: list[tuple[bytes, Record]] = []
+    stored = sampled_out = unreadable = 0
+    for frame in frames:
+        found = records_of(frame, keep_ratio)
+        sampled_out += found.sampled_out
+        unreadable += found.unreadable
+        for record in found.kept:
+            stored += record.span_count
+            records.append((frame.resource, record))
+    rollups = roll_up(call.row for frame in frames for call in frame.calls if call.row is not None)
+    return _Batch(frames, records, rollups), Inserted(stored, sampled_out, unreadable)
+
+
+def _span_count(frame: Frame) -> int:
+    return sum(len(call.spans) for call in frame.calls)

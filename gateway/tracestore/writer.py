@@ -1,0 +1,320 @@
+"""The thread that fills the trace store from the spool.
+
+It is behind everything else on purpose: what it cannot write it tries again, what it cannot afford it leaves
+out and counts, and nothing that happens here ends it before `stop`. Only this thread touches the store.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+
+from gateway.tracestore import schema
+from gateway.tracestore.budget import CpuBudget
+from gateway.tracestore.ledger import Failure, LocalReport, SpoolCounts, Tally, local_report
+from gateway.tracestore.store import Inserted, Limits, TraceStore
+from gateway.wire.frames import Frame, FrameError, decode_frame
+
+_READ_BYTES: Final = 4 * 1024 * 1024
+_READ_FRAMES: Final = 256
+_READ_TIMEOUT_S: Final = 0.2
+# Between two batches: a commit costs as much as storing ten calls, and nobody sees a tenth of a second.
+_PACE_S: Final = 0.1
+_FIRST_DELAY_S: Final = 0.1
+_LONGEST_DELAY_S: Final = 5.0
+# After so many failures in a row the file is opened anew: it may have been removed, or its folder was.
+_REOPEN_AFTER: Final = 3
+# At once; deleting a call takes some 50 us.
+_TRIM_CALLS: Final = 500
+_TRIM_CALLS_MOST: Final = 4_000
+_TRIM_EVERY_S: Final = 1.0
+_LOG_EVERY_S: Final = 60.0
+# Values that SQLite will refuse however often they are given.
+_UNSTORABLE: Final = (sqlite3.DataError, sqlite3.InterfaceError, ValueError, OverflowError)
+
+log = logging.getLogger(__name__)
+
+
+class FrameReader(Protocol):
+    """One consumer's place in the spool, used by one thread."""
+
+    def read(self, max_bytes: int, max_frames: int, timeout_s: float) -> list[tuple[int, bytes]]:
+        """The next frames, each with the position after it; [] when none came within *timeout_s*."""
+
+    def advance(self, position: int) -> None:
+        """Note that every frame before *position* is done with."""
+
+    def counts(self) -> SpoolCounts:
+        """What the spool knows of this reader's spans."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The times that the writer looks at; tests give their own."""
+
+    unix_s: Callable[[], float] = time.time
+    monotonic_s: Callable[[], float] = time.monotonic
+    thread_cpu_s: Callable[[], float] = time.thread_time
+
+
+class StoreWriter:
+    """Reads the spool, writes the store, keeps it within its limits."""
+
+    def __init__(
+        self,
+        path: Path,
+        reader: FrameReader,
+        *,
+        limits: Limits | None = None,
+        budget: CpuBudget | None = None,
+        clocks: Clocks | None = None,
+    ) -> None:
+        """Prepare; `start` begins.
+
+        Args:
+            path: Of the store; its folder exists.
+            reader: Starts at the store's own position (`reader.stored_position`).
+            limits: How much is kept.
+            budget: How much CPU it may use.
+            clocks: Where times come from.
+        """
+        self._path = path
+        self._reader = reader
+        self._limits = limits or Limits()
+        self._budget = budget or CpuBudget()
+        self._clocks = clocks or Clocks()
+        self._store: TraceStore | None = None
+        self._tally = Tally()
+        self._failed_in_a_row = 0
+        self._stored_last = 0
+        self._stopping = threading.Event()
+        self._stop_at_s = float("inf")
+        self._trimmed_at_s = float("-inf")
+        self._logged_at_s = self._clocks.monotonic_s()
+        self._logged_sampled_out = 0
+        self._thread = threading.Thread(target=self._run, name="trace-store", daemon=True)
+
+    def start(self) -> None:
+        """Begin in a thread of its own."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """Store what the spool gives within *timeout_s*, then end. The rest waits for the next start."""
+        self._stop_at_s = self._clocks.monotonic_s() + timeout_s
+        self._stopping.set()
+        if self._thread.ident is not None:
+            # Longer than the drain itself: the batch that is being written is finished, not torn.
+            self._thread.join(timeout_s + 1.0)
+
+    def tally(self) -> Tally:
+        """What was done so far. Thread-safe."""
+        return self._tally
+
+    def report(self) -> LocalReport:
+        """The local store as one of the destinations of `GET /api/telemetry`. Thread-safe."""
+        tally = self._tally
+        return local_report(str(self._path), tally, self._reader.counts())
+
+    @property
+    def keep_ratio(self) -> float:
+        """Share of all traces whose spans are kept now."""
+        return self._budget.keep_ratio
+
+    def _run(self) -> None:
+        while not self._is_over():
+            try:
+                has_work = self._turn()
+            except Exception:
+                # A mistake of ours must not cost the operator every later trace.
+                log.exception("the trace store failed on a batch and goes on with the next")
+                has_work = self._back_off()
+            if self._stopping.is_set() and not has_work:
+                break
+            # A full batch means that more is waiting; the CPU budget, not the pace, is then the limit.
+            if not has_work:
+                self._stopping.wait(_PACE_S)
+        self._close()
+
+    def _turn(self) -> bool:
+        """One read, its batch and some tidying; whether there is certainly more to do."""
+        try:
+            payloads = self._reader.read(_READ_BYTES, _READ_FRAMES, self._read_timeout_s())
+        except OSError as error:
+            self._note_failure(f"the spool cannot be read: {error}")
+            self._back_off()
+            return False
+        if payloads:
+            self._take(payloads)
+        self._tidy(len(payloads))
+        self._budget.note(wall_s=self._clocks.monotonic_s(), cpu_s=self._clocks.thread_cpu_s())
+        self._log_sampling()
+        is_draining = self._stopping.is_set() and bool(payloads)
+        return is_draining or len(payloads) == _READ_FRAMES
+
+    def _read_timeout_s(self) -> float:
+        return 0.0 if self._stopping.is_set() else _READ_TIMEOUT_S
+
+    def _is_over(self) -> bool:
+        return self._stopping.is_set() and self._clocks.monotonic_s() >= self._stop_at_s
+
+    # Storing.
+
+    def _take(self, payloads: Sequence[tuple[int, bytes]]) -> None:
+        """Store a batch, however often it takes, unless stopped before."""
+        frames: list[tuple[int, Frame]] = []
+        undecodable = 0
+        for position, payload in payloads:
+            try:
+                frames.append((position, decode_frame(payload)))
+            except FrameError:
+                undecodable += _spans_in(payload)
+        inserted = self._insert(frames) if frames else Inserted()
+        if inserted is None:
+            return
+        tally = self._tally
+        self._tally = replace(
+            tally,
+            stored=tally.stored + inserted.stored,
+            sampled_out=tally.sampled_out + inserted.sampled_out,
+            unreadable=tally.unreadable + inserted.unreadable + undecodable,
+            repeated=tally.repeated + inserted.repeated,
+            last_success_ns=self._now_ns(),
+        )
+        # After the commit only: what the spool forgets must be here.
+        self._reader.advance(payloads[-1][0])
+
+    def _insert(self, frames: list[tuple[int, Frame]]) -> Inserted | None:
+        """What became of *frames*; None when we were stopped first and they are left to the next start."""
+        while True:
+            try:
+                store = self._opened()
+                inserted = store.insert(frames, keep_ratio=self._budget.keep_ratio)
+            except _UNSTORABLE as error:
+                log.warning("a frame cannot be stored: %s", error)
+                return self._insert_singly(frames)
+            except (sqlite3.Error, OSError) as error:
+                self._recover(error)
+                if self._is_over() or self._back_off():
+                    return None
+            else:
+                self._note_success()
+                self._stored_last = inserted.stored
+                return inserted
+
+    def _insert_singly(self, frames: list[tuple[int, Frame]]) -> Inserted | None:
+        """The same with each frame for itself, to lose only the one that can never be stored."""
+        if len(frames) == 1:
+            return Inserted(unreadable=sum(len(call.spans) for call in frames[0][1].calls))
+        total = Inserted()
+        for frame in frames:
+            inserted = self._insert([frame])
+            if inserted is None:
+                return None
+            total = Inserted(*(a + b for a, b in zip(total, inserted, strict=True)))
+        return total
+
+    def _opened(self) -> TraceStore:
+        if self._store is None:
+            self._store = TraceStore(self._path, self._limits, now_s=self._clocks.unix_s)
+        return self._store
+
+    def _recover(self, error: sqlite3.Error | OSError) -> None:
+        """Note a failed write and make the next try more likely to work."""
+        self._note_failure(f"the trace store cannot be written: {error}")
+        is_corrupt = isinstance(error, sqlite3.Error) and schema.is_corrupt(error)
+        if is_corrupt or self._failed_in_a_row % _REOPEN_AFTER == 0:
+            self._close()
+        if is_corrupt:
+            try:
+                kept_as = schema.set_aside(self._path)
+            except OSError as rename_error:
+                log.warning("the damaged trace store %s cannot be set aside: %s", self._path, rename_error)
+            else:
+                log.warning("the trace store was damaged: kept as %s, a new one is begun", kept_as)
+
+    def _note_failure(self, message: str) -> None:
+        self._failed_in_a_row += 1
+        if self._failed_in_a_row == 1:
+            log.warning("%s; trying again until it works", message)
+        self._tally = replace(
+            self._tally,
+            failures=self._tally.failures + 1,
+            is_failing=True,
+            last_failure=Failure(self._now_ns(), message),
+        )
+
+    def _note_success(self) -> None:
+        self._failed_in_a_row = 0
+        if self._tally.is_failing:
+            self._tally = replace(self._tally, is_failing=False)
+
+    def _back_off(self) -> bool:
+        """Wait before the next try; whether the time to stop has come meanwhile."""
+        delay_s = min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2 ** min(self._failed_in_a_row, 10))
+        delay_s *= random.uniform(0.5, 1.0)
+        if self._stopping.is_set():
+            # The wait below would return at once: while draining, wait in small steps up to the deadline.
+            left_s = self._stop_at_s - self._clocks.monotonic_s()
+            time.sleep(max(0.0, min(delay_s, left_s, _PACE_S)))
+        else:
+            self._stopping.wait(delay_s)
+        return self._is_over()
+
+    # Tidying.
+
+    def _tidy(self, frames: int) -> None:
+        """Keep the store within its limits, as far behind as the frames that just came can have put it."""
+        now_s = self._clocks.monotonic_s()
+        if self._store is None or (frames == 0 and now_s - self._trimmed_at_s < _TRIM_EVERY_S):
+            return
+        self._trimmed_at_s = now_s
+        try:
+            # In spans, so about twice the calls that came: an excess shrinks under load.
+            self._store.trim(min(max(_TRIM_CALLS, self._stored_last), _TRIM_CALLS_MOST))
+        except sqlite3.Error as error:
+            self._note_failure(f"old traces cannot be deleted: {error}")
+        else:
+            self._note_success()
+
+    def _log_sampling(self) -> None:
+        now_s = self._clocks.monotonic_s()
+        sampled_out = self._tally.sampled_out
+        if sampled_out == self._logged_sampled_out or now_s - self._logged_at_s < _LOG_EVERY_S:
+            return
+        log.warning(
+            "the local trace store keeps %.0f %% of the traces to stay within its share of the CPU; %d spans"
+            " were left out since the last such line (minute rollups stay exact, exports are whole)",
+            self._budget.keep_ratio * 100,
+            sampled_out - self._logged_sampled_out,
+        )
+        self._logged_sampled_out = sampled_out
+        self._logged_at_s = now_s
+
+    def _close(self) -> None:
+        if self._store is None:
+            return
+        try:
+            self._store.close()
+        except sqlite3.Error as error:
+            log.warning("the trace store was not closed cleanly: %s", error)
+        self._store = None
+
+    def _now_ns(self) -> int:
+        return int(self._clocks.unix_s() * 1_000_000_000)
+
+
+def _spans_in(payload: bytes) -> int:
+    """How many spans an undecodable frame has, as far as can be told; at least one, so that it shows."""
+    try:
+        return max(1, sum(len(call[2]) for call in msgspec.msgpack.decode(payload)[5]))
+    except (msgspec.DecodeError, LookupError, TypeError):
+        return 1

@@ -1,0 +1,234 @@
+"""An OTLP/HTTP traces endpoint inside the test: it records what it gets and misbehaves as it is told.
+
+It runs in a thread with an event loop of its own, so that blocking and asynchronous tests may use it alike.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+_PROTOBUF = "application/x-protobuf"
+_CLOSING_ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Received:
+    """One request.
+
+    Attributes:
+        headers: By lower-case name.
+        body_bytes: Size of the body, uncompressed.
+        request: The body.
+        status: What was answered, 0 when nothing was.
+    """
+
+    path: str
+    headers: Mapping[str, str]
+    body_bytes: int
+    request: ExportTraceServiceRequest
+    status: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How to answer one request; by default as a healthy endpoint does.
+
+    Attributes:
+        is_hanging: Never answer.
+        is_reset: Cut the connection instead of an answer.
+    """
+
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    content_type: str = _PROTOBUF
+    is_hanging: bool = False
+    is_reset: bool = False
+
+
+def partial_success(rejected_spans: int, message: str) -> Answer:
+    """An answer that takes the batch but for some spans."""
+    response = ExportTraceServiceResponse()
+    response.partial_success.rejected_spans = rejected_spans
+    response.partial_success.error_message = message
+    return Answer(body=response.SerializeToString())
+
+
+HANG = Answer(is_hanging=True)
+RESET = Answer(is_reset=True)
+
+
+class OtlpSink:
+    """The endpoint; use it as a context manager."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._received: list[Received] = []
+        self._answers: deque[Answer] = deque()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="otlp-sink", daemon=True)
+        self._runner: web.AppRunner | None = None
+        self._released: asyncio.Event | None = None
+        self._server: asyncio.Server | None = None
+        self._connections: list[web.RequestHandler] = []
+        self._port = 0
+
+    @property
+    def port(self) -> int:
+        """Where it listens, on 127.0.0.1."""
+        return self._port
+
+    @property
+    def traces_url(self) -> str:
+        """Where to send traces."""
+        return f"http://127.0.0.1:{self._port}/v1/traces"
+
+    def answer(self, *answers: Answer) -> None:
+        """Answer the next requests so, one each; after them as a healthy endpoint."""
+        with self._changed:
+            self._answers.extend(answers)
+
+    def answer_status(self, status: int, count: int = 1, **headers: str) -> None:
+        """Answer the next *count* requests with *status*; headers with `_` for `-`."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.answer(*[Answer(status, named)] * count)
+
+    def requests(self) -> list[Received]:
+        """All requests so far, refused ones too."""
+        with self._changed:
+            return list(self._received)
+
+    def spans(self) -> list[Span]:
+        """The spans of all requests that were answered with success, in order of arrival."""
+        return [span for _resource, span in self.spans_with_resource()]
+
+    def spans_with_resource(self) -> list[tuple[dict[str, str], Span]]:
+        """Like `spans`, each with its resource's string attributes."""
+        return [
+            ({item.key: item.value.string_value for item in group.resource.attributes}, span)
+            for received in self.requests()
+            if received.status == 200
+            for group in received.request.resource_spans
+            for scope in group.scope_spans
+            for span in scope.spans
+        ]
+
+    def wait_for_spans(self, count: int, timeout_s: float = 10.0) -> list[Span]:
+        """The spans, once there are at least *count*.
+
+        Raises:
+            AssertionError: They did not come in time.
+        """
+        self._wait(lambda: len(self.spans()) >= count, timeout_s, f"{count} spans")
+        return self.spans()
+
+    def wait_for_requests(self, count: int, timeout_s: float = 10.0) -> list[Received]:
+        """The requests, once there are at least *count*.
+
+        Raises:
+            AssertionError: They did not come in time.
+        """
+        self._wait(lambda: len(self._received) >= count, timeout_s, f"{count} requests")
+        return self.requests()
+
+    def start(self) -> Self:
+        """Listen on a free port."""
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
+        return self
+
+    def stop(self) -> None:
+        """Stop listening; what was received stays readable."""
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    async def _start(self) -> None:
+        self._released = asyncio.Event()
+        app = web.Application(client_max_size=64 * 1024 * 1024)
+        app.router.add_post("/{path:.*}", self._handle)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        self._server = await self._loop.create_server(self._connect, "127.0.0.1", 0)
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    def _connect(self) -> asyncio.BaseProtocol:
+        assert self._runner is not None
+        assert self._runner.server is not None
+        connection = self._runner.server()
+        self._connections.append(connection)
+        return connection
+
+    async def _stop(self) -> None:
+        if self._released is None or self._runner is None or self._server is None:
+            return
+        self._released.set()  # hanging answers come to their end
+        self._server.close()
+        await self._runner.cleanup()
+        # aiohttp leaves a connection that was made just now, and one whose client left within an answer. It
+        # takes a few rounds of the loop until each has closed its socket.
+        for _ in range(_CLOSING_ROUNDS):
+            for connection in self._connections:
+                if connection.transport is not None:
+                    connection.transport.abort()
+            await asyncio.sleep(0)
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        if body[:2] == b"\x1f\x8b":  # aiohttp's server inflates by Content-Encoding, depending on its version
+            body = gzip.decompress(body)
+        with self._changed:
+            answer = self._answers.popleft() if self._answers else Answer()
+        # Before the answer goes out: when the client knows its outcome, a test sees the request.
+        self._record(request, body, answer)
+        if answer.is_hanging and self._released is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._released.wait(), 60)
+        if (answer.is_reset or answer.is_hanging) and request.transport is not None:
+            request.transport.abort()
+        return web.Response(
+            status=answer.status, headers=answer.headers, body=answer.body, content_type=answer.content_type
+        )
+
+    def _record(self, request: web.Request, body: bytes, answer: Answer) -> None:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        status = 0 if answer.is_hanging or answer.is_reset else answer.status
+        parsed = ExportTraceServiceRequest.FromString(body)
+        with self._changed:
+            self._received.append(Received(request.path, headers, len(body), parsed, status))
+            self._changed.notify_all()
+
+    def _wait(self, condition: Callable[[], bool], timeout_s: float, what: str) -> None:
+        deadline_s = time.monotonic() + timeout_s
+        with self._changed:
+            while not condition():
+                if not self._changed.wait(max(0.0, deadline_s - time.monotonic())):
+                    raise AssertionError(
+                        f"waited {timeout_s:g} s for {what}; got {len(self._received)} requests"
+                        f" with {len(self.spans())} accepted spans"
+                    )

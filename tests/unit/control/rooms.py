@@ -1,0 +1,70 @@
+"""A control plane with doubles in its rooms, for tests that ask it over ASGI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from starlette.testclient import TestClient
+
+from gateway.control.api import Services, build_app
+from gateway.control.auth import Access
+from gateway.control.config import ConfigSource
+from gateway.control.config_status import ConfigStatus
+from gateway.control.health import Health
+from gateway.control.telemetry import TelemetrySource
+from gateway.control.traces import TraceQueries
+from gateway.tracestore.ledger import Tally, local_report
+from gateway.tracestore.query import TraceQuery
+
+
+@dataclass
+class FakeStore:
+    """Answers with what it is given, and notes what it was asked."""
+
+    page: dict[str, object] = field(default_factory=lambda: {"traces": [], "next_cursor": None})
+    traces: dict[bytes, dict[str, object]] = field(default_factory=dict)
+    failure: Exception | None = None
+    asked: list[TraceQuery] = field(default_factory=list)
+
+    def list_traces(self, query: TraceQuery) -> dict[str, object]:
+        self.asked.append(query)
+        if self.failure is not None:
+            raise self.failure
+        return self.page
+
+    def find_trace(self, trace_id: bytes) -> dict[str, object] | None:
+        if self.failure is not None:
+            raise self.failure
+        return self.traces.get(trace_id)
+
+
+@dataclass
+class SpoolCounts:
+    created: int = 0
+    unread: int = 0
+    lost: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Rooms:
+    """The doubles behind one app."""
+
+    store: FakeStore = field(default_factory=FakeStore)
+    health: Health = field(default_factory=lambda: Health(config=lambda: "ok", telemetry=lambda: "ok"))
+    status: ConfigStatus = field(
+        default_factory=lambda: ConfigStatus("0123456789ab", 1_700_000_000_000_000_000)
+    )
+    access: Access = field(default_factory=lambda: Access("127.0.0.1"))
+
+    def client(self, base_url: str = "http://127.0.0.1:8788") -> TestClient:
+        """A client of the app; a failure of the app is an answer, as it is over a socket."""
+        services = Services(
+            health=self.health,
+            traces=TraceQueries(self.store),
+            telemetry=TelemetrySource(
+                lambda: {"destinations": [{"name": "elastic"}], "workers": [{"instance_id": "w1"}]},
+                lambda: local_report("traces.db", Tally(), SpoolCounts()),
+            ),
+            config=ConfigSource(lambda: self.status, lambda: [("w1", "0123456789ab")]),
+        )
+        return TestClient(build_app(services, self.access), base_url=base_url, raise_server_exceptions=False)

@@ -1,0 +1,52 @@
+"""The rooms joined."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.control.rooms import FakeStore, Rooms
+
+
+def test_front_points_to_what_can_be_seen() -> None:
+    """Somebody who opens the port learns where to look."""
+    reply = Rooms().client().get("/")
+    assert reply.status_code == 200
+    assert "/api/traces" in reply.json()["see"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nothing", 404, "not_found"),
+        ("GET", "/api/", 404, "not_found"),
+        ("GET", "/api/traces/", 404, "not_found"),
+        ("POST", "/api/traces", 405, "method_not_allowed"),
+        ("DELETE", "/livez", 405, "method_not_allowed"),
+    ],
+)
+def test_refusals_are_json(method: str, path: str, status: int, code: str) -> None:
+    """Whatever is wrong, a program can read it."""
+    reply = Rooms().client().request(method, path)
+    assert reply.status_code == status
+    assert set(reply.json()) == {"error"}
+    assert set(reply.json()["error"]) == {"code", "message"}
+    assert reply.json()["error"]["code"] == code
+    if status == 405:
+        assert "GET" in reply.headers["allow"]
+
+
+def test_failure_of_ours_is_json_and_tells_nothing() -> None:
+    """The log has the traceback, the client has not."""
+    rooms = Rooms(store=FakeStore(failure=KeyError("secret detail")))
+    reply = rooms.client().get("/api/traces")
+    assert reply.status_code == 500
+    assert reply.json()["error"]["code"] == "internal"
+    assert "secret" not in reply.text
+
+
+def test_answers_are_not_cached_nor_shared() -> None:
+    """What is shown is this moment's, for this page only."""
+    reply = Rooms().client().get("/api/traces", headers={"origin": "http://localhost:3000"})
+    assert reply.headers["cache-control"] == "no-store"
+    assert reply.headers["content-type"] == "application/json"
+    assert not [name for name in reply.headers if name.startswith("access-control")]

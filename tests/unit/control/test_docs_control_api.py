@@ -1,0 +1,105 @@
+"""docs/control-api.md shows what the code answers."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from gateway.config import Problem, Severity
+from gateway.control import replies, traces
+from gateway.control.config import ConfigSource
+from gateway.control.config_status import ConfigStatus, Rejected
+from gateway.control.health import Health
+from gateway.tracestore import buckets
+from gateway.tracestore.decode import span_json, trace_json
+from gateway.tracestore.ledger import Tally, local_report
+from gateway.tracestore.query import _COLUMN_NAMES, _PARAMETERS, page_json
+from gateway.tracestore.span_blob import pack
+from tests.unit.control.rooms import SpoolCounts
+from tests.unit.tracestore.call_maker import make_span
+
+TEXT = (Path(__file__).parents[3] / "docs" / "control-api.md").read_text()
+EXAMPLES: dict[str, Any] = {
+    name: json.loads(body) for name, body in re.findall(r"```json (\w+)\n(.*?)```", TEXT, re.DOTALL)
+}
+
+
+def page() -> dict[str, object]:
+    row = [b"\0" * 16 if "_id" in name else 0 for name in _COLUMN_NAMES]
+    return page_json([row], 1)
+
+
+def trace() -> dict[str, object]:
+    shown = trace_json(b"t" * 16, [(pack([make_span(b"t" * 16)]), b"")])
+    shown["spans"] = [span_json(Span(events=[Span.Event()]))]
+    return shown
+
+
+def config() -> dict[str, object]:
+    problem = Problem(Path("a"), 1, "type", Severity.ERROR, "m", "f")
+    status = ConfigStatus("v", 0, (), Rejected(0, (problem.to_dict(),)))
+    return ConfigSource(lambda: status, lambda: [("w", "v")]).report()
+
+
+ANSWERS: dict[str, object] = {
+    "error": json.loads(bytes(replies.error_reply(400, "c", "m").body)),
+    "readyz": Health(config=lambda: "ok", telemetry=lambda: "ok").report(),
+    "traces": page(),
+    "trace": trace(),
+    "telemetry": {"destinations": [local_report("", Tally(), SpoolCounts())], "workers": []},
+    "config": config(),
+}
+# Whose keys are data, not names.
+FREE = {"attributes", "resource", "by_reason"}
+
+
+def shape(value: object) -> object:
+    """The names in an answer, without its values."""
+    if isinstance(value, dict):
+        return {key: None if key in FREE else shape(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [shape(value[0])] if value and isinstance(value[0], dict) else []
+    return None
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_example_has_the_names_of_the_answer(name: str) -> None:
+    """No field is missing in the documentation, and none is invented."""
+    assert shape(EXAMPLES[name]) == shape(ANSWERS[name])
+
+
+def test_every_example_is_checked() -> None:
+    """A new example needs its answer here."""
+    assert EXAMPLES.keys() == ANSWERS.keys()
+
+
+def test_every_parameter_is_documented() -> None:
+    """And no other."""
+    table = TEXT.partition("| parameter |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`(\w+)`", "".join(line.split("|")[1] for line in table.splitlines()[2:]))) == set(
+        _PARAMETERS
+    )
+
+
+def test_every_error_code_is_documented() -> None:
+    """What a program may meet."""
+    codes = {code for _status, code in traces._UNANSWERED_AS.values()} | set(replies._CODES.values())
+    for code in codes | {
+        "invalid_parameter",
+        "trace_not_found",
+        "unauthorized",
+        "misdirected_request",
+        "internal",
+    }:
+        assert f"`{code}`" in TEXT
+
+
+def test_bucket_bounds_are_documented() -> None:
+    """Who reads the file needs them."""
+    shown = TEXT.partition("<!-- bounds -->")[2].strip().partition("\n")[0]
+    assert tuple(map(float, shown.split())) == buckets.BOUNDS_MS

@@ -1,0 +1,130 @@
+"""One exchange over a real connection: what goes out, and what every kind of answer becomes."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from gateway import __version__
+from gateway.delivery.batch import Batcher, BatchLimits
+from gateway.delivery.destination import Destination
+from gateway.delivery.exchange import HttpExchange
+from gateway.delivery.outcome import Outcome, Verdict
+from tests.rig.frame_maker import make_frame, names_of
+from tests.rig.otlp_sink import HANG, RESET, Answer, OtlpSink, partial_success
+
+
+@pytest.fixture
+def sink() -> Iterator[OtlpSink]:
+    with OtlpSink() as sink:
+        yield sink
+
+
+@pytest.fixture
+async def exchange() -> AsyncIterator[HttpExchange]:
+    exchange = HttpExchange(now_s=lambda: 0.0)
+    yield exchange
+    await exchange.close()
+
+
+def body() -> bytes:
+    batches = Batcher("1", BatchLimits(), {}, 0)
+    batches.add(1, make_frame(1), lambda _call: True)
+    return zlib.compress(batches.take().body, 1, 31)
+
+
+def destination(endpoint: str, **headers: str) -> Destination:
+    return Destination("sink", endpoint, headers, {}, 0)
+
+
+async def test_a_request_is_otlp_over_http(sink: OtlpSink, exchange: HttpExchange) -> None:
+    """Protobuf, gzipped, with the destination's headers, to exactly the endpoint given."""
+    endpoint = f"http://127.0.0.1:{sink.port}/a%2Fb/?x=1"
+    outcome = await exchange.post(destination(endpoint, Authorization="ApiKey abc"), body())
+    assert outcome == Outcome(Verdict.DELIVERED, 200)
+    (received,) = sink.requests()
+    assert names_of(sink.spans()) == ["span-1"]
+    assert received.headers["content-type"] == "application/x-protobuf"
+    assert received.headers["content-encoding"] == "gzip"
+    assert received.headers["authorization"] == "ApiKey abc"
+    pattern = rf"tfy-llm-gateway/{re.escape(__version__)} OTel-OTLP-Exporter-Python/[0-9.]+"
+    assert re.fullmatch(pattern, received.headers["user-agent"])
+    assert "cookie" not in received.headers
+
+
+async def test_a_destinations_user_agent_wins_and_its_content_type_does_not(
+    sink: OtlpSink, exchange: HttpExchange
+) -> None:
+    """What describes the body is ours to say."""
+    headers = {"user-agent": "mine", "content-type": "text/plain"}
+    await exchange.post(Destination("sink", sink.traces_url, headers, {}, 0), body())
+    (received,) = sink.requests()
+    assert received.headers["user-agent"] == "mine"
+    assert received.headers["content-type"] == "application/x-protobuf"
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (
+            Answer(401, body=b"bad key", content_type="text/plain"),
+            (Verdict.REFUSED, 401, "HTTP 401: bad key"),
+        ),
+        (Answer(429, {"Retry-After": "7"}), (Verdict.RETRY, 429, "HTTP 429")),
+        (Answer(302, {"Location": "/elsewhere"}), (Verdict.REFUSED, 302, "HTTP 302")),
+        (partial_success(1, "too old"), (Verdict.DELIVERED, 200, "too old")),
+        (Answer(200, body=b"x" * 5_000_000), (Verdict.DELIVERED, 200, "")),
+    ],
+    ids=["refused", "busy", "redirect", "partial", "endless"],
+)
+async def test_an_answer_is_judged(
+    sink: OtlpSink, exchange: HttpExchange, answer: Answer, expected: tuple[Verdict, int, str]
+) -> None:
+    """Status, header and body of a real answer; no redirect is followed."""
+    sink.answer(answer)
+    outcome = await exchange.post(destination(sink.traces_url), body())
+    assert (outcome.verdict, outcome.status, outcome.message) == expected
+    assert outcome.retry_after_s == (7.0 if answer.status == 429 else 0.0)
+    assert len(sink.requests()) == 1
+
+
+async def test_a_cut_connection_is_tried_again(sink: OtlpSink, exchange: HttpExchange) -> None:
+    """An answer that never came is no answer."""
+    sink.answer(RESET)
+    outcome = await exchange.post(destination(sink.traces_url), body())
+    assert (outcome.verdict, outcome.status) == (Verdict.RETRY, None)
+
+
+async def test_an_endpoint_that_hangs_is_given_up(sink: OtlpSink) -> None:
+    """The timeout holds for the whole exchange."""
+    sink.answer(HANG)
+    exchange = HttpExchange(timeout_s=0.05)
+    outcome = await exchange.post(destination(sink.traces_url), body())
+    await exchange.close()
+    assert outcome == Outcome(Verdict.RETRY, None, "no answer within 0.05 s")
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["http://127.0.0.1:1/v1/traces", "http://nowhere.invalid/", "not a url", "ftp://127.0.0.1/", ""],
+)
+async def test_an_endpoint_that_cannot_be_reached_is_tried_again(
+    exchange: HttpExchange, endpoint: str
+) -> None:
+    """Whatever is wrong with it, the calls wait."""
+    outcome = await exchange.post(destination(endpoint), body())
+    assert (outcome.verdict, outcome.status) == (Verdict.RETRY, None)
+    assert outcome.message
+
+
+async def test_a_header_that_cannot_be_sent_does_not_tell_its_value(
+    sink: OtlpSink, exchange: HttpExchange
+) -> None:
+    """A key with a line break in it is a configuration to mend, and still a secret."""
+    outcome = await exchange.post(destination(sink.traces_url, Authorization="se\ncret"), body())
+    assert outcome.verdict is Verdict.RETRY
+    assert "cret" not in outcome.message
+    assert sink.requests() == []

@@ -1,0 +1,139 @@
+"""What an answer means: OTLP's rules as tables."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+
+import pytest
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # it has no stubs
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from gateway.delivery.outcome import (
+    MAX_BACK_OFF_S,
+    MAX_RETRY_AFTER_S,
+    Answer,
+    Verdict,
+    back_off_s,
+    judge,
+    parse_retry_after,
+)
+
+PROTOBUF = "application/x-protobuf"
+NOW_S = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
+
+
+def answer(status: int, body: bytes = b"", content_type: str = PROTOBUF, retry_after: str = "") -> Answer:
+    return Answer(status, content_type, body, retry_after)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (200, Verdict.DELIVERED),
+        (202, Verdict.DELIVERED),
+        (301, Verdict.REFUSED),
+        (400, Verdict.REFUSED),
+        (401, Verdict.REFUSED),
+        (408, Verdict.REFUSED),
+        (413, Verdict.REFUSED),
+        (429, Verdict.RETRY),
+        (500, Verdict.REFUSED),
+        (502, Verdict.RETRY),
+        (503, Verdict.RETRY),
+        (504, Verdict.RETRY),
+    ],
+)
+def test_the_status_decides(status: int, expected: Verdict) -> None:
+    """Only 429, 502, 503 and 504 are tried again."""
+    outcome = judge(answer(status), NOW_S)
+    assert outcome.verdict is expected
+    assert outcome.status == status
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("", 0.0),
+        ("0", 0.0),
+        (" 7 ", 7.0),
+        ("999999", MAX_RETRY_AFTER_S),
+        ("-3", 0.0),
+        ("1.5", 0.0),
+        ("²", 0.0),
+        ("soon", 0.0),
+        ("Tue, 14 Nov 2023 22:13:30 GMT", 10.0),
+        ("Tue, 14 Nov 2023 22:13:10 GMT", 0.0),
+        ("Tue, 14 Nov 2033 22:13:10 GMT", MAX_RETRY_AFTER_S),
+        ("Tue, 99 Nov 2023 22:13:10 GMT", 0.0),
+    ],
+)
+def test_retry_after(value: str, expected: float) -> None:
+    """Seconds or a date, bounded; what is neither says nothing."""
+    assert parse_retry_after(value, NOW_S) == expected
+    assert judge(answer(503, retry_after=value), NOW_S).retry_after_s == expected
+
+
+@given(value=st.text(max_size=60))
+def test_any_retry_after_is_a_wait(value: str) -> None:
+    """No header value is an error."""
+    assert 0.0 <= parse_retry_after(value, NOW_S) <= MAX_RETRY_AFTER_S
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "expected"),
+    [
+        (Status(code=16, message="no key").SerializeToString(), PROTOBUF, "HTTP 401: no key"),
+        (json.dumps({"code": 16, "message": "no\nkey"}).encode(), "application/json", "HTTP 401: no key"),
+        (b'{"message": 3}', "application/json", "HTTP 401"),
+        (b"[]", "application/json", "HTTP 401"),
+        (b"{", "application/json", "HTTP 401"),
+        (b'"\xff"', "application/json", "HTTP 401"),
+        (b"no\x00 key \xff", "text/plain", "HTTP 401: no key �"),
+        (b"<html>no key</html>", "text/html", "HTTP 401"),
+        (b"\xff\xff", PROTOBUF, "HTTP 401"),
+        (b"", PROTOBUF, "HTTP 401"),
+        (b"x" * 10_000, "text/plain", f"HTTP 401: {'x' * 300}..."),
+    ],
+)
+def test_an_error_is_told_in_words(body: bytes, content_type: str, expected: str) -> None:
+    """Whatever the endpoint says it in, on one line of bounded length."""
+    assert judge(answer(401, body, content_type), NOW_S).message == expected
+
+
+@pytest.mark.parametrize(
+    ("rejected", "message", "expected"),
+    [(3, "too old", 3), (0, "a warning", 0), (-1, "", 0), (0, "", 0)],
+)
+def test_partial_success_is_read(rejected: int, message: str, expected: int) -> None:
+    """Spans that the endpoint did not take are told, and the batch is not tried again."""
+    response = ExportTraceServiceResponse()
+    response.partial_success.rejected_spans = rejected
+    response.partial_success.error_message = message
+    outcome = judge(answer(200, response.SerializeToString()), NOW_S)
+    assert (outcome.verdict, outcome.rejected, outcome.message) == (Verdict.DELIVERED, expected, message)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [(b"", PROTOBUF), (b"{}", "application/json"), (b"OK", "text/plain")],
+)
+def test_a_success_in_other_words_is_one(body: bytes, content_type: str) -> None:
+    """Proxies answer 200 with whatever they like."""
+    outcome = judge(answer(200, body, content_type), NOW_S)
+    assert (outcome.verdict, outcome.rejected, outcome.message) == (Verdict.DELIVERED, 0, "")
+
+
+def test_a_success_that_cannot_be_read_is_remarked() -> None:
+    """The batch is delivered; an operator learns that the endpoint speaks oddly."""
+    assert judge(answer(200, b"\xff"), NOW_S).message == "the answer is not an ExportTraceServiceResponse"
+
+
+@given(attempt=st.integers(0, 100_000), floor_s=st.floats(0, 300), seed=st.integers())
+def test_back_off_is_bounded(attempt: int, floor_s: float, seed: int) -> None:
+    """At least what the endpoint asked for, at most 30 s of our own."""
+    delay_s = back_off_s(attempt, floor_s, Random(seed))
+    assert floor_s <= delay_s <= max(floor_s, MAX_BACK_OFF_S)
+    assert delay_s <= max(floor_s, 2.0**attempt if attempt < 6 else MAX_BACK_OFF_S)

@@ -1,0 +1,443 @@
+"""The spool: nothing written is lost or changed, whatever crashed, and what must be given up is counted."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.delivery.frame_index import Origin
+from gateway.delivery.segment import SUFFIX, make_record
+from gateway.delivery.spool import Reader, ReaderCounts, Spool
+from gateway.wire.frames import FrameError
+from tests.rig.frame_maker import INSTANCE, STARTED_NS, make_call, make_payload
+
+ALL = 1 << 30
+
+
+def read_all(reader: Reader) -> list[bytes]:
+    found = []
+    while frames := reader.read(ALL, ALL):
+        found += [payload for _position, payload in frames]
+        reader.advance(frames[-1][0])
+    return found
+
+
+def adds_up(counts: ReaderCounts) -> bool:
+    return counts.created == counts.passed + counts.taken + counts.unread + sum(counts.lost.values())
+
+
+def segment_files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob(f"*{SUFFIX}"))
+
+
+def test_frames_come_back_in_order_byte_for_byte(tmp_path: Path) -> None:
+    """What a worker sent is what every reader gets."""
+    spool = Spool(tmp_path)
+    readers = [spool.reader("one"), spool.reader_at("two", None)]
+    payloads = [make_payload(n) for n in range(1, 6)]
+    for payload in payloads:
+        spool.append(payload)
+    assert [read_all(reader) for reader in readers] == [payloads, payloads]
+    spool.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    sizes=st.lists(st.integers(0, 300), min_size=1, max_size=40),
+    segment_bytes=st.integers(200, 2000),
+    max_bytes=st.integers(1, 3000),
+    max_frames=st.integers(1, 7),
+    restart_after=st.integers(0, 40),
+)
+def test_any_sizes_segments_and_restarts_give_the_same_frames(
+    tmp_path_factory: pytest.TempPathFactory,
+    sizes: list[int],
+    segment_bytes: int,
+    max_bytes: int,
+    max_frames: int,
+    restart_after: int,
+) -> None:
+    """How frames fall into files and reads, and when the process ends, changes nothing."""
+    folder = tmp_path_factory.mktemp("spool")
+    payloads = [make_payload(n, make_call("x", size_bytes=size)) for n, size in enumerate(sizes, 1)]
+    spool = Spool(folder, segment_bytes=segment_bytes)
+    reader = spool.reader("destination")
+    found: list[bytes] = []
+    for count, payload in enumerate(payloads):
+        if count == restart_after:
+            spool.close()
+            spool = Spool(folder, segment_bytes=segment_bytes)
+            reader = spool.reader("destination")
+        spool.append(payload)
+        frames = reader.read(max_bytes, max_frames)
+        assert len(frames) <= max_frames
+        assert len(frames) == 1 or sum(len(make_record(payload)) for _, payload in frames) <= max_bytes
+        found += [payload for _position, payload in frames]
+        reader.advance(frames[-1][0])
+        assert adds_up(reader.counts())
+    found += read_all(reader)
+    assert found == payloads
+    assert reader.counts().unread == reader.counts().taken == 0
+    spool.close()
+
+
+def test_a_tail_torn_at_any_byte_is_cut_and_the_rest_kept(tmp_path: Path) -> None:
+    """A crash in the middle of a write costs that frame only, and the next one follows cleanly."""
+    first, second, third = (make_payload(n) for n in (1, 2, 3))
+    spool = Spool(tmp_path / "whole")
+    spool.append(first)
+    spool.append(second)
+    spool.close()
+    name = segment_files(tmp_path / "whole")[0]
+    whole = (tmp_path / "whole" / name).read_bytes()
+    for cut in range(1, len(make_record(second)) + 1):
+        folder = tmp_path / f"cut-{cut}"
+        folder.mkdir()
+        (folder / name).write_bytes(whole[:-cut])
+        spool = Spool(folder)
+        assert spool.last_sequence(Origin(INSTANCE, STARTED_NS)) == 1
+        spool.append(third)
+        assert read_all(spool.reader_at("reader", None)) == [first, third]
+        spool.close()
+
+
+@pytest.mark.parametrize("tail", [b"\0" * 64, b"\xff" * 64, b"\0\0\0\1"], ids=["zeros", "ones", "short"])
+def test_a_tail_of_garbage_is_cut(tmp_path: Path, tail: bytes) -> None:
+    """What a file system leaves behind after a power cut is no frame."""
+    spool = Spool(tmp_path)
+    spool.append(make_payload(1))
+    spool.close()
+    path = tmp_path / segment_files(tmp_path)[0]
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes() + tail)
+    spool = Spool(tmp_path)
+    assert path.stat().st_size == size
+    assert read_all(spool.reader_at("reader", None)) == [make_payload(1)]
+    spool.close()
+
+
+def test_a_killed_process_loses_nothing(tmp_path: Path) -> None:
+    """No close: what `append` returned for is there, and the cursor is at most a little behind."""
+    spool = Spool(tmp_path)
+    reader = spool.reader("destination")
+    spool.append(make_payload(1))
+    reader.advance(reader.read(ALL, ALL)[-1][0])
+    spool.keep_cursors()
+    spool.append(make_payload(2))
+    reader.advance(reader.read(ALL, ALL)[-1][0])  # not kept any more
+    again = Spool(tmp_path)
+    assert again.last_sequence(Origin(INSTANCE, STARTED_NS)) == 2
+    assert read_all(again.reader("destination")) == [make_payload(2)]
+    again.close()
+    spool.close()
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from gateway.delivery.spool import Spool
+from tests.rig.frame_maker import make_payload
+spool = Spool(Path(sys.argv[1]), segment_bytes=5000)
+spool.reader("destination")
+sequence = 0
+while True:
+    sequence += 1
+    spool.append(make_payload(sequence))
+    print(sequence, flush=True)
+"""
+
+
+def test_a_process_killed_while_it_writes_loses_nothing_acknowledged(tmp_path: Path) -> None:
+    """SIGKILL at any moment: what `append` had returned for is there, in order, once."""
+    command = [sys.executable, "-c", WRITER, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]) as writer:
+        assert writer.stdout is not None
+        acknowledged = [int(writer.stdout.readline()) for _ in range(300)]
+        writer.kill()
+        acknowledged += [int(line) for line in writer.stdout]
+    spool = Spool(tmp_path)
+    found = read_all(spool.reader_at("reader", None))
+    assert len(found) >= acknowledged[-1]
+    assert found == [make_payload(n) for n in range(1, len(found) + 1)]
+    spool.close()
+
+
+def test_a_new_consumer_gets_what_comes_from_now_on(tmp_path: Path) -> None:
+    """A destination that is added does not get the calls of before; one that was there does."""
+    spool = Spool(tmp_path)
+    spool.reader("old")
+    spool.append(make_payload(1))
+    new = spool.reader("new")
+    spool.append(make_payload(2))
+    assert read_all(new) == [make_payload(2)]
+    spool.close()
+    spool = Spool(tmp_path)
+    assert len(read_all(spool.reader("old"))) == 2
+    assert read_all(spool.reader("third")) == []
+    assert spool.consumers() == {"old", "new", "third"}
+    spool.close()
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"", b"{", b'{"cursors": 3}'], ids=["none", "empty", "torn", "other"]
+)
+def test_without_readable_cursors_all_that_is_left_is_sent(tmp_path: Path, content: bytes | None) -> None:
+    """Rather twice than never."""
+    spool = Spool(tmp_path)
+    spool.append(make_payload(1))
+    spool.close()
+    cursors = tmp_path / "cursors.json"
+    cursors.unlink(missing_ok=True)
+    if content is not None:
+        cursors.write_bytes(content)
+    spool = Spool(tmp_path)
+    assert len(read_all(spool.reader("destination"))) == 1
+    spool.close()
+
+
+def test_segments_that_all_have_kept_are_deleted(tmp_path: Path) -> None:
+    """A file goes when every cursor that survives a crash is past it, and not before."""
+    spool = Spool(tmp_path, segment_bytes=1)  # one frame a file
+    kept_here = spool.reader("destination")
+    kept_elsewhere = spool.reader_at("local", None)
+    for n in range(1, 5):
+        spool.append(make_payload(n))
+    assert len(segment_files(tmp_path)) == 4
+    read_all(kept_here)
+    assert len(segment_files(tmp_path)) == 4
+    spool.keep_cursors()
+    assert len(segment_files(tmp_path)) == 4
+    for _ in range(3):
+        kept_elsewhere.advance(kept_elsewhere.read(ALL, 1)[-1][0])
+    spool.keep_cursors()
+    assert len(segment_files(tmp_path)) == 1
+    assert kept_elsewhere.read(ALL, ALL) == [(4, make_payload(4))]
+    spool.close()
+
+
+def test_a_destination_may_have_the_stores_name(tmp_path: Path) -> None:
+    """Names of readers with a cursor here and elsewhere do not meet."""
+    spool = Spool(tmp_path)
+    store = spool.reader_at("local", None)
+    destination = spool.reader("local")
+    spool.append(make_payload(1))
+    spool.forget("local")
+    spool.append(make_payload(2))
+    assert len(read_all(store)) == store.counts().created == 2
+    assert destination.counts().created == 1
+    spool.close()
+
+
+def test_a_forgotten_consumer_holds_nothing_back(tmp_path: Path) -> None:
+    """A destination that is removed does not keep its calls on the disk."""
+    spool = Spool(tmp_path, segment_bytes=1)
+    spool.reader("removed")
+    for n in range(1, 5):
+        spool.append(make_payload(n))
+    spool.forget("removed")
+    spool.keep_cursors()
+    assert len(segment_files(tmp_path)) == 1
+    spool.close()
+
+
+def test_sequences_survive_the_files_that_held_them(tmp_path: Path) -> None:
+    """A frame sent again after a restart is known although its file is gone."""
+    spool = Spool(tmp_path, segment_bytes=1)
+    spool.append(make_payload(7, instance_id="quiet"))
+    for n in range(1, 4):
+        spool.append(make_payload(n))
+    spool.keep_cursors()
+    assert len(segment_files(tmp_path)) == 1
+    spool.close()
+    spool = Spool(tmp_path)
+    assert spool.last_sequence(Origin("quiet", STARTED_NS)) == 7
+    assert spool.last_sequence(Origin(INSTANCE, STARTED_NS)) == 3
+    assert spool.last_sequence(Origin("stranger", STARTED_NS)) is None
+    spool.close()
+
+
+def test_over_the_bound_the_oldest_goes_and_is_counted(tmp_path: Path) -> None:
+    """The disk is bounded; each reader knows how many spans it will never see."""
+    size = len(make_record(make_payload(1, make_call("a", "b"))))
+    spool = Spool(tmp_path, max_bytes=size * 12, segment_bytes=size * 3)
+    behind = spool.reader("behind")
+    ahead = spool.reader("ahead")
+    for n in range(1, 51):
+        spool.append(make_payload(n, make_call("a", "b")))
+        read_all(ahead)
+        assert spool.size_bytes <= size * 12
+    assert ahead.counts() == ReaderCounts(100, 100, 0, 0, {})
+    counts = behind.counts()
+    assert adds_up(counts)
+    assert counts.lost["spool_full"] == 100 - counts.unread > 0
+    left = read_all(behind)
+    assert left == [make_payload(n, make_call("a", "b")) for n in range(51 - len(left), 51)]
+    spool.close()
+
+
+def test_frames_in_hand_of_a_lost_file_are_not_lost(tmp_path: Path) -> None:
+    """What a reader has read before the file went can still be sent, and is not counted as lost."""
+    size = len(make_record(make_payload(1)))
+    spool = Spool(tmp_path, max_bytes=size * 8, segment_bytes=size)
+    reader = spool.reader("destination")
+    spool.append(make_payload(1))
+    (in_hand,) = reader.read(ALL, ALL)
+    for n in range(2, 30):
+        spool.append(make_payload(n))
+    assert adds_up(reader.counts())
+    assert reader.counts().taken == 1
+    reader.advance(in_hand[0])
+    counts = reader.counts()
+    assert counts.passed == 1
+    assert counts.lost["spool_full"] == 28 - counts.unread
+    spool.close()
+    spool = Spool(tmp_path)
+    assert spool.reader("destination").counts().lost == {}
+    spool.close()
+
+
+def test_a_cursor_before_the_oldest_file_counts_what_is_gone(tmp_path: Path) -> None:
+    """A consumer that comes back late is told what it missed, at least one span a frame."""
+    spool = Spool(tmp_path, segment_bytes=1)
+    for n in range(1, 6):
+        spool.append(make_payload(n))
+    spool.keep_cursors()
+    reader = spool.reader_at("local", 1)
+    assert reader.counts() == ReaderCounts(4, 0, 0, 1, {"spool_full": 3})
+    assert reader.settled == 4
+    spool.close()
+
+
+def test_a_cursor_beyond_the_end_begins_at_the_end(tmp_path: Path) -> None:
+    """A store that outlived an emptied spool gets what comes, not nothing."""
+    spool = Spool(tmp_path)
+    reader = spool.reader_at("local", 1000)
+    assert reader.settled == 0
+    spool.append(make_payload(1))
+    assert read_all(reader) == [make_payload(1)]
+    spool.close()
+
+
+def test_a_file_damaged_in_the_middle_costs_its_rest(tmp_path: Path) -> None:
+    """Bad bytes on the disk are counted and passed; the following files are read."""
+    size = len(make_record(make_payload(1)))
+    spool = Spool(tmp_path, segment_bytes=size * 4)
+    spool.reader("destination")
+    for n in range(1, 10):
+        spool.append(make_payload(n))
+    spool.close()
+    path = tmp_path / segment_files(tmp_path)[0]
+    damaged = bytearray(path.read_bytes())
+    damaged[-size - 1] ^= 0xFF  # in the payload of its last frame but one
+    path.write_bytes(damaged)
+    spool = Spool(tmp_path)
+    reader = spool.reader("destination")
+    found = read_all(reader)
+    lost = reader.counts().lost["spool_damaged"]
+    assert lost == 2
+    assert len(found) == 7
+    assert found[-1] == make_payload(9)
+    assert adds_up(reader.counts())
+    spool.close()
+
+
+def test_damage_while_running_is_passed_and_counted(tmp_path: Path) -> None:
+    """A file that somebody truncates under us does not stop its readers."""
+    spool = Spool(tmp_path)
+    reader = spool.reader("destination")
+    for n in range(1, 4):
+        spool.append(make_payload(n))
+    path = tmp_path / segment_files(tmp_path)[0]
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - 10)
+    assert reader.read(ALL, ALL) == []
+    assert reader.counts().lost == {"spool_damaged": 3}
+    spool.append(make_payload(4))
+    assert read_all(reader) == [make_payload(4)]
+    assert adds_up(reader.counts())
+    spool.close()
+
+
+def test_an_unreadable_file_is_removed(tmp_path: Path) -> None:
+    """A file without a head holds nothing that could be sent, and does not stop the start."""
+    (tmp_path / f"{0:020d}{SUFFIX}").write_bytes(b"not a spool")
+    spool = Spool(tmp_path)
+    spool.append(make_payload(1))
+    assert read_all(spool.reader_at("reader", None)) == [make_payload(1)]
+    spool.close()
+
+
+def test_what_is_no_frame_is_not_taken(tmp_path: Path) -> None:
+    """The spool holds frames only."""
+    spool = Spool(tmp_path)
+    with pytest.raises(FrameError):
+        spool.append(b"\xc0")
+    assert spool.end == 0
+    spool.close()
+
+
+def test_a_write_that_fails_leaves_the_spool_as_it_was(tmp_path: Path) -> None:
+    """A full disk refuses a frame; once there is room the same frame is taken, and nothing is torn."""
+    spool = Spool(tmp_path)
+    spool.append(make_payload(1))
+    full = Path("/dev/full").open("r+b", buffering=0)  # noqa: SIM115 - handed to the spool as its file
+    spool._descriptor, descriptor = full.fileno(), spool._descriptor
+    with pytest.raises(OSError, match=r"No space|Invalid argument"):  # such a device cannot be truncated
+        spool.append(make_payload(2))
+    spool._descriptor = descriptor
+    full.close()
+    assert spool.last_sequence(Origin(INSTANCE, STARTED_NS)) == 1
+    spool.append(make_payload(2))
+    assert read_all(spool.reader_at("reader", None)) == [make_payload(1), make_payload(2)]
+    spool.close()
+
+
+def test_a_waiting_reader_in_another_thread_is_woken(tmp_path: Path) -> None:
+    """The store's thread sleeps until a frame comes, and ends when a closed spool is read to its end."""
+    spool = Spool(tmp_path)
+    reader = spool.reader_at("local", None)
+    found: list[bytes] = []
+
+    def store() -> None:
+        while not reader.is_drained():
+            for position, payload in reader.read(ALL, ALL, timeout_s=30.0):
+                found.append(payload)
+                reader.advance(position)
+
+    thread = threading.Thread(target=store)
+    thread.start()
+    payloads = [make_payload(n) for n in range(1, 200)]
+    for payload in payloads:
+        spool.append(payload)
+    spool.close()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert found == payloads
+
+
+def test_listeners_are_called_with_the_size(tmp_path: Path) -> None:
+    """The senders know how much waits without reading it."""
+    spool = Spool(tmp_path)
+    sizes: list[int] = []
+    spool.listen(sizes.append)
+    payload = make_payload(1)
+    spool.append(payload)
+    assert sizes == [len(payload)]
+    spool.close()
+
+
+def test_only_the_owner_may_read_the_files(tmp_path: Path) -> None:
+    """Frames may hold prompts."""
+    spool = Spool(tmp_path / "spool")
+    spool.reader("destination")
+    spool.append(make_payload(1))
+    spool.close()
+    assert (tmp_path / "spool").stat().st_mode & 0o077 == 0
+    for path in (tmp_path / "spool").iterdir():
+        assert path.stat().st_mode & 0o077 == 0

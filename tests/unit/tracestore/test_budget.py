@@ -1,0 +1,52 @@
+"""The store's share of the CPU."""
+
+from __future__ import annotations
+
+from gateway.tracestore.budget import CpuBudget
+
+
+class Machine:
+    """A budget and the two clocks it is shown."""
+
+    def __init__(self) -> None:
+        self.budget = CpuBudget()
+        self.wall_s = self.cpu_s = 0.0
+        self.budget.note(wall_s=0.0, cpu_s=0.0)
+
+    def use(self, *shares: float) -> float:
+        """Let the thread use these shares of a core, a second each; the ratio after that."""
+        for share in shares:
+            self.wall_s += 1.0
+            self.cpu_s += share
+            self.budget.note(wall_s=self.wall_s, cpu_s=self.cpu_s)
+        return self.budget.keep_ratio
+
+
+def test_within_the_share_everything_is_kept() -> None:
+    """A machine with room shows every trace."""
+    assert Machine().use(0.1, 0.2, 0.25) == 1.0
+
+
+def test_over_the_share_less_is_kept_in_proportion() -> None:
+    """Twice too much work: half of the traces."""
+    assert Machine().use(0.5) == 0.5
+
+
+def test_a_ratio_settles_and_recovers() -> None:
+    """It holds near the share, and comes back to everything when there is room."""
+    machine = Machine()
+    assert machine.use(0.5, 0.25, 0.22) == 0.5
+    assert machine.use(0.05, 0.05, 0.0) == 1.0
+
+
+def test_something_is_always_kept() -> None:
+    """Even an overrun machine shows some traces."""
+    assert Machine().use(*[1.0] * 50) == 0.01
+
+
+def test_a_short_burst_is_not_judged() -> None:
+    """What counts is a whole second, so that the first batch after a pause thins nothing."""
+    budget = CpuBudget()
+    budget.note(wall_s=0.0, cpu_s=0.0)
+    budget.note(wall_s=0.5, cpu_s=0.5)
+    assert budget.keep_ratio == 1.0

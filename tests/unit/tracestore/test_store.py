@@ -1,0 +1,246 @@
+"""What is stored, once, and what goes."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.tracestore import store as store_module
+from gateway.tracestore.reader import stored_position
+from gateway.tracestore.store import Inserted, Limits, TraceStore
+from gateway.wire.frames import CallSpans, Frame, SpanSegments
+from tests.unit.tracestore.call_maker import (
+    MINUTE_S,
+    NOW_S,
+    NS,
+    frame_of,
+    make_call,
+    make_frame,
+    make_row,
+    make_span,
+    trace_id_of,
+)
+
+DAY_S = 86_400
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = float(NOW_S)
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "traces.db"
+
+
+@pytest.fixture
+def store(path: Path, clock: Clock) -> Iterator[TraceStore]:
+    with closing(TraceStore(path, now_s=clock)) as opened:
+        yield opened
+
+
+def at(*frames: Frame) -> list[tuple[int, Frame]]:
+    """These frames at positions 1, 2, ..."""
+    return list(enumerate(frames, 1))
+
+
+def rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute(sql).fetchall()
+
+
+def change(path: Path, sql: str) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(sql)
+
+
+def counts(path: Path) -> tuple[int, int, int]:
+    """Calls, span blobs, and calls in the rollups."""
+    return (
+        rows(path, "SELECT count(*) FROM calls")[0][0],
+        rows(path, "SELECT count(*) FROM spans")[0][0],
+        rows(path, "SELECT coalesce(sum(calls), 0) FROM rollups")[0][0],
+    )
+
+
+def test_frames_are_stored_with_their_position(store: TraceStore, path: Path) -> None:
+    """Rows, spans, rollups and the cursor, together."""
+    assert store.position is None
+    assert store.insert(at(frame_of(1, 1, 2), frame_of(2, 3))) == Inserted(stored=6)
+    assert counts(path) == (3, 3, 3)
+    assert store.position == stored_position(path) == 2
+
+
+def test_delivered_again_is_stored_once(store: TraceStore, path: Path, clock: Clock) -> None:
+    """By the spool after a crash, by a worker that missed its acknowledgement, and to a store opened anew."""
+    store.insert(at(frame_of(1, 1), frame_of(2, 2)))
+    assert store.insert([(2, frame_of(2, 2)), (3, frame_of(2, 2)), (4, frame_of(3, 3))]) == Inserted(
+        2, repeated=4
+    )
+    store.close()
+    with closing(TraceStore(path, now_s=clock)) as again:
+        assert again.insert([(5, frame_of(1, 1)), (6, frame_of(1, 9, instance_id="w2"))]) == Inserted(
+            2, repeated=2
+        )
+        assert again.position == 6
+    assert counts(path) == (4, 4, 4)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 12), st.integers(1, 6)), max_size=12))
+def test_any_redelivery_stores_each_frame_once(
+    tmp_path_factory: pytest.TempPathFactory, deliveries: list[tuple[int, int]]
+) -> None:
+    """However the spool goes back and repeats, the end is the same as one delivery of all."""
+    path = tmp_path_factory.mktemp("store") / "traces.db"
+    log = [frame_of(number, number) for number in range(1, 13)]
+    reached = 0
+    with closing(TraceStore(path, now_s=Clock())) as store:
+        for start, length in deliveries:
+            # A reader goes back, never beyond what it has had.
+            batch = list(enumerate(log, 1))[min(start, reached) :][:length]
+            store.insert(batch)
+            reached = max(reached, batch[-1][0] if batch else 0)
+    assert counts(path) == (reached, reached, reached)
+
+
+def test_failed_batch_leaves_nothing(store: TraceStore, path: Path) -> None:
+    """All or nothing, and what was learnt in it is forgotten: the next try is as the first."""
+    store.insert(at(frame_of(1, 1)))
+    frame = make_frame(2, make_call(make_row(2, caller="new")), resource=b"")
+    change(path, "ALTER TABLE rollups RENAME TO away")
+    with pytest.raises(sqlite3.OperationalError):
+        store.insert([(2, frame)])
+    change(path, "ALTER TABLE away RENAME TO rollups")
+    assert counts(path) == (1, 1, 1)
+    assert store.position == 1
+    assert store.insert([(2, frame)]) == Inserted(2)
+    joined = (
+        "SELECT count(*) FROM rollups JOIN label_sets ON label_sets.id = label_set_id WHERE caller = 'new'"
+    )
+    assert rows(path, joined) == [(1,)]
+
+
+def test_sample_thins_traces_and_not_rollups(store: TraceStore, path: Path) -> None:
+    """Counts stay exact, and what was left out is told."""
+    inserted = store.insert(at(frame_of(1, *range(200))), keep_ratio=0.5)
+    calls, blobs, rolled_up = counts(path)
+    assert rolled_up == 200
+    assert 60 < calls == blobs < 140
+    assert inserted == Inserted(stored=2 * calls, sampled_out=400 - 2 * calls)
+
+
+def test_sdk_spans_are_stored_without_being_calls(store: TraceStore, path: Path) -> None:
+    """Findable by trace id, counted in no rollup."""
+    store.insert(at(make_frame(1, CallSpans(1, None, [make_span(b"k" * 16, start_ns=5)]))))
+    assert rows(path, "SELECT is_call, trace_id, start_ns, span_count FROM calls") == [(0, b"k" * 16, 5, 1)]
+    assert counts(path) == (1, 1, 0)
+
+
+def test_resource_is_kept_once(store: TraceStore, path: Path) -> None:
+    """It is the same for every call of a worker."""
+    store.insert(at(frame_of(1, 1), frame_of(2, 2)))
+    store.insert([(3, make_frame(3, make_call(make_row(3)), resource=b""))])
+    assert rows(path, "SELECT count(*) FROM resources") == [(2,)]
+    assert rows(path, "SELECT count(DISTINCT resource_id) FROM spans") == [(2,)]
+
+
+def test_rollups_add_up_over_batches(store: TraceStore, path: Path) -> None:
+    """The same minute and labels are one row."""
+    slow = make_row(2, end_ns=NOW_S * NS + 2 * NS, first_chunk_ms=7.0)
+    failed = make_row(3, is_error=True, status_code=502, error_type="upstream_unreachable")
+    store.insert(at(frame_of(1, 1)))
+    store.insert([(2, make_frame(2, make_call(slow), make_call(failed)))])
+    sql = (
+        "SELECT minute_s, status_class, error_type, calls, errors, round(latency_max_ms), first_chunks,"
+        " input_tokens, cost_usd FROM rollups JOIN label_sets ON id = label_set_id ORDER BY status_class"
+    )
+    assert rows(path, sql) == [
+        (MINUTE_S, "2xx", "", 2, 0, 2000.0, 1, 20, 0.5),
+        (MINUTE_S, "5xx", "upstream_unreachable", 1, 1, 100.0, 0, 10, 0.25),
+    ]
+
+
+def test_label_sets_are_bounded(path: Path, clock: Clock) -> None:
+    """Beyond the bound calls are counted under `other`, and none is lost."""
+    with closing(TraceStore(path, Limits(max_label_sets=3), now_s=clock)) as store:
+        for number in range(1, 11):
+            call = make_call(make_row(number, caller=f"app{number}"))
+            store.insert([(number, make_frame(number, call))])
+    assert rows(path, "SELECT count(*) FROM label_sets") == [(4,)]
+    other = "SELECT calls FROM rollups JOIN label_sets ON id = label_set_id WHERE caller = 'other'"
+    assert rows(path, other) == [(7,)]
+
+
+def trim_all(store: TraceStore) -> int:
+    total = 0
+    while deleted := store.trim(50):
+        total += deleted
+    return total
+
+
+def test_traces_go_after_seven_days(store: TraceStore, path: Path, clock: Clock) -> None:
+    """The older ones first, rollups stay."""
+    old = make_row(1, start_ns=(NOW_S - 8 * DAY_S) * NS)
+    store.insert(at(make_frame(1, make_call(old)), frame_of(2, 2)))
+    assert trim_all(store) == 1
+    assert rows(path, "SELECT trace_id FROM calls") == [(trace_id_of(2),)]
+    clock.now_s += 8 * DAY_S
+    trim_all(store)
+    assert counts(path) == (0, 0, 2)
+
+
+def test_rollups_go_after_ninety_days(store: TraceStore, path: Path, clock: Clock) -> None:
+    """And with them the label sets, resources and sources that nothing uses any more."""
+    store.insert(at(frame_of(1, 1)))
+    clock.now_s += 89 * DAY_S
+    trim_all(store)
+    assert counts(path) == (0, 0, 1)
+    assert rows(path, "SELECT count(*) FROM sources") == [(0,)]
+    clock.now_s += 3 * DAY_S
+    trim_all(store)
+    assert counts(path) == (0, 0, 0)
+    assert rows(path, "SELECT count(*) FROM label_sets UNION ALL SELECT count(*) FROM resources") == [
+        (0,),
+        (0,),
+    ]
+    assert store.insert([(2, frame_of(2, 2))]) == Inserted(2)
+
+
+def test_file_stays_below_its_size_and_shrinks(path: Path, clock: Clock) -> None:
+    """The oldest traces go, and the space goes back to the file system."""
+    noise = random.Random(1)
+    with closing(TraceStore(path, Limits(max_bytes=1_000_000), now_s=clock)) as store:
+        for number in range(1, 1501):
+            row = make_row(number)
+            # An unknown field of bytes that do not compress.
+            spans = [SpanSegments(b"", b"\x9a\x06\xa0\x1f" + noise.randbytes(4000))]
+            store.insert([(number, make_frame(number, CallSpans(1, row, spans)))])
+        store.insert([(2000, frame_of(2000, 2000))])
+        before = store.size_bytes()
+        assert before > 5_000_000
+        trim_all(store)
+        while store._pragma("freelist_count") > store_module._SPARE_PAGES:
+            store.trim()
+        assert store.size_bytes() <= 1_000_000
+        newest = rows(path, "SELECT max(trace_id), min(trace_id) FROM calls")[0]
+    assert newest[0] == trace_id_of(2000)
+    assert newest[1] > trace_id_of(1000)
+    assert path.stat().st_size < 1_000_000 + 2 * store_module._SPARE_PAGES * 8192

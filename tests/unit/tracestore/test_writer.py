@@ -1,0 +1,264 @@
+"""The thread that fills the store."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from gateway.tracestore.budget import CpuBudget
+from gateway.tracestore.query import TraceQuery
+from gateway.tracestore.reader import TraceReader
+from gateway.tracestore.store import TraceStore
+from gateway.tracestore.writer import Clocks, StoreWriter
+from gateway.wire.frames import Frame, encode_payload
+from tests.rig.until import until
+from tests.unit.tracestore.call_maker import NOW_S, frame_of
+
+
+@dataclass
+class SpoolCounts:
+    created: int = 0
+    unread: int = 0
+    lost: dict[str, int] = field(default_factory=dict)
+
+
+class MemoryReader:
+    """A spool's reader over a list."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._frames: list[tuple[int, bytes, int]] = []
+        self._at = 0
+        self.settled = 0
+        self.is_broken = False
+
+    def append(self, *payloads: bytes | Frame, spans: int = 2) -> None:
+        with self._changed:
+            for payload in payloads:
+                data = payload if isinstance(payload, bytes) else encode_payload(payload)
+                self._frames.append((len(self._frames) + 1, data, spans))
+            self._changed.notify_all()
+
+    def read(self, max_bytes: int, max_frames: int, timeout_s: float) -> list[tuple[int, bytes]]:
+        with self._changed:
+            if self.is_broken:
+                raise OSError("the disk is gone")
+            self._changed.wait_for(lambda: self._at < len(self._frames), timeout_s)
+            found = self._frames[self._at : self._at + max_frames]
+            self._at += len(found)
+            return [(position, data) for position, data, _spans in found]
+
+    def advance(self, position: int) -> None:
+        self.settled = position
+
+    def counts(self) -> SpoolCounts:
+        with self._changed:
+            spans = [spans for _position, _data, spans in self._frames]
+            return SpoolCounts(sum(spans), sum(spans[self._at :]))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "traces.db"
+
+
+@pytest.fixture
+def spool() -> MemoryReader:
+    return MemoryReader()
+
+
+@pytest.fixture
+def writer(path: Path, spool: MemoryReader) -> Iterator[StoreWriter]:
+    made = StoreWriter(path, spool, clocks=Clocks(unix_s=lambda: NOW_S))
+    yield made
+    made.stop(0.0)
+
+
+def stored(path: Path) -> int:
+    traces = TraceReader(path).list_traces(TraceQuery(limit=1000))["traces"]
+    assert isinstance(traces, list)
+    return len(traces)
+
+
+def test_frames_become_readable_and_settled(writer: StoreWriter, spool: MemoryReader, path: Path) -> None:
+    """The way of every trace; nothing is settled before it is stored."""
+    spool.append(frame_of(1, 1), frame_of(2, 2))
+    writer.start()
+    until(lambda: spool.settled == 2, "both frames are settled")
+    assert stored(path) == 2
+    ledger = writer.report()["ledger"]
+    assert (ledger["created"], ledger["exported"], ledger["spooled"], ledger["in_flight"]) == (4, 4, 0, 0)
+    assert writer.report()["endpoint"] == str(path)
+
+
+def test_stop_drains_what_is_readable(writer: StoreWriter, spool: MemoryReader, path: Path) -> None:
+    """The last calls before a restart are there after it."""
+    spool.append(*(frame_of(number, number) for number in range(1, 601)))
+    writer.start()
+    writer.stop(30.0)
+    assert not path.with_name("traces.db-wal").exists()
+    assert stored(path) == spool.settled == 600
+
+
+def test_repeated_frames_are_counted_and_not_stored(
+    writer: StoreWriter, spool: MemoryReader, path: Path
+) -> None:
+    """After a crash the spool gives the last ones again."""
+    with closing(TraceStore(path, now_s=lambda: NOW_S)) as before:
+        before.insert([(1, frame_of(1, 1))])
+    spool.append(frame_of(1, 1), frame_of(2, 2))
+    writer.start()
+    until(lambda: spool.settled == 2, "both frames are settled")
+    assert stored(path) == 2
+    ledger = writer.report()["ledger"]
+    assert (ledger["created"], ledger["exported"]) == (2, 2)
+
+
+def test_damaged_frame_is_dropped_alone(writer: StoreWriter, spool: MemoryReader, path: Path) -> None:
+    """What nobody can read holds up nothing, and shows in the ledger."""
+    half = encode_payload(frame_of(2, 2))[:-40]
+    newer = b"\x96\xa2w1\x01\x02\xa1v\xc4\x00\x92\x93\x01\xc0\x93\x01\x02\x03\x93\x01\xc0\x91\x01"
+    spool.append(frame_of(1, 1), half, frame_of(3, 3))
+    spool.append(newer, spans=4)
+    writer.start()
+    until(lambda: spool.settled == 4, "all are settled")
+    assert stored(path) == 2
+    ledger = writer.report()["ledger"]
+    assert ledger["dropped"] == {"total": 5, "by_reason": {"unreadable": 5}}
+
+
+def test_value_that_sqlite_refuses_costs_its_frame_only(
+    writer: StoreWriter, spool: MemoryReader, path: Path
+) -> None:
+    """Trying it again for ever would end all storing."""
+    spool.append(frame_of(1, 1), frame_of(2**64 - 1, 2, instance_id="mad"), frame_of(2, 3))
+    writer.start()
+    until(lambda: spool.settled == 3, "all are settled")
+    assert stored(path) == 2
+    assert writer.tally().unreadable == 2
+
+
+def test_failing_disk_is_tried_until_it_works(
+    path: Path, spool: MemoryReader, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is lost meanwhile, the report says so, and the log says it once."""
+    folder = path.parent / "later"
+    writer = StoreWriter(folder / "traces.db", spool, clocks=Clocks(unix_s=lambda: NOW_S))
+    spool.append(frame_of(1, 1))
+    with caplog.at_level(logging.WARNING):
+        writer.start()
+        until(lambda: writer.tally().failures >= 2, "it failed twice")
+        report = writer.report()
+        assert report["state"] == "retrying"
+        assert report["ledger"]["in_flight"] == 2
+        assert report["last_error"] is not None
+        folder.mkdir()
+        until(lambda: spool.settled == 1, "the frame is settled")
+    assert stored(folder / "traces.db") == 1
+    assert writer.report()["state"] == "ok"
+    assert len(caplog.records) == 1
+    writer.stop(1.0)
+
+
+def test_stop_does_not_wait_for_a_failing_disk(path: Path, spool: MemoryReader) -> None:
+    """The frame stays in the spool for the next start."""
+    writer = StoreWriter(path.parent / "never" / "traces.db", spool)
+    spool.append(frame_of(1, 1))
+    writer.start()
+    until(lambda: writer.tally().failures, "it failed")
+    writer.stop(0.2)
+    assert not writer._thread.is_alive()
+    assert spool.settled == 0
+
+
+def test_spool_that_cannot_be_read_is_tried_again(
+    writer: StoreWriter, spool: MemoryReader, path: Path
+) -> None:
+    """Its disk may come back."""
+    spool.is_broken = True
+    writer.start()
+    until(lambda: writer.tally().failures, "it failed")
+    spool.is_broken = False
+    spool.append(frame_of(1, 1))
+    until(lambda: spool.settled == 1, "the frame is settled")
+    assert stored(path) == 1
+    assert writer.report()["state"] == "ok"
+
+
+def test_store_damaged_while_it_runs_is_set_aside(
+    writer: StoreWriter, spool: MemoryReader, path: Path
+) -> None:
+    """A new one is begun, with the batch that met the damage."""
+    spool.append(frame_of(1, 1))
+    writer.start()
+    until(lambda: spool.settled == 1, "the first frame is settled")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.write(b"\xff" * size)
+    spool.append(frame_of(2, 2))
+    until(lambda: spool.settled == 2, "the second frame is settled", timeout_s=20.0)
+    assert stored(path) == 1
+    assert [file.name for file in path.parent.glob("traces.db.2*") if "-" not in file.name]
+
+
+class BrokenBudget(CpuBudget):
+    """Fails the first time."""
+
+    has_failed = False
+
+    def note(self, *, wall_s: float, cpu_s: float) -> None:
+        if not self.has_failed:
+            self.has_failed = True
+            raise KeyError("a bug")
+
+
+def test_mistake_of_ours_does_not_end_the_thread(
+    path: Path, spool: MemoryReader, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged with its traceback, and the next batch is stored."""
+    writer = StoreWriter(path, spool, budget=BrokenBudget())
+    spool.append(frame_of(1, 1))
+    writer.start()
+    until(lambda: "a bug" in caplog.text, "it failed")
+    spool.append(frame_of(2, 2))
+    until(lambda: spool.settled == 2, "the second frame is settled")
+    writer.stop(0.0)
+
+
+class HalfBudget(CpuBudget):
+    """As after a second of twice the share."""
+
+    def note(self, *, wall_s: float, cpu_s: float) -> None:
+        self.keep_ratio = 0.5
+
+
+def test_over_its_share_of_the_cpu_it_keeps_a_sample(
+    path: Path, spool: MemoryReader, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The ledger and one log line a minute say so; the rollups stay exact."""
+    now_s = [0.0]
+    clocks = Clocks(unix_s=lambda: NOW_S, monotonic_s=lambda: now_s[0])
+    writer = StoreWriter(path, spool, budget=HalfBudget(), clocks=clocks)
+    with caplog.at_level(logging.WARNING):
+        writer.start()
+        until(lambda: writer.keep_ratio == 0.5, "the budget is exceeded")
+        spool.append(frame_of(1, *range(1, 101)), spans=200)
+        until(lambda: spool.settled == 1, "the frame is settled")
+        assert "50 %" not in caplog.text
+        now_s[0] = 61.0
+        until(lambda: "50 %" in caplog.text, "it was logged")
+    ledger = writer.report()["ledger"]
+    assert 0 < ledger["sampled_out"] < 200
+    assert ledger["exported"] + ledger["sampled_out"] == ledger["created"] == 200
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT sum(calls) FROM rollups").fetchone() == (100,)
+    writer.stop(0.0)
