@@ -1,0 +1,160 @@
+"""The control process: delivery in one thread, the store's writer in another, HTTP on the main one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import uvloop
+
+from gateway.app.accepted_config import accepted_files, load_accepted, secret_source
+from gateway.app.destinations import make_destinations
+from gateway.config import Checked, Config
+from gateway.config.check import check, check_documents
+from gateway.control.api import Services, build_app
+from gateway.control.auth import Access
+from gateway.control.config import ConfigSource
+from gateway.control.config_watch import ConfigWatch, Watched
+from gateway.control.health import Health
+from gateway.control.telemetry import TelemetrySource
+from gateway.control.traces import TraceQueries
+from gateway.delivery.exchange import HttpExchange
+from gateway.delivery.service import Delivery, DeliveryStoppedError
+from gateway.http_server import HttpServer, bind
+from gateway.process import DRAINING_SIGNAL, say_ready
+from gateway.proxies import Proxies
+from gateway.settings import Settings, environment
+from gateway.tasks import end, spawn
+from gateway.tracestore.reader import TraceReader, stored_position
+from gateway.tracestore.writer import StoreWriter
+from gateway.wire.frames import ConfigState
+
+_STORE_FILE: Final = "traces.db"
+_SEND_S: Final = 4.0
+_STORE_S: Final = 2.0
+_ANSWER_S: Final = 1.0
+"""What the last spans, the store and open answers may take at the end; the supervisor allows 10 s in all."""
+
+_TELEMETRY_EVERY_S: Final = 1.0
+_SEVERITY: Final = ("ok", "retrying", "paused", "disabled")
+
+_log: Final = logging.getLogger(__name__)
+
+
+def run_control(settings: Settings, ready_fd: int) -> int:
+    """Run until SIGTERM and return the exit code."""
+    return uvloop.run(Control(settings).run(ready_fd))
+
+
+class Control:
+    """Everything of the control process."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Load the accepted configuration and wire the parts.
+
+        Raises:
+            ConfigUnusableError: No accepted configuration can be loaded.
+            OSError: The state folder cannot be used.
+        """
+        self._settings = settings
+        self._secrets = secret_source(settings)
+        store_path = settings.state_dir / _STORE_FILE
+        in_force = load_accepted(settings.state_dir, self._secrets)
+        proxies = Proxies(environment())
+        self._delivery = Delivery(
+            settings.state_dir, on_config=_note_config, make_exchange=lambda: HttpExchange(proxies.find)
+        )
+        self._writer = StoreWriter(store_path, self._delivery.local_reader(stored_position(store_path)))
+        self._delivery.configure(make_destinations(in_force, self._secrets), in_force.version)
+        self._watch = self._make_watch(in_force)
+        self._version = in_force.version
+        self._telemetry_state = "ok"
+        self._health = Health(config=self._config_word, telemetry=lambda: self._telemetry_state)
+        self._telemetry = TelemetrySource(self._delivery.telemetry, self._writer.report)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._queries = TraceQueries(TraceReader(store_path))
+
+    async def run(self, ready_fd: int) -> int:
+        """Start all, serve until SIGTERM, end all in order."""
+        settings = self._settings
+        stop_asked = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, stop_asked.set)
+        loop.add_signal_handler(DRAINING_SIGNAL, self._health.mark_draining)
+        self._delivery.start()
+        self._delivery.announce_config(self._version)
+        self._writer.start()
+        self._watch.start()
+        config = ConfigSource(self._watch.status, self._connected)
+        services = Services(self._health, self._queries, self._telemetry, config)
+        application = build_app(services, Access(settings.control_host, settings.admin_token))
+        server = HttpServer(application, bind(settings.control_host, settings.control_port))
+        server.start()
+        spawn(self._watch_telemetry(), name="watch-telemetry", owner=self._tasks)
+        self._health.mark_ready()
+        say_ready(ready_fd)
+        await stop_asked.wait()
+        await end(self._tasks)
+        self._health.mark_draining()
+        server.stop()
+        await server.ended(_ANSWER_S)
+        await asyncio.to_thread(self._stop)
+        return 0
+
+    def _stop(self) -> None:
+        self._watch.stop()
+        self._delivery.stop(_SEND_S)
+        self._writer.stop(_STORE_S)
+        self._queries.close()
+
+    def _make_watch(self, in_force: Config) -> ConfigWatch:
+        settings = self._settings
+        watched = Watched(
+            path=settings.config,
+            check=self._check,
+            files=accepted_files(settings.state_dir),
+            on_accepted=self._accept,
+        )
+        not_in_force = check_documents(in_force.documents, strict=False, secrets=self._secrets).not_in_force
+        return ConfigWatch(watched, in_force, not_in_force)
+
+    def _check(self) -> Checked:
+        return check(self._settings.config, strict=self._settings.strict, secrets=self._secrets)
+
+    def _accept(self, config: Config) -> None:
+        """Put an accepted change in force: here, then in every worker. Called in the watching thread."""
+        self._delivery.configure(make_destinations(config, self._secrets), config.version)
+        self._delivery.announce_config(config.version)
+
+    def _connected(self) -> Sequence[tuple[str, str]]:
+        states = self._delivery.workers()
+        return [(state.instance_id, state.config_version) for state in states if state.is_connected]
+
+    def _config_word(self) -> str:
+        return "ok" if self._watch.status().last_rejected is None else "rejected"
+
+    async def _watch_telemetry(self) -> None:
+        """Keep the word that `/readyz` says, so that health never waits for another thread."""
+        while True:
+            try:
+                report = await asyncio.to_thread(self._telemetry.report)
+            except DeliveryStoppedError as error:
+                _log.error("%s", error)
+                self._telemetry_state = "stopped"
+            else:
+                self._telemetry_state = max(_states(report), key=_SEVERITY.index)
+            await asyncio.sleep(_TELEMETRY_EVERY_S)
+
+
+def _states(report: Mapping[str, Any]) -> list[str]:
+    return [entry["state"] for entry in report["destinations"]]
+
+
+def _note_config(instance_id: str, state: ConfigState) -> None:
+    if state.error:
+        _log.error("worker %s refused configuration %s: %s", instance_id, state.version, state.error)
+    else:
+        _log.info("worker %s has configuration %s in force", instance_id, state.version)

@@ -1,0 +1,128 @@
+"""`gateway serve`: what can be wrong is found before the first child starts, then the family runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from gateway import log
+from gateway.config import Config, SecretMissing, SecretSource, accepted, check, summary
+from gateway.control.accepted_files import AcceptedFiles
+from gateway.identity.tokens import DEMO_TOKEN_SHA256
+from gateway.settings import Settings, environment, is_loopback
+from gateway.supervisor.cannot_start import CannotStart, ConfigRefused, StateFolderInUse
+from gateway.supervisor.child import Child, CommandFactory, Role
+from gateway.supervisor.family import DrainBounds, Family
+from gateway.supervisor.ports import reserve
+from gateway.supervisor.state_folder import lock_state_folder
+
+_log = logging.getLogger(__name__)
+
+
+def serve(settings: Settings) -> int:
+    """Run the gateway until it is told to stop.
+
+    Returns:
+        The exit code of `gateway serve`.
+    """
+    log.configure(log_format=settings.log_format, level=settings.log_level, process="supervisor")
+    try:
+        _serve(settings)
+    except CannotStart as reason:
+        print(f"gateway: {reason}", file=sys.stderr)  # noqa: T201, the operator's answer, whatever the log level
+        return reason.exit_code
+    return 0
+
+
+def _serve(settings: Settings) -> None:
+    config = _check_config(settings)
+    if settings.metrics_on_data_port:
+        _log.warning("--metrics-on-data-port is not in force yet: there are no metrics to answer with")
+    with ExitStack() as held:
+        data = reserve(settings.host, settings.port, flag="--port")
+        held.callback(data.close)
+        control = reserve(settings.control_host, settings.control_port, flag="--control-port")
+        held.callback(control.close)
+        held.callback(lock_state_folder(settings.state_dir).close)
+        settings = dataclasses.replace(settings, port=data.port, control_port=control.port)
+        _keep_accepted(settings, config)
+        command = _command_factory(settings)
+        roles = [Role.CONTROL, *[Role.WORKER] * settings.workers]
+        Family(
+            [Child(role, command) for role in roles],
+            bounds=DrainBounds(settings.drain_delay_s, settings.drain_timeout_s),
+            on_ready=lambda: _say_ready(settings, config),
+        ).run()
+
+
+def _check_config(settings: Settings) -> Config:
+    """The configuration to start with; its warnings are logged.
+
+    Raises:
+        ConfigRefused: It has errors; the message holds every one.
+    """
+    secrets = SecretSource(environment(), settings.secrets_dir)
+    checked = check.check(settings.config, strict=settings.strict, secrets=secrets)
+    if checked.config is None:
+        found = summary.report(checked)
+        raise ConfigRefused(f"the configuration in {settings.config} cannot be used:\n{found}")
+    for problem in checked.problems:
+        _log.warning("%s", problem)
+    if not is_loopback(settings.host) and _takes_demo_key(checked.config, secrets):
+        _log.warning(
+            "the token demo-key is known to everybody and is refused while the data plane listens on %s; "
+            "give the virtual account a token of its own",
+            settings.host,
+        )
+    return checked.config
+
+
+def _takes_demo_key(config: Config, secrets: SecretSource) -> bool:
+    for account in config.virtual_accounts:
+        for token in account.tokens:
+            try:
+                if secrets.token_sha256(token, account.source.folder) == DEMO_TOKEN_SHA256:
+                    return True
+            except SecretMissing:
+                continue  # reported by the check already
+    return False
+
+
+def _keep_accepted(settings: Settings, config: Config) -> None:
+    files = AcceptedFiles(settings.state_dir / "config")
+    try:
+        files.write(config.version, accepted.dump(config))
+    except OSError as error:
+        raise StateFolderInUse(
+            f"state folder {settings.state_dir} cannot be written: {error.strerror}; mend it, or choose "
+            "another with --state-dir (GATEWAY_STATE_DIR)"
+        ) from error
+
+
+def _command_factory(settings: Settings) -> CommandFactory:
+    settings_json, pid = settings.to_json(), str(os.getpid())
+
+    def make(role: Role, ready_fd: int) -> Sequence[str]:
+        return [sys.executable, "-m", "gateway.app", role.value, settings_json, str(ready_fd), pid]
+
+    return make
+
+
+def _say_ready(settings: Settings, config: Config) -> None:
+    data = f"http://{_in_url(settings.host)}:{settings.port}"
+    control = f"http://{_in_url(settings.control_host)}:{settings.control_port}"
+    workers = f"{settings.workers} worker{'' if settings.workers == 1 else 's'}"
+    lines = (
+        f"configuration {settings.config} (version {config.version}), {workers}",
+        # Read by programs, so it keeps its form and comes last.
+        f"gateway ready: data plane {data}, control plane {control}",
+    )
+    print("\n".join(lines), flush=True)  # noqa: T201, this is what the command prints
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

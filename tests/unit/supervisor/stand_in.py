@@ -1,0 +1,43 @@
+"""A child for tests of the supervisor: `stand_in.py ROLE READY_FD PARENT_PID LOG BEHAVIOUR`.
+
+It writes what happens to it as lines `ROLE PID WORD` into LOG. BEHAVIOUR: `good` (ready, ends on SIGTERM),
+`crash` (ends at once with exit code 7), `stubborn` (ready, ignores SIGTERM), `slow` (ready, ends on the
+second SIGTERM only).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from gateway.process import DRAINING_SIGNAL, die_with_parent, say_ready
+
+
+def main() -> int:
+    """Be the child."""
+    role, ready_fd, parent_pid, log, behaviour = sys.argv[1:]
+    die_with_parent(int(parent_pid))
+    signal.signal(DRAINING_SIGNAL, signal.SIG_IGN)
+    stops = {signal.SIGTERM}
+    # Blocked, so that one that comes early waits for `sigwait`.
+    signal.pthread_sigmask(signal.SIG_BLOCK, stops)
+
+    def note(word: str) -> None:
+        with Path(log).open("a") as file:
+            file.write(f"{role} {os.getpid()} {word}\n")
+
+    note("started")
+    if behaviour == "crash":
+        return 7
+    say_ready(int(ready_fd))
+    terms_wanted = {"good": 1, "slow": 2, "stubborn": 10**6}[behaviour]
+    for _ in range(terms_wanted):
+        signal.sigwait(stops)
+        note("term")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""`gateway serve` that cannot start: one clear message and its exit code, and nothing was started."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway.supervisor.state_folder import lock_state_folder
+
+ROOT = Path(__file__).resolve().parents[3]
+PROVIDER = """
+type: provider-account/self-hosted-model
+name: lab
+integrations:
+  - {name: m, hosted_model_name: m, url: "http://127.0.0.1:9/v1", model_server: openai-compatible}
+"""
+CALLER = "---\ntype: virtual-account\nname: app\ntokens: [demo-key]\nmodels: ['*']\n"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(PROVIDER + CALLER)
+    return file
+
+
+def _serve(config: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "gateway", "serve", "--config", str(config), "--port", "0"]
+    state = ["--state-dir", str(config.parent / "state"), "--control-port", "0"]
+    return subprocess.run(
+        [*command, *state, *options], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+def test_every_error_of_the_configuration_is_told(config: Path) -> None:
+    """Exit 1; the operator mends everything in one go."""
+    config.write_text(PROVIDER.replace("url", "ulr") + CALLER.replace("tokens: [demo-key]", "tokens: 7"))
+    done = _serve(config)
+    assert done.returncode == 1
+    assert "integrations.0.url" in done.stderr
+    assert "tokens" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_configuration_without_a_provider_is_refused(config: Path) -> None:
+    """Exit 1: with no model to call there is nothing to run."""
+    config.write_text(CALLER)
+    done = _serve(config)
+    assert done.returncode == 1
+    assert "no provider account" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--port", "--control-port"])
+def test_taken_port_is_told(config: Path, option: str) -> None:
+    """Exit 3, and the message names the option that helps."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = _serve(config, option, str(taken.getsockname()[1]))
+    assert done.returncode == 3
+    assert f"choose another port with {option} (" in done.stderr
+
+
+def test_state_folder_in_use_is_told(config: Path) -> None:
+    """Exit 4, and the message names the process that has it."""
+    lock = lock_state_folder(config.parent / "state")
+    done = _serve(config)
+    lock.close()
+    assert done.returncode == 4
+    assert "is in use by the gateway with process id" in done.stderr
+
+
+def test_accepted_configuration_is_kept_for_the_children(config: Path) -> None:
+    """What the children load is there before they start, readable by nobody else."""
+    state = config.parent / "state"
+    (state / "config").mkdir(parents=True)
+    (state / "config" / "accepted").mkdir()  # in the way, so that the start ends right there
+    done = _serve(config)
+    assert done.returncode == 4
+    assert "cannot be written" in done.stderr
+    (kept,) = (state / "config").glob("*.json")
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("host", "warns"),
+    [pytest.param("0.0.0.0", True, id="open"), pytest.param("127.0.0.1", False, id="local")],
+)
+def test_demo_key_on_an_open_host_is_warned_of(config: Path, host: str, *, warns: bool) -> None:
+    """The quickstart's token does not work away from loopback, and the start says so."""
+    lock = lock_state_folder(config.parent / "state")  # ends the start after its warnings
+    done = _serve(config, "--host", host)
+    lock.close()
+    assert ("demo-key is known to everybody" in done.stderr) is warns
+
+
+def test_missing_virtual_account_is_warned_of(config: Path) -> None:
+    """Without a virtual account every call is refused, and the start says so."""
+    config.write_text(PROVIDER)
+    lock = lock_state_folder(config.parent / "state")
+    done = _serve(config)
+    lock.close()
+    assert "no virtual account, so every call is refused with 401" in done.stderr
