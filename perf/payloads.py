@@ -1,0 +1,96 @@
+"""The bytes that every measured request and reply consists of.
+
+Pure. Both ends of a measurement share them: the upstream answers exactly `REPLY`, the load generator accepts
+nothing else, so whatever lies between them cannot get faster by losing or changing bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import orjson
+
+CHAT_PATH: Final = "/v1/chat/completions"
+STATS_PATH: Final = "/perf/stats"
+UPSTREAM_MODEL: Final = "perf-model"
+# The sizes of the published figures in docs and README, so that runs stay comparable with each other.
+REQUEST_BYTES: Final = 553
+REPLY_BYTES: Final = 1126
+
+_SENTENCE: Final = "The quick brown fox jumps over the lazy dog while the gateway counts its tokens. "
+
+
+def _padding(size: int) -> str:
+    return (_SENTENCE * (size // len(_SENTENCE) + 1))[:size]
+
+
+def chat_request(model: str, size_bytes: int = REQUEST_BYTES) -> bytes:
+    """The JSON body of a chat call of exactly *size_bytes*.
+
+    Raises:
+        ValueError: *size_bytes* is smaller than the call without any text.
+    """
+
+    def body(text: str) -> bytes:
+        return orjson.dumps(
+            {
+                "model": model,
+                "messages": [
+                    {"role": "system", "content": "You are a helpful assistant."},
+                    {"role": "user", "content": text},
+                ],
+                "temperature": 0.2,
+                "max_tokens": 256,
+            }
+        )
+
+    missing = size_bytes - len(body(""))
+    if missing < 0:
+        raise ValueError(f"a chat call for {model} does not fit {size_bytes} bytes")
+    return body(_padding(missing))
+
+
+def _chat_reply(text: str) -> bytes:
+    return orjson.dumps(
+        {
+            "id": "chatcmpl-perf0000000000000000000000",
+            "object": "chat.completion",
+            "created": 1764000000,
+            "model": UPSTREAM_MODEL,
+            "choices": [
+                {
+                    "index": 0,
+                    "message": {"role": "assistant", "content": text, "refusal": None},
+                    "logprobs": None,
+                    "finish_reason": "stop",
+                }
+            ],
+            "usage": {"prompt_tokens": 112, "completion_tokens": 164, "total_tokens": 276},
+            "system_fingerprint": "fp_perf000000",
+        }
+    )
+
+
+REPLY: Final = _chat_reply(_padding(REPLY_BYTES - len(_chat_reply(""))))
+
+
+def stream_events(chunks: int) -> tuple[bytes, ...]:
+    """The server-sent events of a streamed reply: *chunks* of content, then usage, then the end mark."""
+
+    def event(choices: list[dict[str, object]], usage: dict[str, int] | None) -> bytes:
+        chunk = {
+            "id": "chatcmpl-perf0000000000000000000000",
+            "object": "chat.completion.chunk",
+            "created": 1764000000,
+            "model": UPSTREAM_MODEL,
+            "choices": choices,
+            "usage": usage,
+        }
+        return b"data: " + orjson.dumps(chunk) + b"\n\n"
+
+    content = tuple(
+        event([{"index": 0, "delta": {"content": f"word{number} "}, "finish_reason": None}], None)
+        for number in range(chunks)
+    )
+    usage = {"prompt_tokens": 112, "completion_tokens": chunks, "total_tokens": 112 + chunks}
+    return (*content, event([], usage), b"data: [DONE]\n\n")

@@ -1,0 +1,178 @@
+"""Starting, watching and ending the programs of a run."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Final
+
+from perf.cores import pinned_to
+
+# A whole start of the gateway (three processes on one busy core) takes a few seconds.
+START_TIMEOUT_S: Final = 30.0
+# Longer than the gateway's own drain of idle connections; after it, the whole group is killed.
+_STOP_TIMEOUT_S: Final = 15.0
+_POLL_S: Final = 0.05
+# `python -m` finds `perf` from here, wherever the run was started.
+_ROOT: Final = Path(__file__).resolve().parent.parent
+_LOG_TAIL_BYTES: Final = 2000
+
+
+class ProgramError(RuntimeError):
+    """A program of the run did not start, or ended, or went silent; the message holds the end of its log."""
+
+
+class Program:
+    """One started program with everything below it.
+
+    Attributes:
+        name: For messages.
+        pid: Of its first process, which leads a process group of its own.
+    """
+
+    def __init__(self, name: str, process: subprocess.Popen[str], log: Path) -> None:
+        self.name = name
+        self.pid = process.pid
+        self._process = process
+        self._log = log
+
+    def read_line(self, timeout_s: float) -> str:
+        """The next line of its output.
+
+        Raises:
+            ProgramError: It ended or said nothing in time.
+        """
+        output = _opened(self._process.stdout)
+        if not select.select([output], [], [], timeout_s)[0]:
+            raise self.failed(f"said nothing for {timeout_s:g} s")
+        line = output.readline()
+        if not line:
+            self._process.wait()
+            raise self.failed("ended")
+        return line.strip()
+
+    def write_line(self, line: str) -> None:
+        """Send *line* to its input."""
+        pipe = _opened(self._process.stdin)
+        pipe.write(line + "\n")
+        pipe.flush()
+
+    def wait_until_ready(self, is_ready: Callable[[], bool]) -> None:
+        """Return when *is_ready*.
+
+        Raises:
+            ProgramError: It ended, or was not ready in time.
+        """
+        deadline_s = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline_s:
+            if self._process.poll() is not None:
+                raise self.failed(f"ended with exit code {self._process.returncode}")
+            if is_ready():
+                return
+            time.sleep(_POLL_S)
+        raise self.failed(f"was not ready within {START_TIMEOUT_S:g} s")
+
+    def failed(self, what: str) -> ProgramError:
+        """An error that says *what* happened and how the log ends."""
+        tail = self._log.read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace").strip()
+        return ProgramError(f"{self.name} {what}. The end of its log:\n{tail or '(empty)'}")
+
+    def stop(self) -> None:
+        """End it gently, then whatever is left of its process group."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_STOP_TIMEOUT_S)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+def _opened(pipe: IO[str] | None) -> IO[str]:
+    assert pipe is not None  # noqa: S101  only programs started with pipes are talked to
+    return pipe
+
+
+@contextlib.contextmanager
+def started(
+    name: str,
+    command: Sequence[str],
+    *,
+    core: int | None,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    has_pipes: bool = False,
+) -> Iterator[Program]:
+    """Run `python -m` *command* on *core* inside the block; its log goes to *folder*.
+
+    With *has_pipes* its standard input and output are ours; such a program must end when its input closes.
+    """
+    log = folder / f"{name.replace(' ', '-')}.log"
+    pipe = subprocess.PIPE if has_pipes else subprocess.DEVNULL
+    with log.open("ab") as log_file, pinned_to(core):
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            stdin=pipe,
+            stdout=subprocess.PIPE if has_pipes else log_file,
+            stderr=log_file,
+            cwd=_ROOT,
+            env=clean_environment() | dict(environment or {}),
+            text=True,
+            start_new_session=True,
+        )
+    program = Program(name, process, log)
+    try:
+        yield program
+    finally:
+        program.stop()
+
+
+def clean_environment() -> dict[str, str]:
+    """Our environment without what would change how the programs behave."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("GATEWAY_", "GRANIAN_", "OTEL_", "PERF_"))
+    }
+
+
+def accepts_connections(port: int) -> bool:
+    """Does something listen on this port of 127.0.0.1?"""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def answers_ok(port: int, path: str) -> bool:
+    """Is the answer to GET *path* on this port of 127.0.0.1 a 200?"""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody used a moment ago."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port

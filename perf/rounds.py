@@ -1,0 +1,167 @@
+"""One round: load on one contender, and what the operating system says it cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from perf.contenders import TOKEN, Contender
+from perf.cores import Cores
+from perf.latency import Latency
+from perf.load import Amount, LoadResult
+from perf.payloads import CHAT_PATH, UPSTREAM_MODEL
+from perf.procfs import read_core_busy_s, read_tree
+from perf.readings import Processes, Reading, cpu_s, identities, only, rss_bytes, wait_until_quiet
+from perf.tools import HeldLoad, Upstream, held_load
+
+_SATURATED_RATIO: Final = 0.9
+# Others on the contender's core: up to here it is the kernel's network work, more is a neighbour.
+_FOREIGN_RATIO: Final = 0.1
+
+
+class RoundFailedError(RuntimeError):
+    """The contender did not do its job, so its figures mean nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What stays the same for all rounds of a run.
+
+    Attributes:
+        folder: For logs and state of the programs; removed after the run.
+    """
+
+    cores: Cores
+    upstream: Upstream
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one round measured.
+
+    Attributes:
+        worker_cpu_us: CPU time per request of the processes that serve, with what they did afterwards.
+        total_cpu_us: The same of all the contender's processes.
+        deferred_cpu_us: The part of `total_cpu_us` that came after the last answer.
+        worker_rss_bytes: Resident memory after the round, as `total_rss_bytes`.
+        busy_ratio: The contender's CPU time over elapsed time.
+        tools_ratio: The same of load generator and upstream together.
+        foreign_ratio: The same of everybody else on the contender's core.
+    """
+
+    requests: int
+    rps: float
+    latency: Latency
+    worker_cpu_us: float
+    total_cpu_us: float
+    deferred_cpu_us: float
+    worker_rss_bytes: int
+    total_rss_bytes: int
+    busy_ratio: float
+    tools_ratio: float
+    foreign_ratio: float
+
+
+def calibrate(bench: Bench, amount: Amount) -> LoadResult:
+    """Load straight on the upstream: the most that the tools can do on their core.
+
+    Raises:
+        RoundFailedError: A call failed.
+        ProgramError: A tool failed.
+    """
+    with held_load(
+        bench.upstream.origin + CHAT_PATH,
+        model=UPSTREAM_MODEL,
+        token=TOKEN,
+        amount=amount,
+        core=bench.cores.tools,
+        folder=bench.folder,
+    ) as load:
+        result = load.release()
+    _check_calls("the tools alone", result, result.completed)
+    return result
+
+
+def run_round(bench: Bench, contender: Contender, amount: Amount) -> Round:
+    """Put *amount* of load on *contender* and measure it.
+
+    Raises:
+        RoundFailedError: A call failed, the upstream did not see every call, or a process came or went.
+        ProgramError: A program of the run failed.
+    """
+    with held_load(
+        contender.url,
+        model=contender.model,
+        token=TOKEN,
+        amount=amount,
+        core=bench.cores.tools,
+        folder=bench.folder,
+    ) as load:
+        workers = contender.worker_pids()
+        wait_until_quiet(contender.processes)  # the warm-up's deferred work is not ours to count
+        served_before = bench.upstream.read_served()
+        before = _read(bench, contender, load)
+        result = load.release()
+        after = _read(bench, contender, load)
+        settled = wait_until_quiet(contender.processes)
+        served = bench.upstream.read_served() - served_before
+    _check_calls(contender.name, result, served)
+    if not workers or identities(before.contender) != identities(settled):
+        raise RoundFailedError(f"{contender.name}: a process ended or started during the round")
+    return cost_of(result, workers, before, after, settled)
+
+
+def cost_of(
+    result: LoadResult, workers: frozenset[int], before: Reading, after: Reading, settled: Processes
+) -> Round:
+    """Turn the clocks of a round into figures per request."""
+    start_s = cpu_s(before.contender)
+    used_s, total_s = cpu_s(after.contender) - start_s, cpu_s(settled) - start_s
+    worker_s = cpu_s(only(settled, workers)) - cpu_s(only(before.contender, workers))
+    per_request_us = 1e6 / result.completed
+    return Round(
+        requests=result.completed,
+        rps=result.rps,
+        latency=result.latency,
+        worker_cpu_us=worker_s * per_request_us,
+        total_cpu_us=total_s * per_request_us,
+        deferred_cpu_us=(total_s - used_s) * per_request_us,
+        worker_rss_bytes=rss_bytes(only(settled, workers)),
+        total_rss_bytes=rss_bytes(settled),
+        busy_ratio=used_s / result.elapsed_s,
+        tools_ratio=(after.tools_s - before.tools_s) / result.elapsed_s,
+        # The clocks of processes and core tick apart, so the difference may fall a little below nothing.
+        foreign_ratio=max(0.0, after.core_s - before.core_s - used_s) / result.elapsed_s,
+    )
+
+
+def saturation_doubts(measured: Round) -> tuple[str, ...]:
+    """Why a saturation round on a core of its own may not show what the contender can do."""
+    doubts: list[str] = []
+    if measured.tools_ratio > _SATURATED_RATIO:
+        doubts.append(
+            f"load generator and upstream were the bottleneck ({measured.tools_ratio:.0%} of their core)"
+        )
+    elif measured.busy_ratio + measured.foreign_ratio < _SATURATED_RATIO:
+        doubts.append(f"the core was not saturated ({measured.busy_ratio:.0%})")
+    if measured.foreign_ratio > _FOREIGN_RATIO:
+        doubts.append(f"others used {measured.foreign_ratio:.0%} of the core")
+    return tuple(doubts)
+
+
+def _read(bench: Bench, contender: Contender, load: HeldLoad) -> Reading:
+    tools = (*read_tree(load.program.pid), *read_tree(bench.upstream.program.pid))
+    core = bench.cores.contender
+    return Reading(contender.processes(), cpu_s(tools), 0.0 if core is None else read_core_busy_s(core))
+
+
+def _check_calls(name: str, result: LoadResult, served: int) -> None:
+    if result.failures or not result.completed:
+        reasons = "; ".join(f"{count} x {reason}" for reason, count in result.failures.items())
+        raise RoundFailedError(f"{name}: calls failed: {reasons or 'no answer at all'}")
+    if served != result.completed:
+        raise RoundFailedError(
+            f"{name}: {result.completed} answers, but {served} served by the upstream: it caches or repeats"
+        )

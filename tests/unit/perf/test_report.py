@@ -1,0 +1,72 @@
+"""perf/report.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+
+from perf.cores import Cores
+from perf.machine import Machine
+from perf.report import Run, Section, save, table, to_markdown
+
+_MACHINE = Machine(
+    date="2026-11-23T12:00:00Z",
+    commit="abc123",
+    cpu="Some CPU",
+    cpu_count=2,
+    kernel="6.1",
+    python="3.11.7",
+    load_average=0.5,
+    packages={"granian": "2.8.7"},
+)
+_SECTION = Section(
+    "saturation", "Saturation", "| a table |", "32 connections.", {"summary": {}}, ("others used 20%",)
+)
+_RUN = Run(_MACHINE, Cores(0, 1), (_SECTION,))
+
+
+def test_table_is_markdown_and_aligned() -> None:
+    """The first column to the left, numbers to the right, all lines equally long."""
+    assert table(["", "RPS"], [["bare stack", "5,000"], ["gateway", "999"]]).splitlines() == [
+        "|            |   RPS |",
+        "| :--------- | ----: |",
+        "| bare stack | 5,000 |",
+        "| gateway    |   999 |",
+    ]
+
+
+def test_report_says_where_it_was_made_and_what_is_doubtful() -> None:
+    """Commit, machine, versions, pinning and doubts belong to the figures."""
+    text = to_markdown(_RUN)
+    for part in (
+        "abc123",
+        "Some CPU",
+        "granian 2.8.7",
+        "core 0",
+        "| a table |",
+        "- saturation: others used 20%",
+    ):
+        assert part in text
+
+
+def test_unpinned_run_says_so() -> None:
+    """On one core the reader must know."""
+    text = to_markdown(Run(_MACHINE, Cores(None, None, "one usable core only"), ()))
+    assert "Nothing is pinned" in text
+    assert "- one usable core only" in text
+
+
+def test_a_clean_run_has_no_doubts() -> None:
+    """Silence would not tell a clean run from one that was not judged."""
+    assert "## Doubts\n\nNone.\n" in to_markdown(Run(_MACHINE, Cores(0, 1), ()))
+
+
+def test_saved_under_date_and_commit_in_both_forms(tmp_path: Path) -> None:
+    """The JSON holds what programs compare."""
+    path = save(_RUN, tmp_path / "results")
+    assert path.name == "2026-11-23-abc123.md"
+    document = orjson.loads(path.with_suffix(".json").read_bytes())
+    assert document["schema_version"] == 1
+    assert document["machine"]["commit"] == "abc123"
+    assert document["scenarios"]["saturation"]["doubts"] == ["others used 20%"]

@@ -1,0 +1,64 @@
+"""perf/rounds.py: the arithmetic of a round."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from perf.latency import Latency
+from perf.load import LoadResult
+from perf.procfs import ProcessStat
+from perf.readings import Processes, Reading
+from perf.rounds import Round, cost_of, saturation_doubts
+
+
+def _processes(supervisor_s: float, worker_s: float, control_s: float) -> Processes:
+    used = {1: supervisor_s, 2: worker_s, 3: control_s}
+    return tuple(ProcessStat(pid, 0, 1, cpu_s, rss_bytes=pid * 1000) for pid, cpu_s in used.items())
+
+
+def test_cost_per_request_counts_work_after_the_last_answer() -> None:
+    """1000 requests in 2 s: what worker and control do until they are quiet is theirs."""
+    result = LoadResult(1000, {}, elapsed_s=2.0, latency=Latency(1, 2, 3, 4))
+    measured = cost_of(
+        result,
+        frozenset({2}),
+        before=Reading(_processes(1.0, 10.0, 5.0), tools_s=3.0, core_s=100.0),
+        after=Reading(_processes(1.0, 11.5, 5.25), tools_s=4.0, core_s=102.0),
+        settled=_processes(1.0, 11.75, 6.0),
+    )
+    assert measured == Round(
+        requests=1000,
+        rps=500.0,
+        latency=Latency(1, 2, 3, 4),
+        worker_cpu_us=1750.0,
+        total_cpu_us=2750.0,
+        deferred_cpu_us=1000.0,
+        worker_rss_bytes=2000,
+        total_rss_bytes=6000,
+        busy_ratio=0.875,
+        tools_ratio=0.5,
+        foreign_ratio=0.125,
+    )
+
+
+_CLEAN = Round(1000, 500.0, Latency(1, 2, 3, 4), 1.0, 1.0, 0.0, 1, 1, 0.97, 0.4, 0.03)
+
+
+@pytest.mark.parametrize(
+    ("measured", "expected"),
+    [
+        pytest.param(_CLEAN, [], id="clean"),
+        pytest.param(replace(_CLEAN, tools_ratio=0.95, busy_ratio=0.5), ["were the bottleneck"], id="tools"),
+        pytest.param(replace(_CLEAN, busy_ratio=0.5), ["not saturated"], id="idle"),
+        pytest.param(
+            replace(_CLEAN, busy_ratio=0.6, foreign_ratio=0.4), ["others used 40%"], id="a neighbour"
+        ),
+    ],
+)
+def test_doubts_about_a_saturation_round(measured: Round, expected: list[str]) -> None:
+    """A figure that does not show the contender says so."""
+    doubts = saturation_doubts(measured)
+    assert len(doubts) == len(expected)
+    assert all(part in doubt for part, doubt in zip(expected, doubts, strict=True))

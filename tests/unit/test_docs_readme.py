@@ -1,0 +1,24 @@
+"""README's configuration is one that runs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from gateway.config import SecretSource, check
+
+README: Final = Path(__file__).resolve().parents[2] / "README.md"
+_YAML: Final = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_VARIABLE: Final = re.compile(r"env:([A-Z0-9_]+)")
+
+
+def test_the_manifests_can_be_run_as_printed(tmp_path: Path) -> None:
+    """With its variables set it passes the strict check without a single remark."""
+    (manifests,) = _YAML.findall(README.read_text(encoding="utf-8"))
+    file = tmp_path / "manifests.yaml"
+    file.write_text(manifests, encoding="utf-8")
+    secrets = SecretSource(dict.fromkeys(_VARIABLE.findall(manifests), "value"), None)
+    checked = check.check(file, strict=True, secrets=secrets)
+    assert checked.problems == ()
+    assert checked.config is not None
