@@ -56,6 +56,7 @@ _JSON: Final = (b"content-type", b"application/json")
 _EVENT_STREAM: Final = "text/event-stream"
 _OK: Final = range(200, 300)
 _FIRST_ERROR: Final = 400
+_DETAIL_CHARACTERS: Final = 200
 _CUT_S: Final = 1.0
 _CUT_STREAM: Final = "The provider's stream ended before it was complete."
 _NS_PER_MS: Final = 1_000_000
@@ -315,7 +316,7 @@ async def _take_whole(
 async def _relay_stream(
     exchange: _Exchange, call: Call, attempt: AttemptTrace, reply: UpstreamReply
 ) -> Answer | None:
-    """Relay a stream as it comes, from the first event with data on.
+    """Relay a stream as it comes, once it has content.
 
     Raises:
         UpstreamBadReply: It is no event stream, begins with an error, or ends before it is complete.
@@ -349,7 +350,7 @@ async def _relay_stream(
 async def _pump(
     exchange: _Exchange, attempt: AttemptTrace, reply: UpstreamReply, reader: StreamReader
 ) -> None:
-    """Move events from provider to caller, from the first with data to the end."""
+    """Move events from provider to caller; nothing goes out before there is content."""
     client = exchange.client
     held = b""
     is_open = True
@@ -361,7 +362,7 @@ async def _pump(
             attempt.first_chunk()
         if not client.has_started:
             held += events
-            if reader.failure or not reader.has_data:
+            if reader.failure or not reader.has_content:
                 continue
             await exchange.start_stream(reply)
             events = held
@@ -371,7 +372,9 @@ async def _pump(
 
 def _mask(error: GatewayError, target: Target) -> None:
     """Keep the target's credentials out of what the span says of *error*."""
-    error.detail = without_secrets(error.detail, (value for _, value in target.headers))
+    masked = without_secrets(error.detail, (value for _, value in target.headers))
+    # Cut last: the end of the excerpt may fall into a key.
+    error.detail = masked[:_DETAIL_CHARACTERS]
 
 
 async def _pause(trace: CallTrace, delay_ms: int) -> None:

@@ -71,6 +71,7 @@ class Worker:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loading = asyncio.Lock()
         self._current = CurrentSnapshot(self._load(None))
+        self._config_word = "ok"
         self._upstream = Upstream(Proxies(environment()))
         instance_id = str(uuid.uuid4())
         self._handover = Handover(
@@ -100,7 +101,9 @@ class Worker:
         loop.add_signal_handler(signal.SIGTERM, self._on_sigterm)
         await self._upstream.open()
         self._handover.start()
-        server = HttpServer(DataPlane(self._pipeline, self._lifecycle), bind(settings.host, settings.port))
+        server = HttpServer(
+            DataPlane(self._pipeline, self._lifecycle, self._checks), bind(settings.host, settings.port)
+        )
         server.start()
         gc.collect()
         gc.freeze()
@@ -149,10 +152,16 @@ class Worker:
                 snapshot = await asyncio.to_thread(self._load, version)
             except ConfigUnusableError as error:
                 _log.error("%s; version %s stays in force here", error, self._current.snapshot.version)
+                self._config_word = "rejected"
                 self._handover.report_config(version, str(error))
                 return
             self._current.snapshot = snapshot
+            self._config_word = "ok"
             self._handover.report_config(version)
+
+    def _checks(self) -> dict[str, str]:
+        telemetry = "ok" if self._handover.is_connected else "control_away"
+        return {"config": self._config_word, "telemetry": telemetry, "redis": "off"}
 
     def _counts(self) -> Counts:
         dropped = dict(self._processor.dropped)

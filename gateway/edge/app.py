@@ -1,19 +1,19 @@
 """The data plane's ASGI application.
 
 Calls of models are found by one dictionary look-up and go straight to the pipeline as plain ASGI. Starlette
-serves the rest: health, and the answers to paths and methods that do not exist. There is no middleware, so
-none can hide a disconnect or buffer a stream.
+serves the rest: health. There is no middleware, so none can hide a disconnect or buffer a stream.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from gateway.edge.client import AsgiClient
 from gateway.edge.lifecycle import Lifecycle
@@ -23,15 +23,25 @@ from gateway.errors import MethodNotAllowed, PathNotFound
 from gateway.pipeline import Pipeline
 
 _READS: Final = ("GET", "HEAD")
+_SHELL_PATHS: Final = frozenset({"/", "/livez", "/readyz"})
 
 
 class DataPlane:
     """The application that a worker's server calls."""
 
-    def __init__(self, pipeline: Pipeline, lifecycle: Lifecycle) -> None:
+    def __init__(
+        self, pipeline: Pipeline, lifecycle: Lifecycle, checks: Callable[[], Mapping[str, str]]
+    ) -> None:
+        """Serve *pipeline*.
+
+        Args:
+            pipeline: Answers calls.
+            lifecycle: Decides readiness, and whether connections end.
+            checks: What `/readyz` says of the parts, a word each; none of them decides.
+        """
         self._pipeline = pipeline
         self._lifecycle = lifecycle
-        self._shell = _shell(lifecycle, self._refuse)
+        self._shell = _shell(lifecycle, checks)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -41,8 +51,10 @@ class DataPlane:
             await self._pipeline.call_model(client, endpoint)
         elif scope["path"] in MODELS_PATHS and scope["method"] in _READS:
             await self._pipeline.list_models(self._client(scope, receive, send, MODELS_ROUTE))
-        else:
+        elif scope["path"] in _SHELL_PATHS and scope["method"] in _READS:
             await self._shell(scope, receive, send)
+        else:
+            await self._refuse(scope, receive, send)
 
     def _client(self, scope: Scope, receive: Receive, send: Send, route: str) -> AsgiClient:
         return AsgiClient(scope, receive, send, route=route, closes=self._lifecycle.is_draining)
@@ -51,8 +63,8 @@ class DataPlane:
         """Answer a path, or a method on a path, that does not exist."""
         path, method = scope["path"], scope["method"]
         endpoint = CALL_PATHS.get(path)
-        if endpoint is not None or path in MODELS_PATHS:
-            route = endpoint.route if endpoint else MODELS_ROUTE
+        if endpoint is not None or path in MODELS_PATHS or path in _SHELL_PATHS:
+            route = endpoint.route if endpoint else MODELS_ROUTE if path in MODELS_PATHS else path
             allowed = "POST" if endpoint else "GET, HEAD"
             message = f"{method} is not possible on {route}; use {allowed}."
             error: MethodNotAllowed | PathNotFound = MethodNotAllowed(message, headers=(("allow", allowed),))
@@ -63,19 +75,15 @@ class DataPlane:
         await self._pipeline.refuse(self._client(scope, receive, send, route), error)
 
 
-def _shell(lifecycle: Lifecycle, refuse: ASGIApp) -> Starlette:
+def _shell(lifecycle: Lifecycle, checks: Callable[[], Mapping[str, str]]) -> Starlette:
     async def root(_: Request) -> Response:
         return PlainTextResponse("OK")
 
     async def livez(_: Request) -> Response:
-        return JSONResponse({"status": "alive"})
+        return JSONResponse({"status": "ok"})
 
     async def readyz(_: Request) -> Response:
-        checks = {"config": "ok", "telemetry": "ok", "redis": "off"}
         status = 200 if lifecycle.is_ready else 503
-        return JSONResponse({"status": lifecycle.status, "checks": checks}, status)
+        return JSONResponse({"status": lifecycle.status, "checks": dict(checks())}, status)
 
-    app = Starlette(routes=[Route("/", root), Route("/livez", livez), Route("/readyz", readyz)])
-    app.router.redirect_slashes = False
-    app.router.default = refuse
-    return app
+    return Starlette(routes=[Route("/", root), Route("/livez", livez), Route("/readyz", readyz)])

@@ -14,7 +14,7 @@ import msgspec
 from gateway.errors import UpstreamBadReply
 from gateway.model import Endpoint, Usage
 
-_DETAIL_BYTES: Final = 200
+_EXCERPT_BYTES: Final = 1024
 _NOTHING: Final = (b"null", b"[]")
 UNREADABLE: Final = (ValueError, RecursionError)
 """What decoding foreign JSON raises: malformed, not UTF-8, nested too deeply."""
@@ -23,9 +23,19 @@ BYTES_PER_TOKEN: Final = 4
 """What a token is taken to be where the provider does not count."""
 
 
-class _Choice(msgspec.Struct):
+class Choice(msgspec.Struct):
+    """What the gateway reads of one choice, of a reply or of a chunk."""
+
     index: Any = None
     finish_reason: Any = None
+    delta: Any = None
+    text: Any = None
+
+    @property
+    def has_content(self) -> bool:
+        """Of a chunk: it carries more than a role."""
+        delta = self.delta if isinstance(self.delta, dict) else {}
+        return bool(self.finish_reason or self.text or any(delta[name] for name in delta if name != "role"))
 
 
 class Reply(msgspec.Struct):
@@ -33,7 +43,7 @@ class Reply(msgspec.Struct):
 
     id: Any = None
     model: Any = None
-    choices: list[_Choice] | None = None
+    choices: list[Choice] | None = None
     usage: Any = None
     error: Any = None
     # Left undecoded: a batch of embeddings is megabytes of numbers. (`Raw | None` would not stay raw.)
@@ -146,8 +156,8 @@ def is_json_object(body: bytes) -> bool:
 
 
 def excerpt(body: bytes) -> str:
-    """The first bytes of a bad body, for the operator's span."""
-    return body[:_DETAIL_BYTES].decode(errors="replace")
+    """The beginning of a bad body, for the operator's span once it is masked and cut."""
+    return body[:_EXCERPT_BYTES].decode(errors="replace")
 
 
 def _detail(usage: dict[str, Any], group: str, name: str) -> int | None:

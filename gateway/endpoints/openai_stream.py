@@ -41,7 +41,8 @@ class StreamReader:
     """One stream of a chat or text completion.
 
     Attributes:
-        has_data: An event with data has been seen, so the reply has begun.
+        has_data: An event with data has been seen.
+        has_content: The reply itself has begun: text, a tool call, a finish reason; a role alone is none.
         is_done: The end marker was seen.
         failure: Body of an error that came inside the stream, b"" while there is none.
         pieces: Lines of data so far, about one token each.
@@ -57,6 +58,7 @@ class StreamReader:
         self._id = ""
         self._model = ""
         self.has_data = False
+        self.has_content = False
         self.is_done = False
         self.failure = b""
         self.pieces = 0
@@ -138,12 +140,14 @@ class StreamReader:
         self.has_data = True
         if data == _DONE:
             self.is_done = True
+            self.has_content = True
             return True
         self.pieces += len(lines)
         try:
             chunk = decode_reply(data)
         except UNREADABLE:
             # Not ours to judge: the client's parser decides.
+            self.has_content = True
             return True
         return self._learn(chunk, data)
 
@@ -155,6 +159,7 @@ class StreamReader:
             self._id = text_of(chunk.id)
             self._model = text_of(chunk.model) or self._model
         for position, choice in enumerate(chunk.choices or ()):
+            self.has_content = self.has_content or choice.has_content
             if isinstance(choice.finish_reason, str):
                 index = choice.index if isinstance(choice.index, int) else position
                 self._finish_reasons[index] = choice.finish_reason

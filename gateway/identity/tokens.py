@@ -54,7 +54,8 @@ class Identity:
         if not token:
             message = "No API key. Send Authorization: Bearer <key>, or x-tfy-api-key: <key>."
             raise InvalidApiKey(message, headers=_CHALLENGE)
-        digest = hashlib.sha256(token.encode(errors="replace")).digest()
+        # Headers are read as Latin-1, so this gives the bytes that were sent, of a good token its UTF-8.
+        digest = hashlib.sha256(token.encode("latin-1", errors="replace")).digest()
         for credential in self._credentials.get(digest[:_INDEX_BYTES], ()):
             if hmac.compare_digest(credential.sha256, digest):
                 return _unexpired(credential)

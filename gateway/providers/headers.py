@@ -39,14 +39,15 @@ _FIXED: Final = (("content-type", "application/json"), ("accept-encoding", "iden
 def request_headers(
     target: Target, headers: Headers, *, user_agent: str, is_stream: bool
 ) -> list[tuple[str, str]]:
-    """The headers of the upstream request; the target's own win over the caller's."""
-    sent: list[tuple[str, str]] = [
+    """The headers of the upstream request; the target's own win over ours and the caller's."""
+    own = {name for name, _ in target.headers}
+    ours = (
         *_FIXED,
         ("accept", "text/event-stream" if is_stream else "application/json"),
         ("user-agent", user_agent),
-        *target.headers,
-    ]
-    own = {name for name, _ in target.headers}
+    )
+    sent = [pair for pair in ours if pair[0] not in own]
+    sent += target.headers
     for name in FORWARDED_UP:
         value = headers.get(name)
         if value is not None and name not in own:

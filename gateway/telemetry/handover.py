@@ -94,6 +94,11 @@ class Handover:
         self.handed_over = 0
         self.dropped: dict[str, int] = {}
 
+    @property
+    def is_connected(self) -> bool:
+        """Control is there."""
+        return self._writer is not None and not self._writer.is_closing()
+
     def start(self) -> None:
         """Connect, and again whenever the connection ends."""
         spawn(self._stay_connected(), name="handover", owner=self._tasks)
@@ -148,7 +153,7 @@ class Handover:
 
     def _send(self, message: bytes) -> None:
         """Write if connected; the buffer is bounded by what may be unacknowledged."""
-        if self._writer is not None and not self._writer.is_closing():
+        if self._writer is not None and self.is_connected:
             self._writer.write(message)
 
     async def _stay_connected(self) -> None:

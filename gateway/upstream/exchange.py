@@ -17,6 +17,7 @@ import aiohttp
 from gateway.errors import GatewayError, UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
 from gateway.model import UpstreamRequest
 from gateway.proxies import Proxies
+from gateway.upstream.connections import Connector, StaleConnectionError
 
 CONNECT_TIMEOUT_S: Final = 10.0
 SILENCE_TIMEOUT_S: Final = 300.0
@@ -26,6 +27,10 @@ minutes.
 
 KEEP_ALIVE_S: Final = 15.0
 _READ_BUFFER_BYTES: Final = 64 * 1024
+_STALE: Final = (StaleConnectionError, aiohttp.ClientConnectionResetError)
+"""A kept connection was gone before, or while, the request was written to it."""
+
+_MAX_STALE: Final = 3
 _REST_TIMEOUT_S: Final = 0.1
 _LONG_BODY_BYTES: Final = 512 * 1024
 # aiohttp raises ValueError for an answer that it cannot parse in some places.
@@ -41,7 +46,7 @@ class Upstream:
 
     async def open(self) -> None:
         """Make the pools; must run on the worker's loop."""
-        connector = aiohttp.TCPConnector(
+        connector = Connector(
             # A call in flight holds a connection; what bounds calls is admission, not a hidden queue in the
             # pool.
             limit=0,
@@ -72,28 +77,38 @@ class Upstream:
             UpstreamUnreachable: No connection, or it ended without an answer.
             UpstreamTimeout: Not connected, or no answer, in time.
         """
-        session = self._session
-        if session is None:
-            msg = "the pools are not open"
-            raise RuntimeError(msg)
         deadline = _Deadline(request.timeout_s)
         response: aiohttp.ClientResponse | None = None
         try:
             with deadline:
-                response = await session.request(
-                    "POST",
-                    request.url,
-                    data=_payload(request.body),
-                    headers=request.headers,
-                    allow_redirects=False,
-                    proxy=self._proxies.find(request.url),
-                )
+                response = await self._send(request)
         except _FOREIGN as error:
             raise _ours(error) from error
         finally:
             if response is None:
                 deadline.disarm()
         return HttpReply(response, deadline)
+
+    async def _send(self, request: UpstreamRequest) -> aiohttp.ClientResponse:
+        """Send on a kept connection, or on another when the provider has closed that one meanwhile."""
+        session = self._session
+        if session is None:
+            msg = "the pools are not open"
+            raise RuntimeError(msg)
+        proxy = self._proxies.find(request.url)
+        for _ in range(_MAX_STALE):
+            # Nothing was read of the provider's on such a connection, so nothing can have been begun twice.
+            with contextlib.suppress(*_STALE):
+                return await session.request(
+                    "POST",
+                    request.url,
+                    data=_payload(request.body),
+                    headers=request.headers,
+                    allow_redirects=False,
+                    proxy=proxy,
+                )
+        msg = "every kept connection was closed by the provider"
+        raise StaleConnectionError(msg)
 
 
 class HttpReply:
