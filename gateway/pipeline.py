@@ -321,7 +321,7 @@ async def _relay_stream(
     Raises:
         UpstreamBadReply: It is no event stream, begins with an error, or ends before it is complete.
     """
-    content_type = reply.headers.get("content-type", "")
+    content_type = reply.headers.get("content-type", "").lower()
     if not content_type.startswith(_EVENT_STREAM):
         msg = "The provider was asked for an event stream and answered with something else."
         raise UpstreamBadReply(msg, detail=f"{content_type}: {excerpt(await reply.read(MAX_REPLY_BYTES))}")

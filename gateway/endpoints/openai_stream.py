@@ -77,8 +77,9 @@ class StreamReader:
             return b""
         self._keep(buffer[end:])
         whole = buffer if end == len(buffer) else buffer[:end]
-        # Until the reply has its name each event is read, and after a failure each is held back.
-        if self._id and not self.failure and not _TELLING.search(whole):
+        # Until the reply has its name and its first content each event is read; after a failure each is held
+        # back.
+        if self._id and self.has_content and not self.failure and not _TELLING.search(whole):
             self.pieces += _count_data_lines(whole)
             return whole
         return b"".join([event for event in _EVENT.findall(whole) if self._passes(event)])

@@ -13,6 +13,10 @@ from gateway.errors import CLIENT_CLOSED_REQUEST, ClientDisconnected
 from gateway.model import Call, Caller, Client, Endpoint, Plan, Target, TraceContext, Usage
 from gateway.wire.trace_context import SAMPLED, format_traceparent, parse_trace_context
 
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
+OTHER_METHOD: Final = "_OTHER"
+"""`http.request.method` of a method that the conventions do not know."""
+
 _NS_PER_MS: Final = 1_000_000
 _SERVER_ERROR: Final = 500
 _CLIENT_ERROR: Final = 400
@@ -255,7 +259,8 @@ def begin_trace(
         config_version=config_version,
         started_at_ns=time.time_ns(),
         start_ns=time.perf_counter_ns(),
-        method=client.method,
+        # A method is what the caller writes; span names must not be.
+        method=client.method if client.method in _METHODS else OTHER_METHOD,
         path=client.path,
         route=client.route,
         scheme=client.scheme,

@@ -103,8 +103,10 @@ class BatchingSpanProcessor(SpanProcessor):
             self._timer = self._loop.call_later(_DELAY_S, self._run)
 
     def _run(self) -> None:
-        self._encode_slice()
-        self._timer = self._loop.call_later(0, self._run) if self._queue else None
+        try:
+            self._encode_slice()
+        finally:
+            self._timer = self._loop.call_later(0, self._run) if self._queue else None
 
     def _encode_slice(self) -> None:
         queue = self._queue

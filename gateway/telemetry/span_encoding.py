@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.model import Call, Target
 from gateway.telemetry import attributes as names
-from gateway.telemetry.call_trace import AttemptTrace, CallTrace
+from gateway.telemetry.call_trace import OTHER_METHOD, AttemptTrace, CallTrace
 from gateway.wire.frames import CallSpans, SpanSegments, StoreRow
 from gateway.wire.otlp import (
     HAS_IS_REMOTE,
@@ -147,7 +147,8 @@ class SpanEncoder:
 
 
 def _server_name(trace: CallTrace) -> bytes:
-    return f"{trace.method} {trace.route}".rstrip().encode()
+    method = "HTTP" if trace.method == OTHER_METHOD else trace.method
+    return f"{method} {trace.route}".rstrip().encode()
 
 
 def _encode_server_block(trace: CallTrace) -> bytes:

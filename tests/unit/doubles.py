@@ -1,0 +1,192 @@
+"""Stand-ins for the ends of a request: the caller's side, the provider's side, and the headers between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+
+from gateway.edge.client import DisconnectWatch
+from gateway.errors import BodyTooLarge, ClientDisconnected, GatewayError
+from gateway.model import UpstreamReply, UpstreamRequest
+
+Step = bytes | GatewayError | asyncio.Event | Callable[[], object]
+"""Of a reply's body: bytes that arrive, an error, something to wait for, or something that happens then."""
+
+
+class FakeHeaders:
+    """`gateway.model.Headers` of these pairs."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+        self._pairs = list(pairs)
+
+    def get(self, name: str) -> str | None:
+        values = self.get_all(name)
+        return ", ".join(values) if values else None
+
+    def get_all(self, name: str) -> list[str]:
+        return [value for key, value in self._pairs if key == name]
+
+    def names(self) -> list[str]:
+        return list(dict.fromkeys(key for key, _ in self._pairs))
+
+
+class FakeClient:
+    """A caller that keeps what it was sent; `leave` makes it go.
+
+    Attributes:
+        status: None until a head was sent.
+        pieces: What the body was sent in.
+        is_ended: The response is complete.
+        on_write: Called after each piece of a stream.
+    """
+
+    method = "POST"
+    scheme = "http"
+    server_address = "127.0.0.1"
+    server_port: int | None = 8787
+    peer_address = "192.0.2.7"
+
+    def __init__(
+        self,
+        *headers: tuple[str, str],
+        body: bytes | None = b"",
+        path: str = "/v1/chat/completions",
+        route: str = "/v1/chat/completions",
+        method: str = "POST",
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.route = route
+        self.has_started = False
+        self.status: int | None = None
+        self.sent_headers: list[tuple[str, str]] = []
+        self.pieces: list[bytes] = []
+        self.is_ended = False
+        self.was_read = False
+        self.on_write: Callable[[], object] = lambda: None
+        self._headers = FakeHeaders(headers)
+        self._body = body
+        self._gone: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+
+    @property
+    def headers(self) -> FakeHeaders:
+        return self._headers
+
+    def header(self, name: str) -> str | None:
+        """A header that was sent; it must not have been sent twice."""
+        values = [value for key, value in self.sent_headers if key == name]
+        assert len(values) < 2, f"{name} was sent {len(values)} times"
+        return values[0] if values else None
+
+    @property
+    def received(self) -> bytes:
+        return b"".join(self.pieces)
+
+    def leave(self) -> None:
+        if not self._gone.done():
+            self._gone.set_result({"type": "http.disconnect"})
+
+    async def read_body(self, limit_bytes: int) -> bytes:
+        self.was_read = True
+        if self._body is None:
+            raise ClientDisconnected
+        if len(self._body) > limit_bytes:
+            raise BodyTooLarge("too long")
+        return self._body
+
+    def watch(self) -> AbstractContextManager[None]:
+        return DisconnectWatch(lambda: self._gone)  # type: ignore[arg-type,return-value]  # a future, as Granian's
+
+    async def respond(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        await self.start(status, headers)
+        self.pieces.append(body)
+        await self.end()
+
+    async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        assert not self.has_started, "a second head"
+        self.has_started = True
+        self.status = status
+        self.sent_headers = [(name.decode(), value.decode("latin-1")) for name, value in headers]
+        await asyncio.sleep(0)
+
+    async def write(self, data: bytes) -> None:
+        assert self.has_started, "a piece before the head"
+        assert not self.is_ended, "a piece after the end"
+        self.pieces.append(data)
+        self.on_write()
+        await asyncio.sleep(0)
+
+    async def end(self) -> None:
+        assert not self.is_ended, "a second end"
+        self.is_ended = True
+        await asyncio.sleep(0)
+
+
+class FakeReply:
+    """A provider's answer, step by step.
+
+    Attributes:
+        is_closed: `close` was called.
+        was_read: The body was read to its end before that.
+    """
+
+    def __init__(self, status: int, headers: Mapping[str, str], *steps: Step) -> None:
+        self.status = status
+        self.headers: Mapping[str, str] = headers
+        self.is_closed = False
+        self.was_read = False
+        self._steps = list(steps)
+
+    async def read_chunk(self) -> bytes:
+        while self._steps:
+            step = self._steps.pop(0)
+            await asyncio.sleep(0)
+            match step:
+                case bytes():
+                    return step
+                case GatewayError():
+                    raise step
+                case asyncio.Event():
+                    await step.wait()
+                case _:
+                    step()
+        self.was_read = True
+        return b""
+
+    async def read(self, limit_bytes: int) -> bytes:
+        parts = []
+        while data := await self.read_chunk():
+            parts.append(data)
+        return b"".join(parts)
+
+    async def finish(self) -> None:
+        await self.read(0)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class FakeUpstream:
+    """Answers as scripted, one item for each exchange.
+
+    Attributes:
+        requests: What was asked.
+        on_exchange: Awaited before each answer.
+    """
+
+    def __init__(self, *script: FakeReply | GatewayError | Exception | asyncio.Event) -> None:
+        self._script = list(script)
+        self.requests: list[UpstreamRequest] = []
+
+    async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
+        self.requests.append(request)
+        await asyncio.sleep(0)
+        item = self._script.pop(0)
+        if isinstance(item, asyncio.Event):
+            await item.wait()
+            item = self._script.pop(0)
+        if isinstance(item, FakeReply):
+            return item
+        assert isinstance(item, Exception)
+        raise item

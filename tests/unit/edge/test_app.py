@@ -1,0 +1,160 @@
+"""The data plane's application: paths, methods, health."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+import pytest
+
+from gateway.edge.app import DataPlane
+from gateway.edge.lifecycle import Lifecycle
+from gateway.errors import GatewayError, MethodNotAllowed, PathNotFound
+from gateway.model import Client, Endpoint
+from gateway.pipeline import Pipeline
+
+
+class FakePipeline:
+    """Keeps what it was asked for, and answers 299."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, object]] = []
+        self.clients: list[Client] = []
+
+    async def call_model(self, client: Client, endpoint: Endpoint) -> None:
+        await self._note(client, "call", endpoint.name)
+
+    async def list_models(self, client: Client) -> None:
+        await self._note(client, "list", None)
+
+    async def refuse(self, client: Client, error: GatewayError) -> None:
+        await self._note(client, "refuse", error)
+
+    async def _note(self, client: Client, what: str, about: object) -> None:
+        self.calls.append((what, about))
+        self.clients.append(client)
+        await client.respond(299, [], b"")
+
+
+class Rig:
+    def __init__(self) -> None:
+        self.pipeline = FakePipeline()
+        self.lifecycle = Lifecycle()
+        self.lifecycle.ready()
+        self.checks = {"config": "ok", "telemetry": "away"}
+        self.app = DataPlane(cast("Pipeline", self.pipeline), self.lifecycle, lambda: self.checks)
+
+    async def ask(self, method: str, path: str) -> tuple[int, dict[bytes, bytes], bytes]:
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Any) -> None:
+            sent.append(dict(message))
+
+        scope = {
+            "type": "http", "http_version": "1.1", "method": method, "path": path, "raw_path": path.encode(),
+            "root_path": "", "scheme": "http", "query_string": b"", "headers": [],
+            "server": ("127.0.0.1", 8787), "client": ("192.0.2.7", 5),
+        }  # fmt: skip
+        await self.app(scope, receive, send)
+        start, *bodies = sent
+        return start["status"], dict(start["headers"]), b"".join(item.get("body", b"") for item in bodies)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "call", "route"),
+    [
+        ("POST", "/v1/chat/completions", ("call", "chat"), "/v1/chat/completions"),
+        ("POST", "/chat/completions", ("call", "chat"), "/v1/chat/completions"),
+        ("POST", "/api/llm/v1/completions", ("call", "completion"), "/v1/completions"),
+        ("POST", "/api/inference/openai/embeddings", ("call", "embedding"), "/v1/embeddings"),
+        ("GET", "/v1/models", ("list", None), "/v1/models"),
+        ("HEAD", "/api/llm/models", ("list", None), "/v1/models"),
+    ],
+)
+async def test_what_leads_to_the_pipeline(
+    method: str, path: str, call: tuple[str, object], route: str
+) -> None:
+    """A call of a model goes straight in, under its canonical route, with the path as it was."""
+    rig = Rig()
+    assert (await rig.ask(method, path))[0] == 299
+    assert rig.pipeline.calls == [call]
+    assert (rig.pipeline.clients[0].route, rig.pipeline.clients[0].path) == (route, path)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "error", "route"),
+    [
+        ("GET", "/v1/chat/completions", MethodNotAllowed, "/v1/chat/completions"),
+        ("DELETE", "/v1/embeddings", MethodNotAllowed, "/v1/embeddings"),
+        ("POST", "/v1/models", MethodNotAllowed, "/v1/models"),
+        ("POST", "/", MethodNotAllowed, "/"),
+        ("DELETE", "/livez", MethodNotAllowed, "/livez"),
+        ("PUT", "/readyz", MethodNotAllowed, "/readyz"),
+        ("POST", "/v1/chat/completions/", PathNotFound, ""),
+        ("POST", "/v2/chat/completions", PathNotFound, ""),
+        ("GET", "/v1/models/gpt", PathNotFound, ""),
+        ("GET", "/livez/", PathNotFound, ""),
+        ("GET", "/v1", PathNotFound, ""),
+        ("POST", "//v1/chat/completions", PathNotFound, ""),
+        ("GET", "/" + "x" * 10_000, PathNotFound, ""),
+        ("GET", "", PathNotFound, ""),
+    ],
+)
+async def test_what_is_refused(method: str, path: str, error: type[GatewayError], route: str) -> None:
+    """Other methods and paths are refused by the pipeline: traced and worded like all else."""
+    rig = Rig()
+    await rig.ask(method, path)
+    ((what, about),) = rig.pipeline.calls
+    assert what == "refuse"
+    assert isinstance(about, error)
+    assert len(about.message) < 500
+    assert rig.pipeline.clients[0].route == route
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "allowed"), [("/chat/completions", "GET", "POST"), ("/models", "POST", "GET, HEAD")]
+)
+async def test_refused_method_says_which_are_allowed(path: str, method: str, allowed: str) -> None:
+    """A 405 carries `allow`, as HTTP wants."""
+    rig = Rig()
+    await rig.ask(method, path)
+    ((_, error),) = rig.pipeline.calls
+    assert isinstance(error, GatewayError)
+    assert error.headers == (("allow", allowed),)
+    assert allowed in error.message
+
+
+@pytest.mark.parametrize("path", ["/", "/livez"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_alive(path: str, method: str) -> None:
+    """A worker that answers is alive, also while it drains."""
+    rig = Rig()
+    rig.lifecycle.drain()
+    assert (await rig.ask(method, path))[0] == 200
+    assert rig.pipeline.calls == []
+
+
+async def test_ready() -> None:
+    """Balancers send work only to a worker that is ready."""
+    rig = Rig()
+    status, _, body = await rig.ask("GET", "/readyz")
+    assert (status, json.loads(body)["status"]) == (200, "ready")
+    assert json.loads(body)["checks"] == {"config": "ok", "telemetry": "away"}, "none of them decides"
+    rig.lifecycle.drain()
+    status, _, body = await rig.ask("GET", "/readyz")
+    assert (status, json.loads(body)["status"]) == (503, "draining")
+    starting = Rig()
+    starting.lifecycle.status = "starting"
+    status, _, body = await starting.ask("GET", "/readyz")
+    assert (status, json.loads(body)["status"]) == (503, "starting")
+
+
+async def test_draining_worker_closes_connections() -> None:
+    """What a draining worker still answers ends its connection."""
+    rig = Rig()
+    assert b"connection" not in (await rig.ask("POST", "/v1/chat/completions"))[1]
+    rig.lifecycle.drain()
+    assert (await rig.ask("POST", "/v1/chat/completions"))[1][b"connection"] == b"close"

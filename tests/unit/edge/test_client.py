@@ -1,0 +1,299 @@
+"""The caller's end of an exchange: bodies within limits, and who has gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from gateway.edge.client import AsgiClient, AsgiHeaders, DisconnectWatch
+from gateway.errors import BodyTooLarge, ClientDisconnected
+
+SCOPE: dict[str, Any] = {
+    "type": "http",
+    "method": "POST",
+    "path": "/v1/chat/completions",
+    "scheme": "http",
+    "headers": [(b"host", b"lies.test"), (b"x-a", b"1"), (b"x-b", b"\xe9"), (b"x-a", b"2")],
+    "server": ("127.0.0.1", "8787"),
+    "client": ("192.0.2.7", 5),
+}
+GONE = {"type": "http.disconnect"}
+
+
+def part(body: bytes, *, more: bool = False) -> dict[str, Any]:
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+class Wire:
+    """ASGI's two ends: gives messages, keeps what was sent."""
+
+    def __init__(self, *messages: dict[str, Any], closes: bool = False, **scope: Any) -> None:
+        self._messages: Iterator[dict[str, Any]] = iter(messages)
+        self.sent: list[dict[str, Any]] = []
+        self.received = 0
+        self.client = AsgiClient({**SCOPE, **scope}, self._receive, self._send, route="/r", closes=closes)
+
+    async def _receive(self) -> Any:
+        self.received += 1
+        return next(self._messages)
+
+    async def _send(self, message: Any) -> None:
+        self.sent.append(dict(message))
+
+
+# -- the head
+
+
+def test_headers() -> None:
+    """Headers are read by lower-case name, repeated ones joined as HTTP says."""
+    headers = AsgiHeaders(SCOPE["headers"])
+    assert headers.get("x-a") == "1, 2"
+    assert headers.get_all("x-a") == ["1", "2"]
+    assert headers.get("x-b") == "é"
+    assert (headers.get("x-c"), headers.get_all("x-c")) == (None, [])
+    assert headers.names() == ["host", "x-a", "x-b"]
+
+
+def test_what_is_known_of_a_request() -> None:
+    """Addresses are those of the socket: a Host header would let a caller choose what we note."""
+    client = Wire().client
+    assert (client.method, client.path, client.route, client.scheme) == (
+        "POST",
+        "/v1/chat/completions",
+        "/r",
+        "http",
+    )
+    assert (client.server_address, client.server_port, client.peer_address) == (
+        "127.0.0.1",
+        8787,
+        "192.0.2.7",
+    )
+    nowhere = Wire(server=None, client=None).client
+    assert (nowhere.server_address, nowhere.server_port, nowhere.peer_address) == ("", None, "")
+
+
+# -- the body
+
+
+@pytest.mark.parametrize(
+    ("messages", "body"),
+    [
+        pytest.param([part(b"")], b"", id="empty"),
+        pytest.param([part(b"whole")], b"whole", id="one piece"),
+        pytest.param([part(b"in ", more=True), part(b"two")], b"in two", id="two pieces"),
+        pytest.param([part(b"x", more=True), part(b"", more=True), part(b"")], b"x", id="empty pieces"),
+        pytest.param([part(b"0123456789")], b"0123456789", id="exactly the limit"),
+        pytest.param([part(b"01234", more=True), part(b"56789")], b"0123456789", id="the limit in pieces"),
+        pytest.param([{"type": "http.request"}], b"", id="the least that ASGI allows"),
+    ],
+)
+async def test_body(messages: list[dict[str, Any]], body: bytes) -> None:
+    """A body comes whole, in however many pieces it was sent."""
+    assert await Wire(*messages).client.read_body(10) == body
+
+
+@pytest.mark.parametrize(
+    ("messages", "headers", "read"),
+    [
+        pytest.param([], [(b"content-length", b"11")], 0, id="declared: nothing is read"),
+        pytest.param([part(b"x" * 11)], [], 1, id="one piece"),
+        pytest.param([part(b"x" * 11)], [(b"content-length", b"5")], 1, id="declared shorter than it is"),
+        pytest.param([part(b"x" * 11)], [(b"content-length", b"ten")], 1, id="declared nonsense"),
+        pytest.param(
+            [part(b"x" * 6, more=True), part(b"x" * 6, more=True)], [], 2, id="without end: left early"
+        ),
+        pytest.param([part(b"x" * 6, more=True), part(b"x" * 5)], [], 2, id="chunked, by one byte"),
+    ],
+)
+async def test_body_over_the_limit(
+    messages: list[dict[str, Any]], headers: list[tuple[bytes, bytes]], read: int
+) -> None:
+    """A body over the limit is refused, as early as it shows."""
+    wire = Wire(*messages, headers=headers)
+    with pytest.raises(BodyTooLarge, match="10 bytes"):
+        await wire.client.read_body(10)
+    assert wire.received == read
+
+
+@pytest.mark.parametrize(
+    "messages", [[GONE], [part(b"x", more=True), GONE]], ids=["before the body", "in the body"]
+)
+async def test_caller_that_leaves_while_sending(messages: list[dict[str, Any]]) -> None:
+    """Half a body is none."""
+    with pytest.raises(ClientDisconnected):
+        await Wire(*messages).client.read_body(10)
+
+
+# -- the response
+
+
+async def test_whole_response() -> None:
+    """A whole response has its length and comes in one piece."""
+    wire = Wire()
+    await wire.client.respond(201, [(b"a", b"b")], b"body")
+    assert wire.client.has_started
+    assert wire.sent == [
+        {"type": "http.response.start", "status": 201, "headers": [(b"a", b"b"), (b"content-length", b"4")]},
+        {"type": "http.response.body", "body": b"body", "more_body": False},
+    ]
+
+
+async def test_streamed_response() -> None:
+    """A stream is a head, pieces, an end."""
+    wire = Wire()
+    states = [wire.client.has_started]
+    await wire.client.start(200, [(b"a", b"b")])
+    assert [*states, wire.client.has_started] == [False, True]
+    await wire.client.write(b"one")
+    await wire.client.end()
+    assert wire.sent == [
+        {"type": "http.response.start", "status": 200, "headers": [(b"a", b"b")]},
+        {"type": "http.response.body", "body": b"one", "more_body": True},
+        {"type": "http.response.body", "body": b"", "more_body": False},
+    ]
+
+
+async def test_draining_worker_closes_connections() -> None:
+    """Each response of a draining worker is its connection's last."""
+    wire = Wire(closes=True)
+    await wire.client.respond(200, [], b"")
+    assert (b"connection", b"close") in wire.sent[0]["headers"]
+
+
+# -- who has gone
+
+
+class Watching:
+    """A watch over a future, as Granian's `receive` gives one."""
+
+    def __init__(self) -> None:
+        self.gone: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        self.entered = asyncio.Event()
+
+    def watch(self) -> DisconnectWatch:
+        return DisconnectWatch(lambda: self.gone)  # type: ignore[arg-type,return-value]  # a future, as Granian's
+
+    def leave(self) -> None:
+        self.gone.set_result(GONE)
+
+
+def cancelling() -> int:
+    task = asyncio.current_task()
+    assert task is not None
+    return task.cancelling()
+
+
+async def test_caller_that_goes_ends_the_block() -> None:
+    """What waits inside is cancelled, the block ends with the one error, the task goes on."""
+    watching = Watching()
+    asyncio.get_running_loop().call_soon(watching.leave)
+    with pytest.raises(ClientDisconnected), watching.watch():
+        await asyncio.Event().wait()
+    assert cancelling() == 0
+    await asyncio.sleep(0)
+
+
+async def test_caller_that_went_before() -> None:
+    """Who went before the block ends it at its first wait."""
+    watching = Watching()
+    watching.leave()
+    with pytest.raises(ClientDisconnected), watching.watch():
+        await asyncio.Event().wait()
+
+
+async def test_caller_that_stays() -> None:
+    """A block that ends by itself leaves nothing behind: no wait on the caller, no cancellation."""
+    watching = Watching()
+    with watching.watch():
+        await asyncio.sleep(0)
+    assert watching.gone.cancelled()
+    assert cancelling() == 0
+
+
+async def test_reply_that_ends_in_the_moment_the_caller_goes() -> None:
+    """Who goes when the block needs no more waiting was served, and nothing is cancelled later."""
+    watching = Watching()
+    with watching.watch():
+        await asyncio.sleep(0)
+        watching.leave()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert cancelling() == 0
+
+
+async def test_error_and_departure_together() -> None:
+    """An error from inside is not hidden by the caller's going, and no cancellation is left over."""
+    watching = Watching()
+    asyncio.get_running_loop().call_soon(watching.leave)
+
+    async def fail_to_clean_up() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ValueError("cleanup failed") from None
+
+    with pytest.raises(ValueError, match="cleanup"), watching.watch():
+        await fail_to_clean_up()
+    assert cancelling() == 0
+
+
+async def test_error_before_the_caller_goes() -> None:
+    """An error from inside passes as it is."""
+    watching = Watching()
+    with pytest.raises(ValueError, match="bug"), watching.watch():
+        raise ValueError("bug")
+    assert watching.gone.cancelled()
+
+
+async def test_cancellation_from_elsewhere_is_not_mistaken() -> None:
+    """A worker that cuts its calls is not a caller that left."""
+    watching = Watching()
+
+    async def block() -> None:
+        with watching.watch():
+            watching.entered.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.ensure_future(block())
+    await watching.entered.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+
+
+async def test_cancellation_and_departure_together() -> None:
+    """When both happen, the cancellation stays one: whoever asked for it waits for it."""
+    watching = Watching()
+
+    async def block() -> None:
+        with watching.watch():
+            watching.entered.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.ensure_future(block())
+    await watching.entered.wait()
+    watching.gone.add_done_callback(lambda _: task.cancel())
+    watching.leave()
+    await asyncio.wait([task])
+    assert task.cancelled()
+
+
+async def test_time_limit_inside_a_watched_block() -> None:
+    """A time limit inside is a time limit, whether or not the caller stays."""
+    watching = Watching()
+    with pytest.raises(TimeoutError), watching.watch():
+        async with asyncio.timeout(0.01):
+            await asyncio.Event().wait()
+    assert cancelling() == 0
+
+
+async def test_client_watches_its_own_connection() -> None:
+    """A client's watch waits on its `receive`."""
+    gone: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+    gone.set_result(GONE)
+    client = AsgiClient(SCOPE, lambda: gone, Wire()._send, route="", closes=False)  # type: ignore[arg-type,return-value]
+    with pytest.raises(ClientDisconnected), client.watch():
+        await asyncio.Event().wait()

@@ -1,0 +1,272 @@
+"""Reading a call and writing it for one target: what the gateway does not act on stays the bytes it was."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.endpoints.catalogue import CHAT, COMPLETION, EMBEDDING
+from gateway.endpoints.openai_call import parse_call, write_call
+from gateway.errors import InvalidBody, InvalidJson
+from gateway.model import Call, Endpoint
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+OTHER_NAMES = st.text().filter(
+    lambda name: name not in {"model", "stream", "stream_options", "n"},
+)
+
+
+def parse(
+    body: bytes, endpoint: Endpoint = CHAT, model: str | None = None, account: str | None = None
+) -> Call:
+    return parse_call(endpoint, body, model=model, account=account)
+
+
+def written(body: bytes, model_id: str = "m-1") -> bytes:
+    return write_call(parse(body), model_id)
+
+
+@pytest.mark.parametrize(
+    ("body", "sent"),
+    [
+        pytest.param(b'{"model":"a/b"}', b'{"model":"m-1"}', id="model"),
+        pytest.param(b'{"model":"a/b","x":[1 , 2]}', b'{"model":"m-1","x":[1 , 2]}', id="unknown field"),
+        pytest.param(
+            b'{"seed":123456789012345678901234567890,"model":"a/b"}',
+            b'{"seed":123456789012345678901234567890,"model":"m-1"}',
+            id="number beyond 64 bits",
+        ),
+        pytest.param(
+            b'{"t":0.10000000000000000001,"u":1e400,"v":-0.0,"model":"a/b"}',
+            b'{"t":0.10000000000000000001,"u":1e400,"v":-0.0,"model":"m-1"}',
+            id="numbers that a double would change",
+        ),
+        pytest.param(
+            rb'{"a":"\u00e9\/\ud83d\ude00","model":"a/b"}',
+            rb'{"a":"\u00e9\/\ud83d\ude00","model":"m-1"}',
+            id="escapes",
+        ),
+        pytest.param(
+            b'{"model":"a/b","stream":false,"stream_options":"whatever"}',
+            b'{"model":"m-1","stream":false,"stream_options":"whatever"}',
+            id="stream options of a call that is not streamed",
+        ),
+        pytest.param(b'{"model":"x/y","model":"a/b"}', b'{"model":"m-1"}', id="repeated model"),
+        pytest.param(b'{"x":1,"model":"a/b","x":2}', b'{"x":2,"model":"m-1"}', id="repeated unknown field"),
+        pytest.param(rb'{"mod\u0065l":"a/b"}', b'{"model":"m-1"}', id="escaped name"),
+        pytest.param(b' {\n"model" : "a/b" }\r\n', b'{"model":"m-1"}', id="white space around"),
+        pytest.param(
+            b'{"model":"a/b","stream":true}',
+            b'{"model":"m-1","stream":true,"stream_options":{"include_usage":true}}',
+            id="stream: usage is asked for",
+        ),
+        pytest.param(
+            b'{"model":"a/b","stream":true,"stream_options":null}',
+            b'{"model":"m-1","stream":true,"stream_options":{"include_usage":true}}',
+            id="stream options null",
+        ),
+        pytest.param(
+            b'{"model":"a/b","stream":true,"stream_options":{"include_obfuscation":false, "x":1.50}}',
+            b'{"model":"m-1","stream":true,'
+            b'"stream_options":{"include_obfuscation":false,"x":1.50,"include_usage":true}}',
+            id="other stream options are kept",
+        ),
+        pytest.param(
+            b'{"model":"a/b","stream":true,"stream_options":{"include_usage":false}}',
+            b'{"model":"m-1","stream":true,"stream_options":{"include_usage":true}}',
+            id="usage declined is asked for all the same, and hidden",
+        ),
+        pytest.param(
+            b'{"model":"a/b","stream":true,"stream_options":{"include_usage" : true}}',
+            b'{"model":"m-1","stream":true,"stream_options":{"include_usage" : true}}',
+            id="usage asked for by the client: bytes as they are",
+        ),
+    ],
+)
+def test_written_call(body: bytes, sent: bytes) -> None:
+    """Only `model` and, in a stream, `stream_options` are written anew."""
+    assert written(body) == sent
+
+
+@given(
+    members=st.dictionaries(OTHER_NAMES, JSON_VALUES, max_size=6),
+    is_ascii=st.booleans(),
+    is_stream=st.booleans(),
+    data=st.data(),
+)
+def test_every_other_value_keeps_its_bytes(
+    members: dict[str, Any], *, is_ascii: bool, is_stream: bool, data: st.DataObject
+) -> None:
+    """Whatever else stands in the body arrives byte for byte, under the same names, in the same order."""
+    items = [*members.items(), ("model", "a/b"), ("stream", is_stream)]
+    items = data.draw(st.permutations(items))
+    raw = {name: json.dumps(value, ensure_ascii=is_ascii).encode() for name, value in items}
+    body = b"{" + b" , ".join(json.dumps(name).encode() + b" :\n" + raw[name] for name, _ in items) + b"}"
+    call = parse(body)
+    assert {name: bytes(value) for name, value in call.fields.items()} == raw
+    sent = write_call(call, "m-1")
+    raw["model"] = b'"m-1"'
+    if is_stream:
+        raw["stream_options"] = b'{"include_usage":true}'
+    again = parse(sent)
+    assert [(name, bytes(value)) for name, value in again.fields.items()] == list(raw.items())
+    assert json.loads(sent)["model"] == "m-1"
+
+
+@given(st.text())
+def test_any_model_id_is_quoted(model_id: str) -> None:
+    """A provider's model id is written as JSON, whatever is in it."""
+    assert json.loads(written(b'{"model":"a/b"}', model_id)) == {"model": model_id}
+
+
+@given(st.binary() | st.text().map(str.encode) | JSON_VALUES.map(lambda value: json.dumps(value).encode()))
+def test_any_body_is_read_or_refused(body: bytes) -> None:
+    """No body does anything but become a call or a refusal with 400."""
+    call = None
+    with contextlib.suppress(InvalidJson, InvalidBody):
+        call = parse(body)
+    assert call is None or json.loads(write_call(call, "m-1"))["model"] == "m-1"
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        pytest.param(b"", InvalidJson, id="empty"),
+        pytest.param(b"  ", InvalidJson, id="blank"),
+        pytest.param(b"model=a/b", InvalidJson, id="not JSON"),
+        pytest.param(b'{"model":"a/b"', InvalidJson, id="cut"),
+        pytest.param(b'{"model":"a/b"}{}', InvalidJson, id="two values"),
+        pytest.param(b'{"model":"a/b","x":\xff}', InvalidJson, id="invalid UTF-8 outside strings"),
+        pytest.param(b'{"model":"a/b","x":"\xff"}', InvalidJson, id="invalid UTF-8 in a string"),
+        pytest.param(b'{"model":"a/b","x":"\xed\xa0\x80"}', InvalidJson, id="surrogate in UTF-8"),
+        pytest.param(b'\xef\xbb\xbf{"model":"a/b"}', InvalidJson, id="byte order mark"),
+        pytest.param('{"model":"a/b"}'.encode("utf-16"), InvalidJson, id="UTF-16"),
+        pytest.param(rb'{"model":"a/b","x":"\ud83d"}', InvalidJson, id="half a surrogate pair"),
+        pytest.param(b'{"model":"a/b","x":"\n"}', InvalidJson, id="bare line end in a string"),
+        pytest.param(b'{"model":"a/b","x":NaN}', InvalidJson, id="NaN"),
+        pytest.param(b'{"x":' + b"[" * 100_000, InvalidJson, id="nested without end"),
+        pytest.param(
+            b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b',"model":"a/b"}', InvalidJson, id="nested deeply"
+        ),
+        pytest.param(b"[" * 100_000, InvalidBody, id="nested without end, from the start"),
+        pytest.param(b"[]", InvalidBody, id="array"),
+        pytest.param(b"null", InvalidBody, id="null"),
+        pytest.param(b'"model"', InvalidBody, id="string"),
+        pytest.param(b"7", InvalidBody, id="number"),
+    ],
+)
+def test_body_that_is_no_object(body: bytes, error: type[Exception]) -> None:
+    """What is not JSON in UTF-8 is one error, JSON that is no object another."""
+    with pytest.raises(error):
+        parse(body)
+
+
+@pytest.mark.parametrize(
+    ("member", "param"),
+    [
+        pytest.param(b'"model":7', "model", id="model is a number"),
+        pytest.param(b'"model":["a/b"]', "model", id="model is a list"),
+        pytest.param(b'"model":null', "model", id="model is null"),
+        pytest.param(b'"model":""', "model", id="model is empty"),
+        pytest.param(b'"x":1', "model", id="no model"),
+        pytest.param(b'"model":"a/b","stream":"true"', "stream", id="stream is text"),
+        pytest.param(b'"model":"a/b","stream":1', "stream", id="stream is a number"),
+        pytest.param(
+            b'"model":"a/b","stream":true,"stream_options":true', "stream_options", id="options are a boolean"
+        ),
+        pytest.param(
+            b'"model":"a/b","stream":true,"stream_options":[]', "stream_options", id="options are a list"
+        ),
+        pytest.param(
+            b'"model":"a/b","stream":true,"stream_options":{"include_usage":1}',
+            "stream_options",
+            id="usage option is a number",
+        ),
+        pytest.param(b'"model":"a/b","n":"2"', "n", id="n is text"),
+        pytest.param(b'"model":"a/b","n":1.5', "n", id="n is no whole number"),
+    ],
+)
+def test_field_of_another_type(member: bytes, param: str) -> None:
+    """A field that the gateway acts on is refused by name when its type is wrong."""
+    with pytest.raises(InvalidBody) as caught:
+        parse(b"{" + member + b"}")
+    assert caught.value.param == param
+    assert param in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("body_model", "header_model", "account", "asked"),
+    [
+        pytest.param("a/b", None, None, "a/b", id="body"),
+        pytest.param("a/b", "c/d", None, "a/b", id="the body wins over the header"),
+        pytest.param(None, "c/d", None, "c/d", id="header"),
+        pytest.param("", "c/d", None, "c/d", id="an empty name is none"),
+        pytest.param("b", None, "a", "a/b", id="bare name and account"),
+        pytest.param("a/b", None, "a", "a/b", id="the account is there already"),
+        pytest.param("meta/llama", None, "a", "a/meta/llama", id="a name with a slash of its own"),
+        pytest.param(None, "b", "a", "a/b", id="both from headers"),
+        pytest.param("b", None, None, "b", id="bare name"),
+        pytest.param("grün/😀", None, None, "grün/😀", id="any character"),
+    ],
+)
+def test_model_asked_for(
+    body_model: str | None, header_model: str | None, account: str | None, asked: str
+) -> None:
+    """The model's name comes from the body, else a header, and gets its account from a header."""
+    body = json.dumps({} if body_model is None else {"model": body_model}).encode()
+    assert parse(body, model=header_model, account=account).model == asked
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "members", "is_stream", "wants_usage", "choices"),
+    [
+        pytest.param(CHAT, {}, False, False, 1, id="defaults"),
+        pytest.param(CHAT, {"stream": None, "n": None}, False, False, 1, id="null is the default"),
+        pytest.param(CHAT, {"stream": True}, True, False, 1, id="stream"),
+        pytest.param(
+            CHAT, {"stream": True, "stream_options": {"include_usage": True}}, True, True, 1, id="with usage"
+        ),
+        pytest.param(
+            CHAT,
+            {"stream": False, "stream_options": {"include_usage": True}},
+            False,
+            False,
+            1,
+            id="no stream",
+        ),
+        pytest.param(COMPLETION, {"stream": True, "n": 3}, True, False, 3, id="three choices"),
+        pytest.param(CHAT, {"n": 0}, False, False, 1, id="no choice is one"),
+        pytest.param(EMBEDDING, {"stream": True}, False, False, 1, id="embeddings do not stream"),
+    ],
+)
+def test_what_is_acted_on(
+    endpoint: Endpoint, members: dict[str, Any], *, is_stream: bool, wants_usage: bool, choices: int
+) -> None:
+    """A call says whether it streams, whether usage was asked for, and how many choices."""
+    body = json.dumps({"model": "a/b", **members}).encode()
+    call = parse(body, endpoint)
+    assert (call.is_stream, call.wants_usage, call.choices) == (is_stream, wants_usage, choices)
+    assert (call.endpoint, call.body_bytes) == (endpoint, len(body))
+
+
+def test_call_is_not_changed_by_writing() -> None:
+    """A call can be written for one target after another."""
+    call = parse(b'{"model":"a/b","stream":true}')
+    before = dict(call.fields)
+    first = write_call(call, "m-1")
+    assert write_call(call, "m-2") == first.replace(b"m-1", b"m-2")
+    assert call.fields == before
+
+
+def test_content_is_not_shown() -> None:
+    """A call in a log line shows no prompt."""
+    assert "secret prompt" not in repr(parse(b'{"model":"a/b","prompt":"secret prompt"}'))

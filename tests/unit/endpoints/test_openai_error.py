@@ -1,0 +1,38 @@
+"""Errors in OpenAI's words."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.endpoints.openai_error import error_body, error_event
+from gateway.errors import InvalidBody, UpstreamTimeout
+
+
+def test_body() -> None:
+    """An error has OpenAI's members and ours, and nothing for the operator."""
+    error = InvalidBody("Say more.", param="model", detail="for the operator", headers=(("a", "b"),))
+    assert json.loads(error_body(error, request_id="r-1", trace_id="t-1")) == {
+        "error": {
+            "message": "Say more.",
+            "type": "invalid_request_error",
+            "param": "model",
+            "code": "invalid_body",
+            "source": "client",
+            "request_id": "r-1",
+            "trace_id": "t-1",
+        }
+    }
+
+
+@given(st.text())
+def test_event_is_one_event(message: str) -> None:
+    """Whatever the message, the event is one line of data and the blank line that ends it."""
+    error = UpstreamTimeout(message)
+    event = error_event(error, request_id="r-1", trace_id="t-1")
+    assert event == b"data: " + error_body(error, request_id="r-1", trace_id="t-1") + b"\n\n"
+    assert event.count(b"\n") == 2
+    assert b"\r" not in event
+    assert json.loads(event[6:])["error"]["message"] == message

@@ -1,0 +1,139 @@
+"""From a token to a caller."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+
+import pytest
+
+from gateway.errors import InvalidApiKey
+from gateway.identity import tokens
+from gateway.identity.tokens import DEMO_TOKEN_SHA256, Credential, Identity
+from gateway.model import Caller
+from tests.unit.doubles import FakeHeaders
+from tests.unit.makers import make_caller, make_credential
+
+APP = make_caller("a/b", name="app")
+OTHER = make_caller("a/b", name="other")
+IDENTITY = Identity(
+    [
+        make_credential("token-1", APP),
+        make_credential("token-2", APP),
+        make_credential("other-token", OTHER),
+        make_credential("grün", OTHER),
+        make_credential("expired", APP, expires_at_s=time.time() - 1),
+        make_credential("not-yet", APP, expires_at_s=time.time() + 3600),
+    ]
+)
+
+
+def identify(*headers: tuple[str, str]) -> Caller:
+    return IDENTITY.identify(FakeHeaders(headers))
+
+
+@pytest.mark.parametrize(
+    ("headers", "caller"),
+    [
+        pytest.param([("authorization", "Bearer token-1")], APP, id="bearer"),
+        pytest.param([("authorization", "bearer token-1")], APP, id="the scheme in any case"),
+        pytest.param([("authorization", "BEARER   token-2 ")], APP, id="space around the token"),
+        pytest.param([("x-tfy-api-key", "other-token")], OTHER, id="TrueFoundry's header"),
+        pytest.param([("x-tfy-api-key", " other-token ")], OTHER, id="space in that header"),
+        pytest.param(
+            [("authorization", "Bearer token-1"), ("x-tfy-api-key", "other-token")], OTHER, id="ours wins"
+        ),
+        pytest.param(
+            [("authorization", "Bearer token-1"), ("x-tfy-api-key", "")], APP, id="an empty one is none"
+        ),
+        pytest.param([("authorization", "Bearer not-yet")], APP, id="not expired"),
+        pytest.param(
+            [("authorization", "Bearer " + "grün".encode().decode("latin-1"))],
+            OTHER,
+            id="UTF-8, as HTTP carries it",
+        ),
+    ],
+)
+def test_known_token(headers: list[tuple[str, str]], caller: Caller) -> None:
+    """A token of a virtual account names its caller, in either header."""
+    assert identify(*headers) is caller
+
+
+@pytest.mark.parametrize(
+    ("headers", "says"),
+    [
+        pytest.param([], "No API key", id="none"),
+        pytest.param([("authorization", "")], "No API key", id="empty"),
+        pytest.param([("authorization", "Bearer ")], "No API key", id="scheme alone"),
+        pytest.param([("authorization", "Basic token-1")], "No API key", id="another scheme"),
+        pytest.param([("authorization", "token-1")], "No API key", id="no scheme"),
+        pytest.param([("x-tfy-api-key", "  ")], "No API key", id="blank"),
+        pytest.param([("api-key", "token-1")], "No API key", id="another header"),
+        pytest.param([("authorization", "Bearer token")], "not known", id="a part of a token"),
+        pytest.param([("authorization", "Bearer token-11")], "not known", id="more than a token"),
+        pytest.param([("authorization", "Bearer TOKEN-1")], "not known", id="another case"),
+        pytest.param(
+            [("authorization", "Bearer token-1"), ("authorization", "Bearer token-1")], "not known", id="two"
+        ),
+        pytest.param(
+            [("authorization", "Bearer " + hashlib.sha256(b"token-1").hexdigest())],
+            "not known",
+            id="its hash",
+        ),
+        pytest.param([("authorization", "Bearer \ud800")], "not known", id="no text"),
+        pytest.param([("authorization", "Bearer expired")], "has expired", id="expired"),
+    ],
+)
+def test_refused_token(headers: list[tuple[str, str]], says: str) -> None:
+    """Anything else is a 401 that says what to do and never repeats the token."""
+    with pytest.raises(InvalidApiKey) as caught:
+        identify(*headers)
+    assert says in caught.value.message
+    assert dict(caught.value.headers) == {"www-authenticate": "Bearer"}
+    assert "token-1" not in caught.value.message
+
+
+def test_nobody_is_known() -> None:
+    """Without a virtual account every token is refused."""
+    with pytest.raises(InvalidApiKey):
+        Identity([]).identify(FakeHeaders([("authorization", "Bearer token-1")]))
+
+
+def test_expiry_is_the_first_moment_of_refusal() -> None:
+    """A token works until its time and not at it."""
+    with pytest.raises(InvalidApiKey):
+        Identity([make_credential("t", APP, expires_at_s=0.0)]).identify(
+            FakeHeaders([("x-tfy-api-key", "t")])
+        )
+
+
+class NoisyBytes(bytes):
+    """A hash that cannot be compared byte by byte."""
+
+    def __eq__(self, other: object) -> bool:
+        raise AssertionError("compared in time that depends on the content")
+
+    __hash__ = bytes.__hash__
+
+
+def test_hashes_are_compared_in_constant_time() -> None:
+    """The whole hash is compared by the constant-time function, never by `==`."""
+    digest = NoisyBytes(hashlib.sha256(b"t").digest())
+    identity = Identity([Credential(digest, APP, None)])
+    assert identity.identify(FakeHeaders([("x-tfy-api-key", "t")])) is APP
+
+
+def test_hashes_that_begin_alike() -> None:
+    """The look-up by the first bytes decides nothing: the whole hash does."""
+    digest = hashlib.sha256(b"t").digest()
+    near = digest[:-1] + bytes([digest[-1] ^ 1])
+    identity = Identity([Credential(near, OTHER, None), Credential(digest, APP, None)])
+    assert identity.identify(FakeHeaders([("x-tfy-api-key", "t")])) is APP
+    with pytest.raises(InvalidApiKey):
+        Identity([Credential(near, OTHER, None)]).identify(FakeHeaders([("x-tfy-api-key", "t")]))
+
+
+def test_tokens_are_not_kept() -> None:
+    """Only hashes are in memory."""
+    assert b"token-1" not in repr(vars(IDENTITY)).encode()
+    assert hashlib.sha256(b"demo-key").digest() == DEMO_TOKEN_SHA256 == tokens.DEMO_TOKEN_SHA256

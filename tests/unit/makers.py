@@ -1,0 +1,81 @@
+"""Small, right values of the shared vocabulary, for tests of what is done with them."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from typing import Any, Final
+
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from gateway.endpoints.catalogue import CHAT
+from gateway.endpoints.openai_call import parse_call
+from gateway.identity.tokens import Credential
+from gateway.model import Call, Caller, Endpoint, RetryPolicy, Target
+from gateway.wire.frames import SpanSegments
+
+TOKEN: Final = "app-token"
+KEY: Final = "sk-provider-key"
+
+TARGET: Final = Target(
+    name="acct/small",
+    account="acct",
+    model_id="small-1",
+    provider="openai",
+    peer="openai",
+    base_url="https://api.test/v1",
+    address="api.test",
+    port=443,
+    headers=(("authorization", f"Bearer {KEY}"),),
+    propagate_trace=False,
+    model_types=frozenset({"chat"}),
+    retry=RetryPolicy(),
+)
+
+
+def make_target(name: str = "acct/small", **changes: Any) -> Target:
+    """A target of this name."""
+    return dataclasses.replace(TARGET, name=name, account=name.partition("/")[0], **changes)
+
+
+def make_caller(*models: str, name: str = "app") -> Caller:
+    """Who may use these."""
+    return Caller(name, frozenset(models))
+
+
+def make_credential(token: str, caller: Caller, *, expires_at_s: float | None = None) -> Credential:
+    """A token of this caller."""
+    return Credential(hashlib.sha256(token.encode()).digest(), caller, expires_at_s)
+
+
+def make_body(model: str = "acct/small", **more: Any) -> bytes:
+    """A chat call."""
+    return json.dumps({"model": model, "messages": [{"role": "user", "content": "hi"}], **more}).encode()
+
+
+def make_call(endpoint: Endpoint = CHAT, **members: Any) -> Call:
+    """A call with these members."""
+    return parse_call(endpoint, make_body(**members), model=None, account=None)
+
+
+def read_span(segments: SpanSegments) -> Span:
+    """A span as protobuf's own classes read it."""
+    return Span.FromString(segments.plain + segments.content)
+
+
+def attributes_of(span: Span) -> dict[str, Any]:
+    """A span's attributes; none may stand there twice."""
+    found = {item.key: value_of(item.value) for item in span.attributes}
+    assert len(found) == len(span.attributes), "an attribute stands there twice"
+    return found
+
+
+def value_of(value: AnyValue) -> Any:
+    """A value with the Python type of its protobuf type."""
+    kind = value.WhichOneof("value")
+    assert kind is not None, "a value without a type"
+    if kind == "array_value":
+        return [value_of(item) for item in value.array_value.values]
+    return getattr(value, kind)

@@ -1,0 +1,85 @@
+"""Targets of model servers of one's own."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.model import Target
+from tests.unit.providers.accounts import RETRY, targets_of
+
+INTEGRATION: dict[str, Any] = {
+    "type": "integration/model/self-hosted-model",
+    "name": "qwen",
+    "hosted_model_name": "qwen2",
+    "url": "http://localhost:8000/v1/",
+    "model_server": "openai-compatible",
+    "model_types": ["chat", "embedding"],
+}
+
+
+def target_of(folder: Path, environ: dict[str, str] | None = None, **changes: Any) -> Target:
+    manifest = {
+        "type": "provider-account/self-hosted-model",
+        "name": "lab",
+        "integrations": [{**INTEGRATION, **changes}],
+    }
+    (target,) = targets_of(folder, manifest, **environ or {})
+    return target
+
+
+def test_target(tmp_path: Path) -> None:
+    """A server of one's own is a peer under its account's name, takes part in the trace, and needs no key."""
+    assert target_of(tmp_path) == Target(
+        name="lab/qwen",
+        account="lab",
+        model_id="qwen2",
+        provider="self_hosted",
+        peer="lab",
+        base_url="http://localhost:8000/v1",
+        address="localhost",
+        port=8000,
+        headers=(),
+        propagate_trace=True,
+        model_types=frozenset({"chat", "embedding"}),
+        retry=RETRY,
+        missing_secret="",
+    )
+
+
+def test_provider_of_a_known_server(tmp_path: Path) -> None:
+    """A server whose name says what it is has that as provider."""
+    assert target_of(tmp_path, model_server="vllm-openai").provider == "vllm"
+
+
+@pytest.mark.parametrize(
+    ("changes", "headers"),
+    [
+        pytest.param(
+            {"auth_data": {"type": "bearer-auth", "bearer_token": "env:SECRET"}},
+            (("authorization", "Bearer canary"),),
+            id="bearer",
+        ),
+        pytest.param(
+            {"auth_data": {"type": "basic-auth", "username": "grün", "password": "env:SECRET"}},
+            (("authorization", "Basic " + base64.b64encode("grün:canary".encode()).decode()),),
+            id="basic",
+        ),
+        pytest.param(
+            {"headers": {"X-Key": "env:SECRET", "X-Zone": "a"}},
+            (("x-key", "canary"), ("x-zone", "a")),
+            id="headers",
+        ),
+    ],
+)
+def test_credentials(tmp_path: Path, changes: dict[str, Any], headers: tuple[tuple[str, str], ...]) -> None:
+    """Each way to sign in becomes headers, their names in lower case, and is shown nowhere."""
+    target = target_of(tmp_path, {"SECRET": "canary"}, **changes)
+    assert (target.headers, target.missing_secret) == (headers, "")
+    assert "canary" not in repr(target)
+    missing = target_of(tmp_path, **changes)
+    assert missing.headers == ()
+    assert "SECRET" in missing.missing_secret

@@ -1,0 +1,37 @@
+"""Recorded answers of real providers (`requires("recordings")`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+OPENAI_SHAPED: Final = ("openai-chat", "groq-chat", "mistral-chat", "together-chat", "openrouter-chat")
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One answer.
+
+    Attributes:
+        name: Where it comes from.
+        choices: `n` of the request.
+    """
+
+    name: str
+    status: int
+    is_stream: bool
+    choices: int
+    body: bytes
+
+
+def read_recorded(folder: Path, name: str) -> Iterator[Recorded]:
+    """The answers in `<name>.jsonl`."""
+    with (folder / f"{name}.jsonl").open() as lines:
+        for line in lines:
+            item: dict[str, Any] = json.loads(line)
+            asked = item["request_json"] or {}
+            body = (item["body_text"] or "").encode()
+            yield Recorded(item["id"], item["status"], item["stream"], asked.get("n") or 1, body)

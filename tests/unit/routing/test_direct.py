@@ -1,0 +1,91 @@
+"""Names of the form `<account>/<integration>`."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.errors import ModelNotAllowed, ModelNotFound, SecretMissingError
+from gateway.model import Plan
+from gateway.routing.direct import Routing
+from tests.unit.makers import make_caller, make_target
+
+SMALL = make_target("acct/small")
+LARGE = make_target("acct/large")
+KEYLESS = make_target("acct/keyless", missing_secret="ACCT_KEY is not set")
+SLASHED = make_target("lab/meta/llama")
+ROUTING = Routing([SMALL, LARGE, KEYLESS, SLASHED])
+CALLER = make_caller("acct/small", "acct/keyless", "lab/meta/llama")
+
+
+@pytest.mark.parametrize("target", [SMALL, SLASHED], ids=["plain", "with a slash of its own"])
+def test_plan_is_the_one_target(target: object) -> None:
+    """A name leads to its one target."""
+    assert ROUTING.plan(target.name, CALLER) == Plan((target,), (target.name,))  # type: ignore[attr-defined,arg-type]
+
+
+@pytest.mark.parametrize(
+    ("model", "close"),
+    [
+        pytest.param("acct/smal", "acct/small", id="a letter short"),
+        pytest.param("small", "acct/small", id="without account"),
+        pytest.param("lab/llama", "lab/meta/llama", id="a part"),
+    ],
+)
+def test_unknown_name_shows_close_ones(model: str, close: str) -> None:
+    """A misspelt name is answered with close ones that the caller may use."""
+    with pytest.raises(ModelNotFound) as caught:
+        ROUTING.plan(model, CALLER)
+    assert model in caught.value.message
+    assert close in caught.value.message
+    assert caught.value.param == "model"
+
+
+@pytest.mark.parametrize("model", ["acct/larg", "zzz", "", "acct/", "/small", "ACCT/SMALL/", "acct/small "])
+def test_unknown_name_shows_nothing_that_is_not_the_callers(model: str) -> None:
+    """Names that a caller may not use are not told to it."""
+    with pytest.raises(ModelNotFound) as caught:
+        ROUTING.plan(model, make_caller("acct/small"))
+    assert "acct/large" not in caught.value.message
+    assert "lab/" not in caught.value.message
+
+
+def test_unknown_name_without_close_ones() -> None:
+    """Where nothing is close the answer says where the list is."""
+    with pytest.raises(ModelNotFound, match="GET /v1/models"):
+        ROUTING.plan("qqqqqqqq", CALLER)
+
+
+def test_long_name_is_shown_short() -> None:
+    """A name of a megabyte does not come back whole, and is looked for quickly."""
+    many = make_caller(*(f"acct/model-{number}" for number in range(5000)))
+    with pytest.raises(ModelNotFound) as caught:
+        ROUTING.plan("x" * 1_000_000, many)
+    assert len(caught.value.message) < 1000
+
+
+def test_forbidden_name() -> None:
+    """A name that exists, for others, is a 403 that says whom to ask."""
+    with pytest.raises(ModelNotAllowed) as caught:
+        ROUTING.plan("acct/large", CALLER)
+    assert "app may not use acct/large" in caught.value.message
+    assert caught.value.param == "model"
+
+
+def test_forbidden_comes_before_unavailable() -> None:
+    """Who may not use a model does not learn that its key is missing."""
+    with pytest.raises(ModelNotAllowed):
+        ROUTING.plan("acct/keyless", make_caller("acct/small"))
+
+
+def test_account_without_key() -> None:
+    """A model without its credential is a 503; which one is missing is for the operator."""
+    with pytest.raises(SecretMissingError) as caught:
+        ROUTING.plan("acct/keyless", CALLER)
+    assert caught.value.detail == "ACCT_KEY is not set"
+    assert "ACCT_KEY" not in caught.value.message
+
+
+def test_available_models() -> None:
+    """A caller sees what it may use and what can be used, sorted."""
+    assert ROUTING.available_to(CALLER) == ["acct/small", "lab/meta/llama"]
+    assert ROUTING.available_to(make_caller()) == []

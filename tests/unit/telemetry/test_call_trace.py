@@ -1,0 +1,236 @@
+"""The notes of a call while it runs."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from gateway.endpoints.catalogue import CHAT
+from gateway.model import Plan, TraceContext, Usage
+from gateway.telemetry.call_trace import CallTrace, begin_trace
+from tests.unit.doubles import FakeClient
+from tests.unit.makers import TARGET, make_caller
+from tests.unit.telemetry.traces import (
+    FACTS,
+    MS,
+    START_NS,
+    add_attempt,
+    make_answered_trace,
+    make_planned_trace,
+    make_trace,
+)
+
+TRACEPARENT = f"00-{'a' * 32}-{'b' * 16}-00"
+
+
+class ZerosFirst(Random):
+    """Draws zeros before anything else."""
+
+    def __init__(self) -> None:
+        super().__init__(7)
+        self.drawn: list[int] = []
+
+    def getrandbits(self, k: int, /) -> int:
+        self.drawn.append(k)
+        return 0 if len(self.drawn) % 2 else super().getrandbits(k)
+
+
+async def begin(*headers: tuple[str, str], random: Random | None = None) -> CallTrace:
+    return begin_trace(
+        FakeClient(*headers), CHAT, request_id="r-1", config_version="v1", random=random or Random(7)
+    )
+
+
+async def test_new_trace() -> None:
+    """Without a caller's context a trace begins here, sampled."""
+    trace = await begin(("user-agent", "agent/1"))
+    assert (len(trace.trace_id), len(trace.span_id), trace.parent, trace.flags) == (16, 8, None, 1)
+    assert trace.is_sampled
+    assert (trace.user_agent, trace.peer_address, trace.route) == (
+        "agent/1",
+        "192.0.2.7",
+        "/v1/chat/completions",
+    )
+
+
+async def test_continued_trace() -> None:
+    """A caller's context is continued: its trace, its decision, a span id of ours."""
+    trace = await begin(("traceparent", TRACEPARENT), ("tracestate", "v=1"), ("tracestate", "w=2"))
+    assert trace.parent == TraceContext(b"\xaa" * 16, b"\xbb" * 8, 0, "v=1,w=2")
+    assert (trace.trace_id, trace.flags, trace.is_sampled) == (b"\xaa" * 16, 0, False)
+    assert trace.span_id != b"\xbb" * 8
+    assert trace.traceparent() == f"00-{'a' * 32}-{trace.span_id.hex()}-00"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param([("traceparent", "nonsense"), ("tracestate", "v=1")], id="malformed"),
+        pytest.param([("traceparent", TRACEPARENT), ("traceparent", TRACEPARENT)], id="two"),
+        pytest.param([("tracestate", "v=1")], id="state alone"),
+    ],
+)
+async def test_bad_context_begins_a_new_trace(headers: list[tuple[str, str]]) -> None:
+    """A context that breaks the rules is as none."""
+    trace = await begin(*headers)
+    assert (trace.parent, trace.flags) == (None, 1)
+
+
+async def test_ids_are_never_zero() -> None:
+    """All zeros mean no id, so they are drawn again."""
+    trace = await begin(random=ZerosFirst())
+    assert any(trace.trace_id)
+    assert any(trace.span_id)
+    assert any(trace.attempt(TARGET).span_id)
+
+
+async def test_ids_differ() -> None:
+    """Each span has an id of its own."""
+    trace = await begin()
+    assert len({trace.span_id, *(trace.attempt(TARGET).span_id for _ in range(100))}) == 101
+
+
+def test_propagation() -> None:
+    """A provider that takes part continues the attempt's span, with the caller's state if any."""
+    trace = make_trace(parent=TraceContext(b"P" * 16, b"Q" * 8, 1, "v=1"))
+    attempt = trace.attempt(TARGET)
+    assert trace.propagation(attempt) == {
+        "traceparent": f"00-{(b'P' * 16).hex()}-{attempt.span_id.hex()}-01",
+        "tracestate": "v=1",
+    }
+    rootless = make_trace()
+    assert rootless.propagation(rootless.attempt(TARGET)).keys() == {"traceparent"}
+
+
+def test_attempts_are_numbered() -> None:
+    """Attempts count from 1, in order."""
+    trace = make_trace()
+    assert [trace.attempt(TARGET).number for _ in range(3)] == [1, 2, 3]
+
+
+def test_first_chunk_is_the_first() -> None:
+    """Later pieces do not move the time of the first."""
+    attempt = make_trace().attempt(TARGET)
+    attempt.first_chunk()
+    first_ns = attempt.first_chunk_ns
+    attempt.first_chunk()
+    assert attempt.first_chunk_ns == first_ns > 0
+
+
+def test_end_is_noted_once() -> None:
+    """An attempt that has ended stays so; the call's end ends one that is open."""
+    trace = make_planned_trace()
+    done, still_open = add_attempt(trace), trace.attempt(TARGET)
+    trace.ended()
+    assert done.end_ns == 60 * MS
+    assert still_open.end_ns >= still_open.start_ns > 0
+    assert trace.end_ns >= still_open.end_ns
+
+
+def test_usage_and_model_are_those_of_the_last_attempt() -> None:
+    """What a call cost and who answered is the last attempt's."""
+    trace = make_planned_trace()
+    assert (trace.usage, trace.resolved_model) == (None, "")
+    add_attempt(trace)
+    assert trace.resolved_model == ""
+    last = add_attempt(trace)
+    last.status_code = 200
+    last.answered(FACTS)
+    assert (trace.usage, trace.resolved_model) == (FACTS.usage, "acct/small")
+
+
+@pytest.mark.parametrize(
+    ("status", "is_error", "is_span_error"),
+    [(200, False, False), (399, False, False), (400, True, False), (429, True, False), (499, False, False),
+     (500, True, True), (504, True, True)],
+)  # fmt: skip
+def test_what_is_an_error(status: int, *, is_error: bool, is_span_error: bool) -> None:
+    """From 400 on the caller got no answer; from 500 on the span says so; leaving is no error."""
+    trace = make_trace()
+    trace.responded(status)
+    assert (trace.is_error, trace.is_span_error) == (is_error, is_span_error)
+
+
+def test_cut_reply_is_an_error_with_any_status() -> None:
+    """A reply that broke off is an error although its status was good."""
+    trace = make_trace()
+    trace.responded(200)
+    trace.cut("upstream_timeout", "silent")
+    assert (trace.is_error, trace.is_span_error, trace.error_type) == (True, True, "upstream_timeout")
+
+
+# -- the caller leaves
+
+
+def test_caller_that_leaves_before_a_status() -> None:
+    """Who leaves before an answer has the status that nobody receives."""
+    trace = make_trace()
+    trace.disconnected()
+    assert (trace.status_code, trace.error_type, trace.was_left_by_caller, trace.is_error) == (
+        499,
+        "client_disconnected",
+        True,
+        False,
+    )
+
+
+def test_caller_that_leaves_in_a_stream() -> None:
+    """Who leaves in a stream had its status; what was counted stays."""
+    trace = make_planned_trace()
+    attempt = trace.attempt(TARGET)
+    attempt.usage = Usage(3, 1, "partial")
+    trace.responded(200)
+    trace.disconnected()
+    assert (trace.status_code, attempt.error_type) == (200, "client_disconnected")
+    assert attempt.usage == Usage(3, 1, "partial")
+
+
+def test_caller_that_leaves_has_cost_its_input() -> None:
+    """The last attempt of a caller that left has a partial estimate; earlier ones failed and cost nothing."""
+    trace = make_planned_trace()
+    first, last = add_attempt(trace), trace.attempt(TARGET)
+    first.failed("upstream_timeout", "silent")
+    trace.disconnected()
+    assert trace.call is not None
+    assert (first.error_type, first.usage) == ("upstream_timeout", None)
+    assert last.usage == Usage(trace.call.body_bytes // 4, 0, "partial")
+
+
+def test_caller_that_leaves_when_all_is_done() -> None:
+    """Who leaves after the end changes nothing."""
+    trace = make_answered_trace()
+    trace.disconnected()
+    assert (trace.error_type, trace.status_code) == ("", 200)
+
+
+# -- times
+
+
+def test_times_are_monotonic_on_one_start() -> None:
+    """A span's times are the start plus what the monotonic clock ran."""
+    trace = make_trace(start_ns=500)
+    assert trace.unix_ns(500 + 7) == START_NS + 7
+
+
+def test_overhead_is_our_share() -> None:
+    """Waiting for the caller, for the provider and between attempts is no overhead."""
+    trace = make_answered_trace()
+    trace.waited_ns = 20 * MS
+    assert trace.overhead_ms == 100 - 50 - 20
+    trace.waited_ns = 500 * MS
+    assert trace.overhead_ms == 0
+
+
+def test_server_timing_names_the_stages_that_ran() -> None:
+    """A stage that did not run is not in the header."""
+    trace = make_trace()
+    assert trace.server_timing().startswith("total;dur=")
+    trace.identified(make_caller())
+    trace.planned(Plan((TARGET,), (TARGET.name,)))
+    trace.attempt(TARGET)
+    trace.attempt(TARGET)
+    parts = trace.server_timing().split(", ")
+    assert [part.partition(";")[0] for part in parts] == ["auth", "route", "upstream", "total", "attempts"]
+    assert parts[-1] == 'attempts;desc="2"'
+    assert all(float(part.partition("dur=")[2]) >= 0 for part in parts[:-1])

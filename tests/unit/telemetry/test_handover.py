@@ -1,0 +1,289 @@
+"""The worker's end of the socket: nothing is lost but what is counted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gateway.socket_path import SOCKET_NAME, control_address
+from gateway.telemetry.handover import MAX_UNACKNOWLEDGED_BYTES, Handover
+from gateway.wire.frames import (
+    Ack,
+    CallSpans,
+    ConfigState,
+    Counts,
+    Frame,
+    Hello,
+    MessageKind,
+    MessageReader,
+    decode_frame,
+    decode_payload,
+    encode_message,
+    encode_payload,
+)
+from tests.rig.frame_maker import make_call
+from tests.rig.until import until_async
+
+
+class FakeControl:
+    """The other end: keeps what it hears of each connection, says what a test wants."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._state_dir = state_dir
+        self._server: asyncio.Server | None = None
+        self._writers: list[asyncio.StreamWriter] = []
+        self.conversations: list[list[tuple[MessageKind, bytes]]] = []
+
+    async def open(self) -> None:
+        with control_address(self._state_dir) as path:
+            self._server = await asyncio.start_unix_server(self._hear, path)
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for writer in self._writers:
+            writer.close()
+        (self._state_dir / SOCKET_NAME).unlink(missing_ok=True)
+
+    async def _hear(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
+        heard: list[tuple[MessageKind, bytes]] = []
+        self.conversations.append(heard)
+        messages = MessageReader()
+        while data := await reader.read(1 << 16):
+            heard += messages.feed(data)
+        writer.close()
+
+    def say(self, kind: MessageKind, value: Ack | ConfigState) -> None:
+        self._writers[-1].write(encode_message(kind, encode_payload(value)))
+
+    def say_bytes(self, data: bytes) -> None:
+        self._writers[-1].write(data)
+
+    def of_kind(self, kind: MessageKind) -> list[bytes]:
+        """Payloads of the newest conversation."""
+        return [payload for found, payload in (self.conversations or [[]])[-1] if found is kind]
+
+    @property
+    def frames(self) -> list[Frame]:
+        return [decode_frame(payload) for payload in self.of_kind(MessageKind.FRAME)]
+
+
+class Rig:
+    """A handover and the control it talks to."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.control = FakeControl(state_dir)
+        self.announced: list[str] = []
+        self.version = "v1"
+        self.handover = Handover(
+            state_dir=state_dir,
+            instance_id="i-1",
+            resource=b"resource",
+            config_version=lambda: self.version,
+            on_config=self.announced.append,
+            counts=lambda: Counts(7, self.handover.handed_over, dict(self.handover.dropped), 2),
+        )
+
+    async def connected(self) -> None:
+        self.handover.start()
+        await until_async(lambda: self.control.of_kind(MessageKind.HELLO), "the worker says hello")
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    rig = Rig(tmp_path)
+    await rig.control.open()
+    yield rig
+    await rig.handover.close(0)
+    await rig.control.close()
+
+
+async def test_hello_comes_first(rig: Rig) -> None:
+    """A worker says who it is, and then what it counts."""
+    await rig.connected()
+    await until_async(lambda: rig.control.of_kind(MessageKind.COUNTS), "counts are said")
+    kind, payload = rig.control.conversations[0][0]
+    assert kind is MessageKind.HELLO
+    hello = decode_payload(payload, Hello)
+    assert (hello.instance_id, hello.pid, hello.config_version) == ("i-1", os.getpid(), "v1")
+    assert decode_payload(rig.control.of_kind(MessageKind.COUNTS)[0], Counts) == Counts(7, 0, {}, 2)
+
+
+async def test_frames_are_numbered_and_acknowledged(rig: Rig) -> None:
+    """Frames count from 1; spans are handed over when they are acknowledged and not before."""
+    await rig.connected()
+    first, second = [make_call("a", "b")], [make_call("c")]
+    rig.handover.take(first)
+    rig.version = "v2"
+    rig.handover.take(second)
+    await until_async(lambda: len(rig.control.frames) == 2, "both frames arrive")
+    frames = rig.control.frames
+    assert [(frame.sequence, frame.config_version, frame.calls) for frame in frames] == [
+        (1, "v1", first),
+        (2, "v2", second),
+    ]
+    assert {(frame.instance_id, frame.resource) for frame in frames} == {("i-1", b"resource")}
+    assert rig.handover.handed_over == 0
+    rig.control.say(MessageKind.ACK, Ack(1))
+    await until_async(lambda: rig.handover.handed_over == 2, "the first is acknowledged")
+    rig.control.say(MessageKind.ACK, Ack(2))
+    await until_async(lambda: rig.handover.handed_over == 3, "the second is acknowledged")
+
+
+async def test_one_acknowledgement_for_many(rig: Rig) -> None:
+    """An acknowledgement covers every frame up to its number; one that is repeated counts nothing twice."""
+    await rig.connected()
+    for _ in range(3):
+        rig.handover.take([make_call("a")])
+    await until_async(lambda: len(rig.control.frames) == 3, "the frames arrive")
+    rig.control.say(MessageKind.ACK, Ack(3))
+    rig.control.say(MessageKind.ACK, Ack(3))
+    rig.control.say(MessageKind.CONFIG, ConfigState("v2"))
+    await until_async(lambda: rig.announced, "what came after the acknowledgements is heard")
+    assert rig.handover.handed_over == 3
+
+
+async def test_unacknowledged_frames_are_sent_again(rig: Rig) -> None:
+    """After a restart of control what is not acknowledged comes again, under its old number."""
+    await rig.connected()
+    for name in "abc":
+        rig.handover.take([make_call(name)])
+    await until_async(lambda: len(rig.control.frames) == 3, "the frames arrive")
+    rig.control.say(MessageKind.ACK, Ack(1))
+    await until_async(lambda: rig.handover.handed_over == 1, "the first is acknowledged")
+    before = rig.control.frames
+    await rig.control.close()
+    rig.handover.take([make_call("d")])
+    await rig.control.open()
+    await until_async(
+        lambda: len(rig.control.conversations) == 2 and len(rig.control.frames) == 3, "it comes again"
+    )
+    assert rig.control.conversations[1][0][0] is MessageKind.HELLO
+    assert rig.control.frames[:2] == before[1:]
+    assert [frame.sequence for frame in rig.control.frames] == [2, 3, 4]
+
+
+async def test_frames_wait_for_control(tmp_path: Path) -> None:
+    """Before control listens, frames wait."""
+    rig = Rig(tmp_path)
+    rig.handover.start()
+    rig.handover.take([make_call("early")])
+    await rig.control.open()
+    await until_async(lambda: rig.control.frames, "the frame arrives")
+    assert rig.control.frames[0].sequence == 1
+    await rig.handover.close(0)
+    await rig.control.close()
+
+
+async def test_what_waits_is_bounded(tmp_path: Path) -> None:
+    """Beyond the bound frames are dropped and counted, without using up a number."""
+    rig = Rig(tmp_path)
+    big = [make_call("big", "small", size_bytes=MAX_UNACKNOWLEDGED_BYTES // 8)]
+    for _ in range(5):
+        rig.handover.take(big)
+    dropped = rig.handover.dropped["unacknowledged_full"]
+    assert 0 < dropped < 10
+    assert dropped % 2 == 0
+    rig.handover.take([make_call("last")])
+    await rig.control.open()
+    rig.handover.start()
+    kept = (10 - dropped) // 2
+    await until_async(lambda: len(rig.control.frames) == kept + 1, "the kept ones arrive")
+    assert [frame.sequence for frame in rig.control.frames] == list(range(1, kept + 2))
+    rig.control.say(MessageKind.ACK, Ack(kept + 1))
+    await until_async(lambda: rig.handover.handed_over == 2 * kept + 1, "they are acknowledged")
+    rig.handover.take(big)
+    assert rig.handover.dropped == {"unacknowledged_full": dropped}
+    await rig.handover.close(0)
+    await rig.control.close()
+
+
+async def test_frame_over_the_bound_alone(tmp_path: Path) -> None:
+    """One frame that is over the bound by itself is dropped alone."""
+    rig = Rig(tmp_path)
+    rig.handover.take([make_call("huge", size_bytes=MAX_UNACKNOWLEDGED_BYTES)])
+    rig.handover.take([make_call("next")])
+    assert rig.handover.dropped == {"unacknowledged_full": 1}
+
+
+async def test_configuration_is_announced_and_reported(rig: Rig) -> None:
+    """Control announces a version; the worker says that it has it, or why not."""
+    await rig.connected()
+    rig.control.say(MessageKind.CONFIG, ConfigState("v2"))
+    await until_async(lambda: rig.announced == ["v2"], "the version is heard")
+    rig.handover.report_config("v2")
+    rig.handover.report_config("v3", "it is broken")
+    await until_async(lambda: rig.control.of_kind(MessageKind.CONFIG_REFUSED), "the refusal arrives")
+    loaded = rig.control.of_kind(MessageKind.CONFIG_LOADED)
+    refused = rig.control.of_kind(MessageKind.CONFIG_REFUSED)
+    assert [decode_payload(payload, ConfigState) for payload in loaded + refused] == [
+        ConfigState("v2"),
+        ConfigState("v3", "it is broken"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        pytest.param(b"HTTP/1.1 400 Bad Request\r\n\r\n", id="another protocol"),
+        pytest.param(encode_message(MessageKind.ACK, b"\xc1"), id="payload that is none"),
+    ],
+)
+async def test_garbage_ends_the_connection_and_another_begins(
+    rig: Rig, garbage: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A peer that speaks nonsense is left, with a warning, and control is looked for again."""
+    await rig.connected()
+    with caplog.at_level(logging.WARNING):
+        rig.control.say_bytes(garbage)
+        await until_async(lambda: len(rig.control.conversations) == 2, "the worker connects again")
+    assert "connection to the control process ended" in caplog.text
+    rig.handover.take([make_call("after")])
+    await until_async(lambda: rig.control.frames, "frames go on")
+
+
+async def test_close_waits_for_acknowledgements(rig: Rig) -> None:
+    """At the end what was sent is waited for, and the last counts are said."""
+    await rig.connected()
+    rig.handover.take([make_call("a", "b")])
+    closing = asyncio.ensure_future(rig.handover.close(10))
+    await until_async(lambda: rig.control.frames, "the frame arrives")
+    rig.control.say(MessageKind.ACK, Ack(1))
+    await closing
+    assert (rig.handover.handed_over, rig.handover.dropped) == (2, {})
+    await until_async(
+        lambda: decode_payload(rig.control.of_kind(MessageKind.COUNTS)[-1], Counts).handed_over == 2,
+        "the last counts arrive",
+    )
+
+
+async def test_close_gives_up_and_counts(rig: Rig) -> None:
+    """What control does not acknowledge in time is dropped, counted, and told."""
+    await rig.connected()
+    rig.handover.take([make_call("a", "b")])
+    await rig.handover.close(0.01)
+    assert rig.handover.dropped == {"shutdown_timeout": 2}
+    await until_async(
+        lambda: (
+            decode_payload(rig.control.of_kind(MessageKind.COUNTS)[-1], Counts).dropped
+            == {"shutdown_timeout": 2}
+        ),
+        "the last counts arrive",
+    )
+
+
+async def test_close_without_control(tmp_path: Path) -> None:
+    """A worker ends also where control has gone, its spans counted as dropped."""
+    rig = Rig(tmp_path)
+    rig.handover.start()
+    calls: list[CallSpans] = [make_call("a")]
+    rig.handover.take(calls)
+    await rig.handover.close(0.01)
+    assert rig.handover.dropped == {"shutdown_timeout": 1}

@@ -1,0 +1,158 @@
+"""The batching span processor: slices, bounds, counts that add up."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+
+from gateway.telemetry.processor import MAX_QUEUED, BatchingSpanProcessor
+from gateway.telemetry.span_encoding import ALL_DESTINATIONS
+from gateway.wire.frames import CallSpans
+from tests.rig.until import until_async
+from tests.unit.makers import read_span
+from tests.unit.telemetry.traces import add_attempt, make_answered_trace, make_planned_trace
+
+
+class Sink:
+    """Takes slices; the processor runs on the test's loop."""
+
+    def __init__(self) -> None:
+        self.slices: list[list[CallSpans]] = []
+        self.processor = BatchingSpanProcessor(asyncio.get_running_loop(), self.slices.append)
+
+    @property
+    def calls(self) -> list[CallSpans]:
+        return [call for calls in self.slices for call in calls]
+
+    @property
+    def spans(self) -> int:
+        return sum(len(call.spans) for call in self.calls)
+
+    def check(self) -> None:
+        """What was taken was handed on or dropped."""
+        assert self.processor.created == self.spans + sum(self.processor.dropped.values())
+
+
+async def test_calls_are_handed_on_after_a_moment() -> None:
+    """A call that has ended is encoded later, not while it ends, and together with its neighbours."""
+    sink = Sink()
+    for _ in range(3):
+        sink.processor.record(make_answered_trace())
+    assert sink.slices == []
+    await until_async(lambda: sink.slices, "the slice is handed on")
+    assert [len(calls) for calls in sink.slices] == [3]
+    assert sink.processor.created == 6
+    sink.check()
+
+
+async def test_many_calls_come_in_slices() -> None:
+    """A long queue is worked off in slices, in order, so that other work runs between them."""
+    sink = Sink()
+    for number in range(50):
+        trace = make_answered_trace()
+        trace.user_agent = str(number)
+        sink.processor.record(trace)
+    await until_async(lambda: len(sink.calls) == 50, "all are handed on")
+    assert [len(calls) for calls in sink.slices] == [16, 16, 16, 2]
+    sink.check()
+
+
+async def test_calls_come_again_after_an_idle_time() -> None:
+    """The processor wakes for each new call, also when the queue was empty."""
+    sink = Sink()
+    for done in (1, 2, 3):
+        sink.processor.record(make_answered_trace())
+        await until_async(lambda done=done: len(sink.calls) == done, "it is handed on")  # type: ignore[misc]
+
+
+async def test_full_queue_drops_the_newest() -> None:
+    """Beyond the bound the newest are given up and counted; what is queued stays."""
+    sink = Sink()
+    first = make_answered_trace()
+    sink.processor.record(first)
+    for _ in range(MAX_QUEUED + 4):
+        sink.processor.record(make_planned_trace())
+    assert sink.processor.dropped == {"queue_full": 5}
+    sink.processor.drain()
+    assert read_span(sink.calls[0].spans[1]).name == "chat small-1"
+    sink.check()
+
+
+async def test_call_that_cannot_be_encoded_is_dropped_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """One call that cannot be written takes neither its neighbours nor the timer with it."""
+    sink = Sink()
+    bad: Any = make_answered_trace()
+    bad.peer_address = 7
+    for trace in (make_answered_trace(), bad, make_answered_trace()):
+        sink.processor.record(trace)
+    await until_async(lambda: len(sink.calls) == 2, "the good ones are handed on")
+    assert sink.processor.dropped == {"encode_failed": 2}
+    assert len(caplog.records) == 1
+    sink.processor.record(make_answered_trace())
+    await until_async(lambda: len(sink.calls) == 3, "the next one is handed on")
+    sink.check()
+
+
+async def test_shutdown_hands_on_what_is_left() -> None:
+    """At the end everything queued goes out at once; what comes later is counted."""
+    sink = Sink()
+    trace = make_planned_trace()
+    add_attempt(trace)
+    add_attempt(trace)
+    sink.processor.record(trace)
+    sink.processor.shutdown()
+    assert sink.spans == 3
+    sink.processor.record(make_answered_trace())
+    assert sink.processor.dropped == {"after_shutdown": 2}
+    sink.processor.shutdown()
+    sink.check()
+
+
+async def test_force_flush() -> None:
+    """A flush hands on what is queued now, and the timer finds nothing."""
+    sink = Sink()
+    sink.processor.record(make_answered_trace())
+    assert sink.processor.force_flush()
+    assert len(sink.calls) == 1
+    await until_async(lambda: sink.processor._timer is None, "the timer has run")
+    assert len(sink.slices) == 1
+
+
+async def test_spans_of_the_sdk_join_the_queue() -> None:
+    """A span made with the SDK goes the same way, to every destination, without a row."""
+    sink = Sink()
+    provider = TracerProvider()
+    provider.add_span_processor(sink.processor)
+    provider.get_tracer("extension").start_span("from an extension").end()
+    await until_async(lambda: sink.calls, "the span is handed on")
+    (call,) = sink.calls
+    assert (call.row, call.destination_mask) == (None, ALL_DESTINATIONS)
+    assert read_span(call.spans[0]).name == "from an extension"
+    sink.check()
+
+
+async def test_spans_of_the_sdk_from_another_thread() -> None:
+    """A span may end on any thread; it is queued on the loop's."""
+    sink = Sink()
+    provider = TracerProvider()
+    provider.add_span_processor(sink.processor)
+    thread = threading.Thread(target=lambda: provider.get_tracer("t").start_span("threaded").end())
+    thread.start()
+    thread.join()
+    await until_async(lambda: sink.calls, "the span is handed on")
+
+
+async def test_unsampled_spans_of_the_sdk_are_left_out() -> None:
+    """What was not sampled is not taken, so not counted."""
+    sink = Sink()
+    provider = TracerProvider(sampler=ALWAYS_OFF)
+    provider.add_span_processor(sink.processor)
+    provider.get_tracer("extension").start_span("unsampled").end()
+    await asyncio.sleep(0)
+    assert sink.processor._timer is None
+    assert (sink.processor.created, sink.calls) == (0, [])

@@ -1,0 +1,507 @@
+"""The spans of a call, decoded by protobuf's own classes: what operators and Elastic see."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from gateway.endpoints.catalogue import EMBEDDING
+from gateway.endpoints.openai_reply import ReplyFacts
+from gateway.errors import UpstreamBadReply
+from gateway.model import Plan, Skipped, TraceContext, Usage
+from gateway.telemetry.call_trace import CallTrace
+from gateway.telemetry.span_encoding import ALL_DESTINATIONS, NO_DESTINATION, SpanEncoder
+from gateway.wire.frames import StoreRow
+from tests.unit.makers import TARGET, attributes_of, make_call, make_caller, make_target, read_span
+from tests.unit.telemetry.traces import (
+    MS,
+    START_NS,
+    add_attempt,
+    make_answered_trace,
+    make_planned_trace,
+    make_trace,
+)
+
+PARENT: Final = TraceContext(b"P" * 16, b"Q" * 8, 1, "vendor=1")
+
+
+def spans_of(trace: CallTrace) -> list[Span]:
+    return [read_span(segments) for segments in SpanEncoder().encode(trace).spans]
+
+
+def row_of(trace: CallTrace) -> StoreRow:
+    row = SpanEncoder().encode(trace).row
+    assert row is not None
+    return row
+
+
+def golden(span: Span) -> dict[str, Any]:
+    """A span as a reader sees it."""
+    return {
+        "name": span.name,
+        "kind": Span.SpanKind.Name(span.kind),
+        "flags": hex(span.flags),
+        "parent": span.parent_span_id,
+        "times_ms": [(at - START_NS) / MS for at in (span.start_time_unix_nano, span.end_time_unix_nano)],
+        "attributes": attributes_of(span),
+        "events": [
+            (event.name, {item.key: item.value.string_value for item in event.attributes})
+            for event in span.events
+        ],
+        "status": (Status.StatusCode.Name(span.status.code), span.status.message),
+    }
+
+
+SERVER_ATTRIBUTES: Final[dict[str, Any]] = {
+    "http.request.method": "POST",
+    "url.path": "/api/llm/chat/completions",
+    "url.scheme": "http",
+    "gateway.config.version": "v1",
+    "http.route": "/v1/chat/completions",
+    "server.address": "127.0.0.1",
+    "server.port": 8787,
+    "gateway.caller": "app",
+    "gateway.model.asked": "acct/small",
+    "gateway.routing.candidates": ["acct/small"],
+    "gateway.routing.skipped": "[]",
+    "http.response.status_code": 200,
+    "gateway.overhead_ms": 50.0,
+    "client.address": "192.0.2.7",
+    "user_agent.original": "agent/1",
+    "gateway.attempts": 1,
+    "gateway.model.resolved": "acct/small",
+}
+CLIENT_ATTRIBUTES: Final[dict[str, Any]] = {
+    "gen_ai.operation.name": "chat",
+    "gen_ai.provider.name": "openai",
+    "gen_ai.request.model": "small-1",
+    "server.address": "api.test",
+    "server.port": 443,
+    "service.peer.name": "openai",
+    "peer.service": "openai",
+    "gateway.target": "acct/small",
+    "openai.api.type": "chat_completions",
+    "gateway.attempt": 1,
+}
+REPLY_ATTRIBUTES: Final[dict[str, Any]] = {
+    "gen_ai.response.id": "chat-1",
+    "gen_ai.response.model": "small-1-0125",
+    "gen_ai.response.finish_reasons": ["stop"],
+    "gateway.usage.source": "provider",
+    "gen_ai.usage.input_tokens": 3,
+    "gen_ai.usage.output_tokens": 4,
+    "gen_ai.usage.cache_read.input_tokens": 2,
+    "gen_ai.usage.reasoning.output_tokens": 1,
+}
+SERVER_SPAN: Final[dict[str, Any]] = {
+    "name": "POST /v1/chat/completions",
+    "kind": "SPAN_KIND_SERVER",
+    "flags": "0x101",
+    "parent": b"",
+    "times_ms": [0, 100],
+    "attributes": SERVER_ATTRIBUTES,
+    "events": [],
+    "status": ("STATUS_CODE_UNSET", ""),
+}
+CLIENT_SPAN: Final[dict[str, Any]] = {
+    "name": "chat small-1",
+    "kind": "SPAN_KIND_CLIENT",
+    "flags": "0x101",
+    "parent": b"S" * 8,
+    "times_ms": [10, 60],
+    "attributes": CLIENT_ATTRIBUTES | REPLY_ATTRIBUTES,
+    "events": [],
+    "status": ("STATUS_CODE_UNSET", ""),
+}
+
+
+def without(attributes: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in attributes.items() if name not in names}
+
+
+# -- golden spans
+
+
+def test_plain_chat() -> None:
+    """A chat call is one SERVER span, a root, and one CLIENT span below it."""
+    assert list(map(golden, spans_of(make_answered_trace()))) == [SERVER_SPAN, CLIENT_SPAN]
+
+
+def test_stream() -> None:
+    """A streamed call says so, and when its first chunk came, in seconds."""
+    trace = make_answered_trace(stream=True)
+    trace.attempts[0].first_chunk_ns = 35 * MS
+    more = {"gen_ai.request.stream": True, "gen_ai.response.time_to_first_chunk": 0.025}
+    assert list(map(golden, spans_of(trace))) == [
+        SERVER_SPAN,
+        CLIENT_SPAN | {"attributes": CLIENT_ATTRIBUTES | REPLY_ATTRIBUTES | more},
+    ]
+
+
+def test_failure() -> None:
+    """A failed attempt has the one exception; the SERVER span is an error with the same type."""
+    trace = make_planned_trace()
+    attempt = add_attempt(trace)
+    error = UpstreamBadReply("It is no reply.", detail="<html>")
+    attempt.failed(error.code, error.for_operator)
+    trace.failed(error.code, error.for_operator)
+    trace.responded(502)
+    trace.end_ns = 100 * MS
+    status = ("STATUS_CODE_ERROR", "It is no reply. <html>")
+    exception = {"exception.type": "upstream_bad_reply", "exception.message": "It is no reply. <html>"}
+    failed = {"error.type": "upstream_bad_reply"}
+    assert list(map(golden, spans_of(trace))) == [
+        SERVER_SPAN
+        | {
+            "attributes": without(SERVER_ATTRIBUTES, "gateway.model.resolved")
+            | {"http.response.status_code": 502}
+            | failed,
+            "status": status,
+        },
+        CLIENT_SPAN
+        | {"attributes": CLIENT_ATTRIBUTES | failed, "events": [("exception", exception)], "status": status},
+    ]
+
+
+def test_caller_that_left() -> None:
+    """A caller that leaves is an error of nobody: its type is noted, no status is set, usage is partial."""
+    trace = make_planned_trace(stream=True)
+    attempt = add_attempt(trace)
+    attempt.status_code = 200
+    attempt.end_ns = 0
+    attempt.answered(ReplyFacts("chat-1", "", (), Usage(25, 2, "partial")))
+    trace.responded(200)
+    trace.disconnected()
+    attempt.end_ns = 60 * MS
+    trace.end_ns = 100 * MS
+    left = {"error.type": "client_disconnected"}
+    partial = {
+        "gen_ai.request.stream": True,
+        "gen_ai.response.id": "chat-1",
+        "gateway.usage.source": "partial",
+        "gen_ai.usage.input_tokens": 25,
+        "gen_ai.usage.output_tokens": 2,
+    }
+    assert list(map(golden, spans_of(trace))) == [
+        SERVER_SPAN | {"attributes": SERVER_ATTRIBUTES | left},
+        CLIENT_SPAN | {"attributes": CLIENT_ATTRIBUTES | partial | left},
+    ]
+
+
+# -- SERVER spans
+
+
+def test_span_that_continues_a_trace() -> None:
+    """A SERVER span joined to its caller has flags that say so: else Elastic sees no transaction."""
+    server, client = spans_of(make_answered_trace(parent=PARENT))
+    assert (server.trace_id, server.parent_span_id, server.trace_state) == (b"P" * 16, b"Q" * 8, "vendor=1")
+    assert server.flags == 0x100 | 0x200 | 1
+    assert (client.trace_id, client.parent_span_id, client.trace_state) == (b"P" * 16, b"S" * 8, "vendor=1")
+    assert client.flags == 0x100 | 1
+
+
+@pytest.mark.parametrize(
+    ("status", "is_cut", "is_error", "has_type"),
+    [
+        pytest.param(200, False, False, False, id="good"),
+        pytest.param(404, False, False, False, id="the caller's mistake"),
+        pytest.param(429, False, False, False, id="the provider's refusal"),
+        pytest.param(500, False, True, True, id="ours"),
+        pytest.param(503, False, True, True, id="not available"),
+        pytest.param(200, True, True, True, id="cut after it had begun"),
+    ],
+)
+def test_server_status(status: int, *, is_cut: bool, is_error: bool, has_type: bool) -> None:
+    """A SERVER span is an error from 500 on or when the reply was cut; a 4xx leaves it unset."""
+    trace = make_trace()
+    if status != 200:
+        trace.failed("some_code", "what was wrong")
+    if is_cut:
+        trace.cut("some_code", "what was wrong")
+    trace.responded(status)
+    (span,) = spans_of(trace)
+    assert (span.status.code == Status.STATUS_CODE_ERROR) is is_error
+    assert (attributes_of(span).get("error.type") == "some_code") is has_type
+    assert len(span.events) == is_error
+
+
+def test_refusal_without_model() -> None:
+    """What was never learned of a call is absent, not empty."""
+    trace = make_trace(
+        endpoint=None, route="", server_address="", server_port=None, peer_address="", user_agent=""
+    )
+    trace.failed("path_not_found", "nothing here")
+    trace.responded(404)
+    trace.end_ns = MS
+    (span,) = spans_of(trace)
+    assert span.name == "POST"
+    assert attributes_of(span) == {
+        "http.request.method": "POST",
+        "url.path": "/api/llm/chat/completions",
+        "url.scheme": "http",
+        "gateway.config.version": "v1",
+        "http.response.status_code": 404,
+        "gateway.overhead_ms": 1.0,
+    }
+
+
+def test_skipped_targets_are_told() -> None:
+    """Why a candidate was passed over stands there as JSON."""
+    trace = make_answered_trace()
+    trace.plan = Plan((TARGET,), ("a/b", "acct/small"), (Skipped("a/b", "limit"),))
+    attributes = attributes_of(spans_of(trace)[0])
+    assert attributes["gateway.routing.candidates"] == ["a/b", "acct/small"]
+    assert json.loads(attributes["gateway.routing.skipped"]) == [{"target": "a/b", "reason": "limit"}]
+
+
+def test_long_texts_are_cut() -> None:
+    """What a caller or provider makes long stays short on a span, so that a span always fits a batch."""
+    trace = make_answered_trace(model="m" * 9000, stop=["s" * 9000] * 99, reasoning_effort="r" * 9000)
+    trace.path = "/" + "p" * 9000
+    trace.user_agent = "u" * 9000
+    trace.attempts[0].answered(
+        ReplyFacts("i" * 9000, "m" * 9000, ("f" * 9000,) * 99, Usage(1, 1, "provider"))
+    )
+    trace.attempts[0].failed("500", "e" * 9000)
+    trace.responded(500)
+    trace.failed("500", "e" * 9000)
+    sizes = [len(segments.plain) for segments in SpanEncoder().encode(trace).spans]
+    assert max(sizes) < 16_000
+
+
+# -- CLIENT spans
+
+
+def test_client_span_has_nothing_of_http() -> None:
+    """One `http.*` or `url.*` on a CLIENT span and Elastic takes it for a plain HTTP call."""
+    trace = make_answered_trace(stream=True, temperature=1, n=2)
+    trace.attempts[0].failed("502", "x")
+    _, client = spans_of(trace)
+    assert not [name for name in attributes_of(client) if name.startswith(("http.", "url.", "rpc."))]
+    assert {"service.peer.name", "gen_ai.provider.name"} <= attributes_of(client).keys()
+
+
+def test_each_retry_is_a_span() -> None:
+    """Attempts are spans of their own, numbered from 1, in order; a good end makes the call good."""
+    trace = make_planned_trace()
+    first = add_attempt(trace, at_ms=10, took_ms=5)
+    first.failed("upstream_unreachable", "gone")
+    second = add_attempt(trace, at_ms=20)
+    second.status_code = 200
+    trace.responded(200)
+    trace.end_ns = 100 * MS
+    server, *clients = spans_of(trace)
+    assert [attributes_of(span)["gateway.attempt"] for span in clients] == [1, 2]
+    assert [span.status.code for span in clients] == [Status.STATUS_CODE_ERROR, Status.STATUS_CODE_UNSET]
+    assert server.status.code == Status.STATUS_CODE_UNSET
+    assert attributes_of(server)["gateway.attempts"] == 2
+    assert "error.type" not in attributes_of(server)
+
+
+def test_embedding_span() -> None:
+    """An embedding is named by its operation and says what was asked for."""
+    trace = make_answered_trace()
+    trace.call = make_call(EMBEDDING, dimensions=256, encoding_format="base64")
+    _, client = spans_of(trace)
+    attributes = attributes_of(client)
+    assert client.name == "embeddings small-1"
+    assert attributes["gen_ai.operation.name"] == "embeddings"
+    assert attributes["gen_ai.embeddings.dimension.count"] == 256
+    assert attributes["gen_ai.request.encoding_formats"] == ["base64"]
+    assert "openai.api.type" not in attributes
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        pytest.param({}, {}, id="none"),
+        pytest.param(
+            {"temperature": 1}, {"temperature": 1.0}, id="a double is one, written as integer or not"
+        ),
+        pytest.param({"top_p": 0.25}, {"top_p": 0.25}, id="double"),
+        pytest.param(
+            {"frequency_penalty": -2, "presence_penalty": 0},
+            {"frequency_penalty": -2.0, "presence_penalty": 0.0},
+            id="penalties",
+        ),
+        pytest.param({"max_tokens": 7}, {"max_tokens": 7}, id="integer"),
+        pytest.param(
+            {"max_tokens": 7, "max_completion_tokens": 8}, {"max_tokens": 8}, id="the newer name wins"
+        ),
+        pytest.param(
+            {"max_tokens": 7, "max_completion_tokens": None}, {"max_tokens": 7}, id="null is absent"
+        ),
+        pytest.param({"max_tokens": 7.5}, {}, id="no integer"),
+        pytest.param({"seed": -(2**62)}, {"seed": -(2**62)}, id="negative"),
+        pytest.param({"seed": 2**63}, {}, id="beyond int64"),
+        pytest.param({"top_k": 40}, {"top_k": 40}, id="top_k is an integer"),
+        pytest.param({"temperature": "hot", "seed": True, "top_p": [1]}, {}, id="other types"),
+        pytest.param({"n": 3}, {"choice.count": 3}, id="choices"),
+        pytest.param({"n": 1}, {}, id="one choice is the default"),
+        pytest.param({"n": 2**70}, {}, id="choices beyond int64"),
+        pytest.param({"stop": "a"}, {"stop_sequences": ["a"]}, id="one stop sequence"),
+        pytest.param({"stop": ["a", "b"]}, {"stop_sequences": ["a", "b"]}, id="stop sequences"),
+        pytest.param({"stop": []}, {}, id="no stop sequence"),
+        pytest.param({"stop": ["a", 1]}, {}, id="stop of another type"),
+        pytest.param({"stop": {"a": 1}}, {}, id="stop of no kind"),
+        pytest.param({"reasoning_effort": "low"}, {"reasoning.level": "low"}, id="reasoning"),
+        pytest.param({"reasoning_effort": 1}, {}, id="reasoning of another type"),
+    ],
+)
+def test_request_parameters(members: dict[str, Any], expected: dict[str, Any]) -> None:
+    """A parameter has the one type of its name or is left out: Elastic keeps the type seen first."""
+    _, client = spans_of(make_answered_trace(**members))
+    prefix = "gen_ai.request."
+    found = {
+        name.removeprefix(prefix): value
+        for name, value in attributes_of(client).items()
+        if name.startswith(prefix) and name != prefix + "model"
+    }
+    assert found == expected
+    assert {name: type(value) for name, value in found.items()} == {
+        name: type(value) for name, value in expected.items()
+    }
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            ["temperature", "top_p", "max_tokens", "seed", "stop", "encoding_format", "reasoning_effort"]
+        ),
+        st.recursive(
+            st.none()
+            | st.booleans()
+            | st.integers()
+            | st.floats(allow_nan=False, allow_infinity=False)
+            | st.text(),
+            lambda inner: st.lists(inner, max_size=3),
+            max_leaves=4,
+        ),
+    )
+)
+def test_any_parameters_can_be_encoded(members: dict[str, Any]) -> None:
+    """No value that a body may hold breaks the encoding."""
+    trace = make_answered_trace()
+    trace.call = make_call(EMBEDDING, **members)
+    assert len(spans_of(trace)) == 2
+
+
+# -- what repeats is kept
+
+
+def test_repeated_calls_have_the_same_spans() -> None:
+    """The parts that are kept between calls give the same bytes as those made anew."""
+    encoder = SpanEncoder()
+    first, second = (encoder.encode(make_answered_trace(stream=True)) for _ in range(2))
+    assert first == second == SpanEncoder().encode(make_answered_trace(stream=True))
+
+
+def test_what_differs_is_never_mixed_up() -> None:
+    """Calls that differ in anything that repeats get their own parts."""
+    encoder = SpanEncoder()
+    traces = []
+    for changes in (
+        {},
+        {"method": "PUT"},
+        {"path": "/v1/chat/completions"},
+        {"config_version": "v2"},
+        {"server_port": 80},
+        {"caller": make_caller(name="other")},
+        {"call": make_call(model="acct/other")},
+        {"scheme": "https"},
+    ):
+        trace = make_answered_trace()
+        for name, value in changes.items():
+            setattr(trace, name, value)
+        traces.append(trace)
+    other = make_answered_trace()
+    other.attempts[0].target = make_target("acct/small", model_id="small-2")
+    other.config_version = "v3"
+    traces.append(other)
+    for trace in (*traces, *traces):
+        assert encoder.encode(trace) == SpanEncoder().encode(trace)
+
+
+def test_kept_parts_are_bounded() -> None:
+    """A caller cannot fill the memory with names: only what exists is kept, and that to a limit."""
+    encoder = SpanEncoder()
+    for number in range(5000):
+        unknown = make_trace()
+        unknown.call = make_call(model=f"no/{number}")
+        encoder.encode(unknown)
+    assert len(encoder._blocks) == 0
+    for number in range(5000):
+        encoder.encode(make_planned_trace(make_target(f"acct/{number}"), model=f"acct/{number}"))
+    assert len(encoder._blocks) <= 4096
+
+
+# -- where it goes, and the store's row
+
+
+@pytest.mark.parametrize(("flags", "mask"), [(1, ALL_DESTINATIONS), (0, NO_DESTINATION)])
+def test_destinations_follow_the_callers_decision(flags: int, mask: int) -> None:
+    """What a caller does not sample is not exported; the local store has it all the same."""
+    calls = SpanEncoder().encode(make_answered_trace(parent=TraceContext(b"P" * 16, b"Q" * 8, flags)))
+    assert calls.destination_mask == mask
+    assert calls.row is not None
+
+
+def test_content_is_apart() -> None:
+    """Content is off: the segment for it is empty, and no prompt is in the other."""
+    for segments in SpanEncoder().encode(make_answered_trace(prompt="canary")).spans:
+        assert segments.content == b""
+        assert b"canary" not in segments.plain
+
+
+def test_row_of_an_answer() -> None:
+    """The store's row says of a call what the list of traces shows."""
+    trace = make_answered_trace(stream=True)
+    trace.attempts[0].first_chunk_ns = 35 * MS
+    assert row_of(trace) == StoreRow(
+        trace_id=b"T" * 16,
+        span_id=b"S" * 8,
+        name="POST /v1/chat/completions",
+        start_ns=START_NS,
+        end_ns=START_NS + 100 * MS,
+        status_code=200,
+        is_error=False,
+        error_type="",
+        model="acct/small",
+        resolved_model="acct/small",
+        caller="app",
+        attempts=1,
+        is_stream=True,
+        first_chunk_ms=35.0,
+        input_tokens=3,
+        output_tokens=4,
+        usage_source="provider",
+        cost_usd=None,
+    )
+
+
+def test_row_of_a_refusal() -> None:
+    """What a refused call never had is empty or absent in its row."""
+    trace = make_trace()
+    trace.failed("invalid_api_key", "no key")
+    trace.responded(401)
+    row = row_of(trace)
+    assert (row.status_code, row.is_error, row.error_type) == (401, True, "invalid_api_key")
+    assert (row.model, row.resolved_model, row.caller, row.attempts) == ("", "", "", 0)
+    assert (row.input_tokens, row.usage_source, row.first_chunk_ms, row.is_stream) == (None, "", None, False)
+
+
+@given(st.text(st.characters()), st.text(st.characters()))
+def test_any_text_can_be_encoded(path: str, agent: str) -> None:
+    """No path or header breaks the encoding, nor an answer's words."""
+    trace = make_answered_trace()
+    trace.path, trace.user_agent = path, agent
+    trace.attempts[0].answered(ReplyFacts(path, agent, (path, agent), Usage(0, 0, "provider")))
+    trace.attempts[0].failed(agent[:40] or "x", path)
+    server, client = spans_of(trace)
+    assert attributes_of(server)["url.path"] == path[:1024].encode(errors="replace").decode()
+    assert client.events[0].name == "exception"

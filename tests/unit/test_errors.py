@@ -1,0 +1,60 @@
+"""Every error a client can see, as INTERFACES.md has them."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway import errors
+from gateway.errors import ClientDisconnected, GatewayError
+
+# class: status, type, code, source, retryable
+TABLE = {
+    "InvalidJson": (400, "invalid_request_error", "invalid_json", "client", False),
+    "InvalidBody": (400, "invalid_request_error", "invalid_body", "client", False),
+    "InvalidApiKey": (401, "authentication_error", "invalid_api_key", "client", False),
+    "ModelNotAllowed": (403, "permission_error", "model_not_allowed", "client", False),
+    "ModelNotFound": (404, "invalid_request_error", "model_not_found", "client", False),
+    "PathNotFound": (404, "invalid_request_error", "path_not_found", "client", False),
+    "MethodNotAllowed": (405, "invalid_request_error", "method_not_allowed", "client", False),
+    "BodyTimeout": (408, "timeout_error", "body_timeout", "client", False),
+    "BodyTooLarge": (413, "invalid_request_error", "body_too_large", "client", False),
+    "InternalError": (500, "api_error", "internal_error", "gateway", False),
+    "UpstreamUnreachable": (502, "upstream_error", "upstream_unreachable", "upstream", True),
+    "UpstreamBadReply": (502, "upstream_error", "upstream_bad_reply", "upstream", True),
+    "SecretMissingError": (503, "overloaded_error", "secret_missing", "gateway", False),
+    "UpstreamTimeout": (504, "timeout_error", "upstream_timeout", "upstream", True),
+}
+
+
+def test_table_has_every_error() -> None:
+    """No error of ours is missing from the table."""
+    found = {item.__name__ for item in GatewayError.__subclasses__()}
+    assert found == set(TABLE)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_error_is_as_published(name: str) -> None:
+    """Status, type, code and source are the ones that clients rely on."""
+    error = getattr(errors, name)("message")
+    assert (error.status, error.type, error.code, error.source, error.retryable) == TABLE[name]
+
+
+def test_codes_are_distinct() -> None:
+    """A code, being `error.type` and a metric's label, means one thing."""
+    codes = [row[2] for row in TABLE.values()]
+    assert len(set(codes)) == len(codes)
+
+
+def test_detail_is_for_the_operator() -> None:
+    """What is safe to show and what is not are apart."""
+    error = errors.UpstreamBadReply("It failed.", detail="host 10.0.0.1")
+    assert (str(error), error.message) == ("It failed.", "It failed.")
+    assert error.for_operator == "It failed. host 10.0.0.1"
+    assert errors.UpstreamBadReply("It failed.").for_operator == "It failed."
+
+
+def test_a_caller_that_left_is_no_error_to_answer() -> None:
+    """Nobody is there to read an answer, so it is outside the errors that have one."""
+    assert not issubclass(ClientDisconnected, GatewayError)
+    assert ClientDisconnected.error_type == "client_disconnected"
+    assert errors.CLIENT_CLOSED_REQUEST == 499

@@ -1,0 +1,863 @@
+"""The life of a request: every way out answers once and settles once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from random import Random
+from typing import Any, Final
+
+import pytest
+
+from gateway.endpoints.catalogue import CHAT, EMBEDDING
+from gateway.errors import (
+    GatewayError,
+    PathNotFound,
+    UpstreamBadReply,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from gateway.identity.tokens import Identity
+from gateway.model import RetryPolicy, Usage
+from gateway.pipeline import CurrentSnapshot, Pipeline
+from gateway.routing.direct import Routing
+from gateway.snapshot import Snapshot
+from gateway.telemetry.call_trace import CallTrace
+from gateway.wire.trace_context import format_traceparent
+from tests.rig.until import until_async
+from tests.unit.doubles import FakeClient, FakeReply, FakeUpstream
+from tests.unit.makers import KEY, TOKEN, make_body, make_caller, make_credential, make_target
+
+BEARER: Final = ("authorization", f"Bearer {TOKEN}")
+MAX_BODY: Final = 1000
+JSON: Final = {"content-type": "application/json"}
+SSE: Final = {"content-type": "text/event-stream"}
+PROMPTED: Final = 200
+ANSWER: Final = json.dumps(
+    {
+        "id": "chat-1",
+        "model": "small-1",
+        "choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 4},
+    }
+).encode()
+COUNTED: Final = Usage(3, 4, "provider")
+RETRY: Final = RetryPolicy(2, 0, frozenset({429, 502, 503, 504}))
+# Every kind of target a caller may meet.
+TARGETS: Final = (
+    make_target(),
+    make_target("acct/retried", retry=RETRY),
+    make_target("lab/own", propagate_trace=True),
+    make_target("acct/keyless", missing_secret="FAKE_KEY is not set"),
+    make_target("acct/forbidden"),
+)
+ALLOWED: Final = ("acct/small", "acct/retried", "lab/own", "acct/keyless")
+
+
+def event(content: str = "word", *, finish: str | None = None, **more: Any) -> bytes:
+    choice = {"index": 0, "delta": {"content": content}, "finish_reason": finish}
+    return b"data: " + json.dumps({"id": "chat-1", "choices": [choice], **more}).encode() + b"\n\n"
+
+
+USAGE_EVENT: Final = (
+    b"data: "
+    + json.dumps({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}}).encode()
+    + b"\n\n"
+)
+ERROR_EVENT: Final = b'data: {"error":{"message":"overloaded"}}\n\n'
+DONE: Final = b"data: [DONE]\n\n"
+
+
+def streamed(*steps: Any) -> FakeReply:
+    return FakeReply(200, SSE, *steps)
+
+
+def whole(status: int = 200, body: bytes = ANSWER, headers: dict[str, str] | None = None) -> FakeReply:
+    return FakeReply(status, JSON if headers is None else headers, body)
+
+
+class Rig:
+    """A pipeline between doubles, and what it recorded."""
+
+    def __init__(self, *script: FakeReply | GatewayError | Exception | asyncio.Event) -> None:
+        self.upstream = FakeUpstream(*script)
+        self.records: list[CallTrace] = []
+        caller = make_caller(*ALLOWED)
+        snapshot = Snapshot("v1", 1, Identity([make_credential(TOKEN, caller)]), Routing(TARGETS))
+        self.current = CurrentSnapshot(snapshot)
+        self.pipeline = Pipeline(
+            self.current,
+            self.upstream,
+            self.records.append,
+            max_body_bytes=MAX_BODY,
+            user_agent="gateway/test",
+            random=Random(7),
+        )
+
+    async def call(self, client: FakeClient) -> CallTrace:
+        """Let *client* call, and give what was recorded: exactly one trace, all ended."""
+        await self.pipeline.call_model(client, CHAT)
+        return self.settled()
+
+    def settled(self) -> CallTrace:
+        assert len(self.records) == 1, f"recorded {len(self.records)} times"
+        assert self.pipeline.open_count == 0
+        (trace,) = self.records
+        assert trace.end_ns >= trace.start_ns
+        for attempt in trace.attempts:
+            assert trace.end_ns >= attempt.end_ns >= attempt.start_ns
+        return trace
+
+
+def caller_of(model: str = "acct/small", *headers: tuple[str, str], **members: Any) -> FakeClient:
+    return FakeClient(BEARER, *headers, body=make_body(model, **members))
+
+
+def streaming(*headers: tuple[str, str], **members: Any) -> FakeClient:
+    return caller_of("acct/small", *headers, stream=True, **members)
+
+
+def error_of(client: FakeClient) -> dict[str, Any]:
+    """The error in a whole response."""
+    (body,) = client.pieces
+    found: dict[str, Any] = json.loads(body)["error"]
+    return found
+
+
+def last_error(client: FakeClient) -> dict[str, Any]:
+    """The error in the last event of a stream."""
+    last = client.received.rstrip(b"\n").rpartition(b"\n\n")[2]
+    found: dict[str, Any] = json.loads(last.removeprefix(b"data: "))["error"]
+    return found
+
+
+# -- good answers
+
+
+async def test_whole_answer() -> None:
+    """A good reply goes out byte for byte, its usage noted."""
+    rig = Rig(whole())
+    client = caller_of()
+    trace = await rig.call(client)
+    assert (client.status, client.pieces, client.is_ended) == (200, [ANSWER], True)
+    assert client.header("content-type") == "application/json"
+    assert (trace.status_code, trace.is_error, trace.error_type) == (200, False, "")
+    (attempt,) = trace.attempts
+    assert (attempt.usage, attempt.status_code, attempt.error_type) == (COUNTED, 200, "")
+    assert (attempt.response_id, attempt.response_model, attempt.finish_reasons) == (
+        "chat-1",
+        "small-1",
+        ("stop",),
+    )
+
+
+async def test_upstream_request() -> None:
+    """The provider gets the call under its own model id, with the account's key and not the caller's."""
+    rig = Rig(whole())
+    await rig.call(caller_of("acct/small", ("cookie", "c=1"), ("openai-beta", "x=1"), temperature=0.50))
+    (request,) = rig.upstream.requests
+    headers = dict(request.headers)
+    assert request.url == "https://api.test/v1/chat/completions"
+    assert json.loads(request.body)["model"] == "small-1"
+    assert headers["authorization"] == f"Bearer {KEY}"
+    assert headers["user-agent"] == "gateway/test"
+    assert headers["openai-beta"] == "x=1"
+    assert not {"cookie", "traceparent", "tracestate"} & headers.keys()
+    assert TOKEN not in str(request.headers)
+    assert request.timeout_s is None
+
+
+async def test_reply_is_closed() -> None:
+    """A reply's connection is given back on every way."""
+    good, bad, cut = whole(), whole(body=b"<html>"), streamed(event())
+    for reply, client in ((good, caller_of()), (bad, caller_of()), (cut, streaming())):
+        await Rig(reply).call(client)
+        assert reply.is_closed
+
+
+async def test_stream() -> None:
+    """A stream goes out as it comes, its usage noted, the usage chunk hidden from who did not ask."""
+    rig = Rig(streamed(event("a"), event("b", finish="stop"), USAGE_EVENT, DONE))
+    client = streaming()
+    trace = await rig.call(client)
+    assert client.status == 200
+    assert client.pieces == [event("a"), event("b", finish="stop"), DONE]
+    assert client.is_ended
+    assert client.header("content-type") == "text/event-stream; charset=utf-8"
+    assert client.header("cache-control") == "no-cache"
+    assert client.header("x-accel-buffering") == "no"
+    assert client.header("content-length") is None
+    assert json.loads(rig.upstream.requests[0].body)["stream_options"] == {"include_usage": True}
+    (attempt,) = trace.attempts
+    assert attempt.usage == COUNTED
+    assert attempt.first_chunk_ns >= attempt.start_ns
+    assert (trace.is_error, trace.is_cut) == (False, False)
+
+
+async def test_stream_with_usage_asked_for() -> None:
+    """A client that asked for the usage chunk gets it."""
+    client = streaming(stream_options={"include_usage": True})
+    await Rig(streamed(event(finish="stop"), USAGE_EVENT, DONE)).call(client)
+    assert client.pieces == [event(finish="stop"), USAGE_EVENT, DONE]
+
+
+async def test_stream_starts_with_data() -> None:
+    """Comments are held until the first data, so that a failure can still be a real status."""
+    rig = Rig(streamed(b": processing\n\n", b": processing\n\n" + event(finish="stop"), DONE))
+    client = streaming()
+    await rig.call(client)
+    assert client.pieces == [b": processing\n\n: processing\n\n" + event(finish="stop"), DONE]
+
+
+ROLE: Final = b'data: {"id":"chat-1","choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n'
+
+
+async def test_stream_is_held_until_content_and_no_longer() -> None:
+    """A role alone is held, so that a failure can still be a status; the first word goes out."""
+    seen: list[int] = []
+    client = streaming()
+    reply = streamed(
+        ROLE,
+        lambda: seen.append(len(client.pieces)),
+        event("a"),
+        lambda: seen.append(len(client.pieces)),
+        event("b"),
+        lambda: seen.append(len(client.pieces)),
+        event(finish="stop"),
+        DONE,
+    )
+    await Rig(reply).call(client)
+    assert seen == [0, 1, 2]
+    assert client.pieces == [ROLE + event("a"), event("b"), event(finish="stop"), DONE]
+
+
+async def test_failure_after_a_role_alone_is_a_status() -> None:
+    """What breaks before content is answered with a real status, and may be tried again."""
+    client = streaming()
+    await Rig(streamed(ROLE, ERROR_EVENT)).call(client)
+    assert (client.status, error_of(client)["code"]) == (502, "upstream_bad_reply")
+    client = caller_of("acct/retried", stream=True)
+    await Rig(streamed(ROLE), streamed(event(finish="stop"), DONE)).call(client)
+    assert (client.status, client.received) == (200, event(finish="stop") + DONE)
+
+
+async def test_stream_without_its_last_blank_line() -> None:
+    """A server that leaves the last blank line out has answered whole."""
+    client = streaming()
+    trace = await Rig(streamed(event(finish="stop"), b"data: [DONE]\n")).call(client)
+    assert client.received.startswith(event(finish="stop") + b"data: [DONE]\n\n")
+    assert not trace.is_error
+
+
+async def test_stream_without_end_marker() -> None:
+    """A stream whose choices have all finished is whole; none of ours is added."""
+    client = streaming()
+    trace = await Rig(streamed(event(finish="stop"))).call(client)
+    assert client.received == event(finish="stop")
+    assert client.is_ended
+    assert not trace.is_error
+
+
+async def test_first_chunk_is_the_first_data() -> None:
+    """Keep-alive comments before the first data do not count as its first chunk."""
+    seen: list[int] = []
+    rig = Rig(streamed(b": wait\n\n", lambda: seen.append(0), event(finish="stop"), DONE))
+    trace = await rig.call(streaming())
+    assert trace.attempts[0].first_chunk_ns > 0
+    # Checked on a stream of comments only, where a time would be plainly wrong.
+    trace = await Rig(streamed(b": wait\n\n")).call(streaming())
+    assert trace.attempts[0].first_chunk_ns == 0
+
+
+# -- refusals, in order
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status", "code", "reads"),
+    [
+        pytest.param([], None, 401, "invalid_api_key", False, id="no token: nothing is read"),
+        pytest.param(
+            [("authorization", "Bearer other"), ("x-tfy-request-timeout", "no")],
+            b"x" * 2000,
+            401,
+            "invalid_api_key",
+            False,
+            id="unknown token before all else",
+        ),
+        pytest.param([BEARER], b"x" * 2000, 413, "body_too_large", True, id="too large before malformed"),
+        pytest.param([BEARER], b"{", 400, "invalid_json", True, id="no JSON"),
+        pytest.param([BEARER], b"[]", 400, "invalid_body", True, id="no object"),
+        pytest.param(
+            [BEARER, ("x-tfy-request-timeout", "soon")],
+            make_body("no/such"),
+            400,
+            "invalid_body",
+            True,
+            id="header before model",
+        ),
+        pytest.param([BEARER], make_body("no/such"), 404, "model_not_found", True, id="unknown model"),
+        pytest.param(
+            [BEARER], make_body("acct/forbidden"), 403, "model_not_allowed", True, id="forbidden model"
+        ),
+        pytest.param(
+            [BEARER], make_body("acct/keyless"), 503, "secret_missing", True, id="account without key"
+        ),
+    ],
+)
+async def test_refusals(
+    headers: list[tuple[str, str]], body: bytes | None, status: int, code: str, *, reads: bool
+) -> None:
+    """Each refusal comes in its place, in the error shape of the API, without a call to a provider."""
+    rig = Rig()
+    client = FakeClient(*headers, body=body)
+    trace = await rig.call(client)
+    error = error_of(client)
+    assert (client.status, error["code"], client.was_read, client.is_ended) == (status, code, reads, True)
+    assert error["source"] == client.header("x-tfy-error-source")
+    assert error["request_id"] == client.header("x-request-id") == trace.request_id
+    assert error["trace_id"] == trace.trace_id.hex()
+    assert client.header("content-type") == "application/json"
+    assert (trace.status_code, trace.error_type, trace.attempts) == (status, code, [])
+    assert trace.is_span_error is (status >= 500)
+    assert rig.upstream.requests == []
+
+
+async def test_refusal_of_a_token_asks_for_one() -> None:
+    """A 401 carries the challenge that HTTP wants with it."""
+    client = FakeClient()
+    await Rig().call(client)
+    assert client.header("www-authenticate") == "Bearer"
+
+
+async def test_path_without_endpoint() -> None:
+    """A path that does not exist is answered and recorded like any request."""
+    rig = Rig()
+    client = FakeClient(route="")
+    await rig.pipeline.refuse(client, PathNotFound("nothing here"))
+    assert (client.status, error_of(client)["code"]) == (404, "path_not_found")
+    assert rig.settled().endpoint is None
+
+
+# -- the provider's own errors
+
+
+async def test_providers_error_passes() -> None:
+    """A provider's JSON error goes out with its status and bytes, and says whose it is."""
+    body = b'{"error": {"message": "slow down",  "type":"x"}}'
+    rig = Rig(whole(429, body, {"retry-after": "7", "x-ratelimit-limit-tokens": "5", "set-cookie": "c=1"}))
+    client = caller_of()
+    trace = await rig.call(client)
+    assert (client.status, client.received) == (429, body)
+    assert client.header("x-tfy-error-source") == "upstream"
+    assert client.header("retry-after") == "7"
+    assert client.header("x-upstream-ratelimit-limit-tokens") == "5"
+    assert client.header("set-cookie") is None
+    assert (trace.status_code, trace.error_type, trace.is_error, trace.is_span_error) == (
+        429,
+        "429",
+        True,
+        False,
+    )
+    assert (trace.attempts[0].error_type, trace.attempts[0].usage) == ("429", None)
+
+
+async def test_providers_error_to_a_streaming_call_passes() -> None:
+    """Asked for a stream, a provider refuses with a whole body; it passes as such."""
+    client = streaming()
+    trace = await Rig(whole(400, b'{"error":{}}')).call(client)
+    assert (client.status, client.received, client.header("content-type")) == (
+        400,
+        b'{"error":{}}',
+        "application/json",
+    )
+    assert trace.attempts[0].error_type == "400"
+
+
+@pytest.mark.parametrize(
+    ("reply", "is_stream"),
+    [
+        pytest.param(lambda: whole(body=b"<html>canary</html>"), False, id="HTML with 200"),
+        pytest.param(lambda: whole(body=b""), False, id="empty with 200"),
+        pytest.param(
+            lambda: whole(body=b'{"error":{"message":"canary"}}'), False, id="200 with an error inside"
+        ),
+        pytest.param(lambda: whole(body=b'{"choices":[],"x":"canary"}'), False, id="200 without an answer"),
+        pytest.param(lambda: whole(body=b'{"id":"canary\xff"}'), False, id="200 that is not UTF-8"),
+        pytest.param(lambda: whole(502, b"<html>canary</html>"), False, id="HTML with 502"),
+        pytest.param(lambda: whole(404, b'{"a":"canary\xff"}'), False, id="error that is not UTF-8"),
+        pytest.param(lambda: whole(429, b""), False, id="empty error"),
+        pytest.param(lambda: whole(302, b'{"x":"canary"}'), False, id="redirect"),
+        pytest.param(lambda: whole(body=ANSWER), True, id="no stream where one was asked for"),
+        pytest.param(
+            lambda: whole(200, b"<html>canary", {"content-type": "text/html"}), True, id="HTML stream"
+        ),
+        pytest.param(streamed, True, id="empty stream"),
+        pytest.param(lambda: streamed(b": canary\n\n"), True, id="stream of comments"),
+        pytest.param(lambda: streamed(b"data: {cana"), True, id="stream cut in its first event"),
+        pytest.param(lambda: streamed(ERROR_EVENT, DONE), True, id="stream that begins with an error"),
+    ],
+)
+async def test_bad_reply_is_502(reply: Callable[[], FakeReply], *, is_stream: bool) -> None:
+    """What is no answer is a 502 of ours; what the provider said is on the span and not in the answer."""
+    client = streaming() if is_stream else caller_of()
+    trace = await Rig(reply()).call(client)
+    error = error_of(client)
+    assert (client.status, error["code"], error["source"]) == (502, "upstream_bad_reply", "upstream")
+    assert b"canary" not in client.received
+    assert (trace.status_code, trace.is_span_error) == (502, True)
+    assert trace.attempts[0].error_type == "upstream_bad_reply"
+
+
+async def test_what_the_provider_said_is_on_the_span() -> None:
+    """The operator sees the beginning of a bad reply."""
+    trace = await Rig(whole(body=b"<html>canary</html>")).call(caller_of())
+    assert "<html>canary" in trace.attempts[0].error_message
+
+
+async def test_key_that_a_provider_quotes_is_masked() -> None:
+    """A provider that echoes our key does not get it into the span."""
+    trace = await Rig(whole(body=f"<html>bad key {KEY}</html>".encode())).call(caller_of())
+    assert KEY not in trace.attempts[0].error_message + trace.error_message
+    trace = await Rig(streamed(event(), b'data: {"error":"%s"}\n\n' % KEY.encode())).call(streaming())
+    assert KEY not in trace.attempts[0].error_message + trace.error_message
+
+
+async def test_key_at_the_end_of_the_excerpt_is_masked() -> None:
+    """A key that the excerpt's end cuts in two leaves no half of itself."""
+    body = b"<html>" + b"x" * 186 + KEY.encode()
+    trace = await Rig(whole(body=body)).call(caller_of())
+    assert KEY[:8] not in trace.attempts[0].error_message
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(UpstreamUnreachable("gone"), 502), (UpstreamTimeout("slow"), 504), (UpstreamBadReply("bad"), 502)],
+    ids=["unreachable", "timeout", "bad reply"],
+)
+async def test_failed_exchange(error: GatewayError, status: int) -> None:
+    """A provider that cannot be reached is answered for in its name."""
+    client = caller_of()
+    trace = await Rig(error).call(client)
+    assert (client.status, error_of(client)["source"]) == (status, "upstream")
+    assert (trace.error_type, trace.attempts[0].error_type) == (error.code, error.code)
+    assert (trace.attempts[0].status_code, trace.resolved_model) == (0, "")
+
+
+async def test_answer_that_breaks_off() -> None:
+    """A whole reply whose body breaks is a failure, and nothing of it goes out."""
+    client = caller_of()
+    await Rig(FakeReply(200, JSON, ANSWER[:10], UpstreamUnreachable("cut"))).call(client)
+    assert (client.status, error_of(client)["code"]) == (502, "upstream_unreachable")
+
+
+# -- retries
+
+
+@pytest.mark.parametrize(
+    "failures",
+    [
+        pytest.param([UpstreamUnreachable("gone")], id="unreachable"),
+        pytest.param([whole(503, b'{"error":{}}')], id="status of the policy"),
+        pytest.param([whole(body=b"<html>"), UpstreamTimeout("slow")], id="two kinds"),
+        pytest.param([streamed(ERROR_EVENT)], id="stream that begins with an error"),
+        pytest.param([streamed(b": x\n\n", UpstreamUnreachable("cut"))], id="stream cut before content"),
+    ],
+)
+async def test_retry_then_success(failures: list[FakeReply | GatewayError]) -> None:
+    """What fails before anything was sent is tried again; the answer is that of the last attempt."""
+    is_stream = isinstance(failures[0], FakeReply) and failures[0].headers == SSE
+    rig = Rig(*failures, streamed(event(finish="stop"), DONE) if is_stream else whole())
+    client = caller_of("acct/retried", **({"stream": True} if is_stream else {}))
+    trace = await rig.call(client)
+    assert client.status == 200
+    assert client.received == (event(finish="stop") + DONE if is_stream else ANSWER)
+    assert [attempt.number for attempt in trace.attempts] == list(range(1, len(failures) + 2))
+    assert all(attempt.error_type for attempt in trace.attempts[:-1])
+    assert trace.attempts[-1].error_type == ""
+    assert (trace.is_error, trace.error_type) == (False, "")
+    assert f'attempts;desc="{len(trace.attempts)}"' in (client.header("server-timing") or "")
+    assert len({attempt.span_id for attempt in trace.attempts}) == len(trace.attempts)
+
+
+async def test_retries_end() -> None:
+    """After the last retry the caller gets the last failure."""
+    rig = Rig(UpstreamUnreachable("1"), UpstreamTimeout("2"), whole(503, b'{"error":{"message":"third"}}'))
+    client = caller_of("acct/retried")
+    trace = await rig.call(client)
+    assert (client.status, client.received) == (503, b'{"error":{"message":"third"}}')
+    assert len(trace.attempts) == 3
+
+
+async def test_status_outside_the_policy_is_not_retried() -> None:
+    """The provider's 400 would be one again."""
+    rig = Rig(whole(400, b'{"error":{}}'))
+    await rig.call(caller_of("acct/retried"))
+    assert len(rig.upstream.requests) == 1
+
+
+async def test_nothing_is_retried_after_the_first_byte() -> None:
+    """Once a stream has begun, its failure is told in it."""
+    rig = Rig(streamed(event(), UpstreamUnreachable("cut")))
+    client = caller_of("acct/retried", stream=True)
+    await rig.call(client)
+    assert len(rig.upstream.requests) == 1
+    assert last_error(client)["code"] == "upstream_unreachable"
+
+
+# -- streams that break
+
+
+@pytest.mark.parametrize(
+    ("steps", "code"),
+    [
+        pytest.param([event()], "upstream_bad_reply", id="ends early"),
+        pytest.param([event(), b"data: {half"], "upstream_bad_reply", id="ends in an event"),
+        pytest.param([event(), UpstreamUnreachable("cut")], "upstream_unreachable", id="connection breaks"),
+        pytest.param([event(), UpstreamTimeout("slow")], "upstream_timeout", id="silence"),
+        pytest.param(
+            [event(finish="stop"), b"data: {half", UpstreamUnreachable("cut")],
+            "upstream_unreachable",
+            id="breaks after the finish reason",
+        ),
+    ],
+)
+async def test_cut_stream_never_looks_complete(steps: list[Any], code: str) -> None:
+    """A stream that breaks ends with an error event and no end marker; its usage is partial."""
+    client = streaming()
+    trace = await Rig(streamed(*steps)).call(client)
+    whole_events = steps[0]
+    assert client.received.startswith(whole_events)
+    error = last_error(client)
+    assert (error["code"], error["source"], error["trace_id"]) == (code, "upstream", trace.trace_id.hex())
+    assert client.received.count(b"data: ") == 2
+    assert b"[DONE]" not in client.received
+    assert client.is_ended
+    assert (trace.status_code, trace.is_cut, trace.is_span_error, trace.error_type) == (200, True, True, code)
+    (attempt,) = trace.attempts
+    assert attempt.error_type == code
+    assert attempt.usage is not None
+    assert attempt.usage.source == "partial"
+
+
+async def test_providers_error_event_is_the_last() -> None:
+    """The provider's own error event is the last thing the client gets: no second error, no end marker."""
+    client = streaming()
+    trace = await Rig(streamed(event(), ERROR_EVENT, event("more"), DONE)).call(client)
+    assert client.received == event() + ERROR_EVENT
+    assert client.is_ended
+    assert (trace.is_cut, trace.error_type, trace.attempts[0].error_type) == (
+        True,
+        "upstream_bad_reply",
+        "upstream_bad_reply",
+    )
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["first", "in the middle"])
+async def test_provider_that_hangs_after_its_error(*, is_first: bool) -> None:
+    """After an error event nothing is waited for: the caller has its answer."""
+    never = asyncio.Event()
+    reply = streamed(*([] if is_first else [event()]), ERROR_EVENT, never)
+    client = streaming()
+    await asyncio.wait_for(Rig(reply).call(client), 5)
+    assert client.is_ended
+    assert reply.is_closed
+
+
+# -- the caller leaves
+
+
+async def test_caller_gone_before_the_body() -> None:
+    """Who leaves while sending is recorded and not answered."""
+    client = FakeClient(BEARER, body=None)
+    rig = Rig()
+    trace = await rig.call(client)
+    assert client.status is None
+    assert (trace.status_code, trace.error_type) == (499, "client_disconnected")
+    assert not trace.is_error
+    assert rig.upstream.requests == []
+
+
+@pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "stream"])
+async def test_caller_gone_before_the_first_byte(*, is_stream: bool) -> None:
+    """Who leaves while the provider thinks ends the provider's work; the call has cost its input."""
+    never = asyncio.Event()
+    rig = Rig(never)
+    client = streaming() if is_stream else caller_of()
+    calling = asyncio.ensure_future(rig.call(client))
+    await until_async(lambda: rig.upstream.requests, "the provider was asked")
+    client.leave()
+    trace = await calling
+    assert client.status is None
+    assert (trace.status_code, trace.error_type, trace.is_error) == (499, "client_disconnected", False)
+    (attempt,) = trace.attempts
+    assert attempt.error_type == "client_disconnected"
+    assert attempt.usage == Usage(
+        len(make_body(stream=True) if is_stream else make_body()) // 4, 0, "partial"
+    )
+
+
+async def test_caller_gone_while_a_whole_reply_is_read() -> None:
+    """Leaving a call that is not streamed closes the reply, too."""
+    reply = FakeReply(200, JSON, ANSWER[:5], asyncio.Event())
+    client = caller_of()
+    rig = Rig(reply)
+    calling = asyncio.ensure_future(rig.call(client))
+    await until_async(lambda: rig.upstream.requests, "the provider was asked")
+    client.leave()
+    trace = await calling
+    assert reply.is_closed
+    assert not reply.was_read
+    assert (trace.status_code, trace.attempts[0].error_type) == (499, "client_disconnected")
+    assert trace.usage is not None
+    assert trace.usage.source == "partial"
+
+
+async def test_caller_gone_in_the_middle() -> None:
+    """Who leaves in a stream gets no more of it; what was counted until then is told once, as partial."""
+    reply = streamed(event("a"), event("b"), asyncio.Event())
+    client = streaming()
+    client.on_write = lambda: client.leave() if len(client.pieces) == 2 else None
+    trace = await Rig(reply).call(client)
+    assert client.pieces == [event("a"), event("b")]
+    assert not client.is_ended
+    assert reply.is_closed
+    assert (trace.status_code, trace.error_type, trace.is_error) == (200, "client_disconnected", False)
+    (attempt,) = trace.attempts
+    assert attempt.error_type == "client_disconnected"
+    assert attempt.usage == Usage(len(make_body(stream=True)) // 4, 2, "partial")
+    assert attempt.end_ns > 0
+
+
+async def test_caller_gone_after_the_providers_count() -> None:
+    """A count that has come is kept when the caller leaves before the end."""
+    client = streaming()
+    client.on_write = client.leave
+    trace = await Rig(
+        streamed(event(usage={"prompt_tokens": 3, "completion_tokens": 9}), asyncio.Event())
+    ).call(client)
+    assert trace.usage == Usage(3, 9, "partial")
+
+
+async def test_caller_gone_when_all_is_sent() -> None:
+    """Who leaves after the end was served."""
+    client = streaming()
+    rig = Rig(streamed(event(finish="stop"), USAGE_EVENT, DONE))
+    trace = await rig.call(client)
+    client.leave()
+    await asyncio.sleep(0)
+    assert (trace.error_type, trace.usage) == ("", COUNTED)
+
+
+async def test_nothing_is_waited_for_after_the_end_marker() -> None:
+    """The caller's stream ends with the end marker; a caller that then leaves has had everything."""
+    client = streaming()
+    rig = Rig(streamed(event(finish="stop"), USAGE_EVENT, DONE, asyncio.Event()))
+    calling = asyncio.ensure_future(rig.call(client))
+    await until_async(lambda: client.is_ended, "the stream has ended")
+    client.leave()
+    trace = await asyncio.wait_for(calling, 5)
+    assert (trace.error_type, trace.usage, trace.attempts[0].error_type) == ("", COUNTED, "")
+
+
+async def test_caller_gone_between_retries() -> None:
+    """A wait between attempts ends with its caller."""
+    rig = Rig(whole(503, b'{"error":{}}'))
+    slow = make_target("acct/small", retry=RetryPolicy(5, 60_000, frozenset({503})))
+    rig.current.snapshot = Snapshot("v2", 1, rig.current.snapshot.identity, Routing([slow]))
+    client = caller_of()
+    calling = asyncio.ensure_future(rig.call(client))
+    await until_async(lambda: rig.upstream.requests, "the provider was asked")
+    client.leave()
+    trace = await asyncio.wait_for(calling, 5)
+    assert (len(trace.attempts), trace.attempts[0].error_type) == (1, "503")
+    assert trace.error_type == "client_disconnected"
+
+
+# -- our own mistakes, and our own end
+
+
+async def test_bug_is_a_500(caplog: pytest.LogCaptureFixture) -> None:
+    """A bug of ours is answered in the caller's dialect, logged once, and tells nothing of itself."""
+    client = caller_of("acct/small", ("x-request-id", "r-7"))
+    with caplog.at_level(logging.ERROR):
+        trace = await Rig(RuntimeError("canary")).call(client)
+    assert (client.status, error_of(client)["code"]) == (500, "internal_error")
+    assert b"canary" not in client.received
+    assert [record.getMessage() for record in caplog.records] == [
+        "request r-7 failed by a bug of the gateway"
+    ]
+    assert (trace.status_code, trace.is_span_error, trace.error_type) == (500, True, "internal_error")
+    assert trace.attempts[0].end_ns > 0
+
+
+async def test_bug_in_a_stream_ends_it_with_an_error(caplog: pytest.LogCaptureFixture) -> None:
+    """A stream that a bug breaks ends like any that breaks."""
+
+    def fail() -> None:
+        raise RuntimeError("canary")
+
+    client = streaming()
+    trace = await Rig(streamed(event(), fail)).call(client)
+    assert last_error(client)["code"] == "internal_error"
+    assert client.is_ended
+    assert (trace.is_cut, trace.usage and trace.usage.source) == (True, "partial")
+
+
+async def test_calls_that_are_cut_are_recorded() -> None:
+    """What is still open when the worker must end is ended and recorded as cut."""
+    rig = Rig(streamed(event(), asyncio.Event()), asyncio.Event())
+    open_calls = [streaming(), caller_of()]
+    tasks = [asyncio.ensure_future(rig.pipeline.call_model(client, CHAT)) for client in open_calls]
+    await until_async(
+        lambda: len(rig.upstream.requests) == 2 and open_calls[0].pieces, "both calls are under way"
+    )
+    assert rig.pipeline.open_count == 2
+    await rig.pipeline.cut_open_calls()
+    assert rig.pipeline.open_count == 0
+    assert [task.cancelled() for task in tasks] == [True, True]
+    assert [(trace.is_cut, trace.error_type) for trace in rig.records] == [(True, "internal_error")] * 2
+    assert not open_calls[0].is_ended
+    usages = [trace.usage.source for trace in rig.records if trace.usage]
+    assert "partial" in usages
+
+
+async def test_cutting_nothing() -> None:
+    """Without open calls there is nothing to wait for."""
+    await Rig().pipeline.cut_open_calls()
+
+
+# -- headers
+
+
+async def test_response_headers() -> None:
+    """Each response names its request, its trace, its model, and where the time went."""
+    rig = Rig(whole())
+    client = caller_of(
+        "acct/small", ("x-request-id", "r-7"), ("x-tfy-metadata", "{}"), ("x-tfy-api-key", TOKEN)
+    )
+    trace = await rig.call(client)
+    assert client.header("x-request-id") == "r-7"
+    assert client.header("traceparent") == format_traceparent(trace.trace_id, trace.span_id, 1)
+    assert client.header("x-tfy-resolved-model") == "acct/small"
+    assert client.header("x-tfy-ignored-headers") == "x-tfy-metadata"
+    timing = client.header("server-timing") or ""
+    names = [part.partition(";")[0] for part in timing.split(", ")]
+    assert names == ["auth", "route", "upstream", "total", "attempts"]
+
+
+async def test_no_ignored_headers() -> None:
+    """A header about ignored headers is sent only where there are some."""
+    client = caller_of()
+    await Rig(whole()).call(client)
+    assert client.header("x-tfy-ignored-headers") is None
+
+
+@pytest.mark.parametrize(
+    ("given", "is_taken"),
+    [
+        pytest.param("a", True, id="one character"),
+        pytest.param("x" * 128, True, id="longest"),
+        pytest.param("x" * 129, False, id="too long"),
+        pytest.param("", False, id="empty"),
+        pytest.param("a b", False, id="space"),
+        pytest.param("a\x7f", False, id="control character"),
+        pytest.param("é", False, id="not ASCII"),
+    ],
+)
+async def test_request_id(given: str, *, is_taken: bool) -> None:
+    """A caller's request id is taken if it is at most 128 visible ASCII characters, else one is made."""
+    client = caller_of("acct/small", ("x-request-id", given))
+    await Rig(whole()).call(client)
+    assert (client.header("x-request-id") == given) is is_taken
+    assert client.header("x-request-id")
+
+
+@pytest.mark.parametrize(
+    ("text", "timeout_s"),
+    [("1", 0.001), ("30000", 30.0), ("007", 0.007)],
+)
+async def test_request_timeout(text: str, timeout_s: float) -> None:
+    """`x-tfy-request-timeout` is in milliseconds and holds for the exchange."""
+    rig = Rig(whole())
+    await rig.call(caller_of("acct/small", ("x-tfy-request-timeout", text)))
+    assert rig.upstream.requests[0].timeout_s == timeout_s
+
+
+@pytest.mark.parametrize(
+    "text", ["0", "-1", "1.5", "1e3", "", "soon", "²", "٣", "9" * 400, "9" * 5000, "5, 5"]
+)
+async def test_request_timeout_that_is_none(text: str) -> None:
+    """Anything but a positive whole number is refused by name."""
+    client = caller_of("acct/small", ("x-tfy-request-timeout", text))
+    await Rig(whole()).call(client)
+    assert (client.status, error_of(client)["param"]) == (400, "x-tfy-request-timeout")
+
+
+async def test_model_from_headers() -> None:
+    """`x-tfy-provider-name` and `x-tfy-model-name` name a model, too."""
+    rig = Rig(whole())
+    client = FakeClient(
+        BEARER, ("x-tfy-provider-name", "acct"), ("x-tfy-model-name", "small"), body=b'{"messages":[]}'
+    )
+    trace = await rig.call(client)
+    assert (client.status, trace.call and trace.call.model) == (200, "acct/small")
+
+
+async def test_trace_goes_on_to_providers_of_ones_own() -> None:
+    """An account that takes part in the trace gets the attempt's span as parent, and the caller's state."""
+    rig = Rig(whole())
+    parent = f"00-{'a' * 32}-{'b' * 16}-01"
+    trace = await rig.call(caller_of("lab/own", ("traceparent", parent), ("tracestate", "v=1")))
+    headers = dict(rig.upstream.requests[0].headers)
+    assert headers["traceparent"] == f"00-{'a' * 32}-{trace.attempts[0].span_id.hex()}-01"
+    assert headers["tracestate"] == "v=1"
+
+
+# -- other requests
+
+
+async def test_list_of_models() -> None:
+    """A caller is shown the models it may use and that can be used."""
+    rig = Rig()
+    client = FakeClient(BEARER, route="/v1/models", method="GET")
+    await rig.pipeline.list_models(client)
+    assert [item["id"] for item in json.loads(client.received)["data"]] == [
+        "acct/retried",
+        "acct/small",
+        "lab/own",
+    ]
+    assert (rig.settled().status_code, client.header("x-tfy-resolved-model")) == (200, None)
+
+
+async def test_list_of_models_wants_a_token() -> None:
+    """The list is for callers only."""
+    rig = Rig()
+    client = FakeClient(route="/v1/models", method="GET")
+    await rig.pipeline.list_models(client)
+    assert client.status == 401
+    assert rig.settled().error_type == "invalid_api_key"
+
+
+async def test_embedding() -> None:
+    """An embedding goes to its own path."""
+    rig = Rig(whole(body=b'{"data":[{"embedding":[1]}],"usage":{"prompt_tokens":3}}'))
+    client = caller_of()
+    await rig.pipeline.call_model(client, EMBEDDING)
+    assert client.status == 200
+    assert rig.upstream.requests[0].url.endswith("/v1/embeddings")
+    assert rig.settled().usage == Usage(3, None, "provider")
+
+
+async def test_request_keeps_its_snapshot() -> None:
+    """A configuration that changes while a call is under way does not change that call."""
+    go_on = asyncio.Event()
+    rig = Rig(go_on, whole())
+    client = caller_of()
+    calling = asyncio.ensure_future(rig.call(client))
+    await until_async(lambda: rig.upstream.requests, "the provider was asked")
+    rig.current.snapshot = Snapshot("v2", 2, Identity([]), Routing([]))
+    go_on.set()
+    trace = await calling
+    assert (client.status, trace.config_version) == (200, "v1")

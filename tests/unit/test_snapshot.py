@@ -1,0 +1,221 @@
+"""From manifests to what a request uses."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.config import Config, SecretSource, check
+from gateway.errors import InvalidApiKey, SecretMissingError
+from gateway.model import RetryPolicy
+from gateway.snapshot import Snapshot, compile_snapshot
+from tests.unit.doubles import FakeHeaders
+from tests.unit.makers import make_caller
+
+
+def openai_account(name: str = "main", *models: str, key: str = "env:KEY") -> dict[str, Any]:
+    return {
+        "type": "provider-account/openai",
+        "name": name,
+        "auth_data": {"type": "api-key", "api_key": key},
+        "integrations": [
+            {"name": model, "model_id": model, "type": "integration/model/openai", "model_types": ["chat"]}
+            for model in models or ("small", "large")
+        ],
+    }
+
+
+LAB: dict[str, Any] = {
+    "type": "provider-account/self-hosted-model",
+    "name": "lab",
+    "integrations": [
+        {
+            "name": "qwen",
+            "type": "integration/model/self-hosted-model",
+            "hosted_model_name": "qwen2",
+            "url": "http://localhost:8000/v1",
+            "model_server": "openai-compatible",
+            "model_types": ["chat"],
+        }
+    ],
+}
+
+
+def virtual_account(tokens: Sequence[str] = ("env:TOKEN",), **more: Any) -> dict[str, Any]:
+    return {"type": "virtual-account", "name": "app", "tokens": list(tokens), **more}
+
+
+def read(folder: Path, *manifests: dict[str, Any], **environ: str) -> tuple[Config, SecretSource]:
+    (folder / "m.json").write_text(json.dumps(manifests[0]))
+    for number, manifest in enumerate(manifests[1:]):
+        (folder / f"m{number}.json").write_text(json.dumps(manifest))
+    secrets = SecretSource(environ)
+    checked = check.check(folder, strict=False, secrets=secrets)
+    assert checked.config is not None, [str(problem) for problem in checked.errors]
+    return checked.config, secrets
+
+
+def compiled(folder: Path, *manifests: dict[str, Any], is_loopback: bool = False, **environ: str) -> Snapshot:
+    config, secrets = read(folder, *manifests, **{"KEY": "sk-1", "TOKEN": "t-1", **environ})
+    return compile_snapshot(config, secrets, version=config.version, is_loopback=is_loopback)
+
+
+def models_of(snapshot: Snapshot, token: str = "t-1") -> set[str]:
+    return set(snapshot.identity.identify(FakeHeaders([("x-tfy-api-key", token)])).models)
+
+
+@pytest.mark.parametrize(
+    ("grants", "models"),
+    [
+        pytest.param({}, set(), id="none"),
+        pytest.param({"models": ["main/*"]}, {"main/small", "main/large"}, id="an account"),
+        pytest.param({"models": ["*"]}, {"main/small", "main/large", "lab/qwen"}, id="all"),
+        pytest.param({"models": ["*/s?all", "lab/[pq]*"]}, {"main/small", "lab/qwen"}, id="patterns"),
+        pytest.param({"models": ["MAIN/*"]}, set(), id="case matters"),
+        pytest.param(
+            {"permissions": [{"resource_fqn": "acme:openai:main", "resource_type": "provider-account",
+                              "role_id": "provider-account-access"}]},
+            {"main/small", "main/large"},
+            id="permission for an account",
+        ),
+        pytest.param(
+            {"permissions": [{"resource_fqn": "acme:openai:main:model:small",
+                              "resource_type": "provider-account", "role_id": "provider-account-access"}]},
+            {"main/small"},
+            id="permission for a model",
+        ),
+        pytest.param(
+            {"permissions": [{"resource_fqn": "acme:self-hosted-model:main",
+                              "resource_type": "provider-account", "role_id": "provider-account-access"}]},
+            set(),
+            id="permission for an account of another provider",
+        ),
+        pytest.param(
+            {"models": ["main/small"],
+             "permissions": [{"resource_fqn": "x:self-hosted-model:lab",
+                              "resource_type": "provider-account", "role_id": "provider-account-manager"}]},
+            {"main/small", "lab/qwen"},
+            id="both, united",
+        ),
+    ],
+)  # fmt: skip
+def test_who_may_use_what(tmp_path: Path, grants: dict[str, Any], models: set[str]) -> None:
+    """Patterns and permissions are resolved to names of models that exist, once."""
+    assert models_of(compiled(tmp_path, openai_account(), LAB, virtual_account(**grants))) == models
+
+
+def test_tokens_of_every_kind(tmp_path: Path) -> None:
+    """A token may stand in the environment, in a file, or as its hash; one that is missing is left out."""
+    (tmp_path / "token").write_text("t-file\n")
+    hashed = "sha256:" + hashlib.sha256(b"t-hashed").hexdigest()
+    account = virtual_account(["env:TOKEN", "file:token", hashed, "env:NOT_SET"], models=["*"])
+    snapshot = compiled(tmp_path, openai_account(), account)
+    for token in ("t-1", "t-file", "t-hashed"):
+        assert models_of(snapshot, token) == {"main/small", "main/large"}
+    for token in ("", "NOT_SET", hashed):
+        with pytest.raises(InvalidApiKey):
+            models_of(snapshot, token)
+
+
+@pytest.mark.parametrize(
+    ("is_loopback", "token"),
+    [(True, "demo-key"), (False, "demo-key")],
+    ids=["taken on loopback", "refused elsewhere"],
+)
+@pytest.mark.parametrize("is_hashed", [False, True], ids=["plain", "hashed"])
+def test_demo_token(tmp_path: Path, *, is_loopback: bool, token: str, is_hashed: bool) -> None:
+    """The quickstart's token, which everybody knows, works only where nobody else can reach."""
+    written = "sha256:" + hashlib.sha256(token.encode()).hexdigest() if is_hashed else "env:TOKEN"
+    snapshot = compiled(
+        tmp_path,
+        openai_account(),
+        virtual_account([written, "sha256:" + hashlib.sha256(b"own").hexdigest()], models=["*"]),
+        is_loopback=is_loopback,
+        TOKEN=token,
+    )
+    assert models_of(snapshot, "own")
+    if is_loopback:
+        assert models_of(snapshot, token)
+    else:
+        with pytest.raises(InvalidApiKey):
+            models_of(snapshot, token)
+
+
+@pytest.mark.parametrize(
+    ("days", "works"), [(-1, False), (0, True), (1, True)], ids=["yesterday", "today, to its end", "tomorrow"]
+)
+def test_expiration(tmp_path: Path, days: int, *, works: bool) -> None:
+    """A day of expiration lasts to its end in UTC."""
+    # Near midnight the day may change between here and there, so take one that cannot.
+    now = dt.datetime.now(dt.UTC)
+    if now.hour == 23 and now.minute == 59:
+        pytest.skip("a minute before midnight UTC")
+    day = (now + dt.timedelta(days=days)).date().isoformat()
+    snapshot = compiled(tmp_path, openai_account(), virtual_account(models=["*"], expiration_date=day))
+    if works:
+        assert models_of(snapshot)
+    else:
+        with pytest.raises(InvalidApiKey):
+            models_of(snapshot)
+
+
+def test_retries_are_those_of_the_settings(tmp_path: Path) -> None:
+    """Every target gets the retry settings; without any it is asked once."""
+    caller = make_caller("main/small")
+    none = compiled(tmp_path, openai_account(), virtual_account(models=["*"]))
+    assert none.routing.plan("main/small", caller).targets[0].retry.retries == 0
+    settings = {
+        "type": "gateway-global-settings",
+        "retry_settings": {"attempts": 2, "delay": 30, "on_status_codes": ["429", 503]},
+    }
+    some = compiled(tmp_path, openai_account(), virtual_account(models=["*"]), settings)
+    assert some.routing.plan("main/small", caller).targets[0].retry == RetryPolicy(
+        2, 30, frozenset({429, 503})
+    )
+
+
+def test_account_without_its_key(tmp_path: Path) -> None:
+    """An account whose key is missing is not listed and answers 503; others go on."""
+    snapshot = compiled(
+        tmp_path,
+        openai_account(),
+        openai_account("other", "m", key="env:GONE"),
+        virtual_account(models=["*"]),
+    )
+    caller = snapshot.identity.identify(FakeHeaders([("x-tfy-api-key", "t-1")]))
+    listed = [item["id"] for item in json.loads(snapshot.models_of(caller))["data"]]
+    assert listed == ["main/large", "main/small"]
+    with pytest.raises(SecretMissingError) as caught:
+        snapshot.routing.plan("other/m", caller)
+    assert "GONE" in caught.value.detail
+
+
+def test_secret_files_lie_beside_their_manifest(tmp_path: Path) -> None:
+    """A relative file belongs to the folder of the manifest that names it."""
+    (tmp_path / "key").write_text("sk-file")
+    snapshot = compiled(tmp_path, openai_account(key="file:key"), virtual_account(models=["*"]))
+    target = snapshot.routing.plan("main/small", make_caller("main/small")).targets[0]
+    assert target.headers == (("authorization", "Bearer sk-file"),)
+
+
+def test_model_list_is_made_once(tmp_path: Path) -> None:
+    """A caller's list is made when first asked for, and kept with the configuration."""
+    snapshot = compiled(tmp_path, openai_account(), virtual_account(models=["*"]))
+    caller = snapshot.identity.identify(FakeHeaders([("x-tfy-api-key", "t-1")]))
+    first = snapshot.models_of(caller)
+    assert snapshot.models_of(caller) is first
+    assert {item["created"] for item in json.loads(first)["data"]} == {snapshot.loaded_at_s}
+
+
+def test_no_secret_is_shown(tmp_path: Path) -> None:
+    """A snapshot in a log line shows no key and no token."""
+    snapshot = compiled(
+        tmp_path, openai_account(), virtual_account(models=["*"]), KEY="sk-canary", TOKEN="t-canary"
+    )
+    assert "canary" not in repr(snapshot)

@@ -1,0 +1,166 @@
+"""Frames between worker and control: any split, round trips, garbage."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.wire.frames import (
+    MAX_MESSAGE_BYTES,
+    Ack,
+    CallSpans,
+    ConfigState,
+    Counts,
+    Frame,
+    FrameError,
+    Hello,
+    MessageKind,
+    MessageReader,
+    SpanSegments,
+    StoreRow,
+    decode_frame,
+    decode_payload,
+    encode_message,
+    encode_payload,
+)
+
+COUNT = st.integers(0, (1 << 64) - 1)
+ROWS = st.builds(
+    StoreRow,
+    trace_id=st.binary(min_size=16, max_size=16),
+    span_id=st.binary(min_size=8, max_size=8),
+    name=st.text(),
+    start_ns=COUNT,
+    end_ns=COUNT,
+    status_code=st.integers(0, 599),
+    is_error=st.booleans(),
+    error_type=st.text(),
+    model=st.text(),
+    resolved_model=st.text(),
+    caller=st.text(),
+    attempts=st.integers(0, 100),
+    is_stream=st.booleans(),
+    first_chunk_ms=st.none() | st.floats(0, 1e9),
+    input_tokens=st.none() | COUNT,
+    output_tokens=st.none() | COUNT,
+    usage_source=st.sampled_from(["", "provider", "estimated", "partial"]),
+    cost_usd=st.none() | st.floats(0, 1e9),
+)
+CALLS = st.builds(
+    CallSpans,
+    destination_mask=COUNT,
+    row=st.none() | ROWS,
+    spans=st.lists(st.builds(SpanSegments, plain=st.binary(), content=st.binary()), max_size=3),
+)
+STRUCTS: st.SearchStrategy[msgspec.Struct] = st.one_of(
+    st.builds(
+        Frame,
+        instance_id=st.text(),
+        started_ns=COUNT,
+        sequence=COUNT,
+        config_version=st.text(),
+        resource=st.binary(),
+        calls=st.lists(CALLS, max_size=3),
+    ),
+    st.builds(Hello, st.text(), COUNT, COUNT, st.text()),
+    st.builds(Counts, COUNT, COUNT, st.dictionaries(st.text(), COUNT), COUNT),
+    st.builds(Ack, COUNT),
+    st.builds(ConfigState, st.text(), st.text()),
+)
+MESSAGES = st.tuples(st.sampled_from(MessageKind), st.binary(max_size=50))
+
+
+@given(STRUCTS)
+def test_payload_round_trip(value: msgspec.Struct) -> None:
+    """What one side writes the other reads, field by field."""
+    assert decode_payload(encode_payload(value), type(value)) == value
+    if isinstance(value, Frame):
+        assert decode_frame(encode_payload(value)) == value
+
+
+@given(st.lists(MESSAGES, max_size=5), st.data())
+def test_any_split_gives_the_same_messages(
+    messages: list[tuple[MessageKind, bytes]], data: st.DataObject
+) -> None:
+    """However the bytes are cut on their way, the messages are the same, in order."""
+    stream = b"".join(encode_message(kind, payload) for kind, payload in messages)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=10)))
+    reader = MessageReader()
+    found = []
+    for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+        found += reader.feed(stream[start:end])
+    assert found == messages
+
+
+def test_byte_by_byte() -> None:
+    """A message comes out with its last byte and not before."""
+    message = encode_message(MessageKind.ACK, b"payload")
+    reader = MessageReader()
+    found = [reader.feed(bytes((byte,))) for byte in message]
+    assert found == [[]] * (len(message) - 1) + [[(MessageKind.ACK, b"payload")]]
+
+
+@pytest.mark.parametrize(
+    ("data", "wrong"),
+    [
+        pytest.param(struct.pack("!IB", 0, 1), "message of 0 bytes", id="without a kind"),
+        pytest.param(struct.pack("!IB", MAX_MESSAGE_BYTES + 1, 1), "message of", id="too long"),
+        pytest.param(b"GET / HTTP/1.1\r\n\r\n", "message of", id="another protocol"),
+        pytest.param(struct.pack("!IB", 1, 200), "unknown message kind 200", id="kind from the future"),
+    ],
+)
+def test_what_no_peer_sends_ends_the_connection(data: bytes, wrong: str) -> None:
+    """A length or kind that is none is an error at once, before anything is gathered."""
+    with pytest.raises(FrameError, match=wrong):
+        MessageReader().feed(data)
+
+
+def test_longest_message() -> None:
+    """The length limit counts the kind byte and lets its exact size pass."""
+    payload = b"x" * 10
+    assert MessageReader().feed(struct.pack("!IB", MAX_MESSAGE_BYTES, 1) + payload) == []
+
+
+@given(st.binary())
+def test_garbage_payload_is_a_frame_error(data: bytes) -> None:
+    """Bytes that are no payload give a `FrameError` and nothing else."""
+    for kind in (Hello, Counts, Ack, ConfigState, Frame):
+        with contextlib.suppress(FrameError):
+            decode_payload(data, kind)
+    with contextlib.suppress(FrameError):
+        decode_frame(data)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(msgspec.msgpack.encode({"sequence": 1}), id="a map"),
+        pytest.param(msgspec.msgpack.encode(["1"]), id="another type"),
+        pytest.param(b"\x92\x01" + b"\x91" * 100_000 + b"\x01", id="nested without end"),
+    ],
+)
+def test_wrong_payload_names_what_it_is_not(payload: bytes) -> None:
+    """The error says what was expected."""
+    with pytest.raises(FrameError, match="not a Ack"):
+        decode_payload(payload, Ack)
+    with pytest.raises(FrameError, match="not a frame"):
+        decode_frame(payload)
+
+
+def test_text_that_is_not_utf8_is_a_frame_error() -> None:
+    """A string of foreign bytes is refused like any other garbage."""
+    with pytest.raises(FrameError):
+        decode_payload(b"\x94\xa1\xff\x01\x01\xa1a", Hello)
+
+
+def test_appended_fields_are_skipped() -> None:
+    """A newer peer may append fields; an older one reads what it knows."""
+    newer: list[Any] = ["v2", "", "from the future", {"more": 1}]
+    assert decode_payload(msgspec.msgpack.encode(newer), ConfigState) == ConfigState("v2")
