@@ -16,7 +16,6 @@ from typing import Any, Final, cast
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
-
 _STALE_WITHIN_S: Final = 1.0
 
 

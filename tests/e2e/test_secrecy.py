@@ -1,0 +1,100 @@
+"""Canaries: no credential, and by default no content, where it does not belong.
+
+Searched are logs, traces, exports, APIs, error bodies, process arguments and files.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.rig.fake_upstream import FakeUpstream
+from tests.rig.gateway_process import StartGateway
+from tests.rig.manifests import (
+    APP_TOKEN,
+    CREDENTIALS,
+    EXPIRED_TOKEN,
+    NARROW_TOKEN,
+    PROMPT,
+    chat,
+    standard_documents,
+    trace_id_of,
+)
+from tests.rig.otlp_sink import OtlpSink
+
+WRONG = "canary-wrong-token-0009"
+FORBIDDEN = (*CREDENTIALS, WRONG, PROMPT, "canary-provider-cookie", "canary-cookie")
+
+
+def leaks(where: str, text: str) -> list[str]:
+    """Canaries found, for the failure message."""
+    return [f"{canary} in {where}" for canary in FORBIDDEN if canary in text]
+
+
+@pytest.fixture
+def sink() -> Iterator[OtlpSink]:
+    with OtlpSink() as each:
+        yield each
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_nothing_leaks(
+    start_gateway: StartGateway, upstream: FakeUpstream, sink: OtlpSink, log_format: str
+) -> None:
+    """Calls of every kind, logged loudly; then all that the gateway wrote or says is searched."""
+    documents = standard_documents(upstream.base_url, 1, sink.traces_url)
+    gateway = start_gateway(
+        documents, workers=1, options=["--log-level", "debug", "--log-format", log_format]
+    )
+
+    cookie = [("cookie", "canary-cookie")]
+    replies = [
+        chat(gateway, model, stream=stream, token=token, headers=cookie)
+        for model in (
+            "fake/normal",
+            "down/refused",
+            "fake/html-502",
+            "fake/error-401",
+            "no/such",
+            "fake/cut-reset",
+        )
+        for stream in (False, True)
+        for token in (APP_TOKEN, NARROW_TOKEN, EXPIRED_TOKEN, WRONG)
+    ]
+    found: list[str] = []
+    for reply in replies:
+        found += leaks("a reply", f"{reply.headers} {reply.body.decode()}")
+        found += leaks("a trace", json.dumps(gateway.trace(trace_id_of(reply))))
+    for path in (
+        "/api/traces?limit=100",
+        "/api/config",
+        "/api/config/otel",
+        "/api/telemetry",
+        "/metrics",
+        "/readyz",
+    ):
+        found += leaks(path, json.dumps(gateway.control("GET", path)))
+    for pid in (gateway.pid, gateway.control_pid(), *gateway.worker_pids()):
+        found += leaks("arguments", Path(f"/proc/{pid}/cmdline").read_bytes().decode())
+    found += leaks("the log", gateway.log)
+    assert sorted(set(found)) == []
+
+    gateway.stop()
+    found += leaks("an export", "".join(str(received.request) for received in sink.requests()))
+    for file in gateway.state.rglob("*"):
+        if file.is_file():
+            found += leaks(f"file {file.name}", file.read_bytes().decode("latin-1"))
+    found += leaks("the log", gateway.log)
+    assert sorted(set(found)) == []
+
+
+def test_state_folder_is_private(start_gateway: StartGateway) -> None:
+    """Only the operator's user may read what the gateway keeps."""
+    gateway = start_gateway(workers=1)
+    assert oct(gateway.state.stat().st_mode & 0o777) == "0o700"
+    for file in (gateway.state / "config").rglob("*"):
+        if file.is_file():
+            assert oct(file.stat().st_mode & 0o077) == "0o0", file

@@ -1,0 +1,108 @@
+"""A steady load of small calls from a few threads, each call with a trace id of its own."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Final, Self
+
+from tests.rig.gateway_process import GatewayProcess
+from tests.rig.manifests import bearer, chat_body
+from tests.rig.raw_http import RawConnection
+
+JOIN_TIMEOUT_S: Final = 30.0
+
+
+@dataclass
+class Load:
+    """Calls `fake/normal`, one thread streaming and one not, until stopped.
+
+    Attributes:
+        trace_ids: Of every call that was answered with 200 and read to its end.
+        failures: What went wrong otherwise: a status, or an exception's text.
+    """
+
+    gateway: GatewayProcess
+    threads: int = 2
+    trace_ids: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _running: list[threading.Thread] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self._running = [
+            threading.Thread(
+                target=self._call_on,
+                kwargs={"is_stream": number % 2 == 1},
+                name=f"load {number}",
+                daemon=True,
+            )
+            for number in range(self.threads)
+        ]
+        for thread in self._running:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        for thread in self._running:
+            thread.join(JOIN_TIMEOUT_S)
+
+    def _call_on(self, *, is_stream: bool) -> None:
+        connection: RawConnection | None = None
+        body = chat_body("fake/normal", stream=is_stream)
+        while not self._stop.is_set():
+            trace_id = secrets.token_hex(16)
+            headers = [
+                bearer(),
+                ("content-type", "application/json"),
+                ("traceparent", f"00-{trace_id}-{secrets.token_hex(8)}-01"),
+            ]
+            try:
+                connection = connection or self.gateway.connect()
+                reply = connection.exchange("POST", "/v1/chat/completions", headers, body)
+            except OSError as error:
+                self.failures.append(repr(error))
+                _close(connection)
+                connection = None
+                self._stop.wait(0.05)  # a port that refuses is not to be hammered
+                continue
+            if reply.status == 200:
+                self.trace_ids.append(trace_id)
+            else:
+                self.failures.append(f"{reply.status} {reply.body[:200]!r}")
+            if reply.header("connection") == "close":
+                _close(connection)
+                connection = None
+        _close(connection)
+
+
+def _close(connection: RawConnection | None) -> None:
+    if connection is not None:
+        connection.close()
+
+
+def recorded_trace_ids(gateway: GatewayProcess) -> list[str]:
+    """Every trace of the local store, page by page; repeated ids repeated."""
+    found: list[str] = []
+    cursor = ""
+    while True:
+        page: dict[str, Any] = gateway.get(
+            f"/api/traces?limit=100&cursor={cursor}" if cursor else "/api/traces?limit=100"
+        )
+        found += [row["trace_id"] for row in page["traces"]]
+        cursor = page["next_cursor"]
+        if not cursor:
+            return found
+
+
+def counted_as_dropped(gateway: GatewayProcess) -> int:
+    """Spans that the gateway says it gave up, in workers or before the local store."""
+    telemetry = gateway.get("/api/telemetry")
+    workers = sum(worker["dropped"]["total"] for worker in telemetry["workers"])
+    local = [each for each in telemetry["destinations"] if each["name"] == "local"]
+    return int(workers + sum(each["ledger"]["dropped"]["total"] for each in local))
