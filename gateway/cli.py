@@ -46,6 +46,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_serve(commands)
     _add_check_config(commands)
+    _add_otel(commands)
     schema = commands.add_parser("schema", help="print the JSON Schema of the manifests, for editors")
     schema.set_defaults(run=_schema)
     demo = commands.add_parser(
@@ -98,6 +99,27 @@ def _add_check_config(commands: argparse._SubParsersAction[argparse.ArgumentPars
     check.set_defaults(run=_check_config)
 
 
+def _add_otel(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    otel = commands.add_parser("otel", help="try out where telemetry goes")
+    actions = otel.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    test = actions.add_parser(
+        "test",
+        help="send one span to each destination and say what came of it",
+        description="Send one span to each destination. Exit code 0: all took it; 1: not all.",
+        allow_abbrev=False,
+    )
+    test.add_argument(
+        "--config", type=Path, metavar="PATH", help="file or folder of manifests (default: $GATEWAY_CONFIG)"
+    )
+    test.add_argument(
+        "--secrets-dir", type=Path, metavar="PATH", help="as of serve (default: $GATEWAY_SECRETS_DIR)"
+    )
+    test.add_argument(
+        "--format", choices=("text", "json"), default="text", help="how to print (default: text)"
+    )
+    test.set_defaults(run=_otel_test)
+
+
 def _serve(parsed: argparse.Namespace) -> int:
     given = {option.flag: getattr(parsed, option.flag.replace("-", "_")) for option in OPTIONS}
     flags = {flag: str(value) if isinstance(value, bool) else value for flag, value in given.items()}
@@ -123,6 +145,22 @@ def _check_config(parsed: argparse.Namespace) -> int:
         text = summary.report(checked)
     sys.stdout.write(text + "\n")
     return OK if checked.config is not None else INVALID
+
+
+def _otel_test(parsed: argparse.Namespace) -> int:
+    config = parsed.config or _path_in_environment("GATEWAY_CONFIG")
+    if config is None:
+        sys.stderr.write("gateway otel test: --config is missing\n")
+        return USAGE
+    from gateway.app.otel_test import run_otel_test
+
+    secrets_dir = parsed.secrets_dir or _path_in_environment("GATEWAY_SECRETS_DIR")
+    return run_otel_test(config, secrets_dir, as_json=parsed.format == "json")
+
+
+def _path_in_environment(name: str) -> Path | None:
+    value = environment().get(name)
+    return Path(value) if value else None
 
 
 def _schema(_parsed: argparse.Namespace) -> int:

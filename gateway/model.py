@@ -154,6 +154,7 @@ class Usage:
     source: UsageSource
     cached_input_tokens: int | None = None
     reasoning_output_tokens: int | None = None
+    cache_write_input_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

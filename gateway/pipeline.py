@@ -42,6 +42,7 @@ from gateway.model import Call, Client, Endpoint, Plan, Target, UpstreamReply, U
 from gateway.providers.headers import request_headers, response_headers
 from gateway.redaction import without_secrets
 from gateway.snapshot import Snapshot
+from gateway.telemetry.call_notes import CONVERSATION_HEADER, LOGGING_HEADER, METADATA_HEADER, read_notes
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace, begin_trace
 
 MAX_REPLY_BYTES: Final = 256 * 1024 * 1024
@@ -50,7 +51,15 @@ MAX_REPLY_BYTES: Final = 256 * 1024 * 1024
 _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _TIMEOUT_MS: Final = re.compile(r"0*[1-9][0-9]{0,8}")
 _ACTED_ON: Final = frozenset(
-    {"x-tfy-api-key", "x-tfy-provider-name", "x-tfy-model-name", "x-tfy-request-timeout"}
+    {
+        "x-tfy-api-key",
+        "x-tfy-provider-name",
+        "x-tfy-model-name",
+        "x-tfy-request-timeout",
+        METADATA_HEADER,
+        LOGGING_HEADER,
+        CONVERSATION_HEADER,
+    }
 )
 _JSON: Final = (b"content-type", b"application/json")
 _EVENT_STREAM: Final = "text/event-stream"
@@ -137,6 +146,7 @@ class Pipeline:
                 account=client.headers.get("x-tfy-provider-name"),
             )
             trace.asked(call)
+            trace.noted(read_notes(client.headers))
             timeout_s = _request_timeout_s(client)
             plan = snapshot.routing.plan(call.model, caller)
             trace.planned(plan)
@@ -210,7 +220,12 @@ class Pipeline:
         is_usable = given is not None and _REQUEST_ID.fullmatch(given)
         request_id = given if given is not None and is_usable else f"{self._random.getrandbits(128):032x}"
         trace = begin_trace(
-            client, endpoint, request_id=request_id, config_version=snapshot.version, random=self._random
+            client,
+            endpoint,
+            request_id=request_id,
+            config_version=snapshot.version,
+            random=self._random,
+            telemetry=snapshot.telemetry,
         )
         return _Settlement(self, _Exchange(client, trace, request_id))
 
@@ -304,6 +319,8 @@ async def _take_whole(
         facts = read_reply(call.endpoint, body, asked_bytes=call.body_bytes)
         attempt.answered(facts)
         attempt.ended()
+        if exchange.trace.content is not None:
+            exchange.trace.content.keep(body)
         await exchange.answer(answer)
         return None
     if reply.status < _FIRST_ERROR or not is_json_object(body):
@@ -352,6 +369,7 @@ async def _pump(
 ) -> None:
     """Move events from provider to caller; nothing goes out before there is content."""
     client = exchange.client
+    content = exchange.trace.content
     held = b""
     is_open = True
     while is_open and not reader.has_ended:
@@ -360,6 +378,8 @@ async def _pump(
         events = reader.feed(data) if is_open else reader.finish()
         if reader.has_data:
             attempt.first_chunk()
+        if content is not None and events:
+            content.keep(events)
         if not client.has_started:
             held += events
             if reader.failure or not reader.has_content:

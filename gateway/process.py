@@ -6,12 +6,14 @@ import ctypes
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Final
 
 READY_MESSAGE: Final = b"ready\n"
 # Tells control that the workers drain, so that its readiness goes off with theirs while it goes on working.
 DRAINING_SIGNAL: Final = signal.SIGUSR1
 _PR_SET_PDEATHSIG: Final = 1
+_STATM: Final = Path("/proc/self/statm")
 
 
 def die_with_parent(parent_pid: int, *, by: signal.Signals = signal.SIGKILL) -> None:
@@ -51,3 +53,12 @@ def say_ready(ready_fd: int) -> None:
         pass
     finally:
         os.close(ready_fd)
+
+
+def resident_bytes() -> int | None:
+    """The memory of this process that is in RAM, None where the system does not say (only Linux does)."""
+    try:
+        pages = int(_STATM.read_bytes().split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE")

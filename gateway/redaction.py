@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
 _MASK: Final = "***"
 _SHORTEST: Final = 4
 """Shorter values are no secrets, and masking them would tear words apart."""
+
+_SECRET_HEADER: Final = re.compile(
+    r"auth|cookie|key|token|secret|passw|credential|signature|session|jwt|forwarded-client-cert"
+)
+
+
+def may_hold_secret(header: str) -> bool:
+    """Whether the name of *header* says that a secret may be in it."""
+    return _SECRET_HEADER.search(header.lower()) is not None
 
 
 def without_secrets(text: str, values: Iterable[str]) -> str:

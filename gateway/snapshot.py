@@ -19,6 +19,7 @@ from gateway.model import Caller, RetryPolicy, Target
 from gateway.providers.addressing import Resolve
 from gateway.providers.registry import make_targets
 from gateway.routing.direct import Routing
+from gateway.telemetry.plan import PLAIN, TelemetryPlan, compile_telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,14 @@ class Snapshot:
     Attributes:
         version: As in `GET /api/config`.
         loaded_at_s: Unix time.
+        telemetry: How calls are traced.
     """
 
     version: str
     loaded_at_s: int
     identity: Identity
     routing: Routing
+    telemetry: TelemetryPlan = PLAIN
     _model_lists: dict[str, bytes] = field(default_factory=dict)
 
     def models_of(self, caller: Caller) -> bytes:
@@ -66,6 +69,7 @@ def compile_snapshot(config: Config, secrets: SecretSource, *, version: str, is_
         loaded_at_s=int(time.time()),
         identity=Identity(_credentials(config, secrets, targets, providers, is_loopback=is_loopback)),
         routing=Routing(targets),
+        telemetry=compile_telemetry(config),
     )
 
 

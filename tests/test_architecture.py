@@ -30,7 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("store",),
     ("endpoints", "providers", "translate", "pricing"),
     ("wire", "config", "settings"),
-    ("model", "errors", "tasks", "log", "process", "proxies", "redaction", "socket_path", "cpus"),
+    ("model", "errors", "tasks", "log", "process", "proxies", "redaction", "socket_path", "cpus", "elastic"),
 )
 
 # These take bytes, times and a Random as arguments, so that their tests need no double and never wait.

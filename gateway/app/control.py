@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import platform
 import signal
+import uuid
 from collections.abc import Mapping, Sequence
+from random import Random
 from typing import Any, Final
 
 import uvloop
 
 from gateway.app.accepted_config import accepted_files, load_accepted, secret_source
 from gateway.app.destinations import make_destinations
+from gateway.app.metrics_export import PERIOD_S, MetricsExport, make_metrics_targets
+from gateway.app.otel_test import make_probes
 from gateway.config import Checked, Config
 from gateway.config.check import check, check_documents
 from gateway.control.api import Services, build_app
@@ -19,15 +25,19 @@ from gateway.control.auth import Access
 from gateway.control.config import ConfigSource
 from gateway.control.config_watch import ConfigWatch, Watched
 from gateway.control.health import Health
+from gateway.control.metrics import MetricsPage, MetricsSource
+from gateway.control.otel_manifest import OtelManifests
 from gateway.control.telemetry import TelemetrySource
 from gateway.control.traces import TraceQueries
-from gateway.delivery.exchange import HttpExchange
-from gateway.delivery.service import Delivery, DeliveryStoppedError
+from gateway.delivery.exchange import AnyExchange
+from gateway.delivery.probe import probe_all
+from gateway.delivery.service import Delivery, DeliveryStoppedError, MetricsReport
 from gateway.http_server import HttpServer, bind
 from gateway.process import DRAINING_SIGNAL, say_ready
 from gateway.proxies import Proxies
 from gateway.settings import Settings, environment
 from gateway.tasks import end, spawn
+from gateway.telemetry.resource import worker_resource
 from gateway.tracestore.reader import TraceReader, stored_position
 from gateway.tracestore.writer import StoreWriter
 from gateway.wire.frames import ConfigState
@@ -36,7 +46,8 @@ _STORE_FILE: Final = "traces.db"
 _SEND_S: Final = 4.0
 _STORE_S: Final = 2.0
 _ANSWER_S: Final = 1.0
-"""What the last spans, the store and open answers may take at the end; the supervisor allows 10 s in all."""
+_METRICS_S: Final = 1.5
+"""What the last spans, the store, open answers and metrics may take at the end; the supervisor allows 10."""
 
 _TELEMETRY_EVERY_S: Final = 1.0
 _SEVERITY: Final = ("ok", "retrying", "paused", "disabled")
@@ -63,9 +74,12 @@ class Control:
         self._secrets = secret_source(settings)
         store_path = settings.state_dir / _STORE_FILE
         in_force = load_accepted(settings.state_dir, self._secrets)
-        proxies = Proxies(environment())
+        self._proxies = proxies = Proxies(environment())
+        self._in_force = in_force
         self._delivery = Delivery(
-            settings.state_dir, on_config=_note_config, make_exchange=lambda: HttpExchange(proxies.find)
+            settings.state_dir,
+            on_config=_note_config,
+            make_exchange=lambda: AnyExchange(proxies.find),
         )
         self._writer = StoreWriter(store_path, self._delivery.local_reader(stored_position(store_path)))
         self._delivery.configure(make_destinations(in_force, self._secrets), in_force.version)
@@ -73,8 +87,25 @@ class Control:
         self._version = in_force.version
         self._telemetry_state = "ok"
         self._health = Health(config=self._config_word, telemetry=lambda: self._telemetry_state)
-        self._telemetry = TelemetrySource(self._delivery.telemetry, self._writer.report)
+        self._metrics = MetricsExport(
+            self._collect_metrics,
+            resource=worker_resource(_instance_id(settings), host=platform.node(), pid=os.getpid()),
+            find_proxy=proxies.find,
+            period_s=_metrics_period_s(environment()),
+            random=Random(),
+        )
+        self._telemetry = TelemetrySource(
+            self._delivery.telemetry, self._writer.report, self._test, self._metrics.entries
+        )
+        self._metrics_source = MetricsSource(
+            workers=self._delivery.metrics,
+            destinations=lambda: self._telemetry.report()["destinations"],
+            config_failures=lambda: self._watch.status().refusals,
+            config_version=lambda: self._watch.status().version,
+            has_old_names=lambda: self._in_force.global_settings.telemetry_settings.semconv == "latest+old",
+        )
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._queries = TraceQueries(TraceReader(store_path))
 
     async def run(self, ready_fd: int) -> int:
@@ -87,9 +118,13 @@ class Control:
         self._delivery.start()
         self._delivery.announce_config(self._version)
         self._writer.start()
+        self._loop = loop
+        self._metrics.configure(make_metrics_targets(self._in_force, self._secrets))
         self._watch.start()
         config = ConfigSource(self._watch.status, self._connected)
-        services = Services(self._health, self._queries, self._telemetry, config)
+        otel = OtelManifests(settings.config, strict=settings.strict, secrets=self._secrets)
+        page = MetricsPage(self._metrics_source)
+        services = Services(self._health, self._queries, self._telemetry, config, otel, page)
         application = build_app(services, Access(settings.control_host, settings.admin_token))
         server = HttpServer(application, bind(settings.control_host, settings.control_port))
         server.start()
@@ -101,6 +136,7 @@ class Control:
         self._health.mark_draining()
         server.stop()
         await server.ended(_ANSWER_S)
+        await self._metrics.stop(_METRICS_S)
         await asyncio.to_thread(self._stop)
         return 0
 
@@ -126,12 +162,27 @@ class Control:
 
     def _accept(self, config: Config) -> None:
         """Put an accepted change in force: here, then in every worker. Called in the watching thread."""
+        self._in_force = config
         self._delivery.configure(make_destinations(config, self._secrets), config.version)
         self._delivery.announce_config(config.version)
+        targets = make_metrics_targets(config, self._secrets)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._metrics.configure, targets)
+
+    async def _collect_metrics(self) -> MetricsReport:
+        return await asyncio.to_thread(self._metrics_source.report)
 
     def _connected(self) -> Sequence[tuple[str, str]]:
         states = self._delivery.workers()
         return [(state.instance_id, state.config_version) for state in states if state.is_connected]
+
+    async def _test(self, name: str | None) -> list[dict[str, Any]]:
+        """One span to the destination *name*, or to each; secrets are read anew, as they are now."""
+        find_proxy = self._proxies.find
+        probes = await asyncio.to_thread(make_probes, self._in_force, self._secrets, find_proxy)
+        wanted = [probe for probe in probes if name in (None, probe.destination.name)]
+        results = await probe_all(wanted, find_proxy)
+        return [result.to_dict() for result in results]
 
     def _config_word(self) -> str:
         return "ok" if self._watch.status().last_rejected is None else "rejected"
@@ -147,6 +198,17 @@ class Control:
             else:
                 self._telemetry_state = max(_states(report), key=_SEVERITY.index)
             await asyncio.sleep(_TELEMETRY_EVERY_S)
+
+
+def _instance_id(settings: Settings) -> str:
+    """`service.instance.id` of the metrics: the same after a restart, as the sums go on then."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{platform.node()}{settings.state_dir}"))
+
+
+def _metrics_period_s(environ: Mapping[str, str]) -> float:
+    """Between two exports: `OTEL_METRIC_EXPORT_INTERVAL` in milliseconds, if it is such a number."""
+    text = environ.get("OTEL_METRIC_EXPORT_INTERVAL", "")
+    return int(text) / 1000 if text.isascii() and text.isdigit() and int(text) else PERIOD_S
 
 
 def _states(report: Mapping[str, Any]) -> list[str]:

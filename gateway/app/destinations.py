@@ -2,35 +2,87 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Final
+
 from gateway.config import Config, SecretMissing, SecretSource
-from gateway.config.manifests.otel_config import HttpTracesExporter, OtelConfig
-from gateway.delivery.destination import Destination
+from gateway.config.manifests.otel_config import (
+    Batch,
+    ClientTls,
+    GrpcTracesExporter,
+    HttpTracesExporter,
+    OtelConfig,
+    TracesExporter,
+)
+from gateway.delivery.batch import BatchLimits
+from gateway.delivery.destination import Destination, Protocol, TlsFiles
+from gateway.delivery.grpc_exchange import MISSING, find_grpc
+from gateway.delivery.selection import Selection, SpanFilter
+from gateway.telemetry.resource import for_elastic
+
+_MS: Final = 1000.0
 
 
 def make_destinations(config: Config, secrets: SecretSource) -> list[Destination]:
-    """One destination per traces exporter; one whose secret is missing is disabled and says why."""
+    """One destination per traces exporter; one that cannot be used is disabled and says why."""
     return [
         _destination(manifest, exporter, secrets, index)
         for index, manifest in enumerate(config.otel_configs)
-        if isinstance(exporter := manifest.otel_traces_exporter_config, HttpTracesExporter)
+        if (exporter := manifest.otel_traces_exporter_config) is not None
     ]
 
 
 def _destination(
-    manifest: OtelConfig, exporter: HttpTracesExporter, secrets: SecretSource, index: int
+    manifest: OtelConfig,
+    exporter: HttpTracesExporter | GrpcTracesExporter,
+    secrets: SecretSource,
+    index: int,
 ) -> Destination:
+    folder = manifest.source.folder
     headers: dict[str, str] = {}
-    disabled = ""
+    is_grpc = isinstance(exporter, GrpcTracesExporter)
+    disabled = MISSING if is_grpc and find_grpc() is None else ""
     try:
         for name, value in exporter.headers.items():
-            headers[name] = secrets.resolve(value, manifest.source.folder)
+            headers[name] = secrets.resolve(value, folder)
     except SecretMissing as error:
         disabled = str(error)
     return Destination(
         name=manifest.name,
-        endpoint=exporter.url,
+        endpoint=exporter.endpoint if isinstance(exporter, GrpcTracesExporter) else exporter.url,
         headers=headers,
-        resource_attributes=exporter.additional_resource_attributes,
+        resource_attributes=for_elastic(exporter.additional_resource_attributes),
         index_bit=index,
         disabled=disabled,
+        protocol=_protocol(exporter),
+        compression=exporter.compression,
+        tls=tls_files(exporter.tls, folder),
+        timeout_s=exporter.timeout_s,
+        limits=_limits(exporter.batch),
+        selection=_selection(exporter),
+    )
+
+
+def tls_files(tls: ClientTls, folder: Path) -> TlsFiles:
+    """The certificates of an exporter whose manifest is in *folder*."""
+    return TlsFiles(*(folder / path if path else None for path in (tls.ca_file, tls.cert_file, tls.key_file)))
+
+
+def _protocol(exporter: HttpTracesExporter | GrpcTracesExporter) -> Protocol:
+    if isinstance(exporter, GrpcTracesExporter):
+        return "grpc"
+    return "http/json" if exporter.encoding == "json" else "http/protobuf"
+
+
+def _limits(batch: Batch) -> BatchLimits:
+    return BatchLimits(
+        max_spans=batch.max_spans, max_bytes=batch.max_bytes, max_delay_s=batch.max_delay_ms / _MS
+    )
+
+
+def _selection(exporter: TracesExporter) -> Selection:
+    return Selection(
+        filters=tuple(SpanFilter(one.key, frozenset(one.value)) for one in exporter.when),
+        has_content=not exporter.exclude_request_data,
+        sampling_ratio=exporter.sampling.ratio if "sampling" in exporter.model_fields_set else None,
     )

@@ -19,6 +19,7 @@ from gateway import __version__
 from gateway.app.accepted_config import ConfigUnusableError, load_accepted, secret_source
 from gateway.edge.app import DataPlane
 from gateway.edge.lifecycle import Lifecycle
+from gateway.edge.metrics import ControlMetrics
 from gateway.http_server import HttpServer, bind
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.process import say_ready
@@ -27,6 +28,7 @@ from gateway.settings import Settings, environment, is_loopback
 from gateway.snapshot import Snapshot, compile_snapshot
 from gateway.tasks import end, spawn
 from gateway.telemetry.handover import Handover
+from gateway.telemetry.metrics import WorkerMetrics
 from gateway.telemetry.processor import BatchingSpanProcessor
 from gateway.telemetry.resource import SERVICE_NAME, worker_resource
 from gateway.upstream.exchange import Upstream
@@ -73,16 +75,22 @@ class Worker:
         self._current = CurrentSnapshot(self._load(None))
         self._config_word = "ok"
         self._upstream = Upstream(Proxies(environment()))
+        self._metrics = WorkerMetrics(asyncio.get_running_loop(), self._counts)
         instance_id = str(uuid.uuid4())
         self._handover = Handover(
             state_dir=settings.state_dir,
             instance_id=instance_id,
-            resource=worker_resource(instance_id, host=platform.node(), pid=os.getpid()),
+            resource=worker_resource(
+                instance_id, host=platform.node(), pid=os.getpid(), environ=environment()
+            ),
             config_version=lambda: self._current.snapshot.version,
             on_config=self._on_config,
             counts=self._counts,
+            metrics=self._metrics.collect,
         )
-        self._processor = BatchingSpanProcessor(asyncio.get_running_loop(), self._handover.take)
+        self._processor = BatchingSpanProcessor(
+            asyncio.get_running_loop(), self._handover.take, measure=self._metrics.record
+        )
         self._pipeline = Pipeline(
             self._current,
             self._upstream,
@@ -101,9 +109,14 @@ class Worker:
         loop.add_signal_handler(signal.SIGTERM, self._on_sigterm)
         await self._upstream.open()
         self._handover.start()
-        server = HttpServer(
-            DataPlane(self._pipeline, self._lifecycle, self._checks), bind(settings.host, settings.port)
+        self._metrics.start()
+        metrics = (
+            ControlMetrics(settings.control_host, settings.control_port)
+            if settings.metrics_on_data_port
+            else None
         )
+        data_plane = DataPlane(self._pipeline, self._lifecycle, self._checks, metrics)
+        server = HttpServer(data_plane, bind(settings.host, settings.port))
         server.start()
         gc.collect()
         gc.freeze()
@@ -125,6 +138,7 @@ class Worker:
             )
             await self._pipeline.cut_open_calls()
         self._processor.shutdown()
+        self._metrics.stop()
         await self._handover.close(_FLUSH_S)
         await self._upstream.close()
         await end(self._tasks)

@@ -11,13 +11,16 @@ from gateway.config import loader
 from gateway.config.config import Config, in_order, version_of
 from gateway.config.cross_checks import check_all
 from gateway.config.document import Document
+from gateway.config.elastic_checks import check_elastic, check_elastic_variables
 from gateway.config.manifests.global_settings import GlobalSettings
 from gateway.config.manifests.known import IN_FORCE, MODEL_ACCOUNTS, NOT_IN_FORCE
+from gateway.config.manifests.logging_config import LoggingConfig
 from gateway.config.manifests.otel_config import OtelConfig
 from gateway.config.manifests.part import Manifest
 from gateway.config.manifests.provider_account import AnyProviderAccount, OpenAIAccount, SelfHostedAccount
 from gateway.config.manifests.virtual_account import VirtualAccount
 from gateway.config.not_in_force import unbuilt_document
+from gateway.config.otel_environment import with_environment
 from gateway.config.plain_words import nearest
 from gateway.config.problem import Problem, Severity
 from gateway.config.reading import Reading, read_document
@@ -80,10 +83,15 @@ def _check(
             readings.append(reading)
     problems += check_all(documents, readings)
     problems += check_secrets(readings, secrets, by_strictness)
+    problems += check_elastic(readings, secrets)
     problems += _check_not_empty(documents, where)
     config = None
     if not any(problem.severity is Severity.ERROR for problem in problems):
-        config = _to_config(documents, readings, find_files(readings, secrets))
+        config, found = with_environment(
+            _to_config(documents, readings, find_files(readings, secrets)), secrets.environ
+        )
+        problems += found
+        problems += check_elastic_variables(config, secrets)
     problems.sort(key=lambda problem: (str(problem.file), problem.line))
     return Checked(config, tuple(problems), tuple(sorted(not_in_force)))
 
@@ -142,6 +150,7 @@ def _to_config(documents: Sequence[Document], readings: Sequence[Reading], files
         provider_accounts=tuple(accounts),
         virtual_accounts=_of(manifests, VirtualAccount),
         otel_configs=_of(manifests, OtelConfig),
+        logging_configs=_of(manifests, LoggingConfig),
         global_settings=settings[0] if settings else GlobalSettings(type="gateway-global-settings"),
         version=version_of(documents),
         files=files,

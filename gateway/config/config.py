@@ -11,6 +11,7 @@ from typing import Final
 
 from gateway.config.document import Document
 from gateway.config.manifests.global_settings import GlobalSettings
+from gateway.config.manifests.logging_config import LoggingConfig
 from gateway.config.manifests.otel_config import OtelConfig
 from gateway.config.manifests.provider_account import AnyProviderAccount
 from gateway.config.manifests.virtual_account import VirtualAccount
@@ -37,6 +38,7 @@ class Config:
     provider_accounts: tuple[AnyProviderAccount, ...]
     virtual_accounts: tuple[VirtualAccount, ...]
     otel_configs: tuple[OtelConfig, ...]
+    logging_configs: tuple[LoggingConfig, ...]
     global_settings: GlobalSettings
     version: str
     files: tuple[Path, ...]

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.config.document import Document, FieldPath
+from gateway.config.manifests.global_settings import GlobalSettings
 from gateway.config.manifests.known import MODEL_ACCOUNTS
+from gateway.config.manifests.logging_config import BUILT_PRESETS, LoggingConfig
 from gateway.config.manifests.otel_config import OtelConfig
 from gateway.config.manifests.provider_account import (
     MODEL_TYPES,
@@ -20,6 +22,7 @@ from gateway.config.manifests.virtual_account import VirtualAccount
 from gateway.config.plain_words import nearest
 from gateway.config.problem import Problem
 from gateway.config.reading import Reading
+from gateway.redaction import may_hold_secret
 
 # The local trace store goes by this name among the destinations.
 _RESERVED_DESTINATION: Final = "local"
@@ -49,6 +52,10 @@ def check_all(documents: Sequence[Document], readings: Sequence[Reading]) -> Ite
                 yield from _check_provider_account(reading.document, account)
             case VirtualAccount() as caller:
                 yield from _check_virtual_account(reading.document, caller, names)
+            case LoggingConfig() as rule:
+                yield from _check_logging_rule(reading.document, rule)
+            case GlobalSettings() as settings:
+                yield from _check_captured_headers(reading.document, settings)
             case OtelConfig() as destination:
                 yield from _check_destination(reading.document, destination)
 
@@ -150,6 +157,22 @@ def _check_destination(document: Document, destination: OtelConfig) -> Iterator[
     if destination.otel_traces_exporter_config is None and destination.otel_metrics_exporter_config is None:
         message = "the manifest names no destination"
         yield document.warning(("type",), message, "Add otel_traces_exporter_config, or remove the manifest")
+
+
+def _check_logging_rule(document: Document, rule: LoggingConfig) -> Iterator[Problem]:
+    for index, preset in enumerate(rule.redact_with.presets):
+        if preset not in BUILT_PRESETS:
+            message = f"the preset '{preset}' is not built, so calls that the rule matches are not recorded"
+            fix = f"Write a custom pattern, or choose of: {', '.join(sorted(BUILT_PRESETS))}"
+            yield document.warning(("redact_with", "presets", index), message, fix)
+
+
+def _check_captured_headers(document: Document, settings: GlobalSettings) -> Iterator[Problem]:
+    for index, header in enumerate(settings.telemetry_settings.capture_headers):
+        if may_hold_secret(header):
+            path: FieldPath = ("telemetry_settings", "capture_headers", index)
+            message = "the name says that it may hold a credential, so it is never captured"
+            yield document.warning(path, message, "Remove it")
 
 
 def _callable_names(documents: Iterable[Document]) -> CallableNames:

@@ -23,7 +23,6 @@ _ACCOUNT: Final = (
     "integrations.*.cost",
     "integrations.*.authorized_subjects",
 )
-_TRACES: Final = "otel_traces_exporter_config"
 
 FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "provider-account/openai": _ACCOUNT,
@@ -41,21 +40,10 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
         "identity_provider_mapping",
         "token_type",
     ),
-    "gateway-otel-config": (
-        "otel_metrics_exporter_config",
-        f"{_TRACES}.encoding",
-        f"{_TRACES}.exclude_request_data",
-        f"{_TRACES}.when",
-        f"{_TRACES}.sampling",
-        f"{_TRACES}.compression",
-        f"{_TRACES}.tls",
-        f"{_TRACES}.batch",
-    ),
+    "gateway-otel-config": ("otel_metrics_exporter_config.batch",),
     "gateway-global-settings": (
-        "logging_settings",
         "semantic_cache_settings",
         "guardrail_settings",
-        "telemetry_settings",
         "budget_settings",
     ),
 }
@@ -78,7 +66,6 @@ VALUES: Final[Mapping[str, tuple[UnbuiltValue, ...]]] = {
             frozenset({"tei", "infinity", "nemo-retriever", "cohere-rerank-v2"}),
         ),
     ),
-    "gateway-otel-config": (UnbuiltValue(_TRACES, "type", frozenset({"grpc"})),),
 }
 
 
@@ -87,7 +74,7 @@ class Unbuilt:
     """One thing that has no effect yet.
 
     Attributes:
-        label: As `GET /api/config` lists it, such as `gateway-otel-config: otel_metrics_exporter_config`.
+        label: As `GET /api/config` lists it, such as `virtual-account: tags`.
         paths: Everywhere that it is written in one manifest; () means the whole manifest.
     """
 

@@ -14,6 +14,10 @@ from starlette.types import ASGIApp
 from gateway.control.auth import Access, Guard
 from gateway.control.config import ConfigSource, config_routes
 from gateway.control.health import Health, health_routes
+from gateway.control.metrics import MetricsPage, metrics_routes
+from gateway.control.otel_manifest import OtelManifests
+from gateway.control.otel_settings import otel_settings_routes
+from gateway.control.pages import page_routes
 from gateway.control.replies import json_reply, on_failure, on_http_error
 from gateway.control.telemetry import TelemetrySource, telemetry_routes
 from gateway.control.traces import TraceQueries, trace_routes
@@ -27,6 +31,8 @@ class Services:
     traces: TraceQueries
     telemetry: TelemetrySource
     config: ConfigSource
+    otel: OtelManifests
+    metrics: MetricsPage
 
 
 def build_app(services: Services, access: Access) -> ASGIApp:
@@ -43,6 +49,9 @@ def build_app(services: Services, access: Access) -> ASGIApp:
             *trace_routes(services.traces),
             *telemetry_routes(services.telemetry),
             *config_routes(services.config),
+            *otel_settings_routes(services.otel),
+            *page_routes(),
+            *metrics_routes(services.metrics),
         ],
         exception_handlers={HTTPException: on_http_error, Exception: on_failure},
     )
@@ -53,5 +62,8 @@ def build_app(services: Services, access: Access) -> ASGIApp:
 
 async def _front(_request: Request) -> Response:
     return json_reply(
-        {"service": "gateway control plane", "see": ["/api/traces", "/api/telemetry", "/api/config"]}
+        {
+            "service": "gateway control plane",
+            "see": ["/api/traces", "/api/telemetry", "/api/config", "/settings/otel"],
+        }
     )

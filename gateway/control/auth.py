@@ -16,12 +16,13 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.control import health
+from gateway.control import health, metrics
 from gateway.control.replies import error_reply
 from gateway.settings import is_loopback
 
 _HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]+)(?::\d{1,5})?", re.ASCII)
 _PROTECTED: Final = "/api"
+_OPEN: Final = health.PATHS | {metrics.PATH}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer it here."""
-        if scope["type"] == "lifespan" or scope["path"] in health.PATHS:
+        if scope["type"] == "lifespan" or scope["path"] in _OPEN:
             await self._app(scope, receive, send)
         elif self._is_local and not _names_loopback(scope):
             message = "reach the control plane as localhost or 127.0.0.1, or bind it to another address"

@@ -28,9 +28,11 @@ class ConfigStatus:
         loaded_at_ns: Unix time at which this version came into force.
         not_in_force: Manifests that are accepted and do nothing yet.
         last_rejected: Set while what is on disk is not what is in force.
+        refusals: How many changes were refused since this process started.
     """
 
     version: str
     loaded_at_ns: int
     not_in_force: tuple[str, ...] = ()
     last_rejected: Rejected | None = None
+    refusals: int = 0

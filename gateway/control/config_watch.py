@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -159,7 +159,9 @@ class ConfigWatch:
         if not is_new and self._status.last_rejected is not None:
             log.info("the configuration on disk is again the one in force, version %s", version)
         loaded_at_ns = self._now_ns() if is_new else self._status.loaded_at_ns
-        self._status = ConfigStatus(version, loaded_at_ns, checked.not_in_force)
+        self._status = ConfigStatus(
+            version, loaded_at_ns, checked.not_in_force, refusals=self._status.refusals
+        )
         if is_new:
             self._in_force = replace(checked.config, version=version)
             self._judged = None  # its secret files may be others; look at them too
@@ -183,7 +185,7 @@ class ConfigWatch:
         last = self._status.last_rejected
         if last is not None and last.errors == shown:
             return
-        self._status = replace(self._status, last_rejected=Rejected(self._now_ns(), shown))
+        self._note_refusal(shown)
         log.error(
             "the changed configuration is refused, version %s stays in force:\n%s",
             self._in_force.version,
@@ -198,7 +200,11 @@ class ConfigWatch:
         shown = ({"message": message, "fix": "Make room or give the gateway's user the right to write"},)
         if last is None or last.errors != shown:
             log.error("a changed configuration cannot come into force: %s", message)
-            self._status = replace(self._status, last_rejected=Rejected(self._now_ns(), shown))
+            self._note_refusal(shown)
+
+    def _note_refusal(self, errors: tuple[Mapping[str, object], ...]) -> None:
+        rejected = Rejected(self._now_ns(), errors)
+        self._status = replace(self._status, last_rejected=rejected, refusals=self._status.refusals + 1)
 
     def _now_ns(self) -> int:
         return int(self._now_s() * _NS_PER_S)

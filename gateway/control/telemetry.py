@@ -1,38 +1,44 @@
-"""`GET /api/telemetry`: what became of every span, per destination and per worker."""
+"""`GET /api/telemetry`: what became of every span; `POST /api/telemetry/test`: would one be taken now."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.control.replies import json_reply
+from gateway.control.json_body import BodyRefused, read_object
+from gateway.control.replies import error_reply, json_reply
 
 Entry = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class TelemetrySource:
-    """Where the entries come from. Both are called in a thread, since each may wait for its own.
+    """Where the entries come from. The first two are called in a thread, since each may wait for its own.
 
     Attributes:
         delivery: `destinations` (one entry per destination and signal) and `workers` (`instance_id`, `pid`,
             `handed_over`, `dropped`), shown as they are.
         local: The local store's entry, the first of the destinations.
+        test: Sends one span to the destination of this name, or to each (None); a result for each, in the
+            names of the answer.
+        metrics: The entries of the destinations of metrics, the last.
     """
 
     delivery: Callable[[], Mapping[str, Sequence[Entry]]]
     local: Callable[[], Entry]
+    test: Callable[[str | None], Awaitable[Sequence[Entry]]]
+    metrics: Callable[[], Sequence[Entry]] = tuple
 
-    def report(self) -> dict[str, object]:
+    def report(self) -> dict[str, list[Entry]]:
         """The body of the answer."""
         delivery = self.delivery()
         return {
-            "destinations": [self.local(), *delivery["destinations"]],
+            "destinations": [self.local(), *delivery["destinations"], *self.metrics()],
             "workers": list(delivery["workers"]),
         }
 
@@ -43,4 +49,19 @@ def telemetry_routes(source: TelemetrySource) -> list[Route]:
     async def show(_request: Request) -> Response:
         return json_reply(await asyncio.to_thread(source.report))
 
-    return [Route("/api/telemetry", show)]
+    async def test(request: Request) -> Response:
+        try:
+            name = (await read_object(request)).get("destination")
+        except BodyRefused as error:
+            return error.reply()
+        if not isinstance(name, str | None):
+            return error_reply(400, "invalid_parameter", "'destination' is the name of a destination")
+        results = await source.test(name)
+        if name is not None and not results:
+            return error_reply(404, "destination_not_found", f"no destination '{name}' is in force")
+        return json_reply({"results": list(results)})
+
+    return [
+        Route("/api/telemetry", show, methods=["GET"]),
+        Route("/api/telemetry/test", test, methods=["POST"]),
+    ]

@@ -1,28 +1,454 @@
-"""What an operator can do about a destination that fails. Pure."""
+"""What went wrong with a destination, and what an operator can do about it, in plain words.
+
+Pure: what is known of one try goes in. `RULES` is the whole knowledge, the first rule that fits speaks;
+docs/elastic.md shows the same table, and a test compares them. No text here or there quotes a header.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
-_NO_ANSWER: Final = "See that this machine reaches the endpoint: its address, DNS, TLS and any proxy between."
-_BY_STATUS: Final = {
-    400: "The endpoint does not understand the request; see that it takes OTLP over HTTP in protobuf.",
-    401: "See that the destination's headers carry a valid key after its scheme (Elastic: ApiKey <key>).",
-    403: "The key is known and lacks the right to write traces; give it that right.",
-    404: "See the endpoint's path; for traces over OTLP/HTTP it usually ends in /v1/traces.",
-    405: "See the endpoint's path; for traces over OTLP/HTTP it usually ends in /v1/traces.",
-    413: "The endpoint takes smaller requests only; raise its limit.",
-    415: "The endpoint does not take protobuf at this path; see that it is an OTLP/HTTP endpoint.",
-    429: "The endpoint limits its intake; calls wait in the spool. If it goes on, raise the limit or sample.",
-}
+from gateway.elastic import (
+    KeyMistake,
+    Product,
+    find_key_mistake,
+    find_wrong_product,
+    is_elastic_endpoint,
+    takes_bearer,
+)
+
+MAX_CLOCK_DIFFERENCE_S: Final = 60.0
+"""Beyond this the times of our spans are worth a word: they show up in the wrong place of Kibana's graphs."""
+
+_GRPC_PORT: Final = 4317
+_HTTP_PORT: Final = 4318
+_SUCCESS: Final = range(200, 300)
 
 
-def advise(status: int | None) -> str:
-    """Advice for a try that ended with this HTTP status, None without an answer."""
-    if status is None:
-        return _NO_ANSWER
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]
-    if status >= 500:  # noqa: PLR2004 - the class of server errors
-        return "The endpoint itself has trouble; see its logs."
-    return "See that the endpoint is written exactly as its operator gives it."
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One try at a destination, as far as it is known.
+
+    Attributes:
+        endpoint: As configured; "" when unknown.
+        protocol: http/protobuf, http/json or grpc.
+        signal: traces or metrics.
+        authorization: The header's value, "" without one; None when unknown.
+        is_proxied: A proxy of the environment leads there.
+        status: HTTP status (of gRPC: what OTLP's table makes of its code), None without an answer.
+        message: What the endpoint, or our own exception, said.
+        clock_ahead_s: How far our clock is ahead of the answer's `Date`; 0.0 when unknown.
+    """
+
+    endpoint: str = ""
+    protocol: str = "http/protobuf"
+    signal: str = "traces"
+    authorization: str | None = field(default=None, repr=False)
+    is_proxied: bool = False
+    status: int | None = None
+    message: str = ""
+    clock_ahead_s: float = 0.0
+
+    @property
+    def is_grpc(self) -> bool:
+        """It goes over gRPC."""
+        return self.protocol == "grpc"
+
+    @property
+    def scheme(self) -> str:
+        """The endpoint's scheme."""
+        return self.endpoint.partition("://")[0].lower()
+
+    @property
+    def port(self) -> int | None:
+        """The endpoint's port, None when it has none of its own."""
+        try:
+            return urlsplit(self.endpoint).port
+        except ValueError:
+            return None
+
+    @property
+    def path(self) -> str:
+        """The endpoint's path."""
+        try:
+            return urlsplit(self.endpoint).path
+        except ValueError:
+            return ""
+
+    @property
+    def key_mistake(self) -> KeyMistake | None:
+        """What is wrong with the key, as far as Elastic is concerned."""
+        said = _KEY_ANSWERS.search(self.message)
+        if self.authorization is None:
+            return _MISTAKE_BY_ANSWER[said.lastgroup] if said and said.lastgroup else None
+        if not (is_elastic_endpoint(self.endpoint) or said):
+            return None
+        if takes_bearer(self.endpoint) and self.authorization.lower().startswith("bearer "):
+            return None
+        return find_key_mistake(self.authorization)
+
+    def says(self, *patterns: str) -> bool:
+        """Whether the message matches one of these, in any case."""
+        return any(re.search(pattern, self.message, re.IGNORECASE) for pattern in patterns)
+
+
+class Words(NamedTuple):
+    """What is told.
+
+    Attributes:
+        what: What happened; a sentence without its full stop.
+        advice: What to do, whole sentences; "" when nothing is.
+    """
+
+    what: str
+    advice: str
+
+
+class Rule(NamedTuple):
+    """One thing that goes wrong.
+
+    Attributes:
+        what: What happened; a sentence without its full stop.
+        advice: What to do, whole sentences.
+        fits: Whether it is this that happened.
+    """
+
+    what: str
+    advice: str
+    fits: Callable[[Try], bool]
+
+
+# The texts of Elastic's apikeyauth extension, for when the header is not known here.
+_KEY_ANSWERS: Final = re.compile(
+    r"(?P<NO_PREFIX>prefix not found)|(?P<MISSING>missing header)|(?P<NO_COLON>invalid API Key)"
+    r"|(?P<NOT_BASE64>illegal base64)",
+    re.IGNORECASE,
+)
+_MISTAKE_BY_ANSWER: Final = {mistake.name: mistake for mistake in KeyMistake}
+
+
+def _answered(*statuses: int) -> Callable[[Try], bool]:
+    return lambda tried: tried.status in statuses
+
+
+def _unanswered(*patterns: str) -> Callable[[Try], bool]:
+    return lambda tried: tried.status is None and tried.says(*patterns)
+
+
+def _key(*mistakes: KeyMistake) -> Callable[[Try], bool]:
+    return lambda tried: tried.status in (401, 403) and tried.key_mistake in mistakes
+
+
+def _names(product: Product) -> Callable[[Try], bool]:
+    return lambda tried: tried.status not in _SUCCESS and find_wrong_product(tried.endpoint) is product
+
+
+def _is_grpc_behind_http(tried: Try) -> bool:
+    if tried.is_grpc:
+        return False
+    return tried.says(r"expected HTTP/", "bad status line", "HTTP/2", "invalid HTTP version", "preface") or (
+        tried.port == _GRPC_PORT and (tried.status is None or tried.status in (400, 404, 405, 415, 505))
+    )
+
+
+def _is_http_behind_grpc(tried: Try) -> bool:
+    if not tried.is_grpc:
+        return False
+    return tried.says(
+        "http1", r"HTTP/1\.", "settings frame", "preface", "frame with length", "malformed"
+    ) or (tried.port == _HTTP_PORT and tried.status not in (401, 403, 429, *_SUCCESS))
+
+
+def _is_clock(tried: Try) -> bool:
+    return abs(tried.clock_ahead_s) > MAX_CLOCK_DIFFERENCE_S and (
+        tried.status in (401, 403) or tried.says("not yet valid", "has expired")
+    )
+
+
+def _is_plain_to_tls(tried: Try) -> bool:
+    return tried.scheme == "http" and (
+        tried.says("to an? (HTTPS|TLS)", "plain HTTP request was sent", r"\\x15\\x03")
+        or (
+            tried.port in (443, 8443)
+            and tried.says("disconnected", "reset", "bad status line", "expected HTTP/")
+        )
+    )
+
+
+_PROXY_KEY_WANTED: Final = _answered(407)
+_TOO_LARGE: Final = _answered(413)
+_LATE: Final = _answered(408, 504)
+
+
+def _wants_proxy_key(tried: Try) -> bool:
+    return _PROXY_KEY_WANTED(tried) or (tried.status is None and tried.says(r"\b407\b"))
+
+
+def _is_proxy(tried: Try) -> bool:
+    if tried.status is not None:
+        return False
+    return tried.says("proxy") or (tried.is_proxied and tried.says("cannot connect", "connect call failed"))
+
+
+def _is_too_large(tried: Try) -> bool:
+    return _TOO_LARGE(tried) or (tried.status in (None, 400) and tried.says("too large"))
+
+
+def _is_late(tried: Try) -> bool:
+    return _LATE(tried) or _unanswered("no answer within", "timed? ?out", "deadline")(tried)
+
+
+def _lacks_path(tried: Try) -> bool:
+    return not tried.is_grpc and tried.status in (404, 405) and not tried.path.endswith(f"/v1/{tried.signal}")
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    Rule(
+        "the endpoint is Kibana's address",
+        "Use the OTLP endpoint: in Elastic Cloud, Add data > Application > OpenTelemetry shows it; its host "
+        "has '.ingest.' in it.",
+        _names(Product.KIBANA),
+    ),
+    Rule(
+        "the endpoint is Elasticsearch's address",
+        "Use the OTLP endpoint: in Elastic Cloud its host has '.ingest.' in it; self-managed, it is that of "
+        "an EDOT collector in gateway mode (port 4318).",
+        _names(Product.ELASTICSEARCH),
+    ),
+    Rule(
+        "the key was refused: the Authorization header lacks the prefix 'ApiKey '",
+        "Write the word ApiKey and a blank before the key: Authorization: ApiKey <key>. Kibana shows the key "
+        "without it.",
+        _key(KeyMistake.NO_PREFIX),
+    ),
+    Rule(
+        "the key was refused: no Authorization header was sent",
+        "Add the header Authorization: ApiKey <key> to the destination.",
+        _key(KeyMistake.MISSING),
+    ),
+    Rule(
+        "the key was refused: the header says Bearer or Basic where Elastic wants ApiKey",
+        "Write Authorization: ApiKey <key>. Bearer is for the secret token of an APM server only.",
+        _key(KeyMistake.BEARER),
+    ),
+    Rule(
+        "the key was refused: it is not base64",
+        "Use the key's 'encoded' form. From id and api_key it is made with: printf '%s' 'ID:API_KEY' | "
+        "base64. See that it was copied whole.",
+        _key(KeyMistake.NOT_BASE64),
+    ),
+    Rule(
+        "the key was refused: it is base64 of something that is not id:key",
+        "Use the key's 'encoded' form, or encode id:api_key, not api_key alone: printf '%s' 'ID:API_KEY' "
+        "| base64.",
+        _key(KeyMistake.NO_COLON),
+    ),
+    Rule(
+        "this machine's clock differs from the endpoint's by more than a minute",
+        "Set the clock (NTP): keys and certificates are refused outside their time, and spans show up at the "
+        "wrong hour.",
+        _is_clock,
+    ),
+    Rule(
+        "the endpoint refused the key",
+        "See that the key is written as the endpoint's operator gives it, with its scheme (Elastic: ApiKey "
+        "<key>), and that it was not revoked and has not expired. Sending is paused and tried now and "
+        "then: a mended key needs no restart.",
+        _answered(401),
+    ),
+    Rule(
+        "the key is known and lacks the right to write",
+        "Give it that right. Elastic: application 'apm', privilege 'event:write', resources '*'; a key made "
+        "by Add data > OpenTelemetry has it.",
+        _answered(403),
+    ),
+    Rule(
+        "the endpoint limits its intake",
+        "Calls wait in the spool, which is bounded, and go out later, not before its Retry-After. If it "
+        "goes on, more arrives than the plan takes: send less (sampling, no request data, when filters), "
+        "or raise the limit. Elastic Cloud Hosted: a larger Elasticsearch raises it; Serverless: rare "
+        "and passing.",
+        _answered(429),
+    ),
+    Rule(
+        "gRPC needs the package grpcio, which is not installed",
+        "Install the gateway with its extra grpc (pip install 'gateway[grpc]'), or set type: http, which "
+        "every OTLP endpoint also takes.",
+        _unanswered("needs grpcio"),
+    ),
+    Rule(
+        "the request is too large for the endpoint",
+        "Smaller requests are tried by themselves. Lower batch.max_bytes (Elastic takes 4,000,000 bytes "
+        "uncompressed), or raise the collector's max_request_body_size.",
+        _is_too_large,
+    ),
+    Rule(
+        "the endpoint speaks gRPC, and HTTP was sent",
+        "Set type: grpc, or use its OTLP/HTTP port, usually 4318 with the path /v1/traces.",
+        _is_grpc_behind_http,
+    ),
+    Rule(
+        "the endpoint speaks HTTP, and gRPC was sent",
+        "Set type: http with the path /v1/traces, or use its gRPC port, usually 4317.",
+        _is_http_behind_grpc,
+    ),
+    Rule(
+        "the endpoint wants TLS, and plain HTTP was sent",
+        "Write https:// in the endpoint.",
+        _is_plain_to_tls,
+    ),
+    Rule(
+        "the endpoint speaks plain HTTP, and TLS was sent",
+        "Write http:// in the endpoint, or give its server a certificate.",
+        _unanswered("wrong.version.number", "record.layer.failure", "http.request", "packet length too long"),
+    ),
+    Rule(
+        "nothing is at this path: the endpoint does not end in /v1/traces",
+        "Add /v1/traces to the endpoint (/v1/metrics for metrics); only an address without any path gets it "
+        "by itself.",
+        _lacks_path,
+    ),
+    Rule(
+        "nothing takes telemetry at this path",
+        "See the host and the path: the address may be another product's, or its OTLP receiver is off or "
+        "takes gRPC only.",
+        _answered(404, 405, 501),
+    ),
+    Rule(
+        "the proxy wants to know who asks",
+        "Put its user and password into the proxy's URL (HTTPS_PROXY=http://user:password@proxy:port).",
+        _wants_proxy_key,
+    ),
+    Rule(
+        "the proxy does not lead there",
+        "See HTTPS_PROXY, HTTP_PROXY and NO_PROXY in the environment of gateway serve; put the "
+        "endpoint's host into NO_PROXY to go directly.",
+        _is_proxy,
+    ),
+    Rule(
+        "the host name of the endpoint has no address",
+        "See its spelling and this machine's DNS (getent hosts <host>). In a container: is the name one "
+        "of the container's network?",
+        _unanswered(
+            "DNS",
+            "name or service",
+            "name resolution",
+            "nodename",
+            "getaddrinfo",
+            "no address associated",
+            "errors resolving",
+            "lookup failed",
+        ),
+    ),
+    Rule(
+        "the endpoint's certificate has expired, or is not valid yet",
+        "Renew it, and see this machine's clock.",
+        _unanswered("has expired", "not yet valid"),
+    ),
+    Rule(
+        "the endpoint's certificate is for another name",
+        "Write the endpoint with the name that its certificate carries.",
+        _unanswered("hostname mismatch", "ip address mismatch", "doesn't match", "not valid for"),
+    ),
+    Rule(
+        "the endpoint's certificate is signed by nobody whom this machine trusts",
+        "Name the authority's certificate in tls.ca_file, or add it to the system's. A proxy that opens "
+        "TLS has an authority of its own.",
+        _unanswered("certificate.verify.failed", "self.signed", "local issuer"),
+    ),
+    Rule(
+        "the endpoint wants a certificate from us, or another version of TLS",
+        "Set tls.cert_file and tls.key_file to a pair that it accepts.",
+        _unanswered("certificate.required", "handshake.failure", "alert", "unsupported.protocol", r"\[SSL"),
+    ),
+    Rule(
+        "there is no way to the endpoint's network",
+        "See this machine's routes and firewall, and whether it may go out directly or needs a proxy.",
+        _unanswered("unreachable", "no route"),
+    ),
+    Rule(
+        "nothing listens at the endpoint's address",
+        "See host and port, and that the collector runs. In a container, localhost is the container "
+        "itself: use the service's name.",
+        _unanswered("refused", "connect call failed"),
+    ),
+    Rule(
+        "the endpoint did not answer in time",
+        "See that a firewall does not swallow the connection, and the load of the endpoint. What was "
+        "sent waits and is sent again.",
+        _is_late,
+    ),
+    Rule(
+        "the endpoint broke the connection off",
+        "See its log, and what lies between: a load balancer without a server, or an endpoint that wants "
+        "https://.",
+        _unanswered("disconnected", "reset", "closed", "broken pipe", "payload"),
+    ),
+    Rule(
+        "the endpoint or a header cannot be sent as it is written",
+        "See it for line breaks, blanks and characters that are not ASCII.",
+        _unanswered("invalid", "ValueError", "header"),
+    ),
+    Rule(
+        "the endpoint was not reached",
+        "See its address, DNS, TLS and any proxy between.",
+        lambda tried: tried.status is None,
+    ),
+    Rule(
+        "the endpoint does not take this encoding",
+        "Set encoding: proto, which every OTLP endpoint takes, and see that the address is an OTLP/HTTP "
+        "endpoint.",
+        _answered(406, 415),
+    ),
+    Rule(
+        "the endpoint does not understand the request",
+        "See that it is an OTLP endpoint and takes the configured encoding and compression.",
+        _answered(400, 422),
+    ),
+    Rule(
+        "the endpoint sends elsewhere (a redirect, which is not followed with a key)",
+        "Write the address that it leads to; often https:// for http://, or a sign-in page stands in front.",
+        lambda tried: tried.status is not None and 300 <= tried.status < 400,  # noqa: PLR2004 - the class
+    ),
+    Rule(
+        "the endpoint is out of service for now",
+        "Calls wait in the spool, which is bounded, and go out when it is back. If it goes on, see its "
+        "state and its log.",
+        _answered(502, 503),
+    ),
+    Rule(
+        "the endpoint has trouble of its own",
+        "See its log; OTLP does not let us send the same again after this answer.",
+        lambda tried: tried.status is not None and tried.status >= 500,  # noqa: PLR2004 - the class
+    ),
+    Rule(
+        "the endpoint refused the request",
+        "See that it is written exactly as its operator gives it.",
+        lambda tried: tried.status not in _SUCCESS,
+    ),
+    Rule(
+        "taken, but this machine's clock differs from the endpoint's by more than a minute",
+        "Set the clock (NTP): spans show up at the wrong hour, or outside of what Kibana searches.",
+        lambda tried: abs(tried.clock_ahead_s) > MAX_CLOCK_DIFFERENCE_S,
+    ),
+    Rule(
+        "taken, with a remark",
+        "Spans that an endpoint rejects are lost there: see its remark and its log.",
+        lambda tried: bool(tried.message),
+    ),
+)
+
+
+def explain(tried: Try) -> Words:
+    """What happened and what to do; of a try that went well only that it did."""
+    rule = next((rule for rule in RULES if rule.fits(tried)), None)
+    if rule is None:
+        return Words(f"taken (HTTP {tried.status})" if not tried.is_grpc else "taken", "")
+    detail = tried.message
+    if tried.status is not None and str(tried.status) not in detail:
+        detail = f"HTTP {tried.status}{': ' if detail else ''}{detail}"
+    return Words(f"{rule.what} ({detail})" if detail else rule.what, rule.advice)

@@ -10,12 +10,16 @@ Field numbers: https://github.com/open-telemetry/opentelemetry-proto (trace_serv
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
 from typing import Final, NamedTuple
 
-from gateway.wire.frames import CallSpans, Frame, FrameError, SpanSegments
-from gateway.wire.otlp import field, resource_attributes, varint
+from gateway.delivery.selection import Chosen, everything
+from gateway.wire.fields import read_varint
+from gateway.wire.frames import CallSpans, Frame, FrameError
+from gateway.wire.otlp import AttributeKey, field, resource_attributes, varint
 
 # Elastic's managed endpoint asks for at most this many uncompressed bytes; others allow more.
 MAX_REQUEST_BYTES: Final = 4_000_000
@@ -27,6 +31,9 @@ _VERSION: Final = 0x12
 _GROUP_BYTES: Final = 10
 # Worker starts whose resource is kept encoded.
 _MAX_RESOURCES: Final = 64
+# However small an endpoint wants its requests: below this, each span alone is worth the try.
+_LEAST_BYTES: Final = 16 * 1024
+_CONTENT_DROPPED: Final = AttributeKey("gateway.content.dropped").boolean(True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,32 +50,108 @@ class BatchLimits:
     max_delay_s: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """One request.
+class Refused(NamedTuple):
+    """Spans of frames that no batch carries."""
+
+    sampled_out: int = 0
+    filtered_out: int = 0
+    too_large: int = 0
+    unreadable: int = 0
+
+    def plus(self, other: Refused) -> Refused:
+        """Both together."""
+        return Refused(*map(sum, zip(self, other, strict=True)))
+
+
+NOTHING: Final = Refused()
+
+
+class Item(NamedTuple):
+    """One span that waits.
 
     Attributes:
-        body: An `ExportTraceServiceRequest`.
-        spans: How many it carries.
-        position: The position in the spool that is reached once this batch is done with.
+        resource: The encoded `ResourceSpans.resource` field.
+        plain: As in `SpanSegments`; *content* likewise.
+        position: Of the frame that this span completes; 0: more of the frame follows.
+        refused: Of the frames that this span completes.
     """
 
-    body: bytes
-    spans: int
-    position: int
+    resource: bytes
+    plain: bytes
+    content: bytes
+    position: int = 0
+    refused: Refused = NOTHING
+
+    @property
+    def record_bytes(self) -> int:
+        """Size of tag, length and span."""
+        body = len(self.plain) + len(self.content)
+        return 1 + _varint_bytes(body) + body
+
+    def without_content(self) -> Item:
+        """The span as it goes out when it is too large: marked, its prompts and replies left out."""
+        return self._replace(plain=self.plain + _CONTENT_DROPPED, content=b"")
 
 
-class Refused(NamedTuple):
-    """Spans of a frame that no batch will carry."""
+class Batch:
+    """One request's spans, of which each is in exactly one batch.
 
-    sampled_out: int
-    too_large: int
+    Args:
+        items: Its spans, in order.
+        scope: The encoded `ScopeSpans.scope` field.
+        start: The position in the spool that was reached before it.
 
+    Attributes:
+        spans: How many it carries.
+        position: The position that is reached once this batch is done with.
+        open_spans: How many at its end belong to a frame that it does not complete.
+        refused: Spans of the frames it completes that are in no batch.
+    """
 
-class _Waiting(NamedTuple):
-    resource: bytes  # as the worker sent it
-    record: bytes  # tag, length and body of the span
-    position: int  # of the frame that this span completes; 0: more of the frame follows
+    def __init__(self, items: tuple[Item, ...], scope: bytes, start: int) -> None:
+        self.items = items
+        self.spans = len(items)
+        self.position = start
+        self.open_spans = 0
+        self.refused = NOTHING
+        for item in items:
+            self.open_spans += 1
+            if item.position:
+                self.position, self.open_spans = item.position, 0
+                self.refused = self.refused.plus(item.refused)
+        self._scope = scope
+        self._start = start
+
+    @cached_property
+    def body(self) -> bytes:
+        """An `ExportTraceServiceRequest`."""
+        groups: dict[bytes, list[bytes]] = {}
+        for item in self.items:
+            groups.setdefault(item.resource, []).append(_record(item))
+        return b"".join(
+            [
+                field(_FIRST, resource + field(_SECOND, b"".join([self._scope, *records])))
+                for resource, records in groups.items()
+            ]
+        )
+
+    @property
+    def has_content(self) -> bool:
+        """Some span has content that could be left out."""
+        return any(item.content for item in self.items)
+
+    def halves(self) -> list[Batch]:
+        """The same spans in two batches, to be sent in this order; one that cannot be halved alone."""
+        middle = self.spans // 2
+        if not middle:
+            return [self]
+        first = Batch(self.items[:middle], self._scope, self._start)
+        return [first, Batch(self.items[middle:], self._scope, first.position)]
+
+    def without_content(self) -> Batch:
+        """The same spans with what they may lack left out, each marked."""
+        items = tuple(item.without_content() if item.content else item for item in self.items)
+        return Batch(items, self._scope, self._start)
 
 
 class Batcher:
@@ -86,9 +169,10 @@ class Batcher:
     ) -> None:
         self._scope = field(_FIRST, encode_scope("tfy-llm-gateway", scope_version))
         self._limits = limits
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[Item] = deque()
         self._waiting_bytes = 0
         self._position = position
+        self._passed = NOTHING
         self.change_resource(additional)
 
     def __len__(self) -> int:
@@ -101,45 +185,66 @@ class Batcher:
         return len(self._waiting) >= limits.max_spans or self._waiting_bytes >= limits.max_bytes
 
     @property
+    def limits(self) -> BatchLimits:
+        """Of one batch."""
+        return self._limits
+
+    @property
     def position(self) -> int:
         """The position that is reached once every batch taken so far is done with."""
         return self._position
 
+    def take_passed(self) -> Refused:
+        """Spans of frames before `position` that no batch tells of, once."""
+        passed, self._passed = self._passed, NOTHING
+        return passed
+
+    def change_limits(self, limits: BatchLimits) -> None:
+        """Use other bounds from the next batch on."""
+        self._limits = limits
+
+    def learn_bound(self, refused_bytes: int) -> None:
+        """Make batches at most half as large as one that was too large for the endpoint."""
+        smaller = max(_LEAST_BYTES, refused_bytes // 2)
+        if smaller < self._limits.max_bytes:
+            self._limits = replace(self._limits, max_bytes=smaller)
+
     def change_resource(self, additional: Mapping[str, str]) -> None:
-        """Use other resource attributes from the next batch on."""
+        """Use other resource attributes from the next frame on."""
         self._additional = resource_attributes(additional)
         self._additional_keys = frozenset(key.encode() for key in additional)
         self._resources: dict[bytes, bytes] = {}
 
-    def add(self, position: int, frame: Frame, is_wanted: Callable[[CallSpans], bool]) -> Refused:
+    def add(self, position: int, frame: Frame, select: Callable[[CallSpans], Chosen] = everything) -> None:
         """Queue the spans of *frame*.
 
         Args:
             position: Of the spool, after the frame.
             frame: The frame.
-            is_wanted: Whether a call goes to this destination.
+            select: What of a call goes to this destination.
 
         Raises:
-            FrameError: Its resource is not protobuf. Nothing was queued.
+            FrameError: It is not protobuf where that matters. Nothing was queued.
         """
-        room = MAX_REQUEST_BYTES - _GROUP_BYTES - len(self._scope) - len(self._resource(frame.resource))
-        sampled_out = too_large = 0
-        records = []
+        resource = self._resource(frame.resource)
+        room = MAX_REQUEST_BYTES - _GROUP_BYTES - len(self._scope) - len(resource)
+        items: list[Item] = []
+        refused = NOTHING
         for call in frame.calls:
-            if not is_wanted(call):
-                sampled_out += len(call.spans)
-                continue
-            for record in map(_span_record, call.spans):
-                if len(record) <= room:
-                    records.append(record)
-                else:
+            chosen = select(call)
+            too_large = 0
+            for span in chosen.spans:
+                item = _fitting(Item(resource, span.plain, span.content), room)
+                if item is None:
                     too_large += 1
-        self._queue(position, frame.resource, records)
-        return Refused(sampled_out, too_large)
+                else:
+                    items.append(item)
+            refused = refused.plus(Refused(chosen.sampled_out, chosen.filtered_out, too_large))
+        self._queue(position, items, refused)
 
-    def skip(self, position: int) -> None:
+    def skip(self, position: int, refused: Refused = NOTHING) -> None:
         """Pass a frame that has nothing for this destination."""
-        self._queue(position, b"", [])
+        self._queue(position, [], refused)
 
     def take(self) -> Batch:
         """The next batch, from the oldest span on; as much as the limits allow, and at least one span.
@@ -147,45 +252,38 @@ class Batcher:
         Raises:
             IndexError: There is no span.
         """
-        groups: dict[bytes, list[bytes]] = {}
-        size = spans = 0
-        for waiting in self._fitting():
-            groups.setdefault(waiting.resource, []).append(waiting.record)
-            size += len(waiting.record)
-            spans += 1
-        for _ in range(spans):
-            done = self._waiting.popleft().position
-            self._position = done or self._position
-        self._waiting_bytes -= size
-        if not spans:
+        count = self._count_fitting()
+        if not count:
             raise IndexError("no span waits")
-        body = b"".join([self._group(resource, records) for resource, records in groups.items()])
-        return Batch(body, spans, self._position)
+        batch = Batch(tuple(islice(self._waiting, count)), self._scope, self._position)
+        for _ in range(count):
+            self._waiting_bytes -= self._waiting.popleft().record_bytes
+        self._position = batch.position
+        return batch
 
-    def _queue(self, position: int, resource: bytes, records: list[bytes]) -> None:
-        for record in records:
-            self._waiting.append(_Waiting(resource, record, 0))
-            self._waiting_bytes += len(record)
+    def _queue(self, position: int, items: list[Item], refused: Refused) -> None:
+        self._waiting.extend(items)
+        self._waiting_bytes += sum([item.record_bytes for item in items])
         if self._waiting:
             # Also for a frame that gave nothing: it is done with when what waits before it is.
-            self._waiting[-1] = self._waiting[-1]._replace(position=position)
+            last = self._waiting[-1]
+            self._waiting[-1] = last._replace(position=position, refused=last.refused.plus(refused))
         else:
             self._position = position
+            self._passed = self._passed.plus(refused)
 
-    def _fitting(self) -> Iterator[_Waiting]:
+    def _count_fitting(self) -> int:
+        limits = self._limits
         seen: set[bytes] = set()
-        size = 0
-        for count, waiting in enumerate(self._waiting):
-            size += len(waiting.record)
-            if waiting.resource not in seen:
-                seen.add(waiting.resource)
-                size += _GROUP_BYTES + len(self._scope) + len(self._resource(waiting.resource))
-            if count and (count >= self._limits.max_spans or size > self._limits.max_bytes):
-                return
-            yield waiting
-
-    def _group(self, resource: bytes, records: list[bytes]) -> bytes:
-        return field(_FIRST, self._resource(resource) + field(_SECOND, b"".join([self._scope, *records])))
+        size = count = 0
+        for count, item in enumerate(self._waiting):
+            size += item.record_bytes
+            if item.resource not in seen:
+                seen.add(item.resource)
+                size += _GROUP_BYTES + len(self._scope) + len(item.resource)
+            if count and (count >= limits.max_spans or size > limits.max_bytes):
+                return count
+        return len(self._waiting)
 
     def _resource(self, attributes: bytes) -> bytes:
         known = self._resources.get(attributes)
@@ -214,7 +312,7 @@ def without_keys(attributes: bytes, keys: frozenset[bytes]) -> bytes:
         start = at
         if attributes[at] != _FIRST:
             raise FrameError(f"a resource with tag {attributes[at]}")
-        length, at = _read_varint(attributes, at + 1)
+        length, at = read_varint(attributes, at + 1)
         body = attributes[at : at + length]
         if len(body) < length:
             raise FrameError("a resource that ends within an attribute")
@@ -224,25 +322,23 @@ def without_keys(attributes: bytes, keys: frozenset[bytes]) -> bytes:
     return b"".join(kept)
 
 
-def _span_record(span: SpanSegments) -> bytes:
-    length = varint(len(span.plain) + len(span.content))
-    return b"".join((b"\x12", length, span.plain, span.content))
+def _fitting(item: Item, room: int) -> Item | None:
+    """*item*, if need be without its content, None when it does not fit into *room* even so."""
+    if item.record_bytes > room and item.content:
+        item = item.without_content()
+    return item if item.record_bytes <= room else None
+
+
+def _record(item: Item) -> bytes:
+    return b"".join((b"\x12", varint(len(item.plain) + len(item.content)), item.plain, item.content))
+
+
+def _varint_bytes(value: int) -> int:
+    return max(1, (value.bit_length() + 6) // 7)
 
 
 def _key(key_value: bytes) -> bytes:
     if not key_value or key_value[0] != _FIRST:
         return b""  # every encoder we know writes the key first; one that does not keeps its attribute
-    length, start = _read_varint(key_value, 1)
+    length, start = read_varint(key_value, 1)
     return key_value[start : start + length]
-
-
-def _read_varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while at < len(data):
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:  # noqa: PLR2004 - the continuation bit of LEB128
-            return value, at
-        shift += 7
-    raise FrameError("a resource that ends within a length")

@@ -4,17 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from pathlib import Path
+from typing import Final, Literal
 from urllib.parse import urlsplit, urlunsplit
 
+from gateway.delivery.batch import BatchLimits
+from gateway.delivery.selection import Selection
 from gateway.wire.frames import CallSpans
+
+Protocol = Literal["http/protobuf", "http/json", "grpc"]
+Compression = Literal["gzip", "none"]
 
 _MAX_VERSIONS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files of a connection; None: the system's authorities, no certificate of ours."""
+
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Destination:
-    """One OTLP/HTTP traces endpoint, ready to use: secrets are resolved.
+    """One OTLP traces endpoint, ready to use: secrets are resolved.
 
     Attributes:
         name: Of its configuration; identifies it across changes.
@@ -24,6 +39,10 @@ class Destination:
         index_bit: Which bit of a call's mask is this destination's: its place among the exporters, from 0.
         disabled: Why nothing can be sent, as when a secret is missing; "" when it can. Its calls wait in the
             spool.
+        protocol: How the endpoint is spoken to.
+        timeout_s: Of one try.
+        limits: Of one request; None: the gateway's own.
+        selection: What of each call goes there.
     """
 
     name: str
@@ -32,6 +51,12 @@ class Destination:
     resource_attributes: Mapping[str, str]
     index_bit: int
     disabled: str = ""
+    protocol: Protocol = "http/protobuf"
+    compression: Compression = "gzip"
+    tls: TlsFiles = TlsFiles()
+    timeout_s: float = 10.0
+    limits: BatchLimits | None = None
+    selection: Selection = field(default_factory=Selection)
 
     @property
     def shown_endpoint(self) -> str:

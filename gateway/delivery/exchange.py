@@ -1,10 +1,15 @@
-"""One HTTP exchange with an endpoint: a body out, an `Outcome` back, whatever the network does."""
+"""One exchange with an endpoint: a request out, an `Outcome` back, whatever the network does.
+
+`HttpExchange` is OTLP over HTTP, in protobuf or JSON; `AnyExchange` speaks gRPC too.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Final, Protocol
 
@@ -12,94 +17,155 @@ import aiohttp
 from multidict import CIMultiDict
 
 from gateway import __version__
+from gateway.delivery.batch import MAX_REQUEST_BYTES
 from gateway.delivery.destination import Destination
-from gateway.delivery.outcome import Answer, Outcome, Verdict, judge, plain_text
+from gateway.delivery.encoding import Encoder
+from gateway.delivery.grpc_exchange import GrpcExchange
+from gateway.delivery.otlp_json import to_json
+from gateway.delivery.outcome import Answer, Outcome, Verdict, clock_ahead_s, judge, plain_text
+from gateway.delivery.tls import TlsContexts
 from gateway.redaction import without_secrets
+from gateway.wire.frames import FrameError
 
 TIMEOUT_S: Final = 10.0
 _EXPORTER_VERSION: Final = version("opentelemetry-exporter-otlp-proto-http")
 USER_AGENT: Final = f"tfy-llm-gateway/{__version__} OTel-OTLP-Exporter-Python/{_EXPORTER_VERSION}"
 # OTLP's bound for what a client reads of an answer.
 _MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
+_CONTENT_TYPES: Final = {"http/protobuf": "application/x-protobuf", "http/json": "application/json"}
+
+FindProxy = Callable[[str], str | None]
 
 
 class Exchange(Protocol):
-    """One way to hand a body to an endpoint."""
+    """One way to hand a request to an endpoint."""
 
     async def post(self, destination: Destination, body: bytes) -> Outcome:
-        """Send *body*, a gzipped `ExportTraceServiceRequest`."""
+        """Send *body*, an `ExportTraceServiceRequest`, in the form that the destination wants."""
 
     async def close(self) -> None:
         """Close the connections."""
 
 
 class HttpExchange:
-    """OTLP/HTTP with protobuf, over connections of its own. Made inside the event loop that uses it.
+    """OTLP/HTTP, over connections of its own. Made inside the event loop that uses it.
 
     Args:
         find_proxy: Gives the proxy that leads to an endpoint, None to connect directly.
-        timeout_s: Of one exchange, from the connection to the last byte of the answer.
+        timeout_s: Of one exchange, from the connection to the last byte of the answer; None: as the
+            destination says.
         now_s: Unix time.
+        make_json: As in `Encoder`.
     """
 
     def __init__(
         self,
-        find_proxy: Callable[[str], str | None] = lambda _: None,
-        timeout_s: float = TIMEOUT_S,
+        find_proxy: FindProxy = lambda _: None,
+        timeout_s: float | None = None,
         now_s: Callable[[], float] = time.time,
+        make_json: Callable[[bytes], bytes] = to_json,
     ) -> None:
         self._find_proxy = find_proxy
         self._timeout_s = timeout_s
         self._now_s = now_s
+        self._encoder = Encoder(make_json)
+        self._contexts = TlsContexts()
         self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=timeout_s), cookie_jar=aiohttp.DummyCookieJar()
+            timeout=aiohttp.ClientTimeout(total=None), cookie_jar=aiohttp.DummyCookieJar()
         )
 
     async def post(self, destination: Destination, body: bytes) -> Outcome:
-        """Send *body*, a gzipped `ExportTraceServiceRequest`."""
+        """Send *body*, an `ExportTraceServiceRequest`, in the form that the destination wants."""
         try:
-            answer = await self._exchange(destination, body)
-        except TimeoutError:
-            return Outcome(Verdict.RETRY, None, f"no answer within {self._timeout_s:g} s")
-        # ValueError: aiohttp's for a header or URL that cannot be sent; the batch waits for a better
-        # configuration.
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            message = plain_text(f"{type(error).__name__}: {error}")
-            return Outcome(Verdict.RETRY, None, without_secrets(message, destination.headers.values()))
-        outcome = judge(answer, self._now_s())
-        return Outcome(
-            outcome.verdict,
-            outcome.status,
-            without_secrets(outcome.message, destination.headers.values()),
-            outcome.rejected,
-            outcome.retry_after_s,
-        )
+            encoded = await self._encoder.encode(body, destination.protocol, destination.compression)
+        except FrameError as error:
+            return Outcome(Verdict.UNREADABLE, None, str(error))
+        if encoded.plain_bytes > MAX_REQUEST_BYTES:  # JSON is larger than what it was made of
+            return Outcome(
+                Verdict.TOO_LARGE, None, f"{encoded.plain_bytes} bytes are too large for a request"
+            )
+        outcome = await self._try(destination, encoded.data)
+        return replace(outcome, message=without_secrets(outcome.message, destination.headers.values()))
 
     async def close(self) -> None:
         """Close the connections."""
         await self._session.close()
 
-    async def _exchange(self, destination: Destination, body: bytes) -> Answer:
+    async def _try(self, destination: Destination, data: bytes) -> Outcome:
+        timeout_s = destination.timeout_s if self._timeout_s is None else self._timeout_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                answer = await self._exchange(destination, data)
+        except TimeoutError:
+            return Outcome(Verdict.RETRY, None, f"no answer within {timeout_s:g} s")
+        except (aiohttp.ClientConnectorError, ssl.SSLError) as error:
+            return Outcome(Verdict.RETRY, None, _message(error), is_unsent=True)
+        # ValueError: aiohttp's for a header or URL that cannot be sent; the batch waits for a better
+        # configuration.
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return Outcome(Verdict.RETRY, None, _message(error))
+        now_s = self._now_s()
+        return replace(judge(answer, now_s), clock_ahead_s=clock_ahead_s(answer, now_s))
+
+    async def _exchange(self, destination: Destination, data: bytes) -> Answer:
         # A redirect would carry the body and its key elsewhere; it is an answer like any other that is no
         # success.
         async with self._session.post(
             destination.endpoint,
-            data=body,
-            headers=_headers(destination.headers),
+            data=data,
+            headers=_headers(destination),
             allow_redirects=False,
             proxy=self._find_proxy(destination.endpoint),
+            ssl=self._contexts.find(destination.tls) or True,
         ) as response:
             said = await _read_bounded(response)
+            headers = response.headers
             return Answer(
-                response.status, response.content_type, said, response.headers.get("Retry-After", "")
+                response.status,
+                response.content_type,
+                said,
+                headers.get("Retry-After", ""),
+                headers.get("Date", ""),
             )
 
 
-def _headers(own: Mapping[str, str]) -> CIMultiDict[str]:
+class AnyExchange:
+    """Speaks each destination's protocol. Made inside the event loop that uses it.
+
+    Args:
+        find_proxy: As in `HttpExchange`; grpcio reads the environment's proxies by itself.
+    """
+
+    def __init__(self, find_proxy: FindProxy = lambda _: None) -> None:
+        self._http = HttpExchange(find_proxy)
+        self._grpc = GrpcExchange()
+
+    async def post(self, destination: Destination, body: bytes) -> Outcome:
+        """Send *body*, an `ExportTraceServiceRequest`, in the form that the destination wants."""
+        exchange: Exchange = self._grpc if destination.protocol == "grpc" else self._http
+        return await exchange.post(destination, body)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.close()
+        await self._grpc.close()
+
+
+def _message(error: Exception) -> str:
+    return plain_text(f"{type(error).__name__}: {error}")
+
+
+def _headers(destination: Destination) -> CIMultiDict[str]:
     headers = CIMultiDict({"User-Agent": USER_AGENT})
-    headers.update(own)
-    headers.update({"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"})
+    headers.update(_own(destination.headers))
+    headers["Content-Type"] = _CONTENT_TYPES[destination.protocol]
+    if destination.compression == "gzip":
+        headers["Content-Encoding"] = "gzip"
     return headers
+
+
+def _own(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name.lower() != "content-encoding"}
 
 
 async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:

@@ -28,12 +28,14 @@ from gateway.wire.frames import (
     Hello,
     MessageKind,
     MessageReader,
+    MetricPoints,
     decode_payload,
     encode_message,
     encode_payload,
 )
 
 OnConfig = Callable[[str, ConfigState], None]
+OnMetrics = Callable[[Origin, MetricPoints], None]
 Wait = Callable[[asyncio.Event, float], Awaitable[bool]]
 
 _READ_BYTES: Final = 256 * 1024
@@ -69,6 +71,7 @@ class Intake:
         workers: Where what is known of the workers is kept.
         on_config: Told (instance id, state) when a worker has loaded or refused a version.
         wait: As in `sender.Pacing`.
+        on_metrics: Told what a worker has measured.
 
     Attributes:
         broken_connections: Ended because the peer broke the protocol.
@@ -76,12 +79,18 @@ class Intake:
     """
 
     def __init__(
-        self, spool: Spool, workers: Workers, on_config: OnConfig, wait: Wait = wait_for_event
+        self,
+        spool: Spool,
+        workers: Workers,
+        on_config: OnConfig,
+        wait: Wait = wait_for_event,
+        on_metrics: OnMetrics = lambda _origin, _points: None,
     ) -> None:
         self._spool = spool
         self._workers = workers
         self._on_config = on_config
         self._wait = wait
+        self._on_metrics = on_metrics
         self._server: asyncio.Server | None = None
         self._peers: set[_Peer] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -172,6 +181,8 @@ class Intake:
                 return await self._take_frame(peer.origin, peer.state, payload)
             case MessageKind.COUNTS:
                 peer.state.counts = decode_payload(payload, Counts)
+            case MessageKind.METRICS:
+                self._on_metrics(peer.origin, decode_payload(payload, MetricPoints))
             case MessageKind.CONFIG_LOADED:
                 state = decode_payload(payload, ConfigState)
                 peer.state.config_version, peer.state.config_error = state.version, ""

@@ -3,114 +3,156 @@
 At any moment: created = exported + rejected + filtered_out + sampled_out + dropped + queued + in_flight +
 spooled. `created`, `spooled` and what the spool lost come from the destination's reader; the rest is noted
 here, each note moving spans from one count to another. One thread writes a ledger.
+
+The counts go on across restarts: `journal` gives them as of the last frame that was finished whole, and a
+ledger begun with that entry continues there. A frame in the middle of which the process ended is read again
+from its start, and its spans count once.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Final
 
-from gateway.delivery.spool import ReaderCounts
+from gateway.delivery.batch import Batch, Refused
+from gateway.delivery.journal import Entry
+from gateway.delivery.spool import Reader, ReaderCounts
 
-State = Literal["ok", "retrying", "paused", "disabled"]
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """What last went wrong.
-
-    Attributes:
-        at_s: Unix time.
-        status: HTTP status, None without an answer.
-        message: In words, without secrets.
-        advice: What an operator can do about it.
-    """
-
-    at_s: float
-    status: int | None
-    message: str
-    advice: str
+_FINAL: Final = ("exported", "rejected", "filtered_out", "sampled_out")
+_DROPPED: Final = "dropped:"
 
 
 class Ledger:
     """Counts of one destination, in spans.
 
+    Args:
+        earlier: What the journal knew at the start.
+
     Attributes:
         queued: Read from the spool, waiting to be sent or sent again.
         in_flight: In a request that has no answer yet.
-        filtered_out: Kept back by a filter of the destination.
-        sampled_out: Not meant for the destination.
-        last_success_s: Unix time of the last delivered batch, None before the first.
+        resent: Exported spans that an earlier process may have delivered already: it ended between sending
+            them and noting the answer. They are in `exported` once.
+        kept_unsampled: Exported or not, spans of calls below the sampling ratio that were kept as an error or
+            for being slow.
     """
 
-    def __init__(self) -> None:
-        self.state: State = "ok"
-        self.exported = 0
-        self.rejected = 0
-        self.filtered_out = 0
-        self.sampled_out = 0
+    def __init__(self, earlier: Entry | None = None) -> None:
+        earlier = earlier or Entry(0)
         self.queued = 0
         self.in_flight = 0
-        self.dropped: Counter[str] = Counter()
-        self.last_success_s: float | None = None
-        self.last_failure: Failure | None = None
+        self.resent = earlier.counts.get("resent", 0)
+        self.kept_unsampled = earlier.counts.get("kept_unsampled", 0)
+        self._final = Counter({name: earlier.counts.get(name, 0) for name in _FINAL})
+        self._final.update({_DROPPED + reason: spans for reason, spans in earlier.dropped.items()})
+        self._created_before = self._final.total()
+        self._may_be_repeats = earlier.tried_spans
+        # Of the frame that batches so far have begun and not finished.
+        self._open: Counter[str] = Counter()
+        self._tried_spans = earlier.tried_spans
+
+    @property
+    def exported(self) -> int:
+        """Spans that the endpoint took."""
+        return self._final["exported"]
+
+    @property
+    def tried_spans(self) -> int:
+        """Of the batch in hand: spans of a try whose answer is not known."""
+        return self._tried_spans
 
     def queue(self, spans: int) -> None:
         """They were read from the spool."""
         self.queued += spans
 
-    def sample_out(self, spans: int) -> None:
-        """They are not for this destination."""
-        self.queued -= spans
-        self.sampled_out += spans
+    def pass_by(self, refused: Refused) -> None:
+        """They are in finished frames, and no batch carries them."""
+        self.queued -= sum(refused)
+        self._note(_refused_counts(refused))
 
-    def drop_queued(self, spans: int, reason: str) -> None:
-        """They cannot be sent."""
-        self.queued -= spans
-        self._drop(spans, reason)
+    def send(self, batch: Batch) -> None:
+        """It is on its way."""
+        self.queued -= batch.spans
+        self.in_flight += batch.spans
+        self._tried_spans = self._open.total() + batch.spans
 
-    def send(self, spans: int) -> None:
-        """They are on their way."""
-        self.queued -= spans
-        self.in_flight += spans
-
-    def return_to_queue(self, spans: int) -> None:
+    def return_to_queue(self, batch: Batch, *, is_answered: bool) -> None:
         """The try is over; what follows is a note of what became of it, or another try."""
-        self.in_flight -= spans
-        self.queued += spans
+        self.in_flight -= batch.spans
+        self.queued += batch.spans
+        if is_answered:
+            self._tried_spans = self._open.total()
 
-    def deliver(self, spans: int, rejected: int, at_s: float) -> None:
-        """The endpoint took them, but for *rejected* ones."""
-        rejected = min(rejected, spans)
-        self.queued -= spans
-        self.exported += spans - rejected
-        self.rejected += rejected
-        self.last_success_s = at_s
+    def deliver(self, batch: Batch, rejected: int) -> None:
+        """The endpoint took it, but for *rejected* spans."""
+        rejected = min(rejected, batch.spans)
+        self.resent += min(self._may_be_repeats, batch.spans)
+        self._settle(batch, {"rejected": rejected, "exported": batch.spans - rejected})
 
-    def fail(self, failure: Failure) -> None:
-        """Note why something went wrong."""
-        self.last_failure = failure
+    def drop(self, batch: Batch, reason: str) -> None:
+        """It cannot be sent."""
+        self._settle(batch, {_DROPPED + reason: batch.spans})
 
     def entry(self, reader: ReaderCounts) -> dict[str, Any]:
         """All counts, as `GET /api/telemetry` shows them."""
-        dropped = self.dropped + Counter(reader.lost)
+        dropped = _dropped(self._final) + Counter(reader.lost)
         return {
-            "created": reader.created,
-            "exported": self.exported,
-            "rejected": self.rejected,
-            "filtered_out": self.filtered_out,
-            "sampled_out": self.sampled_out,
+            "created": self._created_before + reader.created,
+            **{name: self._final[name] for name in _FINAL},
             "dropped": by_reason(dropped),
             "queued": self.queued,
             "in_flight": self.in_flight,
             "spooled": reader.unread,
         }
 
-    def _drop(self, spans: int, reason: str) -> None:
-        if spans:
-            self.dropped[reason] += spans
+    def journal(self, reader: Reader) -> Entry:
+        """The state to go on from after the end of this process, whatever that will be."""
+        settled = self._final - self._open
+        return Entry(
+            position=reader.settled,
+            counts={
+                **{name: settled[name] for name in _FINAL},
+                "resent": self.resent,
+                "kept_unsampled": self.kept_unsampled,
+            },
+            dropped=dict(_dropped(settled) + Counter(reader.settled_lost)),
+            tried_spans=self._tried_spans,
+        )
+
+    def _settle(self, batch: Batch, fates: dict[str, int]) -> None:
+        """Count a batch; of a frame that it leaves unfinished also apart, as `journal` leaves that out."""
+        self.queued -= batch.spans + sum(batch.refused)
+        self._may_be_repeats = max(0, self._may_be_repeats - batch.spans)
+        self._note(fates)
+        self._note(_refused_counts(batch.refused))
+        if batch.open_spans < batch.spans:
+            self._open.clear()
+        left = batch.open_spans
+        # Which of its spans an endpoint rejected it does not say; the sums are the same whichever.
+        for fate, spans in reversed(fates.items()):
+            self._open[fate] += min(spans, left)
+            left -= min(spans, left)
+        self._tried_spans = self._open.total()
+
+    def _note(self, fates: dict[str, int]) -> None:
+        self._final.update({fate: spans for fate, spans in fates.items() if spans})
+
+
+def _refused_counts(refused: Refused) -> dict[str, int]:
+    return {
+        "sampled_out": refused.sampled_out,
+        "filtered_out": refused.filtered_out,
+        f"{_DROPPED}too_large": refused.too_large,
+        f"{_DROPPED}unreadable": refused.unreadable,
+    }
+
+
+def _dropped(counts: Counter[str]) -> Counter[str]:
+    found = {
+        name.removeprefix(_DROPPED): spans for name, spans in counts.items() if name.startswith(_DROPPED)
+    }
+    return Counter({reason: spans for reason, spans in found.items() if spans})
 
 
 def by_reason(counts: Counter[str]) -> dict[str, Any]:
@@ -123,15 +165,3 @@ def rfc3339(at_s: float | None) -> str | None:
     if at_s is None:
         return None
     return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def show_failure(failure: Failure | None) -> dict[str, Any] | None:
-    """A failure as the API shows it."""
-    if failure is None:
-        return None
-    return {
-        "at": rfc3339(failure.at_s),
-        "status": failure.status,
-        "message": failure.message,
-        "advice": failure.advice,
-    }

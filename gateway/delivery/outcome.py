@@ -1,16 +1,17 @@
 """What an endpoint's answer means for the batch that was sent.
 
 Pure. The rules are OTLP/HTTP's: retry 429, 502, 503, 504 and lost connections only; a partial success is
-never retried. https://opentelemetry.io/docs/specs/otlp/#otlphttp-response
+never retried. Two answers are more than a refusal of these bytes: 401 and 403 are about the destination, and
+a request that is too large may go in parts. https://opentelemetry.io/docs/specs/otlp/#otlphttp-response
 """
 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from google.protobuf.message import DecodeError
@@ -18,12 +19,18 @@ from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # it h
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 RETRYABLE: Final = frozenset({429, 502, 503, 504})
+DENIED: Final = frozenset({401, 403})
+_TOO_LARGE: Final = 413
+_BAD_REQUEST: Final = 400
+# What the OpenTelemetry collector says, with 400, where others answer 413.
+_TOO_LARGE_TEXT: Final = "body too large"
 MIN_BACK_OFF_S: Final = 1.0
 MAX_BACK_OFF_S: Final = 30.0
 # An endpoint that asks for more is asked again after this.
 MAX_RETRY_AFTER_S: Final = 300.0
 _MAX_MESSAGE_CHARACTERS: Final = 300
 _PROTOBUF: Final = "application/x-protobuf"
+_JSON: Final = "application/json"
 
 
 class Verdict(enum.Enum):
@@ -31,6 +38,9 @@ class Verdict(enum.Enum):
 
     DELIVERED = enum.auto()
     RETRY = enum.auto()
+    DENIED = enum.auto()  # any bytes would be refused: the key is wrong, or may not write
+    TOO_LARGE = enum.auto()  # fewer spans may pass
+    UNREADABLE = enum.auto()  # it cannot be put into the form that the destination wants
     REFUSED = enum.auto()  # the same bytes would be refused again
 
 
@@ -43,6 +53,8 @@ class Outcome:
         message: What went wrong, in words; "" when nothing did.
         rejected: Spans of a delivered batch that the endpoint did not take.
         retry_after_s: The endpoint's wish, 0.0 without one.
+        is_unsent: For certain nothing of the batch reached the endpoint.
+        clock_ahead_s: How far our clock is ahead of the answer's `Date`, 0.0 when unknown.
     """
 
     verdict: Verdict
@@ -50,6 +62,8 @@ class Outcome:
     message: str = ""
     rejected: int = 0
     retry_after_s: float = 0.0
+    is_unsent: bool = False
+    clock_ahead_s: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +73,14 @@ class Answer:
     Attributes:
         content_type: Without parameters, lower case.
         retry_after: The header's value, "" without one.
+        date: Likewise.
     """
 
     status: int
     content_type: str
     body: bytes
     retry_after: str
+    date: str = ""
 
 
 def judge(answer: Answer, now_s: float) -> Outcome:
@@ -81,7 +97,23 @@ def judge(answer: Answer, now_s: float) -> Outcome:
     if answer.status in RETRYABLE:
         wish_s = parse_retry_after(answer.retry_after, now_s)
         return Outcome(Verdict.RETRY, answer.status, message, retry_after_s=wish_s)
-    return Outcome(Verdict.REFUSED, answer.status, message)
+    return Outcome(_refusal(answer.status, said), answer.status, message)
+
+
+def _refusal(status: int, said: str) -> Verdict:
+    if status in DENIED:
+        return Verdict.DENIED
+    if status == _TOO_LARGE or (status == _BAD_REQUEST and _TOO_LARGE_TEXT in said.lower()):
+        return Verdict.TOO_LARGE
+    return Verdict.REFUSED
+
+
+def clock_ahead_s(answer: Answer, now_s: float) -> float:
+    """How far *now_s* is ahead of the endpoint's clock, 0.0 when its answer has no readable `Date`."""
+    try:
+        return now_s - parsedate_to_datetime(answer.date).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def parse_retry_after(value: str, now_s: float) -> float:
@@ -110,9 +142,10 @@ def plain_text(text: str) -> str:
 
 def _delivered(answer: Answer) -> Outcome:
     rejected, message = 0, ""
-    # Answers in JSON to a protobuf request break the rules of OTLP, but a proxy's empty 200 or `{}` is
-    # common.
-    if answer.body and answer.content_type == _PROTOBUF:
+    # By its own type, whatever was sent: a proxy's empty 200 or `{}` is common.
+    if answer.body and answer.content_type == _JSON:
+        rejected, message = _json_partial_success(answer.body)
+    elif answer.body and answer.content_type == _PROTOBUF:
         try:
             partial = ExportTraceServiceResponse.FromString(answer.body).partial_success
         except DecodeError:
@@ -129,7 +162,7 @@ def _error_message(answer: Answer) -> str:
             return plain_text(Status.FromString(answer.body).message)
         except DecodeError:
             return ""
-    if answer.content_type == "application/json":
+    if answer.content_type == _JSON:
         return plain_text(_json_message(answer.body))
     if answer.content_type == "text/plain":
         return plain_text(answer.body.decode(errors="replace"))
@@ -137,9 +170,30 @@ def _error_message(answer: Answer) -> str:
 
 
 def _json_message(body: bytes) -> str:
+    message = _json_object(body).get("message")
+    return message if isinstance(message, str) else ""
+
+
+def _json_partial_success(body: bytes) -> tuple[int, str]:
+    partial = _json_object(body).get("partialSuccess")
+    if not isinstance(partial, dict):
+        return 0, ""
+    message = partial.get("errorMessage")
+    return _json_int64(partial.get("rejectedSpans", partial.get("rejectedDataPoints"))), plain_text(
+        message
+    ) if isinstance(message, str) else ""
+
+
+def _json_int64(value: Any) -> int:
+    """An int64 of protobuf's JSON, which is a string, though many write a number."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value[:20])
+    return max(0, value) if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
     try:
         document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return ""
-    message = document.get("message") if isinstance(document, dict) else None
-    return message if isinstance(message, str) else ""
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}

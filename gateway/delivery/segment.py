@@ -152,7 +152,7 @@ def open_segment(path: Path, sequences: dict[Origin, int]) -> Segment | None:
         OSError: The file cannot be read or cut.
     """
     data = path.read_bytes()
-    head = _record_at(data, 0)
+    head = record_at(data, 0)
     if head is None:
         return None
     try:
@@ -162,7 +162,7 @@ def open_segment(path: Path, sequences: dict[Origin, int]) -> Segment | None:
     sequences.update({Origin(instance, started): last for instance, started, last in known.sequences})
     segment = Segment(path, int(path.stem), _HEAD.size + len(head))
     while segment.size_bytes < len(data):
-        payload = _record_at(data, segment.size_bytes)
+        payload = record_at(data, segment.size_bytes)
         if payload is None:
             os.truncate(path, segment.size_bytes)
             break
@@ -188,7 +188,7 @@ def read_frames(path: Path, offset: int, length_bytes: int) -> list[bytes]:
     payloads = []
     at = 0
     while at < len(data):
-        payload = _record_at(data, at)
+        payload = record_at(data, at)
         if payload is None:
             raise SegmentDamagedError(f"{path.name} is damaged after {offset + at}")
         payloads.append(payload)
@@ -203,7 +203,7 @@ def _index_or_none(payload: bytes) -> FrameIndex | None:
         return None  # of another version of the protocol; its readers will count it
 
 
-def _record_at(data: bytes, at: int) -> bytes | None:
+def record_at(data: bytes, at: int) -> bytes | None:
     """The payload of the whole and sound record at *at*."""
     if len(data) - at < _HEAD.size:
         return None

@@ -20,18 +20,22 @@ import uvloop
 
 from gateway.delivery import spool as spools
 from gateway.delivery.batch import BatchLimits
+from gateway.delivery.chain import Pacing
 from gateway.delivery.destination import Destination, MaskBits
-from gateway.delivery.exchange import Exchange, HttpExchange, wait_for_event
+from gateway.delivery.exchange import AnyExchange, Exchange, wait_for_event
 from gateway.delivery.intake import Intake, OnConfig
-from gateway.delivery.sender import Pacing, Sender
+from gateway.delivery.journal import Entry
+from gateway.delivery.metric_sums import MetricSums
+from gateway.delivery.sender import Sender
 from gateway.delivery.spool import Reader, Spool
 from gateway.delivery.workers import Workers, WorkerState
 from gateway.tasks import end, spawn
-from gateway.wire.frames import ConfigState
+from gateway.wire.frames import ConfigState, MetricPoint
 
 T = TypeVar("T")
 
 _SPOOL_FOLDER: Final = "spool"
+_METRICS_FILE: Final = "metrics"
 _KEEP_CURSORS_S: Final = 1.0
 # A sender whose task an error ended (a failing disk, a bug) goes on after this, with the same batch.
 _RESTART_S: Final = 30.0
@@ -63,6 +67,20 @@ class DeliverySettings:
     pacing: Pacing = field(default_factory=Pacing)
 
 
+@dataclass(frozen=True, slots=True)
+class MetricsReport:
+    """What the workers have measured.
+
+    Attributes:
+        started_ns: Unix time since when the sums count.
+        workers: How many workers are there.
+    """
+
+    started_ns: int
+    points: list[MetricPoint]
+    workers: int
+
+
 class Delivery:
     """Takes the workers' frames, keeps them, and sends them to every destination.
 
@@ -89,7 +107,7 @@ class Delivery:
         *,
         on_config: OnConfig,
         settings: DeliverySettings | None = None,
-        make_exchange: Callable[[], Exchange] = HttpExchange,
+        make_exchange: Callable[[], Exchange] = AnyExchange,
     ) -> None:
         self._state_dir = state_dir
         self._settings = settings or DeliverySettings()
@@ -101,7 +119,8 @@ class Delivery:
         )
         self._spool.listen(self._tell_senders)
         self._workers = Workers()
-        self._intake = Intake(self._spool, self._workers, on_config)
+        self._metrics = MetricSums(state_dir / _METRICS_FILE)
+        self._intake = Intake(self._spool, self._workers, on_config, on_metrics=self._metrics.take)
         self._bits = MaskBits()
         self._senders: dict[str, Sender] = {}
         self._tasks: dict[str, set[asyncio.Task[Any]]] = {}
@@ -112,6 +131,7 @@ class Delivery:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
         self._drain_s = 0.0
+        self._is_journal_failing = False
 
     @property
     def spool(self) -> Spool:
@@ -170,6 +190,12 @@ class Delivery:
         """Destinations and workers in the shape of `GET /api/telemetry`, without the local store."""
         return self._ask(self._telemetry)
 
+    def metrics(self) -> MetricsReport:
+        """The metrics of all workers, added up."""
+        return self._ask(
+            lambda: MetricsReport(self._metrics.started_ns, self._metrics.points(), self._metrics.present())
+        )
+
     def stop(self, deadline_s: float) -> None:
         """Take no more frames, send what can be sent, and end the thread.
 
@@ -222,6 +248,7 @@ class Delivery:
 
     async def _shut_down(self) -> None:
         await self._intake.close()
+        self._metrics.keep_now()
         await self._drain()
         await end(self._keeper)
         for tasks in self._tasks.values():
@@ -230,6 +257,8 @@ class Delivery:
             await sender.close()
         if self._closers:
             await asyncio.wait(self._closers, timeout=_LOOP_ANSWER_S)
+        for sender in self._senders.values():
+            sender.keep()
         try:
             self._spool.close()
         except OSError as error:
@@ -247,10 +276,25 @@ class Delivery:
             await wait_for_event(self._stopping, _KEEP_CURSORS_S)
             if self._stopping.is_set():
                 return  # `_shut_down` keeps them a last time
+            self._metrics.keep()
             try:
-                self._spool.keep_cursors()
+                await self._keep()
             except OSError as error:
-                _log.warning("the cursors cannot be kept; a crash now would send more spans twice: %s", error)
+                _log.warning(
+                    "the spool cannot be synced; a power cut now would lose what it holds: %s", error
+                )
+
+    async def _keep(self) -> None:
+        """Note what senders have not, have the disk take all that was written, and delete what is passed.
+
+        Raises:
+            OSError: The disk fails.
+        """
+        for sender in self._senders.values():
+            sender.keep()
+        keeping = self._spool.begin_keeping()
+        await asyncio.to_thread(keeping.sync)
+        self._spool.end_keeping(keeping)
 
     # Inside the loop.
 
@@ -280,9 +324,21 @@ class Delivery:
             self._bits,
             limits=settings.limits,
             pacing=settings.pacing,
+            note=lambda entry: self._note(destination.name, entry),
+            earlier=self._spool.state_of(destination.name),
         )
         self._senders[destination.name] = sender
         self._run_sender(destination.name, sender)
+
+    def _note(self, name: str, entry: Entry) -> None:
+        try:
+            self._spool.note(name, entry)
+        except OSError as error:
+            if not self._is_journal_failing:  # once, not per batch; it is written with the next that can
+                _log.error("the journal of %s cannot be written: %s", name, error)
+            self._is_journal_failing = True
+        else:
+            self._is_journal_failing = False
 
     def _run_sender(self, name: str, sender: Sender) -> None:
         task = spawn(sender.run(), name=f"sender-{name}", owner=self._tasks.setdefault(name, set()))

@@ -5,11 +5,12 @@ of its own. Frames are numbered; a *position* is a place between two frames: `ap
 new frame, `read` the one after each frame, `advance` takes it back, and a reader begun with it goes on after
 that frame.
 
-What is kept when: a frame is written with one `pwrite` and no `fsync`. The page cache outlives the process,
-so a `kill -9` of the control process loses nothing; a power cut may lose the last seconds, and what it tore
-is found by checksum and cut off. Segments that every reader has durably passed are deleted. Over the size
-bound the oldest segment is given up, and what a reader had not read of it is counted for that reader
-(`spool_full`).
+What is kept when: a frame is acknowledged once it is written with one `pwrite`. The page cache outlives the
+process, so a `kill -9` of the control process loses nothing. `fsync` follows within about a second, for
+frames, ended segments and the journal together, in a thread, so a power cut loses at most the last second or
+two, and what it tore is found by checksum and cut off. (With an `fsync` for each frame the disk would bound
+the whole gateway.) Segments that every reader has durably passed are deleted. Over the size bound the oldest
+segment is given up, and what a reader had not read of it is counted for that reader (`spool_full`).
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ import os
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from gateway.delivery.cursors import load_cursors, save_cursors
+import msgspec
+
 from gateway.delivery.frame_index import FrameIndex, Origin, read_index
+from gateway.delivery.journal import Entry, Journal
 from gateway.delivery.segment import (
     SUFFIX,
     Segment,
@@ -65,6 +68,35 @@ class ReaderCounts:
     lost: dict[str, int]
 
 
+@dataclass(slots=True)
+class Keeping:
+    """One round of making durable what was written.
+
+    Attributes:
+        passed: Every frame before it is done with, and once `sync` has returned durably so.
+    """
+
+    passed: int
+    _descriptors: list[int] = field(default_factory=list)
+
+    def sync(self) -> None:
+        """Have the disk take it. Meant for a thread: a slow disk takes its time.
+
+        Raises:
+            OSError: It cannot.
+        """
+        failure: OSError | None = None
+        while self._descriptors:
+            descriptor = self._descriptors.pop()
+            try:
+                os.fsync(descriptor)
+            except OSError as error:
+                failure = error
+            os.close(descriptor)
+        if failure is not None:
+            raise failure
+
+
 class Spool:
     """The log. Opening it reads what an earlier run left.
 
@@ -98,10 +130,11 @@ class Spool:
         else:
             segment, self._descriptor = create_segment(folder, 0, {})
             self._segments.append(segment)
-        # Without a readable file of cursors a consumer gets all that was left: rather sent twice than lost.
-        self._has_cursors = (kept := load_cursors(folder)) is not None
-        self._kept = kept or {}
-        self._saved = dict(self._kept)
+        self._journal = Journal(folder)
+        # Without a readable journal a consumer gets all that was left: rather sent twice than lost.
+        self._has_cursors = not self._journal.is_new
+        self._to_sync: list[int] = []
+        self._is_dirty = self._is_folder_dirty = True
 
     @property
     def size_bytes(self) -> int:
@@ -148,6 +181,7 @@ class Spool:
         self._make_room(len(record))
         segment = self._segments[-1]
         write_at(self._descriptor, record, segment.size_bytes)
+        self._is_dirty = True
         self._remember(index)
         with self._changed:
             self._has_cursors = True
@@ -167,8 +201,22 @@ class Spool:
         with self._changed:
             start = self._start_of(name)
             reader = self._readers[name] = self._make_reader(start)
-            self._kept[name] = reader.settled
+        if self._journal.find(name) is None:
+            self._note_or_warn(name, Entry(reader.settled))
         return reader
+
+    def state_of(self, name: str) -> Entry:
+        """What the journal knows of a consumer."""
+        return self._journal.find(name) or Entry(0)
+
+    def note(self, name: str, entry: Entry) -> None:
+        """Write down how far a consumer has come, and what became of its spans.
+
+        Raises:
+            OSError: It cannot be written; it is known here, and written with the next that can.
+        """
+        if name in self._readers and self._journal.find(name) != entry:
+            self._journal.note(name, entry)
 
     def reader_at(self, name: str, position: int | None) -> Reader:
         """The reader of a consumer that keeps its own cursor, and calls `advance` only with what it has kept.
@@ -186,30 +234,51 @@ class Spool:
         """Drop a consumer and its cursor."""
         with self._changed:
             self._readers.pop(name, None)
-            self._kept.pop(name, None)
+        self._note_or_warn(name, None)
 
     def consumers(self) -> frozenset[str]:
         """Names of the consumers whose cursor is kept here."""
-        with self._changed:
-            return frozenset(self._kept)
+        return self._journal.names()
 
     def keep_cursors(self) -> None:
-        """Persist how far the readers have come, then delete the segments that all of them have passed.
-
-        Called by the thread that appends, about once a second and at close.
+        """Make durable what was written, then delete the segments that all readers have passed.
 
         Raises:
-            OSError: The cursors cannot be written. Nothing was deleted.
+            OSError: The disk fails. Nothing was deleted.
         """
+        keeping = self.begin_keeping()
+        keeping.sync()
+        self.end_keeping(keeping)
+
+    def begin_keeping(self) -> Keeping:
+        """Note how far the readers have come, and give what has to be synced now.
+
+        Called by the thread that appends, about once a second and at close, before `end_keeping`.
+
+        Raises:
+            OSError: The journal cannot be written.
+        """
+        for name, reader in self._readers.items():
+            entry = self.state_of(name)
+            if entry.position < reader.settled:  # whoever reads keeps no counts
+                self._journal.note(name, msgspec.structs.replace(entry, position=reader.settled))
+        self._journal.flush()
+        descriptors, self._to_sync = self._to_sync, []
+        if self._is_dirty:
+            self._is_dirty = False
+            descriptors.append(os.dup(self._descriptor))
+        if self._is_folder_dirty:
+            self._is_folder_dirty = False
+            descriptors.append(os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
         with self._changed:
-            for name in self._kept:
-                if name in self._readers:
-                    self._kept[name] = self._readers[name].settled
-            positions = dict(self._kept)
-        if positions != self._saved:
-            save_cursors(self._folder, positions)
-            self._saved = positions
-        self._delete_passed(positions)
+            own = [reader.settled for reader in self._own_readers.values()]
+        passed = min([*self._journal.positions(), *own], default=self.end)
+        # The frames before the journal, whose places must not lie beyond them.
+        return Keeping(passed, [*self._journal.to_sync(), *descriptors])
+
+    def end_keeping(self, keeping: Keeping) -> None:
+        """Delete what all readers have passed, now that it is durable that they have."""
+        self._delete_passed(keeping.passed)
 
     def close(self) -> None:
         """Persist the cursors and end appending. Readers may read on to the end."""
@@ -222,6 +291,7 @@ class Spool:
                 self._is_closed = True
                 self._changed.notify_all()
             os.close(self._descriptor)
+            self._journal.close()
 
     # Called by readers, with the lock held.
 
@@ -247,9 +317,15 @@ class Spool:
         return segment.end > segment.first
 
     def _start_of(self, name: str) -> int:
-        if name in self._kept:
-            return self._kept[name]
+        if (entry := self._journal.find(name)) is not None:
+            return entry.position
         return self._segments[-1].end if self._has_cursors else self._segments[0].first
+
+    def _note_or_warn(self, name: str, entry: Entry | None) -> None:
+        try:
+            self._journal.note(name, entry)
+        except OSError as error:
+            _log.warning("the journal of the spool cannot be written: %s", error)
 
     def _all_readers(self) -> Iterator[Reader]:
         return chain(self._readers.values(), self._own_readers.values())
@@ -265,8 +341,12 @@ class Spool:
         segment, descriptor = create_segment(self._folder, self.end, self._sequences)
         with self._changed:
             self._segments.append(segment)
-        os.close(self._descriptor)
+        if self._is_dirty:
+            self._to_sync.append(self._descriptor)
+        else:
+            os.close(self._descriptor)
         self._descriptor = descriptor
+        self._is_folder_dirty = True
 
     def _make_room(self, record_bytes: int) -> None:
         """Give up the oldest segments until so many bytes more fit, but never the one written to."""
@@ -281,10 +361,8 @@ class Spool:
                 max(lost, default=0),
             )
 
-    def _delete_passed(self, positions: dict[str, int]) -> None:
+    def _delete_passed(self, passed: int) -> None:
         with self._changed:
-            own = [reader.settled for reader in self._own_readers.values()]
-            passed = min([*positions.values(), *own], default=self.end)
             old = [segment for segment in self._segments[:-1] if segment.end <= passed]
             del self._segments[: len(old)]
         for segment in old:
@@ -302,6 +380,7 @@ class Reader:
 
     Attributes:
         settled: The position before which the consumer is done with every frame.
+        settled_lost: Of the spans before it, those that the spool lost, by reason.
     """
 
     def __init__(self, spool: Spool, changed: threading.Condition, position: int) -> None:
@@ -316,6 +395,7 @@ class Reader:
         self._unread = 0
         self._lost: Counter[str] = Counter()
         self.settled = position
+        self.settled_lost: dict[str, int] = {}
 
     def read(self, max_bytes: int, max_frames: int, timeout_s: float = 0.0) -> list[tuple[int, bytes]]:
         """The next frames, each with the position after it; in order, at least one when there is one.
@@ -346,8 +426,10 @@ class Reader:
         with self._changed:
             while self._in_hand and self._in_hand[0][0] <= position:
                 self._passed += self._in_hand.popleft()[1]
-            # With nothing in hand the reader is also done with what it lost or stepped over.
-            self.settled = max(self.settled, position) if self._in_hand else self._position
+            if self._in_hand:
+                self.settled = max(self.settled, position)
+            else:  # also done with what it lost or stepped over
+                self._settle_all()
 
     def is_drained(self) -> bool:
         """The spool is closed and every frame was read."""
@@ -375,7 +457,8 @@ class Reader:
         """Count what lies before a new reader."""
         if segments[0].first > self._position:
             self._lose_unknown(segments[0].first - self._position, "spool_full")
-            self._position = self.settled = segments[0].first
+            self._position = segments[0].first
+            self._settle_all()
         self._unread = sum(
             segment.spans_from(self._position) for segment in segments if segment.end > self._position
         )
@@ -392,16 +475,20 @@ class Reader:
             return 0
         spans = segment.spans_from(self._position)
         self._position = segment.end
-        if not self._in_hand:
-            self.settled = segment.end
         self._unread -= spans
         self._lost[reason] += spans
+        if not self._in_hand:
+            self._settle_all()
         return spans
 
     # Inner parts.
 
     def _has_more_or_closed(self) -> bool:
         return self._spool.is_closed or self._spool.segment_after(self._position) is not None
+
+    def _settle_all(self) -> None:
+        self.settled = self._position
+        self.settled_lost = dict(self._lost)
 
     def _skip_to(self, segment: Segment) -> None:
         """Step over the numbers of frames that were cut off a damaged segment before this one."""

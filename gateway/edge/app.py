@@ -17,20 +17,27 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.edge.client import AsgiClient
 from gateway.edge.lifecycle import Lifecycle
+from gateway.edge.metrics import ControlAwayError, ControlMetrics
 from gateway.edge.paths import CALL_PATHS, MODELS_PATHS
 from gateway.endpoints.catalogue import MODELS_ROUTE
 from gateway.errors import MethodNotAllowed, PathNotFound
 from gateway.pipeline import Pipeline
+from gateway.telemetry.prometheus import CONTENT_TYPE
 
 _READS: Final = ("GET", "HEAD")
 _SHELL_PATHS: Final = frozenset({"/", "/livez", "/readyz"})
+_METRICS_PATH: Final = "/metrics"
 
 
 class DataPlane:
     """The application that a worker's server calls."""
 
     def __init__(
-        self, pipeline: Pipeline, lifecycle: Lifecycle, checks: Callable[[], Mapping[str, str]]
+        self,
+        pipeline: Pipeline,
+        lifecycle: Lifecycle,
+        checks: Callable[[], Mapping[str, str]],
+        metrics: ControlMetrics | None = None,
     ) -> None:
         """Serve *pipeline*.
 
@@ -38,10 +45,12 @@ class DataPlane:
             pipeline: Answers calls.
             lifecycle: Decides readiness, and whether connections end.
             checks: What `/readyz` says of the parts, a word each; none of them decides.
+            metrics: Answers `/metrics`; None: there is no such path.
         """
         self._pipeline = pipeline
         self._lifecycle = lifecycle
-        self._shell = _shell(lifecycle, checks)
+        self._shell = _shell(lifecycle, checks, metrics)
+        self._shell_paths = _SHELL_PATHS if metrics is None else _SHELL_PATHS | {_METRICS_PATH}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -51,7 +60,7 @@ class DataPlane:
             await self._pipeline.call_model(client, endpoint)
         elif scope["path"] in MODELS_PATHS and scope["method"] in _READS:
             await self._pipeline.list_models(self._client(scope, receive, send, MODELS_ROUTE))
-        elif scope["path"] in _SHELL_PATHS and scope["method"] in _READS:
+        elif scope["path"] in self._shell_paths and scope["method"] in _READS:
             await self._shell(scope, receive, send)
         else:
             await self._refuse(scope, receive, send)
@@ -63,7 +72,7 @@ class DataPlane:
         """Answer a path, or a method on a path, that does not exist."""
         path, method = scope["path"], scope["method"]
         endpoint = CALL_PATHS.get(path)
-        if endpoint is not None or path in MODELS_PATHS or path in _SHELL_PATHS:
+        if endpoint is not None or path in MODELS_PATHS or path in self._shell_paths:
             route = endpoint.route if endpoint else MODELS_ROUTE if path in MODELS_PATHS else path
             allowed = "POST" if endpoint else "GET, HEAD"
             message = f"{method} is not possible on {route}; use {allowed}."
@@ -75,7 +84,9 @@ class DataPlane:
         await self._pipeline.refuse(self._client(scope, receive, send, route), error)
 
 
-def _shell(lifecycle: Lifecycle, checks: Callable[[], Mapping[str, str]]) -> Starlette:
+def _shell(
+    lifecycle: Lifecycle, checks: Callable[[], Mapping[str, str]], metrics: ControlMetrics | None
+) -> Starlette:
     async def root(_: Request) -> Response:
         return PlainTextResponse("OK")
 
@@ -86,4 +97,18 @@ def _shell(lifecycle: Lifecycle, checks: Callable[[], Mapping[str, str]]) -> Sta
         status = 200 if lifecycle.is_ready else 503
         return JSONResponse({"status": lifecycle.status, "checks": dict(checks())}, status)
 
-    return Starlette(routes=[Route("/", root), Route("/livez", livez), Route("/readyz", readyz)])
+    routes = [Route("/", root), Route("/livez", livez), Route("/readyz", readyz)]
+    if metrics is not None:
+        routes.append(_metrics_route(metrics))
+    return Starlette(routes=routes)
+
+
+def _metrics_route(metrics: ControlMetrics) -> Route:
+    async def show(_: Request) -> Response:
+        try:
+            text = await metrics.text()
+        except ControlAwayError as error:
+            return PlainTextResponse(f"# {error}\n", 503)
+        return Response(text, headers={"content-type": CONTENT_TYPE})
+
+    return Route(_METRICS_PATH, show)

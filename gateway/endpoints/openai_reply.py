@@ -139,6 +139,8 @@ def read_usage(usage: object) -> Usage | None:
         source="provider",
         cached_input_tokens=_detail(usage, "prompt_tokens_details", "cached_tokens"),
         reasoning_output_tokens=_detail(usage, "completion_tokens_details", "reasoning_tokens"),
+        # OpenAI has no such count; OpenRouter, which has its dialect, does.
+        cache_write_input_tokens=_detail(usage, "prompt_tokens_details", "cache_write_tokens"),
     )
 
 

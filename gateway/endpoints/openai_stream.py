@@ -10,6 +10,7 @@ Format: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-a
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -169,6 +170,15 @@ class StreamReader:
             return True
         self._usage = usage
         return not (self._hides_usage and not chunk.choices)
+
+
+def read_events(data: bytes) -> Iterator[bytes]:
+    """The data of each whole event in *data* that has any, but for the end marker."""
+    for event in _EVENT.finditer(data):
+        lines = _DATA_LINE.findall(event[0])
+        joined = lines[0] if len(lines) == 1 else b"\n".join(lines)
+        if joined and joined != _DONE:
+            yield joined
 
 
 def _count_data_lines(events: bytes) -> int:

@@ -40,8 +40,6 @@ def serve(settings: Settings) -> int:
 
 def _serve(settings: Settings) -> None:
     config = _check_config(settings)
-    if settings.metrics_on_data_port:
-        _log.warning("--metrics-on-data-port is not in force yet: there are no metrics to answer with")
     with ExitStack() as held:
         data = reserve(settings.host, settings.port, flag="--port")
         held.callback(data.close)

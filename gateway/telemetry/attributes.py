@@ -1,8 +1,8 @@
 """The names of every span attribute, each once; docs/telemetry.md lists them and a test compares.
 
 Names: https://github.com/open-telemetry/semantic-conventions-genai (gen_ai.*), OpenTelemetry semantic
-conventions 1.45 (http.*, server.*, client.*, url.*, error.*, service.peer.name), and `gateway.*`, which are
-ours.
+conventions 1.45 (http.*, server.*, client.*, url.*, error.*, service.peer.name), `gateway.*`, which are ours,
+and `tfy.*`, which are TrueFoundry's.
 """
 
 from __future__ import annotations
@@ -27,6 +27,13 @@ ATTEMPTS: Final = AttributeKey("gateway.attempts")
 OVERHEAD_MS: Final = AttributeKey("gateway.overhead_ms")
 CALLER: Final = AttributeKey("gateway.caller")
 CONFIG_VERSION: Final = AttributeKey("gateway.config.version")
+CAPTURED_HEADER_PREFIX: Final = "http.request.header."
+"""Before the lower-case name of a header that `capture_headers` lists."""
+
+# SERVER and CLIENT spans of a call that came with `x-tfy-metadata`.
+METADATA: Final = AttributeKey("gateway.metadata")
+METADATA_PREFIX: Final = "gateway.metadata."
+"""Before each key of it that can be part of a name."""
 
 # SERVER and CLIENT spans. No http.* or url.* ever goes on a CLIENT span: Elastic would take it for a plain
 # HTTP call.
@@ -48,11 +55,51 @@ RESPONSE_FINISH_REASONS: Final = AttributeKey("gen_ai.response.finish_reasons")
 TIME_TO_FIRST_CHUNK: Final = AttributeKey("gen_ai.response.time_to_first_chunk")
 INPUT_TOKENS: Final = AttributeKey("gen_ai.usage.input_tokens")
 OUTPUT_TOKENS: Final = AttributeKey("gen_ai.usage.output_tokens")
+CACHE_WRITE_INPUT_TOKENS: Final = AttributeKey("gen_ai.usage.cache_write.input_tokens")
 CACHE_READ_INPUT_TOKENS: Final = AttributeKey("gen_ai.usage.cache_read.input_tokens")
 REASONING_OUTPUT_TOKENS: Final = AttributeKey("gen_ai.usage.reasoning.output_tokens")
 ATTEMPT: Final = AttributeKey("gateway.attempt")
 TARGET: Final = AttributeKey("gateway.target")
 USAGE_SOURCE: Final = AttributeKey("gateway.usage.source")
+CONVERSATION_ID: Final = AttributeKey("gen_ai.conversation.id")
+
+# CLIENT spans, in `SpanSegments.content` and nowhere else.
+INPUT_MESSAGES: Final = AttributeKey("gen_ai.input.messages")
+OUTPUT_MESSAGES: Final = AttributeKey("gen_ai.output.messages")
+TOOL_DEFINITIONS: Final = AttributeKey("gen_ai.tool.definitions")
+CONTENT_TRUNCATED: Final = AttributeKey("gateway.content.truncated")
+CONTENT_DROPPED: Final = AttributeKey("gateway.content.dropped")
+
+# CLIENT spans, with `semconv: latest+old`: the names before v0.1.0 of the GenAI conventions, which tools
+# still read.
+OLD_SYSTEM: Final = AttributeKey("gen_ai.system")
+OLD_PROMPT_TOKENS: Final = AttributeKey("gen_ai.usage.prompt_tokens")
+OLD_COMPLETION_TOKENS: Final = AttributeKey("gen_ai.usage.completion_tokens")
+OLD_CACHE_CREATION_TOKENS: Final = AttributeKey("gen_ai.usage.cache_creation.input_tokens")
+
+# With `tfy_attributes: true`: TrueFoundry's own names. On both spans,
+TFY_SPAN_TYPE: Final = AttributeKey("tfy.span_type")
+TFY_ERROR_MESSAGE: Final = AttributeKey("tfy.error_message")
+TFY_ERROR_TYPE: Final = AttributeKey("tfy.error_type")
+# on SERVER spans,
+TFY_MODEL_NAME: Final = AttributeKey("tfy.request.model_name")
+TFY_SUBJECT: Final = AttributeKey("tfy.request.created_by_subject")
+TFY_METADATA: Final = AttributeKey("tfy.request.metadata")
+TFY_CONVERSATION_ID: Final = AttributeKey("tfy.request.conversation_id")
+# and on CLIENT spans.
+TFY_MODEL_ID: Final = AttributeKey("tfy.model.id")
+TFY_MODEL: Final = AttributeKey("tfy.model.name")
+TFY_MODEL_FQN: Final = AttributeKey("tfy.model.fqn")
+TFY_REQUEST_URL: Final = AttributeKey("tfy.model.request_url")
+TFY_STREAMING: Final = AttributeKey("tfy.model.streaming")
+TFY_REQUEST_TYPE: Final = AttributeKey("tfy.model.request_type")
+TFY_LATENCY_MS: Final = AttributeKey("tfy.model.metric.latency_in_ms")
+TFY_FIRST_TOKEN_MS: Final = AttributeKey("tfy.model.metric.time_to_first_token_in_ms")
+TFY_INTER_TOKEN_MS: Final = AttributeKey("tfy.model.metric.inter_token_latency_in_ms")
+TFY_INPUT_TOKENS: Final = AttributeKey("tfy.model.metric.input_tokens")
+TFY_OUTPUT_TOKENS: Final = AttributeKey("tfy.model.metric.output_tokens")
+TFY_CACHE_READ_TOKENS: Final = AttributeKey("tfy.model.metric.cache_read_input_tokens")
+TFY_CACHE_CREATION_TOKENS: Final = AttributeKey("tfy.model.metric.cache_creation_input_tokens")
 
 REQUEST_DOUBLES: Final = {
     "temperature": AttributeKey("gen_ai.request.temperature"),

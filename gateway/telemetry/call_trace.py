@@ -10,8 +10,11 @@ from typing import Final
 
 from gateway.endpoints.openai_reply import ReplyFacts, estimate_usage
 from gateway.errors import CLIENT_CLOSED_REQUEST, ClientDisconnected
-from gateway.model import Call, Caller, Client, Endpoint, Plan, Target, TraceContext, Usage
-from gateway.wire.trace_context import SAMPLED, format_traceparent, parse_trace_context
+from gateway.model import Call, Caller, Client, Endpoint, Headers, Plan, Target, TraceContext, Usage
+from gateway.telemetry.call_notes import NO_NOTES, CallNotes
+from gateway.telemetry.content import ContentCapture
+from gateway.telemetry.plan import PLAIN, TelemetryPlan
+from gateway.wire.trace_context import format_traceparent, parse_trace_context
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 OTHER_METHOD: Final = "_OTHER"
@@ -29,6 +32,7 @@ class AttemptTrace:
     Attributes:
         number: From 1.
         start_ns: On the process's monotonic clock; `first_chunk_ns` and `end_ns` likewise, 0 while unknown.
+        chunks: Pieces in which the stream came.
         status_code: Of the provider's answer, 0 when none came.
         error_type: "" when the attempt was good.
         error_message: For the span only.
@@ -39,6 +43,7 @@ class AttemptTrace:
     span_id: bytes
     start_ns: int
     first_chunk_ns: int = 0
+    chunks: int = 0
     end_ns: int = 0
     status_code: int = 0
     error_type: str = ""
@@ -49,7 +54,8 @@ class AttemptTrace:
     finish_reasons: tuple[str, ...] = ()
 
     def first_chunk(self) -> None:
-        """Note that the first piece of the stream came; later calls change nothing."""
+        """Note that a piece of the stream came: the time of the first, and how many."""
+        self.chunks += 1
         if not self.first_chunk_ns:
             self.first_chunk_ns = time.perf_counter_ns()
 
@@ -80,6 +86,10 @@ class CallTrace:
         started_at_ns: Unix time; every other time is on the monotonic clock, so that a clock step moves a
             span but never stretches it.
         endpoint: None for a route that calls no model.
+        headers: The caller's, to be read when the call has ended.
+        telemetry: What the configuration says of tracing it.
+        notes: What the caller noted on it.
+        content: Takes what is said, None when that is not recorded.
         waited_ns: Spent waiting for the caller's body or between retries, which is no overhead of ours.
     """
 
@@ -101,6 +111,10 @@ class CallTrace:
     user_agent: str
     endpoint: Endpoint | None
     random: Random
+    headers: Headers | None = None
+    telemetry: TelemetryPlan = PLAIN
+    notes: CallNotes = NO_NOTES
+    content: ContentCapture | None = None
     caller: Caller | None = None
     call: Call | None = None
     plan: Plan | None = None
@@ -123,6 +137,8 @@ class CallTrace:
             start_ns=time.perf_counter_ns(),
         )
         self.attempts.append(attempt)
+        if self.content is not None:
+            self.content.restart()
         return attempt
 
     def identified(self, caller: Caller) -> None:
@@ -134,10 +150,16 @@ class CallTrace:
         """Note what is asked for."""
         self.call = call
 
+    def noted(self, notes: CallNotes) -> None:
+        """Note what the caller says of the call."""
+        self.notes = notes
+
     def planned(self, plan: Plan) -> None:
-        """Note what was decided."""
+        """Note what was decided; from here on the content is kept, if it may be."""
         self.plan = plan
         self.planned_ns = time.perf_counter_ns()
+        if self.telemetry.content is not None and self.caller is not None and self.call is not None:
+            self.content = self.telemetry.capture(self.caller, self.call, plan, self.notes)
 
     def responded(self, status_code: int) -> None:
         """Note the status that the caller gets."""
@@ -174,9 +196,14 @@ class CallTrace:
             self.end_ns = time.perf_counter_ns()
 
     @property
-    def is_sampled(self) -> bool:
-        """Whether exporters get it: a caller that drops its trace does not want our part of it either."""
-        return bool(self.flags & SAMPLED)
+    def destinations(self) -> int:
+        """The mask of the destinations that get a call which has ended."""
+        sampling = self.telemetry.sampling
+        if sampling.is_plain:
+            return sampling.without_ratio(self.parent)
+        return sampling.destinations(
+            self.trace_id, self.parent, is_error=self.is_error, took_ns=self.end_ns - self.start_ns
+        )
 
     @property
     def was_left_by_caller(self) -> bool:
@@ -244,17 +271,24 @@ class CallTrace:
 
 
 def begin_trace(
-    client: Client, endpoint: Endpoint | None, *, request_id: str, config_version: str, random: Random
+    client: Client,
+    endpoint: Endpoint | None,
+    *,
+    request_id: str,
+    config_version: str,
+    random: Random,
+    telemetry: TelemetryPlan = PLAIN,
 ) -> CallTrace:
     """Begin the notes of a call, continuing the caller's trace if it sent a good one."""
     headers = client.headers
     parents = headers.get_all("traceparent")
     parent = parse_trace_context(parents, headers.get_all("tracestate")) if parents else None
+    trace_id = parent.trace_id if parent else _new_id(random, 16)
     return CallTrace(
-        trace_id=parent.trace_id if parent else _new_id(random, 16),
+        trace_id=trace_id,
         span_id=_new_id(random, 8),
         parent=parent,
-        flags=parent.flags if parent else SAMPLED,
+        flags=telemetry.sampling.head_flags(trace_id, parent),
         request_id=request_id,
         config_version=config_version,
         started_at_ns=time.time_ns(),
@@ -270,6 +304,8 @@ def begin_trace(
         user_agent=headers.get("user-agent") or "",
         endpoint=endpoint,
         random=random,
+        headers=headers,
+        telemetry=telemetry,
     )
 
 

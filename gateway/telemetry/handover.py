@@ -30,6 +30,7 @@ from gateway.wire.frames import (
     Hello,
     MessageKind,
     MessageReader,
+    MetricPoints,
     decode_payload,
     encode_message,
     encode_payload,
@@ -67,6 +68,7 @@ class Handover:
         config_version: Callable[[], str],
         on_config: Callable[[str], None],
         counts: Callable[[], Counts],
+        metrics: Callable[[bool], MetricPoints] | None = None,
     ) -> None:
         """Prepare, without connecting.
 
@@ -77,6 +79,8 @@ class Handover:
             config_version: Gives the version in force.
             on_config: Takes a version that control announces.
             counts: Gives the worker's counts.
+            metrics: Gives all that was measured (True), or what has changed since it was last asked. None:
+                nothing is measured.
         """
         self._state_dir = state_dir
         self._instance_id = instance_id
@@ -85,6 +89,7 @@ class Handover:
         self._config_version = config_version
         self._on_config = on_config
         self._counts = counts
+        self._metrics = metrics
         self._sequence = 0
         self._waiting: deque[_Waiting] = deque()
         self._waiting_bytes = 0
@@ -140,6 +145,7 @@ class Handover:
             self._drop("shutdown_timeout", waiting.spans)
         self._waiting.clear()
         self._say_counts()
+        self._say_metrics(is_full=False)
         writer = self._writer
         if writer is not None:
             with contextlib.suppress(OSError, TimeoutError):
@@ -182,6 +188,7 @@ class Handover:
             writer.write(waiting.message)
         self._writer = writer
         self._say_counts()
+        self._say_metrics(is_full=True)
         messages = MessageReader()
         while data := await reader.read(_READ_BYTES):
             for kind, payload in messages.feed(data):
@@ -206,6 +213,12 @@ class Handover:
         while True:
             await asyncio.sleep(_COUNTS_EVERY_S)
             self._say_counts()
+            self._say_metrics(is_full=False)
 
     def _say_counts(self) -> None:
         self._send(encode_message(MessageKind.COUNTS, encode_payload(self._counts())))
+
+    def _say_metrics(self, *, is_full: bool) -> None:
+        # Unconnected nothing is asked for: what was given once as changed is not given again.
+        if self._metrics is not None and self.is_connected:
+            self._send(encode_message(MessageKind.METRICS, encode_payload(self._metrics(is_full))))

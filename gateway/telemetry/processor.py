@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry.sdk.trace import SpanProcessor
 
 from gateway.telemetry.call_trace import CallTrace
+from gateway.telemetry.content import ContentCapture
+from gateway.telemetry.sampling import ALL_DESTINATIONS
 from gateway.telemetry.sdk_spans import encode_sdk_span
-from gateway.telemetry.span_encoding import ALL_DESTINATIONS, SpanEncoder
+from gateway.telemetry.span_encoding import SpanEncoder
 from gateway.wire.frames import CallSpans, SpanSegments
 
 if TYPE_CHECKING:
@@ -36,6 +38,9 @@ _log: Final = logging.getLogger(__name__)
 _SLICE: Final = 16
 """Calls encoded without letting other work run: about 0.1 ms."""
 
+MAX_CONTENT_BYTES: Final = 64 * 1024 * 1024
+"""Content of calls waiting to be encoded; what would be more is given up, and the call's span says so."""
+
 _DELAY_S: Final = 0.02
 """Calls are gathered this long, so that a busy worker pays for one frame per slice and not per call."""
 
@@ -48,19 +53,28 @@ class BatchingSpanProcessor(SpanProcessor):
         dropped: Spans given up, by reason.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, hand_over: Callable[[list[CallSpans]], None]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        hand_over: Callable[[list[CallSpans]], None],
+        *,
+        measure: Callable[[CallTrace], None] = lambda _: None,
+    ) -> None:
         """Begin with an empty queue.
 
         Args:
             loop: The worker's loop; slices run on it.
             hand_over: Takes each slice, at once and without waiting.
+            measure: Counts each call, whether its spans find room or not.
         """
         self._loop = loop
         self._hand_over = hand_over
+        self._measure = measure
         self._encoder = SpanEncoder()
         self._queue: deque[CallTrace | ReadableSpan] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._is_shut = False
+        self._content_bytes = 0
         self.created = 0
         self.dropped: dict[str, int] = {}
 
@@ -97,7 +111,11 @@ class BatchingSpanProcessor(SpanProcessor):
         if len(self._queue) >= MAX_QUEUED or self._is_shut:
             reason = "after_shutdown" if self._is_shut else "queue_full"
             self.dropped[reason] = self.dropped.get(reason, 0) + spans
+            if isinstance(ended, CallTrace):
+                self._measure(ended)
             return
+        if isinstance(ended, CallTrace) and ended.content is not None:
+            self._hold_content(ended, ended.content)
         self._queue.append(ended)
         if self._timer is None:
             self._timer = self._loop.call_later(_DELAY_S, self._run)
@@ -108,25 +126,54 @@ class BatchingSpanProcessor(SpanProcessor):
         finally:
             self._timer = self._loop.call_later(0, self._run) if self._queue else None
 
+    def _hold_content(self, trace: CallTrace, content: ContentCapture) -> None:
+        size = _content_bytes(trace)
+        if self._content_bytes + size > MAX_CONTENT_BYTES:
+            content.give_up()
+        self._content_bytes += _content_bytes(trace)
+
     def _encode_slice(self) -> None:
         queue = self._queue
         calls = []
         for _ in range(min(_SLICE, len(queue))):
             ended = queue.popleft()
+            held_bytes = _content_bytes(ended)
             try:
+                if not _is_ready(ended):
+                    queue.appendleft(ended)
+                    break
                 calls.append(self._encode(ended))
             except Exception:
                 # One call that cannot be written must not take its neighbours or the timer with it.
                 self.dropped["encode_failed"] = self.dropped.get("encode_failed", 0) + _spans_of(ended)
                 _log.exception("a call's spans could not be encoded and are dropped")
+            self._content_bytes -= held_bytes
+            if isinstance(ended, CallTrace) and ended.content is not None:
+                # Reading what was said takes as long as many calls without it.
+                break
         if calls:
             self._hand_over(calls)
 
     def _encode(self, ended: CallTrace | ReadableSpan) -> CallSpans:
         if isinstance(ended, CallTrace):
+            self._measure(ended)
             return self._encoder.encode(ended)
         return CallSpans(ALL_DESTINATIONS, None, [SpanSegments(encode_sdk_span(ended), b"")])
 
 
 def _spans_of(ended: CallTrace | ReadableSpan) -> int:
     return 1 + len(ended.attempts) if isinstance(ended, CallTrace) else 1
+
+
+def _is_ready(ended: CallTrace | ReadableSpan) -> bool:
+    """Does a bit of the work on a call's content; True when no such bit is left."""
+    if not isinstance(ended, CallTrace) or ended.content is None or ended.call is None:
+        return True
+    return ended.content.work(ended.call)
+
+
+def _content_bytes(ended: CallTrace | ReadableSpan) -> int:
+    """What a call that waits holds for its content alone."""
+    if not isinstance(ended, CallTrace) or ended.content is None or ended.call is None:
+        return 0
+    return 0 if ended.content.is_given_up else ended.content.held_bytes + ended.call.body_bytes

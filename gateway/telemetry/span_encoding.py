@@ -6,18 +6,24 @@ only ids, times, sizes and outcomes are written.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
 from gateway.model import Call, Target
 from gateway.telemetry import attributes as names
+from gateway.telemetry.call_notes import NO_NOTES
 from gateway.telemetry.call_trace import OTHER_METHOD, AttemptTrace, CallTrace
+from gateway.telemetry.secrets_in_spans import caller_secrets, mask_keys, target_secrets, without
+from gateway.telemetry.tfy_names import tfy_client, tfy_client_block, tfy_server, tfy_server_block
 from gateway.wire.frames import CallSpans, SpanSegments, StoreRow
 from gateway.wire.otlp import (
     HAS_IS_REMOTE,
     IS_REMOTE,
+    AttributeKey,
     SpanKind,
     StatusCode,
     span_event,
@@ -25,16 +31,29 @@ from gateway.wire.otlp import (
     span_status,
 )
 
-ALL_DESTINATIONS: Final = (1 << 64) - 1
-NO_DESTINATION: Final = 0
-
 _MAX_BLOCKS: Final = 4096
 _INT64: Final = 1 << 63
 _MAX_NAME_CHARACTERS: Final = 256
 _MAX_TEXTS: Final = 16
 _MAX_TEXT_CHARACTERS: Final = 1024
+_MAX_NAMED_METADATA: Final = 16
+_MAX_HEADER_VALUES: Final = 4
+_NAMEABLE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""Keys that can end an attribute's name: a dot in one could make a value and a group of one name."""
 _NS_PER_S: Final = 1_000_000_000
 _NS_PER_MS: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _TargetBlock:
+    """What repeats for calls of one kind to one target.
+
+    Attributes:
+        secrets: What was sent there and must be on no span.
+    """
+
+    attributes: bytes
+    secrets: tuple[bytes, ...]
 
 
 class SpanEncoder:
@@ -42,15 +61,29 @@ class SpanEncoder:
 
     def __init__(self) -> None:
         self._blocks: dict[tuple[object, ...], bytes] = {}
+        self._target_blocks: dict[tuple[object, ...], _TargetBlock] = {}
 
     def encode(self, trace: CallTrace) -> CallSpans:
         """The spans and the store row of a call that has ended."""
-        spans = [SpanSegments(self._server_span(trace), b"")]
-        spans += [SpanSegments(self._client_span(trace, attempt), b"") for attempt in trace.attempts]
-        mask = ALL_DESTINATIONS if trace.is_sampled else NO_DESTINATION
-        return CallSpans(mask, _row(trace), spans)
+        metadata = b"" if trace.notes is NO_NOTES else _metadata(trace)
+        # What a provider was sent can come back in its words; what the caller sent, wherever it wrote it.
+        secrets = caller_secrets(trace.headers) if _may_quote_caller(trace) else ()
+        spans = []
+        for attempt in trace.attempts:
+            assert trace.call is not None, "an attempt has a call"  # noqa: S101 - says it to the type checker
+            block = self._target_block(trace.call, attempt.target, trace)
+            hidden = block.secrets + secrets
+            if trace.error_type:
+                secrets = hidden
+            plain = without(self._client_span(trace, trace.call, attempt, block.attributes, metadata), hidden)
+            content = b""
+            if trace.content is not None and attempt is trace.attempts[-1]:
+                content = without(trace.content.attributes(trace.call), hidden)
+            spans.append(SpanSegments(plain, content))
+        server = SpanSegments(without(self._server_span(trace, metadata), secrets), b"")
+        return CallSpans(trace.destinations, _row(trace), [server, *spans])
 
-    def _server_span(self, trace: CallTrace) -> bytes:
+    def _server_span(self, trace: CallTrace, metadata: bytes) -> bytes:
         parent = trace.parent
         parts = [
             span_head(
@@ -67,6 +100,7 @@ class SpanEncoder:
             self._server_block(trace),
             names.HTTP_RESPONSE_STATUS_CODE.integer(trace.status_code),
             names.OVERHEAD_MS.double(round(trace.overhead_ms, 3)),
+            metadata,
         ]
         if trace.peer_address:
             parts.append(names.CLIENT_ADDRESS.text(trace.peer_address))
@@ -83,6 +117,10 @@ class SpanEncoder:
             if not any(attempt.error_type for attempt in trace.attempts):
                 parts.append(_exception(trace.error_type, trace.error_message, trace.unix_ns(trace.end_ns)))
             parts.append(span_status(StatusCode.ERROR, trace.error_message[:_MAX_TEXT_CHARACTERS]))
+        if trace.telemetry.captured_headers:
+            parts += _captured_headers(trace)
+        if trace.telemetry.has_tfy_names:
+            parts.append(tfy_server(trace))
         return b"".join(parts)
 
     def _server_block(self, trace: CallTrace) -> bytes:
@@ -104,9 +142,10 @@ class SpanEncoder:
                 self._remember(key, block)
         return block
 
-    def _client_span(self, trace: CallTrace, attempt: AttemptTrace) -> bytes:
-        call, target = trace.call, attempt.target
-        assert call is not None, "an attempt has a call"  # noqa: S101 - says it to the type checker
+    def _client_span(
+        self, trace: CallTrace, call: Call, attempt: AttemptTrace, block: bytes, metadata: bytes
+    ) -> bytes:
+        target = attempt.target
         end_ns = trace.unix_ns(attempt.end_ns)
         parts = [
             span_head(
@@ -120,11 +159,18 @@ class SpanEncoder:
                 start_ns=trace.unix_ns(attempt.start_ns),
                 end_ns=end_ns,
             ),
-            self._target_block(call, target, trace.config_version),
+            block,
             names.ATTEMPT.integer(attempt.number),
             _request_attributes(call),
             _reply_attributes(call, attempt),
+            metadata,
         ]
+        if trace.notes.conversation_id:
+            parts.append(names.CONVERSATION_ID.text(trace.notes.conversation_id))
+        if trace.telemetry.has_old_names:
+            parts.append(_old_usage(attempt))
+        if trace.telemetry.has_tfy_names:
+            parts.append(tfy_client(call, attempt))
         if attempt.error_type:
             parts.append(names.ERROR_TYPE.text(attempt.error_type))
             if not trace.was_left_by_caller:
@@ -132,12 +178,14 @@ class SpanEncoder:
                 parts.append(span_status(StatusCode.ERROR, attempt.error_message[:_MAX_TEXT_CHARACTERS]))
         return b"".join(parts)
 
-    def _target_block(self, call: Call, target: Target, config_version: str) -> bytes:
-        key = (target.name, call.endpoint.name, call.is_stream, config_version)
-        block = self._blocks.get(key)
+    def _target_block(self, call: Call, target: Target, trace: CallTrace) -> _TargetBlock:
+        key = (target.name, call.endpoint.name, call.is_stream, trace.config_version)
+        block = self._target_blocks.get(key)
         if block is None:
-            block = _encode_target_block(call, target)
-            self._remember(key, block)
+            block = _encode_target_block(call, target, trace)
+            if len(self._target_blocks) >= _MAX_BLOCKS:
+                self._target_blocks.clear()
+            self._target_blocks[key] = block
         return block
 
     def _remember(self, key: tuple[object, ...], block: bytes) -> None:
@@ -154,7 +202,8 @@ def _server_name(trace: CallTrace) -> bytes:
 def _encode_server_block(trace: CallTrace) -> bytes:
     parts = [
         names.HTTP_REQUEST_METHOD.text(trace.method),
-        names.URL_PATH.text(trace.path[:_MAX_TEXT_CHARACTERS]),
+        # Below no route of ours, a path is whatever the caller wrote, a key in the wrong place included.
+        names.URL_PATH.text((trace.path if trace.route else mask_keys(trace.path))[:_MAX_TEXT_CHARACTERS]),
         names.URL_SCHEME.text(trace.scheme),
         names.CONFIG_VERSION.text(trace.config_version),
     ]
@@ -167,15 +216,51 @@ def _encode_server_block(trace: CallTrace) -> bytes:
     if trace.caller is not None:
         parts.append(names.CALLER.text(trace.caller.name))
     if trace.call is not None:
-        parts.append(names.MODEL_ASKED.text(trace.call.model[:_MAX_NAME_CHARACTERS]))
+        parts.append(names.MODEL_ASKED.text(_model_asked(trace)))
     if trace.plan is not None:
         parts.append(names.ROUTING_CANDIDATES.texts(trace.plan.candidates))
         skipped = [{"target": skip.target, "reason": skip.reason} for skip in trace.plan.skipped]
         parts.append(names.ROUTING_SKIPPED.text(msgspec.json.encode(skipped).decode()))
+    if trace.telemetry.has_tfy_names:
+        parts.append(tfy_server_block(trace))
     return b"".join(parts)
 
 
-def _encode_target_block(call: Call, target: Target) -> bytes:
+def _model_asked(trace: CallTrace) -> str:
+    """The model's name as the caller wrote it; one that does not exist may be anything, a key included."""
+    model = trace.call.model[:_MAX_NAME_CHARACTERS] if trace.call else ""
+    return model if trace.plan is not None else mask_keys(model)
+
+
+def _metadata(trace: CallTrace) -> bytes:
+    """The caller's own keys and values: all as one text, and those that can be names as attributes too."""
+    metadata = trace.notes.metadata
+    if not metadata:
+        return b""
+    parts = [names.METADATA.text(msgspec.json.encode(dict(metadata)).decode())]
+    nameable = [key for key in metadata if _NAMEABLE.fullmatch(key)][:_MAX_NAMED_METADATA]
+    parts += [AttributeKey(names.METADATA_PREFIX + key).text(metadata[key]) for key in nameable]
+    return b"".join(parts)
+
+
+def _captured_headers(trace: CallTrace) -> Iterator[bytes]:
+    """The headers that the configuration lists and the caller sent."""
+    for name in trace.telemetry.captured_headers:
+        values = trace.headers.get_all(name) if trace.headers is not None else []
+        if values:
+            short = [value[:_MAX_NAME_CHARACTERS] for value in values[:_MAX_HEADER_VALUES]]
+            yield AttributeKey(names.CAPTURED_HEADER_PREFIX + name).texts(short)
+
+
+def _may_quote_caller(trace: CallTrace) -> bool:
+    """Whether its spans have more of the caller's words than a plain good call's, a token perhaps."""
+    if trace.error_type or trace.notes is not NO_NOTES or trace.content is not None:
+        return True
+    # A good call after a failed attempt has the failure's words.
+    return bool(trace.telemetry.captured_headers) or len(trace.attempts) > 1
+
+
+def _encode_target_block(call: Call, target: Target, trace: CallTrace) -> _TargetBlock:
     parts = [
         names.OPERATION_NAME.text(call.endpoint.operation),
         names.PROVIDER_NAME.text(target.provider),
@@ -190,41 +275,50 @@ def _encode_target_block(call: Call, target: Target) -> bytes:
         parts.append(names.OPENAI_API_TYPE.text("chat_completions"))
     if call.is_stream:
         parts.append(names.REQUEST_STREAM.boolean(True))
-    return b"".join(parts)
+    if trace.telemetry.has_old_names:
+        parts.append(names.OLD_SYSTEM.text(target.provider))
+    if trace.telemetry.has_tfy_names:
+        parts.append(tfy_client_block(call, target))
+    return _TargetBlock(b"".join(parts), target_secrets(target))
 
 
 def _request_attributes(call: Call) -> bytes:
     """The parameters that the conventions name; a value of another type than theirs is left out."""
     fields = call.fields
-    parts = []
-    for name, key in names.REQUEST_DOUBLES.items():
-        value = _decoded(fields, name)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            parts.append(key.double(float(value)))
-    written = set()
-    for name, key in names.REQUEST_INTEGERS.items():
-        value = _decoded(fields, name)
-        if (
-            isinstance(value, int)
-            and not isinstance(value, bool)
-            and abs(value) < _INT64
-            and key not in written
-        ):
-            written.add(key)
-            parts.append(key.integer(value))
+    parts: list[bytes] = []
+    _add_numbers(parts, fields)
     if call.choices != 1 and abs(call.choices) < _INT64:
         parts.append(names.CHOICE_COUNT.integer(call.choices))
-    stop = _decoded(fields, "stop")
-    stops = [stop] if isinstance(stop, str) else stop
-    if isinstance(stops, list) and stops and all(isinstance(item, str) for item in stops):
-        parts.append(names.STOP_SEQUENCES.texts(_short(stops)))
-    encoding = _decoded(fields, "encoding_format")
-    if isinstance(encoding, str):
-        parts.append(names.ENCODING_FORMATS.texts([encoding[:_MAX_NAME_CHARACTERS]]))
-    effort = _decoded(fields, "reasoning_effort")
-    if isinstance(effort, str):
-        parts.append(names.REASONING_LEVEL.text(effort[:_MAX_NAME_CHARACTERS]))
+    if "stop" in fields:
+        stop = _decoded(fields, "stop")
+        stops = [stop] if isinstance(stop, str) else stop
+        if isinstance(stops, list) and stops and all(isinstance(item, str) for item in stops):
+            parts.append(names.STOP_SEQUENCES.texts(_short(stops)))
+    if "encoding_format" in fields:
+        encoding = _decoded(fields, "encoding_format")
+        if isinstance(encoding, str):
+            parts.append(names.ENCODING_FORMATS.texts([encoding[:_MAX_NAME_CHARACTERS]]))
+    if "reasoning_effort" in fields:
+        effort = _decoded(fields, "reasoning_effort")
+        if isinstance(effort, str):
+            parts.append(names.REASONING_LEVEL.text(effort[:_MAX_NAME_CHARACTERS]))
     return b"".join(parts)
+
+
+def _add_numbers(parts: list[bytes], fields: Any) -> None:
+    # Most members are absent from most calls; a look costs less than a function that looks.
+    for name, key in names.REQUEST_DOUBLES.items():
+        if name in fields:
+            value = _decoded(fields, name)
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                parts.append(key.double(float(value)))
+    written = None
+    for name, key in names.REQUEST_INTEGERS.items():
+        if name in fields and key is not written:
+            value = _decoded(fields, name)
+            if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _INT64:
+                written = key
+                parts.append(key.integer(value))
 
 
 def _short(texts: Sequence[str]) -> list[str]:
@@ -260,11 +354,30 @@ def _reply_attributes(call: Call, attempt: AttemptTrace) -> bytes:
             (names.INPUT_TOKENS, usage.input_tokens),
             (names.OUTPUT_TOKENS, usage.output_tokens),
             (names.CACHE_READ_INPUT_TOKENS, usage.cached_input_tokens),
+            (names.CACHE_WRITE_INPUT_TOKENS, usage.cache_write_input_tokens),
             (names.REASONING_OUTPUT_TOKENS, usage.reasoning_output_tokens),
         ):
             if count is not None:
                 parts.append(key.integer(count))
     return b"".join(parts)
+
+
+def _old_usage(attempt: AttemptTrace) -> bytes:
+    """The counts under the names that older tools read."""
+    usage = attempt.usage
+    if usage is None:
+        return b""
+    return b"".join(
+        [
+            key.integer(count)
+            for key, count in (
+                (names.OLD_PROMPT_TOKENS, usage.input_tokens),
+                (names.OLD_COMPLETION_TOKENS, usage.output_tokens),
+                (names.OLD_CACHE_CREATION_TOKENS, usage.cache_write_input_tokens),
+            )
+            if count is not None
+        ]
+    )
 
 
 def _exception(error_type: str, message: str, time_ns: int) -> bytes:
@@ -286,7 +399,7 @@ def _row(trace: CallTrace) -> StoreRow:
         status_code=trace.status_code,
         is_error=trace.is_error,
         error_type=trace.error_type,
-        model=trace.call.model[:_MAX_NAME_CHARACTERS] if trace.call else "",
+        model=_model_asked(trace),
         resolved_model=trace.resolved_model,
         caller=trace.caller.name if trace.caller else "",
         attempts=len(trace.attempts),

@@ -38,6 +38,7 @@ class MessageKind(enum.IntEnum):
     COUNTS = 3  # W: Counts, each second and before the connection ends
     CONFIG_LOADED = 4  # W: ConfigState, the version now in force in this worker
     CONFIG_REFUSED = 5  # W: ConfigState with an error; the worker kept its version
+    METRICS = 6  # W: MetricPoints, each second and before the connection ends
     ACK = 16  # C: Ack, the frame is in the write-ahead file
     CONFIG = 17  # C: ConfigState, load this version from state/config
 
@@ -155,6 +156,40 @@ class Counts(msgspec.Struct, array_like=True, frozen=True):
     handed_over: int
     dropped: dict[str, int]
     open_calls: int
+
+
+class MetricKind(enum.IntEnum):
+    """How the points of one instrument combine."""
+
+    SUM = 1  # cumulative, so added up over workers and kept when a worker has gone
+    GAUGE = 2  # of this moment: added up over the workers that are there
+    HISTOGRAM = 3  # cumulative too
+
+
+class MetricPoint(msgspec.Struct, array_like=True, frozen=True):
+    """One label set of one instrument.
+
+    Attributes:
+        name: Of the instrument, as in `gateway.telemetry.instruments`.
+        labels: Values in the order of the instrument's label names; "" for one that does not apply.
+        values: One number; of a histogram the count in each bucket (not cumulated) and last the sum.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    kind: MetricKind
+    values: list[int | float]
+
+
+class MetricPoints(msgspec.Struct, array_like=True, frozen=True):
+    """What a worker measured since its start.
+
+    Attributes:
+        is_full: All of its points; else those that have changed since the last message.
+    """
+
+    is_full: bool
+    points: list[MetricPoint]
 
 
 class Ack(msgspec.Struct, array_like=True, frozen=True):

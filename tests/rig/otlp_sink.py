@@ -1,29 +1,40 @@
 """An OTLP/HTTP traces endpoint inside the test: it records what it gets and misbehaves as it is told.
 
+It takes protobuf and JSON; of JSON only what OTLP allows, so that whatever it records was right.
+
 It runs in a thread with an event loop of its own, so that blocking and asynchronous tests may use it alike.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import gzip
+import json
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from aiohttp import web
+from google.protobuf import json_format
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 _PROTOBUF = "application/x-protobuf"
+_METRICS_PATH = "/v1/metrics"
+_JSON = "application/json"
+_OK = 200
 _CLOSING_ROUNDS = 5
 
 
@@ -34,7 +45,7 @@ class Received:
     Attributes:
         headers: By lower-case name.
         body_bytes: Size of the body, uncompressed.
-        request: The body.
+        request: The body; empty when it could not be read.
         status: What was answered, 0 when nothing was.
     """
 
@@ -46,10 +57,30 @@ class Received:
 
 
 @dataclass(frozen=True)
+class ReceivedMetrics:
+    """One request to `/v1/metrics`, as `Received`."""
+
+    headers: Mapping[str, str]
+    body: bytes
+    request: ExportMetricsServiceRequest
+    status: int
+
+    def metrics(self) -> dict[str, Metric]:
+        """By name."""
+        return {
+            metric.name: metric
+            for group in self.request.resource_metrics
+            for scope in group.scope_metrics
+            for metric in scope.metrics
+        }
+
+
+@dataclass(frozen=True)
 class Answer:
     """How to answer one request; by default as a healthy endpoint does.
 
     Attributes:
+        delay_s: Wait so long before the answer.
         is_hanging: Never answer.
         is_reset: Cut the connection instead of an answer.
     """
@@ -58,6 +89,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     content_type: str = _PROTOBUF
+    delay_s: float = 0.0
     is_hanging: bool = False
     is_reset: bool = False
 
@@ -68,6 +100,69 @@ def partial_success(rejected_spans: int, message: str) -> Answer:
     response.partial_success.rejected_spans = rejected_spans
     response.partial_success.error_message = message
     return Answer(body=response.SerializeToString())
+
+
+def parse_request(content_type: str, body: bytes) -> ExportTraceServiceRequest:
+    """A request in either form.
+
+    Raises:
+        ValueError: It is not OTLP in that form.
+    """
+    if content_type == _JSON:
+        return request_from_json(body)
+    try:
+        return ExportTraceServiceRequest.FromString(body)
+    except DecodeError as error:
+        raise ValueError(str(error)) from error
+
+
+def request_from_json(body: bytes) -> ExportTraceServiceRequest:
+    """OTLP/JSON, read strictly: only lowerCamelCase keys, integer enums, hexadecimal ids.
+
+    Raises:
+        ValueError: It is not.
+    """
+    document = json.loads(body)
+    _check_keys(document)
+    for group in document.get("resourceSpans", []):
+        for scope in group.get("scopeSpans", []):
+            for span in scope.get("spans", []):
+                _ids_to_base64(span)
+                assert isinstance(span.get("kind", 0), int)
+                assert isinstance(span.get("status", {}).get("code", 0), int)
+                for link in span.get("links", []):
+                    _ids_to_base64(link)
+    try:
+        return json_format.ParseDict(document, ExportTraceServiceRequest())
+    except json_format.ParseError as error:
+        raise ValueError(str(error)) from error
+
+
+def _ids_to_base64(item: dict[str, Any]) -> None:
+    for name, size in (("traceId", 16), ("spanId", 8), ("parentSpanId", 8)):
+        if name in item:
+            raw = bytes.fromhex(item[name])
+            assert len(raw) == size, f"{name} of {len(raw)} bytes"
+            item[name] = base64.b64encode(raw).decode()
+
+
+def _check_keys(value: Any) -> None:
+    if isinstance(value, list):
+        for item in value:
+            _check_keys(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if "_" in key or key[:1].isupper():
+                msg = f"key {key} is not lowerCamelCase"
+                raise ValueError(msg)
+            _check_keys(item)
+
+
+def _parsed_or_empty(content_type: str, body: bytes) -> ExportTraceServiceRequest:
+    try:
+        return parse_request(content_type, body)
+    except (ValueError, AssertionError):
+        return ExportTraceServiceRequest()
 
 
 HANG = Answer(is_hanging=True)
@@ -81,6 +176,8 @@ class OtlpSink:
         self._changed = threading.Condition()
         self._received: list[Received] = []
         self._answers: deque[Answer] = deque()
+        self._received_metrics: list[ReceivedMetrics] = []
+        self._metrics_answers: deque[Answer] = deque()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="otlp-sink", daemon=True)
         self._runner: web.AppRunner | None = None
@@ -98,6 +195,30 @@ class OtlpSink:
     def traces_url(self) -> str:
         """Where to send traces."""
         return f"http://127.0.0.1:{self._port}/v1/traces"
+
+    @property
+    def metrics_url(self) -> str:
+        """Where to send metrics."""
+        return f"http://127.0.0.1:{self._port}{_METRICS_PATH}"
+
+    def answer_metrics(self, *answers: Answer) -> None:
+        """Answer the next requests to `/v1/metrics` so; after them as a healthy endpoint."""
+        with self._changed:
+            self._metrics_answers.extend(answers)
+
+    def metrics_requests(self) -> list[ReceivedMetrics]:
+        """All requests to `/v1/metrics` so far, refused ones too."""
+        with self._changed:
+            return list(self._received_metrics)
+
+    def wait_for_metrics(self, count: int, timeout_s: float = 10.0) -> list[ReceivedMetrics]:
+        """The requests to `/v1/metrics`, once there are at least *count*.
+
+        Raises:
+            AssertionError: They did not come in time.
+        """
+        self._wait(lambda: len(self._received_metrics) >= count, timeout_s, f"{count} requests of metrics")
+        return self.metrics_requests()
 
     def answer(self, *answers: Answer) -> None:
         """Answer the next requests so, one each; after them as a healthy endpoint."""
@@ -123,7 +244,7 @@ class OtlpSink:
         return [
             ({item.key: item.value.string_value for item in group.resource.attributes}, span)
             for received in self.requests()
-            if received.status == 200
+            if received.status == _OK
             for group in received.request.resource_spans
             for scope in group.scope_spans
             for span in scope.spans
@@ -171,7 +292,7 @@ class OtlpSink:
     async def _start(self) -> None:
         self._released = asyncio.Event()
         app = web.Application(client_max_size=64 * 1024 * 1024)
-        app.router.add_post("/{path:.*}", self._handle)
+        app.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         self._server = await self._loop.create_server(self._connect, "127.0.0.1", 0)
@@ -202,10 +323,11 @@ class OtlpSink:
         body = await request.read()
         if body[:2] == b"\x1f\x8b":  # aiohttp's server inflates by Content-Encoding, depending on its version
             body = gzip.decompress(body)
-        with self._changed:
-            answer = self._answers.popleft() if self._answers else Answer()
+        answer = self.decide(request, body)
         # Before the answer goes out: when the client knows its outcome, a test sees the request.
         self._record(request, body, answer)
+        if answer.delay_s:
+            await asyncio.sleep(answer.delay_s)
         if answer.is_hanging and self._released is not None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._released.wait(), 60)
@@ -215,12 +337,33 @@ class OtlpSink:
             status=answer.status, headers=answer.headers, body=answer.body, content_type=answer.content_type
         )
 
+    def decide(self, request: web.Request, body: bytes) -> Answer:
+        """The answer to a request; *body* is uncompressed. Called in the endpoint's thread."""
+        with self._changed:
+            answers = self._metrics_answers if request.path == _METRICS_PATH else self._answers
+            return answers.popleft() if answers else Answer()
+
     def _record(self, request: web.Request, body: bytes, answer: Answer) -> None:
         headers = {name.lower(): value for name, value in request.headers.items()}
         status = 0 if answer.is_hanging or answer.is_reset else answer.status
-        parsed = ExportTraceServiceRequest.FromString(body)
+        if request.path == _METRICS_PATH:
+            self._record_metrics(headers, body, status)
+            return
+        # One that was answered with success has to be right, any other may be anything.
+        parse = parse_request if status == _OK else _parsed_or_empty
+        parsed = parse(request.content_type, body)
         with self._changed:
             self._received.append(Received(request.path, headers, len(body), parsed, status))
+            self._changed.notify_all()
+
+    def _record_metrics(self, headers: Mapping[str, str], body: bytes, status: int) -> None:
+        request = ExportMetricsServiceRequest()
+        if headers.get("content-type") == "application/json":
+            json_format.Parse(body, request)  # metrics have no ids, so OTLP's JSON is protobuf's
+        else:
+            request.ParseFromString(body)
+        with self._changed:
+            self._received_metrics.append(ReceivedMetrics(headers, body, request, status))
             self._changed.notify_all()
 
     def _wait(self, condition: Callable[[], bool], timeout_s: float, what: str) -> None:

@@ -47,9 +47,12 @@ def _shared(name: str) -> Callable[[], str | None]:
 
 # Name -> why it is absent, or None. A new tool is one row.
 TOOLS: dict[str, Callable[[], str | None]] = {
+    "chromium": lambda: None if find_chromium() else "no program chromium or google-chrome on PATH",
     "curl": _program("curl"),
+    "grpc": _module("grpc"),
     "llmock": _module("llmock"),
     "nginx": _program("nginx"),
+    "openssl": _program("openssl"),
     "openapi": _shared("openapi"),
     "recordings": _shared("recordings"),
     "rotel": _module("rotel"),
@@ -61,6 +64,12 @@ TOOLS: dict[str, Callable[[], str | None]] = {
 def find_program(name: str) -> str | None:
     """Find a program, also where Debian keeps servers off an ordinary user's PATH."""
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin:/sbin")
+
+
+def find_chromium() -> str | None:
+    """A browser of Chromium's family."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return next((path for name in names if (path := find_program(name))), None)
 
 
 def demanded() -> frozenset[str]:

@@ -22,6 +22,7 @@ class RotelCollector:
 
     Attributes:
         traces_url: Where to send traces; known after `start()`.
+        grpc_url: Likewise over gRPC.
     """
 
     def __init__(self, folder: Path, sink_url: str) -> None:
@@ -29,6 +30,7 @@ class RotelCollector:
         self._sink_url = sink_url
         self._process: subprocess.Popen[bytes] | None = None
         self.traces_url = ""
+        self.grpc_url = ""
 
     def start(self) -> Self:
         """Run it.
@@ -42,6 +44,7 @@ class RotelCollector:
             until(partial(self._listens_or_is_dead, http_port), what="rotel to listen or end")
             if not self._is_dead():
                 self.traces_url = f"http://127.0.0.1:{http_port}/v1/traces"
+                self.grpc_url = f"http://127.0.0.1:{grpc_port}"
                 return self
         # Its ports cannot be 0, so another process may have taken one between our look and its start.
         raise AssertionError(f"rotel did not start:\n{self._log.read_text(errors='replace')}")

@@ -56,6 +56,8 @@ def test_as_a_module() -> None:
         ["check-config", "x", "--format", "xml"],
         ["serve", "--prot", "1"],
         ["serve", "--con", "x"],
+        ["otel"],
+        ["otel", "test", "--format", "xml"],
         ["demo-provider", "--port", "x"],
         ["demo-provider", "--port", "70000"],
     ],
@@ -136,6 +138,26 @@ def test_check_resolves_secrets(manifests: Path, monkeypatch: pytest.MonkeyPatch
     secret.write_text("k")
     monkeypatch.setenv("GATEWAY_SECRETS_DIR", str(manifests.parent / "secrets"))
     assert cli.main(["check-config", str(manifests), "--strict"]) == cli.OK
+
+
+def test_otel_test_needs_manifests(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the flag, or from the environment as `serve`."""
+    monkeypatch.delenv("GATEWAY_CONFIG", raising=False)
+    assert cli.main(["otel", "test"]) == cli.USAGE
+    assert "--config is missing" in capsys.readouterr().err
+
+
+def test_otel_test(
+    manifests: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """1 when nothing took a span, here because there is no destination."""
+    assert cli.main(["otel", "test", "--config", str(manifests)]) == cli.INVALID
+    assert "no destination" in capsys.readouterr().out
+    monkeypatch.setenv("GATEWAY_CONFIG", str(manifests))
+    assert cli.main(["otel", "test", "--format", "json"]) == cli.INVALID
+    assert json.loads(capsys.readouterr().out) == {"results": []}
 
 
 def test_schema(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,8 @@ def test_the_manifests_can_be_run_as_printed(tmp_path: Path) -> None:
     (manifests,) = _YAML.findall(README.read_text(encoding="utf-8"))
     file = tmp_path / "manifests.yaml"
     file.write_text(manifests, encoding="utf-8")
-    secrets = SecretSource(dict.fromkeys(_VARIABLE.findall(manifests), "value"), None)
+    # Of the form of an Elastic API key, which is checked too.
+    secrets = SecretSource(dict.fromkeys(_VARIABLE.findall(manifests), "aWQ6a2V5"), None)
     checked = check.check(file, strict=True, secrets=secrets)
     assert checked.problems == ()
     assert checked.config is not None

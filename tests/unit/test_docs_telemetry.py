@@ -20,10 +20,13 @@ from gateway.endpoints.openai_reply import ReplyFacts
 from gateway.errors import ClientDisconnected, GatewayError
 from gateway.model import Caller, Endpoint, Plan, RetryPolicy, Target, TraceContext, Usage, UsageSource
 from gateway.telemetry import attributes
+from gateway.telemetry.call_notes import read_notes
 from gateway.telemetry.call_trace import CallTrace
+from gateway.telemetry.plan import ContentRules, TelemetryPlan
 from gateway.telemetry.resource import worker_resource
 from gateway.telemetry.span_encoding import SpanEncoder
 from gateway.wire.otlp import AttributeKey
+from tests.unit.doubles import FakeHeaders
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "telemetry.md"
 SERVER: Final = "Attributes of the SERVER span"
@@ -57,8 +60,23 @@ TARGET: Final = Target(
 )
 CHAT_BODY: Final = (
     b'{"model":"main/gpt","stream":true,"temperature":1,"top_p":0.5,"frequency_penalty":0,'
-    b'"presence_penalty":0,"max_tokens":5,"seed":7,"top_k":3,"n":2,"stop":"x","reasoning_effort":"low"}'
+    b'"presence_penalty":0,"max_tokens":5,"seed":7,"top_k":3,"n":2,"stop":"x","reasoning_effort":"low",'
+    b'"messages":[{"role":"user","content":"hi"}],"tools":[{"type":"function","function":{"name":"f"}}]}'
 )
+PLAN: Final = TelemetryPlan(
+    has_old_names=True,
+    has_tfy_names=True,
+    captured_headers=("x-team",),
+    content=ContentRules([], by_default=True, obeys_header=False, max_bytes=10_000),
+)
+HEADERS: Final = FakeHeaders(
+    [("x-team", "a"), ("x-tfy-metadata", '{"k":"v"}'), ("x-tfy-conversation-id", "c-1")]
+)
+# The ends of these names are the caller's or the operator's.
+OPEN_NAMES: Final = {
+    attributes.METADATA_PREFIX: "<key>",
+    attributes.CAPTURED_HEADER_PREFIX: "<name>",
+}
 EMBEDDING_BODY: Final = b'{"model":"main/gpt","input":"x","dimensions":64,"encoding_format":"float"}'
 
 
@@ -79,6 +97,7 @@ def names_in_code() -> Iterator[str]:
         for key in value.values() if isinstance(value, dict) else [value]:
             if isinstance(key, AttributeKey):
                 yield Span.FromString(key.text("")).attributes[0].key
+    yield from (prefix + end for prefix, end in OPEN_NAMES.items())
 
 
 def trace_of(endpoint: Endpoint, body: bytes) -> CallTrace:
@@ -102,9 +121,12 @@ def trace_of(endpoint: Endpoint, body: bytes) -> CallTrace:
         user_agent="sdk/1",
         endpoint=endpoint,
         random=Random(1),
+        headers=HEADERS,
+        telemetry=PLAN,
     )
     trace.identified(Caller("app1", frozenset({TARGET.name})))
     trace.asked(parse_call(endpoint, body, model=None, account=None))
+    trace.noted(read_notes(HEADERS))
     trace.planned(Plan((TARGET,), (TARGET.name,)))
     return trace
 
@@ -116,10 +138,27 @@ def answered() -> CallTrace:
     attempt = trace.attempt(TARGET)
     attempt.status_code = 200
     attempt.first_chunk()
-    usage = Usage(9, 5, "provider", cached_input_tokens=4, reasoning_output_tokens=2)
+    usage = Usage(
+        9,
+        5,
+        "provider",
+        cached_input_tokens=4,
+        reasoning_output_tokens=2,
+        cache_write_input_tokens=1,
+    )
+    assert trace.content is not None
+    trace.content.keep(b'data: {"choices":[{"index":0,"delta":{"content":"' + b"x" * 20_000 + b'"}}]}\n\n')
     attempt.answered(ReplyFacts("id-1", "gpt-4o-2024", ("stop",), usage))
     trace.responded(200)
     trace.ended()
+    return trace
+
+
+def given_up() -> CallTrace:
+    """A call whose content there was no room for."""
+    trace = answered()
+    assert trace.content is not None
+    trace.content.give_up()
     return trace
 
 
@@ -135,18 +174,25 @@ def failed() -> CallTrace:
 
 @cache
 def encoded() -> tuple[Span, ...]:
-    """The spans of those two calls, read by protobuf."""
+    """The spans of those calls, read by protobuf."""
     encoder = SpanEncoder()
     return tuple(
         Span.FromString(span.plain + span.content)
-        for trace in (answered(), failed())
+        for trace in (answered(), given_up(), failed())
         for span in encoder.encode(trace).spans
     )
 
 
 def types_of(attributes_of_one: Iterable[KeyValue]) -> dict[str, str]:
     """Each attribute's type in the page's words."""
-    return {pair.key: _type_of(pair.value) for pair in attributes_of_one}
+    return {_documented(pair.key): _type_of(pair.value) for pair in attributes_of_one}
+
+
+def _documented(name: str) -> str:
+    for prefix, end in OPEN_NAMES.items():
+        if name.startswith(prefix):
+            return prefix + end
+    return name
 
 
 def _type_of(value: AnyValue) -> str:

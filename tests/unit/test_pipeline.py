@@ -735,13 +735,13 @@ async def test_response_headers() -> None:
     """Each response names its request, its trace, its model, and where the time went."""
     rig = Rig(whole())
     client = caller_of(
-        "acct/small", ("x-request-id", "r-7"), ("x-tfy-metadata", "{}"), ("x-tfy-api-key", TOKEN)
+        "acct/small", ("x-request-id", "r-7"), ("x-tfy-metadata", "{}"), ("x-tfy-guardrails", "{}"), ("x-tfy-api-key", TOKEN)
     )
     trace = await rig.call(client)
     assert client.header("x-request-id") == "r-7"
     assert client.header("traceparent") == format_traceparent(trace.trace_id, trace.span_id, 1)
     assert client.header("x-tfy-resolved-model") == "acct/small"
-    assert client.header("x-tfy-ignored-headers") == "x-tfy-metadata"
+    assert client.header("x-tfy-ignored-headers") == "x-tfy-guardrails"
     timing = client.header("server-timing") or ""
     names = [part.partition(";")[0] for part in timing.split(", ")]
     assert names == ["auth", "route", "upstream", "total", "attempts"]

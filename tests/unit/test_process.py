@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gateway.process import say_ready
+import pytest
+
+from gateway import process
+from gateway.process import resident_bytes, say_ready
 from tests.rig.until import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,3 +64,15 @@ def _is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_resident_memory() -> None:
+    """What the system says of this process, in bytes."""
+    resident = resident_bytes()
+    assert resident is None or 1_000_000 < resident < 1 << 40
+
+
+def test_resident_memory_is_unknown_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other systems have no such file."""
+    monkeypatch.setattr(process, "_STATM", Path("/no/such/file"))
+    assert resident_bytes() is None

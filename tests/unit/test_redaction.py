@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.redaction import without_secrets
+from gateway.redaction import may_hold_secret, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,20 @@ from gateway.redaction import without_secrets
 def test_header_values_are_masked(text: str, expected: str) -> None:
     """Each header value of ours that someone quotes is blotted out, with or without the scheme before it."""
     assert without_secrets(text, ["ApiKey c2VjcmV0", "a"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "is_secret"),
+    [
+        ("Authorization", True),
+        ("x-api-key", True),
+        ("Cookie", True),
+        ("x-amz-security-token", True),
+        ("x-team", False),
+        ("content-type", False),
+        ("x-request-id", False),
+    ],
+)
+def test_headers_that_may_hold_a_secret(name: str, *, is_secret: bool) -> None:
+    """By their name, whatever its case."""
+    assert may_hold_secret(name) is is_secret

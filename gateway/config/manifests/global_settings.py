@@ -99,8 +99,8 @@ class TelemetrySettings(Part):
     """Whether the `tfy.*` attributes are written too."""
     capture_headers: tuple[Text, ...] = ()
     """Request headers that go on the SERVER span."""
-    max_content_bytes: Count = 65_536
-    """The most of a prompt or reply that goes on a span."""
+    max_content_bytes: Count = 32_768
+    """The most of prompt, reply and tools that goes on a span."""
 
 
 class BudgetSettings(Part):

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from gateway.config.manifests.global_settings import GlobalSettings
+from gateway.config.manifests.logging_config import LoggingConfig
 from gateway.config.manifests.otel_config import OtelConfig
 from gateway.config.manifests.part import Manifest
 from gateway.config.manifests.provider_account import OpenAIAccount, SelfHostedAccount
@@ -19,6 +20,7 @@ IN_FORCE: Final[Mapping[str, type[Manifest]]] = MappingProxyType(
         "virtual-account": VirtualAccount,
         "gateway-otel-config": OtelConfig,
         "gateway-global-settings": GlobalSettings,
+        "gateway-logging-config": LoggingConfig,
     }
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from gateway.config.document import UNNAMED
 from gateway.config.manifests.part import (
@@ -62,9 +62,9 @@ class ClientTls(Part):
 class Batch(Part):
     """How much goes into one request. Extension."""
 
-    max_bytes: PositiveCount = 4_000_000
-    """Bytes before compression."""
-    max_spans: PositiveCount = 10_000
+    max_bytes: Annotated[PositiveCount, Field(le=4_000_000)] = 1_000_000
+    """Bytes before compression, at most 4,000,000: what Elastic's managed endpoint asks for."""
+    max_spans: PositiveCount = 512
     """Number of spans."""
     max_delay_ms: PositiveCount = 1_000
     """The longest that a span waits for others, in milliseconds."""
@@ -83,6 +83,16 @@ class Exporter(Part):
     """Certificates. Extension."""
     batch: Batch = Batch()
     """How much goes into one request. Extension."""
+    _timeout_s: float = PrivateAttr(default=10.0)
+
+    @property
+    def timeout_s(self) -> float:
+        """How long one try may take."""
+        return self._timeout_s
+
+    def limit_time(self, seconds: float) -> None:
+        """Set that time; called once, by whoever made the exporter of the environment."""
+        self._timeout_s = seconds
 
 
 class TracesExporter(Exporter):

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gateway.app.destinations import make_destinations
 from gateway.config import SecretSource, check
-from gateway.delivery.destination import Destination
+from gateway.delivery import grpc_exchange
+from gateway.delivery.batch import BatchLimits
+from gateway.delivery.destination import Destination, TlsFiles
+from gateway.delivery.selection import Selection, SpanFilter
 
 ACCOUNT: dict[str, Any] = {
     "type": "provider-account/openai",
@@ -49,6 +55,7 @@ def test_destination(tmp_path: Path) -> None:
         resource_attributes={"team": "core"},
         index_bit=0,
         disabled="",
+        limits=BatchLimits(max_spans=512, max_bytes=1_000_000, max_delay_s=1.0),
     )
     assert "canary" not in repr(found)
 
@@ -69,7 +76,7 @@ def test_endpoint_without_path(tmp_path: Path) -> None:
 
 
 def test_bits_are_places(tmp_path: Path) -> None:
-    """A destination's bit is its place among the manifests, those without traces over HTTP counted."""
+    """A destination's bit is its place among the manifests, those without traces counted."""
     metrics_only = otel_config("b", None)
     found = destinations(tmp_path, otel_config("a", http()), metrics_only, otel_config("c", http()))
     assert [(item.name, item.index_bit) for item in found] == [("a", 0), ("c", 2)]
@@ -86,3 +93,68 @@ def test_missing_secret_disables_one(tmp_path: Path) -> None:
 def test_none(tmp_path: Path) -> None:
     """Without a manifest nothing is exported."""
     assert destinations(tmp_path) == []
+
+
+def test_every_setting_arrives(tmp_path: Path) -> None:
+    """Form, compression, certificates beside the manifest, bounds, filters, content and sampling."""
+    exporter = http(
+        encoding="json",
+        compression="none",
+        tls={"ca_file": "ca.pem", "cert_file": "/abs/cert.pem", "key_file": "key.pem"},
+        batch={"max_bytes": 2_000_000, "max_spans": 7, "max_delay_ms": 250},
+        when=[{"key": "team", "value": ["a", "b"]}],
+        exclude_request_data=True,
+        sampling={"ratio": 0.5},
+    )
+    (found,) = destinations(tmp_path, otel_config("x", exporter))
+    assert (found.protocol, found.compression) == ("http/json", "none")
+    assert found.tls == TlsFiles(tmp_path / "ca.pem", Path("/abs/cert.pem"), tmp_path / "key.pem")
+    assert found.limits == BatchLimits(max_spans=7, max_bytes=2_000_000, max_delay_s=0.25)
+    filters = (SpanFilter("team", frozenset({"a", "b"})),)
+    assert found.selection == Selection(filters, has_content=False, sampling_ratio=0.5)
+
+
+def test_grpc(tmp_path: Path) -> None:
+    """The endpoint is used as it is, without a path of HTTP's."""
+    exporter = {"type": "grpc", "endpoint": "https://otlp.test:443"}
+    (found,) = destinations(tmp_path, otel_config("x", exporter))
+    assert (found.protocol, found.endpoint) == ("grpc", "https://otlp.test:443")
+
+
+def test_grpc_without_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The destination is disabled and says what to install."""
+    real = importlib.import_module
+
+    def without_grpc(name: str, package: str | None = None) -> Any:
+        if name == "grpc":
+            raise ImportError(name)
+        return real(name, package)
+
+    monkeypatch.setattr(importlib, "import_module", without_grpc)
+    (found,) = destinations(tmp_path, otel_config("x", {"type": "grpc", "endpoint": "https://otlp.test"}))
+    assert found.disabled == grpc_exchange.MISSING
+    assert "gateway[grpc]" in found.disabled
+
+
+def test_the_environment_stands_in(tmp_path: Path) -> None:
+    """Where no manifest names a destination."""
+    environ = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "https://env.test",
+        "OTEL_EXPORTER_OTLP_HEADERS": "Authorization=ApiKey%20abc",
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "3000",
+    }
+    (found,) = destinations(tmp_path, **environ)
+    assert (found.name, found.endpoint) == ("environment", "https://env.test/v1/traces")
+    assert (found.headers, found.timeout_s) == ({"Authorization": "ApiKey abc"}, 3.0)
+    assert destinations(tmp_path, otel_config("mine", http()), **environ)[0].name == "mine"
+
+
+def test_resource_attributes_as_elastic_takes_them(tmp_path: Path) -> None:
+    """The environment has both its names, the service one that is allowed."""
+    attributes = {"deployment.environment.name": "prod", "service.name": "my.gateway"}
+    (found,) = destinations(tmp_path, otel_config("a", http(additional_resource_attributes=attributes)))
+    assert found.resource_attributes == {
+        "deployment.environment.name": "prod",
+        "deployment.environment": "prod",
+        "service.name": "my_gateway",
+    }

@@ -62,33 +62,11 @@ GLOBAL: Final = "type: gateway-global-settings\n"
             "virtual-account: identity_provider_mapping",
         ),
         (CALLER + "token_type: opaque", "virtual-account: token_type"),
-        (
-            OTEL + "otel_metrics_exporter_config: {type: grpc, endpoint: 'http://h'}",
-            "gateway-otel-config: otel_metrics_exporter_config",
-        ),
-        (OTEL.replace("http\n", "grpc\n"), "gateway-otel-config: otel_traces_exporter_config.type grpc"),
-        *(
-            (
-                OTEL + f"  {field}",
-                f"gateway-otel-config: otel_traces_exporter_config.{field.partition(':')[0]}",
-            )
-            for field in (
-                "encoding: json",
-                "exclude_request_data: true",
-                "when: [{key: a, value: [b]}]",
-                "sampling: {ratio: 0.5}",
-                "compression: none",
-                "tls: {ca_file: ca.pem}",
-                "batch: {max_spans: 5}",
-            )
-        ),
         *(
             (GLOBAL + field, f"gateway-global-settings: {field.partition(':')[0]}")
             for field in (
-                "logging_settings: {type: never}",
                 "semantic_cache_settings: {semantic_cache_embedding_model: a}",
                 "guardrail_settings: {timeout_ms: 1}",
-                "telemetry_settings: {tfy_attributes: true}",
                 "budget_settings: {refusal_status: 402}",
             )
         ),
@@ -139,15 +117,10 @@ def test_once_for_each_manifest(tmp_path: Path) -> None:
 
 def test_consumers_see_the_default(tmp_path: Path) -> None:
     """Nobody acts on half a feature: what is not in force is as if not written."""
-    otel = OTEL + "  encoding: json\n  when: [{key: a, value: [b]}]\n  sampling: {ratio: 0.1}\n"
     account = (
         OPENAI.replace("model_id: b", "model_id: b, cost: {metric: public_cost}") + "discount_percent: 5\n"
     )
-    config = accepted_config(check_text(tmp_path, account, CALLER + "tags: {a: b}\n", otel))
-    [exporter] = [destination.otel_traces_exporter_config for destination in config.otel_configs]
-    assert exporter is not None
-    assert exporter.type == "http"
-    assert (exporter.encoding, exporter.when, exporter.sampling.ratio) == ("proto", (), 1.0)
+    config = accepted_config(check_text(tmp_path, account, CALLER + "tags: {a: b}\n"))
     assert config.provider_accounts[0].discount_percent == 0
     assert config.provider_accounts[0].integrations[1].cost is None
     assert config.virtual_accounts[0].tags == {}
@@ -163,14 +136,6 @@ def test_a_model_on_a_server_that_is_not_built_is_left_out(tmp_path: Path) -> No
     )
     [account] = accepted_config(check_text(tmp_path, text, CALLER)).provider_accounts
     assert [integration.name for integration in account.integrations] == ["qwen", "third"]
-
-
-def test_an_exporter_that_is_not_built_is_left_out(tmp_path: Path) -> None:
-    """There is no destination over gRPC yet."""
-    config = accepted_config(
-        check_text(tmp_path, ACCOUNT, CALLER, OTEL.replace("http\n", "grpc\n") + "  when: []\n")
-    )
-    assert config.otel_configs[0].otel_traces_exporter_config is None
 
 
 def test_without() -> None:

@@ -15,6 +15,7 @@ from truefoundry_sdk import types as sdk
 from truefoundry_sdk.types.true_foundry_apply_request_manifest import TrueFoundryApplyRequestManifest
 
 from gateway.config.manifests.known import IN_FORCE, MODEL_ACCOUNTS, NOT_IN_FORCE
+from gateway.config.manifests.logging_config import BuiltPreset, UnbuiltPreset
 from gateway.config.manifests.part import Part
 from gateway.config.manifests.provider_account import MODEL_TYPES
 
@@ -24,6 +25,7 @@ THEIRS: dict[str, type[pydantic.BaseModel]] = {
     "virtual-account": sdk.VirtualAccountManifest,
     "gateway-otel-config": sdk.GatewayOtelConfig,
     "gateway-global-settings": sdk.GlobalSettings,
+    "gateway-logging-config": sdk.GatewayLoggingConfig,
 }
 EXTENSIONS = {
     "provider-account/openai: propagate_trace",
@@ -165,10 +167,12 @@ def values_of(enumeration: Any) -> Iterator[str]:
 
 
 def test_choices_agree() -> None:
-    """Types of model and of model server, each as their enumeration has them."""
+    """Types of model, of model server and of masking, each as their enumeration has them."""
     assert set(MODEL_TYPES) == set(values_of(sdk.ModelType))
     integration = next(
         models_in(IN_FORCE["provider-account/self-hosted-model"].model_fields["integrations"].annotation)
     )
     servers = typing.get_args(integration.model_fields["model_server"].annotation)
     assert set(servers) == set(values_of(sdk.SelfHostedModelModelServer))
+    presets = {*typing.get_args(BuiltPreset), *typing.get_args(UnbuiltPreset)}
+    assert presets == set(values_of(sdk.PresetRegexPatternEnum))

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from starlette.testclient import TestClient
 
+from gateway.config import SecretSource
 from gateway.control.api import Services, build_app
 from gateway.control.auth import Access
 from gateway.control.config import ConfigSource
 from gateway.control.config_status import ConfigStatus
 from gateway.control.health import Health
+from gateway.control.metrics import MetricsPage, MetricsSource
+from gateway.control.otel_manifest import OtelManifests
 from gateway.control.telemetry import TelemetrySource
 from gateway.control.traces import TraceQueries
+from gateway.delivery.probe import ProbeResult
+from gateway.delivery.service import MetricsReport
 from gateway.tracestore.ledger import Tally, local_report
 from gateway.tracestore.query import TraceQuery
 
@@ -55,16 +62,38 @@ class Rooms:
         default_factory=lambda: ConfigStatus("0123456789ab", 1_700_000_000_000_000_000)
     )
     access: Access = field(default_factory=lambda: Access("127.0.0.1"))
+    manifests: Path = Path("no-such-folder")
+    tested: list[str | None] = field(default_factory=list)
 
     def client(self, base_url: str = "http://127.0.0.1:8788") -> TestClient:
         """A client of the app; a failure of the app is an answer, as it is over a socket."""
-        services = Services(
+        app = build_app(self.services(), self.access)
+        return TestClient(app, base_url=base_url, raise_server_exceptions=False)
+
+    def services(self) -> Services:
+        """The doubles as the app takes them."""
+        return Services(
             health=self.health,
             traces=TraceQueries(self.store),
             telemetry=TelemetrySource(
                 lambda: {"destinations": [{"name": "elastic"}], "workers": [{"instance_id": "w1"}]},
                 lambda: local_report("traces.db", Tally(), SpoolCounts()),
+                self._test,
             ),
             config=ConfigSource(lambda: self.status, lambda: [("w1", "0123456789ab")]),
+            metrics=MetricsPage(
+                MetricsSource(
+                    lambda: MetricsReport(0, [], 1),
+                    list,
+                    lambda: 0,
+                    lambda: self.status.version,
+                    lambda: False,
+                )
+            ),
+            otel=OtelManifests(self.manifests, strict=False, secrets=SecretSource({}, None)),
         )
-        return TestClient(build_app(services, self.access), base_url=base_url, raise_server_exceptions=False)
+
+    async def _test(self, name: str | None) -> Sequence[dict[str, object]]:
+        self.tested.append(name)
+        result = ProbeResult(name or "elastic", "traces", True, 200, 12.5, "taken (HTTP 200)", "")
+        return [] if name == "unknown" else [result.to_dict()]

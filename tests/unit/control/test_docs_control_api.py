@@ -15,6 +15,9 @@ from gateway.control import replies, traces
 from gateway.control.config import ConfigSource
 from gateway.control.config_status import ConfigStatus, Rejected
 from gateway.control.health import Health
+from gateway.control.otel_manifest import Saved, Shown
+from gateway.control.otel_settings import saved_json
+from gateway.delivery.probe import ProbeResult
 from gateway.tracestore import buckets
 from gateway.tracestore.decode import span_json, trace_json
 from gateway.tracestore.ledger import Tally, local_report
@@ -25,7 +28,7 @@ from tests.unit.tracestore.call_maker import make_span
 
 TEXT = (Path(__file__).parents[3] / "docs" / "control-api.md").read_text()
 EXAMPLES: dict[str, Any] = {
-    name: json.loads(body) for name, body in re.findall(r"```json (\w+)\n(.*?)```", TEXT, re.DOTALL)
+    name: json.loads(body) for name, body in re.findall(r"```json ([\w-]+)\n(.*?)```", TEXT, re.DOTALL)
 }
 
 
@@ -40,9 +43,17 @@ def trace() -> dict[str, object]:
     return shown
 
 
+def problem() -> Problem:
+    return Problem(Path("a"), 1, "type", Severity.ERROR, "m", "f")
+
+
+def otel() -> dict[str, object]:
+    exporter = {"type": "http", "endpoint": "e", "headers": {}}
+    return {"type": "gateway-otel-config", "name": "elastic", "otel_traces_exporter_config": exporter}
+
+
 def config() -> dict[str, object]:
-    problem = Problem(Path("a"), 1, "type", Severity.ERROR, "m", "f")
-    status = ConfigStatus("v", 0, (), Rejected(0, (problem.to_dict(),)))
+    status = ConfigStatus("v", 0, (), Rejected(0, (problem().to_dict(),)))
     return ConfigSource(lambda: status, lambda: [("w", "v")]).report()
 
 
@@ -53,9 +64,12 @@ ANSWERS: dict[str, object] = {
     "trace": trace(),
     "telemetry": {"destinations": [local_report("", Tally(), SpoolCounts())], "workers": []},
     "config": config(),
+    "test": {"results": [ProbeResult("d", "traces", True, 200, 1.0, "w", "a").to_dict()]},
+    "otel": otel(),
+    "otel-saved": saved_json(Saved(Shown(otel(), "t", Path("a")), "v", (problem(),))),
 }
 # Whose keys are data, not names.
-FREE = {"attributes", "resource", "by_reason"}
+FREE = {"attributes", "resource", "by_reason", "manifest", "headers"}
 
 
 def shape(value: object) -> object:
@@ -94,6 +108,9 @@ def test_every_error_code_is_documented() -> None:
         "trace_not_found",
         "unauthorized",
         "misdirected_request",
+        *("foreign_origin", "unsupported_media_type", "invalid_json", "body_too_large"),
+        *("manifest_not_found", "invalid_manifest", "changed_meanwhile", "not_writable"),
+        "destination_not_found",
         "internal",
     }:
         assert f"`{code}`" in TEXT

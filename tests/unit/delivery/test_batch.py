@@ -8,14 +8,11 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
-from gateway.delivery.batch import MAX_REQUEST_BYTES, Batch, Batcher, BatchLimits, without_keys
+from gateway.delivery.batch import MAX_REQUEST_BYTES, Batch, Batcher, BatchLimits, Refused, without_keys
+from gateway.delivery.selection import everything, nothing
 from gateway.wire.frames import CallSpans, Frame, FrameError, SpanSegments
 from gateway.wire.otlp import AttributeKey, resource_attributes
 from tests.rig.frame_maker import EVERYWHERE, make_call, make_frame, make_span, names_of
-
-
-def everything(_call: CallSpans) -> bool:
-    return True
 
 
 def batcher(limits: BatchLimits | None = None, additional: dict[str, str] | None = None) -> Batcher:
@@ -50,7 +47,7 @@ def attributes(body: bytes, group: int = 0) -> list[tuple[str, str]]:
 def test_a_request_has_resource_scope_and_spans() -> None:
     """The envelope is OTLP's, the scope ours."""
     batches = batcher()
-    batches.add(1, make_frame(1, make_call("a", "b"), make_call("c")), everything)
+    batches.add(1, make_frame(1, make_call("a", "b"), make_call("c")))
     batch = batches.take()
     (group,) = decode(batch.body).resource_spans
     (scope,) = group.scope_spans
@@ -64,9 +61,7 @@ def test_the_segments_of_a_span_are_joined() -> None:
     """Without and with content are one message."""
     batches = batcher()
     content = AttributeKey("gen_ai.input.messages").text("[]")
-    batches.add(
-        1, make_frame(1, CallSpans(EVERYWHERE, None, [make_span("chat", content=content)])), everything
-    )
+    batches.add(1, make_frame(1, CallSpans(EVERYWHERE, None, [make_span("chat", content=content)])))
     (span,) = decode(batches.take().body).resource_spans[0].scope_spans[0].spans
     assert span.name == "chat"
     assert span.attributes[0].key == "gen_ai.input.messages"
@@ -78,7 +73,7 @@ def test_spans_are_grouped_by_worker() -> None:
     other = resource_attributes({"service.instance.id": "other"})
     for n in range(1, 5):
         frame = make_frame(n) if n % 2 else make_frame(n, resource=other)
-        batches.add(n, frame, everything)
+        batches.add(n, frame)
     body = batches.take().body
     assert len(decode(body).resource_spans) == 2
     assert names(body) == ["span-1", "span-3", "span-2", "span-4"]
@@ -88,14 +83,14 @@ def test_spans_are_grouped_by_worker() -> None:
 def test_a_destinations_own_attributes_win() -> None:
     """A key that the destination gives is there once, with its value."""
     batches = batcher(additional={"service.name": "mine", "team": "é"})
-    batches.add(1, make_frame(1), everything)
+    batches.add(1, make_frame(1))
     assert attributes(batches.take().body) == [
         ("service.instance.id", "worker-1"),
         ("service.name", "mine"),
         ("team", "é"),
     ]
     batches.change_resource({"team": "new"})
-    batches.add(2, make_frame(2), everything)
+    batches.add(2, make_frame(2))
     assert dict(attributes(batches.take().body)) == {
         "service.name": "tfy-llm-gateway",
         "service.instance.id": "worker-1",
@@ -107,27 +102,32 @@ def test_calls_for_others_are_left_out_and_counted() -> None:
     """A destination gets the calls that its bit is set for."""
     batches = batcher()
     frame = make_frame(1, make_call("a", mask=0b01), make_call("b", "c", mask=0b10))
-    assert batches.add(1, frame, lambda call: bool(call.destination_mask & 1)) == (2, 0)
-    assert names(batches.take().body) == ["a"]
+    batches.add(1, frame, lambda call: everything(call) if call.destination_mask & 1 else nothing(call))
+    batch = batches.take()
+    assert names(batch.body) == ["a"]
+    assert batch.refused == Refused(sampled_out=2)
 
 
 def test_a_frame_with_nothing_for_us_is_passed() -> None:
     """The cursor goes on, at once or behind what waits before it."""
     batches = batcher()
-    batches.add(5, make_frame(1), lambda _call: False)
+    batches.add(5, make_frame(1), nothing)
     assert (len(batches), batches.position) == (0, 5)
-    batches.add(6, make_frame(2), everything)
-    batches.add(7, make_frame(3), lambda _call: False)
+    assert [batches.take_passed(), batches.take_passed()] == [Refused(sampled_out=1), Refused()]
+    batches.add(6, make_frame(2))
+    batches.add(7, make_frame(3), nothing)
     batches.skip(8)
     assert batches.position == 5
-    assert batches.take().position == 8
+    batch = batches.take()
+    assert (batch.position, batch.refused) == (8, Refused(sampled_out=1))
+    assert batches.take_passed() == Refused()
 
 
 def test_a_frame_in_two_batches_is_passed_with_the_second() -> None:
     """A crash between the two sends the frame again rather than lose its rest."""
     batches = batcher(BatchLimits(max_spans=3))
-    batches.add(1, make_frame(1, make_call("a", "b")), everything)
-    batches.add(2, make_frame(2, make_call("c", "d")), everything)
+    batches.add(1, make_frame(1, make_call("a", "b")))
+    batches.add(2, make_frame(2, make_call("c", "d")))
     assert [(batch.spans, batch.position) for batch in take_all(batches)] == [(3, 1), (1, 2)]
 
 
@@ -143,8 +143,9 @@ def test_a_span_that_no_request_can_carry_is_given_up() -> None:
     overhead = batcher_overhead()
     fits = MAX_REQUEST_BYTES - overhead
     frame = make_frame(1, span_of(fits), make_call("small"), span_of(fits + 1))
-    assert batches.add(1, frame, everything) == (0, 1)
+    batches.add(1, frame)
     large, small = take_all(batches)
+    assert small.refused == Refused(too_large=1)
     assert len(large.body) <= MAX_REQUEST_BYTES
     assert len(large.body) > MAX_REQUEST_BYTES - 20
     assert names(small.body) == ["small"]
@@ -157,9 +158,9 @@ def span_of(record_bytes: int) -> CallSpans:
 
 def batcher_overhead() -> int:
     batches = batcher()
-    batches.add(1, make_frame(1), everything)
+    batches.add(1, make_frame(1))
     waiting = batches._waiting[0]
-    return 10 + len(batches._scope) + len(batches._resource(waiting.resource))
+    return 10 + len(batches._scope) + len(waiting.resource)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +172,7 @@ def test_a_resource_that_is_none_is_refused(resource: bytes) -> None:
     """A frame of another protocol is told, not sent."""
     batches = batcher()
     with pytest.raises(FrameError):
-        batches.add(1, make_frame(1, resource=resource), everything)
+        batches.add(1, make_frame(1, resource=resource))
     assert len(batches) == 0
 
 
@@ -207,7 +208,7 @@ def test_any_frames_come_out_whole_and_bounded(
         calls = [make_call(f"{n}.{i}", size_bytes=size) for i, size in enumerate(sizes)]
         sent += [f"{n}.{i}" for i in range(len(sizes))]
         resource = resource_attributes({"service.instance.id": str(n % workers)})
-        batches.add(n, Frame("w", 1, n, "v", resource, calls), everything)
+        batches.add(n, Frame("w", 1, n, "v", resource, calls))
     taken = take_all(batches)
     assert sorted(name for batch in taken for name in names(batch.body)) == sorted(sent)
     for batch in taken:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -32,8 +31,8 @@ async def exchange() -> AsyncIterator[HttpExchange]:
 
 def body() -> bytes:
     batches = Batcher("1", BatchLimits(), {}, 0)
-    batches.add(1, make_frame(1), lambda _call: True)
-    return zlib.compress(batches.take().body, 1, 31)
+    batches.add(1, make_frame(1))
+    return batches.take().body
 
 
 def destination(endpoint: str, **headers: str) -> Destination:
@@ -71,7 +70,7 @@ async def test_a_destinations_user_agent_wins_and_its_content_type_does_not(
     [
         (
             Answer(401, body=b"bad key", content_type="text/plain"),
-            (Verdict.REFUSED, 401, "HTTP 401: bad key"),
+            (Verdict.DENIED, 401, "HTTP 401: bad key"),
         ),
         (Answer(429, {"Retry-After": "7"}), (Verdict.RETRY, 429, "HTTP 429")),
         (Answer(302, {"Location": "/elsewhere"}), (Verdict.REFUSED, 302, "HTTP 302")),

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.delivery.frame_index import FrameIndex
+from gateway.delivery.frame_index import FrameIndex, Origin
 from gateway.delivery.intake import Intake, listen
 from gateway.delivery.spool import Spool
 from gateway.delivery.workers import Workers, WorkerState
@@ -25,6 +25,9 @@ from gateway.wire.frames import (
     Hello,
     MessageKind,
     MessageReader,
+    MetricKind,
+    MetricPoint,
+    MetricPoints,
     decode_payload,
     encode_message,
     encode_payload,
@@ -106,9 +109,14 @@ class Bench:
         self.reader = self.spool.reader_at("test", None)
         self.workers = Workers()
         self.configs: list[tuple[str, ConfigState]] = []
+        self.metrics: list[tuple[Origin, MetricPoints]] = []
         self.waits = 0
         self.intake = Intake(
-            self.spool, self.workers, lambda *told: self.configs.append(told), wait=self._wait
+            self.spool,
+            self.workers,
+            lambda *told: self.configs.append(told),
+            wait=self._wait,
+            on_metrics=lambda *told: self.metrics.append(told),
         )
         self.peers: list[Peer] = []
 
@@ -182,6 +190,14 @@ async def test_a_gap_is_counted(bench: Bench) -> None:
         state.lost_frames == 2
     )  # where a sequence begins is not a gap: what was before may have been delivered
     assert state.entry()["dropped"] == {"total": 2, "by_reason": {"worker_lost": 2}}
+
+
+async def test_metrics_are_told_with_their_worker(bench: Bench) -> None:
+    """By start of the worker, since its values count from there."""
+    sent = MetricPoints(True, [MetricPoint("n", ("a",), MetricKind.SUM, [1, 2.5])])
+    await bench.connect(hello(), encode_message(MessageKind.METRICS, encode_payload(sent)))
+    await until_async(lambda: bench.metrics, what="the metrics")
+    assert bench.metrics == [(Origin(INSTANCE, STARTED_NS), sent)]
 
 
 async def test_counts_are_kept_when_the_worker_has_gone(bench: Bench) -> None:

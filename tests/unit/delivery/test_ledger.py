@@ -1,4 +1,4 @@
-"""The ledger adds up after any series of notes."""
+"""The ledger adds up after any series of notes, and goes on across the end of a process."""
 
 from __future__ import annotations
 
@@ -7,8 +7,18 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.delivery.ledger import Failure, Ledger, rfc3339, show_failure
+from gateway.delivery.batch import Batch, Item, Refused
+from gateway.delivery.journal import Entry
+from gateway.delivery.ledger import Ledger, rfc3339
 from gateway.delivery.spool import ReaderCounts
+
+
+class FakeReader:
+    """What a ledger asks of a reader."""
+
+    def __init__(self, settled: int, lost: dict[str, int] | None = None) -> None:
+        self.settled = settled
+        self.settled_lost = lost or {}
 
 
 def total(entry: dict[str, Any]) -> int:
@@ -16,51 +26,120 @@ def total(entry: dict[str, Any]) -> int:
     return int(sum(entry[part] for part in parts) + entry["dropped"]["total"])
 
 
+def batch(*completes: int, start: int = 0, refused: Refused | None = None) -> Batch:
+    """One span for each number: the position that it completes, 0 for none."""
+    items = tuple(Item(b"", b"", b"", at, refused or Refused()) for at in completes)
+    return Batch(items, b"", start)
+
+
 @given(
-    steps=st.lists(st.tuples(st.integers(0, 20), st.sampled_from("sdrx"), st.integers(0, 30)), max_size=30)
+    steps=st.lists(
+        st.tuples(
+            st.integers(1, 20),
+            st.integers(0, 5),
+            st.sampled_from(["filter", "drop", "deliver", "retry"]),
+            st.integers(0, 30),
+            st.booleans(),
+        ),
+        max_size=30,
+    )
 )
-def test_every_span_is_in_one_count(steps: list[tuple[int, str, int]]) -> None:
-    """Whatever becomes of them, and at every moment between."""
+def test_every_span_is_in_one_count(steps: list[tuple[int, int, str, int, bool]]) -> None:
+    """Whatever becomes of them, at every moment between, and after a new start at any of them."""
     ledger = Ledger()
     created = 0
+    position = 0
 
     def check(unread: int = 0, lost: int = 0) -> None:
-        lost_by_reason = {"spool_full": lost} if lost else {}
-        counts = ReaderCounts(created + unread + lost, created, 0, unread, lost_by_reason)
-        assert total(ledger.entry(counts)) == counts.created
+        by_reason = {"spool_full": lost} if lost else {}
+        counts = ReaderCounts(created + unread + lost, created, 0, unread, by_reason)
+        entry = ledger.entry(counts)
+        assert total(entry) == entry["created"] == counts.created
 
-    for spans, fate, number in steps:
-        created += spans
-        ledger.queue(spans)
+    for spans, left_out, fate, number, is_whole in steps:
+        refused = Refused(filtered_out=left_out)
+        created += spans + left_out
+        ledger.queue(spans + left_out)
         check(unread=number, lost=spans)
-        if fate == "s":
-            ledger.sample_out(spans)
+        if fate == "filter":
+            ledger.pass_by(Refused(sampled_out=spans + left_out))
+            check()
             continue
-        ledger.send(spans)
+        position += 1
+        one = batch(*[0] * (spans - 1), position if is_whole else 0, refused=refused)
+        ledger.send(one)
         check()
-        ledger.return_to_queue(spans)
+        ledger.return_to_queue(one, is_answered=fate != "retry")
         check()
-        if fate == "d":
-            ledger.drop_queued(spans, f"http_{number}")
-        elif fate == "r":
-            ledger.deliver(spans, number, at_s=1.0)
+        if fate == "deliver":
+            ledger.deliver(one, number)
+        else:
+            ledger.drop(one, "non_retryable_400")
+        if not is_whole:  # in truth it would come with the batch that ends the frame
+            ledger.pass_by(refused)
         check()
-    assert all(count >= 0 for count in ledger.dropped.values())
+        again = Ledger(ledger.journal(FakeReader(position)))  # type: ignore[arg-type]
+        entry = again.entry(ReaderCounts(0, 0, 0, 0, {}))
+        assert total(entry) == entry["created"] <= created
+
+
+def test_a_frame_in_two_batches_counts_once_however_the_process_ends() -> None:
+    """Between the two its first half is exported, and not yet in the journal, as it will be sent again."""
+    ledger = Ledger()
+    ledger.queue(3)
+    first, second = batch(0, 0), batch(7)
+    ledger.send(first)
+    ledger.return_to_queue(first, is_answered=True)
+    ledger.deliver(first, rejected=1)
+    entry = ledger.journal(FakeReader(0))  # type: ignore[arg-type]
+    assert (entry.counts["exported"], entry.counts["rejected"], entry.tried_spans) == (0, 0, 2)
+    ledger.send(second)
+    assert ledger.journal(FakeReader(0)).tried_spans == 3  # type: ignore[arg-type]
+    ledger.return_to_queue(second, is_answered=True)
+    ledger.deliver(second, rejected=0)
+    entry = ledger.journal(FakeReader(7))  # type: ignore[arg-type]
+    assert (entry.counts["exported"], entry.counts["rejected"], entry.tried_spans) == (2, 1, 0)
+
+
+def test_what_was_tried_before_a_crash_counts_as_resent_once() -> None:
+    """It may have arrived before: exported once, and said."""
+    ledger = Ledger(Entry(5, {"exported": 10}, {"spool_full": 1}, tried_spans=3))
+    ledger.queue(4)
+    for one in (batch(0, 0), batch(0, 6)):
+        ledger.send(one)
+        ledger.return_to_queue(one, is_answered=True)
+        ledger.deliver(one, rejected=0)
+    assert ledger.resent == 3
+    entry = ledger.entry(ReaderCounts(4, 4, 0, 0, {}))
+    assert (entry["created"], entry["exported"], entry["dropped"]["total"]) == (15, 14, 1)
+
+
+def test_a_refused_try_is_no_repeat() -> None:
+    """When the endpoint has said no, the next try is not a second delivery."""
+    ledger = Ledger()
+    ledger.queue(1)
+    one = batch(1)
+    ledger.send(one)
+    assert ledger.tried_spans == 1
+    ledger.return_to_queue(one, is_answered=True)
+    assert ledger.tried_spans == 0
 
 
 def test_what_the_spool_lost_is_dropped_by_its_reason() -> None:
-    """Both kinds of drops are shown together."""
+    """Both kinds of drops are shown together, and kept together."""
     ledger = Ledger()
     ledger.queue(3)
-    ledger.drop_queued(3, "http_400")
+    ledger.pass_by(Refused(unreadable=3))
     entry = ledger.entry(ReaderCounts(10, 3, 0, 2, {"spool_full": 5}))
-    assert entry["dropped"] == {"total": 8, "by_reason": {"http_400": 3, "spool_full": 5}}
+    assert entry["dropped"] == {"total": 8, "by_reason": {"unreadable": 3, "spool_full": 5}}
+    kept = ledger.journal(FakeReader(9, {"spool_full": 5}))  # type: ignore[arg-type]
+    assert kept.dropped == {"unreadable": 3, "spool_full": 5}
 
 
 def test_nothing_is_no_reason() -> None:
     """A reason is shown once something was dropped for it."""
     ledger = Ledger()
-    ledger.drop_queued(0, "too_large")
+    ledger.pass_by(Refused())
     assert ledger.entry(ReaderCounts(0, 0, 0, 0, {}))["dropped"] == {"total": 0, "by_reason": {}}
 
 
@@ -68,14 +147,3 @@ def test_times_are_rfc_3339_in_utc() -> None:
     """As everywhere in the API."""
     assert rfc3339(1_700_000_000.0625) == "2023-11-14T22:13:20.062Z"
     assert rfc3339(None) is None
-
-
-def test_a_failure_as_the_api_shows_it() -> None:
-    """When, what, and what to do."""
-    assert show_failure(None) is None
-    assert show_failure(Failure(1_700_000_000.0, 401, "no key", "give one")) == {
-        "at": "2023-11-14T22:13:20.000Z",
-        "status": 401,
-        "message": "no key",
-        "advice": "give one",
-    }

@@ -17,6 +17,7 @@ from gateway.delivery.outcome import (
     Answer,
     Verdict,
     back_off_s,
+    clock_ahead_s,
     judge,
     parse_retry_after,
 )
@@ -36,9 +37,9 @@ def answer(status: int, body: bytes = b"", content_type: str = PROTOBUF, retry_a
         (202, Verdict.DELIVERED),
         (301, Verdict.REFUSED),
         (400, Verdict.REFUSED),
-        (401, Verdict.REFUSED),
+        (401, Verdict.DENIED),
         (408, Verdict.REFUSED),
-        (413, Verdict.REFUSED),
+        (413, Verdict.TOO_LARGE),
         (429, Verdict.RETRY),
         (500, Verdict.REFUSED),
         (502, Verdict.RETRY),
@@ -137,3 +138,12 @@ def test_back_off_is_bounded(attempt: int, floor_s: float, seed: int) -> None:
     delay_s = back_off_s(attempt, floor_s, Random(seed))
     assert floor_s <= delay_s <= max(floor_s, MAX_BACK_OFF_S)
     assert delay_s <= max(floor_s, 2.0**attempt if attempt < 6 else MAX_BACK_OFF_S)
+
+
+@pytest.mark.parametrize(
+    ("date", "expected"),
+    [("Thu, 01 Jan 1970 00:01:40 GMT", 900.0), ("", 0.0), ("yesterday", 0.0)],
+)
+def test_how_far_our_clock_is_ahead(date: str, expected: float) -> None:
+    """By the answer's own date; nothing without one."""
+    assert clock_ahead_s(Answer(200, "", b"", "", date), 1000.0) == expected

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import logging
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace as changed
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,11 +14,16 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from gateway.delivery.batch import BatchLimits
+from gateway.delivery.chain import Pacing
 from gateway.delivery.destination import Destination, MaskBits
+from gateway.delivery.journal import Entry
 from gateway.delivery.outcome import Outcome, Verdict
-from gateway.delivery.sender import Pacing, Sender
+from gateway.delivery.selection import Selection, SpanFilter
+from gateway.delivery.sender import Sender
 from gateway.delivery.spool import Spool
-from tests.rig.frame_maker import make_call, make_payload
+from gateway.wire.frames import CallSpans, SpanSegments
+from gateway.wire.otlp import AttributeKey
+from tests.rig.frame_maker import make_call, make_payload, make_span
 from tests.rig.until import until_async
 
 DELIVERED = Outcome(Verdict.DELIVERED, 200)
@@ -39,7 +44,7 @@ class FakeExchange:
 
     async def post(self, destination: Destination, body: bytes) -> Outcome:
         self.destinations.append(destination)
-        self.bodies.append(ExportTraceServiceRequest.FromString(gzip.decompress(body)))
+        self.bodies.append(ExportTraceServiceRequest.FromString(body))
         self.on_post()
         await self.gate.wait()
         return self.outcomes.pop(0) if self.outcomes else DELIVERED
@@ -47,14 +52,19 @@ class FakeExchange:
     async def close(self) -> None:
         self.is_closed = True
 
-    def names(self) -> list[str]:
+    def batches(self) -> list[list[str]]:
         return [
-            span.name
+            [
+                span.name
+                for group in body.resource_spans
+                for scope in group.scope_spans
+                for span in scope.spans
+            ]
             for body in self.bodies
-            for group in body.resource_spans
-            for scope in group.scope_spans
-            for span in scope.spans
         ]
+
+    def names(self) -> list[str]:
+        return [name for names in self.batches() for name in names]
 
 
 class FakeTime:
@@ -104,7 +114,8 @@ class Bench:
         """Run until the endpoint has given all of *outcomes* and one success more."""
         self.exchange.outcomes = list(outcomes)
         task = asyncio.ensure_future(self.sender.run())
-        await until_async(lambda: self.sender.ledger.exported, what="a delivered batch")
+        before = self.sender.ledger.exported
+        await until_async(lambda: self.sender.ledger.exported > before, what="a delivered batch")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
@@ -163,7 +174,6 @@ async def test_a_full_batch_does_not_wait_and_a_small_one_waits_once(bench: Benc
     await bench.run_through()
     assert 0.7 not in bench.time.waits
     bench.append(1, first=3)
-    bench.sender.ledger.exported = 0
     await bench.run_through()
     assert bench.time.waits.count(0.7) == 1
     assert len(bench.exchange.bodies) == 2
@@ -224,15 +234,19 @@ async def test_a_refused_batch_is_dropped_and_counted(bench: Bench, caplog: pyte
     bench.exchange.outcomes = [
         Outcome(Verdict.REFUSED, 400, "HTTP 400: bad"),
         Outcome(Verdict.REFUSED, 400, "HTTP 400: bad"),
-        Outcome(Verdict.REFUSED, 401, "HTTP 401: key"),
+        Outcome(Verdict.REFUSED, 415, "HTTP 415: form"),
     ]
     bench.append(4)
     await bench.drain()
-    assert bench.ledger() == {"created": 4, "exported": 1, "dropped": dropped(http_400=2, http_401=1)}
+    assert bench.ledger() == {
+        "created": 4,
+        "exported": 1,
+        "dropped": dropped(non_retryable_400=2, non_retryable_415=1),
+    }
     assert bench.reader.settled == 4
-    assert [record.getMessage() for record in caplog.records] == [
+    assert [record.getMessage().split(". ")[0] for record in caplog.records] == [
         "elastic: spans are refused and dropped: HTTP 400: bad",
-        "elastic: spans are refused and dropped: HTTP 401: key",
+        "elastic: spans are refused and dropped: HTTP 415: form",
     ]
 
 
@@ -324,3 +338,147 @@ async def test_closing_closes_the_connections(bench: Bench) -> None:
     """Nothing stays open."""
     await bench.sender.close()
     assert bench.exchange.is_closed
+
+
+async def test_a_wrong_key_pauses_and_a_mended_one_goes_on(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is dropped; the batch in hand is the probe, slowly; one line says what to do."""
+    caplog.set_level(logging.INFO)
+    denied = Outcome(Verdict.DENIED, 401, "HTTP 401: ApiKey prefix not found, expected ApiKey <value>")
+    bench.append(2)
+    seen: list[str] = []
+    bench.exchange.on_post = lambda: seen.append(bench.sender.entry()["state"])
+    await bench.run_through(denied, denied, denied)
+    assert seen == ["ok", "paused", "paused", "paused"]
+    assert bench.time.waits.count(30.0) == 3
+    assert bench.ledger() == {"created": 2, "exported": 2, "dropped": NOTHING}
+    assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
+    assert "ApiKey" in caplog.records[0].getMessage()
+    assert bench.sender.entry()["state"] == "ok"
+
+
+async def test_a_mended_key_ends_the_pause(bench: Bench) -> None:
+    """A change of the configuration is tried at once, with the new key."""
+    mended = Destination("elastic", "https://host/v1/traces", {"Authorization": "new"}, {}, 0)
+    bench.exchange.on_post = lambda: bench.sender.replace(mended)
+    bench.append(1)
+    await bench.run_through(Outcome(Verdict.DENIED, 401, "HTTP 401"))
+    assert 30.0 not in bench.time.waits
+    assert bench.exchange.destinations == [DESTINATION, mended]
+
+
+TOO_LARGE = Outcome(Verdict.TOO_LARGE, 413, "HTTP 413")
+
+
+async def test_a_batch_too_large_goes_in_halves(bench: Bench) -> None:
+    """Every span once, in order, and later batches are made no larger than what passed."""
+    bench.exchange.outcomes = [TOO_LARGE, TOO_LARGE]
+    for n in range(1, 5):
+        bench.spool.append(make_payload(n, make_call(f"span-{n}", size_bytes=30_000)))
+    await bench.drain()
+    sizes = [len(names) for names in bench.exchange.batches()]
+    assert sizes == [4, 2, 1, 1, 2]
+    assert bench.ledger() == {"created": 4, "exported": 4, "dropped": NOTHING}
+    assert bench.reader.settled == 4
+    assert bench.sender._batcher.limits.max_bytes < 65_000
+
+
+async def test_a_span_too_large_loses_its_content_and_then_itself(bench: Bench) -> None:
+    """First what it may lack, with a mark; only then the span, counted."""
+    content = AttributeKey("gen_ai.input.messages").text("[...]")
+    call = CallSpans((1 << 64) - 1, None, [make_span("chat", content=content)])
+    bench.exchange.outcomes = [TOO_LARGE, DELIVERED, TOO_LARGE, TOO_LARGE]
+    bench.make_sender(limits=BatchLimits(max_spans=1))
+    for n in (1, 2):
+        bench.spool.append(make_payload(n, call))
+    await bench.drain()
+    seen = [
+        [item.key for item in body.resource_spans[0].scope_spans[0].spans[0].attributes]
+        for body in bench.exchange.bodies
+    ]
+    assert seen == [["gen_ai.input.messages"], ["gateway.content.dropped"]] * 2
+    dropped_attribute = bench.exchange.bodies[1].resource_spans[0].scope_spans[0].spans[0].attributes[0]
+    assert dropped_attribute.value.bool_value is True
+    assert bench.ledger() == {"created": 2, "exported": 1, "dropped": dropped(too_large=1)}
+
+
+async def test_a_half_that_fails_does_not_repeat_the_other(bench: Bench) -> None:
+    """What was delivered of a batch in parts is not sent again when the rest has to wait."""
+    bench.exchange.outcomes = [TOO_LARGE, DELIVERED, Outcome(Verdict.RETRY, 503, "HTTP 503")]
+    bench.append(2)
+    await bench.drain()
+    assert bench.ledger() == {"created": 2, "exported": 1, "queued": 1, "dropped": NOTHING}
+    await bench.drain()
+    assert bench.exchange.names() == ["span-1", "span-2", "span-1", "span-2", "span-2"]
+    assert bench.ledger() == {"created": 2, "exported": 2, "dropped": NOTHING}
+
+
+async def test_filters_are_counted_by_span(bench: Bench) -> None:
+    """What a filter keeps back is in a count of its own."""
+    selection = Selection(filters=(SpanFilter("team", frozenset({"a"})),))
+    bench.make_sender(changed(DESTINATION, selection=selection))
+    mine = SpanSegments(make_span("mine").plain + AttributeKey("team").text("a"), b"")
+    call = CallSpans((1 << 64) - 1, None, [mine, make_span("other")])
+    bench.spool.append(make_payload(1, call))
+    bench.spool.append(make_payload(2))
+    await bench.drain()
+    assert bench.exchange.names() == ["mine"]
+    assert bench.ledger() == {"created": 3, "exported": 1, "filtered_out": 2, "dropped": NOTHING}
+
+
+async def test_a_crash_between_the_answer_and_our_note_is_counted(bench: Bench) -> None:
+    """The batch goes out again, is exported once and resent once."""
+    kept: list[Entry] = []
+    bench.sender = Sender(
+        DESTINATION, bench.reader, bench.exchange, bench.bits, pacing=bench.time.pacing(), note=kept.append
+    )
+    bench.append(3)
+    bench.exchange.gate.clear()
+    task = asyncio.ensure_future(bench.sender.run())
+    await until_async(lambda: bench.exchange.bodies, what="the request")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert (kept[-1].position, kept[-1].tried_spans) == (0, 3)
+    bench.exchange.gate.set()
+    bench.reader = bench.spool.reader("elastic")  # as the next process finds it
+    bench.sender = Sender(
+        DESTINATION, bench.reader, bench.exchange, bench.bits, pacing=bench.time.pacing(), earlier=kept[-1]
+    )
+    await bench.drain()
+    assert bench.sender.entry()["resent_total"] == 3
+    assert bench.ledger() == {"created": 3, "exported": 3, "dropped": NOTHING}
+
+
+async def test_json_is_made_of_smaller_batches(bench: Bench) -> None:
+    """It is about twice as large as protobuf, and the bound is for what is sent."""
+    sender = bench.make_sender(changed(DESTINATION, protocol="http/json"), BatchLimits(max_bytes=1000))
+    assert sender._batcher.limits.max_bytes == 500
+    sender.replace(changed(DESTINATION, limits=BatchLimits(max_bytes=700)))
+    assert sender._batcher.limits.max_bytes == 700
+
+
+async def test_what_is_passed_by_is_counted_once_across_a_crash(bench: Bench) -> None:
+    """Frames before the batch in hand are behind the cursor; one that waits behind it is not counted yet."""
+    kept: list[Entry] = []
+    bench.sender = Sender(
+        DESTINATION, bench.reader, bench.exchange, bench.bits, pacing=bench.time.pacing(), note=kept.append
+    )
+    bench.spool.append(make_payload(1, make_call("not mine", mask=0)))
+    bench.spool.append(make_payload(2))
+    bench.spool.append(make_payload(3, make_call("not mine", "either", mask=0)))
+    bench.exchange.gate.clear()
+    task = asyncio.ensure_future(bench.sender.run())
+    await until_async(lambda: bench.exchange.bodies, what="the request")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert (kept[-1].position, kept[-1].counts["sampled_out"]) == (1, 1)
+    bench.exchange.gate.set()
+    bench.reader = bench.spool.reader("elastic")
+    bench.spool.note("elastic", kept[-1])
+    bench.reader = bench.spool.reader("elastic")
+    bench.sender = Sender(
+        DESTINATION, bench.reader, bench.exchange, bench.bits, pacing=bench.time.pacing(), earlier=kept[-1]
+    )
+    await bench.drain()
+    assert bench.ledger() == {"created": 4, "exported": 1, "sampled_out": 3, "dropped": NOTHING}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -12,8 +13,9 @@ from typing import Any, Self
 import pytest
 
 from gateway.delivery.batch import BatchLimits
+from gateway.delivery.chain import Pacing
 from gateway.delivery.destination import Destination
-from gateway.delivery.sender import Pacing
+from gateway.delivery.journal import Journal
 from gateway.delivery.service import Delivery, DeliverySettings
 from gateway.socket_path import control_address
 from gateway.wire.frames import (
@@ -24,6 +26,9 @@ from gateway.wire.frames import (
     Hello,
     MessageKind,
     MessageReader,
+    MetricKind,
+    MetricPoint,
+    MetricPoints,
     decode_payload,
     encode_message,
     encode_payload,
@@ -180,6 +185,8 @@ def test_telemetry_has_the_shape_of_the_api(bench: Bench, sink: OtlpSink) -> Non
                     "in_flight": 0,
                     "spooled": 0,
                 },
+                "resent_total": 0,
+                "kept_unsampled_total": 0,
                 "last_error": None,
             }
         ],
@@ -222,7 +229,7 @@ def test_what_could_not_be_sent_goes_out_after_the_next_start(bench: Bench, sink
     until(lambda: exported(delivery) == 2, what="the counts")
     delivery.stop(5.0)
     delivery = bench.start(to(sink))
-    assert entry(delivery)["ledger"]["created"] == 0  # delivered is delivered
+    assert entry(delivery)["ledger"]["exported"] == 2  # delivered is delivered, and the counts go on
 
 
 def test_a_killed_process_sends_again_at_most_what_it_had_not_noted(bench: Bench, sink: OtlpSink) -> None:
@@ -318,6 +325,20 @@ def test_a_version_goes_to_the_workers_and_what_they_say_comes_back(bench: Bench
     until(lambda: not delivery.workers()[0].is_connected, what="the worker to be gone")
 
 
+def test_metrics_of_the_workers_are_summed_and_kept(bench: Bench) -> None:
+    """Also in the next process, which begins where this one ended."""
+    delivery = bench.start()
+    point = MetricPoint("n", (), MetricKind.SUM, [2])
+    with Worker(bench.state_dir) as worker:
+        worker.send(MessageKind.METRICS, encode_payload(MetricPoints(True, [point])))
+        until(lambda: delivery.metrics().points, what="the metrics")
+        first = delivery.metrics()
+        assert (first.points, first.workers) == ([point], 1)
+    delivery.stop(0.0)
+    again = bench.start().metrics()
+    assert (again.points, again.started_ns, again.workers) == ([point], first.started_ns, 0)
+
+
 def test_the_store_reads_beside_the_senders_to_the_end(bench: Bench, sink: OtlpSink) -> None:
     """Its thread gets every frame, also those that come last before the stop."""
     delivery = bench.make()
@@ -400,12 +421,13 @@ def test_it_answers_before_its_start_and_after_its_end(bench: Bench, sink: OtlpS
 
 
 def test_the_cursors_are_kept_while_running(bench: Bench, sink: OtlpSink) -> None:
-    """About once a second, so that a crash repeats little."""
-    bench.start(to(sink))
+    """With the end of each batch, so that a crash repeats at most the one in hand."""
+    delivery = bench.start(to(sink))
     with Worker(bench.state_dir) as worker:
         worker.hand_over(1)
-    cursors = bench.state_dir / "spool" / "cursors.json"
-    until(
-        lambda: cursors.exists() and cursors.read_bytes() == b'{"cursors":{"sink":{"position":1}}}',
-        what="the cursor",
-    )
+    until(lambda: exported(delivery) == 1, what="the export")
+    folder = bench.state_dir / "crashed"
+    shutil.copytree(bench.state_dir / "spool", folder)  # as a crash would leave it
+    entry = Journal(folder).find("sink")
+    assert entry is not None
+    assert (entry.position, entry.counts["exported"], entry.tried_spans) == (1, 1, 0)

@@ -192,7 +192,7 @@ def test_without_readable_cursors_all_that_is_left_is_sent(tmp_path: Path, conte
     spool = Spool(tmp_path)
     spool.append(make_payload(1))
     spool.close()
-    cursors = tmp_path / "cursors.json"
+    cursors = tmp_path / "journal"
     cursors.unlink(missing_ok=True)
     if content is not None:
         cursors.write_bytes(content)

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.edge.app import DataPlane
 from gateway.edge.lifecycle import Lifecycle
+from gateway.edge.metrics import ControlAwayError, ControlMetrics
 from gateway.errors import GatewayError, MethodNotAllowed, PathNotFound
 from gateway.model import Client, Endpoint
 from gateway.pipeline import Pipeline
@@ -37,12 +38,12 @@ class FakePipeline:
 
 
 class Rig:
-    def __init__(self) -> None:
+    def __init__(self, metrics: ControlMetrics | None = None) -> None:
         self.pipeline = FakePipeline()
         self.lifecycle = Lifecycle()
         self.lifecycle.ready()
         self.checks = {"config": "ok", "telemetry": "away"}
-        self.app = DataPlane(cast("Pipeline", self.pipeline), self.lifecycle, lambda: self.checks)
+        self.app = DataPlane(cast("Pipeline", self.pipeline), self.lifecycle, lambda: self.checks, metrics)
 
     async def ask(self, method: str, path: str) -> tuple[int, dict[bytes, bytes], bytes]:
         sent: list[dict[str, Any]] = []
@@ -158,3 +159,36 @@ async def test_draining_worker_closes_connections() -> None:
     assert b"connection" not in (await rig.ask("POST", "/v1/chat/completions"))[1]
     rig.lifecycle.drain()
     assert (await rig.ask("POST", "/v1/chat/completions"))[1][b"connection"] == b"close"
+
+
+class FakeMetrics(ControlMetrics):
+    def __init__(self, text: bytes | None) -> None:
+        super().__init__("127.0.0.1", 1)
+        self._text = text
+
+    async def text(self) -> bytes:
+        if self._text is None:
+            raise ControlAwayError("the control plane does not answer")
+        return self._text
+
+
+async def test_metrics_are_passed_on() -> None:
+    """The control plane's text, as Prometheus wants it."""
+    status, headers, body = await Rig(FakeMetrics(b"a 1\n")).ask("GET", "/metrics")
+    assert (status, body) == (200, b"a 1\n")
+    assert headers[b"content-type"].startswith(b"text/plain; version=0.0.4")
+
+
+async def test_metrics_without_control() -> None:
+    """A scrape fails, openly."""
+    status, _headers, body = await Rig(FakeMetrics(None)).ask("GET", "/metrics")
+    assert (status, body) == (503, b"# the control plane does not answer\n")
+
+
+async def test_metrics_only_when_asked_for() -> None:
+    """Else there is no such path."""
+    rig = Rig()
+    await rig.ask("GET", "/metrics")
+    [(what, error)] = rig.pipeline.calls
+    assert what == "refuse"
+    assert isinstance(error, PathNotFound)

@@ -159,10 +159,10 @@ def test_usage_is_estimated_where_the_provider_does_not_count() -> None:
             {
                 "prompt_tokens": 9,
                 "completion_tokens": 8,
-                "prompt_tokens_details": {"cached_tokens": 4},
+                "prompt_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 2},
                 "completion_tokens_details": {"reasoning_tokens": 0},
             },
-            Usage(9, 8, "provider", 4, 0),
+            Usage(9, 8, "provider", 4, 0, 2),
             id="details",
         ),
         pytest.param(

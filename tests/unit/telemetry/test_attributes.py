@@ -30,7 +30,7 @@ def test_each_name_has_one_key() -> None:
 
 
 def test_names_are_known_families() -> None:
-    """Every name is of the conventions or ours; `gateway.*` alone is made up here."""
+    """Every name is of the conventions, TrueFoundry's or ours; `gateway.*` alone is made up here."""
     families = {
         "http",
         "url",
@@ -43,5 +43,6 @@ def test_names_are_known_families() -> None:
         "gen_ai",
         "openai",
         "gateway",
+        "tfy",
     }
     assert {name_of(key).partition(".")[0] for key in keys()} <= families

@@ -21,6 +21,7 @@ from gateway.wire.frames import (
     Hello,
     MessageKind,
     MessageReader,
+    MetricPoints,
     decode_frame,
     decode_payload,
     encode_message,
@@ -82,6 +83,7 @@ class Rig:
         self.control = FakeControl(state_dir)
         self.announced: list[str] = []
         self.version = "v1"
+        self.asked: list[bool] = []
         self.handover = Handover(
             state_dir=state_dir,
             instance_id="i-1",
@@ -89,7 +91,12 @@ class Rig:
             config_version=lambda: self.version,
             on_config=self.announced.append,
             counts=lambda: Counts(7, self.handover.handed_over, dict(self.handover.dropped), 2),
+            metrics=self._metrics,
         )
+
+    def _metrics(self, is_full: bool) -> MetricPoints:  # noqa: FBT001 - the form that `Handover` wants
+        self.asked.append(is_full)
+        return MetricPoints(is_full, [])
 
     async def connected(self) -> None:
         self.handover.start()
@@ -114,6 +121,20 @@ async def test_hello_comes_first(rig: Rig) -> None:
     hello = decode_payload(payload, Hello)
     assert (hello.instance_id, hello.pid, hello.config_version) == ("i-1", os.getpid(), "v1")
     assert decode_payload(rig.control.of_kind(MessageKind.COUNTS)[0], Counts) == Counts(7, 0, {}, 2)
+
+
+async def test_all_metrics_come_with_each_connection_and_then_changes(rig: Rig) -> None:
+    """A control process that is new has nothing, and what changed meanwhile was given to nobody."""
+    assert rig.asked == []
+    await rig.connected()
+    await until_async(lambda: len(rig.control.of_kind(MessageKind.METRICS)) > 1, "a second later")
+    said = rig.control.of_kind(MessageKind.METRICS)[:2]
+    first, second = [decode_payload(one, MetricPoints) for one in said]
+    assert (first.is_full, second.is_full) == (True, False)
+    rig.control.say_bytes(b"garbage!")
+    await until_async(lambda: len(rig.control.conversations) > 1, "it connects again")
+    await until_async(lambda: rig.control.of_kind(MessageKind.METRICS), "metrics are said")
+    assert decode_payload(rig.control.of_kind(MessageKind.METRICS)[0], MetricPoints).is_full
 
 
 async def test_frames_are_numbered_and_acknowledged(rig: Rig) -> None:

@@ -7,14 +7,18 @@ import threading
 from typing import Any
 
 import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-from gateway.telemetry.processor import MAX_QUEUED, BatchingSpanProcessor
-from gateway.telemetry.span_encoding import ALL_DESTINATIONS
+from gateway.telemetry.call_trace import CallTrace
+from gateway.telemetry.content import ContentCapture
+from gateway.telemetry.processor import MAX_CONTENT_BYTES, MAX_QUEUED, BatchingSpanProcessor
+from gateway.telemetry.redactor import Redactor
+from gateway.telemetry.sampling import ALL_DESTINATIONS
 from gateway.wire.frames import CallSpans
 from tests.rig.until import until_async
-from tests.unit.makers import read_span
+from tests.unit.makers import attributes_of, read_span
 from tests.unit.telemetry.traces import add_attempt, make_answered_trace, make_planned_trace
 
 
@@ -81,6 +85,22 @@ async def test_full_queue_drops_the_newest() -> None:
     sink.processor.drain()
     assert read_span(sink.calls[0].spans[1]).name == "chat small-1"
     sink.check()
+
+
+async def test_every_call_is_measured_once() -> None:
+    """Whether its spans are written or find no room; spans of the SDK are no calls."""
+    measured: list[object] = []
+    processor = BatchingSpanProcessor(
+        asyncio.get_running_loop(), lambda _calls: None, measure=measured.append
+    )
+    traces = [make_answered_trace() for _ in range(3)]
+    processor.record(traces[0])
+    assert measured == []
+    processor.shutdown()
+    assert measured == traces[:1]
+    processor.record(traces[1])
+    assert measured == traces[:2]
+    assert processor.dropped == {"after_shutdown": 2}
 
 
 async def test_call_that_cannot_be_encoded_is_dropped_alone(caplog: pytest.LogCaptureFixture) -> None:
@@ -156,3 +176,58 @@ async def test_unsampled_spans_of_the_sdk_are_left_out() -> None:
     await asyncio.sleep(0)
     assert sink.processor._timer is None
     assert (sink.processor.created, sink.calls) == (0, [])
+
+
+# -- calls that are recorded with their content
+
+
+def recorded_call(*pieces: bytes, **members: Any) -> CallTrace:
+    trace = make_answered_trace(**members)
+    trace.content = ContentCapture(Redactor(), max_bytes=10_000)
+    for piece in pieces:
+        trace.content.keep(piece)
+    return trace
+
+
+async def test_content_is_read_in_slices_of_its_own() -> None:
+    """A call with content ends its slice, since it takes as long as many; order stays."""
+    sink = Sink()
+    for number in range(3):
+        sink.processor.record(recorded_call(user=str(number)))
+        sink.processor.record(make_answered_trace())
+    await until_async(lambda: len(sink.calls) == 6, "all are handed on")
+    assert [len(calls) for calls in sink.slices] == [1, 2, 2, 1]
+    assert [bool(call.spans[1].content) for call in sink.calls] == [True, False] * 3
+    assert not sink.calls[0].spans[0].content
+    sink.check()
+
+
+async def test_long_stream_is_put_together_bit_by_bit() -> None:
+    """Between two bits other work runs; the calls behind it wait their turn."""
+    sink = Sink()
+    chunk = b'data: {"choices":[{"index":0,"delta":{"content":"word "}}]}\n\n'
+    sink.processor.record(recorded_call(*[chunk] * 3_000, stream=True))
+    sink.processor.record(make_answered_trace())
+    sink.processor._encode_slice()
+    assert sink.slices == []
+    await until_async(lambda: len(sink.calls) == 2, "both are handed on")
+    assert b"word word" in sink.calls[0].spans[1].content
+    sink.check()
+
+
+async def test_content_that_waits_is_bounded() -> None:
+    """Calls beyond it keep their spans, which say that the content was given up."""
+    sink = Sink()
+    held = recorded_call(b"x" * 2_000_000)
+    assert held.content is not None
+    while sink.processor._content_bytes + 2_000_100 < MAX_CONTENT_BYTES:
+        sink.processor.record(recorded_call(b"x" * 2_000_000))
+    before = sink.processor._content_bytes
+    sink.processor.record(held)
+    assert held.content.is_given_up
+    assert sink.processor._content_bytes == before
+    sink.processor.drain()
+    assert sink.processor._content_bytes == 0
+    last = sink.calls[-1].spans[1]
+    assert attributes_of(Span.FromString(last.content)) == {"gateway.content.dropped": True}
+    sink.check()

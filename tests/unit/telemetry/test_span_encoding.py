@@ -15,7 +15,8 @@ from gateway.endpoints.openai_reply import ReplyFacts
 from gateway.errors import UpstreamBadReply
 from gateway.model import Plan, Skipped, TraceContext, Usage
 from gateway.telemetry.call_trace import CallTrace
-from gateway.telemetry.span_encoding import ALL_DESTINATIONS, NO_DESTINATION, SpanEncoder
+from gateway.telemetry.sampling import ALL_DESTINATIONS, NO_DESTINATION
+from gateway.telemetry.span_encoding import SpanEncoder
 from gateway.wire.frames import StoreRow
 from tests.unit.makers import TARGET, attributes_of, make_call, make_caller, make_target, read_span
 from tests.unit.telemetry.traces import (

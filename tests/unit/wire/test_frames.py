@@ -22,6 +22,9 @@ from gateway.wire.frames import (
     Hello,
     MessageKind,
     MessageReader,
+    MetricKind,
+    MetricPoint,
+    MetricPoints,
     SpanSegments,
     StoreRow,
     decode_frame,
@@ -72,6 +75,20 @@ STRUCTS: st.SearchStrategy[msgspec.Struct] = st.one_of(
     st.builds(Counts, COUNT, COUNT, st.dictionaries(st.text(), COUNT), COUNT),
     st.builds(Ack, COUNT),
     st.builds(ConfigState, st.text(), st.text()),
+    st.builds(
+        MetricPoints,
+        st.booleans(),
+        st.lists(
+            st.builds(
+                MetricPoint,
+                name=st.text(),
+                labels=st.lists(st.text(), max_size=3).map(tuple),
+                kind=st.sampled_from(MetricKind),
+                values=st.lists(COUNT | st.floats(allow_nan=False), max_size=3),
+            ),
+            max_size=2,
+        ),
+    ),
 )
 MESSAGES = st.tuples(st.sampled_from(MessageKind), st.binary(max_size=50))
 

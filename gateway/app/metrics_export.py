@@ -1,0 +1,450 @@
+"""Metrics to every `otel_metrics_exporter_config`: each period the sums go out over OTLP.
+
+There is no queue and no spool, because none is needed: sums hold what an earlier failed request held. With
+`export_delta_metrics` what counts is what the endpoint has taken, so a failed request is in the next one too.
+A request whose answer was lost may have been taken: with deltas its part then counts twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Final
+
+from gateway.config import Config, SecretMissing, SecretSource
+from gateway.config.manifests.otel_config import GrpcMetricsExporter, HttpMetricsExporter, OtelConfig
+from gateway.delivery.advice import Try, explain
+from gateway.delivery.condition import Failure, State
+from gateway.delivery.destination import Destination, Protocol, TlsFiles
+from gateway.delivery.exchange import Exchange, FindProxy, HttpExchange, wait_for_event
+from gateway.delivery.grpc_exchange import METRICS_METHOD, MISSING, GrpcExchange, find_grpc
+from gateway.delivery.ledger import by_reason, rfc3339
+from gateway.delivery.outcome import Outcome, Verdict, back_off_s
+from gateway.delivery.service import DeliveryStoppedError, MetricsReport
+from gateway.tasks import end, spawn
+from gateway.telemetry.sdk_metrics import Timed, encode_request, request_json
+from gateway.wire.frames import MetricKind, MetricPoint
+
+PERIOD_S: Final = 60.0
+"""The SDK's default; `OTEL_METRIC_EXPORT_INTERVAL` changes it."""
+
+MAX_POINTS: Final = 2_000
+"""In one request: about 600 kB."""
+
+_log: Final = logging.getLogger(__name__)
+
+_Key = tuple[str, tuple[str, ...]]
+Collect = Callable[[], Awaitable[MetricsReport]]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsTarget:
+    """One destination of metrics.
+
+    Attributes:
+        is_delta: It wants what was added since the last time instead of sums.
+    """
+
+    destination: Destination
+    is_delta: bool
+
+
+def make_metrics_targets(config: Config, secrets: SecretSource) -> list[MetricsTarget]:
+    """One per metrics exporter; one that lacks a secret, or grpcio, is disabled and says why."""
+    return [
+        MetricsTarget(_destination(manifest, exporter, secrets), exporter.export_delta_metrics)
+        for manifest in config.otel_configs
+        if (exporter := manifest.otel_metrics_exporter_config) is not None
+    ]
+
+
+def _destination(
+    manifest: OtelConfig, exporter: HttpMetricsExporter | GrpcMetricsExporter, secrets: SecretSource
+) -> Destination:
+    folder = manifest.source.folder
+    headers: dict[str, str] = {}
+    disabled = ""
+    try:
+        for name, value in exporter.headers.items():
+            headers[name] = secrets.resolve(value, folder)
+    except SecretMissing as error:
+        disabled = str(error)
+    protocol: Protocol
+    if isinstance(exporter, GrpcMetricsExporter):
+        protocol, endpoint = "grpc", exporter.endpoint
+        if find_grpc() is None:
+            disabled = disabled or MISSING
+    else:
+        protocol = "http/json" if exporter.encoding == "json" else "http/protobuf"
+        endpoint = exporter.url
+    files = [exporter.tls.ca_file, exporter.tls.cert_file, exporter.tls.key_file]
+    return Destination(
+        name=manifest.name,
+        endpoint=endpoint,
+        headers=headers,
+        resource_attributes={},
+        index_bit=0,
+        disabled=disabled,
+        protocol=protocol,
+        compression=exporter.compression,
+        tls=TlsFiles(*(folder / file if file is not None else None for file in files)),
+    )
+
+
+class _Tally:
+    """The ledger of one destination, in data points."""
+
+    def __init__(self) -> None:
+        self.created = 0
+        self.exported = 0
+        self.rejected = 0
+        self.dropped: Counter[str] = Counter()
+        self.queued = 0
+        self.in_flight = 0
+
+    def begin(self, points: int) -> None:
+        """They are about to go out, those among them that failed before."""
+        if points >= self.queued:
+            self.created += points - self.queued
+        else:
+            self.dropped["superseded"] += self.queued - points
+        self.queued, self.in_flight = 0, points
+
+    def deliver(self, points: int, rejected: int) -> None:
+        rejected = min(rejected, points)
+        self.in_flight -= points
+        self.exported += points - rejected
+        self.rejected += rejected
+
+    def drop(self, points: int, reason: str) -> None:
+        self.in_flight -= points
+        self.dropped[reason] += points
+
+    def keep(self) -> None:
+        """What is left waits for the next try."""
+        self.queued, self.in_flight = self.queued + self.in_flight, 0
+
+    def give_up(self) -> None:
+        """There will be no next try."""
+        if self.queued:
+            self.dropped["shutdown"] += self.queued
+            self.queued = 0
+
+    def entry(self) -> dict[str, Any]:
+        return {
+            "created": self.created,
+            "exported": self.exported,
+            "rejected": self.rejected,
+            "filtered_out": 0,
+            "sampled_out": 0,
+            "dropped": by_reason(self.dropped),
+            "queued": self.queued,
+            "in_flight": self.in_flight,
+            "spooled": 0,
+        }
+
+
+class Deltas:
+    """What an endpoint has taken of each cumulative point, and when."""
+
+    def __init__(self, report: MetricsReport, now_ns: int) -> None:
+        """Count from here: what came before was for an earlier process, or for nobody."""
+        self._taken: dict[_Key, tuple[list[int | float], int]] = {}
+        self._since_ns = now_ns
+        self.take(report.points, now_ns)
+
+    def of(self, point: MetricPoint) -> Timed | None:
+        """What was added to *point* since, None when nothing was; a gauge as it is."""
+        if point.kind is MetricKind.GAUGE:
+            return point, self._since_ns
+        taken, since_ns = self._taken.get((point.name, point.labels), ([], self._since_ns))
+        if taken == point.values:
+            return None
+        values = point.values
+        if len(taken) == len(values):
+            values = [now - before for now, before in zip(values, taken, strict=True)]
+            if values[0] < 0 or (point.kind is MetricKind.HISTOGRAM and min(values[:-1]) < 0):
+                values = point.values  # it began anew
+        return MetricPoint(point.name, point.labels, point.kind, values), since_ns
+
+    def take(self, points: Iterable[MetricPoint], now_ns: int) -> None:
+        """The endpoint has these."""
+        for point in points:
+            if point.kind is not MetricKind.GAUGE:
+                self._taken[point.name, point.labels] = (point.values, now_ns)
+
+
+@dataclass
+class History:
+    """What outlives a change of a destination's configuration.
+
+    Attributes:
+        deltas: None while it wants sums.
+        last_success_s: Unix time, None before the first.
+    """
+
+    tally: _Tally = field(default_factory=_Tally)
+    deltas: Deltas | None = None
+    last_success_s: float | None = None
+
+
+class MetricsSender:
+    """Sends to one destination. Lives on one event loop."""
+
+    def __init__(
+        self,
+        target: MetricsTarget,
+        exchange: Exchange,
+        collect: Collect,
+        *,
+        resource: bytes,
+        period_s: float,
+        random: Random,
+        now_ns: Callable[[], int] = time.time_ns,
+        history: History | None = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            exchange: Closed by `close`.
+            collect: Gives the sums of the moment.
+            resource: Encoded `Resource` message.
+            random: For the waits between tries.
+            now_ns: Unix time.
+            history: Of the same destination, before its configuration changed.
+        """
+        self.target = target
+        self._exchange = exchange
+        self._collect = collect
+        self._resource = resource
+        self._period_s = period_s
+        self._random = random
+        self._now_ns = now_ns
+        self.history = history or History()
+        self._tally = self.history.tally
+        self._tally.keep()  # a request of the earlier sender that is cut off now
+        if not target.is_delta:
+            self.history.deltas = None
+        self._failures = 0
+        self._stopping = asyncio.Event()
+        self._state: State = "disabled" if target.destination.disabled else "ok"
+        self._last_failure: Failure | None = None
+        if target.destination.disabled:
+            self._fail(Outcome(Verdict.DENIED, None, target.destination.disabled))
+
+    async def run(self) -> None:
+        """Send each period, until `stop`."""
+        if self.target.destination.disabled:
+            return
+        if self.target.is_delta and self.history.deltas is None:
+            report = await self._collect()
+            self.history.deltas = Deltas(report, self._now_ns())
+        wait_s = self._period_s
+        while not await wait_for_event(self._stopping, wait_s):
+            wait_s = await self.send()
+        if self._state == "ok":
+            await self.send()
+        self._tally.give_up()
+
+    def stop(self) -> None:
+        """Have `run` send a last time, unless the destination fails, and end."""
+        self._stopping.set()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._exchange.close()
+
+    async def send(self) -> float:
+        """Send the sums of this moment.
+
+        Returns:
+            How long to wait before the next time.
+        """
+        try:
+            report = await self._collect()
+        except DeliveryStoppedError as error:
+            _log.error("metrics cannot be read: %s", error)
+            return self._period_s
+        now_ns = self._now_ns()
+        points = report.points
+        deltas = self.history.deltas
+        if deltas is not None:
+            points = [point for point in points if deltas.of(point) is not None]
+        self._tally.begin(len(points))
+        parts = [points[at : at + MAX_POINTS] for at in range(0, len(points), MAX_POINTS)]
+        while parts:
+            part = parts.pop(0)
+            outcome = await self._post(part, report.started_ns, now_ns)
+            match outcome.verdict:
+                case Verdict.DELIVERED:
+                    self._delivered(part, outcome, now_ns)
+                case Verdict.TOO_LARGE if len(part) > 1:
+                    middle = len(part) // 2
+                    parts[:0] = [part[:middle], part[middle:]]
+                case Verdict.REFUSED | Verdict.TOO_LARGE:
+                    self._fail(outcome)
+                    self._tally.drop(len(part), f"http_{outcome.status}" if outcome.status else "unreadable")
+                case Verdict.RETRY | Verdict.DENIED:
+                    self._tally.keep()
+                    return self._wait_after(outcome)
+        self._failures = 0
+        return self._period_s
+
+    def entry(self) -> dict[str, Any]:
+        """This destination as `GET /api/telemetry` shows it."""
+        destination = self.target.destination
+        return {
+            "name": destination.name,
+            "signal": "metrics",
+            "endpoint": destination.shown_endpoint,
+            "protocol": destination.protocol,
+            "state": self._state,
+            "ledger": self._tally.entry(),
+            "last_success_at": rfc3339(self.history.last_success_s),
+            "last_error": self._last_failure.to_dict() if self._last_failure is not None else None,
+        }
+
+    async def _post(self, part: Sequence[MetricPoint], started_ns: int, now_ns: int) -> Outcome:
+        deltas = self.history.deltas
+        timed: list[Timed] = [(point, started_ns) for point in part]
+        if deltas is not None:
+            timed = [added for point in part if (added := deltas.of(point)) is not None]
+        # In a thread: a thousand points take 30 ms.
+        body = await asyncio.to_thread(
+            encode_request,
+            timed,
+            resource=self._resource,
+            now_ns=now_ns,
+            is_delta=deltas is not None,
+        )
+        return await self._exchange.post(self.target.destination, body)
+
+    def _delivered(self, part: Sequence[MetricPoint], outcome: Outcome, now_ns: int) -> None:
+        self._tally.deliver(len(part), outcome.rejected)
+        if self.history.deltas is not None:
+            self.history.deltas.take(part, now_ns)
+        self.history.last_success_s = now_ns / 1e9
+        if outcome.rejected:
+            self._fail(outcome)
+        elif self._state != "ok":
+            _log.info("%s: delivers metrics again", self.target.destination.name)
+        self._state = "ok"
+
+    def _wait_after(self, outcome: Outcome) -> float:
+        state: State = "paused" if outcome.verdict is Verdict.DENIED else "retrying"
+        failure = self._fail(outcome)
+        if self._state != state:
+            name = self.target.destination.name
+            _log.warning("%s: metrics are not delivered: %s. %s", name, failure.message, failure.advice)
+        self._state = state
+        self._failures += 1
+        if outcome.verdict is Verdict.DENIED:
+            return self._period_s
+        soon_s = back_off_s(self._failures - 1, 0.0, self._random)
+        return max(outcome.retry_after_s, min(self._period_s, soon_s))
+
+    def _fail(self, outcome: Outcome) -> Failure:
+        destination = self.target.destination
+        keys = (value for name, value in destination.headers.items() if name.lower() == "authorization")
+        words = explain(
+            Try(
+                endpoint=destination.endpoint,
+                protocol=destination.protocol,
+                signal="metrics",
+                authorization=next(keys, ""),
+                status=outcome.status,
+                message=outcome.message,
+            )
+        )
+        advice = "Mend the configuration." if destination.disabled else words.advice
+        failure = Failure(self._now_ns() / 1e9, outcome.status, outcome.message, advice)
+        self._last_failure = failure
+        return failure
+
+
+class MetricsExport:
+    """All destinations of metrics. Its methods are called on the event loop that it runs on."""
+
+    def __init__(
+        self, collect: Collect, *, resource: bytes, find_proxy: FindProxy, period_s: float, random: Random
+    ) -> None:
+        """Begin with no destination.
+
+        Args:
+            collect: Gives the sums of the moment.
+            resource: Encoded `Resource` message.
+            find_proxy: As in `HttpExchange`.
+            period_s: Between two requests.
+            random: For the waits between tries.
+        """
+        self._collect = collect
+        self._resource = resource
+        self._find_proxy = find_proxy
+        self._period_s = period_s
+        self._random = random
+        self._senders: dict[str, MetricsSender] = {}
+        self._tasks: dict[str, set[asyncio.Task[Any]]] = {}
+        self._closers: set[asyncio.Task[Any]] = set()
+
+    def configure(self, targets: Iterable[MetricsTarget]) -> None:
+        """Send to these from now on; one that is known by name goes on with its counts."""
+        wanted = {target.destination.name: target for target in targets}
+        for name in self._senders.keys() - wanted.keys():
+            self._end(name)
+        for name, target in wanted.items():
+            known = self._senders.get(name)
+            if known is None or known.target != target:
+                if known is not None:
+                    self._end(name)
+                self._begin(name, target, known)
+
+    def entries(self) -> list[dict[str, Any]]:
+        """The destinations as `GET /api/telemetry` shows them."""
+        return [sender.entry() for sender in list(self._senders.values())]
+
+    async def stop(self, deadline_s: float) -> None:
+        """Send a last time, for at most *deadline_s*."""
+        for sender in self._senders.values():
+            sender.stop()
+        running = [task for tasks in self._tasks.values() for task in tasks]
+        if running:
+            await asyncio.wait(running, timeout=deadline_s)
+        for name in list(self._senders):
+            self._end(name)
+        if self._closers:
+            await asyncio.wait(self._closers)
+
+    def _begin(self, name: str, target: MetricsTarget, earlier: MetricsSender | None) -> None:
+        exchange = make_metrics_exchange(target.destination, self._find_proxy)
+        sender = self._senders[name] = MetricsSender(
+            target,
+            exchange,
+            self._collect,
+            resource=self._resource,
+            period_s=self._period_s,
+            random=self._random,
+            history=earlier.history if earlier is not None else None,
+        )
+        spawn(sender.run(), name=f"metrics-{name}", owner=self._tasks.setdefault(name, set()))
+
+    def _end(self, name: str) -> None:
+        sender = self._senders.pop(name)
+        tasks = self._tasks.pop(name, set())
+        spawn(_close(sender, tasks), name=f"end-metrics-{name}", owner=self._closers)
+
+
+def make_metrics_exchange(destination: Destination, find_proxy: FindProxy) -> Exchange:
+    """The way to a destination of metrics."""
+    if destination.protocol == "grpc":
+        return GrpcExchange(METRICS_METHOD)
+    return HttpExchange(find_proxy, make_json=request_json)
+
+
+async def _close(sender: MetricsSender, tasks: set[asyncio.Task[Any]]) -> None:
+    await end(tasks)
+    await sender.close()

@@ -1,0 +1,223 @@
+"""The `OTEL_*` variables that operators of other services know, in place of a `gateway-otel-config`.
+
+They count only when no such manifest is there, so that a variable left in the environment never adds a second
+destination to a configuration that says where telemetry goes. Pure: the environment is passed in. No message
+quotes a header's value.
+
+https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/ and .../protocol/exporter/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote
+
+from pydantic import ValidationError
+
+from gateway.config.config import Config
+from gateway.config.manifests.otel_config import OtelConfig
+from gateway.config.manifests.part import Source
+from gateway.config.problem import Problem, Severity
+
+NAME: Final = "environment"
+"""The name of the destination that the variables describe."""
+
+_SIGNALS: Final = ("traces", "metrics")
+_PREFIX: Final = "OTEL_EXPORTER_OTLP_"
+_PROTOCOLS: Final = {
+    "http/protobuf": {"type": "http", "encoding": "proto"},
+    "http/json": {"type": "http", "encoding": "json"},
+    "grpc": {"type": "grpc"},
+}
+_SAMPLERS: Final = {
+    "always_on": (1.0, False),
+    "always_off": (0.0, False),
+    "traceidratio": (None, False),
+    "parentbased_always_on": (1.0, True),
+    "parentbased_always_off": (0.0, True),
+    "parentbased_traceidratio": (None, True),
+}
+_COMPRESSIONS: Final = frozenset({"gzip", "none"})
+_TLS: Final = {"CERTIFICATE": "ca_file", "CLIENT_CERTIFICATE": "cert_file", "CLIENT_KEY": "key_file"}
+# The specification counts milliseconds, Python's SDK seconds; who writes so few means the latter.
+_LEAST_TIMEOUT_MS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class FromEnvironment:
+    """What the variables say.
+
+    Attributes:
+        manifest: None when they name no destination.
+        problems: What in them is not understood and has no effect.
+    """
+
+    manifest: OtelConfig | None
+    problems: tuple[Problem, ...]
+
+
+def with_environment(config: Config, environ: Mapping[str, str]) -> tuple[Config, tuple[Problem, ...]]:
+    """*config*, if it has no destination with that of the environment, and what is wrong with the latter."""
+    if config.otel_configs:
+        return config, ()
+    found = read_environment(environ)
+    if found.manifest is None:
+        return config, found.problems
+    return replace(config, otel_configs=(found.manifest,)), found.problems
+
+
+def read_environment(environ: Mapping[str, str]) -> FromEnvironment:
+    """The manifest that the variables stand for."""
+    reader = _Reader({name: value.strip() for name, value in environ.items() if name.startswith("OTEL_")})
+    body = reader.manifest()
+    if body is None:
+        return FromEnvironment(None, tuple(reader.problems))
+    try:
+        manifest = OtelConfig.model_validate(body)
+    except ValidationError as error:
+        for detail in error.errors(include_input=False, include_url=False):
+            where = ".".join(str(step) for step in detail["loc"])
+            reader.warn(f"{_PREFIX}*", f"{where}: {detail['msg']}", "Mend it; nothing is exported until then")
+        return FromEnvironment(None, tuple(reader.problems))
+    manifest.written_in(Source(Path(NAME), 1))
+    for signal in _SIGNALS:
+        exporter = getattr(manifest, f"otel_{signal}_exporter_config")
+        timeout_s = reader.timeout_s(signal)
+        if exporter is not None and timeout_s is not None:
+            exporter.limit_time(timeout_s)
+    return FromEnvironment(manifest, tuple(reader.problems))
+
+
+class _Reader:
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+        self.problems: list[Problem] = []
+
+    def warn(self, variable: str, what: str, fix: str) -> None:
+        problem = Problem(Path(NAME), 1, variable, Severity.WARNING, what, fix)
+        if problem not in self.problems:  # one variable may serve both signals
+            self.problems.append(problem)
+
+    def manifest(self) -> dict[str, Any] | None:
+        if self._is_true("OTEL_SDK_DISABLED"):
+            return None
+        exporters = {signal: self._exporter(signal) for signal in _SIGNALS}
+        if not any(exporters.values()):
+            return None
+        if exporters["traces"]:
+            exporters["traces"] |= self._resource() | self._sampling()
+        return {
+            "type": "gateway-otel-config",
+            "name": NAME,
+            **{f"otel_{signal}_exporter_config": exporters[signal] or None for signal in _SIGNALS},
+        }
+
+    def timeout_s(self, signal: str) -> float | None:
+        name, text = self._find(signal, "TIMEOUT")
+        if not text:
+            return None
+        if not (text.isascii() and text.isdigit() and int(text)):
+            self.warn(name, "not a number of milliseconds", "It is ignored; write one such as 10000")
+            return None
+        if int(text) < _LEAST_TIMEOUT_MS:
+            self.warn(name, f"{text} are milliseconds here", f"Write {text}000 if you mean seconds")
+        return int(text) / 1000
+
+    def _exporter(self, signal: str) -> dict[str, Any]:
+        endpoint = self._endpoint(signal)
+        chosen = self._variables.get(f"OTEL_{signal.upper()}_EXPORTER", "")
+        if not endpoint or chosen.lower() == "none":
+            return {}
+        protocol = self._one_of(signal, "PROTOCOL", _PROTOCOLS.keys(), "http/protobuf")
+        is_own = bool(self._variables.get(f"{_PREFIX}{signal.upper()}_ENDPOINT"))
+        exporter: dict[str, Any] = {
+            **_PROTOCOLS[protocol],
+            "endpoint": _complete(endpoint, "" if is_own or protocol == "grpc" else f"v1/{signal}"),
+            "compression": self._one_of(signal, "COMPRESSION", _COMPRESSIONS, "gzip"),
+            "headers": dict(self._pairs(*self._find(signal, "HEADERS"))),
+            "tls": {field: path for suffix, field in _TLS.items() if (path := self._find(signal, suffix)[1])},
+        }
+        return exporter
+
+    def _endpoint(self, signal: str) -> str:
+        endpoint = self._find(signal, "ENDPOINT")[1]
+        if endpoint and "://" not in endpoint:
+            # As SDKs take it for gRPC.
+            is_insecure = self._find(signal, "INSECURE")[1].lower() == "true"
+            endpoint = f"{'http' if is_insecure else 'https'}://{endpoint}"
+        return endpoint
+
+    def _resource(self) -> dict[str, Any]:
+        name = "OTEL_RESOURCE_ATTRIBUTES"
+        attributes = dict(self._pairs(name, self._variables.get(name, "")))
+        if service := self._variables.get("OTEL_SERVICE_NAME"):
+            attributes["service.name"] = service
+        return {"additional_resource_attributes": attributes}
+
+    def _sampling(self) -> dict[str, Any]:
+        name = "OTEL_TRACES_SAMPLER"
+        sampler = self._variables.get(name, "").lower()
+        if not sampler:
+            return {}
+        if sampler not in _SAMPLERS:
+            self.warn(
+                name, "not a sampler that is known here", f"It is ignored; known: {', '.join(_SAMPLERS)}"
+            )
+            return {}
+        ratio, is_parent_based = _SAMPLERS[sampler]
+        return {
+            "sampling": {"ratio": self._ratio() if ratio is None else ratio, "parent_based": is_parent_based}
+        }
+
+    def _ratio(self) -> float:
+        name = "OTEL_TRACES_SAMPLER_ARG"
+        try:
+            ratio = float(self._variables.get(name) or 1.0)
+        except ValueError:
+            ratio = -1.0
+        if not 0.0 <= ratio <= 1.0:
+            self.warn(name, "not a number from 0 to 1", "It is ignored, and everything is sampled")
+            return 1.0
+        return ratio
+
+    def _find(self, signal: str, suffix: str) -> tuple[str, str]:
+        """The variable of a signal, else that of all: its name and value, "" when neither is set."""
+        own = f"{_PREFIX}{signal.upper()}_{suffix}"
+        name = own if self._variables.get(own) else f"{_PREFIX}{suffix}"
+        return name, self._variables.get(name, "")
+
+    def _one_of(self, signal: str, suffix: str, known: Any, default: str) -> str:
+        name, value = self._find(signal, suffix)
+        if not value:
+            return default
+        if value.lower() not in known:
+            self.warn(
+                name,
+                "not a value that is known here",
+                f"{default} is used; known: {', '.join(sorted(known))}",
+            )
+            return default
+        return value.lower()
+
+    def _pairs(self, name: str, text: str) -> Iterator[tuple[str, str]]:
+        """`k=v,k2=v2`, percent-encoded as in the W3C's baggage; blanks, as many write them, are kept."""
+        for part in filter(None, (part.strip() for part in text.split(","))):
+            key, equals, value = part.partition("=")
+            key = unquote(key.strip())
+            if not equals or not key:
+                self.warn(name, "holds a part that is not KEY=VALUE", "That part is ignored")
+                continue
+            yield key, unquote(value.strip())
+
+    def _is_true(self, name: str) -> bool:
+        value = self._variables.get(name, "").lower()
+        if value not in ("", "true", "false"):
+            self.warn(name, "neither true nor false", "It is taken for false")
+        return value == "true"
+
+
+def _complete(endpoint: str, path: str) -> str:
+    return f"{endpoint.rstrip('/')}/{path}" if path else endpoint

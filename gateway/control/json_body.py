@@ -1,0 +1,80 @@
+"""Reading what a client sends to change something, and refusing what a foreign web page could send.
+
+On loopback the API is open, and a page of any site in the operator's browser may POST to it without reading
+the answer. Such a request has a foreign `Origin`, and cannot have a JSON content type without a CORS
+preflight, which we never grant.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import orjson
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from gateway.control.replies import error_reply
+
+_MAX_BYTES: Final = 256 * 1024
+
+
+class BodyRefused(Exception):
+    """The request is not acted on.
+
+    Attributes:
+        status: HTTP status.
+        code: For programs.
+    """
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+    def reply(self) -> Response:
+        """The answer that says so."""
+        return error_reply(self.status, self.code, str(self))
+
+
+async def read_object(request: Request) -> dict[str, Any]:
+    """The JSON object in the body; {} for an empty body.
+
+    Raises:
+        BodyRefused: From a foreign page, not JSON, too large or no object.
+    """
+    _check_origin(request)
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise BodyRefused(415, "unsupported_media_type", "send Content-Type: application/json")
+    body = await _read(request)
+    if not body.strip():
+        return {}
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        # Without `from`: the foreign error carries the text, and the text may hold a secret.
+        raise BodyRefused(400, "invalid_json", "the body is not JSON") from None
+    if not isinstance(value, dict):
+        raise BodyRefused(400, "invalid_json", "the body is not a JSON object")
+    return value
+
+
+def _check_origin(request: Request) -> None:
+    origin = request.headers.get("origin")
+    is_foreign = (
+        origin is not None and urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower()
+    )
+    if is_foreign or request.headers.get("sec-fetch-site") == "cross-site":
+        raise BodyRefused(403, "foreign_origin", "a page of another site may not change anything here")
+
+
+async def _read(request: Request) -> bytes:
+    parts = bytearray()
+    try:
+        async for part in request.stream():
+            parts += part
+            if len(parts) > _MAX_BYTES:
+                raise BodyRefused(413, "body_too_large", f"at most {_MAX_BYTES:,} bytes")
+    except ClientDisconnect as error:
+        raise BodyRefused(400, "invalid_json", "the body did not come whole") from error
+    return bytes(parts)

@@ -1,0 +1,119 @@
+"""`/metrics`: every number of this gateway as Prometheus text, workers added up. Always open.
+
+A scrape costs the same whoever asks, so an answer is used again for a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway import __version__
+from gateway.delivery.service import DeliveryStoppedError, MetricsReport
+from gateway.telemetry import instruments as names
+from gateway.telemetry.metrics import process_points
+from gateway.telemetry.prometheus import CONTENT_TYPE, to_text
+from gateway.wire.frames import MetricPoint
+
+PATH: Final = "/metrics"
+_FRESH_S: Final = 1.0
+_OUTCOMES: Final = ("exported", "rejected", "filtered_out", "sampled_out")
+_WAITING: Final = ("queued", "in_flight", "spooled")
+_TRACES: Final = "traces"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSource:
+    """Where the numbers come from. All are called in a thread, since they may wait for another.
+
+    Attributes:
+        workers: What the workers have measured.
+        destinations: Entries as in `GET /api/telemetry`, the local store's included.
+        config_failures: How many changes of configuration were refused.
+        config_version: In force.
+        has_old_names: Whether metrics go out under their older names too.
+    """
+
+    workers: Callable[[], MetricsReport]
+    destinations: Callable[[], Sequence[Mapping[str, Any]]]
+    config_failures: Callable[[], int]
+    config_version: Callable[[], str]
+    has_old_names: Callable[[], bool]
+
+    def report(self) -> MetricsReport:
+        """All points of the gateway.
+
+        Raises:
+            DeliveryStoppedError: The delivery thread does not answer.
+        """
+        workers = self.workers()
+        points = list(names.with_old_names(workers.points) if self.has_old_names() else workers.points)
+        points += process_points("control")
+        points.append(names.BUILD.point(1, __version__, self.config_version()))
+        points.append(names.WORKERS.point(workers.workers))
+        points.append(names.CONFIG_FAILURES.point(self.config_failures()))
+        for entry in self.destinations():
+            points += ledger_points(entry)
+        return MetricsReport(workers.started_ns, points, workers.workers)
+
+
+def ledger_points(entry: Mapping[str, Any]) -> Iterator[MetricPoint]:
+    """The points of one destination's entry."""
+    name, signal, ledger = entry["name"], entry["signal"], entry["ledger"]
+    dropped = ledger["dropped"]["by_reason"]
+    yield names.LEDGER_CREATED.point(ledger["created"], name, signal)
+    for outcome in _OUTCOMES:
+        yield names.LEDGER_ENDED.point(ledger[outcome], name, signal, outcome, "")
+    for reason, count in dropped.items():
+        yield names.LEDGER_ENDED.point(count, name, signal, "dropped", reason)
+    for state in _WAITING:
+        yield names.LEDGER_WAITING.point(ledger[state], name, signal, state)
+    if signal == _TRACES:
+        yield names.SPANS_EXPORTED.point(ledger["exported"], name, "success", "")
+        yield names.SPANS_EXPORTED.point(ledger["rejected"], name, "failure", "rejected")
+        for reason, count in dropped.items():
+            yield names.SPANS_EXPORTED.point(count, name, "failure", reason)
+            yield names.SPAN_DROPS.point(count, name, reason)
+
+
+class MetricsPage:
+    """The text, made at most once a second."""
+
+    def __init__(self, source: MetricsSource, *, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._source = source
+        self._clock_s = clock_s
+        self._made_s = float("-inf")
+        self._text = b""
+        self._making = asyncio.Lock()
+
+    async def text(self) -> bytes:
+        """The text of this moment.
+
+        Raises:
+            DeliveryStoppedError: The delivery thread does not answer.
+        """
+        async with self._making:
+            if self._clock_s() - self._made_s >= _FRESH_S:
+                self._text = await asyncio.to_thread(lambda: to_text(self._source.report().points))
+                self._made_s = self._clock_s()
+            return self._text
+
+
+def metrics_routes(page: MetricsPage) -> list[Route]:
+    """The routes of this room."""
+
+    async def show(_request: Request) -> Response:
+        try:
+            text = await page.text()
+        except DeliveryStoppedError as error:
+            return Response(f"# {error}\n", 503, media_type="text/plain")
+        return Response(text, headers={"content-type": CONTENT_TYPE, "cache-control": "no-store"})
+
+    return [Route(PATH, show)]

@@ -1,0 +1,83 @@
+"""`GET|PUT /api/config/otel`: a destination's manifest as JSON, read and written back."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.control.json_body import BodyRefused, read_object
+from gateway.control.otel_manifest import (
+    TYPE,
+    ChangedMeanwhile,
+    Invalid,
+    NoSuchManifest,
+    NotWritable,
+    OtelManifests,
+    Saved,
+    Shown,
+)
+from gateway.control.replies import error_reply, json_reply
+
+
+def otel_settings_routes(manifests: OtelManifests) -> list[Route]:
+    """The routes of this room."""
+
+    async def show(request: Request) -> Response:
+        try:
+            shown = await asyncio.to_thread(manifests.read, request.query_params.get("name"))
+        except NoSuchManifest as error:
+            return error_reply(404, "manifest_not_found", str(error))
+        return json_reply(dict(shown.body), headers=_tag(shown))
+
+    async def save(request: Request) -> Response:
+        try:
+            body = await read_object(request)
+        except BodyRefused as error:
+            return error.reply()
+        name, expected = request.query_params.get("name"), _expected(request)
+        try:
+            saved = await asyncio.to_thread(manifests.write, name, {"type": TYPE, **body}, expected)
+        except NoSuchManifest as error:
+            return error_reply(404, "manifest_not_found", str(error))
+        except ChangedMeanwhile as error:
+            return error_reply(412, "changed_meanwhile", str(error))
+        except NotWritable as error:
+            return error_reply(409, "not_writable", str(error))
+        except Invalid as error:
+            return _invalid(error)
+        return json_reply(saved_json(saved), headers=_tag(saved.shown))
+
+    return [
+        Route("/api/config/otel", show, methods=["GET"]),
+        Route("/api/config/otel", save, methods=["PUT"]),
+    ]
+
+
+def saved_json(saved: Saved) -> dict[str, Any]:
+    """The answer to a change that was written."""
+    return {
+        "manifest": dict(saved.shown.body),
+        "file": str(saved.shown.file),
+        "version": saved.version,
+        "warnings": [problem.to_dict() for problem in saved.warnings],
+    }
+
+
+def _invalid(error: Invalid) -> Response:
+    problems = [problem.to_dict() for problem in error.problems]
+    body = {"code": "invalid_manifest", "message": str(error), "problems": problems}
+    return json_reply({"error": body}, 400)
+
+
+def _tag(shown: Shown) -> dict[str, str]:
+    return {"etag": f'"{shown.tag}"'}
+
+
+def _expected(request: Request) -> str | None:
+    """The tag in `If-Match`; None without one, or for `*`."""
+    value = request.headers.get("if-match", "*").strip()
+    return None if value == "*" else value.removeprefix("W/").strip('"')

@@ -1,0 +1,195 @@
+"""OTLP over gRPC: the bytes of a batch as they are, in a unary call. Needs the extra `grpc` (grpcio).
+
+grpcio's own threads do the work; its futures are turned into this loop's. Generated classes are not needed,
+because a request is already encoded.
+
+Codes: https://opentelemetry.io/docs/specs/otlp/#failures and the collector's table of their HTTP twins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from dataclasses import replace
+from types import ModuleType
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from google.protobuf.message import DecodeError
+from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]  # it has no stubs
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # it has no stubs
+
+from gateway.delivery.destination import Destination, TlsFiles
+from gateway.delivery.outcome import MAX_RETRY_AFTER_S, Answer, Outcome, Verdict, judge, plain_text
+from gateway.redaction import without_secrets
+
+METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+METRICS_METHOD: Final = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
+MISSING: Final = "type: grpc needs grpcio, which is not installed; install gateway[grpc], or set type: http"
+_PORTS: Final = {"http": 4317, "https": 443}
+_OK: Final = 200
+# By name, as the collector maps them; what is not here is 500.
+_HTTP_STATUS: Final = {
+    "CANCELLED": 503,
+    "DEADLINE_EXCEEDED": 503,
+    "ABORTED": 503,
+    "OUT_OF_RANGE": 503,
+    "UNAVAILABLE": 503,
+    "DATA_LOSS": 503,
+    # OTLP lets a client retry it only with a RetryInfo. Elastic's endpoint also sends it bare when it is
+    # overloaded, as 429 over HTTP, where a retry is the rule; dropping there would lose spans for nothing.
+    "RESOURCE_EXHAUSTED": 429,
+    "INVALID_ARGUMENT": 400,
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "UNIMPLEMENTED": 404,
+}
+_TOO_LARGE_TEXTS: Final = ("larger than max", "too large")
+# grpcio's own words for a header that cannot be sent; the batch waits for a better configuration.
+_UNSENDABLE: Final = "Invalid metadata"
+_STATUS_DETAILS: Final = "grpc-status-details-bin"
+
+
+def find_grpc() -> ModuleType | None:
+    """grpcio, None when it is not installed."""
+    try:
+        return importlib.import_module("grpc")
+    except ImportError:
+        return None
+
+
+class GrpcExchange:
+    """OTLP/gRPC, over a channel of its own.
+
+    Args:
+        method: Of the signal's service.
+    """
+
+    def __init__(self, method: str = METHOD) -> None:
+        self._method = method
+        self._grpc = find_grpc()
+        self._channel: Any = None
+        self._made_for: tuple[str, TlsFiles] | None = None
+
+    async def post(self, destination: Destination, body: bytes) -> Outcome:
+        """Send *body*, an `ExportTraceServiceRequest`."""
+        if self._grpc is None:
+            return Outcome(Verdict.RETRY, None, MISSING, is_unsent=True)
+        try:
+            call = self._call(self._grpc, destination, body)
+        # ValueError: an endpoint or file that cannot be used; the batch waits for a better configuration.
+        except (OSError, ValueError) as error:
+            message = plain_text(f"{type(error).__name__}: {error}")
+            return Outcome(Verdict.RETRY, None, _masked(message, destination), is_unsent=True)
+        try:
+            await _ended(call)
+        except asyncio.CancelledError:
+            call.cancel()
+            raise
+        outcome = _outcome(call)
+        return replace(outcome, message=_masked(outcome.message, destination))
+
+    async def close(self) -> None:
+        """Close the channel."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
+    def _call(self, grpc: ModuleType, destination: Destination, body: bytes) -> Any:
+        made_for = (destination.endpoint, destination.tls)
+        if self._channel is None or self._made_for != made_for:
+            if self._channel is not None:
+                self._channel.close()
+            self._channel, self._made_for = _open_channel(grpc, destination), made_for
+        compression = (
+            grpc.Compression.Gzip if destination.compression == "gzip" else grpc.Compression.NoCompression
+        )
+        return self._channel.unary_unary(self._method).future(
+            body,
+            timeout=destination.timeout_s,
+            metadata=[(name.lower(), value) for name, value in destination.headers.items()],
+            compression=compression,
+        )
+
+
+def target_of(endpoint: str) -> tuple[str, bool]:
+    """`host:port` of an endpoint, and whether it is spoken to with TLS.
+
+    Raises:
+        ValueError: It has no host, or no port.
+    """
+    parts = urlsplit(endpoint if "://" in endpoint else f"https://{endpoint}")
+    if parts.hostname is None:
+        raise ValueError("an endpoint without a host")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{host}:{parts.port or _PORTS.get(parts.scheme, 443)}", parts.scheme != "http"
+
+
+def _open_channel(grpc: ModuleType, destination: Destination) -> Any:
+    target, is_secure = target_of(destination.endpoint)
+    options = [("grpc.enable_retries", 0), ("grpc.max_reconnect_backoff_ms", 10_000)]
+    if not is_secure:
+        return grpc.insecure_channel(target, options)
+    files = destination.tls
+    credentials = grpc.ssl_channel_credentials(
+        root_certificates=files.ca_file.read_bytes() if files.ca_file is not None else None,
+        private_key=files.key_file.read_bytes() if files.key_file is not None else None,
+        certificate_chain=files.cert_file.read_bytes() if files.cert_file is not None else None,
+    )
+    return grpc.secure_channel(target, credentials, options)
+
+
+async def _ended(call: Any) -> None:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+
+    def tell(_call: Any) -> None:
+        # A closed loop is one that nobody waits in any more.
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(ended.set)
+
+    call.add_done_callback(tell)
+    await ended.wait()
+
+
+def _outcome(call: Any) -> Outcome:
+    code = call.code().name
+    if code == "OK":
+        answer = Answer(_OK, "application/x-protobuf", call.result(), "")
+        return judge(answer, 0.0)
+    said = plain_text(call.details() or "")
+    message = f"gRPC {code}: {said}" if said else f"gRPC {code}"
+    if said == _UNSENDABLE:
+        return Outcome(Verdict.RETRY, None, message, is_unsent=True)
+    status = _HTTP_STATUS.get(code, 500)
+    if status == 429 and any(text in said.lower() for text in _TOO_LARGE_TEXTS):  # noqa: PLR2004 - as above
+        return Outcome(Verdict.TOO_LARGE, 413, message)
+    is_answered = code != "UNAVAILABLE" or bool(call.trailing_metadata())
+    judged = judge(Answer(status, "", b"", ""), 0.0)
+    return Outcome(
+        judged.verdict,
+        status if is_answered and code != "DEADLINE_EXCEEDED" else None,
+        message,
+        retry_after_s=_retry_after_s(call.trailing_metadata() or ()),
+    )
+
+
+def _retry_after_s(metadata: Any) -> float:
+    """The delay of a `RetryInfo`, 0.0 without one."""
+    for key, value in metadata:
+        if key != _STATUS_DETAILS:
+            continue
+        try:
+            status = Status.FromString(value)
+            for detail in status.details:
+                info = RetryInfo()
+                if detail.Unpack(info):
+                    delay_s = float(info.retry_delay.seconds) + float(info.retry_delay.nanos) / 1e9
+                    return min(max(0.0, delay_s), MAX_RETRY_AFTER_S)
+        except DecodeError:
+            return 0.0
+    return 0.0
+
+
+def _masked(message: str, destination: Destination) -> str:
+    return without_secrets(message, destination.headers.values())

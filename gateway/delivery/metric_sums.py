@@ -1,0 +1,176 @@
+"""The metrics of all workers as one: cumulative values that never go down while workers come and go.
+
+The last values of each worker are kept. Those of one that has said nothing for long are folded into a base.
+Base and last values are written to a file, so that a restart of control goes on where it was: its workers,
+which live on, send what they have counted since their own start, and a worker that ended meanwhile is in the
+file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from gateway.delivery.frame_index import Origin
+from gateway.wire.frames import MetricKind, MetricPoint, MetricPoints
+
+# Workers send each second. What a silent one said of this moment (memory, open calls) is soon no longer true.
+_PRESENT_S: Final = 5.0
+# Nor does a worker that hangs come back after so long: its connection is ended after a minute of silence.
+_FOLD_S: Final = 600.0
+_KEEP_EVERY_S: Final = 5.0
+# A control process is started again within seconds. An older file is of another run, whose sums a collector
+# has seen end already.
+_MAX_FILE_AGE_S: Final = 60.0
+# Label sets of one instrument in the base; more are added up under `other`, as a worker does.
+_MAX_SETS: Final = 2_000
+_OTHER: Final = "other"
+
+_Key = tuple[str, tuple[str, ...]]
+_Points = dict[_Key, MetricPoint]
+
+_log: Final = logging.getLogger(__name__)
+
+
+class _Kept(msgspec.Struct, array_like=True):
+    """The file."""
+
+    written_at_s: float
+    started_ns: int
+    base: list[MetricPoint]
+    workers: list[tuple[str, int, list[MetricPoint]]]
+
+
+class _Worker:
+    def __init__(self) -> None:
+        self.points: _Points = {}
+        self.seen_s = 0.0
+
+
+class MetricSums:
+    """What the workers have sent, added up. Used in delivery's thread only.
+
+    Attributes:
+        started_ns: Unix time since when the sums count.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        *,
+        clock_s: Callable[[], float] = time.monotonic,
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        """Go on from *file*, if a control process of this run has just written it.
+
+        Args:
+            clock_s: Monotonic.
+            now_s: Unix time.
+        """
+        self._file = file
+        self._clock_s = clock_s
+        self._now_s = now_s
+        self._workers: dict[Origin, _Worker] = {}
+        self._base: _Points = {}
+        self._sets: dict[str, int] = {}
+        self._kept_s = clock_s()
+        self.started_ns = int(now_s() * 1e9)
+        self._load()
+
+    def take(self, origin: Origin, sent: MetricPoints) -> None:
+        """Note what a worker sent."""
+        worker = self._workers.setdefault(origin, _Worker())
+        worker.seen_s = self._clock_s()
+        if sent.is_full:
+            worker.points = {}
+        for point in sent.points:
+            worker.points[point.name, point.labels] = point
+
+    def points(self) -> list[MetricPoint]:
+        """The sums; gauges only of the workers that are there."""
+        now_s = self._clock_s()
+        self._fold(now_s)
+        sums = dict(self._base)
+        for worker in self._workers.values():
+            is_present = now_s - worker.seen_s <= _PRESENT_S
+            _add(
+                sums,
+                (
+                    point
+                    for point in worker.points.values()
+                    if is_present or point.kind is not MetricKind.GAUGE
+                ),
+            )
+        return list(sums.values())
+
+    def present(self) -> int:
+        """How many workers are there."""
+        now_s = self._clock_s()
+        return sum(now_s - worker.seen_s <= _PRESENT_S for worker in self._workers.values())
+
+    def keep(self) -> None:
+        """Write the file, unless that was done a moment ago."""
+        if self._clock_s() - self._kept_s >= _KEEP_EVERY_S:
+            self.keep_now()
+
+    def keep_now(self) -> None:
+        """Write the file. A failure is logged: it costs the sums of gone workers if control ends now."""
+        self._kept_s = self._clock_s()
+        workers = [(*origin, list(worker.points.values())) for origin, worker in self._workers.items()]
+        kept = _Kept(self._now_s(), self.started_ns, list(self._base.values()), workers)
+        new = self._file.with_suffix(".new")
+        try:
+            new.write_bytes(msgspec.msgpack.encode(kept))
+            new.replace(self._file)
+        except OSError as error:
+            _log.warning("the sums of the metrics cannot be kept: %s", error)
+
+    def _load(self) -> None:
+        kept = None
+        with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
+            kept = msgspec.msgpack.decode(self._file.read_bytes(), type=_Kept)
+        if kept is None or not 0 <= self._now_s() - kept.written_at_s <= _MAX_FILE_AGE_S:
+            return
+        self.started_ns = kept.started_ns
+        self._add_to_base(kept.base)
+        for instance_id, started_ns, points in kept.workers:
+            worker = self._workers[Origin(instance_id, started_ns)] = _Worker()
+            worker.points = {(point.name, point.labels): point for point in points}
+            # Silent until it connects again, and folded later than any that does.
+            worker.seen_s = self._clock_s() - _PRESENT_S - 1.0
+
+    def _fold(self, now_s: float) -> None:
+        silent = [origin for origin, worker in self._workers.items() if now_s - worker.seen_s > _FOLD_S]
+        for origin in silent:
+            gone = self._workers.pop(origin).points.values()
+            self._add_to_base(point for point in gone if point.kind is not MetricKind.GAUGE)
+
+    def _add_to_base(self, points: Iterable[MetricPoint]) -> None:
+        for given in points:
+            point = given
+            key = (point.name, point.labels)
+            if key not in self._base and self._sets.get(point.name, 0) >= _MAX_SETS:
+                labels = (_OTHER,) * len(point.labels)
+                point = MetricPoint(point.name, labels, point.kind, point.values)
+                key = (point.name, labels)
+            if key not in self._base:
+                self._sets[point.name] = self._sets.get(point.name, 0) + 1
+            _add(self._base, [point])
+
+
+def _add(sums: _Points, points: Iterable[MetricPoint]) -> None:
+    for point in points:
+        key = (point.name, point.labels)
+        known = sums.get(key)
+        if known is not None:
+            # Lengths differ when a new version of the gateway has other buckets: the newer worker's stay.
+            values = [one + other for one, other in zip(known.values, point.values, strict=False)]
+            sums[key] = MetricPoint(point.name, point.labels, point.kind, values)
+        else:
+            sums[key] = point

@@ -1,0 +1,367 @@
+"""What was said in an OpenAI-shaped call: messages, replies and tools in the shape of the conventions.
+
+Pure. A message is `{"role", "parts"}`, a part one of text, reasoning, tool_call, tool_call_response, uri,
+file and blob. Pictures and sound that stand in a body as base64 become a blob that says what it was and how
+long, without the bytes.
+
+Shapes: https://platform.openai.com/docs/api-reference/chat/create , and gen-ai-input-messages.json of
+https://github.com/open-telemetry/semantic-conventions-genai
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from gateway.endpoints.openai_reply import UNREADABLE, text_of
+from gateway.endpoints.openai_stream import read_events
+from gateway.model import Call
+
+Shaped = dict[str, Any]
+"""A message or a tool as the conventions shape it."""
+
+_raws: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_BASE64: Final = ";base64,"
+
+
+class _StreamChoice(msgspec.Struct):
+    """One choice of one chunk; all of it may be missing or of another type."""
+
+    index: Any = 0
+    delta: Any = None
+    text: Any = None
+    finish_reason: Any = None
+
+
+class _Chunk(msgspec.Struct):
+    """What a chunk adds to the reply."""
+
+    choices: list[_StreamChoice] | None = None
+
+
+class _WholeReply(msgspec.Struct):
+    """What a reply says."""
+
+    choices: list[Any] | None = None
+
+
+_chunks: Final = msgspec.json.Decoder(_Chunk)
+_replies: Final = msgspec.json.Decoder(_WholeReply)
+
+
+class Items:
+    """A list in a body whose members are read one by one, when they are wanted.
+
+    Attributes:
+        sizes: Bytes of each member as received.
+    """
+
+    def __init__(self, raws: Sequence[msgspec.Raw], shape: Callable[[Any], Shaped | None]) -> None:
+        self._raws = raws
+        self._shape = shape
+        self.sizes = [len(memoryview(raw)) for raw in raws]
+
+    def read(self, index: int) -> Shaped | None:
+        """The member, None when it is no such thing."""
+        try:
+            return self._shape(decode_leniently(self._raws[index]))
+        except UNREADABLE:
+            return None
+
+
+def read_input(call: Call) -> Items:
+    """The messages of a chat, or the prompts of a completion as what a user said."""
+    if call.endpoint.name == "chat":
+        return Items(_members(call.fields.get("messages")), shape_message)
+    prompt = call.fields.get("prompt")
+    raws = _members(prompt)
+    return Items(raws if raws or prompt is None else [prompt], _shape_prompt)
+
+
+def read_tools(call: Call) -> Items:
+    """The tools that the model may call."""
+    return Items(_members(call.fields.get("tools")) or _members(call.fields.get("functions")), _shape_tool)
+
+
+def read_output(body: bytes) -> list[Shaped]:
+    """What a whole reply says, one message for each choice."""
+    try:
+        choices = _replies.decode(body).choices
+    except UNREADABLE:
+        try:
+            found = json.loads(body, strict=False)
+        except UNREADABLE:
+            return []
+        choices = found.get("choices") if isinstance(found, dict) else None
+    shaped = []
+    for choice in choices if isinstance(choices, list) else ():
+        if not isinstance(choice, dict):
+            continue
+        message = choice.get("message")
+        if not isinstance(message, dict):
+            message = {"role": "assistant", "content": choice.get("text")}
+        shaped.append(_with_reason(shape_message(message), choice.get("finish_reason")))
+    return shaped
+
+
+def decode_leniently(raw: msgspec.Raw | bytes) -> Any:
+    """JSON as Python's own parser takes it, quickly where msgspec takes it too.
+
+    Raises:
+        ValueError: It is no JSON.
+        RecursionError: It is nested too deeply.
+    """
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.DecodeError:
+        return json.loads(bytes(raw), strict=False)
+
+
+def shape_message(message: Any) -> Shaped:
+    """A message of a chat, asked or answered."""
+    if not isinstance(message, dict):
+        return {"role": "", "parts": _text_parts(message)}
+    role = text_of(message.get("role"))
+    parts: list[Shaped] = []
+    reasoning = message.get("reasoning_content") or message.get("reasoning")
+    if reasoning and isinstance(reasoning, str):
+        parts.append({"type": "reasoning", "content": reasoning})
+    content = list(_content_parts(message.get("content")))
+    if role in ("tool", "function"):
+        name = message.get("tool_call_id") or message.get("name")
+        parts.append({"type": "tool_call_response", "id": name, "response": _response(content)})
+    else:
+        parts += content
+    refusal = message.get("refusal")
+    if refusal and isinstance(refusal, str):
+        parts.append({"type": "refusal", "content": refusal})
+    if isinstance(message.get("audio"), dict):
+        parts += _spoken(message["audio"])
+    calls = message.get("tool_calls")
+    parts += [_shape_tool_call(call) for call in (calls if isinstance(calls, list) else ())]
+    if isinstance(message.get("function_call"), dict):
+        parts.append(_shape_tool_call({"function": message["function_call"]}))
+    shaped: Shaped = {"role": role, "parts": parts}
+    if isinstance(message.get("name"), str) and role != "function":
+        shaped["name"] = message["name"]
+    return shaped
+
+
+class StreamAssembler:
+    """The reply that the chunks of a stream add up to."""
+
+    def __init__(self) -> None:
+        self._choices: dict[int, _ChoiceSoFar] = {}
+
+    def feed(self, events: bytes) -> None:
+        """Take some whole server-sent events; what cannot be read adds nothing."""
+        for data in read_events(events):
+            try:
+                chunk = _chunks.decode(data)
+            except msgspec.ValidationError:
+                continue
+            except msgspec.DecodeError:
+                try:
+                    chunk = msgspec.convert(json.loads(data, strict=False), _Chunk)
+                except UNREADABLE:
+                    continue
+            except RecursionError:
+                continue
+            for position, choice in enumerate(chunk.choices or ()):
+                index = choice.index if isinstance(choice.index, int) else position
+                self._choices.setdefault(index, _ChoiceSoFar()).add(choice)
+
+    def messages(self) -> list[Shaped]:
+        """What the reply says until here, one message for each choice."""
+        return [choice.shaped() for _, choice in sorted(self._choices.items())]
+
+
+class _ChoiceSoFar:
+    """One choice of a stream."""
+
+    def __init__(self) -> None:
+        self._role = "assistant"
+        self._reason: object = None
+        self._texts: dict[str, list[str]] = {}
+        self._calls: dict[object, _CallSoFar] = {}
+
+    def add(self, choice: _StreamChoice) -> None:
+        self._reason = choice.finish_reason or self._reason
+        delta = choice.delta if isinstance(choice.delta, dict) else {"content": choice.text}
+        self._role = text_of(delta.get("role")) or self._role
+        for name, key in (
+            ("reasoning", "reasoning_content"),
+            ("reasoning", "reasoning"),
+            ("text", "content"),
+            ("refusal", "refusal"),
+        ):
+            text = delta.get(key)
+            if text and isinstance(text, str):
+                self._texts.setdefault(name, []).append(text)
+        calls = delta.get("tool_calls")
+        for position, call in enumerate(calls if isinstance(calls, list) else ()):
+            self._add_call(call, position)
+        if isinstance(delta.get("function_call"), dict):
+            self._add_call({"function": delta["function_call"]}, 0)
+
+    def _add_call(self, call: object, position: int) -> None:
+        if not isinstance(call, dict):
+            return
+        index = call.get("index")
+        # Some servers count nothing and name each call; a piece without either goes on with the first.
+        key: object = index if isinstance(index, int) else text_of(call.get("id")) or position
+        if key not in self._calls and not isinstance(key, str) and index is None and self._calls:
+            key = list(self._calls)[-1]
+        self._calls.setdefault(key, _CallSoFar()).add(call)
+
+    def shaped(self) -> Shaped:
+        parts: list[Shaped] = [
+            {"type": name, "content": "".join(self._texts[name])}
+            for name in ("reasoning", "text", "refusal")
+            if name in self._texts
+        ]
+        parts += [call.shaped() for call in self._calls.values()]
+        return _with_reason({"role": self._role, "parts": parts}, self._reason)
+
+
+class _CallSoFar:
+    """One tool call of a stream."""
+
+    def __init__(self) -> None:
+        self._id = ""
+        self._name = ""
+        self._arguments: list[str] = []
+
+    def add(self, call: dict[str, Any]) -> None:
+        function = call.get("function")
+        function = function if isinstance(function, dict) else {}
+        self._id = self._id or text_of(call.get("id"))
+        self._name = self._name or text_of(function.get("name"))
+        self._arguments.append(text_of(function.get("arguments")))
+
+    def shaped(self) -> Shaped:
+        function = {"name": self._name, "arguments": "".join(self._arguments)}
+        return _shape_tool_call({"id": self._id, "function": function})
+
+
+def _members(raw: msgspec.Raw | None) -> list[msgspec.Raw]:
+    if raw is None:
+        return []
+    try:
+        return _raws.decode(raw)
+    except UNREADABLE:
+        return []
+
+
+def _with_reason(message: Shaped, reason: object) -> Shaped:
+    if isinstance(reason, str):
+        message["finish_reason"] = reason
+    return message
+
+
+def _text_parts(value: object) -> list[Shaped]:
+    return [{"type": "text", "content": value}] if isinstance(value, str) else []
+
+
+def _content_parts(content: object) -> Iterator[Shaped]:
+    if isinstance(content, str):
+        yield {"type": "text", "content": content}
+    elif isinstance(content, list):
+        for part in content:
+            yield _shape_part(part)
+
+
+def _shape_part(part: object) -> Shaped:
+    if isinstance(part, str):
+        return {"type": "text", "content": part}
+    if not isinstance(part, dict):
+        return {"type": "unknown"}
+    # Newer than this code: its kind is told, and what may be megabytes of something is not.
+    return _shape_words(part) or _shape_media(part) or {"type": text_of(part.get("type")) or "unknown"}
+
+
+def _shape_words(part: dict[str, Any]) -> Shaped | None:
+    match part:
+        case {"type": "text", "text": str(text)}:
+            return {"type": "text", "content": text}
+        case {"type": "refusal", "refusal": str(text)}:
+            return {"type": "refusal", "content": text}
+        case {"type": "thinking", "thinking": str(text)}:
+            return {"type": "reasoning", "content": text}
+    return None
+
+
+def _shape_media(part: dict[str, Any]) -> Shaped | None:
+    shaped: Shaped | None = None
+    match part:
+        case {"type": "image_url", "image_url": {"url": str(url)} | str(url)}:
+            shaped = _linked(url, "image")
+        case {"type": "video_url", "video_url": {"url": str(url)}}:
+            shaped = _linked(url, "video")
+        case {"type": "input_audio", "input_audio": {"data": str(data), **more}}:
+            kind = text_of(more.get("format"))
+            shaped = _blob("audio", f"audio/{kind}" if kind else None, len(data))
+        case {"type": "file", "file": {"file_id": str(file_id)}}:
+            shaped = {"type": "file", "modality": "document", "file_id": file_id}
+        case {"type": "file", "file": {"file_data": str(data)}}:
+            shaped = _linked(data, "document")
+    return shaped
+
+
+def _linked(url: str, modality: str) -> Shaped:
+    head = url[:128]
+    if head.startswith("data:") and _BASE64 in head:
+        return _blob(modality, head[5 : head.index(_BASE64)] or None, len(url))
+    if not head.lower().startswith(("http://", "https://", "gs://", "s3://", "file://")):
+        return _blob(modality, None, len(url))
+    return {"type": "uri", "modality": modality, "uri": url}
+
+
+def _blob(modality: str, mime_type: str | None, size: int) -> Shaped:
+    """Data that stood in the body, without it; *size* is of its base64 form."""
+    named = {"mime_type": mime_type} if mime_type else {}
+    return {"type": "blob", "modality": modality, **named, "content": "", "base64_bytes": size}
+
+
+def _spoken(audio: dict[str, Any]) -> Iterable[Shaped]:
+    if audio.get("data"):
+        yield _blob("audio", None, len(text_of(audio["data"])))
+    if text_of(audio.get("transcript")):
+        yield {"type": "text", "content": audio["transcript"]}
+
+
+def _response(parts: list[Shaped]) -> object:
+    """What a tool gave: its text as it is, anything else as parts."""
+    if len(parts) == 1 and parts[0]["type"] == "text":
+        return parts[0]["content"]
+    return parts
+
+
+def _shape_tool_call(call: object) -> Shaped:
+    call = call if isinstance(call, dict) else {}
+    function = call.get("function") or call.get("custom")
+    function = function if isinstance(function, dict) else {}
+    arguments = function.get("arguments", function.get("input"))
+    if isinstance(arguments, str) and arguments.startswith(("{", "[")):
+        with contextlib.suppress(*UNREADABLE):
+            arguments = decode_leniently(arguments.encode(errors="replace"))
+    shaped = {"type": "tool_call", "name": text_of(function.get("name")), "arguments": arguments}
+    return {"id": call["id"], **shaped} if text_of(call.get("id")) else shaped
+
+
+def _shape_prompt(prompt: Any) -> Shaped | None:
+    """A prompt; one that is numbers of tokens says nothing to a reader."""
+    return {"role": "user", "parts": _text_parts(prompt)} if isinstance(prompt, str) else None
+
+
+def _shape_tool(tool: Any) -> Shaped | None:
+    if not isinstance(tool, dict):
+        return None
+    function = tool.get("function")
+    if isinstance(function, dict):
+        return {"type": "function", **function}
+    return {"type": "function", **tool} if "type" not in tool else tool

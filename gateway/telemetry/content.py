@@ -1,0 +1,316 @@
+"""Prompts, replies and tools of one call on its span: masked, and never longer than allowed.
+
+While the call runs only references to the bytes that pass are kept. Everything else happens after the reply
+was sent, in slices: a long stream is put together bit by bit, and of a long conversation only what will be
+shown is read (the newest messages and the first), so that a megabyte of it costs what its shown part costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from gateway.endpoints.openai_content import (
+    Items,
+    Shaped,
+    StreamAssembler,
+    read_input,
+    read_output,
+    read_tools,
+)
+from gateway.model import Call
+from gateway.telemetry import attributes as names
+from gateway.telemetry.redactor import RedactionTimeout, Redactor
+
+MAX_REPLY_BYTES: Final = 2 * 1024 * 1024
+"""Of one reply at most this is kept; a stream of it has some 8,000 chunks."""
+
+_WORK_BYTES: Final = 32 * 1024
+"""Of a stream this is put together in one slice: about a quarter of a millisecond."""
+
+_MARGIN_CHARACTERS: Final = 4096
+"""A text is masked this far beyond its cut, so that the cut never falls into what a pattern would find."""
+
+_MAX_VALUES: Final = 4_000
+_MAX_DEPTH: Final = 24
+_LEAST_CHARACTERS: Final = 64
+_PER_ITEM_BYTES: Final = 64
+_CUT: Final = "…"
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class ContentCapture:
+    """Takes what passes of one call and makes the content attributes of it.
+
+    Attributes:
+        held_bytes: Size of what is kept of the reply.
+        is_given_up: The content is left out, whatever was kept.
+    """
+
+    __slots__ = (
+        "_assembler",
+        "_at",
+        "_is_over",
+        "_max_bytes",
+        "_pieces",
+        "_redactor",
+        "held_bytes",
+        "is_given_up",
+    )
+
+    def __init__(self, redactor: Redactor, *, max_bytes: int) -> None:
+        """Begin with nothing.
+
+        Args:
+            redactor: Masks every text.
+            max_bytes: For all content attributes together.
+        """
+        self._redactor = redactor
+        self._max_bytes = max_bytes
+        self._pieces: list[bytes] = []
+        self._assembler: StreamAssembler | None = None
+        self._at = 0
+        self._is_over = False
+        self.held_bytes = 0
+        self.is_given_up = False
+
+    def keep(self, data: bytes) -> None:
+        """Take a piece of the reply: its whole body, or whole events of its stream."""
+        if self._is_over or self.held_bytes + len(data) > MAX_REPLY_BYTES:
+            self._is_over = True
+            return
+        self.held_bytes += len(data)
+        self._pieces.append(data)
+
+    def restart(self) -> None:
+        """Forget the reply: another attempt begins."""
+        self._pieces.clear()
+        self._is_over = False
+        self.held_bytes = 0
+
+    def give_up(self) -> None:
+        """Leave the content out and let go of it."""
+        self.restart()
+        self.is_given_up = True
+
+    def work(self, call: Call) -> bool:
+        """Do a bit of what can be done bit by bit; True when `attributes` may be asked for."""
+        if not call.is_stream or self.is_given_up:
+            return True
+        if self._assembler is None:
+            self._assembler = StreamAssembler()
+        done = 0
+        while self._at < len(self._pieces) and done < _WORK_BYTES:
+            piece = self._pieces[self._at]
+            self._pieces[self._at] = b""
+            self._assembler.feed(piece)
+            done += len(piece)
+            self._at += 1
+        return self._at >= len(self._pieces)
+
+    def attributes(self, call: Call) -> bytes:
+        """The content attributes as `Span.attributes` fields."""
+        if self.is_given_up:
+            return names.CONTENT_DROPPED.boolean(True)
+        while not self.work(call):
+            pass
+        try:
+            with self._redactor:
+                return self._attributes(call)
+        except RedactionTimeout:
+            return names.CONTENT_DROPPED.boolean(True)
+
+    def _attributes(self, call: Call) -> bytes:
+        output = self._assembler.messages() if self._assembler else read_output(b"".join(self._pieces))
+        trimmer = Trimmer(self._redactor.mask if self._redactor else None)
+        trimmer.is_cut = self._is_over
+        # What was said matters more than what could have been called, so tools are fitted last.
+        lists: list[tuple[Any, _Listed]] = [
+            (names.OUTPUT_MESSAGES, _Listed.of(output)),
+            (names.INPUT_MESSAGES, _Listed.lazily(read_input(call))),
+            (names.TOOL_DEFINITIONS, _Listed.lazily(read_tools(call))),
+        ]
+        shares = share_out(self._max_bytes, [listed.need for _, listed in lists])
+        parts = []
+        for (key, listed), share in zip(lists, shares, strict=True):
+            if not listed.sizes:
+                continue
+            if share < len("[]"):
+                trimmer.is_cut = True
+                continue
+            parts.append(key.text(fit(listed.sizes, listed.read, share, trimmer).decode()))
+        if trimmer.is_cut:
+            parts.append(names.CONTENT_TRUNCATED.boolean(True))
+        return b"".join(parts)
+
+
+class _Listed:
+    """A list to be shown: how long its members are, and how to get one."""
+
+    __slots__ = ("need", "read", "sizes")
+
+    def __init__(self, sizes: Sequence[int], read: Callable[[int], Shaped | None]) -> None:
+        self.sizes = sizes
+        self.read = read
+        self.need = sum(sizes) + _PER_ITEM_BYTES * (len(sizes) + 1)
+
+    @staticmethod
+    def of(values: list[Shaped]) -> _Listed:
+        return _Listed([_rough_size(value) for value in values], values.__getitem__)
+
+    @staticmethod
+    def lazily(items: Items) -> _Listed:
+        return _Listed(items.sizes, items.read)
+
+
+class Trimmer:
+    """Cuts and masks the texts of a value, however it is nested.
+
+    Attributes:
+        is_cut: Something was left out.
+    """
+
+    __slots__ = ("_characters", "_mask", "_values", "is_cut")
+
+    def __init__(self, mask: Callable[[str], str] | None) -> None:
+        """Begin.
+
+        Args:
+            mask: Masks one text, None when nothing is masked.
+        """
+        self._mask = mask
+        self._characters = 0
+        self._values = 0
+        self.is_cut = False
+
+    def trim(self, value: Any, characters: int) -> Any:
+        """A copy of *value* with every text masked, and none longer than *characters*."""
+        self._characters = characters
+        self._values = _MAX_VALUES
+        return self._trimmed(value, _MAX_DEPTH)
+
+    def _trimmed(self, value: Any, depth: int) -> Any:
+        self._values -= 1
+        match value:
+            case str():
+                return self._text(value)
+            case bool() | None:
+                return value
+            case int() | float():
+                return self._number(value)
+            case _ if depth <= 0 or self._values <= 0:
+                self.is_cut = True
+                return _CUT
+            case list():
+                return [self._trimmed(item, depth - 1) for item in self._some(value)]
+        members = self._some(value.items())
+        return {self._text(str(key)): self._trimmed(item, depth - 1) for key, item in members}
+
+    def _some(self, values: Iterable[Any]) -> Iterator[Any]:
+        for value in values:
+            if self._values <= 0:
+                self.is_cut = True
+                return
+            yield value
+
+    def _text(self, text: str) -> str:
+        most = self._characters
+        is_long = len(text) > most
+        is_seen_whole = len(text) <= most + _MARGIN_CHARACTERS
+        if not is_seen_whole:
+            text = text[: most + _MARGIN_CHARACTERS]
+        if self._mask is not None:
+            text = self._mask(text)
+        if is_long:
+            self.is_cut = True
+            # What was not seen whole may end in half of a secret.
+            kept = most if is_seen_whole else min(most, max(0, len(text) - _MARGIN_CHARACTERS))
+            text = text[:kept] + _CUT
+        # UTF-8 has no lone surrogates, which JSON may escape.
+        return text if text.isascii() else text.encode(errors="replace").decode()
+
+    def _number(self, value: float) -> Any:
+        """A number, which may be a card's or a telephone's as well."""
+        if self._mask is None:
+            return value
+        text = str(value)
+        masked = self._mask(text)
+        return value if masked == text else masked
+
+
+def share_out(total: int, needs: Sequence[int]) -> list[int]:
+    """Share *total* out: who needs less than an equal share gets that, the others share the rest."""
+    shares = [0] * len(needs)
+    left, open_ones = total, list(range(len(needs)))
+    while open_ones:
+        equal = left // len(open_ones)
+        small = [index for index in open_ones if needs[index] <= equal]
+        if not small:
+            for index in open_ones:
+                shares[index] = equal
+            break
+        for index in small:
+            shares[index] = needs[index]
+            left -= needs[index]
+            open_ones.remove(index)
+    # What nobody needs may still be used: sizes are estimates, and masks may be longer than what they mask.
+    else:
+        bonus = left // len(needs)
+        shares = [share + bonus for share in shares]
+    return shares
+
+
+def fit(sizes: Sequence[int], read: Callable[[int], Shaped | None], limit: int, trimmer: Trimmer) -> bytes:
+    """A JSON list of at most *limit* bytes: all of it, or the last member, the first, and then the newest.
+
+    Args:
+        sizes: Bytes of each member, about.
+        limit: At least 2, which an empty list takes.
+        read: Gives one member.
+        trimmer: Told what had to be left out.
+    """
+    count = len(sizes)
+    is_whole = sum(sizes) + _PER_ITEM_BYTES * count <= limit
+    order = [count - 1] if count == 1 else [count - 1, 0, *range(count - 2, 0, -1)]
+    kept: dict[int, bytes] = {}
+    left = limit - 2
+    for place, index in enumerate(order):
+        value = read(index)
+        if value is None:
+            continue
+        share = limit if is_whole else max(_LEAST_CHARACTERS, limit // (2 if place == 0 else 4))
+        data = _fitted(value, share, left - 1, trimmer)
+        if data is None:
+            trimmer.is_cut = True
+            if place > 1:
+                break
+            continue
+        kept[index] = data
+        left -= len(data) + 1
+    return b"[" + b",".join([kept[index] for index in sorted(kept)]) + b"]"
+
+
+def _fitted(value: Shaped, characters: int, limit: int, trimmer: Trimmer) -> bytes | None:
+    """*value* in at most *limit* bytes, its texts cut shorter until it fits; None when it does not."""
+    while True:
+        data = _encode(trimmer.trim(value, characters))
+        if len(data) <= limit:
+            return data
+        if characters <= _LEAST_CHARACTERS:
+            return None
+        # An escaped or a Chinese letter takes more bytes than one, and a message may have many texts.
+        characters = max(_LEAST_CHARACTERS, min(characters // 4, limit // 2))
+
+
+def _rough_size(value: Any, depth: int = _MAX_DEPTH) -> int:
+    """About how long the JSON of *value* is, without making it."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict) and depth:
+        return sum(len(key) + 6 + _rough_size(item, depth - 1) for key, item in value.items())
+    if isinstance(value, list) and depth:
+        return sum(2 + _rough_size(item, depth - 1) for item in value)
+    return 8

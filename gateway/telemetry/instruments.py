@@ -1,0 +1,289 @@
+"""Every metric once: name, kind, unit, labels and buckets. docs/telemetry.md lists them, a test compares.
+
+Names and buckets: https://github.com/open-telemetry/semantic-conventions-genai v0.1.0 (`gen_ai.*`, the older
+ones v1.41), TrueFoundry's `ai_gateway_*`, OpenTelemetry's `process.*`, and `gateway.*`, which are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from gateway.wire.frames import MetricKind, MetricPoint
+
+# What OpenTelemetry's rules for Prometheus append to a name with dots. A name without is TrueFoundry's and
+# stays as it is.
+_UNIT_SUFFIXES: Final = {"s": "_seconds", "By": "_bytes"}
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """One metric.
+
+    Attributes:
+        name: As OTLP has it.
+        unit: UCUM.
+        labels: Names of the attributes, in the order of a point's values.
+        bounds: Upper bounds of a histogram's buckets; one more bucket takes what lies above.
+    """
+
+    name: str
+    kind: MetricKind
+    unit: str
+    description: str
+    labels: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+
+    @property
+    def prometheus_name(self) -> str:
+        """The name on `/metrics`."""
+        if "." not in self.name:
+            return self.name
+        name = self.name.replace(".", "_") + _UNIT_SUFFIXES.get(self.unit, "")
+        return f"{name}_total" if self.kind is MetricKind.SUM else name
+
+    def point(self, value: float, *labels: str) -> MetricPoint:
+        """A point of a sum or gauge."""
+        return MetricPoint(self.name, labels, self.kind, [value])
+
+
+_SUM: Final = MetricKind.SUM
+_GAUGE: Final = MetricKind.GAUGE
+_HISTOGRAM: Final = MetricKind.HISTOGRAM
+
+SECONDS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+TOKENS: Final = tuple(float(4**power) for power in range(14))
+# TrueFoundry does not publish its buckets; these are the conventions' in milliseconds, with one more below.
+MILLISECONDS: Final = (5.0, *(round(bound * 1000, 3) for bound in SECONDS))
+LAG_SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+# The GenAI client metrics: one recording per attempt at a target, as there is one CLIENT span.
+GEN_AI_LABELS: Final = (
+    "gen_ai.operation.name",
+    "gen_ai.provider.name",
+    "gen_ai.request.model",
+    "gen_ai.response.model",
+    "server.address",
+    "server.port",
+    "error.type",
+)
+_INFERENCE: Final = "gen_ai.client.inference"
+_OPERATION: Final = "gen_ai.client.operation"
+
+INFERENCE_DURATION: Final = Instrument(
+    f"{_INFERENCE}.duration", _HISTOGRAM, "s", "Duration of a try at a model.", GEN_AI_LABELS, SECONDS
+)
+OPERATION_DURATION: Final = Instrument(
+    f"{_OPERATION}.duration",
+    _HISTOGRAM,
+    "s",
+    "Duration of a try that is no inference (embeddings).",
+    GEN_AI_LABELS,
+    SECONDS,
+)
+TIME_TO_FIRST_CHUNK: Final = Instrument(
+    f"{_INFERENCE}.time_to_first_chunk",
+    _HISTOGRAM,
+    "s",
+    "From the start of a try to the first piece of its stream.",
+    GEN_AI_LABELS,
+    SECONDS,
+)
+TIME_PER_OUTPUT_CHUNK: Final = Instrument(
+    f"{_INFERENCE}.time_per_output_chunk",
+    _HISTOGRAM,
+    "s",
+    "Between the pieces of a stream, on the average of the stream.",
+    GEN_AI_LABELS,
+    SECONDS,
+)
+INPUT_TOKENS: Final = Instrument(
+    f"{_INFERENCE}.usage.input_tokens", _SUM, "{token}", "Input tokens, cached ones included.", GEN_AI_LABELS
+)
+OUTPUT_TOKENS: Final = Instrument(
+    f"{_INFERENCE}.usage.output_tokens", _SUM, "{token}", "Output tokens, reasoning included.", GEN_AI_LABELS
+)
+CACHE_READ_INPUT_TOKENS: Final = Instrument(
+    f"{_INFERENCE}.usage.cache_read.input_tokens",
+    _SUM,
+    "{token}",
+    "Input tokens that the provider had cached.",
+    GEN_AI_LABELS,
+)
+CACHE_WRITE_INPUT_TOKENS: Final = Instrument(
+    f"{_INFERENCE}.usage.cache_write.input_tokens",
+    _SUM,
+    "{token}",
+    "Input tokens that the provider put into its cache.",
+    GEN_AI_LABELS,
+)
+REASONING_OUTPUT_TOKENS: Final = Instrument(
+    f"{_INFERENCE}.usage.reasoning.output_tokens", _SUM, "{token}", "Tokens of reasoning.", GEN_AI_LABELS
+)
+OPERATION_INPUT_TOKENS: Final = Instrument(
+    f"{_INFERENCE}.operation.input_tokens",
+    _HISTOGRAM,
+    "{token}",
+    "Input tokens of a try.",
+    GEN_AI_LABELS,
+    TOKENS,
+)
+OPERATION_OUTPUT_TOKENS: Final = Instrument(
+    f"{_INFERENCE}.operation.output_tokens",
+    _HISTOGRAM,
+    "{token}",
+    "Output tokens of a try.",
+    GEN_AI_LABELS,
+    TOKENS,
+)
+
+# Their names in v1.41, made from the same points with `semconv: latest+old`.
+OLD_TIME_TO_FIRST_CHUNK: Final = replace(TIME_TO_FIRST_CHUNK, name=f"{_OPERATION}.time_to_first_chunk")
+OLD_TIME_PER_OUTPUT_CHUNK: Final = replace(TIME_PER_OUTPUT_CHUNK, name=f"{_OPERATION}.time_per_output_chunk")
+OLD_TOKEN_USAGE: Final = Instrument(
+    "gen_ai.client.token.usage",
+    _HISTOGRAM,
+    "{token}",
+    "Tokens of a try.",
+    (*GEN_AI_LABELS, "gen_ai.token.type"),
+    TOKENS,
+)
+_OLD_NAMES: Final = {
+    INFERENCE_DURATION.name: (OPERATION_DURATION.name, ()),
+    TIME_TO_FIRST_CHUNK.name: (OLD_TIME_TO_FIRST_CHUNK.name, ()),
+    TIME_PER_OUTPUT_CHUNK.name: (OLD_TIME_PER_OUTPUT_CHUNK.name, ()),
+    OPERATION_INPUT_TOKENS.name: (OLD_TOKEN_USAGE.name, ("input",)),
+    OPERATION_OUTPUT_TOKENS.name: (OLD_TOKEN_USAGE.name, ("output",)),
+}
+
+# TrueFoundry's.
+CALL_LABELS: Final = ("model_name", "username", "tenant_name")
+REQUESTS: Final = Instrument("ai_gateway_requests_total", _SUM, "{request}", "Calls of models.", CALL_LABELS)
+CALL_INPUT_TOKENS: Final = Instrument(
+    "ai_gateway_input_tokens_total", _SUM, "{token}", "Input tokens.", CALL_LABELS
+)
+CALL_OUTPUT_TOKENS: Final = Instrument(
+    "ai_gateway_output_tokens_total", _SUM, "{token}", "Output tokens.", CALL_LABELS
+)
+REQUEST_MS: Final = Instrument(
+    "ai_gateway_request_processing_ms",
+    _HISTOGRAM,
+    "ms",
+    "From the head of a call to the last byte of its answer.",
+    CALL_LABELS,
+    MILLISECONDS,
+)
+FIRST_TOKEN_MS: Final = Instrument(
+    "ai_gateway_first_token_latency_ms",
+    _HISTOGRAM,
+    "ms",
+    "From the head of a call to the first piece of its stream.",
+    CALL_LABELS,
+    MILLISECONDS,
+)
+INTER_TOKEN_MS: Final = Instrument(
+    "ai_gateway_inter_token_latency_ms",
+    _HISTOGRAM,
+    "ms",
+    "Between the tokens of a stream, on the average of the stream.",
+    CALL_LABELS,
+    MILLISECONDS,
+)
+FAILURES: Final = Instrument(
+    "ai_gateway_request_model_inference_failure_total",
+    _SUM,
+    "{request}",
+    "Tries at a model that failed.",
+    (*CALL_LABELS, "error_code", "exception_class"),
+)
+CONFIG_FAILURES: Final = Instrument(
+    "ai_gateway_config_parsing_failures_total",
+    _SUM,
+    "{failure}",
+    "Changes of configuration that were refused.",
+)
+SPANS_ACCEPTED: Final = Instrument(
+    "ai_gateway_spans_accepted_total", _SUM, "{span}", "Spans that control has in its spool."
+)
+SPANS_EXPORTED: Final = Instrument(
+    "ai_gateway_spans_exported_total",
+    _SUM,
+    "{span}",
+    "Spans whose sending has ended.",
+    ("destination", "outcome", "reason"),
+)
+SPAN_DROPS: Final = Instrument(
+    "ai_gateway_span_drops_total",
+    _SUM,
+    "{span}",
+    "Spans given up, by a worker (destination empty) or for a destination.",
+    ("destination", "reason"),
+)
+
+# The ledger: created = what has ended + what waits, for each destination and signal.
+LEDGER_CREATED: Final = Instrument(
+    "gateway.telemetry.created",
+    _SUM,
+    "{item}",
+    "Spans, or data points of metrics, meant for a destination.",
+    ("destination", "signal"),
+)
+LEDGER_ENDED: Final = Instrument(
+    "gateway.telemetry.ended",
+    _SUM,
+    "{item}",
+    "What has become of them.",
+    ("destination", "signal", "outcome", "reason"),
+)
+LEDGER_WAITING: Final = Instrument(
+    "gateway.telemetry.waiting",
+    _GAUGE,
+    "{item}",
+    "Those that are still under way.",
+    ("destination", "signal", "state"),
+)
+
+# The processes.
+LOOP_LAG: Final = Instrument(
+    "gateway.event_loop.lag",
+    _HISTOGRAM,
+    "s",
+    "How late the workers' event loops are, looked at twice a second.",
+    (),
+    LAG_SECONDS,
+)
+OPEN_CALLS: Final = Instrument("gateway.calls.open", _GAUGE, "{request}", "Calls in flight in the workers.")
+MEMORY: Final = Instrument(
+    "process.memory.usage", _GAUGE, "By", "Resident memory.", ("gateway.process", "process.pid")
+)
+CPU_TIME: Final = Instrument("process.cpu.time", _SUM, "s", "CPU time used.", ("gateway.process",))
+WORKERS: Final = Instrument("gateway.workers", _GAUGE, "{process}", "Workers that are there.")
+BUILD: Final = Instrument(
+    "gateway.build.info", _GAUGE, "1", "Always 1; what runs.", ("service.version", "gateway.config.version")
+)
+OVERFLOWS: Final = Instrument(
+    "gateway.metrics.overflows",
+    _SUM,
+    "{recording}",
+    "Recordings that went to the label set `other`, since there were too many.",
+    ("gateway.metrics.family",),
+)
+
+INSTRUMENTS: Final[dict[str, Instrument]] = {
+    value.name: value for value in list(globals().values()) if isinstance(value, Instrument)
+}
+"""All of them by name."""
+
+OLD: Final = frozenset({OLD_TIME_TO_FIRST_CHUNK.name, OLD_TIME_PER_OUTPUT_CHUNK.name, OLD_TOKEN_USAGE.name})
+"""Those that only `semconv: latest+old` brings."""
+
+
+def with_old_names(points: Iterable[MetricPoint]) -> Iterator[MetricPoint]:
+    """The *points*, and those with an older twin under its name too."""
+    for point in points:
+        yield point
+        twin = _OLD_NAMES.get(point.name)
+        if twin is not None:
+            name, more_labels = twin
+            yield MetricPoint(name, (*point.labels, *more_labels), point.kind, point.values)

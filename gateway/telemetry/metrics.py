@@ -1,0 +1,94 @@
+"""What a worker measures of itself and its calls, as it hands it to control each second."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from bisect import bisect_left
+from collections.abc import Callable
+from typing import Final
+
+from gateway.process import resident_bytes
+from gateway.telemetry import instruments as names
+from gateway.telemetry.call_metrics import CallMetrics, new_histogram
+from gateway.telemetry.call_trace import CallTrace
+from gateway.wire.frames import Counts, MetricPoint, MetricPoints
+
+_TICK_S: Final = 0.5
+
+
+class WorkerMetrics:
+    """All measurements of one worker. Used on the event loop's thread only."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, counts: Callable[[], Counts]) -> None:
+        """Begin with nothing.
+
+        Args:
+            loop: Whose lag is measured, from `start` on.
+            counts: Gives the worker's counts of spans.
+        """
+        self._calls = CallMetrics()
+        self._lag = LoopLag(loop)
+        self._counts = counts
+
+    def start(self) -> None:
+        """Measure the loop's lag from now on."""
+        self._lag.start()
+
+    def stop(self) -> None:
+        """Measure it no more."""
+        self._lag.stop()
+
+    def record(self, trace: CallTrace) -> None:
+        """Count a call that has ended."""
+        self._calls.record(trace)
+
+    def collect(self, is_full: bool) -> MetricPoints:  # noqa: FBT001 - the form that `Handover` asks for
+        """All points, or those that have changed since this was last asked."""
+        counts = self._counts()
+        points = self._calls.points(is_full=is_full)
+        points.append(names.SPANS_ACCEPTED.point(counts.handed_over))
+        points += [names.SPAN_DROPS.point(spans, "", reason) for reason, spans in counts.dropped.items()]
+        points.append(names.OPEN_CALLS.point(counts.open_calls))
+        points.append(self._lag.point())
+        points += process_points("worker")
+        return MetricPoints(is_full, points)
+
+
+class LoopLag:
+    """How late an event loop runs what is due: twice a second a timer looks how late it is itself."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._histogram = new_histogram(names.LAG_SECONDS)
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Look from now on."""
+        due_s = self._loop.time() + _TICK_S
+        self._timer = self._loop.call_at(due_s, self._tick, due_s)
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def point(self) -> MetricPoint:
+        """What was seen so far."""
+        return MetricPoint(names.LOOP_LAG.name, (), names.LOOP_LAG.kind, self._histogram.copy())
+
+    def _tick(self, due_s: float) -> None:
+        late_s = max(0.0, self._loop.time() - due_s)
+        self._histogram[bisect_left(names.LAG_SECONDS, late_s)] += 1
+        self._histogram[-1] += late_s
+        self.start()
+
+
+def process_points(role: str) -> list[MetricPoint]:
+    """Memory and CPU of this process, which is the *role* (`worker` or `control`)."""
+    points = [names.CPU_TIME.point(time.process_time(), role)]
+    resident = resident_bytes()
+    if resident is not None:
+        points.append(names.MEMORY.point(resident, role, str(os.getpid())))
+    return points

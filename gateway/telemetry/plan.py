@@ -1,0 +1,180 @@
+"""What the configuration says of telemetry, worked out once for every call: a part of the `Snapshot`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Final
+
+from gateway.config import Config
+from gateway.config.manifests.global_settings import AlwaysLog, HeaderControlledLog
+from gateway.config.manifests.logging_config import BUILT_PRESETS, LoggingConfig, ValueFilter
+from gateway.model import Call, Caller, Plan
+from gateway.redaction import may_hold_secret
+from gateway.telemetry.call_notes import CallNotes
+from gateway.telemetry.content import ContentCapture
+from gateway.telemetry.redaction_presets import Pattern, preset
+from gateway.telemetry.redactor import Redactor
+from gateway.telemetry.sampling import Sampling
+
+MAX_CAPTURED_HEADERS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ContentRule:
+    """One `gateway-logging-config`.
+
+    Attributes:
+        forbids: Calls that match are not recorded: it says so, or asks for a masking that is not built.
+    """
+
+    name: str
+    subjects: ValueFilter
+    models: ValueFilter
+    metadata: Mapping[str, str]
+    forbids: bool
+    patterns: tuple[Pattern, ...]
+    are_bounded: bool
+
+    def matches(self, caller: Caller, models: Sequence[frozenset[str]], notes: CallNotes) -> bool:
+        """Whether it is about a call.
+
+        Args:
+            models: For each target the names that stand for it: as asked, as resolved.
+        """
+        if any(notes.metadata.get(key) != value for key, value in self.metadata.items()):
+            return False
+        subject = frozenset({f"virtualaccount:{caller.name}"})
+        return _passes(self.subjects, subject) and any(_passes(self.models, names) for names in models)
+
+
+class ContentRules:
+    """Which calls are recorded with prompt and reply, and what is masked in them."""
+
+    def __init__(
+        self, rules: Iterable[ContentRule], *, by_default: bool, obeys_header: bool, max_bytes: int
+    ) -> None:
+        """Take the rules.
+
+        Args:
+            by_default: Whether a call is recorded whose caller did not say, or has no say.
+            obeys_header: Whether callers have a say.
+            max_bytes: Longest content of one span.
+        """
+        self._rules = tuple(rules)
+        self._by_default = by_default
+        self._obeys_header = obeys_header
+        self._max_bytes = max_bytes
+        self._redactors: dict[tuple[int, ...], Redactor] = {}
+
+    def capture(self, caller: Caller, call: Call, plan: Plan, notes: CallNotes) -> ContentCapture | None:
+        """What takes the content of a call; None when it must not be recorded."""
+        # The conventions have no messages for embeddings.
+        if call.endpoint.name == "embedding":
+            return None
+        wish = notes.wants_content if self._obeys_header else None
+        if not (self._by_default if wish is None else wish):
+            return None
+        models = [frozenset({call.model, target.name}) for target in plan.targets]
+        matching = tuple(
+            [index for index, rule in enumerate(self._rules) if rule.matches(caller, models, notes)]
+        )
+        if any(self._rules[index].forbids for index in matching):
+            return None
+        redactor = self._redactor(matching)
+        return None if redactor.is_spent else ContentCapture(redactor, max_bytes=self._max_bytes)
+
+    def _redactor(self, matching: tuple[int, ...]) -> Redactor:
+        found = self._redactors.get(matching)
+        if found is None:
+            rules = [self._rules[index] for index in matching]
+            found = Redactor(
+                [pattern for rule in rules for pattern in rule.patterns],
+                rules=[rule.name for rule in rules],
+                are_bounded=all(rule.are_bounded for rule in rules),
+            )
+            self._redactors[matching] = found
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetryPlan:
+    """How calls are traced.
+
+    Attributes:
+        has_old_names: The older names of `gen_ai.*` attributes are written too.
+        has_tfy_names: The `tfy.*` attributes are written too.
+        captured_headers: Request headers that go on the SERVER span, by lower-case name.
+        content: None when no call is recorded with its content.
+    """
+
+    sampling: Sampling = field(default_factory=Sampling)
+    has_old_names: bool = False
+    has_tfy_names: bool = False
+    captured_headers: tuple[str, ...] = ()
+    content: ContentRules | None = None
+
+    def capture(self, caller: Caller, call: Call, plan: Plan, notes: CallNotes) -> ContentCapture | None:
+        """What takes the content of a call; None when it must not be recorded."""
+        return None if self.content is None else self.content.capture(caller, call, plan, notes)
+
+
+PLAIN: Final = TelemetryPlan()
+"""What holds without any setting."""
+
+
+def compile_telemetry(config: Config) -> TelemetryPlan:
+    """Work out the plan of a configuration."""
+    settings = config.global_settings.telemetry_settings
+    return TelemetryPlan(
+        sampling=Sampling(config.otel_configs),
+        has_old_names=settings.semconv == "latest+old",
+        has_tfy_names=settings.tfy_attributes,
+        captured_headers=usable_headers(settings.capture_headers),
+        content=_content_rules(config),
+    )
+
+
+def usable_headers(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of *names* that may be captured: no credentials, and not too many."""
+    usable = [name.lower() for name in names if not may_hold_secret(name)]
+    return tuple(dict.fromkeys(usable))[:MAX_CAPTURED_HEADERS]
+
+
+def _content_rules(config: Config) -> ContentRules | None:
+    logging = config.global_settings.logging_settings
+    max_bytes = config.global_settings.telemetry_settings.max_content_bytes
+    match logging:
+        case AlwaysLog():
+            by_default, obeys_header = True, False
+        case HeaderControlledLog(log_body_by_default=by_default):
+            obeys_header = True
+        case _:
+            return None
+    if not max_bytes:
+        return None
+    rules = [_rule(manifest) for manifest in config.logging_configs]
+    return ContentRules(rules, by_default=by_default, obeys_header=obeys_header, max_bytes=max_bytes)
+
+
+def _rule(manifest: LoggingConfig) -> ContentRule:
+    redaction, when = manifest.redact_with, manifest.when
+    custom = [Pattern(re.compile(one.pattern), one.redaction_text) for one in redaction.custom_patterns]
+    presets = [preset(name) for name in redaction.presets if name in BUILT_PRESETS]
+    return ContentRule(
+        name=manifest.name,
+        subjects=when.subjects,
+        models=when.models,
+        metadata=when.metadata,
+        forbids=not manifest.log or len(presets) < len(redaction.presets),
+        patterns=(*custom, *presets),
+        are_bounded=not custom,
+    )
+
+
+def _passes(wanted: ValueFilter, names: frozenset[str]) -> bool:
+    if any(fnmatchcase(name, pattern) for pattern in wanted.not_in for name in names):
+        return False
+    return wanted.in_ is None or any(fnmatchcase(name, pattern) for pattern in wanted.in_ for name in names)

@@ -1,0 +1,242 @@
+"""The spans of calls through the pipeline, against golden files: every attribute, decoded by protobuf.
+
+`make golden` rewrites the files; the diff is the review. Without a server or a tool, so that they run
+everywhere: caller and provider are doubles. What differs between runs (times) is replaced by its type.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from gateway.endpoints.catalogue import CHAT, COMPLETION, EMBEDDING
+from gateway.errors import UpstreamUnreachable
+from gateway.identity.tokens import Identity
+from gateway.model import Endpoint, RetryPolicy
+from gateway.pipeline import CurrentSnapshot, Pipeline
+from gateway.routing.direct import Routing
+from gateway.snapshot import Snapshot
+from gateway.telemetry.call_trace import CallTrace
+from gateway.telemetry.plan import PLAIN, ContentRules, TelemetryPlan
+from gateway.telemetry.span_encoding import SpanEncoder
+from gateway.wire.frames import SpanSegments
+from tests.unit.doubles import FakeClient, FakeReply, FakeUpstream
+from tests.unit.makers import TOKEN, attributes_of, make_caller, make_credential, make_target
+
+FOLDER: Final = Path(__file__).parent
+TARGET: Final = make_target(retry=RetryPolicy(1, 0, frozenset({502})))
+JSON: Final = {"content-type": "application/json"}
+SSE: Final = {"content-type": "text/event-stream"}
+USAGE: Final = {
+    "prompt_tokens": 9,
+    "completion_tokens": 4,
+    "prompt_tokens_details": {"cached_tokens": 5, "cache_write_tokens": 2},
+}
+RECORDING: Final = TelemetryPlan(
+    content=ContentRules([], by_default=True, obeys_header=False, max_bytes=32_768)
+)
+EVERYTHING: Final = TelemetryPlan(
+    has_old_names=True, has_tfy_names=True, captured_headers=("x-team",), content=RECORDING.content
+)
+TOOLS: Final = [
+    {
+        "type": "function",
+        "function": {"name": "weather", "description": "Now.", "parameters": {"type": "object"}},
+    }
+]
+TIMES: Final = frozenset(
+    {
+        "gateway.overhead_ms",
+        "gen_ai.response.time_to_first_chunk",
+        "tfy.model.metric.latency_in_ms",
+        "tfy.model.metric.time_to_first_token_in_ms",
+        "tfy.model.metric.inter_token_latency_in_ms",
+    }
+)
+
+
+def reply(**message: Any) -> FakeReply:
+    choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": "stop"}
+    body = {"id": "chat-1", "model": "small-1-0125", "choices": [choice], "usage": USAGE}
+    return FakeReply(200, JSON, json.dumps(body).encode())
+
+
+def chunks(*deltas: dict[str, Any], reason: str = "stop") -> list[bytes]:
+    choices: list[Any] = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+    choices.append({"index": 0, "delta": {}, "finish_reason": reason})
+    bodies = [{"id": "chat-1", "model": "small-1-0125", "choices": [choice]} for choice in choices]
+    last = {"id": "chat-1", "choices": [], "usage": USAGE}
+    return [b"data: " + json.dumps(body).encode() + b"\n\n" for body in [*bodies, last]] + [
+        b"data: [DONE]\n\n"
+    ]
+
+
+TEXT_STREAM: Final = chunks({"role": "assistant", "content": ""}, {"content": "He"}, {"content": "llo"})
+TOOL_STREAM: Final = chunks(
+    {
+        "role": "assistant",
+        "tool_calls": [{"index": 0, "id": "c1", "function": {"name": "weather", "arguments": '{"city":'}}],
+    },
+    {"tool_calls": [{"index": 1, "id": "c2", "function": {"name": "weather", "arguments": "{}"}}]},
+    {"tool_calls": [{"index": 0, "function": {"arguments": '"Paris"}'}}]},
+    reason="tool_calls",
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call.
+
+    Attributes:
+        script: What the provider does, exchange by exchange.
+        pieces_until_left: After so many pieces of the reply the caller leaves; 0: it stays.
+    """
+
+    script: Callable[[], list[Any]]
+    members: dict[str, Any] = field(default_factory=dict)
+    endpoint: Endpoint = CHAT
+    telemetry: TelemetryPlan = PLAIN
+    headers: tuple[tuple[str, str], ...] = ()
+    pieces_until_left: int = 0
+
+
+NOTED: Final = (
+    ("x-tfy-metadata", '{"team":"search","a.b":"c"}'),
+    ("x-tfy-conversation-id", "conv-1"),
+    ("x-team", "search"),
+    ("traceparent", f"00-{'a' * 32}-{'b' * 16}-01"),
+    ("tracestate", "vendor=1"),
+)
+CASES: Final = {
+    "plain_chat": Case(lambda: [reply(content="Hello")], {"temperature": 1, "max_tokens": 5}),
+    "stream": Case(lambda: [FakeReply(200, SSE, *TEXT_STREAM)], {"stream": True}),
+    "tool_calls": Case(
+        lambda: [
+            reply(
+                content=None,
+                tool_calls=[{"id": "c1", "function": {"name": "weather", "arguments": '{"city":"Paris"}'}}],
+            )
+        ],
+        {"tools": TOOLS},
+    ),
+    "retry_then_success": Case(lambda: [UpstreamUnreachable("gone"), reply(content="Hello")]),
+    "client_abort": Case(
+        lambda: [FakeReply(200, SSE, *TEXT_STREAM[:3], lambda: None)], {"stream": True}, pieces_until_left=1
+    ),
+    "upstream_500": Case(lambda: [FakeReply(500, JSON, b'{"error":{"message":"down"}}')]),
+    "embeddings": Case(
+        lambda: [
+            FakeReply(
+                200,
+                JSON,
+                b'{"model":"small-1","data":[{"embedding":[0.1]}],"usage":{"prompt_tokens":3}}',
+            )
+        ],
+        {"input": "a secret text", "dimensions": 8},
+        EMBEDDING,
+        RECORDING,
+    ),
+    "content_chat": Case(
+        lambda: [reply(content="Hello", reasoning_content="Greet.")], {"tools": TOOLS}, telemetry=RECORDING
+    ),
+    "content_stream": Case(
+        lambda: [FakeReply(200, SSE, *TEXT_STREAM)], {"stream": True}, telemetry=RECORDING
+    ),
+    "content_tools_stream": Case(
+        lambda: [FakeReply(200, SSE, *TOOL_STREAM)], {"stream": True, "tools": TOOLS}, telemetry=RECORDING
+    ),
+    "content_retry": Case(lambda: [UpstreamUnreachable("gone"), reply(content="Hello")], telemetry=RECORDING),
+    "content_completion": Case(
+        lambda: [FakeReply(200, JSON, b'{"id":"c","choices":[{"text":" time","finish_reason":"stop"}]}')],
+        {"prompt": "Once upon a"},
+        COMPLETION,
+        RECORDING,
+    ),
+    "every_name": Case(
+        lambda: [FakeReply(200, SSE, *TEXT_STREAM)], {"stream": True}, telemetry=EVERYTHING, headers=NOTED
+    ),
+    "every_name_failed": Case(
+        lambda: [UpstreamUnreachable("gone"), UpstreamUnreachable("gone")],
+        telemetry=EVERYTHING,
+        headers=NOTED,
+    ),
+}
+
+
+async def call(case: Case) -> CallTrace:
+    """Make the call, and give what was noted."""
+    records: list[CallTrace] = []
+    identity = Identity([make_credential(TOKEN, make_caller(TARGET.name))])
+    snapshot = Snapshot("v1", 1, identity, Routing([TARGET]), case.telemetry)
+    pipeline = Pipeline(
+        CurrentSnapshot(snapshot),
+        FakeUpstream(*case.script()),
+        records.append,
+        max_body_bytes=100_000,
+        user_agent="gateway/test",
+        random=Random(7),
+    )
+    said = {} if case.endpoint is not CHAT else {"messages": [{"role": "user", "content": "Say hello."}]}
+    body = json.dumps({"model": TARGET.name, **said, **case.members}).encode()
+    client = FakeClient(
+        ("authorization", f"Bearer {TOKEN}"),
+        *case.headers,
+        body=body,
+        path=case.endpoint.route,
+        route=case.endpoint.route,
+    )
+    if case.pieces_until_left:
+        client.on_write = lambda: client.leave() if len(client.pieces) == case.pieces_until_left else None
+    await pipeline.call_model(client, case.endpoint)
+    (trace,) = records
+    return trace
+
+
+def shown(segments: SpanSegments) -> dict[str, Any]:
+    """One span, as a reader sees it; content is read, so that it can be reviewed."""
+    plain = Span.FromString(segments.plain)
+    content = attributes_of(Span.FromString(segments.content))
+    return {
+        "name": plain.name,
+        "kind": Span.SpanKind.Name(plain.kind),
+        "flags": hex(plain.flags),
+        "is_root": not plain.parent_span_id,
+        "trace_state": plain.trace_state,
+        "attributes": {
+            name: type(value).__name__ if name in TIMES else value
+            for name, value in sorted(attributes_of(plain).items())
+        },
+        "content": {
+            name: json.loads(value) if isinstance(value, str) else value
+            for name, value in sorted(content.items())
+        },
+        "events": [
+            [event.name, {item.key: item.value.string_value for item in event.attributes}]
+            for event in plain.events
+        ],
+        "status": [Status.StatusCode.Name(plain.status.code), plain.status.message],
+    }
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_call_is_golden(name: str, *, golden_rewrite: bool) -> None:
+    """The call's spans in the order they are sent."""
+    trace = await call(CASES[name])
+    spans = [shown(segments) for segments in SpanEncoder().encode(trace).spans]
+    text = json.dumps(spans, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    file = FOLDER / f"{name}.json"
+    if golden_rewrite:
+        file.write_text(text)
+    assert text == file.read_text()
+
+
+def test_every_file_has_its_case() -> None:
+    """A golden file that nothing compares with says nothing."""
+    assert {file.stem for file in FOLDER.glob("*.json")} == set(CASES)

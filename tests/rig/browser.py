@@ -1,0 +1,149 @@
+"""A real Chromium for tests of pages, driven over its DevTools protocol; no driver program, no package.
+
+https://chromedevtools.github.io/devtools-protocol/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+
+from tests.rig.requires import find_chromium
+from tests.rig.until import until_async
+
+_FLAGS: Final = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--disable-dev-shm-usage", "--remote-debugging-port=0"),
+)
+_ANSWER_S: Final = 20.0
+
+
+class Page:
+    """One tab.
+
+    Attributes:
+        complaints: Errors of scripts and the browser's own, a blocked resource included.
+    """
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+        self._number = 0
+        self.complaints: list[str] = []
+
+    async def open(self, url: str) -> None:
+        """Go to *url* and wait until it has loaded."""
+        for domain in ("Page", "Runtime", "Log"):
+            await self.call(f"{domain}.enable")
+        await self.call("Page.navigate", url=url)
+        await self.wait("document.readyState === 'complete' && location.href !== 'about:blank'")
+
+    async def run(self, script: str) -> Any:
+        """The value of a JavaScript expression, awaited if it is a promise.
+
+        Raises:
+            AssertionError: It throws.
+        """
+        result = await self.call(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True, userGesture=True
+        )
+        assert "exceptionDetails" not in result, result["exceptionDetails"]
+        return result["result"].get("value")
+
+    async def wait(self, condition: str) -> None:
+        """Wait until a JavaScript expression is true."""
+        await until_async(lambda: self.run(condition), condition, timeout_s=_ANSWER_S)
+
+    async def fill(self, selector: str, text: str) -> None:
+        """Write into a field as a person does."""
+        field = f"document.querySelector({json.dumps(selector)})"
+        await self.run(f"{field}.focus(), {field}.select && {field}.select(), true")
+        await self.call("Input.insertText", text=text)
+
+    async def click(self, selector: str) -> None:
+        """Click on an element."""
+        await self.run(f"document.querySelector({json.dumps(selector)}).click()")
+
+    async def text(self, selector: str) -> str:
+        """The text that an element shows."""
+        return str(await self.run(f"document.querySelector({json.dumps(selector)}).innerText"))
+
+    async def look(self, *, width: int = 1000, height: int = 1200, scheme: str = "light") -> None:
+        """Set the size of the window, and the reader's choice of light or dark."""
+        await self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        await self.call("Emulation.setEmulatedMedia", features=[feature])
+
+    async def screenshot(self, file: Path) -> None:
+        """Keep what is to be seen as PNG."""
+        shot = await self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+        await asyncio.to_thread(file.write_bytes, base64.b64decode(shot["data"]))
+
+    async def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """One command of the protocol.
+
+        Raises:
+            AssertionError: The browser refuses it.
+        """
+        self._number += 1
+        await self._socket.send_json({"id": self._number, "method": method, "params": parameters})
+        while True:
+            message = json.loads((await self._socket.receive(timeout=_ANSWER_S)).data)
+            if message.get("id") == self._number:
+                assert "error" not in message, (method, message["error"])
+                return dict(message["result"])
+            self._note(message)
+
+    def _note(self, message: dict[str, Any]) -> None:
+        if message["method"] == "Runtime.exceptionThrown":
+            self.complaints.append(str(message["params"]["exceptionDetails"]))
+        elif message["method"] == "Log.entryAdded" and message["params"]["entry"]["level"] == "error":
+            self.complaints.append(message["params"]["entry"]["text"])
+
+
+@contextlib.asynccontextmanager
+async def browser_page() -> AsyncIterator[Page]:
+    """A tab of a fresh browser, which ends with it."""
+    program = find_chromium()
+    assert program is not None
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        profile = Path(folder)
+        process = await asyncio.create_subprocess_exec(
+            program,
+            *_FLAGS,
+            f"--user-data-dir={profile}",
+            "about:blank",
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            port_file = profile / "DevToolsActivePort"
+            await until_async(
+                lambda: port_file.exists() and port_file.read_text().strip(), "Chromium listens", timeout_s=60
+            )
+            port = port_file.read_text().splitlines()[0]
+            async with aiohttp.ClientSession() as session:
+                async with session.get(f"http://127.0.0.1:{port}/json/list") as reply:
+                    tabs = await reply.json()
+                address = next(tab["webSocketDebuggerUrl"] for tab in tabs if tab["type"] == "page")
+                async with session.ws_connect(address, max_msg_size=64 * 1024 * 1024) as socket:
+                    yield Page(socket)
+        finally:
+            process.terminate()
+            async with asyncio.timeout(_ANSWER_S):
+                await process.wait()

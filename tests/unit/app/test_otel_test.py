@@ -1,0 +1,63 @@
+"""`gateway otel test`: what it tries, what it prints, how it ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gateway.app.otel_test import FAILED, OK, run_otel_test
+from tests.rig.otlp_sink import Answer, OtlpSink
+from tests.unit.config.writing import ACCOUNT, CALLER, documents
+
+KEY = "aWQ6Y2FuYXJ5"
+
+
+def write(folder: Path, *destinations: str) -> Path:
+    (folder / "m.yaml").write_text(documents(ACCOUNT, CALLER, *destinations))
+    return folder
+
+
+def manifest(name: str, endpoint: str, signal: str = "traces") -> str:
+    return (
+        f"type: gateway-otel-config\nname: {name}\notel_{signal}_exporter_config:\n"
+        f"  type: http\n  endpoint: {endpoint}\n  headers: {{Authorization: 'ApiKey {KEY}'}}\n"
+    )
+
+
+def test_all_took_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """0, and a line for each destination and signal."""
+    with OtlpSink() as sink:
+        folder = write(tmp_path, manifest("a", sink.traces_url), manifest("b", sink.traces_url, "metrics"))
+        assert run_otel_test(folder, None, as_json=False) == OK
+        assert sink.requests()[0].headers["authorization"] == f"ApiKey {KEY}"
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" (")[0] for line in lines] == ["a traces: ok", "b metrics: ok"]
+
+
+def test_one_did_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """1, with advice, and without the key."""
+    with OtlpSink() as sink:
+        sink.answer(Answer(403))
+        folder = write(
+            tmp_path, manifest("a", sink.traces_url), manifest("b", "http://127.0.0.1:1/v1/traces")
+        )
+        assert run_otel_test(folder, None, as_json=True) == FAILED
+    shown = capsys.readouterr().out
+    results = json.loads(shown)["results"]
+    assert [(result["ok"], result["status"]) for result in results] == [(False, 403), (False, None)]
+    assert all(result["advice"] for result in results)
+    assert KEY not in shown
+
+
+def test_nothing_to_test(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A script that asks whether telemetry works is not told yes."""
+    assert run_otel_test(write(tmp_path), None, as_json=False) == FAILED
+    assert "no destination" in capsys.readouterr().out
+
+
+def test_a_configuration_with_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They are printed."""
+    assert run_otel_test(write(tmp_path, "type: nothing\n"), None, as_json=False) == FAILED
+    assert "unknown type 'nothing'" in capsys.readouterr().err

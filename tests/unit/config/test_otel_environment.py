@@ -1,0 +1,218 @@
+"""The `OTEL_*` variables stand in for a manifest, as other services read them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.config.manifests.otel_config import GrpcTracesExporter, HttpMetricsExporter, HttpTracesExporter
+from gateway.config.otel_environment import FromEnvironment, read_environment
+from gateway.config.secrets import SecretSource
+from tests.unit.config.writing import ACCOUNT, CALLER, check_text
+
+BASE = "OTEL_EXPORTER_OTLP_ENDPOINT"
+
+
+def traces(**variables: str) -> HttpTracesExporter | GrpcTracesExporter:
+    found = read_environment(variables)
+    assert found.problems == ()
+    assert found.manifest is not None
+    exporter = found.manifest.otel_traces_exporter_config
+    assert exporter is not None
+    return exporter
+
+
+@pytest.mark.parametrize(
+    ("variables", "url"),
+    [
+        ({BASE: "https://h"}, "https://h/v1/traces"),
+        ({BASE: "https://h/"}, "https://h/v1/traces"),
+        ({BASE: "https://h:4318/otlp/"}, "https://h:4318/otlp/v1/traces"),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://h/own"}, "https://h/own"),
+        ({BASE: "https://h", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://t/own"}, "https://t/own"),
+    ],
+)
+def test_the_endpoint_of_all_signals_is_a_base(variables: dict[str, str], url: str) -> None:
+    """That of one signal is used as it is."""
+    exporter = traces(**variables)
+    assert isinstance(exporter, HttpTracesExporter)
+    assert exporter.url == url
+
+
+def test_metrics_go_along() -> None:
+    """As SDKs do it, to their own path, and not when they are switched off."""
+    manifest = read_environment({BASE: "https://h"}).manifest
+    assert manifest is not None
+    metrics = manifest.otel_metrics_exporter_config
+    assert isinstance(metrics, HttpMetricsExporter)
+    assert metrics.url == "https://h/v1/metrics"
+    off = read_environment({BASE: "https://h", "OTEL_METRICS_EXPORTER": "none"}).manifest
+    assert off is not None
+    assert off.otel_metrics_exporter_config is None
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"OTEL_SERVICE_NAME": "x"},
+        {BASE: "https://h", "OTEL_SDK_DISABLED": "TRUE"},
+        {BASE: "https://h", "OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none"},
+        {BASE: ""},
+    ],
+)
+def test_no_destination(variables: dict[str, str]) -> None:
+    """Nothing named, or switched off."""
+    assert read_environment(variables) == FromEnvironment(None, ())
+
+
+def test_headers_are_percent_decoded_and_blanks_are_kept() -> None:
+    """Both spellings of Elastic's header are seen in the wild; that of the signal wins."""
+    for text in (
+        "Authorization=ApiKey%20aWQ6a2V5,x-a=b%2Cc",
+        " Authorization = ApiKey aWQ6a2V5 , x-a=b%2Cc ",
+    ):
+        exporter = traces(
+            **{
+                BASE: "https://h",
+                "OTEL_EXPORTER_OTLP_TRACES_HEADERS": text,
+                "OTEL_EXPORTER_OTLP_HEADERS": "n=o",
+            }
+        )
+        values = {name: SecretSource({}).resolve(value, Path()) for name, value in exporter.headers.items()}
+        assert values == {"Authorization": "ApiKey aWQ6a2V5", "x-a": "b,c"}
+        assert "aWQ6a2V5" not in repr(exporter)
+
+
+def test_protocol_compression_certificates_and_time() -> None:
+    """Each has its field; an own variable of the signal wins."""
+    exporter = traces(
+        OTEL_EXPORTER_OTLP_ENDPOINT="https://h",
+        OTEL_EXPORTER_OTLP_PROTOCOL="grpc",
+        OTEL_EXPORTER_OTLP_TRACES_PROTOCOL="http/json",
+        OTEL_EXPORTER_OTLP_COMPRESSION="none",
+        OTEL_EXPORTER_OTLP_TIMEOUT="2500",
+        OTEL_EXPORTER_OTLP_CERTIFICATE="/ca.pem",
+        OTEL_EXPORTER_OTLP_CLIENT_KEY="/key.pem",
+        OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE="/cert.pem",
+    )
+    assert isinstance(exporter, HttpTracesExporter)
+    assert (exporter.encoding, exporter.compression, exporter.timeout_s) == ("json", "none", 2.5)
+    assert (exporter.tls.ca_file, exporter.tls.cert_file, exporter.tls.key_file) == (
+        "/ca.pem",
+        "/cert.pem",
+        "/key.pem",
+    )
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "more", "expected"),
+    [
+        ("http://h:4317", {}, "http://h:4317"),
+        ("h:4317", {}, "https://h:4317"),
+        ("h:4317", {"OTEL_EXPORTER_OTLP_INSECURE": "true"}, "http://h:4317"),
+    ],
+)
+def test_grpc(endpoint: str, more: dict[str, str], expected: str) -> None:
+    """No path is added, and the scheme may be left out, as SDKs allow."""
+    exporter = traces(**{BASE: endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, **more)
+    assert isinstance(exporter, GrpcTracesExporter)
+    assert exporter.endpoint == expected
+
+
+def test_resource() -> None:
+    """The service's own variable beats the attribute."""
+    exporter = traces(
+        OTEL_EXPORTER_OTLP_ENDPOINT="https://h",
+        OTEL_SERVICE_NAME="svc",
+        OTEL_RESOURCE_ATTRIBUTES="service.name=other,deployment.environment.name=prod,team=a%2Cb",
+    )
+    assert exporter.additional_resource_attributes == {
+        "service.name": "svc",
+        "deployment.environment.name": "prod",
+        "team": "a,b",
+    }
+
+
+@pytest.mark.parametrize(
+    ("sampler", "argument", "expected"),
+    [
+        ("always_on", "", (1.0, False)),
+        ("always_off", "", (0.0, False)),
+        ("traceidratio", "0.25", (0.25, False)),
+        ("traceidratio", "", (1.0, False)),
+        ("parentbased_always_on", "", (1.0, True)),
+        ("parentbased_always_off", "", (0.0, True)),
+        ("parentbased_traceidratio", "0.5", (0.5, True)),
+    ],
+)
+def test_samplers(sampler: str, argument: str, expected: tuple[float, bool]) -> None:
+    """Each is a ratio, with or without the caller's decision before it."""
+    exporter = traces(
+        OTEL_EXPORTER_OTLP_ENDPOINT="https://h",
+        OTEL_TRACES_SAMPLER=sampler,
+        OTEL_TRACES_SAMPLER_ARG=argument,
+    )
+    assert (exporter.sampling.ratio, exporter.sampling.parent_based) == expected
+    assert "sampling" in exporter.model_fields_set
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/xml"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "no-equals"),
+        ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
+        ("OTEL_SDK_DISABLED", "maybe"),
+    ],
+)
+def test_what_is_not_understood_is_a_warning(name: str, value: str) -> None:
+    """It has no effect, is named once, and the rest works."""
+    found = read_environment({BASE: "https://h", name: value})
+    assert found.manifest is not None
+    (problem,) = found.problems
+    assert problem.path == name
+    assert problem.fix
+
+
+def test_an_argument_out_of_range_is_a_warning() -> None:
+    """As the specification wants it."""
+    found = read_environment(
+        {BASE: "https://h", "OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "7"}
+    )
+    assert [problem.path for problem in found.problems] == ["OTEL_TRACES_SAMPLER_ARG"]
+    assert found.manifest is not None
+
+
+def test_what_cannot_be_sent_to_is_a_warning_without_its_secret() -> None:
+    """Nothing is exported until it is mended."""
+    found = read_environment({BASE: "ftp://h", "OTEL_EXPORTER_OTLP_HEADERS": "host=canary"})
+    assert found.manifest is None
+    assert found.problems
+    assert "canary" not in str(found.problems)
+
+
+def test_a_manifest_beats_the_environment(tmp_path: Path) -> None:
+    """A variable left in the environment adds no second destination."""
+    otel = """\
+type: gateway-otel-config
+name: mine
+otel_traces_exporter_config: {type: http, endpoint: "https://mine"}
+"""
+    environ = {BASE: "https://h"}
+    config = check_text(tmp_path, ACCOUNT, CALLER, otel, environ=environ).config
+    assert config is not None
+    assert [one.name for one in config.otel_configs] == ["mine"]
+
+
+def test_without_a_manifest_the_environment_is_in_force(tmp_path: Path) -> None:
+    """In every process that loads the configuration, and its problems are shown with the others."""
+    environ = {BASE: "https://h", "OTEL_TRACES_SAMPLER": "odd"}
+    checked = check_text(tmp_path, ACCOUNT, CALLER, environ=environ)
+    assert checked.config is not None
+    assert [one.name for one in checked.config.otel_configs] == ["environment"]
+    assert "OTEL_TRACES_SAMPLER" in [problem.path for problem in checked.problems]

@@ -1,0 +1,58 @@
+"""Who may change something: programs and our own pages, not those of another site."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.control.rooms import Rooms
+
+PATH = "/api/telemetry/test"
+JSON = {"content-type": "application/json"}
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+@pytest.mark.parametrize(
+    ("headers", "status", "code"),
+    [
+        (JSON | {"origin": "http://evil.example"}, 403, "foreign_origin"),
+        (JSON | {"origin": "null"}, 403, "foreign_origin"),
+        (JSON | {"origin": "http://127.0.0.1:3000"}, 403, "foreign_origin"),
+        (JSON | {"sec-fetch-site": "cross-site"}, 403, "foreign_origin"),
+        ({"content-type": "text/plain"}, 415, "unsupported_media_type"),
+        ({"content-type": "application/x-www-form-urlencoded"}, 415, "unsupported_media_type"),
+        ({}, 415, "unsupported_media_type"),
+    ],
+)
+def test_what_a_foreign_page_can_send(method: str, headers: dict[str, str], status: int, code: str) -> None:
+    """It is refused before anything is done."""
+    rooms = Rooms()
+    path = PATH if method == "POST" else "/api/config/otel"
+    reply = rooms.client().request(method, path, content=b"{}", headers=headers)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (status, code)
+    assert rooms.tested == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [JSON, {"content-type": "Application/JSON; charset=utf-8"}, JSON | {"origin": "http://127.0.0.1:8788"}],
+)
+def test_what_programs_and_our_pages_send(headers: dict[str, str]) -> None:
+    """It is taken, an empty body too."""
+    for content in (b"{}", b"", b" "):
+        assert Rooms().client().post(PATH, content=content, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "code"),
+    [
+        (b"{", 400, "invalid_json"),
+        (b"[]", 400, "invalid_json"),
+        (b"\xff", 400, "invalid_json"),
+        (b'{"destination": 7}', 400, "invalid_parameter"),
+        (b'{"a": "' + b"x" * 300_000 + b'"}', 413, "body_too_large"),
+    ],
+)
+def test_bodies(content: bytes, status: int, code: str) -> None:
+    """An object of moderate size."""
+    reply = Rooms().client().post(PATH, content=content, headers=JSON)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (status, code)

@@ -1,0 +1,147 @@
+"""The metrics room."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from gateway.control.auth import Access
+from gateway.control.metrics import MetricsPage, MetricsSource, ledger_points, metrics_routes
+from gateway.delivery.service import DeliveryStoppedError, MetricsReport
+from gateway.telemetry import instruments as names
+from gateway.wire.frames import MetricPoint
+from tests.unit.control.rooms import Rooms
+
+LEDGER = {
+    "created": 20,
+    "exported": 7,
+    "rejected": 1,
+    "filtered_out": 2,
+    "sampled_out": 3,
+    "dropped": {"total": 4, "by_reason": {"http_400": 3, "spool_full": 1}},
+    "queued": 1,
+    "in_flight": 1,
+    "spooled": 1,
+}
+ENTRY: Mapping[str, Any] = {"name": "elastic", "signal": "traces", "ledger": LEDGER}
+
+
+class Fakes:
+    """What a source asks."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.now_s = 0.0
+        self.has_old_names = False
+        self.is_stopped = False
+        labels = ("chat", *[""] * (len(names.GEN_AI_LABELS) - 1))
+        kind = names.INFERENCE_DURATION.kind
+        self.duration = MetricPoint(names.INFERENCE_DURATION.name, labels, kind, [1] * 16)
+
+    def source(self) -> MetricsSource:
+        return MetricsSource(
+            self._report, lambda: [ENTRY], lambda: 3, lambda: "abc", lambda: self.has_old_names
+        )
+
+    def page(self) -> MetricsPage:
+        return MetricsPage(self.source(), clock_s=lambda: self.now_s)
+
+    def _report(self) -> MetricsReport:
+        self.asked += 1
+        if self.is_stopped:
+            raise DeliveryStoppedError("the delivery thread does not answer")
+        return MetricsReport(5, [self.duration], 2)
+
+
+def sums(points: list[MetricPoint], name: str) -> float:
+    return sum(point.values[0] for point in points if point.name == name)
+
+
+def test_ledger_adds_up() -> None:
+    """What was created has ended or waits."""
+    points = list(ledger_points(ENTRY))
+    created = sums(points, "gateway.telemetry.created")
+    assert (
+        created == sums(points, "gateway.telemetry.ended") + sums(points, "gateway.telemetry.waiting") == 20
+    )
+
+
+def test_truefoundry_names_of_the_ledger() -> None:
+    """Exported by outcome and reason; drops by reason."""
+    points = list(ledger_points(ENTRY))
+    exported = {point.labels: point.values for point in points if "exported" in point.name}
+    assert exported == {
+        ("elastic", "success", ""): [7],
+        ("elastic", "failure", "rejected"): [1],
+        ("elastic", "failure", "http_400"): [3],
+        ("elastic", "failure", "spool_full"): [1],
+    }
+    assert sums(points, "ai_gateway_span_drops_total") == 4
+
+
+def test_metrics_have_no_spans() -> None:
+    """A destination of metrics is in the ledger alone."""
+    points = list(ledger_points({**ENTRY, "signal": "metrics"}))
+    assert {point.name.partition(".")[0] for point in points} == {"gateway"}
+
+
+def test_report_has_everything() -> None:
+    """Workers, control itself, configuration, destinations."""
+    report = Fakes().source().report()
+    found = {point.name for point in report.points}
+    assert {"gateway.build.info", "gateway.workers", "process.cpu.time", "gateway.telemetry.created"} <= found
+    assert sums(report.points, "ai_gateway_config_parsing_failures_total") == 3
+    assert report.started_ns == 5
+
+
+@pytest.mark.parametrize("has_old_names", [False, True], ids=["latest", "latest+old"])
+def test_older_names_by_setting(*, has_old_names: bool) -> None:
+    """The twin is there when it is asked for."""
+    fakes = Fakes()
+    fakes.has_old_names = has_old_names
+    found = {point.name for point in fakes.source().report().points}
+    assert ("gen_ai.client.operation.duration" in found) == has_old_names
+
+
+async def test_text_is_made_once_a_second() -> None:
+    """However many ask."""
+    fakes = Fakes()
+    page = fakes.page()
+    first = await page.text()
+    assert await page.text() is first
+    assert fakes.asked == 1
+    fakes.now_s += 1
+    await page.text()
+    assert fakes.asked == 2
+    assert list(text_string_to_metric_families(first.decode()))
+
+
+def test_always_open() -> None:
+    """Whatever the host is called, and without a token: a scraper has neither."""
+    for rooms in (Rooms(), Rooms(access=Access("0.0.0.0", "secret"))):
+        reply = rooms.client("http://gateway.internal:8788").get("/metrics")
+        assert reply.status_code == 200
+        assert reply.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+        assert "gateway_build_info{" in reply.text
+
+
+async def test_without_delivery_there_is_no_text() -> None:
+    """A scrape that fails is seen; one that lies is not."""
+    fakes = Fakes()
+    fakes.is_stopped = True
+    with pytest.raises(DeliveryStoppedError):
+        await fakes.page().text()
+
+
+def test_scrape_without_delivery_fails() -> None:
+    """With 503 and the reason."""
+    fakes = Fakes()
+    fakes.is_stopped = True
+    with TestClient(Starlette(routes=[*metrics_routes(fakes.page())])) as client:
+        reply = client.get("/metrics")
+    assert (reply.status_code, reply.text) == (503, "# the delivery thread does not answer\n")

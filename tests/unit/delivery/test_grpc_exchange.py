@@ -1,0 +1,169 @@
+"""OTLP over gRPC: what goes out, and what every code becomes; and what happens without grpcio."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.delivery import grpc_exchange
+from gateway.delivery.batch import Batcher, BatchLimits
+from gateway.delivery.destination import Destination
+from gateway.delivery.grpc_exchange import MISSING, GrpcExchange, target_of
+from gateway.delivery.outcome import Outcome, Verdict
+from tests.rig.frame_maker import make_frame, names_of
+from tests.rig.requires import requires
+
+if TYPE_CHECKING:
+    from tests.rig.otlp_grpc import GrpcSink
+
+
+@pytest.fixture
+def sink() -> Iterator[GrpcSink]:
+    from tests.rig.otlp_grpc import GrpcSink
+
+    with GrpcSink() as sink:
+        yield sink
+
+
+@pytest.fixture
+async def exchange() -> AsyncIterator[GrpcExchange]:
+    exchange = GrpcExchange()
+    yield exchange
+    await exchange.close()
+
+
+def body() -> bytes:
+    batches = Batcher("1", BatchLimits(), {}, 0)
+    batches.add(1, make_frame(1))
+    return batches.take().body
+
+
+def to(sink: GrpcSink, timeout_s: float = 10.0, **headers: str) -> Destination:
+    endpoint = f"http://127.0.0.1:{sink.port}"
+    return Destination("sink", endpoint, headers, {}, 0, protocol="grpc", timeout_s=timeout_s)
+
+
+@requires("grpc")
+async def test_a_call_carries_the_bytes_and_the_headers(sink: GrpcSink, exchange: GrpcExchange) -> None:
+    """Headers are metadata, whose names are lower case."""
+    outcome = await exchange.post(to(sink, Authorization="ApiKey abc"), body())
+    assert outcome == Outcome(Verdict.DELIVERED, 200)
+    assert names_of(sink.spans()) == ["span-1"]
+    assert sink.received[0].metadata["authorization"] == "ApiKey abc"
+
+
+@requires("grpc")
+@pytest.mark.parametrize(
+    ("code", "details", "verdict", "status"),
+    [
+        ("UNAVAILABLE", "later", Verdict.RETRY, None),
+        ("ABORTED", "", Verdict.RETRY, 503),
+        ("CANCELLED", "", Verdict.RETRY, 503),
+        ("OUT_OF_RANGE", "", Verdict.RETRY, 503),
+        ("DATA_LOSS", "", Verdict.RETRY, 503),
+        ("RESOURCE_EXHAUSTED", "request exceeded available capacity", Verdict.RETRY, 429),
+        ("RESOURCE_EXHAUSTED", "grpc: received message larger than max (9 vs. 4)", Verdict.TOO_LARGE, 413),
+        ("UNAUTHENTICATED", "ApiKey prefix not found", Verdict.DENIED, 401),
+        ("PERMISSION_DENIED", "unauthorized", Verdict.DENIED, 403),
+        ("INVALID_ARGUMENT", "", Verdict.REFUSED, 400),
+        ("UNIMPLEMENTED", "", Verdict.REFUSED, 404),
+        ("INTERNAL", "", Verdict.REFUSED, 500),
+    ],
+)
+async def test_a_code_is_judged(
+    sink: GrpcSink, exchange: GrpcExchange, code: str, details: str, verdict: Verdict, status: int | None
+) -> None:
+    """As OTLP says, with the status of its HTTP twin."""
+    from tests.rig.otlp_grpc import GrpcAnswer
+
+    sink.answer(GrpcAnswer(code, details))
+    outcome = await exchange.post(to(sink), body())
+    assert outcome.verdict is verdict
+    assert outcome.status == status or code == "UNAVAILABLE"
+    assert outcome.message == (f"gRPC {code}: {details}" if details else f"gRPC {code}")
+
+
+@requires("grpc")
+async def test_the_endpoints_wish_is_heard(sink: GrpcSink, exchange: GrpcExchange) -> None:
+    """RetryInfo is gRPC's Retry-After."""
+    from tests.rig.otlp_grpc import GrpcAnswer
+
+    sink.answer(
+        GrpcAnswer("RESOURCE_EXHAUSTED", "busy", retry_delay_s=1.5),
+        GrpcAnswer("UNAVAILABLE", "down", retry_delay_s=99_999.0),
+    )
+    assert (await exchange.post(to(sink), body())).retry_after_s == 1.5
+    assert (await exchange.post(to(sink), body())).retry_after_s == 300.0
+
+
+@requires("grpc")
+async def test_a_partial_success_is_counted(sink: GrpcSink, exchange: GrpcExchange) -> None:
+    """As over HTTP."""
+    from tests.rig.otlp_grpc import GrpcAnswer
+
+    sink.answer(GrpcAnswer(rejected_spans=1))
+    assert (await exchange.post(to(sink), body())).rejected == 1
+
+
+@requires("grpc")
+async def test_an_endpoint_that_hangs_is_given_up(sink: GrpcSink, exchange: GrpcExchange) -> None:
+    """The destination's timeout holds; nobody knows whether it has the spans."""
+    from tests.rig.otlp_grpc import GrpcAnswer
+
+    sink.answer(GrpcAnswer(delay_s=30.0))
+    outcome = await exchange.post(to(sink, timeout_s=0.1), body())
+    assert (outcome.verdict, outcome.status, outcome.is_unsent) == (Verdict.RETRY, None, False)
+
+
+@requires("grpc")
+async def test_nobody_there(exchange: GrpcExchange) -> None:
+    """The calls wait."""
+    destination = Destination("x", "http://127.0.0.1:1", {}, {}, 0, protocol="grpc", timeout_s=2.0)
+    outcome = await exchange.post(destination, body())
+    assert (outcome.verdict, outcome.status) == (Verdict.RETRY, None)
+
+
+@requires("grpc")
+async def test_a_header_that_cannot_be_sent_is_not_told(sink: GrpcSink, exchange: GrpcExchange) -> None:
+    """A key with a line break is a configuration to mend, and still a secret."""
+    outcome = await exchange.post(to(sink, Authorization="canary-se\ncret"), body())
+    assert outcome.verdict is Verdict.RETRY
+    assert "canary" not in outcome.message
+
+
+async def test_without_grpcio_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra is optional, and its absence names the mend."""
+
+    def absent(name: str) -> None:
+        raise ImportError(name)
+
+    monkeypatch.setattr(importlib, "import_module", absent)
+    assert grpc_exchange.find_grpc() is None
+    exchange = GrpcExchange()
+    outcome = await exchange.post(Destination("x", "http://h", {}, {}, 0, protocol="grpc"), b"")
+    assert (outcome.verdict, outcome.message, outcome.is_unsent) == (Verdict.RETRY, MISSING, True)
+    await exchange.close()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "expected"),
+    [
+        ("https://host", ("host:443", True)),
+        ("https://host:4317/ignored", ("host:4317", True)),
+        ("http://host", ("host:4317", False)),
+        ("http://[::1]:4317", ("[::1]:4317", False)),
+        ("host:4317", ("host:4317", True)),
+    ],
+)
+def test_target(endpoint: str, expected: tuple[str, bool]) -> None:
+    """The scheme says whether TLS is spoken, and which port when none is written."""
+    assert target_of(endpoint) == expected
+
+
+def test_no_target() -> None:
+    """An endpoint of a path only leads nowhere."""
+    with pytest.raises(ValueError, match="host"):
+        target_of("https:///v1")

@@ -1,0 +1,191 @@
+"""Sums over workers: they never go down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.delivery import metric_sums
+from gateway.delivery.frame_index import Origin
+from gateway.delivery.metric_sums import MetricSums
+from gateway.wire.frames import MetricKind, MetricPoint, MetricPoints
+
+ONE, TWO, THREE = Origin("one", 1), Origin("two", 2), Origin("three", 3)
+
+
+@dataclass
+class Clock:
+    now_s: float = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def make_sums(folder: Path, clock: Clock) -> MetricSums:
+    return MetricSums(folder / "metrics", clock_s=clock, now_s=clock)
+
+
+def calls(value: float, label: str = "m") -> MetricPoint:
+    return MetricPoint("calls", (label,), MetricKind.SUM, [value])
+
+
+def took(*values: float) -> MetricPoint:
+    return MetricPoint("took", (), MetricKind.HISTOGRAM, list(values))
+
+
+def memory(value: float) -> MetricPoint:
+    return MetricPoint("memory", (), MetricKind.GAUGE, [value])
+
+
+def sent(*points: MetricPoint, is_full: bool = False) -> MetricPoints:
+    return MetricPoints(is_full, list(points))
+
+
+def values(sums: MetricSums) -> dict[tuple[str, ...], list[int | float]]:
+    return {(point.name, *point.labels): point.values for point in sums.points()}
+
+
+def test_workers_are_added_up(tmp_path: Path) -> None:
+    """Sums, buckets and gauges, by label set."""
+    sums = make_sums(tmp_path, Clock())
+    sums.take(ONE, sent(calls(2), calls(1, "x"), took(1, 0, 0.5), memory(10)))
+    sums.take(TWO, sent(calls(3), took(0, 2, 4), memory(20)))
+    assert values(sums) == {
+        ("calls", "m"): [5], ("calls", "x"): [1], ("took",): [1, 2, 4.5], ("memory",): [30],
+    }  # fmt: skip
+    assert sums.present() == 2
+
+
+def test_only_changes_are_sent(tmp_path: Path) -> None:
+    """What a message does not name stays; a full message is all there is."""
+    sums = make_sums(tmp_path, Clock())
+    sums.take(ONE, sent(calls(2), calls(1, "x")))
+    sums.take(ONE, sent(calls(3)))
+    assert values(sums) == {("calls", "m"): [3], ("calls", "x"): [1]}
+    sums.take(ONE, sent(calls(4), is_full=True))
+    assert values(sums) == {("calls", "m"): [4]}
+
+
+def test_a_worker_that_goes_leaves_its_sums(tmp_path: Path) -> None:
+    """Its successor counts from zero; memory of a process that is gone is gone."""
+    clock = Clock()
+    sums = make_sums(tmp_path, clock)
+    sums.take(ONE, sent(calls(2), took(1, 0, 0.5), memory(10)))
+    clock.now_s += 6
+    sums.take(TWO, sent(calls(1), memory(20)))
+    assert values(sums) == {("calls", "m"): [3], ("took",): [1, 0, 0.5], ("memory",): [20]}
+    assert sums.present() == 1
+    clock.now_s += 10_000
+    sums.take(TWO, sent(calls(2), memory(20)))
+    assert values(sums) == {("calls", "m"): [4], ("took",): [1, 0, 0.5], ("memory",): [20]}
+    assert list(sums._workers) == [TWO]
+
+
+def test_control_goes_on_after_its_restart(tmp_path: Path) -> None:
+    """Workers that live on send what they have; the ended ones are in the file, each once."""
+    clock = Clock()
+    first = make_sums(tmp_path, clock)
+    first.take(ONE, sent(calls(2), memory(10)))
+    first.take(TWO, sent(calls(3)))
+    first.keep_now()
+    clock.now_s += 3
+    second = make_sums(tmp_path, clock)
+    assert second.started_ns == first.started_ns
+    assert values(second) == {("calls", "m"): [5]}
+    second.take(TWO, sent(calls(4), is_full=True))
+    assert values(second) == {("calls", "m"): [6]}
+    clock.now_s += 10_000
+    second.points()
+    second.keep_now()
+    assert values(make_sums(tmp_path, clock)) == {("calls", "m"): [6]}
+
+
+def test_another_run_begins_anew(tmp_path: Path) -> None:
+    """A gateway that was stopped for long has sums of its own, and no old label sets."""
+    clock = Clock()
+    first = make_sums(tmp_path, clock)
+    first.take(ONE, sent(calls(2)))
+    first.keep_now()
+    clock.now_s += 61
+    assert values(make_sums(tmp_path, clock)) == {}
+
+
+@pytest.mark.parametrize("text", [b"", b"\xc1", b"\x91\x01"], ids=["empty", "garbage", "short"])
+def test_a_damaged_file_is_no_file(tmp_path: Path, text: bytes) -> None:
+    """Metrics never keep control from starting."""
+    (tmp_path / "metrics").write_bytes(text)
+    assert values(make_sums(tmp_path, Clock())) == {}
+
+
+def test_file_is_written_now_and_then(tmp_path: Path) -> None:
+    """Not on every tick."""
+    clock = Clock()
+    sums = make_sums(tmp_path, clock)
+    sums.keep()
+    assert not (tmp_path / "metrics").exists()
+    clock.now_s += 5
+    sums.keep()
+    assert (tmp_path / "metrics").exists()
+
+
+def test_a_full_disk_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is said, and the sums go on."""
+    clock = Clock()
+    sums = MetricSums(tmp_path / "no" / "metrics", clock_s=clock, now_s=clock)
+    sums.keep_now()
+    assert "cannot be kept" in caplog.text
+
+
+def test_base_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Label sets of long gone workers become `other`, and nothing is lost of the sum."""
+    monkeypatch.setattr(metric_sums, "_MAX_SETS", 2)
+    clock = Clock()
+    sums = make_sums(tmp_path, clock)
+    sums.take(ONE, sent(*[calls(1, f"m{number}") for number in range(5)]))
+    clock.now_s += 10_000
+    assert values(sums) == {("calls", "m0"): [1], ("calls", "m1"): [1], ("calls", "other"): [3]}
+
+
+def test_other_buckets_of_a_new_version_do_no_harm(tmp_path: Path) -> None:
+    """The shorter list stays; nothing raises."""
+    sums = make_sums(tmp_path, Clock())
+    sums.take(ONE, sent(took(1, 2, 3, 4)))
+    sums.take(TWO, sent(took(1, 1)))
+    assert values(sums) == {("took",): [2, 3]}
+
+
+@given(st.lists(st.tuples(st.sampled_from([ONE, TWO, THREE]), st.integers(0, 9), st.integers(0, 700))))
+def test_sums_never_go_down(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[Origin, int, int]]
+) -> None:
+    """Whoever comes, goes or is folded, and whenever control begins again."""
+    folder, clock = tmp_path_factory.mktemp("sums"), Clock()
+    sums, counted = make_sums(folder, clock), dict.fromkeys([ONE, TWO, THREE], 0)
+    generation, seen = 0, 0.0
+    for origin, more, silence_s in steps:
+        counted[origin] += more
+        # One that was folded is a process that has ended: what comes is its successor.
+        name = Origin(f"{origin.instance_id}-{generation}", origin.started_ns)
+        sums.take(name, sent(calls(counted[origin]), is_full=True))
+        clock.now_s += silence_s
+        if silence_s > 300:
+            generation, counted = generation + 1, dict.fromkeys(counted, 0)
+        elif more == 9:
+            sums.keep_now()
+            sums = make_sums(folder, clock)
+        now = sum(point.values[0] for point in sums.points())
+        assert now >= seen
+        seen = now
+
+
+def test_file_is_small_and_ours(tmp_path: Path) -> None:
+    """MessagePack, so that a later version can read or refuse it."""
+    sums = make_sums(tmp_path, Clock())
+    sums.take(ONE, sent(calls(1)))
+    sums.keep_now()
+    assert msgspec.msgpack.decode((tmp_path / "metrics").read_bytes())[3][0][:2] == ["one", 1]

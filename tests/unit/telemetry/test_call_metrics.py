@@ -1,0 +1,217 @@
+"""What calls add to the metrics."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.endpoints.catalogue import EMBEDDING
+from gateway.endpoints.openai_reply import ReplyFacts
+from gateway.errors import ClientDisconnected
+from gateway.model import Usage
+from gateway.telemetry.call_metrics import OTHER, CallMetrics
+from gateway.telemetry.call_trace import CallTrace
+from gateway.wire.frames import MetricPoint
+from tests.unit.makers import TARGET
+from tests.unit.telemetry.traces import MS, add_attempt, make_answered_trace, make_planned_trace, make_trace
+
+GEN_AI = "gen_ai.client.inference"
+
+
+def measured(*traces: CallTrace, max_sets: int = 100) -> list[MetricPoint]:
+    metrics = CallMetrics(max_sets=max_sets)
+    for trace in traces:
+        metrics.record(trace)
+    return metrics.points(is_full=True)
+
+
+def one(points: list[MetricPoint], name: str) -> MetricPoint:
+    [point] = [point for point in points if point.name == name]
+    return point
+
+
+def names_of(points: list[MetricPoint]) -> set[str]:
+    return {point.name for point in points}
+
+
+def make_stream(*, chunks: int = 5, output_tokens: int | None = 11) -> CallTrace:
+    """A stream: first piece 20 ms after the attempt's start, which is 10 ms into the call; end at 60 ms."""
+    trace = make_answered_trace()
+    attempt = trace.attempts[0]
+    attempt.first_chunk_ns, attempt.chunks = 30 * MS, chunks
+    attempt.usage = Usage(3, output_tokens, "provider")
+    return trace
+
+
+def test_a_call_and_its_attempt() -> None:
+    """TrueFoundry's names by model and caller, GenAI's by the CLIENT span's attributes."""
+    points = measured(make_answered_trace(), make_answered_trace())
+    requests = one(points, "ai_gateway_requests_total")
+    assert (requests.labels, requests.values) == ((TARGET.name, "app", "default"), [2])
+    assert one(points, "ai_gateway_input_tokens_total").values == [6]
+    assert one(points, "ai_gateway_output_tokens_total").values == [8]
+    processing = one(points, "ai_gateway_request_processing_ms").values
+    assert (sum(processing[:-1]), processing[-1]) == (2, 200.0)
+    duration = one(points, f"{GEN_AI}.duration")
+    assert duration.labels == (
+        *("chat", TARGET.provider, TARGET.model_id, "small-1-0125", TARGET.address, str(TARGET.port), ""),
+    )
+    assert sum(duration.values[:-1]) == 2
+    assert duration.values[-1] == pytest.approx(0.1)
+    assert one(points, f"{GEN_AI}.usage.input_tokens").values == [6]
+    assert one(points, f"{GEN_AI}.usage.output_tokens").values == [8]
+    assert one(points, f"{GEN_AI}.usage.cache_read.input_tokens").values == [4]
+    assert one(points, f"{GEN_AI}.usage.reasoning.output_tokens").values == [2]
+    assert sum(one(points, f"{GEN_AI}.operation.input_tokens").values[:-1]) == 2
+
+
+def test_tokens_written_to_a_cache() -> None:
+    """Where the provider reports them."""
+    trace = make_answered_trace()
+    trace.attempts[0].usage = Usage(3, 4, "provider", cache_write_input_tokens=2)
+    assert one(measured(trace), f"{GEN_AI}.usage.cache_write.input_tokens").values == [2]
+
+
+def test_streams_have_times_of_their_pieces() -> None:
+    """From the head for the caller, from the attempt for the provider; the average gap counts for each."""
+    points = measured(make_stream())
+    assert one(points, "ai_gateway_first_token_latency_ms").values[-1] == 30
+    assert one(points, "ai_gateway_inter_token_latency_ms").values[-1] == 3
+    assert one(points, f"{GEN_AI}.time_to_first_chunk").values[-1] == 0.02
+    gaps = one(points, f"{GEN_AI}.time_per_output_chunk").values
+    assert (sum(gaps[:-1]), gaps[0]) == (4, 4)
+    assert gaps[-1] == pytest.approx(0.03)
+
+
+def test_a_stream_of_one_piece_has_no_gaps() -> None:
+    """Nothing is divided by none."""
+    points = measured(make_stream(chunks=1, output_tokens=1))
+    assert f"{GEN_AI}.time_per_output_chunk" not in names_of(points)
+    assert sum(one(points, "ai_gateway_inter_token_latency_ms").values) == 0
+
+
+def test_what_is_not_streamed_has_no_such_times() -> None:
+    """A metric that never applied is absent, not zero."""
+    assert not {
+        name for name in names_of(measured(make_answered_trace())) if "chunk" in name or "token_lat" in name
+    }
+
+
+def test_values_at_a_bound_belong_below_it() -> None:
+    """Buckets are `less or equal`."""
+    trace = make_answered_trace()
+    trace.end_ns = 10 * MS
+    assert one(measured(trace), "ai_gateway_request_processing_ms").values[:3] == [0, 1, 0]
+
+
+def test_embeddings_are_no_inference() -> None:
+    """Their duration has the name for other operations."""
+    trace = make_answered_trace()
+    trace.endpoint = EMBEDDING
+    points = measured(trace)
+    assert one(points, "gen_ai.client.operation.duration").labels[0] == "embeddings"
+    assert f"{GEN_AI}.duration" not in names_of(points)
+
+
+def test_failed_tries_are_counted_by_reason() -> None:
+    """Each try that failed, also when a later one was good."""
+    trace = make_planned_trace()
+    add_attempt(trace).failed("upstream_unreachable", "m")
+    refused = add_attempt(trace)
+    refused.status_code = 429
+    refused.failed("429", "m")
+    add_attempt(trace).answered(ReplyFacts("", "", (), Usage(None, None, "estimated")))
+    trace.end_ns = 100 * MS
+    failures = [point for point in measured(trace) if "failure" in point.name]
+    assert [(point.labels[3:], point.values) for point in failures] == [
+        (("none", "upstream_unreachable"), [1]),
+        (("429", "429"), [1]),
+    ]
+
+
+def test_a_caller_that_left_is_no_failure_of_the_model() -> None:
+    """But a call and an attempt."""
+    trace = make_planned_trace()
+    add_attempt(trace).failed(ClientDisconnected.error_type, "m")
+    trace.end_ns = 100 * MS
+    points = measured(trace)
+    assert "ai_gateway_request_model_inference_failure_total" not in names_of(points)
+    assert one(points, f"{GEN_AI}.duration").labels[-1] == "client_disconnected"
+
+
+def test_models_that_nobody_configured_are_one() -> None:
+    """What callers make up never becomes a label."""
+    traces = [make_trace(path=f"/{number}") for number in range(3)]
+    for number, trace in enumerate(traces):
+        trace.call = make_planned_trace(model=f"junk-{number}").call
+        trace.end_ns = MS
+    assert one(measured(*traces), "ai_gateway_requests_total").labels == (OTHER, "", "default")
+
+
+def test_a_planned_call_without_an_attempt_has_its_model() -> None:
+    """As one whose secret is missing."""
+    trace = make_planned_trace()
+    trace.end_ns = MS
+    assert one(measured(trace), "ai_gateway_requests_total").labels[0] == TARGET.name
+
+
+def test_routes_without_a_model_are_not_counted() -> None:
+    """The list of models and paths that do not exist are no calls of a model."""
+    assert measured(make_trace(endpoint=None)) == []
+
+
+def test_label_sets_are_bounded_and_the_rest_is_counted() -> None:
+    """Beyond the bound everything is `other`, and a number says how often."""
+    traces = []
+    for number in range(5):
+        target = replace(TARGET, name=f"main/m{number}", model_id=f"m{number}")
+        trace = make_planned_trace(target)
+        add_attempt(trace, target).failed("500", "m")
+        trace.end_ns = MS
+        traces.append(trace)
+    points = measured(*traces, max_sets=2)
+    requests = {point.labels: point.values for point in points if point.name == "ai_gateway_requests_total"}
+    assert requests[OTHER, OTHER, "default"] == [3]
+    assert len(requests) == 3
+    others = [point for point in points if point.name == f"{GEN_AI}.duration" and point.labels[2] == OTHER]
+    assert [sum(point.values[:-1]) for point in others] == [3]
+    overflows = {point.labels: point.values for point in points if point.name == "gateway.metrics.overflows"}
+    assert overflows == {("calls",): [3], ("attempts",): [3], ("failures",): [3]}
+
+
+def test_long_labels_are_cut() -> None:
+    """A provider may name its model as it likes."""
+    trace = make_answered_trace()
+    trace.attempts[0].response_model = "x" * 1000
+    assert one(measured(trace), f"{GEN_AI}.duration").labels[3] == "x" * 128
+
+
+def test_only_changes_are_given_again() -> None:
+    """A label set that saw nothing since the last time costs nothing."""
+    metrics = CallMetrics()
+    metrics.record(make_answered_trace())
+    assert metrics.points(is_full=False)
+    assert metrics.points(is_full=False) == []
+    assert metrics.points(is_full=True)
+
+
+def test_points_keep_their_values() -> None:
+    """What was handed over does not change under its taker."""
+    metrics = CallMetrics()
+    metrics.record(make_answered_trace())
+    point = one(metrics.points(is_full=True), f"{GEN_AI}.duration")
+    before = list(point.values)
+    metrics.record(make_answered_trace())
+    assert point.values == before
+
+
+def test_two_configurations_of_one_name_are_two_sets() -> None:
+    """After a reload the labels are those of the target that was called."""
+    trace = make_planned_trace()
+    other = replace(TARGET, model_id="newer")
+    add_attempt(trace)
+    add_attempt(trace, other)
+    trace.end_ns = 100 * MS
+    found = {point.labels[2] for point in measured(trace) if point.name == f"{GEN_AI}.duration"}
+    assert found == {TARGET.model_id, "newer"}

@@ -1,0 +1,64 @@
+"""What a worker measures."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gateway.telemetry.metrics import LoopLag, WorkerMetrics, process_points
+from gateway.wire.frames import Counts, MetricPoints
+from tests.rig.until import until_async
+from tests.unit.telemetry.traces import make_answered_trace
+
+
+def values(sent: MetricPoints, name: str) -> list[tuple[tuple[str, ...], list[int | float]]]:
+    return [(point.labels, point.values) for point in sent.points if point.name == name]
+
+
+async def test_everything_of_a_worker() -> None:
+    """Calls, spans, and the process, in one message."""
+    counts = Counts(5, 3, {"queue_full": 2}, 4)
+    metrics = WorkerMetrics(asyncio.get_running_loop(), lambda: counts)
+    metrics.record(make_answered_trace())
+    sent = metrics.collect(True)
+    assert sent.is_full
+    assert values(sent, "ai_gateway_spans_accepted_total") == [((), [3])]
+    assert values(sent, "ai_gateway_span_drops_total") == [(("", "queue_full"), [2])]
+    assert values(sent, "gateway.calls.open") == [((), [4])]
+    assert len(values(sent, "ai_gateway_requests_total")) == 1
+    [(labels, [resident])] = values(sent, "process.memory.usage")
+    assert labels[0] == "worker"
+    assert resident > 1_000_000
+    assert values(metrics.collect(False), "ai_gateway_requests_total") == []
+
+
+async def test_loop_lag_is_looked_at_again_and_again() -> None:
+    """Each look is one recording."""
+    lag = LoopLag(asyncio.get_running_loop())
+    lag.start()
+    await until_async(lambda: sum(lag.point().values[:-1]) >= 2, "two looks")
+    lag.stop()
+    lag.stop()
+
+
+async def test_lag_is_how_late_the_timer_is() -> None:
+    """A loop that was held up shows in the right bucket."""
+    loop = asyncio.get_running_loop()
+    lag = LoopLag(loop)
+    lag._tick(loop.time() - 0.7)
+    lag.stop()
+    point = lag.point()
+    assert (point.values[9], sum(point.values[:-1])) == (1, 1)
+    assert point.values[-1] >= 0.7
+
+
+async def test_nothing_is_looked_at_before_the_start() -> None:
+    """Stopping what never began is no error."""
+    metrics = WorkerMetrics(asyncio.get_running_loop(), lambda: Counts(0, 0, {}, 0))
+    metrics.stop()
+    metrics.start()
+    metrics.stop()
+
+
+def test_process_points_name_the_role() -> None:
+    """Control and workers are told apart."""
+    assert {point.labels[0] for point in process_points("control")} == {"control"}

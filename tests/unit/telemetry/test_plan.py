@@ -1,0 +1,150 @@
+"""What the configuration says of telemetry, and of the content of each call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from gateway.endpoints.catalogue import EMBEDDING
+from gateway.model import Plan
+from gateway.telemetry.call_notes import CallNotes
+from gateway.telemetry.content import ContentCapture
+from gateway.telemetry.plan import MAX_CAPTURED_HEADERS, TelemetryPlan, compile_telemetry, usable_headers
+from tests.unit.config.writing import ACCOUNT, CALLER, accepted_config, check_text
+from tests.unit.makers import TARGET, make_call, make_caller
+
+ALWAYS: Final = "type: gateway-global-settings\nlogging_settings: {type: always}\n"
+BY_HEADER: Final = (
+    "type: gateway-global-settings\nlogging_settings: {type: header_controlled, log_body_by_default: %s}\n"
+)
+
+
+def rule(name: str = "rule", **members: str) -> str:
+    fields = {"type": "gateway-logging-config", "name": name, "log": "true", **members}
+    return "".join(f"{key}: {value}\n" for key, value in fields.items())
+
+
+def plan_of(folder: Path, *texts: str) -> TelemetryPlan:
+    return compile_telemetry(accepted_config(check_text(folder, ACCOUNT, CALLER, *texts)))
+
+
+def capture(plan: TelemetryPlan, *, wants: bool | None = None, **metadata: str) -> ContentCapture | None:
+    notes = CallNotes(metadata=metadata, wants_content=wants)
+    return plan.capture(make_caller(), make_call(), Plan((TARGET,), (TARGET.name,)), notes)
+
+
+@pytest.mark.parametrize(
+    ("settings", "wants", "is_kept"),
+    [
+        pytest.param("", None, False, id="no settings"),
+        pytest.param("", True, False, id="no settings, wanted"),
+        pytest.param("type: gateway-global-settings\n", True, False, id="settings without it"),
+        pytest.param(ALWAYS.replace("always", "never"), True, False, id="never"),
+        pytest.param(ALWAYS, None, True, id="always"),
+        pytest.param(ALWAYS, False, True, id="always, not wanted"),
+        pytest.param(BY_HEADER % "true", None, True, id="by default"),
+        pytest.param(BY_HEADER % "true", False, False, id="by default, not wanted"),
+        pytest.param(BY_HEADER % "false", None, False, id="not by default"),
+        pytest.param(BY_HEADER % "false", True, True, id="not by default, wanted"),
+        pytest.param(ALWAYS + "telemetry_settings: {max_content_bytes: 0}\n", None, False, id="no room"),
+    ],
+)
+def test_who_decides(tmp_path: Path, settings: str, *, wants: bool | None, is_kept: bool) -> None:
+    """The operator, and the caller where the operator lets it."""
+    texts = [settings] if settings else []
+    assert (capture(plan_of(tmp_path, *texts), wants=wants) is not None) is is_kept
+
+
+@pytest.mark.parametrize(
+    ("when", "metadata", "matches"),
+    [
+        pytest.param("{}", {}, True, id="all"),
+        pytest.param("{subjects: {in: ['virtualaccount:app']}}", {}, True, id="subject"),
+        pytest.param("{subjects: {in: ['virtualaccount:other']}}", {}, False, id="other subject"),
+        pytest.param("{subjects: {in: ['*']}}", {}, True, id="every subject"),
+        pytest.param("{subjects: {in: ['team:ml', 'user:a@b.c']}}", {}, False, id="kinds not known here"),
+        pytest.param("{subjects: {in: []}}", {}, False, id="no subject"),
+        pytest.param("{subjects: {not_in: ['virtualaccount:app']}}", {}, False, id="not this subject"),
+        pytest.param("{subjects: {not_in: ['virtualaccount:other']}}", {}, True, id="not another subject"),
+        pytest.param("{models: {in: [acct/small]}}", {}, True, id="model"),
+        pytest.param("{models: {in: ['acct/*']}}", {}, True, id="models of an account"),
+        pytest.param("{models: {in: [acct/large]}}", {}, False, id="other model"),
+        pytest.param("{models: {in: ['acct/*'], not_in: [acct/small]}}", {}, False, id="all models but one"),
+        pytest.param("{metadata: {pii: 'true'}}", {"pii": "true"}, True, id="metadata"),
+        pytest.param("{metadata: {pii: 'true'}}", {"pii": "false"}, False, id="other metadata"),
+        pytest.param("{metadata: {pii: 'true'}}", {}, False, id="no metadata"),
+        pytest.param(
+            "{metadata: {a: '1', b: '2'}}", {"a": "1", "b": "2", "c": "3"}, True, id="all the metadata"
+        ),
+        pytest.param(
+            "{subjects: {in: ['*']}, models: {in: [x/y]}, metadata: {}}", {}, False, id="one part does not"
+        ),
+    ],
+)
+def test_when_a_rule_holds(tmp_path: Path, when: str, metadata: dict[str, Any], *, matches: bool) -> None:
+    """Every part of `when` must match; a rule that holds and says no forbids."""
+    plan = plan_of(tmp_path, ALWAYS, rule(log="false", when=when))
+    assert (capture(plan, **metadata) is None) is matches
+
+
+def test_one_rule_that_forbids_is_enough(tmp_path: Path) -> None:
+    """Whatever the others say, whatever the caller wants."""
+    plan = plan_of(tmp_path, BY_HEADER % "true", rule("a"), rule("b", log="false"), rule("c"))
+    assert capture(plan, wants=True) is None
+
+
+def test_preset_that_is_not_built_forbids(tmp_path: Path) -> None:
+    """Rather nothing than what should have been masked."""
+    assert capture(plan_of(tmp_path, ALWAYS, rule(redact_with="{presets: [email, religion]}"))) is None
+
+
+def test_embeddings_have_no_content(tmp_path: Path) -> None:
+    """The conventions have no messages for them."""
+    plan = plan_of(tmp_path, ALWAYS)
+    call = make_call(EMBEDDING, input="x")
+    assert plan.capture(make_caller(), call, Plan((TARGET,), ("acct/small",)), CallNotes()) is None
+
+
+def test_pattern_that_took_too_long_is_given_up(tmp_path: Path) -> None:
+    """Calls that it matches go without content, others with theirs; a new configuration tries again."""
+    evil = rule(when="{metadata: {a: '1'}}", redact_with="{custom_patterns: [{pattern: '(a+)+b'}]}")
+    plan = plan_of(tmp_path, ALWAYS, evil)
+    first = capture(plan, a="1")
+    assert first is not None
+    first._redactor.is_spent = True
+    assert capture(plan, a="1") is None
+    assert capture(plan) is not None
+    assert capture(plan_of(tmp_path, ALWAYS, evil), a="1") is not None
+
+
+def test_masks_of_all_matching_rules_are_merged(tmp_path: Path) -> None:
+    """In the order of the rules' names."""
+    plan = plan_of(
+        tmp_path,
+        ALWAYS,
+        rule("a", redact_with="{presets: [email]}"),
+        rule("b", redact_with="{custom_patterns: [{pattern: 'EMP[0-9]+', redaction_text: '[ID]'}]}"),
+        rule("c", when="{metadata: {x: y}}", redact_with="{presets: [ipv4]}"),
+    )
+    taken = capture(plan)
+    assert taken is not None
+    assert taken._redactor.mask("a@b.co EMP12 192.0.2.7") == "[REDACTED] [ID] 192.0.2.7"
+
+
+def test_names_and_headers(tmp_path: Path) -> None:
+    """As the settings say; credentials are never captured."""
+    text = (
+        "type: gateway-global-settings\ntelemetry_settings: {semconv: latest+old, tfy_attributes: true, "
+        "capture_headers: [X-Team, authorization, cookie, x-my-token, x-team]}\n"
+    )
+    plan = plan_of(tmp_path, text)
+    assert (plan.has_old_names, plan.has_tfy_names, plan.captured_headers) == (True, True, ("x-team",))
+    plain = plan_of(tmp_path)
+    assert (plain.has_old_names, plain.has_tfy_names, plain.captured_headers) == (False, False, ())
+
+
+def test_captured_headers_are_bounded() -> None:
+    """Each is a field of an index."""
+    assert len(usable_headers(f"x-{number}" for number in range(99))) == MAX_CAPTURED_HEADERS

@@ -1,0 +1,96 @@
+"""TrueFoundry's names, each for the fact it means there."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from gateway.endpoints.catalogue import MODEL_CALLS
+from gateway.endpoints.openai_reply import ReplyFacts
+from gateway.model import Usage
+from gateway.telemetry.plan import TelemetryPlan
+from gateway.telemetry.span_encoding import SpanEncoder
+from gateway.telemetry.tfy_names import REQUEST_TYPES
+from tests.unit.makers import attributes_of, read_span
+from tests.unit.telemetry.traces import MS, add_attempt, make_answered_trace, make_planned_trace, make_trace
+
+TFY: Final = TelemetryPlan(has_tfy_names=True)
+
+
+def tfy_names(span: Span) -> dict[str, Any]:
+    return {name: value for name, value in attributes_of(span).items() if name.startswith("tfy.")}
+
+
+def spans_of(trace: Any) -> list[dict[str, Any]]:
+    trace.telemetry = TFY
+    return [tfy_names(read_span(segments)) for segments in SpanEncoder().encode(trace).spans]
+
+
+def test_every_endpoint_has_its_word() -> None:
+    """A new endpoint must not fail here."""
+    assert set(REQUEST_TYPES) == {endpoint.name for endpoint in MODEL_CALLS}
+
+
+def test_without_the_setting() -> None:
+    """Nothing of it is there."""
+    assert not [
+        name
+        for segments in SpanEncoder().encode(make_answered_trace()).spans
+        for name in tfy_names(read_span(segments))
+    ]
+
+
+def test_stream() -> None:
+    """Times in milliseconds, as doubles; the time per token leaves out the first."""
+    trace = make_answered_trace(stream=True)
+    trace.attempts[0].first_chunk_ns = 30 * MS
+    trace.attempts[0].answered(ReplyFacts("i", "m", ("stop",), Usage(3, 4, "provider")))
+    server, client = spans_of(trace)
+    assert server == {
+        "tfy.span_type": "ChatCompletion",
+        "tfy.request.model_name": "acct/small",
+        "tfy.request.created_by_subject": "virtualaccount:app",
+    }
+    assert client == {
+        "tfy.span_type": "Model",
+        "tfy.model.id": "small-1",
+        "tfy.model.name": "small",
+        "tfy.model.fqn": "acct/small",
+        "tfy.model.request_url": "https://api.test/v1/chat/completions",
+        "tfy.model.streaming": True,
+        "tfy.model.request_type": "ChatCompletion",
+        "tfy.model.metric.latency_in_ms": 50.0,
+        "tfy.model.metric.time_to_first_token_in_ms": 20.0,
+        "tfy.model.metric.inter_token_latency_in_ms": 10.0,
+        "tfy.model.metric.input_tokens": 3,
+        "tfy.model.metric.output_tokens": 4,
+    }
+
+
+@pytest.mark.parametrize("output_tokens", [None, 0, 1])
+def test_no_time_between_tokens(output_tokens: int | None) -> None:
+    """Of one token there is none, and nothing is divided by zero."""
+    trace = make_answered_trace(stream=True)
+    trace.attempts[0].first_chunk_ns = 30 * MS
+    trace.attempts[0].answered(ReplyFacts("i", "m", (), Usage(3, output_tokens, "provider")))
+    assert "tfy.model.metric.inter_token_latency_in_ms" not in spans_of(trace)[1]
+
+
+def test_failure() -> None:
+    """Both spans say what went wrong."""
+    trace = make_planned_trace()
+    add_attempt(trace).failed("upstream_timeout", "silent")
+    trace.failed("upstream_timeout", "silent")
+    trace.responded(504)
+    for span in spans_of(trace):
+        assert (span["tfy.error_type"], span["tfy.error_message"]) == ("upstream_timeout", "silent")
+
+
+def test_refusal_is_no_error() -> None:
+    """As `error.type`: a 4xx is the caller's."""
+    trace = make_trace(endpoint=None, route="")
+    trace.failed("path_not_found", "no such path")
+    trace.responded(404)
+    assert spans_of(trace) == [{}]

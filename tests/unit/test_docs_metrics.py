@@ -1,0 +1,60 @@
+"""docs/telemetry.md lists every metric that the gateway has, and no other."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from gateway.app.metrics_export import PERIOD_S
+from gateway.telemetry import call_metrics
+from gateway.telemetry import instruments as names
+from gateway.telemetry.instruments import INSTRUMENTS, OLD
+from gateway.wire.frames import MetricKind
+
+PAGE: Final = (Path(__file__).resolve().parents[2] / "docs" / "telemetry.md").read_text(encoding="utf-8")
+SECTION: Final = PAGE.partition("\n## Metrics\n")[2].partition("\n## ")[0]
+ROWS: Final = re.findall(
+    r"^\| `([^`]+)` \| (counter|gauge|histogram) \| (\S+) \| (.*?) ?\|$", SECTION, re.MULTILINE
+)
+KINDS: Final = {MetricKind.SUM: "counter", MetricKind.GAUGE: "gauge", MetricKind.HISTOGRAM: "histogram"}
+
+
+def test_every_metric_is_documented_once() -> None:
+    """With its kind and unit."""
+    documented = [row[:3] for row in ROWS]
+    assert len(documented) == len({name for name, _kind, _unit in documented})
+    assert set(documented) == {(one.name, KINDS[one.kind], one.unit) for one in INSTRUMENTS.values()}
+
+
+@pytest.mark.parametrize("name", INSTRUMENTS)
+def test_every_label_is_documented(name: str) -> None:
+    """In the row, or in the paragraph that stands above its table."""
+    [row] = [row for row in ROWS if row[0] == name]
+    table = SECTION.index(f"| `{name}` |")
+    above = SECTION[:table].rpartition("\n\n")[0].rpartition("\n\n")[2]
+    labels = set(INSTRUMENTS[name].labels)
+    if name in OLD:
+        labels -= set(names.GEN_AI_LABELS)  # as those of the newer twin
+    ledger = SECTION.partition("| `gateway.telemetry.created` |")[2].partition("\n")[0]
+    text = f"{above} {row[3]} {ledger if name.startswith('gateway.telemetry.') else ''}"
+    assert [label for label in labels if f"`{label}`" not in text] == []
+
+
+def test_buckets_are_documented() -> None:
+    """Whoever draws a heat map needs them."""
+    for mark, bounds in (("seconds", names.SECONDS), ("lag", names.LAG_SECONDS)):
+        shown = SECTION.partition(f"<!-- {mark} -->")[2].partition("<!-- end -->")[0]
+        assert tuple(map(float, shown.split())) == bounds
+    assert list(names.TOKENS) == [4**power for power in range(14)]
+    assert names.MILLISECONDS[1:] == tuple(round(bound * 1000, 3) for bound in names.SECONDS)
+
+
+def test_bounds_are_documented() -> None:
+    """As the code has them."""
+    assert f"At most {call_metrics.MAX_SETS:,} label sets" in SECTION
+    assert f"at most {call_metrics._MAX_LABEL_CHARACTERS} characters" in SECTION
+    assert f"every {PERIOD_S:g} s" in SECTION
+    assert call_metrics.TENANT in SECTION
