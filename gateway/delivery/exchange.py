@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
@@ -19,6 +20,7 @@ from gateway.redaction import without_secrets
 TIMEOUT_S: Final = 10.0
 _EXPORTER_VERSION: Final = version("opentelemetry-exporter-otlp-proto-http")
 USER_AGENT: Final = f"tfy-llm-gateway/{__version__} OTel-OTLP-Exporter-Python/{_EXPORTER_VERSION}"
+_LINE_BREAK: Final = re.compile(r"[\r\n\0]")
 # OTLP's bound for what a client reads of an answer.
 _MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
 
@@ -96,6 +98,11 @@ class HttpExchange:
 
 
 def _headers(own: Mapping[str, str]) -> CIMultiDict[str]:
+    for name, value in own.items():
+        # aiohttp finds it too, once it holds a connection, which it then leaves open.
+        if _LINE_BREAK.search(value):
+            msg = f"the value of header {name} has a line break in it"
+            raise ValueError(msg)
     headers = CIMultiDict({"User-Agent": USER_AGENT})
     headers.update(own)
     headers.update({"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"})

@@ -6,11 +6,13 @@ only ids, times, sizes and outcomes are written.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
+from gateway.errors import ClientDisconnected
 from gateway.model import Call, Target
 from gateway.telemetry import attributes as names
 from gateway.telemetry.call_trace import OTHER_METHOD, AttemptTrace, CallTrace
@@ -30,6 +32,8 @@ NO_DESTINATION: Final = 0
 
 _MAX_BLOCKS: Final = 4096
 _INT64: Final = 1 << 63
+_MAX_NUMBER_BYTES: Final = 64
+_MAX_TEXT_BYTES: Final = 16 * 1024
 _MAX_NAME_CHARACTERS: Final = 256
 _MAX_TEXTS: Final = 16
 _MAX_TEXT_CHARACTERS: Final = 1024
@@ -80,7 +84,7 @@ class SpanEncoder:
             parts.append(names.ERROR_TYPE.text(trace.error_type))
         if trace.is_span_error:
             # An attempt that failed has the exception on its own span; twice would be two errors in Elastic.
-            if not any(attempt.error_type for attempt in trace.attempts):
+            if not trace.attempts or not trace.attempts[-1].error_type:
                 parts.append(_exception(trace.error_type, trace.error_message, trace.unix_ns(trace.end_ns)))
             parts.append(span_status(StatusCode.ERROR, trace.error_message[:_MAX_TEXT_CHARACTERS]))
         return b"".join(parts)
@@ -127,7 +131,7 @@ class SpanEncoder:
         ]
         if attempt.error_type:
             parts.append(names.ERROR_TYPE.text(attempt.error_type))
-            if not trace.was_left_by_caller:
+            if attempt.error_type != ClientDisconnected.error_type:
                 parts.append(_exception(attempt.error_type, attempt.error_message, end_ns))
                 parts.append(span_status(StatusCode.ERROR, attempt.error_message[:_MAX_TEXT_CHARACTERS]))
         return b"".join(parts)
@@ -194,35 +198,29 @@ def _encode_target_block(call: Call, target: Target) -> bytes:
 
 
 def _request_attributes(call: Call) -> bytes:
-    """The parameters that the conventions name; a value of another type than theirs is left out."""
+    """The parameters that the conventions name; a value of another type or size than theirs is left out."""
     fields = call.fields
     parts = []
     for name, key in names.REQUEST_DOUBLES.items():
-        value = _decoded(fields, name)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            parts.append(key.double(float(value)))
+        number = _decoded(fields, name, float, _MAX_NUMBER_BYTES)
+        if number is not None and math.isfinite(number):
+            parts.append(key.double(number))
     written = set()
     for name, key in names.REQUEST_INTEGERS.items():
-        value = _decoded(fields, name)
-        if (
-            isinstance(value, int)
-            and not isinstance(value, bool)
-            and abs(value) < _INT64
-            and key not in written
-        ):
+        count = _decoded(fields, name, int, _MAX_NUMBER_BYTES)
+        if count is not None and abs(count) < _INT64 and key not in written:
             written.add(key)
-            parts.append(key.integer(value))
+            parts.append(key.integer(count))
     if call.choices != 1 and abs(call.choices) < _INT64:
         parts.append(names.CHOICE_COUNT.integer(call.choices))
-    stop = _decoded(fields, "stop")
-    stops = [stop] if isinstance(stop, str) else stop
-    if isinstance(stops, list) and stops and all(isinstance(item, str) for item in stops):
-        parts.append(names.STOP_SEQUENCES.texts(_short(stops)))
-    encoding = _decoded(fields, "encoding_format")
-    if isinstance(encoding, str):
-        parts.append(names.ENCODING_FORMATS.texts([encoding[:_MAX_NAME_CHARACTERS]]))
-    effort = _decoded(fields, "reasoning_effort")
-    if isinstance(effort, str):
+    stop = _decoded(fields, "stop", str | list[str], _MAX_TEXT_BYTES)
+    if stop:
+        parts.append(names.STOP_SEQUENCES.texts(_short([stop] if isinstance(stop, str) else stop)))
+    encoding = _decoded(fields, "encoding_format", str, _MAX_TEXT_BYTES)
+    if encoding is not None:
+        parts.append(names.ENCODING_FORMATS.texts(_short([encoding])))
+    effort = _decoded(fields, "reasoning_effort", str, _MAX_TEXT_BYTES)
+    if effort is not None:
         parts.append(names.REASONING_LEVEL.text(effort[:_MAX_NAME_CHARACTERS]))
     return b"".join(parts)
 
@@ -231,13 +229,14 @@ def _short(texts: Sequence[str]) -> list[str]:
     return [text[:_MAX_NAME_CHARACTERS] for text in texts[:_MAX_TEXTS]]
 
 
-def _decoded(fields: Any, name: str) -> object:
+def _decoded(fields: Mapping[str, msgspec.Raw], name: str, kind: Any, max_bytes: int) -> Any:
+    """The member as *kind*; None when it is absent, of another type, or longer than *max_bytes*."""
     raw = fields.get(name)
-    if raw is None:
+    if raw is None or len(bytes(raw)) > max_bytes:
         return None
     try:
-        return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+        return msgspec.json.decode(raw, type=kind | None)
+    except (ValueError, RecursionError):
         return None
 
 
