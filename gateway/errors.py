@@ -131,6 +131,13 @@ class UpstreamTimeout(GatewayError):
     retryable = True
 
 
+class GatewayShutdown(GatewayError):
+    """The gateway ended while the call ran, after the drain timeout."""
+
+    status, type, code, source = 503, "overloaded_error", "gateway_shutdown", "gateway"
+    retryable = True
+
+
 class SecretMissingError(GatewayError):
     """The account's credential could not be resolved when the configuration was loaded."""
 

@@ -66,6 +66,11 @@ class HttpServer:
         """Close the socket and idle connections; responses under way go on."""
         self._server.stop()  # type: ignore[no-untyped-call]  # Granian's own gap
 
+    async def wait_ended(self) -> None:
+        """Wait until it serves no more, for whatever reason."""
+        if self._serving is not None:
+            await asyncio.wait({self._serving})
+
     async def ended(self, timeout_s: float) -> bool:
         """Wait until every response is through; False when that takes longer than *timeout_s*."""
         if self._serving is None:

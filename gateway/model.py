@@ -56,7 +56,7 @@ class Call:
         model: The model name asked for.
         is_stream: The reply is to be streamed.
         wants_usage: The client asked for the usage chunk of a stream.
-        choices: `n`, the number of choices asked for.
+        choices: How many choices the reply has: `n`, for each prompt of a text completion.
         fields: Top-level members of the body, each value the bytes as received.
         body_bytes: Size of the body as received.
     """

@@ -23,7 +23,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, Final, Protocol
 
@@ -34,6 +34,7 @@ from gateway.endpoints.openai_stream import StreamReader
 from gateway.errors import (
     ClientDisconnected,
     GatewayError,
+    GatewayShutdown,
     InternalError,
     InvalidBody,
     UpstreamBadReply,
@@ -48,8 +49,14 @@ from gateway.telemetry.call_trace import AttemptTrace, CallTrace, begin_trace
 MAX_REPLY_BYTES: Final = 256 * 1024 * 1024
 """Longest whole reply that is taken from a provider; big batches of embeddings stay well below."""
 
+MAX_HELD_BYTES: Final = 1024 * 1024
+"""Most of a stream that is held back while it has no content yet."""
+
+MAX_ERROR_BYTES: Final = 1024 * 1024
+"""Longest error of a provider that is passed on."""
+
 _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
-_TIMEOUT_MS: Final = re.compile(r"0*[1-9][0-9]{0,8}")
+_TIMEOUT_MS: Final = re.compile(r"0{0,9}[1-9][0-9]{0,8}")
 _ACTED_ON: Final = frozenset(
     {
         "x-tfy-api-key",
@@ -67,8 +74,9 @@ _OK: Final = range(200, 300)
 _FIRST_ERROR: Final = 400
 _DETAIL_CHARACTERS: Final = 200
 _CUT_S: Final = 1.0
+# A shorter header value is a word, and an error may well have it.
+_SHORTEST_KEY: Final = 12
 _CUT_STREAM: Final = "The provider's stream ended before it was complete."
-_NS_PER_MS: Final = 1_000_000
 
 _log: Final = logging.getLogger(__name__)
 
@@ -138,6 +146,7 @@ class Pipeline:
             trace = exchange.trace
             caller = snapshot.identity.identify(client.headers)
             trace.identified(caller)
+            _refuse_encoding(client)
             body = await self._read(client, trace)
             call = parse_call(
                 endpoint,
@@ -234,7 +243,7 @@ class Pipeline:
         try:
             return await client.read_body(self._max_body_bytes)
         finally:
-            trace.waited_ns += time.perf_counter_ns() - began_ns
+            trace.body_ns += time.perf_counter_ns() - began_ns
 
     async def _attempt_targets(
         self, exchange: _Exchange, call: Call, plan: Plan, timeout_s: float | None
@@ -313,7 +322,7 @@ async def _take_whole(
     Raises:
         UpstreamBadReply: It is neither an answer nor an error that a caller could read.
     """
-    body = await reply.read(MAX_REPLY_BYTES)
+    body = await reply.read(MAX_REPLY_BYTES if reply.status in _OK else MAX_ERROR_BYTES)
     answer = Answer(reply.status, response_headers(reply.headers), body)
     if reply.status in _OK:
         facts = read_reply(call.endpoint, body, asked_bytes=call.body_bytes)
@@ -327,7 +336,7 @@ async def _take_whole(
         msg = f"The provider answered with status {reply.status} and a body that is not a JSON error."
         raise UpstreamBadReply(msg, detail=excerpt(body))
     attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
-    return answer
+    return replace(answer, body=_without_credentials(body, attempt.target))
 
 
 async def _relay_stream(
@@ -341,7 +350,7 @@ async def _relay_stream(
     content_type = reply.headers.get("content-type", "").lower()
     if not content_type.startswith(_EVENT_STREAM):
         msg = "The provider was asked for an event stream and answered with something else."
-        raise UpstreamBadReply(msg, detail=f"{content_type}: {excerpt(await reply.read(MAX_REPLY_BYTES))}")
+        raise UpstreamBadReply(msg, detail=f"{content_type}: {excerpt(await reply.read_chunk())}")
     reader = StreamReader(asked_bytes=call.body_bytes, choices=call.choices, hides_usage=not call.wants_usage)
     try:
         await _pump(exchange, attempt, reply, reader)
@@ -370,7 +379,8 @@ async def _pump(
     """Move events from provider to caller; nothing goes out before there is content."""
     client = exchange.client
     content = exchange.trace.content
-    held = b""
+    held: list[bytes] = []
+    held_bytes = 0
     is_open = True
     while is_open and not reader.has_ended:
         data = await reply.read_chunk()
@@ -381,13 +391,24 @@ async def _pump(
         if content is not None and events:
             content.keep(events)
         if not client.has_started:
-            held += events
+            held.append(events)
+            held_bytes += len(events)
+            if held_bytes > MAX_HELD_BYTES:
+                raise UpstreamBadReply("The provider's stream goes on and on without content.")
             if reader.failure or not reader.has_content:
                 continue
             await exchange.start_stream(reply)
-            events = held
+            events = b"".join(held)
         if events:
             await client.write(events)
+
+
+def _without_credentials(body: bytes, target: Target) -> bytes:
+    """An error of the provider as it came, but for our key: some quote it, and no caller may see it."""
+    text = body.decode(errors="surrogateescape")
+    keys = [value for _, value in target.headers if len(value) >= _SHORTEST_KEY]
+    masked = without_secrets(text, keys)
+    return body if masked == text else masked.encode(errors="surrogateescape")
 
 
 def _mask(error: GatewayError, target: Target) -> None:
@@ -400,7 +421,19 @@ def _mask(error: GatewayError, target: Target) -> None:
 async def _pause(trace: CallTrace, delay_ms: int) -> None:
     began_ns = time.perf_counter_ns()
     await asyncio.sleep(delay_ms / 1000)
-    trace.waited_ns += time.perf_counter_ns() - began_ns
+    trace.paused_ns += time.perf_counter_ns() - began_ns
+
+
+def _refuse_encoding(client: Client) -> None:
+    """Say why a compressed body cannot be read, before it is.
+
+    Raises:
+        InvalidBody: The body is compressed.
+    """
+    encoding = client.headers.get("content-encoding") or "identity"
+    if encoding.lower() != "identity":
+        msg = f"content-encoding {encoding[:40]} is not taken. Send the body uncompressed."
+        raise InvalidBody(msg, param="content-encoding")
 
 
 def _request_timeout_s(client: Client) -> float | None:
@@ -517,6 +550,8 @@ class _Settlement:
         has_left = isinstance(error, ClientDisconnected)
         if has_left:
             trace.disconnected()
+        elif isinstance(error, asyncio.CancelledError):
+            trace.cut(GatewayShutdown.code, "the gateway ended before the reply did")
         elif error is not None:
             trace.cut(
                 InternalError.code, f"{type(error).__name__}: the request was ended before its reply was"

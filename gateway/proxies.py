@@ -22,6 +22,10 @@ class Proxies:
             if name.lower().endswith("_proxy") and value
         }
         self._by_scheme = {name.removesuffix("_proxy"): value for name, value in named.items()}
+        for scheme, value in self._by_scheme.items():
+            if scheme != "no" and "://" not in value:
+                # `host:3128` is common and means HTTP.
+                self._by_scheme[scheme] = f"http://{value}"
         self._found: dict[tuple[str, str], str | None] = {}
 
     def find(self, url: str) -> str | None:

@@ -21,7 +21,8 @@ _PREFIX: Final = "GATEWAY_"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off", ""})
 _MAX_PORT: Final = 65_535
-_MAX_WORKERS: Final = 1_024
+# Control takes 256 connections, and a worker has two while a new one begins before the old one has ended.
+_MAX_WORKERS: Final = 128
 _LOG_FORMATS: Final = ("text", "json")
 _LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 

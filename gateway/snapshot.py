@@ -7,6 +7,7 @@ Everything that depends on configuration alone is worked out here, once per chan
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -67,7 +68,9 @@ def compile_snapshot(config: Config, secrets: SecretSource, *, version: str, is_
     return Snapshot(
         version=version,
         loaded_at_s=int(time.time()),
-        identity=Identity(_credentials(config, secrets, targets, providers, is_loopback=is_loopback)),
+        identity=Identity(
+            _credentials(config, secrets, _Rights(targets, providers), is_loopback=is_loopback)
+        ),
         routing=Routing(targets),
         telemetry=compile_telemetry(config),
     )
@@ -83,17 +86,11 @@ def _retry_policy(config: Config) -> RetryPolicy:
 
 
 def _credentials(
-    config: Config,
-    secrets: SecretSource,
-    targets: list[Target],
-    providers: dict[str, str],
-    *,
-    is_loopback: bool,
+    config: Config, secrets: SecretSource, rights: _Rights, *, is_loopback: bool
 ) -> list[Credential]:
     credentials = []
     for account in config.virtual_accounts:
-        allowed = frozenset(target.name for target in targets if _may_use(account, target, providers))
-        caller = Caller(account.name, allowed)
+        caller = Caller(account.name, rights.of(account))
         expires_at_s = account.expires_at.timestamp() if account.expires_at else None
         for token in account.tokens:
             try:
@@ -105,15 +102,39 @@ def _credentials(
     return credentials
 
 
-def _may_use(account: VirtualAccount, target: Target, providers: dict[str, str]) -> bool:
-    if any(fnmatchcase(target.name, pattern) for pattern in account.models):
-        return True
-    return any(_grants(grant, target, providers) for grant in account.grants)
+class _Rights:
+    """Which targets a virtual account may use; accounts with the same rights share one set."""
 
+    def __init__(self, targets: Sequence[Target], providers: Mapping[str, str]) -> None:
+        self._targets = targets
+        self._providers = providers
+        self._names = frozenset(target.name for target in targets)
+        self._matched: dict[str, frozenset[str]] = {}
+        self._shared: dict[tuple[object, ...], frozenset[str]] = {}
 
-def _grants(grant: ModelGrant, target: Target, providers: dict[str, str]) -> bool:
-    return (
-        grant.account == target.account
-        and grant.provider == providers[target.account]
-        and grant.integration in (None, target.name.removeprefix(target.account + "/"))
-    )
+    def of(self, account: VirtualAccount) -> frozenset[str]:
+        """Names of the targets that *account* may use."""
+        key = (account.models, account.grants)
+        found = self._shared.get(key)
+        if found is None:
+            matched = [self._matching(pattern) for pattern in account.models]
+            granted = [self._granted(grant) for grant in account.grants]
+            found = frozenset().union(*matched, *granted)
+            self._shared[key] = found
+        return found
+
+    def _matching(self, pattern: str) -> frozenset[str]:
+        if pattern in self._names:
+            return frozenset((pattern,))
+        found = self._matched.get(pattern)
+        if found is None:
+            found = frozenset(name for name in self._names if fnmatchcase(name, pattern))
+            self._matched[pattern] = found
+        return found
+
+    def _granted(self, grant: ModelGrant) -> frozenset[str]:
+        if self._providers.get(grant.account) != grant.provider:
+            return frozenset()
+        if grant.integration is not None:
+            return self._names & {f"{grant.account}/{grant.integration}"}
+        return frozenset(target.name for target in self._targets if target.account == grant.account)

@@ -43,6 +43,14 @@ async def end(owner: set[asyncio.Task[Any]]) -> None:
         await asyncio.wait(tasks)
 
 
+async def first_of(*waits: Coroutine[Any, Any, Any], owner: set[asyncio.Task[Any]]) -> None:
+    """Wait until one of *waits* is over, and cancel the others."""
+    tasks = [spawn(wait, name="first-of", owner=owner) for wait in waits]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+
+
 def _report(task: asyncio.Task[Any]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         _log.error("task %s ended by an error", task.get_name(), exc_info=error)

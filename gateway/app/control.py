@@ -9,6 +9,7 @@ import platform
 import signal
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from random import Random
 from typing import Any, Final
 
@@ -36,7 +37,7 @@ from gateway.http_server import HttpServer, bind
 from gateway.process import DRAINING_SIGNAL, say_ready
 from gateway.proxies import Proxies
 from gateway.settings import Settings, environment
-from gateway.tasks import end, spawn
+from gateway.tasks import end, first_of, spawn
 from gateway.telemetry.resource import worker_resource
 from gateway.tracestore.reader import TraceReader, stored_position
 from gateway.tracestore.writer import StoreWriter
@@ -86,6 +87,7 @@ class Control:
         self._watch = self._make_watch(in_force)
         self._version = in_force.version
         self._telemetry_state = "ok"
+        self._failed = asyncio.Event()
         self._health = Health(config=self._config_word, telemetry=lambda: self._telemetry_state)
         self._metrics = MetricsExport(
             self._collect_metrics,
@@ -131,20 +133,24 @@ class Control:
         spawn(self._watch_telemetry(), name="watch-telemetry", owner=self._tasks)
         self._health.mark_ready()
         say_ready(ready_fd)
-        await stop_asked.wait()
+        await first_of(stop_asked.wait(), server.wait_ended(), self._failed.wait(), owner=self._tasks)
+        is_asked = stop_asked.is_set()
         await end(self._tasks)
         self._health.mark_draining()
         server.stop()
         await server.ended(_ANSWER_S)
         await self._metrics.stop(_METRICS_S)
         await asyncio.to_thread(self._stop)
-        return 0
+        # Unasked it ends because a part did; the supervisor starts it anew, and the spool has the rest.
+        return 0 if is_asked else 1
 
     def _stop(self) -> None:
-        self._watch.stop()
-        self._delivery.stop(_SEND_S)
-        self._writer.stop(_STORE_S)
-        self._queries.close()
+        """End every part, in order, whatever becomes of the one before."""
+        with ExitStack() as parts:
+            parts.callback(self._queries.close)
+            parts.callback(self._writer.stop, _STORE_S)
+            parts.callback(self._delivery.stop, _SEND_S)
+            parts.callback(self._watch.stop)
 
     def _make_watch(self, in_force: Config) -> ConfigWatch:
         settings = self._settings
@@ -193,10 +199,14 @@ class Control:
             try:
                 report = await asyncio.to_thread(self._telemetry.report)
             except DeliveryStoppedError as error:
-                _log.error("%s", error)
-                self._telemetry_state = "stopped"
-            else:
-                self._telemetry_state = max(_states(report), key=_SEVERITY.index)
+                _log.error("%s; the control process starts anew", error)
+                self._failed.set()
+                return
+            if not self._delivery.is_running:
+                _log.error("the delivery thread has ended; the control process starts anew")
+                self._failed.set()
+                return
+            self._telemetry_state = max(_states(report), key=_SEVERITY.index)
             await asyncio.sleep(_TELEMETRY_EVERY_S)
 
 

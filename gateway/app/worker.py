@@ -26,7 +26,7 @@ from gateway.process import say_ready
 from gateway.proxies import Proxies
 from gateway.settings import Settings, environment, is_loopback
 from gateway.snapshot import Snapshot, compile_snapshot
-from gateway.tasks import end, spawn
+from gateway.tasks import end, first_of, spawn
 from gateway.telemetry.handover import Handover
 from gateway.telemetry.metrics import WorkerMetrics
 from gateway.telemetry.processor import BatchingSpanProcessor
@@ -123,7 +123,10 @@ class Worker:
         gc.set_threshold(*_GC_THRESHOLDS)
         self._lifecycle.ready()
         say_ready(ready_fd)
-        await self._stop_asked.wait()
+        await first_of(self._stop_asked.wait(), server.wait_ended(), owner=self._tasks)
+        if not self._stop_asked.is_set():
+            msg = "the HTTP server ended by itself"
+            raise RuntimeError(msg)
         await self._drain(server)
 
     async def _drain(self, server: HttpServer) -> None:

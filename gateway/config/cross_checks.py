@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gateway.config.document import Document, FieldPath
@@ -39,6 +39,15 @@ class CallableNames:
 
     accounts: frozenset[tuple[str, str]]
     models: frozenset[str]
+    _matches: dict[str, bool] = field(default_factory=dict, repr=False, compare=False)
+
+    def has_match(self, pattern: str) -> bool:
+        """Whether *pattern* names a model; found out once, since many accounts share their patterns."""
+        found = self._matches.get(pattern)
+        if found is None:
+            found = pattern in self.models or any(fnmatch.fnmatchcase(name, pattern) for name in self.models)
+            self._matches[pattern] = found
+        return found
 
 
 def check_all(documents: Sequence[Document], readings: Sequence[Reading]) -> Iterator[Problem]:
@@ -116,7 +125,7 @@ def _check_virtual_account(
             ("models",), "neither models nor permissions let this account call a model", fix
         )
     for index, pattern in enumerate(caller.models):
-        if not any(fnmatch.fnmatchcase(name, pattern) for name in names.models):
+        if not names.has_match(pattern):
             fix = nearest(pattern, names.models) or "Write <account>/<model>; '*' stands for any text"
             yield document.warning(("models", index), f"'{pattern}' matches no model", fix)
     for index, permission in enumerate(caller.permissions):

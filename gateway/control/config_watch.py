@@ -158,15 +158,17 @@ class ConfigWatch:
         is_new = version != self._in_force.version
         if not is_new and self._status.last_rejected is not None:
             log.info("the configuration on disk is again the one in force, version %s", version)
+        if is_new:
+            in_force = replace(checked.config, version=version)
+            # Its secret files may be others: look at them too. And look again if telling of it fails.
+            self._judged = None
+            self._watched.on_accepted(in_force)
+            self._in_force = in_force
+            log.info("configuration %s is accepted", version)
         loaded_at_ns = self._now_ns() if is_new else self._status.loaded_at_ns
         self._status = ConfigStatus(
             version, loaded_at_ns, checked.not_in_force, refusals=self._status.refusals
         )
-        if is_new:
-            self._in_force = replace(checked.config, version=version)
-            self._judged = None  # its secret files may be others; look at them too
-            log.info("configuration %s is accepted", version)
-            self._watched.on_accepted(self._in_force)
 
     def _version_for(self, config: Config, secrets: Fingerprint) -> str:
         """The name under which *config* goes out: a new one also when only its secrets have changed."""

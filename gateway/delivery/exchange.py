@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -30,6 +31,7 @@ from gateway.wire.frames import FrameError
 TIMEOUT_S: Final = 10.0
 _EXPORTER_VERSION: Final = version("opentelemetry-exporter-otlp-proto-http")
 USER_AGENT: Final = f"tfy-llm-gateway/{__version__} OTel-OTLP-Exporter-Python/{_EXPORTER_VERSION}"
+_LINE_BREAK: Final = re.compile(r"[\r\n\0]")
 # OTLP's bound for what a client reads of an answer.
 _MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
 _CONTENT_TYPES: Final = {"http/protobuf": "application/x-protobuf", "http/json": "application/json"}
@@ -156,6 +158,11 @@ def _message(error: Exception) -> str:
 
 
 def _headers(destination: Destination) -> CIMultiDict[str]:
+    for name, value in destination.headers.items():
+        # aiohttp finds it too, once it holds a connection, which it then leaves open.
+        if _LINE_BREAK.search(value):
+            msg = f"the value of header {name} has a line break in it"
+            raise ValueError(msg)
     headers = CIMultiDict({"User-Agent": USER_AGENT})
     headers.update(_own(destination.headers))
     headers["Content-Type"] = _CONTENT_TYPES[destination.protocol]

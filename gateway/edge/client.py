@@ -116,8 +116,8 @@ class AsgiClient:
         """Send the head."""
         if self._closes:
             headers.append(_CLOSE)
-        self.has_started = True
         await self._transmit({"type": "http.response.start", "status": status, "headers": headers})
+        self.has_started = True
 
     async def write(self, data: bytes) -> None:
         """Send a piece; returns when the transport can take more."""

@@ -15,12 +15,18 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from gateway.endpoints.catalogue import COMPLETION
 from gateway.errors import InvalidBody, InvalidJson
 from gateway.model import Call, Endpoint
 
+MAX_MEMBERS: Final = 1000
+"""Top-level fields of a body; no API has a hundred."""
+
+_MAX_OPTIONS_BYTES: Final = 16 * 1024
 _T = TypeVar("_T")
 
 _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_items: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _encoder: Final = msgspec.json.Encoder()
 _NULL: Final = b"null"
 
@@ -52,13 +58,16 @@ def parse_call(endpoint: Endpoint, body: bytes, *, model: str | None, account: s
     if account and not asked.startswith(account + "/"):
         asked = f"{account}/{asked}"
     is_stream = endpoint.can_stream and bool(_member(fields, "stream", bool))
+    if is_stream and len(bytes(fields.get("stream_options", b""))) > _MAX_OPTIONS_BYTES:
+        msg = f'"stream_options" is longer than {_MAX_OPTIONS_BYTES} bytes.'
+        raise InvalidBody(msg, param="stream_options")
     options = _member(fields, "stream_options", StreamOptions) if is_stream else None
     return Call(
         endpoint=endpoint,
         model=asked,
         is_stream=is_stream,
         wants_usage=options is not None and bool(options.include_usage),
-        choices=_member(fields, "n", int) or 1,
+        choices=max(1, _member(fields, "n", int) or 1) * _prompts(endpoint, fields),
         fields=fields,
         body_bytes=len(body),
     )
@@ -80,7 +89,7 @@ def _split(body: bytes) -> dict[str, msgspec.Raw]:
     try:
         # msgspec skips over values without looking into their strings.
         body.decode()
-        return _members.decode(body)
+        fields = _members.decode(body)
     except UnicodeDecodeError as error:
         msg = f"The body is not UTF-8 (byte {error.start}). Send JSON encoded as UTF-8."
         raise InvalidJson(msg) from error
@@ -93,6 +102,10 @@ def _split(body: bytes) -> dict[str, msgspec.Raw]:
     except RecursionError as error:
         msg = "The body is nested too deeply to read."
         raise InvalidJson(msg) from error
+    if len(fields) > MAX_MEMBERS:
+        msg = f"The body has more than {MAX_MEMBERS} fields at its top level."
+        raise InvalidBody(msg)
+    return fields
 
 
 def _member(fields: dict[str, msgspec.Raw], name: str, kind: type[_T]) -> _T | None:
@@ -105,6 +118,18 @@ def _member(fields: dict[str, msgspec.Raw], name: str, kind: type[_T]) -> _T | N
     except (msgspec.DecodeError, RecursionError) as error:
         msg = f'"{name}" has the wrong type: {error}.'
         raise InvalidBody(msg, param=name) from error
+
+
+def _prompts(endpoint: Endpoint, fields: dict[str, msgspec.Raw]) -> int:
+    """How many prompts a text completion has: each gets `n` choices. A list of tokens is one prompt."""
+    prompt = bytes(fields.get("prompt", b"")) if endpoint is COMPLETION else b""
+    if not prompt.startswith(b"["):
+        return 1
+    try:
+        prompts = _items.decode(prompt)
+    except (msgspec.DecodeError, RecursionError):
+        return 1
+    return sum(bytes(item)[:1] in (b'"', b"[") for item in prompts) or 1
 
 
 def _with_usage(options: msgspec.Raw | None) -> msgspec.Raw:

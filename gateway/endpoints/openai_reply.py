@@ -51,6 +51,7 @@ class Reply(msgspec.Struct):
 
 
 _replies: Final = msgspec.json.Decoder(Reply)
+_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +153,11 @@ def estimate_usage(asked_bytes: int, reply_bytes: int) -> Usage:
 def is_json_object(body: bytes) -> bool:
     """Whether *body* is a JSON object, so that an error of the provider can pass unchanged."""
     try:
-        return isinstance(msgspec.json.decode(body), dict)
+        body.decode()
+        _members.decode(body)
     except UNREADABLE:
         return False
+    return True
 
 
 def excerpt(body: bytes) -> str:

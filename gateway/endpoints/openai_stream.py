@@ -91,7 +91,8 @@ class StreamReader:
         Some servers leave out the blank line after their last event; half a line is never given.
         """
         event = self._tail
-        if not event.endswith((b"\n", b"\r")) and event.strip() != b"data: " + _DONE:
+        is_whole = event.endswith((b"\n", b"\r")) or _DATA_LINE.findall(event)[-1:] == [_DONE]
+        if not is_whole:
             return b""
         self._tail = b""
         return event + b"\n\n" if self._passes(event) else b""

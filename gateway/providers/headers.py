@@ -6,6 +6,7 @@ leave.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -32,6 +33,8 @@ FORWARDED_DOWN: Final = frozenset(
 )
 """Response headers that SDKs act on."""
 
+# What HTTP lets a value hold; the server below us refuses a response with anything else in it.
+_SENDABLE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _UPSTREAM_LIMITS: Final = "x-ratelimit-"
 _FIXED: Final = (("content-type", "application/json"), ("accept-encoding", "identity"))
 
@@ -50,7 +53,7 @@ def request_headers(
     sent += target.headers
     for name in FORWARDED_UP:
         value = headers.get(name)
-        if value is not None and name not in own:
+        if value is not None and value.isascii() and name not in own:
             sent.append((name, value))
     return sent
 
@@ -60,6 +63,8 @@ def response_headers(headers: Mapping[str, str]) -> list[tuple[str, str]]:
     kept = []
     for name, value in headers.items():
         lower = name.lower()
+        if not _SENDABLE.fullmatch(value):
+            continue
         if lower in FORWARDED_DOWN:
             kept.append((lower, value))
         elif lower.startswith(_UPSTREAM_LIMITS):

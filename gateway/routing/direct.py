@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from itertools import islice
+import heapq
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from gateway.errors import ModelNotAllowed, ModelNotFound, SecretMissingError
@@ -51,7 +51,16 @@ class Routing:
 
 def _not_found(model: str, caller: Caller) -> ModelNotFound:
     shown = model[:_SHOWN_CHARACTERS]
-    close = difflib.get_close_matches(shown, islice(sorted(caller.models), _MAX_COMPARED), _SHOWN, cutoff=0.4)
+    close = difflib.get_close_matches(shown, _comparable(shown, caller.models), _SHOWN, cutoff=0.4)
     advice = f"Close names: {', '.join(close)}." if close else "GET /v1/models lists yours."
     message = f"There is no model {shown}. Model names are <account>/<model>. {advice}"
     return ModelNotFound(message, param="model")
+
+
+def _comparable(model: str, names: Collection[str]) -> list[str]:
+    """A few names worth comparing letter by letter: of that account if it exists, of about this length."""
+    account, _, _ = model.partition("/")
+    of_account = [name for name in names if name.startswith(account + "/")]
+    return heapq.nsmallest(
+        _MAX_COMPARED, of_account or names, key=lambda name: (abs(len(name) - len(model)), name)
+    )

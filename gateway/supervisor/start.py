@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -29,6 +30,9 @@ def serve(settings: Settings) -> int:
     Returns:
         The exit code of `gateway serve`.
     """
+    # Until the family listens: a stop that comes while it starts is a clean one too.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
     log.configure(log_format=settings.log_format, level=settings.log_level, process="supervisor")
     try:
         _serve(settings)

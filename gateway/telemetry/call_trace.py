@@ -90,7 +90,7 @@ class CallTrace:
         telemetry: What the configuration says of tracing it.
         notes: What the caller noted on it.
         content: Takes what is said, None when that is not recorded.
-        waited_ns: Spent waiting for the caller's body or between retries, which is no overhead of ours.
+        body_ns: Spent waiting for the caller's body; with `paused_ns`, between retries, no overhead of ours.
     """
 
     trace_id: bytes
@@ -119,7 +119,8 @@ class CallTrace:
     call: Call | None = None
     plan: Plan | None = None
     attempts: list[AttemptTrace] = field(default_factory=list)
-    waited_ns: int = 0
+    body_ns: int = 0
+    paused_ns: int = 0
     identified_ns: int = 0
     planned_ns: int = 0
     status_code: int = 0
@@ -206,11 +207,6 @@ class CallTrace:
         )
 
     @property
-    def was_left_by_caller(self) -> bool:
-        """Whether the caller went before the end, which is an error of nobody here."""
-        return self.error_type == ClientDisconnected.error_type
-
-    @property
     def is_span_error(self) -> bool:
         """Whether the SERVER span's status is ERROR: our fault or the provider's, never the caller's."""
         return self.is_cut or self.status_code >= _SERVER_ERROR
@@ -238,7 +234,8 @@ class CallTrace:
     def overhead_ms(self) -> float:
         """The gateway's own share of the call, in milliseconds."""
         upstream_ns = sum(attempt.end_ns - attempt.start_ns for attempt in self.attempts)
-        return max(0, self.end_ns - self.start_ns - upstream_ns - self.waited_ns) / _NS_PER_MS
+        own_ns = self.end_ns - self.start_ns - upstream_ns - self.body_ns - self.paused_ns
+        return max(0, own_ns) / _NS_PER_MS
 
     def server_timing(self) -> str:
         """The `server-timing` header: milliseconds per stage until now."""
@@ -247,7 +244,7 @@ class CallTrace:
         if self.identified_ns:
             stages.append(("auth", self.identified_ns - self.start_ns))
         if self.planned_ns:
-            stages.append(("route", max(0, self.planned_ns - self.identified_ns - self.waited_ns)))
+            stages.append(("route", max(0, self.planned_ns - self.identified_ns - self.body_ns)))
         if self.attempts:
             stages.append(("upstream", now_ns - self.attempts[0].start_ns))
         stages.append(("total", now_ns - self.start_ns))

@@ -40,6 +40,9 @@ MAX_UNACKNOWLEDGED_BYTES: Final = 4 * 1024 * 1024
 _READ_BYTES: Final = 64 * 1024
 _COUNTS_EVERY_S: Final = 1.0
 _RECONNECT_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
+_MAX_REFUSALS: Final = 10
+"""Connections that end without a word before the first frame is taken to be the cause."""
+
 
 _log: Final = logging.getLogger(__name__)
 
@@ -96,6 +99,8 @@ class Handover:
         self._writer: asyncio.StreamWriter | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._acknowledged = asyncio.Event()
+        self._failures = 0
+        self._refusals = 0
         self.handed_over = 0
         self.dropped: dict[str, int] = {}
 
@@ -163,23 +168,36 @@ class Handover:
             self._writer.write(message)
 
     async def _stay_connected(self) -> None:
-        failures = 0
         while True:
             try:
                 with control_address(self._state_dir) as path:
                     reader, writer = await asyncio.open_unix_connection(path)
             except OSError:
-                await asyncio.sleep(_RECONNECT_S[min(failures, len(_RECONNECT_S) - 1)])
-                failures += 1
-                continue
-            failures = 0
-            try:
-                await self._converse(reader, writer)
-            except (OSError, FrameError) as error:
-                _log.warning("connection to the control process ended: %s", error)
-            finally:
-                self._writer = None
-                writer.close()
+                pass
+            else:
+                await self._use(reader, writer)
+            self._failures += 1
+            await asyncio.sleep(_RECONNECT_S[min(self._failures, len(_RECONNECT_S) - 1)])
+
+    async def _use(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Converse until the connection ends, which is a refusal if control has not said a word."""
+        self._refusals += 1
+        error: Exception | None = None
+        try:
+            await self._converse(reader, writer)
+        except (OSError, FrameError) as caught:
+            error = caught
+        finally:
+            self._writer = None
+            writer.close()
+        if self._refusals <= 1:
+            _log.warning("the connection to the control process ended: %s", error or "closed there")
+        if self._refusals >= _MAX_REFUSALS and self._waiting:
+            # It ends every connection, so it may be what is sent first that control cannot take.
+            refused = self._waiting.popleft()
+            self._waiting_bytes -= len(refused.message)
+            self._drop("refused", refused.spans)
+            self._refusals = 0
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         hello = Hello(self._instance_id, os.getpid(), self._started_ns, self._config_version())
@@ -195,6 +213,7 @@ class Handover:
                 self._hear(kind, payload)
 
     def _hear(self, kind: MessageKind, payload: bytes) -> None:
+        self._failures = self._refusals = 0
         if kind is MessageKind.ACK:
             self._acknowledge(decode_payload(payload, Ack).sequence)
         elif kind is MessageKind.CONFIG:

@@ -6,13 +6,15 @@ only ids, times, sizes and outcomes are written.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
+from gateway.errors import ClientDisconnected
 from gateway.model import Call, Target
 from gateway.telemetry import attributes as names
 from gateway.telemetry.call_notes import NO_NOTES
@@ -33,6 +35,8 @@ from gateway.wire.otlp import (
 
 _MAX_BLOCKS: Final = 4096
 _INT64: Final = 1 << 63
+_MAX_NUMBER_BYTES: Final = 64
+_MAX_TEXT_BYTES: Final = 16 * 1024
 _MAX_NAME_CHARACTERS: Final = 256
 _MAX_TEXTS: Final = 16
 _MAX_TEXT_CHARACTERS: Final = 1024
@@ -114,7 +118,7 @@ class SpanEncoder:
             parts.append(names.ERROR_TYPE.text(trace.error_type))
         if trace.is_span_error:
             # An attempt that failed has the exception on its own span; twice would be two errors in Elastic.
-            if not any(attempt.error_type for attempt in trace.attempts):
+            if not trace.attempts or not trace.attempts[-1].error_type:
                 parts.append(_exception(trace.error_type, trace.error_message, trace.unix_ns(trace.end_ns)))
             parts.append(span_status(StatusCode.ERROR, trace.error_message[:_MAX_TEXT_CHARACTERS]))
         if trace.telemetry.captured_headers:
@@ -173,7 +177,7 @@ class SpanEncoder:
             parts.append(tfy_client(call, attempt))
         if attempt.error_type:
             parts.append(names.ERROR_TYPE.text(attempt.error_type))
-            if not trace.was_left_by_caller:
+            if attempt.error_type != ClientDisconnected.error_type:
                 parts.append(_exception(attempt.error_type, attempt.error_message, end_ns))
                 parts.append(span_status(StatusCode.ERROR, attempt.error_message[:_MAX_TEXT_CHARACTERS]))
         return b"".join(parts)
@@ -283,55 +287,52 @@ def _encode_target_block(call: Call, target: Target, trace: CallTrace) -> _Targe
 
 
 def _request_attributes(call: Call) -> bytes:
-    """The parameters that the conventions name; a value of another type than theirs is left out."""
+    """The parameters that the conventions name; a value of another type or size than theirs is left out."""
     fields = call.fields
     parts: list[bytes] = []
     _add_numbers(parts, fields)
     if call.choices != 1 and abs(call.choices) < _INT64:
         parts.append(names.CHOICE_COUNT.integer(call.choices))
-    if "stop" in fields:
-        stop = _decoded(fields, "stop")
-        stops = [stop] if isinstance(stop, str) else stop
-        if isinstance(stops, list) and stops and all(isinstance(item, str) for item in stops):
-            parts.append(names.STOP_SEQUENCES.texts(_short(stops)))
-    if "encoding_format" in fields:
-        encoding = _decoded(fields, "encoding_format")
-        if isinstance(encoding, str):
-            parts.append(names.ENCODING_FORMATS.texts([encoding[:_MAX_NAME_CHARACTERS]]))
-    if "reasoning_effort" in fields:
-        effort = _decoded(fields, "reasoning_effort")
-        if isinstance(effort, str):
-            parts.append(names.REASONING_LEVEL.text(effort[:_MAX_NAME_CHARACTERS]))
+    stop = _decoded(fields, "stop", str | list[str], _MAX_TEXT_BYTES)
+    if stop:
+        parts.append(names.STOP_SEQUENCES.texts(_short([stop] if isinstance(stop, str) else stop)))
+    encoding = _decoded(fields, "encoding_format", str, _MAX_TEXT_BYTES)
+    if encoding is not None:
+        parts.append(names.ENCODING_FORMATS.texts(_short([encoding])))
+    effort = _decoded(fields, "reasoning_effort", str, _MAX_TEXT_BYTES)
+    if effort is not None:
+        parts.append(names.REASONING_LEVEL.text(effort[:_MAX_NAME_CHARACTERS]))
     return b"".join(parts)
 
 
-def _add_numbers(parts: list[bytes], fields: Any) -> None:
+def _add_numbers(parts: list[bytes], fields: Mapping[str, msgspec.Raw]) -> None:
     # Most members are absent from most calls; a look costs less than a function that looks.
     for name, key in names.REQUEST_DOUBLES.items():
         if name in fields:
-            value = _decoded(fields, name)
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                parts.append(key.double(float(value)))
+            number = _decoded(fields, name, float, _MAX_NUMBER_BYTES)
+            if number is not None and math.isfinite(number):
+                parts.append(key.double(number))
     written = None
     for name, key in names.REQUEST_INTEGERS.items():
         if name in fields and key is not written:
-            value = _decoded(fields, name)
-            if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _INT64:
+            count = _decoded(fields, name, int, _MAX_NUMBER_BYTES)
+            if count is not None and abs(count) < _INT64:
                 written = key
-                parts.append(key.integer(value))
+                parts.append(key.integer(count))
 
 
 def _short(texts: Sequence[str]) -> list[str]:
     return [text[:_MAX_NAME_CHARACTERS] for text in texts[:_MAX_TEXTS]]
 
 
-def _decoded(fields: Any, name: str) -> object:
+def _decoded(fields: Mapping[str, msgspec.Raw], name: str, kind: Any, max_bytes: int) -> Any:
+    """The member as *kind*; None when it is absent, of another type, or longer than *max_bytes*."""
     raw = fields.get(name)
-    if raw is None:
+    if raw is None or len(bytes(raw)) > max_bytes:
         return None
     try:
-        return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+        return msgspec.json.decode(raw, type=kind | None)
+    except (ValueError, RecursionError):
         return None
 
 

@@ -105,7 +105,7 @@ class TraceReader:
                 version = connection.execute("PRAGMA user_version").fetchone()[0]
                 yield connection if version == schema.VERSION else None
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
                 limit = f"the search took longer than {self._time_limit_s:g} s"
                 raise QueryTimeoutError(f"{limit}; narrow it with since, until or caller") from error
             raise StoreUnavailableError(str(error)) from error

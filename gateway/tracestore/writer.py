@@ -39,7 +39,7 @@ _TRIM_CALLS_MOST: Final = 4_000
 _TRIM_EVERY_S: Final = 1.0
 _LOG_EVERY_S: Final = 60.0
 # Values that SQLite will refuse however often they are given.
-_UNSTORABLE: Final = (sqlite3.DataError, sqlite3.InterfaceError, ValueError, OverflowError)
+_UNSTORABLE: Final = (sqlite3.DataError, sqlite3.InterfaceError)
 
 log = logging.getLogger(__name__)
 
@@ -198,13 +198,17 @@ class StoreWriter:
             try:
                 store = self._opened()
                 inserted = store.insert(frames, keep_ratio=self._budget.keep_ratio)
-            except _UNSTORABLE as error:
-                log.warning("a frame cannot be stored: %s", error)
-                return self._insert_singly(frames)
             except (sqlite3.Error, OSError) as error:
+                if isinstance(error, _UNSTORABLE):
+                    log.warning("a frame cannot be stored: %s", error)
+                    return self._insert_singly(frames)
                 self._recover(error)
                 if self._is_over() or self._back_off():
                     return None
+            except Exception:
+                # A value that nobody foresaw, or a mistake of ours: lose only the frame with it, counted.
+                log.exception("a batch cannot be stored")
+                return self._insert_singly(frames)
             else:
                 self._note_success()
                 self._stored_last = inserted.stored

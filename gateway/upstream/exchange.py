@@ -17,7 +17,7 @@ import aiohttp
 from gateway.errors import GatewayError, UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
 from gateway.model import UpstreamRequest
 from gateway.proxies import Proxies
-from gateway.upstream.connections import Connector, StaleConnectionError
+from gateway.upstream.connections import STALE_WITHIN_S, Connector, StaleConnectionError
 
 CONNECT_TIMEOUT_S: Final = 10.0
 SILENCE_TIMEOUT_S: Final = 300.0
@@ -40,13 +40,21 @@ _FOREIGN: Final = (aiohttp.ClientError, OSError, TimeoutError, ValueError)
 class Upstream:
     """The connection pools of one worker."""
 
-    def __init__(self, proxies: Proxies) -> None:
+    def __init__(self, proxies: Proxies, *, stale_within_s: float = STALE_WITHIN_S) -> None:
+        """Prepare.
+
+        Args:
+            proxies: What leads to providers.
+            stale_within_s: How soon after a call went out on a kept connection its end makes that one stale.
+        """
         self._proxies = proxies
+        self._stale_within_s = stale_within_s
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
         """Make the pools; must run on the worker's loop."""
         connector = Connector(
+            stale_within_s=self._stale_within_s,
             # A call in flight holds a connection; what bounds calls is admission, not a hidden queue in the
             # pool.
             limit=0,
@@ -97,7 +105,7 @@ class Upstream:
             raise RuntimeError(msg)
         proxy = self._proxies.find(request.url)
         for _ in range(_MAX_STALE):
-            # Nothing was read of the provider's on such a connection, so nothing can have been begun twice.
+            # What that may cost is told in `connections.py`.
             with contextlib.suppress(*_STALE):
                 return await session.request(
                     "POST",

@@ -35,7 +35,7 @@ _PROTOBUF = "application/x-protobuf"
 _METRICS_PATH = "/v1/metrics"
 _JSON = "application/json"
 _OK = 200
-_CLOSING_ROUNDS = 5
+_CLOSING_ROUNDS = 1000
 
 
 @dataclass(frozen=True)
@@ -311,13 +311,16 @@ class OtlpSink:
         self._released.set()  # hanging answers come to their end
         self._server.close()
         await self._runner.cleanup()
-        # aiohttp leaves a connection that was made just now, and one whose client left within an answer. It
-        # takes a few rounds of the loop until each has closed its socket.
+        # aiohttp leaves a connection that was made just now, and one whose client left within an answer. Each
+        # takes a few rounds of the loop to close its socket, one that is being accepted a few more to come.
         for _ in range(_CLOSING_ROUNDS):
-            for connection in self._connections:
-                if connection.transport is not None:
-                    connection.transport.abort()
-            await asyncio.sleep(0)
+            open_now = [transport for item in self._connections if (transport := item.transport) is not None]
+            if not open_now and asyncio.all_tasks() == {asyncio.current_task()}:
+                break
+            for transport in open_now:
+                transport.abort()
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()

@@ -10,7 +10,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,16 @@ def _module(*names: str) -> Callable[[], str | None]:
         return f"not installed: {', '.join(missing)} (make install-test)" if missing else None
 
     return absence
+
+
+def _rotel() -> str | None:
+    """The collector's program is linked to a shared libpython, which not every Python has."""
+    spec = importlib.util.find_spec("rotel")
+    if spec is None or spec.origin is None:
+        return "not installed: rotel (make install-test)"
+    program = Path(spec.origin).parent / "rotel-agent"
+    done = subprocess.run([program, "--help"], capture_output=True, text=True, check=False, timeout=30)
+    return None if done.returncode == 0 else f"rotel-agent does not run here: {done.stderr.strip()[:200]}"
 
 
 def _program(name: str) -> Callable[[], str | None]:
@@ -55,7 +67,7 @@ TOOLS: dict[str, Callable[[], str | None]] = {
     "openssl": _program("openssl"),
     "openapi": _shared("openapi"),
     "recordings": _shared("recordings"),
-    "rotel": _module("rotel"),
+    "rotel": cache(_rotel),
     "truefoundry-sdk": _module("truefoundry_sdk"),
     "xllamacpp": _module("xllamacpp", "gguf", "numpy"),
 }

@@ -21,6 +21,7 @@ TABLE = {
     "InternalError": (500, "api_error", "internal_error", "gateway", False),
     "UpstreamUnreachable": (502, "upstream_error", "upstream_unreachable", "upstream", True),
     "UpstreamBadReply": (502, "upstream_error", "upstream_bad_reply", "upstream", True),
+    "GatewayShutdown": (503, "overloaded_error", "gateway_shutdown", "gateway", True),
     "SecretMissingError": (503, "overloaded_error", "secret_missing", "gateway", False),
     "UpstreamTimeout": (504, "timeout_error", "upstream_timeout", "upstream", True),
 }

@@ -60,7 +60,7 @@ def test_configure_sends_everything_to_stderr(log_format: str) -> None:
     code = (
         "import logging, warnings; from gateway import log;"
         f"log.configure(log_format={log_format!r}, level='info', process='worker');"
-        "logging.getLogger('a').info('seen'); logging.getLogger('a').debug('hidden'); warnings.warn('odd')"
+        "logging.getLogger('a').info('seen'); logging.getLogger('a').debug('hid' 'den'); warnings.warn('odd')"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=20, check=True

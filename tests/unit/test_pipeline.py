@@ -717,7 +717,7 @@ async def test_calls_that_are_cut_are_recorded() -> None:
     await rig.pipeline.cut_open_calls()
     assert rig.pipeline.open_count == 0
     assert [task.cancelled() for task in tasks] == [True, True]
-    assert [(trace.is_cut, trace.error_type) for trace in rig.records] == [(True, "internal_error")] * 2
+    assert [(trace.is_cut, trace.error_type) for trace in rig.records] == [(True, "gateway_shutdown")] * 2
     assert not open_calls[0].is_ended
     usages = [trace.usage.source for trace in rig.records if trace.usage]
     assert "partial" in usages
@@ -735,7 +735,11 @@ async def test_response_headers() -> None:
     """Each response names its request, its trace, its model, and where the time went."""
     rig = Rig(whole())
     client = caller_of(
-        "acct/small", ("x-request-id", "r-7"), ("x-tfy-metadata", "{}"), ("x-tfy-guardrails", "{}"), ("x-tfy-api-key", TOKEN)
+        "acct/small",
+        ("x-request-id", "r-7"),
+        ("x-tfy-metadata", "{}"),
+        ("x-tfy-guardrails", "{}"),
+        ("x-tfy-api-key", TOKEN),
     )
     trace = await rig.call(client)
     assert client.header("x-request-id") == "r-7"

@@ -275,5 +275,5 @@ def test_thread_watches_and_outlives_a_mistake_of_ours(
     watch.start()
     disk.write("two")
     until(lambda: "a bug" in caplog.text, "the change is heard")
-    assert heard == [watch.status().version]
     watch.stop()
+    assert heard[0] != watch.status().version, "what could not be told is not in force, and is tried again"
