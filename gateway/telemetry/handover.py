@@ -13,7 +13,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -43,7 +43,6 @@ _RECONNECT_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 _MAX_REFUSALS: Final = 10
 """Connections that end without a word before the first frame is taken to be the cause."""
 
-
 _log: Final = logging.getLogger(__name__)
 
 
@@ -72,6 +71,7 @@ class Handover:
         on_config: Callable[[str], None],
         counts: Callable[[], Counts],
         metrics: Callable[[bool], MetricPoints] | None = None,
+        pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         """Prepare, without connecting.
 
@@ -84,6 +84,7 @@ class Handover:
             counts: Gives the worker's counts.
             metrics: Gives all that was measured (True), or what has changed since it was last asked. None:
                 nothing is measured.
+            pause: Waits so many seconds between two connections.
         """
         self._state_dir = state_dir
         self._instance_id = instance_id
@@ -93,6 +94,7 @@ class Handover:
         self._on_config = on_config
         self._counts = counts
         self._metrics = metrics
+        self._pause = pause
         self._sequence = 0
         self._waiting: deque[_Waiting] = deque()
         self._waiting_bytes = 0
@@ -101,6 +103,7 @@ class Handover:
         self._acknowledged = asyncio.Event()
         self._failures = 0
         self._refusals = 0
+        self._is_outage_told = False
         self.handed_over = 0
         self.dropped: dict[str, int] = {}
 
@@ -177,7 +180,7 @@ class Handover:
             else:
                 await self._use(reader, writer)
             self._failures += 1
-            await asyncio.sleep(_RECONNECT_S[min(self._failures, len(_RECONNECT_S) - 1)])
+            await self._pause(_RECONNECT_S[min(self._failures, len(_RECONNECT_S) - 1)])
 
     async def _use(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Converse until the connection ends, which is a refusal if control has not said a word."""
@@ -190,7 +193,8 @@ class Handover:
         finally:
             self._writer = None
             writer.close()
-        if self._refusals <= 1:
+        if not self._is_outage_told:
+            self._is_outage_told = True
             _log.warning("the connection to the control process ended: %s", error or "closed there")
         if self._refusals >= _MAX_REFUSALS and self._waiting:
             # It ends every connection, so it may be what is sent first that control cannot take.
@@ -214,6 +218,7 @@ class Handover:
 
     def _hear(self, kind: MessageKind, payload: bytes) -> None:
         self._failures = self._refusals = 0
+        self._is_outage_told = False
         if kind is MessageKind.ACK:
             self._acknowledge(decode_payload(payload, Ack).sequence)
         elif kind is MessageKind.CONFIG:

@@ -1,13 +1,12 @@
 """aiohttp's connections, with three gaps of its client closed.
 
 - A reply whose framing breaks in the middle must fail: aiohttp closes the connection and leaves the reader
-waiting.
+  waiting.
 - Bytes that come while no answer is due would be the answer to whoever uses the connection next: it is
-closed.
+  closed.
 - A provider may close a kept connection at the very moment we use it: that exchange is made again on another
-one. Only
-  a used connection counts, closed at once and without a byte of an answer. A provider that read the call and
-  broke over it within that moment gets it twice, which is rarer and cheaper than a lost call.
+  one. Only a used connection counts, closed at once and without a byte of an answer. A provider that read the
+  call and broke over it within that moment gets it twice, which is rarer and cheaper than a lost call.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ from aiohttp.http import RawResponseMessage
 from aiohttp.streams import StreamReader
 
 STALE_WITHIN_S: Final = 1.0
-
 
 _INTERIM: Final = frozenset(range(100, 200)) - {101}
 
@@ -61,15 +59,16 @@ class _Connection(ResponseHandler):
     def data_received(self, data: bytes) -> None:
         if data:
             self._has_answer = True
-            if self._reply is not None and self._reply.is_eof() and self.transport is not None:
-                self.transport.abort()
+            if self._reply is not None and self._reply.is_eof():
+                self._abort()
                 return
         super().data_received(data)
 
     def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
         if self._reply is not None:
-            # A second answer to one call: the connection ends with this exchange.
-            self._should_close = True
+            # A second answer to one call. The end of the first, a line above in this packet, may have put the
+            # connection back into the pool already; one that is closing is not taken from there.
+            self._abort()
             return
         message, payload = data
         if message.code not in _INTERIM:
@@ -84,3 +83,7 @@ class _Connection(ResponseHandler):
         payload = self._payload
         if payload is not None and not payload.is_eof() and payload.exception() is None:
             payload.set_exception(aiohttp.ClientPayloadError(f"the reply broke off: {exc!r}"))
+
+    def _abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()

@@ -10,11 +10,12 @@ import json
 import pytest
 
 from tests.rig import behaviours
-from tests.rig.behaviours import HTML, STREAM_ERROR, error_body
+from tests.rig.behaviours import HTML, STRAY_TEXT, STREAM_ERROR, TEXT, error_body
 from tests.rig.fake_upstream import FakeUpstream
 from tests.rig.gateway_process import GatewayProcess, StartGateway
 from tests.rig.manifests import SCRIPTED, chat, standard_documents, trace_id_of
 from tests.rig.raw_http import Reply, assert_error, events
+from tests.rig.until import until
 
 UNREACHABLE = (502, "upstream_error", "upstream_unreachable", "upstream")
 BAD_REPLY = (502, "upstream_error", "upstream_bad_reply", "upstream")
@@ -226,3 +227,48 @@ def test_error_account_does_not_leak_into_others(gateway: GatewayProcess) -> Non
     """`STREAM_ERROR` is a canary of its own: it must not be in an answer of ours."""
     reply = chat(gateway, "fake/error-in-200")
     assert STREAM_ERROR["error"]["message"] not in reply.body.decode()
+
+
+@pytest.mark.parametrize("pause_s", [None, 0.05], ids=["same packet", "while it idles"])
+def test_stray_answer_reaches_no_other_caller(
+    gateway: GatewayProcess, upstream: FakeUpstream, pause_s: float | None
+) -> None:
+    """An answer that nobody asked for ends its connection; the next caller gets its own, on a new one."""
+    upstream.play(SCRIPTED, behaviours.answered_twice(pause_s))
+    first = chat(gateway, "fake/scripted")
+    assert (first.status, first.json["choices"][0]["message"]["content"]) == (200, TEXT)
+    (exchange,) = upstream.exchanges
+    until(lambda: not exchange.connection.is_open, "the connection is closed")
+    upstream.play(SCRIPTED, behaviours.json_reply(200, other_answer()))
+    second = chat(gateway, "fake/scripted")
+    assert (second.status, second.json["choices"][0]["message"]["content"]) == (200, "mine")
+    assert STRAY_TEXT.encode() not in first.body + second.body
+    assert upstream.exchanges[1].connection is not exchange.connection
+
+
+def other_answer() -> dict[str, object]:
+    """An answer that is not everybody's."""
+    answer = behaviours.completion(SCRIPTED)
+    answer["choices"][0]["message"]["content"] = "mine"
+    return answer
+
+
+def test_header_that_http_does_not_allow_costs_no_answer(
+    gateway: GatewayProcess, upstream: FakeUpstream
+) -> None:
+    """A control byte in a provider's header costs that header; the answer arrives as every other."""
+    upstream.play(SCRIPTED, behaviours.control_byte_in_header)
+    reply = chat(gateway, "fake/scripted")
+    assert reply.status == 200, reply.body
+    assert reply.header("openai-organization") == "kept"
+    assert reply.header("x-upstream-ratelimit-odd") is None
+    assert trace_id_of(reply)
+    assert reply.header("x-request-id")
+
+
+def test_interim_answers_are_passed_over(gateway: GatewayProcess, upstream: FakeUpstream) -> None:
+    """A 1xx before each answer costs nothing, and the connection is kept."""
+    for _ in range(2):
+        assert chat(gateway, "fake/early-hints").status == 200
+    first, second = upstream.exchanges
+    assert first.connection is second.connection

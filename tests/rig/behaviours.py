@@ -516,6 +516,35 @@ async def bad_chunk_late(exchange: Exchange) -> None:
     await forever(exchange)
 
 
+STRAY_TEXT: Final = "canary-of-another-caller"
+
+
+def answered_twice(pause_s: float | None = None) -> Behaviour:
+    """A good answer and one that nobody asked for, in the same packet or *pause_s* later; it stays open."""
+
+    async def behave(exchange: Exchange) -> None:
+        good, stray = completion(exchange.model), completion(exchange.model)
+        stray["choices"][0]["message"]["content"] = STRAY_TEXT
+        first, second = (
+            head(200, (("content-type", "application/json"), ("content-length", str(len(body))))) + body
+            for body in (json.dumps(good).encode(), json.dumps(stray).encode())
+        )
+        if pause_s is None:
+            await exchange.connection.write(first + second)
+            return
+        await exchange.connection.write(first)
+        await asyncio.sleep(pause_s)
+        await exchange.connection.write(second)
+
+    return behave
+
+
+async def control_byte_in_header(exchange: Exchange) -> None:
+    """A good answer, one header of which HTTP does not allow."""
+    headers = (("x-ratelimit-odd", "5\x01"), ("openai-organization", "kept"))
+    await json_reply(200, completion(exchange.model), headers)(exchange)
+
+
 async def early_hints(exchange: Exchange) -> None:
     """An informational response before the good one."""
     await exchange.connection.write(b"HTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\n\r\n")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 
 from gateway.edge.client import DisconnectWatch
-from gateway.errors import BodyTooLarge, ClientDisconnected, GatewayError
+from gateway.errors import BodyTooLarge, ClientDisconnected, GatewayError, UpstreamBadReply
 from gateway.model import UpstreamReply, UpstreamRequest
 
 Step = bytes | GatewayError | asyncio.Event | Callable[[], object]
@@ -158,10 +158,13 @@ class FakeReply:
         parts = []
         while data := await self.read_chunk():
             parts.append(data)
+            if sum(map(len, parts)) > limit_bytes:
+                raise UpstreamBadReply("too long")
         return b"".join(parts)
 
     async def finish(self) -> None:
-        await self.read(0)
+        while await self.read_chunk():
+            pass
 
     def close(self) -> None:
         self.is_closed = True

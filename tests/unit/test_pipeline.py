@@ -21,7 +21,13 @@ from gateway.errors import (
 )
 from gateway.identity.tokens import Identity
 from gateway.model import RetryPolicy, Usage
-from gateway.pipeline import CurrentSnapshot, Pipeline
+from gateway.pipeline import (
+    MAX_ERROR_BYTES,
+    MAX_HELD_BYTES,
+    CurrentSnapshot,
+    Pipeline,
+    _without_credentials,
+)
 from gateway.routing.direct import Routing
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_trace import CallTrace
@@ -431,6 +437,92 @@ async def test_key_at_the_end_of_the_excerpt_is_masked() -> None:
     assert KEY[:8] not in trace.attempts[0].error_message
 
 
+@pytest.mark.parametrize("status", [400, 503])
+async def test_error_that_is_too_long(status: int) -> None:
+    """An error of over a megabyte is no message for a caller: it is a 502, and is not read to its end."""
+    error = b'{"error":{"message":"canary' + b"x" * (MAX_ERROR_BYTES // 2)
+    reply = FakeReply(status, JSON, error, error, error, error)
+    client = caller_of()
+    trace = await Rig(reply).call(client)
+    assert (client.status, error_of(client)["code"]) == (502, "upstream_bad_reply")
+    assert b"canary" not in client.received
+    assert (reply.is_closed, reply.was_read) == (True, False)
+    assert trace.attempts[0].error_type == "upstream_bad_reply"
+
+
+async def test_error_of_a_megabyte_passes() -> None:
+    """Up to the limit an error passes as it is."""
+    start, end = b'{"error":{"message":"', b'"}}'
+    body = start + b"x" * (MAX_ERROR_BYTES - len(start) - len(end)) + end
+    client = caller_of()
+    await Rig(whole(400, body)).call(client)
+    assert (client.status, client.received) == (400, body)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        pytest.param(b'{"error": {"message" :"Incorrect API key: %s." }}\n', id="alone"),
+        pytest.param(b'{"error":{"message":"Bearer %s","also":"%s"}}', id="twice, with its scheme"),
+        pytest.param('{"error":{"message":"schlüssel %s 🔑"}}'.encode(), id="beside other letters"),
+    ],
+)
+@pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "stream"])
+async def test_key_in_a_providers_error_is_masked(template: bytes, *, is_stream: bool) -> None:
+    """An error that quotes our key reaches the caller without it, otherwise byte for byte."""
+    client = streaming() if is_stream else caller_of()
+    await Rig(whole(401, template.replace(b"%s", KEY.encode()))).call(client)
+    assert client.status == 401
+    assert KEY.encode() not in client.received
+    before, *_, after = template.replace(b"Bearer %s", b"%s").split(b"%s")
+    assert client.received.startswith(before)
+    assert client.received.endswith(after)
+    assert json.loads(client.received)
+
+
+async def test_bytes_of_an_error_that_are_no_text_stay() -> None:
+    """Masking touches the key alone: bytes that are no UTF-8 pass as they came."""
+    target = make_target()
+    odd = b'{"a":"\xff\xfe \xed\xa0\x80","b":"%s"}'
+    assert _without_credentials(odd, target) == odd
+    masked = _without_credentials(odd.replace(b"%s", KEY.encode()), target)
+    assert KEY.encode() not in masked
+    assert masked.startswith(odd.partition(b"%s")[0])
+
+
+async def test_short_header_value_is_no_key() -> None:
+    """A short value that an account sends is a word that an error may well have."""
+    target = make_target(headers=(("openai-organization", "message"),))
+    body = b'{"error":{"message":"x"}}'
+    assert _without_credentials(body, target) == body
+
+
+@pytest.mark.parametrize(
+    "piece", [b": ping\n\n" * 10_000, event("") * 1000], ids=["comments", "empty events"]
+)
+async def test_stream_without_content_is_given_up(piece: bytes) -> None:
+    """What is held back until there is content is bounded."""
+    count = MAX_HELD_BYTES // len(piece) + 2
+    reply = streamed(*[piece] * (2 * count))
+    client = streaming()
+    trace = await Rig(reply).call(client)
+    assert (client.status, error_of(client)["code"]) == (502, "upstream_bad_reply")
+    assert "without content" in error_of(client)["message"]
+    assert (reply.is_closed, reply.was_read) == (True, False)
+    assert trace.attempts[0].error_type == "upstream_bad_reply"
+
+
+async def test_whole_reply_instead_of_a_stream_is_not_read() -> None:
+    """The span needs the beginning of a reply that is no stream; the rest is not waited for."""
+    never = asyncio.Event()
+    reply = FakeReply(200, JSON, b'{"id":"chat-1",', never)
+    client = streaming()
+    trace = await asyncio.wait_for(Rig(reply).call(client), 10)
+    assert (client.status, error_of(client)["code"]) == (502, "upstream_bad_reply")
+    assert "chat-1" in trace.attempts[0].error_message
+    assert (reply.is_closed, reply.was_read) == (True, False)
+
+
 @pytest.mark.parametrize(
     ("error", "status"),
     [(UpstreamUnreachable("gone"), 502), (UpstreamTimeout("slow"), 504), (UpstreamBadReply("bad"), 502)],
@@ -723,12 +815,64 @@ async def test_calls_that_are_cut_are_recorded() -> None:
     assert "partial" in usages
 
 
+async def test_call_that_is_cut_in_a_retry_keeps_its_failures() -> None:
+    """The end of the gateway is told as what it is, beside the provider's failure before it."""
+    rig = Rig(UpstreamUnreachable("gone"), asyncio.Event())
+    task = asyncio.ensure_future(rig.pipeline.call_model(caller_of("acct/retried"), CHAT))
+    await until_async(lambda: len(rig.upstream.requests) == 2, "the second attempt is under way")
+    await rig.pipeline.cut_open_calls()
+    assert task.cancelled()
+    trace = rig.settled()
+    assert trace.error_type == "gateway_shutdown"
+    assert trace.attempts[0].error_type == "upstream_unreachable"
+
+
 async def test_cutting_nothing() -> None:
     """Without open calls there is nothing to wait for."""
     await Rig().pipeline.cut_open_calls()
 
 
+# -- bodies
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "br", "gzip, identity", "x" * 5000])
+async def test_compressed_body_is_refused_unread(encoding: str) -> None:
+    """A body that cannot be read is refused by the name of its encoding, before it is read."""
+    client = caller_of("acct/small", ("content-encoding", encoding))
+    await Rig(whole()).call(client)
+    error = error_of(client)
+    assert (client.status, error["param"]) == (400, "content-encoding")
+    assert encoding[:40] in error["message"]
+    assert len(error["message"]) < 200
+    assert not client.was_read
+
+
+@pytest.mark.parametrize("encoding", ["identity", "Identity", ""])
+async def test_plain_body_may_say_so(encoding: str) -> None:
+    """`identity` is no encoding."""
+    client = caller_of("acct/small", ("content-encoding", encoding))
+    await Rig(whole()).call(client)
+    assert client.status == 200
+
+
 # -- headers
+
+
+async def test_good_reply_survives_a_header_that_cannot_be_sent() -> None:
+    """A control byte in a provider's header costs that header, not the answer."""
+    client = caller_of()
+    broken = {
+        **JSON,
+        "x-ratelimit-limit-requests": "5\x01",
+        "openai-organization": "日本",
+        "retry-after": "7",
+    }
+    await Rig(whole(headers=broken)).call(client)
+    assert (client.status, client.received) == (200, ANSWER)
+    assert client.header("x-request-id")
+    assert client.header("traceparent")
+    assert client.header("retry-after") == "7"
+    assert client.header("openai-organization") is None
 
 
 async def test_response_headers() -> None:
@@ -749,6 +893,17 @@ async def test_response_headers() -> None:
     timing = client.header("server-timing") or ""
     names = [part.partition(";")[0] for part in timing.split(", ")]
     assert names == ["auth", "route", "upstream", "total", "attempts"]
+
+
+async def test_timing_of_the_route_is_not_less_for_retries() -> None:
+    """A pause between retries lies behind the routing, so it is not taken from its time."""
+    rig = Rig(UpstreamUnreachable("gone"), whole())
+    client = caller_of("acct/retried")
+    trace = await rig.call(client)
+    assert trace.paused_ns > 0
+    trace.identified_ns, trace.planned_ns = trace.start_ns + 1_000_000, trace.start_ns + 8_000_000
+    trace.body_ns, trace.paused_ns = 2_000_000, 60_000_000_000
+    assert "route;dur=5.0" in trace.server_timing()
 
 
 async def test_no_ignored_headers() -> None:
@@ -790,7 +945,7 @@ async def test_request_timeout(text: str, timeout_s: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["0", "-1", "1.5", "1e3", "", "soon", "²", "٣", "9" * 400, "9" * 5000, "5, 5"]
+    "text", ["0", "-1", "1.5", "1e3", "", "soon", "²", "٣", "9" * 400, "9" * 5000, "0" * 5000 + "5", "5, 5"]
 )
 async def test_request_timeout_that_is_none(text: str) -> None:
     """Anything but a positive whole number is refused by name."""

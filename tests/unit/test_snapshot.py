@@ -219,3 +219,67 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
         tmp_path, openai_account(), virtual_account(models=["*"]), KEY="sk-canary", TOKEN="t-canary"
     )
     assert "canary" not in repr(snapshot)
+
+
+# -- rights
+
+
+def caller_models(
+    folder: Path, *accounts: dict[str, Any], models: Sequence[str] = ()
+) -> list[frozenset[str]]:
+    """The rights of each virtual account, as the snapshot holds them."""
+    tokens = {f"TOKEN_{number}": f"t-{number}" for number in range(len(accounts))}
+    named = [
+        {**account, "name": f"app{number}", "tokens": [f"env:TOKEN_{number}"]}
+        for number, account in enumerate(accounts)
+    ]
+    snapshot = compiled(folder, openai_account("main", *models), LAB, *named, is_loopback=False, **tokens)
+    headers = [FakeHeaders([("x-tfy-api-key", token)]) for token in tokens.values()]
+    return [snapshot.identity.identify(one).models for one in headers]
+
+
+def test_accounts_with_the_same_rights_share_them(tmp_path: Path) -> None:
+    """Five hundred accounts of a thousand models are five hundred references, not half a million names."""
+    permission = {
+        "resource_fqn": "acme:self-hosted-model:lab",
+        "resource_type": "provider-account",
+        "role_id": "provider-account-access",
+    }
+    same = virtual_account(models=["main/*"], permissions=[permission])
+    other = virtual_account(models=["main/*"])
+    first, second, third = caller_models(tmp_path, same, dict(same), other)
+    assert first is second
+    assert first == {"main/small", "main/large", "lab/qwen"}
+    assert third == {"main/small", "main/large"}
+
+
+def test_exact_name_is_no_pattern(tmp_path: Path) -> None:
+    """A model whose name has a pattern's characters in it is meant by its name."""
+    first, second = caller_models(
+        tmp_path,
+        virtual_account(models=["main/a[bc]"]),
+        virtual_account(models=["main/a[bd]"]),
+        models=["a[bc]", "ab", "ac"],
+    )
+    assert first == {"main/a[bc]"}
+    assert second == {"main/ab"}
+
+
+def test_grant_of_another_provider_is_none(tmp_path: Path) -> None:
+    """A permission names provider and account; one that fits by its account alone gives nothing."""
+
+    def granting(fqn: str) -> dict[str, Any]:
+        permission = {
+            "resource_fqn": fqn, "resource_type": "provider-account", "role_id": "provider-account-access",
+        }  # fmt: skip
+        return virtual_account(permissions=[permission])
+
+    found = caller_models(
+        tmp_path,
+        granting("acme:self-hosted-model:main"),
+        granting("acme:self-hosted-model:main:model:small"),
+        granting("acme:openai:main:model:gone"),
+        granting("acme:openai:gone"),
+        granting("acme:openai:main:model:small"),
+    )
+    assert found == [set(), set(), set(), set(), {"main/small"}]

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.tasks import end, spawn
+from gateway.tasks import end, first_of, spawn
+from tests.rig.until import until_async
 
 
 async def test_task_is_held_while_it_runs() -> None:
@@ -69,3 +70,39 @@ async def test_end_spares_the_task_that_calls_it() -> None:
     sibling = spawn(asyncio.Event().wait(), name="sibling", owner=owner)
     assert await spawn(ends_the_rest(), name="ends", owner=owner) == "alive"
     assert sibling.cancelled()
+
+
+async def test_first_of_ends_the_others() -> None:
+    """When one wait is over the others are not waited for, and do not stay."""
+    owner: set[asyncio.Task[Any]] = set()
+    over, never = asyncio.Event(), asyncio.Event()
+    waiting = asyncio.ensure_future(first_of(never.wait(), over.wait(), never.wait(), owner=owner))
+    await asyncio.sleep(0)
+    assert len(owner) == 3
+    over.set()
+    await waiting
+    await asyncio.sleep(0)
+    assert owner == set()
+
+
+async def test_first_of_waits_that_fail(caplog: pytest.LogCaptureFixture) -> None:
+    """A wait that an error ends is over, too; the error is logged."""
+
+    async def fails() -> None:
+        raise ValueError("broken")
+
+    owner: set[asyncio.Task[Any]] = set()
+    await first_of(asyncio.Event().wait(), fails(), owner=owner)
+    await until_async(lambda: not owner, "nothing stays")
+    assert "first-of" in caplog.text
+
+
+async def test_first_of_that_is_cancelled() -> None:
+    """Its waits belong to the owner, whose end ends them."""
+    owner: set[asyncio.Task[Any]] = set()
+    waiting = asyncio.ensure_future(first_of(asyncio.Event().wait(), owner=owner))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await end(owner)
+    await asyncio.sleep(0)
+    assert owner == set()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.cross_checks import CallableNames
 from tests.unit.config.writing import ACCOUNT, CALLER, check_text, found
 
 TWO_MODELS = """\
@@ -211,3 +212,23 @@ def test_destinations(tmp_path: Path) -> None:
         ),
         "error 17 name: 'local' is the name of the gateway's own trace store. Choose another name",
     ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matches"),
+    [
+        pytest.param("main/small", True, id="name"),
+        pytest.param("main/a[b]", True, id="name with a pattern's characters"),
+        pytest.param("main/*", True, id="pattern"),
+        pytest.param("*/s?all", True, id="any account"),
+        pytest.param("main/[st]mall", True, id="one of"),
+        pytest.param("MAIN/*", False, id="case matters"),
+        pytest.param("main", False, id="account alone"),
+        pytest.param("", False, id="empty"),
+    ],
+)
+def test_pattern_names_a_model(pattern: str, *, matches: bool) -> None:
+    """Patterns are matched as the snapshot does it, and found out once."""
+    names = CallableNames(frozenset(), frozenset({"main/small", "main/a[b]"}))
+    assert [names.has_match(pattern) for _ in range(2)] == [matches, matches]
+    assert names._matches == {pattern: matches}

@@ -277,3 +277,34 @@ def test_thread_watches_and_outlives_a_mistake_of_ours(
     until(lambda: "a bug" in caplog.text, "the change is heard")
     watch.stop()
     assert heard[0] != watch.status().version, "what could not be told is not in force, and is tried again"
+
+
+def test_version_that_could_not_be_told_is_not_in_force(disk: Disk) -> None:
+    """Nobody else has it, so it is not said to be in force; the next look tries it again."""
+    mistakes = [KeyError("a bug"), KeyError("again")]
+
+    def listen(config: Config) -> None:
+        if mistakes:
+            raise mistakes.pop()
+        disk.accepted.append(config)
+
+    config = disk.check().config
+    assert config is not None
+    watch = ConfigWatch(Watched(disk.path, disk.check, disk.files, listen), config, now_s=lambda: disk.now_s)
+    before = watch.status()
+    disk.write("two")
+    disk.now_s += 60
+    failures = 0
+    for _ in range(10):
+        try:
+            watch.poll()
+        except KeyError:
+            failures += 1
+            assert (watch.status().version, watch.status().loaded_at_ns) == (
+                before.version,
+                before.loaded_at_ns,
+            )
+    assert failures == 2
+    (accepted_config,) = disk.accepted
+    assert watch.status().version == accepted_config.version != before.version
+    assert watch.status().loaded_at_ns == 1_060_000_000_000

@@ -297,3 +297,22 @@ async def test_client_watches_its_own_connection() -> None:
     client = AsgiClient(SCOPE, lambda: gone, Wire()._send, route="", closes=False)  # type: ignore[arg-type,return-value]
     with pytest.raises(ClientDisconnected), client.watch():
         await asyncio.Event().wait()
+
+
+async def test_head_that_the_transport_refuses_has_not_started() -> None:
+    """A response has begun when its head was taken: until then an error can still be a whole response."""
+    wire = Wire()
+    refusals = [ValueError("a header that cannot be sent")]
+
+    async def send(message: Any) -> None:
+        if refusals:
+            raise refusals.pop()
+        wire.sent.append(dict(message))
+
+    client = AsgiClient(SCOPE, wire._receive, send, route="/r", closes=False)
+    with pytest.raises(ValueError, match="cannot be sent"):
+        await client.start(200, [(b"a", b"\x00")])
+    states = [client.has_started]
+    await client.respond(500, [], b"{}")
+    assert [*states, client.has_started] == [False, True]
+    assert [message.get("status") for message in wire.sent] == [500, None]

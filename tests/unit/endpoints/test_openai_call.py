@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.endpoints.catalogue import CHAT, COMPLETION, EMBEDDING
-from gateway.endpoints.openai_call import parse_call, write_call
+from gateway.endpoints.openai_call import MAX_MEMBERS, parse_call, write_call
 from gateway.errors import InvalidBody, InvalidJson
 from gateway.model import Call, Endpoint
 
@@ -270,3 +270,61 @@ def test_call_is_not_changed_by_writing() -> None:
 def test_content_is_not_shown() -> None:
     """A call in a log line shows no prompt."""
     assert "secret prompt" not in repr(parse(b'{"model":"a/b","prompt":"secret prompt"}'))
+
+
+def test_more_members_than_any_api_has() -> None:
+    """A body of a million members would hold the loop, so it is refused; a thousand are taken."""
+
+    def body(members: int) -> bytes:
+        return json.dumps({"model": "a/b", **{f"x{number}": 1 for number in range(members - 1)}}).encode()
+
+    assert len(parse(body(MAX_MEMBERS)).fields) == MAX_MEMBERS == 1000
+    with pytest.raises(InvalidBody, match="more than 1000"):
+        parse(body(MAX_MEMBERS + 1))
+
+
+@pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "stream"])
+def test_stream_options_of_any_size(*, is_stream: bool) -> None:
+    """Options that are acted on must be short; where they are not, they pass as they are."""
+    body = json.dumps({"model": "a/b", "stream": is_stream, "stream_options": {"x": "y" * 20_000}}).encode()
+    if not is_stream:
+        assert b"y" * 20_000 in written(body)
+        return
+    with pytest.raises(InvalidBody) as caught:
+        parse(body)
+    assert caught.value.param == "stream_options"
+    assert len(caught.value.message) < 200
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "members", "choices"),
+    [
+        pytest.param(COMPLETION, {"prompt": "a"}, 1, id="text"),
+        pytest.param(COMPLETION, {"prompt": "[a", "n": 2}, 2, id="text that looks like a list"),
+        pytest.param(COMPLETION, {"prompt": ["a", "b", "c"]}, 3, id="texts"),
+        pytest.param(COMPLETION, {"prompt": ["a", "b", "c"], "n": 2}, 6, id="texts, several choices each"),
+        pytest.param(COMPLETION, {"prompt": [[1, 2], [3]], "n": 2}, 4, id="lists of tokens"),
+        pytest.param(COMPLETION, {"prompt": [1, 2, 3], "n": 2}, 2, id="one list of tokens"),
+        pytest.param(COMPLETION, {"prompt": [], "n": 2}, 2, id="no prompt"),
+        pytest.param(COMPLETION, {"prompt": None, "n": 2}, 2, id="null"),
+        pytest.param(COMPLETION, {"prompt": {"a": 1}, "n": 2}, 2, id="another type"),
+        pytest.param(COMPLETION, {"n": 2}, 2, id="absent"),
+        pytest.param(COMPLETION, {"prompt": ["a", "b"], "n": 0}, 2, id="no choice is one"),
+        pytest.param(COMPLETION, {"prompt": ["a", "b"], "n": -5}, 2, id="fewer than none is one"),
+        pytest.param(CHAT, {"prompt": ["a", "b"], "n": 2}, 2, id="a chat has no prompts"),
+        pytest.param(CHAT, {"n": -1}, 1, id="fewer than none in a chat"),
+        pytest.param(EMBEDDING, {"prompt": ["a", "b"]}, 1, id="nor has an embedding"),
+    ],
+)
+def test_choices_of_each_prompt(endpoint: Endpoint, members: dict[str, Any], choices: int) -> None:
+    """A text completion has `n` choices for each of its prompts: a stream is whole when all have ended."""
+    body = json.dumps({"model": "a/b", **members}).encode()
+    assert parse(body, endpoint).choices == choices
+
+
+@pytest.mark.parametrize("zeros", [30, 400, 5000])
+@pytest.mark.parametrize("sign", [b"", b"-"], ids=["large", "small"])
+def test_count_of_any_size(sign: bytes, zeros: int) -> None:
+    """A number of choices that no provider has is read or refused, never a bug."""
+    with contextlib.suppress(InvalidBody):
+        assert parse(b'{"model":"a/b","n":%s1%s}' % (sign, b"0" * zeros)).choices >= 1

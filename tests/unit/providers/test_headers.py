@@ -88,3 +88,33 @@ def test_what_comes_down() -> None:
 def test_names_are_lower_case() -> None:
     """The lists are compared with lower-case names."""
     assert all(name == name.lower() for name in (*FORWARDED_UP, *FORWARDED_DOWN))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("a\x00b", id="NUL"),
+        pytest.param("5\x01", id="control character"),
+        pytest.param("a\r\nset-cookie: x", id="line break"),
+        pytest.param("a\x7f", id="DEL"),
+        pytest.param("日本", id="beyond Latin-1"),
+        pytest.param("\udc80", id="a byte that is not UTF-8"),
+    ],
+)
+def test_value_that_cannot_be_sent_down(value: str) -> None:
+    """A value that HTTP does not allow would cost the whole answer, so it is dropped alone."""
+    headers = {"openai-organization": value, "x-ratelimit-limit-requests": value, "x-request-id": value}
+    assert response_headers({**headers, "retry-after": "7"}) == [("retry-after", "7")]
+
+
+@pytest.mark.parametrize("value", ["", "a\tb", "~ !", "\x80\xff", "é"])
+def test_value_that_can_be_sent_down(value: str) -> None:
+    """Tabs and Latin-1 are allowed."""
+    assert response_headers({"openai-organization": value}) == [("openai-organization", value)]
+
+
+@pytest.mark.parametrize("value", ["é", "日本", "\udc80", "a\xa0b"])
+def test_value_that_is_not_ascii_stays(value: str) -> None:
+    """What a caller wrote outside ASCII has no meaning in a header, and aiohttp would write it as UTF-8."""
+    name = min(FORWARDED_UP)
+    assert name not in sent((name, value))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pytest
 
 from gateway.errors import ModelNotAllowed, ModelNotFound, SecretMissingError
 from gateway.model import Plan
-from gateway.routing.direct import Routing
+from gateway.routing.direct import Routing, _comparable
 from tests.unit.makers import make_caller, make_target
 
 SMALL = make_target("acct/small")
@@ -89,3 +91,33 @@ def test_available_models() -> None:
     """A caller sees what it may use and what can be used, sorted."""
     assert ROUTING.available_to(CALLER) == ["acct/small", "lab/meta/llama"]
     assert ROUTING.available_to(make_caller()) == []
+
+
+MANY: Final = [f"acct-{account}/model-{number:04}" for account in range(5) for number in range(1000)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "close"),
+    [
+        pytest.param("acct-0/modl-0000", "acct-0/model-0000", id="first"),
+        pytest.param("acct-4/model-0999x", "acct-4/model-0999", id="last of the last account"),
+        pytest.param("acct-4/modle-0998", "acct-4/model-0998", id="letters changed about"),
+        pytest.param("act-0/model-0998", "acct-0/model-0998", id="account misspelt"),
+        pytest.param("zz/the-odd-ones", "zz/the-odd-one", id="an account behind all others"),
+        pytest.param("the-odd-one", "zz/the-odd-one", id="without account"),
+    ],
+)
+def test_close_names_among_many(asked: str, close: str) -> None:
+    """Among thousands of models the close one is found, wherever in the order it stands."""
+    with pytest.raises(ModelNotFound) as caught:
+        ROUTING.plan(asked, make_caller(*MANY, "zz/the-odd-one"))
+    assert close in caught.value.message
+
+
+@pytest.mark.parametrize("asked", ["acct-1/x", "nobody/x", "x", "x" * 200, ""])
+def test_few_names_are_compared(asked: str) -> None:
+    """Comparing letter by letter costs 30 us a name, so a mistake never pays for every model there is."""
+    compared = _comparable(asked, frozenset(MANY))
+    assert 0 < len(compared) <= 2000
+    if asked.startswith("acct-1/"):
+        assert set(compared) == set(MANY[1000:2000])

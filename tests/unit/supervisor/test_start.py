@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import select
+import signal
 import socket
 import subprocess
 import sys
@@ -103,3 +105,23 @@ def test_missing_virtual_account_is_warned_of(config: Path) -> None:
     done = _serve(config)
     lock.close()
     assert "no virtual account, so every call is refused with 401" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_stop_while_it_starts_is_a_clean_one(config: Path, number: signal.Signals) -> None:
+    """Exit 0, without a word of an error: a deployment that is withdrawn at once has not failed."""
+    idle = "---\ntype: virtual-account\nname: idle-{}\ntokens: []\n"
+    config.write_text(PROVIDER + CALLER + "".join(idle.format(number) for number in range(100)))
+    command = [sys.executable, "-m", "gateway", "serve", "--config", str(config), "--port", "0"]
+    command += ["--state-dir", str(config.parent / "state"), "--control-port", "0"]
+    # Nobody reads its warnings, so it stands still in the middle of them until it is told to stop.
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, pipesize=4096) as process:
+        try:
+            assert process.stderr is not None
+            assert select.select([process.stderr], [], [], 30)[0], "it says nothing"
+            process.send_signal(number)
+            _, stderr = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == 0, stderr
+    assert "Traceback" not in stderr

@@ -308,3 +308,160 @@ async def test_close_without_control(tmp_path: Path) -> None:
     rig.handover.take(calls)
     await rig.handover.close(0.01)
     assert rig.handover.dropped == {"shutdown_timeout": 1}
+
+
+# -- a control that ends every connection
+
+
+class Pauses:
+    """The waits between connections: each is noted, and over when the test says so.
+
+    Attributes:
+        asked_s: How long each was to be.
+    """
+
+    def __init__(self) -> None:
+        self.asked_s: list[float] = []
+        self.steps = asyncio.Semaphore(0)
+        self._has_begun = asyncio.Event()
+
+    async def __call__(self, seconds: float) -> None:
+        self.asked_s.append(seconds)
+        self._has_begun.set()
+        await self.steps.acquire()
+
+    async def pass_until(self, count: int) -> None:
+        """Let pauses pass until the one of this number has begun."""
+        while len(self.asked_s) < count:
+            self._has_begun.clear()
+            self.steps.release()
+            await asyncio.wait_for(self._has_begun.wait(), 10)
+
+
+class ClosingRig(Rig):
+    """A control that accepts and closes, saying what *words* have for each connection, if anything."""
+
+    def __init__(self, state_dir: Path) -> None:
+        super().__init__(state_dir)
+        self.pauses = Pauses()
+        self.handover._pause = self.pauses
+        self.words: list[bytes] = []
+        self.connections = 0
+        self._state_dir = state_dir
+        self._server: asyncio.Server | None = None
+
+    async def open(self) -> None:
+        with control_address(self._state_dir) as path:
+            self._server = await asyncio.start_unix_server(self._close_at_once, path)
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        await self.handover.close(0)
+
+    async def _close_at_once(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        if self.words:
+            writer.write(self.words.pop())
+        writer.close()
+
+
+@pytest.fixture
+async def closing(tmp_path: Path) -> AsyncIterator[ClosingRig]:
+    rig = ClosingRig(tmp_path)
+    await rig.open()
+    yield rig
+    await rig.close()
+
+
+async def test_pauses_grow_while_control_closes_at_once(
+    closing: ClosingRig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A control that accepts and closes is not hammered, and the outage is told once."""
+    closing.handover.start()
+    await closing.pauses.pass_until(25)
+    asked_s = closing.pauses.asked_s
+    assert asked_s == sorted(asked_s)
+    assert (asked_s[0], asked_s[-1]) == (0.1, 1.0)
+    assert len(set(asked_s)) > 3
+    assert closing.connections >= 24
+    told = [
+        record
+        for record in caplog.records
+        if "connection to the control process ended" in record.getMessage()
+    ]
+    assert len(told) == 1
+    assert closing.handover.dropped == {}
+
+
+async def test_frame_that_ends_every_connection_is_dropped(
+    closing: ClosingRig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What may be the cause goes, counted, after ten connections; the frames behind it have their own ten."""
+    closing.handover.take([make_call("bad", "child")])
+    closing.handover.take([make_call("next")])
+    closing.handover.start()
+    await closing.pauses.pass_until(9)
+    assert closing.handover.dropped == {}
+    await closing.pauses.pass_until(10)
+    assert closing.handover.dropped == {"refused": 2}
+    await closing.pauses.pass_until(19)
+    assert closing.handover.dropped == {"refused": 2}
+    await closing.pauses.pass_until(20)
+    assert closing.handover.dropped == {"refused": 3}
+    await closing.pauses.pass_until(40)
+    assert closing.handover.dropped == {"refused": 3}
+    assert closing.handover._waiting_bytes == 0
+    told = [
+        record
+        for record in caplog.records
+        if "connection to the control process ended" in record.getMessage()
+    ]
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        pytest.param(
+            encode_message(MessageKind.CONFIG, encode_payload(ConfigState("v1"))), id="configuration"
+        ),
+        pytest.param(
+            encode_message(MessageKind.ACK, encode_payload(Ack(0))), id="acknowledgement of nothing"
+        ),
+    ],
+)
+async def test_hearing_anything_resets(
+    closing: ClosingRig, word: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A control that says a word takes what it is sent: count, pauses and the telling begin anew."""
+    closing.handover.take([make_call("a")])
+    closing.handover.start()
+    await closing.pauses.pass_until(9)
+    assert closing.pauses.asked_s[-1] == 1.0
+    closing.words.append(word)
+    await closing.pauses.pass_until(10)
+    assert closing.pauses.asked_s[-1] == closing.pauses.asked_s[0]
+    await closing.pauses.pass_until(19)
+    assert closing.handover.dropped == {}
+    await closing.pauses.pass_until(20)
+    assert closing.handover.dropped == {"refused": 1}
+    told = [
+        record
+        for record in caplog.records
+        if "connection to the control process ended" in record.getMessage()
+    ]
+    assert len(told) == 2
+
+
+async def test_connections_that_cannot_be_made_refuse_nothing(tmp_path: Path) -> None:
+    """Where nobody listens the frames wait, however long; the pauses grow."""
+    rig = Rig(tmp_path)
+    pauses = Pauses()
+    rig.handover._pause = pauses
+    rig.handover.take([make_call("a")])
+    rig.handover.start()
+    await pauses.pass_until(15)
+    assert (pauses.asked_s[0], pauses.asked_s[-1]) == (0.1, 1.0)
+    assert rig.handover.dropped == {}
+    await rig.handover.close(0)

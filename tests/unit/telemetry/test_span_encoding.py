@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
@@ -10,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from gateway.endpoints.catalogue import EMBEDDING
+from gateway.endpoints.catalogue import CHAT, EMBEDDING
+from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_reply import ReplyFacts
 from gateway.errors import UpstreamBadReply
 from gateway.model import Plan, Skipped, TraceContext, Usage
@@ -506,3 +509,85 @@ def test_any_text_can_be_encoded(path: str, agent: str) -> None:
     server, client = spans_of(trace)
     assert attributes_of(server)["url.path"] == path[:1024].encode(errors="replace").decode()
     assert client.events[0].name == "exception"
+
+
+# -- what must not cost a span
+
+
+HUGE: Final = b"1" + b"0" * 400
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(HUGE, id="1 and 400 zeros"),
+        pytest.param(b"-" + HUGE, id="negative"),
+        pytest.param(b"1" + b"0" * 5000, id="1 and 5,000 zeros"),
+        pytest.param(b"1e400", id="beyond a double"),
+        pytest.param(b"0." + b"1" * 1_000_000, id="a megabyte of digits"),
+        pytest.param(b"9223372036854775808", id="beyond int64"),
+        pytest.param(b"[" * 500 + b"]" * 500, id="nested"),
+        pytest.param(b'"' + b"x" * 1_000_000 + b'"', id="a megabyte of text"),
+        pytest.param(b"[" + b'"x",' * 250_000 + b'"x"]', id="a megabyte of texts"),
+        pytest.param(b'"\\ud83d\\ude00"', id="escapes"),
+        pytest.param(b'[["a"],{"b":[null]}]', id="mixed"),
+    ],
+)
+@pytest.mark.parametrize(
+    "name", ["temperature", "max_tokens", "seed", "stop", "reasoning_effort", "logit_bias"]
+)
+def test_no_parameter_costs_a_span(name: str, value: bytes) -> None:
+    """A parameter of any size or shape is left out or cut; the call is told of all the same."""
+    trace = make_answered_trace()
+    body = b'{"model":"acct/small","%s":%s}' % (name.encode(), value)
+    trace.call = parse_call(CHAT, body, model=None, account=None)
+    encoded = SpanEncoder().encode(trace)
+    assert [len(segments.plain) < 10_000 for segments in encoded.spans] == [True, True]
+    _, client = map(read_span, encoded.spans)
+    assert client.name == "chat small-1"
+    for found in attributes_of(client).values():
+        assert not isinstance(found, float) or math.isfinite(found)
+
+
+@pytest.mark.parametrize("choices", [10**400, -(10**400), 2**63])
+def test_no_count_of_choices_costs_a_span(choices: int) -> None:
+    """A count that no int64 holds is left out."""
+    trace = make_answered_trace()
+    assert trace.call is not None
+    trace.call = replace(trace.call, choices=choices)
+    _, client = spans_of(trace)
+    assert "gen_ai.request.choice.count" not in attributes_of(client)
+
+
+def test_earlier_failures_keep_their_error_when_the_caller_leaves() -> None:
+    """Who leaves in a later attempt does not make the provider's earlier failures good."""
+    trace = make_planned_trace()
+    add_attempt(trace, at_ms=10, took_ms=5).failed("upstream_unreachable", "gone")
+    add_attempt(trace, at_ms=20).end_ns = 0
+    trace.disconnected()
+    trace.ended()
+    server, first, second = spans_of(trace)
+    assert (first.status.code, first.events[0].name) == (Status.STATUS_CODE_ERROR, "exception")
+    assert attributes_of(first)["error.type"] == "upstream_unreachable"
+    assert (second.status.code, len(second.events)) == (Status.STATUS_CODE_UNSET, 0)
+    assert attributes_of(second)["error.type"] == "client_disconnected"
+    assert server.status.code == Status.STATUS_CODE_UNSET
+
+
+@pytest.mark.parametrize("has_failed_before", [False, True], ids=["first attempt", "after a retry"])
+def test_bug_after_a_good_attempt_is_the_servers(*, has_failed_before: bool) -> None:
+    """What no attempt's span tells is told on the SERVER span."""
+    trace = make_planned_trace()
+    if has_failed_before:
+        add_attempt(trace, at_ms=1, took_ms=5).failed("upstream_unreachable", "gone")
+    add_attempt(trace).status_code = 200
+    trace.responded(200)
+    trace.cut("internal_error", "KeyError: the request was ended before its reply was")
+    trace.ended()
+    server, *_, last = spans_of(trace)
+    (event,) = server.events
+    assert {item.key: item.value.string_value for item in event.attributes}[
+        "exception.type"
+    ] == "internal_error"
+    assert server.status.code == Status.STATUS_CODE_ERROR
+    assert (last.status.code, len(last.events)) == (Status.STATUS_CODE_UNSET, 0)

@@ -262,3 +262,43 @@ def test_over_its_share_of_the_cpu_it_keeps_a_sample(
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("SELECT sum(calls) FROM rollups").fetchone() == (100,)
     writer.stop(0.0)
+
+
+class OddRatio(float):
+    """A share of all traces that cannot be worked with at the second trace and the fourth."""
+
+    uses = 0
+
+    def __mul__(self, other: float) -> float:
+        self.uses += 1
+        if self.uses in (2, 4):
+            raise KeyError("nobody foresaw this")
+        return float(other)
+
+
+class OddBudget(CpuBudget):
+    """Gives an `OddRatio`, and leaves it alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keep_ratio = OddRatio(1.0)
+
+    def note(self, *, wall_s: float, cpu_s: float) -> None:
+        """Whatever was used."""
+
+
+def test_error_that_nobody_foresaw_costs_its_frame_only(
+    path: Path, spool: MemoryReader, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The frame that raises it is counted as unreadable, its neighbours are stored; the log has it."""
+    writer = StoreWriter(path, spool, budget=OddBudget(), clocks=Clocks(unix_s=lambda: NOW_S))
+    spool.append(frame_of(1, 1), frame_of(2, 2), frame_of(3, 3))
+    writer.start()
+    until(lambda: spool.settled == 3, "all are settled")
+    assert stored(path) == 2
+    assert writer.report()["ledger"]["dropped"] == {"total": 2, "by_reason": {"unreadable": 2}}
+    assert "nobody foresaw this" in caplog.text
+    spool.append(frame_of(4, 4))
+    until(lambda: spool.settled == 4, "the thread goes on")
+    assert stored(path) == 3
+    writer.stop(0.0)

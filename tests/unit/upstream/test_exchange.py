@@ -3,106 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gzip
 import socket
-import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Self
+from collections.abc import AsyncIterator
 
 import pytest
 
 from gateway.errors import UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
-from gateway.model import UpstreamRequest
 from gateway.proxies import Proxies
 from gateway.upstream.exchange import Upstream
 from tests.rig.until import until_async
-
-OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
-CHUNKED = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-
-
-def chunk(data: bytes) -> bytes:
-    return b"%x\r\n%s\r\n" % (len(data), data)
-
-
-class Connection:
-    """One connection, as the server sees it.
-
-    Attributes:
-        requests: Head and body of each.
-        is_closed: The other side ended it.
-    """
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self.writer = writer
-        self.requests: list[tuple[bytes, bytes]] = []
-        self.is_closed = False
-
-    async def read_request(self) -> None:
-        head = await self._reader.readuntil(b"\r\n\r\n")
-        length = next(
-            (int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0
-        )
-        self.requests.append((head, await self._reader.readexactly(length)))
-
-    async def send(self, *pieces: bytes) -> None:
-        for piece in pieces:
-            self.writer.write(piece)
-            await self.writer.drain()
-
-    def reset(self) -> None:
-        """End the connection with RST."""
-        raw: socket.socket = self.writer.get_extra_info("socket")
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.writer.transport.abort()
-
-    async def wait_closed(self) -> None:
-        """Until the other side ends it."""
-        with contextlib.suppress(ConnectionError):
-            await self._reader.read()
-        self.is_closed = True
-
-
-async def read_all(upstream: Upstream, url: str, *, timeout_s: float | None = None) -> bytes:
-    reply = await upstream.exchange(ask(url, timeout_s=timeout_s))
-    try:
-        return await reply.read(1000)
-    finally:
-        reply.close()
-
-
-Answer = Callable[[Connection], Awaitable[None]]
-
-
-class Server:
-    """Answers each request on each connection with *answer*."""
-
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
-        self.connections: list[Connection] = []
-        self.url = ""
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1/x"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for connection in self.connections:
-            connection.writer.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = Connection(reader, writer)
-        self.connections.append(connection)
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            while not writer.is_closing():
-                await connection.read_request()
-                await self._answer(connection)
-        connection.is_closed = True
-        writer.close()
+from tests.unit.upstream.small_server import (
+    CHUNKED,
+    OK,
+    Answer,
+    Connection,
+    Server,
+    answering,
+    ask,
+    chunk,
+    ending,
+    hanging,
+    read_all,
+    resetting,
+)
 
 
 @pytest.fixture
@@ -111,48 +35,6 @@ async def upstream() -> AsyncIterator[Upstream]:
     await upstream.open()
     yield upstream
     await upstream.close()
-
-
-def ask(
-    url: str,
-    *,
-    timeout_s: float | None = None,
-    body: bytes = b'{"a":1}',
-    headers: tuple[tuple[str, str], ...] = (),
-) -> UpstreamRequest:
-    return UpstreamRequest(url, [("content-type", "application/json"), *headers], body, timeout_s)
-
-
-def answering(*pieces: bytes) -> Answer:
-    async def answer(connection: Connection) -> None:
-        await connection.send(*pieces)
-
-    return answer
-
-
-def ending(*pieces: bytes) -> Answer:
-    async def answer(connection: Connection) -> None:
-        await connection.send(*pieces)
-        connection.writer.close()
-
-    return answer
-
-
-def resetting(*pieces: bytes) -> Answer:
-    async def answer(connection: Connection) -> None:
-        await connection.send(*pieces)
-        connection.reset()
-
-    return answer
-
-
-def hanging(*pieces: bytes) -> Answer:
-    async def answer(connection: Connection) -> None:
-        await connection.send(*pieces)
-        await connection.wait_closed()
-        connection.writer.close()
-
-    return answer
 
 
 async def test_request_as_it_arrives(upstream: Upstream) -> None:
