@@ -28,7 +28,6 @@ from random import Random
 from typing import Any, Final, Protocol
 
 from gateway.endpoints.openai_call import parse_call, write_call
-from gateway.endpoints.openai_error import error_body, error_event
 from gateway.endpoints.openai_reply import excerpt, is_json_object, read_reply
 from gateway.endpoints.openai_stream import StreamReader
 from gateway.errors import (
@@ -42,8 +41,9 @@ from gateway.errors import (
 from gateway.model import Call, Client, Endpoint, Plan, Target, UpstreamReply, UpstreamRequest
 from gateway.providers.headers import request_headers, response_headers
 from gateway.redaction import without_secrets
+from gateway.responder import SUCCESS, Answer, Responder
 from gateway.snapshot import Snapshot
-from gateway.telemetry.call_notes import CONVERSATION_HEADER, LOGGING_HEADER, METADATA_HEADER, read_notes
+from gateway.telemetry.call_notes import read_notes
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace, begin_trace
 
 MAX_REPLY_BYTES: Final = 256 * 1024 * 1024
@@ -57,20 +57,7 @@ MAX_ERROR_BYTES: Final = 1024 * 1024
 
 _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _TIMEOUT_MS: Final = re.compile(r"0{0,9}[1-9][0-9]{0,8}")
-_ACTED_ON: Final = frozenset(
-    {
-        "x-tfy-api-key",
-        "x-tfy-provider-name",
-        "x-tfy-model-name",
-        "x-tfy-request-timeout",
-        METADATA_HEADER,
-        LOGGING_HEADER,
-        CONVERSATION_HEADER,
-    }
-)
-_JSON: Final = (b"content-type", b"application/json")
 _EVENT_STREAM: Final = "text/event-stream"
-_OK: Final = range(200, 300)
 _FIRST_ERROR: Final = 400
 _DETAIL_CHARACTERS: Final = 200
 _CUT_S: Final = 1.0
@@ -95,16 +82,7 @@ class CurrentSnapshot:
     snapshot: Snapshot
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole response for the caller."""
-
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes
-
-
-Stages = Callable[["_Exchange", Snapshot], Awaitable[None]]
+Stages = Callable[[Responder, Snapshot], Awaitable[None]]
 """What one kind of request does between the entry and the exit that all share."""
 
 
@@ -142,8 +120,8 @@ class Pipeline:
     async def call_model(self, client: Client, endpoint: Endpoint) -> None:
         """Answer a call of a model: chat, completion or embedding."""
 
-        async def stages(exchange: _Exchange, snapshot: Snapshot) -> None:
-            trace = exchange.trace
+        async def stages(responder: Responder, snapshot: Snapshot) -> None:
+            trace = responder.trace
             caller = snapshot.identity.identify(client.headers)
             trace.identified(caller)
             _refuse_encoding(client)
@@ -160,24 +138,24 @@ class Pipeline:
             plan = snapshot.routing.plan(call.model, caller)
             trace.planned(plan)
             with client.watch():
-                await self._attempt_targets(exchange, call, plan, timeout_s)
+                await self._attempt_targets(responder, call, plan, timeout_s)
 
         await self._serve(client, endpoint, stages)
 
     async def list_models(self, client: Client) -> None:
         """Answer with the models the caller may use."""
 
-        async def stages(exchange: _Exchange, snapshot: Snapshot) -> None:
+        async def stages(responder: Responder, snapshot: Snapshot) -> None:
             caller = snapshot.identity.identify(client.headers)
-            exchange.trace.identified(caller)
-            await exchange.answer(Answer(200, [], snapshot.models_of(caller)))
+            responder.trace.identified(caller)
+            await responder.answer(Answer(200, [], snapshot.models_of(caller)))
 
         await self._serve(client, None, stages)
 
     async def refuse(self, client: Client, error: GatewayError) -> None:
         """Answer a request that has no endpoint."""
 
-        async def stages(_exchange: _Exchange, _snapshot: Snapshot) -> None:
+        async def stages(_responder: Responder, _snapshot: Snapshot) -> None:
             raise error
 
         await self._serve(client, None, stages)
@@ -185,17 +163,17 @@ class Pipeline:
     async def _serve(self, client: Client, endpoint: Endpoint | None, stages: Stages) -> None:
         """Run *stages* between the one entry and the one exit of every request."""
         snapshot = self._current.snapshot
-        with self._settling(client, endpoint, snapshot) as exchange:
+        with self._settling(client, endpoint, snapshot) as responder:
             try:
-                await stages(exchange, snapshot)
+                await stages(responder, snapshot)
             except GatewayError as error:
-                await exchange.fail(error)
+                await responder.fail(error)
             except ClientDisconnected:
                 raise
             except Exception:
-                _log.exception("request %s failed by a bug of the gateway", exchange.request_id)
-                await exchange.fail(
-                    InternalError(f"The gateway failed; its log has request {exchange.request_id}.")
+                _log.exception("request %s failed by a bug of the gateway", responder.request_id)
+                await responder.fail(
+                    InternalError(f"The gateway failed; its log has request {responder.request_id}.")
                 )
 
     @property
@@ -236,7 +214,7 @@ class Pipeline:
             random=self._random,
             telemetry=snapshot.telemetry,
         )
-        return _Settlement(self, _Exchange(client, trace, request_id))
+        return _Settlement(self, Responder(client, trace, request_id))
 
     async def _read(self, client: Client, trace: CallTrace) -> bytes:
         began_ns = time.perf_counter_ns()
@@ -246,15 +224,15 @@ class Pipeline:
             trace.body_ns += time.perf_counter_ns() - began_ns
 
     async def _attempt_targets(
-        self, exchange: _Exchange, call: Call, plan: Plan, timeout_s: float | None
+        self, responder: Responder, call: Call, plan: Plan, timeout_s: float | None
     ) -> None:
         """Try each target, each as often as its policy says, until one has answered."""
         last: GatewayError | Answer | None = None
         for target in plan.targets:
             for retry in range(1 + target.retry.retries):
                 if retry:
-                    await _pause(exchange.trace, target.retry.delay_ms)
-                last = await self._attempt(exchange, call, target, timeout_s)
+                    await _pause(responder.trace, target.retry.delay_ms)
+                last = await self._attempt(responder, call, target, timeout_s)
                 if last is None:
                     return
                 if last.status not in target.retry.on_status:
@@ -262,10 +240,10 @@ class Pipeline:
         if isinstance(last, GatewayError):
             raise last
         if last is not None:
-            await exchange.answer(last)
+            await responder.answer(last)
 
     async def _attempt(
-        self, exchange: _Exchange, call: Call, target: Target, timeout_s: float | None
+        self, responder: Responder, call: Call, target: Target, timeout_s: float | None
     ) -> GatewayError | Answer | None:
         """Try *target* once.
 
@@ -273,24 +251,24 @@ class Pipeline:
             None when the caller has been answered; else a failure or the provider's refusal, nothing sent
             yet.
         """
-        attempt = exchange.trace.attempt(target)
+        attempt = responder.trace.attempt(target)
         try:
-            request = self._address(exchange, call, attempt, timeout_s)
+            request = self._address(responder, call, attempt, timeout_s)
             reply = await self._upstream.exchange(request)
             try:
                 attempt.status_code = reply.status
-                if call.is_stream and reply.status in _OK:
-                    refusal = await _relay_stream(exchange, call, attempt, reply)
+                if call.is_stream and reply.status in SUCCESS:
+                    refusal = await _relay_stream(responder, call, attempt, reply)
                 else:
-                    refusal = await _take_whole(exchange, call, attempt, reply)
+                    refusal = await _take_whole(responder, call, attempt, reply)
             finally:
                 reply.close()
         except GatewayError as error:
             _mask(error, target)
             attempt.failed(error.code, error.for_operator)
             attempt.ended()
-            if exchange.client.has_started:
-                await exchange.fail(error)
+            if responder.client.has_started:
+                await responder.fail(error)
                 return None
             return error
         # One that is broken off from outside stays open: the settlement knows by whom, and ends it.
@@ -298,14 +276,14 @@ class Pipeline:
         return refusal
 
     def _address(
-        self, exchange: _Exchange, call: Call, attempt: AttemptTrace, timeout_s: float | None
+        self, responder: Responder, call: Call, attempt: AttemptTrace, timeout_s: float | None
     ) -> UpstreamRequest:
         target = attempt.target
         headers = request_headers(
-            target, exchange.client.headers, user_agent=self._user_agent, is_stream=call.is_stream
+            target, responder.client.headers, user_agent=self._user_agent, is_stream=call.is_stream
         )
         if target.propagate_trace:
-            headers += exchange.trace.propagation(attempt).items()
+            headers += responder.trace.propagation(attempt).items()
         return UpstreamRequest(
             url=target.base_url + call.endpoint.path,
             headers=headers,
@@ -315,22 +293,22 @@ class Pipeline:
 
 
 async def _take_whole(
-    exchange: _Exchange, call: Call, attempt: AttemptTrace, reply: UpstreamReply
+    responder: Responder, call: Call, attempt: AttemptTrace, reply: UpstreamReply
 ) -> Answer | None:
     """Read a whole reply; send it on if it is good, give it back if it is the provider's own error.
 
     Raises:
         UpstreamBadReply: It is neither an answer nor an error that a caller could read.
     """
-    body = await reply.read(MAX_REPLY_BYTES if reply.status in _OK else MAX_ERROR_BYTES)
+    body = await reply.read(MAX_REPLY_BYTES if reply.status in SUCCESS else MAX_ERROR_BYTES)
     answer = Answer(reply.status, response_headers(reply.headers), body)
-    if reply.status in _OK:
+    if reply.status in SUCCESS:
         facts = read_reply(call.endpoint, body, asked_bytes=call.body_bytes)
         attempt.answered(facts)
         attempt.ended()
-        if exchange.trace.content is not None:
-            exchange.trace.content.keep(body)
-        await exchange.answer(answer)
+        if responder.trace.content is not None:
+            responder.trace.content.keep(body)
+        await responder.answer(answer)
         return None
     if reply.status < _FIRST_ERROR or not is_json_object(body):
         msg = f"The provider answered with status {reply.status} and a body that is not a JSON error."
@@ -340,7 +318,7 @@ async def _take_whole(
 
 
 async def _relay_stream(
-    exchange: _Exchange, call: Call, attempt: AttemptTrace, reply: UpstreamReply
+    responder: Responder, call: Call, attempt: AttemptTrace, reply: UpstreamReply
 ) -> Answer | None:
     """Relay a stream as it comes, once it has content.
 
@@ -353,11 +331,11 @@ async def _relay_stream(
         raise UpstreamBadReply(msg, detail=f"{content_type}: {excerpt(await reply.read_chunk())}")
     reader = StreamReader(asked_bytes=call.body_bytes, choices=call.choices, hides_usage=not call.wants_usage)
     try:
-        await _pump(exchange, attempt, reply, reader)
+        await _pump(responder, attempt, reply, reader)
     finally:
-        if exchange.client.has_started:
+        if responder.client.has_started:
             attempt.answered(reader.facts())
-    if not exchange.client.has_started or not (reader.failure or reader.is_complete):
+    if not responder.client.has_started or not (reader.failure or reader.is_complete):
         msg = "The provider's stream began with an error." if reader.failure else _CUT_STREAM
         raise UpstreamBadReply(msg, detail=excerpt(reader.failure))
     if reader.failure:
@@ -365,20 +343,20 @@ async def _relay_stream(
         error = UpstreamBadReply("The provider's stream carried an error.", detail=excerpt(reader.failure))
         _mask(error, attempt.target)
         attempt.failed(error.code, error.for_operator)
-        await exchange.end_after_error(error)
+        await responder.end_after_error(error)
     else:
         attempt.ended()
-        await exchange.end_stream()
+        await responder.end_stream()
         await reply.finish()
     return None
 
 
 async def _pump(
-    exchange: _Exchange, attempt: AttemptTrace, reply: UpstreamReply, reader: StreamReader
+    responder: Responder, attempt: AttemptTrace, reply: UpstreamReply, reader: StreamReader
 ) -> None:
     """Move events from provider to caller; nothing goes out before there is content."""
-    client = exchange.client
-    content = exchange.trace.content
+    client = responder.client
+    content = responder.trace.content
     held: list[bytes] = []
     held_bytes = 0
     is_open = True
@@ -397,7 +375,7 @@ async def _pump(
                 raise UpstreamBadReply("The provider's stream goes on and on without content.")
             if reader.failure or not reader.has_content:
                 continue
-            await exchange.start_stream(reply)
+            await responder.start_stream(reply)
             events = b"".join(held)
         if events:
             await client.write(events)
@@ -451,102 +429,22 @@ def _request_timeout_s(client: Client) -> float | None:
     return int(text) / 1000
 
 
-class _Exchange:
-    """One request with its trace: the only place that writes to the caller, in the caller's dialect."""
-
-    __slots__ = ("client", "request_id", "trace")
-
-    def __init__(self, client: Client, trace: CallTrace, request_id: str) -> None:
-        self.client = client
-        self.trace = trace
-        self.request_id = request_id
-
-    async def answer(self, answer: Answer) -> None:
-        """Send a whole response; a provider's error says that it is the provider's."""
-        headers = self._headers(answer.headers)
-        headers.append(_JSON)
-        if answer.status not in _OK:
-            headers.append((b"x-tfy-error-source", b"upstream"))
-            self.trace.failed(str(answer.status), f"the provider answered with status {answer.status}")
-        self.trace.responded(answer.status)
-        await self.client.respond(answer.status, headers, answer.body)
-        self.trace.ended()
-
-    async def fail(self, error: GatewayError) -> None:
-        """Send an error of ours: a whole response, or the last event of a stream that has begun."""
-        if self.client.has_started:
-            await self.client.write(self._wording(error_event, error))
-            await self.end_after_error(error)
-            return
-        self.trace.failed(error.code, error.for_operator)
-        self.trace.responded(error.status)
-        headers = self._headers(list(error.headers))
-        headers += (_JSON, (b"x-tfy-error-source", error.source.encode()))
-        await self.client.respond(error.status, headers, self._wording(error_body, error))
-
-    async def end_after_error(self, error: GatewayError) -> None:
-        """End a stream whose last event was an error; no end marker follows it."""
-        self.trace.cut(error.code, error.for_operator)
-        await self.end_stream()
-
-    async def end_stream(self) -> None:
-        """End the response; from here on the caller has everything, so its leaving is no abort."""
-        await self.client.end()
-        self.trace.ended()
-
-    async def start_stream(self, reply: UpstreamReply) -> None:
-        """Send the head of a stream."""
-        headers = self._headers(response_headers(reply.headers))
-        headers += (
-            (b"content-type", b"text/event-stream; charset=utf-8"),
-            (b"cache-control", b"no-cache"),
-            # nginx in front would otherwise gather the stream.
-            (b"x-accel-buffering", b"no"),
-        )
-        self.trace.responded(reply.status)
-        await self.client.start(reply.status, headers)
-
-    def _wording(self, word: Callable[..., bytes], error: GatewayError) -> bytes:
-        return word(error, request_id=self.request_id, trace_id=self.trace.trace_id.hex())
-
-    def _headers(self, more: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-        trace = self.trace
-        headers = [
-            (b"x-request-id", self.request_id.encode()),
-            (b"traceparent", trace.traceparent().encode()),
-            (b"server-timing", trace.server_timing().encode()),
-        ]
-        if trace.attempts:
-            headers.append((b"x-tfy-resolved-model", trace.attempts[-1].target.name.encode()))
-        ignored = [
-            name
-            for name in self.client.headers.names()
-            if name.startswith("x-tfy-") and name not in _ACTED_ON
-        ]
-        if ignored:
-            headers.append((b"x-tfy-ignored-headers", ", ".join(ignored).encode("latin-1", errors="replace")))
-        headers += [
-            (name.encode("latin-1"), value.encode("latin-1", errors="replace")) for name, value in more
-        ]
-        return headers
-
-
 class _Settlement:
     """The one exit of every request: whatever ended it, its trace is closed and recorded once."""
 
-    __slots__ = ("_exchange", "_pipeline", "_task")
+    __slots__ = ("_pipeline", "_responder", "_task")
 
-    def __init__(self, pipeline: Pipeline, exchange: _Exchange) -> None:
+    def __init__(self, pipeline: Pipeline, responder: Responder) -> None:
         self._pipeline = pipeline
-        self._exchange = exchange
+        self._responder = responder
         self._task: asyncio.Task[Any] | None = None
 
-    def __enter__(self) -> _Exchange:
+    def __enter__(self) -> Responder:
         self._task = self._pipeline.entered()
-        return self._exchange
+        return self._responder
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> bool:
-        trace = self._exchange.trace
+        trace = self._responder.trace
         has_left = isinstance(error, ClientDisconnected)
         if has_left:
             trace.disconnected()

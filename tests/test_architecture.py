@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app", "supervisor", "demo_provider"),
     ("edge", "control", "http_server"),
     ("pipeline",),
-    ("snapshot",),
+    ("snapshot", "responder"),
     ("identity", "routing", "limits", "guardrails", "telemetry", "upstream"),
     ("delivery", "tracestore"),
     ("store",),

@@ -1,0 +1,120 @@
+"""The caller's answer: the only place that writes to the caller, in the caller's dialect.
+
+What is sent is noted on the trace in the same call, so the two cannot differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.endpoints.openai_error import error_body, error_event
+from gateway.errors import GatewayError
+from gateway.model import Client, UpstreamReply
+from gateway.providers.headers import response_headers
+from gateway.telemetry.call_notes import CONVERSATION_HEADER, LOGGING_HEADER, METADATA_HEADER
+from gateway.telemetry.call_trace import CallTrace
+
+SUCCESS: Final = range(200, 300)
+_ACTED_ON: Final = frozenset(
+    {
+        "x-tfy-api-key",
+        "x-tfy-provider-name",
+        "x-tfy-model-name",
+        "x-tfy-request-timeout",
+        METADATA_HEADER,
+        LOGGING_HEADER,
+        CONVERSATION_HEADER,
+    }
+)
+_JSON: Final = (b"content-type", b"application/json")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole response for the caller."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+class Responder:
+    """One request with its trace, and all that is sent to its caller."""
+
+    __slots__ = ("client", "request_id", "trace")
+
+    def __init__(self, client: Client, trace: CallTrace, request_id: str) -> None:
+        self.client = client
+        self.trace = trace
+        self.request_id = request_id
+
+    async def answer(self, answer: Answer) -> None:
+        """Send a whole response; a provider's error says that it is the provider's."""
+        headers = self._headers(answer.headers)
+        headers.append(_JSON)
+        if answer.status not in SUCCESS:
+            headers.append((b"x-tfy-error-source", b"upstream"))
+            self.trace.failed(str(answer.status), f"the provider answered with status {answer.status}")
+        self.trace.responded(answer.status)
+        await self.client.respond(answer.status, headers, answer.body)
+        self.trace.ended()
+
+    async def fail(self, error: GatewayError) -> None:
+        """Send an error of ours: a whole response, or the last event of a stream that has begun."""
+        if self.client.has_started:
+            await self.client.write(self._wording(error_event, error))
+            await self.end_after_error(error)
+            return
+        self.trace.failed(error.code, error.for_operator)
+        self.trace.responded(error.status)
+        headers = self._headers(list(error.headers))
+        headers += (_JSON, (b"x-tfy-error-source", error.source.encode()))
+        await self.client.respond(error.status, headers, self._wording(error_body, error))
+
+    async def end_after_error(self, error: GatewayError) -> None:
+        """End a stream whose last event was an error; no end marker follows it."""
+        self.trace.cut(error.code, error.for_operator)
+        await self.end_stream()
+
+    async def end_stream(self) -> None:
+        """End the response; from here on the caller has everything, so its leaving is no abort."""
+        await self.client.end()
+        self.trace.ended()
+
+    async def start_stream(self, reply: UpstreamReply) -> None:
+        """Send the head of a stream."""
+        headers = self._headers(response_headers(reply.headers))
+        headers += (
+            (b"content-type", b"text/event-stream; charset=utf-8"),
+            (b"cache-control", b"no-cache"),
+            # nginx in front would otherwise gather the stream.
+            (b"x-accel-buffering", b"no"),
+        )
+        self.trace.responded(reply.status)
+        await self.client.start(reply.status, headers)
+
+    def _wording(self, word: Callable[..., bytes], error: GatewayError) -> bytes:
+        return word(error, request_id=self.request_id, trace_id=self.trace.trace_id.hex())
+
+    def _headers(self, more: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+        trace = self.trace
+        headers = [
+            (b"x-request-id", self.request_id.encode()),
+            (b"traceparent", trace.traceparent().encode()),
+            (b"server-timing", trace.server_timing().encode()),
+        ]
+        if trace.attempts:
+            headers.append((b"x-tfy-resolved-model", trace.attempts[-1].target.name.encode()))
+        ignored = [
+            name
+            for name in self.client.headers.names()
+            if name.startswith("x-tfy-") and name not in _ACTED_ON
+        ]
+        if ignored:
+            headers.append((b"x-tfy-ignored-headers", ", ".join(ignored).encode("latin-1", errors="replace")))
+        headers += [
+            (name.encode("latin-1"), value.encode("latin-1", errors="replace")) for name, value in more
+        ]
+        return headers
