@@ -172,9 +172,8 @@ class Pipeline:
                 raise
             except Exception:
                 _log.exception("request %s failed by a bug of the gateway", responder.request_id)
-                await responder.fail(
-                    InternalError(f"The gateway failed; its log has request {responder.request_id}.")
-                )
+                responder.trace.fail_open_attempts(InternalError.code, "the gateway failed")
+                await responder.fail(InternalError("The gateway failed; its log has this request's id."))
 
     @property
     def open_count(self) -> int:
@@ -450,6 +449,7 @@ class _Settlement:
             trace.disconnected()
         elif isinstance(error, asyncio.CancelledError):
             trace.cut(GatewayShutdown.code, "the gateway ended before the reply did")
+            trace.responded(trace.status_code or GatewayShutdown.status)
         elif error is not None:
             trace.cut(
                 InternalError.code, f"{type(error).__name__}: the request was ended before its reply was"

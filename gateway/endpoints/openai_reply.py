@@ -14,6 +14,7 @@ import msgspec
 from gateway.errors import UpstreamBadReply
 from gateway.model import Endpoint, Usage
 
+_COMPLETION: Final = b'"choices"'
 _EXCERPT_BYTES: Final = 1024
 _NOTHING: Final = (b"null", b"[]")
 UNREADABLE: Final = (ValueError, RecursionError)
@@ -162,7 +163,11 @@ def is_json_object(body: bytes) -> bool:
 
 def excerpt(body: bytes) -> str:
     """The beginning of a bad body, for the operator's span once it is masked and cut."""
-    return body[:_EXCERPT_BYTES].decode(errors="replace")
+    beginning = body[:_EXCERPT_BYTES]
+    if _COMPLETION in beginning:
+        # A reply that was cut: what the model said is content, and goes on spans only where content may.
+        return "the beginning of a completion"
+    return beginning.decode(errors="replace")
 
 
 def _detail(usage: dict[str, Any], group: str, name: str) -> int | None:

@@ -172,9 +172,16 @@ class CallTrace:
         self.error_message = message
 
     def cut(self, error_type: str, message: str) -> None:
-        """Note that the reply broke off after it had begun."""
+        """Note that the reply broke off, and an attempt that is still open with it."""
         self.is_cut = True
         self.failed(error_type, message)
+        self.fail_open_attempts(error_type, message)
+
+    def fail_open_attempts(self, error_type: str, message: str) -> None:
+        """Note what broke off an attempt that nothing else has ended."""
+        for attempt in self.attempts:
+            if not attempt.end_ns and not attempt.error_type:
+                attempt.failed(error_type, message)
 
     def disconnected(self) -> None:
         """Note that the caller left, unless it had everything already."""

@@ -102,10 +102,11 @@ class SpanEncoder:
                 end_ns=trace.unix_ns(trace.end_ns),
             ),
             self._server_block(trace),
-            names.HTTP_RESPONSE_STATUS_CODE.integer(trace.status_code),
             names.OVERHEAD_MS.double(round(trace.overhead_ms, 3)),
             metadata,
         ]
+        if trace.status_code:
+            parts.append(names.HTTP_RESPONSE_STATUS_CODE.integer(trace.status_code))
         if trace.peer_address:
             parts.append(names.CLIENT_ADDRESS.text(trace.peer_address))
         if trace.user_agent:
@@ -117,10 +118,7 @@ class SpanEncoder:
         if trace.error_type and (trace.is_span_error or not trace.is_error):
             parts.append(names.ERROR_TYPE.text(trace.error_type))
         if trace.is_span_error:
-            # An attempt that failed has the exception on its own span; twice would be two errors in Elastic.
-            if not trace.attempts or not trace.attempts[-1].error_type:
-                parts.append(_exception(trace.error_type, trace.error_message, trace.unix_ns(trace.end_ns)))
-            parts.append(span_status(StatusCode.ERROR, trace.error_message[:_MAX_TEXT_CHARACTERS]))
+            parts.append(_server_failure(trace))
         if trace.telemetry.captured_headers:
             parts += _captured_headers(trace)
         if trace.telemetry.has_tfy_names:
@@ -379,6 +377,14 @@ def _old_usage(attempt: AttemptTrace) -> bytes:
             if count is not None
         ]
     )
+
+
+def _server_failure(trace: CallTrace) -> bytes:
+    """Status ERROR, and the exception unless the attempt has it: twice is two errors in Elastic."""
+    status = span_status(StatusCode.ERROR, trace.error_message[:_MAX_TEXT_CHARACTERS])
+    if trace.attempts and trace.attempts[-1].error_type == trace.error_type:
+        return status
+    return _exception(trace.error_type, trace.error_message, trace.unix_ns(trace.end_ns)) + status
 
 
 def _exception(error_type: str, message: str, time_ns: int) -> bytes:

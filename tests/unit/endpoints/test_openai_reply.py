@@ -266,3 +266,9 @@ def test_recorded_replies(recordings: Path, name: str, endpoint: Endpoint) -> No
             assert (facts.usage.input_tokens, facts.usage.output_tokens, facts.usage.source) == counted, (
                 item.name
             )
+
+
+def test_what_the_model_said_is_not_in_an_excerpt() -> None:
+    """A completion that was cut is content, and an excerpt goes on spans whether content may or not."""
+    assert "SECRET" not in excerpt(b'{"choices":[{"message":{"content":"SECRET')
+    assert excerpt(b"<html>busy</html>") == "<html>busy</html>"

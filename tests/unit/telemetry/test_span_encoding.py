@@ -591,3 +591,33 @@ def test_bug_after_a_good_attempt_is_the_servers(*, has_failed_before: bool) -> 
     ] == "internal_error"
     assert server.status.code == Status.STATUS_CODE_ERROR
     assert (last.status.code, len(last.events)) == (Status.STATUS_CODE_UNSET, 0)
+
+
+def test_call_that_was_cut_by_us_fails_its_attempt_and_has_no_status_that_was_never_sent() -> None:
+    """A dependency did not answer well because we ended the call; an HTTP status of 0 does not exist."""
+    trace = make_planned_trace()
+    trace.attempt(TARGET)
+    trace.cut("gateway_shutdown", "the gateway ended before the reply did")
+    trace.ended()
+    server, client = spans_of(trace)
+    assert "http.response.status_code" not in attributes_of(server)
+    assert attributes_of(client)["error.type"] == "gateway_shutdown"
+    assert (server.status.code, client.status.code) == (Status.STATUS_CODE_ERROR, Status.STATUS_CODE_ERROR)
+    assert [len(server.events), len(client.events)] == [0, 1], "one error, where it happened"
+
+
+def test_failure_after_another_failure_is_told_too() -> None:
+    """A retry's pause that a shutdown ends: the attempt keeps its error, the request has its own."""
+    trace = make_planned_trace()
+    attempt = add_attempt(trace)
+    attempt.failed("upstream_unreachable", "gone")
+    trace.cut("gateway_shutdown", "the gateway ended before the reply did")
+    trace.ended()
+    server, client = spans_of(trace)
+    told = [
+        item.value.string_value
+        for event in (*server.events, *client.events)
+        for item in event.attributes
+        if item.key == "exception.type"
+    ]
+    assert told == ["gateway_shutdown", "upstream_unreachable"]
