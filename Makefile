@@ -52,7 +52,7 @@ check: install-test
 	$(VENV)/bin/python -m ruff format --check .
 	$(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m mypy
-	$(VENV)/bin/python -m pytest tests/test_architecture.py tests/unit
+	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile tests/test_architecture.py tests/unit
 
 perf: install-test
 	$(VENV)/bin/python -m perf
