@@ -148,7 +148,7 @@ class Counts(msgspec.Struct, array_like=True, frozen=True):
     Attributes:
         created: Spans recorded.
         handed_over: Spans in frames that control acknowledged.
-        dropped: Spans given up, by reason (`queue_full`, `unacknowledged_full`, `shutdown_timeout`).
+        dropped: Spans given up, by reason; docs/telemetry.md lists them.
         open_calls: Calls now in flight.
     """
 
