@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.rig.requires import absent, demanded, shared_folder
+
+# Hypothesis times each example by default: a busy machine then fails a property that holds, and speed is for
+# `perf/` alone.
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("untimed")
 
 _absent_tools = pytest.StashKey[dict[str, str]]()
 
