@@ -267,8 +267,17 @@ class CallTrace:
         return format_traceparent(self.trace_id, self.span_id, self.flags)
 
     def propagation(self, attempt: AttemptTrace) -> Mapping[str, str]:
-        """The headers for a provider that takes part in the trace: the attempt's span."""
-        headers = {"traceparent": format_traceparent(self.trace_id, attempt.span_id, self.flags)}
+        """The headers for a provider that takes part in the trace: the attempt's span.
+
+        Where no spans are made, the caller's own span, so that the provider's have a parent that exists.
+        """
+        if self.telemetry.makes_spans:
+            span_id = attempt.span_id
+        elif self.parent is not None:
+            span_id = self.parent.span_id
+        else:
+            return {}
+        headers = {"traceparent": format_traceparent(self.trace_id, span_id, self.flags)}
         if self.parent is not None and self.parent.state:
             headers["tracestate"] = self.parent.state
         return headers
@@ -292,7 +301,7 @@ def begin_trace(
         trace_id=trace_id,
         span_id=_new_id(random, 8),
         parent=parent,
-        flags=telemetry.sampling.head_flags(trace_id, parent),
+        flags=telemetry.head_flags(trace_id, parent),
         request_id=request_id,
         config_version=config_version,
         started_at_ns=time.time_ns(),

@@ -11,7 +11,7 @@ from typing import Final
 from gateway.config import Config
 from gateway.config.manifests.global_settings import AlwaysLog, HeaderControlledLog
 from gateway.config.manifests.logging_config import BUILT_PRESETS, LoggingConfig, ValueFilter
-from gateway.model import Call, Caller, Plan
+from gateway.model import Call, Caller, Plan, TraceContext
 from gateway.redaction import may_hold_secret
 from gateway.telemetry.call_notes import CallNotes
 from gateway.telemetry.content import ContentCapture
@@ -104,6 +104,7 @@ class TelemetryPlan:
     """How calls are traced.
 
     Attributes:
+        makes_spans: Calls are traced; else they are only counted, and nobody gets a span.
         has_old_names: The older names of `gen_ai.*` attributes are written too.
         has_tfy_names: The `tfy.*` attributes are written too.
         captured_headers: Request headers that go on the SERVER span, by lower-case name.
@@ -111,10 +112,17 @@ class TelemetryPlan:
     """
 
     sampling: Sampling = field(default_factory=Sampling)
+    makes_spans: bool = True
     has_old_names: bool = False
     has_tfy_names: bool = False
     captured_headers: tuple[str, ...] = ()
     content: ContentRules | None = None
+
+    def head_flags(self, trace_id: bytes, parent: TraceContext | None) -> int:
+        """The trace flags that the caller and providers are told, before anything is known of the outcome."""
+        if self.makes_spans:
+            return self.sampling.head_flags(trace_id, parent)
+        return 0 if parent is None else parent.flags
 
     def capture(self, caller: Caller, call: Call, plan: Plan, notes: CallNotes) -> ContentCapture | None:
         """What takes the content of a call; None when it must not be recorded."""
@@ -130,6 +138,7 @@ def compile_telemetry(config: Config) -> TelemetryPlan:
     settings = config.global_settings.telemetry_settings
     return TelemetryPlan(
         sampling=Sampling(config.otel_configs),
+        makes_spans=settings.traces,
         has_old_names=settings.semconv == "latest+old",
         has_tfy_names=settings.tfy_attributes,
         captured_headers=usable_headers(settings.capture_headers),
@@ -145,7 +154,7 @@ def usable_headers(names: Iterable[str]) -> tuple[str, ...]:
 
 def _content_rules(config: Config) -> ContentRules | None:
     logging = config.global_settings.logging_settings
-    max_bytes = config.global_settings.telemetry_settings.max_content_bytes
+    settings = config.global_settings.telemetry_settings
     match logging:
         case AlwaysLog():
             by_default, obeys_header = True, False
@@ -153,10 +162,12 @@ def _content_rules(config: Config) -> ContentRules | None:
             obeys_header = True
         case _:
             return None
-    if not max_bytes:
+    if not settings.max_content_bytes or not settings.traces:
         return None
     rules = [_rule(manifest) for manifest in config.logging_configs]
-    return ContentRules(rules, by_default=by_default, obeys_header=obeys_header, max_bytes=max_bytes)
+    return ContentRules(
+        rules, by_default=by_default, obeys_header=obeys_header, max_bytes=settings.max_content_bytes
+    )
 
 
 def _rule(manifest: LoggingConfig) -> ContentRule:

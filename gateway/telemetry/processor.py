@@ -80,7 +80,10 @@ class BatchingSpanProcessor(SpanProcessor):
 
     def record(self, trace: CallTrace) -> None:
         """Take a call that has ended. Called on the loop's thread; never waits, never raises."""
-        self._take(trace)
+        if trace.telemetry.makes_spans:
+            self._take(trace)
+        else:
+            self._measure(trace)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Nothing to do: a span counts when it ends."""

@@ -93,6 +93,8 @@ class GuardrailSettings(Part):
 class TelemetrySettings(Part):
     """What spans carry. Extension."""
 
+    traces: Flag = True
+    """Whether calls are traced; without, neither the local store nor a destination gets a span."""
     semconv: Literal["latest", "latest+old"] = "latest"
     """Which names of `gen_ai.*` attributes are written."""
     tfy_attributes: Flag = False

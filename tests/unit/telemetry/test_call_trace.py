@@ -9,6 +9,7 @@ import pytest
 from gateway.endpoints.catalogue import CHAT
 from gateway.model import Plan, TraceContext, Usage
 from gateway.telemetry.call_trace import CallTrace, begin_trace
+from gateway.telemetry.plan import TelemetryPlan
 from tests.unit.doubles import FakeClient
 from tests.unit.makers import TARGET, make_caller
 from tests.unit.telemetry.traces import (
@@ -101,6 +102,18 @@ def test_propagation() -> None:
     }
     rootless = make_trace()
     assert rootless.propagation(rootless.attempt(TARGET)).keys() == {"traceparent"}
+
+
+def test_a_provider_never_gets_a_parent_that_nobody_records() -> None:
+    """Where no spans are made, the caller's own span goes on, and nothing without one."""
+    plan = TelemetryPlan(makes_spans=False)
+    trace = make_trace(parent=TraceContext(b"P" * 16, b"Q" * 8, 1, "v=1"), telemetry=plan)
+    assert trace.propagation(trace.attempt(TARGET)) == {
+        "traceparent": f"00-{(b'P' * 16).hex()}-{(b'Q' * 8).hex()}-01",
+        "tracestate": "v=1",
+    }
+    rootless = make_trace(telemetry=plan)
+    assert rootless.propagation(rootless.attempt(TARGET)) == {}
 
 
 def test_attempts_are_numbered() -> None:

@@ -8,10 +8,11 @@ from typing import Any, Final
 import pytest
 
 from gateway.endpoints.catalogue import EMBEDDING
-from gateway.model import Plan
+from gateway.model import Plan, TraceContext
 from gateway.telemetry.call_notes import CallNotes
 from gateway.telemetry.content import ContentCapture
 from gateway.telemetry.plan import MAX_CAPTURED_HEADERS, TelemetryPlan, compile_telemetry, usable_headers
+from gateway.wire.trace_context import SAMPLED
 from tests.unit.config.writing import ACCOUNT, CALLER, accepted_config, check_text
 from tests.unit.makers import TARGET, make_call, make_caller
 
@@ -143,6 +144,16 @@ def test_names_and_headers(tmp_path: Path) -> None:
     assert (plan.has_old_names, plan.has_tfy_names, plan.captured_headers) == (True, True, ("x-team",))
     plain = plan_of(tmp_path)
     assert (plain.has_old_names, plain.has_tfy_names, plain.captured_headers) == (False, False, ())
+
+
+def test_traces_off_takes_no_content_either(tmp_path: Path) -> None:
+    """What nobody gets is not captured; the caller's sampling decision stays its own."""
+    plan = plan_of(tmp_path, ALWAYS + "telemetry_settings: {traces: false}\n")
+    assert not plan.makes_spans
+    assert capture(plan) is None
+    assert plan.head_flags(bytes(range(16)), None) == 0
+    parent = TraceContext(bytes(range(16)), bytes(range(8)), SAMPLED)
+    assert plan.head_flags(parent.trace_id, parent) == SAMPLED
 
 
 def test_captured_headers_are_bounded() -> None:

@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.content import ContentCapture
+from gateway.telemetry.plan import TelemetryPlan
 from gateway.telemetry.processor import MAX_CONTENT_BYTES, MAX_QUEUED, BatchingSpanProcessor
 from gateway.telemetry.redactor import Redactor
 from gateway.telemetry.sampling import ALL_DESTINATIONS
@@ -101,6 +102,18 @@ async def test_every_call_is_measured_once() -> None:
     processor.record(traces[1])
     assert measured == traces[:2]
     assert processor.dropped == {"after_shutdown": 2}
+
+
+async def test_a_call_that_is_not_traced_is_measured_only() -> None:
+    """It makes no span, so none is counted, queued or dropped."""
+    measured: list[object] = []
+    slices: list[list[CallSpans]] = []
+    processor = BatchingSpanProcessor(asyncio.get_running_loop(), slices.append, measure=measured.append)
+    trace = make_answered_trace()
+    trace.telemetry = TelemetryPlan(makes_spans=False)
+    processor.record(trace)
+    processor.drain()
+    assert (measured, slices, processor.created, processor.dropped) == ([trace], [], 0, {})
 
 
 async def test_call_that_cannot_be_encoded_is_dropped_alone(caplog: pytest.LogCaptureFixture) -> None:
