@@ -30,7 +30,19 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("store",),
     ("endpoints", "providers", "translate", "pricing"),
     ("wire", "config", "settings"),
-    ("model", "errors", "tasks", "log", "process", "proxies", "redaction", "socket_path", "cpus", "elastic"),
+    (
+        "model",
+        "errors",
+        "tasks",
+        "log",
+        "process",
+        "proxies",
+        "redaction",
+        "socket_path",
+        "cpus",
+        "elastic",
+        "tally",
+    ),
 )
 
 # These take bytes, times and a Random as arguments, so that their tests need no double and never wait.

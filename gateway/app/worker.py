@@ -9,6 +9,7 @@ import logging
 import os
 import platform
 import signal
+import time
 import uuid
 from random import Random, SystemRandom
 from typing import Any, Final
@@ -26,6 +27,7 @@ from gateway.process import say_ready
 from gateway.proxies import Proxies
 from gateway.settings import Settings, environment, is_loopback
 from gateway.snapshot import Snapshot, compile_snapshot
+from gateway.tally import Tally
 from gateway.tasks import end, first_of, spawn
 from gateway.telemetry.handover import Handover
 from gateway.telemetry.metrics import WorkerMetrics
@@ -76,10 +78,19 @@ class Worker:
         self._config_word = "ok"
         self._upstream = Upstream(Proxies(environment()))
         self._metrics = WorkerMetrics(asyncio.get_running_loop(), self._counts)
-        instance_id = str(uuid.uuid4())
+        instance_id, started_ns = str(uuid.uuid4()), time.time_ns()
+        self._tally = Tally()
+        try:
+            self._tally.keep_in(
+                settings.state_dir, instance_id=instance_id, pid=os.getpid(), started_ns=started_ns
+            )
+        except OSError as error:
+            _log.warning("if this worker is killed, what it loses cannot be counted: %s", error)
         self._handover = Handover(
             state_dir=settings.state_dir,
             instance_id=instance_id,
+            started_ns=started_ns,
+            tally=self._tally,
             resource=worker_resource(
                 instance_id, host=platform.node(), pid=os.getpid(), environ=environment()
             ),
@@ -89,7 +100,10 @@ class Worker:
             metrics=self._metrics.collect,
         )
         self._processor = BatchingSpanProcessor(
-            asyncio.get_running_loop(), self._handover.take, measure=self._metrics.record
+            asyncio.get_running_loop(),
+            self._handover.take,
+            tally=self._tally,
+            measure=self._metrics.record,
         )
         self._pipeline = Pipeline(
             self._current,
@@ -181,7 +195,5 @@ class Worker:
         return {"config": self._config_word, "telemetry": telemetry, "redis": "off"}
 
     def _counts(self) -> Counts:
-        dropped = dict(self._processor.dropped)
-        for reason, spans in self._handover.dropped.items():
-            dropped[reason] = dropped.get(reason, 0) + spans
-        return Counts(self._processor.created, self._handover.handed_over, dropped, self._pipeline.open_count)
+        tally = self._tally
+        return Counts(tally.created, tally.handed_over, tally.dropped, self._pipeline.open_count)

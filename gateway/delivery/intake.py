@@ -221,8 +221,6 @@ class Intake:
                 await self._wait_for_disk(error)
                 continue
             self.is_disk_failing = False
-            if last is not None:
-                state.lost_frames += index.sequence - last - 1
             return index.sequence
 
     async def _wait_for_disk(self, error: OSError) -> None:

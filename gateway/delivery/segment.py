@@ -15,6 +15,7 @@ import os
 import struct
 import zlib
 from array import array
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -33,14 +34,37 @@ class SegmentDamagedError(Exception):
     """Bytes of the file are not what was written; what follows them cannot be trusted."""
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one start of a worker has come.
+
+    Attributes:
+        sequence: Of its last frame.
+        spans: In all of its frames.
+        missing_frames: Gaps in its sequence. How many spans they held nobody knows.
+    """
+
+    sequence: int
+    spans: int = 0
+    missing_frames: int = 0
+
+
+class _Known(msgspec.Struct, array_like=True, frozen=True):
+    instance_id: str
+    started_ns: int
+    sequence: int
+    spans: int = 0
+    missing_frames: int = 0
+
+
 class SegmentHead(msgspec.Struct, array_like=True, frozen=True):
     """What the spool knew when it began the file; it lets older files go without forgetting it.
 
     Attributes:
-        sequences: (instance_id, started_ns, last sequence) of each worker start seen lately.
+        known: The progress of each worker start seen lately.
     """
 
-    sequences: list[tuple[str, int, int]]
+    known: list[_Known]
 
 
 class Segment:
@@ -103,7 +127,7 @@ def make_record(payload: bytes) -> bytes:
     return _HEAD.pack(len(payload), zlib.crc32(payload)) + payload
 
 
-def create_segment(folder: Path, first: int, sequences: dict[Origin, int]) -> tuple[Segment, int]:
+def create_segment(folder: Path, first: int, progress: dict[Origin, Progress]) -> tuple[Segment, int]:
     """Begin a new file.
 
     Returns:
@@ -113,7 +137,12 @@ def create_segment(folder: Path, first: int, sequences: dict[Origin, int]) -> tu
         OSError: The file cannot be made; nothing is left of it.
     """
     path = segment_path(folder, first)
-    head = SegmentHead([(origin.instance_id, origin.started_ns, last) for origin, last in sequences.items()])
+    head = SegmentHead(
+        [
+            _Known(origin.instance_id, origin.started_ns, come.sequence, come.spans, come.missing_frames)
+            for origin, come in progress.items()
+        ]
+    )
     record = make_record(msgspec.msgpack.encode(head))
     # A file of this name can only be the leftover of an attempt that failed: frame `first` was never written.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -142,8 +171,21 @@ def write_at(descriptor: int, record: bytes, offset: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def open_segment(path: Path, sequences: dict[Origin, int]) -> Segment | None:
-    """Read a file of an earlier run, cut off what is torn, and add the sequences it tells of to *sequences*.
+def note_progress(progress: dict[Origin, Progress], index: FrameIndex) -> None:
+    """Note a frame that is written now."""
+    last = progress.pop(index.origin, None)  # and to its end: the order is by last sign of life
+    if last is None:
+        # Where a sequence begins is no gap: an emptied spool may have had what was before.
+        last = Progress(index.sequence - 1)
+    progress[index.origin] = Progress(
+        index.sequence,
+        last.spans + index.spans,
+        last.missing_frames + max(0, index.sequence - last.sequence - 1),
+    )
+
+
+def open_segment(path: Path, progress: dict[Origin, Progress]) -> Segment | None:
+    """Read a file of an earlier run, cut off what is torn, and note in *progress* what it tells of workers.
 
     Returns:
         None when not even its head can be read; then it holds no frame that could be sent.
@@ -156,10 +198,12 @@ def open_segment(path: Path, sequences: dict[Origin, int]) -> Segment | None:
     if head is None:
         return None
     try:
-        known = msgspec.msgpack.decode(head, type=SegmentHead)
+        known = msgspec.msgpack.decode(head, type=SegmentHead).known
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    sequences.update({Origin(instance, started): last for instance, started, last in known.sequences})
+    for one in known:
+        origin = Origin(one.instance_id, one.started_ns)
+        progress[origin] = Progress(one.sequence, one.spans, one.missing_frames)
     segment = Segment(path, int(path.stem), _HEAD.size + len(head))
     while segment.size_bytes < len(data):
         payload = record_at(data, segment.size_bytes)
@@ -168,8 +212,7 @@ def open_segment(path: Path, sequences: dict[Origin, int]) -> Segment | None:
             break
         index = _index_or_none(payload)
         if index is not None:
-            sequences.pop(index.origin, None)  # to its end: the order is by last sign of life
-            sequences[index.origin] = index.sequence
+            note_progress(progress, index)
         segment.add(_HEAD.size + len(payload), index.spans if index is not None else 0)
     return segment
 

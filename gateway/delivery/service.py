@@ -118,7 +118,7 @@ class Delivery:
             segment_bytes=self._settings.spool_segment_bytes,
         )
         self._spool.listen(self._tell_senders)
-        self._workers = Workers()
+        self._workers = Workers(state_dir, self._spool.progress)
         self._metrics = MetricSums(state_dir / _METRICS_FILE)
         self._intake = Intake(self._spool, self._workers, on_config, on_metrics=self._metrics.take)
         self._bits = MaskBits()

@@ -31,10 +31,12 @@ from gateway.delivery.frame_index import FrameIndex, Origin, read_index
 from gateway.delivery.journal import Entry, Journal
 from gateway.delivery.segment import (
     SUFFIX,
+    Progress,
     Segment,
     SegmentDamagedError,
     create_segment,
     make_record,
+    note_progress,
     open_segment,
     read_frames,
     write_at,
@@ -42,7 +44,7 @@ from gateway.delivery.segment import (
 
 MAX_BYTES: Final = 256 * 1024 * 1024
 SEGMENT_BYTES: Final = 8 * 1024 * 1024
-# Worker starts whose last sequence is remembered: far more than can be unacknowledged at once.
+# Worker starts whose progress is remembered: far more than can be unacknowledged at once.
 _MAX_ORIGINS: Final = 1024
 
 _log = logging.getLogger(__name__)
@@ -122,7 +124,7 @@ class Spool:
         self._readers: dict[str, Reader] = {}
         self._own_readers: dict[str, Reader] = {}
         self._listeners: list[Callable[[int], None]] = []
-        self._sequences: dict[Origin, int] = {}
+        self._progress: dict[Origin, Progress] = {}
         self._is_closed = False
         self._segments = self._open_segments()
         if self._segments:
@@ -154,7 +156,12 @@ class Spool:
 
     def last_sequence(self, origin: Origin) -> int | None:
         """The newest sequence that is (or was) here, None when nothing of that worker start is known."""
-        return self._sequences.get(origin)
+        progress = self._progress.get(origin)
+        return None if progress is None else progress.sequence
+
+    def progress(self, origin: Origin) -> Progress | None:
+        """What is known of the frames of a worker start, those that are no longer here too."""
+        return self._progress.get(origin)
 
     def listen(self, callback: Callable[[int], None]) -> None:
         """Have *callback* called after each append, in the thread that appends, with the size in bytes."""
@@ -304,7 +311,7 @@ class Spool:
     def _open_segments(self) -> list[Segment]:
         segments = []
         for path in sorted(self._folder.glob(f"[0-9]*{SUFFIX}")):
-            segment = open_segment(path, self._sequences)
+            segment = open_segment(path, self._progress)
             if segment is None:
                 _log.warning("spool file %s cannot be read and is removed", path.name)
                 path.unlink()
@@ -338,7 +345,7 @@ class Spool:
         return reader
 
     def _begin_segment(self) -> None:
-        segment, descriptor = create_segment(self._folder, self.end, self._sequences)
+        segment, descriptor = create_segment(self._folder, self.end, self._progress)
         with self._changed:
             self._segments.append(segment)
         if self._is_dirty:
@@ -369,10 +376,9 @@ class Spool:
             segment.path.unlink(missing_ok=True)
 
     def _remember(self, index: FrameIndex) -> None:
-        self._sequences.pop(index.origin, None)  # to its end: the order is by last sign of life
-        self._sequences[index.origin] = index.sequence
-        if len(self._sequences) > _MAX_ORIGINS:
-            del self._sequences[next(iter(self._sequences))]
+        note_progress(self._progress, index)
+        if len(self._progress) > _MAX_ORIGINS:
+            del self._progress[next(iter(self._progress))]
 
 
 class Reader:

@@ -1,18 +1,34 @@
-"""What control knows of its workers, those that have gone included: their last counts stay true."""
+"""What control knows of its workers, those that have gone included: their last counts stay true.
+
+A worker keeps its counts in a file of its own (`gateway.tally`), the spool keeps how many spans came of it.
+So what a worker had and never handed over is known, however it ended and whether or not control was there,
+and the list outlives control. Files of workers long gone are summed up in one, `earlier`.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from gateway.delivery.frame_index import Origin
 from gateway.delivery.ledger import by_reason
+from gateway.delivery.segment import Progress
+from gateway.tally import FOLDER, TallyFile, tally_files
 from gateway.wire.frames import Counts, Hello
 
 # Of workers that have gone; the counts of older ones are added up under one name.
 _MAX_GONE: Final = 64
 EARLIER: Final = "earlier"
+_NO_PROGRESS: Final = Progress(0)
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -20,11 +36,14 @@ class WorkerState:
     """One start of one worker.
 
     Attributes:
-        config_version: In force in the worker.
+        config_version: In force in the worker, "" when that is not known.
         config_error: Why it refused the version announced last, "" when it did not.
         connections: Open ones; two for a moment when it reconnects.
-        counts: The last it sent; zeros before the first.
-        lost_frames: Missing in its sequence. How many spans they held nobody knows.
+        counts: The last that is known of it; zeros before the first.
+        has_ended: Its process is no more, so what did not come will not.
+        received: Spans in its frames.
+        lost: Spans it had and did not hand over, once it has ended. Of a gap in its sequence each frame
+            counts as one, as nobody knows how many spans it held.
         repeated_frames: Sent again although they were here; not counted twice.
     """
 
@@ -34,7 +53,9 @@ class WorkerState:
     config_error: str = ""
     connections: int = 0
     counts: Counts = field(default_factory=lambda: Counts(0, 0, {}, 0))
-    lost_frames: int = 0
+    has_ended: bool = False
+    received: int = 0
+    lost: int = 0
     repeated_frames: int = 0
 
     @property
@@ -42,25 +63,81 @@ class WorkerState:
         """It is there."""
         return self.connections > 0
 
+    @property
+    def handed_over(self) -> int:
+        """Spans that came: of the last, a worker that ended had not heard that they did."""
+        return max(self.counts.handed_over, self.received)
+
     def entry(self) -> dict[str, Any]:
         """This worker as `GET /api/telemetry` shows it."""
         dropped = Counter(self.counts.dropped)
-        if self.lost_frames:
-            dropped["worker_lost"] = self.lost_frames
+        if self.lost:
+            dropped["worker_lost"] = self.lost
         return {
             "instance_id": self.instance_id,
             "pid": self.pid,
-            "handed_over": self.counts.handed_over,
+            "handed_over": self.handed_over,
             "dropped": by_reason(dropped),
         }
 
 
-class Workers:
-    """All of them, by start."""
+class _Earlier(msgspec.Struct, array_like=True, frozen=True):
+    """Sums of workers long gone, as they are in the file.
 
-    def __init__(self) -> None:
+    Attributes:
+        files: Tallies that are in the sums; one that is still there was left by a crash.
+    """
+
+    created: int = 0
+    handed_over: int = 0
+    dropped: dict[str, int] = {}
+    lost: int = 0
+    repeated_frames: int = 0
+    files: list[str] = []
+
+    def state(self) -> WorkerState:
+        return WorkerState(
+            EARLIER,
+            0,
+            "",
+            counts=Counts(self.created, self.handed_over, dict(self.dropped), 0),
+            has_ended=True,
+            lost=self.lost,
+            repeated_frames=self.repeated_frames,
+        )
+
+    def plus(self, gone: list[WorkerState], files: list[str]) -> _Earlier:
+        dropped = Counter(self.dropped)
+        for state in gone:
+            dropped.update(state.counts.dropped)
+        return _Earlier(
+            self.created + sum(state.counts.created for state in gone),
+            self.handed_over + sum(state.handed_over for state in gone),
+            dict(dropped),
+            self.lost + sum(state.lost for state in gone),
+            self.repeated_frames + sum(state.repeated_frames for state in gone),
+            files,
+        )
+
+
+class Workers:
+    """All of them, by start. Everything here happens on delivery's event loop.
+
+    Args:
+        state_dir: Has the workers' tallies.
+        find_progress: How far a start of a worker has come in the spool.
+    """
+
+    def __init__(self, state_dir: Path, find_progress: Callable[[Origin], Progress | None]) -> None:
+        self._state_dir = state_dir
+        self._file = state_dir / FOLDER / EARLIER
+        self._find_progress = find_progress
         self._states: dict[Origin, WorkerState] = {}
-        self._earlier = WorkerState(EARLIER, 0, "")
+        self._tallies: dict[Origin, TallyFile] = {}
+        self._earlier = self._load()
+        self._look()
+        # Of earlier runs nobody wants to see each worker.
+        self._fold([origin for origin, state in self._states.items() if state.has_ended])
 
     def meet(self, hello: Hello) -> WorkerState:
         """A worker has connected."""
@@ -72,32 +149,74 @@ class Workers:
         state.config_version = hello.config_version
         state.connections += 1
         self._states[origin] = state
-        self._fold()
+        self._look()
+        gone = [origin for origin, state in self._states.items() if self._has_gone(origin, state)]
+        self._fold(gone[: max(0, len(gone) - _MAX_GONE)])
         return state
 
     def states(self) -> list[WorkerState]:
         """A copy of what is known of each, the gone ones too; the oldest of those summed up first."""
+        self._look()
         states = list(self._states.values())
-        if self._earlier.counts.created or self._earlier.lost_frames:
-            states.insert(0, self._earlier)
+        earlier = self._earlier.state()
+        if earlier.counts.created or earlier.lost:
+            states.insert(0, earlier)
         return [replace(state) for state in states]
 
-    def _fold(self) -> None:
-        gone = [origin for origin, state in self._states.items() if not state.is_connected]
-        for origin in gone[: max(0, len(gone) - _MAX_GONE)]:
-            self._earlier = _sum(self._earlier, self._states.pop(origin))
+    def _look(self) -> None:
+        """Bring all up to date."""
+        for file in tally_files(self._state_dir):
+            origin = Origin(file.instance_id, file.started_ns)
+            self._tallies[origin] = file
+            self._states.setdefault(origin, WorkerState(file.instance_id, file.pid, ""))
+        for origin, state in self._states.items():
+            if not state.has_ended:
+                self._update(origin, state)
 
+    def _update(self, origin: Origin, state: WorkerState) -> None:
+        file = self._tallies.get(origin)
+        if file is not None and not state.is_connected:
+            # In this order: what is read of a worker that has ended is its last.
+            state.has_ended = not file.is_held()
+            numbers = file.read()
+            if numbers is not None:
+                state.counts = Counts(numbers.created, numbers.handed_over, numbers.dropped, 0)
+        progress = self._find_progress(origin) or _NO_PROGRESS
+        state.received = max(state.received, progress.spans)
+        state.lost = progress.missing_frames
+        if state.has_ended:
+            given_up = sum(state.counts.dropped.values())
+            state.lost += max(0, state.counts.created - given_up - state.handed_over)
 
-def _sum(earlier: WorkerState, gone: WorkerState) -> WorkerState:
-    counts = Counts(
-        earlier.counts.created + gone.counts.created,
-        earlier.counts.handed_over + gone.counts.handed_over,
-        dict(Counter(earlier.counts.dropped) + Counter(gone.counts.dropped)),
-        0,
-    )
-    return replace(
-        earlier,
-        counts=counts,
-        lost_frames=earlier.lost_frames + gone.lost_frames,
-        repeated_frames=earlier.repeated_frames + gone.repeated_frames,
-    )
+    def _has_gone(self, origin: Origin, state: WorkerState) -> bool:
+        """It will not come back; of one without a tally that is a guess."""
+        return state.has_ended or (not state.is_connected and origin not in self._tallies)
+
+    def _fold(self, gone: list[Origin]) -> None:
+        if not gone:
+            return
+        files = [self._tallies[origin].path for origin in gone if origin in self._tallies]
+        sums = self._earlier.plus([self._states[origin] for origin in gone], [path.name for path in files])
+        # First the sums, then the files that are in them: a crash between finds their names in the sums.
+        fresh = self._file.with_suffix(".new")
+        try:
+            self._file.parent.mkdir(mode=0o700, exist_ok=True)
+            fresh.write_bytes(msgspec.msgpack.encode(sums))
+            fresh.replace(self._file)
+        except OSError as error:
+            _log.warning("counts of workers long gone stay unsummed: %s", error)
+            return
+        self._earlier = sums
+        for path in files:
+            path.unlink(missing_ok=True)
+        for origin in gone:
+            del self._states[origin]
+            self._tallies.pop(origin, None)
+
+    def _load(self) -> _Earlier:
+        earlier = _Earlier()
+        with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
+            earlier = msgspec.msgpack.decode(self._file.read_bytes(), type=_Earlier)
+        for name in earlier.files:
+            (self._state_dir / FOLDER / name).unlink(missing_ok=True)
+        return earlier

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.socket_path import control_address
+from gateway.tally import Tally
 from gateway.tasks import spawn
 from gateway.wire.frames import (
     Ack,
@@ -54,18 +54,15 @@ class _Waiting:
 
 
 class Handover:
-    """The connection to control, kept for the worker's whole life.
-
-    Attributes:
-        handed_over: Spans acknowledged.
-        dropped: Spans given up, by reason.
-    """
+    """The connection to control, kept for the worker's whole life."""
 
     def __init__(
         self,
         *,
         state_dir: Path,
         instance_id: str,
+        started_ns: int,
+        tally: Tally,
         resource: bytes,
         config_version: Callable[[], str],
         on_config: Callable[[str], None],
@@ -78,6 +75,8 @@ class Handover:
         Args:
             state_dir: Where control's socket is.
             instance_id: `service.instance.id` of this worker.
+            started_ns: Unix time of its start.
+            tally: Told of every span acknowledged or given up.
             resource: Encoded resource attributes, sent with each frame.
             config_version: Gives the version in force.
             on_config: Takes a version that control announces.
@@ -88,7 +87,8 @@ class Handover:
         """
         self._state_dir = state_dir
         self._instance_id = instance_id
-        self._started_ns = time.time_ns()
+        self._started_ns = started_ns
+        self._tally = tally
         self._resource = resource
         self._config_version = config_version
         self._on_config = on_config
@@ -104,8 +104,6 @@ class Handover:
         self._failures = 0
         self._refusals = 0
         self._is_outage_told = False
-        self.handed_over = 0
-        self.dropped: dict[str, int] = {}
 
     @property
     def is_connected(self) -> bool:
@@ -120,18 +118,10 @@ class Handover:
     def take(self, calls: list[CallSpans]) -> None:
         """Number *calls* as one frame and send it; never waits."""
         spans = sum(len(call.spans) for call in calls)
-        frame = Frame(
-            self._instance_id,
-            self._started_ns,
-            self._sequence + 1,
-            self._config_version(),
-            self._resource,
-            calls,
-        )
-        message = encode_message(MessageKind.FRAME, encode_payload(frame))
+        message = self._frame(self._sequence + 1, calls)
         if self._waiting_bytes + len(message) > MAX_UNACKNOWLEDGED_BYTES:
             # The number is not used up: a gap would read as frames lost on the way.
-            self._drop("unacknowledged_full", spans)
+            self._tally.drop("unacknowledged_full", spans)
             return
         self._sequence += 1
         self._waiting.append(_Waiting(self._sequence, message, spans))
@@ -150,7 +140,7 @@ class Handover:
             if self._waiting:
                 await asyncio.wait_for(self._acknowledged.wait(), timeout_s)
         for waiting in self._waiting:
-            self._drop("shutdown_timeout", waiting.spans)
+            self._tally.drop("shutdown_timeout", waiting.spans)
         self._waiting.clear()
         self._say_counts()
         self._say_metrics(is_full=False)
@@ -162,8 +152,11 @@ class Handover:
         for task in list(self._tasks):
             task.cancel()
 
-    def _drop(self, reason: str, spans: int) -> None:
-        self.dropped[reason] = self.dropped.get(reason, 0) + spans
+    def _frame(self, sequence: int, calls: list[CallSpans]) -> bytes:
+        frame = Frame(
+            self._instance_id, self._started_ns, sequence, self._config_version(), self._resource, calls
+        )
+        return encode_message(MessageKind.FRAME, encode_payload(frame))
 
     def _send(self, message: bytes) -> None:
         """Write if connected; the buffer is bounded by what may be unacknowledged."""
@@ -197,11 +190,23 @@ class Handover:
             self._is_outage_told = True
             _log.warning("the connection to the control process ended: %s", error or "closed there")
         if self._refusals >= _MAX_REFUSALS and self._waiting:
-            # It ends every connection, so it may be what is sent first that control cannot take.
+            self._give_up_first()
+            self._refusals = 0
+
+    def _give_up_first(self) -> None:
+        """Drop the first frame: control ends every connection, so it may be that it cannot take it."""
+        while self._waiting:
             refused = self._waiting.popleft()
             self._waiting_bytes -= len(refused.message)
-            self._drop("refused", refused.spans)
-            self._refusals = 0
+            if refused.spans:
+                self._tally.drop("refused", refused.spans)
+                # An empty frame takes its number, as a gap would read as frames lost on the way.
+                self._wait_for(_Waiting(refused.sequence, self._frame(refused.sequence, []), 0))
+                return
+
+    def _wait_for(self, first: _Waiting) -> None:
+        self._waiting.appendleft(first)
+        self._waiting_bytes += len(first.message)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         hello = Hello(self._instance_id, os.getpid(), self._started_ns, self._config_version())
@@ -229,7 +234,7 @@ class Handover:
         while waiting and waiting[0].sequence <= sequence:
             done = waiting.popleft()
             self._waiting_bytes -= len(done.message)
-            self.handed_over += done.spans
+            self._tally.hand_over(done.spans)
         if not waiting:
             self._acknowledged.set()
 

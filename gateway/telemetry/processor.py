@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry.sdk.trace import SpanProcessor
 
+from gateway.tally import Tally
 from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.content import ContentCapture
 from gateway.telemetry.sampling import ALL_DESTINATIONS
@@ -46,18 +47,14 @@ _DELAY_S: Final = 0.02
 
 
 class BatchingSpanProcessor(SpanProcessor):
-    """Queues ended calls and SDK spans, encodes them in slices and hands each slice on.
-
-    Attributes:
-        created: Spans taken or refused so far.
-        dropped: Spans given up, by reason.
-    """
+    """Queues ended calls and SDK spans, encodes them in slices and hands each slice on."""
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         hand_over: Callable[[list[CallSpans]], None],
         *,
+        tally: Tally,
         measure: Callable[[CallTrace], None] = lambda _: None,
     ) -> None:
         """Begin with an empty queue.
@@ -65,6 +62,7 @@ class BatchingSpanProcessor(SpanProcessor):
         Args:
             loop: The worker's loop; slices run on it.
             hand_over: Takes each slice, at once and without waiting.
+            tally: Told of every span taken or refused, and of every one given up.
             measure: Counts each call, whether its spans find room or not.
         """
         self._loop = loop
@@ -75,8 +73,7 @@ class BatchingSpanProcessor(SpanProcessor):
         self._timer: asyncio.TimerHandle | None = None
         self._is_shut = False
         self._content_bytes = 0
-        self.created = 0
-        self.dropped: dict[str, int] = {}
+        self._tally = tally
 
     def record(self, trace: CallTrace) -> None:
         """Take a call that has ended. Called on the loop's thread; never waits, never raises."""
@@ -110,10 +107,10 @@ class BatchingSpanProcessor(SpanProcessor):
 
     def _take(self, ended: CallTrace | ReadableSpan) -> None:
         spans = _spans_of(ended)
-        self.created += spans
+        self._tally.create(spans)
         if len(self._queue) >= MAX_QUEUED or self._is_shut:
             reason = "after_shutdown" if self._is_shut else "queue_full"
-            self.dropped[reason] = self.dropped.get(reason, 0) + spans
+            self._tally.drop(reason, spans)
             if isinstance(ended, CallTrace):
                 self._measure(ended)
             return
@@ -148,7 +145,7 @@ class BatchingSpanProcessor(SpanProcessor):
                 calls.append(self._encode(ended))
             except Exception:
                 # One call that cannot be written must not take its neighbours or the timer with it.
-                self.dropped["encode_failed"] = self.dropped.get("encode_failed", 0) + _spans_of(ended)
+                self._tally.drop("encode_failed", _spans_of(ended))
                 _log.exception("a call's spans could not be encoded and are dropped")
             self._content_bytes -= held_bytes
             if isinstance(ended, CallTrace) and ended.content is not None:

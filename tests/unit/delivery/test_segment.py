@@ -6,16 +6,19 @@ import errno
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.delivery.frame_index import Origin
+from gateway.delivery.frame_index import FrameIndex, Origin
 from gateway.delivery.segment import (
+    Progress,
     Segment,
     SegmentDamagedError,
     create_segment,
     make_record,
+    note_progress,
     open_segment,
     read_frames,
     segment_path,
@@ -29,16 +32,33 @@ WORKER = Origin(INSTANCE, STARTED_NS)
 def test_a_new_file_carries_what_was_known(tmp_path: Path) -> None:
     """The sequences of all workers are in its head, those of its frames after them."""
     other = Origin("other", 1)
-    segment, descriptor = create_segment(tmp_path, 7, {other: 3, WORKER: 1})
+    segment, descriptor = create_segment(tmp_path, 7, {other: Progress(3, 9, 2), WORKER: Progress(1, 1)})
     record = make_record(make_payload(2, make_call("a", "b")))
     write_at(descriptor, record, segment.size_bytes)
     os.close(descriptor)
-    known: dict[Origin, int] = {}
+    known: dict[Origin, Progress] = {}
     again = open_segment(segment.path, known)
     assert again is not None
     assert (again.first, again.end, again.spans_of(7)) == (7, 8, 2)
-    assert known == {other: 3, WORKER: 2}
+    assert known == {other: Progress(3, 9, 2), WORKER: Progress(2, 3)}
     assert segment.path == segment_path(tmp_path, 7)
+
+
+def test_a_head_without_spans_is_read(tmp_path: Path) -> None:
+    """As it was written before spans were counted: a spool outlives the gateway that wrote it."""
+    path = segment_path(tmp_path, 0)
+    path.write_bytes(make_record(msgspec.msgpack.encode([[["w", 1, 5]]])))
+    known: dict[Origin, Progress] = {}
+    assert open_segment(path, known) is not None
+    assert known == {Origin("w", 1): Progress(5)}
+
+
+def test_progress_counts_spans_and_gaps() -> None:
+    """Where a sequence begins is no gap: what was before may have been delivered from an emptied spool."""
+    progress: dict[Origin, Progress] = {}
+    for sequence, spans in ((5, 2), (6, 1), (9, 4)):
+        note_progress(progress, FrameIndex(WORKER, sequence, spans))
+    assert progress == {WORKER: Progress(9, 7, 2)}
 
 
 def test_names_sort_as_numbers_do(tmp_path: Path) -> None:
@@ -51,7 +71,7 @@ def test_names_sort_as_numbers_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", range(60))
 def test_a_head_cut_anywhere_is_no_file(tmp_path: Path, size: int) -> None:
     """A process that died while it began a file left nothing to send."""
-    segment, descriptor = create_segment(tmp_path, 0, {WORKER: 1})
+    segment, descriptor = create_segment(tmp_path, 0, {WORKER: Progress(1)})
     os.close(descriptor)
     whole = segment.path.read_bytes()
     segment.path.write_bytes(whole[: min(size, len(whole) - 1)])

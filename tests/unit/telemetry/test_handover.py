@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.socket_path import SOCKET_NAME, control_address
+from gateway.tally import Tally
 from gateway.telemetry.handover import MAX_UNACKNOWLEDGED_BYTES, Handover
 from gateway.wire.frames import (
     Ack,
@@ -27,7 +28,7 @@ from gateway.wire.frames import (
     encode_message,
     encode_payload,
 )
-from tests.rig.frame_maker import make_call
+from tests.rig.frame_maker import STARTED_NS, make_call
 from tests.rig.until import until_async
 
 
@@ -84,13 +85,16 @@ class Rig:
         self.announced: list[str] = []
         self.version = "v1"
         self.asked: list[bool] = []
+        self.tally = Tally()
         self.handover = Handover(
             state_dir=state_dir,
             instance_id="i-1",
+            started_ns=STARTED_NS,
+            tally=self.tally,
             resource=b"resource",
             config_version=lambda: self.version,
             on_config=self.announced.append,
-            counts=lambda: Counts(7, self.handover.handed_over, dict(self.handover.dropped), 2),
+            counts=lambda: Counts(7, self.tally.handed_over, self.tally.dropped, 2),
             metrics=self._metrics,
         )
 
@@ -151,11 +155,11 @@ async def test_frames_are_numbered_and_acknowledged(rig: Rig) -> None:
         (2, "v2", second),
     ]
     assert {(frame.instance_id, frame.resource) for frame in frames} == {("i-1", b"resource")}
-    assert rig.handover.handed_over == 0
+    assert rig.tally.handed_over == 0
     rig.control.say(MessageKind.ACK, Ack(1))
-    await until_async(lambda: rig.handover.handed_over == 2, "the first is acknowledged")
+    await until_async(lambda: rig.tally.handed_over == 2, "the first is acknowledged")
     rig.control.say(MessageKind.ACK, Ack(2))
-    await until_async(lambda: rig.handover.handed_over == 3, "the second is acknowledged")
+    await until_async(lambda: rig.tally.handed_over == 3, "the second is acknowledged")
 
 
 async def test_one_acknowledgement_for_many(rig: Rig) -> None:
@@ -168,7 +172,7 @@ async def test_one_acknowledgement_for_many(rig: Rig) -> None:
     rig.control.say(MessageKind.ACK, Ack(3))
     rig.control.say(MessageKind.CONFIG, ConfigState("v2"))
     await until_async(lambda: rig.announced, "what came after the acknowledgements is heard")
-    assert rig.handover.handed_over == 3
+    assert rig.tally.handed_over == 3
 
 
 async def test_unacknowledged_frames_are_sent_again(rig: Rig) -> None:
@@ -178,7 +182,7 @@ async def test_unacknowledged_frames_are_sent_again(rig: Rig) -> None:
         rig.handover.take([make_call(name)])
     await until_async(lambda: len(rig.control.frames) == 3, "the frames arrive")
     rig.control.say(MessageKind.ACK, Ack(1))
-    await until_async(lambda: rig.handover.handed_over == 1, "the first is acknowledged")
+    await until_async(lambda: rig.tally.handed_over == 1, "the first is acknowledged")
     before = rig.control.frames
     await rig.control.close()
     rig.handover.take([make_call("d")])
@@ -209,7 +213,7 @@ async def test_what_waits_is_bounded(tmp_path: Path) -> None:
     big = [make_call("big", "small", size_bytes=MAX_UNACKNOWLEDGED_BYTES // 8)]
     for _ in range(5):
         rig.handover.take(big)
-    dropped = rig.handover.dropped["unacknowledged_full"]
+    dropped = rig.tally.dropped["unacknowledged_full"]
     assert 0 < dropped < 10
     assert dropped % 2 == 0
     rig.handover.take([make_call("last")])
@@ -219,9 +223,9 @@ async def test_what_waits_is_bounded(tmp_path: Path) -> None:
     await until_async(lambda: len(rig.control.frames) == kept + 1, "the kept ones arrive")
     assert [frame.sequence for frame in rig.control.frames] == list(range(1, kept + 2))
     rig.control.say(MessageKind.ACK, Ack(kept + 1))
-    await until_async(lambda: rig.handover.handed_over == 2 * kept + 1, "they are acknowledged")
+    await until_async(lambda: rig.tally.handed_over == 2 * kept + 1, "they are acknowledged")
     rig.handover.take(big)
-    assert rig.handover.dropped == {"unacknowledged_full": dropped}
+    assert rig.tally.dropped == {"unacknowledged_full": dropped}
     await rig.handover.close(0)
     await rig.control.close()
 
@@ -231,7 +235,7 @@ async def test_frame_over_the_bound_alone(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     rig.handover.take([make_call("huge", size_bytes=MAX_UNACKNOWLEDGED_BYTES)])
     rig.handover.take([make_call("next")])
-    assert rig.handover.dropped == {"unacknowledged_full": 1}
+    assert rig.tally.dropped == {"unacknowledged_full": 1}
 
 
 async def test_configuration_is_announced_and_reported(rig: Rig) -> None:
@@ -278,7 +282,7 @@ async def test_close_waits_for_acknowledgements(rig: Rig) -> None:
     await until_async(lambda: rig.control.frames, "the frame arrives")
     rig.control.say(MessageKind.ACK, Ack(1))
     await closing
-    assert (rig.handover.handed_over, rig.handover.dropped) == (2, {})
+    assert (rig.tally.handed_over, rig.tally.dropped) == (2, {})
     await until_async(
         lambda: decode_payload(rig.control.of_kind(MessageKind.COUNTS)[-1], Counts).handed_over == 2,
         "the last counts arrive",
@@ -290,7 +294,7 @@ async def test_close_gives_up_and_counts(rig: Rig) -> None:
     await rig.connected()
     rig.handover.take([make_call("a", "b")])
     await rig.handover.close(0.01)
-    assert rig.handover.dropped == {"shutdown_timeout": 2}
+    assert rig.tally.dropped == {"shutdown_timeout": 2}
     await until_async(
         lambda: (
             decode_payload(rig.control.of_kind(MessageKind.COUNTS)[-1], Counts).dropped
@@ -307,7 +311,7 @@ async def test_close_without_control(tmp_path: Path) -> None:
     calls: list[CallSpans] = [make_call("a")]
     rig.handover.take(calls)
     await rig.handover.close(0.01)
-    assert rig.handover.dropped == {"shutdown_timeout": 1}
+    assert rig.tally.dropped == {"shutdown_timeout": 1}
 
 
 # -- a control that ends every connection
@@ -391,7 +395,7 @@ async def test_pauses_grow_while_control_closes_at_once(
         if "connection to the control process ended" in record.getMessage()
     ]
     assert len(told) == 1
-    assert closing.handover.dropped == {}
+    assert closing.tally.dropped == {}
 
 
 async def test_frame_that_ends_every_connection_is_dropped(
@@ -402,15 +406,15 @@ async def test_frame_that_ends_every_connection_is_dropped(
     closing.handover.take([make_call("next")])
     closing.handover.start()
     await closing.pauses.pass_until(9)
-    assert closing.handover.dropped == {}
+    assert closing.tally.dropped == {}
     await closing.pauses.pass_until(10)
-    assert closing.handover.dropped == {"refused": 2}
+    assert closing.tally.dropped == {"refused": 2}
     await closing.pauses.pass_until(19)
-    assert closing.handover.dropped == {"refused": 2}
+    assert closing.tally.dropped == {"refused": 2}
     await closing.pauses.pass_until(20)
-    assert closing.handover.dropped == {"refused": 3}
+    assert closing.tally.dropped == {"refused": 3}
     await closing.pauses.pass_until(40)
-    assert closing.handover.dropped == {"refused": 3}
+    assert closing.tally.dropped == {"refused": 3}
     assert closing.handover._waiting_bytes == 0
     told = [
         record
@@ -443,9 +447,9 @@ async def test_hearing_anything_resets(
     await closing.pauses.pass_until(10)
     assert closing.pauses.asked_s[-1] == closing.pauses.asked_s[0]
     await closing.pauses.pass_until(19)
-    assert closing.handover.dropped == {}
+    assert closing.tally.dropped == {}
     await closing.pauses.pass_until(20)
-    assert closing.handover.dropped == {"refused": 1}
+    assert closing.tally.dropped == {"refused": 1}
     told = [
         record
         for record in caplog.records
@@ -463,5 +467,5 @@ async def test_connections_that_cannot_be_made_refuse_nothing(tmp_path: Path) ->
     rig.handover.start()
     await pauses.pass_until(15)
     assert (pauses.asked_s[0], pauses.asked_s[-1]) == (0.1, 1.0)
-    assert rig.handover.dropped == {}
+    assert rig.tally.dropped == {}
     await rig.handover.close(0)

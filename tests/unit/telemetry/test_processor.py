@@ -11,6 +11,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
+from gateway.tally import Tally
 from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.content import ContentCapture
 from gateway.telemetry.plan import TelemetryPlan
@@ -28,7 +29,10 @@ class Sink:
 
     def __init__(self) -> None:
         self.slices: list[list[CallSpans]] = []
-        self.processor = BatchingSpanProcessor(asyncio.get_running_loop(), self.slices.append)
+        self.tally = Tally()
+        self.processor = BatchingSpanProcessor(
+            asyncio.get_running_loop(), self.slices.append, tally=self.tally
+        )
 
     @property
     def calls(self) -> list[CallSpans]:
@@ -40,7 +44,7 @@ class Sink:
 
     def check(self) -> None:
         """What was taken was handed on or dropped."""
-        assert self.processor.created == self.spans + sum(self.processor.dropped.values())
+        assert self.tally.created == self.spans + sum(self.tally.dropped.values())
 
 
 async def test_calls_are_handed_on_after_a_moment() -> None:
@@ -51,7 +55,7 @@ async def test_calls_are_handed_on_after_a_moment() -> None:
     assert sink.slices == []
     await until_async(lambda: sink.slices, "the slice is handed on")
     assert [len(calls) for calls in sink.slices] == [3]
-    assert sink.processor.created == 6
+    assert sink.tally.created == 6
     sink.check()
 
 
@@ -82,7 +86,7 @@ async def test_full_queue_drops_the_newest() -> None:
     sink.processor.record(first)
     for _ in range(MAX_QUEUED + 4):
         sink.processor.record(make_planned_trace())
-    assert sink.processor.dropped == {"queue_full": 5}
+    assert sink.tally.dropped == {"queue_full": 5}
     sink.processor.drain()
     assert read_span(sink.calls[0].spans[1]).name == "chat small-1"
     sink.check()
@@ -91,8 +95,9 @@ async def test_full_queue_drops_the_newest() -> None:
 async def test_every_call_is_measured_once() -> None:
     """Whether its spans are written or find no room; spans of the SDK are no calls."""
     measured: list[object] = []
+    tally = Tally()
     processor = BatchingSpanProcessor(
-        asyncio.get_running_loop(), lambda _calls: None, measure=measured.append
+        asyncio.get_running_loop(), lambda _calls: None, tally=tally, measure=measured.append
     )
     traces = [make_answered_trace() for _ in range(3)]
     processor.record(traces[0])
@@ -101,19 +106,22 @@ async def test_every_call_is_measured_once() -> None:
     assert measured == traces[:1]
     processor.record(traces[1])
     assert measured == traces[:2]
-    assert processor.dropped == {"after_shutdown": 2}
+    assert tally.dropped == {"after_shutdown": 2}
 
 
 async def test_a_call_that_is_not_traced_is_measured_only() -> None:
     """It makes no span, so none is counted, queued or dropped."""
     measured: list[object] = []
     slices: list[list[CallSpans]] = []
-    processor = BatchingSpanProcessor(asyncio.get_running_loop(), slices.append, measure=measured.append)
+    tally = Tally()
+    processor = BatchingSpanProcessor(
+        asyncio.get_running_loop(), slices.append, tally=tally, measure=measured.append
+    )
     trace = make_answered_trace()
     trace.telemetry = TelemetryPlan(makes_spans=False)
     processor.record(trace)
     processor.drain()
-    assert (measured, slices, processor.created, processor.dropped) == ([trace], [], 0, {})
+    assert (measured, slices, tally.created, tally.dropped) == ([trace], [], 0, {})
 
 
 async def test_call_that_cannot_be_encoded_is_dropped_alone(caplog: pytest.LogCaptureFixture) -> None:
@@ -124,7 +132,7 @@ async def test_call_that_cannot_be_encoded_is_dropped_alone(caplog: pytest.LogCa
     for trace in (make_answered_trace(), bad, make_answered_trace()):
         sink.processor.record(trace)
     await until_async(lambda: len(sink.calls) == 2, "the good ones are handed on")
-    assert sink.processor.dropped == {"encode_failed": 2}
+    assert sink.tally.dropped == {"encode_failed": 2}
     assert len(caplog.records) == 1
     sink.processor.record(make_answered_trace())
     await until_async(lambda: len(sink.calls) == 3, "the next one is handed on")
@@ -141,7 +149,7 @@ async def test_shutdown_hands_on_what_is_left() -> None:
     sink.processor.shutdown()
     assert sink.spans == 3
     sink.processor.record(make_answered_trace())
-    assert sink.processor.dropped == {"after_shutdown": 2}
+    assert sink.tally.dropped == {"after_shutdown": 2}
     sink.processor.shutdown()
     sink.check()
 
@@ -188,7 +196,7 @@ async def test_unsampled_spans_of_the_sdk_are_left_out() -> None:
     provider.get_tracer("extension").start_span("unsampled").end()
     await asyncio.sleep(0)
     assert sink.processor._timer is None
-    assert (sink.processor.created, sink.calls) == (0, [])
+    assert (sink.tally.created, sink.calls) == (0, [])
 
 
 # -- calls that are recorded with their content
