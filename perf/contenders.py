@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from perf.load import Accept
 from perf.payloads import CHAT_PATH, UPSTREAM_MODEL
 from perf.process import Program, accepts_connections, answers_ok, free_port, started
 from perf.procfs import ProcessStat, read_command, read_tree
@@ -43,6 +44,9 @@ class Contender:
         url: Where it takes chat calls.
         model: The name under which it knows the upstream's model.
         worker_command: Words in the command line of the processes that serve requests; () counts all of them.
+        token: What it takes as a caller's key.
+        headers: What it wants beside the usual ones, each `name: value`.
+        accept: Whether it gives the upstream's bytes, or writes the answer anew.
     """
 
     name: str
@@ -50,6 +54,9 @@ class Contender:
     model: str
     program: Program
     worker_command: tuple[str, ...] = ()
+    token: str = TOKEN
+    headers: tuple[str, ...] = ()
+    accept: Accept = Accept.BYTES
 
     def processes(self) -> tuple[ProcessStat, ...]:
         """Its processes now."""

@@ -1,7 +1,8 @@
 """A closed-loop load generator: a connection sends its next call when it has the answer to the last.
 
 Only against loopback, and bounded in time, count and connections: this is no tool to point at others. Every
-answer must have status 200 and exactly the expected bytes; anything else is a failure, counted by reason.
+answer must have status 200 and exactly the expected bytes (`--accept text`: the same text in a chat reply of
+other bytes); anything else is a failure, counted by reason.
 
 Run alone, `python -m perf.load http://127.0.0.1:9000/v1/chat/completions --seconds 3` prints one line of
 JSON. With `--hold` it connects and warms up, prints `ready`, and measures when it is sent a line: whoever
@@ -12,13 +13,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import enum
 import gc
 import ipaddress
 import sys
 import time
 from array import array
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Final, cast
@@ -29,7 +31,7 @@ import orjson
 import uvloop
 
 from perf.latency import Latency, summarize
-from perf.payloads import REPLY, UPSTREAM_MODEL, chat_request
+from perf.payloads import REPLY, UPSTREAM_MODEL, chat_request, says_the_same
 
 MAX_CONNECTIONS: Final = 1024
 MAX_SECONDS: Final = 120.0
@@ -44,6 +46,13 @@ class UnsafeTargetError(ValueError):
     """The target or the amount of load is not one this tool will send."""
 
 
+class Accept(enum.Enum):
+    """Which answers are good."""
+
+    BYTES = "bytes"
+    TEXT = "text"
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """Where to send what, and what must come back."""
@@ -52,6 +61,11 @@ class Target:
     port: int
     request: bytes
     reply: bytes
+    accept: Accept = Accept.BYTES
+
+    def accepts(self, body: bytes) -> bool:
+        """Whether *body* is what must come back."""
+        return body == self.reply or (self.accept is Accept.TEXT and says_the_same(body))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +118,15 @@ class LoadResult:
         return self.completed / self.elapsed_s if self.elapsed_s else 0.0
 
 
-def http_target(url: str, *, model: str, token: str) -> Target:
-    """The target of chat calls to *url*.
+def http_target(
+    url: str,
+    *,
+    model: str,
+    token: str,
+    headers: Sequence[str] = (),
+    accept: Accept = Accept.BYTES,
+) -> Target:
+    """The target of chat calls to *url*, with *headers* of the form `name: value` beside the usual ones.
 
     Raises:
         UnsafeTargetError: *url* is not plain HTTP to a loopback address.
@@ -122,9 +143,10 @@ def http_target(url: str, *, model: str, token: str) -> Target:
     head = (
         f"POST {parts.path or '/'} HTTP/1.1\r\nhost: {parts.netloc}\r\nuser-agent: perf/1\r\n"
         f"accept: application/json\r\nauthorization: Bearer {token}\r\n"
-        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
     )
-    return Target(host, port, head.encode("ascii") + body, REPLY)
+    more = "".join(f"{header}\r\n" for header in headers)
+    return Target(host, port, f"{head}{more}\r\n".encode("ascii") + body, REPLY, accept)
 
 
 @dataclass
@@ -209,7 +231,7 @@ class LoadConnection(asyncio.Protocol):
         status = self._parser.get_status_code()
         if status != 200:
             phase.failures[f"status {status}: {self._body[:200].decode(errors='replace')}"] += 1
-        elif self._body != self._target.reply:
+        elif not self._target.accepts(self._body):
             phase.failures["body differs from what the upstream sent"] += 1
         else:
             phase.times_ns.append(now_ns - self._sent_ns)
@@ -306,6 +328,8 @@ def main() -> int:
     parser.add_argument("url")
     parser.add_argument("--model", default=UPSTREAM_MODEL)
     parser.add_argument("--token", default="perf-token")
+    parser.add_argument("--header", action="append", default=[], metavar="NAME: VALUE", help="one more")
+    parser.add_argument("--accept", type=Accept, choices=list(Accept), default=Accept.BYTES)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=None)
     parser.add_argument("--requests", type=int, default=None)
@@ -318,7 +342,13 @@ def main() -> int:
     amount = Amount(arguments.connections, seconds, arguments.requests)
     warmup = Amount(arguments.connections, arguments.warmup_s) if arguments.warmup_s > 0 else None
     try:
-        target = http_target(arguments.url, model=arguments.model, token=arguments.token)
+        target = http_target(
+            arguments.url,
+            model=arguments.model,
+            token=arguments.token,
+            headers=arguments.header,
+            accept=arguments.accept,
+        )
         when_ready = hold if arguments.hold else stop_collecting
         result = uvloop.run(measure(target, amount, warmup=warmup, when_ready=when_ready))
     except (UnsafeTargetError, OSError) as error:

@@ -71,7 +71,16 @@ def _chat_reply(text: str) -> bytes:
     )
 
 
-REPLY: Final = _chat_reply(_padding(REPLY_BYTES - len(_chat_reply(""))))
+_REPLY_TEXT: Final = _padding(REPLY_BYTES - len(_chat_reply("")))
+REPLY: Final = _chat_reply(_REPLY_TEXT)
+
+
+def says_the_same(body: bytes) -> bool:
+    """Whether *body* has the text of `REPLY`: what a contender keeps that writes answers anew."""
+    try:
+        return bool(orjson.loads(body)["choices"][0]["message"]["content"] == _REPLY_TEXT)
+    except (orjson.JSONDecodeError, LookupError, TypeError):
+        return False
 
 
 def stream_events(chunks: int) -> tuple[bytes, ...]:

@@ -66,20 +66,20 @@ class Program:
         pipe.write(line + "\n")
         pipe.flush()
 
-    def wait_until_ready(self, is_ready: Callable[[], bool]) -> None:
+    def wait_until_ready(self, is_ready: Callable[[], bool], timeout_s: float = START_TIMEOUT_S) -> None:
         """Return when *is_ready*.
 
         Raises:
             ProgramError: It ended, or was not ready in time.
         """
-        deadline_s = time.monotonic() + START_TIMEOUT_S
+        deadline_s = time.monotonic() + timeout_s
         while time.monotonic() < deadline_s:
             if self._process.poll() is not None:
                 raise self.failed(f"ended with exit code {self._process.returncode}")
             if is_ready():
                 return
             time.sleep(_POLL_S)
-        raise self.failed(f"was not ready within {START_TIMEOUT_S:g} s")
+        raise self.failed(f"was not ready within {timeout_s:g} s")
 
     def failed(self, what: str) -> ProgramError:
         """An error that says *what* happened and how the log ends."""
@@ -116,7 +116,25 @@ def started(
     environment: Mapping[str, str] | None = None,
     has_pipes: bool = False,
 ) -> Iterator[Program]:
-    """Run `python -m` *command* on *core* inside the block; its log goes to *folder*.
+    """Run `python -m` *command* on *core* inside the block; the rest as `started_executable`."""
+    command = [sys.executable, "-m", *command]
+    with started_executable(
+        name, command, core=core, folder=folder, environment=environment, has_pipes=has_pipes
+    ) as program:
+        yield program
+
+
+@contextlib.contextmanager
+def started_executable(
+    name: str,
+    command: Sequence[str],
+    *,
+    core: int | None,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    has_pipes: bool = False,
+) -> Iterator[Program]:
+    """Run *command* on *core* inside the block; its log goes to *folder*.
 
     With *has_pipes* its standard input and output are ours; such a program must end when its input closes.
     """
@@ -124,7 +142,7 @@ def started(
     pipe = subprocess.PIPE if has_pipes else subprocess.DEVNULL
     with log.open("ab") as log_file, pinned_to(core):
         process = subprocess.Popen(
-            [sys.executable, "-m", *command],
+            command,
             stdin=pipe,
             stdout=subprocess.PIPE if has_pipes else log_file,
             stderr=log_file,

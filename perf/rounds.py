@@ -94,7 +94,9 @@ def run_round(bench: Bench, contender: Contender, amount: Amount) -> Round:
     with held_load(
         contender.url,
         model=contender.model,
-        token=TOKEN,
+        token=contender.token,
+        headers=contender.headers,
+        accept=contender.accept,
         amount=amount,
         core=bench.cores.tools,
         folder=bench.folder,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,7 +12,7 @@ from typing import Final
 import orjson
 
 from perf.latency import Latency
-from perf.load import MAX_SECONDS, Amount, LoadResult
+from perf.load import MAX_SECONDS, Accept, Amount, LoadResult
 from perf.payloads import STATS_PATH
 from perf.process import START_TIMEOUT_S, Program, started
 
@@ -75,11 +75,21 @@ def started_upstream(*, core: int | None, folder: Path) -> Iterator[Upstream]:
 
 @contextlib.contextmanager
 def held_load(
-    url: str, *, model: str, token: str, amount: Amount, core: int | None, folder: Path
+    url: str,
+    *,
+    model: str,
+    token: str,
+    amount: Amount,
+    core: int | None,
+    folder: Path,
+    headers: Sequence[str] = (),
+    accept: Accept = Accept.BYTES,
 ) -> Iterator[HeldLoad]:
     """Run a load generator against *url* inside the block, warmed up and waiting."""
     command = [
         *("perf.load", url, "--hold", "--model", model, "--token", token),
+        *(word for header in headers for word in ("--header", header)),
+        *("--accept", accept.value),
         *("--connections", str(amount.connections), "--warmup-s", str(_WARMUP_S)),
         *(() if amount.seconds is None else ("--seconds", str(amount.seconds))),
         *(() if amount.requests is None else ("--requests", str(amount.requests))),

@@ -25,6 +25,8 @@ from perf.payloads import CHAT_PATH, REPLY, STATS_PATH, UPSTREAM_MODEL, stream_e
 
 _CHAT_PATH: Final = CHAT_PATH.encode()
 _STATS_PATH: Final = STATS_PATH.encode()
+# Routers of inference servers send calls only where this answers 200.
+_HEALTH_PATH: Final = b"/health"
 _STREAM_HEAD: Final = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache\r\n"
     b"x-request-id: req_perf\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -69,6 +71,8 @@ class Replies:
         """The writes that answer one request."""
         if path == _STATS_PATH:
             return (_answer(b"200 OK", orjson.dumps(self.stats)),)
+        if method == b"GET" and path == _HEALTH_PATH:
+            return (_answer(b"200 OK", b"{}"),)
         if method != b"POST" or path != _CHAT_PATH:
             return self._refuse(f"{method!r} {path!r} is no chat call")
         if body != self._known_good:

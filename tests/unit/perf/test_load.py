@@ -11,6 +11,7 @@ from perf.load import (
     MAX_FAILURES,
     MAX_REQUESTS,
     MAX_SECONDS,
+    Accept,
     Amount,
     LoadConnection,
     LoadResult,
@@ -19,6 +20,7 @@ from perf.load import (
     http_target,
     run_phase,
 )
+from perf.payloads import REPLY
 
 _TARGET = Target("127.0.0.1", 1, b"request", b"reply")
 _GOOD = [b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nreply"]
@@ -38,6 +40,24 @@ def test_only_loopback_is_loaded(url: str) -> None:
     """The tool cannot be pointed at somebody else's server."""
     with pytest.raises(UnsafeTargetError, match="loopback"):
         http_target(url, model="m", token="t")
+
+
+def test_headers_of_a_contender_are_sent() -> None:
+    """Some are told by header where to relay to."""
+    target = http_target("http://127.0.0.1:1/v1", model="m", token="t", headers=("x-a: 1", "x-b: 2"))
+    head, _, _ = target.request.partition(b"\r\n\r\n")
+    assert head.endswith(b"\r\nx-a: 1\r\nx-b: 2")
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"), [pytest.param(Accept.BYTES, False), pytest.param(Accept.TEXT, True)]
+)
+def test_only_who_may_gives_other_bytes(accept: Accept, expected: bool) -> None:  # noqa: FBT001  a table
+    """Other bytes of the same text are good only where the contender is known to write answers anew."""
+    target = http_target("http://127.0.0.1:1/v1", model="m", token="t", accept=accept)
+    assert target.accepts(REPLY)
+    assert target.accepts(REPLY.replace(b'"created":1764000000', b'"created":1')) is expected
+    assert not target.accepts(b"{}")
 
 
 @pytest.mark.parametrize(

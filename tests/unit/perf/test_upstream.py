@@ -31,6 +31,13 @@ def test_a_stream_is_asked_for_by_the_body() -> None:
     assert replies.reply_to(b"POST", _PATH, orjson.dumps(call)) == stream_writes(2)
 
 
+def test_a_probe_of_a_router_is_no_call() -> None:
+    """It is answered well and counted nowhere."""
+    replies = Replies(stream=())
+    assert _status(replies.reply_to(b"GET", b"/health", b"")) == b"200"
+    assert (replies.stats.served, replies.stats.refused) == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
