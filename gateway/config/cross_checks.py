@@ -64,7 +64,7 @@ def check_all(documents: Sequence[Document], readings: Sequence[Reading]) -> Ite
             case LoggingConfig() as rule:
                 yield from _check_logging_rule(reading.document, rule)
             case GlobalSettings() as settings:
-                yield from _check_captured_headers(reading.document, settings)
+                yield from _check_captured(reading.document, settings)
             case OtelConfig() as destination:
                 yield from _check_destination(reading.document, destination)
 
@@ -176,12 +176,13 @@ def _check_logging_rule(document: Document, rule: LoggingConfig) -> Iterator[Pro
             yield document.warning(("redact_with", "presets", index), message, fix)
 
 
-def _check_captured_headers(document: Document, settings: GlobalSettings) -> Iterator[Problem]:
-    for index, header in enumerate(settings.telemetry_settings.capture_headers):
-        if may_hold_secret(header):
-            path: FieldPath = ("telemetry_settings", "capture_headers", index)
-            message = "the name says that it may hold a credential, so it is never captured"
-            yield document.warning(path, message, "Remove it")
+def _check_captured(document: Document, settings: GlobalSettings) -> Iterator[Problem]:
+    for setting in ("capture_headers", "capture_baggage"):
+        for index, name in enumerate(getattr(settings.telemetry_settings, setting)):
+            path: FieldPath = ("telemetry_settings", setting, index)
+            if may_hold_secret(name):
+                message = "the name says that it may hold a credential, so it is never captured"
+                yield document.warning(path, message, "Remove it")
 
 
 def _callable_names(documents: Iterable[Document]) -> CallableNames:

@@ -35,6 +35,10 @@ METADATA: Final = AttributeKey("gateway.metadata")
 METADATA_PREFIX: Final = "gateway.metadata."
 """Before each key of it that can be part of a name."""
 
+# SERVER and CLIENT spans of a call that came with `baggage`.
+BAGGAGE_PREFIX: Final = "baggage."
+"""Before the key of a member that `capture_baggage` lists."""
+
 # SERVER and CLIENT spans. No http.* or url.* ever goes on a CLIENT span: Elastic would take it for a plain
 # HTTP call.
 SERVER_ADDRESS: Final = AttributeKey("server.address")

@@ -19,7 +19,7 @@ from gateway.telemetry.redaction_presets import Pattern, preset
 from gateway.telemetry.redactor import Redactor
 from gateway.telemetry.sampling import Sampling
 
-MAX_CAPTURED_HEADERS: Final = 16
+MAX_CAPTURED: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +108,7 @@ class TelemetryPlan:
         has_old_names: The older names of `gen_ai.*` attributes are written too.
         has_tfy_names: The `tfy.*` attributes are written too.
         captured_headers: Request headers that go on the SERVER span, by lower-case name.
+        captured_baggage: Members of the caller's baggage that go on every span of its call.
         content: None when no call is recorded with its content.
     """
 
@@ -116,6 +117,7 @@ class TelemetryPlan:
     has_old_names: bool = False
     has_tfy_names: bool = False
     captured_headers: tuple[str, ...] = ()
+    captured_baggage: tuple[str, ...] = ()
     content: ContentRules | None = None
 
     def head_flags(self, trace_id: bytes, parent: TraceContext | None) -> int:
@@ -141,15 +143,16 @@ def compile_telemetry(config: Config) -> TelemetryPlan:
         makes_spans=settings.traces,
         has_old_names=settings.semconv == "latest+old",
         has_tfy_names=settings.tfy_attributes,
-        captured_headers=usable_headers(settings.capture_headers),
+        captured_headers=usable_names(header.lower() for header in settings.capture_headers),
+        captured_baggage=usable_names(settings.capture_baggage),
         content=_content_rules(config),
     )
 
 
-def usable_headers(names: Iterable[str]) -> tuple[str, ...]:
+def usable_names(names: Iterable[str]) -> tuple[str, ...]:
     """Those of *names* that may be captured: no credentials, and not too many."""
-    usable = [name.lower() for name in names if not may_hold_secret(name)]
-    return tuple(dict.fromkeys(usable))[:MAX_CAPTURED_HEADERS]
+    usable = [name for name in names if not may_hold_secret(name)]
+    return tuple(dict.fromkeys(usable))[:MAX_CAPTURED]
 
 
 def _content_rules(config: Config) -> ContentRules | None:

@@ -21,6 +21,7 @@ from gateway.telemetry.call_notes import NO_NOTES
 from gateway.telemetry.call_trace import OTHER_METHOD, AttemptTrace, CallTrace
 from gateway.telemetry.secrets_in_spans import caller_secrets, mask_keys, target_secrets, without
 from gateway.telemetry.tfy_names import tfy_client, tfy_client_block, tfy_server, tfy_server_block
+from gateway.wire.baggage import parse_baggage
 from gateway.wire.frames import CallSpans, SpanSegments, StoreRow
 from gateway.wire.otlp import (
     HAS_IS_REMOTE,
@@ -70,6 +71,8 @@ class SpanEncoder:
     def encode(self, trace: CallTrace) -> CallSpans:
         """The spans and the store row of a call that has ended."""
         metadata = b"" if trace.notes is NO_NOTES else _metadata(trace)
+        if trace.telemetry.captured_baggage:
+            metadata += _captured_baggage(trace)
         # What a provider was sent can come back in its words; what the caller sent, wherever it wrote it.
         secrets = caller_secrets(trace.headers) if _may_quote_caller(trace) else ()
         spans = []
@@ -250,8 +253,21 @@ def _captured_headers(trace: CallTrace) -> Iterator[bytes]:
     for name in trace.telemetry.captured_headers:
         values = trace.headers.get_all(name) if trace.headers is not None else []
         if values:
-            short = [value[:_MAX_NAME_CHARACTERS] for value in values[:_MAX_HEADER_VALUES]]
+            short = [mask_keys(value)[:_MAX_NAME_CHARACTERS] for value in values[:_MAX_HEADER_VALUES]]
             yield AttributeKey(names.CAPTURED_HEADER_PREFIX + name).texts(short)
+
+
+def _captured_baggage(trace: CallTrace) -> bytes:
+    """The members that the configuration lists and the caller sent."""
+    headers = trace.headers.get_all("baggage") if trace.headers is not None else []
+    baggage = parse_baggage(headers) if headers else {}
+    return b"".join(
+        [
+            AttributeKey(names.BAGGAGE_PREFIX + key).text(mask_keys(baggage[key])[:_MAX_NAME_CHARACTERS])
+            for key in trace.telemetry.captured_baggage
+            if key in baggage
+        ]
+    )
 
 
 def _may_quote_caller(trace: CallTrace) -> bool:
@@ -259,7 +275,8 @@ def _may_quote_caller(trace: CallTrace) -> bool:
     if trace.error_type or trace.notes is not NO_NOTES or trace.content is not None:
         return True
     # A good call after a failed attempt has the failure's words.
-    return bool(trace.telemetry.captured_headers) or len(trace.attempts) > 1
+    captures = bool(trace.telemetry.captured_headers or trace.telemetry.captured_baggage)
+    return captures or len(trace.attempts) > 1
 
 
 def _encode_target_block(call: Call, target: Target, trace: CallTrace) -> _TargetBlock:

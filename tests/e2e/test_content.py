@@ -34,7 +34,11 @@ def gateway(start_gateway: StartGateway, upstream: FakeUpstream, closed_port: in
     settings = {
         "type": "gateway-global-settings",
         "logging_settings": {"type": "header_controlled", "log_body_by_default": False},
-        "telemetry_settings": {"tfy_attributes": True, "capture_headers": ["x-team"]},
+        "telemetry_settings": {
+            "tfy_attributes": True,
+            "capture_headers": ["x-team"],
+            "capture_baggage": ["tenant"],
+        },
     }
     rules = [
         {
@@ -77,8 +81,11 @@ def test_content_of_a_running_gateway(gateway: GatewayProcess) -> None:
     assert not NAMES & client_of(gateway, chat(gateway, "fake/normal")).keys()
 
     for stream in (False, True):
-        reply = chat(gateway, "fake/normal", stream=stream, headers=[WANTED, ("x-team", "search")])
+        reply = chat(
+            gateway, "fake/normal", stream=stream, headers=[WANTED, ("baggage", "tenant=blue,user=ann")]
+        )
         found = client_of(gateway, reply)
+        assert (found["baggage.tenant"], "baggage.user" in found) == ("blue", False)
         (asked,) = json.loads(found["gen_ai.input.messages"])
         (answered,) = json.loads(found["gen_ai.output.messages"])
         assert asked["parts"] == [{"type": "text", "content": PROMPT}]

@@ -67,15 +67,22 @@ PLAN: Final = TelemetryPlan(
     has_old_names=True,
     has_tfy_names=True,
     captured_headers=("x-team",),
+    captured_baggage=("tenant",),
     content=ContentRules([], by_default=True, obeys_header=False, max_bytes=10_000),
 )
 HEADERS: Final = FakeHeaders(
-    [("x-team", "a"), ("x-tfy-metadata", '{"k":"v"}'), ("x-tfy-conversation-id", "c-1")]
+    [
+        ("x-team", "a"),
+        ("baggage", "tenant=b"),
+        ("x-tfy-metadata", '{"k":"v"}'),
+        ("x-tfy-conversation-id", "c-1"),
+    ]
 )
 # The ends of these names are the caller's or the operator's.
 OPEN_NAMES: Final = {
     attributes.METADATA_PREFIX: "<key>",
     attributes.CAPTURED_HEADER_PREFIX: "<name>",
+    attributes.BAGGAGE_PREFIX: "<key>",
 }
 EMBEDDING_BODY: Final = b'{"model":"main/gpt","input":"x","dimensions":64,"encoding_format":"float"}'
 

@@ -101,6 +101,8 @@ class TelemetrySettings(Part):
     """Whether the `tfy.*` attributes are written too."""
     capture_headers: tuple[Text, ...] = ()
     """Request headers that go on the SERVER span."""
+    capture_baggage: tuple[Text, ...] = ()
+    """Keys of the caller's `baggage` that go on every span of its call."""
     max_content_bytes: Count = 32_768
     """The most of prompt, reply and tools that goes on a span."""
 

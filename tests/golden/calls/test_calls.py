@@ -43,7 +43,11 @@ RECORDING: Final = TelemetryPlan(
     content=ContentRules([], by_default=True, obeys_header=False, max_bytes=32_768)
 )
 EVERYTHING: Final = TelemetryPlan(
-    has_old_names=True, has_tfy_names=True, captured_headers=("x-team",), content=RECORDING.content
+    has_old_names=True,
+    has_tfy_names=True,
+    captured_headers=("x-team",),
+    captured_baggage=("tenant",),
+    content=RECORDING.content,
 )
 TOOLS: Final = [
     {
@@ -113,6 +117,7 @@ NOTED: Final = (
     ("x-team", "search"),
     ("traceparent", f"00-{'a' * 32}-{'b' * 16}-01"),
     ("tracestate", "vendor=1"),
+    ("baggage", "tenant=m%C3%BCller;ttl=1,other=x"),
 )
 CASES: Final = {
     "plain_chat": Case(lambda: [reply(content="Hello")], {"temperature": 1, "max_tokens": 5}),

@@ -11,7 +11,7 @@ from gateway.endpoints.catalogue import EMBEDDING
 from gateway.model import Plan, TraceContext
 from gateway.telemetry.call_notes import CallNotes
 from gateway.telemetry.content import ContentCapture
-from gateway.telemetry.plan import MAX_CAPTURED_HEADERS, TelemetryPlan, compile_telemetry, usable_headers
+from gateway.telemetry.plan import MAX_CAPTURED, TelemetryPlan, compile_telemetry, usable_names
 from gateway.wire.trace_context import SAMPLED
 from tests.unit.config.writing import ACCOUNT, CALLER, accepted_config, check_text
 from tests.unit.makers import TARGET, make_call, make_caller
@@ -138,10 +138,12 @@ def test_names_and_headers(tmp_path: Path) -> None:
     """As the settings say; credentials are never captured."""
     text = (
         "type: gateway-global-settings\ntelemetry_settings: {semconv: latest+old, tfy_attributes: true, "
-        "capture_headers: [X-Team, authorization, cookie, x-my-token, x-team]}\n"
+        "capture_headers: [X-Team, authorization, cookie, x-my-token, x-team], "
+        "capture_baggage: [Tenant, session.id, tenant, Tenant]}\n"
     )
     plan = plan_of(tmp_path, text)
     assert (plan.has_old_names, plan.has_tfy_names, plan.captured_headers) == (True, True, ("x-team",))
+    assert plan.captured_baggage == ("Tenant", "tenant")  # keys of baggage differ by case
     plain = plan_of(tmp_path)
     assert (plain.has_old_names, plain.has_tfy_names, plain.captured_headers) == (False, False, ())
 
@@ -158,4 +160,4 @@ def test_traces_off_takes_no_content_either(tmp_path: Path) -> None:
 
 def test_captured_headers_are_bounded() -> None:
     """Each is a field of an index."""
-    assert len(usable_headers(f"x-{number}" for number in range(99))) == MAX_CAPTURED_HEADERS
+    assert len(usable_names(f"x-{number}" for number in range(99))) == MAX_CAPTURED

@@ -18,9 +18,11 @@ from gateway.endpoints.openai_reply import ReplyFacts
 from gateway.errors import UpstreamBadReply
 from gateway.model import Plan, Skipped, TraceContext, Usage
 from gateway.telemetry.call_trace import CallTrace
+from gateway.telemetry.plan import TelemetryPlan
 from gateway.telemetry.sampling import ALL_DESTINATIONS, NO_DESTINATION
 from gateway.telemetry.span_encoding import SpanEncoder
 from gateway.wire.frames import StoreRow
+from tests.unit.doubles import FakeHeaders
 from tests.unit.makers import TARGET, attributes_of, make_call, make_caller, make_target, read_span
 from tests.unit.telemetry.traces import (
     MS,
@@ -453,6 +455,33 @@ def test_destinations_follow_the_callers_decision(flags: int, mask: int) -> None
     calls = SpanEncoder().encode(make_answered_trace(parent=TraceContext(b"P" * 16, b"Q" * 8, flags)))
     assert calls.destination_mask == mask
     assert calls.row is not None
+
+
+def test_captured_words_of_the_caller() -> None:
+    """Listed members of its baggage on each span, listed headers on the first; none that looks like a key."""
+    trace = make_answered_trace()
+    key = "sk-proj-abcdefghijklmnop1234"
+    trace.headers = FakeHeaders(
+        [
+            ("authorization", "Bearer canary-token"),
+            ("baggage", f"tenant=a%20b,other=no,key_of={key},long={'x' * 300}"),
+            ("baggage", "user=canary-token"),
+            ("x-team", key),
+        ]
+    )
+    trace.telemetry = TelemetryPlan(
+        captured_headers=("x-team",), captured_baggage=("tenant", "user", "absent", "key_of", "long")
+    )
+    server, client = (attributes_of(span) for span in spans_of(trace))
+    expected = {
+        "baggage.tenant": "a b",
+        "baggage.user": "*" * len("canary-token"),
+        "baggage.key_of": "[REDACTED]",
+        "baggage.long": "x" * 256,
+    }
+    for found in (server, client):
+        assert {name: value for name, value in found.items() if name.startswith("baggage.")} == expected
+    assert server["http.request.header.x-team"] == ["[REDACTED]"]
 
 
 def test_content_is_apart() -> None:

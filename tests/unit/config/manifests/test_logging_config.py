@@ -58,8 +58,9 @@ def test_preset_that_nobody_knows(tmp_path: Path) -> None:
     assert checked.errors
 
 
-def test_header_that_may_hold_a_credential(tmp_path: Path) -> None:
+@pytest.mark.parametrize("field", ["capture_headers", "capture_baggage"])
+def test_name_that_may_hold_a_credential(tmp_path: Path, field: str) -> None:
     """It is said that it is never captured."""
-    text = "type: gateway-global-settings\ntelemetry_settings: {capture_headers: [x-team, X-Api-Key]}\n"
+    text = f"type: gateway-global-settings\ntelemetry_settings: {{{field}: [x-team, X-Api-Key]}}\n"
     (line,) = found(check_text(tmp_path, ACCOUNT, CALLER, text))
-    assert "telemetry_settings.capture_headers.1: the name says that it may hold a credential" in line
+    assert f"telemetry_settings.{field}.1: the name says that it may hold a credential" in line
