@@ -85,4 +85,5 @@ def _selection(exporter: TracesExporter) -> Selection:
         filters=tuple(SpanFilter(one.key, frozenset(one.value)) for one in exporter.when),
         has_content=not exporter.exclude_request_data,
         sampling_ratio=exporter.sampling.ratio if "sampling" in exporter.model_fields_set else None,
+        is_parent_based=exporter.sampling.parent_based,
     )

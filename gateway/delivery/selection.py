@@ -13,10 +13,11 @@ from typing import Final, NamedTuple
 from gateway.wire.fields import fields
 from gateway.wire.frames import CallSpans, SpanSegments
 from gateway.wire.otlp import field
-from gateway.wire.sampling import randomness, threshold, threshold_in, with_threshold
+from gateway.wire.sampling import callers_threshold, randomness, threshold, with_threshold
 
 _TRACE_ID: Final = 1
 _TRACE_STATE: Final = 3
+_PARENT_ID: Final = 4
 _NAME: Final = 5
 _ATTRIBUTES: Final = 9
 _TRACE_STATE_TAG: Final = 0x1A
@@ -56,11 +57,14 @@ class Selection:
         has_content: Prompts and replies go there too.
         sampling_ratio: The share of traces that workers choose, which the spans' trace state then tells
             backends; None: not sampled, and nothing is told.
+        is_parent_based: Of traces that a caller began, workers choose what the caller sampled instead, and
+            the caller's trace state tells how many those are.
     """
 
     filters: tuple[SpanFilter, ...] = ()
     has_content: bool = True
     sampling_ratio: float | None = None
+    is_parent_based: bool = True
 
     def choose(self, call: CallSpans) -> Chosen:
         """What goes of a call that the worker chose for this destination.
@@ -72,9 +76,14 @@ class Selection:
         kept_anyway = 0
         # Before the filters: the first span, by which a call is judged, may be filtered out.
         if self.sampling_ratio is not None and spans:
-            state, least, is_kept_anyway = _sampled(spans[0].plain, threshold(self.sampling_ratio))
-            kept_anyway = len(spans) if is_kept_anyway else 0
-            noted = field(_TRACE_STATE_TAG, with_threshold(state, least).encode())
+            head = _Head.read(spans[0].plain)
+            if self.is_parent_based and head.has_parent:
+                least = callers_threshold(head.trace_id, head.trace_state)
+            else:
+                least = threshold(self.sampling_ratio)
+                if randomness(head.trace_id, head.trace_state) < least:
+                    least, kept_anyway = 0, len(spans)
+            noted = field(_TRACE_STATE_TAG, with_threshold(head.trace_state, least).encode())
             # Of a field that is there twice, the last one counts.
             spans = [SpanSegments(span.plain + noted, span.content) for span in spans]
         if self.filters:
@@ -106,23 +115,27 @@ def nothing(call: CallSpans) -> Chosen:
 Select = Callable[[CallSpans], Chosen]
 
 
-def _sampled(first: bytes, least: int) -> tuple[str, int, bool]:
-    """A call's trace state, the threshold to note in it, and whether the call was kept in spite of the ratio.
+@dataclass(slots=True)
+class _Head:
+    """What stands before the name of a span, where a worker writes it; the rest need not be walked over."""
 
-    The ids and the state stand before the name, where a worker writes them; the rest need not be walked over.
-    """
-    trace_id, trace_state = b"", ""
-    for number, start, end in fields(first):
-        if number == _TRACE_ID:
-            trace_id = first[start:end]
-        elif number == _TRACE_STATE:
-            trace_state = first[start:end].decode(errors="replace")
-        elif number == _NAME:
-            break
-    if randomness(trace_id, trace_state) < least:
-        return trace_state, 0, True
-    # A caller that sampled more strictly has left fewer traces, each of which stands for more.
-    return trace_state, max(least, threshold_in(trace_state)), False
+    trace_id: bytes = b""
+    trace_state: str = ""
+    has_parent: bool = False
+
+    @classmethod
+    def read(cls, span: bytes) -> _Head:
+        head = cls()
+        for number, start, end in fields(span):
+            if number == _TRACE_ID:
+                head.trace_id = span[start:end]
+            elif number == _TRACE_STATE:
+                head.trace_state = span[start:end].decode(errors="replace")
+            elif number == _PARENT_ID:
+                head.has_parent = end > start
+            elif number == _NAME:
+                break
+        return head
 
 
 def _strings(span: SpanSegments, keys: set[bytes]) -> dict[bytes, str | None]:

@@ -278,8 +278,8 @@ class CallTrace:
         else:
             return {}
         headers = {"traceparent": format_traceparent(self.trace_id, span_id, self.flags)}
-        if self.parent is not None and self.parent.state:
-            headers["tracestate"] = self.parent.state
+        if state := self.telemetry.head_state(self.trace_id, self.parent):
+            headers["tracestate"] = state
         return headers
 
 

@@ -126,6 +126,12 @@ class TelemetryPlan:
             return self.sampling.head_flags(trace_id, parent)
         return 0 if parent is None else parent.flags
 
+    def head_state(self, trace_id: bytes, parent: TraceContext | None) -> str:
+        """The trace state that providers are told with them."""
+        if self.makes_spans:
+            return self.sampling.head_state(trace_id, parent)
+        return "" if parent is None else parent.state
+
     def capture(self, caller: Caller, call: Call, plan: Plan, notes: CallNotes) -> ContentCapture | None:
         """What takes the content of a call; None when it must not be recorded."""
         return None if self.content is None else self.content.capture(caller, call, plan, notes)

@@ -5,6 +5,9 @@ A trace has a number R from 0 to 2^56 - 1: the last seven bytes of its id, rando
 T = round((1 - r) * 2^56), so that whoever samples by the same ids takes the same traces, and a smaller ratio
 takes a part of what a larger one takes.
 
+A destination that is `parent_based` asks that only for traces that begin here, as OpenTelemetry's sampler of
+that name does: of a trace that a caller has sampled it takes every part, of any other none.
+
 Rules: https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/
 """
 
@@ -17,8 +20,8 @@ from typing import Final
 from gateway.config.manifests.otel_config import OtelConfig
 from gateway.config.manifests.otel_config import Sampling as SamplingSettings
 from gateway.model import TraceContext
-from gateway.wire.sampling import randomness, threshold
-from gateway.wire.trace_context import SAMPLED
+from gateway.wire.sampling import callers_threshold, randomness, threshold, with_threshold
+from gateway.wire.trace_context import RANDOM, SAMPLED
 
 ALL_DESTINATIONS: Final = (1 << 64) - 1
 NO_DESTINATION: Final = 0
@@ -43,6 +46,19 @@ class SampledDestination:
     keeps_errors: bool
     slower_than_ns: int | None
 
+    def takes(self, number: int, parent: TraceContext | None) -> bool:
+        """Whether a trace of this R goes there, before anything is known of the outcome."""
+        if parent is not None and self.is_parent_based:
+            return bool(parent.flags & SAMPLED)
+        return number >= self.threshold
+
+    def keeps(self, parent: TraceContext | None, *, is_error: bool, took_ns: int) -> bool:
+        """Whether a call that it does not take goes there for its outcome."""
+        if parent is not None and self.is_parent_based:
+            return False
+        is_slow = self.slower_than_ns is not None and took_ns > self.slower_than_ns
+        return is_slow or (self.keeps_errors and is_error)
+
 
 class Sampling:
     """The wishes of every destination.
@@ -51,7 +67,7 @@ class Sampling:
         is_plain: Nobody asked for less than everything, so no call needs a look at its id or outcome.
     """
 
-    __slots__ = ("_destinations", "_follows_all", "_lowest", "is_plain")
+    __slots__ = ("_destinations", "is_plain")
 
     def __init__(self, configs: Sequence[OtelConfig] = ()) -> None:
         """Work them out.
@@ -65,17 +81,30 @@ class Sampling:
             if config.otel_traces_exporter_config is not None
         )
         self.is_plain = all(one.is_parent_based and one.threshold == 0 for one in self._destinations)
-        self._follows_all = all(one.is_parent_based for one in self._destinations)
-        self._lowest = min((one.threshold for one in self._destinations), default=0)
 
     def head_flags(self, trace_id: bytes, parent: TraceContext | None) -> int:
         """The trace flags that the caller and providers are told, before anything is known of the outcome."""
         if self.is_plain:
-            return SAMPLED if parent is None else parent.flags
-        if parent is not None and self._follows_all:
-            return parent.flags
-        others = 0 if parent is None else parent.flags & ~SAMPLED
-        return others | (SAMPLED if _randomness(trace_id, parent) >= self._lowest else 0)
+            return SAMPLED | RANDOM if parent is None else parent.flags
+        number = _randomness(trace_id, parent)
+        is_taken = any(one.takes(number, parent) for one in self._destinations)
+        others = RANDOM if parent is None else parent.flags & ~SAMPLED
+        return others | (SAMPLED if is_taken else 0)
+
+    def head_state(self, trace_id: bytes, parent: TraceContext | None) -> str:
+        """The trace state that providers are told with those flags: the caller's, with our own decision.
+
+        Its `ot=th:` is the threshold of the destination that takes most. Where one takes the trace for its
+        caller's sake, it is the caller's, if that says one.
+        """
+        state = "" if parent is None else parent.state
+        if self.is_plain:
+            return state
+        number = _randomness(trace_id, parent)
+        takers = [one for one in self._destinations if one.takes(number, parent)]
+        if any(parent is not None and one.is_parent_based for one in takers):
+            return with_threshold(state, callers_threshold(trace_id, state))
+        return with_threshold(state, min((one.threshold for one in takers), default=None))
 
     def without_ratio(self, parent: TraceContext | None) -> int:
         """The mask when everybody wants everything: what the caller drops is dropped."""
@@ -87,19 +116,10 @@ class Sampling:
         """The mask of the destinations that get a call which has ended."""
         if self.is_plain:
             return self.without_ratio(parent)
-        is_dropped_by_caller = parent is not None and not parent.flags & SAMPLED
         number = _randomness(trace_id, parent)
         mask = ALL_DESTINATIONS
         for one in self._destinations:
-            if one.is_parent_based and is_dropped_by_caller:
-                is_wanted = False
-            else:
-                is_wanted = (
-                    number >= one.threshold
-                    or (one.keeps_errors and is_error)
-                    or (one.slower_than_ns is not None and took_ns > one.slower_than_ns)
-                )
-            if not is_wanted:
+            if not (one.takes(number, parent) or one.keeps(parent, is_error=is_error, took_ns=took_ns)):
                 mask &= ~(1 << one.bit)
         return mask
 

@@ -32,10 +32,16 @@ def randomness(trace_id: bytes, trace_state: str = "") -> int:
     return int(given[1], 16) if given else int.from_bytes(trace_id[-_RANDOM_BYTES:], "big")
 
 
-def threshold_in(trace_state: str) -> int:
-    """The threshold that a tracestate tells of, 0 without one."""
+def threshold_in(trace_state: str) -> int | None:
+    """The threshold that a tracestate tells of, None without one."""
     given = _THRESHOLD.search(trace_state)
-    return int(given[1].ljust(_HEX_DIGITS, "0"), 16) if given else 0
+    return int(given[1].ljust(_HEX_DIGITS, "0"), 16) if given else None
+
+
+def callers_threshold(trace_id: bytes, trace_state: str) -> int | None:
+    """By which a caller that samples its trace chose it; None when it does not say, or cannot have."""
+    least = threshold_in(trace_state)
+    return least if least is not None and randomness(trace_id, trace_state) >= least else None
 
 
 def threshold_text(value: int) -> str:
@@ -43,13 +49,18 @@ def threshold_text(value: int) -> str:
     return f"{value:0{_HEX_DIGITS}x}".rstrip("0") or "0"
 
 
-def with_threshold(trace_state: str, value: int) -> str:
-    """*trace_state* with `ot=th:` of *value* leftmost; what else its `ot` member says is kept, and others."""
-    own = [f"th:{threshold_text(value)}"]
+def with_threshold(trace_state: str, value: int | None) -> str:
+    """*trace_state* with `ot=th:` of *value* leftmost; what else its `ot` member says is kept, and others.
+
+    Without a value (the probability is not known) it has no `th`.
+    """
+    own = [] if value is None else [f"th:{threshold_text(value)}"]
     others = []
     for member in filter(None, (part.strip() for part in trace_state.split(","))):
         if member.startswith("ot="):
             own += [item for item in member[3:].split(";") if item and not item.startswith("th:")]
         else:
             others.append(member)
+    if not own:
+        return ",".join(others)
     return ",".join([f"ot={';'.join(own)}", *others[: _MAX_MEMBERS - 1]])

@@ -12,8 +12,10 @@ from typing import Final
 from gateway.model import TraceContext
 
 SAMPLED: Final = 0x01
-_KNOWN_FLAGS: Final = 0x03
-"""Sampled and random; the specification asks that others be set to zero by whoever continues a trace."""
+RANDOM: Final = 0x02
+"""The trace id is random, so that others may sample by it; ours are."""
+_KNOWN_FLAGS: Final = SAMPLED | RANDOM
+"""The specification asks that others be set to zero by whoever continues a trace."""
 
 _PARENT: Final = re.compile(r"[ \t]*([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?[ \t]*")
 _NO_TRACE: Final = "0" * 32

@@ -887,7 +887,7 @@ async def test_response_headers() -> None:
     )
     trace = await rig.call(client)
     assert client.header("x-request-id") == "r-7"
-    assert client.header("traceparent") == format_traceparent(trace.trace_id, trace.span_id, 1)
+    assert client.header("traceparent") == format_traceparent(trace.trace_id, trace.span_id, 3)
     assert client.header("x-tfy-resolved-model") == "acct/small"
     assert client.header("x-tfy-ignored-headers") == "x-tfy-guardrails"
     timing = client.header("server-timing") or ""

@@ -102,23 +102,27 @@ async def test_content_is_kept_where_it_may(
 
 
 @pytest.mark.parametrize(
-    ("telemetry", "flags", "is_exported"),
+    ("telemetry", "flags", "state", "is_exported"),
     [
-        pytest.param(PLAIN, "01", True, id="without sampling"),
-        pytest.param(sampled(ratio=0), "00", False, id="nothing"),
-        pytest.param(sampled(ratio=1.0), "01", True, id="everything"),
+        pytest.param(PLAIN, "03", None, True, id="without sampling"),
+        pytest.param(sampled(ratio=0), "02", None, False, id="nothing"),
+        pytest.param(sampled(ratio=1.0, keep_errors=True), "03", None, True, id="everything"),
+        pytest.param(sampled(ratio=1.0, parent_based=False), "03", "ot=th:0", True, id="everything, stated"),
         pytest.param(
-            sampled(ratio=0, keep_slower_than_ms=0), "00", True, id="kept afterwards, not told before"
+            sampled(ratio=0, keep_slower_than_ms=0), "02", None, True, id="kept afterwards, not told before"
         ),
     ],
 )
-async def test_head_decision_is_told(telemetry: TelemetryPlan, flags: str, *, is_exported: bool) -> None:
+async def test_head_decision_is_told(
+    telemetry: TelemetryPlan, flags: str, state: str | None, *, is_exported: bool
+) -> None:
     """To the caller and to a provider that takes part in the trace."""
     rig = Rig(telemetry)
     client, trace = await rig.call()
     assert (client.header("traceparent") or "").endswith(f"-{flags}")
     (request,) = rig.upstream.requests
     assert dict(request.headers)["traceparent"].endswith(f"-{flags}")
+    assert dict(request.headers).get("tracestate") == state
     assert bool(trace.destinations & 1) is is_exported
 
 

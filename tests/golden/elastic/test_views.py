@@ -214,27 +214,28 @@ async def test_content_stays_away_when_it_is_not_wanted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ratio", "headers", "expected"),
+    ("selection", "headers", "expected"),
     [
-        pytest.param(1.0, (), 1.0, id="all"),
-        pytest.param(0.25, CALLERS_TRACE, 1.0, id="kept in spite of the ratio"),
+        pytest.param(Selection(sampling_ratio=1.0), (), 1.0, id="all"),
+        pytest.param(Selection(sampling_ratio=2**-56), (), 1.0, id="kept in spite of the ratio"),
         pytest.param(
-            0.25,
-            (CALLERS_TRACE[0], ("tracestate", "vendor=1,ot=rv:ffffffffffffff")),
+            Selection(sampling_ratio=0.25, is_parent_based=False),
+            (CALLERS_TRACE[0], ("tracestate", "vendor=1,ot=th:e;rv:ffffffffffffff")),
             4.0,
-            id="one of four",
+            id="one of four, whatever the caller took",
         ),
+        pytest.param(Selection(sampling_ratio=0.25), CALLERS_TRACE, 1.0, id="caller does not say"),
         pytest.param(
-            0.25,
+            Selection(sampling_ratio=0.25),
             (CALLERS_TRACE[0], ("tracestate", "ot=th:e;rv:ffffffffffffff")),
             8.0,
-            id="the caller left fewer",
+            id="the caller took one of eight",
         ),
     ],
 )
 async def test_sampled_calls_stand_for_those_left_out(
-    ratio: float, headers: tuple[tuple[str, str], ...], expected: float
+    selection: Selection, headers: tuple[tuple[str, str], ...], expected: float
 ) -> None:
     """Elastic scales its counts by the threshold that control notes."""
-    found = await view(replace(CASES["plain_chat"], headers=headers), Selection(sampling_ratio=ratio))
+    found = await view(replace(CASES["plain_chat"], headers=headers), selection)
     assert [one.representative_count for one in found] == [expected] * 2

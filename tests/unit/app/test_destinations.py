@@ -104,14 +104,14 @@ def test_every_setting_arrives(tmp_path: Path) -> None:
         batch={"max_bytes": 2_000_000, "max_spans": 7, "max_delay_ms": 250},
         when=[{"key": "team", "value": ["a", "b"]}],
         exclude_request_data=True,
-        sampling={"ratio": 0.5},
+        sampling={"ratio": 0.5, "parent_based": False},
     )
     (found,) = destinations(tmp_path, otel_config("x", exporter))
     assert (found.protocol, found.compression) == ("http/json", "none")
     assert found.tls == TlsFiles(tmp_path / "ca.pem", Path("/abs/cert.pem"), tmp_path / "key.pem")
     assert found.limits == BatchLimits(max_spans=7, max_bytes=2_000_000, max_delay_s=0.25)
     filters = (SpanFilter("team", frozenset({"a", "b"})),)
-    assert found.selection == Selection(filters, has_content=False, sampling_ratio=0.5)
+    assert found.selection == Selection(filters, has_content=False, sampling_ratio=0.5, is_parent_based=False)
 
 
 def test_grpc(tmp_path: Path) -> None:

@@ -16,15 +16,16 @@ from gateway.wire.otlp import AttributeKey, SpanKind, span_head
 from tests.rig.frame_maker import EVERYWHERE, make_call
 
 HALF = 1 << 55
+CALLER = b"c" * 8
 
 
-def span(*, r: int = 0, state: str = "", flags: int = 0x101, attributes: bytes = b"") -> SpanSegments:
+def span(*, r: int = 0, state: str = "", parent: bytes = b"", attributes: bytes = b"") -> SpanSegments:
     plain = span_head(
         trace_id=b"t" * 9 + r.to_bytes(7, "big"),
         span_id=b"s" * 8,
-        parent_span_id=b"",
+        parent_span_id=parent,
         trace_state=state,
-        flags=flags,
+        flags=0x101,
         name=b"POST /v1/chat/completions",
         kind=SpanKind.SERVER,
         start_ns=1,
@@ -64,16 +65,41 @@ def test_content_stays_away_where_it_is_not_wanted() -> None:
         ("", HALF - 1, "ot=th:0", 1),
         ("vendor=1,x=2", HALF, "ot=th:8,vendor=1,x=2", 0),
         ("a=1,ot=p:3;th:4;rv:ffffffffffffff", 0, "ot=th:8;p:3;rv:ffffffffffffff,a=1", 0),
-        ("ot=th:c", HALF, "ot=th:c", 0),
+        ("ot=th:c", HALF, "ot=th:8", 0),
     ],
-    ids=["above", "below", "others", "rv", "stricter caller"],
+    ids=["above", "below", "others", "rv", "caller's is not ours"],
 )
 def test_the_sampling_note(state: str, r: int, expected: str, kept_anyway: int) -> None:
     """Leftmost, the rest kept; what was kept in spite of the ratio stands for itself alone."""
-    chosen = Selection(sampling_ratio=0.5).choose(call(span(r=r, state=state), span(r=r, state=state)))
+    one = span(r=r, state=state, parent=CALLER)
+    chosen = Selection(sampling_ratio=0.5, is_parent_based=False).choose(call(one, one))
     assert [found.trace_state for found in decoded(chosen)] == [expected] * 2
     assert chosen.kept_anyway == kept_anyway * 2
     assert (chosen.sampled_out, chosen.filtered_out) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("state", "r", "expected"),
+    [
+        ("", 0, ""),
+        ("v=1", 0, "v=1"),
+        ("v=1,ot=th:c;rv:d0000000000000", 0, "ot=th:c;rv:d0000000000000,v=1"),
+        ("ot=th:c,v=1", HALF, "v=1"),
+    ],
+    ids=["nothing said", "others", "caller's", "caller's cannot be"],
+)
+def test_of_a_callers_trace_the_note_is_the_callers(state: str, r: int, expected: str) -> None:
+    """The ratio did not choose it, so it must not scale it; nor is it kept in spite of the ratio."""
+    chosen = Selection(sampling_ratio=0.5).choose(call(span(r=r, state=state, parent=CALLER)))
+    assert [found.trace_state for found in decoded(chosen)] == [expected]
+    assert chosen.kept_anyway == 0
+
+
+def test_of_a_trace_that_begins_here_the_note_is_the_ratio() -> None:
+    """Also where callers are followed."""
+    below, above = (Selection(sampling_ratio=0.5).choose(call(span(r=r))) for r in (HALF - 1, HALF))
+    assert [decoded(one)[0].trace_state for one in (below, above)] == ["ot=th:0", "ot=th:8"]
+    assert (below.kept_anyway, above.kept_anyway) == (1, 0)
 
 
 def test_everything_sampled_says_so() -> None:

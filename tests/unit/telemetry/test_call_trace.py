@@ -44,10 +44,9 @@ async def begin(*headers: tuple[str, str], random: Random | None = None) -> Call
 
 
 async def test_new_trace() -> None:
-    """Without a caller's context a trace begins here, sampled."""
+    """Without a caller's context a trace begins here, sampled, its id random."""
     trace = await begin(("user-agent", "agent/1"))
-    assert (len(trace.trace_id), len(trace.span_id), trace.parent, trace.flags) == (16, 8, None, 1)
-    assert trace.flags & 1
+    assert (len(trace.trace_id), len(trace.span_id), trace.parent, trace.flags) == (16, 8, None, 3)
     assert (trace.user_agent, trace.peer_address, trace.route) == (
         "agent/1",
         "192.0.2.7",
@@ -75,7 +74,7 @@ async def test_continued_trace() -> None:
 async def test_bad_context_begins_a_new_trace(headers: list[tuple[str, str]]) -> None:
     """A context that breaks the rules is as none."""
     trace = await begin(*headers)
-    assert (trace.parent, trace.flags) == (None, 1)
+    assert (trace.parent, trace.flags) == (None, 3)
 
 
 async def test_ids_are_never_zero() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -156,6 +157,8 @@ def test_traces_off_takes_no_content_either(tmp_path: Path) -> None:
     assert plan.head_flags(bytes(range(16)), None) == 0
     parent = TraceContext(bytes(range(16)), bytes(range(8)), SAMPLED)
     assert plan.head_flags(parent.trace_id, parent) == SAMPLED
+    stated = replace(parent, state="v=1,ot=th:8")
+    assert [plan.head_state(bytes(16), one) for one in (None, stated)] == ["", "v=1,ot=th:8"]
 
 
 def test_captured_headers_are_bounded() -> None:

@@ -47,9 +47,10 @@ def wanted(
 
 def test_callers_random_value() -> None:
     """Who says its own R is sampled by that and not by the id."""
-    plan = sampling({"ratio": 0.5})
+    plan = sampling({"ratio": 0.5, "parent_based": False})
     assert wanted(plan, HIGH, parent(1, "a=b,ot=rv:00000000000001")) & 1 == 0
     assert wanted(plan, LOW, parent(1, "ot=rv:80000000000000")) & 1 == 1
+    assert plan.head_flags(LOW, parent(0, "ot=rv:80000000000000")) == 1
 
 
 def test_without_settings() -> None:
@@ -58,7 +59,9 @@ def test_without_settings() -> None:
         assert wanted(plan, LOW) == ALL_DESTINATIONS
         assert wanted(plan, LOW, parent(1)) == ALL_DESTINATIONS
         assert wanted(plan, HIGH, parent(0), is_error=True) == NO_DESTINATION
-        assert plan.head_flags(LOW, None) == 1
+        assert plan.head_flags(LOW, None) == 3
+        assert plan.head_state(LOW, None) == ""
+        assert plan.head_state(LOW, parent(1, "ot=th:8,v=1")) == "ot=th:8,v=1"
         assert [plan.head_flags(LOW, parent(flags)) for flags in (0, 1, 3)] == [0, 1, 3]
 
 
@@ -69,7 +72,19 @@ def test_without_settings() -> None:
         pytest.param({"ratio": 0.5}, HIGH, None, {}, True, id="in the ratio"),
         pytest.param({"ratio": 0}, HIGH, None, {}, False, id="ratio of nothing"),
         pytest.param({"ratio": 0.5}, HIGH, parent(0), {}, False, id="dropped by the caller"),
-        pytest.param({"ratio": 0.5}, LOW, parent(1), {}, False, id="sampled by the caller, below the ratio"),
+        pytest.param({"ratio": 0.5}, LOW, parent(1), {}, True, id="sampled by the caller, below the ratio"),
+        pytest.param({"ratio": 0}, LOW, parent(1), {}, True, id="sampled by the caller, ratio of nothing"),
+        pytest.param(
+            {"ratio": 0.5, "parent_based": False}, LOW, parent(1), {}, False, id="caller not followed, below"
+        ),
+        pytest.param(
+            {"ratio": 0, "parent_based": False, "keep_errors": True},
+            LOW,
+            parent(0),
+            {"is_error": True},
+            True,
+            id="caller not followed, error kept",
+        ),
         pytest.param(
             {"ratio": 0.5, "parent_based": False}, HIGH, parent(0), {}, True, id="caller not followed"
         ),
@@ -115,20 +130,54 @@ def test_each_destination_has_its_own_ratio() -> None:
 @pytest.mark.parametrize(
     ("wishes", "trace_id", "context", "flags"),
     [
-        pytest.param([{"ratio": 0.5}], LOW, None, 0, id="nobody takes it"),
-        pytest.param([{"ratio": 0.5}], HIGH, None, 1, id="one takes it"),
-        pytest.param([{"ratio": 0}, {"ratio": 1.0}], LOW, None, 1, id="the other takes it"),
+        pytest.param([{"ratio": 0.5}], LOW, None, 2, id="nobody takes it"),
+        pytest.param([{"ratio": 0.5}], HIGH, None, 3, id="one takes it"),
+        pytest.param([{"ratio": 0}, {"ratio": 1.0}], LOW, None, 3, id="the other takes it"),
         pytest.param([{"ratio": 0.5}], LOW, parent(1), 1, id="as the caller said"),
         pytest.param([{"ratio": 0.5}], HIGH, parent(0), 0, id="as the caller said, not"),
         pytest.param([{"parent_based": False}], LOW, parent(0), 1, id="caller not followed"),
         pytest.param([{"ratio": 0.5, "parent_based": False}], LOW, parent(3), 2, id="other flags stay"),
+        pytest.param(
+            [{"ratio": 0.5, "parent_based": False}, {}], LOW, parent(1), 1, id="one of two follows the caller"
+        ),
     ],
 )
 def test_head_decision(
     wishes: list[dict[str, Any]], trace_id: bytes, context: TraceContext | None, flags: int
 ) -> None:
-    """What callers and providers are told before anything is known of the outcome."""
+    """What callers and providers are told before anything is known of the outcome; ids of ours are random."""
     assert sampling(*wishes).head_flags(trace_id, context) == flags
+
+
+@pytest.mark.parametrize(
+    ("wishes", "trace_id", "context", "expected"),
+    [
+        pytest.param([{"ratio": 0.5}], HIGH, None, "ot=th:8", id="taken"),
+        pytest.param([{"ratio": 0.5}], LOW, None, "", id="not taken"),
+        pytest.param([{"ratio": 0.25}, {"ratio": 0.5}], HIGH, None, "ot=th:8", id="most is taken"),
+        pytest.param([{"ratio": 0.5}], HIGH, parent(1, "v=1"), "v=1", id="caller's probability not known"),
+        pytest.param(
+            [{"ratio": 0.5}], HIGH, parent(1, "v=1,ot=th:e"), "ot=th:e,v=1", id="caller's threshold"
+        ),
+        pytest.param([{"ratio": 0.5}], LOW, parent(1, "ot=th:e,v=1"), "v=1", id="caller's cannot be"),
+        pytest.param([{"ratio": 0.5}], HIGH, parent(0, "v=1"), "v=1", id="dropped by the caller"),
+        pytest.param(
+            [{"ratio": 0.5, "parent_based": False}],
+            HIGH,
+            parent(0, "v=1,ot=rv:ffffffffffffff"),
+            "ot=th:8;rv:ffffffffffffff,v=1",
+            id="caller not followed",
+        ),
+        pytest.param(
+            [{"ratio": 0.5, "parent_based": False}], LOW, parent(1, "ot=th:0"), "", id="not followed, dropped"
+        ),
+    ],
+)
+def test_head_state(
+    wishes: list[dict[str, Any]], trace_id: bytes, context: TraceContext | None, expected: str
+) -> None:
+    """What providers are told beside the flags: the probability with which the trace is taken, if known."""
+    assert sampling(*wishes).head_state(trace_id, context) == expected
 
 
 @given(

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.wire.sampling import (
     NEVER,
+    callers_threshold,
     randomness,
     threshold,
     threshold_in,
@@ -35,6 +36,25 @@ def test_randomness() -> None:
     assert randomness(b"\xff" * 9 + b"\0\0\0\0\0\1\2") == 0x102
     assert randomness(b"\xff" * 16, "a=b,ot=th:8;rv:00000000000007") == 7
     assert randomness(b"\0" * 16, "a=rv:00000000000007") == 0
+
+
+def test_what_a_caller_says_of_its_own_sampling() -> None:
+    """Its threshold, unless it did not say or could not have taken this trace by it."""
+    high = b"\xff" * 16
+    assert callers_threshold(high, "a=1,ot=th:c") == 0xC << 52
+    assert callers_threshold(high, "ot=th:0") == 0
+    assert callers_threshold(high, "a=1,ot=rv:ffffffffffffff") is None
+    assert callers_threshold(bytes(16), "ot=th:c") is None
+    assert callers_threshold(bytes(16), "ot=th:c;rv:d0000000000000") == 0xC << 52
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [("", ""), ("a=1,b=2", "a=1,b=2"), ("a=1,ot=th:8", "a=1"), ("ot=p:1;th:8;x:y,a=1", "ot=p:1;x:y,a=1")],
+)
+def test_a_threshold_is_erased(state: str, expected: str) -> None:
+    """Where the probability is not known, nothing else is lost."""
+    assert with_threshold(state, None) == expected
 
 
 @given(
