@@ -29,8 +29,8 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
         position: Every frame before it is done.
         counts: Of the spans in those frames, by `Ledger`'s names; `resent` counts apart.
         dropped: Of the same spans, by reason.
-        tried_spans: Of the frames from *position* on, how many were sent by a try of which no answer is
-            noted: the endpoint may have them.
+        tried_spans: Of the frames from *position* on, how many spans the endpoint may have: they were sent,
+            and no answer is noted.
     """
 
     position: int

@@ -32,8 +32,9 @@ class Ledger:
     Attributes:
         queued: Read from the spool, waiting to be sent or sent again.
         in_flight: In a request that has no answer yet.
-        resent: Exported spans that an earlier process may have delivered already: it ended between sending
-            them and noting the answer. They are in `exported` once.
+        resent: Spans that went out again after a try of which no answer is known, each time counted: the
+            connection was lost, or the process ended, between the sending and our note of the answer. They
+            are in `exported` once, and the endpoint may have them twice.
         kept_unsampled: Exported or not, spans of calls below the sampling ratio that were kept as an error or
             for being slow.
     """
@@ -47,10 +48,10 @@ class Ledger:
         self._final = Counter({name: earlier.counts.get(name, 0) for name in _FINAL})
         self._final.update({_DROPPED + reason: spans for reason, spans in earlier.dropped.items()})
         self._created_before = self._final.total()
+        # Of the spans that wait, the oldest: the endpoint may have them.
         self._may_be_repeats = earlier.tried_spans
         # Of the frame that batches so far have begun and not finished.
         self._open: Counter[str] = Counter()
-        self._tried_spans = earlier.tried_spans
 
     @property
     def exported(self) -> int:
@@ -59,8 +60,8 @@ class Ledger:
 
     @property
     def tried_spans(self) -> int:
-        """Of the batch in hand: spans of a try whose answer is not known."""
-        return self._tried_spans
+        """How many spans the endpoint may have, from the first frame on that is not finished."""
+        return self._open.total() + max(self._may_be_repeats, self.in_flight)
 
     def queue(self, spans: int) -> None:
         """They were read from the spool."""
@@ -75,19 +76,19 @@ class Ledger:
         """It is on its way."""
         self.queued -= batch.spans
         self.in_flight += batch.spans
-        self._tried_spans = self._open.total() + batch.spans
 
     def return_to_queue(self, batch: Batch, *, is_answered: bool) -> None:
         """The try is over; what follows is a note of what became of it, or another try."""
         self.in_flight -= batch.spans
         self.queued += batch.spans
-        if is_answered:
-            self._tried_spans = self._open.total()
+        if not is_answered:
+            self._count_repeats(batch)
+            self._may_be_repeats = max(self._may_be_repeats, batch.spans)
 
     def deliver(self, batch: Batch, rejected: int) -> None:
         """The endpoint took it, but for *rejected* spans."""
         rejected = min(rejected, batch.spans)
-        self.resent += min(self._may_be_repeats, batch.spans)
+        self._count_repeats(batch)
         self._settle(batch, {"rejected": rejected, "exported": batch.spans - rejected})
 
     def drop(self, batch: Batch, reason: str) -> None:
@@ -117,7 +118,7 @@ class Ledger:
                 "kept_unsampled": self.kept_unsampled,
             },
             dropped=dict(_dropped(settled) + Counter(reader.settled_lost)),
-            tried_spans=self._tried_spans,
+            tried_spans=self.tried_spans,
         )
 
     def _settle(self, batch: Batch, fates: dict[str, int]) -> None:
@@ -133,7 +134,9 @@ class Ledger:
         for fate, spans in reversed(fates.items()):
             self._open[fate] += min(spans, left)
             left -= min(spans, left)
-        self._tried_spans = self._open.total()
+
+    def _count_repeats(self, batch: Batch) -> None:
+        self.resent += min(self._may_be_repeats, batch.spans)
 
     def _note(self, fates: dict[str, int]) -> None:
         self._final.update({fate: spans for fate, spans in fates.items() if spans})

@@ -114,6 +114,38 @@ def test_what_was_tried_before_a_crash_counts_as_resent_once() -> None:
     assert (entry["created"], entry["exported"], entry["dropped"]["total"]) == (15, 14, 1)
 
 
+def test_what_goes_out_again_after_a_lost_answer_is_counted_each_time() -> None:
+    """The endpoint may have it from every try that had no answer, whatever was answered between."""
+    ledger = Ledger()
+    ledger.queue(3)
+    one = batch(0, 1)
+    for is_answered, resent in ((False, 0), (True, 0), (False, 2)):
+        ledger.send(one)
+        ledger.return_to_queue(one, is_answered=is_answered)
+        assert (ledger.resent, ledger.tried_spans) == (resent, 2)
+    ledger.send(one)
+    ledger.return_to_queue(one, is_answered=True)
+    ledger.deliver(one, rejected=0)
+    assert (ledger.resent, ledger.exported, ledger.tried_spans) == (4, 2, 0)
+    other = batch(2)
+    ledger.send(other)
+    ledger.return_to_queue(other, is_answered=True)
+    ledger.deliver(other, rejected=0)
+    assert ledger.resent == 4
+
+
+def test_two_crashes_forget_no_try() -> None:
+    """A smaller batch in flight does not hide that a larger one was, before."""
+    ledger = Ledger(Entry(5, tried_spans=3))
+    ledger.queue(3)
+    one = batch(6)
+    ledger.send(one)
+    assert ledger.journal(FakeReader(5)).tried_spans == 3  # type: ignore[arg-type]
+    ledger.return_to_queue(one, is_answered=True)
+    ledger.deliver(one, rejected=0)
+    assert ledger.journal(FakeReader(6)).tried_spans == 2  # type: ignore[arg-type]
+
+
 def test_a_refused_try_is_no_repeat() -> None:
     """When the endpoint has said no, the next try is not a second delivery."""
     ledger = Ledger()
