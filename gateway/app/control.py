@@ -39,7 +39,7 @@ from gateway.proxies import Proxies
 from gateway.settings import Settings, environment
 from gateway.tasks import end, first_of, spawn
 from gateway.telemetry.resource import worker_resource
-from gateway.tracestore.reader import TraceReader, stored_position
+from gateway.tracestore.reader import TraceReader, find_stored
 from gateway.tracestore.writer import StoreWriter
 from gateway.wire.frames import ConfigState
 
@@ -82,7 +82,10 @@ class Control:
             on_config=_note_config,
             make_exchange=lambda: AnyExchange(proxies.find),
         )
-        self._writer = StoreWriter(store_path, self._delivery.local_reader(stored_position(store_path)))
+        stored = find_stored(store_path)
+        self._writer = StoreWriter(
+            store_path, self._delivery.local_reader(stored.position), earlier=stored.totals
+        )
         self._delivery.configure(make_destinations(in_force, self._secrets), in_force.version)
         self._watch = self._make_watch(in_force)
         self._version = in_force.version

@@ -1,17 +1,21 @@
 """What became of every span that reached the local store, as `GET /api/telemetry` shows it. Pure.
 
-The numbers always add up: created is what is stored, left out, given up, in hand or still in the spool.
+The numbers always add up: created is what is stored, left out, given up, in hand or still in the spool. They
+go on across restarts: the store keeps them with its position in the spool.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypedDict
+from typing import Final, Protocol, TypedDict
 
 from gateway.tracestore.timestamps import format_rfc3339
 
 DESTINATION: str = "local"
+_COUNTS: Final = ("stored", "sampled_out", "unreadable")
+_LOST: Final = "lost:"
 
 
 class SpoolCounts(Protocol):
@@ -82,15 +86,55 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Totals:
+    """What became of all spans up to a position in the spool, whichever process saw to it.
+
+    Attributes:
+        stored: Written to the store; what it has deleted since is among them.
+        lost: Of the spool, never seen here, by reason.
+    """
+
+    stored: int = 0
+    sampled_out: int = 0
+    unreadable: int = 0
+    lost: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def created(self) -> int:
+        """All of them."""
+        return self.stored + self.sampled_out + self.unreadable + sum(self.lost.values())
+
+    def plus(self, *, stored: int, sampled_out: int, unreadable: int) -> Totals:
+        """These and some more."""
+        return Totals(
+            self.stored + stored, self.sampled_out + sampled_out, self.unreadable + unreadable, self.lost
+        )
+
+    def to_rows(self) -> list[tuple[str, int]]:
+        """Names and values as the store keeps them."""
+        lost = [(f"{_LOST}{reason}", spans) for reason, spans in self.lost.items()]
+        return [(name, getattr(self, name)) for name in _COUNTS] + lost
+
+    @classmethod
+    def from_rows(cls, rows: Mapping[str, int]) -> Totals:
+        """What `to_rows` gave; rows of other names are not looked at, and missing ones are 0."""
+        lost = {name.removeprefix(_LOST): spans for name, spans in rows.items() if name.startswith(_LOST)}
+        return cls(**{name: rows.get(name, 0) for name in _COUNTS}, lost=lost)
+
+
+@dataclass(frozen=True, slots=True)
 class Tally:
     """What the writer has done so far, in spans. Replaced as a whole, so that any thread may read it.
 
     Attributes:
+        earlier: What the processes before this one had done; `stored`, `sampled_out` and `unreadable` go on
+            from there.
         repeated: Came again and were here already; not counted as created.
         failures: Failed writes, each of which was or is tried again.
         is_failing: The last try failed.
     """
 
+    earlier: Totals = field(default_factory=Totals)
     stored: int = 0
     sampled_out: int = 0
     unreadable: int = 0
@@ -100,14 +144,25 @@ class Tally:
     last_success_ns: int | None = None
     last_failure: Failure | None = field(default=None)
 
+    def totals(self, lost: Mapping[str, int]) -> Totals:
+        """These counts, with what the spool has lost in this process."""
+        return Totals(
+            self.stored, self.sampled_out, self.unreadable, dict(Counter(self.earlier.lost) + Counter(lost))
+        )
+
+
+def begin(earlier: Totals) -> Tally:
+    """The tally of a process that goes on where *earlier* ends."""
+    return Tally(earlier, earlier.stored, earlier.sampled_out, earlier.unreadable)
+
 
 def local_report(endpoint: str, tally: Tally, spool: SpoolCounts) -> LocalReport:
     """The local store's entry. *tally* was read before *spool*, or work done meanwhile would count twice."""
-    by_reason = dict(spool.lost)
+    by_reason = dict(tally.totals(spool.lost).lost)
     if tally.unreadable:
         by_reason["unreadable"] = tally.unreadable
     dropped = sum(by_reason.values())
-    created = spool.created - tally.repeated
+    created = tally.earlier.created + spool.created - tally.repeated
     in_hand = created - tally.stored - tally.sampled_out - dropped - spool.unread
     failure = tally.last_failure
     return {

@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.tracestore import schema
 from gateway.tracestore.decode import trace_json
+from gateway.tracestore.ledger import Totals
 from gateway.tracestore.query import TraceQuery, list_sql, page_json
 
 # How often SQLite asks whether the time is up, in its virtual machine's instructions: about every 0.1 ms.
@@ -113,18 +114,28 @@ class TraceReader:
             raise StoreUnavailableError(str(error)) from error
 
 
-def stored_position(path: Path) -> int | None:
-    """The position in the spool up to which *path* holds everything, None when there is no readable store.
+class Stored(NamedTuple):
+    """Where a store has come to.
 
-    For whoever opens the spool before the writer has opened the store.
+    Attributes:
+        position: Of the spool, up to which it holds everything, None when there is no readable store.
+        totals: What became of the spans up to there.
     """
+
+    position: int | None
+    totals: Totals
+
+
+def find_stored(path: Path) -> Stored:
+    """Where the store at *path* has come to, for whoever opens the spool before the store is opened."""
+    nothing = Stored(None, Totals())
     if not path.exists():
-        return None
+        return nothing
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             if connection.execute("PRAGMA user_version").fetchone()[0] != schema.VERSION:
-                return None
-            found = connection.execute("SELECT value FROM meta WHERE name = 'position'").fetchone()
+                return nothing
+            rows: dict[str, int] = dict(connection.execute("SELECT name, value FROM meta").fetchall())
     except sqlite3.Error:
-        return None
-    return None if found is None else int(found[0])
+        return nothing
+    return Stored(rows.get("position"), Totals.from_rows(rows))

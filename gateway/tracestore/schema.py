@@ -49,7 +49,8 @@ ROLLUP_SUMS: Final = (
 )
 
 _TABLES: Final = f"""
--- position: of the spool, up to which frames are in here. Changed in the transaction that stores them.
+-- position: of the spool, up to which frames are in here; the others: what became of the spans up to there
+-- (`ledger.Totals`). Changed in the transaction that stores them.
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 
 -- The last frame stored of each start of each worker: a frame that comes again is known by its sequence.

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from gateway.tracestore import schema
+from gateway.tracestore.ledger import Totals
 from gateway.tracestore.records import Record, records_of
 from gateway.tracestore.rollup import LabelSet, Rollup, coarse, roll_up
 from gateway.wire.frames import Frame
@@ -127,12 +128,15 @@ class TraceStore:
         found = self._db.execute("SELECT value FROM meta WHERE name = 'position'").fetchone()
         return None if found is None else int(found[0])
 
-    def insert(self, frames: Sequence[tuple[int, Frame]], *, keep_ratio: float = 1.0) -> Inserted:
-        """Store frames and remember the position of the last, all or nothing.
+    def insert(
+        self, frames: Sequence[tuple[int, Frame]], *, keep_ratio: float = 1.0, before: Totals | None = None
+    ) -> Inserted:
+        """Store frames and remember the position of the last and the counts up to there, all or nothing.
 
         Args:
             frames: Each with its position in the spool, in the spool's order.
             keep_ratio: Share of all traces whose spans are kept. Rollups count every call.
+            before: Counts of all spans before *frames*.
 
         Raises:
             sqlite3.Error: Nothing was stored; the same frames may be given again.
@@ -147,7 +151,12 @@ class TraceStore:
         self._is_loaded = False
         with self._transaction():
             self._write(batch)
-            self._db.execute("REPLACE INTO meta VALUES ('position', ?)", (frames[-1][0],))
+            totals = (before or Totals()).plus(
+                stored=counts.stored, sampled_out=counts.sampled_out, unreadable=counts.unreadable
+            )
+            self._db.executemany(
+                "REPLACE INTO meta VALUES (?, ?)", [("position", frames[-1][0]), *totals.to_rows()]
+            )
         self._is_loaded = True
         return counts._replace(repeated=repeated)
 

@@ -20,7 +20,15 @@ import msgspec
 
 from gateway.tracestore import schema
 from gateway.tracestore.budget import CpuBudget
-from gateway.tracestore.ledger import Failure, LocalReport, SpoolCounts, Tally, local_report
+from gateway.tracestore.ledger import (
+    Failure,
+    LocalReport,
+    SpoolCounts,
+    Tally,
+    Totals,
+    begin,
+    local_report,
+)
 from gateway.tracestore.store import Inserted, Limits, TraceStore
 from gateway.wire.frames import Frame, FrameError, decode_frame
 
@@ -74,6 +82,7 @@ class StoreWriter:
         path: Path,
         reader: FrameReader,
         *,
+        earlier: Totals | None = None,
         limits: Limits | None = None,
         budget: CpuBudget | None = None,
         clocks: Clocks | None = None,
@@ -82,7 +91,8 @@ class StoreWriter:
 
         Args:
             path: Of the store; its folder exists.
-            reader: Starts at the store's own position (`reader.stored_position`).
+            reader: Starts at the store's own position (`reader.find_stored`).
+            earlier: What became of the spans up to there.
             limits: How much is kept.
             budget: How much CPU it may use.
             clocks: Where times come from.
@@ -93,7 +103,7 @@ class StoreWriter:
         self._budget = budget or CpuBudget()
         self._clocks = clocks or Clocks()
         self._store: TraceStore | None = None
-        self._tally = Tally()
+        self._tally = begin(earlier or Totals())
         self._failed_in_a_row = 0
         self._stored_last = 0
         self._stopping = threading.Event()
@@ -177,7 +187,14 @@ class StoreWriter:
                 frames.append((position, decode_frame(payload)))
             except FrameError:
                 undecodable += _spans_in(payload)
-        inserted = self._insert(frames) if frames else Inserted()
+        if (
+            frames
+        ):  # what cannot be read after the last of them is passed with it, since it is counted with it
+            frames[-1] = (payloads[-1][0], frames[-1][1])
+        before = replace(self._tally, unreadable=self._tally.unreadable + undecodable).totals(
+            self._reader.counts().lost
+        )
+        inserted = self._insert(frames, before) if frames else Inserted()
         if inserted is None:
             return
         tally = self._tally
@@ -192,35 +209,43 @@ class StoreWriter:
         # After the commit only: what the spool forgets must be here.
         self._reader.advance(payloads[-1][0])
 
-    def _insert(self, frames: list[tuple[int, Frame]]) -> Inserted | None:
-        """What became of *frames*; None when we were stopped first and they are left to the next start."""
+    def _insert(self, frames: list[tuple[int, Frame]], before: Totals) -> Inserted | None:
+        """What became of *frames*; None when we were stopped first and they are left to the next start.
+
+        Args:
+            frames: To be stored.
+            before: Counts of all spans before them.
+        """
         while True:
             try:
                 store = self._opened()
-                inserted = store.insert(frames, keep_ratio=self._budget.keep_ratio)
+                inserted = store.insert(frames, keep_ratio=self._budget.keep_ratio, before=before)
             except (sqlite3.Error, OSError) as error:
                 if isinstance(error, _UNSTORABLE):
                     log.warning("a frame cannot be stored: %s", error)
-                    return self._insert_singly(frames)
+                    return self._insert_singly(frames, before)
                 self._recover(error)
                 if self._is_over() or self._back_off():
                     return None
             except Exception:
                 # A value that nobody foresaw, or a mistake of ours: lose only the frame with it, counted.
                 log.exception("a batch cannot be stored")
-                return self._insert_singly(frames)
+                return self._insert_singly(frames, before)
             else:
                 self._note_success()
                 self._stored_last = inserted.stored
                 return inserted
 
-    def _insert_singly(self, frames: list[tuple[int, Frame]]) -> Inserted | None:
+    def _insert_singly(self, frames: list[tuple[int, Frame]], before: Totals) -> Inserted | None:
         """The same with each frame for itself, to lose only the one that can never be stored."""
         if len(frames) == 1:
             return Inserted(unreadable=sum(len(call.spans) for call in frames[0][1].calls))
         total = Inserted()
         for frame in frames:
-            inserted = self._insert([frame])
+            so_far = before.plus(
+                stored=total.stored, sampled_out=total.sampled_out, unreadable=total.unreadable
+            )
+            inserted = self._insert([frame], so_far)
             if inserted is None:
                 return None
             total = Inserted(*(a + b for a, b in zip(total, inserted, strict=True)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gateway.tracestore.ledger import Failure, Tally, local_report
+from gateway.tracestore.ledger import Failure, Tally, Totals, begin, local_report
 
 
 @dataclass
@@ -31,6 +31,25 @@ def test_numbers_add_up_and_have_the_agreed_names() -> None:
     }
     assert (report["name"], report["signal"], report["state"]) == ("local", "traces", "ok")
     assert (report["last_success_at"], report["last_error"]) == (None, None)
+
+
+def test_counts_go_on_where_an_earlier_process_ended() -> None:
+    """What it had done is created and ended, and adds up with what is new."""
+    earlier = Totals(50, 5, 2, {"spool_full": 3})
+    assert Totals.from_rows({"position": 9, **dict(earlier.to_rows())}) == earlier
+    report = local_report("traces.db", begin(earlier), Counts(created=8, unread=4, lost={"spool_full": 1}))
+    ledger = report["ledger"]
+    assert (ledger["created"], ledger["exported"], ledger["sampled_out"]) == (68, 50, 5)
+    assert ledger["dropped"] == {"total": 6, "by_reason": {"spool_full": 4, "unreadable": 2}}
+    assert (ledger["in_flight"], ledger["spooled"]) == (3, 4)
+    assert begin(earlier).totals({}) == earlier
+    assert earlier.plus(stored=1, sampled_out=2, unreadable=3) == Totals(51, 7, 5, {"spool_full": 3})
+
+
+def test_store_that_has_no_counts_begins_at_zero() -> None:
+    """As one does that an older gateway made."""
+    assert Totals.from_rows({"position": 9}) == Totals()
+    assert Totals().created == 0
 
 
 def test_failure_is_told_with_what_to_do() -> None:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.tracestore.query import TraceQuery, parse_trace_query
-from gateway.tracestore.reader import QueryTimeoutError, StoreUnavailableError, TraceReader, stored_position
+from gateway.tracestore.reader import QueryTimeoutError, StoreUnavailableError, TraceReader, find_stored
 from gateway.tracestore.store import TraceStore
 from gateway.wire.frames import CallSpans
 from tests.unit.tracestore.call_maker import (
@@ -233,10 +233,10 @@ def test_store_that_is_not_there_yet_is_empty(path: Path) -> None:
     """Control answers before the writer has opened the file."""
     assert TraceReader(path).list_traces(TraceQuery()) == {"traces": [], "next_cursor": None}
     assert TraceReader(path).find_trace(b"t" * 16) is None
-    assert stored_position(path) is None
+    assert find_stored(path).position is None
     path.touch()
     assert TraceReader(path).list_traces(TraceQuery()) == {"traces": [], "next_cursor": None}
-    assert stored_position(path) is None
+    assert find_stored(path).position is None
 
 
 def test_damaged_store_is_unavailable(path: Path) -> None:
@@ -244,7 +244,7 @@ def test_damaged_store_is_unavailable(path: Path) -> None:
     path.write_bytes(b"no database at all" * 1000)
     with pytest.raises(StoreUnavailableError):
         TraceReader(path).list_traces(TraceQuery())
-    assert stored_position(path) is None
+    assert find_stored(path).position is None
 
 
 def test_long_search_is_ended(store: TraceStore, path: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.tracestore import store as store_module
-from gateway.tracestore.reader import stored_position
+from gateway.tracestore.reader import find_stored
 from gateway.tracestore.store import Inserted, Limits, TraceStore
 from gateway.wire.frames import CallSpans, Frame, SpanSegments
 from tests.unit.tracestore.call_maker import (
@@ -85,7 +85,7 @@ def test_frames_are_stored_with_their_position(store: TraceStore, path: Path) ->
     assert store.position is None
     assert store.insert(at(frame_of(1, 1, 2), frame_of(2, 3))) == Inserted(stored=6)
     assert counts(path) == (3, 3, 3)
-    assert store.position == stored_position(path) == 2
+    assert store.position == find_stored(path).position == 2
 
 
 def test_delivered_again_is_stored_once(store: TraceStore, path: Path, clock: Clock) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from gateway.tracestore.budget import CpuBudget
 from gateway.tracestore.query import TraceQuery
-from gateway.tracestore.reader import TraceReader
+from gateway.tracestore.reader import TraceReader, find_stored
 from gateway.tracestore.store import TraceStore
 from gateway.tracestore.writer import Clocks, StoreWriter
 from gateway.wire.frames import Frame, encode_payload
@@ -38,6 +38,7 @@ class MemoryReader:
         self._at = 0
         self.settled = 0
         self.is_broken = False
+        self.lost: dict[str, int] = {}
 
     def append(self, *payloads: bytes | Frame, spans: int = 2) -> None:
         with self._changed:
@@ -61,7 +62,8 @@ class MemoryReader:
     def counts(self) -> SpoolCounts:
         with self._changed:
             spans = [spans for _position, _data, spans in self._frames]
-            return SpoolCounts(sum(spans), sum(spans[self._at :]))
+            lost = sum(self.lost.values())
+            return SpoolCounts(sum(spans) + lost, sum(spans[self._at :]), self.lost)
 
 
 @pytest.fixture
@@ -119,6 +121,31 @@ def test_repeated_frames_are_counted_and_not_stored(
     assert stored(path) == 2
     ledger = writer.report()["ledger"]
     assert (ledger["created"], ledger["exported"]) == (2, 2)
+
+
+def test_counts_go_on_after_a_restart(writer: StoreWriter, spool: MemoryReader, path: Path) -> None:
+    """Whatever ended the process: they are those of the store, kept with its position in the spool."""
+    half = encode_payload(frame_of(2, 2))[:-40]
+    spool.lost = {"spool_full": 7}
+    spool.append(frame_of(1, 1))
+    spool.append(half, spans=1)  # nobody knows how many it had
+    writer.start()
+    until(lambda: spool.settled == 2, "both frames are settled")
+    first = writer.report()["ledger"]
+    later = MemoryReader()
+    found = find_stored(path)
+    assert found.position == 2
+    again = StoreWriter(path, later, earlier=found.totals, clocks=Clocks(unix_s=lambda: NOW_S))
+    assert again.report()["ledger"] == first
+    later.lost = {"spool_full": 1, "spool_damaged": 1}
+    later.append(frame_of(3, 3))
+    again.start()
+    until(lambda: later.settled == 1, "the new frame is settled")
+    again.stop(0.0)
+    ledger = again.report()["ledger"]
+    reasons = {"spool_full": 8, "spool_damaged": 1, "unreadable": 1}
+    assert ledger["dropped"] == {"total": 10, "by_reason": reasons}
+    assert (ledger["created"], ledger["exported"], ledger["in_flight"]) == (14, 4, 0)
 
 
 def test_damaged_frame_is_dropped_alone(writer: StoreWriter, spool: MemoryReader, path: Path) -> None:
