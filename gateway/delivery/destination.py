@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from gateway.delivery.batch import BatchLimits
 from gateway.delivery.selection import Selection
-from gateway.wire.frames import CallSpans
 
 Protocol = Literal["http/protobuf", "http/json", "grpc"]
 Compression = Literal["gzip", "none"]
-
-_MAX_VERSIONS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +63,3 @@ class Destination:
         except ValueError:
             return ""
         return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
-class MaskBits:
-    """Which bit of a mask belongs to a destination, by configuration version.
-
-    A bit is a place in a list, and the spool may hold calls of versions with another list.
-    """
-
-    def __init__(self) -> None:
-        self._bits: dict[str, dict[str, int]] = {}
-
-    def note(self, version: str, destinations: Iterable[Destination]) -> None:
-        """Remember the list of a version."""
-        self._bits.pop(version, None)
-        self._bits[version] = {destination.name: destination.index_bit for destination in destinations}
-        if len(self._bits) > _MAX_VERSIONS:
-            del self._bits[next(iter(self._bits))]
-
-    def is_wanted(self, call: CallSpans, version: str, destination: Destination) -> bool:
-        """Whether *call*, made under *version*, goes to *destination*."""
-        bit = self._bits.get(version, {}).get(destination.name, destination.index_bit)
-        return bool(call.destination_mask >> bit & 1)

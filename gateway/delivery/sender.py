@@ -19,11 +19,12 @@ from gateway import __version__
 from gateway.delivery.batch import Batch, Batcher, BatchLimits, Refused
 from gateway.delivery.chain import Pacing, Retry, Send, Timeout
 from gateway.delivery.condition import Condition
-from gateway.delivery.destination import Destination, MaskBits
+from gateway.delivery.destination import Destination
 from gateway.delivery.exchange import Exchange
 from gateway.delivery.frame_index import read_index
 from gateway.delivery.journal import Entry
 from gateway.delivery.ledger import Ledger
+from gateway.delivery.mask_bits import MaskBits
 from gateway.delivery.outcome import Outcome, Verdict
 from gateway.delivery.selection import Chosen, Select, nothing
 from gateway.delivery.spool import Reader

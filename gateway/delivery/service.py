@@ -21,10 +21,11 @@ import uvloop
 from gateway.delivery import spool as spools
 from gateway.delivery.batch import BatchLimits
 from gateway.delivery.chain import Pacing
-from gateway.delivery.destination import Destination, MaskBits
+from gateway.delivery.destination import Destination
 from gateway.delivery.exchange import AnyExchange, Exchange, wait_for_event
 from gateway.delivery.intake import Intake, OnConfig
 from gateway.delivery.journal import Entry
+from gateway.delivery.mask_bits import MaskBits
 from gateway.delivery.metric_sums import MetricSums
 from gateway.delivery.sender import Sender
 from gateway.delivery.spool import Reader, Spool
@@ -35,6 +36,7 @@ from gateway.wire.frames import ConfigState, MetricPoint
 T = TypeVar("T")
 
 _SPOOL_FOLDER: Final = "spool"
+_BITS_FILE: Final = "destinations"
 _METRICS_FILE: Final = "metrics"
 _KEEP_CURSORS_S: Final = 1.0
 # A sender whose task an error ended (a failing disk, a bug) goes on after this, with the same batch.
@@ -121,7 +123,7 @@ class Delivery:
         self._workers = Workers(state_dir, self._spool.progress)
         self._metrics = MetricSums(state_dir / _METRICS_FILE)
         self._intake = Intake(self._spool, self._workers, on_config, on_metrics=self._metrics.take)
-        self._bits = MaskBits()
+        self._bits = MaskBits(state_dir / _SPOOL_FOLDER / _BITS_FILE)
         self._senders: dict[str, Sender] = {}
         self._tasks: dict[str, set[asyncio.Task[Any]]] = {}
         self._keeper: set[asyncio.Task[Any]] = set()

@@ -115,10 +115,10 @@ class Handover:
         spawn(self._stay_connected(), name="handover", owner=self._tasks)
         spawn(self._send_counts(), name="handover-counts", owner=self._tasks)
 
-    def take(self, calls: list[CallSpans]) -> None:
-        """Number *calls* as one frame and send it; never waits."""
+    def take(self, calls: list[CallSpans], config_version: str) -> None:
+        """Number *calls*, all made under one version, as one frame and send it; never waits."""
         spans = sum(len(call.spans) for call in calls)
-        message = self._frame(self._sequence + 1, calls)
+        message = self._frame(self._sequence + 1, config_version, calls)
         if self._waiting_bytes + len(message) > MAX_UNACKNOWLEDGED_BYTES:
             # The number is not used up: a gap would read as frames lost on the way.
             self._tally.drop("unacknowledged_full", spans)
@@ -152,10 +152,8 @@ class Handover:
         for task in list(self._tasks):
             task.cancel()
 
-    def _frame(self, sequence: int, calls: list[CallSpans]) -> bytes:
-        frame = Frame(
-            self._instance_id, self._started_ns, sequence, self._config_version(), self._resource, calls
-        )
+    def _frame(self, sequence: int, config_version: str, calls: list[CallSpans]) -> bytes:
+        frame = Frame(self._instance_id, self._started_ns, sequence, config_version, self._resource, calls)
         return encode_message(MessageKind.FRAME, encode_payload(frame))
 
     def _send(self, message: bytes) -> None:
@@ -201,7 +199,7 @@ class Handover:
             if refused.spans:
                 self._tally.drop("refused", refused.spans)
                 # An empty frame takes its number, as a gap would read as frames lost on the way.
-                self._wait_for(_Waiting(refused.sequence, self._frame(refused.sequence, []), 0))
+                self._wait_for(_Waiting(refused.sequence, self._frame(refused.sequence, "", []), 0))
                 return
 
     def _wait_for(self, first: _Waiting) -> None:

@@ -52,7 +52,7 @@ class BatchingSpanProcessor(SpanProcessor):
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        hand_over: Callable[[list[CallSpans]], None],
+        hand_over: Callable[[list[CallSpans], str], None],
         *,
         tally: Tally,
         measure: Callable[[CallTrace], None] = lambda _: None,
@@ -61,7 +61,8 @@ class BatchingSpanProcessor(SpanProcessor):
 
         Args:
             loop: The worker's loop; slices run on it.
-            hand_over: Takes each slice, at once and without waiting.
+            hand_over: Takes each slice and the version of the configuration that its calls were made under
+                ("": none is known), at once and without waiting.
             tally: Told of every span taken or refused, and of every one given up.
             measure: Counts each call, whether its spans find room or not.
         """
@@ -135,8 +136,16 @@ class BatchingSpanProcessor(SpanProcessor):
     def _encode_slice(self) -> None:
         queue = self._queue
         calls = []
+        version = ""
         for _ in range(min(_SLICE, len(queue))):
             ended = queue.popleft()
+            if isinstance(ended, CallTrace):
+                # The masks of a slice are read by one list of destinations. A call keeps the version it began
+                # with, so after a change both kinds end for a while.
+                if version and ended.config_version != version:
+                    queue.appendleft(ended)
+                    break
+                version = ended.config_version
             held_bytes = _content_bytes(ended)
             try:
                 if not _is_ready(ended):
@@ -152,7 +161,7 @@ class BatchingSpanProcessor(SpanProcessor):
                 # Reading what was said takes as long as many calls without it.
                 break
         if calls:
-            self._hand_over(calls)
+            self._hand_over(calls, version)
 
     def _encode(self, ended: CallTrace | ReadableSpan) -> CallSpans:
         if isinstance(ended, CallTrace):

@@ -15,8 +15,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from gateway.delivery.batch import BatchLimits
 from gateway.delivery.chain import Pacing
-from gateway.delivery.destination import Destination, MaskBits
+from gateway.delivery.destination import Destination
 from gateway.delivery.journal import Entry
+from gateway.delivery.mask_bits import MaskBits
 from gateway.delivery.outcome import Outcome, Verdict
 from gateway.delivery.selection import Selection, SpanFilter
 from gateway.delivery.sender import Sender

@@ -29,10 +29,13 @@ class Sink:
 
     def __init__(self) -> None:
         self.slices: list[list[CallSpans]] = []
+        self.versions: list[str] = []
         self.tally = Tally()
-        self.processor = BatchingSpanProcessor(
-            asyncio.get_running_loop(), self.slices.append, tally=self.tally
-        )
+        self.processor = BatchingSpanProcessor(asyncio.get_running_loop(), self.take, tally=self.tally)
+
+    def take(self, calls: list[CallSpans], config_version: str) -> None:
+        self.slices.append(calls)
+        self.versions.append(config_version)
 
     @property
     def calls(self) -> list[CallSpans]:
@@ -71,6 +74,19 @@ async def test_many_calls_come_in_slices() -> None:
     sink.check()
 
 
+async def test_a_slice_is_of_one_configuration() -> None:
+    """A call keeps the one that it began with, whatever is in force at its end; its mask is read by that."""
+    sink = Sink()
+    for version in ("old", "old", "new", "old", "new", "new"):
+        trace = make_answered_trace()
+        trace.config_version = version
+        sink.processor.record(trace)
+    await until_async(lambda: len(sink.calls) == 6, "all are handed on")
+    assert [len(calls) for calls in sink.slices] == [2, 1, 1, 2]
+    assert sink.versions == ["old", "new", "old", "new"]
+    sink.check()
+
+
 async def test_calls_come_again_after_an_idle_time() -> None:
     """The processor wakes for each new call, also when the queue was empty."""
     sink = Sink()
@@ -97,7 +113,7 @@ async def test_every_call_is_measured_once() -> None:
     measured: list[object] = []
     tally = Tally()
     processor = BatchingSpanProcessor(
-        asyncio.get_running_loop(), lambda _calls: None, tally=tally, measure=measured.append
+        asyncio.get_running_loop(), lambda _calls, _version: None, tally=tally, measure=measured.append
     )
     traces = [make_answered_trace() for _ in range(3)]
     processor.record(traces[0])
@@ -112,16 +128,16 @@ async def test_every_call_is_measured_once() -> None:
 async def test_a_call_that_is_not_traced_is_measured_only() -> None:
     """It makes no span, so none is counted, queued or dropped."""
     measured: list[object] = []
-    slices: list[list[CallSpans]] = []
     tally = Tally()
+    sink = Sink()
     processor = BatchingSpanProcessor(
-        asyncio.get_running_loop(), slices.append, tally=tally, measure=measured.append
+        asyncio.get_running_loop(), sink.take, tally=tally, measure=measured.append
     )
     trace = make_answered_trace()
     trace.telemetry = TelemetryPlan(makes_spans=False)
     processor.record(trace)
     processor.drain()
-    assert (measured, slices, tally.created, tally.dropped) == ([trace], [], 0, {})
+    assert (measured, sink.slices, tally.created, tally.dropped) == ([trace], [], 0, {})
 
 
 async def test_call_that_cannot_be_encoded_is_dropped_alone(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,79 @@
+"""Which bit of a call's mask belongs to a destination, by the configuration that the call was made under.
+
+A bit is a place in a list of destinations, and the spool may hold calls of versions with another list, for as
+long as an endpoint is down and across restarts. So the lists are kept beside the spool.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from gateway.delivery.destination import Destination
+from gateway.wire.frames import CallSpans
+
+# More changes than anybody makes while an endpoint is down.
+_MAX_VERSIONS: Final = 256
+
+_Bits = dict[str, dict[str, int]]
+
+_log = logging.getLogger(__name__)
+
+
+class MaskBits:
+    """The lists of the last versions.
+
+    Args:
+        file: Where they are kept; None: nowhere.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file
+        self._bits = _read(file)
+
+    def note(self, version: str, destinations: Iterable[Destination]) -> None:
+        """Remember the list of a version. When it cannot be written, that is logged; it is known here."""
+        bits = {destination.name: destination.index_bit for destination in destinations}
+        if self._bits.get(version) == bits and next(reversed(self._bits)) == version:
+            return
+        self._bits.pop(version, None)
+        self._bits[version] = bits
+        if len(self._bits) > _MAX_VERSIONS:
+            del self._bits[next(iter(self._bits))]
+        if self._file is not None:
+            self._write(self._file)
+
+    def is_wanted(self, call: CallSpans, version: str, destination: Destination) -> bool:
+        """Whether *call*, made under *version*, goes to *destination*."""
+        bit = self._bits.get(version, {}).get(destination.name, destination.index_bit)
+        return bool(call.destination_mask >> bit & 1)
+
+    def _write(self, file: Path) -> None:
+        new = file.with_suffix(".new")
+        try:
+            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "wb") as opened:
+                opened.write(msgspec.msgpack.encode(self._bits))
+                opened.flush()
+                # Before it takes the old one's place: a power cut must find one of the two whole.
+                os.fsync(opened.fileno())
+            new.replace(file)
+        except OSError as error:
+            _log.warning(
+                "the list of destinations cannot be kept; after a restart, calls that wait for one that has"
+                " moved in it may be taken for another's: %s",
+                error,
+            )
+
+
+def _read(file: Path | None) -> _Bits:
+    if file is not None:
+        with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return msgspec.msgpack.decode(file.read_bytes(), type=_Bits)
+    return {}

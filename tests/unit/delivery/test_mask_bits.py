@@ -1,0 +1,72 @@
+"""A mask is read by the list it was made for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.delivery.destination import Destination
+from gateway.delivery.mask_bits import MaskBits
+from tests.rig.frame_maker import make_call
+
+
+def destination(name: str, bit: int) -> Destination:
+    return Destination(name, "https://host/v1/traces", {}, {}, bit)
+
+
+def test_a_mask_is_read_by_its_versions_list() -> None:
+    """A destination that moved in the list still gets the calls that were meant for it."""
+    bits = MaskBits()
+    bits.note("old", [destination("a", 0), destination("b", 1)])
+    bits.note("new", [destination("b", 0)])
+    call = make_call("x", mask=0b10)
+    assert bits.is_wanted(call, "old", destination("b", 0))
+    assert not bits.is_wanted(call, "new", destination("b", 0))
+
+
+def test_the_lists_outlive_the_process(tmp_path: Path) -> None:
+    """The spool does, and what waits in it is of earlier versions."""
+    file = tmp_path / "destinations"
+    bits = MaskBits(file)
+    bits.note("old", [destination("a", 0), destination("b", 1)])
+    bits.note("new", [destination("b", 0)])
+    again = MaskBits(file)
+    assert again.is_wanted(make_call("x", mask=0b10), "old", destination("b", 0))
+    again.note("new", [destination("b", 0)])
+    assert [path.name for path in tmp_path.iterdir()] == ["destinations"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\xc1", b"\x81\xa1v\x01", b"\x81\xa1\xff\x80"])
+def test_a_file_that_cannot_be_read_is_none(tmp_path: Path, content: bytes) -> None:
+    """As after a power cut, or another version of the gateway: no reason not to start."""
+    file = tmp_path / "destinations"
+    file.write_bytes(content)
+    bits = MaskBits(file)
+    assert bits.is_wanted(make_call("x", mask=0b10), "old", destination("b", 1))
+    bits.note("old", [destination("b", 0)])
+    assert not MaskBits(file).is_wanted(make_call("x", mask=0b10), "old", destination("b", 1))
+
+
+def test_a_list_that_cannot_be_written_is_known_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full disk holds no change of the configuration up."""
+    bits = MaskBits(tmp_path / "absent" / "destinations")
+    bits.note("old", [destination("b", 0)])
+    assert bits.is_wanted(make_call("x", mask=0b1), "old", destination("b", 1))
+    assert "cannot be kept" in caplog.text
+
+
+def test_without_a_list_the_present_place_counts() -> None:
+    """As for calls of a version that was forgotten."""
+    assert MaskBits().is_wanted(make_call("x", mask=0b10), "unknown", destination("b", 1))
+    assert not MaskBits().is_wanted(make_call("x", mask=0), "unknown", destination("b", 1))
+
+
+def test_old_lists_are_forgotten() -> None:
+    """Reloads do not add up in memory."""
+    bits = MaskBits()
+    for n in range(1000):
+        bits.note(f"v{n}", [destination("b", n % 3)])
+    assert len(bits._bits) < 300
