@@ -81,7 +81,8 @@ class GatewayProcess:
         return self
 
     def launch(self) -> None:
-        """Run it and return at once."""
+        """Run it and return at once; again, once an earlier run has ended."""
+        self.port = self.control_port = 0
         command = [
             sys.executable, "-m", "gateway", "serve",
             "--config", str(self.config), "--state-dir", str(self.state),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import threading
+import time
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
 
+from tests.rig.behaviours import TEXT
 from tests.rig.gateway_process import GatewayProcess
 from tests.rig.manifests import bearer, chat_body
-from tests.rig.raw_http import RawConnection
+from tests.rig.raw_http import RawConnection, Reply, events
 
 JOIN_TIMEOUT_S: Final = 30.0
 
@@ -20,16 +23,24 @@ class Load:
     """Calls `fake/normal`, one thread streaming and one not, until stopped.
 
     Attributes:
-        trace_ids: Of every call that was answered with 200 and read to its end.
-        failures: What went wrong otherwise: a status, or an exception's text.
+        pause_s: Between two calls of a thread.
+        ended_at_s: Of every call that was answered with 200 and the whole right text: monotonic time of its
+            end, by trace id.
+        failures: What went wrong otherwise: a status, another text, or an exception's.
     """
 
     gateway: GatewayProcess
     threads: int = 2
-    trace_ids: list[str] = field(default_factory=list)
+    pause_s: float = 0.0
+    ended_at_s: dict[str, float] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _running: list[threading.Thread] = field(default_factory=list)
+
+    @property
+    def trace_ids(self) -> list[str]:
+        """Of the good calls, in the order of their end."""
+        return list(self.ended_at_s)
 
     def __enter__(self) -> Self:
         self._running = [
@@ -48,6 +59,10 @@ class Load:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Let the calls that are open come to their end, and begin no more."""
         self._stop.set()
         for thread in self._running:
             thread.join(JOIN_TIMEOUT_S)
@@ -71,14 +86,29 @@ class Load:
                 connection = None
                 self._stop.wait(0.05)  # a port that refuses is not to be hammered
                 continue
-            if reply.status == 200:
-                self.trace_ids.append(trace_id)
+            if reply.status == 200 and _text_of(reply, is_stream=is_stream) == TEXT:
+                self.ended_at_s[trace_id] = time.monotonic()
             else:
                 self.failures.append(f"{reply.status} {reply.body[:200]!r}")
             if reply.header("connection") == "close":
                 _close(connection)
                 connection = None
+            if self.pause_s:
+                self._stop.wait(self.pause_s)
         _close(connection)
+
+
+def _text_of(reply: Reply, *, is_stream: bool) -> str:
+    """What the model said; "" when the answer is not whole."""
+    try:
+        if not is_stream:
+            return str(reply.json["choices"][0]["message"]["content"])
+        *parts, end = events(reply.body)
+        choices = [choice for part in parts for choice in json.loads(part)["choices"]]
+    except (ValueError, LookupError, TypeError):
+        return ""
+    text = "".join(choice["delta"].get("content") or "" for choice in choices)
+    return text if end == "[DONE]" else ""
 
 
 def _close(connection: RawConnection | None) -> None:

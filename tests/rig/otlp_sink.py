@@ -170,9 +170,15 @@ RESET = Answer(is_reset=True)
 
 
 class OtlpSink:
-    """The endpoint; use it as a context manager."""
+    """The endpoint; use it as a context manager.
+
+    Attributes:
+        usual: How requests for traces are answered that no call of `answer` speaks of; may be changed while
+            it runs.
+    """
 
     def __init__(self) -> None:
+        self.usual = Answer()
         self._changed = threading.Condition()
         self._received: list[Received] = []
         self._answers: deque[Answer] = deque()
@@ -230,6 +236,11 @@ class OtlpSink:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         self.answer(*[Answer(status, named)] * count)
 
+    def unanswered(self) -> int:
+        """How many of the answers given to `answer` wait for their request."""
+        with self._changed:
+            return len(self._answers)
+
     def requests(self) -> list[Received]:
         """All requests so far, refused ones too."""
         with self._changed:
@@ -281,6 +292,14 @@ class OtlpSink:
         self._thread.join()
         self._loop.close()
 
+    def go_down(self) -> None:
+        """Refuse connections, and cut those that are open; what was received stays."""
+        asyncio.run_coroutine_threadsafe(self._go_down(), self._loop).result(10)
+
+    def come_back(self) -> None:
+        """Listen again where it did before."""
+        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
+
     def __enter__(self) -> Self:
         return self.start()
 
@@ -295,8 +314,17 @@ class OtlpSink:
         app.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        self._server = await self._loop.create_server(self._connect, "127.0.0.1", 0)
+        await self._listen()
+
+    async def _listen(self) -> None:
+        self._server = await self._loop.create_server(self._connect, "127.0.0.1", self._port)
         self._port = self._server.sockets[0].getsockname()[1]
+
+    async def _go_down(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for transport in [item.transport for item in self._connections if item.transport is not None]:
+            transport.abort()
 
     def _connect(self) -> asyncio.BaseProtocol:
         assert self._runner is not None
@@ -343,8 +371,11 @@ class OtlpSink:
     def decide(self, request: web.Request, body: bytes) -> Answer:
         """The answer to a request; *body* is uncompressed. Called in the endpoint's thread."""
         with self._changed:
-            answers = self._metrics_answers if request.path == _METRICS_PATH else self._answers
-            return answers.popleft() if answers else Answer()
+            is_metrics = request.path == _METRICS_PATH
+            answers = self._metrics_answers if is_metrics else self._answers
+            if answers:
+                return answers.popleft()
+            return Answer() if is_metrics else self.usual
 
     def _record(self, request: web.Request, body: bytes, answer: Answer) -> None:
         headers = {name.lower(): value for name, value in request.headers.items()}
