@@ -10,7 +10,6 @@ from typing import Any, Final
 from gateway.config.document import Document, FieldPath
 from gateway.config.manifests.global_settings import GlobalSettings
 from gateway.config.manifests.known import MODEL_ACCOUNTS
-from gateway.config.manifests.logging_config import BUILT_PRESETS, LoggingConfig
 from gateway.config.manifests.otel_config import OtelConfig
 from gateway.config.manifests.provider_account import (
     MODEL_TYPES,
@@ -61,8 +60,6 @@ def check_all(documents: Sequence[Document], readings: Sequence[Reading]) -> Ite
                 yield from _check_provider_account(reading.document, account)
             case VirtualAccount() as caller:
                 yield from _check_virtual_account(reading.document, caller, names)
-            case LoggingConfig() as rule:
-                yield from _check_logging_rule(reading.document, rule)
             case GlobalSettings() as settings:
                 yield from _check_captured(reading.document, settings)
             case OtelConfig() as destination:
@@ -166,14 +163,6 @@ def _check_destination(document: Document, destination: OtelConfig) -> Iterator[
     if destination.otel_traces_exporter_config is None and destination.otel_metrics_exporter_config is None:
         message = "the manifest names no destination"
         yield document.warning(("type",), message, "Add otel_traces_exporter_config, or remove the manifest")
-
-
-def _check_logging_rule(document: Document, rule: LoggingConfig) -> Iterator[Problem]:
-    for index, preset in enumerate(rule.redact_with.presets):
-        if preset not in BUILT_PRESETS:
-            message = f"the preset '{preset}' is not built, so calls that the rule matches are not recorded"
-            fix = f"Write a custom pattern, or choose of: {', '.join(sorted(BUILT_PRESETS))}"
-            yield document.warning(("redact_with", "presets", index), message, fix)
 
 
 def _check_captured(document: Document, settings: GlobalSettings) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ from typing import Final
 
 from gateway.config import Config
 from gateway.config.manifests.global_settings import AlwaysLog, HeaderControlledLog
-from gateway.config.manifests.logging_config import BUILT_PRESETS, LoggingConfig, ValueFilter
+from gateway.config.manifests.logging_config import LoggingConfig, ValueFilter
 from gateway.model import Call, Caller, Plan, TraceContext
 from gateway.redaction import may_hold_secret
 from gateway.telemetry.call_notes import CallNotes
@@ -27,7 +27,7 @@ class ContentRule:
     """One `gateway-logging-config`.
 
     Attributes:
-        forbids: Calls that match are not recorded: it says so, or asks for a masking that is not built.
+        forbids: Calls that match are not recorded.
     """
 
     name: str
@@ -182,13 +182,13 @@ def _content_rules(config: Config) -> ContentRules | None:
 def _rule(manifest: LoggingConfig) -> ContentRule:
     redaction, when = manifest.redact_with, manifest.when
     custom = [Pattern(re.compile(one.pattern), one.redaction_text) for one in redaction.custom_patterns]
-    presets = [preset(name) for name in redaction.presets if name in BUILT_PRESETS]
+    presets = [preset(name) for name in redaction.presets]
     return ContentRule(
         name=manifest.name,
         subjects=when.subjects,
         models=when.models,
         metadata=when.metadata,
-        forbids=not manifest.log or len(presets) < len(redaction.presets),
+        forbids=not manifest.log,
         patterns=(*custom, *presets),
         are_bounded=not custom,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -11,7 +11,7 @@ from gateway.config.manifests.part import Flag, Label, Manifest, Part, Text, wro
 
 _MAX_PATTERN_CHARACTERS: Final = 1_000
 
-BuiltPreset = Literal[
+Preset = Literal[
     "us_ssn",
     "us_ssn_no_dash",
     "email",
@@ -31,10 +31,6 @@ BuiltPreset = Literal[
     "ipv4",
     "ipv6",
     "url",
-]
-"""The presets that are masked."""
-
-UnbuiltPreset = Literal[
     "passport_us",
     "passport_uk",
     "passport_germany",
@@ -62,11 +58,7 @@ UnbuiltPreset = Literal[
     "illegal_activities",
     "harassment_hate",
 ]
-"""Presets of TrueFoundry's that are not built: what asks for one is not recorded at all."""
-
-Preset = Literal[BuiltPreset, UnbuiltPreset]
-
-BUILT_PRESETS: Final = frozenset(get_args(BuiltPreset))
+"""Patterns that are known by name: TrueFoundry's."""
 
 
 def _check_pattern(text: str) -> str:

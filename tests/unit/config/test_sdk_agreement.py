@@ -15,7 +15,7 @@ from truefoundry_sdk import types as sdk
 from truefoundry_sdk.types.true_foundry_apply_request_manifest import TrueFoundryApplyRequestManifest
 
 from gateway.config.manifests.known import IN_FORCE, MODEL_ACCOUNTS, NOT_IN_FORCE
-from gateway.config.manifests.logging_config import BuiltPreset, UnbuiltPreset
+from gateway.config.manifests.logging_config import Preset
 from gateway.config.manifests.part import Part
 from gateway.config.manifests.provider_account import MODEL_TYPES
 
@@ -174,5 +174,4 @@ def test_choices_agree() -> None:
     )
     servers = typing.get_args(integration.model_fields["model_server"].annotation)
     assert set(servers) == set(values_of(sdk.SelfHostedModelModelServer))
-    presets = {*typing.get_args(BuiltPreset), *typing.get_args(UnbuiltPreset)}
-    assert presets == set(values_of(sdk.PresetRegexPatternEnum))
+    assert set(typing.get_args(Preset)) == set(values_of(sdk.PresetRegexPatternEnum))

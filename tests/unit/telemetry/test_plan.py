@@ -97,11 +97,6 @@ def test_one_rule_that_forbids_is_enough(tmp_path: Path) -> None:
     assert capture(plan, wants=True) is None
 
 
-def test_preset_that_is_not_built_forbids(tmp_path: Path) -> None:
-    """Rather nothing than what should have been masked."""
-    assert capture(plan_of(tmp_path, ALWAYS, rule(redact_with="{presets: [email, religion]}"))) is None
-
-
 def test_embeddings_have_no_content(tmp_path: Path) -> None:
     """The conventions have no messages for them."""
     plan = plan_of(tmp_path, ALWAYS)

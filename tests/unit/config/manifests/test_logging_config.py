@@ -44,14 +44,6 @@ def test_patterns_that_cannot_be_used(tmp_path: Path, pattern: str, what: str) -
     assert what in f"{problem.message}. {problem.fix}"
 
 
-def test_preset_that_is_not_built(tmp_path: Path) -> None:
-    """A warning: such calls are not recorded, rather than recorded without the masking."""
-    checked = check_text(tmp_path, ACCOUNT, CALLER, RULE + "redact_with: {presets: [email, religion]}\n")
-    (line,) = found(checked)
-    assert line.startswith("warning")
-    assert "redact_with.presets.1: the preset 'religion' is not built" in line
-
-
 def test_preset_that_nobody_knows(tmp_path: Path) -> None:
     """An error: a slip must not record what was to be masked."""
     checked = check_text(tmp_path, ACCOUNT, CALLER, RULE + "redact_with: {presets: [emial]}\n")
