@@ -12,6 +12,9 @@ from typing import Literal, Protocol
 
 import msgspec
 
+HeaderPairs = list[tuple[bytes, bytes]]
+"""Headers as they are on the wire, in order, names in lower case."""
+
 UsageSource = Literal["provider", "estimated", "partial"]
 
 
@@ -87,6 +90,20 @@ class RetryPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class HeaderLines:
+    """What a target is sent with every request, written once: header lines, credentials included.
+
+    Attributes:
+        whole: Of a request for a whole reply; `stream` of one for a stream.
+        forwarded: Names of the caller's headers that go along.
+    """
+
+    whole: bytes = field(default=b"", repr=False)
+    stream: bytes = field(default=b"", repr=False)
+    forwarded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """One model behind one account, ready to be called.
 
@@ -97,7 +114,8 @@ class Target:
         peer: `service.peer.name`, the account as a dependency in a service map.
         base_url: Without a trailing slash; an endpoint's path is appended.
         address: Host of `base_url`; `port` likewise, the scheme's default filled in.
-        headers: Sent with each request, credentials included, so never shown.
+        headers: The target's own, credentials included, so never shown.
+        lines: `headers` and what else each request is sent, as lines.
         propagate_trace: Whether the provider gets our `traceparent`.
         missing_secret: Why the account cannot be used, "" when it can.
     """
@@ -115,6 +133,7 @@ class Target:
     model_types: frozenset[str]
     retry: RetryPolicy
     missing_secret: str = ""
+    lines: HeaderLines = field(default=HeaderLines(), repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +256,8 @@ class UpstreamRequest:
     """One exchange to make: always a POST of a JSON body.
 
     Attributes:
+        headers: Of this request alone.
+        lines: Header lines that its target is always sent.
         timeout_s: For the whole exchange; None leaves only the limits on silence.
     """
 
@@ -244,13 +265,18 @@ class UpstreamRequest:
     headers: list[tuple[str, str]] = field(repr=False)
     body: bytes = field(repr=False)
     timeout_s: float | None = None
+    lines: bytes = field(default=b"", repr=False)
 
 
 class UpstreamReply(Protocol):
-    """The provider's answer, its head read and its body not."""
+    """The provider's answer, its head read and its body not.
+
+    Attributes:
+        headers: In order, names in lower case.
+    """
 
     status: int
-    headers: Mapping[str, str]
+    headers: HeaderPairs
 
     async def read_chunk(self) -> bytes:
         """The next piece of the body as it arrives, b"" at its end.

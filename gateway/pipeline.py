@@ -39,7 +39,7 @@ from gateway.errors import (
     UpstreamBadReply,
 )
 from gateway.model import Call, Client, Endpoint, Plan, Target, UpstreamReply, UpstreamRequest
-from gateway.providers.headers import request_headers, response_headers
+from gateway.providers.headers import forwarded_headers, response_headers
 from gateway.redaction import without_secrets
 from gateway.responder import SUCCESS, Answer, Responder
 from gateway.snapshot import Snapshot
@@ -57,7 +57,7 @@ MAX_ERROR_BYTES: Final = 1024 * 1024
 
 _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _TIMEOUT_MS: Final = re.compile(r"0{0,9}[1-9][0-9]{0,8}")
-_EVENT_STREAM: Final = "text/event-stream"
+_EVENT_STREAM: Final = b"text/event-stream"
 _FIRST_ERROR: Final = 400
 _DETAIL_CHARACTERS: Final = 200
 _CUT_S: Final = 1.0
@@ -96,7 +96,6 @@ class Pipeline:
         record: Callable[[CallTrace], None],
         *,
         max_body_bytes: int,
-        user_agent: str,
         random: Random,
     ) -> None:
         """Wire the stages.
@@ -106,14 +105,12 @@ class Pipeline:
             upstream: The provider's side.
             record: Takes the trace of each request when it has ended.
             max_body_bytes: Longest body accepted.
-            user_agent: What providers see.
             random: Source of trace ids.
         """
         self._current = current
         self._upstream = upstream
         self._record = record
         self._max_body_bytes = max_body_bytes
-        self._user_agent = user_agent
         self._random = random
         self._open: set[asyncio.Task[Any]] = set()
 
@@ -278,9 +275,7 @@ class Pipeline:
         self, responder: Responder, call: Call, attempt: AttemptTrace, timeout_s: float | None
     ) -> UpstreamRequest:
         target = attempt.target
-        headers = request_headers(
-            target, responder.client.headers, user_agent=self._user_agent, is_stream=call.is_stream
-        )
+        headers = forwarded_headers(target, responder.client.headers)
         if target.propagate_trace:
             headers += responder.trace.propagation(attempt).items()
         return UpstreamRequest(
@@ -288,6 +283,7 @@ class Pipeline:
             headers=headers,
             body=write_call(call, target.model_id),
             timeout_s=timeout_s,
+            lines=target.lines.stream if call.is_stream else target.lines.whole,
         )
 
 
@@ -324,10 +320,11 @@ async def _relay_stream(
     Raises:
         UpstreamBadReply: It is no event stream, begins with an error, or ends before it is complete.
     """
-    content_type = reply.headers.get("content-type", "").lower()
+    content_type = next((value for name, value in reply.headers if name == b"content-type"), b"").lower()
     if not content_type.startswith(_EVENT_STREAM):
         msg = "The provider was asked for an event stream and answered with something else."
-        raise UpstreamBadReply(msg, detail=f"{content_type}: {excerpt(await reply.read_chunk())}")
+        detail = f"{content_type.decode('latin-1')}: {excerpt(await reply.read_chunk())}"
+        raise UpstreamBadReply(msg, detail=detail)
     reader = StreamReader(asked_bytes=call.body_bytes, choices=call.choices, hides_usage=not call.wants_usage)
     try:
         await _pump(responder, attempt, reply, reader)

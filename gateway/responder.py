@@ -11,7 +11,7 @@ from typing import Final
 
 from gateway.endpoints.openai_error import error_body, error_event
 from gateway.errors import GatewayError
-from gateway.model import Client, UpstreamReply
+from gateway.model import Client, HeaderPairs, UpstreamReply
 from gateway.providers.headers import response_headers
 from gateway.telemetry.call_notes import CONVERSATION_HEADER, LOGGING_HEADER, METADATA_HEADER
 from gateway.telemetry.call_trace import CallTrace
@@ -36,7 +36,7 @@ class Answer:
     """A whole response for the caller."""
 
     status: int
-    headers: list[tuple[str, str]]
+    headers: HeaderPairs
     body: bytes
 
 
@@ -69,7 +69,9 @@ class Responder:
             return
         self.trace.failed(error.code, error.for_operator)
         self.trace.responded(error.status)
-        headers = self._headers(list(error.headers))
+        headers = self._headers(
+            [(name.encode("latin-1"), value.encode("latin-1")) for name, value in error.headers]
+        )
         headers += (_JSON, (b"x-tfy-error-source", error.source.encode()))
         await self.client.respond(error.status, headers, self._wording(error_body, error))
 
@@ -98,7 +100,7 @@ class Responder:
     def _wording(self, word: Callable[..., bytes], error: GatewayError) -> bytes:
         return word(error, request_id=self.request_id, trace_id=self.trace.trace_id.hex())
 
-    def _headers(self, more: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    def _headers(self, more: HeaderPairs) -> HeaderPairs:
         trace = self.trace
         headers = [
             (b"x-request-id", self.request_id.encode()),
@@ -114,7 +116,5 @@ class Responder:
         ]
         if ignored:
             headers.append((b"x-tfy-ignored-headers", ", ".join(ignored).encode("latin-1", errors="replace")))
-        headers += [
-            (name.encode("latin-1"), value.encode("latin-1", errors="replace")) for name, value in more
-        ]
+        headers += more
         return headers

@@ -16,7 +16,6 @@ from typing import Any, Final
 
 import uvloop
 
-from gateway import __version__
 from gateway.app.accepted_config import ConfigUnusableError, load_accepted, secret_source
 from gateway.edge.app import DataPlane
 from gateway.edge.lifecycle import Lifecycle
@@ -32,7 +31,7 @@ from gateway.tasks import end, first_of, spawn
 from gateway.telemetry.handover import Handover
 from gateway.telemetry.metrics import WorkerMetrics
 from gateway.telemetry.processor import BatchingSpanProcessor
-from gateway.telemetry.resource import SERVICE_NAME, worker_resource
+from gateway.telemetry.resource import worker_resource
 from gateway.upstream.exchange import Upstream
 from gateway.wire.frames import Counts
 
@@ -110,7 +109,6 @@ class Worker:
             self._upstream,
             self._processor.record,
             max_body_bytes=settings.max_body_bytes,
-            user_agent=f"{SERVICE_NAME}/{__version__}",
             # Seeded by the system: ids need to be unique, not secret, and this is ten times quicker than
             # asking it.
             random=Random(SystemRandom().getrandbits(256)),

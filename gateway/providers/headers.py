@@ -7,10 +7,14 @@ leave.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Final
 
-from gateway.model import Headers, Target
+from gateway import __version__
+from gateway.model import HeaderLines, HeaderPairs, Headers, Target
+from gateway.wire.http1 import header_lines
+
+USER_AGENT: Final = f"tfy-llm-gateway/{__version__}"
+"""What providers see."""
 
 FORWARDED_UP: Final = (
     "openai-beta",
@@ -21,54 +25,58 @@ FORWARDED_UP: Final = (
 )
 """Request headers that OpenAI and servers of its API act on."""
 
-FORWARDED_DOWN: Final = frozenset(
-    {
-        "openai-organization",
-        "openai-processing-ms",
-        "openai-version",
-        "retry-after",
-        "retry-after-ms",
-        "x-should-retry",
-    }
-)
-"""Response headers that SDKs act on."""
+FORWARDED_DOWN: Final = {
+    b"openai-organization": b"openai-organization",
+    b"openai-processing-ms": b"openai-processing-ms",
+    b"openai-version": b"openai-version",
+    b"retry-after": b"retry-after",
+    b"retry-after-ms": b"retry-after-ms",
+    b"x-request-id": b"x-upstream-request-id",
+    b"x-should-retry": b"x-should-retry",
+}
+"""Response headers that SDKs act on, and the name each gets."""
 
 # What HTTP lets a value hold; the server below us refuses a response with anything else in it.
-_SENDABLE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
-_UPSTREAM_LIMITS: Final = "x-ratelimit-"
+_SENDABLE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+_UPSTREAM_LIMITS: Final = b"x-ratelimit-"
 _FIXED: Final = (("content-type", "application/json"), ("accept-encoding", "identity"))
 
 
-def request_headers(
-    target: Target, headers: Headers, *, user_agent: str, is_stream: bool
-) -> list[tuple[str, str]]:
-    """The headers of the upstream request; the target's own win over ours and the caller's."""
-    own = {name for name, _ in target.headers}
-    ours = (
-        *_FIXED,
-        ("accept", "text/event-stream" if is_stream else "application/json"),
-        ("user-agent", user_agent),
+def fixed_lines(own: tuple[tuple[str, str], ...]) -> HeaderLines:
+    """What a target is always sent; its *own* headers win over ours and the caller's.
+
+    Raises:
+        ValueError: One of its own cannot be sent.
+    """
+    names = {name for name, _ in own}
+
+    def lines(accept: str) -> bytes:
+        ours = (*_FIXED, ("accept", accept), ("user-agent", USER_AGENT))
+        return header_lines([*(pair for pair in ours if pair[0] not in names), *own])
+
+    return HeaderLines(
+        whole=lines("application/json"),
+        stream=lines("text/event-stream"),
+        forwarded=tuple(name for name in FORWARDED_UP if name not in names),
     )
-    sent = [pair for pair in ours if pair[0] not in own]
-    sent += target.headers
-    for name in FORWARDED_UP:
+
+
+def forwarded_headers(target: Target, headers: Headers) -> list[tuple[str, str]]:
+    """Those of the caller's headers that go to *target*."""
+    sent = []
+    for name in target.lines.forwarded:
         value = headers.get(name)
-        if value is not None and value.isascii() and name not in own:
+        if value is not None and value.isascii():
             sent.append((name, value))
     return sent
 
 
-def response_headers(headers: Mapping[str, str]) -> list[tuple[str, str]]:
+def response_headers(headers: HeaderPairs) -> HeaderPairs:
     """What the caller gets of the provider's headers; its rate limits are renamed, ours have those names."""
     kept = []
-    for name, value in headers.items():
-        lower = name.lower()
-        if not _SENDABLE.fullmatch(value):
-            continue
-        if lower in FORWARDED_DOWN:
-            kept.append((lower, value))
-        elif lower.startswith(_UPSTREAM_LIMITS):
-            kept.append((f"x-upstream-{lower[2:]}", value))
-        elif lower == "x-request-id":
-            kept.append(("x-upstream-request-id", value))
-    return kept
+    for name, value in headers:
+        if name in FORWARDED_DOWN:
+            kept.append((FORWARDED_DOWN[name], value))
+        elif name.startswith(_UPSTREAM_LIMITS):
+            kept.append((b"x-upstream-" + name[2:], value))
+    return [pair for pair in kept if _SENDABLE.fullmatch(pair[1])]

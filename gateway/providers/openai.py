@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from gateway.config import SecretMissing
 from gateway.config.manifests.provider_account import OpenAIAccount
 from gateway.model import RetryPolicy, Target
-from gateway.providers.addressing import Resolve, host_and_port
+from gateway.providers.addressing import Resolve, host_and_port, own_headers
 
 PROVIDER = "openai"
 
 
 def openai_targets(account: OpenAIAccount, resolve: Resolve, retry: RetryPolicy) -> list[Target]:
     """The account's models."""
-    headers: tuple[tuple[str, str], ...] = ()
-    missing_secret = ""
-    if account.auth_data is not None:
-        try:
-            headers = (("authorization", f"Bearer {resolve(account.auth_data.api_key)}"),)
-        except SecretMissing as error:
-            missing_secret = str(error)
+    own = own_headers(lambda: _headers(account, resolve))
     base_url = account.base_url.rstrip("/")
     address, port = host_and_port(base_url)
     return [
@@ -31,11 +24,18 @@ def openai_targets(account: OpenAIAccount, resolve: Resolve, retry: RetryPolicy)
             base_url=base_url,
             address=address,
             port=port,
-            headers=headers,
+            headers=own.headers,
             propagate_trace=account.propagate_trace,
             model_types=frozenset(integration.model_types),
             retry=retry,
-            missing_secret=missing_secret,
+            missing_secret=own.missing_secret,
+            lines=own.lines,
         )
         for integration in account.integrations
     ]
+
+
+def _headers(account: OpenAIAccount, resolve: Resolve) -> tuple[tuple[str, str], ...]:
+    if account.auth_data is None:
+        return ()
+    return (("authorization", f"Bearer {resolve(account.auth_data.api_key)}"),)

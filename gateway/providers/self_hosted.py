@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import base64
 
-from gateway.config import SecretMissing
 from gateway.config.manifests.provider_account import BearerAuth, SelfHostedAccount, SelfHostedIntegration
 from gateway.model import RetryPolicy, Target
-from gateway.providers.addressing import Resolve, host_and_port
+from gateway.providers.addressing import Resolve, host_and_port, own_headers
 
 _PROVIDERS = {"vllm-openai": "vllm"}
 _OTHER_PROVIDER = "self_hosted"
@@ -21,12 +20,7 @@ def self_hosted_targets(account: SelfHostedAccount, resolve: Resolve, retry: Ret
 def _target(
     account: SelfHostedAccount, integration: SelfHostedIntegration, resolve: Resolve, retry: RetryPolicy
 ) -> Target:
-    headers: tuple[tuple[str, str], ...] = ()
-    missing_secret = ""
-    try:
-        headers = _headers(integration, resolve)
-    except SecretMissing as error:
-        missing_secret = str(error)
+    own = own_headers(lambda: _headers(integration, resolve))
     base_url = integration.url.rstrip("/")
     address, port = host_and_port(base_url)
     return Target(
@@ -38,11 +32,12 @@ def _target(
         base_url=base_url,
         address=address,
         port=port,
-        headers=headers,
+        headers=own.headers,
         propagate_trace=account.propagate_trace,
         model_types=frozenset(integration.model_types),
         retry=retry,
-        missing_secret=missing_secret,
+        missing_secret=own.missing_secret,
+        lines=own.lines,
     )
 
 

@@ -1,7 +1,12 @@
-"""aiohttp's connections, with three gaps of its client closed.
+"""Connections to providers: aiohttp's pool, DNS, TLS and proxies, and HTTP/1.1 of our own on each.
 
-- A reply whose framing breaks in the middle must fail: aiohttp closes the connection and leaves the reader
-  waiting.
+aiohttp's client above its pool is nearly half the work of a plain relay (docs/decisions/009), so exchanges
+are made here. What a proxy has to be told before (CONNECT) is still aiohttp's business: until the first
+`begin` a connection is its `ResponseHandler`.
+
+Three rules whose breach costs somebody an answer:
+
+- A connection goes back to the pool only after a reply was read and its request was sent to the end.
 - Bytes that come while no answer is due would be the answer to whoever uses the connection next: it is
   closed.
 - A provider may close a kept connection at the very moment we use it: that exchange is made again on another
@@ -17,72 +22,233 @@ from typing import Any, Final, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
-from aiohttp.http import RawResponseMessage
-from aiohttp.streams import StreamReader
+
+from gateway.errors import UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
+from gateway.wire.http1 import ReplyError, ReplyReader
 
 STALE_WITHIN_S: Final = 1.0
 
-_INTERIM: Final = frozenset(range(100, 200)) - {101}
+SILENCE_TIMEOUT_S: Final = 300.0
+"""Longest wait for the first byte of a reply and between two pieces of it; reasoning models think for
+minutes.
+"""
+
+_HIGH_WATER_BYTES: Final = 64 * 1024
+"""Body that waits for a slow caller before the provider is made to wait."""
+
+_PIECE_BYTES: Final = 256 * 1024
+"""A body is given to the transport in pieces of this size: TLS encrypts one while the loop waits."""
 
 
-class StaleConnectionError(aiohttp.ServerDisconnectedError):
+class StaleConnectionError(Exception):
     """A kept connection was closed by the provider before it answered anything on it."""
 
 
 class Connector(aiohttp.TCPConnector):
-    """A pool of connections that tell when they were stale."""
+    """A pool of `ProviderConnection`s."""
 
     def __init__(self, *, stale_within_s: float = STALE_WITHIN_S, **options: Any) -> None:
         """Take the options of `aiohttp.TCPConnector`, and how soon a kept connection's end makes it stale."""
         super().__init__(**options)
         # The one place where aiohttp lets its protocol be chosen; held to by tests against a real socket.
-        make = functools.partial(_Connection, asyncio.get_running_loop(), stale_within_s)
+        make = functools.partial(ProviderConnection, asyncio.get_running_loop(), stale_within_s)
         self._factory = cast("functools.partial[ResponseHandler]", make)
 
 
-class _Connection(ResponseHandler):
+class ProviderConnection(ResponseHandler):
+    """One connection; one exchange at a time, driven by one task.
+
+    `begin`, `send`, `read_head`, `read_chunk` until b"", `end`.
+
+    Attributes:
+        reply: What has arrived of the reply.
+    """
+
     def __init__(self, loop: asyncio.AbstractEventLoop, stale_within_s: float) -> None:
         super().__init__(loop)
         self._stale_within_s = stale_within_s
         self._exchanges = 0
+        self._is_open = False
+        self._is_sent = False
+        self._is_held = False
+        self._has_answer = False
         self._begun_s = 0.0
-        self._reply: StreamReader | None = None
-        self._has_answer = False
+        self._heard_s = 0.0
+        self._failure: Exception | None = None
+        self._happening: asyncio.Future[None] | None = None
+        self._silence: asyncio.TimerHandle | None = None
+        self.reply = ReplyReader()
 
-    def set_response_params(self, **options: Any) -> None:
+    def begin(self) -> None:
+        """Start an exchange.
+
+        Raises:
+            StaleConnectionError: The connection has ended, or the provider spoke first.
+        """
+        if not self.is_connected() or self._tail or self._failure is not None:
+            raise StaleConnectionError
         self._exchanges += 1
-        self._begun_s = self._loop.time()
+        self._is_open = True
+        self._is_sent = False
         self._has_answer = False
-        self._reply = None
-        super().set_response_params(**options)
+        self._begun_s = self._heard_s = self._loop.time()
+        self.reply.begin()
+        # One timer for all exchanges of a connection, moved when it rings: a timer for each would be work.
+        if self._silence is None:
+            self._silence = self._loop.call_later(SILENCE_TIMEOUT_S, self._check_silence)
+
+    async def send(self, head: bytes, body: bytes) -> None:
+        """Send a request; stops where the provider has answered before it heard everything.
+
+        Raises:
+            StaleConnectionError, UpstreamUnreachable, UpstreamTimeout: The connection ended.
+        """
+        transport = self.transport
+        assert transport is not None, "begun"  # noqa: S101 - says it to the type checker
+        if len(head) + len(body) <= _PIECE_BYTES:
+            transport.write(head + body)
+        else:
+            transport.write(head)
+            view = memoryview(body)
+            for start in range(0, len(body), _PIECE_BYTES):
+                await self._until_writable()
+                if self._has_answer:
+                    return
+                transport.write(view[start : start + _PIECE_BYTES])
+        self._is_sent = True
+
+    async def read_head(self) -> None:
+        """Wait for the head of the reply.
+
+        Raises:
+            StaleConnectionError, UpstreamUnreachable, UpstreamTimeout, UpstreamBadReply: None comes.
+        """
+        while not self.reply.has_head:
+            await self._wait()
+
+    async def read_chunk(self) -> bytes:
+        """What has arrived of the body, waiting for something; b"" at its end.
+
+        Raises:
+            UpstreamUnreachable, UpstreamTimeout, UpstreamBadReply: It does not come to its end.
+        """
+        reply = self.reply
+        while not reply.pieces:
+            if reply.is_complete:
+                return b""
+            await self._wait()
+        data = reply.take()
+        if self._is_held:
+            self._is_held = False
+            self._heard_s = self._loop.time()  # it was us who made it silent
+            self._resume_transport_reading()
+        return data
+
+    def end(self) -> bool:
+        """End the exchange; whether another may follow on this connection."""
+        reply = self.reply
+        self._is_open = False
+        return (
+            reply.is_complete
+            and reply.keeps_alive
+            and self._is_sent
+            and not reply.has_surplus
+            and self._failure is None
+        )
+
+    # Called by the transport.
 
     def data_received(self, data: bytes) -> None:
-        if data:
-            self._has_answer = True
-            if self._reply is not None and self._reply.is_eof():
-                self._abort()
-                return
-        super().data_received(data)
-
-    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
-        if self._reply is not None:
-            # A second answer to one call. The end of the first, a line above in this packet, may have put the
-            # connection back into the pool already; one that is closing is not taken from there.
+        """Take what has arrived."""
+        if not self._exchanges:
+            super().data_received(data)
+            return
+        if not self._is_open:
             self._abort()
             return
-        message, payload = data
-        if message.code not in _INTERIM:
-            self._reply = payload
-        super().feed_data(data, size)
+        self._has_answer = True
+        self._heard_s = self._loop.time()
+        try:
+            self.reply.feed(data)
+        except ReplyError as error:
+            self._fail(UpstreamBadReply("The provider's answer is not valid HTTP.", detail=str(error)))
+            self._abort()
+            return
+        if self.reply.buffered_bytes > _HIGH_WATER_BYTES and not self._is_held:
+            self._is_held = True
+            self._pause_transport_reading()
+        self._wake()
 
-    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+    def resume_writing(self) -> None:
+        """The transport takes more of the request."""
+        super().resume_writing()
+        self._heard_s = self._loop.time()
+        self._wake()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The connection has ended: the proper end of the reply, or not."""
+        super().connection_lost(exc)
+        if self._silence is not None:
+            self._silence.cancel()
+            self._silence = None
+        if not self._is_open or self.reply.is_complete:
+            return
+        if exc is not None or not self.reply.feed_eof():
+            self._fail(self._broken(exc))
+        self._wake()
+
+    # Inner parts.
+
+    async def _wait(self) -> None:
+        """Wait until something has happened."""
+        if self._failure is not None:
+            raise self._failure
+        happening = self._happening = self._loop.create_future()
+        try:
+            await happening
+        finally:
+            self._happening = None
+
+    async def _until_writable(self) -> None:
+        while self._paused and not self._has_answer:
+            await self._wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def _wake(self) -> None:
+        happening = self._happening
+        if happening is not None and not happening.done():
+            happening.set_result(None)
+
+    def _fail(self, failure: Exception) -> None:
+        """Note why there will be no more of the reply; the first reason counts."""
+        if self._failure is None:
+            self._failure = failure
+        self._wake()
+
+    def _broken(self, exc: BaseException | None) -> Exception:
         is_early = self._loop.time() - self._begun_s < self._stale_within_s
         if self._exchanges > 1 and is_early and not self._has_answer:
-            exc = StaleConnectionError()
-        super().set_exception(exc, *cause)
-        payload = self._payload
-        if payload is not None and not payload.is_eof() and payload.exception() is None:
-            payload.set_exception(aiohttp.ClientPayloadError(f"the reply broke off: {exc!r}"))
+            return StaleConnectionError()
+        return UpstreamUnreachable(
+            "The provider closed the connection before its reply was complete.",
+            detail=f"{type(exc).__name__}: {exc}" if exc is not None else "closed there",
+        )
+
+    def _check_silence(self) -> None:
+        self._silence = None
+        if not self._is_open:
+            return
+        now_s = self._loop.time()
+        if self._is_held:
+            self._heard_s = now_s
+        left_s = self._heard_s + SILENCE_TIMEOUT_S - now_s
+        if left_s > 0:
+            self._silence = self._loop.call_later(left_s, self._check_silence)
+            return
+        message = f"The provider was silent for {SILENCE_TIMEOUT_S:g} s."
+        self._fail(UpstreamTimeout(message, detail="silence"))
+        self._abort()
 
     def _abort(self) -> None:
         if self.transport is not None:

@@ -1,4 +1,4 @@
-"""One HTTP exchange with a provider over aiohttp's pooled connections.
+"""One HTTP exchange with a provider over pooled connections.
 
 Cancelling the task that waits here closes the connection at once, which is how a caller that leaves stops the
 provider's work. A connection goes back to the pool only after its reply was read to the end.
@@ -8,33 +8,45 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
-from collections.abc import Mapping
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, cast
 
 import aiohttp
+from aiohttp.connector import Connection
+from yarl import URL
 
 from gateway.errors import GatewayError, UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
 from gateway.model import UpstreamRequest
 from gateway.proxies import Proxies
-from gateway.upstream.connections import STALE_WITHIN_S, Connector, StaleConnectionError
+from gateway.upstream.connections import (
+    STALE_WITHIN_S,
+    Connector,
+    ProviderConnection,
+    StaleConnectionError,
+)
+from gateway.wire.http1 import header_lines
 
 CONNECT_TIMEOUT_S: Final = 10.0
-SILENCE_TIMEOUT_S: Final = 300.0
-"""Longest wait for the first byte of a reply and between two pieces of it; reasoning models think for
-minutes.
-"""
-
 KEEP_ALIVE_S: Final = 15.0
-_READ_BUFFER_BYTES: Final = 64 * 1024
-_STALE: Final = (StaleConnectionError, aiohttp.ClientConnectionResetError)
-"""A kept connection was gone before, or while, the request was written to it."""
-
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
 _MAX_STALE: Final = 3
 _REST_TIMEOUT_S: Final = 0.1
-_LONG_BODY_BYTES: Final = 512 * 1024
-# aiohttp raises ValueError for an answer that it cannot parse in some places.
+_MAX_ROUTES: Final = 4096
+# What aiohttp raises while it connects; ValueError for a URL that it cannot use.
 _FOREIGN: Final = (aiohttp.ClientError, OSError, TimeoutError, ValueError)
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """How a URL is reached, worked out once.
+
+    Attributes:
+        template: What aiohttp wants to see of a request to find a connection.
+        head: The request line and the headers that only the way there decides.
+    """
+
+    template: aiohttp.ClientRequest
+    head: bytes
 
 
 class Upstream:
@@ -49,11 +61,12 @@ class Upstream:
         """
         self._proxies = proxies
         self._stale_within_s = stale_within_s
-        self._session: aiohttp.ClientSession | None = None
+        self._connector: Connector | None = None
+        self._routes: dict[str, _Route] = {}
 
     async def open(self) -> None:
         """Make the pools; must run on the worker's loop."""
-        connector = Connector(
+        self._connector = Connector(
             stale_within_s=self._stale_within_s,
             # A call in flight holds a connection; what bounds calls is admission, not a hidden queue in the
             # pool.
@@ -61,22 +74,12 @@ class Upstream:
             keepalive_timeout=KEEP_ALIVE_S,
             ttl_dns_cache=30,
         )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            raise_for_status=False,
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=SILENCE_TIMEOUT_S
-            ),
-            read_bufsize=_READ_BUFFER_BYTES,
-        )
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        if self._connector is not None:
+            await self._connector.close()
+            self._connector = None
 
     async def exchange(self, request: UpstreamRequest) -> HttpReply:
         """Send *request* and read the head of the reply.
@@ -84,60 +87,106 @@ class Upstream:
         Raises:
             UpstreamUnreachable: No connection, or it ended without an answer.
             UpstreamTimeout: Not connected, or no answer, in time.
+            UpstreamBadReply: The answer is no HTTP.
         """
+        if request.timeout_s is None:
+            return HttpReply(*await self._send(request), None)
         deadline = _Deadline(request.timeout_s)
-        response: aiohttp.ClientResponse | None = None
+        reply = None
         try:
             with deadline:
-                response = await self._send(request)
-        except _FOREIGN as error:
-            raise _ours(error) from error
+                reply = HttpReply(*await self._send(request), deadline)
         finally:
-            if response is None:
+            if reply is None:
                 deadline.disarm()
-        return HttpReply(response, deadline)
+        return reply
 
-    async def _send(self, request: UpstreamRequest) -> aiohttp.ClientResponse:
+    async def _send(self, request: UpstreamRequest) -> tuple[Connection, ProviderConnection]:
         """Send on a kept connection, or on another when the provider has closed that one meanwhile."""
-        session = self._session
-        if session is None:
+        connector = self._connector
+        if connector is None:
             msg = "the pools are not open"
             raise RuntimeError(msg)
-        proxy = self._proxies.find(request.url)
+        route = self._routes.get(request.url) or self._find_route(request.url)
+        body = request.body
+        more = header_lines(request.headers) if request.headers else b""
+        head = b"%b%bcontent-length: %d\r\n%b\r\n" % (route.head, request.lines, len(body), more)
         for _ in range(_MAX_STALE):
-            # What that may cost is told in `connections.py`.
-            with contextlib.suppress(*_STALE):
-                return await session.request(
-                    "POST",
-                    request.url,
-                    data=_payload(request.body),
-                    headers=request.headers,
-                    allow_redirects=False,
-                    proxy=proxy,
-                )
-        msg = "every kept connection was closed by the provider"
-        raise StaleConnectionError(msg)
+            try:
+                pooled = await connector.connect(route.template, [], _TIMEOUT)
+            except _FOREIGN as error:
+                raise _ours(error) from error
+            connection = cast("ProviderConnection", pooled.protocol)
+            is_answered = False
+            try:
+                connection.begin()
+                await connection.send(head, body)
+                await connection.read_head()
+                is_answered = True
+            except StaleConnectionError:
+                # What sending again may cost is told in `connections.py`.
+                continue
+            finally:
+                if not is_answered:
+                    pooled.close()
+            return pooled, connection
+        message = "The provider closed the connection before its reply was complete."
+        raise UpstreamUnreachable(message, detail="every kept connection was closed there")
+
+    def _find_route(self, url: str) -> _Route:
+        """Work out how *url* is reached.
+
+        Raises:
+            UpstreamUnreachable: It is no URL that could be.
+        """
+        proxy = self._proxies.find(url)
+        try:
+            target = URL(url)
+            template = aiohttp.ClientRequest(
+                "POST",
+                target,
+                loop=asyncio.get_running_loop(),
+                proxy=None if proxy is None else URL(proxy),
+            )
+        except ValueError as error:
+            raise _ours(error) from error
+        headers = [("host", template.headers["Host"])]
+        path = target.raw_path_qs
+        if proxy is not None and target.scheme == "http":
+            # Such a proxy is asked itself; through others a tunnel leads, which aiohttp has opened.
+            path = str(target)
+            login = aiohttp.BasicAuth.from_url(URL(proxy))
+            headers += [] if login is None else [("proxy-authorization", login.encode())]
+        head = f"POST {path} HTTP/1.1\r\n".encode("ascii") + header_lines(headers)
+        if len(self._routes) >= _MAX_ROUTES:
+            self._routes.clear()
+        route = self._routes[url] = _Route(template, head)
+        return route
 
 
 class HttpReply:
-    """A reply whose head has arrived."""
+    """A reply whose head has arrived; see `gateway.model.UpstreamReply`."""
 
-    def __init__(self, response: aiohttp.ClientResponse, deadline: _Deadline) -> None:
-        self._response = response
+    __slots__ = ("_connection", "_deadline", "_pooled", "headers", "status")
+
+    def __init__(
+        self, pooled: Connection, connection: ProviderConnection, deadline: _Deadline | None
+    ) -> None:
+        self._pooled = pooled
+        self._connection = connection
         self._deadline = deadline
-        self.status = response.status
-        self.headers: Mapping[str, str] = response.headers
+        self.status = connection.reply.status
+        self.headers = connection.reply.headers
 
     async def read_chunk(self) -> bytes:
-        """The next piece of the body; see `gateway.model.UpstreamReply`."""
-        try:
-            with self._deadline:
-                return await self._response.content.readany()
-        except _FOREIGN as error:
-            raise _ours(error) from error
+        """The next piece of the body."""
+        if self._deadline is None:
+            return await self._connection.read_chunk()
+        with self._deadline:
+            return await self._connection.read_chunk()
 
     async def read(self, limit_bytes: int) -> bytes:
-        """The whole body; see `gateway.model.UpstreamReply`."""
+        """The whole body."""
         parts: list[bytes] = []
         size = 0
         while data := await self.read_chunk():
@@ -150,18 +199,21 @@ class HttpReply:
 
     async def finish(self) -> None:
         """Read the little that may follow the last piece, so that the connection can be used again."""
-        content = self._response.content
-        if content.at_eof():
+        if self._connection.reply.is_complete:
             return
-        with contextlib.suppress(*_FOREIGN):
+        with contextlib.suppress(GatewayError, TimeoutError):
             async with asyncio.timeout(_REST_TIMEOUT_S):
-                while await content.readany():
+                while await self._connection.read_chunk():
                     pass
 
     def close(self) -> None:
-        """Close the connection, unless the body was read to its end, when it is back in the pool already."""
-        self._deadline.disarm()
-        self._response.close()
+        """Give the connection back if the reply was read to its end, else close it."""
+        if self._deadline is not None:
+            self._deadline.disarm()
+        if self._connection.end():
+            self._pooled.release()
+        else:
+            self._pooled.close()
 
 
 class _Deadline:
@@ -170,13 +222,11 @@ class _Deadline:
     `asyncio.timeout` cannot be left and entered again, and one per chunk costs more than the chunk.
     """
 
-    def __init__(self, timeout_s: float | None) -> None:
+    def __init__(self, timeout_s: float) -> None:
         self._task: asyncio.Task[object] | None = None
         self._has_passed = False
-        self._timer: asyncio.TimerHandle | None = None
         self._timeout_s = timeout_s
-        if timeout_s is not None:
-            self._timer = asyncio.get_running_loop().call_later(timeout_s, self._pass)
+        self._timer: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(timeout_s, self._pass)
 
     def disarm(self) -> None:
         """Forget the limit."""
@@ -185,8 +235,6 @@ class _Deadline:
             self._timer = None
 
     def __enter__(self) -> None:
-        if self._timeout_s is None:
-            return
         if self._has_passed:
             self._raise()
         self._task = asyncio.current_task()
@@ -211,26 +259,12 @@ class _Deadline:
         raise UpstreamTimeout(msg)
 
 
-def _payload(body: bytes) -> bytes | io.BytesIO:
-    """A long body goes out piece by piece: aiohttp warns of one that would hold the loop in one write."""
-    return io.BytesIO(body) if len(body) > _LONG_BODY_BYTES else body
-
-
 def _ours(error: Exception) -> GatewayError:
     """Make an error of ours; the foreign text may name hosts, so it is for the span, not for the caller."""
     detail = f"{type(error).__name__}: {error}"
-    match error:
-        case aiohttp.ConnectionTimeoutError():
-            message = f"The provider could not be connected to within {CONNECT_TIMEOUT_S:g} s."
-            return UpstreamTimeout(message, detail=detail)
-        case TimeoutError():
-            return UpstreamTimeout(f"The provider was silent for {SILENCE_TIMEOUT_S:g} s.", detail=detail)
-        case aiohttp.ClientConnectorError():
-            return UpstreamUnreachable(
-                "The provider could not be reached: no connection was possible.", detail=detail
-            )
-        case aiohttp.ClientPayloadError() | aiohttp.ServerDisconnectedError() | OSError():
-            message = "The provider closed the connection before its reply was complete."
-            return UpstreamUnreachable(message, detail=detail)
-        case _:
-            return UpstreamBadReply("The provider's answer is not valid HTTP.", detail=detail)
+    if isinstance(error, TimeoutError):
+        message = f"The provider could not be connected to within {CONNECT_TIMEOUT_S:g} s."
+        return UpstreamTimeout(message, detail=detail)
+    return UpstreamUnreachable(
+        "The provider could not be reached: no connection was possible.", detail=detail
+    )

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 
-from gateway.edge.client import DisconnectWatch
+from gateway.edge.lookout import DisconnectWatch, Lookout, Watch
 from gateway.errors import BodyTooLarge, ClientDisconnected, GatewayError, UpstreamBadReply
 from gateway.model import UpstreamReply, UpstreamRequest
 
@@ -29,6 +29,11 @@ class FakeHeaders:
 
     def names(self) -> list[str]:
         return list(dict.fromkeys(key for key, _ in self._pairs))
+
+
+class _LookoutNow(Lookout):
+    def add(self, watch: Watch) -> None:
+        watch.begin()
 
 
 class FakeClient:
@@ -96,7 +101,8 @@ class FakeClient:
         return self._body
 
     def watch(self) -> AbstractContextManager[None]:
-        return DisconnectWatch(lambda: self._gone)  # type: ignore[arg-type,return-value]  # a future, as Granian's
+        lookout = _LookoutNow(asyncio.get_running_loop())
+        return DisconnectWatch(lambda: self._gone, lookout)  # type: ignore[arg-type,return-value]  # a future, as Granian's
 
     async def respond(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         await self.start(status, headers)
@@ -133,7 +139,9 @@ class FakeReply:
 
     def __init__(self, status: int, headers: Mapping[str, str], *steps: Step) -> None:
         self.status = status
-        self.headers: Mapping[str, str] = headers
+        self.headers = [
+            (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
+        ]
         self.is_closed = False
         self.was_read = False
         self._steps = list(steps)

@@ -14,6 +14,7 @@ from gateway.endpoints.catalogue import CHAT
 from gateway.endpoints.openai_call import parse_call
 from gateway.identity.tokens import Credential
 from gateway.model import Call, Caller, Endpoint, RetryPolicy, Target
+from gateway.providers.headers import fixed_lines
 from gateway.wire.frames import SpanSegments
 
 TOKEN: Final = "app-token"
@@ -32,6 +33,7 @@ TARGET: Final = Target(
     propagate_trace=False,
     model_types=frozenset({"chat"}),
     retry=RetryPolicy(),
+    lines=fixed_lines((("authorization", f"Bearer {KEY}"),)),
 )
 
 

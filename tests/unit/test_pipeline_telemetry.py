@@ -46,7 +46,6 @@ class Rig:
             self.upstream,
             self.records.append,
             max_body_bytes=10_000,
-            user_agent="gateway/test",
             random=Random(7),
         )
 

@@ -185,7 +185,6 @@ async def call(case: Case) -> CallTrace:
         FakeUpstream(*case.script()),
         records.append,
         max_body_bytes=100_000,
-        user_agent="gateway/test",
         random=Random(7),
     )
     said = {} if case.endpoint is not CHAT else {"messages": [{"role": "user", "content": "Say hello."}]}

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.providers.headers import FORWARDED_DOWN, FORWARDED_UP, request_headers, response_headers
+from gateway.model import Target
+from gateway.providers.headers import (
+    FORWARDED_DOWN,
+    FORWARDED_UP,
+    USER_AGENT,
+    fixed_lines,
+    forwarded_headers,
+    response_headers,
+)
 from tests.unit.doubles import FakeHeaders
 from tests.unit.makers import KEY, TARGET, make_target
 
 
-def sent(*headers: tuple[str, str], is_stream: bool = False) -> dict[str, str]:
-    found = request_headers(TARGET, FakeHeaders(headers), user_agent="gateway/1", is_stream=is_stream)
+def sent(*headers: tuple[str, str], is_stream: bool = False, target: Target = TARGET) -> dict[str, str]:
+    """All that *target* is sent for a call with these headers."""
+    lines = target.lines.stream if is_stream else target.lines.whole
+    found = [(line.partition(": ")[0], line.partition(": ")[2]) for line in lines.decode().splitlines()]
+    found += forwarded_headers(target, FakeHeaders(headers))
     assert len({name for name, _ in found}) == len(found), "a header is sent twice"
     return dict(found)
 
@@ -21,7 +32,7 @@ def test_what_is_always_sent() -> None:
         "content-type": "application/json",
         "accept-encoding": "identity",
         "accept": "application/json",
-        "user-agent": "gateway/1",
+        "user-agent": USER_AGENT,
         "authorization": f"Bearer {KEY}",
     }
     assert sent(is_stream=True)["accept"] == "text/event-stream"
@@ -49,12 +60,16 @@ def test_header_that_stays(name: str) -> None:
 
 def test_targets_header_wins() -> None:
     """What an account sets is sent once, over the caller's and over ours."""
-    target = make_target(headers=(("openai-organization", "org-1"), ("user-agent", "account/1")))
-    found = request_headers(
-        target, FakeHeaders([("openai-organization", "org-2")]), user_agent="gateway/1", is_stream=False
-    )
-    assert [value for name, value in found if name == "openai-organization"] == ["org-1"]
-    assert [value for name, value in found if name == "user-agent"] == ["account/1"]
+    own = (("openai-organization", "org-1"), ("user-agent", "account/1"))
+    found = sent(("openai-organization", "org-2"), target=make_target(lines=fixed_lines(own)))
+    assert (found["openai-organization"], found["user-agent"]) == ("org-1", "account/1")
+
+
+@pytest.mark.parametrize("value", ["a\r\nx: y", "a\nb", "a\x00", "日本"])
+def test_own_header_that_cannot_be_sent(value: str) -> None:
+    """An account's header that HTTP cannot carry is refused when it is read, not when a caller waits."""
+    with pytest.raises(ValueError, match="x-own"):
+        fixed_lines((("x-own", value),))
 
 
 def test_what_comes_down() -> None:
@@ -76,45 +91,46 @@ def test_what_comes_down() -> None:
         "traceparent": "canary",
         "date": "canary",
     }
-    assert response_headers(provider) == [
-        ("retry-after", "7"),
-        ("x-upstream-ratelimit-remaining-tokens", "5"),
-        ("x-upstream-ratelimit-limit-requests", "9"),
-        ("x-upstream-request-id", "up-1"),
-        ("openai-processing-ms", "12"),
+    pairs = [(name.lower().encode(), value.encode()) for name, value in provider.items()]
+    assert response_headers(pairs) == [
+        (b"retry-after", b"7"),
+        (b"x-upstream-ratelimit-remaining-tokens", b"5"),
+        (b"x-upstream-ratelimit-limit-requests", b"9"),
+        (b"x-upstream-request-id", b"up-1"),
+        (b"openai-processing-ms", b"12"),
     ]
 
 
 def test_names_are_lower_case() -> None:
     """The lists are compared with lower-case names."""
-    assert all(name == name.lower() for name in (*FORWARDED_UP, *FORWARDED_DOWN))
+    assert all(name == name.lower() for name in FORWARDED_UP)
+    assert all(name == name.lower() for name in FORWARDED_DOWN)
 
 
 @pytest.mark.parametrize(
     "value",
     [
-        pytest.param("a\x00b", id="NUL"),
-        pytest.param("5\x01", id="control character"),
-        pytest.param("a\r\nset-cookie: x", id="line break"),
-        pytest.param("a\x7f", id="DEL"),
-        pytest.param("日本", id="beyond Latin-1"),
-        pytest.param("\udc80", id="a byte that is not UTF-8"),
+        pytest.param(b"a\x00b", id="NUL"),
+        pytest.param(b"5\x01", id="control character"),
+        pytest.param(b"a\r\nset-cookie: x", id="line break"),
+        pytest.param(b"a\x7f", id="DEL"),
     ],
 )
-def test_value_that_cannot_be_sent_down(value: str) -> None:
+def test_value_that_cannot_be_sent_down(value: bytes) -> None:
     """A value that HTTP does not allow would cost the whole answer, so it is dropped alone."""
-    headers = {"openai-organization": value, "x-ratelimit-limit-requests": value, "x-request-id": value}
-    assert response_headers({**headers, "retry-after": "7"}) == [("retry-after", "7")]
+    names = (b"openai-organization", b"x-ratelimit-limit-requests", b"x-request-id")
+    headers = [(name, value) for name in names]
+    assert response_headers([*headers, (b"retry-after", b"7")]) == [(b"retry-after", b"7")]
 
 
-@pytest.mark.parametrize("value", ["", "a\tb", "~ !", "\x80\xff", "é"])
-def test_value_that_can_be_sent_down(value: str) -> None:
-    """Tabs and Latin-1 are allowed."""
-    assert response_headers({"openai-organization": value}) == [("openai-organization", value)]
+@pytest.mark.parametrize("value", [b"", b"a\tb", b"~ !", b"\x80\xff"])
+def test_value_that_can_be_sent_down(value: bytes) -> None:
+    """Tabs and bytes beyond ASCII are allowed."""
+    assert response_headers([(b"openai-organization", value)]) == [(b"openai-organization", value)]
 
 
 @pytest.mark.parametrize("value", ["é", "日本", "\udc80", "a\xa0b"])
 def test_value_that_is_not_ascii_stays(value: str) -> None:
-    """What a caller wrote outside ASCII has no meaning in a header, and aiohttp would write it as UTF-8."""
+    """What a caller wrote outside ASCII has no meaning in a header, and servers would read it differently."""
     name = min(FORWARDED_UP)
     assert name not in sent((name, value))

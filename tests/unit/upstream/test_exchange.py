@@ -191,7 +191,9 @@ async def test_time_limit_that_passes_between_two_reads(upstream: Upstream) -> N
     async with Server(hanging(CHUNKED, chunk(b"word"))) as server:
         reply = await upstream.exchange(ask(server.url, timeout_s=0.05))
         assert await reply.read_chunk() == b"word"
-        await until_async(lambda: reply._deadline._has_passed, "the limit has passed")
+        await until_async(
+            lambda: reply._deadline is not None and reply._deadline._has_passed, "the limit has passed"
+        )
         with pytest.raises(UpstreamTimeout):
             await reply.read_chunk()
         reply.close()
@@ -203,6 +205,7 @@ async def test_time_limit_that_is_kept(upstream: Upstream) -> None:
         reply = await upstream.exchange(ask(server.url, timeout_s=30))
         await reply.read(100)
         reply.close()
+        assert reply._deadline is not None
         assert reply._deadline._timer is None
 
 
@@ -321,7 +324,7 @@ async def test_headers_in_any_case(upstream: Upstream) -> None:
     """Reply headers are found whatever case the provider writes."""
     async with Server(answering(OK.replace(b"content-type", b"CONTENT-Type"))) as server:
         reply = await upstream.exchange(ask(server.url))
-        assert reply.headers.get("content-type") == "application/json"
+        assert (b"content-type", b"application/json") in reply.headers
         reply.close()
 
 

@@ -1,0 +1,210 @@
+"""HTTP/1.1 as a client speaks it: the lines of a request out, replies in. Pure.
+
+httptools (llhttp) finds the parts of a reply and refuses what could be read in two ways: a length beside
+chunks, two lengths, bare line feeds. What a client has to decide itself is decided here:
+interim replies are passed over, a body without a length ends with its connection, only `chunked` is a
+transfer coding that we asked for, and nothing may go on for ever without a byte of body.
+
+Rules: RFC 9110 and RFC 9112. Tests hold it to h11.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+import httptools
+
+from gateway.model import HeaderPairs
+
+MAX_BARREN_BYTES: Final = 64 * 1024
+"""Most bytes in a row without one of body: a head, interim replies, extensions of chunks, trailers."""
+
+MAX_HEADERS: Final = 256
+
+_SWITCHING: Final = 101
+_FIRST_FINAL: Final = 200
+_BODILESS: Final = frozenset({204, 304})
+_VERSIONS: Final = frozenset({"1.0", "1.1"})
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
+
+class ReplyError(ValueError):
+    """What came is no HTTP reply that we can take; the connection cannot go on."""
+
+
+def header_lines(pairs: Iterable[tuple[str, str]]) -> bytes:
+    """Header lines as they are sent, each with its line end.
+
+    Raises:
+        ValueError: A name or a value that HTTP cannot carry, and that could become lines of its own.
+    """
+    lines = []
+    for name, value in pairs:
+        if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
+            msg = f"the header {name[:40]!r} has a name or a value that HTTP cannot carry"
+            raise ValueError(msg)
+        lines.append(f"{name}: {value}\r\n")
+    return "".join(lines).encode("latin-1")
+
+
+class ReplyReader:
+    """The replies of one connection, one exchange after another.
+
+    `begin` an exchange, `feed` what arrives, `take` the body as it comes.
+
+    Attributes:
+        status: Of the final reply; 0 until its head is whole.
+        headers: Of the final reply, values without the blanks around them.
+        pieces: Body that has arrived and was not taken.
+        buffered_bytes: Size of `pieces`.
+        has_head: The head of the final reply is whole.
+        is_complete: The reply has come to its end.
+        keeps_alive: Another exchange may follow on this connection; known when complete.
+        has_surplus: Bytes came after the end of the reply: what they answer nobody knows.
+    """
+
+    __slots__ = (
+        "_barren_bytes",
+        "_ends_with_connection",
+        "_is_interim",
+        "_parser",
+        "buffered_bytes",
+        "has_head",
+        "has_surplus",
+        "headers",
+        "is_complete",
+        "keeps_alive",
+        "pieces",
+        "status",
+    )
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        # A control byte in a value, or a value over two lines, is no reason to lose an answer that was paid
+        # for; framing is as strict as before.
+        self._parser.set_dangerous_leniencies(lenient_headers=True)
+        self.has_surplus = False
+        self.begin()
+
+    def begin(self) -> None:
+        """Expect the reply to a new request."""
+        self.status = 0
+        self.headers: HeaderPairs = []
+        self.pieces: list[bytes] = []
+        self.buffered_bytes = 0
+        self.has_head = False
+        self.is_complete = False
+        self.keeps_alive = False
+        self._barren_bytes = 0
+        self._is_interim = False
+        self._ends_with_connection = True
+
+    def feed(self, data: bytes) -> None:
+        """Take what has arrived.
+
+        Raises:
+            ReplyError: It is no HTTP, or more of it than a reply may have.
+        """
+        if self.is_complete:
+            self.has_surplus = True
+            return
+        before = self.buffered_bytes
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as error:
+            msg = "the reply switches to another protocol"
+            raise ReplyError(msg) from error
+        except httptools.HttpParserError as error:
+            if not self._ended():
+                raise ReplyError(str(error.__context__ or error)) from error
+            self.has_surplus = True
+        if self.buffered_bytes == before and not self._ended():
+            self._barren_bytes += len(data)
+            if self._barren_bytes > MAX_BARREN_BYTES:
+                msg = f"more than {MAX_BARREN_BYTES} bytes came without one of body"
+                raise ReplyError(msg)
+        else:
+            self._barren_bytes = 0
+
+    def feed_eof(self) -> bool:
+        """Take the end of the connection; whether it was the proper end of the reply."""
+        if self.has_head and self._ends_with_connection:
+            self.is_complete = True
+        return self.is_complete
+
+    def take(self) -> bytes:
+        """The body that has arrived since the last time."""
+        pieces = self.pieces
+        self.buffered_bytes = 0
+        if len(pieces) == 1:
+            return pieces.pop()
+        taken = b"".join(pieces)
+        pieces.clear()
+        return taken
+
+    def _ended(self) -> bool:
+        """Whether what was just fed had the end; the callbacks below have noted it."""
+        return self.is_complete
+
+    # Called by httptools.
+
+    def on_message_begin(self) -> None:
+        """Another message begins: the final reply, or one too many."""
+        if self.is_complete:
+            self.has_surplus = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or, once there is a head, a trailer, which nobody reads."""
+        if self.has_head:
+            return
+        name = name.lower()
+        if name == b"content-length":
+            self._ends_with_connection = False
+        elif name == b"transfer-encoding":
+            self._ends_with_connection = False
+            if value.strip().lower() != b"chunked":
+                msg = "the reply has a transfer coding that was not asked for"
+                raise ReplyError(msg)
+        self.headers.append((name, value.rstrip()))
+        if len(self.headers) > MAX_HEADERS:
+            msg = f"the reply has more than {MAX_HEADERS} headers"
+            raise ReplyError(msg)
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        if self.has_head:
+            return
+        status = self._parser.get_status_code()
+        if self._parser.get_http_version() not in _VERSIONS:
+            msg = "the reply is of another version of HTTP"
+            raise ReplyError(msg)
+        if status == _SWITCHING:
+            msg = "the reply switches to another protocol"
+            raise ReplyError(msg)
+        if sum([len(name) + len(value) for name, value in self.headers]) > MAX_BARREN_BYTES:
+            msg = f"the reply has more than {MAX_BARREN_BYTES} bytes of headers"
+            raise ReplyError(msg)
+        self._is_interim = status < _FIRST_FINAL
+        if self._is_interim:
+            self.headers = []
+            self._ends_with_connection = True
+            return
+        self.status = status
+        self.has_head = True
+        if status in _BODILESS:
+            self._ends_with_connection = False
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of the body."""
+        if not self.is_complete:
+            self.pieces.append(data)
+            self.buffered_bytes += len(data)
+
+    def on_message_complete(self) -> None:
+        """The message is at its end."""
+        if self.has_head and not self.is_complete:
+            self.is_complete = True
+            self.keeps_alive = self._parser.should_keep_alive()
