@@ -6,6 +6,7 @@ serves the rest: health. There is no middleware, so none can hide a disconnect o
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -17,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.edge.client import AsgiClient
 from gateway.edge.lifecycle import Lifecycle
+from gateway.edge.lookout import Lookout
 from gateway.edge.metrics import ControlAwayError, ControlMetrics
 from gateway.edge.paths import CALL_PATHS, MODELS_PATHS
 from gateway.endpoints.catalogue import MODELS_ROUTE
@@ -49,6 +51,7 @@ class DataPlane:
         """
         self._pipeline = pipeline
         self._lifecycle = lifecycle
+        self._lookout = Lookout(asyncio.get_running_loop())
         self._shell = _shell(lifecycle, checks, metrics)
         self._shell_paths = _SHELL_PATHS if metrics is None else _SHELL_PATHS | {_METRICS_PATH}
 
@@ -66,7 +69,9 @@ class DataPlane:
             await self._refuse(scope, receive, send)
 
     def _client(self, scope: Scope, receive: Receive, send: Send, route: str) -> AsgiClient:
-        return AsgiClient(scope, receive, send, route=route, closes=self._lifecycle.is_draining)
+        return AsgiClient(
+            scope, receive, send, lookout=self._lookout, route=route, closes=self._lifecycle.is_draining
+        )
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a path, or a method on a path, that does not exist."""

@@ -8,12 +8,11 @@ from typing import Any, Final
 
 from starlette.types import Message, Receive, Scope, Send
 
-from gateway.errors import BodyTimeout, BodyTooLarge, ClientDisconnected
+from gateway.edge.lookout import BodyWatch, DisconnectWatch, Lookout
+from gateway.errors import BodyTooLarge, ClientDisconnected
+from gateway.model import HeaderPairs
 
 _DISCONNECT: Final = "http.disconnect"
-BODY_SILENCE_S: Final = 60.0
-"""Longest wait for the next piece of a caller's body."""
-
 STALL_S: Final = 300.0
 """Longest wait for a caller to take the next piece of a reply."""
 
@@ -23,26 +22,30 @@ _CLOSE: Final = (b"connection", b"close")
 class AsgiHeaders:
     """Request headers by lower-case name, decoded when asked for."""
 
-    __slots__ = ("_pairs",)
+    __slots__ = ("_has_repeats", "_pairs", "_values")
 
-    def __init__(self, pairs: list[tuple[bytes, bytes]]) -> None:
+    def __init__(self, pairs: HeaderPairs) -> None:
         self._pairs = pairs
+        self._values = dict(pairs)
+        self._has_repeats = len(self._values) < len(pairs)
 
     def get(self, name: str) -> str | None:
         """The value, several joined by ", "; None when absent."""
-        values = self.get_all(name)
-        if not values:
+        value = self._values.get(name.encode())
+        if value is None:
             return None
-        return values[0] if len(values) == 1 else ", ".join(values)
+        return ", ".join(self.get_all(name)) if self._has_repeats else value.decode("latin-1")
 
     def get_all(self, name: str) -> list[str]:
         """Every value of *name*, in order."""
         wanted = name.encode()
+        if wanted not in self._values:
+            return []
         return [value.decode("latin-1") for key, value in self._pairs if key == wanted]
 
     def names(self) -> list[str]:
         """Lower-case names, in order, repeated ones once."""
-        return list(dict.fromkeys(key.decode("latin-1") for key, _ in self._pairs))
+        return [name.decode("latin-1") for name in self._values]
 
 
 class AsgiClient:
@@ -50,6 +53,7 @@ class AsgiClient:
 
     __slots__ = (
         "_closes",
+        "_lookout",
         "_receive",
         "_send",
         "has_started",
@@ -63,16 +67,20 @@ class AsgiClient:
         "server_port",
     )
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, *, route: str, closes: bool) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, *, lookout: Lookout, route: str, closes: bool
+    ) -> None:
         """Wrap one exchange.
 
         Args:
             scope: ASGI's; *receive* and *send* likewise.
+            lookout: Of the worker.
             route: The canonical path.
             closes: The worker is draining, so the connection is to end with this response.
         """
         self._receive = receive
         self._send = send
+        self._lookout = lookout
         self._closes = closes
         self.headers = AsgiHeaders(scope["headers"])
         self.method: str = scope["method"]
@@ -86,25 +94,27 @@ class AsgiClient:
 
     async def read_body(self, limit_bytes: int) -> bytes:
         """See `gateway.model.Client.read_body`."""
-        declared = self.headers.get("content-length")
-        if declared is not None and declared.isdecimal() and int(declared) > limit_bytes:
+        declared = self._declared_bytes()
+        if declared is not None and declared > limit_bytes:
             raise _too_large(limit_bytes)
         parts: list[bytes] = []
         size = 0
-        while True:
-            message = await self._next_message()
-            if message["type"] == _DISCONNECT:
-                raise ClientDisconnected
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > limit_bytes:
-                raise _too_large(limit_bytes)
-            if not message.get("more_body"):
-                return parts[0] if len(parts) == 1 else b"".join(parts)
+        with BodyWatch(self._lookout):
+            while True:
+                message = await self._receive()
+                if message["type"] == _DISCONNECT:
+                    raise ClientDisconnected
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+                if size > limit_bytes:
+                    raise _too_large(limit_bytes)
+                # Granian says that a body is at its end in a message of its own; a length says it sooner.
+                if size == declared or not message.get("more_body"):
+                    return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def watch(self) -> DisconnectWatch:
         """A block that ends with `ClientDisconnected` as soon as the caller has gone."""
-        return DisconnectWatch(self._receive)
+        return DisconnectWatch(self._receive, self._lookout)
 
     async def respond(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         """Send a whole response."""
@@ -127,19 +137,12 @@ class AsgiClient:
         """End the stream."""
         await self._transmit({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _next_message(self) -> Message:
-        """The next piece of the body, within `BODY_SILENCE_S`."""
-        waiting = self._receive()
-        if _is_done(waiting):
-            return await waiting
-        try:
-            async with asyncio.timeout(BODY_SILENCE_S):
-                return await waiting
-        except TimeoutError as error:
-            message = (
-                f"The rest of the body did not come within {BODY_SILENCE_S:g} s. Send the request again."
-            )
-            raise BodyTimeout(message) from error
+    def _declared_bytes(self) -> int | None:
+        """What the length says, if it is what frames the body."""
+        declared = self.headers.get("content-length")
+        if declared is None or not declared.isdecimal() or self.headers.get("transfer-encoding") is not None:
+            return None
+        return int(declared)
 
     async def _transmit(self, message: Message) -> None:
         """Give *message* to the transport; a caller that takes nothing for `STALL_S` has gone for us."""
@@ -152,42 +155,6 @@ class AsgiClient:
                 await sending
         except TimeoutError as error:
             raise ClientDisconnected from error
-
-
-class DisconnectWatch:
-    """Cancels the task inside the block when the caller goes, and says so with `ClientDisconnected`.
-
-    Granian does not cancel a plain handler, so somebody must wait on `receive`. What it gives is a future of
-    its own, and a callback on that costs no task. A half-closed connection counts as gone (DESIGN section 4,
-    INTERFACES).
-    """
-
-    __slots__ = ("_future", "_has_gone", "_receive", "_task")
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._has_gone = False
-        self._task: asyncio.Task[Any] | None = None
-        self._future: Any = None
-
-    def __enter__(self) -> None:
-        self._task = asyncio.current_task()
-        # Typed as a coroutine by ASGI; Granian's is a future with callbacks, and tests wrap theirs in a task.
-        self._future = self._receive()
-        self._future.add_done_callback(self._gone)
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        task, self._task = self._task, None
-        self._future.remove_done_callback(self._gone)
-        if not self._future.done():
-            self._future.cancel()
-        if self._has_gone and task is not None and task.uncancel() == 0 and kind is asyncio.CancelledError:
-            raise ClientDisconnected
-
-    def _gone(self, _: object) -> None:
-        if self._task is not None and not self._has_gone:
-            self._has_gone = True
-            self._task.cancel()
 
 
 def _is_done(waiting: Awaitable[Any]) -> bool:
