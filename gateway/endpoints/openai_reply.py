@@ -181,5 +181,7 @@ def _count(value: object) -> int | None:
 
 
 def text_of(value: object) -> str:
-    """*value* if it is a text, else ""."""
-    return value if isinstance(value, str) else ""
+    """*value* if it is a text, else "". What UTF-8 cannot carry (half a surrogate pair) becomes `?`."""
+    if not isinstance(value, str):
+        return ""
+    return value if value.isascii() else value.encode(errors="replace").decode()

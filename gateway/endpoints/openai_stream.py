@@ -165,7 +165,7 @@ class StreamReader:
             self.has_content = self.has_content or choice.has_content
             if isinstance(choice.finish_reason, str):
                 index = choice.index if isinstance(choice.index, int) else position
-                self._finish_reasons[index] = choice.finish_reason
+                self._finish_reasons[index] = text_of(choice.finish_reason)
         usage = read_usage(chunk.usage)
         if usage is None:
             return True

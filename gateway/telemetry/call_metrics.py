@@ -366,4 +366,6 @@ def _histogram_point(
 
 
 def _cut(label: str) -> str:
-    return label[:_MAX_LABEL_CHARACTERS]
+    """*label* short, and such as UTF-8 can carry: one that cannot be written would stop all metrics."""
+    short = label[:_MAX_LABEL_CHARACTERS]
+    return short if short.isascii() else short.encode(errors="replace").decode()

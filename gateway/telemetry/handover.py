@@ -38,7 +38,7 @@ from gateway.wire.frames import (
 
 MAX_UNACKNOWLEDGED_BYTES: Final = 4 * 1024 * 1024
 _READ_BYTES: Final = 64 * 1024
-_COUNTS_EVERY_S: Final = 1.0
+_REPORT_EVERY_S: Final = 1.0
 _RECONNECT_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 _MAX_REFUSALS: Final = 10
 """Connections that end without a word before the first frame is taken to be the cause."""
@@ -104,6 +104,8 @@ class Handover:
         self._failures = 0
         self._refusals = 0
         self._is_outage_told = False
+        self._owes_all_metrics = True
+        self._is_mistake_told = False
 
     @property
     def is_connected(self) -> bool:
@@ -113,12 +115,17 @@ class Handover:
     def start(self) -> None:
         """Connect, and again whenever the connection ends."""
         spawn(self._stay_connected(), name="handover", owner=self._tasks)
-        spawn(self._send_counts(), name="handover-counts", owner=self._tasks)
+        spawn(self._send_reports(), name="handover-reports", owner=self._tasks)
 
     def take(self, calls: list[CallSpans], config_version: str) -> None:
         """Number *calls*, all made under one version, as one frame and send it; never waits."""
         spans = sum(len(call.spans) for call in calls)
-        message = self._frame(self._sequence + 1, config_version, calls)
+        try:
+            message = self._frame(self._sequence + 1, config_version, calls)
+        except (ValueError, OverflowError):
+            self._tally.drop("encode_failed", spans)
+            _log.exception("a frame could not be written; its %d spans are dropped", spans)
+            return
         if self._waiting_bytes + len(message) > MAX_UNACKNOWLEDGED_BYTES:
             # The number is not used up: a gap would read as frames lost on the way.
             self._tally.drop("unacknowledged_full", spans)
@@ -142,8 +149,7 @@ class Handover:
         for waiting in self._waiting:
             self._tally.drop("shutdown_timeout", waiting.spans)
         self._waiting.clear()
-        self._say_counts()
-        self._say_metrics(is_full=False)
+        self._report()
         writer = self._writer
         if writer is not None:
             with contextlib.suppress(OSError, TimeoutError):
@@ -179,14 +185,17 @@ class Handover:
         error: Exception | None = None
         try:
             await self._converse(reader, writer)
-        except (OSError, FrameError) as caught:
+        except Exception as caught:
             error = caught
         finally:
             self._writer = None
             writer.close()
         if not self._is_outage_told:
             self._is_outage_told = True
-            _log.warning("the connection to the control process ended: %s", error or "closed there")
+            mistake = None if error is None or isinstance(error, OSError | FrameError) else error
+            _log.warning(
+                "the connection to the control process ended: %s", error or "closed there", exc_info=mistake
+            )
         if self._refusals >= _MAX_REFUSALS and self._waiting:
             self._give_up_first()
             self._refusals = 0
@@ -212,20 +221,22 @@ class Handover:
         for waiting in self._waiting:
             writer.write(waiting.message)
         self._writer = writer
-        self._say_counts()
-        self._say_metrics(is_full=True)
+        self._owes_all_metrics = True
+        self._report()
         messages = MessageReader()
         while data := await reader.read(_READ_BYTES):
             for kind, payload in messages.feed(data):
                 self._hear(kind, payload)
 
     def _hear(self, kind: MessageKind, payload: bytes) -> None:
-        self._failures = self._refusals = 0
-        self._is_outage_told = False
+        self._refusals = 0
         if kind is MessageKind.ACK:
             self._acknowledge(decode_payload(payload, Ack).sequence)
         elif kind is MessageKind.CONFIG:
             self._on_config(decode_payload(payload, ConfigState).version)
+        # Last, so that a message which ends every connection is told of once, and pauses grow.
+        self._failures = 0
+        self._is_outage_told = False
 
     def _acknowledge(self, sequence: int) -> None:
         waiting = self._waiting
@@ -236,16 +247,29 @@ class Handover:
         if not waiting:
             self._acknowledged.set()
 
-    async def _send_counts(self) -> None:
+    async def _send_reports(self) -> None:
         while True:
-            await asyncio.sleep(_COUNTS_EVERY_S)
-            self._say_counts()
-            self._say_metrics(is_full=False)
+            await asyncio.sleep(_REPORT_EVERY_S)
+            self._report()
 
-    def _say_counts(self) -> None:
-        self._send(encode_message(MessageKind.COUNTS, encode_payload(self._counts())))
+    def _report(self) -> None:
+        """Say what was counted and measured.
 
-    def _say_metrics(self, *, is_full: bool) -> None:
+        A mistake in it is told once, and must not end what calls this: without these tasks a worker would
+        serve on while control hears nothing of it again.
+        """
         # Unconnected nothing is asked for: what was given once as changed is not given again.
-        if self._metrics is not None and self.is_connected:
-            self._send(encode_message(MessageKind.METRICS, encode_payload(self._metrics(is_full))))
+        if not self.is_connected:
+            return
+        try:
+            self._send(encode_message(MessageKind.COUNTS, encode_payload(self._counts())))
+            if self._metrics is not None:
+                points = encode_payload(self._metrics(self._owes_all_metrics))
+                self._send(encode_message(MessageKind.METRICS, points))
+        except Exception:
+            self._owes_all_metrics = True
+            if not self._is_mistake_told:
+                self._is_mistake_told = True
+                _log.exception("counts or metrics could not be handed over; it is tried again each second")
+        else:
+            self._owes_all_metrics = self._is_mistake_told = False

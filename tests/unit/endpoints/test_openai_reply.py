@@ -232,8 +232,16 @@ def test_excerpt_is_short_and_text() -> None:
 
 
 def test_text_of() -> None:
-    """Only a text is one."""
+    """Only a text is one, and every one can be written."""
     assert [text_of(value) for value in ("a", None, 7, ["a"])] == ["a", "", "", ""]
+    assert text_of("é\ud800") == "é?"
+
+
+def test_facts_can_be_written() -> None:
+    """Half a surrogate pair in the reply's names is replaced; nothing downstream could encode it."""
+    body = rb'{"id":"i\ud800","model":"m\ud800","choices":[{"finish_reason":"f\ud800"}]}'
+    facts = read_reply(CHAT, body, asked_bytes=1)
+    assert (facts.response_id, facts.response_model, facts.finish_reasons) == ("i?", "m?", ("f?",))
 
 
 @requires("recordings")

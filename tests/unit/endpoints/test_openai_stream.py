@@ -360,6 +360,15 @@ def test_first_id_and_model_count() -> None:
     assert (stream.facts().response_id, stream.facts().response_model) == ("chat-1", "small-1")
 
 
+def test_facts_can_be_written() -> None:
+    """Half a surrogate pair in the reply's names is replaced; nothing downstream could encode it."""
+    stream = reader()
+    halves = rb'{"id":"i\ud800","model":"m\ud800","choices":[{"index":0,"finish_reason":"f\ud800"}]}'
+    feed_all(stream, [b"data: " + halves + b"\n\n", DONE])
+    facts = stream.facts()
+    assert (facts.response_id, facts.response_model, facts.finish_reasons) == ("i?", "m?", ("f?",))
+
+
 def _usage_in(body: bytes) -> Usage | None:
     """The last usage in a recorded stream, found without our code."""
     found = None

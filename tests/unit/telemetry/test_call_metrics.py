@@ -12,7 +12,7 @@ from gateway.errors import ClientDisconnected
 from gateway.model import Usage
 from gateway.telemetry.call_metrics import OTHER, CallMetrics
 from gateway.telemetry.call_trace import CallTrace
-from gateway.wire.frames import MetricPoint
+from gateway.wire.frames import MetricPoint, MetricPoints, encode_payload
 from tests.unit.makers import TARGET
 from tests.unit.telemetry.traces import MS, add_attempt, make_answered_trace, make_planned_trace, make_trace
 
@@ -178,6 +178,15 @@ def test_label_sets_are_bounded_and_the_rest_is_counted() -> None:
     assert [sum(point.values[:-1]) for point in others] == [3]
     overflows = {point.labels: point.values for point in points if point.name == "gateway.metrics.overflows"}
     assert overflows == {("calls",): [3], ("attempts",): [3], ("failures",): [3]}
+
+
+def test_labels_can_be_written() -> None:
+    """What UTF-8 cannot carry (half a surrogate pair, which JSON may escape) is replaced, as on the span."""
+    trace = make_answered_trace()
+    trace.attempts[0].response_model = "m\ud800"
+    points = measured(trace)
+    assert one(points, f"{GEN_AI}.duration").labels[3] == "m?"
+    assert encode_payload(MetricPoints(True, points))
 
 
 def test_long_labels_are_cut() -> None:

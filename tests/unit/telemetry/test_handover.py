@@ -22,6 +22,8 @@ from gateway.wire.frames import (
     Hello,
     MessageKind,
     MessageReader,
+    MetricKind,
+    MetricPoint,
     MetricPoints,
     decode_frame,
     decode_payload,
@@ -85,6 +87,7 @@ class Rig:
         self.announced: list[str] = []
         self.version = "v1"
         self.asked: list[bool] = []
+        self.points: list[MetricPoint] = []
         self.tally = Tally()
         self.handover = Handover(
             state_dir=state_dir,
@@ -100,7 +103,7 @@ class Rig:
 
     def _metrics(self, is_full: bool) -> MetricPoints:  # noqa: FBT001 - the form that `Handover` wants
         self.asked.append(is_full)
-        return MetricPoints(is_full, [])
+        return MetricPoints(is_full, self.points)
 
     async def connected(self) -> None:
         self.handover.start()
@@ -139,6 +142,50 @@ async def test_all_metrics_come_with_each_connection_and_then_changes(rig: Rig) 
     await until_async(lambda: len(rig.control.conversations) > 1, "it connects again")
     await until_async(lambda: rig.control.of_kind(MessageKind.METRICS), "metrics are said")
     assert decode_payload(rig.control.of_kind(MessageKind.METRICS)[0], MetricPoints).is_full
+
+
+async def test_metrics_that_cannot_be_written_cost_nothing_else(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are told of once; counts and frames go on, and all metrics come once they can."""
+    rig.points = [MetricPoint("m", ("\ud800",), MetricKind.SUM, [1])]
+    await rig.connected()
+    await until_async(lambda: len(rig.control.of_kind(MessageKind.COUNTS)) > 2, "counts go on")
+    rig.handover.take([make_call("a")], "v1")
+    await until_async(lambda: rig.control.frames, "frames go on")
+    assert len(rig.control.conversations) == 1
+    assert rig.control.of_kind(MessageKind.METRICS) == []
+    told = [one for one in caplog.records if "could not be handed over" in one.getMessage()]
+    assert [one.levelno for one in told] == [logging.ERROR]
+    rig.points = []
+    await until_async(lambda: rig.control.of_kind(MessageKind.METRICS), "metrics come")
+    assert decode_payload(rig.control.of_kind(MessageKind.METRICS)[0], MetricPoints).is_full
+
+
+async def test_mistake_in_a_conversation_ends_it_alone(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever goes wrong while control speaks, another connection begins, and the log says why."""
+
+    def fail(version: str) -> None:
+        raise LookupError(version)
+
+    rig.handover._on_config = fail
+    await rig.connected()
+    rig.control.say(MessageKind.CONFIG, ConfigState("v2"))
+    await until_async(lambda: len(rig.control.conversations) == 2, "the worker connects again")
+    assert "LookupError: v2" in caplog.text
+    rig.handover.take([make_call("after")], "v1")
+    await until_async(lambda: rig.control.frames, "frames go on")
+
+
+async def test_frame_that_cannot_be_written_is_counted(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    """Its spans are dropped with a number and a line in the log; no gap is left behind."""
+    await rig.connected()
+    rig.handover.take([make_call("a", "b", mask=1 << 64)], "v1")
+    assert rig.tally.dropped == {"encode_failed": 2}
+    assert "could not be written" in caplog.text
+    rig.handover.take([make_call("after")], "v1")
+    await until_async(lambda: rig.control.frames, "frames go on")
+    assert rig.control.frames[0].sequence == 1
 
 
 async def test_frames_are_numbered_and_acknowledged(rig: Rig) -> None:
