@@ -19,6 +19,7 @@ from typing import Any, Final
 from gateway.config import Config, SecretMissing, SecretSource
 from gateway.config.manifests.otel_config import GrpcMetricsExporter, HttpMetricsExporter, OtelConfig
 from gateway.delivery.advice import Try, explain
+from gateway.delivery.batch import BatchLimits
 from gateway.delivery.condition import Failure, State
 from gateway.delivery.destination import Destination, Protocol, TlsFiles
 from gateway.delivery.exchange import Exchange, FindProxy, HttpExchange, wait_for_event
@@ -32,9 +33,6 @@ from gateway.wire.frames import MetricKind, MetricPoint
 
 PERIOD_S: Final = 60.0
 """The SDK's default; `OTEL_METRIC_EXPORT_INTERVAL` changes it."""
-
-MAX_POINTS: Final = 2_000
-"""In one request: about 600 kB."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -93,6 +91,7 @@ def _destination(
         protocol=protocol,
         compression=exporter.compression,
         tls=TlsFiles(*(folder / file if file is not None else None for file in files)),
+        limits=BatchLimits(max_spans=exporter.batch.max_spans, max_bytes=exporter.batch.max_bytes),
     )
 
 
@@ -276,16 +275,20 @@ class MetricsSender:
         if deltas is not None:
             points = [point for point in points if deltas.of(point) is not None]
         self._tally.begin(len(points))
-        parts = [points[at : at + MAX_POINTS] for at in range(0, len(points), MAX_POINTS)]
+        limits = self.target.destination.limits or BatchLimits()
+        parts = [points[at : at + limits.max_spans] for at in range(0, len(points), limits.max_spans)]
         while parts:
             part = parts.pop(0)
-            outcome = await self._post(part, report.started_ns, now_ns)
+            body = await self._encode(part, report.started_ns, now_ns)
+            if len(body) > limits.max_bytes and len(part) > 1:
+                parts[:0] = _halves(part)
+                continue
+            outcome = await self._exchange.post(self.target.destination, body)
             match outcome.verdict:
                 case Verdict.DELIVERED:
                     self._delivered(part, outcome, now_ns)
                 case Verdict.TOO_LARGE if len(part) > 1:
-                    middle = len(part) // 2
-                    parts[:0] = [part[:middle], part[middle:]]
+                    parts[:0] = _halves(part)
                 case Verdict.REFUSED | Verdict.TOO_LARGE:
                     self._fail(outcome)
                     self._tally.drop(len(part), f"http_{outcome.status}" if outcome.status else "unreadable")
@@ -309,20 +312,19 @@ class MetricsSender:
             "last_error": self._last_failure.to_dict() if self._last_failure is not None else None,
         }
 
-    async def _post(self, part: Sequence[MetricPoint], started_ns: int, now_ns: int) -> Outcome:
+    async def _encode(self, part: Sequence[MetricPoint], started_ns: int, now_ns: int) -> bytes:
         deltas = self.history.deltas
         timed: list[Timed] = [(point, started_ns) for point in part]
         if deltas is not None:
             timed = [added for point in part if (added := deltas.of(point)) is not None]
         # In a thread: a thousand points take 30 ms.
-        body = await asyncio.to_thread(
+        return await asyncio.to_thread(
             encode_request,
             timed,
             resource=self._resource,
             now_ns=now_ns,
             is_delta=deltas is not None,
         )
-        return await self._exchange.post(self.target.destination, body)
 
     def _delivered(self, part: Sequence[MetricPoint], outcome: Outcome, now_ns: int) -> None:
         self._tally.deliver(len(part), outcome.rejected)
@@ -365,6 +367,11 @@ class MetricsSender:
         failure = Failure(self._now_ns() / 1e9, outcome.status, outcome.message, advice)
         self._last_failure = failure
         return failure
+
+
+def _halves(points: list[MetricPoint]) -> list[list[MetricPoint]]:
+    middle = len(points) // 2
+    return [points[:middle], points[middle:]]
 
 
 class MetricsExport:

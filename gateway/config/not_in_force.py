@@ -40,7 +40,7 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
         "identity_provider_mapping",
         "token_type",
     ),
-    "gateway-otel-config": ("otel_metrics_exporter_config.batch",),
+    "gateway-otel-config": ("otel_metrics_exporter_config.batch.max_delay_ms",),
     "gateway-global-settings": (
         "semantic_cache_settings",
         "guardrail_settings",

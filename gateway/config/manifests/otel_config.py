@@ -70,6 +70,17 @@ class Batch(Part):
     """The longest that a span waits for others, in milliseconds."""
 
 
+class MetricsBatch(Part):
+    """How much goes into one request. Extension."""
+
+    max_bytes: Annotated[PositiveCount, Field(le=4_000_000)] = 1_000_000
+    """Bytes before compression."""
+    max_spans: PositiveCount = 2_000
+    """Number of data points."""
+    max_delay_ms: PositiveCount = 1_000
+    """Without effect: all points go once a period."""
+
+
 class Exporter(Part):
     """What every exporter has."""
 
@@ -81,8 +92,6 @@ class Exporter(Part):
     """How requests are compressed. Extension."""
     tls: ClientTls = ClientTls()
     """Certificates. Extension."""
-    batch: Batch = Batch()
-    """How much goes into one request. Extension."""
     _timeout_s: float = PrivateAttr(default=10.0)
 
     @property
@@ -106,6 +115,8 @@ class TracesExporter(Exporter):
     """Only spans that match every filter are exported."""
     sampling: Sampling = Sampling()
     """Which traces are exported. Extension."""
+    batch: Batch = Batch()
+    """How much goes into one request. Extension."""
 
 
 class MetricsExporter(Exporter):
@@ -113,6 +124,8 @@ class MetricsExporter(Exporter):
 
     export_delta_metrics: Flag = False
     """Whether counters are sent as what was added since the last time."""
+    batch: MetricsBatch = MetricsBatch()
+    """How much goes into one request. Extension."""
 
 
 class HttpTracesExporter(TracesExporter):

@@ -18,6 +18,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_D
 from gateway.app import metrics_export
 from gateway.app.metrics_export import MetricsExport, MetricsSender, MetricsTarget, make_metrics_targets
 from gateway.config import SecretSource, check
+from gateway.delivery.batch import BatchLimits
 from gateway.delivery.destination import Destination, TlsFiles
 from gateway.delivery.grpc_exchange import MISSING, find_grpc
 from gateway.delivery.outcome import Outcome, Verdict
@@ -203,14 +204,33 @@ async def test_too_large_goes_in_halves() -> None:
 
 async def test_many_points_go_in_several_requests() -> None:
     """And what follows a failure waits with it."""
-    bench = Bench()
-    bench.points = [calls(1, str(number)) for number in range(metrics_export.MAX_POINTS + 1)]
+    bench = Bench(limits=BatchLimits(max_spans=7))
+    bench.points = [calls(1, str(number)) for number in range(8)]
     bench.exchange.outcomes += [TAKEN, BUSY]
     await bench.sender.send()
-    assert (bench.ledger()["exported"], bench.ledger()["queued"]) == (metrics_export.MAX_POINTS, 1)
+    assert (bench.ledger()["exported"], bench.ledger()["queued"]) == (7, 1)
     bench.points = []
     await bench.sender.send()
     assert bench.ledger()["dropped"]["by_reason"] == {"superseded": 1}
+
+
+async def test_large_requests_are_halved_before_they_go() -> None:
+    """Each is below the bound, in order; a single point goes whatever it takes."""
+    bench = Bench()
+    bench.points = [calls(number, str(number)) for number in range(64)]
+    await bench.sender.send()
+    whole = bench.exchange.requests[0].ByteSize()
+    bench = Bench(limits=BatchLimits(max_bytes=whole // 3))
+    bench.points = [calls(number, str(number)) for number in range(64)]
+    await bench.sender.send()
+    sizes = [request.ByteSize() for request in bench.exchange.requests]
+    assert len(sizes) == 4
+    assert max(sizes) <= whole // 3
+    assert bench.ledger()["exported"] == 64
+    bench = Bench(limits=BatchLimits(max_bytes=1))
+    bench.points = [calls(1, "a"), calls(1, "b")]
+    await bench.sender.send()
+    assert len(bench.exchange.requests) == 2
 
 
 async def test_run_sends_a_last_time() -> None:
@@ -301,6 +321,7 @@ def test_targets(tmp_path: Path) -> None:
         "headers": {"Authorization": "ApiKey env:KEY"},
         "tls": {"ca_file": "ca.pem"},
         "export_delta_metrics": True,
+        "batch": {"max_bytes": 70_000},
     }
     (tmp_path / "ca.pem").write_text("x")
     [found] = targets(tmp_path, exporter, None, KEY="canary")
@@ -314,6 +335,7 @@ def test_targets(tmp_path: Path) -> None:
         protocol="http/json",
         compression="none",
         tls=TlsFiles(tmp_path / "ca.pem"),
+        limits=BatchLimits(max_spans=2_000, max_bytes=70_000),
     )
     assert "canary" not in repr(found)
 
