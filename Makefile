@@ -15,7 +15,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 LOCKED := install --require-hashes --only-binary :all: --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-test run test check test-long golden perf lock clean
+.PHONY: help install install-test run test check test-long golden perf perf-quick perf-full perf-compare lock clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -54,8 +54,25 @@ check: install-test
 	$(VENV)/bin/python -m mypy
 	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile tests/test_architecture.py tests/unit
 
+perf-quick: install-test
+	$(VENV)/bin/python -m perf quick
+
 perf: install-test
-	$(VENV)/bin/python -m perf
+	$(VENV)/bin/python -m perf standard
+
+# Stopped, it goes on where it was when it is started again.
+perf-full: install-test
+	$(VENV)/bin/python -m perf full --resume
+
+# make perf-compare A B: two kept runs, each by a part of its name. The names are no targets to be made.
+ifeq ($(firstword $(MAKECMDGOALS)),perf-compare)
+COMPARED := $(wordlist 2,3,$(MAKECMDGOALS))
+.PHONY: $(COMPARED)
+$(COMPARED):
+	@:
+endif
+perf-compare: install-test
+	$(VENV)/bin/python -m perf.compare $(COMPARED)
 
 # The newest versions that pyproject.toml allows, for Python 3.11 and later on every platform, wheels only.
 # `uv` is needed here and nowhere else.

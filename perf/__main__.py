@@ -3,85 +3,134 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import sys
-import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from perf.contenders import started_bare_stack, started_gateway
-from perf.cores import find_cores
+from perf.bench import say, started_bench
+from perf.contenders import CONTENDERS
 from perf.load import Amount, UnsafeTargetError
 from perf.machine import describe_machine
 from perf.process import ProgramError
-from perf.report import Run, save, to_markdown
-from perf.rounds import Bench, RoundFailedError
+from perf.promises import judge
+from perf.report import Run, outcome_table, save, to_markdown
+from perf.rounds import RoundFailedError
 from perf.scenarios import saturation
-from perf.tools import started_upstream
+from perf.suites import SUITES, Steps
+from perf.unfinished import Unfinished, find_unfinished, keep_unfinished
 
-# The reference first: ratios are to it.
-_CONTENDERS: Final = {"bare-stack": started_bare_stack, "gateway": started_gateway}
 _RESULTS: Final = Path(__file__).resolve().parent / "results"
+_UNFINISHED: Final = ".unfinished.json"
 
 
-def say(line: str) -> None:
-    """Tell a waiting person how far the run is; standard output is for the report."""
-    print(line, file=sys.stderr, flush=True)
+def measure(suite: str, steps: Steps, *, unfinished: Path | None = None) -> Run:
+    """Run the scenarios of a suite one after the other.
 
-
-def measure(contenders: list[str], amount: Amount, turns: int) -> Run:
-    """Start everything, run the scenario, end everything.
+    Args:
+        unfinished: Where to keep what is found, and to find what an earlier run has kept; None: nowhere.
 
     Raises:
-        RoundFailedError: A contender did not do its job.
+        RoundFailedError: A reference did not do its job.
         ProgramError: A program of the run failed.
     """
-    machine, cores = describe_machine(), find_cores()
-    if cores.note:
-        say(cores.note)
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-perf-")))
-        upstream = stack.enter_context(started_upstream(core=cores.tools, folder=folder))
-        running = [
-            stack.enter_context(_CONTENDERS[name](upstream.origin, core=cores.contender, folder=folder))
-            for name in contenders
-        ]
-        bench = Bench(cores, upstream, folder)
-        section = saturation.run(bench, running, amount, turns=turns, say=say)
-    return Run(machine, cores, (section,))
+    machine = describe_machine()
+    run = (unfinished and find_unfinished(unfinished, suite, machine)) or Unfinished(suite, machine, [])
+    done = {section.name: section for section in run.sections}
+    if done:
+        say(f"going on after {', '.join(done)}")
+    with started_bench() as bench:
+        for name, step in steps.items():
+            if name in done:
+                continue
+            say(f"-- {name}")
+            done[name] = step(bench)
+            run.sections.append(done[name])
+            if unfinished:
+                keep_unfinished(unfinished, run)
+    outcomes = judge(done)
+    if suite not in SUITES:  # who asked for one scenario does not want to read what the others promise
+        outcomes = tuple(outcome for outcome in outcomes if outcome.value is not None)
+    return Run(suite, run.machine, bench.cores, tuple(done.values()), outcomes)
+
+
+def parse_arguments() -> argparse.Namespace:
+    """What was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m perf", description=__doc__)
+    parser.add_argument(
+        "suite",
+        nargs="?",
+        choices=["saturation", *SUITES],
+        default="saturation",
+        help="several scenarios; without: saturation alone, as long as the options say",
+    )
+    parser.add_argument("--only", nargs="+", metavar="SCENARIO", help="these of the suite's scenarios")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with a run of the suite that was stopped"
+    )
+    parser.add_argument("--strict", action="store_true", help="exit 1 when a target that must be met is not")
+    parser.add_argument("--results", type=Path, default=_RESULTS, help="folder for Markdown, JSON and charts")
+    alone = parser.add_argument_group("saturation alone")
+    alone.add_argument("--turns", type=int, default=5, help="rounds of each contender, taken in turn")
+    alone.add_argument("--seconds", type=float, default=3.0, help="length of a round")
+    alone.add_argument("--connections", type=int, default=32)
+    alone.add_argument(
+        "--contenders",
+        nargs="+",
+        choices=list(CONTENDERS),
+        default=list(CONTENDERS),
+        help="the first is the reference",
+    )
+    arguments = parser.parse_args()
+    try:
+        Amount(arguments.connections, arguments.seconds).check()
+    except UnsafeTargetError as error:
+        parser.error(str(error))
+    arguments.steps = _steps(parser, arguments)
+    return arguments
+
+
+def _steps(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Steps:
+    if arguments.suite not in SUITES:
+        step = partial(
+            saturation.run,
+            turns=max(1, arguments.turns),
+            seconds=arguments.seconds,
+            connections=arguments.connections,
+            contenders=arguments.contenders,
+        )
+        return {"saturation": step}
+    steps = SUITES[arguments.suite]
+    if arguments.only is None:
+        return steps
+    if unknown := set(arguments.only) - steps.keys():
+        parser.error(
+            f"no such scenario in {arguments.suite}: {', '.join(sorted(unknown))}; it has {', '.join(steps)}"
+        )
+    return {name: step for name, step in steps.items() if name in arguments.only}
 
 
 def main() -> int:
     """Run, print, keep; exit 1 when a contender failed, 2 when the request makes no sense."""
-    parser = argparse.ArgumentParser(prog="python -m perf", description=__doc__)
-    parser.add_argument("--turns", type=int, default=5, help="rounds of each contender, taken in turn")
-    parser.add_argument("--seconds", type=float, default=3.0, help="length of a round")
-    parser.add_argument("--connections", type=int, default=32)
-    parser.add_argument(
-        "--contenders",
-        nargs="+",
-        choices=list(_CONTENDERS),
-        default=list(_CONTENDERS),
-        help="the first is the reference",
-    )
-    parser.add_argument("--results", type=Path, default=_RESULTS, help="folder for the Markdown and the JSON")
-    arguments = parser.parse_args()
-    amount = Amount(arguments.connections, arguments.seconds)
+    arguments = parse_arguments()
+    unfinished = arguments.results / _UNFINISHED if arguments.resume else None
     try:
-        amount.check()
-        run = measure(arguments.contenders, amount, max(1, arguments.turns))
-    except UnsafeTargetError as error:
-        parser.error(str(error))
+        run = measure(arguments.suite, arguments.steps, unfinished=unfinished)
     except (RoundFailedError, ProgramError) as error:
         say(f"perf: {error}")
         return 1
     except KeyboardInterrupt:
-        say("perf: stopped; nothing is kept")
+        say("perf: stopped" + ("; the same command goes on from here" if unfinished else "; nothing is kept"))
         return 130
     path = save(run, arguments.results)
+    if unfinished:
+        unfinished.unlink(missing_ok=True)
     print(to_markdown(run))
-    say(f"kept as {path} and {path.with_suffix('.json').name}")
-    return 0
+    if len(run.sections) > 1:
+        print(outcome_table(run.outcomes))
+    say(f"kept as {path} and .json, with charts beside it")
+    has_broken = arguments.strict and any(outcome.is_broken for outcome in run.outcomes)
+    return 1 if run.failed or has_broken else 0
 
 
 if __name__ == "__main__":

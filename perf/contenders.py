@@ -1,19 +1,29 @@
 """What is measured, and how each of them is started in front of the upstream.
 
-A new one is one function here and one line in `perf/__main__.py`.
+A new one is one function here and one line in `CONTENDERS`; another way to run the gateway is a `Setup`.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Final
 
+from perf.bench import Bench
 from perf.load import Accept
 from perf.payloads import CHAT_PATH, UPSTREAM_MODEL
-from perf.process import Program, accepts_connections, answers_ok, free_port, started
+from perf.process import (
+    Program,
+    accepts_connections,
+    answers_ok,
+    find_program,
+    free_port,
+    started,
+    started_executable,
+)
 from perf.procfs import ProcessStat, read_command, read_tree
 
 TOKEN: Final = "perf-token"  # noqa: S105  it opens a gateway that lives for this run on loopback
@@ -35,6 +45,41 @@ tokens: ["env:PERF_TOKEN"]
 models: ["perf/*"]
 """
 
+EXPORT: Final = """\
+type: gateway-otel-config
+name: sink
+otel_traces_exporter_config: {{type: http, endpoint: "{endpoint}", encoding: {encoding}}}
+"""
+"""A destination of traces; `endpoint` and `encoding` are to be filled in."""
+
+METADATA: Final = (
+    'x-tfy-metadata: {"team":"search","project":"atlas","environment":"production"}',
+    "x-tfy-conversation-id: conversation-000000000042",
+)
+"""Headers with what a caller notes on its calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """One way to run the gateway, beside the account, the key and the model that every one has.
+
+    Attributes:
+        name: In tables; "gateway" is the one that the targets hold for.
+        manifests: YAML documents, in which `{sink}` stands for the OTLP sink's endpoint.
+        headers: Of every call, each `name: value`.
+    """
+
+    name: str
+    manifests: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    workers: int = 1
+
+
+EVERYTHING: Final = Setup(
+    "gateway", manifests=(EXPORT.format(endpoint="{sink}", encoding="proto"),), headers=METADATA
+)
+"""All that is built and of use to everybody: keys, metadata, traces in the local store and exported."""
+
 
 @dataclass(frozen=True)
 class Contender:
@@ -47,6 +92,7 @@ class Contender:
         token: What it takes as a caller's key.
         headers: What it wants beside the usual ones, each `name: value`.
         accept: Whether it gives the upstream's bytes, or writes the answer anew.
+        control_port: Of a gateway of ours, 0 for others.
     """
 
     name: str
@@ -57,6 +103,7 @@ class Contender:
     token: str = TOKEN
     headers: tuple[str, ...] = ()
     accept: Accept = Accept.BYTES
+    control_port: int = 0
 
     def processes(self) -> tuple[ProcessStat, ...]:
         """Its processes now."""
@@ -71,8 +118,17 @@ class Contender:
         )
 
 
+DIRECT: Final = "direct"
+
+
+def direct(bench: Bench) -> Contender:
+    """The upstream itself: what no gateway at all would give."""
+    upstream = bench.upstream
+    return Contender(DIRECT, upstream.origin + CHAT_PATH, UPSTREAM_MODEL, upstream.program)
+
+
 @contextlib.contextmanager
-def started_bare_stack(origin: str, *, core: int | None, folder: Path) -> Iterator[Contender]:
+def started_bare_stack(bench: Bench) -> Iterator[Contender]:
     """The reference: Granian's ordinary server with one worker."""
     port = free_port()
     command = [
@@ -81,32 +137,123 @@ def started_bare_stack(origin: str, *, core: int | None, folder: Path) -> Iterat
         *("--no-ws", "--no-access-log", "--host", "127.0.0.1", "--port", str(port)),
         "perf.bare_stack:app",
     ]
-    environment = {"PERF_UPSTREAM": origin}
-    with started("bare stack", command, core=core, folder=folder, environment=environment) as program:
+    environment = {"PERF_UPSTREAM": bench.upstream.origin}
+    with started(
+        "bare stack", command, core=bench.cores.contender, folder=bench.folder, environment=environment
+    ) as program:
         program.wait_until_ready(lambda: accepts_connections(port))
         yield Contender("bare stack", f"http://127.0.0.1:{port}{CHAT_PATH}", UPSTREAM_MODEL, program)
 
 
+_NGINX_CONFIG: Final = """\
+worker_processes 1;
+pid {folder}/nginx.pid;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/nginx-body;
+    proxy_temp_path {folder}/nginx-proxy;
+    fastcgi_temp_path {folder}/nginx-fastcgi;
+    uwsgi_temp_path {folder}/nginx-uwsgi;
+    scgi_temp_path {folder}/nginx-scgi;
+    client_max_body_size 32m;
+    client_body_buffer_size 4m;
+    keepalive_requests 10000000;
+    upstream model {{
+        server 127.0.0.1:{upstream_port};
+        keepalive 512;
+        keepalive_requests 10000000;
+    }}
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            proxy_pass http://model;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_buffering off;
+        }}
+    }}
+}}
+"""
+
+
 @contextlib.contextmanager
-def started_gateway(origin: str, *, core: int | None, folder: Path) -> Iterator[Contender]:
-    """Our gateway as an operator runs it: keys checked, traces kept in the local store and sent nowhere."""
-    config = folder / "gateway.yaml"
-    config.write_text(_GATEWAY_CONFIG.format(model=UPSTREAM_MODEL, origin=origin))
+def started_nginx(bench: Bench) -> Iterator[Contender]:
+    """What a proxy in C costs that looks at nothing; one worker, kept-alive connections, no buffers."""
+    nginx = find_program("nginx")
+    assert nginx is not None  # noqa: S101  `available` has looked
+    port, config = free_port(), bench.folder / "nginx.conf"
+    config.write_text(_NGINX_CONFIG.format(folder=bench.folder, port=port, upstream_port=bench.upstream.port))
+    command = [nginx, "-c", str(config), "-g", "daemon off; error_log stderr;"]
+    with started_executable("nginx", command, core=bench.cores.contender, folder=bench.folder) as program:
+        program.wait_until_ready(lambda: accepts_connections(port))
+        yield Contender("nginx", f"http://127.0.0.1:{port}{CHAT_PATH}", UPSTREAM_MODEL, program)
+
+
+def gateway_manifests(setup: Setup, *, origin: str, sink: str) -> str:
+    """The configuration of the gateway in front of *origin*, exporting to *sink*."""
+    documents = (_GATEWAY_CONFIG.format(model=UPSTREAM_MODEL, origin=origin), *setup.manifests)
+    return "---\n".join(documents).replace("{sink}", sink)
+
+
+@contextlib.contextmanager
+def started_gateway(bench: Bench, setup: Setup = EVERYTHING) -> Iterator[Contender]:
+    """Our gateway as an operator runs it."""
+    words = setup.name.replace(" ", "-").replace("/", "-")
+    config = bench.folder / f"{words}.yaml"
+    config.write_text(gateway_manifests(setup, origin=bench.upstream.origin, sink=bench.sink.endpoint))
     port, control_port = free_port(), free_port()
     command = [
-        *(
-            "gateway",
-            "serve",
-            "--config",
-            str(config),
-            "--workers",
-            "1",
-            "--state-dir",
-            str(folder / "state"),
-        ),
+        *("gateway", "serve", "--config", str(config), "--workers", str(setup.workers)),
+        *("--state-dir", str(bench.folder / f"{words}-state")),
         *("--port", str(port), "--control-port", str(control_port)),
     ]
-    with started("gateway", command, core=core, folder=folder, environment={"PERF_TOKEN": TOKEN}) as program:
+    with started(
+        setup.name,
+        command,
+        core=bench.cores.contender,
+        folder=bench.folder,
+        environment={"PERF_TOKEN": TOKEN},
+    ) as program:
         program.wait_until_ready(lambda: answers_ok(port, "/readyz") and answers_ok(control_port, "/readyz"))
-        url = f"http://127.0.0.1:{port}{CHAT_PATH}"
-        yield Contender("gateway", url, "perf/chat", program, worker_command=("gateway.app", "worker"))
+        yield Contender(
+            setup.name,
+            f"http://127.0.0.1:{port}{CHAT_PATH}",
+            "perf/chat",
+            program,
+            worker_command=("gateway.app", "worker"),
+            headers=setup.headers,
+            control_port=control_port,
+        )
+
+
+Starter = Callable[[Bench], AbstractContextManager[Contender]]
+
+# The reference first: ratios are to it.
+CONTENDERS: Final[Mapping[str, Starter]] = {
+    "bare-stack": started_bare_stack,
+    "nginx": started_nginx,
+    "gateway": started_gateway,
+}
+
+
+def available(names: Sequence[str]) -> list[str]:
+    """Those of *names* that this machine can run."""
+    return [name for name in names if name != "nginx" or find_program("nginx")]
+
+
+@contextlib.contextmanager
+def started_all(bench: Bench, starters: Sequence[Starter | Setup | str]) -> Iterator[list[Contender]]:
+    """Run contenders inside the block, side by side; each has the core to itself while it is measured.
+
+    Args:
+        starters: How to start each, or its name in `CONTENDERS`, or how to run the gateway.
+    """
+
+    def starter(one: Starter | Setup | str) -> Starter:
+        if isinstance(one, Setup):
+            return partial(started_gateway, setup=one)
+        return CONTENDERS[one] if isinstance(one, str) else one
+
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(starter(one)(bench)) for one in starters]

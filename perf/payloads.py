@@ -6,7 +6,9 @@ nothing else, so whatever lies between them cannot get faster by losing or chang
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
 
 import orjson
 
@@ -16,6 +18,8 @@ UPSTREAM_MODEL: Final = "perf-model"
 # The sizes of the published figures in docs and README, so that runs stay comparable with each other.
 REQUEST_BYTES: Final = 553
 REPLY_BYTES: Final = 1126
+STREAM_CHUNKS: Final = 100
+"""Content events of a streamed reply; usage and the end mark follow."""
 
 _SENTENCE: Final = "The quick brown fox jumps over the lazy dog while the gateway counts its tokens. "
 
@@ -24,8 +28,45 @@ def _padding(size: int) -> str:
     return (_SENTENCE * (size // len(_SENTENCE) + 1))[:size]
 
 
-def chat_request(model: str, size_bytes: int = REQUEST_BYTES) -> bytes:
-    """The JSON body of a chat call of exactly *size_bytes*.
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One kind of chat call, and what answers it.
+
+    Attributes:
+        pace_ms: Between two events of a stream; 0: as fast as they can be written.
+    """
+
+    size_bytes: int = REQUEST_BYTES
+    is_stream: bool = False
+    pace_ms: int = 0
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        if not self.is_stream:
+            return f"{self.size_bytes:,} bytes"
+        return f"streams paced {self.pace_ms} ms" if self.pace_ms else "streams"
+
+    def request(self, model: str) -> bytes:
+        """The body of the call."""
+        # Usage is asked for by the caller, so that a gateway which wants to know it changes nothing.
+        stream = {"stream": True, "stream_options": {"include_usage": True}} if self.is_stream else {}
+        # The upstream's pace travels in a field that every gateway passes on.
+        user = {"user": f"{PACE}{self.pace_ms}"} if self.pace_ms else {}
+        return chat_request(model, self.size_bytes, **stream, **user)
+
+    def reply(self) -> bytes:
+        """The body of the answer."""
+        return b"".join(stream_events()) if self.is_stream else REPLY
+
+
+SMALL_CHAT: Final = Ask()
+PACE: Final = "pace_ms="
+"""What stands before the pace in `user`."""
+
+
+def chat_request(model: str, size_bytes: int = REQUEST_BYTES, **members: Any) -> bytes:
+    """The JSON body of a chat call of exactly *size_bytes*, with *members* more.
 
     Raises:
         ValueError: *size_bytes* is smaller than the call without any text.
@@ -41,6 +82,7 @@ def chat_request(model: str, size_bytes: int = REQUEST_BYTES) -> bytes:
                 ],
                 "temperature": 0.2,
                 "max_tokens": 256,
+                **members,
             }
         )
 
@@ -83,7 +125,8 @@ def says_the_same(body: bytes) -> bool:
         return False
 
 
-def stream_events(chunks: int) -> tuple[bytes, ...]:
+@cache
+def stream_events(chunks: int = STREAM_CHUNKS) -> tuple[bytes, ...]:
     """The server-sent events of a streamed reply: *chunks* of content, then usage, then the end mark."""
 
     def event(choices: list[dict[str, object]], usage: dict[str, int] | None) -> bytes:

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -156,6 +157,11 @@ def started_executable(
         yield program
     finally:
         program.stop()
+
+
+def find_program(name: str) -> str | None:
+    """Find a program, also where Debian keeps servers off an ordinary user's PATH."""
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin:/sbin")
 
 
 def clean_environment() -> dict[str, str]:

@@ -1,19 +1,21 @@
-"""A run as Markdown for people and JSON for programs. Pure but for `save`."""
+"""A run as Markdown for people, JSON for programs and SVG to look at. Pure but for `save`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
 from perf.cores import Cores
+from perf.figures import Figure
 from perf.machine import Machine
+from perf.promises import Outcome
 
 # A program that reads the JSON can tell when its shape changes.
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,50 +26,97 @@ class Section:
         name: Its key in the JSON.
         body: Markdown, mostly a table.
         facts: One line on how it was measured.
-        data: Everything, for programs.
+        figures: What the table shows, and what is compared with other runs.
         doubts: What a reader must know before trusting a figure.
+        failed: A line for each contender that did not do its job.
+        charts: SVG by name.
+        data: Everything else, for programs.
     """
 
     name: str
     title: str
     body: str
     facts: str
-    data: Mapping[str, Any]
-    doubts: tuple[str, ...]
+    figures: tuple[Figure, ...] = ()
+    doubts: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    charts: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Everything one run found out."""
+    """Everything one run found out.
 
+    Attributes:
+        suite: What was asked for: `quick`, `standard` and so on.
+    """
+
+    suite: str
     machine: Machine
     cores: Cores
     sections: tuple[Section, ...]
+    outcomes: tuple[Outcome, ...] = ()
+
+    @property
+    def stem(self) -> str:
+        """How its files are called."""
+        return f"{self.machine.date[:10]}-{self.machine.commit}-{self.suite}"
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """A line for each contender that did not do its job."""
+        return tuple(f"{section.name}: {line}" for section in self.sections for line in section.failed)
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, aligned to be read as plain text too: first column left, the others right."""
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
+    """A Markdown table, aligned to be read as plain text too: *left* columns left, the others right."""
     widths = [max(3, *(len(cell) for cell in column)) for column in zip(head, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
-        padded = [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)]
-        padded[0] = cells[0].ljust(widths[0])
+        padded = [
+            cell.ljust(width) if index < left else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
         return f"| {' | '.join(padded)} |"
 
-    rule = [":" + "-" * (widths[0] - 1), *("-" * (width - 1) + ":" for width in widths[1:])]
+    rule = [
+        ":" + "-" * (width - 1) if index < left else "-" * (width - 1) + ":"
+        for index, width in enumerate(widths)
+    ]
     return "\n".join([line(head), line(rule), *(line(row) for row in rows)])
 
 
 def to_markdown(run: Run) -> str:
     """The whole report."""
-    parts = [f"# Performance, {run.machine.date[:10]}, commit {run.machine.commit}", describe_setting(run)]
+    title = f"# Performance, {run.machine.date[:10]}, commit {run.machine.commit}, suite {run.suite}"
+    parts = [title, describe_setting(run)]
+    if run.outcomes:
+        parts += ["## Targets", outcome_table(run.outcomes)]
     for section in run.sections:
-        parts += [f"## {section.title}", section.body, section.facts]
+        charts = [f"![{section.title}]({chart_name(run, name)})" for name in section.charts]
+        parts += [f"## {section.title}", *charts, section.body, section.facts]
+    if run.failed:
+        parts += ["## Failed", "\n".join(f"- {line}" for line in run.failed)]
     doubts = [run.cores.note] if run.cores.note else []
     doubts += [f"{section.name}: {doubt}" for section in run.sections for doubt in section.doubts]
     parts += ["## Doubts", "\n".join(f"- {doubt}" for doubt in doubts) or "None."]
     parts.append("How to read it: perf/README.md.")
     return "\n\n".join(parts) + "\n"
+
+
+def outcome_table(outcomes: Sequence[Outcome]) -> str:
+    """What was promised, beside what was measured."""
+    rows = [
+        (one.figure, one.must, one.reach, one.measured, one.verdict)
+        for one in (outcome.words() for outcome in outcomes)
+    ]
+    return table(("figure, everything on", "must", "reach for", "measured", ""), rows)
+
+
+def chart_name(run: Run, name: str) -> str:
+    """The file of a chart, beside the Markdown."""
+    return f"{run.stem}-{name}.svg"
 
 
 def describe_setting(run: Run) -> str:
@@ -77,7 +126,7 @@ def describe_setting(run: Run) -> str:
     pinning = (
         "Nothing is pinned"
         if cores.contender is None
-        else f"What is measured runs on core {cores.contender}, load and upstream on core {cores.tools}"
+        else f"What is measured runs on core {cores.contender}, load, upstream and sink on core {cores.tools}"
     )
     return (
         f"{machine.cpu}, {machine.cpu_count} usable cores, Linux {machine.kernel}, Python {machine.python}; "
@@ -89,21 +138,36 @@ def to_json(run: Run) -> bytes:
     """The same for programs, with every round."""
     document = {
         "schema_version": SCHEMA_VERSION,
+        "suite": run.suite,
         "machine": asdict(run.machine),
         "cores": asdict(run.cores),
-        "scenarios": {section.name: {**section.data, "doubts": section.doubts} for section in run.sections},
+        "targets": [asdict(outcome.words()) for outcome in run.outcomes],
+        "scenarios": {
+            section.name: {
+                "title": section.title,
+                "facts": section.facts,
+                "figures": [asdict(one) | {"median": one.median} for one in section.figures],
+                "doubts": section.doubts,
+                "failed": section.failed,
+                **section.data,
+            }
+            for section in run.sections
+        },
     }
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 def save(run: Run, folder: Path) -> Path:
-    """Write both forms to *folder*, over those of an earlier run on the same day and commit.
+    """Write all forms to *folder*, over those of an earlier run of the suite on the same day and commit.
 
     Returns:
         The path of the Markdown.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{run.machine.date[:10]}-{run.machine.commit}.md"
+    path = folder / f"{run.stem}.md"
     path.write_text(to_markdown(run))
     path.with_suffix(".json").write_bytes(to_json(run))
+    for section in run.sections:
+        for name, chart in section.charts.items():
+            (folder / chart_name(run, name)).write_text(chart)
     return path

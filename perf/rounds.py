@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from perf.contenders import TOKEN, Contender
-from perf.cores import Cores
+from perf.bench import Bench
+from perf.contenders import Contender, direct
 from perf.latency import Latency
-from perf.load import Amount, LoadResult
-from perf.payloads import CHAT_PATH, UPSTREAM_MODEL
+from perf.load import Amount, LoadResult, StreamFigures
+from perf.payloads import SMALL_CHAT, Ask
 from perf.procfs import read_core_busy_s, read_tree
 from perf.readings import Processes, Reading, cpu_s, identities, only, rss_bytes, wait_until_quiet
-from perf.tools import HeldLoad, Upstream, held_load
+from perf.tools import HeldLoad, held_load
 
 _SATURATED_RATIO: Final = 0.9
 # Others on the contender's core: up to here it is the kernel's network work, more is a neighbour.
@@ -22,19 +21,6 @@ _FOREIGN_RATIO: Final = 0.1
 
 class RoundFailedError(RuntimeError):
     """The contender did not do its job, so its figures mean nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """What stays the same for all rounds of a run.
-
-    Attributes:
-        folder: For logs and state of the programs; removed after the run.
-    """
-
-    cores: Cores
-    upstream: Upstream
-    folder: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +35,7 @@ class Round:
         busy_ratio: The contender's CPU time over elapsed time.
         tools_ratio: The same of load generator and upstream together.
         foreign_ratio: The same of everybody else on the contender's core.
+        unanswered: As of `LoadResult`, with `lag` and `streams`.
     """
 
     requests: int
@@ -62,29 +49,35 @@ class Round:
     busy_ratio: float
     tools_ratio: float
     foreign_ratio: float
+    unanswered: int = 0
+    lag: Latency | None = None
+    streams: StreamFigures | None = None
+
+    @property
+    def event_cpu_us(self) -> float:
+        """CPU time of all the contender's processes per event of a stream; 0.0 without streams."""
+        return self._per_event(self.total_cpu_us)
+
+    @property
+    def worker_event_cpu_us(self) -> float:
+        """The same of the processes that serve."""
+        return self._per_event(self.worker_cpu_us)
+
+    def _per_event(self, per_request_us: float) -> float:
+        return per_request_us * self.requests / self.streams.events if self.streams else 0.0
 
 
-def calibrate(bench: Bench, amount: Amount) -> LoadResult:
+def calibrate(bench: Bench, amount: Amount) -> Round:
     """Load straight on the upstream: the most that the tools can do on their core.
 
     Raises:
         RoundFailedError: A call failed.
         ProgramError: A tool failed.
     """
-    with held_load(
-        bench.upstream.origin + CHAT_PATH,
-        model=UPSTREAM_MODEL,
-        token=TOKEN,
-        amount=amount,
-        core=bench.cores.tools,
-        folder=bench.folder,
-    ) as load:
-        result = load.release()
-    _check_calls("the tools alone", result, result.completed)
-    return result
+    return run_round(bench, direct(bench), amount)
 
 
-def run_round(bench: Bench, contender: Contender, amount: Amount) -> Round:
+def run_round(bench: Bench, contender: Contender, amount: Amount, ask: Ask = SMALL_CHAT) -> Round:
     """Put *amount* of load on *contender* and measure it.
 
     Raises:
@@ -95,9 +88,10 @@ def run_round(bench: Bench, contender: Contender, amount: Amount) -> Round:
         contender.url,
         model=contender.model,
         token=contender.token,
+        amount=amount,
+        ask=ask,
         headers=contender.headers,
         accept=contender.accept,
-        amount=amount,
         core=bench.cores.tools,
         folder=bench.folder,
     ) as load:
@@ -136,6 +130,9 @@ def cost_of(
         tools_ratio=(after.tools_s - before.tools_s) / result.elapsed_s,
         # The clocks of processes and core tick apart, so the difference may fall a little below nothing.
         foreign_ratio=max(0.0, after.core_s - before.core_s - used_s) / result.elapsed_s,
+        unanswered=result.unanswered,
+        lag=result.lag,
+        streams=result.streams,
     )
 
 
@@ -148,9 +145,14 @@ def saturation_doubts(measured: Round) -> tuple[str, ...]:
         )
     elif measured.busy_ratio + measured.foreign_ratio < _SATURATED_RATIO:
         doubts.append(f"the core was not saturated ({measured.busy_ratio:.0%})")
+    return (*doubts, *neighbour_doubts(measured))
+
+
+def neighbour_doubts(measured: Round) -> tuple[str, ...]:
+    """Whether somebody else used the contender's core."""
     if measured.foreign_ratio > _FOREIGN_RATIO:
-        doubts.append(f"others used {measured.foreign_ratio:.0%} of the core")
-    return tuple(doubts)
+        return (f"others used {measured.foreign_ratio:.0%} of the core",)
+    return ()
 
 
 def _read(bench: Bench, contender: Contender, load: HeldLoad) -> Reading:
@@ -163,7 +165,7 @@ def _check_calls(name: str, result: LoadResult, served: int) -> None:
     if result.failures or not result.completed:
         reasons = "; ".join(f"{count} x {reason}" for reason, count in result.failures.items())
         raise RoundFailedError(f"{name}: calls failed: {reasons or 'no answer at all'}")
-    if served != result.completed:
+    if served != result.completed and not result.unanswered:
         raise RoundFailedError(
             f"{name}: {result.completed} answers, but {served} served by the upstream: it caches or repeats"
         )

@@ -1,4 +1,4 @@
-"""The two tools around a contender, load generator and upstream, as processes of their own."""
+"""The tools around a contender, each a process of its own: load generator, upstream, OTLP sink."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ import http.client
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-import orjson
+import msgspec
 
-from perf.latency import Latency
 from perf.load import MAX_SECONDS, Accept, Amount, LoadResult
-from perf.payloads import STATS_PATH
+from perf.payloads import SMALL_CHAT, STATS_PATH, Ask
 from perf.process import START_TIMEOUT_S, Program, started
 
 _WARMUP_S: Final = 0.5
 # What the load generator may take beyond its own bounds before we call it stuck.
-_SLACK_S: Final = 20.0
+_SLACK_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +34,24 @@ class Upstream:
 
     def read_served(self) -> int:
         """How many calls it has answered well since its start."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-        try:
-            connection.request("GET", STATS_PATH)
-            return int(orjson.loads(connection.getresponse().read())["served"])
-        finally:
-            connection.close()
+        return int(get_json(self.port, STATS_PATH)["served"])
+
+
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """The running OTLP sink."""
+
+    program: Program
+    port: int
+
+    @property
+    def endpoint(self) -> str:
+        """Where exporters send traces."""
+        return f"http://127.0.0.1:{self.port}/v1/traces"
+
+    def read_bytes(self) -> int:
+        """How much has come since its start."""
+        return int(get_json(self.port, STATS_PATH)["bytes"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +68,34 @@ class HeldLoad:
             ProgramError: The load generator failed or is stuck.
         """
         self.program.write_line("go")
-        answer = orjson.loads(self.program.read_line((self.amount.seconds or MAX_SECONDS) + _SLACK_S))
-        return LoadResult(
-            completed=answer["completed"],
-            failures=answer["failures"],
-            elapsed_s=answer["elapsed_s"],
-            latency=Latency(**answer["latency"]),
-        )
+        line = self.program.read_line((self.amount.seconds or MAX_SECONDS) + _SLACK_S)
+        return msgspec.json.decode(line, type=LoadResult)
+
+
+def get_json(port: int, path: str) -> dict[str, Any]:
+    """The JSON object that a server on this port of 127.0.0.1 gives for *path*."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return msgspec.json.decode(connection.getresponse().read(), type=dict[str, Any])
+    finally:
+        connection.close()
 
 
 @contextlib.contextmanager
 def started_upstream(*, core: int | None, folder: Path) -> Iterator[Upstream]:
     """Run the upstream inside the block."""
-    with started("upstream", ["perf.upstream"], core=core, folder=folder, has_pipes=True) as program:
+    command = ["perf.upstream"]
+    with started("upstream", command, core=core, folder=folder, has_pipes=True) as program:
         yield Upstream(program, int(program.read_line(START_TIMEOUT_S)))
+
+
+@contextlib.contextmanager
+def started_sink(*, core: int | None, folder: Path) -> Iterator[Sink]:
+    """Run the OTLP sink inside the block."""
+    command = ["perf.otlp_sink"]
+    with started("OTLP sink", command, core=core, folder=folder, has_pipes=True) as program:
+        yield Sink(program, int(program.read_line(START_TIMEOUT_S)))
 
 
 @contextlib.contextmanager
@@ -80,19 +105,23 @@ def held_load(
     model: str,
     token: str,
     amount: Amount,
-    core: int | None,
-    folder: Path,
+    ask: Ask = SMALL_CHAT,
     headers: Sequence[str] = (),
     accept: Accept = Accept.BYTES,
+    core: int | None,
+    folder: Path,
 ) -> Iterator[HeldLoad]:
     """Run a load generator against *url* inside the block, warmed up and waiting."""
     command = [
         *("perf.load", url, "--hold", "--model", model, "--token", token),
-        *(word for header in headers for word in ("--header", header)),
-        *("--accept", accept.value),
         *("--connections", str(amount.connections), "--warmup-s", str(_WARMUP_S)),
         *(() if amount.seconds is None else ("--seconds", str(amount.seconds))),
         *(() if amount.requests is None else ("--requests", str(amount.requests))),
+        *(() if amount.rps is None else ("--rps", str(amount.rps))),
+        *("--size-bytes", str(ask.size_bytes), "--pace-ms", str(ask.pace_ms)),
+        *(("--stream",) if ask.is_stream else ()),
+        *(word for header in headers for word in ("--header", header)),
+        *("--accept", accept.value),
     ]
     with started("load", command, core=core, folder=folder, has_pipes=True) as program:
         program.read_line(START_TIMEOUT_S)

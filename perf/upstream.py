@@ -1,8 +1,11 @@
-"""A model server that costs next to nothing: a fixed answer from a bare uvloop protocol.
+"""A model server that costs next to nothing: fixed answers from a bare uvloop protocol.
 
 It stands where the provider stands, so its own cost must stay far below that of what is measured. It still
 looks at each request: a contender that sends a wrong path, method, model or broken JSON is answered 400,
 and its round fails.
+
+A stream's events are written one by one, each in a turn of the loop of its own as a server does that flushes
+each token, or at the pace that the call asks for.
 
 Run alone: `python -m perf.upstream --port 9000`. It ends when its standard input closes, so it never
 outlives the runner.
@@ -21,7 +24,7 @@ import httptools
 import orjson
 import uvloop
 
-from perf.payloads import CHAT_PATH, REPLY, STATS_PATH, UPSTREAM_MODEL, stream_events
+from perf.payloads import CHAT_PATH, PACE, REPLY, STATS_PATH, STREAM_CHUNKS, UPSTREAM_MODEL, stream_events
 
 _CHAT_PATH: Final = CHAT_PATH.encode()
 _STATS_PATH: Final = STATS_PATH.encode()
@@ -53,6 +56,19 @@ class Stats:
     first_refusal: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is written for one call.
+
+    Attributes:
+        writes: In this order, each at its time.
+        pace_s: Between two of them.
+    """
+
+    writes: tuple[bytes, ...]
+    pace_s: float = 0.0
+
+
 @dataclass
 class Replies:
     """What every connection shares.
@@ -63,24 +79,24 @@ class Replies:
 
     stream: tuple[bytes, ...]
     stats: Stats = field(default_factory=Stats)
-    # A closed loop repeats the same bytes, and comparing them is 20 times cheaper than parsing them again.
-    _known_good: bytes = b""
-    _known_is_stream: bool = False
+    # A load repeats the same bytes, and comparing them is 20 times cheaper than parsing them again.
+    _known_body: bytes = b""
+    _known_answer: Answer = Answer(())
 
-    def reply_to(self, method: bytes, path: bytes, body: bytes) -> tuple[bytes, ...]:
-        """The writes that answer one request."""
+    def reply_to(self, method: bytes, path: bytes, body: bytes) -> Answer:
+        """What answers one request."""
         if path == _STATS_PATH:
-            return (_answer(b"200 OK", orjson.dumps(self.stats)),)
+            return Answer((_answer(b"200 OK", orjson.dumps(self.stats)),))
         if method == b"GET" and path == _HEALTH_PATH:
-            return (_answer(b"200 OK", b"{}"),)
+            return Answer((_answer(b"200 OK", b"{}"),))
         if method != b"POST" or path != _CHAT_PATH:
             return self._refuse(f"{method!r} {path!r} is no chat call")
-        if body != self._known_good:
+        if body != self._known_body:
             fault = self._learn(body)
             if fault:
                 return self._refuse(fault)
         self.stats.served += 1
-        return self.stream if self._known_is_stream else (_GOOD,)
+        return self._known_answer
 
     def _learn(self, body: bytes) -> str:
         """Check *body* and remember it; the fault when it is no call for our model."""
@@ -92,25 +108,55 @@ class Replies:
             return "the body has no messages"
         if call.get("model") != UPSTREAM_MODEL:
             return f"asked for model {call.get('model')!r}, not {UPSTREAM_MODEL!r}"
-        self._known_good = body
-        self._known_is_stream = call.get("stream") is True
+        self._known_body = body
+        is_stream = call.get("stream") is True
+        self._known_answer = Answer(self.stream, _pace_s(call)) if is_stream else Answer((_GOOD,))
         return ""
 
-    def _refuse(self, reason: str) -> tuple[bytes, ...]:
+    def _refuse(self, reason: str) -> Answer:
         self.stats.refused += 1
         self.stats.first_refusal = self.stats.first_refusal or reason
         body = orjson.dumps({"error": {"message": reason, "type": "invalid_request_error", "code": "perf"}})
-        return (_answer(b"400 Bad Request", body),)
+        return Answer((_answer(b"400 Bad Request", body),))
+
+
+def _pace_s(call: dict[str, object]) -> float:
+    user = call.get("user")
+    return int(user.removeprefix(PACE)) / 1000 if isinstance(user, str) and user.startswith(PACE) else 0.0
+
+
+class EventWriter:
+    """Writes the events of one stream, one per turn of the loop or one per pace."""
+
+    def __init__(self, transport: asyncio.Transport, answer: Answer) -> None:
+        self._transport = transport
+        self._writes = iter(answer.writes)
+        self._pace_s = answer.pace_s
+        self._loop = asyncio.get_running_loop()
+        self._due_s = self._loop.time()
+
+    def write_next(self) -> None:
+        """Write one, and see to the next."""
+        write = next(self._writes, None)
+        if write is None or self._transport.is_closing():
+            return
+        self._transport.write(write)
+        if self._pace_s:
+            # From the time that was due: a late event must not make the rest of its stream late.
+            self._due_s += self._pace_s
+            self._loop.call_at(self._due_s, self.write_next)
+        else:
+            self._loop.call_soon(self.write_next)
 
 
 class UpstreamProtocol(asyncio.Protocol):
-    """One connection of a contender; kept alive, pipelining allowed."""
+    """One connection of a contender; kept alive, pipelining allowed except of streams."""
 
     def __init__(self, replies: Replies) -> None:
         self._replies = replies
         self._parser = httptools.HttpRequestParser(self)
         self._url = b""
-        self._body = b""
+        self._body: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
@@ -129,22 +175,25 @@ class UpstreamProtocol(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """httptools: a part of the body."""
-        self._body = self._body + body if self._body else body
+        self._body.append(body)
 
     def on_message_complete(self) -> None:
         """httptools: the request is whole, so answer it."""
-        writes = self._replies.reply_to(self._parser.get_method(), self._url, self._body)
-        self._url = self._body = b""
-        for write in writes:
-            self._transport.write(write)
+        answer = self._replies.reply_to(self._parser.get_method(), self._url, b"".join(self._body))
+        self._url = b""
+        self._body.clear()
+        if len(answer.writes) > 1:
+            EventWriter(self._transport, answer).write_next()
+            return
+        self._transport.write(answer.writes[0])
         if not self._parser.should_keep_alive():
             self._transport.close()
 
 
 def stream_writes(chunks: int) -> tuple[bytes, ...]:
-    """One streamed reply as HTTP/1.1 writes."""
-    events = [b"%x\r\n%b\r\n" % (len(event), event) for event in stream_events(chunks)]
-    return (_STREAM_HEAD, *events, b"0\r\n\r\n")
+    """One streamed reply as HTTP/1.1 writes: the head goes with the first event, the end with the last."""
+    first, *events, last = [b"%x\r\n%b\r\n" % (len(event), event) for event in stream_events(chunks)]
+    return (_STREAM_HEAD + first, *events, last + b"0\r\n\r\n")
 
 
 async def serve(sock: socket.socket, chunks: int) -> None:
@@ -162,7 +211,7 @@ def main() -> None:
     """Serve on loopback; the first line printed is the port."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
-    parser.add_argument("--chunks", type=int, default=100, help="content chunks of a streamed reply")
+    parser.add_argument("--chunks", type=int, default=STREAM_CHUNKS, help="content events of a stream")
     arguments = parser.parse_args()
     sock = socket.create_server(("127.0.0.1", arguments.port), backlog=2048)
     print(sock.getsockname()[1], flush=True)

@@ -5,7 +5,16 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from perf.payloads import REPLY, REPLY_BYTES, REQUEST_BYTES, chat_request, says_the_same, stream_events
+from perf.payloads import (
+    REPLY,
+    REPLY_BYTES,
+    REQUEST_BYTES,
+    STREAM_CHUNKS,
+    Ask,
+    chat_request,
+    says_the_same,
+    stream_events,
+)
 
 
 @pytest.mark.parametrize("model", ["perf-model", "perf/chat"])
@@ -52,3 +61,34 @@ def test_stream_ends_with_usage_and_the_end_mark() -> None:
     assert len(content) == 3
     assert orjson.loads(usage.removeprefix(b"data: "))["usage"]["completion_tokens"] == 3
     assert done == b"data: [DONE]\n\n"
+
+
+def test_a_stream_is_asked_for_with_its_usage() -> None:
+    """Then a gateway that wants to know it has nothing to change, and all contenders do the same work."""
+    call = orjson.loads(Ask(is_stream=True).request("m"))
+    assert (call["stream"], call["stream_options"], "user" in call) == (True, {"include_usage": True}, False)
+
+
+def test_the_reply_to_an_ask() -> None:
+    """Its whole body, so that every byte can be compared."""
+    assert Ask(size_bytes=2000).reply() == REPLY
+    assert Ask(is_stream=True).reply().count(b"\n\n") == STREAM_CHUNKS + 2
+
+
+@pytest.mark.parametrize("ask", [Ask(), Ask(200_000), Ask(is_stream=True), Ask(is_stream=True, pace_ms=20)])
+def test_every_ask_has_the_size_it_says(ask: Ask) -> None:
+    """Whatever else is in it."""
+    assert len(ask.request("perf-model")) == ask.size_bytes
+
+
+@pytest.mark.parametrize(
+    ("ask", "name"),
+    [
+        (Ask(2_000_000), "2,000,000 bytes"),
+        (Ask(is_stream=True), "streams"),
+        (Ask(is_stream=True, pace_ms=20), "streams paced 20 ms"),
+    ],
+)
+def test_names_for_people(ask: Ask, name: str) -> None:
+    """They stand in what a run says of itself."""
+    assert ask.name == name

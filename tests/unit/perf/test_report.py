@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
 
 from perf.cores import Cores
+from perf.figures import Figure
 from perf.machine import Machine
+from perf.promises import Outcome, Promise
 from perf.report import Run, Section, save, table, to_markdown
 
-_MACHINE = Machine(
+MACHINE = Machine(
     date="2026-11-23T12:00:00Z",
     commit="abc123",
     cpu="Some CPU",
@@ -21,9 +24,16 @@ _MACHINE = Machine(
     packages={"granian": "2.8.7"},
 )
 _SECTION = Section(
-    "saturation", "Saturation", "| a table |", "32 connections.", {"summary": {}}, ("others used 20%",)
+    "saturation",
+    "Saturation",
+    "| a table |",
+    "32 connections.",
+    figures=(Figure("", "gateway", "rps", (1.0, 3.0, 2.0)),),
+    doubts=("others used 20%",),
+    charts={"cost": "<svg/>"},
 )
-_RUN = Run(_MACHINE, Cores(0, 1), (_SECTION,))
+_OUTCOME = Outcome(Promise("worker CPU", "saturation", "", "worker_cpu_ratio", 0.75, 0.55), 0.9)
+_RUN = Run("quick", MACHINE, Cores(0, 1), (_SECTION,), (_OUTCOME,))
 
 
 def test_table_is_markdown_and_aligned() -> None:
@@ -45,6 +55,8 @@ def test_report_says_where_it_was_made_and_what_is_doubtful() -> None:
         "granian 2.8.7",
         "core 0",
         "| a table |",
+        "![Saturation](2026-11-23-abc123-quick-cost.svg)",
+        "NOT MET",
         "- saturation: others used 20%",
     ):
         assert part in text
@@ -52,21 +64,32 @@ def test_report_says_where_it_was_made_and_what_is_doubtful() -> None:
 
 def test_unpinned_run_says_so() -> None:
     """On one core the reader must know."""
-    text = to_markdown(Run(_MACHINE, Cores(None, None, "one usable core only"), ()))
+    text = to_markdown(Run("quick", MACHINE, Cores(None, None, "one usable core only"), ()))
     assert "Nothing is pinned" in text
     assert "- one usable core only" in text
 
 
 def test_a_clean_run_has_no_doubts() -> None:
     """Silence would not tell a clean run from one that was not judged."""
-    assert "## Doubts\n\nNone.\n" in to_markdown(Run(_MACHINE, Cores(0, 1), ()))
+    assert "## Doubts\n\nNone.\n" in to_markdown(Run("quick", MACHINE, Cores(0, 1), ()))
 
 
-def test_saved_under_date_and_commit_in_both_forms(tmp_path: Path) -> None:
-    """The JSON holds what programs compare."""
+def test_a_contender_that_failed_is_told() -> None:
+    """In the report, and to whoever looks at the exit code."""
+    run = replace(_RUN, sections=(replace(_SECTION, failed=("gateway: calls failed",)),))
+    assert run.failed == ("saturation: gateway: calls failed",)
+    assert "## Failed\n\n- saturation: gateway: calls failed" in to_markdown(run)
+
+
+def test_saved_under_date_commit_and_suite_in_all_forms(tmp_path: Path) -> None:
+    """The JSON holds what programs compare, the charts lie beside the page that shows them."""
     path = save(_RUN, tmp_path / "results")
-    assert path.name == "2026-11-23-abc123.md"
+    assert path.name == "2026-11-23-abc123-quick.md"
+    assert (path.parent / "2026-11-23-abc123-quick-cost.svg").read_text() == "<svg/>"
     document = orjson.loads(path.with_suffix(".json").read_bytes())
-    assert document["schema_version"] == 1
+    assert (document["schema_version"], document["suite"]) == (2, "quick")
     assert document["machine"]["commit"] == "abc123"
-    assert document["scenarios"]["saturation"]["doubts"] == ["others used 20%"]
+    assert document["targets"][0]["verdict"] == "NOT MET"
+    scenario = document["scenarios"]["saturation"]
+    assert scenario["doubts"] == ["others used 20%"]
+    assert scenario["figures"][0]["median"] == 2.0

@@ -11,6 +11,7 @@ from perf.load import LoadResult
 from perf.procfs import ProcessStat
 from perf.readings import Processes, Reading
 from perf.rounds import Round, cost_of, saturation_doubts
+from tests.unit.perf.making import make_round, make_streams
 
 
 def _processes(supervisor_s: float, worker_s: float, control_s: float) -> Processes:
@@ -62,3 +63,10 @@ def test_doubts_about_a_saturation_round(measured: Round, expected: list[str]) -
     doubts = saturation_doubts(measured)
     assert len(doubts) == len(expected)
     assert all(part in doubt for part, doubt in zip(expected, doubts, strict=True))
+
+
+def test_cost_per_event_is_that_of_the_streams() -> None:
+    """A request is as long as its stream; an event is what can be compared."""
+    measured = make_round(requests=10, worker_cpu_us=1020.0, total_cpu_us=2040.0, streams=make_streams(1.0))
+    assert (measured.worker_event_cpu_us, measured.event_cpu_us) == (10.0, 20.0)
+    assert make_round().event_cpu_us == 0.0

@@ -1,23 +1,20 @@
-"""perf/turns.py: the middle of rounds."""
+"""perf/turns.py, without its rounds."""
 
 from __future__ import annotations
 
-from perf.latency import Latency
-from perf.rounds import Round
-from perf.turns import median_of, median_ratio
+from perf.turns import Turns, describe
+from tests.unit.perf.making import ROUND, make_round, make_streams
 
 
-def _round(rps: float) -> Round:
-    return Round(1, rps, Latency(0, 0, 0, 0), 0, 0, 0, 0, 0, 0, 0, 0)
+def test_failures_name_their_case() -> None:
+    """A reader of several cases sees in which."""
+    turns = Turns({"bare stack": (ROUND,)}, {"gateway": "gateway: calls failed"})
+    assert turns.failures() == ("gateway: calls failed",)
+    assert turns.failures("350 RPS") == ("350 RPS: gateway: calls failed",)
 
 
-def test_median_ignores_an_outlier() -> None:
-    """One disturbed round does not move the figure."""
-    assert median_of([_round(10), _round(1000), _round(11)], lambda one: one.rps) == 11
-
-
-def test_ratios_are_taken_inside_a_turn() -> None:
-    """A machine that is twice as fast in one turn leaves the ratio alone."""
-    ours = [_round(50), _round(100), _round(52)]
-    reference = [_round(100), _round(200), _round(104)]
-    assert median_ratio(ours, reference, lambda one: one.rps, lambda one: one.rps) == 0.5
+def test_a_round_in_a_line() -> None:
+    """Whoever waits sees what comes."""
+    assert "5,000 RPS" in describe(ROUND)
+    assert "200 us worker" in describe(ROUND)
+    assert "first token p50 1.50" in describe(make_round(requests=10, streams=make_streams(1.5)))

@@ -1,0 +1,148 @@
+"""`python -m perf.compare A B`: what changed from one kept run to another.
+
+A run is named by its JSON file, or by a part of its name that fits one file in `perf/results/`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from perf.figures import KINDS, Figure
+from perf.report import table
+
+_RESULTS: Final = Path(__file__).resolve().parent / "results"
+# Medians of the same code differ by about this much; see perf/README.md.
+_NOISE_RATIO: Final = 0.05
+# Where these differ, absolute figures say nothing beside each other.
+_MACHINE: Final = ("cpu", "cpu_count", "kernel", "python", "packages")
+
+
+class NoSuchRunError(LookupError):
+    """A run was named that is not there, or that could be several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One figure in two runs."""
+
+    scenario: str
+    before: Figure
+    after: Figure
+
+    @property
+    def ratio(self) -> float | None:
+        """After over before; None where before is nothing."""
+        return self.after.median / self.before.median if self.before.median else None
+
+    @property
+    def verdict(self) -> str:
+        """`better`, `WORSE`, or "" for what turns of one run differ by as well."""
+        kind = KINDS[self.after.name]
+        is_apart = max(self.before.values) < min(self.after.values) or max(self.after.values) < min(
+            self.before.values
+        )
+        if kind.is_less_better is None or self.ratio is None or abs(self.ratio - 1) < _NOISE_RATIO:
+            return ""
+        # One turn has no spread to tell a change from noise by, so it must be a larger one.
+        if not is_apart or (
+            min(len(self.before.values), len(self.after.values)) == 1 and not self._is_large()
+        ):
+            return ""
+        return "better" if (self.ratio < 1) == kind.is_less_better else "WORSE"
+
+    def _is_large(self) -> bool:
+        return self.ratio is not None and abs(self.ratio - 1) > 4 * _NOISE_RATIO
+
+
+def find_run(name: str, results: Path = _RESULTS) -> Path:
+    """The JSON file that *name* means.
+
+    Raises:
+        NoSuchRunError: None, or more than one.
+    """
+    if Path(name).is_file():
+        return Path(name).with_suffix(".json")
+    found = sorted(path for path in results.glob("*.json") if name in path.stem)
+    if len(found) != 1:
+        names = ", ".join(path.stem for path in found or sorted(results.glob("*.json"))) or "none at all"
+        raise NoSuchRunError(f"{name} means {len(found)} kept runs, not one: {names}")
+    return found[0]
+
+
+def figures_of(document: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
+    """Every figure of a kept run, with its scenario."""
+    for scenario, data in document["scenarios"].items():
+        for one in data.get("figures", ()):
+            if one["name"] in KINDS:
+                yield scenario, Figure(one["case"], one["contender"], one["name"], tuple(one["values"]))
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
+    """What both runs measured, in the order of the second."""
+    old = {(scenario, one.case, one.contender, one.name): one for scenario, one in figures_of(before)}
+    return [
+        Change(scenario, earlier, one)
+        for scenario, one in figures_of(after)
+        if (earlier := old.get((scenario, one.case, one.contender, one.name)))
+    ]
+
+
+def to_text(before: Mapping[str, Any], after: Mapping[str, Any], *, shows_all: bool) -> str:
+    """The comparison, for people."""
+    found = changes(before, after)
+    shown = [one for one in found if shows_all or one.verdict]
+    rows = [
+        (
+            one.scenario,
+            one.after.case,
+            one.after.contender,
+            KINDS[one.after.name].label,
+            one.before.text,
+            one.after.text,
+            "" if one.ratio is None else f"{one.ratio - 1:+.0%}",
+            one.verdict,
+        )
+        for one in shown
+    ]
+    lines = [f"{_name(before)} -> {_name(after)}: {len(found)} figures in both, {len(shown)} shown"]
+    differs = [what for what in _MACHINE if before["machine"][what] != after["machine"][what]]
+    if differs:
+        lines.append(f"Not alike in {', '.join(differs)}: only ratios to the bare stack can be compared.")
+    if rows:
+        head = ("scenario", "case", "contender", "figure", "before", "after", "change", "")
+        lines.append(table(head, rows, left=4))
+    return "\n\n".join(lines)
+
+
+def _name(document: Mapping[str, Any]) -> str:
+    machine = document["machine"]
+    return f"{machine['date'][:10]} {machine['commit']} {document.get('suite', '')}".strip()
+
+
+def main() -> int:
+    """Print what changed; exit 2 when a run cannot be found."""
+    parser = argparse.ArgumentParser(prog="python -m perf.compare", description=__doc__)
+    parser.add_argument("before")
+    parser.add_argument("after")
+    parser.add_argument("--all", action="store_true", help="also what did not change beyond noise")
+    arguments = parser.parse_args()
+    try:
+        before, after = (
+            orjson.loads(find_run(name).read_bytes()) for name in (arguments.before, arguments.after)
+        )
+    except (NoSuchRunError, OSError) as error:
+        print(f"perf.compare: {error}", file=sys.stderr)
+        return 2
+    print(to_text(before, after, shows_all=arguments.all))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

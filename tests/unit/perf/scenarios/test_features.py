@@ -1,0 +1,52 @@
+"""perf/scenarios/features.py: its rows, and what it makes of its rounds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from perf.contenders import EVERYTHING, Setup, gateway_manifests
+from perf.scenarios.features import FEATURES, OFF, ON, figures_of, section
+from perf.turns import Turns
+from tests.unit.config.writing import check_text
+from tests.unit.perf.making import ROUND, make_latency, make_round
+
+_OFF = make_round(worker_cpu_us=120.0, total_cpu_us=130.0)
+_ON = make_round(worker_cpu_us=140.0, total_cpu_us=180.0)
+_FULL = Turns({"bare stack": (ROUND,) * 2, OFF: (_OFF,) * 2, ON: (_ON,) * 2})
+
+
+@pytest.mark.parametrize("setup", [EVERYTHING, *FEATURES], ids=lambda setup: setup.name)
+def test_every_way_to_run_the_gateway_is_in_force(setup: Setup, tmp_path: Path) -> None:
+    """A setting that has no effect would measure nothing and look cheap."""
+    manifests = gateway_manifests(setup, origin="http://127.0.0.1:1", sink="http://127.0.0.1:2/v1/traces")
+    checked = check_text(tmp_path, manifests, environ={"PERF_TOKEN": "t"})
+    assert (checked.problems, checked.not_in_force) == ((), ())
+
+
+def test_a_feature_costs_what_the_worker_does_more_than_without_tracing() -> None:
+    """In units of the bare stack: (140 - 120) / 200."""
+    figures = figures_of(_FULL, {}, ())
+    assert figures.median("", ON, "less_off_ratio") == pytest.approx(0.1)
+    assert figures.median("", ON, "control_cpu_us") == pytest.approx(40.0)
+    assert figures.find("", "bare stack", "less_off_ratio") is None
+
+
+def test_memory_grows_from_the_first_block_on() -> None:
+    """That one warms up; the others should add nothing."""
+    blocks = [make_round(worker_rss_bytes=mb * 1_000_000) for mb in (70, 75, 76)]
+    figures = figures_of(_FULL, {}, blocks)
+    assert figures.median("", "endpoint down", "rss_growth_mb") == pytest.approx(6.0)
+
+
+def test_section_has_all_three_parts() -> None:
+    """At saturation, at a rate, and with the endpoint down; what the gateway gave up is a doubt."""
+    quick = make_latency(0.2)
+    paced = Turns({"direct": (make_round(latency=quick, lag=quick),), OFF: (_OFF,), ON: (_ON,)})
+    shown = section(
+        _FULL, {"350 RPS": paced}, [ROUND, ROUND], ["export proto: 10.0% of the spans dropped at sink"]
+    )
+    assert shown.body.count("export proto") == 2
+    assert "15,000 calls change the worker's memory by 0.0 MB" in shown.body
+    assert "export proto: 10.0% of the spans dropped at sink" in shown.doubts

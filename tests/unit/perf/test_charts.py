@@ -1,0 +1,63 @@
+"""perf/charts.py: what is drawn is XML, and as long as it says."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from perf.charts import Bar, Group, Part, bar_chart, line_chart, nice_ticks
+
+_SVG = "{http://www.w3.org/2000/svg}"
+
+
+def _texts(svg: str) -> list[str]:
+    return [element.text or "" for element in ET.fromstring(svg).iter(f"{_SVG}text")]  # noqa: S314  ours
+
+
+def test_bars_are_drawn_to_scale_and_say_their_value() -> None:
+    """The longest fills the width, another its share of it."""
+    bars = (Bar("bare stack", (Part(50.0),), "50 us"), Bar("gateway", (Part(60.0), Part(40.0, 1)), "100 us"))
+    svg = bar_chart("Cost", "CPU & time", (Group("full", bars),), ("serves", "rest"))
+    assert {"Cost", "CPU & time", "full", "bare stack", "50 us", "gateway", "100 us", "serves"} <= set(
+        _texts(svg)
+    )
+    rects = list(ET.fromstring(svg).iter(f"{_SVG}rect"))  # noqa: S314  ours
+    reference, serves, rest = (float(rect.attrib["width"]) for rect in rects[-3:])
+    assert reference == pytest.approx((serves + rest) / 2, abs=0.2)
+
+
+def test_what_is_below_nothing_has_no_bar() -> None:
+    """Noise can make an added time negative; the text says so."""
+    svg = bar_chart("Added", "", (Group("", (Bar("nginx", (Part(-1.0),), "-1.00"),)),))
+    assert "-1.00" in _texts(svg)
+    assert len(list(ET.fromstring(svg).iter(f"{_SVG}rect"))) == 1  # noqa: S314  the card alone
+
+
+def test_lines_end_with_their_name() -> None:
+    """So no legend is needed, and two names never write over each other."""
+    svg = line_chart(
+        "RSS", "", {"worker": [(0, 70), (10, 71)], "all": [(0, 71), (10, 72)]}, x_label="n", y_label="MB"
+    )
+    root = ET.fromstring(svg)  # noqa: S314  ours
+    names = {
+        text.text: float(text.attrib["y"])
+        for text in root.iter(f"{_SVG}text")
+        if text.text in {"worker", "all"}
+    }
+    assert abs(names["worker"] - names["all"]) >= 16
+    assert len(list(root.iter(f"{_SVG}polyline"))) == 2
+
+
+@pytest.mark.parametrize("top", [0.003, 0.9, 1.0, 7.0, 199.1, 4096.0])
+def test_ticks_are_round_and_reach_the_top(top: float) -> None:
+    """A reader can tell a height from them."""
+    ticks = nice_ticks(top)
+    assert ticks[0] == 0
+    assert ticks[-1] >= top * 0.999
+    assert 3 <= len(ticks) <= 7
+
+
+def test_nothing_has_an_axis_too() -> None:
+    """A figure of zero is no reason to fail at the end of a long run."""
+    assert nice_ticks(0.0) == [0.0, 1.0]
