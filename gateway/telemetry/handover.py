@@ -20,6 +20,7 @@ from typing import Final
 from gateway.socket_path import control_address
 from gateway.tally import Tally
 from gateway.tasks import spawn
+from gateway.telemetry.attributes import CONTENT_DROPPED
 from gateway.wire.frames import (
     Ack,
     CallSpans,
@@ -31,6 +32,7 @@ from gateway.wire.frames import (
     MessageKind,
     MessageReader,
     MetricPoints,
+    SpanSegments,
     decode_payload,
     encode_message,
     encode_payload,
@@ -122,11 +124,15 @@ class Handover:
         spans = sum(len(call.spans) for call in calls)
         try:
             message = self._frame(self._sequence + 1, config_version, calls)
+            if not self._has_room(message):
+                # What was said is the first to go: its span says so, and is there.
+                calls = [_without_content(call) for call in calls]
+                message = self._frame(self._sequence + 1, config_version, calls)
         except (ValueError, OverflowError):
             self._tally.drop("encode_failed", spans)
             _log.exception("a frame could not be written; its %d spans are dropped", spans)
             return
-        if self._waiting_bytes + len(message) > MAX_UNACKNOWLEDGED_BYTES:
+        if not self._has_room(message):
             # The number is not used up: a gap would read as frames lost on the way.
             self._tally.drop("unacknowledged_full", spans)
             return
@@ -161,6 +167,9 @@ class Handover:
     def _frame(self, sequence: int, config_version: str, calls: list[CallSpans]) -> bytes:
         frame = Frame(self._instance_id, self._started_ns, sequence, config_version, self._resource, calls)
         return encode_message(MessageKind.FRAME, encode_payload(frame))
+
+    def _has_room(self, message: bytes) -> bool:
+        return self._waiting_bytes + len(message) <= MAX_UNACKNOWLEDGED_BYTES
 
     def _send(self, message: bytes) -> None:
         """Write if connected; the buffer is bounded by what may be unacknowledged."""
@@ -273,3 +282,12 @@ class Handover:
                 _log.exception("counts or metrics could not be handed over; it is tried again each second")
         else:
             self._owes_all_metrics = self._is_mistake_told = False
+
+
+def _without_content(call: CallSpans) -> CallSpans:
+    """*call* with a mark in the place of its content."""
+    spans = [
+        SpanSegments(span.plain, CONTENT_DROPPED.boolean(True)) if span.content else span
+        for span in call.spans
+    ]
+    return CallSpans(call.destination_mask, call.row, spans)

@@ -13,6 +13,8 @@ from gateway.config.manifests.part import Count, Flag, Label, Manifest, Part, Po
 RETRIED_STATUS_CODES: Final = (429, 500, 502, 503)
 _LOWEST_STATUS: Final = 100
 _HIGHEST_STATUS: Final = 599
+_MOST_CONTENT_BYTES: Final = 1_048_576
+"""Well below what a worker may keep unacknowledged and what a request to a destination may have (4 MB)."""
 _STATUS_TEXT: Final = re.compile(r"[1-5][0-9]{2}")
 
 
@@ -103,7 +105,7 @@ class TelemetrySettings(Part):
     """Request headers that go on the SERVER span."""
     capture_baggage: tuple[Text, ...] = ()
     """Keys of the caller's `baggage` that go on every span of its call."""
-    max_content_bytes: Count = 32_768
+    max_content_bytes: Annotated[Count, Field(le=_MOST_CONTENT_BYTES)] = 32_768
     """The most of prompt, reply and tools that goes on a span."""
 
 

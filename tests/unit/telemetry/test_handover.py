@@ -12,6 +12,7 @@ import pytest
 
 from gateway.socket_path import SOCKET_NAME, control_address
 from gateway.tally import Tally
+from gateway.telemetry import attributes as names
 from gateway.telemetry.handover import MAX_UNACKNOWLEDGED_BYTES, Handover
 from gateway.wire.frames import (
     Ack,
@@ -30,7 +31,7 @@ from gateway.wire.frames import (
     encode_message,
     encode_payload,
 )
-from tests.rig.frame_maker import STARTED_NS, make_call
+from tests.rig.frame_maker import STARTED_NS, make_call, make_span
 from tests.rig.until import until_async
 
 
@@ -272,6 +273,27 @@ async def test_what_waits_is_bounded(tmp_path: Path) -> None:
     await until_async(lambda: rig.tally.handed_over == 2 * kept + 1, "they are acknowledged")
     rig.handover.take(big, "v1")
     assert rig.tally.dropped == {"unacknowledged_full": dropped}
+    await rig.handover.close(0)
+    await rig.control.close()
+
+
+async def test_content_is_the_first_to_go(tmp_path: Path) -> None:
+    """Where there is no room, spans go without what was said, marked; the others of the call as they are."""
+    rig = Rig(tmp_path)
+    half = b"c" * (MAX_UNACKNOWLEDGED_BYTES // 2)
+    spans = [make_span("server"), make_span("client", content=half)]
+    for _ in range(3):
+        rig.handover.take([CallSpans(1, None, spans)], "v1")
+    await rig.control.open()
+    rig.handover.start()
+    await until_async(lambda: len(rig.control.frames) == 3, "all arrive")
+    assert rig.tally.dropped == {}
+    arrived = [frame.calls[0].spans for frame in rig.control.frames]
+    mark = names.CONTENT_DROPPED.boolean(True)
+    assert [client.content for _, client in arrived] == [half, mark, mark]
+    assert {(server.plain, server.content, client.plain) for server, client in arrived} == {
+        (spans[0].plain, b"", spans[1].plain)
+    }
     await rig.handover.close(0)
     await rig.control.close()
 

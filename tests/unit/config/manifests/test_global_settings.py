@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from gateway.config.manifests.global_settings import GlobalSettings, RetrySettings
+import pytest
+from pydantic import ValidationError
+
+from gateway.config.manifests.global_settings import GlobalSettings, RetrySettings, TelemetrySettings
 
 
 def test_defaults() -> None:
@@ -20,3 +23,10 @@ def test_status_codes_as_text_or_number() -> None:
     retry = RetrySettings.model_validate({"attempts": 2, "on_status_codes": ["503", 429]})
     assert retry.on_status_codes == (503, 429)
     assert RetrySettings(attempts=1).on_status_codes == (429, 500, 502, 503)
+
+
+def test_content_has_a_bound() -> None:
+    """More than a worker can keep, or a destination take in one request, could never arrive."""
+    assert TelemetrySettings(max_content_bytes=1_048_576).max_content_bytes == 1_048_576
+    with pytest.raises(ValidationError, match="less than or equal to 1048576"):
+        TelemetrySettings(max_content_bytes=1_048_577)
