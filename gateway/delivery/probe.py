@@ -21,7 +21,7 @@ from gateway.delivery.exchange import Exchange, FindProxy
 from gateway.delivery.outcome import Outcome, Verdict
 from gateway.elastic import authorization_in
 from gateway.wire.frames import CallSpans, Frame, SpanSegments
-from gateway.wire.otlp import HAS_IS_REMOTE, SpanKind, field, resource_attributes, span_head
+from gateway.wire.otlp import HAS_IS_REMOTE, SpanKind, field, resource_attributes, span_head, span_name
 
 SPAN_NAME: Final = "gateway otel test"
 _SERVICE: Final = "tfy-llm-gateway"
@@ -109,8 +109,7 @@ def span_request(destination: Destination, now_ns: int, ids: bytes) -> bytes:
         parent_span_id=b"",
         trace_state="",
         flags=HAS_IS_REMOTE | _SAMPLED,
-        name=SPAN_NAME.encode(),
-        kind=SpanKind.INTERNAL,
+        named=span_name(SPAN_NAME, SpanKind.INTERNAL),
         start_ns=now_ns - 1_000_000,
         end_ns=now_ns,
     )

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.errors import ClientDisconnected
-from gateway.model import Call, Target
+from gateway.model import Call, Target, Usage
 from gateway.telemetry import attributes as names
 from gateway.telemetry.call_notes import NO_NOTES
 from gateway.telemetry.call_trace import OTHER_METHOD, AttemptTrace, CallTrace
@@ -31,10 +31,17 @@ from gateway.wire.otlp import (
     StatusCode,
     span_event,
     span_head,
+    span_name,
     span_status,
 )
 
 _MAX_BLOCKS: Final = 4096
+_MAX_KEPT_BYTES: Final = 64
+"""Longest value of a parameter, and name of a model, that a kept part may be found by."""
+
+_PARAMETERS: Final = frozenset(
+    (*names.REQUEST_DOUBLES, *names.REQUEST_INTEGERS, "stop", "encoding_format", "reasoning_effort")
+)
 _INT64: Final = 1 << 63
 _MAX_NUMBER_BYTES: Final = 64
 _MAX_TEXT_BYTES: Final = 16 * 1024
@@ -54,18 +61,36 @@ class _TargetBlock:
     """What repeats for calls of one kind to one target.
 
     Attributes:
+        named: Name and kind of the span, and the attributes.
         secrets: What was sent there and must be on no span.
     """
 
-    attributes: bytes
+    named: bytes
     secrets: tuple[bytes, ...]
 
 
+class _Kept(dict[tuple[object, ...], bytes]):
+    """Parts of spans that were encoded before, by what they are made of."""
+
+    def keep(self, key: tuple[object, ...], part: bytes) -> bytes:
+        """Keep *part*, with what is there, unless that is too much already."""
+        if len(self) >= _MAX_BLOCKS:
+            self.clear()
+        self[key] = part
+        return part
+
+
 class SpanEncoder:
-    """Makes `CallSpans`, remembering the parts that repeat."""
+    """Makes `CallSpans`, remembering the parts that repeat.
+
+    A span of a plain good call is joined from about ten parts, most of them kept from calls before.
+    """
 
     def __init__(self) -> None:
-        self._blocks: dict[tuple[object, ...], bytes] = {}
+        self._servers = _Kept()
+        self._outcomes = _Kept()
+        self._parameters = _Kept()
+        self._replies = _Kept()
         self._target_blocks: dict[tuple[object, ...], _TargetBlock] = {}
 
     def encode(self, trace: CallTrace) -> CallSpans:
@@ -82,7 +107,7 @@ class SpanEncoder:
             hidden = block.secrets + secrets
             if trace.error_type:
                 secrets = hidden
-            plain = without(self._client_span(trace, trace.call, attempt, block.attributes, metadata), hidden)
+            plain = without(self._client_span(trace, trace.call, attempt, block.named, metadata), hidden)
             content = b""
             if trace.content is not None and attempt is trace.attempts[-1]:
                 content = without(trace.content.attributes(trace.call), hidden)
@@ -99,25 +124,14 @@ class SpanEncoder:
                 parent_span_id=parent.span_id if parent else b"",
                 trace_state=parent.state if parent else "",
                 flags=HAS_IS_REMOTE | (IS_REMOTE if parent else 0) | trace.flags,
-                name=_server_name(trace),
-                kind=SpanKind.SERVER,
+                named=self._server_block(trace),
                 start_ns=trace.started_at_ns,
                 end_ns=trace.unix_ns(trace.end_ns),
             ),
-            self._server_block(trace),
             names.OVERHEAD_MS.double(round(trace.overhead_ms, 3)),
+            self._outcome(trace),
             metadata,
         ]
-        if trace.status_code:
-            parts.append(names.HTTP_RESPONSE_STATUS_CODE.integer(trace.status_code))
-        if trace.peer_address:
-            parts.append(names.CLIENT_ADDRESS.text(trace.peer_address))
-        if trace.user_agent:
-            parts.append(names.USER_AGENT.text(trace.user_agent[:_MAX_NAME_CHARACTERS]))
-        if trace.endpoint is not None:
-            parts.append(names.ATTEMPTS.integer(len(trace.attempts)))
-        if trace.resolved_model:
-            parts.append(names.MODEL_RESOLVED.text(trace.resolved_model))
         if trace.error_type and (trace.is_span_error or not trace.is_error):
             parts.append(names.ERROR_TYPE.text(trace.error_type))
         if trace.is_span_error:
@@ -129,7 +143,7 @@ class SpanEncoder:
         return b"".join(parts)
 
     def _server_block(self, trace: CallTrace) -> bytes:
-        """What repeats for a caller, a model and a path; kept only for models that exist."""
+        """Name, kind, and what repeats for a caller, a model and a path; kept only for models that exist."""
         key = (
             trace.method,
             trace.path,
@@ -140,17 +154,24 @@ class SpanEncoder:
             trace.call.model if trace.call else None,
             trace.config_version,
         )
-        block = self._blocks.get(key)
+        block = self._servers.get(key)
         if block is None:
-            block = _encode_server_block(trace)
+            block = span_name(_server_name(trace), SpanKind.SERVER) + _encode_server_block(trace)
             if trace.plan is not None:
-                self._remember(key, block)
+                self._servers.keep(key, block)
         return block
 
+    def _outcome(self, trace: CallTrace) -> bytes:
+        """Where a call came from and how it ended."""
+        attempts = -1 if trace.endpoint is None else len(trace.attempts)
+        user_agent = trace.user_agent[:_MAX_NAME_CHARACTERS]
+        key = (trace.status_code, trace.peer_address, user_agent, attempts, trace.resolved_model)
+        part = self._outcomes.get(key)
+        return self._outcomes.keep(key, _encode_outcome(*key)) if part is None else part
+
     def _client_span(
-        self, trace: CallTrace, call: Call, attempt: AttemptTrace, block: bytes, metadata: bytes
+        self, trace: CallTrace, call: Call, attempt: AttemptTrace, named: bytes, metadata: bytes
     ) -> bytes:
-        target = attempt.target
         end_ns = trace.unix_ns(attempt.end_ns)
         parts = [
             span_head(
@@ -159,17 +180,18 @@ class SpanEncoder:
                 parent_span_id=trace.span_id,
                 trace_state=trace.parent.state if trace.parent else "",
                 flags=HAS_IS_REMOTE | trace.flags,
-                name=f"{call.endpoint.operation} {target.model_id}".encode(errors="replace"),
-                kind=SpanKind.CLIENT,
+                named=named,
                 start_ns=trace.unix_ns(attempt.start_ns),
                 end_ns=end_ns,
             ),
-            block,
             names.ATTEMPT.integer(attempt.number),
-            _request_attributes(call),
-            _reply_attributes(call, attempt),
+            self._request_attributes(call),
+            self._reply_attributes(attempt),
             metadata,
         ]
+        if call.is_stream and attempt.first_chunk_ns:
+            first_chunk_s = (attempt.first_chunk_ns - attempt.start_ns) / _NS_PER_S
+            parts.append(names.TIME_TO_FIRST_CHUNK.double(first_chunk_s))
         if trace.notes.conversation_id:
             parts.append(names.CONVERSATION_ID.text(trace.notes.conversation_id))
         if trace.telemetry.has_old_names:
@@ -183,6 +205,32 @@ class SpanEncoder:
                 parts.append(span_status(StatusCode.ERROR, attempt.error_message[:_MAX_TEXT_CHARACTERS]))
         return b"".join(parts)
 
+    def _request_attributes(self, call: Call) -> bytes:
+        """The parameters that the conventions name; an application sends the same ones again and again."""
+        fields = call.fields
+        written = [(name, bytes(fields[name])) for name in fields if name in _PARAMETERS]
+        key = (call.choices, *written)
+        part = self._parameters.get(key)
+        if part is None:
+            part = _encode_parameters(call)
+            if all(len(value) <= _MAX_KEPT_BYTES for _, value in written):
+                self._parameters.keep(key, part)
+        return part
+
+    def _reply_attributes(self, attempt: AttemptTrace) -> bytes:
+        """What the reply said of itself: the model and how it ended repeat, id and counts do not."""
+        usage = attempt.usage
+        source = "" if usage is None else usage.source
+        key = (attempt.response_model, attempt.finish_reasons, source)
+        part = self._replies.get(key)
+        if part is None:
+            part = _encode_reply(*key)
+            if len(attempt.response_model) <= _MAX_KEPT_BYTES:
+                self._replies.keep(key, part)
+        if attempt.response_id:
+            part += names.RESPONSE_ID.text(attempt.response_id[:_MAX_TEXT_CHARACTERS])
+        return part if usage is None else part + _counts(usage)
+
     def _target_block(self, call: Call, target: Target, trace: CallTrace) -> _TargetBlock:
         key = (target.name, call.endpoint.name, call.is_stream, trace.config_version)
         block = self._target_blocks.get(key)
@@ -193,15 +241,27 @@ class SpanEncoder:
             self._target_blocks[key] = block
         return block
 
-    def _remember(self, key: tuple[object, ...], block: bytes) -> None:
-        if len(self._blocks) >= _MAX_BLOCKS:
-            self._blocks.clear()
-        self._blocks[key] = block
 
-
-def _server_name(trace: CallTrace) -> bytes:
+def _server_name(trace: CallTrace) -> str:
     method = "HTTP" if trace.method == OTHER_METHOD else trace.method
-    return f"{method} {trace.route}".rstrip().encode()
+    return f"{method} {trace.route}" if trace.route else method
+
+
+def _encode_outcome(
+    status_code: int, peer_address: str, user_agent: str, attempts: int, resolved_model: str
+) -> bytes:
+    parts = []
+    if status_code:
+        parts.append(names.HTTP_RESPONSE_STATUS_CODE.integer(status_code))
+    if peer_address:
+        parts.append(names.CLIENT_ADDRESS.text(peer_address))
+    if user_agent:
+        parts.append(names.USER_AGENT.text(user_agent))
+    if attempts >= 0:
+        parts.append(names.ATTEMPTS.integer(attempts))
+    if resolved_model:
+        parts.append(names.MODEL_RESOLVED.text(resolved_model))
+    return b"".join(parts)
 
 
 def _encode_server_block(trace: CallTrace) -> bytes:
@@ -281,6 +341,7 @@ def _may_quote_caller(trace: CallTrace) -> bool:
 
 def _encode_target_block(call: Call, target: Target, trace: CallTrace) -> _TargetBlock:
     parts = [
+        span_name(f"{call.endpoint.operation} {target.model_id}", SpanKind.CLIENT),
         names.OPERATION_NAME.text(call.endpoint.operation),
         names.PROVIDER_NAME.text(target.provider),
         names.REQUEST_MODEL.text(target.model_id),
@@ -301,8 +362,8 @@ def _encode_target_block(call: Call, target: Target, trace: CallTrace) -> _Targe
     return _TargetBlock(b"".join(parts), target_secrets(target))
 
 
-def _request_attributes(call: Call) -> bytes:
-    """The parameters that the conventions name; a value of another type or size than theirs is left out."""
+def _encode_parameters(call: Call) -> bytes:
+    """The parameters; a value of another type or size than the conventions' is left out."""
     fields = call.fields
     parts: list[bytes] = []
     _add_numbers(parts, fields)
@@ -351,31 +412,30 @@ def _decoded(fields: Mapping[str, msgspec.Raw], name: str, kind: Any, max_bytes:
         return None
 
 
-def _reply_attributes(call: Call, attempt: AttemptTrace) -> bytes:
+def _encode_reply(response_model: str, finish_reasons: Sequence[str], usage_source: str) -> bytes:
     parts = []
-    if attempt.response_id:
-        parts.append(names.RESPONSE_ID.text(attempt.response_id[:_MAX_TEXT_CHARACTERS]))
-    if attempt.response_model:
-        parts.append(names.RESPONSE_MODEL.text(attempt.response_model[:_MAX_NAME_CHARACTERS]))
-    if attempt.finish_reasons:
-        parts.append(names.RESPONSE_FINISH_REASONS.texts(_short(attempt.finish_reasons)))
-    if call.is_stream and attempt.first_chunk_ns:
-        parts.append(
-            names.TIME_TO_FIRST_CHUNK.double((attempt.first_chunk_ns - attempt.start_ns) / _NS_PER_S)
-        )
-    usage = attempt.usage
-    if usage is not None:
-        parts.append(names.USAGE_SOURCE.text(usage.source))
-        for key, count in (
-            (names.INPUT_TOKENS, usage.input_tokens),
-            (names.OUTPUT_TOKENS, usage.output_tokens),
-            (names.CACHE_READ_INPUT_TOKENS, usage.cached_input_tokens),
-            (names.CACHE_WRITE_INPUT_TOKENS, usage.cache_write_input_tokens),
-            (names.REASONING_OUTPUT_TOKENS, usage.reasoning_output_tokens),
-        ):
-            if count is not None:
-                parts.append(key.integer(count))
+    if response_model:
+        parts.append(names.RESPONSE_MODEL.text(response_model[:_MAX_NAME_CHARACTERS]))
+    if finish_reasons:
+        parts.append(names.RESPONSE_FINISH_REASONS.texts(_short(finish_reasons)))
+    if usage_source:
+        parts.append(names.USAGE_SOURCE.text(usage_source))
     return b"".join(parts)
+
+
+def _counts(usage: Usage) -> bytes:
+    part = b""
+    if usage.input_tokens is not None:
+        part = names.INPUT_TOKENS.integer(usage.input_tokens)
+    if usage.output_tokens is not None:
+        part += names.OUTPUT_TOKENS.integer(usage.output_tokens)
+    if usage.cached_input_tokens is not None:
+        part += names.CACHE_READ_INPUT_TOKENS.integer(usage.cached_input_tokens)
+    if usage.cache_write_input_tokens is not None:
+        part += names.CACHE_WRITE_INPUT_TOKENS.integer(usage.cache_write_input_tokens)
+    if usage.reasoning_output_tokens is not None:
+        part += names.REASONING_OUTPUT_TOKENS.integer(usage.reasoning_output_tokens)
+    return part
 
 
 def _old_usage(attempt: AttemptTrace) -> bytes:
@@ -417,7 +477,7 @@ def _row(trace: CallTrace) -> StoreRow:
     return StoreRow(
         trace_id=trace.trace_id,
         span_id=trace.span_id,
-        name=_server_name(trace).decode(),
+        name=_server_name(trace),
         start_ns=trace.started_at_ns,
         end_ns=trace.unix_ns(trace.end_ns),
         status_code=trace.status_code,

@@ -17,10 +17,13 @@ from typing import Final
 AttributeValue = str | bool | int | float | Sequence[str]
 
 _fixed64: Final = struct.Struct("<Q")
-_fixed32: Final = struct.Struct("<I")
 _double: Final = struct.Struct("<d")
+# Start and end of a span, and its flags: the tag of a fixed-size field is part of the layout.
+_times_and_flags: Final = struct.Struct("<BQBQ2sI")
 _INT64: Final = 1 << 64
 _MAX_UNIT: Final = 0x7F
+_UNITS: Final = tuple(bytes((value,)) for value in range(_MAX_UNIT + 1))
+_TWO_BYTES: Final = 1 << 14
 
 HAS_IS_REMOTE: Final = 0x100
 IS_REMOTE: Final = 0x200
@@ -44,8 +47,8 @@ class StatusCode(enum.IntEnum):
 
 def varint(value: int) -> bytes:
     """An unsigned LEB128 number; negative ones as 64-bit two's complement, as protobuf's int64 wants."""
-    if 0 <= value <= _MAX_UNIT:
-        return bytes((value,))
+    if 0 <= value < _TWO_BYTES:
+        return _UNITS[value] if value <= _MAX_UNIT else bytes((value & _MAX_UNIT | 0x80, value >> 7))
     value %= _INT64
     out = bytearray()
     while value > _MAX_UNIT:
@@ -64,35 +67,48 @@ class AttributeKey:
     """One attribute name, its bytes made once.
 
     Each method gives a `KeyValue` as a field of `Span.attributes` (or, with tag 0x0A, of
-    `Resource.attributes`).
+    `Resource.attributes`). What stands before a value depends on its length alone, so it is kept once made;
+    of texts for the short ones.
     """
 
-    __slots__ = ("_key", "_tag")
+    __slots__ = ("_double", "_integers", "_key", "_tag", "_texts")
 
     def __init__(self, name: str, *, tag: int = 0x4A) -> None:
-        self._tag = bytes((tag,))
-        self._key = field(0x0A, name.encode())
+        self._tag = _UNITS[tag]
+        self._key = field(0x0A, name.encode()) + b"\x12"
+        self._double = b""
+        self._integers: dict[int, bytes] = {}
+        self._texts: dict[int, bytes] = {}
 
     def text(self, value: str) -> bytes:
         """A string value. Lone surrogates, which UTF-8 cannot carry, become `?`."""
-        return self._wrap(field(0x0A, value.encode(errors="replace")))
+        encoded = value.encode(errors="replace")
+        before = self._texts.get(len(encoded))
+        return (self._before_text(len(encoded)) if before is None else before) + encoded
 
     def boolean(self, value: bool) -> bytes:  # noqa: FBT001 - the value itself, not a switch
         """A boolean value."""
-        return self._wrap(b"\x10\x01" if value else b"\x10\x00")
+        return self._before(2) + (b"\x10\x01" if value else b"\x10\x00")
 
     def integer(self, value: int) -> bytes:
         """An int64 value."""
-        return self._wrap(b"\x18" + varint(value))
+        number = varint(value)
+        before = self._integers.get(len(number))
+        if before is None:
+            before = self._integers[len(number)] = self._before(1 + len(number)) + b"\x18"
+        return before + number
 
     def double(self, value: float) -> bytes:
         """A double value."""
-        return self._wrap(b"\x21" + _double.pack(value))
+        if not self._double:
+            self._double = self._before(1 + _double.size) + b"\x21"
+        return self._double + _double.pack(value)
 
     def texts(self, values: Sequence[str]) -> bytes:
         """An array of strings."""
         items = b"".join([field(0x0A, field(0x0A, value.encode(errors="replace"))) for value in values])
-        return self._wrap(field(0x2A, items))
+        value = field(0x2A, items)
+        return self._before(len(value)) + value
 
     def any(self, value: AttributeValue) -> bytes:
         """A value of whichever of the types above it has."""
@@ -108,14 +124,27 @@ class AttributeKey:
             case _:
                 return self.texts(value)
 
-    def _wrap(self, value: bytes) -> bytes:
-        body = self._key + b"\x12" + varint(len(value)) + value
-        return self._tag + varint(len(body)) + body
+    def _before(self, value_bytes: int) -> bytes:
+        """What stands before a value of that size."""
+        size = varint(value_bytes)
+        return self._tag + varint(len(self._key) + len(size) + value_bytes) + self._key + size
+
+    def _before_text(self, text_bytes: int) -> bytes:
+        size = varint(text_bytes)
+        before = self._before(1 + len(size) + text_bytes) + b"\x0a" + size
+        if text_bytes <= _MAX_UNIT:
+            self._texts[text_bytes] = before
+        return before
 
 
 def resource_attributes(attributes: Mapping[str, AttributeValue]) -> bytes:
     """The `Resource.attributes` fields of *attributes*."""
     return b"".join([AttributeKey(name, tag=0x0A).any(value) for name, value in attributes.items()])
+
+
+def span_name(name: str, kind: SpanKind) -> bytes:
+    """The `Span.name` and `Span.kind` fields; lone surrogates become `?`."""
+    return field(0x2A, name.encode(errors="replace")) + b"\x30" + _UNITS[kind]
 
 
 def span_head(
@@ -125,8 +154,7 @@ def span_head(
     parent_span_id: bytes,
     trace_state: str,
     flags: int,
-    name: bytes,
-    kind: SpanKind,
+    named: bytes,
     start_ns: int,
     end_ns: int,
 ) -> bytes:
@@ -135,25 +163,20 @@ def span_head(
     Args:
         trace_id: 16 bytes; *span_id* 8; *parent_span_id* 8 or empty for a root.
         flags: W3C flags with `HAS_IS_REMOTE` and `IS_REMOTE` about the parent.
-        name: UTF-8.
+        named: From `span_name`.
     """
-    parts = [b"\x0a\x10", trace_id, b"\x12\x08", span_id]
-    if trace_state:
-        parts.append(field(0x1A, trace_state.encode()))
-    if parent_span_id:
-        parts += (b"\x22\x08", parent_span_id)
-    parts += (
-        field(0x2A, name),
-        b"\x30",
-        bytes((kind,)),
-        b"\x39",
-        _fixed64.pack(start_ns),
-        b"\x41",
-        _fixed64.pack(end_ns),
-        b"\x85\x01",
-        _fixed32.pack(flags),
+    return b"".join(
+        (
+            b"\x0a\x10",
+            trace_id,
+            b"\x12\x08",
+            span_id,
+            field(0x1A, trace_state.encode()) if trace_state else b"",
+            b"\x22\x08" + parent_span_id if parent_span_id else b"",
+            named,
+            _times_and_flags.pack(0x39, start_ns, 0x41, end_ns, b"\x85\x01", flags),
+        )
     )
-    return b"".join(parts)
 
 
 def span_status(code: StatusCode, message: str = "") -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from gateway.wire.frames import CallSpans, Frame, SpanSegments, encode_payload
-from gateway.wire.otlp import SpanKind, resource_attributes, span_head
+from gateway.wire.otlp import SpanKind, resource_attributes, span_head, span_name
 
 EVERYWHERE = (1 << 64) - 1
 INSTANCE = "worker-1"
@@ -21,8 +21,7 @@ def make_span(name: str, size_bytes: int = 0, content: bytes = b"") -> SpanSegme
         parent_span_id=b"",
         trace_state="x" * size_bytes,
         flags=0x101,
-        name=name.encode(),
-        kind=SpanKind.SERVER,
+        named=span_name(name, SpanKind.SERVER),
         start_ns=1,
         end_ns=2,
     )

@@ -12,7 +12,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from gateway.delivery.selection import Chosen, Selection, SpanFilter, everything, nothing
 from gateway.wire.frames import CallSpans, FrameError, SpanSegments
-from gateway.wire.otlp import AttributeKey, SpanKind, span_head
+from gateway.wire.otlp import AttributeKey, SpanKind, span_head, span_name
 from tests.rig.frame_maker import EVERYWHERE, make_call
 
 HALF = 1 << 55
@@ -26,8 +26,7 @@ def span(*, r: int = 0, state: str = "", parent: bytes = b"", attributes: bytes 
         parent_span_id=parent,
         trace_state=state,
         flags=0x101,
-        name=b"POST /v1/chat/completions",
-        kind=SpanKind.SERVER,
+        named=span_name("POST /v1/chat/completions", SpanKind.SERVER),
         start_ns=1,
         end_ns=2,
     )

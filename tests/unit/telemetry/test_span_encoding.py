@@ -440,10 +440,25 @@ def test_kept_parts_are_bounded() -> None:
         unknown = make_trace()
         unknown.call = make_call(model=f"no/{number}")
         encoder.encode(unknown)
-    assert len(encoder._blocks) == 0
+    assert len(encoder._servers) == 0
     for number in range(5000):
-        encoder.encode(make_planned_trace(make_target(f"acct/{number}"), model=f"acct/{number}"))
-    assert len(encoder._blocks) <= 4096
+        trace = make_answered_trace(model=f"acct/{number}", seed=number)
+        trace.user_agent = f"agent/{number}"
+        trace.attempts[0].response_model = f"model-{number}"
+        encoder.encode(trace)
+    kept = (encoder._servers, encoder._outcomes, encoder._parameters, encoder._replies)
+    assert all(0 < len(parts) <= 4096 for parts in kept)
+
+
+def test_long_parts_are_not_kept() -> None:
+    """What a caller or a provider writes at length is encoded each time, and takes no memory afterwards."""
+    encoder = SpanEncoder()
+    trace = make_answered_trace(stop=["x" * 1000])
+    trace.attempts[0].response_model = "m" * 1000
+    trace.user_agent = "a" * 1000
+    assert encoder.encode(trace) == encoder.encode(trace)
+    assert (len(encoder._parameters), len(encoder._replies)) == (0, 0)
+    assert len(str(list(encoder._outcomes))) < 1000
 
 
 # -- where it goes, and the store's row

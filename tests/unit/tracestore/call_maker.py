@@ -9,6 +9,7 @@ from gateway.wire.otlp import (
     StatusCode,
     resource_attributes,
     span_head,
+    span_name,
     span_status,
 )
 
@@ -69,8 +70,7 @@ def make_span(
         parent_span_id=parent,
         trace_state="",
         flags=0x101,
-        name=name.encode(),
-        kind=kind,
+        named=span_name(name, kind),
         start_ns=start_ns,
         end_ns=start_ns + NS // 10,
     )

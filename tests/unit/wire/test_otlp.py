@@ -23,6 +23,7 @@ from gateway.wire.otlp import (
     resource_attributes,
     span_event,
     span_head,
+    span_name,
     span_status,
     varint,
 )
@@ -151,8 +152,7 @@ def test_head_of_any_span(
         parent_span_id=parent,
         trace_state=state,
         flags=flags,
-        name=name.encode(),
-        kind=kind,
+        named=span_name(name, kind),
         start_ns=start_ns,
         end_ns=end_ns,
     )
