@@ -14,13 +14,13 @@ Steps = Mapping[str, Callable[[Bench], Section]]
 
 _QUICK: Final[Steps] = {
     "saturation": partial(saturation.run, turns=3, seconds=1.5),
-    "open-loop": partial(open_loop.run, rates=(350,), turns=3, seconds=3),
+    "open-loop": partial(open_loop.run, rates=(350,), turns=3, calls=1000),
     "streams": partial(streams.run, at_once=(50,), turns=1, seconds=3, has_unpaced=False),
 }
 _STANDARD: Final[Steps] = {
     "saturation": partial(saturation.run, turns=5, seconds=2),
-    "open-loop": partial(open_loop.run, rates=(350, 1000, 2000), turns=5, seconds=2),
-    "streams": partial(streams.run, at_once=(50, 100, 200, 400), turns=3, seconds=3),
+    "open-loop": partial(open_loop.run, rates=(350, 1000, 2000), turns=5, calls=1000),
+    "streams": partial(streams.run, at_once=(50, 100, 200, 400), turns=3, seconds=2),
     "prompts": partial(prompts.run, turns=3, seconds=1.5),
     "features": partial(features.run, turns=3, seconds=1.5, rates=(350, 1000), down_requests=10_000),
     "workers": partial(workers.run, turns=3, seconds=2),
@@ -30,10 +30,12 @@ SUITES: Final[Mapping[str, Steps]] = {
     "standard": _STANDARD,
     "full": {
         "saturation": partial(saturation.run, turns=7, seconds=4),
-        "open-loop": partial(open_loop.run, rates=(350, 1000, 2000), turns=7, seconds=5),
+        "open-loop": partial(open_loop.run, rates=(350, 1000, 2000), turns=7, calls=3000),
         "streams": partial(streams.run, at_once=(50, 100, 200, 400), turns=5, seconds=5),
         "prompts": partial(prompts.run, turns=5, seconds=3),
-        "features": partial(features.run, turns=5, seconds=3, rates=(350, 1000), down_requests=50_000),
+        "features": partial(
+            features.run, turns=5, seconds=3, rates=(350, 1000), calls=3000, down_requests=50_000
+        ),
         "workers": partial(workers.run, turns=5, seconds=4),
         "frontier": partial(frontier.run, turns=3, seconds=3),
         "memory": memory.run,

@@ -15,7 +15,7 @@ from perf.load import MAX_SECONDS, Accept, Amount, LoadResult
 from perf.payloads import SMALL_CHAT, STATS_PATH, Ask
 from perf.process import START_TIMEOUT_S, Program, started
 
-_WARMUP_S: Final = 0.5
+_WARMUP_S: Final = 0.3
 # What the load generator may take beyond its own bounds before we call it stuck.
 _SLACK_S: Final = 30.0
 

@@ -17,7 +17,7 @@ from perf.load import Amount
 from perf.process import free_port
 from perf.report import Section, table
 from perf.rounds import Round, neighbour_doubts, run_round
-from perf.scenarios.open_loop import CONNECTIONS, add_latencies, latency_doubts, rounds_of
+from perf.scenarios.open_loop import add_latencies, at_rate, latency_doubts, rounds_of
 from perf.tools import get_json
 from perf.turns import Turns, take_turns
 
@@ -59,6 +59,7 @@ def run(
     turns: int,
     seconds: float,
     rates: Sequence[int] = (),
+    calls: int = 1000,
     down_requests: int = 0,
     features: Sequence[Setup] = FEATURES,
 ) -> Section:
@@ -66,6 +67,7 @@ def run(
 
     Args:
         rates: At which the latency with tracing on and off is compared, too.
+        calls: The least of a round at such a rate.
         down_requests: Of a block; some are sent while the endpoint is down, to see whether memory stays flat.
 
     Raises:
@@ -80,7 +82,7 @@ def run(
             f"{rate} RPS": take_turns(
                 bench,
                 [direct(bench), *compared],
-                Amount(CONNECTIONS, seconds, rps=rate),
+                at_rate(rate, calls),
                 turns=turns,
                 case=f"tracing, {rate} RPS",
             )

@@ -20,6 +20,7 @@ from perf.rounds import Round, neighbour_doubts
 from perf.turns import Turns, take_turns
 
 CONNECTIONS: Final = 64
+_LEAST_S: Final = 1.5
 _REFERENCE: Final = "bare stack"
 # A contender that answers fewer of the calls that were due has fallen behind.
 _KEPT_UP_RATIO: Final = 0.98
@@ -36,10 +37,13 @@ def run(
     *,
     rates: Sequence[int],
     turns: int,
-    seconds: float,
+    calls: int,
     contenders: Sequence[str] = tuple(CONTENDERS),
 ) -> Section:
     """Measure *contenders* and the upstream alone at each of *rates*.
+
+    Args:
+        calls: The least of a round: a p99 wants many.
 
     Raises:
         RoundFailedError: The upstream did not do its job.
@@ -48,9 +52,14 @@ def run(
     taken: dict[str, Turns] = {}
     with started_all(bench, available(contenders)) as running:
         for rate in rates:
-            amount, case = Amount(CONNECTIONS, seconds, rps=rate), f"{rate} RPS"
+            amount, case = at_rate(rate, calls), f"{rate} RPS"
             taken[case] = take_turns(bench, [direct(bench), *running], amount, turns=turns, case=case)
-    return section(taken, seconds)
+    return section(taken, calls)
+
+
+def at_rate(rate: float, calls: int) -> Amount:
+    """A round of at least *calls* at *rate*, and long enough for the clocks of CPU time."""
+    return Amount(CONNECTIONS, max(_LEAST_S, calls / rate), rps=rate)
 
 
 def add_latencies(figures: Figures, case: str, taken: Turns) -> None:
@@ -101,7 +110,7 @@ def latency_doubts(taken: Turns) -> list[str]:
     return doubts
 
 
-def section(taken: dict[str, Turns], seconds: float) -> Section:
+def section(taken: dict[str, Turns], calls: int) -> Section:
     """The part of the report that shows this scenario."""
     figures = Figures()
     rows, doubts, alone = [], [], []
@@ -115,7 +124,7 @@ def section(taken: dict[str, Turns], seconds: float) -> Section:
         alone.append(f"{case} {_describe_alone(next(iter(turns.rounds.values())))}")
     count = len(next(iter(next(iter(taken.values())).rounds.values())))
     facts = (
-        f"Turns taken: {count}; {seconds:g} s a round; latency from the moment at which a call was due. "
+        f"Turns taken: {count}; {calls:,} calls a round or more; latency from when a call was due. "
         f"The upstream alone: {'; '.join(alone)}."
     )
     return Section(

@@ -7,7 +7,7 @@ import pytest
 from perf.figures import Figures
 from perf.latency import Latency
 from perf.rounds import Round
-from perf.scenarios.open_loop import add_latencies, has_kept_up, latency_doubts, section
+from perf.scenarios.open_loop import add_latencies, at_rate, has_kept_up, latency_doubts, section
 from perf.turns import Turns
 from tests.unit.perf.making import make_latency, make_round
 
@@ -48,7 +48,7 @@ def test_ratios_are_to_the_middle_of_the_reference() -> None:
 
 def test_the_upstream_alone_has_no_row() -> None:
     """It adds nothing to itself; its latency is in the facts."""
-    shown = section({"350 RPS": _TURNS}, 3.0)
+    shown = section({"350 RPS": _TURNS}, 1000)
     assert shown.body.count("\n") == 3
     assert "350 RPS p50 0.20, p99 1.00 ms" in shown.facts
     assert "direct" not in shown.charts["open-loop"]
@@ -74,3 +74,9 @@ def test_a_late_generator_doubts_itself() -> None:
     turns = Turns({"direct": (make_round(lag=make_latency(0.1, 5.0)),), "gateway": _rounds(_QUICK)})
     (doubt,) = latency_doubts(turns)
     assert "up to 5.0 ms late" in doubt
+
+
+def test_a_round_is_long_enough_for_its_percentiles_and_its_clocks() -> None:
+    """A thousand calls at 350 RPS, and not half a second at 2000."""
+    assert at_rate(350, 1050).seconds == pytest.approx(3.0)
+    assert at_rate(2000, 1000).seconds == 1.5
