@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from perf.process import find_program
+
 # What the figures depend on; other packages do not touch a request.
 _PACKAGES: Final = (
     "granian",
@@ -57,7 +59,7 @@ def describe_machine() -> Machine:
         kernel=platform.release(),
         python=platform.python_version(),
         load_average=round(os.getloadavg()[0], 2),
-        packages={name: _version(name) for name in _PACKAGES},
+        packages={name: _version(name) for name in _PACKAGES} | _nginx(),
     )
 
 
@@ -75,6 +77,20 @@ def _version(package: str) -> str:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return "absent"
+
+
+def _nginx() -> dict[str, str]:
+    """The version of nginx, where it takes part."""
+    nginx = find_program("nginx")
+    if nginx is None:
+        return {}
+    done = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=False, timeout=10)
+    return {"nginx": parse_nginx_version(done.stderr)}
+
+
+def parse_nginx_version(text: str) -> str:
+    """The version in what `nginx -v` writes: `nginx version: nginx/1.22.1`."""
+    return text.strip().rpartition("/")[2] or UNKNOWN
 
 
 def _commit() -> str:

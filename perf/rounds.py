@@ -103,7 +103,7 @@ def run_round(bench: Bench, contender: Contender, amount: Amount, ask: Ask = SMA
         after = _read(bench, contender, load)
         settled = wait_until_quiet(contender.processes)
         served = bench.upstream.read_served() - served_before
-    _check_calls(contender.name, result, served)
+    check_calls(contender.name, result, served)
     if not workers or identities(before.contender) != identities(settled):
         raise RoundFailedError(f"{contender.name}: a process ended or started during the round")
     return cost_of(result, workers, before, after, settled)
@@ -161,11 +161,21 @@ def _read(bench: Bench, contender: Contender, load: HeldLoad) -> Reading:
     return Reading(contender.processes(), cpu_s(tools), 0.0 if core is None else read_core_busy_s(core))
 
 
-def _check_calls(name: str, result: LoadResult, served: int) -> None:
-    if result.failures or not result.completed:
+def check_calls(name: str, result: LoadResult, served: int) -> None:
+    """Refuse a round whose figures would mean nothing.
+
+    Args:
+        served: What the upstream answered meanwhile.
+
+    Raises:
+        RoundFailedError: A call failed, or the upstream did not see every call. Of streams some may fail:
+            what they lost is a figure of its own.
+    """
+    failures = sum(result.failures.values())
+    if not result.completed or (failures and result.streams is None):
         reasons = "; ".join(f"{count} x {reason}" for reason, count in result.failures.items())
         raise RoundFailedError(f"{name}: calls failed: {reasons or 'no answer at all'}")
-    if served != result.completed and not result.unanswered:
+    if served != result.completed and not failures and not result.unanswered:
         raise RoundFailedError(
             f"{name}: {result.completed} answers, but {served} served by the upstream: it caches or repeats"
         )

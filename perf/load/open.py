@@ -100,7 +100,8 @@ class OpenPhase:
         """Begin every call that is due by now."""
         now_ns = perf_counter_ns()
         while self._begun < self._planned:
-            due_ns = self._started_ns + int(self._begun * self._interval_s * 1e9)
+            # The first is due at the first beat.
+            due_ns = self._started_ns + int((self._begun + 1) * self._interval_s * 1e9)
             if due_ns > now_ns:
                 return
             self._begun += 1

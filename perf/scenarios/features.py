@@ -11,14 +11,14 @@ from typing import Final
 
 from perf.bench import Bench
 from perf.charts import Bar, Group, Part, bar_chart
-from perf.contenders import EXPORT, METADATA, Contender, Setup, direct, started_all
+from perf.contenders import EXPORT, METADATA, Setup, direct, started_all
 from perf.figures import KINDS, Figures, add_costs, per_turn
+from perf.ledger import ledger_doubts
 from perf.load import Amount
 from perf.process import free_port
 from perf.report import Section, table
 from perf.rounds import Round, neighbour_doubts, run_round
 from perf.scenarios.open_loop import add_latencies, at_rate, latency_doubts, rounds_of
-from perf.tools import get_json
 from perf.turns import Turns, take_turns
 
 OFF: Final = "tracing off"
@@ -76,7 +76,7 @@ def run(
     """
     with started_all(bench, ("bare-stack", *features)) as running:
         full = take_turns(bench, running, Amount(32, seconds), turns=turns, case="features")
-        lost = [line for contender in running[1:] for line in lost_spans(contender)]
+        lost = [doubt for contender in running for doubt in ledger_doubts(contender)]
         compared = [contender for contender in running if contender.name in {OFF, ON}]
         paced = {
             f"{rate} RPS": take_turns(
@@ -90,18 +90,6 @@ def run(
         }
     down = _run_down(bench, down_requests) if down_requests else ()
     return section(full, paced, down, lost)
-
-
-def lost_spans(contender: Contender) -> list[str]:
-    """What the gateway itself says of spans that it gave up: a cheap way to be fast."""
-    lost = []
-    for one in get_json(contender.control_port, "/api/telemetry")["destinations"]:
-        ledger = one["ledger"]
-        for what, count in (("dropped", ledger["dropped"]["total"]), ("sampled out", ledger["sampled_out"])):
-            if count:
-                share = count / ledger["created"]
-                lost.append(f"{contender.name}: {share:.1%} of the spans {what} at {one['name']}")
-    return lost
 
 
 def _run_down(bench: Bench, requests: int) -> tuple[Round, ...]:

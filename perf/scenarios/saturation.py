@@ -13,6 +13,7 @@ from perf.bench import Bench
 from perf.charts import Bar, Group, Part, bar_chart
 from perf.contenders import CONTENDERS, available, started_all
 from perf.figures import KINDS, Figures, add_costs
+from perf.ledger import ledger_doubts
 from perf.load import Amount
 from perf.report import Section, table
 from perf.rounds import Round, calibrate, saturation_doubts
@@ -45,9 +46,10 @@ def run(
         tools = calibrate(bench, amount)
         bench.say(f"tools alone: {tools.rps:,.0f} RPS")
         taken = take_turns(bench, running, amount, turns=turns, case="saturation")
+        lost = tuple(doubt for contender in running for doubt in ledger_doubts(contender))
     # Where nothing is pinned, how busy "the" core was says nothing.
     doubts = find_doubts(tools, taken) if bench.cores.contender is not None else ()
-    return section(amount, tools, taken, doubts)
+    return section(amount, tools, taken, (*lost, *doubts))
 
 
 def find_doubts(tools: Round, taken: Turns) -> tuple[str, ...]:

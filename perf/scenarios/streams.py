@@ -5,7 +5,7 @@ Unpaced, as fast as one core relays; and paced at 20 ms, as models write, with m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 from typing import Final
 
@@ -24,7 +24,7 @@ PACE_MS: Final = 20
 UNPACED: Final = "unpaced"
 _UNPACED_CONNECTIONS: Final = 32
 _REFERENCE: Final = "bare stack"
-_CONTENDERS: Final = (_REFERENCE.replace(" ", "-"), "gateway")
+_CONTENDERS: Final = ("bare-stack", "gateway")
 _SHOWN: Final = (
     *("worker_event_cpu_us", "total_event_cpu_us", "event_cpu_ratio", "events_per_s"),
     *("added_first_token_p50_ms", "added_first_token_p99_ms", "added_first_token_p99_ratio"),
@@ -137,10 +137,17 @@ def section(taken: dict[str, Turns], seconds: float) -> Section:
         facts,
         figures=tuple(figures),
         doubts=tuple(doubts),
-        failed=tuple(line for case, turns in taken.items() for line in turns.failures(case)),
+        failed=(*(line for case, turns in taken.items() for line in turns.failures(case)), *_losses(figures)),
         charts={"streams": _cost_chart(figures), "first-token": _first_token_chart(figures)},
         data={"rounds": rounds_of(taken)},
     )
+
+
+def _losses(figures: Figures) -> Iterator[str]:
+    """A line for each contender that broke a stream."""
+    for one in figures:
+        if one.name == "lost" and one.median:
+            yield f"{one.case}: {one.contender}: {one.text} events were lost"
 
 
 def _cost_chart(figures: Figures) -> str:

@@ -10,8 +10,10 @@ from perf.latency import Latency
 from perf.load import LoadResult
 from perf.procfs import ProcessStat
 from perf.readings import Processes, Reading
-from perf.rounds import Round, cost_of, saturation_doubts
+from perf.rounds import Round, RoundFailedError, check_calls, cost_of, saturation_doubts
 from tests.unit.perf.making import make_round, make_streams
+
+_LATENCY = Latency(1, 2, 3, 4)
 
 
 def _processes(supervisor_s: float, worker_s: float, control_s: float) -> Processes:
@@ -70,3 +72,41 @@ def test_cost_per_event_is_that_of_the_streams() -> None:
     measured = make_round(requests=10, worker_cpu_us=1020.0, total_cpu_us=2040.0, streams=make_streams(1.0))
     assert (measured.worker_event_cpu_us, measured.event_cpu_us) == (10.0, 20.0)
     assert make_round().event_cpu_us == 0.0
+
+
+@pytest.mark.parametrize(
+    ("result", "served", "reason"),
+    [
+        pytest.param(LoadResult(9, {"status 500: x": 1}, 1.0, _LATENCY), 10, "1 x status 500", id="failed"),
+        pytest.param(LoadResult(0, {}, 1.0, _LATENCY), 0, "no answer at all", id="nothing"),
+        pytest.param(LoadResult(10, {}, 1.0, _LATENCY), 9, "caches or repeats", id="cached"),
+        pytest.param(LoadResult(10, {}, 1.0, _LATENCY), 11, "caches or repeats", id="sent twice"),
+        pytest.param(
+            LoadResult(0, {"body differs": 3}, 1.0, _LATENCY, streams=make_streams(1.0)),
+            3,
+            "3 x body differs",
+            id="no stream came whole",
+        ),
+    ],
+)
+def test_a_contender_that_does_not_do_its_job_fails(result: LoadResult, served: int, reason: str) -> None:
+    """Its figures would mean nothing."""
+    with pytest.raises(RoundFailedError, match=reason):
+        check_calls("gateway", result, served)
+
+
+@pytest.mark.parametrize(
+    ("result", "served"),
+    [
+        pytest.param(LoadResult(10, {}, 1.0, _LATENCY), 10, id="all good"),
+        pytest.param(LoadResult(10, {}, 1.0, _LATENCY, unanswered=5), 12, id="too high a rate"),
+        pytest.param(
+            LoadResult(9, {"body differs": 1}, 1.0, _LATENCY, streams=make_streams(1.0)),
+            10,
+            id="a broken stream",
+        ),
+    ],
+)
+def test_what_is_a_finding_does_not_end_the_round(result: LoadResult, served: int) -> None:
+    """It is told in the figures."""
+    check_calls("gateway", result, served)

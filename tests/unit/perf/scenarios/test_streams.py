@@ -36,6 +36,7 @@ def test_stalls_and_losses_of_all_turns_count() -> None:
     figures = figures_of({UNPACED: turns})
     assert figures.median(UNPACED, "gateway", "stalls") == 2
     assert figures.median(UNPACED, "gateway", "lost") == 1
+    assert section({UNPACED: turns}, 3.0).failed == ("unpaced: gateway: 1 events were lost",)
 
 
 def test_section_shows_the_upstream_alone_too() -> None:
