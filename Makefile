@@ -15,7 +15,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 LOCKED := install --require-hashes --only-binary :all: --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-test run test check test-long golden perf perf-quick perf-full perf-compare lock clean
+.PHONY: help install install-test run test check test-long golden perf perf-quick perf-full perf-compare perf-readme lock clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -73,6 +73,9 @@ $(COMPARED):
 endif
 perf-compare: install-test
 	$(VENV)/bin/python -m perf.compare $(COMPARED)
+
+perf-readme: install-test
+	$(VENV)/bin/python -m perf.readme
 
 # The newest versions that pyproject.toml allows, for Python 3.11 and later on every platform, wheels only.
 # `uv` is needed here and nowhere else.
