@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field, PrivateAttr
@@ -20,6 +20,9 @@ from gateway.config.manifests.part import (
     Text,
     Url,
 )
+
+MAX_DESTINATIONS: Final = 64
+"""Bits of the mask by which a call knows its destinations."""
 
 
 class SpanFilter(Part):
