@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
-from urllib.parse import urlsplit, urlunsplit
+from typing import Final, Literal
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from gateway.delivery.batch import BatchLimits
 from gateway.delivery.selection import Selection
+from gateway.redaction import without_secrets, without_url_secrets
 
 Protocol = Literal["http/protobuf", "http/json", "grpc"]
 Compression = Literal["gzip", "none"]
+
+_QUERY_VALUE: Final = re.compile(r"=?([^&=]+)(?:&|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +67,16 @@ class Destination:
         except ValueError:
             return ""
         return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+    def without_secrets(self, text: str) -> str:
+        """What an endpoint or a client's error said, with our secrets masked where it quotes them."""
+        return without_secrets(without_url_secrets(text), [*self.headers.values(), *self._endpoint_secrets()])
+
+    def _endpoint_secrets(self) -> list[str]:
+        """As written and decoded, as either may be quoted."""
+        try:
+            parts = urlsplit(self.endpoint)
+            written = [parts.username, parts.password, *_QUERY_VALUE.findall(parts.query)]
+        except ValueError:
+            return []
+        return [form for secret in written if secret for form in (secret, unquote(secret))]

@@ -21,7 +21,6 @@ from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # it h
 
 from gateway.delivery.destination import Destination, TlsFiles
 from gateway.delivery.outcome import MAX_RETRY_AFTER_S, Answer, Outcome, Verdict, judge, plain_text
-from gateway.redaction import without_secrets
 
 METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 METRICS_METHOD: Final = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
@@ -80,14 +79,14 @@ class GrpcExchange:
         # ValueError: an endpoint or file that cannot be used; the batch waits for a better configuration.
         except (OSError, ValueError) as error:
             message = plain_text(f"{type(error).__name__}: {error}")
-            return Outcome(Verdict.RETRY, None, _masked(message, destination), is_unsent=True)
+            return Outcome(Verdict.RETRY, None, destination.without_secrets(message), is_unsent=True)
         try:
             await _ended(call)
         except asyncio.CancelledError:
             call.cancel()
             raise
         outcome = _outcome(call)
-        return replace(outcome, message=_masked(outcome.message, destination))
+        return replace(outcome, message=destination.without_secrets(outcome.message))
 
     async def close(self) -> None:
         """Close the channel."""
@@ -189,7 +188,3 @@ def _retry_after_s(metadata: Any) -> float:
         except DecodeError:
             return 0.0
     return 0.0
-
-
-def _masked(message: str, destination: Destination) -> str:
-    return without_secrets(message, destination.headers.values())

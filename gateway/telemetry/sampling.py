@@ -72,8 +72,8 @@ class Sampling:
         """Work them out.
 
         Args:
-            configs: In the order of the bits of `CallSpans.destination_mask`; the check allows no more than it
-                has.
+            configs: In the order of the bits of `CallSpans.destination_mask`; the check bounds
+                them.
         """
         self._destinations = tuple(
             _destination(bit, config.otel_traces_exporter_config.sampling)
