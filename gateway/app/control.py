@@ -30,6 +30,7 @@ from gateway.control.metrics import MetricsPage, MetricsSource
 from gateway.control.otel_manifest import OtelManifests
 from gateway.control.telemetry import TelemetrySource
 from gateway.control.traces import TraceQueries
+from gateway.delivery.condition import SEVERITY
 from gateway.delivery.exchange import AnyExchange
 from gateway.delivery.probe import probe_all
 from gateway.delivery.service import Delivery, DeliveryStoppedError, MetricsReport
@@ -51,7 +52,6 @@ _METRICS_S: Final = 1.5
 """What the last spans, the store, open answers and metrics may take at the end; the supervisor allows 10."""
 
 _TELEMETRY_EVERY_S: Final = 1.0
-_SEVERITY: Final = ("ok", "retrying", "paused", "disabled")
 
 _log: Final = logging.getLogger(__name__)
 
@@ -229,7 +229,7 @@ def _metrics_period_s(environ: Mapping[str, str]) -> float:
 
 
 def _worst_state(destinations: Iterable[Mapping[str, Any]]) -> str:
-    return max((entry["state"] for entry in destinations), key=_SEVERITY.index, default="ok")
+    return max((entry["state"] for entry in destinations), key=SEVERITY.index, default="ok")
 
 
 def _note_config(instance_id: str, state: ConfigState) -> None:

@@ -18,14 +18,13 @@ from typing import Any, Final
 
 from gateway.config import Config, SecretMissing, SecretSource
 from gateway.config.manifests.otel_config import GrpcMetricsExporter, HttpMetricsExporter, OtelConfig
-from gateway.delivery.advice import Try, explain
 from gateway.delivery.batch import BatchLimits
-from gateway.delivery.condition import Failure, State
+from gateway.delivery.condition import Condition
 from gateway.delivery.destination import Destination, Protocol, TlsFiles
 from gateway.delivery.exchange import Exchange, FindProxy, HttpExchange, wait_for_event
 from gateway.delivery.grpc_exchange import METRICS_METHOD, MISSING, GrpcExchange, find_grpc
-from gateway.delivery.ledger import by_reason, rfc3339
-from gateway.delivery.outcome import Outcome, Verdict, back_off_s
+from gateway.delivery.ledger import by_reason
+from gateway.delivery.outcome import Outcome, Verdict, back_off_s, drop_reason
 from gateway.delivery.service import DeliveryStoppedError, MetricsReport
 from gateway.tasks import end, spawn
 from gateway.telemetry.sdk_metrics import Timed, encode_request, request_json
@@ -184,12 +183,12 @@ class History:
 
     Attributes:
         deltas: None while it wants sums.
-        last_success_s: Unix time, None before the first.
+        condition: None before the first sender.
     """
 
     tally: _Tally = field(default_factory=_Tally)
     deltas: Deltas | None = None
-    last_success_s: float | None = None
+    condition: Condition | None = None
 
 
 class MetricsSender:
@@ -231,10 +230,12 @@ class MetricsSender:
             self.history.deltas = None
         self._failures = 0
         self._stopping = asyncio.Event()
-        self._state: State = "disabled" if target.destination.disabled else "ok"
-        self._last_failure: Failure | None = None
-        if target.destination.disabled:
-            self._fail(Outcome(Verdict.DENIED, None, target.destination.disabled))
+        condition = self.history.condition
+        if condition is None:
+            condition = Condition(target.destination, lambda: now_ns() / 1e9, "metrics")
+        else:
+            condition.begin(target.destination)
+        self._condition = self.history.condition = condition
 
     async def run(self) -> None:
         """Send each period, until `stop`."""
@@ -246,7 +247,7 @@ class MetricsSender:
         wait_s = self._period_s
         while not await wait_for_event(self._stopping, wait_s):
             wait_s = await self.send()
-        if self._state == "ok":
+        if self._condition.state == "ok":
             await self.send()
         self._tally.give_up()
 
@@ -289,9 +290,9 @@ class MetricsSender:
                     self._delivered(part, outcome, now_ns)
                 case Verdict.TOO_LARGE if len(part) > 1:
                     parts[:0] = _halves(part)
-                case Verdict.REFUSED | Verdict.TOO_LARGE:
-                    self._fail(outcome)
-                    self._tally.drop(len(part), f"http_{outcome.status}" if outcome.status else "unreadable")
+                case Verdict.REFUSED | Verdict.TOO_LARGE | Verdict.UNREADABLE:
+                    self._condition.refused(outcome)
+                    self._tally.drop(len(part), drop_reason(outcome))
                 case Verdict.RETRY | Verdict.DENIED:
                     self._tally.keep()
                     return self._wait_after(outcome)
@@ -306,10 +307,8 @@ class MetricsSender:
             "signal": "metrics",
             "endpoint": destination.shown_endpoint,
             "protocol": destination.protocol,
-            "state": self._state,
             "ledger": self._tally.entry(),
-            "last_success_at": rfc3339(self.history.last_success_s),
-            "last_error": self._last_failure.to_dict() if self._last_failure is not None else None,
+            **self._condition.entry(),
         }
 
     async def _encode(self, part: Sequence[MetricPoint], started_ns: int, now_ns: int) -> bytes:
@@ -330,43 +329,16 @@ class MetricsSender:
         self._tally.deliver(len(part), outcome.rejected)
         if self.history.deltas is not None:
             self.history.deltas.take(part, now_ns)
-        self.history.last_success_s = now_ns / 1e9
-        if outcome.rejected:
-            self._fail(outcome)
-        elif self._state != "ok":
-            _log.info("%s: delivers metrics again", self.target.destination.name)
-        self._state = "ok"
+        self._condition.delivered(outcome)
 
     def _wait_after(self, outcome: Outcome) -> float:
-        state: State = "paused" if outcome.verdict is Verdict.DENIED else "retrying"
-        failure = self._fail(outcome)
-        if self._state != state:
-            name = self.target.destination.name
-            _log.warning("%s: metrics are not delivered: %s. %s", name, failure.message, failure.advice)
-        self._state = state
         self._failures += 1
         if outcome.verdict is Verdict.DENIED:
+            self._condition.paused(outcome)
             return self._period_s
+        self._condition.retrying(outcome)
         soon_s = back_off_s(self._failures - 1, 0.0, self._random)
         return max(outcome.retry_after_s, min(self._period_s, soon_s))
-
-    def _fail(self, outcome: Outcome) -> Failure:
-        destination = self.target.destination
-        keys = (value for name, value in destination.headers.items() if name.lower() == "authorization")
-        words = explain(
-            Try(
-                endpoint=destination.endpoint,
-                protocol=destination.protocol,
-                signal="metrics",
-                authorization=next(keys, ""),
-                status=outcome.status,
-                message=outcome.message,
-            )
-        )
-        advice = "Mend the configuration." if destination.disabled else words.advice
-        failure = Failure(self._now_ns() / 1e9, outcome.status, outcome.message, advice)
-        self._last_failure = failure
-        return failure
 
 
 def _halves(points: list[MetricPoint]) -> list[list[MetricPoint]]:

@@ -25,7 +25,7 @@ from gateway.delivery.frame_index import read_index
 from gateway.delivery.journal import Entry
 from gateway.delivery.ledger import Ledger
 from gateway.delivery.mask_bits import MaskBits
-from gateway.delivery.outcome import Outcome, Verdict
+from gateway.delivery.outcome import Outcome, Verdict, drop_reason
 from gateway.delivery.selection import Chosen, Select, nothing
 from gateway.delivery.spool import Reader
 from gateway.wire.frames import CallSpans, Frame, FrameError, decode_frame
@@ -242,7 +242,7 @@ class Sender:
             self.ledger.deliver(batch, outcome.rejected)
             self._condition.delivered(outcome)
         else:
-            self.ledger.drop(batch, _reason(outcome))
+            self.ledger.drop(batch, drop_reason(outcome))
             self._condition.refused(outcome)
         self._in_hand.popleft()
         self._reader.advance(batch.position)
@@ -265,14 +265,6 @@ class Sender:
     def _halve(self, batch: Batch) -> None:
         self._in_hand.popleft()
         self._in_hand.extendleft(reversed(batch.halves()))
-
-
-def _reason(outcome: Outcome) -> str:
-    if outcome.verdict is Verdict.TOO_LARGE:
-        return "too_large"
-    if outcome.verdict is Verdict.UNREADABLE:
-        return "unreadable"
-    return f"non_retryable_{outcome.status}"
 
 
 def _count_spans(payload: bytes) -> int:

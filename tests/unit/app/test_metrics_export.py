@@ -171,13 +171,15 @@ async def test_denied_pauses_for_a_period() -> None:
 
 
 async def test_refused_is_dropped_and_counted() -> None:
-    """By status."""
+    """By the same words as spans, and the destination is not well until it takes some."""
     bench = Bench()
     bench.exchange.outcomes.append(Outcome(Verdict.REFUSED, 400, "HTTP 400"))
     await bench.sender.send()
-    assert bench.ledger()["dropped"] == {"total": 1, "by_reason": {"http_400": 1}}
-    assert bench.sender.entry()["state"] == "ok"
+    assert bench.ledger()["dropped"] == {"total": 1, "by_reason": {"non_retryable_400": 1}}
+    assert bench.sender.entry()["state"] == "refusing"
     assert bench.sender.entry()["last_error"]["status"] == 400
+    await bench.sender.send()
+    assert bench.sender.entry()["state"] == "ok"
 
 
 async def test_rejected_points_are_counted() -> None:
@@ -187,7 +189,7 @@ async def test_rejected_points_are_counted() -> None:
     bench.exchange.outcomes.append(Outcome(Verdict.DELIVERED, 200, "bad name", rejected=1))
     await bench.sender.send()
     assert (bench.ledger()["exported"], bench.ledger()["rejected"]) == (1, 1)
-    assert bench.sender.entry()["last_error"]["message"] == "bad name"
+    assert bench.sender.entry()["last_error"]["message"] == "1 data points rejected: bad name"
 
 
 async def test_too_large_goes_in_halves() -> None:
@@ -198,7 +200,7 @@ async def test_too_large_goes_in_halves() -> None:
     await bench.sender.send()
     assert [sum(len(m.sum.data_points) for m in r.resource_metrics[0].scope_metrics[0].metrics)
             for r in bench.exchange.requests] == [3, 1, 2]  # fmt: skip
-    assert bench.ledger()["dropped"]["by_reason"] == {"http_413": 1}
+    assert bench.ledger()["dropped"]["by_reason"] == {"too_large": 1}
     assert bench.ledger()["exported"] == 2
 
 

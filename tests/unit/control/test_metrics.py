@@ -23,7 +23,7 @@ LEDGER = {
     "rejected": 1,
     "filtered_out": 2,
     "sampled_out": 3,
-    "dropped": {"total": 4, "by_reason": {"http_400": 3, "spool_full": 1}},
+    "dropped": {"total": 4, "by_reason": {"non_retryable_400": 3, "spool_full": 1}},
     "queued": 1,
     "in_flight": 1,
     "spooled": 1,
@@ -78,7 +78,7 @@ def test_truefoundry_names_of_the_ledger() -> None:
     assert exported == {
         ("elastic", "success", ""): [7],
         ("elastic", "failure", "rejected"): [1],
-        ("elastic", "failure", "http_400"): [3],
+        ("elastic", "failure", "non_retryable_400"): [3],
         ("elastic", "failure", "spool_full"): [1],
     }
     assert sums(points, "ai_gateway_span_drops_total") == 4
