@@ -18,6 +18,7 @@ import uvloop
 from gateway.app.accepted_config import accepted_files, load_accepted, secret_source
 from gateway.app.destinations import make_destinations
 from gateway.app.metrics_export import PERIOD_S, MetricsExport, make_metrics_targets
+from gateway.app.metrics_ledger import MetricsLedgers
 from gateway.app.otel_test import make_probes
 from gateway.config import Checked, Config
 from gateway.config.check import check, check_documents
@@ -45,6 +46,7 @@ from gateway.tracestore.writer import StoreWriter
 from gateway.wire.frames import ConfigState
 
 _STORE_FILE: Final = "traces.db"
+_METRICS_LEDGER: Final = "metrics-ledger"
 _SEND_S: Final = 4.0
 _STORE_S: Final = 2.0
 _ANSWER_S: Final = 1.0
@@ -98,6 +100,7 @@ class Control:
         )
         self._metrics = MetricsExport(
             self._collect_metrics,
+            MetricsLedgers(settings.state_dir / _METRICS_LEDGER),
             resource=worker_resource(_instance_id(settings), host=platform.node(), pid=os.getpid()),
             find_proxy=proxies.find,
             period_s=_metrics_period_s(environment()),
@@ -107,7 +110,7 @@ class Control:
             self._delivery.telemetry, self._writer.report, self._test, self._metrics.entries
         )
         self._metrics_source = MetricsSource(
-            workers=self._delivery.metrics,
+            sums=self._delivery.metrics,
             destinations=lambda: self._telemetry.report()["destinations"],
             config_failures=lambda: self._watch.status().refusals,
             config_version=lambda: self._watch.status().version,

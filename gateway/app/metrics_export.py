@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
 
+from gateway.app.metrics_ledger import MetricsLedger, MetricsLedgers
 from gateway.config import Config, SecretMissing, SecretSource
 from gateway.config.manifests.otel_config import GrpcMetricsExporter, HttpMetricsExporter, OtelConfig
 from gateway.delivery.batch import BatchLimits
@@ -23,7 +23,6 @@ from gateway.delivery.condition import Condition
 from gateway.delivery.destination import Destination, Protocol, TlsFiles
 from gateway.delivery.exchange import Exchange, FindProxy, HttpExchange, wait_for_event
 from gateway.delivery.grpc_exchange import METRICS_METHOD, MISSING, GrpcExchange, find_grpc
-from gateway.delivery.ledger import by_reason
 from gateway.delivery.outcome import Outcome, Verdict, back_off_s, drop_reason
 from gateway.delivery.service import DeliveryStoppedError, MetricsReport
 from gateway.tasks import end, spawn
@@ -94,59 +93,6 @@ def _destination(
     )
 
 
-class _Tally:
-    """The ledger of one destination, in data points."""
-
-    def __init__(self) -> None:
-        self.created = 0
-        self.exported = 0
-        self.rejected = 0
-        self.dropped: Counter[str] = Counter()
-        self.queued = 0
-        self.in_flight = 0
-
-    def begin(self, points: int) -> None:
-        """They are about to go out, those among them that failed before."""
-        if points >= self.queued:
-            self.created += points - self.queued
-        else:
-            self.dropped["superseded"] += self.queued - points
-        self.queued, self.in_flight = 0, points
-
-    def deliver(self, points: int, rejected: int) -> None:
-        rejected = min(rejected, points)
-        self.in_flight -= points
-        self.exported += points - rejected
-        self.rejected += rejected
-
-    def drop(self, points: int, reason: str) -> None:
-        self.in_flight -= points
-        self.dropped[reason] += points
-
-    def keep(self) -> None:
-        """What is left waits for the next try."""
-        self.queued, self.in_flight = self.queued + self.in_flight, 0
-
-    def give_up(self) -> None:
-        """There will be no next try."""
-        if self.queued:
-            self.dropped["shutdown"] += self.queued
-            self.queued = 0
-
-    def entry(self) -> dict[str, Any]:
-        return {
-            "created": self.created,
-            "exported": self.exported,
-            "rejected": self.rejected,
-            "filtered_out": 0,
-            "sampled_out": 0,
-            "dropped": by_reason(self.dropped),
-            "queued": self.queued,
-            "in_flight": self.in_flight,
-            "spooled": 0,
-        }
-
-
 class Deltas:
     """What an endpoint has taken of each cumulative point, and when."""
 
@@ -186,7 +132,7 @@ class History:
         condition: None before the first sender.
     """
 
-    tally: _Tally = field(default_factory=_Tally)
+    ledger: MetricsLedger
     deltas: Deltas | None = None
     condition: Condition | None = None
 
@@ -204,7 +150,7 @@ class MetricsSender:
         period_s: float,
         random: Random,
         now_ns: Callable[[], int] = time.time_ns,
-        history: History | None = None,
+        history: History,
     ) -> None:
         """Prepare.
 
@@ -214,7 +160,7 @@ class MetricsSender:
             resource: Encoded `Resource` message.
             random: For the waits between tries.
             now_ns: Unix time.
-            history: Of the same destination, before its configuration changed.
+            history: Of the same destination, before its configuration changed or control ended.
         """
         self.target = target
         self._exchange = exchange
@@ -223,9 +169,9 @@ class MetricsSender:
         self._period_s = period_s
         self._random = random
         self._now_ns = now_ns
-        self.history = history or History()
-        self._tally = self.history.tally
-        self._tally.keep()  # a request of the earlier sender that is cut off now
+        self.history = history
+        self._ledger = history.ledger
+        self._ledger.keep()  # a request of the earlier sender that is cut off now
         if not target.is_delta:
             self.history.deltas = None
         self._failures = 0
@@ -249,7 +195,7 @@ class MetricsSender:
             wait_s = await self.send()
         if self._condition.state == "ok":
             await self.send()
-        self._tally.give_up()
+        self._ledger.give_up()
 
     def stop(self) -> None:
         """Have `run` send a last time, unless the destination fails, and end."""
@@ -275,7 +221,7 @@ class MetricsSender:
         deltas = self.history.deltas
         if deltas is not None:
             points = [point for point in points if deltas.of(point) is not None]
-        self._tally.begin(len(points))
+        self._ledger.begin(len(points))
         limits = self.target.destination.limits or BatchLimits()
         parts = [points[at : at + limits.max_spans] for at in range(0, len(points), limits.max_spans)]
         while parts:
@@ -292,9 +238,9 @@ class MetricsSender:
                     parts[:0] = _halves(part)
                 case Verdict.REFUSED | Verdict.TOO_LARGE | Verdict.UNREADABLE:
                     self._condition.refused(outcome)
-                    self._tally.drop(len(part), drop_reason(outcome))
+                    self._ledger.drop(len(part), drop_reason(outcome))
                 case Verdict.RETRY | Verdict.DENIED:
-                    self._tally.keep()
+                    self._ledger.keep()
                     return self._wait_after(outcome)
         self._failures = 0
         return self._period_s
@@ -307,7 +253,7 @@ class MetricsSender:
             "signal": "metrics",
             "endpoint": destination.shown_endpoint,
             "protocol": destination.protocol,
-            "ledger": self._tally.entry(),
+            "ledger": self._ledger.entry(),
             **self._condition.entry(),
         }
 
@@ -326,7 +272,7 @@ class MetricsSender:
         )
 
     def _delivered(self, part: Sequence[MetricPoint], outcome: Outcome, now_ns: int) -> None:
-        self._tally.deliver(len(part), outcome.rejected)
+        self._ledger.deliver(len(part), outcome.rejected)
         if self.history.deltas is not None:
             self.history.deltas.take(part, now_ns)
         self._condition.delivered(outcome)
@@ -350,18 +296,27 @@ class MetricsExport:
     """All destinations of metrics. Its methods are called on the event loop that it runs on."""
 
     def __init__(
-        self, collect: Collect, *, resource: bytes, find_proxy: FindProxy, period_s: float, random: Random
+        self,
+        collect: Collect,
+        ledgers: MetricsLedgers,
+        *,
+        resource: bytes,
+        find_proxy: FindProxy,
+        period_s: float,
+        random: Random,
     ) -> None:
         """Begin with no destination.
 
         Args:
             collect: Gives the sums of the moment.
+            ledgers: What became of earlier points.
             resource: Encoded `Resource` message.
             find_proxy: As in `HttpExchange`.
             period_s: Between two requests.
             random: For the waits between tries.
         """
         self._collect = collect
+        self._ledgers = ledgers
         self._resource = resource
         self._find_proxy = find_proxy
         self._period_s = period_s
@@ -407,7 +362,7 @@ class MetricsExport:
             resource=self._resource,
             period_s=self._period_s,
             random=self._random,
-            history=earlier.history if earlier is not None else None,
+            history=earlier.history if earlier is not None else History(self._ledgers.of(name)),
         )
         spawn(sender.run(), name=f"metrics-{name}", owner=self._tasks.setdefault(name, set()))
 

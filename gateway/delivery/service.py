@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,7 +71,7 @@ class DeliverySettings:
 
 @dataclass(frozen=True, slots=True)
 class MetricsReport:
-    """What the workers have measured.
+    """What the workers and control have measured.
 
     Attributes:
         started_ns: Unix time since when the sums count.
@@ -192,11 +192,14 @@ class Delivery:
         """Destinations and workers in the shape of `GET /api/telemetry`, without the local store."""
         return self._ask(self._telemetry)
 
-    def metrics(self) -> MetricsReport:
-        """The metrics of all workers, added up."""
-        return self._ask(
-            lambda: MetricsReport(self._metrics.started_ns, self._metrics.points(), self._metrics.present())
-        )
+    def metrics(self, own: Sequence[MetricPoint] = ()) -> MetricsReport:
+        """The metrics of all workers and of control, added up.
+
+        Args:
+            own: What control has counted since its start.
+        """
+        sums = self._metrics
+        return self._ask(lambda: MetricsReport(sums.started_ns, sums.report(own), sums.present()))
 
     def stop(self, deadline_s: float) -> None:
         """Take no more frames, send what can be sent, and end the thread.

@@ -16,7 +16,14 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_DELTA
 
 from gateway.app import metrics_export
-from gateway.app.metrics_export import MetricsExport, MetricsSender, MetricsTarget, make_metrics_targets
+from gateway.app.metrics_export import (
+    History,
+    MetricsExport,
+    MetricsSender,
+    MetricsTarget,
+    make_metrics_targets,
+)
+from gateway.app.metrics_ledger import MetricsLedger, MetricsLedgers
 from gateway.config import SecretSource, check
 from gateway.delivery.batch import BatchLimits
 from gateway.delivery.destination import Destination, TlsFiles
@@ -75,7 +82,7 @@ class Bench:
             period_s=60.0,
             random=Random(1),
             now_ns=lambda: self.now_ns,
-            history=earlier.history if earlier is not None else None,
+            history=earlier.history if earlier is not None else History(MetricsLedger()),
         )
 
     async def begin(self) -> None:
@@ -357,15 +364,16 @@ def test_grpc_needs_its_extra(tmp_path: Path) -> None:
     assert found.destination.disabled == ("" if find_grpc() is not None else MISSING)
 
 
-async def test_export_follows_the_configuration() -> None:
+async def test_export_follows_the_configuration(tmp_path: Path) -> None:
     """Destinations come, change and go; each gets the sums."""
 
     async def collect() -> MetricsReport:
         return MetricsReport(10, [calls(5)], 1)
 
     with OtlpSink() as sink:
+        ledgers = MetricsLedgers(tmp_path / "ledger")
         export = MetricsExport(
-            collect, resource=RESOURCE, find_proxy=lambda _: None, period_s=0.02, random=Random(1)
+            collect, ledgers, resource=RESOURCE, find_proxy=lambda _: None, period_s=0.02, random=Random(1)
         )
         target = MetricsTarget(replace(DESTINATION, endpoint=sink.metrics_url), False)
         export.configure([target])
@@ -377,8 +385,12 @@ async def test_export_follows_the_configuration() -> None:
         [entry] = export.entries()
         assert entry["protocol"] == "http/json"
         assert entry["ledger"]["exported"] >= 2
+        exported = export.entries()[0]["ledger"]["exported"]
         export.configure([])
         assert export.entries() == []
+        export.configure([target])
+        [entry] = export.entries()
+        assert entry["ledger"]["exported"] >= exported
         await export.stop(1.0)
 
 

@@ -83,7 +83,7 @@ class Rooms:
             config=ConfigSource(lambda: self.status, lambda: [("w1", "0123456789ab")]),
             metrics=MetricsPage(
                 MetricsSource(
-                    lambda: MetricsReport(0, [], 1),
+                    lambda own: MetricsReport(0, list(own), 1),
                     list,
                     lambda: 0,
                     lambda: self.status.version,

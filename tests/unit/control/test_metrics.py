@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -51,11 +51,11 @@ class Fakes:
     def page(self) -> MetricsPage:
         return MetricsPage(self.source(), clock_s=lambda: self.now_s)
 
-    def _report(self) -> MetricsReport:
+    def _report(self, own: Sequence[MetricPoint]) -> MetricsReport:
         self.asked += 1
         if self.is_stopped:
             raise DeliveryStoppedError("the delivery thread does not answer")
-        return MetricsReport(5, [self.duration], 2)
+        return MetricsReport(5, [self.duration, *own], 2)
 
 
 def sums(points: list[MetricPoint], name: str) -> float:
@@ -82,6 +82,15 @@ def test_truefoundry_names_of_the_ledger() -> None:
         ("elastic", "failure", "spool_full"): [1],
     }
     assert sums(points, "ai_gateway_span_drops_total") == 4
+
+
+def test_what_is_counted_beside_the_ledger() -> None:
+    """Repeats, and what was kept against the ratio; the local store has neither."""
+    entry = {**ENTRY, "resent_total": 8, "kept_unsampled_total": 9}
+    found = {point.name: point for point in ledger_points(entry)}
+    assert found["gateway.telemetry.resent"].values == [8]
+    assert found["gateway.telemetry.kept_unsampled"].labels == ("elastic",)
+    assert "gateway.telemetry.resent" not in {point.name for point in ledger_points(ENTRY)}
 
 
 def test_metrics_have_no_spans() -> None:
