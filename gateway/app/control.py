@@ -111,7 +111,7 @@ class Control:
         )
         self._metrics_source = MetricsSource(
             sums=self._delivery.metrics,
-            destinations=lambda: self._telemetry.report()["destinations"],
+            ledgers=self._ledgers,
             config_failures=lambda: self._watch.status().refusals,
             config_version=lambda: self._watch.status().version,
             has_old_names=lambda: self._in_force.global_settings.telemetry_settings.semconv == "latest+old",
@@ -134,7 +134,9 @@ class Control:
         self._metrics.configure(make_metrics_targets(self._in_force, self._secrets))
         self._watch.start()
         config = ConfigSource(self._watch.status, self._connected)
-        otel = OtelManifests(settings.config, strict=settings.strict, secrets=self._secrets)
+        otel = OtelManifests(
+            settings.config, strict=settings.strict, secrets=self._secrets, find_waiting=self._waiting
+        )
         page = MetricsPage(self._metrics_source)
         services = Services(self._health, self._queries, self._telemetry, config, otel, page)
         application = build_app(services, Access(settings.control_host, settings.admin_token))
@@ -184,6 +186,15 @@ class Control:
         targets = make_metrics_targets(config, self._secrets)
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._metrics.configure, targets)
+
+    def _waiting(self, name: str) -> int:
+        """Spans that the destination *name* has not got."""
+        ledgers = [one["ledger"] for one in self._delivery.telemetry()["destinations"] if one["name"] == name]
+        return sum(one["queued"] + one["in_flight"] + one["spooled"] for one in ledgers)
+
+    def _ledgers(self) -> list[Mapping[str, Any]]:
+        report = self._telemetry.report()
+        return [*report["destinations"], *report["removed"]]
 
     async def _collect_metrics(self) -> MetricsReport:
         return await asyncio.to_thread(self._metrics_source.report)

@@ -36,14 +36,15 @@ class MetricsSource:
     Attributes:
         sums: What the workers have measured and control itself, added up with what earlier control processes
             had; called with what this one has counted since its start.
-        destinations: Entries as in `GET /api/telemetry`, the local store's included.
+        ledgers: Entries as in `GET /api/telemetry`: the local store's included, and those of destinations
+            that are no more.
         config_failures: How many changes of configuration were refused.
         config_version: In force.
         has_old_names: Whether metrics go out under their older names too.
     """
 
     sums: Callable[[Sequence[MetricPoint]], MetricsReport]
-    destinations: Callable[[], Sequence[Mapping[str, Any]]]
+    ledgers: Callable[[], Sequence[Mapping[str, Any]]]
     config_failures: Callable[[], int]
     config_version: Callable[[], str]
     has_old_names: Callable[[], bool]
@@ -58,7 +59,7 @@ class MetricsSource:
         points = list(names.with_old_names(sums.points) if self.has_old_names() else sums.points)
         points.append(names.BUILD.point(1, __version__, self.config_version()))
         points.append(names.WORKERS.point(sums.workers))
-        for entry in self.destinations():
+        for entry in self.ledgers():
             points += ledger_points(entry)
         return MetricsReport(sums.started_ns, points, sums.workers)
 

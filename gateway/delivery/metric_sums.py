@@ -1,9 +1,9 @@
 """The metrics of all workers as one: cumulative values that never go down while workers come and go.
 
 The last values of each worker are kept, and those of control itself. Those of one that has said nothing
-for long are folded into a base. Base and last values are written to a file before anybody is told of them, so that
-a restart of control goes on where it was: its workers, which live on, send what they have counted since their
-own start, and a worker that ended meanwhile is in the file.
+for long are folded into a base. Base and last values are written to a file before anybody is told of them, so
+that a restart of control goes on where it was: its workers, which live on, send what they have counted since
+their own start, and a worker that ended meanwhile is in the file.
 """
 
 from __future__ import annotations

@@ -150,6 +150,10 @@ class Sender:
         """Have place and counts kept as they are now."""
         self._note(self.ledger.journal(self._reader))
 
+    def retire(self) -> Entry:
+        """What is to be kept of a destination that is no more."""
+        return self.ledger.retire(self._reader.counts())
+
     def entry(self) -> dict[str, Any]:
         """This destination as `GET /api/telemetry` shows it."""
         return {

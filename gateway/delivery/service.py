@@ -25,6 +25,7 @@ from gateway.delivery.destination import Destination
 from gateway.delivery.exchange import AnyExchange, Exchange, wait_for_event
 from gateway.delivery.intake import Intake, OnConfig
 from gateway.delivery.journal import Entry
+from gateway.delivery.ledger import REMOVED, Ledger, retired_entry
 from gateway.delivery.mask_bits import MaskBits
 from gateway.delivery.metric_sums import MetricSums
 from gateway.delivery.sender import Sender
@@ -168,7 +169,7 @@ class Delivery:
         """Send to these destinations from now on.
 
         One that is known by name goes on with its queue, changed or not. A new one gets what comes from now
-        on; one that is no more is forgotten with what it had not got.
+        on; of one that is no more the counts are kept, and what it had not got is among them as dropped.
 
         Args:
             destinations: All of them.
@@ -361,18 +362,23 @@ class Delivery:
         asyncio.get_running_loop().call_later(_RESTART_S, run_again)
 
     def _remove(self, name: str) -> None:
-        self._spool.forget(name)
         sender = self._senders.pop(name, None)
-        tasks = self._tasks.pop(name, None)
-        if sender is None or tasks is None:
-            return
-        left = sender.entry()["ledger"]
-        _log.info("destination %s is no more; not sent: %d spans", name, left["queued"] + left["spooled"])
-        spawn(_end_sender(sender, tasks), name=f"end-sender-{name}", owner=self._closers)
+        if sender is not None:
+            entry = sender.retire()
+            tasks = self._tasks.pop(name, set())
+            spawn(_end_sender(sender, tasks), name=f"end-sender-{name}", owner=self._closers)
+        else:  # it was taken out while this process was not there
+            earlier = self._spool.state_of(name)
+            entry = Ledger(earlier).retire(self._spool.reader(name).counts())
+        self._spool.retire(name, entry)
+        left = entry.dropped.get(REMOVED, 0)
+        level = logging.WARNING if left else logging.INFO
+        _log.log(level, "destination %s is no more; dropped, as it had not got them: %d spans", name, left)
 
     def _telemetry(self) -> dict[str, Any]:
         return {
             "destinations": [sender.entry() for sender in self._senders.values()],
+            "removed": [retired_entry(name, kept) for name, kept in self._spool.retired().items()],
             "workers": [state.entry() for state in self._workers.states()],
         }
 

@@ -225,7 +225,7 @@ SPANS_RESENT: Final = Instrument(
     "gateway.telemetry.resent",
     _SUM,
     "{span}",
-    "Exported spans that may have been delivered before, as no answer of the first try is known.",
+    "Spans sent again after a try of which no answer is known: the endpoint may have them twice.",
     ("destination",),
 )
 SPANS_KEPT_UNSAMPLED: Final = Instrument(

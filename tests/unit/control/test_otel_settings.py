@@ -189,6 +189,20 @@ def test_warnings_come_with_the_answer(client: TestClient) -> None:
     assert [warning["path"] for warning in reply.json()["warnings"]] == ["colour"]
 
 
+@pytest.mark.parametrize("waiting", [0, 5])
+def test_what_is_lost_with_a_destination_is_said(folder: Path, waiting: int) -> None:
+    """When it is renamed or has no exporter any more, and spans wait for it; no other change says so."""
+    client = Rooms(manifests=folder, waiting={"elastic": waiting, "renamed": waiting}).client()
+    same = client.put(PATH, json=client.get(PATH).json()).json()
+    renamed = client.put(PATH, params={"name": "elastic"}, json=body("renamed")).json()
+    ended = client.put(PATH, json={"name": "renamed"}).json()
+    told = [
+        [warning["path"] for warning in saved["warnings"] if "5 spans that wait" in warning["message"]]
+        for saved in (same, renamed, ended)
+    ]
+    assert told == ([[], ["name"], [TRACES]] if waiting else [[], [], []])
+
+
 def test_a_change_of_somebody_else_is_not_lost(client: TestClient, folder: Path) -> None:
     """With If-Match; without it the last one wins."""
     tag = client.get(PATH).headers["etag"]
