@@ -101,7 +101,9 @@ class Control:
         self._metrics = MetricsExport(
             self._collect_metrics,
             MetricsLedgers(settings.state_dir / _METRICS_LEDGER),
-            resource=worker_resource(_instance_id(settings), host=platform.node(), pid=os.getpid()),
+            resource=worker_resource(
+                _instance_id(settings), host=platform.node(), pid=os.getpid(), environ=environment()
+            ),
             find_proxy=proxies.find,
             period_s=_metrics_period_s(environment()),
             random=Random(),

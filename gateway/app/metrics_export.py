@@ -18,7 +18,7 @@ from typing import Any, Final
 from gateway.app.metrics_ledger import MetricsLedger, MetricsLedgers
 from gateway.config import Config, SecretMissing, SecretSource
 from gateway.config.manifests.otel_config import GrpcMetricsExporter, HttpMetricsExporter, OtelConfig
-from gateway.delivery.batch import BatchLimits
+from gateway.delivery.batch import BatchLimits, without_keys
 from gateway.delivery.condition import Condition
 from gateway.delivery.destination import Destination, Protocol, TlsFiles
 from gateway.delivery.exchange import Exchange, FindProxy, HttpExchange, wait_for_event
@@ -26,8 +26,10 @@ from gateway.delivery.grpc_exchange import METRICS_METHOD, MISSING, GrpcExchange
 from gateway.delivery.outcome import Outcome, Verdict, back_off_s, drop_reason
 from gateway.delivery.service import DeliveryStoppedError, MetricsReport
 from gateway.tasks import end, spawn
+from gateway.telemetry.resource import for_elastic
 from gateway.telemetry.sdk_metrics import Timed, encode_request, request_json
 from gateway.wire.frames import MetricKind, MetricPoint
+from gateway.wire.otlp import resource_attributes
 
 PERIOD_S: Final = 60.0
 """The SDK's default; `OTEL_METRIC_EXPORT_INTERVAL` changes it."""
@@ -83,7 +85,7 @@ def _destination(
         name=manifest.name,
         endpoint=endpoint,
         headers=headers,
-        resource_attributes={},
+        resource_attributes=for_elastic(exporter.additional_resource_attributes),
         index_bit=0,
         disabled=disabled,
         protocol=protocol,
@@ -157,7 +159,7 @@ class MetricsSender:
         Args:
             exchange: Closed by `close`.
             collect: Gives the sums of the moment.
-            resource: Encoded `Resource` message.
+            resource: Encoded attributes of a `Resource`; the destination's own win over them.
             random: For the waits between tries.
             now_ns: Unix time.
             history: Of the same destination, before its configuration changed or control ended.
@@ -165,7 +167,10 @@ class MetricsSender:
         self.target = target
         self._exchange = exchange
         self._collect = collect
-        self._resource = resource
+        own = target.destination.resource_attributes
+        self._resource = without_keys(resource, frozenset(key.encode() for key in own)) + resource_attributes(
+            own
+        )
         self._period_s = period_s
         self._random = random
         self._now_ns = now_ns

@@ -125,6 +125,8 @@ class TracesExporter(Exporter):
 class MetricsExporter(Exporter):
     """What every exporter of metrics has."""
 
+    additional_resource_attributes: dict[str, str] = Field(default_factory=dict)
+    """Added to the resource of all metrics sent there, over ours of the same name. Extension."""
     export_delta_metrics: Flag = False
     """Whether counters are sent as what was added since the last time."""
     batch: MetricsBatch = MetricsBatch()

@@ -120,6 +120,17 @@ async def test_sums_go_out_as_they_are() -> None:
     assert bench.sender.entry()["state"] == "ok"
 
 
+async def test_a_destinations_own_resource_attributes_win() -> None:
+    """As those of a destination of traces do."""
+    bench = Bench(resource_attributes={"service.name": "mine", "team": "ml"})
+    await bench.sender.send()
+    [group] = bench.exchange.requests[-1].resource_metrics
+    found = [(one.key, one.value.string_value) for one in group.resource.attributes]
+    assert [value for key, value in found if key == "service.name"] == ["mine"]
+    assert ("team", "ml") in found
+    assert ("service.instance.id", "i") in found
+
+
 async def test_deltas_count_from_what_was_taken() -> None:
     """What came before is not sent, what did not change neither, and a failed request is in the next one."""
     bench = Bench(is_delta=True)
@@ -330,6 +341,7 @@ def test_targets(tmp_path: Path) -> None:
         "headers": {"Authorization": "ApiKey env:KEY"},
         "tls": {"ca_file": "ca.pem"},
         "export_delta_metrics": True,
+        "additional_resource_attributes": {"deployment.environment.name": "prod"},
         "batch": {"max_bytes": 70_000},
     }
     (tmp_path / "ca.pem").write_text("x")
@@ -339,7 +351,7 @@ def test_targets(tmp_path: Path) -> None:
         name="d0",
         endpoint="https://otlp.test/v1/metrics",
         headers={"Authorization": "ApiKey canary"},
-        resource_attributes={},
+        resource_attributes={"deployment.environment.name": "prod", "deployment.environment": "prod"},
         index_bit=0,
         protocol="http/json",
         compression="none",
