@@ -18,9 +18,10 @@ from typing import Any, Final
 from gateway.app.metrics_ledger import MetricsLedger, MetricsLedgers
 from gateway.config import Config, SecretMissing, SecretSource
 from gateway.config.manifests.otel_config import GrpcMetricsExporter, HttpMetricsExporter, OtelConfig
+from gateway.config.tls_checks import tls_files
 from gateway.delivery.batch import BatchLimits, without_keys
 from gateway.delivery.condition import Condition
-from gateway.delivery.destination import Destination, Protocol, TlsFiles
+from gateway.delivery.destination import Destination, Protocol
 from gateway.delivery.exchange import Exchange, FindProxy, HttpExchange, wait_for_event
 from gateway.delivery.grpc_exchange import METRICS_METHOD, MISSING, GrpcExchange, find_grpc
 from gateway.delivery.outcome import Outcome, Verdict, back_off_s, drop_reason
@@ -80,7 +81,6 @@ def _destination(
     else:
         protocol = "http/json" if exporter.encoding == "json" else "http/protobuf"
         endpoint = exporter.url
-    files = [exporter.tls.ca_file, exporter.tls.cert_file, exporter.tls.key_file]
     return Destination(
         name=manifest.name,
         endpoint=endpoint,
@@ -90,7 +90,7 @@ def _destination(
         disabled=disabled,
         protocol=protocol,
         compression=exporter.compression,
-        tls=TlsFiles(*(folder / file if file is not None else None for file in files)),
+        tls=tls_files(exporter.tls, folder),
         limits=BatchLimits(max_spans=exporter.batch.max_spans, max_bytes=exporter.batch.max_bytes),
     )
 

@@ -167,7 +167,7 @@ def _is_http_behind_grpc(tried: Try) -> bool:
     if not tried.is_grpc:
         return False
     return tried.says(
-        "http1", r"HTTP/1\.", "settings frame", "preface", "frame with length", "malformed"
+        "http1", r"HTTP/1\.", "settings frame", "preface", "ALPN", "frame with length", "malformed"
     ) or (tried.port == _HTTP_PORT and tried.status not in (401, 403, 429, *_SUCCESS))
 
 
@@ -287,6 +287,13 @@ RULES: Final[tuple[Rule, ...]] = (
         "Install the gateway with its extra grpc (pip install 'gateway[grpc]'), or set type: http, which "
         "every OTLP endpoint also takes.",
         _unanswered("needs grpcio"),
+    ),
+    Rule(
+        "a certificate or key of ours cannot be used",
+        "See the tls part of the destination: paths are relative to the manifest, the gateway must be able "
+        "to read the files, they are PEM, the key belongs to the certificate and is not encrypted (openssl "
+        "pkey -in KEY -out PLAIN takes the encryption off).",
+        _unanswered(r"tls\.(ca|cert|key)_file"),
     ),
     Rule(
         "the request is too large for the endpoint",

@@ -5,27 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from gateway.delivery.batch import BatchLimits
 from gateway.delivery.selection import Selection
 from gateway.redaction import without_secrets, without_url_secrets
+from gateway.tls_files import NO_FILES, TlsFiles
 
 Protocol = Literal["http/protobuf", "http/json", "grpc"]
 Compression = Literal["gzip", "none"]
 
 _QUERY_VALUE: Final = re.compile(r"=?([^&=]+)(?:&|$)")
-
-
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """PEM files of a connection; None: the system's authorities, no certificate of ours."""
-
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +45,7 @@ class Destination:
     disabled: str = ""
     protocol: Protocol = "http/protobuf"
     compression: Compression = "gzip"
-    tls: TlsFiles = TlsFiles()
+    tls: TlsFiles = NO_FILES
     timeout_s: float = 10.0
     limits: BatchLimits | None = None
     selection: Selection = field(default_factory=Selection)

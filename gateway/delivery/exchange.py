@@ -25,6 +25,7 @@ from gateway.delivery.grpc_exchange import GrpcExchange
 from gateway.delivery.otlp_json import to_json
 from gateway.delivery.outcome import Answer, Outcome, Verdict, clock_ahead_s, judge, plain_text
 from gateway.delivery.tls import TlsContexts
+from gateway.tls_files import TlsFileError
 from gateway.wire.frames import FrameError
 
 TIMEOUT_S: Final = 10.0
@@ -99,7 +100,7 @@ class HttpExchange:
                 answer = await self._exchange(destination, data)
         except TimeoutError:
             return Outcome(Verdict.RETRY, None, f"no answer within {timeout_s:g} s")
-        except (aiohttp.ClientConnectorError, ssl.SSLError) as error:
+        except (aiohttp.ClientConnectorError, ssl.SSLError, TlsFileError) as error:
             return Outcome(Verdict.RETRY, None, _message(error), is_unsent=True)
         # ValueError: aiohttp's for a header or URL that cannot be sent; the batch waits for a better
         # configuration.

@@ -19,8 +19,9 @@ from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]  # it has no stubs
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # it has no stubs
 
-from gateway.delivery.destination import Destination, TlsFiles
+from gateway.delivery.destination import Destination
 from gateway.delivery.outcome import MAX_RETRY_AFTER_S, Answer, Outcome, Verdict, judge, plain_text
+from gateway.tls_files import NO_FILES, TlsFiles, make_context
 
 METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 METRICS_METHOD: Final = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
@@ -130,6 +131,8 @@ def _open_channel(grpc: ModuleType, destination: Destination) -> Any:
     if not is_secure:
         return grpc.insecure_channel(target, options)
     files = destination.tls
+    if files != NO_FILES:
+        make_context(files)  # says what is wrong with a file; gRPC would only not connect
     credentials = grpc.ssl_channel_credentials(
         root_certificates=files.ca_file.read_bytes() if files.ca_file is not None else None,
         private_key=files.key_file.read_bytes() if files.key_file is not None else None,

@@ -26,12 +26,13 @@ from gateway.app.metrics_export import (
 from gateway.app.metrics_ledger import MetricsLedger, MetricsLedgers
 from gateway.config import SecretSource, check
 from gateway.delivery.batch import BatchLimits
-from gateway.delivery.destination import Destination, TlsFiles
+from gateway.delivery.destination import Destination
 from gateway.delivery.grpc_exchange import MISSING, find_grpc
 from gateway.delivery.outcome import Outcome, Verdict
 from gateway.delivery.service import DeliveryStoppedError, MetricsReport
 from gateway.telemetry import instruments as names
 from gateway.telemetry.resource import worker_resource
+from gateway.tls_files import TlsFiles
 from gateway.wire.frames import MetricPoint
 from tests.rig.otlp_sink import Answer, OtlpSink
 from tests.rig.until import until_async

@@ -18,6 +18,20 @@ PREFIX_TEXT = (
 )
 
 CASES: dict[str, tuple[Try, str, str]] = {
+    "ca file": (
+        Try(LOCAL, message="TlsFileError: tls.ca_file cannot be read (no such file or directory): /ca.pem"),
+        "certificate or key",
+        "relative to the manifest",
+    ),
+    "grpc to https": (
+        Try(
+            "https://h:8443",
+            "grpc",
+            message="UNAVAILABLE: Cannot check peer: missing selected ALPN property.",
+        ),
+        "HTTP, and gRPC",
+        "type: http",
+    ),
     "web page": (Try(LOCAL, status=200, message=f"HTTP 200: {WEB_PAGE}"), "web page", "no OTLP endpoint"),
     "kibana's pages": (
         Try("https://p.kb.eu-west-1.aws.elastic.cloud/", status=200, message=f"HTTP 200: {WEB_PAGE}"),
