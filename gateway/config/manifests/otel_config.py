@@ -11,6 +11,7 @@ from gateway.config.document import UNNAMED
 from gateway.config.manifests.part import (
     Amount,
     Flag,
+    GrpcUrl,
     Headers,
     Label,
     Manifest,
@@ -150,6 +151,8 @@ class GrpcTracesExporter(TracesExporter):
     """Traces over OTLP/gRPC; the headers are its metadata."""
 
     type: Literal["grpc"]
+    endpoint: GrpcUrl
+    """Where to send: a URL, or `host:port`, which means TLS."""
 
 
 class HttpMetricsExporter(MetricsExporter):
@@ -169,6 +172,8 @@ class GrpcMetricsExporter(MetricsExporter):
     """Metrics over OTLP/gRPC; the headers are its metadata."""
 
     type: Literal["grpc"]
+    endpoint: GrpcUrl
+    """Where to send: a URL, or `host:port`, which means TLS."""
 
 
 class OtelConfig(Manifest):
