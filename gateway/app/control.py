@@ -113,7 +113,7 @@ class Control:
         )
         self._metrics_source = MetricsSource(
             sums=self._delivery.metrics,
-            ledgers=self._ledgers,
+            telemetry=self._telemetry.report,
             config_failures=lambda: self._watch.status().refusals,
             config_version=lambda: self._watch.status().version,
             has_old_names=lambda: self._in_force.global_settings.telemetry_settings.semconv == "latest+old",
@@ -193,10 +193,6 @@ class Control:
         """Spans that the destination *name* has not got."""
         ledgers = [one["ledger"] for one in self._delivery.telemetry()["destinations"] if one["name"] == name]
         return sum(one["queued"] + one["in_flight"] + one["spooled"] for one in ledgers)
-
-    def _ledgers(self) -> list[Mapping[str, Any]]:
-        report = self._telemetry.report()
-        return [*report["destinations"], *report["removed"]]
 
     async def _collect_metrics(self) -> MetricsReport:
         return await asyncio.to_thread(self._metrics_source.report)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -36,15 +37,14 @@ class MetricsSource:
     Attributes:
         sums: What the workers have measured and control itself, added up with what earlier control processes
             had; called with what this one has counted since its start.
-        ledgers: Entries as in `GET /api/telemetry`: the local store's included, and those of destinations
-            that are no more.
+        telemetry: As `GET /api/telemetry` answers.
         config_failures: How many changes of configuration were refused.
         config_version: In force.
         has_old_names: Whether metrics go out under their older names too.
     """
 
     sums: Callable[[Sequence[MetricPoint]], MetricsReport]
-    ledgers: Callable[[], Sequence[Mapping[str, Any]]]
+    telemetry: Callable[[], Mapping[str, Sequence[Mapping[str, Any]]]]
     config_failures: Callable[[], int]
     config_version: Callable[[], str]
     has_old_names: Callable[[], bool]
@@ -59,8 +59,10 @@ class MetricsSource:
         points = list(names.with_old_names(sums.points) if self.has_old_names() else sums.points)
         points.append(names.BUILD.point(1, __version__, self.config_version()))
         points.append(names.WORKERS.point(sums.workers))
-        for entry in self.ledgers():
+        telemetry = self.telemetry()
+        for entry in [*telemetry["destinations"], *telemetry["removed"]]:
             points += ledger_points(entry)
+        points += worker_points(telemetry["workers"])
         return MetricsReport(sums.started_ns, points, sums.workers)
 
 
@@ -84,6 +86,17 @@ def ledger_points(entry: Mapping[str, Any]) -> Iterator[MetricPoint]:
         if "resent_total" in entry:  # the local store has neither
             yield names.SPANS_RESENT.point(entry["resent_total"], name)
             yield names.SPANS_KEPT_UNSAMPLED.point(entry["kept_unsampled_total"], name)
+
+
+def worker_points(workers: Iterable[Mapping[str, Any]]) -> Iterator[MetricPoint]:
+    """What became of spans before they were any destination's, by the workers' entries."""
+    handed_over, dropped = 0, Counter[str]()
+    for entry in workers:
+        handed_over += entry["handed_over"]
+        dropped.update(entry["dropped"]["by_reason"])
+    yield names.SPANS_ACCEPTED.point(handed_over)
+    for reason, spans in dropped.items():
+        yield names.SPAN_DROPS.point(spans, "", reason)
 
 
 class MetricsPage:

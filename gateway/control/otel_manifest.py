@@ -204,7 +204,11 @@ class OtelManifests:
         if waiting:
             path = (_TRACES,) if document.name == stored.name else ("name",)
             message = f"'{stored.name}' ends, and {waiting} spans that wait for it will not be sent"
-            yield document.warning(path, message, "The local store has them; undo it now to have them sent")
+            yield document.warning(
+                path,
+                message,
+                "The local store keeps them; see that nothing waits before a destination is renamed or ended",
+            )
 
     def _keep(
         self, file: Path, literals: Sequence[LiteralSecret], stored: Document | None, body: Mapping[str, Any]

@@ -89,7 +89,7 @@ class Rooms:
             metrics=MetricsPage(
                 MetricsSource(
                     lambda own: MetricsReport(0, list(own), 1),
-                    list,
+                    lambda: {"destinations": [], "removed": [], "workers": []},
                     lambda: 0,
                     lambda: self.status.version,
                     lambda: False,
