@@ -374,6 +374,8 @@ class MetricsExport:
     def _end(self, name: str) -> None:
         sender = self._senders.pop(name)
         tasks = self._tasks.pop(name, set())
+        for task in tasks:  # at once: the next sender of the name goes on with the same counts
+            task.cancel()
         spawn(_close(sender, tasks), name=f"end-metrics-{name}", owner=self._closers)
 
 

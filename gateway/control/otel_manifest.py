@@ -146,14 +146,14 @@ class OtelManifests:
             unreadable = [problem for problem in loaded.problems if problem.severity is Severity.ERROR]
             _check_place(document, others)
             self._check([*others, document], unreadable)
+            lost = tuple(self._check_waiting(stored, document))
             body, literals = without_literals(document.body, document.name)
             self._keep(file, literals, stored, body)
             checked = self._check([*others, replace(document, body=body)], unreadable)
             warnings = tuple(problem for problem in checked.problems if _is_about(problem, document))
-            warnings += tuple(self._check_waiting(stored, document))
             now = self._find(self._documents(), document.name)
             version = checked.config.version if checked.config is not None else ""
-            return Saved(self._shown(document.name, now), version, warnings)
+            return Saved(self._shown(document.name, now), version, warnings + lost)
 
     def _documents(self) -> list[Document]:
         return [document for document in loader.load(self._path).documents if document.type == TYPE]
