@@ -13,6 +13,9 @@ _SHORTEST: Final = 4
 _SECRET_HEADER: Final = re.compile(
     r"auth|cookie|key|token|secret|passw|credential|signature|session|jwt|forwarded-client-cert"
 )
+# What an HTTP client's errors quote whole: a user and a query may be secret.
+_URL_USER: Final = re.compile(r"(?<=://)[^\s/?#'\"]*@")
+_URL_QUERY: Final = re.compile(r"(://[^\s?#'\"]*\?)[^\s'\"]+")
 
 
 def may_hold_secret(header: str) -> bool:
@@ -27,3 +30,8 @@ def without_secrets(text: str, values: Iterable[str]) -> str:
             if len(secret) >= _SHORTEST:
                 text = text.replace(secret, _MASK)
     return text
+
+
+def without_url_secrets(text: str) -> str:
+    """*text* with user and query of each URL in it masked."""
+    return _URL_QUERY.sub(rf"\1{_MASK}", _URL_USER.sub(f"{_MASK}@", text))

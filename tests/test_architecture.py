@@ -42,6 +42,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "cpus",
         "elastic",
         "tally",
+        "tls_files",
     ),
 )
 

@@ -18,6 +18,7 @@ import uvloop
 from gateway.app.accepted_config import accepted_files, load_accepted, secret_source
 from gateway.app.destinations import make_destinations
 from gateway.app.metrics_export import PERIOD_S, MetricsExport, make_metrics_targets
+from gateway.app.metrics_ledger import MetricsLedgers
 from gateway.app.otel_test import make_probes
 from gateway.config import Checked, Config
 from gateway.config.check import check, check_documents
@@ -30,6 +31,7 @@ from gateway.control.metrics import MetricsPage, MetricsSource
 from gateway.control.otel_manifest import OtelManifests
 from gateway.control.telemetry import TelemetrySource
 from gateway.control.traces import TraceQueries
+from gateway.delivery.condition import SEVERITY
 from gateway.delivery.exchange import AnyExchange
 from gateway.delivery.probe import probe_all
 from gateway.delivery.service import Delivery, DeliveryStoppedError, MetricsReport
@@ -44,6 +46,7 @@ from gateway.tracestore.writer import StoreWriter
 from gateway.wire.frames import ConfigState
 
 _STORE_FILE: Final = "traces.db"
+_METRICS_LEDGER: Final = "metrics-ledger"
 _SEND_S: Final = 4.0
 _STORE_S: Final = 2.0
 _ANSWER_S: Final = 1.0
@@ -51,7 +54,6 @@ _METRICS_S: Final = 1.5
 """What the last spans, the store, open answers and metrics may take at the end; the supervisor allows 10."""
 
 _TELEMETRY_EVERY_S: Final = 1.0
-_SEVERITY: Final = ("ok", "retrying", "paused", "disabled")
 
 _log: Final = logging.getLogger(__name__)
 
@@ -98,7 +100,10 @@ class Control:
         )
         self._metrics = MetricsExport(
             self._collect_metrics,
-            resource=worker_resource(_instance_id(settings), host=platform.node(), pid=os.getpid()),
+            MetricsLedgers(settings.state_dir / _METRICS_LEDGER),
+            resource=worker_resource(
+                _instance_id(settings), host=platform.node(), pid=os.getpid(), environ=environment()
+            ),
             find_proxy=proxies.find,
             period_s=_metrics_period_s(environment()),
             random=Random(),
@@ -107,8 +112,8 @@ class Control:
             self._delivery.telemetry, self._writer.report, self._test, self._metrics.entries
         )
         self._metrics_source = MetricsSource(
-            workers=self._delivery.metrics,
-            destinations=lambda: self._telemetry.report()["destinations"],
+            sums=self._delivery.metrics,
+            telemetry=self._telemetry.report,
             config_failures=lambda: self._watch.status().refusals,
             config_version=lambda: self._watch.status().version,
             has_old_names=lambda: self._in_force.global_settings.telemetry_settings.semconv == "latest+old",
@@ -131,7 +136,9 @@ class Control:
         self._metrics.configure(make_metrics_targets(self._in_force, self._secrets))
         self._watch.start()
         config = ConfigSource(self._watch.status, self._connected)
-        otel = OtelManifests(settings.config, strict=settings.strict, secrets=self._secrets)
+        otel = OtelManifests(
+            settings.config, strict=settings.strict, secrets=self._secrets, find_waiting=self._waiting
+        )
         page = MetricsPage(self._metrics_source)
         services = Services(self._health, self._queries, self._telemetry, config, otel, page)
         application = build_app(services, Access(settings.control_host, settings.admin_token))
@@ -182,6 +189,11 @@ class Control:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._metrics.configure, targets)
 
+    def _waiting(self, name: str) -> int:
+        """Spans that the destination *name* has not got."""
+        ledgers = [one["ledger"] for one in self._delivery.telemetry()["destinations"] if one["name"] == name]
+        return sum(one["queued"] + one["in_flight"] + one["spooled"] for one in ledgers)
+
     async def _collect_metrics(self) -> MetricsReport:
         return await asyncio.to_thread(self._metrics_source.report)
 
@@ -229,7 +241,7 @@ def _metrics_period_s(environ: Mapping[str, str]) -> float:
 
 
 def _worst_state(destinations: Iterable[Mapping[str, Any]]) -> str:
-    return max((entry["state"] for entry in destinations), key=_SEVERITY.index, default="ok")
+    return max((entry["state"] for entry in destinations), key=SEVERITY.index, default="ok")
 
 
 def _note_config(instance_id: str, state: ConfigState) -> None:

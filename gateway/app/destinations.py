@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final
 
 from gateway.config import Config, SecretMissing, SecretSource
 from gateway.config.manifests.otel_config import (
     Batch,
-    ClientTls,
     GrpcTracesExporter,
     HttpTracesExporter,
     OtelConfig,
     TracesExporter,
 )
+from gateway.config.tls_checks import tls_files
 from gateway.delivery.batch import BatchLimits
-from gateway.delivery.destination import Destination, Protocol, TlsFiles
+from gateway.delivery.destination import Destination, Protocol
 from gateway.delivery.grpc_exchange import MISSING, find_grpc
 from gateway.delivery.selection import Selection, SpanFilter
 from gateway.telemetry.resource import for_elastic
@@ -61,11 +60,6 @@ def _destination(
         limits=_limits(exporter.batch),
         selection=_selection(exporter),
     )
-
-
-def tls_files(tls: ClientTls, folder: Path) -> TlsFiles:
-    """The certificates of an exporter whose manifest is in *folder*."""
-    return TlsFiles(*(folder / path if path else None for path in (tls.ca_file, tls.cert_file, tls.key_file)))
 
 
 def _protocol(exporter: HttpTracesExporter | GrpcTracesExporter) -> Protocol:

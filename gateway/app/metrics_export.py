@@ -10,26 +10,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
 
+from gateway.app.metrics_ledger import MetricsLedger, MetricsLedgers
 from gateway.config import Config, SecretMissing, SecretSource
 from gateway.config.manifests.otel_config import GrpcMetricsExporter, HttpMetricsExporter, OtelConfig
-from gateway.delivery.advice import Try, explain
-from gateway.delivery.batch import BatchLimits
-from gateway.delivery.condition import Failure, State
-from gateway.delivery.destination import Destination, Protocol, TlsFiles
+from gateway.config.tls_checks import tls_files
+from gateway.delivery.batch import BatchLimits, without_keys
+from gateway.delivery.condition import Condition
+from gateway.delivery.destination import Destination, Protocol
 from gateway.delivery.exchange import Exchange, FindProxy, HttpExchange, wait_for_event
 from gateway.delivery.grpc_exchange import METRICS_METHOD, MISSING, GrpcExchange, find_grpc
-from gateway.delivery.ledger import by_reason, rfc3339
-from gateway.delivery.outcome import Outcome, Verdict, back_off_s
+from gateway.delivery.outcome import Outcome, Verdict, back_off_s, drop_reason
 from gateway.delivery.service import DeliveryStoppedError, MetricsReport
 from gateway.tasks import end, spawn
+from gateway.telemetry.resource import for_elastic
 from gateway.telemetry.sdk_metrics import Timed, encode_request, request_json
 from gateway.wire.frames import MetricKind, MetricPoint
+from gateway.wire.otlp import resource_attributes
 
 PERIOD_S: Final = 60.0
 """The SDK's default; `OTEL_METRIC_EXPORT_INTERVAL` changes it."""
@@ -80,72 +81,18 @@ def _destination(
     else:
         protocol = "http/json" if exporter.encoding == "json" else "http/protobuf"
         endpoint = exporter.url
-    files = [exporter.tls.ca_file, exporter.tls.cert_file, exporter.tls.key_file]
     return Destination(
         name=manifest.name,
         endpoint=endpoint,
         headers=headers,
-        resource_attributes={},
+        resource_attributes=for_elastic(exporter.additional_resource_attributes),
         index_bit=0,
         disabled=disabled,
         protocol=protocol,
         compression=exporter.compression,
-        tls=TlsFiles(*(folder / file if file is not None else None for file in files)),
+        tls=tls_files(exporter.tls, folder),
         limits=BatchLimits(max_spans=exporter.batch.max_spans, max_bytes=exporter.batch.max_bytes),
     )
-
-
-class _Tally:
-    """The ledger of one destination, in data points."""
-
-    def __init__(self) -> None:
-        self.created = 0
-        self.exported = 0
-        self.rejected = 0
-        self.dropped: Counter[str] = Counter()
-        self.queued = 0
-        self.in_flight = 0
-
-    def begin(self, points: int) -> None:
-        """They are about to go out, those among them that failed before."""
-        if points >= self.queued:
-            self.created += points - self.queued
-        else:
-            self.dropped["superseded"] += self.queued - points
-        self.queued, self.in_flight = 0, points
-
-    def deliver(self, points: int, rejected: int) -> None:
-        rejected = min(rejected, points)
-        self.in_flight -= points
-        self.exported += points - rejected
-        self.rejected += rejected
-
-    def drop(self, points: int, reason: str) -> None:
-        self.in_flight -= points
-        self.dropped[reason] += points
-
-    def keep(self) -> None:
-        """What is left waits for the next try."""
-        self.queued, self.in_flight = self.queued + self.in_flight, 0
-
-    def give_up(self) -> None:
-        """There will be no next try."""
-        if self.queued:
-            self.dropped["shutdown"] += self.queued
-            self.queued = 0
-
-    def entry(self) -> dict[str, Any]:
-        return {
-            "created": self.created,
-            "exported": self.exported,
-            "rejected": self.rejected,
-            "filtered_out": 0,
-            "sampled_out": 0,
-            "dropped": by_reason(self.dropped),
-            "queued": self.queued,
-            "in_flight": self.in_flight,
-            "spooled": 0,
-        }
 
 
 class Deltas:
@@ -184,12 +131,12 @@ class History:
 
     Attributes:
         deltas: None while it wants sums.
-        last_success_s: Unix time, None before the first.
+        condition: None before the first sender.
     """
 
-    tally: _Tally = field(default_factory=_Tally)
+    ledger: MetricsLedger
     deltas: Deltas | None = None
-    last_success_s: float | None = None
+    condition: Condition | None = None
 
 
 class MetricsSender:
@@ -205,36 +152,41 @@ class MetricsSender:
         period_s: float,
         random: Random,
         now_ns: Callable[[], int] = time.time_ns,
-        history: History | None = None,
+        history: History,
     ) -> None:
         """Prepare.
 
         Args:
             exchange: Closed by `close`.
             collect: Gives the sums of the moment.
-            resource: Encoded `Resource` message.
+            resource: Encoded attributes of a `Resource`; the destination's own win over them.
             random: For the waits between tries.
             now_ns: Unix time.
-            history: Of the same destination, before its configuration changed.
+            history: Of the same destination, before its configuration changed or control ended.
         """
         self.target = target
         self._exchange = exchange
         self._collect = collect
-        self._resource = resource
+        own = target.destination.resource_attributes
+        self._resource = without_keys(resource, frozenset(key.encode() for key in own)) + resource_attributes(
+            own
+        )
         self._period_s = period_s
         self._random = random
         self._now_ns = now_ns
-        self.history = history or History()
-        self._tally = self.history.tally
-        self._tally.keep()  # a request of the earlier sender that is cut off now
+        self.history = history
+        self._ledger = history.ledger
+        self._ledger.keep()  # a request of the earlier sender that is cut off now
         if not target.is_delta:
             self.history.deltas = None
         self._failures = 0
         self._stopping = asyncio.Event()
-        self._state: State = "disabled" if target.destination.disabled else "ok"
-        self._last_failure: Failure | None = None
-        if target.destination.disabled:
-            self._fail(Outcome(Verdict.DENIED, None, target.destination.disabled))
+        condition = self.history.condition
+        if condition is None:
+            condition = Condition(target.destination, lambda: now_ns() / 1e9, "metrics")
+        else:
+            condition.begin(target.destination)
+        self._condition = self.history.condition = condition
 
     async def run(self) -> None:
         """Send each period, until `stop`."""
@@ -246,9 +198,9 @@ class MetricsSender:
         wait_s = self._period_s
         while not await wait_for_event(self._stopping, wait_s):
             wait_s = await self.send()
-        if self._state == "ok":
+        if self._condition.state == "ok":
             await self.send()
-        self._tally.give_up()
+        self._ledger.give_up()
 
     def stop(self) -> None:
         """Have `run` send a last time, unless the destination fails, and end."""
@@ -274,7 +226,7 @@ class MetricsSender:
         deltas = self.history.deltas
         if deltas is not None:
             points = [point for point in points if deltas.of(point) is not None]
-        self._tally.begin(len(points))
+        self._ledger.begin(len(points))
         limits = self.target.destination.limits or BatchLimits()
         parts = [points[at : at + limits.max_spans] for at in range(0, len(points), limits.max_spans)]
         while parts:
@@ -289,11 +241,11 @@ class MetricsSender:
                     self._delivered(part, outcome, now_ns)
                 case Verdict.TOO_LARGE if len(part) > 1:
                     parts[:0] = _halves(part)
-                case Verdict.REFUSED | Verdict.TOO_LARGE:
-                    self._fail(outcome)
-                    self._tally.drop(len(part), f"http_{outcome.status}" if outcome.status else "unreadable")
+                case Verdict.REFUSED | Verdict.TOO_LARGE | Verdict.UNREADABLE:
+                    self._condition.refused(outcome)
+                    self._ledger.drop(len(part), drop_reason(outcome))
                 case Verdict.RETRY | Verdict.DENIED:
-                    self._tally.keep()
+                    self._ledger.keep()
                     return self._wait_after(outcome)
         self._failures = 0
         return self._period_s
@@ -306,10 +258,8 @@ class MetricsSender:
             "signal": "metrics",
             "endpoint": destination.shown_endpoint,
             "protocol": destination.protocol,
-            "state": self._state,
-            "ledger": self._tally.entry(),
-            "last_success_at": rfc3339(self.history.last_success_s),
-            "last_error": self._last_failure.to_dict() if self._last_failure is not None else None,
+            "ledger": self._ledger.entry(),
+            **self._condition.entry(),
         }
 
     async def _encode(self, part: Sequence[MetricPoint], started_ns: int, now_ns: int) -> bytes:
@@ -327,46 +277,19 @@ class MetricsSender:
         )
 
     def _delivered(self, part: Sequence[MetricPoint], outcome: Outcome, now_ns: int) -> None:
-        self._tally.deliver(len(part), outcome.rejected)
+        self._ledger.deliver(len(part), outcome.rejected)
         if self.history.deltas is not None:
             self.history.deltas.take(part, now_ns)
-        self.history.last_success_s = now_ns / 1e9
-        if outcome.rejected:
-            self._fail(outcome)
-        elif self._state != "ok":
-            _log.info("%s: delivers metrics again", self.target.destination.name)
-        self._state = "ok"
+        self._condition.delivered(outcome)
 
     def _wait_after(self, outcome: Outcome) -> float:
-        state: State = "paused" if outcome.verdict is Verdict.DENIED else "retrying"
-        failure = self._fail(outcome)
-        if self._state != state:
-            name = self.target.destination.name
-            _log.warning("%s: metrics are not delivered: %s. %s", name, failure.message, failure.advice)
-        self._state = state
         self._failures += 1
         if outcome.verdict is Verdict.DENIED:
+            self._condition.paused(outcome)
             return self._period_s
+        self._condition.retrying(outcome)
         soon_s = back_off_s(self._failures - 1, 0.0, self._random)
         return max(outcome.retry_after_s, min(self._period_s, soon_s))
-
-    def _fail(self, outcome: Outcome) -> Failure:
-        destination = self.target.destination
-        keys = (value for name, value in destination.headers.items() if name.lower() == "authorization")
-        words = explain(
-            Try(
-                endpoint=destination.endpoint,
-                protocol=destination.protocol,
-                signal="metrics",
-                authorization=next(keys, ""),
-                status=outcome.status,
-                message=outcome.message,
-            )
-        )
-        advice = "Mend the configuration." if destination.disabled else words.advice
-        failure = Failure(self._now_ns() / 1e9, outcome.status, outcome.message, advice)
-        self._last_failure = failure
-        return failure
 
 
 def _halves(points: list[MetricPoint]) -> list[list[MetricPoint]]:
@@ -378,18 +301,27 @@ class MetricsExport:
     """All destinations of metrics. Its methods are called on the event loop that it runs on."""
 
     def __init__(
-        self, collect: Collect, *, resource: bytes, find_proxy: FindProxy, period_s: float, random: Random
+        self,
+        collect: Collect,
+        ledgers: MetricsLedgers,
+        *,
+        resource: bytes,
+        find_proxy: FindProxy,
+        period_s: float,
+        random: Random,
     ) -> None:
         """Begin with no destination.
 
         Args:
             collect: Gives the sums of the moment.
+            ledgers: What became of earlier points.
             resource: Encoded `Resource` message.
             find_proxy: As in `HttpExchange`.
             period_s: Between two requests.
             random: For the waits between tries.
         """
         self._collect = collect
+        self._ledgers = ledgers
         self._resource = resource
         self._find_proxy = find_proxy
         self._period_s = period_s
@@ -435,13 +367,15 @@ class MetricsExport:
             resource=self._resource,
             period_s=self._period_s,
             random=self._random,
-            history=earlier.history if earlier is not None else None,
+            history=earlier.history if earlier is not None else History(self._ledgers.of(name)),
         )
         spawn(sender.run(), name=f"metrics-{name}", owner=self._tasks.setdefault(name, set()))
 
     def _end(self, name: str) -> None:
         sender = self._senders.pop(name)
         tasks = self._tasks.pop(name, set())
+        for task in tasks:  # at once: the next sender of the name goes on with the same counts
+            task.cancel()
         spawn(_close(sender, tasks), name=f"end-metrics-{name}", owner=self._closers)
 
 

@@ -15,7 +15,7 @@ from typing import Final
 from gateway.app.destinations import make_destinations
 from gateway.app.metrics_export import make_metrics_exchange, make_metrics_targets
 from gateway.config import Config, SecretSource
-from gateway.config.check import check
+from gateway.config.check import check_destinations
 from gateway.delivery.exchange import AnyExchange, FindProxy
 from gateway.delivery.probe import Probe, ProbeResult, probe_all
 from gateway.proxies import Proxies
@@ -32,7 +32,7 @@ def run_otel_test(config: Path, secrets_dir: Path | None, *, as_json: bool) -> i
         The exit code: 0 when every destination took its span, else 1.
     """
     secrets = SecretSource(environment(), secrets_dir)
-    checked = check(config, strict=False, secrets=secrets)
+    checked = check_destinations(config, secrets=secrets)
     if checked.config is None:
         sys.stderr.write("".join(f"{error}\n" for error in checked.errors))
         return FAILED

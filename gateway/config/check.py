@@ -26,6 +26,7 @@ from gateway.config.problem import Problem, Severity
 from gateway.config.reading import Reading, read_document
 from gateway.config.secret_checks import check_secrets, find_files
 from gateway.config.secrets import SecretSource
+from gateway.config.tls_checks import check_tls, check_tls_variables
 
 _M = TypeVar("_M", bound=Manifest)
 
@@ -57,19 +58,25 @@ def check(path: Path, *, strict: bool, secrets: SecretSource) -> Checked:
     Never raises for what a manifest may hold.
     """
     loaded = loader.load(path)
-    return _check(loaded.documents, list(loaded.problems), path, strict=strict, secrets=secrets)
+    problems = [*loaded.problems, *_check_not_empty(loaded.documents, path)]
+    return _check(loaded.documents, problems, strict=strict, secrets=secrets)
+
+
+def check_destinations(path: Path, *, secrets: SecretSource) -> Checked:
+    """The same for who wants to try destinations only: models and callers may still be missing."""
+    loaded = loader.load(path)
+    return _check(loaded.documents, list(loaded.problems), strict=False, secrets=secrets)
 
 
 def check_documents(documents: Sequence[Document], *, strict: bool, secrets: SecretSource) -> Checked:
     """The same for documents that are loaded already, such as the accepted set."""
     where = documents[0].file if documents else Path("configuration")
-    return _check(documents, [], where, strict=strict, secrets=secrets)
+    return _check(documents, list(_check_not_empty(documents, where)), strict=strict, secrets=secrets)
 
 
 def _check(
     documents: Sequence[Document],
     problems: list[Problem],
-    where: Path,
     *,
     strict: bool,
     secrets: SecretSource,
@@ -84,7 +91,7 @@ def _check(
     problems += check_all(documents, readings)
     problems += check_secrets(readings, secrets, by_strictness)
     problems += check_elastic(readings, secrets)
-    problems += _check_not_empty(documents, where)
+    problems += check_tls(readings, by_strictness)
     config = None
     if not any(problem.severity is Severity.ERROR for problem in problems):
         config, found = with_environment(
@@ -92,6 +99,7 @@ def _check(
         )
         problems += found
         problems += check_elastic_variables(config, secrets)
+        problems += check_tls_variables(config)
     problems.sort(key=lambda problem: (str(problem.file), problem.line))
     return Checked(config, tuple(problems), tuple(sorted(not_in_force)))
 

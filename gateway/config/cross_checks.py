@@ -10,7 +10,7 @@ from typing import Any, Final
 from gateway.config.document import Document, FieldPath
 from gateway.config.manifests.global_settings import GlobalSettings
 from gateway.config.manifests.known import MODEL_ACCOUNTS
-from gateway.config.manifests.otel_config import OtelConfig
+from gateway.config.manifests.otel_config import MAX_DESTINATIONS, OtelConfig
 from gateway.config.manifests.provider_account import (
     MODEL_TYPES,
     AnyProviderAccount,
@@ -54,6 +54,7 @@ def check_all(documents: Sequence[Document], readings: Sequence[Reading]) -> Ite
     names = _callable_names(documents)
     yield from _shared_account_names(documents)
     yield from _several_global_settings(documents)
+    yield from _too_many_destinations(documents)
     for reading in readings:
         match reading.written:
             case OpenAIAccount() | SelfHostedAccount() as account:
@@ -86,6 +87,13 @@ def _several_global_settings(documents: Sequence[Document]) -> Iterator[Problem]
     for document in settings[1:]:
         message = f"global settings are already in {settings[0].file}:{settings[0].line}"
         yield document.error(("type",), message, "Put all of them into one manifest")
+
+
+def _too_many_destinations(documents: Sequence[Document]) -> Iterator[Problem]:
+    destinations = [document for document in documents if document.type == "gateway-otel-config"]
+    for document in destinations[MAX_DESTINATIONS:]:
+        message = f"there are more than {MAX_DESTINATIONS} destinations"
+        yield document.error(("type",), message, "Send to a collector that passes on to several")
 
 
 def _check_provider_account(document: Document, account: AnyProviderAccount) -> Iterator[Problem]:

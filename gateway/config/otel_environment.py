@@ -42,6 +42,30 @@ _SAMPLERS: Final = {
 }
 _COMPRESSIONS: Final = frozenset({"gzip", "none"})
 _TLS: Final = {"CERTIFICATE": "ca_file", "CLIENT_CERTIFICATE": "cert_file", "CLIENT_KEY": "key_file"}
+_EXPORTERS: Final = frozenset({"otlp", "none"})
+_TEMPORALITIES: Final = {"cumulative": False, "delta": True}
+_PROPAGATORS: Final = frozenset({"tracecontext", "baggage"})
+_OF_A_SIGNAL: Final = (
+    *("ENDPOINT", "HEADERS", "PROTOCOL", "COMPRESSION", "TIMEOUT", "INSECURE"),
+    *_TLS,
+)
+_ACTED_ON: Final = frozenset(
+    {
+        "OTEL_SDK_DISABLED",
+        "OTEL_SERVICE_NAME",
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "OTEL_TRACES_SAMPLER",
+        "OTEL_TRACES_SAMPLER_ARG",
+        "OTEL_TRACES_EXPORTER",
+        "OTEL_METRICS_EXPORTER",
+        "OTEL_METRIC_EXPORT_INTERVAL",
+        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+        "OTEL_BSP_SCHEDULE_DELAY",
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+        "OTEL_PROPAGATORS",
+        *(f"{_PREFIX}{part}{suffix}" for part in ("", "TRACES_", "METRICS_") for suffix in _OF_A_SIGNAL),
+    }
+)
 # The specification counts milliseconds, Python's SDK seconds; who writes so few means the latter.
 _LEAST_TIMEOUT_MS: Final = 100
 
@@ -108,7 +132,10 @@ class _Reader:
         if not any(exporters.values()):
             return None
         if exporters["traces"]:
-            exporters["traces"] |= self._resource() | self._sampling()
+            exporters["traces"] |= self._resource() | self._sampling() | self._batch()
+        if exporters["metrics"]:
+            exporters["metrics"] |= self._temporality()
+        self._warn_of_the_rest()
         return {
             "type": "gateway-otel-config",
             "name": NAME,
@@ -128,8 +155,7 @@ class _Reader:
 
     def _exporter(self, signal: str) -> dict[str, Any]:
         endpoint = self._endpoint(signal)
-        chosen = self._variables.get(f"OTEL_{signal.upper()}_EXPORTER", "")
-        if not endpoint or chosen.lower() == "none":
+        if not endpoint or not self._is_exported(signal):
             return {}
         protocol = self._one_of(signal, "PROTOCOL", _PROTOCOLS.keys(), "http/protobuf")
         is_own = bool(self._variables.get(f"{_PREFIX}{signal.upper()}_ENDPOINT"))
@@ -141,6 +167,13 @@ class _Reader:
             "tls": {field: path for suffix, field in _TLS.items() if (path := self._find(signal, suffix)[1])},
         }
         return exporter
+
+    def _is_exported(self, signal: str) -> bool:
+        name = f"OTEL_{signal.upper()}_EXPORTER"
+        chosen = {word.strip().lower() for word in self._variables.get(name, "otlp").split(",")} - {""}
+        for word in sorted(chosen - _EXPORTERS):
+            self.warn(name, f"'{word}' is no exporter that is known here", "Write otlp or none")
+        return "otlp" in chosen or not chosen
 
     def _endpoint(self, signal: str) -> str:
         endpoint = self._find(signal, "ENDPOINT")[1]
@@ -171,6 +204,44 @@ class _Reader:
         return {
             "sampling": {"ratio": self._ratio() if ratio is None else ratio, "parent_based": is_parent_based}
         }
+
+    def _batch(self) -> dict[str, Any]:
+        numbers = {
+            "max_delay_ms": self._number("OTEL_BSP_SCHEDULE_DELAY"),
+            "max_spans": self._number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE"),
+        }
+        return {"batch": {field: number for field, number in numbers.items() if number is not None}}
+
+    def _temporality(self) -> dict[str, Any]:
+        name = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
+        wish = self._variables.get(name, "").lower() or "cumulative"
+        if wish not in _TEMPORALITIES:
+            self.warn(
+                name,
+                "not a value that is known here",
+                f"cumulative is used; known: {', '.join(_TEMPORALITIES)}",
+            )
+        return {"export_delta_metrics": _TEMPORALITIES.get(wish, False)}
+
+    def _warn_of_the_rest(self) -> None:
+        name = "OTEL_PROPAGATORS"
+        wishes = {word.strip().lower() for word in self._variables.get(name, "").split(",")} - {""}
+        if wishes - _PROPAGATORS:
+            self.warn(name, "only tracecontext and baggage are read", "Have callers send traceparent")
+        for name in sorted(name for name, value in self._variables.items() if value):
+            if name not in _ACTED_ON:
+                self.warn(
+                    name, "it has no effect here", "docs/configuration.md lists the variables that have"
+                )
+
+    def _number(self, name: str) -> int | None:
+        text = self._variables.get(name, "")
+        if not text:
+            return None
+        if not (text.isascii() and text.isdigit() and int(text)):
+            self.warn(name, "not a positive whole number", "It is ignored; write one such as 500")
+            return None
+        return int(text)
 
     def _ratio(self) -> float:
         name = "OTEL_TRACES_SAMPLER_ARG"

@@ -45,7 +45,7 @@ class Health:
         Args:
             config: ok, or rejected while a change is refused and the old configuration stays.
                 Like the other two it is called on the event loop, so it may not wait for anything.
-            telemetry: The worst state of any destination: ok, retrying, paused or disabled.
+            telemetry: The worst state of any destination: ok, retrying, refusing, paused or disabled.
             redis: off while nothing is shared between replicas.
             destinations: Their entries as of a moment ago, of which `name`, `signal`, `state` and `ledger`
                 are shown.

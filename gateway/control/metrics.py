@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -34,15 +35,16 @@ class MetricsSource:
     """Where the numbers come from. All are called in a thread, since they may wait for another.
 
     Attributes:
-        workers: What the workers have measured.
-        destinations: Entries as in `GET /api/telemetry`, the local store's included.
+        sums: What the workers have measured and control itself, added up with what earlier control processes
+            had; called with what this one has counted since its start.
+        telemetry: As `GET /api/telemetry` answers.
         config_failures: How many changes of configuration were refused.
         config_version: In force.
         has_old_names: Whether metrics go out under their older names too.
     """
 
-    workers: Callable[[], MetricsReport]
-    destinations: Callable[[], Sequence[Mapping[str, Any]]]
+    sums: Callable[[Sequence[MetricPoint]], MetricsReport]
+    telemetry: Callable[[], Mapping[str, Sequence[Mapping[str, Any]]]]
     config_failures: Callable[[], int]
     config_version: Callable[[], str]
     has_old_names: Callable[[], bool]
@@ -53,15 +55,15 @@ class MetricsSource:
         Raises:
             DeliveryStoppedError: The delivery thread does not answer.
         """
-        workers = self.workers()
-        points = list(names.with_old_names(workers.points) if self.has_old_names() else workers.points)
-        points += process_points("control")
+        sums = self.sums([*process_points("control"), names.CONFIG_FAILURES.point(self.config_failures())])
+        points = list(names.with_old_names(sums.points) if self.has_old_names() else sums.points)
         points.append(names.BUILD.point(1, __version__, self.config_version()))
-        points.append(names.WORKERS.point(workers.workers))
-        points.append(names.CONFIG_FAILURES.point(self.config_failures()))
-        for entry in self.destinations():
+        points.append(names.WORKERS.point(sums.workers))
+        telemetry = self.telemetry()
+        for entry in [*telemetry["destinations"], *telemetry["removed"]]:
             points += ledger_points(entry)
-        return MetricsReport(workers.started_ns, points, workers.workers)
+        points += worker_points(telemetry["workers"])
+        return MetricsReport(sums.started_ns, points, sums.workers)
 
 
 def ledger_points(entry: Mapping[str, Any]) -> Iterator[MetricPoint]:
@@ -81,6 +83,20 @@ def ledger_points(entry: Mapping[str, Any]) -> Iterator[MetricPoint]:
         for reason, count in dropped.items():
             yield names.SPANS_EXPORTED.point(count, name, "failure", reason)
             yield names.SPAN_DROPS.point(count, name, reason)
+        if "resent_total" in entry:  # the local store has neither
+            yield names.SPANS_RESENT.point(entry["resent_total"], name)
+            yield names.SPANS_KEPT_UNSAMPLED.point(entry["kept_unsampled_total"], name)
+
+
+def worker_points(workers: Iterable[Mapping[str, Any]]) -> Iterator[MetricPoint]:
+    """What became of spans before they were any destination's, by the workers' entries."""
+    handed_over, dropped = 0, Counter[str]()
+    for entry in workers:
+        handed_over += entry["handed_over"]
+        dropped.update(entry["dropped"]["by_reason"])
+    yield names.SPANS_ACCEPTED.point(handed_over)
+    for reason, spans in dropped.items():
+        yield names.SPAN_DROPS.point(spans, "", reason)
 
 
 class MetricsPage:

@@ -11,7 +11,7 @@ import hashlib
 import os
 import secrets as randomness
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,7 @@ from gateway.config.document_text import NotReplaceable, append_document, replac
 from gateway.config.masking import LiteralSecret, UnknownMask, masked, unmasked, without_literals
 
 TYPE: Final = "gateway-otel-config"
+_TRACES: Final = "otel_traces_exporter_config"
 _NEW_FILE: Final = "gateway-otel-config.yaml"
 _FILE_MODE: Final = 0o600
 _FOLDER_MODE: Final = 0o700
@@ -91,12 +92,21 @@ class OtelManifests:
         path: The configuration, a folder or one file.
         strict: As the gateway runs.
         secrets: Where references get their values.
+        find_waiting: How many spans wait for the destination of a name.
     """
 
-    def __init__(self, path: Path, *, strict: bool, secrets: SecretSource) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        strict: bool,
+        secrets: SecretSource,
+        find_waiting: Callable[[str], int] = lambda _: 0,
+    ) -> None:
         self._path = path
         self._strict = strict
         self._secrets = secrets
+        self._find_waiting = find_waiting
         self._lock = threading.Lock()
         # A tag is a hash of text that may hold a secret: keyed, so that the secret cannot be guessed from it.
         self._key = randomness.token_bytes(32)
@@ -136,13 +146,14 @@ class OtelManifests:
             unreadable = [problem for problem in loaded.problems if problem.severity is Severity.ERROR]
             _check_place(document, others)
             self._check([*others, document], unreadable)
+            lost = tuple(self._check_waiting(stored, document))
             body, literals = without_literals(document.body, document.name)
             self._keep(file, literals, stored, body)
             checked = self._check([*others, replace(document, body=body)], unreadable)
             warnings = tuple(problem for problem in checked.problems if _is_about(problem, document))
             now = self._find(self._documents(), document.name)
             version = checked.config.version if checked.config is not None else ""
-            return Saved(self._shown(document.name, now), version, warnings)
+            return Saved(self._shown(document.name, now), version, warnings + lost)
 
     def _documents(self) -> list[Document]:
         return [document for document in loader.load(self._path).documents if document.type == TYPE]
@@ -183,6 +194,21 @@ class OtelManifests:
         if problems:
             raise Invalid(problems)
         return checked
+
+    def _check_waiting(self, stored: Document | None, document: Document) -> Iterator[Problem]:
+        """What is lost with a destination of traces that the change ends."""
+        if stored is None or not stored.body.get(_TRACES):
+            return
+        is_kept = document.name == stored.name and document.body.get(_TRACES)
+        waiting = 0 if is_kept else self._find_waiting(stored.name)
+        if waiting:
+            path = (_TRACES,) if document.name == stored.name else ("name",)
+            message = f"'{stored.name}' ends, and {waiting} spans that wait for it will not be sent"
+            yield document.warning(
+                path,
+                message,
+                "The local store keeps them; see that nothing waits before a destination is renamed or ended",
+            )
 
     def _keep(
         self, file: Path, literals: Sequence[LiteralSecret], stored: Document | None, body: Mapping[str, Any]

@@ -35,7 +35,7 @@ def otel_settings_routes(manifests: OtelManifests) -> list[Route]:
 
     async def save(request: Request) -> Response:
         try:
-            body = await read_object(request)
+            body = await _read_manifest(request)
         except BodyRefused as error:
             return error.reply()
         name, expected = request.query_params.get("name"), _expected(request)
@@ -55,6 +55,18 @@ def otel_settings_routes(manifests: OtelManifests) -> list[Route]:
         Route("/api/config/otel", show, methods=["GET"]),
         Route("/api/config/otel", save, methods=["PUT"]),
     ]
+
+
+async def _read_manifest(request: Request) -> dict[str, Any]:
+    """The body.
+
+    Raises:
+        BodyRefused: As by `read_object`, and of an empty one: a slip that would write an empty manifest.
+    """
+    body = await read_object(request)
+    if not body:
+        raise BodyRefused(400, "invalid_json", "send the manifest as a JSON object")
+    return body
 
 
 def saved_json(saved: Saved) -> dict[str, Any]:

@@ -21,8 +21,9 @@ class TelemetrySource:
     """Where the entries come from. The first two are called in a thread, since each may wait for its own.
 
     Attributes:
-        delivery: `destinations` (one entry per destination and signal) and `workers` (`instance_id`, `pid`,
-            `handed_over`, `dropped`), shown as they are.
+        delivery: `destinations` (one entry per destination and signal), `removed` (`name`, `signal`,
+            `ledger` of those that are no more) and `workers` (`instance_id`, `pid`, `handed_over`,
+            `dropped`), shown as they are.
         local: The local store's entry, the first of the destinations.
         test: Sends one span to the destination of this name, or to each (None); a result for each, in the
             names of the answer.
@@ -39,6 +40,7 @@ class TelemetrySource:
         delivery = self.delivery()
         return {
             "destinations": [self.local(), *delivery["destinations"], *self.metrics()],
+            "removed": list(delivery["removed"]),
             "workers": list(delivery["workers"]),
         }
 

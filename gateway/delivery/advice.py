@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+from gateway.delivery.outcome import WEB_PAGE
 from gateway.elastic import (
     KeyMistake,
     Product,
@@ -143,8 +144,15 @@ def _key(*mistakes: KeyMistake) -> Callable[[Try], bool]:
     return lambda tried: tried.status in (401, 403) and tried.key_mistake in mistakes
 
 
+def _is_web_page(tried: Try) -> bool:
+    return tried.status in _SUCCESS and tried.message == f"HTTP {tried.status}: {WEB_PAGE}"
+
+
 def _names(product: Product) -> Callable[[Try], bool]:
-    return lambda tried: tried.status not in _SUCCESS and find_wrong_product(tried.endpoint) is product
+    return lambda tried: (
+        (tried.status not in _SUCCESS or _is_web_page(tried))
+        and find_wrong_product(tried.endpoint) is product
+    )
 
 
 def _is_grpc_behind_http(tried: Try) -> bool:
@@ -159,7 +167,7 @@ def _is_http_behind_grpc(tried: Try) -> bool:
     if not tried.is_grpc:
         return False
     return tried.says(
-        "http1", r"HTTP/1\.", "settings frame", "preface", "frame with length", "malformed"
+        "http1", r"HTTP/1\.", "settings frame", "preface", "ALPN", "frame with length", "malformed"
     ) or (tried.port == _HTTP_PORT and tried.status not in (401, 403, 429, *_SUCCESS))
 
 
@@ -281,6 +289,13 @@ RULES: Final[tuple[Rule, ...]] = (
         _unanswered("needs grpcio"),
     ),
     Rule(
+        "a certificate or key of ours cannot be used",
+        "See the tls part of the destination: paths are relative to the manifest, the gateway must be able "
+        "to read the files, they are PEM, the key belongs to the certificate and is not encrypted (openssl "
+        "pkey -in KEY -out PLAIN takes the encryption off).",
+        _unanswered(r"tls\.(ca|cert|key)_file"),
+    ),
+    Rule(
         "the request is too large for the endpoint",
         "Smaller requests are tried by themselves. Lower batch.max_bytes (Elastic takes 4,000,000 bytes "
         "uncompressed), or raise the collector's max_request_body_size.",
@@ -317,6 +332,12 @@ RULES: Final[tuple[Rule, ...]] = (
         "See the host and the path: the address may be another product's, or its OTLP receiver is off or "
         "takes gRPC only.",
         _answered(404, 405, 501),
+    ),
+    Rule(
+        "a web page answered, so nothing was taken",
+        "This is no OTLP endpoint: see the host and the path. A sign-in page or a proxy may stand in front "
+        "of it, or the address is that of a product's pages.",
+        _is_web_page,
     ),
     Rule(
         "the proxy wants to know who asks",

@@ -1,18 +1,28 @@
-"""How a destination is doing: told once per change, not once per batch, to the log and to whoever asks."""
+"""How a destination is doing: told to whoever asks, and to the log once, not once per batch."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from gateway.delivery.advice import Try, explain
 from gateway.delivery.destination import Destination
 from gateway.delivery.ledger import rfc3339
-from gateway.delivery.outcome import Outcome
+from gateway.delivery.outcome import Outcome, Verdict
+from gateway.elastic import authorization_in
 
-State = Literal["ok", "retrying", "paused", "disabled"]
+State = Literal["ok", "retrying", "refusing", "paused", "disabled"]
+Signal = Literal["traces", "metrics"]
+
+SEVERITY: Final[tuple[State, ...]] = ("ok", "retrying", "refusing", "paused", "disabled")
+"""The states, the worst last."""
+
+# An endpoint that fails and recovers by turns is no news with each turn.
+_TELL_AGAIN_S: Final = 600.0
+_ITEMS: Final = {"traces": "spans", "metrics": "data points"}
+_WAITS: Final = {"traces": "its calls wait in the spool", "metrics": "the next request holds them"}
 
 _log = logging.getLogger(__name__)
 
@@ -49,16 +59,22 @@ class Condition:
     Args:
         destination: Which.
         now_s: Unix time.
+        signal: What goes there.
 
     Attributes:
         last_success_s: Unix time of the last delivered batch, None before the first.
     """
 
-    def __init__(self, destination: Destination, now_s: Callable[[], float]) -> None:
+    def __init__(
+        self, destination: Destination, now_s: Callable[[], float], signal: Signal = "traces"
+    ) -> None:
         self._destination = destination
         self._now_s = now_s
-        self._refused_status: int | None = None
-        self._last_remark = ""
+        self._signal = signal
+        # What is the matter, and whether the log has it; when it was told of what, by the advice.
+        self._trouble = ""
+        self._is_told = False
+        self._told_s: dict[str, float] = {}
         self.state: State = "ok"
         self.last_success_s: float | None = None
         self.last_failure: Failure | None = None
@@ -67,62 +83,40 @@ class Condition:
     def begin(self, destination: Destination) -> None:
         """Start over with a new or changed configuration."""
         self._destination = destination
-        self._refused_status = None
+        self._trouble, self._is_told = "", False
+        self._told_s.clear()
         self.state = "disabled" if destination.disabled else "ok"
         if destination.disabled:
-            advice = "Mend the configuration; its calls wait in the spool."
+            advice = f"Mend the configuration; {_WAITS[self._signal]}."
             self.last_failure = Failure(self._now_s(), None, destination.disabled, advice)
 
     def delivered(self, outcome: Outcome) -> None:
         """The endpoint took a batch."""
         self.last_success_s = self._now_s()
         if outcome.rejected:
-            self._fail(outcome, f"{outcome.rejected} spans rejected: {outcome.message}")
-        if outcome.message != self._last_remark:
-            self._last_remark = outcome.message
-            if outcome.message:
-                _log.warning("%s: delivered, with a remark: %s", self._destination.name, outcome.message)
-        if self.state in ("retrying", "paused"):
-            _log.info("%s: delivers again", self._destination.name)
-        self._refused_status = None
+            self._fail(outcome, f"{outcome.rejected} {_ITEMS[self._signal]} rejected: {outcome.message}")
+        if outcome.message and self._is_news("a remark"):
+            _log.warning("%s: delivered, with a remark: %s", self._name, outcome.message)
+        if self._is_told:
+            _log.info("%s: delivers %s again", self._name, self._signal)
+        self._trouble, self._is_told = "", False
         self.state = "ok"
 
     def retrying(self, outcome: Outcome) -> None:
         """A batch could not be delivered, and is tried again."""
-        failure = self._fail(outcome, outcome.message)
-        if self.state != "retrying":
-            _log.warning(
-                "%s: cannot deliver, retrying: %s. %s",
-                self._destination.name,
-                failure.message,
-                failure.advice,
-            )
-        self.state = "retrying"
+        self._enter("retrying", outcome, logging.WARNING, f"cannot deliver {self._signal}, retrying")
 
     def paused(self, outcome: Outcome) -> None:
         """The endpoint lets us write nothing; it is asked now and then."""
-        failure = self._fail(outcome, outcome.message)
-        if self.state != "paused":
-            _log.error(
-                "%s: paused, spans wait in the spool: %s. %s",
-                self._destination.name,
-                failure.message,
-                failure.advice,
-            )
-        self.state = "paused"
+        self._enter("paused", outcome, logging.ERROR, f"paused, {_WAITS[self._signal]}")
 
     def refused(self, outcome: Outcome) -> None:
         """A batch was refused and is dropped."""
-        failure = self._fail(outcome, outcome.message)
-        if outcome.status != self._refused_status:
-            _log.error(
-                "%s: spans are refused and dropped: %s. %s",
-                self._destination.name,
-                failure.message,
-                failure.advice,
-            )
-        self._refused_status = outcome.status
-        self.state = "disabled" if self._destination.disabled else "ok"
+        if outcome.verdict is Verdict.REFUSED:
+            state: State = "refusing"
+        else:  # it is about these spans, and says nothing of the next ones
+            state = "disabled" if self._destination.disabled else "ok"
+        self._enter(state, outcome, logging.ERROR, f"{_ITEMS[self._signal]} are refused and dropped")
 
     def entry(self) -> dict[str, Any]:
         """As `GET /api/telemetry` shows it."""
@@ -132,16 +126,36 @@ class Condition:
             "last_error": self.last_failure.to_dict() if self.last_failure is not None else None,
         }
 
+    @property
+    def _name(self) -> str:
+        return self._destination.name
+
+    def _enter(self, state: State, outcome: Outcome, level: int, what: str) -> None:
+        failure = self._fail(outcome, outcome.message)
+        self.state = state
+        trouble = f"{what}: {failure.advice}"
+        if trouble != self._trouble:
+            self._trouble = trouble
+            if self._is_news(trouble):
+                self._is_told = True
+                _log.log(level, "%s: %s: %s. %s", self._name, what, failure.message, failure.advice)
+
+    def _is_news(self, trouble: str) -> bool:
+        """Whether the log has not had it for a while."""
+        now_s, told_s = self._now_s(), self._told_s.get(trouble)
+        if told_s is not None and 0 <= now_s - told_s < _TELL_AGAIN_S:
+            return False
+        self._told_s[trouble] = now_s
+        return True
+
     def _fail(self, outcome: Outcome, message: str) -> Failure:
         destination = self._destination
         words = explain(
             Try(
                 endpoint=destination.endpoint,
                 protocol=destination.protocol,
-                authorization=next(
-                    (value for name, value in destination.headers.items() if name.lower() == "authorization"),
-                    "",
-                ),
+                signal=self._signal,
+                authorization=authorization_in(destination.headers),
                 status=outcome.status,
                 message=outcome.message,
                 clock_ahead_s=outcome.clock_ahead_s,

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
-from urllib.parse import urlsplit, urlunsplit
+from typing import Final, Literal
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from gateway.delivery.batch import BatchLimits
 from gateway.delivery.selection import Selection
+from gateway.redaction import without_secrets, without_url_secrets
+from gateway.tls_files import NO_FILES, TlsFiles
 
 Protocol = Literal["http/protobuf", "http/json", "grpc"]
 Compression = Literal["gzip", "none"]
 
-
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """PEM files of a connection; None: the system's authorities, no certificate of ours."""
-
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
+_QUERY_VALUE: Final = re.compile(r"=?([^&=]+)(?:&|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +45,7 @@ class Destination:
     disabled: str = ""
     protocol: Protocol = "http/protobuf"
     compression: Compression = "gzip"
-    tls: TlsFiles = TlsFiles()
+    tls: TlsFiles = NO_FILES
     timeout_s: float = 10.0
     limits: BatchLimits | None = None
     selection: Selection = field(default_factory=Selection)
@@ -63,3 +58,16 @@ class Destination:
         except ValueError:
             return ""
         return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+    def without_secrets(self, text: str) -> str:
+        """What an endpoint or a client's error said, with our secrets masked where it quotes them."""
+        return without_secrets(without_url_secrets(text), [*self.headers.values(), *self._endpoint_secrets()])
+
+    def _endpoint_secrets(self) -> list[str]:
+        """As written and decoded, as either may be quoted."""
+        try:
+            parts = urlsplit(self.endpoint)
+            written = [parts.username, parts.password, *_QUERY_VALUE.findall(parts.query)]
+        except ValueError:
+            return []
+        return [form for secret in written if secret for form in (secret, unquote(secret))]

@@ -25,7 +25,7 @@ from gateway.delivery.grpc_exchange import GrpcExchange
 from gateway.delivery.otlp_json import to_json
 from gateway.delivery.outcome import Answer, Outcome, Verdict, clock_ahead_s, judge, plain_text
 from gateway.delivery.tls import TlsContexts
-from gateway.redaction import without_secrets
+from gateway.tls_files import TlsFileError
 from gateway.wire.frames import FrameError
 
 TIMEOUT_S: Final = 10.0
@@ -87,7 +87,7 @@ class HttpExchange:
                 Verdict.TOO_LARGE, None, f"{encoded.plain_bytes} bytes are too large for a request"
             )
         outcome = await self._try(destination, encoded.data)
-        return replace(outcome, message=without_secrets(outcome.message, destination.headers.values()))
+        return replace(outcome, message=destination.without_secrets(outcome.message))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -100,7 +100,7 @@ class HttpExchange:
                 answer = await self._exchange(destination, data)
         except TimeoutError:
             return Outcome(Verdict.RETRY, None, f"no answer within {timeout_s:g} s")
-        except (aiohttp.ClientConnectorError, ssl.SSLError) as error:
+        except (aiohttp.ClientConnectorError, ssl.SSLError, TlsFileError) as error:
             return Outcome(Verdict.RETRY, None, _message(error), is_unsent=True)
         # ValueError: aiohttp's for a header or URL that cannot be sent; the batch waits for a better
         # configuration.

@@ -19,9 +19,9 @@ from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]  # it has no stubs
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # it has no stubs
 
-from gateway.delivery.destination import Destination, TlsFiles
+from gateway.delivery.destination import Destination
 from gateway.delivery.outcome import MAX_RETRY_AFTER_S, Answer, Outcome, Verdict, judge, plain_text
-from gateway.redaction import without_secrets
+from gateway.tls_files import NO_FILES, TlsFiles, make_context
 
 METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 METRICS_METHOD: Final = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
@@ -80,14 +80,14 @@ class GrpcExchange:
         # ValueError: an endpoint or file that cannot be used; the batch waits for a better configuration.
         except (OSError, ValueError) as error:
             message = plain_text(f"{type(error).__name__}: {error}")
-            return Outcome(Verdict.RETRY, None, _masked(message, destination), is_unsent=True)
+            return Outcome(Verdict.RETRY, None, destination.without_secrets(message), is_unsent=True)
         try:
             await _ended(call)
         except asyncio.CancelledError:
             call.cancel()
             raise
         outcome = _outcome(call)
-        return replace(outcome, message=_masked(outcome.message, destination))
+        return replace(outcome, message=destination.without_secrets(outcome.message))
 
     async def close(self) -> None:
         """Close the channel."""
@@ -131,6 +131,8 @@ def _open_channel(grpc: ModuleType, destination: Destination) -> Any:
     if not is_secure:
         return grpc.insecure_channel(target, options)
     files = destination.tls
+    if files != NO_FILES:
+        make_context(files)  # says what is wrong with a file; gRPC would only not connect
     credentials = grpc.ssl_channel_credentials(
         root_certificates=files.ca_file.read_bytes() if files.ca_file is not None else None,
         private_key=files.key_file.read_bytes() if files.key_file is not None else None,
@@ -189,7 +191,3 @@ def _retry_after_s(metadata: Any) -> float:
         except DecodeError:
             return 0.0
     return 0.0
-
-
-def _masked(message: str, destination: Destination) -> str:
-    return without_secrets(message, destination.headers.values())

@@ -31,17 +31,19 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
         dropped: Of the same spans, by reason.
         tried_spans: Of the frames from *position* on, how many spans the endpoint may have: they were sent,
             and no answer is noted.
+        is_retired: The destination is no more, and only its counts are kept.
     """
 
     position: int
     counts: dict[str, int] = {}
     dropped: dict[str, int] = {}
     tried_spans: int = 0
+    is_retired: bool = False
 
 
 class _Record(msgspec.Struct, array_like=True, frozen=True):
     name: str
-    entry: Entry | None  # None: the destination is no more
+    entry: Entry | None  # None: nothing is to be known of the destination any more
 
 
 class Journal:
@@ -72,23 +74,24 @@ class Journal:
         return self._entries.get(name)
 
     def names(self) -> frozenset[str]:
-        """All that are known."""
-        return frozenset(self._entries)
+        """All that are there."""
+        return frozenset(name for name, entry in self._entries.items() if not entry.is_retired)
+
+    def retired(self) -> dict[str, Entry]:
+        """The counts of those that are no more, the last one that went at the end."""
+        return {name: entry for name, entry in self._entries.items() if entry.is_retired}
 
     def positions(self) -> list[int]:
-        """The place of each."""
-        return [entry.position for entry in self._entries.values()]
+        """The place of each that is there."""
+        return [entry.position for entry in self._entries.values() if not entry.is_retired]
 
     def note(self, name: str, entry: Entry | None) -> None:
-        """Write down a new state; None: it is no more.
+        """Write down a new state; None: nothing is to be known of it any more.
 
         Raises:
             OSError: It cannot be written. It is known here, and written with the next that can.
         """
-        if entry is None:
-            self._entries.pop(name, None)
-        else:
-            self._entries[name] = entry
+        self._remember(name, entry)
         self._unwritten.add(name)
         self.flush()
 
@@ -104,6 +107,12 @@ class Journal:
             records = [_Record(name, self._entries.get(name)) for name in sorted(self._unwritten)]
             self._append(b"".join([make_record(msgspec.msgpack.encode(record)) for record in records]))
         self._unwritten.clear()
+
+    def _remember(self, name: str, entry: Entry | None) -> None:
+        if entry is None or entry.is_retired:
+            self._entries.pop(name, None)
+        if entry is not None:
+            self._entries[name] = entry
 
     def _append(self, records: bytes) -> None:
         write_at(self._descriptor, records, self._size_bytes)
@@ -132,10 +141,7 @@ class Journal:
                 record = msgspec.msgpack.decode(payload, type=_Record)
             except (msgspec.DecodeError, UnicodeDecodeError):
                 break
-            if record.entry is None:
-                self._entries.pop(record.name, None)
-            else:
-                self._entries[record.name] = record.entry
+            self._remember(record.name, record.entry)
             at += _HEAD_BYTES + len(payload)
         return at
 

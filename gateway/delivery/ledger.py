@@ -21,6 +21,8 @@ from gateway.delivery.spool import Reader, ReaderCounts
 
 _FINAL: Final = ("exported", "rejected", "filtered_out", "sampled_out")
 _DROPPED: Final = "dropped:"
+REMOVED: Final = "destination_removed"
+"""Why spans are dropped that a destination had not got when it was taken out of the configuration."""
 
 
 class Ledger:
@@ -112,14 +114,24 @@ class Ledger:
         settled = self._final - self._open
         return Entry(
             position=reader.settled,
-            counts={
-                **{name: settled[name] for name in _FINAL},
-                "resent": self.resent,
-                "kept_unsampled": self.kept_unsampled,
-            },
+            counts=self._counts(settled),
             dropped=dict(_dropped(settled) + Counter(reader.settled_lost)),
             tried_spans=self.tried_spans,
         )
+
+    def retire(self, reader: ReaderCounts) -> Entry:
+        """The counts of a destination that is no more: what it has not got is dropped."""
+        shown = self.entry(reader)
+        dropped = Counter(shown["dropped"]["by_reason"])
+        dropped[REMOVED] += shown["queued"] + shown["in_flight"] + shown["spooled"]
+        return Entry(0, self._counts(self._final), dict(+dropped), is_retired=True)
+
+    def _counts(self, final: Counter[str]) -> dict[str, int]:
+        return {
+            **{name: final[name] for name in _FINAL},
+            "resent": self.resent,
+            "kept_unsampled": self.kept_unsampled,
+        }
 
     def _settle(self, batch: Batch, fates: dict[str, int]) -> None:
         """Count a batch; of a frame that it leaves unfinished also apart, as `journal` leaves that out."""
@@ -140,6 +152,18 @@ class Ledger:
 
     def _note(self, fates: dict[str, int]) -> None:
         self._final.update({fate: spans for fate, spans in fates.items() if spans})
+
+
+def retired_entry(name: str, kept: Entry) -> dict[str, Any]:
+    """A destination that is no more, as `GET /api/telemetry` shows it."""
+    ledger = Ledger(kept)
+    return {
+        "name": name,
+        "signal": "traces",
+        "ledger": ledger.entry(ReaderCounts(0, 0, 0, 0, {})),
+        "resent_total": ledger.resent,
+        "kept_unsampled_total": ledger.kept_unsampled,
+    }
 
 
 def _refused_counts(refused: Refused) -> dict[str, int]:

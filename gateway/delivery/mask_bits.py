@@ -51,7 +51,12 @@ class MaskBits:
 
     def is_wanted(self, call: CallSpans, version: str, destination: Destination) -> bool:
         """Whether *call*, made under *version*, goes to *destination*."""
-        bit = self._bits.get(version, {}).get(destination.name, destination.index_bit)
+        known = self._bits.get(version)
+        bit = destination.index_bit if known is None else known.get(destination.name)
+        if bit is None:
+            # It was not there yet, and its place was another's: no worker chose, so it gets what the caller
+            # samples.
+            return bool(call.destination_mask)
         return bool(call.destination_mask >> bit & 1)
 
     def _write(self, file: Path) -> None:

@@ -1,9 +1,9 @@
 """The metrics of all workers as one: cumulative values that never go down while workers come and go.
 
-The last values of each worker are kept. Those of one that has said nothing for long are folded into a base.
-Base and last values are written to a file, so that a restart of control goes on where it was: its workers,
-which live on, send what they have counted since their own start, and a worker that ended meanwhile is in the
-file.
+The last values of each worker are kept, and those of control itself. Those of one that has said nothing
+for long are folded into a base. Base and last values are written to a file before anybody is told of them, so
+that a restart of control goes on where it was: its workers, which live on, send what they have counted since
+their own start, and a worker that ended meanwhile is in the file.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ _MAX_FILE_AGE_S: Final = 60.0
 # Label sets of one instrument in the base; more are added up under `other`, as a worker does.
 _MAX_SETS: Final = 2_000
 _OTHER: Final = "other"
+_CONTROL: Final = "control"
 
 _Key = tuple[str, tuple[str, ...]]
 _Points = dict[_Key, MetricPoint]
@@ -81,6 +82,7 @@ class MetricSums:
         self._sets: dict[str, int] = {}
         self._kept_s = clock_s()
         self.started_ns = int(now_s() * 1e9)
+        self._control = Origin(_CONTROL, self.started_ns)
         self._load()
 
     def take(self, origin: Origin, sent: MetricPoints) -> None:
@@ -91,6 +93,16 @@ class MetricSums:
             worker.points = {}
         for point in sent.points:
             worker.points[point.name, point.labels] = point
+
+    def report(self, own: Iterable[MetricPoint]) -> list[MetricPoint]:
+        """The sums, to be told to somebody: they are kept first, so that nobody sees them go down.
+
+        Args:
+            own: What control has counted since its start.
+        """
+        self.take(self._control, MetricPoints(True, list(own)))
+        self.keep_now()
+        return self.points()
 
     def points(self) -> list[MetricPoint]:
         """The sums; gauges only of the workers that are there."""
@@ -112,7 +124,11 @@ class MetricSums:
     def present(self) -> int:
         """How many workers are there."""
         now_s = self._clock_s()
-        return sum(now_s - worker.seen_s <= _PRESENT_S for worker in self._workers.values())
+        return sum(
+            now_s - worker.seen_s <= _PRESENT_S
+            for origin, worker in self._workers.items()
+            if origin.instance_id != _CONTROL
+        )
 
     def keep(self) -> None:
         """Write the file, unless that was done a moment ago."""

@@ -31,6 +31,9 @@ MAX_RETRY_AFTER_S: Final = 300.0
 _MAX_MESSAGE_CHARACTERS: Final = 300
 _PROTOBUF: Final = "application/x-protobuf"
 _JSON: Final = "application/json"
+_HTML: Final = frozenset({"text/html", "application/xhtml+xml"})
+WEB_PAGE: Final = "a web page"
+"""The message about a success that an OTLP endpoint does not give."""
 
 
 class Verdict(enum.Enum):
@@ -108,6 +111,15 @@ def _refusal(status: int, said: str) -> Verdict:
     return Verdict.REFUSED
 
 
+def drop_reason(outcome: Outcome) -> str:
+    """The ledger's word for what was given up after *outcome*."""
+    if outcome.verdict is Verdict.TOO_LARGE:
+        return "too_large"
+    if outcome.verdict is Verdict.UNREADABLE:
+        return "unreadable"
+    return f"non_retryable_{outcome.status}"
+
+
 def clock_ahead_s(answer: Answer, now_s: float) -> float:
     """How far *now_s* is ahead of the endpoint's clock, 0.0 when its answer has no readable `Date`."""
     try:
@@ -141,6 +153,9 @@ def plain_text(text: str) -> str:
 
 
 def _delivered(answer: Answer) -> Outcome:
+    if answer.content_type in _HTML or answer.body[:64].lstrip().lower().startswith((b"<!doctype", b"<html")):
+        # A sign-in page, a proxy's own, another product: whatever it is, it has not taken our spans.
+        return Outcome(Verdict.REFUSED, answer.status, f"HTTP {answer.status}: {WEB_PAGE}")
     rejected, message = 0, ""
     # By its own type, whatever was sent: a proxy's empty 200 or `{}` is common.
     if answer.body and answer.content_type == _JSON:
@@ -152,6 +167,8 @@ def _delivered(answer: Answer) -> Outcome:
             message = "the answer is not an ExportTraceServiceResponse"
         else:
             rejected, message = max(0, partial.rejected_spans), plain_text(partial.error_message)
+    elif answer.body:
+        message = plain_text(f"an answer of type {answer.content_type or 'unknown'}, which is not OTLP's")
     return Outcome(Verdict.DELIVERED, answer.status, message, rejected=rejected)
 
 

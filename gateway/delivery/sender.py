@@ -25,7 +25,7 @@ from gateway.delivery.frame_index import read_index
 from gateway.delivery.journal import Entry
 from gateway.delivery.ledger import Ledger
 from gateway.delivery.mask_bits import MaskBits
-from gateway.delivery.outcome import Outcome, Verdict
+from gateway.delivery.outcome import Outcome, Verdict, drop_reason
 from gateway.delivery.selection import Chosen, Select, nothing
 from gateway.delivery.spool import Reader
 from gateway.wire.frames import CallSpans, Frame, FrameError, decode_frame
@@ -150,6 +150,10 @@ class Sender:
         """Have place and counts kept as they are now."""
         self._note(self.ledger.journal(self._reader))
 
+    def retire(self) -> Entry:
+        """What is to be kept of a destination that is no more."""
+        return self.ledger.retire(self._reader.counts())
+
     def entry(self) -> dict[str, Any]:
         """This destination as `GET /api/telemetry` shows it."""
         return {
@@ -242,7 +246,7 @@ class Sender:
             self.ledger.deliver(batch, outcome.rejected)
             self._condition.delivered(outcome)
         else:
-            self.ledger.drop(batch, _reason(outcome))
+            self.ledger.drop(batch, drop_reason(outcome))
             self._condition.refused(outcome)
         self._in_hand.popleft()
         self._reader.advance(batch.position)
@@ -265,14 +269,6 @@ class Sender:
     def _halve(self, batch: Batch) -> None:
         self._in_hand.popleft()
         self._in_hand.extendleft(reversed(batch.halves()))
-
-
-def _reason(outcome: Outcome) -> str:
-    if outcome.verdict is Verdict.TOO_LARGE:
-        return "too_large"
-    if outcome.verdict is Verdict.UNREADABLE:
-        return "unreadable"
-    return f"non_retryable_{outcome.status}"
 
 
 def _count_spans(payload: bytes) -> int:

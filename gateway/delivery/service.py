@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from gateway.delivery.destination import Destination
 from gateway.delivery.exchange import AnyExchange, Exchange, wait_for_event
 from gateway.delivery.intake import Intake, OnConfig
 from gateway.delivery.journal import Entry
+from gateway.delivery.ledger import REMOVED, Ledger, retired_entry
 from gateway.delivery.mask_bits import MaskBits
 from gateway.delivery.metric_sums import MetricSums
 from gateway.delivery.sender import Sender
@@ -71,7 +72,7 @@ class DeliverySettings:
 
 @dataclass(frozen=True, slots=True)
 class MetricsReport:
-    """What the workers have measured.
+    """What the workers and control have measured.
 
     Attributes:
         started_ns: Unix time since when the sums count.
@@ -168,7 +169,7 @@ class Delivery:
         """Send to these destinations from now on.
 
         One that is known by name goes on with its queue, changed or not. A new one gets what comes from now
-        on; one that is no more is forgotten with what it had not got.
+        on; of one that is no more the counts are kept, and what it had not got is among them as dropped.
 
         Args:
             destinations: All of them.
@@ -192,11 +193,14 @@ class Delivery:
         """Destinations and workers in the shape of `GET /api/telemetry`, without the local store."""
         return self._ask(self._telemetry)
 
-    def metrics(self) -> MetricsReport:
-        """The metrics of all workers, added up."""
-        return self._ask(
-            lambda: MetricsReport(self._metrics.started_ns, self._metrics.points(), self._metrics.present())
-        )
+    def metrics(self, own: Sequence[MetricPoint] = ()) -> MetricsReport:
+        """The metrics of all workers and of control, added up.
+
+        Args:
+            own: What control has counted since its start.
+        """
+        sums = self._metrics
+        return self._ask(lambda: MetricsReport(sums.started_ns, sums.report(own), sums.present()))
 
     def stop(self, deadline_s: float) -> None:
         """Take no more frames, send what can be sent, and end the thread.
@@ -358,18 +362,23 @@ class Delivery:
         asyncio.get_running_loop().call_later(_RESTART_S, run_again)
 
     def _remove(self, name: str) -> None:
-        self._spool.forget(name)
         sender = self._senders.pop(name, None)
-        tasks = self._tasks.pop(name, None)
-        if sender is None or tasks is None:
-            return
-        left = sender.entry()["ledger"]
-        _log.info("destination %s is no more; not sent: %d spans", name, left["queued"] + left["spooled"])
-        spawn(_end_sender(sender, tasks), name=f"end-sender-{name}", owner=self._closers)
+        if sender is not None:
+            entry = sender.retire()
+            tasks = self._tasks.pop(name, set())
+            spawn(_end_sender(sender, tasks), name=f"end-sender-{name}", owner=self._closers)
+        else:  # it was taken out while this process was not there
+            earlier = self._spool.state_of(name)
+            entry = Ledger(earlier).retire(self._spool.reader(name).counts())
+        self._spool.retire(name, entry)
+        left = entry.dropped.get(REMOVED, 0)
+        level = logging.WARNING if left else logging.INFO
+        _log.log(level, "destination %s is no more; dropped, as it had not got them: %d spans", name, left)
 
     def _telemetry(self) -> dict[str, Any]:
         return {
             "destinations": [sender.entry() for sender in self._senders.values()],
+            "removed": [retired_entry(name, kept) for name, kept in self._spool.retired().items()],
             "workers": [state.entry() for state in self._workers.states()],
         }
 

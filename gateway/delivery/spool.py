@@ -46,6 +46,8 @@ MAX_BYTES: Final = 256 * 1024 * 1024
 SEGMENT_BYTES: Final = 8 * 1024 * 1024
 # Worker starts whose progress is remembered: far more than can be unacknowledged at once.
 _MAX_ORIGINS: Final = 1024
+# Consumers that are no more whose counts are kept.
+_MAX_RETIRED: Final = 64
 
 _log = logging.getLogger(__name__)
 
@@ -203,13 +205,15 @@ class Spool:
     def reader(self, name: str) -> Reader:
         """The reader of a consumer whose cursor the spool keeps; one made before under this name ends.
 
-        A consumer that the spool does not know gets what comes from now on.
+        A consumer that the spool does not know, or that was retired, gets what comes from now on.
         """
         with self._changed:
             start = self._start_of(name)
             reader = self._readers[name] = self._make_reader(start)
-        if self._journal.find(name) is None:
-            self._note_or_warn(name, Entry(reader.settled))
+        entry = self._journal.find(name) or Entry(0, is_retired=True)
+        if entry.is_retired:
+            entry = msgspec.structs.replace(entry, position=reader.settled, is_retired=False)
+            self._note_or_warn(name, entry)
         return reader
 
     def state_of(self, name: str) -> Entry:
@@ -237,11 +241,22 @@ class Spool:
             reader = self._own_readers[name] = self._make_reader(start)
         return reader
 
-    def forget(self, name: str) -> None:
-        """Drop a consumer and its cursor."""
+    def retire(self, name: str, entry: Entry) -> None:
+        """Drop a consumer and its cursor, and keep what became of its spans.
+
+        Args:
+            name: Of the consumer.
+            entry: Its last counts, marked as retired.
+        """
         with self._changed:
             self._readers.pop(name, None)
-        self._note_or_warn(name, None)
+        self._note_or_warn(name, entry)
+        for oldest in list(self._journal.retired())[:-_MAX_RETIRED]:
+            self._note_or_warn(oldest, None)
+
+    def retired(self) -> dict[str, Entry]:
+        """The last counts of the consumers that are no more."""
+        return self._journal.retired()
 
     def consumers(self) -> frozenset[str]:
         """Names of the consumers whose cursor is kept here."""
@@ -324,8 +339,9 @@ class Spool:
         return segment.end > segment.first
 
     def _start_of(self, name: str) -> int:
-        if (entry := self._journal.find(name)) is not None:
-            return entry.position
+        entry = self._journal.find(name)
+        if entry is not None:
+            return self._segments[-1].end if entry.is_retired else entry.position
         return self._segments[-1].end if self._has_cursors else self._segments[0].first
 
     def _note_or_warn(self, name: str, entry: Entry | None) -> None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from typing import Final
 
-from gateway.delivery.destination import TlsFiles
-
-_NONE: Final = TlsFiles()
+from gateway.tls_files import NO_FILES, TlsFiles, make_context
 
 
 class TlsContexts:
@@ -20,24 +17,12 @@ class TlsContexts:
         """The context for *files*, None when the system's own will do.
 
         Raises:
-            OSError: A file cannot be read, or (ssl.SSLError) holds no such thing.
+            TlsFileError: A file cannot be read, or holds no such thing.
         """
-        if files == _NONE:
+        if files == NO_FILES:
             return None
         paths = [path for path in (files.ca_file, files.cert_file, files.key_file) if path is not None]
-        times = tuple(path.stat().st_mtime_ns for path in paths)
+        times = tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in paths)
         if self._made is None or self._made[:2] != (files, times):
             self._made = (files, times, make_context(files))
         return self._made[2]
-
-
-def make_context(files: TlsFiles) -> ssl.SSLContext:
-    """A client's context.
-
-    Raises:
-        OSError: As `TlsContexts.find`.
-    """
-    context = ssl.create_default_context(cafile=files.ca_file)
-    if files.cert_file is not None:
-        context.load_cert_chain(files.cert_file, files.key_file)
-    return context

@@ -221,6 +221,21 @@ SPAN_DROPS: Final = Instrument(
     ("destination", "reason"),
 )
 
+SPANS_RESENT: Final = Instrument(
+    "gateway.telemetry.resent",
+    _SUM,
+    "{span}",
+    "Spans sent again after a try of which no answer is known: the endpoint may have them twice.",
+    ("destination",),
+)
+SPANS_KEPT_UNSAMPLED: Final = Instrument(
+    "gateway.telemetry.kept_unsampled",
+    _SUM,
+    "{span}",
+    "Spans below the sampling ratio that were kept as an error or for being slow.",
+    ("destination",),
+)
+
 # The ledger: created = what has ended + what waits, for each destination and signal.
 LEDGER_CREATED: Final = Instrument(
     "gateway.telemetry.created",

@@ -48,8 +48,6 @@ class WorkerMetrics:
         """All points, or those that have changed since this was last asked."""
         counts = self._counts()
         points = self._calls.points(is_full=is_full)
-        points.append(names.SPANS_ACCEPTED.point(counts.handed_over))
-        points += [names.SPAN_DROPS.point(spans, "", reason) for reason, spans in counts.dropped.items()]
         points.append(names.OPEN_CALLS.point(counts.open_calls))
         points.append(self._lag.point())
         points += process_points("worker")

@@ -17,16 +17,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.config.manifests.otel_config import OtelConfig
+from gateway.config.manifests.otel_config import MAX_DESTINATIONS, OtelConfig
 from gateway.config.manifests.otel_config import Sampling as SamplingSettings
 from gateway.model import TraceContext
 from gateway.wire.sampling import callers_threshold, randomness, threshold, with_threshold
 from gateway.wire.trace_context import RANDOM, SAMPLED
 
-ALL_DESTINATIONS: Final = (1 << 64) - 1
+ALL_DESTINATIONS: Final = (1 << MAX_DESTINATIONS) - 1
 NO_DESTINATION: Final = 0
 
-_MAX_DESTINATIONS: Final = 64
 _NS_PER_MS: Final = 1_000_000
 
 
@@ -73,11 +72,12 @@ class Sampling:
         """Work them out.
 
         Args:
-            configs: In the order of the bits of `CallSpans.destination_mask`.
+            configs: In the order of the bits of `CallSpans.destination_mask`; the check bounds
+                them.
         """
         self._destinations = tuple(
             _destination(bit, config.otel_traces_exporter_config.sampling)
-            for bit, config in enumerate(configs[:_MAX_DESTINATIONS])
+            for bit, config in enumerate(configs)
             if config.otel_traces_exporter_config is not None
         )
         self.is_plain = all(one.is_parent_based and one.threshold == 0 for one in self._destinations)

@@ -94,6 +94,37 @@ def test_sums_survive_the_end_of_a_process(start_gateway: StartGateway, victim: 
     until(lambda: _counted(gateway) == 6, what="the call to be added to those before", timeout_s=20)
 
 
+def test_no_counter_goes_down_when_control_is_killed(
+    start_gateway: StartGateway, upstream: FakeUpstream, closed_port: int
+) -> None:
+    """From the first answer of the next one on: of calls, of control itself, of each ledger."""
+    with OtlpSink() as sink:
+        documents = [*standard_documents(upstream.base_url, closed_port), metrics_config(sink)]
+        gateway = start_gateway(documents, workers=2, environment=QUICK)
+        sink.wait_for_metrics(2, timeout_s=20)
+        for _ in range(10):
+            chat(gateway, "fake/normal")
+        until(lambda: total(gateway, REQUESTS) == 10, what="the calls to be counted")
+        before = _counters(gateway)
+        pid = gateway.control_pid()
+        gateway.signal(signal.SIGKILL, pid)
+        until(lambda: gateway.control_pid() not in (0, pid), what="control to be started again")
+        until(lambda: _counters(gateway), what="control to answer", timeout_s=20)
+        after = _counters(gateway)
+        assert {name: (count, after.get(name)) for name, count in before.items()
+                if after.get(name, 0) < count} == {}  # fmt: skip
+        assert any("process_cpu" in name for name, _labels in before)
+
+
+def _counters(gateway: GatewayProcess) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Every counter and histogram; none while control does not answer."""
+    ends = ("_total", "_count", "_bucket", "_sum")
+    try:
+        return {key: value for key, value in scrape(gateway.control_port).items() if key[0].endswith(ends)}
+    except OSError:
+        return {}
+
+
 def _called(gateway: GatewayProcess) -> bool:
     try:
         return chat(gateway, "fake/normal").status == 200

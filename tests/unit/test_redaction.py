@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.redaction import may_hold_secret, without_secrets
+from gateway.redaction import may_hold_secret, without_secrets, without_url_secrets
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,23 @@ from gateway.redaction import may_hold_secret, without_secrets
 def test_header_values_are_masked(text: str, expected: str) -> None:
     """Each header value of ours that someone quotes is blotted out, with or without the scheme before it."""
     assert without_secrets(text, ["ApiKey c2VjcmV0", "a"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("400, url='http://h/v1?token=canary'", "400, url='http://h/v1?***'"),
+        (
+            "see https://me:canary@h:1/a and http://h/?a=canary&b=canary next",
+            "see https://***@h:1/a and http://h/?*** next",
+        ),
+        ("what? a question, me@example.org", "what? a question, me@example.org"),
+        ("http://h/v1?", "http://h/v1?"),
+    ],
+)
+def test_urls_are_shown_without_their_secrets(text: str, expected: str) -> None:
+    """Users and queries may be keys; an HTTP client's errors quote the whole URL."""
+    assert without_url_secrets(text) == expected
 
 
 @pytest.mark.parametrize(

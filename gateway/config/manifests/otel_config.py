@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field, PrivateAttr
@@ -11,6 +11,7 @@ from gateway.config.document import UNNAMED
 from gateway.config.manifests.part import (
     Amount,
     Flag,
+    GrpcUrl,
     Headers,
     Label,
     Manifest,
@@ -20,6 +21,9 @@ from gateway.config.manifests.part import (
     Text,
     Url,
 )
+
+MAX_DESTINATIONS: Final = 64
+"""Bits of the mask by which a call knows its destinations."""
 
 
 class SpanFilter(Part):
@@ -122,6 +126,8 @@ class TracesExporter(Exporter):
 class MetricsExporter(Exporter):
     """What every exporter of metrics has."""
 
+    additional_resource_attributes: dict[str, str] = Field(default_factory=dict)
+    """Added to the resource of all metrics sent there, over ours of the same name. Extension."""
     export_delta_metrics: Flag = False
     """Whether counters are sent as what was added since the last time."""
     batch: MetricsBatch = MetricsBatch()
@@ -145,6 +151,8 @@ class GrpcTracesExporter(TracesExporter):
     """Traces over OTLP/gRPC; the headers are its metadata."""
 
     type: Literal["grpc"]
+    endpoint: GrpcUrl
+    """Where to send: a URL, or `host:port`, which means TLS."""
 
 
 class HttpMetricsExporter(MetricsExporter):
@@ -164,6 +172,8 @@ class GrpcMetricsExporter(MetricsExporter):
     """Metrics over OTLP/gRPC; the headers are its metadata."""
 
     type: Literal["grpc"]
+    endpoint: GrpcUrl
+    """Where to send: a URL, or `host:port`, which means TLS."""
 
 
 class OtelConfig(Manifest):

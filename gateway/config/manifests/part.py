@@ -136,6 +136,11 @@ def _check_url(text: str) -> str:
     return text
 
 
+def _check_grpc_url(text: str) -> str:
+    """As SDKs take it: `host:port` alone means TLS."""
+    return _check_url(text if "://" in text else f"https://{text}")
+
+
 def _check_base_url(text: str) -> str:
     _check_url(text)
     if urlsplit(text).query:
@@ -203,6 +208,7 @@ IntegrationName = Annotated[
     str, Field(min_length=1, max_length=_MAX_NAME_LENGTH), AfterValidator(_check_integration_name)
 ]
 Url = Annotated[str, Field(min_length=1), AfterValidator(_check_url)]
+GrpcUrl = Annotated[str, Field(min_length=1), AfterValidator(_check_grpc_url)]
 BaseUrl = Annotated[str, Field(min_length=1), AfterValidator(_check_base_url)]
 # Python takes True for 1 and pydantic "5" for 5; in a manifest both are slips.
 Flag = Annotated[bool, Strict()]

@@ -13,8 +13,9 @@ from gateway.app.destinations import make_destinations
 from gateway.config import SecretSource, check
 from gateway.delivery import grpc_exchange
 from gateway.delivery.batch import BatchLimits
-from gateway.delivery.destination import Destination, TlsFiles
+from gateway.delivery.destination import Destination
 from gateway.delivery.selection import Selection, SpanFilter
+from gateway.tls_files import TlsFiles
 
 ACCOUNT: dict[str, Any] = {
     "type": "provider-account/openai",

@@ -16,15 +16,23 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_DELTA
 
 from gateway.app import metrics_export
-from gateway.app.metrics_export import MetricsExport, MetricsSender, MetricsTarget, make_metrics_targets
+from gateway.app.metrics_export import (
+    History,
+    MetricsExport,
+    MetricsSender,
+    MetricsTarget,
+    make_metrics_targets,
+)
+from gateway.app.metrics_ledger import MetricsLedger, MetricsLedgers
 from gateway.config import SecretSource, check
 from gateway.delivery.batch import BatchLimits
-from gateway.delivery.destination import Destination, TlsFiles
+from gateway.delivery.destination import Destination
 from gateway.delivery.grpc_exchange import MISSING, find_grpc
 from gateway.delivery.outcome import Outcome, Verdict
 from gateway.delivery.service import DeliveryStoppedError, MetricsReport
 from gateway.telemetry import instruments as names
 from gateway.telemetry.resource import worker_resource
+from gateway.tls_files import TlsFiles
 from gateway.wire.frames import MetricPoint
 from tests.rig.otlp_sink import Answer, OtlpSink
 from tests.rig.until import until_async
@@ -75,7 +83,7 @@ class Bench:
             period_s=60.0,
             random=Random(1),
             now_ns=lambda: self.now_ns,
-            history=earlier.history if earlier is not None else None,
+            history=earlier.history if earlier is not None else History(MetricsLedger()),
         )
 
     async def begin(self) -> None:
@@ -111,6 +119,17 @@ async def test_sums_go_out_as_they_are() -> None:
     assert bench.values() == [(7, 10)]
     assert bench.ledger()["exported"] == 2
     assert bench.sender.entry()["state"] == "ok"
+
+
+async def test_a_destinations_own_resource_attributes_win() -> None:
+    """As those of a destination of traces do."""
+    bench = Bench(resource_attributes={"service.name": "mine", "team": "ml"})
+    await bench.sender.send()
+    [group] = bench.exchange.requests[-1].resource_metrics
+    found = [(one.key, one.value.string_value) for one in group.resource.attributes]
+    assert [value for key, value in found if key == "service.name"] == ["mine"]
+    assert ("team", "ml") in found
+    assert ("service.instance.id", "i") in found
 
 
 async def test_deltas_count_from_what_was_taken() -> None:
@@ -171,13 +190,15 @@ async def test_denied_pauses_for_a_period() -> None:
 
 
 async def test_refused_is_dropped_and_counted() -> None:
-    """By status."""
+    """By the same words as spans, and the destination is not well until it takes some."""
     bench = Bench()
     bench.exchange.outcomes.append(Outcome(Verdict.REFUSED, 400, "HTTP 400"))
     await bench.sender.send()
-    assert bench.ledger()["dropped"] == {"total": 1, "by_reason": {"http_400": 1}}
-    assert bench.sender.entry()["state"] == "ok"
+    assert bench.ledger()["dropped"] == {"total": 1, "by_reason": {"non_retryable_400": 1}}
+    assert bench.sender.entry()["state"] == "refusing"
     assert bench.sender.entry()["last_error"]["status"] == 400
+    await bench.sender.send()
+    assert bench.sender.entry()["state"] == "ok"
 
 
 async def test_rejected_points_are_counted() -> None:
@@ -187,7 +208,7 @@ async def test_rejected_points_are_counted() -> None:
     bench.exchange.outcomes.append(Outcome(Verdict.DELIVERED, 200, "bad name", rejected=1))
     await bench.sender.send()
     assert (bench.ledger()["exported"], bench.ledger()["rejected"]) == (1, 1)
-    assert bench.sender.entry()["last_error"]["message"] == "bad name"
+    assert bench.sender.entry()["last_error"]["message"] == "1 data points rejected: bad name"
 
 
 async def test_too_large_goes_in_halves() -> None:
@@ -198,7 +219,7 @@ async def test_too_large_goes_in_halves() -> None:
     await bench.sender.send()
     assert [sum(len(m.sum.data_points) for m in r.resource_metrics[0].scope_metrics[0].metrics)
             for r in bench.exchange.requests] == [3, 1, 2]  # fmt: skip
-    assert bench.ledger()["dropped"]["by_reason"] == {"http_413": 1}
+    assert bench.ledger()["dropped"]["by_reason"] == {"too_large": 1}
     assert bench.ledger()["exported"] == 2
 
 
@@ -321,6 +342,7 @@ def test_targets(tmp_path: Path) -> None:
         "headers": {"Authorization": "ApiKey env:KEY"},
         "tls": {"ca_file": "ca.pem"},
         "export_delta_metrics": True,
+        "additional_resource_attributes": {"deployment.environment.name": "prod"},
         "batch": {"max_bytes": 70_000},
     }
     (tmp_path / "ca.pem").write_text("x")
@@ -330,7 +352,7 @@ def test_targets(tmp_path: Path) -> None:
         name="d0",
         endpoint="https://otlp.test/v1/metrics",
         headers={"Authorization": "ApiKey canary"},
-        resource_attributes={},
+        resource_attributes={"deployment.environment.name": "prod", "deployment.environment": "prod"},
         index_bit=0,
         protocol="http/json",
         compression="none",
@@ -355,15 +377,16 @@ def test_grpc_needs_its_extra(tmp_path: Path) -> None:
     assert found.destination.disabled == ("" if find_grpc() is not None else MISSING)
 
 
-async def test_export_follows_the_configuration() -> None:
+async def test_export_follows_the_configuration(tmp_path: Path) -> None:
     """Destinations come, change and go; each gets the sums."""
 
     async def collect() -> MetricsReport:
         return MetricsReport(10, [calls(5)], 1)
 
     with OtlpSink() as sink:
+        ledgers = MetricsLedgers(tmp_path / "ledger")
         export = MetricsExport(
-            collect, resource=RESOURCE, find_proxy=lambda _: None, period_s=0.02, random=Random(1)
+            collect, ledgers, resource=RESOURCE, find_proxy=lambda _: None, period_s=0.02, random=Random(1)
         )
         target = MetricsTarget(replace(DESTINATION, endpoint=sink.metrics_url), False)
         export.configure([target])
@@ -375,8 +398,12 @@ async def test_export_follows_the_configuration() -> None:
         [entry] = export.entries()
         assert entry["protocol"] == "http/json"
         assert entry["ledger"]["exported"] >= 2
+        exported = export.entries()[0]["ledger"]["exported"]
         export.configure([])
         assert export.entries() == []
+        export.configure([target])
+        [entry] = export.entries()
+        assert entry["ledger"]["exported"] >= exported
         await export.stop(1.0)
 
 

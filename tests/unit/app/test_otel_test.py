@@ -51,6 +51,13 @@ def test_one_did_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert KEY not in shown
 
 
+def test_no_model_is_needed_yet(tmp_path: Path) -> None:
+    """Where telemetry goes can be tried before anything else is written."""
+    with OtlpSink() as sink:
+        (tmp_path / "otel.yaml").write_text(manifest("a", sink.traces_url))
+        assert run_otel_test(tmp_path, None, as_json=False) == OK
+
+
 def test_nothing_to_test(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A script that asks whether telemetry works is not told yes."""
     assert run_otel_test(write(tmp_path), None, as_json=False) == FAILED

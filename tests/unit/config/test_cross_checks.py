@@ -232,3 +232,15 @@ def test_pattern_names_a_model(pattern: str, *, matches: bool) -> None:
     names = CallableNames(frozenset(), frozenset({"main/small", "main/a[b]"}))
     assert [names.has_match(pattern) for _ in range(2)] == [matches, matches]
     assert names._matches == {pattern: matches}
+
+
+def test_there_is_a_bound_for_destinations(tmp_path: Path) -> None:
+    """A call's mask has 64 bits; one more would get nothing and never say so."""
+    one = """type: gateway-otel-config
+name: d{}
+otel_traces_exporter_config: {{type: http, endpoint: "http://h/"}}
+"""
+    many = [one.format(number) for number in range(65)]
+    assert findings(tmp_path, ACCOUNT, CALLER, *many[:64]) == []
+    (finding,) = findings(tmp_path, ACCOUNT, CALLER, *many)
+    assert "type: there are more than 64 destinations" in finding

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config.manifests.otel_config import GrpcTracesExporter, HttpMetricsExporter, HttpTracesExporter
-from gateway.config.otel_environment import FromEnvironment, read_environment
+from gateway.config.otel_environment import _ACTED_ON, FromEnvironment, read_environment
 from gateway.config.secrets import SecretSource
 from tests.unit.config.writing import ACCOUNT, CALLER, check_text
 
@@ -159,8 +159,77 @@ def test_samplers(sampler: str, argument: str, expected: tuple[float, bool]) -> 
 
 
 @pytest.mark.parametrize(
+    ("value", "is_sent", "warnings"),
+    [
+        ("", True, 0),
+        ("otlp", True, 0),
+        ("none", False, 0),
+        ("OTLP, console", True, 1),
+        ("console", False, 1),
+        ("zipkin,jaeger", False, 2),
+    ],
+)
+def test_another_exporter_is_not_otlp(value: str, is_sent: bool, warnings: int) -> None:  # noqa: FBT001
+    """Who asks for the console does not want it sent; who asks for what is not here is told."""
+    found = read_environment({BASE: "https://h", "OTEL_TRACES_EXPORTER": value})
+    assert found.manifest is not None
+    assert (found.manifest.otel_traces_exporter_config is not None) == is_sent
+    assert [problem.path for problem in found.problems] == ["OTEL_TRACES_EXPORTER"] * warnings
+
+
+def test_batches_and_deltas() -> None:
+    """The SDK's variables for them have their fields."""
+    variables = {
+        BASE: "https://h",
+        "OTEL_BSP_SCHEDULE_DELAY": "5000",
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "64",
+        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "Delta",
+        "OTEL_PROPAGATORS": "tracecontext,baggage",
+        "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+    }
+    found = read_environment(variables)
+    assert found.problems == ()
+    assert found.manifest is not None
+    exporter, metrics = (
+        found.manifest.otel_traces_exporter_config,
+        found.manifest.otel_metrics_exporter_config,
+    )
+    assert exporter is not None
+    assert metrics is not None
+    assert (exporter.batch.max_delay_ms, exporter.batch.max_spans) == (5000, 64)
+    assert metrics.export_delta_metrics
+
+
+def test_what_has_no_effect_is_said(tmp_path: Path) -> None:
+    """Once for each variable, where the others are in force; a manifest makes all of them idle."""
+    variables = {BASE: "https://h", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "9", "OTEL_BSP_MAX_QUEUE_SIZE": "9"}
+    found = read_environment(variables)
+    assert [(problem.path, problem.message) for problem in found.problems] == [
+        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "it has no effect here"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "it has no effect here"),
+    ]
+    assert read_environment({"OTEL_BSP_MAX_QUEUE_SIZE": "9"}).problems == ()
+
+
+def test_every_variable_that_has_an_effect_is_documented() -> None:
+    """And those that SDKs know and that have none."""
+    text = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text()
+    section = text.partition("### Without a manifest: `OTEL_*`")[2].partition("\n## ")[0]
+    for name in _ACTED_ON:
+        short = name.replace("OTLP_TRACES_", "OTLP_").replace("OTLP_METRICS_", "OTLP_")
+        ends = ("_CLIENT_KEY", "_CLIENT_CERTIFICATE")
+        ending = next((end for end in ends if short.endswith(end)), None)
+        assert f"`{name}`" in section or f"`{short}`" in section or f"`{ending}`" in section, name
+    assert "`OTEL_ATTRIBUTE_*`" in section
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "lowmemory"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "soon"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "0"),
+        ("OTEL_PROPAGATORS", "b3,tracecontext"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/xml"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),

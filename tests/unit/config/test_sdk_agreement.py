@@ -44,6 +44,10 @@ EXTENSIONS = {
         for name in ("compression", "tls", "batch")
     ),
     *(f"gateway-otel-config: otel_traces_exporter_config[{kind}].sampling" for kind in ("http", "grpc")),
+    *(
+        f"gateway-otel-config: otel_metrics_exporter_config[{kind}].additional_resource_attributes"
+        for kind in ("http", "grpc")
+    ),
 }
 # Taken as they are until their feature is built, so that nothing is known of their fields.
 FREE_FORM = {"virtual-account: notification_target", "virtual-account: secret_store_config"}

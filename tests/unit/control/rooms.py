@@ -63,6 +63,7 @@ class Rooms:
     )
     access: Access = field(default_factory=lambda: Access("127.0.0.1"))
     manifests: Path = Path("no-such-folder")
+    waiting: dict[str, int] = field(default_factory=dict)
     tested: list[str | None] = field(default_factory=list)
 
     def client(self, base_url: str = "http://127.0.0.1:8788") -> TestClient:
@@ -76,21 +77,30 @@ class Rooms:
             health=self.health,
             traces=TraceQueries(self.store),
             telemetry=TelemetrySource(
-                lambda: {"destinations": [{"name": "elastic"}], "workers": [{"instance_id": "w1"}]},
+                lambda: {
+                    "destinations": [{"name": "elastic"}],
+                    "removed": [{"name": "gone"}],
+                    "workers": [{"instance_id": "w1"}],
+                },
                 lambda: local_report("traces.db", Tally(), SpoolCounts()),
                 self._test,
             ),
             config=ConfigSource(lambda: self.status, lambda: [("w1", "0123456789ab")]),
             metrics=MetricsPage(
                 MetricsSource(
-                    lambda: MetricsReport(0, [], 1),
-                    list,
+                    lambda own: MetricsReport(0, list(own), 1),
+                    lambda: {"destinations": [], "removed": [], "workers": []},
                     lambda: 0,
                     lambda: self.status.version,
                     lambda: False,
                 )
             ),
-            otel=OtelManifests(self.manifests, strict=False, secrets=SecretSource({}, None)),
+            otel=OtelManifests(
+                self.manifests,
+                strict=False,
+                secrets=SecretSource({}, None),
+                find_waiting=lambda name: self.waiting.get(name, 0),
+            ),
         )
 
     async def _test(self, name: str | None) -> Sequence[dict[str, object]]:

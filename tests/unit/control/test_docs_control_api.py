@@ -66,7 +66,7 @@ ANSWERS: dict[str, object] = {
     ).report(),
     "traces": page(),
     "trace": trace(),
-    "telemetry": {"destinations": [local_report("", Tally(), SpoolCounts())], "workers": []},
+    "telemetry": {"destinations": [local_report("", Tally(), SpoolCounts())], "removed": [], "workers": []},
     "config": config(),
     "test": {"results": [ProbeResult("d", "traces", True, 200, 1.0, "w", "a").to_dict()]},
     "otel": otel(),

@@ -26,7 +26,7 @@ def test_readiness_follows_the_process() -> None:
     assert seen == [(503, "starting"), (200, "ready"), (503, "draining"), (503, "draining")]
 
 
-@pytest.mark.parametrize("telemetry", ["ok", "retrying", "paused", "disabled"])
+@pytest.mark.parametrize("telemetry", ["ok", "retrying", "refusing", "paused", "disabled"])
 def test_telemetry_trouble_is_shown_and_stays_ready(telemetry: str) -> None:
     """A collector that is down takes no replica out of service; who asks sees the ledger, and no address."""
     ledger = {"created": 1, "exported": 1}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from gateway.control.auth import Access
-from gateway.control.metrics import MetricsPage, MetricsSource, ledger_points, metrics_routes
+from gateway.control.metrics import MetricsPage, MetricsSource, ledger_points, metrics_routes, worker_points
 from gateway.delivery.service import DeliveryStoppedError, MetricsReport
 from gateway.telemetry import instruments as names
 from gateway.wire.frames import MetricPoint
@@ -23,12 +23,22 @@ LEDGER = {
     "rejected": 1,
     "filtered_out": 2,
     "sampled_out": 3,
-    "dropped": {"total": 4, "by_reason": {"http_400": 3, "spool_full": 1}},
+    "dropped": {"total": 4, "by_reason": {"non_retryable_400": 3, "spool_full": 1}},
     "queued": 1,
     "in_flight": 1,
     "spooled": 1,
 }
 ENTRY: Mapping[str, Any] = {"name": "elastic", "signal": "traces", "ledger": LEDGER}
+
+
+TELEMETRY: Mapping[str, Any] = {
+    "destinations": [ENTRY],
+    "removed": [{**ENTRY, "name": "gone"}],
+    "workers": [
+        {"handed_over": 5, "dropped": {"total": 3, "by_reason": {"queue_full": 1, "worker_lost": 2}}},
+        {"handed_over": 2, "dropped": {"total": 4, "by_reason": {"worker_lost": 4}}},
+    ],
+}
 
 
 class Fakes:
@@ -45,17 +55,17 @@ class Fakes:
 
     def source(self) -> MetricsSource:
         return MetricsSource(
-            self._report, lambda: [ENTRY], lambda: 3, lambda: "abc", lambda: self.has_old_names
+            self._report, lambda: TELEMETRY, lambda: 3, lambda: "abc", lambda: self.has_old_names
         )
 
     def page(self) -> MetricsPage:
         return MetricsPage(self.source(), clock_s=lambda: self.now_s)
 
-    def _report(self) -> MetricsReport:
+    def _report(self, own: Sequence[MetricPoint]) -> MetricsReport:
         self.asked += 1
         if self.is_stopped:
             raise DeliveryStoppedError("the delivery thread does not answer")
-        return MetricsReport(5, [self.duration], 2)
+        return MetricsReport(5, [self.duration, *own], 2)
 
 
 def sums(points: list[MetricPoint], name: str) -> float:
@@ -78,10 +88,29 @@ def test_truefoundry_names_of_the_ledger() -> None:
     assert exported == {
         ("elastic", "success", ""): [7],
         ("elastic", "failure", "rejected"): [1],
-        ("elastic", "failure", "http_400"): [3],
+        ("elastic", "failure", "non_retryable_400"): [3],
         ("elastic", "failure", "spool_full"): [1],
     }
     assert sums(points, "ai_gateway_span_drops_total") == 4
+
+
+def test_what_workers_gave_up_or_lost() -> None:
+    """Of all of them, those that were killed too; it is no destination's."""
+    points = list(worker_points(TELEMETRY["workers"]))
+    assert [(point.name, point.labels, point.values) for point in points] == [
+        ("ai_gateway_spans_accepted_total", (), [7]),
+        ("ai_gateway_span_drops_total", ("", "queue_full"), [1]),
+        ("ai_gateway_span_drops_total", ("", "worker_lost"), [6]),
+    ]
+
+
+def test_what_is_counted_beside_the_ledger() -> None:
+    """Repeats, and what was kept against the ratio; the local store has neither."""
+    entry = {**ENTRY, "resent_total": 8, "kept_unsampled_total": 9}
+    found = {point.name: point for point in ledger_points(entry)}
+    assert found["gateway.telemetry.resent"].values == [8]
+    assert found["gateway.telemetry.kept_unsampled"].labels == ("elastic",)
+    assert "gateway.telemetry.resent" not in {point.name for point in ledger_points(ENTRY)}
 
 
 def test_metrics_have_no_spans() -> None:
@@ -96,6 +125,8 @@ def test_report_has_everything() -> None:
     found = {point.name for point in report.points}
     assert {"gateway.build.info", "gateway.workers", "process.cpu.time", "gateway.telemetry.created"} <= found
     assert sums(report.points, "ai_gateway_config_parsing_failures_total") == 3
+    assert sums(report.points, "gateway.telemetry.created") == 40
+    assert sums(report.points, "ai_gateway_spans_accepted_total") == 7
     assert report.started_ns == 5
 
 

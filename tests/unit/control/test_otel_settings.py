@@ -140,6 +140,40 @@ def test_what_is_no_destination(client: TestClient, wrong: dict[str, Any]) -> No
     assert reply.json()["error"]["problems"]
 
 
+@pytest.mark.parametrize("content", [b"", b" ", b"{}"])
+def test_an_empty_body_changes_nothing(client: TestClient, folder: Path, content: bytes) -> None:
+    """It would write an empty manifest over what is there."""
+    before = (folder / "m.yaml").read_text()
+    headers = {"Content-Type": "application/json"}
+    for params in ({}, {"name": "elastic"}):
+        reply = client.put(PATH, params=params, content=content, headers=headers)
+        assert (reply.status_code, reply.json()["error"]["code"]) == (400, "invalid_json")
+    assert [path.name for path in folder.iterdir()] == ["m.yaml"]
+    assert (folder / "m.yaml").read_text() == before
+
+
+def test_a_mask_gets_the_scheme_that_it_lacked(client: TestClient, folder: Path) -> None:
+    """As the advice asks for, without the key being typed again."""
+    (folder / "m.yaml").write_text(documents(ACCOUNT, ELASTIC.replace("ApiKey Y2", "Y2"), CALLER))
+    shown = client.get(PATH).json()
+    shown[TRACES]["headers"]["Authorization"] = "ApiKey ***"
+    saved = client.put(PATH, json=shown).json()["manifest"][TRACES]["headers"]
+    assert saved["Authorization"] == "ApiKey file:secrets/elastic-traces-authorization"
+    assert (folder / "secrets/elastic-traces-authorization").read_text() == "Y2FuYXJ5OnNlY3JldA==\n"
+
+
+def test_a_secret_in_the_endpoint_is_masked_and_kept(client: TestClient, folder: Path) -> None:
+    """As one in a header is."""
+    (folder / "m.yaml").write_text(
+        documents(ACCOUNT, ELASTIC.replace("/traces", "/traces?key=canary"), CALLER)
+    )
+    reply = client.get(PATH)
+    assert "canary" not in reply.text
+    saved = client.put(PATH, json=reply.json())
+    assert (saved.status_code, "canary" in saved.text) == (200, False)
+    assert "v1/traces?key=canary" in (folder / "m.yaml").read_text()
+
+
 def test_a_name_is_taken_once(client: TestClient) -> None:
     """Renaming over another manifest would lose one."""
     assert client.put(PATH, json=body("second")).status_code == 200
@@ -153,6 +187,20 @@ def test_warnings_come_with_the_answer(client: TestClient) -> None:
     """A field that does nothing is written all the same."""
     reply = client.put(PATH, json={**body(), "colour": "blue"})
     assert [warning["path"] for warning in reply.json()["warnings"]] == ["colour"]
+
+
+@pytest.mark.parametrize("waiting", [0, 5])
+def test_what_is_lost_with_a_destination_is_said(folder: Path, waiting: int) -> None:
+    """When it is renamed or has no exporter any more, and spans wait for it; no other change says so."""
+    client = Rooms(manifests=folder, waiting={"elastic": waiting, "renamed": waiting}).client()
+    same = client.put(PATH, json=client.get(PATH).json()).json()
+    renamed = client.put(PATH, params={"name": "elastic"}, json=body("renamed")).json()
+    ended = client.put(PATH, json={"name": "renamed"}).json()
+    told = [
+        [warning["path"] for warning in saved["warnings"] if "5 spans that wait" in warning["message"]]
+        for saved in (same, renamed, ended)
+    ]
+    assert told == ([[], ["name"], [TRACES]] if waiting else [[], [], []])
 
 
 def test_a_change_of_somebody_else_is_not_lost(client: TestClient, folder: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.delivery.advice import RULES, Try, explain
+from gateway.delivery.outcome import WEB_PAGE
 
 ELASTIC = "https://p.ingest.eu-west-1.aws.elastic.cloud/v1/traces"
 LOCAL = "http://collector:4318/v1/traces"
@@ -17,6 +18,26 @@ PREFIX_TEXT = (
 )
 
 CASES: dict[str, tuple[Try, str, str]] = {
+    "ca file": (
+        Try(LOCAL, message="TlsFileError: tls.ca_file cannot be read (no such file or directory): /ca.pem"),
+        "certificate or key",
+        "relative to the manifest",
+    ),
+    "grpc to https": (
+        Try(
+            "https://h:8443",
+            "grpc",
+            message="UNAVAILABLE: Cannot check peer: missing selected ALPN property.",
+        ),
+        "HTTP, and gRPC",
+        "type: http",
+    ),
+    "web page": (Try(LOCAL, status=200, message=f"HTTP 200: {WEB_PAGE}"), "web page", "no OTLP endpoint"),
+    "kibana's pages": (
+        Try("https://p.kb.eu-west-1.aws.elastic.cloud/", status=200, message=f"HTTP 200: {WEB_PAGE}"),
+        "Kibana's",
+        ".ingest.",
+    ),
     "kibana": (Try("https://p.kb.eu-west-1.aws.elastic.cloud/v1/traces", status=404), "Kibana's", ".ingest."),
     "elasticsearch": (Try("http://localhost:9200/v1/traces", status=405), "Elasticsearch's", "EDOT"),
     "no prefix": (

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.delivery.condition import Condition, Failure
+from gateway.delivery.condition import SEVERITY, Condition, Failure
 from gateway.delivery.destination import Destination
 from gateway.delivery.outcome import Outcome, Verdict
 
@@ -18,9 +18,26 @@ BAD = Outcome(Verdict.REFUSED, 400, "HTTP 400: bad")
 GOOD = Outcome(Verdict.DELIVERED, 200)
 
 
+TOO_LARGE = Outcome(Verdict.TOO_LARGE, 413, "HTTP 413")
+BUSY = Outcome(Verdict.RETRY, 503, "HTTP 503")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
 @pytest.fixture
-def condition() -> Condition:
-    return Condition(DESTINATION, lambda: 1_700_000_000.0)
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def condition(clock: Clock) -> Condition:
+    return Condition(DESTINATION, clock)
 
 
 def test_each_change_is_one_line(condition: Condition, caplog: pytest.LogCaptureFixture) -> None:
@@ -39,20 +56,69 @@ def test_each_change_is_one_line(condition: Condition, caplog: pytest.LogCapture
 
 
 def test_the_states(condition: Condition) -> None:
-    """Ok, retrying, paused, and ok again; a refusal is no state."""
+    """Ok, retrying, paused, refusing; a span that is too large says nothing of the next ones."""
     states = [condition.state]
     for tell, outcome in (
         (condition.retrying, DOWN),
         (condition.paused, DENIED),
         (condition.delivered, GOOD),
         (condition.refused, BAD),
+        (condition.refused, TOO_LARGE),
+        (condition.refused, BAD),
+        (condition.delivered, GOOD),
     ):
         tell(outcome)
         states.append(condition.state)
-    assert states == ["ok", "retrying", "paused", "ok", "ok"]
+    assert states == ["ok", "retrying", "paused", "ok", "refusing", "ok", "refusing", "ok"]
+    assert set(states) < set(SEVERITY)
     condition.begin(replace(DESTINATION, disabled="env:KEY is not set"))
     assert condition.entry()["state"] == "disabled"
     assert condition.entry()["last_error"]["message"] == "env:KEY is not set"
+
+
+@pytest.mark.parametrize("outcome", [BAD, BUSY, DENIED])
+def test_an_endpoint_that_fails_by_turns_is_told_once(
+    condition: Condition, clock: Clock, caplog: pytest.LogCaptureFixture, outcome: Outcome
+) -> None:
+    """Not with each turn; after a while again, and what is another matter at once."""
+    caplog.set_level(logging.INFO)
+    tell = {BAD: condition.refused, BUSY: condition.retrying, DENIED: condition.paused}[outcome]
+    for _ in range(30):
+        tell(outcome)
+        condition.delivered(GOOD)
+        clock.now_s += 1.0
+    assert [record.levelno > logging.INFO for record in caplog.records] == [True, False]
+    assert "delivers traces again" in caplog.text
+    caplog.clear()
+    condition.refused(Outcome(Verdict.REFUSED, 404, "HTTP 404"))
+    assert len(caplog.records) == 1
+    condition.delivered(GOOD)
+    clock.now_s += 600.0
+    tell(outcome)
+    assert len(caplog.records) == 3
+    clock.now_s -= 100_000.0  # a clock that was set back keeps nothing quiet
+    condition.delivered(GOOD)
+    tell(outcome)
+    assert len(caplog.records) == 5
+
+
+def test_a_change_of_configuration_is_a_new_start(
+    condition: Condition, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever mended it wants to hear whether that helped."""
+    for _ in range(2):
+        condition.refused(BAD)
+        condition.begin(DESTINATION)
+    assert len(caplog.records) == 2
+
+
+def test_of_metrics_the_log_says_so(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """A destination may have both signals under one name."""
+    condition = Condition(DESTINATION, clock, "metrics")
+    condition.retrying(DOWN)
+    condition.refused(BAD)
+    assert "x: cannot deliver metrics, retrying" in caplog.text
+    assert "x: data points are refused and dropped" in caplog.text
 
 
 def test_a_remark_is_said_once(condition: Condition, caplog: pytest.LogCaptureFixture) -> None:

@@ -24,3 +24,26 @@ def test_the_shown_endpoint_has_no_secret(endpoint: str, expected: str) -> None:
 def test_headers_are_not_in_the_repr() -> None:
     """A log line of a destination tells no key."""
     assert "secret" not in repr(Destination("d", "https://host", {"Authorization": "secret"}, {}, 0))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "400, message='x', url='http://h/v1?token=ca%20nary'",
+        "no route for ca nary",
+        "no route for /v1?token=ca%20nary",
+        "bad user me-myself or password pass:word",
+        "got ApiKey header-canary",
+    ],
+)
+def test_what_is_secret_is_masked_where_it_is_quoted(said: str) -> None:
+    """Headers, and what an endpoint has beside its address, as written and decoded."""
+    endpoint = "http://me-myself:pass%3Aword@h/v1?token=ca%20nary&x"
+    shown = Destination("d", endpoint, {"Authorization": "ApiKey header-canary"}, {}, 0).without_secrets(said)
+    assert "***" in shown
+    assert not any(word in shown for word in ("nary", "me-myself", "word or", "pass:word"))
+
+
+def test_an_endpoint_that_is_no_url_has_no_secret() -> None:
+    """And what is said of it is shown as it is."""
+    assert Destination("d", "http://[", {}, {}, 0).without_secrets("no URL: http://[") == "no URL: http://["

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 
@@ -117,6 +118,22 @@ async def test_an_endpoint_that_cannot_be_reached_is_tried_again(
     outcome = await exchange.post(destination(endpoint), body())
     assert (outcome.verdict, outcome.status) == (Verdict.RETRY, None)
     assert outcome.message
+
+
+async def test_a_secret_in_the_endpoint_is_not_told(exchange: HttpExchange) -> None:
+    """Whatever answers there, and although the client's error quotes the URL."""
+
+    async def speak_no_http(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"x\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(speak_no_http, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        endpoint = f"http://me:pass-canary@127.0.0.1:{port}/v1/traces?token=query-canary"
+        outcome = await exchange.post(destination(endpoint), body())
+    assert outcome.verdict is Verdict.RETRY
+    assert "canary" not in outcome.message
+    assert "/v1/traces" in outcome.message
 
 
 async def test_a_header_that_cannot_be_sent_does_not_tell_its_value(

@@ -18,6 +18,7 @@ ENTRIES = st.builds(
     st.dictionaries(st.sampled_from(["exported", "rejected"]), st.integers(0, 1 << 40)),
     st.dictionaries(st.text(max_size=20), st.integers(0, 1 << 40)),
     st.integers(0, 1 << 20),
+    st.booleans(),
 )
 
 
@@ -36,8 +37,10 @@ def test_what_is_noted_is_found_again(
             known[name] = entry
     journal.close()
     again = Journal(folder)
-    assert {name: again.find(name) for name in again.names()} == known
-    assert sorted(again.positions()) == sorted(entry.position for entry in known.values())
+    there = {name: entry for name, entry in known.items() if not entry.is_retired}
+    assert {name: again.find(name) for name in again.names()} == there
+    assert there | again.retired() == known
+    assert sorted(again.positions()) == sorted(entry.position for entry in there.values())
     again.close()
 
 

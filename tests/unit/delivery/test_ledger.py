@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.delivery.batch import Batch, Item, Refused
 from gateway.delivery.journal import Entry
-from gateway.delivery.ledger import Ledger, rfc3339
+from gateway.delivery.ledger import Ledger, retired_entry, rfc3339
 from gateway.delivery.spool import ReaderCounts
 
 
@@ -179,3 +179,20 @@ def test_times_are_rfc_3339_in_utc() -> None:
     """As everywhere in the API."""
     assert rfc3339(1_700_000_000.0625) == "2023-11-14T22:13:20.062Z"
     assert rfc3339(None) is None
+
+
+def test_what_a_removed_destination_had_not_got_is_dropped() -> None:
+    """Queued, on its way or unread: it was created, so it must end somewhere."""
+    ledger = Ledger(Entry(5, {"exported": 10, "resent": 2, "kept_unsampled": 3}))
+    ledger.queue(5)
+    ledger.send(batch(0, 0))
+    kept = ledger.retire(ReaderCounts(9, 0, 5, 3, {"spool_full": 1}))
+    assert (kept.is_retired, kept.dropped) == (True, {"spool_full": 1, "destination_removed": 8})
+    shown = retired_entry("x", kept)
+    assert (shown["ledger"]["created"], shown["resent_total"], shown["kept_unsampled_total"]) == (19, 2, 3)
+    assert total(shown["ledger"]) == 19
+
+
+def test_a_removed_destination_that_had_all_has_dropped_nothing() -> None:
+    """No reason without spans."""
+    assert Ledger(Entry(5, {"exported": 10})).retire(ReaderCounts(0, 0, 0, 0, {})).dropped == {}

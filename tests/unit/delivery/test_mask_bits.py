@@ -25,6 +25,14 @@ def test_a_mask_is_read_by_its_versions_list() -> None:
     assert not bits.is_wanted(call, "new", destination("b", 0))
 
 
+def test_a_destination_that_was_not_in_the_list_takes_nobodys_place() -> None:
+    """The last calls of the version before it came: another's sampling does not hold for it."""
+    bits = MaskBits()
+    bits.note("old", [destination("a", 0)])
+    assert bits.is_wanted(make_call("x", mask=0b10), "old", destination("b", 0))
+    assert not bits.is_wanted(make_call("x", mask=0), "old", destination("b", 0))
+
+
 def test_the_lists_outlive_the_process(tmp_path: Path) -> None:
     """The spool does, and what waits in it is of earlier versions."""
     file = tmp_path / "destinations"

@@ -189,3 +189,26 @@ def test_file_is_small_and_ours(tmp_path: Path) -> None:
     sums.take(ONE, sent(calls(1)))
     sums.keep_now()
     assert msgspec.msgpack.decode((tmp_path / "metrics").read_bytes())[3][0][:2] == ["one", 1]
+
+
+def test_what_somebody_saw_never_goes_down(tmp_path: Path) -> None:
+    """Not even when control is killed right after: what is told was kept before."""
+    clock = Clock()
+    sums = make_sums(tmp_path, clock)
+    sums.take(ONE, sent(calls(2)))
+    assert [point.values for point in sums.report([calls(3)])] == [[5]]
+    sums.take(ONE, sent(calls(7)))
+    told = sums.report([calls(4), memory(1)])
+    clock.now_s += 2.0
+    again = make_sums(tmp_path, clock)  # and no worker has connected yet
+    assert [point for point in told if point.kind is MetricKind.SUM] == again.points()
+    again.take(ONE, sent(calls(8), is_full=True))
+    assert [point.values for point in again.report([calls(1)])] == [[13]]
+
+
+def test_control_is_no_worker(tmp_path: Path) -> None:
+    """It is counted and not among those that are there."""
+    sums = make_sums(tmp_path, Clock())
+    sums.take(ONE, sent(calls(2)))
+    sums.report([calls(1)])
+    assert sums.present() == 1

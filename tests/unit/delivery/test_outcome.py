@@ -14,10 +14,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from gateway.delivery.outcome import (
     MAX_BACK_OFF_S,
     MAX_RETRY_AFTER_S,
+    WEB_PAGE,
     Answer,
+    Outcome,
     Verdict,
     back_off_s,
     clock_ahead_s,
+    drop_reason,
     judge,
     parse_retry_after,
 )
@@ -52,6 +55,54 @@ def test_the_status_decides(status: int, expected: Verdict) -> None:
     outcome = judge(answer(status), NOW_S)
     assert outcome.verdict is expected
     assert outcome.status == status
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"", "text/html"),
+        (b"<html>please sign in</html>", "application/octet-stream"),
+        (b"\r\n <!DOCTYPE html><p>", "text/plain"),
+    ],
+)
+def test_a_web_page_is_no_success(body: bytes, content_type: str) -> None:
+    """A sign-in page says 200 too, and has taken nothing."""
+    outcome = judge(answer(200, body, content_type), NOW_S)
+    assert (outcome.verdict, outcome.status, outcome.message) == (
+        Verdict.REFUSED,
+        200,
+        f"HTTP 200: {WEB_PAGE}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "remark"),
+    [
+        (b"", PROTOBUF, ""),
+        (b"", "text/plain", ""),
+        (b"{}", "application/json", ""),
+        (b"ok", "text/plain", "an answer of type text/plain, which is not OTLP's"),
+        (b"ok", "", "an answer of type unknown, which is not OTLP's"),
+    ],
+)
+def test_a_success_in_other_words_is_one(body: bytes, content_type: str, remark: str) -> None:
+    """Small receivers answer so; it is remarked."""
+    outcome = judge(answer(200, body, content_type), NOW_S)
+    assert (outcome.verdict, outcome.message) == (Verdict.DELIVERED, remark)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "status", "expected"),
+    [
+        (Verdict.REFUSED, 404, "non_retryable_404"),
+        (Verdict.TOO_LARGE, 413, "too_large"),
+        (Verdict.TOO_LARGE, None, "too_large"),
+        (Verdict.UNREADABLE, None, "unreadable"),
+    ],
+)
+def test_what_is_given_up_has_a_reason(verdict: Verdict, status: int | None, expected: str) -> None:
+    """The same words for every signal."""
+    assert drop_reason(Outcome(verdict, status)) == expected
 
 
 @pytest.mark.parametrize(
@@ -115,16 +166,6 @@ def test_partial_success_is_read(rejected: int, message: str, expected: int) -> 
     response.partial_success.error_message = message
     outcome = judge(answer(200, response.SerializeToString()), NOW_S)
     assert (outcome.verdict, outcome.rejected, outcome.message) == (Verdict.DELIVERED, expected, message)
-
-
-@pytest.mark.parametrize(
-    ("body", "content_type"),
-    [(b"", PROTOBUF), (b"{}", "application/json"), (b"OK", "text/plain")],
-)
-def test_a_success_in_other_words_is_one(body: bytes, content_type: str) -> None:
-    """Proxies answer 200 with whatever they like."""
-    outcome = judge(answer(200, body, content_type), NOW_S)
-    assert (outcome.verdict, outcome.rejected, outcome.message) == (Verdict.DELIVERED, 0, "")
 
 
 def test_a_success_that_cannot_be_read_is_remarked() -> None:

@@ -216,7 +216,22 @@ async def test_a_failing_endpoint_is_tried_again_with_back_off(
     assert (error["status"], error["message"]) == (429, "HTTP 429: slow down")
     assert error["advice"]
     assert bench.sender.entry()["state"] == "ok"
-    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    # One for each thing that was the matter, not for each try.
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING", "INFO"]
+
+
+async def test_an_endpoint_that_takes_nothing_is_not_ok(bench: Bench) -> None:
+    """All it gets is lost: that shows, with what to do, until it takes something."""
+    bench.exchange.outcomes = [Outcome(Verdict.REFUSED, 404, "HTTP 404")]
+    task = asyncio.ensure_future(bench.sender.run())
+    bench.append(2)
+    await until_async(lambda: bench.sender.entry()["state"] == "refusing", what="a refusal")
+    assert bench.sender.entry()["last_error"]["advice"]
+    bench.append(1, first=3)
+    await until_async(lambda: bench.sender.entry()["state"] == "ok", what="a delivered batch")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert bench.ledger()["dropped"] == {"total": 2, "by_reason": {"non_retryable_404": 2}}
 
 
 async def test_a_failing_endpoint_shows_and_keeps_what_waits(bench: Bench) -> None:

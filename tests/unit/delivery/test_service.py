@@ -190,6 +190,7 @@ def test_telemetry_has_the_shape_of_the_api(bench: Bench, sink: OtlpSink) -> Non
                 "last_error": None,
             }
         ],
+        "removed": [],
         "workers": [
             {
                 "instance_id": INSTANCE,
@@ -310,6 +311,31 @@ def test_an_endless_series_of_changes_leaks_nothing(bench: Bench, sink: OtlpSink
     assert delivery._senders == {}
     assert delivery._tasks == {}
     assert delivery.spool.consumers() == frozenset()
+    assert delivery.telemetry()["removed"][0]["ledger"]["created"] == 0
+
+
+def test_what_a_removed_destination_had_not_got_is_counted(
+    bench: Bench, sink: OtlpSink, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also when it was taken out while control was not there; and its counts go on when it comes back."""
+    sink.answer(*[HANG] * 100)
+    delivery = bench.start(to(sink, "a"), to(sink, "b"))
+    with Worker(bench.state_dir) as worker:
+        worker.hand_over(1, make_call("x"), make_call("y"))
+        until(lambda: entry(delivery, "a")["ledger"]["in_flight"], what="a try")
+    delivery.configure([to(sink, "b")])
+    assert "destination a is no more; dropped, as it had not got them: 2 spans" in caplog.text
+    delivery.stop(0.0)
+    delivery = bench.start()
+    removed = {one["name"]: one["ledger"] for one in delivery.telemetry()["removed"]}
+    assert {name: ledger["dropped"]["by_reason"] for name, ledger in removed.items()} == {
+        "a": {"destination_removed": 2},
+        "b": {"destination_removed": 2},
+    }
+    delivery.configure([to(sink, "a")])
+    assert [one["name"] for one in delivery.telemetry()["removed"]] == ["b"]
+    ledger = entry(delivery, "a")["ledger"]
+    assert (ledger["created"], ledger["dropped"]["total"]) == (2, 2)
 
 
 def test_a_version_goes_to_the_workers_and_what_they_say_comes_back(bench: Bench) -> None:
@@ -410,7 +436,7 @@ def test_a_start_that_cannot_work_says_why(bench: Bench, tmp_path: Path) -> None
 def test_it_answers_before_its_start_and_after_its_end(bench: Bench, sink: OtlpSink) -> None:
     """The API may ask at any time."""
     delivery = bench.make()
-    assert delivery.telemetry() == {"destinations": [], "workers": []}
+    assert delivery.telemetry() == {"destinations": [], "removed": [], "workers": []}
     delivery.announce_config("v1")
     delivery.configure([to(sink)])
     delivery.start()

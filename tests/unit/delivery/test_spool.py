@@ -12,12 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.delivery.frame_index import Origin
+from gateway.delivery.journal import Entry
 from gateway.delivery.segment import SUFFIX, make_record
 from gateway.delivery.spool import Reader, ReaderCounts, Spool
 from gateway.wire.frames import FrameError
 from tests.rig.frame_maker import INSTANCE, STARTED_NS, make_call, make_payload
 
 ALL = 1 << 30
+RETIRED = Entry(0, {"exported": 3}, is_retired=True)
 
 
 def read_all(reader: Reader) -> list[bytes]:
@@ -227,22 +229,53 @@ def test_a_destination_may_have_the_stores_name(tmp_path: Path) -> None:
     store = spool.reader_at("local", None)
     destination = spool.reader("local")
     spool.append(make_payload(1))
-    spool.forget("local")
+    spool.retire("local", RETIRED)
     spool.append(make_payload(2))
     assert len(read_all(store)) == store.counts().created == 2
     assert destination.counts().created == 1
     spool.close()
 
 
-def test_a_forgotten_consumer_holds_nothing_back(tmp_path: Path) -> None:
+def test_a_retired_consumer_holds_nothing_back(tmp_path: Path) -> None:
     """A destination that is removed does not keep its calls on the disk."""
     spool = Spool(tmp_path, segment_bytes=1)
     spool.reader("removed")
     for n in range(1, 5):
         spool.append(make_payload(n))
-    spool.forget("removed")
+    spool.retire("removed", RETIRED)
     spool.keep_cursors()
     assert len(segment_files(tmp_path)) == 1
+    spool.close()
+
+
+def test_the_counts_of_a_retired_consumer_are_kept(tmp_path: Path) -> None:
+    """Across restarts; when its name comes back it gets what comes from then on, and its counts go on."""
+    spool = Spool(tmp_path)
+    spool.reader("a")
+    spool.append(make_payload(1))
+    spool.retire("a", RETIRED)
+    spool.close()
+    spool = Spool(tmp_path)
+    assert not spool.consumers()
+    assert spool.retired() == {"a": RETIRED}
+    reader = spool.reader("a")
+    assert spool.consumers() == {"a"}
+    assert not spool.retired()
+    assert (spool.state_of("a").counts, reader.counts().created) == (RETIRED.counts, 0)
+    spool.append(make_payload(2))
+    assert len(read_all(reader)) == 1
+    spool.close()
+
+
+def test_old_retired_consumers_are_forgotten(tmp_path: Path) -> None:
+    """Names that come and go do not fill the journal."""
+    spool = Spool(tmp_path)
+    for name in ["a", *map(str, range(70)), "a"]:
+        spool.reader(name)
+        spool.retire(name, RETIRED)
+    assert len(spool.retired()) == 64
+    assert {"69", "a"} < spool.retired().keys()
+    assert "0" not in spool.retired()
     spool.close()
 
 

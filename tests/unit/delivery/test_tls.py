@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from gateway.delivery.destination import Destination, TlsFiles
+from gateway.delivery.destination import Destination
 from gateway.delivery.exchange import HttpExchange
 from gateway.delivery.grpc_exchange import GrpcExchange
 from gateway.delivery.outcome import Verdict
 from gateway.delivery.tls import TlsContexts
+from gateway.tls_files import TlsFiles
 from tests.rig.requires import requires
 
 pytestmark = requires("openssl")
@@ -67,7 +68,7 @@ async def test_authority_and_certificate(port: int, files: TlsFiles) -> None:
     assert "certificate" in unknown.message.lower()
     absent = await exchange.post(replace(destination, tls=TlsFiles(Path("/absent.pem"))), b"")
     assert absent.verdict is Verdict.RETRY
-    assert "absent.pem" in absent.message
+    assert (absent.is_unsent, "absent.pem" in absent.message) == (True, True)
     no_pem = await exchange.post(replace(destination, tls=TlsFiles(Path(__file__))), b"")
     assert no_pem.verdict is Verdict.RETRY
     await exchange.close()
@@ -103,4 +104,6 @@ async def test_over_grpc(files: TlsFiles) -> None:
         assert (await exchange.post(destination, b"")).verdict is Verdict.DELIVERED
         denied = await exchange.post(replace(destination, tls=TlsFiles(), timeout_s=1.0), b"")
         assert denied.verdict is Verdict.RETRY
+        absent = await exchange.post(replace(destination, tls=TlsFiles(Path("/absent.pem"))), b"")
+        assert (absent.verdict, "tls.ca_file cannot be read" in absent.message) == (Verdict.RETRY, True)
         await exchange.close()

@@ -21,8 +21,8 @@ async def test_everything_of_a_worker() -> None:
     metrics.record(make_answered_trace())
     sent = metrics.collect(True)
     assert sent.is_full
-    assert values(sent, "ai_gateway_spans_accepted_total") == [((), [3])]
-    assert values(sent, "ai_gateway_span_drops_total") == [(("", "queue_full"), [2])]
+    # What became of the spans is in the workers' tallies, also of a worker that was killed.
+    assert values(sent, "ai_gateway_span_drops_total") == []
     assert values(sent, "gateway.calls.open") == [((), [4])]
     assert len(values(sent, "ai_gateway_requests_total")) == 1
     [(labels, [resident])] = values(sent, "process.memory.usage")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from gateway.config.manifests.otel_config import (
+    GrpcMetricsExporter,
+    GrpcTracesExporter,
     HttpMetricsExporter,
     HttpTracesExporter,
     OtelConfig,
@@ -34,6 +37,16 @@ def test_each_signal_has_its_path() -> None:
     """Traces and metrics."""
     assert HttpTracesExporter(type="http", endpoint="http://h").url == "http://h/v1/traces"
     assert HttpMetricsExporter(type="http", endpoint="http://h").url == "http://h/v1/metrics"
+
+
+@pytest.mark.parametrize("exporter", [GrpcTracesExporter, GrpcMetricsExporter])
+def test_grpc_takes_a_bare_host_and_port(exporter: type[GrpcTracesExporter | GrpcMetricsExporter]) -> None:
+    """As SDKs do, over TLS; what is no address is refused all the same."""
+    assert exporter(type="grpc", endpoint="collector:4317").endpoint == "https://collector:4317"
+    assert exporter(type="grpc", endpoint="http://collector:4317").endpoint == "http://collector:4317"
+    for wrong in ("", "a b:1", "ftp://h", ":4317"):
+        with pytest.raises(ValidationError):
+            exporter(type="grpc", endpoint=wrong)
 
 
 def test_defaults() -> None:

@@ -60,8 +60,10 @@ async def test_a_server_that_hangs_up_ends_the_phase() -> None:
 async def test_a_broken_server_ends_the_phase_early() -> None:
     """As in a closed loop."""
     result = await _load([GOOD[0].replace(b"200", b"503")], Amount(4, seconds=1, rps=5000))
-    assert sum(result.failures.values()) == MAX_FAILURES
-    assert result.unanswered == 5000 - MAX_FAILURES
+    failed = sum(result.failures.values())
+    # A late beat sends what is due meanwhile on every connection, so a few more may fail.
+    assert MAX_FAILURES <= failed < 5000
+    assert result.unanswered == 5000 - failed
 
 
 async def test_an_idle_connection_that_is_lost_is_not_used() -> None:

@@ -1,0 +1,86 @@
+"""The certificates of a destination's connections, and what is wrong with them, in plain words."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NoReturn
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files; None: the system's authorities, no certificate of ours."""
+
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+
+NO_FILES: Final = TlsFiles()
+
+
+class TlsFileError(OSError):
+    """A file cannot be used.
+
+    Attributes:
+        field: Of `TlsFiles`.
+        what: What is wrong with it.
+    """
+
+    def __init__(self, field: str, path: Path, what: str) -> None:
+        super().__init__(f"tls.{field} {what}: {path}")
+        self.field = field
+        self.what = what
+
+
+def make_context(files: TlsFiles) -> ssl.SSLContext:
+    """A client's context.
+
+    Raises:
+        TlsFileError: A file cannot be read, or holds no such thing.
+    """
+    for field in ("ca_file", "cert_file", "key_file"):
+        path = getattr(files, field)
+        if path is not None:
+            _check_readable(field, path)
+    context = _trusting(files.ca_file)
+    if files.cert_file is not None:
+        _show_certificate(context, files.cert_file, files.key_file)
+    elif files.key_file is not None:
+        raise TlsFileError("key_file", files.key_file, "has no tls.cert_file beside it")
+    return context
+
+
+def _check_readable(field: str, path: Path) -> None:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise TlsFileError(field, path, f"cannot be read ({reason})") from error
+
+
+def _trusting(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # ssl.SSLError is one
+        raise TlsFileError("ca_file", ca_file or Path(), "holds no certificate in PEM") from error
+
+
+def _show_certificate(context: ssl.SSLContext, cert_file: Path, key_file: Path | None) -> None:
+    def refuse() -> NoReturn:
+        # OpenSSL would ask on the terminal, and hold everything up until somebody answers.
+        raise TlsFileError("key_file", key_file or cert_file, "is encrypted")
+
+    try:
+        context.load_cert_chain(cert_file, key_file, password=refuse)
+    except TlsFileError:
+        raise
+    except OSError as error:
+        if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
+            raise TlsFileError("key_file", key_file or cert_file, "is of another tls.cert_file") from error
+        if key_file is None:
+            what = "holds no certificate and key, and there is no tls.key_file"
+        else:
+            what = "is no certificate in PEM, or tls.key_file no key"
+        raise TlsFileError("cert_file", cert_file, what) from error
