@@ -108,7 +108,7 @@ class Control:
         )
         self._metrics_source = MetricsSource(
             workers=self._delivery.metrics,
-            destinations=lambda: self._telemetry.report()["destinations"],
+            telemetry=self._telemetry.report,
             config_failures=lambda: self._watch.status().refusals,
             config_version=lambda: self._watch.status().version,
             has_old_names=lambda: self._in_force.global_settings.telemetry_settings.semconv == "latest+old",

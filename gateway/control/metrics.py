@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -35,14 +36,14 @@ class MetricsSource:
 
     Attributes:
         workers: What the workers have measured.
-        destinations: Entries as in `GET /api/telemetry`, the local store's included.
+        telemetry: The answer of `GET /api/telemetry`.
         config_failures: How many changes of configuration were refused.
         config_version: In force.
         has_old_names: Whether metrics go out under their older names too.
     """
 
     workers: Callable[[], MetricsReport]
-    destinations: Callable[[], Sequence[Mapping[str, Any]]]
+    telemetry: Callable[[], Mapping[str, Sequence[Mapping[str, Any]]]]
     config_failures: Callable[[], int]
     config_version: Callable[[], str]
     has_old_names: Callable[[], bool]
@@ -59,9 +60,21 @@ class MetricsSource:
         points.append(names.BUILD.point(1, __version__, self.config_version()))
         points.append(names.WORKERS.point(workers.workers))
         points.append(names.CONFIG_FAILURES.point(self.config_failures()))
-        for entry in self.destinations():
+        telemetry = self.telemetry()
+        points += worker_points(telemetry["workers"])
+        for entry in telemetry["destinations"]:
             points += ledger_points(entry)
         return MetricsReport(workers.started_ns, points, workers.workers)
+
+
+def worker_points(workers: Sequence[Mapping[str, Any]]) -> Iterator[MetricPoint]:
+    """What workers handed over and gave up, those that have gone included."""
+    dropped: Counter[str] = Counter()
+    for entry in workers:
+        dropped.update(entry["dropped"]["by_reason"])
+    yield names.SPANS_ACCEPTED.point(sum(entry["handed_over"] for entry in workers))
+    for reason, spans in dropped.items():
+        yield names.SPAN_DROPS.point(spans, "", reason)
 
 
 def ledger_points(entry: Mapping[str, Any]) -> Iterator[MetricPoint]:

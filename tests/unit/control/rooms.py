@@ -84,7 +84,7 @@ class Rooms:
             metrics=MetricsPage(
                 MetricsSource(
                     lambda: MetricsReport(0, [], 1),
-                    list,
+                    lambda: {"destinations": [], "workers": []},
                     lambda: 0,
                     lambda: self.status.version,
                     lambda: False,

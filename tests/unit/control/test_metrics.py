@@ -11,7 +11,13 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from gateway.control.auth import Access
-from gateway.control.metrics import MetricsPage, MetricsSource, ledger_points, metrics_routes
+from gateway.control.metrics import (
+    MetricsPage,
+    MetricsSource,
+    ledger_points,
+    metrics_routes,
+    worker_points,
+)
 from gateway.delivery.service import DeliveryStoppedError, MetricsReport
 from gateway.telemetry import instruments as names
 from gateway.wire.frames import MetricPoint
@@ -29,6 +35,11 @@ LEDGER = {
     "spooled": 1,
 }
 ENTRY: Mapping[str, Any] = {"name": "elastic", "signal": "traces", "ledger": LEDGER}
+WORKERS: list[Mapping[str, Any]] = [
+    {"handed_over": 9, "dropped": {"total": 3, "by_reason": {"queue_full": 1, "worker_lost": 2}}},
+    {"handed_over": 3, "dropped": {"total": 4, "by_reason": {"worker_lost": 2, "queue_full": 2}}},
+]
+TELEMETRY = {"destinations": [ENTRY], "workers": WORKERS}
 
 
 class Fakes:
@@ -45,7 +56,7 @@ class Fakes:
 
     def source(self) -> MetricsSource:
         return MetricsSource(
-            self._report, lambda: [ENTRY], lambda: 3, lambda: "abc", lambda: self.has_old_names
+            self._report, lambda: TELEMETRY, lambda: 3, lambda: "abc", lambda: self.has_old_names
         )
 
     def page(self) -> MetricsPage:
@@ -96,7 +107,15 @@ def test_report_has_everything() -> None:
     found = {point.name for point in report.points}
     assert {"gateway.build.info", "gateway.workers", "process.cpu.time", "gateway.telemetry.created"} <= found
     assert sums(report.points, "ai_gateway_config_parsing_failures_total") == 3
+    assert sums(report.points, "ai_gateway_spans_accepted_total") == 12
     assert report.started_ns == 5
+
+
+def test_what_workers_gave_up_is_told_by_reason() -> None:
+    """Of all together, those that were killed included; no destination is named, as it is lost for all."""
+    points = list(worker_points(WORKERS))
+    drops = {point.labels: point.values for point in points if "drops" in point.name}
+    assert drops == {("", "queue_full"): [3], ("", "worker_lost"): [4]}
 
 
 @pytest.mark.parametrize("has_old_names", [False, True], ids=["latest", "latest+old"])
