@@ -76,7 +76,7 @@ class Worker:
         self._current = CurrentSnapshot(self._load(None))
         self._config_word = "ok"
         self._upstream = Upstream(Proxies(environment()))
-        self._metrics = WorkerMetrics(asyncio.get_running_loop(), self._counts)
+        self._metrics = WorkerMetrics(asyncio.get_running_loop(), lambda: self._pipeline.open_count)
         instance_id, started_ns = str(uuid.uuid4()), time.time_ns()
         self._tally = Tally()
         try:

@@ -13,7 +13,7 @@ from gateway.process import resident_bytes
 from gateway.telemetry import instruments as names
 from gateway.telemetry.call_metrics import CallMetrics, new_histogram
 from gateway.telemetry.call_trace import CallTrace
-from gateway.wire.frames import Counts, MetricPoint, MetricPoints
+from gateway.wire.frames import MetricPoint, MetricPoints
 
 _TICK_S: Final = 0.5
 
@@ -21,16 +21,17 @@ _TICK_S: Final = 0.5
 class WorkerMetrics:
     """All measurements of one worker. Used on the event loop's thread only."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, counts: Callable[[], Counts]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, open_calls: Callable[[], int]) -> None:
         """Begin with nothing.
 
         Args:
             loop: Whose lag is measured, from `start` on.
-            counts: Gives the worker's counts of spans.
+            open_calls: How many calls are in flight. (What became of spans control knows better, also those
+                of a worker that was killed.)
         """
         self._calls = CallMetrics()
         self._lag = LoopLag(loop)
-        self._counts = counts
+        self._open_calls = open_calls
 
     def start(self) -> None:
         """Measure the loop's lag from now on."""
@@ -46,9 +47,8 @@ class WorkerMetrics:
 
     def collect(self, is_full: bool) -> MetricPoints:  # noqa: FBT001 - the form that `Handover` asks for
         """All points, or those that have changed since this was last asked."""
-        counts = self._counts()
         points = self._calls.points(is_full=is_full)
-        points.append(names.OPEN_CALLS.point(counts.open_calls))
+        points.append(names.OPEN_CALLS.point(self._open_calls()))
         points.append(self._lag.point())
         points += process_points("worker")
         return MetricPoints(is_full, points)

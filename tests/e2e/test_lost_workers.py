@@ -65,4 +65,6 @@ def test_killed_while_control_is_away(start_gateway: StartGateway) -> None:
         )
     until(lambda: lost(gateway) == SPANS_PER_CALL * CALLS, timeout_s=RECOVERY_S, what="the loss, again")
     assert sum(one["handed_over"] for one in workers(gateway)) == SPANS_PER_CALL
+    _, text = gateway.control("GET", "/metrics")
+    assert f'ai_gateway_span_drops_total{{reason="worker_lost"}} {SPANS_PER_CALL * CALLS}' in text
     gateway.stop()

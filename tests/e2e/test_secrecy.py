@@ -19,19 +19,34 @@ from tests.rig.manifests import (
     EXPIRED_TOKEN,
     NARROW_TOKEN,
     PROMPT,
+    bearer,
     chat,
+    chat_body,
     standard_documents,
     trace_id_of,
 )
 from tests.rig.otlp_sink import OtlpSink
 
 WRONG = "canary-wrong-token-0009"
-FORBIDDEN = (*CREDENTIALS, WRONG, PROMPT, "canary-provider-cookie", "canary-cookie")
+FORBIDDEN = (
+    *(*CREDENTIALS, WRONG, PROMPT, "canary-provider-cookie", "canary-cookie"),
+    *("canary-query", "canary-unlisted-baggage", "canary-unlisted-header"),
+)
 
 
 def leaks(where: str, text: str) -> list[str]:
     """Canaries found, for the failure message."""
     return [f"{canary} in {where}" for canary in FORBIDDEN if canary in text]
+
+
+def misplaced(token: str) -> list[tuple[str, str]]:
+    """Headers with secrets where none belong: those that are captured have the caller's own."""
+    return [
+        ("cookie", "canary-cookie"),
+        ("baggage", f"tenant={token},user=canary-unlisted-baggage"),
+        ("x-team", token),
+        ("x-other", "canary-unlisted-header"),
+    ]
 
 
 @pytest.fixture
@@ -45,14 +60,15 @@ def test_nothing_leaks(
     start_gateway: StartGateway, upstream: FakeUpstream, sink: OtlpSink, log_format: str
 ) -> None:
     """Calls of every kind, logged loudly; then all that the gateway wrote or says is searched."""
-    documents = standard_documents(upstream.base_url, 1, sink.traces_url)
+    captured = {"capture_headers": ["x-team"], "capture_baggage": ["tenant"]}
+    settings = {"type": "gateway-global-settings", "telemetry_settings": captured}
+    documents = [*standard_documents(upstream.base_url, 1, sink.traces_url), settings]
     gateway = start_gateway(
         documents, workers=1, options=["--log-level", "debug", "--log-format", log_format]
     )
 
-    cookie = [("cookie", "canary-cookie")]
     replies = [
-        chat(gateway, model, stream=stream, token=token, headers=cookie)
+        chat(gateway, model, stream=stream, token=token, headers=misplaced(token))
         for model in (
             "fake/normal",
             "down/refused",
@@ -64,6 +80,12 @@ def test_nothing_leaks(
         for stream in (False, True)
         for token in (APP_TOKEN, NARROW_TOKEN, EXPIRED_TOKEN, WRONG)
     ]
+    with gateway.connect() as connection:
+        for path in ("/v1/chat/completions", "/v1/no/such"):
+            sent = [bearer(), ("content-type", "application/json")]
+            replies.append(
+                connection.exchange("POST", f"{path}?key=canary-query", sent, chat_body("fake/normal"))
+            )
     found: list[str] = []
     for reply in replies:
         found += leaks("a reply", f"{reply.headers} {reply.body.decode()}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from gateway.telemetry.metrics import LoopLag, WorkerMetrics, process_points
-from gateway.wire.frames import Counts, MetricPoints
+from gateway.wire.frames import MetricPoints
 from tests.rig.until import until_async
 from tests.unit.telemetry.traces import make_answered_trace
 
@@ -15,14 +15,11 @@ def values(sent: MetricPoints, name: str) -> list[tuple[tuple[str, ...], list[in
 
 
 async def test_everything_of_a_worker() -> None:
-    """Calls, spans, and the process, in one message."""
-    counts = Counts(5, 3, {"queue_full": 2}, 4)
-    metrics = WorkerMetrics(asyncio.get_running_loop(), lambda: counts)
+    """Calls and the process, in one message."""
+    metrics = WorkerMetrics(asyncio.get_running_loop(), lambda: 4)
     metrics.record(make_answered_trace())
     sent = metrics.collect(True)
     assert sent.is_full
-    # What became of the spans is in the workers' tallies, also of a worker that was killed.
-    assert values(sent, "ai_gateway_span_drops_total") == []
     assert values(sent, "gateway.calls.open") == [((), [4])]
     assert len(values(sent, "ai_gateway_requests_total")) == 1
     [(labels, [resident])] = values(sent, "process.memory.usage")
@@ -53,7 +50,7 @@ async def test_lag_is_how_late_the_timer_is() -> None:
 
 async def test_nothing_is_looked_at_before_the_start() -> None:
     """Stopping what never began is no error."""
-    metrics = WorkerMetrics(asyncio.get_running_loop(), lambda: Counts(0, 0, {}, 0))
+    metrics = WorkerMetrics(asyncio.get_running_loop(), lambda: 0)
     metrics.stop()
     metrics.start()
     metrics.stop()
