@@ -13,6 +13,7 @@ from gateway.process import resident_bytes
 from gateway.telemetry import instruments as names
 from gateway.telemetry.call_metrics import CallMetrics, new_histogram
 from gateway.telemetry.call_trace import CallTrace
+from gateway.telemetry.metadata_labels import MetadataLabels
 from gateway.wire.frames import Counts, MetricPoint, MetricPoints
 
 _TICK_S: Final = 0.5
@@ -21,14 +22,21 @@ _TICK_S: Final = 0.5
 class WorkerMetrics:
     """All measurements of one worker. Used on the event loop's thread only."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, counts: Callable[[], Counts]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        counts: Callable[[], Counts],
+        *,
+        metadata: MetadataLabels | None = None,
+    ) -> None:
         """Begin with nothing.
 
         Args:
             loop: Whose lag is measured, from `start` on.
             counts: Gives the worker's counts of spans.
+            metadata: As in `CallMetrics`.
         """
-        self._calls = CallMetrics()
+        self._calls = CallMetrics(metadata=metadata)
         self._lag = LoopLag(loop)
         self._counts = counts
 
