@@ -116,21 +116,26 @@ class ContentCapture:
             self._at += 1
         return self._at >= len(self._pieces)
 
-    def attributes(self, call: Call) -> bytes:
-        """The content attributes as `Span.attributes` fields."""
+    def attributes(self, call: Call, hide: Callable[[str], str] = str) -> bytes:
+        """The content attributes as `Span.attributes` fields.
+
+        Args:
+            hide: Masks the credentials that are known, in one text.
+        """
         if self.is_given_up:
             return names.CONTENT_DROPPED.boolean(True)
         while not self.work(call):
             pass
         try:
             with self._redactor:
-                return self._attributes(call)
+                return self._attributes(call, hide)
         except RedactionTimeout:
             return names.CONTENT_DROPPED.boolean(True)
 
-    def _attributes(self, call: Call) -> bytes:
+    def _attributes(self, call: Call, hide: Callable[[str], str]) -> bytes:
         output = self._assembler.messages() if self._assembler else read_output(b"".join(self._pieces))
-        trimmer = Trimmer(self._redactor.mask if self._redactor else None)
+        redact = self._redactor.mask
+        trimmer = Trimmer((lambda text: redact(hide(text))) if self._redactor else hide)
         trimmer.is_cut = self._is_over
         # What was said matters more than what could have been called, so tools are fitted last.
         lists: list[tuple[Any, _Listed]] = [

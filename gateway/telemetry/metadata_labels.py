@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from gateway.telemetry.call_trace import CallTrace
-from gateway.telemetry.secrets_in_spans import caller_secrets, mask_keys, without
+from gateway.telemetry.secrets_in_spans import caller_secrets, mask_keys
 
 VARIABLE: Final = "LLM_GATEWAY_METADATA_LOGGING_KEYS"
 PREFIX: Final = "llm_gateway_metadata_"
@@ -43,13 +43,9 @@ class MetadataLabels:
         metadata = trace.notes.metadata
         if not self._names or not metadata:
             return ()
-        secrets = caller_secrets(trace.headers)
+        hide = caller_secrets(trace.headers).hide
         return tuple(
-            [
-                f"{name}={without(mask_keys(metadata[key]).encode(errors='replace'), secrets).decode()}"
-                for name, key in self._names
-                if metadata.get(key)
-            ]
+            [f"{name}={mask_keys(hide(metadata[key]))}" for name, key in self._names if metadata.get(key)]
         )
 
 

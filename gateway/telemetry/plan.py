@@ -18,6 +18,7 @@ from gateway.telemetry.content import ContentCapture
 from gateway.telemetry.redaction_presets import Pattern, preset
 from gateway.telemetry.redactor import Redactor
 from gateway.telemetry.sampling import Sampling
+from gateway.telemetry.secrets_in_spans import NOTHING_KNOWN, KnownSecrets
 
 MAX_CAPTURED: Final = 16
 
@@ -110,6 +111,7 @@ class TelemetryPlan:
         captured_headers: Request headers that go on the SERVER span, by lower-case name.
         captured_baggage: Members of the caller's baggage that go on every span of its call.
         content: None when no call is recorded with its content.
+        known: Credentials of whomever, to be kept off spans.
     """
 
     sampling: Sampling = field(default_factory=Sampling)
@@ -119,6 +121,7 @@ class TelemetryPlan:
     captured_headers: tuple[str, ...] = ()
     captured_baggage: tuple[str, ...] = ()
     content: ContentRules | None = None
+    known: KnownSecrets = NOTHING_KNOWN
 
     def head_flags(self, trace_id: bytes, parent: TraceContext | None) -> int:
         """The trace flags that the caller and providers are told, before anything is known of the outcome."""
@@ -141,8 +144,8 @@ PLAIN: Final = TelemetryPlan()
 """What holds without any setting."""
 
 
-def compile_telemetry(config: Config) -> TelemetryPlan:
-    """Work out the plan of a configuration."""
+def compile_telemetry(config: Config, known: KnownSecrets = NOTHING_KNOWN) -> TelemetryPlan:
+    """Work out the plan of a configuration, whose credentials are *known*."""
     settings = config.global_settings.telemetry_settings
     return TelemetryPlan(
         sampling=Sampling(config.otel_configs),
@@ -152,6 +155,7 @@ def compile_telemetry(config: Config) -> TelemetryPlan:
         captured_headers=usable_names(header.lower() for header in settings.capture_headers),
         captured_baggage=usable_names(settings.capture_baggage),
         content=_content_rules(config),
+        known=known,
     )
 
 

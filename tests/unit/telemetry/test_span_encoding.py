@@ -490,7 +490,7 @@ def test_captured_words_of_the_caller() -> None:
     server, client = (attributes_of(span) for span in spans_of(trace))
     expected = {
         "baggage.tenant": "a b",
-        "baggage.user": "*" * len("canary-token"),
+        "baggage.user": "***",
         "baggage.key_of": "[REDACTED]",
         "baggage.long": "x" * 256,
     }
