@@ -43,6 +43,11 @@ _TRIES: Final = 3
 """How often the texts of a message are cut in proportion before they are made as short as they may be."""
 _PER_ITEM_BYTES: Final = 64
 _CUT: Final = "…"
+_MAX_STOP_BYTES: Final = 16 * 1024
+_MAX_STOP_TEXTS: Final = 16
+_MAX_STOP_CHARACTERS: Final = 256
+_STOP_SHARE: Final = 4
+"""Stop sequences take at most this part of the room."""
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -137,14 +142,15 @@ class ContentCapture:
         redact = self._redactor.mask
         trimmer = Trimmer((lambda text: redact(hide(text))) if self._redactor else hide)
         trimmer.is_cut = self._is_over
+        stop = _stop_sequences(call, trimmer, self._max_bytes // _STOP_SHARE)
         # What was said matters more than what could have been called, so tools are fitted last.
         lists: list[tuple[Any, _Listed]] = [
             (names.OUTPUT_MESSAGES, _Listed.of(output)),
             (names.INPUT_MESSAGES, _Listed.lazily(read_input(call))),
             (names.TOOL_DEFINITIONS, _Listed.lazily(read_tools(call))),
         ]
-        shares = share_out(self._max_bytes, [listed.need for _, listed in lists])
-        parts = []
+        shares = share_out(self._max_bytes - len(stop), [listed.need for _, listed in lists])
+        parts = [stop]
         for (key, listed), share in zip(lists, shares, strict=True):
             if not listed.sizes:
                 continue
@@ -156,6 +162,25 @@ class ContentCapture:
         if trimmer.is_cut:
             parts.append(names.CONTENT_TRUNCATED.boolean(True))
         return b"".join(parts)
+
+
+def _stop_sequences(call: Call, trimmer: Trimmer, limit: int) -> bytes:
+    """`stop`: words of the caller, which may be those of the prompt."""
+    raw = call.fields.get("stop")
+    if raw is None or len(memoryview(raw)) > _MAX_STOP_BYTES:
+        return b""
+    try:
+        stop = msgspec.json.decode(raw, type=str | list[str] | None)
+    except (ValueError, RecursionError):
+        return b""
+    texts = [stop] if isinstance(stop, str) else (stop or [])
+    if not texts:
+        return b""
+    data = names.STOP_SEQUENCES.texts(trimmer.trim(texts[:_MAX_STOP_TEXTS], _MAX_STOP_CHARACTERS))
+    if len(data) <= limit and len(texts) <= _MAX_STOP_TEXTS:
+        return data
+    trimmer.is_cut = True
+    return data if len(data) <= limit else b""
 
 
 class _Listed:

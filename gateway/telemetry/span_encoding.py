@@ -19,6 +19,7 @@ from gateway.telemetry import attributes as names
 from gateway.telemetry.call_notes import NO_NOTES
 from gateway.telemetry.call_trace import OTHER_METHOD, AttemptTrace, CallTrace
 from gateway.telemetry.masked_trace import Hide, masked_trace
+from gateway.telemetry.redactor import RedactionTimeout
 from gateway.telemetry.secrets_in_spans import SECRET_HEADERS, Secrets, mask_keys, secrets_of_call
 from gateway.telemetry.tfy_names import tfy_client, tfy_client_block, tfy_server, tfy_server_block
 from gateway.wire.baggage import parse_baggage
@@ -41,7 +42,7 @@ _MAX_KEPT_BYTES: Final = 64
 
 _MAX_KEPT_METADATA: Final = 8
 _PARAMETERS: Final = frozenset(
-    (*names.REQUEST_DOUBLES, *names.REQUEST_INTEGERS, "stop", "encoding_format", "reasoning_effort")
+    (*names.REQUEST_DOUBLES, *names.REQUEST_INTEGERS, "encoding_format", "reasoning_effort")
 )
 _INT64: Final = 1 << 63
 _MAX_NUMBER_BYTES: Final = 64
@@ -49,6 +50,7 @@ _MAX_TEXT_BYTES: Final = 16 * 1024
 _MAX_NAME_CHARACTERS: Final = 256
 _MAX_TEXTS: Final = 16
 _MAX_TEXT_CHARACTERS: Final = 1024
+_MAX_EXCERPT_CHARACTERS: Final = 200
 _MAX_NAMED_METADATA: Final = 16
 _MAX_HEADER_VALUES: Final = 4
 _NAMEABLE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -97,6 +99,8 @@ class SpanEncoder:
             content = b""
             if trace.content is not None and attempt is shown.attempts[-1]:
                 content = trace.content.attributes(trace.call, secrets.hide_keys)
+            if attempt.excerpt:
+                content += _excerpt(trace, attempt, secrets.hide_all)
             spans.append(SpanSegments(plain, content))
         return CallSpans(trace.destinations, _row(trace, secrets), spans)
 
@@ -386,9 +390,6 @@ def _encode_parameters(call: Call, hide: Hide) -> bytes:
     _add_numbers(parts, fields)
     if call.choices != 1 and abs(call.choices) < _INT64:
         parts.append(names.CHOICE_COUNT.integer(call.choices))
-    stop = _decoded(fields, "stop", str | list[str], _MAX_TEXT_BYTES)
-    if stop:
-        parts.append(names.STOP_SEQUENCES.texts(_short([stop] if isinstance(stop, str) else stop, hide)))
     encoding = _decoded(fields, "encoding_format", str, _MAX_TEXT_BYTES)
     if encoding is not None:
         parts.append(names.ENCODING_FORMATS.texts(_short([encoding], hide)))
@@ -488,6 +489,21 @@ def _exception(error_type: str, message: str, time_ns: int) -> bytes:
     """The `exception` event, from which Elastic makes an error document."""
     text = message[:_MAX_TEXT_CHARACTERS]
     return span_event("exception", time_ns, {"exception.type": error_type, "exception.message": text})
+
+
+def _excerpt(trace: CallTrace, attempt: AttemptTrace, hide: Hide) -> bytes:
+    """How a reply that was none began: it may quote the call, so it is masked as content is."""
+    if trace.caller is None or trace.call is None or trace.plan is None:
+        return b""
+    redactor = trace.telemetry.redaction.redactor(trace.caller, trace.call, trace.plan, trace.notes)
+    if redactor is None:
+        return b""
+    try:
+        with redactor:
+            # Cut last: the end may fall into what is to be masked.
+            return names.REPLY_EXCERPT.text(redactor.mask(hide(attempt.excerpt))[:_MAX_EXCERPT_CHARACTERS])
+    except RedactionTimeout:
+        return b""
 
 
 def _row(trace: CallTrace, secrets: Secrets) -> StoreRow:

@@ -67,6 +67,30 @@ def test_chat() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("stop", "shown", "is_cut"),
+    [
+        pytest.param("a", ["a"], False, id="one"),
+        pytest.param(["a", "b"], ["a", "b"], False, id="some"),
+        pytest.param(["s" * 300, "b"], ["s" * 256 + "…", "b"], True, id="a long one"),
+        pytest.param(["a"] * 17, ["a"] * 16, True, id="many"),
+        pytest.param(["s" * 200] * 16, None, True, id="more than their part of the room"),
+        pytest.param("to a@b.co", ["to [REDACTED]"], False, id="masked"),
+        pytest.param([], None, False, id="none"),
+        pytest.param(None, None, False, id="null"),
+        pytest.param(["a", 1], None, False, id="of another type"),
+        pytest.param({"a": 1}, None, False, id="of no kind"),
+        pytest.param("s" * 20_000, None, False, id="too long to look at"),
+    ],
+)
+def test_stop_sequences(stop: Any, shown: list[str] | None, *, is_cut: bool) -> None:
+    """Words of the caller, which may be the prompt's: recorded, masked and cut with them."""
+    capture = ContentCapture(EMAIL, max_bytes=8_192)
+    found = attributes_of(Span.FromString(capture.attributes(call_of(stop=stop))))
+    assert found.get("gen_ai.request.stop_sequences") == shown
+    assert ("gateway.content.truncated" in found) is is_cut
+
+
 def test_completion() -> None:
     """The prompt is what the user said."""
     found = content(call_of(COMPLETION, prompt="once"), b'{"choices":[{"text":"upon"}]}')

@@ -153,7 +153,6 @@ def with_state(state: str) -> CallTrace:
     "trace",
     [
         pytest.param(wrote(stop=[CANARY, "x"]), id="stop"),
-        pytest.param(wrote(stop=CANARY), id="one stop"),
         pytest.param(wrote(reasoning_effort=CANARY), id="effort"),
         pytest.param(wrote(encoding_format="x " + CANARY), id="encoding"),
         pytest.param(with_agent(f"agent/1 ({CANARY})"), id="user agent"),
@@ -180,17 +179,17 @@ def test_parts_that_are_kept_are_kept_for_each_secret() -> None:
     agent = "canary-app-token canary-other-token"
     found = []
     for token in ("canary-app-token", "canary-other-token", "canary-app-token"):
-        trace = sent(token, trace=make_answered_trace(stop=[agent]))
+        trace = sent(token, trace=make_answered_trace(reasoning_effort=agent))
         trace.user_agent = agent
         server, client = map(read_span, encoder.encode(trace).spans)
         found.append(
             (
                 attributes_of(server)["user_agent.original"],
-                attributes_of(client)["gen_ai.request.stop_sequences"],
+                attributes_of(client)["gen_ai.request.reasoning.level"],
             )
         )
     first, second = "*** canary-other-token", "canary-app-token ***"
-    assert found == [(first, [first]), (second, [second]), (first, [first])]
+    assert found == [(first, first), (second, second), (first, first)]
 
 
 @pytest.mark.parametrize(
