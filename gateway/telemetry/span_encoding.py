@@ -388,7 +388,7 @@ def _encode_parameters(call: Call, hide: Hide) -> bytes:
     fields = call.fields
     parts: list[bytes] = []
     _add_numbers(parts, fields)
-    if call.choices != 1 and abs(call.choices) < _INT64:
+    if call.choices != 1 and _is_int64(call.choices):
         parts.append(names.CHOICE_COUNT.integer(call.choices))
     encoding = _decoded(fields, "encoding_format", str, _MAX_TEXT_BYTES)
     if encoding is not None:
@@ -410,9 +410,13 @@ def _add_numbers(parts: list[bytes], fields: Mapping[str, msgspec.Raw]) -> None:
     for name, key in names.REQUEST_INTEGERS.items():
         if name in fields and key is not written:
             count = _decoded(fields, name, int, _MAX_NUMBER_BYTES)
-            if count is not None and abs(count) < _INT64:
+            if count is not None and _is_int64(count):
                 written = key
                 parts.append(key.integer(count))
+
+
+def _is_int64(number: int) -> bool:
+    return -_INT64 <= number < _INT64
 
 
 def _short(texts: Sequence[str], hide: Hide) -> list[str]:
