@@ -58,10 +58,11 @@ async def test_a_server_that_hangs_up_ends_the_phase() -> None:
 
 
 async def test_a_broken_server_ends_the_phase_early() -> None:
-    """As in a closed loop."""
+    """As in a closed loop; what is under way on other connections then may fail too."""
     result = await _load([GOOD[0].replace(b"200", b"503")], Amount(4, seconds=1, rps=5000))
-    assert sum(result.failures.values()) == MAX_FAILURES
-    assert result.unanswered == 5000 - MAX_FAILURES
+    failures = sum(result.failures.values())
+    assert MAX_FAILURES <= failures < MAX_FAILURES + 4
+    assert result.unanswered == 5000 - failures
 
 
 async def test_an_idle_connection_that_is_lost_is_not_used() -> None:
