@@ -23,6 +23,8 @@ class GatewayError(Exception):
         message: For the caller: what is wrong, where, and what to do.
         param: The body field or header at fault, None when there is none.
         detail: For the operator's span only, never in the answer.
+        excerpt: Beginning of what a provider sent instead of a reply: for the span too, and as it may quote
+            the call, only where the words of calls may go.
         headers: Response headers that belong to the refusal.
     """
 
@@ -38,12 +40,14 @@ class GatewayError(Exception):
         *,
         param: str | None = None,
         detail: str = "",
+        excerpt: str = "",
         headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
         super().__init__(message)
         self.message = message
         self.param = param
         self.detail = detail
+        self.excerpt = excerpt
         self.headers = headers
 
     @property

@@ -5,7 +5,7 @@ Frozen, slotted, no behaviour beyond what the words mean. Imports nothing of the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -204,6 +204,9 @@ class Headers(Protocol):
 
     def names(self) -> list[str]:
         """Lower-case names, in order, repeated ones once."""
+
+    def raw(self, names: Sequence[bytes]) -> tuple[bytes | None, ...]:
+        """Every value of these names, as the bytes that came; there may be None for a name without one."""
 
 
 class Client(Protocol):

@@ -261,7 +261,7 @@ class Pipeline:
                 reply.close()
         except GatewayError as error:
             _mask(error, target)
-            attempt.failed(error.code, error.for_operator)
+            attempt.failed(error.code, error.for_operator, error.excerpt)
             attempt.ended()
             if responder.client.has_started:
                 await responder.fail(error)
@@ -307,7 +307,7 @@ async def _take_whole(
         return None
     if reply.status < _FIRST_ERROR or not is_json_object(body):
         msg = f"The provider answered with status {reply.status} and a body that is not a JSON error."
-        raise UpstreamBadReply(msg, detail=excerpt(body))
+        raise UpstreamBadReply(msg, excerpt=excerpt(body))
     attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
     return replace(answer, body=_without_credentials(body, attempt.target))
 
@@ -323,8 +323,8 @@ async def _relay_stream(
     content_type = next((value for name, value in reply.headers if name == b"content-type"), b"").lower()
     if not content_type.startswith(_EVENT_STREAM):
         msg = "The provider was asked for an event stream and answered with something else."
-        detail = f"{content_type.decode('latin-1')}: {excerpt(await reply.read_chunk())}"
-        raise UpstreamBadReply(msg, detail=detail)
+        beginning = f"{content_type.decode('latin-1')}: {excerpt(await reply.read_chunk())}"
+        raise UpstreamBadReply(msg, excerpt=beginning)
     reader = StreamReader(asked_bytes=call.body_bytes, choices=call.choices, hides_usage=not call.wants_usage)
     try:
         await _pump(responder, attempt, reply, reader)
@@ -333,12 +333,11 @@ async def _relay_stream(
             attempt.answered(reader.facts())
     if not responder.client.has_started or not (reader.failure or reader.is_complete):
         msg = "The provider's stream began with an error." if reader.failure else _CUT_STREAM
-        raise UpstreamBadReply(msg, detail=excerpt(reader.failure))
+        raise UpstreamBadReply(msg, excerpt=excerpt(reader.failure))
     if reader.failure:
         # The provider's own error event has gone out already, and it is in the caller's dialect.
-        error = UpstreamBadReply("The provider's stream carried an error.", detail=excerpt(reader.failure))
-        _mask(error, attempt.target)
-        attempt.failed(error.code, error.for_operator)
+        error = UpstreamBadReply("The provider's stream carried an error.", excerpt=excerpt(reader.failure))
+        attempt.failed(error.code, error.for_operator, error.excerpt)
         await responder.end_after_error(error)
     else:
         attempt.ended()
@@ -388,7 +387,7 @@ def _without_credentials(body: bytes, target: Target) -> bytes:
 def _mask(error: GatewayError, target: Target) -> None:
     """Keep the target's credentials out of what the span says of *error*."""
     masked = without_secrets(error.detail, (value for _, value in target.headers))
-    # Cut last: the end of the excerpt may fall into a key.
+    # Cut last: the end may fall into a key.
     error.detail = masked[:_DETAIL_CHARACTERS]
 
 

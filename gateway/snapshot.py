@@ -21,6 +21,7 @@ from gateway.providers.addressing import Resolve
 from gateway.providers.registry import make_targets
 from gateway.routing.direct import Routing
 from gateway.telemetry.plan import PLAIN, TelemetryPlan, compile_telemetry
+from gateway.telemetry.secrets_in_spans import KnownSecrets, keys_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +66,13 @@ def compile_snapshot(config: Config, secrets: SecretSource, *, version: str, is_
     for account in config.provider_accounts:
         providers[account.name] = account.type.removeprefix("provider-account/")
         targets += make_targets(account, _resolver(secrets, account.source.folder), retry)
+    identity = Identity(_credentials(config, secrets, _Rights(targets, providers), is_loopback=is_loopback))
     return Snapshot(
         version=version,
         loaded_at_s=int(time.time()),
-        identity=Identity(
-            _credentials(config, secrets, _Rights(targets, providers), is_loopback=is_loopback)
-        ),
+        identity=identity,
         routing=Routing(targets),
-        telemetry=compile_telemetry(config),
+        telemetry=compile_telemetry(config, KnownSecrets(keys_of(targets), identity.knows)),
     )
 
 

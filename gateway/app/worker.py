@@ -29,6 +29,7 @@ from gateway.snapshot import Snapshot, compile_snapshot
 from gateway.tally import Tally
 from gateway.tasks import end, first_of, spawn
 from gateway.telemetry.handover import Handover
+from gateway.telemetry.metadata_labels import MetadataLabels, read_keys
 from gateway.telemetry.metrics import WorkerMetrics
 from gateway.telemetry.processor import BatchingSpanProcessor
 from gateway.telemetry.resource import worker_resource
@@ -76,7 +77,9 @@ class Worker:
         self._current = CurrentSnapshot(self._load(None))
         self._config_word = "ok"
         self._upstream = Upstream(Proxies(environment()))
-        self._metrics = WorkerMetrics(asyncio.get_running_loop(), lambda: self._pipeline.open_count)
+        self._metrics = WorkerMetrics(
+            asyncio.get_running_loop(), lambda: self._pipeline.open_count, metadata=_metadata_labels()
+        )
         instance_id, started_ns = str(uuid.uuid4()), time.time_ns()
         self._tally = Tally()
         try:
@@ -195,3 +198,12 @@ class Worker:
     def _counts(self) -> Counts:
         tally = self._tally
         return Counts(tally.created, tally.handed_over, tally.dropped, self._pipeline.open_count)
+
+
+def _metadata_labels() -> MetadataLabels | None:
+    try:
+        keys = read_keys(environment())
+    except ValueError as error:
+        _log.warning("%s; metrics have no labels of metadata", error)
+        return None
+    return MetadataLabels(keys) if keys else None

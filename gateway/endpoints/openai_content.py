@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -24,7 +25,17 @@ from gateway.model import Call
 Shaped = dict[str, Any]
 """A message or a tool as the conventions shape it."""
 
+MAX_ITEMS: Final = 4_000
+"""Of a longer list the first member and the newest are looked at: nobody shows more of them."""
+
+MAX_PARTS: Final = 2_000
+"""Of a message with more parts the first are looked at."""
+
+_BIG_BYTES: Final = 64 * 1024
+"""A member longer than this is not decoded whole: it may be a hundred thousand parts, which takes 100 ms."""
+
 _raws: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_objects: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _BASE64: Final = ";base64,"
 
 
@@ -58,17 +69,19 @@ class Items:
 
     Attributes:
         sizes: Bytes of each member as received.
+        is_cut: There were more members than are looked at.
     """
 
     def __init__(self, raws: Sequence[msgspec.Raw], shape: Callable[[Any], Shaped | None]) -> None:
-        self._raws = raws
+        self.is_cut = len(raws) > MAX_ITEMS
+        self._raws = [raws[0], *raws[1 - MAX_ITEMS :]] if self.is_cut else raws
         self._shape = shape
-        self.sizes = [len(memoryview(raw)) for raw in raws]
+        self.sizes = [len(memoryview(raw)) for raw in self._raws]
 
     def read(self, index: int) -> Shaped | None:
         """The member, None when it is no such thing."""
         try:
-            return self._shape(decode_leniently(self._raws[index]))
+            return self._shape(_decode_some(self._raws[index]))
         except UNREADABLE:
             return None
 
@@ -121,6 +134,23 @@ def decode_leniently(raw: msgspec.Raw | bytes) -> Any:
         return json.loads(bytes(raw), strict=False)
 
 
+def _decode_some(raw: msgspec.Raw) -> Any:
+    """JSON, but of the lists in a big object the first members only; raises as `decode_leniently`."""
+    if len(memoryview(raw)) < _BIG_BYTES or not _begins(raw, "{"):
+        return decode_leniently(raw)
+    found: dict[str, Any] = {}
+    for name, value in _objects.decode(raw).items():
+        if _begins(value, "["):
+            found[name] = [decode_leniently(item) for item in _raws.decode(value)[:MAX_PARTS]]
+        else:
+            found[name] = decode_leniently(value)
+    return found
+
+
+def _begins(raw: msgspec.Raw, mark: str) -> bool:
+    return memoryview(raw)[0] == ord(mark)
+
+
 def shape_message(message: Any) -> Shaped:
     """A message of a chat, asked or answered."""
     if not isinstance(message, dict):
@@ -142,7 +172,7 @@ def shape_message(message: Any) -> Shaped:
     if isinstance(message.get("audio"), dict):
         parts += _spoken(message["audio"])
     calls = message.get("tool_calls")
-    parts += [_shape_tool_call(call) for call in (calls if isinstance(calls, list) else ())]
+    parts += [_shape_tool_call(call) for call in (calls[:MAX_PARTS] if isinstance(calls, list) else ())]
     if isinstance(message.get("function_call"), dict):
         parts.append(_shape_tool_call({"function": message["function_call"]}))
     shaped: Shaped = {"role": role, "parts": parts}
@@ -215,7 +245,7 @@ class _ChoiceSoFar:
         # Some servers count nothing and name each call; a piece without either goes on with the first.
         key: object = index if isinstance(index, int) else text_of(call.get("id")) or position
         if key not in self._calls and not isinstance(key, str) and index is None and self._calls:
-            key = list(self._calls)[-1]
+            key = next(reversed(self._calls))
         self._calls.setdefault(key, _CallSoFar()).add(call)
 
     def shaped(self) -> Shaped:
@@ -224,7 +254,7 @@ class _ChoiceSoFar:
             for name in ("reasoning", "text", "refusal")
             if name in self._texts
         ]
-        parts += [call.shaped() for call in self._calls.values()]
+        parts += [call.shaped() for call in islice(self._calls.values(), MAX_PARTS)]
         return _with_reason({"role": self._role, "parts": parts}, self._reason)
 
 
@@ -271,7 +301,7 @@ def _content_parts(content: object) -> Iterator[Shaped]:
     if isinstance(content, str):
         yield {"type": "text", "content": content}
     elif isinstance(content, list):
-        for part in content:
+        for part in content[:MAX_PARTS]:
             yield _shape_part(part)
 
 

@@ -108,14 +108,14 @@ def read_reply(endpoint: Endpoint, body: bytes, *, asked_bytes: int) -> ReplyFac
         reply = decode_reply(body)
     except UNREADABLE as error:
         msg = "The provider answered with something that is not a JSON reply."
-        raise UpstreamBadReply(msg, detail=excerpt(body)) from error
+        raise UpstreamBadReply(msg, excerpt=excerpt(body)) from error
     if reply.error is not None:
         msg = "The provider answered with success and an error inside."
-        raise UpstreamBadReply(msg, detail=excerpt(body))
+        raise UpstreamBadReply(msg, excerpt=excerpt(body))
     has_answer = bytes(reply.data) not in _NOTHING if endpoint.name == "embedding" else bool(reply.choices)
     if not has_answer:
         msg = "The provider's reply has no answer in it."
-        raise UpstreamBadReply(msg, detail=excerpt(body))
+        raise UpstreamBadReply(msg, excerpt=excerpt(body))
     usage = read_usage(reply.usage) or estimate_usage(asked_bytes, len(body))
     return ReplyFacts(
         response_id=text_of(reply.id),

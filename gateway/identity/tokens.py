@@ -55,14 +55,24 @@ class Identity:
             message = "No API key. Send Authorization: Bearer <key>, or x-tfy-api-key: <key>."
             raise InvalidApiKey(message, headers=_CHALLENGE)
         # Headers are read as Latin-1, so this gives the bytes that were sent, of a good token its UTF-8.
-        digest = hashlib.sha256(token.encode("latin-1", errors="replace")).digest()
-        for credential in self._credentials.get(digest[:_INDEX_BYTES], ()):
-            if hmac.compare_digest(credential.sha256, digest):
-                return _unexpired(credential)
+        credential = self._find(token.encode("latin-1", errors="replace"))
+        if credential is not None:
+            return _unexpired(credential)
         message = (
             "This API key is not known here. Use a key of a virtual account, or ask its operator for one."
         )
         raise InvalidApiKey(message, headers=_CHALLENGE)
+
+    def knows(self, word: str) -> bool:
+        """Whether *word* is a token of some caller, expired or not."""
+        return self._find(word.encode(errors="replace")) is not None
+
+    def _find(self, token: bytes) -> Credential | None:
+        digest = hashlib.sha256(token).digest()
+        for credential in self._credentials.get(digest[:_INDEX_BYTES], ()):
+            if hmac.compare_digest(credential.sha256, digest):
+                return credential
+        return None
 
 
 def _unexpired(credential: Credential) -> Caller:

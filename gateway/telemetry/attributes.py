@@ -73,6 +73,8 @@ OUTPUT_MESSAGES: Final = AttributeKey("gen_ai.output.messages")
 TOOL_DEFINITIONS: Final = AttributeKey("gen_ai.tool.definitions")
 CONTENT_TRUNCATED: Final = AttributeKey("gateway.content.truncated")
 CONTENT_DROPPED: Final = AttributeKey("gateway.content.dropped")
+STOP_SEQUENCES: Final = AttributeKey("gen_ai.request.stop_sequences")
+REPLY_EXCERPT: Final = AttributeKey("gateway.reply.excerpt")
 
 # CLIENT spans, with `semconv: latest+old`: the names before v0.1.0 of the GenAI conventions, which tools
 # still read.
@@ -124,7 +126,6 @@ REQUEST_INTEGERS: Final = {
 """Body members that are integers; of two with one attribute the first present wins."""
 
 CHOICE_COUNT: Final = AttributeKey("gen_ai.request.choice.count")
-STOP_SEQUENCES: Final = AttributeKey("gen_ai.request.stop_sequences")
 ENCODING_FORMATS: Final = AttributeKey("gen_ai.request.encoding_formats")
 REASONING_LEVEL: Final = AttributeKey("gen_ai.request.reasoning.level")
 OPENAI_API_TYPE: Final = AttributeKey("openai.api.type")

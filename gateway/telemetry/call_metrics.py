@@ -19,6 +19,7 @@ from gateway.model import Usage
 from gateway.telemetry import instruments as names
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace
 from gateway.telemetry.instruments import Instrument
+from gateway.telemetry.metadata_labels import MetadataLabels
 from gateway.wire.frames import MetricPoint
 
 MAX_SETS: Final = 2_000
@@ -37,9 +38,11 @@ _SECONDS: Final = names.SECONDS
 _TOKENS: Final = names.TOKENS
 _MILLISECONDS: Final = names.MILLISECONDS
 
-_CallKey = tuple[str, str]
+_More = tuple[str, ...]
+"""Labels that the operator wants beside the instrument's, each `name=value`."""
+_CallKey = tuple[str, str, _More]
 _AttemptKey = tuple[str, str, str, str, str, int | str, str]
-_FailureKey = tuple[str, str, int | str, str]
+_FailureKey = tuple[str, str, int | str, str, _More]
 
 
 def new_histogram(bounds: tuple[float, ...]) -> list[int | float]:
@@ -198,18 +201,20 @@ class _Family(Generic[_Key, _AnyGroup]):
 class CallMetrics:
     """All label sets of one worker. Used on the event loop's thread only."""
 
-    def __init__(self, *, max_sets: int = MAX_SETS) -> None:
+    def __init__(self, *, max_sets: int = MAX_SETS, metadata: MetadataLabels | None = None) -> None:
         """Begin with nothing.
 
         Args:
             max_sets: Label sets of one instrument.
+            metadata: What callers write that becomes labels, None for nothing.
         """
-        self._calls = _Family[_CallKey, _CallGroup](max_sets, _call_group, lambda _: (OTHER, OTHER))
+        self._metadata = metadata
+        self._calls = _Family[_CallKey, _CallGroup](max_sets, _call_group, lambda _: (OTHER, OTHER, ()))
         self._attempts = _Family[_AttemptKey, _AttemptGroup](
             max_sets, _attempt_group, lambda key: (key[0], OTHER, OTHER, OTHER, OTHER, OTHER, OTHER)
         )
         self._failures = _Family[_FailureKey, _FailureGroup](
-            max_sets, _failure_group, lambda _: (OTHER, OTHER, OTHER, OTHER)
+            max_sets, _failure_group, lambda _: (OTHER, OTHER, OTHER, OTHER, ())
         )
 
     def record(self, trace: CallTrace) -> None:
@@ -225,12 +230,13 @@ class CallMetrics:
         else:
             model = OTHER  # what callers make up must not make label sets
         caller = trace.caller.name if trace.caller is not None else ""
-        self._record_call(trace, (model, caller))
+        more = () if self._metadata is None else self._metadata.of(trace)
+        self._record_call(trace, (model, caller, more))
         for attempt in attempts:
             self._record_attempt(attempt, endpoint.operation)
             # A caller that left is no failure of the model.
             if attempt.error_type and attempt.error_type != ClientDisconnected.error_type:
-                key = (attempt.target.name, caller, attempt.status_code, attempt.error_type)
+                key = (attempt.target.name, caller, attempt.status_code, attempt.error_type, more)
                 failure = self._failures.groups.get(key) or self._failures.add(key)
                 failure.is_changed = True
                 failure.count += 1
@@ -345,8 +351,8 @@ def _new_token_histogram() -> list[int | float]:
 
 
 def _call_group(key: _CallKey) -> _CallGroup:
-    model, caller = key
-    return _CallGroup((_cut(model), _cut(caller), TENANT))
+    model, caller, more = key
+    return _CallGroup((_cut(model), _cut(caller), TENANT, *map(_cut_named, more)))
 
 
 def _attempt_group(key: _AttemptKey) -> _AttemptGroup:
@@ -355,8 +361,9 @@ def _attempt_group(key: _AttemptKey) -> _AttemptGroup:
 
 
 def _failure_group(key: _FailureKey) -> _FailureGroup:
-    model, caller, status, error_type = key
-    return _FailureGroup((_cut(model), _cut(caller), TENANT, str(status or _NO_STATUS), _cut(error_type)))
+    model, caller, status, error_type, more = key
+    labels = (_cut(model), _cut(caller), TENANT, str(status or _NO_STATUS), _cut(error_type))
+    return _FailureGroup((*labels, *map(_cut_named, more)))
 
 
 def _histogram_point(
@@ -369,3 +376,8 @@ def _cut(label: str) -> str:
     """*label* short, and such as UTF-8 can carry: one that cannot be written would stop all metrics."""
     short = label[:_MAX_LABEL_CHARACTERS]
     return short if short.isascii() else short.encode(errors="replace").decode()
+
+
+def _cut_named(label: str) -> str:
+    name, _, value = label.partition("=")
+    return f"{name}={_cut(value)}"

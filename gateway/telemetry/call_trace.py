@@ -36,6 +36,7 @@ class AttemptTrace:
         status_code: Of the provider's answer, 0 when none came.
         error_type: "" when the attempt was good.
         error_message: For the span only.
+        excerpt: Beginning of a reply that was none: for the span, where words of calls may go.
     """
 
     target: Target
@@ -48,6 +49,7 @@ class AttemptTrace:
     status_code: int = 0
     error_type: str = ""
     error_message: str = ""
+    excerpt: str = ""
     usage: Usage | None = None
     response_id: str = ""
     response_model: str = ""
@@ -66,10 +68,11 @@ class AttemptTrace:
         self.response_model = facts.response_model
         self.finish_reasons = facts.finish_reasons
 
-    def failed(self, error_type: str, message: str) -> None:
+    def failed(self, error_type: str, message: str, excerpt: str = "") -> None:
         """Note why the attempt was not good."""
         self.error_type = error_type
         self.error_message = message
+        self.excerpt = excerpt
 
     def ended(self) -> None:
         """Note the end; later calls change nothing."""

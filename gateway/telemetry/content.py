@@ -34,10 +34,20 @@ _MARGIN_CHARACTERS: Final = 4096
 """A text is masked this far beyond its cut, so that the cut never falls into what a pattern would find."""
 
 _MAX_VALUES: Final = 4_000
+_LEAST_VALUES: Final = 8
+_BYTES_PER_VALUE: Final = 8
+"""What a value takes at least, about: more of them than fit are not looked at."""
 _MAX_DEPTH: Final = 24
 _LEAST_CHARACTERS: Final = 64
+_TRIES: Final = 3
+"""How often the texts of a message are cut in proportion before they are made as short as they may be."""
 _PER_ITEM_BYTES: Final = 64
 _CUT: Final = "…"
+_MAX_STOP_BYTES: Final = 16 * 1024
+_MAX_STOP_TEXTS: Final = 16
+_MAX_STOP_CHARACTERS: Final = 256
+_STOP_SHARE: Final = 4
+"""Stop sequences take at most this part of the room."""
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -111,35 +121,42 @@ class ContentCapture:
             self._at += 1
         return self._at >= len(self._pieces)
 
-    def attributes(self, call: Call) -> bytes:
-        """The content attributes as `Span.attributes` fields."""
+    def attributes(self, call: Call, hide: Callable[[str], str] = str) -> bytes:
+        """The content attributes as `Span.attributes` fields.
+
+        Args:
+            hide: Masks the credentials that are known, in one text.
+        """
         if self.is_given_up:
             return names.CONTENT_DROPPED.boolean(True)
         while not self.work(call):
             pass
         try:
             with self._redactor:
-                return self._attributes(call)
+                return self._attributes(call, hide)
         except RedactionTimeout:
             return names.CONTENT_DROPPED.boolean(True)
 
-    def _attributes(self, call: Call) -> bytes:
+    def _attributes(self, call: Call, hide: Callable[[str], str]) -> bytes:
         output = self._assembler.messages() if self._assembler else read_output(b"".join(self._pieces))
-        trimmer = Trimmer(self._redactor.mask if self._redactor else None)
+        redact = self._redactor.mask
+        trimmer = Trimmer((lambda text: redact(hide(text))) if self._redactor else hide)
         trimmer.is_cut = self._is_over
+        stop = _stop_sequences(call, trimmer, self._max_bytes // _STOP_SHARE)
         # What was said matters more than what could have been called, so tools are fitted last.
         lists: list[tuple[Any, _Listed]] = [
             (names.OUTPUT_MESSAGES, _Listed.of(output)),
             (names.INPUT_MESSAGES, _Listed.lazily(read_input(call))),
             (names.TOOL_DEFINITIONS, _Listed.lazily(read_tools(call))),
         ]
-        shares = share_out(self._max_bytes, [listed.need for _, listed in lists])
-        parts = []
+        shares = share_out(self._max_bytes - len(stop), [listed.need for _, listed in lists])
+        parts = [stop]
         for (key, listed), share in zip(lists, shares, strict=True):
             if not listed.sizes:
                 continue
-            if share < len("[]"):
+            if listed.is_cut or share < len("[]"):
                 trimmer.is_cut = True
+            if share < len("[]"):
                 continue
             parts.append(key.text(fit(listed.sizes, listed.read, share, trimmer).decode()))
         if trimmer.is_cut:
@@ -147,14 +164,36 @@ class ContentCapture:
         return b"".join(parts)
 
 
+def _stop_sequences(call: Call, trimmer: Trimmer, limit: int) -> bytes:
+    """`stop`: words of the caller, which may be those of the prompt."""
+    raw = call.fields.get("stop")
+    if raw is None or len(memoryview(raw)) > _MAX_STOP_BYTES:
+        return b""
+    try:
+        stop = msgspec.json.decode(raw, type=str | list[str] | None)
+    except (ValueError, RecursionError):
+        return b""
+    texts = [stop] if isinstance(stop, str) else (stop or [])
+    if not texts:
+        return b""
+    data = names.STOP_SEQUENCES.texts(trimmer.trim(texts[:_MAX_STOP_TEXTS], _MAX_STOP_CHARACTERS))
+    if len(data) <= limit and len(texts) <= _MAX_STOP_TEXTS:
+        return data
+    trimmer.is_cut = True
+    return data if len(data) <= limit else b""
+
+
 class _Listed:
-    """A list to be shown: how long its members are, and how to get one."""
+    """A list to be shown: how long its members are, how to get one, and whether some are left out already."""
 
-    __slots__ = ("need", "read", "sizes")
+    __slots__ = ("is_cut", "need", "read", "sizes")
 
-    def __init__(self, sizes: Sequence[int], read: Callable[[int], Shaped | None]) -> None:
+    def __init__(
+        self, sizes: Sequence[int], read: Callable[[int], Shaped | None], *, is_cut: bool = False
+    ) -> None:
         self.sizes = sizes
         self.read = read
+        self.is_cut = is_cut
         self.need = sum(sizes) + _PER_ITEM_BYTES * (len(sizes) + 1)
 
     @staticmethod
@@ -163,7 +202,7 @@ class _Listed:
 
     @staticmethod
     def lazily(items: Items) -> _Listed:
-        return _Listed(items.sizes, items.read)
+        return _Listed(items.sizes, items.read, is_cut=items.is_cut)
 
 
 class Trimmer:
@@ -186,10 +225,10 @@ class Trimmer:
         self._values = 0
         self.is_cut = False
 
-    def trim(self, value: Any, characters: int) -> Any:
-        """A copy of *value* with every text masked, and none longer than *characters*."""
+    def trim(self, value: Any, characters: int, values: int = _MAX_VALUES) -> Any:
+        """A copy of at most *values* of *value*, every text masked and none longer than *characters*."""
         self._characters = characters
-        self._values = _MAX_VALUES
+        self._values = values
         return self._trimmed(value, _MAX_DEPTH)
 
     def _trimmed(self, value: Any, depth: int) -> Any:
@@ -273,15 +312,17 @@ def fit(sizes: Sequence[int], read: Callable[[int], Shaped | None], limit: int, 
         trimmer: Told what had to be left out.
     """
     count = len(sizes)
-    is_whole = sum(sizes) + _PER_ITEM_BYTES * count <= limit
+    others = sum(sizes) + _PER_ITEM_BYTES * count
     order = [count - 1] if count == 1 else [count - 1, 0, *range(count - 2, 0, -1)]
     kept: dict[int, bytes] = {}
     left = limit - 2
     for place, index in enumerate(order):
+        others -= sizes[index] + _PER_ITEM_BYTES
         value = read(index)
         if value is None:
             continue
-        share = limit if is_whole else max(_LEAST_CHARACTERS, limit // (2 if place == 0 else 4))
+        # Its own part, and what those that follow leave.
+        share = max(_LEAST_CHARACTERS, limit // (2 if place == 0 else 4), left - others)
         data = _fitted(value, share, left - 1, trimmer)
         if data is None:
             trimmer.is_cut = True
@@ -294,15 +335,27 @@ def fit(sizes: Sequence[int], read: Callable[[int], Shaped | None], limit: int, 
 
 
 def _fitted(value: Shaped, characters: int, limit: int, trimmer: Trimmer) -> bytes | None:
-    """*value* in at most *limit* bytes, its texts cut shorter until it fits; None when it does not."""
-    while True:
-        data = _encode(trimmer.trim(value, characters))
-        if len(data) <= limit:
-            return data
-        if characters <= _LEAST_CHARACTERS:
+    """*value* in at most *limit* bytes: texts cut shorter, then members left out; None when it does not."""
+    values = min(_MAX_VALUES, max(_LEAST_VALUES, limit // _BYTES_PER_VALUE))
+    shown = trimmer.trim(value, characters, values)
+    data = _encode(shown)
+    # What is masked already is only made shorter.
+    shortener = Trimmer(None)
+    tries = 0
+    while len(data) > limit:
+        trimmer.is_cut = True
+        tries += 1
+        if characters > _LEAST_CHARACTERS:
+            # An escaped or a Chinese letter takes more bytes than one, and a message may have many texts.
+            fitting = characters * limit // len(data) * 31 // 32 if tries <= _TRIES else 0
+            characters = max(_LEAST_CHARACTERS, fitting)
+        elif values > _LEAST_VALUES:
+            values = max(_LEAST_VALUES, values * limit // len(data) * 7 // 8)
+        else:
             return None
-        # An escaped or a Chinese letter takes more bytes than one, and a message may have many texts.
-        characters = max(_LEAST_CHARACTERS, min(characters // 4, limit // 2))
+        shown = shortener.trim(shown, characters, values)
+        data = _encode(shown)
+    return data
 
 
 def _rough_size(value: Any, depth: int = _MAX_DEPTH) -> int:

@@ -43,6 +43,16 @@ class Instrument:
         name = self.name.replace(".", "_") + _UNIT_SUFFIXES.get(self.unit, "")
         return f"{name}_total" if self.kind is MetricKind.SUM else name
 
+    def labels_of(self, point: MetricPoint) -> Iterator[tuple[str, str]]:
+        """Names and values of the labels that apply to a point."""
+        for name, value in zip(self.labels, point.labels, strict=False):
+            if value:
+                yield name, value
+        for more in point.labels[len(self.labels) :]:
+            name, is_named, value = more.partition("=")
+            if is_named:
+                yield name, value
+
     def point(self, value: float, *labels: str) -> MetricPoint:
         """A point of a sum or gauge."""
         return MetricPoint(self.name, labels, self.kind, [value])

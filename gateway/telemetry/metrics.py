@@ -13,6 +13,7 @@ from gateway.process import resident_bytes
 from gateway.telemetry import instruments as names
 from gateway.telemetry.call_metrics import CallMetrics, new_histogram
 from gateway.telemetry.call_trace import CallTrace
+from gateway.telemetry.metadata_labels import MetadataLabels
 from gateway.wire.frames import MetricPoint, MetricPoints
 
 _TICK_S: Final = 0.5
@@ -21,15 +22,22 @@ _TICK_S: Final = 0.5
 class WorkerMetrics:
     """All measurements of one worker. Used on the event loop's thread only."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, open_calls: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        open_calls: Callable[[], int],
+        *,
+        metadata: MetadataLabels | None = None,
+    ) -> None:
         """Begin with nothing.
 
         Args:
             loop: Whose lag is measured, from `start` on.
             open_calls: How many calls are in flight. (What became of spans control knows better, also those
                 of a worker that was killed.)
+            metadata: As in `CallMetrics`.
         """
-        self._calls = CallMetrics()
+        self._calls = CallMetrics(metadata=metadata)
         self._lag = LoopLag(loop)
         self._open_calls = open_calls
 

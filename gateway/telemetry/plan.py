@@ -18,6 +18,7 @@ from gateway.telemetry.content import ContentCapture
 from gateway.telemetry.redaction_presets import Pattern, preset
 from gateway.telemetry.redactor import Redactor
 from gateway.telemetry.sampling import Sampling
+from gateway.telemetry.secrets_in_spans import NOTHING_KNOWN, KnownSecrets
 
 MAX_CAPTURED: Final = 16
 
@@ -50,33 +51,15 @@ class ContentRule:
         return _passes(self.subjects, subject) and any(_passes(self.models, names) for names in models)
 
 
-class ContentRules:
-    """Which calls are recorded with prompt and reply, and what is masked in them."""
+class Redaction:
+    """What is masked in the words of which call."""
 
-    def __init__(
-        self, rules: Iterable[ContentRule], *, by_default: bool, obeys_header: bool, max_bytes: int
-    ) -> None:
-        """Take the rules.
-
-        Args:
-            by_default: Whether a call is recorded whose caller did not say, or has no say.
-            obeys_header: Whether callers have a say.
-            max_bytes: Longest content of one span.
-        """
+    def __init__(self, rules: Iterable[ContentRule] = ()) -> None:
         self._rules = tuple(rules)
-        self._by_default = by_default
-        self._obeys_header = obeys_header
-        self._max_bytes = max_bytes
         self._redactors: dict[tuple[int, ...], Redactor] = {}
 
-    def capture(self, caller: Caller, call: Call, plan: Plan, notes: CallNotes) -> ContentCapture | None:
-        """What takes the content of a call; None when it must not be recorded."""
-        # The conventions have no messages for embeddings.
-        if call.endpoint.name == "embedding":
-            return None
-        wish = notes.wants_content if self._obeys_header else None
-        if not (self._by_default if wish is None else wish):
-            return None
+    def redactor(self, caller: Caller, call: Call, plan: Plan, notes: CallNotes) -> Redactor | None:
+        """What masks the words of a call; None when they must not be recorded."""
         models = [frozenset({call.model, target.name}) for target in plan.targets]
         matching = tuple(
             [index for index, rule in enumerate(self._rules) if rule.matches(caller, models, notes)]
@@ -84,7 +67,7 @@ class ContentRules:
         if any(self._rules[index].forbids for index in matching):
             return None
         redactor = self._redactor(matching)
-        return None if redactor.is_spent else ContentCapture(redactor, max_bytes=self._max_bytes)
+        return None if redactor.is_spent else redactor
 
     def _redactor(self, matching: tuple[int, ...]) -> Redactor:
         found = self._redactors.get(matching)
@@ -99,6 +82,35 @@ class ContentRules:
         return found
 
 
+class ContentRules:
+    """Which calls are recorded with prompt and reply."""
+
+    def __init__(self, redaction: Redaction, *, by_default: bool, obeys_header: bool, max_bytes: int) -> None:
+        """Take the rules.
+
+        Args:
+            redaction: What is masked, and which calls must not be recorded.
+            by_default: Whether a call is recorded whose caller did not say, or has no say.
+            obeys_header: Whether callers have a say.
+            max_bytes: Longest content of one span.
+        """
+        self._redaction = redaction
+        self._by_default = by_default
+        self._obeys_header = obeys_header
+        self._max_bytes = max_bytes
+
+    def capture(self, caller: Caller, call: Call, plan: Plan, notes: CallNotes) -> ContentCapture | None:
+        """What takes the content of a call; None when it must not be recorded."""
+        # The conventions have no messages for embeddings.
+        if call.endpoint.name == "embedding":
+            return None
+        wish = notes.wants_content if self._obeys_header else None
+        if not (self._by_default if wish is None else wish):
+            return None
+        redactor = self._redaction.redactor(caller, call, plan, notes)
+        return None if redactor is None else ContentCapture(redactor, max_bytes=self._max_bytes)
+
+
 @dataclass(frozen=True, slots=True)
 class TelemetryPlan:
     """How calls are traced.
@@ -110,6 +122,8 @@ class TelemetryPlan:
         captured_headers: Request headers that go on the SERVER span, by lower-case name.
         captured_baggage: Members of the caller's baggage that go on every span of its call.
         content: None when no call is recorded with its content.
+        redaction: Of the words of calls, also where those are not recorded as content.
+        known: Credentials of whomever, to be kept off spans.
     """
 
     sampling: Sampling = field(default_factory=Sampling)
@@ -119,6 +133,8 @@ class TelemetryPlan:
     captured_headers: tuple[str, ...] = ()
     captured_baggage: tuple[str, ...] = ()
     content: ContentRules | None = None
+    redaction: Redaction = field(default_factory=Redaction)
+    known: KnownSecrets = NOTHING_KNOWN
 
     def head_flags(self, trace_id: bytes, parent: TraceContext | None) -> int:
         """The trace flags that the caller and providers are told, before anything is known of the outcome."""
@@ -141,9 +157,10 @@ PLAIN: Final = TelemetryPlan()
 """What holds without any setting."""
 
 
-def compile_telemetry(config: Config) -> TelemetryPlan:
-    """Work out the plan of a configuration."""
+def compile_telemetry(config: Config, known: KnownSecrets = NOTHING_KNOWN) -> TelemetryPlan:
+    """Work out the plan of a configuration, whose credentials are *known*."""
     settings = config.global_settings.telemetry_settings
+    redaction = Redaction([_rule(manifest) for manifest in config.logging_configs])
     return TelemetryPlan(
         sampling=Sampling(config.otel_configs),
         makes_spans=settings.traces,
@@ -151,7 +168,9 @@ def compile_telemetry(config: Config) -> TelemetryPlan:
         has_tfy_names=settings.tfy_attributes,
         captured_headers=usable_names(header.lower() for header in settings.capture_headers),
         captured_baggage=usable_names(settings.capture_baggage),
-        content=_content_rules(config),
+        content=_content_rules(config, redaction),
+        redaction=redaction,
+        known=known,
     )
 
 
@@ -161,7 +180,7 @@ def usable_names(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(usable))[:MAX_CAPTURED]
 
 
-def _content_rules(config: Config) -> ContentRules | None:
+def _content_rules(config: Config, redaction: Redaction) -> ContentRules | None:
     logging = config.global_settings.logging_settings
     settings = config.global_settings.telemetry_settings
     match logging:
@@ -173,9 +192,8 @@ def _content_rules(config: Config) -> ContentRules | None:
             return None
     if not settings.max_content_bytes or not settings.traces:
         return None
-    rules = [_rule(manifest) for manifest in config.logging_configs]
     return ContentRules(
-        rules, by_default=by_default, obeys_header=obeys_header, max_bytes=settings.max_content_bytes
+        redaction, by_default=by_default, obeys_header=obeys_header, max_bytes=settings.max_content_bytes
     )
 
 

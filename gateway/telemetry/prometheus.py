@@ -41,13 +41,11 @@ def _family(instrument: Instrument, points: list[MetricPoint]) -> Iterator[str]:
     name = instrument.prometheus_name
     yield f"# HELP {name} {instrument.description}"
     yield f"# TYPE {name} {_TYPES[instrument.kind]}"
-    label_names = _label_names(instrument.labels)
     for point in points:
         labels = ",".join(
             [
-                f'{label}="{value.translate(_ESCAPES)}"'
-                for label, value in zip(label_names, point.labels, strict=False)
-                if value
+                f'{_label_name(label)}="{value.translate(_ESCAPES)}"'
+                for label, value in instrument.labels_of(point)
             ]
         )
         if instrument.kind is not MetricKind.HISTOGRAM:
@@ -75,8 +73,8 @@ def _number(value: float) -> str:
 
 
 @cache
-def _label_names(labels: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(label.replace(".", "_") for label in labels)
+def _label_name(label: str) -> str:
+    return label.replace(".", "_")
 
 
 @cache

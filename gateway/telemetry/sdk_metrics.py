@@ -154,6 +154,5 @@ def _attributes(instrument: Instrument, point: MetricPoint) -> Mapping[str, str 
     """The labels that apply; the port as the number that it is on spans."""
     return {
         name: int(value) if name == _PORT and value.isascii() and value.isdigit() else value
-        for name, value in zip(instrument.labels, point.labels, strict=False)
-        if value
+        for name, value in instrument.labels_of(point)
     }

@@ -1,13 +1,15 @@
 """Keeping credentials off spans, whoever wrote them where.
 
-A known secret is replaced in the encoded bytes by as many asterisks, so that every length in them stays right
-and no attribute can be forgotten. Unknown ones are looked for by their form where callers write freely.
+Those that are known are masked in texts, before these are encoded: in encoded bytes one could equal an id or
+the name of an attribute. Others are looked for by their form where callers write freely.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.model import Headers, Target
@@ -15,18 +17,24 @@ from gateway.redaction import may_hold_secret
 from gateway.telemetry.redaction_presets import MASK, PATTERNS
 
 SECRET_HEADERS: Final = (
-    "authorization",
-    "x-tfy-api-key",
-    "x-api-key",
-    "api-key",
-    "proxy-authorization",
-    "x-goog-api-key",
-    "cookie",
+    b"authorization",
+    b"x-tfy-api-key",
+    b"x-api-key",
+    b"api-key",
+    b"proxy-authorization",
+    b"x-goog-api-key",
+    b"cookie",
 )
 """Request headers that hold credentials, of ours or of what stands in front."""
 
+HIDDEN: Final = "***"
+
 _SHORTEST: Final = 8
 """Shorter values are words as well; masking them would tear others apart."""
+
+_MAX_WORDS: Final = 64
+_WORD: Final = re.compile(r"[^\s\"'/,;=&?<>()\[\]{}]{8,1024}")
+"""What may be a token of ours: mostly these stand between blanks, quotes or the marks of a URL."""
 
 _KEY_PATTERNS: Final = tuple(
     re.compile(PATTERNS[name])
@@ -34,24 +42,93 @@ _KEY_PATTERNS: Final = tuple(
 )
 
 
-def caller_secrets(headers: Headers | None) -> tuple[bytes, ...]:
+@dataclass(frozen=True, slots=True)
+class KnownSecrets:
+    """What the gateway knows as a credential, whoever it belongs to.
+
+    Attributes:
+        keys: What providers are sent, in every form in which it may stand in a text.
+        is_token: Whether a word is a token of some caller; of those only hashes are known.
+    """
+
+    keys: tuple[str, ...] = field(default=(), repr=False)
+    is_token: Callable[[str], bool] = lambda _: False
+
+    def hide(self, text: str) -> str:
+        """*text* with each of them masked; of a long text the first words are looked at for tokens."""
+        text = _hide(text, self.keys)
+        return _WORD.sub(self._hide_token, text, count=_MAX_WORDS)
+
+    def _hide_token(self, word: re.Match[str]) -> str:
+        return HIDDEN if self.is_token(word[0]) else word[0]
+
+
+NOTHING_KNOWN: Final = KnownSecrets()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Secrets:
+    """The credentials of one call, and what else is known. Equal to itself alone, so a quick key.
+
+    Attributes:
+        forms: Of those of its caller and its targets, every form in which one may stand in a text.
+    """
+
+    forms: tuple[str, ...] = field(default=(), repr=False)
+    known: KnownSecrets = NOTHING_KNOWN
+
+    def hide(self, text: str) -> str:
+        """*text* with those of the call masked."""
+        return _hide(text, self.forms)
+
+    def hide_keys(self, text: str) -> str:
+        """*text* with those of the call and every provider's masked: for texts of many words."""
+        return _hide(_hide(text, self.forms), self.known.keys)
+
+    def hide_all(self, text: str) -> str:
+        """*text* with all masked that is known: for texts that repeat, or are on few calls."""
+        return self.known.hide(_hide(text, self.forms))
+
+
+def caller_secrets(headers: Headers | None) -> Secrets:
     """The credentials that a request came with."""
-    if headers is None:
-        return ()
-    return _secrets(value for name in SECRET_HEADERS for value in headers.get_all(name))
+    return Secrets() if headers is None else secrets_of_call(headers.raw(SECRET_HEADERS), ())
 
 
-def target_secrets(target: Target) -> tuple[bytes, ...]:
-    """The credentials that a target is sent."""
-    return _secrets(value for name, value in target.headers if may_hold_secret(name))
+def secrets_of_call(
+    sent: Iterable[bytes | None], targets: Iterable[Target], known: KnownSecrets = NOTHING_KNOWN
+) -> Secrets:
+    """What a caller *sent* in `SECRET_HEADERS`, and what *targets* are sent."""
+    values = [value for value in sent if value is not None]
+    values += [value for target in targets for value in _credentials(target)]
+    return Secrets(forms_of(values), known)
 
 
-def without(data: bytes, secrets: Iterable[bytes]) -> bytes:
-    """*data* with each of *secrets* masked, as long as before."""
-    for secret in secrets:
-        if secret in data:
-            data = data.replace(secret, b"*" * len(secret))
-    return data
+def keys_of(targets: Sequence[Target]) -> tuple[str, ...]:
+    """What *targets* are sent, in every form."""
+    return forms_of([value for target in targets for value in _credentials(target)])
+
+
+def forms_of(values: Iterable[bytes]) -> tuple[str, ...]:
+    """The credentials in header *values*, as they may stand in a text, the longest first.
+
+    A header is read as Latin-1, a body as UTF-8, and JSON in a text is escaped, more or less.
+    """
+    forms: set[str] = set()
+    for value in values:
+        for secret in _parts(value):
+            if len(secret) >= _SHORTEST:
+                for text in (secret.decode("latin-1"), secret.decode(errors="replace")):
+                    forms |= {text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+    return tuple(sorted(forms, key=len, reverse=True))
+
+
+def _parts(value: bytes) -> list[bytes]:
+    """`abc` of `Bearer abc`; of anything else all of it, and the values if they are a cookie's."""
+    scheme, blank, credential = value.partition(b" ")
+    if blank and scheme.isalpha() and b" " not in credential:
+        return [credential]
+    return [value, *[pair.partition(b"=")[2] for pair in value.split(b"; ")]]
 
 
 def mask_keys(text: str) -> str:
@@ -61,8 +138,12 @@ def mask_keys(text: str) -> str:
     return text
 
 
-def _secrets(values: Iterable[str]) -> tuple[bytes, ...]:
-    """The values, and without their scheme (`Bearer abc` and `abc`), the longest first."""
-    found = {part for value in values for part in (value, value.rpartition(" ")[2])}
-    usable = [part.encode(errors="replace") for part in found if len(part) >= _SHORTEST]
-    return tuple(sorted(usable, key=len, reverse=True))
+def _credentials(target: Target) -> list[bytes]:
+    return [value.encode() for name, value in target.headers if may_hold_secret(name)]
+
+
+def _hide(text: str, forms: Iterable[str]) -> str:
+    for form in forms:
+        if form in text:
+            text = text.replace(form, HIDDEN)
+    return text

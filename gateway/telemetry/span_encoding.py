@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -19,7 +18,9 @@ from gateway.model import Call, Target, Usage
 from gateway.telemetry import attributes as names
 from gateway.telemetry.call_notes import NO_NOTES
 from gateway.telemetry.call_trace import OTHER_METHOD, AttemptTrace, CallTrace
-from gateway.telemetry.secrets_in_spans import caller_secrets, mask_keys, target_secrets, without
+from gateway.telemetry.masked_trace import Hide, masked_trace
+from gateway.telemetry.redactor import RedactionTimeout
+from gateway.telemetry.secrets_in_spans import SECRET_HEADERS, Secrets, mask_keys, secrets_of_call
 from gateway.telemetry.tfy_names import tfy_client, tfy_client_block, tfy_server, tfy_server_block
 from gateway.wire.baggage import parse_baggage
 from gateway.wire.frames import CallSpans, SpanSegments, StoreRow
@@ -39,8 +40,9 @@ _MAX_BLOCKS: Final = 4096
 _MAX_KEPT_BYTES: Final = 64
 """Longest value of a parameter, and name of a model, that a kept part may be found by."""
 
+_MAX_KEPT_METADATA: Final = 8
 _PARAMETERS: Final = frozenset(
-    (*names.REQUEST_DOUBLES, *names.REQUEST_INTEGERS, "stop", "encoding_format", "reasoning_effort")
+    (*names.REQUEST_DOUBLES, *names.REQUEST_INTEGERS, "encoding_format", "reasoning_effort")
 )
 _INT64: Final = 1 << 63
 _MAX_NUMBER_BYTES: Final = 64
@@ -48,25 +50,13 @@ _MAX_TEXT_BYTES: Final = 16 * 1024
 _MAX_NAME_CHARACTERS: Final = 256
 _MAX_TEXTS: Final = 16
 _MAX_TEXT_CHARACTERS: Final = 1024
+_MAX_EXCERPT_CHARACTERS: Final = 200
 _MAX_NAMED_METADATA: Final = 16
 _MAX_HEADER_VALUES: Final = 4
 _NAMEABLE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """Keys that can end an attribute's name: a dot in one could make a value and a group of one name."""
 _NS_PER_S: Final = 1_000_000_000
 _NS_PER_MS: Final = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class _TargetBlock:
-    """What repeats for calls of one kind to one target.
-
-    Attributes:
-        named: Name and kind of the span, and the attributes.
-        secrets: What was sent there and must be on no span.
-    """
-
-    named: bytes
-    secrets: tuple[bytes, ...]
 
 
 class _Kept(dict[tuple[object, ...], bytes]):
@@ -91,31 +81,52 @@ class SpanEncoder:
         self._outcomes = _Kept()
         self._parameters = _Kept()
         self._replies = _Kept()
-        self._target_blocks: dict[tuple[object, ...], _TargetBlock] = {}
+        self._notes = _Kept()
+        self._targets = _Kept()
+        self._secrets: dict[tuple[object, ...], Secrets] = {}
 
     def encode(self, trace: CallTrace) -> CallSpans:
         """The spans and the store row of a call that has ended."""
-        metadata = b"" if trace.notes is NO_NOTES else _metadata(trace)
+        secrets = self._secrets_of(trace)
+        shown = masked_trace(trace, secrets.hide_all) if _has_more_words(trace) else trace
+        metadata = self._metadata(shown.notes.metadata, secrets) if shown.notes.metadata else b""
         if trace.telemetry.captured_baggage:
-            metadata += _captured_baggage(trace)
-        # What a provider was sent can come back in its words; what the caller sent, wherever it wrote it.
-        secrets = caller_secrets(trace.headers) if _may_quote_caller(trace) else ()
-        spans = []
-        for attempt in trace.attempts:
+            metadata += _captured_baggage(trace, secrets.hide_all)
+        spans = [SpanSegments(self._server_span(shown, secrets, metadata), b"")]
+        for attempt in shown.attempts:
             assert trace.call is not None, "an attempt has a call"  # noqa: S101 - says it to the type checker
-            block = self._target_block(trace.call, attempt.target, trace)
-            hidden = block.secrets + secrets
-            if trace.error_type:
-                secrets = hidden
-            plain = without(self._client_span(trace, trace.call, attempt, block.named, metadata), hidden)
+            plain = self._client_span(shown, trace.call, attempt, secrets, metadata)
             content = b""
-            if trace.content is not None and attempt is trace.attempts[-1]:
-                content = without(trace.content.attributes(trace.call), hidden)
+            if trace.content is not None and attempt is shown.attempts[-1]:
+                content = trace.content.attributes(trace.call, secrets.hide_keys)
+            if attempt.excerpt:
+                content += _excerpt(trace, attempt, secrets.hide_all)
             spans.append(SpanSegments(plain, content))
-        server = SpanSegments(without(self._server_span(trace, metadata), secrets), b"")
-        return CallSpans(trace.destinations, _row(trace), [server, *spans])
+        return CallSpans(trace.destinations, _row(trace, secrets), spans)
 
-    def _server_span(self, trace: CallTrace, metadata: bytes) -> bytes:
+    def _secrets_of(self, trace: CallTrace) -> Secrets:
+        """What must be on no span of a call: what its caller sent, and what its providers were sent."""
+        sent = None if trace.headers is None else trace.headers.raw(SECRET_HEADERS)
+        key = (sent, trace.config_version, *[attempt.target.name for attempt in trace.attempts])
+        secrets = self._secrets.get(key)
+        if secrets is None:
+            if len(self._secrets) >= _MAX_BLOCKS:
+                self._secrets.clear()
+            targets = [attempt.target for attempt in trace.attempts]
+            secrets = self._secrets[key] = secrets_of_call(sent or (), targets, trace.telemetry.known)
+        return secrets
+
+    def _metadata(self, metadata: Mapping[str, str], secrets: Secrets) -> bytes:
+        """The caller's own keys and values; an application sends the same ones again and again."""
+        key = (*metadata.items(), secrets)
+        part = self._notes.get(key)
+        if part is None:
+            part = _encode_metadata(metadata, secrets.hide_all)
+            if len(metadata) <= _MAX_KEPT_METADATA:
+                self._notes.keep(key, part)
+        return part
+
+    def _server_span(self, trace: CallTrace, secrets: Secrets, metadata: bytes) -> bytes:
         parent = trace.parent
         parts = [
             span_head(
@@ -124,12 +135,12 @@ class SpanEncoder:
                 parent_span_id=parent.span_id if parent else b"",
                 trace_state=parent.state if parent else "",
                 flags=HAS_IS_REMOTE | (IS_REMOTE if parent else 0) | trace.flags,
-                named=self._server_block(trace),
+                named=self._server_block(trace, secrets),
                 start_ns=trace.started_at_ns,
                 end_ns=trace.unix_ns(trace.end_ns),
             ),
             names.OVERHEAD_MS.double(round(trace.overhead_ms, 3)),
-            self._outcome(trace),
+            self._outcome(trace, secrets),
             metadata,
         ]
         if trace.error_type and (trace.is_span_error or not trace.is_error):
@@ -137,12 +148,12 @@ class SpanEncoder:
         if trace.is_span_error:
             parts.append(_server_failure(trace))
         if trace.telemetry.captured_headers:
-            parts += _captured_headers(trace)
+            parts += _captured_headers(trace, secrets.hide_all)
         if trace.telemetry.has_tfy_names:
             parts.append(tfy_server(trace))
         return b"".join(parts)
 
-    def _server_block(self, trace: CallTrace) -> bytes:
+    def _server_block(self, trace: CallTrace, secrets: Secrets) -> bytes:
         """Name, kind, and what repeats for a caller, a model and a path; kept only for models that exist."""
         key = (
             trace.method,
@@ -156,21 +167,25 @@ class SpanEncoder:
         )
         block = self._servers.get(key)
         if block is None:
-            block = span_name(_server_name(trace), SpanKind.SERVER) + _encode_server_block(trace)
+            block = span_name(_server_name(trace), SpanKind.SERVER) + _encode_server_block(trace, secrets)
             if trace.plan is not None:
                 self._servers.keep(key, block)
         return block
 
-    def _outcome(self, trace: CallTrace) -> bytes:
+    def _outcome(self, trace: CallTrace, secrets: Secrets) -> bytes:
         """Where a call came from and how it ended."""
         attempts = -1 if trace.endpoint is None else len(trace.attempts)
-        user_agent = trace.user_agent[:_MAX_NAME_CHARACTERS]
-        key = (trace.status_code, trace.peer_address, user_agent, attempts, trace.resolved_model)
+        user_agent = trace.user_agent
+        key = (trace.status_code, trace.peer_address, user_agent, attempts, trace.resolved_model, secrets)
         part = self._outcomes.get(key)
-        return self._outcomes.keep(key, _encode_outcome(*key)) if part is None else part
+        if part is None:
+            part = _encode_outcome(*key)
+            if len(user_agent) <= _MAX_NAME_CHARACTERS:
+                self._outcomes.keep(key, part)
+        return part
 
     def _client_span(
-        self, trace: CallTrace, call: Call, attempt: AttemptTrace, named: bytes, metadata: bytes
+        self, trace: CallTrace, call: Call, attempt: AttemptTrace, secrets: Secrets, metadata: bytes
     ) -> bytes:
         end_ns = trace.unix_ns(attempt.end_ns)
         parts = [
@@ -180,20 +195,20 @@ class SpanEncoder:
                 parent_span_id=trace.span_id,
                 trace_state=trace.parent.state if trace.parent else "",
                 flags=HAS_IS_REMOTE | trace.flags,
-                named=named,
+                named=self._target_block(call, attempt.target, trace),
                 start_ns=trace.unix_ns(attempt.start_ns),
                 end_ns=end_ns,
             ),
             names.ATTEMPT.integer(attempt.number),
-            self._request_attributes(call),
-            self._reply_attributes(attempt),
+            self._request_attributes(call, secrets),
+            self._reply_attributes(attempt, secrets),
             metadata,
         ]
         if call.is_stream and attempt.first_chunk_ns:
             first_chunk_s = (attempt.first_chunk_ns - attempt.start_ns) / _NS_PER_S
             parts.append(names.TIME_TO_FIRST_CHUNK.double(first_chunk_s))
         if trace.notes.conversation_id:
-            parts.append(names.CONVERSATION_ID.text(trace.notes.conversation_id))
+            parts.append(names.CONVERSATION_ID.text(secrets.hide_all(trace.notes.conversation_id)))
         if trace.telemetry.has_old_names:
             parts.append(_old_usage(attempt))
         if trace.telemetry.has_tfy_names:
@@ -205,41 +220,37 @@ class SpanEncoder:
                 parts.append(span_status(StatusCode.ERROR, attempt.error_message[:_MAX_TEXT_CHARACTERS]))
         return b"".join(parts)
 
-    def _request_attributes(self, call: Call) -> bytes:
+    def _request_attributes(self, call: Call, secrets: Secrets) -> bytes:
         """The parameters that the conventions name; an application sends the same ones again and again."""
         fields = call.fields
         written = [(name, bytes(fields[name])) for name in fields if name in _PARAMETERS]
-        key = (call.choices, *written)
+        key = (secrets, call.choices, *written)
         part = self._parameters.get(key)
         if part is None:
-            part = _encode_parameters(call)
+            part = _encode_parameters(call, secrets.hide_all)
             if all(len(value) <= _MAX_KEPT_BYTES for _, value in written):
                 self._parameters.keep(key, part)
         return part
 
-    def _reply_attributes(self, attempt: AttemptTrace) -> bytes:
+    def _reply_attributes(self, attempt: AttemptTrace, secrets: Secrets) -> bytes:
         """What the reply said of itself: the model and how it ended repeat, id and counts do not."""
         usage = attempt.usage
         source = "" if usage is None else usage.source
-        key = (attempt.response_model, attempt.finish_reasons, source)
+        key = (attempt.response_model, attempt.finish_reasons, source, secrets)
         part = self._replies.get(key)
         if part is None:
             part = _encode_reply(*key)
             if len(attempt.response_model) <= _MAX_KEPT_BYTES:
                 self._replies.keep(key, part)
         if attempt.response_id:
-            part += names.RESPONSE_ID.text(attempt.response_id[:_MAX_TEXT_CHARACTERS])
+            part += names.RESPONSE_ID.text(secrets.hide(attempt.response_id)[:_MAX_TEXT_CHARACTERS])
         return part if usage is None else part + _counts(usage)
 
-    def _target_block(self, call: Call, target: Target, trace: CallTrace) -> _TargetBlock:
+    def _target_block(self, call: Call, target: Target, trace: CallTrace) -> bytes:
+        """Name, kind, and what repeats for calls of one kind to one target."""
         key = (target.name, call.endpoint.name, call.is_stream, trace.config_version)
-        block = self._target_blocks.get(key)
-        if block is None:
-            block = _encode_target_block(call, target, trace)
-            if len(self._target_blocks) >= _MAX_BLOCKS:
-                self._target_blocks.clear()
-            self._target_blocks[key] = block
-        return block
+        block = self._targets.get(key)
+        return self._targets.keep(key, _encode_target_block(call, target, trace)) if block is None else block
 
 
 def _server_name(trace: CallTrace) -> str:
@@ -248,7 +259,12 @@ def _server_name(trace: CallTrace) -> str:
 
 
 def _encode_outcome(
-    status_code: int, peer_address: str, user_agent: str, attempts: int, resolved_model: str
+    status_code: int,
+    peer_address: str,
+    user_agent: str,
+    attempts: int,
+    resolved_model: str,
+    secrets: Secrets,
 ) -> bytes:
     parts = []
     if status_code:
@@ -256,7 +272,7 @@ def _encode_outcome(
     if peer_address:
         parts.append(names.CLIENT_ADDRESS.text(peer_address))
     if user_agent:
-        parts.append(names.USER_AGENT.text(user_agent))
+        parts.append(names.USER_AGENT.text(secrets.hide_all(user_agent)[:_MAX_NAME_CHARACTERS]))
     if attempts >= 0:
         parts.append(names.ATTEMPTS.integer(attempts))
     if resolved_model:
@@ -264,11 +280,12 @@ def _encode_outcome(
     return b"".join(parts)
 
 
-def _encode_server_block(trace: CallTrace) -> bytes:
+def _encode_server_block(trace: CallTrace, secrets: Secrets) -> bytes:
+    # Below no route of ours, a path is whatever the caller wrote, a key in the wrong place included.
+    path = trace.path if trace.route else mask_keys(secrets.hide_all(trace.path))
     parts = [
         names.HTTP_REQUEST_METHOD.text(trace.method),
-        # Below no route of ours, a path is whatever the caller wrote, a key in the wrong place included.
-        names.URL_PATH.text((trace.path if trace.route else mask_keys(trace.path))[:_MAX_TEXT_CHARACTERS]),
+        names.URL_PATH.text(path[:_MAX_TEXT_CHARACTERS]),
         names.URL_SCHEME.text(trace.scheme),
         names.CONFIG_VERSION.text(trace.config_version),
     ]
@@ -281,7 +298,7 @@ def _encode_server_block(trace: CallTrace) -> bytes:
     if trace.caller is not None:
         parts.append(names.CALLER.text(trace.caller.name))
     if trace.call is not None:
-        parts.append(names.MODEL_ASKED.text(_model_asked(trace)))
+        parts.append(names.MODEL_ASKED.text(_model_asked(trace, secrets)))
     if trace.plan is not None:
         parts.append(names.ROUTING_CANDIDATES.texts(trace.plan.candidates))
         skipped = [{"target": skip.target, "reason": skip.reason} for skip in trace.plan.skipped]
@@ -291,55 +308,59 @@ def _encode_server_block(trace: CallTrace) -> bytes:
     return b"".join(parts)
 
 
-def _model_asked(trace: CallTrace) -> str:
+def _model_asked(trace: CallTrace, secrets: Secrets) -> str:
     """The model's name as the caller wrote it; one that does not exist may be anything, a key included."""
-    model = trace.call.model[:_MAX_NAME_CHARACTERS] if trace.call else ""
-    return model if trace.plan is not None else mask_keys(model)
+    model = trace.call.model if trace.call else ""
+    if trace.plan is None:
+        model = mask_keys(secrets.hide_all(model))
+    return model[:_MAX_NAME_CHARACTERS]
 
 
-def _metadata(trace: CallTrace) -> bytes:
-    """The caller's own keys and values: all as one text, and those that can be names as attributes too."""
-    metadata = trace.notes.metadata
-    if not metadata:
-        return b""
-    parts = [names.METADATA.text(msgspec.json.encode(dict(metadata)).decode())]
-    nameable = [key for key in metadata if _NAMEABLE.fullmatch(key)][:_MAX_NAMED_METADATA]
-    parts += [AttributeKey(names.METADATA_PREFIX + key).text(metadata[key]) for key in nameable]
+def _encode_metadata(metadata: Mapping[str, str], hide: Hide) -> bytes:
+    """All as one text, and those that can be names as attributes too."""
+    masked = {hide(key): hide(value) for key, value in metadata.items()}
+    parts = [names.METADATA.text(msgspec.json.encode(masked).decode())]
+    nameable = [key for key in masked if _NAMEABLE.fullmatch(key)][:_MAX_NAMED_METADATA]
+    parts += [AttributeKey(names.METADATA_PREFIX + key).text(masked[key]) for key in nameable]
     return b"".join(parts)
 
 
-def _captured_headers(trace: CallTrace) -> Iterator[bytes]:
+def _captured_headers(trace: CallTrace, hide: Hide) -> Iterator[bytes]:
     """The headers that the configuration lists and the caller sent."""
     for name in trace.telemetry.captured_headers:
         values = trace.headers.get_all(name) if trace.headers is not None else []
         if values:
-            short = [mask_keys(value)[:_MAX_NAME_CHARACTERS] for value in values[:_MAX_HEADER_VALUES]]
+            short = [mask_keys(hide(value))[:_MAX_NAME_CHARACTERS] for value in values[:_MAX_HEADER_VALUES]]
             yield AttributeKey(names.CAPTURED_HEADER_PREFIX + name).texts(short)
 
 
-def _captured_baggage(trace: CallTrace) -> bytes:
+def _captured_baggage(trace: CallTrace, hide: Hide) -> bytes:
     """The members that the configuration lists and the caller sent."""
     headers = trace.headers.get_all("baggage") if trace.headers is not None else []
     baggage = parse_baggage(headers) if headers else {}
     return b"".join(
         [
-            AttributeKey(names.BAGGAGE_PREFIX + key).text(mask_keys(baggage[key])[:_MAX_NAME_CHARACTERS])
+            AttributeKey(names.BAGGAGE_PREFIX + key).text(
+                mask_keys(hide(baggage[key]))[:_MAX_NAME_CHARACTERS]
+            )
             for key in trace.telemetry.captured_baggage
             if key in baggage
         ]
     )
 
 
-def _may_quote_caller(trace: CallTrace) -> bool:
-    """Whether its spans have more of the caller's words than a plain good call's, a token perhaps."""
-    if trace.error_type or trace.notes is not NO_NOTES or trace.content is not None:
-        return True
+def _has_more_words(trace: CallTrace) -> bool:
+    """Whether its spans have more of what others wrote than a plain good call's, a token perhaps."""
     # A good call after a failed attempt has the failure's words.
-    captures = bool(trace.telemetry.captured_headers or trace.telemetry.captured_baggage)
-    return captures or len(trace.attempts) > 1
+    if trace.error_type or len(trace.attempts) > 1:
+        return True
+    # TrueFoundry's names of the notes are written from the notes.
+    if trace.telemetry.has_tfy_names and trace.notes is not NO_NOTES:
+        return True
+    return trace.parent is not None and bool(trace.parent.state)
 
 
-def _encode_target_block(call: Call, target: Target, trace: CallTrace) -> _TargetBlock:
+def _encode_target_block(call: Call, target: Target, trace: CallTrace) -> bytes:
     parts = [
         span_name(f"{call.endpoint.operation} {target.model_id}", SpanKind.CLIENT),
         names.OPERATION_NAME.text(call.endpoint.operation),
@@ -359,25 +380,22 @@ def _encode_target_block(call: Call, target: Target, trace: CallTrace) -> _Targe
         parts.append(names.OLD_SYSTEM.text(target.provider))
     if trace.telemetry.has_tfy_names:
         parts.append(tfy_client_block(call, target))
-    return _TargetBlock(b"".join(parts), target_secrets(target))
+    return b"".join(parts)
 
 
-def _encode_parameters(call: Call) -> bytes:
+def _encode_parameters(call: Call, hide: Hide) -> bytes:
     """The parameters; a value of another type or size than the conventions' is left out."""
     fields = call.fields
     parts: list[bytes] = []
     _add_numbers(parts, fields)
-    if call.choices != 1 and abs(call.choices) < _INT64:
+    if call.choices != 1 and _is_int64(call.choices):
         parts.append(names.CHOICE_COUNT.integer(call.choices))
-    stop = _decoded(fields, "stop", str | list[str], _MAX_TEXT_BYTES)
-    if stop:
-        parts.append(names.STOP_SEQUENCES.texts(_short([stop] if isinstance(stop, str) else stop)))
     encoding = _decoded(fields, "encoding_format", str, _MAX_TEXT_BYTES)
     if encoding is not None:
-        parts.append(names.ENCODING_FORMATS.texts(_short([encoding])))
+        parts.append(names.ENCODING_FORMATS.texts(_short([encoding], hide)))
     effort = _decoded(fields, "reasoning_effort", str, _MAX_TEXT_BYTES)
     if effort is not None:
-        parts.append(names.REASONING_LEVEL.text(effort[:_MAX_NAME_CHARACTERS]))
+        parts.append(names.REASONING_LEVEL.text(hide(effort)[:_MAX_NAME_CHARACTERS]))
     return b"".join(parts)
 
 
@@ -392,13 +410,18 @@ def _add_numbers(parts: list[bytes], fields: Mapping[str, msgspec.Raw]) -> None:
     for name, key in names.REQUEST_INTEGERS.items():
         if name in fields and key is not written:
             count = _decoded(fields, name, int, _MAX_NUMBER_BYTES)
-            if count is not None and abs(count) < _INT64:
+            if count is not None and _is_int64(count):
                 written = key
                 parts.append(key.integer(count))
 
 
-def _short(texts: Sequence[str]) -> list[str]:
-    return [text[:_MAX_NAME_CHARACTERS] for text in texts[:_MAX_TEXTS]]
+def _is_int64(number: int) -> bool:
+    return -_INT64 <= number < _INT64
+
+
+def _short(texts: Sequence[str], hide: Hide) -> list[str]:
+    # Masked first: the cut may fall into a secret.
+    return [hide(text)[:_MAX_NAME_CHARACTERS] for text in texts[:_MAX_TEXTS]]
 
 
 def _decoded(fields: Mapping[str, msgspec.Raw], name: str, kind: Any, max_bytes: int) -> Any:
@@ -412,12 +435,14 @@ def _decoded(fields: Mapping[str, msgspec.Raw], name: str, kind: Any, max_bytes:
         return None
 
 
-def _encode_reply(response_model: str, finish_reasons: Sequence[str], usage_source: str) -> bytes:
+def _encode_reply(
+    response_model: str, finish_reasons: Sequence[str], usage_source: str, secrets: Secrets
+) -> bytes:
     parts = []
     if response_model:
-        parts.append(names.RESPONSE_MODEL.text(response_model[:_MAX_NAME_CHARACTERS]))
+        parts.append(names.RESPONSE_MODEL.text(secrets.hide_all(response_model)[:_MAX_NAME_CHARACTERS]))
     if finish_reasons:
-        parts.append(names.RESPONSE_FINISH_REASONS.texts(_short(finish_reasons)))
+        parts.append(names.RESPONSE_FINISH_REASONS.texts(_short(finish_reasons, secrets.hide_all)))
     if usage_source:
         parts.append(names.USAGE_SOURCE.text(usage_source))
     return b"".join(parts)
@@ -470,7 +495,22 @@ def _exception(error_type: str, message: str, time_ns: int) -> bytes:
     return span_event("exception", time_ns, {"exception.type": error_type, "exception.message": text})
 
 
-def _row(trace: CallTrace) -> StoreRow:
+def _excerpt(trace: CallTrace, attempt: AttemptTrace, hide: Hide) -> bytes:
+    """How a reply that was none began: it may quote the call, so it is masked as content is."""
+    if trace.caller is None or trace.call is None or trace.plan is None:
+        return b""
+    redactor = trace.telemetry.redaction.redactor(trace.caller, trace.call, trace.plan, trace.notes)
+    if redactor is None:
+        return b""
+    try:
+        with redactor:
+            # Cut last: the end may fall into what is to be masked.
+            return names.REPLY_EXCERPT.text(redactor.mask(hide(attempt.excerpt))[:_MAX_EXCERPT_CHARACTERS])
+    except RedactionTimeout:
+        return b""
+
+
+def _row(trace: CallTrace, secrets: Secrets) -> StoreRow:
     usage = trace.usage
     first = trace.attempts[-1].first_chunk_ns if trace.attempts else 0
     is_stream = trace.call is not None and trace.call.is_stream
@@ -483,7 +523,7 @@ def _row(trace: CallTrace) -> StoreRow:
         status_code=trace.status_code,
         is_error=trace.is_error,
         error_type=trace.error_type,
-        model=_model_asked(trace),
+        model=_model_asked(trace, secrets),
         resolved_model=trace.resolved_model,
         caller=trace.caller.name if trace.caller else "",
         attempts=len(trace.attempts),

@@ -171,7 +171,8 @@ class MetricPoint(msgspec.Struct, array_like=True, frozen=True):
 
     Attributes:
         name: Of the instrument, as in `gateway.telemetry.instruments`.
-        labels: Values in the order of the instrument's label names; "" for one that does not apply.
+        labels: Values in the order of the instrument's label names, "" for one that does not apply; then
+            `name=value` of those that this instrument has at this gateway beside them.
         values: One number; of a histogram the count in each bucket (not cumulated) and last the sum.
     """
 

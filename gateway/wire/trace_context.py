@@ -20,6 +20,10 @@ _KNOWN_FLAGS: Final = SAMPLED | RANDOM
 _PARENT: Final = re.compile(r"[ \t]*([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?[ \t]*")
 _NO_TRACE: Final = "0" * 32
 _NO_SPAN: Final = "0" * 16
+_MEMBER: Final = (
+    r"[a-z0-9][a-z0-9_\-*/@]{0,255}=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
+)
+_STATE: Final = re.compile(f"{_MEMBER}(?:,{_MEMBER})*")
 _MAX_STATE_MEMBERS: Final = 32
 _MAX_STATE_CHARACTERS: Final = 8192
 
@@ -49,8 +53,12 @@ def format_traceparent(trace_id: bytes, span_id: bytes, flags: int) -> str:
 
 
 def _join_states(states: list[str]) -> str:
-    members = [member.strip() for state in states for member in state.split(",")]
-    joined = ",".join(member for member in members if member)
-    if len(members) > _MAX_STATE_MEMBERS or len(joined) > _MAX_STATE_CHARACTERS or not joined.isascii():
+    """The members in order, "" for none and where one breaks the rules: then all are dropped."""
+    members = [member.strip(" \t") for state in states for member in state.split(",")]
+    joined = ",".join([member for member in members if member])
+    if len(members) > _MAX_STATE_MEMBERS or len(joined) > _MAX_STATE_CHARACTERS:
         return ""
-    return joined
+    if _STATE.fullmatch(joined) is None:
+        return ""
+    keys = [member.partition("=")[0] for member in members if member]
+    return joined if len(set(keys)) == len(keys) else ""

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.rig.behaviours import TEXT
+from tests.rig.behaviours import TEXT, plain_reply
 from tests.rig.fake_upstream import FakeUpstream
 from tests.rig.gateway_process import GatewayProcess, StartGateway
 from tests.rig.manifests import (
@@ -16,11 +16,15 @@ from tests.rig.manifests import (
     ENVIRONMENT,
     NARROW_TOKEN,
     PROMPT,
+    SCRIPTED,
     chat,
+    otel_config,
     standard_documents,
     trace_id_of,
 )
+from tests.rig.otlp_sink import OtlpSink
 from tests.rig.raw_http import Reply
+from tests.rig.until import until
 
 WANTED: Final = ("x-tfy-logging-config", '{"enabled":true}')
 NAMES: Final = {"gen_ai.input.messages", "gen_ai.output.messages"}
@@ -120,3 +124,35 @@ def test_content_of_a_running_gateway(gateway: GatewayProcess) -> None:
     resource = gateway.trace(trace_id_of(reply))["resource"]
     assert resource["service.name"] == "my_gateway"
     assert resource["deployment.environment.name"] == resource["deployment.environment"] == "test"
+
+
+def test_words_of_calls_stay_away_from_who_must_not_have_them(
+    start_gateway: StartGateway, upstream: FakeUpstream, closed_port: int
+) -> None:
+    """A bad reply that quotes the call, stop sequences, prompts: masked in one place, absent in another."""
+    page = plain_reply(200, "text/html", b"<html>canary-page for ann@example.org</html>")
+    with OtlpSink() as full, OtlpSink() as lean:
+        documents = [
+            *standard_documents(upstream.base_url, closed_port),
+            otel_config(full.traces_url, name="full"),
+            otel_config(lean.traces_url, name="lean", exclude_request_data=True),
+            {"type": "gateway-global-settings", "logging_settings": {"type": "always"}},
+            {
+                "type": "gateway-logging-config",
+                "name": "mask",
+                "log": True,
+                "redact_with": {"presets": ["email"]},
+            },
+        ]
+        gateway = start_gateway(documents, workers=1)
+        upstream.play(SCRIPTED, page)
+        replies = [chat(gateway, f"fake/{SCRIPTED}"), chat(gateway, "fake/normal", stop=["canary-stop"])]
+        assert [reply.status for reply in replies] == [502, 200]
+        for sink in (full, lean):
+            until(lambda sink=sink: len(sink.spans()) == 4, what="both calls to arrive")  # type: ignore[misc]
+        shown = "".join(map(str, full.spans()))
+        assert "canary-page for [REDACTED]" in shown
+        assert "canary-stop" in shown
+        assert "ann@example.org" not in shown
+        assert "canary" not in "".join(map(str, lean.spans()))
+        gateway.stop()

@@ -72,6 +72,21 @@ def test_both_planes_give_the_sum_of_all_workers(start_gateway: StartGateway) ->
     )
 
 
+def test_metadata_as_labels(start_gateway: StartGateway) -> None:
+    """What callers wrote under a key that the environment names splits the metrics of their calls."""
+    environment = {**ENVIRONMENT, "LLM_GATEWAY_METADATA_LOGGING_KEYS": '["team"]'}
+    gateway = start_gateway(workers=1, environment=environment)
+    for team in ("search", "shop", "shop"):
+        chat(gateway, "fake/normal", headers=[("x-tfy-metadata", f'{{"team":"{team}","other":"x"}}')])
+    for team, calls in (("search", 1), ("shop", 2)):
+        until(
+            lambda team=team, calls=calls: (  # type: ignore[misc]
+                total(gateway, REQUESTS, llm_gateway_metadata_team=team) == calls
+            ),
+            what=f"the calls of {team}",
+        )
+
+
 def test_data_port_has_no_metrics_unless_asked(start_gateway: StartGateway) -> None:
     """They name models and callers, so they are on the control plane only."""
     gateway = start_gateway(workers=1)

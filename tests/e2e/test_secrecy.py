@@ -19,6 +19,7 @@ from tests.rig.manifests import (
     EXPIRED_TOKEN,
     NARROW_TOKEN,
     PROMPT,
+    PROVIDER_KEY,
     bearer,
     chat,
     chat_body,
@@ -111,6 +112,35 @@ def test_nothing_leaks(
             found += leaks(f"file {file.name}", file.read_bytes().decode("latin-1"))
     found += leaks("the log", gateway.log)
     assert sorted(set(found)) == []
+
+
+def test_callers_that_write_their_credentials_everywhere(
+    start_gateway: StartGateway, upstream: FakeUpstream, sink: OtlpSink
+) -> None:
+    """Its own token, another caller's, a provider's key, in every text that goes on spans of good calls."""
+    gateway = start_gateway(standard_documents(upstream.base_url, 1, sink.traces_url), workers=1)
+    parent = ("traceparent", f"00-{'ab' * 16}-{'cd' * 8}-01")
+    replies = []
+    for secret in (APP_TOKEN, NARROW_TOKEN, PROVIDER_KEY):
+        bodies = {"stop": [secret]}, {"reasoning_effort": secret}, {"encoding_format": f"x {secret}"}
+        headers = (
+            ("user-agent", f"agent/1 {secret}"),
+            ("x-tfy-metadata", json.dumps({"a": secret, secret: "b"})),
+            ("x-tfy-conversation-id", secret),
+            ("tracestate", f"a={secret}"),
+        )
+        replies += [chat(gateway, "fake/normal", **members) for members in bodies]
+        replies += [chat(gateway, "fake/normal", headers=[header, parent]) for header in headers]
+        replies.append(chat(gateway, f"fake/{secret}"))
+        with gateway.connect() as connection:
+            replies.append(connection.exchange("GET", f"/v1/{secret}", []))
+    found: list[str] = []
+    for reply in replies:
+        found += leaks("a trace", json.dumps(gateway.trace(trace_id_of(reply))))
+    found += leaks("the rows", json.dumps(gateway.get("/api/traces?limit=100")))
+    assert sorted(set(found)) == []
+    gateway.stop()
+    assert leaks("an export", "".join(str(received.request) for received in sink.requests())) == []
 
 
 def test_state_folder_is_private(start_gateway: StartGateway) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from gateway.edge.lookout import DisconnectWatch, Lookout, Watch
@@ -29,6 +29,9 @@ class FakeHeaders:
 
     def names(self) -> list[str]:
         return list(dict.fromkeys(key for key, _ in self._pairs))
+
+    def raw(self, names: Sequence[bytes]) -> tuple[bytes | None, ...]:
+        return tuple([value.encode("latin-1") for key, value in self._pairs if key.encode() in names])
 
 
 class _LookoutNow(Lookout):

@@ -22,7 +22,7 @@ from gateway.model import Caller, Endpoint, Plan, RetryPolicy, Target, TraceCont
 from gateway.telemetry import attributes
 from gateway.telemetry.call_notes import read_notes
 from gateway.telemetry.call_trace import CallTrace
-from gateway.telemetry.plan import ContentRules, TelemetryPlan
+from gateway.telemetry.plan import ContentRules, Redaction, TelemetryPlan
 from gateway.telemetry.resource import worker_resource
 from gateway.telemetry.span_encoding import SpanEncoder
 from gateway.wire.otlp import AttributeKey
@@ -68,7 +68,7 @@ PLAN: Final = TelemetryPlan(
     has_tfy_names=True,
     captured_headers=("x-team",),
     captured_baggage=("tenant",),
-    content=ContentRules([], by_default=True, obeys_header=False, max_bytes=10_000),
+    content=ContentRules(Redaction(), by_default=True, obeys_header=False, max_bytes=10_000),
 )
 HEADERS: Final = FakeHeaders(
     [
@@ -172,7 +172,7 @@ def given_up() -> CallTrace:
 def failed() -> CallTrace:
     """An embedding whose provider failed."""
     trace = trace_of(EMBEDDING, EMBEDDING_BODY)
-    trace.attempt(TARGET).failed("upstream_timeout", "silent")
+    trace.attempt(TARGET).failed("upstream_bad_reply", "no reply", "<html>")
     trace.failed("upstream_timeout", "silent")
     trace.responded(504)
     trace.ended()

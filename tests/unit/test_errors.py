@@ -52,6 +52,7 @@ def test_detail_is_for_the_operator() -> None:
     assert (str(error), error.message) == ("It failed.", "It failed.")
     assert error.for_operator == "It failed. host 10.0.0.1"
     assert errors.UpstreamBadReply("It failed.").for_operator == "It failed."
+    assert errors.UpstreamBadReply("It failed.", excerpt="<html>").for_operator == "It failed."
 
 
 def test_a_caller_that_left_is_no_error_to_answer() -> None:

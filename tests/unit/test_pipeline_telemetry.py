@@ -15,7 +15,7 @@ from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.routing.direct import Routing
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_trace import CallTrace
-from gateway.telemetry.plan import PLAIN, ContentRules, TelemetryPlan
+from gateway.telemetry.plan import PLAIN, ContentRules, Redaction, TelemetryPlan
 from gateway.telemetry.sampling import NO_DESTINATION, Sampling
 from tests.unit.doubles import FakeClient, FakeReply, FakeUpstream
 from tests.unit.makers import TOKEN, make_body, make_caller, make_credential, make_target
@@ -23,7 +23,7 @@ from tests.unit.makers import TOKEN, make_body, make_caller, make_credential, ma
 OWN: Final = make_target("lab/own", propagate_trace=True)
 ANSWER: Final = b'{"id":"c","choices":[{"message":{"role":"assistant","content":"ho"}}]}'
 BY_HEADER: Final = TelemetryPlan(
-    content=ContentRules([], by_default=False, obeys_header=True, max_bytes=1_000)
+    content=ContentRules(Redaction(), by_default=False, obeys_header=True, max_bytes=1_000)
 )
 
 

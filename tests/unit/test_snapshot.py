@@ -221,6 +221,14 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
     assert "canary" not in repr(snapshot)
 
 
+def test_secrets_are_known_to_telemetry(tmp_path: Path) -> None:
+    """Keys of providers and tokens of callers are masked, also where another one writes them."""
+    snapshot = compiled(
+        tmp_path, openai_account(), virtual_account(models=["*"]), KEY="sk-canary", TOKEN="t-canary"
+    )
+    assert snapshot.telemetry.known.hide("/sk-canary/t-canary/x") == "/***/***/x"
+
+
 # -- rights
 
 

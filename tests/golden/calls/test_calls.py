@@ -24,7 +24,7 @@ from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.routing.direct import Routing
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_trace import CallTrace
-from gateway.telemetry.plan import PLAIN, ContentRules, TelemetryPlan
+from gateway.telemetry.plan import PLAIN, ContentRules, Redaction, TelemetryPlan
 from gateway.telemetry.span_encoding import SpanEncoder
 from gateway.wire.frames import SpanSegments
 from tests.unit.doubles import FakeClient, FakeReply, FakeUpstream
@@ -50,7 +50,7 @@ USAGE: Final = {
     "prompt_tokens_details": {"cached_tokens": 5, "cache_write_tokens": 2},
 }
 RECORDING: Final = TelemetryPlan(
-    content=ContentRules([], by_default=True, obeys_header=False, max_bytes=32_768)
+    content=ContentRules(Redaction(), by_default=True, obeys_header=False, max_bytes=32_768)
 )
 EVERYTHING: Final = TelemetryPlan(
     has_old_names=True,

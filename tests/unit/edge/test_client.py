@@ -61,6 +61,13 @@ def test_headers() -> None:
     assert headers.names() == ["host", "x-a", "x-b"]
 
 
+def test_raw_headers() -> None:
+    """Every value of the names, as it came."""
+    assert AsgiHeaders(SCOPE["headers"]).raw((b"x-b", b"x-a")) == (b"1", b"\xe9", b"2")
+    once = AsgiHeaders([(b"a", b"1"), (b"b", b"\xff")])
+    assert once.raw((b"b", b"c", b"a")) == (b"\xff", None, b"1")
+
+
 async def test_what_is_known_of_a_request() -> None:
     """Addresses are those of the socket: a Host header would let a caller choose what we note."""
     client = Wire().client

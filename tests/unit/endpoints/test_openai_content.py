@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from gateway.endpoints.catalogue import CHAT, COMPLETION
 from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_content import (
+    MAX_ITEMS,
+    MAX_PARTS,
     Items,
     StreamAssembler,
     read_input,
@@ -189,6 +191,27 @@ def test_input_of_a_completion(prompt: Any, texts: list[Any]) -> None:
     """A prompt is what the user said; numbers of tokens say nothing."""
     found = items(read_input(call(COMPLETION, prompt=prompt)))
     assert [one and one["parts"][0]["content"] for one in found] == texts
+
+
+def test_of_very_many_parts_the_first_are_read() -> None:
+    """In a big message parts, calls and the rest are as in a small one, the first of them."""
+    parts = [{"type": "text", "text": str(number)} for number in range(MAX_PARTS + 5_000)]
+    calls = [{"id": str(number), "function": {"name": "f"}} for number in range(MAX_PARTS + 5_000)]
+    big = {"role": "user", "content": parts, "tool_calls": calls, "name": "ann"}
+    (message,) = items(read_input(call(CHAT, messages=[big])))
+    assert (message["role"], message["name"]) == ("user", "ann")
+    assert message["parts"][:MAX_PARTS] == shape_message({"content": parts[:MAX_PARTS]})["parts"]
+    assert message["parts"][MAX_PARTS:] == shape_message({"tool_calls": calls[:MAX_PARTS]})["parts"]
+    assert len(shape_message(big)["parts"]) == 2 * MAX_PARTS
+
+
+def test_of_very_many_messages_the_first_and_the_newest_are_read() -> None:
+    """The list says that it was cut."""
+    found = read_input(call(CHAT, messages=[{"role": str(number)} for number in range(MAX_ITEMS + 2)]))
+    assert found.is_cut
+    roles = [message["role"] for message in items(found)]
+    assert roles == ["0", *map(str, range(3, MAX_ITEMS + 2))]
+    assert not read_input(call(CHAT, messages=[{"role": "user"}] * MAX_ITEMS)).is_cut
 
 
 @pytest.mark.parametrize("messages", [None, "x", {"a": 1}, 7])

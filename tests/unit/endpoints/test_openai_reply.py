@@ -109,8 +109,8 @@ def test_success_that_is_none(body: bytes, endpoint: Endpoint) -> None:
     """A success without an answer is a bad reply; its first bytes are for the operator only."""
     with pytest.raises(UpstreamBadReply) as caught:
         read(body, endpoint)
-    assert caught.value.detail == excerpt(body)
-    assert not caught.value.detail or caught.value.detail not in caught.value.message
+    assert caught.value.excerpt == excerpt(body)
+    assert not caught.value.excerpt or caught.value.excerpt not in caught.value.for_operator
 
 
 @pytest.mark.parametrize(

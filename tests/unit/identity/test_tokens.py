@@ -99,6 +99,12 @@ def test_nobody_is_known() -> None:
         Identity([]).identify(FakeHeaders([("authorization", "Bearer token-1")]))
 
 
+def test_words_that_are_tokens() -> None:
+    """Whoever's, expired ones too: they are to be kept off spans."""
+    words = ["token-1", "grün", "expired", "token-", "Bearer token-1", "\ud800"]
+    assert [word for word in words if IDENTITY.knows(word)] == ["token-1", "grün", "expired"]
+
+
 def test_expiry_is_the_first_moment_of_refusal() -> None:
     """A token works until its time and not at it."""
     with pytest.raises(InvalidApiKey):

@@ -11,7 +11,9 @@ from gateway.endpoints.openai_reply import ReplyFacts
 from gateway.errors import ClientDisconnected
 from gateway.model import Usage
 from gateway.telemetry.call_metrics import OTHER, CallMetrics
+from gateway.telemetry.call_notes import CallNotes
 from gateway.telemetry.call_trace import CallTrace
+from gateway.telemetry.metadata_labels import MetadataLabels
 from gateway.wire.frames import MetricPoint, MetricPoints, encode_payload
 from tests.unit.makers import TARGET
 from tests.unit.telemetry.traces import MS, add_attempt, make_answered_trace, make_planned_trace, make_trace
@@ -178,6 +180,31 @@ def test_label_sets_are_bounded_and_the_rest_is_counted() -> None:
     assert [sum(point.values[:-1]) for point in others] == [3]
     overflows = {point.labels: point.values for point in points if point.name == "gateway.metrics.overflows"}
     assert overflows == {("calls",): [3], ("attempts",): [3], ("failures",): [3]}
+
+
+def test_metadata_makes_label_sets_of_calls() -> None:
+    """Beside the others, on calls and failures, bounded as they are; attempts have none."""
+    traces = [make_answered_trace() for _ in range(4)]
+    for trace, team in zip(traces, ("a", "b", "b", "x" * 200), strict=True):
+        trace.notes = CallNotes(metadata={"team": team})
+        trace.attempts[0].failed("429", "m")
+    metrics = CallMetrics(max_sets=3, metadata=MetadataLabels(("team",)))
+    for trace in [*traces, make_answered_trace()]:
+        metrics.record(trace)
+    points = metrics.points(is_full=True)
+    teams = ["llm_gateway_metadata_team=a", "llm_gateway_metadata_team=b"]
+    long = "llm_gateway_metadata_team=" + "x" * 128
+    requests = [point for point in points if point.name == "ai_gateway_requests_total"]
+    assert [(point.labels[3:], point.values) for point in requests] == [
+        ((teams[0],), [1]),
+        ((teams[1],), [2]),
+        ((long,), [1]),
+        ((), [1]),
+    ]
+    assert requests[-1].labels == (OTHER, OTHER, "default")
+    failures = [point for point in points if "failure" in point.name]
+    assert [point.labels[5:] for point in failures] == [(teams[0],), (teams[1],), (long,)]
+    assert {point.labels[7:] for point in points if point.name.startswith("gen_ai")} == {()}
 
 
 def test_labels_can_be_written() -> None:

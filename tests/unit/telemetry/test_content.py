@@ -13,6 +13,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from gateway.endpoints.catalogue import CHAT, COMPLETION
 from gateway.endpoints.openai_call import parse_call
+from gateway.endpoints.openai_content import MAX_ITEMS, MAX_PARTS
 from gateway.model import Call, Endpoint
 from gateway.telemetry.content import MAX_REPLY_BYTES, ContentCapture, Trimmer, fit, share_out
 from gateway.telemetry.redaction_presets import Pattern, preset
@@ -64,6 +65,30 @@ def test_chat() -> None:
         ],
         "gen_ai.tool.definitions": [{"type": "function", "name": "f", "parameters": {"type": "object"}}],
     }
+
+
+@pytest.mark.parametrize(
+    ("stop", "shown", "is_cut"),
+    [
+        pytest.param("a", ["a"], False, id="one"),
+        pytest.param(["a", "b"], ["a", "b"], False, id="some"),
+        pytest.param(["s" * 300, "b"], ["s" * 256 + "…", "b"], True, id="a long one"),
+        pytest.param(["a"] * 17, ["a"] * 16, True, id="many"),
+        pytest.param(["s" * 200] * 16, None, True, id="more than their part of the room"),
+        pytest.param("to a@b.co", ["to [REDACTED]"], False, id="masked"),
+        pytest.param([], None, False, id="none"),
+        pytest.param(None, None, False, id="null"),
+        pytest.param(["a", 1], None, False, id="of another type"),
+        pytest.param({"a": 1}, None, False, id="of no kind"),
+        pytest.param("s" * 20_000, None, False, id="too long to look at"),
+    ],
+)
+def test_stop_sequences(stop: Any, shown: list[str] | None, *, is_cut: bool) -> None:
+    """Words of the caller, which may be the prompt's: recorded, masked and cut with them."""
+    capture = ContentCapture(EMAIL, max_bytes=8_192)
+    found = attributes_of(Span.FromString(capture.attributes(call_of(stop=stop))))
+    assert found.get("gen_ai.request.stop_sequences") == shown
+    assert ("gateway.content.truncated" in found) is is_cut
 
 
 def test_completion() -> None:
@@ -280,6 +305,58 @@ def test_one_long_text_loses_its_end() -> None:
         assert text.endswith("…")
         assert text.count(letter) > 500
         assert found["gateway.content.truncated"] is True
+
+
+@pytest.mark.parametrize("letter", ["x", '"', "漢", "\U0001f600"])
+@pytest.mark.parametrize("before", [[], [SAID] * 3], ids=["alone", "the last of some"])
+def test_one_long_text_has_all_the_room(before: list[Any], letter: str) -> None:
+    """What the others do not need; whatever its letters take."""
+    call = call_of(messages=[*before, {"role": "user", "content": letter * 100_000}])
+    found = content(call, reply(), max_bytes=8_192)
+    assert len(json.dumps(found, ensure_ascii=False).encode()) > 7_400
+
+
+@pytest.mark.parametrize("text", ["x", "y" * 40, "z" * 4_000])
+def test_message_of_very_many_parts(text: str) -> None:
+    """As many of the first parts as fit, and more than half of the room used."""
+    parts = [{"type": "text", "text": f"{number} {text}"} for number in range(10_000)]
+    found = content(call_of(messages=[{"role": "user", "content": parts}]), reply(), max_bytes=8_192)
+    (message,) = found["gen_ai.input.messages"]
+    # The last one may itself be cut.
+    shown = [int(part["content"].split()[0]) for part in message["parts"][:-1]]
+    assert shown == list(range(len(shown)))
+    assert len(shown) > 40
+    assert len(json.dumps(message)) > 4_096
+    assert found["gateway.content.truncated"] is True
+
+
+def test_more_parts_than_are_looked_at_are_cut() -> None:
+    """Also where there is room: what was not looked at is said to be left out."""
+    calls = [{"type": "unknown"}] * (MAX_PARTS + 1)
+    call = call_of(messages=[{"role": "user", "content": calls}])
+    assert content(call, max_bytes=1_000_000)["gateway.content.truncated"] is True
+
+
+def test_more_messages_than_are_looked_at_are_cut() -> None:
+    """The first and the newest stay."""
+    said = [{"role": "user", "content": str(number)} for number in range(MAX_ITEMS + 10)]
+    found = content(call_of(messages=said), max_bytes=1_000_000)
+    numbers = [int(one["parts"][0]["content"]) for one in found["gen_ai.input.messages"]]
+    assert numbers == [0, *range(11, MAX_ITEMS + 10)]
+    assert found["gateway.content.truncated"] is True
+
+
+def test_text_is_masked_once() -> None:
+    """However often a message is made shorter: masking is what costs."""
+    masked: list[str] = []
+
+    def mask(text: str) -> str:
+        masked.append(text)
+        return text
+
+    value = {"role": "user", "parts": [{"type": "text", "content": "\U0001f600" * 9_000}] * 5}
+    assert fit([200_000], lambda _: value, 8_192, Trimmer(mask))
+    assert len([text for text in masked if len(text) > 1_000]) == 5
 
 
 def test_what_fits_is_whole() -> None:

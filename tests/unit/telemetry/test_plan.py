@@ -22,6 +22,8 @@ BY_HEADER: Final = (
     "type: gateway-global-settings\nlogging_settings: {type: header_controlled, log_body_by_default: %s}\n"
 )
 
+ONE: Final = "{metadata: {a: '1'}}"
+
 
 def rule(name: str = "rule", **members: str) -> str:
     fields = {"type": "gateway-logging-config", "name": name, "log": "true", **members}
@@ -95,6 +97,17 @@ def test_one_rule_that_forbids_is_enough(tmp_path: Path) -> None:
     """Whatever the others say, whatever the caller wants."""
     plan = plan_of(tmp_path, BY_HEADER % "true", rule("a"), rule("b", log="false"), rule("c"))
     assert capture(plan, wants=True) is None
+
+
+def test_rules_of_masking_hold_without_recording(tmp_path: Path) -> None:
+    """Some words of a call are on its spans all the same: those of a bad reply."""
+    plan = plan_of(tmp_path, rule("a", redact_with="{presets: [email]}"), rule("b", log="false", when=ONE))
+    assert plan.content is None
+    found = plan.redaction.redactor(make_caller(), make_call(), Plan((TARGET,), ("acct/small",)), CallNotes())
+    assert found is not None
+    assert found.mask("ann@example.org") == "[REDACTED]"
+    notes = CallNotes(metadata={"a": "1"})
+    assert plan.redaction.redactor(make_caller(), make_call(), Plan((TARGET,), ("x",)), notes) is None
 
 
 def test_embeddings_have_no_content(tmp_path: Path) -> None:

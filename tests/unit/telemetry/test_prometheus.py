@@ -37,6 +37,16 @@ def test_points_of_one_metric_stand_together() -> None:
     assert [sample.labels.get("username") for sample in found[0].samples] == ["u", None]
 
 
+def test_labels_beside_those_of_the_instrument() -> None:
+    """They bring their names."""
+    [family] = families([names.REQUESTS.point(1, "a", "", "t", "llm_gateway_metadata_team=x=y", "other")])
+    assert family.samples[0].labels == {
+        "model_name": "a",
+        "tenant_name": "t",
+        "llm_gateway_metadata_team": "x=y",
+    }
+
+
 def test_unknown_metrics_and_other_buckets_are_left_out() -> None:
     """A worker of another version may be there for a moment."""
     odd = MetricPoint(names.LOOP_LAG.name, (), MetricKind.HISTOGRAM, [1, 2])

@@ -60,6 +60,17 @@ def test_sum(*, is_delta: bool, temporality: int) -> None:
     assert found == {"model_name": "m", "tenant_name": "t"}
 
 
+def test_labels_beside_those_of_the_instrument() -> None:
+    """They bring their names."""
+    [metric] = metrics_of(encode(names.REQUESTS.point(1, "a", "", "t", "llm_gateway_metadata_team=x=y")))
+    [point] = metric.sum.data_points
+    assert {item.key: item.value.string_value for item in point.attributes} == {
+        "model_name": "a",
+        "tenant_name": "t",
+        "llm_gateway_metadata_team": "x=y",
+    }
+
+
 def test_histogram() -> None:
     """Buckets as they are, sum and count; nobody knows least and most."""
     labels = ("chat", "openai", "m", "", "h", "443", "")

@@ -9,15 +9,23 @@ from typing import Any, Final
 import pytest
 
 from gateway.endpoints.openai_reply import ReplyFacts
-from gateway.model import Usage
+from gateway.model import TraceContext, Usage
 from gateway.telemetry.call_notes import CallNotes
+from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.content import ContentCapture
 from gateway.telemetry.plan import TelemetryPlan
 from gateway.telemetry.redactor import Redactor
-from gateway.telemetry.secrets_in_spans import caller_secrets, mask_keys, target_secrets, without
+from gateway.telemetry.secrets_in_spans import (
+    KnownSecrets,
+    caller_secrets,
+    forms_of,
+    keys_of,
+    mask_keys,
+    secrets_of_call,
+)
 from gateway.telemetry.span_encoding import SpanEncoder
 from tests.unit.doubles import FakeHeaders
-from tests.unit.makers import TARGET, make_call, make_caller, read_span
+from tests.unit.makers import TARGET, attributes_of, make_call, make_caller, read_span
 from tests.unit.telemetry.traces import add_attempt, make_answered_trace, make_planned_trace, make_trace
 
 CANARY: Final = "canary-app-token"
@@ -120,24 +128,176 @@ def test_canaries(trace: Any) -> None:
     assert "canary" not in str(SpanEncoder().encode(trace).row)
 
 
-def test_masking_keeps_lengths() -> None:
-    """What is masked is as long as before, so every length in the encoded bytes stays right."""
-    assert without(b"a secret b secret", (b"secret",)) == b"a ****** b ******"
-    assert without(b"abc", ()) == b"abc"
+def sent(token: str, *more: tuple[str, str], trace: CallTrace | None = None) -> CallTrace:
+    """A good call of whoever has this token."""
+    trace = make_answered_trace() if trace is None else trace
+    trace.headers = FakeHeaders([("authorization", f"Bearer {token}"), *more])
+    return trace
+
+
+def wrote(**members: Any) -> CallTrace:
+    return sent(CANARY, trace=make_answered_trace(**members))
+
+
+def with_agent(text: str) -> CallTrace:
+    trace = sent(CANARY)
+    trace.user_agent = text
+    return trace
+
+
+def with_state(state: str) -> CallTrace:
+    return sent(CANARY, trace=make_answered_trace(parent=TraceContext(b"P" * 16, b"Q" * 8, 1, state)))
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        pytest.param(wrote(stop=[CANARY, "x"]), id="stop"),
+        pytest.param(wrote(reasoning_effort=CANARY), id="effort"),
+        pytest.param(wrote(encoding_format="x " + CANARY), id="encoding"),
+        pytest.param(with_agent(f"agent/1 ({CANARY})"), id="user agent"),
+        pytest.param(with_agent("u" * 250 + CANARY), id="user agent that is cut within it"),
+        pytest.param(with_state(f"a=1,b={CANARY}"), id="trace state"),
+        pytest.param(with_state(f"{CANARY}=1,a=1"), id="key of a trace state"),
+    ],
+)
+def test_canaries_of_good_calls(trace: CallTrace) -> None:
+    """Whatever a caller writes, its own token is on no span; what stands beside it is."""
+    assert b"canary" not in encoded(trace)
+    assert len(encoded(trace)) > len(encoded(make_answered_trace())) - 40
+
+
+def test_state_keeps_its_other_members() -> None:
+    """A mask is no value of theirs, so the member goes."""
+    server, _ = SpanEncoder().encode(with_state(f"a=1,b={CANARY},c=2")).spans
+    assert read_span(server).trace_state == "a=1,c=2"
+
+
+def test_parts_that_are_kept_are_kept_for_each_secret() -> None:
+    """What another caller may write is not what this one may: the same words, two tokens."""
+    encoder = SpanEncoder()
+    agent = "canary-app-token canary-other-token"
+    found = []
+    for token in ("canary-app-token", "canary-other-token", "canary-app-token"):
+        trace = sent(token, trace=make_answered_trace(reasoning_effort=agent))
+        trace.user_agent = agent
+        server, client = map(read_span, encoder.encode(trace).spans)
+        found.append(
+            (
+                attributes_of(server)["user_agent.original"],
+                attributes_of(client)["gen_ai.request.reasoning.level"],
+            )
+        )
+    first, second = "*** canary-other-token", "canary-app-token ***"
+    assert found == [(first, first), (second, second), (first, first)]
+
+
+@pytest.mark.parametrize(
+    "token",
+    ["http.response.status_code", "gen_ai.request.model", "small-1-0125", "POST /v1/chat/completions"],
+)
+def test_names_are_not_masked(token: str) -> None:
+    """A token that equals an attribute's name, or what the configuration says, changes nothing of ours."""
+    of_token, plain = (
+        [attributes_of(read_span(span)) for span in SpanEncoder().encode(trace).spans]
+        for trace in (sent(token), make_answered_trace())
+    )
+    assert [set(one) for one in of_token] == [set(one) for one in plain]
+    assert of_token[1]["gen_ai.request.model"] == "small-1"
+
+
+def test_ids_are_not_masked() -> None:
+    """Nor does one that equals an id, in an error either."""
+    parent = TraceContext(b"abcdefghijklmnop", b"12345678", 1)
+    for trace in (make_answered_trace(parent=parent), failed("x")):
+        trace.trace_id, trace.parent = parent.trace_id, parent
+        for token in ("abcdefghijklmnop", "12345678", "SSSSSSSS"):
+            for span in map(read_span, SpanEncoder().encode(sent(token, trace=trace)).spans):
+                assert span.trace_id == parent.trace_id
+                assert span.parent_span_id in (b"12345678", b"S" * 8)
+
+
+QUOTED: Final = 'canary"quo\\te-1234'
+
+
+@pytest.mark.parametrize("token", [QUOTED, "canary/slash&<é>-1"])
+def test_tokens_that_json_escapes(token: str) -> None:
+    """In prompts, arguments of tools and metadata; a header is Latin-1 and a body UTF-8."""
+    header = token.encode().decode("latin-1")
+    call = {"function": {"name": "f", "arguments": json.dumps({"key": token}, ensure_ascii=False)}}
+    broken = {"function": {"name": "f", "arguments": json.dumps({"key": token})[:-1]}}
+    messages = [{"role": "assistant", "content": f"my {token}!", "tool_calls": [call, broken]}]
+    trace = sent(header, trace=make_answered_trace(messages=messages, stop=[token]))
+    trace.content = ContentCapture(Redactor(), max_bytes=10_000)
+    trace.notes = CallNotes(metadata={"key": token})
+    data = encoded(trace)
+    assert b"canary" not in data
+    assert b"my ***!" in data
+
+
+def test_provider_keys_are_known() -> None:
+    """Those of other accounts too, wherever they turn up: they are configured here."""
+    plan = TelemetryPlan(known=KnownSecrets(keys_of([LEAKY])))
+    trace = recorded(f"is it {PROVIDER_CANARY}")
+    trace.attempts[0].target = TARGET
+    trace.telemetry = plan
+    trace.user_agent = PROVIDER_CANARY
+    assert b"canary" not in encoded(trace)
+
+
+@pytest.mark.parametrize("path", [f"/v1/{CANARY}", f"/{CANARY}/x", f"/v1/a={CANARY};b"])
+def test_tokens_of_others_are_known_by_their_hash(path: str) -> None:
+    """A token in the wrong place, sent by whom it does not identify."""
+    known = KnownSecrets(is_token=lambda word: word == CANARY)
+    trace = make_trace(endpoint=None, route="", path=path, telemetry=TelemetryPlan(known=known))
+    trace.failed("path_not_found", "no such path")
+    trace.responded(404)
+    assert b"canary" not in encoded(trace)
+
+
+def test_row_has_no_secret() -> None:
+    """The store shows the model as asked, which may be anything while it does not exist."""
+    trace = sent(CANARY, trace=make_trace())
+    trace.call = make_call(model=f"fake/{CANARY}")
+    row = SpanEncoder().encode(trace).row
+    assert row is not None
+    assert row.model == "fake/***"
+
+
+@pytest.mark.parametrize(
+    ("header", "forms"),
+    [
+        (b"Bearer abcdefgh", ("abcdefgh",)),
+        (b"abcdefgh", ("abcdefgh",)),
+        (b"abc", ()),
+        (b"a=b; c=defg", ("a=b; c=defg",)),
+        (b"sid=abcdefgh; c=d", ("sid=abcdefgh; c=d", "abcdefgh")),
+        (b'Bearer abc"defgh', ('abc\\"defgh', 'abc"defgh')),
+        (
+            "Bearer é-abcdefg".encode(),
+            (r"\u00c3\u00a9-abcdefg", r"\u00e9-abcdefg", "Ã©-abcdefg", "é-abcdefg"),
+        ),
+    ],
+    ids=["scheme", "no scheme", "short", "cookie of short values", "cookie", "escaped", "UTF-8"],
+)
+def test_forms(header: bytes, forms: tuple[str, ...]) -> None:
+    """Without the scheme, the longest first; short ones are words."""
+    assert forms_of([header]) == forms
 
 
 def test_secrets_of_a_request() -> None:
-    """Values whole and without their scheme, the longest first; short ones are words."""
+    """Every header that may hold one."""
     headers = FakeHeaders(
-        [("authorization", "Bearer abcdefgh"), ("x-api-key", "abc"), ("cookie", "a=b; c=defg")]
+        [("authorization", "Bearer abcdefgh"), ("x-api-key", "ijklmnopq"), ("x-team", "abc")]
     )
-    assert caller_secrets(headers) == (b"Bearer abcdefgh", b"a=b; c=defg", b"abcdefgh")
-    assert caller_secrets(None) == ()
+    assert caller_secrets(headers).forms == ("ijklmnopq", "abcdefgh")
+    assert caller_secrets(None).forms == ()
 
 
 def test_secrets_of_a_target() -> None:
     """Its credentials; a header that is none (`x-tenant: acme`) may be a word of any reply."""
-    assert target_secrets(LEAKY) == (f"Bearer {PROVIDER_CANARY}".encode(), PROVIDER_CANARY.encode())
+    assert keys_of([LEAKY]) == (PROVIDER_CANARY,)
+    assert secrets_of_call((None,), [LEAKY]).hide(f"a {PROVIDER_CANARY} b") == "a *** b"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -18,10 +19,13 @@ from gateway.endpoints.openai_reply import ReplyFacts
 from gateway.errors import UpstreamBadReply
 from gateway.model import Plan, Skipped, TraceContext, Usage
 from gateway.telemetry.call_trace import CallTrace
-from gateway.telemetry.plan import TelemetryPlan
+from gateway.telemetry.content import ContentCapture
+from gateway.telemetry.plan import TelemetryPlan, compile_telemetry
+from gateway.telemetry.redactor import Redactor
 from gateway.telemetry.sampling import ALL_DESTINATIONS, NO_DESTINATION
 from gateway.telemetry.span_encoding import SpanEncoder
 from gateway.wire.frames import StoreRow
+from tests.unit.config.writing import ACCOUNT, CALLER, accepted_config, check_text
 from tests.unit.doubles import FakeHeaders
 from tests.unit.makers import TARGET, attributes_of, make_call, make_caller, make_target, read_span
 from tests.unit.telemetry.traces import (
@@ -154,7 +158,7 @@ def test_failure() -> None:
     trace = make_planned_trace()
     attempt = add_attempt(trace)
     error = UpstreamBadReply("It is no reply.", detail="<html>")
-    attempt.failed(error.code, error.for_operator)
+    attempt.failed(error.code, error.for_operator, error.excerpt)
     trace.failed(error.code, error.for_operator)
     trace.responded(502)
     trace.end_ns = 100 * MS
@@ -350,11 +354,10 @@ def test_embedding_span() -> None:
         pytest.param({"n": 3}, {"choice.count": 3}, id="choices"),
         pytest.param({"n": 1}, {}, id="one choice is the default"),
         pytest.param({"n": 2**70}, {}, id="choices beyond int64"),
-        pytest.param({"stop": "a"}, {"stop_sequences": ["a"]}, id="one stop sequence"),
-        pytest.param({"stop": ["a", "b"]}, {"stop_sequences": ["a", "b"]}, id="stop sequences"),
-        pytest.param({"stop": []}, {}, id="no stop sequence"),
-        pytest.param({"stop": ["a", 1]}, {}, id="stop of another type"),
-        pytest.param({"stop": {"a": 1}}, {}, id="stop of no kind"),
+        pytest.param({"stop": "a"}, {}, id="stop sequences are content"),
+        pytest.param({"seed": -(2**63)}, {"seed": -(2**63)}, id="the least int64"),
+        pytest.param({"seed": 2**63 - 1}, {"seed": 2**63 - 1}, id="the greatest int64"),
+        pytest.param({"seed": -(2**63) - 1}, {}, id="below int64"),
         pytest.param({"reasoning_effort": "low"}, {"reasoning.level": "low"}, id="reasoning"),
         pytest.param({"reasoning_effort": 1}, {}, id="reasoning of another type"),
     ],
@@ -453,12 +456,73 @@ def test_kept_parts_are_bounded() -> None:
 def test_long_parts_are_not_kept() -> None:
     """What a caller or a provider writes at length is encoded each time, and takes no memory afterwards."""
     encoder = SpanEncoder()
-    trace = make_answered_trace(stop=["x" * 1000])
+    trace = make_answered_trace(reasoning_effort="x" * 1000)
     trace.attempts[0].response_model = "m" * 1000
     trace.user_agent = "a" * 1000
     assert encoder.encode(trace) == encoder.encode(trace)
     assert (len(encoder._parameters), len(encoder._replies)) == (0, 0)
     assert len(str(list(encoder._outcomes))) < 1000
+
+
+# -- what a provider sent instead of a reply
+
+
+def refused(excerpt: str, **changes: Any) -> CallTrace:
+    trace = make_planned_trace()
+    attempt = add_attempt(trace)
+    attempt.failed("upstream_bad_reply", "It is no reply.", excerpt)
+    trace.failed("upstream_bad_reply", "It is no reply.")
+    trace.responded(502)
+    for name, value in changes.items():
+        setattr(trace, name, value)
+    return trace
+
+
+def excerpt_of(trace: CallTrace) -> str | None:
+    server, client = SpanEncoder().encode(trace).spans
+    assert (server.content, b"excerpt" in client.plain) == (b"", False)
+    found = attributes_of(read_span(client)).get("gateway.reply.excerpt")
+    assert found is None or isinstance(found, str)
+    return found
+
+
+def test_excerpt_stands_beside_the_content() -> None:
+    """It may quote the call, so it is no part of what every destination gets, the message least of all."""
+    assert excerpt_of(refused("<html>busy</html>")) == "<html>busy</html>"
+    _, client = SpanEncoder().encode(refused("<html>busy</html>")).spans
+    assert b"busy" not in client.plain
+    trace = refused("<html>")
+    trace.content = ContentCapture(Redactor(), max_bytes=1_000)
+    assert excerpt_of(trace) == "<html>"
+    assert {"gen_ai.input.messages"} <= attributes_of(spans_of(trace)[1]).keys()
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        pytest.param("redact_with: {presets: [email]}", "user [REDACTED] " + "x" * 184, id="masked"),
+        pytest.param("log: false", None, id="forbidden"),
+        pytest.param(
+            "when: {models: {in: [x/y]}}\nlog: false", "user ann@example.org " + "x" * 200, id="another rule"
+        ),
+        pytest.param("redact_with: {custom_patterns: [{pattern: '(x+)+y'}]}", None, id="endless pattern"),
+    ],
+)
+def test_excerpt_obeys_the_rules_of_content(tmp_path: Path, rules: str, expected: str | None) -> None:
+    """Whether or not content is recorded; masked before it is cut."""
+    log = "" if "log:" in rules else "log: true\n"
+    rule = f"type: gateway-logging-config\nname: rule\n{log}{rules}\n"
+    plan = compile_telemetry(accepted_config(check_text(tmp_path, ACCOUNT, CALLER, rule)))
+    assert plan.content is None
+    found = excerpt_of(refused("user ann@example.org " + "x" * 500, telemetry=plan))
+    assert found == (expected and expected[:200])
+
+
+def test_excerpt_has_no_credentials() -> None:
+    """Nor the half of one at its end."""
+    headers = FakeHeaders([("authorization", "Bearer canary-app-token")])
+    found = excerpt_of(refused("x" * 190 + "canary-app-token sk-provider-key", headers=headers))
+    assert found == "x" * 190 + "*** ***"
 
 
 # -- where it goes, and the store's row
@@ -490,7 +554,7 @@ def test_captured_words_of_the_caller() -> None:
     server, client = (attributes_of(span) for span in spans_of(trace))
     expected = {
         "baggage.tenant": "a b",
-        "baggage.user": "*" * len("canary-token"),
+        "baggage.user": "***",
         "baggage.key_of": "[REDACTED]",
         "baggage.long": "x" * 256,
     }

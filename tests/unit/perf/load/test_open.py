@@ -58,7 +58,7 @@ async def test_a_server_that_hangs_up_ends_the_phase() -> None:
 
 
 async def test_a_broken_server_ends_the_phase_early() -> None:
-    """As in a closed loop."""
+    """As in a closed loop; what is under way on other connections then may fail too."""
     result = await _load([GOOD[0].replace(b"200", b"503")], Amount(4, seconds=1, rps=5000))
     failed = sum(result.failures.values())
     # A late beat sends what is due meanwhile on every connection, so a few more may fail.
