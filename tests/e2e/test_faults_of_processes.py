@@ -117,6 +117,31 @@ def test_a_worker_is_killed(
     gateway.stop()
 
 
+def test_all_are_killed_while_control_is_frozen(
+    start_gateway: StartGateway, upstream: FakeUpstream, endpoint: ManagedOtlp
+) -> None:
+    """What the workers could not hand over is lost with them, to the span as the ledger says afterwards."""
+    gateway = start_gateway(manifests(upstream, endpoint, max_delay_ms=100))
+    audit = SpanAudit(gateway, {NAME: endpoint})
+    with audit.calls():
+        pass
+    audit.check()
+    control, workers = gateway.control_pid(), gateway.worker_pids()
+    gateway.signal(signal.SIGSTOP, control)
+    with audit.calls():
+        pass
+    for victim in (*workers, control):
+        gateway.signal(signal.SIGKILL, victim)
+    until(lambda: control_answers(gateway), timeout_s=RECOVERY_S, what="new processes")
+    with audit.calls():
+        pass
+    ledgers = audit.check()
+    given_up = audit.dropped_by_workers()
+    assert given_up.keys() == {"worker_lost"}
+    assert ledgers[NAME]["exported"] == ledgers["local"]["exported"] == audit.made - given_up.total()
+    gateway.stop()
+
+
 def drain(gateway: GatewayProcess, load: Load) -> None:
     """Begin to stop it, with calls going on."""
     gateway.signal(signal.SIGTERM)
