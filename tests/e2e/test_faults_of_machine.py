@@ -12,9 +12,8 @@ import pytest
 
 from tests.rig.fake_upstream import FakeUpstream
 from tests.rig.gateway_process import Document, GatewayProcess, StartGateway
-from tests.rig.load import Load
-from tests.rig.managed_otlp import AUTHORIZATION, ManagedOtlp
-from tests.rig.manifests import ENVIRONMENT, otel_config, standard_documents
+from tests.rig.managed_otlp import ManagedOtlp
+from tests.rig.manifests import ENVIRONMENT, standard_documents
 from tests.rig.otlp_sink import Answer
 from tests.rig.requires import requires
 from tests.rig.small_disk import SmallDisk, small_disk
@@ -40,20 +39,12 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 
 
 def manifests(upstream: FakeUpstream, endpoint: ManagedOtlp) -> list[Document]:
-    destination = otel_config(
-        endpoint.traces_url, name=NAME, headers={"Authorization": AUTHORIZATION}, batch={"max_delay_ms": 100}
-    )
+    destination = endpoint.destination(NAME, batch={"max_delay_ms": 100})
     return [*standard_documents(upstream.base_url, 1), destination]
 
 
 def start_on(disk: SmallDisk, start_gateway: StartGateway, documents: list[Document]) -> GatewayProcess:
     return start_gateway(documents, options=["--state-dir", str(disk.folder)])
-
-
-def go_on(load: Load, calls: int = 50) -> None:
-    """Wait for some more calls."""
-    done = len(load.trace_ids)
-    until(lambda: len(load.trace_ids) > done + calls, what="calls to go on", timeout_s=120.0)
 
 
 @requires("mount")
@@ -66,10 +57,10 @@ def test_disk_full_and_room_again(
     with audit.calls() as load:
         disk.fill()
         until(lambda: is_disk_noticed(gateway), what="the full disk to be noticed")
-        go_on(load)
+        load.go_on()
         audit.ledgers()
         disk.make_room()
-        go_on(load)
+        load.go_on()
     ledgers = audit.check()
     assert ledgers[NAME]["exported"] == ledgers["local"]["exported"] == audit.made
     gateway.stop()
@@ -87,9 +78,9 @@ def test_processes_die_while_the_disk_is_full(
         until(lambda: is_disk_noticed(gateway), what="the full disk to be noticed")
         control = gateway.control_pid()
         gateway.signal(signal.SIGKILL, control)
-        go_on(load)
+        load.go_on()
         until(lambda: gateway.control_pid() not in (0, control), timeout_s=RECOVERY_S, what="a new control")
-        go_on(load)
+        load.go_on()
     workers = gateway.worker_pids()
     for victim in workers:
         gateway.signal(signal.SIGKILL, victim)
@@ -100,10 +91,10 @@ def test_processes_die_while_the_disk_is_full(
     )
     until(lambda: accepts(gateway), timeout_s=RECOVERY_S, what="calls to be taken")
     with audit.calls() as load:
-        go_on(load)
+        load.go_on()
         disk.make_room()
-        until(lambda: control_answers(gateway), timeout_s=RECOVERY_S, what="control to answer")
-        go_on(load)
+        until(audit.is_control_back, timeout_s=RECOVERY_S, what="control to answer")
+        load.go_on()
     ledgers = audit.check()
     given_up = audit.dropped_by_workers()
     assert given_up.keys() == {"worker_lost"}
@@ -121,9 +112,9 @@ def test_disk_full_for_longer_than_workers_can_hold(
     audit = SpanAudit(gateway, {NAME: endpoint})
     with audit.calls(threads=8, pause_s=0.0) as load:
         disk.fill()
-        go_on(load, calls=10_000)
+        load.go_on(calls=10_000)
         disk.make_room()
-        go_on(load)
+        load.go_on()
     ledgers = audit.check()
     given_up = audit.dropped_by_workers()
     assert given_up.keys() == {"unacknowledged_full"}
@@ -144,14 +135,6 @@ def accepts(gateway: GatewayProcess) -> bool:
     return True
 
 
-def control_answers(gateway: GatewayProcess) -> bool:
-    """Whether control is there and its workers are."""
-    try:
-        return len(gateway.get("/api/config")["workers"]) == 2
-    except OSError:
-        return False
-
-
 @requires("cc")
 @pytest.mark.parametrize("jump_s", [7200, -7200], ids=["ahead", "back"])
 def test_the_clock_jumps(
@@ -169,10 +152,10 @@ def test_the_clock_jumps(
         control = gateway.control_pid()
         gateway.signal(signal.SIGKILL, control)
         until(lambda: gateway.control_pid() not in (0, control), timeout_s=RECOVERY_S, what="a new control")
-        until(lambda: control_answers(gateway), timeout_s=RECOVERY_S, what="control to answer")
+        until(audit.is_control_back, timeout_s=RECOVERY_S, what="control to answer")
         endpoint.answer(Answer(503, {"Retry-After": formatdate(time.time() + 1.0, usegmt=True)}))
         until(lambda: endpoint.unanswered() == 0, what="the endpoint to be out of service", timeout_s=30.0)
-        go_on(load)
+        load.go_on()
     # Less than the longest wait that a date may ask for, which one taken by the wrong clock would be.
     ledgers = audit.check(timeout_s=60.0)
     assert ledgers[NAME]["exported"] == ledgers["local"]["exported"] == audit.made

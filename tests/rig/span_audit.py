@@ -76,7 +76,7 @@ class SpanAudit:
     def counted(self, load: Load) -> Iterator[Load]:
         """Call steadily within the block; what fails is for the test to judge."""
         with load:
-            until(lambda: len(load.trace_ids) > 10, what="the calls to run")
+            load.go_on()
             yield load
         self.trace_ids += load.trace_ids
 
@@ -94,6 +94,13 @@ class SpanAudit:
             assert created == sum(parts.values()), f"{name}: {counts}"
             assert counts["dropped"]["total"] == sum(counts["dropped"]["by_reason"].values())
         return found
+
+    def is_control_back(self) -> bool:
+        """Whether control answers, and has met as many workers as there are."""
+        try:
+            return len(self.gateway.get("/api/config")["workers"]) == len(self.gateway.worker_pids()) > 0
+        except OSError:
+            return False
 
     def entry(self, name: str) -> dict[str, Any]:
         """A destination as the API shows it."""
