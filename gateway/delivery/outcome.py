@@ -91,14 +91,15 @@ def judge(answer: Answer, now_s: float) -> Outcome:
 
     Args:
         answer: The endpoint's answer.
-        now_s: Unix time, for a `Retry-After` that is a date.
+        now_s: Unix time, for a `Retry-After` that is a date, where the answer itself has no `Date`.
     """
     if 200 <= answer.status < 300:  # noqa: PLR2004 - the success class
         return _delivered(answer)
     said = _error_message(answer)
     message = f"HTTP {answer.status}: {said}" if said else f"HTTP {answer.status}"
     if answer.status in RETRYABLE:
-        wish_s = parse_retry_after(answer.retry_after, now_s)
+        # A date is by the endpoint's clock, and ours may have jumped.
+        wish_s = parse_retry_after(answer.retry_after, now_s - clock_ahead_s(answer, now_s))
         return Outcome(Verdict.RETRY, answer.status, message, retry_after_s=wish_s)
     return Outcome(_refusal(answer.status, said), answer.status, message)
 

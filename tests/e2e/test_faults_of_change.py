@@ -9,12 +9,11 @@ import pytest
 from tests.rig import behaviours
 from tests.rig.fake_upstream import FakeUpstream
 from tests.rig.gateway_process import Document, GatewayProcess, StartGateway
-from tests.rig.managed_otlp import AUTHORIZATION, ManagedOtlp
+from tests.rig.managed_otlp import ManagedOtlp
 from tests.rig.manifests import (
     SCRIPTED,
     bearer,
     chat_body,
-    otel_config,
     standard_documents,
     trace_id_of,
 )
@@ -39,13 +38,7 @@ def second() -> Iterator[ManagedOtlp]:
 
 
 def destination(name: str, endpoint: ManagedOtlp, **more: object) -> Document:
-    return otel_config(
-        endpoint.traces_url,
-        name=name,
-        headers={"Authorization": AUTHORIZATION},
-        batch={"max_delay_ms": 100},
-        **more,
-    )
+    return endpoint.destination(name, batch={"max_delay_ms": 100}, **more)
 
 
 def none_for(name: str, endpoint: ManagedOtlp) -> Document:
@@ -75,24 +68,19 @@ def test_destinations_come_change_and_go(
     audit = SpanAudit(gateway, {"first": first})
     with audit.calls() as load:
         first.usual = Answer(delay_s=0.2)  # so that a batch is always on its way
-
-        def go_on() -> None:
-            done = len(load.trace_ids)
-            until(lambda: len(load.trace_ids) > done + 20, what="calls to go on")
-
         put_in_force(gateway, [*standard, destination("second", second), destination("first", first)])
         after = frozenset(load.trace_ids)
-        go_on()
+        load.go_on()
         changed = destination("first", first, encoding="json", compression="none")
         put_in_force(gateway, [*standard, destination("second", second), changed])
-        go_on()
+        load.go_on()
         before = frozenset(load.trace_ids)
         until(lambda: before - after <= arrived_at(second).trace_ids, what="new calls at the second")
         counts = audit.ledgers()["second"]
         assert counts["created"] >= SPANS_PER_CALL * len(before - after)
         put_in_force(gateway, [*standard, changed])
         gone = len(second.requests())
-        go_on()
+        load.go_on()
         first.usual = Answer()
     ledgers = audit.check()
     assert ledgers.keys() == {"local", "first"}

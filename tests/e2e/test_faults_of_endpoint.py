@@ -10,10 +10,9 @@ from urllib.parse import quote
 import pytest
 
 from tests.rig.fake_upstream import FakeUpstream
-from tests.rig.gateway_process import Document, GatewayProcess, StartGateway
-from tests.rig.load import Load
+from tests.rig.gateway_process import GatewayProcess, StartGateway
 from tests.rig.managed_otlp import AUTHORIZATION, GARBAGE, KEY, Limits, ManagedOtlp
-from tests.rig.manifests import ENVIRONMENT, otel_config, standard_documents
+from tests.rig.manifests import ENVIRONMENT, standard_documents
 from tests.rig.otlp_sink import HANG, RESET, Answer, partial_success
 from tests.rig.span_audit import SpanAudit
 from tests.rig.until import until
@@ -45,12 +44,6 @@ def audit(
         yield SpanAudit(gateway, {NAME: endpoint})
 
 
-def go_on(load: Load) -> None:
-    """Wait for some more calls."""
-    done = len(load.trace_ids)
-    until(lambda: len(load.trace_ids) > done + 20, what="calls to go on")
-
-
 def is_over(endpoint: ManagedOtlp) -> Callable[[], bool]:
     """Whether all answers given to the endpoint were used."""
     return lambda: endpoint.unanswered() == 0
@@ -76,7 +69,7 @@ def test_what_passes_loses_nothing(audit: SpanAudit, endpoint: ManagedOtlp, faul
     endpoint.answer(*FAULTS[fault])
     with audit.calls() as load:
         until(is_over(endpoint), what="the endpoint to have failed", timeout_s=30.0)
-        go_on(load)
+        load.go_on()
     counts = audit.check()[NAME]
     assert counts["exported"] - before == audit.made - made
     assert audit.entry(NAME)["resent_total"] - resent == audit.arrived(NAME).repeats - repeats
@@ -89,7 +82,7 @@ def test_what_is_refused_is_counted_and_not_repeated(audit: SpanAudit, endpoint:
     endpoint.answer(partial_success(3, "too old"), Answer(400))
     with audit.calls() as load:
         until(is_over(endpoint), what="the endpoint to have refused", timeout_s=30.0)
-        go_on(load)
+        load.go_on()
     counts = audit.check()[NAME]
     assert counts["rejected"] - before["rejected"] == 3
     assert counts["dropped"]["by_reason"]["non_retryable_400"] > 0
@@ -102,7 +95,7 @@ def test_requests_too_large_are_halved_under_load(audit: SpanAudit, endpoint: Ma
     endpoint.limits = Limits(max_body_bytes=30_000)
     with audit.calls(threads=4, pause_s=0.0) as load:
         until(lambda: any(one.status == 413 for one in endpoint.requests()), what="a refusal", timeout_s=30.0)
-        go_on(load)
+        load.go_on()
     counts = audit.check()[NAME]
     endpoint.limits = Limits()
     assert counts["exported"] - before == audit.made - made
@@ -117,10 +110,10 @@ def test_down_and_back(audit: SpanAudit, endpoint: ManagedOtlp, down_s: float) -
         back_at_s = time.monotonic() + down_s
         until(lambda: audit.entry(NAME)["state"] == "retrying", what="the outage to show", timeout_s=30.0)
         while time.monotonic() < back_at_s:
-            go_on(load)
+            load.go_on()
             audit.ledgers()
         endpoint.come_back()
-        go_on(load)
+        load.go_on()
     counts = audit.check()[NAME]
     assert counts["exported"] - before == audit.made - made
 
@@ -130,27 +123,18 @@ def test_down_and_back(audit: SpanAudit, endpoint: ManagedOtlp, down_s: float) -
 def test_a_fault_that_lasts(start_gateway: StartGateway, upstream: FakeUpstream, fault: str) -> None:
     """With the settings of an installation: a minute in which the endpoint answers in no other way."""
     with ManagedOtlp() as endpoint:
-        gateway = start_gateway(manifests(upstream, endpoint))
+        gateway = start_gateway([*standard_documents(upstream.base_url, 1), endpoint.destination("elastic")])
         audit = SpanAudit(gateway, {"elastic": endpoint})
         with audit.calls() as load:
             endpoint.usual = FAULTS[fault][0]
             well_at_s = time.monotonic() + LONG_S
             while time.monotonic() < well_at_s:
-                go_on(load)
+                load.go_on()
                 audit.ledgers()
             endpoint.usual = Answer()
-            go_on(load)
+            load.go_on()
         assert audit.check(timeout_s=120.0)["elastic"]["exported"] == audit.made
         gateway.stop()
-
-
-def manifests(
-    upstream: FakeUpstream, endpoint: ManagedOtlp, authorization: str = AUTHORIZATION
-) -> list[Document]:
-    return [
-        *standard_documents(upstream.base_url, 1),
-        otel_config(endpoint.traces_url, name="elastic", headers={"Authorization": authorization}),
-    ]
 
 
 def test_a_refused_key_is_mended_under_load(
@@ -159,15 +143,18 @@ def test_a_refused_key_is_mended_under_load(
     """Paused with nothing dropped; the key's file is changed, and all goes out without a restart."""
     key = tmp_path / "key"
     key.write_text("d3Jvbmc6a2V5")
+    headers = {"Authorization": f"ApiKey file:{key}"}
     with ManagedOtlp() as endpoint:
-        gateway = start_gateway(manifests(upstream, endpoint, f"ApiKey file:{key}"))
+        gateway = start_gateway(
+            [*standard_documents(upstream.base_url, 1), endpoint.destination("elastic", headers=headers)]
+        )
         audit = SpanAudit(gateway, {"elastic": endpoint})
         with audit.calls() as load:
             until(lambda: audit.entry("elastic")["state"] == "paused", what="the pause", timeout_s=30.0)
-            go_on(load)
+            load.go_on()
             assert audit.ledgers()["elastic"]["exported"] == 0
             key.write_text(KEY)
             until(lambda: audit.entry("elastic")["state"] == "ok", what="the mended key", timeout_s=25.0)
-            go_on(load)
+            load.go_on()
         assert audit.check()["elastic"]["exported"] == audit.made
         gateway.stop()

@@ -11,8 +11,8 @@ import pytest
 from tests.rig.fake_upstream import FakeUpstream
 from tests.rig.gateway_process import Document, GatewayProcess, StartGateway, is_running
 from tests.rig.load import Load
-from tests.rig.managed_otlp import AUTHORIZATION, ManagedOtlp
-from tests.rig.manifests import otel_config, standard_documents
+from tests.rig.managed_otlp import ManagedOtlp
+from tests.rig.manifests import standard_documents
 from tests.rig.otlp_sink import Answer
 from tests.rig.span_audit import SPANS_PER_CALL, SpanAudit
 from tests.rig.until import until
@@ -30,10 +30,7 @@ def endpoint() -> Iterator[ManagedOtlp]:
 
 
 def manifests(upstream: FakeUpstream, endpoint: ManagedOtlp, **batch: int) -> list[Document]:
-    destination = otel_config(
-        endpoint.traces_url, name=NAME, headers={"Authorization": AUTHORIZATION}, batch=batch
-    )
-    return [*standard_documents(upstream.base_url, 1), destination]
+    return [*standard_documents(upstream.base_url, 1), endpoint.destination(NAME, batch=batch)]
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.long)])
@@ -50,9 +47,8 @@ def test_control_is_killed_in_the_middle_of_batches(
             endpoint.wait_for_requests(seen + 1, timeout_s=RECOVERY_S)
             kill_control(gateway)
             endpoint.usual = Answer()
-            done = len(load.trace_ids)
-            until(lambda done=done: len(load.trace_ids) > done + 20, what="calls to go on")  # type: ignore[misc]
-            until(lambda: control_answers(gateway), timeout_s=RECOVERY_S, what="a new control process")
+            load.go_on()
+            until(audit.is_control_back, timeout_s=RECOVERY_S, what="a new control process")
     ledgers = audit.check()
     assert ledgers[NAME]["exported"] == ledgers["local"]["exported"] == audit.made
     assert audit.arrived(NAME).repeats > 0
@@ -63,14 +59,6 @@ def kill_control(gateway: GatewayProcess) -> None:
     victim = gateway.control_pid()
     gateway.signal(signal.SIGKILL, victim)
     until(lambda: not is_running(victim), what="control to be gone")
-
-
-def control_answers(gateway: GatewayProcess) -> bool:
-    """Whether control is there and its workers are."""
-    try:
-        return len(gateway.get("/api/config")["workers"]) == 2
-    except OSError:
-        return False
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(10, marks=pytest.mark.long)])
@@ -92,8 +80,7 @@ def test_a_worker_is_killed(
                 timeout_s=RECOVERY_S,
                 what="two workers again",
             )
-            done = len(load.trace_ids)
-            until(lambda done=done: len(load.trace_ids) > done + 50, what="calls to go on")  # type: ignore[misc]
+            load.go_on()
     assert len(load.failures) <= load.threads * kills, load.failures
     assert not [text for text in load.failures if not text.startswith("Connection")], load.failures
 
@@ -113,15 +100,39 @@ def test_a_worker_is_killed(
     assert given_up.keys() <= {"worker_lost"}
     for name, counts in ledgers.items():
         assert least <= counts["created"] + given_up.total() <= most, f"{name}: {counts}, {given_up}"
-    audit.check_endpoint(NAME, ledgers[NAME])
+    audit.check_endpoint(NAME)
+    gateway.stop()
+
+
+def test_all_are_killed_while_control_is_frozen(
+    start_gateway: StartGateway, upstream: FakeUpstream, endpoint: ManagedOtlp
+) -> None:
+    """What the workers could not hand over is lost with them, to the span as the ledger says afterwards."""
+    gateway = start_gateway(manifests(upstream, endpoint, max_delay_ms=100))
+    audit = SpanAudit(gateway, {NAME: endpoint})
+    with audit.calls():
+        pass
+    audit.check()
+    control, workers = gateway.control_pid(), gateway.worker_pids()
+    gateway.signal(signal.SIGSTOP, control)
+    with audit.calls():
+        pass
+    for victim in (*workers, control):
+        gateway.signal(signal.SIGKILL, victim)
+    until(audit.is_control_back, timeout_s=RECOVERY_S, what="new processes")
+    with audit.calls():
+        pass
+    ledgers = audit.check()
+    given_up = audit.dropped_by_workers()
+    assert given_up.keys() == {"worker_lost"}
+    assert ledgers[NAME]["exported"] == ledgers["local"]["exported"] == audit.made - given_up.total()
     gateway.stop()
 
 
 def drain(gateway: GatewayProcess, load: Load) -> None:
     """Begin to stop it, with calls going on."""
     gateway.signal(signal.SIGTERM)
-    done = len(load.trace_ids)
-    until(lambda: len(load.trace_ids) > done + 20, what="calls while it drains")
+    load.go_on()
 
 
 def test_shutdown_under_load_sends_what_it_can(

@@ -14,8 +14,10 @@ from tests.rig.behaviours import TEXT
 from tests.rig.gateway_process import GatewayProcess
 from tests.rig.manifests import bearer, chat_body
 from tests.rig.raw_http import RawConnection, Reply, events
+from tests.rig.until import until
 
 JOIN_TIMEOUT_S: Final = 30.0
+GO_ON_TIMEOUT_S: Final = 60.0
 
 
 @dataclass
@@ -60,6 +62,15 @@ class Load:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def go_on(self, calls: int = 20) -> None:
+        """Wait for so many more calls.
+
+        Raises:
+            AssertionError: They did not end.
+        """
+        enough = len(self.ended_at_s) + calls
+        until(lambda: len(self.ended_at_s) >= enough, what="calls to go on", timeout_s=GO_ON_TIMEOUT_S)
 
     def stop(self) -> None:
         """Let the calls that are open come to their end, and begin no more."""

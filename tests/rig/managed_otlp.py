@@ -12,10 +12,13 @@ import base64
 import binascii
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # it has no stubs
 
+from tests.rig.gateway_process import Document
+from tests.rig.manifests import otel_config
 from tests.rig.otlp_sink import Answer, OtlpSink, parse_request
 
 PROTOBUF = "application/x-protobuf"
@@ -65,6 +68,12 @@ class ManagedOtlp(OtlpSink):
         super().__init__()
         self.key = KEY
         self.limits = limits or Limits()
+
+    def destination(self, name: str, **more: Any) -> Document:
+        """A manifest that sends traces here, with the right key."""
+        return otel_config(
+            self.traces_url, name=name, **{"headers": {"Authorization": AUTHORIZATION}, **more}
+        )
 
     def rate_limit(self, count: int, retry_after: str = "1") -> None:
         """Refuse the next *count* requests as too many."""

@@ -11,6 +11,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
@@ -49,6 +50,20 @@ def _program(name: str) -> Callable[[], str | None]:
     return lambda: None if find_program(name) else f"no program {name} on PATH"
 
 
+def _mount() -> str | None:
+    """Whether a file system can be mounted: for root only, and not for every root of a container."""
+    mount, umount = find_program("mount"), find_program("umount")
+    if mount is None or umount is None:
+        return "no programs mount and umount on PATH"
+    with tempfile.TemporaryDirectory() as folder:
+        command = [mount, "-t", "tmpfs", "tmpfs", folder]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+        if done.returncode != 0:
+            return f"no file system can be mounted: {done.stderr.strip()[:200]}"
+        subprocess.run([umount, folder], check=True, timeout=30)
+    return None
+
+
 def _shared(name: str) -> Callable[[], str | None]:
     def absence() -> str | None:
         folder = shared_folder() / name
@@ -59,10 +74,12 @@ def _shared(name: str) -> Callable[[], str | None]:
 
 # Name -> why it is absent, or None. A new tool is one row.
 TOOLS: dict[str, Callable[[], str | None]] = {
+    "cc": _program("cc"),
     "chromium": lambda: None if find_chromium() else "no program chromium or google-chrome on PATH",
     "curl": _program("curl"),
     "grpc": _module("grpc"),
     "llmock": _module("llmock"),
+    "mount": cache(_mount),
     "nginx": _program("nginx"),
     "openssl": _program("openssl"),
     "openapi": _shared("openapi"),

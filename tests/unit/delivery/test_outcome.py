@@ -128,6 +128,13 @@ def test_retry_after(value: str, expected: float) -> None:
     assert judge(answer(503, retry_after=value), NOW_S).retry_after_s == expected
 
 
+@pytest.mark.parametrize("ahead_s", [-7200.0, 0.0, 7200.0])
+def test_a_retry_after_that_is_a_date_is_by_the_endpoints_clock(ahead_s: float) -> None:
+    """Ours may be wrong, or jump: the wait is as long as the endpoint meant, by the `Date` of its answer."""
+    wish, date = "Tue, 14 Nov 2023 22:13:27 GMT", "Tue, 14 Nov 2023 22:13:20 GMT"
+    assert judge(Answer(503, "", b"", wish, date), NOW_S + ahead_s).retry_after_s == 7.0
+
+
 @given(value=st.text(max_size=60))
 def test_any_retry_after_is_a_wait(value: str) -> None:
     """No header value is an error."""
