@@ -23,8 +23,11 @@ MAX_BARREN_BYTES: Final = 64 * 1024
 
 MAX_HEADERS: Final = 256
 
+_FIRST_INTERIM: Final = 100
 _SWITCHING: Final = 101
 _FIRST_FINAL: Final = 200
+# llhttp knows that these have no body, whatever their headers say; of other interim replies it reads one.
+_BODILESS_INTERIM: Final = frozenset({100, 102, 103})
 _BODILESS: Final = frozenset({204, 304})
 _VERSIONS: Final = frozenset({"1.0", "1.1"})
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -69,7 +72,7 @@ class ReplyReader:
     __slots__ = (
         "_barren_bytes",
         "_ends_with_connection",
-        "_is_interim",
+        "_is_last",
         "_parser",
         "buffered_bytes",
         "has_head",
@@ -83,9 +86,6 @@ class ReplyReader:
 
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
-        # A control byte in a value, or a value over two lines, is no reason to lose an answer that was paid
-        # for; framing is as strict as before.
-        self._parser.set_dangerous_leniencies(lenient_headers=True)
         self.has_surplus = False
         self.begin()
 
@@ -99,7 +99,7 @@ class ReplyReader:
         self.is_complete = False
         self.keeps_alive = False
         self._barren_bytes = 0
-        self._is_interim = False
+        self._is_last = False
         self._ends_with_connection = True
 
     def feed(self, data: bytes) -> None:
@@ -155,19 +155,27 @@ class ReplyReader:
         """Another message begins: the final reply, or one too many."""
         if self.is_complete:
             self.has_surplus = True
+        # Strict through the first header: a lenient llhttp takes a first line that begins with a blank for a
+        # header, and others pass over it.
+        self._parser.set_dangerous_leniencies(lenient_headers=False)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or, once there is a head, a trailer, which nobody reads."""
         if self.has_head:
             return
+        if not self.headers:
+            # A control byte in a value, or a value over two lines, is no reason to lose an answer that was
+            # paid for; framing is as strict as before.
+            self._parser.set_dangerous_leniencies(lenient_headers=True)
         name = name.lower()
         if name == b"content-length":
             self._ends_with_connection = False
         elif name == b"transfer-encoding":
-            self._ends_with_connection = False
-            if value.strip().lower() != b"chunked":
+            # To the letter: behind a tab or a fold llhttp would read no chunks. Twice is one in another.
+            if value.lower() != b"chunked" or not self._ends_with_connection:
                 msg = "the reply has a transfer coding that was not asked for"
                 raise ReplyError(msg)
+            self._ends_with_connection = False
         self.headers.append((name, value.rstrip()))
         if len(self.headers) > MAX_HEADERS:
             msg = f"the reply has more than {MAX_HEADERS} headers"
@@ -178,8 +186,12 @@ class ReplyReader:
         if self.has_head:
             return
         status = self._parser.get_status_code()
-        if self._parser.get_http_version() not in _VERSIONS:
+        version = self._parser.get_http_version()
+        if version not in _VERSIONS:
             msg = "the reply is of another version of HTTP"
+            raise ReplyError(msg)
+        if status < _FIRST_INTERIM:
+            msg = f"the reply has the status {status:03}, which does not exist"
             raise ReplyError(msg)
         if status == _SWITCHING:
             msg = "the reply switches to another protocol"
@@ -187,13 +199,17 @@ class ReplyReader:
         if sum([len(name) + len(value) for name, value in self.headers]) > MAX_BARREN_BYTES:
             msg = f"the reply has more than {MAX_BARREN_BYTES} bytes of headers"
             raise ReplyError(msg)
-        self._is_interim = status < _FIRST_FINAL
-        if self._is_interim:
+        if status < _FIRST_FINAL:
+            if not (self._ends_with_connection or status in _BODILESS_INTERIM):
+                msg = "an interim reply has a body"
+                raise ReplyError(msg)
             self.headers = []
             self._ends_with_connection = True
             return
         self.status = status
         self.has_head = True
+        # 1.0 knows no chunks: what says both is not to be trusted about where it ends (RFC 9112, 6.1).
+        self._is_last = version == "1.0" and b"transfer-encoding" in dict(self.headers)
         if status in _BODILESS:
             self._ends_with_connection = False
 
@@ -207,4 +223,4 @@ class ReplyReader:
         """The message is at its end."""
         if self.has_head and not self.is_complete:
             self.is_complete = True
-            self.keeps_alive = self._parser.should_keep_alive()
+            self.keeps_alive = not self._is_last and self._parser.should_keep_alive()

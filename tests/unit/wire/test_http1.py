@@ -108,6 +108,11 @@ def test_reply_that_is_cut(cut: bytes) -> None:
         pytest.param(
             b"HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 0\r\n\r\n", True, id="1.0 kept"
         ),
+        pytest.param(
+            b"HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ntransfer-encoding: Chunked\r\n\r\n0\r\n\r\n",
+            False,
+            id="1.0 in chunks",
+        ),
     ],
 )
 def test_whether_the_connection_is_kept(reply: bytes, *, keeps_alive: bool) -> None:
@@ -147,6 +152,11 @@ def test_bytes_that_nobody_asked_for(surplus: list[bytes]) -> None:
         pytest.param(b"transfer-encoding: gzip, chunked", id="a coding that was not asked for"),
         pytest.param(b"transfer-encoding: chunked, gzip", id="chunked not last"),
         pytest.param(b"transfer-encoding: identity", id="identity"),
+        pytest.param(b"transfer-encoding: chunked\t", id="chunked and a tab"),
+        pytest.param(b"x: y\r\ntransfer-encoding: chunked\r\n ", id="chunked and a fold"),
+        pytest.param(b"transfer-encoding: chunked\r\ntransfer-encoding: chunked", id="chunked twice"),
+        pytest.param(b" transfer-encoding: chunked", id="a blank before the first header"),
+        pytest.param(b"x: y\r\n transfer-encoding: chunked\r\ncontent-length : 2", id="a fold, and a space"),
         pytest.param(b"transfer-encoding: xchunked", id="almost chunked"),
         pytest.param(b"transfer-encoding:", id="no coding"),
         pytest.param(b"no colon", id="no colon"),
@@ -167,6 +177,12 @@ def test_head_that_can_be_read_in_two_ways(head: bytes) -> None:
         pytest.param(b"SSH-2.0-OpenSSH_9.2\r\n", id="another protocol"),
         pytest.param(b"HTTP/2.0 200 OK\r\ncontent-length: 0\r\n\r\n", id="another version"),
         pytest.param(b"HTTP/1.1 abc OK\r\n\r\n", id="no status"),
+        pytest.param(b"HTTP/1.1 099 X\r\ncontent-length: 0\r\n\r\n", id="a status below 100"),
+        pytest.param(b"HTTP/1.1 199 X\r\ncontent-length: 3\r\n\r\nabc" + WHOLE, id="an interim body"),
+        pytest.param(
+            b"HTTP/1.1 104 X\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n" + WHOLE,
+            id="interim chunks",
+        ),
         pytest.param(
             b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n", id="upgrade"
         ),
@@ -224,8 +240,8 @@ def test_long_streams_are_not_bounded() -> None:
 @pytest.mark.parametrize("value", [b"a\x01b", b"a\x00", b"over\r\n two lines"])
 def test_odd_value_costs_no_answer(value: bytes) -> None:
     """A header that may not be passed on is dropped by whoever passes on, not with the answer."""
-    reader = read(HEAD + b"x-odd: " + value + b"\r\ncontent-length: 2\r\n\r\n{}")
-    assert (reader.take(), reader.is_complete) == (b"{}", True)
+    reader = read(HEAD + b"content-length: 2\r\nx-odd: " + value + b"\r\nx: y\r\n\r\n{}")
+    assert (reader.take(), reader.is_complete, reader.headers[-1]) == (b"{}", True, (b"x", b"y"))
 
 
 def test_header_lines() -> None:
