@@ -34,8 +34,29 @@ _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
+# A control byte in a value, or a value over two lines, is no reason to lose an answer that was paid for.
+# llhttp's own leniency is none for us: it takes a bare carriage return for the end of a line, and a line with
+# a blank before it for the first header.
+_ODD_VALUE: Final = frozenset({"Invalid header value char", "Unexpected whitespace after header value"})
+_HEAD_END: Final = b"\r\n\r\n"
+_FOLD: Final = re.compile(rb"\r\n[\t ]+")
+_LINE_WITH_CONTROL_BYTE: Final = re.compile(
+    rb"\r\n(?!content-length|transfer-encoding|(?:proxy-)?connection)"
+    rb"[^\x00-\x20:\x7f]+:[^\r\n]*[\x00-\x08\x0b\x0c\x0e-\x1f\x7f][^\r\n]*(?=\r\n)",
+    re.IGNORECASE,
+)
+
+
 class ReplyError(ValueError):
     """What came is no HTTP reply that we can take; the connection cannot go on."""
+
+
+def _without_odd_values(head: bytes) -> bytes:
+    """*head* with folded values as RFC 9112, 5.2 has them, and without those that hold control bytes.
+
+    What frames the reply is left as it is.
+    """
+    return _LINE_WITH_CONTROL_BYTE.sub(b"", _FOLD.sub(b" ", head))
 
 
 def header_lines(pairs: Iterable[tuple[str, str]]) -> bytes:
@@ -71,8 +92,10 @@ class ReplyReader:
 
     __slots__ = (
         "_barren_bytes",
+        "_early",
         "_ends_with_connection",
         "_is_last",
+        "_is_odd",
         "_parser",
         "buffered_bytes",
         "has_head",
@@ -99,6 +122,8 @@ class ReplyReader:
         self.is_complete = False
         self.keeps_alive = False
         self._barren_bytes = 0
+        self._early = b""
+        self._is_odd = False
         self._is_last = False
         self._ends_with_connection = True
 
@@ -112,15 +137,10 @@ class ReplyReader:
             self.has_surplus = True
             return
         before = self.buffered_bytes
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as error:
-            msg = "the reply switches to another protocol"
-            raise ReplyError(msg) from error
-        except httptools.HttpParserError as error:
-            if not self._ended():
-                raise ReplyError(str(error.__context__ or error)) from error
-            self.has_surplus = True
+        if self.has_head:
+            self._parse(data)
+        else:
+            self._parse_head(data)
         if self.buffered_bytes == before and not self._ended():
             self._barren_bytes += len(data)
             if self._barren_bytes > MAX_BARREN_BYTES:
@@ -145,6 +165,38 @@ class ReplyReader:
         pieces.clear()
         return taken
 
+    def _parse(self, data: bytes) -> bool:
+        """Give *data* to llhttp; whether the head of the final reply is whole."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as error:
+            msg = "the reply switches to another protocol"
+            raise ReplyError(msg) from error
+        except httptools.HttpParserError as error:
+            reason = str(error.__context__ or error)
+            if self._ended():
+                self.has_surplus = True
+            elif reason in _ODD_VALUE and not (self.has_head or self._is_odd):
+                self._is_odd = True
+                self._parser = httptools.HttpResponseParser(self)
+                self.headers = []
+                self._ends_with_connection = True
+            else:
+                raise ReplyError(reason) from error
+        return self.has_head
+
+    def _parse_head(self, data: bytes) -> None:
+        """Take what may be of a head; one with an odd value again from its beginning, when it is whole."""
+        if not self._is_odd and self._parse(data):
+            return
+        self._early += data
+        while self._is_odd and (end := self._early.find(_HEAD_END)) >= 0:
+            end += len(_HEAD_END)
+            head, self._early = self._early[:end], self._early[end:]
+            if self._parse(_without_odd_values(head)):
+                self._parse(self._early)
+                return
+
     def _ended(self) -> bool:
         """Whether what was just fed had the end; the callbacks below have noted it."""
         return self.is_complete
@@ -155,23 +207,19 @@ class ReplyReader:
         """Another message begins: the final reply, or one too many."""
         if self.is_complete:
             self.has_surplus = True
-        # Strict through the first header: a lenient llhttp takes a first line that begins with a blank for a
-        # header, and others pass over it.
-        self._parser.set_dangerous_leniencies(lenient_headers=False)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or, once there is a head, a trailer, which nobody reads."""
-        if self.has_head:
-            return
-        if not self.headers:
-            # A control byte in a value, or a value over two lines, is no reason to lose an answer that was
-            # paid for; framing is as strict as before.
-            self._parser.set_dangerous_leniencies(lenient_headers=True)
         name = name.lower()
+        if self.has_head:
+            if name == b"transfer-encoding":  # llhttp refuses the other one that frames
+                msg = "a trailer frames the reply again"
+                raise ReplyError(msg)
+            return
         if name == b"content-length":
             self._ends_with_connection = False
         elif name == b"transfer-encoding":
-            # To the letter: behind a tab or a fold llhttp would read no chunks. Twice is one in another.
+            # To the letter: with a tab behind it llhttp reads no chunks. Twice is one in another.
             if value.lower() != b"chunked" or not self._ends_with_connection:
                 msg = "the reply has a transfer coding that was not asked for"
                 raise ReplyError(msg)
