@@ -39,6 +39,8 @@ _HIGH_WATER_BYTES: Final = 64 * 1024
 _PIECE_BYTES: Final = 256 * 1024
 """A body is given to the transport in pieces of this size: TLS encrypts one while the loop waits."""
 
+_FIRST_REFUSAL: Final = 300
+
 
 class StaleConnectionError(Exception):
     """A kept connection was closed by the provider before it answered anything on it."""
@@ -98,7 +100,7 @@ class ProviderConnection(ResponseHandler):
             self._silence = self._loop.call_later(SILENCE_TIMEOUT_S, self._check_silence)
 
     async def send(self, head: bytes, body: bytes) -> None:
-        """Send a request; stops where the provider has answered before it heard everything.
+        """Send a request; stops where the provider has refused it before it heard everything.
 
         Raises:
             StaleConnectionError, UpstreamUnreachable, UpstreamTimeout: The connection ended.
@@ -112,7 +114,7 @@ class ProviderConnection(ResponseHandler):
             view = memoryview(body)
             for start in range(0, len(body), _PIECE_BYTES):
                 await self._until_writable()
-                if self._has_answer:
+                if self._is_decided():
                     return
                 transport.write(view[start : start + _PIECE_BYTES])
         self._is_sent = True
@@ -145,16 +147,22 @@ class ProviderConnection(ResponseHandler):
         return data
 
     def end(self) -> bool:
-        """End the exchange; whether another may follow on this connection."""
+        """End the exchange; whether another may follow on this connection, which else has been closed."""
         reply = self.reply
         self._is_open = False
-        return (
+        if (
             reply.is_complete
             and reply.keeps_alive
             and self._is_sent
+            and not self._paused
+            and not self._is_held
             and not reply.has_surplus
             and self._failure is None
-        )
+        ):
+            return True
+        # Closed politely it would first send what the provider may never take.
+        self._abort()
+        return False
 
     # Called by the transport.
 
@@ -209,8 +217,13 @@ class ProviderConnection(ResponseHandler):
         finally:
             self._happening = None
 
+    def _is_decided(self) -> bool:
+        """Whether the rest of the request can change nothing: it is refused, or nobody waits for it."""
+        reply = self.reply
+        return reply.is_complete or self._is_held or (reply.has_head and reply.status >= _FIRST_REFUSAL)
+
     async def _until_writable(self) -> None:
-        while self._paused and not self._has_answer:
+        while self._paused and not self._is_decided():
             await self._wait()
         if self._failure is not None:
             raise self._failure

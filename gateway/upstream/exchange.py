@@ -128,6 +128,7 @@ class Upstream:
                 continue
             finally:
                 if not is_answered:
+                    connection.end()
                     pooled.close()
             return pooled, connection
         message = "The provider closed the connection before its reply was complete."
@@ -244,7 +245,7 @@ class _Deadline:
             return
         task, self._task = self._task, None
         # A cancellation from elsewhere as well (the caller left) stays one.
-        if self._has_passed and kind is asyncio.CancelledError and task.uncancel() == 0:
+        if self._has_passed and task.uncancel() == 0 and kind is asyncio.CancelledError:
             self._raise()
 
     def _pass(self) -> None:

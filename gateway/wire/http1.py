@@ -23,16 +23,40 @@ MAX_BARREN_BYTES: Final = 64 * 1024
 
 MAX_HEADERS: Final = 256
 
+_FIRST_INTERIM: Final = 100
 _SWITCHING: Final = 101
 _FIRST_FINAL: Final = 200
+# llhttp knows that these have no body, whatever their headers say; of other interim replies it reads one.
+_BODILESS_INTERIM: Final = frozenset({100, 102, 103})
 _BODILESS: Final = frozenset({204, 304})
 _VERSIONS: Final = frozenset({"1.0", "1.1"})
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
+# A control byte in a value, or a value over two lines, is no reason to lose an answer that was paid for.
+# llhttp's own leniency is none for us: it takes a bare carriage return for the end of a line, and a line with
+# a blank before it for the first header.
+_ODD_VALUE: Final = frozenset({"Invalid header value char", "Unexpected whitespace after header value"})
+_HEAD_END: Final = b"\r\n\r\n"
+_FOLD: Final = re.compile(rb"\r\n[\t ]+")
+_LINE_WITH_CONTROL_BYTE: Final = re.compile(
+    rb"\r\n(?!content-length|transfer-encoding|(?:proxy-)?connection)"
+    rb"[^\x00-\x20:\x7f]+:[^\r\n]*[\x00-\x08\x0b\x0c\x0e-\x1f\x7f][^\r\n]*(?=\r\n)",
+    re.IGNORECASE,
+)
+
+
 class ReplyError(ValueError):
     """What came is no HTTP reply that we can take; the connection cannot go on."""
+
+
+def _without_odd_values(head: bytes) -> bytes:
+    """*head* with folded values as RFC 9112, 5.2 has them, and without those that hold control bytes.
+
+    What frames the reply is left as it is.
+    """
+    return _LINE_WITH_CONTROL_BYTE.sub(b"", _FOLD.sub(b" ", head))
 
 
 def header_lines(pairs: Iterable[tuple[str, str]]) -> bytes:
@@ -68,8 +92,10 @@ class ReplyReader:
 
     __slots__ = (
         "_barren_bytes",
+        "_early",
         "_ends_with_connection",
-        "_is_interim",
+        "_is_last",
+        "_is_odd",
         "_parser",
         "buffered_bytes",
         "has_head",
@@ -83,9 +109,6 @@ class ReplyReader:
 
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
-        # A control byte in a value, or a value over two lines, is no reason to lose an answer that was paid
-        # for; framing is as strict as before.
-        self._parser.set_dangerous_leniencies(lenient_headers=True)
         self.has_surplus = False
         self.begin()
 
@@ -99,7 +122,9 @@ class ReplyReader:
         self.is_complete = False
         self.keeps_alive = False
         self._barren_bytes = 0
-        self._is_interim = False
+        self._early = b""
+        self._is_odd = False
+        self._is_last = False
         self._ends_with_connection = True
 
     def feed(self, data: bytes) -> None:
@@ -112,15 +137,10 @@ class ReplyReader:
             self.has_surplus = True
             return
         before = self.buffered_bytes
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as error:
-            msg = "the reply switches to another protocol"
-            raise ReplyError(msg) from error
-        except httptools.HttpParserError as error:
-            if not self._ended():
-                raise ReplyError(str(error.__context__ or error)) from error
-            self.has_surplus = True
+        if self.has_head:
+            self._parse(data)
+        else:
+            self._parse_head(data)
         if self.buffered_bytes == before and not self._ended():
             self._barren_bytes += len(data)
             if self._barren_bytes > MAX_BARREN_BYTES:
@@ -145,6 +165,38 @@ class ReplyReader:
         pieces.clear()
         return taken
 
+    def _parse(self, data: bytes) -> bool:
+        """Give *data* to llhttp; whether the head of the final reply is whole."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as error:
+            msg = "the reply switches to another protocol"
+            raise ReplyError(msg) from error
+        except httptools.HttpParserError as error:
+            reason = str(error.__context__ or error)
+            if self._ended():
+                self.has_surplus = True
+            elif reason in _ODD_VALUE and not (self.has_head or self._is_odd):
+                self._is_odd = True
+                self._parser = httptools.HttpResponseParser(self)
+                self.headers = []
+                self._ends_with_connection = True
+            else:
+                raise ReplyError(reason) from error
+        return self.has_head
+
+    def _parse_head(self, data: bytes) -> None:
+        """Take what may be of a head; one with an odd value again from its beginning, when it is whole."""
+        if not self._is_odd and self._parse(data):
+            return
+        self._early += data
+        while self._is_odd and (end := self._early.find(_HEAD_END)) >= 0:
+            end += len(_HEAD_END)
+            head, self._early = self._early[:end], self._early[end:]
+            if self._parse(_without_odd_values(head)):
+                self._parse(self._early)
+                return
+
     def _ended(self) -> bool:
         """Whether what was just fed had the end; the callbacks below have noted it."""
         return self.is_complete
@@ -158,16 +210,20 @@ class ReplyReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or, once there is a head, a trailer, which nobody reads."""
-        if self.has_head:
-            return
         name = name.lower()
+        if self.has_head:
+            if name == b"transfer-encoding":  # llhttp refuses the other one that frames
+                msg = "a trailer frames the reply again"
+                raise ReplyError(msg)
+            return
         if name == b"content-length":
             self._ends_with_connection = False
         elif name == b"transfer-encoding":
-            self._ends_with_connection = False
-            if value.strip().lower() != b"chunked":
+            # To the letter: with a tab behind it llhttp reads no chunks. Twice is one in another.
+            if value.lower() != b"chunked" or not self._ends_with_connection:
                 msg = "the reply has a transfer coding that was not asked for"
                 raise ReplyError(msg)
+            self._ends_with_connection = False
         self.headers.append((name, value.rstrip()))
         if len(self.headers) > MAX_HEADERS:
             msg = f"the reply has more than {MAX_HEADERS} headers"
@@ -178,8 +234,12 @@ class ReplyReader:
         if self.has_head:
             return
         status = self._parser.get_status_code()
-        if self._parser.get_http_version() not in _VERSIONS:
+        version = self._parser.get_http_version()
+        if version not in _VERSIONS:
             msg = "the reply is of another version of HTTP"
+            raise ReplyError(msg)
+        if status < _FIRST_INTERIM:
+            msg = f"the reply has the status {status:03}, which does not exist"
             raise ReplyError(msg)
         if status == _SWITCHING:
             msg = "the reply switches to another protocol"
@@ -187,13 +247,17 @@ class ReplyReader:
         if sum([len(name) + len(value) for name, value in self.headers]) > MAX_BARREN_BYTES:
             msg = f"the reply has more than {MAX_BARREN_BYTES} bytes of headers"
             raise ReplyError(msg)
-        self._is_interim = status < _FIRST_FINAL
-        if self._is_interim:
+        if status < _FIRST_FINAL:
+            if not (self._ends_with_connection or status in _BODILESS_INTERIM):
+                msg = "an interim reply has a body"
+                raise ReplyError(msg)
             self.headers = []
             self._ends_with_connection = True
             return
         self.status = status
         self.has_head = True
+        # 1.0 knows no chunks: what says both is not to be trusted about where it ends (RFC 9112, 6.1).
+        self._is_last = version == "1.0" and b"transfer-encoding" in dict(self.headers)
         if status in _BODILESS:
             self._ends_with_connection = False
 
@@ -207,4 +271,4 @@ class ReplyReader:
         """The message is at its end."""
         if self.has_head and not self.is_complete:
             self.is_complete = True
-            self.keeps_alive = self._parser.should_keep_alive()
+            self.keeps_alive = not self._is_last and self._parser.should_keep_alive()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
 
 from gateway.errors import UpstreamBadReply, UpstreamUnreachable
 from gateway.proxies import Proxies
+from gateway.upstream.connections import ProviderConnection
 from gateway.upstream.exchange import Upstream
 from tests.rig.until import until_async
 from tests.unit.upstream.small_server import (
@@ -243,3 +245,136 @@ async def test_broken_chunk_framing_ends_the_reader(upstream: Upstream, broken: 
             await asyncio.wait_for(reply.read(1000), 10)
         reply.close()
         await until_async(lambda: server.connections[0].is_closed, "the connection is closed")
+
+
+# -- a connection that is not ready for another exchange
+
+
+async def test_reply_that_was_not_taken(upstream: Upstream) -> None:
+    """An answer that waits here keeps the provider waiting, so its connection serves no other call."""
+    go_on = asyncio.Event()
+
+    async def answer(connection: Connection) -> None:
+        await connection.send(CHUNKED + chunk(b"x" * 60_000))
+        await go_on.wait()
+        await connection.send(chunk(b"x" * 10_000) + b"0\r\n\r\n")
+
+    async with Server(answer) as server:
+        reply = await upstream.exchange(ask(server.url))
+        part = reply._connection.reply
+        await until_async(lambda: part.buffered_bytes == 60_000, "a part has come")
+        go_on.set()
+        await until_async(lambda: part.is_complete, "all of it has come")
+        reply.close()
+        again = await upstream.exchange(ask(server.url))
+        assert len(await asyncio.wait_for(again.read(100_000), 5)) == 70_000
+        again.close()
+        assert [len(connection.requests) for connection in server.connections] == [1, 1]
+
+
+async def test_request_that_is_not_taken(upstream: Upstream) -> None:
+    """A provider that takes no more of a request does not keep its connection open when the caller leaves."""
+    stop = asyncio.Event()
+
+    async def never_read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A reader that nobody reads from takes no more after its limit.
+        await stop.wait()
+        writer.close()
+
+    server = await asyncio.start_server(never_read, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    asking = asyncio.ensure_future(upstream.exchange(ask(url, body=b"x" * 20_000_000)))
+    connector = upstream._connector
+    assert connector is not None
+    stuck: list[ProviderConnection] = []
+
+    def find_stuck() -> bool:
+        stuck[:] = [one for one in connector._acquired if isinstance(one, ProviderConnection) and one._paused]
+        return bool(stuck)
+
+    await until_async(find_stuck, "the request is stuck")
+    (connection,) = stuck
+    asking.cancel()
+    await asyncio.wait([asking])
+    assert not connector._acquired
+    await until_async(lambda: connection._connection_lost_called, "the connection is closed")
+    stop.set()
+    server.close()
+
+
+@pytest.mark.parametrize("interim", [HINTS, b"HTTP/1.1 102 Processing\r\n\r\n", HINTS[:9]])
+async def test_interim_answer_while_the_request_is_sent(upstream: Upstream, interim: bytes) -> None:
+    """Only a final answer ends the sending: a provider that has said something else waits for the rest."""
+    body = b"x" * 20_000_000
+    got = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal got
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"content-length: 20000000" in head
+        writer.write(interim)
+        await writer.drain()
+        while got < len(body):
+            got += len(await reader.read(1_000_000))
+        writer.write(OK if interim.endswith(b"\r\n\r\n") else HINTS[9:] + OK)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    reply = await asyncio.wait_for(upstream.exchange(ask(url, body=body)), 10)
+    assert (reply.status, await reply.read(10), got) == (200, b"{}", len(body))
+    reply.close()
+    server.close()
+
+
+async def test_success_that_begins_before_the_request_is_sent(upstream: Upstream) -> None:
+    """A provider that answers while it reads gets the whole request, and we its whole answer."""
+    body = b"x" * 20_000_000
+    got = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal got
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(CHUNKED)
+        while got < len(body):
+            got += len(await reader.read(1_000_000))
+            writer.write(chunk(b"."))
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    reply = await upstream.exchange(ask(url, body=body))
+    assert set(await asyncio.wait_for(reply.read(100_000), 10)) == {ord(".")}
+    assert got == len(body)
+    reply.close()
+    server.close()
+
+
+@pytest.mark.parametrize("rest", [b"", b"x" * 200_000], ids=["short", "long"])
+async def test_refusal_while_the_request_is_sent(upstream: Upstream, rest: bytes) -> None:
+    """A provider that refuses before it has read everything is heard, and its connection closed."""
+    refusal = b"HTTP/1.1 413 Too Large\r\ncontent-length: %d\r\n\r\n{}" % (len(rest) + 2) + rest
+    seen: list[int] = []
+    closed = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(refusal)
+        size = 0
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(100_000):
+                size += len(data)
+        seen.append(size)
+        closed.set()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    reply = await asyncio.wait_for(upstream.exchange(ask(url, body=b"x" * 50_000_000)), 10)
+    assert (reply.status, await reply.read(1_000_000)) == (413, b"{}" + rest)
+    reply.close()
+    await asyncio.wait_for(closed.wait(), 10)
+    assert seen[0] < 50_000_000
+    server.close()

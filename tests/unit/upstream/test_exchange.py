@@ -11,7 +11,7 @@ import pytest
 
 from gateway.errors import UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
 from gateway.proxies import Proxies
-from gateway.upstream.exchange import Upstream
+from gateway.upstream.exchange import Upstream, _Deadline
 from tests.rig.until import until_async
 from tests.unit.upstream.small_server import (
     CHUNKED,
@@ -217,6 +217,23 @@ async def test_time_limit_and_cancellation_together(upstream: Upstream) -> None:
         loop.call_later(0.1, asking.cancel)
         await asyncio.wait([asking])
         assert asking.cancelled() or isinstance(asking.exception(), UpstreamTimeout)
+
+
+async def test_time_limit_and_another_failure_together(upstream: Upstream) -> None:
+    """A limit that passes while something else fails leaves no cancellation behind."""
+    deadline = _Deadline(0.01)
+
+    async def fail_to_clean_up() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ValueError("cleanup failed") from None
+
+    with pytest.raises(ValueError, match="cleanup"), deadline:
+        await fail_to_clean_up()
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
 
 
 async def test_reply_over_its_limit(upstream: Upstream) -> None:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import h11
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.wire.http1 import MAX_BARREN_BYTES, MAX_HEADERS, ReplyError, ReplyReader, header_lines
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 WHOLE = HEAD + b"Content-Type: application/json \r\ncontent-length: 2\r\n\r\n{}"
 CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n2;ext=1\r\n{}\r\n3\r\nabc\r\n0\r\ntrailer: x\r\n\r\n"
+
+
+HeaderPairs = list[tuple[bytes, bytes]]
 
 
 def read(*pieces: bytes) -> ReplyReader:
@@ -108,6 +120,11 @@ def test_reply_that_is_cut(cut: bytes) -> None:
         pytest.param(
             b"HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 0\r\n\r\n", True, id="1.0 kept"
         ),
+        pytest.param(
+            b"HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ntransfer-encoding: Chunked\r\n\r\n0\r\n\r\n",
+            False,
+            id="1.0 in chunks",
+        ),
     ],
 )
 def test_whether_the_connection_is_kept(reply: bytes, *, keeps_alive: bool) -> None:
@@ -147,6 +164,17 @@ def test_bytes_that_nobody_asked_for(surplus: list[bytes]) -> None:
         pytest.param(b"transfer-encoding: gzip, chunked", id="a coding that was not asked for"),
         pytest.param(b"transfer-encoding: chunked, gzip", id="chunked not last"),
         pytest.param(b"transfer-encoding: identity", id="identity"),
+        pytest.param(b"transfer-encoding: chunked\t", id="chunked and a tab"),
+        pytest.param(b"x: y\r\ntransfer-encoding: chunked\r\n ", id="chunked and a fold"),
+        pytest.param(b"transfer-encoding: \x0bchunked", id="chunked and a control byte"),
+        pytest.param(b"content-length: 2\x00", id="a length and a zero byte"),
+        pytest.param(b"x: \x01\r\ncontent-length:\r\n 2\r\n 3", id="a length over three lines"),
+        pytest.param(b"x: \x01\rcontent-length: 2", id="a bare carriage return after a control byte"),
+        pytest.param(b"x: \x01\ncontent-length: 2", id="a bare line feed after a control byte"),
+        pytest.param(b"x:\r\tcontent-length: 2", id="a bare carriage return in an empty value"),
+        pytest.param(b"transfer-encoding: chunked\r\ntransfer-encoding: chunked", id="chunked twice"),
+        pytest.param(b" transfer-encoding: chunked", id="a blank before the first header"),
+        pytest.param(b"x: y\r\n transfer-encoding: chunked\r\ncontent-length : 2", id="a fold, and a space"),
         pytest.param(b"transfer-encoding: xchunked", id="almost chunked"),
         pytest.param(b"transfer-encoding:", id="no coding"),
         pytest.param(b"no colon", id="no colon"),
@@ -167,10 +195,18 @@ def test_head_that_can_be_read_in_two_ways(head: bytes) -> None:
         pytest.param(b"SSH-2.0-OpenSSH_9.2\r\n", id="another protocol"),
         pytest.param(b"HTTP/2.0 200 OK\r\ncontent-length: 0\r\n\r\n", id="another version"),
         pytest.param(b"HTTP/1.1 abc OK\r\n\r\n", id="no status"),
+        pytest.param(b"HTTP/1.1 099 X\r\ncontent-length: 0\r\n\r\n", id="a status below 100"),
+        pytest.param(b"HTTP/1.1 199 X\r\ncontent-length: 3\r\n\r\nabc" + WHOLE, id="an interim body"),
+        pytest.param(
+            b"HTTP/1.1 104 X\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n" + WHOLE,
+            id="interim chunks",
+        ),
         pytest.param(
             b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n", id="upgrade"
         ),
         pytest.param(HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\n", id="no chunk size"),
+        pytest.param(CHUNKED[:-2] + b"transfer-encoding: chunked\r\n\r\n", id="a trailer that frames"),
+        pytest.param(CHUNKED[:-2] + b"content-length: 2\r\n\r\n", id="a trailer with a length"),
         pytest.param(HEAD + b"transfer-encoding: chunked\r\n\r\n1\r\nab\r\n", id="a longer chunk"),
         pytest.param(
             HEAD + b"transfer-encoding: chunked\r\n\r\n2\n{}\n0\n\n", id="chunks of bare line feeds"
@@ -221,11 +257,35 @@ def test_long_streams_are_not_bounded() -> None:
         assert reader.take() == b"x"
 
 
-@pytest.mark.parametrize("value", [b"a\x01b", b"a\x00", b"over\r\n two lines"])
-def test_odd_value_costs_no_answer(value: bytes) -> None:
-    """A header that may not be passed on is dropped by whoever passes on, not with the answer."""
-    reader = read(HEAD + b"x-odd: " + value + b"\r\ncontent-length: 2\r\n\r\n{}")
+@pytest.mark.parametrize(
+    ("value", "read_as"),
+    [
+        pytest.param(b"a\x01b", [], id="a control byte"),
+        pytest.param(b"a\x00", [], id="a zero byte"),
+        pytest.param(b"over\r\n two lines", [(b"x-odd", b"over two lines")], id="two lines"),
+        pytest.param(b"\r\n\t\tlater", [(b"x-odd", b"later")], id="begins in the second"),
+        pytest.param(b"over\r\n two\x7flines", [], id="both"),
+    ],
+)
+@pytest.mark.parametrize("interim", [b"", b"HTTP/1.1 103 X\r\nx: \x01\r\n\r\n"], ids=["", "interim"])
+def test_odd_value_costs_no_answer(interim: bytes, value: bytes, read_as: HeaderPairs) -> None:
+    """A control byte costs the header that has it, a fold nothing, in any split."""
+    wire = interim + HEAD + b"x-odd: " + value + b"\r\ncontent-length: 2\r\nx-odd: " + value + b"\r\n\r\n{}"
+    for reader in (read(wire), read(*[bytes([byte]) for byte in wire])):
+        assert (reader.take(), reader.is_complete, reader.keeps_alive) == (b"{}", True, True)
+        assert reader.headers == [*read_as, (b"content-length", b"2"), *read_as]
+
+
+def test_odd_value_changes_no_framing() -> None:
+    """What comes behind a mended head is read as ever: a body, or the next reply."""
+    odd = HEAD + b"x: \x01\r\n"
+    assert read(odd + b"content-length: 0\r\n\r\n", b"x").has_surplus
+    assert read(odd + b"content-length: 0\r\n\r\nx").has_surplus
+    reader = read(odd + b"transfer-encoding: chunked\r\n\r", b"\n2\r\n{}\r\n0\r\n\r", b"\n")
     assert (reader.take(), reader.is_complete) == (b"{}", True)
+    reader.begin()
+    reader.feed(WHOLE)
+    assert (reader.take(), reader.is_complete, reader.has_surplus) == (b"{}", True, False)
 
 
 def test_header_lines() -> None:
@@ -252,3 +312,224 @@ def test_header_that_would_be_more_than_one(name: str, value: str) -> None:
     with pytest.raises(ValueError, match="HTTP cannot carry") as caught:
         header_lines([(name, value)])
     assert value not in str(caught.value)
+
+
+# -- any reply, as h11 reads it
+
+
+@dataclass(frozen=True)
+class Written:
+    """A reply as a provider may write it, and what is meant by it."""
+
+    wire: bytes
+    status: int
+    headers: HeaderPairs
+    body: bytes
+    is_kept: bool
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a reader makes of the bytes of a connection that then ends."""
+
+    status: int
+    headers: HeaderPairs
+    body: bytes
+    keeps_alive: bool
+
+
+TOKENS = st.text("!#$%&'*+-.^_`|~09azAZ", min_size=1, max_size=8).map(str.encode)
+FRAMING_NAMES: Final = {
+    b"content-length",
+    b"transfer-encoding",
+    b"connection",
+    b"upgrade",
+    b"proxy-connection",
+}
+NAMES = TOKENS.filter(lambda name: name.lower() not in FRAMING_NAMES)
+VALUES = st.binary(max_size=12).map(
+    lambda data: re.sub(rb"[\x00-\x08\x0a-\x1f\x7f]", b"~", data).strip(b" \t~")
+)
+BLANKS = st.sampled_from([b"", b" ", b"\t", b"  \t"])
+REASONS = st.sampled_from([b"", b" ", b" OK", b" \xfcber alles", b" a  b "])
+EXTENSIONS = st.sampled_from([b"", b";a", b";a=b", b';a="b c;d"', b";a=1;b;c=2"])
+BODIES = st.binary(max_size=60) | st.sampled_from([b"\r\n\r\n", b"0\r\n\r\n", HEAD, b"x" * 300])
+
+
+@st.composite
+def header_blocks(draw: st.DrawFn) -> tuple[bytes, HeaderPairs]:
+    """Lines of headers, and the headers."""
+    pairs = draw(st.lists(st.tuples(NAMES, VALUES), max_size=4))
+    lines = [name + b":" + draw(BLANKS) + value + draw(BLANKS) + b"\r\n" for name, value in pairs]
+    return b"".join(lines), [(name.lower(), value) for name, value in pairs]
+
+
+@st.composite
+def chunks(draw: st.DrawFn, body: bytes) -> bytes:
+    """*body* in chunks, however a provider may write them."""
+    cuts = sorted(draw(st.sets(st.integers(1, max(1, len(body) - 1)), max_size=3)))
+    parts = [body[start:stop] for start, stop in itertools.pairwise([0, *cuts, len(body)])]
+    wire = b""
+    for part in filter(None, parts):
+        size = draw(st.sampled_from([b"%x", b"%X", b"%04x"])) % len(part)
+        wire += size + draw(EXTENSIONS) + b"\r\n" + part + b"\r\n"
+    return wire + draw(st.sampled_from([b"0", b"000"])) + b"\r\n" + draw(header_blocks())[0] + b"\r\n"
+
+
+@st.composite
+def written(draw: st.DrawFn) -> Written:
+    """A final reply, interim ones before it."""
+    wire = b""
+    for status in draw(st.lists(st.sampled_from([100, 102, 103, 104, 199]), max_size=2)):
+        wire += b"HTTP/1.1 %d" % status + draw(REASONS) + b"\r\n" + draw(header_blocks())[0] + b"\r\n"
+    status = draw(st.sampled_from([200, 201, 204, 299, 304, 307, 404, 429, 500, 599, 999]))
+    version = draw(st.sampled_from([b"HTTP/1.1", b"HTTP/1.1", b"HTTP/1.0"]))
+    before, first = draw(header_blocks())
+    after, last = draw(header_blocks())
+    body = b"" if status in {204, 304} else draw(BODIES)
+    framing: HeaderPairs = []
+    content = body
+    match draw(st.sampled_from(["length", "chunks", "end"])):
+        case "length":
+            framing = [(b"content-length", b"%d" % len(body))]
+        case "chunks" if status not in {204, 304}:
+            framing = [(b"transfer-encoding", b"chunked")]
+            content = draw(chunks(body))
+    is_kept = bool(framing or status in {204, 304})
+    framing += draw(st.sampled_from([[], [(b"connection", b"close")], [(b"connection", b"Keep-Alive")]]))
+    wire += version + b" %d" % status + draw(REASONS) + b"\r\n" + before
+    for name, value in framing:
+        wire += draw(st.sampled_from([name, name.title()])) + b":" + draw(st.sampled_from([b"", b" "]))
+        wire += (
+            draw(st.sampled_from([value, value.title()]) if name == b"transfer-encoding" else st.just(value))
+            + b"\r\n"
+        )
+    if version == b"HTTP/1.0":
+        is_kept &= b"Keep-Alive" in dict(framing).values() and b"chunked" not in dict(framing).values()
+    is_kept &= b"close" not in dict(framing).values()
+    return Written(wire + after + b"\r\n" + content, status, first + framing + last, body, is_kept=is_kept)
+
+
+def split(wire: bytes, cuts: Sequence[int]) -> list[bytes]:
+    edges = sorted({0, len(wire), *(cut % (len(wire) + 1) for cut in cuts)})
+    return [wire[start:stop] for start, stop in itertools.pairwise(edges)]
+
+
+def our_result(pieces: Sequence[bytes]) -> Result | None:
+    """What we make of it; None when it is refused or cut."""
+    reader = ReplyReader()
+    try:
+        for piece in pieces:
+            reader.feed(piece)
+    except ReplyError:
+        return None
+    if not (reader.is_complete or reader.feed_eof()):
+        return None
+    # h11 gives the coding in lower case.
+    headers = [
+        (name, value.lower() if name == b"transfer-encoding" else value) for name, value in reader.headers
+    ]
+    return Result(reader.status, headers, reader.take(), reader.keeps_alive)
+
+
+def h11_result(wire: bytes) -> Result | None:
+    """What h11 makes of it; None when it is refused or cut."""
+    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=1_000_000)
+    connection.send(h11.Request(method="POST", target="/", headers=[("host", "x"), ("content-length", "0")]))
+    connection.send(h11.EndOfMessage())
+    status, headers, body = 0, HeaderPairs(), b""
+    connection.receive_data(wire)
+    has_ended = False
+    try:
+        while True:
+            match connection.next_event():
+                case h11.NEED_DATA if has_ended:
+                    return None
+                case h11.NEED_DATA:
+                    has_ended = True
+                    connection.receive_data(b"")
+                case h11.Response() as reply:
+                    status, headers = reply.status_code, list(reply.headers)
+                case h11.Data(data=data):
+                    body += data
+                case h11.EndOfMessage():
+                    headers = [pair for pair in headers if not CONTROL_BYTE.search(pair[1])]
+                    return Result(status, headers, body, connection.their_state is h11.DONE)
+                case h11.PAUSED | h11.ConnectionClosed():
+                    return None
+    except h11.RemoteProtocolError:
+        return None
+
+
+CUTS = st.lists(st.integers(0, 10_000), max_size=8)
+
+
+@given(reply=written(), cuts=CUTS)
+def test_any_reply_in_any_split(reply: Written, cuts: list[int]) -> None:
+    """Whatever a provider may write reads as it was meant, however it arrives, and as h11 reads it."""
+    result = our_result(split(reply.wire, cuts))
+    assert result is not None
+    assert (result.status, result.headers, result.body) == (reply.status, reply.headers, reply.body)
+    assert result.keeps_alive == reply.is_kept
+    assert result == our_result([reply.wire])
+    assert result == our_result([bytes([byte]) for byte in reply.wire])
+    assert_same(result, h11_result(reply.wire))
+
+
+def assert_same(ours: Result | None, theirs: Result | None) -> None:
+    assert ours is not None
+    assert theirs is not None
+    assert (ours.status, ours.headers, ours.body) == (theirs.status, theirs.headers, theirs.body)
+    # To keep a connection less is never wrong. h11 keeps none of HTTP/1.0, even where the reply says so.
+    assert theirs.keeps_alive or not ours.keeps_alive or (b"connection", b"Keep-Alive") in ours.headers
+
+
+CONTROL_BYTE: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+SPICE = st.sampled_from(
+    [bytes([byte]) for byte in b'\r\n \t\x00\x0b\x7f\xff:;,"01-+']
+    + b"\r\n|\n\n|\r\n\r\n|\r\n |0x|RTSP|content-length|transfer-encoding|chunked|, chunked".split(b"|")
+    + b"\r\ncontent-length: 3|\r\ntransfer-encoding: chunked|\r\nconnection: close|HTTP/1.1 200 OK\r\n".split(
+        b"|"
+    )
+)
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> bytes:
+    """A reply that went wrong in a few places."""
+    wire = draw(written()).wire
+    for _ in range(draw(st.integers(1, 3))):
+        start = draw(st.integers(0, len(wire)))
+        stop = start + draw(st.sampled_from([0, 0, 1, 2, 9]))
+        spice = draw(SPICE | st.binary(max_size=3) | st.just(wire[start:stop] * 2))
+        wire = wire[:start] + spice + wire[stop:]
+    return wire
+
+
+@given(wire=mutated(), cuts=CUTS)
+def test_any_bytes(wire: bytes, cuts: list[int]) -> None:
+    """What we take, h11 takes for the same, but for what `forgiven` lists; no split changes what it is."""
+    result = our_result([wire])
+    assert our_result(split(wire, cuts)) == result
+    if result is None:
+        return
+    theirs = h11_result(wire)
+    if theirs is None:
+        result, theirs = our_result([forgiven(wire)]), h11_result(forgiven(wire))
+    assert_same(result, theirs)
+
+
+def forgiven(wire: bytes) -> bytes:
+    """*wire* without what we take and h11 does not; none of it moves where a reply ends."""
+    reader = ReplyReader()
+    size = 0
+    while not reader.has_head:
+        reader.feed(wire[size : size + 1])
+        size += 1
+    head, rest = wire[:size], wire[size:]
+    # llhttp passes over line ends before a reply, as RFC 9112, 2.2 advises.
+    head = re.sub(rb"(^|\r\n\r\n)[\r\n]+(?=[HRI])", rb"\1", head)
+    # The protocols RTSP and ICE look the same, and are never kept alive.
+    head = re.sub(rb"^(RTSP|ICE)/", b"HTTP/", head)
+    # Of a reason nobody reads a byte, and a header with a control byte is dropped.
+    return CONTROL_BYTE.sub(b"~", head) + rest
