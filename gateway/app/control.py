@@ -8,7 +8,7 @@ import os
 import platform
 import signal
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from random import Random
 from typing import Any, Final
@@ -89,13 +89,9 @@ class Control:
         self._delivery.configure(make_destinations(in_force, self._secrets), in_force.version)
         self._watch = self._make_watch(in_force)
         self._version = in_force.version
-        self._destinations: list[Mapping[str, Any]] = []
+        self._telemetry_state = "ok"
         self._failed = asyncio.Event()
-        self._health = Health(
-            config=self._config_word,
-            telemetry=lambda: _worst_state(self._destinations),
-            destinations=lambda: self._destinations,
-        )
+        self._health = Health(config=self._config_word, telemetry=lambda: self._telemetry_state)
         self._metrics = MetricsExport(
             self._collect_metrics,
             resource=worker_resource(_instance_id(settings), host=platform.node(), pid=os.getpid()),
@@ -201,7 +197,7 @@ class Control:
         return "ok" if self._watch.status().last_rejected is None else "rejected"
 
     async def _watch_telemetry(self) -> None:
-        """Keep what `/readyz` says, so that health never waits for another thread."""
+        """Keep the word that `/readyz` says, so that health never waits for another thread."""
         while True:
             try:
                 report = await asyncio.to_thread(self._telemetry.report)
@@ -213,7 +209,7 @@ class Control:
                 _log.error("the delivery thread has ended; the control process starts anew")
                 self._failed.set()
                 return
-            self._destinations = report["destinations"]
+            self._telemetry_state = max(_states(report), key=_SEVERITY.index)
             await asyncio.sleep(_TELEMETRY_EVERY_S)
 
 
@@ -228,8 +224,8 @@ def _metrics_period_s(environ: Mapping[str, str]) -> float:
     return int(text) / 1000 if text.isascii() and text.isdigit() and int(text) else PERIOD_S
 
 
-def _worst_state(destinations: Iterable[Mapping[str, Any]]) -> str:
-    return max((entry["state"] for entry in destinations), key=_SEVERITY.index, default="ok")
+def _states(report: Mapping[str, Any]) -> list[str]:
+    return [entry["state"] for entry in report["destinations"]]
 
 
 def _note_config(instance_id: str, state: ConfigState) -> None:

@@ -7,7 +7,7 @@ because its collector is down would turn a small fault into a large one.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from starlette.requests import Request
@@ -17,8 +17,6 @@ from starlette.routing import Route
 from gateway.control.replies import json_reply
 
 PATHS: Final = frozenset({"/livez", "/readyz"})
-# Open to whoever reaches the port, so no address and no word of an endpoint.
-_SHOWN: Final = ("name", "signal", "state", "ledger")
 
 
 class Readiness(enum.StrEnum):
@@ -38,7 +36,6 @@ class Health:
         config: Callable[[], str],
         telemetry: Callable[[], str],
         redis: Callable[[], str] = lambda: "off",
-        destinations: Callable[[], Sequence[Mapping[str, object]]] = tuple,
     ) -> None:
         """Start as `starting`.
 
@@ -47,12 +44,9 @@ class Health:
                 Like the other two it is called on the event loop, so it may not wait for anything.
             telemetry: The worst state of any destination: ok, retrying, paused or disabled.
             redis: off while nothing is shared between replicas.
-            destinations: Their entries as of a moment ago, of which `name`, `signal`, `state` and `ledger`
-                are shown.
         """
         self.readiness = Readiness.STARTING
         self._checks = {"config": config, "telemetry": telemetry, "redis": redis}
-        self._destinations = destinations
 
     def mark_ready(self) -> None:
         """Everything has started. Draining is final."""
@@ -68,7 +62,6 @@ class Health:
         return {
             "status": self.readiness.value,
             "checks": {name: check() for name, check in self._checks.items()},
-            "destinations": [{key: entry[key] for key in _SHOWN} for entry in self._destinations()],
         }
 
 

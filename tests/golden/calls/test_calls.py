@@ -19,7 +19,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from gateway.endpoints.catalogue import CHAT, COMPLETION, EMBEDDING
 from gateway.errors import UpstreamUnreachable
 from gateway.identity.tokens import Identity
-from gateway.model import Caller, Endpoint, Plan, RetryPolicy, Target
+from gateway.model import Endpoint, RetryPolicy
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.routing.direct import Routing
 from gateway.snapshot import Snapshot
@@ -32,16 +32,6 @@ from tests.unit.makers import TOKEN, attributes_of, make_caller, make_credential
 
 FOLDER: Final = Path(__file__).parent
 TARGET: Final = make_target(retry=RetryPolicy(1, 0, frozenset({502})))
-BACKUP: Final = make_target(
-    "lab/small",
-    model_id="small-b",
-    provider="vllm",
-    peer="lab",
-    base_url="http://vllm.test:8000/v1",
-    address="vllm.test",
-    port=8000,
-    headers=(),
-)
 JSON: Final = {"content-type": "application/json"}
 SSE: Final = {"content-type": "text/event-stream"}
 USAGE: Final = {
@@ -104,25 +94,12 @@ TOOL_STREAM: Final = chunks(
 )
 
 
-class Ordered(Routing):
-    """One plan for whatever is asked: each target in turn."""
-
-    def __init__(self, targets: tuple[Target, ...]) -> None:
-        super().__init__(targets)
-        self._plan = Plan(targets, tuple(target.name for target in targets))
-
-    def plan(self, model: str, caller: Caller) -> Plan:
-        super().plan(model, caller)
-        return self._plan
-
-
 @dataclass(frozen=True)
 class Case:
     """One call.
 
     Attributes:
-        script: What the providers do, exchange by exchange.
-        targets: Tried in this order; the first is what is asked for.
+        script: What the provider does, exchange by exchange.
         pieces_until_left: After so many pieces of the reply the caller leaves; 0: it stays.
     """
 
@@ -132,7 +109,6 @@ class Case:
     telemetry: TelemetryPlan = PLAIN
     headers: tuple[tuple[str, str], ...] = ()
     pieces_until_left: int = 0
-    targets: tuple[Target, ...] = (TARGET,)
 
 
 NOTED: Final = (
@@ -156,10 +132,6 @@ CASES: Final = {
         {"tools": TOOLS},
     ),
     "retry_then_success": Case(lambda: [UpstreamUnreachable("gone"), reply(content="Hello")]),
-    "fallback": Case(
-        lambda: [FakeReply(503, JSON, b'{"error":{"message":"overloaded"}}'), reply(content="Hello")],
-        targets=(TARGET, BACKUP),
-    ),
     "client_abort": Case(
         lambda: [FakeReply(200, SSE, *TEXT_STREAM[:3], lambda: None)], {"stream": True}, pieces_until_left=1
     ),
@@ -207,7 +179,7 @@ async def call(case: Case) -> CallTrace:
     """Make the call, and give what was noted."""
     records: list[CallTrace] = []
     identity = Identity([make_credential(TOKEN, make_caller(TARGET.name))])
-    snapshot = Snapshot("v1", 1, identity, Ordered(case.targets), case.telemetry)
+    snapshot = Snapshot("v1", 1, identity, Routing([TARGET]), case.telemetry)
     pipeline = Pipeline(
         CurrentSnapshot(snapshot),
         FakeUpstream(*case.script()),
