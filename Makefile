@@ -15,7 +15,8 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 LOCKED := install --require-hashes --only-binary :all: --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-test run test check test-long golden perf perf-quick perf-full perf-compare perf-readme lock clean
+.PHONY: help install install-test run test check test-long golden lock clean \
+	perf perf-quick perf-full perf-compare perf-readme perf-peers perf-profile perf-k6 perf-locust perf-lock
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -77,6 +78,20 @@ perf-compare: install-test
 perf-readme: install-test
 	$(VENV)/bin/python -m perf.readme
 
+# The tools and peers of the suite get environments of their own under .perf/; perf/README.md has the variables.
+perf-peers: install-test
+	$(VENV)/bin/python -m perf.peers $(ARGS)
+
+perf-profile: install-test
+	$(VENV)/bin/python -m perf.profile_worker $(ARGS)
+
+perf-k6: install-test
+	$(VENV)/bin/python -m perf.k6 $(ARGS)
+
+perf-locust: install-test
+	$(VENV)/bin/python -m perf.environments locust >/dev/null
+	.perf/locust/bin/locust --locustfile perf/locustfile.py --web-host 127.0.0.1 $(ARGS)
+
 # The newest versions that pyproject.toml allows, for Python 3.11 and later on every platform, wheels only.
 # `uv` is needed here and nowhere else.
 COMPILE := $(UV) pip compile --quiet --upgrade --no-config --universal --python-version 3.11 --generate-hashes --no-build \
@@ -85,6 +100,11 @@ lock:
 	$(COMPILE) pyproject.toml --group build --output-file requirements/runtime.lock
 	$(COMPILE) pyproject.toml --group build --group test --constraint requirements/runtime.lock --output-file requirements/test.lock
 	$(COMPILE) --group tools --constraint requirements/test.lock --output-file requirements/tools.lock
+
+PERF_COMPILE = $(subst make lock,make perf-lock,$(COMPILE))
+perf-lock:
+	for list in perf/requirements/*.in; do $(PERF_COMPILE) "$$list" --output-file "$${list%.in}.lock" || exit; done
+	cd perf/requirements/portkey && rm -f package-lock.json && npm install --package-lock-only --ignore-scripts
 
 clean:
 	rm -rf $(VENV) build dist ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

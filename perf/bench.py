@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -42,6 +43,8 @@ def started_bench() -> Iterator[Bench]:
     Raises:
         ProgramError: One of them did not start.
     """
+    # As Ctrl-C does: without it, whoever ends the runner leaves all its programs behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     cores = find_cores()
     if cores.note:
         say(cores.note)

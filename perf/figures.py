@@ -33,6 +33,7 @@ KINDS: Final[dict[str, Kind]] = {
     "worker_cpu_ratio": Kind("worker / bare stack"),
     "total_cpu_ratio": Kind("total / bare stack"),
     "rps": Kind("RPS", "{:,.0f}", is_less_better=False),
+    "gateway_rps_ratio": Kind("RPS gateway / it", is_less_better=False),
     "rps_ratio": Kind("RPS / bare stack", is_less_better=False),
     "p50_ms": Kind("p50 ms", "{:.1f}"),
     "p95_ms": Kind("p95 ms", "{:.1f}"),

@@ -92,6 +92,10 @@ def chat_request(model: str, size_bytes: int = REQUEST_BYTES, **members: Any) ->
     return body(_padding(missing))
 
 
+def _word(number: int) -> str:
+    return f"word{number} "
+
+
 def _chat_reply(text: str) -> bytes:
     return orjson.dumps(
         {
@@ -115,14 +119,30 @@ def _chat_reply(text: str) -> bytes:
 
 _REPLY_TEXT: Final = _padding(REPLY_BYTES - len(_chat_reply("")))
 REPLY: Final = _chat_reply(_REPLY_TEXT)
+_STREAM_TEXT: Final = "".join(_word(number) for number in range(STREAM_CHUNKS))
 
 
 def says_the_same(body: bytes) -> bool:
-    """Whether *body* has the text of `REPLY`: what a contender keeps that writes answers anew."""
+    """Whether *body* has the text of a reply, whole or streamed: who writes it anew must keep that."""
     try:
+        if body.startswith(b"data:"):
+            return _streamed_text(body) == _STREAM_TEXT
         return bool(orjson.loads(body)["choices"][0]["message"]["content"] == _REPLY_TEXT)
     except (orjson.JSONDecodeError, LookupError, TypeError):
         return False
+
+
+def _streamed_text(body: bytes) -> str:
+    """The text of a stream that came to its end.
+
+    Raises:
+        LookupError: The end mark is missing.
+    """
+    *chunks, end = (line.removeprefix(b"data:").strip() for line in body.split(b"\n\n") if line.strip())
+    if end != b"[DONE]":
+        raise LookupError("no end mark")
+    deltas = (choice["delta"] for chunk in chunks for choice in orjson.loads(chunk)["choices"])
+    return "".join(delta.get("content") or "" for delta in deltas)
 
 
 @cache
@@ -141,7 +161,7 @@ def stream_events(chunks: int = STREAM_CHUNKS) -> tuple[bytes, ...]:
         return b"data: " + orjson.dumps(chunk) + b"\n\n"
 
     content = tuple(
-        event([{"index": 0, "delta": {"content": f"word{number} "}, "finish_reason": None}], None)
+        event([{"index": 0, "delta": {"content": _word(number)}, "finish_reason": None}], None)
         for number in range(chunks)
     )
     usage = {"prompt_tokens": 112, "completion_tokens": chunks, "total_tokens": 112 + chunks}

@@ -6,6 +6,7 @@ measure should last a second or more.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +89,15 @@ def read_tree(root_pid: int) -> tuple[ProcessStat, ...]:
                 continue  # it ended while we were looking
             stats[stat.pid] = stat
     return descendants(root_pid, stats)
+
+
+def read_thread_cpu_s(pid: int) -> dict[int, float]:
+    """The CPU time of each thread of a process, by the kernel's thread id; empty when it is gone."""
+    found: dict[int, float] = {}
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for folder in (_PROC / str(pid) / "task").iterdir():
+            found[int(folder.name)] = parse_stat((folder / "stat").read_text(errors="replace")).cpu_s
+    return found
 
 
 def read_command(pid: int) -> list[str]:

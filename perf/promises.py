@@ -30,7 +30,7 @@ class Promise:
     """One figure and its bounds.
 
     Attributes:
-        scenario: Which measures it; "" for one that `make perf-peers` measures.
+        scenario: Which measures it; `peers` is that of `make perf-peers`.
         name: Of the figure, for `contender` under `case`.
         must: What has to be kept; `reach` is what we aim at, None when there is no such aim.
         is_least: The bounds are lower ones.
@@ -47,14 +47,43 @@ class Promise:
     contender: str = "gateway"
 
 
+_PEERS: Final = "peers"
+
 PROMISES: Final = (
     Promise(
         "worker CPU/request at saturation / bare stack", "saturation", "", "worker_cpu_ratio", 0.75, 0.55
     ),
     Promise("total CPU/request at saturation / bare stack", "saturation", "", "total_cpu_ratio", 1.0, 0.75),
-    Promise("RPS on one core / Portkey", "", "", "rps", 7, 11, is_least=True),
-    Promise("RPS on one core / LiteLLM", "", "", "rps", 50, 85, is_least=True),
-    Promise("RPS on one core / vllm-router", "", "", "rps", 0.35, 0.55, is_least=True),
+    Promise(
+        "RPS on one core / Portkey",
+        _PEERS,
+        "saturation",
+        "gateway_rps_ratio",
+        7,
+        11,
+        is_least=True,
+        contender="portkey",
+    ),
+    Promise(
+        "RPS on one core / LiteLLM",
+        _PEERS,
+        "saturation",
+        "gateway_rps_ratio",
+        50,
+        85,
+        is_least=True,
+        contender="litellm",
+    ),
+    Promise(
+        "RPS on one core / vllm-router",
+        _PEERS,
+        "saturation",
+        "gateway_rps_ratio",
+        0.35,
+        0.55,
+        is_least=True,
+        contender="vllm-router",
+    ),
     Promise("added p50 at 350 RPS / bare stack", "open-loop", "350 RPS", "added_p50_ratio", 0.8, 0.6),
     Promise("added p99 at 350 RPS / bare stack", "open-loop", "350 RPS", "added_p99_ratio", 1.0, 0.8),
     Promise("added p95 at 350 RPS", "open-loop", "350 RPS", "added_p95_ms", 4.0, 1.5, unit=" ms"),
@@ -144,7 +173,7 @@ class Outcome:
 
     def _verdict(self) -> str:
         if self.value is None:
-            return "not in this run" if self.promise.scenario else "make perf-peers"
+            return "make perf-peers" if self.promise.scenario == _PEERS else "not in this run"
         if not self._keeps(self.promise.must):
             return "NOT MET"
         return "reached" if self.promise.reach is None or self._keeps(self.promise.reach) else "met"

@@ -12,6 +12,7 @@ from perf.bench import Bench
 from perf.contenders import Contender
 from perf.load import Amount
 from perf.payloads import SMALL_CHAT, Ask
+from perf.process import ProgramError
 from perf.rounds import Round, RoundFailedError, run_round
 
 
@@ -56,7 +57,7 @@ def take_turns(
                 continue
             try:
                 measured = run_round(bench, contender, amount, ask)
-            except RoundFailedError as error:
+            except (RoundFailedError, ProgramError) as error:
                 if contender is contenders[0]:
                     raise
                 bench.say(f"FAILED {error}")

@@ -1,0 +1,69 @@
+// What the scripts beside this file share: where to send what, all from the environment.
+//
+//   GATEWAY_URL   http://127.0.0.1:8787   the gateway's address, without a path
+//   GATEWAY_KEY   demo-key                the caller's key
+//   GATEWAY_MODEL demo/echo               what the gateway calls the model
+//   UPSTREAM_URL                          the model server itself, to compare with; none: the overhead is what the
+//                                         gateway says of itself in `server-timing`
+//   UPSTREAM_KEY, UPSTREAM_MODEL          for the model server (GATEWAY_MODEL without the part before the slash)
+//   RATE 350, DURATION 30s                calls begun per second, and for how long
+
+import http from "k6/http";
+
+const gatewayUrl = __ENV.GATEWAY_URL || "http://127.0.0.1:8787";
+const gatewayModel = __ENV.GATEWAY_MODEL || "demo/echo";
+
+export const rate = Number(__ENV.RATE || 350);
+export const duration = __ENV.DURATION || "30s";
+export const gateway = {
+  url: gatewayUrl,
+  key: __ENV.GATEWAY_KEY || "demo-key",
+  model: gatewayModel,
+};
+export const upstream = __ENV.UPSTREAM_URL
+  ? {
+      url: __ENV.UPSTREAM_URL,
+      key: __ENV.UPSTREAM_KEY || "none",
+      model: __ENV.UPSTREAM_MODEL || gatewayModel.replace(/^[^/]*\//, ""),
+    }
+  : null;
+
+export function ask(server, name, more) {
+  const body = {
+    model: server.model,
+    messages: [
+      { role: "system", content: "You are a helpful assistant." },
+      { role: "user", content: "The quick brown fox jumps over the lazy dog. ".repeat(9) },
+    ],
+    temperature: 0.2,
+    max_tokens: 256,
+    ...more,
+  };
+  return http.post(`${server.url}/v1/chat/completions`, JSON.stringify(body), {
+    headers: { "content-type": "application/json", authorization: `Bearer ${server.key}` },
+    tags: { name },
+    timeout: "30s",
+  });
+}
+
+// Each phase of `server-timing` by name, in milliseconds: "auth;dur=0.1, upstream;dur=3.2" gives {auth: 0.1, ...}.
+export function timings(response) {
+  const found = {};
+  for (const phase of (response.headers["Server-Timing"] || "").split(",")) {
+    const match = /^\s*([\w-]+);dur=([\d.]+)/.exec(phase);
+    if (match) found[match[1]] = Number(match[2]);
+  }
+  return found;
+}
+
+// Calls begin at a fixed rate, however slow the answers are.
+export function constantRate(perSecond) {
+  return {
+    executor: "constant-arrival-rate",
+    rate: perSecond,
+    timeUnit: "1s",
+    duration,
+    preAllocatedVUs: Math.max(20, Math.ceil(perSecond / 5)),
+    maxVUs: Math.max(100, perSecond),
+  };
+}

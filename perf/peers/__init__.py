@@ -1,0 +1,1 @@
+"""Gateways and routers of other makers, measured beside ours: `python -m perf.peers`."""

@@ -1,0 +1,68 @@
+"""`make perf-peers`: the gateway beside gateways and routers of other makers, in one run on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Final
+
+from perf.bench import say, started_bench
+from perf.machine import describe_machine
+from perf.peers import litellm, portkey, routers
+from perf.process import ProgramError
+from perf.promises import judge
+from perf.report import Run, save, to_markdown
+from perf.rounds import RoundFailedError
+from perf.scenarios import peers
+
+_RESULTS: Final = Path(__file__).resolve().parent.parent / "results"
+PEERS: Final = {
+    peer.name.replace(" ", "-"): peer
+    for peer in (
+        *(routers.VLLM_ROUTER, routers.VLLM_ROUTER_LEAN, routers.SGLANG_ROUTER),
+        *(portkey.PEER, litellm.PEER),
+    )
+}
+"""By the word for it on the command line."""
+_MAX_SECONDS: Final = 30.0
+_MAX_REQUESTS: Final = 100_000
+
+
+def main() -> int:
+    """Run, print, keep. A peer that fails is part of the result; when ours fails the exit code is 1."""
+    parser = argparse.ArgumentParser(prog="python -m perf.peers", description=__doc__)
+    parser.add_argument("--peers", nargs="*", choices=list(PEERS), default=list(PEERS))
+    parser.add_argument("--turns", type=int, default=3, help="rounds of each contender, taken in turn")
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of a round")
+    parser.add_argument("--requests", type=int, default=5000, help="calls between two looks at the memory")
+    parser.add_argument("--results", type=Path, default=_RESULTS, help="folder for Markdown, JSON and chart")
+    arguments = parser.parse_args()
+    if not 0 < arguments.seconds <= _MAX_SECONDS or not 0 < arguments.requests <= _MAX_REQUESTS:
+        parser.error(f"at most {_MAX_SECONDS:g} seconds a round and {_MAX_REQUESTS:,} requests")
+    machine = describe_machine()
+    try:
+        with started_bench() as bench:
+            section = peers.run(
+                bench,
+                [PEERS[name] for name in arguments.peers],
+                turns=max(1, arguments.turns),
+                seconds=arguments.seconds,
+                requests=arguments.requests,
+            )
+    except (RoundFailedError, ProgramError) as error:
+        say(f"perf.peers: {error}")
+        return 1
+    except KeyboardInterrupt:
+        say("perf.peers: stopped; nothing is kept")
+        return 130
+    outcomes = tuple(one for one in judge({section.name: section}) if one.value is not None)
+    run = Run("peers", machine, bench.cores, (section,), outcomes)
+    path = save(run, arguments.results)
+    print(to_markdown(run))
+    say(f"kept as {path} and .json, with its chart beside it")
+    return 1 if any(line.startswith(peers.OURS) for line in section.failed) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""`make perf-profile`: where the time of a worker goes at saturation.
+
+py-spy looks at the worker twice while the load is on: once with native frames for the tables, once without
+for the flame graph, which would be unreadable with them. It samples from the other core, and stops the worker
+for each sample, so rates measured meanwhile say nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from perf.bench import Bench, say, started_bench
+from perf.contenders import started_gateway
+from perf.cores import pinned_to
+from perf.environments import InstallError, prepare
+from perf.load import Amount
+from perf.machine import describe_machine
+from perf.process import ProgramError
+from perf.procfs import read_thread_cpu_s
+from perf.report import Run, Section, save, table, to_markdown
+from perf.stacks import Share, Stack, parse_stacks, shares_by_function, shares_by_owner
+from perf.tools import held_load
+
+_RESULTS: Final = Path(__file__).resolve().parent / "results"
+_MAX_SECONDS: Final = 40.0
+_RATE: Final = 200
+_CONNECTIONS: Final = 32
+_TOP_FUNCTIONS: Final = 25
+# py-spy's start and the reading of symbols, twice.
+_SLACK_S: Final = 8.0
+
+
+class ProfileError(RuntimeError):
+    """py-spy could not look into the worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What was seen of a worker.
+
+    Attributes:
+        stacks: Of its main thread, with native frames.
+        main_cpu_ratio: The main thread's part of the worker's CPU time.
+        flame_graph: SVG.
+    """
+
+    stacks: tuple[Stack, ...]
+    main_cpu_ratio: float
+    flame_graph: str
+
+
+def record(
+    py_spy: Path, pid: int, form: Sequence[str], seconds: float, core: int | None, output: Path
+) -> str:
+    """What py-spy writes about the process *pid* in *form* (its options).
+
+    Raises:
+        ProfileError: It may not, or failed.
+    """
+    command = [
+        *(str(py_spy), "record", "--pid", str(pid), "--duration", f"{seconds:.0f}", "--rate", str(_RATE)),
+        *("--output", str(output), *form),
+    ]
+    with pinned_to(core):
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 60)
+    if done.returncode != 0 or not output.exists():
+        advice = "py-spy needs the right to trace processes: root, or CAP_SYS_PTRACE in a container"
+        raise ProfileError(f"{done.stderr.strip() or done.stdout.strip()}\n{advice}")
+    return output.read_text()
+
+
+def take_profile(bench: Bench, seconds: float) -> Profile:
+    """Put a gateway under load and look into its worker.
+
+    Raises:
+        InstallError: There is no py-spy for this machine.
+        ProfileError: It could not look.
+        ProgramError: A program of the run failed.
+    """
+    py_spy = prepare("py-spy") / "bin" / "py-spy"
+    core, folder = bench.cores.tools, bench.folder
+    with contextlib.ExitStack() as stack:
+        gateway = stack.enter_context(started_gateway(bench))
+        load = stack.enter_context(
+            held_load(
+                gateway.url,
+                model=gateway.model,
+                token=gateway.token,
+                amount=Amount(_CONNECTIONS, 2 * seconds + _SLACK_S),
+                headers=gateway.headers,
+                core=core,
+                folder=folder,
+            )
+        )
+        (pid,) = gateway.worker_pids()
+        # Its end waits for the load to end, so it must come before the end of the programs above.
+        pool = stack.enter_context(ThreadPoolExecutor(1))
+        loaded = pool.submit(load.release)
+        before = read_thread_cpu_s(pid)
+        raw = ("--format", "raw", "--native", "--full-filenames")
+        samples = record(py_spy, pid, raw, seconds, core, folder / "stacks")
+        after = read_thread_cpu_s(pid)
+        flame_graph = record(py_spy, pid, ("--format", "flamegraph"), seconds, core, folder / "flame.svg")
+        failures = loaded.result().failures
+    if failures:
+        raise ProfileError(f"calls failed: {failures}")
+    stacks = tuple(one for one in parse_stacks(samples) if one.is_main_thread)
+    if not stacks:
+        raise ProfileError("py-spy saw nothing of the worker's main thread")
+    return Profile(stacks, main_cpu_ratio(pid, before, after), flame_graph)
+
+
+def main_cpu_ratio(pid: int, before: Mapping[int, float], after: Mapping[int, float]) -> float:
+    """The main thread's part of the CPU time that threads used in between; its id is the process's."""
+    used = {thread: cpu_s - before.get(thread, 0.0) for thread, cpu_s in after.items()}
+    total = sum(used.values())
+    return used.get(pid, 0.0) / total if total else 0.0
+
+
+def section(profile: Profile) -> Section:
+    """The tables, and the flame graph as a chart."""
+    samples = sum(stack.count for stack in profile.stacks)
+    facts = (
+        f"Small chat calls over {_CONNECTIONS} connections. The event loop's thread uses "
+        f"{profile.main_cpu_ratio:.0%} of the worker's CPU time, other threads (Granian's runtime, libuv's "
+        f"pool) the rest; the tables show the event loop's, in {samples:,} samples. *Own*: in this code "
+        f"itself, or in C library and kernel on its behalf. *With callees*: in it or in anything it called."
+    )
+    owners, functions = shares_by_owner(profile.stacks), shares_by_function(profile.stacks)
+    return Section(
+        "profile",
+        "Where a worker's time goes",
+        "\n\n".join(
+            ["### By package", _table(owners), "### By function", _table(functions[:_TOP_FUNCTIONS])]
+        ),
+        facts,
+        charts={"flame-graph": profile.flame_graph},
+        data={
+            "main_cpu_ratio": profile.main_cpu_ratio,
+            "packages": [asdict(share) for share in owners],
+            "functions": [asdict(share) for share in functions],
+        },
+    )
+
+
+def _table(shares: Sequence[Share]) -> str:
+    rows = [(share.name, f"{share.own_ratio:.1%}", f"{share.whole_ratio:.1%}") for share in shares]
+    return table(("", "own", "with callees"), rows)
+
+
+def main() -> int:
+    """Profile, print the tables, keep both; exit 1 when that cannot be done here."""
+    parser = argparse.ArgumentParser(prog="python -m perf.profile_worker", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=15.0, help="of each of the two recordings")
+    parser.add_argument("--results", type=Path, default=_RESULTS)
+    arguments = parser.parse_args()
+    if not 1 <= arguments.seconds <= _MAX_SECONDS:
+        parser.error(f"1 to {_MAX_SECONDS:g} seconds")
+    machine = describe_machine()
+    try:
+        with started_bench() as bench:
+            found = section(take_profile(bench, arguments.seconds))
+    except (InstallError, ProgramError, ProfileError) as error:
+        say(f"perf: {error}")
+        return 1
+    run = Run("profile", machine, bench.cores, (found,))
+    path = save(run, arguments.results)
+    print(to_markdown(run))
+    say(f"kept as {path} and .json, with the flame graph beside it")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
