@@ -6,8 +6,9 @@ What is sent is noted on the trace in the same call, so the two cannot differ.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from gateway.endpoints.openai_error import error_body, error_event
 from gateway.errors import GatewayError
@@ -31,8 +32,7 @@ _ACTED_ON: Final = frozenset(
 _JSON: Final = (b"content-type", b"application/json")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """A whole response for the caller."""
 
     status: int
