@@ -206,8 +206,8 @@ class Headers(Protocol):
     def get_all(self, name: str) -> list[str]:
         """Every value of that name, in order."""
 
-    def names(self) -> list[str]:
-        """Lower-case names, in order, repeated ones once."""
+    def starting_with(self, prefix: str) -> list[str]:
+        """Lower-case names that do, in order, repeated ones once."""
 
 
 class Client(Protocol):

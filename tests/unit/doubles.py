@@ -27,8 +27,8 @@ class FakeHeaders:
     def get_all(self, name: str) -> list[str]:
         return [value for key, value in self._pairs if key == name]
 
-    def names(self) -> list[str]:
-        return list(dict.fromkeys(key for key, _ in self._pairs))
+    def starting_with(self, prefix: str) -> list[str]:
+        return list(dict.fromkeys(key for key, _ in self._pairs if key.startswith(prefix)))
 
 
 class _LookoutNow(Lookout):
