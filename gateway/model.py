@@ -1,6 +1,8 @@
 """The shared vocabulary: what the stages of a request hand to each other.
 
-Frozen, slotted, no behaviour beyond what the words mean. Imports nothing of the gateway but `errors`.
+Frozen, slotted, no behaviour beyond what the words mean. What is made anew for each request is a msgspec
+struct: a frozen dataclass of seven fields takes 1.7 us to make, a struct 0.05. Imports nothing of the gateway
+but `errors`.
 """
 
 from __future__ import annotations
@@ -50,8 +52,7 @@ class Endpoint:
     can_stream: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """The client's request, as far as the gateway acts on it; all else stays the bytes it was.
 
     Attributes:
@@ -69,8 +70,12 @@ class Call:
     is_stream: bool
     wants_usage: bool
     choices: int
-    fields: Mapping[str, msgspec.Raw] = field(repr=False)
+    fields: Mapping[str, msgspec.Raw]
     body_bytes: int
+
+    def __repr__(self) -> str:
+        """Without the body: it is what somebody said."""
+        return f"Call({self.model!r}, {self.endpoint.name}, {self.body_bytes} bytes)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +163,7 @@ class Plan:
     skipped: tuple[Skipped, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """Tokens of one reply.
 
     Attributes:
@@ -202,8 +206,8 @@ class Headers(Protocol):
     def get_all(self, name: str) -> list[str]:
         """Every value of that name, in order."""
 
-    def names(self) -> list[str]:
-        """Lower-case names, in order, repeated ones once."""
+    def starting_with(self, prefix: str) -> list[str]:
+        """Lower-case names that do, in order, repeated ones once."""
 
     def raw(self, names: Sequence[bytes]) -> tuple[bytes | None, ...]:
         """Every value of these names, as the bytes that came; there may be None for a name without one."""
@@ -254,8 +258,7 @@ class Client(Protocol):
         """End the stream."""
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamRequest:
+class UpstreamRequest(msgspec.Struct, frozen=True):
     """One exchange to make: always a POST of a JSON body.
 
     Attributes:
@@ -265,10 +268,14 @@ class UpstreamRequest:
     """
 
     url: str
-    headers: list[tuple[str, str]] = field(repr=False)
-    body: bytes = field(repr=False)
+    headers: list[tuple[str, str]]
+    body: bytes
     timeout_s: float | None = None
-    lines: bytes = field(default=b"", repr=False)
+    lines: bytes = b""
+
+    def __repr__(self) -> str:
+        """Without headers and body: they hold credentials, and what somebody said."""
+        return f"UpstreamRequest({self.url!r}, {len(self.body)} bytes)"
 
 
 class UpstreamReply(Protocol):

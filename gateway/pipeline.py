@@ -23,9 +23,11 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 from typing import Any, Final, Protocol
+
+import msgspec
 
 from gateway.endpoints.openai_call import parse_call, write_call
 from gateway.endpoints.openai_reply import excerpt, is_json_object, read_reply
@@ -112,6 +114,7 @@ class Pipeline:
         self._record = record
         self._max_body_bytes = max_body_bytes
         self._random = random
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._open: set[asyncio.Task[Any]] = set()
 
     async def call_model(self, client: Client, endpoint: Endpoint) -> None:
@@ -187,7 +190,10 @@ class Pipeline:
 
     def entered(self) -> asyncio.Task[Any] | None:
         """Count the current task as a request inside; give it to `left` at its end."""
-        task = asyncio.current_task()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        # Without the loop it is looked up each time, which asks the system for our process id.
+        task = asyncio.current_task(self._loop)
         if task is not None:
             self._open.add(task)
         return task
@@ -309,7 +315,7 @@ async def _take_whole(
         msg = f"The provider answered with status {reply.status} and a body that is not a JSON error."
         raise UpstreamBadReply(msg, excerpt=excerpt(body))
     attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
-    return replace(answer, body=_without_credentials(body, attempt.target))
+    return msgspec.structs.replace(answer, body=_without_credentials(body, attempt.target))
 
 
 async def _relay_stream(

@@ -6,8 +6,9 @@ What is sent is noted on the trace in the same call, so the two cannot differ.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from gateway.endpoints.openai_error import error_body, error_event
 from gateway.errors import GatewayError
@@ -28,11 +29,11 @@ _ACTED_ON: Final = frozenset(
         CONVERSATION_HEADER,
     }
 )
+_OWN: Final = "x-tfy-"
 _JSON: Final = (b"content-type", b"application/json")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """A whole response for the caller."""
 
     status: int
@@ -106,15 +107,11 @@ class Responder:
             (b"x-request-id", self.request_id.encode()),
             (b"traceparent", trace.traceparent().encode()),
             (b"server-timing", trace.server_timing().encode()),
+            *more,
         ]
         if trace.attempts:
             headers.append((b"x-tfy-resolved-model", trace.attempts[-1].target.name.encode()))
-        ignored = [
-            name
-            for name in self.client.headers.names()
-            if name.startswith("x-tfy-") and name not in _ACTED_ON
-        ]
+        ignored = [name for name in self.client.headers.starting_with(_OWN) if name not in _ACTED_ON]
         if ignored:
             headers.append((b"x-tfy-ignored-headers", ", ".join(ignored).encode("latin-1", errors="replace")))
-        headers += more
         return headers

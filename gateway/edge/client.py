@@ -43,9 +43,10 @@ class AsgiHeaders:
             return []
         return [value.decode("latin-1") for key, value in self._pairs if key == wanted]
 
-    def names(self) -> list[str]:
-        """Lower-case names, in order, repeated ones once."""
-        return [name.decode("latin-1") for name in self._values]
+    def starting_with(self, prefix: str) -> list[str]:
+        """Lower-case names that do, in order, repeated ones once."""
+        wanted = prefix.encode()
+        return [name.decode("latin-1") for name in self._values if name.startswith(wanted)]
 
     def raw(self, names: Sequence[bytes]) -> tuple[bytes | None, ...]:
         """Every value of *names*, undecoded; three times quicker than `get` of each."""
@@ -124,7 +125,7 @@ class AsgiClient:
 
     async def respond(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         """Send a whole response."""
-        headers.append((b"content-length", str(len(body)).encode()))
+        headers.append((b"content-length", b"%d" % len(body)))
         await self.start(status, headers)
         await self._transmit({"type": "http.response.body", "body": body, "more_body": False})
 

@@ -26,6 +26,9 @@ _MAX_OPTIONS_BYTES: Final = 16 * 1024
 _T = TypeVar("_T")
 
 _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_texts: Final = msgspec.json.Decoder(str | None)
+_booleans: Final = msgspec.json.Decoder(bool | None)
+_numbers: Final = msgspec.json.Decoder(int | None)
 _items: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _encoder: Final = msgspec.json.Encoder()
 _NULL: Final = b"null"
@@ -35,6 +38,9 @@ class StreamOptions(msgspec.Struct):
     """The part of `stream_options` that the gateway acts on."""
 
     include_usage: bool | None = None
+
+
+_options: Final = msgspec.json.Decoder(StreamOptions | None)
 
 
 def parse_call(endpoint: Endpoint, body: bytes, *, model: str | None, account: str | None) -> Call:
@@ -51,23 +57,23 @@ def parse_call(endpoint: Endpoint, body: bytes, *, model: str | None, account: s
         InvalidBody: Not an object, or a field that the gateway acts on has the wrong type.
     """
     fields = _split(body)
-    asked = _member(fields, "model", str) or model
+    asked = _member(fields, "model", _texts) or model
     if not asked:
         msg = 'The body names no model. Add "model": "<account>/<model>"; GET /v1/models lists yours.'
         raise InvalidBody(msg, param="model")
     if account and not asked.startswith(account + "/"):
         asked = f"{account}/{asked}"
-    is_stream = endpoint.can_stream and bool(_member(fields, "stream", bool))
+    is_stream = endpoint.can_stream and bool(_member(fields, "stream", _booleans))
     if is_stream and len(bytes(fields.get("stream_options", b""))) > _MAX_OPTIONS_BYTES:
         msg = f'"stream_options" is longer than {_MAX_OPTIONS_BYTES} bytes.'
         raise InvalidBody(msg, param="stream_options")
-    options = _member(fields, "stream_options", StreamOptions) if is_stream else None
+    options = _member(fields, "stream_options", _options) if is_stream else None
     return Call(
         endpoint=endpoint,
         model=asked,
         is_stream=is_stream,
         wants_usage=options is not None and bool(options.include_usage),
-        choices=max(1, _member(fields, "n", int) or 1) * _prompts(endpoint, fields),
+        choices=max(1, _member(fields, "n", _numbers) or 1) * _prompts(endpoint, fields),
         fields=fields,
         body_bytes=len(body),
     )
@@ -108,13 +114,13 @@ def _split(body: bytes) -> dict[str, msgspec.Raw]:
     return fields
 
 
-def _member(fields: dict[str, msgspec.Raw], name: str, kind: type[_T]) -> _T | None:
-    """The member decoded as *kind*; None when absent or null."""
+def _member(fields: dict[str, msgspec.Raw], name: str, decoder: msgspec.json.Decoder[_T | None]) -> _T | None:
+    """The member as *decoder* reads it; None when absent or null."""
     raw = fields.get(name)
     if raw is None:
         return None
     try:
-        return msgspec.json.decode(raw, type=kind | None)
+        return decoder.decode(raw)
     except (msgspec.DecodeError, RecursionError) as error:
         msg = f'"{name}" has the wrong type: {error}.'
         raise InvalidBody(msg, param=name) from error

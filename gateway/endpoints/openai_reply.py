@@ -6,7 +6,6 @@ Shapes: https://platform.openai.com/docs/api-reference/chat/object
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -55,8 +54,7 @@ _replies: Final = msgspec.json.Decoder(Reply)
 _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyFacts:
+class ReplyFacts(msgspec.Struct, frozen=True):
     """What the trace and the limits want to know of a reply.
 
     Attributes:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
+
+import msgspec
 
 from gateway.endpoints.openai_reply import (
     BYTES_PER_TOKEN,
@@ -117,7 +118,7 @@ class StreamReader:
         """
         usage = self._usage or estimate_usage(self._asked_bytes, self.pieces * BYTES_PER_TOKEN)
         if not self.is_complete:
-            usage = replace(usage, source="partial")
+            usage = msgspec.structs.replace(usage, source="partial")
         return ReplyFacts(
             response_id=self._id,
             response_model=self._model,

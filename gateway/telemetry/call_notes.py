@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -69,6 +70,7 @@ def read_notes(headers: Headers) -> CallNotes:
     )
 
 
+@lru_cache(maxsize=256)  # an application notes the same again and again; what is wrong is not kept
 def _read_metadata(text: str) -> Mapping[str, str]:
     try:
         found = _metadata_decoder.decode(_bytes_of(text))

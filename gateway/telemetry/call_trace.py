@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from random import Random
 from typing import Final
+
+import msgspec
 
 from gateway.endpoints.openai_reply import ReplyFacts, estimate_usage
 from gateway.errors import CLIENT_CLOSED_REQUEST, ClientDisconnected
@@ -197,7 +199,9 @@ class CallTrace:
                 attempt.failed(ClientDisconnected.error_type, "The caller disconnected.")
             if attempt.usage is None and attempt is self.attempts[-1] and self.call is not None:
                 # The provider has read the call, so it has cost something, whatever was answered.
-                attempt.usage = replace(estimate_usage(self.call.body_bytes, 0), source="partial")
+                attempt.usage = msgspec.structs.replace(
+                    estimate_usage(self.call.body_bytes, 0), source="partial"
+                )
 
     def ended(self) -> None:
         """Note the end of the call and of an attempt that is still open; later calls change nothing."""
@@ -243,23 +247,28 @@ class CallTrace:
     @property
     def overhead_ms(self) -> float:
         """The gateway's own share of the call, in milliseconds."""
-        upstream_ns = sum(attempt.end_ns - attempt.start_ns for attempt in self.attempts)
-        own_ns = self.end_ns - self.start_ns - upstream_ns - self.body_ns - self.paused_ns
+        own_ns = self.end_ns - self.start_ns - self.body_ns - self.paused_ns
+        for attempt in self.attempts:
+            own_ns -= attempt.end_ns - attempt.start_ns
         return max(0, own_ns) / _NS_PER_MS
 
     def server_timing(self) -> str:
         """The `server-timing` header: milliseconds per stage until now."""
         now_ns = time.perf_counter_ns()
-        stages = []
-        if self.identified_ns:
-            stages.append(("auth", self.identified_ns - self.start_ns))
-        if self.planned_ns:
-            stages.append(("route", max(0, self.planned_ns - self.identified_ns - self.body_ns)))
-        if self.attempts:
-            stages.append(("upstream", now_ns - self.attempts[0].start_ns))
-        stages.append(("total", now_ns - self.start_ns))
-        timing = ", ".join([f"{name};dur={elapsed_ns / _NS_PER_MS:.3f}" for name, elapsed_ns in stages])
-        return f'{timing}, attempts;desc="{len(self.attempts)}"' if self.attempts else timing
+        total_ms = (now_ns - self.start_ns) / _NS_PER_MS
+        if not self.identified_ns:
+            return f"total;dur={total_ms:.3f}"
+        auth_ms = (self.identified_ns - self.start_ns) / _NS_PER_MS
+        if not self.planned_ns:
+            return f"auth;dur={auth_ms:.3f}, total;dur={total_ms:.3f}"
+        route_ms = max(0, self.planned_ns - self.identified_ns - self.body_ns) / _NS_PER_MS
+        if not self.attempts:
+            return f"auth;dur={auth_ms:.3f}, route;dur={route_ms:.3f}, total;dur={total_ms:.3f}"
+        upstream_ms = (now_ns - self.attempts[0].start_ns) / _NS_PER_MS
+        return (
+            f"auth;dur={auth_ms:.3f}, route;dur={route_ms:.3f}, upstream;dur={upstream_ms:.3f}, "
+            f'total;dur={total_ms:.3f}, attempts;desc="{len(self.attempts)}"'
+        )
 
     def unix_ns(self, monotonic_ns: int) -> int:
         """A monotonic time of this call as Unix time in nanoseconds."""
@@ -328,6 +337,6 @@ def begin_trace(
 def _new_id(random: Random, length: int) -> bytes:
     """A random id; all zeros, which means none, is never given."""
     while True:
-        identifier = random.getrandbits(8 * length).to_bytes(length, "big")
-        if any(identifier):
-            return identifier
+        number = random.getrandbits(8 * length)
+        if number:
+            return number.to_bytes(length, "big")

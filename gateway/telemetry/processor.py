@@ -43,11 +43,16 @@ MAX_CONTENT_BYTES: Final = 64 * 1024 * 1024
 """Content of calls waiting to be encoded; what would be more is given up, and the call's span says so."""
 
 _DELAY_S: Final = 0.02
-"""Calls are gathered this long, so that a busy worker pays for one frame per slice and not per call."""
+"""Calls are gathered this long, so that a busy worker pays for one frame per so many and not per call."""
+
+_FRAME_BYTES: Final = 256 * 1024
+"""Encoded calls are handed on when there are so many, or no more to encode: each frame is a write here, and a
+read, a write and an answer in control.
+"""
 
 
 class BatchingSpanProcessor(SpanProcessor):
-    """Queues ended calls and SDK spans, encodes them in slices and hands each slice on."""
+    """Queues ended calls and SDK spans, encodes them in slices and hands them on in frames."""
 
     def __init__(
         self,
@@ -61,7 +66,7 @@ class BatchingSpanProcessor(SpanProcessor):
 
         Args:
             loop: The worker's loop; slices run on it.
-            hand_over: Takes each slice and the version of the configuration that its calls were made under
+            hand_over: Takes some calls and the version of the configuration that its calls were made under
                 ("": none is known), at once and without waiting.
             tally: Told of every span taken or refused, and of every one given up.
             measure: Counts each call, whether its spans find room or not.
@@ -71,6 +76,9 @@ class BatchingSpanProcessor(SpanProcessor):
         self._measure = measure
         self._encoder = SpanEncoder()
         self._queue: deque[CallTrace | ReadableSpan] = deque()
+        self._encoded: list[CallSpans] = []
+        self._encoded_bytes = 0
+        self._version = ""
         self._timer: asyncio.TimerHandle | None = None
         self._is_shut = False
         self._content_bytes = 0
@@ -105,6 +113,7 @@ class BatchingSpanProcessor(SpanProcessor):
         """Encode and hand on everything queued, without a pause."""
         while self._queue:
             self._encode_slice()
+        self._hand_on()
 
     def _take(self, ended: CallTrace | ReadableSpan) -> None:
         spans = _spans_of(ended)
@@ -125,7 +134,11 @@ class BatchingSpanProcessor(SpanProcessor):
         try:
             self._encode_slice()
         finally:
-            self._timer = self._loop.call_later(0, self._run) if self._queue else None
+            if self._queue:
+                self._timer = self._loop.call_later(0, self._run)
+            else:
+                self._timer = None
+                self._hand_on()
 
     def _hold_content(self, trace: CallTrace, content: ContentCapture) -> None:
         size = _content_bytes(trace)
@@ -135,31 +148,42 @@ class BatchingSpanProcessor(SpanProcessor):
 
     def _encode_slice(self) -> None:
         queue = self._queue
-        calls = []
-        version = ""
         for _ in range(min(_SLICE, len(queue))):
             ended = queue.popleft()
-            if isinstance(ended, CallTrace):
-                # The masks of a slice are read by one list of destinations. A call keeps the version it began
-                # with, so after a change both kinds end for a while.
-                if version and ended.config_version != version:
-                    queue.appendleft(ended)
-                    break
-                version = ended.config_version
             held_bytes = _content_bytes(ended)
             try:
                 if not _is_ready(ended):
                     queue.appendleft(ended)
                     break
-                calls.append(self._encode(ended))
+                spans = self._encode(ended)
             except Exception:
                 # One call that cannot be written must not take its neighbours or the timer with it.
                 self._tally.drop("encode_failed", _spans_of(ended))
                 _log.exception("a call's spans could not be encoded and are dropped")
+            else:
+                self._add(spans, ended)
             self._content_bytes -= held_bytes
             if isinstance(ended, CallTrace) and ended.content is not None:
                 # Reading what was said takes as long as many calls without it.
                 break
+
+    def _add(self, spans: CallSpans, ended: CallTrace | ReadableSpan) -> None:
+        """Put an encoded call with the others."""
+        if isinstance(ended, CallTrace):
+            # The masks of a frame are read by one list of destinations. A call keeps the version it began
+            # with, so after a change both kinds end for a while.
+            if self._version and ended.config_version != self._version:
+                self._hand_on()
+            self._version = ended.config_version
+        self._encoded.append(spans)
+        self._encoded_bytes += sum([len(span.plain) + len(span.content) for span in spans.spans])
+        if self._encoded_bytes >= _FRAME_BYTES:
+            self._hand_on()
+
+    def _hand_on(self) -> None:
+        """Give what is encoded to the hand-over, as one frame."""
+        calls, self._encoded, self._encoded_bytes = self._encoded, [], 0
+        version, self._version = self._version, ""
         if calls:
             self._hand_over(calls, version)
 

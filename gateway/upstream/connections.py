@@ -36,7 +36,7 @@ minutes.
 _HIGH_WATER_BYTES: Final = 64 * 1024
 """Body that waits for a slow caller before the provider is made to wait."""
 
-_PIECE_BYTES: Final = 256 * 1024
+PIECE_BYTES: Final = 256 * 1024
 """A body is given to the transport in pieces of this size: TLS encrypts one while the loop waits."""
 
 _FIRST_REFUSAL: Final = 300
@@ -99,7 +99,14 @@ class ProviderConnection(ResponseHandler):
         if self._silence is None:
             self._silence = self._loop.call_later(SILENCE_TIMEOUT_S, self._check_silence)
 
-    async def send(self, head: bytes, body: bytes) -> None:
+    def send(self, head: bytes, body: bytes) -> None:
+        """Give a request to the transport whole; for a body that is not longer than `PIECE_BYTES`."""
+        transport = self.transport
+        assert transport is not None, "begun"  # noqa: S101 - says it to the type checker
+        transport.write(head + body)
+        self._is_sent = True
+
+    async def send_in_pieces(self, head: bytes, body: bytes) -> None:
         """Send a request; stops where the provider has refused it before it heard everything.
 
         Raises:
@@ -107,16 +114,13 @@ class ProviderConnection(ResponseHandler):
         """
         transport = self.transport
         assert transport is not None, "begun"  # noqa: S101 - says it to the type checker
-        if len(head) + len(body) <= _PIECE_BYTES:
-            transport.write(head + body)
-        else:
-            transport.write(head)
-            view = memoryview(body)
-            for start in range(0, len(body), _PIECE_BYTES):
-                await self._until_writable()
-                if self._is_decided():
-                    return
-                transport.write(view[start : start + _PIECE_BYTES])
+        transport.write(head)
+        view = memoryview(body)
+        for start in range(0, len(body), PIECE_BYTES):
+            await self._until_writable()
+            if self._is_decided():
+                return
+            transport.write(view[start : start + PIECE_BYTES])
         self._is_sent = True
 
     async def read_head(self) -> None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from dataclasses import dataclass
 from typing import Final, cast
 
 import aiohttp
+from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
 from yarl import URL
 
@@ -19,6 +21,7 @@ from gateway.errors import GatewayError, UpstreamBadReply, UpstreamTimeout, Upst
 from gateway.model import UpstreamRequest
 from gateway.proxies import Proxies
 from gateway.upstream.connections import (
+    PIECE_BYTES,
     STALE_WITHIN_S,
     Connector,
     ProviderConnection,
@@ -36,6 +39,15 @@ _MAX_ROUTES: Final = 4096
 _FOREIGN: Final = (aiohttp.ClientError, OSError, TimeoutError, ValueError)
 
 
+class _Template(aiohttp.ClientRequest):
+    """A request as the pool wants to see it: where to. Never sent, so its key never changes."""
+
+    @functools.cached_property
+    def connection_key(self) -> ConnectionKey:
+        """What connections are kept by, made once and not for each call."""
+        return super().connection_key
+
+
 @dataclass(frozen=True, slots=True)
 class _Route:
     """How a URL is reached, worked out once.
@@ -45,7 +57,7 @@ class _Route:
         head: The request line and the headers that only the way there decides.
     """
 
-    template: aiohttp.ClientRequest
+    template: _Template
     head: bytes
 
 
@@ -120,7 +132,10 @@ class Upstream:
             is_answered = False
             try:
                 connection.begin()
-                await connection.send(head, body)
+                if len(body) <= PIECE_BYTES:
+                    connection.send(head, body)
+                else:
+                    await connection.send_in_pieces(head, body)
                 await connection.read_head()
                 is_answered = True
             except StaleConnectionError:
@@ -143,7 +158,7 @@ class Upstream:
         proxy = self._proxies.find(url)
         try:
             target = URL(url)
-            template = aiohttp.ClientRequest(
+            template = _Template(
                 "POST",
                 target,
                 loop=asyncio.get_running_loop(),
@@ -188,6 +203,9 @@ class HttpReply:
 
     async def read(self, limit_bytes: int) -> bytes:
         """The whole body."""
+        reply = self._connection.reply
+        if reply.is_complete and reply.buffered_bytes <= limit_bytes:  # small ones come with their head
+            return await self.read_chunk()
         parts: list[bytes] = []
         size = 0
         while data := await self.read_chunk():

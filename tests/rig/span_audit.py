@@ -161,7 +161,7 @@ class SpanAudit:
         def agrees() -> bool:
             counts = self.ledgers()[name]
             # An endpoint that takes a part of a batch was sent all of it.
-            return self.arrived(name).distinct == counts["exported"] + counts["rejected"]
+            return self.arrived(name).distinct == int(counts["exported"]) + int(counts["rejected"])
 
         # Of calls that a test could not count, some may still be on their way.
         until(agrees, what=f"the ledger of {name} to agree with its endpoint")

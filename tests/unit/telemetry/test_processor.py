@@ -15,7 +15,7 @@ from gateway.tally import Tally
 from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.content import ContentCapture
 from gateway.telemetry.plan import TelemetryPlan
-from gateway.telemetry.processor import MAX_CONTENT_BYTES, MAX_QUEUED, BatchingSpanProcessor
+from gateway.telemetry.processor import _FRAME_BYTES, MAX_CONTENT_BYTES, MAX_QUEUED, BatchingSpanProcessor
 from gateway.telemetry.redactor import Redactor
 from gateway.telemetry.sampling import ALL_DESTINATIONS
 from gateway.wire.frames import CallSpans
@@ -25,21 +25,21 @@ from tests.unit.telemetry.traces import add_attempt, make_answered_trace, make_p
 
 
 class Sink:
-    """Takes slices; the processor runs on the test's loop."""
+    """Takes frames; the processor runs on the test's loop."""
 
     def __init__(self) -> None:
-        self.slices: list[list[CallSpans]] = []
+        self.frames: list[list[CallSpans]] = []
         self.versions: list[str] = []
         self.tally = Tally()
         self.processor = BatchingSpanProcessor(asyncio.get_running_loop(), self.take, tally=self.tally)
 
     def take(self, calls: list[CallSpans], config_version: str) -> None:
-        self.slices.append(calls)
+        self.frames.append(calls)
         self.versions.append(config_version)
 
     @property
     def calls(self) -> list[CallSpans]:
-        return [call for calls in self.slices for call in calls]
+        return [call for calls in self.frames for call in calls]
 
     @property
     def spans(self) -> int:
@@ -55,9 +55,9 @@ async def test_calls_are_handed_on_after_a_moment() -> None:
     sink = Sink()
     for _ in range(3):
         sink.processor.record(make_answered_trace())
-    assert sink.slices == []
-    await until_async(lambda: sink.slices, "the slice is handed on")
-    assert [len(calls) for calls in sink.slices] == [3]
+    assert sink.frames == []
+    await until_async(lambda: sink.frames, "the frame is handed on")
+    assert [len(calls) for calls in sink.frames] == [3]
     assert sink.tally.created == 6
     sink.check()
 
@@ -69,12 +69,38 @@ async def test_many_calls_come_in_slices() -> None:
         trace = make_answered_trace()
         trace.user_agent = str(number)
         sink.processor.record(trace)
-    await until_async(lambda: len(sink.calls) == 50, "all are handed on")
-    assert [len(calls) for calls in sink.slices] == [16, 16, 16, 2]
+    assert await encoded_at_each_turn(sink, 50) >= {16, 32, 48}
+    assert [len(calls) for calls in sink.frames] == [50]
+    agents = [attributes_of(read_span(call.spans[0]))["user_agent.original"] for call in sink.calls]
+    assert agents == [str(number) for number in range(50)]
     sink.check()
 
 
-async def test_a_slice_is_of_one_configuration() -> None:
+async def encoded_at_each_turn(sink: Sink, calls: int) -> set[int]:
+    """How many calls were encoded and not handed on, whenever other work ran, until all *calls* were."""
+    seen = set()
+    async with asyncio.timeout(10):
+        while len(sink.calls) < calls:
+            seen.add(len(sink.processor._encoded))
+            await asyncio.sleep(0)
+    return seen
+
+
+async def test_frames_have_a_size() -> None:
+    """What is encoded is handed on before it is much, though more waits to be encoded."""
+    sink = Sink()
+    for _ in range(40):
+        trace = make_answered_trace()
+        trace.peer_address = "x" * 20_000
+        sink.processor.record(trace)
+    sink.processor.drain()
+    sizes = [sum(len(span.plain) for call in calls for span in call.spans) for calls in sink.frames]
+    assert len(sizes) > 2
+    assert all(_FRAME_BYTES <= size < _FRAME_BYTES + 30_000 for size in sizes[:-1])
+    sink.check()
+
+
+async def test_a_frame_is_of_one_configuration() -> None:
     """A call keeps the one that it began with, whatever is in force at its end; its mask is read by that."""
     sink = Sink()
     for version in ("old", "old", "new", "old", "new", "new"):
@@ -82,7 +108,7 @@ async def test_a_slice_is_of_one_configuration() -> None:
         trace.config_version = version
         sink.processor.record(trace)
     await until_async(lambda: len(sink.calls) == 6, "all are handed on")
-    assert [len(calls) for calls in sink.slices] == [2, 1, 1, 2]
+    assert [len(calls) for calls in sink.frames] == [2, 1, 1, 2]
     assert sink.versions == ["old", "new", "old", "new"]
     sink.check()
 
@@ -137,7 +163,7 @@ async def test_a_call_that_is_not_traced_is_measured_only() -> None:
     trace.telemetry = TelemetryPlan(makes_spans=False)
     processor.record(trace)
     processor.drain()
-    assert (measured, sink.slices, tally.created, tally.dropped) == ([trace], [], 0, {})
+    assert (measured, sink.frames, tally.created, tally.dropped) == ([trace], [], 0, {})
 
 
 async def test_call_that_cannot_be_encoded_is_dropped_alone(caplog: pytest.LogCaptureFixture) -> None:
@@ -177,7 +203,7 @@ async def test_force_flush() -> None:
     assert sink.processor.force_flush()
     assert len(sink.calls) == 1
     await until_async(lambda: sink.processor._timer is None, "the timer has run")
-    assert len(sink.slices) == 1
+    assert len(sink.frames) == 1
 
 
 async def test_spans_of_the_sdk_join_the_queue() -> None:
@@ -227,13 +253,13 @@ def recorded_call(*pieces: bytes, **members: Any) -> CallTrace:
 
 
 async def test_content_is_read_in_slices_of_its_own() -> None:
-    """A call with content ends its slice, since it takes as long as many; order stays."""
+    """A call with content ends its slice, since it takes as long as many; order stays, in one frame."""
     sink = Sink()
     for number in range(3):
         sink.processor.record(recorded_call(user=str(number)))
         sink.processor.record(make_answered_trace())
-    await until_async(lambda: len(sink.calls) == 6, "all are handed on")
-    assert [len(calls) for calls in sink.slices] == [1, 2, 2, 1]
+    assert await encoded_at_each_turn(sink, 6) >= {1, 3, 5}
+    assert [len(calls) for calls in sink.frames] == [6]
     assert [bool(call.spans[1].content) for call in sink.calls] == [True, False] * 3
     assert not sink.calls[0].spans[0].content
     sink.check()
@@ -246,7 +272,7 @@ async def test_long_stream_is_put_together_bit_by_bit() -> None:
     sink.processor.record(recorded_call(*[chunk] * 3_000, stream=True))
     sink.processor.record(make_answered_trace())
     sink.processor._encode_slice()
-    assert sink.slices == []
+    assert sink.frames == []
     await until_async(lambda: len(sink.calls) == 2, "both are handed on")
     assert b"word word" in sink.calls[0].spans[1].content
     sink.check()
