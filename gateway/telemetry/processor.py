@@ -79,7 +79,7 @@ class BatchingSpanProcessor(SpanProcessor):
         self._encoded: list[CallSpans] = []
         self._encoded_bytes = 0
         self._version = ""
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self._is_shut = False
         self._content_bytes = 0
         self._tally = tally
@@ -127,6 +127,9 @@ class BatchingSpanProcessor(SpanProcessor):
         if isinstance(ended, CallTrace) and ended.content is not None:
             self._hold_content(ended, ended.content)
         self._queue.append(ended)
+        if len(self._queue) == _SLICE:
+            # Not when the time has come: so many calls are still in the processor's cache.
+            self._loop.call_soon(self._encode_slice)
         if self._timer is None:
             self._timer = self._loop.call_later(_DELAY_S, self._run)
 
@@ -135,7 +138,7 @@ class BatchingSpanProcessor(SpanProcessor):
             self._encode_slice()
         finally:
             if self._queue:
-                self._timer = self._loop.call_later(0, self._run)
+                self._timer = self._loop.call_soon(self._run)
             else:
                 self._timer = None
                 self._hand_on()

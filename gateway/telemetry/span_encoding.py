@@ -126,6 +126,15 @@ class SpanEncoder:
                 self._notes.keep(key, part)
         return part
 
+    def _conversation(self, conversation_id: str, secrets: Secrets) -> bytes:
+        """The conversation that a call is part of, as others may be."""
+        key = (conversation_id, secrets)
+        part = self._notes.get(key)
+        if part is None:
+            part = names.CONVERSATION_ID.text(secrets.hide_all(conversation_id))
+            self._notes.keep(key, part)
+        return part
+
     def _server_span(self, trace: CallTrace, secrets: Secrets, metadata: bytes) -> bytes:
         parent = trace.parent
         parts = [
@@ -208,7 +217,7 @@ class SpanEncoder:
             first_chunk_s = (attempt.first_chunk_ns - attempt.start_ns) / _NS_PER_S
             parts.append(names.TIME_TO_FIRST_CHUNK.double(first_chunk_s))
         if trace.notes.conversation_id:
-            parts.append(names.CONVERSATION_ID.text(secrets.hide_all(trace.notes.conversation_id)))
+            parts.append(self._conversation(trace.notes.conversation_id, secrets))
         if trace.telemetry.has_old_names:
             parts.append(_old_usage(attempt))
         if trace.telemetry.has_tfy_names:
