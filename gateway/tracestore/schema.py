@@ -23,8 +23,13 @@ VERSION: Final = 2
 # Larger than SQLite's 4096: a compressed chunk of calls takes one or two of them.
 PAGE_BYTES: Final = 8192
 _BUSY_TIMEOUT_S: Final = 5.0
+# Trace ids are random, so nearly every call changes another page of their index. With a longer log and a
+# larger cache more changes share a page: storing a call among 245,000 took 28 us with SQLite's own numbers
+# (1000 pages, 2 MB) and takes 24 with these.
+_CHECKPOINT_PAGES: Final = 2_000
+_CACHE_KB: Final = 8_000
 # A WAL that a slow reader let grow is cut back to this at the next checkpoint.
-_WAL_BYTES: Final = 16 * 1024 * 1024
+_WAL_BYTES: Final = _CHECKPOINT_PAGES * PAGE_BYTES
 _CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 # sqlite_errorcode is extended: the primary code is its low byte.
 _PRIMARY_CODE: Final = 0xFF
@@ -181,5 +186,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
     # A power cut may lose the last transactions, never the file.
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
     if is_empty:
         connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
 
-from gateway.wire.otlp import field
+from gateway.wire.otlp import varint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # Level 1: attributes are repetitive text, on which higher levels save a few per cent at most.
 _LEVEL: Final = 1
-_SCOPE_SPANS_SPANS: Final = 0x12
+_SCOPE_SPANS_SPANS: Final = b"\x12"
 # What a list shows of an error; the whole text stays on the span.
 _MAX_ERROR_TEXT: Final = 300
 
@@ -34,7 +34,11 @@ class UnreadableSpansError(ValueError):
 
 def join(spans: Iterable[SpanSegments]) -> bytes:
     """The spans of one call as a `ScopeSpans` message."""
-    return b"".join([field(_SCOPE_SPANS_SPANS, span.plain + span.content) for span in spans])
+    parts: list[bytes] = []
+    for span in spans:
+        plain, content = span.plain, span.content
+        parts += (_SCOPE_SPANS_SPANS, varint(len(plain) + len(content)), plain, content)
+    return b"".join(parts)
 
 
 def pack(messages: Iterable[bytes]) -> bytes:

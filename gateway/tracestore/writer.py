@@ -35,8 +35,8 @@ from gateway.wire.frames import Frame, FrameError, decode_frame
 _READ_BYTES: Final = 4 * 1024 * 1024
 _READ_FRAMES: Final = 256
 _READ_TIMEOUT_S: Final = 0.2
-# Between two batches: a commit costs as much as storing some 50 calls, and nobody sees a tenth of a second.
-_PACE_S: Final = 0.1
+# Between two batches: a commit costs as much as storing some 50 calls, and nobody sees a quarter of a second.
+_PACE_S: Final = 0.25
 _FIRST_DELAY_S: Final = 0.1
 _LONGEST_DELAY_S: Final = 5.0
 # After so many failures in a row the file is opened anew: it may have been removed, or its folder was.
