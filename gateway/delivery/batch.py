@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice
 from typing import Final, NamedTuple
 
 from gateway.delivery.selection import Chosen, everything
@@ -72,6 +71,7 @@ class Item(NamedTuple):
     Attributes:
         resource: The encoded `ResourceSpans.resource` field.
         plain: As in `SpanSegments`; *content* likewise.
+        record_bytes: Size of tag, length and span.
         position: Of the frame that this span completes; 0: more of the frame follows.
         refused: Of the frames that this span completes.
     """
@@ -79,18 +79,14 @@ class Item(NamedTuple):
     resource: bytes
     plain: bytes
     content: bytes
+    record_bytes: int
     position: int = 0
     refused: Refused = NOTHING
 
-    @property
-    def record_bytes(self) -> int:
-        """Size of tag, length and span."""
-        body = len(self.plain) + len(self.content)
-        return 1 + _varint_bytes(body) + body
-
     def without_content(self) -> Item:
         """The span as it goes out when it is too large: marked, its prompts and replies left out."""
-        return self._replace(plain=self.plain + _CONTENT_DROPPED, content=b"")
+        marked = self.plain + _CONTENT_DROPPED
+        return self._replace(plain=marked, content=b"", record_bytes=_record_bytes(len(marked)))
 
 
 class Batch:
@@ -229,18 +225,23 @@ class Batcher:
         resource = self._resource(frame.resource)
         room = MAX_REQUEST_BYTES - _GROUP_BYTES - len(self._scope) - len(resource)
         items: list[Item] = []
-        refused = NOTHING
+        sampled_out = filtered_out = too_large = 0
+        # Each span of each destination passes here: adding and taking a call with two spans cost 4.7 us, and
+        # 1.8 since sizes are computed once and counts are added up in place (perf/ scenario 1).
         for call in frame.calls:
             chosen = select(call)
-            too_large = 0
+            sampled_out += chosen.sampled_out
+            filtered_out += chosen.filtered_out
             for span in chosen.spans:
-                item = _fitting(Item(resource, span.plain, span.content), room)
-                if item is None:
-                    too_large += 1
-                else:
+                plain, content = span.plain, span.content
+                item = Item(resource, plain, content, _record_bytes(len(plain) + len(content)))
+                if item.record_bytes <= room:
                     items.append(item)
-            refused = refused.plus(Refused(chosen.sampled_out, chosen.filtered_out, too_large))
-        self._queue(position, items, refused)
+                elif content and (smaller := item.without_content()).record_bytes <= room:
+                    items.append(smaller)
+                else:
+                    too_large += 1
+        self._queue(position, items, Refused(sampled_out, filtered_out, too_large))
 
     def skip(self, position: int, refused: Refused = NOTHING) -> None:
         """Pass a frame that has nothing for this destination."""
@@ -255,9 +256,10 @@ class Batcher:
         count = self._count_fitting()
         if not count:
             raise IndexError("no span waits")
-        batch = Batch(tuple(islice(self._waiting, count)), self._scope, self._position)
-        for _ in range(count):
-            self._waiting_bytes -= self._waiting.popleft().record_bytes
+        take_one = self._waiting.popleft
+        items = tuple([take_one() for _ in range(count)])
+        batch = Batch(items, self._scope, self._position)
+        self._waiting_bytes -= sum([item.record_bytes for item in items])
         self._position = batch.position
         return batch
 
@@ -322,19 +324,13 @@ def without_keys(attributes: bytes, keys: frozenset[bytes]) -> bytes:
     return b"".join(kept)
 
 
-def _fitting(item: Item, room: int) -> Item | None:
-    """*item*, if need be without its content, None when it does not fit into *room* even so."""
-    if item.record_bytes > room and item.content:
-        item = item.without_content()
-    return item if item.record_bytes <= room else None
-
-
 def _record(item: Item) -> bytes:
     return b"".join((b"\x12", varint(len(item.plain) + len(item.content)), item.plain, item.content))
 
 
-def _varint_bytes(value: int) -> int:
-    return max(1, (value.bit_length() + 6) // 7)
+def _record_bytes(span_bytes: int) -> int:
+    """Size of a span with its tag and length."""
+    return 1 + max(1, (span_bytes.bit_length() + 6) // 7) + span_bytes
 
 
 def _key(key_value: bytes) -> bytes:

@@ -201,15 +201,24 @@ class Sender:
             await asyncio.sleep(0)
 
     def _admit(self, position: int, payload: bytes) -> None:
-        spans = _count_spans(payload)
-        self.ledger.queue(spans)
         try:
             frame = decode_frame(payload)
-            self._batcher.add(position, frame, self._select(frame))
         except FrameError as error:
-            _log.warning("%s: a frame cannot be read and is dropped: %s", self._destination.name, error)
-            self._batcher.skip(position, Refused(unreadable=spans))
+            spans = _count_spans(payload)
+            self.ledger.queue(spans)
+            self._skip(position, spans, error)
+        else:
+            spans = sum([len(call.spans) for call in frame.calls])
+            self.ledger.queue(spans)
+            try:
+                self._batcher.add(position, frame, self._select(frame))
+            except FrameError as error:
+                self._skip(position, spans, error)
         self.ledger.pass_by(self._batcher.take_passed())
+
+    def _skip(self, position: int, spans: int, error: FrameError) -> None:
+        _log.warning("%s: a frame cannot be read and is dropped: %s", self._destination.name, error)
+        self._batcher.skip(position, Refused(unreadable=spans))
 
     def _select(self, frame: Frame) -> Select:
         destination = self._destination

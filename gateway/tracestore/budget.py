@@ -1,7 +1,8 @@
 """How much of a loaded machine the store may use: the rule, without clocks.
 
-The workers answer clients and come first. Above its share of a core the store keeps fewer traces, step by
-step, until it fits; with room again it keeps more.
+The workers answer clients and come first: all of the control process has one share of a core. What its other
+threads need they take, since exports are never thinned; the store has what is left. Above that it keeps fewer
+traces, step by step, until it fits; with room again it keeps more.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ _WINDOW_S: Final = 1.0
 # swing.
 _ROOM: Final = 0.8
 _MOST_GROWTH: Final = 1.5
+# Part of the share that the store has whatever the others use: a long search must not thin the traces of a
+# quiet machine.
+_OWN_PART: Final = 0.2
 # Even an overrun machine shows some traces.
 _LEAST_RATIO: Final = 0.01
 
@@ -25,29 +29,36 @@ class CpuBudget:
     """
 
     def __init__(self, share: float = 0.25) -> None:
-        """Allow *share* of one core, over windows of a second."""
+        """Allow *share* of one core to the whole process, over windows of a second."""
         self.keep_ratio = 1.0
         self._share = share
         self._window_started_s: float | None = None
-        self._cpu_at_start_s = 0.0
+        self._cpu_at_start_s = self._others_at_start_s = 0.0
 
-    def note(self, *, wall_s: float, cpu_s: float) -> None:
+    def note(self, *, wall_s: float, cpu_s: float, others_cpu_s: float = 0.0) -> None:
         """Look at the clocks after some work.
 
         Args:
             wall_s: Monotonic time.
-            cpu_s: CPU time of the thread so far.
+            cpu_s: CPU time of the store's thread so far.
+            others_cpu_s: That of the other threads.
         """
         if self._window_started_s is None:
-            self._window_started_s, self._cpu_at_start_s = wall_s, cpu_s
+            self._begin(wall_s, cpu_s, others_cpu_s)
             return
         elapsed_s = wall_s - self._window_started_s
         if elapsed_s < _WINDOW_S:
             return
         used = (cpu_s - self._cpu_at_start_s) / elapsed_s
-        self._window_started_s, self._cpu_at_start_s = wall_s, cpu_s
-        if used > self._share:
-            self.keep_ratio = max(_LEAST_RATIO, self.keep_ratio * self._share / used)
-        elif used < self._share * _ROOM:
-            growth = min(_MOST_GROWTH, self._share / used) if used > 0 else _MOST_GROWTH
+        used_by_others = (others_cpu_s - self._others_at_start_s) / elapsed_s
+        allowed = max(self._share * _OWN_PART, self._share - used_by_others)
+        self._begin(wall_s, cpu_s, others_cpu_s)
+        if used > allowed:
+            self.keep_ratio = max(_LEAST_RATIO, self.keep_ratio * allowed / used)
+        elif used < allowed * _ROOM:
+            growth = min(_MOST_GROWTH, allowed / used) if used > 0 else _MOST_GROWTH
             self.keep_ratio = min(1.0, self.keep_ratio * growth)
+
+    def _begin(self, wall_s: float, cpu_s: float, others_cpu_s: float) -> None:
+        """Open the next window."""
+        self._window_started_s, self._cpu_at_start_s, self._others_at_start_s = wall_s, cpu_s, others_cpu_s

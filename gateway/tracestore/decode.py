@@ -14,7 +14,7 @@ from typing import Final
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from gateway.tracestore.span_blob import read_resource, unpack
+from gateway.tracestore.span_blob import read_resource, read_spans
 
 _KIND_PREFIX: Final = "SPAN_KIND_"
 _STATUS_PREFIX: Final = "STATUS_CODE_"
@@ -25,16 +25,17 @@ def trace_json(trace_id: bytes, stored: Sequence[tuple[bytes, bytes]]) -> dict[s
 
     Args:
         trace_id: Of all spans.
-        stored: Each call's span blob and its resource (b"" when that is gone), the earliest call first.
+        stored: Each call's spans (`span_blob.join`) and its resource (b"" when that is gone), the earliest
+            call first.
 
     Raises:
         UnreadableSpansError: The file holds something else than spans.
     """
-    spans = [span for blob, _resource in stored for span in unpack(blob)]
+    spans = [span for message, _resource in stored for span in read_spans(message)]
     # Stable, so that spans of one start stay as the worker put them: the parent before its children.
     spans.sort(key=lambda span: span.start_time_unix_nano)
     # A trace may come from several workers; what it shows is where it began.
-    resource = next((body for _blob, body in stored if body), b"")
+    resource = next((body for _message, body in stored if body), b"")
     return {
         "trace_id": trace_id.hex(),
         "resource": attributes_json(read_resource(resource).attributes),

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -17,6 +19,7 @@ from gateway.tracestore import schema
 from gateway.tracestore.decode import trace_json
 from gateway.tracestore.ledger import Totals
 from gateway.tracestore.query import TraceQuery, list_sql, page_json
+from gateway.tracestore.span_blob import unpack
 
 # How often SQLite asks whether the time is up, in its virtual machine's instructions: about every 0.1 ms.
 _INSTRUCTIONS_PER_CHECK: Final = 10_000
@@ -24,12 +27,14 @@ _BUSY_TIMEOUT_S: Final = 1.0
 # A client that sends the same trace id with each of its calls for days makes a trace that no page can show.
 MAX_CALLS_OF_TRACE: Final = 1000
 
-_FIND_TRACE: Final = """
-SELECT spans.body, coalesce(resources.body, x'')
-FROM (SELECT id, start_ns FROM calls WHERE trace_id = ? ORDER BY start_ns DESC, id DESC LIMIT ?) AS found
-JOIN spans ON spans.id = found.id LEFT JOIN resources ON resources.id = spans.resource_id
-ORDER BY found.start_ns, found.id
-"""
+_FIND_CALLS: Final = (
+    "SELECT chunk_id, chunk_at, chunk_bytes FROM calls WHERE trace_id = ?"
+    " ORDER BY start_ns DESC, id DESC LIMIT ?"
+)
+_FIND_CHUNK: Final = (
+    "SELECT chunks.body, coalesce(resources.body, x'') FROM chunks"
+    " LEFT JOIN resources ON resources.id = resource_id WHERE chunks.id = ?"
+)
 
 
 class StoreUnavailableError(Exception):
@@ -80,12 +85,16 @@ class TraceReader:
             UnreadableSpansError: What is stored is damaged.
         """
         with self._connection() as connection:
-            parameters = (trace_id, self._max_calls + 1)
-            stored = connection.execute(_FIND_TRACE, parameters).fetchall() if connection else []
+            if connection is None:
+                return None
+            # So that a call found is not trimmed before its chunk is read.
+            connection.execute("BEGIN")
+            places = connection.execute(_FIND_CALLS, (trace_id, self._max_calls + 1)).fetchall()
+            stored = _read_places(connection, places[: self._max_calls])
         if not stored:
             return None
-        trace = trace_json(trace_id, stored[-self._max_calls :])
-        if len(stored) > self._max_calls:
+        trace = trace_json(trace_id, stored[::-1])
+        if len(places) > self._max_calls:
             trace["is_truncated"] = True
         return trace
 
@@ -112,6 +121,21 @@ class TraceReader:
             raise StoreUnavailableError(str(error)) from error
         except sqlite3.DatabaseError as error:
             raise StoreUnavailableError(str(error)) from error
+
+
+def _read_places(
+    connection: sqlite3.Connection, places: Sequence[tuple[int, int, int]]
+) -> list[tuple[bytes, bytes]]:
+    """The message and the resource of each call, in the order of *places* (chunk, offset, bytes)."""
+    found: dict[tuple[int, int, int], tuple[bytes, bytes]] = {}
+    # Chunk by chunk: each is decompressed once, and only one is held.
+    for chunk_id, of_chunk in groupby(sorted(places), key=itemgetter(0)):
+        body, resource = connection.execute(_FIND_CHUNK, (chunk_id,)).fetchone()
+        messages = unpack(body)
+        for place in of_chunk:
+            _chunk_id, start, size = place
+            found[place] = (messages[start : start + size], resource)
+    return [found[place] for place in places]
 
 
 class Stored(NamedTuple):

@@ -27,13 +27,13 @@ class Record(NamedTuple):
     """One row of `calls` with its spans.
 
     Attributes:
-        columns: The values of `calls` after its id, in the table's order.
-        body: For `spans.body`.
-        span_count: How many spans are in it.
+        columns: The values of `calls` between its id and its place in a chunk, in the table's order.
+        message: Its spans (`span_blob.join`).
+        span_count: How many they are.
     """
 
     columns: tuple[object, ...]
-    body: bytes
+    message: bytes
     span_count: int
 
 
@@ -104,13 +104,13 @@ def _groups(call: CallSpans) -> Iterator[_Group]:
 
 
 def _record(group: _Group) -> Record:
-    body = span_blob.pack(group.spans)
+    message = span_blob.join(group.spans)
     count = len(group.spans)
     start_ns, end_ns = _int64(group.start_ns), _int64(group.end_ns)
     row = group.row
     if row is None:
         nothing = ("", 0, 0, "", "", "", "", "", 0, 0, None, None, None, "", None)
-        return Record((0, group.trace_id, b"", start_ns, end_ns, *nothing, count), body, count)
+        return Record((0, group.trace_id, b"", start_ns, end_ns, *nothing, count), message, count)
     return Record(
         (
             1,
@@ -135,7 +135,7 @@ def _record(group: _Group) -> Record:
             _finite(row.cost_usd),
             count,
         ),
-        body,
+        message,
         count,
     )
 

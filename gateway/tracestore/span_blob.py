@@ -1,7 +1,8 @@
-"""The spans of one call as the store keeps them: an OTLP `ScopeSpans` message, compressed.
+"""Spans as the store keeps them: a `ScopeSpans` message for each call, those of many calls in one blob.
 
-A whole OTLP message, so that the reference protobuf classes read it back and nobody has to know a format of
-ours.
+Whole OTLP messages, so that the reference protobuf classes read them back and nobody has to know a format of
+ours. Compressed together, because calls resemble each other far more than one resembles itself: measured on
+calls with two spans, 2.9 us and 102 bytes each at 100 a blob, and 25 us and 898 bytes alone.
 """
 
 from __future__ import annotations
@@ -13,17 +14,16 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
 
-from gateway.wire.otlp import field
+from gateway.wire.otlp import varint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from gateway.wire.frames import SpanSegments
 
-# Level 1: a call's attributes are repetitive text, on which higher levels save a few per cent for twice the
-# time.
+# Level 1: attributes are repetitive text, on which higher levels save a few per cent at most.
 _LEVEL: Final = 1
-_SCOPE_SPANS_SPANS: Final = 0x12
+_SCOPE_SPANS_SPANS: Final = b"\x12"
 # What a list shows of an error; the whole text stays on the span.
 _MAX_ERROR_TEXT: Final = 300
 
@@ -32,25 +32,44 @@ class UnreadableSpansError(ValueError):
     """Stored or received bytes are not OTLP."""
 
 
-def pack(spans: Iterable[SpanSegments]) -> bytes:
-    """Join and compress the spans of one call."""
-    return zlib.compress(
-        b"".join([field(_SCOPE_SPANS_SPANS, span.plain + span.content) for span in spans]), _LEVEL
-    )
+def join(spans: Iterable[SpanSegments]) -> bytes:
+    """The spans of one call as a `ScopeSpans` message."""
+    parts: list[bytes] = []
+    for span in spans:
+        plain, content = span.plain, span.content
+        parts += (_SCOPE_SPANS_SPANS, varint(len(plain) + len(content)), plain, content)
+    return b"".join(parts)
 
 
-def unpack(blob: bytes) -> list[Span]:
-    """What `pack` was given, as protobuf objects.
+def pack(messages: Iterable[bytes]) -> bytes:
+    """Compress messages of `join`; each stays a part of what `unpack` gives."""
+    return zlib.compress(b"".join(messages), _LEVEL)
+
+
+def unpack(blob: bytes) -> bytes:
+    """The messages that `pack` was given, one after another.
 
     Raises:
-        UnreadableSpansError: It is not a blob of `pack`, or a span in it is not OTLP.
+        UnreadableSpansError: It is not a blob of `pack`.
     """
-    message = ScopeSpans()
     try:
-        message.ParseFromString(zlib.decompress(blob))
-    except (zlib.error, DecodeError) as error:
+        return zlib.decompress(blob)
+    except zlib.error as error:
         raise UnreadableSpansError(str(error)) from error
-    return list(message.spans)
+
+
+def read_spans(message: bytes) -> list[Span]:
+    """What `join` was given, as protobuf objects.
+
+    Raises:
+        UnreadableSpansError: A span in it is not OTLP.
+    """
+    scope_spans = ScopeSpans()
+    try:
+        scope_spans.ParseFromString(message)
+    except DecodeError as error:
+        raise UnreadableSpansError(str(error)) from error
+    return list(scope_spans.spans)
 
 
 def read_span(segments: SpanSegments) -> Span:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from gateway.tracestore import schema
+from gateway.tracestore.chunks import Chunk, chunks_of
 from gateway.tracestore.ledger import Totals
 from gateway.tracestore.records import Record, records_of
 from gateway.tracestore.rollup import LabelSet, Rollup, coarse, roll_up
@@ -33,6 +34,7 @@ _CALL_COLUMNS: Final = (
     *("id", "is_call", "trace_id", "span_id", "start_ns", "end_ns", "name", "status_code", "is_error"),
     *("error_type", "error_text", "model", "resolved_model", "caller", "attempts", "is_stream"),
     *("first_chunk_ms", "input_tokens", "output_tokens", "usage_source", "cost_usd", "span_count"),
+    *("chunk_id", "chunk_at", "chunk_bytes"),
 )
 _ROLLUP_COLUMNS: Final = ("minute_s", "label_set_id", "latency_max_ms", *schema.ROLLUP_SUMS)
 
@@ -42,11 +44,15 @@ def _insert(table: str, columns: Sequence[str]) -> str:
 
 
 _INSERT_CALL: Final = _insert("calls", _CALL_COLUMNS)
-_INSERT_SPANS: Final = _insert("spans", ("id", "resource_id", "body"))
+_INSERT_CHUNK: Final = _insert("chunks", ("id", "last_call_id", "resource_id", "body"))
 _ADD_ROLLUP: Final = (
     f"{_insert('rollups', _ROLLUP_COLUMNS)} ON CONFLICT (minute_s, label_set_id) DO UPDATE SET "
     "latency_max_ms = max(latency_max_ms, excluded.latency_max_ms), "
     + ", ".join(f"{name} = {name} + excluded.{name}" for name in schema.ROLLUP_SUMS)
+)
+_DELETE_EMPTY_CHUNK: Final = (
+    "DELETE FROM chunks WHERE id = ?"
+    " AND NOT EXISTS (SELECT 1 FROM calls WHERE calls.id BETWEEN chunks.id AND chunks.last_call_id)"
 )
 
 
@@ -87,7 +93,7 @@ class _Batch(NamedTuple):
     """A batch ready for its transaction."""
 
     frames: list[Frame]
-    records: list[tuple[bytes, Record]]
+    chunks: list[Chunk]
     rollups: dict[tuple[int, LabelSet], Rollup]
 
 
@@ -245,23 +251,21 @@ class TraceStore:
             "REPLACE INTO sources VALUES (?, ?, ?, ?)",
             [(frame.instance_id, frame.started_ns, frame.sequence, now_s) for frame in batch.frames],
         )
-        resource_ids = {
-            body: self._resource_id(body, now_s) for body in {frame.resource for frame in batch.frames}
-        }
-        first_id = self._next_id
-        self._db.executemany(
-            _INSERT_CALL,
-            [(first_id + n, *record.columns) for n, (_resource, record) in enumerate(batch.records)],
-        )
-        self._db.executemany(
-            _INSERT_SPANS,
-            [
-                (first_id + n, resource_ids[resource], record.body)
-                for n, (resource, record) in enumerate(batch.records)
-            ],
-        )
-        self._next_id = first_id + len(batch.records)
+        for chunk in batch.chunks:
+            self._write_chunk(chunk, self._resource_id(chunk.resource, now_s))
         self._write_rollups(batch.rollups, now_s)
+
+    def _write_chunk(self, chunk: Chunk, resource_id: int) -> None:
+        first_id = self._next_id
+        self._next_id += len(chunk.records)
+        self._db.execute(_INSERT_CHUNK, (first_id, self._next_id - 1, resource_id, chunk.body))
+        rows = []
+        at = 0
+        for call_id, record in enumerate(chunk.records, first_id):
+            size = len(record.message)
+            rows.append((call_id, *record.columns, first_id, at, size))
+            at += size
+        self._db.executemany(_INSERT_CALL, rows)
 
     def _resource_id(self, body: bytes, now_s: int) -> int:
         digest = hashlib.sha256(body).digest()[:16]
@@ -321,15 +325,15 @@ class TraceStore:
         return self._delete_calls("", (max_calls,))
 
     def _delete_calls(self, where: str, parameters: tuple[object, ...]) -> int:
-        ids = self._db.execute(
-            f"SELECT id FROM calls {where} ORDER BY start_ns LIMIT ?",  # noqa: S608 - our own text
+        found = self._db.execute(
+            f"SELECT id, chunk_id FROM calls {where} ORDER BY start_ns LIMIT ?",  # noqa: S608 - our own text
             parameters,
         ).fetchall()
-        if ids:
+        if found:
             with self._transaction():
-                self._db.executemany("DELETE FROM calls WHERE id = ?", ids)
-                self._db.executemany("DELETE FROM spans WHERE id = ?", ids)
-        return len(ids)
+                self._db.executemany("DELETE FROM calls WHERE id = ?", [(call_id,) for call_id, _ in found])
+                self._db.executemany(_DELETE_EMPTY_CHUNK, {(chunk_id,) for _, chunk_id in found})
+        return len(found)
 
     def _sweep(self) -> int:
         """Delete what is small and ages slowly: rollups, label sets, resources, sources."""
@@ -358,7 +362,7 @@ def _prepare(frames: list[Frame], keep_ratio: float) -> tuple[_Batch, Inserted]:
             stored += record.span_count
             records.append((frame.resource, record))
     rollups = roll_up(call.row for frame in frames for call in frame.calls if call.row is not None)
-    return _Batch(frames, records, rollups), Inserted(stored, sampled_out, unreadable)
+    return _Batch(frames, chunks_of(records), rollups), Inserted(stored, sampled_out, unreadable)
 
 
 def _span_count(frame: Frame) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gateway.tracestore.budget import CpuBudget
 
 
@@ -50,3 +52,23 @@ def test_a_short_burst_is_not_judged() -> None:
     budget.note(wall_s=0.0, cpu_s=0.0)
     budget.note(wall_s=0.5, cpu_s=0.5)
     assert budget.keep_ratio == 1.0
+
+
+def test_the_share_is_that_of_all_threads() -> None:
+    """What exports use is not there for the store; with them at rest it has all of it again."""
+    budget = CpuBudget()
+    budget.note(wall_s=0.0, cpu_s=0.0, others_cpu_s=0.0)
+    budget.note(wall_s=1.0, cpu_s=0.2, others_cpu_s=0.15)
+    assert budget.keep_ratio == pytest.approx(0.5)
+    budget.note(wall_s=2.0, cpu_s=0.3, others_cpu_s=0.15)
+    assert budget.keep_ratio == pytest.approx(0.75)
+
+
+def test_others_do_not_thin_a_quiet_store() -> None:
+    """Someone's long search must not cost the few traces of that second."""
+    budget = CpuBudget()
+    budget.note(wall_s=0.0, cpu_s=0.0, others_cpu_s=0.0)
+    budget.note(wall_s=1.0, cpu_s=0.04, others_cpu_s=1.0)
+    assert budget.keep_ratio == 1.0
+    budget.note(wall_s=2.0, cpu_s=0.14, others_cpu_s=2.0)
+    assert budget.keep_ratio == pytest.approx(0.5)

@@ -12,7 +12,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from gateway.tracestore.decode import attributes_json, span_json, trace_json, value_json
-from gateway.tracestore.span_blob import pack
+from gateway.tracestore.span_blob import join
 from tests.unit.tracestore.call_maker import RESOURCE, make_span
 
 
@@ -108,8 +108,8 @@ def test_defaults_and_unknown_enums() -> None:
 
 def test_spans_of_all_calls_come_in_start_order() -> None:
     """Two calls of one trace overlap; the resource is the first one's."""
-    first = pack([make_span(b"t" * 16, b"a" * 8, start_ns=10), make_span(b"t" * 16, b"c" * 8, start_ns=30)])
-    second = pack([make_span(b"t" * 16, b"b" * 8, start_ns=20), make_span(b"t" * 16, b"d" * 8, start_ns=20)])
+    first = join([make_span(b"t" * 16, b"a" * 8, start_ns=10), make_span(b"t" * 16, b"c" * 8, start_ns=30)])
+    second = join([make_span(b"t" * 16, b"b" * 8, start_ns=20), make_span(b"t" * 16, b"d" * 8, start_ns=20)])
     found = trace_json(b"t" * 16, [(first, RESOURCE), (second, b"")])
     assert found["trace_id"] == (b"t" * 16).hex()
     assert found["resource"] == {"service.name": "tfy-llm-gateway"}

@@ -21,6 +21,8 @@ def test_new_file_is_private_and_shrinkable(tmp_path: Path) -> None:
         assert db.execute("PRAGMA auto_vacuum").fetchone()[0] == 2
         assert db.execute("PRAGMA user_version").fetchone()[0] == schema.VERSION
         assert db.execute("PRAGMA synchronous").fetchone()[0] == 1
+        pages = db.execute("PRAGMA wal_autocheckpoint").fetchone()[0]
+        assert pages * schema.PAGE_BYTES == db.execute("PRAGMA journal_size_limit").fetchone()[0]
         modes = {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
     assert modes == {0o600}
 

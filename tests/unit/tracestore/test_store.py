@@ -72,10 +72,10 @@ def change(path: Path, sql: str) -> None:
 
 
 def counts(path: Path) -> tuple[int, int, int]:
-    """Calls, span blobs, and calls in the rollups."""
+    """Calls, those of them whose spans are here, and calls in the rollups."""
     return (
         rows(path, "SELECT count(*) FROM calls")[0][0],
-        rows(path, "SELECT count(*) FROM spans")[0][0],
+        rows(path, "SELECT count(*) FROM calls JOIN chunks ON chunks.id = chunk_id")[0][0],
         rows(path, "SELECT coalesce(sum(calls), 0) FROM rollups")[0][0],
     )
 
@@ -159,7 +159,7 @@ def test_resource_is_kept_once(store: TraceStore, path: Path) -> None:
     store.insert(at(frame_of(1, 1), frame_of(2, 2)))
     store.insert([(3, make_frame(3, make_call(make_row(3)), resource=b""))])
     assert rows(path, "SELECT count(*) FROM resources") == [(2,)]
-    assert rows(path, "SELECT count(DISTINCT resource_id) FROM spans") == [(2,)]
+    assert rows(path, "SELECT count(DISTINCT resource_id) FROM chunks") == [(2,)]
 
 
 def test_rollups_add_up_over_batches(store: TraceStore, path: Path) -> None:
@@ -202,9 +202,11 @@ def test_traces_go_after_seven_days(store: TraceStore, path: Path, clock: Clock)
     store.insert(at(make_frame(1, make_call(old)), frame_of(2, 2)))
     assert trim_all(store) == 1
     assert rows(path, "SELECT trace_id FROM calls") == [(trace_id_of(2),)]
+    assert rows(path, "SELECT count(*) FROM chunks") == [(1,)]
     clock.now_s += 8 * DAY_S
     trim_all(store)
     assert counts(path) == (0, 0, 2)
+    assert rows(path, "SELECT count(*) FROM chunks") == [(0,)]
 
 
 def test_rollups_go_after_ninety_days(store: TraceStore, path: Path, clock: Clock) -> None:
@@ -244,3 +246,15 @@ def test_file_stays_below_its_size_and_shrinks(path: Path, clock: Clock) -> None
     assert newest[0] == trace_id_of(2000)
     assert newest[1] > trace_id_of(1000)
     assert path.stat().st_size < 1_000_000 + 2 * store_module._SPARE_PAGES * 8192
+
+
+def test_a_chunk_goes_with_the_last_of_its_calls(store: TraceStore, path: Path, clock: Clock) -> None:
+    """While one of them is kept, so are the spans."""
+    starts_s = [NOW_S - 8 * DAY_S, NOW_S, NOW_S - 9 * DAY_S]
+    calls = [make_call(make_row(n, start_ns=start_s * NS)) for n, start_s in enumerate(starts_s, 1)]
+    store.insert(at(make_frame(1, *calls)))
+    assert trim_all(store) == 2
+    assert counts(path) == (1, 1, 3)
+    clock.now_s += 8 * DAY_S
+    assert trim_all(store) == 1
+    assert rows(path, "SELECT count(*) FROM chunks") == [(0,)]

@@ -242,7 +242,7 @@ class BrokenBudget(CpuBudget):
 
     has_failed = False
 
-    def note(self, *, wall_s: float, cpu_s: float) -> None:
+    def note(self, *, wall_s: float, cpu_s: float, others_cpu_s: float = 0.0) -> None:
         if not self.has_failed:
             self.has_failed = True
             raise KeyError("a bug")
@@ -264,7 +264,7 @@ def test_mistake_of_ours_does_not_end_the_thread(
 class HalfBudget(CpuBudget):
     """As after a second of twice the share."""
 
-    def note(self, *, wall_s: float, cpu_s: float) -> None:
+    def note(self, *, wall_s: float, cpu_s: float, others_cpu_s: float = 0.0) -> None:
         self.keep_ratio = 0.5
 
 
@@ -310,7 +310,7 @@ class OddBudget(CpuBudget):
         super().__init__()
         self.keep_ratio = OddRatio(1.0)
 
-    def note(self, *, wall_s: float, cpu_s: float) -> None:
+    def note(self, *, wall_s: float, cpu_s: float, others_cpu_s: float = 0.0) -> None:
         """Whatever was used."""
 
 
@@ -328,4 +328,25 @@ def test_error_that_nobody_foresaw_costs_its_frame_only(
     spool.append(frame_of(4, 4))
     until(lambda: spool.settled == 4, "the thread goes on")
     assert stored(path) == 3
+    writer.stop(0.0)
+
+
+class SeenBudget(CpuBudget):
+    """Notes what it is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[tuple[float, float]] = set()
+
+    def note(self, *, wall_s: float, cpu_s: float, others_cpu_s: float = 0.0) -> None:
+        self.seen.add((cpu_s, others_cpu_s))
+
+
+def test_its_budget_sees_what_the_other_threads_use(path: Path, spool: MemoryReader) -> None:
+    """All of the process less its own."""
+    budget = SeenBudget()
+    clocks = Clocks(unix_s=lambda: NOW_S, thread_cpu_s=lambda: 1.0, process_cpu_s=lambda: 3.5)
+    writer = StoreWriter(path, spool, budget=budget, clocks=clocks)
+    writer.start()
+    until(lambda: budget.seen == {(1.0, 2.5)}, "the budget was shown both")
     writer.stop(0.0)
