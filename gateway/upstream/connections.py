@@ -144,7 +144,7 @@ class ProviderConnection(ResponseHandler):
                 return b""
             await self._wait()
         data = reply.take()
-        if self._is_held:
+        if self._is_held and reply.buffered_bytes <= _HIGH_WATER_BYTES:
             self._is_held = False
             self._heard_s = self._loop.time()  # it was us who made it silent
             self._resume_transport_reading()
