@@ -33,7 +33,7 @@ SILENCE_TIMEOUT_S: Final = 300.0
 minutes.
 """
 
-_HIGH_WATER_BYTES: Final = 64 * 1024
+_HIGH_WATER_BYTES: Final = 32 * 1024
 """Body that waits for a slow caller before the provider is made to wait."""
 
 PIECE_BYTES: Final = 256 * 1024

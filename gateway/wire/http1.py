@@ -21,7 +21,7 @@ from gateway.model import HeaderPairs
 MAX_BARREN_BYTES: Final = 64 * 1024
 """Most bytes in a row without one of body: a head, interim replies, extensions of chunks, trailers."""
 
-MAX_TAKEN_BYTES: Final = 64 * 1024
+MAX_TAKEN_BYTES: Final = 16 * 1024
 """Most of a body that is given out at once: for a slow caller it waits in several copies."""
 
 MAX_HEADERS: Final = 256

@@ -255,19 +255,19 @@ async def test_reply_that_was_not_taken(upstream: Upstream) -> None:
     go_on = asyncio.Event()
 
     async def answer(connection: Connection) -> None:
-        await connection.send(CHUNKED + chunk(b"x" * 60_000))
+        await connection.send(CHUNKED + chunk(b"x" * 30_000))
         await go_on.wait()
         await connection.send(chunk(b"x" * 10_000) + b"0\r\n\r\n")
 
     async with Server(answer) as server:
         reply = await upstream.exchange(ask(server.url))
         part = reply._connection.reply
-        await until_async(lambda: part.buffered_bytes == 60_000, "a part has come")
+        await until_async(lambda: part.buffered_bytes == 30_000, "a part has come")
         go_on.set()
         await until_async(lambda: part.is_complete, "all of it has come")
         reply.close()
         again = await upstream.exchange(ask(server.url))
-        assert len(await asyncio.wait_for(again.read(100_000), 5)) == 70_000
+        assert len(await asyncio.wait_for(again.read(100_000), 5)) == 40_000
         again.close()
         assert [len(connection.requests) for connection in server.connections] == [1, 1]
 
