@@ -176,7 +176,10 @@ class ReplyReader:
             size += len(self.pieces[count])
             count += 1
         taken = b"".join(self.pieces[:count])
-        self.pieces[:count] = [taken[MAX_TAKEN_BYTES:]] if size > MAX_TAKEN_BYTES else []
+        # Cut up at once, so that of a long piece each byte is copied once.
+        self.pieces[:count] = [
+            taken[at : at + MAX_TAKEN_BYTES] for at in range(MAX_TAKEN_BYTES, size, MAX_TAKEN_BYTES)
+        ]
         self.buffered_bytes -= MAX_TAKEN_BYTES
         return taken[:MAX_TAKEN_BYTES]
 
