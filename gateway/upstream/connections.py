@@ -33,7 +33,7 @@ SILENCE_TIMEOUT_S: Final = 300.0
 minutes.
 """
 
-_HIGH_WATER_BYTES: Final = 64 * 1024
+_HIGH_WATER_BYTES: Final = 32 * 1024
 """Body that waits for a slow caller before the provider is made to wait."""
 
 PIECE_BYTES: Final = 256 * 1024
@@ -144,7 +144,7 @@ class ProviderConnection(ResponseHandler):
                 return b""
             await self._wait()
         data = reply.take()
-        if self._is_held:
+        if self._is_held and reply.buffered_bytes <= _HIGH_WATER_BYTES:
             self._is_held = False
             self._heard_s = self._loop.time()  # it was us who made it silent
             self._resume_transport_reading()

@@ -27,7 +27,7 @@ from gateway.upstream.connections import (
     ProviderConnection,
     StaleConnectionError,
 )
-from gateway.wire.http1 import header_lines
+from gateway.wire.http1 import MAX_TAKEN_BYTES, header_lines
 
 CONNECT_TIMEOUT_S: Final = 10.0
 KEEP_ALIVE_S: Final = 15.0
@@ -204,7 +204,8 @@ class HttpReply:
     async def read(self, limit_bytes: int) -> bytes:
         """The whole body."""
         reply = self._connection.reply
-        if reply.is_complete and reply.buffered_bytes <= limit_bytes:  # small ones come with their head
+        # Small ones come with their head, and in one part.
+        if reply.is_complete and reply.buffered_bytes <= min(limit_bytes, MAX_TAKEN_BYTES):
             return await self.read_chunk()
         parts: list[bytes] = []
         size = 0

@@ -21,6 +21,9 @@ from gateway.model import HeaderPairs
 MAX_BARREN_BYTES: Final = 64 * 1024
 """Most bytes in a row without one of body: a head, interim replies, extensions of chunks, trailers."""
 
+MAX_TAKEN_BYTES: Final = 16 * 1024
+"""Most of a body that is given out at once: for a slow caller it waits in several copies."""
+
 MAX_HEADERS: Final = 256
 
 _FIRST_INTERIM: Final = 100
@@ -156,14 +159,29 @@ class ReplyReader:
         return self.is_complete
 
     def take(self) -> bytes:
-        """The body that has arrived since the last time."""
+        """The body that has arrived since the last time, up to `MAX_TAKEN_BYTES` of it."""
         pieces = self.pieces
+        if self.buffered_bytes > MAX_TAKEN_BYTES:
+            return self._take_part()
         self.buffered_bytes = 0
         if len(pieces) == 1:
             return pieces.pop()
         taken = b"".join(pieces)
         pieces.clear()
         return taken
+
+    def _take_part(self) -> bytes:
+        size = count = 0
+        while size < MAX_TAKEN_BYTES:
+            size += len(self.pieces[count])
+            count += 1
+        taken = b"".join(self.pieces[:count])
+        # Cut up at once, so that of a long piece each byte is copied once.
+        self.pieces[:count] = [
+            taken[at : at + MAX_TAKEN_BYTES] for at in range(MAX_TAKEN_BYTES, size, MAX_TAKEN_BYTES)
+        ]
+        self.buffered_bytes -= MAX_TAKEN_BYTES
+        return taken[:MAX_TAKEN_BYTES]
 
     def _parse(self, data: bytes) -> bool:
         """Give *data* to llhttp; whether the head of the final reply is whole."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 from collections.abc import Awaitable, Callable
 from typing import Self
@@ -73,14 +74,18 @@ Answer = Callable[[Connection], Awaitable[None]]
 class Server:
     """Answers each request on each connection with *answer*."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
         self._answer = answer
+        self._tls = tls
+        self._host = host
         self.connections: list[Connection] = []
         self.url = ""
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1/x"
+        self._server = await asyncio.start_server(self._serve, self._host, 0, ssl=self._tls)
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        scheme = "http" if self._tls is None else "https"
+        self.url = f"{scheme}://{host}:{self._server.sockets[0].getsockname()[1]}/v1/x"
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.errors import UpstreamBadReply, UpstreamUnreachable
+from gateway.errors import UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
 from gateway.proxies import Proxies
+from gateway.upstream import connections
 from gateway.upstream.connections import ProviderConnection
 from gateway.upstream.exchange import Upstream
 from tests.rig.until import until_async
@@ -255,19 +256,19 @@ async def test_reply_that_was_not_taken(upstream: Upstream) -> None:
     go_on = asyncio.Event()
 
     async def answer(connection: Connection) -> None:
-        await connection.send(CHUNKED + chunk(b"x" * 60_000))
+        await connection.send(CHUNKED + chunk(b"x" * 30_000))
         await go_on.wait()
         await connection.send(chunk(b"x" * 10_000) + b"0\r\n\r\n")
 
     async with Server(answer) as server:
         reply = await upstream.exchange(ask(server.url))
         part = reply._connection.reply
-        await until_async(lambda: part.buffered_bytes == 60_000, "a part has come")
+        await until_async(lambda: part.buffered_bytes == 30_000, "a part has come")
         go_on.set()
         await until_async(lambda: part.is_complete, "all of it has come")
         reply.close()
         again = await upstream.exchange(ask(server.url))
-        assert len(await asyncio.wait_for(again.read(100_000), 5)) == 70_000
+        assert len(await asyncio.wait_for(again.read(100_000), 5)) == 40_000
         again.close()
         assert [len(connection.requests) for connection in server.connections] == [1, 1]
 
@@ -300,6 +301,41 @@ async def test_request_that_is_not_taken(upstream: Upstream) -> None:
     await until_async(lambda: connection._connection_lost_called, "the connection is closed")
     stop.set()
     server.close()
+
+
+@pytest.mark.parametrize("timeout_s", [None, 0.05], ids=["silence", "the caller's limit"])
+async def test_request_that_is_never_taken(
+    upstream: Upstream, monkeypatch: pytest.MonkeyPatch, timeout_s: float | None
+) -> None:
+    """A provider that neither reads nor answers is given up, by our limit or the caller's."""
+    if timeout_s is None:
+        monkeypatch.setattr(connections, "SILENCE_TIMEOUT_S", 0.05)
+    stop = asyncio.Event()
+
+    async def never_read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await stop.wait()
+        writer.close()
+
+    server = await asyncio.start_server(never_read, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    with pytest.raises(UpstreamTimeout):
+        await asyncio.wait_for(upstream.exchange(ask(url, body=b"x" * 20_000_000, timeout_s=timeout_s)), 10)
+    assert upstream._connector is not None
+    assert not upstream._connector._acquired
+    stop.set()
+    server.close()
+
+
+async def test_silence_between_two_pieces(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider that falls silent is given up; what it said before that is given out first."""
+    monkeypatch.setattr(connections, "SILENCE_TIMEOUT_S", 0.05)
+    async with Server(hanging(CHUNKED, chunk(b"word"))) as server:
+        reply = await upstream.exchange(ask(server.url))
+        assert await reply.read_chunk() == b"word"
+        with pytest.raises(UpstreamTimeout):
+            await asyncio.wait_for(reply.read_chunk(), 10)
+        reply.close()
+        await until_async(lambda: server.connections[0].is_closed, "the connection is closed")
 
 
 @pytest.mark.parametrize("interim", [HINTS, b"HTTP/1.1 102 Processing\r\n\r\n", HINTS[:9]])

@@ -66,6 +66,19 @@ async def test_long_body(upstream: Upstream) -> None:
         assert server.connections[0].requests[0][1] == body
 
 
+async def test_long_reply_that_is_there_at_once(upstream: Upstream) -> None:
+    """A reply is given out in parts, and whole to who wants it whole."""
+    body = b"x" * 30_000
+    async with Server(answering(b"HTTP/1.1 200 OK\r\ncontent-length: 30000\r\n\r\n" + body)) as server:
+        for _ in range(2):
+            reply = await upstream.exchange(ask(server.url))
+            part = reply._connection.reply
+            await until_async(lambda part=part: part.is_complete, "all of it is there")  # type: ignore[misc]
+            assert await reply.read(30_000) == body
+            reply.close()
+        assert len(server.connections) == 1
+
+
 async def test_pieces_come_as_they_arrive(upstream: Upstream) -> None:
     """A stream is given on piece by piece, each before the next is sent."""
     go_on = asyncio.Event()

@@ -13,7 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.wire.http1 import MAX_BARREN_BYTES, MAX_HEADERS, ReplyError, ReplyReader, header_lines
+from gateway.wire.http1 import (
+    MAX_BARREN_BYTES,
+    MAX_HEADERS,
+    MAX_TAKEN_BYTES,
+    ReplyError,
+    ReplyReader,
+    header_lines,
+)
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 WHOLE = HEAD + b"Content-Type: application/json \r\ncontent-length: 2\r\n\r\n{}"
@@ -48,6 +55,25 @@ def test_byte_by_byte(reply: bytes) -> None:
     assert reader.is_complete
     assert (reader.status, reader.headers) == (at_once.status, at_once.headers)
     assert reader.take() == at_once.take()
+
+
+def test_much_at_once_is_given_out_in_parts() -> None:
+    """What a slow caller is given waits for it, so it is never much; nothing is lost or turned."""
+    body = bytes(range(251)) * 1000
+    for wire in (
+        HEAD + b"content-length: %d\r\n\r\n" % len(body) + body,
+        HEAD
+        + b"transfer-encoding: chunked\r\n\r\n"
+        + b"".join(b"fb\r\n" + body[at : at + 251] + b"\r\n" for at in range(0, len(body), 251))
+        + b"0\r\n\r\n",
+    ):
+        reader = read(wire)
+        parts = []
+        while part := reader.take():
+            parts.append(part)
+            assert reader.buffered_bytes == len(body) - sum(map(len, parts)) == sum(map(len, reader.pieces))
+        assert b"".join(parts) == body
+        assert max(map(len, parts)) == MAX_TAKEN_BYTES
 
 
 def test_one_reply_after_another() -> None:
