@@ -76,3 +76,15 @@ def test_resident_memory_is_unknown_without_proc(monkeypatch: pytest.MonkeyPatch
     """Other systems have no such file."""
     monkeypatch.setattr(process, "_STATM", Path("/no/such/file"))
     assert resident_bytes() is None
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has SCHED_BATCH")
+def test_work_in_batches_holds_for_threads_too() -> None:
+    """The process and the threads it starts afterwards interrupt nobody when they wake."""
+    code = (
+        "import os, threading as t; from gateway.process import work_in_batches; work_in_batches();"
+        "found = [os.sched_getscheduler(0)];"
+        "later = t.Thread(target=lambda: found.append(os.sched_getscheduler(t.get_native_id())));"
+        "later.start(); later.join(); print(found == [os.SCHED_BATCH] * 2)"
+    )
+    assert _run(code).stdout == b"True\n"

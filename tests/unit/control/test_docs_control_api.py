@@ -22,7 +22,7 @@ from gateway.tracestore import buckets
 from gateway.tracestore.decode import span_json, trace_json
 from gateway.tracestore.ledger import Tally, local_report
 from gateway.tracestore.query import _COLUMN_NAMES, _PARAMETERS, page_json
-from gateway.tracestore.span_blob import pack
+from gateway.tracestore.span_blob import join
 from tests.unit.control.rooms import SpoolCounts
 from tests.unit.tracestore.call_maker import make_span
 
@@ -38,7 +38,7 @@ def page() -> dict[str, object]:
 
 
 def trace() -> dict[str, object]:
-    shown = trace_json(b"t" * 16, [(pack([make_span(b"t" * 16)]), b"")])
+    shown = trace_json(b"t" * 16, [(join([make_span(b"t" * 16)]), b"")])
     shown["spans"] = [span_json(Span(events=[Span.Event()]))]
     return shown
 
