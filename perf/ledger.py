@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from perf.contenders import Contender
 from perf.tools import get_json
+
+_PATIENCE_S: Final = 5.0
+_POLL_S: Final = 0.2
 
 
 def ledger_doubts(contender: Contender) -> tuple[str, ...]:
     """Why the figures of *contender* may be too good; nothing to say of one that is no gateway of ours."""
     if not contender.control_port:
         return ()
-    destinations = get_json(contender.control_port, "/api/telemetry")["destinations"]
+    deadline_s = time.monotonic() + _PATIENCE_S
+    destinations = _read(contender)
+    # The last batch waits for company up to a second.
+    while any(map(_waiting, destinations)) and time.monotonic() < deadline_s:
+        time.sleep(_POLL_S)
+        destinations = _read(contender)
     return tuple(f"{contender.name}: {doubt}" for one in destinations for doubt in lost_spans(one))
+
+
+def _read(contender: Contender) -> list[dict[str, Any]]:
+    destinations: list[dict[str, Any]] = get_json(contender.control_port, "/api/telemetry")["destinations"]
+    return destinations
+
+
+def _waiting(destination: Mapping[str, Any]) -> int:
+    ledger = destination["ledger"]
+    return int(ledger["queued"] + ledger["in_flight"] + ledger["spooled"])
 
 
 def lost_spans(destination: Mapping[str, Any]) -> tuple[str, ...]:
@@ -27,7 +46,7 @@ def lost_spans(destination: Mapping[str, Any]) -> tuple[str, ...]:
         "were dropped": ledger["dropped"]["total"],
         "were refused": ledger["rejected"],
         "were sampled out": ledger["sampled_out"],
-        "have not arrived yet": ledger["queued"] + ledger["in_flight"] + ledger["spooled"],
+        "have not arrived yet": _waiting(destination),
     }
     return tuple(
         f"{count / created:.1%} of the spans for {destination['name']} {what}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -145,14 +146,15 @@ def saturation_doubts(measured: Round) -> tuple[str, ...]:
         )
     elif measured.busy_ratio + measured.foreign_ratio < _SATURATED_RATIO:
         doubts.append(f"the core was not saturated ({measured.busy_ratio:.0%})")
-    return (*doubts, *neighbour_doubts(measured))
+    return tuple(doubts)
 
 
-def neighbour_doubts(measured: Round) -> tuple[str, ...]:
-    """Whether somebody else used the contender's core."""
-    if measured.foreign_ratio > _FOREIGN_RATIO:
-        return (f"others used {measured.foreign_ratio:.0%} of the core",)
-    return ()
+def neighbour_doubts(rounds: Sequence[Round]) -> tuple[str, ...]:
+    """Whether somebody else used the contender's core, in one line for all turns."""
+    shares = [one.foreign_ratio for one in rounds if one.foreign_ratio > _FOREIGN_RATIO]
+    if not shares:
+        return ()
+    return (f"others used up to {max(shares):.0%} of the core, in {len(shares)} of {len(rounds)} turns",)
 
 
 def _read(bench: Bench, contender: Contender, load: HeldLoad) -> Reading:

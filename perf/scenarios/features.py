@@ -157,10 +157,7 @@ def section(full: Turns, paced: dict[str, Turns], down: Sequence[Round], lost: S
             f"has {worker} MB then, all processes {total} MB."
         )
     doubts = [
-        f"{name}, turn {turn}: {doubt}"
-        for name, rounds in full.rounds.items()
-        for turn, one in enumerate(rounds, 1)
-        for doubt in neighbour_doubts(one)
+        f"{name}: {doubt}" for name, rounds in full.rounds.items() for doubt in neighbour_doubts(rounds)
     ]
     doubts += [f"{case}: {doubt}" for case, turns in paced.items() for doubt in latency_doubts(turns)]
     count = len(next(iter(full.rounds.values())))

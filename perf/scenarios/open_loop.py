@@ -102,11 +102,7 @@ def latency_doubts(taken: Turns) -> list[str]:
         rounds = taken.rounds[name]
         if not all(has_kept_up(one) for one in rounds):
             doubts.append(f"{name} cannot keep up with this rate: its latency is that of a growing queue")
-        doubts += [
-            f"{name}, turn {turn}: {text}"
-            for turn, one in enumerate(rounds, 1)
-            for text in neighbour_doubts(one)
-        ]
+        doubts += [f"{name}: {doubt}" for doubt in neighbour_doubts(rounds)]
     return doubts
 
 

@@ -71,11 +71,10 @@ def section(taken: dict[str, Turns], seconds: float) -> Section:
 
 def _doubts(taken: dict[str, Turns]) -> Sequence[str]:
     return [
-        f"{case}: {name}, turn {turn}: {doubt}"
+        f"{case}: {name}: {doubt}"
         for case, turns in taken.items()
         for name, rounds in turns.rounds.items()
-        for turn, one in enumerate(rounds, 1)
-        for doubt in neighbour_doubts(one)
+        for doubt in neighbour_doubts(rounds)
     ]
 
 

@@ -16,7 +16,7 @@ from perf.figures import KINDS, Figures, add_costs
 from perf.ledger import ledger_doubts
 from perf.load import Amount
 from perf.report import Section, table
-from perf.rounds import Round, calibrate, saturation_doubts
+from perf.rounds import Round, calibrate, neighbour_doubts, saturation_doubts
 from perf.turns import Turns, take_turns
 
 # Below this multiple of a contender the tools' own limit shapes its RPS.
@@ -56,6 +56,7 @@ def find_doubts(tools: Round, taken: Turns) -> tuple[str, ...]:
     """What a reader must know before trusting a figure of a pinned run."""
     doubts: list[str] = []
     for name, rounds in taken.rounds.items():
+        doubts += [f"{name}: {doubt}" for doubt in neighbour_doubts(rounds)]
         if tools.rps < _ROOM_RATIO * max(one.rps for one in rounds):
             doubts.append(
                 f"{name}: the tools alone reach {tools.rps:,.0f} RPS, too near to its own: its RPS is "

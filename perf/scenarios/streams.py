@@ -117,11 +117,10 @@ def section(taken: dict[str, Turns], seconds: float) -> Section:
         for name in figures.contenders(case)
     ]
     doubts = [
-        f"{case}: {name}, turn {turn}: {doubt}"
+        f"{case}: {name}: {doubt}"
         for case, turns in taken.items()
         for name, rounds in list(turns.rounds.items())[1:]
-        for turn, one in enumerate(rounds, 1)
-        for doubt in neighbour_doubts(one)
+        for doubt in neighbour_doubts(rounds)
     ]
     count = len(next(iter(next(iter(taken.values())).rounds.values())))
     facts = (

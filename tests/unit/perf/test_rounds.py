@@ -56,7 +56,7 @@ _CLEAN = Round(1000, 500.0, Latency(1, 2, 3, 4), 1.0, 1.0, 0.0, 1, 1, 0.97, 0.4,
         pytest.param(replace(_CLEAN, tools_ratio=0.95, busy_ratio=0.5), ["were the bottleneck"], id="tools"),
         pytest.param(replace(_CLEAN, busy_ratio=0.5), ["not saturated"], id="idle"),
         pytest.param(
-            replace(_CLEAN, busy_ratio=0.6, foreign_ratio=0.4), ["others used 40%"], id="a neighbour"
+            replace(_CLEAN, busy_ratio=0.6, foreign_ratio=0.4), [], id="a neighbour, told elsewhere"
         ),
     ],
 )

@@ -21,6 +21,12 @@ def test_the_best_rate_is_the_last_good_one_from_below(bound_ms: float, expected
     assert best_rps(_LADDER, bound_ms) == expected
 
 
+def test_a_slow_low_rate_does_not_hide_a_good_high_one() -> None:
+    """What wakes up for every call is slower than what is busy."""
+    slow = [make_round(latency=make_latency(1.0, 30.0))]
+    assert best_rps({500: slow, **_LADDER}, 5) == 1000
+
+
 def test_a_rate_at_which_every_round_failed_ends_the_ladder() -> None:
     """What cannot be measured is not good."""
     assert best_rps({1000: _LADDER[1000], 2000: []}, 50) == 1000

@@ -19,4 +19,6 @@ def test_throughput_is_that_of_the_prompts() -> None:
 def test_a_neighbour_is_told() -> None:
     """As in every scenario."""
     turns = Turns({"bare stack": (make_round(foreign_ratio=0.5),)})
-    assert section({"2 MB": turns}, 1.5).doubts == ("2 MB: bare stack, turn 1: others used 50% of the core",)
+    assert section({"2 MB": turns}, 1.5).doubts == (
+        "2 MB: bare stack: others used up to 50% of the core, in 1 of 1 turns",
+    )

@@ -37,5 +37,11 @@ def test_tools_that_are_not_much_faster_than_a_contender_are_doubted() -> None:
 
 def test_doubts_name_contender_and_turn() -> None:
     """A reader finds the round in the JSON."""
-    (doubt,) = find_doubts(_TOOLS, Turns({"bare stack": (ROUND, make_round(foreign_ratio=0.3))}))
+    (doubt,) = find_doubts(_TOOLS, Turns({"bare stack": (ROUND, make_round(busy_ratio=0.3))}))
     assert doubt.startswith("bare stack, turn 2: ")
+
+
+def test_a_neighbour_is_told_once_for_all_turns() -> None:
+    """On a busy machine the list of doubts must stay one that is read."""
+    turns = Turns({"bare stack": (ROUND, make_round(foreign_ratio=0.2), make_round(foreign_ratio=0.3))})
+    assert find_doubts(_TOOLS, turns) == ("bare stack: others used up to 30% of the core, in 2 of 3 turns",)
