@@ -129,7 +129,8 @@ class Ledger:
     def _counts(self, final: Counter[str]) -> dict[str, int]:
         return {
             **{name: final[name] for name in _FINAL},
-            "resent": self.resent,
+            # As if the process ended now: nobody would ever know of an answer to what is in flight.
+            "resent": self.resent + min(self._may_be_repeats, self.in_flight),
             "kept_unsampled": self.kept_unsampled,
         }
 

@@ -80,6 +80,7 @@ def test_a_worker_is_killed(
                 timeout_s=RECOVERY_S,
                 what="two workers again",
             )
+            until(audit.is_control_back, timeout_s=RECOVERY_S, what="both to be at work")
             load.go_on()
     assert len(load.failures) <= load.threads * kills, load.failures
     assert not [text for text in load.failures if not text.startswith("Connection")], load.failures

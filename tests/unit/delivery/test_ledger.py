@@ -135,15 +135,17 @@ def test_what_goes_out_again_after_a_lost_answer_is_counted_each_time() -> None:
 
 
 def test_two_crashes_forget_no_try() -> None:
-    """A smaller batch in flight does not hide that a larger one was, before."""
+    """What is in flight again is a repeat, answered or not, and hides no larger try before it."""
     ledger = Ledger(Entry(5, tried_spans=3))
     ledger.queue(3)
     one = batch(6)
     ledger.send(one)
-    assert ledger.journal(FakeReader(5)).tried_spans == 3  # type: ignore[arg-type]
+    kept = ledger.journal(FakeReader(5))  # type: ignore[arg-type]
+    assert (kept.tried_spans, kept.counts["resent"]) == (3, 1)
     ledger.return_to_queue(one, is_answered=True)
     ledger.deliver(one, rejected=0)
-    assert ledger.journal(FakeReader(6)).tried_spans == 2  # type: ignore[arg-type]
+    kept = ledger.journal(FakeReader(6))  # type: ignore[arg-type]
+    assert (kept.tried_spans, kept.counts["resent"]) == (2, 1)
 
 
 def test_a_refused_try_is_no_repeat() -> None:
