@@ -45,7 +45,9 @@ class Plane:
         services = replace(
             Rooms(manifests=self.folder).services(),
             telemetry=TelemetrySource(
-                lambda: {"destinations": self._entries(), "workers": []}, self._local, self._test
+                lambda: {"destinations": self._entries(), "removed": [], "workers": []},
+                self._local,
+                self._test,
             ),
             config=ConfigSource(lambda: ConfigStatus(self._config().version, 0), list),
         )
