@@ -8,6 +8,7 @@ docs/decisions tells the rest.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable
 from typing import Any, Final
@@ -19,6 +20,7 @@ from granian.server.embed import Server
 from gateway.tasks import spawn
 
 BACKLOG: Final = 2048
+_THREADS_END_S: Final = 2.0
 MAX_CONNECTIONS: Final = 16_384
 """Granian counts connections, idle ones too, and lets what exceeds this hang; refusing is our work, so this
 is high.
@@ -70,6 +72,12 @@ class HttpServer:
         """Wait until it serves no more, for whatever reason."""
         if self._serving is not None:
             await asyncio.wait({self._serving})
+
+    async def end_threads(self, timeout_s: float = _THREADS_END_S) -> None:
+        """End the threads of a server that ended by itself: at the interpreter's end they would abort it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._server.shutdown()  # type: ignore[no-untyped-call]  # Granian's own gap
 
     async def ended(self, timeout_s: float) -> bool:
         """Wait until every response is through; False when that takes longer than *timeout_s*."""
