@@ -242,7 +242,7 @@ class Client(Protocol):
             ClientDisconnected: The caller left before it was complete.
         """
 
-    def watch(self) -> AbstractContextManager[None]:
+    def watch(self) -> AbstractContextManager[object]:
         """A block, for after the body, that ends with `ClientDisconnected` once the caller has gone."""
 
     async def respond(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:

@@ -106,9 +106,10 @@ class AsgiClient:
             raise _too_large(limit_bytes)
         parts: list[bytes] = []
         size = 0
-        with BodyWatch(self._lookout):
+        with BodyWatch(self._lookout) as watch:
             while True:
                 message = await self._receive()
+                watch.heard()
                 if message["type"] == _DISCONNECT:
                     raise ClientDisconnected
                 parts.append(message.get("body", b""))

@@ -1,14 +1,15 @@
 """What is watched while a request waits: that its body goes on coming, and that its caller is still there.
 
 Both need something beside the request: a timer, or somebody who waits on `receive`, which in Granian goes
-through three threads and costs as much as a third of a small call (docs/decisions/009). Most waits are over
+through three threads and costs as much as a third of a small call (docs/decisions/010). Most waits are over
 before anything could go wrong, so a worker's `Lookout` begins to watch only what lasts.
 """
 
 from __future__ import annotations
 
+import abc
 import asyncio
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Self
 
 from starlette.types import Receive
 
@@ -57,82 +58,115 @@ class Lookout:
         self._seen, self._new = [watch for watch in self._new if watch.is_open], []
         self._timer = self.loop.call_later(LOOK_EVERY_S, self._look) if self._seen else None
         for watch in lasting:
-            watch.begin()
+            # Each in a turn of its own: one that fails must not take those after it along.
+            self.loop.call_soon(_begin, watch)
 
 
-class BodyWatch:
-    """A block that ends with `BodyTimeout` when it takes longer than `BODY_SILENCE_S`."""
+def _begin(watch: Watch) -> None:
+    if watch.is_open:
+        watch.begin()
 
-    __slots__ = ("_has_expired", "_lookout", "_task", "_timer", "is_open")
+
+class _CancellingWatch(abc.ABC):
+    """A block whose task is cancelled when something happens beside it; on its way out it says what.
+
+    A cancellation from elsewhere as well (the worker cuts its calls) stays one.
+    """
+
+    __slots__ = ("_has_happened", "_task", "is_open", "lookout")
 
     def __init__(self, lookout: Lookout) -> None:
-        self._lookout = lookout
+        self.lookout = lookout
         self._task: asyncio.Task[Any] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._has_expired = False
+        self._has_happened = False
         self.is_open = False
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         self.is_open = True
-        self._task = asyncio.current_task(self._lookout.loop)
-        self._lookout.add(self)
+        self._task = asyncio.current_task(self.lookout.loop)
+        self.lookout.add(self)
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.is_open = False
         task, self._task = self._task, None
-        if self._timer is not None:
-            self._timer.cancel()
-        if not self._has_expired or task is None:
-            return
-        if task.uncancel() == 0 and kind is asyncio.CancelledError:
-            message = (
-                f"The rest of the body did not come within {BODY_SILENCE_S:g} s. Send the request again."
-            )
-            raise BodyTimeout(message)
+        self.end()
+        is_ours = self._has_happened and task is not None and task.uncancel() == 0
+        if is_ours and kind is asyncio.CancelledError:
+            raise self.error()
 
-    def begin(self) -> None:
-        """Give it so long."""
-        self._timer = self._lookout.loop.call_later(BODY_SILENCE_S, self._expire)
-
-    def _expire(self) -> None:
-        if self._task is not None:
-            self._has_expired = True
+    def happened(self) -> None:
+        """End the block."""
+        if self._task is not None and not self._has_happened:
+            self._has_happened = True
             self._task.cancel()
 
+    @abc.abstractmethod
+    def begin(self) -> None:
+        """The block has lasted: watch."""
 
-class DisconnectWatch:
-    """Cancels the task inside the block when the caller goes, and says so with `ClientDisconnected`.
+    @abc.abstractmethod
+    def end(self) -> None:
+        """The block is over: watch no more."""
+
+    @abc.abstractmethod
+    def error(self) -> Exception:
+        """What the block ends with when it happened."""
+
+
+class BodyWatch(_CancellingWatch):
+    """A block that ends with `BodyTimeout` when no piece of a body comes for `BODY_SILENCE_S`."""
+
+    __slots__ = ("_heard_s", "_timer")
+
+    def __init__(self, lookout: Lookout) -> None:
+        super().__init__(lookout)
+        self._timer: asyncio.TimerHandle | None = None
+        self._heard_s = 0.0
+
+    def heard(self) -> None:
+        """A piece has come."""
+        self._heard_s = self.lookout.loop.time()
+
+    def begin(self) -> None:
+        """Give the next piece so long."""
+        self.heard()
+        self._timer = self.lookout.loop.call_later(BODY_SILENCE_S, self._look)
+
+    def end(self) -> None:
+        """Take the timer away."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def error(self) -> Exception:
+        """For a caller that may still be there."""
+        return BodyTimeout(
+            f"The rest of the body did not come within {BODY_SILENCE_S:g} s. Send the request again."
+        )
+
+    def _look(self) -> None:
+        """Ring again while pieces come: a timer for each would be work."""
+        left_s = self._heard_s + BODY_SILENCE_S - self.lookout.loop.time()
+        if left_s > 0:
+            self._timer = self.lookout.loop.call_later(left_s, self._look)
+        else:
+            self.happened()
+
+
+class DisconnectWatch(_CancellingWatch):
+    """A block that ends with `ClientDisconnected` when the caller goes.
 
     Granian does not cancel a plain handler, so somebody must wait on `receive`. What it gives is a future of
     its own, and a callback on that costs no task. A half-closed connection counts as gone (DESIGN section 4,
     INTERFACES).
     """
 
-    __slots__ = ("_future", "_has_gone", "_lookout", "_receive", "_task", "is_open")
+    __slots__ = ("_future", "_receive")
 
     def __init__(self, receive: Receive, lookout: Lookout) -> None:
+        super().__init__(lookout)
         self._receive = receive
-        self._lookout = lookout
-        self._has_gone = False
-        self._task: asyncio.Task[Any] | None = None
         self._future: Any = None
-        self.is_open = False
-
-    def __enter__(self) -> None:
-        self.is_open = True
-        self._task = asyncio.current_task(self._lookout.loop)
-        self._lookout.add(self)
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.is_open = False
-        task, self._task = self._task, None
-        future, self._future = self._future, None
-        if future is not None:
-            future.remove_done_callback(self._heard)
-            if not future.done():
-                future.cancel()
-        if self._has_gone and task is not None and task.uncancel() == 0 and kind is asyncio.CancelledError:
-            raise ClientDisconnected
 
     def begin(self) -> None:
         """Wait on `receive` beside the task."""
@@ -140,12 +174,23 @@ class DisconnectWatch:
         self._future = self._receive()
         self._future.add_done_callback(self._heard)
 
+    def end(self) -> None:
+        """Wait no more."""
+        future, self._future = self._future, None
+        if future is not None:
+            future.remove_done_callback(self._heard)
+            if not future.done():
+                future.cancel()
+
+    def error(self) -> Exception:
+        """For the record: nobody is there to read it."""
+        return ClientDisconnected()
+
     def _heard(self, future: Any) -> None:
-        if self._task is None or self._has_gone:
+        if not self.is_open:
             return
-        if future.result()["type"] != _DISCONNECT:
+        if future.result()["type"] == _DISCONNECT:
+            self.happened()
+        else:
             # The end of the body, which its length had told before.
             self.begin()
-            return
-        self._has_gone = True
-        self._task.cancel()

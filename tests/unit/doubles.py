@@ -103,7 +103,7 @@ class FakeClient:
             raise BodyTooLarge("too long")
         return self._body
 
-    def watch(self) -> AbstractContextManager[None]:
+    def watch(self) -> AbstractContextManager[object]:
         lookout = _LookoutNow(asyncio.get_running_loop())
         return DisconnectWatch(lambda: self._gone, lookout)  # type: ignore[arg-type,return-value]  # a future, as Granian's
 

@@ -224,3 +224,37 @@ async def test_body_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
     assert begun._timer is not None
     assert begun._timer.cancelled()
+
+
+async def test_body_that_goes_on_coming(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a body takes, it is waited for as long as pieces come."""
+    monkeypatch.setattr(module, "BODY_SILENCE_S", 0.05)
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    with BodyWatch(Now()) as watch:
+        while loop.time() < began_s + 0.2:
+            watch.heard()
+            await asyncio.sleep(0)
+    with pytest.raises(BodyTimeout), BodyWatch(Now()):
+        await asyncio.Event().wait()
+
+
+async def test_watch_that_ends_before_its_turn() -> None:
+    """A wait that is over when its turn to be watched comes is not begun."""
+    lookout = Lookout(asyncio.get_running_loop())
+    first, second = Recorder(), Recorder()
+    lookout.add(first)
+    lookout.add(second)
+
+    class Ends(Recorder):
+        """Ends the other wait when it is begun itself."""
+
+        def begin(self) -> None:
+            super().begin()
+            second.is_open = False
+
+    ending = Ends()
+    lookout._new.insert(0, ending)
+    await asyncio.wait_for(ending.begun.wait(), 5)
+    await asyncio.wait_for(first.begun.wait(), 5)
+    assert not second.begun.is_set()
