@@ -20,6 +20,7 @@ CONVERSATION_HEADER: Final = "x-tfy-conversation-id"
 _MAX_VALUE_CHARACTERS: Final = 128
 _MAX_KEY_CHARACTERS: Final = 128
 _MAX_KEYS: Final = 64
+_MAX_KEPT_CHARACTERS: Final = 2048
 _MAX_CONVERSATION_CHARACTERS: Final = 256
 
 
@@ -70,8 +71,17 @@ def read_notes(headers: Headers) -> CallNotes:
     )
 
 
-@lru_cache(maxsize=256)  # an application notes the same again and again; what is wrong is not kept
 def _read_metadata(text: str) -> Mapping[str, str]:
+    # An application notes the same again and again. What is wrong is not kept, nor what is long.
+    return _kept_metadata(text) if len(text) <= _MAX_KEPT_CHARACTERS else _parse_metadata(text)
+
+
+@lru_cache(maxsize=256)
+def _kept_metadata(text: str) -> Mapping[str, str]:
+    return _parse_metadata(text)
+
+
+def _parse_metadata(text: str) -> Mapping[str, str]:
     try:
         found = _metadata_decoder.decode(_bytes_of(text))
     except (ValueError, RecursionError) as error:

@@ -32,6 +32,9 @@ HIDDEN: Final = "***"
 _SHORTEST: Final = 8
 """Shorter values are words as well; masking them would tear others apart."""
 
+_LONGEST: Final = 8192
+"""Longer values are nobody's credentials, and no text on a span is as long as they are."""
+
 _MAX_WORDS: Final = 64
 _WORD: Final = re.compile(r"[^\s\"'/,;=&?<>()\[\]{}]{8,1024}")
 """What may be a token of ours: mostly these stand between blanks, quotes or the marks of a URL."""
@@ -116,7 +119,7 @@ def forms_of(values: Iterable[bytes]) -> tuple[str, ...]:
     """
     forms: set[str] = set()
     for value in values:
-        for secret in _parts(value):
+        for secret in _parts(value) if len(value) <= _LONGEST else ():
             if len(secret) >= _SHORTEST:
                 for text in (secret.decode("latin-1"), secret.decode(errors="replace")):
                     forms |= {text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}

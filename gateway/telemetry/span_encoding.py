@@ -40,6 +40,9 @@ _MAX_BLOCKS: Final = 4096
 _MAX_KEPT_BYTES: Final = 64
 """Longest value of a parameter, and name of a model, that a kept part may be found by."""
 
+_MAX_KEPT_CREDENTIALS: Final = 2048
+"""Most bytes of credentials that what was found of them is kept for."""
+
 _MAX_KEPT_METADATA: Final = 8
 _PARAMETERS: Final = frozenset(
     (*names.REQUEST_DOUBLES, *names.REQUEST_INTEGERS, "encoding_format", "reasoning_effort")
@@ -110,10 +113,13 @@ class SpanEncoder:
         key = (sent, trace.config_version, *[attempt.target.name for attempt in trace.attempts])
         secrets = self._secrets.get(key)
         if secrets is None:
-            if len(self._secrets) >= _MAX_BLOCKS:
-                self._secrets.clear()
             targets = [attempt.target for attempt in trace.attempts]
-            secrets = self._secrets[key] = secrets_of_call(sent or (), targets, trace.telemetry.known)
+            secrets = secrets_of_call(sent or (), targets, trace.telemetry.known)
+            # Whoever has no key may send headers of any length; what is kept of them has a bound.
+            if sum([len(value) for value in sent or () if value]) <= _MAX_KEPT_CREDENTIALS:
+                if len(self._secrets) >= _MAX_BLOCKS:
+                    self._secrets.clear()
+                self._secrets[key] = secrets
         return secrets
 
     def _metadata(self, metadata: Mapping[str, str], secrets: Secrets) -> bytes:

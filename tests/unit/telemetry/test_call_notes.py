@@ -7,6 +7,7 @@ import json
 import pytest
 
 from gateway.errors import InvalidBody
+from gateway.telemetry import call_notes
 from gateway.telemetry.call_notes import NO_NOTES, read_notes
 from tests.unit.doubles import FakeHeaders
 
@@ -70,3 +71,12 @@ def test_malformed_wish(text: str) -> None:
     with pytest.raises(InvalidBody, match="x-tfy-logging-config") as caught:
         read_notes(FakeHeaders([("x-tfy-logging-config", text)]))
     assert caught.value.param == "x-tfy-logging-config"
+
+
+def test_long_metadata_is_not_kept() -> None:
+    """It is read each time, so that many long ones take no memory."""
+    before = call_notes._kept_metadata.cache_info().currsize
+    for number in range(3):
+        metadata = {f"key-{number}-{index}": "x" * 100 for index in range(60)}
+        assert read_notes(FakeHeaders([("x-tfy-metadata", json.dumps(metadata))])).metadata == metadata
+    assert call_notes._kept_metadata.cache_info().currsize == before

@@ -311,3 +311,9 @@ def test_secrets_of_a_target() -> None:
 def test_keys_by_their_form(text: str, masked: str) -> None:
     """Where a caller writes freely, what looks like a key is masked."""
     assert mask_keys(text) == masked
+
+
+def test_values_that_are_no_credentials() -> None:
+    """What is longer than any key has no forms: looking for them would cost more than the call."""
+    assert forms_of([b"Bearer " + b"x" * 10_000]) == ()
+    assert forms_of([b"Bearer " + b"x" * 1_000])

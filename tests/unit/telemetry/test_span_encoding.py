@@ -453,6 +453,16 @@ def test_kept_parts_are_bounded() -> None:
     assert all(0 < len(parts) <= 4096 for parts in kept)
 
 
+def test_long_credentials_are_not_kept() -> None:
+    """Whoever has no key can send headers of any length, and each time others."""
+    encoder = SpanEncoder()
+    for length in (100, 5_000, 300_000):
+        trace = make_trace()
+        trace.headers = FakeHeaders([("authorization", f"Bearer {'x' * length}")])
+        encoder.encode(trace)
+    assert len(encoder._secrets) == 1
+
+
 def test_long_parts_are_not_kept() -> None:
     """What a caller or a provider writes at length is encoded each time, and takes no memory afterwards."""
     encoder = SpanEncoder()
