@@ -55,6 +55,16 @@ def work_in_batches() -> None:
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
+def give_way() -> None:
+    """Let others have the core, if any wait for it.
+
+    For long work of the control process, every millisecond or so: a worker on the same core does not
+    interrupt it (`work_in_batches`), and its callers would wait for the end.
+    """
+    if sys.platform == "linux":
+        os.sched_yield()
+
+
 def say_ready(ready_fd: int) -> None:
     """Tell the parent that this process does its work now, and close the pipe.
 

@@ -9,11 +9,14 @@ from typing import Final, NamedTuple
 
 from gateway.delivery.destination import Compression, Protocol
 from gateway.delivery.otlp_json import to_json
+from gateway.process import give_way
 
 # gzip with a header and a checksum, as `Content-Encoding: gzip` wants.
 _GZIP_WINDOW_BITS: Final = 31
 # Spans repeat themselves so much that more effort gains next to nothing.
 _GZIP_LEVEL: Final = 1
+_PIECE_BYTES: Final = 32 * 1024
+"""Compressed at a time: about 0.3 ms."""
 
 
 class Encoded(NamedTuple):
@@ -54,5 +57,16 @@ class Encoder:
 
     def _encode(self, body: bytes, protocol: Protocol, compression: Compression) -> Encoded:
         plain = self._make_json(body) if protocol == "http/json" else body
-        data = zlib.compress(plain, _GZIP_LEVEL, _GZIP_WINDOW_BITS) if compression == "gzip" else plain
+        data = _gzip(plain) if compression == "gzip" else plain
         return Encoded(data, len(plain))
+
+
+def _gzip(plain: bytes) -> bytes:
+    packer = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW_BITS)
+    view = memoryview(plain)
+    parts = []
+    for start in range(0, len(view), _PIECE_BYTES):
+        parts.append(packer.compress(view[start : start + _PIECE_BYTES]))
+        give_way()
+    parts.append(packer.flush())
+    return b"".join(parts)

@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from gateway.process import give_way
 from gateway.tracestore import schema
 from gateway.tracestore.chunks import Chunk, chunks_of
 from gateway.tracestore.ledger import Totals
@@ -253,6 +254,7 @@ class TraceStore:
         )
         for chunk in batch.chunks:
             self._write_chunk(chunk, self._resource_id(chunk.resource, now_s))
+            give_way()
         self._write_rollups(batch.rollups, now_s)
 
     def _write_chunk(self, chunk: Chunk, resource_id: int) -> None:
@@ -361,6 +363,7 @@ def _prepare(frames: list[Frame], keep_ratio: float) -> tuple[_Batch, Inserted]:
         for record in found.kept:
             stored += record.span_count
             records.append((frame.resource, record))
+        give_way()
     rollups = roll_up(call.row for frame in frames for call in frame.calls if call.row is not None)
     return _Batch(frames, chunks_of(records), rollups), Inserted(stored, sampled_out, unreadable)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway import process
-from gateway.process import resident_bytes, say_ready
+from gateway.process import give_way, resident_bytes, say_ready
 from tests.rig.until import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,3 +88,8 @@ def test_work_in_batches_holds_for_threads_too() -> None:
         "later.start(); later.join(); print(found == [os.SCHED_BATCH] * 2)"
     )
     assert _run(code).stdout == b"True\n"
+
+
+def test_give_way_comes_back() -> None:
+    """With nobody waiting it costs next to nothing and changes nothing."""
+    give_way()

@@ -43,3 +43,11 @@ async def test_what_is_no_request_cannot_become_json() -> None:
     """It is told."""
     with pytest.raises(FrameError):
         await Encoder().encode(b"\x0a", "http/json", "none")
+
+
+@pytest.mark.parametrize("spans", [0, 1, 400, 4000])
+async def test_long_requests_are_compressed_in_pieces(spans: int) -> None:
+    """However many pieces there are, it is one gzip stream of the whole."""
+    long = b"".join(b"\x0a\x04" + number.to_bytes(4, "big") * 40 for number in range(spans))
+    encoded = await Encoder().encode(long, "http/protobuf", "gzip")
+    assert gzip.decompress(encoded.data) == long
