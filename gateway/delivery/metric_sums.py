@@ -172,12 +172,23 @@ class MetricSums:
             point = given
             key = (point.name, point.labels)
             if key not in self._base and self._sets.get(point.name, 0) >= _MAX_SETS:
-                labels = (_OTHER,) * len(point.labels)
+                labels = (_OTHER,) * _positional(point.labels)
                 point = MetricPoint(point.name, labels, point.kind, point.values)
                 key = (point.name, labels)
             if key not in self._base:
                 self._sets[point.name] = self._sets.get(point.name, 0) + 1
             _add(self._base, [point])
+
+
+def _positional(labels: tuple[str, ...]) -> int:
+    """How many *labels* stand before those that are `name=value`, which `other` has not.
+
+    With them as `other` too it would be two points that read alike, and those make all metrics unreadable.
+    """
+    count = len(labels)
+    while count and "=" in labels[count - 1]:  # the last label of an instrument's own has none
+        count -= 1
+    return count
 
 
 def _add(sums: _Points, points: Iterable[MetricPoint]) -> None:

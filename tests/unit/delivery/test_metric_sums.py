@@ -151,6 +151,23 @@ def test_base_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert values(sums) == {("calls", "m0"): [1], ("calls", "m1"): [1], ("calls", "other"): [3]}
 
 
+def test_other_is_one_point_of_an_instrument(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With and without labels that callers write; a label of its own may have `=` in it."""
+    monkeypatch.setattr(metric_sums, "_MAX_SETS", 0)
+    clock = Clock()
+    sums = make_sums(tmp_path, clock)
+    more = [
+        (),
+        ("llm_gateway_metadata_team=a",),
+        ("llm_gateway_metadata_team=a", "llm_gateway_metadata_app=b=c"),
+    ]
+    sums.take(
+        ONE, sent(*[MetricPoint("calls", ("x=y", "default", *one), MetricKind.SUM, [1]) for one in more])
+    )
+    clock.now_s += 10_000
+    assert values(sums) == {("calls", "other", "other"): [3]}
+
+
 def test_other_buckets_of_a_new_version_do_no_harm(tmp_path: Path) -> None:
     """The shorter list stays; nothing raises."""
     sums = make_sums(tmp_path, Clock())
