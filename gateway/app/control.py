@@ -112,7 +112,11 @@ class Control:
             random=Random(),
         )
         self._telemetry = TelemetrySource(
-            self._delivery.telemetry, self._writer.report, self._test, self._metrics.entries
+            self._delivery.telemetry,
+            self._writer.report,
+            self._test,
+            self._metrics.entries,
+            self._metrics.removed,
         )
         self._metrics_source = MetricsSource(
             sums=self._delivery.metrics,

@@ -341,10 +341,15 @@ class MetricsExport:
                 if known is not None:
                     self._end(name)
                 self._begin(name, target, known)
+        self._ledgers.retire_others(wanted.keys())
 
     def entries(self) -> list[dict[str, Any]]:
         """The destinations as `GET /api/telemetry` shows them."""
         return [sender.entry() for sender in list(self._senders.values())]
+
+    def removed(self) -> list[dict[str, Any]]:
+        """Those that are no longer configured."""
+        return self._ledgers.removed()
 
     async def stop(self, deadline_s: float) -> None:
         """Send a last time, for at most *deadline_s*."""

@@ -399,9 +399,13 @@ async def test_export_follows_the_configuration(tmp_path: Path) -> None:
         assert entry["protocol"] == "http/json"
         assert entry["ledger"]["exported"] >= 2
         exported = export.entries()[0]["ledger"]["exported"]
+        await until_async(lambda: export.entries()[0]["ledger"]["queued"] == 1, "a point that waits")
         export.configure([])
         assert export.entries() == []
+        [gone] = export.removed()
+        assert (gone["name"], gone["ledger"]["dropped"]["by_reason"]) == ("sink", {"destination_removed": 1})
         export.configure([target])
+        assert export.removed() == []
         [entry] = export.entries()
         assert entry["ledger"]["exported"] >= exported
         await export.stop(1.0)

@@ -84,6 +84,7 @@ class Rooms:
                 },
                 lambda: local_report("traces.db", Tally(), SpoolCounts()),
                 self._test,
+                removed_metrics=lambda: [{"name": "gone-metrics"}],
             ),
             config=ConfigSource(lambda: self.status, lambda: [("w1", "0123456789ab")]),
             metrics=MetricsPage(
