@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Literal
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from gateway.delivery.batch import BatchLimits
@@ -15,8 +14,6 @@ from gateway.tls_files import NO_FILES, TlsFiles
 
 Protocol = Literal["http/protobuf", "http/json", "grpc"]
 Compression = Literal["gzip", "none"]
-
-_QUERY_VALUE: Final = re.compile(r"=?([^&=]+)(?:&|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +64,13 @@ class Destination:
         """As written and decoded, as either may be quoted."""
         try:
             parts = urlsplit(self.endpoint)
-            written = [parts.username, parts.password, *_QUERY_VALUE.findall(parts.query)]
+            written = [parts.username, parts.password, *_query_values(parts.query)]
         except ValueError:
             return []
         return [form for secret in written if secret for form in (secret, unquote(secret))]
+
+
+def _query_values(query: str) -> list[str]:
+    """What stands after the first `=` of each part, as Base64 has more of them; a part without is a value."""
+    parts = [part.partition("=") for part in query.split("&")]
+    return [value if equals else name for name, equals, value in parts]

@@ -44,6 +44,15 @@ def test_what_is_secret_is_masked_where_it_is_quoted(said: str) -> None:
     assert not any(word in shown for word in ("nary", "me-myself", "word or", "pass:word"))
 
 
+@pytest.mark.parametrize(
+    "query", ["token=c2VjcmV0LWtleQ==", "c2VjcmV0LWtleQ", "a=b&token=c2VjcmV0LWtleQ==&c"]
+)
+def test_query_values_are_masked_whole(query: str) -> None:
+    """Padded Base64, a value without a name, and among others."""
+    shown = Destination("d", f"http://h/v1?{query}", {}, {}, 0).without_secrets("bad c2VjcmV0LWtleQ== here")
+    assert "c2VjcmV0LWtleQ" not in shown
+
+
 def test_an_endpoint_that_is_no_url_has_no_secret() -> None:
     """And what is said of it is shown as it is."""
     assert Destination("d", "http://[", {}, {}, 0).without_secrets("no URL: http://[") == "no URL: http://["
