@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from gateway.delivery.batch import BatchLimits
@@ -14,6 +14,8 @@ from gateway.tls_files import NO_FILES, TlsFiles
 
 Protocol = Literal["http/protobuf", "http/json", "grpc"]
 Compression = Literal["gzip", "none"]
+
+_MAX_SHOWN_CHARACTERS: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,15 @@ class Destination:
             return ""
         return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
-    def without_secrets(self, text: str) -> str:
-        """What an endpoint or a client's error said, with our secrets masked where it quotes them."""
-        return without_secrets(without_url_secrets(text), [*self.headers.values(), *self._endpoint_secrets()])
+    def shown_text(self, text: str) -> str:
+        """What an endpoint or a client's error said, for a log line: our secrets masked, then cut.
+
+        Cut first, a secret across the cut would leave its beginning, which nothing finds.
+        """
+        masked = without_secrets(
+            without_url_secrets(text), [*self.headers.values(), *self._endpoint_secrets()]
+        )
+        return masked if len(masked) <= _MAX_SHOWN_CHARACTERS else f"{masked[:_MAX_SHOWN_CHARACTERS]}..."
 
     def _endpoint_secrets(self) -> list[str]:
         """As written and decoded, as either may be quoted."""
