@@ -81,6 +81,7 @@ class MetricSums:
         self._base: _Points = {}
         self._sets: dict[str, int] = {}
         self._kept_s = clock_s()
+        self._is_failing = False
         self.started_ns = int(now_s() * 1e9)
         self._control = Origin(_CONTROL, self.started_ns)
         self._load()
@@ -136,7 +137,7 @@ class MetricSums:
             self.keep_now()
 
     def keep_now(self) -> None:
-        """Write the file. A failure is logged: it costs the sums of gone workers if control ends now."""
+        """Write the file. A failure is logged once: it costs the sums of gone workers if control ends now."""
         self._kept_s = self._clock_s()
         workers = [(*origin, list(worker.points.values())) for origin, worker in self._workers.items()]
         kept = _Kept(self._now_s(), self.started_ns, list(self._base.values()), workers)
@@ -145,7 +146,11 @@ class MetricSums:
             new.write_bytes(msgspec.msgpack.encode(kept))
             new.replace(self._file)
         except OSError as error:
-            _log.warning("the sums of the metrics cannot be kept: %s", error)
+            if not self._is_failing:
+                _log.warning("the sums of the metrics cannot be kept: %s", error)
+            self._is_failing = True
+        else:
+            self._is_failing = False
 
     def _load(self) -> None:
         kept = None
