@@ -195,9 +195,8 @@ class StoreWriter:
                 frames.append((position, decode_frame(payload)))
             except FrameError:
                 undecodable += _spans_in(payload)
-        if (
-            frames
-        ):  # what cannot be read after the last of them is passed with it, since it is counted with it
+        if frames:
+            # What cannot be read after the last of them is passed with it, since it is counted with it.
             frames[-1] = (payloads[-1][0], frames[-1][1])
         before = replace(self._state, unreadable=self._state.unreadable + undecodable).totals(
             self._reader.counts().lost
