@@ -62,7 +62,7 @@ class HttpServer:
 
     def start(self) -> None:
         """Accept connections."""
-        self._serving = spawn(self._server.serve(), name="http-server", owner=self._tasks)
+        self._serving = spawn(self._serve(), name="http-server", owner=self._tasks)
 
     def stop(self) -> None:
         """Close the socket and idle connections; responses under way go on."""
@@ -73,18 +73,22 @@ class HttpServer:
         if self._serving is not None:
             await asyncio.wait({self._serving})
 
-    async def end_threads(self, timeout_s: float = _THREADS_END_S) -> None:
-        """End the threads of a server that ended by itself: at the interpreter's end they would abort it."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await self._server.shutdown()  # type: ignore[no-untyped-call]  # Granian's own gap
-
     async def ended(self, timeout_s: float) -> bool:
         """Wait until every response is through; False when that takes longer than *timeout_s*."""
         if self._serving is None:
             return True
         done, _ = await asyncio.wait({self._serving}, timeout=timeout_s)
         return bool(done)
+
+    async def _serve(self) -> None:
+        try:
+            await self._server.serve()
+        finally:
+            # Nothing is left to do where a stop was asked for. Of a server that ended by itself there are
+            # threads, which would abort the interpreter at its end.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_THREADS_END_S):
+                    await self._server.shutdown()  # type: ignore[no-untyped-call]  # Granian's own gap
 
 
 class _EmbeddedServer(Server):

@@ -6,16 +6,14 @@ nothing is noticed. Run alone: `python -m perf.otlp_sink`; it ends when its stan
 
 from __future__ import annotations
 
-import asyncio
 import socket
-import sys
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
-import httptools
 import orjson
 import uvloop
 
+from perf.http_protocol import HttpProtocol, serve_until_input_ends
 from perf.payloads import STATS_PATH
 
 _STATS_PATH: Final = STATS_PATH.encode()
@@ -33,29 +31,13 @@ class SinkStats:
     bytes: int = 0
 
 
-class SinkProtocol(asyncio.Protocol):
+class SinkProtocol(HttpProtocol):
     """One connection of an exporter."""
 
     def __init__(self, stats: SinkStats) -> None:
+        super().__init__()
         self._stats = stats
-        self._parser = httptools.HttpRequestParser(self)
-        self._url = b""
         self._is_json = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's own class, not a subclass
-
-    def data_received(self, data: bytes) -> None:
-        """Parse; what is no HTTP ends the connection."""
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            self._transport.close()
-
-    def on_url(self, url: bytes) -> None:
-        """httptools: the request target, perhaps in parts."""
-        self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """httptools: only the form of the body matters."""
@@ -79,12 +61,8 @@ class SinkProtocol(asyncio.Protocol):
 
 async def serve(sock: socket.socket) -> None:
     """Answer on *sock* until standard input closes."""
-    loop, stats = asyncio.get_running_loop(), SinkStats()
-    server = await loop.create_server(lambda: SinkProtocol(stats), sock=sock)
-    stopped = asyncio.Event()
-    loop.add_reader(sys.stdin.fileno(), stopped.set)
-    await stopped.wait()
-    server.close()
+    stats = SinkStats()
+    await serve_until_input_ends(sock, lambda: SinkProtocol(stats))
 
 
 def main() -> None:

@@ -16,14 +16,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import socket
-import sys
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import Final
 
-import httptools
 import orjson
 import uvloop
 
+from perf.http_protocol import HttpProtocol, serve_until_input_ends
 from perf.payloads import CHAT_PATH, PACE, REPLY, STATS_PATH, STREAM_CHUNKS, UPSTREAM_MODEL, stream_events
 
 _CHAT_PATH: Final = CHAT_PATH.encode()
@@ -149,29 +148,13 @@ class EventWriter:
             self._loop.call_soon(self.write_next)
 
 
-class UpstreamProtocol(asyncio.Protocol):
+class UpstreamProtocol(HttpProtocol):
     """One connection of a contender; kept alive, pipelining allowed except of streams."""
 
     def __init__(self, replies: Replies) -> None:
+        super().__init__()
         self._replies = replies
-        self._parser = httptools.HttpRequestParser(self)
-        self._url = b""
         self._body: list[bytes] = []
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's own class, not a subclass
-
-    def data_received(self, data: bytes) -> None:
-        """Parse; a request that cannot be parsed is a fault of the contender, so the connection ends."""
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            self._transport.close()
-
-    def on_url(self, url: bytes) -> None:
-        """httptools: the request target, perhaps in parts."""
-        self._url += url
 
     def on_body(self, body: bytes) -> None:
         """httptools: a part of the body."""
@@ -198,13 +181,8 @@ def stream_writes(chunks: int) -> tuple[bytes, ...]:
 
 async def serve(sock: socket.socket, chunks: int) -> None:
     """Answer on *sock* until standard input closes."""
-    loop = asyncio.get_running_loop()
     replies = Replies(stream_writes(chunks))
-    server = await loop.create_server(lambda: UpstreamProtocol(replies), sock=sock)
-    stopped = asyncio.Event()
-    loop.add_reader(sys.stdin.fileno(), stopped.set)
-    await stopped.wait()
-    server.close()
+    await serve_until_input_ends(sock, lambda: UpstreamProtocol(replies))
 
 
 def main() -> None:

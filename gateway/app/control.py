@@ -112,7 +112,11 @@ class Control:
             random=Random(),
         )
         self._telemetry = TelemetrySource(
-            self._delivery.telemetry, self._writer.report, self._test, self._metrics.entries
+            self._delivery.telemetry,
+            self._writer.report,
+            self._test,
+            self._metrics.entries,
+            self._metrics.removed,
         )
         self._metrics_source = MetricsSource(
             sums=self._delivery.metrics,
@@ -155,6 +159,8 @@ class Control:
         say_ready(ready_fd)
         await first_of(stop_asked.wait(), server.wait_ended(), self._failed.wait(), owner=self._tasks)
         is_asked = stop_asked.is_set()
+        if not (is_asked or self._failed.is_set()):
+            _log.error("the HTTP server ended by itself; the control process starts anew")
         await end(self._tasks)
         self._health.mark_draining()
         server.stop()

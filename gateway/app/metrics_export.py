@@ -19,7 +19,7 @@ from gateway.app.metrics_ledger import MetricsLedger, MetricsLedgers
 from gateway.config import Config, SecretMissing, SecretSource
 from gateway.config.manifests.otel_config import GrpcMetricsExporter, HttpMetricsExporter, OtelConfig
 from gateway.config.tls_checks import tls_files
-from gateway.delivery.batch import BatchLimits, without_keys
+from gateway.delivery.batch import without_keys
 from gateway.delivery.condition import Condition
 from gateway.delivery.destination import Destination, Protocol
 from gateway.delivery.exchange import Exchange, FindProxy, HttpExchange, wait_for_event
@@ -42,6 +42,19 @@ Collect = Callable[[], Awaitable[MetricsReport]]
 
 
 @dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """What one request may hold.
+
+    Attributes:
+        max_points: Data points; the configuration's `max_spans`, which metrics share with traces.
+        max_bytes: Uncompressed. A single point that is larger still goes.
+    """
+
+    max_points: int = 2_000
+    max_bytes: int = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
 class MetricsTarget:
     """One destination of metrics.
 
@@ -51,12 +64,17 @@ class MetricsTarget:
 
     destination: Destination
     is_delta: bool
+    limits: RequestLimits = RequestLimits()
 
 
 def make_metrics_targets(config: Config, secrets: SecretSource) -> list[MetricsTarget]:
     """One per metrics exporter; one that lacks a secret, or grpcio, is disabled and says why."""
     return [
-        MetricsTarget(_destination(manifest, exporter, secrets), exporter.export_delta_metrics)
+        MetricsTarget(
+            _destination(manifest, exporter, secrets),
+            exporter.export_delta_metrics,
+            RequestLimits(max_points=exporter.batch.max_spans, max_bytes=exporter.batch.max_bytes),
+        )
         for manifest in config.otel_configs
         if (exporter := manifest.otel_metrics_exporter_config) is not None
     ]
@@ -91,7 +109,6 @@ def _destination(
         protocol=protocol,
         compression=exporter.compression,
         tls=tls_files(exporter.tls, folder),
-        limits=BatchLimits(max_spans=exporter.batch.max_spans, max_bytes=exporter.batch.max_bytes),
     )
 
 
@@ -227,8 +244,8 @@ class MetricsSender:
         if deltas is not None:
             points = [point for point in points if deltas.of(point) is not None]
         self._ledger.begin(len(points))
-        limits = self.target.destination.limits or BatchLimits()
-        parts = [points[at : at + limits.max_spans] for at in range(0, len(points), limits.max_spans)]
+        limits = self.target.limits
+        parts = [points[at : at + limits.max_points] for at in range(0, len(points), limits.max_points)]
         while parts:
             part = parts.pop(0)
             body = await self._encode(part, report.started_ns, now_ns)
@@ -341,10 +358,15 @@ class MetricsExport:
                 if known is not None:
                     self._end(name)
                 self._begin(name, target, known)
+        self._ledgers.retire_others(wanted.keys())
 
     def entries(self) -> list[dict[str, Any]]:
         """The destinations as `GET /api/telemetry` shows them."""
         return [sender.entry() for sender in list(self._senders.values())]
+
+    def removed(self) -> list[dict[str, Any]]:
+        """Those that are no longer configured."""
+        return self._ledgers.removed()
 
     async def stop(self, deadline_s: float) -> None:
         """Send a last time, for at most *deadline_s*."""

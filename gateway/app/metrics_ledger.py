@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from gateway.delivery.ledger import by_reason
+from gateway.delivery.ledger import REMOVED, by_reason
 
 # Names that were configured once; the oldest of more are forgotten.
 _MAX_DESTINATIONS: Final = 256
@@ -37,6 +37,9 @@ class MetricsLedger:
 
     Args:
         note: Called whenever they have changed.
+
+    Attributes:
+        is_removed: The destination is no longer configured.
     """
 
     def __init__(self, note: Callable[[], None] = lambda: None) -> None:
@@ -47,6 +50,7 @@ class MetricsLedger:
         self.dropped: Counter[str] = Counter()
         self.queued = 0
         self.in_flight = 0
+        self.is_removed = False
 
     def begin(self, points: int) -> None:
         """They are about to go out, those among them that failed before."""
@@ -82,6 +86,20 @@ class MetricsLedger:
             self.dropped["shutdown"] += self.queued
             self.queued = 0
             self._note()
+
+    def retire(self) -> int:
+        """The destination is no more.
+
+        Returns:
+            How many points it had not got, which are dropped.
+        """
+        left = self.queued + self.in_flight
+        self.is_removed = True
+        self.queued = self.in_flight = 0
+        if left:
+            self.dropped[REMOVED] += left
+            self._note()
+        return left
 
     def entry(self) -> dict[str, Any]:
         """As `GET /api/telemetry` shows it."""
@@ -131,9 +149,30 @@ class MetricsLedgers:
         """The ledger of a destination."""
         ledger = self._ledgers.pop(name, None) or MetricsLedger(self._keep)
         self._ledgers[name] = ledger  # to the end: the order is by last use
+        ledger.is_removed = False
         if len(self._ledgers) > _MAX_DESTINATIONS:
             del self._ledgers[next(iter(self._ledgers))]
         return ledger
+
+    def retire_others(self, names: Collection[str]) -> None:
+        """Only destinations of these *names* are configured."""
+        for name, ledger in self._ledgers.items():
+            if name in names or ledger.is_removed:
+                continue
+            if left := ledger.retire():
+                _log.warning(
+                    "metrics destination %s is no more; dropped, as it had not got them: %d data points",
+                    name,
+                    left,
+                )
+
+    def removed(self) -> list[dict[str, Any]]:
+        """The destinations that are no more, as `GET /api/telemetry` shows them."""
+        return [
+            {"name": name, "signal": "metrics", "ledger": ledger.entry()}
+            for name, ledger in list(self._ledgers.items())
+            if ledger.is_removed
+        ]
 
     def _keep(self) -> None:
         """Write the file. A failure is logged once: it costs the counts if control ends now."""

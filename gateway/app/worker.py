@@ -140,7 +140,6 @@ class Worker:
         say_ready(ready_fd)
         await first_of(self._stop_asked.wait(), server.wait_ended(), owner=self._tasks)
         if not self._stop_asked.is_set():
-            await server.end_threads()
             msg = "the HTTP server ended by itself"
             raise RuntimeError(msg)
         await self._drain(server)

@@ -28,19 +28,21 @@ class TelemetrySource:
         test: Sends one span to the destination of this name, or to each (None); a result for each, in the
             names of the answer.
         metrics: The entries of the destinations of metrics, the last.
+        removed_metrics: `name`, `signal` and `ledger` of those that are no more.
     """
 
     delivery: Callable[[], Mapping[str, Sequence[Entry]]]
     local: Callable[[], Entry]
     test: Callable[[str | None], Awaitable[Sequence[Entry]]]
     metrics: Callable[[], Sequence[Entry]] = tuple
+    removed_metrics: Callable[[], Sequence[Entry]] = tuple
 
     def report(self) -> dict[str, list[Entry]]:
         """The body of the answer."""
         delivery = self.delivery()
         return {
             "destinations": [self.local(), *delivery["destinations"], *self.metrics()],
-            "removed": list(delivery["removed"]),
+            "removed": [*delivery["removed"], *self.removed_metrics()],
             "workers": list(delivery["workers"]),
         }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -16,7 +15,7 @@ from gateway.tls_files import NO_FILES, TlsFiles
 Protocol = Literal["http/protobuf", "http/json", "grpc"]
 Compression = Literal["gzip", "none"]
 
-_QUERY_VALUE: Final = re.compile(r"=?([^&=]+)(?:&|$)")
+_MAX_SHOWN_CHARACTERS: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +58,27 @@ class Destination:
             return ""
         return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
-    def without_secrets(self, text: str) -> str:
-        """What an endpoint or a client's error said, with our secrets masked where it quotes them."""
-        return without_secrets(without_url_secrets(text), [*self.headers.values(), *self._endpoint_secrets()])
+    def shown_text(self, text: str) -> str:
+        """What an endpoint or a client's error said, for a log line: our secrets masked, then cut.
+
+        Cut first, a secret across the cut would leave its beginning, which nothing finds.
+        """
+        masked = without_secrets(
+            without_url_secrets(text), [*self.headers.values(), *self._endpoint_secrets()]
+        )
+        return masked if len(masked) <= _MAX_SHOWN_CHARACTERS else f"{masked[:_MAX_SHOWN_CHARACTERS]}..."
 
     def _endpoint_secrets(self) -> list[str]:
         """As written and decoded, as either may be quoted."""
         try:
             parts = urlsplit(self.endpoint)
-            written = [parts.username, parts.password, *_QUERY_VALUE.findall(parts.query)]
+            written = [parts.username, parts.password, *_query_values(parts.query)]
         except ValueError:
             return []
         return [form for secret in written if secret for form in (secret, unquote(secret))]
+
+
+def _query_values(query: str) -> list[str]:
+    """What stands after the first `=` of each part, as Base64 has more of them; a part without is a value."""
+    parts = [part.partition("=") for part in query.split("&")]
+    return [value if equals else name for name, equals, value in parts]

@@ -87,7 +87,7 @@ class HttpExchange:
                 Verdict.TOO_LARGE, None, f"{encoded.plain_bytes} bytes are too large for a request"
             )
         outcome = await self._try(destination, encoded.data)
-        return replace(outcome, message=destination.without_secrets(outcome.message))
+        return replace(outcome, message=destination.shown_text(outcome.message))
 
     async def close(self) -> None:
         """Close the connections."""

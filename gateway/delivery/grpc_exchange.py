@@ -80,14 +80,14 @@ class GrpcExchange:
         # ValueError: an endpoint or file that cannot be used; the batch waits for a better configuration.
         except (OSError, ValueError) as error:
             message = plain_text(f"{type(error).__name__}: {error}")
-            return Outcome(Verdict.RETRY, None, destination.without_secrets(message), is_unsent=True)
+            return Outcome(Verdict.RETRY, None, destination.shown_text(message), is_unsent=True)
         try:
             await _ended(call)
         except asyncio.CancelledError:
             call.cancel()
             raise
         outcome = _outcome(call)
-        return replace(outcome, message=destination.without_secrets(outcome.message))
+        return replace(outcome, message=destination.shown_text(outcome.message))
 
     async def close(self) -> None:
         """Close the channel."""

@@ -81,6 +81,7 @@ class MetricSums:
         self._base: _Points = {}
         self._sets: dict[str, int] = {}
         self._kept_s = clock_s()
+        self._is_failing = False
         self.started_ns = int(now_s() * 1e9)
         self._control = Origin(_CONTROL, self.started_ns)
         self._load()
@@ -136,7 +137,7 @@ class MetricSums:
             self.keep_now()
 
     def keep_now(self) -> None:
-        """Write the file. A failure is logged: it costs the sums of gone workers if control ends now."""
+        """Write the file. A failure is logged once: it costs the sums of gone workers if control ends now."""
         self._kept_s = self._clock_s()
         workers = [(*origin, list(worker.points.values())) for origin, worker in self._workers.items()]
         kept = _Kept(self._now_s(), self.started_ns, list(self._base.values()), workers)
@@ -145,7 +146,11 @@ class MetricSums:
             new.write_bytes(msgspec.msgpack.encode(kept))
             new.replace(self._file)
         except OSError as error:
-            _log.warning("the sums of the metrics cannot be kept: %s", error)
+            if not self._is_failing:
+                _log.warning("the sums of the metrics cannot be kept: %s", error)
+            self._is_failing = True
+        else:
+            self._is_failing = False
 
     def _load(self) -> None:
         kept = None
@@ -172,12 +177,23 @@ class MetricSums:
             point = given
             key = (point.name, point.labels)
             if key not in self._base and self._sets.get(point.name, 0) >= _MAX_SETS:
-                labels = (_OTHER,) * len(point.labels)
+                labels = (_OTHER,) * _positional(point.labels)
                 point = MetricPoint(point.name, labels, point.kind, point.values)
                 key = (point.name, labels)
             if key not in self._base:
                 self._sets[point.name] = self._sets.get(point.name, 0) + 1
             _add(self._base, [point])
+
+
+def _positional(labels: tuple[str, ...]) -> int:
+    """How many *labels* stand before those that are `name=value`, which `other` has not.
+
+    With them as `other` too it would be two points that read alike, and those make all metrics unreadable.
+    """
+    count = len(labels)
+    while count and "=" in labels[count - 1]:  # the last label of an instrument's own has none
+        count -= 1
+    return count
 
 
 def _add(sums: _Points, points: Iterable[MetricPoint]) -> None:

@@ -28,7 +28,8 @@ MIN_BACK_OFF_S: Final = 1.0
 MAX_BACK_OFF_S: Final = 30.0
 # An endpoint that asks for more is asked again after this.
 MAX_RETRY_AFTER_S: Final = 300.0
-_MAX_MESSAGE_CHARACTERS: Final = 300
+# Far more than is shown, as secrets are masked before the rest is cut away.
+_MAX_READ_CHARACTERS: Final = 8_000
 _PROTOBUF: Final = "application/x-protobuf"
 _JSON: Final = "application/json"
 _HTML: Final = frozenset({"text/html", "application/xhtml+xml"})
@@ -148,9 +149,9 @@ def back_off_s(attempt: int, floor_s: float, random: Random) -> float:
 
 
 def plain_text(text: str) -> str:
-    """*text* on one line, without control characters, cut to a length that fits a log line."""
-    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
-    return line if len(line) <= _MAX_MESSAGE_CHARACTERS else f"{line[:_MAX_MESSAGE_CHARACTERS]}..."
+    """The beginning of *text* on one line, without control characters; `Destination.shown_text` cuts it."""
+    read = text[:_MAX_READ_CHARACTERS]
+    return " ".join("".join(character if character.isprintable() else " " for character in read).split())
 
 
 def _delivered(answer: Answer) -> Outcome:

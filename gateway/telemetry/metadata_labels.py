@@ -7,26 +7,31 @@ each one makes label sets: the bound on those is that of `call_metrics`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Final
 
 import msgspec
 
 from gateway.telemetry.call_trace import CallTrace
-from gateway.telemetry.secrets_in_spans import caller_secrets, mask_keys
+from gateway.telemetry.secrets_in_spans import SECRET_HEADERS, mask_keys, secrets_of_call
 
 VARIABLE: Final = "LLM_GATEWAY_METADATA_LOGGING_KEYS"
 PREFIX: Final = "llm_gateway_metadata_"
 MAX_KEYS: Final = 16
 
+_MAX_KEPT: Final = 256
 _NO_LABEL_LETTER: Final = re.compile(r"[^A-Za-z0-9_]")
 _keys: Final = msgspec.json.Decoder(list[str])
+
+
+_Key = tuple[Hashable, ...]
+"""What decides on the labels: what was written, and whose credentials are masked in it."""
 
 
 class MetadataLabels:
     """The members that become labels."""
 
-    __slots__ = ("_names",)
+    __slots__ = ("_kept", "_names")
 
     def __init__(self, keys: tuple[str, ...] = ()) -> None:
         """Take the *keys*; what Prometheus does not allow in the name of a label becomes `_`.
@@ -37,16 +42,25 @@ class MetadataLabels:
         for key in keys:
             names.setdefault(PREFIX + _NO_LABEL_LETTER.sub("_", key), key)
         self._names = tuple(names.items())
+        self._kept: dict[_Key, tuple[str, ...]] = {}
 
     def of(self, trace: CallTrace) -> tuple[str, ...]:
-        """`name=value` for each that the caller of a call wrote, its credentials masked."""
+        """`name=value` for each that the caller of a call wrote, masked as on its spans."""
         metadata = trace.notes.metadata
         if not self._names or not metadata:
             return ()
-        hide = caller_secrets(trace.headers).hide
-        return tuple(
-            [f"{name}={mask_keys(hide(metadata[key]))}" for name, key in self._names if metadata.get(key)]
-        )
+        written = tuple([(name, metadata[key]) for name, key in self._names if metadata.get(key)])
+        sent = None if trace.headers is None else trace.headers.raw(SECRET_HEADERS)
+        # An application sends the same again and again, and masking costs more than all else of its metrics.
+        key = (written, sent, trace.config_version, *[attempt.target.name for attempt in trace.attempts])
+        labels = self._kept.get(key)
+        if labels is None:
+            if len(self._kept) >= _MAX_KEPT:
+                self._kept.clear()
+            targets = [attempt.target for attempt in trace.attempts]
+            hide = secrets_of_call(sent or (), targets, trace.telemetry.known).hide_all
+            labels = self._kept[key] = tuple([f"{name}={mask_keys(hide(value))}" for name, value in written])
+        return labels
 
 
 def read_keys(environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.model import Headers, Target
+from gateway.model import Target
 from gateway.redaction import may_hold_secret
 from gateway.telemetry.redaction_presets import MASK, PATTERNS
 
@@ -91,11 +91,6 @@ class Secrets:
     def hide_all(self, text: str) -> str:
         """*text* with all masked that is known: for texts that repeat, or are on few calls."""
         return self.known.hide(_hide(text, self.forms))
-
-
-def caller_secrets(headers: Headers | None) -> Secrets:
-    """The credentials that a request came with."""
-    return Secrets() if headers is None else secrets_of_call(headers.raw(SECRET_HEADERS), ())
 
 
 def secrets_of_call(

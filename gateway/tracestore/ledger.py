@@ -123,7 +123,7 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class StoreState:
     """What the writer has done so far, in spans. Replaced as a whole, so that any thread may read it.
 
     Attributes:
@@ -151,38 +151,38 @@ class Tally:
         )
 
 
-def begin(earlier: Totals) -> Tally:
-    """The tally of a process that goes on where *earlier* ends."""
-    return Tally(earlier, earlier.stored, earlier.sampled_out, earlier.unreadable)
+def begin(earlier: Totals) -> StoreState:
+    """The state of a process that goes on where *earlier* ends."""
+    return StoreState(earlier, earlier.stored, earlier.sampled_out, earlier.unreadable)
 
 
-def local_report(endpoint: str, tally: Tally, spool: SpoolCounts) -> LocalReport:
-    """The local store's entry. *tally* was read before *spool*, or work done meanwhile would count twice."""
-    by_reason = dict(tally.totals(spool.lost).lost)
-    if tally.unreadable:
-        by_reason["unreadable"] = tally.unreadable
+def local_report(endpoint: str, state: StoreState, spool: SpoolCounts) -> LocalReport:
+    """The local store's entry. *state* was read before *spool*, or work done meanwhile would count twice."""
+    by_reason = dict(state.totals(spool.lost).lost)
+    if state.unreadable:
+        by_reason["unreadable"] = state.unreadable
     dropped = sum(by_reason.values())
-    created = tally.earlier.created + spool.created - tally.repeated
-    in_hand = created - tally.stored - tally.sampled_out - dropped - spool.unread
-    failure = tally.last_failure
+    created = state.earlier.created + spool.created - state.repeated
+    in_hand = created - state.stored - state.sampled_out - dropped - spool.unread
+    failure = state.last_failure
     return {
         "name": DESTINATION,
         "signal": "traces",
         "endpoint": endpoint,
         "protocol": "sqlite",
-        "state": "retrying" if tally.is_failing else "ok",
+        "state": "retrying" if state.is_failing else "ok",
         "ledger": {
             "created": created,
-            "exported": tally.stored,
+            "exported": state.stored,
             "rejected": 0,
             "filtered_out": 0,
-            "sampled_out": tally.sampled_out,
+            "sampled_out": state.sampled_out,
             "dropped": {"total": dropped, "by_reason": by_reason},
             "queued": 0,
             "in_flight": in_hand,
             "spooled": spool.unread,
         },
-        "last_success_at": None if tally.last_success_ns is None else format_rfc3339(tally.last_success_ns),
+        "last_success_at": None if state.last_success_ns is None else format_rfc3339(state.last_success_ns),
         "last_error": None
         if failure is None
         else {

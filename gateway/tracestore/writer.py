@@ -24,7 +24,7 @@ from gateway.tracestore.ledger import (
     Failure,
     LocalReport,
     SpoolCounts,
-    Tally,
+    StoreState,
     Totals,
     begin,
     local_report,
@@ -104,7 +104,7 @@ class StoreWriter:
         self._budget = budget or CpuBudget()
         self._clocks = clocks or Clocks()
         self._store: TraceStore | None = None
-        self._tally = begin(earlier or Totals())
+        self._state = begin(earlier or Totals())
         self._failed_in_a_row = 0
         self._stored_last = 0
         self._stopping = threading.Event()
@@ -126,14 +126,14 @@ class StoreWriter:
             # Longer than the drain itself: the batch that is being written is finished, not torn.
             self._thread.join(timeout_s + 1.0)
 
-    def tally(self) -> Tally:
+    def state(self) -> StoreState:
         """What was done so far. Thread-safe."""
-        return self._tally
+        return self._state
 
     def report(self) -> LocalReport:
         """The local store as one of the destinations of `GET /api/telemetry`. Thread-safe."""
-        tally = self._tally
-        return local_report(str(self._path), tally, self._reader.counts())
+        state = self._state
+        return local_report(str(self._path), state, self._reader.counts())
 
     @property
     def keep_ratio(self) -> float:
@@ -195,23 +195,22 @@ class StoreWriter:
                 frames.append((position, decode_frame(payload)))
             except FrameError:
                 undecodable += _spans_in(payload)
-        if (
-            frames
-        ):  # what cannot be read after the last of them is passed with it, since it is counted with it
+        if frames:
+            # What cannot be read after the last of them is passed with it, since it is counted with it.
             frames[-1] = (payloads[-1][0], frames[-1][1])
-        before = replace(self._tally, unreadable=self._tally.unreadable + undecodable).totals(
+        before = replace(self._state, unreadable=self._state.unreadable + undecodable).totals(
             self._reader.counts().lost
         )
         inserted = self._insert(frames, before) if frames else Inserted()
         if inserted is None:
             return
-        tally = self._tally
-        self._tally = replace(
-            tally,
-            stored=tally.stored + inserted.stored,
-            sampled_out=tally.sampled_out + inserted.sampled_out,
-            unreadable=tally.unreadable + inserted.unreadable + undecodable,
-            repeated=tally.repeated + inserted.repeated,
+        state = self._state
+        self._state = replace(
+            state,
+            stored=state.stored + inserted.stored,
+            sampled_out=state.sampled_out + inserted.sampled_out,
+            unreadable=state.unreadable + inserted.unreadable + undecodable,
+            repeated=state.repeated + inserted.repeated,
             last_success_ns=self._now_ns(),
         )
         # After the commit only: what the spool forgets must be here.
@@ -282,17 +281,17 @@ class StoreWriter:
         self._failed_in_a_row += 1
         if self._failed_in_a_row == 1:
             log.warning("%s; trying again until it works", message)
-        self._tally = replace(
-            self._tally,
-            failures=self._tally.failures + 1,
+        self._state = replace(
+            self._state,
+            failures=self._state.failures + 1,
             is_failing=True,
             last_failure=Failure(self._now_ns(), message),
         )
 
     def _note_success(self) -> None:
         self._failed_in_a_row = 0
-        if self._tally.is_failing:
-            self._tally = replace(self._tally, is_failing=False)
+        if self._state.is_failing:
+            self._state = replace(self._state, is_failing=False)
 
     def _back_off(self) -> bool:
         """Wait before the next try; whether the time to stop has come meanwhile."""
@@ -324,7 +323,7 @@ class StoreWriter:
 
     def _log_sampling(self) -> None:
         now_s = self._clocks.monotonic_s()
-        sampled_out = self._tally.sampled_out
+        sampled_out = self._state.sampled_out
         if sampled_out == self._logged_sampled_out or now_s - self._logged_at_s < _LOG_EVERY_S:
             return
         log.warning(

@@ -20,7 +20,7 @@ from gateway.control.config_status import ConfigStatus
 from gateway.control.telemetry import TelemetrySource
 from gateway.delivery.probe import probe_all
 from gateway.http_server import HttpServer, bind
-from gateway.tracestore.ledger import Tally, local_report
+from gateway.tracestore.ledger import StoreState, local_report
 from tests.rig.browser import Page, browser_page
 from tests.rig.otlp_sink import Answer, OtlpSink
 from tests.rig.requires import requires
@@ -70,14 +70,14 @@ class Plane:
         return config
 
     def _entries(self) -> list[dict[str, object]]:
-        ledger = local_report("", Tally(stored=1234), SpoolCounts(created=1234))
+        ledger = local_report("", StoreState(stored=1234), SpoolCounts(created=1234))
         return [
             dict(ledger) | {"name": destination.name, "endpoint": destination.endpoint}
             for destination in make_destinations(self._config(), self._secrets())
         ]
 
     def _local(self) -> dict[str, Any]:
-        return dict(local_report("traces.db", Tally(), SpoolCounts()))
+        return dict(local_report("traces.db", StoreState(), SpoolCounts()))
 
     async def _test(self, name: str | None) -> Sequence[dict[str, Any]]:
         probes = make_probes(self._config(), self._secrets(), lambda _: None)

@@ -44,8 +44,12 @@ def manifests(upstream: FakeUpstream, endpoint: ManagedOtlp) -> list[Document]:
     return [*standard_documents(upstream.base_url, 1), destination]
 
 
-def start_on(disk: SmallDisk, start_gateway: StartGateway, documents: list[Document]) -> GatewayProcess:
-    return start_gateway(documents, options=["--state-dir", str(disk.folder)])
+def start_on(
+    disk: SmallDisk, start_gateway: StartGateway, upstream: FakeUpstream, endpoint: ManagedOtlp
+) -> SpanAudit:
+    """The audit of a gateway whose state is on *disk*."""
+    gateway = start_gateway(manifests(upstream, endpoint), options=["--state-dir", str(disk.folder)])
+    return SpanAudit(gateway, {NAME: endpoint})
 
 
 @requires("mount")
@@ -53,11 +57,10 @@ def test_disk_full_and_room_again(
     disk: SmallDisk, start_gateway: StartGateway, upstream: FakeUpstream, endpoint: ManagedOtlp
 ) -> None:
     """Workers keep what the spool cannot take, and nothing is lost; `telemetry` is told to be in trouble."""
-    gateway = start_on(disk, start_gateway, manifests(upstream, endpoint))
-    audit = SpanAudit(gateway, {NAME: endpoint})
+    audit = start_on(disk, start_gateway, upstream, endpoint)
+    gateway = audit.gateway
     with audit.calls() as load:
-        disk.fill()
-        until(lambda: is_disk_noticed(gateway), what="the full disk to be noticed")
+        fill_until_noticed(disk, gateway)
         load.go_on()
         audit.ledgers()
         disk.make_room()
@@ -72,11 +75,10 @@ def test_processes_die_while_the_disk_is_full(
     disk: SmallDisk, start_gateway: StartGateway, upstream: FakeUpstream, endpoint: ManagedOtlp
 ) -> None:
     """All start without a byte to write; what killed workers held is lost, to the span as the ledger says."""
-    gateway = start_on(disk, start_gateway, manifests(upstream, endpoint))
-    audit = SpanAudit(gateway, {NAME: endpoint})
+    audit = start_on(disk, start_gateway, upstream, endpoint)
+    gateway = audit.gateway
     with audit.calls() as load:
-        disk.fill()
-        until(lambda: is_disk_noticed(gateway), what="the full disk to be noticed")
+        fill_until_noticed(disk, gateway)
         control = gateway.control_pid()
         gateway.signal(signal.SIGKILL, control)
         load.go_on()
@@ -109,8 +111,8 @@ def test_disk_full_for_longer_than_workers_can_hold(
     disk: SmallDisk, start_gateway: StartGateway, upstream: FakeUpstream, endpoint: ManagedOtlp
 ) -> None:
     """What exceeds 4 MB a worker is dropped, and counted to the span."""
-    gateway = start_on(disk, start_gateway, manifests(upstream, endpoint))
-    audit = SpanAudit(gateway, {NAME: endpoint})
+    audit = start_on(disk, start_gateway, upstream, endpoint)
+    gateway = audit.gateway
     with audit.calls(threads=8, pause_s=0.0) as load:
         disk.fill()
         load.go_on(calls=10_000)
@@ -123,8 +125,9 @@ def test_disk_full_for_longer_than_workers_can_hold(
     gateway.stop()
 
 
-def is_disk_noticed(gateway: GatewayProcess) -> bool:
-    return "the spool cannot be written" in gateway.log
+def fill_until_noticed(disk: SmallDisk, gateway: GatewayProcess) -> None:
+    disk.fill()
+    until(lambda: "the spool cannot be written" in gateway.log, what="the full disk to be noticed")
 
 
 def accepts(gateway: GatewayProcess) -> bool:

@@ -130,6 +130,14 @@ def test_all_are_killed_while_control_is_frozen(
     gateway.stop()
 
 
+def start_with_long_drain(
+    start_gateway: StartGateway, upstream: FakeUpstream, endpoint: ManagedOtlp
+) -> SpanAudit:
+    """The audit of a gateway that drains until it is told a second time."""
+    gateway = start_gateway(manifests(upstream, endpoint), options=["--drain-delay", "600"])
+    return SpanAudit(gateway, {NAME: endpoint})
+
+
 def drain(gateway: GatewayProcess, load: Load) -> None:
     """Begin to stop it, with calls going on."""
     gateway.signal(signal.SIGTERM)
@@ -140,8 +148,8 @@ def test_shutdown_under_load_sends_what_it_can(
     start_gateway: StartGateway, upstream: FakeUpstream, endpoint: ManagedOtlp
 ) -> None:
     """While it drains each call is answered, and its end waits until all is delivered."""
-    gateway = start_gateway(manifests(upstream, endpoint), options=["--drain-delay", "600"])
-    audit = SpanAudit(gateway, {NAME: endpoint})
+    audit = start_with_long_drain(start_gateway, upstream, endpoint)
+    gateway = audit.gateway
     with audit.calls() as load:
         drain(gateway, load)
     gateway.stop()  # the second SIGTERM: the delay is over
@@ -158,8 +166,8 @@ def test_shutdown_while_the_endpoint_is_down(
     start_gateway: StartGateway, upstream: FakeUpstream, endpoint: ManagedOtlp
 ) -> None:
     """It ends all the same, within its deadline; the next start sends what it left."""
-    gateway = start_gateway(manifests(upstream, endpoint), options=["--drain-delay", "600"])
-    audit = SpanAudit(gateway, {NAME: endpoint})
+    audit = start_with_long_drain(start_gateway, upstream, endpoint)
+    gateway = audit.gateway
     endpoint.usual = Answer(503)
     with audit.calls() as load:
         until(lambda: audit.entry(NAME)["state"] == "retrying", what="the outage to show")

@@ -97,6 +97,15 @@ async def test_idle_connections_do_not_hold_the_end(rig: Rig) -> None:
     writer.close()
 
 
+async def test_nothing_is_left_of_a_server_that_ends_by_itself(rig: Rig) -> None:
+    """Its threads end with it, and with them the socket: a thread would abort the interpreter at its end."""
+    assert await rig.get() == b"HTTP/1.1 200 OK onetwo"
+    next(task for task in asyncio.all_tasks() if task.get_name() == "http-server").cancel()
+    await asyncio.wait_for(rig.server.wait_ended(), 10)
+    with pytest.raises(ConnectionRefusedError):
+        await rig.connect()
+
+
 async def test_a_client_that_leaves_is_told(rig: Rig) -> None:
     """After the body `receive` gives a future that completes when the client goes; the watch needs it."""
     rig.app.go_on.clear()

@@ -57,16 +57,17 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.mark.parametrize(
-    ("role", "message"),
+    ("role", "part", "message"),
     [
-        pytest.param("control", "control process starts anew", id="control without delivery"),
-        pytest.param("worker", "the HTTP server ended by itself", id="worker without a server"),
+        pytest.param("control", "delivery", "control process starts anew", id="control without delivery"),
+        pytest.param("control", "server", "the HTTP server ended by itself", id="control without a server"),
+        pytest.param("worker", "server", "the HTTP server ended by itself", id="worker without a server"),
     ],
 )
-def test_process_ends_with_its_part(settings: Settings, role: str, message: str) -> None:
+def test_process_ends_with_its_part(settings: Settings, role: str, part: str, message: str) -> None:
     """It was ready, nobody asked it to end, and it exits 1 with the reason in its log."""
     done = subprocess.run(
-        [sys.executable, str(PROGRAM), role, settings.to_json()],
+        [sys.executable, str(PROGRAM), role, part, settings.to_json()],
         cwd=ROOT,
         env={"PYTHONPATH": str(ROOT)},
         capture_output=True,

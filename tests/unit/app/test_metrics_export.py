@@ -21,11 +21,11 @@ from gateway.app.metrics_export import (
     MetricsExport,
     MetricsSender,
     MetricsTarget,
+    RequestLimits,
     make_metrics_targets,
 )
 from gateway.app.metrics_ledger import MetricsLedger, MetricsLedgers
 from gateway.config import SecretSource, check
-from gateway.delivery.batch import BatchLimits
 from gateway.delivery.destination import Destination
 from gateway.delivery.grpc_exchange import MISSING, find_grpc
 from gateway.delivery.outcome import Outcome, Verdict
@@ -68,11 +68,15 @@ class FakeExchange:
 class Bench:
     """A sender whose sums a test sets."""
 
-    def __init__(self, *, is_delta: bool = False, **changes: Any) -> None:
+    def __init__(
+        self, *, is_delta: bool = False, limits: RequestLimits | None = None, **changes: Any
+    ) -> None:
         self.points = [calls(5)]
         self.exchange = FakeExchange()
         self.now_ns = 100
-        self.sender = self.make(MetricsTarget(replace(DESTINATION, **changes), is_delta))
+        self.sender = self.make(
+            MetricsTarget(replace(DESTINATION, **changes), is_delta, limits or RequestLimits())
+        )
 
     def make(self, target: MetricsTarget, earlier: MetricsSender | None = None) -> MetricsSender:
         return MetricsSender(
@@ -225,7 +229,7 @@ async def test_too_large_goes_in_halves() -> None:
 
 async def test_many_points_go_in_several_requests() -> None:
     """And what follows a failure waits with it."""
-    bench = Bench(limits=BatchLimits(max_spans=7))
+    bench = Bench(limits=RequestLimits(max_points=7))
     bench.points = [calls(1, str(number)) for number in range(8)]
     bench.exchange.outcomes += [TAKEN, BUSY]
     await bench.sender.send()
@@ -241,14 +245,14 @@ async def test_large_requests_are_halved_before_they_go() -> None:
     bench.points = [calls(number, str(number)) for number in range(64)]
     await bench.sender.send()
     whole = bench.exchange.requests[0].ByteSize()
-    bench = Bench(limits=BatchLimits(max_bytes=whole // 3))
+    bench = Bench(limits=RequestLimits(max_bytes=whole // 3))
     bench.points = [calls(number, str(number)) for number in range(64)]
     await bench.sender.send()
     sizes = [request.ByteSize() for request in bench.exchange.requests]
     assert len(sizes) == 4
     assert max(sizes) <= whole // 3
     assert bench.ledger()["exported"] == 64
-    bench = Bench(limits=BatchLimits(max_bytes=1))
+    bench = Bench(limits=RequestLimits(max_bytes=1))
     bench.points = [calls(1, "a"), calls(1, "b")]
     await bench.sender.send()
     assert len(bench.exchange.requests) == 2
@@ -357,8 +361,8 @@ def test_targets(tmp_path: Path) -> None:
         protocol="http/json",
         compression="none",
         tls=TlsFiles(tmp_path / "ca.pem"),
-        limits=BatchLimits(max_spans=2_000, max_bytes=70_000),
     )
+    assert found.limits == RequestLimits(max_points=2_000, max_bytes=70_000)
     assert "canary" not in repr(found)
 
 
@@ -399,9 +403,13 @@ async def test_export_follows_the_configuration(tmp_path: Path) -> None:
         assert entry["protocol"] == "http/json"
         assert entry["ledger"]["exported"] >= 2
         exported = export.entries()[0]["ledger"]["exported"]
+        await until_async(lambda: export.entries()[0]["ledger"]["queued"] == 1, "a point that waits")
         export.configure([])
         assert export.entries() == []
+        [gone] = export.removed()
+        assert (gone["name"], gone["ledger"]["dropped"]["by_reason"]) == ("sink", {"destination_removed": 1})
         export.configure([target])
+        assert export.removed() == []
         [entry] = export.entries()
         assert entry["ledger"]["exported"] >= exported
         await export.stop(1.0)

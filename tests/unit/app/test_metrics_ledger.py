@@ -18,7 +18,7 @@ def total(ledger: MetricsLedger) -> int:
     return int(sum(entry[part] for part in parts) + entry["dropped"]["total"])
 
 
-STEPS = st.sampled_from(["begin", "deliver", "drop", "keep", "give_up", "kill"])
+STEPS = st.sampled_from(["begin", "deliver", "drop", "keep", "give_up", "retire", "kill"])
 
 
 @given(steps=st.lists(st.tuples(STEPS, st.integers(0, 9), st.integers(0, 9)), max_size=30))
@@ -42,6 +42,8 @@ def test_it_adds_up_at_any_moment(
                 ledger.keep()
             case "give_up":
                 ledger.give_up()
+            case "retire":
+                ledger.retire()
             case "kill":
                 ledger = MetricsLedgers(file).of("a")
                 assert ledger.created == created
@@ -59,6 +61,29 @@ def test_a_destination_that_comes_back_goes_on(tmp_path: Path, monkeypatch: pyte
     assert MetricsLedgers(tmp_path / "ledger").of("a").created == 5
     ledgers.of("d").begin(1)
     assert MetricsLedgers(tmp_path / "ledger").of("b").created == 0
+
+
+@pytest.mark.parametrize("is_restarted", [False, True], ids=["at once", "while control was away"])
+def test_what_a_removed_destination_had_not_got_is_dropped(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, is_restarted: bool
+) -> None:
+    """It is counted and told once, and stays when the destination comes back."""
+    ledgers = MetricsLedgers(tmp_path / "ledger")
+    for name in ("a", "b"):
+        ledgers.of(name).begin(4)
+    ledgers.of("a").deliver(1, 0)
+    if is_restarted:
+        ledgers = MetricsLedgers(tmp_path / "ledger")
+    for _ in range(2):
+        ledgers.retire_others({"b"})
+    [entry] = ledgers.removed()
+    assert (entry["name"], entry["signal"]) == ("a", "metrics")
+    assert entry["ledger"]["dropped"] == {"total": 3, "by_reason": {"destination_removed": 3}}
+    assert ledgers.of("b").dropped.total() == 0
+    [warning] = [record.getMessage() for record in caplog.records]
+    assert warning.endswith("a is no more; dropped, as it had not got them: 3 data points")
+    assert total(MetricsLedgers(tmp_path / "ledger").of("a")) == total(ledgers.of("a")) == 4
+    assert ledgers.removed() == []
 
 
 @pytest.mark.parametrize("content", [b"", b"\xc1", b"\x81\xa1a\x01", b"\x81\xa1\xff\x94\0\0\x80\0"])

@@ -20,7 +20,7 @@ from gateway.control.telemetry import TelemetrySource
 from gateway.control.traces import TraceQueries
 from gateway.delivery.probe import ProbeResult
 from gateway.delivery.service import MetricsReport
-from gateway.tracestore.ledger import Tally, local_report
+from gateway.tracestore.ledger import StoreState, local_report
 from gateway.tracestore.query import TraceQuery
 
 
@@ -82,8 +82,9 @@ class Rooms:
                     "removed": [{"name": "gone"}],
                     "workers": [{"instance_id": "w1"}],
                 },
-                lambda: local_report("traces.db", Tally(), SpoolCounts()),
+                lambda: local_report("traces.db", StoreState(), SpoolCounts()),
                 self._test,
+                removed_metrics=lambda: [{"name": "gone-metrics"}],
             ),
             config=ConfigSource(lambda: self.status, lambda: [("w1", "0123456789ab")]),
             metrics=MetricsPage(

@@ -20,7 +20,7 @@ from gateway.control.otel_settings import saved_json
 from gateway.delivery.probe import ProbeResult
 from gateway.tracestore import buckets
 from gateway.tracestore.decode import span_json, trace_json
-from gateway.tracestore.ledger import Tally, local_report
+from gateway.tracestore.ledger import StoreState, local_report
 from gateway.tracestore.query import _COLUMN_NAMES, _PARAMETERS, page_json
 from gateway.tracestore.span_blob import join
 from tests.unit.control.rooms import SpoolCounts
@@ -62,11 +62,15 @@ ANSWERS: dict[str, object] = {
     "readyz": Health(
         config=lambda: "ok",
         telemetry=lambda: "ok",
-        destinations=lambda: [local_report("", Tally(), SpoolCounts())],
+        destinations=lambda: [local_report("", StoreState(), SpoolCounts())],
     ).report(),
     "traces": page(),
     "trace": trace(),
-    "telemetry": {"destinations": [local_report("", Tally(), SpoolCounts())], "removed": [], "workers": []},
+    "telemetry": {
+        "destinations": [local_report("", StoreState(), SpoolCounts())],
+        "removed": [],
+        "workers": [],
+    },
     "config": config(),
     "test": {"results": [ProbeResult("d", "traces", True, 200, 1.0, "w", "a").to_dict()]},
     "otel": otel(),

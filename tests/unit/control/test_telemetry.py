@@ -14,7 +14,7 @@ def test_local_store_comes_first_beside_what_delivery_says() -> None:
     assert set(body["destinations"][0]) == {
         *("name", "signal", "endpoint", "protocol", "state", "ledger", "last_success_at", "last_error")
     }
-    assert body["removed"] == [{"name": "gone"}]
+    assert body["removed"] == [{"name": "gone"}, {"name": "gone-metrics"}]
     assert body["workers"] == [{"instance_id": "w1"}]
 
 

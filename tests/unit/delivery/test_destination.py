@@ -39,11 +39,30 @@ def test_headers_are_not_in_the_repr() -> None:
 def test_what_is_secret_is_masked_where_it_is_quoted(said: str) -> None:
     """Headers, and what an endpoint has beside its address, as written and decoded."""
     endpoint = "http://me-myself:pass%3Aword@h/v1?token=ca%20nary&x"
-    shown = Destination("d", endpoint, {"Authorization": "ApiKey header-canary"}, {}, 0).without_secrets(said)
+    shown = Destination("d", endpoint, {"Authorization": "ApiKey header-canary"}, {}, 0).shown_text(said)
     assert "***" in shown
     assert not any(word in shown for word in ("nary", "me-myself", "word or", "pass:word"))
 
 
+@pytest.mark.parametrize(
+    "query", ["token=c2VjcmV0LWtleQ==", "c2VjcmV0LWtleQ", "a=b&token=c2VjcmV0LWtleQ==&c"]
+)
+def test_query_values_are_masked_whole(query: str) -> None:
+    """Padded Base64, a value without a name, and among others."""
+    shown = Destination("d", f"http://h/v1?{query}", {}, {}, 0).shown_text("bad c2VjcmV0LWtleQ== here")
+    assert "c2VjcmV0LWtleQ" not in shown
+
+
+def test_long_texts_are_cut_when_they_are_masked() -> None:
+    """A key that stands across the cut leaves nothing of itself."""
+    destination = Destination("d", "http://h", {"Authorization": "ApiKey header-canary"}, {}, 0)
+    assert destination.shown_text("x" * 300) == "x" * 300
+    assert destination.shown_text("x" * 301) == f"{'x' * 300}..."
+    for before in range(280, 301):
+        shown = destination.shown_text(f"{'x' * before}header-canary{'y' * 50}")
+        assert shown == f"{'x' * before}***{'y' * 50}"[:300] + "..."
+
+
 def test_an_endpoint_that_is_no_url_has_no_secret() -> None:
     """And what is said of it is shown as it is."""
-    assert Destination("d", "http://[", {}, {}, 0).without_secrets("no URL: http://[") == "no URL: http://["
+    assert Destination("d", "http://[", {}, {}, 0).shown_text("no URL: http://[") == "no URL: http://["

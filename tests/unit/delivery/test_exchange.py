@@ -136,6 +136,18 @@ async def test_a_secret_in_the_endpoint_is_not_told(exchange: HttpExchange) -> N
     assert "/v1/traces" in outcome.message
 
 
+async def test_a_secret_at_the_end_of_a_long_answer_is_not_told(
+    sink: OtlpSink, exchange: HttpExchange
+) -> None:
+    """Not even the part of it that a log line has room for."""
+    said = b"x" * 280 + b"header-canary-canary-canary"
+    sink.answer(Answer(401, body=said, content_type="text/plain"))
+    outcome = await exchange.post(
+        destination(sink.traces_url, Authorization="ApiKey header-canary-canary-canary"), body()
+    )
+    assert outcome.message == f"HTTP 401: {'x' * 280}***"
+
+
 async def test_a_header_that_cannot_be_sent_does_not_tell_its_value(
     sink: OtlpSink, exchange: HttpExchange
 ) -> None:

@@ -134,11 +134,20 @@ def test_file_is_written_now_and_then(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """It is said, and the sums go on."""
-    clock = Clock()
-    sums = MetricSums(tmp_path / "no" / "metrics", clock_s=clock, now_s=clock)
-    sums.keep_now()
-    assert "cannot be kept" in caplog.text
+    """It is said once, however often somebody asks for the sums, and again when it was well in between."""
+    clock, folder = Clock(), tmp_path / "no"
+    sums = MetricSums(folder / "metrics", clock_s=clock, now_s=clock)
+    for _ in range(2):
+        assert [point.values for point in sums.report([calls(1)])] == [[1]]
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
+        "the sums of the metrics cannot be kept"
+    ]
+    folder.mkdir()
+    sums.report([])
+    (folder / "metrics").unlink()
+    folder.rmdir()
+    sums.report([])
+    assert len(caplog.records) == 2
 
 
 def test_base_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,6 +158,23 @@ def test_base_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     sums.take(ONE, sent(*[calls(1, f"m{number}") for number in range(5)]))
     clock.now_s += 10_000
     assert values(sums) == {("calls", "m0"): [1], ("calls", "m1"): [1], ("calls", "other"): [3]}
+
+
+def test_other_is_one_point_of_an_instrument(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With and without labels that callers write; a label of its own may have `=` in it."""
+    monkeypatch.setattr(metric_sums, "_MAX_SETS", 0)
+    clock = Clock()
+    sums = make_sums(tmp_path, clock)
+    more = [
+        (),
+        ("llm_gateway_metadata_team=a",),
+        ("llm_gateway_metadata_team=a", "llm_gateway_metadata_app=b=c"),
+    ]
+    sums.take(
+        ONE, sent(*[MetricPoint("calls", ("x=y", "default", *one), MetricKind.SUM, [1]) for one in more])
+    )
+    clock.now_s += 10_000
+    assert values(sums) == {("calls", "other", "other"): [3]}
 
 
 def test_other_buckets_of_a_new_version_do_no_harm(tmp_path: Path) -> None:

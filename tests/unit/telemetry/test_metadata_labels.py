@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from gateway.telemetry import metadata_labels
 from gateway.telemetry.call_notes import NO_NOTES, CallNotes
 from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.metadata_labels import VARIABLE, MetadataLabels, read_keys
+from gateway.telemetry.secrets_in_spans import KnownSecrets
 from tests.unit.doubles import FakeHeaders
 from tests.unit.telemetry.traces import make_answered_trace
 
@@ -51,6 +55,46 @@ def test_credentials_are_masked() -> None:
         "llm_gateway_metadata_team=my ***",
         "llm_gateway_metadata_key=[REDACTED]",
     )
+
+
+def test_what_the_gateway_knows_is_masked_too() -> None:
+    """As on spans: the keys of providers, and tokens of other callers, of which only hashes are known."""
+    known = KnownSecrets(("provider-canary",), lambda word: word == "canary-token-2")
+    trace = noted(team="a provider-canary", app="b canary-token-2")
+    trace.telemetry = replace(trace.telemetry, known=known)
+    assert MetadataLabels(("team", "app")).of(trace) == (
+        "llm_gateway_metadata_team=a ***",
+        "llm_gateway_metadata_app=b ***",
+    )
+
+
+def test_masking_is_done_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For one text and one caller; of very many the masked ones are not kept."""
+    monkeypatch.setattr(metadata_labels, "_MAX_KEPT", 2)
+    asked: list[str] = []
+
+    def is_token(word: str) -> bool:
+        asked.append(word)
+        return False
+
+    labels = MetadataLabels(("team",))
+    for team, token in [("search-1", "one"), ("search-1", "one"), ("search-1", "two"), ("search-2", "two")]:
+        trace = noted(team=team)
+        trace.headers = FakeHeaders([("authorization", f"Bearer canary-token-{token}")])
+        trace.telemetry = replace(trace.telemetry, known=KnownSecrets(is_token=is_token))
+        assert labels.of(trace) == (f"llm_gateway_metadata_team={team}",)
+    assert asked == ["search-1", "search-1", "search-2"]
+    assert len(labels._kept) == 1
+
+
+def test_masking_follows_the_configuration() -> None:
+    """What was masked by an earlier one is masked anew."""
+    labels = MetadataLabels(("team",))
+    trace = noted(team="my provider-canary")
+    assert labels.of(trace) == ("llm_gateway_metadata_team=my provider-canary",)
+    trace.telemetry = replace(trace.telemetry, known=KnownSecrets(("provider-canary",)))
+    trace.config_version = "next"
+    assert labels.of(trace) == ("llm_gateway_metadata_team=my ***",)
 
 
 @pytest.mark.parametrize(

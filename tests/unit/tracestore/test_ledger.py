@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gateway.tracestore.ledger import Failure, Tally, Totals, begin, local_report
+from gateway.tracestore.ledger import Failure, StoreState, Totals, begin, local_report
 
 
 @dataclass
@@ -16,8 +16,8 @@ class Counts:
 
 def test_numbers_add_up_and_have_the_agreed_names() -> None:
     """Created is what is stored, left out, given up, in hand or waiting."""
-    tally = Tally(stored=50, sampled_out=5, unreadable=2, repeated=10)
-    report = local_report("/state/traces.db", tally, Counts(created=100, unread=20, lost={"spool_full": 3}))
+    state = StoreState(stored=50, sampled_out=5, unreadable=2, repeated=10)
+    report = local_report("/state/traces.db", state, Counts(created=100, unread=20, lost={"spool_full": 3}))
     assert report["ledger"] == {
         "created": 90,
         "exported": 50,
@@ -54,8 +54,8 @@ def test_store_that_has_no_counts_begins_at_zero() -> None:
 
 def test_failure_is_told_with_what_to_do() -> None:
     """An operator reads this first."""
-    tally = Tally(is_failing=True, last_success_ns=0, last_failure=Failure(1_000, "disk full"))
-    report = local_report("traces.db", tally, Counts())
+    state = StoreState(is_failing=True, last_success_ns=0, last_failure=Failure(1_000, "disk full"))
+    report = local_report("traces.db", state, Counts())
     assert report["state"] == "retrying"
     assert report["last_success_at"] == "1970-01-01T00:00:00.000000Z"
     assert report["last_error"] is not None

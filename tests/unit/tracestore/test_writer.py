@@ -169,7 +169,7 @@ def test_value_that_sqlite_refuses_costs_its_frame_only(
     writer.start()
     until(lambda: spool.settled == 3, "all are settled")
     assert stored(path) == 2
-    assert writer.tally().unreadable == 2
+    assert writer.state().unreadable == 2
 
 
 def test_failing_disk_is_tried_until_it_works(
@@ -181,7 +181,7 @@ def test_failing_disk_is_tried_until_it_works(
     spool.append(frame_of(1, 1))
     with caplog.at_level(logging.WARNING):
         writer.start()
-        until(lambda: writer.tally().failures >= 2, "it failed twice")
+        until(lambda: writer.state().failures >= 2, "it failed twice")
         report = writer.report()
         assert report["state"] == "retrying"
         assert report["ledger"]["in_flight"] == 2
@@ -199,7 +199,7 @@ def test_stop_does_not_wait_for_a_failing_disk(path: Path, spool: MemoryReader) 
     writer = StoreWriter(path.parent / "never" / "traces.db", spool)
     spool.append(frame_of(1, 1))
     writer.start()
-    until(lambda: writer.tally().failures, "it failed")
+    until(lambda: writer.state().failures, "it failed")
     writer.stop(0.2)
     assert not writer._thread.is_alive()
     assert spool.settled == 0
@@ -211,7 +211,7 @@ def test_spool_that_cannot_be_read_is_tried_again(
     """Its disk may come back."""
     spool.is_broken = True
     writer.start()
-    until(lambda: writer.tally().failures, "it failed")
+    until(lambda: writer.state().failures, "it failed")
     spool.is_broken = False
     spool.append(frame_of(1, 1))
     until(lambda: spool.settled == 1, "the frame is settled")

@@ -1,0 +1,44 @@
+"""What the bare servers of a measurement share: the parsing of a connection, and how they start and end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from collections.abc import Callable
+from typing import cast
+
+import httptools
+
+
+class HttpProtocol(asyncio.Protocol):
+    """One connection; who answers overrides `on_message_complete` and empties `_url` there."""
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpRequestParser(self)
+        self._url = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own class, not a subclass
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; what is no HTTP is a fault of the contender and ends the connection."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._transport.close()
+
+    def on_url(self, url: bytes) -> None:
+        """httptools: the request target, perhaps in parts."""
+        self._url += url
+
+
+async def serve_until_input_ends(sock: socket.socket, make: Callable[[], HttpProtocol]) -> None:
+    """Answer on *sock* until standard input closes, as it does when the runner has gone."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(make, sock=sock)
+    stopped = asyncio.Event()
+    loop.add_reader(sys.stdin.fileno(), stopped.set)
+    await stopped.wait()
+    server.close()
