@@ -36,8 +36,11 @@ counted.
 
 _log: Final = logging.getLogger(__name__)
 
-_SLICE: Final = 16
-"""Calls encoded without letting other work run: about 0.1 ms."""
+_SLICE: Final = 64
+"""Calls encoded without letting other work run: at most 0.9 ms, and only on a worker that has no rest anyway.
+One after another they cost less: in slices of 64 instead of 16 tracing takes 0.15 instead of 0.18 of the bare
+stack's CPU (perf scenario 5), and one at a time 0.23.
+"""
 
 MAX_CONTENT_BYTES: Final = 64 * 1024 * 1024
 """Content of calls waiting to be encoded; what would be more is given up, and the call's span says so."""

@@ -65,14 +65,14 @@ async def test_calls_are_handed_on_after_a_moment() -> None:
 async def test_many_calls_come_in_slices() -> None:
     """A long queue is worked off in slices, in order, so that other work runs between them."""
     sink = Sink()
-    for number in range(50):
+    for number in range(150):
         trace = make_answered_trace()
         trace.user_agent = str(number)
         sink.processor.record(trace)
-    assert await encoded_at_each_turn(sink, 50) >= {16, 32, 48}
-    assert [len(calls) for calls in sink.frames] == [50]
+    assert await encoded_at_each_turn(sink, 150) >= {64, 128}
+    assert [len(calls) for calls in sink.frames] == [150]
     agents = [attributes_of(read_span(call.spans[0]))["user_agent.original"] for call in sink.calls]
-    assert agents == [str(number) for number in range(50)]
+    assert agents == [str(number) for number in range(150)]
     sink.check()
 
 
