@@ -164,12 +164,20 @@ class Plan:
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Tokens of one reply.
+    """What one reply used, whatever the provider's own way of counting; None where it did not say.
 
     Attributes:
-        input_tokens: Includes cached ones; None when unknown.
-        output_tokens: Includes reasoning; None when unknown.
+        input_tokens: All of the input: cached, written to the cache, audio and images included.
+        output_tokens: All of the output: reasoning, audio and images included.
         source: `provider` as reported; `estimated` by us from sizes; `partial` when the reply did not end.
+        cached_input_tokens: Of the input, read from the provider's prompt cache.
+        reasoning_output_tokens: Of the output, never shown.
+        cache_write_input_tokens: Of the input, written to the prompt cache.
+        cache_write_1h_input_tokens: Of those, written to be kept for an hour.
+        audio_input_tokens: Of the input; the next three likewise, of what their names say.
+        audio_s: Seconds of audio, where they and not tokens are counted.
+        input_characters: Characters to be spoken.
+        pages: Pages read from a document; of these `annotated_pages` were annotated too.
     """
 
     input_tokens: int | None
@@ -178,6 +186,15 @@ class Usage(msgspec.Struct, frozen=True):
     cached_input_tokens: int | None = None
     reasoning_output_tokens: int | None = None
     cache_write_input_tokens: int | None = None
+    cache_write_1h_input_tokens: int | None = None
+    audio_input_tokens: int | None = None
+    image_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
+    image_output_tokens: int | None = None
+    audio_s: float | None = None
+    input_characters: int | None = None
+    pages: int | None = None
+    annotated_pages: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
