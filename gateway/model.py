@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -123,6 +123,8 @@ class Target:
         lines: `headers` and what else each request is sent, as lines.
         propagate_trace: Whether the provider gets our `traceparent`.
         missing_secret: Why the account cannot be used, "" when it can.
+        price: None when it is not known.
+        context_window: Most tokens of one call, None when it is not known.
     """
 
     name: str
@@ -139,6 +141,8 @@ class Target:
     retry: RetryPolicy
     missing_secret: str = ""
     lines: HeaderLines = field(default=HeaderLines(), repr=False, compare=False)
+    price: Price | None = None
+    context_window: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +199,16 @@ class Usage(msgspec.Struct, frozen=True):
     input_characters: int | None = None
     pages: int | None = None
     annotated_pages: int | None = None
+
+
+class Price(Protocol):
+    """What replies of one target cost, worked out once from the configuration; see `gateway.pricing`."""
+
+    def cost_usd(self, usage: Usage) -> float | None:
+        """What *usage* costs, None when it lacks what this price is for."""
+
+    def shown(self) -> dict[str, Any]:
+        """The price as the list of models shows it."""
 
 
 @dataclass(frozen=True, slots=True)
