@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -123,6 +123,8 @@ class Target:
         lines: `headers` and what else each request is sent, as lines.
         propagate_trace: Whether the provider gets our `traceparent`.
         missing_secret: Why the account cannot be used, "" when it can.
+        price: None when it is not known.
+        context_window: Most tokens of one call, None when it is not known.
     """
 
     name: str
@@ -139,6 +141,8 @@ class Target:
     retry: RetryPolicy
     missing_secret: str = ""
     lines: HeaderLines = field(default=HeaderLines(), repr=False, compare=False)
+    price: Price | None = None
+    context_window: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +168,20 @@ class Plan:
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Tokens of one reply.
+    """What one reply used, whatever the provider's own way of counting; None where it did not say.
 
     Attributes:
-        input_tokens: Includes cached ones; None when unknown.
-        output_tokens: Includes reasoning; None when unknown.
+        input_tokens: All of the input: cached, written to the cache, audio and images included.
+        output_tokens: All of the output: reasoning, audio and images included.
         source: `provider` as reported; `estimated` by us from sizes; `partial` when the reply did not end.
+        cached_input_tokens: Of the input, read from the provider's prompt cache.
+        reasoning_output_tokens: Of the output, never shown.
+        cache_write_input_tokens: Of the input, written to the prompt cache.
+        cache_write_1h_input_tokens: Of those, written to be kept for an hour.
+        audio_input_tokens: Of the input; the next three likewise, of what their names say.
+        audio_s: Seconds of audio, where they and not tokens are counted.
+        input_characters: Characters to be spoken.
+        pages: Pages read from a document; of these `annotated_pages` were annotated too.
     """
 
     input_tokens: int | None
@@ -178,6 +190,25 @@ class Usage(msgspec.Struct, frozen=True):
     cached_input_tokens: int | None = None
     reasoning_output_tokens: int | None = None
     cache_write_input_tokens: int | None = None
+    cache_write_1h_input_tokens: int | None = None
+    audio_input_tokens: int | None = None
+    image_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
+    image_output_tokens: int | None = None
+    audio_s: float | None = None
+    input_characters: int | None = None
+    pages: int | None = None
+    annotated_pages: int | None = None
+
+
+class Price(Protocol):
+    """What replies of one target cost, worked out once from the configuration; see `gateway.pricing`."""
+
+    def cost_usd(self, usage: Usage) -> float | None:
+        """What *usage* costs, None when it lacks what this price is for."""
+
+    def shown(self) -> dict[str, Any]:
+        """The price as the list of models shows it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ Everything that depends on configuration alone is worked out here, once per chan
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from gateway.config.manifests.virtual_account import ModelGrant, VirtualAccount
 from gateway.endpoints.openai_models import model_list
 from gateway.identity.tokens import DEMO_TOKEN_SHA256, Credential, Identity
 from gateway.model import Caller, RetryPolicy, Target
+from gateway.pricing.target_prices import with_prices
 from gateway.providers.addressing import Resolve
 from gateway.providers.registry import make_targets
 from gateway.routing.direct import Routing
@@ -60,16 +61,18 @@ def compile_snapshot(config: Config, secrets: SecretSource, *, version: str, is_
         is_loopback: The data plane cannot be reached from other hosts, so the quickstart's token may be
             taken.
     """
+    loaded_at = datetime.now(UTC)
     retry = _retry_policy(config)
     targets: list[Target] = []
     providers: dict[str, str] = {}
     for account in config.provider_accounts:
         providers[account.name] = account.type.removeprefix("provider-account/")
-        targets += make_targets(account, _resolver(secrets, account.source.folder), retry)
+        made = make_targets(account, _resolver(secrets, account.source.folder), retry)
+        targets += with_prices(made, account, loaded_at.date())
     identity = Identity(_credentials(config, secrets, _Rights(targets, providers), is_loopback=is_loopback))
     return Snapshot(
         version=version,
-        loaded_at_s=int(time.time()),
+        loaded_at_s=int(loaded_at.timestamp()),
         identity=identity,
         routing=Routing(targets),
         telemetry=compile_telemetry(config, KnownSecrets(keys_of(targets), identity.knows)),

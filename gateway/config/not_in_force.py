@@ -19,8 +19,6 @@ from gateway.config.shape import attribute_of
 _ACCOUNT: Final = (
     "collaborators",
     "ownedBy",
-    "discount_percent",
-    "integrations.*.cost",
     "integrations.*.authorized_subjects",
 )
 

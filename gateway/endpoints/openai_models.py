@@ -6,19 +6,37 @@ Shape: https://platform.openai.com/docs/api-reference/models/list
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
+from gateway.model import Target
 
-def model_list(names: Iterable[str], *, created: int) -> bytes:
+
+def model_list(targets: Iterable[Target], *, created: int) -> bytes:
     """The body of `GET /v1/models`.
 
+    `model_types`, `context_window` and `price` are more than OpenAI's; one that is not known is left out.
+
     Args:
-        names: `<account>/<integration>`, in the order to list.
+        targets: In the order to list.
         created: Unix time in seconds, the same for all: when this configuration was loaded.
     """
-    data = [
-        {"id": name, "object": "model", "created": created, "owned_by": name.partition("/")[0]}
-        for name in names
-    ]
+    data = [_model(target, created) for target in targets]
     return msgspec.json.encode({"object": "list", "data": data})
+
+
+def _model(target: Target, created: int) -> dict[str, Any]:
+    model: dict[str, Any] = {
+        "id": target.name,
+        "object": "model",
+        "created": created,
+        "owned_by": target.account,
+    }
+    if target.model_types:
+        model["model_types"] = sorted(target.model_types)
+    if target.context_window is not None:
+        model["context_window"] = target.context_window
+    if target.price is not None:
+        model["price"] = target.price.shown()
+    return model

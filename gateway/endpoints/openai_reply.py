@@ -16,6 +16,8 @@ from gateway.model import Endpoint, Usage
 _COMPLETION: Final = b'"choices"'
 _EXCERPT_BYTES: Final = 1024
 _NOTHING: Final = (b"null", b"[]")
+_NOTHING_MORE: Final[dict[str, Any]] = {}
+_MAX_S: Final = 1e9
 UNREADABLE: Final = (ValueError, RecursionError)
 """What decoding foreign JSON raises: malformed, not UTF-8, nested too deeply."""
 
@@ -126,22 +128,75 @@ def read_reply(endpoint: Endpoint, body: bytes, *, asked_bytes: int) -> ReplyFac
 
 
 def read_usage(usage: object) -> Usage | None:
-    """The provider's own count, None when it gave none that makes sense."""
+    """The provider's own count, None when it gave none that makes sense.
+
+    Input and output as chat names them, or as Responses, images and transcriptions do; a transcription may be
+    counted in seconds instead. The counts of `Usage` include what OpenAI's include.
+    """
     if not isinstance(usage, dict):
         return None
-    input_tokens = _count(usage.get("prompt_tokens"))
-    output_tokens = _count(usage.get("completion_tokens"))
-    if input_tokens is None and output_tokens is None:
-        return None
-    return Usage(
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
-        source="provider",
-        cached_input_tokens=_detail(usage, "prompt_tokens_details", "cached_tokens"),
-        reasoning_output_tokens=_detail(usage, "completion_tokens_details", "reasoning_tokens"),
-        # OpenAI has no such count; OpenRouter, which has its dialect, does.
-        cache_write_input_tokens=_detail(usage, "prompt_tokens_details", "cache_write_tokens"),
+    get = usage.get
+    input_tokens = _count(get("prompt_tokens"))
+    output_tokens = _count(get("completion_tokens"))
+    if input_tokens is not None or output_tokens is not None:
+        asked, answered = get("prompt_tokens_details"), get("completion_tokens_details")
+    else:
+        input_tokens = _count(get("input_tokens"))
+        output_tokens = _count(get("output_tokens"))
+        if input_tokens is None and output_tokens is None:
+            return _read_duration(usage)
+        # Transcriptions have `token` where images and Responses have `tokens`.
+        asked = get("input_tokens_details") or get("input_token_details")
+        answered = get("output_tokens_details") or get("output_token_details")
+    if asked is None and answered is None:
+        return Usage(input_tokens, output_tokens, "provider")
+    details = asked if isinstance(asked, dict) else _NOTHING_MORE
+    more = answered if isinstance(answered, dict) else _NOTHING_MORE
+    reasoning_tokens = _count(more.get("reasoning_tokens"))
+    if reasoning_tokens:
+        output_tokens = _with_reasoning(input_tokens, output_tokens, reasoning_tokens, get("total_tokens"))
+    read = Usage(
+        input_tokens,
+        output_tokens,
+        "provider",
+        _count(details.get("cached_tokens")),
+        reasoning_tokens,
+        # Of OpenAI's newer models, and of OpenRouter.
+        _count(details.get("cache_write_tokens")),
     )
+    for group in (details, more):
+        if group.get("audio_tokens") or group.get("image_tokens"):
+            return _with_media(read, details, more)
+    return read
+
+
+def _with_media(usage: Usage, asked: dict[str, Any], answered: dict[str, Any]) -> Usage:
+    """The *usage* with the tokens of audio and images, of the few replies that have any."""
+    return msgspec.structs.replace(
+        usage,
+        audio_input_tokens=_count(asked.get("audio_tokens")),
+        image_input_tokens=_count(asked.get("image_tokens")),
+        audio_output_tokens=_count(answered.get("audio_tokens")),
+        image_output_tokens=_count(answered.get("image_tokens")),
+    )
+
+
+def _with_reasoning(
+    input_tokens: int | None, output_tokens: int | None, reasoning_tokens: int, total: object
+) -> int | None:
+    """The output with reasoning: xAI counts it beside the output, which shows in the total."""
+    if input_tokens is None or output_tokens is None:
+        return output_tokens
+    with_reasoning = output_tokens + reasoning_tokens
+    return with_reasoning if total == input_tokens + with_reasoning else output_tokens
+
+
+def _read_duration(usage: dict[str, Any]) -> Usage | None:
+    """The usage of a transcription that is paid by its length."""
+    seconds = usage.get("seconds")
+    if usage.get("type") != "duration" or not isinstance(seconds, int | float) or isinstance(seconds, bool):
+        return None
+    return Usage(None, None, "provider", audio_s=float(seconds)) if 0 <= seconds < _MAX_S else None
 
 
 def estimate_usage(asked_bytes: int, reply_bytes: int) -> Usage:
@@ -166,11 +221,6 @@ def excerpt(body: bytes) -> str:
         # A reply that was cut: what the model said is content, and goes on spans only where content may.
         return "the beginning of a completion"
     return beginning.decode(errors="replace")
-
-
-def _detail(usage: dict[str, Any], group: str, name: str) -> int | None:
-    details = usage.get(group)
-    return _count(details.get(name)) if isinstance(details, dict) else None
 
 
 def _count(value: object) -> int | None:

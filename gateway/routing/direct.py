@@ -44,9 +44,10 @@ class Routing:
             raise SecretMissingError(message, param="model", detail=target.missing_secret)
         return plan
 
-    def available_to(self, caller: Caller) -> list[str]:
-        """Names that *caller* may use and that can be used, sorted."""
-        return sorted(name for name in caller.models if not self._plans[name].targets[0].missing_secret)
+    def available_to(self, caller: Caller) -> list[Target]:
+        """What *caller* may use and can be used, sorted by name."""
+        targets = [self._plans[name].targets[0] for name in sorted(caller.models)]
+        return [target for target in targets if not target.missing_secret]
 
 
 def _not_found(model: str, caller: Caller) -> ModelNotFound:

@@ -62,6 +62,7 @@ OUTPUT_TOKENS: Final = AttributeKey("gen_ai.usage.output_tokens")
 CACHE_WRITE_INPUT_TOKENS: Final = AttributeKey("gen_ai.usage.cache_write.input_tokens")
 CACHE_READ_INPUT_TOKENS: Final = AttributeKey("gen_ai.usage.cache_read.input_tokens")
 REASONING_OUTPUT_TOKENS: Final = AttributeKey("gen_ai.usage.reasoning.output_tokens")
+COST: Final = AttributeKey("gen_ai.usage.cost")
 ATTEMPT: Final = AttributeKey("gateway.attempt")
 TARGET: Final = AttributeKey("gateway.target")
 USAGE_SOURCE: Final = AttributeKey("gateway.usage.source")
@@ -105,6 +106,7 @@ TFY_INTER_TOKEN_MS: Final = AttributeKey("tfy.model.metric.inter_token_latency_i
 TFY_INPUT_TOKENS: Final = AttributeKey("tfy.model.metric.input_tokens")
 TFY_OUTPUT_TOKENS: Final = AttributeKey("tfy.model.metric.output_tokens")
 TFY_CACHE_READ_TOKENS: Final = AttributeKey("tfy.model.metric.cache_read_input_tokens")
+TFY_COST: Final = AttributeKey("tfy.model.metric.cost_in_usd")
 TFY_CACHE_CREATION_TOKENS: Final = AttributeKey("tfy.model.metric.cache_creation_input_tokens")
 
 REQUEST_DOUBLES: Final = {

@@ -54,6 +54,7 @@ class _CallGroup:
     """One label set of the metrics of whole calls."""
 
     __slots__ = (
+        "cost_usd",
         "first_token",
         "input_tokens",
         "inter_token",
@@ -70,6 +71,7 @@ class _CallGroup:
         self.requests = 0
         self.input_tokens = 0
         self.output_tokens = 0
+        self.cost_usd: float | None = None  # an unknown cost is no cost of 0
         self.processing = new_histogram(_MILLISECONDS)
         self.first_token: list[int | float] | None = None
         self.inter_token: list[int | float] | None = None
@@ -78,6 +80,8 @@ class _CallGroup:
         yield names.REQUESTS.point(self.requests, *self.labels)
         yield names.CALL_INPUT_TOKENS.point(self.input_tokens, *self.labels)
         yield names.CALL_OUTPUT_TOKENS.point(self.output_tokens, *self.labels)
+        if self.cost_usd is not None:
+            yield names.CALL_COST.point(self.cost_usd, *self.labels)
         yield _histogram_point(names.REQUEST_MS, self.labels, self.processing)
         if self.first_token is not None:
             yield _histogram_point(names.FIRST_TOKEN_MS, self.labels, self.first_token)
@@ -269,6 +273,8 @@ class CallMetrics:
         if usage is not None:
             group.input_tokens += usage.input_tokens or 0
             group.output_tokens += usage.output_tokens or 0
+        if attempt.cost_usd is not None:
+            group.cost_usd = (group.cost_usd or 0.0) + attempt.cost_usd
         if attempt.first_chunk_ns:
             _record_stream(group, trace.start_ns, attempt)
 

@@ -39,6 +39,7 @@ class AttemptTrace:
         error_type: "" when the attempt was good.
         error_message: For the span only.
         excerpt: Beginning of a reply that was none: for the span, where words of calls may go.
+        cost_usd: What `usage` costs, None when it or the target's price is not known.
     """
 
     target: Target
@@ -53,6 +54,7 @@ class AttemptTrace:
     error_message: str = ""
     excerpt: str = ""
     usage: Usage | None = None
+    cost_usd: float | None = None
     response_id: str = ""
     response_model: str = ""
     finish_reasons: tuple[str, ...] = ()
@@ -65,10 +67,17 @@ class AttemptTrace:
 
     def answered(self, facts: ReplyFacts) -> None:
         """Note what the reply said of itself."""
-        self.usage = facts.usage
+        self.used(facts.usage)
         self.response_id = facts.response_id
         self.response_model = facts.response_model
         self.finish_reasons = facts.finish_reasons
+
+    def used(self, usage: Usage) -> None:
+        """Note what the attempt used, and with it what it cost."""
+        self.usage = usage
+        price = self.target.price
+        if price is not None:
+            self.cost_usd = price.cost_usd(usage)
 
     def failed(self, error_type: str, message: str, excerpt: str = "") -> None:
         """Note why the attempt was not good."""
@@ -199,9 +208,8 @@ class CallTrace:
                 attempt.failed(ClientDisconnected.error_type, "The caller disconnected.")
             if attempt.usage is None and attempt is self.attempts[-1] and self.call is not None:
                 # The provider has read the call, so it has cost something, whatever was answered.
-                attempt.usage = msgspec.structs.replace(
-                    estimate_usage(self.call.body_bytes, 0), source="partial"
-                )
+                estimated = estimate_usage(self.call.body_bytes, 0)
+                attempt.used(msgspec.structs.replace(estimated, source="partial"))
 
     def ended(self) -> None:
         """Note the end of the call and of an attempt that is still open; later calls change nothing."""
@@ -236,6 +244,11 @@ class CallTrace:
     def usage(self) -> Usage | None:
         """Usage of the attempt that answered, if any did."""
         return self.attempts[-1].usage if self.attempts else None
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What that usage costs, None when it is not known."""
+        return self.attempts[-1].cost_usd if self.attempts else None
 
     @property
     def resolved_model(self) -> str:

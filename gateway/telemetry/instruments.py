@@ -176,6 +176,9 @@ CALL_INPUT_TOKENS: Final = Instrument(
 CALL_OUTPUT_TOKENS: Final = Instrument(
     "ai_gateway_output_tokens_total", _SUM, "{token}", "Output tokens.", CALL_LABELS
 )
+CALL_COST: Final = Instrument(
+    "ai_gateway_request_cost_total", _SUM, "{USD}", "Cost of the calls whose price is known.", CALL_LABELS
+)
 REQUEST_MS: Final = Instrument(
     "ai_gateway_request_processing_ms",
     _HISTOGRAM,

@@ -259,6 +259,8 @@ class SpanEncoder:
                 self._replies.keep(key, part)
         if attempt.response_id:
             part += names.RESPONSE_ID.text(secrets.hide(attempt.response_id)[:_MAX_TEXT_CHARACTERS])
+        if attempt.cost_usd is not None:
+            part += names.COST.double(attempt.cost_usd)
         return part if usage is None else part + _counts(usage)
 
     def _target_block(self, call: Call, target: Target, trace: CallTrace) -> bytes:
@@ -547,5 +549,5 @@ def _row(trace: CallTrace, secrets: Secrets) -> StoreRow:
         input_tokens=usage.input_tokens if usage else None,
         output_tokens=usage.output_tokens if usage else None,
         usage_source=usage.source if usage else "",
-        cost_usd=None,
+        cost_usd=trace.cost_usd,
     )

@@ -85,6 +85,8 @@ def tfy_client(call: Call, attempt: AttemptTrace) -> bytes:
             )
             if count is not None
         ]
+    if attempt.cost_usd is not None:
+        parts.append(names.TFY_COST.double(attempt.cost_usd))
     if call.is_stream and attempt.first_chunk_ns:
         parts.append(
             names.TFY_FIRST_TOKEN_MS.double((attempt.first_chunk_ns - attempt.start_ns) / _NS_PER_MS)

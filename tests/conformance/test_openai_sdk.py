@@ -205,6 +205,17 @@ def test_models_list(stack: SdkStack) -> None:
     assert isinstance(models[0].created, int)
 
 
+@requires("llmock")
+def test_models_list_has_more_than_openais(client: OpenAI) -> None:
+    """The SDK reads the list, and gives what it does not know as it came."""
+    [model] = [model for model in client.models.list() if model.id == "llmock/gpt-4o"]
+    assert model.owned_by == "llmock"
+    assert model.model_extra is not None
+    assert model.model_extra["context_window"] == 128_000
+    assert model.model_extra["price"]["input"] == 2.5
+    assert "chat" in model.model_extra["model_types"]
+
+
 def test_raw_response_headers(client: OpenAI) -> None:
     """What a client can learn about its call."""
     raw = client.chat.completions.with_raw_response.create(model="fake/normal", messages=MESSAGES)

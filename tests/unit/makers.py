@@ -13,7 +13,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from gateway.endpoints.catalogue import CHAT
 from gateway.endpoints.openai_call import parse_call
 from gateway.identity.tokens import Credential
-from gateway.model import Call, Caller, Endpoint, RetryPolicy, Target
+from gateway.model import Call, Caller, Endpoint, RetryPolicy, Target, Usage
 from gateway.providers.headers import fixed_lines
 from gateway.wire.frames import SpanSegments
 
@@ -40,6 +40,20 @@ TARGET: Final = Target(
 def make_target(name: str = "acct/small", **changes: Any) -> Target:
     """A target of this name."""
     return dataclasses.replace(TARGET, name=name, account=name.partition("/")[0], **changes)
+
+
+class TokenPrice:
+    """A price of 1 USD per million input tokens and 2 per million of output."""
+
+    def cost_usd(self, usage: Usage) -> float | None:
+        """None where input was not counted."""
+        if usage.input_tokens is None:
+            return None
+        return (usage.input_tokens + 2 * (usage.output_tokens or 0)) / 1_000_000
+
+    def shown(self) -> dict[str, Any]:
+        """As the list of models has it."""
+        return {"currency": "USD", "input": 1, "output": 2}
 
 
 def make_caller(*models: str, name: str = "app") -> Caller:

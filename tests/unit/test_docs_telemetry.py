@@ -27,6 +27,7 @@ from gateway.telemetry.resource import worker_resource
 from gateway.telemetry.span_encoding import SpanEncoder
 from gateway.wire.otlp import AttributeKey
 from tests.unit.doubles import FakeHeaders
+from tests.unit.makers import TokenPrice
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "telemetry.md"
 SERVER: Final = "Attributes of the SERVER span"
@@ -57,6 +58,7 @@ TARGET: Final = Target(
     propagate_trace=False,
     model_types=frozenset({"chat"}),
     retry=RetryPolicy(),
+    price=TokenPrice(),
 )
 CHAT_BODY: Final = (
     b'{"model":"main/gpt","stream":true,"temperature":1,"top_p":0.5,"frequency_penalty":0,'

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.config import Config, SecretSource, check
 from gateway.errors import InvalidApiKey, SecretMissingError
-from gateway.model import RetryPolicy
+from gateway.model import RetryPolicy, Usage
 from gateway.snapshot import Snapshot, compile_snapshot
 from tests.unit.doubles import FakeHeaders
 from tests.unit.makers import make_caller
@@ -68,6 +68,24 @@ def compiled(folder: Path, *manifests: dict[str, Any], is_loopback: bool = False
 
 def models_of(snapshot: Snapshot, token: str = "t-1") -> set[str]:
     return set(snapshot.identity.identify(FakeHeaders([("x-tfy-api-key", token)])).models)
+
+
+def test_prices_and_context_windows(tmp_path: Path) -> None:
+    """Worked out with the targets, and shown in the list of models, which is made once for a caller."""
+    account = openai_account("main", "gpt-4o", "unheard-of")
+    account["discount_percent"] = 50
+    snapshot = compiled(tmp_path, account, LAB, virtual_account(models=["*"]))
+    caller = snapshot.identity.identify(FakeHeaders([("x-tfy-api-key", "t-1")]))
+    target = snapshot.routing.plan("main/gpt-4o", caller).targets[0]
+    assert target.price is not None
+    assert target.price.cost_usd(Usage(1000, 100, "provider")) == (1000 * 1.25 + 100 * 5) / 1_000_000
+    listed = {model["id"]: model for model in json.loads(snapshot.models_of(caller))["data"]}
+    assert listed["main/gpt-4o"]["price"]["input"] == 1.25
+    assert listed["main/gpt-4o"]["context_window"] == 128_000
+    assert {"price", "context_window"} & (
+        listed["main/unheard-of"].keys() | listed["lab/qwen"].keys()
+    ) == set()
+    assert snapshot.models_of(caller) is snapshot.models_of(caller)
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,12 @@ class PublicCost(Part):
 
 
 class PricingTier(Part):
-    """A price from some number of tokens on."""
+    """A price of calls from some number of input tokens on."""
 
     from_: Count = Field(alias="from")
-    """Number of tokens where this price begins."""
+    """Number of input tokens of a call where this price begins."""
     cost_per_token: Amount
-    """The price from there on."""
+    """USD per 1,000 tokens, of all tokens of such a call."""
 
 
 class TokenPrices(Part):

@@ -28,7 +28,7 @@ from gateway.telemetry.plan import PLAIN, ContentRules, Redaction, TelemetryPlan
 from gateway.telemetry.span_encoding import SpanEncoder
 from gateway.wire.frames import SpanSegments
 from tests.unit.doubles import FakeClient, FakeReply, FakeUpstream
-from tests.unit.makers import TOKEN, attributes_of, make_caller, make_credential, make_target
+from tests.unit.makers import TOKEN, TokenPrice, attributes_of, make_caller, make_credential, make_target
 
 FOLDER: Final = Path(__file__).parent
 TARGET: Final = make_target(retry=RetryPolicy(1, 0, frozenset({502})))
@@ -193,7 +193,11 @@ CASES: Final = {
         RECORDING,
     ),
     "every_name": Case(
-        lambda: [FakeReply(200, SSE, *TEXT_STREAM)], {"stream": True}, telemetry=EVERYTHING, headers=NOTED
+        lambda: [FakeReply(200, SSE, *TEXT_STREAM)],
+        {"stream": True},
+        telemetry=EVERYTHING,
+        headers=NOTED,
+        targets=(make_target(price=TokenPrice()),),
     ),
     "every_name_failed": Case(
         lambda: [UpstreamUnreachable("gone"), UpstreamUnreachable("gone")],

@@ -35,11 +35,6 @@ GLOBAL: Final = "type: gateway-global-settings\n"
     [
         (OPENAI + "collaborators: [{subject: u, role_id: r}]", "provider-account/openai: collaborators"),
         (OPENAI + "ownedBy: {account: x}", "provider-account/openai: ownedBy"),
-        (OPENAI + "discount_percent: 5", "provider-account/openai: discount_percent"),
-        (
-            ACCOUNT + "    cost: {metric: public_cost}",
-            "provider-account/self-hosted-model: integrations.cost",
-        ),
         (
             ACCOUNT + "    authorized_subjects: []",
             "provider-account/self-hosted-model: integrations.authorized_subjects",
@@ -89,7 +84,7 @@ def test_what_is_written_and_not_built(tmp_path: Path, text: str, label: str) ->
 @pytest.mark.parametrize(
     "text",
     [
-        OPENAI + "collaborators: []\ndiscount_percent: 0\npropagate_trace: true\nownedBy:",
+        OPENAI + "collaborators: []\ndiscount_percent: 5\npropagate_trace: true\nownedBy:",
         CALLER + "tags: {}",
         OTEL
         + "  encoding: proto\n  compression: gzip\n  when: []\n  sampling: {ratio: 1.0}\n"
@@ -106,23 +101,23 @@ def test_what_says_the_default_is_in_force(tmp_path: Path, text: str) -> None:
 
 
 def test_once_for_each_manifest(tmp_path: Path) -> None:
-    """A hundred models with a price are one warning, at the first."""
-    text = OPENAI.replace("model_id: a", "model_id: a, cost: {metric: public_cost}").replace(
-        "model_id: b", "model_id: b, cost: {metric: public_cost}"
+    """A hundred models with subjects are one warning, at the first."""
+    text = OPENAI.replace("model_id: a", "model_id: a, authorized_subjects: [u]").replace(
+        "model_id: b", "model_id: b, authorized_subjects: [u]"
     )
     [problem] = [one for one in check_text(tmp_path, text, CALLER).problems if "not in force" in one.message]
-    assert (problem.line, problem.path) == (4, "integrations.0.cost")
+    assert (problem.line, problem.path) == (4, "integrations.0.authorized_subjects")
     assert problem.message == "not in force yet (and 1 more in this manifest)"
 
 
 def test_consumers_see_the_default(tmp_path: Path) -> None:
     """Nobody acts on half a feature: what is not in force is as if not written."""
     account = (
-        OPENAI.replace("model_id: b", "model_id: b, cost: {metric: public_cost}") + "discount_percent: 5\n"
+        OPENAI.replace("model_id: b", "model_id: b, authorized_subjects: [u]") + "ownedBy: {account: x}\n"
     )
     config = accepted_config(check_text(tmp_path, account, CALLER + "tags: {a: b}\n"))
-    assert config.provider_accounts[0].discount_percent == 0
-    assert config.provider_accounts[0].integrations[1].cost is None
+    assert config.provider_accounts[0].owned_by is None
+    assert config.provider_accounts[0].integrations[1].authorized_subjects is None
     assert config.virtual_accounts[0].tags == {}
     assert config.documents[-1].body["tags"] == {"a": "b"}
 
@@ -131,7 +126,7 @@ def test_a_model_on_a_server_that_is_not_built_is_left_out(tmp_path: Path) -> No
     """The others of the account stay."""
     text = ACCOUNT + (
         "  - {name: rerank, hosted_model_name: r, url: 'http://h', model_server: tei,"
-        " cost: {metric: public_cost}}\n"
+        " authorized_subjects: [u]}\n"
         "  - {name: third, hosted_model_name: t, url: 'http://h', model_server: vllm-openai}\n"
     )
     [account] = accepted_config(check_text(tmp_path, text, CALLER)).provider_accounts

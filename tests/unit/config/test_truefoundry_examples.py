@@ -55,7 +55,6 @@ def test_each_type_that_is_not_built_is_said() -> None:
     assert {label for label in checked.not_in_force if ":" in label} == {
         "gateway-global-settings: semantic_cache_settings",
         "provider-account/openai: collaborators",
-        "provider-account/openai: integrations.cost",
         "virtual-account: auto_rotate",
         "virtual-account: tags",
         "virtual-account: token_type",

@@ -5,16 +5,35 @@ from __future__ import annotations
 import json
 
 from gateway.endpoints.openai_models import model_list
+from tests.unit.makers import TokenPrice, make_target
 
 
 def test_model_list() -> None:
     """Each model is listed under its full name, owned by its account, in the order given."""
-    assert json.loads(model_list(["b/x/y", "a/grün"], created=7)) == {
+    targets = [make_target(name, model_types=frozenset()) for name in ("b/x/y", "a/grün")]
+    assert json.loads(model_list(targets, created=7)) == {
         "object": "list",
         "data": [
             {"id": "b/x/y", "object": "model", "created": 7, "owned_by": "b"},
             {"id": "a/grün", "object": "model", "created": 7, "owned_by": "a"},
         ],
+    }
+
+
+def test_what_is_known_of_a_model() -> None:
+    """Its types in order, its context window and its price stand beside OpenAI's fields."""
+    target = make_target(
+        "a/b", model_types=frozenset({"embedding", "chat"}), price=TokenPrice(), context_window=128_000
+    )
+    [model] = json.loads(model_list([target], created=7))["data"]
+    assert model == {
+        "id": "a/b",
+        "object": "model",
+        "created": 7,
+        "owned_by": "a",
+        "model_types": ["chat", "embedding"],
+        "context_window": 128_000,
+        "price": {"currency": "USD", "input": 1, "output": 2},
     }
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,7 +40,13 @@ COUNTS = st.none() | st.booleans() | st.integers() | st.text()
 USAGES = st.recursive(
     COUNTS,
     lambda inner: st.dictionaries(
-        st.sampled_from(["prompt_tokens", "completion_tokens", "prompt_tokens_details", "cached_tokens"]),
+        st.sampled_from(
+            [
+                *("prompt_tokens", "completion_tokens", "prompt_tokens_details", "cached_tokens"),
+                *("completion_tokens_details", "reasoning_tokens", "total_tokens", "input_tokens"),
+                *("input_tokens_details", "audio_tokens", "image_tokens", "type", "seconds"),
+            ]
+        ),
         inner,
     ),
 )
@@ -170,6 +177,84 @@ def test_usage_is_estimated_where_the_provider_does_not_count() -> None:
             Usage(9, None, "provider"),
             id="details of another type",
         ),
+        pytest.param(
+            {
+                "prompt_tokens": 100,
+                "completion_tokens": 50,
+                "total_tokens": 150,
+                "prompt_tokens_details": {"audio_tokens": 60, "image_tokens": 7, "cached_tokens": 0},
+                "completion_tokens_details": {"audio_tokens": 40, "image_tokens": 3, "reasoning_tokens": 2},
+            },
+            Usage(
+                *(100, 50, "provider", 0, 2),
+                audio_input_tokens=60,
+                image_input_tokens=7,
+                audio_output_tokens=40,
+                image_output_tokens=3,
+            ),
+            id="audio and images",
+        ),
+        pytest.param(
+            {
+                "prompt_tokens": 10,
+                "completion_tokens": 5,
+                "total_tokens": 22,
+                "completion_tokens_details": {"reasoning_tokens": 7},
+            },
+            Usage(10, 12, "provider", None, 7),
+            id="reasoning beside the output, as xAI counts",
+        ),
+        pytest.param(
+            {
+                "prompt_tokens": 10,
+                "completion_tokens": 5,
+                "total_tokens": 15,
+                "completion_tokens_details": {"reasoning_tokens": 4},
+            },
+            Usage(10, 5, "provider", None, 4),
+            id="reasoning in the output, as OpenAI counts",
+        ),
+        pytest.param(
+            {
+                "input_tokens": 36,
+                "input_tokens_details": {"cached_tokens": 8, "cache_write_tokens": 4},
+                "output_tokens": 87,
+                "output_tokens_details": {"reasoning_tokens": 60},
+                "total_tokens": 123,
+            },
+            Usage(36, 87, "provider", 8, 60, 4),
+            id="Responses",
+        ),
+        pytest.param(
+            {
+                "total_tokens": 100,
+                "input_tokens": 50,
+                "output_tokens": 50,
+                "input_tokens_details": {"text_tokens": 10, "image_tokens": 40},
+                "output_tokens_details": {"text_tokens": 0, "image_tokens": 50},
+            },
+            Usage(50, 50, "provider", image_input_tokens=40, image_output_tokens=50),
+            id="images",
+        ),
+        pytest.param(
+            {
+                "type": "tokens",
+                "input_tokens": 14,
+                "input_token_details": {"text_tokens": 0, "audio_tokens": 14},
+                "output_tokens": 45,
+                "total_tokens": 59,
+            },
+            Usage(14, 45, "provider", audio_input_tokens=14),
+            id="transcription by tokens",
+        ),
+        pytest.param(
+            {"type": "duration", "seconds": 9},
+            Usage(None, None, "provider", audio_s=9.0),
+            id="transcription by its length",
+        ),
+        pytest.param({"type": "duration", "seconds": True}, None, id="no length"),
+        pytest.param({"type": "duration", "seconds": -1}, None, id="negative length"),
+        pytest.param({"seconds": 9}, None, id="length of something else"),
     ],
 )
 def test_usage_of_the_provider(usage: object, expected: Usage | None) -> None:
@@ -182,8 +267,11 @@ def test_no_usage_is_an_error(usage: object) -> None:
     """Whatever stands in `usage`, counts are whole numbers from zero, or absent."""
     found = read_usage(usage)
     if found is not None:
-        counts = (found.input_tokens, found.output_tokens, found.cached_input_tokens)
-        assert all(count is None or (type(count) is int and count >= 0) for count in counts)
+        counts = msgspec.structs.asdict(found)
+        assert counts.pop("source") == "provider"
+        seconds = counts.pop("audio_s")
+        assert seconds is None or (type(seconds) is float and seconds >= 0)
+        assert all(count is None or (type(count) is int and count >= 0) for count in counts.values())
 
 
 @given(st.binary() | JSON_REPLIES)

@@ -378,12 +378,17 @@ def _usage_in(body: bytes) -> Usage | None:
         found = usage or found
     if found is None:
         return None
+    asked = found.get("prompt_tokens_details") or {}
+    answered = found.get("completion_tokens_details") or {}
+    media = any(group.get(kind) for group in (asked, answered) for kind in ("audio_tokens", "image_tokens"))
+    assert not media, "count them too"
     return Usage(
         found["prompt_tokens"],
         found["completion_tokens"],
         "provider",
-        (found.get("prompt_tokens_details") or {}).get("cached_tokens"),
-        (found.get("completion_tokens_details") or {}).get("reasoning_tokens"),
+        asked.get("cached_tokens"),
+        answered.get("reasoning_tokens"),
+        asked.get("cache_write_tokens"),
     )
 
 

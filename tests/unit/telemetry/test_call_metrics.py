@@ -16,9 +16,17 @@ from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.metadata_labels import MetadataLabels
 from gateway.wire.frames import MetricPoint, MetricPoints, encode_payload
 from tests.unit.makers import TARGET
-from tests.unit.telemetry.traces import MS, add_attempt, make_answered_trace, make_planned_trace, make_trace
+from tests.unit.telemetry.traces import (
+    MS,
+    PRICED,
+    add_attempt,
+    make_answered_trace,
+    make_planned_trace,
+    make_trace,
+)
 
 GEN_AI = "gen_ai.client.inference"
+COST = "ai_gateway_request_cost_total"
 
 
 def measured(*traces: CallTrace, max_sets: int = 100) -> list[MetricPoint]:
@@ -35,6 +43,16 @@ def one(points: list[MetricPoint], name: str) -> MetricPoint:
 
 def names_of(points: list[MetricPoint]) -> set[str]:
     return {point.name for point in points}
+
+
+def test_cost() -> None:
+    """The sum of what is known; no point where nothing is, as an unknown cost is not 0."""
+    cost = one(
+        measured(make_answered_trace(PRICED), make_answered_trace(), make_answered_trace(PRICED)), COST
+    )
+    assert cost.labels == (TARGET.name, "app", "default")
+    assert cost.values == pytest.approx([22e-6])
+    assert COST not in names_of(measured(make_answered_trace()))
 
 
 def make_stream(*, chunks: int = 5, output_tokens: int | None = 11) -> CallTrace:

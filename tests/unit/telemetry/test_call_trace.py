@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
+import msgspec
 import pytest
 
 from gateway.endpoints.catalogue import CHAT
@@ -15,6 +16,7 @@ from tests.unit.makers import TARGET, make_caller
 from tests.unit.telemetry.traces import (
     FACTS,
     MS,
+    PRICED,
     START_NS,
     add_attempt,
     make_answered_trace,
@@ -202,6 +204,38 @@ def test_caller_that_leaves_has_cost_its_input() -> None:
     assert trace.call is not None
     assert (first.error_type, first.usage) == ("upstream_timeout", None)
     assert last.usage == Usage(trace.call.body_bytes // 4, 0, "partial")
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        (Usage(3, 4, "provider"), 11e-6),
+        (Usage(30, 40, "estimated"), 110e-6),
+        (Usage(3, 0, "partial"), 3e-6),
+        (Usage(None, 4, "provider"), None),
+    ],
+    ids=["provider", "estimated", "partial", "unknown"],
+)
+def test_cost_is_that_of_the_usage(usage: Usage, expected: float | None) -> None:
+    """Whoever counted; what cannot be known is None."""
+    trace = make_planned_trace(PRICED)
+    assert trace.cost_usd is None
+    add_attempt(trace, PRICED).answered(msgspec.structs.replace(FACTS, usage=usage))
+    assert trace.cost_usd == trace.attempts[0].cost_usd == expected
+
+
+def test_no_price_no_cost() -> None:
+    """A target whose price is not known costs an unknown amount, not nothing."""
+    assert make_answered_trace().cost_usd is None
+
+
+def test_caller_that_leaves_pays_for_its_input() -> None:
+    """The partial estimate has a cost as any usage has."""
+    trace = make_planned_trace(PRICED)
+    trace.attempt(PRICED)
+    trace.disconnected()
+    assert trace.call is not None
+    assert trace.cost_usd == (trace.call.body_bytes // 4) / 1_000_000
 
 
 def test_caller_that_leaves_when_all_is_done() -> None:

@@ -30,6 +30,7 @@ from tests.unit.doubles import FakeHeaders
 from tests.unit.makers import TARGET, attributes_of, make_call, make_caller, make_target, read_span
 from tests.unit.telemetry.traces import (
     MS,
+    PRICED,
     START_NS,
     add_attempt,
     make_answered_trace,
@@ -604,6 +605,16 @@ def test_row_of_an_answer() -> None:
         usage_source="provider",
         cost_usd=None,
     )
+
+
+def test_cost() -> None:
+    """It stands on the CLIENT span as a double, and in the row; an unknown one on neither."""
+    server, client = spans_of(make_answered_trace(PRICED))
+    assert attributes_of(client)["gen_ai.usage.cost"] == 11e-6
+    assert "gen_ai.usage.cost" not in attributes_of(server)
+    assert row_of(make_answered_trace(PRICED)).cost_usd == 11e-6
+    assert "gen_ai.usage.cost" not in attributes_of(spans_of(make_answered_trace())[1])
+    assert row_of(make_answered_trace()).cost_usd is None
 
 
 def test_row_of_a_refusal() -> None:

@@ -14,7 +14,14 @@ from gateway.telemetry.plan import TelemetryPlan
 from gateway.telemetry.span_encoding import SpanEncoder
 from gateway.telemetry.tfy_names import REQUEST_TYPES
 from tests.unit.makers import attributes_of, read_span
-from tests.unit.telemetry.traces import MS, add_attempt, make_answered_trace, make_planned_trace, make_trace
+from tests.unit.telemetry.traces import (
+    MS,
+    PRICED,
+    add_attempt,
+    make_answered_trace,
+    make_planned_trace,
+    make_trace,
+)
 
 TFY: Final = TelemetryPlan(has_tfy_names=True)
 
@@ -67,6 +74,11 @@ def test_stream() -> None:
         "tfy.model.metric.input_tokens": 3,
         "tfy.model.metric.output_tokens": 4,
     }
+
+
+def test_cost() -> None:
+    """In USD, where it is known."""
+    assert spans_of(make_answered_trace(PRICED))[1]["tfy.model.metric.cost_in_usd"] == 11e-6
 
 
 @pytest.mark.parametrize("output_tokens", [None, 0, 1])

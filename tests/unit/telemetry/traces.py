@@ -9,11 +9,13 @@ from gateway.endpoints.catalogue import CHAT
 from gateway.endpoints.openai_reply import ReplyFacts
 from gateway.model import Endpoint, Plan, Target, TraceContext, Usage
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace
-from tests.unit.makers import TARGET, make_call, make_caller
+from tests.unit.makers import TARGET, TokenPrice, make_call, make_caller, make_target
 
 START_NS: Final = 1_700_000_000_000_000_000
 MS: Final = 1_000_000
 """A millisecond in nanoseconds."""
+PRICED: Final = make_target(price=TokenPrice())
+"""As `TARGET`, with a price."""
 FACTS: Final = ReplyFacts("chat-1", "small-1-0125", ("stop",), Usage(3, 4, "provider", 2, 1))
 
 
@@ -65,10 +67,12 @@ def add_attempt(
     return attempt
 
 
-def make_answered_trace(*, parent: TraceContext | None = None, **members: Any) -> CallTrace:
+def make_answered_trace(
+    target: Target = TARGET, *, parent: TraceContext | None = None, **members: Any
+) -> CallTrace:
     """A call that was answered well, in 100 ms."""
-    trace = make_planned_trace(parent=parent, **members)
-    attempt = add_attempt(trace)
+    trace = make_planned_trace(target, parent=parent, **members)
+    attempt = add_attempt(trace, target)
     attempt.status_code = 200
     attempt.answered(FACTS)
     trace.responded(200)

@@ -1,0 +1,167 @@
+"""List prices of the catalogue that comes with `genai-prices`: figures are those of its pinned version."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import get_args
+
+import pytest
+from genai_prices.data import providers
+
+from gateway.model import Usage
+from gateway.pricing.catalogue import PROVIDERS, find_entry
+from gateway.pricing.price import AnyPrice, AudioPrice, CharacterPrice, PagePrice, Rates, TokenPrice
+
+DAY = date(2026, 11, 1)
+ELSEWHERE = "https://proxy.example/v1"
+SONNET = TokenPrice(
+    Rates(3, 15, cache_read=0.3, cache_write=3.75, cache_write_1h=6),
+    ((200_001, Rates(6, 22.5, cache_read=0.6, cache_write=7.5, cache_write_1h=12)),),
+)
+
+
+def price_of(
+    kind: str, model_id: str, base_url: str = ELSEWHERE, day: date = DAY, discount: float = 0
+) -> AnyPrice | None:
+    entry = find_entry(kind, base_url, model_id, day=day, discount_percent=discount)
+    return None if entry is None else entry.price
+
+
+@pytest.mark.parametrize(
+    ("kind", "model_id", "expected"),
+    [
+        ("openai", "gpt-4o", TokenPrice(Rates(2.5, 10, cache_read=1.25))),
+        ("openai", "gpt-4o-mini-2024-07-18", TokenPrice(Rates(0.15, 0.6, cache_read=0.075))),
+        ("openai", "text-embedding-3-small", TokenPrice(Rates(0.02, 0))),
+        ("openai", "tts-1", CharacterPrice(15)),
+        ("openai", "whisper-1", AudioPrice(0.006)),
+        ("anthropic", "claude-sonnet-4-5-20250929", SONNET),
+        ("azure-openai", "gpt-4o", TokenPrice(Rates(2.5, 10, cache_read=1.25))),
+        ("azure-foundry", "claude-sonnet-4-5", SONNET),
+        (
+            "google-gemini",
+            "gemini-2.5-pro",
+            TokenPrice(Rates(1.25, 10, cache_read=0.125), ((200_001, Rates(2.5, 15, cache_read=0.25)),)),
+        ),
+        ("google-vertex", "gemini-2.5-flash", TokenPrice(Rates(0.3, 2.5, cache_read=0.03, audio_input=1))),
+        ("aws-bedrock", "amazon.nova-lite-v1:0", TokenPrice(Rates(0.06, 0.24, cache_read=0.015))),
+        (
+            "aws-bedrock",
+            "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+            TokenPrice(Rates(3.3, 16.5, cache_read=0.33, cache_write=4.125, cache_write_1h=6.6)),
+        ),
+        ("groq", "llama-3.3-70b-versatile", TokenPrice(Rates(0.59, 0.79))),
+        ("groq", "whisper-large-v3", AudioPrice(0.111 / 60)),
+        ("mistral-ai", "mistral-large-latest", TokenPrice(Rates(2, 6))),
+        ("mistral-ai", "mistral-ocr-2512", PagePrice(2, 3)),
+        ("xai", "grok-4", TokenPrice(Rates(3, 15, cache_read=0.75))),
+        ("together-ai", "meta-llama/Llama-3.3-70B-Instruct-Turbo", TokenPrice(Rates(0.88, 0.88))),
+        ("perplexity-ai", "sonar", TokenPrice(Rates(1, 1), call_usd=0.012)),
+        ("openrouter", "openai/gpt-4o", TokenPrice(Rates(2.5, 10, cache_read=1.25))),
+        ("cohere", "embed-v4.0", TokenPrice(Rates(0.12, 0))),
+        ("cerebras", "gpt-oss-120b", TokenPrice(Rates(0.35, 0.75))),
+        ("databricks", "databricks-gte-large-en", TokenPrice(Rates(0.13, 0))),
+        ("openai", "my-finetune", None),
+        ("azure-openai", "my-deployment", None),
+        ("openai", "", None),
+        ("self-hosted-model", "gpt-4o", None),
+        ("ollama", "llama3.3", None),
+        ("deepinfra", "meta-llama/Llama-3.3-70B-Instruct", None),
+        ("openrouter", "google/gemma-3-27b-it:free", None),
+    ],
+)
+def test_list_price(kind: str, model_id: str, expected: AnyPrice | None) -> None:
+    """A model is found by the kind of its account and its id; the unknown has no price, not one of 0."""
+    assert price_of(kind, model_id) == expected
+
+
+@pytest.mark.parametrize(
+    ("base_url", "model_id", "expected"),
+    [
+        ("https://api.anthropic.com/v1", "claude-sonnet-4-5", SONNET),
+        ("https://api.groq.com/openai/v1", "llama-3.3-70b-versatile", TokenPrice(Rates(0.59, 0.79))),
+        ("https://api.openai.com/v1", "gpt-4o", TokenPrice(Rates(2.5, 10, cache_read=1.25))),
+        ("https://acct.openai.azure.com/openai", "gpt-4o", TokenPrice(Rates(2.5, 10, cache_read=1.25))),
+        ("http://127.0.0.1:8000/v1", "gpt-4o", None),
+    ],
+)
+def test_provider_by_its_address(base_url: str, model_id: str, expected: AnyPrice | None) -> None:
+    """A provider that is reached through an account of another kind has its own prices."""
+    assert price_of("self-hosted-model", model_id, base_url) == expected
+
+
+def test_address_wins_over_the_kind() -> None:
+    """OpenAI's kind of account at Groq's address has Groq's price of a model that both sell."""
+    model_id = "openai/gpt-oss-120b"
+    at_groq = price_of("openai", model_id, "https://api.groq.com/openai/v1")
+    assert at_groq == price_of("groq", model_id) != price_of("openai", model_id)
+
+
+def test_tier_begins_above_its_number() -> None:
+    """The catalogue's tier of 200,000 is for calls of more, that of 199,999 for calls of 200,000."""
+    price = price_of("anthropic", "claude-sonnet-4-5")
+    assert price is not None
+    million = 1_000_000
+    assert price.cost_usd(Usage(200_000, 10, "provider")) == (200_000 * 3 + 10 * 15) / million
+    assert price.cost_usd(Usage(200_001, 10, "provider")) == (200_001 * 6 + 10 * 22.5) / million
+
+
+def test_discount() -> None:
+    """It is taken off every rate, tier and fee."""
+    assert price_of("openai", "gpt-4o", discount=20) == TokenPrice(Rates(2, 8, cache_read=1))
+    assert price_of("perplexity-ai", "sonar", discount=50) == TokenPrice(Rates(0.5, 0.5), call_usd=0.006)
+    assert price_of("google-gemini", "gemini-2.5-pro", discount=10) == TokenPrice(
+        Rates(1.125, 9, cache_read=0.1125), ((200_001, Rates(2.25, 13.5, cache_read=0.225)),)
+    )
+    assert price_of("openai", "gpt-4o", discount=100) == TokenPrice(Rates(0, 0, cache_read=0))
+    assert price_of("mistral-ai", "mistral-ocr-2512", discount=50) == PagePrice(1, 1.5)
+
+
+def test_price_that_changes() -> None:
+    """The price is that of the day: o3 became cheaper in June 2025."""
+    before = price_of("openai", "o3", day=date(2025, 6, 9))
+    after = price_of("openai", "o3", day=date(2025, 6, 10))
+    assert before == TokenPrice(Rates(10, 40, cache_read=0.5))
+    assert after == TokenPrice(Rates(2, 8, cache_read=0.5))
+
+
+def test_price_by_the_hour_is_that_of_noon() -> None:
+    """An account cannot know the hour of a call when its prices are worked out."""
+    entry = find_entry("openai", "https://api.deepseek.com/v1", "deepseek-chat", day=date(2025, 8, 1))
+    assert entry is not None
+    assert entry.price == TokenPrice(Rates(0.27, 1.1, cache_read=0.07))
+
+
+def test_context_window() -> None:
+    """It is known or None; a model may be known without a price."""
+    entry = find_entry("openai", ELSEWHERE, "gpt-4o", day=DAY)
+    assert entry is not None
+    assert entry.context_window == 128_000
+    unpriced = find_entry("google-gemini", ELSEWHERE, "gemma-3-27b-it", day=DAY)
+    assert unpriced is not None
+    assert unpriced.price is None
+
+
+def test_every_provider_is_in_the_catalogue() -> None:
+    """A kind of account is mapped to a provider that is there."""
+    assert set(PROVIDERS.values()) <= {provider.id for provider in providers}
+
+
+def test_every_model_of_the_catalogue_has_a_price_that_counts() -> None:
+    """None of its entries is misread: a thousand tokens, seconds, characters or pages cost 0 or more."""
+    usage = Usage(1000, 1000, "provider", audio_s=1000.0, input_characters=1000, pages=1000)
+    urls = {"x-ai": "https://api.x.ai/v1", "aws": "https://bedrock-runtime.us-east-1.amazonaws.com"}
+    found = 0
+    for provider in providers:
+        if provider.id not in PROVIDERS.values():
+            continue
+        [kind, *_] = [kind for kind, name in PROVIDERS.items() if name == provider.id]
+        for model in provider.models:
+            price = price_of(kind, model.id, urls.get(provider.id, ELSEWHERE))
+            assert price is None or isinstance(price, get_args(AnyPrice))
+            if price is not None:
+                cost = price.cost_usd(usage)
+                assert cost is not None
+                assert cost >= 0
+                found += 1
+    assert found > 1000

@@ -1,0 +1,86 @@
+"""Which price a target gets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from pydantic import TypeAdapter
+
+from gateway.config.manifests.cost import Cost
+from gateway.model import Target
+from gateway.pricing.price import Rates, TokenPrice
+from gateway.pricing.target_prices import with_prices
+from tests.unit.makers import make_target
+
+LIST = TokenPrice(Rates(2.5, 10, cache_read=1.25))
+OWN = TokenPrice(Rates(1, 2))
+
+
+def cost(**written: object) -> Cost:
+    adapter: TypeAdapter[Cost] = TypeAdapter(Cost)
+    return adapter.validate_python(written)
+
+
+PRIVATE = cost(metric="per_1000_tokens", value={"input": 0.001, "output": 0.002})
+
+
+@dataclass(frozen=True)
+class Integration:
+    name: str = "small"
+    cost: Cost | None = None
+
+
+@dataclass(frozen=True)
+class Account:
+    integrations: tuple[Integration, ...] = (Integration(),)
+    type: str = "provider-account/openai"
+    name: str = "acct"
+    discount_percent: float = 0
+
+
+def priced(account: Account, model_id: str = "gpt-4o") -> Target:
+    target = make_target("acct/small", model_id=model_id)
+    [found] = with_prices([target], account, date(2026, 11, 1))
+    return found
+
+
+def test_no_cost_is_the_list_price() -> None:
+    """So is `public_cost`; the context window comes with it."""
+    for written in (None, cost(metric="public_cost")):
+        target = priced(Account((Integration(cost=written),)))
+        assert (target.price, target.context_window) == (LIST, 128_000)
+
+
+def test_own_price_wins() -> None:
+    """The context window is still the catalogue's."""
+    target = priced(Account((Integration(cost=PRIVATE),)))
+    assert (target.price, target.context_window) == (OWN, 128_000)
+
+
+def test_own_price_of_a_model_that_nobody_lists() -> None:
+    """It is all that is known."""
+    target = priced(Account((Integration(cost=PRIVATE),)), "my-model")
+    assert (target.price, target.context_window) == (OWN, None)
+
+
+def test_model_that_nobody_lists() -> None:
+    """It has no price, and is the target that it was."""
+    target = make_target("acct/small", model_id="my-model")
+    [found] = with_prices([target], Account(), date(2026, 11, 1))
+    assert found is target
+    assert found.price is None
+
+
+def test_discount_is_off_the_list_price_only() -> None:
+    """A price that was agreed is not made lower still."""
+    assert priced(Account(discount_percent=20)).price == TokenPrice(Rates(2, 8, cache_read=1))
+    assert priced(Account((Integration(cost=PRIVATE),), discount_percent=20)).price == OWN
+
+
+def test_price_of_the_right_integration() -> None:
+    """Each target has its own integration's price, in the order given."""
+    account = Account((Integration("small"), Integration("large", PRIVATE)))
+    targets = [make_target(name, model_id="gpt-4o") for name in ("acct/large", "acct/small")]
+    found = list(with_prices(targets, account, date(2026, 11, 1)))
+    assert [(target.name, target.price) for target in found] == [("acct/large", OWN), ("acct/small", LIST)]
