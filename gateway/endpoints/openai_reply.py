@@ -45,6 +45,7 @@ class Reply(msgspec.Struct):
     model: Any = None
     choices: list[Choice] | None = None
     usage: Any = None
+    x_groq: Any = None
     error: Any = None
     # Left undecoded: a batch of embeddings is megabytes of numbers. (`Raw | None` would not stay raw.)
     data: msgspec.Raw = msgspec.Raw(b"null")
@@ -142,6 +143,11 @@ def read_usage(usage: object) -> Usage | None:
         # OpenAI has no such count; OpenRouter, which has its dialect, does.
         cache_write_input_tokens=_detail(usage, "prompt_tokens_details", "cache_write_tokens"),
     )
+
+
+def usage_beside(chunk: Reply) -> object:
+    """Usage where Groq puts it in streams that were not asked for any; None elsewhere."""
+    return chunk.x_groq.get("usage") if isinstance(chunk.x_groq, dict) else None
 
 
 def estimate_usage(asked_bytes: int, reply_bytes: int) -> Usage:
