@@ -283,7 +283,7 @@ class Pipeline:
     ) -> UpstreamRequest:
         target = attempt.target
         quirks = target.quirks.get(call.endpoint.name)
-        responder.dropped = () if quirks is None else dropped_fields(call.fields, quirks)
+        responder.left_out = () if quirks is None else dropped_fields(call.fields, quirks)
         headers = forwarded_headers(target, responder.client.headers)
         if target.propagate_trace:
             headers += responder.trace.propagation(attempt).items()
