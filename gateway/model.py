@@ -109,6 +109,47 @@ class HeaderLines:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """How a target's bearer token is asked for, where a key is not enough: OAuth's client credentials grant.
+
+    Attributes:
+        url: The token endpoint.
+        form: What is sent to it. Credentials may be among it and among `headers`, so neither is shown.
+        headers: Beside those of every form.
+        assertion_file: Its content, read each time, is the form's `client_assertion`; "" for none.
+    """
+
+    url: str
+    form: tuple[tuple[str, str], ...] = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    assertion_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Quirks:
+    """How a server's OpenAI dialect differs from OpenAI's, for one endpoint.
+
+    Attributes:
+        renamed: A field of OpenAI's, and what the server calls it.
+        refused: Fields that the server answers with an error, or ignores where that would cost money; they
+            are left out.
+        refused_in_messages: The same for the members of each message.
+        roles: A role of OpenAI's, and the role that stands for it.
+        added: Fields that the server wants, each with the JSON it gets where the caller sends none.
+    """
+
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    refused: tuple[str, ...] = ()
+    refused_in_messages: tuple[str, ...] = ()
+    roles: Mapping[str, str] = field(default_factory=dict)
+    added: Mapping[str, str] = field(default_factory=dict)
+
+
+EndpointQuirks = Mapping[str, Quirks]
+"""The quirks of a server by the name of the endpoint; most have none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """One model behind one account, ready to be called.
 
@@ -117,10 +158,13 @@ class Target:
         model_id: The id the provider knows the model by.
         provider: `gen_ai.provider.name`.
         peer: `service.peer.name`, the account as a dependency in a service map.
-        base_url: Without a trailing slash; an endpoint's path is appended.
+        base_url: Without a trailing slash; an endpoint's path and `query` are appended.
         address: Host of `base_url`; `port` likewise, the scheme's default filled in.
         headers: The target's own, credentials included, so never shown.
         lines: `headers` and what else each request is sent, as lines.
+        query: What follows the endpoint's path, with its `?`; "" for most.
+        quirks: How the server differs from OpenAI.
+        token: What else it is signed in to with, beside `headers`.
         propagate_trace: Whether the provider gets our `traceparent`.
         missing_secret: Why the account cannot be used, "" when it can.
         price: None when it is not known.
@@ -141,6 +185,9 @@ class Target:
     retry: RetryPolicy
     missing_secret: str = ""
     lines: HeaderLines = field(default=HeaderLines(), repr=False, compare=False)
+    query: str = ""
+    quirks: EndpointQuirks = field(default_factory=dict, hash=False)
+    token: TokenRequest | None = None
     price: Price | None = None
     context_window: int | None = None
 
@@ -296,6 +343,7 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
         headers: Of this request alone.
         lines: Header lines that its target is always sent.
         timeout_s: For the whole exchange; None leaves only the limits on silence.
+        token: The bearer token to send, by how it is asked for.
     """
 
     url: str
@@ -303,6 +351,7 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
     body: bytes
     timeout_s: float | None = None
     lines: bytes = b""
+    token: TokenRequest | None = None
 
     def __repr__(self) -> str:
         """Without headers and body: they hold credentials, and what somebody said."""

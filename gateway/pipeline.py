@@ -30,6 +30,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from gateway.endpoints.openai_call import parse_call, write_call
+from gateway.endpoints.openai_quirks import dropped_fields
 from gateway.endpoints.openai_reply import excerpt, is_json_object, read_reply
 from gateway.endpoints.openai_stream import StreamReader
 from gateway.errors import (
@@ -281,15 +282,18 @@ class Pipeline:
         self, responder: Responder, call: Call, attempt: AttemptTrace, timeout_s: float | None
     ) -> UpstreamRequest:
         target = attempt.target
+        quirks = target.quirks.get(call.endpoint.name)
+        responder.left_out = () if quirks is None else dropped_fields(call.fields, quirks)
         headers = forwarded_headers(target, responder.client.headers)
         if target.propagate_trace:
             headers += responder.trace.propagation(attempt).items()
         return UpstreamRequest(
-            url=target.base_url + call.endpoint.path,
+            url=target.base_url + call.endpoint.path + target.query,
             headers=headers,
-            body=write_call(call, target.model_id),
+            body=write_call(call, target.model_id, quirks),
             timeout_s=timeout_s,
             lines=target.lines.stream if call.is_stream else target.lines.whole,
+            token=target.token,
         )
 
 

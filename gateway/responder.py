@@ -42,11 +42,16 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Responder:
-    """One request with its trace, and all that is sent to its caller."""
+    """One request with its trace, and all that is sent to its caller.
 
-    __slots__ = ("client", "request_id", "trace")
+    Attributes:
+        left_out: Fields of the call that its last target was not sent, because it does not take them.
+    """
+
+    __slots__ = ("client", "left_out", "request_id", "trace")
 
     def __init__(self, client: Client, trace: CallTrace, request_id: str) -> None:
+        self.left_out: tuple[str, ...] = ()
         self.client = client
         self.trace = trace
         self.request_id = request_id
@@ -111,6 +116,8 @@ class Responder:
         ]
         if trace.attempts:
             headers.append((b"x-tfy-resolved-model", trace.attempts[-1].target.name.encode()))
+        if self.left_out:
+            headers.append((b"x-tfy-dropped-params", ", ".join(self.left_out).encode()))
         ignored = [name for name in self.client.headers.starting_with(_OWN) if name not in _ACTED_ON]
         if ignored:
             headers.append((b"x-tfy-ignored-headers", ", ".join(ignored).encode("latin-1", errors="replace")))

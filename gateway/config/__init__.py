@@ -13,12 +13,12 @@ from gateway.config.manifests.global_settings import GlobalSettings, RetrySettin
 from gateway.config.manifests.otel_config import HttpTracesExporter, OtelConfig
 from gateway.config.manifests.part import Source
 from gateway.config.manifests.provider_account import (
-    AnyProviderAccount,
     ApiKeyAuth,
     BasicAuth,
     BearerAuth,
     OpenAIAccount,
     OpenAIIntegration,
+    ProviderAccount,
     SelfHostedAccount,
     SelfHostedIntegration,
 )
@@ -27,7 +27,6 @@ from gateway.config.problem import Problem, Severity
 from gateway.config.secrets import SecretKind, SecretMissing, SecretReference, SecretSource
 
 __all__ = [
-    "AnyProviderAccount",
     "ApiKeyAuth",
     "BasicAuth",
     "BearerAuth",
@@ -41,6 +40,7 @@ __all__ = [
     "OpenAIIntegration",
     "OtelConfig",
     "Problem",
+    "ProviderAccount",
     "RetrySettings",
     "SecretKind",
     "SecretMissing",

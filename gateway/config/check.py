@@ -17,7 +17,7 @@ from gateway.config.manifests.known import IN_FORCE, MODEL_ACCOUNTS, NOT_IN_FORC
 from gateway.config.manifests.logging_config import LoggingConfig
 from gateway.config.manifests.otel_config import OtelConfig
 from gateway.config.manifests.part import Manifest
-from gateway.config.manifests.provider_account import AnyProviderAccount, OpenAIAccount, SelfHostedAccount
+from gateway.config.manifests.provider_account import ProviderAccount
 from gateway.config.manifests.virtual_account import VirtualAccount
 from gateway.config.not_in_force import unbuilt_document
 from gateway.config.otel_environment import with_environment
@@ -130,11 +130,9 @@ def _read(
 def _check_not_empty(documents: Iterable[Document], where: Path) -> Iterable[Problem]:
     types = {document.type for document in documents}
     if not any(kind in IN_FORCE for kind in types & MODEL_ACCOUNTS):
-        usable = " or ".join(sorted(MODEL_ACCOUNTS & set(IN_FORCE)))
         message = "no provider account, so there is no model to call"
-        yield Problem(
-            where, 1, "(configuration)", Severity.ERROR, message, f"Add a manifest of type {usable}"
-        )
+        fix = "Add a manifest of type provider-account/openai, or another of docs/providers.md"
+        yield Problem(where, 1, "(configuration)", Severity.ERROR, message, fix)
     if "virtual-account" not in types:
         message = "no virtual account, so every call is refused with 401"
         fix = "Add a manifest of type virtual-account"
@@ -149,8 +147,8 @@ def _to_config(documents: Sequence[Document], readings: Sequence[Reading], files
         for document in ordered
         if (document.type, document.name) in by_document
     ]
-    accounts: list[AnyProviderAccount] = [
-        manifest for manifest in manifests if isinstance(manifest, OpenAIAccount | SelfHostedAccount)
+    accounts: list[ProviderAccount] = [
+        manifest for manifest in manifests if isinstance(manifest, ProviderAccount)
     ]
     settings = _of(manifests, GlobalSettings)
     return Config(

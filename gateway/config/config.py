@@ -13,7 +13,7 @@ from gateway.config.document import Document
 from gateway.config.manifests.global_settings import GlobalSettings
 from gateway.config.manifests.logging_config import LoggingConfig
 from gateway.config.manifests.otel_config import OtelConfig
-from gateway.config.manifests.provider_account import AnyProviderAccount
+from gateway.config.manifests.provider_account import ProviderAccount
 from gateway.config.manifests.virtual_account import VirtualAccount
 
 _VERSION_LENGTH: Final = 12
@@ -35,7 +35,7 @@ class Config:
     """
 
     documents: tuple[Document, ...]
-    provider_accounts: tuple[AnyProviderAccount, ...]
+    provider_accounts: tuple[ProviderAccount, ...]
     virtual_accounts: tuple[VirtualAccount, ...]
     otel_configs: tuple[OtelConfig, ...]
     logging_configs: tuple[LoggingConfig, ...]

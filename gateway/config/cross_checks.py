@@ -11,12 +11,7 @@ from gateway.config.document import Document, FieldPath
 from gateway.config.manifests.global_settings import GlobalSettings
 from gateway.config.manifests.known import MODEL_ACCOUNTS
 from gateway.config.manifests.otel_config import MAX_DESTINATIONS, OtelConfig
-from gateway.config.manifests.provider_account import (
-    MODEL_TYPES,
-    AnyProviderAccount,
-    OpenAIAccount,
-    SelfHostedAccount,
-)
+from gateway.config.manifests.provider_account import MODEL_TYPES, ProviderAccount
 from gateway.config.manifests.virtual_account import VirtualAccount
 from gateway.config.plain_words import nearest
 from gateway.config.problem import Problem
@@ -57,7 +52,7 @@ def check_all(documents: Sequence[Document], readings: Sequence[Reading]) -> Ite
     yield from _too_many_destinations(documents)
     for reading in readings:
         match reading.written:
-            case OpenAIAccount() | SelfHostedAccount() as account:
+            case ProviderAccount() as account:
                 yield from _check_provider_account(reading.document, account)
             case VirtualAccount() as caller:
                 yield from _check_virtual_account(reading.document, caller, names)
@@ -96,7 +91,7 @@ def _too_many_destinations(documents: Sequence[Document]) -> Iterator[Problem]:
         yield document.error(("type",), message, "Send to a collector that passes on to several")
 
 
-def _check_provider_account(document: Document, account: AnyProviderAccount) -> Iterator[Problem]:
+def _check_provider_account(document: Document, account: ProviderAccount) -> Iterator[Problem]:
     if not account.integrations:
         yield document.warning(
             ("integrations",), "the account has no models", "Add one, or remove the account"

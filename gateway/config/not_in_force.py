@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from gateway.config.document import Document, FieldPath
 from gateway.config.manifests.part import Manifest
+from gateway.config.manifests.vendors import VENDOR_ACCOUNTS
 from gateway.config.problem import Problem, Severity
 from gateway.config.shape import attribute_of
 
@@ -23,7 +24,20 @@ _ACCOUNT: Final = (
 )
 
 FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "provider-account/openai": _ACCOUNT,
+    **dict.fromkeys(VENDOR_ACCOUNTS, _ACCOUNT),
+    **dict.fromkeys(
+        (
+            "provider-account/azure-foundry",
+            "provider-account/azure-openai",
+            "provider-account/cloudera",
+            "provider-account/databricks",
+            "provider-account/microsoft-foundry",
+            "provider-account/ollama",
+            "provider-account/openai",
+            "provider-account/snowflake-cortex",
+        ),
+        _ACCOUNT,
+    ),
     "provider-account/self-hosted-model": (
         *_ACCOUNT,
         "integrations.*.tfy_application_id",
@@ -49,11 +63,16 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class UnbuiltValue:
-    """A part of a manifest that has no effect as a whole while its *key* has one of *values*."""
+    """A part of a manifest that has no effect as a whole while its *key* has one of *values*.
+
+    Attributes:
+        stays: The part is left in what is in force: what depends on it must not work as if it were not there.
+    """
 
     part: str
     key: str
     values: frozenset[str]
+    stays: bool = False
 
 
 VALUES: Final[Mapping[str, tuple[UnbuiltValue, ...]]] = {
@@ -61,8 +80,20 @@ VALUES: Final[Mapping[str, tuple[UnbuiltValue, ...]]] = {
         UnbuiltValue(
             "integrations.*",
             "model_server",
-            frozenset({"tei", "infinity", "nemo-retriever", "cohere-rerank-v2"}),
+            frozenset({"cohere-rerank-v2"}),
         ),
+    ),
+    "provider-account/azure-openai": (
+        UnbuiltValue("auth_data", "type", frozenset({"certificate"}), stays=True),
+    ),
+    "provider-account/microsoft-foundry": (
+        UnbuiltValue("auth_data", "type", frozenset({"certificate"}), stays=True),
+    ),
+    "provider-account/azure-foundry": (
+        UnbuiltValue("integrations.*.auth_data", "type", frozenset({"certificate"}), stays=True),
+    ),
+    "provider-account/cloudera": (
+        UnbuiltValue("auth_data", "type", frozenset({"workload-auth-token"}), stays=True),
     ),
 }
 
@@ -74,10 +105,17 @@ class Unbuilt:
     Attributes:
         label: As `GET /api/config` lists it, such as `virtual-account: tags`.
         paths: Everywhere that it is written in one manifest; () means the whole manifest.
+        stays: As in `UnbuiltValue`.
     """
 
     label: str
     paths: tuple[FieldPath, ...]
+    stays: bool = False
+
+    @property
+    def left_out(self) -> tuple[FieldPath, ...]:
+        """What is taken out of the manifest that is in force."""
+        return () if self.stays else self.paths
 
     def to_problem(self, document: Document, severity: Severity) -> Problem:
         """How the operator is told, once per manifest however often it is written there."""
@@ -134,7 +172,8 @@ def _unbuilt_values(document: Document, row: UnbuiltValue) -> Iterator[Unbuilt]:
         if value in row.values:
             by_value.setdefault(value, []).append(path[:-1])
     for value, paths in sorted(by_value.items()):
-        yield Unbuilt(f"{document.type}: {row.part.replace('.*', '')}.{row.key} {value}", tuple(paths))
+        label = f"{document.type}: {row.part.replace('.*', '')}.{row.key} {value}"
+        yield Unbuilt(label, tuple(paths), row.stays)
 
 
 def _matches(value: Any, pattern: str) -> Iterator[FieldPath]:

@@ -33,7 +33,7 @@ class Reading:
 
     def secrets(self) -> Iterator[tuple[FieldPath, SecretReference]]:
         """The references that are in force, with their path in the document."""
-        dropped = {path for unbuilt in self.unbuilt for path in unbuilt.paths}
+        dropped = {path for unbuilt in self.unbuilt for path in unbuilt.left_out}
         for path, reference in secrets_in(self.written):
             if not any(path[:length] in dropped for length in range(len(path))):
                 yield path, reference
@@ -49,7 +49,9 @@ def read_document(document: Document, model: type[Manifest], problems: list[Prob
         problems += dict.fromkeys(explain(detail, model, document) for detail in details)
         return None
     unbuilt = tuple(unbuilt_fields(document, written))
-    in_force = model.model_validate(without(document.body, [path for one in unbuilt for path in one.paths]))
+    in_force = model.model_validate(
+        without(document.body, [path for one in unbuilt for path in one.left_out])
+    )
     for manifest in (written, in_force):
         manifest.written_in(Source(document.file, document.line))
     return Reading(document, written, in_force, unbuilt)

@@ -16,8 +16,9 @@ from typing import Final, TypeVar
 import msgspec
 
 from gateway.endpoints.catalogue import COMPLETION
+from gateway.endpoints.openai_quirks import adapt
 from gateway.errors import InvalidBody, InvalidJson
-from gateway.model import Call, Endpoint
+from gateway.model import Call, Endpoint, Quirks
 
 MAX_MEMBERS: Final = 1000
 """Top-level fields of a body; no API has a hundred."""
@@ -79,12 +80,14 @@ def parse_call(endpoint: Endpoint, body: bytes, *, model: str | None, account: s
     )
 
 
-def write_call(call: Call, model_id: str) -> bytes:
+def write_call(call: Call, model_id: str, quirks: Quirks | None = None) -> bytes:
     """The body for one target: *call*'s, under the name *model_id*, asking for usage if it is a stream."""
     fields = dict(call.fields)
     fields["model"] = msgspec.Raw(_encoder.encode(model_id))
     if call.is_stream and not call.wants_usage:
         fields["stream_options"] = _with_usage(fields.get("stream_options"))
+    if quirks is not None:
+        adapt(fields, quirks)
     return _encoder.encode(fields)
 
 

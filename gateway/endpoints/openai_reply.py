@@ -47,6 +47,7 @@ class Reply(msgspec.Struct):
     model: Any = None
     choices: list[Choice] | None = None
     usage: Any = None
+    x_groq: Any = None
     error: Any = None
     # Left undecoded: a batch of embeddings is megabytes of numbers. (`Raw | None` would not stay raw.)
     data: msgspec.Raw = msgspec.Raw(b"null")
@@ -197,6 +198,11 @@ def _read_duration(usage: dict[str, Any]) -> Usage | None:
     if usage.get("type") != "duration" or not isinstance(seconds, int | float) or isinstance(seconds, bool):
         return None
     return Usage(None, None, "provider", audio_s=float(seconds)) if 0 <= seconds < _MAX_S else None
+
+
+def usage_beside(chunk: Reply) -> object:
+    """Usage where Groq puts it in streams that were not asked for any; None elsewhere."""
+    return chunk.x_groq.get("usage") if isinstance(chunk.x_groq, dict) else None
 
 
 def estimate_usage(asked_bytes: int, reply_bytes: int) -> Usage:

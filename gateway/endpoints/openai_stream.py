@@ -24,6 +24,7 @@ from gateway.endpoints.openai_reply import (
     estimate_usage,
     read_usage,
     text_of,
+    usage_beside,
 )
 from gateway.errors import UpstreamBadReply
 from gateway.model import Usage
@@ -167,7 +168,7 @@ class StreamReader:
             if isinstance(choice.finish_reason, str):
                 index = choice.index if isinstance(choice.index, int) else position
                 self._finish_reasons[index] = text_of(choice.finish_reason)
-        usage = read_usage(chunk.usage)
+        usage = read_usage(chunk.usage) or read_usage(usage_beside(chunk))
         if usage is None:
             return True
         self._usage = usage

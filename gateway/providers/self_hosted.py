@@ -3,49 +3,55 @@
 from __future__ import annotations
 
 import base64
+from typing import Final
 
 from gateway.config.manifests.provider_account import BearerAuth, SelfHostedAccount, SelfHostedIntegration
-from gateway.model import RetryPolicy, Target
-from gateway.providers.addressing import Resolve, host_and_port, own_headers
+from gateway.model import EndpointQuirks, Quirks, RetryPolicy, Target
+from gateway.providers.addressing import Resolve, Service, bearer, make_target, own_headers
 
 _PROVIDERS = {"vllm-openai": "vllm"}
 _OTHER_PROVIDER = "self_hosted"
+# Models that embed questions and passages differently must be told which it is, and OpenAI's API has no word
+# for it. The server also takes it as the end of the model's name, which then decides:
+# https://docs.nvidia.com/nim/nemo-retriever/text-embedding/latest/use-the-api-openai.html
+_NEMO: Final[EndpointQuirks] = {"embedding": Quirks(added={"input_type": '"query"'})}
+_NEMO_MODES: Final = ("-query", "-passage")
 
 
 def self_hosted_targets(account: SelfHostedAccount, resolve: Resolve, retry: RetryPolicy) -> list[Target]:
     """The account's models, each on a server of its own."""
-    return [_target(account, integration, resolve, retry) for integration in account.integrations]
+    return [
+        make_target(
+            account,
+            integration,
+            _service(account, integration, resolve),
+            retry,
+            model_id=integration.hosted_model_name,
+        )
+        for integration in account.integrations
+    ]
 
 
-def _target(
-    account: SelfHostedAccount, integration: SelfHostedIntegration, resolve: Resolve, retry: RetryPolicy
-) -> Target:
-    own = own_headers(lambda: _headers(integration, resolve))
-    base_url = integration.url.rstrip("/")
-    address, port = host_and_port(base_url)
-    return Target(
-        name=f"{account.name}/{integration.name}",
-        account=account.name,
-        model_id=integration.hosted_model_name,
+def _service(account: SelfHostedAccount, integration: SelfHostedIntegration, resolve: Resolve) -> Service:
+    return Service(
         provider=_PROVIDERS.get(integration.model_server, _OTHER_PROVIDER),
         peer=account.name,
-        base_url=base_url,
-        address=address,
-        port=port,
-        headers=own.headers,
-        propagate_trace=account.propagate_trace,
-        model_types=frozenset(integration.model_types),
-        retry=retry,
-        missing_secret=own.missing_secret,
-        lines=own.lines,
+        base_url=integration.url.rstrip("/"),
+        own=own_headers(lambda: _headers(integration, resolve)),
+        quirks=_quirks(integration),
     )
+
+
+def _quirks(integration: SelfHostedIntegration) -> EndpointQuirks:
+    is_nemo = integration.model_server == "nemo-retriever"
+    return _NEMO if is_nemo and not integration.hosted_model_name.endswith(_NEMO_MODES) else {}
 
 
 def _headers(integration: SelfHostedIntegration, resolve: Resolve) -> tuple[tuple[str, str], ...]:
     headers = [(name.lower(), resolve(value)) for name, value in integration.headers.items()]
     auth = integration.auth_data
     if isinstance(auth, BearerAuth):
-        headers.append(("authorization", f"Bearer {resolve(auth.bearer_token)}"))
+        headers.append(bearer(resolve(auth.bearer_token)))
     elif auth is not None:
         credentials = base64.b64encode(f"{auth.username}:{resolve(auth.password)}".encode()).decode()
         headers.append(("authorization", f"Basic {credentials}"))

@@ -137,7 +137,10 @@ def mask_keys(text: str) -> str:
 
 
 def _credentials(target: Target) -> list[bytes]:
-    return [value.encode() for name, value in target.headers if may_hold_secret(name)]
+    named = list(target.headers)
+    if target.token is not None:
+        named += (*target.token.form, *target.token.headers)
+    return [value.encode() for name, value in named if may_hold_secret(name)]
 
 
 def _hide(text: str, forms: Iterable[str]) -> str:

@@ -9,17 +9,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import time
 from dataclasses import dataclass
 from typing import Final, cast
 
 import aiohttp
+import msgspec
 from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
 from yarl import URL
 
 from gateway.errors import GatewayError, UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
-from gateway.model import UpstreamRequest
+from gateway.model import TokenRequest, UpstreamRequest
 from gateway.proxies import Proxies
+from gateway.upstream.auth.tokens import Tokens
 from gateway.upstream.connections import (
     PIECE_BYTES,
     STALE_WITHIN_S,
@@ -33,6 +36,7 @@ CONNECT_TIMEOUT_S: Final = 10.0
 KEEP_ALIVE_S: Final = 15.0
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
 _MAX_STALE: Final = 3
+_UNAUTHORIZED: Final = 401
 _REST_TIMEOUT_S: Final = 0.1
 _MAX_ROUTES: Final = 4096
 # What aiohttp raises while it connects; ValueError for a URL that it cannot use.
@@ -74,6 +78,7 @@ class Upstream:
         self._proxies = proxies
         self._stale_within_s = stale_within_s
         self._connector: Connector | None = None
+        self._tokens = Tokens(self.exchange, time.monotonic)
         self._routes: dict[str, _Route] = {}
 
     async def open(self) -> None:
@@ -89,6 +94,7 @@ class Upstream:
 
     async def close(self) -> None:
         """Close every connection."""
+        await self._tokens.close()
         if self._connector is not None:
             await self._connector.close()
             self._connector = None
@@ -101,6 +107,8 @@ class Upstream:
             UpstreamTimeout: Not connected, or no answer, in time.
             UpstreamBadReply: The answer is no HTTP.
         """
+        if request.token is not None:
+            return await self._exchange_signed(request, request.token)
         if request.timeout_s is None:
             return HttpReply(*await self._send(request), None)
         deadline = _Deadline(request.timeout_s)
@@ -111,6 +119,15 @@ class Upstream:
         finally:
             if reply is None:
                 deadline.disarm()
+        return reply
+
+    async def _exchange_signed(self, request: UpstreamRequest, asked: TokenRequest) -> HttpReply:
+        """Send *request* with the token that *asked* gets; the wait for one is not in its time limit."""
+        token = await self._tokens.find(asked)
+        headers = [*request.headers, ("authorization", f"Bearer {token}")]
+        reply = await self.exchange(msgspec.structs.replace(request, headers=headers, token=None))
+        if reply.status == _UNAUTHORIZED:
+            self._tokens.forget(asked, token)
         return reply
 
     async def _send(self, request: UpstreamRequest) -> tuple[Connection, ProviderConnection]:

@@ -160,9 +160,9 @@ async def normal(exchange: Exchange) -> None:
     """What was asked for: chat, completion, embedding or models; streamed or whole."""
     if exchange.method == "GET":
         await send_body(exchange, 200, "application/json", b'{"object":"list","data":[]}')
-    elif exchange.path.endswith("/embeddings"):
+    elif exchange.path.partition("?")[0].endswith("/embeddings"):
         await _embeddings(exchange)
-    elif exchange.path.endswith("/chat/completions"):
+    elif exchange.path.partition("?")[0].endswith("/chat/completions"):
         if exchange.json.get("stream"):
             await stream()(exchange)
         else:

@@ -18,6 +18,7 @@ from gateway.config import SecretSource, check
 from gateway.config.manifests.cost import Cost
 from gateway.config.manifests.known import IN_FORCE
 from gateway.config.manifests.part import Part
+from gateway.config.manifests.vendors import VENDOR_ACCOUNTS, VENDORS
 from gateway.config.not_in_force import FIELDS, VALUES
 from gateway.config.shape import fields_of
 from gateway.settings import OPTIONS
@@ -26,6 +27,27 @@ PAGE: Final = (Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
 _ROW: Final = re.compile(r"^\| `([^`]+)` \|(.*?)\| (.*) \|$", re.MULTILINE)
 # Listed once, in a section of its own.
 _PRICES: Final = "cost"
+# One section for all, which cannot have what differs between them.
+_WITH_KEY: Final = "Accounts with a key"
+_OF_EACH_VENDOR: Final = {"base_url": "the vendor's", "integrations[].type": "`integration/model/<vendor>`"}
+_OF_ONE_VENDOR: Final = frozenset(switch.field for vendor in VENDORS for switch in vendor.switches)
+
+
+def title_of(kind: str) -> str:
+    """The heading of the section that has this type."""
+    return _WITH_KEY if kind in VENDOR_ACCOUNTS else f"`{kind}`"
+
+
+def documented_for(kind: str) -> dict[str, tuple[str, str]]:
+    """What the page says of the fields that this type has; of others' fields in its section nothing."""
+    rows = documented(title_of(kind))
+    if kind in VENDOR_ACCOUNTS:
+        rows = {path: row for path, row in rows.items() if path not in _OF_ONE_VENDOR - _fields(kind)}
+    return rows
+
+
+def _fields(kind: str) -> set[str]:
+    return set(expected([IN_FORCE[kind]]))
 
 
 def section(title: str) -> str:
@@ -88,9 +110,9 @@ def expected(parts: Iterable[type[Part]], prefix: str = "") -> dict[str, tuple[s
 @pytest.mark.parametrize("kind", IN_FORCE)
 def test_every_field_with_its_default(kind: str) -> None:
     """A section for each type in force, a row for each field at any depth."""
-    rows = documented(f"`{kind}`")
-    assert {path: default for path, (default, _) in rows.items()} == {
-        path: default for path, (default, _) in expected([IN_FORCE[kind]]).items()
+    shared = _OF_EACH_VENDOR if kind in VENDOR_ACCOUNTS else {}
+    assert {path: default for path, (default, _) in documented_for(kind).items()} == {
+        path: shared.get(path, default) for path, (default, _) in expected([IN_FORCE[kind]]).items()
     }
 
 
@@ -107,9 +129,10 @@ def test_every_field_of_prices() -> None:
 def test_extensions_are_marked(kind: str) -> None:
     """What a manifest for TrueFoundry may not have is said, row by row."""
     fields = expected([IN_FORCE[kind]])
-    for path, (_, meaning) in documented(f"`{kind}`").items():
+    for path, (_, meaning) in documented_for(kind).items():
         is_extension = str(fields[path][1].description).endswith("Extension.")
-        assert ("*Extension" in meaning) == is_extension, path
+        is_marked = "*Extension" in meaning and f"but for `{kind.partition('/')[2]}`" not in meaning
+        assert is_marked == is_extension, path
 
 
 @pytest.mark.parametrize("kind", IN_FORCE)
@@ -117,19 +140,21 @@ def test_what_is_not_in_force_is_marked(kind: str) -> None:
     """Exactly the rows of the table in `not_in_force`."""
     outside = {pattern.replace(".*", "[]") for pattern in FIELDS.get(kind, ())}
     outside |= {f"{row.part.replace('.*', '[]')}.{row.key}" for row in VALUES.get(kind, ())}
-    marked = {path for path, (_, text) in documented(f"`{kind}`").items() if "not in force" in text.lower()}
+    marked = {path for path, (_, text) in documented_for(kind).items() if "not in force" in text.lower()}
     assert marked == outside
 
 
 def test_every_choice_is_listed() -> None:
     """A field that takes one of several words names each of them."""
     for kind, model in IN_FORCE.items():
-        rows = documented(f"`{kind}`")
+        rows = documented_for(kind)
         for path, (_, field) in expected([model]).items():
             for member in members(field.annotation):
                 for choice in typing.get_args(member) if typing.get_origin(member) is typing.Literal else ():
                     default, meaning = rows[path]
-                    assert f"`{choice}`" in meaning + default or meaning.startswith("As above"), (
+                    shown = f"`{choice}`".replace(f"/{kind.partition('/')[2]}`", "/<vendor>`")
+                    said = meaning + default
+                    assert f"`{choice}`" in said or shown in said or meaning.startswith("As above"), (
                         kind,
                         path,
                         choice,

@@ -6,17 +6,33 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from gateway.config.manifests.azure_account import (
+    AzureFoundryAccount,
+    AzureOpenAIAccount,
+    MicrosoftFoundryAccount,
+)
+from gateway.config.manifests.data_platform import ClouderaAccount, DatabricksAccount, SnowflakeAccount
 from gateway.config.manifests.global_settings import GlobalSettings
 from gateway.config.manifests.logging_config import LoggingConfig
+from gateway.config.manifests.ollama_account import OllamaAccount
 from gateway.config.manifests.otel_config import OtelConfig
 from gateway.config.manifests.part import Manifest
 from gateway.config.manifests.provider_account import OpenAIAccount, SelfHostedAccount
+from gateway.config.manifests.vendors import VENDOR_ACCOUNTS
 from gateway.config.manifests.virtual_account import VirtualAccount
 
 IN_FORCE: Final[Mapping[str, type[Manifest]]] = MappingProxyType(
     {
         "provider-account/openai": OpenAIAccount,
         "provider-account/self-hosted-model": SelfHostedAccount,
+        "provider-account/azure-openai": AzureOpenAIAccount,
+        "provider-account/azure-foundry": AzureFoundryAccount,
+        "provider-account/microsoft-foundry": MicrosoftFoundryAccount,
+        "provider-account/ollama": OllamaAccount,
+        "provider-account/databricks": DatabricksAccount,
+        "provider-account/snowflake-cortex": SnowflakeAccount,
+        "provider-account/cloudera": ClouderaAccount,
+        **VENDOR_ACCOUNTS,
         "virtual-account": VirtualAccount,
         "gateway-otel-config": OtelConfig,
         "gateway-global-settings": GlobalSettings,

@@ -55,19 +55,6 @@ class AccountOwner(Part):
     """Name of the owning account."""
 
 
-class ProviderAccount(Manifest):
-    """What the accounts of all providers share."""
-
-    name: AccountName
-    """The first half of the model names: `<name>/<integration>`."""
-    collaborators: tuple[Collaborator, ...] = ()
-    """Who may use or manage the account."""
-    owned_by: AccountOwner | None = Field(default=None, alias="ownedBy")
-    """Which account owns this one."""
-    discount_percent: Annotated[Amount, Field(le=100)] = 0
-    """Discount on the provider's list price, in percent."""
-
-
 class Integration(Part):
     """What one model of any provider has."""
 
@@ -79,6 +66,24 @@ class Integration(Part):
     """What the model costs."""
     authorized_subjects: tuple[Text, ...] | None = None
     """Who may use this model, as `user:<email>`, `team:<name>` or `virtualaccount:<name>`."""
+
+
+class ProviderAccount(Manifest):
+    """What the accounts of all providers share."""
+
+    type: str
+    name: AccountName
+    """The first half of the model names: `<name>/<integration>`."""
+    collaborators: tuple[Collaborator, ...] = ()
+    """Who may use or manage the account."""
+    owned_by: AccountOwner | None = Field(default=None, alias="ownedBy")
+    """Which account owns this one."""
+    discount_percent: Annotated[Amount, Field(le=100)] = 0
+    """Discount on the provider's list price, in percent."""
+    integrations: tuple[Integration, ...]
+    """The models that may be called."""
+    propagate_trace: Flag = False
+    """Whether the provider gets our `traceparent`. Extension."""
 
 
 class ApiKeyAuth(Part):
@@ -107,8 +112,6 @@ class OpenAIAccount(ProviderAccount):
     """Where the API is, up to and with `/v1`."""
     integrations: tuple[OpenAIIntegration, ...]
     """The models that may be called."""
-    propagate_trace: Flag = False
-    """Whether the provider gets our `traceparent`. Extension."""
 
 
 class BearerAuth(Part):
@@ -174,6 +177,3 @@ class SelfHostedAccount(ProviderAccount):
     """The models that may be called, each with its server."""
     propagate_trace: Flag = True
     """Whether the servers get our `traceparent`. Extension."""
-
-
-AnyProviderAccount = OpenAIAccount | SelfHostedAccount

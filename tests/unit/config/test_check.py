@@ -60,7 +60,7 @@ def test_without_a_provider_account(tmp_path: Path, text: str) -> None:
     assert [str(error) for error in checked.errors] == [
         (
             f"{tmp_path}/m.yaml:1: (configuration): no provider account, so there is no model to call. "
-            "Add a manifest of type provider-account/openai or provider-account/self-hosted-model"
+            "Add a manifest of type provider-account/openai, or another of docs/providers.md"
         )
     ]
 

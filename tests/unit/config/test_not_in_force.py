@@ -44,8 +44,8 @@ GLOBAL: Final = "type: gateway-global-settings\n"
             "provider-account/self-hosted-model: integrations.tls_settings",
         ),
         (
-            ACCOUNT.replace("openai-compatible", "tei"),
-            "provider-account/self-hosted-model: integrations.model_server tei",
+            ACCOUNT.replace("openai-compatible", "cohere-rerank-v2"),
+            "provider-account/self-hosted-model: integrations.model_server cohere-rerank-v2",
         ),
         (CALLER + "auto_rotate: {}", "virtual-account: auto_rotate"),
         (CALLER + "notification_target: {type: email}", "virtual-account: notification_target"),
@@ -125,7 +125,7 @@ def test_consumers_see_the_default(tmp_path: Path) -> None:
 def test_a_model_on_a_server_that_is_not_built_is_left_out(tmp_path: Path) -> None:
     """The others of the account stay."""
     text = ACCOUNT + (
-        "  - {name: rerank, hosted_model_name: r, url: 'http://h', model_server: tei,"
+        "  - {name: rerank, hosted_model_name: r, url: 'http://h', model_server: cohere-rerank-v2,"
         " authorized_subjects: [u]}\n"
         "  - {name: third, hosted_model_name: t, url: 'http://h', model_server: vllm-openai}\n"
     )
@@ -146,7 +146,9 @@ def resolve(model: type[Part], pattern: str) -> bool:
         if step == "*":
             annotation = item_annotation(annotation)
             continue
-        part = find_part(annotation, {"type": "http"})
+        # Where there is a choice, each of these is one of it.
+        found = (find_part(annotation, {"type": tag}) for tag in ("http", "certificate", "token"))
+        part = next((part for part in found if part is not None), None)
         if part is None or step not in fields_of(part):
             return False
         annotation = fields_of(part)[step].annotation

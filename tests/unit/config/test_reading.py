@@ -57,8 +57,8 @@ def test_unknown_fields_without_a_near_name_list_what_is_known(tmp_path: Path) -
         auth_data: {type: api-key, api_key: "env:X", qqq: 2}
         """
     lines = [line for line in found(check_text(tmp_path, text)) if "unknown" in line]
-    known = "name, collaborators, ownedBy, discount_percent, type, auth_data, base_url, integrations"
-    known += ", propagate_trace"
+    known = "type, name, collaborators, ownedBy, discount_percent, integrations, propagate_trace"
+    known += ", auth_data, base_url"
     assert lines == [
         f"warning 4 zzz: unknown field, it has no effect. Remove it; known are: {known}",
         "warning 5 auth_data.qqq: unknown field, it has no effect. Remove it; known are: type, api_key",
@@ -83,7 +83,7 @@ def test_the_secrets_of_what_is_not_in_force_are_not_asked_for() -> None:
             "model_types": ["chat"],
             "auth_data": {"type": "bearer-auth", "bearer_token": "env:A"},
         }
-        for server in ("openai-compatible", "tei")
+        for server in ("openai-compatible", "cohere-rerank-v2")
     ]
     body = {"type": "provider-account/self-hosted-model", "name": "lab", "integrations": models}
     written = Document("provider-account/self-hosted-model", "lab", body, FILE, 1)

@@ -91,4 +91,5 @@ def test_it_has_no_example_of_a_secret() -> None:
     """Nothing to copy and forget."""
     for name, field in fields(SCHEMA):
         assert "examples" not in field, name
-        assert "default" not in field or "secret" not in str(field["default"]).lower(), name
+        is_path = str(field.get("default")).startswith("/var/run/")
+        assert "default" not in field or "secret" not in str(field["default"]).lower() or is_path, name

@@ -14,22 +14,33 @@ from pydantic.fields import FieldInfo
 from truefoundry_sdk import types as sdk
 from truefoundry_sdk.types.true_foundry_apply_request_manifest import TrueFoundryApplyRequestManifest
 
+from gateway.config.manifests.azure_account import DeploymentType
 from gateway.config.manifests.known import IN_FORCE, MODEL_ACCOUNTS, NOT_IN_FORCE
 from gateway.config.manifests.logging_config import Preset
 from gateway.config.manifests.part import Part
 from gateway.config.manifests.provider_account import MODEL_TYPES
+from gateway.config.manifests.vendors import VENDOR_OF
 
-THEIRS: dict[str, type[pydantic.BaseModel]] = {
-    "provider-account/openai": sdk.OpenaiProviderAccount,
-    "provider-account/self-hosted-model": sdk.SelfHostedModelProviderAccount,
-    "virtual-account": sdk.VirtualAccountManifest,
-    "gateway-otel-config": sdk.GatewayOtelConfig,
-    "gateway-global-settings": sdk.GlobalSettings,
-    "gateway-logging-config": sdk.GatewayLoggingConfig,
-}
+_ENTRA_FIELDS = (
+    ("client-secret", "authority"),
+    ("workload-identity", "authority"),
+    ("workload-identity", "token_file"),
+)
 EXTENSIONS = {
-    "provider-account/openai: propagate_trace",
-    "provider-account/self-hosted-model: propagate_trace",
+    *(f"{kind}: propagate_trace" for kind in IN_FORCE if kind in MODEL_ACCOUNTS),
+    *(f"{kind}: base_url" for kind, vendor in VENDOR_OF.items() if not vendor.is_base_url_theirs),
+    "provider-account/snowflake-cortex: base_url",
+    "provider-account/ollama: auth_data.api_key",
+    *(
+        f"provider-account/{account}-{kind}: auth_data[{auth}].{name}"
+        for account, kind in (("azure", "openai"), ("microsoft", "foundry"))
+        for auth, name in _ENTRA_FIELDS
+    ),
+    *(
+        "provider-account/azure-foundry: integrations[integration/model/azure-foundry]"
+        f".auth_data[{auth}].{name}"
+        for auth, name in _ENTRA_FIELDS
+    ),
     "virtual-account: tokens",
     "virtual-account: models",
     # Their apply API asks for a name that their types do not have.
@@ -115,6 +126,15 @@ def inner_differences(ours: Any, theirs: Any, place: str) -> Iterator[tuple[str,
             yield from differences(our_models[tag], their_models[tag], f"{here}.")
 
 
+THEIRS: dict[str, type[pydantic.BaseModel]] = {
+    **{tag_of(model): model for model in models_in(sdk.ModelProviderAccount)},
+    "virtual-account": sdk.VirtualAccountManifest,
+    "gateway-otel-config": sdk.GatewayOtelConfig,
+    "gateway-global-settings": sdk.GlobalSettings,
+    "gateway-logging-config": sdk.GatewayLoggingConfig,
+}
+
+
 def all_differences() -> list[tuple[str, str]]:
     return [
         difference
@@ -179,3 +199,5 @@ def test_choices_agree() -> None:
     servers = typing.get_args(integration.model_fields["model_server"].annotation)
     assert set(servers) == set(values_of(sdk.SelfHostedModelModelServer))
     assert set(typing.get_args(Preset)) == set(values_of(sdk.PresetRegexPatternEnum))
+    for deployments in (sdk.AzureOpenAiModelDeploymentType, sdk.MicrosoftFoundryModelDeploymentType):
+        assert set(typing.get_args(DeploymentType)) == set(values_of(deployments))

@@ -374,8 +374,8 @@ def _usage_in(body: bytes) -> Usage | None:
     found = None
     for line in body.decode().splitlines():
         data = line.removeprefix("data: ")
-        usage = json.loads(data).get("usage") if data.startswith("{") else None
-        found = usage or found
+        chunk = json.loads(data) if data.startswith("{") else {}
+        found = chunk.get("usage") or chunk.get("x_groq", {}).get("usage") or found
     if found is None:
         return None
     asked = found.get("prompt_tokens_details") or {}
@@ -443,3 +443,17 @@ def test_events_are_read_again() -> None:
     """What was relayed can be read once more: the data of each whole event, without marker and comment."""
     data = b": ping\n\ndata: a\n\nevent: x\r\ndata: b\r\ndata: c\r\n\r\ndata:\n\ndata: [DONE]\n\ndata: half"
     assert list(read_events(data)) == [b"a", b"b\nc"]
+
+
+def test_usage_that_groq_puts_beside() -> None:
+    """Groq counts in every stream, elsewhere when it was not asked; what is asked for comes first."""
+    reader = StreamReader(asked_bytes=4, choices=1, hides_usage=True)
+    last = (
+        b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],'
+        b'"x_groq":{"id":"r","usage":{"prompt_tokens":12,"completion_tokens":26}}}\n\n'
+    )
+    assert reader.feed(last) == last
+    assert (reader.facts().usage.input_tokens, reader.facts().usage.output_tokens) == (12, 26)
+    asked = b'data: {"choices":[],"usage":{"prompt_tokens":13,"completion_tokens":27}}\n\n'
+    assert reader.feed(asked) == b""
+    assert reader.facts().usage.input_tokens == 13

@@ -6,21 +6,20 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gateway.config import AnyProviderAccount, SecretReference, SecretSource, check
-from gateway.config.manifests.provider_account import AnyProviderAccount as Account
+from gateway.config import ProviderAccount, SecretReference, SecretSource, check
 from gateway.model import RetryPolicy, Target
 from gateway.providers.registry import make_targets
 
 RETRY = RetryPolicy(1, 5, frozenset({503}))
 
 
-def read_account(folder: Path, manifest: dict[str, Any]) -> Account:
+def read_account(folder: Path, manifest: dict[str, Any]) -> ProviderAccount:
     """The account that this manifest makes."""
     file = folder / "account.json"
     file.write_text(json.dumps(manifest))
     checked = check.check(file, strict=False, secrets=SecretSource({}))
     assert checked.config is not None, checked.problems
-    account: AnyProviderAccount = checked.config.provider_accounts[0]
+    account: ProviderAccount = checked.config.provider_accounts[0]
     return account
 
 

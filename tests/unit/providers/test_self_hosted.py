@@ -83,3 +83,19 @@ def test_credentials(tmp_path: Path, changes: dict[str, Any], headers: tuple[tup
     missing = target_of(tmp_path, **changes)
     assert missing.headers == ()
     assert "SECRET" in missing.missing_secret
+
+
+@pytest.mark.parametrize(
+    ("server", "model", "is_told"),
+    [
+        ("nemo-retriever", "nvidia/embed", True),
+        ("nemo-retriever", "nvidia/embed-query", False),
+        ("nemo-retriever", "nvidia/embed-passage", False),
+        ("tei", "embed", False),
+        ("infinity", "embed", False),
+    ],
+)
+def test_input_type(tmp_path: Path, server: str, model: str, *, is_told: bool) -> None:
+    """One server must be told what it embeds, unless the model's name says so."""
+    quirks = target_of(tmp_path, model_server=server, hosted_model_name=model).quirks
+    assert ("embedding" in quirks) == is_told

@@ -1,0 +1,266 @@
+"""Vendors that speak OpenAI's API and want nothing but a key: a row each, and the manifests made from it.
+
+A row is all there is of a vendor: its types of account and model, its address, what spans call it, and how
+its dialect differs from OpenAI's (`gateway.model.Quirks`, each with the page that says so). The names of
+types and fields are TrueFoundry's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from pydantic import ConfigDict, Field, create_model
+
+from gateway.config.manifests.part import BaseUrl, Flag, Text
+from gateway.config.manifests.provider_account import ApiKeyAuth, Integration, ProviderAccount
+from gateway.model import EndpointQuirks, Quirks
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """A field of a vendor's manifest that sends a header while it is true, which is the default."""
+
+    field: str
+    header: tuple[str, str]
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vendor:
+    """One row.
+
+    Attributes:
+        title: As the vendor writes its name.
+        kind: What follows `provider-account/` and `integration/model/` in a manifest.
+        provider: `gen_ai.provider.name`: OpenTelemetry's word where it has one.
+        base_url: Where the API is, unless the account says otherwise.
+        is_base_url_theirs: TrueFoundry's manifest has `base_url` too, so that it is no extension here.
+        switches: What else the manifest has.
+    """
+
+    title: str
+    kind: str
+    provider: str
+    base_url: str
+    quirks: EndpointQuirks = field(default_factory=dict)
+    is_base_url_theirs: bool = False
+    switches: tuple[Switch, ...] = ()
+
+
+# Where only `max_tokens` is documented, the newer name would be refused, or ignored and cost money.
+_OLD_LIMIT: Final = {"max_completion_tokens": "max_tokens"}
+
+VENDORS: Final = (
+    # https://docs.ai21.com/reference/jamba-1-6-api-ref
+    Vendor(
+        title="AI21 Labs",
+        kind="ai21",
+        provider="ai21",
+        base_url="https://api.ai21.com/studio/v1",
+        quirks={"chat": Quirks(renamed=_OLD_LIMIT)},
+    ),
+    # https://docs.baseten.co/development/model-apis/overview
+    Vendor(
+        title="Baseten",
+        kind="baseten",
+        provider="baseten",
+        base_url="https://inference.baseten.co/v1",
+    ),
+    # https://inference-docs.cerebras.ai/resources/openai
+    Vendor(
+        title="Cerebras",
+        kind="cerebras",
+        provider="cerebras",
+        base_url="https://api.cerebras.ai/v1",
+        quirks={
+            "chat": Quirks(
+                refused=(
+                    "frequency_penalty",
+                    "logit_bias",
+                    "presence_penalty",
+                    "parallel_tool_calls",
+                    "service_tier",
+                ),
+                roles={"developer": "system"},
+            )
+        },
+    ),
+    # https://docs.cohere.com/docs/compatibility-api
+    Vendor(
+        title="Cohere",
+        kind="cohere",
+        provider="cohere",
+        base_url="https://api.cohere.ai/compatibility/v1",
+    ),
+    # https://deepinfra.com/docs/openai_api
+    Vendor(
+        title="DeepInfra",
+        kind="deepinfra",
+        provider="deepinfra",
+        base_url="https://api.deepinfra.com/v1/openai",
+    ),
+    # https://console.groq.com/docs/openai
+    Vendor(
+        title="Groq",
+        kind="groq",
+        provider="groq",
+        base_url="https://api.groq.com/openai/v1",
+        quirks={
+            "chat": Quirks(refused=("logprobs", "logit_bias", "top_logprobs"), refused_in_messages=("name",))
+        },
+    ),
+    # https://docs.mistral.ai/api ; unknown fields are answered with 422, and usage comes unasked:
+    # https://github.com/mistralai/platform-docs-public/issues/7
+    Vendor(
+        title="Mistral AI",
+        kind="mistral-ai",
+        provider="mistral_ai",
+        base_url="https://api.mistral.ai/v1",
+        quirks={
+            "chat": Quirks(
+                renamed={**_OLD_LIMIT, "seed": "random_seed"},
+                refused=(
+                    "stream_options",
+                    "logit_bias",
+                    "logprobs",
+                    "top_logprobs",
+                    "service_tier",
+                    "store",
+                    "user",
+                ),
+                roles={"developer": "system"},
+            ),
+            "embedding": Quirks(renamed={"dimensions": "output_dimension"}, refused=("user",)),
+        },
+    ),
+    # https://openrouter.ai/docs/api-reference/overview
+    Vendor(
+        title="OpenRouter",
+        kind="openrouter",
+        provider="openrouter",
+        base_url="https://openrouter.ai/api/v1",
+    ),
+    # https://docs.perplexity.ai/api-reference/chat-completions-post
+    Vendor(
+        title="Perplexity",
+        kind="perplexity-ai",
+        provider="perplexity",
+        base_url="https://api.perplexity.ai",
+        quirks={"chat": Quirks(renamed=_OLD_LIMIT)},
+    ),
+    # https://docs.sambanova.ai/docs/en/features/openai-compatibility
+    Vendor(
+        title="SambaNova",
+        kind="sambanova",
+        provider="sambanova",
+        base_url="https://api.sambanova.ai/v1",
+    ),
+    # https://github.com/togethercomputer/openapi/blob/main/openapi.yaml
+    Vendor(
+        title="Together AI",
+        kind="together-ai",
+        provider="together_ai",
+        base_url="https://api.together.xyz/v1",
+        quirks={"chat": Quirks(renamed=_OLD_LIMIT)},
+    ),
+    # https://docs.wafer.ai/serverless ; https://www.truefoundry.com/docs/ai-gateway/wafer
+    Vendor(
+        title="Wafer",
+        kind="wafer",
+        provider="wafer",
+        base_url="https://pass.wafer.ai/v1",
+        is_base_url_theirs=True,
+        switches=(
+            Switch(
+                "zero_data_retention",
+                ("wafer-zdr", "required"),
+                "Whether the vendor is asked to keep nothing of a call.",
+            ),
+        ),
+    ),
+    # https://docs.x.ai/docs/api-reference
+    Vendor(title="xAI", kind="xai", provider="x_ai", base_url="https://api.x.ai/v1"),
+)
+
+
+class VendorIntegration(Integration):
+    """A model of a vendor."""
+
+    type: str
+    model_id: Text
+    """The name that the vendor knows the model by."""
+
+
+class VendorAccount(ProviderAccount):
+    """An account with a vendor that speaks OpenAI's API."""
+
+    auth_data: ApiKeyAuth
+    """How to sign in."""
+    base_url: BaseUrl
+    integrations: tuple[VendorIntegration, ...] = ()
+    """The models that may be called."""
+
+
+class _MadeIntegration(VendorIntegration):
+    """Made from a row, without source that its fields' docstrings could be read from."""
+
+    model_config = ConfigDict(use_attribute_docstrings=False)
+
+
+class _MadeAccount(VendorAccount):
+    """The same of accounts."""
+
+    model_config = ConfigDict(use_attribute_docstrings=False)
+
+
+def account_type(vendor: Vendor) -> type[VendorAccount]:
+    """The manifest of *vendor*."""
+    name = re.sub(r"\W", "", vendor.title)
+    model = f"integration/model/{vendor.kind}"
+    tag: Any = Literal[model]
+    integration: type[VendorIntegration] = create_model(
+        f"{name}Integration",
+        __base__=_MadeIntegration,
+        __module__=__name__,
+        __doc__=f"A model of {vendor.title}.",
+        type=(tag, model),
+    )
+    where = "Where the API is, up to what stands before `/chat/completions`."
+    fields: dict[str, Any] = {
+        "type": (Literal[f"provider-account/{vendor.kind}"], ...),
+        "base_url": (
+            BaseUrl,
+            Field(
+                default=vendor.base_url,
+                description=where if vendor.is_base_url_theirs else f"{where} Extension.",
+            ),
+        ),
+        "integrations": (
+            tuple[integration, ...],
+            Field(default=(), description="The models that may be called."),
+        ),
+        **{
+            switch.field: (Flag, Field(default=True, description=switch.meaning))
+            for switch in vendor.switches
+        },
+    }
+    made: type[VendorAccount] = create_model(
+        f"{name}Account",
+        __base__=_MadeAccount,
+        __module__=__name__,
+        __doc__=f"An account with {vendor.title}.",
+        **fields,
+    )
+    return made
+
+
+VENDOR_OF: Final[Mapping[str, Vendor]] = {f"provider-account/{vendor.kind}": vendor for vendor in VENDORS}
+"""Each row by its type of account."""
+
+VENDOR_ACCOUNTS: Final[Mapping[str, type[VendorAccount]]] = {
+    kind: account_type(vendor) for kind, vendor in VENDOR_OF.items()
+}
+"""The manifest of each type."""

@@ -1,0 +1,1 @@
+"""Signing in to providers that want more than a key."""

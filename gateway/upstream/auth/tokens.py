@@ -1,0 +1,192 @@
+"""Bearer tokens of short life, held by a worker and renewed beside its calls.
+
+Only a call that finds no token waits for one, and several that do wait for the same. The protocol is OAuth's
+client credentials grant, also with an assertion: RFC 6749 4.4, RFC 7523 2.2.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import msgspec
+
+from gateway.errors import GatewayError, UpstreamBadReply, UpstreamUnreachable
+from gateway.model import TokenRequest, UpstreamReply, UpstreamRequest
+from gateway.redaction import may_hold_secret, without_secrets
+from gateway.tasks import end, spawn
+from gateway.wire.http1 import header_lines
+
+ANSWER_WITHIN_S: Final = 10.0
+"""How long a token endpoint may take."""
+
+RENEWED_AFTER: Final = 0.8
+"""Part of its life that a token is used for before another is asked for."""
+
+PAUSE_S: Final = 10.0
+"""Between two tries to renew a token that still works."""
+
+MAX_HELD: Final = 1024
+"""Tokens kept; those of configurations that are no more are among them."""
+
+_MAX_ANSWER_BYTES: Final = 256 * 1024
+_LIFE_S: Final = 300.0
+_DETAIL_CHARACTERS: Final = 200
+_OK: Final = 200
+_ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_LINES: Final = header_lines(
+    [
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("accept", "application/json"),
+        ("accept-encoding", "identity"),
+    ]
+)
+_NOT_SIGNED_IN: Final = "The provider could not be signed in to."
+
+_log: Final = logging.getLogger(__name__)
+
+Send = Callable[[UpstreamRequest], Awaitable[UpstreamReply]]
+"""One exchange."""
+
+
+class _Answer(msgspec.Struct):
+    """What is read of a token endpoint's answer."""
+
+    access_token: str
+    # Some write the number as text.
+    expires_in: float | str = _LIFE_S
+
+
+_answers: Final = msgspec.json.Decoder(_Answer)
+
+
+@dataclass(slots=True)
+class _Held:
+    """A token, and when it is to be renewed and when it ends, in seconds of the clock."""
+
+    value: str
+    renew_at_s: float
+    ends_at_s: float
+
+
+class Tokens:
+    """The tokens of one worker, by what they are asked for with."""
+
+    def __init__(
+        self, send: Send, now_s: Callable[[], float], *, answer_within_s: float = ANSWER_WITHIN_S
+    ) -> None:
+        """Prepare.
+
+        Args:
+            send: Reaches the token endpoint.
+            now_s: A clock that only goes forward.
+            answer_within_s: How long a token endpoint may take.
+        """
+        self._answer_within_s = answer_within_s
+        self._send = send
+        self._now_s = now_s
+        self._held: dict[TokenRequest, _Held] = {}
+        self._renewing: dict[TokenRequest, asyncio.Task[str | GatewayError]] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def find(self, request: TokenRequest) -> str:
+        """The token to send now.
+
+        Raises:
+            UpstreamUnreachable: There is none, and none could be got.
+        """
+        held = self._held.get(request)
+        now_s = self._now_s()
+        if held is not None and now_s < held.ends_at_s:
+            if now_s >= held.renew_at_s:
+                held.renew_at_s = now_s + PAUSE_S
+                self._renew(request)
+            return held.value
+        # Shielded: a caller that leaves must not end the wait of the others.
+        outcome = await asyncio.shield(self._renew(request))
+        if isinstance(outcome, GatewayError):
+            raise UpstreamUnreachable(_NOT_SIGNED_IN, detail=outcome.for_operator, excerpt=outcome.excerpt)
+        return outcome
+
+    def forget(self, request: TokenRequest, token: str) -> None:
+        """Drop a token that the provider has refused, unless another has taken its place."""
+        held = self._held.get(request)
+        if held is not None and held.value == token:
+            del self._held[request]
+
+    async def close(self) -> None:
+        """End what is being asked for."""
+        await end(self._tasks)
+
+    def _renew(self, request: TokenRequest) -> asyncio.Task[str | GatewayError]:
+        task = self._renewing.get(request)
+        if task is None:
+            task = spawn(self._ask(request), name="token", owner=self._tasks)
+            self._renewing[request] = task
+            task.add_done_callback(lambda _: self._renewing.pop(request, None))
+        return task
+
+    async def _ask(self, request: TokenRequest) -> str | GatewayError:
+        try:
+            async with asyncio.timeout(self._answer_within_s):
+                answer = await self._exchange(request)
+        except TimeoutError:
+            error: GatewayError = UpstreamUnreachable(
+                _NOT_SIGNED_IN, detail=f"{request.url} did not answer within {self._answer_within_s:g} s"
+            )
+        except GatewayError as failure:
+            error = failure
+        else:
+            self._hold(request, answer)
+            return answer.access_token
+        _log.warning("no token of %s: %s", request.url, error.for_operator)
+        return error
+
+    async def _exchange(self, request: TokenRequest) -> _Answer:
+        form = list(request.form)
+        if request.assertion_file:
+            form += (
+                ("client_assertion_type", _ASSERTION_TYPE),
+                ("client_assertion", await asyncio.to_thread(_read, request.assertion_file)),
+            )
+        reply = await self._send(
+            UpstreamRequest(request.url, list(request.headers), urlencode(form).encode(), lines=_LINES)
+        )
+        try:
+            body = await reply.read(_MAX_ANSWER_BYTES)
+        finally:
+            reply.close()
+        secrets = [value for name, value in (*form, *request.headers) if may_hold_secret(name)]
+        if reply.status != _OK:
+            said = without_secrets(body.decode(errors="replace"), secrets)[:_DETAIL_CHARACTERS]
+            raise UpstreamBadReply(_NOT_SIGNED_IN, detail=f"{request.url} answered {reply.status}: {said}")
+        try:
+            answer = _answers.decode(body)
+            header_lines([("authorization", f"Bearer {answer.access_token}")])
+        except ValueError as error:
+            detail = f"the answer of {request.url} has no token that could be sent"
+            raise UpstreamBadReply(_NOT_SIGNED_IN, detail=detail) from error
+        return answer
+
+    def _hold(self, request: TokenRequest, answer: _Answer) -> None:
+        now_s = self._now_s()
+        try:
+            life_s = float(answer.expires_in)
+        except ValueError:
+            life_s = _LIFE_S
+        if len(self._held) >= MAX_HELD:
+            # Those in use are asked for again.
+            self._held.clear()
+        self._held[request] = _Held(answer.access_token, now_s + life_s * RENEWED_AFTER, now_s + life_s)
+
+
+def _read(file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UpstreamUnreachable(_NOT_SIGNED_IN, detail=f"{file}: {error}") from error

@@ -1,0 +1,194 @@
+"""Accounts of other kinds than OpenAI's, through the real server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import pytest
+
+from tests.rig.behaviours import DONE, TEXT, chunk, json_reply, stream_of, usage_chunk
+from tests.rig.fake_upstream import FakeUpstream
+from tests.rig.gateway_process import Document, GatewayProcess, StartGateway
+from tests.rig.llama_server import MODEL_ALIAS, SENTENCE, LlamaServer
+from tests.rig.manifests import PROVIDER_KEY, chat, trace_id_of, virtual_account
+from tests.rig.raw_http import Reply, events
+from tests.rig.requires import requires
+
+KEY: Final[dict[str, Any]] = {"type": "api-key", "api_key": "env:FAKE_KEY"}
+ENTRA: Final = {"type": "client-secret", "client_secret": "env:FAKE_KEY", "tenant_id": "t", "client_id": "c"}
+CALLER: Final = virtual_account("app", ["env:APP_TOKEN"], ["*"])
+# What Azure sends first: the verdict on the prompt, and no choice.
+VERDICT: Final = (
+    b'data: {"choices":[],"created":0,"id":"","model":"","object":"",'
+    b'"prompt_filter_results":[{"prompt_index":0,"content_filter_results":{"hate":{"filtered":false}}}]}\n\n'
+)
+
+
+def root(upstream: FakeUpstream) -> str:
+    return upstream.base_url.removesuffix("/v1")
+
+
+def account(kind: str, model: Document | None = None, **members: Any) -> Document:
+    models = [{"name": "m", "model_id": "m-1", "model_types": ["chat"], **(model or {})}]
+    return {"type": f"provider-account/{kind}", "name": "acct", "integrations": models, **members}
+
+
+def azure(upstream: FakeUpstream, auth: Document) -> Document:
+    where = {"azure_endpoint": root(upstream), "auth_data": auth}
+    return account("azure-openai", {"api_version": "2024-10-21"}, **where)
+
+
+def attempt_of(gateway: GatewayProcess, reply: Reply) -> dict[str, Any]:
+    """Attributes of the one attempt."""
+    _, client = gateway.trace(trace_id_of(reply))["spans"]
+    found: dict[str, Any] = client["attributes"]
+    return found
+
+
+def test_azure(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
+    """The deployment and the version are in the path, the key in Azure's header."""
+    gateway = start_gateway([azure(upstream, KEY), CALLER], workers=1)
+    reply = chat(gateway, "acct/m")
+    assert (reply.status, reply.json["choices"][0]["message"]["content"]) == (200, TEXT)
+    (exchange,) = upstream.exchanges
+    assert exchange.path == "/openai/deployments/m-1/chat/completions?api-version=2024-10-21"
+    assert (exchange.header("api-key"), exchange.header("authorization")) == (PROVIDER_KEY, None)
+    attributes = attempt_of(gateway, reply)
+    assert attributes["gen_ai.provider.name"] == "azure.ai.openai"
+    assert attributes["gen_ai.request.model"] == "m-1"
+
+
+def test_azure_stream(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
+    """The event about the prompt reaches the caller; usage is asked for and, not being his, kept from him."""
+    gateway = start_gateway([azure(upstream, KEY), CALLER], workers=1)
+    words = (chunk("m-1", {"content": "hi"}), chunk("m-1", {}, "stop"))
+    upstream.play("m-1", stream_of(VERDICT, *words, usage_chunk("m-1"), DONE))
+    reply = chat(gateway, "acct/m", stream=True)
+    assert reply.body == b"".join((VERDICT, *words, DONE))
+    assert upstream.exchanges[-1].json["stream_options"] == {"include_usage": True}
+    assert attempt_of(gateway, reply)["gateway.usage.source"] == "provider"
+
+
+def test_azure_with_a_token(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
+    """Entra is asked once, and its token is what Azure gets."""
+    auth = {**ENTRA, "authority": root(upstream)}
+    gateway = start_gateway([azure(upstream, auth), CALLER], workers=1)
+    # A form names no model.
+    upstream.play("", json_reply(200, {"access_token": "canary-entra-token", "expires_in": 3600}))
+    assert [chat(gateway, "acct/m").status for _ in range(3)] == [200, 200, 200]
+    asked, *calls = upstream.exchanges
+    assert asked.path == "/t/oauth2/v2.0/token"
+    assert dict(parse_qsl(asked.body.decode()))["client_secret"] == PROVIDER_KEY
+    assert [call.header("authorization") for call in calls] == ["Bearer canary-entra-token"] * 3
+    assert [call.header("api-key") for call in calls] == [None] * 3
+
+
+def test_no_token(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
+    """The caller is told that the provider was not reached, the operator why, and nobody a secret."""
+    auth = {**ENTRA, "authority": root(upstream)}
+    gateway = start_gateway([azure(upstream, auth), CALLER], workers=1)
+    upstream.play("", json_reply(401, {"error": "invalid_client", "error_description": PROVIDER_KEY}))
+    reply = chat(gateway, "acct/m")
+    assert (reply.status, reply.json["error"]["code"]) == (502, "upstream_unreachable")
+    trace = json.dumps(gateway.trace(trace_id_of(reply)))
+    assert "answered 401" in trace
+    assert "invalid_client" in trace
+    assert PROVIDER_KEY not in trace + gateway.log + reply.body.decode()
+    # The next call asks again.
+    upstream.play("", json_reply(200, {"access_token": "t", "expires_in": 3600}))
+    assert chat(gateway, "acct/m").status == 200
+
+
+def test_vendor_with_quirks(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
+    """What the vendor refuses is left out and named, what it calls otherwise renamed, the rest untouched."""
+    gateway = start_gateway(
+        [account("mistral-ai", base_url=upstream.base_url, auth_data=KEY), CALLER], workers=1
+    )
+    messages = [{"role": "developer", "content": "Be brief"}, {"role": "user", "content": "Hi"}]
+    reply = chat(gateway, "acct/m", seed=7, max_completion_tokens=5, store=False, user="u", messages=messages)
+    assert reply.status == 200
+    assert reply.header("x-tfy-dropped-params") == "store, user"
+    assert upstream.exchanges[-1].json == {
+        "model": "m-1",
+        "messages": [{"role": "system", "content": "Be brief"}, {"role": "user", "content": "Hi"}],
+        "random_seed": 7,
+        "max_tokens": 5,
+    }
+    assert attempt_of(gateway, reply)["gen_ai.provider.name"] == "mistral_ai"
+    plain = chat(gateway, "acct/m", temperature=0.5)
+    assert plain.header("x-tfy-dropped-params") is None
+
+
+def test_vendor_that_sends_usage_unasked(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
+    """A stream in which the vendor's last words and its usage are one event."""
+    gateway = start_gateway(
+        [account("mistral-ai", base_url=upstream.base_url, auth_data=KEY), CALLER], workers=1
+    )
+    last = json.loads(chunk("m-1", {"content": ""}, "stop").partition(b"data: ")[2])
+    last["usage"] = {"prompt_tokens": 24, "completion_tokens": 2, "total_tokens": 26}
+    pieces = (chunk("m-1", {"content": "hi"}), b"data: " + json.dumps(last).encode() + b"\n\n", DONE)
+    upstream.play("m-1", stream_of(*pieces))
+    reply = chat(gateway, "acct/m", stream=True)
+    assert reply.body == b"".join(pieces)
+    assert "stream_options" not in upstream.exchanges[-1].json
+    attributes = attempt_of(gateway, reply)
+    assert (attributes["gen_ai.usage.input_tokens"], attributes["gen_ai.usage.output_tokens"]) == (24, 2)
+
+
+def test_ollama(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
+    """Its OpenAI path, the bound on the reply under the name that it knows, no key, our trace."""
+    auth = {"custom_host": root(upstream)}
+    gateway = start_gateway([account("ollama", auth_data=auth), CALLER], workers=1)
+    reply = chat(gateway, "acct/m", max_completion_tokens=5)
+    assert reply.status == 200
+    (exchange,) = upstream.exchanges
+    assert exchange.path == "/v1/chat/completions"
+    assert exchange.json["max_tokens"] == 5
+    assert exchange.header("authorization") is None
+    assert (exchange.header("traceparent") or "").split("-")[1] == trace_id_of(reply)
+    assert attempt_of(gateway, reply)["gen_ai.provider.name"] == "ollama"
+
+
+@requires("xllamacpp")
+def test_a_real_server(start_gateway: StartGateway, tmp_path: Path) -> None:
+    """llama.cpp behind each kind of account that it can stand for, whole and streamed."""
+    with LlamaServer(tmp_path) as server:
+        host = server.base_url.removesuffix("/v1")
+        model = {"model_id": MODEL_ALIAS}
+        hosted = {"hosted_model_name": MODEL_ALIAS, "url": server.base_url}
+        documents = [
+            {**account("ollama", model, auth_data={"custom_host": host}), "name": "ollama"},
+            {**account("groq", model, auth_data=KEY, base_url=server.base_url), "name": "groq"},
+            {
+                **account("self-hosted-model", {**hosted, "model_server": "vllm-openai"}),
+                "name": "hosted",
+            },
+        ]
+        gateway = start_gateway([*documents, CALLER], workers=1)
+        for name in ("ollama", "groq", "hosted"):
+            messages = [{"role": "user", "name": "ann", "content": "Hi"}]
+            whole = chat(gateway, f"{name}/m", messages=messages, max_completion_tokens=50)
+            assert whole.json["choices"][0]["message"]["content"].strip() == SENTENCE, name
+            streamed = chat(gateway, f"{name}/m", stream=True, max_completion_tokens=50)
+            chunks = [json.loads(data) for data in events(streamed.body) if data != "[DONE]"]
+            said = [choice["delta"].get("content") or "" for each in chunks for choice in each["choices"]]
+            assert "".join(said).strip() == SENTENCE, name
+            assert attempt_of(gateway, streamed)["gateway.usage.source"] == "provider", name
+
+
+@pytest.mark.parametrize("server", ["tei", "infinity", "nemo-retriever"])
+def test_embedding_servers(start_gateway: StartGateway, upstream: FakeUpstream, server: str) -> None:
+    """Below the address as it is written."""
+    hosted = {"hosted_model_name": "m-1", "url": f"{root(upstream)}/prefix", "model_server": server}
+    gateway = start_gateway([account("self-hosted-model", hosted), CALLER], workers=1)
+    upstream.play("m-1", json_reply(200, {"data": [{"embedding": [0.5], "index": 0}], "model": "m-1"}))
+    body = json.dumps({"model": "acct/m", "input": "Hi"}).encode()
+    with gateway.connect() as connection:
+        token = ("authorization", "Bearer canary-app-token-0002")
+        reply = connection.exchange("POST", "/v1/embeddings", [token], body)
+    assert (reply.status, reply.json["data"][0]["embedding"]) == (200, [0.5])
+    assert upstream.exchanges[-1].path == "/prefix/embeddings"
+    assert upstream.exchanges[-1].json.get("input_type") == ("query" if server == "nemo-retriever" else None)
