@@ -19,6 +19,12 @@ HeaderPairs = list[tuple[bytes, bytes]]
 
 UsageSource = Literal["provider", "estimated", "partial"]
 
+Dialect = Literal["openai", "anthropic"]
+"""Whose API is spoken: by a client of its endpoint, by a target of its provider."""
+
+Unsupported = Literal["drop", "reject"]
+"""What happens to a field of a call that the target cannot do."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -43,6 +49,7 @@ class Endpoint:
         route: `http.route`: the canonical path at the gateway.
         operation: `gen_ai.operation.name`.
         can_stream: Whether the body's `stream` means anything here.
+        dialect: What its clients speak.
     """
 
     name: str
@@ -50,6 +57,7 @@ class Endpoint:
     route: str
     operation: str
     can_stream: bool
+    dialect: Dialect = "openai"
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -123,6 +131,8 @@ class Target:
         lines: `headers` and what else each request is sent, as lines.
         propagate_trace: Whether the provider gets our `traceparent`.
         missing_secret: Why the account cannot be used, "" when it can.
+        dialect: What the provider speaks.
+        unsupported: What becomes of a field that the dialect has no word for.
     """
 
     name: str
@@ -139,6 +149,8 @@ class Target:
     retry: RetryPolicy
     missing_secret: str = ""
     lines: HeaderLines = field(default=HeaderLines(), repr=False, compare=False)
+    dialect: Dialect = "openai"
+    unsupported: Unsupported = "drop"
 
 
 @dataclass(frozen=True, slots=True)

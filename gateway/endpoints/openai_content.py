@@ -19,8 +19,8 @@ from typing import Any, Final
 import msgspec
 
 from gateway.endpoints.openai_reply import UNREADABLE, text_of
-from gateway.endpoints.openai_stream import read_events
 from gateway.model import Call
+from gateway.wire.sse import read_events
 
 Shaped = dict[str, Any]
 """A message or a tool as the conventions shape it."""
