@@ -72,6 +72,12 @@ class InvalidBody(GatewayError):
     status, type, code, source = 400, "invalid_request_error", "invalid_body", "client"
 
 
+class UnsupportedParameter(GatewayError):
+    """The call asks for what its target cannot do, and the operator wants that refused."""
+
+    status, type, code, source = 400, "invalid_request_error", "unsupported_parameter", "client"
+
+
 class InvalidApiKey(GatewayError):
     """No token, or one that is unknown or expired."""
 

@@ -19,6 +19,12 @@ HeaderPairs = list[tuple[bytes, bytes]]
 
 UsageSource = Literal["provider", "estimated", "partial"]
 
+Dialect = Literal["openai", "anthropic"]
+"""Whose API is spoken: by a client of its endpoint, by a target of its provider."""
+
+Unsupported = Literal["drop", "reject"]
+"""What happens to a field of a call that the target cannot do."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -38,11 +44,12 @@ class Endpoint:
     """One kind of call that clients make.
 
     Attributes:
-        name: As in `model_types` of the manifests: chat, completion, embedding.
+        name: As in `model_types` of the manifests where it is one of those: chat, completion, embedding.
         path: Below the provider's base URL, with a leading slash.
         route: `http.route`: the canonical path at the gateway.
         operation: `gen_ai.operation.name`.
         can_stream: Whether the body's `stream` means anything here.
+        dialect: What its clients speak.
     """
 
     name: str
@@ -50,6 +57,7 @@ class Endpoint:
     route: str
     operation: str
     can_stream: bool
+    dialect: Dialect = "openai"
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -101,11 +109,13 @@ class HeaderLines:
     Attributes:
         whole: Of a request for a whole reply; `stream` of one for a stream.
         forwarded: Names of the caller's headers that go along.
+        defaults: What is sent where the caller sent none of that name.
     """
 
     whole: bytes = field(default=b"", repr=False)
     stream: bytes = field(default=b"", repr=False)
     forwarded: tuple[str, ...] = ()
+    defaults: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +179,8 @@ class Target:
         missing_secret: Why the account cannot be used, "" when it can.
         price: None when it is not known.
         context_window: Most tokens of one call, None when it is not known.
+        dialect: What the provider speaks.
+        unsupported: What becomes of a field that the dialect has no word for.
     """
 
     name: str
@@ -190,6 +202,8 @@ class Target:
     token: TokenRequest | None = None
     price: Price | None = None
     context_window: int | None = None
+    dialect: Dialect = "openai"
+    unsupported: Unsupported = "drop"
 
 
 @dataclass(frozen=True, slots=True)

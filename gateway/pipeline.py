@@ -5,15 +5,16 @@
     read               edge, endpoints           413, 400
     plan               routing                   404, 403, 503
     attempt            for each target in turn:  502, 503, 504
-      address          providers                 the upstream request
+      address          translate, providers      the upstream request, in the target's dialect
       exchange         upstream                  one, cancellable
-      classify         endpoints                 good, or an error that may be tried again
-    stream             endpoints                 upstream bytes > client bytes, usage on the way
+      classify         translate                 good, or an error that may be tried again
+    stream             translate                 upstream bytes > client bytes, usage on the way
     settle             leaving `_Settlement`     once, on every way out
 
-Limits, guardrails and translation between dialects take their places between these when their issues build
-them. Each stage is an explicit call; there is no other middleware. What is written here runs for every
-request: configuration work belongs in the `Snapshot`.
+What is between the caller's dialect and the target's is a `Pair` (`gateway.translate`), found once per
+attempt; where both are the same it is a relay. Limits and guardrails take their places between these when
+their issues build them. Each stage is an explicit call; there is no other middleware. What is written here
+runs for every request: configuration work belongs in the `Snapshot`.
 """
 
 from __future__ import annotations
@@ -27,12 +28,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Final, Protocol
 
-import msgspec
-
-from gateway.endpoints.openai_call import parse_call, write_call
-from gateway.endpoints.openai_quirks import dropped_fields
-from gateway.endpoints.openai_reply import excerpt, is_json_object, read_reply
-from gateway.endpoints.openai_stream import StreamReader
+from gateway.endpoints.openai_call import parse_call
+from gateway.endpoints.openai_reply import excerpt
+from gateway.endpoints.wording import dialect_of, wording_for
 from gateway.errors import (
     ClientDisconnected,
     GatewayError,
@@ -48,6 +46,8 @@ from gateway.responder import SUCCESS, Answer, Responder
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_notes import read_notes
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace, begin_trace
+from gateway.translate.pair import Pair, ReplyStream
+from gateway.translate.registry import pair_of
 
 MAX_REPLY_BYTES: Final = 256 * 1024 * 1024
 """Longest whole reply that is taken from a provider; big batches of embeddings stay well below."""
@@ -149,7 +149,8 @@ class Pipeline:
         async def stages(responder: Responder, snapshot: Snapshot) -> None:
             caller = snapshot.identity.identify(client.headers)
             responder.trace.identified(caller)
-            await responder.answer(Answer(200, [], snapshot.models_of(caller)))
+            body = snapshot.models_of(caller, dialect_of(client.headers))
+            await responder.answer(Answer(200, [], body))
 
         await self._serve(client, None, stages)
 
@@ -217,7 +218,7 @@ class Pipeline:
             random=self._random,
             telemetry=snapshot.telemetry,
         )
-        return _Settlement(self, Responder(client, trace, request_id))
+        return _Settlement(self, Responder(client, trace, request_id, wording_for(endpoint, client.headers)))
 
     async def _read(self, client: Client, trace: CallTrace) -> bytes:
         began_ns = time.perf_counter_ns()
@@ -256,14 +257,15 @@ class Pipeline:
         """
         attempt = responder.trace.attempt(target)
         try:
-            request = self._address(responder, call, attempt, timeout_s)
+            pair = pair_of(call.endpoint, target)
+            request = self._address(responder, call, attempt, pair, timeout_s)
             reply = await self._upstream.exchange(request)
             try:
                 attempt.status_code = reply.status
                 if call.is_stream and reply.status in SUCCESS:
-                    refusal = await _relay_stream(responder, call, attempt, reply)
+                    refusal = await _relay_stream(responder, call, attempt, pair, reply)
                 else:
-                    refusal = await _take_whole(responder, call, attempt, reply)
+                    refusal = await _take_whole(responder, call, attempt, pair, reply)
             finally:
                 reply.close()
         except GatewayError as error:
@@ -279,18 +281,17 @@ class Pipeline:
         return refusal
 
     def _address(
-        self, responder: Responder, call: Call, attempt: AttemptTrace, timeout_s: float | None
+        self, responder: Responder, call: Call, attempt: AttemptTrace, pair: Pair, timeout_s: float | None
     ) -> UpstreamRequest:
         target = attempt.target
-        quirks = target.quirks.get(call.endpoint.name)
-        responder.left_out = () if quirks is None else dropped_fields(call.fields, quirks)
+        body, responder.left_out = pair.write(call, target)
         headers = forwarded_headers(target, responder.client.headers)
         if target.propagate_trace:
             headers += responder.trace.propagation(attempt).items()
         return UpstreamRequest(
-            url=target.base_url + call.endpoint.path + target.query,
+            url=target.base_url + pair.path(call, target) + target.query,
             headers=headers,
-            body=write_call(call, target.model_id, quirks),
+            body=body,
             timeout_s=timeout_s,
             lines=target.lines.stream if call.is_stream else target.lines.whole,
             token=target.token,
@@ -298,7 +299,7 @@ class Pipeline:
 
 
 async def _take_whole(
-    responder: Responder, call: Call, attempt: AttemptTrace, reply: UpstreamReply
+    responder: Responder, call: Call, attempt: AttemptTrace, pair: Pair, reply: UpstreamReply
 ) -> Answer | None:
     """Read a whole reply; send it on if it is good, give it back if it is the provider's own error.
 
@@ -306,24 +307,25 @@ async def _take_whole(
         UpstreamBadReply: It is neither an answer nor an error that a caller could read.
     """
     body = await reply.read(MAX_REPLY_BYTES if reply.status in SUCCESS else MAX_ERROR_BYTES)
-    answer = Answer(reply.status, response_headers(reply.headers), body)
+    headers = response_headers(reply.headers)
     if reply.status in SUCCESS:
-        facts = read_reply(call.endpoint, body, asked_bytes=call.body_bytes)
+        body, facts = pair.read(call, body, started_at_ns=responder.trace.started_at_ns)
         attempt.answered(facts)
         attempt.ended()
         if responder.trace.content is not None:
             responder.trace.content.keep(body)
-        await responder.answer(answer)
+        await responder.answer(Answer(reply.status, headers, body))
         return None
-    if reply.status < _FIRST_ERROR or not is_json_object(body):
+    refusal = pair.read_error(reply.status, body) if reply.status >= _FIRST_ERROR else None
+    if refusal is None:
         msg = f"The provider answered with status {reply.status} and a body that is not a JSON error."
         raise UpstreamBadReply(msg, excerpt=excerpt(body))
     attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
-    return msgspec.structs.replace(answer, body=_without_credentials(body, attempt.target))
+    return Answer(refusal.status, headers, _without_credentials(refusal.body, attempt.target))
 
 
 async def _relay_stream(
-    responder: Responder, call: Call, attempt: AttemptTrace, reply: UpstreamReply
+    responder: Responder, call: Call, attempt: AttemptTrace, pair: Pair, reply: UpstreamReply
 ) -> Answer | None:
     """Relay a stream as it comes, once it has content.
 
@@ -335,7 +337,7 @@ async def _relay_stream(
         msg = "The provider was asked for an event stream and answered with something else."
         beginning = f"{content_type.decode('latin-1')}: {excerpt(await reply.read_chunk())}"
         raise UpstreamBadReply(msg, excerpt=beginning)
-    reader = StreamReader(asked_bytes=call.body_bytes, choices=call.choices, hides_usage=not call.wants_usage)
+    reader = pair.open_stream(call, started_at_ns=responder.trace.started_at_ns)
     try:
         await _pump(responder, attempt, reply, reader)
     finally:
@@ -345,7 +347,7 @@ async def _relay_stream(
         msg = "The provider's stream began with an error." if reader.failure else _CUT_STREAM
         raise UpstreamBadReply(msg, excerpt=excerpt(reader.failure))
     if reader.failure:
-        # The provider's own error event has gone out already, and it is in the caller's dialect.
+        # The provider's own error event has gone out already, in the caller's dialect.
         error = UpstreamBadReply("The provider's stream carried an error.", excerpt=excerpt(reader.failure))
         attempt.failed(error.code, error.for_operator, error.excerpt)
         await responder.end_after_error(error)
@@ -357,7 +359,7 @@ async def _relay_stream(
 
 
 async def _pump(
-    responder: Responder, attempt: AttemptTrace, reply: UpstreamReply, reader: StreamReader
+    responder: Responder, attempt: AttemptTrace, reply: UpstreamReply, reader: ReplyStream
 ) -> None:
     """Move events from provider to caller; nothing goes out before there is content."""
     client = responder.client

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.endpoints.openai_error import error_body, error_event
+from gateway.endpoints.wording import Wording
 from gateway.errors import GatewayError
 from gateway.model import Client, HeaderPairs, UpstreamReply
 from gateway.providers.headers import response_headers
@@ -45,16 +45,17 @@ class Responder:
     """One request with its trace, and all that is sent to its caller.
 
     Attributes:
-        left_out: Fields of the call that its last target was not sent, because it does not take them.
+        left_out: Fields of the call that its target cannot do, so did not get.
     """
 
-    __slots__ = ("client", "left_out", "request_id", "trace")
+    __slots__ = ("_wording", "client", "left_out", "request_id", "trace")
 
-    def __init__(self, client: Client, trace: CallTrace, request_id: str) -> None:
-        self.left_out: tuple[str, ...] = ()
+    def __init__(self, client: Client, trace: CallTrace, request_id: str, wording: Wording) -> None:
         self.client = client
         self.trace = trace
         self.request_id = request_id
+        self.left_out: tuple[str, ...] = ()
+        self._wording = wording
 
     async def answer(self, answer: Answer) -> None:
         """Send a whole response; a provider's error says that it is the provider's."""
@@ -70,7 +71,7 @@ class Responder:
     async def fail(self, error: GatewayError) -> None:
         """Send an error of ours: a whole response, or the last event of a stream that has begun."""
         if self.client.has_started:
-            await self.client.write(self._wording(error_event, error))
+            await self.client.write(self._word(self._wording.event, error))
             await self.end_after_error(error)
             return
         self.trace.failed(error.code, error.for_operator)
@@ -79,7 +80,7 @@ class Responder:
             [(name.encode("latin-1"), value.encode("latin-1")) for name, value in error.headers]
         )
         headers += (_JSON, (b"x-tfy-error-source", error.source.encode()))
-        await self.client.respond(error.status, headers, self._wording(error_body, error))
+        await self.client.respond(error.status, headers, self._word(self._wording.body, error))
 
     async def end_after_error(self, error: GatewayError) -> None:
         """End a stream whose last event was an error; no end marker follows it."""
@@ -103,7 +104,7 @@ class Responder:
         self.trace.responded(reply.status)
         await self.client.start(reply.status, headers)
 
-    def _wording(self, word: Callable[..., bytes], error: GatewayError) -> bytes:
+    def _word(self, word: Callable[..., bytes], error: GatewayError) -> bytes:
         return word(error, request_id=self.request_id, trace_id=self.trace.trace_id.hex())
 
     def _headers(self, more: HeaderPairs) -> HeaderPairs:
@@ -116,8 +117,11 @@ class Responder:
         ]
         if trace.attempts:
             headers.append((b"x-tfy-resolved-model", trace.attempts[-1].target.name.encode()))
+        if self._wording.id_header:
+            headers.append((self._wording.id_header, self.request_id.encode()))
         if self.left_out:
-            headers.append((b"x-tfy-dropped-params", ", ".join(self.left_out).encode()))
+            names = ", ".join(self.left_out)
+            headers.append((b"x-tfy-dropped-params", names.encode("latin-1", errors="replace")))
         ignored = [name for name in self.client.headers.starting_with(_OWN) if name not in _ACTED_ON]
         if ignored:
             headers.append((b"x-tfy-ignored-headers", ", ".join(ignored).encode("latin-1", errors="replace")))

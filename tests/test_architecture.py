@@ -28,7 +28,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("identity", "routing", "limits", "guardrails", "telemetry", "upstream"),
     ("delivery", "tracestore"),
     ("store",),
-    ("endpoints", "providers", "translate", "pricing"),
+    ("translate",),
+    ("endpoints", "providers", "pricing"),
     ("wire", "config", "settings"),
     (
         "model",

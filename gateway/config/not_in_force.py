@@ -27,6 +27,7 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(VENDOR_ACCOUNTS, _ACCOUNT),
     **dict.fromkeys(
         (
+            "provider-account/anthropic",
             "provider-account/azure-foundry",
             "provider-account/azure-openai",
             "provider-account/cloudera",

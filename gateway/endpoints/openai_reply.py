@@ -137,13 +137,13 @@ def read_usage(usage: object) -> Usage | None:
     if not isinstance(usage, dict):
         return None
     get = usage.get
-    input_tokens = _count(get("prompt_tokens"))
-    output_tokens = _count(get("completion_tokens"))
+    input_tokens = count_of(get("prompt_tokens"))
+    output_tokens = count_of(get("completion_tokens"))
     if input_tokens is not None or output_tokens is not None:
         asked, answered = get("prompt_tokens_details"), get("completion_tokens_details")
     else:
-        input_tokens = _count(get("input_tokens"))
-        output_tokens = _count(get("output_tokens"))
+        input_tokens = count_of(get("input_tokens"))
+        output_tokens = count_of(get("output_tokens"))
         if input_tokens is None and output_tokens is None:
             return _read_duration(usage)
         # Transcriptions have `token` where images and Responses have `tokens`.
@@ -153,17 +153,17 @@ def read_usage(usage: object) -> Usage | None:
         return Usage(input_tokens, output_tokens, "provider")
     details = asked if isinstance(asked, dict) else _NOTHING_MORE
     more = answered if isinstance(answered, dict) else _NOTHING_MORE
-    reasoning_tokens = _count(more.get("reasoning_tokens"))
+    reasoning_tokens = count_of(more.get("reasoning_tokens"))
     if reasoning_tokens:
         output_tokens = _with_reasoning(input_tokens, output_tokens, reasoning_tokens, get("total_tokens"))
     read = Usage(
         input_tokens,
         output_tokens,
         "provider",
-        _count(details.get("cached_tokens")),
+        count_of(details.get("cached_tokens")),
         reasoning_tokens,
         # Of OpenAI's newer models, and of OpenRouter.
-        _count(details.get("cache_write_tokens")),
+        count_of(details.get("cache_write_tokens")),
     )
     for group in (details, more):
         if group.get("audio_tokens") or group.get("image_tokens"):
@@ -175,10 +175,10 @@ def _with_media(usage: Usage, asked: dict[str, Any], answered: dict[str, Any]) -
     """The *usage* with the tokens of audio and images, of the few replies that have any."""
     return msgspec.structs.replace(
         usage,
-        audio_input_tokens=_count(asked.get("audio_tokens")),
-        image_input_tokens=_count(asked.get("image_tokens")),
-        audio_output_tokens=_count(answered.get("audio_tokens")),
-        image_output_tokens=_count(answered.get("image_tokens")),
+        audio_input_tokens=count_of(asked.get("audio_tokens")),
+        image_input_tokens=count_of(asked.get("image_tokens")),
+        audio_output_tokens=count_of(answered.get("audio_tokens")),
+        image_output_tokens=count_of(answered.get("image_tokens")),
     )
 
 
@@ -229,7 +229,8 @@ def excerpt(body: bytes) -> str:
     return beginning.decode(errors="replace")
 
 
-def _count(value: object) -> int | None:
+def count_of(value: object) -> int | None:
+    """*value* if it can be a number of tokens."""
     is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 53
     return value if is_count else None  # type: ignore[return-value]  # is_count says it is an int
 

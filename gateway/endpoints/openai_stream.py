@@ -10,7 +10,6 @@ Format: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -28,16 +27,9 @@ from gateway.endpoints.openai_reply import (
 )
 from gateway.errors import UpstreamBadReply
 from gateway.model import Usage
-
-MAX_EVENT_BYTES: Final = 8 * 1024 * 1024
-"""One event longer than this is not a stream of tokens any more; pictures in base64 stay below it."""
+from gateway.wire.sse import DATA_LINE, DONE, EVENT, MAX_EVENT_BYTES, count_data_lines, end_of_events
 
 _TELLING: Final = re.compile(rb'"usage"\s*:\s*\{|"finish_reason"\s*:\s*"|"error"\s*:|\[DONE\]')
-_EVENT: Final = re.compile(rb".*?(?:\n\n|\n\r\n|\r\r)", re.DOTALL)
-_DATA_LINE: Final = re.compile(rb"(?:\A|[\r\n])data:[ ]?([^\r\n]*)")
-_DONE: Final = b"[DONE]"
-# Two line ends in a row, a line end being CR, LF or CRLF; the second also finds CRLF CRLF.
-_BLANKS: Final = (b"\n\n", b"\n\r\n", b"\r\r")
 
 
 class StreamReader:
@@ -74,7 +66,7 @@ class StreamReader:
         """
         searched = max(0, len(self._tail) - 3)
         buffer = self._tail + data if self._tail else data
-        end = _end_of_events(buffer, searched)
+        end = end_of_events(buffer, searched)
         if not end:
             self._keep(buffer)
             return b""
@@ -83,9 +75,9 @@ class StreamReader:
         # Until the reply has its name and its first content each event is read; after a failure each is held
         # back.
         if self._id and self.has_content and not self.failure and not _TELLING.search(whole):
-            self.pieces += _count_data_lines(whole)
+            self.pieces += count_data_lines(whole)
             return whole
-        return b"".join([event for event in _EVENT.findall(whole) if self._passes(event)])
+        return b"".join([event for event in EVENT.findall(whole) if self._passes(event)])
 
     def finish(self) -> bytes:
         """Take the end of the stream and give what the client is still to get.
@@ -93,7 +85,7 @@ class StreamReader:
         Some servers leave out the blank line after their last event; half a line is never given.
         """
         event = self._tail
-        is_whole = event.endswith((b"\n", b"\r")) or _DATA_LINE.findall(event)[-1:] == [_DONE]
+        is_whole = event.endswith((b"\n", b"\r")) or DATA_LINE.findall(event)[-1:] == [DONE]
         if not is_whole:
             return b""
         self._tail = b""
@@ -135,7 +127,7 @@ class StreamReader:
 
     def _passes(self, event: bytes) -> bool:
         """Read one event; False when the client is not to see it."""
-        lines = _DATA_LINE.findall(event)
+        lines = DATA_LINE.findall(event)
         if not lines:
             return not self.failure
         if self.failure:
@@ -143,7 +135,7 @@ class StreamReader:
             return False
         data = lines[0] if len(lines) == 1 else b"\n".join(lines)
         self.has_data = True
-        if data == _DONE:
+        if data == DONE:
             self.is_done = True
             self.has_content = True
             return True
@@ -173,27 +165,3 @@ class StreamReader:
             return True
         self._usage = usage
         return not (self._hides_usage and not chunk.choices)
-
-
-def read_events(data: bytes) -> Iterator[bytes]:
-    """The data of each whole event in *data* that has any, but for the end marker."""
-    for event in _EVENT.finditer(data):
-        lines = _DATA_LINE.findall(event[0])
-        joined = lines[0] if len(lines) == 1 else b"\n".join(lines)
-        if joined and joined != _DONE:
-            yield joined
-
-
-def _count_data_lines(events: bytes) -> int:
-    """As many as `_DATA_LINE` finds; three searches in C."""
-    return events.startswith(b"data:") + events.count(b"\ndata:") + events.count(b"\rdata:")
-
-
-def _end_of_events(buffer: bytes, searched: int) -> int:
-    """Index after the last blank line at or after *searched*, 0 when there is none."""
-    end = 0
-    for blank in _BLANKS:
-        at = buffer.rfind(blank, searched)
-        if at >= 0:
-            end = max(end, at + len(blank))
-    return end

@@ -9,6 +9,7 @@ from gateway.config.manifests.provider_account import ProviderAccount
 from gateway.config.manifests.vendors import VENDOR_ACCOUNTS
 from gateway.model import RetryPolicy, Target
 from gateway.providers.addressing import Resolve
+from gateway.providers.anthropic import anthropic_targets
 from gateway.providers.azure import azure_foundry_targets, azure_openai_targets, microsoft_foundry_targets
 from gateway.providers.data_platforms import cloudera_targets, databricks_targets, snowflake_targets
 from gateway.providers.ollama import ollama_targets
@@ -25,6 +26,7 @@ _MAKERS: Final[dict[str, Callable[[Any, Resolve, RetryPolicy], list[Target]]]] =
     "provider-account/databricks": databricks_targets,
     "provider-account/microsoft-foundry": microsoft_foundry_targets,
     "provider-account/ollama": ollama_targets,
+    "provider-account/anthropic": anthropic_targets,
     "provider-account/openai": openai_targets,
     "provider-account/self-hosted-model": self_hosted_targets,
     "provider-account/snowflake-cortex": snowflake_targets,

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from gateway.endpoints.catalogue import CHAT, EMBEDDING
+from gateway.endpoints.catalogue import CHAT, EMBEDDING, MESSAGES
 from gateway.errors import (
     GatewayError,
     PathNotFound,
@@ -59,8 +59,14 @@ TARGETS: Final = (
     make_target("lab/own", propagate_trace=True),
     make_target("acct/keyless", missing_secret="FAKE_KEY is not set"),
     make_target("acct/forbidden"),
+    make_target("acct/claude", dialect="anthropic"),
+    make_target("acct/strict", dialect="anthropic", unsupported="reject"),
+    make_target("acct/claude-retried", dialect="anthropic", retry=RETRY),
 )
-ALLOWED: Final = ("acct/small", "acct/retried", "lab/own", "acct/keyless")
+ALLOWED: Final = (
+    *("acct/small", "acct/retried", "lab/own", "acct/keyless"),
+    *("acct/claude", "acct/strict", "acct/claude-retried"),
+)
 
 
 def event(content: str = "word", *, finish: str | None = None, **more: Any) -> bytes:
@@ -976,8 +982,11 @@ async def test_list_of_models() -> None:
     client = FakeClient(BEARER, route="/v1/models", method="GET")
     await rig.pipeline.list_models(client)
     assert [item["id"] for item in json.loads(client.received)["data"]] == [
+        "acct/claude",
+        "acct/claude-retried",
         "acct/retried",
         "acct/small",
+        "acct/strict",
         "lab/own",
     ]
     assert (rig.settled().status_code, client.header("x-tfy-resolved-model")) == (200, None)
@@ -1013,3 +1022,73 @@ async def test_request_keeps_its_snapshot() -> None:
     go_on.set()
     trace = await calling
     assert (client.status, trace.config_version) == (200, "v1")
+
+
+MESSAGE: Final = json.dumps(
+    {
+        "id": "msg_1",
+        "type": "message",
+        "model": "claude-1",
+        "content": [{"type": "text", "text": "hi"}],
+        "stop_reason": "end_turn",
+        "usage": {"input_tokens": 3, "output_tokens": 4},
+    }
+).encode()
+
+
+async def test_another_dialect() -> None:
+    """A chat call for Anthropic: its path, its words, the answer in the caller's, what was left out named."""
+    rig = Rig(whole(body=MESSAGE))
+    client = caller_of("acct/claude", seed=1)
+    trace = await rig.call(client)
+    (request,) = rig.upstream.requests
+    assert request.url == "https://api.test/v1/messages"
+    assert json.loads(request.body)["max_tokens"] == 4096
+    assert json.loads(client.received)["choices"][0]["message"]["content"] == "hi"
+    assert client.header("x-tfy-dropped-params") == "seed"
+    assert trace.usage == COUNTED
+
+
+async def test_what_a_target_may_not_leave_out() -> None:
+    """Where the operator wants it refused, no call is made."""
+    rig = Rig()
+    client = caller_of("acct/strict", seed=1)
+    trace = await rig.call(client)
+    assert (client.status, error_of(client)["code"], error_of(client)["param"]) == (
+        400,
+        "unsupported_parameter",
+        "seed",
+    )
+    assert rig.upstream.requests == []
+    assert [attempt.error_type for attempt in trace.attempts] == ["unsupported_parameter"]
+
+
+async def test_errors_for_callers_of_messages() -> None:
+    """Ours and the provider's have Anthropic's shape, and the id is where its SDK looks for it."""
+    rig = Rig(whole(429, b'{"error":{"message":"slow"}}', {**JSON, "retry-after": "3"}))
+    client = caller_of()
+    await rig.pipeline.call_model(client, MESSAGES)
+    assert (client.status, client.header("retry-after")) == (429, "3")
+    assert error_of(client) == {"type": "rate_limit_error", "message": "slow"}
+    assert client.header("request-id") == client.header("x-request-id")
+    client = FakeClient(("x-api-key", "wrong"))
+    await rig.pipeline.call_model(client, MESSAGES)
+    assert json.loads(client.received)["error"]["type"] == "authentication_error"
+
+
+async def test_an_overloaded_anthropic_is_tried_again() -> None:
+    """529 counts as 503 for callers of chat, so the same policy holds."""
+    overloaded = whole(529, b'{"type":"error","error":{"type":"overloaded_error","message":"busy"}}')
+    rig = Rig(overloaded, whole(body=MESSAGE))
+    client = caller_of("acct/claude-retried")
+    trace = await rig.call(client)
+    assert client.status == 200
+    assert [attempt.status_code for attempt in trace.attempts] == [529, 200]
+
+
+async def test_list_of_models_for_anthropic() -> None:
+    """By its headers its SDK gets the list that it reads."""
+    rig = Rig()
+    client = FakeClient(("x-api-key", TOKEN), route="/v1/models", method="GET")
+    await rig.pipeline.list_models(client)
+    assert json.loads(client.received)["first_id"] == "acct/claude"

@@ -309,3 +309,23 @@ def test_grant_of_another_provider_is_none(tmp_path: Path) -> None:
         granting("acme:openai:main:model:small"),
     )
     assert found == [set(), set(), set(), set(), {"main/small"}]
+
+
+@pytest.mark.parametrize("unsupported", ["drop", "reject"])
+def test_what_targets_may_leave_out(tmp_path: Path, unsupported: str) -> None:
+    """One setting for every target."""
+    settings = {"type": "gateway-global-settings", "translation_settings": {"unsupported": unsupported}}
+    snapshot = compiled(
+        tmp_path, openai_account(), virtual_account(models=["*"]), settings, KEY="k", TOKEN="t"
+    )
+    plan = snapshot.routing.plan("main/small", make_caller("main/small"))
+    assert plan.targets[0].unsupported == unsupported
+
+
+def test_models_in_each_dialect(tmp_path: Path) -> None:
+    """The same models, each list made once."""
+    snapshot = compiled(tmp_path, openai_account(), virtual_account(models=["*"]))
+    caller = make_caller("main/small")
+    assert json.loads(snapshot.models_of(caller, "anthropic"))["first_id"] == "main/small"
+    assert json.loads(snapshot.models_of(caller))["object"] == "list"
+    assert snapshot.models_of(caller, "anthropic") is snapshot.models_of(caller, "anthropic")

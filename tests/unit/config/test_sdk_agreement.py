@@ -47,6 +47,7 @@ EXTENSIONS = {
     "gateway-otel-config: name",
     "gateway-global-settings: name",
     "gateway-global-settings: telemetry_settings",
+    "gateway-global-settings: translation_settings",
     "gateway-global-settings: budget_settings",
     *(
         f"gateway-otel-config: otel_{signal}_exporter_config[{kind}].{name}"

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.endpoints.openai_reply import ReplyFacts
-from gateway.endpoints.openai_stream import MAX_EVENT_BYTES, StreamReader, read_events
+from gateway.endpoints.openai_stream import StreamReader
 from gateway.errors import UpstreamBadReply
 from gateway.model import Usage
+from gateway.wire.sse import MAX_EVENT_BYTES
 from tests.rig.requires import requires
 from tests.unit.recorded import OPENAI_SHAPED, read_recorded
 
@@ -437,12 +438,6 @@ def test_recorded_streams_cut_short_are_not_complete(recordings: Path, name: str
                 assert passed == item.body[:at]
             else:
                 assert stream.facts().usage.source == "partial"
-
-
-def test_events_are_read_again() -> None:
-    """What was relayed can be read once more: the data of each whole event, without marker and comment."""
-    data = b": ping\n\ndata: a\n\nevent: x\r\ndata: b\r\ndata: c\r\n\r\ndata:\n\ndata: [DONE]\n\ndata: half"
-    assert list(read_events(data)) == [b"a", b"b\nc"]
 
 
 def test_usage_that_groq_puts_beside() -> None:

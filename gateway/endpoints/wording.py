@@ -1,0 +1,43 @@
+"""How errors of ours are worded, by the dialect of whoever gets them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.endpoints import anthropic_error, openai_error
+from gateway.model import Dialect, Endpoint, Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """One dialect's words.
+
+    Attributes:
+        body: Makes the body of an error response.
+        event: Makes the event that ends a stream.
+        id_header: The response header in which its SDKs look for the request's id, "" when in ours.
+    """
+
+    body: Callable[..., bytes]
+    event: Callable[..., bytes]
+    id_header: bytes = b""
+
+
+OPENAI: Final = Wording(openai_error.error_body, openai_error.error_event)
+WORDINGS: Final[dict[Dialect, Wording]] = {
+    "openai": OPENAI,
+    "anthropic": Wording(anthropic_error.error_body, anthropic_error.error_event, b"request-id"),
+}
+
+
+def wording_for(endpoint: Endpoint | None, headers: Headers) -> Wording:
+    """The words for whoever asked *endpoint*; where it is None, the headers tell."""
+    return WORDINGS[endpoint.dialect if endpoint is not None else dialect_of(headers)]
+
+
+def dialect_of(headers: Headers) -> Dialect:
+    """What a caller speaks, by the headers that its SDK sends with every request."""
+    is_anthropic = headers.get("anthropic-version") is not None or headers.get("x-api-key") is not None
+    return "anthropic" if is_anthropic else "openai"

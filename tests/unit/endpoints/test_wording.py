@@ -1,0 +1,31 @@
+"""Who gets an error in whose dialect."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from gateway.endpoints.catalogue import CHAT
+from gateway.endpoints.wording import OPENAI, WORDINGS, dialect_of, wording_for
+from gateway.model import Dialect
+from tests.unit.doubles import FakeHeaders
+
+
+def test_an_endpoint_decides() -> None:
+    """What is asked for says what its client speaks, whatever headers it sends."""
+    headers = FakeHeaders([("anthropic-version", "2023-06-01")])
+    assert wording_for(CHAT, headers) is OPENAI
+    messages = dataclasses.replace(CHAT, dialect="anthropic")
+    assert wording_for(messages, FakeHeaders()) is WORDINGS["anthropic"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("anthropic-version", "anthropic"), ("x-api-key", "anthropic"), ("authorization", "openai")],
+)
+def test_headers_decide_elsewhere(name: str, expected: Dialect) -> None:
+    """On a path that both have, or none, the SDK's own headers tell."""
+    headers = FakeHeaders([(name, "x")])
+    assert dialect_of(headers) == expected
+    assert wording_for(None, headers) is WORDINGS[expected]

@@ -1,0 +1,72 @@
+"""Where events end and what they say, however they are cut."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import UpstreamBadReply
+from gateway.wire.sse import (
+    MAX_EVENT_BYTES,
+    EventSplitter,
+    count_data_lines,
+    data_of_events,
+    end_of_events,
+    read_events,
+)
+
+STREAM = b": ping\n\ndata: a\n\nevent: x\r\ndata: b\r\ndata: c\r\n\r\ndata:\n\ndata:d\r\rdata: [DONE]\n\n"
+
+
+def test_events_are_read() -> None:
+    """The data of each whole event, without comments, and without the end marker where that is no news."""
+    data = STREAM + b"data: half"
+    assert list(data_of_events(data)) == [b"a", b"b\nc", b"d", b"[DONE]"]
+    assert list(read_events(data)) == [b"a", b"b\nc", b"d"]
+
+
+@given(st.lists(st.integers(0, len(STREAM))))
+def test_any_cut_gives_the_same_events(cuts: list[int]) -> None:
+    """A line end, or the two that end an event, may fall apart."""
+    splitter = EventSplitter()
+    found = []
+    edges = [0, *sorted(cuts), len(STREAM)]
+    for start, end in pairwise(edges):
+        found += splitter.feed(STREAM[start:end])
+    assert [*found, *splitter.finish()] == [b"a", b"b\nc", b"d", b"[DONE]"]
+
+
+@pytest.mark.parametrize(
+    ("tail", "found", "left"),
+    [
+        pytest.param(b"data: a\n", [b"a"], b"", id="line whole"),
+        pytest.param(b"data: [DONE]", [b"[DONE]"], b"", id="end marker"),
+        pytest.param(b"data: a", [], b"data: a", id="half a line"),
+        pytest.param(b"", [], b"", id="nothing"),
+    ],
+)
+def test_a_missing_blank_line(tail: bytes, found: list[bytes], left: bytes) -> None:
+    """A last line that is whole counts; half a line is never taken for one."""
+    splitter = EventSplitter()
+    assert splitter.feed(tail) == []
+    assert splitter.finish() == found
+    assert splitter.tail == left
+
+
+def test_an_event_without_end_is_refused() -> None:
+    """Memory for one event is bounded."""
+    splitter = EventSplitter()
+    splitter.feed(b"x" * MAX_EVENT_BYTES)
+    with pytest.raises(UpstreamBadReply, match="over 8388608 bytes"):
+        splitter.feed(b"x")
+
+
+def test_counting_and_ends() -> None:
+    """Lines of data are counted, and the last blank line is found, without taking events apart."""
+    assert count_data_lines(STREAM) == 6
+    assert end_of_events(STREAM, 0) == len(STREAM)
+    assert end_of_events(b"data: a\n\nx", 0) == 9
+    assert end_of_events(b"data: a", 0) == 0
