@@ -44,7 +44,7 @@ class Endpoint:
     """One kind of call that clients make.
 
     Attributes:
-        name: As in `model_types` of the manifests: chat, completion, embedding.
+        name: As in `model_types` of the manifests where it is one of those: chat, completion, embedding.
         path: Below the provider's base URL, with a leading slash.
         route: `http.route`: the canonical path at the gateway.
         operation: `gen_ai.operation.name`.
@@ -109,11 +109,13 @@ class HeaderLines:
     Attributes:
         whole: Of a request for a whole reply; `stream` of one for a stream.
         forwarded: Names of the caller's headers that go along.
+        defaults: What is sent where the caller sent none of that name.
     """
 
     whole: bytes = field(default=b"", repr=False)
     stream: bytes = field(default=b"", repr=False)
     forwarded: tuple[str, ...] = ()
+    defaults: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@
     stream             translate                 upstream bytes > client bytes, usage on the way
     settle             leaving `_Settlement`     once, on every way out
 
-What is between the caller's dialect and the target's is a `Pair` (`gateway.translate`), found once per attempt;
-where both are the same it is a relay. Limits and guardrails take their places between these when their issues
-build them. Each stage is an explicit call; there is no other middleware. What is written here runs for every
-request: configuration work belongs in the `Snapshot`.
+What is between the caller's dialect and the target's is a `Pair` (`gateway.translate`), found once per
+attempt; where both are the same it is a relay. Limits and guardrails take their places between these when
+their issues build them. Each stage is an explicit call; there is no other middleware. What is written here
+runs for every request: configuration work belongs in the `Snapshot`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from typing import Any, Final, Protocol
 
 from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_reply import excerpt
-from gateway.endpoints.wording import wording_for
+from gateway.endpoints.wording import dialect_of, wording_for
 from gateway.errors import (
     ClientDisconnected,
     GatewayError,
@@ -149,7 +149,8 @@ class Pipeline:
         async def stages(responder: Responder, snapshot: Snapshot) -> None:
             caller = snapshot.identity.identify(client.headers)
             responder.trace.identified(caller)
-            await responder.answer(Answer(200, [], snapshot.models_of(caller)))
+            body = snapshot.models_of(caller, dialect_of(client.headers))
+            await responder.answer(Answer(200, [], body))
 
         await self._serve(client, None, stages)
 

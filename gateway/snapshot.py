@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from gateway.config import Config, SecretMissing, SecretSource
 from gateway.config.manifests.virtual_account import ModelGrant, VirtualAccount
+from gateway.endpoints.anthropic_models import anthropic_model_list
 from gateway.endpoints.openai_models import model_list
 from gateway.identity.tokens import DEMO_TOKEN_SHA256, Credential, Identity
-from gateway.model import Caller, RetryPolicy, Target
+from gateway.model import Caller, Dialect, RetryPolicy, Target
 from gateway.providers.addressing import Resolve
 from gateway.providers.registry import make_targets
 from gateway.routing.direct import Routing
@@ -39,14 +40,15 @@ class Snapshot:
     identity: Identity
     routing: Routing
     telemetry: TelemetryPlan = PLAIN
-    _model_lists: dict[str, bytes] = field(default_factory=dict)
+    _model_lists: dict[tuple[str, Dialect], bytes] = field(default_factory=dict)
 
-    def models_of(self, caller: Caller) -> bytes:
+    def models_of(self, caller: Caller, dialect: Dialect = "openai") -> bytes:
         """The body of `GET /v1/models` for *caller*, made when first asked for."""
-        found = self._model_lists.get(caller.name)
+        found = self._model_lists.get((caller.name, dialect))
         if found is None:
-            found = model_list(self.routing.available_to(caller), created=self.loaded_at_s)
-            self._model_lists[caller.name] = found
+            write = anthropic_model_list if dialect == "anthropic" else model_list
+            found = write(self.routing.available_to(caller), created=self.loaded_at_s)
+            self._model_lists[caller.name, dialect] = found
         return found
 
 
@@ -61,11 +63,13 @@ def compile_snapshot(config: Config, secrets: SecretSource, *, version: str, is_
             taken.
     """
     retry = _retry_policy(config)
+    unsupported = config.global_settings.translation_settings.unsupported
     targets: list[Target] = []
     providers: dict[str, str] = {}
     for account in config.provider_accounts:
         providers[account.name] = account.type.removeprefix("provider-account/")
-        targets += make_targets(account, _resolver(secrets, account.source.folder), retry)
+        made = make_targets(account, _resolver(secrets, account.source.folder), retry)
+        targets += [replace(target, unsupported=unsupported) for target in made]
     identity = Identity(_credentials(config, secrets, _Rights(targets, providers), is_loopback=is_loopback))
     return Snapshot(
         version=version,

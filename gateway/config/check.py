@@ -17,7 +17,7 @@ from gateway.config.manifests.known import IN_FORCE, MODEL_ACCOUNTS, NOT_IN_FORC
 from gateway.config.manifests.logging_config import LoggingConfig
 from gateway.config.manifests.otel_config import OtelConfig
 from gateway.config.manifests.part import Manifest
-from gateway.config.manifests.provider_account import AnyProviderAccount, OpenAIAccount, SelfHostedAccount
+from gateway.config.manifests.provider_account import AnyProviderAccount
 from gateway.config.manifests.virtual_account import VirtualAccount
 from gateway.config.not_in_force import unbuilt_document
 from gateway.config.otel_environment import with_environment
@@ -150,7 +150,7 @@ def _to_config(documents: Sequence[Document], readings: Sequence[Reading], files
         if (document.type, document.name) in by_document
     ]
     accounts: list[AnyProviderAccount] = [
-        manifest for manifest in manifests if isinstance(manifest, OpenAIAccount | SelfHostedAccount)
+        manifest for manifest in manifests if isinstance(manifest, AnyProviderAccount)
     ]
     settings = _of(manifests, GlobalSettings)
     return Config(

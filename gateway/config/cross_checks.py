@@ -13,6 +13,7 @@ from gateway.config.manifests.known import MODEL_ACCOUNTS
 from gateway.config.manifests.otel_config import MAX_DESTINATIONS, OtelConfig
 from gateway.config.manifests.provider_account import (
     MODEL_TYPES,
+    AnthropicAccount,
     AnyProviderAccount,
     OpenAIAccount,
     SelfHostedAccount,
@@ -57,7 +58,7 @@ def check_all(documents: Sequence[Document], readings: Sequence[Reading]) -> Ite
     yield from _too_many_destinations(documents)
     for reading in readings:
         match reading.written:
-            case OpenAIAccount() | SelfHostedAccount() as account:
+            case AnthropicAccount() | OpenAIAccount() | SelfHostedAccount() as account:
                 yield from _check_provider_account(reading.document, account)
             case VirtualAccount() as caller:
                 yield from _check_virtual_account(reading.document, caller, names)

@@ -25,6 +25,7 @@ _ACCOUNT: Final = (
 )
 
 FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "provider-account/anthropic": _ACCOUNT,
     "provider-account/openai": _ACCOUNT,
     "provider-account/self-hosted-model": (
         *_ACCOUNT,

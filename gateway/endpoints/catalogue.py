@@ -1,4 +1,4 @@
-"""The endpoints, one row each."""
+"""The endpoints, one row each; `name` is what the rest of the gateway knows them by."""
 
 from __future__ import annotations
 
@@ -27,6 +27,22 @@ EMBEDDING: Final = Endpoint(
     operation="embeddings",
     can_stream=False,
 )
+MESSAGES: Final = Endpoint(
+    name="messages",
+    path="/messages",
+    route="/v1/messages",
+    operation="chat",
+    can_stream=True,
+    dialect="anthropic",
+)
+COUNT_TOKENS: Final = Endpoint(
+    name="count_tokens",
+    path="/messages/count_tokens",
+    route="/v1/messages/count_tokens",
+    operation="count_tokens",
+    can_stream=False,
+    dialect="anthropic",
+)
 
-MODEL_CALLS: Final = (CHAT, COMPLETION, EMBEDDING)
+MODEL_CALLS: Final = (CHAT, COMPLETION, EMBEDDING, MESSAGES, COUNT_TOKENS)
 MODELS_ROUTE: Final = "/v1/models"

@@ -1,4 +1,4 @@
-"""Reading an OpenAI-shaped call and writing it out for one target.
+"""Reading a call of a model, OpenAI's or Anthropic's, and writing it out for one target that speaks the same.
 
 The body is split once into its top-level members, each value left as the bytes that came. Only what the
 gateway acts on is decoded. Writing replaces `model` (and `stream_options` where usage must be asked for) and
@@ -6,7 +6,7 @@ joins the rest unchanged, so an unknown field, a long number or an odd escape ar
 sent. A repeated top-level key keeps its last value, as JSON parsers do, so gateway and provider cannot read
 two different models from one body.
 
-Shapes: https://platform.openai.com/docs/api-reference/chat/create
+Shapes: https://platform.openai.com/docs/api-reference/chat/create , https://docs.claude.com/en/api/messages
 """
 
 from __future__ import annotations
@@ -64,6 +64,9 @@ def parse_call(endpoint: Endpoint, body: bytes, *, model: str | None, account: s
     if account and not asked.startswith(account + "/"):
         asked = f"{account}/{asked}"
     is_stream = endpoint.can_stream and bool(_member(fields, "stream", _booleans))
+    if endpoint.dialect == "anthropic":
+        # One answer, and usage always; what else a body may have is none of our business.
+        return Call(endpoint, asked, is_stream, True, 1, fields, len(body))
     if is_stream and len(bytes(fields.get("stream_options", b""))) > _MAX_OPTIONS_BYTES:
         msg = f'"stream_options" is longer than {_MAX_OPTIONS_BYTES} bytes.'
         raise InvalidBody(msg, param="stream_options")
@@ -77,6 +80,13 @@ def parse_call(endpoint: Endpoint, body: bytes, *, model: str | None, account: s
         fields=fields,
         body_bytes=len(body),
     )
+
+
+def write_renamed(call: Call, model_id: str) -> bytes:
+    """The body for one target: *call*'s, under the name *model_id*."""
+    fields = dict(call.fields)
+    fields["model"] = msgspec.Raw(_encoder.encode(model_id))
+    return _encoder.encode(fields)
 
 
 def write_call(call: Call, model_id: str) -> bytes:

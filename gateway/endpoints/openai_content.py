@@ -89,15 +89,17 @@ class Items:
 def read_input(call: Call) -> Items:
     """The messages of a chat, or the prompts of a completion as what a user said."""
     if call.endpoint.name == "chat":
-        return Items(_members(call.fields.get("messages")), shape_message)
+        return Items(members_of(call.fields.get("messages")), shape_message)
     prompt = call.fields.get("prompt")
-    raws = _members(prompt)
+    raws = members_of(prompt)
     return Items(raws if raws or prompt is None else [prompt], _shape_prompt)
 
 
 def read_tools(call: Call) -> Items:
     """The tools that the model may call."""
-    return Items(_members(call.fields.get("tools")) or _members(call.fields.get("functions")), _shape_tool)
+    return Items(
+        members_of(call.fields.get("tools")) or members_of(call.fields.get("functions")), _shape_tool
+    )
 
 
 def read_output(body: bytes) -> list[Shaped]:
@@ -278,7 +280,8 @@ class _CallSoFar:
         return _shape_tool_call({"id": self._id, "function": function})
 
 
-def _members(raw: msgspec.Raw | None) -> list[msgspec.Raw]:
+def members_of(raw: msgspec.Raw | None) -> list[msgspec.Raw]:
+    """Those of a list, undecoded; none of what is no list."""
     if raw is None:
         return []
     try:
@@ -334,7 +337,7 @@ def _shape_media(part: dict[str, Any]) -> Shaped | None:
             shaped = _linked(url, "video")
         case {"type": "input_audio", "input_audio": {"data": str(data), **more}}:
             kind = text_of(more.get("format"))
-            shaped = _blob("audio", f"audio/{kind}" if kind else None, len(data))
+            shaped = blob("audio", f"audio/{kind}" if kind else None, len(data))
         case {"type": "file", "file": {"file_id": str(file_id)}}:
             shaped = {"type": "file", "modality": "document", "file_id": file_id}
         case {"type": "file", "file": {"file_data": str(data)}}:
@@ -345,13 +348,18 @@ def _shape_media(part: dict[str, Any]) -> Shaped | None:
 def _linked(url: str, modality: str) -> Shaped:
     head = url[:128]
     if head.startswith("data:") and _BASE64 in head:
-        return _blob(modality, head[5 : head.index(_BASE64)] or None, len(url))
+        return blob(modality, head[5 : head.index(_BASE64)] or None, len(url))
     if not head.lower().startswith(("http://", "https://", "gs://", "s3://", "file://")):
-        return _blob(modality, None, len(url))
-    return {"type": "uri", "modality": modality, "uri": url}
+        return blob(modality, None, len(url))
+    return uri(modality, url)
 
 
-def _blob(modality: str, mime_type: str | None, size: int) -> Shaped:
+def uri(modality: str, address: str) -> Shaped:
+    """Something that stands elsewhere."""
+    return {"type": "uri", "modality": modality, "uri": address}
+
+
+def blob(modality: str, mime_type: str | None, size: int) -> Shaped:
     """Data that stood in the body, without it; *size* is of its base64 form."""
     named = {"mime_type": mime_type} if mime_type else {}
     return {"type": "blob", "modality": modality, **named, "content": "", "base64_bytes": size}
@@ -359,7 +367,7 @@ def _blob(modality: str, mime_type: str | None, size: int) -> Shaped:
 
 def _spoken(audio: dict[str, Any]) -> Iterable[Shaped]:
     if audio.get("data"):
-        yield _blob("audio", None, len(text_of(audio["data"])))
+        yield blob("audio", None, len(text_of(audio["data"])))
     if text_of(audio.get("transcript")):
         yield {"type": "text", "content": audio["transcript"]}
 

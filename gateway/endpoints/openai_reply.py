@@ -129,8 +129,8 @@ def read_usage(usage: object) -> Usage | None:
     """The provider's own count, None when it gave none that makes sense."""
     if not isinstance(usage, dict):
         return None
-    input_tokens = _count(usage.get("prompt_tokens"))
-    output_tokens = _count(usage.get("completion_tokens"))
+    input_tokens = count_of(usage.get("prompt_tokens"))
+    output_tokens = count_of(usage.get("completion_tokens"))
     if input_tokens is None and output_tokens is None:
         return None
     return Usage(
@@ -170,10 +170,11 @@ def excerpt(body: bytes) -> str:
 
 def _detail(usage: dict[str, Any], group: str, name: str) -> int | None:
     details = usage.get(group)
-    return _count(details.get(name)) if isinstance(details, dict) else None
+    return count_of(details.get(name)) if isinstance(details, dict) else None
 
 
-def _count(value: object) -> int | None:
+def count_of(value: object) -> int | None:
+    """*value* if it can be a number of tokens."""
     is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 53
     return value if is_count else None  # type: ignore[return-value]  # is_count says it is an int
 

@@ -45,14 +45,18 @@ class Identity:
             self._credentials.setdefault(credential.sha256[:_INDEX_BYTES], []).append(credential)
 
     def identify(self, headers: Headers) -> Caller:
-        """The caller whose token the request carries, in `Authorization: Bearer` or `x-tfy-api-key`.
+        """The caller whose token the request carries.
+
+        It is in `Authorization: Bearer`, `x-api-key` or `x-tfy-api-key`.
 
         Raises:
             InvalidApiKey: No token, or an unknown or expired one.
         """
         token = _token(headers)
         if not token:
-            message = "No API key. Send Authorization: Bearer <key>, or x-tfy-api-key: <key>."
+            message = (
+                "No API key. Send Authorization: Bearer <key>, x-api-key: <key> or x-tfy-api-key: <key>."
+            )
             raise InvalidApiKey(message, headers=_CHALLENGE)
         # Headers are read as Latin-1, so this gives the bytes that were sent, of a good token its UTF-8.
         credential = self._find(token.encode("latin-1", errors="replace"))
@@ -87,6 +91,7 @@ def _token(headers: Headers) -> str:
     if own:
         return own.strip()
     authorization = headers.get("authorization") or ""
-    if authorization[: len(_BEARER)].lower() != _BEARER:
-        return ""
-    return authorization[len(_BEARER) :].strip()
+    if authorization[: len(_BEARER)].lower() == _BEARER:
+        return authorization[len(_BEARER) :].strip()
+    # Where Anthropic's SDK puts its key.
+    return (headers.get("x-api-key") or "").strip()

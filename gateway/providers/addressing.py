@@ -32,13 +32,21 @@ class OwnHeaders:
     missing_secret: str = ""
 
 
-def own_headers(make: Callable[[], tuple[tuple[str, str], ...]]) -> OwnHeaders:
-    """The headers that *make* gives, unless a secret is missing or cannot be sent."""
+def own_headers(
+    make: Callable[[], tuple[tuple[str, str], ...]],
+    lines_of: Callable[[tuple[tuple[str, str], ...]], HeaderLines] = fixed_lines,
+) -> OwnHeaders:
+    """The headers that *make* gives, unless a secret is missing or cannot be sent.
+
+    Args:
+        make: Gives the headers; raises `SecretMissing`.
+        lines_of: Makes of them what each request is sent.
+    """
     try:
         headers = make()
     except SecretMissing as error:
         return OwnHeaders(missing_secret=str(error))
     try:
-        return OwnHeaders(headers, fixed_lines(headers))
+        return OwnHeaders(headers, lines_of(headers))
     except ValueError as error:
         return OwnHeaders(missing_secret=str(error))

@@ -25,6 +25,17 @@ FORWARDED_UP: Final = (
 )
 """Request headers that OpenAI and servers of its API act on."""
 
+ANTHROPIC_FORWARDED_UP: Final = (
+    "anthropic-beta",
+    "anthropic-version",
+    "idempotency-key",
+    "x-client-request-id",
+)
+"""Request headers that Anthropic acts on; no other provider gets its betas."""
+
+ANTHROPIC_DEFAULTS: Final = (("anthropic-version", "2023-06-01"),)
+"""What Anthropic wants with every request, for callers that speak another dialect."""
+
 FORWARDED_DOWN: Final = {
     b"openai-organization": b"openai-organization",
     b"openai-processing-ms": b"openai-processing-ms",
@@ -32,6 +43,8 @@ FORWARDED_DOWN: Final = {
     b"retry-after": b"retry-after",
     b"retry-after-ms": b"retry-after-ms",
     b"x-request-id": b"x-upstream-request-id",
+    b"request-id": b"x-upstream-request-id",
+    b"anthropic-organization-id": b"anthropic-organization-id",
     b"x-should-retry": b"x-should-retry",
 }
 """Response headers that SDKs act on, and the name each gets."""
@@ -39,11 +52,23 @@ FORWARDED_DOWN: Final = {
 # What HTTP lets a value hold; the server below us refuses a response with anything else in it.
 _SENDABLE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _UPSTREAM_LIMITS: Final = b"x-ratelimit-"
+# Ours never have this name, so they stay as Anthropic's tools look for them.
+_ANTHROPIC_LIMITS: Final = b"anthropic-ratelimit-"
 _FIXED: Final = (("content-type", "application/json"), ("accept-encoding", "identity"))
 
 
-def fixed_lines(own: tuple[tuple[str, str], ...]) -> HeaderLines:
+def fixed_lines(
+    own: tuple[tuple[str, str], ...],
+    *,
+    forwarded: tuple[str, ...] = FORWARDED_UP,
+    defaults: tuple[tuple[str, str], ...] = (),
+) -> HeaderLines:
     """What a target is always sent; its *own* headers win over ours and the caller's.
+
+    Args:
+        own: Its own.
+        forwarded: Names of the caller's that its dialect knows.
+        defaults: What it gets where the caller sent none of that name.
 
     Raises:
         ValueError: One of its own cannot be sent.
@@ -57,7 +82,8 @@ def fixed_lines(own: tuple[tuple[str, str], ...]) -> HeaderLines:
     return HeaderLines(
         whole=lines("application/json"),
         stream=lines("text/event-stream"),
-        forwarded=tuple(name for name in FORWARDED_UP if name not in names),
+        forwarded=tuple(name for name in forwarded if name not in names),
+        defaults=tuple(pair for pair in defaults if pair[0] not in names),
     )
 
 
@@ -67,6 +93,9 @@ def forwarded_headers(target: Target, headers: Headers) -> list[tuple[str, str]]
     for name in target.lines.forwarded:
         value = headers.get(name)
         if value is not None and value.isascii():
+            sent.append((name, value))
+    for name, value in target.lines.defaults:
+        if headers.get(name) is None:
             sent.append((name, value))
     return sent
 
@@ -79,4 +108,6 @@ def response_headers(headers: HeaderPairs) -> HeaderPairs:
             kept.append((FORWARDED_DOWN[name], value))
         elif name.startswith(_UPSTREAM_LIMITS):
             kept.append((b"x-upstream-" + name[2:], value))
+        elif name.startswith(_ANTHROPIC_LIMITS):
+            kept.append((name, value))
     return [pair for pair in kept if _SENDABLE.fullmatch(pair[1])]

@@ -8,11 +8,13 @@ from typing import Any, Final
 from gateway.config.manifests.provider_account import AnyProviderAccount
 from gateway.model import RetryPolicy, Target
 from gateway.providers.addressing import Resolve
+from gateway.providers.anthropic import anthropic_targets
 from gateway.providers.openai import openai_targets
 from gateway.providers.self_hosted import self_hosted_targets
 
 # Any: each function takes its own account type, which its key names.
 _MAKERS: Final[dict[str, Callable[[Any, Resolve, RetryPolicy], list[Target]]]] = {
+    "provider-account/anthropic": anthropic_targets,
     "provider-account/openai": openai_targets,
     "provider-account/self-hosted-model": self_hosted_targets,
 }

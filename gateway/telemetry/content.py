@@ -12,14 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.endpoints.openai_content import (
-    Items,
-    Shaped,
-    StreamAssembler,
-    read_input,
-    read_output,
-    read_tools,
-)
+from gateway.endpoints.content import CONTENT_READERS, Assembler
+from gateway.endpoints.openai_content import Items, Shaped
 from gateway.model import Call
 from gateway.telemetry import attributes as names
 from gateway.telemetry.redactor import RedactionTimeout, Redactor
@@ -81,7 +75,7 @@ class ContentCapture:
         self._redactor = redactor
         self._max_bytes = max_bytes
         self._pieces: list[bytes] = []
-        self._assembler: StreamAssembler | None = None
+        self._assembler: Assembler | None = None
         self._at = 0
         self._is_over = False
         self.held_bytes = 0
@@ -111,7 +105,7 @@ class ContentCapture:
         if not call.is_stream or self.is_given_up:
             return True
         if self._assembler is None:
-            self._assembler = StreamAssembler()
+            self._assembler = CONTENT_READERS[call.endpoint.dialect].assembler()
         done = 0
         while self._at < len(self._pieces) and done < _WORK_BYTES:
             piece = self._pieces[self._at]
@@ -138,16 +132,18 @@ class ContentCapture:
             return names.CONTENT_DROPPED.boolean(True)
 
     def _attributes(self, call: Call, hide: Callable[[str], str]) -> bytes:
-        output = self._assembler.messages() if self._assembler else read_output(b"".join(self._pieces))
+        reader = CONTENT_READERS[call.endpoint.dialect]
+        whole = b"".join(self._pieces)
+        output = self._assembler.messages() if self._assembler else reader.read_output(whole)
         redact = self._redactor.mask
         trimmer = Trimmer((lambda text: redact(hide(text))) if self._redactor else hide)
         trimmer.is_cut = self._is_over
-        stop = _stop_sequences(call, trimmer, self._max_bytes // _STOP_SHARE)
+        stop = _stop_sequences(call.fields.get(reader.stop_field), trimmer, self._max_bytes // _STOP_SHARE)
         # What was said matters more than what could have been called, so tools are fitted last.
         lists: list[tuple[Any, _Listed]] = [
             (names.OUTPUT_MESSAGES, _Listed.of(output)),
-            (names.INPUT_MESSAGES, _Listed.lazily(read_input(call))),
-            (names.TOOL_DEFINITIONS, _Listed.lazily(read_tools(call))),
+            (names.INPUT_MESSAGES, _Listed.lazily(reader.read_input(call))),
+            (names.TOOL_DEFINITIONS, _Listed.lazily(reader.read_tools(call))),
         ]
         shares = share_out(self._max_bytes - len(stop), [listed.need for _, listed in lists])
         parts = [stop]
@@ -164,9 +160,8 @@ class ContentCapture:
         return b"".join(parts)
 
 
-def _stop_sequences(call: Call, trimmer: Trimmer, limit: int) -> bytes:
-    """`stop`: words of the caller, which may be those of the prompt."""
-    raw = call.fields.get("stop")
+def _stop_sequences(raw: msgspec.Raw | None, trimmer: Trimmer, limit: int) -> bytes:
+    """Where to stop: words of the caller, which may be those of the prompt."""
     if raw is None or len(memoryview(raw)) > _MAX_STOP_BYTES:
         return b""
     try:

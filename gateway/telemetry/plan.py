@@ -101,8 +101,8 @@ class ContentRules:
 
     def capture(self, caller: Caller, call: Call, plan: Plan, notes: CallNotes) -> ContentCapture | None:
         """What takes the content of a call; None when it must not be recorded."""
-        # The conventions have no messages for embeddings.
-        if call.endpoint.name == "embedding":
+        # The conventions have no messages for embeddings, and nobody says anything when tokens are counted.
+        if call.endpoint.name in ("embedding", "count_tokens"):
             return None
         wish = notes.wants_content if self._obeys_header else None
         if not (self._by_default if wish is None else wish):

@@ -387,7 +387,7 @@ def _encode_target_block(call: Call, target: Target, trace: CallTrace) -> bytes:
         names.PEER_SERVICE.text(target.peer),
         names.TARGET.text(target.name),
     ]
-    if call.endpoint.name == "chat":
+    if target.dialect == "openai" and call.endpoint.operation == "chat":
         parts.append(names.OPENAI_API_TYPE.text("chat_completions"))
     if call.is_stream:
         parts.append(names.REQUEST_STREAM.boolean(True))

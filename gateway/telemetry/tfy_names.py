@@ -15,13 +15,16 @@ import msgspec
 from gateway.model import Call, Target
 from gateway.telemetry import attributes as names
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace
+from gateway.translate.registry import PAIRS
 
 REQUEST_TYPES: Final[Mapping[str, str]] = {
     "chat": "ChatCompletion",
     "completion": "Completion",
     "embedding": "Embedding",
+    "messages": "ChatCompletion",
+    "count_tokens": "CountTokens",
 }
-"""Their word for each endpoint, by our name of it."""
+"""Their word for each endpoint, by our name of it; `CountTokens` is ours, they have none."""
 
 _MODEL_SPAN: Final = "Model"
 _MAX_CHARACTERS: Final = 256
@@ -62,11 +65,17 @@ def tfy_client_block(call: Call, target: Target) -> bytes:
             names.TFY_MODEL_ID.text(target.model_id),
             names.TFY_MODEL.text(target.name.partition("/")[2]),
             names.TFY_MODEL_FQN.text(target.name),
-            names.TFY_REQUEST_URL.text(target.base_url + call.endpoint.path),
+            names.TFY_REQUEST_URL.text(_url(call, target)),
             names.TFY_STREAMING.boolean(call.is_stream),
             names.TFY_REQUEST_TYPE.text(REQUEST_TYPES[call.endpoint.name]),
         ]
     )
+
+
+def _url(call: Call, target: Target) -> str:
+    """Where the call goes, or would go if the target could do it."""
+    pair = PAIRS.get((call.endpoint.name, target.dialect))
+    return target.base_url + (pair.path(call, target) if pair is not None else call.endpoint.path)
 
 
 def tfy_client(call: Call, attempt: AttemptTrace) -> bytes:

@@ -23,13 +23,17 @@ class ReplyStream(Protocol):
 
     Attributes:
         has_data: An event with data has come.
-        has_content: The reply itself has begun; until then nothing goes out.
-        failure: Body of an error that came inside the stream, b"" while there is none.
     """
 
     has_data: bool
-    has_content: bool
-    failure: bytes
+
+    @property
+    def has_content(self) -> bool:
+        """The reply itself has begun; until then nothing goes out."""
+
+    @property
+    def failure(self) -> bytes:
+        """Body of an error that came inside the stream, b"" while there is none."""
 
     def feed(self, data: bytes) -> bytes:
         """Take what the target sent and give what the caller is to get now: whole events, maybe none.

@@ -11,6 +11,13 @@ from gateway.errors import ClientDisconnected, GatewayError
 TABLE = {
     "InvalidJson": (400, "invalid_request_error", "invalid_json", "client", False),
     "InvalidBody": (400, "invalid_request_error", "invalid_body", "client", False),
+    "UnsupportedParameter": (
+        400,
+        "invalid_request_error",
+        "unsupported_parameter",
+        "client",
+        False,
+    ),
     "InvalidApiKey": (401, "authentication_error", "invalid_api_key", "client", False),
     "ModelNotAllowed": (403, "permission_error", "model_not_allowed", "client", False),
     "ModelNotFound": (404, "invalid_request_error", "model_not_found", "client", False),

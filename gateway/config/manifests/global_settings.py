@@ -109,6 +109,13 @@ class TelemetrySettings(Part):
     """The most of prompt, reply and tools that goes on a span."""
 
 
+class TranslationSettings(Part):
+    """What happens between a caller and a model that speak different dialects. Extension."""
+
+    unsupported: Literal["drop", "reject"] = "drop"
+    """Whether a field that the model cannot do is left out, which `x-tfy-dropped-params` says, or refused."""
+
+
 class BudgetSettings(Part):
     """How a spent budget is told. Extension."""
 
@@ -134,5 +141,7 @@ class GlobalSettings(Manifest):
     """How guardrails run."""
     telemetry_settings: TelemetrySettings = TelemetrySettings()
     """What spans carry. Extension."""
+    translation_settings: TranslationSettings = TranslationSettings()
+    """What happens between a caller and a model that speak different dialects. Extension."""
     budget_settings: BudgetSettings = BudgetSettings()
     """How a spent budget is told. Extension."""

@@ -10,11 +10,12 @@ from gateway.config.manifests.global_settings import GlobalSettings
 from gateway.config.manifests.logging_config import LoggingConfig
 from gateway.config.manifests.otel_config import OtelConfig
 from gateway.config.manifests.part import Manifest
-from gateway.config.manifests.provider_account import OpenAIAccount, SelfHostedAccount
+from gateway.config.manifests.provider_account import AnthropicAccount, OpenAIAccount, SelfHostedAccount
 from gateway.config.manifests.virtual_account import VirtualAccount
 
 IN_FORCE: Final[Mapping[str, type[Manifest]]] = MappingProxyType(
     {
+        "provider-account/anthropic": AnthropicAccount,
         "provider-account/openai": OpenAIAccount,
         "provider-account/self-hosted-model": SelfHostedAccount,
         "virtual-account": VirtualAccount,

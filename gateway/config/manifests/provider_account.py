@@ -22,6 +22,7 @@ from gateway.config.manifests.part import (
 )
 
 OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
+ANTHROPIC_BASE_URL: Final = "https://api.anthropic.com/v1"
 # New kinds of model appear more often than gateways are upgraded, so an unknown one is only a warning.
 MODEL_TYPES: Final = (
     "chat",
@@ -111,6 +112,28 @@ class OpenAIAccount(ProviderAccount):
     """Whether the provider gets our `traceparent`. Extension."""
 
 
+class AnthropicIntegration(Integration):
+    """A model of Anthropic, or of a server that speaks its API behind `base_url`."""
+
+    type: Literal["integration/model/anthropic"] = "integration/model/anthropic"
+    model_id: Text
+    """The name that the provider knows the model by."""
+
+
+class AnthropicAccount(ProviderAccount):
+    """An account with Anthropic."""
+
+    type: Literal["provider-account/anthropic"]
+    auth_data: ApiKeyAuth | None = None
+    """How to sign in, as `x-api-key`. Without it requests carry no credentials."""
+    base_url: BaseUrl = ANTHROPIC_BASE_URL
+    """Where the API is; `/v1` is added where it does not end so."""
+    integrations: tuple[AnthropicIntegration, ...] = ()
+    """The models that may be called."""
+    propagate_trace: Flag = False
+    """Whether the provider gets our `traceparent`. Extension."""
+
+
 class BearerAuth(Part):
     """`Authorization: Bearer`."""
 
@@ -176,4 +199,4 @@ class SelfHostedAccount(ProviderAccount):
     """Whether the servers get our `traceparent`. Extension."""
 
 
-AnyProviderAccount = OpenAIAccount | SelfHostedAccount
+AnyProviderAccount = AnthropicAccount | OpenAIAccount | SelfHostedAccount

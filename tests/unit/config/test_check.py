@@ -48,7 +48,7 @@ def test_settings_have_defaults(tmp_path: Path) -> None:
     "text",
     [
         pytest.param("type: virtual-account\nname: a\nmodels: ['*']\n", id="no account"),
-        pytest.param("type: provider-account/anthropic\nname: a\n", id="none in force"),
+        pytest.param("type: provider-account/cohere\nname: a\n", id="none in force"),
         pytest.param("type: provider-account/aws\nname: a\n", id="none with models"),
         pytest.param("", id="nothing at all"),
     ],
@@ -60,7 +60,8 @@ def test_without_a_provider_account(tmp_path: Path, text: str) -> None:
     assert [str(error) for error in checked.errors] == [
         (
             f"{tmp_path}/m.yaml:1: (configuration): no provider account, so there is no model to call. "
-            "Add a manifest of type provider-account/openai or provider-account/self-hosted-model"
+            "Add a manifest of type provider-account/anthropic or provider-account/openai or "
+            "provider-account/self-hosted-model"
         )
     ]
 

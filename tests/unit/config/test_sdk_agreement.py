@@ -20,6 +20,7 @@ from gateway.config.manifests.part import Part
 from gateway.config.manifests.provider_account import MODEL_TYPES
 
 THEIRS: dict[str, type[pydantic.BaseModel]] = {
+    "provider-account/anthropic": sdk.AnthropicProviderAccount,
     "provider-account/openai": sdk.OpenaiProviderAccount,
     "provider-account/self-hosted-model": sdk.SelfHostedModelProviderAccount,
     "virtual-account": sdk.VirtualAccountManifest,
@@ -28,6 +29,7 @@ THEIRS: dict[str, type[pydantic.BaseModel]] = {
     "gateway-logging-config": sdk.GatewayLoggingConfig,
 }
 EXTENSIONS = {
+    "provider-account/anthropic: propagate_trace",
     "provider-account/openai: propagate_trace",
     "provider-account/self-hosted-model: propagate_trace",
     "virtual-account: tokens",
@@ -36,6 +38,7 @@ EXTENSIONS = {
     "gateway-otel-config: name",
     "gateway-global-settings: name",
     "gateway-global-settings: telemetry_settings",
+    "gateway-global-settings: translation_settings",
     "gateway-global-settings: budget_settings",
     *(
         f"gateway-otel-config: otel_{signal}_exporter_config[{kind}].{name}"

@@ -39,6 +39,11 @@ def identify(*headers: tuple[str, str]) -> Caller:
         pytest.param([("authorization", "bearer token-1")], APP, id="the scheme in any case"),
         pytest.param([("authorization", "BEARER   token-2 ")], APP, id="space around the token"),
         pytest.param([("x-tfy-api-key", "other-token")], OTHER, id="TrueFoundry's header"),
+        pytest.param([("x-api-key", "other-token")], OTHER, id="Anthropic's header"),
+        pytest.param(
+            [("authorization", "Basic x"), ("x-api-key", "token-1")], APP, id="beside another scheme"
+        ),
+        pytest.param([("authorization", "Bearer token-1"), ("x-api-key", "other")], APP, id="bearer wins"),
         pytest.param([("x-tfy-api-key", " other-token ")], OTHER, id="space in that header"),
         pytest.param(
             [("authorization", "Bearer token-1"), ("x-tfy-api-key", "other-token")], OTHER, id="ours wins"
@@ -55,7 +60,7 @@ def identify(*headers: tuple[str, str]) -> Caller:
     ],
 )
 def test_known_token(headers: list[tuple[str, str]], caller: Caller) -> None:
-    """A token of a virtual account names its caller, in either header."""
+    """A token of a virtual account names its caller, in any of the headers."""
     assert identify(*headers) is caller
 
 

@@ -1,0 +1,106 @@
+"""Reading a Messages reply: usage, ids, and whether a 200 is really a failure.
+
+Anthropic counts what it read anew, what it took from its cache and what it put there apart; our `Usage` has
+the sum as input, as OpenAI counts.
+
+Shapes: https://docs.claude.com/en/api/messages , https://docs.claude.com/en/api/messages-count-tokens
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from gateway.endpoints.openai_reply import UNREADABLE, ReplyFacts, count_of, estimate_usage, excerpt, text_of
+from gateway.errors import UpstreamBadReply
+from gateway.model import Endpoint, Usage
+
+NOTHING_SPENT: Final = Usage(0, 0, "provider")
+"""Of a call that no model answers: counting tokens is free."""
+
+
+class MessageReply(msgspec.Struct):
+    """What the gateway reads of a reply; all of it may be missing or null."""
+
+    type: Any = None
+    id: Any = None
+    model: Any = None
+    content: Any = None
+    stop_reason: Any = None
+    usage: Any = None
+    error: Any = None
+    input_tokens: Any = None
+
+
+_replies: Final = msgspec.json.Decoder(MessageReply)
+
+
+def read_message(endpoint: Endpoint, body: bytes, *, asked_bytes: int) -> ReplyFacts:
+    """Read the body of a successful whole reply.
+
+    Args:
+        endpoint: What was asked.
+        body: The whole body.
+        asked_bytes: Size of the call, for the estimate when the provider reports no usage.
+
+    Raises:
+        UpstreamBadReply: It is not JSON, has an error inside, or lacks what the endpoint must give.
+    """
+    try:
+        reply = _replies.decode(body)
+    except UNREADABLE as error:
+        msg = "The provider answered with something that is not a JSON reply."
+        raise UpstreamBadReply(msg, excerpt=excerpt(body)) from error
+    if reply.error is not None or reply.type == "error":
+        msg = "The provider answered with success and an error inside."
+        raise UpstreamBadReply(msg, excerpt=excerpt(body))
+    if endpoint.name == "count_tokens":
+        has_answer, usage = count_of(reply.input_tokens) is not None, NOTHING_SPENT
+    else:
+        # Nothing to say is an answer here: it happens after the result of a tool.
+        has_answer = isinstance(reply.content, list)
+        usage = read_message_usage(reply.usage) or estimate_usage(asked_bytes, len(body))
+    if not has_answer:
+        msg = "The provider's reply has no answer in it."
+        raise UpstreamBadReply(msg, excerpt=excerpt(body))
+    reason = text_of(reply.stop_reason)
+    return ReplyFacts(
+        response_id=text_of(reply.id),
+        response_model=text_of(reply.model),
+        finish_reasons=(reason,) if reason else (),
+        usage=usage,
+    )
+
+
+def read_message_usage(usage: object) -> Usage | None:
+    """The provider's own count, None when it gave none that makes sense."""
+    if not isinstance(usage, dict):
+        return None
+    fresh = count_of(usage.get("input_tokens"))
+    output_tokens = count_of(usage.get("output_tokens"))
+    if fresh is None and output_tokens is None:
+        return None
+    read = count_of(usage.get("cache_read_input_tokens"))
+    written = count_of(usage.get("cache_creation_input_tokens"))
+    details = usage.get("output_tokens_details")
+    return Usage(
+        input_tokens=None if fresh is None else fresh + (read or 0) + (written or 0),
+        output_tokens=output_tokens,
+        source="provider",
+        cached_input_tokens=read,
+        reasoning_output_tokens=(
+            count_of(details.get("thinking_tokens")) if isinstance(details, dict) else None
+        ),
+        cache_write_input_tokens=written,
+    )
+
+
+def add_up_usage(first: dict[str, Any], second: object) -> dict[str, Any]:
+    """The usage of a stream: it begins in `message_start` and is completed in `message_delta`.
+
+    Both give totals, so the later number stands; null is no number.
+    """
+    if not isinstance(second, dict):
+        return first
+    return {**first, **{name: value for name, value in second.items() if value is not None}}

@@ -1,0 +1,192 @@
+"""Reading a stream of Messages while it is relayed.
+
+Bytes pass through unchanged, in whole server-sent events. Only events that can matter (the start, the last
+delta, an error, the end) are taken apart once there is content.
+
+Shapes: https://docs.claude.com/en/docs/build-with-claude/streaming
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from gateway.endpoints.anthropic_reply import add_up_usage, read_message_usage
+from gateway.endpoints.openai_content import decode_leniently
+from gateway.endpoints.openai_reply import (
+    BYTES_PER_TOKEN,
+    UNREADABLE,
+    ReplyFacts,
+    estimate_usage,
+    text_of,
+)
+from gateway.errors import UpstreamBadReply
+from gateway.wire.sse import DATA_LINE, EVENT, MAX_EVENT_BYTES, count_data_lines, end_of_events
+
+_TELLING: Final = re.compile(rb'"type"\s*:\s*"(?:message_start|message_delta|message_stop|error)"')
+_BLOCKS_WITHOUT_CONTENT: Final = frozenset({"text", "thinking"})
+
+
+class MessageFacts:
+    """What the events of one stream say of it, whoever gets them.
+
+    Attributes:
+        has_content: The reply itself has begun: a text, a thought, a tool, a reason to stop. A ping or the
+            start of an empty block is none.
+        is_done: `message_stop` was seen.
+        failure: Body of an error that came inside the stream, b"" while there is none.
+        pieces: Events so far, about one token each.
+    """
+
+    def __init__(self, asked_bytes: int) -> None:
+        self._asked_bytes = asked_bytes
+        self._usage: dict[str, Any] = {}
+        self._id = ""
+        self._model = ""
+        self._stop_reason = ""
+        self.has_content = False
+        self.is_done = False
+        self.failure = b""
+        self.pieces = 0
+
+    @property
+    def is_named(self) -> bool:
+        """The start was seen."""
+        return bool(self._id)
+
+    @property
+    def usage(self) -> dict[str, Any]:
+        """The provider's own counts until here, as it names them."""
+        return self._usage
+
+    def learn(self, event: Any, data: bytes) -> None:
+        """Take one event, decoded and as it came."""
+        if not isinstance(event, dict):
+            return
+        self.pieces += 1
+        match event.get("type"):
+            case "message_start":
+                message = event.get("message")
+                message = message if isinstance(message, dict) else {}
+                self._id = text_of(message.get("id"))
+                self._model = text_of(message.get("model"))
+                self._usage = add_up_usage(self._usage, message.get("usage"))
+            case "content_block_start":
+                block = event.get("content_block")
+                kind = block.get("type") if isinstance(block, dict) else None
+                self.has_content = self.has_content or kind not in _BLOCKS_WITHOUT_CONTENT
+            case "content_block_delta":
+                delta = event.get("delta")
+                said = delta.items() if isinstance(delta, dict) else ()
+                self.has_content = self.has_content or any(value for name, value in said if name != "type")
+            case "message_delta":
+                delta = event.get("delta")
+                self._stop_reason = text_of(delta.get("stop_reason")) if isinstance(delta, dict) else ""
+                self._usage = add_up_usage(self._usage, event.get("usage"))
+                self.has_content = True
+            case "message_stop":
+                self.has_content = True
+                self.is_done = True
+            case "error":
+                self.failure = data
+
+    def facts(self) -> ReplyFacts:
+        """What was learned so far; of a stream that is not complete the usage is partial."""
+        usage = read_message_usage(self._usage) or estimate_usage(
+            self._asked_bytes, self.pieces * BYTES_PER_TOKEN
+        )
+        if not self.is_done or self.failure:
+            # What was begun says a token or so of output; what came tells more.
+            said = max(usage.output_tokens or 0, self.pieces)
+            usage = msgspec.structs.replace(usage, output_tokens=said, source="partial")
+        return ReplyFacts(
+            response_id=self._id,
+            response_model=self._model,
+            finish_reasons=(self._stop_reason,) if self._stop_reason else (),
+            usage=usage,
+        )
+
+
+class MessageStreamReader:
+    """One stream of a message, from Anthropic's dialect to the same.
+
+    Attributes:
+        has_data: An event with data has been seen; a ping is none.
+    """
+
+    def __init__(self, *, asked_bytes: int) -> None:
+        self._facts = MessageFacts(asked_bytes)
+        self._tail = b""
+        self.has_data = False
+
+    @property
+    def has_content(self) -> bool:
+        """The reply itself has begun."""
+        return self._facts.has_content
+
+    @property
+    def failure(self) -> bytes:
+        """Body of an error that came inside the stream, b"" while there is none."""
+        return self._facts.failure
+
+    @property
+    def has_ended(self) -> bool:
+        """Nothing that matters can follow: the end or an error was seen."""
+        return self._facts.is_done or bool(self._facts.failure)
+
+    @property
+    def is_complete(self) -> bool:
+        """The stream ended by its end marker."""
+        return self._facts.is_done and not self._facts.failure
+
+    def feed(self, data: bytes) -> bytes:
+        """Take *data* and give what the client is to get now: whole events, maybe none.
+
+        Raises:
+            UpstreamBadReply: One event is longer than `MAX_EVENT_BYTES`.
+        """
+        searched = max(0, len(self._tail) - 3)
+        buffer = self._tail + data if self._tail else data
+        end = end_of_events(buffer, searched)
+        self._tail = buffer[end:]
+        if len(self._tail) > MAX_EVENT_BYTES:
+            raise UpstreamBadReply(f"The provider sent a stream event of over {MAX_EVENT_BYTES} bytes.")
+        if not end:
+            return b""
+        whole = buffer[:end]
+        facts = self._facts
+        if facts.is_named and facts.has_content and not facts.failure and not _TELLING.search(whole):
+            facts.pieces += count_data_lines(whole)
+            return whole
+        return b"".join([event for event in EVENT.findall(whole) if self._passes(event)])
+
+    def finish(self) -> bytes:
+        """Take the end of the stream; half a line is never given."""
+        event, self._tail = self._tail, b""
+        if not event.endswith((b"\n", b"\r")):
+            return b""
+        return event + b"\n\n" if self._passes(event) else b""
+
+    def facts(self) -> ReplyFacts:
+        """What was learned so far."""
+        return self._facts.facts()
+
+    def _passes(self, event: bytes) -> bool:
+        """Read one event; False when the client is not to see it."""
+        if self._facts.failure:
+            # Nothing may follow an error, above all no end that makes the reply look whole.
+            return False
+        lines = DATA_LINE.findall(event)
+        if not lines:
+            return True
+        data = lines[0] if len(lines) == 1 else b"\n".join(lines)
+        try:
+            found = decode_leniently(data)
+        except UNREADABLE:
+            # Not ours to judge: the client's parser decides.
+            return True
+        self.has_data = self.has_data or not (isinstance(found, dict) and found.get("type") == "ping")
+        self._facts.learn(found, data)
+        return True

@@ -1,0 +1,50 @@
+"""How what was said is read, by the dialect of whoever said it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from gateway.endpoints import anthropic_content, openai_content
+from gateway.endpoints.openai_content import Items, Shaped
+from gateway.model import Call, Dialect
+
+
+class Assembler(Protocol):
+    """Puts the reply together that a stream adds up to."""
+
+    def feed(self, events: bytes) -> None:
+        """Take some whole server-sent events."""
+
+    def messages(self) -> list[Shaped]:
+        """What the reply says until here."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContentReader:
+    """One dialect's way of saying things."""
+
+    read_input: Callable[[Call], Items]
+    read_output: Callable[[bytes], list[Shaped]]
+    read_tools: Callable[[Call], Items]
+    assembler: Callable[[], Assembler]
+    stop_field: str
+
+
+CONTENT_READERS: Final[dict[Dialect, ContentReader]] = {
+    "openai": ContentReader(
+        openai_content.read_input,
+        openai_content.read_output,
+        openai_content.read_tools,
+        openai_content.StreamAssembler,
+        "stop",
+    ),
+    "anthropic": ContentReader(
+        anthropic_content.read_input,
+        anthropic_content.read_output,
+        anthropic_content.read_tools,
+        anthropic_content.MessageAssembler,
+        "stop_sequences",
+    ),
+}

@@ -1,0 +1,173 @@
+"""Streams of Messages while they are relayed, however they are cut."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.endpoints.anthropic_stream import MessageStreamReader
+from gateway.endpoints.openai_reply import ReplyFacts
+from gateway.errors import UpstreamBadReply
+from gateway.model import Usage
+from gateway.wire.sse import MAX_EVENT_BYTES
+from tests.rig.requires import requires
+from tests.unit.recorded import read_recorded
+
+
+def event(kind: str, **members: Any) -> bytes:
+    return f"event: {kind}\ndata: {json.dumps({'type': kind, **members})}\n\n".encode()
+
+
+def delta(index: int = 0, **members: Any) -> bytes:
+    return event("content_block_delta", index=index, delta=members)
+
+
+START = event(
+    "message_start",
+    message={
+        "id": "msg_1",
+        "model": "claude-x",
+        "usage": {"input_tokens": 10, "cache_read_input_tokens": 5, "output_tokens": 1},
+    },
+)
+PING = event("ping")
+BLOCK = event("content_block_start", index=0, content_block={"type": "text", "text": ""})
+TEXT = delta(type="text_delta", text='a "type":"error"')
+END_OF_BLOCK = event("content_block_stop", index=0)
+DELTA = event("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 9})
+STOP = event("message_stop")
+ERROR = event("error", error={"type": "overloaded_error", "message": "Overloaded"})
+WHOLE = START + PING + BLOCK + TEXT + TEXT + END_OF_BLOCK + DELTA + STOP
+
+
+def reader() -> MessageStreamReader:
+    return MessageStreamReader(asked_bytes=400)
+
+
+def relay(pieces: list[bytes]) -> tuple[bytes, MessageStreamReader]:
+    stream = reader()
+    passed = b"".join([stream.feed(piece) for piece in pieces])
+    return passed + stream.finish(), stream
+
+
+def test_whole_stream() -> None:
+    """Every byte passes, and both halves of the usage are added up."""
+    passed, stream = relay([WHOLE])
+    assert passed == WHOLE
+    assert stream.is_complete
+    assert stream.has_ended
+    assert stream.facts() == ReplyFacts("msg_1", "claude-x", ("end_turn",), Usage(15, 9, "provider", 5))
+
+
+@given(st.lists(st.integers(0, len(WHOLE))))
+def test_any_cut(cuts: list[int]) -> None:
+    """Wherever the stream is cut, the client gets the same and the same is learned."""
+    edges = [0, *sorted(cuts), len(WHOLE)]
+    passed, stream = relay([WHOLE[a:b] for a, b in pairwise(edges)])
+    assert passed == WHOLE
+    assert stream.facts().usage == Usage(15, 9, "provider", 5)
+
+
+@pytest.mark.parametrize(
+    ("first", "has_content"),
+    [
+        pytest.param(START, False, id="start"),
+        pytest.param(START + PING, False, id="ping"),
+        pytest.param(START + BLOCK, False, id="an empty block"),
+        pytest.param(START + BLOCK + delta(type="text_delta", text=""), False, id="an empty text"),
+        pytest.param(START + BLOCK + TEXT, True, id="text"),
+        pytest.param(START + delta(type="thinking_delta", thinking="x"), True, id="a thought"),
+        pytest.param(
+            START + event("content_block_start", content_block={"type": "tool_use", "id": "t"}),
+            True,
+            id="a tool",
+        ),
+        pytest.param(START + DELTA, True, id="a reason to stop"),
+    ],
+)
+def test_content(first: bytes, *, has_content: bool) -> None:
+    """Only what answers is content: until then another target may still be asked."""
+    stream = reader()
+    stream.feed(first)
+    assert stream.has_content is has_content
+
+
+def test_a_ping_is_no_first_chunk() -> None:
+    """Time to the first chunk is not the time to a sign of life."""
+    stream = reader()
+    stream.feed(PING)
+    assert not stream.has_data
+    stream.feed(START)
+    assert stream.has_data
+
+
+@pytest.mark.parametrize("before", [b"", START + BLOCK + TEXT])
+def test_an_error_inside(before: bytes) -> None:
+    """It is told, and nothing passes after it."""
+    passed, stream = relay([before + ERROR + STOP, STOP])
+    assert passed == before + ERROR
+    assert json.loads(stream.failure)["error"]["type"] == "overloaded_error"
+    assert stream.has_ended
+    assert not stream.is_complete
+    assert stream.facts().usage.source == "partial"
+
+
+@pytest.mark.parametrize("end", [len(START), len(START + PING + BLOCK + TEXT), len(WHOLE) - len(STOP)])
+def test_a_cut_stream_is_not_complete(end: int) -> None:
+    """Without its end marker a stream is none that is whole, and its usage is partial."""
+    passed, stream = relay([WHOLE[:end]])
+    assert passed == WHOLE[:end]
+    assert not stream.is_complete
+    usage = stream.facts().usage
+    assert usage.source == "partial"
+    assert usage.input_tokens == 15
+
+
+def test_a_last_event_without_blank_line() -> None:
+    """It counts if its line is whole; half a line is never given."""
+    passed, stream = relay([WHOLE[:-1]])
+    assert passed == WHOLE + b"\n"
+    assert stream.is_complete
+    passed, stream = relay([WHOLE[:-2]])
+    assert passed == WHOLE.removesuffix(STOP)
+    assert not stream.is_complete
+
+
+def test_what_is_no_json_passes() -> None:
+    """The client's parser decides."""
+    odd = b"data: {odd\n\n: comment\n\ndata: 7\n\n"
+    passed, _ = relay([odd + WHOLE])
+    assert passed == odd + WHOLE
+
+
+def test_no_usage_is_estimated() -> None:
+    """A server that does not count is counted by its events."""
+    _, stream = relay([START.replace(b"input_tokens", b"x").replace(b"output_tokens", b"y") + TEXT + STOP])
+    assert stream.facts().usage == Usage(100, 3, "estimated")
+
+
+def test_an_event_without_end() -> None:
+    """Memory for one event is bounded."""
+    with pytest.raises(UpstreamBadReply, match="over 8388608 bytes"):
+        reader().feed(b"x" * (MAX_EVENT_BYTES + 1))
+
+
+@requires("recordings")
+def test_recorded_streams(recordings: Path) -> None:
+    """Each recorded stream passes unchanged whatever its cut, and is complete only at its end."""
+    for item in read_recorded(recordings, "anthropic-messages"):
+        if not item.is_stream:
+            continue
+        _, whole = relay([item.body])
+        assert whole.is_complete, item.name
+        assert whole.facts().usage.source == "provider"
+        for at in range(0, len(item.body), 7):
+            passed, stream = relay([item.body[:at], item.body[at:]])
+            assert passed == item.body
+            assert stream.facts() == whole.facts()
