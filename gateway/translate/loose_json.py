@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.errors import InvalidBody, UpstreamBadReply
+
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -29,6 +31,30 @@ def encode_json(value: Any) -> bytes:
         return _encoder.encode(value)
     except UnicodeEncodeError:
         return _encoder.encode(_in_utf8(value))
+
+
+def encode_request(value: Any) -> bytes:
+    """Encode a caller's request in other words.
+
+    Raises:
+        InvalidBody: It is nested too deeply.
+    """
+    try:
+        return encode_json(value)
+    except RecursionError as error:
+        raise InvalidBody("The body is nested too deeply to be put into other words.") from error
+
+
+def encode_reply(value: Any) -> bytes:
+    """Encode a provider's reply in other words.
+
+    Raises:
+        UpstreamBadReply: It is nested too deeply.
+    """
+    try:
+        return encode_json(value)
+    except RecursionError as error:
+        raise UpstreamBadReply("The provider's reply is nested too deeply.") from error
 
 
 def _in_utf8(value: Any) -> Any:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from gateway.model import Usage
-from gateway.translate.loose_json import encode_json
+from gateway.translate.loose_json import encode_reply
 from gateway.translate.responses_items import Call, CustomCall, FunctionCall, Item, Message, Reasoning, Search
 
 Reason = Literal["max_output_tokens", "content_filter"]
@@ -156,7 +156,7 @@ class ResponseAnswer:
         )
 
     def take_events(self) -> bytes:
-        """The events since the last time, as they go out."""
+        """The events since the last time, as they go out; raises as `encode_reply`."""
         events, self.events = self.events, []
         return b"".join([_event_bytes(event) for event in events])
 
@@ -239,4 +239,4 @@ def _usage_of(usage: Usage) -> dict[str, Any] | None:
 
 
 def _event_bytes(event: dict[str, Any]) -> bytes:
-    return f"event: {event['type']}\ndata: ".encode() + encode_json(event) + b"\n\n"
+    return f"event: {event['type']}\ndata: ".encode() + encode_reply(event) + b"\n\n"

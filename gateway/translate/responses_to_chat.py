@@ -14,7 +14,7 @@ from typing import Any, Final
 from gateway.endpoints.openai_reply import ReplyFacts, is_json_object, text_of
 from gateway.errors import UnsupportedParameter
 from gateway.model import Call, Target
-from gateway.translate.loose_json import encode_json
+from gateway.translate.loose_json import encode_json, encode_reply, encode_request
 from gateway.translate.pair import LeftOut, Refusal
 from gateway.translate.responses_answer import ResponseAnswer, created_at_s
 from gateway.translate.responses_echo import echo_of
@@ -70,14 +70,14 @@ def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     for name in (*_WITHOUT_EQUAL, *unknown_fields(fields)):
         if name in fields:
             left_out.add(name)
-    return encode_json(body), tuple(left_out.names)
+    return encode_request(body), tuple(left_out.names)
 
 
 def read(call: Call, body: bytes, *, started_at_ns: int) -> tuple[bytes, ReplyFacts]:
     """A chat completion as a response object."""
     created_at = created_at_s(started_at_ns)
     response, facts = read_completion(call, body, _answer(call), created_at=created_at)
-    return encode_json(response), facts
+    return encode_reply(response), facts
 
 
 def open_stream(call: Call, *, started_at_ns: int) -> ChatToResponses:
@@ -132,9 +132,7 @@ def _assistant_messages(turn: Turn) -> list[dict[str, Any]]:
             raise UnsupportedParameter(
                 f'"{kind}" cannot be sent to this model. {why}', param=f"{turn.at}.content"
             )
-    message: dict[str, Any] = {"role": "assistant"}
-    if texts or not calls:
-        message["content"] = "".join(texts)
+    message: dict[str, Any] = {"role": "assistant", "content": "".join(texts) if texts or not calls else None}
     if refusals:
         message["refusal"] = "".join(refusals)
     if thoughts:

@@ -17,7 +17,7 @@ from gateway.endpoints.openai_reply import ReplyFacts, text_of
 from gateway.errors import InvalidBody, UnsupportedParameter
 from gateway.model import Call, Target
 from gateway.translate.claude_models import can_shape_output, most_output_tokens, takes_sampling, thinking_for
-from gateway.translate.loose_json import decode_json, encode_json
+from gateway.translate.loose_json import decode_json, encode_json, encode_reply, encode_request
 from gateway.translate.pair import LeftOut, Refusal
 from gateway.translate.responses_answer import ResponseAnswer, created_at_s
 from gateway.translate.responses_echo import echo_of
@@ -86,14 +86,14 @@ def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     for name in (*_WITHOUT_EQUAL, *unknown_fields(fields)):
         if fields.get(name):
             left_out.add(name)
-    return encode_json(body), tuple(left_out.names)
+    return encode_request(body), tuple(left_out.names)
 
 
 def read(call: Call, body: bytes, *, started_at_ns: int) -> tuple[bytes, ReplyFacts]:
     """A message as a response object."""
     created_at = created_at_s(started_at_ns)
     response, facts = read_message_reply(call, body, _answer(call), created_at=created_at)
-    return encode_json(response), facts
+    return encode_reply(response), facts
 
 
 def open_stream(call: Call, *, started_at_ns: int) -> MessagesToResponses:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.translate.loose_json import decode_json, encode_json
+from gateway.errors import InvalidBody, UpstreamBadReply
+from gateway.translate.loose_json import decode_json, encode_json, encode_reply, encode_request
 
 VALUES = st.recursive(
     st.none()
@@ -51,3 +52,19 @@ def test_what_is_no_json(data: bytes) -> None:
     """Is refused."""
     with pytest.raises(ValueError, match=r".*"):
         decode_json(data)
+
+
+def nested(depth: int) -> Any:
+    value: Any = "x"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def test_what_is_nested_too_deeply() -> None:
+    """Is the fault of who sent it: the caller, or the provider."""
+    with pytest.raises(InvalidBody):
+        encode_request(nested(100_000))
+    with pytest.raises(UpstreamBadReply):
+        encode_reply(nested(100_000))
+    assert encode_request(nested(3)) == encode_reply(nested(3)) == b'[[["x"]]]'
