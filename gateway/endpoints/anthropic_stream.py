@@ -26,13 +26,15 @@ from gateway.errors import UpstreamBadReply
 from gateway.wire.sse import DATA_LINE, EVENT, MAX_EVENT_BYTES, count_data_lines, end_of_events
 
 _TELLING: Final = re.compile(rb'"type"\s*:\s*"(?:message_start|message_delta|message_stop|error)"')
-_BLOCKS_WITHOUT_CONTENT: Final = frozenset({"text", "thinking"})
+_BLOCKS_WITHOUT_CONTENT: Final = frozenset({"", "text", "thinking"})
 
 
 class MessageFacts:
     """What the events of one stream say of it, whoever gets them.
 
     Attributes:
+        id: Of the message, "" while unknown.
+        model: As the provider names it, "" while unknown.
         has_content: The reply itself has begun: a text, a thought, a tool, a reason to stop. A ping or the
             start of an empty block is none.
         is_done: `message_stop` was seen.
@@ -43,8 +45,8 @@ class MessageFacts:
     def __init__(self, asked_bytes: int) -> None:
         self._asked_bytes = asked_bytes
         self._usage: dict[str, Any] = {}
-        self._id = ""
-        self._model = ""
+        self.id = ""
+        self.model = ""
         self._stop_reason = ""
         self.has_content = False
         self.is_done = False
@@ -54,7 +56,7 @@ class MessageFacts:
     @property
     def is_named(self) -> bool:
         """The start was seen."""
-        return bool(self._id)
+        return bool(self.id)
 
     @property
     def usage(self) -> dict[str, Any]:
@@ -70,12 +72,12 @@ class MessageFacts:
             case "message_start":
                 message = event.get("message")
                 message = message if isinstance(message, dict) else {}
-                self._id = text_of(message.get("id"))
-                self._model = text_of(message.get("model"))
+                self.id = text_of(message.get("id"))
+                self.model = text_of(message.get("model"))
                 self._usage = add_up_usage(self._usage, message.get("usage"))
             case "content_block_start":
                 block = event.get("content_block")
-                kind = block.get("type") if isinstance(block, dict) else None
+                kind = text_of(block.get("type")) if isinstance(block, dict) else ""
                 self.has_content = self.has_content or kind not in _BLOCKS_WITHOUT_CONTENT
             case "content_block_delta":
                 delta = event.get("delta")
@@ -102,8 +104,8 @@ class MessageFacts:
             said = max(usage.output_tokens or 0, self.pieces)
             usage = msgspec.structs.replace(usage, output_tokens=said, source="partial")
         return ReplyFacts(
-            response_id=self._id,
-            response_model=self._model,
+            response_id=self.id,
+            response_model=self.model,
             finish_reasons=(self._stop_reason,) if self._stop_reason else (),
             usage=usage,
         )

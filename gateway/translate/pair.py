@@ -19,13 +19,11 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class ReplyStream(Protocol):
-    """One stream on its way from a target to a caller.
+    """One stream on its way from a target to a caller."""
 
-    Attributes:
-        has_data: An event with data has come.
-    """
-
-    has_data: bool
+    @property
+    def has_data(self) -> bool:
+        """An event with data has come."""
 
     @property
     def has_content(self) -> bool:

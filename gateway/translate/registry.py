@@ -6,13 +6,15 @@ from typing import Final
 
 from gateway.errors import UnsupportedParameter
 from gateway.model import Dialect, Endpoint, Target
-from gateway.translate import anthropic_relay, openai_relay
+from gateway.translate import anthropic_relay, chat_to_messages, messages_to_chat, openai_relay
 from gateway.translate.pair import Pair
 
 PAIRS: Final[dict[tuple[str, Dialect], Pair]] = {
     ("chat", "openai"): openai_relay,
     ("completion", "openai"): openai_relay,
     ("embedding", "openai"): openai_relay,
+    ("chat", "anthropic"): chat_to_messages,
+    ("messages", "openai"): messages_to_chat,
     ("messages", "anthropic"): anthropic_relay,
     ("count_tokens", "anthropic"): anthropic_relay,
 }

@@ -1,0 +1,386 @@
+"""The request half of `chat_to_messages`: a chat call's body as a body of Messages.
+
+Shapes: https://docs.claude.com/en/api/messages , https://platform.openai.com/docs/api-reference/chat/create
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from gateway.endpoints.openai_reply import text_of
+from gateway.errors import InvalidBody
+from gateway.model import Call, Target
+from gateway.translate.foreign_json import list_of, object_of, read_arguments, read_fields, write_json
+from gateway.translate.pair import LeftOut
+from gateway.translate.thinking import BUDGETS, EFFORTS, MIN_BUDGET_TOKENS, can_think, thinks_by_budget
+
+DEFAULT_MAX_TOKENS: Final = 4096
+"""Of an answer whose call names no bound; Anthropic wants one, and every Claude can do so much."""
+
+# Written into the body by what reads them together, or without meaning for Anthropic and for the answer.
+_READ_ELSEWHERE: Final = frozenset(
+    {
+        *("model", "messages", "stream", "stream_options", "n", "modalities", "store"),
+        *("max_tokens", "max_completion_tokens", "temperature", "top_p", "top_k", "stop"),
+        *("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"),
+        *("response_format", "reasoning_effort", "thinking", "output_config", "service_tier"),
+        *("user", "safety_identifier", "metadata", "prompt_cache_key", "prompt_cache_retention"),
+        *("cache_control", "container", "context_management", "mcp_servers", "inference_geo"),
+    }
+)
+_OF_ANTHROPIC: Final = ("cache_control", "container", "context_management", "mcp_servers", "inference_geo")
+"""Fields of Messages that a chat caller may send as they are."""
+
+_DEFAULTS: Final = {
+    "logprobs": False,
+    "presence_penalty": 0,
+    "frequency_penalty": 0,
+    "logit_bias": {},
+    "verbosity": "medium",
+}
+"""Asking for these asks for nothing."""
+
+_SERVICE_TIERS: Final = {"auto": "auto", "default": "standard_only"}
+_CHOICES: Final = {"auto": "auto", "none": "none", "required": "any"}
+_PICTURES: Final = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(?:;[\w.+=-]+)*;base64,", re.IGNORECASE)
+_BAD_IN_ID: Final = re.compile(r"[^a-zA-Z0-9_-]")
+_MAX_TEMPERATURE: Final = 1
+_PDF: Final = "application/pdf"
+
+Block = dict[str, Any]
+
+
+def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
+    """The body, and the fields that were left out; raises as `pair.Pair.write` says."""
+    fields = read_fields(call)
+    left_out = LeftOut(target)
+    _refuse_impossible(fields, left_out)
+    for name in fields:
+        if name not in _READ_ELSEWHERE and fields[name] != _DEFAULTS.get(name, ...):
+            left_out.add(name)
+    system, messages = _Conversation(left_out).read(fields)
+    body: dict[str, Any] = {"model": target.model_id, "messages": messages}
+    if system:
+        body["system"] = system
+    body["max_tokens"] = _max_tokens(fields)
+    if call.is_stream:
+        body["stream"] = True
+    _add_tools(body, fields, left_out)
+    _add_format(body, fields, left_out)
+    _add_thinking(body, fields, target, left_out)
+    _add_sampling(body, fields, left_out)
+    _add_rest(body, fields, left_out)
+    return write_json(body), tuple(left_out.names)
+
+
+def _refuse_impossible(fields: dict[str, Any], left_out: LeftOut) -> None:
+    """What cannot be left out: the answer would be another than the one asked for."""
+    if fields.get("n", 1) != 1:
+        raise left_out.refusal("n")
+    if "audio" in list_of(fields.get("modalities")):
+        raise left_out.refusal("modalities")
+
+
+def _max_tokens(fields: dict[str, Any]) -> object:
+    return fields.get("max_completion_tokens", fields.get("max_tokens", DEFAULT_MAX_TOKENS))
+
+
+class _Conversation:
+    """The messages of one call on their way to Anthropic: system prompts apart, turns taking turns."""
+
+    def __init__(self, left_out: LeftOut) -> None:
+        self._left_out = left_out
+        self._system: list[Block] = []
+        self._turns: list[dict[str, Any]] = []
+
+    def read(self, fields: dict[str, Any]) -> tuple[list[Block], list[dict[str, Any]]]:
+        """The system prompt and the turns.
+
+        Raises:
+            InvalidBody: There are no messages, or one is none.
+        """
+        messages = fields.get("messages")
+        if not isinstance(messages, list):
+            raise InvalidBody('"messages" must be a list of messages.', param="messages")
+        for index, message in enumerate(messages):
+            if not isinstance(message, dict):
+                raise InvalidBody(f"messages[{index}] must be an object.", param="messages")
+            self._add(message)
+        return self._system, self._turns
+
+    def _add(self, message: dict[str, Any]) -> None:
+        if isinstance(message.get("name"), str) and message.get("role") != "function":
+            self._left_out.add("messages.name")
+        match message.get("role"):
+            case "system" | "developer":
+                self._system += _marked(self._content(message.get("content")), message)
+            case "assistant":
+                self._turn("assistant", _marked(self._said(message), message))
+            case "tool" | "function":
+                self._turn("user", [self._result(message)])
+            case _:
+                self._turn("user", _marked(self._content(message.get("content")), message))
+
+    def _turn(self, role: str, blocks: list[Block]) -> None:
+        """Add to a turn; what one side says in a row is one turn, as results of tools must be."""
+        if not blocks:
+            return
+        if self._turns and self._turns[-1]["role"] == role:
+            self._turns[-1]["content"] += blocks
+        else:
+            self._turns.append({"role": role, "content": blocks})
+
+    def _said(self, message: dict[str, Any]) -> list[Block]:
+        # Thoughts first, as they came and unchanged, or their signatures do not hold.
+        blocks = [block for block in list_of(message.get("thinking_blocks")) if isinstance(block, dict)]
+        blocks += self._content(message.get("content"))
+        refusal = text_of(message.get("refusal"))
+        if refusal:
+            blocks.append({"type": "text", "text": refusal})
+        calls = list_of(message.get("tool_calls"))
+        if isinstance(message.get("function_call"), dict):
+            function = message["function_call"]
+            calls = [*calls, {"id": text_of(function.get("name")), "function": function}]
+        return blocks + [_tool_use(object_of(call)) for call in calls]
+
+    def _result(self, message: dict[str, Any]) -> Block:
+        asked = text_of(message.get("tool_call_id")) or text_of(message.get("name"))
+        result: Block = {"type": "tool_result", "tool_use_id": _id(asked)}
+        content = self._content(message.get("content"))
+        if content:
+            result["content"] = content
+        if message.get("is_error") is True:
+            result["is_error"] = True
+        return _marked([result], message)[0]
+
+    def _content(self, content: object) -> list[Block]:
+        if isinstance(content, str):
+            return [{"type": "text", "text": content}] if content else []
+        return [block for part in list_of(content) for block in self._blocks(part)]
+
+    def _blocks(self, part: object) -> Iterator[Block]:
+        found: Block | None
+        match part:
+            case str(text) | {"type": "text", "text": str(text)} | {"type": "refusal", "refusal": str(text)}:
+                # Anthropic refuses an empty text.
+                found = {"type": "text", "text": text} if text else None
+            case {"type": "image_url", "image_url": {"url": str(url)} | str(url)}:
+                found = {"type": "image", "source": _source(url)}
+            case {"type": "file", "file": dict(file)}:
+                found = self._document(file)
+            case {"type": "image" | "document" | "search_result" | "thinking" | "redacted_thinking"}:
+                # Anthropic's own, as callers who know their model send them.
+                found = object_of(part)
+            case _:
+                kind = text_of(object_of(part).get("type")) or "unknown"
+                raise self._left_out.refusal(f"messages.content.{kind}")
+        if found is not None:
+            yield _marked([found], object_of(part))[0]
+
+    def _document(self, file: dict[str, Any]) -> Block:
+        block: Block = {"type": "document"}
+        match file:
+            case {"file_data": str(data)}:
+                block["source"] = _document_source(data)
+            case {"file_id": str(file_id)}:
+                block["source"] = {"type": "file", "file_id": file_id}
+            case _:
+                raise self._left_out.refusal("messages.content.file")
+        if text_of(file.get("filename")):
+            block["title"] = file["filename"]
+        return block
+
+
+def _marked(blocks: list[Block], marked: dict[str, Any]) -> list[Block]:
+    """*blocks* with the cache mark of what they were made from, which is the last one's."""
+    mark = marked.get("cache_control")
+    if not blocks or mark is None:
+        return blocks
+    return [*blocks[:-1], {**blocks[-1], "cache_control": mark}]
+
+
+def _tool_use(call: dict[str, Any]) -> Block:
+    function = object_of(call.get("function") or call.get("custom"))
+    arguments = read_arguments(function.get("arguments", function.get("input")))
+    used = {"id": _id(text_of(call.get("id"))), "name": text_of(function.get("name")), "input": arguments}
+    return _marked([{"type": "tool_use", **used}], call)[0]
+
+
+def _id(call_id: str) -> str:
+    """The id of a tool call, kept but for what Anthropic does not take in one."""
+    return _BAD_IN_ID.sub("_", call_id)
+
+
+def _source(url: str) -> dict[str, Any]:
+    found = _PICTURES.match(url[:256])
+    if found is None:
+        return {"type": "url", "url": url}
+    return {"type": "base64", "media_type": found[1] or "image/png", "data": url[found.end() :]}
+
+
+def _document_source(data: str) -> dict[str, Any]:
+    found = _PICTURES.match(data[:256])
+    if found is None and data.lower().startswith(("http://", "https://")):
+        return {"type": "url", "url": data}
+    kind = (found[1] if found else None) or _PDF
+    content = data[found.end() :] if found else data
+    if not kind.startswith("text/"):
+        return {"type": "base64", "media_type": kind, "data": content}
+    try:
+        text = base64.b64decode(content).decode(errors="replace")
+    except (binascii.Error, ValueError) as error:
+        raise InvalidBody("A file's file_data is not base64.", param="messages") from error
+    return {"type": "text", "media_type": "text/plain", "data": text}
+
+
+def _add_tools(body: dict[str, Any], fields: dict[str, Any], left_out: LeftOut) -> None:
+    listed = [object_of(tool) for tool in list_of(fields.get("tools"))]
+    listed += [{"type": "function", "function": object_of(f)} for f in list_of(fields.get("functions"))]
+    choice = _tool_choice(fields, left_out)
+    allowed = _allowed(fields.get("tool_choice"))
+    tools = [_tool(tool, left_out) for tool in listed]
+    if allowed is not None:
+        tools = [tool for tool in tools if text_of(tool.get("name")) in allowed]
+    if not tools:
+        return
+    body["tools"] = tools
+    if fields.get("parallel_tool_calls") is False and (choice or {}).get("type") != "none":
+        choice = {**(choice or {"type": "auto"}), "disable_parallel_tool_use": True}
+    if choice is not None:
+        body["tool_choice"] = choice
+
+
+def _tool(tool: dict[str, Any], left_out: LeftOut) -> dict[str, Any]:
+    function = tool.get("function")
+    if isinstance(function, dict):
+        made: dict[str, Any] = {"name": function.get("name")}
+        if function.get("description"):
+            made["description"] = function["description"]
+        made["input_schema"] = function.get("parameters") or {"type": "object", "properties": {}}
+        if function.get("strict") is True:
+            made["strict"] = True
+        mark = tool.get("cache_control") or function.get("cache_control")
+        return {**made, "cache_control": mark} if mark else made
+    if tool.get("type") == "custom" and "input_schema" not in tool:
+        raise left_out.refusal("tools.custom")
+    # One of Anthropic's own, such as its search of the web.
+    return tool
+
+
+def _tool_choice(fields: dict[str, Any], left_out: LeftOut) -> dict[str, Any] | None:
+    match fields.get("tool_choice", fields.get("function_call")):
+        case None:
+            return None
+        case "auto" | "none" | "required" as mode:
+            return {"type": _CHOICES[mode]}
+        case {"type": "allowed_tools", "allowed_tools": {"mode": "required"}}:
+            return {"type": "any"}
+        case {"type": "allowed_tools"}:
+            return {"type": "auto"}
+        case {"function": {"name": str(name)}} | {"name": str(name)}:
+            return {"type": "tool", "name": name}
+    raise left_out.refusal("tool_choice")
+
+
+def _allowed(choice: object) -> set[str] | None:
+    match choice:
+        case {"type": "allowed_tools", "allowed_tools": {"tools": list(tools)}}:
+            names = [object_of(object_of(tool).get("function")).get("name") for tool in tools]
+            return {name for name in names if isinstance(name, str)}
+    return None
+
+
+def _add_format(body: dict[str, Any], fields: dict[str, Any], left_out: LeftOut) -> None:
+    output = dict(object_of(fields.get("output_config")))
+    match fields.get("response_format"):
+        case None | {"type": "text"}:
+            pass
+        case {"type": "json_schema", "json_schema": {"schema": dict(schema)}}:
+            output["format"] = {"type": "json_schema", "schema": schema}
+        case _:
+            left_out.add("response_format")
+    if output:
+        body["output_config"] = output
+
+
+def _add_thinking(body: dict[str, Any], fields: dict[str, Any], target: Target, left_out: LeftOut) -> None:
+    if isinstance(fields.get("thinking"), dict):
+        body["thinking"] = fields["thinking"]
+        return
+    effort = fields.get("reasoning_effort")
+    if effort is None:
+        return
+    if effort == "none":
+        if can_think(target.model_id):
+            body["thinking"] = {"type": "disabled"}
+    elif _is_forced(body) or effort not in tuple(BUDGETS) or not can_think(target.model_id):
+        # Anthropic refuses thinking together with a tool that must be called.
+        left_out.add("reasoning_effort")
+    elif not thinks_by_budget(target.model_id):
+        body["thinking"] = {"type": "adaptive"}
+        body["output_config"] = {**body.get("output_config", {}), "effort": EFFORTS[effort]}
+    else:
+        _add_budget(body, BUDGETS[effort], fields, left_out)
+
+
+def _add_budget(body: dict[str, Any], budget: int, fields: dict[str, Any], left_out: LeftOut) -> None:
+    """Room for thoughts, which Anthropic takes from the answer's: of a bound that is given at most half."""
+    is_bound = bool(fields.keys() & {"max_tokens", "max_completion_tokens"})
+    if is_bound and isinstance(body["max_tokens"], int):
+        budget = min(budget, body["max_tokens"] // 2)
+    if budget < MIN_BUDGET_TOKENS or _lacks_thoughts(body["messages"]):
+        left_out.add("reasoning_effort")
+        return
+    if not is_bound:
+        body["max_tokens"] = DEFAULT_MAX_TOKENS + budget
+    body["thinking"] = {"type": "enabled", "budget_tokens": budget}
+
+
+def _lacks_thoughts(turns: list[dict[str, Any]]) -> bool:
+    """A tool was called without the thoughts before it; then these models must not think now either."""
+    said: list[Block] = next((turn["content"] for turn in reversed(turns) if turn["role"] == "assistant"), [])
+    has_call = any(block.get("type") == "tool_use" for block in said)
+    return has_call and said[0].get("type") not in ("thinking", "redacted_thinking")
+
+
+def _is_forced(body: dict[str, Any]) -> bool:
+    return object_of(body.get("tool_choice")).get("type") in ("any", "tool")
+
+
+def _add_sampling(body: dict[str, Any], fields: dict[str, Any], left_out: LeftOut) -> None:
+    is_thinking = object_of(body.get("thinking")).get("type") in ("enabled", "adaptive")
+    for name in ("temperature", "top_p", "top_k"):
+        value = fields.get(name)
+        if value is None:
+            continue
+        if is_thinking and value != 1:
+            left_out.add(name)
+        elif name == "temperature" and isinstance(value, int | float):
+            # OpenAI's goes to 2, Anthropic's to 1.
+            body[name] = min(value, _MAX_TEMPERATURE)
+        else:
+            body[name] = value
+    stop = fields.get("stop")
+    if stop:
+        body["stop_sequences"] = [stop] if isinstance(stop, str) else stop
+
+
+def _add_rest(body: dict[str, Any], fields: dict[str, Any], left_out: LeftOut) -> None:
+    for name in _OF_ANTHROPIC:
+        if name in fields:
+            body[name] = fields[name]
+    tier = fields.get("service_tier")
+    if isinstance(tier, str) and tier in _SERVICE_TIERS:
+        body["service_tier"] = _SERVICE_TIERS[tier]
+    elif tier is not None:
+        left_out.add("service_tier")
+    metadata = object_of(fields.get("metadata"))
+    user = fields.get("safety_identifier") or fields.get("user") or metadata.get("user_id")
+    if isinstance(user, str):
+        body["metadata"] = {"user_id": user}
+    if metadata.keys() - {"user_id"}:
+        left_out.add("metadata")

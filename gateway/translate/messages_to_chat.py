@@ -1,0 +1,404 @@
+"""A call of Messages for a target that speaks OpenAI's chat, and its answer back. See docs/translation.md.
+
+Shapes: https://platform.openai.com/docs/api-reference/chat , https://docs.claude.com/en/api/messages ,
+https://docs.claude.com/en/docs/build-with-claude/streaming
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from gateway.endpoints.anthropic_error import type_of
+from gateway.endpoints.catalogue import CHAT
+from gateway.endpoints.openai_content import decode_leniently
+from gateway.endpoints.openai_reply import UNREADABLE, ReplyFacts, read_reply, text_of
+from gateway.endpoints.openai_stream import StreamReader
+from gateway.errors import InvalidBody
+from gateway.model import Call, Target, Usage
+from gateway.translate.foreign_json import (
+    find_object,
+    list_of,
+    named_event,
+    object_of,
+    read_arguments,
+    read_object,
+    write_reply,
+)
+from gateway.translate.messages_to_chat_body import write_body
+from gateway.translate.pair import Refusal
+from gateway.wire.sse import read_events
+
+STOP_REASONS: Final = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "function_call": "tool_use",
+    "content_filter": "refusal",
+}
+_BAD_GATEWAY: Final = 502
+
+
+def path(call: Call, target: Target) -> str:  # noqa: ARG001 - the interface of a pair
+    """Where chat completions are."""
+    return CHAT.path
+
+
+def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
+    """The call as a chat call; raises as `Pair.write` says."""
+    try:
+        return write_body(call, target)
+    except RecursionError as error:
+        raise InvalidBody("The body is nested too deeply to be put into other words.") from error
+
+
+def read(
+    call: Call,
+    body: bytes,
+    *,
+    started_at_ns: int,  # noqa: ARG001 - the interface of a pair
+) -> tuple[bytes, ReplyFacts]:
+    """A chat completion as a message."""
+    completion = read_object(body)
+    facts = read_reply(CHAT, body, asked_bytes=call.body_bytes)
+    choice = object_of(next(iter(list_of(completion.get("choices"))), None))
+    said = object_of(choice.get("message"))
+    content = _content(said, facts.response_id)
+    reply = {
+        "id": _message_id(facts.response_id),
+        "type": "message",
+        "role": "assistant",
+        "model": facts.response_model,
+        "content": content,
+        "stop_reason": _stop_reason(
+            choice.get("finish_reason"),
+            has_call=any(block["type"] == "tool_use" for block in content),
+            has_refusal=bool(text_of(said.get("refusal"))),
+        ),
+        "stop_sequence": None,
+        "usage": _message_usage(facts.usage),
+    }
+    return write_reply(reply), facts
+
+
+def open_stream(
+    call: Call,
+    *,
+    started_at_ns: int,  # noqa: ARG001 - the interface of a pair
+) -> EventStream:
+    """Chunks as Messages' events."""
+    return EventStream(call)
+
+
+def read_error(status: int, body: bytes) -> Refusal | None:
+    """OpenAI's error in Anthropic's shape, under the same status."""
+    found = find_object(body)
+    return None if found is None else Refusal(status, write_reply(_message_error(status, found)))
+
+
+def _message_error(status: int, found: dict[str, Any]) -> dict[str, Any]:
+    error = found.get("error")
+    said = object_of(error) or found
+    message = text_of(said.get("message")) or text_of(error) or "The provider answered with an error."
+    words = {"type": type_of(status), "message": message}
+    words |= {name: said[name] for name in ("code", "param") if said.get(name) is not None}
+    return {"type": "error", "error": words, "request_id": found.get("request_id")}
+
+
+def _message_id(chat_id: str) -> str:
+    return chat_id if chat_id.startswith("msg_") else f"msg_{chat_id}"
+
+
+def _stop_reason(reason: object, *, has_call: bool, has_refusal: bool) -> str:
+    found = STOP_REASONS.get(text_of(reason), "end_turn")
+    if found == "end_turn" and has_refusal:
+        return "refusal"
+    # Some servers stop for a tool and do not say so.
+    return "tool_use" if found == "end_turn" and has_call else found
+
+
+def _thoughts(said: dict[str, Any]) -> str:
+    return text_of(said.get("reasoning_content")) or text_of(said.get("reasoning"))
+
+
+def _content(said: dict[str, Any], chat_id: str) -> list[dict[str, Any]]:
+    content = [block for block in list_of(said.get("thinking_blocks")) if isinstance(block, dict)]
+    thoughts = _thoughts(said)
+    if thoughts and not content:
+        content.append({"type": "thinking", "thinking": thoughts, "signature": ""})
+    texts = (_text(said.get("content")), text_of(said.get("refusal")))
+    content += [{"type": "text", "text": text} for text in texts if text]
+    calls = [object_of(call) for call in list_of(said.get("tool_calls"))]
+    if isinstance(said.get("function_call"), dict):
+        calls.append({"function": said["function_call"]})
+    for index, call in enumerate(calls):
+        function = object_of(call.get("function"))
+        block = _tool_use(call, f"{chat_id}_{index}")
+        content.append({**block, "input": read_arguments(function.get("arguments"))})
+    return content
+
+
+def _text(content: object) -> str:
+    """Servers that think in parts answer in parts."""
+    if isinstance(content, list):
+        return "".join(text_of(object_of(part).get("text")) for part in content)
+    return text_of(content)
+
+
+def _tool_use(call: dict[str, Any], made_id: str) -> dict[str, Any]:
+    name = text_of(object_of(call.get("function")).get("name"))
+    return {
+        "type": "tool_use",
+        "id": text_of(call.get("id")) or f"toolu_{made_id}",
+        "name": name,
+        "input": {},
+    }
+
+
+def _message_usage(usage: Usage) -> dict[str, Any]:
+    read, written = usage.cached_input_tokens or 0, usage.cache_write_input_tokens or 0
+    counts: dict[str, Any] = {
+        "input_tokens": max(0, (usage.input_tokens or 0) - read - written),
+        "cache_creation_input_tokens": written,
+        "cache_read_input_tokens": read,
+        "output_tokens": usage.output_tokens or 0,
+    }
+    if usage.reasoning_output_tokens:
+        counts["output_tokens_details"] = {"thinking_tokens": usage.reasoning_output_tokens}
+    return counts
+
+
+class EventStream:
+    """One stream of a chat completion as the events of a message; see `pair.ReplyStream`.
+
+    The chunks are read by the reader of OpenAI's own relay, which says what they mean; here they are only put
+    into other words. A message's blocks come one after the other, so calls of tools that come interleaved
+    wait until the one before them is whole.
+    """
+
+    def __init__(self, call: Call) -> None:
+        self._reader = StreamReader(asked_bytes=call.body_bytes, choices=1, hides_usage=False)
+        self._has_started = False
+        self._has_stopped = False
+        self._index = -1
+        self._open = ""
+        self._calls: dict[object, _ToolCall] = {}
+        self._current: _ToolCall | None = None
+        self._reason: object = None
+        self._has_refusal = False
+        self._id = ""
+
+    @property
+    def has_data(self) -> bool:
+        """An event with data has been seen."""
+        return self._reader.has_data
+
+    @property
+    def has_content(self) -> bool:
+        """The reply itself has begun."""
+        return self._reader.has_content
+
+    @property
+    def failure(self) -> bytes:
+        """Body of an error that came inside the stream, b"" while there is none."""
+        return self._reader.failure
+
+    @property
+    def has_ended(self) -> bool:
+        """The end marker or an error was seen."""
+        return self._reader.has_ended
+
+    @property
+    def is_complete(self) -> bool:
+        """The stream ended as one that is whole."""
+        return self._reader.is_complete
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the target's bytes and give the caller's events."""
+        return self._events_of(self._reader.feed(data)) + self._stop_if_ended()
+
+    def finish(self) -> bytes:
+        """Take the end of the stream."""
+        said = self._events_of(self._reader.finish())
+        return said + (self._stop() if self.is_complete else b"")
+
+    def facts(self) -> ReplyFacts:
+        """What was learned so far."""
+        return self._reader.facts()
+
+    def _stop_if_ended(self) -> bytes:
+        return self._stop() if self._reader.is_done and not self._reader.failure else b""
+
+    def _events_of(self, chunks: bytes) -> bytes:
+        return b"".join([self._say(data) for data in read_events(chunks)])
+
+    def _say(self, data: bytes) -> bytes:
+        try:
+            chunk = decode_leniently(data)
+        except UNREADABLE:
+            return b""
+        if not isinstance(chunk, dict):
+            return b""
+        if chunk.get("error") is not None:
+            return named_event(_message_error(_BAD_GATEWAY, chunk))
+        said = self._start(chunk)
+        for choice in map(object_of, list_of(chunk.get("choices"))):
+            if choice.get("index") in (0, None):
+                said += self._go_on(object_of(choice.get("delta")))
+                self._reason = choice.get("finish_reason") or self._reason
+        return said
+
+    def _start(self, chunk: dict[str, Any]) -> bytes:
+        if self._has_started:
+            return b""
+        self._has_started = True
+        self._id = text_of(chunk.get("id"))
+        message: dict[str, Any] = {
+            "id": _message_id(self._id),
+            "type": "message",
+            "role": "assistant",
+            "model": text_of(chunk.get("model")),
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+            # The real counts come last, as OpenAI has them.
+            "usage": {"input_tokens": 0, "output_tokens": 0},
+        }
+        return named_event({"type": "message_start", "message": message})
+
+    def _go_on(self, delta: dict[str, Any]) -> bytes:
+        said = b""
+        for block in list_of(delta.get("thinking_blocks")):
+            said += self._whole_thought(object_of(block))
+        thoughts = _thoughts(delta)
+        if thoughts:
+            said += self._text("thinking", thoughts)
+        text, refusal = _text(delta.get("content")), text_of(delta.get("refusal"))
+        self._has_refusal = self._has_refusal or bool(refusal)
+        if text:
+            said += self._text("text", text)
+        if refusal:
+            said += self._text("refusal", refusal)
+        calls = list_of(delta.get("tool_calls"))
+        if isinstance(delta.get("function_call"), dict):
+            calls = [*calls, {"index": 0, "function": delta["function_call"]}]
+        for position, call in enumerate(map(object_of, calls)):
+            said += self._call(call, position)
+        return said
+
+    def _text(self, kind: str, text: str) -> bytes:
+        name = "thinking" if kind == "thinking" else "text"
+        said = b""
+        if self._open != kind:
+            said = self._close()
+            block = {"type": name, name: ""} | ({"signature": ""} if name == "thinking" else {})
+            said += self._open_block(kind, block)
+        return said + self._delta({"type": f"{name}_delta", name: text})
+
+    def _whole_thought(self, block: dict[str, Any]) -> bytes:
+        """A thought with its signature, as our own streams of chat have it behind the words."""
+        signature = text_of(block.get("signature"))
+        if self._open == "thinking" and signature:
+            return self._delta({"type": "signature_delta", "signature": signature}) + self._close()
+        if block.get("type") != "redacted_thinking":
+            return b""
+        return self._close() + self._open_block("redacted", block) + self._close()
+
+    def _call(self, piece: dict[str, Any], position: int) -> bytes:
+        index = piece.get("index")
+        key: object = index if isinstance(index, int) else text_of(piece.get("id")) or position
+        if key not in self._calls and not isinstance(key, str) and index is None and self._calls:
+            key = next(reversed(self._calls))
+        call = self._calls.get(key)
+        if call is None:
+            call = self._calls[key] = _ToolCall(_tool_use(piece, f"{self._id}_{len(self._calls)}"))
+        call.add(text_of(object_of(piece.get("function")).get("arguments")))
+        return self._advance()
+
+    def _advance(self) -> bytes:
+        """Say of the calls what can be said: of the first that is not whole, and of those before it."""
+        said = b""
+        for call in self._calls.values():
+            if call.is_said:
+                continue
+            if self._current is not call:
+                if self._current is not None and not self._current.is_whole:
+                    break
+                said += self._close() + self._open_block("tool", call.block)
+                self._current = call
+            said += self._arguments(call)
+        return said
+
+    def _arguments(self, call: _ToolCall) -> bytes:
+        text = call.take()
+        return self._delta({"type": "input_json_delta", "partial_json": text}) if text else b""
+
+    def _open_block(self, kind: str, block: dict[str, Any]) -> bytes:
+        self._index += 1
+        self._open = kind
+        return named_event({"type": "content_block_start", "index": self._index, "content_block": block})
+
+    def _delta(self, delta: dict[str, Any]) -> bytes:
+        return named_event({"type": "content_block_delta", "index": self._index, "delta": delta})
+
+    def _close(self) -> bytes:
+        if not self._open:
+            return b""
+        self._open = ""
+        if self._current is not None:
+            self._current.is_said = True
+            self._current = None
+        return named_event({"type": "content_block_stop", "index": self._index})
+
+    def _stop(self) -> bytes:
+        if self._has_stopped or not self._has_started:
+            return b""
+        self._has_stopped = True
+        said = b""
+        for call in self._calls.values():
+            if not call.is_said and call is not self._current:
+                said += self._close() + self._open_block("tool", call.block) + self._arguments(call)
+                self._current = call
+        reason = _stop_reason(self._reason, has_call=bool(self._calls), has_refusal=self._has_refusal)
+        last = {
+            "type": "message_delta",
+            "delta": {"stop_reason": reason, "stop_sequence": None},
+            "usage": _message_usage(self._reader.facts().usage),
+        }
+        return said + self._close() + named_event(last) + named_event({"type": "message_stop"})
+
+
+class _ToolCall:
+    """One call of a tool in a stream.
+
+    Attributes:
+        block: As it starts.
+        is_said: Its block is closed.
+    """
+
+    def __init__(self, block: dict[str, Any]) -> None:
+        self.block = block
+        self.is_said = False
+        self._pieces: list[str] = []
+        self._unsaid: list[str] = []
+
+    @property
+    def is_whole(self) -> bool:
+        """Its arguments are JSON from end to end, so nothing of them can follow."""
+        text = "".join(self._pieces)
+        try:
+            decode_leniently(text.encode(errors="surrogatepass"))
+        except UNREADABLE:
+            return False
+        return True
+
+    def add(self, text: str) -> None:
+        """Take a piece of the arguments."""
+        if text:
+            self._pieces.append(text)
+            self._unsaid.append(text)
+
+    def take(self) -> str:
+        """What was not said of them yet."""
+        text = "".join(self._unsaid)
+        self._unsaid.clear()
+        return text

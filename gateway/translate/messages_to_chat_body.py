@@ -1,0 +1,249 @@
+"""The request half of `messages_to_chat`: a body of Messages as a chat call's body.
+
+Shapes: https://platform.openai.com/docs/api-reference/chat/create , https://docs.claude.com/en/api/messages
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from gateway.endpoints.openai_reply import text_of
+from gateway.errors import InvalidBody
+from gateway.model import Call, Target
+from gateway.translate.foreign_json import list_of, object_of, read_fields, write_json, write_text
+from gateway.translate.pair import LeftOut
+from gateway.translate.thinking import effort_of
+
+# Read by what writes them together, or hints that change no answer.
+_READ_ELSEWHERE: Final = frozenset(
+    {
+        *("model", "messages", "system", "max_tokens", "stream", "stop_sequences", "temperature", "top_p"),
+        *("tools", "tool_choice", "thinking", "output_config", "metadata", "service_tier"),
+        *("cache_control", "diagnostics", "context_management"),
+    }
+)
+_CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
+_MAX_STOPS: Final = 4
+_MAX_USER_CHARACTERS: Final = 64
+_WITHOUT_REASONING: Final = re.compile(r"^(?:.*/)?(?:gpt-[34]|chatgpt-)")
+"""Models of OpenAI that refuse to be told how hard to think."""
+
+Part = dict[str, Any]
+
+
+def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
+    """The body, and the fields that were left out; raises as `pair.Pair.write` says."""
+    fields = read_fields(call)
+    left_out = LeftOut(target)
+    for name in fields:
+        if name not in _READ_ELSEWHERE:
+            left_out.add(name)
+    body: dict[str, Any] = {
+        "model": target.model_id,
+        "messages": _Conversation(left_out).read(fields),
+    }
+    if call.is_stream:
+        body["stream"] = True
+        body["stream_options"] = {"include_usage": True}
+    for name, theirs in (("max_tokens", "max_completion_tokens"), ("temperature",) * 2, ("top_p",) * 2):
+        if name in fields:
+            body[theirs] = fields[name]
+    stops = list_of(fields.get("stop_sequences"))
+    if stops:
+        body["stop"] = stops[:_MAX_STOPS]
+        if len(stops) > _MAX_STOPS:
+            left_out.add("stop_sequences")
+    _add_tools(body, fields, left_out)
+    _add_output(body, fields, target, left_out)
+    user = object_of(fields.get("metadata")).get("user_id")
+    if isinstance(user, str) and len(user) <= _MAX_USER_CHARACTERS:
+        body["user"] = user
+    return write_json(body), tuple(left_out.names)
+
+
+def _add_tools(body: dict[str, Any], fields: dict[str, Any], left_out: LeftOut) -> None:
+    tools = []
+    for tool in map(object_of, list_of(fields.get("tools"))):
+        if tool.get("type") not in (None, "custom"):
+            # Anthropic runs it, and nobody else does.
+            left_out.add(f"tools.{text_of(tool.get('type')) or 'unknown'}")
+            continue
+        function: dict[str, Any] = {"name": tool.get("name")}
+        if tool.get("description"):
+            function["description"] = tool["description"]
+        function["parameters"] = tool.get("input_schema") or {"type": "object", "properties": {}}
+        if tool.get("strict") is True:
+            function["strict"] = True
+        tools.append({"type": "function", "function": function})
+    if not tools:
+        return
+    body["tools"] = tools
+    choice = object_of(fields.get("tool_choice"))
+    kind = text_of(choice.get("type"))
+    if kind in _CHOICES:
+        body["tool_choice"] = _CHOICES[kind]
+    elif kind == "tool":
+        body["tool_choice"] = {"type": "function", "function": {"name": choice.get("name")}}
+    elif kind:
+        raise left_out.refusal("tool_choice")
+    if choice.get("disable_parallel_tool_use") is True:
+        body["parallel_tool_calls"] = False
+
+
+def _add_output(body: dict[str, Any], fields: dict[str, Any], target: Target, left_out: LeftOut) -> None:
+    output = object_of(fields.get("output_config"))
+    match output.get("format"):
+        case None:
+            pass
+        case {"type": "json_schema", "schema": dict(schema)}:
+            wanted = {"name": "reply", "schema": schema, "strict": _is_strict(schema)}
+            body["response_format"] = {"type": "json_schema", "json_schema": wanted}
+        case _:
+            left_out.add("output_config.format")
+    effort = effort_of(object_of(fields.get("thinking")), output.get("effort"))
+    if effort is not None and _WITHOUT_REASONING.match(target.model_id):
+        left_out.add("thinking")
+    elif effort is not None:
+        body["reasoning_effort"] = effort
+
+
+def _is_strict(schema: object) -> bool:
+    """Whether OpenAI takes it as strict: each object closed, and each of its members required.
+
+    Raises:
+        RecursionError: It is nested too deeply.
+    """
+    if isinstance(schema, list):
+        return all(map(_is_strict, schema))
+    if not isinstance(schema, dict):
+        return True
+    members = schema.get("properties")
+    if isinstance(members, dict):
+        required = list_of(schema.get("required"))
+        if schema.get("additionalProperties") is not False or any(name not in required for name in members):
+            return False
+    return all(map(_is_strict, schema.values()))
+
+
+class _Conversation:
+    """The messages of one call on their way to OpenAI: results of tools apart from what the user says."""
+
+    def __init__(self, left_out: LeftOut) -> None:
+        self._left_out = left_out
+        self._messages: list[dict[str, Any]] = []
+
+    def read(self, fields: dict[str, Any]) -> list[dict[str, Any]]:
+        """All messages, the system prompt first.
+
+        Raises:
+            InvalidBody: There are none, or one is none.
+        """
+        messages = fields.get("messages")
+        if not isinstance(messages, list):
+            raise InvalidBody('"messages" must be a list of messages.', param="messages")
+        self._add_system(fields.get("system"))
+        for index, message in enumerate(messages):
+            if not isinstance(message, dict):
+                raise InvalidBody(f"messages[{index}] must be an object.", param="messages")
+            blocks = _blocks(message.get("content"))
+            match message.get("role"):
+                case "assistant":
+                    self._add_assistant(blocks)
+                case "system" | "developer":
+                    self._add_system(message.get("content"))
+                case _:
+                    self._add_user(blocks)
+        return self._messages
+
+    def _add_system(self, content: object) -> None:
+        texts = [text_of(block.get("text")) for block in _blocks(content)]
+        if any(texts):
+            self._messages.append({"role": "system", "content": "\n\n".join(filter(None, texts))})
+
+    def _add_assistant(self, blocks: list[Part]) -> None:
+        texts: list[str] = []
+        calls: list[Part] = []
+        for block in blocks:
+            match block.get("type"):
+                case "text":
+                    texts.append(text_of(block.get("text")))
+                case "tool_use":
+                    arguments = write_text(object_of(block.get("input")))
+                    function = {"name": text_of(block.get("name")), "arguments": arguments}
+                    calls.append({"id": text_of(block.get("id")), "type": "function", "function": function})
+                case "thinking" | "redacted_thinking":
+                    # Another model's thoughts, under its signature.
+                    pass
+                case kind:
+                    self._left_out.add(f"messages.content.{text_of(kind) or 'unknown'}")
+        if not texts and not calls:
+            return
+        message: dict[str, Any] = {"role": "assistant", "content": "".join(texts) if texts else None}
+        if calls:
+            message["tool_calls"] = calls
+        self._messages.append(message)
+
+    def _add_user(self, blocks: list[Part]) -> None:
+        parts: list[Part] = []
+        for block in blocks:
+            if block.get("type") == "tool_result":
+                parts += self._add_result(block)
+            else:
+                parts += self._parts(block)
+        if not parts:
+            return
+        # What all servers take; lists only where there is more than text.
+        is_text = len(parts) == 1 and parts[0]["type"] == "text"
+        self._messages.append({"role": "user", "content": parts[0]["text"] if is_text else parts})
+
+    def _add_result(self, block: Part) -> list[Part]:
+        """Add a tool's message, and give what only a user's can carry: pictures and files."""
+        parts = [part for inner in _blocks(block.get("content")) for part in self._parts(inner)]
+        text = "\n".join(part["text"] for part in parts if part["type"] == "text")
+        others = [part for part in parts if part["type"] != "text"]
+        if others and not text:
+            text = "The result follows as a file."
+        message = {"role": "tool", "tool_call_id": text_of(block.get("tool_use_id")), "content": text}
+        self._messages.append(message)
+        return others
+
+    def _parts(self, block: Part) -> list[Part]:
+        match block:
+            case {"type": "text", "text": str(text)}:
+                return [{"type": "text", "text": text}] if text else []
+            case {"type": "image", "source": {"type": "url", "url": str(url)}}:
+                return [{"type": "image_url", "image_url": {"url": url}}]
+            case {"type": "image", "source": {"type": "base64", "data": str(data), **more}}:
+                kind = text_of(more.get("media_type")) or "image/png"
+                return [{"type": "image_url", "image_url": {"url": f"data:{kind};base64,{data}"}}]
+            case {"type": "document", "source": dict(source), **more}:
+                return self._document(source, text_of(more.get("title")))
+            case {"type": "search_result", "content": content, **more}:
+                head = f"{text_of(more.get('title'))} ({text_of(more.get('source'))})"
+                return [{"type": "text", "text": head}, *self._all(content)]
+        raise self._left_out.refusal(f"messages.content.{text_of(block.get('type')) or 'unknown'}")
+
+    def _all(self, content: object) -> list[Part]:
+        return [part for block in _blocks(content) for part in self._parts(block)]
+
+    def _document(self, source: dict[str, Any], title: str) -> list[Part]:
+        match source:
+            case {"type": "text", "data": str(text)}:
+                return [{"type": "text", "text": f"{title}\n\n{text}" if title else text}]
+            case {"type": "base64", "data": str(data), **more}:
+                kind = text_of(more.get("media_type")) or "application/pdf"
+                file = {"filename": title or "document.pdf", "file_data": f"data:{kind};base64,{data}"}
+                return [{"type": "file", "file": file}]
+            case {"type": "content", "content": content}:
+                return self._all(content)
+        raise self._left_out.refusal(f"messages.content.document.{text_of(source.get('type')) or 'unknown'}")
+
+
+def _blocks(content: object) -> list[Part]:
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return [
+        {"type": "text", "text": block} if isinstance(block, str) else object_of(block)
+        for block in list_of(content)
+    ]

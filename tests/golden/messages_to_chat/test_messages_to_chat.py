@@ -1,0 +1,293 @@
+"""Calls of Messages for OpenAI's chat, against golden files; `make golden` rewrites them, review the diff."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from gateway.endpoints.catalogue import MESSAGES
+from tests.golden.translated import Case, compare, translated
+
+FOLDER: Final = Path(__file__).parent
+SEARCH: Final = {"type": "web_search_20250305", "name": "web_search"}
+HI: Final = [{"role": "user", "content": "hi"}]
+MARK: Final = {"type": "ephemeral"}
+SCHEMA: Final = {
+    "type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"],
+    "additionalProperties": False,
+}  # fmt: skip
+TOOL: Final = {"name": "weather", "description": "Now.", "input_schema": SCHEMA, "cache_control": MARK}
+IMAGE: Final = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBO"}}
+USE: Final = {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Köln"}}
+USAGE: Final = {
+    "prompt_tokens": 240,
+    "completion_tokens": 7,
+    "total_tokens": 247,
+    "prompt_tokens_details": {"cached_tokens": 200, "cache_write_tokens": 30},
+    "completion_tokens_details": {"reasoning_tokens": 5},
+}
+
+
+def completion(reason: str = "stop", **said: Any) -> dict[str, Any]:
+    message = {"role": "assistant", "content": None, **said}
+    choice = {"index": 0, "message": message, "finish_reason": reason}
+    return {"id": "chat-1", "model": "gpt-x", "choices": [choice], "usage": USAGE}
+
+
+def chunk(delta: dict[str, Any], reason: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": reason}
+    return b"data: " + json.dumps({"id": "chat-1", "model": "gpt-x", "choices": [choice]}).encode() + b"\n\n"
+
+
+def chunks(*deltas: dict[str, Any], reason: str = "stop") -> list[bytes]:
+    last = b"data: " + json.dumps({"id": "chat-1", "choices": [], "usage": USAGE}).encode() + b"\n\n"
+    return [
+        chunk({"role": "assistant", "content": ""}),
+        *map(chunk, deltas),
+        chunk({}, reason),
+        last,
+        b"data: [DONE]\n\n",
+    ]
+
+
+def call(index: int, arguments: str, **first: Any) -> dict[str, Any]:
+    function = {"arguments": arguments, **({"name": first["name"]} if "name" in first else {})}
+    return {"index": index, "function": function, **({"id": first["id"]} if "id" in first else {})}
+
+
+def whole_call(call_id: str, name: str, arguments: str) -> dict[str, Any]:
+    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+STREAM: Final = {"messages": HI, "max_tokens": 5, "stream": True}
+CASES: Final = {
+    "plain": Case({"messages": HI, "max_tokens": 5}),
+    "limits": Case(
+        {
+            "messages": HI,
+            "max_tokens": 5,
+            "temperature": 0.5,
+            "top_p": 0.9,
+            "top_k": 4,
+            "stop_sequences": ["a", "b", "c", "d", "e"],
+            "metadata": {"user_id": "u-1"},
+            "service_tier": "auto",
+        }
+    ),
+    "system": Case(
+        {
+            "messages": [*HI, {"role": "system", "content": "mind"}, {"role": "oracle", "content": "x"}],
+            "system": [
+                {"type": "text", "text": "be kind", "cache_control": MARK},
+                {"type": "text", "text": "b"},
+            ],
+            "metadata": {"user_id": "u" * 65},
+        }
+    ),
+    "pictures": Case(
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "text", "text": "what?", "cache_control": MARK},
+                        IMAGE,
+                        {"type": "image", "source": {"type": "url", "url": "https://x.test/a.png"}},
+                    ],
+                }
+            ]
+        }
+    ),
+    "documents": Case(
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [
+                        {
+                            "type": "document",
+                            "title": "a.pdf",
+                            "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBE"},
+                        },
+                        {"type": "document", "title": "T", "source": {"type": "text", "data": "words"}},
+                        {"type": "document", "source": {"type": "content", "content": [IMAGE]}},
+                        {
+                            "type": "search_result",
+                            "title": "T",
+                            "source": "https://x.test",
+                            "content": [{"type": "text", "text": "found"}],
+                        },
+                    ],
+                }
+            ]
+        }
+    ),
+    "document_elsewhere": Case(
+        {"messages": [{"role": "user", "content": [{"type": "document", "source": {"type": "url"}}]}]}
+    ),
+    "unknown_block": Case({"messages": [{"role": "user", "content": [{"type": "new"}]}]}),
+    "tools": Case(
+        {
+            "messages": [
+                *HI,
+                {
+                    "role": "assistant",
+                    "content": [
+                        {"type": "thinking", "thinking": "hm", "signature": "s"},
+                        {"type": "text", "text": "I look."},
+                        USE,
+                        {**USE, "id": "toolu_2"},
+                    ],
+                },
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "tool_result", "tool_use_id": "toolu_1", "content": "sunny"},
+                        {
+                            "type": "tool_result",
+                            "tool_use_id": "toolu_2",
+                            "content": [IMAGE],
+                            "is_error": False,
+                        },
+                        {"type": "text", "text": "and?"},
+                    ],
+                },
+            ],
+            "tools": [TOOL, {"name": "time", "input_schema": {}, "strict": True, "type": "custom"}],
+            "tool_choice": {"type": "any", "disable_parallel_tool_use": True},
+        }
+    ),
+    "tool_only": Case(
+        {"messages": [*HI, {"role": "assistant", "content": [USE]}, {"role": "user", "content": []}]}
+    ),
+    "forced_tool": Case(
+        {"messages": HI, "tools": [TOOL], "tool_choice": {"type": "tool", "name": "weather"}}
+    ),
+    "no_tool": Case({"messages": HI, "tools": [TOOL], "tool_choice": {"type": "none"}}),
+    "odd_choice": Case({"messages": HI, "tools": [TOOL], "tool_choice": {"type": "new"}}),
+    "server_tools": Case({"messages": HI, "tools": [SEARCH]}),
+    "server_tools_rejected": Case(
+        {"messages": HI, "tools": [SEARCH]},
+        unsupported="reject",
+    ),
+    "server_tool_history": Case(
+        {"messages": [*HI, {"role": "assistant", "content": [{"type": "server_tool_use", "id": "s"}]}]}
+    ),
+    "schema": Case({"messages": HI, "output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}}),
+    "loose_schema": Case(
+        {
+            "messages": HI,
+            "output_config": {"format": {"type": "json_schema", "schema": {**SCHEMA, "required": []}}},
+        }
+    ),
+    "odd_format": Case({"messages": HI, "output_config": {"format": {"type": "new"}}}),
+    "budget": Case({"messages": HI, "thinking": {"type": "enabled", "budget_tokens": 5000}}, "gpt-5"),
+    "effort": Case(
+        {"messages": HI, "thinking": {"type": "adaptive"}, "output_config": {"effort": "max"}}, "o4-mini"
+    ),
+    "no_thinking": Case({"messages": HI, "thinking": {"type": "disabled"}}, "gpt-5"),
+    "cannot_think": Case({"messages": HI, "thinking": {"type": "enabled", "budget_tokens": 5000}}, "gpt-4o"),
+    "claude_code": Case(
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "text", "text": "hi", "cache_control": MARK}]}
+            ],
+            "system": [{"type": "text", "text": "You are a tool.", "cache_control": MARK}],
+            "tools": [TOOL],
+            "max_tokens": 32000,
+            "thinking": {"type": "adaptive"},
+            "context_management": {"edits": []},
+            "output_config": {"effort": "high"},
+            "metadata": {"user_id": "user_" + "a" * 100},
+            "stream": True,
+            "x_new": 1,
+        },
+        "gpt-5",
+    ),
+    "no_messages": Case({"messages": None}),
+    "no_message": Case({"messages": [7]}),
+    "reply_text": Case({"messages": HI}, reply=completion(content="Hello")),
+    "reply_thinking": Case({"messages": HI}, reply=completion(content="Hello", reasoning_content="hm")),
+    "reply_thinking_blocks": Case(
+        {"messages": HI},
+        reply=completion(
+            content="Hello", thinking_blocks=[{"type": "thinking", "thinking": "hm", "signature": "s"}]
+        ),
+    ),
+    "reply_tools": Case(
+        {"messages": HI},
+        reply=completion(
+            "tool_calls",
+            content="I look.",
+            tool_calls=[whole_call("call_1", "weather", '{"city":"Köln"}'), whole_call("", "time", "")],
+        ),
+    ),
+    "reply_unsaid_tools": Case(
+        {"messages": HI}, reply=completion("stop", tool_calls=[whole_call("call_1", "weather", "no json")])
+    ),
+    "reply_function": Case(
+        {"messages": HI}, reply=completion("function_call", function_call={"name": "time", "arguments": "{}"})
+    ),
+    "reply_refusal": Case({"messages": HI}, reply=completion(refusal="I will not.")),
+    "reply_filtered": Case({"messages": HI}, reply=completion("content_filter", content="")),
+    "reply_too_long": Case({"messages": HI}, reply=completion("length", content="Hel")),
+    "reply_parts": Case({"messages": HI}, reply=completion(content=[{"type": "text", "text": "Hello"}])),
+    "stream_text": Case(STREAM, reply=chunks({"content": "Hel"}, {"content": "lo"})),
+    "stream_thinking": Case(STREAM, reply=chunks({"reasoning_content": "hm"}, {"content": "Hello"})),
+    "stream_thinking_blocks": Case(
+        STREAM,
+        reply=chunks(
+            {"reasoning_content": "hm"},
+            {"thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": "s"}]},
+            {"thinking_blocks": [{"type": "redacted_thinking", "data": "xyz"}]},
+            {"content": "Hello"},
+        ),
+    ),
+    "stream_tools": Case(
+        STREAM,
+        reply=chunks(
+            {"content": "I look."},
+            {"tool_calls": [call(0, "", id="call_1", name="weather")]},
+            {"tool_calls": [call(0, '{"city":')]},
+            {"tool_calls": [call(0, '"Köln"}')]},
+            {"tool_calls": [call(1, "", id="call_2", name="time")]},
+            reason="tool_calls",
+        ),
+    ),
+    "stream_interleaved_tools": Case(
+        STREAM,
+        reply=chunks(
+            {"tool_calls": [call(0, "", id="a", name="f"), call(1, '{"n":', id="b", name="g")]},
+            {"tool_calls": [call(0, '{"m":'), call(1, "2}")]},
+            {"tool_calls": [call(0, "1}")]},
+            reason="tool_calls",
+        ),
+    ),
+    "stream_refusal": Case(STREAM, reply=chunks({"refusal": "I will "}, {"refusal": "not."})),
+    "stream_without_end": Case(STREAM, reply=chunks({"content": "Hello"})[:-1]),
+    "stream_cut": Case(STREAM, reply=chunks({"content": "Hello"})[:-3]),
+    "stream_error": Case(
+        STREAM,
+        reply=[*chunks({"content": "Hello"})[:2], b'data: {"error":{"message":"down","code":503}}\n\n'],
+    ),
+    "error_limit": Case(
+        {"messages": HI},
+        reply=(429, {"error": {"message": "slow", "type": "requests", "code": "rate_limit_exceeded"}}),
+    ),
+    "error_text": Case({"messages": HI}, reply=(500, {"error": "broken"})),
+    "error_detail": Case({"messages": HI}, reply=(400, {"message": "wrong", "object": "error"})),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_pair_is_golden(name: str, *, golden_rewrite: bool) -> None:
+    """What OpenAI is sent, and what the caller gets of its answer."""
+    compare(FOLDER / f"{name}.json", translated(MESSAGES, "openai", CASES[name]), rewrite=golden_rewrite)
+
+
+def test_every_file_has_its_case() -> None:
+    """A golden file that nothing compares with says nothing."""
+    assert {file.stem for file in FOLDER.glob("*.json")} == set(CASES)

@@ -1,0 +1,74 @@
+"""What a pair of dialects makes of calls, replies, streams and errors, as text for golden files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gateway.endpoints.openai_call import parse_call
+from gateway.errors import GatewayError
+from gateway.model import Call, Endpoint, Unsupported
+from gateway.translate.pair import Pair
+from gateway.translate.registry import pair_of
+from tests.unit.makers import make_target
+
+NOW_NS = 1_700_000_000_000_000_000
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing that goes through a pair.
+
+    Attributes:
+        call: Members of the call's body.
+        model_id: What the target calls its model.
+        reply: What the target answers; events of a stream as a list, an error as (status, body).
+    """
+
+    call: dict[str, Any]
+    model_id: str = "model-1"
+    unsupported: Unsupported = "drop"
+    reply: Any = None
+
+
+def translated(endpoint: Endpoint, dialect: Any, case: Case) -> dict[str, Any]:
+    """The call as the target gets it, and what the caller gets of the answer."""
+    target = make_target(model_id=case.model_id, dialect=dialect, unsupported=case.unsupported)
+    body = json.dumps({"model": target.name, **case.call}).encode()
+    call = parse_call(endpoint, body, model=None, account=None)
+    pair = pair_of(endpoint, target)
+    try:
+        written, left_out = pair.write(call, target)
+    except GatewayError as error:
+        return {"refused": [error.status, error.param, error.message]}
+    shown: dict[str, Any] = {"path": pair.path(call, target), "request": json.loads(written)}
+    if left_out:
+        shown["left_out"] = left_out
+    return {**shown, **_answered(pair, call, case.reply)}
+
+
+def _answered(pair: Pair, call: Call, reply: Any) -> dict[str, Any]:
+    match reply:
+        case None:
+            return {}
+        case (int(status), dict(body)):
+            refusal = pair.read_error(status, json.dumps(body).encode())
+            assert refusal is not None
+            return {"status": refusal.status, "error": json.loads(refusal.body)}
+        case list():
+            stream = pair.open_stream(call, started_at_ns=NOW_NS)
+            passed = stream.feed(b"".join(reply)) + stream.finish()
+            facts = {"is_complete": stream.is_complete, "usage": repr(stream.facts().usage)}
+            return {"stream": passed.decode().splitlines(), **facts}
+    answer, found = pair.read(call, json.dumps(reply).encode(), started_at_ns=NOW_NS)
+    return {"reply": json.loads(answer), "usage": repr(found.usage)}
+
+
+def compare(file: Path, shown: dict[str, Any], *, rewrite: bool) -> None:
+    """Hold *shown* against what is reviewed."""
+    text = json.dumps(shown, indent=2, ensure_ascii=False) + "\n"
+    if rewrite:
+        file.write_text(text)
+    assert text == file.read_text()

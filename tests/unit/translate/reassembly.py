@@ -1,0 +1,67 @@
+"""Streams put together again, as clients do it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from gateway.wire.sse import read_events
+
+
+def chat_message(stream: bytes) -> tuple[dict[str, Any], str | None]:
+    """The message and the finish reason that the chunks of a chat completion add up to."""
+    said: dict[str, Any] = {}
+    reason = None
+    for chunk in map(json.loads, read_events(stream)):
+        for choice in chunk["choices"]:
+            reason = choice["finish_reason"] or reason
+            for name, value in choice["delta"].items():
+                if name == "tool_calls":
+                    _add_calls(said.setdefault(name, []), value)
+                elif isinstance(value, list | str) and said.get(name) is not None:
+                    said[name] += value
+                else:
+                    said[name] = value
+    for call in said.get("tool_calls", []):
+        del call["index"]
+        call["function"]["arguments"] = json.loads(call["function"]["arguments"])
+    return said, reason
+
+
+def _add_calls(calls: list[Any], pieces: list[Any]) -> None:
+    for piece in pieces:
+        if piece["index"] == len(calls):
+            calls.append(json.loads(json.dumps(piece)))
+        else:
+            calls[piece["index"]]["function"]["arguments"] += piece["function"]["arguments"]
+
+
+def message(stream: bytes) -> dict[str, Any]:  # noqa: C901 - one case for each event
+    """The message that the events of a stream add up to; blocks must come one after the other."""
+    said: dict[str, Any] = {}
+    written = ""
+    for event in map(json.loads, read_events(stream)):
+        match event["type"]:
+            case "message_start":
+                assert not said, "a second start"
+                said = event["message"]
+            case "content_block_start":
+                assert event["index"] == len(said["content"]), "a block out of its turn"
+                said["content"].append(dict(event["content_block"]))
+                written = ""
+            case "content_block_delta":
+                assert event["index"] == len(said["content"]) - 1, "of another block than the open one"
+                block, delta = said["content"][-1], event["delta"]
+                written += delta.get("partial_json", "")
+                for name in ("text", "thinking", "signature"):
+                    if name in delta:
+                        block[name] += delta[name]
+            case "content_block_stop":
+                if written:
+                    said["content"][-1]["input"] = json.loads(written)
+            case "message_delta":
+                said |= event["delta"]
+                said["usage"] |= event["usage"]
+            case "message_stop":
+                return said
+    return said

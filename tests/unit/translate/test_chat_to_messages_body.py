@@ -1,0 +1,56 @@
+"""The bodies of chat calls for Anthropic; what becomes of each field is in tests/golden/chat_to_messages."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.errors import InvalidBody, UnsupportedParameter
+from gateway.translate.chat_to_messages_body import DEFAULT_MAX_TOKENS, write_body
+from tests.unit.makers import make_call, make_target
+
+TARGET = make_target(dialect="anthropic")
+
+
+def written(**members: Any) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(write_body(make_call(**members), TARGET)[0])
+    return found
+
+
+def test_max_tokens() -> None:
+    """Anthropic wants a bound; the newer of OpenAI's names wins."""
+    assert written()["max_tokens"] == DEFAULT_MAX_TOKENS
+    assert written(max_tokens=5)["max_tokens"] == 5
+    assert written(max_tokens=5, max_completion_tokens=6)["max_tokens"] == 6
+
+
+def test_fields_of_anthropic() -> None:
+    """A chat caller who knows the model may use what only it has."""
+    assert written(cache_control={"type": "ephemeral"})["cache_control"] == {"type": "ephemeral"}
+
+
+def test_a_file_that_is_no_base64() -> None:
+    """It is the caller's mistake."""
+    part = {"type": "file", "file": {"file_data": "data:text/plain;base64,x"}}
+    with pytest.raises(InvalidBody, match="not base64"):
+        written(messages=[{"role": "user", "content": [part]}])
+
+
+@pytest.mark.parametrize(
+    ("members", "param"),
+    [
+        ({"tool_choice": "new", "tools": []}, "tool_choice"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "file", "file": {}}]}]},
+            "messages.content.file",
+        ),
+        ({"messages": [{"role": "user", "content": [7]}]}, "messages.content.unknown"),
+    ],
+)
+def test_what_is_always_refused(members: dict[str, Any], param: str) -> None:
+    """Without it the answer would be to another question."""
+    with pytest.raises(UnsupportedParameter) as caught:
+        written(**members)
+    assert caught.value.param == param

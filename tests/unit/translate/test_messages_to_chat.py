@@ -1,0 +1,192 @@
+"""OpenAI's answers for callers of Messages: however they are cut, and whatever they hold."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.endpoints.catalogue import MESSAGES
+from gateway.endpoints.openai_call import parse_call
+from gateway.errors import GatewayError
+from gateway.model import Call
+from gateway.translate import messages_to_chat
+from tests.rig.requires import requires
+from tests.unit.makers import make_target
+from tests.unit.recorded import OPENAI_SHAPED, read_recorded
+from tests.unit.translate.reassembly import message
+from tests.unit.translate.test_chat_to_messages import ANY_JSON, FIELDS
+
+TARGET: Final = make_target(model_id="gpt-5")
+
+
+def make_messages_call(**members: Any) -> Call:
+    body = json.dumps({"model": "a/b", "max_tokens": 5, **members}).encode()
+    return parse_call(MESSAGES, body, model=None, account=None)
+
+
+CALL: Final = make_messages_call(messages=[], stream=True)
+
+
+def relay(pieces: list[bytes]) -> tuple[bytes, messages_to_chat.EventStream]:
+    stream = messages_to_chat.open_stream(CALL, started_at_ns=0)
+    passed = b"".join([stream.feed(piece) for piece in pieces])
+    return passed + stream.finish(), stream
+
+
+def chunk(delta: Any, reason: Any = None, **more: Any) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": reason}
+    return b"data: " + json.dumps({"id": "c", "model": "m", "choices": [choice], **more}).encode() + b"\n\n"
+
+
+FIRST: Final = chunk({"role": "assistant", "content": ""})
+TEXT: Final = chunk({"content": "grün"})
+LAST: Final = chunk({}, "stop")
+DONE: Final = b"data: [DONE]\n\n"
+
+
+def test_held_back_until_content() -> None:
+    """A role alone is no content, so that another target may still be asked."""
+    _, stream = relay([FIRST])
+    assert (stream.has_data, stream.has_content, stream.has_ended) == (True, False, False)
+    _, stream = relay([FIRST + TEXT])
+    assert stream.has_content
+
+
+@given(st.lists(st.integers(0, 500)))
+def test_any_cut(cuts: list[int]) -> None:
+    """Wherever the stream is cut, in a letter too, the caller gets the same."""
+    data = FIRST + TEXT + LAST + DONE
+    edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    passed, stream = relay([data[a:b] for a, b in pairwise(edges)])
+    assert passed == relay([data])[0]
+    assert stream.is_complete
+    assert stream.has_ended
+
+
+@pytest.mark.parametrize("data", [FIRST + TEXT, FIRST + TEXT + LAST[:-5], b""])
+def test_a_cut_stream_has_no_end(data: bytes) -> None:
+    """Half an answer never looks whole."""
+    passed, stream = relay([data])
+    assert b"message_stop" not in passed
+    assert not stream.is_complete
+
+
+def test_an_error_ends_it() -> None:
+    """It is told in Anthropic's words, and nothing follows."""
+    passed, stream = relay([FIRST + TEXT + b'data: {"error":{"message":"down"}}\n\n' + LAST + DONE])
+    assert passed.rstrip().rpartition(b"\n\n")[2].startswith(b"event: error\n")
+    assert stream.failure
+    assert not stream.is_complete
+
+
+def test_only_the_first_choice() -> None:
+    """A message has one."""
+    other = b'data: {"id":"c","choices":[{"index":1,"delta":{"content":"no"}}]}\n\n'
+    assert message(relay([FIRST + other + TEXT + LAST + DONE])[0])["content"] == [
+        {"type": "text", "text": "grün"}
+    ]
+
+
+def test_calls_without_numbers() -> None:
+    """Some servers count nothing: a piece with another id is another call, one without any goes on."""
+    pieces = [
+        chunk({"tool_calls": [{"id": "a", "function": {"name": "f", "arguments": '{"x":'}}]}),
+        chunk({"tool_calls": [{"function": {"arguments": "1}"}}]}),
+        chunk({"tool_calls": [{"id": "b", "function": {"name": "g", "arguments": "{}"}}]}),
+        chunk({"function_call": {"name": "h", "arguments": ""}}, "tool_calls"),
+    ]
+    said = message(relay([*pieces, DONE])[0])
+    assert [(block["id"], block["name"], block["input"]) for block in said["content"]] == [
+        ("a", "f", {"x": 1}),
+        ("b", "g", {}),
+        ("toolu_c_2", "h", {}),
+    ]
+    assert said["stop_reason"] == "tool_use"
+
+
+@requires("recordings")
+@pytest.mark.parametrize("name", OPENAI_SHAPED)
+def test_recorded_streams(recordings: Path, name: str) -> None:
+    """Every recorded stream makes one whole message, the same at whatever byte it is cut."""
+    for item in read_recorded(recordings, name):
+        if not item.is_stream or item.status != 200 or item.choices > 1:
+            continue
+        passed, stream = relay([item.body])
+        assert stream.is_complete, item.name
+        assert passed.endswith(b'data: {"type":"message_stop"}\n\n')
+        said = message(passed)
+        assert said["content"] or said["usage"], item.name
+        usage = stream.facts().usage
+        read = said["usage"]
+        counted = read["input_tokens"] + read["cache_read_input_tokens"] + read["cache_creation_input_tokens"]
+        assert counted == usage.input_tokens
+        for at in range(0, len(item.body), 1 + len(item.body) // 300):
+            assert relay([item.body[:at], item.body[at:]])[0] == passed
+
+
+@requires("recordings")
+@pytest.mark.parametrize("name", OPENAI_SHAPED)
+def test_recorded_replies(recordings: Path, name: str) -> None:
+    """Every recorded reply is a message, every recorded error one of Anthropic's shape."""
+    for item in read_recorded(recordings, name):
+        if item.is_stream:
+            continue
+        if item.status != 200:
+            refusal = messages_to_chat.read_error(item.status, item.body)
+            assert refusal is not None
+            assert json.loads(refusal.body)["error"]["message"]
+            continue
+        body, _ = messages_to_chat.read(CALL, item.body, started_at_ns=0)
+        assert json.loads(body)["type"] == "message"
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), ANY_JSON), st.lists(ANY_JSON, max_size=3))
+def test_any_call(fields: dict[str, Any], messages: list[Any]) -> None:
+    """Whatever a body holds is written or refused."""
+    for members in ({"messages": messages, **fields}, {**fields, "messages": messages}):
+        try:
+            body, _ = messages_to_chat.write(make_messages_call(**members), TARGET)
+        except GatewayError:
+            continue
+        json.loads(body)
+
+
+@given(ANY_JSON)
+def test_any_answer(value: Any) -> None:
+    """Whatever a provider sends is an answer or a bad reply, whole, streamed or as an error."""
+    for body in (
+        value,
+        {"choices": value},
+        {"choices": [{"message": value}]},
+        {"choices": [value], "usage": value},
+    ):
+        try:
+            json.loads(messages_to_chat.read(CALL, json.dumps(body).encode(), started_at_ns=0)[0])
+        except GatewayError:
+            continue
+    messages_to_chat.read_error(500, json.dumps(value).encode())
+    messages_to_chat.read_error(500, json.dumps({"error": value}).encode())
+    calls = {"tool_calls": [value, value], "content": value, "thinking_blocks": [value]}
+    for pieces in ([chunk(value), chunk(calls)], [chunk(calls, value), chunk({"tool_calls": value}), DONE]):
+        passed, _ = relay([FIRST, *pieces])
+        message(passed)
+
+
+def test_too_deep() -> None:
+    """A body that is nested deeper than it can be rebuilt is refused, not a crash."""
+    deep = '{"type":"document","source":{"type":"content","content":[' * 300 + "]}}" * 300
+    body = f'{{"model":"a/b","messages":[{{"role":"user","content":[{deep}]}}]}}'.encode()
+    with pytest.raises(GatewayError) as caught:
+        messages_to_chat.write(parse_call(MESSAGES, body, model=None, account=None), TARGET)
+    assert caught.value.status == 400
+
+
+def test_no_page_is_an_error() -> None:
+    """HTML tells a caller nothing."""
+    assert messages_to_chat.read_error(502, b"<html>") is None
