@@ -14,21 +14,14 @@ from __future__ import annotations
 import re
 from typing import Any, Final, NamedTuple
 
+from gateway.translate.thinking import BUDGETS, EFFORTS, MIN_BUDGET_TOKENS
+
 _NEW: Final = re.compile(r"claude-[a-z]+-(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
 _OLD: Final = re.compile(r"claude-(\d)(?:[-.](\d))?(?=-[a-z])")
 
 _UNKNOWN_OUTPUT_TOKENS: Final = 8192
-_LEAST_BUDGET_TOKENS: Final = 1024
-_BUDGETS: Final = {
-    "minimal": 1024,
-    "low": 2048,
-    "medium": 8192,
-    "high": 16_384,
-    "xhigh": 32_000,
-    "max": 32_000,
-}
-_EFFORTS: Final = {"minimal": "low", "low": "low", "medium": "medium", "high": "high"}
 _HIGHEST: Final = ("xhigh", "max")
+"""Efforts that came after the first generation that takes one."""
 
 
 class Generation(NamedTuple):
@@ -90,12 +83,10 @@ def thinking_for(model_id: str, effort: str, *, max_tokens: int) -> dict[str, An
     if generation is None or generation < _THINKS:
         return None
     if generation >= _THINKS_BY_ITSELF:
-        highest = effort if generation > _THINKS_BY_ITSELF and effort in _HIGHEST else "high"
-        return {
-            "thinking": {"type": "adaptive"},
-            "output_config": {"effort": _EFFORTS.get(effort, highest)},
-        }
-    budget = min(_BUDGETS.get(effort, _BUDGETS["medium"]), max_tokens // 2)
-    if budget < _LEAST_BUDGET_TOKENS:
+        is_too_high = generation == _THINKS_BY_ITSELF and effort in _HIGHEST
+        known = "high" if is_too_high else EFFORTS.get(effort, "high")
+        return {"thinking": {"type": "adaptive"}, "output_config": {"effort": known}}
+    budget = min(BUDGETS.get(effort, BUDGETS["medium"]), max_tokens // 2)
+    if budget < MIN_BUDGET_TOKENS:
         return None
     return {"thinking": {"type": "enabled", "budget_tokens": budget}}

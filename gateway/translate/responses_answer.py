@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from gateway.model import Usage
-from gateway.translate.loose_json import encode_reply
+from gateway.translate.foreign_json import named_event
 from gateway.translate.responses_items import Call, CustomCall, FunctionCall, Item, Message, Reasoning, Search
 
 Reason = Literal["max_output_tokens", "content_filter"]
@@ -156,9 +156,9 @@ class ResponseAnswer:
         )
 
     def take_events(self) -> bytes:
-        """The events since the last time, as they go out; raises as `encode_reply`."""
+        """The events since the last time, as they go out; raises as `write_reply`."""
         events, self.events = self.events, []
-        return b"".join([_event_bytes(event) for event in events])
+        return b"".join([named_event(event) for event in events])
 
     def tell(self, kind: str, **members: Any) -> None:
         """Add an event."""
@@ -236,7 +236,3 @@ def _usage_of(usage: Usage) -> dict[str, Any] | None:
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_output_tokens or 0},
         "total_tokens": input_tokens + output_tokens,
     }
-
-
-def _event_bytes(event: dict[str, Any]) -> bytes:
-    return f"event: {event['type']}\ndata: ".encode() + encode_reply(event) + b"\n\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from gateway.model import Call
-from gateway.translate.responses_request import decode_member
+from gateway.translate.foreign_json import read_fields
 
 _DEFAULTS: Final[dict[str, Any]] = {
     "instructions": None,
@@ -40,10 +40,8 @@ def echo_of(call: Call) -> dict[str, Any]:
     Raises:
         InvalidBody: One cannot be read; a request that was written for a target has been read before.
     """
-    echo = {}
-    for name, default in _DEFAULTS.items():
-        value = decode_member(call.fields, name)
-        echo[name] = default if value is None else value
+    fields = read_fields(call)
+    echo = {name: fields.get(name, default) for name, default in _DEFAULTS.items()}
     echo["reasoning"] = {**_DEFAULTS["reasoning"], **echo["reasoning"]}
     echo["text"] = {**_DEFAULTS["text"], **echo["text"]}
     echo["tools"] = [_whole_tool(tool) for tool in echo["tools"]]

@@ -16,7 +16,6 @@ import msgspec
 
 from gateway.endpoints.openai_reply import (
     BYTES_PER_TOKEN,
-    UNREADABLE,
     ReplyFacts,
     estimate_usage,
     excerpt,
@@ -26,7 +25,7 @@ from gateway.endpoints.openai_reply import (
 )
 from gateway.errors import UpstreamBadReply
 from gateway.model import Call, Usage
-from gateway.translate.loose_json import decode_json, encode_json
+from gateway.translate.foreign_json import find_object, list_of, object_of, read_object, write_text
 from gateway.translate.responses_answer import Reason, ResponseAnswer
 from gateway.wire.sse import DONE, EventSplitter
 
@@ -45,7 +44,7 @@ def read_completion(
         UpstreamBadReply: It is no chat completion, or one with an error inside.
     """
     facts = read_reply(call.endpoint, body, asked_bytes=call.body_bytes)
-    completion = decode_json(body)
+    completion = read_object(body)
     choice = completion["choices"][0]
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict):
@@ -53,8 +52,7 @@ def read_completion(
         raise UpstreamBadReply(msg, excerpt=excerpt(body))
     answer.name(facts.response_id, facts.response_model, created_at=_created(completion, created_at))
     _take_words(answer, message, _logprobs(choice))
-    calls = message.get("tool_calls")
-    for key, tool_call in enumerate(calls if isinstance(calls, list) else []):
+    for key, tool_call in enumerate(list_of(message.get("tool_calls"))):
         _take_call(answer, key, tool_call)
     reason = _REASONS.get(text_of(choice.get("finish_reason")))
     return answer.end(reason, facts.usage), facts
@@ -146,8 +144,7 @@ class ChatToResponses:
             self._answer.fail(*_words_of_error(chunk["error"]))
             return
         self._usage = read_usage(chunk.get("usage")) or self._usage
-        choices = chunk.get("choices")
-        for choice in choices if isinstance(choices, list) else []:
+        for choice in list_of(chunk.get("choices")):
             # A choice without index is the only one.
             if isinstance(choice, dict) and not choice.get("index"):
                 self._take_choice(choice)
@@ -156,8 +153,7 @@ class ChatToResponses:
         delta = choice.get("delta")
         if isinstance(delta, dict):
             said = _take_words(self._answer, delta, _logprobs(choice))
-            calls = delta.get("tool_calls")
-            for position, tool_call in enumerate(calls if isinstance(calls, list) else []):
+            for position, tool_call in enumerate(list_of(delta.get("tool_calls"))):
                 said = _take_call(self._answer, _index(tool_call, position), tool_call) or said
             self.has_content = self.has_content or said
         finish_reason = text_of(choice.get("finish_reason"))
@@ -173,12 +169,8 @@ class ChatToResponses:
 
 
 def _read_chunk(data: bytes) -> dict[str, Any]:
-    try:
-        chunk = decode_json(data)
-    except UNREADABLE as error:
-        msg = "The provider's stream has an event that is not JSON."
-        raise UpstreamBadReply(msg, excerpt=excerpt(data)) from error
-    if not isinstance(chunk, dict):
+    chunk = find_object(data)
+    if chunk is None:
         msg = "The provider's stream has an event that is no chunk."
         raise UpstreamBadReply(msg, excerpt=excerpt(data))
     return chunk
@@ -195,8 +187,7 @@ def _take_words(answer: ResponseAnswer, said: dict[str, Any], logprobs: list[dic
     refusal = text_of(said.get("refusal"))
     if refusal:
         answer.refusal(refusal)
-    annotations = said.get("annotations")
-    for annotation in annotations if isinstance(annotations, list) else []:
+    for annotation in list_of(said.get("annotations")):
         _take_annotation(answer, annotation)
     return bool(reasoning or text or refusal)
 
@@ -239,7 +230,7 @@ def _take_call(answer: ResponseAnswer, key: int, tool_call: object) -> bool:
         return False
     arguments = function.get("arguments")
     # Some servers write the object itself.
-    text = encode_json(arguments).decode() if isinstance(arguments, dict) else text_of(arguments)
+    text = write_text(arguments) if isinstance(arguments, dict) else text_of(arguments)
     answer.arguments(key, text)
     return True
 
@@ -251,11 +242,8 @@ def _index(tool_call: object, position: int) -> int:
 
 
 def _logprobs(choice: dict[str, Any]) -> list[dict[str, Any]]:
-    logprobs = choice.get("logprobs")
-    tokens = logprobs.get("content") if isinstance(logprobs, dict) else None
-    return (
-        [_logprob(token) for token in tokens if isinstance(token, dict)] if isinstance(tokens, list) else []
-    )
+    tokens = list_of(object_of(choice.get("logprobs")).get("content"))
+    return [_logprob(token) for token in tokens if isinstance(token, dict)]
 
 
 def _logprob(token: dict[str, Any]) -> dict[str, Any]:

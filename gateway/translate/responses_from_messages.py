@@ -14,10 +14,17 @@ from typing import Any, Final
 
 from gateway.endpoints.anthropic_reply import read_message
 from gateway.endpoints.anthropic_stream import MessageFacts
-from gateway.endpoints.openai_reply import UNREADABLE, ReplyFacts, excerpt, text_of
+from gateway.endpoints.openai_reply import ReplyFacts, excerpt, text_of
 from gateway.errors import UpstreamBadReply
 from gateway.model import Call
-from gateway.translate.loose_json import decode_json, encode_json
+from gateway.translate.foreign_json import (
+    find_object,
+    list_of,
+    object_of,
+    read_arguments,
+    read_object,
+    write_text,
+)
 from gateway.translate.responses_answer import Reason, ResponseAnswer
 from gateway.wire.sse import EventSplitter
 
@@ -46,7 +53,7 @@ def read_message_reply(
         UpstreamBadReply: It is no message, or one with an error inside.
     """
     facts = read_message(call.endpoint, body, asked_bytes=call.body_bytes)
-    message = decode_json(body)
+    message = read_object(body)
     answer.name(facts.response_id, facts.response_model, created_at=created_at)
     blocks = _Blocks(answer)
     for index, block in enumerate(message["content"]):
@@ -144,8 +151,7 @@ class MessagesToResponses:
         """Say whose answer it is, before anything is told of it."""
         if not self._is_named:
             self._is_named = True
-            facts = self._facts.facts()
-            self._answer.name(facts.response_id, facts.response_model, created_at=self._created_at)
+            self._answer.name(self._facts.id, self._facts.model, created_at=self._created_at)
 
 
 class _Blocks:
@@ -169,8 +175,7 @@ class _Blocks:
             answer.end_part()
             self._citations, self._text_length = [], 0
             self._say(text_of(block.get("text")))
-            citations = block.get("citations")
-            self._citations += citations if isinstance(citations, list) else []
+            self._citations += list_of(block.get("citations"))
         elif kind == "thinking":
             answer.close()
             self._signature = text_of(block.get("signature"))
@@ -184,7 +189,7 @@ class _Blocks:
             answer.arguments(index, _arguments(block.get("input")))
         elif kind == _SERVER_TOOLS:
             asked = block.get("input")
-            self._query = [encode_json(asked).decode()] if asked else []
+            self._query = [write_text(asked)] if asked else []
         elif kind == "web_search_tool_result":
             answer.web_search(_query_in("".join(self._query)), _urls_in(block.get("content")))
 
@@ -223,12 +228,8 @@ class _Blocks:
 
 
 def _read_event(data: bytes) -> dict[str, Any]:
-    try:
-        event = decode_json(data)
-    except UNREADABLE as error:
-        msg = "The provider's stream has an event that is not JSON."
-        raise UpstreamBadReply(msg, excerpt=excerpt(data)) from error
-    if not isinstance(event, dict):
+    event = find_object(data)
+    if event is None:
         msg = "The provider's stream has an event of an unknown shape."
         raise UpstreamBadReply(msg, excerpt=excerpt(data))
     return event
@@ -241,7 +242,7 @@ def _index(event: dict[str, Any]) -> int:
 
 def _arguments(asked: object) -> str:
     """The input of a tool call as JSON; at the beginning of a stream it is empty and comes in pieces."""
-    return encode_json(asked).decode() if isinstance(asked, dict) and asked else ""
+    return write_text(asked) if isinstance(asked, dict) and asked else ""
 
 
 def _annotate(answer: ResponseAnswer, citation: object, length: int) -> None:
@@ -260,16 +261,11 @@ def _annotate(answer: ResponseAnswer, citation: object, length: int) -> None:
 
 
 def _query_in(data: str) -> str:
-    try:
-        asked = decode_json(data.encode(errors="replace"))
-    except UNREADABLE:
-        return ""
-    return text_of(asked.get("query")) if isinstance(asked, dict) else ""
+    return text_of(read_arguments(data).get("query"))
 
 
 def _urls_in(results: object) -> list[str]:
-    found = [result for result in results if isinstance(result, dict)] if isinstance(results, list) else []
-    return [url for result in found if (url := text_of(result.get("url")))]
+    return [url for result in list_of(results) if (url := text_of(object_of(result).get("url")))]
 
 
 def _take_refusal(answer: ResponseAnswer, message: dict[str, Any]) -> None:

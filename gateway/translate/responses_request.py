@@ -16,6 +16,7 @@ import msgspec
 
 from gateway.errors import InvalidBody, UnsupportedParameter
 from gateway.model import Call
+from gateway.translate.foreign_json import read_fields as read_members
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -86,8 +87,7 @@ def read_fields(call: Call) -> dict[str, Any]:
         InvalidBody: A member has the wrong type.
         UnsupportedParameter: It wants state that no stateless target has.
     """
-    fields = {name: decode_member(call.fields, name) for name in call.fields}
-    fields = {name: value for name, value in fields.items() if value is not None}
+    fields = read_members(call)
     for name, why in _STATE.items():
         if fields.get(name):
             raise UnsupportedParameter(f'"{name}" cannot be done here. {why}', param=name)
@@ -142,21 +142,6 @@ def read_text(value: Mapping[str, Any], name: str, at: str) -> str:
 def wrong_type(name: str) -> InvalidBody:
     """The error for a member of the wrong type or without one."""
     return InvalidBody(f'"{name}" is missing or has the wrong type.', param=name)
-
-
-def decode_member(fields: Mapping[str, msgspec.Raw], name: str) -> Any:
-    """The member *name*, None when absent.
-
-    Raises:
-        InvalidBody: It cannot be read.
-    """
-    raw = fields.get(name)
-    if raw is None:
-        return None
-    try:
-        return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise InvalidBody(f'"{name}" cannot be read: {error}.', param=name) from error
 
 
 def _take_item(turns: list[Turn], item: dict[str, Any], at: str) -> None:

@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from gateway.endpoints.openai_reply import ReplyFacts, is_json_object, text_of
-from gateway.errors import UnsupportedParameter
+from gateway.errors import InvalidBody, UnsupportedParameter
 from gateway.model import Call, Target
-from gateway.translate.loose_json import encode_json, encode_reply, encode_request
+from gateway.translate.foreign_json import list_of, write_json, write_reply, write_text
 from gateway.translate.pair import LeftOut, Refusal
 from gateway.translate.responses_answer import ResponseAnswer, created_at_s
 from gateway.translate.responses_echo import echo_of
@@ -70,14 +70,17 @@ def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     for name in (*_WITHOUT_EQUAL, *unknown_fields(fields)):
         if name in fields:
             left_out.add(name)
-    return encode_request(body), tuple(left_out.names)
+    try:
+        return write_json(body), tuple(left_out.names)
+    except RecursionError as error:
+        raise InvalidBody("The body is nested too deeply to be put into other words.") from error
 
 
 def read(call: Call, body: bytes, *, started_at_ns: int) -> tuple[bytes, ReplyFacts]:
     """A chat completion as a response object."""
     created_at = created_at_s(started_at_ns)
     response, facts = read_completion(call, body, _answer(call), created_at=created_at)
-    return encode_reply(response), facts
+    return write_reply(response), facts
 
 
 def open_stream(call: Call, *, started_at_ns: int) -> ChatToResponses:
@@ -143,15 +146,14 @@ def _assistant_messages(turn: Turn) -> list[dict[str, Any]]:
 
 
 def _shown_reasoning(item: dict[str, Any]) -> list[str]:
-    content = item.get("content")
-    parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    parts = [part for part in list_of(item.get("content")) if isinstance(part, dict)]
     return [text_of(part.get("text")) for part in parts]
 
 
 def _tool_call(piece: dict[str, Any]) -> dict[str, Any]:
     arguments = piece["arguments"]
     if piece["is_custom"]:
-        arguments = encode_json({CUSTOM_INPUT: arguments}).decode()
+        arguments = write_text({CUSTOM_INPUT: arguments})
     function = {"name": piece["name"], "arguments": arguments}
     return {"id": piece["id"], "type": "function", "function": function}
 

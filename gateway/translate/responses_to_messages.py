@@ -16,8 +16,9 @@ from typing import Any, Final
 from gateway.endpoints.openai_reply import ReplyFacts, text_of
 from gateway.errors import InvalidBody, UnsupportedParameter
 from gateway.model import Call, Target
+from gateway.translate import chat_to_messages
 from gateway.translate.claude_models import can_shape_output, most_output_tokens, takes_sampling, thinking_for
-from gateway.translate.loose_json import decode_json, encode_json, encode_reply, encode_request
+from gateway.translate.foreign_json import list_of, read_arguments, write_json, write_reply
 from gateway.translate.pair import LeftOut, Refusal
 from gateway.translate.responses_answer import ResponseAnswer, created_at_s
 from gateway.translate.responses_echo import echo_of
@@ -86,20 +87,28 @@ def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     for name in (*_WITHOUT_EQUAL, *unknown_fields(fields)):
         if fields.get(name):
             left_out.add(name)
-    return encode_request(body), tuple(left_out.names)
+    try:
+        return write_json(body), tuple(left_out.names)
+    except RecursionError as error:
+        raise InvalidBody("The body is nested too deeply to be put into other words.") from error
 
 
 def read(call: Call, body: bytes, *, started_at_ns: int) -> tuple[bytes, ReplyFacts]:
     """A message as a response object."""
     created_at = created_at_s(started_at_ns)
     response, facts = read_message_reply(call, body, _answer(call), created_at=created_at)
-    return encode_reply(response), facts
+    return write_reply(response), facts
 
 
 def open_stream(call: Call, *, started_at_ns: int) -> MessagesToResponses:
     """Events of a message as events of a response."""
     created_at = created_at_s(started_at_ns)
     return MessagesToResponses(_answer(call), asked_bytes=call.body_bytes, created_at=created_at)
+
+
+def read_error(status: int, body: bytes) -> Refusal | None:
+    """Errors have one shape in both of OpenAI's APIs."""
+    return chat_to_messages.read_error(status, body)
 
 
 def _answer(call: Call) -> ResponseAnswer:
@@ -134,7 +143,9 @@ def _answered(piece: dict[str, Any], at: str) -> list[dict[str, Any]]:
     if kind == "reasoning":
         return _thought(piece)
     if kind == "call":
-        asked = {CUSTOM_INPUT: piece["arguments"]} if piece["is_custom"] else _input(piece["arguments"])
+        asked = (
+            {CUSTOM_INPUT: piece["arguments"]} if piece["is_custom"] else read_arguments(piece["arguments"])
+        )
         return [{"type": "tool_use", "id": _id(piece["id"]), "name": piece["name"], "input": asked}]
     if kind == "refusal":
         return _text_blocks(read_text(piece, "refusal", at))
@@ -151,19 +162,9 @@ def _thought(item: dict[str, Any]) -> list[dict[str, Any]]:
         return [{"type": "redacted_thinking", "data": secret.removeprefix(REDACTED)}]
     if not secret.startswith(SIGNED):
         return []
-    summary = item.get("summary")
-    parts = [part for part in summary if isinstance(part, dict)] if isinstance(summary, list) else []
+    parts = [part for part in list_of(item.get("summary")) if isinstance(part, dict)]
     thinking = "".join([text_of(part.get("text")) for part in parts])
     return [{"type": "thinking", "thinking": thinking, "signature": secret.removeprefix(SIGNED)}]
-
-
-def _input(arguments: str) -> dict[str, Any]:
-    """Arguments as an object. What a model wrote wrong is shown to it as it was: a conversation goes on."""
-    try:
-        asked = decode_json((arguments or "{}").encode(errors="replace"))
-    except (ValueError, RecursionError):
-        asked = None
-    return asked if isinstance(asked, dict) else {"arguments": arguments}
 
 
 def _id(call_id: str) -> str:
@@ -358,26 +359,3 @@ def _add_account(body: dict[str, Any], fields: dict[str, Any], left_out: LeftOut
         body["service_tier"] = _TIERS[tier]
     elif tier is not None:
         left_out.add("service_tier")
-
-
-def read_error(status: int, body: bytes) -> Refusal | None:
-    """An error of Anthropic's in OpenAI's shape."""
-    try:
-        said = decode_json(body)
-    except (ValueError, RecursionError):
-        return None
-    error = said.get("error") if isinstance(said, dict) else None
-    if not isinstance(error, dict):
-        return None
-    kind = text_of(error.get("type"))
-    told = {
-        "message": text_of(error.get("message")),
-        "type": kind or "api_error",
-        "param": None,
-        "code": kind or None,
-    }
-    return Refusal(_STATUSES.get(status, status), encode_json({"error": told}))
-
-
-_STATUSES: Final = {529: 503}
-"""Anthropic's own number for being overloaded, in one that every client knows."""

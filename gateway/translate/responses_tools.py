@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from gateway.errors import InvalidBody, UnsupportedParameter
-from gateway.translate.loose_json import decode_json
+from gateway.translate.foreign_json import read_arguments
 from gateway.translate.pair import LeftOut
 from gateway.translate.responses_request import read_text, wrong_type
 
@@ -71,11 +71,7 @@ def custom_names(tools: object) -> frozenset[str]:
 
 def custom_input_in(data: str) -> str:
     """The free text in *data*, the arguments of a function that stands for a custom tool; "" if cut short."""
-    try:
-        arguments = decode_json(data.encode(errors="replace"))
-    except (ValueError, RecursionError):
-        return ""
-    text = arguments.get(CUSTOM_INPUT) if isinstance(arguments, dict) else None
+    text = read_arguments(data).get(CUSTOM_INPUT)
     return text if isinstance(text, str) else ""
 
 

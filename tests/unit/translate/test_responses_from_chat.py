@@ -85,7 +85,7 @@ def test_every_cut_gives_the_same_events(case: Case) -> None:
     assert again == told
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(st.lists(CHUNKS, max_size=5))
 def test_random_streams_never_crash(events: list[Any]) -> None:
     """Whatever a server sends is an answer, or an error of ours."""
@@ -93,7 +93,7 @@ def test_random_streams_never_crash(events: list[Any]) -> None:
     assert isinstance(told, GatewayError) or read_events_of(told) is not None
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(st.fixed_dictionaries({"choices": st.lists(st.fixed_dictionaries({"message": JSON}) | JSON)}) | JSON)
 def test_random_replies_never_crash(value: Any) -> None:
     """Whatever a server sends is an answer, or an error of ours."""
@@ -105,7 +105,7 @@ SPOILT_STREAMS: Final = spoilt([case.stream for case in CASES])
 SPOILT_REPLIES: Final = spoilt([case.reply for case in CASES if case.reply])
 
 
-@settings(max_examples=600)
+@settings(max_examples=400)
 @given(SPOILT_STREAMS, SPOILT_REPLIES)
 def test_spoilt_answers_never_crash(stream: Any, reply: Any) -> None:
     """Nor do answers in which one thing is wrong, wherever it is."""

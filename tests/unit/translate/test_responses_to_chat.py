@@ -117,14 +117,14 @@ def test_refused_by_setting() -> None:
     assert caught.value.param == "truncation"
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(REQUESTS)
 def test_random_requests_never_crash(members: dict[str, Any]) -> None:
     """Whatever a caller sends is a request, or an error of ours; what is written can be answered."""
     try_request(members)
 
 
-@settings(max_examples=600)
+@settings(max_examples=400)
 @given(spoilt([case.request for case in all_cases()]))
 def test_spoilt_requests_never_crash(members: Any) -> None:
     """Nor do requests in which one thing is wrong, wherever it is."""

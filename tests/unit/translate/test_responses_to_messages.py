@@ -70,14 +70,14 @@ def test_refused_by_setting() -> None:
     assert caught.value.param == "top_logprobs"
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(REQUESTS)
 def test_random_requests_never_crash(members: dict[str, Any]) -> None:
     """Whatever a caller sends is a request, or an error of ours; what is written can be answered."""
     try_request(members)
 
 
-@settings(max_examples=600)
+@settings(max_examples=400)
 @given(spoilt([case.request for case in all_cases()]))
 def test_spoilt_requests_never_crash(members: Any) -> None:
     """Nor do requests in which one thing is wrong, wherever it is."""
@@ -122,7 +122,7 @@ def test_path() -> None:
     assert responses_to_messages.path(call, TARGET) == "/messages"
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"[]", b"", b'{"message": "x"}'])
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b""])
 def test_what_is_no_error(body: bytes) -> None:
     """A caller could not read it."""
     assert responses_to_messages.read_error(500, body) is None
