@@ -34,7 +34,8 @@ ANTHROPIC_FORWARDED_UP: Final = (
 """Request headers that Anthropic acts on; no other provider gets its betas."""
 
 ANTHROPIC_DEFAULTS: Final = (("anthropic-version", "2023-06-01"),)
-"""What Anthropic wants with every request, for callers that speak another dialect."""
+"""What Anthropic wants with every request, for callers that speak another dialect: the version whose answers
+`gateway.translate` reads."""
 
 FORWARDED_DOWN: Final = {
     b"openai-organization": b"openai-organization",

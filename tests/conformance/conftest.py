@@ -1,10 +1,11 @@
-"""The stack behind the official SDK's tests."""
+"""The stack behind the official SDKs' tests."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
+from anthropic import Anthropic
 from openai import OpenAI
 
 from tests.rig.sdk_stack import SdkStack, running_stack
@@ -18,12 +19,20 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SdkStack]:
 
 @pytest.fixture
 def stack(running: SdkStack) -> SdkStack:
-    """The running stack, the fake upstream's records cleared."""
+    """The running stack, the fake upstreams' records cleared."""
     running.upstream.forget()
+    running.claude.forget()
     return running
 
 
 @pytest.fixture
 def client(stack: SdkStack) -> Iterator[OpenAI]:
     with stack.client() as each:
+        yield each
+
+
+@pytest.fixture
+def claude(stack: SdkStack) -> Iterator[Anthropic]:
+    """Anthropic's client."""
+    with stack.anthropic() as each:
         yield each

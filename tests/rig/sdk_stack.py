@@ -2,7 +2,7 @@
 
 One gateway in front of real and mock model servers, its spans passing through a real collector to a sink:
 
-    openai SDK -> gateway -> llmock | llama.cpp | fake upstream
+    openai, anthropic SDK -> gateway -> llmock | llama.cpp | fake upstreams of both dialects
                       └ OTLP -> rotel -> OtlpSink
 """
 
@@ -13,8 +13,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from anthropic import Anthropic, AsyncAnthropic
 from openai import AsyncOpenAI, OpenAI
 
+from tests.rig import anthropic_behaviours
 from tests.rig.behaviours import BY_MODEL, normal
 from tests.rig.fake_upstream import ClosedPort, FakeUpstream
 from tests.rig.gateway_process import GatewayProcess
@@ -23,6 +25,7 @@ from tests.rig.llmock_server import LlmockServer
 from tests.rig.manifests import (
     APP_TOKEN,
     ENVIRONMENT,
+    anthropic_account,
     openai_account,
     self_hosted_account,
     standard_documents,
@@ -46,6 +49,7 @@ class SdkStack:
 
     gateway: GatewayProcess
     upstream: FakeUpstream
+    claude: FakeUpstream
     sink: OtlpSink
     llmock: LlmockServer | None
 
@@ -56,6 +60,14 @@ class SdkStack:
     def async_client(self, *, token: str = APP_TOKEN, prefix: str = "/v1") -> AsyncOpenAI:
         """The asynchronous one."""
         return AsyncOpenAI(base_url=self._url(prefix), api_key=token, max_retries=0, timeout=SDK_TIMEOUT_S)
+
+    def anthropic(self, *, token: str = APP_TOKEN, prefix: str = "") -> Anthropic:
+        """Anthropic's official client; it adds `/v1` by itself."""
+        return Anthropic(base_url=self._url(prefix), api_key=token, max_retries=0, timeout=SDK_TIMEOUT_S)
+
+    def async_anthropic(self, *, token: str = APP_TOKEN, prefix: str = "") -> AsyncAnthropic:
+        """The asynchronous one."""
+        return AsyncAnthropic(base_url=self._url(prefix), api_key=token, max_retries=0, timeout=SDK_TIMEOUT_S)
 
     def _url(self, prefix: str) -> str:
         return f"http://127.0.0.1:{self.gateway.port}{prefix}"
@@ -69,6 +81,8 @@ def running_stack(folder: Path) -> Iterator[SdkStack]:
         stack.callback(closed.close)
         nowhere = f"http://127.0.0.1:{closed.port}/v1"
         upstream = stack.enter_context(FakeUpstream(BY_MODEL, normal))
+        claude_models = anthropic_behaviours.BY_MODEL
+        claude = stack.enter_context(FakeUpstream(claude_models, claude_models["normal"]))
         sink = stack.enter_context(OtlpSink())
         traces_url = sink.traces_url
         if not absent(["rotel"]):
@@ -79,6 +93,7 @@ def running_stack(folder: Path) -> Iterator[SdkStack]:
         documents = [
             *standard_documents(upstream.base_url, closed.port, traces_url),
             openai_account("llmock", llmock.base_url if llmock else nowhere, ["gpt-4o"]),
+            anthropic_account("claude", claude.base_url, claude_models),
             self_hosted_account("llama", llama.base_url if llama else nowhere, [MODEL_ALIAS]),
             virtual_account("sdk", [APP_TOKEN], ["*"]),
             {
@@ -92,4 +107,4 @@ def running_stack(folder: Path) -> Iterator[SdkStack]:
         gateway = stack.enter_context(
             GatewayProcess(folder / "gateway", documents, workers=1, environment=ENVIRONMENT)
         )
-        yield SdkStack(gateway, upstream, sink, llmock)
+        yield SdkStack(gateway, upstream, claude, sink, llmock)

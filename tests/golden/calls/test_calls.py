@@ -16,7 +16,7 @@ from typing import Any, Final
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from gateway.endpoints.catalogue import CHAT, COMPLETION, EMBEDDING
+from gateway.endpoints.catalogue import CHAT, COMPLETION, EMBEDDING, MESSAGES
 from gateway.errors import UpstreamUnreachable
 from gateway.identity.tokens import Identity
 from gateway.model import Caller, Endpoint, Plan, RetryPolicy, Target
@@ -41,6 +41,14 @@ BACKUP: Final = make_target(
     address="vllm.test",
     port=8000,
     headers=(),
+)
+CLAUDE: Final = make_target(
+    model_id="claude-x",
+    provider="anthropic",
+    peer="anthropic",
+    base_url="https://claude.test/v1",
+    address="claude.test",
+    dialect="anthropic",
 )
 JSON: Final = {"content-type": "application/json"}
 SSE: Final = {"content-type": "text/event-stream"}
@@ -104,6 +112,41 @@ TOOL_STREAM: Final = chunks(
 )
 
 
+MESSAGE: Final = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "model": "claude-x-0125",
+    "content": [{"type": "text", "text": "Hello"}],
+    "stop_reason": "end_turn",
+    "usage": {
+        "input_tokens": 2,
+        "cache_read_input_tokens": 5,
+        "cache_creation_input_tokens": 2,
+        "output_tokens": 4,
+    },
+}
+
+
+def events() -> list[bytes]:
+    first = {**MESSAGE, "content": [], "stop_reason": None}
+    tool = {"type": "tool_use", "id": "t1", "name": "weather", "input": {}}
+    found: list[dict[str, Any]] = [
+        {"type": "message_start", "message": first},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hello"}},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "content_block_start", "index": 1, "content_block": tool},
+        {"type": "content_block_stop", "index": 1},
+        {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 4}},
+        {"type": "message_stop"},
+    ]
+    return [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in found]
+
+
+MESSAGE_STREAM: Final = events()
+
+
 class Ordered(Routing):
     """One plan for whatever is asked: each target in turn."""
 
@@ -164,6 +207,33 @@ CASES: Final = {
         lambda: [FakeReply(200, SSE, *TEXT_STREAM[:3], lambda: None)], {"stream": True}, pieces_until_left=1
     ),
     "upstream_500": Case(lambda: [FakeReply(500, JSON, b'{"error":{"message":"down"}}')]),
+    "messages": Case(
+        lambda: [FakeReply(200, JSON, json.dumps(MESSAGE).encode())],
+        {"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 5, "top_k": 3},
+        endpoint=MESSAGES,
+        targets=(CLAUDE,),
+        telemetry=EVERYTHING,
+    ),
+    "messages_stream": Case(
+        lambda: [FakeReply(200, SSE, *MESSAGE_STREAM)],
+        {
+            "messages": [{"role": "user", "content": "Say hello."}],
+            "system": "Be brief.",
+            "stop_sequences": ["x"],
+            "tools": [{"name": "weather", "input_schema": {"type": "object"}}],
+            "max_tokens": 5,
+            "stream": True,
+        },
+        endpoint=MESSAGES,
+        targets=(CLAUDE,),
+        telemetry=RECORDING,
+    ),
+    "chat_to_claude": Case(
+        lambda: [FakeReply(200, SSE, *MESSAGE_STREAM)],
+        {"stream": True},
+        targets=(CLAUDE,),
+        telemetry=RECORDING,
+    ),
     "embeddings": Case(
         lambda: [
             FakeReply(
