@@ -1,0 +1,53 @@
+"""What a response repeats of its request, with OpenAI's defaults for what was not asked."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from gateway.model import Call
+from gateway.translate.foreign_json import read_fields
+
+_DEFAULTS: Final[dict[str, Any]] = {
+    "instructions": None,
+    "max_output_tokens": None,
+    "max_tool_calls": None,
+    "metadata": {},
+    "parallel_tool_calls": True,
+    "prompt_cache_key": None,
+    "reasoning": {"effort": None, "summary": None},
+    "safety_identifier": None,
+    "temperature": 1.0,
+    "text": {"format": {"type": "text"}},
+    "tool_choice": "auto",
+    "tools": [],
+    "top_logprobs": 0,
+    "top_p": 1.0,
+    "truncation": "disabled",
+    "user": None,
+}
+# What holds for every answer here: nothing is kept, and which tier it was no target says in OpenAI's words.
+_FIXED: Final[dict[str, Any]] = {
+    "background": False,
+    "previous_response_id": None,
+    "service_tier": "default",
+    "store": False,
+}
+
+
+def echo_of(call: Call) -> dict[str, Any]:
+    """The members of the response object that come from the request.
+
+    Raises:
+        InvalidBody: One cannot be read; a request that was written for a target has been read before.
+    """
+    fields = read_fields(call)
+    echo = {name: fields.get(name, default) for name, default in _DEFAULTS.items()}
+    echo["reasoning"] = {**_DEFAULTS["reasoning"], **echo["reasoning"]}
+    echo["text"] = {**_DEFAULTS["text"], **echo["text"]}
+    echo["tools"] = [_whole_tool(tool) for tool in echo["tools"]]
+    return echo | _FIXED
+
+
+def _whole_tool(tool: dict[str, Any]) -> dict[str, Any]:
+    """*tool* with the members that OpenAI's types demand."""
+    return {"strict": False, "parameters": None, **tool} if tool.get("type") == "function" else tool

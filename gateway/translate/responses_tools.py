@@ -1,0 +1,169 @@
+"""The tools of a Responses request, for targets that know functions only.
+
+A custom tool, whose input is free text, becomes a function of one text; its calls are given back as what was
+asked for. A grammar cannot be enforced that way: it is put into words. Tools that run at OpenAI are refused,
+unless the target has an equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+
+from gateway.errors import InvalidBody, UnsupportedParameter
+from gateway.translate.foreign_json import read_arguments
+from gateway.translate.pair import LeftOut
+from gateway.translate.responses_request import read_text, wrong_type
+
+WEB_SEARCH: Final = "web_search"
+CUSTOM_INPUT: Final = "input"
+"""The one argument of the function that a custom tool becomes."""
+
+CUSTOM_SCHEMA: Final = {
+    "type": "object",
+    "properties": {CUSTOM_INPUT: {"type": "string"}},
+    "required": [CUSTOM_INPUT],
+    "additionalProperties": False,
+}
+_WEB_SEARCHES: Final = (WEB_SEARCH, "web_search_preview")
+_MODES: Final[tuple[Literal["auto", "none", "required"], ...]] = ("auto", "none", "required")
+
+
+class Tool(msgspec.Struct):
+    """One function.
+
+    Attributes:
+        parameters: JSON Schema, None when it has no arguments.
+        is_strict: Whether arguments must follow the schema; None leaves it to the target.
+    """
+
+    name: str
+    description: str | None
+    parameters: dict[str, Any] | None
+    is_strict: bool | None = None
+
+
+class Tools(msgspec.Struct):
+    """What the model may use.
+
+    Attributes:
+        web_search: The search tool as asked for, None when it was not.
+        choice: Whether it must; with `name` which one.
+    """
+
+    functions: list[Tool]
+    web_search: dict[str, Any] | None
+    choice: Literal["auto", "none", "required"] | None
+    name: str = ""
+
+
+def custom_names(tools: object) -> frozenset[str]:
+    """Names of the custom tools among *tools* as a request has them."""
+    listed = tools if isinstance(tools, list) else []
+    return frozenset(
+        tool["name"]
+        for tool in listed
+        if isinstance(tool, dict) and tool.get("type") == "custom" and isinstance(tool.get("name"), str)
+    )
+
+
+def custom_input_in(data: str) -> str:
+    """The free text in *data*, the arguments of a function that stands for a custom tool; "" if cut short."""
+    text = read_arguments(data).get(CUSTOM_INPUT)
+    return text if isinstance(text, str) else ""
+
+
+def read_tools(fields: Mapping[str, Any], left_out: LeftOut, *, serves: frozenset[str]) -> Tools:
+    """Read `tools` and `tool_choice`.
+
+    Args:
+        fields: Decoded members of the request.
+        left_out: Takes what is lost.
+        serves: Tools of OpenAI's own that the target has an equal of.
+
+    Raises:
+        InvalidBody: A tool has a wrong shape.
+        UnsupportedParameter: A tool runs at OpenAI and the target has no equal.
+    """
+    tools = Tools([], None, None)
+    for index, tool in enumerate(fields.get("tools") or []):
+        at = f"tools[{index}]"
+        if not isinstance(tool, dict):
+            raise wrong_type(at)
+        kind = read_text(tool, "type", at)
+        if kind == "function":
+            tools.functions.append(_function(tool, at))
+        elif kind == "custom":
+            tools.functions.append(_custom(tool, at, left_out))
+        elif kind.startswith(_WEB_SEARCHES) and WEB_SEARCH in serves:
+            tools.web_search = tool
+        else:
+            why = "It runs at OpenAI. Leave it out, or ask a model of an account with a Responses API."
+            raise UnsupportedParameter(f'This model has no tool "{kind}". {why}', param=f"{at}.type")
+    _choose(tools, fields.get("tool_choice"))
+    return tools
+
+
+def _choose(tools: Tools, choice: object) -> None:
+    if choice is None:
+        return
+    if isinstance(choice, str):
+        tools.choice = _mode(choice)
+        return
+    kind = read_text(choice, "type", "tool_choice") if isinstance(choice, dict) else ""
+    if isinstance(choice, dict) and kind == "allowed_tools":
+        _allow(tools, choice)
+    elif isinstance(choice, dict) and kind in ("function", "custom"):
+        tools.choice, tools.name = "required", read_text(choice, "name", "tool_choice")
+    elif kind.startswith(_WEB_SEARCHES) and tools.web_search is not None:
+        tools.choice, tools.name = "required", WEB_SEARCH
+    else:
+        raise UnsupportedParameter(f'This model has no tool "{kind}" to choose.', param="tool_choice")
+
+
+def _mode(choice: str) -> Literal["auto", "none", "required"]:
+    for mode in _MODES:
+        if choice == mode:
+            return mode
+    raise InvalidBody(f'"tool_choice" is none of {", ".join(_MODES)}.', param="tool_choice")
+
+
+def _allow(tools: Tools, choice: dict[str, Any]) -> None:
+    """Leave out what is not allowed: to the model it is the same, and every target can do it."""
+    mode = choice.get("mode")
+    allowed = choice.get("tools")
+    if mode not in ("auto", "required") or not isinstance(allowed, list):
+        raise wrong_type("tool_choice")
+    kept = [tool for tool in allowed if isinstance(tool, dict)]
+    names = [tool.get("name") for tool in kept]
+    tools.functions = [tool for tool in tools.functions if tool.name in names]
+    if not any(str(tool.get("type")).startswith(_WEB_SEARCHES) for tool in kept):
+        tools.web_search = None
+    tools.choice = mode
+
+
+def _function(tool: dict[str, Any], at: str) -> Tool:
+    parameters = tool.get("parameters")
+    strict = tool.get("strict")
+    description = tool.get("description")
+    if not isinstance(parameters, dict | None):
+        raise wrong_type(f"{at}.parameters")
+    return Tool(
+        name=read_text(tool, "name", at),
+        description=description if isinstance(description, str) else None,
+        parameters=parameters,
+        is_strict=strict if isinstance(strict, bool) else None,
+    )
+
+
+def _custom(tool: dict[str, Any], at: str, left_out: LeftOut) -> Tool:
+    description = tool.get("description")
+    words = [description] if isinstance(description, str) else []
+    shape = tool.get("format")
+    if isinstance(shape, dict) and shape.get("type") == "grammar":
+        left_out.add(f"{at}.format")
+        syntax, definition = shape.get("syntax"), shape.get("definition")
+        words.append(f'The text of "{CUSTOM_INPUT}" must match this {syntax} grammar:\n{definition}')
+    return Tool(read_text(tool, "name", at), "\n\n".join(words) or None, CUSTOM_SCHEMA)
