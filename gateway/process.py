@@ -7,6 +7,9 @@ import ctypes
 import os
 import signal
 import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +17,11 @@ READY_MESSAGE: Final = b"ready\n"
 # Tells control that the workers drain, so that its readiness goes off with theirs while it goes on working.
 DRAINING_SIGNAL: Final = signal.SIGUSR1
 _PR_SET_PDEATHSIG: Final = 1
+_PAUSE_RATIO: Final = 3
+_LONGEST_PAUSE_S: Final = 0.002
+# A sleep on a free core ends within a tenth of it.
+_LATE_S: Final = 0.001
+_HURRY_S: Final = 0.1
 _STATM: Final = Path("/proc/self/statm")
 
 
@@ -58,11 +66,52 @@ def work_in_batches() -> None:
 def give_way() -> None:
     """Let others have the core, if any wait for it.
 
-    For long work of the control process, every millisecond or so: a worker on the same core does not
-    interrupt it (`work_in_batches`), and its callers would wait for the end.
+    For long work of the control process, every tenth of a millisecond or so: a worker on the same core does
+    not interrupt it (`work_in_batches`), and its callers would wait for the end.
     """
     if sys.platform == "linux":
         os.sched_yield()
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The times that `Pauses` looks at; tests give their own."""
+
+    thread_cpu_s: Callable[[], float] = time.thread_time
+    monotonic_s: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+class Pauses:
+    """Long work of one thread in short pieces, with a pause after each.
+
+    A pause is a sleep three times as long as the piece, so a call that wakes on the same core meets this
+    thread a quarter as often. A sleep that ends late says that others want the core all the time: then there
+    is no time to lose here either, and for a while a pause only gives way.
+    """
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or Clock()
+        self._hurries_until_s = float("-inf")
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin the first piece; called by the thread that works, as `pause` is."""
+        self._began_s = self._clock.thread_cpu_s()
+
+    def pause(self) -> None:
+        """End a piece and begin the next."""
+        give_way()
+        clock = self._clock
+        now_s = clock.monotonic_s()
+        if now_s < self._hurries_until_s:
+            return
+        pause_s = min(_LONGEST_PAUSE_S, max(0.0, clock.thread_cpu_s() - self._began_s) * _PAUSE_RATIO)
+        clock.sleep(pause_s)
+        late_s = clock.monotonic_s() - now_s - pause_s
+        if late_s > _LATE_S:
+            self._hurries_until_s = now_s + _HURRY_S
+        self.begin()
 
 
 def say_ready(ready_fd: int) -> None:

@@ -106,6 +106,7 @@ class Worker:
             self._handover.take,
             tally=self._tally,
             measure=self._metrics.record,
+            is_quiet=lambda: not self._pipeline.open_count,
         )
         self._pipeline = Pipeline(
             self._current,

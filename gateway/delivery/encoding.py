@@ -9,14 +9,14 @@ from typing import Final, NamedTuple
 
 from gateway.delivery.destination import Compression, Protocol
 from gateway.delivery.otlp_json import to_json
-from gateway.process import give_way
+from gateway.process import Pauses
 
 # gzip with a header and a checksum, as `Content-Encoding: gzip` wants.
 _GZIP_WINDOW_BITS: Final = 31
 # Spans repeat themselves so much that more effort gains next to nothing.
 _GZIP_LEVEL: Final = 1
-_PIECE_BYTES: Final = 32 * 1024
-"""Compressed at a time: about 0.3 ms."""
+_PIECE_BYTES: Final = 8 * 1024
+"""Compressed at a time: less than 0.1 ms."""
 
 
 class Encoded(NamedTuple):
@@ -63,10 +63,11 @@ class Encoder:
 
 def _gzip(plain: bytes) -> bytes:
     packer = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW_BITS)
+    pauses = Pauses()
     view = memoryview(plain)
     parts = []
     for start in range(0, len(view), _PIECE_BYTES):
         parts.append(packer.compress(view[start : start + _PIECE_BYTES]))
-        give_way()
+        pauses.pause()
     parts.append(packer.flush())
     return b"".join(parts)

@@ -18,6 +18,7 @@ from gateway.delivery.exchange import wait_for_event
 from gateway.delivery.frame_index import Origin, read_index
 from gateway.delivery.spool import Spool
 from gateway.delivery.workers import Workers, WorkerState
+from gateway.process import give_way
 from gateway.socket_path import SOCKET_NAME, control_address
 from gateway.tasks import end, spawn
 from gateway.wire.frames import (
@@ -155,8 +156,10 @@ class Intake:
             if not data:
                 return
             sequence = None
+            give_way()
             for kind, payload in peer.messages.feed(data):
                 sequence = await self._hear(peer, kind, payload) or sequence
+                give_way()
             if sequence is not None:  # one for all frames of this read
                 peer.send(MessageKind.ACK, Ack(sequence))
             async with asyncio.timeout(_WRITE_TIMEOUT_S):
@@ -208,6 +211,7 @@ class Intake:
         index = read_index(payload)
         if index.origin != origin:
             raise FrameError("a frame of another worker")
+        give_way()
         while True:
             # Asked again after each wait: a second connection of the worker may have brought the frame
             # meanwhile.

@@ -28,6 +28,7 @@ from gateway.delivery.mask_bits import MaskBits
 from gateway.delivery.outcome import Outcome, Verdict, drop_reason
 from gateway.delivery.selection import Chosen, Select, nothing
 from gateway.delivery.spool import Reader
+from gateway.process import give_way
 from gateway.wire.frames import CallSpans, Frame, FrameError, decode_frame
 
 Note = Callable[[Entry], None]
@@ -136,6 +137,7 @@ class Sender:
                 await self._pacing.wait(self._changed, _IDLE_S)
                 self._changed.clear()
                 continue
+            give_way()
             outcome = await self._retry.send(self._in_hand[0])
             if outcome.verdict not in (Verdict.RETRY, Verdict.DENIED):
                 self._settle(outcome)
@@ -194,6 +196,7 @@ class Sender:
             if not frames:
                 break
             for position, payload in frames:
+                give_way()
                 self._admit(position, payload)
             # What was passed by is in the ledger, so the cursor has to go along: the journal holds both.
             self._reader.advance(self._batcher.position)

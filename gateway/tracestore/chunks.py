@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from gateway.process import give_way
 from gateway.tracestore import span_blob
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from gateway.tracestore.records import Record
 
@@ -33,20 +34,30 @@ class Chunk(NamedTuple):
     body: bytes
 
 
-def chunks_of(records: Iterable[tuple[bytes, Record]], max_bytes: int = MAX_CHUNK_BYTES) -> list[Chunk]:
-    """Put *records*, each with its resource, together; one over *max_bytes* has a chunk of its own."""
+def chunks_of(
+    records: Iterable[tuple[bytes, Record]],
+    max_bytes: int = MAX_CHUNK_BYTES,
+    pause: Callable[[], None] = give_way,
+) -> list[Chunk]:
+    """Put *records*, each with its resource, together; one over *max_bytes* has a chunk of its own.
+
+    Args:
+        records: In the order of their calls.
+        max_bytes: Of a chunk, before compression.
+        pause: Called after every bit of work.
+    """
     chunks: list[Chunk] = []
     open_by_resource: dict[bytes, tuple[list[Record], int]] = {}
     for resource, record in records:
         gathered, size = open_by_resource.get(resource, ([], 0))
         if gathered and size + len(record.message) > max_bytes:
-            chunks.append(_chunk(resource, gathered))
+            chunks.append(_chunk(resource, gathered, pause))
             gathered, size = [], 0
         gathered.append(record)
         open_by_resource[resource] = (gathered, size + len(record.message))
-    chunks += [_chunk(resource, gathered) for resource, (gathered, _size) in open_by_resource.items()]
+    chunks += [_chunk(resource, gathered, pause) for resource, (gathered, _size) in open_by_resource.items()]
     return chunks
 
 
-def _chunk(resource: bytes, records: list[Record]) -> Chunk:
-    return Chunk(resource, records, span_blob.pack([record.message for record in records]))
+def _chunk(resource: bytes, records: list[Record], pause: Callable[[], None]) -> Chunk:
+    return Chunk(resource, records, span_blob.pack([record.message for record in records], pause))

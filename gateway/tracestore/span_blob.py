@@ -18,7 +18,7 @@ from gateway.process import give_way
 from gateway.wire.otlp import varint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from gateway.wire.frames import SpanSegments
 
@@ -29,8 +29,8 @@ _SCOPE_SPANS_SPANS: Final = b"\x12"
 _MAX_ERROR_TEXT: Final = 300
 
 
-_AT_A_TIME: Final = 16
-"""Calls compressed before somebody else may have the core: about 0.3 ms."""
+_AT_A_TIME: Final = 4
+"""Calls compressed between two pauses: less than 0.1 ms."""
 
 
 class UnreadableSpansError(ValueError):
@@ -46,14 +46,19 @@ def join(spans: Iterable[SpanSegments]) -> bytes:
     return b"".join(parts)
 
 
-def pack(messages: Iterable[bytes]) -> bytes:
-    """Compress messages of `join`; each stays a part of what `unpack` gives."""
+def pack(messages: Iterable[bytes], pause: Callable[[], None] = give_way) -> bytes:
+    """Compress messages of `join`; each stays a part of what `unpack` gives.
+
+    Args:
+        messages: In their order.
+        pause: Called after every few of them.
+    """
     packer = zlib.compressobj(_LEVEL)
     parts = []
     for number, message in enumerate(messages, 1):
         parts.append(packer.compress(message))
         if number % _AT_A_TIME == 0:
-            give_way()
+            pause()
     parts.append(packer.flush())
     return b"".join(parts)
 

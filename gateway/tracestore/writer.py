@@ -18,6 +18,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from gateway.process import Pauses
 from gateway.tracestore import schema
 from gateway.tracestore.budget import CpuBudget
 from gateway.tracestore.ledger import (
@@ -35,8 +36,8 @@ from gateway.wire.frames import Frame, FrameError, decode_frame
 _READ_BYTES: Final = 4 * 1024 * 1024
 _READ_FRAMES: Final = 256
 _READ_TIMEOUT_S: Final = 0.2
-# Between two batches: a commit costs as much as storing some 50 calls, and nobody sees a quarter of a second.
-_PACE_S: Final = 0.25
+# Between two batches: a commit costs as much as storing some 50 calls, and nobody sees half a second.
+_PACE_S: Final = 0.5
 _FIRST_DELAY_S: Final = 0.1
 _LONGEST_DELAY_S: Final = 5.0
 # After so many failures in a row the file is opened anew: it may have been removed, or its folder was.
@@ -104,6 +105,7 @@ class StoreWriter:
         self._budget = budget or CpuBudget()
         self._clocks = clocks or Clocks()
         self._store: TraceStore | None = None
+        self._pauses = Pauses()
         self._state = begin(earlier or Totals())
         self._failed_in_a_row = 0
         self._stored_last = 0
@@ -190,11 +192,13 @@ class StoreWriter:
         """Store a batch, however often it takes, unless stopped before."""
         frames: list[tuple[int, Frame]] = []
         undecodable = 0
+        self._pauses.begin()
         for position, payload in payloads:
             try:
                 frames.append((position, decode_frame(payload)))
             except FrameError:
                 undecodable += _spans_in(payload)
+            self._pauses.pause()
         if frames:
             # What cannot be read after the last of them is passed with it, since it is counted with it.
             frames[-1] = (payloads[-1][0], frames[-1][1])
@@ -260,7 +264,7 @@ class StoreWriter:
 
     def _opened(self) -> TraceStore:
         if self._store is None:
-            self._store = TraceStore(self._path, self._limits, now_s=self._clocks.unix_s)
+            self._store = TraceStore(self._path, self._limits, now_s=self._clocks.unix_s, pauses=self._pauses)
         return self._store
 
     def _recover(self, error: sqlite3.Error | OSError) -> None:

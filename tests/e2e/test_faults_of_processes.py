@@ -19,7 +19,7 @@ from tests.rig.until import until
 
 NAME = "elastic"
 RECOVERY_S = 20.0
-# Far above the 20 ms in which a worker hands its calls over, as a busy machine stretches them.
+# Far above the 0.1 s in which a worker hands its calls over, as a busy machine stretches them.
 WINDOW_S = 1.0
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway import process
-from gateway.process import give_way, resident_bytes, say_ready
+from gateway.process import Clock, Pauses, give_way, resident_bytes, say_ready
 from tests.rig.until import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,3 +93,70 @@ def test_work_in_batches_holds_for_threads_too() -> None:
 def test_give_way_comes_back() -> None:
     """With nobody waiting it costs next to nothing and changes nothing."""
     give_way()
+
+
+class Core:
+    """A core on which sleeps end *late_s* after the time they should."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.cpu_s = 5.0
+        self.late_s = 0.0
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(round(seconds, 6))
+        self.now_s += seconds + self.late_s
+
+    def work(self, seconds: float) -> None:
+        self.now_s += seconds
+        self.cpu_s += seconds
+
+    def pauses(self) -> Pauses:
+        return Pauses(Clock(lambda: self.cpu_s, lambda: self.now_s, self.sleep))
+
+
+@pytest.mark.parametrize(
+    ("piece_s", "pause_s"),
+    [(0.0001, 0.0003), (0.0, 0.0), (0.5, 0.002)],
+    ids=["three times the piece", "nothing done", "at most 2 ms"],
+)
+def test_a_pause_follows_each_piece(piece_s: float, pause_s: float) -> None:
+    """Only what the thread worked counts, not what it waited."""
+    core = Core()
+    pauses = core.pauses()
+    for _ in range(2):
+        core.now_s += 60
+        core.work(piece_s)
+        pauses.pause()
+    assert core.slept == [pause_s] * 2
+
+
+def test_nobody_rests_on_a_busy_core() -> None:
+    """After a sleep that ended late pauses only give way; a tenth of a second later it is tried again."""
+    core = Core()
+    pauses = core.pauses()
+    core.late_s = 0.005
+    for _ in range(3):
+        core.work(0.0001)
+        pauses.pause()
+    assert core.slept == [0.0003]
+    core.late_s = 0.0
+    core.now_s += 0.1
+    for _ in range(2):
+        pauses.pause()
+    # What was done meanwhile counts too.
+    assert core.slept == [0.0003, 0.0006, 0.0]
+
+
+def test_pauses_of_another_thread_begin_anew() -> None:
+    """What another thread has worked, more or less, is no piece of this one."""
+    core = Core()
+    pauses = core.pauses()
+    core.cpu_s = 0.0
+    pauses.pause()
+    core.cpu_s = 9.0
+    pauses.begin()
+    core.work(0.0001)
+    pauses.pause()
+    assert core.slept == [0.0, 0.0003]

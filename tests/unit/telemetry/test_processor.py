@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,7 +16,13 @@ from gateway.tally import Tally
 from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.content import ContentCapture
 from gateway.telemetry.plan import TelemetryPlan
-from gateway.telemetry.processor import _FRAME_BYTES, MAX_CONTENT_BYTES, MAX_QUEUED, BatchingSpanProcessor
+from gateway.telemetry.processor import (
+    _FRAME_BYTES,
+    _SLICE,
+    MAX_CONTENT_BYTES,
+    MAX_QUEUED,
+    BatchingSpanProcessor,
+)
 from gateway.telemetry.redactor import Redactor
 from gateway.telemetry.sampling import ALL_DESTINATIONS
 from gateway.wire.frames import CallSpans
@@ -27,11 +34,13 @@ from tests.unit.telemetry.traces import add_attempt, make_answered_trace, make_p
 class Sink:
     """Takes frames; the processor runs on the test's loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_quiet: Callable[[], bool] = lambda: True) -> None:
         self.frames: list[list[CallSpans]] = []
         self.versions: list[str] = []
         self.tally = Tally()
-        self.processor = BatchingSpanProcessor(asyncio.get_running_loop(), self.take, tally=self.tally)
+        self.processor = BatchingSpanProcessor(
+            asyncio.get_running_loop(), self.take, tally=self.tally, is_quiet=is_quiet
+        )
 
     def take(self, calls: list[CallSpans], config_version: str) -> None:
         self.frames.append(calls)
@@ -73,6 +82,77 @@ async def test_many_calls_come_in_slices() -> None:
     assert [len(calls) for calls in sink.frames] == [150]
     agents = [attributes_of(read_span(call.spans[0]))["user_agent.original"] for call in sink.calls]
     assert agents == [str(number) for number in range(150)]
+    sink.check()
+
+
+async def test_a_worker_with_little_to_do_takes_short_slices() -> None:
+    """A few calls at a time, and between them the loop has nothing of ours to do."""
+    sink = Sink()
+    for _ in range(10):
+        sink.processor.record(make_answered_trace())
+    assert await encoded_at_each_turn(sink, 10) == {0, 4, 8, 10}
+    assert [len(calls) for calls in sink.frames] == [10]
+
+
+async def test_a_busy_worker_does_not_wait() -> None:
+    """When so many calls end in so short a time, a long slice follows at once, though others are open."""
+    sink = Sink(is_quiet=lambda: False)
+    for _ in range(2):
+        for _ in range(_SLICE):
+            sink.processor.record(make_answered_trace())
+        sink.processor._queue.clear()
+    for _ in range(_SLICE):
+        sink.processor.record(make_answered_trace())
+    await asyncio.sleep(0)
+    assert len(sink.processor._encoded) == _SLICE
+
+
+async def test_content_of_many_calls_does_not_wait() -> None:
+    """With many waiting there are no pauses, though each call with content is a slice of its own."""
+    sink = Sink()
+    for number in range(_SLICE * 2):
+        sink.processor.record(recorded_call(user=str(number)))
+    for _ in range(_SLICE):
+        await asyncio.sleep(0)
+    # Not one per pause: the loop has hardly slept.
+    assert len(sink.processor._encoded) >= _SLICE - 2
+    await until_async(lambda: len(sink.calls) == _SLICE * 2, "all are handed on")
+    sink.check()
+
+
+async def test_slices_wait_until_no_call_is_open() -> None:
+    """The last call that ends begins them."""
+    quiet = False
+    sink = Sink(is_quiet=lambda: quiet)
+    for _ in range(3):
+        sink.processor.record(make_answered_trace())
+    await until_async(lambda: sink.processor._waits_for_quiet, "the time has come and calls are open")
+    assert sink.processor._encoded == []
+    quiet = True
+    sink.processor.record(make_answered_trace())
+    await asyncio.sleep(0)
+    assert len(sink.processor._encoded) == 4
+    await until_async(lambda: sink.frames, "the frame is handed on")
+    assert [len(calls) for calls in sink.frames] == [4]
+    sink.check()
+
+
+async def test_slices_do_not_wait_for_ever() -> None:
+    """A call that stays open, as a long stream, holds nothing up."""
+    sink = Sink(is_quiet=lambda: False)
+    sink.processor.record(make_answered_trace())
+    await until_async(lambda: sink.frames, "the frame is handed on")
+
+
+async def test_calls_that_come_during_the_slices_are_next() -> None:
+    """Nothing is left behind when a frame goes."""
+    sink = Sink()
+    sink.processor.record(make_answered_trace())
+    async with asyncio.timeout(10):
+        for _ in iter(lambda: len(sink.processor._encoded), 1):
+            await asyncio.sleep(0)
+    sink.processor.record(make_answered_trace())
+    await until_async(lambda: len(sink.calls) == 2, "both are handed on")
     sink.check()
 
 
