@@ -172,7 +172,7 @@ class EventStream:
 
     The chunks are read by the reader of OpenAI's own relay, which says what they mean; here they are only put
     into other words. A message's blocks come one after the other, so calls of tools that come interleaved
-    wait until the one before them is whole.
+    wait until the one before them is whole, and so do words that come between the pieces of one.
     """
 
     def __init__(self, call: Call) -> None:
@@ -183,6 +183,7 @@ class EventStream:
         self._open = ""
         self._calls: dict[object, _ToolCall] = {}
         self._current: _ToolCall | None = None
+        self._waiting: list[tuple[str, str]] = []
         self._reason: object = None
         self._has_refusal = False
         self._id = ""
@@ -286,6 +287,10 @@ class EventStream:
         return said
 
     def _text(self, kind: str, text: str) -> bytes:
+        if self._current is not None and not self._current.is_whole:
+            # Closing its block would lose the rest of its arguments.
+            self._waiting.append((kind, text))
+            return b""
         name = "thinking" if kind == "thinking" else "text"
         said = b""
         if self._open != kind:
@@ -358,6 +363,9 @@ class EventStream:
             if not call.is_said and call is not self._current:
                 said += self._close() + self._open_block("tool", call.block) + self._arguments(call)
                 self._current = call
+        said += self._close()
+        for kind, text in self._waiting:
+            said += self._text(kind, text)
         reason = _stop_reason(self._reason, has_call=bool(self._calls), has_refusal=self._has_refusal)
         last = {
             "type": "message_delta",

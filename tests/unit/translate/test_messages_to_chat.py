@@ -110,6 +110,21 @@ def test_calls_without_numbers() -> None:
     assert said["stop_reason"] == "tool_use"
 
 
+def test_words_between_the_pieces_of_a_call() -> None:
+    """They wait: the block of the call must not be closed before its arguments are whole."""
+    pieces = [
+        chunk({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": '{"x":'}}]}),
+        chunk({"content": "so"}),
+        chunk({"tool_calls": [{"index": 0, "function": {"arguments": "1}"}}]}),
+        LAST,
+    ]
+    said = message(relay([*pieces, DONE])[0])
+    assert said["content"] == [
+        {"type": "tool_use", "id": "a", "name": "f", "input": {"x": 1}},
+        {"type": "text", "text": "so"},
+    ]
+
+
 @requires("recordings")
 @pytest.mark.parametrize("name", OPENAI_SHAPED)
 def test_recorded_streams(recordings: Path, name: str) -> None:
