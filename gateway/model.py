@@ -27,10 +27,12 @@ class Caller:
     Attributes:
         name: Name of the virtual account.
         models: Every `<account>/<integration>` that it may use.
+        accounts: Provider accounts that it may use as a whole, beyond single models.
     """
 
     name: str
     models: frozenset[str]
+    accounts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,9 @@ class Endpoint:
         route: `http.route`: the canonical path at the gateway.
         operation: `gen_ai.operation.name`.
         can_stream: Whether the body's `stream` means anything here.
+        reply: What a good answer is: a completion (or embeddings) of the chat dialect, one JSON object with
+            typed stream events, or bytes of any kind that are passed on as they come.
+        counts_tokens: A call costs tokens, so where the provider does not count them they are estimated.
     """
 
     name: str
@@ -50,6 +55,8 @@ class Endpoint:
     route: str
     operation: str
     can_stream: bool
+    reply: Literal["completion", "object", "bytes"] = "completion"
+    counts_tokens: bool = True
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -234,6 +241,33 @@ class Client(Protocol):
     def headers(self) -> Headers:
         """The request's headers."""
 
+    @property
+    def raw_path(self) -> str:
+        """The path as it was written, escapes and all."""
+
+    @property
+    def query(self) -> str:
+        """What followed the `?`, as it was written."""
+
+    @property
+    def has_body(self) -> bool:
+        """The head announces a body."""
+
+    @property
+    def declared_bytes(self) -> int | None:
+        """How long the body is by its head, None when that does not say."""
+
+    async def read_piece(self) -> bytes:
+        """The next piece of the body, b"" at its end.
+
+        Raises:
+            BodyTimeout: None came for too long.
+            ClientDisconnected: The caller left before the body was complete.
+        """
+
+    async def until_gone(self) -> None:
+        """After the body: wait for the caller to leave, which raises `ClientDisconnected`."""
+
     async def read_body(self, limit_bytes: int) -> bytes:
         """The whole body.
 
@@ -276,6 +310,41 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         """Without headers and body: they hold credentials, and what somebody said."""
         return f"UpstreamRequest({self.url!r}, {len(self.body)} bytes)"
+
+
+class BodySource(Protocol):
+    """A body that is sent on while it comes."""
+
+    @property
+    def length(self) -> int | None:
+        """Its bytes, None when that is known only at its end."""
+
+    async def read_piece(self) -> bytes:
+        """The next piece, b"" at its end; what this raises ends the exchange."""
+
+    async def until_gone(self) -> None:
+        """After its end: wait for its sender to leave, which raises `ClientDisconnected`."""
+
+
+class Passage(msgspec.Struct, frozen=True):
+    """One exchange of any method, path and kind of body.
+
+    Attributes:
+        url: With its query, escapes as they are to be sent.
+        headers: All but `host` and what frames the body.
+        body: Bytes, or what gives them piece by piece; such a one is sent once at most.
+        timeout_s: As in `UpstreamRequest`.
+    """
+
+    method: str
+    url: str
+    headers: list[tuple[str, str]]
+    body: bytes | BodySource
+    timeout_s: float | None = None
+
+    def __repr__(self) -> str:
+        """Without headers and body: they hold credentials, and what somebody said."""
+        return f"Passage({self.method} {self.url!r})"
 
 
 class UpstreamReply(Protocol):

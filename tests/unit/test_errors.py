@@ -11,7 +11,11 @@ from gateway.errors import ClientDisconnected, GatewayError
 TABLE = {
     "InvalidJson": (400, "invalid_request_error", "invalid_json", "client", False),
     "InvalidBody": (400, "invalid_request_error", "invalid_body", "client", False),
+    "InvalidPath": (400, "invalid_request_error", "invalid_path", "client", False),
+    "AccountRequired": (400, "invalid_request_error", "account_required", "client", False),
     "InvalidApiKey": (401, "authentication_error", "invalid_api_key", "client", False),
+    "AccountNotAllowed": (403, "permission_error", "account_not_allowed", "client", False),
+    "AccountNotFound": (404, "invalid_request_error", "account_not_found", "client", False),
     "ModelNotAllowed": (403, "permission_error", "model_not_allowed", "client", False),
     "ModelNotFound": (404, "invalid_request_error", "model_not_found", "client", False),
     "PathNotFound": (404, "invalid_request_error", "path_not_found", "client", False),
