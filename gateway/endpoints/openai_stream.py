@@ -73,7 +73,7 @@ class StreamReader:
         """
         searched = max(0, len(self._tail) - 3)
         buffer = self._tail + data if self._tail else data
-        end = _end_of_events(buffer, searched)
+        end = end_of_events(buffer, searched)
         if not end:
             self._keep(buffer)
             return b""
@@ -188,7 +188,7 @@ def _count_data_lines(events: bytes) -> int:
     return events.startswith(b"data:") + events.count(b"\ndata:") + events.count(b"\rdata:")
 
 
-def _end_of_events(buffer: bytes, searched: int) -> int:
+def end_of_events(buffer: bytes, searched: int) -> int:
     """Index after the last blank line at or after *searched*, 0 when there is none."""
     end = 0
     for blank in _BLANKS:
