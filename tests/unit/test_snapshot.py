@@ -291,3 +291,35 @@ def test_grant_of_another_provider_is_none(tmp_path: Path) -> None:
         granting("acme:openai:main:model:small"),
     )
     assert found == [set(), set(), set(), set(), {"main/small"}]
+
+
+def permission(resource_fqn: str) -> dict[str, str]:
+    return {
+        "resource_fqn": resource_fqn,
+        "resource_type": "provider-account",
+        "role_id": "provider-account-access",
+    }
+
+
+@pytest.mark.parametrize(
+    ("grants", "accounts"),
+    [
+        ({"models": ["*"]}, {"main", "lab"}),
+        ({"models": ["main/*"]}, {"main"}),
+        ({"models": ["m*/*"]}, {"main"}),
+        ({"models": ["*/*"]}, {"main", "lab"}),
+        ({"models": ["main/gpt", "lab/qwen"]}, set()),
+        ({"models": ["main/g*"]}, set()),
+        ({"permissions": [permission("t:openai:main")]}, {"main"}),
+        ({"permissions": [permission("t:openai:main:model:gpt")]}, set()),
+        ({"permissions": [permission("t:anthropic:main")]}, set()),
+    ],
+)
+def test_who_may_use_an_account_as_a_whole(
+    tmp_path: Path, grants: dict[str, Any], accounts: set[str]
+) -> None:
+    """Who was given all of it, and not who happens to have every model of today."""
+    snapshot = compiled(tmp_path, openai_account("main", "gpt"), LAB, virtual_account(**grants))
+    caller = snapshot.identity.identify(FakeHeaders([("x-tfy-api-key", "t-1")]))
+    assert caller.accounts == accounts
+    assert "main" in snapshot.accounts
