@@ -30,20 +30,25 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from gateway.endpoints.openai_call import parse_call, write_call
+from gateway.endpoints.openai_events import EventReader, read_object
+from gateway.endpoints.openai_models import find_model
 from gateway.endpoints.openai_reply import excerpt, is_json_object, read_reply
 from gateway.endpoints.openai_stream import StreamReader
+from gateway.endpoints.provider_path import read_query
 from gateway.errors import (
     ClientDisconnected,
     GatewayError,
     GatewayShutdown,
     InternalError,
     InvalidBody,
+    ModelNotFound,
     UpstreamBadReply,
 )
-from gateway.model import Call, Client, Endpoint, Plan, Target, UpstreamReply, UpstreamRequest
+from gateway.model import Call, Client, Endpoint, Passage, Plan, Target, UpstreamReply, UpstreamRequest
 from gateway.providers.headers import forwarded_headers, response_headers
-from gateway.redaction import without_secrets
+from gateway.relay import MAX_ERROR_BYTES, mask, relay_reply, without_credentials
 from gateway.responder import SUCCESS, Answer, Responder
+from gateway.routing.stored import StoredObjects
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_notes import read_notes
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace, begin_trace
@@ -54,17 +59,12 @@ MAX_REPLY_BYTES: Final = 256 * 1024 * 1024
 MAX_HELD_BYTES: Final = 1024 * 1024
 """Most of a stream that is held back while it has no content yet."""
 
-MAX_ERROR_BYTES: Final = 1024 * 1024
-"""Longest error of a provider that is passed on."""
-
 _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _TIMEOUT_MS: Final = re.compile(r"0{0,9}[1-9][0-9]{0,8}")
 _EVENT_STREAM: Final = b"text/event-stream"
 _FIRST_ERROR: Final = 400
 _DETAIL_CHARACTERS: Final = 200
 _CUT_S: Final = 1.0
-# A shorter header value is a word, and an error may well have it.
-_SHORTEST_KEY: Final = 12
 _CUT_STREAM: Final = "The provider's stream ended before it was complete."
 
 _log: Final = logging.getLogger(__name__)
@@ -72,6 +72,9 @@ _log: Final = logging.getLogger(__name__)
 
 class Upstream(Protocol):
     """One exchange with a provider; see `gateway.upstream`."""
+
+    async def pass_on(self, passage: Passage) -> UpstreamReply:
+        """Send a request of any kind and read the head; raises the upstream errors, and the body's."""
 
     async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
         """Send and read the head; raises the upstream errors."""
@@ -114,6 +117,7 @@ class Pipeline:
         self._record = record
         self._max_body_bytes = max_body_bytes
         self._random = random
+        self._stored = StoredObjects()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._open: set[asyncio.Task[Any]] = set()
 
@@ -124,7 +128,7 @@ class Pipeline:
             trace = responder.trace
             caller = snapshot.identity.identify(client.headers)
             trace.identified(caller)
-            _refuse_encoding(client)
+            refuse_encoding(client)
             body = await self._read(client, trace)
             call = parse_call(
                 endpoint,
@@ -134,13 +138,13 @@ class Pipeline:
             )
             trace.asked(call)
             trace.noted(read_notes(client.headers))
-            timeout_s = _request_timeout_s(client)
+            timeout_s = request_timeout_s(client)
             plan = snapshot.routing.plan(call.model, caller)
             trace.planned(plan)
             with client.watch():
                 await self._attempt_targets(responder, call, plan, timeout_s)
 
-        await self._serve(client, endpoint, stages)
+        await self.serve(client, endpoint, stages)
 
     async def list_models(self, client: Client) -> None:
         """Answer with the models the caller may use."""
@@ -150,7 +154,23 @@ class Pipeline:
             responder.trace.identified(caller)
             await responder.answer(Answer(200, [], snapshot.models_of(caller)))
 
-        await self._serve(client, None, stages)
+        await self.serve(client, None, stages)
+
+    async def show_model(self, client: Client, name: str) -> None:
+        """Answer with one model, if the caller may use it."""
+
+        async def stages(responder: Responder, snapshot: Snapshot) -> None:
+            caller = snapshot.identity.identify(client.headers)
+            responder.trace.identified(caller)
+            body = find_model(snapshot.models_of(caller), name)
+            if body is None:
+                message = (
+                    f"There is no model {name[:_DETAIL_CHARACTERS]} for you. GET /v1/models lists yours."
+                )
+                raise ModelNotFound(message, param="model")
+            await responder.answer(Answer(200, [], body))
+
+        await self.serve(client, None, stages)
 
     async def refuse(self, client: Client, error: GatewayError) -> None:
         """Answer a request that has no endpoint."""
@@ -158,9 +178,9 @@ class Pipeline:
         async def stages(_responder: Responder, _snapshot: Snapshot) -> None:
             raise error
 
-        await self._serve(client, None, stages)
+        await self.serve(client, None, stages)
 
-    async def _serve(self, client: Client, endpoint: Endpoint | None, stages: Stages) -> None:
+    async def serve(self, client: Client, endpoint: Endpoint | None, stages: Stages) -> None:
         """Run *stages* between the one entry and the one exit of every request."""
         snapshot = self._current.snapshot
         with self._settling(client, endpoint, snapshot) as responder:
@@ -216,7 +236,7 @@ class Pipeline:
             random=self._random,
             telemetry=snapshot.telemetry,
         )
-        return _Settlement(self, Responder(client, trace, request_id))
+        return _Settlement(self, Responder(client, trace, request_id, self._stored))
 
     async def _read(self, client: Client, trace: CallTrace) -> bytes:
         began_ns = time.perf_counter_ns()
@@ -233,7 +253,7 @@ class Pipeline:
         for target in plan.targets:
             for retry in range(1 + target.retry.retries):
                 if retry:
-                    await _pause(responder.trace, target.retry.delay_ms)
+                    await pause(responder.trace, target.retry.delay_ms)
                 last = await self._attempt(responder, call, target, timeout_s)
                 if last is None:
                     return
@@ -261,12 +281,16 @@ class Pipeline:
                 attempt.status_code = reply.status
                 if call.is_stream and reply.status in SUCCESS:
                     refusal = await _relay_stream(responder, call, attempt, reply)
+                elif call.endpoint.reply == "bytes":
+                    refusal = await relay_reply(
+                        responder, attempt, reply, call.endpoint, is_openai=True, locate=lambda _: None
+                    )
                 else:
                     refusal = await _take_whole(responder, call, attempt, reply)
             finally:
                 reply.close()
         except GatewayError as error:
-            _mask(error, target)
+            mask(error, target)
             attempt.failed(error.code, error.for_operator, error.excerpt)
             attempt.ended()
             if responder.client.has_started:
@@ -284,8 +308,11 @@ class Pipeline:
         headers = forwarded_headers(target, responder.client.headers)
         if target.propagate_trace:
             headers += responder.trace.propagation(attempt).items()
+        url = target.base_url + call.endpoint.path
+        if call.endpoint.reply != "completion" and (query := read_query(responder.client.query).rest):
+            url += "?" + query
         return UpstreamRequest(
-            url=target.base_url + call.endpoint.path,
+            url=url,
             headers=headers,
             body=write_call(call, target.model_id),
             timeout_s=timeout_s,
@@ -304,8 +331,11 @@ async def _take_whole(
     body = await reply.read(MAX_REPLY_BYTES if reply.status in SUCCESS else MAX_ERROR_BYTES)
     answer = Answer(reply.status, response_headers(reply.headers), body)
     if reply.status in SUCCESS:
-        facts = read_reply(call.endpoint, body, asked_bytes=call.body_bytes)
-        attempt.answered(facts)
+        if call.endpoint.reply == "completion":
+            attempt.answered(read_reply(call.endpoint, body, asked_bytes=call.body_bytes))
+        else:
+            attempt.answered(read_object(call.endpoint, body, asked_bytes=call.body_bytes))
+            responder.made(attempt.response_id, attempt.target)
         attempt.ended()
         if responder.trace.content is not None:
             responder.trace.content.keep(body)
@@ -315,7 +345,7 @@ async def _take_whole(
         msg = f"The provider answered with status {reply.status} and a body that is not a JSON error."
         raise UpstreamBadReply(msg, excerpt=excerpt(body))
     attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
-    return msgspec.structs.replace(answer, body=_without_credentials(body, attempt.target))
+    return msgspec.structs.replace(answer, body=without_credentials(body, attempt.target))
 
 
 async def _relay_stream(
@@ -331,7 +361,13 @@ async def _relay_stream(
         msg = "The provider was asked for an event stream and answered with something else."
         beginning = f"{content_type.decode('latin-1')}: {excerpt(await reply.read_chunk())}"
         raise UpstreamBadReply(msg, excerpt=beginning)
-    reader = StreamReader(asked_bytes=call.body_bytes, choices=call.choices, hides_usage=not call.wants_usage)
+    reader: StreamReader | EventReader
+    if call.endpoint.reply == "completion":
+        reader = StreamReader(
+            asked_bytes=call.body_bytes, choices=call.choices, hides_usage=not call.wants_usage
+        )
+    else:
+        reader = EventReader(call.endpoint, asked_bytes=call.body_bytes)
     try:
         await _pump(responder, attempt, reply, reader)
     finally:
@@ -353,7 +389,10 @@ async def _relay_stream(
 
 
 async def _pump(
-    responder: Responder, attempt: AttemptTrace, reply: UpstreamReply, reader: StreamReader
+    responder: Responder,
+    attempt: AttemptTrace,
+    reply: UpstreamReply,
+    reader: StreamReader | EventReader,
 ) -> None:
     """Move events from provider to caller; nothing goes out before there is content."""
     client = responder.client
@@ -376,34 +415,22 @@ async def _pump(
                 raise UpstreamBadReply("The provider's stream goes on and on without content.")
             if reader.failure or not reader.has_content:
                 continue
+            if isinstance(reader, EventReader):
+                responder.made(reader.facts().response_id, attempt.target)
             await responder.start_stream(reply)
             events = b"".join(held)
         if events:
             await client.write(events)
 
 
-def _without_credentials(body: bytes, target: Target) -> bytes:
-    """An error of the provider as it came, but for our key: some quote it, and no caller may see it."""
-    text = body.decode(errors="surrogateescape")
-    keys = [value for _, value in target.headers if len(value) >= _SHORTEST_KEY]
-    masked = without_secrets(text, keys)
-    return body if masked == text else masked.encode(errors="surrogateescape")
-
-
-def _mask(error: GatewayError, target: Target) -> None:
-    """Keep the target's credentials out of what the span says of *error*."""
-    masked = without_secrets(error.detail, (value for _, value in target.headers))
-    # Cut last: the end may fall into a key.
-    error.detail = masked[:_DETAIL_CHARACTERS]
-
-
-async def _pause(trace: CallTrace, delay_ms: int) -> None:
+async def pause(trace: CallTrace, delay_ms: int) -> None:
+    """Wait before another try; the wait is no overhead of ours."""
     began_ns = time.perf_counter_ns()
     await asyncio.sleep(delay_ms / 1000)
     trace.paused_ns += time.perf_counter_ns() - began_ns
 
 
-def _refuse_encoding(client: Client) -> None:
+def refuse_encoding(client: Client) -> None:
     """Say why a compressed body cannot be read, before it is.
 
     Raises:
@@ -415,7 +442,7 @@ def _refuse_encoding(client: Client) -> None:
         raise InvalidBody(msg, param="content-encoding")
 
 
-def _request_timeout_s(client: Client) -> float | None:
+def request_timeout_s(client: Client) -> float | None:
     """`x-tfy-request-timeout` in seconds, None when not given.
 
     Raises:
