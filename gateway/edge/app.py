@@ -88,7 +88,7 @@ class DataPlane:
         """Serve what is no call of a model, if it is anything."""
         raw_path = scope["raw_path"].partition(b"?")[0].decode("latin-1")
         is_taken = scope["path"] in MODELS_PATHS or scope["path"] in self._shell_paths
-        if endpoint is None or endpoint in LISTABLE:
+        if endpoint is None or (endpoint in LISTABLE and scope["method"] == "GET"):
             model = find_model_name(raw_path) if scope["method"] in _READS else None
             if model:
                 await self._pipeline.show_model(self._client(scope, receive, send, MODEL_ROUTE), model)
@@ -123,8 +123,8 @@ class DataPlane:
         endpoint = CALL_PATHS.get(path)
         if endpoint is not None or path in MODELS_PATHS or path in self._shell_paths:
             route = endpoint.route if endpoint else MODELS_ROUTE if path in MODELS_PATHS else path
-            allowed = "POST" if endpoint else "GET, HEAD"
-            await self._refuse_method(scope, receive, send, route, (allowed,))
+            calls = ("GET", "POST") if endpoint in LISTABLE else ("POST",)
+            await self._refuse_method(scope, receive, send, route, calls if endpoint else _READS)
             return
         message = f"There is no {method} {path[:200]} here. The base URL for SDKs ends in /v1."
         await self._pipeline.refuse(self._client(scope, receive, send, ""), PathNotFound(message))

@@ -109,6 +109,7 @@ async def test_what_leads_to_the_pipeline(
         ("POST", "/v1/rerank", PathNotFound, ""),
         ("OPTIONS", "/v1/rerank", PathNotFound, ""),
         ("DELETE", "/v1/embeddings", MethodNotAllowed, "/v1/embeddings"),
+        ("DELETE", "/v1/chat/completions", MethodNotAllowed, "/v1/chat/completions"),
         ("POST", "/v1/models", MethodNotAllowed, "/v1/models"),
         ("POST", "/", MethodNotAllowed, "/"),
         ("DELETE", "/livez", MethodNotAllowed, "/livez"),
@@ -170,7 +171,12 @@ async def test_other_path_with_an_account(headers: list[tuple[bytes, bytes]], qu
 
 
 @pytest.mark.parametrize(
-    ("path", "method", "allowed"), [("/completions", "GET", "POST"), ("/models", "POST", "GET, HEAD")]
+    ("path", "method", "allowed"),
+    [
+        ("/completions", "GET", "POST"),
+        ("/chat/completions", "PUT", "GET, POST"),
+        ("/models", "POST", "GET, HEAD"),
+    ],
 )
 async def test_refused_method_says_which_are_allowed(path: str, method: str, allowed: str) -> None:
     """A 405 carries `allow`, as HTTP wants."""
