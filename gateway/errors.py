@@ -78,6 +78,18 @@ class UnsupportedParameter(GatewayError):
     status, type, code, source = 400, "invalid_request_error", "unsupported_parameter", "client"
 
 
+class InvalidPath(GatewayError):
+    """The path could lead elsewhere than it says: dot segments, escaped slashes, empty segments."""
+
+    status, type, code, source = 400, "invalid_request_error", "invalid_path", "client"
+
+
+class AccountRequired(GatewayError):
+    """Nothing in the call says which provider account it is for, and there are several."""
+
+    status, type, code, source = 400, "invalid_request_error", "account_required", "client"
+
+
 class InvalidApiKey(GatewayError):
     """No token, or one that is unknown or expired."""
 
@@ -88,6 +100,18 @@ class ModelNotAllowed(GatewayError):
     """A known caller without the right to this model."""
 
     status, type, code, source = 403, "permission_error", "model_not_allowed", "client"
+
+
+class AccountNotAllowed(GatewayError):
+    """A known caller without the right to this provider account as a whole."""
+
+    status, type, code, source = 403, "permission_error", "account_not_allowed", "client"
+
+
+class AccountNotFound(GatewayError):
+    """No provider account of that name is configured."""
+
+    status, type, code, source = 404, "invalid_request_error", "account_not_found", "client"
 
 
 class ModelNotFound(GatewayError):

@@ -33,10 +33,12 @@ class Caller:
     Attributes:
         name: Name of the virtual account.
         models: Every `<account>/<integration>` that it may use.
+        accounts: Provider accounts that it may use as a whole, beyond single models.
     """
 
     name: str
     models: frozenset[str]
+    accounts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,9 @@ class Endpoint:
         operation: `gen_ai.operation.name`.
         can_stream: Whether the body's `stream` means anything here.
         dialect: What its clients speak.
+        reply: What a good answer is: a completion (or embeddings) of the chat dialect, one JSON object with
+            typed stream events, or bytes of any kind that are passed on as they come.
+        counts_tokens: A call costs tokens, so where the provider does not count them they are estimated.
     """
 
     name: str
@@ -58,6 +63,13 @@ class Endpoint:
     operation: str
     can_stream: bool
     dialect: Dialect = "openai"
+    reply: Literal["completion", "object", "bytes"] = "completion"
+    counts_tokens: bool = True
+
+    @property
+    def passes_query(self) -> bool:
+        """What callers put into the query is for the provider."""
+        return self.reply != "completion" or self.dialect == "anthropic"
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -173,6 +185,7 @@ class Target:
         headers: The target's own, credentials included, so never shown.
         lines: `headers` and what else each request is sent, as lines.
         query: What follows the endpoint's path, with its `?`; "" for most.
+        account_url: In place of `base_url` for paths that are the account's and no model's; "": the same.
         quirks: How the server differs from OpenAI.
         token: What else it is signed in to with, beside `headers`.
         propagate_trace: Whether the provider gets our `traceparent`.
@@ -180,6 +193,7 @@ class Target:
         price: None when it is not known.
         context_window: Most tokens of one call, None when it is not known.
         dialect: What the provider speaks.
+        has_responses: It has a Responses API; calls of that are put into other words where it has none.
         unsupported: What becomes of a field that the dialect has no word for.
     """
 
@@ -198,11 +212,13 @@ class Target:
     missing_secret: str = ""
     lines: HeaderLines = field(default=HeaderLines(), repr=False, compare=False)
     query: str = ""
+    account_url: str = ""
     quirks: EndpointQuirks = field(default_factory=dict, hash=False)
     token: TokenRequest | None = None
     price: Price | None = None
     context_window: int | None = None
     dialect: Dialect = "openai"
+    has_responses: bool = False
     unsupported: Unsupported = "drop"
 
 
@@ -326,6 +342,33 @@ class Client(Protocol):
     def headers(self) -> Headers:
         """The request's headers."""
 
+    @property
+    def raw_path(self) -> str:
+        """The path as it was written, escapes and all."""
+
+    @property
+    def query(self) -> str:
+        """What followed the `?`, as it was written."""
+
+    @property
+    def has_body(self) -> bool:
+        """The head announces a body."""
+
+    @property
+    def declared_bytes(self) -> int | None:
+        """How long the body is by its head, None when that does not say."""
+
+    async def read_piece(self) -> bytes:
+        """The next piece of the body, b"" at its end.
+
+        Raises:
+            BodyTimeout: None came for too long.
+            ClientDisconnected: The caller left before the body was complete.
+        """
+
+    async def until_gone(self) -> None:
+        """After the body: wait for the caller to leave, which raises `ClientDisconnected`."""
+
     async def read_body(self, limit_bytes: int) -> bytes:
         """The whole body.
 
@@ -370,6 +413,42 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         """Without headers and body: they hold credentials, and what somebody said."""
         return f"UpstreamRequest({self.url!r}, {len(self.body)} bytes)"
+
+
+class BodySource(Protocol):
+    """A body that is sent on while it comes."""
+
+    @property
+    def length(self) -> int | None:
+        """Its bytes, None when that is known only at its end."""
+
+    async def read_piece(self) -> bytes:
+        """The next piece, b"" at its end; what this raises ends the exchange."""
+
+    async def until_gone(self) -> None:
+        """After its end: wait for its sender to leave, which raises `ClientDisconnected`."""
+
+
+class Passage(msgspec.Struct, frozen=True):
+    """One exchange of any method, path and kind of body.
+
+    Attributes:
+        url: With its query, escapes as they are to be sent.
+        headers: All but `host` and what frames the body.
+        body: Bytes, or what gives them piece by piece; such a one is sent once at most.
+        timeout_s: As in `UpstreamRequest`; *token* too.
+    """
+
+    method: str
+    url: str
+    headers: list[tuple[str, str]]
+    body: bytes | BodySource
+    timeout_s: float | None = None
+    token: TokenRequest | None = None
+
+    def __repr__(self) -> str:
+        """Without headers and body: they hold credentials, and what somebody said."""
+        return f"Passage({self.method} {self.url!r})"
 
 
 class UpstreamReply(Protocol):

@@ -29,7 +29,9 @@ from random import Random
 from typing import Any, Final, Protocol
 
 from gateway.endpoints.openai_call import parse_call
+from gateway.endpoints.openai_models import find_model
 from gateway.endpoints.openai_reply import excerpt
+from gateway.endpoints.provider_path import read_query, with_query
 from gateway.endpoints.wording import dialect_of, wording_for
 from gateway.errors import (
     ClientDisconnected,
@@ -37,12 +39,14 @@ from gateway.errors import (
     GatewayShutdown,
     InternalError,
     InvalidBody,
+    ModelNotFound,
     UpstreamBadReply,
 )
-from gateway.model import Call, Client, Endpoint, Plan, Target, UpstreamReply, UpstreamRequest
+from gateway.model import Call, Client, Endpoint, Passage, Plan, Target, UpstreamReply, UpstreamRequest
 from gateway.providers.headers import forwarded_headers, response_headers
-from gateway.redaction import without_secrets
+from gateway.relay import MAX_ERROR_BYTES, mask, relay_reply, without_credentials
 from gateway.responder import SUCCESS, Answer, Responder
+from gateway.routing.stored import StoredObjects
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_notes import read_notes
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace, begin_trace
@@ -55,17 +59,12 @@ MAX_REPLY_BYTES: Final = 256 * 1024 * 1024
 MAX_HELD_BYTES: Final = 1024 * 1024
 """Most of a stream that is held back while it has no content yet."""
 
-MAX_ERROR_BYTES: Final = 1024 * 1024
-"""Longest error of a provider that is passed on."""
-
 _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _TIMEOUT_MS: Final = re.compile(r"0{0,9}[1-9][0-9]{0,8}")
 _EVENT_STREAM: Final = b"text/event-stream"
 _FIRST_ERROR: Final = 400
 _DETAIL_CHARACTERS: Final = 200
 _CUT_S: Final = 1.0
-# A shorter header value is a word, and an error may well have it.
-_SHORTEST_KEY: Final = 12
 _CUT_STREAM: Final = "The provider's stream ended before it was complete."
 
 _log: Final = logging.getLogger(__name__)
@@ -73,6 +72,9 @@ _log: Final = logging.getLogger(__name__)
 
 class Upstream(Protocol):
     """One exchange with a provider; see `gateway.upstream`."""
+
+    async def pass_on(self, passage: Passage) -> UpstreamReply:
+        """Send a request of any kind and read the head; raises the upstream errors, and the body's."""
 
     async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
         """Send and read the head; raises the upstream errors."""
@@ -115,6 +117,7 @@ class Pipeline:
         self._record = record
         self._max_body_bytes = max_body_bytes
         self._random = random
+        self._stored = StoredObjects()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._open: set[asyncio.Task[Any]] = set()
 
@@ -125,7 +128,7 @@ class Pipeline:
             trace = responder.trace
             caller = snapshot.identity.identify(client.headers)
             trace.identified(caller)
-            _refuse_encoding(client)
+            refuse_encoding(client)
             body = await self._read(client, trace)
             call = parse_call(
                 endpoint,
@@ -135,13 +138,13 @@ class Pipeline:
             )
             trace.asked(call)
             trace.noted(read_notes(client.headers))
-            timeout_s = _request_timeout_s(client)
+            timeout_s = request_timeout_s(client)
             plan = snapshot.routing.plan(call.model, caller)
             trace.planned(plan)
             with client.watch():
                 await self._attempt_targets(responder, call, plan, timeout_s)
 
-        await self._serve(client, endpoint, stages)
+        await self.serve(client, endpoint, stages)
 
     async def list_models(self, client: Client) -> None:
         """Answer with the models the caller may use."""
@@ -152,7 +155,23 @@ class Pipeline:
             body = snapshot.models_of(caller, dialect_of(client.headers))
             await responder.answer(Answer(200, [], body))
 
-        await self._serve(client, None, stages)
+        await self.serve(client, None, stages)
+
+    async def show_model(self, client: Client, name: str) -> None:
+        """Answer with one model, if the caller may use it."""
+
+        async def stages(responder: Responder, snapshot: Snapshot) -> None:
+            caller = snapshot.identity.identify(client.headers)
+            responder.trace.identified(caller)
+            body = find_model(snapshot.models_of(caller), name)
+            if body is None:
+                message = (
+                    f"There is no model {name[:_DETAIL_CHARACTERS]} for you. GET /v1/models lists yours."
+                )
+                raise ModelNotFound(message, param="model")
+            await responder.answer(Answer(200, [], body))
+
+        await self.serve(client, None, stages)
 
     async def refuse(self, client: Client, error: GatewayError) -> None:
         """Answer a request that has no endpoint."""
@@ -160,9 +179,9 @@ class Pipeline:
         async def stages(_responder: Responder, _snapshot: Snapshot) -> None:
             raise error
 
-        await self._serve(client, None, stages)
+        await self.serve(client, None, stages)
 
-    async def _serve(self, client: Client, endpoint: Endpoint | None, stages: Stages) -> None:
+    async def serve(self, client: Client, endpoint: Endpoint | None, stages: Stages) -> None:
         """Run *stages* between the one entry and the one exit of every request."""
         snapshot = self._current.snapshot
         with self._settling(client, endpoint, snapshot) as responder:
@@ -218,7 +237,8 @@ class Pipeline:
             random=self._random,
             telemetry=snapshot.telemetry,
         )
-        return _Settlement(self, Responder(client, trace, request_id, wording_for(endpoint, client.headers)))
+        wording = wording_for(endpoint, client.headers)
+        return _Settlement(self, Responder(client, trace, request_id, wording, self._stored))
 
     async def _read(self, client: Client, trace: CallTrace) -> bytes:
         began_ns = time.perf_counter_ns()
@@ -235,7 +255,7 @@ class Pipeline:
         for target in plan.targets:
             for retry in range(1 + target.retry.retries):
                 if retry:
-                    await _pause(responder.trace, target.retry.delay_ms)
+                    await pause(responder.trace, target.retry.delay_ms)
                 last = await self._attempt(responder, call, target, timeout_s)
                 if last is None:
                     return
@@ -264,12 +284,16 @@ class Pipeline:
                 attempt.status_code = reply.status
                 if call.is_stream and reply.status in SUCCESS:
                     refusal = await _relay_stream(responder, call, attempt, pair, reply)
+                elif call.endpoint.reply == "bytes":
+                    refusal = await relay_reply(
+                        responder, attempt, reply, call.endpoint, is_openai=True, locate=lambda _: None
+                    )
                 else:
                     refusal = await _take_whole(responder, call, attempt, pair, reply)
             finally:
                 reply.close()
         except GatewayError as error:
-            _mask(error, target)
+            mask(error, target)
             attempt.failed(error.code, error.for_operator, error.excerpt)
             attempt.ended()
             if responder.client.has_started:
@@ -288,8 +312,11 @@ class Pipeline:
         headers = forwarded_headers(target, responder.client.headers)
         if target.propagate_trace:
             headers += responder.trace.propagation(attempt).items()
+        url = target.base_url + pair.path(call, target) + target.query
+        if call.endpoint.passes_query and call.endpoint.dialect == target.dialect:
+            url = with_query(url, read_query(responder.client.query).rest)
         return UpstreamRequest(
-            url=target.base_url + pair.path(call, target) + target.query,
+            url=url,
             headers=headers,
             body=body,
             timeout_s=timeout_s,
@@ -311,6 +338,8 @@ async def _take_whole(
     if reply.status in SUCCESS:
         body, facts = pair.read(call, body, started_at_ns=responder.trace.started_at_ns)
         attempt.answered(facts)
+        if call.endpoint.reply == "object" and attempt.target.has_responses:
+            responder.made(attempt.response_id, attempt.target)
         attempt.ended()
         if responder.trace.content is not None:
             responder.trace.content.keep(body)
@@ -321,7 +350,7 @@ async def _take_whole(
         msg = f"The provider answered with status {reply.status} and a body that is not a JSON error."
         raise UpstreamBadReply(msg, excerpt=excerpt(body))
     attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
-    return Answer(refusal.status, headers, _without_credentials(refusal.body, attempt.target))
+    return Answer(refusal.status, headers, without_credentials(refusal.body, attempt.target))
 
 
 async def _relay_stream(
@@ -339,7 +368,7 @@ async def _relay_stream(
         raise UpstreamBadReply(msg, excerpt=beginning)
     reader = pair.open_stream(call, started_at_ns=responder.trace.started_at_ns)
     try:
-        await _pump(responder, attempt, reply, reader)
+        await _pump(responder, call, attempt, reply, reader)
     finally:
         if responder.client.has_started:
             attempt.answered(reader.facts())
@@ -359,7 +388,7 @@ async def _relay_stream(
 
 
 async def _pump(
-    responder: Responder, attempt: AttemptTrace, reply: UpstreamReply, reader: ReplyStream
+    responder: Responder, call: Call, attempt: AttemptTrace, reply: UpstreamReply, reader: ReplyStream
 ) -> None:
     """Move events from provider to caller; nothing goes out before there is content."""
     client = responder.client
@@ -382,34 +411,22 @@ async def _pump(
                 raise UpstreamBadReply("The provider's stream goes on and on without content.")
             if reader.failure or not reader.has_content:
                 continue
+            if call.endpoint.reply == "object" and attempt.target.has_responses:
+                responder.made(reader.facts().response_id, attempt.target)
             await responder.start_stream(reply)
             events = b"".join(held)
         if events:
             await client.write(events)
 
 
-def _without_credentials(body: bytes, target: Target) -> bytes:
-    """An error of the provider as it came, but for our key: some quote it, and no caller may see it."""
-    text = body.decode(errors="surrogateescape")
-    keys = [value for _, value in target.headers if len(value) >= _SHORTEST_KEY]
-    masked = without_secrets(text, keys)
-    return body if masked == text else masked.encode(errors="surrogateescape")
-
-
-def _mask(error: GatewayError, target: Target) -> None:
-    """Keep the target's credentials out of what the span says of *error*."""
-    masked = without_secrets(error.detail, (value for _, value in target.headers))
-    # Cut last: the end may fall into a key.
-    error.detail = masked[:_DETAIL_CHARACTERS]
-
-
-async def _pause(trace: CallTrace, delay_ms: int) -> None:
+async def pause(trace: CallTrace, delay_ms: int) -> None:
+    """Wait before another try; the wait is no overhead of ours."""
     began_ns = time.perf_counter_ns()
     await asyncio.sleep(delay_ms / 1000)
     trace.paused_ns += time.perf_counter_ns() - began_ns
 
 
-def _refuse_encoding(client: Client) -> None:
+def refuse_encoding(client: Client) -> None:
     """Say why a compressed body cannot be read, before it is.
 
     Raises:
@@ -421,7 +438,7 @@ def _refuse_encoding(client: Client) -> None:
         raise InvalidBody(msg, param="content-encoding")
 
 
-def _request_timeout_s(client: Client) -> float | None:
+def request_timeout_s(client: Client) -> float | None:
     """`x-tfy-request-timeout` in seconds, None when not given.
 
     Raises:

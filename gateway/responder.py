@@ -12,12 +12,14 @@ import msgspec
 
 from gateway.endpoints.wording import Wording
 from gateway.errors import GatewayError
-from gateway.model import Client, HeaderPairs, UpstreamReply
+from gateway.model import Client, HeaderPairs, Target, UpstreamReply
 from gateway.providers.headers import response_headers
+from gateway.routing.stored import StoredObjects
 from gateway.telemetry.call_notes import CONVERSATION_HEADER, LOGGING_HEADER, METADATA_HEADER
 from gateway.telemetry.call_trace import CallTrace
 
 SUCCESS: Final = range(200, 300)
+_FIRST_ERROR: Final = 400
 _ACTED_ON: Final = frozenset(
     {
         "x-tfy-api-key",
@@ -48,14 +50,31 @@ class Responder:
         left_out: Fields of the call that its target cannot do, so did not get.
     """
 
-    __slots__ = ("_wording", "client", "left_out", "request_id", "trace")
+    __slots__ = ("_stored", "_wording", "client", "left_out", "request_id", "trace")
 
-    def __init__(self, client: Client, trace: CallTrace, request_id: str, wording: Wording) -> None:
+    def __init__(
+        self,
+        client: Client,
+        trace: CallTrace,
+        request_id: str,
+        wording: Wording,
+        stored: StoredObjects | None = None,
+    ) -> None:
+        self._stored = stored
         self.client = client
         self.trace = trace
         self.request_id = request_id
         self.left_out: tuple[str, ...] = ()
         self._wording = wording
+
+    def made(self, object_id: str, target: Target) -> None:
+        """Note which account made an object, before its caller can ask for it."""
+        if self._stored is not None and object_id:
+            self._stored.made(object_id, target)
+
+    def made_by(self, path: str) -> tuple[str, str] | None:
+        """Account and model of an object that *path* names, None when none of them was made here."""
+        return None if self._stored is None else self._stored.find(path)
 
     async def answer(self, answer: Answer) -> None:
         """Send a whole response; a provider's error says that it is the provider's."""
@@ -81,6 +100,29 @@ class Responder:
         )
         headers += (_JSON, (b"x-tfy-error-source", error.source.encode()))
         await self.client.respond(error.status, headers, self._word(self._wording.body, error))
+
+    async def pass_whole(self, status: int, headers: HeaderPairs, body: bytes) -> None:
+        """Send a reply of the provider as it is, its own content type included."""
+        head = self._passage_head(status, headers)
+        if body:
+            await self.client.respond(status, head, body)
+        else:
+            # A length would be wrong for a 204, and says nothing new for others.
+            await self.client.start(status, head)
+            await self.client.end()
+        self.trace.ended()
+
+    async def start_passage(self, status: int, headers: HeaderPairs) -> None:
+        """Send the head of a reply that is passed on as it comes."""
+        await self.client.start(status, self._passage_head(status, headers))
+
+    def _passage_head(self, status: int, headers: HeaderPairs) -> HeaderPairs:
+        head = self._headers(headers)
+        if status >= _FIRST_ERROR:
+            head.append((b"x-tfy-error-source", b"upstream"))
+            self.trace.failed(str(status), f"the provider answered with status {status}")
+        self.trace.responded(status)
+        return head
 
     async def end_after_error(self, error: GatewayError) -> None:
         """End a stream whose last event was an error; no end marker follows it."""

@@ -41,6 +41,7 @@ class Settings:
         drain_delay_s: After SIGTERM, how long to accept calls while readiness already says no.
         drain_timeout_s: After that, how long calls in flight may take.
         max_body_bytes: A larger request is refused with 413.
+        max_upload_bytes: Likewise, where the body is sent on while it comes.
         state_dir: Absolute.
         secrets_dir: Where `tfy-secret://` references are looked up, None when only in the environment.
         strict: What is not in force, and secrets without a value, are errors.
@@ -57,6 +58,7 @@ class Settings:
     drain_delay_s: float
     drain_timeout_s: float
     max_body_bytes: int
+    max_upload_bytes: int
     state_dir: Path
     secrets_dir: Path | None
     strict: bool
@@ -272,6 +274,14 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "33554432",
         "BYTES",
         "largest request body; a larger one is refused with 413",
+    ),
+    Option(
+        "max-upload-bytes",
+        "max_upload_bytes",
+        _whole_number(1),
+        "1073741824",
+        "BYTES",
+        "largest body that is sent on while it comes, as files are; a larger one is refused with 413",
     ),
     Option(
         "state-dir",

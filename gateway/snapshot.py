@@ -21,6 +21,7 @@ from gateway.model import Caller, Dialect, RetryPolicy, Target
 from gateway.pricing.target_prices import with_prices
 from gateway.providers.addressing import Resolve
 from gateway.providers.registry import make_targets
+from gateway.routing.accounts import Accounts
 from gateway.routing.direct import Routing
 from gateway.telemetry.plan import PLAIN, TelemetryPlan, compile_telemetry
 from gateway.telemetry.secrets_in_spans import KnownSecrets, keys_of
@@ -34,6 +35,7 @@ class Snapshot:
         version: As in `GET /api/config`.
         loaded_at_s: Unix time.
         telemetry: How calls are traced.
+        accounts: For calls that are for an account and no model.
     """
 
     version: str
@@ -41,6 +43,7 @@ class Snapshot:
     identity: Identity
     routing: Routing
     telemetry: TelemetryPlan = PLAIN
+    accounts: Accounts = field(default_factory=lambda: Accounts(()))
     _model_lists: dict[tuple[str, Dialect], bytes] = field(default_factory=dict)
 
     def models_of(self, caller: Caller, dialect: Dialect = "openai") -> bytes:
@@ -85,6 +88,7 @@ def compile_snapshot(config: Config, secrets: SecretSource, *, version: str, is_
         identity=identity,
         routing=Routing(targets),
         telemetry=compile_telemetry(config, KnownSecrets(keys_of(targets), identity.knows)),
+        accounts=Accounts(targets),
     )
 
 
@@ -102,7 +106,7 @@ def _credentials(
 ) -> list[Credential]:
     credentials = []
     for account in config.virtual_accounts:
-        caller = Caller(account.name, rights.of(account))
+        caller = Caller(account.name, rights.of(account), rights.accounts_of(account))
         expires_at_s = account.expires_at.timestamp() if account.expires_at else None
         for token in account.tokens:
             try:
@@ -134,6 +138,26 @@ class _Rights:
             found = frozenset().union(*matched, *granted)
             self._shared[key] = found
         return found
+
+    def accounts_of(self, account: VirtualAccount) -> frozenset[str]:
+        """Names of the provider accounts that *account* may use as a whole.
+
+        What says so is a pattern for every model of one (`main/*`, `*`) or a permission without a model, and
+        not that all models it has today are listed: the right must not grow or shrink with that list.
+        """
+        owners = [pattern[:-2] for pattern in account.models if pattern.endswith("/*")]
+        if "*" in account.models:
+            owners.append("*")
+        granted = {
+            grant.account
+            for grant in account.grants
+            if grant.integration is None and self._providers.get(grant.account) == grant.provider
+        }
+        return frozenset(
+            name
+            for name in self._providers
+            if name in granted or any(fnmatchcase(name, owner) for owner in owners)
+        )
 
     def _matching(self, pattern: str) -> frozenset[str]:
         if pattern in self._names:

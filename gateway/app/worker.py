@@ -21,6 +21,7 @@ from gateway.edge.app import DataPlane
 from gateway.edge.lifecycle import Lifecycle
 from gateway.edge.metrics import ControlMetrics
 from gateway.http_server import HttpServer, bind
+from gateway.pass_through import PassThrough
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.process import say_ready
 from gateway.proxies import Proxies
@@ -131,7 +132,15 @@ class Worker:
             if settings.metrics_on_data_port
             else None
         )
-        data_plane = DataPlane(self._pipeline, self._lifecycle, self._checks, metrics)
+        pass_through = PassThrough(
+            self._pipeline,
+            self._upstream,
+            max_body_bytes=settings.max_body_bytes,
+            max_upload_bytes=settings.max_upload_bytes,
+        )
+        data_plane = DataPlane(
+            self._pipeline, self._lifecycle, self._checks, metrics, pass_through=pass_through
+        )
         server = HttpServer(data_plane, bind(settings.host, settings.port))
         server.start()
         gc.collect()

@@ -7,7 +7,7 @@ serves the rest: health. There is no middleware, so none can hide a disconnect o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from starlette.applications import Starlette
@@ -20,9 +20,19 @@ from gateway.edge.client import AsgiClient
 from gateway.edge.lifecycle import Lifecycle
 from gateway.edge.lookout import Lookout
 from gateway.edge.metrics import ControlAwayError, ControlMetrics
-from gateway.edge.paths import CALL_PATHS, MODELS_PATHS
-from gateway.endpoints.catalogue import MODELS_ROUTE
+from gateway.edge.paths import (
+    CALL_PATHS,
+    LISTABLE,
+    MODELS_PATHS,
+    PASSED_METHODS,
+    find_model_name,
+    find_passage,
+)
+from gateway.endpoints.catalogue import MODEL_ROUTE, MODELS_ROUTE
+from gateway.endpoints.openai_paths import OTHER
 from gateway.errors import MethodNotAllowed, PathNotFound
+from gateway.model import Endpoint
+from gateway.pass_through import PassThrough, names_account
 from gateway.pipeline import Pipeline
 from gateway.telemetry.prometheus import CONTENT_TYPE
 
@@ -40,16 +50,20 @@ class DataPlane:
         lifecycle: Lifecycle,
         checks: Callable[[], Mapping[str, str]],
         metrics: ControlMetrics | None = None,
+        *,
+        pass_through: PassThrough,
     ) -> None:
         """Serve *pipeline*.
 
         Args:
             pipeline: Answers calls.
+            pass_through: Answers what is no call of a model.
             lifecycle: Decides readiness, and whether connections end.
             checks: What `/readyz` says of the parts, a word each; none of them decides.
             metrics: Answers `/metrics`; None: there is no such path.
         """
         self._pipeline = pipeline
+        self._pass_through = pass_through
         self._lifecycle = lifecycle
         self._lookout = Lookout(asyncio.get_running_loop())
         self._shell = _shell(lifecycle, checks, metrics)
@@ -66,7 +80,37 @@ class DataPlane:
         elif scope["path"] in self._shell_paths and scope["method"] in _READS:
             await self._shell(scope, receive, send)
         else:
-            await self._refuse(scope, receive, send)
+            await self._pass_or_refuse(scope, receive, send, endpoint)
+
+    async def _pass_or_refuse(
+        self, scope: Scope, receive: Receive, send: Send, endpoint: Endpoint | None
+    ) -> None:
+        """Serve what is no call of a model, if it is anything."""
+        raw_path = scope["raw_path"].partition(b"?")[0].decode("latin-1")
+        is_taken = scope["path"] in MODELS_PATHS or scope["path"] in self._shell_paths
+        if endpoint is None or (endpoint in LISTABLE and scope["method"] == "GET"):
+            model = find_model_name(raw_path) if scope["method"] in _READS else None
+            if model:
+                await self._pipeline.show_model(self._client(scope, receive, send, MODEL_ROUTE), model)
+                return
+            asked = None if is_taken else find_passage(raw_path)
+            if asked is not None and scope["method"] in PASSED_METHODS:
+                client = self._client(scope, receive, send, asked.endpoint.route)
+                if asked.endpoint is not OTHER or names_account(client):
+                    await self._pass_through.serve(client, asked)
+                    return
+            elif asked is not None and asked.endpoint is not OTHER:
+                await self._refuse_method(scope, receive, send, asked.endpoint.route, PASSED_METHODS)
+                return
+        await self._refuse(scope, receive, send)
+
+    async def _refuse_method(
+        self, scope: Scope, receive: Receive, send: Send, route: str, allowed: Iterable[str]
+    ) -> None:
+        listed = ", ".join(allowed)
+        message = f"{scope['method']} is not possible on {route}; use {listed}."
+        error = MethodNotAllowed(message, headers=(("allow", listed),))
+        await self._pipeline.refuse(self._client(scope, receive, send, route), error)
 
     def _client(self, scope: Scope, receive: Receive, send: Send, route: str) -> AsgiClient:
         return AsgiClient(
@@ -79,14 +123,11 @@ class DataPlane:
         endpoint = CALL_PATHS.get(path)
         if endpoint is not None or path in MODELS_PATHS or path in self._shell_paths:
             route = endpoint.route if endpoint else MODELS_ROUTE if path in MODELS_PATHS else path
-            allowed = "POST" if endpoint else "GET, HEAD"
-            message = f"{method} is not possible on {route}; use {allowed}."
-            error: MethodNotAllowed | PathNotFound = MethodNotAllowed(message, headers=(("allow", allowed),))
-        else:
-            route = ""
-            message = f"There is no {method} {path[:200]} here. The base URL for SDKs ends in /v1."
-            error = PathNotFound(message)
-        await self._pipeline.refuse(self._client(scope, receive, send, route), error)
+            calls = ("GET", "POST") if endpoint in LISTABLE else ("POST",)
+            await self._refuse_method(scope, receive, send, route, calls if endpoint else _READS)
+            return
+        message = f"There is no {method} {path[:200]} here. The base URL for SDKs ends in /v1."
+        await self._pipeline.refuse(self._client(scope, receive, send, ""), PathNotFound(message))
 
 
 def _shell(

@@ -6,9 +6,12 @@ TrueFoundry's base URLs and OpenAI's `/v1` all work, so that a client's configur
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import unquote
 
-from gateway.endpoints.catalogue import MODEL_CALLS
+from gateway.endpoints.catalogue import CHAT, MODEL_CALLS
+from gateway.endpoints.openai_paths import OTHER, PROXY, find_openai_path
 from gateway.model import Endpoint
+from gateway.pass_through import Asked
 
 BASES: Final = ("", "/api/llm", "/api/inference/openai", "/api/llm/api/inference/openai")
 _PREFIXES: Final = tuple(base + version for base in BASES for version in ("", "/v1"))
@@ -20,3 +23,47 @@ CALL_PATHS: Final[dict[str, Endpoint]] = {
 
 MODELS_PATHS: Final = frozenset(prefix + "/models" for prefix in _PREFIXES)
 """Every path that lists models (GET)."""
+
+PASSED_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+"""Methods that are passed on; a reply to HEAD would have no end that could be seen."""
+
+LISTABLE: Final = (CHAT,)
+"""Calls whose path answers other methods as well: stored completions are listed there."""
+
+_LONGEST_FIRST: Final = sorted(BASES, key=len, reverse=True)
+_VERSION: Final = "/v1"
+_PROXY: Final = "/proxy/"
+
+
+def find_passage(raw_path: str) -> Asked | None:
+    """What a path that is no call of a model asks for, None when nothing is there.
+
+    A path that OpenAI's API does not have counts only below `/v1`, and the account must be named beside it.
+    """
+    base = next(base for base in _LONGEST_FIRST if raw_path.startswith(base + "/") or not base)
+    below = raw_path[len(base) :]
+    if below.startswith(_PROXY):
+        account, slash, rest = below[len(_PROXY) :].partition("/")
+        if not slash:
+            return None
+        prefix = f"{base}{_PROXY}{account}"
+        return Asked(PROXY, "/" + rest, prefix, account=unquote(account), is_openai=False)
+    is_versioned = below.startswith(_VERSION + "/")
+    if is_versioned:
+        base, below = base + _VERSION, below[len(_VERSION) :]
+    if not below.startswith("/"):
+        return None
+    # With a slash behind, a path would be another than the one that is looked at, and the same to a provider.
+    endpoint = None if below.endswith("/") else find_openai_path(below)
+    if endpoint is not None:
+        return Asked(endpoint, below, base)
+    is_other = is_versioned and find_openai_path(below) is None
+    return Asked(OTHER, below, base, is_openai=False) if is_other else None
+
+
+def find_model_name(raw_path: str) -> str | None:
+    """The model that `GET /v1/models/{name}` asks for, None for another path. Names have a slash in them."""
+    for prefix in MODELS_PATHS:
+        if raw_path.startswith(prefix + "/"):
+            return unquote(raw_path[len(prefix) + 1 :])
+    return None

@@ -11,6 +11,7 @@ Shapes: https://platform.openai.com/docs/api-reference/chat/create , https://doc
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, TypeVar
 
 import msgspec
@@ -76,7 +77,8 @@ def parse_call(endpoint: Endpoint, body: bytes, *, model: str | None, account: s
         endpoint=endpoint,
         model=asked,
         is_stream=is_stream,
-        wants_usage=options is not None and bool(options.include_usage),
+        # Only streams of completions have to be asked for their usage.
+        wants_usage=endpoint.reply != "completion" or (options is not None and bool(options.include_usage)),
         choices=max(1, _member(fields, "n", _numbers) or 1) * _prompts(endpoint, fields),
         fields=fields,
         body_bytes=len(body),
@@ -98,6 +100,25 @@ def write_call(call: Call, model_id: str, quirks: Quirks | None = None) -> bytes
         fields["stream_options"] = _with_usage(fields.get("stream_options"))
     if quirks is not None:
         adapt(fields, quirks)
+    return _encoder.encode(fields)
+
+
+def rewrite_model(body: bytes, rename: Callable[[str], str]) -> bytes:
+    """*body* with another `model`, where it is a JSON object that has one; else as it is.
+
+    Args:
+        body: As received; what cannot be read is the provider's to judge.
+        rename: Gives the name that goes out for the one that came.
+    """
+    try:
+        body.decode()
+        fields = _members.decode(body)
+        model = _texts.decode(fields["model"])
+    except (ValueError, KeyError, RecursionError):
+        return body
+    if not model or (name := rename(model)) == model:
+        return body
+    fields["model"] = msgspec.Raw(_encoder.encode(name))
     return _encoder.encode(fields)
 
 

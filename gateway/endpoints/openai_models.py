@@ -6,11 +6,23 @@ Shape: https://platform.openai.com/docs/api-reference/models/list
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from gateway.model import Target
+
+
+class _Item(msgspec.Struct):
+    id: str
+
+
+class _List(msgspec.Struct):
+    data: list[msgspec.Raw]
+
+
+_items: Final = msgspec.json.Decoder(_Item)
+_lists: Final = msgspec.json.Decoder(_List)
 
 
 def model_list(targets: Iterable[Target], *, created: int) -> bytes:
@@ -40,3 +52,11 @@ def _model(target: Target, created: int) -> dict[str, Any]:
     if target.price is not None:
         model["price"] = target.price.shown()
     return model
+
+
+def find_model(models: bytes, name: str) -> bytes | None:
+    """The body of `GET /v1/models/{name}` out of that of the list, None when *name* is not in it."""
+    for item in _lists.decode(models).data:
+        if _items.decode(item).id == name:
+            return bytes(item)
+    return None

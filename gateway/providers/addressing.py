@@ -92,6 +92,8 @@ class Service:
         peer: `service.peer.name`.
         base_url: What an endpoint's path is put after, without a slash at its end.
         query: What follows the path, with its `?`.
+        account_url: In place of `base_url` for paths that are the account's and no model's; "": the same.
+        has_responses: It has OpenAI's Responses API.
     """
 
     provider: str
@@ -99,6 +101,8 @@ class Service:
     base_url: str
     own: OwnHeaders
     query: str = ""
+    account_url: str = ""
+    has_responses: bool = False
     quirks: EndpointQuirks = field(default_factory=dict)
 
 
@@ -128,6 +132,8 @@ def make_target(
         missing_secret=service.own.missing_secret,
         lines=service.own.lines,
         query=service.query,
+        account_url=service.account_url,
+        has_responses=service.has_responses or "responses" in integration.model_types,
         quirks=service.quirks,
         token=service.own.token,
     )

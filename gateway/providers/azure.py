@@ -108,10 +108,12 @@ def azure_foundry_targets(account: AzureFoundryAccount, resolve: Resolve, retry:
 def _openai_service(endpoint: str, deployment: str, version: str, own: OwnHeaders) -> Service:
     if _DATED.fullmatch(version):
         base_url = f"{endpoint}/openai/deployments/{quote(deployment, safe='')}"
+        account_url = f"{endpoint}/openai"
         query = f"?api-version={version}"
         quirks = _NO_STREAM_OPTIONS if version < _FIRST_WITH_STREAM_OPTIONS else {}
     else:
         base_url = f"{endpoint}/openai/v1"
+        account_url = ""
         query = "" if version == "v1" else f"?api-version={quote(version, safe='')}"
         quirks = {}
     return Service(
@@ -120,6 +122,9 @@ def _openai_service(endpoint: str, deployment: str, version: str, own: OwnHeader
         base_url=base_url,
         own=own,
         query=query,
+        account_url=account_url,
+        # Dated versions have it beside the deployments, under another query.
+        has_responses=not account_url,
         quirks=quirks,
     )
 

@@ -12,7 +12,13 @@ PROVIDER = "openai"
 def openai_targets(account: OpenAIAccount, resolve: Resolve, retry: RetryPolicy) -> list[Target]:
     """The account's models."""
     own = own_headers(lambda: _headers(account, resolve))
-    service = Service(provider=PROVIDER, peer=PROVIDER, base_url=account.base_url.rstrip("/"), own=own)
+    service = Service(
+        provider=PROVIDER,
+        peer=PROVIDER,
+        base_url=account.base_url.rstrip("/"),
+        own=own,
+        has_responses=True,
+    )
     return [
         make_target(account, integration, service, retry, model_id=integration.model_id)
         for integration in account.integrations

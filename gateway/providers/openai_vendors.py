@@ -16,6 +16,7 @@ def vendor_targets(account: VendorAccount, resolve: Resolve, retry: RetryPolicy)
         base_url=account.base_url,
         own=own_headers(lambda: _headers(vendor, account, resolve)),
         quirks=vendor.quirks,
+        has_responses=vendor.has_responses,
     )
     return [
         make_target(account, integration, service, retry, model_id=integration.model_id)

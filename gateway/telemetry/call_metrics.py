@@ -31,7 +31,8 @@ TENANT: Final = "default"
 
 _MAX_LABEL_CHARACTERS: Final = 128
 _NO_STATUS: Final = "none"
-_EMBEDDINGS: Final = "embeddings"
+_INFERENCE: Final = frozenset({"chat", "text_completion", "generate_content"})
+"""Operations that the conventions call inference."""
 _NS_PER_MS: Final = 1e6
 _NS_PER_S: Final = 1e9
 _SECONDS: Final = names.SECONDS
@@ -363,7 +364,7 @@ def _call_group(key: _CallKey) -> _CallGroup:
 
 def _attempt_group(key: _AttemptKey) -> _AttemptGroup:
     labels = tuple([_cut(str(value)) for value in key])
-    return _AttemptGroup(labels, is_inference=key[0] != _EMBEDDINGS)
+    return _AttemptGroup(labels, is_inference=key[0] in _INFERENCE)
 
 
 def _failure_group(key: _FailureKey) -> _FailureGroup:

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from gateway.endpoints.openai_events import ObjectFacts
 from gateway.endpoints.openai_reply import ReplyFacts, estimate_usage
 from gateway.errors import CLIENT_CLOSED_REQUEST, ClientDisconnected
 from gateway.model import Call, Caller, Client, Endpoint, Headers, Plan, Target, TraceContext, Usage
@@ -65,9 +66,10 @@ class AttemptTrace:
         if not self.first_chunk_ns:
             self.first_chunk_ns = time.perf_counter_ns()
 
-    def answered(self, facts: ReplyFacts) -> None:
+    def answered(self, facts: ReplyFacts | ObjectFacts) -> None:
         """Note what the reply said of itself."""
-        self.used(facts.usage)
+        if facts.usage is not None:
+            self.used(facts.usage)
         self.response_id = facts.response_id
         self.response_model = facts.response_model
         self.finish_reasons = facts.finish_reasons
@@ -206,7 +208,12 @@ class CallTrace:
         for attempt in self.attempts:
             if not attempt.end_ns:
                 attempt.failed(ClientDisconnected.error_type, "The caller disconnected.")
-            if attempt.usage is None and attempt is self.attempts[-1] and self.call is not None:
+            if (
+                attempt.usage is None
+                and attempt is self.attempts[-1]
+                and self.call is not None
+                and self.call.endpoint.counts_tokens
+            ):
                 # The provider has read the call, so it has cost something, whatever was answered.
                 estimated = estimate_usage(self.call.body_bytes, 0)
                 attempt.used(msgspec.structs.replace(estimated, source="partial"))

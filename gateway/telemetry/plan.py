@@ -82,6 +82,9 @@ class Redaction:
         return found
 
 
+_WITH_CONTENT: Final = frozenset({"chat", "completion", "messages"})
+
+
 class ContentRules:
     """Which calls are recorded with prompt and reply."""
 
@@ -101,8 +104,8 @@ class ContentRules:
 
     def capture(self, caller: Caller, call: Call, plan: Plan, notes: CallNotes) -> ContentCapture | None:
         """What takes the content of a call; None when it must not be recorded."""
-        # The conventions have no messages for embeddings, and nobody says anything when tokens are counted.
-        if call.endpoint.name in ("embedding", "count_tokens"):
+        # What the others say has no shape in the conventions, or none that is read here.
+        if call.endpoint.name not in _WITH_CONTENT:
             return None
         wish = notes.wants_content if self._obeys_header else None
         if not (self._by_default if wish is None else wish):

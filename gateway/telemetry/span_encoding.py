@@ -58,6 +58,7 @@ _MAX_NAMED_METADATA: Final = 16
 _MAX_HEADER_VALUES: Final = 4
 _NAMEABLE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """Keys that can end an attribute's name: a dot in one could make a value and a group of one name."""
+_API_TYPES: Final = {"chat": "chat_completions", "responses": "responses"}
 _NS_PER_S: Final = 1_000_000_000
 _NS_PER_MS: Final = 1_000_000
 
@@ -183,7 +184,8 @@ class SpanEncoder:
         block = self._servers.get(key)
         if block is None:
             block = span_name(_server_name(trace), SpanKind.SERVER) + _encode_server_block(trace, secrets)
-            if trace.plan is not None:
+            # A path with ids in it comes once.
+            if trace.plan is not None and "{" not in trace.route:
                 self._servers.keep(key, block)
         return block
 
@@ -265,7 +267,7 @@ class SpanEncoder:
 
     def _target_block(self, call: Call, target: Target, trace: CallTrace) -> bytes:
         """Name, kind, and what repeats for calls of one kind to one target."""
-        key = (target.name, call.endpoint.name, call.is_stream, trace.config_version)
+        key = (target.name, call.endpoint.route, call.is_stream, trace.config_version)
         block = self._targets.get(key)
         return self._targets.keep(key, _encode_target_block(call, target, trace)) if block is None else block
 
@@ -299,7 +301,8 @@ def _encode_outcome(
 
 def _encode_server_block(trace: CallTrace, secrets: Secrets) -> bytes:
     # Below no route of ours, a path is whatever the caller wrote, a key in the wrong place included.
-    path = trace.path if trace.route else mask_keys(secrets.hide_all(trace.path))
+    is_ours = trace.route and "{" not in trace.route
+    path = trace.path if is_ours else mask_keys(secrets.hide_all(trace.path))
     parts = [
         names.HTTP_REQUEST_METHOD.text(trace.method),
         names.URL_PATH.text(path[:_MAX_TEXT_CHARACTERS]),
@@ -379,18 +382,18 @@ def _has_more_words(trace: CallTrace) -> bool:
 
 def _encode_target_block(call: Call, target: Target, trace: CallTrace) -> bytes:
     parts = [
-        span_name(f"{call.endpoint.operation} {target.model_id}", SpanKind.CLIENT),
+        span_name(f"{call.endpoint.operation} {target.model_id}".rstrip(), SpanKind.CLIENT),
         names.OPERATION_NAME.text(call.endpoint.operation),
         names.PROVIDER_NAME.text(target.provider),
-        names.REQUEST_MODEL.text(target.model_id),
+        names.REQUEST_MODEL.text(target.model_id) if target.model_id else b"",
         names.SERVER_ADDRESS.text(target.address),
         names.SERVER_PORT.integer(target.port),
         names.PEER_NAME.text(target.peer),
         names.PEER_SERVICE.text(target.peer),
         names.TARGET.text(target.name),
     ]
-    if target.dialect == "openai" and call.endpoint.operation == "chat":
-        parts.append(names.OPENAI_API_TYPE.text("chat_completions"))
+    if target.dialect == "openai" and call.endpoint.name in _API_TYPES:
+        parts.append(names.OPENAI_API_TYPE.text(_API_TYPES[call.endpoint.name]))
     if call.is_stream:
         parts.append(names.REQUEST_STREAM.boolean(True))
     if trace.telemetry.has_old_names:

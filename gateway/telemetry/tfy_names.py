@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.model import Call, Target
+from gateway.model import Call, Endpoint, Target
 from gateway.telemetry import attributes as names
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace
 from gateway.translate.registry import PAIRS
@@ -23,8 +23,12 @@ REQUEST_TYPES: Final[Mapping[str, str]] = {
     "embedding": "Embedding",
     "messages": "ChatCompletion",
     "count_tokens": "CountTokens",
+    "responses": "CreateModelResponse",
 }
 """Their word for each endpoint, by our name of it; `CountTokens` is ours, they have none."""
+
+_OTHER_TYPE: Final = "Passthrough"
+"""Of an endpoint for which none of their words is known."""
 
 _MODEL_SPAN: Final = "Model"
 _MAX_CHARACTERS: Final = 256
@@ -36,12 +40,16 @@ def tfy_server_block(trace: CallTrace) -> bytes:
     """What repeats for a caller and a model."""
     parts = []
     if trace.endpoint is not None:
-        parts.append(names.TFY_SPAN_TYPE.text(REQUEST_TYPES[trace.endpoint.name]))
+        parts.append(names.TFY_SPAN_TYPE.text(_request_type(trace.endpoint)))
     if trace.caller is not None:
         parts.append(names.TFY_SUBJECT.text(f"virtualaccount:{trace.caller.name}"))
     if trace.call is not None and trace.plan is not None:
         parts.append(names.TFY_MODEL_NAME.text(trace.call.model[:_MAX_CHARACTERS]))
     return b"".join(parts)
+
+
+def _request_type(endpoint: Endpoint) -> str:
+    return REQUEST_TYPES.get(endpoint.name, _OTHER_TYPE)
 
 
 def tfy_server(trace: CallTrace) -> bytes:
@@ -67,7 +75,7 @@ def tfy_client_block(call: Call, target: Target) -> bytes:
             names.TFY_MODEL_FQN.text(target.name),
             names.TFY_REQUEST_URL.text(_url(call, target)),
             names.TFY_STREAMING.boolean(call.is_stream),
-            names.TFY_REQUEST_TYPE.text(REQUEST_TYPES[call.endpoint.name]),
+            names.TFY_REQUEST_TYPE.text(_request_type(call.endpoint)),
         ]
     )
 

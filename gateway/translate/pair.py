@@ -6,6 +6,7 @@ from typing import Protocol
 
 import msgspec
 
+from gateway.endpoints.openai_events import ObjectFacts
 from gateway.endpoints.openai_reply import ReplyFacts
 from gateway.errors import UnsupportedParameter
 from gateway.model import Call, Target
@@ -53,7 +54,7 @@ class ReplyStream(Protocol):
     def is_complete(self) -> bool:
         """The stream ended as one that is whole."""
 
-    def facts(self) -> ReplyFacts:
+    def facts(self) -> ReplyFacts | ObjectFacts:
         """What was learned so far; of a stream that is not complete the usage is partial."""
 
 
@@ -71,7 +72,7 @@ class Pair(Protocol):
             UnsupportedParameter: The target cannot do what a field asks for.
         """
 
-    def read(self, call: Call, body: bytes, *, started_at_ns: int) -> tuple[bytes, ReplyFacts]:
+    def read(self, call: Call, body: bytes, *, started_at_ns: int) -> tuple[bytes, ReplyFacts | ObjectFacts]:
         """A whole good reply: the caller's body, and what was learned from it.
 
         Args:

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
+from gateway.endpoints.catalogue import RESPONSE
 from gateway.errors import UnsupportedParameter
 from gateway.model import Dialect, Endpoint, Target
-from gateway.translate import anthropic_relay, chat_to_messages, messages_to_chat, openai_relay
+from gateway.translate import (
+    anthropic_relay,
+    chat_to_messages,
+    messages_to_chat,
+    object_relay,
+    openai_relay,
+    responses_to_chat,
+    responses_to_messages,
+)
 from gateway.translate.pair import Pair
 
 PAIRS: Final[dict[tuple[str, Dialect], Pair]] = {
@@ -14,11 +23,18 @@ PAIRS: Final[dict[tuple[str, Dialect], Pair]] = {
     ("completion", "openai"): openai_relay,
     ("embedding", "openai"): openai_relay,
     ("chat", "anthropic"): chat_to_messages,
+    ("responses", "openai"): object_relay,
+    ("moderation", "openai"): object_relay,
+    ("image", "openai"): object_relay,
+    ("text_to_speech", "openai"): object_relay,
     ("messages", "openai"): messages_to_chat,
     ("messages", "anthropic"): anthropic_relay,
     ("count_tokens", "anthropic"): anthropic_relay,
 }
 """By the endpoint's name and the target's dialect."""
+
+_RESPONSES: Final[dict[Dialect, Pair]] = {"openai": responses_to_chat, "anthropic": responses_to_messages}
+"""For the targets that have no Responses API; what else is asked below `/responses` they cannot do."""
 
 
 def pair_of(endpoint: Endpoint, target: Target) -> Pair:
@@ -28,6 +44,8 @@ def pair_of(endpoint: Endpoint, target: Target) -> Pair:
         UnsupportedParameter: There is none.
     """
     pair = PAIRS.get((endpoint.name, target.dialect))
+    if endpoint.name == "responses" and not target.has_responses:
+        pair = _RESPONSES.get(target.dialect) if endpoint is RESPONSE else None
     if pair is None:
         message = f"{target.name} does not answer {endpoint.route}. Ask another model for that."
         raise UnsupportedParameter(message, param="model")

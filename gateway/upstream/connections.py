@@ -24,6 +24,7 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
 from gateway.errors import UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
+from gateway.model import BodySource
 from gateway.wire.http1 import ReplyError, ReplyReader
 
 STALE_WITHIN_S: Final = 1.0
@@ -78,6 +79,7 @@ class ProviderConnection(ResponseHandler):
         self._heard_s = 0.0
         self._failure: Exception | None = None
         self._happening: asyncio.Future[None] | None = None
+        self._writable: asyncio.Future[None] | None = None
         self._silence: asyncio.TimerHandle | None = None
         self.reply = ReplyReader()
 
@@ -122,6 +124,43 @@ class ProviderConnection(ResponseHandler):
                 return
             transport.write(view[start : start + PIECE_BYTES])
         self._is_sent = True
+
+    async def send_from(self, source: BodySource) -> None:
+        """Send the rest of a request while *source* gives it, then wait for its sender to leave.
+
+        Runs beside the task that reads the reply, and tells it by `break_off` what goes wrong here. Stops
+        where the provider has refused the request before it heard everything.
+
+        Raises:
+            GatewayError, ClientDisconnected: What *source* raises.
+        """
+        is_chunked = source.length is None
+        while data := await source.read_piece():
+            await self._until_taken()
+            transport = self.transport
+            if transport is None or self._failure is not None or self._is_decided():
+                return
+            transport.write(b"%x\r\n%b\r\n" % (len(data), data) if is_chunked else data)
+            self._heard_s = self._loop.time()  # it is us who speak
+        transport = self.transport
+        if transport is None or self._failure is not None:
+            return
+        if is_chunked:
+            transport.write(b"0\r\n\r\n")
+        self._heard_s = self._loop.time()
+        self._is_sent = True
+        await source.until_gone()
+
+    def send_head(self, head: bytes) -> None:
+        """Give the head of a request to the transport; its body follows by `send_from`."""
+        transport = self.transport
+        assert transport is not None, "begun"  # noqa: S101 - says it to the type checker
+        transport.write(head)
+
+    def break_off(self, reason: Exception) -> None:
+        """End an exchange whose request will not be complete; who waits for its reply gets *reason*."""
+        self._fail(reason)
+        self._abort()
 
     async def read_head(self) -> None:
         """Wait for the head of the reply.
@@ -196,6 +235,7 @@ class ProviderConnection(ResponseHandler):
         super().resume_writing()
         self._heard_s = self._loop.time()
         self._wake()
+        self._wake_sender()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """The connection has ended: the proper end of the reply, or not."""
@@ -208,6 +248,7 @@ class ProviderConnection(ResponseHandler):
         if exc is not None or not self.reply.feed_eof():
             self._fail(self._broken(exc))
         self._wake()
+        self._wake_sender()
 
     # Inner parts.
 
@@ -232,6 +273,20 @@ class ProviderConnection(ResponseHandler):
         if self._failure is not None:
             raise self._failure
 
+    async def _until_taken(self) -> None:
+        """Wait until the transport takes more of a body that is sent beside the reading of the reply."""
+        while self._paused and self._failure is None and not self._is_decided():
+            writable = self._writable = self._loop.create_future()
+            try:
+                await writable
+            finally:
+                self._writable = None
+
+    def _wake_sender(self) -> None:
+        writable = self._writable
+        if writable is not None and not writable.done():
+            writable.set_result(None)
+
     def _wake(self) -> None:
         happening = self._happening
         if happening is not None and not happening.done():
@@ -242,6 +297,7 @@ class ProviderConnection(ResponseHandler):
         if self._failure is None:
             self._failure = failure
         self._wake()
+        self._wake_sender()
 
     def _broken(self, exc: BaseException | None) -> Exception:
         is_early = self._loop.time() - self._begun_s < self._stale_within_s

@@ -19,9 +19,16 @@ from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
 from yarl import URL
 
-from gateway.errors import GatewayError, UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
-from gateway.model import TokenRequest, UpstreamRequest
+from gateway.errors import (
+    ClientDisconnected,
+    GatewayError,
+    UpstreamBadReply,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from gateway.model import BodySource, Passage, TokenRequest, UpstreamRequest
 from gateway.proxies import Proxies
+from gateway.tasks import end, spawn
 from gateway.upstream.auth.tokens import Tokens
 from gateway.upstream.connections import (
     PIECE_BYTES,
@@ -39,6 +46,7 @@ _MAX_STALE: Final = 3
 _UNAUTHORIZED: Final = 401
 _REST_TIMEOUT_S: Final = 0.1
 _MAX_ROUTES: Final = 4096
+_BODILESS_METHODS: Final = frozenset({"GET", "DELETE"})
 # What aiohttp raises while it connects; ValueError for a URL that it cannot use.
 _FOREIGN: Final = (aiohttp.ClientError, OSError, TimeoutError, ValueError)
 
@@ -80,6 +88,7 @@ class Upstream:
         self._connector: Connector | None = None
         self._tokens = Tokens(self.exchange, time.monotonic)
         self._routes: dict[str, _Route] = {}
+        self._senders: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """Make the pools; must run on the worker's loop."""
@@ -95,6 +104,7 @@ class Upstream:
     async def close(self) -> None:
         """Close every connection."""
         await self._tokens.close()
+        await end(self._senders)
         if self._connector is not None:
             await self._connector.close()
             self._connector = None
@@ -126,9 +136,88 @@ class Upstream:
         token = await self._tokens.find(asked)
         headers = [*request.headers, ("authorization", f"Bearer {token}")]
         reply = await self.exchange(msgspec.structs.replace(request, headers=headers, token=None))
+        return self._accepted(reply, asked, token)
+
+    async def _pass_signed(self, passage: Passage, asked: TokenRequest) -> HttpReply:
+        """The same for *passage*."""
+        token = await self._tokens.find(asked)
+        headers = [*passage.headers, ("authorization", f"Bearer {token}")]
+        reply = await self.pass_on(msgspec.structs.replace(passage, headers=headers, token=None))
+        return self._accepted(reply, asked, token)
+
+    def _accepted(self, reply: HttpReply, asked: TokenRequest, token: str) -> HttpReply:
         if reply.status == _UNAUTHORIZED:
             self._tokens.forget(asked, token)
         return reply
+
+    async def pass_on(self, passage: Passage) -> HttpReply:
+        """Send *passage* and read the head of the reply.
+
+        A body that comes piece by piece goes on being sent while the reply is read, until that is closed.
+
+        Raises:
+            UpstreamUnreachable, UpstreamTimeout, UpstreamBadReply: As `exchange`.
+            GatewayError, ClientDisconnected: What the body's source raised.
+        """
+        if passage.token is not None:
+            return await self._pass_signed(passage, passage.token)
+        if passage.timeout_s is None:
+            return await self._pass(passage, None)
+        deadline = _Deadline(passage.timeout_s)
+        reply = None
+        try:
+            with deadline:
+                reply = await self._pass(passage, deadline)
+        finally:
+            if reply is None:
+                deadline.disarm()
+        return reply
+
+    async def _pass(self, passage: Passage, deadline: _Deadline | None) -> HttpReply:
+        """Send on a kept connection or a new one; only what is held here can be sent again."""
+        # Not kept: these URLs have ids in them, and would drive out those of the calls.
+        route = self._make_route(passage.method, passage.url, path=_written_path(passage.url))
+        body = passage.body
+        head = route.head + _framing(passage) + header_lines(passage.headers) + b"\r\n"
+        for _ in range(_MAX_STALE):
+            pooled, connection = await self._connect(route)
+            sender: asyncio.Task[None] | None = None
+            is_begun = is_answered = False
+            try:
+                connection.begin()
+                is_begun = True
+                if isinstance(body, bytes):
+                    await _send_held(connection, head, body)
+                else:
+                    connection.send_head(head)
+                    sender = spawn(_send_on(connection, body), name="send-body", owner=self._senders)
+                await connection.read_head()
+                is_answered = True
+            except StaleConnectionError as error:
+                if is_begun and not isinstance(body, bytes):
+                    message = "The provider closed the connection before its reply was complete."
+                    raise UpstreamUnreachable(message, detail="a kept connection was closed there") from error
+                continue
+            finally:
+                if not is_answered:
+                    if sender is not None:
+                        sender.cancel()
+                    connection.end()
+                    pooled.close()
+            return HttpReply(pooled, connection, deadline, sender)
+        message = "The provider closed the connection before its reply was complete."
+        raise UpstreamUnreachable(message, detail="every kept connection was closed there")
+
+    async def _connect(self, route: _Route) -> tuple[Connection, ProviderConnection]:
+        connector = self._connector
+        if connector is None:
+            msg = "the pools are not open"
+            raise RuntimeError(msg)
+        try:
+            pooled = await connector.connect(route.template, [], _TIMEOUT)
+        except _FOREIGN as error:
+            raise _ours(error) from error
+        return pooled, cast("ProviderConnection", pooled.protocol)
 
     async def _send(self, request: UpstreamRequest) -> tuple[Connection, ProviderConnection]:
         """Send on a kept connection, or on another when the provider has closed that one meanwhile."""
@@ -167,7 +256,20 @@ class Upstream:
         raise UpstreamUnreachable(message, detail="every kept connection was closed there")
 
     def _find_route(self, url: str) -> _Route:
+        """The way to *url* for calls, kept for the next one."""
+        route = self._make_route("POST", url)
+        if len(self._routes) >= _MAX_ROUTES:
+            self._routes.clear()
+        self._routes[url] = route
+        return route
+
+    def _make_route(self, method: str, url: str, *, path: str = "") -> _Route:
         """Work out how *url* is reached.
+
+        Args:
+            method: Of the request.
+            url: Where it goes.
+            path: With the query, as it is to be sent; "": as aiohttp would write it.
 
         Raises:
             UpstreamUnreachable: It is no URL that could be.
@@ -176,7 +278,7 @@ class Upstream:
         try:
             target = URL(url)
             template = _Template(
-                "POST",
+                method,
                 target,
                 loop=asyncio.get_running_loop(),
                 proxy=None if proxy is None else URL(proxy),
@@ -184,27 +286,29 @@ class Upstream:
         except ValueError as error:
             raise _ours(error) from error
         headers = [("host", template.headers["Host"])]
-        path = target.raw_path_qs
+        path = path or target.raw_path_qs
         if proxy is not None and target.scheme == "http":
             # Such a proxy is asked itself; through others a tunnel leads, which aiohttp has opened.
-            path = str(target)
+            path = f"{target.origin()}{path}"
             login = aiohttp.BasicAuth.from_url(URL(proxy))
             headers += [] if login is None else [("proxy-authorization", login.encode())]
-        head = f"POST {path} HTTP/1.1\r\n".encode("ascii") + header_lines(headers)
-        if len(self._routes) >= _MAX_ROUTES:
-            self._routes.clear()
-        route = self._routes[url] = _Route(template, head)
-        return route
+        head = f"{method} {path} HTTP/1.1\r\n".encode("ascii") + header_lines(headers)
+        return _Route(template, head)
 
 
 class HttpReply:
     """A reply whose head has arrived; see `gateway.model.UpstreamReply`."""
 
-    __slots__ = ("_connection", "_deadline", "_pooled", "headers", "status")
+    __slots__ = ("_connection", "_deadline", "_pooled", "_sender", "headers", "status")
 
     def __init__(
-        self, pooled: Connection, connection: ProviderConnection, deadline: _Deadline | None
+        self,
+        pooled: Connection,
+        connection: ProviderConnection,
+        deadline: _Deadline | None,
+        sender: asyncio.Task[None] | None = None,
     ) -> None:
+        self._sender = sender
         self._pooled = pooled
         self._connection = connection
         self._deadline = deadline
@@ -247,6 +351,8 @@ class HttpReply:
         """Give the connection back if the reply was read to its end, else close it."""
         if self._deadline is not None:
             self._deadline.disarm()
+        if self._sender is not None:
+            self._sender.cancel()
         if self._connection.end():
             self._pooled.release()
         else:
@@ -294,6 +400,38 @@ class _Deadline:
             f"The provider did not finish within the {self._timeout_s} s asked for in x-tfy-request-timeout."
         )
         raise UpstreamTimeout(msg)
+
+
+def _written_path(url: str) -> str:
+    """Path and query of *url* with its escapes as they are: what they mean is the provider's business."""
+    path = "/" + url.partition("://")[2].partition("/")[2]
+    return path if path.isascii() else ""
+
+
+def _framing(passage: Passage) -> bytes:
+    """What says where the body ends."""
+    length = len(passage.body) if isinstance(passage.body, bytes) else passage.body.length
+    if length is None:
+        return b"transfer-encoding: chunked\r\n"
+    # A length of nothing belongs to methods that usually have a body (RFC 9110, 8.6).
+    if length == 0 and passage.method in _BODILESS_METHODS:
+        return b""
+    return b"content-length: %d\r\n" % length
+
+
+async def _send_held(connection: ProviderConnection, head: bytes, body: bytes) -> None:
+    if len(body) <= PIECE_BYTES:
+        connection.send(head, body)
+    else:
+        await connection.send_in_pieces(head, body)
+
+
+async def _send_on(connection: ProviderConnection, source: BodySource) -> None:
+    """Send what *source* gives, and tell the reader of the reply when it fails."""
+    try:
+        await connection.send_from(source)
+    except (GatewayError, ClientDisconnected) as error:
+        connection.break_off(error)
 
 
 def _ours(error: Exception) -> GatewayError:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from gateway.endpoints.openai_call import parse_call
 from gateway.errors import GatewayError
-from gateway.model import Call, Endpoint, Unsupported
+from gateway.model import Call, Endpoint, Unsupported, Usage
 from gateway.translate.pair import Pair
 from gateway.translate.registry import pair_of
 from tests.unit.makers import make_target
@@ -60,10 +62,16 @@ def _answered(pair: Pair, call: Call, reply: Any) -> dict[str, Any]:
         case list():
             stream = pair.open_stream(call, started_at_ns=NOW_NS)
             passed = stream.feed(b"".join(reply)) + stream.finish()
-            facts = {"is_complete": stream.is_complete, "usage": repr(stream.facts().usage)}
+            facts = {"is_complete": stream.is_complete, "usage": _counts(stream.facts().usage)}
             return {"stream": passed.decode().splitlines(), **facts}
     answer, found = pair.read(call, json.dumps(reply).encode(), started_at_ns=NOW_NS)
-    return {"reply": json.loads(answer), "usage": repr(found.usage)}
+    return {"reply": json.loads(answer), "usage": _counts(found.usage)}
+
+
+def _counts(usage: Usage | None) -> dict[str, Any]:
+    """What was counted, without what was not."""
+    counted = msgspec.structs.asdict(usage) if usage is not None else {}
+    return {name: value for name, value in counted.items() if value is not None}
 
 
 def compare(file: Path, shown: dict[str, Any], *, rewrite: bool) -> None:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 
 from gateway.edge.lookout import DisconnectWatch, Lookout, Watch
 from gateway.errors import BodyTooLarge, ClientDisconnected, GatewayError, UpstreamBadReply
-from gateway.model import UpstreamReply, UpstreamRequest
+from gateway.model import Passage, UpstreamReply, UpstreamRequest
 
 Step = bytes | GatewayError | asyncio.Event | Callable[[], object]
 """Of a reply's body: bytes that arrive, an error, something to wait for, or something that happens then."""
@@ -62,8 +62,13 @@ class FakeClient:
         path: str = "/v1/chat/completions",
         route: str = "/v1/chat/completions",
         method: str = "POST",
+        query: str = "",
+        pieces: Sequence[bytes] | None = None,
     ) -> None:
         self.method = method
+        self.query = query
+        self._body_pieces = [body or b""] if pieces is None else list(pieces)
+        self._is_declared = pieces is None
         self.path = path
         self.route = route
         self.has_started = False
@@ -90,6 +95,27 @@ class FakeClient:
     @property
     def received(self) -> bytes:
         return b"".join(self.pieces)
+
+    @property
+    def raw_path(self) -> str:
+        return self.path
+
+    @property
+    def has_body(self) -> bool:
+        return any(self._body_pieces)
+
+    @property
+    def declared_bytes(self) -> int | None:
+        return sum(map(len, self._body_pieces)) if self._is_declared else None
+
+    async def read_piece(self) -> bytes:
+        self.was_read = True
+        await asyncio.sleep(0)
+        return self._body_pieces.pop(0) if self._body_pieces else b""
+
+    async def until_gone(self) -> None:
+        await self._gone
+        raise ClientDisconnected
 
     def leave(self) -> None:
         if not self._gone.done():
@@ -186,15 +212,32 @@ class FakeUpstream:
 
     Attributes:
         requests: What was asked.
+        passages: What was passed on, and `bodies` what it had.
         on_exchange: Awaited before each answer.
     """
 
     def __init__(self, *script: FakeReply | GatewayError | Exception | asyncio.Event) -> None:
         self._script = list(script)
         self.requests: list[UpstreamRequest] = []
+        self.passages: list[Passage] = []
+        self.bodies: list[bytes] = []
+
+    async def pass_on(self, passage: Passage) -> UpstreamReply:
+        self.passages.append(passage)
+        if not isinstance(passage.body, bytes):
+            pieces = []
+            while data := await passage.body.read_piece():
+                pieces.append(data)
+            self.bodies.append(b"".join(pieces))
+        else:
+            self.bodies.append(passage.body)
+        return await self._next()
 
     async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
         self.requests.append(request)
+        return await self._next()
+
+    async def _next(self) -> UpstreamReply:
         await asyncio.sleep(0)
         item = self._script.pop(0)
         if isinstance(item, asyncio.Event):

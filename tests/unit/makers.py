@@ -34,6 +34,7 @@ TARGET: Final = Target(
     model_types=frozenset({"chat"}),
     retry=RetryPolicy(),
     lines=fixed_lines((("authorization", f"Bearer {KEY}"),)),
+    has_responses=True,
 )
 
 

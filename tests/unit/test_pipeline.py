@@ -22,13 +22,12 @@ from gateway.errors import (
 from gateway.identity.tokens import Identity
 from gateway.model import RetryPolicy, Usage
 from gateway.pipeline import (
-    MAX_ERROR_BYTES,
     MAX_HELD_BYTES,
     CurrentSnapshot,
     Pipeline,
-    _without_credentials,
 )
 from gateway.providers.headers import USER_AGENT
+from gateway.relay import MAX_ERROR_BYTES, without_credentials
 from gateway.routing.direct import Routing
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_trace import CallTrace
@@ -480,8 +479,8 @@ async def test_bytes_of_an_error_that_are_no_text_stay() -> None:
     """Masking touches the key alone: bytes that are no UTF-8 pass as they came."""
     target = make_target()
     odd = b'{"a":"\xff\xfe \xed\xa0\x80","b":"%s"}'
-    assert _without_credentials(odd, target) == odd
-    masked = _without_credentials(odd.replace(b"%s", KEY.encode()), target)
+    assert without_credentials(odd, target) == odd
+    masked = without_credentials(odd.replace(b"%s", KEY.encode()), target)
     assert KEY.encode() not in masked
     assert masked.startswith(odd.partition(b"%s")[0])
 
@@ -490,7 +489,7 @@ async def test_short_header_value_is_no_key() -> None:
     """A short value that an account sends is a word that an error may well have."""
     target = make_target(headers=(("openai-organization", "message"),))
     body = b'{"error":{"message":"x"}}'
-    assert _without_credentials(body, target) == body
+    assert without_credentials(body, target) == body
 
 
 @pytest.mark.parametrize(

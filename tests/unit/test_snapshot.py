@@ -329,3 +329,35 @@ def test_models_in_each_dialect(tmp_path: Path) -> None:
     assert json.loads(snapshot.models_of(caller, "anthropic"))["first_id"] == "main/small"
     assert json.loads(snapshot.models_of(caller))["object"] == "list"
     assert snapshot.models_of(caller, "anthropic") is snapshot.models_of(caller, "anthropic")
+
+
+def permission(resource_fqn: str) -> dict[str, str]:
+    return {
+        "resource_fqn": resource_fqn,
+        "resource_type": "provider-account",
+        "role_id": "provider-account-access",
+    }
+
+
+@pytest.mark.parametrize(
+    ("grants", "accounts"),
+    [
+        ({"models": ["*"]}, {"main", "lab"}),
+        ({"models": ["main/*"]}, {"main"}),
+        ({"models": ["m*/*"]}, {"main"}),
+        ({"models": ["*/*"]}, {"main", "lab"}),
+        ({"models": ["main/gpt", "lab/qwen"]}, set()),
+        ({"models": ["main/g*"]}, set()),
+        ({"permissions": [permission("t:openai:main")]}, {"main"}),
+        ({"permissions": [permission("t:openai:main:model:gpt")]}, set()),
+        ({"permissions": [permission("t:anthropic:main")]}, set()),
+    ],
+)
+def test_who_may_use_an_account_as_a_whole(
+    tmp_path: Path, grants: dict[str, Any], accounts: set[str]
+) -> None:
+    """Who was given all of it, and not who happens to have every model of today."""
+    snapshot = compiled(tmp_path, openai_account("main", "gpt"), LAB, virtual_account(**grants))
+    caller = snapshot.identity.identify(FakeHeaders([("x-tfy-api-key", "t-1")]))
+    assert caller.accounts == accounts
+    assert "main" in snapshot.accounts

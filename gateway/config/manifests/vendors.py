@@ -38,6 +38,7 @@ class Vendor:
         provider: `gen_ai.provider.name`: OpenTelemetry's word where it has one.
         base_url: Where the API is, unless the account says otherwise.
         is_base_url_theirs: TrueFoundry's manifest has `base_url` too, so that it is no extension here.
+        has_responses: The vendor has a Responses API beside chat completions.
         switches: What else the manifest has.
     """
 
@@ -47,6 +48,7 @@ class Vendor:
     base_url: str
     quirks: EndpointQuirks = field(default_factory=dict)
     is_base_url_theirs: bool = False
+    has_responses: bool = False
     switches: tuple[Switch, ...] = ()
 
 
@@ -108,6 +110,7 @@ VENDORS: Final = (
         kind="groq",
         provider="groq",
         base_url="https://api.groq.com/openai/v1",
+        has_responses=True,
         quirks={
             "chat": Quirks(refused=("logprobs", "logit_bias", "top_logprobs"), refused_in_messages=("name",))
         },
@@ -142,6 +145,7 @@ VENDORS: Final = (
         kind="openrouter",
         provider="openrouter",
         base_url="https://openrouter.ai/api/v1",
+        has_responses=True,
     ),
     # https://docs.perplexity.ai/api-reference/chat-completions-post
     Vendor(
@@ -182,7 +186,7 @@ VENDORS: Final = (
         ),
     ),
     # https://docs.x.ai/docs/api-reference
-    Vendor(title="xAI", kind="xai", provider="x_ai", base_url="https://api.x.ai/v1"),
+    Vendor(title="xAI", kind="xai", provider="x_ai", base_url="https://api.x.ai/v1", has_responses=True),
 )
 
 

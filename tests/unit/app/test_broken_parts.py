@@ -47,6 +47,7 @@ def settings(tmp_path: Path) -> Settings:
         drain_delay_s=0.0,
         drain_timeout_s=1.0,
         max_body_bytes=1000,
+        max_upload_bytes=1000,
         state_dir=state_dir,
         secrets_dir=None,
         strict=False,

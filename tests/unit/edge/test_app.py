@@ -12,6 +12,7 @@ from gateway.edge.lifecycle import Lifecycle
 from gateway.edge.metrics import ControlAwayError, ControlMetrics
 from gateway.errors import GatewayError, MethodNotAllowed, PathNotFound
 from gateway.model import Client, Endpoint
+from gateway.pass_through import Asked, PassThrough
 from gateway.pipeline import Pipeline
 
 
@@ -31,6 +32,12 @@ class FakePipeline:
     async def refuse(self, client: Client, error: GatewayError) -> None:
         await self._note(client, "refuse", error)
 
+    async def show_model(self, client: Client, name: str) -> None:
+        await self._note(client, "show", name)
+
+    async def serve(self, client: Client, asked: Asked) -> None:
+        await self._note(client, "pass", asked.path)
+
     async def _note(self, client: Client, what: str, about: object) -> None:
         self.calls.append((what, about))
         self.clients.append(client)
@@ -43,9 +50,17 @@ class Rig:
         self.lifecycle = Lifecycle()
         self.lifecycle.ready()
         self.checks = {"config": "ok", "telemetry": "away"}
-        self.app = DataPlane(cast("Pipeline", self.pipeline), self.lifecycle, lambda: self.checks, metrics)
+        self.app = DataPlane(
+            cast("Pipeline", self.pipeline),
+            self.lifecycle,
+            lambda: self.checks,
+            metrics,
+            pass_through=cast("PassThrough", self.pipeline),
+        )
 
-    async def ask(self, method: str, path: str) -> tuple[int, dict[bytes, bytes], bytes]:
+    async def ask(
+        self, method: str, path: str, *headers: tuple[bytes, bytes], query: bytes = b""
+    ) -> tuple[int, dict[bytes, bytes], bytes]:
         sent: list[dict[str, Any]] = []
 
         async def receive() -> dict[str, Any]:
@@ -56,7 +71,7 @@ class Rig:
 
         scope = {
             "type": "http", "http_version": "1.1", "method": method, "path": path, "raw_path": path.encode(),
-            "root_path": "", "scheme": "http", "query_string": b"", "headers": [],
+            "root_path": "", "scheme": "http", "query_string": query, "headers": list(headers),
             "server": ("127.0.0.1", 8787), "client": ("192.0.2.7", 5),
         }  # fmt: skip
         await self.app(scope, receive, send)
@@ -88,15 +103,19 @@ async def test_what_leads_to_the_pipeline(
 @pytest.mark.parametrize(
     ("method", "path", "error", "route"),
     [
-        ("GET", "/v1/chat/completions", MethodNotAllowed, "/v1/chat/completions"),
+        ("GET", "/v1/completions", MethodNotAllowed, "/v1/completions"),
+        ("HEAD", "/v1/files", MethodNotAllowed, "/v1/files"),
+        ("OPTIONS", "/proxy/main/x", MethodNotAllowed, "/proxy/{account}/{path}"),
+        ("POST", "/v1/rerank", PathNotFound, ""),
+        ("OPTIONS", "/v1/rerank", PathNotFound, ""),
         ("DELETE", "/v1/embeddings", MethodNotAllowed, "/v1/embeddings"),
+        ("DELETE", "/v1/chat/completions", MethodNotAllowed, "/v1/chat/completions"),
         ("POST", "/v1/models", MethodNotAllowed, "/v1/models"),
         ("POST", "/", MethodNotAllowed, "/"),
         ("DELETE", "/livez", MethodNotAllowed, "/livez"),
         ("PUT", "/readyz", MethodNotAllowed, "/readyz"),
         ("POST", "/v1/chat/completions/", PathNotFound, ""),
         ("POST", "/v2/chat/completions", PathNotFound, ""),
-        ("GET", "/v1/models/gpt", PathNotFound, ""),
         ("GET", "/livez/", PathNotFound, ""),
         ("GET", "/v1", PathNotFound, ""),
         ("POST", "//v1/chat/completions", PathNotFound, ""),
@@ -116,7 +135,48 @@ async def test_what_is_refused(method: str, path: str, error: type[GatewayError]
 
 
 @pytest.mark.parametrize(
-    ("path", "method", "allowed"), [("/chat/completions", "GET", "POST"), ("/models", "POST", "GET, HEAD")]
+    ("method", "path", "call", "route"),
+    [
+        ("GET", "/v1/files", ("pass", "/files"), "/v1/files"),
+        ("DELETE", "/files/f-1", ("pass", "/files/f-1"), "/v1/files/{file_id}"),
+        ("GET", "/v1/chat/completions", ("pass", "/chat/completions"), "/v1/chat/completions"),
+        ("DELETE", "/v1/models/ft:x", ("pass", "/models/ft:x"), "/v1/models/{model}"),
+        ("PATCH", "/v1/files/a/b/c", ("pass", "/files/a/b/c"), "/v1/files/{path}"),
+        ("PUT", "/proxy/main/x", ("pass", "/x"), "/proxy/{account}/{path}"),
+        ("GET", "/v1/models/main/gpt", ("show", "main/gpt"), "/v1/models/{model}"),
+    ],
+)
+async def test_what_is_passed_through(method: str, path: str, call: tuple[str, object], route: str) -> None:
+    """Every other path of OpenAI's API, and any of a named account; the route has no id in it."""
+    rig = Rig()
+    assert (await rig.ask(method, path))[0] == 299
+    assert rig.pipeline.calls == [call]
+    assert rig.pipeline.clients[0].route == route
+
+
+@pytest.mark.parametrize(
+    ("headers", "query"),
+    [
+        ([(b"x-tfy-provider-name", b"main")], b""),
+        ([(b"x-tfy-model-name", b"main/gpt")], b""),
+        ([], b"a=1&tfyProviderName=main"),
+        ([], b"tfyModelName=main/gpt"),
+    ],
+)
+async def test_other_path_with_an_account(headers: list[tuple[bytes, bytes]], query: bytes) -> None:
+    """A path of another API is passed through once the call says for whom."""
+    rig = Rig()
+    await rig.ask("POST", "/v1/rerank", *headers, query=query)
+    assert rig.pipeline.calls == [("pass", "/rerank")]
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "allowed"),
+    [
+        ("/completions", "GET", "POST"),
+        ("/chat/completions", "PUT", "GET, POST"),
+        ("/models", "POST", "GET, HEAD"),
+    ],
 )
 async def test_refused_method_says_which_are_allowed(path: str, method: str, allowed: str) -> None:
     """A 405 carries `allow`, as HTTP wants."""

@@ -218,3 +218,55 @@ async def test_head_that_the_transport_refuses_has_not_started() -> None:
     await client.respond(500, [], b"{}")
     assert [*states, client.has_started] == [False, True]
     assert [message.get("status") for message in wire.sent] == [500, None]
+
+
+# -- a body piece by piece
+
+
+async def read_pieces(wire: Wire) -> list[bytes]:
+    pieces = []
+    while data := await wire.client.read_piece():
+        pieces.append(data)
+    return pieces
+
+
+async def test_pieces_with_a_length() -> None:
+    """The length tells the end before Granian does, so nobody waits for a message more."""
+    wire = Wire(part(b"ab", more=True), part(b"cde", more=True), headers=[(b"content-length", b"5")])
+    assert (wire.client.has_body, wire.client.declared_bytes) == (True, 5)
+    assert await read_pieces(wire) == [b"ab", b"cde"]
+    assert await wire.client.read_piece() == b""
+    assert wire.received == 2
+
+
+async def test_pieces_without_a_length() -> None:
+    """Empty ones are no end."""
+    wire = Wire(
+        part(b"ab", more=True), part(b"", more=True), part(b"c", more=True), part(b""),
+        headers=[(b"transfer-encoding", b"chunked")],
+    )  # fmt: skip
+    assert (wire.client.has_body, wire.client.declared_bytes) == (True, None)
+    assert await read_pieces(wire) == [b"ab", b"c"]
+
+
+async def test_caller_that_leaves_within_its_pieces() -> None:
+    """Half a body is none."""
+    wire = Wire(part(b"ab", more=True), GONE, headers=[(b"content-length", b"5")])
+    await wire.client.read_piece()
+    with pytest.raises(ClientDisconnected):
+        await wire.client.read_piece()
+
+
+async def test_waiting_for_the_caller_to_leave() -> None:
+    """What else comes is the end of the body."""
+    wire = Wire(part(b""), GONE)
+    with pytest.raises(ClientDisconnected):
+        await wire.client.until_gone()
+    assert wire.received == 2
+
+
+async def test_head_of_a_passage() -> None:
+    """Path and query as they were written; no body where none is announced."""
+    wire = Wire(raw_path=b"/v1/a%2Fb", query_string=b"a=%20", headers=[(b"content-length", b"0")])
+    assert (wire.client.raw_path, wire.client.query, wire.client.has_body) == ("/v1/a%2Fb", "a=%20", False)
+    assert not Wire(headers=[]).client.has_body

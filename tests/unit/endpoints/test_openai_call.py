@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.endpoints.catalogue import CHAT, COMPLETION, EMBEDDING
-from gateway.endpoints.openai_call import MAX_MEMBERS, parse_call, write_call
+from gateway.endpoints.catalogue import CHAT, COMPLETION, EMBEDDING, RESPONSE
+from gateway.endpoints.openai_call import MAX_MEMBERS, parse_call, rewrite_model, write_call
 from gateway.errors import InvalidBody, InvalidJson
 from gateway.model import Call, Endpoint
 
@@ -328,3 +328,30 @@ def test_count_of_any_size(sign: bytes, zeros: int) -> None:
     """A number of choices that no provider has is read or refused, never a bug."""
     with contextlib.suppress(InvalidBody):
         assert parse(b'{"model":"a/b","n":%s1%s}' % (sign, b"0" * zeros)).choices >= 1
+
+
+@pytest.mark.parametrize(
+    ("body", "sent"),
+    [
+        (b'{"a": 1.50, "model": "acct/x", "b": "\\u00e9"}', b'{"a":1.50,"model":"x","b":"\\u00e9"}'),
+        (b'{"model": "other"}', b'{"model": "other"}'),
+        (b'{"a": 1}', b'{"a": 1}'),
+        (b'{"model": 1}', b'{"model": 1}'),
+        (b'{"model": null}', b'{"model": null}'),
+        (b"[1]", b"[1]"),
+        (b"nonsense", b"nonsense"),
+        (b"\xff", b"\xff"),
+        (b"", b""),
+    ],
+)
+def test_rewrite_model(body: bytes, sent: bytes) -> None:
+    """Only a model that has another name changes; what cannot be read is the provider's to judge."""
+    assert rewrite_model(body, lambda name: name.removeprefix("acct/")) == sent
+
+
+def test_streams_that_need_not_be_asked() -> None:
+    """Only completions are asked for their usage; a response's stream has it anyway."""
+    body = b'{"model":"a/b","stream":true}'
+    call = parse_call(RESPONSE, body, model=None, account=None)
+    assert call.is_stream
+    assert json.loads(write_call(call, "b")) == {"model": "b", "stream": True}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from gateway.endpoints.openai_models import model_list
+from gateway.endpoints.openai_models import find_model, model_list
 from tests.unit.makers import TokenPrice, make_target
 
 
@@ -40,3 +40,12 @@ def test_what_is_known_of_a_model() -> None:
 def test_no_models() -> None:
     """A caller without models gets an empty list, not an error."""
     assert json.loads(model_list([], created=7)) == {"object": "list", "data": []}
+
+
+def test_one_model() -> None:
+    """As it stands in the list, or not at all."""
+    models = model_list([make_target("b/x/y"), make_target("a/grün")], created=7)
+    found = find_model(models, "a/grün")
+    assert found is not None
+    assert json.loads(found) == json.loads(models)["data"][1]
+    assert find_model(models, "a") is None

@@ -37,6 +37,7 @@ def test_targets(tmp_path: Path) -> None:
         propagate_trace=False,
         model_types=frozenset({"chat"}),
         retry=RETRY,
+        has_responses=True,
         missing_secret="",
     )
     assert (large.name, large.model_id) == ("main/large", "gpt-large")

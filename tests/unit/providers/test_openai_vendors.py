@@ -41,6 +41,7 @@ def test_target(tmp_path: Path, vendor: Vendor) -> None:
         model_types=frozenset({"chat"}),
         retry=RETRY,
         quirks=vendor.quirks,
+        has_responses=vendor.has_responses,
     )
     assert "canary" not in repr(target)
 

@@ -18,6 +18,7 @@ from tests.rig.requires import requires
 from tests.unit.recorded import OPENAI_SHAPED
 from tests.unit.translate.foreign_streams import (
     CALL,
+    facts_of,
     json_of,
     outcome,
     recorded_answers,
@@ -168,7 +169,7 @@ def test_nothing_follows_the_end_or_an_error() -> None:
     told, stream = run(responses_to_chat, [chunk(content="a"), error, chunk(content="b"), DONE])
     assert read_events_of(told)[-1]["response"]["error"] == {"code": "server_error", "message": "busy"}
     assert (stream.failure, stream.is_complete, stream.has_ended) == (b'{"error": "busy"}', False, True)
-    assert stream.facts().usage.source == "partial"
+    assert facts_of(stream).usage.source == "partial"
     told, _ = run(responses_to_chat, [DONE, chunk(content="b")])
     assert read_events_of(told)[-1]["type"] == "response.completed"
 

@@ -16,6 +16,7 @@ from tests.golden.responses_cases import STARTED_AT_NS, Case, all_cases, read_ev
 from tests.rig.requires import requires
 from tests.unit.translate.foreign_streams import (
     CALL,
+    facts_of,
     json_of,
     outcome,
     recorded_answers,
@@ -204,7 +205,7 @@ def test_nothing_follows_an_error(error: Any, code: str, message: str) -> None:
     told, stream = run(responses_to_messages, [START, text("a"), event("error", error=error), STOP])
     assert read_events_of(told)[-1]["response"]["error"] == {"code": code, "message": message}
     assert (stream.is_complete, stream.has_ended, bool(stream.failure)) == (False, True, True)
-    assert stream.facts().usage.source == "partial"
+    assert facts_of(stream).usage.source == "partial"
 
 
 def test_citation_of_a_document_has_no_equal() -> None:
@@ -226,7 +227,7 @@ def test_recorded_answers(recordings: Path) -> None:
         told, stream = run(responses_to_messages, pieces)
         assert stream.is_complete, item.name
         assert read_events_of(told)[-1]["type"] in ("response.completed", "response.incomplete")
-        assert stream.facts().usage.source == "provider"
+        assert facts_of(stream).usage.source == "provider"
         count += 1
     for item in recorded_answers(recordings, "anthropic-messages", is_stream=False):
         body, _ = responses_to_messages.read(CALL, item.body, started_at_ns=STARTED_AT_NS)

@@ -1,0 +1,210 @@
+"""Replies of OpenAI's younger endpoints: objects with usage of their own, and streams of typed events.
+
+Pure. Responses, images, speech and transcriptions share it: each event of a stream has a `type`, the last one
+carries the usage, and there is no `[DONE]`. Bytes pass through unchanged, in whole events, as in
+`openai_stream`.
+
+Shapes: https://platform.openai.com/docs/api-reference/responses-streaming
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from gateway.endpoints.openai_reply import (
+    UNREADABLE,
+    estimate_usage,
+    excerpt,
+    read_usage,
+    text_of,
+)
+from gateway.errors import UpstreamBadReply
+from gateway.model import Endpoint, Usage
+from gateway.wire.sse import DATA_LINE, DONE, EVENT, MAX_EVENT_BYTES, end_of_events
+
+MAX_PRELUDE_BYTES: Final = 256 * 1024
+"""Events that only announce a reply are held back up to here: they repeat instructions and tools."""
+
+_ENDS: Final = frozenset(
+    {
+        "response.completed",
+        "response.incomplete",
+        "response.cancelled",
+        "image_generation.completed",
+        "image_edit.completed",
+        "speech.audio.done",
+        "transcript.text.done",
+    }
+)
+_FAILURES: Final = frozenset({"error", "response.failed"})
+_PRELUDE: Final = frozenset({"response.created", "response.queued", "response.in_progress"})
+# Decides whether events are worth decoding.
+_TELLING: Final = re.compile(
+    rb'"(?:response\.(?:created|queued|in_progress|completed|incomplete|cancelled|failed)'
+    rb'|image_(?:generation|edit)\.completed|speech\.audio\.done|transcript\.text\.done|error)"'
+)
+
+
+class TypedReply(msgspec.Struct):
+    """What the gateway reads of an object or an event; all of it may be missing or of another type."""
+
+    type: Any = None
+    id: Any = None
+    object: Any = None
+    model: Any = None
+    status: Any = None
+    usage: Any = None
+    error: Any = None
+    response: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class ObjectFacts(msgspec.Struct, frozen=True):
+    """As `ReplyFacts`; `usage` is None where nothing was counted and nothing costs tokens."""
+
+    response_id: str
+    response_model: str
+    finish_reasons: tuple[str, ...]
+    usage: Usage | None
+
+
+_replies: Final = msgspec.json.Decoder(TypedReply)
+
+
+def find_object(body: bytes) -> TypedReply | None:
+    """What *body* says of itself if it is a JSON object, else None."""
+    try:
+        return _replies.decode(body)
+    except UNREADABLE:
+        return None
+
+
+def read_object(endpoint: Endpoint, body: bytes, *, asked_bytes: int) -> ObjectFacts:
+    """Read the body of a successful whole reply.
+
+    A response that failed is an answer too: it says why, has been paid for, and can be fetched again.
+
+    Raises:
+        UpstreamBadReply: It is no JSON object, or nothing but an error.
+    """
+    reply = find_object(body)
+    if reply is None:
+        raise UpstreamBadReply(
+            "The provider answered with something that is not a JSON reply.", excerpt=excerpt(body)
+        )
+    if reply.error is not None and reply.object is None:
+        raise UpstreamBadReply(
+            "The provider answered with success and an error inside.", excerpt=excerpt(body)
+        )
+    usage = read_usage(reply.usage)
+    if usage is None and endpoint.counts_tokens:
+        usage = estimate_usage(asked_bytes, len(body))
+    return object_facts(reply, usage)
+
+
+def object_facts(reply: TypedReply, usage: Usage | None) -> ObjectFacts:
+    """What the trace wants to know of an object."""
+    status = text_of(reply.status)
+    return ObjectFacts(
+        response_id=text_of(reply.id),
+        response_model=text_of(reply.model),
+        finish_reasons=(status,) if status else (),
+        usage=usage,
+    )
+
+
+class EventReader:
+    """One stream of typed events; the interface of `openai_stream.StreamReader`.
+
+    Attributes:
+        has_data: An event with data has been seen.
+        has_content: More than announcements of the reply has come.
+        has_ended: The last event, or an error, was seen.
+        failure: Data of the event that said so when the reply failed, b"" while none did.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, asked_bytes: int) -> None:
+        self._endpoint = endpoint
+        self._asked_bytes = asked_bytes
+        self._tail = b""
+        self._seen_bytes = 0
+        self._reply = TypedReply()
+        self._usage: Usage | None = None
+        self.has_data = False
+        self.has_content = False
+        self.has_ended = False
+        self.failure = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take *data* and give what the client is to get now: whole events, maybe none.
+
+        Raises:
+            UpstreamBadReply: One event is longer than `MAX_EVENT_BYTES`.
+        """
+        searched = max(0, len(self._tail) - 3)
+        buffer = self._tail + data if self._tail else data
+        end = end_of_events(buffer, searched)
+        self._tail = buffer[end:]
+        if len(self._tail) > MAX_EVENT_BYTES:
+            msg = f"The provider sent a stream event of over {MAX_EVENT_BYTES} bytes."
+            raise UpstreamBadReply(msg)
+        whole = buffer[:end]
+        self._seen_bytes += end
+        if self.has_content and not _TELLING.search(whole):
+            return whole
+        for event in EVENT.findall(whole):
+            self._learn(event)
+        return whole
+
+    def finish(self) -> bytes:
+        """Take the end of the stream and give what is left: some servers leave out the last blank line."""
+        event, self._tail = self._tail, b""
+        if not event.endswith((b"\n", b"\r")):
+            return b""
+        self._learn(event)
+        return event + b"\n\n"
+
+    @property
+    def is_complete(self) -> bool:
+        """The stream ended as one that is whole."""
+        return self.has_ended and not self.failure
+
+    def facts(self) -> ObjectFacts:
+        """What was learned so far; of a stream that is not complete the usage is partial."""
+        usage = self._usage
+        if usage is None and self._endpoint.counts_tokens:
+            usage = estimate_usage(self._asked_bytes, self._seen_bytes)
+        if usage is not None and not self.is_complete:
+            usage = msgspec.structs.replace(usage, source="partial")
+        return object_facts(self._reply, usage)
+
+    def _learn(self, event: bytes) -> None:
+        lines = DATA_LINE.findall(event)
+        if not lines:
+            return
+        self.has_data = True
+        data = lines[0] if len(lines) == 1 else b"\n".join(lines)
+        if data == DONE:
+            # Some servers of the API send one; none is added.
+            self.has_ended = self.has_content = True
+            return
+        told = find_object(data)
+        if told is None:
+            self.has_content = True
+            return
+        self._take(told, data)
+
+    def _take(self, told: TypedReply, data: bytes) -> None:
+        is_failure = told.type in _FAILURES or (told.type is None and told.error is not None)
+        if is_failure:
+            self.failure = self.failure or data
+        elif told.type not in _PRELUDE or self._seen_bytes > MAX_PRELUDE_BYTES:
+            self.has_content = True
+        if is_failure or told.type in _ENDS:
+            self.has_ended = True
+        inner = find_object(bytes(told.response)) or told
+        if inner.id is not None:
+            self._reply = inner
+        self._usage = read_usage(inner.usage) or read_usage(told.usage) or self._usage

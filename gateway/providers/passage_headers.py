@@ -1,0 +1,95 @@
+"""Which headers pass where a call is passed on as it is.
+
+For paths of OpenAI's API the caller's headers are those of a short list, as for calls of models. On a path
+of another API nobody knows which it needs, so there all pass but what is the connection's, the gateway's or
+looks like a credential. Replies are filtered by a list in both cases.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from gateway.model import HeaderPairs, Target
+from gateway.providers.headers import FORWARDED_UP, USER_AGENT, response_headers
+
+Pairs = list[tuple[str, str]]
+
+_CONTENT: Final = (
+    "accept",
+    "content-type",
+    "content-encoding",
+    "content-language",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "range",
+)
+_LISTED: Final = frozenset((*FORWARDED_UP, *_CONTENT))
+_NEVER: Final = frozenset(
+    {
+        *("connection", "content-length", "expect", "host", "http2-settings", "keep-alive", "te", "trailer"),
+        *("transfer-encoding", "upgrade", "accept-encoding", "user-agent", "origin", "referer"),
+        *("baggage", "traceparent", "tracestate", "x-request-id", "b3"),
+        *("cookie", "cookie2", "forwarded", "via", "true-client-ip", "x-real-ip", "cf-connecting-ip"),
+    }
+)
+_NEVER_BEGIN: Final = ("x-tfy-", "proxy-", "x-forwarded-", "x-envoy-", "x-b3-", "sec-")
+_CREDENTIAL: Final = re.compile(
+    r"auth|api-?key|token|secret|password|credential|session|signature|-key\Z|\Akey\Z"
+)
+_SENDABLE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+_DOWN: Final = frozenset(
+    {
+        *(b"accept-ranges", b"cache-control", b"content-disposition", b"content-encoding"),
+        *(b"content-language", b"content-range", b"content-type", b"etag", b"expires", b"last-modified"),
+    }
+)
+_DOWN_BEGIN: Final = (b"anthropic-", b"openai-", b"x-goog-", b"x-amzn-bedrock-")
+
+
+def listed_headers(pairs: Iterable[tuple[str, str]]) -> Pairs:
+    """The caller's headers that go to a path of OpenAI's API."""
+    return [(name, value) for name, value in pairs if name in _LISTED]
+
+
+def unlisted_headers(pairs: Pairs) -> Pairs:
+    """The caller's headers that go to a path of an API that is not known here."""
+    named = {name.strip().lower() for key, value in pairs if key == "connection" for name in value.split(",")}
+    return [
+        (name, value)
+        for name, value in pairs
+        if name not in _NEVER
+        and name not in named
+        and not name.startswith(_NEVER_BEGIN)
+        and not _CREDENTIAL.search(name)
+    ]
+
+
+def passage_headers(target: Target, callers: Pairs, traced: Iterable[tuple[str, str]]) -> Pairs:
+    """All headers for the provider: the target's own win, and nothing is compressed for us."""
+    own = {name for name, _ in target.headers}
+    sent = [(name, value) for name, value in callers if name not in own and _can_go(value)]
+    if "user-agent" not in own:
+        sent.append(("user-agent", USER_AGENT))
+    if "accept-encoding" not in own:
+        sent.append(("accept-encoding", "identity"))
+    return [*sent, *target.headers, *traced]
+
+
+def passage_response_headers(headers: HeaderPairs) -> HeaderPairs:
+    """What the caller gets of the provider's headers, but for the length and where it redirects to."""
+    kept = [
+        (name, value)
+        for name, value in headers
+        if (name in _DOWN or name.startswith(_DOWN_BEGIN)) and _SENDABLE.fullmatch(value)
+    ]
+    names = {name for name, _ in kept}
+    return kept + [pair for pair in response_headers(headers) if pair[0] not in names]
+
+
+def _can_go(value: str) -> bool:
+    return all(character == "\t" or " " <= character != "\x7f" for character in value)

@@ -1,0 +1,219 @@
+"""Passing a provider's reply on as it is: whole where it is small JSON, else piece by piece.
+
+What is read on the way (usage, ids) is read from what passes; nothing is held beyond `MAX_PASSING_BYTES`, and
+a slow caller makes the provider wait. Once the head has gone out, a reply that breaks off is broken off here
+too: nothing is written that could be taken for the rest of a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from gateway.endpoints.openai_events import EventReader, find_object, object_facts
+from gateway.endpoints.openai_reply import excerpt, is_json_object, read_usage
+from gateway.errors import GatewayError, UpstreamBadReply
+from gateway.model import Endpoint, HeaderPairs, Target, UpstreamReply
+from gateway.providers.passage_headers import passage_response_headers
+from gateway.redaction import without_secrets
+from gateway.responder import Answer, Responder
+from gateway.telemetry.call_trace import AttemptTrace
+
+MAX_PASSING_BYTES: Final = 1024 * 1024
+"""JSON up to this long is read whole, for its usage and so that a cut one is an error with a status."""
+
+MAX_ERROR_BYTES: Final = 1024 * 1024
+"""Longest error of a provider that is passed on."""
+
+_FIRST_ERROR: Final = 400
+_BODILESS: Final = frozenset({204, 205, 304})
+_DETAIL_CHARACTERS: Final = 200
+# A shorter header value is a word, and an error may well have it.
+_SHORTEST_KEY: Final = 12
+
+Locate = Callable[[str], str | None]
+"""Where a redirect of the provider leads on our side, None when it must not be followed."""
+
+
+async def relay_reply(
+    responder: Responder,
+    attempt: AttemptTrace,
+    reply: UpstreamReply,
+    endpoint: Endpoint,
+    *,
+    is_openai: bool,
+    locate: Locate,
+) -> Answer | None:
+    """Pass *reply* on.
+
+    Args:
+        responder: To whom.
+        attempt: Whose reply it is; learns what the reply says of itself.
+        reply: Its head read.
+        endpoint: What was asked.
+        is_openai: It speaks OpenAI's dialect, so an error that is none in it is a bad reply.
+        locate: For the address of a redirect.
+
+    Returns:
+        None when the caller has been answered; the provider's error, nothing sent yet, of an OpenAI path.
+
+    Raises:
+        UpstreamBadReply: An error of an OpenAI path that is no JSON object; or nothing comes as announced.
+    """
+    if is_openai and reply.status >= _FIRST_ERROR:
+        return await _take_error(attempt, reply)
+    headers = passage_response_headers(reply.headers)
+    location = _header(reply.headers, b"location").decode("latin-1")
+    if location and (own := locate(location)) is not None:
+        headers.append((b"location", own.encode("latin-1")))
+    if reply.status >= _FIRST_ERROR:
+        attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
+    kind = _header(reply.headers, b"content-type").partition(b";")[0].strip().lower()
+    if kind == b"application/json" or kind.endswith(b"+json"):
+        await _relay_json(responder, attempt, reply, headers, endpoint)
+    elif kind == b"text/event-stream" and is_openai:
+        headers += ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
+        await _relay_events(responder, attempt, reply, _without_repeats(headers), endpoint)
+    else:
+        await _relay_pieces(responder, attempt, reply, headers, b"")
+    return None
+
+
+def without_credentials(body: bytes, target: Target) -> bytes:
+    """An error of the provider as it came, but for our key: some quote it, and no caller may see it."""
+    text = body.decode(errors="surrogateescape")
+    keys = [value for _, value in target.headers if len(value) >= _SHORTEST_KEY]
+    masked = without_secrets(text, keys)
+    return body if masked == text else masked.encode(errors="surrogateescape")
+
+
+def mask(error: GatewayError, target: Target) -> None:
+    """Keep the target's credentials out of what the span says of *error*."""
+    masked = without_secrets(error.detail, (value for _, value in target.headers))
+    # Cut last: the end may fall into a key.
+    error.detail = masked[:_DETAIL_CHARACTERS]
+
+
+async def _take_error(attempt: AttemptTrace, reply: UpstreamReply) -> Answer:
+    body = await reply.read(MAX_ERROR_BYTES)
+    if not is_json_object(body):
+        msg = f"The provider answered with status {reply.status} and a body that is not a JSON error."
+        raise UpstreamBadReply(msg, excerpt=excerpt(body))
+    attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
+    headers = [pair for pair in passage_response_headers(reply.headers) if pair[0] != b"content-type"]
+    return Answer(reply.status, headers, without_credentials(body, attempt.target))
+
+
+async def _relay_json(
+    responder: Responder,
+    attempt: AttemptTrace,
+    reply: UpstreamReply,
+    headers: HeaderPairs,
+    endpoint: Endpoint,
+) -> None:
+    parts: list[bytes] = []
+    size = 0
+    while size <= MAX_PASSING_BYTES and (data := await reply.read_chunk()):
+        parts.append(data)
+        size += len(data)
+    body = b"".join(parts)
+    if size > MAX_PASSING_BYTES:
+        await _relay_pieces(responder, attempt, reply, headers, body)
+        return
+    _learn(responder, attempt, endpoint, body)
+    if responder.client.method == "POST":
+        responder.made(attempt.response_id, attempt.target)
+    attempt.ended()
+    if reply.status >= _FIRST_ERROR:
+        body = without_credentials(body, attempt.target)
+    await responder.pass_whole(reply.status, headers, body)
+
+
+def _learn(responder: Responder, attempt: AttemptTrace, endpoint: Endpoint, body: bytes) -> None:
+    told = find_object(body)
+    if told is not None:
+        usage = read_usage(told.usage) if _spends(responder, endpoint) else None
+        attempt.answered(object_facts(told, usage))
+
+
+def _spends(responder: Responder, endpoint: Endpoint) -> bool:
+    """Whether a reply's usage is of this call: what is fetched or cancelled was counted before."""
+    return responder.client.method == "POST" and not endpoint.path.endswith("/cancel")
+
+
+async def _relay_events(
+    responder: Responder,
+    attempt: AttemptTrace,
+    reply: UpstreamReply,
+    headers: HeaderPairs,
+    endpoint: Endpoint,
+) -> None:
+    """Pass a stream of events on, in whole events."""
+    reader = EventReader(endpoint, asked_bytes=0)
+    try:
+        is_open = True
+        while is_open:
+            data = await reply.read_chunk()
+            is_open = bool(data)
+            events = reader.feed(data) if is_open else reader.finish()
+            if reader.has_data:
+                attempt.first_chunk()
+            if not responder.client.has_started:
+                await responder.start_passage(reply.status, headers)
+            if events:
+                await responder.client.write(events)
+    except GatewayError as error:
+        _break_off(responder, attempt, error)
+        return
+    finally:
+        facts = reader.facts()
+        if not _spends(responder, endpoint):
+            facts = msgspec.structs.replace(facts, usage=None)
+        attempt.answered(facts)
+    attempt.ended()
+    await responder.end_stream()
+
+
+async def _relay_pieces(
+    responder: Responder, attempt: AttemptTrace, reply: UpstreamReply, headers: HeaderPairs, begun: bytes
+) -> None:
+    """Pass bytes on as they come, after those that have been read."""
+    length = _header(reply.headers, b"content-length")
+    is_bodiless = reply.status in _BODILESS
+    # With its length a reply that breaks off cannot be taken for a whole one.
+    if length and not is_bodiless:
+        headers = [*headers, (b"content-length", length)]
+    data = begun or (b"" if is_bodiless else await reply.read_chunk())
+    await responder.start_passage(reply.status, headers)
+    try:
+        while data:
+            await responder.client.write(data)
+            data = await reply.read_chunk()
+    except GatewayError as error:
+        _break_off(responder, attempt, error)
+        return
+    attempt.ended()
+    await responder.end_stream()
+
+
+def _break_off(responder: Responder, attempt: AttemptTrace, error: GatewayError) -> None:
+    """End a reply that has begun without its end: the server closes the connection, and the caller sees it.
+
+    Raises:
+        GatewayError: *error*, while it can still be answered.
+    """
+    if not responder.client.has_started:
+        raise error
+    mask(error, attempt.target)
+    attempt.failed(error.code, error.for_operator, error.excerpt)
+    responder.trace.cut(error.code, error.for_operator)
+
+
+def _header(headers: HeaderPairs, name: bytes) -> bytes:
+    return next((value for key, value in headers if key == name), b"")
+
+
+def _without_repeats(headers: HeaderPairs) -> HeaderPairs:
+    return list(dict(headers).items())

@@ -1,0 +1,115 @@
+"""Provider accounts as wholes: for calls that are for an account, whatever model they are about.
+
+Who may do that is asked more strictly than for a model: a file, a batch or a path of the provider's own can
+reach every model of the account and what others stored there, so the right to single models is not enough.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Final
+
+from gateway.errors import AccountNotAllowed, AccountNotFound, AccountRequired, SecretMissingError
+from gateway.model import Caller, Plan, Target
+
+_SHOWN: Final = 10
+_SHOWN_CHARACTERS: Final = 100
+HOW_TO_NAME: Final = "Name one with the header x-tfy-provider-name, or with ?tfyProviderName= in the query."
+
+
+class Accounts:
+    """Every account, and where it is."""
+
+    def __init__(self, targets: Iterable[Target]) -> None:
+        self._by_name = {target.name: target for target in targets}
+        self._doors: dict[str, list[Target]] = {}
+        for target in self._by_name.values():
+            doors = self._doors.setdefault(target.account, [])
+            if all((door.base_url, door.headers) != (target.base_url, target.headers) for door in doors):
+                doors.append(target)
+
+    def __contains__(self, account: str) -> bool:
+        """Whether there is such an account."""
+        return account in self._doors
+
+    def account_of(self, model: str) -> str:
+        """The account of a model's name, "" when there is no such model."""
+        target = self._by_name.get(model)
+        return "" if target is None else target.account
+
+    def model_id(self, model: str) -> str:
+        """What the provider calls a model of that name, "" when there is none."""
+        target = self._by_name.get(model)
+        return "" if target is None else target.model_id
+
+    def only_account(self, caller: Caller, *, by_model: bool) -> str:
+        """The one account that *caller* may use.
+
+        Args:
+            caller: Who calls.
+            by_model: The right to one of its models counts too.
+
+        Raises:
+            AccountRequired: There are several.
+            AccountNotAllowed: There is none.
+        """
+        mine = sorted(name for name in self._doors if self._may_use(caller, name, by_model=by_model))
+        if len(mine) == 1:
+            return mine[0]
+        if not mine:
+            message = f"{caller.name} has no right to a provider account as a whole, which this path needs."
+            raise AccountNotAllowed(message)
+        shown = ", ".join(mine[:_SHOWN])
+        message = f"This call does not say which provider account it is for. {HOW_TO_NAME} Yours: {shown}."
+        raise AccountRequired(message, param="x-tfy-provider-name")
+
+    def plan(self, account: str, model: str, caller: Caller, *, by_model: bool) -> Plan:
+        """Where a call for *account* goes.
+
+        Args:
+            account: Its name.
+            model: A model of it whose server is meant, "" for none.
+            caller: Who calls.
+            by_model: The right to one of its models is enough.
+
+        Raises:
+            AccountNotFound: There is no such account.
+            AccountNotAllowed: *caller* may not use it as a whole.
+            AccountRequired: Its models are on several servers, and the call names none.
+            SecretMissingError: It has no credential.
+        """
+        doors = self._doors.get(account)
+        if doors is None:
+            raise _not_found(account)
+        if not self._may_use(caller, account, by_model=by_model):
+            message = (
+                f"{caller.name} has no right to the account {account} as a whole, which this path needs. "
+                "Ask the gateway's operator for it."
+            )
+            raise AccountNotAllowed(message, param="x-tfy-provider-name")
+        target = self._by_name.get(model)
+        if target is None or target.account != account:
+            if len(doors) > 1:
+                message = (
+                    f"The models of {account} are on several servers. Name one of its models with the header "
+                    "x-tfy-model-name."
+                )
+                raise AccountRequired(message, param="x-tfy-model-name")
+            # Of the account, not of the model whose address and credentials happen to be the same.
+            target = dataclasses.replace(doors[0], name=account, model_id="")
+        if target.missing_secret:
+            message = f"{account} is not available: it has no credential. The operator must act."
+            raise SecretMissingError(message, detail=target.missing_secret)
+        return Plan((target,), (target.name,))
+
+    def _may_use(self, caller: Caller, account: str, *, by_model: bool) -> bool:
+        if account in caller.accounts:
+            return True
+        return by_model and any(name.startswith(account + "/") for name in caller.models)
+
+
+def _not_found(account: str) -> AccountNotFound:
+    shown = account[:_SHOWN_CHARACTERS]
+    message = f"There is no provider account {shown}. {HOW_TO_NAME}"
+    return AccountNotFound(message, param="x-tfy-provider-name")

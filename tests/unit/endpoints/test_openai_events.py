@@ -1,0 +1,165 @@
+"""Typed events pass untouched, and say what they are about."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.endpoints.catalogue import IMAGE, MODERATION, RESPONSE
+from gateway.endpoints.openai_events import (
+    MAX_PRELUDE_BYTES,
+    EventReader,
+    find_object,
+    read_object,
+)
+from gateway.endpoints.openai_reply import read_usage
+from gateway.errors import UpstreamBadReply
+from gateway.model import Usage
+from gateway.wire.sse import MAX_EVENT_BYTES
+
+USAGE = {
+    "input_tokens": 21,
+    "output_tokens": 8,
+    "input_tokens_details": {"cached_tokens": 5},
+    "output_tokens_details": {"reasoning_tokens": 2},
+}
+COUNTED = Usage(21, 8, "provider", cached_input_tokens=5, reasoning_output_tokens=2)
+
+
+def event(kind: str, **more: Any) -> bytes:
+    return f"event: {kind}\ndata: {json.dumps({'type': kind, **more})}\n\n".encode()
+
+
+CREATED = event("response.created", response={"id": "resp_1", "model": "m", "status": "in_progress"})
+DELTA = event("response.output_text.delta", delta="fü")
+COMPLETED = event(
+    "response.completed", response={"id": "resp_1", "model": "m-1", "status": "completed", "usage": USAGE}
+)
+STREAM = CREATED + DELTA * 3 + COMPLETED
+
+
+def reader() -> EventReader:
+    return EventReader(RESPONSE, asked_bytes=400)
+
+
+def test_any_cut() -> None:
+    """However it is cut, the same bytes pass, in whole events, and the same is learned."""
+    for cut in range(len(STREAM)):
+        stream = reader()
+        first, second = stream.feed(STREAM[:cut]), stream.feed(STREAM[cut:])
+        assert first + second + stream.finish() == STREAM
+        assert first == b"" or first.endswith(b"\n\n")
+        facts = stream.facts()
+        assert (facts.response_id, facts.response_model) == ("resp_1", "m-1")
+        assert (facts.usage, facts.finish_reasons) == (COUNTED, ("completed",))
+        assert stream.is_complete
+
+
+def test_announcements_are_no_content() -> None:
+    """A failure that comes right after them can still be a status; they are not held for ever."""
+    stream = reader()
+    stream.feed(CREATED)
+    assert (stream.has_data, stream.has_content) == (True, False)
+    stream.feed(DELTA)
+    assert stream.has_content
+    stream = reader()
+    stream.feed(event("response.created", response={"instructions": "x" * MAX_PRELUDE_BYTES}))
+    assert stream.has_content
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        event("error", message="overloaded"),
+        event("response.failed", response={"id": "resp_1", "status": "failed", "error": {"code": "x"}}),
+        b'data: {"error":{"message":"x"}}\n\n',
+    ],
+)
+def test_failures(failure: bytes) -> None:
+    """Whatever says so: the stream has ended, and not well."""
+    stream = reader()
+    assert stream.feed(CREATED + failure) == CREATED + failure
+    assert (stream.has_ended, stream.is_complete, stream.has_content) == (True, False, False)
+    assert stream.failure in failure
+    assert stream.facts().usage == Usage(100, (len(CREATED + failure)) // 4, "partial")
+
+
+@pytest.mark.parametrize(
+    "last",
+    ["image_generation.completed", "image_edit.completed", "speech.audio.done", "transcript.text.done"],
+)
+def test_last_events(last: str) -> None:
+    """Pictures, speech and transcripts end with an event of their own, which has the usage."""
+    stream = EventReader(IMAGE, asked_bytes=1)
+    stream.feed(event(last.replace("completed", "partial").replace("done", "delta")))
+    assert (stream.is_complete, stream.facts().usage) == (False, None)
+    stream.feed(event(last, usage=USAGE))
+    assert (stream.is_complete, stream.facts().usage) == (True, COUNTED)
+
+
+def test_stream_that_is_cut() -> None:
+    """Its usage is a guess, and partial."""
+    stream = reader()
+    stream.feed(CREATED + DELTA)
+    assert not stream.is_complete
+    usage = stream.facts().usage
+    assert usage is not None
+    assert usage.source == "partial"
+
+
+def test_end_without_a_blank_line() -> None:
+    """Counts; half a line is never given."""
+    stream = reader()
+    stream.feed(COMPLETED[:-1])
+    assert stream.finish() == COMPLETED + b"\n"
+    assert stream.is_complete
+    stream = reader()
+    stream.feed(COMPLETED[:-9])
+    assert stream.finish() == b""
+
+
+def test_end_marker_of_others() -> None:
+    """Some servers of the API end as completions do."""
+    stream = reader()
+    assert stream.feed(DELTA + b"data: [DONE]\n\n").endswith(b"data: [DONE]\n\n")
+    assert stream.is_complete
+
+
+def test_what_cannot_be_read_passes() -> None:
+    """The client's parser decides."""
+    stream = reader()
+    assert stream.feed(b": comment\n\ndata: nonsense\n\n") == b": comment\n\ndata: nonsense\n\n"
+    assert stream.has_content
+
+
+def test_endless_event() -> None:
+    """One event has a limit."""
+    with pytest.raises(UpstreamBadReply):
+        reader().feed(b"data: " + b"x" * MAX_EVENT_BYTES)
+
+
+def test_whole_object() -> None:
+    """Id, model, status, usage."""
+    body = json.dumps({"id": "resp_1", "object": "response", "model": "m", "status": "failed", "error": {}})
+    facts = read_object(RESPONSE, body.encode(), asked_bytes=40)
+    assert (facts.response_id, facts.response_model, facts.finish_reasons) == ("resp_1", "m", ("failed",))
+    assert facts.usage == Usage(10, len(body) // 4, "estimated")
+    assert read_object(MODERATION, b'{"results":[]}', asked_bytes=40).usage is None
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'{"error":{"message":"x"}}', b'{"id"'])
+def test_no_object(body: bytes) -> None:
+    """Nothing but an error, or no JSON object."""
+    with pytest.raises(UpstreamBadReply):
+        read_object(RESPONSE, body, asked_bytes=1)
+
+
+def test_usage_of_both_generations() -> None:
+    """Under the names of either; nonsense is none."""
+    assert read_usage(USAGE) == COUNTED
+    assert read_usage({"prompt_tokens": 1, "completion_tokens": 2}) == Usage(1, 2, "provider")
+    assert read_usage({"seconds": 3}) is None
+    assert read_usage(None) is None
+    assert find_object(b"[1]") is None

@@ -1,0 +1,89 @@
+"""Accounts as wholes: who may, and where they are."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.errors import (
+    AccountNotAllowed,
+    AccountNotFound,
+    AccountRequired,
+    GatewayError,
+    SecretMissingError,
+)
+from gateway.model import Caller
+from gateway.routing.accounts import Accounts
+from tests.unit.makers import make_target
+
+ACCOUNTS = Accounts(
+    [
+        make_target("acct/small"),
+        make_target("acct/big", model_id="big-1"),
+        make_target("spare/small"),
+        make_target("lab/one", base_url="http://one/v1"),
+        make_target("lab/two", base_url="http://two/v1"),
+        make_target("keyless/x", missing_secret="no key"),
+    ]
+)
+
+
+def caller(*accounts: str, models: tuple[str, ...] = ()) -> Caller:
+    return Caller("app", frozenset(models), frozenset(accounts))
+
+
+def test_plan() -> None:
+    """A call goes to the account, under its own name and none of a model."""
+    (target,) = ACCOUNTS.plan("acct", "", caller("acct"), by_model=False).targets
+    assert (target.name, target.account, target.model_id) == ("acct", "acct", "")
+    (target,) = ACCOUNTS.plan("acct", "acct/big", caller("acct"), by_model=False).targets
+    assert (target.name, target.model_id) == ("acct/big", "big-1")
+
+
+def test_plan_by_model() -> None:
+    """Where it is enough, the right to one model is."""
+    mine = caller(models=("acct/small",))
+    assert ACCOUNTS.plan("acct", "", mine, by_model=True).candidates == ("acct",)
+    with pytest.raises(AccountNotAllowed):
+        ACCOUNTS.plan("spare", "", mine, by_model=True)
+
+
+def test_models_on_several_servers() -> None:
+    """One of them must be named, and leads to its server."""
+    with pytest.raises(AccountRequired) as caught:
+        ACCOUNTS.plan("lab", "", caller("lab"), by_model=False)
+    assert "x-tfy-model-name" in caught.value.message
+    (target,) = ACCOUNTS.plan("lab", "lab/two", caller("lab"), by_model=False).targets
+    assert target.base_url == "http://two/v1"
+
+
+@pytest.mark.parametrize(
+    ("account", "mine", "error"),
+    [
+        ("none", caller("acct"), AccountNotFound),
+        ("acct", caller("spare"), AccountNotAllowed),
+        ("acct", caller(models=("acct/small", "acct/big")), AccountNotAllowed),
+        ("keyless", caller("keyless"), SecretMissingError),
+    ],
+)
+def test_refusals(account: str, mine: Caller, error: type[GatewayError]) -> None:
+    """All models of today are not the account."""
+    with pytest.raises(error):
+        ACCOUNTS.plan(account, "", mine, by_model=False)
+
+
+def test_only_account() -> None:
+    """The one that the caller may use, if it is one."""
+    assert ACCOUNTS.only_account(caller("acct"), by_model=False) == "acct"
+    assert ACCOUNTS.only_account(caller(models=("spare/small",)), by_model=True) == "spare"
+    with pytest.raises(AccountNotAllowed):
+        ACCOUNTS.only_account(caller(models=("spare/small",)), by_model=False)
+    with pytest.raises(AccountRequired, match="acct, spare"):
+        ACCOUNTS.only_account(caller("acct", "spare"), by_model=False)
+
+
+def test_names() -> None:
+    """Models and accounts by name."""
+    assert (ACCOUNTS.account_of("acct/big"), ACCOUNTS.account_of("acct/none")) == ("acct", "")
+    assert (ACCOUNTS.model_id("acct/big"), ACCOUNTS.model_id("x")) == ("big-1", "")
+    assert "acct" in ACCOUNTS
+    assert "acct/big" not in ACCOUNTS

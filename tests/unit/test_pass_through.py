@@ -1,0 +1,191 @@
+"""Passing on, between doubles: every way out answers once and settles once.
+
+Whom a call goes to, forms and streams are tested against real sockets (tests/e2e/test_passing_through.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from random import Random
+
+import pytest
+
+from gateway.endpoints.openai_paths import PROXY, find_openai_path
+from gateway.errors import GatewayError, UpstreamTimeout, UpstreamUnreachable
+from gateway.identity.tokens import Identity
+from gateway.model import Caller, RetryPolicy
+from gateway.pass_through import MAX_HEAD_BYTES, Asked, PassThrough, names_account
+from gateway.pipeline import CurrentSnapshot, Pipeline
+from gateway.routing.accounts import Accounts
+from gateway.routing.direct import Routing
+from gateway.snapshot import Snapshot
+from gateway.telemetry.call_trace import CallTrace
+from tests.unit.doubles import FakeClient, FakeReply, FakeUpstream
+from tests.unit.makers import KEY, TOKEN, make_credential, make_target
+
+BEARER = ("authorization", f"Bearer {TOKEN}")
+JSON = {"content-type": "application/json"}
+BYTES = {"content-type": "application/octet-stream"}
+TARGETS = (make_target(), make_target("retried/small", retry=RetryPolicy(2, 0, frozenset({502, 503, 504}))))
+
+
+class Rig:
+    """A pass-through between doubles, and what it recorded."""
+
+    def __init__(self, *script: FakeReply | GatewayError | Exception) -> None:
+        self.upstream = FakeUpstream(*script)
+        self.records: list[CallTrace] = []
+        caller = Caller("app", frozenset(target.name for target in TARGETS), frozenset({"acct", "retried"}))
+        snapshot = Snapshot(
+            "v1", 1, Identity([make_credential(TOKEN, caller)]), Routing(TARGETS), accounts=Accounts(TARGETS)
+        )
+        pipeline = Pipeline(
+            CurrentSnapshot(snapshot),
+            self.upstream,
+            self.records.append,
+            max_body_bytes=1000,
+            random=Random(7),
+        )
+        self.passing = PassThrough(
+            pipeline, self.upstream, max_body_bytes=1000, max_upload_bytes=2 * MAX_HEAD_BYTES
+        )
+
+    async def call(self, client: FakeClient, *, account: str = "acct", path: str = "") -> CallTrace:
+        path = path or client.path.removeprefix("/v1")
+        endpoint = find_openai_path(path)
+        asked = (
+            Asked(PROXY, path, f"/proxy/{account}", account, is_openai=False)
+            if endpoint is None
+            else Asked(endpoint, path, "/v1", account)
+        )
+        client.route = asked.endpoint.route
+        await self.passing.serve(client, asked)
+        (trace,) = self.records
+        assert all(trace.end_ns >= attempt.end_ns >= attempt.start_ns for attempt in trace.attempts)
+        return trace
+
+
+def fetch(path: str = "/v1/files/f-1/content", *headers: tuple[str, str]) -> FakeClient:
+    return FakeClient(BEARER, *headers, method="GET", path=path)
+
+
+async def test_bytes() -> None:
+    """They go out as they come, with their length and kind."""
+    reply = FakeReply(200, BYTES | {"content-length": "4"}, b"ab", b"cd")
+    client = fetch()
+    trace = await Rig(reply).call(client)
+    assert (client.status, client.pieces, client.is_ended) == (200, [b"ab", b"cd"], True)
+    assert (client.header("content-type"), client.header("content-length")) == (BYTES["content-type"], "4")
+    assert (trace.is_error, reply.is_closed) == (False, True)
+
+
+async def test_json_is_read_in_passing() -> None:
+    """Its usage counts where the call has spent it, and not where it is told of again."""
+    body = json.dumps({"id": "x-1", "usage": {"input_tokens": 3, "output_tokens": 4}}).encode()
+    for method, is_counted in (("POST", True), ("GET", False)):
+        client = FakeClient(BEARER, method=method, path="/v1/threads/t/runs")
+        trace = await Rig(FakeReply(200, JSON, body[:9], body[9:])).call(client)
+        assert (client.received, trace.attempts[0].response_id) == (body, "x-1")
+        assert (trace.attempts[0].usage is not None) is is_counted
+
+
+async def test_long_json_is_passed_on() -> None:
+    """It is not held beyond the bound."""
+    pieces = [b"[" + b"1," * 400_000] * 3
+    client = fetch("/v1/files")
+    await Rig(FakeReply(200, JSON, *pieces)).call(client)
+    assert client.received == b"".join(pieces)
+    assert len(client.pieces) > 1
+
+
+@pytest.mark.parametrize("kind", [BYTES, {"content-type": "text/event-stream"}])
+async def test_reply_that_breaks_off(kind: dict[str, str]) -> None:
+    """Nothing is written after it, and it is not ended."""
+    client = fetch()
+    trace = await Rig(FakeReply(200, kind, b"data: 1\n\n", UpstreamUnreachable("cut"))).call(client)
+    assert (client.pieces, client.is_ended) == ([b"data: 1\n\n"], False)
+    assert (trace.is_error, trace.error_type) == (True, "upstream_unreachable")
+    assert trace.attempts[0].error_type == "upstream_unreachable"
+
+
+async def test_reply_that_breaks_off_before_its_head_went_out() -> None:
+    """While nothing is sent it is an error with a status."""
+    client = fetch("/v1/files")
+    await Rig(FakeReply(200, JSON, b"{", UpstreamTimeout("silent"))).call(client)
+    assert (client.status, client.is_ended) == (504, True)
+
+
+async def test_error_without_our_key() -> None:
+    """A provider's error passes, but for a key that it quotes."""
+    client = fetch("/v1/files")
+    trace = await Rig(FakeReply(401, JSON, f'{{"error":"Bearer {KEY}"}}'.encode())).call(client)
+    assert client.status == 401
+    assert KEY.encode() not in client.received
+    assert (client.header("x-tfy-error-source"), trace.error_type) == ("upstream", "401")
+
+
+async def test_repeats() -> None:
+    """What changes nothing is tried again where the account's policy says so; all else is sent once."""
+    rig = Rig(UpstreamUnreachable("no"), FakeReply(200, JSON, b"{}"))
+    client = fetch("/v1/files")
+    trace = await rig.call(client, account="retried")
+    assert (client.status, len(trace.attempts)) == (200, 2)
+    rig = Rig(UpstreamUnreachable("no"))
+    client = FakeClient(BEARER, ("content-type", "application/json"), body=b"{}", path="/v1/batches")
+    trace = await rig.call(client, account="retried")
+    assert (client.status, len(trace.attempts)) == (502, 1)
+
+
+async def test_body_without_a_length() -> None:
+    """It is sent on as it comes, up to its limit."""
+    piece = b"x" * 500_000
+    rig = Rig(FakeReply(200, JSON, b"{}"))
+    client = FakeClient(BEARER, pieces=[piece, piece], path="/proxy/acct/x")
+    await rig.call(client, path="/x")
+    assert (rig.upstream.bodies, client.status) == ([piece * 2], 200)
+    rig = Rig(FakeReply(200, JSON, b"{}"))
+    client = FakeClient(BEARER, pieces=[piece] * 5, path="/proxy/acct/x")
+    trace = await rig.call(client, path="/x")
+    assert (client.status, trace.attempts[0].error_type) == (413, "body_too_large")
+
+
+async def test_caller_that_leaves() -> None:
+    """A fetch ends with its caller; nothing is made up of tokens."""
+    rig = Rig(FakeReply(200, BYTES, b"a", asyncio.Event()))
+    client = fetch()
+    client.on_write = client.leave
+    trace = await rig.call(client)
+    assert (trace.error_type, trace.attempts[0].usage) == ("client_disconnected", None)
+
+
+async def test_timeout_is_passed_on() -> None:
+    """`x-tfy-request-timeout` counts here too."""
+    rig = Rig(FakeReply(200, JSON, b"{}"))
+    await rig.call(fetch("/v1/files", ("x-tfy-request-timeout", "1500")))
+    assert rig.upstream.passages[0].timeout_s == 1.5
+
+
+async def test_model_in_a_path() -> None:
+    """The account before it is ours, the rest the provider's name."""
+    rig = Rig(FakeReply(200, JSON, b"{}"), FakeReply(200, JSON, b"{}"))
+    for name, sent in (("acct%2Fft:x", "ft:x"), ("acct%2Fsmall", "small-1")):
+        client = FakeClient(BEARER, method="DELETE", path=f"/v1/models/{name}")
+        await rig.call(client, account="")
+        rig.records.clear()
+        assert rig.upstream.passages[-1].url == f"https://api.test/v1/models/{sent}"
+
+
+@pytest.mark.parametrize(
+    ("headers", "query", "names"),
+    [
+        ([("x-tfy-provider-name", "a")], "", True),
+        ([("x-tfy-model-name", "a/b")], "", True),
+        ([], "tfyModelName=a", True),
+        ([], "tfyProviderName=a", True),
+        ([("x-tfy-metadata", "{}")], "a=1", False),
+    ],
+)
+async def test_names_account(headers: list[tuple[str, str]], query: str, *, names: bool) -> None:
+    """By header or query."""
+    assert names_account(FakeClient(*headers, query=query)) is names

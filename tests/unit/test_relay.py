@@ -1,0 +1,100 @@
+"""A provider's reply as it is: its headers, its redirects, its errors."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from gateway.endpoints.openai_paths import PROXY, find_openai_path
+from gateway.endpoints.wording import wording_for
+from gateway.errors import UpstreamBadReply, UpstreamUnreachable
+from gateway.model import Endpoint
+from gateway.relay import mask, relay_reply
+from gateway.responder import Answer, Responder
+from gateway.telemetry.call_trace import AttemptTrace, begin_trace
+from tests.unit.doubles import FakeClient, FakeReply
+from tests.unit.makers import KEY, make_target
+
+FILES = find_openai_path("/files")
+assert FILES is not None
+HTML = {"content-type": "text/html"}
+SSE = {"content-type": "text/event-stream"}
+
+
+class Rig:
+    """One call whose reply is to be passed on."""
+
+    def __init__(self, *, method: str = "GET") -> None:
+        self.client = FakeClient(method=method)
+        trace = begin_trace(self.client, FILES, request_id="r", config_version="v", random=Random(1))
+        self.responder = Responder(self.client, trace, "r", wording_for(FILES, self.client.headers))
+        self.attempt: AttemptTrace = trace.attempt(make_target())
+
+    async def relay(self, reply: FakeReply, endpoint: Endpoint = PROXY) -> Answer | None:
+        return await relay_reply(
+            self.responder,
+            self.attempt,
+            reply,
+            endpoint,
+            is_openai=endpoint is not PROXY,
+            locate=lambda location: f"/here{location}" if location.startswith("/") else None,
+        )
+
+
+@pytest.mark.parametrize(("location", "seen"), [("/x", "/here/x"), ("https://other/x", None)])
+async def test_redirect(location: str, seen: str | None) -> None:
+    """Its address is ours or none."""
+    rig = Rig()
+    await rig.relay(FakeReply(307, {"location": location}))
+    assert (rig.client.status, rig.client.header("location")) == (307, seen)
+
+
+@pytest.mark.parametrize("status", [204, 304])
+async def test_no_body(status: int) -> None:
+    """A status without a body gets no length."""
+    rig = Rig()
+    await rig.relay(FakeReply(status, {"content-length": "5", "etag": "e"}))
+    assert (rig.client.status, rig.client.header("content-length")) == (status, None)
+    assert (rig.client.header("etag"), rig.client.is_ended) == ("e", True)
+
+
+async def test_error_of_an_openai_path() -> None:
+    """A JSON error is given back, to be sent or tried again; anything else is a bad reply."""
+    assert FILES is not None
+    rig = Rig()
+    answer = await rig.relay(FakeReply(404, {"content-type": "application/json"}, b'{"error":1}'), FILES)
+    assert answer == Answer(404, [], b'{"error":1}')
+    assert not rig.client.has_started
+    with pytest.raises(UpstreamBadReply):
+        await Rig().relay(FakeReply(404, HTML, b"<html>"), FILES)
+
+
+async def test_error_of_another_path() -> None:
+    """Whatever it is, it passes, and is the provider's."""
+    rig = Rig()
+    assert await rig.relay(FakeReply(500, HTML, b"<html>")) is None
+    assert (rig.client.status, rig.client.received) == (500, b"<html>")
+    assert rig.client.header("x-tfy-error-source") == "upstream"
+    assert rig.attempt.error_type == "500"
+
+
+async def test_events() -> None:
+    """Whole events, not gathered on the way; the usage is that of a call that spends."""
+    assert FILES is not None
+    events = b'data: {"type":"transcript.text.done","usage":{"input_tokens":1,"output_tokens":2}}\n\n'
+    for method, counts in (("POST", True), ("GET", False)):
+        rig = Rig(method=method)
+        await rig.relay(FakeReply(200, SSE | {"cache-control": "private"}, events[:9], events[9:]), FILES)
+        assert (rig.client.received, rig.client.pieces) == (events, [events])
+        assert rig.client.header("cache-control") == "no-cache"
+        assert rig.client.header("x-accel-buffering") == "no"
+        assert (rig.attempt.usage is not None) is counts
+        assert rig.attempt.first_chunk_ns
+
+
+def test_mask() -> None:
+    """Our key is in nothing that is said of a failure."""
+    error = UpstreamUnreachable("no", detail=f"sent Bearer {KEY}")
+    mask(error, make_target())
+    assert KEY not in error.detail
