@@ -44,7 +44,7 @@ class Accounts:
         return "" if target is None else target.model_id
 
     def only_account(self, caller: Caller, *, by_model: bool) -> str:
-        """The one account that *caller* may use.
+        """The one account that *caller* may use; one without its credential counts only if there is no other.
 
         Args:
             caller: Who calls.
@@ -55,6 +55,7 @@ class Accounts:
             AccountNotAllowed: There is none.
         """
         mine = sorted(name for name in self._doors if self._may_use(caller, name, by_model=by_model))
+        mine = [name for name in mine if self._is_available(name)] or mine
         if len(mine) == 1:
             return mine[0]
         if not mine:
@@ -102,6 +103,9 @@ class Accounts:
             message = f"{account} is not available: it has no credential. The operator must act."
             raise SecretMissingError(message, detail=target.missing_secret)
         return Plan((target,), (target.name,))
+
+    def _is_available(self, account: str) -> bool:
+        return any(not door.missing_secret for door in self._doors[account])
 
     def _may_use(self, caller: Caller, account: str, *, by_model: bool) -> bool:
         if account in caller.accounts:

@@ -75,6 +75,8 @@ def test_only_account() -> None:
     """The one that the caller may use, if it is one."""
     assert ACCOUNTS.only_account(caller("acct"), by_model=False) == "acct"
     assert ACCOUNTS.only_account(caller(models=("spare/small",)), by_model=True) == "spare"
+    assert ACCOUNTS.only_account(caller("acct", "keyless"), by_model=False) == "acct"
+    assert ACCOUNTS.only_account(caller("keyless"), by_model=False) == "keyless"
     with pytest.raises(AccountNotAllowed):
         ACCOUNTS.only_account(caller(models=("spare/small",)), by_model=False)
     with pytest.raises(AccountRequired, match="acct, spare"):
