@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from gateway.endpoints.openai_call import rewrite_model
-from gateway.endpoints.openai_paths import FORM_CALLS, STORED
+from gateway.endpoints.openai_paths import FORM_CALLS, needs_no_account
 from gateway.endpoints.provider_path import (
     ACCOUNT_PARAMETER,
     MODEL_PARAMETER,
@@ -284,7 +284,7 @@ class _Crossing:
         if naming.plan is not None:
             return naming.plan
         accounts, asked = self._snapshot.accounts, self._asked
-        by_model = asked.is_openai and asked.endpoint.name == STORED
+        by_model = asked.is_openai and needs_no_account(asked.endpoint, self._responder.client.method)
         if not naming.is_settled:
             message = (
                 'The call names no model. Send "model": "<account>/<model>"; GET /v1/models lists yours.'
