@@ -131,6 +131,7 @@ class PassThrough:
         reply = await self._upstream.pass_on(passage)
         try:
             attempt.status_code = reply.status
+            attempt.token = reply.token
             return await relay_reply(
                 responder,
                 attempt,
@@ -322,7 +323,7 @@ class _Crossing:
             passage = self._passage(attempt, body, timeout_s)
             refusal = await self._owner.send(passage, responder, attempt, self._asked)
         except GatewayError as error:
-            mask(error, target)
+            mask(error, attempt)
             attempt.failed(error.code, error.for_operator, error.excerpt)
             attempt.ended()
             return error

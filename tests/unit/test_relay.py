@@ -93,8 +93,8 @@ async def test_events() -> None:
         assert rig.attempt.first_chunk_ns
 
 
-def test_mask() -> None:
+async def test_mask() -> None:
     """Our key is in nothing that is said of a failure."""
     error = UpstreamUnreachable("no", detail=f"sent Bearer {KEY}")
-    mask(error, make_target())
+    mask(error, Rig().attempt)
     assert KEY not in error.detail
