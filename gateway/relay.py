@@ -60,7 +60,8 @@ async def relay_reply(
         None when the caller has been answered; the provider's error, nothing sent yet, of an OpenAI path.
 
     Raises:
-        UpstreamBadReply: An error of an OpenAI path that is no JSON object; or nothing comes as announced.
+        UpstreamBadReply: An error of an OpenAI path that is no JSON object, or of any that is too long; or
+            nothing comes as announced.
     """
     if is_openai and reply.status >= _FIRST_ERROR:
         return await _take_error(attempt, reply)
@@ -69,7 +70,8 @@ async def relay_reply(
     if location and (own := locate(location)) is not None:
         headers.append((b"location", own.encode("latin-1")))
     if reply.status >= _FIRST_ERROR:
-        attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
+        await _relay_error(responder, attempt, reply, headers)
+        return None
     kind = _header(reply.headers, b"content-type").partition(b";")[0].strip().lower()
     if kind == b"application/json" or kind.endswith(b"+json"):
         await _relay_json(responder, attempt, reply, headers, endpoint)
@@ -116,6 +118,16 @@ async def _take_error(attempt: AttemptTrace, reply: UpstreamReply) -> Answer:
     return Answer(reply.status, headers, without_credentials(body, attempt))
 
 
+async def _relay_error(
+    responder: Responder, attempt: AttemptTrace, reply: UpstreamReply, headers: HeaderPairs
+) -> None:
+    """Pass an error of any kind on, whole, since our key may be anywhere in it."""
+    body = await reply.read(MAX_ERROR_BYTES)
+    attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
+    attempt.ended()
+    await responder.pass_whole(reply.status, headers, without_credentials(body, attempt))
+
+
 async def _relay_json(
     responder: Responder,
     attempt: AttemptTrace,
@@ -136,8 +148,6 @@ async def _relay_json(
     if responder.client.method == "POST":
         responder.made(attempt.response_id, attempt.target)
     attempt.ended()
-    if reply.status >= _FIRST_ERROR:
-        body = without_credentials(body, attempt)
     await responder.pass_whole(reply.status, headers, body)
 
 
