@@ -456,10 +456,12 @@ class UpstreamReply(Protocol):
 
     Attributes:
         headers: In order, names in lower case.
+        token: What the request was signed with beside the target's headers, "" when nothing; never shown.
     """
 
     status: int
     headers: HeaderPairs
+    token: str
 
     async def read_chunk(self) -> bytes:
         """The next piece of the body as it arrives, b"" at its end.

@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from gateway.endpoints.openai_call import rewrite_model
-from gateway.endpoints.openai_paths import FORM_CALLS, STORED
+from gateway.endpoints.openai_paths import FORM_CALLS, needs_no_account
 from gateway.endpoints.provider_path import (
     ACCOUNT_PARAMETER,
     MODEL_PARAMETER,
@@ -131,6 +131,7 @@ class PassThrough:
         reply = await self._upstream.pass_on(passage)
         try:
             attempt.status_code = reply.status
+            attempt.token = reply.token
             return await relay_reply(
                 responder,
                 attempt,
@@ -284,7 +285,7 @@ class _Crossing:
         if naming.plan is not None:
             return naming.plan
         accounts, asked = self._snapshot.accounts, self._asked
-        by_model = asked.is_openai and asked.endpoint.name == STORED
+        by_model = asked.is_openai and needs_no_account(asked.endpoint, self._responder.client.method)
         if not naming.is_settled:
             message = (
                 'The call names no model. Send "model": "<account>/<model>"; GET /v1/models lists yours.'
@@ -322,7 +323,7 @@ class _Crossing:
             passage = self._passage(attempt, body, timeout_s)
             refusal = await self._owner.send(passage, responder, attempt, self._asked)
         except GatewayError as error:
-            mask(error, target)
+            mask(error, attempt)
             attempt.failed(error.code, error.for_operator, error.excerpt)
             attempt.ended()
             return error

@@ -282,6 +282,7 @@ class Pipeline:
             reply = await self._upstream.exchange(request)
             try:
                 attempt.status_code = reply.status
+                attempt.token = reply.token
                 if call.is_stream and reply.status in SUCCESS:
                     refusal = await _relay_stream(responder, call, attempt, pair, reply)
                 elif call.endpoint.reply == "bytes":
@@ -293,7 +294,7 @@ class Pipeline:
             finally:
                 reply.close()
         except GatewayError as error:
-            mask(error, target)
+            mask(error, attempt)
             attempt.failed(error.code, error.for_operator, error.excerpt)
             attempt.ended()
             if responder.client.has_started:
@@ -350,7 +351,7 @@ async def _take_whole(
         msg = f"The provider answered with status {reply.status} and a body that is not a JSON error."
         raise UpstreamBadReply(msg, excerpt=excerpt(body))
     attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
-    return Answer(refusal.status, headers, without_credentials(refusal.body, attempt.target))
+    return Answer(refusal.status, headers, without_credentials(refusal.body, attempt))
 
 
 async def _relay_stream(
@@ -378,6 +379,7 @@ async def _relay_stream(
     if reader.failure:
         # The provider's own error event has gone out already, in the caller's dialect.
         error = UpstreamBadReply("The provider's stream carried an error.", excerpt=excerpt(reader.failure))
+        mask(error, attempt)
         attempt.failed(error.code, error.for_operator, error.excerpt)
         await responder.end_after_error(error)
     else:
@@ -402,6 +404,8 @@ async def _pump(
         events = reader.feed(data) if is_open else reader.finish()
         if reader.has_data:
             attempt.first_chunk()
+        if reader.failure:
+            events = without_credentials(events, attempt)
         if content is not None and events:
             content.keep(events)
         if not client.has_started:

@@ -7,7 +7,7 @@ too: nothing is written that could be taken for the rest of a file.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
@@ -15,7 +15,7 @@ import msgspec
 from gateway.endpoints.openai_events import EventReader, find_object, object_facts
 from gateway.endpoints.openai_reply import excerpt, is_json_object, read_usage
 from gateway.errors import GatewayError, UpstreamBadReply
-from gateway.model import Endpoint, HeaderPairs, Target, UpstreamReply
+from gateway.model import Endpoint, HeaderPairs, UpstreamReply
 from gateway.providers.passage_headers import passage_response_headers
 from gateway.redaction import without_secrets
 from gateway.responder import Answer, Responder
@@ -60,7 +60,8 @@ async def relay_reply(
         None when the caller has been answered; the provider's error, nothing sent yet, of an OpenAI path.
 
     Raises:
-        UpstreamBadReply: An error of an OpenAI path that is no JSON object; or nothing comes as announced.
+        UpstreamBadReply: An error of an OpenAI path that is no JSON object, or of any that is too long; or
+            nothing comes as announced.
     """
     if is_openai and reply.status >= _FIRST_ERROR:
         return await _take_error(attempt, reply)
@@ -69,7 +70,8 @@ async def relay_reply(
     if location and (own := locate(location)) is not None:
         headers.append((b"location", own.encode("latin-1")))
     if reply.status >= _FIRST_ERROR:
-        attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
+        await _relay_error(responder, attempt, reply, headers)
+        return None
     kind = _header(reply.headers, b"content-type").partition(b";")[0].strip().lower()
     if kind == b"application/json" or kind.endswith(b"+json"):
         await _relay_json(responder, attempt, reply, headers, endpoint)
@@ -81,19 +83,29 @@ async def relay_reply(
     return None
 
 
-def without_credentials(body: bytes, target: Target) -> bytes:
+def without_credentials(body: bytes, attempt: AttemptTrace) -> bytes:
     """An error of the provider as it came, but for our key: some quote it, and no caller may see it."""
     text = body.decode(errors="surrogateescape")
-    keys = [value for _, value in target.headers if len(value) >= _SHORTEST_KEY]
+    keys = [value for value in _sent(attempt) if len(value) >= _SHORTEST_KEY]
     masked = without_secrets(text, keys)
     return body if masked == text else masked.encode(errors="surrogateescape")
 
 
-def mask(error: GatewayError, target: Target) -> None:
-    """Keep the target's credentials out of what the span says of *error*."""
-    masked = without_secrets(error.detail, (value for _, value in target.headers))
+def mask(error: GatewayError, attempt: AttemptTrace) -> None:
+    """Keep the attempt's credentials out of what the span says of *error*."""
+    masked = without_secrets(error.detail, _sent(attempt))
+    if attempt.token:
+        # Those that are known before a call are masked by whoever writes the span.
+        error.excerpt = without_secrets(error.excerpt, (attempt.token,))
     # Cut last: the end may fall into a key.
     error.detail = masked[:_DETAIL_CHARACTERS]
+
+
+def _sent(attempt: AttemptTrace) -> Iterator[str]:
+    """Values of headers that may be credentials."""
+    yield from (value for _, value in attempt.target.headers)
+    if attempt.token:
+        yield attempt.token
 
 
 async def _take_error(attempt: AttemptTrace, reply: UpstreamReply) -> Answer:
@@ -103,7 +115,17 @@ async def _take_error(attempt: AttemptTrace, reply: UpstreamReply) -> Answer:
         raise UpstreamBadReply(msg, excerpt=excerpt(body))
     attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
     headers = [pair for pair in passage_response_headers(reply.headers) if pair[0] != b"content-type"]
-    return Answer(reply.status, headers, without_credentials(body, attempt.target))
+    return Answer(reply.status, headers, without_credentials(body, attempt))
+
+
+async def _relay_error(
+    responder: Responder, attempt: AttemptTrace, reply: UpstreamReply, headers: HeaderPairs
+) -> None:
+    """Pass an error of any kind on, whole, since our key may be anywhere in it."""
+    body = await reply.read(MAX_ERROR_BYTES)
+    attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
+    attempt.ended()
+    await responder.pass_whole(reply.status, headers, without_credentials(body, attempt))
 
 
 async def _relay_json(
@@ -126,8 +148,6 @@ async def _relay_json(
     if responder.client.method == "POST":
         responder.made(attempt.response_id, attempt.target)
     attempt.ended()
-    if reply.status >= _FIRST_ERROR:
-        body = without_credentials(body, attempt.target)
     await responder.pass_whole(reply.status, headers, body)
 
 
@@ -162,6 +182,8 @@ async def _relay_events(
                 attempt.first_chunk()
             if not responder.client.has_started:
                 await responder.start_passage(reply.status, headers)
+            if reader.failure:
+                events = without_credentials(events, attempt)
             if events:
                 await responder.client.write(events)
     except GatewayError as error:
@@ -206,7 +228,7 @@ def _break_off(responder: Responder, attempt: AttemptTrace, error: GatewayError)
     """
     if not responder.client.has_started:
         raise error
-    mask(error, attempt.target)
+    mask(error, attempt)
     attempt.failed(error.code, error.for_operator, error.excerpt)
     responder.trace.cut(error.code, error.for_operator)
 

@@ -40,6 +40,7 @@ class AttemptTrace:
         error_type: "" when the attempt was good.
         error_message: For the span only.
         excerpt: Beginning of a reply that was none: for the span, where words of calls may go.
+        token: What it was signed in with beside the target's headers, to be masked wherever it is quoted.
         cost_usd: What `usage` costs, None when it or the target's price is not known.
     """
 
@@ -54,6 +55,7 @@ class AttemptTrace:
     error_type: str = ""
     error_message: str = ""
     excerpt: str = ""
+    token: str = field(default="", repr=False)
     usage: Usage | None = None
     cost_usd: float | None = None
     response_id: str = ""

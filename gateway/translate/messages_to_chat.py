@@ -71,7 +71,7 @@ def read(
         "content": content,
         "stop_reason": _stop_reason(
             choice.get("finish_reason"),
-            has_call=any(block["type"] == "tool_use" for block in content),
+            has_call=any(block.get("type") == "tool_use" for block in content),
             has_refusal=bool(text_of(said.get("refusal"))),
         ),
         "stop_sequence": None,

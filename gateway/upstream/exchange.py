@@ -146,6 +146,7 @@ class Upstream:
         return self._accepted(reply, asked, token)
 
     def _accepted(self, reply: HttpReply, asked: TokenRequest, token: str) -> HttpReply:
+        reply.token = token
         if reply.status == _UNAUTHORIZED:
             self._tokens.forget(asked, token)
         return reply
@@ -299,7 +300,7 @@ class Upstream:
 class HttpReply:
     """A reply whose head has arrived; see `gateway.model.UpstreamReply`."""
 
-    __slots__ = ("_connection", "_deadline", "_pooled", "_sender", "headers", "status")
+    __slots__ = ("_connection", "_deadline", "_pooled", "_sender", "headers", "status", "token")
 
     def __init__(
         self,
@@ -314,6 +315,7 @@ class HttpReply:
         self._deadline = deadline
         self.status = connection.reply.status
         self.headers = connection.reply.headers
+        self.token = ""
 
     async def read_chunk(self) -> bytes:
         """The next piece of the body."""

@@ -79,6 +79,8 @@ class ModelField:
         self._delimiter = _LINE_END + self._mark
         self._replace = replace
         self._buffer = b""
+        # Where in it we are: cutting off each part of a piece would copy the rest of that piece every time.
+        self._at = 0
         self._state = _State.CONTENT
         self._is_first = True
         self.is_ended = False
@@ -93,6 +95,8 @@ class ModelField:
         out: list[bytes] = []
         while self._step(out):
             pass
+        self._buffer = self._buffer[self._at :]
+        self._at = 0
         return b"".join(out)
 
     def finish(self) -> bytes:
@@ -118,21 +122,21 @@ class ModelField:
             case _State.MODEL:
                 return self._pass_model(out)
             case _State.END:
-                if self._mark in self._buffer:
+                if self._buffer.find(self._mark, self._at) >= 0:
                     raise InvalidBody("The form goes on after its last boundary.")
-                self._give(out, max(0, len(self._buffer) - len(self._mark) + 1))
+                self._give(out, len(self._buffer) - len(self._mark) + 1)
                 return False
 
     def _pass_content(self, out: list[bytes]) -> bool:
-        at = self._buffer.find(self._mark)
+        at = self._buffer.find(self._mark, self._at)
         if at < 0:
             # What may be the beginning of a delimiter waits.
-            self._give(out, max(0, len(self._buffer) - len(self._delimiter) + 1))
+            self._give(out, len(self._buffer) - len(self._delimiter) + 1)
             return False
         if self._is_first:
             if at:
                 raise InvalidBody("The form does not begin with its boundary.")
-        elif self._buffer[at - 2 : at] != _LINE_END:
+        elif self._buffer[max(self._at, at - 2) : at] != _LINE_END:
             raise InvalidBody("The form's boundary stands within a line.")
         self._is_first = False
         self._give(out, at + len(self._mark))
@@ -140,9 +144,9 @@ class ModelField:
         return True
 
     def _pass_boundary(self, out: list[bytes]) -> bool:
-        if len(self._buffer) < len(_LINE_END):
+        following = self._buffer[self._at : self._at + len(_LINE_END)]
+        if len(following) < len(_LINE_END):
             return False
-        following = self._buffer[: len(_LINE_END)]
         if following == _CLOSE:
             self._state = _State.END
             self.is_ended = True
@@ -150,39 +154,40 @@ class ModelField:
             self._state = _State.HEAD
         else:
             raise InvalidBody("The form's boundary is followed by something else than a line end.")
-        self._give(out, len(following))
+        self._give(out, self._at + len(following))
         return True
 
     def _pass_head(self, out: list[bytes]) -> bool:
-        end = self._buffer.find(_HEAD_END)
-        if max(end, 0 if end >= 0 else len(self._buffer)) > MAX_PART_HEAD_BYTES:
+        end = self._buffer.find(_HEAD_END, self._at)
+        if (end if end >= 0 else len(self._buffer)) - self._at > MAX_PART_HEAD_BYTES:
             raise InvalidBody(f"A part of the form has more than {MAX_PART_HEAD_BYTES} bytes of headers.")
         if end < 0:
             return False
-        name = _field_name(self._buffer[:end])
+        name = _field_name(self._buffer[self._at : end])
         self._give(out, end + len(_HEAD_END))
         self._state = _State.MODEL if name == b"model" else _State.CONTENT
         return True
 
     def _pass_model(self, out: list[bytes]) -> bool:
-        at = self._buffer.find(self._delimiter)
-        if max(at, 0 if at >= 0 else len(self._buffer) - len(self._delimiter)) > MAX_MODEL_BYTES:
+        at = self._buffer.find(self._delimiter, self._at)
+        if (at if at >= 0 else len(self._buffer) - len(self._delimiter)) - self._at > MAX_MODEL_BYTES:
             raise InvalidBody(f'The form\'s "model" is longer than {MAX_MODEL_BYTES} bytes.', param="model")
         if at < 0:
             return False
         try:
-            model = self._buffer[:at].decode()
+            model = self._buffer[self._at : at].decode()
         except UnicodeDecodeError as error:
             raise InvalidBody('The form\'s "model" is not UTF-8.', param="model") from error
         out.append(self._replace(model).encode())
-        self._buffer = self._buffer[at:]
+        self._at = at
         self._state = _State.CONTENT
         return True
 
-    def _give(self, out: list[bytes], size: int) -> None:
-        if size:
-            out.append(self._buffer[:size])
-            self._buffer = self._buffer[size:]
+    def _give(self, out: list[bytes], end: int) -> None:
+        """Let pass what is before *end*."""
+        if end > self._at:
+            out.append(self._buffer[self._at : end])
+            self._at = end
 
 
 def _field_name(head: bytes) -> bytes:

@@ -174,6 +174,10 @@ def test_stored_object_goes_back_to_its_account(gateway: GatewayProcess, provide
         ("POST", "/v1/batches", 403, "account_not_allowed"),
         ("POST", "/proxy/main/chat/completions", 403, "account_not_allowed"),
         ("GET", "/v1/responses/resp_1?tfyProviderName=spare", 403, "account_not_allowed"),
+        # Calls of models to a server that is lax about paths, with any model of the account.
+        ("POST", "/v1/responses/COMPACT", 403, "account_not_allowed"),
+        ("POST", "/v1/responses/compact;v=1", 403, "account_not_allowed"),
+        ("POST", "/v1/responses/compact/new", 403, "account_not_allowed"),
         ("GET", "/v1/files?tfyProviderName=none", 404, "account_not_found"),
         ("GET", "/v1/files?tfyModelName=main/none", 404, "model_not_found"),
         ("GET", "/v1/files?tfyModelName=main/big", 403, "model_not_allowed"),

@@ -86,6 +86,23 @@ def test_azure_with_a_token(start_gateway: StartGateway, upstream: FakeUpstream)
     assert [call.header("api-key") for call in calls] == [None] * 3
 
 
+def test_token_that_is_quoted(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
+    """A provider that quotes the token it got tells it to nobody: not in an error, nor in no reply at all."""
+    auth = {**ENTRA, "authority": root(upstream)}
+    gateway = start_gateway([azure(upstream, auth), CALLER], workers=1)
+    upstream.play("", json_reply(200, {"access_token": "canary-entra-token", "expires_in": 3600}))
+    quoted = b'{"error":{"message":"Bearer canary-entra-token is of another tenant"}}'
+    seen = []
+    for status, body in ((403, quoted), (200, quoted), (403, b"no: canary-entra-token")):
+        upstream.play("m-1", json_reply(status, body))
+        reply = chat(gateway, "acct/m")
+        seen.append(reply.status)
+        assert b"canary-entra-token" not in reply.body
+        assert "canary-entra-token" not in json.dumps(gateway.trace(trace_id_of(reply)))
+    assert seen == [403, 502, 502]
+    assert "canary-entra-token" not in gateway.log
+
+
 def test_no_token(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
     """The caller is told that the provider was not reached, the operator why, and nobody a secret."""
     auth = {**ENTRA, "authority": root(upstream)}

@@ -168,6 +168,7 @@ class FakeReply:
 
     def __init__(self, status: int, headers: Mapping[str, str], *steps: Step) -> None:
         self.status = status
+        self.token = ""
         self.headers = [
             (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
         ]

@@ -30,7 +30,7 @@ from gateway.providers.headers import USER_AGENT
 from gateway.relay import MAX_ERROR_BYTES, without_credentials
 from gateway.routing.direct import Routing
 from gateway.snapshot import Snapshot
-from gateway.telemetry.call_trace import CallTrace
+from gateway.telemetry.call_trace import AttemptTrace, CallTrace
 from gateway.wire.trace_context import format_traceparent
 from tests.rig.until import until_async
 from tests.unit.doubles import FakeClient, FakeReply, FakeUpstream
@@ -477,19 +477,19 @@ async def test_key_in_a_providers_error_is_masked(template: bytes, *, is_stream:
 
 async def test_bytes_of_an_error_that_are_no_text_stay() -> None:
     """Masking touches the key alone: bytes that are no UTF-8 pass as they came."""
-    target = make_target()
+    attempt = AttemptTrace(make_target(), 1, b"", 0)
     odd = b'{"a":"\xff\xfe \xed\xa0\x80","b":"%s"}'
-    assert without_credentials(odd, target) == odd
-    masked = without_credentials(odd.replace(b"%s", KEY.encode()), target)
+    assert without_credentials(odd, attempt) == odd
+    masked = without_credentials(odd.replace(b"%s", KEY.encode()), attempt)
     assert KEY.encode() not in masked
     assert masked.startswith(odd.partition(b"%s")[0])
 
 
 async def test_short_header_value_is_no_key() -> None:
     """A short value that an account sends is a word that an error may well have."""
-    target = make_target(headers=(("openai-organization", "message"),))
+    attempt = AttemptTrace(make_target(headers=(("openai-organization", "message"),)), 1, b"", 0)
     body = b'{"error":{"message":"x"}}'
-    assert without_credentials(body, target) == body
+    assert without_credentials(body, attempt) == body
 
 
 @pytest.mark.parametrize(
@@ -642,6 +642,22 @@ async def test_providers_error_event_is_the_last() -> None:
         "upstream_bad_reply",
         "upstream_bad_reply",
     )
+
+
+@pytest.mark.parametrize("token", ["", "canary-entra-token"], ids=["key", "token"])
+@pytest.mark.parametrize("is_first", [True, False], ids=["first", "in the middle"])
+async def test_credential_in_an_error_event_is_masked(token: str, *, is_first: bool) -> None:
+    """An event of a stream that quotes what we signed in with reaches neither caller nor span with it."""
+    secret = token or KEY
+    said = b'data: {"error":{"message":"no Bearer %b here"}}\n\n' % secret.encode()
+    reply = streamed(*([] if is_first else [event()]), said)
+    reply.token = token
+    client = streaming()
+    trace = await Rig(reply).call(client)
+    assert secret.encode() not in client.received
+    assert is_first or (client.received.startswith(event()) and b"***" in client.received)
+    # Keys of accounts are masked where spans are written; what comes and goes is masked here.
+    assert not token or token not in trace.attempts[0].excerpt
 
 
 @pytest.mark.parametrize("is_first", [True, False], ids=["first", "in the middle"])

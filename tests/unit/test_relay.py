@@ -79,6 +79,25 @@ async def test_error_of_another_path() -> None:
     assert rig.attempt.error_type == "500"
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "text/html", "application/json", "text/event-stream"])
+async def test_key_in_an_error_of_another_path(kind: str) -> None:
+    """Our key is in no error, whatever that is and however it comes."""
+    rig = Rig()
+    said = f'{{"said":"Bearer {KEY}"}}'.encode()
+    await rig.relay(FakeReply(401, {"content-type": kind, "content-length": "99"}, said[:20], said[20:]))
+    assert (rig.client.status, rig.client.received) == (401, b'{"said":"***"}')
+    assert (rig.client.header("content-type"), rig.client.header("content-length")) == (kind, None)
+    assert (rig.client.is_ended, rig.attempt.error_type) == (True, "401")
+
+
+async def test_endless_error() -> None:
+    """One that is too long to be looked through is none that passes."""
+    rig = Rig()
+    with pytest.raises(UpstreamBadReply):
+        await rig.relay(FakeReply(500, HTML, *[b"x" * 100_000] * 11))
+    assert not rig.client.has_started
+
+
 async def test_events() -> None:
     """Whole events, not gathered on the way; the usage is that of a call that spends."""
     assert FILES is not None
@@ -93,8 +112,8 @@ async def test_events() -> None:
         assert rig.attempt.first_chunk_ns
 
 
-def test_mask() -> None:
+async def test_mask() -> None:
     """Our key is in nothing that is said of a failure."""
     error = UpstreamUnreachable("no", detail=f"sent Bearer {KEY}")
-    mask(error, make_target())
+    mask(error, Rig().attempt)
     assert KEY not in error.detail

@@ -134,6 +134,15 @@ def test_what_cannot_be_read_passes() -> None:
     assert stream.has_content
 
 
+@pytest.mark.parametrize("kind", [{}, [], 1, None, {"error": 1}])
+def test_type_that_is_no_text(kind: Any) -> None:
+    """An event without a type that could be known passes."""
+    odd = b"data: " + json.dumps({"type": kind, "response": kind}).encode() + b"\n\n"
+    stream = reader()
+    assert stream.feed(CREATED + odd + COMPLETED) == CREATED + odd + COMPLETED
+    assert stream.is_complete
+
+
 def test_endless_event() -> None:
     """One event has a limit."""
     with pytest.raises(UpstreamBadReply):

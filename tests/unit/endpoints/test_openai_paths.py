@@ -8,7 +8,7 @@ from pathlib import Path
 import openai
 import pytest
 
-from gateway.endpoints.openai_paths import FORM_CALLS, STORED, TEMPLATES, find_openai_path
+from gateway.endpoints.openai_paths import FORM_CALLS, TEMPLATES, find_openai_path, needs_no_account
 
 _WRITTEN = re.compile(
     r"_(?:post|get|delete|put|patch|get_api_list)\(\s*(?:path_template\(\s*)?f?\"(/[^\"?]*)"
@@ -66,4 +66,20 @@ def test_operations() -> None:
 def test_tables_name_paths_that_exist() -> None:
     """A path that is treated differently is in the table."""
     assert set(TEMPLATES) >= FORM_CALLS
-    assert any(path.startswith(f"/{STORED}/") for path in TEMPLATES)
+
+
+def test_right_to_a_model_is_enough_for_its_responses() -> None:
+    """To read, cancel and delete one, and for nothing else, however near its path is."""
+    methods = ("GET", "POST", "PUT", "PATCH", "DELETE")
+    paths = [*TEMPLATES, "/responses/a/b", "/responses/a;b/c", "/responses/"]
+    found = [(path, endpoint) for path in paths if (endpoint := find_openai_path(path)) is not None]
+    assert len(found) == len(paths)
+    enough = {
+        (method, path) for path, endpoint in found for method in methods if needs_no_account(endpoint, method)
+    }
+    assert enough == {
+        ("GET", "/responses/{response_id}"),
+        ("DELETE", "/responses/{response_id}"),
+        ("POST", "/responses/{response_id}/cancel"),
+        ("GET", "/responses/{response_id}/input_items"),
+    }

@@ -180,6 +180,7 @@ def test_any_answer(value: Any) -> None:
         {"choices": value},
         {"choices": [{"message": value}]},
         {"choices": [value], "usage": value},
+        {"choices": [{"message": {"thinking_blocks": [value, {"a": value}], "tool_calls": [value]}}]},
     ):
         try:
             json.loads(messages_to_chat.read(CALL, json.dumps(body).encode(), started_at_ns=0)[0])
