@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
@@ -449,6 +449,20 @@ class Passage(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         """Without headers and body: they hold credentials, and what somebody said."""
         return f"Passage({self.method} {self.url!r})"
+
+
+TABLE_KEY_BYTES: Final = 16
+TABLE_VALUE_BYTES: Final = 24
+
+
+class Table(Protocol):
+    """A bounded map that the workers of a host share; see `gateway.store`."""
+
+    def put(self, key: bytes, value: bytes, *, keep_s: int) -> None:
+        """Keep *value* under *key*, `TABLE_KEY_BYTES` of a hash, for *keep_s* seconds at most."""
+
+    def find(self, key: bytes) -> bytes | None:
+        """What is kept under *key*, filled up to `TABLE_VALUE_BYTES`."""
 
 
 class UpstreamReply(Protocol):

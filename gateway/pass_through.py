@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
+from gateway.endpoints.object_ids import ids_asked
 from gateway.endpoints.openai_call import rewrite_model
 from gateway.endpoints.openai_paths import FORM_CALLS, needs_no_account
 from gateway.endpoints.provider_path import (
@@ -36,6 +37,7 @@ from gateway.pipeline import Pipeline, Upstream, pause, request_timeout_s
 from gateway.providers.passage_headers import listed_headers, passage_headers, unlisted_headers
 from gateway.relay import mask, relay_reply
 from gateway.responder import Answer, Responder
+from gateway.routing.stored import Origin
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_notes import read_notes
 from gateway.telemetry.call_trace import AttemptTrace
@@ -269,7 +271,7 @@ class _Crossing:
         body = await self._owner.body_of(client, naming, asked)
         size = len(body) if isinstance(body, bytes) else body.length or 0
         try:
-            plan = self._plan(naming)
+            plan = self._plan(naming, body)
         finally:
             trace.asked(_call(asked.endpoint, naming.model or naming.account, size))
         trace.planned(plan)
@@ -280,22 +282,38 @@ class _Crossing:
             # Whoever sends the body on notices as well when the caller goes.
             await self._attempt(plan.targets[0], body, timeout_s)
 
-    def _plan(self, naming: _Naming) -> Plan:
+    def _plan(self, naming: _Naming, body: bytes | _Streamed) -> Plan:
         """Which account, and whether the caller may."""
         if naming.plan is not None:
             return naming.plan
         accounts, asked = self._snapshot.accounts, self._asked
-        by_model = asked.is_openai and needs_no_account(asked.endpoint, self._responder.client.method)
+        # To read or cancel a response, that is: who calls a model gets such ids.
+        may_be_own = asked.is_openai and needs_no_account(asked.endpoint, self._responder.client.method)
         if not naming.is_settled:
             message = (
                 'The call names no model. Send "model": "<account>/<model>"; GET /v1/models lists yours.'
             )
             raise InvalidBody(message, param="model")
-        if not naming.account and (made := self._responder.made_by(asked.path)) is not None:
-            naming.account, naming.model = made
+        origin = self._origin(naming, body, may_be_own=may_be_own)
+        account, model = accounts.made_through(origin) if origin is not None else ("", "")
         if not naming.account:
-            naming.account = accounts.only_account(self._caller, by_model=by_model)
-        return accounts.plan(naming.account, naming.model, self._caller, by_model=by_model)
+            naming.account, naming.model = account, model
+        if not naming.account:
+            naming.account = accounts.only_account(self._caller, by_model=may_be_own)
+        if may_be_own and origin is not None and account == naming.account:
+            origin.check_maker(self._caller, account)
+        return accounts.plan(naming.account, naming.model, self._caller, by_model=may_be_own)
+
+    def _origin(self, naming: _Naming, body: bytes | _Streamed, *, may_be_own: bool) -> Origin | None:
+        """Where what the call is about comes from, as far as that is known and matters."""
+        responder, asked = self._responder, self._asked
+        # Of what is a caller's own also where the account is named: naming it gives no right to the object.
+        if naming.account and not may_be_own:
+            return None
+        origin = responder.find_made([unquote(word) for word in asked.path.split("/")])
+        if origin is None and not naming.account and asked.is_openai and isinstance(body, bytes):
+            origin = responder.find_made(ids_asked(body))
+        return origin
 
     async def _attempt(self, target: Target, body: bytes | BodySource, timeout_s: float | None) -> None:
         """Try *target*, again where its policy says so and nothing is done twice by it."""

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from gateway.endpoints.object_ids import ids_beside, ids_made
 from gateway.endpoints.openai_events import EventReader, find_object, object_facts
 from gateway.endpoints.openai_reply import excerpt, is_json_object, read_usage
 from gateway.errors import GatewayError, UpstreamBadReply
@@ -26,6 +27,9 @@ MAX_PASSING_BYTES: Final = 1024 * 1024
 
 MAX_ERROR_BYTES: Final = 1024 * 1024
 """Longest error of a provider that is passed on."""
+
+_MAX_OBJECT_BYTES: Final = 64 * 1024
+"""A longer reply to a GET is a list, not one object."""
 
 _FIRST_ERROR: Final = 400
 _BODILESS: Final = frozenset({204, 205, 304})
@@ -145,8 +149,8 @@ async def _relay_json(
         await _relay_pieces(responder, attempt, reply, headers, body)
         return
     _learn(responder, attempt, endpoint, body)
-    if responder.client.method == "POST":
-        responder.made(attempt.response_id, attempt.target)
+    if reply.status < _FIRST_ERROR:
+        _note_objects(responder, attempt, body)
     attempt.ended()
     await responder.pass_whole(reply.status, headers, body)
 
@@ -156,6 +160,18 @@ def _learn(responder: Responder, attempt: AttemptTrace, endpoint: Endpoint, body
     if told is not None:
         usage = read_usage(told.usage) if _spends(responder, endpoint) else None
         attempt.answered(object_facts(told, usage))
+
+
+def _note_objects(responder: Responder, attempt: AttemptTrace, body: bytes) -> None:
+    """Note which account has the objects that a reply tells of, before the caller can ask for them."""
+    method = responder.client.method
+    object_ids: list[str] = []
+    if method == "POST":
+        object_ids = ids_made(body)
+    elif method == "GET" and len(body) <= _MAX_OBJECT_BYTES:
+        object_ids = ids_beside(body)
+    for object_id in object_ids:
+        responder.made(object_id, attempt.target)
 
 
 def _spends(responder: Responder, endpoint: Endpoint) -> bool:
@@ -172,6 +188,7 @@ async def _relay_events(
 ) -> None:
     """Pass a stream of events on, in whole events."""
     reader = EventReader(endpoint, asked_bytes=0)
+    is_noted = False
     try:
         is_open = True
         while is_open:
@@ -180,6 +197,9 @@ async def _relay_events(
             events = reader.feed(data) if is_open else reader.finish()
             if reader.has_data:
                 attempt.first_chunk()
+            if not is_noted and reader.object_id and responder.client.method == "POST":
+                responder.made(reader.object_id, attempt.target)
+                is_noted = True
             if not responder.client.has_started:
                 await responder.start_passage(reply.status, headers)
             if reader.failure:

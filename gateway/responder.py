@@ -5,7 +5,7 @@ What is sent is noted on the trace in the same call, so the two cannot differ.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -14,7 +14,7 @@ from gateway.endpoints.wording import Wording
 from gateway.errors import GatewayError
 from gateway.model import Client, HeaderPairs, Target, UpstreamReply
 from gateway.providers.headers import response_headers
-from gateway.routing.stored import StoredObjects
+from gateway.routing.stored import Origin, StoredObjects
 from gateway.telemetry.call_notes import CONVERSATION_HEADER, LOGGING_HEADER, METADATA_HEADER
 from gateway.telemetry.call_trace import CallTrace
 
@@ -69,12 +69,12 @@ class Responder:
 
     def made(self, object_id: str, target: Target) -> None:
         """Note which account made an object, before its caller can ask for it."""
-        if self._stored is not None and object_id:
-            self._stored.made(object_id, target)
+        if self._stored is not None and self.trace.caller is not None and object_id:
+            self._stored.made(object_id, target, self.trace.caller)
 
-    def made_by(self, path: str) -> tuple[str, str] | None:
-        """Account and model of an object that *path* names, None when none of them was made here."""
-        return None if self._stored is None else self._stored.find(path)
+    def find_made(self, object_ids: Iterable[str]) -> Origin | None:
+        """Where the first of *object_ids* that is known comes from, None when none was made here."""
+        return None if self._stored is None else self._stored.find(object_ids)
 
     async def answer(self, answer: Answer) -> None:
         """Send a whole response; a provider's error says that it is the provider's."""

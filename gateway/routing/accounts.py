@@ -12,6 +12,7 @@ from typing import Final
 
 from gateway.errors import AccountNotAllowed, AccountNotFound, AccountRequired, SecretMissingError
 from gateway.model import Caller, Plan, Target
+from gateway.routing.stored import Origin, fingerprint
 
 _SHOWN: Final = 10
 _SHOWN_CHARACTERS: Final = 100
@@ -28,6 +29,7 @@ class Accounts:
             doors = self._doors.setdefault(target.account, [])
             if all((door.base_url, door.headers) != (target.base_url, target.headers) for door in doors):
                 doors.append(target)
+        self._by_print = {fingerprint(name): name for name in (*self._by_name, *self._doors)}
 
     def __contains__(self, account: str) -> bool:
         """Whether there is such an account."""
@@ -42,6 +44,11 @@ class Accounts:
         """What the provider calls a model of that name, "" when there is none."""
         target = self._by_name.get(model)
         return "" if target is None else target.model_id
+
+    def made_through(self, origin: Origin) -> tuple[str, str]:
+        """Account and model that an object was made through, "" for what is not configured any more."""
+        account = self._by_print.get(origin.account, "")
+        return account, self._by_print.get(origin.model, "") if account else ""
 
     def only_account(self, caller: Caller, *, by_model: bool) -> str:
         """The one account that *caller* may use; one without its credential counts only if there is no other.

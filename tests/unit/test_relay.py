@@ -12,14 +12,20 @@ from gateway.errors import UpstreamBadReply, UpstreamUnreachable
 from gateway.model import Endpoint
 from gateway.relay import mask, relay_reply
 from gateway.responder import Answer, Responder
+from gateway.routing.stored import StoredObjects
+from gateway.store.shared_table import table_in_memory
 from gateway.telemetry.call_trace import AttemptTrace, begin_trace
 from tests.unit.doubles import FakeClient, FakeReply
-from tests.unit.makers import KEY, make_target
+from tests.unit.makers import KEY, make_caller, make_target
 
 FILES = find_openai_path("/files")
 assert FILES is not None
 HTML = {"content-type": "text/html"}
 SSE = {"content-type": "text/event-stream"}
+
+
+STORED = StoredObjects(table_in_memory(buckets=4))
+CALLER = make_caller("acct/small")
 
 
 class Rig:
@@ -28,7 +34,8 @@ class Rig:
     def __init__(self, *, method: str = "GET") -> None:
         self.client = FakeClient(method=method)
         trace = begin_trace(self.client, FILES, request_id="r", config_version="v", random=Random(1))
-        self.responder = Responder(self.client, trace, "r", wording_for(FILES, self.client.headers))
+        trace.identified(CALLER)
+        self.responder = Responder(self.client, trace, "r", wording_for(FILES, self.client.headers), STORED)
         self.attempt: AttemptTrace = trace.attempt(make_target())
 
     async def relay(self, reply: FakeReply, endpoint: Endpoint = PROXY) -> Answer | None:
@@ -117,3 +124,35 @@ async def test_mask() -> None:
     error = UpstreamUnreachable("no", detail=f"sent Bearer {KEY}")
     mask(error, Rig().attempt)
     assert KEY not in error.detail
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "body", "known"),
+    [
+        ("POST", "application/json", b'{"id":"file-%d"}', True),
+        ("GET", "application/json", b'{"id":"file-%d"}', False),
+        ("GET", "application/json", b'{"id":"batch_0","output_file_id":"file-%d"}', True),
+        ("GET", "application/json", b'{"output_file_id":"file-%d","x":"' + b"x" * 70_000 + b'"}', False),
+        ("DELETE", "application/json", b'{"id":"file-%d","deleted":true}', False),
+        ("POST", "text/event-stream", b'data: {"type":"x","id":"file-%d"}\n\n', True),
+        ("GET", "text/event-stream", b'data: {"type":"x","id":"file-%d"}\n\n', False),
+        ("POST", "text/plain", b"file-%d", False),
+    ],
+)
+async def test_what_a_reply_makes_is_noted(
+    request: pytest.FixtureRequest, method: str, kind: str, body: bytes, *, known: bool
+) -> None:
+    """What a POST made, and what a GET says has come of it; not what is only looked at or deleted."""
+    assert FILES is not None
+    number = abs(hash(request.node.name))
+    rig = Rig(method=method)
+    await rig.relay(FakeReply(200, {"content-type": kind}, body % number), FILES)
+    assert (STORED.find((f"file-{number}",)) is not None) is known
+    assert STORED.find(("batch_0",)) is None
+
+
+async def test_error_makes_nothing() -> None:
+    """Whatever id is in it."""
+    rig = Rig(method="POST")
+    await rig.relay(FakeReply(500, {"content-type": "application/json"}, b'{"id":"file-error"}'))
+    assert STORED.find(("file-error",)) is None
