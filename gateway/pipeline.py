@@ -163,7 +163,7 @@ class Pipeline:
         async def stages(responder: Responder, snapshot: Snapshot) -> None:
             caller = snapshot.identity.identify(client.headers)
             responder.trace.identified(caller)
-            body = find_model(snapshot.models_of(caller), name)
+            body = find_model(snapshot.models_of(caller, dialect_of(client.headers)), name)
             if body is None:
                 message = (
                     f"There is no model {name[:_DETAIL_CHARACTERS]} for you. GET /v1/models lists yours."
@@ -286,7 +286,7 @@ class Pipeline:
                     refusal = await _relay_stream(responder, call, attempt, pair, reply)
                 elif call.endpoint.reply == "bytes":
                     refusal = await relay_reply(
-                        responder, attempt, reply, call.endpoint, is_openai=True, locate=lambda _: None
+                        responder, attempt, reply, call.endpoint, dialect="openai", locate=lambda _: None
                     )
                 else:
                     refusal = await _take_whole(responder, call, attempt, pair, reply)
