@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Final, Protocol
 
-from gateway.endpoints.openai_call import parse_call
+from gateway.endpoints.openai_call import STRICT_HEADER, parse_call, with_strictness
 from gateway.endpoints.openai_models import find_model
 from gateway.endpoints.openai_reply import excerpt
 from gateway.endpoints.provider_path import read_query, with_query
@@ -278,6 +278,8 @@ class Pipeline:
         attempt = responder.trace.attempt(target)
         try:
             pair = pair_of(call.endpoint, target)
+            if call.endpoint.dialect != target.dialect:
+                call = with_strictness(call, responder.client.headers.get(STRICT_HEADER))
             request = self._address(responder, call, attempt, pair, timeout_s)
             reply = await self._upstream.exchange(request)
             try:

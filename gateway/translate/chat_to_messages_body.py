@@ -75,6 +75,9 @@ def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     _add_tools(body, fields, left_out)
     _add_format(body, fields, left_out)
     _add_thinking(body, fields, target, left_out)
+    if call.shows_thoughts and object_of(body.get("thinking")).get("type") == "adaptive":
+        # Newer models hide what they think, unless asked to sum it up.
+        body["thinking"].setdefault("display", "summarized")
     _add_sampling(body, fields, target, left_out)
     _add_rest(body, fields, left_out)
     return write_json(body), tuple(left_out.names)
