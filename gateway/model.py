@@ -83,6 +83,8 @@ class Call(msgspec.Struct, frozen=True):
         choices: How many choices the reply has: `n`, for each prompt of a text completion.
         fields: Top-level members of the body, each value the bytes as received.
         body_bytes: Size of the body as received.
+        shows_thoughts: Whether the caller wants to see what a model thinks, None when it did not say; read
+            only where the call is put into another dialect.
     """
 
     endpoint: Endpoint
@@ -92,6 +94,7 @@ class Call(msgspec.Struct, frozen=True):
     choices: int
     fields: Mapping[str, msgspec.Raw]
     body_bytes: int
+    shows_thoughts: bool | None = None
 
     def __repr__(self) -> str:
         """Without the body: it is what somebody said."""

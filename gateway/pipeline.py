@@ -29,7 +29,7 @@ from random import Random
 from typing import Any, Final, Protocol
 
 from gateway.endpoints.catalogue import CHAT, RESPONSE
-from gateway.endpoints.openai_call import parse_call
+from gateway.endpoints.openai_call import STRICT_HEADER, parse_call, with_strictness
 from gateway.endpoints.openai_models import find_model
 from gateway.endpoints.openai_reply import excerpt
 from gateway.endpoints.provider_path import read_query, with_query
@@ -171,7 +171,7 @@ class Pipeline:
         async def stages(responder: Responder, snapshot: Snapshot) -> None:
             caller = snapshot.identity.identify(client.headers)
             responder.trace.identified(caller)
-            body = find_model(snapshot.models_of(caller), name)
+            body = find_model(snapshot.models_of(caller, dialect_of(client.headers)), name)
             if body is None:
                 message = (
                     f"There is no model {name[:_DETAIL_CHARACTERS]} for you. GET /v1/models lists yours."
@@ -286,6 +286,8 @@ class Pipeline:
         attempt = responder.trace.attempt(target)
         try:
             pair = pair_of(call.endpoint, target)
+            if call.endpoint.dialect != target.dialect:
+                call = with_strictness(call, responder.client.headers.get(STRICT_HEADER))
             request = self._address(responder, call, attempt, pair, timeout_s)
             reply = await self._upstream.exchange(request)
             try:
@@ -295,7 +297,7 @@ class Pipeline:
                     refusal = await _relay_stream(responder, call, attempt, pair, reply)
                 elif call.endpoint.reply == "bytes":
                     refusal = await relay_reply(
-                        responder, attempt, reply, call.endpoint, is_openai=True, locate=lambda _: None
+                        responder, attempt, reply, call.endpoint, dialect="openai", locate=lambda _: None
                     )
                 else:
                     refusal = await _take_whole(responder, call, attempt, pair, reply)

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from gateway.endpoints.openai_call import STRICT_HEADER
 from gateway.endpoints.wording import Wording
 from gateway.errors import GatewayError
 from gateway.model import Client, HeaderPairs, Target, UpstreamReply
@@ -20,7 +21,7 @@ from gateway.telemetry.call_trace import CallTrace
 
 SUCCESS: Final = range(200, 300)
 _FIRST_ERROR: Final = 400
-_ACTED_ON: Final = frozenset(
+ACTED_ON: Final = frozenset(
     {
         "x-tfy-api-key",
         "x-tfy-provider-name",
@@ -29,8 +30,11 @@ _ACTED_ON: Final = frozenset(
         METADATA_HEADER,
         LOGGING_HEADER,
         CONVERSATION_HEADER,
+        STRICT_HEADER,
     }
 )
+"""Those of the caller's headers that are not said to be ignored; docs/headers.md has what each does."""
+
 _OWN: Final = "x-tfy-"
 _JSON: Final = (b"content-type", b"application/json")
 
@@ -164,7 +168,7 @@ class Responder:
         if self.left_out:
             names = ", ".join(self.left_out)
             headers.append((b"x-tfy-dropped-params", names.encode("latin-1", errors="replace")))
-        ignored = [name for name in self.client.headers.starting_with(_OWN) if name not in _ACTED_ON]
+        ignored = [name for name in self.client.headers.starting_with(_OWN) if name not in ACTED_ON]
         if ignored:
             headers.append((b"x-tfy-ignored-headers", ", ".join(ignored).encode("latin-1", errors="replace")))
         return headers

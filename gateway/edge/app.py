@@ -30,6 +30,7 @@ from gateway.edge.paths import (
 )
 from gateway.endpoints.catalogue import MODEL_ROUTE, MODELS_ROUTE
 from gateway.endpoints.openai_paths import OTHER
+from gateway.endpoints.wording import dialect_of
 from gateway.errors import MethodNotAllowed, PathNotFound
 from gateway.identity.tokens import carries_token
 from gateway.model import Endpoint
@@ -94,9 +95,10 @@ class DataPlane:
             if model:
                 await self._pipeline.show_model(self._client(scope, receive, send, MODEL_ROUTE), model)
                 return
-            asked = None if is_taken else find_passage(raw_path)
+            client = self._client(scope, receive, send, "")
+            asked = None if is_taken else find_passage(raw_path, dialect_of(client.headers))
             if asked is not None and scope["method"] in PASSED_METHODS:
-                client = self._client(scope, receive, send, asked.endpoint.route)
+                client.route = asked.endpoint.route
                 if asked.endpoint is not OTHER or names_account(client):
                     await self._pass_through.serve(client, asked)
                     return

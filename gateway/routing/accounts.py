@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from gateway.errors import AccountNotAllowed, AccountNotFound, AccountRequired, SecretMissingError
-from gateway.model import Caller, Plan, Target
+from gateway.model import Caller, Dialect, Plan, Target
 from gateway.routing.stored import Origin, fingerprint
 
 _SHOWN: Final = 10
@@ -50,23 +50,32 @@ class Accounts:
         account = self._by_print.get(origin.account, "")
         return account, self._by_print.get(origin.model, "") if account else ""
 
-    def only_account(self, caller: Caller, *, by_model: bool) -> str:
+    def only_account(self, caller: Caller, dialect: Dialect | None, *, by_model: bool) -> str:
         """The one account that *caller* may use; one without its credential counts only if there is no other.
 
         Args:
             caller: Who calls.
+            dialect: What it must speak, None for whatever it does.
             by_model: The right to one of its models counts too.
 
         Raises:
             AccountRequired: There are several.
             AccountNotAllowed: There is none.
         """
-        mine = sorted(name for name in self._doors if self._may_use(caller, name, by_model=by_model))
+        mine = sorted(
+            name
+            for name, doors in self._doors.items()
+            if dialect in (None, doors[0].dialect) and self._may_use(caller, name, by_model=by_model)
+        )
         mine = [name for name in mine if self._is_available(name)] or mine
         if len(mine) == 1:
             return mine[0]
         if not mine:
-            message = f"{caller.name} has no right to a provider account as a whole, which this path needs."
+            words = {"openai": " that speaks OpenAI's API", "anthropic": " that speaks Anthropic's API"}
+            spoken = "" if dialect is None else words[dialect]
+            message = (
+                f"{caller.name} has no right to a provider account{spoken} as a whole, which this path needs."
+            )
             raise AccountNotAllowed(message)
         shown = ", ".join(mine[:_SHOWN])
         message = f"This call does not say which provider account it is for. {HOW_TO_NAME} Yours: {shown}."
