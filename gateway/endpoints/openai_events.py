@@ -197,12 +197,13 @@ class EventReader:
         self._take(told, data)
 
     def _take(self, told: TypedReply, data: bytes) -> None:
-        is_failure = told.type in _FAILURES or (told.type is None and told.error is not None)
+        kind = text_of(told.type)
+        is_failure = kind in _FAILURES or (told.type is None and told.error is not None)
         if is_failure:
             self.failure = self.failure or data
-        elif told.type not in _PRELUDE or self._seen_bytes > MAX_PRELUDE_BYTES:
+        elif kind not in _PRELUDE or self._seen_bytes > MAX_PRELUDE_BYTES:
             self.has_content = True
-        if is_failure or told.type in _ENDS:
+        if is_failure or kind in _ENDS:
             self.has_ended = True
         inner = find_object(bytes(told.response)) or told
         if inner.id is not None:

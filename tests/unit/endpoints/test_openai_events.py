@@ -134,6 +134,15 @@ def test_what_cannot_be_read_passes() -> None:
     assert stream.has_content
 
 
+@pytest.mark.parametrize("kind", [["error"], {"a": "error"}, 7, True])
+def test_type_that_is_no_text(kind: Any) -> None:
+    """An event whose type is anything but a text is one of which we know nothing: it passes."""
+    odd = b"data: " + json.dumps({"type": kind, "error": None}).encode() + b"\n\n"
+    stream = reader()
+    assert stream.feed(odd + COMPLETED) == odd + COMPLETED
+    assert (stream.is_complete, stream.failure) == (True, b"")
+
+
 def test_endless_event() -> None:
     """One event has a limit."""
     with pytest.raises(UpstreamBadReply):
