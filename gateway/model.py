@@ -258,7 +258,9 @@ class Usage(msgspec.Struct, frozen=True):
         reasoning_output_tokens: Of the output, never shown.
         cache_write_input_tokens: Of the input, written to the prompt cache.
         cache_write_1h_input_tokens: Of those, written to be kept for an hour.
-        audio_input_tokens: Of the input; the next three likewise, of what their names say.
+        audio_input_tokens: Of the input, read from the cache or not; the next three likewise, of what their
+            names say.
+        cached_audio_input_tokens: Of the audio, read from the cache; images likewise.
         audio_s: Seconds of audio, where they and not tokens are counted.
         input_characters: Characters to be spoken.
         pages: Pages read from a document; of these `annotated_pages` were annotated too.
@@ -275,6 +277,8 @@ class Usage(msgspec.Struct, frozen=True):
     image_input_tokens: int | None = None
     audio_output_tokens: int | None = None
     image_output_tokens: int | None = None
+    cached_audio_input_tokens: int | None = None
+    cached_image_input_tokens: int | None = None
     audio_s: float | None = None
     input_characters: int | None = None
     pages: int | None = None

@@ -44,7 +44,25 @@ def price_of(
             "gemini-2.5-pro",
             TokenPrice(Rates(1.25, 10, cache_read=0.125), ((200_001, Rates(2.5, 15, cache_read=0.25)),)),
         ),
-        ("google-vertex", "gemini-2.5-flash", TokenPrice(Rates(0.3, 2.5, cache_read=0.03, audio_input=1))),
+        (
+            "google-vertex",
+            "gemini-2.5-flash",
+            TokenPrice(Rates(0.3, 2.5, cache_read=0.03, cache_read_audio=0.1, audio_input=1)),
+        ),
+        (
+            "openai",
+            "gpt-realtime-mini",
+            TokenPrice(
+                Rates(
+                    *(0.6, 2.4, 0.06),
+                    cache_read_audio=0.3,
+                    cache_read_image=0.08,
+                    audio_input=10,
+                    image_input=0.8,
+                    audio_output=20,
+                )
+            ),
+        ),
         ("aws-bedrock", "amazon.nova-lite-v1:0", TokenPrice(Rates(0.06, 0.24, cache_read=0.015))),
         (
             "aws-bedrock",
