@@ -304,7 +304,8 @@ class _Crossing:
             naming.account, naming.model = account, model
         if not naming.account:
             naming.account = accounts.only_account(self._caller, asked.dialect, by_model=may_be_own)
-        if may_be_own and origin is not None and account == naming.account:
+        if may_be_own and origin is not None:
+            # Whatever account is named: another one may lead to the same place.
             origin.check_maker(self._caller, account)
         return accounts.plan(naming.account, naming.model, self._caller, by_model=may_be_own)
 

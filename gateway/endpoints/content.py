@@ -1,4 +1,4 @@
-"""How what was said is read, by the dialect of whoever said it."""
+"""How what was said is read: in the words of whoever called, also where a call is put into others."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from gateway.endpoints import anthropic_content, openai_content
+from gateway.endpoints import anthropic_content, openai_content, responses_content
+from gateway.endpoints.catalogue import RESPONSE
 from gateway.endpoints.openai_content import Items, Shaped
-from gateway.model import Call, Dialect
+from gateway.model import Call, Dialect, Endpoint
 
 
 class Assembler(Protocol):
@@ -29,7 +30,7 @@ class ContentReader:
     read_output: Callable[[bytes], list[Shaped]]
     read_tools: Callable[[Call], Items]
     assembler: Callable[[], Assembler]
-    stop_field: str
+    stop_field: str = ""
 
 
 CONTENT_READERS: Final[dict[Dialect, ContentReader]] = {
@@ -48,3 +49,14 @@ CONTENT_READERS: Final[dict[Dialect, ContentReader]] = {
         "stop_sequences",
     ),
 }
+_RESPONSES: Final = ContentReader(
+    responses_content.read_input,
+    responses_content.read_output,
+    responses_content.read_tools,
+    responses_content.ResponseAssembler,
+)
+
+
+def reader_of(endpoint: Endpoint) -> ContentReader:
+    """What reads the calls of *endpoint*."""
+    return _RESPONSES if endpoint.name == RESPONSE.name else CONTENT_READERS[endpoint.dialect]

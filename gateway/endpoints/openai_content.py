@@ -332,20 +332,21 @@ def _shape_media(part: dict[str, Any]) -> Shaped | None:
     shaped: Shaped | None = None
     match part:
         case {"type": "image_url", "image_url": {"url": str(url)} | str(url)}:
-            shaped = _linked(url, "image")
+            shaped = linked(url, "image")
         case {"type": "video_url", "video_url": {"url": str(url)}}:
-            shaped = _linked(url, "video")
+            shaped = linked(url, "video")
         case {"type": "input_audio", "input_audio": {"data": str(data), **more}}:
             kind = text_of(more.get("format"))
             shaped = blob("audio", f"audio/{kind}" if kind else None, len(data))
         case {"type": "file", "file": {"file_id": str(file_id)}}:
             shaped = {"type": "file", "modality": "document", "file_id": file_id}
         case {"type": "file", "file": {"file_data": str(data)}}:
-            shaped = _linked(data, "document")
+            shaped = linked(data, "document")
     return shaped
 
 
-def _linked(url: str, modality: str) -> Shaped:
+def linked(url: str, modality: str) -> Shaped:
+    """Something by its address, or without its bytes where the address holds them."""
     head = url[:128]
     if head.startswith("data:") and _BASE64 in head:
         return blob(modality, head[5 : head.index(_BASE64)] or None, len(url))

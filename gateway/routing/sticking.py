@@ -36,10 +36,12 @@ def stick(plan: Plan, call: Call, caller: Caller, stored: StoredObjects, account
         if field not in call.fields:
             continue
         origin = stored.find((_id_in(call.fields[field]),))
-        account = "" if origin is None else accounts.made_through(origin)[0]
-        if origin is None or not account:
+        if origin is None:
             continue
+        account = accounts.made_through(origin)[0]
         origin.check_maker(caller, account)
+        if not account:
+            continue
         others = [target for target in plan.targets if target.account != account]
         if len(others) == len(plan.targets):
             message = (

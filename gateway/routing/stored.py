@@ -31,7 +31,11 @@ class Origin:
     maker: bytes
 
     def check_maker(self, caller: Caller, account: str) -> None:
-        """Check that *caller* may have it, whose *account* is the one of its origin.
+        """Check that *caller* may have it.
+
+        Args:
+            caller: Who wants it.
+            account: That of its origin, "" when it is not configured any more.
 
         Raises:
             AccountNotAllowed: Somebody else made it, and *caller* may not use the account as a whole.
@@ -52,8 +56,14 @@ class StoredObjects:
         self._table = table
 
     def made(self, object_id: str, target: Target, caller: Caller) -> None:
-        """Note that *target*'s account has an object of this id, made for *caller*."""
+        """Note that *target*'s account has an object of this id, made for *caller*.
+
+        What another caller made stays as it is: who cancels an object has not made it.
+        """
         if not is_object_id(object_id):
+            return
+        known = self.find((object_id,))
+        if known is not None and known.maker != fingerprint(caller.name):
             return
         value = fingerprint(target.account) + fingerprint(target.name) + fingerprint(caller.name)
         # OpenAI keeps responses for 30 days, and files and the like until they are deleted.

@@ -121,6 +121,7 @@ _MAX_TOKENS: Final = AttributeKey("gen_ai.request.max_tokens")
 REQUEST_INTEGERS: Final = {
     "max_completion_tokens": _MAX_TOKENS,
     "max_tokens": _MAX_TOKENS,
+    "max_output_tokens": _MAX_TOKENS,
     "seed": AttributeKey("gen_ai.request.seed"),
     "top_k": AttributeKey("gen_ai.request.top_k"),
     "dimensions": AttributeKey("gen_ai.embeddings.dimension.count"),

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.endpoints.content import CONTENT_READERS, Assembler
+from gateway.endpoints.content import Assembler, reader_of
 from gateway.endpoints.openai_content import Items, Shaped
 from gateway.model import Call
 from gateway.telemetry import attributes as names
@@ -105,7 +105,7 @@ class ContentCapture:
         if not call.is_stream or self.is_given_up:
             return True
         if self._assembler is None:
-            self._assembler = CONTENT_READERS[call.endpoint.dialect].assembler()
+            self._assembler = reader_of(call.endpoint).assembler()
         done = 0
         while self._at < len(self._pieces) and done < _WORK_BYTES:
             piece = self._pieces[self._at]
@@ -132,7 +132,7 @@ class ContentCapture:
             return names.CONTENT_DROPPED.boolean(True)
 
     def _attributes(self, call: Call, hide: Callable[[str], str]) -> bytes:
-        reader = CONTENT_READERS[call.endpoint.dialect]
+        reader = reader_of(call.endpoint)
         whole = b"".join(self._pieces)
         output = self._assembler.messages() if self._assembler else reader.read_output(whole)
         redact = self._redactor.mask

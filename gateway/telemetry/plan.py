@@ -11,6 +11,7 @@ from typing import Final
 from gateway.config import Config
 from gateway.config.manifests.global_settings import AlwaysLog, HeaderControlledLog
 from gateway.config.manifests.logging_config import LoggingConfig, ValueFilter
+from gateway.endpoints.catalogue import CHAT, COMPLETION, MESSAGES, RESPONSE
 from gateway.model import Call, Caller, Plan, TraceContext
 from gateway.redaction import may_hold_secret
 from gateway.telemetry.call_notes import CallNotes
@@ -82,7 +83,7 @@ class Redaction:
         return found
 
 
-_WITH_CONTENT: Final = frozenset({"chat", "completion", "messages"})
+_WITH_CONTENT: Final = frozenset({CHAT.route, COMPLETION.route, MESSAGES.route, RESPONSE.route})
 
 
 class ContentRules:
@@ -105,7 +106,7 @@ class ContentRules:
     def capture(self, caller: Caller, call: Call, plan: Plan, notes: CallNotes) -> ContentCapture | None:
         """What takes the content of a call; None when it must not be recorded."""
         # What the others say has no shape in the conventions, or none that is read here.
-        if call.endpoint.name not in _WITH_CONTENT:
+        if call.endpoint.route not in _WITH_CONTENT:
             return None
         wish = notes.wants_content if self._obeys_header else None
         if not (self._by_default if wish is None else wish):

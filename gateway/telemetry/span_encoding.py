@@ -13,8 +13,9 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.endpoints.catalogue import CHAT, MESSAGES, RESPONSE
 from gateway.errors import ClientDisconnected
-from gateway.model import Call, Target
+from gateway.model import Call, Endpoint, Target
 from gateway.telemetry import attributes as names
 from gateway.telemetry.call_notes import NO_NOTES
 from gateway.telemetry.call_trace import OTHER_METHOD, AttemptTrace, CallTrace
@@ -64,7 +65,8 @@ _MAX_NAMED_METADATA: Final = 16
 _MAX_HEADER_VALUES: Final = 4
 _NAMEABLE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """Keys that can end an attribute's name: a dot in one could make a value and a group of one name."""
-_API_TYPES: Final = {"chat": "chat_completions", "responses": "responses"}
+_CHAT_API: Final = "chat_completions"
+_RESPONSES_API: Final = "responses"
 
 
 class _Kept(dict[tuple[object, ...], bytes]):
@@ -427,8 +429,8 @@ def _encode_target_block(call: Call, target: Target, trace: CallTrace) -> bytes:
         names.PEER_SERVICE.text(target.peer),
         names.TARGET.text(target.name),
     ]
-    if target.dialect == "openai" and call.endpoint.name in _API_TYPES:
-        parts.append(names.OPENAI_API_TYPE.text(_API_TYPES[call.endpoint.name]))
+    if api_type := _api_type(call.endpoint, target):
+        parts.append(names.OPENAI_API_TYPE.text(api_type))
     if call.is_stream:
         parts.append(names.REQUEST_STREAM.boolean(True))
     if trace.telemetry.has_old_names:
@@ -436,6 +438,18 @@ def _encode_target_block(call: Call, target: Target, trace: CallTrace) -> bytes:
     if trace.telemetry.has_tfy_names:
         parts.append(tfy_client_block(call, target))
     return b"".join(parts)
+
+
+def _api_type(endpoint: Endpoint, target: Target) -> str:
+    """Which API of OpenAI's is asked upstream, whatever the caller's was; "" for those that have no word."""
+    if target.dialect != "openai":
+        return ""
+    if endpoint.name != RESPONSE.name:
+        return _CHAT_API if endpoint.name in (CHAT.name, MESSAGES.name) else ""
+    # What is passed through is asked of that API, whether or not its account is known to have it.
+    if target.has_responses or endpoint.reply == "bytes":
+        return _RESPONSES_API
+    return _CHAT_API if endpoint.path == RESPONSE.path else ""
 
 
 def _encode_parameters(call: Call, hide: Hide) -> bytes:

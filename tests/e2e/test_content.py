@@ -17,6 +17,7 @@ from tests.rig.manifests import (
     NARROW_TOKEN,
     PROMPT,
     SCRIPTED,
+    bearer,
     chat,
     otel_config,
     standard_documents,
@@ -80,6 +81,16 @@ def client_of(gateway: GatewayProcess, reply: Reply) -> dict[str, Any]:
     return attributes
 
 
+def ask_responses(gateway: GatewayProcess, text: str, *, stream: bool = False) -> Reply:
+    """A call of Responses, to a model behind chat completions."""
+    body = {"model": "lab/normal", "instructions": "Be brief.", "input": text, "stream": stream}
+    headers = [bearer(), ("content-type", "application/json"), WANTED]
+    with gateway.connect() as connection:
+        reply = connection.exchange("POST", "/v1/responses", headers, json.dumps(body).encode())
+    assert reply.status == 200, reply.body
+    return reply
+
+
 def test_content_of_a_running_gateway(gateway: GatewayProcess) -> None:
     """One start for the whole story: off, on, streamed, masked, forbidden, huge, a pattern without end."""
     assert not NAMES & client_of(gateway, chat(gateway, "fake/normal")).keys()
@@ -95,7 +106,21 @@ def test_content_of_a_running_gateway(gateway: GatewayProcess) -> None:
         assert asked["parts"] == [{"type": "text", "content": PROMPT}]
         assert answered["parts"] == [{"type": "text", "content": TEXT}]
 
+    for stream in (False, True):
+        found = client_of(gateway, ask_responses(gateway, PROMPT, stream=stream))
+        asked = json.loads(found["gen_ai.input.messages"])
+        (answered,) = json.loads(found["gen_ai.output.messages"])
+        assert [message["parts"][0]["content"] for message in asked] == ["Be brief.", PROMPT]
+        assert answered["parts"] == [{"type": "text", "content": TEXT}]
+        assert found["openai.api.type"] == "chat_completions"
+
     secret = f"I am ann@example.org and my key is {APP_TOKEN}."
+    reply = ask_responses(gateway, secret)
+    shown = json.dumps(gateway.trace(trace_id_of(reply)))
+    assert "[REDACTED]" in shown
+    assert "ann@example.org" not in shown
+    assert not [one for one in CREDENTIALS if one in shown]
+
     reply = chat(gateway, "fake/normal", headers=[WANTED], messages=[{"role": "user", "content": secret}])
     assert reply.status == 200
     shown = json.dumps(gateway.trace(trace_id_of(reply)))

@@ -199,12 +199,16 @@ def test_belongs_to_its_caller(gateway: GatewayProcess, provider: Provider) -> N
         ("POST", f"/v1/responses/{object_id}/cancel"),
         ("GET", f"/v1/responses/{object_id}/input_items"),
         ("GET", f"/v1/responses/{object_id}?tfyProviderName=one"),
+        ("GET", f"/v1/responses/{object_id}?tfyProviderName=two"),
         ("GET", f"/v1/responses/{object_id.replace('_', '%5F')}?tfyModelName=one/small"),
     ):
         reply = ask(gateway, method, path, token=STRANGER)
         assert_error(reply, 403, "permission_error", "account_not_allowed", "client")
     assert len(provider.server.asked) == count
     assert ask(gateway, "GET", f"/v1/responses/{object_id}", token=WHOLE).status == 200
+    provider.makes("one", f"/responses/{object_id}/cancel", id=object_id, object="response")
+    assert ask(gateway, "POST", f"/v1/responses/{object_id}/cancel", token=WHOLE).status == 200
+    assert ask(gateway, "GET", f"/v1/responses/{object_id}").status == 200
 
 
 def test_going_on(gateway: GatewayProcess, provider: Provider) -> None:

@@ -11,16 +11,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from gateway.endpoints.catalogue import CHAT, COMPLETION, EMBEDDING, MESSAGES
+from gateway.endpoints.catalogue import CHAT, COMPLETION, EMBEDDING, MESSAGES, RESPONSE
+from gateway.endpoints.openai_paths import PROXY, find_openai_path
 from gateway.errors import UpstreamUnreachable
 from gateway.identity.tokens import Identity
 from gateway.model import Caller, Endpoint, Plan, RetryPolicy, Target
+from gateway.pass_through import Asked, PassThrough
 from gateway.pipeline import CurrentSnapshot, Pipeline
+from gateway.routing.accounts import Accounts
 from gateway.routing.direct import Routing
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_trace import CallTrace
@@ -28,7 +31,7 @@ from gateway.telemetry.plan import PLAIN, ContentRules, Redaction, TelemetryPlan
 from gateway.telemetry.span_encoding import SpanEncoder
 from gateway.wire.frames import SpanSegments
 from tests.unit.doubles import FakeClient, FakeReply, FakeUpstream
-from tests.unit.makers import TOKEN, TokenPrice, attributes_of, make_caller, make_credential, make_target
+from tests.unit.makers import TOKEN, TokenPrice, attributes_of, make_credential, make_target
 
 FOLDER: Final = Path(__file__).parent
 TARGET: Final = make_target(retry=RetryPolicy(1, 0, frozenset({502})))
@@ -42,14 +45,16 @@ BACKUP: Final = make_target(
     port=8000,
     headers=(),
 )
-CLAUDE: Final = make_target(
-    model_id="claude-x",
-    provider="anthropic",
-    peer="anthropic",
-    base_url="https://claude.test/v1",
-    address="claude.test",
-    dialect="anthropic",
-)
+CLAUDE_IS: Final[dict[str, Any]] = {
+    "model_id": "claude-x",
+    "provider": "anthropic",
+    "peer": "anthropic",
+    "base_url": "https://claude.test/v1",
+    "address": "claude.test",
+    "dialect": "anthropic",
+}
+CLAUDE: Final = make_target(**CLAUDE_IS)
+FILES: Final = cast("Endpoint", find_openai_path("/files"))
 JSON: Final = {"content-type": "application/json"}
 SSE: Final = {"content-type": "text/event-stream"}
 USAGE: Final = {
@@ -145,6 +150,57 @@ def events() -> list[bytes]:
 
 
 MESSAGE_STREAM: Final = events()
+OVERLOADED: Final = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+RESPONSE_ASKED: Final[dict[str, Any]] = {
+    "instructions": "Be brief.",
+    "input": [
+        {"role": "user", "content": "Weather?"},
+        {"type": "function_call", "call_id": "c0", "name": "weather", "arguments": '{"city":"Rome"}'},
+        {"type": "function_call_output", "call_id": "c0", "output": "Sun."},
+    ],
+    "tools": [{"type": "function", "name": "weather", "parameters": {"type": "object"}}],
+    "max_output_tokens": 50,
+}
+RESPONSE_OUTPUT: Final[list[dict[str, Any]]] = [
+    {"id": "rs_1", "type": "reasoning", "summary": [{"type": "summary_text", "text": "Greet."}]},
+    {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "status": "completed",
+        "content": [{"type": "output_text", "text": "Hello", "annotations": []}],
+    },
+    {"id": "fc_1", "type": "function_call", "call_id": "c1", "name": "weather", "arguments": "{}"},
+]
+RESPONSE_OBJECT: Final = {
+    "id": "resp_1",
+    "object": "response",
+    "status": "completed",
+    "model": "small-1-0125",
+    "output": RESPONSE_OUTPUT,
+    "usage": {
+        "input_tokens": 9,
+        "output_tokens": 4,
+        "input_tokens_details": {"cached_tokens": 5},
+        "output_tokens_details": {"reasoning_tokens": 2},
+    },
+}
+
+
+def response_events() -> list[bytes]:
+    begun = {**RESPONSE_OBJECT, "status": "in_progress", "output": [], "usage": None}
+    found: list[dict[str, Any]] = [{"type": "response.created", "response": begun}]
+    for index, item in enumerate(RESPONSE_OUTPUT):
+        empty = {**item, "content": []} if "content" in item else item
+        found.append({"type": "response.output_item.added", "output_index": index, "item": empty})
+        if "content" in item:
+            found.append({"type": "response.output_text.delta", "output_index": index, "delta": "Hello"})
+        found.append({"type": "response.output_item.done", "output_index": index, "item": item})
+    found.append({"type": "response.completed", "response": RESPONSE_OBJECT})
+    return [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in found]
+
+
+RESPONSE_STREAM: Final = response_events()
 
 
 class Ordered(Routing):
@@ -166,6 +222,7 @@ class Case:
     Attributes:
         script: What the providers do, exchange by exchange.
         targets: Tried in this order; the first is what is asked for.
+        asked: Of a call that is passed through.
         pieces_until_left: After so many pieces of the reply the caller leaves; 0: it stays.
     """
 
@@ -174,6 +231,7 @@ class Case:
     endpoint: Endpoint = CHAT
     telemetry: TelemetryPlan = PLAIN
     headers: tuple[tuple[str, str], ...] = ()
+    asked: Asked | None = None
     pieces_until_left: int = 0
     targets: tuple[Target, ...] = (TARGET,)
 
@@ -234,6 +292,50 @@ CASES: Final = {
         targets=(CLAUDE,),
         telemetry=RECORDING,
     ),
+    "claude_overloaded": Case(
+        lambda: [FakeReply(529, JSON, json.dumps(OVERLOADED).encode())],
+        {"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 5},
+        endpoint=MESSAGES,
+        targets=(CLAUDE,),
+        telemetry=RECORDING,
+    ),
+    "claude_files": Case(
+        lambda: [FakeReply(200, JSON, b'{"id":"file_1","type":"file","filename":"x"}')],
+        asked=Asked(PROXY, "/v1/files", "/proxy/acct", "acct", dialect=None),
+        targets=(CLAUDE,),
+        telemetry=RECORDING,
+    ),
+    "files": Case(
+        lambda: [FakeReply(200, JSON, b'{"id":"file-1","object":"file"}')],
+        asked=Asked(FILES, "/files", "/v1"),
+        telemetry=RECORDING,
+    ),
+    "responses": Case(
+        lambda: [FakeReply(200, JSON, json.dumps(RESPONSE_OBJECT).encode())],
+        RESPONSE_ASKED,
+        RESPONSE,
+        RECORDING,
+    ),
+    "responses_stream": Case(
+        lambda: [FakeReply(200, SSE, *RESPONSE_STREAM)],
+        RESPONSE_ASKED | {"stream": True},
+        RESPONSE,
+        RECORDING,
+    ),
+    "responses_to_chat": Case(
+        lambda: [FakeReply(200, SSE, *TEXT_STREAM)],
+        RESPONSE_ASKED | {"stream": True},
+        RESPONSE,
+        RECORDING,
+        targets=(make_target(has_responses=False),),
+    ),
+    "responses_to_claude": Case(
+        lambda: [FakeReply(200, SSE, *MESSAGE_STREAM)],
+        RESPONSE_ASKED | {"stream": True},
+        RESPONSE,
+        RECORDING,
+        targets=(make_target(**CLAUDE_IS, has_responses=False),),
+    ),
     "embeddings": Case(
         lambda: [
             FakeReply(
@@ -277,18 +379,44 @@ CASES: Final = {
 }
 
 
+def passage(asked: Asked, *headers: tuple[str, str]) -> FakeClient:
+    """A caller that sends a form to a path that is passed through."""
+    form = b'--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nuser_data\r\n--b--\r\n'
+    return FakeClient(
+        ("authorization", f"Bearer {TOKEN}"),
+        ("content-type", "multipart/form-data; boundary=b"),
+        *headers,
+        body=form,
+        path=asked.prefix + asked.path,
+        route=asked.endpoint.route,
+    )
+
+
 async def call(case: Case) -> CallTrace:
     """Make the call, and give what was noted."""
     records: list[CallTrace] = []
-    identity = Identity([make_credential(TOKEN, make_caller(TARGET.name))])
-    snapshot = Snapshot("v1", 1, identity, Ordered(case.targets), case.telemetry)
+    caller = Caller("app", frozenset({TARGET.name}), frozenset({TARGET.account}))
+    snapshot = Snapshot(
+        "v1",
+        1,
+        Identity([make_credential(TOKEN, caller)]),
+        Ordered(case.targets),
+        case.telemetry,
+        Accounts(case.targets),
+    )
+    upstream = FakeUpstream(*case.script())
     pipeline = Pipeline(
         CurrentSnapshot(snapshot),
-        FakeUpstream(*case.script()),
+        upstream,
         records.append,
         max_body_bytes=100_000,
         random=Random(7),
     )
+    if case.asked is not None:
+        passing = PassThrough(pipeline, upstream, max_body_bytes=100_000, max_upload_bytes=100_000)
+        await passing.serve(passage(case.asked, *case.headers), case.asked)
+        (trace,) = records
+        return trace
     said = {} if case.endpoint is not CHAT else {"messages": [{"role": "user", "content": "Say hello."}]}
     body = json.dumps({"model": TARGET.name, **said, **case.members}).encode()
     client = FakeClient(

@@ -43,6 +43,15 @@ CASES: Final = {
             "client_abort",
             "upstream_500",
             "embeddings",
+            "messages",
+            "messages_stream",
+            "chat_to_claude",
+            "claude_overloaded",
+            "claude_files",
+            "files",
+            "responses",
+            "responses_to_chat",
+            "responses_to_claude",
         )
     },
     "unknown_model": Case(list, {"model": "acct/none"}),
@@ -121,7 +130,7 @@ async def test_every_call_is_one_request_and_its_calls_out(name: str) -> None:
     first, *rest = await view(case)
     assert (first.event, first.type, first.dependency) == (Event.TRANSACTION, "request", None)
     assert first.is_root is (dict(case.headers).get("traceparent") is None)
-    targets = {target.name: target for target in case.targets}
+    targets = {name: target for target in case.targets for name in (target.name, target.account)}
     for one in rest:
         target = targets[one.attributes["gateway.target"]]
         assert (one.event, one.type, one.subtype) == (Event.SPAN, "genai", target.provider)
@@ -149,6 +158,8 @@ async def test_a_joined_trace_stays_the_callers() -> None:
         pytest.param(CASES["upstream_500"], "HTTP 5xx", "failure", id="500"),
         pytest.param(UNREACHABLE, "HTTP 5xx", "failure", id="502"),
         pytest.param(CUT, "HTTP 2xx", "failure", id="200, but cut"),
+        pytest.param(CASES["claude_overloaded"], "HTTP 5xx", "failure", id="529 of Anthropic"),
+        pytest.param(CASES["claude_files"], "HTTP 2xx", "success", id="200 of what is passed through"),
     ],
 )
 async def test_outcome_of_the_request(case: Case, result: str, outcome: str) -> None:
@@ -168,6 +179,7 @@ async def test_outcome_of_the_request(case: Case, result: str, outcome: str) -> 
         pytest.param(CASES["fallback"], ["503"], id="made good by another target"),
         pytest.param(REFUSED, ["400"], id="the provider's refusal"),
         pytest.param(CUT, ["upstream_unreachable"], id="cut while streaming"),
+        pytest.param(CASES["claude_overloaded"], ["529"], id="Anthropic has too much to do"),
         pytest.param(UNREACHABLE, ["upstream_unreachable"] * 2, id="each attempt"),
         pytest.param(replace(CASES["plain_chat"], script=list), ["internal_error"], id="our own mistake"),
     ],

@@ -77,5 +77,7 @@ def test_what_is_not_known(members: dict[str, Any]) -> None:
 
 
 def test_account_that_is_gone() -> None:
-    """What its objects were is nothing any more."""
+    """Its objects are anywhere or nowhere, and still their maker's alone."""
     assert planned("spare/small", gone=True, previous_response_id="resp_1").targets
+    with pytest.raises(AccountNotAllowed):
+        planned("spare/small", caller=OTHER, gone=True, previous_response_id="resp_1")

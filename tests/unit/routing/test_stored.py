@@ -84,8 +84,23 @@ def test_ids_and_names_are_not_kept() -> None:
             given.extend((key, value))
 
         def find(self, key: bytes) -> bytes | None:
-            raise NotImplementedError
+            given.append(key)
+            return None
 
     StoredObjects(Spy()).made("resp_1", make_target("acct/small"), APP)
-    assert [len(each) for each in given] == [16, 24]
+    assert {len(each) for each in given} == {16, 24}
     assert not any(word in b"".join(given) for word in (b"resp", b"acct", b"small", b"app"))
+
+
+def test_first_maker_stays() -> None:
+    """Another caller's reply with the same id changes nothing; the maker's own is newer and counts."""
+    stored = StoredObjects(table_in_memory(buckets=4))
+    stored.made("resp_1", make_target("acct/small"), APP)
+    stored.made("resp_1", make_target("spare/small"), make_caller(name="other"))
+    found = stored.find(("resp_1",))
+    assert found is not None
+    assert (found.account, found.maker) == (fingerprint("acct"), fingerprint("app"))
+    stored.made("resp_1", make_target("spare/small"), APP)
+    found = stored.find(("resp_1",))
+    assert found is not None
+    assert found.account == fingerprint("spare")

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import pytest
 
-from gateway.endpoints.catalogue import EMBEDDING
-from gateway.model import Plan, TraceContext
+from gateway.endpoints.catalogue import CHAT, COMPACTION, COMPLETION, EMBEDDING, MESSAGES, RESPONSE
+from gateway.endpoints.openai_paths import PROXY
+from gateway.model import Endpoint, Plan, TraceContext
 from gateway.telemetry.call_notes import CallNotes
 from gateway.telemetry.content import ContentCapture
 from gateway.telemetry.plan import MAX_CAPTURED, TelemetryPlan, compile_telemetry, usable_names
@@ -115,6 +116,24 @@ def test_embeddings_have_no_content(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, ALWAYS)
     call = make_call(EMBEDDING, input="x")
     assert plan.capture(make_caller(), call, Plan((TARGET,), ("acct/small",)), CallNotes()) is None
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "expected"),
+    [
+        (CHAT, True),
+        (COMPLETION, True),
+        (MESSAGES, True),
+        (RESPONSE, True),
+        (COMPACTION, False),
+        (PROXY, False),
+    ],
+)
+def test_what_has_content(tmp_path: Path, endpoint: Endpoint, *, expected: bool) -> None:
+    """Calls whose words are read; what is passed through, or only counted or shortened, is not."""
+    plan = plan_of(tmp_path, ALWAYS)
+    found = plan.capture(make_caller(), make_call(endpoint), Plan((TARGET,), ("acct/small",)), CallNotes())
+    assert (found is not None) is expected
 
 
 def test_pattern_that_took_too_long_is_given_up(tmp_path: Path) -> None:

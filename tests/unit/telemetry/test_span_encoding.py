@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 import pytest
@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from gateway.endpoints.catalogue import CHAT, EMBEDDING
+from gateway.endpoints.catalogue import CHAT, COMPACTION, COMPLETION, EMBEDDING, MESSAGES, RESPONSE
 from gateway.endpoints.openai_call import parse_call
+from gateway.endpoints.openai_paths import find_openai_path
 from gateway.endpoints.openai_reply import ReplyFacts
 from gateway.errors import UpstreamBadReply
-from gateway.model import Plan, Skipped, TraceContext, Usage
+from gateway.model import Endpoint, Plan, Skipped, TraceContext, Usage
 from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.content import ContentCapture
 from gateway.telemetry.plan import TelemetryPlan, compile_telemetry
@@ -312,6 +313,43 @@ def test_each_retry_is_a_span() -> None:
     assert server.status.code == Status.STATUS_CODE_UNSET
     assert attributes_of(server)["gateway.attempts"] == 2
     assert "error.type" not in attributes_of(server)
+
+
+FETCH: Final = cast("Endpoint", find_openai_path("/responses/resp_1"))
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "changes", "expected"),
+    [
+        pytest.param(CHAT, {}, "chat_completions", id="chat"),
+        pytest.param(RESPONSE, {}, "responses", id="responses"),
+        pytest.param(RESPONSE, {"has_responses": False}, "chat_completions", id="responses put into chat"),
+        pytest.param(MESSAGES, {}, "chat_completions", id="messages put into chat"),
+        pytest.param(COMPACTION, {}, "responses", id="compaction"),
+        pytest.param(COMPACTION, {"has_responses": False}, None, id="compaction that nobody does"),
+        pytest.param(FETCH, {"has_responses": False}, "responses", id="a response fetched"),
+        pytest.param(CHAT, {"dialect": "anthropic"}, None, id="chat put into messages"),
+        pytest.param(
+            RESPONSE, {"dialect": "anthropic", "has_responses": False}, None, id="responses put into messages"
+        ),
+        pytest.param(MESSAGES, {"dialect": "anthropic"}, None, id="messages"),
+        pytest.param(COMPLETION, {}, None, id="completion"),
+    ],
+)
+def test_api_type(endpoint: Endpoint, changes: dict[str, Any], expected: str | None) -> None:
+    """It is that of the call upstream, and of OpenAI's APIs alone."""
+    trace = make_answered_trace(make_target(**changes))
+    trace.call = make_call(endpoint)
+    _, client = spans_of(trace)
+    assert attributes_of(client).get("openai.api.type") == expected
+
+
+def test_most_tokens_of_a_response() -> None:
+    """The Responses API's word for it is the same attribute."""
+    trace = make_answered_trace()
+    trace.call = make_call(RESPONSE, max_output_tokens=7)
+    _, client = spans_of(trace)
+    assert attributes_of(client)["gen_ai.request.max_tokens"] == 7
 
 
 def test_embedding_span() -> None:
