@@ -83,6 +83,7 @@ def read_message_usage(usage: object) -> Usage | None:
         return None
     read = count_of(usage.get("cache_read_input_tokens"))
     written = count_of(usage.get("cache_creation_input_tokens"))
+    creation = usage.get("cache_creation")
     details = usage.get("output_tokens_details")
     return Usage(
         input_tokens=None if fresh is None else fresh + (read or 0) + (written or 0),
@@ -93,6 +94,9 @@ def read_message_usage(usage: object) -> Usage | None:
             count_of(details.get("thinking_tokens")) if isinstance(details, dict) else None
         ),
         cache_write_input_tokens=written,
+        cache_write_1h_input_tokens=(
+            count_of(creation.get("ephemeral_1h_input_tokens")) if isinstance(creation, dict) else None
+        ),
     )
 
 

@@ -60,6 +60,16 @@ def test_reply() -> None:
             Usage(1, 1, "provider"),
             id="null",
         ),
+        pytest.param(
+            {
+                "input_tokens": 1,
+                "cache_creation_input_tokens": 30,
+                "cache_creation": {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20},
+                "output_tokens": 1,
+            },
+            Usage(31, 1, "provider", cache_write_input_tokens=30, cache_write_1h_input_tokens=20),
+            id="kept for an hour",
+        ),
         pytest.param({"input_tokens": "1"}, None, id="no number"),
         pytest.param({"input_tokens": -1}, None, id="negative"),
         pytest.param(None, None, id="none"),
