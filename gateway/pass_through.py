@@ -127,7 +127,7 @@ class PassThrough:
         self, passage: Passage, responder: Responder, attempt: AttemptTrace, asked: Asked
     ) -> Answer | None:
         """One exchange, its reply passed on; gives an OpenAI path's error back, nothing sent yet."""
-        base_url = attempt.target.base_url
+        base_url = _base_url(asked, attempt.target)
         reply = await self._upstream.pass_on(passage)
         try:
             attempt.status_code = reply.status
@@ -338,7 +338,7 @@ class _Crossing:
         return Passage(
             method=client.method,
             url=with_query(
-                join_url(target.account_url or target.base_url, self._asked.path, self._query),
+                join_url(_base_url(self._asked, target), self._asked.path, self._query),
                 target.query.lstrip("?"),
             ),
             headers=passage_headers(target, callers, traced),
@@ -460,6 +460,12 @@ def _without_account(asked: Asked, snapshot: Snapshot) -> Asked:
         return asked
     model = quote(snapshot.accounts.model_id(name) or rest, safe=":")
     return replace(asked, path=f"/models/{model}", account=account)
+
+
+def _base_url(asked: Asked, target: Target) -> str:
+    """Below which URL the path is: a call of a model is at the model's, as Azure has its deployments."""
+    is_of_model = asked.is_openai and asked.endpoint.path in FORM_CALLS and target.model_id
+    return target.base_url if is_of_model else target.account_url or target.base_url
 
 
 def _call(endpoint: Endpoint, name: str, size: int) -> Call:
