@@ -194,19 +194,27 @@ class _Naming:
             InvalidBody: The body names a model a second time, or another than was named before it.
         """
         if self._sent_model:
-            raise InvalidBody('The form has more than one "model".', param="model")
+            raise InvalidBody('The call has more than one "model".', param="model")
         self._sent_model = model
         if self.plan is not None:
             target = self.plan.targets[0]
             if model not in {target.model_id, target.name} and self._joined(model) != target.name:
-                message = f'The form\'s "model" is another than x-tfy-model-name. Name {target.name} in both.'
+                message = f'The "model" is another than x-tfy-model-name. Name {target.name} in both.'
                 raise InvalidBody(message, param="model")
             return target.model_id
         if self._is_model_call:
             return self._planned(model)
-        return self.name_in_query(model)
+        return self._of_account(model)
 
-    def name_in_query(self, model: str) -> str:
+    def in_query(self, model: str) -> str:
+        """The same for a query; that of a call of a model is no way around the right to the one in its form.
+
+        Raises:
+            As `upstream_name`.
+        """
+        return self.upstream_name(model) if self._is_model_call else self._of_account(model)
+
+    def _of_account(self, model: str) -> str:
         """The provider's name of a model that says which account is meant, if nothing has said that."""
         name = self._joined(model)
         if not self.account:
@@ -265,7 +273,7 @@ class _Crossing:
         timeout_s = request_timeout_s(client)
         naming = _Naming(self._snapshot, self._caller, asked, client, self._own)
         if asked.is_openai:
-            self._query = rename_in_query(self._query, naming.name_in_query)
+            self._query = rename_in_query(self._query, naming.in_query)
         body = await self._owner.body_of(client, naming, asked)
         size = len(body) if isinstance(body, bytes) else body.length or 0
         try:
