@@ -78,7 +78,7 @@ def fetch(path: str = "/v1/files/f-1/content", *headers: tuple[str, str]) -> Fak
 
 
 async def test_url_of_the_account_or_of_the_model() -> None:
-    """Where a server has a URL for each model a form goes to that, a file to the account's; so do redirects."""
+    """Where each model has a URL a form goes to that, a file to the account's; so do redirects."""
     form = b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\naz/small\r\n--b--\r\n'
     sound = FakeClient(
         BEARER,
