@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
@@ -83,6 +83,8 @@ class Call(msgspec.Struct, frozen=True):
         choices: How many choices the reply has: `n`, for each prompt of a text completion.
         fields: Top-level members of the body, each value the bytes as received.
         body_bytes: Size of the body as received.
+        shows_thoughts: Whether the caller wants to see what a model thinks, None when it did not say; read
+            only where the call is put into another dialect.
     """
 
     endpoint: Endpoint
@@ -92,6 +94,7 @@ class Call(msgspec.Struct, frozen=True):
     choices: int
     fields: Mapping[str, msgspec.Raw]
     body_bytes: int
+    shows_thoughts: bool | None = None
 
     def __repr__(self) -> str:
         """Without the body: it is what somebody said."""
@@ -255,7 +258,9 @@ class Usage(msgspec.Struct, frozen=True):
         reasoning_output_tokens: Of the output, never shown.
         cache_write_input_tokens: Of the input, written to the prompt cache.
         cache_write_1h_input_tokens: Of those, written to be kept for an hour.
-        audio_input_tokens: Of the input; the next three likewise, of what their names say.
+        audio_input_tokens: Of the input, read from the cache or not; the next three likewise, of what their
+            names say.
+        cached_audio_input_tokens: Of the audio, read from the cache; images likewise.
         audio_s: Seconds of audio, where they and not tokens are counted.
         input_characters: Characters to be spoken.
         pages: Pages read from a document; of these `annotated_pages` were annotated too.
@@ -272,6 +277,8 @@ class Usage(msgspec.Struct, frozen=True):
     image_input_tokens: int | None = None
     audio_output_tokens: int | None = None
     image_output_tokens: int | None = None
+    cached_audio_input_tokens: int | None = None
+    cached_image_input_tokens: int | None = None
     audio_s: float | None = None
     input_characters: int | None = None
     pages: int | None = None
@@ -449,6 +456,20 @@ class Passage(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         """Without headers and body: they hold credentials, and what somebody said."""
         return f"Passage({self.method} {self.url!r})"
+
+
+TABLE_KEY_BYTES: Final = 16
+TABLE_VALUE_BYTES: Final = 24
+
+
+class Table(Protocol):
+    """A bounded map that the workers of a host share; see `gateway.store`."""
+
+    def put(self, key: bytes, value: bytes, *, keep_s: int) -> None:
+        """Keep *value* under *key*, `TABLE_KEY_BYTES` of a hash, for *keep_s* seconds at most."""
+
+    def find(self, key: bytes) -> bytes | None:
+        """What is kept under *key*, filled up to `TABLE_VALUE_BYTES`."""
 
 
 class UpstreamReply(Protocol):

@@ -1,4 +1,4 @@
-"""Calls that are passed on as they are: every path of OpenAI's API that is no call of a model, and any other.
+"""Calls that are passed on as they are: every path of either API that is no call of a model, and any other.
 
     identify           identity                  401, before a byte of the body is read
     read               edge, wire                the head of the body: 400, 408, 413
@@ -17,6 +17,8 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
+from gateway.endpoints.anthropic_paths import is_long
+from gateway.endpoints.object_ids import ids_asked
 from gateway.endpoints.openai_call import rewrite_model
 from gateway.endpoints.openai_paths import FORM_CALLS, needs_no_account
 from gateway.endpoints.provider_path import (
@@ -31,11 +33,12 @@ from gateway.endpoints.provider_path import (
     with_query,
 )
 from gateway.errors import BodyTooLarge, GatewayError, InvalidBody
-from gateway.model import BodySource, Call, Caller, Client, Endpoint, Passage, Plan, Target
+from gateway.model import BodySource, Call, Caller, Client, Dialect, Endpoint, Passage, Plan, Target
 from gateway.pipeline import Pipeline, Upstream, pause, request_timeout_s
 from gateway.providers.passage_headers import listed_headers, passage_headers, unlisted_headers
 from gateway.relay import mask, relay_reply
 from gateway.responder import Answer, Responder
+from gateway.routing.stored import Origin
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_notes import read_notes
 from gateway.telemetry.call_trace import AttemptTrace
@@ -57,14 +60,14 @@ class Asked:
         path: Below the provider's base URL, as it was written.
         prefix: What stood before it here; a redirect of the provider gets it in front again.
         account: Named by the path itself, "" when it is not.
-        is_openai: It is a path of OpenAI's API.
+        dialect: Whose API has the path; None for a path of an API that is not known here.
     """
 
     endpoint: Endpoint
     path: str
     prefix: str
     account: str = ""
-    is_openai: bool = True
+    dialect: Dialect | None = "openai"
 
 
 def names_account(client: Client) -> bool:
@@ -113,11 +116,12 @@ class PassThrough:
         if declared is not None and declared > self._max_upload_bytes:
             raise _too_large(self._max_upload_bytes)
         kind = (client.headers.get("content-type") or "").strip()
-        if asked.is_openai and kind[: len(_FORM)].lower() == _FORM:
+        if asked.dialect == "openai" and kind[: len(_FORM)].lower() == _FORM:
             form = _Form(client, find_boundary(kind), naming, self._max_upload_bytes)
             await form.begin()
             return form.whole() if form.is_ended else form
-        if asked.is_openai and ("json" in kind.lower() or not kind):
+        is_json = "json" in kind.lower() or not kind
+        if is_json and asked.dialect is not None and not is_long(asked.endpoint):
             return naming.rewritten(await client.read_body(self._max_body_bytes))
         if declared is not None and declared <= MAX_HEAD_BYTES:
             return await client.read_body(MAX_HEAD_BYTES)
@@ -137,7 +141,7 @@ class PassThrough:
                 attempt,
                 reply,
                 asked.endpoint,
-                is_openai=asked.is_openai,
+                dialect=asked.dialect,
                 locate=lambda location: own_location(location, base_url=base_url, prefix=asked.prefix),
             )
         finally:
@@ -158,7 +162,7 @@ class _Naming:
     ) -> None:
         self._snapshot = snapshot
         self._caller = caller
-        self._is_model_call = asked.is_openai and asked.endpoint.path in FORM_CALLS
+        self._is_model_call = asked.dialect == "openai" and asked.endpoint.path in FORM_CALLS
         headers = client.headers
         self.account = asked.account or headers.get("x-tfy-provider-name") or own.account
         self.model = ""
@@ -272,12 +276,12 @@ class _Crossing:
         trace.noted(read_notes(client.headers))
         timeout_s = request_timeout_s(client)
         naming = _Naming(self._snapshot, self._caller, asked, client, self._own)
-        if asked.is_openai:
+        if asked.dialect is not None:
             self._query = rename_in_query(self._query, naming.in_query)
         body = await self._owner.body_of(client, naming, asked)
         size = len(body) if isinstance(body, bytes) else body.length or 0
         try:
-            plan = self._plan(naming)
+            plan = self._plan(naming, body)
         finally:
             trace.asked(_call(asked.endpoint, naming.model or naming.account, size))
         trace.planned(plan)
@@ -288,22 +292,40 @@ class _Crossing:
             # Whoever sends the body on notices as well when the caller goes.
             await self._attempt(plan.targets[0], body, timeout_s)
 
-    def _plan(self, naming: _Naming) -> Plan:
+    def _plan(self, naming: _Naming, body: bytes | _Streamed) -> Plan:
         """Which account, and whether the caller may."""
         if naming.plan is not None:
             return naming.plan
         accounts, asked = self._snapshot.accounts, self._asked
-        by_model = asked.is_openai and needs_no_account(asked.endpoint, self._responder.client.method)
+        # To read or cancel a response, that is: who calls a model gets such ids.
+        may_be_own = asked.dialect == "openai" and needs_no_account(
+            asked.endpoint, self._responder.client.method
+        )
         if not naming.is_settled:
             message = (
                 'The call names no model. Send "model": "<account>/<model>"; GET /v1/models lists yours.'
             )
             raise InvalidBody(message, param="model")
-        if not naming.account and (made := self._responder.made_by(asked.path)) is not None:
-            naming.account, naming.model = made
+        origin = self._origin(naming, body, may_be_own=may_be_own)
+        account, model = accounts.made_through(origin) if origin is not None else ("", "")
         if not naming.account:
-            naming.account = accounts.only_account(self._caller, by_model=by_model)
-        return accounts.plan(naming.account, naming.model, self._caller, by_model=by_model)
+            naming.account, naming.model = account, model
+        if not naming.account:
+            naming.account = accounts.only_account(self._caller, asked.dialect, by_model=may_be_own)
+        if may_be_own and origin is not None and account == naming.account:
+            origin.check_maker(self._caller, account)
+        return accounts.plan(naming.account, naming.model, self._caller, by_model=may_be_own)
+
+    def _origin(self, naming: _Naming, body: bytes | _Streamed, *, may_be_own: bool) -> Origin | None:
+        """Where what the call is about comes from, as far as that is known and matters."""
+        responder, asked = self._responder, self._asked
+        # Of what is a caller's own also where the account is named: naming it gives no right to the object.
+        if naming.account and not may_be_own:
+            return None
+        origin = responder.find_made([unquote(word) for word in asked.path.split("/")])
+        if origin is None and not naming.account and asked.dialect is not None and isinstance(body, bytes):
+            origin = responder.find_made(ids_asked(body))
+        return origin
 
     async def _attempt(self, target: Target, body: bytes | BodySource, timeout_s: float | None) -> None:
         """Try *target*, again where its policy says so and nothing is done twice by it."""
@@ -341,7 +363,8 @@ class _Crossing:
     def _passage(self, attempt: AttemptTrace, body: bytes | BodySource, timeout_s: float | None) -> Passage:
         client, target = self._responder.client, attempt.target
         pairs = [(name, client.headers.get(name) or "") for name in client.headers.starting_with("")]
-        callers = listed_headers(pairs) if self._asked.is_openai else unlisted_headers(pairs)
+        dialect = self._asked.dialect
+        callers = unlisted_headers(pairs) if dialect is None else listed_headers(pairs, dialect)
         traced = self._responder.trace.propagation(attempt).items() if target.propagate_trace else ()
         return Passage(
             method=client.method,
@@ -472,7 +495,7 @@ def _without_account(asked: Asked, snapshot: Snapshot) -> Asked:
 
 def _base_url(asked: Asked, target: Target) -> str:
     """Below which URL the path is: a call of a model is at the model's, as Azure has its deployments."""
-    is_of_model = asked.is_openai and asked.endpoint.path in FORM_CALLS and target.model_id
+    is_of_model = asked.dialect == "openai" and asked.endpoint.path in FORM_CALLS and target.model_id
     return target.base_url if is_of_model else target.account_url or target.base_url
 
 

@@ -28,7 +28,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Final, Protocol
 
-from gateway.endpoints.openai_call import parse_call
+from gateway.endpoints.catalogue import CHAT, RESPONSE
+from gateway.endpoints.openai_call import STRICT_HEADER, parse_call, with_strictness
 from gateway.endpoints.openai_models import find_model
 from gateway.endpoints.openai_reply import excerpt
 from gateway.endpoints.provider_path import read_query, with_query
@@ -46,6 +47,7 @@ from gateway.model import Call, Client, Endpoint, Passage, Plan, Target, Upstrea
 from gateway.providers.headers import forwarded_headers, response_headers
 from gateway.relay import MAX_ERROR_BYTES, mask, relay_reply, without_credentials
 from gateway.responder import SUCCESS, Answer, Responder
+from gateway.routing.sticking import stick
 from gateway.routing.stored import StoredObjects
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_notes import read_notes
@@ -63,6 +65,8 @@ _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _TIMEOUT_MS: Final = re.compile(r"0{0,9}[1-9][0-9]{0,8}")
 _EVENT_STREAM: Final = b"text/event-stream"
 _FIRST_ERROR: Final = 400
+_TRUE: Final = b"true"
+_FALSE: Final = b"false"
 _DETAIL_CHARACTERS: Final = 200
 _CUT_S: Final = 1.0
 _CUT_STREAM: Final = "The provider's stream ended before it was complete."
@@ -102,6 +106,7 @@ class Pipeline:
         *,
         max_body_bytes: int,
         random: Random,
+        stored: StoredObjects | None = None,
     ) -> None:
         """Wire the stages.
 
@@ -111,13 +116,14 @@ class Pipeline:
             record: Takes the trace of each request when it has ended.
             max_body_bytes: Longest body accepted.
             random: Source of trace ids.
+            stored: Remembers which account made which object; None: nothing does.
         """
         self._current = current
         self._upstream = upstream
         self._record = record
         self._max_body_bytes = max_body_bytes
         self._random = random
-        self._stored = StoredObjects()
+        self._stored = stored
         self._loop: asyncio.AbstractEventLoop | None = None
         self._open: set[asyncio.Task[Any]] = set()
 
@@ -140,6 +146,8 @@ class Pipeline:
             trace.noted(read_notes(client.headers))
             timeout_s = request_timeout_s(client)
             plan = snapshot.routing.plan(call.model, caller)
+            if endpoint.name == RESPONSE.name and self._stored is not None:
+                plan = stick(plan, call, caller, self._stored, snapshot.accounts)
             trace.planned(plan)
             with client.watch():
                 await self._attempt_targets(responder, call, plan, timeout_s)
@@ -163,7 +171,7 @@ class Pipeline:
         async def stages(responder: Responder, snapshot: Snapshot) -> None:
             caller = snapshot.identity.identify(client.headers)
             responder.trace.identified(caller)
-            body = find_model(snapshot.models_of(caller), name)
+            body = find_model(snapshot.models_of(caller, dialect_of(client.headers)), name)
             if body is None:
                 message = (
                     f"There is no model {name[:_DETAIL_CHARACTERS]} for you. GET /v1/models lists yours."
@@ -278,6 +286,8 @@ class Pipeline:
         attempt = responder.trace.attempt(target)
         try:
             pair = pair_of(call.endpoint, target)
+            if call.endpoint.dialect != target.dialect:
+                call = with_strictness(call, responder.client.headers.get(STRICT_HEADER))
             request = self._address(responder, call, attempt, pair, timeout_s)
             reply = await self._upstream.exchange(request)
             try:
@@ -287,7 +297,7 @@ class Pipeline:
                     refusal = await _relay_stream(responder, call, attempt, pair, reply)
                 elif call.endpoint.reply == "bytes":
                     refusal = await relay_reply(
-                        responder, attempt, reply, call.endpoint, is_openai=True, locate=lambda _: None
+                        responder, attempt, reply, call.endpoint, dialect="openai", locate=lambda _: None
                     )
                 else:
                     refusal = await _take_whole(responder, call, attempt, pair, reply)
@@ -326,6 +336,16 @@ class Pipeline:
         )
 
 
+def _is_kept(call: Call, target: Target) -> bool:
+    """Whether the provider keeps its reply, so that it can be asked for by its id."""
+    if call.endpoint.name == RESPONSE.name:
+        return target.has_responses and bytes(call.fields.get("store", _TRUE)) != _FALSE
+    # Whether a chat is kept is said in it.
+    if "store" not in call.fields or call.endpoint is not CHAT:
+        return False
+    return target.dialect == "openai" and bytes(call.fields["store"]) == _TRUE
+
+
 async def _take_whole(
     responder: Responder, call: Call, attempt: AttemptTrace, pair: Pair, reply: UpstreamReply
 ) -> Answer | None:
@@ -339,7 +359,7 @@ async def _take_whole(
     if reply.status in SUCCESS:
         body, facts = pair.read(call, body, started_at_ns=responder.trace.started_at_ns)
         attempt.answered(facts)
-        if call.endpoint.reply == "object" and attempt.target.has_responses:
+        if _is_kept(call, attempt.target):
             responder.made(attempt.response_id, attempt.target)
         attempt.ended()
         if responder.trace.content is not None:
@@ -415,7 +435,7 @@ async def _pump(
                 raise UpstreamBadReply("The provider's stream goes on and on without content.")
             if reader.failure or not reader.has_content:
                 continue
-            if call.endpoint.reply == "object" and attempt.target.has_responses:
+            if _is_kept(call, attempt.target):
                 responder.made(reader.facts().response_id, attempt.target)
             await responder.start_stream(reply)
             events = b"".join(held)

@@ -12,10 +12,13 @@ from typing import Final
 
 import msgspec
 
+from gateway.endpoints.anthropic_paths import own_links
+from gateway.endpoints.anthropic_reply import read_message_usage
+from gateway.endpoints.object_ids import ids_beside, ids_made
 from gateway.endpoints.openai_events import EventReader, find_object, object_facts
 from gateway.endpoints.openai_reply import excerpt, is_json_object, read_usage
 from gateway.errors import GatewayError, UpstreamBadReply
-from gateway.model import Endpoint, HeaderPairs, UpstreamReply
+from gateway.model import Dialect, Endpoint, HeaderPairs, UpstreamReply
 from gateway.providers.passage_headers import passage_response_headers
 from gateway.redaction import without_secrets
 from gateway.responder import Answer, Responder
@@ -26,6 +29,9 @@ MAX_PASSING_BYTES: Final = 1024 * 1024
 
 MAX_ERROR_BYTES: Final = 1024 * 1024
 """Longest error of a provider that is passed on."""
+
+_MAX_OBJECT_BYTES: Final = 64 * 1024
+"""A longer reply to a GET is a list, not one object."""
 
 _FIRST_ERROR: Final = 400
 _BODILESS: Final = frozenset({204, 205, 304})
@@ -43,7 +49,7 @@ async def relay_reply(
     reply: UpstreamReply,
     endpoint: Endpoint,
     *,
-    is_openai: bool,
+    dialect: Dialect | None,
     locate: Locate,
 ) -> Answer | None:
     """Pass *reply* on.
@@ -53,17 +59,17 @@ async def relay_reply(
         attempt: Whose reply it is; learns what the reply says of itself.
         reply: Its head read.
         endpoint: What was asked.
-        is_openai: It speaks OpenAI's dialect, so an error that is none in it is a bad reply.
+        dialect: Whose API was asked, where it is known: there an error is a JSON object, or a bad reply.
         locate: For the address of a redirect.
 
     Returns:
-        None when the caller has been answered; the provider's error, nothing sent yet, of an OpenAI path.
+        None when the caller has been answered; the provider's error, nothing sent yet, of a known API.
 
     Raises:
-        UpstreamBadReply: An error of an OpenAI path that is no JSON object, or of any that is too long; or
+        UpstreamBadReply: An error of a known API that is no JSON object, or of any that is too long; or
             nothing comes as announced.
     """
-    if is_openai and reply.status >= _FIRST_ERROR:
+    if dialect is not None and reply.status >= _FIRST_ERROR:
         return await _take_error(attempt, reply)
     headers = passage_response_headers(reply.headers)
     location = _header(reply.headers, b"location").decode("latin-1")
@@ -75,9 +81,14 @@ async def relay_reply(
     kind = _header(reply.headers, b"content-type").partition(b";")[0].strip().lower()
     if kind == b"application/json" or kind.endswith(b"+json"):
         await _relay_json(responder, attempt, reply, headers, endpoint)
-    elif kind == b"text/event-stream" and is_openai:
+    elif kind == b"text/event-stream" and dialect is not None:
         headers += ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
-        await _relay_events(responder, attempt, reply, _without_repeats(headers), endpoint)
+        headers = _without_repeats(headers)
+        if dialect == "openai":
+            await _relay_events(responder, attempt, reply, headers, endpoint)
+        else:
+            # Events of an agent's session, without an end or a usage of their own.
+            await _relay_pieces(responder, attempt, reply, headers, b"")
     else:
         await _relay_pieces(responder, attempt, reply, headers, b"")
     return None
@@ -145,22 +156,41 @@ async def _relay_json(
         await _relay_pieces(responder, attempt, reply, headers, body)
         return
     _learn(responder, attempt, endpoint, body)
-    if responder.client.method == "POST":
-        responder.made(attempt.response_id, attempt.target)
+    if reply.status < _FIRST_ERROR:
+        _note_objects(responder, attempt, body)
     attempt.ended()
+    if reply.status < _FIRST_ERROR and attempt.target.dialect == "anthropic":
+        body = own_links(body)
     await responder.pass_whole(reply.status, headers, body)
 
 
 def _learn(responder: Responder, attempt: AttemptTrace, endpoint: Endpoint, body: bytes) -> None:
     told = find_object(body)
     if told is not None:
-        usage = read_usage(told.usage) if _spends(responder, endpoint) else None
+        read = read_message_usage if attempt.target.dialect == "anthropic" else read_usage
+        usage = read(told.usage) if _spends(responder, endpoint) else None
         attempt.answered(object_facts(told, usage))
 
 
+def _note_objects(responder: Responder, attempt: AttemptTrace, body: bytes) -> None:
+    """Note which account has the objects that a reply tells of, before the caller can ask for them."""
+    method = responder.client.method
+    object_ids: list[str] = []
+    if method == "POST":
+        object_ids = ids_made(body)
+    elif method == "GET" and len(body) <= _MAX_OBJECT_BYTES:
+        object_ids = ids_beside(body)
+    for object_id in object_ids:
+        responder.made(object_id, attempt.target)
+
+
 def _spends(responder: Responder, endpoint: Endpoint) -> bool:
-    """Whether a reply's usage is of this call: what is fetched or cancelled was counted before."""
-    return responder.client.method == "POST" and not endpoint.path.endswith("/cancel")
+    """Whether a reply's usage is of this call: what is fetched or cancelled was counted before.
+
+    On Anthropic's own paths it is what an agent used so far, the same again with each answer.
+    """
+    is_running_sum = endpoint.dialect == "anthropic" or endpoint.path.endswith("/cancel")
+    return responder.client.method == "POST" and not is_running_sum
 
 
 async def _relay_events(
@@ -172,6 +202,7 @@ async def _relay_events(
 ) -> None:
     """Pass a stream of events on, in whole events."""
     reader = EventReader(endpoint, asked_bytes=0)
+    is_noted = False
     try:
         is_open = True
         while is_open:
@@ -180,6 +211,9 @@ async def _relay_events(
             events = reader.feed(data) if is_open else reader.finish()
             if reader.has_data:
                 attempt.first_chunk()
+            if not is_noted and reader.object_id and responder.client.method == "POST":
+                responder.made(reader.object_id, attempt.target)
+                is_noted = True
             if not responder.client.has_started:
                 await responder.start_passage(reply.status, headers)
             if reader.failure:

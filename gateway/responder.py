@@ -5,22 +5,23 @@ What is sent is noted on the trace in the same call, so the two cannot differ.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
 
+from gateway.endpoints.openai_call import STRICT_HEADER
 from gateway.endpoints.wording import Wording
 from gateway.errors import GatewayError
 from gateway.model import Client, HeaderPairs, Target, UpstreamReply
 from gateway.providers.headers import response_headers
-from gateway.routing.stored import StoredObjects
+from gateway.routing.stored import Origin, StoredObjects
 from gateway.telemetry.call_notes import CONVERSATION_HEADER, LOGGING_HEADER, METADATA_HEADER
 from gateway.telemetry.call_trace import CallTrace
 
 SUCCESS: Final = range(200, 300)
 _FIRST_ERROR: Final = 400
-_ACTED_ON: Final = frozenset(
+ACTED_ON: Final = frozenset(
     {
         "x-tfy-api-key",
         "x-tfy-provider-name",
@@ -29,8 +30,11 @@ _ACTED_ON: Final = frozenset(
         METADATA_HEADER,
         LOGGING_HEADER,
         CONVERSATION_HEADER,
+        STRICT_HEADER,
     }
 )
+"""Those of the caller's headers that are not said to be ignored; docs/headers.md has what each does."""
+
 _OWN: Final = "x-tfy-"
 _JSON: Final = (b"content-type", b"application/json")
 
@@ -69,12 +73,12 @@ class Responder:
 
     def made(self, object_id: str, target: Target) -> None:
         """Note which account made an object, before its caller can ask for it."""
-        if self._stored is not None and object_id:
-            self._stored.made(object_id, target)
+        if self._stored is not None and self.trace.caller is not None and object_id:
+            self._stored.made(object_id, target, self.trace.caller)
 
-    def made_by(self, path: str) -> tuple[str, str] | None:
-        """Account and model of an object that *path* names, None when none of them was made here."""
-        return None if self._stored is None else self._stored.find(path)
+    def find_made(self, object_ids: Iterable[str]) -> Origin | None:
+        """Where the first of *object_ids* that is known comes from, None when none was made here."""
+        return None if self._stored is None else self._stored.find(object_ids)
 
     async def answer(self, answer: Answer) -> None:
         """Send a whole response; a provider's error says that it is the provider's."""
@@ -164,7 +168,7 @@ class Responder:
         if self.left_out:
             names = ", ".join(self.left_out)
             headers.append((b"x-tfy-dropped-params", names.encode("latin-1", errors="replace")))
-        ignored = [name for name in self.client.headers.starting_with(_OWN) if name not in _ACTED_ON]
+        ignored = [name for name in self.client.headers.starting_with(_OWN) if name not in ACTED_ON]
         if ignored:
             headers.append((b"x-tfy-ignored-headers", ", ".join(ignored).encode("latin-1", errors="replace")))
         return headers

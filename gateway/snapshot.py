@@ -52,7 +52,7 @@ class Snapshot:
         if found is None:
             targets = self.routing.available_to(caller)
             if dialect == "anthropic":
-                found = anthropic_model_list([target.name for target in targets], created=self.loaded_at_s)
+                found = anthropic_model_list(targets, created=self.loaded_at_s)
             else:
                 found = model_list(targets, created=self.loaded_at_s)
             self._model_lists[caller.name, dialect] = found

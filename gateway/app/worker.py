@@ -11,6 +11,7 @@ import platform
 import signal
 import time
 import uuid
+from pathlib import Path
 from random import Random, SystemRandom
 from typing import Any, Final
 
@@ -25,8 +26,10 @@ from gateway.pass_through import PassThrough
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.process import say_ready
 from gateway.proxies import Proxies
+from gateway.routing.stored import StoredObjects
 from gateway.settings import Settings, environment, is_loopback
 from gateway.snapshot import Snapshot, compile_snapshot
+from gateway.store.shared_table import SharedTable, open_table, table_in_memory
 from gateway.tally import Tally
 from gateway.tasks import end, first_of, spawn
 from gateway.telemetry.handover import Handover
@@ -45,6 +48,9 @@ drain.
 # Later collections: a request leaves almost no reference cycles, and each pass over the long-lived objects
 # shows in p99 (reference measurements: -16 to -29 % CPU, p99 at saturation from 29 to 11 ms).
 _GC_THRESHOLDS: Final = (200_000, 20, 50)
+
+_OBJECTS: Final = "objects"
+"""The file of the state folder that says which account made which stored object."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -117,6 +123,7 @@ class Worker:
             # Seeded by the system: ids need to be unique, not secret, and this is ten times quicker than
             # asking it.
             random=Random(SystemRandom().getrandbits(256)),
+            stored=StoredObjects(_objects_table(settings.state_dir / _OBJECTS)),
         )
 
     async def run(self, ready_fd: int) -> None:
@@ -208,6 +215,18 @@ class Worker:
     def _counts(self) -> Counts:
         tally = self._tally
         return Counts(tally.created, tally.handed_over, tally.dropped, self._pipeline.open_count)
+
+
+def _objects_table(path: Path) -> SharedTable:
+    try:
+        return open_table(path)
+    except OSError as error:
+        _log.warning(
+            "%s cannot be used: %s; which account made a stored object is known to this worker alone",
+            path,
+            error,
+        )
+        return table_in_memory()
 
 
 def _metadata_labels() -> MetadataLabels | None:

@@ -30,7 +30,9 @@ from gateway.edge.paths import (
 )
 from gateway.endpoints.catalogue import MODEL_ROUTE, MODELS_ROUTE
 from gateway.endpoints.openai_paths import OTHER
+from gateway.endpoints.wording import dialect_of
 from gateway.errors import MethodNotAllowed, PathNotFound
+from gateway.identity.tokens import carries_token
 from gateway.model import Endpoint
 from gateway.pass_through import PassThrough, names_account
 from gateway.pipeline import Pipeline
@@ -88,14 +90,15 @@ class DataPlane:
         """Serve what is no call of a model, if it is anything."""
         raw_path = scope["raw_path"].partition(b"?")[0].decode("latin-1")
         is_taken = scope["path"] in MODELS_PATHS or scope["path"] in self._shell_paths
-        if endpoint is None or (endpoint in LISTABLE and scope["method"] == "GET"):
+        if endpoint is None or self._is_listing(scope, receive, send, endpoint):
             model = find_model_name(raw_path) if scope["method"] in _READS else None
             if model:
                 await self._pipeline.show_model(self._client(scope, receive, send, MODEL_ROUTE), model)
                 return
-            asked = None if is_taken else find_passage(raw_path)
+            client = self._client(scope, receive, send, "")
+            asked = None if is_taken else find_passage(raw_path, dialect_of(client.headers))
             if asked is not None and scope["method"] in PASSED_METHODS:
-                client = self._client(scope, receive, send, asked.endpoint.route)
+                client.route = asked.endpoint.route
                 if asked.endpoint is not OTHER or names_account(client):
                     await self._pass_through.serve(client, asked)
                     return
@@ -103,6 +106,12 @@ class DataPlane:
                 await self._refuse_method(scope, receive, send, asked.endpoint.route, PASSED_METHODS)
                 return
         await self._refuse(scope, receive, send)
+
+    def _is_listing(self, scope: Scope, receive: Receive, send: Send, endpoint: Endpoint) -> bool:
+        """Whether a call's path is asked for what is stored there, by somebody who has a key."""
+        if endpoint not in LISTABLE or scope["method"] != "GET":
+            return False
+        return carries_token(self._client(scope, receive, send, endpoint.route).headers)
 
     async def _refuse_method(
         self, scope: Scope, receive: Receive, send: Send, route: str, allowed: Iterable[str]
@@ -123,7 +132,7 @@ class DataPlane:
         endpoint = CALL_PATHS.get(path)
         if endpoint is not None or path in MODELS_PATHS or path in self._shell_paths:
             route = endpoint.route if endpoint else MODELS_ROUTE if path in MODELS_PATHS else path
-            calls = ("GET", "POST") if endpoint in LISTABLE else ("POST",)
+            calls = ("GET", "POST") if endpoint in LISTABLE and method != "GET" else ("POST",)
             await self._refuse_method(scope, receive, send, route, calls if endpoint else _READS)
             return
         message = f"There is no {method} {path[:200]} here. The base URL for SDKs ends in /v1."

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import unquote
 
+from gateway.endpoints.anthropic_paths import find_anthropic_path
 from gateway.endpoints.catalogue import CHAT, MODEL_CALLS
 from gateway.endpoints.openai_paths import OTHER, PROXY, find_openai_path
-from gateway.model import Endpoint
+from gateway.model import Dialect, Endpoint
 from gateway.pass_through import Asked
 
 BASES: Final = ("", "/api/llm", "/api/inference/openai", "/api/llm/api/inference/openai")
@@ -35,10 +36,14 @@ _VERSION: Final = "/v1"
 _PROXY: Final = "/proxy/"
 
 
-def find_passage(raw_path: str) -> Asked | None:
+def find_passage(raw_path: str, dialect: Dialect) -> Asked | None:
     """What a path that is no call of a model asks for, None when nothing is there.
 
-    A path that OpenAI's API does not have counts only below `/v1`, and the account must be named beside it.
+    A path that neither API has counts only below `/v1`, and the account must be named beside it.
+
+    Args:
+        raw_path: As it was written.
+        dialect: What the caller speaks by its headers; decides where both APIs have the path.
     """
     base = next(base for base in _LONGEST_FIRST if raw_path.startswith(base + "/") or not base)
     below = raw_path[len(base) :]
@@ -47,18 +52,24 @@ def find_passage(raw_path: str) -> Asked | None:
         if not slash:
             return None
         prefix = f"{base}{_PROXY}{account}"
-        return Asked(PROXY, "/" + rest, prefix, account=unquote(account), is_openai=False)
+        return Asked(PROXY, "/" + rest, prefix, account=unquote(account), dialect=None)
     is_versioned = below.startswith(_VERSION + "/")
     if is_versioned:
         base, below = base + _VERSION, below[len(_VERSION) :]
     if not below.startswith("/"):
         return None
     # With a slash behind, a path would be another than the one that is looked at, and the same to a provider.
-    endpoint = None if below.endswith("/") else find_openai_path(below)
+    endpoint = None if below.endswith("/") else _find_endpoint(below, dialect)
     if endpoint is not None:
-        return Asked(endpoint, below, base)
-    is_other = is_versioned and find_openai_path(below) is None
-    return Asked(OTHER, below, base, is_openai=False) if is_other else None
+        return Asked(endpoint, below, base, dialect=endpoint.dialect)
+    is_other = is_versioned and _find_endpoint(below, dialect) is None
+    return Asked(OTHER, below, base, dialect=None) if is_other else None
+
+
+def _find_endpoint(path: str, dialect: Dialect) -> Endpoint | None:
+    if dialect == "anthropic":
+        return find_anthropic_path(path) or find_openai_path(path)
+    return find_openai_path(path) or find_anthropic_path(path)
 
 
 def find_model_name(raw_path: str) -> str | None:

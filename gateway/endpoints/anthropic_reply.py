@@ -82,8 +82,7 @@ def read_message_usage(usage: object) -> Usage | None:
     if fresh is None and output_tokens is None:
         return None
     read = count_of(usage.get("cache_read_input_tokens"))
-    written = count_of(usage.get("cache_creation_input_tokens"))
-    creation = usage.get("cache_creation")
+    written, for_an_hour = _written(usage)
     details = usage.get("output_tokens_details")
     return Usage(
         input_tokens=None if fresh is None else fresh + (read or 0) + (written or 0),
@@ -94,10 +93,20 @@ def read_message_usage(usage: object) -> Usage | None:
             count_of(details.get("thinking_tokens")) if isinstance(details, dict) else None
         ),
         cache_write_input_tokens=written,
-        cache_write_1h_input_tokens=(
-            count_of(creation.get("ephemeral_1h_input_tokens")) if isinstance(creation, dict) else None
-        ),
+        cache_write_1h_input_tokens=for_an_hour,
     )
+
+
+def _written(usage: dict[str, Any]) -> tuple[int | None, int | None]:
+    """Written to the cache: all of it, and what of it is kept for an hour, which costs more."""
+    total = count_of(usage.get("cache_creation_input_tokens"))
+    by_age = usage.get("cache_creation")
+    if not isinstance(by_age, dict):
+        return total, None
+    for_an_hour = count_of(by_age.get("ephemeral_1h_input_tokens"))
+    if total is None and for_an_hour is not None:
+        total = for_an_hour + (count_of(by_age.get("ephemeral_5m_input_tokens")) or 0)
+    return total, for_an_hour
 
 
 def add_up_usage(first: dict[str, Any], second: object) -> dict[str, Any]:

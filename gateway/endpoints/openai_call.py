@@ -36,6 +36,10 @@ _encoder: Final = msgspec.json.Encoder()
 _NULL: Final = b"null"
 
 
+STRICT_HEADER: Final = "x-tfy-strict-openai"
+"""`true`: nothing in a chat answer that OpenAI's have not; `false`: what a model thinks too."""
+
+
 class StreamOptions(msgspec.Struct):
     """The part of `stream_options` that the gateway acts on."""
 
@@ -83,6 +87,20 @@ def parse_call(endpoint: Endpoint, body: bytes, *, model: str | None, account: s
         fields=fields,
         body_bytes=len(body),
     )
+
+
+def with_strictness(call: Call, strict: str | None) -> Call:
+    """*call* with what `x-tfy-strict-openai` says of it.
+
+    Raises:
+        InvalidBody: That is neither `true` nor `false`.
+    """
+    if strict is None:
+        return call
+    if strict not in ("true", "false"):
+        msg = f'{STRICT_HEADER} must be "true" or "false".'
+        raise InvalidBody(msg, param=STRICT_HEADER)
+    return msgspec.structs.replace(call, shows_thoughts=strict == "false")
 
 
 def write_renamed(call: Call, model_id: str) -> bytes:

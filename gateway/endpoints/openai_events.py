@@ -171,6 +171,11 @@ class EventReader:
         """The stream ended as one that is whole."""
         return self.has_ended and not self.failure
 
+    @property
+    def object_id(self) -> str:
+        """Of the object that the stream is about, "" while it has not said."""
+        return text_of(self._reply.id)
+
     def facts(self) -> ObjectFacts:
         """What was learned so far; of a stream that is not complete the usage is partial."""
         usage = self._usage

@@ -8,8 +8,9 @@ Paths: https://github.com/openai/openai-openapi
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
+from gateway.endpoints.path_tree import REST, PathTree
 from gateway.model import Endpoint
 
 _TEMPLATES: Final = """
@@ -180,9 +181,6 @@ _TEMPLATES: Final = """
 _MORE_AREAS: Final = ("organization", "projects")
 """First words of the administration API, whose hundred paths are named after these alone."""
 
-REST: Final = "{path}"
-"""Stands in a route for whatever follows."""
-
 _OPERATIONS: Final = {
     "/audio/transcriptions": "transcription",
     "/audio/translations": "translation",
@@ -224,23 +222,8 @@ def _endpoint(template: str) -> Endpoint:
     )
 
 
-def _tree(templates: list[str]) -> dict[str, Any]:
-    """Templates by their words; "" holds the endpoint that ends there, "{}" what may stand for any word."""
-    root: dict[str, Any] = {}
-    for template in templates:
-        node = root
-        for word in template.split("/")[1:]:
-            node = node.setdefault("{}" if word.startswith("{") else word, {})
-        node[""] = _endpoint(template)
-    return root
-
-
 TEMPLATES: Final = tuple(_TEMPLATES.split())
-_TREE: Final = _tree(list(TEMPLATES))
-_AREAS: Final = {
-    area: _endpoint(f"/{area}/{REST}")
-    for area in (*dict.fromkeys(template.split("/")[1] for template in TEMPLATES), *_MORE_AREAS)
-}
+_TREE: Final = PathTree(TEMPLATES, _endpoint, more_areas=_MORE_AREAS)
 
 PROXY: Final = Endpoint(
     name="proxy",
@@ -280,15 +263,4 @@ def find_openai_path(path: str) -> Endpoint | None:
     Args:
         path: Below the API's base URL, with a leading slash.
     """
-    words = path.split("/")[1:]
-    area = _AREAS.get(words[0]) if words else None
-    if area is None:
-        return None
-    node: dict[str, Any] = _TREE
-    for word in words:
-        following = node.get(word) or (node.get("{}") if word else None)
-        if following is None or isinstance(following, Endpoint):
-            return area
-        node = following
-    found: Endpoint = node.get("", area)
-    return found
+    return _TREE.find(path)

@@ -173,8 +173,12 @@ def read_usage(usage: object) -> Usage | None:
 
 def _with_media(usage: Usage, asked: dict[str, Any], answered: dict[str, Any]) -> Usage:
     """The *usage* with the tokens of audio and images, of the few replies that have any."""
+    of_cached = asked.get("cached_tokens_details")
+    cached = of_cached if isinstance(of_cached, dict) else _NOTHING_MORE
     return msgspec.structs.replace(
         usage,
+        cached_audio_input_tokens=count_of(cached.get("audio_tokens")),
+        cached_image_input_tokens=count_of(cached.get("image_tokens")),
         audio_input_tokens=count_of(asked.get("audio_tokens")),
         image_input_tokens=count_of(asked.get("image_tokens")),
         audio_output_tokens=count_of(answered.get("audio_tokens")),

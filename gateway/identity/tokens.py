@@ -34,6 +34,11 @@ class Credential:
     expires_at_s: float | None
 
 
+def carries_token(headers: Headers) -> bool:
+    """Whether a request has any token at all, good or bad."""
+    return bool(_token(headers))
+
+
 class Identity:
     """Every token in force."""
 

@@ -53,6 +53,8 @@ _RATES: Final = {
     "input": "input_mtok",
     "output": "output_mtok",
     "cache_read": "cache_read_mtok",
+    "cache_read_audio": "cache_audio_read_mtok",
+    "cache_read_image": "cache_image_read_mtok",
     "cache_write": "cache_write_mtok",
     "cache_write_1h": "cache_write_1h_mtok",
     "audio_input": "input_audio_mtok",

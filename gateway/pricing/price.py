@@ -4,7 +4,8 @@ Token rates are in USD per million, as catalogues have them, so that the numbers
 numbers here. Which tokens are paid how:
 
 - Of the input, tokens read from the cache, written to it, of audio and of images are taken out in this order,
-  each group at its own rate; a group without a rate of its own stays in the rest, at the input rate. No token
+  each group at its own rate; a group without a rate of its own stays in the rest, at the input rate. Audio and
+  images that were read from the cache are of that group, unless they have a rate of their own there. No token
   is paid twice: a group is at most what the ones before it left. Output likewise: audio, images, reasoning,
   the rest.
 - Tiers are chosen by the size of the whole input: from the tier's first token on, the *whole* call, output
@@ -32,12 +33,15 @@ class Rates:
 
     Attributes:
         input: Of whatever input has no other rate; `output` likewise.
+        cache_read_audio: Of cached audio, where it is not as other cached input; images likewise.
         cache_write_1h: Of cache writes that are kept for an hour, else they are as others.
     """
 
     input: float
     output: float
     cache_read: float | None = None
+    cache_read_audio: float | None = None
+    cache_read_image: float | None = None
     cache_write: float | None = None
     cache_write_1h: float | None = None
     audio_input: float | None = None
@@ -166,13 +170,27 @@ def _parts_of_input(usage: Usage, rates: Rates, tokens: int) -> tuple[int, float
     return _paid_apart(
         tokens,
         (
-            (usage.cached_input_tokens, rates.cache_read),
+            *_cached(usage, rates),
             (for_an_hour, rates.cache_write_1h),
             (written - for_an_hour, rates.cache_write),
-            (usage.audio_input_tokens, rates.audio_input),
-            (usage.image_input_tokens, rates.image_input),
+            (_uncached(usage.audio_input_tokens, usage.cached_audio_input_tokens), rates.audio_input),
+            (_uncached(usage.image_input_tokens, usage.cached_image_input_tokens), rates.image_input),
         ),
     )
+
+
+def _cached(usage: Usage, rates: Rates) -> tuple[tuple[int | None, float | None], ...]:
+    """The groups of what was read from the cache."""
+    audio, images = usage.cached_audio_input_tokens, usage.cached_image_input_tokens
+    if not audio and not images:
+        return ((usage.cached_input_tokens, rates.cache_read),)
+    apart = ((audio or 0, rates.cache_read_audio), (images or 0, rates.cache_read_image))
+    taken = sum(count for count, rate in apart if rate is not None)
+    return (*apart, (_uncached(usage.cached_input_tokens, taken), rates.cache_read))
+
+
+def _uncached(tokens: int | None, cached: int | None) -> int | None:
+    return max(0, tokens - cached) if tokens and cached else tokens
 
 
 def _parts_of_output(usage: Usage, rates: Rates, tokens: int) -> tuple[int, float]:

@@ -1,8 +1,8 @@
 """Which headers pass where a call is passed on as it is.
 
-For paths of OpenAI's API the caller's headers are those of a short list, as for calls of models. On a path
-of another API nobody knows which it needs, so there all pass but what is the connection's, the gateway's or
-looks like a credential. Replies are filtered by a list in both cases.
+For paths of OpenAI's and Anthropic's APIs the caller's headers are those of a short list, as for calls of
+models. On a path of another API nobody knows which it needs, so there all pass but what is the connection's,
+the gateway's or looks like a credential. Replies are filtered by a list in both cases.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from gateway.model import HeaderPairs, Target
-from gateway.providers.headers import FORWARDED_UP, USER_AGENT, response_headers
+from gateway.model import Dialect, HeaderPairs, Target
+from gateway.providers.headers import ANTHROPIC_FORWARDED_UP, FORWARDED_UP, USER_AGENT, response_headers
 
 Pairs = list[tuple[str, str]]
 
@@ -28,7 +28,11 @@ _CONTENT: Final = (
     "if-unmodified-since",
     "range",
 )
-_LISTED: Final = frozenset((*FORWARDED_UP, *_CONTENT))
+_ANTHROPIC: Final = ("anthropic-workspace-id", "anthropic-user-profile-id")
+_LISTED: Final[dict[Dialect, frozenset[str]]] = {
+    "openai": frozenset((*FORWARDED_UP, *_CONTENT)),
+    "anthropic": frozenset((*ANTHROPIC_FORWARDED_UP, *_ANTHROPIC, *_CONTENT)),
+}
 _NEVER: Final = frozenset(
     {
         *("connection", "content-length", "expect", "host", "http2-settings", "keep-alive", "te", "trailer"),
@@ -51,9 +55,10 @@ _DOWN: Final = frozenset(
 _DOWN_BEGIN: Final = (b"anthropic-", b"openai-", b"x-goog-", b"x-amzn-bedrock-")
 
 
-def listed_headers(pairs: Iterable[tuple[str, str]]) -> Pairs:
-    """The caller's headers that go to a path of OpenAI's API."""
-    return [(name, value) for name, value in pairs if name in _LISTED]
+def listed_headers(pairs: Iterable[tuple[str, str]], dialect: Dialect) -> Pairs:
+    """The caller's headers that go to a path of an API that is known."""
+    listed = _LISTED[dialect]
+    return [(name, value) for name, value in pairs if name in listed]
 
 
 def unlisted_headers(pairs: Pairs) -> Pairs:
@@ -73,6 +78,8 @@ def passage_headers(target: Target, callers: Pairs, traced: Iterable[tuple[str, 
     """All headers for the provider: the target's own win, and nothing is compressed for us."""
     own = {name for name, _ in target.headers}
     sent = [(name, value) for name, value in callers if name not in own and _can_go(value)]
+    given = {name for name, _ in sent}
+    sent += [pair for pair in target.lines.defaults if pair[0] not in given]
     if "user-agent" not in own:
         sent.append(("user-agent", USER_AGENT))
     if "accept-encoding" not in own:

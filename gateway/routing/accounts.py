@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from gateway.errors import AccountNotAllowed, AccountNotFound, AccountRequired, SecretMissingError
-from gateway.model import Caller, Plan, Target
+from gateway.model import Caller, Dialect, Plan, Target
+from gateway.routing.stored import Origin, fingerprint
 
 _SHOWN: Final = 10
 _SHOWN_CHARACTERS: Final = 100
@@ -28,6 +29,7 @@ class Accounts:
             doors = self._doors.setdefault(target.account, [])
             if all((door.base_url, door.headers) != (target.base_url, target.headers) for door in doors):
                 doors.append(target)
+        self._by_print = {fingerprint(name): name for name in (*self._by_name, *self._doors)}
 
     def __contains__(self, account: str) -> bool:
         """Whether there is such an account."""
@@ -43,22 +45,37 @@ class Accounts:
         target = self._by_name.get(model)
         return "" if target is None else target.model_id
 
-    def only_account(self, caller: Caller, *, by_model: bool) -> str:
-        """The one account that *caller* may use.
+    def made_through(self, origin: Origin) -> tuple[str, str]:
+        """Account and model that an object was made through, "" for what is not configured any more."""
+        account = self._by_print.get(origin.account, "")
+        return account, self._by_print.get(origin.model, "") if account else ""
+
+    def only_account(self, caller: Caller, dialect: Dialect | None, *, by_model: bool) -> str:
+        """The one account that *caller* may use; one without its credential counts only if there is no other.
 
         Args:
             caller: Who calls.
+            dialect: What it must speak, None for whatever it does.
             by_model: The right to one of its models counts too.
 
         Raises:
             AccountRequired: There are several.
             AccountNotAllowed: There is none.
         """
-        mine = sorted(name for name in self._doors if self._may_use(caller, name, by_model=by_model))
+        mine = sorted(
+            name
+            for name, doors in self._doors.items()
+            if dialect in (None, doors[0].dialect) and self._may_use(caller, name, by_model=by_model)
+        )
+        mine = [name for name in mine if self._is_available(name)] or mine
         if len(mine) == 1:
             return mine[0]
         if not mine:
-            message = f"{caller.name} has no right to a provider account as a whole, which this path needs."
+            words = {"openai": " that speaks OpenAI's API", "anthropic": " that speaks Anthropic's API"}
+            spoken = "" if dialect is None else words[dialect]
+            message = (
+                f"{caller.name} has no right to a provider account{spoken} as a whole, which this path needs."
+            )
             raise AccountNotAllowed(message)
         shown = ", ".join(mine[:_SHOWN])
         message = f"This call does not say which provider account it is for. {HOW_TO_NAME} Yours: {shown}."
@@ -102,6 +119,9 @@ class Accounts:
             message = f"{account} is not available: it has no credential. The operator must act."
             raise SecretMissingError(message, detail=target.missing_secret)
         return Plan((target,), (target.name,))
+
+    def _is_available(self, account: str) -> bool:
+        return any(not door.missing_secret for door in self._doors[account])
 
     def _may_use(self, caller: Caller, account: str, *, by_model: bool) -> bool:
         if account in caller.accounts:

@@ -1,43 +1,84 @@
-"""Which account made a stored object, so that later calls about it find their way.
+"""Which account made a stored object, and for whom, so that later calls about it find their way.
 
-Of one worker, and only the newest: a call that another worker gets, or after a restart, has to name its
-account. That is why nothing is decided here that a header would not decide the same way.
+In a table that the workers of a host share and that outlives them. Of ids and names only hashes are kept: who
+reads the file learns none.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
-from gateway.model import Target
+from gateway.errors import AccountNotAllowed
+from gateway.model import TABLE_KEY_BYTES, Caller, Table, Target
 
-MAX_OBJECTS: Final = 50_000
+_PRINT_BYTES: Final = 8
 _LONGEST_ID: Final = 128
+_DAY_S: Final = 86_400
+_RESPONSE: Final = "resp_"
+_RESPONSE_DAYS: Final = 31
+_DAYS: Final = 366
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an object comes from: fingerprints of the names of its account, its model and its maker."""
+
+    account: bytes
+    model: bytes
+    maker: bytes
+
+    def check_maker(self, caller: Caller, account: str) -> None:
+        """Check that *caller* may have it, whose *account* is the one of its origin.
+
+        Raises:
+            AccountNotAllowed: Somebody else made it, and *caller* may not use the account as a whole.
+        """
+        if self.maker == fingerprint(caller.name) or account in caller.accounts:
+            return
+        message = (
+            "This was made by another caller. Who made it can use it, and who has the right to the account "
+            f"as a whole, which {caller.name} has not."
+        )
+        raise AccountNotAllowed(message)
 
 
 class StoredObjects:
-    """The objects that were made through this worker."""
+    """The objects that were made through this host, as far as they are remembered."""
 
-    def __init__(self, max_objects: int = MAX_OBJECTS) -> None:
-        self._max_objects = max_objects
-        # Account and model's name; one text for both would have to be taken apart again.
-        self._made: OrderedDict[str, tuple[str, str]] = OrderedDict()
+    def __init__(self, table: Table) -> None:
+        self._table = table
 
-    def made(self, object_id: str, target: Target) -> None:
-        """Note that *target*'s account has an object of this id."""
-        # An id has a prefix that says of what; a model's name or a word is none.
-        if "_" not in object_id and "-" not in object_id:
+    def made(self, object_id: str, target: Target, caller: Caller) -> None:
+        """Note that *target*'s account has an object of this id, made for *caller*."""
+        if not is_object_id(object_id):
             return
-        if len(object_id) <= _LONGEST_ID:
-            self._made[object_id] = (target.account, target.name)
-            self._made.move_to_end(object_id)
-            if len(self._made) > self._max_objects:
-                self._made.popitem(last=False)
+        value = fingerprint(target.account) + fingerprint(target.name) + fingerprint(caller.name)
+        # OpenAI keeps responses for 30 days, and files and the like until they are deleted.
+        days = _RESPONSE_DAYS if object_id.startswith(_RESPONSE) else _DAYS
+        self._table.put(_key(object_id), value, keep_s=days * _DAY_S)
 
-    def find(self, path: str) -> tuple[str, str] | None:
-        """Account and model of the first object that *path* names, None when it names none that is known."""
-        for word in path.split("/"):
-            found = self._made.get(word)
-            if found is not None:
-                return found
+    def find(self, object_ids: Iterable[str]) -> Origin | None:
+        """The origin of the first of *object_ids* that is known, None when none is."""
+        for object_id in object_ids:
+            value = self._table.find(_key(object_id)) if is_object_id(object_id) else None
+            if value is not None:
+                parts = [value[at : at + _PRINT_BYTES] for at in range(0, 3 * _PRINT_BYTES, _PRINT_BYTES)]
+                return Origin(*parts)
         return None
+
+
+def is_object_id(word: str) -> bool:
+    """Whether *word* may be an id: it has a prefix that says of what; a model's name or a word has none."""
+    return len(word) <= _LONGEST_ID and ("_" in word or "-" in word)
+
+
+def fingerprint(name: str) -> bytes:
+    """What stands for a name."""
+    return hashlib.blake2b(name.encode(errors="replace"), digest_size=_PRINT_BYTES).digest()
+
+
+def _key(object_id: str) -> bytes:
+    return hashlib.blake2b(object_id.encode(errors="replace"), digest_size=TABLE_KEY_BYTES).digest()

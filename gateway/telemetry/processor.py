@@ -237,7 +237,8 @@ class BatchingSpanProcessor(SpanProcessor):
                 self._hand_on()
             self._version = ended.config_version
         self._encoded.append(spans)
-        self._encoded_bytes += sum([len(span.plain) + len(span.content) for span in spans.spans])
+        for span in spans.spans:
+            self._encoded_bytes += len(span.plain) + len(span.content)
         if self._encoded_bytes >= _FRAME_BYTES:
             self._hand_on()
 

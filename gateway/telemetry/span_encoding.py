@@ -1,7 +1,7 @@
 """From the notes of a call to the bytes of its spans.
 
-Pure. What is the same for every call of a caller to a model is encoded once and kept (`_Blocks`); per call
-only ids, times, sizes and outcomes are written.
+Pure. What is the same for every call of a caller to a model is encoded once and kept, whole for plain good
+calls (`Shape`), else in parts (`_Kept`); per call only ids, times, sizes and outcomes are written.
 """
 
 from __future__ import annotations
@@ -14,13 +14,27 @@ from typing import Any, Final
 import msgspec
 
 from gateway.errors import ClientDisconnected
-from gateway.model import Call, Target, Usage
+from gateway.model import Call, Target
 from gateway.telemetry import attributes as names
 from gateway.telemetry.call_notes import NO_NOTES
 from gateway.telemetry.call_trace import OTHER_METHOD, AttemptTrace, CallTrace
 from gateway.telemetry.masked_trace import Hide, masked_trace
 from gateway.telemetry.redactor import RedactionTimeout
 from gateway.telemetry.secrets_in_spans import SECRET_HEADERS, Secrets, mask_keys, secrets_of_call
+from gateway.telemetry.span_shapes import (
+    MAX_KEPT_BYTES,
+    MAX_NAME_CHARACTERS,
+    MAX_TEXT_CHARACTERS,
+    NS_PER_MS,
+    NS_PER_S,
+    Shape,
+    are_short,
+    counts,
+    has_shape,
+    may_be_kept,
+    response_id,
+    shape_key,
+)
 from gateway.telemetry.tfy_names import tfy_client, tfy_client_block, tfy_server, tfy_server_block
 from gateway.wire.baggage import parse_baggage
 from gateway.wire.frames import CallSpans, SpanSegments, StoreRow
@@ -37,12 +51,6 @@ from gateway.wire.otlp import (
 )
 
 _MAX_BLOCKS: Final = 4096
-_MAX_KEPT_BYTES: Final = 64
-"""Longest value of a parameter, and name of a model, that a kept part may be found by."""
-
-_MAX_KEPT_CREDENTIALS: Final = 2048
-"""Most bytes of credentials that what was found of them is kept for."""
-
 _MAX_KEPT_METADATA: Final = 8
 _PARAMETERS: Final = frozenset(
     (*names.REQUEST_DOUBLES, *names.REQUEST_INTEGERS, "encoding_format", "reasoning_effort")
@@ -50,17 +58,13 @@ _PARAMETERS: Final = frozenset(
 _INT64: Final = 1 << 63
 _MAX_NUMBER_BYTES: Final = 64
 _MAX_TEXT_BYTES: Final = 16 * 1024
-_MAX_NAME_CHARACTERS: Final = 256
 _MAX_TEXTS: Final = 16
-_MAX_TEXT_CHARACTERS: Final = 1024
 _MAX_EXCERPT_CHARACTERS: Final = 200
 _MAX_NAMED_METADATA: Final = 16
 _MAX_HEADER_VALUES: Final = 4
 _NAMEABLE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """Keys that can end an attribute's name: a dot in one could make a value and a group of one name."""
 _API_TYPES: Final = {"chat": "chat_completions", "responses": "responses"}
-_NS_PER_S: Final = 1_000_000_000
-_NS_PER_MS: Final = 1_000_000
 
 
 class _Kept(dict[tuple[object, ...], bytes]):
@@ -77,7 +81,8 @@ class _Kept(dict[tuple[object, ...], bytes]):
 class SpanEncoder:
     """Makes `CallSpans`, remembering the parts that repeat.
 
-    A span of a plain good call is joined from about ten parts, most of them kept from calls before.
+    Those of a plain good call are found by their `Shape`; any other's are joined from about ten parts each,
+    most of them kept from calls before.
     """
 
     def __init__(self) -> None:
@@ -88,9 +93,37 @@ class SpanEncoder:
         self._notes = _Kept()
         self._targets = _Kept()
         self._secrets: dict[tuple[object, ...], Secrets] = {}
+        self._shapes: dict[tuple[object, ...], Shape] = {}
 
     def encode(self, trace: CallTrace) -> CallSpans:
         """The spans and the store row of a call that has ended."""
+        if trace.call is None or not has_shape(trace):
+            return self._encode_parts(trace)
+        key = shape_key(trace, trace.call)
+        shape = self._shapes.get(key)
+        if shape is None:
+            shape = self._make_shape(trace, trace.call)
+            if may_be_kept(trace):
+                if len(self._shapes) >= _MAX_BLOCKS:
+                    self._shapes.clear()
+                self._shapes[key] = shape
+        return shape.spans(trace, self._request_attributes(trace.call, shape.secrets))
+
+    def _make_shape(self, trace: CallTrace, call: Call) -> Shape:
+        """What calls like this one have in common."""
+        attempt = trace.attempts[0]
+        secrets = self._secrets_of(trace)
+        return Shape(
+            server=self._server_block(trace, secrets),
+            outcome=self._outcome(trace, secrets),
+            client=self._target_block(call, attempt.target, trace),
+            reply=self._reply_block(attempt, secrets),
+            secrets=secrets,
+            row=_row(trace, secrets),
+        )
+
+    def _encode_parts(self, trace: CallTrace) -> CallSpans:
+        """The same, part by part: of any call."""
         secrets = self._secrets_of(trace)
         shown = masked_trace(trace, secrets.hide_all) if _has_more_words(trace) else trace
         metadata = self._metadata(shown.notes.metadata, secrets) if shown.notes.metadata else b""
@@ -116,8 +149,7 @@ class SpanEncoder:
         if secrets is None:
             targets = [attempt.target for attempt in trace.attempts]
             secrets = secrets_of_call(sent or (), targets, trace.telemetry.known)
-            # Whoever has no key may send headers of any length; what is kept of them has a bound.
-            if sum([len(value) for value in sent or () if value]) <= _MAX_KEPT_CREDENTIALS:
+            if are_short(sent or ()):
                 if len(self._secrets) >= _MAX_BLOCKS:
                     self._secrets.clear()
                 self._secrets[key] = secrets
@@ -155,7 +187,7 @@ class SpanEncoder:
                 start_ns=trace.started_at_ns,
                 end_ns=trace.unix_ns(trace.end_ns),
             ),
-            names.OVERHEAD_MS.double(round(trace.overhead_ms, 3)),
+            names.OVERHEAD_MS.double(trace.overhead_ms),
             self._outcome(trace, secrets),
             metadata,
         ]
@@ -197,7 +229,7 @@ class SpanEncoder:
         part = self._outcomes.get(key)
         if part is None:
             part = _encode_outcome(*key)
-            if len(user_agent) <= _MAX_NAME_CHARACTERS:
+            if len(user_agent) <= MAX_NAME_CHARACTERS:
                 self._outcomes.keep(key, part)
         return part
 
@@ -222,7 +254,7 @@ class SpanEncoder:
             metadata,
         ]
         if call.is_stream and attempt.first_chunk_ns:
-            first_chunk_s = (attempt.first_chunk_ns - attempt.start_ns) / _NS_PER_S
+            first_chunk_s = (attempt.first_chunk_ns - attempt.start_ns) / NS_PER_S
             parts.append(names.TIME_TO_FIRST_CHUNK.double(first_chunk_s))
         if trace.notes.conversation_id:
             parts.append(self._conversation(trace.notes.conversation_id, secrets))
@@ -234,7 +266,7 @@ class SpanEncoder:
             parts.append(names.ERROR_TYPE.text(attempt.error_type))
             if attempt.error_type != ClientDisconnected.error_type:
                 parts.append(_exception(attempt.error_type, attempt.error_message, end_ns))
-                parts.append(span_status(StatusCode.ERROR, attempt.error_message[:_MAX_TEXT_CHARACTERS]))
+                parts.append(span_status(StatusCode.ERROR, attempt.error_message[:MAX_TEXT_CHARACTERS]))
         return b"".join(parts)
 
     def _request_attributes(self, call: Call, secrets: Secrets) -> bytes:
@@ -245,25 +277,30 @@ class SpanEncoder:
         part = self._parameters.get(key)
         if part is None:
             part = _encode_parameters(call, secrets.hide_all)
-            if all(len(value) <= _MAX_KEPT_BYTES for _, value in written):
+            if all(len(value) <= MAX_KEPT_BYTES for _, value in written):
                 self._parameters.keep(key, part)
         return part
 
     def _reply_attributes(self, attempt: AttemptTrace, secrets: Secrets) -> bytes:
         """What the reply said of itself: the model and how it ended repeat, id and counts do not."""
         usage = attempt.usage
-        source = "" if usage is None else usage.source
+        part = self._reply_block(attempt, secrets)
+        if attempt.response_id:
+            part += response_id(attempt, secrets)
+        if attempt.cost_usd is not None:
+            part += names.COST.double(attempt.cost_usd)
+        return part if usage is None else part + counts(usage)
+
+    def _reply_block(self, attempt: AttemptTrace, secrets: Secrets) -> bytes:
+        """What repeats of it."""
+        source = "" if attempt.usage is None else attempt.usage.source
         key = (attempt.response_model, attempt.finish_reasons, source, secrets)
         part = self._replies.get(key)
         if part is None:
             part = _encode_reply(*key)
-            if len(attempt.response_model) <= _MAX_KEPT_BYTES:
+            if len(attempt.response_model) <= MAX_KEPT_BYTES:
                 self._replies.keep(key, part)
-        if attempt.response_id:
-            part += names.RESPONSE_ID.text(secrets.hide(attempt.response_id)[:_MAX_TEXT_CHARACTERS])
-        if attempt.cost_usd is not None:
-            part += names.COST.double(attempt.cost_usd)
-        return part if usage is None else part + _counts(usage)
+        return part
 
     def _target_block(self, call: Call, target: Target, trace: CallTrace) -> bytes:
         """Name, kind, and what repeats for calls of one kind to one target."""
@@ -291,7 +328,7 @@ def _encode_outcome(
     if peer_address:
         parts.append(names.CLIENT_ADDRESS.text(peer_address))
     if user_agent:
-        parts.append(names.USER_AGENT.text(secrets.hide_all(user_agent)[:_MAX_NAME_CHARACTERS]))
+        parts.append(names.USER_AGENT.text(secrets.hide_all(user_agent)[:MAX_NAME_CHARACTERS]))
     if attempts >= 0:
         parts.append(names.ATTEMPTS.integer(attempts))
     if resolved_model:
@@ -305,7 +342,7 @@ def _encode_server_block(trace: CallTrace, secrets: Secrets) -> bytes:
     path = trace.path if is_ours else mask_keys(secrets.hide_all(trace.path))
     parts = [
         names.HTTP_REQUEST_METHOD.text(trace.method),
-        names.URL_PATH.text(path[:_MAX_TEXT_CHARACTERS]),
+        names.URL_PATH.text(path[:MAX_TEXT_CHARACTERS]),
         names.URL_SCHEME.text(trace.scheme),
         names.CONFIG_VERSION.text(trace.config_version),
     ]
@@ -333,7 +370,7 @@ def _model_asked(trace: CallTrace, secrets: Secrets) -> str:
     model = trace.call.model if trace.call else ""
     if trace.plan is None:
         model = mask_keys(secrets.hide_all(model))
-    return model[:_MAX_NAME_CHARACTERS]
+    return model[:MAX_NAME_CHARACTERS]
 
 
 def _encode_metadata(metadata: Mapping[str, str], hide: Hide) -> bytes:
@@ -350,7 +387,7 @@ def _captured_headers(trace: CallTrace, hide: Hide) -> Iterator[bytes]:
     for name in trace.telemetry.captured_headers:
         values = trace.headers.get_all(name) if trace.headers is not None else []
         if values:
-            short = [mask_keys(hide(value))[:_MAX_NAME_CHARACTERS] for value in values[:_MAX_HEADER_VALUES]]
+            short = [mask_keys(hide(value))[:MAX_NAME_CHARACTERS] for value in values[:_MAX_HEADER_VALUES]]
             yield AttributeKey(names.CAPTURED_HEADER_PREFIX + name).texts(short)
 
 
@@ -360,9 +397,7 @@ def _captured_baggage(trace: CallTrace, hide: Hide) -> bytes:
     baggage = parse_baggage(headers) if headers else {}
     return b"".join(
         [
-            AttributeKey(names.BAGGAGE_PREFIX + key).text(
-                mask_keys(hide(baggage[key]))[:_MAX_NAME_CHARACTERS]
-            )
+            AttributeKey(names.BAGGAGE_PREFIX + key).text(mask_keys(hide(baggage[key]))[:MAX_NAME_CHARACTERS])
             for key in trace.telemetry.captured_baggage
             if key in baggage
         ]
@@ -415,7 +450,7 @@ def _encode_parameters(call: Call, hide: Hide) -> bytes:
         parts.append(names.ENCODING_FORMATS.texts(_short([encoding], hide)))
     effort = _decoded(fields, "reasoning_effort", str, _MAX_TEXT_BYTES)
     if effort is not None:
-        parts.append(names.REASONING_LEVEL.text(hide(effort)[:_MAX_NAME_CHARACTERS]))
+        parts.append(names.REASONING_LEVEL.text(hide(effort)[:MAX_NAME_CHARACTERS]))
     return b"".join(parts)
 
 
@@ -441,7 +476,7 @@ def _is_int64(number: int) -> bool:
 
 def _short(texts: Sequence[str], hide: Hide) -> list[str]:
     # Masked first: the cut may fall into a secret.
-    return [hide(text)[:_MAX_NAME_CHARACTERS] for text in texts[:_MAX_TEXTS]]
+    return [hide(text)[:MAX_NAME_CHARACTERS] for text in texts[:_MAX_TEXTS]]
 
 
 def _decoded(fields: Mapping[str, msgspec.Raw], name: str, kind: Any, max_bytes: int) -> Any:
@@ -460,27 +495,12 @@ def _encode_reply(
 ) -> bytes:
     parts = []
     if response_model:
-        parts.append(names.RESPONSE_MODEL.text(secrets.hide_all(response_model)[:_MAX_NAME_CHARACTERS]))
+        parts.append(names.RESPONSE_MODEL.text(secrets.hide_all(response_model)[:MAX_NAME_CHARACTERS]))
     if finish_reasons:
         parts.append(names.RESPONSE_FINISH_REASONS.texts(_short(finish_reasons, secrets.hide_all)))
     if usage_source:
         parts.append(names.USAGE_SOURCE.text(usage_source))
     return b"".join(parts)
-
-
-def _counts(usage: Usage) -> bytes:
-    part = b""
-    if usage.input_tokens is not None:
-        part = names.INPUT_TOKENS.integer(usage.input_tokens)
-    if usage.output_tokens is not None:
-        part += names.OUTPUT_TOKENS.integer(usage.output_tokens)
-    if usage.cached_input_tokens is not None:
-        part += names.CACHE_READ_INPUT_TOKENS.integer(usage.cached_input_tokens)
-    if usage.cache_write_input_tokens is not None:
-        part += names.CACHE_WRITE_INPUT_TOKENS.integer(usage.cache_write_input_tokens)
-    if usage.reasoning_output_tokens is not None:
-        part += names.REASONING_OUTPUT_TOKENS.integer(usage.reasoning_output_tokens)
-    return part
 
 
 def _old_usage(attempt: AttemptTrace) -> bytes:
@@ -503,7 +523,7 @@ def _old_usage(attempt: AttemptTrace) -> bytes:
 
 def _server_failure(trace: CallTrace) -> bytes:
     """Status ERROR, and the exception unless the attempt has it: twice is two errors in Elastic."""
-    status = span_status(StatusCode.ERROR, trace.error_message[:_MAX_TEXT_CHARACTERS])
+    status = span_status(StatusCode.ERROR, trace.error_message[:MAX_TEXT_CHARACTERS])
     if trace.attempts and trace.attempts[-1].error_type == trace.error_type:
         return status
     return _exception(trace.error_type, trace.error_message, trace.unix_ns(trace.end_ns)) + status
@@ -511,7 +531,7 @@ def _server_failure(trace: CallTrace) -> bytes:
 
 def _exception(error_type: str, message: str, time_ns: int) -> bytes:
     """The `exception` event, from which Elastic makes an error document."""
-    text = message[:_MAX_TEXT_CHARACTERS]
+    text = message[:MAX_TEXT_CHARACTERS]
     return span_event("exception", time_ns, {"exception.type": error_type, "exception.message": text})
 
 
@@ -548,7 +568,7 @@ def _row(trace: CallTrace, secrets: Secrets) -> StoreRow:
         caller=trace.caller.name if trace.caller else "",
         attempts=len(trace.attempts),
         is_stream=is_stream,
-        first_chunk_ms=(first - trace.start_ns) / _NS_PER_MS if is_stream and first else None,
+        first_chunk_ms=(first - trace.start_ns) / NS_PER_MS if is_stream and first else None,
         input_tokens=usage.input_tokens if usage else None,
         output_tokens=usage.output_tokens if usage else None,
         usage_source=usage.source if usage else "",

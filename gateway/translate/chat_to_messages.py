@@ -77,7 +77,7 @@ def read(call: Call, body: bytes, *, started_at_ns: int) -> tuple[bytes, ReplyFa
         "choices": [
             {
                 "index": 0,
-                "message": _chat_message(message),
+                "message": _chat_message(message, call),
                 "logprobs": None,
                 "finish_reason": _finish_reason(message.get("stop_reason")),
             }
@@ -114,7 +114,7 @@ def _finish_reason(reason: object) -> str:
     return FINISH_REASONS.get(text_of(reason), "stop")
 
 
-def _chat_message(message: dict[str, Any]) -> dict[str, Any]:
+def _chat_message(message: dict[str, Any], call: Call) -> dict[str, Any]:
     texts: list[str] = []
     thoughts: list[dict[str, Any]] = []
     calls: list[dict[str, Any]] = []
@@ -133,7 +133,7 @@ def _chat_message(message: dict[str, Any]) -> dict[str, Any]:
         "content": "".join(texts) if texts else None,
         "refusal": _refusal(message),
     }
-    if thoughts:
+    if thoughts and call.shows_thoughts is not False:
         said["reasoning_content"] = "".join(text_of(thought.get("thinking")) for thought in thoughts)
         said["thinking_blocks"] = thoughts
     if citations:
@@ -190,6 +190,7 @@ class ChunkStream:
         self._splitter = EventSplitter()
         self._created = created
         self._wants_usage = call.wants_usage
+        self._hides_thoughts = call.shows_thoughts is False
         self._block: dict[str, Any] = {}
         self._pieces: list[str] = []
         self._signature = ""
@@ -267,7 +268,7 @@ class ChunkStream:
                 thought = text_of(block.get("thinking"))
                 self._pieces.append(thought)
                 self._signature = text_of(block.get("signature"))
-                return self._chunk({"reasoning_content": thought}) if thought else b""
+                return self._thought_chunk({"reasoning_content": thought}) if thought else b""
             case "tool_use":
                 self._calls += 1
                 return self._chunk({"tool_calls": [{"index": self._calls - 1, **_tool_call(block, "")}]})
@@ -280,7 +281,7 @@ class ChunkStream:
                 return self._chunk({"content": text})
             case {"type": "thinking_delta", "thinking": str(text)} if text:
                 self._pieces.append(text)
-                return self._chunk({"reasoning_content": text})
+                return self._thought_chunk({"reasoning_content": text})
             case {"type": "signature_delta", "signature": str(signature)}:
                 self._signature += signature
             case {"type": "input_json_delta", "partial_json": str(text)} if text and kind == "tool_use":
@@ -295,9 +296,9 @@ class ChunkStream:
         match block.get("type"):
             case "thinking":
                 thought = {"thinking": "".join(self._pieces), "signature": self._signature}
-                return self._chunk({"thinking_blocks": [{"type": "thinking", **thought}]})
+                return self._thought_chunk({"thinking_blocks": [{"type": "thinking", **thought}]})
             case "redacted_thinking":
-                return self._chunk({"reasoning_content": "", "thinking_blocks": [_thought(block)]})
+                return self._thought_chunk({"reasoning_content": "", "thinking_blocks": [_thought(block)]})
             case "tool_use" if not self._pieces:
                 # Nothing was said of them: there are none, or they came with the start.
                 return self._arguments(write_text(object_of(block.get("input"))))
@@ -317,6 +318,9 @@ class ChunkStream:
             return _DONE_EVENT
         usage = read_message_usage(self._facts.usage) or self._facts.facts().usage
         return data_event({**self._head(), "choices": [], "usage": _chat_usage(usage)}) + _DONE_EVENT
+
+    def _thought_chunk(self, delta: dict[str, Any]) -> bytes:
+        return b"" if self._hides_thoughts else self._chunk(delta)
 
     def _chunk(self, delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}

@@ -14,12 +14,15 @@ from typing import Any, Final
 from gateway.endpoints.openai_reply import text_of
 from gateway.errors import InvalidBody
 from gateway.model import Call, Target
+from gateway.translate.claude_models import (
+    BUDGETS,
+    default_max_tokens,
+    takes_both_samplings,
+    takes_sampling,
+    thinking_for,
+)
 from gateway.translate.foreign_json import list_of, object_of, read_arguments, read_fields, write_json
 from gateway.translate.pair import LeftOut
-from gateway.translate.thinking import BUDGETS, EFFORTS, MIN_BUDGET_TOKENS, can_think, thinks_by_budget
-
-DEFAULT_MAX_TOKENS: Final = 4096
-"""Of an answer whose call names no bound; Anthropic wants one, and every Claude can do so much."""
 
 # Written into the body by what reads them together, or without meaning for Anthropic and for the answer.
 _READ_ELSEWHERE: Final = frozenset(
@@ -66,13 +69,16 @@ def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     body: dict[str, Any] = {"model": target.model_id, "messages": messages}
     if system:
         body["system"] = system
-    body["max_tokens"] = _max_tokens(fields)
+    body["max_tokens"] = _max_tokens(fields, target, call.body_bytes)
     if call.is_stream:
         body["stream"] = True
     _add_tools(body, fields, left_out)
     _add_format(body, fields, left_out)
     _add_thinking(body, fields, target, left_out)
-    _add_sampling(body, fields, left_out)
+    if call.shows_thoughts and object_of(body.get("thinking")).get("type") == "adaptive":
+        # Newer models hide what they think, unless asked to sum it up.
+        body["thinking"].setdefault("display", "summarized")
+    _add_sampling(body, fields, target, left_out)
     _add_rest(body, fields, left_out)
     return write_json(body), tuple(left_out.names)
 
@@ -85,8 +91,11 @@ def _refuse_impossible(fields: dict[str, Any], left_out: LeftOut) -> None:
         raise left_out.refusal("modalities")
 
 
-def _max_tokens(fields: dict[str, Any]) -> object:
-    return fields.get("max_completion_tokens", fields.get("max_tokens", DEFAULT_MAX_TOKENS))
+def _max_tokens(fields: dict[str, Any], target: Target, asked_bytes: int) -> object:
+    for name in ("max_completion_tokens", "max_tokens"):
+        if name in fields:
+            return fields[name]
+    return default_max_tokens(target, asked_bytes=asked_bytes)
 
 
 class _Conversation:
@@ -314,30 +323,22 @@ def _add_thinking(body: dict[str, Any], fields: dict[str, Any], target: Target, 
     effort = fields.get("reasoning_effort")
     if effort is None:
         return
-    if effort == "none":
-        if can_think(target.model_id):
-            body["thinking"] = {"type": "disabled"}
-    elif _is_forced(body) or effort not in tuple(BUDGETS) or not can_think(target.model_id):
-        # Anthropic refuses thinking together with a tool that must be called.
-        left_out.add("reasoning_effort")
-    elif not thinks_by_budget(target.model_id):
-        body["thinking"] = {"type": "adaptive"}
-        body["output_config"] = {**body.get("output_config", {}), "effort": EFFORTS[effort]}
-    else:
-        _add_budget(body, BUDGETS[effort], fields, left_out)
-
-
-def _add_budget(body: dict[str, Any], budget: int, fields: dict[str, Any], left_out: LeftOut) -> None:
-    """Room for thoughts, which Anthropic takes from the answer's: of a bound that is given at most half."""
-    is_bound = bool(fields.keys() & {"max_tokens", "max_completion_tokens"})
-    if is_bound and isinstance(body["max_tokens"], int):
-        budget = min(budget, body["max_tokens"] // 2)
-    if budget < MIN_BUDGET_TOKENS or _lacks_thoughts(body["messages"]):
+    made = None
+    if isinstance(effort, str) and (effort == "none" or effort in BUDGETS):
+        max_tokens = body["max_tokens"]
+        made = thinking_for(
+            target.model_id, effort, max_tokens=max_tokens if isinstance(max_tokens, int) else 0
+        )
+    thinking = (made or {}).get("thinking")
+    # Anthropic refuses thinking together with a tool that must be called.
+    lacks_thoughts = (thinking or {}).get("type") == "enabled" and _lacks_thoughts(body["messages"])
+    if made is None or (thinking and _is_forced(body)) or lacks_thoughts:
         left_out.add("reasoning_effort")
         return
-    if not is_bound:
-        body["max_tokens"] = DEFAULT_MAX_TOKENS + budget
-    body["thinking"] = {"type": "enabled", "budget_tokens": budget}
+    if thinking:
+        body["thinking"] = thinking
+    if "output_config" in made:
+        body["output_config"] = {**body.get("output_config", {}), **made["output_config"]}
 
 
 def _lacks_thoughts(turns: list[dict[str, Any]]) -> bool:
@@ -351,14 +352,17 @@ def _is_forced(body: dict[str, Any]) -> bool:
     return object_of(body.get("tool_choice")).get("type") in ("any", "tool")
 
 
-def _add_sampling(body: dict[str, Any], fields: dict[str, Any], left_out: LeftOut) -> None:
+def _add_sampling(body: dict[str, Any], fields: dict[str, Any], target: Target, left_out: LeftOut) -> None:
     is_thinking = object_of(body.get("thinking")).get("type") in ("enabled", "adaptive")
+    can_sample = not is_thinking and takes_sampling(target.model_id)
+    is_one_way = fields.get("temperature") is not None and not takes_both_samplings(target.model_id)
     for name in ("temperature", "top_p", "top_k"):
         value = fields.get(name)
         if value is None:
             continue
-        if is_thinking and value != 1:
-            left_out.add(name)
+        if not can_sample or (name == "top_p" and is_one_way):
+            if value != 1:
+                left_out.add(name)
         elif name == "temperature" and isinstance(value, int | float):
             # OpenAI's goes to 2, Anthropic's to 1.
             body[name] = min(value, _MAX_TEMPERATURE)

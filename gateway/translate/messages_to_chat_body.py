@@ -11,9 +11,9 @@ from typing import Any, Final
 from gateway.endpoints.openai_reply import text_of
 from gateway.errors import InvalidBody
 from gateway.model import Call, Target
+from gateway.translate.claude_models import effort_of
 from gateway.translate.foreign_json import list_of, object_of, read_fields, write_json, write_text
 from gateway.translate.pair import LeftOut
-from gateway.translate.thinking import effort_of
 
 # Read by what writes them together, or hints that change no answer.
 _READ_ELSEWHERE: Final = frozenset(

@@ -17,7 +17,13 @@ from gateway.endpoints.openai_reply import ReplyFacts, text_of
 from gateway.errors import InvalidBody, UnsupportedParameter
 from gateway.model import Call, Target
 from gateway.translate import chat_to_messages
-from gateway.translate.claude_models import can_shape_output, most_output_tokens, takes_sampling, thinking_for
+from gateway.translate.claude_models import (
+    can_shape_output,
+    default_max_tokens,
+    takes_both_samplings,
+    takes_sampling,
+    thinking_for,
+)
 from gateway.translate.foreign_json import list_of, read_arguments, write_json, write_reply
 from gateway.translate.pair import LeftOut, Refusal
 from gateway.translate.responses_answer import ResponseAnswer, created_at_s
@@ -68,7 +74,8 @@ def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     turns = read_turns(fields)
     body: dict[str, Any] = {
         "model": target.model_id,
-        "max_tokens": fields.get("max_output_tokens") or most_output_tokens(target.model_id),
+        "max_tokens": fields.get("max_output_tokens")
+        or default_max_tokens(target, asked_bytes=call.body_bytes),
         "messages": _messages(turns),
     }
     system = [block for turn in turns if turn.role == "system" for block in _blocks(turn.pieces, turn.at)]
@@ -307,22 +314,24 @@ def _add_text(body: dict[str, Any], text: dict[str, Any], left_out: LeftOut) -> 
 
 def _add_reasoning(body: dict[str, Any], reasoning: dict[str, Any], left_out: LeftOut) -> None:
     effort = reasoning.get("effort")
-    if effort is None or effort == "none":
+    if effort is None:
         return
     if not isinstance(effort, str):
         raise wrong_type("reasoning.effort")
+    made = thinking_for(body["model"], effort, max_tokens=body["max_tokens"])
+    thinking = (made or {}).get("thinking")
     is_forced = body.get("tool_choice", {}).get("type") in ("any", "tool")
-    thinking = thinking_for(body["model"], effort, max_tokens=body["max_tokens"])
-    has_budget = thinking is not None and thinking["thinking"]["type"] == "enabled"
-    if thinking is None or is_forced or (has_budget and _has_lost_thoughts(body["messages"])):
+    has_budget = thinking is not None and thinking["type"] == "enabled"
+    if made is None or (thinking and is_forced) or (has_budget and _has_lost_thoughts(body["messages"])):
         left_out.add("reasoning.effort")
         return
-    if reasoning.get("summary") is not None and not has_budget:
-        # Newer models sign their thoughts and do not show them, unless asked to.
-        thinking["thinking"]["display"] = "summarized"
-    body["thinking"] = thinking["thinking"]
-    if "output_config" in thinking:
-        body["output_config"] = {**body.get("output_config", {}), **thinking["output_config"]}
+    if thinking:
+        body["thinking"] = thinking
+        if reasoning.get("summary") is not None and not has_budget:
+            # Newer models sign their thoughts and do not show them, unless asked to.
+            thinking["display"] = "summarized"
+    if "output_config" in made:
+        body["output_config"] = {**body.get("output_config", {}), **made["output_config"]}
 
 
 def _has_lost_thoughts(messages: list[dict[str, Any]]) -> bool:
@@ -342,10 +351,9 @@ def _add_sampling(body: dict[str, Any], fields: dict[str, Any], left_out: LeftOu
             left_out.add("temperature")
     elif temperature not in (None, 1):
         left_out.add("temperature")
-    if top_p is not None and can_sample and temperature is None:
+    if top_p is not None and can_sample and (temperature is None or takes_both_samplings(body["model"])):
         body["top_p"] = top_p
     elif top_p not in (None, 1):
-        # Newer models take one of both.
         left_out.add("top_p")
 
 

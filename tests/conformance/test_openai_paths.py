@@ -8,11 +8,9 @@ is left out is listed with its reason, and a name there that no longer exists fa
 
 from __future__ import annotations
 
-import inspect
 import io
 import re
 from collections.abc import Iterator
-from functools import cached_property
 from typing import Any, Final
 
 import pytest
@@ -21,7 +19,8 @@ from openai._resource import SyncAPIResource
 
 from tests.rig.gateway_process import GatewayProcess
 from tests.rig.manifests import APP_TOKEN, ENVIRONMENT, PROVIDER_KEY, openai_account, virtual_account
-from tests.rig.path_upstream import Asked, PathUpstream
+from tests.rig.path_upstream import PathUpstream
+from tests.rig.sdk_methods import arguments, made, methods, seen
 
 _SOCKET = "a WebSocket, not HTTP"
 _LOCAL = "computed in the SDK, asks nobody"
@@ -63,89 +62,15 @@ MORE: Final[dict[str, dict[str, Any]]] = {
     "videos.edit": {"video": ("f.mp4", io.BytesIO(b"\x00" * 99))},
     "videos.extend": {"video": ("f.mp4", io.BytesIO(b"\x00" * 99))},
 }  # fmt: skip
-BINARY: Final = frozenset(
-    {"file", "image", "data", "audio", "audio_sample", "recording", "video", "input_reference"}
-)
-
-
-def methods(client: OpenAI) -> Iterator[tuple[str, Any]]:
-    """Every public method of every resource, by its dotted name."""
-    roots = [(name, getattr(client, name)) for name in _resources(client)]
-    while roots:
-        prefix, resource = roots.pop()
-        for name in sorted(_members(type(resource))):
-            member = inspect.getattr_static(type(resource), name)
-            if callable(member) and not isinstance(member, cached_property):
-                yield f"{prefix}.{name}", getattr(resource, name)
-        roots += [(f"{prefix}.{name}", getattr(resource, name)) for name in _resources(resource)]
-
-
-def _members(kind: type) -> set[str]:
-    return {name for name in dir(kind) if not name.startswith(("_", "with_"))}
-
-
-def _resources(owner: object) -> list[str]:
-    found = []
-    for name in _members(type(owner)):
-        member = inspect.getattr_static(type(owner), name)
-        is_lazy = isinstance(member, property | cached_property) or hasattr(member, "attrname")
-        if is_lazy and isinstance(getattr(owner, name, None), SyncAPIResource):
-            found.append(name)
-    return sorted(found)
 
 
 def _names() -> list[str]:
     client = OpenAI(api_key="x", admin_api_key="x")
-    return sorted({name for name, _ in methods(client)})
+    return sorted({name for name, _ in methods(client, SyncAPIResource)})
 
 
 NAMES: Final = _names()
 CALLED: Final = [name for name in NAMES if not any(left.fullmatch(name) for left in LEFT_OUT)]
-
-
-def _arguments(method: Any, *, model: str) -> dict[str, Any]:
-    """Something for each argument that must be given, and for a few that need not."""
-    found: dict[str, Any] = {}
-    for name, parameter in inspect.signature(method).parameters.items():
-        is_required = parameter.default is inspect.Parameter.empty and parameter.kind in {
-            inspect.Parameter.POSITIONAL_OR_KEYWORD,
-            inspect.Parameter.KEYWORD_ONLY,
-        }
-        # Generated overloads make some arguments optional that the API wants.
-        if not is_required and name not in {"model", "after", "limit"}:
-            continue
-        if name == "model":
-            found[name] = model
-        elif name in BINARY and "File" in str(parameter.annotation):
-            found[name] = ("f.bin", io.BytesIO(b"\x00\r\n--" * 500), "application/octet-stream")
-        elif name == "limit":
-            found[name] = 3
-        elif name in VALUES:
-            found[name] = VALUES[name]
-        elif "SequenceNotStr" in str(parameter.annotation) or "Iterable" in str(parameter.annotation):
-            found[name] = []
-        else:
-            found[name] = f"{name.replace('_', '-')}_1"
-    return found
-
-
-def _seen(asked: Asked) -> tuple[str, str, bytes, str]:
-    """What arrived, without what is made anew each time."""
-    kind = asked.header("content-type") or ""
-    body = asked.body
-    if "boundary=" in kind:
-        boundary = kind.partition("boundary=")[2]
-        kind, body = kind.replace(boundary, "b"), body.replace(boundary.encode(), b"b")
-    return asked.method, asked.target, body, kind
-
-
-def _made(result: Any) -> Any:
-    """What the SDK made of the answer, comparable."""
-    if hasattr(result, "model_dump"):
-        return type(result).__name__, result.model_dump()
-    if hasattr(result, "read"):
-        return type(result).__name__, result.read()
-    return result
 
 
 @pytest.fixture(scope="module")
@@ -167,11 +92,11 @@ def gateway(provider: PathUpstream, tmp_path_factory: pytest.TempPathFactory) ->
 
 def _call(client: OpenAI, provider: PathUpstream, name: str, model: str) -> tuple[Any, Any]:
     provider.forget()
-    method = dict(methods(client))[name]
+    method = dict(methods(client, SyncAPIResource))[name]
     more = {key: _again(value) for key, value in MORE.get(name, {}).items()}
-    result = _made(method(**_arguments(method, model=model) | more))
+    result = made(method(**arguments(method, model=model, values=VALUES) | more))
     (asked,) = provider.asked
-    return _seen(asked), result
+    return seen(asked), result
 
 
 def _again(value: Any) -> Any:

@@ -133,3 +133,25 @@ def test_embeddings_are_refused(client: OpenAI) -> None:
     with pytest.raises(BadRequestError) as caught:
         client.embeddings.create(model="claude/normal", input="a")
     assert caught.value.code == "unsupported_parameter"
+
+
+@pytest.mark.parametrize("strict", ["true", "false"])
+@pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "stream"])
+def test_strictly_openai(client: OpenAI, strict: str, *, is_stream: bool) -> None:
+    """A caller decides with a header whether it sees what Claude thought; nothing is said to be ignored."""
+    headers = {"x-tfy-strict-openai": strict}
+    asked: dict[str, Any] = {"model": "claude/thinks", "stream": is_stream, "extra_headers": headers, **ASKED}
+    reply = client.chat.completions.with_raw_response.create(**asked)
+    assert "x-tfy-ignored-headers" not in reply.headers
+    found: Any = reply.parse()
+    said = json.dumps([chunk.to_dict() for chunk in found] if is_stream else found.to_dict())
+    assert ("reasoning_content" in said) is (strict == "false")
+
+
+def test_strictness_that_is_neither(client: OpenAI) -> None:
+    """A value that says nothing is refused, and the header named."""
+    with pytest.raises(BadRequestError) as caught:
+        client.chat.completions.create(
+            model="claude/normal", extra_headers={"x-tfy-strict-openai": "maybe"}, **ASKED
+        )
+    assert caught.value.param == "x-tfy-strict-openai"

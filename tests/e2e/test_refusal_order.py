@@ -38,6 +38,20 @@ def test_what_the_head_alone_decides(
         assert connection.read_reply().status == status
 
 
+@pytest.mark.parametrize(
+    ("headers", "status", "allow"),
+    [([], 405, "POST"), ([WRONG], 401, None), ([bearer(), ("x-tfy-provider-name", "none")], 404, None)],
+    ids=["no token", "wrong token", "right token"],
+)
+def test_list_of_stored_completions(
+    gateway: GatewayProcess, headers: list[tuple[str, str]], status: int, allow: str | None
+) -> None:
+    """Passed on for whoever has a key; else GET is a wrong method on the path of a call, as anywhere."""
+    with gateway.connect() as connection:
+        reply = connection.exchange("GET", CHAT, headers)
+    assert (reply.status, reply.header("allow")) == (status, allow)
+
+
 @pytest.mark.parametrize("part", [b"", b'{"model":"fa'], ids=["nothing", "part"])
 @pytest.mark.parametrize("announced", [("content-length", "500"), ("transfer-encoding", "chunked")])
 def test_401_comes_before_the_body(gateway: GatewayProcess, part: bytes, announced: tuple[str, str]) -> None:

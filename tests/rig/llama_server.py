@@ -18,7 +18,7 @@ import threading
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 SENTENCE: Final = "Hello from a tiny model."
 MODEL_ALIAS: Final = "tiny"
@@ -122,8 +122,9 @@ class LlamaServer:
         base_url: Ends in `/v1`; known after `start()`.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, serves: Literal["completions", "embeddings"] = "completions") -> None:
         self._folder = folder
+        self._serves = serves
         self._process: subprocess.Popen[str] | None = None
         self.base_url = ""
 
@@ -133,12 +134,12 @@ class LlamaServer:
         Raises:
             RuntimeError: It did not come up.
         """
-        model = self._folder / "tiny.gguf"
+        model = self._folder / f"{self._serves}.gguf"
         write_model(model)
-        log_path = self._folder / "llama-server.log"
+        log_path = self._folder / f"llama-{self._serves}.log"
         with log_path.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, str(Path(__file__).resolve()), str(model)],
+                [sys.executable, str(Path(__file__).resolve()), str(model), self._serves],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
             )  # fmt: skip
         deadline = threading.Timer(START_TIMEOUT_S, self._process.kill)
@@ -172,7 +173,7 @@ class LlamaServer:
         self.stop()
 
 
-def _serve(model: Path) -> None:
+def _serve(model: Path, serves: str) -> None:
     import xllamacpp
 
     params: Any = xllamacpp.CommonParams()
@@ -185,6 +186,10 @@ def _serve(model: Path) -> None:
     params.n_threads_http = 4
     params.warmup = False
     params.use_jinja = True
+    if serves == "embeddings":
+        # One server of llama.cpp does the one or the other.
+        params.embedding = True
+        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     params.hostnames = ["127.0.0.1"]
     params.port = 0
     server = xllamacpp.Server(params)
@@ -196,4 +201,6 @@ def _serve(model: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("model", type=Path)
-    _serve(parser.parse_args().model)
+    parser.add_argument("serves")
+    arguments = parser.parse_args()
+    _serve(arguments.model, arguments.serves)

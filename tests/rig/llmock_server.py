@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
+
+JUDGE_TIMEOUT_S: Final = 10.0  # for requests that are being answered
 
 
 class LlmockServer:
@@ -11,6 +13,7 @@ class LlmockServer:
 
     Attributes:
         base_url: Of its OpenAI dialect, ends in `/v1`; known after `start()`.
+        anthropic_url: Of its Anthropic dialect, likewise.
     """
 
     def __init__(self) -> None:
@@ -20,11 +23,13 @@ class LlmockServer:
         # One answer to one question, always; by default it varies.
         self._server: Any = LLMockServer(responses=MockResponseSettings(response_style="hello"))
         self.base_url = ""
+        self.anthropic_url = ""
 
     def start(self) -> Self:
         """Listen."""
         self._server.start()
         self.base_url = self._server.base_url("openai")
+        self.anthropic_url = self._server.base_url("anthropic") + "/v1"
         return self
 
     def stop(self) -> None:
@@ -36,6 +41,21 @@ class LlmockServer:
         from llmock.scenarios import Fail
 
         self._server.state.scenarios.add(Fail(status))
+
+    def play(self, *behaviours: Any) -> None:
+        """What it does with the next requests, in the words of `llmock.scenarios`."""
+        for behaviour in behaviours:
+            self._server.state.scenarios.add(behaviour)
+
+    def forget(self) -> None:
+        """Clear what was recorded and what was to be played."""
+        self._server.state.reset()
+
+    def verdict(self) -> Any:
+        """How it judges its client, by all requests since it last forgot."""
+        from llmock.verdict import judge
+
+        return judge(self._server.state.journal.records(wait=JUDGE_TIMEOUT_S))
 
     def __enter__(self) -> Self:
         return self.start()

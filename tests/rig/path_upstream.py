@@ -132,7 +132,13 @@ class PathUpstream:
         asked: Every request since the last `forget`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, otherwise: Answer = plain) -> None:
+        """Make it.
+
+        Args:
+            otherwise: Answers paths that `on` was not called for.
+        """
+        self._otherwise = otherwise
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="path upstream", daemon=True)
         self._ready = threading.Event()
@@ -204,7 +210,7 @@ class PathUpstream:
             while (asked := await _read_head(reader, writer)) is not None:
                 self.asked.append(asked)
                 try:
-                    await self._answers.get(asked.path, plain)(asked)
+                    await self._answers.get(asked.path, self._otherwise)(asked)
                 except ConnectionError:
                     asked.was_left.set()
                     return

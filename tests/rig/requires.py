@@ -36,6 +36,16 @@ def _module(*names: str) -> Callable[[], str | None]:
     return absence
 
 
+def _optional(*names: str) -> Callable[[], str | None]:
+    """Large packages that no lock file names."""
+
+    def absence() -> str | None:
+        missing = [name for name in names if importlib.util.find_spec(name) is None]
+        return f"not installed: {', '.join(missing)} (README, frameworks)" if missing else None
+
+    return absence
+
+
 def _rotel() -> str | None:
     """The collector's program is linked to a shared libpython, which not every Python has."""
     spec = importlib.util.find_spec("rotel")
@@ -78,11 +88,15 @@ TOOLS: dict[str, Callable[[], str | None]] = {
     "chromium": lambda: None if find_chromium() else "no program chromium or google-chrome on PATH",
     "curl": _program("curl"),
     "grpc": _module("grpc"),
+    "langchain": _optional("langchain_openai", "langchain_anthropic"),
     "llmock": _module("llmock"),
+    "mock-ai-api": _program("mock-ai-api"),
     "mount": cache(_mount),
     "nginx": _program("nginx"),
+    "openai-agents": _optional("agents"),
     "openssl": _program("openssl"),
     "openapi": _shared("openapi"),
+    "pydantic-ai": _optional("pydantic_ai"),
     "recordings": _shared("recordings"),
     "rotel": cache(_rotel),
     "truefoundry-sdk": _module("truefoundry_sdk"),

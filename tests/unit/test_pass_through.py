@@ -62,7 +62,7 @@ class Rig:
         path = path or client.path.removeprefix("/v1")
         endpoint = find_openai_path(path)
         asked = (
-            Asked(PROXY, path, f"/proxy/{account}", account, is_openai=False)
+            Asked(PROXY, path, f"/proxy/{account}", account, dialect=None)
             if endpoint is None
             else Asked(endpoint, path, "/v1", account)
         )

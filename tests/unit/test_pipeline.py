@@ -1058,7 +1058,7 @@ async def test_another_dialect() -> None:
     trace = await rig.call(client)
     (request,) = rig.upstream.requests
     assert request.url == "https://api.test/v1/messages"
-    assert json.loads(request.body)["max_tokens"] == 4096
+    assert json.loads(request.body)["max_tokens"] == 8192
     assert json.loads(client.received)["choices"][0]["message"]["content"] == "hi"
     assert client.header("x-tfy-dropped-params") == "seed"
     assert trace.usage == COUNTED

@@ -6,30 +6,39 @@ from random import Random
 
 import pytest
 
+from gateway.endpoints.anthropic_paths import find_anthropic_path
 from gateway.endpoints.openai_paths import PROXY, find_openai_path
 from gateway.endpoints.wording import wording_for
 from gateway.errors import UpstreamBadReply, UpstreamUnreachable
-from gateway.model import Endpoint
+from gateway.model import Dialect, Endpoint, Target
 from gateway.relay import mask, relay_reply
 from gateway.responder import Answer, Responder
+from gateway.routing.stored import StoredObjects
+from gateway.store.shared_table import table_in_memory
 from gateway.telemetry.call_trace import AttemptTrace, begin_trace
 from tests.unit.doubles import FakeClient, FakeReply
-from tests.unit.makers import KEY, make_target
+from tests.unit.makers import KEY, make_caller, make_target
 
 FILES = find_openai_path("/files")
+SESSION = find_anthropic_path("/sessions/s_1/events/stream")
 assert FILES is not None
 HTML = {"content-type": "text/html"}
 SSE = {"content-type": "text/event-stream"}
 
 
+STORED = StoredObjects(table_in_memory(buckets=4))
+CALLER = make_caller("acct/small")
+
+
 class Rig:
     """One call whose reply is to be passed on."""
 
-    def __init__(self, *, method: str = "GET") -> None:
+    def __init__(self, *, method: str = "GET", target: Target | None = None) -> None:
         self.client = FakeClient(method=method)
         trace = begin_trace(self.client, FILES, request_id="r", config_version="v", random=Random(1))
-        self.responder = Responder(self.client, trace, "r", wording_for(FILES, self.client.headers))
-        self.attempt: AttemptTrace = trace.attempt(make_target())
+        trace.identified(CALLER)
+        self.responder = Responder(self.client, trace, "r", wording_for(FILES, self.client.headers), STORED)
+        self.attempt: AttemptTrace = trace.attempt(target or make_target())
 
     async def relay(self, reply: FakeReply, endpoint: Endpoint = PROXY) -> Answer | None:
         return await relay_reply(
@@ -37,7 +46,7 @@ class Rig:
             self.attempt,
             reply,
             endpoint,
-            is_openai=endpoint is not PROXY,
+            dialect=None if endpoint is PROXY else endpoint.dialect,
             locate=lambda location: f"/here{location}" if location.startswith("/") else None,
         )
 
@@ -112,8 +121,81 @@ async def test_events() -> None:
         assert rig.attempt.first_chunk_ns
 
 
+async def test_events_of_anthropic() -> None:
+    """They pass as they come, not gathered on the way; there is no usage to look for."""
+    assert SESSION is not None
+    rig = Rig(method="POST")
+    events = b'event: agent.message\ndata: {"usage":{"input_tokens":1}}\n\n'
+    await rig.relay(FakeReply(200, SSE, events[:9], events[9:]), SESSION)
+    assert (rig.client.received, rig.client.is_ended) == (events, True)
+    assert rig.client.header("x-accel-buffering") == "no"
+    assert rig.attempt.usage is None
+
+
+async def test_error_of_an_anthropic_path() -> None:
+    """As on OpenAI's paths: a JSON object, or a bad reply."""
+    assert SESSION is not None
+    answer = await Rig().relay(
+        FakeReply(529, {"content-type": "application/json"}, b'{"type":"error"}'), SESSION
+    )
+    assert answer == Answer(529, [], b'{"type":"error"}')
+    with pytest.raises(UpstreamBadReply):
+        await Rig().relay(FakeReply(502, HTML, b"<html>"), SESSION)
+
+
+@pytest.mark.parametrize(("endpoint", "tokens"), [(PROXY, 60), (SESSION, None)], ids=["a call", "a sum"])
+async def test_usage_of_anthropic(endpoint: Endpoint, tokens: int | None) -> None:
+    """Anthropic's split counts are summed up; a session's own sum so far is not a call's."""
+    body = b'{"usage":{"input_tokens":10,"cache_read_input_tokens":50,"output_tokens":5}}'
+    rig = Rig(method="POST", target=make_target(dialect="anthropic"))
+    await rig.relay(FakeReply(200, {"content-type": "application/json"}, body), endpoint)
+    assert rig.client.received == body
+    assert (rig.attempt.usage.input_tokens if rig.attempt.usage else None) == tokens
+
+
+@pytest.mark.parametrize(("dialect", "host"), [("anthropic", b""), ("openai", b"https://api.anthropic.com")])
+async def test_links_of_anthropic(dialect: Dialect, host: bytes) -> None:
+    """What an account of Anthropic's says of its results leads here; others are not looked at."""
+    body = b'{"results_url":"https://api.anthropic.com/v1/messages/batches/b/results"}'
+    rig = Rig(target=make_target(dialect=dialect))
+    await rig.relay(FakeReply(200, {"content-type": "application/json"}, body))
+    assert rig.client.received == b'{"results_url":"' + host + b'/v1/messages/batches/b/results"}'
+
+
 async def test_mask() -> None:
     """Our key is in nothing that is said of a failure."""
     error = UpstreamUnreachable("no", detail=f"sent Bearer {KEY}")
     mask(error, Rig().attempt)
     assert KEY not in error.detail
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "body", "known"),
+    [
+        ("POST", "application/json", b'{"id":"file-%d"}', True),
+        ("GET", "application/json", b'{"id":"file-%d"}', False),
+        ("GET", "application/json", b'{"id":"batch_0","output_file_id":"file-%d"}', True),
+        ("GET", "application/json", b'{"output_file_id":"file-%d","x":"' + b"x" * 70_000 + b'"}', False),
+        ("DELETE", "application/json", b'{"id":"file-%d","deleted":true}', False),
+        ("POST", "text/event-stream", b'data: {"type":"x","id":"file-%d"}\n\n', True),
+        ("GET", "text/event-stream", b'data: {"type":"x","id":"file-%d"}\n\n', False),
+        ("POST", "text/plain", b"file-%d", False),
+    ],
+)
+async def test_what_a_reply_makes_is_noted(
+    request: pytest.FixtureRequest, method: str, kind: str, body: bytes, *, known: bool
+) -> None:
+    """What a POST made, and what a GET says has come of it; not what is only looked at or deleted."""
+    assert FILES is not None
+    number = abs(hash(request.node.name))
+    rig = Rig(method=method)
+    await rig.relay(FakeReply(200, {"content-type": kind}, body % number), FILES)
+    assert (STORED.find((f"file-{number}",)) is not None) is known
+    assert STORED.find(("batch_0",)) is None
+
+
+async def test_error_makes_nothing() -> None:
+    """Whatever id is in it."""
+    rig = Rig(method="POST")
+    await rig.relay(FakeReply(500, {"content-type": "application/json"}, b'{"id":"file-error"}'))
+    assert STORED.find(("file-error",)) is None

@@ -104,6 +104,7 @@ async def test_what_leads_to_the_pipeline(
     ("method", "path", "error", "route"),
     [
         ("GET", "/v1/completions", MethodNotAllowed, "/v1/completions"),
+        ("GET", "/v1/chat/completions", MethodNotAllowed, "/v1/chat/completions"),
         ("HEAD", "/v1/files", MethodNotAllowed, "/v1/files"),
         ("OPTIONS", "/proxy/main/x", MethodNotAllowed, "/proxy/{account}/{path}"),
         ("POST", "/v1/rerank", PathNotFound, ""),
@@ -139,7 +140,6 @@ async def test_what_is_refused(method: str, path: str, error: type[GatewayError]
     [
         ("GET", "/v1/files", ("pass", "/files"), "/v1/files"),
         ("DELETE", "/files/f-1", ("pass", "/files/f-1"), "/v1/files/{file_id}"),
-        ("GET", "/v1/chat/completions", ("pass", "/chat/completions"), "/v1/chat/completions"),
         ("DELETE", "/v1/models/ft:x", ("pass", "/models/ft:x"), "/v1/models/{model}"),
         ("PATCH", "/v1/files/a/b/c", ("pass", "/files/a/b/c"), "/v1/files/{path}"),
         ("PUT", "/proxy/main/x", ("pass", "/x"), "/proxy/{account}/{path}"),
@@ -152,6 +152,15 @@ async def test_what_is_passed_through(method: str, path: str, call: tuple[str, o
     assert (await rig.ask(method, path))[0] == 299
     assert rig.pipeline.calls == [call]
     assert rig.pipeline.clients[0].route == route
+
+
+@pytest.mark.parametrize("header", [b"authorization", b"x-api-key", b"x-tfy-api-key"])
+async def test_stored_completions_are_listed_for_who_has_a_key(header: bytes) -> None:
+    """Good or bad is for the pipeline to see; without one the path is that of a call alone."""
+    rig = Rig()
+    await rig.ask("GET", "/v1/chat/completions", (header, b"Bearer anything"))
+    assert rig.pipeline.calls == [("pass", "/chat/completions")]
+    assert rig.pipeline.clients[0].route == "/v1/chat/completions"
 
 
 @pytest.mark.parametrize(
@@ -175,6 +184,7 @@ async def test_other_path_with_an_account(headers: list[tuple[bytes, bytes]], qu
     [
         ("/completions", "GET", "POST"),
         ("/chat/completions", "PUT", "GET, POST"),
+        ("/chat/completions", "GET", "POST"),
         ("/models", "POST", "GET, HEAD"),
     ],
 )

@@ -7,6 +7,7 @@ import pytest
 from gateway.edge.paths import CALL_PATHS, MODELS_PATHS, find_model_name, find_passage
 from gateway.endpoints.catalogue import CHAT, COMPLETION, COUNT_TOKENS, EMBEDDING, MESSAGES, MODEL_CALLS
 from gateway.endpoints.openai_paths import OTHER, PROXY
+from gateway.model import Dialect
 
 PREFIXES = [
     "", "/v1", "/api/llm", "/api/llm/v1", "/api/inference/openai", "/api/inference/openai/v1",
@@ -33,29 +34,57 @@ def test_no_other_path() -> None:
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_paths_of_openai(prefix: str) -> None:
     """Every path of OpenAI's API works below every base URL, and keeps its escapes."""
-    asked = find_passage(prefix + "/files/f%20l/content")
+    asked = find_passage(prefix + "/files/f%20l/content", "openai")
     assert asked is not None
     assert (asked.endpoint.route, asked.path, asked.prefix) == (
         "/v1/files/{file_id}/content", "/files/f%20l/content", prefix,
     )  # fmt: skip
-    assert (asked.account, asked.is_openai) == ("", True)
+    assert (asked.account, asked.dialect) == ("", "openai")
 
 
 @pytest.mark.parametrize("base", ["", "/api/llm", "/api/inference/openai", "/api/llm/api/inference/openai"])
 def test_proxy(base: str) -> None:
     """The account stands in the path, what follows is the provider's."""
-    asked = find_passage(base + "/proxy/main/v1/messages")
+    asked = find_passage(base + "/proxy/main/v1/messages", "openai")
     assert asked is not None
     assert (asked.endpoint, asked.account, asked.path) == (PROXY, "main", "/v1/messages")
-    assert (asked.prefix, asked.is_openai) == (base + "/proxy/main", False)
+    assert (asked.prefix, asked.dialect) == (base + "/proxy/main", None)
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("dialect", ["openai", "anthropic"])
+def test_paths_of_anthropic(prefix: str, dialect: Dialect) -> None:
+    """A path that only Anthropic has is its, whatever the caller's headers are."""
+    asked = find_passage(prefix + "/messages/batches/b_1", dialect)
+    assert asked is not None
+    assert (asked.endpoint.route, asked.path, asked.prefix, asked.dialect) == (
+        "/v1/messages/batches/{message_batch_id}", "/messages/batches/b_1", prefix, "anthropic",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "speaks", "dialect"),
+    [
+        ("/v1/files/f", "openai", "openai"),
+        ("/v1/files/f", "anthropic", "anthropic"),
+        ("/v1/skills", "anthropic", "anthropic"),
+        ("/v1/batches", "anthropic", "openai"),
+        ("/v1/vector_stores", "anthropic", "openai"),
+    ],
+)
+def test_paths_of_both(path: str, speaks: Dialect, dialect: Dialect) -> None:
+    """Where both have a path the caller's headers decide, and nowhere else."""
+    asked = find_passage(path, speaks)
+    assert asked is not None
+    assert (asked.dialect, asked.endpoint.dialect) == (dialect, dialect)
 
 
 def test_other_paths_below_v1() -> None:
     """A path that OpenAI does not have is one of another API, below /v1 only."""
-    asked = find_passage("/api/llm/v1/rerank")
+    asked = find_passage("/api/llm/v1/rerank", "openai")
     assert asked is not None
-    assert (asked.endpoint, asked.path, asked.prefix, asked.is_openai) == (
-        OTHER, "/rerank", "/api/llm/v1", False,
+    assert (asked.endpoint, asked.path, asked.prefix, asked.dialect) == (
+        OTHER, "/rerank", "/api/llm/v1", None,
     )  # fmt: skip
 
 
@@ -76,7 +105,7 @@ def test_other_paths_below_v1() -> None:
 )
 def test_what_is_nothing(path: str) -> None:
     """Whatever else is no path here."""
-    assert find_passage(path) is None
+    assert find_passage(path, "openai") is None
 
 
 @pytest.mark.parametrize(

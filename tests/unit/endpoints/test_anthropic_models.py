@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 
 from gateway.endpoints.anthropic_models import anthropic_model_list
+from tests.unit.makers import TokenPrice, make_target
+
+TARGETS = [make_target(name, model_types=frozenset()) for name in ("a/b", "a/c")]
 
 
 def test_list() -> None:
     """One page with every model."""
-    assert json.loads(anthropic_model_list(["a/b", "a/c"], created=1_700_000_000)) == {
+    assert json.loads(anthropic_model_list(TARGETS, created=1_700_000_000)) == {
         "data": [
             {
                 "type": "model",
                 "id": name,
                 "display_name": name,
                 "created_at": "2023-11-14T22:13:20Z",
+                "lifecycle": "active",
             }
             for name in ("a/b", "a/c")
         ],
@@ -23,6 +27,14 @@ def test_list() -> None:
         "first_id": "a/b",
         "last_id": "a/c",
     }
+
+
+def test_what_is_known() -> None:
+    """The window under Anthropic's name, types and price under ours."""
+    target = make_target(context_window=200_000, model_types=frozenset({"chat"}), price=TokenPrice())
+    (model,) = json.loads(anthropic_model_list([target], created=0))["data"]
+    assert (model["max_input_tokens"], model["model_types"]) == (200_000, ["chat"])
+    assert model["price"] == TokenPrice().shown()
 
 
 def test_nothing_to_list() -> None:

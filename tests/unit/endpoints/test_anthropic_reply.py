@@ -70,6 +70,16 @@ def test_reply() -> None:
             Usage(31, 1, "provider", cache_write_input_tokens=30, cache_write_1h_input_tokens=20),
             id="kept for an hour",
         ),
+        pytest.param(
+            {"input_tokens": 1, "cache_creation": {"ephemeral_1h_input_tokens": 20}, "output_tokens": 1},
+            Usage(21, 1, "provider", cache_write_input_tokens=20, cache_write_1h_input_tokens=20),
+            id="only by age",
+        ),
+        pytest.param(
+            {"input_tokens": 1, "cache_creation_input_tokens": 3, "cache_creation": [], "output_tokens": 1},
+            Usage(4, 1, "provider", cache_write_input_tokens=3),
+            id="ages that are none",
+        ),
         pytest.param({"input_tokens": "1"}, None, id="no number"),
         pytest.param({"input_tokens": -1}, None, id="negative"),
         pytest.param(None, None, id="none"),

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.endpoints.anthropic_stream import MessageStreamReader
+from gateway.endpoints.anthropic_stream import MessageFacts, MessageStreamReader
 from gateway.endpoints.openai_reply import ReplyFacts
 from gateway.errors import UpstreamBadReply
 from gateway.model import Usage
@@ -171,3 +171,25 @@ def test_recorded_streams(recordings: Path) -> None:
             passed, stream = relay([item.body[:at], item.body[at:]])
             assert passed == item.body
             assert stream.facts() == whole.facts()
+
+
+def test_cache_written_for_an_hour() -> None:
+    """The start says how long what was written is kept, and the last delta does not take it back."""
+    by_age = {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 7}
+    start = {
+        "input_tokens": 1,
+        "cache_creation_input_tokens": 7,
+        "cache_creation": by_age,
+        "output_tokens": 1,
+    }
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": {"id": "m", "model": "c", "usage": start}},
+        {"type": "message_delta", "delta": {}, "usage": {"output_tokens": 5}},
+        {"type": "message_stop"},
+    ]
+    facts = MessageFacts(1)
+    for event in events:
+        facts.learn(event, b"")
+    assert facts.facts().usage == Usage(
+        8, 5, "provider", cache_write_input_tokens=7, cache_write_1h_input_tokens=7
+    )

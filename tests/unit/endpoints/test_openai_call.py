@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.endpoints.catalogue import CHAT, COMPLETION, EMBEDDING, RESPONSE
-from gateway.endpoints.openai_call import MAX_MEMBERS, parse_call, rewrite_model, write_call
+from gateway.endpoints.openai_call import MAX_MEMBERS, parse_call, rewrite_model, with_strictness, write_call
 from gateway.errors import InvalidBody, InvalidJson
 from gateway.model import Call, Endpoint
 
@@ -355,3 +355,19 @@ def test_streams_that_need_not_be_asked() -> None:
     call = parse_call(RESPONSE, body, model=None, account=None)
     assert call.is_stream
     assert json.loads(write_call(call, "b")) == {"model": "b", "stream": True}
+
+
+@pytest.mark.parametrize(
+    ("strict", "shows"), [(None, None), ("true", False), ("false", True)], ids=["unsaid", "strict", "not"]
+)
+def test_strictness(strict: str | None, *, shows: bool | None) -> None:
+    """What is strictly OpenAI's has no thoughts in it."""
+    call = parse_call(CHAT, b'{"model":"a/b"}', model=None, account=None)
+    assert with_strictness(call, strict).shows_thoughts is shows
+
+
+def test_strictness_that_is_neither() -> None:
+    """The caller is told what may stand there."""
+    call = parse_call(CHAT, b'{"model":"a/b"}', model=None, account=None)
+    with pytest.raises(InvalidBody, match="x-tfy-strict-openai must be"):
+        with_strictness(call, "yes")

@@ -238,6 +238,27 @@ def test_usage_is_estimated_where_the_provider_does_not_count() -> None:
         ),
         pytest.param(
             {
+                "input_tokens": 132,
+                "output_tokens": 121,
+                "total_tokens": 253,
+                "input_token_details": {
+                    **{"text_tokens": 119, "audio_tokens": 13, "image_tokens": 0, "cached_tokens": 74},
+                    "cached_tokens_details": {"text_tokens": 64, "audio_tokens": 10, "image_tokens": 0},
+                },
+                "output_token_details": {"text_tokens": 30, "audio_tokens": 91},
+            },
+            Usage(
+                *(132, 121, "provider", 74),
+                audio_input_tokens=13,
+                image_input_tokens=0,
+                audio_output_tokens=91,
+                cached_audio_input_tokens=10,
+                cached_image_input_tokens=0,
+            ),
+            id="a spoken response",
+        ),
+        pytest.param(
+            {
                 "type": "tokens",
                 "input_tokens": 14,
                 "input_token_details": {"text_tokens": 0, "audio_tokens": 14},

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.errors import InvalidApiKey
 from gateway.identity import tokens
-from gateway.identity.tokens import DEMO_TOKEN_SHA256, Credential, Identity
+from gateway.identity.tokens import DEMO_TOKEN_SHA256, Credential, Identity, carries_token
 from gateway.model import Caller
 from tests.unit.doubles import FakeHeaders
 from tests.unit.makers import make_caller, make_credential
@@ -148,3 +148,10 @@ def test_tokens_are_not_kept() -> None:
     """Only hashes are in memory."""
     assert b"token-1" not in repr(vars(IDENTITY)).encode()
     assert hashlib.sha256(b"demo-key").digest() == DEMO_TOKEN_SHA256 == tokens.DEMO_TOKEN_SHA256
+
+
+def test_carries_token() -> None:
+    """Whether there is one is seen without knowing it."""
+    for name, value in (("authorization", "Bearer x"), ("x-api-key", "x"), ("x-tfy-api-key", "x")):
+        assert carries_token(FakeHeaders([(name, value)]))
+    assert not carries_token(FakeHeaders([("authorization", "Basic x"), ("x-api-key", "")]))

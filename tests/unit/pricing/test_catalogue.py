@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from genai_prices.data import providers
 
+from gateway.endpoints.anthropic_reply import read_message_usage
 from gateway.model import Usage
 from gateway.pricing.catalogue import PROVIDERS, find_entry
 from gateway.pricing.price import AnyPrice, AudioPrice, CharacterPrice, PagePrice, Rates, TokenPrice
@@ -43,7 +44,25 @@ def price_of(
             "gemini-2.5-pro",
             TokenPrice(Rates(1.25, 10, cache_read=0.125), ((200_001, Rates(2.5, 15, cache_read=0.25)),)),
         ),
-        ("google-vertex", "gemini-2.5-flash", TokenPrice(Rates(0.3, 2.5, cache_read=0.03, audio_input=1))),
+        (
+            "google-vertex",
+            "gemini-2.5-flash",
+            TokenPrice(Rates(0.3, 2.5, cache_read=0.03, cache_read_audio=0.1, audio_input=1)),
+        ),
+        (
+            "openai",
+            "gpt-realtime-mini",
+            TokenPrice(
+                Rates(
+                    *(0.6, 2.4, 0.06),
+                    cache_read_audio=0.3,
+                    cache_read_image=0.08,
+                    audio_input=10,
+                    image_input=0.8,
+                    audio_output=20,
+                )
+            ),
+        ),
         ("aws-bedrock", "amazon.nova-lite-v1:0", TokenPrice(Rates(0.06, 0.24, cache_read=0.015))),
         (
             "aws-bedrock",
@@ -165,3 +184,44 @@ def test_every_model_of_the_catalogue_has_a_price_that_counts() -> None:
                 assert cost >= 0
                 found += 1
     assert found > 1000
+
+
+def claude_usage(read: int, created: tuple[int, int], fresh: int, output: int) -> dict[str, Any]:
+    """As Anthropic reports it: *created* for five minutes and for an hour."""
+    return {
+        "input_tokens": fresh,
+        "cache_read_input_tokens": read,
+        "cache_creation_input_tokens": sum(created),
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": created[0],
+            "ephemeral_1h_input_tokens": created[1],
+        },
+        "output_tokens": output,
+    }
+
+
+@pytest.mark.parametrize(
+    ("model_id", "reported", "input_tokens", "cost_usd"),
+    [
+        # Sonnet 4.5, in USD per million: 3 fresh, 0.30 read, 3.75 and 6 written, 15 of output.
+        # 1000 x 3 + 10000 x 0.3 + 3000 x 3.75 + 2000 x 6 + 500 x 15 = 36750
+        ("claude-sonnet-4-5", claude_usage(10_000, (3000, 2000), 1000, 500), 16_000, 0.03675),
+        # 10 x 3 + 2000 x 3.75 + 100 x 15 = 9030
+        ("claude-sonnet-4-5", claude_usage(0, (2000, 0), 10, 100), 2010, 0.00903),
+        # Beyond 200,000 of input, cached ones among them: 150000 x 6 + 60000 x 0.6 + 1000 x 22.5 = 958500
+        ("claude-sonnet-4-5", claude_usage(60_000, (0, 0), 150_000, 1000), 210_000, 0.9585),
+        # Haiku 4.5: 1, 0.10, 1.25, 2, 5. 400 x 1 + 600 x 0.1 + 50 x 5 = 710
+        ("claude-haiku-4-5-20251001", claude_usage(600, (0, 0), 400, 50), 1000, 0.00071),
+        # Opus 4.1: 15, 1.50, 18.75, 30, 75. 100 x 15 + 100 x 30 + 10 x 75 = 5250
+        ("claude-opus-4-1", claude_usage(0, (0, 100), 100, 10), 200, 0.00525),
+    ],
+    ids=["all", "written", "tier", "read", "for an hour"],
+)
+def test_cost_of_claude(model_id: str, reported: dict[str, Any], input_tokens: int, cost_usd: float) -> None:
+    """From Anthropic's own count to the money, each token once; computed by hand beside each."""
+    usage = read_message_usage(reported)
+    assert usage is not None
+    assert usage.input_tokens == input_tokens
+    price = price_of("anthropic", model_id)
+    assert price is not None
+    assert price.cost_usd(usage) == pytest.approx(cost_usd, rel=1e-12)

@@ -17,6 +17,9 @@ CACHED = TokenPrice(Rates(3, 15, cache_read=0.3, cache_write=3.75, cache_write_1
 MEDIA = TokenPrice(
     Rates(4, 16, cache_read=0.4, audio_input=32, image_input=5, audio_output=64, image_output=40)
 )
+SPOKEN = TokenPrice(
+    Rates(0.6, 2.4, 0.06, cache_read_audio=0.3, cache_read_image=0.08, audio_input=10, image_input=0.8)
+)
 REASONING = TokenPrice(Rates(2, 8, reasoning=3))
 TIERED = TokenPrice(
     Rates(1.25, 10, cache_read=0.125),
@@ -94,6 +97,26 @@ def used(input_tokens: int | None, output_tokens: int | None = None, **more: Any
             id="no token is paid twice",
         ),
         pytest.param(
+            MEDIA,
+            used(1000, 0, cached_input_tokens=500, audio_input_tokens=700, cached_audio_input_tokens=450),
+            (500 * 0.4 + 250 * 32 + 250 * 4) / M,
+            id="cached audio is as other cached input",
+        ),
+        pytest.param(
+            SPOKEN,
+            used(
+                1000,
+                0,
+                cached_input_tokens=500,
+                audio_input_tokens=700,
+                cached_audio_input_tokens=450,
+                image_input_tokens=100,
+                cached_image_input_tokens=20,
+            ),
+            (450 * 0.3 + 20 * 0.08 + 30 * 0.06 + 250 * 10 + 80 * 0.8 + 170 * 0.6) / M,
+            id="cached audio and images have rates of their own",
+        ),
+        pytest.param(
             TEXT,
             used(100, 500, reasoning_output_tokens=300),
             (100 * 2.5 + 500 * 10) / M,
@@ -152,11 +175,20 @@ def test_cost(price: AnyPrice, usage: Usage, expected: float | None) -> None:
 RATES = st.floats(0, 1000)
 OWN_RATES = st.none() | RATES
 COUNTS = st.none() | st.integers(0, 2_000_000)
-RATE_NAMES = ("cache_read", "cache_write", "cache_write_1h", "audio_input", "image_input")
+RATE_NAMES = (
+    "cache_read",
+    "cache_read_audio",
+    "cache_read_image",
+    "cache_write",
+    "cache_write_1h",
+    "audio_input",
+    "image_input",
+)
 OUTPUT_RATE_NAMES = ("audio_output", "image_output", "reasoning")
 DETAILS = (
     *("cached_input_tokens", "cache_write_input_tokens", "cache_write_1h_input_tokens", "audio_input_tokens"),
     *("image_input_tokens", "audio_output_tokens", "image_output_tokens", "reasoning_output_tokens"),
+    *("cached_audio_input_tokens", "cached_image_input_tokens"),
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.providers.headers import USER_AGENT
+from gateway.providers.headers import ANTHROPIC_DEFAULTS, USER_AGENT, fixed_lines
 from gateway.providers.passage_headers import (
     listed_headers,
     passage_headers,
@@ -18,7 +18,24 @@ def test_listed() -> None:
     """On OpenAI's paths only what its API acts on."""
     kept = [("accept", "a"), ("content-type", "c"), ("openai-beta", "b"), ("range", "bytes=0-1")]
     dropped = [("x-own", "1"), ("authorization", "Bearer x"), ("cookie", "c"), ("x-stainless-os", "Linux")]
-    assert listed_headers([*kept, *dropped]) == kept
+    assert listed_headers([*kept, *dropped], "openai") == kept
+
+
+def test_listed_for_anthropic() -> None:
+    """On Anthropic's paths what its API acts on, OpenAI's own not among it."""
+    kept = [("anthropic-beta", "files-api-2025-04-14"), ("anthropic-workspace-id", "w"), ("accept", "a")]
+    assert listed_headers([*kept, ("openai-beta", "b"), ("x-api-key", "k")], "anthropic") == kept
+    assert listed_headers(kept, "openai") == [("accept", "a")]
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"), [([], "2023-06-01"), ([("anthropic-version", "2024-01-01")], "2024-01-01")]
+)
+def test_defaults(given: list[tuple[str, str]], sent: str) -> None:
+    """What the provider wants with every request is there, once."""
+    lines = fixed_lines((), defaults=ANTHROPIC_DEFAULTS)
+    headers = passage_headers(make_target(lines=lines), given, [])
+    assert [value for name, value in headers if name == "anthropic-version"] == [sent]
 
 
 @pytest.mark.parametrize(

@@ -73,12 +73,26 @@ def test_refusals(account: str, mine: Caller, error: type[GatewayError]) -> None
 
 def test_only_account() -> None:
     """The one that the caller may use, if it is one."""
-    assert ACCOUNTS.only_account(caller("acct"), by_model=False) == "acct"
-    assert ACCOUNTS.only_account(caller(models=("spare/small",)), by_model=True) == "spare"
+    assert ACCOUNTS.only_account(caller("acct"), None, by_model=False) == "acct"
+    assert ACCOUNTS.only_account(caller(models=("spare/small",)), None, by_model=True) == "spare"
+    assert ACCOUNTS.only_account(caller("acct", "keyless"), None, by_model=False) == "acct"
+    assert ACCOUNTS.only_account(caller("keyless"), None, by_model=False) == "keyless"
     with pytest.raises(AccountNotAllowed):
-        ACCOUNTS.only_account(caller(models=("spare/small",)), by_model=False)
+        ACCOUNTS.only_account(caller(models=("spare/small",)), None, by_model=False)
     with pytest.raises(AccountRequired, match="acct, spare"):
-        ACCOUNTS.only_account(caller("acct", "spare"), by_model=False)
+        ACCOUNTS.only_account(caller("acct", "spare"), None, by_model=False)
+
+
+def test_only_account_of_a_dialect() -> None:
+    """Accounts that speak something else are none for it, and one without says what was looked for."""
+    accounts = Accounts([make_target("acct/small"), make_target("claude/opus", dialect="anthropic")])
+    both = caller("acct", "claude")
+    assert accounts.only_account(both, "openai", by_model=False) == "acct"
+    assert accounts.only_account(both, "anthropic", by_model=False) == "claude"
+    with pytest.raises(AccountRequired, match="acct, claude"):
+        accounts.only_account(both, None, by_model=False)
+    with pytest.raises(AccountNotAllowed, match="speaks Anthropic's API"):
+        accounts.only_account(caller("acct"), "anthropic", by_model=False)
 
 
 def test_names() -> None:

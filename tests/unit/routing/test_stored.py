@@ -2,29 +2,90 @@
 
 from __future__ import annotations
 
-from gateway.routing.stored import StoredObjects
-from tests.unit.makers import make_target
+import pytest
+
+from gateway.errors import AccountNotAllowed
+from gateway.model import Caller
+from gateway.routing.stored import Origin, StoredObjects, fingerprint, is_object_id
+from gateway.store.shared_table import table_in_memory
+from tests.unit.makers import make_caller, make_target
+
+APP = make_caller("acct/small", name="app")
+DAY_NS = 86_400_000_000_000
 
 
-def test_found_by_any_path() -> None:
-    """The id may stand anywhere in the path."""
-    stored = StoredObjects()
-    stored.made("resp_1", make_target("acct/small"))
-    assert stored.find("/responses/resp_1/input_items") == ("acct", "acct/small")
-    assert stored.find("/responses/resp_2") is None
+class Clock:
+    """Unix time in nanoseconds, as far as it was turned."""
+
+    def __init__(self) -> None:
+        self.now_ns = 1_776_000_000_000_000_000
+
+    def __call__(self) -> int:
+        return self.now_ns
 
 
-def test_only_the_newest() -> None:
-    """Their number is bounded, one that was made again is new."""
-    stored = StoredObjects(max_objects=2)
-    for name in ("f-1", "f-2", "f-1", "f-3"):
-        stored.made(name, make_target())
-    assert [name for name in ("f-1", "f-2", "f-3") if stored.find(f"/files/{name}")] == ["f-1", "f-3"]
+def test_found_by_any_of_its_names() -> None:
+    """The first that is known of what is asked for, with its account, its model and its maker."""
+    stored = StoredObjects(table_in_memory(buckets=4))
+    stored.made("resp_1", make_target("acct/small"), APP)
+    expected = Origin(fingerprint("acct"), fingerprint("acct/small"), fingerprint("app"))
+    assert stored.find(("responses", "resp_1", "input_items")) == expected
+    assert stored.find(("responses", "resp_2")) is None
 
 
-def test_what_is_no_id() -> None:
-    """A word could stand in any path, and a long text fill the memory."""
-    stored = StoredObjects()
-    for name in ("files", "", "x_" * 100):
-        stored.made(name, make_target())
-        assert stored.find(f"/{name}") is None
+@pytest.mark.parametrize("word", ["files", "", "x_" * 100])
+def test_what_is_no_id(word: str) -> None:
+    """A word could stand in any path, and a long text be anything."""
+    stored = StoredObjects(table_in_memory(buckets=4))
+    stored.made(word, make_target(), APP)
+    assert not is_object_id(word)
+    assert stored.find((word,)) is None
+
+
+@pytest.mark.parametrize(("object_id", "days"), [("resp_1", 31), ("file-1", 366), ("batch_1", 366)])
+def test_how_long(object_id: str, days: int) -> None:
+    """Responses as long as OpenAI keeps them, the rest for a year."""
+    clock = Clock()
+    stored = StoredObjects(table_in_memory(buckets=4, now_ns=clock))
+    stored.made(object_id, make_target(), APP)
+    clock.now_ns += days * DAY_NS - 1
+    assert stored.find((object_id,)) is not None
+    clock.now_ns += 1
+    assert stored.find((object_id,)) is None
+
+
+@pytest.mark.parametrize(
+    ("caller", "may"),
+    [
+        (APP, True),
+        (make_caller("acct/small", name="other"), False),
+        (Caller("whole", frozenset(), frozenset({"acct"})), True),
+        (Caller("elsewhere", frozenset(), frozenset({"spare"})), False),
+    ],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_who_may_have_it(caller: Caller, *, may: bool) -> None:
+    """Who made it, and who has the right to the whole account; the right to a model is not enough."""
+    origin = Origin(fingerprint("acct"), fingerprint("acct/small"), fingerprint("app"))
+    if may:
+        origin.check_maker(caller, "acct")
+    else:
+        with pytest.raises(AccountNotAllowed) as caught:
+            origin.check_maker(caller, "acct")
+        assert caller.name in caught.value.message
+
+
+def test_ids_and_names_are_not_kept() -> None:
+    """The table is given hashes alone."""
+    given: list[bytes] = []
+
+    class Spy:
+        def put(self, key: bytes, value: bytes, *, keep_s: int) -> None:
+            given.extend((key, value))
+
+        def find(self, key: bytes) -> bytes | None:
+            raise NotImplementedError
+
+    StoredObjects(Spy()).made("resp_1", make_target("acct/small"), APP)
+    assert [len(each) for each in given] == [16, 24]
+    assert not any(word in b"".join(given) for word in (b"resp", b"acct", b"small", b"app"))

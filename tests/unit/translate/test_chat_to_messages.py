@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -185,3 +186,56 @@ def test_too_deep() -> None:
     with pytest.raises(GatewayError) as caught:
         chat_to_messages.write(parse_call(CHAT, body, model=None, account=None), TARGET)
     assert caught.value.status == 400
+
+
+THOUGHTS: Final = [
+    START,
+    event("content_block_start", index=0, content_block={"type": "thinking", "thinking": "a"}),
+    event("content_block_delta", index=0, delta={"type": "thinking_delta", "thinking": "b"}),
+    event("content_block_delta", index=0, delta={"type": "signature_delta", "signature": "s"}),
+    event("content_block_stop", index=0),
+    event("content_block_start", index=1, content_block={"type": "redacted_thinking", "data": "x"}),
+    event("content_block_stop", index=1),
+    BLOCK,
+    TEXT,
+    event("content_block_stop", index=0),
+    LAST,
+    STOP,
+]
+
+
+@pytest.mark.parametrize("shows", [None, True, False])
+def test_thoughts_are_shown_or_not(*, shows: bool | None) -> None:
+    """Whole and streamed alike: there unless the caller wants what is strictly OpenAI's."""
+    call = msgspec.structs.replace(CALL, shows_thoughts=shows)
+    stream = chat_to_messages.open_stream(call, started_at_ns=0)
+    passed = b"".join([stream.feed(piece) for piece in THOUGHTS]) + stream.finish()
+    blocks = [
+        {"type": "thinking", "thinking": "ab", "signature": "s"},
+        {"type": "redacted_thinking", "data": "x"},
+        {"type": "text", "text": "grün"},
+    ]
+    body = json.dumps({"type": "message", "content": blocks, "stop_reason": "end_turn"}).encode()
+    whole, _ = chat_to_messages.read(call, body, started_at_ns=0)
+    for said in (passed, whole):
+        assert (b"reasoning_content" in said) is (shows is not False)
+        assert (b"thinking_blocks" in said) is (shows is not False)
+        assert "grün".encode() in said
+    assert stream.is_complete
+
+
+@pytest.mark.parametrize(
+    ("model_id", "shows", "expected"),
+    [
+        ("claude-opus-4-7", True, {"type": "adaptive", "display": "summarized"}),
+        ("claude-opus-4-7", None, {"type": "adaptive"}),
+        ("claude-sonnet-4-5", True, {"type": "enabled", "budget_tokens": 8192}),
+    ],
+)
+def test_hidden_thoughts_are_asked_for(
+    model_id: str, *, shows: bool | None, expected: dict[str, Any]
+) -> None:
+    """Of models that hide them, and only where the caller said that it wants them."""
+    call = msgspec.structs.replace(make_call(reasoning_effort="medium"), shows_thoughts=shows)
+    body, _ = chat_to_messages.write(call, make_target(dialect="anthropic", model_id=model_id))
+    assert json.loads(body)["thinking"] == expected

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import InvalidBody, UnsupportedParameter
-from gateway.translate.chat_to_messages_body import DEFAULT_MAX_TOKENS, write_body
+from gateway.translate.chat_to_messages_body import write_body
 from tests.unit.makers import make_call, make_target
 
 TARGET = make_target(dialect="anthropic")
@@ -21,9 +21,27 @@ def written(**members: Any) -> dict[str, Any]:
 
 def test_max_tokens() -> None:
     """Anthropic wants a bound; the newer of OpenAI's names wins."""
-    assert written()["max_tokens"] == DEFAULT_MAX_TOKENS
+    assert written()["max_tokens"] == 8192
     assert written(max_tokens=5)["max_tokens"] == 5
     assert written(max_tokens=5, max_completion_tokens=6)["max_tokens"] == 6
+
+
+@pytest.mark.parametrize(
+    ("model_id", "asked", "expected"),
+    [
+        ("claude-sonnet-4-5", {"temperature": 0.5, "top_p": 0.9}, {"temperature": 0.5}),
+        ("claude-sonnet-4-5", {"top_p": 0.9}, {"top_p": 0.9}),
+        ("claude-opus-4-7", {"temperature": 0.5, "top_k": 3}, {}),
+        ("claude-opus-4-7", {"temperature": 1}, {}),
+    ],
+)
+def test_sampling(model_id: str, asked: dict[str, Any], expected: dict[str, Any]) -> None:
+    """What the generation refuses is not sent, and named unless it asked for nothing."""
+    call = make_call(**asked)
+    body, left_out = write_body(call, make_target(dialect="anthropic", model_id=model_id))
+    sent: dict[str, Any] = json.loads(body)
+    assert {name: sent[name] for name in ("temperature", "top_p", "top_k") if name in sent} == expected
+    assert set(left_out) == {name for name in asked if name not in expected and asked[name] != 1}
 
 
 def test_fields_of_anthropic() -> None:

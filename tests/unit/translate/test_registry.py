@@ -1,18 +1,42 @@
-"""Which pairs there are."""
+"""Which pairs there are, and what holds for every one of them."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.endpoints.catalogue import CHAT, COMPACTION, MODEL_CALLS, RESPONSE
-from gateway.errors import UnsupportedParameter
+from gateway.errors import InvalidBody, InvalidJson, UnsupportedParameter, UpstreamBadReply
 from gateway.model import Dialect
 from gateway.translate import responses_to_chat, responses_to_messages
 from gateway.translate.pair import Pair
 from gateway.translate.registry import PAIRS, pair_of
+from tests.rig.requires import requires
 from tests.unit.makers import make_target
+from tests.unit.translate.foreign_streams import json_of, spoilt
+from tests.unit.translate.ways import (
+    STARTED_AT_NS,
+    WAYS,
+    Way,
+    outcome,
+    recorded_streams,
+    replies,
+    run,
+    streams,
+)
+from tests.unit.translate.ways import requests as known_calls
+
+WORDS: Final = (
+    "messages", "input", "content", "type", "text", "tool_calls", "tools", "choices", "delta", "output",
+    "usage", "error", "message", "role", "user", "index", "stop_reason", "finish_reason", "response",
+)  # fmt: skip
 
 
 def test_same_dialect_is_always_possible() -> None:
@@ -39,3 +63,153 @@ def test_what_no_target_of_a_dialect_can_do() -> None:
     with pytest.raises(UnsupportedParameter, match="acct/small does not answer /v1/poems") as caught:
         pair_of(endpoint, make_target())
     assert caught.value.param == "model"
+
+
+# -- what holds for every pair, also for those to come
+
+
+STREAMED: Final = [way for way in WAYS if way.endpoint.can_stream]
+EVERY_WAY: Final = pytest.mark.parametrize("way", WAYS, ids=str)
+EVERY_STREAM: Final = pytest.mark.parametrize("way", STREAMED, ids=str)
+JSON: Final = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=8,
+)
+UNKNOWN: Final = st.dictionaries(st.sampled_from(["x_new", "x_newer", "x_other"]), JSON, max_size=3)
+ASKED: Final = {"stream": True, "messages": [{"role": "user", "content": "hi"}], "input": "hi"}
+
+
+def test_no_pair_is_forgotten() -> None:
+    """The properties below are held against every row of the registry."""
+    carried = {(way.endpoint.name, way.target.dialect) for way in WAYS}
+    assert carried >= PAIRS.keys()
+
+
+@EVERY_STREAM
+def test_any_cut(way: Way) -> None:
+    """Wherever a stream is cut, in a letter too, the caller gets the same and the trace learns the same."""
+    call = way.call(ASKED)
+    for events in streams(way.shape):
+        body = b"".join(events)
+        told, whole = run(way, call, [body])
+        assert told
+        for at in range(0, len(body), 7):
+            again, stream = run(way, call, [body[:at], body[at:]])
+            assert again == told
+            assert outcome(stream) == outcome(whole)
+        single, _ = run(way, call, [body[at : at + 1] for at in range(len(body))])
+        assert single == told
+
+
+@pytest.mark.long
+@requires("recordings")
+@EVERY_STREAM
+def test_every_cut_of_recorded_streams(way: Way, recordings: Path) -> None:
+    """The same for real streams, cut at each of their bytes."""
+    call = way.call(ASKED)
+    found = recorded_streams(recordings, way.shape)
+    assert found
+    for item in found:
+        told, whole = run(way, call, [item.body])
+        expected = outcome(whole)
+        for at in range(1, len(item.body)):
+            again, stream = run(way, call, [item.body[:at], item.body[at:]])
+            assert again == told, f"{item.name} at {at}"
+            assert outcome(stream) == expected, f"{item.name} at {at}"
+
+
+@EVERY_STREAM
+def test_a_stream_without_its_end_is_not_whole(way: Way) -> None:
+    """However far it comes, short of its last event that matters it is not taken for a whole one."""
+    call = way.call(ASKED)
+    for events in streams(way.shape):
+        for count in range(len(events)):
+            _, stream = run(way, call, events[:count])
+            rest = run(way, call, events)[1]
+            if stream.is_complete:
+                # What follows are words about it: usage, an end marker.
+                assert rest.is_complete
+                assert stream.facts().finish_reasons == rest.facts().finish_reasons
+
+
+@EVERY_WAY
+@settings(max_examples=30)
+@given(data=st.data())
+def test_any_call_is_written_or_refused(way: Way, data: st.DataObject) -> None:
+    """Whatever a body holds, known or not: JSON for the target, or an error of ours."""
+    members = data.draw(spoilt(known_calls(way.endpoint)) | json_of(*WORDS))
+    if not isinstance(members, dict):
+        return
+    try:
+        body, left_out = way.pair.write(way.call(members), way.target)
+        path = way.pair.path(way.call(members), way.target)
+    except (InvalidJson, InvalidBody, UnsupportedParameter):
+        return
+    assert json.loads(body)["model"] == way.target.model_id
+    assert path.startswith("/")
+    assert all(isinstance(name, str) for name in left_out)
+
+
+@EVERY_WAY
+@settings(max_examples=30)
+@given(data=st.data())
+def test_any_reply_is_read_or_refused(way: Way, data: st.DataObject) -> None:
+    """Whatever a target answers: JSON for the caller, or an error of ours."""
+    value = data.draw(spoilt(replies(way)) | json_of(*WORDS))
+    with contextlib.suppress(UpstreamBadReply):
+        body, _ = way.pair.read(way.call(ASKED), json.dumps(value).encode(), started_at_ns=STARTED_AT_NS)
+        assert isinstance(json.loads(body), dict)
+    refusal = way.pair.read_error(data.draw(st.integers(400, 599)), json.dumps(value).encode())
+    assert refusal is None or isinstance(json.loads(refusal.body), dict)
+
+
+@EVERY_STREAM
+@settings(max_examples=30)
+@given(data=st.data())
+def test_any_stream_is_told_or_refused(way: Way, data: st.DataObject) -> None:
+    """Whatever events a target sends, cut anywhere: whole events for the caller, or an error of ours."""
+    known = [json.loads(text) for events in streams(way.shape) for text in map(data_of, events) if text]
+    values = data.draw(st.lists(spoilt(known) | json_of(*WORDS), max_size=6))
+    body = b"".join([b"data: " + json.dumps(value).encode() + b"\n\n" for value in values])
+    cut = data.draw(st.integers(0, len(body)))
+    try:
+        told, stream = run(way, way.call(ASKED), [body[:cut], body[cut:]])
+    except UpstreamBadReply:
+        return
+    assert told == b"" or told.endswith(b"\n\n")
+    stream.facts()
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way.is_relay], ids=str)
+@settings(max_examples=30)
+@given(members=UNKNOWN)
+def test_what_is_not_known_passes(way: Way, members: dict[str, Any]) -> None:
+    """The same dialect on both sides: what nobody knows reaches the target, and comes back, as it is."""
+    asked = {**ASKED, "stream": way.endpoint.can_stream, **members}
+    body, left_out = way.pair.write(way.call(asked), way.target)
+    sent = json.loads(body)
+    sent.pop("stream_options", None)
+    expected = {**json.loads(json.dumps(asked)), "model": way.target.model_id}
+    assert same(sent, expected)
+    assert left_out == ()
+    reply = json.dumps({**replies(way)[0], **members}).encode()
+    assert way.pair.read(way.call(ASKED), reply, started_at_ns=STARTED_AT_NS)[0] == reply
+    if not way.endpoint.can_stream:
+        return
+    first, *rest = streams(way.shape)[0]
+    name, mark, text = first.rpartition(b"data: ")
+    event = name + mark + json.dumps({**json.loads(text), **members}).encode() + b"\n\n"
+    told, _ = run(way, way.call({**ASKED, "stream_options": {"include_usage": True}}), [event, *rest])
+    assert told == event + b"".join(rest)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal as JSON; what is no number is equal to itself here."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def data_of(event: bytes) -> str:
+    """Its JSON, "" where it has none."""
+    text = event.rpartition(b"data: ")[2].strip().decode()
+    return text if text.startswith("{") else ""

@@ -1,0 +1,1 @@
+"""State that the workers of one host share, and that outlives them."""

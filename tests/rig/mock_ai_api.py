@@ -1,0 +1,69 @@
+"""mock-ai-api, a public mock of OpenAI's and Anthropic's APIs: a program from PATH in its own processes."""
+
+from __future__ import annotations
+
+import http.client
+import signal
+import socket
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from tests.rig.requires import find_program
+from tests.rig.until import until
+
+START_TIMEOUT_S: Final = 40.0
+STOP_TIMEOUT_S: Final = 20.0
+
+
+class MockAiApi:
+    """The program.
+
+    Attributes:
+        openai_url: Of its OpenAI side, ends in `/v1`; `anthropic_url` likewise.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._ports = _free_ports()
+        self._log = (folder / "mock-ai-api.log").open("wb")
+        self._process: subprocess.Popen[bytes] | None = None
+        self.openai_url, self.anthropic_url = (f"http://127.0.0.1:{port}/v1" for port in self._ports)
+
+    def __enter__(self) -> Self:
+        program = find_program("mock-ai-api")
+        assert program is not None
+        first, second = map(str, self._ports)
+        command = [program, "--openai-port", first, "--anthropic-port", second]
+        self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
+        until(
+            lambda: all(map(_is_healthy, self._ports)), timeout_s=START_TIMEOUT_S, what="mock-ai-api to start"
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process is not None:
+            # It ends its two servers, which lead sessions of their own.
+            self._process.send_signal(signal.SIGTERM)
+            self._process.wait(STOP_TIMEOUT_S)
+        self._log.close()
+
+
+def _free_ports() -> tuple[int, int]:
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], other.getsockname()[1]
+
+
+def _is_healthy(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,188 @@
+"""The spans of plain good calls by their shape: the very bytes that come part by part, and nobody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.endpoints.catalogue import COMPLETION
+from gateway.model import TraceContext, Usage
+from gateway.telemetry.call_notes import CallNotes
+from gateway.telemetry.call_trace import CallTrace
+from gateway.telemetry.plan import TelemetryPlan
+from gateway.telemetry.span_encoding import SpanEncoder
+from gateway.telemetry.span_shapes import has_shape, may_be_kept, shape_key
+from tests.unit.doubles import FakeHeaders
+from tests.unit.makers import TARGET, make_call, make_caller, make_target
+from tests.unit.telemetry.traces import MS, PRICED, add_attempt, make_answered_trace
+
+PARENT: Final = TraceContext(b"P" * 16, b"Q" * 8, 1, "")
+Change = Callable[[CallTrace], Any]
+
+
+def setting(**values: object) -> Change:
+    """Sets attributes of the call."""
+
+    def change(trace: CallTrace) -> None:
+        for name, value in values.items():
+            setattr(trace, name, value)
+
+    return change
+
+
+def attempt_setting(**values: object) -> Change:
+    """Sets attributes of its attempt."""
+
+    def change(trace: CallTrace) -> None:
+        for name, value in values.items():
+            setattr(trace.attempts[0], name, value)
+
+    return change
+
+
+def sent(credential: str) -> Change:
+    """Sends that key."""
+    return setting(headers=FakeHeaders([("authorization", f"Bearer {credential}")]))
+
+
+# Of a plain good call, all that may differ from another's.
+CHANGES: Final[tuple[Change, ...]] = (
+    setting(method="PUT"),
+    setting(path="/v1/chat/completions"),
+    setting(scheme="https"),
+    setting(server_address="gateway.example"),
+    setting(server_port=None),
+    setting(peer_address=""),
+    setting(user_agent="agent/2"),
+    setting(user_agent="one-secret-key"),
+    setting(status_code=201),
+    setting(config_version="v2"),
+    setting(caller=make_caller(name="other")),
+    setting(call=make_call(model="acct/other")),
+    setting(call=make_call(stream=True)),
+    setting(call=make_call(COMPLETION)),
+    setting(call=make_call(n=2)),
+    setting(call=make_call(temperature=0.5, seed=7)),
+    setting(parent=PARENT),
+    setting(flags=0),
+    setting(trace_id=b"U" * 16, span_id=b"V" * 8),
+    setting(end_ns=200 * MS, body_ns=MS),
+    sent("one-secret-key"),
+    sent("another-secret-key"),
+    attempt_setting(first_chunk_ns=30 * MS),
+    attempt_setting(status_code=0),
+    attempt_setting(span_id=b"W" * 8),
+    attempt_setting(cost_usd=0.25),
+    attempt_setting(usage=None),
+    attempt_setting(usage=Usage(None, None, "estimated")),
+    attempt_setting(usage=Usage(300, 70_000, "provider", 1, 2, 3)),
+    attempt_setting(response_id="reply of one-secret-key"),
+    attempt_setting(response_id=""),
+    attempt_setting(response_model="another-secret-key"),
+    attempt_setting(finish_reasons=()),
+    attempt_setting(target=make_target("acct/large", model_id="large-1")),
+)
+
+# What makes a call one of the others.
+OTHERS: Final[dict[str, Change]] = {
+    "failed": lambda trace: trace.failed("upstream_timeout", "It took too long."),
+    "cut": setting(is_cut=True),
+    "refused": setting(status_code=400),
+    "retried": add_attempt,
+    "its attempt failed": lambda trace: trace.attempts[0].failed("upstream_timeout", "It took too long."),
+    "unplanned": setting(plan=None, call=make_call(model="no/such")),
+    "noted": setting(notes=CallNotes({"team": "a"})),
+    "a state of its caller's": setting(parent=TraceContext(b"P" * 16, b"Q" * 8, 1, "vendor=1")),
+    "older names": setting(config_version="v2", telemetry=TelemetryPlan(has_old_names=True)),
+    "names of theirs": setting(config_version="v2", telemetry=TelemetryPlan(has_tfy_names=True)),
+    "captured headers": setting(config_version="v2", telemetry=TelemetryPlan(captured_headers=("x-team",))),
+    "captured baggage": setting(config_version="v2", telemetry=TelemetryPlan(captured_baggage=("team",))),
+}
+
+
+@given(st.lists(st.lists(st.sampled_from(CHANGES), max_size=4), min_size=2, max_size=6))
+def test_shapes_give_the_bytes_of_the_parts(calls: list[list[Change]]) -> None:
+    """Whatever came before, a call has the spans and the row that an encoder without shapes makes."""
+    encoder = SpanEncoder()
+    for changes in (*calls, *calls):
+        trace = make_answered_trace(PRICED)
+        for change in changes:
+            change(trace)
+        assert has_shape(trace)
+        assert encoder.encode(trace) == SpanEncoder()._encode_parts(trace)
+
+
+@pytest.mark.parametrize("change", OTHERS.values(), ids=OTHERS.keys())
+def test_other_calls_have_none(change: Change) -> None:
+    """What has words or parts that no shape knows is encoded part by part, whatever was kept before."""
+    encoder = SpanEncoder()
+    encoder.encode(make_answered_trace())
+    trace = make_answered_trace()
+    change(trace)
+    assert not has_shape(trace)
+    assert encoder.encode(trace) == SpanEncoder()._encode_parts(trace)
+
+
+def test_a_callers_key_is_on_no_span_of_another() -> None:
+    """Two callers that differ in their key alone: what one may say of itself hides the other's key only."""
+    encoder = SpanEncoder()
+    for _ in range(2):
+        for key in ("one-secret-key", "another-secret-key"):
+            trace = make_answered_trace()
+            trace.headers = FakeHeaders([("authorization", f"Bearer {key}")])
+            trace.user_agent = trace.attempts[0].response_model = f"agent of {key}"
+            trace.attempts[0].response_id = key
+            spans = encoder.encode(trace).spans
+            assert all(key.encode() not in span.plain for span in spans)
+            assert b"agent of ***" in spans[0].plain
+
+
+def test_parameters_are_no_part_of_a_shape() -> None:
+    """An application that writes another seed each time has one shape."""
+    encoder = SpanEncoder()
+    for seed in range(100):
+        encoder.encode(make_answered_trace(seed=seed))
+    assert len(encoder._shapes) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        setting(user_agent="a" * 257),
+        setting(route="/v1/files/{id}"),
+        sent("k" * 3000),
+        attempt_setting(response_model="m" * 65),
+    ],
+    ids=["user agent", "path with an id", "credentials", "model"],
+)
+def test_what_is_long_or_comes_once_is_not_kept(change: Change) -> None:
+    """Callers and providers cannot fill the memory; the spans are the same."""
+    encoder = SpanEncoder()
+    trace = make_answered_trace()
+    change(trace)
+    assert not may_be_kept(trace)
+    assert encoder.encode(trace) == SpanEncoder()._encode_parts(trace)
+    assert not encoder._shapes
+
+
+def test_shapes_are_bounded() -> None:
+    """However many agents there are."""
+    encoder = SpanEncoder()
+    for number in range(5000):
+        trace = make_answered_trace()
+        trace.user_agent = f"agent/{number}"
+        encoder.encode(trace)
+    assert 0 < len(encoder._shapes) <= 4096
+
+
+def test_key_of_a_call_without_usage() -> None:
+    """A reply without usage is another shape than one with: its source is not told."""
+    with_usage, without = make_answered_trace(), make_answered_trace()
+    without.attempts[0].usage = None
+    call = make_call()
+    assert shape_key(with_usage, call) != shape_key(without, call)
+    assert TARGET.name in shape_key(without, call)

@@ -1,0 +1,173 @@
+"""Every way from an endpoint to a target, found in the registry, and what may go along it.
+
+A new pair is on the list by being registered; one of a new dialect fails until `SHAPES` says what its
+targets answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, get_args
+
+from gateway.endpoints.catalogue import MODEL_CALLS
+from gateway.endpoints.openai_call import parse_call
+from gateway.errors import UnsupportedParameter
+from gateway.model import Call, Dialect, Endpoint, Target
+from gateway.translate.pair import Pair, ReplyStream
+from gateway.translate.registry import pair_of
+from tests.golden.responses_cases import all_cases
+from tests.unit.makers import make_target
+from tests.unit.recorded import OPENAI_SHAPED, Recorded, read_recorded
+
+GOLDEN: Final = Path(__file__).resolve().parents[2] / "golden"
+STARTED_AT_NS: Final = 1_776_000_000_000_000_000
+MODELS: Final[dict[Dialect, str]] = {"openai": "gpt-5", "anthropic": "claude-sonnet-4-6"}
+
+
+@dataclass(frozen=True)
+class Way:
+    """One endpoint, and a target that it reaches."""
+
+    endpoint: Endpoint
+    target: Target
+
+    def __str__(self) -> str:
+        """Its id."""
+        kind = (
+            self.target.dialect if self.target.has_responses else f"{self.target.dialect}_without_responses"
+        )
+        return f"{self.endpoint.path.strip('/').replace('/', '_')}-{kind}"
+
+    @property
+    def pair(self) -> Pair:
+        """What carries it."""
+        return pair_of(self.endpoint, self.target)
+
+    @property
+    def is_relay(self) -> bool:
+        """Both sides speak the same."""
+        return self.shape == _asked_shape(self.endpoint)
+
+    @property
+    def shape(self) -> str:
+        """The shape of what the target answers."""
+        is_translated = self.endpoint.name == "responses" and not self.target.has_responses
+        if self.target.dialect == "openai" and (self.endpoint.reply == "object" and not is_translated):
+            return "object"
+        return SHAPES[self.target.dialect]
+
+    def call(self, members: dict[str, Any]) -> Call:
+        """A call with these members.
+
+        Raises:
+            GatewayError: It can be none.
+        """
+        body = json.dumps({"model": "acct/small", **members}).encode()
+        return parse_call(self.endpoint, body, model=None, account=None)
+
+
+_OWN_REPLIES: Final[dict[str, dict[str, Any]]] = {
+    "embedding": {"data": [{"index": 0, "embedding": [0.1]}], "usage": {"prompt_tokens": 1}},
+    "completion": {"choices": [{"index": 0, "text": "hi", "finish_reason": "stop"}]},
+    "count_tokens": {"input_tokens": 9},
+}
+"""Of endpoints whose answers are of another shape than their dialect's others."""
+SHAPES: Final[dict[Dialect, str]] = {"openai": "chat", "anthropic": "messages"}
+
+
+def _asked_shape(endpoint: Endpoint) -> str:
+    return "object" if endpoint.reply != "completion" else SHAPES[endpoint.dialect]
+
+
+def _find_ways() -> Iterator[Way]:
+    for endpoint in MODEL_CALLS:
+        for dialect in get_args(Dialect):
+            for has_responses in (True, False):
+                target = make_target(dialect=dialect, has_responses=has_responses, model_id=MODELS[dialect])
+                way = Way(endpoint, target)
+                try:
+                    pair_of(endpoint, target)
+                except UnsupportedParameter:
+                    continue
+                if has_responses or endpoint.name == "responses":
+                    yield way
+
+
+WAYS: Final = list(_find_ways())
+"""All of them."""
+
+
+def run(way: Way, call: Call, pieces: list[bytes]) -> tuple[bytes, ReplyStream]:
+    """What a stream that comes in *pieces* becomes."""
+    stream = way.pair.open_stream(call, started_at_ns=STARTED_AT_NS)
+    told = b"".join([stream.feed(piece) for piece in pieces])
+    return told + stream.finish(), stream
+
+
+def outcome(stream: ReplyStream) -> tuple[Any, ...]:
+    """Everything that the rest of the gateway reads of a stream."""
+    seen = stream.is_complete, stream.has_ended, stream.has_data, stream.has_content
+    return stream.facts(), *seen, stream.failure
+
+
+# -- what is known of each shape: from the golden files, whose other side it is
+
+
+@cache
+def requests(endpoint: Endpoint) -> list[dict[str, Any]]:
+    """Calls of this endpoint."""
+    if endpoint.name == "responses":
+        return [case.request for case in all_cases()]
+    folder = "chat_to_messages" if endpoint.dialect == "anthropic" else "messages_to_chat"
+    return _golden(folder, "request") or [{}]
+
+
+@cache
+def replies(way: Way) -> list[dict[str, Any]]:
+    """Whole answers of its target."""
+    if (reply := _OWN_REPLIES.get(way.endpoint.name)) is not None:
+        return [reply]
+    if way.shape == "object":
+        return [case.whole() for case in all_cases() if case.reply]
+    return _golden(_writer(way.shape), "reply")
+
+
+@cache
+def streams(shape: str) -> list[list[bytes]]:
+    """Streamed answers, event by event."""
+    if shape == "object":
+        found = [case.streamed_bytes() for case in all_cases() if case.stream]
+        return [[event + b"\n\n" for event in body.split(b"\n\n")[:-1]] for body in found]
+    lines: list[list[str]] = _golden(_writer(shape), "stream")
+    return [list(_events(each)) for each in lines]
+
+
+def recorded_streams(folder: Path, shape: str) -> list[Recorded]:
+    """Streams of real providers."""
+    names = {"chat": OPENAI_SHAPED, "messages": ["anthropic-messages"], "object": ["openai-responses"]}[shape]
+    items = [item for name in names for item in read_recorded(folder, name)]
+    return [item for item in items if item.is_stream and item.status == 200]
+
+
+def _writer(shape: str) -> str:
+    """The folder of the pair whose callers speak this."""
+    return {"chat": "chat_to_messages", "messages": "messages_to_chat"}[shape]
+
+
+def _golden(folder: str, member: str) -> list[Any]:
+    files = sorted((GOLDEN / folder).glob("*.json"))
+    cases = [json.loads(path.read_text(encoding="utf-8")) for path in files]
+    return [case[member] for case in cases if member in case]
+
+
+def _events(lines: list[str]) -> Iterator[bytes]:
+    event = ""
+    for line in lines:
+        event += line + "\n"
+        if not line:
+            yield event.encode()
+            event = ""
