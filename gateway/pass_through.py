@@ -131,7 +131,7 @@ class PassThrough:
         self, passage: Passage, responder: Responder, attempt: AttemptTrace, asked: Asked
     ) -> Answer | None:
         """One exchange, its reply passed on; gives an OpenAI path's error back, nothing sent yet."""
-        base_url = attempt.target.base_url
+        base_url = _base_url(asked, attempt.target)
         reply = await self._upstream.pass_on(passage)
         try:
             attempt.status_code = reply.status
@@ -198,19 +198,27 @@ class _Naming:
             InvalidBody: The body names a model a second time, or another than was named before it.
         """
         if self._sent_model:
-            raise InvalidBody('The form has more than one "model".', param="model")
+            raise InvalidBody('The call has more than one "model".', param="model")
         self._sent_model = model
         if self.plan is not None:
             target = self.plan.targets[0]
             if model not in {target.model_id, target.name} and self._joined(model) != target.name:
-                message = f'The form\'s "model" is another than x-tfy-model-name. Name {target.name} in both.'
+                message = f'The "model" is another than x-tfy-model-name. Name {target.name} in both.'
                 raise InvalidBody(message, param="model")
             return target.model_id
         if self._is_model_call:
             return self._planned(model)
-        return self.name_in_query(model)
+        return self._of_account(model)
 
-    def name_in_query(self, model: str) -> str:
+    def in_query(self, model: str) -> str:
+        """The same for a query; that of a call of a model is no way around the right to the one in its form.
+
+        Raises:
+            As `upstream_name`.
+        """
+        return self.upstream_name(model) if self._is_model_call else self._of_account(model)
+
+    def _of_account(self, model: str) -> str:
         """The provider's name of a model that says which account is meant, if nothing has said that."""
         name = self._joined(model)
         if not self.account:
@@ -269,7 +277,7 @@ class _Crossing:
         timeout_s = request_timeout_s(client)
         naming = _Naming(self._snapshot, self._caller, asked, client, self._own)
         if asked.dialect is not None:
-            self._query = rename_in_query(self._query, naming.name_in_query)
+            self._query = rename_in_query(self._query, naming.in_query)
         body = await self._owner.body_of(client, naming, asked)
         size = len(body) if isinstance(body, bytes) else body.length or 0
         try:
@@ -362,7 +370,7 @@ class _Crossing:
         return Passage(
             method=client.method,
             url=with_query(
-                join_url(target.account_url or target.base_url, self._asked.path, self._query),
+                join_url(_base_url(self._asked, target), self._asked.path, self._query),
                 target.query.lstrip("?"),
             ),
             headers=passage_headers(target, callers, traced),
@@ -484,6 +492,12 @@ def _without_account(asked: Asked, snapshot: Snapshot) -> Asked:
         return asked
     model = quote(snapshot.accounts.model_id(name) or rest, safe=":")
     return replace(asked, path=f"/models/{model}", account=account)
+
+
+def _base_url(asked: Asked, target: Target) -> str:
+    """Below which URL the path is: a call of a model is at the model's, as Azure has its deployments."""
+    is_of_model = asked.dialect == "openai" and asked.endpoint.path in FORM_CALLS and target.model_id
+    return target.base_url if is_of_model else target.account_url or target.base_url
 
 
 def _call(endpoint: Endpoint, name: str, size: int) -> Call:

@@ -6,6 +6,8 @@ https://docs.claude.com/en/docs/build-with-claude/streaming
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 from gateway.endpoints.anthropic_error import type_of
@@ -364,8 +366,8 @@ class EventStream:
                 said += self._close() + self._open_block("tool", call.block) + self._arguments(call)
                 self._current = call
         said += self._close()
-        for kind, text in self._waiting:
-            said += self._text(kind, text)
+        for kind, waiting in groupby(self._waiting, key=itemgetter(0)):
+            said += self._text(kind, "".join([text for _, text in waiting]))
         reason = _stop_reason(self._reason, has_call=bool(self._calls), has_refusal=self._has_refusal)
         last = {
             "type": "message_delta",
@@ -388,25 +390,33 @@ class _ToolCall:
         self.is_said = False
         self._pieces: list[str] = []
         self._unsaid: list[str] = []
+        self._is_whole: bool | None = None
 
     @property
     def is_whole(self) -> bool:
         """Its arguments are JSON from end to end, so nothing of them can follow."""
-        text = "".join(self._pieces)
-        try:
-            decode_leniently(text.encode(errors="surrogatepass"))
-        except UNREADABLE:
-            return False
-        return True
+        # Asked with every piece of what waits for it.
+        if self._is_whole is None:
+            self._is_whole = _is_json("".join(self._pieces))
+        return self._is_whole
 
     def add(self, text: str) -> None:
         """Take a piece of the arguments."""
         if text:
             self._pieces.append(text)
             self._unsaid.append(text)
+            self._is_whole = None
 
     def take(self) -> str:
         """What was not said of them yet."""
         text = "".join(self._unsaid)
         self._unsaid.clear()
         return text
+
+
+def _is_json(text: str) -> bool:
+    try:
+        decode_leniently(text.encode(errors="surrogatepass"))
+    except UNREADABLE:
+        return False
+    return True

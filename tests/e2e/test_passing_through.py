@@ -430,6 +430,30 @@ def test_form_that_is_refused(
     assert provider.asked == []
 
 
+@pytest.mark.parametrize(
+    ("query", "parts", "status", "code"),
+    [
+        ("?model=main/big", [part("model", b"main/small")], 403, "model_not_allowed"),
+        ("?model=big", [part("model", b"main/small")], 404, "model_not_found"),
+        ("?model=main/small", [part("model", b"main/small")], 400, "invalid_body"),
+        ("?model=main/small&model=main/small", [part("file", b"x", filename="a")], 400, "invalid_body"),
+    ],
+)
+def test_model_of_a_form_in_its_query(
+    gateway: GatewayProcess,
+    provider: PathUpstream,
+    query: str,
+    parts: list[bytes],
+    status: int,
+    code: str,
+) -> None:
+    """A query is no way around it either: a server may look there first."""
+    path = f"/v1/audio/transcriptions{query}"
+    reply = ask(gateway, "POST", path, FORM, body=form(*parts), token=NARROW_TOKEN)
+    assert (reply.status, reply.json["error"]["code"]) == (status, code)
+    assert provider.asked == []
+
+
 def test_upload(gateway: GatewayProcess, provider: PathUpstream) -> None:
     """A file, and a chunked one whose length nobody declared."""
     body = form(part("purpose", b"batch"), part("file", b"x" * 5 * MB, filename="a.jsonl"))

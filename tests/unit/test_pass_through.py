@@ -27,7 +27,12 @@ from tests.unit.makers import KEY, TOKEN, make_credential, make_target
 BEARER = ("authorization", f"Bearer {TOKEN}")
 JSON = {"content-type": "application/json"}
 BYTES = {"content-type": "application/octet-stream"}
-TARGETS = (make_target(), make_target("retried/small", retry=RetryPolicy(2, 0, frozenset({502, 503, 504}))))
+AZURE = "https://azure.test/openai"
+TARGETS = (
+    make_target("az/small", base_url=f"{AZURE}/deployments/small", account_url=AZURE, query="?api-version=1"),
+    make_target(),
+    make_target("retried/small", retry=RetryPolicy(2, 0, frozenset({502, 503, 504}))),
+)
 
 
 class Rig:
@@ -36,7 +41,9 @@ class Rig:
     def __init__(self, *script: FakeReply | GatewayError | Exception) -> None:
         self.upstream = FakeUpstream(*script)
         self.records: list[CallTrace] = []
-        caller = Caller("app", frozenset(target.name for target in TARGETS), frozenset({"acct", "retried"}))
+        caller = Caller(
+            "app", frozenset(target.name for target in TARGETS), frozenset({"acct", "retried", "az"})
+        )
         snapshot = Snapshot(
             "v1", 1, Identity([make_credential(TOKEN, caller)]), Routing(TARGETS), accounts=Accounts(TARGETS)
         )
@@ -68,6 +75,23 @@ class Rig:
 
 def fetch(path: str = "/v1/files/f-1/content", *headers: tuple[str, str]) -> FakeClient:
     return FakeClient(BEARER, *headers, method="GET", path=path)
+
+
+async def test_url_of_the_account_or_of_the_model() -> None:
+    """Where each model has a URL a form goes to that, a file to the account's; so do redirects."""
+    form = b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\naz/small\r\n--b--\r\n'
+    sound = FakeClient(
+        BEARER,
+        ("content-type", "multipart/form-data; boundary=b"),
+        body=form,
+        path="/v1/audio/transcriptions",
+    )
+    for client, below in ((sound, f"{AZURE}/deployments/small"), (fetch("/v1/files/f-1"), AZURE)):
+        path = client.path.removeprefix("/v1")
+        rig = Rig(FakeReply(307, {"location": f"{below}{path}/x"}))
+        await rig.call(client, account="az")
+        assert rig.upstream.passages[0].url == f"{below}{path}?api-version=1"
+        assert client.header("location") == f"/v1{path}/x"
 
 
 async def test_bytes() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -36,6 +36,7 @@ MAX_HELD: Final = 1024
 
 _MAX_ANSWER_BYTES: Final = 256 * 1024
 _LIFE_S: Final = 300.0
+_LONGEST_LIFE_S: Final = 86_400.0
 _DETAIL_CHARACTERS: Final = 200
 _OK: Final = 200
 _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -69,7 +70,7 @@ _answers: Final = msgspec.json.Decoder(_Answer)
 class _Held:
     """A token, and when it is to be renewed and when it ends, in seconds of the clock."""
 
-    value: str
+    value: str = field(repr=False)
     renew_at_s: float
     ends_at_s: float
 
@@ -179,6 +180,8 @@ class Tokens:
             life_s = float(answer.expires_in)
         except ValueError:
             life_s = _LIFE_S
+        # Not a number (NaN) is in no order with the clock, and what lasts for ever is renewed as well.
+        life_s = min(life_s, _LONGEST_LIFE_S) if life_s >= 0 else _LIFE_S
         if len(self._held) >= MAX_HELD:
             # Those in use are asked for again.
             self._held.clear()

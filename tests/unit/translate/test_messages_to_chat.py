@@ -115,13 +115,14 @@ def test_words_between_the_pieces_of_a_call() -> None:
     pieces = [
         chunk({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": '{"x":'}}]}),
         chunk({"content": "so"}),
+        chunk({"content": " be it"}),
         chunk({"tool_calls": [{"index": 0, "function": {"arguments": "1}"}}]}),
         LAST,
     ]
     said = message(relay([*pieces, DONE])[0])
     assert said["content"] == [
         {"type": "tool_use", "id": "a", "name": "f", "input": {"x": 1}},
-        {"type": "text", "text": "so"},
+        {"type": "text", "text": "so be it"},
     ]
 
 

@@ -182,7 +182,13 @@ async def test_an_endpoint_that_is_silent(endpoint: Endpoint) -> None:
 
 @pytest.mark.parametrize(
     ("expires_in", "is_kept"),
-    [pytest.param("3600", True, id="as text"), pytest.param("soon", True, id="no number"), (0, False)],
+    [
+        pytest.param("3600", True, id="as text"),
+        pytest.param("soon", True, id="no number"),
+        pytest.param("nan", True, id="not a number"),
+        pytest.param(-1, True, id="negative"),
+        (0, False),
+    ],
 )
 async def test_life(endpoint: Endpoint, tokens: Tokens, expires_in: object, *, is_kept: bool) -> None:
     """Some write the seconds as text; what is no number counts as minutes."""
@@ -190,6 +196,16 @@ async def test_life(endpoint: Endpoint, tokens: Tokens, expires_in: object, *, i
     await tokens.find(REQUEST)
     endpoint.now_s += 10
     assert (await tokens.find(REQUEST) == "first") == is_kept
+
+
+@pytest.mark.parametrize("expires_in", ["inf", 1e300])
+async def test_none_is_for_ever(endpoint: Endpoint, tokens: Tokens, expires_in: object) -> None:
+    """One that is said to last for ever is renewed each day."""
+    endpoint.answers.append(token("first", expires_in))
+    await tokens.find(REQUEST)
+    assert "first" not in repr(tokens._held)
+    endpoint.now_s += 86_401
+    assert await tokens.find(REQUEST) == "t-2"
 
 
 async def test_an_assertion_is_read_each_time(endpoint: Endpoint, tokens: Tokens, tmp_path: Path) -> None:
