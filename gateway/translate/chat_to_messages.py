@@ -27,6 +27,7 @@ from gateway.translate.foreign_json import (
     write_reply,
     write_text,
 )
+from gateway.translate.json_answers import ANSWER_TOOL
 from gateway.translate.pair import Refusal
 from gateway.wire.sse import EventSplitter
 
@@ -77,9 +78,9 @@ def read(call: Call, body: bytes, *, started_at_ns: int) -> tuple[bytes, ReplyFa
         "choices": [
             {
                 "index": 0,
-                "message": _chat_message(message, call),
+                "message": (said := _chat_message(message, call)),
                 "logprobs": None,
-                "finish_reason": _finish_reason(message.get("stop_reason")),
+                "finish_reason": _finish_reason(message.get("stop_reason"), has_call="tool_calls" in said),
             }
         ],
         "usage": _chat_usage(facts.usage),
@@ -110,8 +111,10 @@ def _chat_error(found: dict[str, Any]) -> bytes:
     return write_reply({"error": said})
 
 
-def _finish_reason(reason: object) -> str:
-    return FINISH_REASONS.get(text_of(reason), "stop")
+def _finish_reason(reason: object, *, has_call: bool) -> str:
+    found = FINISH_REASONS.get(text_of(reason), "stop")
+    # A tool that was called to give the answer is none that the caller knows.
+    return "stop" if found == "tool_calls" and not has_call else found
 
 
 def _chat_message(message: dict[str, Any], call: Call) -> dict[str, Any]:
@@ -126,6 +129,8 @@ def _chat_message(message: dict[str, Any], call: Call) -> dict[str, Any]:
                 citations += list_of(block.get("citations"))
             case "thinking" | "redacted_thinking":
                 thoughts.append(_thought(block))
+            case "tool_use" if block.get("name") == ANSWER_TOOL:
+                texts.append(write_text(object_of(block.get("input"))))
             case "tool_use":
                 calls.append(_tool_call(block, write_text(object_of(block.get("input")))))
     said: dict[str, Any] = {
@@ -269,7 +274,7 @@ class ChunkStream:
                 self._pieces.append(thought)
                 self._signature = text_of(block.get("signature"))
                 return self._thought_chunk({"reasoning_content": thought}) if thought else b""
-            case "tool_use":
+            case "tool_use" if block.get("name") != ANSWER_TOOL:
                 self._calls += 1
                 return self._chunk({"tool_calls": [{"index": self._calls - 1, **_tool_call(block, "")}]})
         return b""
@@ -292,7 +297,11 @@ class ChunkStream:
         return b""
 
     def _end_block(self, _event: dict[str, Any]) -> bytes:
-        block, self._block = self._block, {}
+        said = self._end_of(self._block)
+        self._block = {}
+        return said
+
+    def _end_of(self, block: dict[str, Any]) -> bytes:
         match block.get("type"):
             case "thinking":
                 thought = {"thinking": "".join(self._pieces), "signature": self._signature}
@@ -305,13 +314,16 @@ class ChunkStream:
         return b""
 
     def _arguments(self, text: str) -> bytes:
+        if self._block.get("name") == ANSWER_TOOL:
+            return self._chunk({"content": text})
         return self._chunk({"tool_calls": [{"index": self._calls - 1, "function": {"arguments": text}}]})
 
     def _end_message(self, event: dict[str, Any]) -> bytes:
         delta = object_of(event.get("delta"))
         refusal = _refusal(delta)
         said = self._chunk({"refusal": refusal}) if refusal else b""
-        return said + self._chunk({}, _finish_reason(delta.get("stop_reason")))
+        reason = _finish_reason(delta.get("stop_reason"), has_call=bool(self._calls))
+        return said + self._chunk({}, reason)
 
     def _end(self, _event: dict[str, Any]) -> bytes:
         if not self._wants_usage:

@@ -16,12 +16,14 @@ from gateway.errors import InvalidBody
 from gateway.model import Call, Target
 from gateway.translate.claude_models import (
     BUDGETS,
+    can_shape_output,
     default_max_tokens,
     takes_both_samplings,
     takes_sampling,
     thinking_for,
 )
 from gateway.translate.foreign_json import list_of, object_of, read_arguments, read_fields, write_json
+from gateway.translate.json_answers import JSON_OBJECT, add_answer_tool, can_be_a_tool
 from gateway.translate.pair import LeftOut
 
 # Written into the body by what reads them together, or without meaning for Anthropic and for the answer.
@@ -73,7 +75,7 @@ def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     if call.is_stream:
         body["stream"] = True
     _add_tools(body, fields, left_out)
-    _add_format(body, fields, left_out)
+    _add_format(body, fields, target, left_out)
     _add_thinking(body, fields, target, left_out)
     if call.shows_thoughts and object_of(body.get("thinking")).get("type") == "adaptive":
         # Newer models hide what they think, unless asked to sum it up.
@@ -303,13 +305,20 @@ def _allowed(choice: object) -> set[str] | None:
     return None
 
 
-def _add_format(body: dict[str, Any], fields: dict[str, Any], left_out: LeftOut) -> None:
+def _add_format(body: dict[str, Any], fields: dict[str, Any], target: Target, left_out: LeftOut) -> None:
     output = dict(object_of(fields.get("output_config")))
     match fields.get("response_format"):
         case None | {"type": "text"}:
             pass
+        case {"type": "json_object"}:
+            body["system"] = [*body.get("system", []), {"type": "text", "text": JSON_OBJECT}]
         case {"type": "json_schema", "json_schema": {"schema": dict(schema)}}:
-            output["format"] = {"type": "json_schema", "schema": schema}
+            if can_shape_output(target.model_id):
+                output["format"] = {"type": "json_schema", "schema": schema}
+            elif not can_be_a_tool(schema):
+                left_out.add("response_format")
+            else:
+                add_answer_tool(body, schema)
         case _:
             left_out.add("response_format")
     if output:

@@ -28,6 +28,7 @@ from gateway.translate.foreign_json import (
 )
 from gateway.translate.messages_to_chat_body import write_body
 from gateway.translate.pair import Refusal
+from gateway.translate.tool_names import LongNames
 from gateway.wire.sse import read_events
 
 STOP_REASONS: Final = {
@@ -64,7 +65,7 @@ def read(
     facts = read_reply(CHAT, body, asked_bytes=call.body_bytes)
     choice = object_of(next(iter(list_of(completion.get("choices"))), None))
     said = object_of(choice.get("message"))
-    content = _content(said, facts.response_id)
+    content = _content(said, facts.response_id, LongNames(call))
     reply = {
         "id": _message_id(facts.response_id),
         "type": "message",
@@ -122,7 +123,7 @@ def _thoughts(said: dict[str, Any]) -> str:
     return text_of(said.get("reasoning_content")) or text_of(said.get("reasoning"))
 
 
-def _content(said: dict[str, Any], chat_id: str) -> list[dict[str, Any]]:
+def _content(said: dict[str, Any], chat_id: str, names: LongNames) -> list[dict[str, Any]]:
     content = [block for block in list_of(said.get("thinking_blocks")) if isinstance(block, dict)]
     thoughts = _thoughts(said)
     if thoughts and not content:
@@ -134,7 +135,7 @@ def _content(said: dict[str, Any], chat_id: str) -> list[dict[str, Any]]:
         calls.append({"function": said["function_call"]})
     for index, call in enumerate(calls):
         function = object_of(call.get("function"))
-        block = _tool_use(call, f"{chat_id}_{index}")
+        block = _tool_use(call, f"{chat_id}_{index}", names)
         content.append({**block, "input": read_arguments(function.get("arguments"))})
     return content
 
@@ -146,8 +147,8 @@ def _text(content: object) -> str:
     return text_of(content)
 
 
-def _tool_use(call: dict[str, Any], made_id: str) -> dict[str, Any]:
-    name = text_of(object_of(call.get("function")).get("name"))
+def _tool_use(call: dict[str, Any], made_id: str, names: LongNames) -> dict[str, Any]:
+    name = names.of(text_of(object_of(call.get("function")).get("name")))
     return {
         "type": "tool_use",
         "id": text_of(call.get("id")) or f"toolu_{made_id}",
@@ -179,6 +180,7 @@ class EventStream:
 
     def __init__(self, call: Call) -> None:
         self._reader = StreamReader(asked_bytes=call.body_bytes, choices=1, hides_usage=False)
+        self._names = LongNames(call)
         self._has_started = False
         self._has_stopped = False
         self._index = -1
@@ -317,7 +319,9 @@ class EventStream:
             key = next(reversed(self._calls))
         call = self._calls.get(key)
         if call is None:
-            call = self._calls[key] = _ToolCall(_tool_use(piece, f"{self._id}_{len(self._calls)}"))
+            call = self._calls[key] = _ToolCall(
+                _tool_use(piece, f"{self._id}_{len(self._calls)}", self._names)
+            )
         call.add(text_of(object_of(piece.get("function")).get("arguments")))
         return self._advance()
 

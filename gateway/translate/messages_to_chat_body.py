@@ -6,6 +6,7 @@ Shapes: https://platform.openai.com/docs/api-reference/chat/create , https://doc
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 from typing import Any, Final
 
 from gateway.endpoints.openai_reply import text_of
@@ -14,6 +15,7 @@ from gateway.model import Call, Target
 from gateway.translate.claude_models import effort_of
 from gateway.translate.foreign_json import list_of, object_of, read_fields, write_json, write_text
 from gateway.translate.pair import LeftOut
+from gateway.translate.tool_names import short_name
 
 # Read by what writes them together, or hints that change no answer.
 _READ_ELSEWHERE: Final = frozenset(
@@ -57,9 +59,14 @@ def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     _add_tools(body, fields, left_out)
     _add_output(body, fields, target, left_out)
     user = object_of(fields.get("metadata")).get("user_id")
-    if isinstance(user, str) and len(user) <= _MAX_USER_CHARACTERS:
-        body["user"] = user
+    if isinstance(user, str):
+        body["user"] = user if len(user) <= _MAX_USER_CHARACTERS else _hash(user)
     return write_json(body), tuple(left_out.names)
+
+
+def _hash(user: str) -> str:
+    """A name for *user* that is short enough, and the same in each of their calls."""
+    return sha256(user.encode(errors="surrogatepass")).hexdigest()
 
 
 def _add_tools(body: dict[str, Any], fields: dict[str, Any], left_out: LeftOut) -> None:
@@ -69,7 +76,7 @@ def _add_tools(body: dict[str, Any], fields: dict[str, Any], left_out: LeftOut) 
             # Anthropic runs it, and nobody else does.
             left_out.add(f"tools.{text_of(tool.get('type')) or 'unknown'}")
             continue
-        function: dict[str, Any] = {"name": tool.get("name")}
+        function: dict[str, Any] = {"name": short_name(text_of(tool.get("name")))}
         if tool.get("description"):
             function["description"] = tool["description"]
         function["parameters"] = tool.get("input_schema") or {"type": "object", "properties": {}}
@@ -84,7 +91,10 @@ def _add_tools(body: dict[str, Any], fields: dict[str, Any], left_out: LeftOut) 
     if kind in _CHOICES:
         body["tool_choice"] = _CHOICES[kind]
     elif kind == "tool":
-        body["tool_choice"] = {"type": "function", "function": {"name": choice.get("name")}}
+        body["tool_choice"] = {
+            "type": "function",
+            "function": {"name": short_name(text_of(choice.get("name")))},
+        }
     elif kind:
         raise left_out.refusal("tool_choice")
     if choice.get("disable_parallel_tool_use") is True:
@@ -170,8 +180,10 @@ class _Conversation:
                     texts.append(text_of(block.get("text")))
                 case "tool_use":
                     arguments = write_text(object_of(block.get("input")))
-                    function = {"name": text_of(block.get("name")), "arguments": arguments}
+                    function = {"name": short_name(text_of(block.get("name"))), "arguments": arguments}
                     calls.append({"id": text_of(block.get("id")), "type": "function", "function": function})
+                case "compaction":
+                    texts.append(text_of(block.get("content")))
                 case "thinking" | "redacted_thinking":
                     # Another model's thoughts, under its signature.
                     pass
@@ -212,6 +224,9 @@ class _Conversation:
         match block:
             case {"type": "text", "text": str(text)}:
                 return [{"type": "text", "text": text}] if text else []
+            case {"type": "tool_reference", "tool_name": str(name)}:
+                # Found by a search among tools that were held back; here all of them are given.
+                return [{"type": "text", "text": f"The tool {short_name(name)} can be used."}]
             case {"type": "image", "source": {"type": "url", "url": str(url)}}:
                 return [{"type": "image_url", "image_url": {"url": url}}]
             case {"type": "image", "source": {"type": "base64", "data": str(data), **more}}:

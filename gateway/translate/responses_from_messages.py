@@ -25,6 +25,7 @@ from gateway.translate.foreign_json import (
     read_object,
     write_text,
 )
+from gateway.translate.json_answers import ANSWER_TOOL
 from gateway.translate.responses_answer import Reason, ResponseAnswer
 from gateway.wire.sse import EventSplitter
 
@@ -42,6 +43,8 @@ _REASONS: Final[dict[str, Reason]] = {
     "refusal": "content_filter",
 }
 _SERVER_TOOLS: Final = "server_tool_use"
+_ANSWER: Final = "answer"
+"""A block that is a call of `ANSWER_TOOL`, and so text."""
 
 
 def read_message_reply(
@@ -183,6 +186,11 @@ class _Blocks:
         elif kind == "redacted_thinking":
             answer.close()
             answer.encrypted_reasoning(REDACTED + text_of(block.get("data")))
+        elif kind == "tool_use" and block.get("name") == ANSWER_TOOL:
+            self._kinds[index] = _ANSWER
+            answer.end_part()
+            self._text_length = 0
+            self._say(_arguments(block.get("input")))
         elif kind == "tool_use":
             answer.close()
             answer.call(index, text_of(block.get("id")), text_of(block.get("name")))
@@ -207,6 +215,8 @@ class _Blocks:
             self._signature += text_of(delta.get("signature"))
         elif kind == "tool_use" and self._answer.call_id(index) is not None:
             self._answer.arguments(index, text_of(delta.get("partial_json")))
+        elif kind == _ANSWER:
+            self._say(text_of(delta.get("partial_json")))
         elif kind == _SERVER_TOOLS:
             self._query.append(text_of(delta.get("partial_json")))
 

@@ -25,6 +25,7 @@ from gateway.translate.claude_models import (
     thinking_for,
 )
 from gateway.translate.foreign_json import list_of, read_arguments, write_json, write_reply
+from gateway.translate.json_answers import JSON_OBJECT, add_answer_tool, can_be_a_tool
 from gateway.translate.pair import LeftOut, Refusal
 from gateway.translate.responses_answer import ResponseAnswer, created_at_s
 from gateway.translate.responses_echo import echo_of
@@ -300,12 +301,18 @@ def _add_text(body: dict[str, Any], text: dict[str, Any], left_out: LeftOut) -> 
     if not isinstance(shape, dict):
         raise wrong_type("text.format")
     kind = read_text(shape, "type", "text.format")
-    if kind == "json_schema" and can_shape_output(body["model"]):
-        if not isinstance(shape.get("schema"), dict):
+    if kind == "json_object":
+        body["system"] = [*body.get("system", []), {"type": "text", "text": JSON_OBJECT}]
+    elif kind == "json_schema":
+        schema = shape.get("schema")
+        if not isinstance(schema, dict):
             raise wrong_type("text.format.schema")
-        body["output_config"] = {"format": {"type": "json_schema", "schema": shape["schema"]}}
-    elif kind in ("json_schema", "json_object"):
-        left_out.add("text.format")
+        if can_shape_output(body["model"]):
+            body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
+        elif not can_be_a_tool(schema):
+            left_out.add("text.format")
+        else:
+            add_answer_tool(body, schema)
     elif kind != "text":
         raise UnsupportedParameter(
             f'The format "{kind}" cannot be asked of this model.', param="text.format.type"

@@ -93,7 +93,7 @@ def says(
     """Answers with *blocks*, streamed if asked; *until* cuts the stream after so many events."""
 
     async def behave(exchange: Exchange) -> None:
-        if exchange.path.endswith("/count_tokens"):
+        if exchange.path.partition("?")[0].endswith("/count_tokens"):
             await send_body(exchange, 200, "application/json", b'{"input_tokens":17}')
         elif exchange.json.get("stream"):
             await start_stream(exchange)

@@ -11,6 +11,7 @@ from random import Random
 
 import pytest
 
+from gateway.endpoints.anthropic_paths import find_anthropic_path
 from gateway.endpoints.openai_paths import PROXY, find_openai_path
 from gateway.errors import GatewayError, UpstreamTimeout, UpstreamUnreachable
 from gateway.identity.tokens import Identity
@@ -60,11 +61,11 @@ class Rig:
 
     async def call(self, client: FakeClient, *, account: str = "acct", path: str = "") -> CallTrace:
         path = path or client.path.removeprefix("/v1")
-        endpoint = find_openai_path(path)
+        endpoint = find_openai_path(path) or find_anthropic_path(path)
         asked = (
             Asked(PROXY, path, f"/proxy/{account}", account, dialect=None)
             if endpoint is None
-            else Asked(endpoint, path, "/v1", account)
+            else Asked(endpoint, path, "/v1", account, dialect=endpoint.dialect)
         )
         client.route = asked.endpoint.route
         await self.passing.serve(client, asked)
@@ -172,6 +173,32 @@ async def test_body_without_a_length() -> None:
     client = FakeClient(BEARER, pieces=[piece] * 5, path="/proxy/acct/x")
     trace = await rig.call(client, path="/x")
     assert (client.status, trace.attempts[0].error_type) == (413, "body_too_large")
+
+
+async def test_a_batch_of_anthropic_is_not_held() -> None:
+    """It may be 256 MB of JSON and names no model: it goes on as it comes, beyond the bound of others."""
+    kind = ("content-type", "application/json")
+    piece = b'{"requests":["' + b"x" * 800_000
+    rig = Rig(FakeReply(200, JSON, b"{}"))
+    client = FakeClient(BEARER, kind, pieces=[piece, b'"]}'], path="/v1/messages/batches")
+    await rig.call(client)
+    assert (rig.upstream.bodies, client.status) == ([piece + b'"]}'], 200)
+    client = FakeClient(BEARER, kind, body=b'"' + b"x" * 2000 + b'"', path="/v1/agents/a/archive")
+    trace = await Rig(FakeReply(200, JSON, b"{}")).call(client)
+    assert (client.status, trace.error_type) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize(
+    ("path", "has_type"),
+    [("/v1/messages/batches", True), ("/v1/batches", False)],
+    ids=["anthropic", "openai"],
+)
+async def test_errors_in_the_dialect_of_the_path(path: str, *, has_type: bool) -> None:
+    """A caller's SDK finds what it looks for."""
+    client = fetch(path)
+    await Rig().call(client, account="none")
+    assert client.status == 404
+    assert (json.loads(client.received).get("type") == "error") is has_type
 
 
 async def test_caller_that_leaves() -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 
 from gateway.endpoints.catalogue import CHAT
+from gateway.translate.json_answers import ANSWER_TOOL
 from tests.golden.translated import Case, compare, translated
 
 FOLDER: Final = Path(__file__).parent
@@ -19,6 +20,7 @@ PDF: Final = "data:application/pdf;base64,JVBERi0="
 SOUND: Final = {"type": "input_audio", "input_audio": {}}
 TIME_ALONE: Final = {"mode": "auto", "tools": [{"type": "function", "function": {"name": "time"}}]}
 HI: Final = [{"role": "user", "content": "hi"}]
+OLDER: Final = "claude-sonnet-4-20250514"
 PNG: Final = "data:image/png;base64,iVBORw0KGgo="
 MARK: Final = {"type": "ephemeral"}
 SCHEMA: Final = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -96,6 +98,12 @@ USES: Final = [
     {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Köln"}},
     {"type": "tool_use", "id": "toolu_2", "name": "time", "input": {}},
 ]
+ANSWER: Final = {"type": "tool_use", "id": "toolu_9", "name": ANSWER_TOOL, "input": {"city": "Köln"}}
+OLD_SCHEMA: Final = {
+    "messages": HI,
+    "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}},
+}
+NO_OBJECT: Final = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "array"}}}
 WEB: Final = {
     "type": "web_search_result_location", "url": "https://x.test", "title": "X", "cited_text": "y",
     "encrypted_index": "z",
@@ -251,6 +259,24 @@ CASES: Final = {
             "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}},
         }
     ),
+    **{
+        f"old_schema_{name}": Case({**OLD_SCHEMA, **more}, OLDER, reply=reply)
+        for name, more, reply in (
+            ("alone", {}, None),
+            ("with_tools", {"tools": [TOOL], "parallel_tool_calls": False}, None),
+            ("with_no_tool", {"tools": [TOOL], "tool_choice": "none", "reasoning_effort": "high"}, None),
+            ("with_a_forced_tool", {"tools": [TOOL], "tool_choice": "required"}, None),
+            ("of_no_object", {"response_format": NO_OBJECT}, None),
+            ("reply", {}, message(ANSWER, stop_reason="tool_use")),
+            ("reply_with_call", {"tools": [TOOL]}, message(USES[0], ANSWER, stop_reason="tool_use")),
+            ("stream", {"stream": True}, events(message(ANSWER, stop_reason="tool_use"))),
+            (
+                "stream_empty",
+                {"stream": True},
+                events(message({**ANSWER, "input": {}}, stop_reason="tool_use")),
+            ),
+        )
+    },
     "json_object": Case({"messages": HI, "response_format": {"type": "json_object"}}),
     "effort": Case({"messages": HI, "reasoning_effort": "minimal", "temperature": 0.2}, NEW),
     "budget": Case({"messages": HI, "reasoning_effort": "medium"}, OLD),

@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 
 from gateway.endpoints.catalogue import MESSAGES
+from gateway.translate.tool_names import short_name
 from tests.golden.translated import Case, compare, translated
 
 FOLDER: Final = Path(__file__).parent
@@ -62,6 +63,8 @@ def whole_call(call_id: str, name: str, arguments: str) -> dict[str, Any]:
     return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
+LONG_NAME: Final = "mcp__a_server_with_a_long_name__" + "and_a_tool_with_a_long_name_" * 2
+LONG_USE: Final = {"type": "tool_use", "id": "toolu_1", "name": LONG_NAME, "input": {}}
 STREAM: Final = {"messages": HI, "max_tokens": 5, "stream": True}
 CASES: Final = {
     "plain": Case({"messages": HI, "max_tokens": 5}),
@@ -206,6 +209,22 @@ CASES: Final = {
             "x_new": 1,
         },
         "gpt-5",
+    ),
+    "long_names": Case(
+        {
+            "messages": [*HI, {"role": "assistant", "content": [LONG_USE]}],
+            "tools": [{"name": LONG_NAME, "input_schema": {"type": "object"}}, TOOL],
+            "tool_choice": {"type": "tool", "name": LONG_NAME},
+        },
+        reply=completion("tool_calls", tool_calls=[whole_call("call_1", short_name(LONG_NAME), "{}")]),
+    ),
+    "stream_long_names": Case(
+        {**STREAM, "tools": [{"name": LONG_NAME, "input_schema": {"type": "object"}}]},
+        reply=chunks(
+            {"tool_calls": [call(0, "", id="call_1", name=short_name(LONG_NAME))]},
+            {"tool_calls": [call(1, "", id="call_2", name="x" * 64)]},
+            reason="tool_calls",
+        ),
     ),
     "no_messages": Case({"messages": None}),
     "no_message": Case({"messages": [7]}),

@@ -1,0 +1,46 @@
+"""How a Claude that takes no JSON schema for its answer is brought to give JSON.
+
+A schema becomes a tool that the model has to call: what it calls it with is the answer. A wish for any JSON
+object cannot become one, since a tool without members is called without any; it is said in words, as it was
+to be in the prompt anyway.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+ANSWER_TOOL: Final = "give_the_structured_answer"
+"""Found again in the reply by its name, so no caller's tool should have it."""
+
+JSON_OBJECT: Final = (
+    "Answer with one JSON object and nothing else: no text before or after it, and no code fence around it."
+)
+"""At the end of the system prompt."""
+
+_DESCRIPTION: Final = "Give the answer to the user. Its arguments are the whole answer."
+
+
+def can_be_a_tool(schema: dict[str, Any]) -> bool:
+    """Whether *schema* is that of an object, as the arguments of a tool are."""
+    return schema.get("type") == "object"
+
+
+def add_answer_tool(body: dict[str, Any], schema: dict[str, Any]) -> bool:
+    """Make the model of *body* answer by calling a tool of that *schema*.
+
+    Where the caller has tools too, the model calls one of them or this one.
+
+    Returns:
+        False when it must call a tool of the caller's, so that there is no answer to shape; nothing is added.
+    """
+    choice = body.get("tool_choice") or {}
+    if choice.get("type") in ("any", "tool"):
+        return False
+    tool = {"name": ANSWER_TOOL, "description": _DESCRIPTION, "input_schema": schema}
+    has_others = bool(body.get("tools")) and choice.get("type") != "none"
+    body["tools"] = [*body.get("tools", []), tool]
+    forced = {"type": "any"} if has_others else {"type": "tool", "name": ANSWER_TOOL}
+    if has_others and "disable_parallel_tool_use" in choice:
+        forced["disable_parallel_tool_use"] = choice["disable_parallel_tool_use"]
+    body["tool_choice"] = forced
+    return True
