@@ -32,7 +32,7 @@ from gateway.endpoints.provider_path import (
     rename_in_query,
     with_query,
 )
-from gateway.errors import BodyTooLarge, GatewayError, InvalidBody
+from gateway.errors import BodyTooLarge, GatewayError, InvalidBody, UnsupportedParameter
 from gateway.model import BodySource, Call, Caller, Client, Dialect, Endpoint, Passage, Plan, Target
 from gateway.pipeline import Pipeline, Upstream, pause, request_timeout_s
 from gateway.providers.passage_headers import listed_headers, passage_headers, unlisted_headers
@@ -295,6 +295,7 @@ class _Crossing:
     def _plan(self, naming: _Naming, body: bytes | _Streamed) -> Plan:
         """Which account, and whether the caller may."""
         if naming.plan is not None:
+            self._check_dialect(naming.plan.targets[0])
             return naming.plan
         accounts, asked = self._snapshot.accounts, self._asked
         # To read or cancel a response, that is: who calls a model gets such ids.
@@ -316,6 +317,14 @@ class _Crossing:
             # Whatever account is named: another one may lead to the same place.
             origin.check_maker(self._caller, account)
         return accounts.plan(naming.account, naming.model, self._caller, by_model=may_be_own)
+
+    def _check_dialect(self, target: Target) -> None:
+        """Refuse a form for a model that has no such path: it cannot be put into the words of another API."""
+        if target.dialect != self._asked.dialect:
+            message = (
+                f"{target.name} does not answer {self._asked.endpoint.route}. Ask another model for that."
+            )
+            raise UnsupportedParameter(message, param="model")
 
     def _origin(self, naming: _Naming, body: bytes | _Streamed, *, may_be_own: bool) -> Origin | None:
         """Where what the call is about comes from, as far as that is known and matters."""

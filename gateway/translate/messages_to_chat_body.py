@@ -71,10 +71,12 @@ def _hash(user: str) -> str:
 
 def _add_tools(body: dict[str, Any], fields: dict[str, Any], left_out: LeftOut) -> None:
     tools = []
+    gone = []
     for tool in map(object_of, list_of(fields.get("tools"))):
         if tool.get("type") not in (None, "custom"):
             # Anthropic runs it, and nobody else does.
             left_out.add(f"tools.{text_of(tool.get('type')) or 'unknown'}")
+            gone.append(tool.get("name"))
             continue
         function: dict[str, Any] = {"name": short_name(text_of(tool.get("name")))}
         if tool.get("description"):
@@ -83,10 +85,22 @@ def _add_tools(body: dict[str, Any], fields: dict[str, Any], left_out: LeftOut) 
         if tool.get("strict") is True:
             function["strict"] = True
         tools.append({"type": "function", "function": function})
-    if not tools:
-        return
-    body["tools"] = tools
     choice = object_of(fields.get("tool_choice"))
+    if gone and _forces_one_of(choice, gone, is_any=not tools):
+        # An answer without it would look like one that was found with it.
+        raise left_out.refusal("tool_choice")
+    if tools:
+        body["tools"] = tools
+        _add_choice(body, choice, left_out)
+
+
+def _forces_one_of(choice: dict[str, Any], names: list[Any], *, is_any: bool) -> bool:
+    """Whether the model must call one of these; *is_any*: there is no other."""
+    kind = choice.get("type")
+    return (kind == "tool" and choice.get("name") in names) or (kind == "any" and is_any)
+
+
+def _add_choice(body: dict[str, Any], choice: dict[str, Any], left_out: LeftOut) -> None:
     kind = text_of(choice.get("type"))
     if kind in _CHOICES:
         body["tool_choice"] = _CHOICES[kind]

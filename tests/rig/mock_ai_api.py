@@ -45,8 +45,8 @@ class MockAiApi:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._process is not None:
-            # It ends its two servers, which lead sessions of their own.
-            self._process.send_signal(signal.SIGTERM)
+            # This, and not SIGTERM, makes it end its two servers, which lead sessions of their own.
+            self._process.send_signal(signal.SIGINT)
             self._process.wait(STOP_TIMEOUT_S)
         self._log.close()
 

@@ -33,6 +33,7 @@ TARGETS = (
     make_target("az/small", base_url=f"{AZURE}/deployments/small", account_url=AZURE, query="?api-version=1"),
     make_target(),
     make_target("retried/small", retry=RetryPolicy(2, 0, frozenset({502, 503, 504}))),
+    make_target("claude/small", dialect="anthropic"),
 )
 
 
@@ -225,6 +226,23 @@ async def test_model_in_a_path() -> None:
         await rig.call(client, account="")
         rig.records.clear()
         assert rig.upstream.passages[-1].url == f"https://api.test/v1/models/{sent}"
+
+
+@pytest.mark.parametrize(
+    ("named", "headers"),
+    [("claude/small", ()), ("small", (("x-tfy-model-name", "claude/small"),))],
+    ids=["in the form", "in a header"],
+)
+async def test_form_for_a_model_of_another_dialect(named: str, headers: tuple[tuple[str, str], ...]) -> None:
+    """Nobody has words for it in another API: refused, and nothing is sent."""
+    rig = Rig()
+    body = b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\n' + named.encode() + b"\r\n--b--\r\n"
+    kind = ("content-type", "multipart/form-data; boundary=b")
+    client = FakeClient(BEARER, kind, *headers, body=body, path="/v1/audio/transcriptions")
+    trace = await rig.call(client, account="")
+    assert (client.status, trace.error_type, trace.attempts) == (400, "unsupported_parameter", [])
+    assert b"claude/small does not answer /v1/audio/transcriptions" in client.received
+    assert rig.upstream.passages == []
 
 
 @pytest.mark.parametrize(

@@ -176,6 +176,15 @@ CASES: Final = {
         {"messages": HI, "tools": [SEARCH]},
         unsupported="reject",
     ),
+    "server_tool_forced": Case(
+        {"messages": HI, "tools": [SEARCH, TOOL], "tool_choice": {"type": "tool", "name": SEARCH["name"]}}
+    ),
+    "server_tool_forced_alone": Case(
+        {"messages": HI, "tools": [SEARCH], "tool_choice": {"type": "any"}},
+    ),
+    "server_tool_beside_any": Case(
+        {"messages": HI, "tools": [SEARCH, TOOL], "tool_choice": {"type": "any"}},
+    ),
     "server_tool_history": Case(
         {"messages": [*HI, {"role": "assistant", "content": [{"type": "server_tool_use", "id": "s"}]}]}
     ),
