@@ -14,7 +14,7 @@ from typing import Final
 
 from perf.bench import Bench
 from perf.load import Accept
-from perf.payloads import CHAT_PATH, UPSTREAM_MODEL
+from perf.payloads import CHAT_PATH, UPSTREAM_MODEL, Dialect
 from perf.process import (
     Program,
     accepts_connections,
@@ -38,12 +38,15 @@ integrations:
     url: {origin}/v1
     model_server: openai-compatible
     model_types: [chat]
----
+{cost}---
 type: virtual-account
 name: perf
 tokens: ["env:PERF_TOKEN"]
-models: ["perf/*"]
+models: ["*"]
 """
+
+PRICE: Final = "{metric: per_1000_tokens, value: {input: 0.0025, output: 0.01}}"
+"""`cost` of a model, so that every call has one."""
 
 EXPORT: Final = """\
 type: gateway-otel-config
@@ -65,20 +68,26 @@ class Setup:
 
     Attributes:
         name: In tables; "gateway" is the one that the targets hold for.
-        manifests: YAML documents, in which `{sink}` stands for the OTLP sink's endpoint.
+        manifests: YAML documents, in which `{sink}` stands for the OTLP sink's endpoint, `{origin}` for the
+            upstream.
         headers: Of every call, each `name: value`.
+        price: `cost` of the model.
     """
 
     name: str
     manifests: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
+    price: str = ""
     workers: int = 1
 
 
 EVERYTHING: Final = Setup(
-    "gateway", manifests=(EXPORT.format(endpoint="{sink}", encoding="proto"),), headers=METADATA
+    "gateway",
+    manifests=(EXPORT.format(endpoint="{sink}", encoding="proto"),),
+    headers=METADATA,
+    price=PRICE,
 )
-"""All that is built and of use to everybody: keys, metadata, traces in the local store and exported."""
+"""All that is built and of use to everybody: keys, metadata, cost, traces in the local store and exported."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +95,13 @@ class Contender:
     """Something that stands between load and upstream.
 
     Attributes:
-        url: Where it takes chat calls.
+        url: Where it takes calls.
         model: The name under which it knows the upstream's model.
         worker_command: Words in the command line of the processes that serve requests; () counts all of them.
         token: What it takes as a caller's key.
         headers: What it wants beside the usual ones, each `name: value`.
         accept: Whether it gives the upstream's bytes, or writes the answer anew.
+        dialect: Of the calls.
         control_port: Of a gateway of ours, 0 for others.
     """
 
@@ -103,6 +113,7 @@ class Contender:
     token: str = TOKEN
     headers: tuple[str, ...] = ()
     accept: Accept = Accept.BYTES
+    dialect: Dialect = Dialect.CHAT
     control_port: int = 0
 
     def processes(self) -> tuple[ProcessStat, ...]:
@@ -192,8 +203,9 @@ def started_nginx(bench: Bench) -> Iterator[Contender]:
 
 def gateway_manifests(setup: Setup, *, origin: str, sink: str) -> str:
     """The configuration of the gateway in front of *origin*, exporting to *sink*."""
-    documents = (_GATEWAY_CONFIG.format(model=UPSTREAM_MODEL, origin=origin), *setup.manifests)
-    return "---\n".join(documents).replace("{sink}", sink)
+    cost = f"    cost: {setup.price}\n" if setup.price else ""
+    documents = (_GATEWAY_CONFIG.format(model=UPSTREAM_MODEL, origin=origin, cost=cost), *setup.manifests)
+    return "---\n".join(documents).replace("{sink}", sink).replace("{origin}", origin)
 
 
 @contextlib.contextmanager

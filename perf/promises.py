@@ -115,6 +115,18 @@ PROMISES: Final = (
         0.06,
         contender="export proto",
     ),
+    *(
+        Promise(
+            f"CPU per streamed chunk, {pair} / bare stack",
+            "pairs",
+            "streams",
+            "chunk_cpu_ratio",
+            1.2,
+            1.0,
+            contender=pair,
+        )
+        for pair in ("chat > openai", "messages > anthropic", "responses > responses")
+    ),
     Promise("RSS per worker after 500,000 requests", "memory", "", "worker_rss_mb", 130, 110, unit=" MB"),
     Promise("its slope over 100,000 requests", "memory", "", "rss_slope_mb", 1.0, unit=" MB"),
     Promise(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from perf.bench import Bench
@@ -90,7 +90,7 @@ def run_round(bench: Bench, contender: Contender, amount: Amount, ask: Ask = SMA
         model=contender.model,
         token=contender.token,
         amount=amount,
-        ask=ask,
+        ask=replace(ask, dialect=contender.dialect),
         headers=contender.headers,
         accept=contender.accept,
         core=bench.cores.tools,

@@ -8,7 +8,7 @@ from typing import Final
 
 from perf.bench import Bench
 from perf.report import Section
-from perf.scenarios import features, frontier, memory, open_loop, prompts, saturation, streams, workers
+from perf.scenarios import features, frontier, memory, open_loop, pairs, prompts, saturation, streams, workers
 
 Steps = Mapping[str, Callable[[Bench], Section]]
 
@@ -39,6 +39,7 @@ SUITES: Final[Mapping[str, Steps]] = {
         "workers": partial(workers.run, turns=5, seconds=4),
         "frontier": partial(frontier.run, turns=3, seconds=3),
         "memory": memory.run,
+        "pairs": partial(pairs.run, turns=3, seconds=2),
     },
 }
 """By name; a suite takes its scenarios in this order."""

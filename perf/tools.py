@@ -121,7 +121,7 @@ def held_load(
         *("--size-bytes", str(ask.size_bytes), "--pace-ms", str(ask.pace_ms)),
         *(("--stream",) if ask.is_stream else ()),
         *(word for header in headers for word in ("--header", header)),
-        *("--accept", accept.value),
+        *("--accept", accept.value, "--dialect", ask.dialect.value),
     ]
     with started("load", command, core=core, folder=folder, has_pipes=True) as program:
         program.read_line(START_TIMEOUT_S)

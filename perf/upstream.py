@@ -17,15 +17,24 @@ import argparse
 import asyncio
 import socket
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final
 
 import orjson
 import uvloop
 
 from perf.http_protocol import HttpProtocol, serve_until_input_ends
-from perf.payloads import CHAT_PATH, PACE, REPLY, STATS_PATH, STREAM_CHUNKS, UPSTREAM_MODEL, stream_events
+from perf.payloads import (
+    PACE,
+    REPLIES,
+    STATS_PATH,
+    STREAM_CHUNKS,
+    UPSTREAM_MODEL,
+    Dialect,
+    stream_events,
+)
 
-_CHAT_PATH: Final = CHAT_PATH.encode()
+_DIALECTS: Final = {dialect.path.encode(): dialect for dialect in Dialect}
 _STATS_PATH: Final = STATS_PATH.encode()
 # Routers of inference servers send calls only where this answers 200.
 _HEALTH_PATH: Final = b"/health"
@@ -43,7 +52,7 @@ def _answer(status: bytes, body: bytes) -> bytes:
     return head % (status, len(body)) + body
 
 
-_GOOD: Final = _answer(b"200 OK", REPLY)
+_GOOD: Final = {dialect: _answer(b"200 OK", reply) for dialect, reply in REPLIES.items()}
 
 
 @dataclass
@@ -73,12 +82,13 @@ class Replies:
     """What every connection shares.
 
     Attributes:
-        stream: The writes of one streamed reply, each event framed as an HTTP chunk of its own.
+        chunks: Content events of a streamed reply.
     """
 
-    stream: tuple[bytes, ...]
+    chunks: int = STREAM_CHUNKS
     stats: Stats = field(default_factory=Stats)
     # A load repeats the same bytes, and comparing them is 20 times cheaper than parsing them again.
+    _known_path: bytes = b""
     _known_body: bytes = b""
     _known_answer: Answer = Answer(())
 
@@ -88,28 +98,32 @@ class Replies:
             return Answer((_answer(b"200 OK", orjson.dumps(self.stats)),))
         if method == b"GET" and path == _HEALTH_PATH:
             return Answer((_answer(b"200 OK", b"{}"),))
-        if method != b"POST" or path != _CHAT_PATH:
-            return self._refuse(f"{method!r} {path!r} is no chat call")
-        if body != self._known_body:
-            fault = self._learn(body)
+        dialect = _DIALECTS.get(path)
+        if method != b"POST" or dialect is None:
+            return self._refuse(f"{method!r} {path!r} is no call of a model")
+        if body != self._known_body or path != self._known_path:
+            fault = self._learn(path, body, dialect)
             if fault:
                 return self._refuse(fault)
         self.stats.served += 1
         return self._known_answer
 
-    def _learn(self, body: bytes) -> str:
+    def _learn(self, path: bytes, body: bytes, dialect: Dialect) -> str:
         """Check *body* and remember it; the fault when it is no call for our model."""
         try:
             call = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             return f"the body is not JSON: {error}"
-        if not isinstance(call, dict) or not call.get("messages"):
-            return "the body has no messages"
+        content = "input" if dialect is Dialect.RESPONSES else "messages"
+        if not isinstance(call, dict) or not call.get(content):
+            return f"the body has no {content}"
         if call.get("model") != UPSTREAM_MODEL:
             return f"asked for model {call.get('model')!r}, not {UPSTREAM_MODEL!r}"
-        self._known_body = body
-        is_stream = call.get("stream") is True
-        self._known_answer = Answer(self.stream, _pace_s(call)) if is_stream else Answer((_GOOD,))
+        self._known_path, self._known_body = path, body
+        if call.get("stream") is True:
+            self._known_answer = Answer(stream_writes(self.chunks, dialect), _pace_s(call))
+        else:
+            self._known_answer = Answer((_GOOD[dialect],))
         return ""
 
     def _refuse(self, reason: str) -> Answer:
@@ -173,15 +187,17 @@ class UpstreamProtocol(HttpProtocol):
             self._transport.close()
 
 
-def stream_writes(chunks: int) -> tuple[bytes, ...]:
+@cache
+def stream_writes(chunks: int, dialect: Dialect = Dialect.CHAT) -> tuple[bytes, ...]:
     """One streamed reply as HTTP/1.1 writes: the head goes with the first event, the end with the last."""
-    first, *events, last = [b"%x\r\n%b\r\n" % (len(event), event) for event in stream_events(chunks)]
-    return (_STREAM_HEAD + first, *events, last + b"0\r\n\r\n")
+    events = stream_events(chunks, dialect=dialect)
+    first, *rest, last = [b"%x\r\n%b\r\n" % (len(event), event) for event in events]
+    return (_STREAM_HEAD + first, *rest, last + b"0\r\n\r\n")
 
 
 async def serve(sock: socket.socket, chunks: int) -> None:
     """Answer on *sock* until standard input closes."""
-    replies = Replies(stream_writes(chunks))
+    replies = Replies(chunks)
     await serve_until_input_ends(sock, lambda: UpstreamProtocol(replies))
 
 

@@ -11,7 +11,7 @@ import asyncio
 import gc
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 
 import orjson
@@ -24,7 +24,7 @@ from perf.load.open import OpenPhase
 from perf.load.result import LoadResult
 from perf.load.streams import StreamConnection, StreamPhase
 from perf.load.target import Accept, http_target
-from perf.payloads import REQUEST_BYTES, STREAM_CHUNKS, UPSTREAM_MODEL, Ask
+from perf.payloads import REQUEST_BYTES, STREAM_CHUNKS, UPSTREAM_MODEL, Ask, Dialect
 
 
 def _itself(connection: Connection) -> Connection:
@@ -41,7 +41,7 @@ async def measure(
         OSError: Nothing listens at the target.
     """
     amount.check()
-    ask = Ask(options.size_bytes, is_stream=options.stream, pace_ms=options.pace_ms)
+    ask = Ask(options.size_bytes, is_stream=options.stream, pace_ms=options.pace_ms, dialect=options.dialect)
     at = partial(
         http_target,
         options.url,
@@ -58,7 +58,7 @@ async def measure(
         if options.warmup_s > 0:
             # Unpaced: a paced stream would take longer than the warm-up.
             warmup = Amount(amount.connections, options.warmup_s)
-            await ClosedPhase(at(ask=Ask(ask.size_bytes, is_stream=ask.is_stream)), connections, warmup).run()
+            await ClosedPhase(at(ask=replace(ask, pace_ms=0)), connections, warmup).run()
         await when_ready()
         if amount.rps is not None:
             return await OpenPhase(target, connections, amount).run()
@@ -106,6 +106,7 @@ def main() -> int:
     parser.add_argument("--size-bytes", type=int, default=REQUEST_BYTES, help="of the request's body")
     parser.add_argument("--stream", action="store_true", help="ask for streams and look at every event")
     parser.add_argument("--pace-ms", type=int, default=0, help="between two events of a stream")
+    parser.add_argument("--dialect", type=Dialect, choices=list(Dialect), default=Dialect.CHAT)
     parser.add_argument("--warmup-s", type=float, default=0.5)
     parser.add_argument(
         "--hold", action="store_true", help="wait for a line on standard input before measuring"

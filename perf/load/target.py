@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from perf.load.amount import UnsafeTargetError
-from perf.payloads import SMALL_CHAT, Ask, says_the_same
+from perf.payloads import SMALL_CHAT, Ask, Dialect, says_the_same
 
 
 class Accept(enum.Enum):
@@ -28,10 +28,11 @@ class Target:
     request: bytes
     reply: bytes
     accept: Accept = Accept.BYTES
+    dialect: Dialect = Dialect.CHAT
 
     def accepts(self, body: bytes) -> bool:
         """Whether *body* is what must come back."""
-        return body == self.reply or (self.accept is Accept.TEXT and says_the_same(body))
+        return body == self.reply or (self.accept is Accept.TEXT and says_the_same(body, self.dialect))
 
 
 def http_target(
@@ -43,7 +44,7 @@ def http_target(
     headers: Iterable[str] = (),
     accept: Accept = Accept.BYTES,
 ) -> Target:
-    """The target of chat calls to *url*, with *headers* of the form `name: value` beside the usual ones.
+    """The target of calls to *url*, with *headers* of the form `name: value` beside the usual ones.
 
     Raises:
         UnsafeTargetError: *url* is not plain HTTP to a loopback address.
@@ -63,4 +64,5 @@ def http_target(
         f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
     )
     more = "".join(f"{header}\r\n" for header in headers)
-    return Target(host, port, f"{head}{more}\r\n".encode("ascii") + body, ask.reply(), accept)
+    request = f"{head}{more}\r\n".encode("ascii") + body
+    return Target(host, port, request, ask.reply(), accept, ask.dialect)

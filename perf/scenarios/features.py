@@ -11,7 +11,7 @@ from typing import Final
 
 from perf.bench import Bench
 from perf.charts import Bar, Group, Part, bar_chart
-from perf.contenders import EXPORT, METADATA, Setup, direct, started_all
+from perf.contenders import EXPORT, METADATA, PRICE, Setup, direct, started_all
 from perf.figures import KINDS, Figures, add_costs, per_turn
 from perf.ledger import ledger_doubts
 from perf.load import Amount
@@ -35,6 +35,7 @@ def _settings(text: str) -> str:
 FEATURES: Final = (
     Setup(OFF, (_settings("telemetry_settings: {traces: false}"),)),
     Setup("metadata", (_settings("telemetry_settings: {traces: false}"),), METADATA),
+    Setup("price", (_settings("telemetry_settings: {traces: false}"),), price=PRICE),
     Setup("local store"),
     Setup(ON, (_PROTO,)),
     Setup("export json", (_JSON,)),
@@ -43,6 +44,7 @@ FEATURES: Final = (
         "all on",
         (_PROTO, _settings("logging_settings: {type: always}\ntelemetry_settings: {tfy_attributes: true}")),
         METADATA,
+        PRICE,
     ),
 )
 _DOWN: Final = "endpoint down"

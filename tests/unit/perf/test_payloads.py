@@ -11,6 +11,7 @@ from perf.payloads import (
     REQUEST_BYTES,
     STREAM_CHUNKS,
     Ask,
+    Dialect,
     chat_request,
     says_the_same,
     stream_events,
@@ -92,3 +93,24 @@ def test_every_ask_has_the_size_it_says(ask: Ask) -> None:
 def test_names_for_people(ask: Ask, name: str) -> None:
     """They stand in what a run says of itself."""
     assert ask.name == name
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+@pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "streamed"])
+def test_text_is_found_in_every_dialect(dialect: Dialect, *, is_stream: bool) -> None:
+    """An answer in another dialect, with another word or without its end is none."""
+    ask = Ask(is_stream=is_stream, dialect=dialect)
+    body = ask.reply()
+    assert len(ask.request("perf-model")) == REQUEST_BYTES
+    assert says_the_same(body, dialect)
+    assert not any(says_the_same(body, other) for other in Dialect if other is not dialect)
+    assert not says_the_same(body.replace(b"word7 ", b"word8 ").replace(b"fox", b"dog"), dialect)
+    cut = b"\n\n".join(body.split(b"\n\n")[:-2]) if is_stream else body[:-1]
+    assert not says_the_same(cut, dialect)
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+def test_every_dialect_streams_as_many_chunks(dialect: Dialect) -> None:
+    """Whatever comes around them."""
+    first, second = (len(stream_events(chunks, dialect=dialect)) for chunks in (3, 5))
+    assert second - first == 2

@@ -8,6 +8,7 @@ from perf.suites import SUITES
 def test_the_full_suite_has_every_scenario() -> None:
     """And the shorter ones take theirs from it, under the same names."""
     assert list(SUITES["full"]) == [
-        *("saturation", "open-loop", "streams", "prompts", "features", "workers", "frontier", "memory")
+        *("saturation", "open-loop", "streams", "prompts", "features", "workers", "frontier", "memory"),
+        "pairs",
     ]
     assert set(SUITES["quick"]) < set(SUITES["standard"]) < set(SUITES["full"])

@@ -7,7 +7,17 @@ import asyncio
 import orjson
 import pytest
 
-from perf.payloads import CHAT_PATH, REPLY, STATS_PATH, UPSTREAM_MODEL, Ask, chat_request, stream_events
+from perf.payloads import (
+    CHAT_PATH,
+    REPLIES,
+    REPLY,
+    STATS_PATH,
+    UPSTREAM_MODEL,
+    Ask,
+    Dialect,
+    chat_request,
+    stream_events,
+)
 from perf.upstream import Answer, EventWriter, Replies, stream_writes
 from tests.rig.until import until_async
 
@@ -20,7 +30,7 @@ def _status(answer: Answer) -> bytes:
 
 def test_a_good_call_gets_the_fixed_reply() -> None:
     """The same bytes every time, and every call is counted."""
-    replies = Replies(stream=())
+    replies = Replies()
     for _ in range(2):
         (answer,) = replies.reply_to(b"POST", _PATH, chat_request("perf-model")).writes
         assert answer.endswith(b"\r\n\r\n" + REPLY)
@@ -30,16 +40,29 @@ def test_a_good_call_gets_the_fixed_reply() -> None:
 def test_a_stream_is_asked_for_by_the_body() -> None:
     """Only `"stream": true` streams."""
     call = orjson.loads(chat_request("perf-model")) | {"stream": True}
-    replies = Replies(stream=stream_writes(2))
+    replies = Replies(2)
     assert replies.reply_to(b"POST", _PATH, orjson.dumps(call)) == Answer(stream_writes(2))
 
 
 def test_a_stream_has_the_pace_that_was_asked_for() -> None:
     """The upstream serves paced and unpaced streams without a restart."""
-    replies = Replies(stream=stream_writes(2))
+    replies = Replies(2)
     paced = Ask(is_stream=True, pace_ms=20).request(UPSTREAM_MODEL)
     assert replies.reply_to(b"POST", _PATH, paced).pace_s == 0.02
     assert replies.reply_to(b"POST", _PATH, Ask(is_stream=True).request(UPSTREAM_MODEL)).pace_s == 0.0
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+def test_every_dialect_is_answered_in_its_own_words(dialect: Dialect) -> None:
+    """By the path; a body that is good elsewhere is not good here."""
+    replies, path = Replies(2), dialect.path.encode()
+    (answer,) = replies.reply_to(b"POST", path, Ask(dialect=dialect).request(UPSTREAM_MODEL)).writes
+    assert answer.endswith(b"\r\n\r\n" + REPLIES[dialect])
+    stream = Ask(is_stream=True, dialect=dialect).request(UPSTREAM_MODEL)
+    assert replies.reply_to(b"POST", path, stream) == Answer(stream_writes(2, dialect))
+    for other in Dialect:
+        if (other is Dialect.RESPONSES) is not (dialect is Dialect.RESPONSES):
+            assert _status(replies.reply_to(b"POST", other.path.encode(), stream)) == b"400"
 
 
 class Transport(asyncio.Transport):
@@ -79,7 +102,7 @@ async def test_a_reader_that_left_is_written_nothing() -> None:
 
 def test_a_probe_of_a_router_is_no_call() -> None:
     """It is answered well and counted nowhere."""
-    replies = Replies(stream=())
+    replies = Replies()
     assert _status(replies.reply_to(b"GET", b"/health", b"")) == b"200"
     assert (replies.stats.served, replies.stats.refused) == (0, 0)
 
@@ -96,7 +119,7 @@ def test_a_probe_of_a_router_is_no_call() -> None:
 )
 def test_a_call_that_is_not_sane_is_refused_and_counted(method: bytes, path: bytes, body: bytes) -> None:
     """What a contender breaks must fail its round, also after good calls."""
-    replies = Replies(stream=())
+    replies = Replies()
     replies.reply_to(b"POST", _PATH, chat_request("perf-model"))
     assert _status(replies.reply_to(method, path, body)) == b"400"
     assert (replies.stats.served, replies.stats.refused) == (1, 1)
@@ -105,6 +128,6 @@ def test_a_call_that_is_not_sane_is_refused_and_counted(method: bytes, path: byt
 
 def test_stats_can_be_read_without_counting() -> None:
     """The runner compares them with what the load generator got."""
-    replies = Replies(stream=())
+    replies = Replies()
     (answer,) = replies.reply_to(b"GET", STATS_PATH.encode(), b"").writes
     assert orjson.loads(answer.split(b"\r\n\r\n")[1]) == {"served": 0, "refused": 0, "first_refusal": ""}
