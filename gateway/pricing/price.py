@@ -4,10 +4,10 @@ Token rates are in USD per million, as catalogues have them, so that the numbers
 numbers here. Which tokens are paid how:
 
 - Of the input, tokens read from the cache, written to it, of audio and of images are taken out in this order,
-  each group at its own rate; a group without a rate of its own stays in the rest, at the input rate. Audio and
-  images that were read from the cache are of that group, unless they have a rate of their own there. No token
-  is paid twice: a group is at most what the ones before it left. Output likewise: audio, images, reasoning,
-  the rest.
+  each group at its own rate; a group without a rate of its own stays in the rest, at the input rate. Audio
+  and images that were read from the cache are of that group, unless they have a rate of their own there. No
+  token is paid twice: a group is at most what the ones before it left. Output likewise: audio, images,
+  reasoning, the rest.
 - Tiers are chosen by the size of the whole input: from the tier's first token on, the *whole* call, output
   included, is paid at the tier's rates. It is how providers bill long contexts.
 

@@ -242,7 +242,10 @@ def test_usage_is_estimated_where_the_provider_does_not_count() -> None:
                 "output_tokens": 121,
                 "total_tokens": 253,
                 "input_token_details": {
-                    **{"text_tokens": 119, "audio_tokens": 13, "image_tokens": 0, "cached_tokens": 74},
+                    "text_tokens": 119,
+                    "audio_tokens": 13,
+                    "image_tokens": 0,
+                    "cached_tokens": 74,
                     "cached_tokens_details": {"text_tokens": 64, "audio_tokens": 10, "image_tokens": 0},
                 },
                 "output_token_details": {"text_tokens": 30, "audio_tokens": 91},
