@@ -21,6 +21,7 @@ from gateway.tasks import spawn
 
 BACKLOG: Final = 2048
 _THREADS_END_S: Final = 2.0
+_KEEP_ALIVE: Final = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 MAX_CONNECTIONS: Final = 16_384
 """Granian counts connections, idle ones too, and lets what exceeds this hang; refusing is our work, so this
 is high.
@@ -42,6 +43,7 @@ def bind(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         # Accepted sockets inherit it; without it small pieces of a stream wait 40 ms for an acknowledgement.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _keep_alive(listener)
         listener.bind(address)
         listener.listen(BACKLOG)
         listener.setblocking(False)
@@ -49,6 +51,16 @@ def bind(host: str, port: int) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def _keep_alive(listener: socket.socket) -> None:
+    """Have the system notice callers that vanish: nothing else does while a WebSocket rests."""
+    # Accepted sockets inherit these too.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEP_ALIVE.items():
+        # Not every system has them.
+        if (option := getattr(socket, name, None)) is not None:
+            listener.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 class HttpServer:
@@ -104,7 +116,7 @@ class _EmbeddedServer(Server):
             # Over HTTP/2 Granian does not tell of a stream that the client reset, so calls could not be
             # cancelled.
             http=HTTPModes.http1,
-            websockets=False,
+            websockets=True,
             backlog=BACKLOG,
             backpressure=MAX_CONNECTIONS,
             log_enabled=False,

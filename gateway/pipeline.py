@@ -33,7 +33,7 @@ from gateway.endpoints.openai_call import STRICT_HEADER, parse_call, with_strict
 from gateway.endpoints.openai_models import find_model
 from gateway.endpoints.openai_reply import excerpt
 from gateway.endpoints.provider_path import read_query, with_query
-from gateway.endpoints.wording import dialect_of, wording_for
+from gateway.endpoints.wording import Wording, dialect_of, wording_for
 from gateway.errors import (
     ClientDisconnected,
     GatewayError,
@@ -189,10 +189,19 @@ class Pipeline:
 
         await self.serve(client, None, stages)
 
-    async def serve(self, client: Client, endpoint: Endpoint | None, stages: Stages) -> None:
-        """Run *stages* between the one entry and the one exit of every request."""
+    async def serve(
+        self, client: Client, endpoint: Endpoint | None, stages: Stages, wording: Wording | None = None
+    ) -> None:
+        """Run *stages* between the one entry and the one exit of every request.
+
+        Args:
+            client: Who asks.
+            endpoint: For what.
+            stages: What happens.
+            wording: How errors are worded, where the endpoint's dialect does not say it.
+        """
         snapshot = self._current.snapshot
-        with self._settling(client, endpoint, snapshot) as responder:
+        with self._settling(client, endpoint, snapshot, wording) as responder:
             try:
                 await stages(responder, snapshot)
             except GatewayError as error:
@@ -233,7 +242,9 @@ class Pipeline:
             self._open.discard(task)
         self._record(trace)
 
-    def _settling(self, client: Client, endpoint: Endpoint | None, snapshot: Snapshot) -> _Settlement:
+    def _settling(
+        self, client: Client, endpoint: Endpoint | None, snapshot: Snapshot, wording: Wording | None
+    ) -> _Settlement:
         given = client.headers.get("x-request-id")
         is_usable = given is not None and _REQUEST_ID.fullmatch(given)
         request_id = given if given is not None and is_usable else f"{self._random.getrandbits(128):032x}"
@@ -245,8 +256,8 @@ class Pipeline:
             random=self._random,
             telemetry=snapshot.telemetry,
         )
-        wording = wording_for(endpoint, client.headers)
-        return _Settlement(self, Responder(client, trace, request_id, wording, self._stored))
+        words = wording or wording_for(endpoint, client.headers)
+        return _Settlement(self, Responder(client, trace, request_id, words, self._stored))
 
     async def _read(self, client: Client, trace: CallTrace) -> bytes:
         began_ns = time.perf_counter_ns()

@@ -26,6 +26,7 @@ from gateway.pass_through import PassThrough
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.process import say_ready
 from gateway.proxies import Proxies
+from gateway.realtime import Realtime
 from gateway.routing.stored import StoredObjects
 from gateway.settings import Settings, environment, is_loopback
 from gateway.snapshot import Snapshot, compile_snapshot
@@ -125,6 +126,7 @@ class Worker:
             random=Random(SystemRandom().getrandbits(256)),
             stored=StoredObjects(_objects_table(settings.state_dir / _OBJECTS)),
         )
+        self._realtime = Realtime(self._pipeline, self._upstream)
 
     async def run(self, ready_fd: int) -> None:
         """Serve until SIGTERM, then drain."""
@@ -146,7 +148,12 @@ class Worker:
             max_upload_bytes=settings.max_upload_bytes,
         )
         data_plane = DataPlane(
-            self._pipeline, self._lifecycle, self._checks, metrics, pass_through=pass_through
+            self._pipeline,
+            self._lifecycle,
+            self._checks,
+            metrics,
+            pass_through=pass_through,
+            realtime=self._realtime,
         )
         server = HttpServer(data_plane, bind(settings.host, settings.port))
         server.start()
@@ -166,8 +173,13 @@ class Worker:
         self._lifecycle.drain()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._hurry_asked.wait(), self._settings.drain_delay_s)
+        ends_at_s = time.monotonic() + self._settings.drain_timeout_s
+        # Granian's server leaves WebSockets alone when it stops, so they end before.
+        if open_sessions := await self._realtime.drain(self._settings.drain_timeout_s):
+            _log.warning("%d sessions are still open after the drain timeout and are cut", open_sessions)
+            await self._realtime.cut()
         server.stop()
-        if not await server.ended(self._settings.drain_timeout_s):
+        if not await server.ended(max(0.0, ends_at_s - time.monotonic())):
             _log.warning(
                 "%d calls are still open after the drain timeout and are cut", self._pipeline.open_count
             )

@@ -25,17 +25,21 @@ from gateway.edge.paths import (
     LISTABLE,
     MODELS_PATHS,
     PASSED_METHODS,
+    REALTIME_PATHS,
     find_model_name,
     find_passage,
 )
+from gateway.edge.socket import AsgiSocket
 from gateway.endpoints.catalogue import MODEL_ROUTE, MODELS_ROUTE
 from gateway.endpoints.openai_paths import OTHER
+from gateway.endpoints.realtime import REALTIME
 from gateway.endpoints.wording import dialect_of
 from gateway.errors import MethodNotAllowed, PathNotFound
 from gateway.identity.tokens import carries_token
 from gateway.model import Endpoint
 from gateway.pass_through import PassThrough, names_account
 from gateway.pipeline import Pipeline
+from gateway.realtime import Realtime
 from gateway.telemetry.prometheus import CONTENT_TYPE
 
 _READS: Final = ("GET", "HEAD")
@@ -54,18 +58,21 @@ class DataPlane:
         metrics: ControlMetrics | None = None,
         *,
         pass_through: PassThrough,
+        realtime: Realtime,
     ) -> None:
         """Serve *pipeline*.
 
         Args:
             pipeline: Answers calls.
             pass_through: Answers what is no call of a model.
+            realtime: Serves WebSockets.
             lifecycle: Decides readiness, and whether connections end.
             checks: What `/readyz` says of the parts, a word each; none of them decides.
             metrics: Answers `/metrics`; None: there is no such path.
         """
         self._pipeline = pipeline
         self._pass_through = pass_through
+        self._realtime = realtime
         self._lifecycle = lifecycle
         self._lookout = Lookout(asyncio.get_running_loop())
         self._shell = _shell(lifecycle, checks, metrics)
@@ -74,15 +81,27 @@ class DataPlane:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         endpoint = CALL_PATHS.get(scope["path"])
-        if endpoint is not None and scope["method"] == "POST":
+        # A WebSocket has none.
+        method = scope.get("method")
+        if endpoint is not None and method == "POST":
             client = self._client(scope, receive, send, endpoint.route)
             await self._pipeline.call_model(client, endpoint)
-        elif scope["path"] in MODELS_PATHS and scope["method"] in _READS:
+        elif scope["path"] in MODELS_PATHS and method in _READS:
             await self._pipeline.list_models(self._client(scope, receive, send, MODELS_ROUTE))
-        elif scope["path"] in self._shell_paths and scope["method"] in _READS:
+        elif scope["path"] in self._shell_paths and method in _READS:
             await self._shell(scope, receive, send)
+        elif method is None:
+            await self._open_socket(scope, receive, send)
         else:
             await self._pass_or_refuse(scope, receive, send, endpoint)
+
+    async def _open_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a WebSocket."""
+        if scope["path"] in REALTIME_PATHS:
+            await self._realtime.serve(AsgiSocket(scope, receive, send, route=REALTIME.route))
+            return
+        message = f"There is no WebSocket at {scope['path'][:200]}. The realtime API is at /v1/realtime."
+        await self._pipeline.refuse(AsgiSocket(scope, receive, send, route=""), PathNotFound(message))
 
     async def _pass_or_refuse(
         self, scope: Scope, receive: Receive, send: Send, endpoint: Endpoint | None

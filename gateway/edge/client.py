@@ -98,7 +98,7 @@ class AsgiClient:
         self.path: str = scope["path"]
         self.route = route
         self.scheme: str = scope["scheme"]
-        self.server_address, self.server_port = _host(scope)
+        self.server_address, self.server_port = host_of(scope)
         peer = scope.get("client")
         self.peer_address: str = peer[0] if peer else ""
         self.has_started = False
@@ -230,7 +230,7 @@ def _too_large(limit_bytes: int) -> BodyTooLarge:
     return BodyTooLarge(message)
 
 
-def _host(scope: Scope) -> tuple[str, int | None]:
+def host_of(scope: Scope) -> tuple[str, int | None]:
     """The address the caller used: its Host header would let it choose what we note, so the socket's own."""
     server = scope.get("server")
     # Granian gives the port as text, the ASGI specification wants a number.

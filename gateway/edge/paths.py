@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from gateway.endpoints.anthropic_paths import find_anthropic_path
 from gateway.endpoints.catalogue import CHAT, MODEL_CALLS
 from gateway.endpoints.openai_paths import OTHER, PROXY, find_openai_path
+from gateway.endpoints.realtime import REALTIME
 from gateway.model import Dialect, Endpoint
 from gateway.pass_through import Asked
 
@@ -24,6 +25,9 @@ CALL_PATHS: Final[dict[str, Endpoint]] = {
 
 MODELS_PATHS: Final = frozenset(prefix + "/models" for prefix in _PREFIXES)
 """Every path that lists models (GET)."""
+
+REALTIME_PATHS: Final = frozenset(prefix + REALTIME.path for prefix in _PREFIXES)
+"""Every path with sessions of the realtime API (WebSocket)."""
 
 PASSED_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 """Methods that are passed on; a reply to HEAD would have no end that could be seen."""

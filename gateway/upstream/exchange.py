@@ -37,6 +37,7 @@ from gateway.upstream.connections import (
     ProviderConnection,
     StaleConnectionError,
 )
+from gateway.upstream.sockets import HandshakeRefused, ProviderSocket, SocketDialer
 from gateway.wire.http1 import MAX_TAKEN_BYTES, header_lines
 
 CONNECT_TIMEOUT_S: Final = 10.0
@@ -89,6 +90,7 @@ class Upstream:
         self._tokens = Tokens(self.exchange, time.monotonic)
         self._routes: dict[str, _Route] = {}
         self._senders: set[asyncio.Task[None]] = set()
+        self._dialer = SocketDialer(proxies)
 
     async def open(self) -> None:
         """Make the pools; must run on the worker's loop."""
@@ -105,6 +107,7 @@ class Upstream:
         """Close every connection."""
         await self._tokens.close()
         await end(self._senders)
+        await self._dialer.close()
         if self._connector is not None:
             await self._connector.close()
             self._connector = None
@@ -173,6 +176,25 @@ class Upstream:
             if reply is None:
                 deadline.disarm()
         return reply
+
+    async def dial(self, passage: Passage) -> ProviderSocket:
+        """Open a WebSocket.
+
+        Raises:
+            HandshakeRefused: The provider answered with something else.
+            UpstreamUnreachable, UpstreamTimeout, UpstreamBadReply: As `exchange`.
+        """
+        asked = passage.token
+        if asked is None:
+            return await self._dialer.dial(passage)
+        token = await self._tokens.find(asked)
+        headers = [*passage.headers, ("authorization", f"Bearer {token}")]
+        try:
+            return await self._dialer.dial(msgspec.structs.replace(passage, headers=headers, token=None))
+        except HandshakeRefused as refusal:
+            if refusal.status == _UNAUTHORIZED:
+                self._tokens.forget(asked, token)
+            raise
 
     async def _pass(self, passage: Passage, deadline: _Deadline | None) -> HttpReply:
         """Send on a kept connection or a new one; only what is held here can be sent again."""

@@ -149,3 +149,14 @@ def test_address_of_another_machine() -> None:
     """An address that is not ours is an error."""
     with pytest.raises(OSError, match="assign"):
         bind("192.0.2.1", 0)
+
+
+def test_accepted_sockets_notice_who_vanishes() -> None:
+    """The system asks after a silent caller, and gives up after two minutes."""
+    with bind("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        listener.setblocking(True)
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+            assert [accepted.getsockopt(socket.IPPROTO_TCP, option) for option in options] == [60, 15, 4]

@@ -14,6 +14,7 @@ from gateway.errors import GatewayError, MethodNotAllowed, PathNotFound
 from gateway.model import Client, Endpoint
 from gateway.pass_through import Asked, PassThrough
 from gateway.pipeline import Pipeline
+from gateway.realtime import Realtime
 
 
 class FakePipeline:
@@ -56,6 +57,7 @@ class Rig:
             lambda: self.checks,
             metrics,
             pass_through=cast("PassThrough", self.pipeline),
+            realtime=cast("Realtime", self.pipeline),
         )
 
     async def ask(

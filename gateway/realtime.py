@@ -1,0 +1,507 @@
+"""Sessions of the realtime API: the caller's WebSocket, the provider's, and messages between them.
+
+    identify           identity                  401, as an HTTP answer to the handshake
+    plan               routing                   400, 404, 403, 503, likewise
+    accept             edge                      from here on errors are events, and then a close code
+    dial               upstream                  once per try, the caller's first message waiting meanwhile
+    relay              here                      each message as it is; who is slow makes the other side wait
+    settle             the pipeline's exit       usage from the events that passed, once
+
+The entry, the exit and the trace are the pipeline's. A session is one task with two pumps beside it. Each
+pump holds one message, so nothing queues up here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from gateway.endpoints.openai_reply import excerpt
+from gateway.endpoints.provider_path import read_query
+from gateway.endpoints.realtime import REALTIME, WORDING, SessionUsage, provider_error_event
+from gateway.endpoints.realtime_url import names_no_model, query_model, realtime_url
+from gateway.errors import (
+    BodyTooLarge,
+    ClientDisconnected,
+    GatewayError,
+    GatewayShutdown,
+    InvalidBody,
+    UpstreamBadReply,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from gateway.model import Call, Client, Passage, Target
+from gateway.pipeline import Pipeline, pause, request_timeout_s
+from gateway.providers.headers import FORWARDED_UP
+from gateway.providers.passage_headers import passage_headers
+from gateway.relay import mask, without_credentials
+from gateway.responder import Responder
+from gateway.snapshot import Snapshot
+from gateway.tasks import end, spawn
+from gateway.telemetry.call_notes import read_notes
+from gateway.telemetry.call_trace import AttemptTrace
+from gateway.upstream.sockets import MAX_MESSAGE_BYTES, Closed, HandshakeRefused, Pong, ProviderSocket
+from gateway.wire import close_codes
+
+_SWITCHING: Final = 101
+_CUT_S: Final = 0.7
+_MAX_CHARACTER_BYTES: Final = 4
+_PING_S: Final = 1.0
+_NO_FIELDS: Final[dict[str, msgspec.Raw]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """How long a session may be silent, in seconds.
+
+    Attributes:
+        idle_s: Without a message from either side, then it is closed.
+        stall_s: One side takes nothing of what is sent to it.
+        ping_s: Without anything from the provider, then it is asked whether it is there; it has `pong_s`.
+        look_every_s: How often all this is looked at.
+    """
+
+    idle_s: float = 900.0
+    stall_s: float = 300.0
+    ping_s: float = 30.0
+    pong_s: float = 20.0
+    look_every_s: float = 5.0
+
+
+class CallerSocket(Client, Protocol):
+    """The caller's end of a session, given by the edge.
+
+    Attributes:
+        subprotocols: Those that the provider gets.
+    """
+
+    subprotocols: tuple[str, ...]
+
+    async def accept(self) -> None:
+        """Open it; raises `ClientDisconnected`."""
+
+    async def receive(self) -> str | bytes | int:
+        """The next message, or the code with which the caller has closed."""
+
+    async def send(self, message: str | bytes) -> None:
+        """Send a message, once the transport takes it; raises `ClientDisconnected`."""
+
+    async def close(self, code: int, reason: str = "") -> None:
+        """Close; nobody may be receiving."""
+
+
+class Dials(Protocol):
+    """The provider's side; see `gateway.upstream`."""
+
+    async def dial(self, passage: Passage) -> ProviderSocket:
+        """Open a WebSocket; raises the upstream errors and `HandshakeRefused`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """Why a session is over.
+
+    Attributes:
+        of_caller: The caller ended it.
+        code: As it was received.
+        error: What went wrong, None when it was closed by somebody.
+    """
+
+    code: int = close_codes.NORMAL
+    reason: str = ""
+    of_caller: bool = False
+    error: GatewayError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Why a provider gives no session: its own answer as an event, or an error of ours."""
+
+    status: int
+    event: bytes = b""
+    error: GatewayError | None = None
+
+    @property
+    def message(self) -> str:
+        """For spans, and for whoever sees no events."""
+        return f"The provider answered with status {self.status}."
+
+
+class Realtime:
+    """Takes sessions through their stages."""
+
+    def __init__(self, pipeline: Pipeline, upstream: Dials, limits: SessionLimits | None = None) -> None:
+        """Wire the stages.
+
+        Args:
+            pipeline: Has the entry and the exit of every request.
+            upstream: The provider's side.
+            limits: How long what may take.
+        """
+        self._pipeline = pipeline
+        self._upstream = upstream
+        self._limits = limits or SessionLimits()
+        self._sessions: set[asyncio.Task[Any]] = set()
+        self._is_draining = False
+
+    async def serve(self, socket: CallerSocket) -> None:
+        """Serve one session, from its handshake to its end."""
+        task = asyncio.current_task()
+        assert task is not None, "in a task"  # noqa: S101 - says it to the type checker
+        self._sessions.add(task)
+
+        async def stages(responder: Responder, snapshot: Snapshot) -> None:
+            trace = responder.trace
+            caller = snapshot.identity.identify(socket.headers)
+            trace.identified(caller)
+            if self._is_draining:
+                raise GatewayShutdown("The gateway is shutting down. Connect again.")
+            trace.noted(read_notes(socket.headers))
+            own = read_query(socket.query)
+            account = socket.headers.get("x-tfy-provider-name") or own.account
+            named = socket.headers.get("x-tfy-model-name") or own.model or query_model(own.rest)
+            timeout_s = request_timeout_s(socket)
+            if not named:
+                message = "The session names no model. Connect to /v1/realtime?model=<account>/<model>."
+                raise InvalidBody(message, param="model")
+            model = named if not account or named.startswith(account + "/") else f"{account}/{named}"
+            trace.asked(_call(model))
+            plan = snapshot.routing.plan(model, caller)
+            trace.planned(plan)
+            target = plan.targets[0]
+            if target.dialect != REALTIME.dialect:
+                message = f"{target.name} has no realtime API: its provider speaks another dialect."
+                raise InvalidBody(message, param="model")
+            session = _Session(self._upstream, self._limits, socket, responder, target)
+            await session.run(own.rest, timeout_s)
+
+        try:
+            await self._pipeline.serve(socket, REALTIME, stages, WORDING)
+        finally:
+            self._sessions.discard(task)
+
+    async def drain(self, timeout_s: float) -> int:
+        """Take no more sessions and wait for the open ones; how many have to be cut."""
+        self._is_draining = True
+        if self._sessions:
+            await asyncio.wait(set(self._sessions), timeout=timeout_s)
+        return len(self._sessions)
+
+    async def cut(self) -> None:
+        """End the sessions that are still open; each is recorded as cut."""
+        tasks = set(self._sessions)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=2 * _CUT_S)
+
+
+class _Session:
+    """One session."""
+
+    def __init__(
+        self,
+        upstream: Dials,
+        limits: SessionLimits,
+        socket: CallerSocket,
+        responder: Responder,
+        target: Target,
+    ) -> None:
+        self._upstream = upstream
+        self._limits = limits
+        self._socket = socket
+        self._responder = responder
+        self._trace = responder.trace
+        self._target = target
+        self._used = SessionUsage()
+        self._is_transcription = False
+        self._loop = asyncio.get_running_loop()
+        self._provider: asyncio.Future[ProviderSocket] = self._loop.create_future()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        now_s = self._loop.time()
+        self._heard_s = now_s
+        self._provider_heard_s = now_s
+        self._pinged_s = 0.0
+        # Since when a message waits to be taken, 0 while none does.
+        self._to_caller_s = 0.0
+        self._to_provider_s = 0.0
+
+    async def run(self, query: str, timeout_s: float | None) -> None:
+        """Accept, dial, relay, close; *query* is the caller's without what is ours."""
+        self._is_transcription = names_no_model(query)
+        await self._socket.accept()
+        self._trace.responded(_SWITCHING)
+        try:
+            upward = spawn(self._upward(), name="realtime-up", owner=self._tasks)
+            dialing = spawn(self._dial(query, timeout_s), name="realtime-dial", owner=self._tasks)
+            await asyncio.wait({upward, dialing}, return_when=asyncio.FIRST_COMPLETED)
+            if not dialing.done():
+                await self._stop()
+                await self._finish(upward.result() or _Ending(close_codes.LOST, of_caller=True))
+                return
+            refusal = dialing.result()
+            if refusal is not None:
+                await self._refuse(refusal)
+                return
+            ending = await self._relay(upward, self._provider.result())
+            self._settle()
+            await self._finish(ending)
+        except asyncio.CancelledError:
+            await self._cut()
+            raise
+        finally:
+            await self._stop()
+            self._settle()
+            if self._provider.done():
+                await self._provider.result().close(close_codes.GOING_AWAY)
+
+    # -- opening
+
+    async def _dial(self, query: str, timeout_s: float | None) -> _Refusal | None:
+        """Open the provider's WebSocket, in as many tries as its policy says; gives why there is none."""
+        target = self._target
+        refusal: _Refusal | None = None
+        for retry in range(1 + target.retry.retries):
+            if retry:
+                await pause(self._trace, target.retry.delay_ms)
+            attempt = self._trace.attempt(target)
+            try:
+                provider = await self._upstream.dial(self._passage(attempt, query, timeout_s))
+            except HandshakeRefused as answer:
+                attempt.status_code = answer.status
+                refusal = self._read_refusal(answer)
+            except GatewayError as error:
+                refusal = _Refusal(error.status, error=error)
+            else:
+                attempt.status_code = _SWITCHING
+                self._provider.set_result(provider)
+                return None
+            if refusal.error is not None:
+                mask(refusal.error, target)
+                attempt.failed(refusal.error.code, refusal.error.for_operator, refusal.error.excerpt)
+            else:
+                attempt.failed(str(refusal.status), refusal.message)
+            attempt.ended()
+            if refusal.status not in target.retry.on_status:
+                break
+        return refusal
+
+    def _read_refusal(self, answer: HandshakeRefused) -> _Refusal:
+        body = without_credentials(answer.body, self._target)
+        event = provider_error_event(body, request_id=self._responder.request_id)
+        if event is not None:
+            return _Refusal(answer.status, event)
+        message = f"The provider answered with status {answer.status} and a body that is not a JSON error."
+        return _Refusal(answer.status, error=UpstreamBadReply(message, excerpt=excerpt(answer.body)))
+
+    def _passage(self, attempt: AttemptTrace, query: str, timeout_s: float | None) -> Passage:
+        target, headers = self._target, self._socket.headers
+        callers = [(name, value) for name in FORWARDED_UP if (value := headers.get(name)) is not None]
+        traced = self._trace.propagation(attempt).items() if target.propagate_trace else ()
+        sent = passage_headers(target, callers, traced)
+        if self._socket.subprotocols:
+            sent.append(("sec-websocket-protocol", ", ".join(self._socket.subprotocols)))
+        return Passage(
+            method="GET",
+            url=realtime_url(target, query),
+            headers=sent,
+            body=b"",
+            timeout_s=timeout_s,
+            token=target.token,
+        )
+
+    async def _refuse(self, refusal: _Refusal) -> None:
+        """Tell the caller why the provider gives no session."""
+        await self._stop()
+        if refusal.error is not None:
+            await self._fail(refusal.error)
+            return
+        self._trace.cut(str(refusal.status), refusal.message)
+        with contextlib.suppress(ClientDisconnected):
+            await self._socket.send(refusal.event.decode())
+        await self._socket.close(close_codes.code_of_status(refusal.status), refusal.message)
+        self._trace.ended()
+
+    # -- relaying
+
+    async def _relay(self, upward: asyncio.Task[_Ending | None], provider: ProviderSocket) -> _Ending:
+        now_s = self._loop.time()
+        self._heard_s = self._provider_heard_s = now_s
+        downward = spawn(self._downward(provider), name="realtime-down", owner=self._tasks)
+        pumps: set[asyncio.Task[_Ending | None]] = {upward, downward}
+        while True:
+            done, pumps = await asyncio.wait(
+                pumps, timeout=self._limits.look_every_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            # What the provider says last goes before what the caller does.
+            for pump in sorted(done, key=lambda task: task is upward):
+                if (ending := pump.result()) is not None:
+                    return ending
+            if not done and (ending := await self._look(provider)) is not None:
+                return ending
+
+    async def _upward(self) -> _Ending | None:
+        """Move messages from the caller to the provider; None when that takes no more."""
+        while True:
+            message = await self._socket.receive()
+            if isinstance(message, int):
+                return _Ending(message, of_caller=True)
+            if _is_too_long(message):
+                text = f"A message is longer than {MAX_MESSAGE_BYTES} bytes. Send it in parts."
+                return _Ending(error=BodyTooLarge(text))
+            provider = await asyncio.shield(self._provider)
+            self._heard_s = self._to_provider_s = self._loop.time()
+            if not await provider.send(message):
+                return None
+            self._to_provider_s = 0.0
+
+    async def _downward(self, provider: ProviderSocket) -> _Ending | None:
+        """Move messages from the provider to the caller."""
+        while True:
+            message = await provider.receive()
+            self._provider_heard_s = self._loop.time()
+            self._pinged_s = 0.0
+            if isinstance(message, Pong):
+                continue
+            if isinstance(message, Closed):
+                return _end_of_provider(message)
+            self._heard_s = self._to_caller_s = self._provider_heard_s
+            if isinstance(message, str):
+                self._used.see(message)
+            try:
+                await self._socket.send(message)
+            except ClientDisconnected:
+                return _Ending(close_codes.LOST, of_caller=True)
+            self._to_caller_s = 0.0
+            self._provider_heard_s = self._loop.time()
+
+    async def _look(self, provider: ProviderSocket) -> _Ending | None:
+        """Whether the session has been silent for too long."""
+        limits, now_s = self._limits, self._loop.time()
+        if self._to_caller_s:
+            if now_s - self._to_caller_s > limits.stall_s:
+                return _Ending(close_codes.LOST, of_caller=True)
+        elif not self._pinged_s:
+            if now_s - self._provider_heard_s > limits.ping_s:
+                self._pinged_s = now_s
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_PING_S):
+                        await provider.ping()
+        elif now_s - self._pinged_s > limits.pong_s:
+            return _Ending(error=UpstreamTimeout("The provider does not answer any more.", detail="no pong"))
+        if self._to_provider_s and now_s - self._to_provider_s > limits.stall_s:
+            message = f"The provider has taken nothing for {limits.stall_s:g} s."
+            return _Ending(error=UpstreamTimeout(message, detail="stalled"))
+        if now_s - self._heard_s > limits.idle_s:
+            return _Ending(close_codes.GOING_AWAY, f"no message for {limits.idle_s:g} s")
+        return None
+
+    # -- ending
+
+    async def _finish(self, ending: _Ending) -> None:
+        """Close both sides as *ending* says."""
+        attempt = self._trace.attempts[-1]
+        if ending.of_caller:
+            if not self._provider.done():
+                raise ClientDisconnected
+            await self._provider.result().close(close_codes.code_for_provider(ending.code))
+            await self._stop()
+            # Without a code the caller may also be there and have sent what is no message: that says why.
+            await self._socket.close(
+                close_codes.TOO_BIG, f"over {MAX_MESSAGE_BYTES} bytes, or no valid WebSocket"
+            )
+            was_left = ending.code == close_codes.LOST
+            if was_left or (ending.code == close_codes.NO_CODE and self._used.is_answering):
+                raise ClientDisconnected
+        elif ending.error is not None:
+            await self._stop()
+            await self._fail(ending.error, ending.code)
+            return
+        else:
+            if ending.code not in close_codes.GOOD_ENDS:
+                message = f"The provider closed the session with code {ending.code}."
+                attempt.failed(str(ending.code), message)
+                self._trace.cut(str(ending.code), message)
+            await self._stop()
+            await self._socket.close(close_codes.code_for_caller(ending.code), ending.reason)
+        attempt.ended()
+        self._trace.ended()
+
+    async def _fail(self, error: GatewayError, code: int = close_codes.NORMAL) -> None:
+        """Tell the caller of an error of ours, and close: with *code*, or with what says the same."""
+        mask(error, self._target)
+        attempt = self._trace.attempts[-1]
+        if not attempt.end_ns:
+            attempt.failed(error.code, error.for_operator, error.excerpt)
+        self._trace.cut(error.code, error.for_operator)
+        words = WORDING.event(
+            error, request_id=self._responder.request_id, trace_id=self._trace.trace_id.hex()
+        )
+        with contextlib.suppress(ClientDisconnected):
+            await self._socket.send(words.decode())
+        if code == close_codes.NORMAL:
+            code = close_codes.code_of_status(error.status)
+        await self._socket.close(code, error.code)
+        attempt.ended()
+        self._trace.ended()
+
+    async def _cut(self) -> None:
+        """Close both sides because the gateway ends; it has little time for it."""
+        await self._stop()
+        waits = [self._socket.close(close_codes.GOING_AWAY, "the gateway is shutting down")]
+        if self._provider.done():
+            waits.append(self._provider.result().close(close_codes.GOING_AWAY))
+        closing = {spawn(wait, name="realtime-cut", owner=self._tasks) for wait in waits}
+        await asyncio.wait(closing, timeout=_CUT_S)
+
+    async def _stop(self) -> None:
+        """End the pumps: a WebSocket cannot be closed while somebody waits on it."""
+        await end(self._tasks)
+
+    def _settle(self) -> None:
+        """Note what was used so far."""
+        total = self._used.total()
+        if total is None:
+            return
+        attempt = self._trace.attempts[-1]
+        attempt.used(total)
+        if self._used.transcribed is not None and not self._is_transcription:
+            # Another model made these, at a price that nobody tells.
+            spoken, price = self._used.spoken, self._target.price
+            attempt.cost_usd = price.cost_usd(spoken) if spoken is not None and price is not None else None
+
+
+def _is_too_long(message: str | bytes) -> bool:
+    if isinstance(message, str) and len(message) * _MAX_CHARACTER_BYTES > MAX_MESSAGE_BYTES:
+        return len(message.encode()) > MAX_MESSAGE_BYTES
+    return len(message) > MAX_MESSAGE_BYTES
+
+
+def _end_of_provider(closed: Closed) -> _Ending:
+    if not closed.error:
+        return _Ending(closed.code, closed.reason)
+    if closed.code == close_codes.LOST:
+        message = "The provider's connection ended before the session did."
+        return _Ending(error=UpstreamUnreachable(message, detail=closed.error))
+    if closed.code == close_codes.TOO_BIG:
+        message = f"The provider sent a message of over {MAX_MESSAGE_BYTES} bytes."
+        return _Ending(closed.code, error=UpstreamBadReply(message, detail=closed.error))
+    return _Ending(
+        error=UpstreamBadReply("The provider sent what is no valid WebSocket.", detail=closed.error)
+    )
+
+
+def _call(model: str) -> Call:
+    return Call(
+        endpoint=REALTIME,
+        model=model,
+        is_stream=False,
+        wants_usage=True,
+        choices=1,
+        fields=_NO_FIELDS,
+        body_bytes=0,
+    )

@@ -1,0 +1,279 @@
+"""Sessions between doubles: who is slow, who is silent, who has gone.
+
+Handshakes, close codes and sizes are tested against real sockets (tests/e2e/test_realtime.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+import pytest
+
+from gateway.errors import ClientDisconnected, GatewayError, UpstreamUnreachable
+from gateway.identity.tokens import Identity
+from gateway.model import Passage, RetryPolicy, Usage
+from gateway.pipeline import CurrentSnapshot, Pipeline
+from gateway.realtime import Realtime, SessionLimits
+from gateway.routing.direct import Routing
+from gateway.snapshot import Snapshot
+from gateway.telemetry.call_trace import CallTrace
+from gateway.upstream.sockets import PONG, Closed, HandshakeRefused, Pong
+from tests.rig.until import until_async
+from tests.unit.doubles import FakeClient, FakeUpstream
+from tests.unit.makers import TOKEN, make_caller, make_credential, make_target
+
+QUICK = SessionLimits(look_every_s=0.01)
+RETRIED = RetryPolicy(1, 0, frozenset({502, 503}))
+
+
+class FakeSocket(FakeClient):
+    """A caller whose messages are put into `says`; it takes messages while `takes` is set."""
+
+    method = "GET"
+
+    def __init__(self, model: str = "acct/small") -> None:
+        super().__init__(("authorization", f"Bearer {TOKEN}"), path="/v1/realtime")
+        self.query = f"model={model}"
+        self.subprotocols: tuple[str, ...] = ()
+        self.says: asyncio.Queue[str | bytes | int] = asyncio.Queue()
+        self.takes = asyncio.Event()
+        self.takes.set()
+        self.got: list[str | bytes] = []
+        self.closed: tuple[int, str] | None = None
+        self.is_gone = False
+
+    async def accept(self) -> None:
+        self.has_started = True
+
+    async def receive(self) -> str | bytes | int:
+        return await self.says.get()
+
+    async def send(self, message: str | bytes) -> None:
+        await self.takes.wait()
+        if self.is_gone:
+            raise ClientDisconnected
+        self.got.append(message)
+
+    async def close(self, code: int, reason: str = "") -> None:
+        self.closed = self.closed or (code, reason)
+
+
+class FakeProvider:
+    """The same for a provider."""
+
+    def __init__(self) -> None:
+        self.says: asyncio.Queue[str | bytes | Closed | Pong] = asyncio.Queue()
+        self.takes = asyncio.Event()
+        self.takes.set()
+        self.got: list[str | bytes] = []
+        self.pings = 0
+        self.answers_pings = False
+        self.closed: int | None = None
+
+    async def receive(self) -> str | bytes | Closed | Pong:
+        return await self.says.get()
+
+    async def send(self, message: str | bytes) -> bool:
+        await self.takes.wait()
+        self.got.append(message)
+        return True
+
+    async def ping(self) -> None:
+        self.pings += 1
+        if self.answers_pings:
+            self.says.put_nowait(PONG)
+
+    async def close(self, code: int, reason: str = "") -> None:
+        del reason
+        self.closed = self.closed or code
+
+
+class Rig:
+    """A session between doubles, and what was recorded of it."""
+
+    def __init__(self, *script: GatewayError | HandshakeRefused, limits: SessionLimits = QUICK) -> None:
+        self.provider = FakeProvider()
+        self.socket = FakeSocket()
+        self.passages: list[Passage] = []
+        self.records: list[CallTrace] = []
+        self._script = list(script)
+        targets = (make_target(retry=RETRIED), make_target("claude/small", dialect="anthropic"))
+        caller = make_caller(*(target.name for target in targets))
+        snapshot = Snapshot("v1", 1, Identity([make_credential(TOKEN, caller)]), Routing(targets))
+        self.pipeline = Pipeline(
+            CurrentSnapshot(snapshot),
+            FakeUpstream(),
+            self.records.append,
+            max_body_bytes=1000,
+            random=Random(7),
+        )
+        self.realtime = Realtime(self.pipeline, self, limits)  # type: ignore[arg-type]  # dials doubles
+
+    async def dial(self, passage: Passage) -> FakeProvider:
+        self.passages.append(passage)
+        if self._script:
+            raise self._script.pop(0)
+        return self.provider
+
+    def begin(self) -> asyncio.Task[None]:
+        return asyncio.get_running_loop().create_task(self.realtime.serve(self.socket))
+
+    async def over(self, task: asyncio.Task[None]) -> CallTrace:
+        async with asyncio.timeout(10):
+            await task
+        (trace,) = self.records
+        assert self.pipeline.open_count == 0
+        return trace
+
+
+async def test_slow_provider_makes_the_caller_wait() -> None:
+    """One message is held, the rest stays where it is."""
+    rig = Rig()
+    rig.provider.takes.clear()
+    for number in range(5):
+        rig.socket.says.put_nowait(str(number))
+    task = rig.begin()
+    await until_async(lambda: rig.socket.says.qsize() == 4, "one message is taken")
+    rig.provider.takes.set()
+    await until_async(lambda: rig.provider.got == ["0", "1", "2", "3", "4"], "all have passed")
+    rig.socket.says.put_nowait(1000)
+    assert (await rig.over(task)).is_error is False
+    assert rig.provider.closed == 1000
+
+
+async def test_slow_caller_makes_the_provider_wait() -> None:
+    """Likewise; and a provider that is not read is not asked whether it is there."""
+    rig = Rig(limits=replace(QUICK, ping_s=0.0, pong_s=0.0))
+    rig.provider.answers_pings = True
+    rig.socket.takes.clear()
+    for number in range(5):
+        rig.provider.says.put_nowait(str(number))
+    task = rig.begin()
+    await until_async(lambda: rig.provider.says.qsize() == 4, "one message is taken")
+    asked = rig.provider.pings
+    rig.socket.takes.set()
+    await until_async(lambda: rig.socket.got == ["0", "1", "2", "3", "4"], "all have passed")
+    assert asked == 0
+    rig.provider.says.put_nowait(Closed(4001, "why"))
+    trace = await rig.over(task)
+    assert (rig.socket.closed, trace.error_type) == ((4001, "why"), "4001")
+
+
+@pytest.mark.parametrize(
+    ("limits", "code", "error"),
+    [
+        (replace(QUICK, idle_s=0.02), (1001, "no message for 0.02 s"), ""),
+        (replace(QUICK, ping_s=0.0, pong_s=0.02), (3008, "upstream_timeout"), "upstream_timeout"),
+    ],
+    ids=["idle", "no pong"],
+)
+async def test_silence(limits: SessionLimits, code: tuple[int, str], error: str) -> None:
+    """A session in which nobody speaks ends, and so does one whose provider has vanished."""
+    rig = Rig(limits=limits)
+    trace = await rig.over(rig.begin())
+    assert (rig.socket.closed, trace.error_type) == (code, error)
+    assert rig.provider.closed == 1001
+
+
+async def test_pongs_keep_a_session() -> None:
+    """A provider that answers is there."""
+    rig = Rig(limits=replace(QUICK, ping_s=0.0, pong_s=0.05))
+    rig.provider.answers_pings = True
+    task = rig.begin()
+    await until_async(lambda: rig.provider.pings > 20, "it is asked again and again")
+    assert not task.done()
+    rig.socket.says.put_nowait(1005)
+    await rig.over(task)
+
+
+@pytest.mark.parametrize("who", ["provider", "caller"])
+async def test_stalled(who: str) -> None:
+    """Who takes nothing for too long has gone."""
+    rig = Rig(limits=replace(QUICK, stall_s=0.02))
+    slow: Any = rig.provider if who == "provider" else rig.socket
+    slow.takes.clear()
+    rig.socket.says.put_nowait("a")
+    rig.provider.says.put_nowait("b")
+    task = rig.begin()
+    trace = await rig.over(task)
+    assert trace.error_type == ("upstream_timeout" if who == "provider" else "client_disconnected")
+
+
+async def test_caller_leaves_while_we_dial() -> None:
+    """The provider is not waited for."""
+    rig = Rig()
+    waits = asyncio.Event()
+
+    async def dial(_: Passage) -> FakeProvider:
+        await waits.wait()
+        return rig.provider
+
+    rig.dial = dial  # type: ignore[assignment,method-assign]  # a provider that does not answer
+    rig.socket.says.put_nowait(1001)
+    trace = await rig.over(rig.begin())
+    assert trace.attempts[0].error_type == "client_disconnected"
+
+
+async def test_dialled_again() -> None:
+    """A refused handshake is tried again where the policy says so; each try is an attempt."""
+    rig = Rig(UpstreamUnreachable("away"))
+    rig.socket.says.put_nowait("hello")
+    task = rig.begin()
+    await until_async(lambda: rig.provider.got == ["hello"], "the message has passed")
+    rig.socket.says.put_nowait(1000)
+    trace = await rig.over(task)
+    assert [attempt.error_type for attempt in trace.attempts] == ["upstream_unreachable", ""]
+    assert [attempt.status_code for attempt in trace.attempts] == [0, 101]
+
+
+async def test_refused_for_good() -> None:
+    """The last refusal is the caller's."""
+    refusal = HandshakeRefused(503, [], b'{"error":{"code":"busy"}}')
+    rig = Rig(refusal, refusal, refusal)
+    trace = await rig.over(rig.begin())
+    assert (len(trace.attempts), trace.error_type) == (2, "503")
+    assert json.loads(rig.socket.got[0])["error"] == {"code": "busy"}
+    assert rig.socket.closed == (1013, "The provider answered with status 503.")
+
+
+async def test_other_dialect() -> None:
+    """A model whose provider has no such API is refused before the WebSocket opens."""
+    rig = Rig()
+    rig.socket.query = "model=claude/small"
+    trace = await rig.over(rig.begin())
+    assert (rig.socket.status, trace.error_type, rig.passages) == (400, "invalid_body", [])
+
+
+async def test_cut() -> None:
+    """A session that is open when the gateway ends: both sides are told, what was used is partial."""
+    rig = Rig()
+    rig.provider.says.put_nowait(
+        '{"type":"response.done","response":{"usage":{"input_tokens":3,"output_tokens":4}}}'
+    )
+    rig.provider.says.put_nowait('{"type":"response.created"}')
+    task = rig.begin()
+    await until_async(lambda: len(rig.socket.got) == 2, "both have passed")
+    assert rig.pipeline.open_count == 1
+    assert await rig.realtime.drain(0) == 1
+    await rig.realtime.cut()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    (trace,) = rig.records
+    assert (rig.socket.closed, rig.provider.closed) == ((1001, "the gateway is shutting down"), 1001)
+    assert (trace.error_type, trace.status_code, trace.usage) == (
+        "gateway_shutdown",
+        101,
+        Usage(3, 4, "partial"),
+    )
+
+
+async def test_no_session_while_draining() -> None:
+    """None begins then, and a drain without sessions is over at once."""
+    rig = Rig()
+    assert await rig.realtime.drain(60) == 0
+    trace = await rig.over(rig.begin())
+    assert (rig.socket.status, trace.error_type) == (503, "gateway_shutdown")
