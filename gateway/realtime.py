@@ -273,7 +273,8 @@ class _Session:
                 provider = await self._upstream.dial(self._passage(attempt, query, timeout_s))
             except HandshakeRefused as answer:
                 attempt.status_code = answer.status
-                refusal = self._read_refusal(answer)
+                attempt.token = answer.token
+                refusal = self._read_refusal(answer, attempt)
             except GatewayError as error:
                 refusal = _Refusal(error.status, error=error)
             else:
@@ -281,7 +282,7 @@ class _Session:
                 self._provider.set_result(provider)
                 return None
             if refusal.error is not None:
-                mask(refusal.error, target)
+                mask(refusal.error, attempt)
                 attempt.failed(refusal.error.code, refusal.error.for_operator, refusal.error.excerpt)
             else:
                 attempt.failed(str(refusal.status), refusal.message)
@@ -290,8 +291,8 @@ class _Session:
                 break
         return refusal
 
-    def _read_refusal(self, answer: HandshakeRefused) -> _Refusal:
-        body = without_credentials(answer.body, self._target)
+    def _read_refusal(self, answer: HandshakeRefused, attempt: AttemptTrace) -> _Refusal:
+        body = without_credentials(answer.body, attempt)
         event = provider_error_event(body, request_id=self._responder.request_id)
         if event is not None:
             return _Refusal(answer.status, event)
@@ -433,8 +434,8 @@ class _Session:
 
     async def _fail(self, error: GatewayError, code: int = close_codes.NORMAL) -> None:
         """Tell the caller of an error of ours, and close: with *code*, or with what says the same."""
-        mask(error, self._target)
         attempt = self._trace.attempts[-1]
+        mask(error, attempt)
         if not attempt.end_ns:
             attempt.failed(error.code, error.for_operator, error.excerpt)
         self._trace.cut(error.code, error.for_operator)

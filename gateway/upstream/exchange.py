@@ -192,6 +192,7 @@ class Upstream:
         try:
             return await self._dialer.dial(msgspec.structs.replace(passage, headers=headers, token=None))
         except HandshakeRefused as refusal:
+            refusal.token = token
             if refusal.status == _UNAUTHORIZED:
                 self._tokens.forget(asked, token)
             raise

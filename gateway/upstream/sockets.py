@@ -40,6 +40,7 @@ class HandshakeRefused(Exception):
     Attributes:
         headers: In order, names in lower case.
         body: Its beginning.
+        token: What the handshake was signed in with beside the target's headers, "" for nothing.
     """
 
     def __init__(self, status: int, headers: HeaderPairs, body: bytes) -> None:
@@ -47,6 +48,7 @@ class HandshakeRefused(Exception):
         self.status = status
         self.headers = headers
         self.body = body
+        self.token = ""
 
 
 @dataclass(frozen=True, slots=True)
