@@ -32,7 +32,7 @@ from gateway.endpoints.catalogue import CHAT, RESPONSE
 from gateway.endpoints.openai_call import STRICT_HEADER, parse_call, with_strictness
 from gateway.endpoints.openai_models import find_model
 from gateway.endpoints.openai_reply import excerpt
-from gateway.endpoints.provider_path import read_query, with_query
+from gateway.endpoints.provider_path import read_query, with_query, without_model
 from gateway.endpoints.wording import Wording, dialect_of, wording_for
 from gateway.errors import (
     ClientDisconnected,
@@ -336,7 +336,7 @@ class Pipeline:
             headers += responder.trace.propagation(attempt).items()
         url = target.base_url + pair.path(call, target) + target.query
         if call.endpoint.passes_query and call.endpoint.dialect == target.dialect:
-            url = with_query(url, read_query(responder.client.query).rest)
+            url = with_query(url, without_model(read_query(responder.client.query).rest))
         return UpstreamRequest(
             url=url,
             headers=headers,

@@ -97,6 +97,13 @@ def with_query(url: str, query: str) -> str:
     return f"{url}{'&' if '?' in url else '?'}{query}" if query else url
 
 
+def without_model(query: str) -> str:
+    """*query* without `model`, of a call whose body names it: a server that read both might take it."""
+    if "model" not in query and "%" not in query:
+        return query
+    return "&".join([item for item in query.split("&") if unquote_plus(item.partition("=")[0]) != "model"])
+
+
 def rename_in_query(query: str, rename: Callable[[str], str]) -> str:
     """*query* with another `model`, where it has one."""
     items = query.split("&")

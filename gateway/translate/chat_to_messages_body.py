@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+import zlib
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -222,8 +223,12 @@ def _tool_use(call: dict[str, Any]) -> Block:
 
 
 def _id(call_id: str) -> str:
-    """The id of a tool call, kept but for what Anthropic does not take in one."""
-    return _BAD_IN_ID.sub("_", call_id)
+    """The id of a tool call, kept but for what Anthropic does not take in one.
+
+    What differed before differs then too, by a checksum: `a.b` and `a:b` are two calls.
+    """
+    kept, replaced = _BAD_IN_ID.subn("_", call_id)
+    return f"{kept}_{zlib.crc32(call_id.encode(errors='replace')):08x}" if replaced else kept
 
 
 def _source(url: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from gateway.endpoints.provider_path import (
     own_location,
     read_query,
     rename_in_query,
+    without_model,
 )
 from gateway.errors import InvalidPath
 
@@ -64,6 +65,21 @@ def test_rename_in_query() -> None:
     """Only the model changes, and only if it has another name."""
     assert rename_in_query("a=%20&model=main%2Fx&b=1", lambda _: "x y") == "a=%20&model=x+y&b=1"
     assert rename_in_query("model=main%2Fx&model=", lambda name: name) == "model=main%2Fx&model="
+
+
+@pytest.mark.parametrize(
+    ("query", "rest"),
+    [
+        ("", ""),
+        ("beta=true", "beta=true"),
+        ("beta=true&model=x&a=%20", "beta=true&a=%20"),
+        ("mod%65l=x", ""),
+        ("models=x&Model=y&amodel=z", "models=x&Model=y&amodel=z"),
+    ],
+)
+def test_without_model(query: str, rest: str) -> None:
+    """Only the member of that name goes, however it is written; all else stays as it was."""
+    assert without_model(query) == rest
 
 
 @pytest.mark.parametrize(

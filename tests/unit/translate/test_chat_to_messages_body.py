@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -72,3 +73,20 @@ def test_what_is_always_refused(members: dict[str, Any], param: str) -> None:
     with pytest.raises(UnsupportedParameter) as caught:
         written(**members)
     assert caught.value.param == param
+
+
+def test_ids_that_anthropic_does_not_take() -> None:
+    """Two calls stay two, and each result finds its call."""
+    calls = [
+        {"id": call_id, "type": "function", "function": {"name": "f", "arguments": "{}"}}
+        for call_id in ("a.b", "a:b", "a_b")
+    ]
+    results = [{"role": "tool", "tool_call_id": call["id"], "content": call["id"]} for call in calls]
+    asking = {"role": "assistant", "tool_calls": calls}
+    body = written(messages=[{"role": "user", "content": "hi"}, asking, *results])
+    [_, asked, answered] = body["messages"]
+    ids = [block["id"] for block in asked["content"]]
+    assert len(set(ids)) == 3
+    assert ids[2] == "a_b"
+    assert all(re.fullmatch(r"[a-zA-Z0-9_-]+", found) for found in ids)
+    assert [block["tool_use_id"] for block in answered["content"]] == ids
