@@ -109,7 +109,9 @@ class SpanEncoder:
                 if len(self._shapes) >= _MAX_BLOCKS:
                     self._shapes.clear()
                 self._shapes[key] = shape
-        return shape.spans(trace, self._request_attributes(trace.call, shape.secrets))
+        secrets, written = shape.secrets, trace.notes.metadata
+        metadata = self._metadata(written, secrets) if written else b""
+        return shape.spans(trace, self._request_attributes(trace.call, secrets), metadata)
 
     def _make_shape(self, trace: CallTrace, call: Call) -> Shape:
         """What calls like this one have in common."""

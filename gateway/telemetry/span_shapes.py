@@ -13,7 +13,6 @@ from typing import Final
 
 from gateway.model import Call, Usage
 from gateway.telemetry import attributes as names
-from gateway.telemetry.call_notes import NO_NOTES
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace
 from gateway.telemetry.secrets_in_spans import SECRET_HEADERS, Secrets
 from gateway.wire.frames import CallSpans, SpanSegments, StoreRow
@@ -64,12 +63,13 @@ class Shape:
         self.secrets = secrets
         self._row = row
 
-    def spans(self, trace: CallTrace, parameters: bytes) -> CallSpans:
+    def spans(self, trace: CallTrace, parameters: bytes, metadata: bytes) -> CallSpans:
         """The spans and the store row of a call of this shape.
 
         Args:
             parameters: Encoded. They are no part of the shape, as there are applications that write another
                 seed or limit each time.
+            metadata: Likewise, and there are those that name each of their users.
         """
         attempt = trace.attempts[0]
         usage = attempt.usage
@@ -90,6 +90,7 @@ class Shape:
             ),
             names.OVERHEAD_MS.double(trace.overhead_ms),
             self._outcome,
+            metadata,
         )
         client = [
             span_head(
@@ -112,6 +113,7 @@ class Shape:
             client.append(names.COST.double(attempt.cost_usd))
         if usage is not None:
             client.append(counts(usage))
+        client.append(metadata)
         row = self._row
         first_chunk_ms = None
         if row.is_stream and attempt.first_chunk_ns:
@@ -152,7 +154,7 @@ def has_shape(trace: CallTrace) -> bool:
         len(attempts) == 1
         and trace.plan is not None
         and trace.content is None
-        and trace.notes is NO_NOTES
+        and not trace.notes.conversation_id
         and (trace.parent is None or not trace.parent.state)
         and trace.status_code < _CLIENT_ERROR
         and not (trace.error_type or trace.is_cut or attempts[0].error_type or attempts[0].excerpt)
