@@ -41,6 +41,7 @@ from gateway.errors import (
     InternalError,
     InvalidBody,
     ModelNotFound,
+    UnsupportedParameter,
     UpstreamBadReply,
 )
 from gateway.model import Call, Client, Endpoint, Passage, Plan, Target, UpstreamReply, UpstreamRequest
@@ -294,9 +295,13 @@ class Pipeline:
             None when the caller has been answered; else a failure or the provider's refusal, nothing sent
             yet.
         """
-        attempt = responder.trace.attempt(target)
         try:
             pair = pair_of(call.endpoint, target)
+        except UnsupportedParameter as error:
+            # Nothing was tried, so there is no attempt to tell of.
+            return error
+        attempt = responder.trace.attempt(target)
+        try:
             if call.endpoint.dialect != target.dialect:
                 call = with_strictness(call, responder.client.headers.get(STRICT_HEADER))
             request = self._address(responder, call, attempt, pair, timeout_s)

@@ -1091,6 +1091,17 @@ async def test_errors_for_callers_of_messages() -> None:
     assert json.loads(client.received)["error"]["type"] == "authentication_error"
 
 
+async def test_what_a_target_cannot_do_is_no_attempt() -> None:
+    """Nothing was sent, so no span and no header says that anything was tried."""
+    rig = Rig()
+    client = caller_of("acct/claude")
+    await rig.pipeline.call_model(client, EMBEDDING)
+    trace = rig.settled()
+    assert (client.status, trace.attempts, rig.upstream.requests) == (400, [], [])
+    assert client.header("x-tfy-resolved-model") is None
+    assert error_of(client)["code"] == "unsupported_parameter"
+
+
 async def test_an_overloaded_anthropic_is_tried_again() -> None:
     """529 counts as 503 for callers of chat, so the same policy holds."""
     overloaded = whole(529, b'{"type":"error","error":{"type":"overloaded_error","message":"busy"}}')
