@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -29,6 +30,19 @@ def pytest_configure(config: pytest.Config) -> None:
     """Refuse a misspelt `GATEWAY_TEST_REQUIRE` before anything runs."""
     config.stash[_absent_tools] = {}
     demanded()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In a process of several, tell the first what was absent here."""
+    told = getattr(session.config, "workeroutput", None)
+    if told is not None:
+        told["absent_tools"] = session.config.stash[_absent_tools]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear what was absent in another process."""
+    node.config.stash[_absent_tools].update(getattr(node, "workeroutput", {}).get("absent_tools", {}))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
