@@ -15,11 +15,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import quote, unquote
 
-import msgspec
-
 from gateway.endpoints.anthropic_paths import is_long
 from gateway.endpoints.object_ids import ids_asked
-from gateway.endpoints.openai_call import rewrite_model
+from gateway.endpoints.openai_call import full_name, rewrite_model, unread_call
 from gateway.endpoints.openai_paths import FORM_CALLS, needs_no_account
 from gateway.endpoints.provider_path import (
     ACCOUNT_PARAMETER,
@@ -33,7 +31,7 @@ from gateway.endpoints.provider_path import (
     with_query,
 )
 from gateway.errors import BodyTooLarge, GatewayError, InvalidBody, UnsupportedParameter
-from gateway.model import BodySource, Call, Caller, Client, Dialect, Endpoint, Passage, Plan, Target
+from gateway.model import BodySource, Caller, Client, Dialect, Endpoint, Passage, Plan, Target
 from gateway.pipeline import Pipeline, Upstream, pause, request_timeout_s
 from gateway.providers.passage_headers import listed_headers, passage_headers, unlisted_headers
 from gateway.relay import mask, relay_reply
@@ -49,7 +47,6 @@ MAX_HEAD_BYTES: Final = 1024 * 1024
 
 _MODEL_PATH: Final = "/models/{model}"
 _FORM: Final = "multipart/form-data"
-_NO_FIELDS: Final[dict[str, msgspec.Raw]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,9 +247,7 @@ class _Naming:
         return found or model
 
     def _joined(self, model: str) -> str:
-        if not self.account or model.startswith(self.account + "/"):
-            return model
-        return f"{self.account}/{model}"
+        return full_name(model, self.account)
 
 
 class _Crossing:
@@ -283,7 +278,7 @@ class _Crossing:
         try:
             plan = self._plan(naming, body)
         finally:
-            trace.asked(_call(asked.endpoint, naming.model or naming.account, size))
+            trace.asked(unread_call(asked.endpoint, naming.model or naming.account, size))
         trace.planned(plan)
         if isinstance(body, bytes):
             with client.watch():
@@ -507,18 +502,6 @@ def _base_url(asked: Asked, target: Target) -> str:
     """Below which URL the path is: a call of a model is at the model's, as Azure has its deployments."""
     is_of_model = asked.dialect == "openai" and asked.endpoint.path in FORM_CALLS and target.model_id
     return target.base_url if is_of_model else target.account_url or target.base_url
-
-
-def _call(endpoint: Endpoint, name: str, size: int) -> Call:
-    return Call(
-        endpoint=endpoint,
-        model=name,
-        is_stream=False,
-        wants_usage=True,
-        choices=1,
-        fields=_NO_FIELDS,
-        body_bytes=size,
-    )
 
 
 def _too_large(limit_bytes: int) -> BodyTooLarge:

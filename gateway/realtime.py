@@ -18,8 +18,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-import msgspec
-
+from gateway.endpoints.openai_call import full_name, unread_call
 from gateway.endpoints.openai_reply import excerpt
 from gateway.endpoints.provider_path import read_query
 from gateway.endpoints.realtime import REALTIME, WORDING, SessionUsage, provider_error_event
@@ -34,7 +33,7 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from gateway.model import Call, Client, Passage, Target
+from gateway.model import Client, Passage, Target
 from gateway.pipeline import Pipeline, pause, request_timeout_s
 from gateway.providers.headers import FORWARDED_UP
 from gateway.providers.passage_headers import passage_headers
@@ -51,7 +50,6 @@ _SWITCHING: Final = 101
 _CUT_S: Final = 0.7
 _MAX_CHARACTER_BYTES: Final = 4
 _PING_S: Final = 1.0
-_NO_FIELDS: Final[dict[str, msgspec.Raw]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +166,8 @@ class Realtime:
             if not named:
                 message = "The session names no model. Connect to /v1/realtime?model=<account>/<model>."
                 raise InvalidBody(message, param="model")
-            model = named if not account or named.startswith(account + "/") else f"{account}/{named}"
-            trace.asked(_call(model))
+            model = full_name(named, account)
+            trace.asked(unread_call(REALTIME, model))
             plan = snapshot.routing.plan(model, caller)
             trace.planned(plan)
             target = plan.targets[0]
@@ -493,16 +491,4 @@ def _end_of_provider(closed: Closed) -> _Ending:
         return _Ending(closed.code, error=UpstreamBadReply(message, detail=closed.error))
     return _Ending(
         error=UpstreamBadReply("The provider sent what is no valid WebSocket.", detail=closed.error)
-    )
-
-
-def _call(model: str) -> Call:
-    return Call(
-        endpoint=REALTIME,
-        model=model,
-        is_stream=False,
-        wants_usage=True,
-        choices=1,
-        fields=_NO_FIELDS,
-        body_bytes=0,
     )

@@ -15,7 +15,7 @@ import msgspec
 from gateway.endpoints.anthropic_paths import own_links
 from gateway.endpoints.anthropic_reply import read_message_usage
 from gateway.endpoints.object_ids import ids_beside, ids_made
-from gateway.endpoints.openai_events import EventReader, find_object, object_facts
+from gateway.endpoints.openai_events import EventReader, find_reply, object_facts
 from gateway.endpoints.openai_reply import excerpt, is_json_object, read_usage
 from gateway.errors import GatewayError, UpstreamBadReply
 from gateway.model import Dialect, Endpoint, HeaderPairs, UpstreamReply
@@ -165,7 +165,7 @@ async def _relay_json(
 
 
 def _learn(responder: Responder, attempt: AttemptTrace, endpoint: Endpoint, body: bytes) -> None:
-    told = find_object(body)
+    told = find_reply(body)
     if told is not None:
         read = read_message_usage if attempt.target.dialect == "anthropic" else read_usage
         usage = read(told.usage) if _spends(responder, endpoint) else None

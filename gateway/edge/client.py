@@ -55,7 +55,26 @@ class AsgiHeaders:
         return tuple(map(self._values.get, names))
 
 
-class AsgiClient:
+class AsWritten:
+    """The address of a request, as its caller wrote it."""
+
+    __slots__ = ()
+    _scope: Scope
+
+    @property
+    def raw_path(self) -> str:
+        """The path as it was written."""
+        raw: bytes = self._scope["raw_path"]
+        return raw.partition(b"?")[0].decode("latin-1")
+
+    @property
+    def query(self) -> str:
+        """What followed the `?`, as it was written."""
+        raw: bytes = self._scope["query_string"]
+        return raw.decode("latin-1")
+
+
+class AsgiClient(AsWritten):
     """See `gateway.model.Client`."""
 
     __slots__ = (
@@ -102,18 +121,6 @@ class AsgiClient:
         peer = scope.get("client")
         self.peer_address: str = peer[0] if peer else ""
         self.has_started = False
-
-    @property
-    def raw_path(self) -> str:
-        """The path as it was written."""
-        raw: bytes = self._scope["raw_path"]
-        return raw.partition(b"?")[0].decode("latin-1")
-
-    @property
-    def query(self) -> str:
-        """What followed the `?`, as it was written."""
-        raw: bytes = self._scope["query_string"]
-        return raw.decode("latin-1")
 
     @property
     def has_body(self) -> bool:

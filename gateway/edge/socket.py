@@ -13,7 +13,7 @@ from typing import Final
 
 from starlette.types import Message, Receive, Scope, Send
 
-from gateway.edge.client import STALL_S, AsgiHeaders, host_of
+from gateway.edge.client import STALL_S, AsgiHeaders, AsWritten, host_of
 from gateway.endpoints.realtime import read_offer
 from gateway.errors import ClientDisconnected
 from gateway.model import HeaderPairs
@@ -23,7 +23,7 @@ _PROTOCOLS: Final = b"sec-websocket-protocol"
 _CREDENTIALS: Final = frozenset({b"authorization", b"x-api-key", b"x-tfy-api-key"})
 
 
-class AsgiSocket:
+class AsgiSocket(AsWritten):
     """A WebSocket, and the `gateway.model.Client` of its handshake.
 
     Attributes:
@@ -49,18 +49,6 @@ class AsgiSocket:
         self.peer_address: str = peer[0] if peer else ""
         self.has_started = False
         self.has_ended = False
-
-    @property
-    def raw_path(self) -> str:
-        """The path as it was written."""
-        raw: bytes = self._scope["raw_path"]
-        return raw.partition(b"?")[0].decode("latin-1")
-
-    @property
-    def query(self) -> str:
-        """What followed the `?`, as it was written."""
-        raw: bytes = self._scope["query_string"]
-        return raw.decode("latin-1")
 
     async def accept(self) -> None:
         """Open the WebSocket.

@@ -20,6 +20,7 @@ from gateway.endpoints.openai_content import (
     Shaped,
     blob,
     decode_leniently,
+    find_object,
     members_of,
     uri,
 )
@@ -42,11 +43,8 @@ def read_tools(call: Call) -> Items:
 
 def read_output(body: bytes) -> list[Shaped]:
     """What a whole reply says."""
-    try:
-        reply = decode_leniently(body)
-    except UNREADABLE:
-        return []
-    if not isinstance(reply, dict) or not isinstance(reply.get("content"), list):
+    reply = find_object(body)
+    if reply is None or not isinstance(reply.get("content"), list):
         return []
     return [_with_reason(shape_message(reply), reply.get("stop_reason"))]
 

@@ -22,8 +22,7 @@ from gateway.endpoints.openai_reply import (
     estimate_usage,
     text_of,
 )
-from gateway.errors import UpstreamBadReply
-from gateway.wire.sse import DATA_LINE, EVENT, MAX_EVENT_BYTES, count_data_lines, end_of_events
+from gateway.wire.sse import DATA_LINE, EVENT, EventCutter, count_data_lines
 
 _TELLING: Final = re.compile(rb'"type"\s*:\s*"(?:message_start|message_delta|message_stop|error)"')
 _BLOCKS_WITHOUT_CONTENT: Final = frozenset({"", "text", "thinking"})
@@ -111,16 +110,15 @@ class MessageFacts:
         )
 
 
-class MessageStreamReader:
-    """One stream of a message, from Anthropic's dialect to the same.
+class MessageReading:
+    """What a stream of a message has told so far, for whoever reads one.
 
     Attributes:
         has_data: An event with data has been seen; a ping is none.
     """
 
-    def __init__(self, *, asked_bytes: int) -> None:
+    def __init__(self, asked_bytes: int) -> None:
         self._facts = MessageFacts(asked_bytes)
-        self._tail = b""
         self.has_data = False
 
     @property
@@ -143,21 +141,25 @@ class MessageStreamReader:
         """The stream ended by its end marker."""
         return self._facts.is_done and not self._facts.failure
 
+    def facts(self) -> ReplyFacts:
+        """What was learned so far."""
+        return self._facts.facts()
+
+
+class MessageStreamReader(MessageReading):
+    """One stream of a message, from Anthropic's dialect to the same."""
+
+    def __init__(self, *, asked_bytes: int) -> None:
+        super().__init__(asked_bytes)
+        self._cutter = EventCutter()
+
     def feed(self, data: bytes) -> bytes:
         """Take *data* and give what the client is to get now: whole events, maybe none.
 
         Raises:
-            UpstreamBadReply: One event is longer than `MAX_EVENT_BYTES`.
+            UpstreamBadReply: One event is too long (`wire.sse`).
         """
-        searched = max(0, len(self._tail) - 3)
-        buffer = self._tail + data if self._tail else data
-        end = end_of_events(buffer, searched)
-        self._tail = buffer[end:]
-        if len(self._tail) > MAX_EVENT_BYTES:
-            raise UpstreamBadReply(f"The provider sent a stream event of over {MAX_EVENT_BYTES} bytes.")
-        if not end:
-            return b""
-        whole = buffer[:end]
+        whole = self._cutter.cut(data)
         facts = self._facts
         if facts.is_named and facts.has_content and not facts.failure and not _TELLING.search(whole):
             facts.pieces += count_data_lines(whole)
@@ -166,14 +168,8 @@ class MessageStreamReader:
 
     def finish(self) -> bytes:
         """Take the end of the stream; half a line is never given."""
-        event, self._tail = self._tail, b""
-        if not event.endswith((b"\n", b"\r")):
-            return b""
-        return event + b"\n\n" if self._passes(event) else b""
-
-    def facts(self) -> ReplyFacts:
-        """What was learned so far."""
-        return self._facts.facts()
+        event = self._cutter.rest()
+        return event + b"\n\n" if event and self._passes(event) else b""
 
     def _passes(self, event: bytes) -> bool:
         """Read one event; False when the client is not to see it."""

@@ -34,6 +34,7 @@ _numbers: Final = msgspec.json.Decoder(int | None)
 _items: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _encoder: Final = msgspec.json.Encoder()
 _NULL: Final = b"null"
+_NO_FIELDS: Final[dict[str, msgspec.Raw]] = {}
 
 
 STRICT_HEADER: Final = "x-tfy-strict-openai"
@@ -67,8 +68,7 @@ def parse_call(endpoint: Endpoint, body: bytes, *, model: str | None, account: s
     if not asked:
         msg = 'The body names no model. Add "model": "<account>/<model>"; GET /v1/models lists yours.'
         raise InvalidBody(msg, param="model")
-    if account and not asked.startswith(account + "/"):
-        asked = f"{account}/{asked}"
+    asked = full_name(asked, account)
     is_stream = endpoint.can_stream and bool(_member(fields, "stream", _booleans))
     if endpoint.dialect == "anthropic":
         # One answer, and usage always; what else a body may have is none of our business.
@@ -101,6 +101,22 @@ def with_strictness(call: Call, strict: str | None) -> Call:
         msg = f'{STRICT_HEADER} must be "true" or "false".'
         raise InvalidBody(msg, param=STRICT_HEADER)
     return msgspec.structs.replace(call, shows_thoughts=strict == "false")
+
+
+def full_name(model: str, account: str | None) -> str:
+    """The *model* with the account before it, if one was named beside it and is not there already."""
+    return f"{account}/{model}" if account and not model.startswith(account + "/") else model
+
+
+def unread_call(endpoint: Endpoint, name: str, body_bytes: int = 0) -> Call:
+    """A call of which nothing but its name is read: what it has for a body passes as it comes.
+
+    Args:
+        endpoint: What is asked for.
+        name: Of a model or an account.
+        body_bytes: As far as it is known.
+    """
+    return Call(endpoint, name, False, True, 1, _NO_FIELDS, body_bytes)
 
 
 def write_renamed(call: Call, model_id: str) -> bytes:

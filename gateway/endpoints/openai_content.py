@@ -136,6 +136,15 @@ def decode_leniently(raw: msgspec.Raw | bytes) -> Any:
         return json.loads(bytes(raw), strict=False)
 
 
+def find_object(body: bytes) -> dict[str, Any] | None:
+    """What *body* says, None when it is no JSON object."""
+    try:
+        found = decode_leniently(body)
+    except UNREADABLE:
+        return None
+    return found if isinstance(found, dict) else None
+
+
 def _decode_some(raw: msgspec.Raw) -> Any:
     """JSON, but of the lists in a big object the first members only; raises as `decode_leniently`."""
     if len(memoryview(raw)) < _BIG_BYTES or not _begins(raw, "{"):

@@ -23,7 +23,7 @@ from gateway.endpoints.openai_reply import (
 )
 from gateway.errors import UpstreamBadReply
 from gateway.model import Endpoint, Usage
-from gateway.wire.sse import DATA_LINE, DONE, EVENT, MAX_EVENT_BYTES, end_of_events
+from gateway.wire.sse import DATA_LINE, DONE, EVENT, EventCutter
 
 MAX_PRELUDE_BYTES: Final = 256 * 1024
 """Events that only announce a reply are held back up to here: they repeat instructions and tools."""
@@ -73,7 +73,7 @@ class ObjectFacts(msgspec.Struct, frozen=True):
 _replies: Final = msgspec.json.Decoder(TypedReply)
 
 
-def find_object(body: bytes) -> TypedReply | None:
+def find_reply(body: bytes) -> TypedReply | None:
     """What *body* says of itself if it is a JSON object, else None."""
     try:
         return _replies.decode(body)
@@ -89,7 +89,7 @@ def read_object(endpoint: Endpoint, body: bytes, *, asked_bytes: int) -> ObjectF
     Raises:
         UpstreamBadReply: It is no JSON object, or nothing but an error.
     """
-    reply = find_object(body)
+    reply = find_reply(body)
     if reply is None:
         raise UpstreamBadReply(
             "The provider answered with something that is not a JSON reply.", excerpt=excerpt(body)
@@ -128,7 +128,7 @@ class EventReader:
     def __init__(self, endpoint: Endpoint, *, asked_bytes: int) -> None:
         self._endpoint = endpoint
         self._asked_bytes = asked_bytes
-        self._tail = b""
+        self._cutter = EventCutter()
         self._seen_bytes = 0
         self._reply = TypedReply()
         self._usage: Usage | None = None
@@ -141,17 +141,10 @@ class EventReader:
         """Take *data* and give what the client is to get now: whole events, maybe none.
 
         Raises:
-            UpstreamBadReply: One event is longer than `MAX_EVENT_BYTES`.
+            UpstreamBadReply: One event is too long (`wire.sse`).
         """
-        searched = max(0, len(self._tail) - 3)
-        buffer = self._tail + data if self._tail else data
-        end = end_of_events(buffer, searched)
-        self._tail = buffer[end:]
-        if len(self._tail) > MAX_EVENT_BYTES:
-            msg = f"The provider sent a stream event of over {MAX_EVENT_BYTES} bytes."
-            raise UpstreamBadReply(msg)
-        whole = buffer[:end]
-        self._seen_bytes += end
+        whole = self._cutter.cut(data)
+        self._seen_bytes += len(whole)
         if self.has_content and not _TELLING.search(whole):
             return whole
         for event in EVENT.findall(whole):
@@ -160,8 +153,8 @@ class EventReader:
 
     def finish(self) -> bytes:
         """Take the end of the stream and give what is left: some servers leave out the last blank line."""
-        event, self._tail = self._tail, b""
-        if not event.endswith((b"\n", b"\r")):
+        event = self._cutter.rest()
+        if not event:
             return b""
         self._learn(event)
         return event + b"\n\n"
@@ -195,7 +188,7 @@ class EventReader:
             # Some servers of the API send one; none is added.
             self.has_ended = self.has_content = True
             return
-        told = find_object(data)
+        told = find_reply(data)
         if told is None:
             self.has_content = True
             return
@@ -210,7 +203,7 @@ class EventReader:
             self.has_content = True
         if is_failure or kind in _ENDS:
             self.has_ended = True
-        inner = find_object(bytes(told.response)) or told
+        inner = find_reply(bytes(told.response)) or told
         if inner.id is not None:
             self._reply = inner
         self._usage = read_usage(inner.usage) or read_usage(told.usage) or self._usage

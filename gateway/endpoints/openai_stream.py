@@ -25,9 +25,8 @@ from gateway.endpoints.openai_reply import (
     text_of,
     usage_beside,
 )
-from gateway.errors import UpstreamBadReply
 from gateway.model import Usage
-from gateway.wire.sse import DATA_LINE, DONE, EVENT, MAX_EVENT_BYTES, count_data_lines, end_of_events
+from gateway.wire.sse import DATA_LINE, DONE, EVENT, EventCutter, count_data_lines
 
 _TELLING: Final = re.compile(rb'"usage"\s*:\s*\{|"finish_reason"\s*:\s*"|"error"\s*:|\[DONE\]')
 
@@ -47,7 +46,7 @@ class StreamReader:
         self._asked_bytes = asked_bytes
         self._choices = choices
         self._hides_usage = hides_usage
-        self._tail = b""
+        self._cutter = EventCutter()
         self._finish_reasons: dict[int, str] = {}
         self._usage: Usage | None = None
         self._id = ""
@@ -62,16 +61,9 @@ class StreamReader:
         """Take *data* and give what the client is to get now: whole events, maybe none.
 
         Raises:
-            UpstreamBadReply: One event is longer than `MAX_EVENT_BYTES`.
+            UpstreamBadReply: One event is too long (`wire.sse`).
         """
-        searched = max(0, len(self._tail) - 3)
-        buffer = self._tail + data if self._tail else data
-        end = end_of_events(buffer, searched)
-        if not end:
-            self._keep(buffer)
-            return b""
-        self._keep(buffer[end:])
-        whole = buffer if end == len(buffer) else buffer[:end]
+        whole = self._cutter.cut(data)
         # Until the reply has its name and its first content each event is read; after a failure each is held
         # back.
         if self._id and self.has_content and not self.failure and not _TELLING.search(whole):
@@ -84,12 +76,8 @@ class StreamReader:
 
         Some servers leave out the blank line after their last event; half a line is never given.
         """
-        event = self._tail
-        is_whole = event.endswith((b"\n", b"\r")) or DATA_LINE.findall(event)[-1:] == [DONE]
-        if not is_whole:
-            return b""
-        self._tail = b""
-        return event + b"\n\n" if self._passes(event) else b""
+        event = self._cutter.rest_or_marker()
+        return event + b"\n\n" if event and self._passes(event) else b""
 
     @property
     def has_ended(self) -> bool:
@@ -100,7 +88,7 @@ class StreamReader:
     def is_complete(self) -> bool:
         """The stream ended as one that is whole: by its end marker, or with every choice finished."""
         return not self.failure and (
-            self.is_done or (not self._tail.strip() and len(self._finish_reasons) >= self._choices)
+            self.is_done or (not self._cutter.tail.strip() and len(self._finish_reasons) >= self._choices)
         )
 
     def facts(self) -> ReplyFacts:
@@ -118,12 +106,6 @@ class StreamReader:
             finish_reasons=tuple(reason for _, reason in sorted(self._finish_reasons.items())),
             usage=usage,
         )
-
-    def _keep(self, tail: bytes) -> None:
-        if len(tail) > MAX_EVENT_BYTES:
-            msg = f"The provider sent a stream event of over {MAX_EVENT_BYTES} bytes."
-            raise UpstreamBadReply(msg)
-        self._tail = tail
 
     def _passes(self, event: bytes) -> bool:
         """Read one event; False when the client is not to see it."""

@@ -21,6 +21,7 @@ from gateway.endpoints.openai_content import (
     Shaped,
     blob,
     decode_leniently,
+    find_object,
     linked,
     members_of,
 )
@@ -65,11 +66,8 @@ def read_tools(call: Call) -> Items:
 
 def read_output(body: bytes) -> list[Shaped]:
     """What a whole reply says."""
-    try:
-        reply = decode_leniently(body)
-    except UNREADABLE:
-        return []
-    if not isinstance(reply, dict) or not isinstance(reply.get("output"), list):
+    reply = find_object(body)
+    if reply is None or not isinstance(reply.get("output"), list):
         return []
     return _answer(reply["output"], reply.get("status"))
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from gateway.config import SecretMissing, SecretReference
 from gateway.config.manifests.provider_account import Integration, ProviderAccount
-from gateway.model import EndpointQuirks, HeaderLines, RetryPolicy, Target, TokenRequest
+from gateway.model import Dialect, EndpointQuirks, HeaderLines, RetryPolicy, Target, TokenRequest
 from gateway.providers.headers import fixed_lines
 
 Resolve = Callable[[SecretReference], str]
@@ -94,6 +94,7 @@ class Service:
         query: What follows the path, with its `?`.
         account_url: In place of `base_url` for paths that are the account's and no model's; "": the same.
         has_responses: It has OpenAI's Responses API.
+        dialect: What it speaks.
     """
 
     provider: str
@@ -103,6 +104,7 @@ class Service:
     query: str = ""
     account_url: str = ""
     has_responses: bool = False
+    dialect: Dialect = "openai"
     quirks: EndpointQuirks = field(default_factory=dict)
 
 
@@ -133,7 +135,9 @@ def make_target(
         lines=service.own.lines,
         query=service.query,
         account_url=service.account_url,
-        has_responses=service.has_responses or "responses" in integration.model_types,
+        has_responses=service.has_responses
+        or (service.dialect == "openai" and "responses" in integration.model_types),
+        dialect=service.dialect,
         quirks=service.quirks,
         token=service.own.token,
     )

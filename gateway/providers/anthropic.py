@@ -7,7 +7,7 @@ from typing import Final
 
 from gateway.config.manifests.provider_account import AnthropicAccount
 from gateway.model import HeaderLines, RetryPolicy, Target
-from gateway.providers.addressing import Resolve, host_and_port, own_headers
+from gateway.providers.addressing import Resolve, Service, make_target, own_headers
 from gateway.providers.headers import ANTHROPIC_DEFAULTS, ANTHROPIC_FORWARDED_UP, fixed_lines
 
 PROVIDER: Final = "anthropic"
@@ -19,26 +19,16 @@ _OVERLOADED: Final = 529
 def anthropic_targets(account: AnthropicAccount, resolve: Resolve, retry: RetryPolicy) -> list[Target]:
     """The account's models."""
     own = own_headers(lambda: _headers(account, resolve), _lines)
-    base_url = _versioned(account.base_url)
-    address, port = host_and_port(base_url)
+    service = Service(
+        provider=PROVIDER,
+        peer=PROVIDER,
+        base_url=_versioned(account.base_url),
+        own=own,
+        dialect="anthropic",
+    )
+    patient = _with_overloaded(retry)
     return [
-        Target(
-            name=f"{account.name}/{integration.name}",
-            account=account.name,
-            model_id=integration.model_id,
-            provider=PROVIDER,
-            peer=PROVIDER,
-            base_url=base_url,
-            address=address,
-            port=port,
-            headers=own.headers,
-            propagate_trace=account.propagate_trace,
-            model_types=frozenset(integration.model_types),
-            retry=_with_overloaded(retry),
-            missing_secret=own.missing_secret,
-            lines=own.lines,
-            dialect="anthropic",
-        )
+        make_target(account, integration, service, patient, model_id=integration.model_id)
         for integration in account.integrations
     ]
 

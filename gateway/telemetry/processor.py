@@ -53,7 +53,8 @@ MAX_CONTENT_BYTES: Final = 64 * 1024 * 1024
 
 _DELAY_S: Final = 0.1
 """Calls are gathered this long: what is done once per frame, here and in control, finds cold caches and takes
-some 0.4 ms together, in which calls wait. Fifty frames a second reached the p99 of 1000 calls, ten do not.
+some 0.4 ms together, in which calls wait. Fifty frames a second made p99 two to three times what it is
+without tracing; with ten to fifteen it is 1.3 to 1.7 times (docs/decisions/014).
 """
 
 _PATIENCE_S: Final = 0.02

@@ -12,15 +12,14 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from gateway.endpoints.anthropic_reply import read_message, read_message_usage
-from gateway.endpoints.anthropic_stream import MessageFacts
-from gateway.endpoints.openai_content import decode_leniently
+from gateway.endpoints.anthropic_stream import MessageReading
+from gateway.endpoints.openai_content import decode_leniently, find_object
 from gateway.endpoints.openai_reply import UNREADABLE, ReplyFacts, text_of
-from gateway.errors import InvalidBody
 from gateway.model import Call, Target, Usage
 from gateway.translate.chat_to_messages_body import write_body
 from gateway.translate.foreign_json import (
+    DepthLimit,
     data_event,
-    find_object,
     list_of,
     object_of,
     read_object,
@@ -60,10 +59,8 @@ def path(call: Call, target: Target) -> str:  # noqa: ARG001 - the interface of 
 
 def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     """The call as Messages; raises as `Pair.write` says."""
-    try:
+    with DepthLimit():
         return write_body(call, target)
-    except RecursionError as error:
-        raise InvalidBody("The body is nested too deeply to be put into other words.") from error
 
 
 def read(call: Call, body: bytes, *, started_at_ns: int) -> tuple[bytes, ReplyFacts]:
@@ -187,11 +184,11 @@ def _chat_usage(usage: Usage) -> dict[str, Any]:
     }
 
 
-class ChunkStream:
+class ChunkStream(MessageReading):
     """One stream of a message as the chunks of a chat completion; see `pair.ReplyStream`."""
 
     def __init__(self, call: Call, *, created: int) -> None:
-        self._facts = MessageFacts(call.body_bytes)
+        super().__init__(call.body_bytes)
         self._splitter = EventSplitter()
         self._created = created
         self._wants_usage = call.wants_usage
@@ -209,27 +206,6 @@ class ChunkStream:
             "message_stop": self._end,
             "error": self._fail,
         }
-        self.has_data = False
-
-    @property
-    def has_content(self) -> bool:
-        """The reply itself has begun."""
-        return self._facts.has_content
-
-    @property
-    def failure(self) -> bytes:
-        """Body of an error that came inside the stream, b"" while there is none."""
-        return self._facts.failure
-
-    @property
-    def has_ended(self) -> bool:
-        """The end or an error was seen."""
-        return self._facts.is_done or bool(self._facts.failure)
-
-    @property
-    def is_complete(self) -> bool:
-        """The stream ended by its end marker."""
-        return self._facts.is_done and not self._facts.failure
 
     def feed(self, data: bytes) -> bytes:
         """Take the target's bytes and give the caller's events."""
@@ -238,10 +214,6 @@ class ChunkStream:
     def finish(self) -> bytes:
         """Take the end of the stream."""
         return b"".join([self._chunks_of(event) for event in self._splitter.finish()])
-
-    def facts(self) -> ReplyFacts:
-        """What was learned so far."""
-        return self._facts.facts()
 
     def _chunks_of(self, data: bytes) -> bytes:
         if self.has_ended:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-import zlib
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -26,6 +25,7 @@ from gateway.translate.claude_models import (
 from gateway.translate.foreign_json import list_of, object_of, read_arguments, read_fields, write_json
 from gateway.translate.json_answers import JSON_OBJECT, add_answer_tool, can_be_a_tool
 from gateway.translate.pair import LeftOut
+from gateway.translate.tool_use_ids import tool_use_id
 
 # Written into the body by what reads them together, or without meaning for Anthropic and for the answer.
 _READ_ELSEWHERE: Final = frozenset(
@@ -53,7 +53,6 @@ _DEFAULTS: Final = {
 _SERVICE_TIERS: Final = {"auto": "auto", "default": "standard_only"}
 _CHOICES: Final = {"auto": "auto", "none": "none", "required": "any"}
 _PICTURES: Final = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(?:;[\w.+=-]+)*;base64,", re.IGNORECASE)
-_BAD_IN_ID: Final = re.compile(r"[^a-zA-Z0-9_-]")
 _MAX_TEMPERATURE: Final = 1
 _PDF: Final = "application/pdf"
 
@@ -161,7 +160,7 @@ class _Conversation:
 
     def _result(self, message: dict[str, Any]) -> Block:
         asked = text_of(message.get("tool_call_id")) or text_of(message.get("name"))
-        result: Block = {"type": "tool_result", "tool_use_id": _id(asked)}
+        result: Block = {"type": "tool_result", "tool_use_id": tool_use_id(asked)}
         content = self._content(message.get("content"))
         if content:
             result["content"] = content
@@ -218,17 +217,12 @@ def _marked(blocks: list[Block], marked: dict[str, Any]) -> list[Block]:
 def _tool_use(call: dict[str, Any]) -> Block:
     function = object_of(call.get("function") or call.get("custom"))
     arguments = read_arguments(function.get("arguments", function.get("input")))
-    used = {"id": _id(text_of(call.get("id"))), "name": text_of(function.get("name")), "input": arguments}
+    used = {
+        "id": tool_use_id(text_of(call.get("id"))),
+        "name": text_of(function.get("name")),
+        "input": arguments,
+    }
     return _marked([{"type": "tool_use", **used}], call)[0]
-
-
-def _id(call_id: str) -> str:
-    """The id of a tool call, kept but for what Anthropic does not take in one.
-
-    What differed before differs then too, by a checksum: `a.b` and `a:b` are two calls.
-    """
-    kept, replaced = _BAD_IN_ID.subn("_", call_id)
-    return f"{kept}_{zlib.crc32(call_id.encode(errors='replace')):08x}" if replaced else kept
 
 
 def _source(url: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.endpoints.openai_content import decode_leniently
+from gateway.endpoints.openai_content import decode_leniently, find_object
 from gateway.endpoints.openai_reply import UNREADABLE, excerpt
 from gateway.errors import InvalidBody, UpstreamBadReply
 from gateway.model import Call
@@ -38,24 +38,11 @@ def read_object(body: bytes) -> dict[str, Any]:
     Raises:
         UpstreamBadReply: It is no JSON object.
     """
-    try:
-        found = decode_leniently(body)
-    except UNREADABLE as error:
-        msg = "The provider answered with something that is not a JSON reply."
-        raise UpstreamBadReply(msg, excerpt=excerpt(body)) from error
-    if not isinstance(found, dict):
+    found = find_object(body)
+    if found is None:
         msg = "The provider answered with something that is not a JSON reply."
         raise UpstreamBadReply(msg, excerpt=excerpt(body))
     return found
-
-
-def find_object(body: bytes) -> dict[str, Any] | None:
-    """What *body* says, None when it is no JSON object."""
-    try:
-        found = decode_leniently(body)
-    except UNREADABLE:
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def object_of(value: object) -> dict[str, Any]:
@@ -90,6 +77,22 @@ def write_reply(value: object) -> bytes:
         return write_json(value)
     except RecursionError as error:
         raise UpstreamBadReply("The provider's reply is nested too deeply.") from error
+
+
+class DepthLimit:
+    """A block that puts a call into other words; one nested too deeply for that is its caller's mistake.
+
+    Raises:
+        InvalidBody: It is.
+    """
+
+    def __enter__(self) -> None:
+        """Nothing to do."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        """Put the kind of error right."""
+        if isinstance(error, RecursionError):
+            raise InvalidBody("The body is nested too deeply to be put into other words.") from error
 
 
 def write_text(value: object) -> str:

@@ -12,13 +12,12 @@ from typing import Any, Final
 
 from gateway.endpoints.anthropic_error import type_of
 from gateway.endpoints.catalogue import CHAT
-from gateway.endpoints.openai_content import decode_leniently
+from gateway.endpoints.openai_content import decode_leniently, find_object
 from gateway.endpoints.openai_reply import UNREADABLE, ReplyFacts, read_reply, text_of
 from gateway.endpoints.openai_stream import StreamReader
-from gateway.errors import InvalidBody
 from gateway.model import Call, Target, Usage
 from gateway.translate.foreign_json import (
-    find_object,
+    DepthLimit,
     list_of,
     named_event,
     object_of,
@@ -48,10 +47,8 @@ def path(call: Call, target: Target) -> str:  # noqa: ARG001 - the interface of 
 
 def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     """The call as a chat call; raises as `Pair.write` says."""
-    try:
+    with DepthLimit():
         return write_body(call, target)
-    except RecursionError as error:
-        raise InvalidBody("The body is nested too deeply to be put into other words.") from error
 
 
 def read(

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from gateway.endpoints.openai_call import write_call
 from gateway.endpoints.openai_quirks import dropped_fields
-from gateway.endpoints.openai_reply import ReplyFacts, is_json_object, read_reply
+from gateway.endpoints.openai_reply import ReplyFacts, read_reply
 from gateway.endpoints.openai_stream import StreamReader
 from gateway.model import Call, Target
-from gateway.translate.pair import LeftOut, Refusal
+from gateway.translate.pair import LeftOut
+from gateway.translate.unchanged import path, read_error
 
-
-def path(call: Call, target: Target) -> str:  # noqa: ARG001 - the interface of a pair
-    """The endpoint's own path."""
-    return call.endpoint.path
+__all__ = ["open_stream", "path", "read", "read_error", "write"]
 
 
 def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
@@ -37,8 +35,3 @@ def read(call: Call, body: bytes, *, started_at_ns: int) -> tuple[bytes, ReplyFa
 def open_stream(call: Call, *, started_at_ns: int) -> StreamReader:  # noqa: ARG001 - the interface of a pair
     """Whole events as they come."""
     return StreamReader(asked_bytes=call.body_bytes, choices=call.choices, hides_usage=not call.wants_usage)
-
-
-def read_error(status: int, body: bytes) -> Refusal | None:
-    """Any JSON object passes."""
-    return Refusal(status, body) if is_json_object(body) else None

@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from gateway.model import Call
 from gateway.translate.foreign_json import read_fields
+from gateway.translate.responses_answer import ResponseAnswer
+from gateway.translate.responses_tools import custom_names
 
 _DEFAULTS: Final[dict[str, Any]] = {
     "instructions": None,
@@ -51,3 +53,9 @@ def echo_of(call: Call) -> dict[str, Any]:
 def _whole_tool(tool: dict[str, Any]) -> dict[str, Any]:
     """*tool* with the members that OpenAI's types demand."""
     return {"strict": False, "parameters": None, **tool} if tool.get("type") == "function" else tool
+
+
+def open_answer(call: Call) -> ResponseAnswer:
+    """The answer to *call*, nothing said yet."""
+    echo = echo_of(call)
+    return ResponseAnswer(echo, custom_names(echo["tools"]), model=call.model)

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.endpoints.openai_content import find_object
 from gateway.endpoints.openai_reply import (
     BYTES_PER_TOKEN,
     ReplyFacts,
@@ -25,7 +26,7 @@ from gateway.endpoints.openai_reply import (
 )
 from gateway.errors import UpstreamBadReply
 from gateway.model import Call, Usage
-from gateway.translate.foreign_json import find_object, list_of, object_of, read_object, write_text
+from gateway.translate.foreign_json import list_of, object_of, read_object, write_text
 from gateway.translate.responses_answer import Reason, ResponseAnswer
 from gateway.wire.sse import DONE, EventSplitter
 

@@ -13,12 +13,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from gateway.endpoints.anthropic_reply import read_message
-from gateway.endpoints.anthropic_stream import MessageFacts
+from gateway.endpoints.anthropic_stream import MessageReading
+from gateway.endpoints.openai_content import find_object
 from gateway.endpoints.openai_reply import ReplyFacts, excerpt, text_of
 from gateway.errors import UpstreamBadReply
 from gateway.model import Call
 from gateway.translate.foreign_json import (
-    find_object,
     list_of,
     object_of,
     read_arguments,
@@ -67,41 +67,16 @@ def read_message_reply(
     return answer.end(_REASONS.get(reason), facts.usage), facts
 
 
-class MessagesToResponses:
-    """A stream of a message on its way to a caller of the Responses API.
-
-    Attributes:
-        has_data: An event with data has been seen; a ping is none.
-    """
+class MessagesToResponses(MessageReading):
+    """A stream of a message on its way to a caller of the Responses API."""
 
     def __init__(self, answer: ResponseAnswer, *, asked_bytes: int, created_at: int) -> None:
+        super().__init__(asked_bytes)
         self._answer = answer
         self._created_at = created_at
         self._splitter = EventSplitter()
-        self._facts = MessageFacts(asked_bytes)
         self._blocks = _Blocks(answer)
         self._is_named = False
-        self.has_data = False
-
-    @property
-    def has_content(self) -> bool:
-        """The reply itself has begun."""
-        return self._facts.has_content
-
-    @property
-    def failure(self) -> bytes:
-        """Body of an error that came inside the stream, b"" while there is none."""
-        return self._facts.failure
-
-    @property
-    def has_ended(self) -> bool:
-        """Nothing that matters can follow: the end or an error was seen."""
-        return self._facts.is_done or bool(self._facts.failure)
-
-    @property
-    def is_complete(self) -> bool:
-        """The stream ended by its end marker."""
-        return self._facts.is_done and not self._facts.failure
 
     def feed(self, data: bytes) -> bytes:
         """Take events of a message and give those that they make.
@@ -114,10 +89,6 @@ class MessagesToResponses:
     def finish(self) -> bytes:
         """Take the end of the stream; half a line is no event."""
         return self._tell(self._splitter.finish())
-
-    def facts(self) -> ReplyFacts:
-        """What was learned so far."""
-        return self._facts.facts()
 
     def _tell(self, events: list[bytes]) -> bytes:
         for data in events:

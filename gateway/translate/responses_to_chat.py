@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from gateway.endpoints.openai_reply import ReplyFacts, is_json_object, text_of
-from gateway.errors import InvalidBody, UnsupportedParameter
+from gateway.endpoints.openai_reply import ReplyFacts, text_of
+from gateway.errors import UnsupportedParameter
 from gateway.model import Call, Target
-from gateway.translate.foreign_json import list_of, write_json, write_reply, write_text
-from gateway.translate.pair import LeftOut, Refusal
-from gateway.translate.responses_answer import ResponseAnswer, created_at_s
-from gateway.translate.responses_echo import echo_of
+from gateway.translate.foreign_json import DepthLimit, list_of, write_json, write_reply, write_text
+from gateway.translate.pair import LeftOut
+from gateway.translate.responses_answer import created_at_s
+from gateway.translate.responses_echo import open_answer
 from gateway.translate.responses_from_chat import ChatToResponses, read_completion
 from gateway.translate.responses_request import (
     Turn,
@@ -27,7 +27,10 @@ from gateway.translate.responses_request import (
     unknown_fields,
     wrong_type,
 )
-from gateway.translate.responses_tools import CUSTOM_INPUT, Tool, custom_names, read_tools
+from gateway.translate.responses_tools import CUSTOM_INPUT, Tool, read_tools
+from gateway.translate.unchanged import read_error
+
+__all__ = ["open_stream", "path", "read", "read_error", "write"]
 
 _PATH: Final = "/chat/completions"
 _SAME: Final = ("parallel_tool_calls", "prompt_cache_key", "prompt_cache_retention", "safety_identifier")
@@ -70,33 +73,21 @@ def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     for name in (*_WITHOUT_EQUAL, *unknown_fields(fields)):
         if name in fields:
             left_out.add(name)
-    try:
+    with DepthLimit():
         return write_json(body), tuple(left_out.names)
-    except RecursionError as error:
-        raise InvalidBody("The body is nested too deeply to be put into other words.") from error
 
 
 def read(call: Call, body: bytes, *, started_at_ns: int) -> tuple[bytes, ReplyFacts]:
     """A chat completion as a response object."""
     created_at = created_at_s(started_at_ns)
-    response, facts = read_completion(call, body, _answer(call), created_at=created_at)
+    response, facts = read_completion(call, body, open_answer(call), created_at=created_at)
     return write_reply(response), facts
 
 
 def open_stream(call: Call, *, started_at_ns: int) -> ChatToResponses:
     """Chunks as events of a response."""
     created_at = created_at_s(started_at_ns)
-    return ChatToResponses(_answer(call), asked_bytes=call.body_bytes, created_at=created_at)
-
-
-def read_error(status: int, body: bytes) -> Refusal | None:
-    """Errors have one shape in both APIs."""
-    return Refusal(status, body) if is_json_object(body) else None
-
-
-def _answer(call: Call) -> ResponseAnswer:
-    echo = echo_of(call)
-    return ResponseAnswer(echo, custom_names(echo["tools"]), model=call.model)
+    return ChatToResponses(open_answer(call), asked_bytes=call.body_bytes, created_at=created_at)
 
 
 def _messages(turns: list[Turn]) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from gateway.endpoints.openai_reply import ReplyFacts, text_of
 from gateway.errors import InvalidBody, UnsupportedParameter
 from gateway.model import Call, Target
-from gateway.translate import chat_to_messages
+from gateway.translate.chat_to_messages import read_error
 from gateway.translate.claude_models import (
     can_shape_output,
     default_max_tokens,
@@ -24,11 +24,11 @@ from gateway.translate.claude_models import (
     takes_sampling,
     thinking_for,
 )
-from gateway.translate.foreign_json import list_of, read_arguments, write_json, write_reply
+from gateway.translate.foreign_json import DepthLimit, list_of, read_arguments, write_json, write_reply
 from gateway.translate.json_answers import JSON_OBJECT, add_answer_tool, can_be_a_tool
-from gateway.translate.pair import LeftOut, Refusal
-from gateway.translate.responses_answer import ResponseAnswer, created_at_s
-from gateway.translate.responses_echo import echo_of
+from gateway.translate.pair import LeftOut
+from gateway.translate.responses_answer import created_at_s
+from gateway.translate.responses_echo import open_answer
 from gateway.translate.responses_from_messages import (
     REDACTED,
     SIGNED,
@@ -43,7 +43,10 @@ from gateway.translate.responses_request import (
     unknown_fields,
     wrong_type,
 )
-from gateway.translate.responses_tools import CUSTOM_INPUT, WEB_SEARCH, Tools, custom_names, read_tools
+from gateway.translate.responses_tools import CUSTOM_INPUT, WEB_SEARCH, Tools, read_tools
+from gateway.translate.tool_use_ids import tool_use_id
+
+__all__ = ["open_stream", "path", "read", "read_error", "write"]
 
 _PATH: Final = "/messages"
 _WITHOUT_EQUAL: Final = ("prompt_cache_key", "prompt_cache_retention", "top_logprobs")
@@ -52,7 +55,6 @@ _SERVES: Final = frozenset({WEB_SEARCH})
 _CHOICES: Final = {"auto": "auto", "none": "none", "required": "any"}
 _TEXTS: Final = ("input_text", "output_text", "text")
 _DATA_URL: Final = re.compile(r"data:([^;,]*)((?:;[^;,]*)*?)(;base64)?,(.*)", re.DOTALL)
-_NOT_IN_IDS: Final = re.compile(r"[^a-zA-Z0-9_-]")
 _EMPTY_SCHEMA: Final[dict[str, Any]] = {"type": "object", "properties": {}}
 _CACHE: Final = {"type": "ephemeral"}
 _LEAST_TEMPERATURE_TOO_HIGH: Final = 1
@@ -95,33 +97,21 @@ def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     for name in (*_WITHOUT_EQUAL, *unknown_fields(fields)):
         if fields.get(name):
             left_out.add(name)
-    try:
+    with DepthLimit():
         return write_json(body), tuple(left_out.names)
-    except RecursionError as error:
-        raise InvalidBody("The body is nested too deeply to be put into other words.") from error
 
 
 def read(call: Call, body: bytes, *, started_at_ns: int) -> tuple[bytes, ReplyFacts]:
     """A message as a response object."""
     created_at = created_at_s(started_at_ns)
-    response, facts = read_message_reply(call, body, _answer(call), created_at=created_at)
+    response, facts = read_message_reply(call, body, open_answer(call), created_at=created_at)
     return write_reply(response), facts
 
 
 def open_stream(call: Call, *, started_at_ns: int) -> MessagesToResponses:
     """Events of a message as events of a response."""
     created_at = created_at_s(started_at_ns)
-    return MessagesToResponses(_answer(call), asked_bytes=call.body_bytes, created_at=created_at)
-
-
-def read_error(status: int, body: bytes) -> Refusal | None:
-    """Errors have one shape in both of OpenAI's APIs."""
-    return chat_to_messages.read_error(status, body)
-
-
-def _answer(call: Call) -> ResponseAnswer:
-    echo = echo_of(call)
-    return ResponseAnswer(echo, custom_names(echo["tools"]), model=call.model)
+    return MessagesToResponses(open_answer(call), asked_bytes=call.body_bytes, created_at=created_at)
 
 
 def _messages(turns: list[Turn]) -> list[dict[str, Any]]:
@@ -154,7 +144,7 @@ def _answered(piece: dict[str, Any], at: str) -> list[dict[str, Any]]:
         asked = (
             {CUSTOM_INPUT: piece["arguments"]} if piece["is_custom"] else read_arguments(piece["arguments"])
         )
-        return [{"type": "tool_use", "id": _id(piece["id"]), "name": piece["name"], "input": asked}]
+        return [{"type": "tool_use", "id": tool_use_id(piece["id"]), "name": piece["name"], "input": asked}]
     if kind == "refusal":
         return _text_blocks(read_text(piece, "refusal", at))
     if kind in _TEXTS:
@@ -175,14 +165,9 @@ def _thought(item: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"type": "thinking", "thinking": thinking, "signature": secret.removeprefix(SIGNED)}]
 
 
-def _id(call_id: str) -> str:
-    """*call_id* in the letters that the API takes; the same for a call and its result."""
-    return _NOT_IN_IDS.sub("_", call_id)
-
-
 def _tool_result(result: dict[str, Any], at: str) -> dict[str, Any]:
     content = _blocks(result["output"], at)
-    block: dict[str, Any] = {"type": "tool_result", "tool_use_id": _id(result["id"])}
+    block: dict[str, Any] = {"type": "tool_result", "tool_use_id": tool_use_id(result["id"])}
     return {**block, "content": content} if content else block
 
 

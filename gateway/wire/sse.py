@@ -23,8 +23,8 @@ DATA_LINE: Final = re.compile(rb"(?:\A|[\r\n])data:[ ]?([^\r\n]*)")
 _BLANKS: Final = (b"\n\n", b"\n\r\n", b"\r\r")
 
 
-class EventSplitter:
-    """Gives the data of each whole event of a stream that comes in pieces.
+class EventCutter:
+    """Cuts a stream that comes in pieces after its whole events.
 
     Attributes:
         tail: What of the next event is here already.
@@ -33,30 +33,44 @@ class EventSplitter:
     def __init__(self) -> None:
         self.tail = b""
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """Take *data* and give what the events that are whole now say.
+    def cut(self, data: bytes) -> bytes:
+        """Take *data* and give the events that are whole now, b"" when none is.
 
         Raises:
             UpstreamBadReply: One event is longer than `MAX_EVENT_BYTES`.
         """
-        searched = max(0, len(self.tail) - 3)
-        buffer = self.tail + data
-        end = end_of_events(buffer, searched)
+        tail = self.tail
+        buffer = tail + data if tail else data
+        end = end_of_events(buffer, max(0, len(tail) - 3))
         self.tail = buffer[end:]
         if len(self.tail) > MAX_EVENT_BYTES:
             raise UpstreamBadReply(f"The provider sent a stream event of over {MAX_EVENT_BYTES} bytes.")
-        return list(data_of_events(buffer[:end]))
+        return buffer[:end]
+
+    def rest(self) -> bytes:
+        """The last event where nothing but its blank line is missing; half a line stays in `tail`."""
+        return self._take_tail() if self.tail.endswith((b"\n", b"\r")) else b""
+
+    def rest_or_marker(self) -> bytes:
+        """The same, or OpenAI's end marker without an end of its line."""
+        is_marker = DATA_LINE.findall(self.tail)[-1:] == [DONE]
+        return self._take_tail() if is_marker else self.rest()
+
+    def _take_tail(self) -> bytes:
+        event, self.tail = self.tail, b""
+        return event
+
+
+class EventSplitter(EventCutter):
+    """Gives the data of each whole event of a stream that comes in pieces."""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take *data* and give what the events that are whole now say; raises as `cut`."""
+        return list(data_of_events(self.cut(data)))
 
     def finish(self) -> list[bytes]:
-        """What the last event says, where its blank line is missing but its line is whole.
-
-        Half an event stays in `tail`.
-        """
-        is_whole = self.tail.endswith((b"\n", b"\r")) or DATA_LINE.findall(self.tail)[-1:] == [DONE]
-        if not is_whole:
-            return []
-        event, self.tail = self.tail, b""
-        return list(data_of_events(event + b"\n\n"))
+        """What the last event says, where its blank line is missing but its line is whole."""
+        return list(data_of_events(self.rest_or_marker() + b"\n\n"))
 
 
 def data_of_events(events: bytes) -> Iterator[bytes]:

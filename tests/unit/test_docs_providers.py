@@ -59,6 +59,12 @@ def test_every_other_account() -> None:
         assert f"`{kind}`" in PAGE, kind
 
 
+def test_who_has_a_responses_api() -> None:
+    """The sentence that names them names every one of the table, and no other."""
+    [named] = re.findall(r"^(.*), OpenAI and Azure OpenAI .* have a Responses API", PAGE, re.MULTILINE)
+    assert named.split(", ") == [vendor.title for vendor in VENDORS if vendor.has_responses]
+
+
 def test_every_model_server() -> None:
     """Each with its row, and what is not in force says so."""
     [(_, unbuilt)] = [(row.key, row.values) for row in VALUES["provider-account/self-hosted-model"]]

@@ -104,7 +104,7 @@ VENDORS: Final = (
         provider="deepinfra",
         base_url="https://api.deepinfra.com/v1/openai",
     ),
-    # https://console.groq.com/docs/openai
+    # https://console.groq.com/docs/openai , https://console.groq.com/docs/responses-api
     Vendor(
         title="Groq",
         kind="groq",
@@ -139,7 +139,7 @@ VENDORS: Final = (
             "embedding": Quirks(renamed={"dimensions": "output_dimension"}, refused=("user",)),
         },
     ),
-    # https://openrouter.ai/docs/api-reference/overview
+    # https://openrouter.ai/docs/api-reference/overview , its Responses API among the beta endpoints
     Vendor(
         title="OpenRouter",
         kind="openrouter",
@@ -185,7 +185,7 @@ VENDORS: Final = (
             ),
         ),
     ),
-    # https://docs.x.ai/docs/api-reference
+    # https://docs.x.ai/docs/api-reference , https://docs.x.ai/developers/model-capabilities/text/generate-text
     Vendor(title="xAI", kind="xai", provider="x_ai", base_url="https://api.x.ai/v1", has_responses=True),
 )
 

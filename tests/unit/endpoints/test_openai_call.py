@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.endpoints.catalogue import CHAT, COMPLETION, EMBEDDING, RESPONSE
-from gateway.endpoints.openai_call import MAX_MEMBERS, parse_call, rewrite_model, with_strictness, write_call
+from gateway.endpoints.openai_call import (
+    MAX_MEMBERS,
+    full_name,
+    parse_call,
+    rewrite_model,
+    unread_call,
+    with_strictness,
+    write_call,
+)
 from gateway.errors import InvalidBody, InvalidJson
 from gateway.model import Call, Endpoint
 
@@ -371,3 +379,27 @@ def test_strictness_that_is_neither() -> None:
     call = parse_call(CHAT, b'{"model":"a/b"}', model=None, account=None)
     with pytest.raises(InvalidBody, match="x-tfy-strict-openai must be"):
         with_strictness(call, "yes")
+
+
+@pytest.mark.parametrize(
+    ("model", "account", "full"),
+    [
+        ("a/b", None, "a/b"),
+        ("b", "", "b"),
+        ("b", "a", "a/b"),
+        ("a/b", "a", "a/b"),
+        ("ab/c", "a", "a/ab/c"),
+        ("x/y", "a", "a/x/y"),
+    ],
+)
+def test_full_name(model: str, account: str | None, full: str) -> None:
+    """An account that was named beside a model stands before it, once."""
+    assert full_name(model, account) == full
+
+
+def test_unread_call() -> None:
+    """Only what it is called and how large it is are known; nothing of it is a stream to the pipeline."""
+    call = unread_call(CHAT, "acct", 7)
+    assert (call.model, call.body_bytes, call.is_stream, call.choices, dict(call.fields)) == (
+        "acct", 7, False, 1, {},
+    )  # fmt: skip

@@ -11,7 +11,7 @@ from gateway.endpoints.catalogue import IMAGE, MODERATION, RESPONSE
 from gateway.endpoints.openai_events import (
     MAX_PRELUDE_BYTES,
     EventReader,
-    find_object,
+    find_reply,
     read_object,
 )
 from gateway.endpoints.openai_reply import read_usage
@@ -171,4 +171,4 @@ def test_usage_of_both_generations() -> None:
     assert read_usage({"prompt_tokens": 1, "completion_tokens": 2}) == Usage(1, 2, "provider")
     assert read_usage({"seconds": 3}) is None
     assert read_usage(None) is None
-    assert find_object(b"[1]") is None
+    assert find_reply(b"[1]") is None

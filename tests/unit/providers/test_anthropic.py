@@ -80,3 +80,10 @@ def test_headers_of_callers(tmp_path: Path) -> None:
 def test_overloaded_is_unavailable() -> None:
     """529 is tried again where 503 is, and only there."""
     assert _with_overloaded(RetryPolicy(1, 0, frozenset({429}))).on_status == {429}
+
+
+def test_no_responses_api(tmp_path: Path) -> None:
+    """Whatever the types of a model say, there is none at Anthropic: calls are put into its words."""
+    types = [{**INTEGRATION, "model_types": ["chat", "responses"]}]
+    (target,) = targets_of(tmp_path, {**ACCOUNT, "integrations": types}, KEY="sk-1")
+    assert not target.has_responses

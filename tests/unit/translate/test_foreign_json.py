@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from msgspec import Raw, structs
 
+from gateway.endpoints.openai_content import find_object
 from gateway.errors import InvalidBody, UpstreamBadReply
 from gateway.translate.foreign_json import (
+    DepthLimit,
     data_event,
-    find_object,
     list_of,
     named_event,
     object_of,
@@ -86,3 +87,11 @@ def test_a_field_too_deep() -> None:
     call = structs.replace(make_call(), fields={"messages": Raw(b"[" * 100_000 + b"]" * 100_000)})
     with pytest.raises(InvalidBody, match='"messages" cannot be read'):
         read_fields(call)
+
+
+def test_depth_limit() -> None:
+    """A call too deep to be written again is its caller's mistake; other errors stay as they are."""
+    with pytest.raises(InvalidBody, match="nested too deeply"), DepthLimit():
+        raise RecursionError
+    with pytest.raises(KeyError), DepthLimit():
+        raise KeyError("x")

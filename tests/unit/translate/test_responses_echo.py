@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.translate.responses_echo import echo_of
+from gateway.model import Usage
+from gateway.translate.responses_echo import echo_of, open_answer
 from tests.golden.responses_cases import make_responses_call
 
 
@@ -32,3 +33,13 @@ def test_what_was_asked() -> None:
     assert echo["reasoning"] == {"effort": "low", "summary": None}
     assert echo["text"] == {"format": {"type": "text"}, "verbosity": "low"}
     assert (echo["metadata"], echo["instructions"]) == ({"k": "v"}, "be brief")
+
+
+def test_an_answer_is_opened_with_it() -> None:
+    """Calls of custom tools are known as such, and a model that the target does not name is the one asked."""
+    tools = [{"type": "function", "name": "f"}, {"type": "custom", "name": "c"}]
+    answer = open_answer(make_responses_call(model="a/b", input="hi", tools=tools))
+    assert answer.custom_tools == {"c"}
+    answer.name("resp_1", "", created_at=1)
+    response = answer.end(None, Usage(1, 1, "provider"))
+    assert (response["model"], [tool["name"] for tool in response["tools"]]) == ("a/b", ["f", "c"])

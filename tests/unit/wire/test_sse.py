@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from gateway.errors import UpstreamBadReply
 from gateway.wire.sse import (
     MAX_EVENT_BYTES,
+    EventCutter,
     EventSplitter,
     count_data_lines,
     data_of_events,
@@ -70,3 +71,21 @@ def test_counting_and_ends() -> None:
     assert end_of_events(STREAM, 0) == len(STREAM)
     assert end_of_events(b"data: a\n\nx", 0) == 9
     assert end_of_events(b"data: a", 0) == 0
+
+
+def test_only_whole_events_are_cut() -> None:
+    """Whatever is no whole event stays; bytes are neither lost nor changed."""
+    cutter = EventCutter()
+    assert cutter.cut(b"data: a\n\ndata: b") == b"data: a\n\n"
+    assert (cutter.cut(b"\n"), cutter.tail) == (b"", b"data: b\n")
+    assert (cutter.rest(), cutter.tail) == (b"data: b\n", b"")
+
+
+def test_an_end_marker_is_a_rest_where_it_means_something() -> None:
+    """In OpenAI's dialect alone; half a line is none in any."""
+    cutter = EventCutter()
+    cutter.cut(b"data: [DONE]")
+    assert (cutter.rest(), cutter.tail) == (b"", b"data: [DONE]")
+    assert (cutter.rest_or_marker(), cutter.tail) == (b"data: [DONE]", b"")
+    cutter.cut(b"data: ha")
+    assert (cutter.rest_or_marker(), cutter.tail) == (b"", b"data: ha")
