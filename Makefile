@@ -102,8 +102,8 @@ perf-locust: install-test
 COMPILE := $(UV) pip compile --quiet --upgrade --no-config --universal --python-version 3.11 --generate-hashes --no-build \
 	--custom-compile-command 'make lock'
 lock:
-	$(COMPILE) pyproject.toml --group build --output-file requirements/runtime.lock
-	$(COMPILE) pyproject.toml --group build --group test --constraint requirements/runtime.lock --output-file requirements/test.lock
+	$(COMPILE) pyproject.toml --extra aws --extra google --group build --output-file requirements/runtime.lock
+	$(COMPILE) pyproject.toml --extra aws --extra google --group build --group test --constraint requirements/runtime.lock --output-file requirements/test.lock
 	$(COMPILE) --group tools --constraint requirements/test.lock --output-file requirements/tools.lock
 
 PERF_COMPILE = $(subst make lock,make perf-lock,$(COMPILE))

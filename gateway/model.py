@@ -19,8 +19,12 @@ HeaderPairs = list[tuple[bytes, bytes]]
 
 UsageSource = Literal["provider", "estimated", "partial"]
 
-Dialect = Literal["openai", "anthropic"]
-"""Whose API is spoken: by a client of its endpoint, by a target of its provider."""
+Dialect = Literal["openai", "anthropic", "gemini", "converse", "cohere"]
+"""Whose API is spoken: by a client of its endpoint, by a target of its provider.
+
+`gemini` is Google's `generateContent`, of Gemini and of Vertex; `converse` is Bedrock's runtime; `cohere` is
+Cohere's v2.
+"""
 
 Unsupported = Literal["drop", "reject"]
 """What happens to a field of a call that the target cannot do."""

@@ -32,6 +32,9 @@ _ANTHROPIC: Final = ("anthropic-workspace-id", "anthropic-user-profile-id")
 _LISTED: Final[dict[Dialect, frozenset[str]]] = {
     "openai": frozenset((*FORWARDED_UP, *_CONTENT)),
     "anthropic": frozenset((*ANTHROPIC_FORWARDED_UP, *_ANTHROPIC, *_CONTENT)),
+    "gemini": frozenset(_CONTENT),
+    "converse": frozenset(_CONTENT),
+    "cohere": frozenset(_CONTENT),
 }
 _NEVER: Final = frozenset(
     {

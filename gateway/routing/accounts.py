@@ -16,6 +16,13 @@ from gateway.routing.stored import Origin, fingerprint
 
 _SHOWN: Final = 10
 _SHOWN_CHARACTERS: Final = 100
+_WHOSE: Final[dict[Dialect, str]] = {
+    "openai": "OpenAI's",
+    "anthropic": "Anthropic's",
+    "gemini": "Google's",
+    "converse": "Bedrock's",
+    "cohere": "Cohere's",
+}
 HOW_TO_NAME: Final = "Name one with the header x-tfy-provider-name, or with ?tfyProviderName= in the query."
 
 
@@ -71,8 +78,7 @@ class Accounts:
         if len(mine) == 1:
             return mine[0]
         if not mine:
-            words = {"openai": " that speaks OpenAI's API", "anthropic": " that speaks Anthropic's API"}
-            spoken = "" if dialect is None else words[dialect]
+            spoken = "" if dialect is None else f" that speaks {_WHOSE[dialect]} API"
             message = (
                 f"{caller.name} has no right to a provider account{spoken} as a whole, which this path needs."
             )
