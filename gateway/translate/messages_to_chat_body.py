@@ -12,8 +12,9 @@ from typing import Any, Final
 from gateway.endpoints.openai_reply import text_of
 from gateway.errors import InvalidBody
 from gateway.model import Call, Target
+from gateway.translate.chat_body import write_chat
 from gateway.translate.claude_models import effort_of
-from gateway.translate.foreign_json import list_of, object_of, read_fields, write_json, write_text
+from gateway.translate.foreign_json import list_of, object_of, read_fields, write_text
 from gateway.translate.pair import LeftOut
 from gateway.translate.tool_names import short_name
 
@@ -28,6 +29,15 @@ _READ_ELSEWHERE: Final = frozenset(
 _CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
 _MAX_STOPS: Final = 4
 _MAX_USER_CHARACTERS: Final = 64
+_ASKED_AS: Final = {
+    "user": "metadata.user_id",
+    "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",
+    "reasoning_effort": "thinking",
+    "response_format": "output_config.format",
+    "stop": "stop_sequences",
+}
+"""What a caller of Messages calls the fields of chat that some servers refuse."""
+
 _WITHOUT_REASONING: Final = re.compile(r"^(?:.*/)?(?:gpt-[34]|chatgpt-)")
 """Models of OpenAI that refuse to be told how hard to think."""
 
@@ -61,7 +71,8 @@ def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     user = object_of(fields.get("metadata")).get("user_id")
     if isinstance(user, str):
         body["user"] = user if len(user) <= _MAX_USER_CHARACTERS else _hash(user)
-    return write_json(body), tuple(left_out.names)
+    written = write_chat(body, target, left_out, asked_as=_ASKED_AS)
+    return written, tuple(left_out.names)
 
 
 def _hash(user: str) -> str:

@@ -14,7 +14,8 @@ from typing import Any, Final
 from gateway.endpoints.openai_reply import ReplyFacts, text_of
 from gateway.errors import UnsupportedParameter
 from gateway.model import Call, Target
-from gateway.translate.foreign_json import DepthLimit, list_of, write_json, write_reply, write_text
+from gateway.translate.chat_body import write_chat
+from gateway.translate.foreign_json import DepthLimit, list_of, write_reply, write_text
 from gateway.translate.pair import LeftOut
 from gateway.translate.responses_answer import created_at_s
 from gateway.translate.responses_echo import open_answer
@@ -74,7 +75,8 @@ def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
         if name in fields:
             left_out.add(name)
     with DepthLimit():
-        return write_json(body), tuple(left_out.names)
+        written = write_chat(body, target, left_out)
+    return written, tuple(left_out.names)
 
 
 def read(call: Call, body: bytes, *, started_at_ns: int) -> tuple[bytes, ReplyFacts]:
