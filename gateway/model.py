@@ -19,11 +19,11 @@ HeaderPairs = list[tuple[bytes, bytes]]
 
 UsageSource = Literal["provider", "estimated", "partial"]
 
-Dialect = Literal["openai", "anthropic", "gemini", "converse", "cohere"]
+Dialect = Literal["openai", "anthropic", "gemini", "converse", "cohere", "nomic"]
 """Whose API is spoken: by a client of its endpoint, by a target of its provider.
 
 `gemini` is Google's `generateContent`, of Gemini and of Vertex; `converse` is Bedrock's runtime; `cohere` is
-Cohere's v2.
+Cohere's v2; `nomic` is Nomic's API of embeddings.
 """
 
 Unsupported = Literal["drop", "reject"]

@@ -33,6 +33,7 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
             "provider-account/cloudera",
             "provider-account/databricks",
             "provider-account/microsoft-foundry",
+            "provider-account/nomic",
             "provider-account/ollama",
             "provider-account/openai",
             "provider-account/snowflake-cortex",

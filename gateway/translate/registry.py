@@ -10,6 +10,7 @@ from gateway.model import Dialect, Endpoint, Target
 from gateway.translate import (
     anthropic_relay,
     chat_to_messages,
+    embedding_to_nomic,
     messages_to_chat,
     object_relay,
     openai_relay,
@@ -22,6 +23,7 @@ PAIRS: Final[dict[tuple[str, Dialect], Pair]] = {
     ("chat", "openai"): openai_relay,
     ("completion", "openai"): openai_relay,
     ("embedding", "openai"): openai_relay,
+    ("embedding", "nomic"): embedding_to_nomic,
     ("chat", "anthropic"): chat_to_messages,
     ("responses", "openai"): object_relay,
     ("moderation", "openai"): object_relay,
