@@ -138,6 +138,21 @@ class HeaderLines:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """What an application signs in with in place of a secret.
+
+    Attributes:
+        pem: Key and certificate; never shown.
+        client_id: The application.
+        thumbprint: Of the certificate, for a *pem* that has the key alone.
+    """
+
+    pem: str = field(repr=False)
+    client_id: str
+    thumbprint: str
+
+
+@dataclass(frozen=True, slots=True)
 class TokenRequest:
     """How a target's bearer token is asked for, where a key is not enough: OAuth's client credentials grant.
 
@@ -146,12 +161,14 @@ class TokenRequest:
         form: What is sent to it. Credentials may be among it and among `headers`, so neither is shown.
         headers: Beside those of every form.
         assertion_file: Its content, read each time, is the form's `client_assertion`; "" for none.
+        certificate: In place of such a file: what an assertion is signed with, None for none.
     """
 
     url: str
     form: tuple[tuple[str, str], ...] = field(repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     assertion_file: str = ""
+    certificate: ClientCertificate | None = None
 
 
 @dataclass(frozen=True, slots=True)

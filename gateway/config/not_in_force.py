@@ -85,15 +85,6 @@ VALUES: Final[Mapping[str, tuple[UnbuiltValue, ...]]] = {
             frozenset({"cohere-rerank-v2"}),
         ),
     ),
-    "provider-account/azure-openai": (
-        UnbuiltValue("auth_data", "type", frozenset({"certificate"}), stays=True),
-    ),
-    "provider-account/microsoft-foundry": (
-        UnbuiltValue("auth_data", "type", frozenset({"certificate"}), stays=True),
-    ),
-    "provider-account/azure-foundry": (
-        UnbuiltValue("integrations.*.auth_data", "type", frozenset({"certificate"}), stays=True),
-    ),
     "provider-account/cloudera": (
         UnbuiltValue("auth_data", "type", frozenset({"workload-auth-token"}), stays=True),
     ),

@@ -22,6 +22,7 @@ from gateway.config.manifests.provider_account import MODEL_TYPES
 from gateway.config.manifests.vendors import VENDOR_OF
 
 _ENTRA_FIELDS = (
+    ("certificate", "authority"),
     ("client-secret", "authority"),
     ("workload-identity", "authority"),
     ("workload-identity", "token_file"),
