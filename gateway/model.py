@@ -129,12 +129,14 @@ class HeaderLines:
         whole: Of a request for a whole reply; `stream` of one for a stream.
         forwarded: Names of the caller's headers that go along.
         defaults: What is sent where the caller sent none of that name.
+        keys: The credentials in it, as they would stand in a reply that quotes them.
     """
 
     whole: bytes = field(default=b"", repr=False)
     stream: bytes = field(default=b"", repr=False)
     forwarded: tuple[str, ...] = ()
     defaults: tuple[tuple[str, str], ...] = ()
+    keys: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

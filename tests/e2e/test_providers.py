@@ -232,3 +232,14 @@ def test_nomic(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
     assert exchange.path == "/v1/embedding/text"
     assert exchange.json == {"model": "m-1", "texts": ["Hi"], "dimensionality": 64}
     assert exchange.header("authorization") == f"Bearer {PROVIDER_KEY}"
+
+
+def test_a_server_that_mirrors_its_requests(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
+    """Its caller never sees our key."""
+    gateway = start_gateway([account("groq", auth_data=KEY, base_url=upstream.base_url), CALLER], workers=1)
+    message = {"role": "assistant", "content": f"You sent Bearer {PROVIDER_KEY}."}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    upstream.play("m-1", json_reply(200, {"id": "c-1", "model": "m-1", "choices": [choice]}))
+    reply = chat(gateway, "acct/m")
+    assert reply.status == 200
+    assert reply.json["choices"][0]["message"]["content"] == "You sent Bearer ***."
