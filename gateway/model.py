@@ -131,12 +131,14 @@ class HeaderLines:
         whole: Of a request for a whole reply; `stream` of one for a stream.
         forwarded: Names of the caller's headers that go along.
         defaults: What is sent where the caller sent none of that name.
+        words: Of a forwarded header that is a list: what takes a word's place, "" for nothing.
     """
 
     whole: bytes = field(default=b"", repr=False)
     stream: bytes = field(default=b"", repr=False)
     forwarded: tuple[str, ...] = ()
     defaults: tuple[tuple[str, str], ...] = ()
+    words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,6 +209,11 @@ def test_headers_of_callers(tmp_path: Path) -> None:
         ]
     )
     assert forwarded_headers(vertex(tmp_path, "claude-x@1"), headers) == [("anthropic-beta", "a,b")]
+    betas = "claude-code-20250219,prompt-caching-scope-2026-01-05,advanced-tool-use-2025-11-20"
+    headers = FakeHeaders([("anthropic-beta", betas), ("openai-beta", "c")])
+    assert forwarded_headers(vertex(tmp_path, "claude-x@1"), headers) == [
+        ("anthropic-beta", "claude-code-20250219,tool-search-tool-2025-10-19")
+    ]
     assert forwarded_headers(vertex(tmp_path), headers) == []
     assert forwarded_headers(gemini(tmp_path), headers) == []
 

@@ -87,7 +87,9 @@ def _find_ways() -> Iterator[Way]:
     for endpoint in MODEL_CALLS:
         for dialect in get_args(Dialect):
             for has_responses in (True, False):
-                target = make_target(dialect=dialect, has_responses=has_responses, model_id=MODELS[dialect])
+                target = make_target(
+                    dialect=dialect, has_responses=has_responses, model_id=MODELS.get(dialect, "model-1")
+                )
                 way = Way(endpoint, target)
                 try:
                     pair_of(endpoint, target)
