@@ -228,6 +228,7 @@ class Target:
         unsupported: What becomes of a field that the dialect has no word for.
         is_predicted: It is at Vertex, which passes its publisher's bodies on; see
             `gateway.translate.raw_predict`.
+        embeds_by: How Vertex is asked for embeddings by it, by a prediction or as contents; "" for others.
     """
 
     name: str
@@ -254,6 +255,7 @@ class Target:
     has_responses: bool = False
     unsupported: Unsupported = "drop"
     is_predicted: bool = False
+    embeds_by: Literal["", "predict", "content"] = ""
 
 
 @dataclass(frozen=True, slots=True)

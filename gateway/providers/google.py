@@ -128,6 +128,9 @@ def _vertex_target(
         retry,
         model_id=place.model,
     )
+    if place.publisher == _GOOGLE:
+        # Older models have no path for contents.
+        return replace(target, embeds_by="content" if "gemini" in place.model else "predict")
     return replace(target, is_predicted=place.publisher in (_ANTHROPIC, _MISTRAL))
 
 

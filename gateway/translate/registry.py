@@ -10,6 +10,7 @@ from gateway.model import Dialect, Endpoint, Target
 from gateway.translate import (
     anthropic_relay,
     chat_to_messages,
+    embedding_to_gemini,
     messages_to_chat,
     object_relay,
     openai_relay,
@@ -23,6 +24,7 @@ PAIRS: Final[dict[tuple[str, Dialect], Pair]] = {
     ("completion", "openai"): openai_relay,
     ("embedding", "openai"): openai_relay,
     ("chat", "anthropic"): chat_to_messages,
+    ("embedding", "gemini"): embedding_to_gemini,
     ("responses", "openai"): object_relay,
     ("moderation", "openai"): object_relay,
     ("image", "openai"): object_relay,

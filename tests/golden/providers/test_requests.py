@@ -99,6 +99,9 @@ CASES: Final[dict[str, dict[str, Any]]] = {
         {**MODEL, "base_url": "https://ml.example.cloudera.site/namespaces/serving/endpoints/m/v1"},
         auth_data={"type": "token", "api_token": "env:KEY"},
     ),
+    "google-gemini": account("google-gemini", auth_data={"type": "api-key", "apiKey": "env:KEY"}),
+    "google-vertex-gemini": vertex("gemini-embedding-001", region="eu"),
+    "google-vertex-text": vertex("text-embedding-005"),
     "google-vertex-claude": vertex("anthropic/claude-sonnet-4-6", region="global"),
     "google-vertex-mistral": vertex("mistralai/mistral-medium-3"),
     "google-vertex-llama": vertex("meta/llama-4-maverick-17b-128e-instruct-maas"),
@@ -143,6 +146,10 @@ CALLS: Final[tuple[tuple[Endpoint, dict[str, Any]], ...]] = (
 HI: Final = [{"role": "user", "content": "Hi"}]
 SCHEMA: Final = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
 STRICT: Final = {"name": "f", "parameters": SCHEMA, "strict": True}
+EMBEDDINGS: Final = (
+    (EMBEDDING, {"input": "Hi", "encoding_format": "base64"}),
+    (EMBEDDING, {"input": ["Hi", "Ho"], "dimensions": 64, "user": "u-1", "task_type": "CLUSTERING"}),
+)
 CALLS_OF: Final[dict[str, tuple[tuple[Endpoint, dict[str, Any]], ...]]] = {
     "google-vertex-claude": (
         (CHAT, CALL),
@@ -164,6 +171,9 @@ CALLS_OF: Final[dict[str, tuple[tuple[Endpoint, dict[str, Any]], ...]]] = {
             {"input": "Hi", "text": {"format": {"type": "json_schema", "name": "s", "schema": SCHEMA}}},
         ),
     ),
+    "google-gemini": EMBEDDINGS,
+    "google-vertex-gemini": EMBEDDINGS,
+    "google-vertex-text": EMBEDDINGS,
     "google-vertex-mistral": (
         (CHAT, CALL),
         (CHAT, {"messages": HI, "stream": True}),
