@@ -7,14 +7,18 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.endpoints.catalogue import CHAT, COUNT_TOKENS, MESSAGES, RESPONSE
-from gateway.errors import UnsupportedParameter
+from gateway.errors import InvalidBody, InvalidJson, UnsupportedParameter
 from gateway.model import Endpoint
 from gateway.translate import raw_predict
 from gateway.translate.pair import LeftOut
 from gateway.translate.registry import pair_of
 from tests.unit.makers import make_call, make_target
+from tests.unit.translate.foreign_streams import json_of, spoilt
+from tests.unit.translate.ways import requests
 
 CLAUDE = make_target(dialect="anthropic", model_id="claude-x@1", is_predicted=True, has_responses=False)
 MISTRAL = make_target(model_id="mistral-x", is_predicted=True, has_responses=False)
@@ -78,6 +82,33 @@ def test_strict_tools() -> None:
         raw_predict.at_vertex({"tools": [{"strict": True}]}, refusing, LeftOut(refusing))
     same = {"model": "m", "tools": [{"strict": True}]}
     assert raw_predict.at_vertex(same, PLAIN, LeftOut(PLAIN)) is same
+
+
+@pytest.mark.parametrize("endpoint", [CHAT, MESSAGES, RESPONSE], ids=lambda endpoint: endpoint.name)
+@settings(max_examples=50)
+@given(data=st.data())
+def test_any_call_is_written_or_refused(endpoint: Endpoint, data: st.DataObject) -> None:
+    """Whatever a body holds: one of Vertex's, or an error of ours."""
+    members = data.draw(spoilt(requests(endpoint)) | json_of("messages", "tools", "strict", "input"))
+    if not isinstance(members, dict):
+        return
+    try:
+        call = make_call(endpoint, **{**members, "model": "acct/small"})
+        body = json.loads(pair_of(endpoint, CLAUDE).write(call, CLAUDE)[0])
+    except (InvalidJson, InvalidBody, UnsupportedParameter):
+        return
+    assert "model" not in body
+    assert "anthropic_version" in body
+
+
+@settings(max_examples=100)
+@given(json_of("error", "status", "message", "type", "code"), st.integers(400, 599))
+def test_any_error_is_read_or_none(value: Any, status: int) -> None:
+    """Whatever a body of an error holds."""
+    for endpoint in (CHAT, MESSAGES, RESPONSE):
+        for target in (CLAUDE, MISTRAL):
+            refusal = pair_of(endpoint, target).read_error(status, json.dumps(value).encode())
+            assert refusal is None or isinstance(json.loads(refusal.body), dict)
 
 
 @pytest.mark.parametrize("body", [NOT_FOUND, [NOT_FOUND]], ids=["object", "list"])
