@@ -1064,6 +1064,16 @@ async def test_another_dialect() -> None:
     assert trace.usage == COUNTED
 
 
+async def test_names_of_what_was_left_out_stay_in_their_header() -> None:
+    """They are the caller's words: no line break of theirs begins a header, and they have a bound."""
+    rig = Rig(whole(body=MESSAGE))
+    client = caller_of("acct/claude", **{"a\r\nset-cookie: b": 1, "ü": 1, "z" * 600: 1})
+    await rig.call(client)
+    told = client.header("x-tfy-dropped-params") or ""
+    assert told.startswith("a??set-cookie: b, ?, zzz")
+    assert (len(told), client.status, client.header("set-cookie")) == (512, 200, None)
+
+
 async def test_what_a_target_may_not_leave_out() -> None:
     """Where the operator wants it refused, no call is made."""
     rig = Rig()
