@@ -9,6 +9,7 @@ from gateway.errors import UnsupportedParameter
 from gateway.model import Dialect, Endpoint, Target
 from gateway.translate import (
     anthropic_relay,
+    chat_to_gemini,
     chat_to_messages,
     messages_to_chat,
     object_relay,
@@ -23,6 +24,7 @@ PAIRS: Final[dict[tuple[str, Dialect], Pair]] = {
     ("completion", "openai"): openai_relay,
     ("embedding", "openai"): openai_relay,
     ("chat", "anthropic"): chat_to_messages,
+    ("chat", "gemini"): chat_to_gemini,
     ("responses", "openai"): object_relay,
     ("moderation", "openai"): object_relay,
     ("image", "openai"): object_relay,
