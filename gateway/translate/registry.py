@@ -11,6 +11,7 @@ from gateway.translate import (
     anthropic_relay,
     chat_to_messages,
     messages_to_chat,
+    messages_to_gemini,
     object_relay,
     openai_relay,
     responses_to_chat,
@@ -29,6 +30,7 @@ PAIRS: Final[dict[tuple[str, Dialect], Pair]] = {
     ("text_to_speech", "openai"): object_relay,
     ("messages", "openai"): messages_to_chat,
     ("messages", "anthropic"): anthropic_relay,
+    ("messages", "gemini"): messages_to_gemini,
     ("count_tokens", "anthropic"): anthropic_relay,
 }
 """By the endpoint's name and the target's dialect."""
