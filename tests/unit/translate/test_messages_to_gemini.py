@@ -159,7 +159,7 @@ def test_ids_are_of_one_call() -> None:
 def test_a_signature_comes_back(call: Call, signature: bytes, words: bool) -> None:  # noqa: FBT001 - drawn
     """What Google signs a call with is at that call in the next turn."""
     written = base64.b64encode(signature).decode()
-    parts = [
+    parts: list[dict[str, Any]] = [
         *([{"text": "I look."}] if words else []),
         {"functionCall": {"name": "f", "args": {"a": 1}, "id": "x"}, "thoughtSignature": written},
         {"functionCall": {"name": "g", "args": {}, "id": "y"}},
