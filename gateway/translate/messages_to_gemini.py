@@ -60,7 +60,9 @@ def open_stream(call: Call, *, started_at_ns: int) -> EventStream:
 def read_error(status: int, body: bytes) -> Refusal | None:
     """Google's error in Anthropic's shape, under the same status."""
     found = find_google_error(body)
-    return None if found is None else Refusal(status, write_reply(_message_error(status, found)))
+    if found is None:
+        return None
+    return Refusal(status, write_reply(_message_error(status, found)), found.retry_after_s)
 
 
 def _message_error(status: int, found: GoogleError) -> dict[str, Any]:

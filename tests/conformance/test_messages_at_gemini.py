@@ -322,11 +322,13 @@ def test_web_search(stack: Stack) -> None:
 
 @pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "stream"])
 def test_a_limit(stack: Stack, *, is_stream: bool) -> None:
-    """429 is a rate limit for the SDK."""
-    error = {"code": 429, "message": "Quota exceeded.", "status": "RESOURCE_EXHAUSTED"}
+    """429 is a rate limit for the SDK, with the time to wait that Google says in the body alone."""
+    wait = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "17s"}
+    error = {"code": 429, "message": "Quota exceeded.", "status": "RESOURCE_EXHAUSTED", "details": [wait]}
     stack.play(answers(429, json.dumps({"error": error}).encode()))
-    with pytest.raises(RateLimitError, match="Quota exceeded"):
+    with pytest.raises(RateLimitError, match="Quota exceeded") as caught:
         stack.client.messages.create(model=MODEL, stream=is_stream, **ASKED)
+    assert caught.value.response.headers["retry-after"] == "17"
 
 
 @pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "stream"])
