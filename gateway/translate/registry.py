@@ -12,6 +12,7 @@ from gateway.translate import (
     chat_to_gemini,
     chat_to_messages,
     messages_to_chat,
+    messages_to_gemini,
     object_relay,
     openai_relay,
     responses_to_chat,
@@ -31,6 +32,7 @@ PAIRS: Final[dict[tuple[str, Dialect], Pair]] = {
     ("text_to_speech", "openai"): object_relay,
     ("messages", "openai"): messages_to_chat,
     ("messages", "anthropic"): anthropic_relay,
+    ("messages", "gemini"): messages_to_gemini,
     ("count_tokens", "anthropic"): anthropic_relay,
 }
 """By the endpoint's name and the target's dialect."""
