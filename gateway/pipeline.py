@@ -388,6 +388,8 @@ async def _take_whole(
         msg = f"The provider answered with status {reply.status} and a body that is not a JSON error."
         raise UpstreamBadReply(msg, excerpt=excerpt(body))
     attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
+    if refusal.retry_after_s is not None and not any(name == b"retry-after" for name, _ in headers):
+        headers.append((b"retry-after", str(refusal.retry_after_s).encode()))
     return Answer(refusal.status, headers, without_credentials(refusal.body, attempt))
 
 

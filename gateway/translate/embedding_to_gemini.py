@@ -18,30 +18,23 @@ from urllib.parse import quote
 
 import msgspec
 
-from gateway.endpoints.openai_content import find_object
 from gateway.endpoints.openai_reply import (
     BYTES_PER_TOKEN,
     UNREADABLE,
     ReplyFacts,
     count_of,
     excerpt,
-    text_of,
 )
 from gateway.errors import InvalidBody, UnsupportedParameter, UpstreamBadReply
 from gateway.model import Call, Target, Usage
+from gateway.translate.chat_to_gemini import read_error
 from gateway.translate.foreign_json import DepthLimit, object_of, read_fields, write_json, write_reply
-from gateway.translate.pair import LeftOut, Refusal, ReplyStream
-from gateway.translate.raw_predict import without_list
+from gateway.translate.pair import LeftOut, ReplyStream
+
+__all__ = ["open_stream", "path", "read", "read_error", "write"]
 
 _READ: Final = frozenset({"model", "input", "dimensions", "encoding_format", "task_type", "title"})
 _AT_VERTEX: Final = "auto_truncate"
-_CODES: Final = {
-    401: "invalid_api_key",
-    403: "permission_denied",
-    404: "model_not_found",
-    429: "rate_limit_exceeded",
-}
-_SERVER_ERROR: Final = 500
 
 
 class _Embedding(msgspec.Struct):
@@ -212,18 +205,3 @@ def _text_count(call: Call) -> int:
 def open_stream(call: Call, *, started_at_ns: int) -> ReplyStream:
     """Embeddings have no stream."""
     raise NotImplementedError
-
-
-def read_error(status: int, body: bytes) -> Refusal | None:
-    """Google's error in OpenAI's shape."""
-    found = find_object(without_list(body))
-    if found is None:
-        return None
-    error = object_of(found.get("error"))
-    said = {
-        "message": text_of(error.get("message")) or "The provider answered with an error.",
-        "type": "invalid_request_error" if status < _SERVER_ERROR else "server_error",
-        "param": None,
-        "code": _CODES.get(status),
-    }
-    return Refusal(status, write_reply({"error": said}))

@@ -9,9 +9,11 @@ from gateway.errors import UnsupportedParameter
 from gateway.model import Dialect, Endpoint, Target
 from gateway.translate import (
     anthropic_relay,
+    chat_to_gemini,
     chat_to_messages,
     embedding_to_gemini,
     messages_to_chat,
+    messages_to_gemini,
     object_relay,
     openai_relay,
     responses_to_chat,
@@ -24,6 +26,7 @@ PAIRS: Final[dict[tuple[str, Dialect], Pair]] = {
     ("completion", "openai"): openai_relay,
     ("embedding", "openai"): openai_relay,
     ("chat", "anthropic"): chat_to_messages,
+    ("chat", "gemini"): chat_to_gemini,
     ("embedding", "gemini"): embedding_to_gemini,
     ("responses", "openai"): object_relay,
     ("moderation", "openai"): object_relay,
@@ -31,6 +34,7 @@ PAIRS: Final[dict[tuple[str, Dialect], Pair]] = {
     ("text_to_speech", "openai"): object_relay,
     ("messages", "openai"): messages_to_chat,
     ("messages", "anthropic"): anthropic_relay,
+    ("messages", "gemini"): messages_to_gemini,
     ("count_tokens", "anthropic"): anthropic_relay,
 }
 """By the endpoint's name and the target's dialect."""
