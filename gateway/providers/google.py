@@ -48,13 +48,14 @@ _PLACES: Final = {
     "us": "aiplatform.us.rep.googleapis.com",
 }
 _RESOURCE: Final = re.compile(
-    r"(?:projects/(?P<project>[^/]+)/locations/(?P<region>[^/]+)/)?"
+    r"(?P<tuned>google/)?(?:projects/(?P<project>[^/]+)/locations/(?P<region>[^/]+)/)?"
     r"(?:publishers/(?P<publisher>[^/]+)/models/(?P<model>.+)|endpoints/(?P<endpoint>[^/]+))"
 )
 _GOOGLE: Final = "google"
 _ANTHROPIC: Final = "anthropic"
 _MISTRAL: Final = "mistralai"
 _CLAUDE: Final = "claude-"
+_ENDPOINT: Final = "endpoints/"
 # All of Anthropic's that Vertex knows; the version is in the body there. It answers 400 to a beta that it has
 # not, so those of Anthropic's own platform, which its clients send by themselves, stay away.
 _CLAUDE_FORWARDED: Final = ("anthropic-beta",)
@@ -139,7 +140,9 @@ def _service(place: _Place, location: str, own: OwnHeaders) -> Service:
     service = Service(provider=VERTEX_PROVIDER, peer=VERTEX_PROVIDER, base_url=published, own=own)
     match place.publisher:
         case "google":
-            return replace(service, dialect="gemini")
+            # A tuned model is no publisher's any more.
+            is_tuned = place.model.startswith(_ENDPOINT)
+            return replace(service, dialect="gemini", base_url=location if is_tuned else published)
         case "anthropic":
             return replace(service, dialect="anthropic")
         case "mistralai":
@@ -181,6 +184,8 @@ def _find_place(account: GoogleVertexAccount, integration: VertexIntegration) ->
     else:
         project, region = resource["project"] or project, resource["region"] or region
         publisher, model = resource["publisher"] or "", resource["model"] or resource["endpoint"]
+        if resource["tuned"] and resource["endpoint"]:
+            publisher, model = _GOOGLE, f"{_ENDPOINT}{model}"
     if publisher not in ("", _GOOGLE, _ANTHROPIC, _MISTRAL):
         model = f"{publisher}/{model}"
     return _Place(project, region, publisher, model)

@@ -110,6 +110,14 @@ def test_versions(tmp_path: Path, written: str, base_url: str) -> None:
         ("meta/llama-x", "openai", f"{LOCATION}/endpoints/openapi", "meta/llama-x", False),
         ("publishers/meta/models/llama-x", "openai", f"{LOCATION}/endpoints/openapi", "meta/llama-x", False),
         ("endpoints/123", "openai", f"{LOCATION}/endpoints/123", "123", False),
+        ("google/endpoints/123", "gemini", LOCATION, "endpoints/123", False),
+        (
+            "google/projects/other/locations/us-east1/endpoints/123",
+            "gemini",
+            "https://us-east1-aiplatform.googleapis.com/v1/projects/other/locations/us-east1",
+            "endpoints/123",
+            False,
+        ),
         (
             "projects/other/locations/us-east1/endpoints/123",
             "openai",
