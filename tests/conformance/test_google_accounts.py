@@ -21,6 +21,7 @@ from tests.rig.manifests import APP_TOKEN, ENVIRONMENT, PROVIDER_KEY, chat, trac
 ASKED: Final[dict[str, Any]] = {"messages": [{"role": "user", "content": "Say grün."}], "max_tokens": 60}
 SECRETS: Final = (TOKEN, EMAIL, "canary-key-id", *PRIVATE_KEY.splitlines()[1:-1])
 MODELS: Final = {
+    "pro": "gemini-2.5-pro",
     "claude": "anthropic/claude-sonnet-4-5@20250929",
     "missing": "anthropic/claude-missing",
     "embed": "gemini-embedding-001",
@@ -50,12 +51,8 @@ def gemini(google: GoogleCloud) -> Document:
         "auth_data": {"type": "api-key", "apiKey": "env:FAKE_KEY"},
         "base_url": google.url,
         "integrations": [
-            {
-                "type": "integration/model/gemini",
-                "name": "embed",
-                "model_id": "gemini-embedding-001",
-                "model_types": ["embedding"],
-            }
+            {"type": "integration/model/gemini", "name": name, "model_id": model_id, "model_types": ["chat"]}
+            for name, model_id in (("pro", "gemini-2.5-pro"), ("embed", "gemini-embedding-001"))
         ],
     }
 
@@ -132,6 +129,28 @@ def test_chat(client: OpenAI) -> None:
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == TEXT
     response = client.responses.create(model="vertex/claude", input="Say grün.")
     assert response.output_text == TEXT
+
+
+@pytest.mark.parametrize("account", ["gemini", "vertex"])
+def test_gemini(running: GatewayProcess, client: OpenAI, claude: Anthropic, account: str) -> None:
+    """Both clients find a Gemini in either place; thoughts are counted, and what they cost is told."""
+    model = f"{account}/pro"
+    completion = client.chat.completions.create(model=model, **ASKED)
+    assert (completion.choices[0].message.content, completion.choices[0].finish_reason) == (TEXT, "stop")
+    assert completion.usage is not None
+    assert (completion.usage.prompt_tokens, completion.usage.completion_tokens) == (9, 8)
+    chunks = list(client.chat.completions.create(model=model, stream=True, **ASKED))
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == TEXT
+    answer = claude.messages.create(model=model, **ASKED)
+    assert [block.text for block in answer.content if block.type == "text"] == [TEXT]
+    with claude.messages.stream(model=model, **ASKED) as stream:
+        assert "".join(stream.text_stream) == TEXT
+    reply = chat(running, model)
+    _, span = running.trace(trace_id_of(reply))["spans"]
+    provider = {"gemini": "gcp.gemini", "vertex": "gcp.vertex_ai"}[account]
+    assert span["attributes"]["gen_ai.provider.name"] == provider
+    expected = (5 * 1.25 + 4 * 0.125 + 8 * 10) / 1_000_000
+    assert span["attributes"]["gen_ai.usage.cost"] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("model", ["gemini/embed", "vertex/embed", "vertex/embed-old"])

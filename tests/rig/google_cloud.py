@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth import jwt
 
 from tests.rig import anthropic_behaviours
+from tests.rig.behaviours import WORDS
 from tests.rig.path_upstream import Asked, PathUpstream
 
 EMAIL: Final = "canary-app@proj.iam.gserviceaccount.com"
@@ -29,6 +30,13 @@ _PUBLIC_KEY: Final = (
 LOCATION: Final = "/v1/projects/proj/locations/europe-west4"
 TOKEN: Final = "canary-google-token"
 VECTOR: Final = [0.5, -0.25, 1.0]
+USAGE: Final = {
+    "promptTokenCount": 9,
+    "cachedContentTokenCount": 4,
+    "candidatesTokenCount": 5,
+    "thoughtsTokenCount": 3,
+    "totalTokenCount": 17,
+}
 REFUSAL: Final = {"error": {"code": 404, "message": "There is no such model.", "status": "NOT_FOUND"}}
 
 
@@ -73,7 +81,7 @@ class GoogleCloud(PathUpstream):
         if path == "/token":
             await self._give_token(asked)
         elif path.startswith("/v1beta/models/"):
-            await _embed(asked, path)
+            await _speak_as_gemini(asked, path)
         elif asked.header("authorization") in (None, f"Bearer {self.refused}"):
             await asked.answer(
                 401, json.dumps({"error": {"code": 401, "status": "UNAUTHENTICATED"}}).encode()
@@ -83,7 +91,7 @@ class GoogleCloud(PathUpstream):
         elif path.startswith(f"{LOCATION}/publishers/anthropic/models/"):
             await _speak_as_claude(asked, path.rpartition("/")[2])
         elif path.startswith(f"{LOCATION}/publishers/google/models/"):
-            await _embed(asked, path)
+            await _speak_as_gemini(asked, path)
         else:
             await asked.answer(404, json.dumps(REFUSAL).encode())
 
@@ -121,8 +129,27 @@ async def _speak_as_claude(asked: Asked, model: str) -> None:
     await asked.answer(200, events, "text/event-stream")
 
 
-async def _embed(asked: Asked, path: str) -> None:
+def _generated(text: str, *, is_last: bool) -> dict[str, Any]:
+    """An answer, or a piece of one, as the Gemini API writes it."""
+    candidate: dict[str, Any] = {"content": {"role": "model", "parts": [{"text": text}]}, "index": 0}
+    if is_last:
+        candidate["finishReason"] = "STOP"
+    return {"candidates": [candidate], "usageMetadata": USAGE, "modelVersion": "gemini-2.5-pro"}
+
+
+async def _speak_as_gemini(asked: Asked, path: str) -> None:
     verb = path.rpartition(":")[2]
+    if verb == "generateContent":
+        await asked.answer(200, json.dumps(_generated("".join(WORDS), is_last=True)).encode())
+    elif verb == "streamGenerateContent" and asked.target.endswith("?alt=sse"):
+        pieces = [_generated(word, is_last=word is WORDS[-1]) for word in WORDS]
+        events = b"".join(b"data: " + json.dumps(piece).encode() + b"\r\n\r\n" for piece in pieces)
+        await asked.answer(200, events, "text/event-stream")
+    else:
+        await _embed(asked, verb)
+
+
+async def _embed(asked: Asked, verb: str) -> None:
     body = asked.json
     one = {"values": VECTOR}
     reply: dict[str, Any]
