@@ -26,6 +26,8 @@ Dialect = Literal["openai", "anthropic", "gemini", "converse", "cohere", "nomic"
 Cohere's v2; `nomic` is Nomic's API of embeddings.
 """
 
+GoogleCredentials = Literal["service_account", "external_account", "default"]
+
 Unsupported = Literal["drop", "reject"]
 """What happens to a field of a call that the target cannot do."""
 
@@ -130,6 +132,7 @@ class HeaderLines:
         forwarded: Names of the caller's headers that go along.
         defaults: What is sent where the caller sent none of that name.
         keys: The credentials in it, as they would stand in a reply that quotes them.
+        words: Of a forwarded header that is a list: what takes a word's place, "" for nothing.
     """
 
     whole: bytes = field(default=b"", repr=False)
@@ -137,6 +140,7 @@ class HeaderLines:
     forwarded: tuple[str, ...] = ()
     defaults: tuple[tuple[str, str], ...] = ()
     keys: tuple[bytes, ...] = field(default=(), repr=False)
+    words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +175,26 @@ class TokenRequest:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     assertion_file: str = ""
     certificate: ClientCertificate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GoogleTokenRequest:
+    """How a bearer token of Google Cloud is asked for.
+
+    Attributes:
+        kind: With a service account's key, with the identity of another cloud, or with whatever identity the
+            machine has (Application Default Credentials).
+        content: The key or the configuration, as its file has it; never shown. "" for none.
+        secrets: What of it must not stand in a text either.
+    """
+
+    kind: GoogleCredentials
+    content: str = field(default="", repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+
+AnyTokenRequest = TokenRequest | GoogleTokenRequest
+"""How a bearer token is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +245,9 @@ class Target:
         dialect: What the provider speaks.
         has_responses: It has a Responses API; calls of that are put into other words where it has none.
         unsupported: What becomes of a field that the dialect has no word for.
+        is_predicted: It is at Vertex, which passes its publisher's bodies on; see
+            `gateway.translate.raw_predict`.
+        embeds_by: How Vertex is asked for embeddings by it, by a prediction or as contents; "" for others.
     """
 
     name: str
@@ -240,12 +267,14 @@ class Target:
     query: str = ""
     account_url: str = ""
     quirks: EndpointQuirks = field(default_factory=dict, hash=False)
-    token: TokenRequest | None = None
+    token: AnyTokenRequest | None = None
     price: Price | None = None
     context_window: int | None = None
     dialect: Dialect = "openai"
     has_responses: bool = False
     unsupported: Unsupported = "drop"
+    is_predicted: bool = False
+    embeds_by: Literal["", "predict", "content"] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -438,7 +467,7 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
     body: bytes
     timeout_s: float | None = None
     lines: bytes = b""
-    token: TokenRequest | None = None
+    token: AnyTokenRequest | None = None
 
     def __repr__(self) -> str:
         """Without headers and body: they hold credentials, and what somebody said."""
@@ -474,7 +503,7 @@ class Passage(msgspec.Struct, frozen=True):
     headers: list[tuple[str, str]]
     body: bytes | BodySource
     timeout_s: float | None = None
-    token: TokenRequest | None = None
+    token: AnyTokenRequest | None = None
 
     def __repr__(self) -> str:
         """Without headers and body: they hold credentials, and what somebody said."""

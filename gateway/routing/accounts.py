@@ -35,7 +35,7 @@ class Accounts:
         self._doors: dict[str, list[Target]] = {}
         for target in self._by_name.values():
             doors = self._doors.setdefault(target.account, [])
-            if all((door.base_url, door.headers) != (target.base_url, target.headers) for door in doors):
+            if all(_way_in(door) != _way_in(target) for door in doors):
                 doors.append(target)
         self._by_print = {fingerprint(name): name for name in (*self._by_name, *self._doors)}
 
@@ -73,7 +73,7 @@ class Accounts:
         mine = sorted(
             name
             for name, doors in self._doors.items()
-            if dialect in (None, doors[0].dialect) and self._may_use(caller, name, by_model=by_model)
+            if _has_paths(doors[0], dialect) and self._may_use(caller, name, by_model=by_model)
         )
         mine = [name for name in mine if self._is_available(name)] or mine
         if len(mine) == 1:
@@ -134,6 +134,16 @@ class Accounts:
         if account in caller.accounts:
             return True
         return by_model and any(name.startswith(account + "/") for name in caller.models)
+
+
+def _has_paths(door: Target, dialect: Dialect | None) -> bool:
+    """Whether the paths of an API are there; of Anthropic's at Vertex are those of its models alone."""
+    return dialect is None or (door.dialect == dialect and not door.is_predicted)
+
+
+def _way_in(target: Target) -> tuple[object, ...]:
+    """What two models share that are behind the same door."""
+    return (target.account_url or target.base_url, target.headers, target.token)
 
 
 def _not_found(account: str) -> AccountNotFound:

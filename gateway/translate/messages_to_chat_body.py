@@ -17,6 +17,7 @@ from gateway.translate.chat_body import write_chat
 from gateway.translate.claude_models import effort_of
 from gateway.translate.foreign_json import list_of, object_of, read_fields, write_text
 from gateway.translate.pair import LeftOut
+from gateway.translate.thought_signatures import take_from_id
 from gateway.translate.tool_names import short_name
 
 # Read by what writes them together, or hints that change no answer.
@@ -232,7 +233,7 @@ class _Conversation:
                 case "tool_use":
                     arguments = write_text(object_of(block.get("input")))
                     function = {"name": short_name(text_of(block.get("name"))), "arguments": arguments}
-                    calls.append({"id": text_of(block.get("id")), "type": "function", "function": function})
+                    calls.append({"id": _call_id(block.get("id")), "type": "function", "function": function})
                 case "compaction":
                     texts.append(text_of(block.get("content")))
                     if block.get("tool_changes"):
@@ -271,7 +272,7 @@ class _Conversation:
             text = "The result follows as a file."
         if block.get("is_error") is True:
             text = f"{FAILED}\n{text}" if text else FAILED
-        message = {"role": "tool", "tool_call_id": text_of(block.get("tool_use_id")), "content": text}
+        message = {"role": "tool", "tool_call_id": _call_id(block.get("tool_use_id")), "content": text}
         self._messages.append(message)
         return others
 
@@ -315,6 +316,11 @@ class _Conversation:
             case {"type": "content", "content": content}:
                 return self._all(content)
         raise self._left_out.refusal(f"messages.content.document.{text_of(source.get('type')) or 'unknown'}")
+
+
+def _call_id(value: object) -> str:
+    """The id of a call, without what Google signed it with: OpenAI takes 40 characters."""
+    return take_from_id(text_of(value))[0]
 
 
 def _blocks(content: object) -> list[Part]:

@@ -9,9 +9,12 @@ from gateway.errors import UnsupportedParameter
 from gateway.model import Dialect, Endpoint, Target
 from gateway.translate import (
     anthropic_relay,
+    chat_to_gemini,
     chat_to_messages,
+    embedding_to_gemini,
     embedding_to_nomic,
     messages_to_chat,
+    messages_to_gemini,
     object_relay,
     openai_relay,
     responses_to_chat,
@@ -25,12 +28,15 @@ PAIRS: Final[dict[tuple[str, Dialect], Pair]] = {
     ("embedding", "openai"): openai_relay,
     ("embedding", "nomic"): embedding_to_nomic,
     ("chat", "anthropic"): chat_to_messages,
+    ("chat", "gemini"): chat_to_gemini,
+    ("embedding", "gemini"): embedding_to_gemini,
     ("responses", "openai"): object_relay,
     ("moderation", "openai"): object_relay,
     ("image", "openai"): object_relay,
     ("text_to_speech", "openai"): object_relay,
     ("messages", "openai"): messages_to_chat,
     ("messages", "anthropic"): anthropic_relay,
+    ("messages", "gemini"): messages_to_gemini,
     ("count_tokens", "anthropic"): anthropic_relay,
 }
 """By the endpoint's name and the target's dialect."""

@@ -1,0 +1,197 @@
+"""Reading a stream of generateContent while it is relayed or put into other words.
+
+Each event is a piece of the reply with the usage so far. There is no end marker: the stream is whole when it
+ends after each answer has its reason to end. Some models give that reason with every event, so nothing is
+over before the stream is.
+
+Shapes: https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from gateway.endpoints.gemini_error import google_error_of
+from gateway.endpoints.gemini_reply import (
+    block_reason_of,
+    candidates_of,
+    finish_reason_of,
+    index_of,
+    parts_of,
+    read_generated_usage,
+)
+from gateway.endpoints.openai_content import decode_leniently
+from gateway.endpoints.openai_reply import (
+    BYTES_PER_TOKEN,
+    UNREADABLE,
+    ReplyFacts,
+    estimate_usage,
+    text_of,
+)
+from gateway.wire.sse import DATA_LINE, EVENT, EventCutter
+
+_WITHOUT_CONTENT: Final = frozenset({"thought", "thoughtSignature"})
+
+
+class GeneratedFacts:
+    """What the events of one stream say of it, whoever gets them.
+
+    Attributes:
+        id: Of the reply, "" while unknown.
+        model: As the provider names it, "" while unknown.
+        usage: The provider's own counts until here, as it names them.
+        has_content: The reply itself has begun: a text, a thought, a tool, a reason to end.
+        block_reason: Why the prompt was refused, "" when it was not.
+        finish_reasons: By answer, of those that have ended.
+        failure: Body of an error that came inside the stream, b"" while there is none.
+        pieces: Events so far, of a token at least.
+    """
+
+    def __init__(self, asked_bytes: int, choices: int = 1) -> None:
+        self._asked_bytes = asked_bytes
+        self._choices = choices
+        self._seen: set[int] = set()
+        self._said = 0
+        self.id = ""
+        self.model = ""
+        self.usage: dict[str, Any] = {}
+        self.has_content = False
+        self.block_reason = ""
+        self.finish_reasons: dict[int, str] = {}
+        self.failure = b""
+        self.pieces = 0
+
+    @property
+    def is_finished(self) -> bool:
+        """Nothing is missing that was to come."""
+        answered = len(self.finish_reasons)
+        return bool(self.block_reason) or (answered >= self._choices and answered == len(self._seen))
+
+    def learn(self, event: object, data: bytes) -> None:
+        """Take one event, decoded and as it came."""
+        if google_error_of(event) is not None:
+            self.failure = data
+            return
+        if not isinstance(event, dict):
+            return
+        self.pieces += 1
+        self.id = self.id or text_of(event.get("responseId"))
+        self.model = self.model or text_of(event.get("modelVersion"))
+        if isinstance(event.get("usageMetadata"), dict):
+            # Totals until here; the last one that says a number stands.
+            self.usage = {**self.usage, **event["usageMetadata"]}
+        self.block_reason = self.block_reason or block_reason_of(event)
+        for position, candidate in enumerate(candidates_of(event)):
+            index = index_of(candidate, position)
+            self._seen.add(index)
+            reason = finish_reason_of(candidate)
+            if reason:
+                self.finish_reasons[index] = reason
+            parts = parts_of(candidate)
+            self._said += sum(len(text_of(part.get("text"))) for part in parts)
+            self.has_content = self.has_content or bool(reason) or any(map(_says, parts))
+        self.has_content = self.has_content or bool(self.block_reason)
+
+    def facts(self, *, is_complete: bool) -> ReplyFacts:
+        """What was learned so far; of a stream that is not complete the usage is partial."""
+        usage = read_generated_usage(self.usage)
+        if usage is None:
+            usage = estimate_usage(self._asked_bytes, max(self._said, self.pieces * BYTES_PER_TOKEN))
+        if not is_complete:
+            usage = msgspec.structs.replace(usage, source="partial")
+        reasons = [reason for _, reason in sorted(self.finish_reasons.items())]
+        return ReplyFacts(
+            response_id=self.id,
+            response_model=self.model,
+            finish_reasons=tuple(reasons or ([self.block_reason] if self.block_reason else [])),
+            usage=usage,
+        )
+
+
+class GeneratedReading:
+    """What a stream of a reply has told so far, for whoever reads one.
+
+    Attributes:
+        has_data: An event with data has been seen.
+    """
+
+    def __init__(self, asked_bytes: int, choices: int = 1) -> None:
+        """Read a stream.
+
+        Args:
+            asked_bytes: Size of the call, for the estimate when the provider reports no usage.
+            choices: How many answers were asked for.
+        """
+        self._facts = GeneratedFacts(asked_bytes, choices)
+        self._is_over = False
+        self.has_data = False
+
+    @property
+    def has_content(self) -> bool:
+        """The reply itself has begun."""
+        return self._facts.has_content
+
+    @property
+    def failure(self) -> bytes:
+        """Body of an error that came inside the stream, b"" while there is none."""
+        return self._facts.failure
+
+    @property
+    def has_ended(self) -> bool:
+        """Nothing that matters can follow; short of an error only the end of the stream tells that."""
+        return self._is_over or bool(self._facts.failure)
+
+    @property
+    def is_complete(self) -> bool:
+        """The stream has ended, and nothing is missing."""
+        return self._is_over and not self._facts.failure and self._facts.is_finished
+
+    def facts(self) -> ReplyFacts:
+        """What was learned so far."""
+        return self._facts.facts(is_complete=self.is_complete)
+
+
+class GeneratedStreamReader(GeneratedReading):
+    """One stream of server-sent events, from Gemini's dialect to the same."""
+
+    def __init__(self, *, asked_bytes: int) -> None:
+        super().__init__(asked_bytes)
+        self._cutter = EventCutter()
+
+    def feed(self, data: bytes) -> bytes:
+        """Take *data* and give what the client is to get now: whole events, maybe none.
+
+        Raises:
+            UpstreamBadReply: One event is too long (`wire.sse`).
+        """
+        return b"".join([event for event in EVENT.findall(self._cutter.cut(data)) if self._passes(event)])
+
+    def finish(self) -> bytes:
+        """Take the end of the stream; half a line is never given."""
+        event = self._cutter.rest()
+        passed = event + b"\n\n" if event and self._passes(event) else b""
+        self._is_over = not self._cutter.tail.strip()
+        return passed
+
+    def _passes(self, event: bytes) -> bool:
+        """Read one event; False when the client is not to see it."""
+        if self._facts.failure:
+            return False
+        lines = DATA_LINE.findall(event)
+        if not lines:
+            return True
+        self.has_data = True
+        data = lines[0] if len(lines) == 1 else b"\n".join(lines)
+        try:
+            self._facts.learn(decode_leniently(data), data)
+        except UNREADABLE:
+            # Not ours to judge: the client's parser decides.
+            self._facts.has_content = True
+        return True
+
+
+def _says(part: dict[str, Any]) -> bool:
+    """It carries more than marks, an empty text at most."""
+    return any(value for name, value in part.items() if name not in _WITHOUT_CONTENT)

@@ -1,0 +1,173 @@
+"""What the generations of Gemini can do, as far as a request has to know before it is sent.
+
+Read from the model's id, wherever the name stands in it. Of a model that is not known here (a tuned one, a
+Gemma) only what all of the dialect take is asked. Nothing else in the code looks at a Gemini's name.
+
+Facts: https://ai.google.dev/gemini-api/docs/thinking , https://ai.google.dev/gemini-api/docs/openai ,
+https://ai.google.dev/gemini-api/docs/structured-output ,
+https://ai.google.dev/gemini-api/docs/thought-signatures
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote
+
+from gateway.model import Target
+
+BUDGETS: Final = {
+    "minimal": 1024,
+    "low": 1024,
+    "medium": 8192,
+    "high": 24_576,
+    "xhigh": 24_576,
+    "max": 24_576,
+}
+"""`reasoning_effort` in tokens, for models that want a number; as Google's own OpenAI endpoint has them."""
+
+_LEVELS: Final = {
+    "minimal": "MINIMAL",
+    "low": "LOW",
+    "medium": "MEDIUM",
+    "high": "HIGH",
+    "xhigh": "HIGH",
+    "max": "HIGH",
+}
+_DYNAMIC: Final = -1
+_NAME: Final = re.compile(r"gemini-(\d{1,2})(?:\.(\d{1,2}))?(?!\d)(?:-(pro|flash-lite|flash))?")
+_LATEST: Final = re.compile(r"gemini-(pro|flash-lite|flash)-latest")
+# Parts of a name that stand before the model's in a path are the path's.
+_IN_A_COLLECTION: Final = re.compile(r"(?:models|tunedModels|endpoints|publishers/[\w-]+/models)/")
+
+
+class Generation(NamedTuple):
+    """A generation of models: 2.5 is (2, 5)."""
+
+    major: int
+    minor: int
+
+
+class _Model(NamedTuple):
+    generation: Generation
+    is_pro: bool
+    is_lite: bool
+
+
+_NEWEST: Final = Generation(3, 8)
+_THINKS: Final = Generation(2, 5)
+_THINKS_BY_LEVEL: Final = Generation(3, 0)
+_HAS_MEDIUM: Final = Generation(3, 1)
+_TAKES_JSON_SCHEMA: Final = Generation(2, 5)
+_SIGNS_CALLS: Final = Generation(3, 0)
+_MOST_TOKENS: Final = {True: 32_768, False: 24_576}
+_LEAST_TOKENS: Final = {True: 128, False: 0}
+_LEAST_LITE_TOKENS: Final = 512
+
+
+def generate_path(target: Target, *, is_stream: bool) -> str:
+    """Where *target* answers: what follows its base URL."""
+    model = quote(target.model_id, safe="/@")
+    found = _IN_A_COLLECTION.match(model)
+    name = model if found else f"models/{model}"
+    return f"/{name}:streamGenerateContent?alt=sse" if is_stream else f"/{name}:generateContent"
+
+
+def generation_of(model_id: str) -> Generation | None:
+    """The generation of *model_id*, None when it is no Gemini that is known."""
+    model = _model_of(model_id)
+    return model.generation if model is not None else None
+
+
+def takes_json_schema(model_id: str) -> bool:
+    """Whether it takes a real JSON schema, for its answer and for functions; older ones want Google's own."""
+    return _is_from(model_id, _TAKES_JSON_SCHEMA)
+
+
+def takes_tools_and_shape(model_id: str) -> bool:
+    """Whether its answer can be given a shape where it may call functions too."""
+    return _is_from(model_id, _SIGNS_CALLS)
+
+
+def signs_calls(model_id: str) -> bool:
+    """Whether it gives function calls ids and signatures and wants both back; and takes files in results."""
+    return _is_from(model_id, _SIGNS_CALLS)
+
+
+def thinks_by_itself(model_id: str) -> bool:
+    """Whether it thinks when nobody says how hard."""
+    model = _model_of(model_id)
+    if model is None or model.generation < _THINKS:
+        return False
+    return model.generation >= _THINKS_BY_LEVEL or not model.is_lite
+
+
+def thinking_for(model_id: str, effort: str) -> dict[str, Any] | None:
+    """The `thinkingConfig` that makes *model_id* think this hard, None when it cannot.
+
+    Args:
+        model_id: The provider's id.
+        effort: OpenAI's word. `none` gives nothing where a model does not think anyway, and the least effort
+            where thinking cannot be turned off; an unknown word leaves it to the model.
+    """
+    model = _model_of(model_id)
+    if model is None or model.generation < _THINKS:
+        return {} if effort == "none" else None
+    if model.generation < _THINKS_BY_LEVEL:
+        if effort == "none":
+            return {"thinkingBudget": _LEAST_TOKENS[model.is_pro]}
+        return _budget(model, BUDGETS.get(effort, _DYNAMIC))
+    if effort == "none":
+        return {"thinkingLevel": _least_level(model)}
+    level = _LEVELS.get(effort)
+    if level == "MINIMAL":
+        level = _least_level(model)
+    if level == "MEDIUM" and model.is_pro and model.generation < _HAS_MEDIUM:
+        level = "HIGH"
+    return {"thinkingLevel": level} if level is not None else {}
+
+
+def thinking_within(model_id: str, budget_tokens: int) -> dict[str, Any] | None:
+    """The `thinkingConfig` for at most so many tokens of thought, None when *model_id* cannot think.
+
+    Args:
+        model_id: The provider's id.
+        budget_tokens: 0: none, where that is possible; below 0: as the model likes.
+    """
+    model = _model_of(model_id)
+    if budget_tokens == 0:
+        return thinking_for(model_id, "none")
+    if model is None or model.generation < _THINKS:
+        return None
+    if model.generation < _THINKS_BY_LEVEL:
+        return _budget(model, budget_tokens)
+    if budget_tokens < 0:
+        return {}
+    effort = next((name for name in ("low", "medium") if budget_tokens <= BUDGETS[name]), "high")
+    return thinking_for(model_id, effort)
+
+
+def _budget(model: _Model, tokens: int) -> dict[str, Any]:
+    if tokens < 0:
+        return {"thinkingBudget": _DYNAMIC}
+    least = _LEAST_LITE_TOKENS if model.is_lite else _LEAST_TOKENS[model.is_pro]
+    return {"thinkingBudget": max(least, min(tokens, _MOST_TOKENS[model.is_pro]))}
+
+
+def _least_level(model: _Model) -> str:
+    """The big ones think a little at least."""
+    return "LOW" if model.is_pro else "MINIMAL"
+
+
+def _is_from(model_id: str, first: Generation) -> bool:
+    generation = generation_of(model_id)
+    return generation is not None and generation >= first
+
+
+def _model_of(model_id: str) -> _Model | None:
+    if (latest := _LATEST.search(model_id)) is not None:
+        return _Model(_NEWEST, latest[1] == "pro", latest[1] == "flash-lite")
+    found = _NAME.search(model_id)
+    if found is None:
+        return None
+    return _Model(Generation(int(found[1]), int(found[2] or 0)), found[3] == "pro", found[3] == "flash-lite")
