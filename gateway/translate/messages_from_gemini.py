@@ -98,7 +98,7 @@ class MessageWriter:
         events = self._cite() + self._close() + self._search()
         delta: dict[str, Any] = {"stop_reason": self._stop_reason(reason), "stop_sequence": None}
         if delta["stop_reason"] == "refusal":
-            explanation = self._explanation or f"Google ended the answer: {reason}."
+            explanation = self._explanation or f"The provider stopped the answer: {reason}."
             delta["stop_details"] = {"type": "refusal", "category": None, "explanation": explanation}
         counts = message_usage(usage)
         if self._searches:
