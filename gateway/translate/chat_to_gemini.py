@@ -185,6 +185,7 @@ class _Choice:
         self._call_prefix = f"{reply_id}-{index}" if index else reply_id
         self._platform = platform
         self.calls = 0
+        self._images = 0
         self._finish_message = ""
         self._texts: list[str] = []
         self._cited: list[dict[str, Any]] = []
@@ -248,7 +249,9 @@ class _Choice:
             self._texts.append(text)
         image = data_url(part.get("inlineData"))
         if image:
-            said.setdefault("images", []).append({"type": "image_url", "image_url": {"url": image}})
+            made = {"index": self._images, "type": "image_url", "image_url": {"url": image}}
+            said.setdefault("images", []).append(made)
+            self._images += 1
         said |= self._signed(signature)
 
     def _call(self, call: dict[str, Any], signature: str) -> dict[str, Any]:
