@@ -36,7 +36,6 @@ from gateway.translate.foreign_json import (
     object_of,
     write_json,
     write_reply,
-    write_text,
 )
 from gateway.translate.gemini_citations import citations_of
 from gateway.translate.gemini_models import generate_path
@@ -262,7 +261,7 @@ class _Choice:
             "type": "function",
             "function": {
                 "name": text_of(call.get("name")),
-                "arguments": write_text(object_of(call.get("args"))),
+                "arguments": write_reply(object_of(call.get("args"))).decode(),
             },
             **self._signed(signature),
         }
