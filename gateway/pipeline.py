@@ -340,7 +340,8 @@ class Pipeline:
         if target.propagate_trace:
             headers += responder.trace.propagation(attempt).items()
         url = target.base_url + pair.path(call, target) + target.query
-        if call.endpoint.passes_query and call.endpoint.dialect == target.dialect:
+        # Google refuses a query that it does not know, such as the `beta=true` of Anthropic's SDKs.
+        if call.endpoint.passes_query and call.endpoint.dialect == target.dialect and not target.is_predicted:
             url = with_query(url, without_model(read_query(responder.client.query).rest))
         return UpstreamRequest(
             url=url,

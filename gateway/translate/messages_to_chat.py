@@ -27,6 +27,7 @@ from gateway.translate.foreign_json import (
 )
 from gateway.translate.messages_to_chat_body import write_body
 from gateway.translate.pair import Refusal
+from gateway.translate.raw_predict import path_at, without_list
 from gateway.translate.tool_names import LongNames
 from gateway.wire.sse import read_events
 
@@ -40,9 +41,9 @@ STOP_REASONS: Final = {
 _BAD_GATEWAY: Final = 502
 
 
-def path(call: Call, target: Target) -> str:  # noqa: ARG001 - the interface of a pair
+def path(call: Call, target: Target) -> str:
     """Where chat completions are."""
-    return CHAT.path
+    return path_at(target, call, CHAT.path)
 
 
 def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
@@ -91,7 +92,7 @@ def open_stream(
 
 def read_error(status: int, body: bytes) -> Refusal | None:
     """OpenAI's error in Anthropic's shape, under the same status."""
-    found = find_object(body)
+    found = find_object(without_list(body))
     return None if found is None else Refusal(status, write_reply(_message_error(status, found)))
 
 
