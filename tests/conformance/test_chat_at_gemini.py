@@ -26,10 +26,10 @@ from openai import (
 
 from gateway.endpoints.gemini_reply import read_generated_usage
 from gateway.wire.sse import read_events
-from tests.conformance.test_messages_at_gemini import answers, parts_in, recorded, reply, says, sends
 from tests.rig.behaviours import end_stream, event, send_piece, start_stream
 from tests.rig.fake_upstream import Behaviour, Exchange, FakeUpstream
 from tests.rig.gateway_process import GatewayProcess
+from tests.rig.gemini_stack import answers, parts_in, recorded, reply, says, sends
 from tests.rig.llmock_server import LlmockServer
 from tests.rig.manifests import APP_TOKEN, ENVIRONMENT, PROVIDER_KEY, virtual_account
 from tests.rig.requires import absent, requires
