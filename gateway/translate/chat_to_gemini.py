@@ -72,6 +72,7 @@ _TYPES: Final = {
 _SERVER_ERROR: Final = 500
 _DONE_EVENT: Final = b"data: [DONE]\n\n"
 _NS_PER_S: Final = 1_000_000_000
+_MAX_CITED_PIECES: Final = 100
 
 
 def path(call: Call, target: Target) -> str:
@@ -192,11 +193,15 @@ class _Choice:
     def take(self, candidate: dict[str, Any]) -> dict[str, Any]:
         """Take a piece and give what it adds to the message."""
         said: dict[str, Any] = {}
+        words: dict[str, list[str]] = {}
         for part in parts_of(candidate):
-            self._add(said, part)
+            self._add(said, words, part)
+        said |= {name: "".join(texts) for name, texts in words.items()}
+        self._texts += words.get("content", ())
         self.reason = finish_reason_of(candidate) or self.reason
         self._finish_message = text_of(candidate.get("finishMessage")) or self._finish_message
-        if "groundingMetadata" in candidate or "citationMetadata" in candidate:
+        is_cited = "groundingMetadata" in candidate or "citationMetadata" in candidate
+        if is_cited and len(self._cited) < _MAX_CITED_PIECES:
             self._cited.append(candidate)
         return said
 
@@ -233,19 +238,18 @@ class _Choice:
         found = FINISH_REASONS.get(self.reason, "content_filter")
         return "tool_calls" if found == "stop" and self.calls else found
 
-    def _add(self, said: dict[str, Any], part: Part) -> None:
+    def _add(self, said: dict[str, Any], words: dict[str, list[str]], part: Part) -> None:
         text = text_of(part.get("text"))
         signature = signature_of(part)
         if part.get("thought") is True:
             if text and self._platform:
-                said["reasoning_content"] = said.get("reasoning_content", "") + text
+                words.setdefault("reasoning_content", []).append(text)
             return
         if isinstance(part.get("functionCall"), dict):
             said.setdefault("tool_calls", []).append(self._call(part["functionCall"], signature))
             return
         if text:
-            said["content"] = said.get("content", "") + text
-            self._texts.append(text)
+            words.setdefault("content", []).append(text)
         image = data_url(part.get("inlineData"))
         if image:
             made = {"index": self._images, "type": "image_url", "image_url": {"url": image}}
