@@ -33,7 +33,7 @@ _STOP_REASONS: Final = {"STOP": "end_turn", "MAX_TOKENS": "max_tokens", "CONTINU
 
 def asks_for_thoughts(thinking: object) -> bool:
     """Whether a caller with this `thinking` expects blocks of it."""
-    return object_of(thinking).get("type") in _THINKS
+    return text_of(object_of(thinking).get("type")) in _THINKS
 
 
 class MessageWriter:
