@@ -2,7 +2,7 @@
 
 Beyond OpenAI's own fields, chat callers may send Gemini's (`safety_settings`, `cached_content`, its tools),
 and find `reasoning_content`, `images` and `extra_content` in a message. The last has the signatures of
-thoughts, where Google's own OpenAI endpoint has them; sent back with the message they hold in the next turn.
+thoughts, where Google's own OpenAI endpoints have them; sent back with it they hold in the next turn.
 
 Shapes: https://ai.google.dev/api/generate-content , https://platform.openai.com/docs/api-reference/chat
 """
@@ -36,12 +36,12 @@ from gateway.translate.foreign_json import (
     object_of,
     write_json,
     write_reply,
-    write_text,
 )
 from gateway.translate.gemini_citations import citations_of
 from gateway.translate.gemini_models import generate_path
 from gateway.translate.gemini_parts import Part, call_id_of, data_url, signature_of
 from gateway.translate.pair import Refusal
+from gateway.translate.thought_signatures import Service, service_of
 from gateway.wire.sse import EventSplitter
 
 FINISH_REASONS: Final = {
@@ -52,6 +52,9 @@ FINISH_REASONS: Final = {
     "TOO_MANY_TOOL_CALLS": "length",
 }
 """All others are a block, and those that are none an error."""
+
+PLATFORMS: Final[dict[Service, str]] = {"gemini": "google", "vertex": "vertex"}
+"""How Google's OpenAI endpoints name themselves beside a signature, which the other cannot read."""
 
 _CODES: Final = {
     "UNAUTHENTICATED": "invalid_api_key",
@@ -69,6 +72,7 @@ _TYPES: Final = {
 _SERVER_ERROR: Final = 500
 _DONE_EVENT: Final = b"data: [DONE]\n\n"
 _NS_PER_S: Final = 1_000_000_000
+_MAX_CITED_PIECES: Final = 100
 
 
 def path(call: Call, target: Target) -> str:
@@ -88,10 +92,9 @@ def read(call: Call, body: bytes, *, started_at_ns: int) -> tuple[bytes, ReplyFa
     facts = read_generated(found, asked_bytes=call.body_bytes, reply_bytes=len(body))
     reply_id = facts.response_id or _made_id(started_at_ns)
     choices: list[dict[str, Any]] = []
+    platform = PLATFORMS[service_of(found)] if call.shows_thoughts is not False else ""
     for position, candidate in enumerate(candidates_of(found)):
-        choice = _Choice(
-            index_of(candidate, position), reply_id, shows_thoughts=call.shows_thoughts is not False
-        )
+        choice = _Choice(index_of(candidate, position), reply_id, platform)
         said = {
             "role": "assistant",
             "content": None,
@@ -169,12 +172,20 @@ class _Choice:
         reason: Google's, for its end; "" before.
     """
 
-    def __init__(self, index: int, reply_id: str, *, shows_thoughts: bool) -> None:
+    def __init__(self, index: int, reply_id: str, platform: str) -> None:
+        """Begin an answer.
+
+        Args:
+            index: Which of several.
+            reply_id: Of the reply.
+            platform: Where signatures belong to, "" where thoughts and all that comes of them are hidden.
+        """
         self.index = index
         self.reason = ""
         self._call_prefix = f"{reply_id}-{index}" if index else reply_id
-        self._shows_thoughts = shows_thoughts
+        self._platform = platform
         self.calls = 0
+        self._images = 0
         self._finish_message = ""
         self._texts: list[str] = []
         self._cited: list[dict[str, Any]] = []
@@ -182,11 +193,15 @@ class _Choice:
     def take(self, candidate: dict[str, Any]) -> dict[str, Any]:
         """Take a piece and give what it adds to the message."""
         said: dict[str, Any] = {}
+        words: dict[str, list[str]] = {}
         for part in parts_of(candidate):
-            self._add(said, part)
+            self._add(said, words, part)
+        said |= {name: "".join(texts) for name, texts in words.items()}
+        self._texts += words.get("content", ())
         self.reason = finish_reason_of(candidate) or self.reason
         self._finish_message = text_of(candidate.get("finishMessage")) or self._finish_message
-        if "groundingMetadata" in candidate or "citationMetadata" in candidate:
+        is_cited = "groundingMetadata" in candidate or "citationMetadata" in candidate
+        if is_cited and len(self._cited) < _MAX_CITED_PIECES:
             self._cited.append(candidate)
         return said
 
@@ -223,43 +238,42 @@ class _Choice:
         found = FINISH_REASONS.get(self.reason, "content_filter")
         return "tool_calls" if found == "stop" and self.calls else found
 
-    def _add(self, said: dict[str, Any], part: Part) -> None:
+    def _add(self, said: dict[str, Any], words: dict[str, list[str]], part: Part) -> None:
         text = text_of(part.get("text"))
         signature = signature_of(part)
         if part.get("thought") is True:
-            if text and self._shows_thoughts:
-                said["reasoning_content"] = said.get("reasoning_content", "") + text
+            if text and self._platform:
+                words.setdefault("reasoning_content", []).append(text)
             return
         if isinstance(part.get("functionCall"), dict):
             said.setdefault("tool_calls", []).append(self._call(part["functionCall"], signature))
             return
         if text:
-            said["content"] = said.get("content", "") + text
-            self._texts.append(text)
+            words.setdefault("content", []).append(text)
         image = data_url(part.get("inlineData"))
         if image:
-            said.setdefault("images", []).append({"type": "image_url", "image_url": {"url": image}})
-        if signature and self._shows_thoughts:
-            said["extra_content"] = _signed(signature)
+            made = {"index": self._images, "type": "image_url", "image_url": {"url": image}}
+            said.setdefault("images", []).append(made)
+            self._images += 1
+        said |= self._signed(signature)
 
     def _call(self, call: dict[str, Any], signature: str) -> dict[str, Any]:
         at = self.calls
         self.calls += 1
-        made: dict[str, Any] = {
+        return {
             "id": call_id_of(call, reply_id=self._call_prefix, index=at),
             "type": "function",
             "function": {
                 "name": text_of(call.get("name")),
-                "arguments": write_text(object_of(call.get("args"))),
+                "arguments": write_reply(object_of(call.get("args"))).decode(),
             },
+            **self._signed(signature),
         }
-        if signature and self._shows_thoughts:
-            made["extra_content"] = _signed(signature)
-        return made
 
-
-def _signed(signature: str) -> dict[str, Any]:
-    return {"google": {"thought_signature": signature}}
+    def _signed(self, signature: str) -> dict[str, Any]:
+        if not signature or not self._platform:
+            return {}
+        return {"extra_content": {self._platform: {"thought_signature": signature}}}
 
 
 def _logprobs(candidate: dict[str, Any]) -> dict[str, Any] | None:
@@ -320,6 +334,7 @@ class ChunkStream(GeneratedReading):
         self._wants_usage = call.wants_usage
         self._shows_thoughts = call.shows_thoughts is not False
         self._head: dict[str, Any] = {}
+        self._platform = ""
         self._choices: dict[int, _Choice] = {}
         self._refused_prompt = ""
 
@@ -361,13 +376,14 @@ class ChunkStream(GeneratedReading):
                 "created": self._created,
                 "model": self._facts.model or self._asked_model,
             }
+            self._platform = PLATFORMS[service_of(event)] if self._shows_thoughts else ""
         told: list[bytes] = []
         if block_reason_of(event):
             self._refused_prompt = _refused_prompt(event)
         for position, candidate in enumerate(candidates_of(event)):
             index = index_of(candidate, position)
             if index not in self._choices:
-                self._choices[index] = _Choice(index, self._head["id"], shows_thoughts=self._shows_thoughts)
+                self._choices[index] = _Choice(index, self._head["id"], self._platform)
                 told.append(self._chunk(index, {"role": "assistant", "content": None}))
             choice = self._choices[index]
             calls = choice.calls

@@ -89,7 +89,7 @@ def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
         if name not in _READ_ELSEWHERE and fields[name] != _DEFAULTS.get(name, ...):
             left_out.add(name)
     own = _own_fields(fields)
-    system, contents = Conversation(target.model_id, left_out).read(fields)
+    system, contents = Conversation(target, left_out).read(fields)
     body: dict[str, Any] = {"contents": contents}
     if system:
         body["systemInstruction"] = {"parts": system}

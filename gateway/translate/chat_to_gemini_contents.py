@@ -6,25 +6,30 @@ Shapes: https://ai.google.dev/api/caching#Content , https://platform.openai.com/
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from gateway.endpoints.openai_reply import text_of
 from gateway.errors import InvalidBody
+from gateway.model import Target
 from gateway.translate.foreign_json import list_of, object_of, read_arguments
 from gateway.translate.gemini_contents import Content, Contents
 from gateway.translate.gemini_parts import Part, file_part, inline_part, signed, text_part, type_by_name
 from gateway.translate.pair import LeftOut
+from gateway.translate.thought_signatures import Service, Signature, signature_for
 
-_OWN_PARTS = ("text", "inlineData", "fileData", "inline_data", "file_data")
+_OWN_PARTS: Final = ("text", "inlineData", "fileData", "inline_data", "file_data")
+_SERVICES: Final[dict[str, Service]] = {"google": "gemini", "vertex": "vertex"}
+"""Who made a signature, by what Google's own OpenAI endpoints call themselves."""
 
 
 class Conversation:
     """The messages of one call on their way to Gemini."""
 
-    def __init__(self, model_id: str, left_out: LeftOut) -> None:
+    def __init__(self, target: Target, left_out: LeftOut) -> None:
+        self._target = target
         self._left_out = left_out
         self._system: list[Part] = []
-        self._contents = Contents(model_id)
+        self._contents = Contents(target.model_id)
 
     def read(self, fields: dict[str, Any]) -> tuple[list[Part], list[Content]]:
         """The system prompt and the turns.
@@ -65,7 +70,7 @@ class Conversation:
         if refusal:
             parts.append(text_part(refusal))
         parts += self._parts(message.get("images"))
-        signature = _signature(message)
+        signature = signature_for(self._target, _find_signature(message))
         if signature and parts:
             parts[-1] = signed(parts[-1], signature)
         self._contents.say("model", parts)
@@ -79,7 +84,7 @@ class Conversation:
                 text_of(call.get("id")),
                 text_of(function.get("name")),
                 read_arguments(function.get("arguments", function.get("input"))),
-                _signature(call),
+                signature_for(self._target, _find_signature(call)),
             )
 
     def _add_result(self, index: int, message: dict[str, Any]) -> None:
@@ -145,11 +150,11 @@ def _document(file: dict[str, Any]) -> Part | None:
     return file_part(text_of(file.get("file_id")), kind="document", mime_type=mime_type or type_by_name(name))
 
 
-def _signature(said: dict[str, Any]) -> str:
+def _find_signature(said: dict[str, Any]) -> Signature | None:
     """The signature of a message or a call, where Google's own OpenAI endpoints have it."""
     extra = object_of(said.get("extra_content"))
-    for platform in ("google", "vertex"):
+    for platform, service in _SERVICES.items():
         found = text_of(object_of(extra.get(platform)).get("thought_signature"))
         if found:
-            return found
-    return ""
+            return Signature(service, found)
+    return None

@@ -14,6 +14,10 @@ from typing import Any, Final, NamedTuple
 from gateway.endpoints.openai_reply import count_of, text_of
 from gateway.translate.foreign_json import list_of, object_of
 
+MAX_SOURCES: Final = 1000
+"""Of more than these, sources and places, the first are told: each place is looked for in the whole text."""
+
+_MAX_OF_ONE_PLACE: Final = 50
 _SOURCES: Final = ("web", "retrievedContext", "maps", "image")
 
 
@@ -47,12 +51,12 @@ def citations_of(candidate: dict[str, Any], text: str) -> list[Citation]:
 
 
 def _grounded(metadata: dict[str, Any], text: str) -> Iterator[Citation]:
-    sources = [_source(object_of(chunk)) for chunk in list_of(metadata.get("groundingChunks"))]
+    sources = [_source(object_of(chunk)) for chunk in list_of(metadata.get("groundingChunks"))[:MAX_SOURCES]]
     used: set[int] = set()
-    for support in map(object_of, list_of(metadata.get("groundingSupports"))):
+    for support in map(object_of, list_of(metadata.get("groundingSupports"))[:MAX_SOURCES]):
         segment = object_of(support.get("segment"))
         start, end = _place(segment, text_of(segment.get("text")), text)
-        for index in list_of(support.get("groundingChunkIndices")):
+        for index in list_of(support.get("groundingChunkIndices"))[:_MAX_OF_ONE_PLACE]:
             at = count_of(index)
             source = sources[at] if at is not None and at < len(sources) else None
             if source is not None and at is not None:
@@ -65,7 +69,8 @@ def _grounded(metadata: dict[str, Any], text: str) -> Iterator[Citation]:
 
 def _recited(candidate: dict[str, Any], text: str) -> Iterator[Citation]:
     metadata = object_of(candidate.get("citationMetadata"))
-    for citation in map(object_of, list_of(metadata.get("citations") or metadata.get("citationSources"))):
+    recited = list_of(metadata.get("citations") or metadata.get("citationSources"))
+    for citation in map(object_of, recited[:MAX_SOURCES]):
         url = text_of(citation.get("uri"))
         if url:
             start, end = _place(citation, "", text)

@@ -18,6 +18,8 @@ from gateway.endpoints.openai_content import decode_leniently
 from gateway.endpoints.openai_reply import UNREADABLE, text_of
 from gateway.model import Call, Usage
 from gateway.translate.foreign_json import list_of, object_of, write_reply
+from gateway.translate.gemini_citations import citations_of
+from gateway.translate.gemini_parts import call_id_of, signature_of
 from gateway.translate.messages_to_chat import message_usage
 from gateway.translate.thought_signatures import Service, Signature, in_block, in_id, service_of
 from gateway.translate.tool_names import LongNames
@@ -31,7 +33,7 @@ _STOP_REASONS: Final = {"STOP": "end_turn", "MAX_TOKENS": "max_tokens", "CONTINU
 
 def asks_for_thoughts(thinking: object) -> bool:
     """Whether a caller with this `thinking` expects blocks of it."""
-    return object_of(thinking).get("type") in _THINKS
+    return text_of(object_of(thinking).get("type")) in _THINKS
 
 
 class MessageWriter:
@@ -49,7 +51,8 @@ class MessageWriter:
         self._index = -1
         self._open = ""
         self._calls = 0
-        self._grounding: dict[str, Any] = {}
+        self._words: list[str] = []
+        self._sources: dict[str, dict[str, Any]] = {}
         self._explanation = ""
 
     def start(self, reply_id: str, model: str, usage: Usage) -> list[Event]:
@@ -95,7 +98,7 @@ class MessageWriter:
         events = self._cite() + self._close() + self._search()
         delta: dict[str, Any] = {"stop_reason": self._stop_reason(reason), "stop_sequence": None}
         if delta["stop_reason"] == "refusal":
-            explanation = self._explanation or f"Google ended the answer: {reason}."
+            explanation = self._explanation or f"The provider stopped the answer: {reason}."
             delta["stop_details"] = {"type": "refusal", "category": None, "explanation": explanation}
         counts = message_usage(usage)
         if self._searches:
@@ -106,15 +109,17 @@ class MessageWriter:
 
     def _keep(self, candidate: dict[str, Any]) -> None:
         """Remember what is told at the end; of what is told again the last stands."""
-        grounding = object_of(candidate.get("groundingMetadata"))
-        self._grounding |= {name: value for name, value in grounding.items() if value}
+        for name in ("groundingMetadata", "citationMetadata"):
+            found = {key: value for key, value in object_of(candidate.get(name)).items() if value}
+            if found:
+                self._sources[name] = {**self._sources.get(name, {}), **found}
         if finish_reason_of(candidate):
             self._explanation = text_of(candidate.get("finishMessage")) or self._explanation
 
     def _part(self, part: dict[str, Any], service: Service) -> list[Event]:
         text = text_of(part.get("text"))
         if isinstance(part.get("functionCall"), dict):
-            return self._call(part["functionCall"], text_of(part.get("thoughtSignature")), service)
+            return self._call(part["functionCall"], signature_of(part), service)
         if part.get("thought") is True:
             return self._say("thinking", text) if text and self._shows_thoughts else []
         # What its own tools did is in no dialect but Google's; a signature of a text comes when the text has
@@ -124,13 +129,14 @@ class MessageWriter:
     def _say(self, kind: str, text: str) -> list[Event]:
         events: list[Event] = []
         if self._open != kind:
+            self._words.clear()
             events = self._begin({"type": kind, kind: ""} | ({"signature": ""} if kind == "thinking" else {}))
+        self._words.append(text)
         return [*events, self._delta({"type": f"{kind}_delta", kind: text})]
 
     def _call(self, call: dict[str, Any], signed: str, service: Service) -> list[Event]:
-        self._calls += 1
         events: list[Event] = []
-        call_id = tool_use_id(text_of(call.get("id")) or f"toolu_{self._id}_{self._calls}")
+        call_id = tool_use_id(call_id_of(call, reply_id=self._id, index=self._calls))
         if signed and self._shows_thoughts:
             if self._open != "thinking":
                 events = self._begin({"type": "thinking", "thinking": "", "signature": ""})
@@ -138,6 +144,7 @@ class MessageWriter:
             events.append(self._delta({"type": "signature_delta", "signature": signature}))
         elif signed:
             call_id = in_id(call_id, Signature(service, signed))
+        self._calls += 1
         name = self._names.of(text_of(call.get("name")))
         events += self._begin({"type": "tool_use", "id": call_id, "name": name, "input": {}})
         events += self._input(object_of(call.get("args")))
@@ -164,31 +171,47 @@ class MessageWriter:
         return [{"type": "content_block_stop", "index": self._index}]
 
     def _cite(self) -> list[Event]:
-        """What the text that is still open rests on, passage by passage."""
+        """What the text that is still open rests on; what a page itself says is not told."""
         if self._open != "text":
             return []
         return [
-            self._delta({"type": "citations_delta", "citation": citation})
-            for citation in _citations(self._grounding)
+            self._delta(
+                {
+                    "type": "citations_delta",
+                    "citation": {
+                        "type": "web_search_result_location",
+                        "url": citation.url,
+                        "title": citation.title,
+                        "encrypted_index": "",
+                        "cited_text": citation.text,
+                    },
+                }
+            )
+            for citation in citations_of(self._sources, "".join(self._words))
         ]
 
     def _search(self) -> list[Event]:
-        pages = list(filter(None, map(_page, list_of(self._grounding.get("groundingChunks")))))
-        if not pages and not self._searches:
+        pages = list(map(_page, list_of(self._grounding.get("groundingChunks"))))
+        found = [page for page in pages if page["url"]]
+        if not found and not self._searches:
             return []
         search_id = f"srvtoolu_{tool_use_id(self._id)}"
         use = {"type": "server_tool_use", "id": search_id, "name": "web_search", "input": {}}
-        found = [
-            {"type": "web_search_result", **page, "encrypted_content": "", "page_age": None} for page in pages
-        ]
         result = {"type": "web_search_tool_result", "tool_use_id": search_id, "content": found}
-        events = self._begin(use)
-        events += self._input({"query": "; ".join(_queries(self._grounding))})
+        events = self._begin(use) + self._input({"query": "; ".join(self._queries)})
         return events + self._begin(result) + self._close()
 
     @property
+    def _grounding(self) -> dict[str, Any]:
+        return self._sources.get("groundingMetadata", {})
+
+    @property
+    def _queries(self) -> list[str]:
+        return [query for query in map(text_of, list_of(self._grounding.get("webSearchQueries"))) if query]
+
+    @property
     def _searches(self) -> int:
-        return len(_queries(self._grounding))
+        return len(self._queries)
 
     def _stop_reason(self, reason: str) -> str:
         if reason and reason not in UNBLOCKED:
@@ -232,25 +255,12 @@ def _decoded(call: Call, name: str) -> object:
         return None
 
 
-def _queries(grounding: dict[str, Any]) -> list[str]:
-    return [query for query in map(text_of, list_of(grounding.get("webSearchQueries"))) if query]
-
-
-def _page(chunk: object) -> dict[str, str] | None:
+def _page(chunk: object) -> dict[str, Any]:
     web = object_of(object_of(chunk).get("web"))
-    url = text_of(web.get("uri"))
-    return {"url": url, "title": text_of(web.get("title"))} if url else None
-
-
-def _citations(grounding: dict[str, Any]) -> list[dict[str, Any]]:
-    """Each passage with each page it rests on. What the page itself says is not told."""
-    pages = list(map(_page, list_of(grounding.get("groundingChunks"))))
-    citations = []
-    for support in map(object_of, list_of(grounding.get("groundingSupports"))):
-        passage = text_of(object_of(support.get("segment")).get("text"))
-        for index in list_of(support.get("groundingChunkIndices")):
-            page = pages[index] if isinstance(index, int) and 0 <= index < len(pages) else None
-            if page is not None:
-                where = {**page, "encrypted_index": "", "cited_text": passage}
-                citations.append({"type": "web_search_result_location", **where})
-    return citations
+    return {
+        "type": "web_search_result",
+        "url": text_of(web.get("uri")),
+        "title": text_of(web.get("title")),
+        "encrypted_content": "",
+        "page_age": None,
+    }

@@ -18,6 +18,7 @@ from gateway.translate import (
     object_relay,
     openai_relay,
     responses_to_chat,
+    responses_to_gemini,
     responses_to_messages,
 )
 from gateway.translate.pair import Pair
@@ -41,7 +42,11 @@ PAIRS: Final[dict[tuple[str, Dialect], Pair]] = {
 }
 """By the endpoint's name and the target's dialect."""
 
-_RESPONSES: Final[dict[Dialect, Pair]] = {"openai": responses_to_chat, "anthropic": responses_to_messages}
+_RESPONSES: Final[dict[Dialect, Pair]] = {
+    "openai": responses_to_chat,
+    "anthropic": responses_to_messages,
+    "gemini": responses_to_gemini,
+}
 """For the targets that have no Responses API; what else is asked below `/responses` they cannot do."""
 
 

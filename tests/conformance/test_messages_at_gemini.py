@@ -9,14 +9,11 @@ import base64
 import http.client
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from anthropic import (
-    Anthropic,
     APIError,
     APIStatusError,
     BadRequestError,
@@ -28,16 +25,23 @@ from anthropic import (
 from gateway.endpoints.gemini_reply import read_generated_usage
 from gateway.wire.sse import read_events
 from tests.conformance.test_claude_code import HEADERS, MCP_TOOL, SESSION, SYSTEM
-from tests.rig.behaviours import end_stream, event, send_body, send_piece, start_stream
-from tests.rig.fake_upstream import Behaviour, Exchange, FakeUpstream
-from tests.rig.gateway_process import GatewayProcess
-from tests.rig.manifests import APP_TOKEN, ENVIRONMENT, PROVIDER_KEY, virtual_account
+from tests.rig.behaviours import end_stream, event, send_piece, start_stream
+from tests.rig.fake_upstream import Exchange
+from tests.rig.gemini_stack import (
+    MODEL,
+    TEXT,
+    TIMEOUT_S,
+    GeminiStack,
+    answers,
+    parts_in,
+    recorded,
+    reply,
+    running_gemini_stack,
+    sends,
+)
+from tests.rig.manifests import PROVIDER_KEY
 from tests.rig.requires import requires
-from tests.unit.recorded import Recorded, read_recorded
 
-RECORDINGS: Final = ("gemini-generate-content", "vertex-generate-content")
-MODELS: Final = ("gemini-2.0-flash", "gemini-2.5-flash", "gemini-3.5-flash")
-MODEL: Final = "gemini/gemini-3.5-flash"
 ASKED: Final[dict[str, Any]] = {"max_tokens": 60, "messages": [{"role": "user", "content": "Say grün."}]}
 THINKING: Final[dict[str, Any]] = {"thinking": {"type": "adaptive"}}
 TOOLS: Final[list[Any]] = [
@@ -46,123 +50,19 @@ TOOLS: Final[list[Any]] = [
         "input_schema": {"type": "object", "properties": {"location": {"type": "string"}}},
     }
 ]
-PIECE_BYTES: Final = 97
-TIMEOUT_S: Final = 30.0
-
-
-@dataclass(frozen=True)
-class Stack:
-    """What runs."""
-
-    gateway: GatewayProcess
-    upstream: FakeUpstream
-    client: Anthropic
-
-    def play(self, *behaviours: Behaviour) -> None:
-        """Answer the next calls so; the model stands in the path, where the upstream does not look."""
-        self.upstream.play("", *behaviours)
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with ExitStack() as stack:
-        upstream = stack.enter_context(FakeUpstream({}, says("The answer.")))
-        account = {
-            "type": "provider-account/google-gemini",
-            "name": "gemini",
-            "base_url": f"http://127.0.0.1:{upstream.port}",
-            "auth_data": {"type": "api-key", "apiKey": "env:FAKE_KEY"},
-            "integrations": [
-                {
-                    "type": "integration/model/gemini",
-                    "name": model,
-                    "model_id": model,
-                    "model_types": ["chat"],
-                }
-                for model in MODELS
-            ],
-        }
-        documents = [account, virtual_account("sdk", [APP_TOKEN], ["*"])]
-        folder = tmp_path_factory.mktemp("gemini") / "gateway"
-        gateway = stack.enter_context(GatewayProcess(folder, documents, workers=1, environment=ENVIRONMENT))
-        url = f"http://127.0.0.1:{gateway.port}"
-        client = Anthropic(base_url=url, api_key=APP_TOKEN, max_retries=0, timeout=TIMEOUT_S)
-        yield Stack(gateway, upstream, stack.enter_context(client))
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GeminiStack]:
+    with running_gemini_stack(tmp_path_factory.mktemp("gemini")) as stack:
+        yield stack
 
 
 @pytest.fixture
-def stack(running: Stack) -> Stack:
+def stack(running: GeminiStack) -> GeminiStack:
     """The running stack, the upstream's records cleared."""
     running.upstream.forget()
     return running
-
-
-# -- what the upstream does
-
-
-def reply(*parts: dict[str, Any], reason: str | None = "STOP") -> dict[str, Any]:
-    candidate = {"content": {"role": "model", "parts": list(parts)}, "index": 0, "finishReason": reason}
-    counts = {"promptTokenCount": 11, "cachedContentTokenCount": 4, "candidatesTokenCount": 5}
-    return {
-        "candidates": [{name: value for name, value in candidate.items() if value is not None}],
-        "usageMetadata": {**counts, "totalTokenCount": 16},
-        "modelVersion": "gemini-x",
-        "responseId": "r-1",
-    }
-
-
-def says(text: str) -> Behaviour:
-    """Answers with *text*, streamed if asked."""
-
-    async def behave(exchange: Exchange) -> None:
-        if ":streamGenerateContent?alt=sse" in exchange.path:
-            words = text.split(" ")
-            pieces = [reply({"text": f"{word} "}, reason=None) for word in words[:-1]]
-            await sends(b"".join(map(event, [*pieces, reply({"text": words[-1]})])))(exchange)
-        else:
-            await answers(200, json.dumps(reply({"text": text})).encode())(exchange)
-
-    return behave
-
-
-def answers(status: int, body: bytes) -> Behaviour:
-    """A whole answer."""
-
-    async def behave(exchange: Exchange) -> None:
-        await send_body(exchange, status, "application/json; charset=UTF-8", body)
-
-    return behave
-
-
-def sends(body: bytes, *, is_whole: bool = True) -> Behaviour:
-    """A stream, in pieces that end anywhere; not whole: the connection breaks at its end."""
-
-    async def behave(exchange: Exchange) -> None:
-        await start_stream(exchange)
-        for at in range(0, len(body), PIECE_BYTES):
-            await send_piece(exchange, body[at : at + PIECE_BYTES])
-        if is_whole:
-            await end_stream(exchange)
-        else:
-            exchange.connection.reset()
-
-    return behave
-
-
-# -- recorded answers
-
-
-def recorded(folder: Path, *, is_stream: bool) -> Iterator[Recorded]:
-    for name in RECORDINGS:
-        for item in read_recorded(folder, name):
-            # One was recorded as an array, as nobody asks here.
-            if item.is_stream is is_stream and not item.body.startswith(b"["):
-                yield item
-
-
-def parts_in(replies: list[Any]) -> list[Any]:
-    candidates = [candidate for each in replies for candidate in each.get("candidates", [])]
-    return [part for candidate in candidates for part in candidate.get("content", {}).get("parts", [])]
 
 
 def says_what_it_said(message: Any, replies: list[Any]) -> None:
@@ -188,31 +88,31 @@ def says_what_it_said(message: Any, replies: list[Any]) -> None:
 
 
 @requires("recordings")
-def test_recorded_replies(stack: Stack, recordings: Path) -> None:
+def test_recorded_replies(stack: GeminiStack, recordings: Path) -> None:
     """Every whole answer of Google's is the same answer as a message."""
     for item in recorded(recordings, is_stream=False):
         if item.status != 200:
             continue
         stack.play(answers(200, item.body))
-        message = stack.client.messages.create(model=MODEL, **ASKED, **THINKING)
+        message = stack.claude.messages.create(model=MODEL, **ASKED, **THINKING)
         says_what_it_said(message, [json.loads(item.body)])
 
 
 @requires("recordings")
-def test_recorded_streams(stack: Stack, recordings: Path) -> None:
+def test_recorded_streams(stack: GeminiStack, recordings: Path) -> None:
     """Every streamed one too, put together by the SDK; cut before its end it never looks whole."""
     for item in recorded(recordings, is_stream=True):
         replies = list(map(json.loads, read_events(item.body)))
         stack.play(sends(item.body))
-        with stack.client.messages.stream(model=MODEL, **ASKED, **THINKING) as events:
+        with stack.claude.messages.stream(model=MODEL, **ASKED, **THINKING) as events:
             says_what_it_said(events.get_final_message(), replies)
         stack.play(sends(item.body.rstrip()[:-40], is_whole=False))
-        with pytest.raises(APIError), stack.client.messages.stream(model=MODEL, **ASKED) as events:
+        with pytest.raises(APIError), stack.claude.messages.stream(model=MODEL, **ASKED) as events:
             events.get_final_message()
 
 
 @requires("recordings")
-def test_recorded_errors(stack: Stack, recordings: Path) -> None:
+def test_recorded_errors(stack: GeminiStack, recordings: Path) -> None:
     """Errors have Google's status and message in Anthropic's shape."""
     errors = [item for item in recorded(recordings, is_stream=False) if item.status != 200]
     assert errors
@@ -220,7 +120,7 @@ def test_recorded_errors(stack: Stack, recordings: Path) -> None:
         stack.play(answers(item.status, item.body))
         kind = {400: BadRequestError, 404: NotFoundError}[item.status]
         with pytest.raises(kind) as caught:
-            stack.client.messages.create(model=MODEL, **ASKED)
+            stack.claude.messages.create(model=MODEL, **ASKED)
         assert isinstance(caught.value, APIStatusError)
         assert json.loads(item.body)["error"]["message"] in str(caught.value)
 
@@ -228,9 +128,9 @@ def test_recorded_errors(stack: Stack, recordings: Path) -> None:
 # -- calls
 
 
-def test_a_call(stack: Stack) -> None:
+def test_a_call(stack: GeminiStack) -> None:
     """It goes where Gemini generates, signed in with the account's key; what it did not get is named."""
-    response = stack.client.messages.with_raw_response.create(
+    response = stack.claude.messages.with_raw_response.create(
         model=MODEL, system="Be kind.", inference_geo="eu", **ASKED
     )
     message = response.parse()
@@ -251,7 +151,9 @@ def test_a_call(stack: Stack) -> None:
 @pytest.mark.parametrize("asked", [{}, THINKING], ids=["unasked", "asked"])
 @pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "stream"])
 @requires("recordings")
-def test_a_loop_of_tools(stack: Stack, recordings: Path, asked: dict[str, Any], *, is_stream: bool) -> None:
+def test_a_loop_of_tools(
+    stack: GeminiStack, recordings: Path, asked: dict[str, Any], *, is_stream: bool
+) -> None:
     """Calls that the model signed come back with ids and signature, their results in order."""
     (item,) = [
         item
@@ -263,15 +165,15 @@ def test_a_loop_of_tools(stack: Stack, recordings: Path, asked: dict[str, Any], 
     stack.play(sends(item.body) if is_stream else answers(200, json.dumps(whole).encode()))
     call: dict[str, Any] = {"model": MODEL, "tools": TOOLS, **ASKED, **asked}
     if is_stream:
-        with stack.client.messages.stream(**call) as events:
+        with stack.claude.messages.stream(**call) as events:
             message = events.get_final_message()
     else:
-        message = stack.client.messages.create(**call)
+        message = stack.claude.messages.create(**call)
     assert message.stop_reason == "tool_use"
     uses = [block for block in message.content if block.type == "tool_use"]
     results = [{"type": "tool_result", "tool_use_id": use.id, "content": use.id} for use in reversed(uses)]
     said = [{"role": "assistant", "content": message.content}, {"role": "user", "content": results}]
-    stack.client.messages.create(**{**call, "messages": [*ASKED["messages"], *said]})
+    stack.claude.messages.create(**{**call, "messages": [*ASKED["messages"], *said]})
     _, model, user = stack.upstream.exchanges[-1].json["contents"]
     assert [without_padding(part) for part in model["parts"]] == [
         without_padding(part) for part in parts_in(replies) if "functionCall" in part
@@ -288,7 +190,7 @@ def without_padding(part: dict[str, Any]) -> dict[str, Any]:
     return {**part, "thoughtSignature": base64.b64decode(standard + "=" * (-len(standard) % 4))}
 
 
-def test_web_search(stack: Stack) -> None:
+def test_web_search(stack: GeminiStack) -> None:
     """As Claude Code asks for it: pages and citations come back in blocks that it can read."""
     grounding = {
         "webSearchQueries": ["köln weather"],
@@ -299,7 +201,7 @@ def test_web_search(stack: Stack) -> None:
     last["candidates"][0]["groundingMetadata"] = grounding
     stack.play(sends(event(last)))
     tools: list[Any] = [{"type": "web_search_20250305", "name": "web_search", "max_uses": 8}]
-    with stack.client.messages.stream(model=MODEL, tools=tools, **ASKED) as events:
+    with stack.claude.messages.stream(model=MODEL, tools=tools, **ASKED) as events:
         message = events.get_final_message()
     assert stack.upstream.exchanges[-1].json["tools"] == [{"googleSearch": {}}]
     text, use, result = message.content
@@ -311,7 +213,7 @@ def test_web_search(stack: Stack) -> None:
     assert [(page.url, page.title) for page in result.content] == [("https://a.test", "a.test")]
     # What came back can be sent again.
     turns: list[Any] = [*ASKED["messages"], {"role": "assistant", "content": message.content}]
-    stack.client.messages.create(
+    stack.claude.messages.create(
         model=MODEL, max_tokens=5, messages=[*turns, {"role": "user", "content": "And?"}]
     )
     assert stack.upstream.exchanges[-1].json["contents"][1]["parts"] == [{"text": "Sunny."}]
@@ -321,42 +223,42 @@ def test_web_search(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "stream"])
-def test_a_limit(stack: Stack, *, is_stream: bool) -> None:
+def test_a_limit(stack: GeminiStack, *, is_stream: bool) -> None:
     """429 is a rate limit for the SDK, with the time to wait that Google says in the body alone."""
     wait = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "17s"}
     error = {"code": 429, "message": "Quota exceeded.", "status": "RESOURCE_EXHAUSTED", "details": [wait]}
     stack.play(answers(429, json.dumps({"error": error}).encode()))
     with pytest.raises(RateLimitError, match="Quota exceeded") as caught:
-        stack.client.messages.create(model=MODEL, stream=is_stream, **ASKED)
+        stack.claude.messages.create(model=MODEL, stream=is_stream, **ASKED)
     assert caught.value.response.headers["retry-after"] == "17"
 
 
 @pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "stream"])
-def test_a_refusal(stack: Stack, *, is_stream: bool) -> None:
+def test_a_refusal(stack: GeminiStack, *, is_stream: bool) -> None:
     """A prompt that Google blocks is refused, not answered with nothing."""
     blocked = {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "responseId": "r"}
     stack.play(sends(event(blocked)) if is_stream else answers(200, json.dumps(blocked).encode()))
     if is_stream:
-        with stack.client.messages.stream(model=MODEL, **ASKED) as events:
+        with stack.claude.messages.stream(model=MODEL, **ASKED) as events:
             message = events.get_final_message()
     else:
-        message = stack.client.messages.create(model=MODEL, **ASKED)
+        message = stack.claude.messages.create(model=MODEL, **ASKED)
     assert message.stop_reason == "refusal"
     assert message.stop_details is not None
     assert "PROHIBITED_CONTENT" in (message.stop_details.explanation or "")
 
 
 @pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "stream"])
-def test_no_answer(stack: Stack, *, is_stream: bool) -> None:
+def test_no_answer(stack: GeminiStack, *, is_stream: bool) -> None:
     """A call that the model could not write is no answer; nothing has gone out, so it has a status."""
     malformed = reply(reason="MALFORMED_FUNCTION_CALL")
     stack.play(sends(event(malformed)) if is_stream else answers(200, json.dumps(malformed).encode()))
     with pytest.raises(InternalServerError) as caught:
-        stack.client.messages.create(model=MODEL, stream=is_stream, **ASKED)
+        stack.claude.messages.create(model=MODEL, stream=is_stream, **ASKED)
     assert caught.value.status_code == 502
 
 
-def test_an_error_after_content(stack: Stack) -> None:
+def test_an_error_after_content(stack: GeminiStack) -> None:
     """It ends the stream as an error of Anthropic's."""
     gate = stack.upstream.gate()
     error = {"error": {"code": 503, "message": "Overloaded.", "status": "UNAVAILABLE"}}
@@ -369,7 +271,7 @@ def test_an_error_after_content(stack: Stack) -> None:
         await end_stream(exchange)
 
     stack.play(behave)
-    events = stack.client.messages.create(model=MODEL, stream=True, **ASKED)
+    events = stack.claude.messages.create(model=MODEL, stream=True, **ASKED)
     assert next(iter(events)).type == "message_start"
     gate.open()
     with pytest.raises(APIError, match="Overloaded"):
@@ -379,7 +281,9 @@ def test_an_error_after_content(stack: Stack) -> None:
 # -- Claude Code
 
 
-def send(stack: Stack, asked: dict[str, Any], path: str = "/v1/messages?beta=true") -> tuple[Any, bytes]:
+def send(
+    stack: GeminiStack, asked: dict[str, Any], path: str = "/v1/messages?beta=true"
+) -> tuple[Any, bytes]:
     """The response, and its body."""
     body = json.dumps({"model": MODEL, **asked}, ensure_ascii=False).encode()
     connection = http.client.HTTPConnection("127.0.0.1", stack.gateway.port, timeout=TIMEOUT_S)
@@ -400,7 +304,7 @@ def send(stack: Stack, asked: dict[str, Any], path: str = "/v1/messages?beta=tru
         ("second", "speed, tools.web_search_20250305"),
     ],
 )
-def test_claude_code(stack: Stack, name: str, dropped: str | None) -> None:
+def test_claude_code(stack: GeminiStack, name: str, dropped: str | None) -> None:
     """It works, in Claude Code's own dialect; what the model did not get is named, and no beta leaks."""
     response, answer = send(stack, SESSION[name])
     assert (response.status, response.getheader("x-tfy-dropped-params")) == (200, dropped)
@@ -412,10 +316,10 @@ def test_claude_code(stack: Stack, name: str, dropped: str | None) -> None:
         kinds = [line[7:] for line in answer.decode().splitlines() if line.startswith("event: ")]
         assert (kinds[0], kinds[-2], kinds[-1]) == ("message_start", "message_delta", "message_stop")
     else:
-        assert json.loads(answer)["content"] == [{"type": "text", "text": "The answer."}]
+        assert json.loads(answer)["content"] == [{"type": "text", "text": TEXT}]
 
 
-def test_a_turn_of_claude_code(stack: Stack) -> None:
+def test_a_turn_of_claude_code(stack: GeminiStack) -> None:
     """Prompts, tools, calls and results are all there, in order and paired."""
     send(stack, SESSION["second"])
     sent = stack.upstream.exchanges[-1].json
@@ -452,7 +356,7 @@ def test_a_turn_of_claude_code(stack: Stack) -> None:
     assert "hm" not in json.dumps(sent)
 
 
-def test_claude_code_counts_by_itself(stack: Stack) -> None:
+def test_claude_code_counts_by_itself(stack: GeminiStack) -> None:
     """There is nobody who counts: an error in its dialect."""
     asked = {"messages": SESSION["first"]["messages"]}
     response, answer = send(stack, asked, "/v1/messages/count_tokens?beta=true")

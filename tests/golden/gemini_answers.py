@@ -44,7 +44,8 @@ def events(whole: dict[str, Any]) -> list[bytes]:
 
 
 def _pieces(whole: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    head: dict[str, Any] = {name: whole[name] for name in ("modelVersion", "responseId") if name in whole}
+    named = ("modelVersion", "responseId", "createTime")
+    head: dict[str, Any] = {name: whole[name] for name in named if name in whole}
     candidates = whole.get("candidates", [])
     for found in candidates:
         index = {"index": found["index"]} if "index" in found else {}
@@ -124,6 +125,7 @@ REPLIES: Final[dict[str, dict[str, Any]]] = {
     "thinking": answer(candidate(THOUGHT, TEXT)),
     "tools": answer(candidate(THOUGHT, TEXT, *CALLS)),
     "tools_with_ids": answer(candidate(*CALLS_WITH_IDS, finishMessage="Model generated function call(s).")),
+    "tools_of_vertex": answer(candidate(*CALLS), createTime="2026-01-01T00:00:00.000000Z"),
     "cited": answer(candidate(TEXT, groundingMetadata=GROUNDED, citationMetadata=RECITED)),
     "image": answer(candidate(TEXT, IMAGE)),
     "code": answer(candidate(*CODE, TEXT)),

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from gateway.endpoints.openai_call import parse_call
 from gateway.model import Call, Endpoint, Target
-from gateway.translate import responses_to_chat, responses_to_messages
+from gateway.translate import responses_to_chat, responses_to_gemini, responses_to_messages
 from gateway.translate.pair import Pair
 from tests.unit.makers import make_target
 
@@ -21,6 +21,7 @@ FOLDER: Final = Path(__file__).resolve().parent
 PAIRS: Final[dict[str, Pair]] = {
     "responses_to_chat": responses_to_chat,
     "responses_to_messages": responses_to_messages,
+    "responses_to_gemini": responses_to_gemini,
 }
 RESPONSES: Final = Endpoint(
     name="responses", path="/responses", route="/v1/responses", operation="chat", can_stream=True

@@ -186,7 +186,7 @@ ASKED: Final = {
                 {
                     "role": "assistant",
                     "content": "Sunny.",
-                    "extra_content": {"vertex": {"thought_signature": "dHh0"}},
+                    "extra_content": {"google": {"thought_signature": "dHh0"}},
                     "reasoning_content": "hm",
                     "thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": "of Claude"}],
                 },

@@ -78,7 +78,10 @@ def test_fields_of_gemini() -> None:
     """As Python and as JSON spells them; those of the call win over those of Google's own endpoint."""
     for name in ("cached_content", "cachedContent"):
         assert written(**{name: "cachedContents/1"})[0]["cachedContent"] == "cachedContents/1"
-    both = {"cachedContent": "b", "extra_body": {"google": {"cached_content": "a", "safety_settings": []}}}
+    both: dict[str, Any] = {
+        "cachedContent": "b",
+        "extra_body": {"google": {"cached_content": "a", "safety_settings": []}},
+    }
     found, left_out = written(**both)
     assert (found["cachedContent"], found["safetySettings"], left_out) == ("b", [], ())
 

@@ -14,8 +14,11 @@ from tests.unit.makers import make_target
 CALL = {"id": "c", "function": {"name": "f", "arguments": "{}"}}
 
 
-def read(*messages: Any, model_id: str = "gemini-2.5-flash") -> tuple[list[Any], list[Any]]:
-    conversation = Conversation(model_id, LeftOut(make_target(dialect="gemini")))
+def read(
+    *messages: Any, model_id: str = "gemini-2.5-flash", provider: str = "gcp.gemini"
+) -> tuple[list[Any], list[Any]]:
+    target = make_target(dialect="gemini", provider=provider, model_id=model_id)
+    conversation = Conversation(target, LeftOut(target))
     return conversation.read({"messages": list(messages)})
 
 
@@ -35,23 +38,27 @@ def test_a_result_of_nothing() -> None:
 
 def test_names_of_speakers_are_left_out() -> None:
     """But not those of functions, which are theirs."""
-    left_out = LeftOut(make_target(dialect="gemini"))
+    target = make_target(dialect="gemini", model_id="gemini-2.5-flash")
+    left_out = LeftOut(target)
     said = {"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}}
     messages = [said, {"role": "function", "name": "f", "content": "x"}]
-    Conversation("gemini-2.5-flash", left_out).read({"messages": messages})
+    Conversation(target, left_out).read({"messages": messages})
     assert left_out.names == []
-    Conversation("gemini-2.5-flash", left_out).read({"messages": [{"role": "user", "name": "Ann"}]})
+    Conversation(target, left_out).read({"messages": [{"role": "user", "name": "Ann"}]})
     assert left_out.names == ["messages.name"]
 
 
-@pytest.mark.parametrize("platform", ["google", "vertex"])
-def test_signatures_come_back(platform: str) -> None:
-    """From where either of Google's OpenAI endpoints puts them; anything else there is none."""
-    extra = {platform: {"thought_signature": "c2ln"}}
-    _, turns = read({"role": "assistant", "content": "a", "extra_content": extra, "tool_calls": [CALL]})
-    assert turns[0]["parts"][0] == {"text": "a", "thoughtSignature": "c2ln"}
+@pytest.mark.parametrize(("platform", "provider"), [("google", "gcp.gemini"), ("vertex", "gcp.vertex_ai")])
+def test_signatures_come_back(platform: str, provider: str) -> None:
+    """From where Google's OpenAI endpoints put them; the other one, which cannot read them, gets none."""
+    signed = {"extra_content": {platform: {"thought_signature": "c2ln"}}}
+    said = {"role": "assistant", "content": "a", **signed, "tool_calls": [{**CALL, **signed}]}
+    for asked in ("gcp.gemini", "gcp.vertex_ai"):
+        parts = read(said, provider=asked)[1][0]["parts"]
+        expected = "c2ln" if asked == provider else None
+        assert [part.get("thoughtSignature") for part in parts] == [expected, expected]
     for odd in ({platform: {"thought_signature": 7}}, {platform: 7}, 7, {}):
-        _, turns = read({"role": "assistant", "content": "a", "extra_content": odd})
+        _, turns = read({"role": "assistant", "content": "a", "extra_content": odd}, provider=provider)
         assert turns[0]["parts"] == [{"text": "a"}]
 
 

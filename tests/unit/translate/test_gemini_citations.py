@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.translate.gemini_citations import Citation, citations_of
+from gateway.translate.gemini_citations import MAX_SOURCES, Citation, citations_of
 
 SOURCE = {"web": {"uri": "https://a.test/", "title": "A"}}
 
@@ -57,6 +57,15 @@ def test_recitations() -> None:
             {"citationMetadata": {name: [{"endIndex": 2, "uri": "https://r.test/"}, {}]}}, "abc"
         )
         assert found == [Citation("https://r.test/", "", 0, 2, "ab")]
+
+
+def test_of_very_many_the_first_are_told() -> None:
+    """A reply of sources alone takes no seconds."""
+    chunks = [{"web": {"uri": f"https://{at}.test/"}} for at in range(3000)]
+    support = {"segment": {"text": "x"}, "groundingChunkIndices": [0]}
+    metadata = {"groundingChunks": chunks, "groundingSupports": [support] * 3000}
+    assert len(citations_of({"groundingMetadata": metadata}, "x")) == MAX_SOURCES
+    assert citations_of({"citationMetadata": {"citations": [{}] * MAX_SOURCES + [{"uri": "u"}]}}, "x") == []
 
 
 @given(st.integers() | st.none(), st.integers() | st.text(), st.text())

@@ -37,6 +37,7 @@ def piece(parts: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
         ({"type": "adaptive"}, True),
         ({"type": "between_tools"}, True),
         ({"type": "disabled"}, False),
+        ({"type": []}, False),
         (None, False),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import InvalidBody, UnsupportedParameter
+from gateway.errors import InvalidBody, InvalidJson, UnsupportedParameter
 from gateway.translate.messages_to_gemini_body import write_body
 from gateway.translate.thought_signatures import Signature, in_block, in_id
 from tests.unit.makers import make_target
@@ -45,7 +45,7 @@ def test_any_call(target: Any, fields: dict[str, Any], messages: list[Any]) -> N
     """Whatever a body holds is written or refused, and left out only where the operator allows it."""
     try:
         body, left_out = write_body(make_messages_call(**{**fields, "messages": messages}), target)
-    except (InvalidBody, UnsupportedParameter):
+    except (InvalidJson, InvalidBody, UnsupportedParameter):
         return
     assert "contents" in json.loads(body)
     assert target.unsupported == "drop" or not left_out

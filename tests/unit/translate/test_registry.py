@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from gateway.endpoints.catalogue import CHAT, COMPACTION, MODEL_CALLS, RESPONSE
 from gateway.errors import InvalidBody, InvalidJson, UnsupportedParameter, UpstreamBadReply
 from gateway.model import Dialect
-from gateway.translate import responses_to_chat, responses_to_messages
+from gateway.translate import responses_to_chat, responses_to_gemini, responses_to_messages
 from gateway.translate.pair import Pair
 from gateway.translate.registry import PAIRS, pair_of
 from tests.rig.requires import requires
@@ -48,7 +48,8 @@ def test_same_dialect_is_always_possible() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dialect", "pair"), [("openai", responses_to_chat), ("anthropic", responses_to_messages)]
+    ("dialect", "pair"),
+    [("openai", responses_to_chat), ("anthropic", responses_to_messages), ("gemini", responses_to_gemini)],
 )
 def test_targets_without_a_responses_api(dialect: Dialect, pair: Pair) -> None:
     """Creating a response is put into other words; the paths below it cannot be."""

@@ -180,7 +180,10 @@ def recorded_streams(folder: Path, shape: str) -> list[Recorded]:
         "gemini": GEMINI_SHAPED,
     }[shape]
     items = [item for name in names for item in read_recorded(folder, name)]
-    return [item for item in items if item.is_stream and item.status == 200]
+    # One was recorded as an array, for which no translated call asks.
+    return [
+        item for item in items if item.is_stream and item.status == 200 and not item.body.startswith(b"[")
+    ]
 
 
 def _writer(shape: str) -> str:

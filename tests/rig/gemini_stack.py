@@ -1,0 +1,144 @@
+"""A gateway in front of models of Gemini, for the conformance tests of what callers make of them.
+
+The upstream answers what a test plays: pieces of generateContent, or what Google has really sent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from anthropic import Anthropic
+from openai import OpenAI
+
+from tests.rig.behaviours import end_stream, event, send_body, send_piece, start_stream
+from tests.rig.fake_upstream import Behaviour, Exchange, FakeUpstream
+from tests.rig.gateway_process import GatewayProcess
+from tests.rig.manifests import APP_TOKEN, ENVIRONMENT, virtual_account
+from tests.unit.recorded import GEMINI_SHAPED, Recorded, read_recorded
+
+MODELS: Final = ("gemini-2.0-flash", "gemini-2.5-flash", "gemini-3.5-flash")
+MODEL: Final = "gemini/gemini-3.5-flash"
+TEXT: Final = "The answer."
+TIMEOUT_S: Final = 30.0
+_PIECE_BYTES: Final = 97
+
+
+@dataclass(frozen=True)
+class GeminiStack:
+    """What runs, and the official clients at it."""
+
+    gateway: GatewayProcess
+    upstream: FakeUpstream
+    claude: Anthropic
+    openai: OpenAI
+
+    def play(self, *behaviours: Behaviour) -> None:
+        """Answer the next calls so; the model stands in the path, where the upstream does not look."""
+        self.upstream.play("", *behaviours)
+
+
+@contextmanager
+def running_gemini_stack(folder: Path) -> Iterator[GeminiStack]:
+    """Start everything, give it, end it."""
+    with ExitStack() as stack:
+        upstream = stack.enter_context(FakeUpstream({}, says(TEXT)))
+        account = {
+            "type": "provider-account/google-gemini",
+            "name": "gemini",
+            "base_url": f"http://127.0.0.1:{upstream.port}",
+            "auth_data": {"type": "api-key", "apiKey": "env:FAKE_KEY"},
+            "integrations": [
+                {
+                    "type": "integration/model/gemini",
+                    "name": model,
+                    "model_id": model,
+                    "model_types": ["chat"],
+                }
+                for model in MODELS
+            ],
+        }
+        documents = [account, virtual_account("sdk", [APP_TOKEN], ["*"])]
+        gateway = stack.enter_context(
+            GatewayProcess(folder / "gateway", documents, workers=1, environment=ENVIRONMENT)
+        )
+        url = f"http://127.0.0.1:{gateway.port}"
+        claude = Anthropic(base_url=url, api_key=APP_TOKEN, max_retries=0, timeout=TIMEOUT_S)
+        openai = OpenAI(base_url=f"{url}/v1", api_key=APP_TOKEN, max_retries=0, timeout=TIMEOUT_S)
+        clients = stack.enter_context(claude), stack.enter_context(openai)
+        yield GeminiStack(gateway, upstream, *clients)
+
+
+# -- what the upstream does
+
+
+def reply(*parts: dict[str, Any], reason: str | None = "STOP") -> dict[str, Any]:
+    """A whole reply, or a piece of one."""
+    candidate = {"content": {"role": "model", "parts": list(parts)}, "index": 0, "finishReason": reason}
+    counts = {"promptTokenCount": 11, "cachedContentTokenCount": 4, "candidatesTokenCount": 5}
+    return {
+        "candidates": [{name: value for name, value in candidate.items() if value is not None}],
+        "usageMetadata": {**counts, "totalTokenCount": 16},
+        "modelVersion": "gemini-x",
+        "responseId": "r-1",
+    }
+
+
+def says(text: str) -> Behaviour:
+    """Answers with *text*, streamed if asked."""
+
+    async def behave(exchange: Exchange) -> None:
+        if ":streamGenerateContent?alt=sse" in exchange.path:
+            words = text.split(" ")
+            pieces = [reply({"text": f"{word} "}, reason=None) for word in words[:-1]]
+            await sends(b"".join(map(event, [*pieces, reply({"text": words[-1]})])))(exchange)
+        else:
+            await answers(200, json.dumps(reply({"text": text})).encode())(exchange)
+
+    return behave
+
+
+def answers(status: int, body: bytes) -> Behaviour:
+    """A whole answer."""
+
+    async def behave(exchange: Exchange) -> None:
+        await send_body(exchange, status, "application/json; charset=UTF-8", body)
+
+    return behave
+
+
+def sends(body: bytes, *, is_whole: bool = True) -> Behaviour:
+    """A stream, in pieces that end anywhere; not whole: the connection breaks at its end."""
+
+    async def behave(exchange: Exchange) -> None:
+        await start_stream(exchange)
+        for at in range(0, len(body), _PIECE_BYTES):
+            await send_piece(exchange, body[at : at + _PIECE_BYTES])
+        if is_whole:
+            await end_stream(exchange)
+        else:
+            exchange.connection.reset()
+
+    return behave
+
+
+# -- recorded answers
+
+
+def recorded(folder: Path, *, is_stream: bool) -> Iterator[Recorded]:
+    """What both of Google's platforms have sent."""
+    for name in GEMINI_SHAPED:
+        for item in read_recorded(folder, name):
+            # One was recorded as an array, as nobody asks here.
+            if item.is_stream is is_stream and not item.body.startswith(b"["):
+                yield item
+
+
+def parts_in(replies: list[Any]) -> list[Any]:
+    """All parts of the pieces of one reply."""
+    candidates = [candidate for each in replies for candidate in each.get("candidates", [])]
+    return [part for candidate in candidates for part in candidate.get("content", {}).get("parts", [])]
