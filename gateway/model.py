@@ -26,6 +26,8 @@ Dialect = Literal["openai", "anthropic", "gemini", "converse", "cohere"]
 Cohere's v2.
 """
 
+GoogleCredentials = Literal["service_account", "external_account", "default"]
+
 Unsupported = Literal["drop", "reject"]
 """What happens to a field of a call that the target cannot do."""
 
@@ -155,6 +157,26 @@ class TokenRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class GoogleTokenRequest:
+    """How a bearer token of Google Cloud is asked for.
+
+    Attributes:
+        kind: With a service account's key, with the identity of another cloud, or with whatever identity the
+            machine has (Application Default Credentials).
+        content: The key or the configuration, as its file has it; never shown. "" for none.
+        secrets: What of it must not stand in a text either.
+    """
+
+    kind: GoogleCredentials
+    content: str = field(default="", repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+
+AnyTokenRequest = TokenRequest | GoogleTokenRequest
+"""How a bearer token is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
 class Quirks:
     """How a server's OpenAI dialect differs from OpenAI's, for one endpoint.
 
@@ -202,6 +224,8 @@ class Target:
         dialect: What the provider speaks.
         has_responses: It has a Responses API; calls of that are put into other words where it has none.
         unsupported: What becomes of a field that the dialect has no word for.
+        is_predicted: It is at Vertex, which passes its publisher's bodies on; see
+            `gateway.translate.raw_predict`.
     """
 
     name: str
@@ -221,12 +245,13 @@ class Target:
     query: str = ""
     account_url: str = ""
     quirks: EndpointQuirks = field(default_factory=dict, hash=False)
-    token: TokenRequest | None = None
+    token: AnyTokenRequest | None = None
     price: Price | None = None
     context_window: int | None = None
     dialect: Dialect = "openai"
     has_responses: bool = False
     unsupported: Unsupported = "drop"
+    is_predicted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,7 +444,7 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
     body: bytes
     timeout_s: float | None = None
     lines: bytes = b""
-    token: TokenRequest | None = None
+    token: AnyTokenRequest | None = None
 
     def __repr__(self) -> str:
         """Without headers and body: they hold credentials, and what somebody said."""
@@ -455,7 +480,7 @@ class Passage(msgspec.Struct, frozen=True):
     headers: list[tuple[str, str]]
     body: bytes | BodySource
     timeout_s: float | None = None
-    token: TokenRequest | None = None
+    token: AnyTokenRequest | None = None
 
     def __repr__(self) -> str:
         """Without headers and body: they hold credentials, and what somebody said."""

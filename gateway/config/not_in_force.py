@@ -32,6 +32,8 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
             "provider-account/azure-openai",
             "provider-account/cloudera",
             "provider-account/databricks",
+            "provider-account/google-gemini",
+            "provider-account/google-vertex",
             "provider-account/microsoft-foundry",
             "provider-account/ollama",
             "provider-account/openai",

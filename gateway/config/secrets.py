@@ -2,7 +2,8 @@
 
 A reference is one of `env:NAME`, `file:PATH` (relative to the manifest), `tfy-secret://OWNER:GROUP:KEY`,
 or, for the tokens of a virtual account only, `sha256:HEX`; anything else is the secret itself. In a header
-the reference may follow a scheme word: `ApiKey env:NAME`.
+the reference may follow a scheme word: `ApiKey env:NAME`. Where a whole document is the secret (a key file
+that is JSON), a mapping in the manifest is that document too, and line breaks are taken.
 
 A value is read when it is asked for, never kept here, and never shown: not by `repr`, `str`, formatting or
 an error.
@@ -12,12 +13,13 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import json
 import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 _SCHEME: Final = re.compile(r"(env:|file:|tfy-secret://|sha256:)(.*)", re.DOTALL)
 _AFTER_WORD: Final = re.compile(r"([!-~]+ )((?:env:|file:|tfy-secret://).*)", re.DOTALL)
@@ -27,6 +29,7 @@ _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
 # Control characters would end a header; a lone surrogate (a byte of the environment that is not UTF-8) has
 # no bytes.
 _UNUSABLE: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_UNUSABLE_IN_LINES: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _MAX_SECRET_BYTES: Final = 64 * 1024
 _MASK: Final = "***"
 
@@ -64,9 +67,10 @@ class SecretReference:
         kind: Where the value is.
         prefix: In a header, the word before the reference with its space (`Bearer `), else "".
         target: What follows the scheme. Of a literal this is the secret: for `SecretSource` only.
+        is_document: The value may have several lines.
     """
 
-    __slots__ = ("kind", "prefix", "target")
+    __slots__ = ("is_document", "kind", "prefix", "target")
 
     def __init__(self, text: str) -> None:
         """Read a reference.
@@ -76,6 +80,7 @@ class SecretReference:
         """
         match = _SCHEME.fullmatch(text)
         self.prefix = ""
+        self.is_document = False
         if match is None:
             self.kind, self.target = SecretKind.LITERAL, text
             return
@@ -97,6 +102,17 @@ class SecretReference:
             return cls(text)
         reference = cls(match[2])
         reference.prefix = match[1]
+        return reference
+
+    @classmethod
+    def of_document(cls, written: str | Mapping[str, Any]) -> SecretReference:
+        """Read what names a document, or is one: its text, or what JSON makes of it.
+
+        Raises:
+            ValueError: As for a plain reference.
+        """
+        reference = cls(written if isinstance(written, str) else json.dumps(written))
+        reference.is_document = True
         return reference
 
     @property
@@ -160,7 +176,7 @@ class SecretSource:
                 )
         if not value:
             raise SecretMissing(f"{_where(reference)} is empty", "Give it a value")
-        if _UNUSABLE.search(value):
+        if (_UNUSABLE_IN_LINES if reference.is_document else _UNUSABLE).search(value):
             what = f"{_where(reference)} holds a line break or a character that is not text"
             raise SecretMissing(what, "Store one line of text")
         return reference.prefix + value

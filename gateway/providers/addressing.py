@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from gateway.config import SecretMissing, SecretReference
 from gateway.config.manifests.provider_account import Integration, ProviderAccount
-from gateway.model import Dialect, EndpointQuirks, HeaderLines, RetryPolicy, Target, TokenRequest
+from gateway.model import AnyTokenRequest, Dialect, EndpointQuirks, HeaderLines, RetryPolicy, Target
 from gateway.providers.headers import fixed_lines
 
 Resolve = Callable[[SecretReference], str]
@@ -31,7 +31,7 @@ class OwnHeaders:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     lines: HeaderLines = field(default=HeaderLines(), repr=False)
     missing_secret: str = ""
-    token: TokenRequest | None = None
+    token: AnyTokenRequest | None = None
 
 
 def own_headers(
@@ -54,7 +54,7 @@ def own_headers(
         return OwnHeaders(missing_secret=str(error))
 
 
-def own_token(make: Callable[[], TokenRequest], headers: tuple[tuple[str, str], ...] = ()) -> OwnHeaders:
+def own_token(make: Callable[[], AnyTokenRequest], headers: tuple[tuple[str, str], ...] = ()) -> OwnHeaders:
     """*headers*, and a token asked for as *make* says, unless a secret is missing."""
     try:
         return OwnHeaders(headers, fixed_lines(headers), token=make())

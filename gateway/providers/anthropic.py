@@ -26,7 +26,7 @@ def anthropic_targets(account: AnthropicAccount, resolve: Resolve, retry: RetryP
         own=own,
         dialect="anthropic",
     )
-    patient = _with_overloaded(retry)
+    patient = with_overloaded(retry)
     return [
         make_target(account, integration, service, patient, model_id=integration.model_id)
         for integration in account.integrations
@@ -49,7 +49,7 @@ def _versioned(base_url: str) -> str:
     return base_url if base_url.endswith(_VERSION) else base_url + _VERSION
 
 
-def _with_overloaded(retry: RetryPolicy) -> RetryPolicy:
+def with_overloaded(retry: RetryPolicy) -> RetryPolicy:
     """Anthropic says 529 where others say 503."""
     if _UNAVAILABLE not in retry.on_status:
         return retry

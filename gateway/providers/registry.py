@@ -12,6 +12,7 @@ from gateway.providers.addressing import Resolve
 from gateway.providers.anthropic import anthropic_targets
 from gateway.providers.azure import azure_foundry_targets, azure_openai_targets, microsoft_foundry_targets
 from gateway.providers.data_platforms import cloudera_targets, databricks_targets, snowflake_targets
+from gateway.providers.google import gemini_targets, vertex_targets
 from gateway.providers.ollama import ollama_targets
 from gateway.providers.openai import openai_targets
 from gateway.providers.openai_vendors import vendor_targets
@@ -24,6 +25,8 @@ _MAKERS: Final[dict[str, Callable[[Any, Resolve, RetryPolicy], list[Target]]]] =
     "provider-account/azure-openai": azure_openai_targets,
     "provider-account/cloudera": cloudera_targets,
     "provider-account/databricks": databricks_targets,
+    "provider-account/google-gemini": gemini_targets,
+    "provider-account/google-vertex": vertex_targets,
     "provider-account/microsoft-foundry": microsoft_foundry_targets,
     "provider-account/ollama": ollama_targets,
     "provider-account/anthropic": anthropic_targets,

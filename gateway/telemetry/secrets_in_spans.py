@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.model import Target
+from gateway.model import GoogleTokenRequest, Target, TokenRequest
 from gateway.redaction import may_hold_secret
 from gateway.telemetry.redaction_presets import MASK, PATTERNS
 
@@ -138,9 +138,11 @@ def mask_keys(text: str) -> str:
 
 def _credentials(target: Target) -> list[bytes]:
     named = list(target.headers)
-    if target.token is not None:
-        named += (*target.token.form, *target.token.headers)
-    return [value.encode() for name, value in named if may_hold_secret(name)]
+    token = target.token
+    if isinstance(token, TokenRequest):
+        named += (*token.form, *token.headers)
+    known = token.secrets if isinstance(token, GoogleTokenRequest) else ()
+    return [value.encode() for value in (*known, *(value for name, value in named if may_hold_secret(name)))]
 
 
 def _hide(text: str, forms: Iterable[str]) -> str:

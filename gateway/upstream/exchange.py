@@ -26,7 +26,7 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from gateway.model import BodySource, Passage, TokenRequest, UpstreamRequest
+from gateway.model import AnyTokenRequest, BodySource, Passage, UpstreamRequest
 from gateway.proxies import Proxies
 from gateway.tasks import end, spawn
 from gateway.upstream.auth.tokens import Tokens
@@ -87,7 +87,7 @@ class Upstream:
         self._proxies = proxies
         self._stale_within_s = stale_within_s
         self._connector: Connector | None = None
-        self._tokens = Tokens(self.exchange, time.monotonic)
+        self._tokens = Tokens(self.exchange, self.pass_on, time.monotonic)
         self._routes: dict[str, _Route] = {}
         self._senders: set[asyncio.Task[None]] = set()
         self._dialer = SocketDialer(proxies)
@@ -134,21 +134,21 @@ class Upstream:
                 deadline.disarm()
         return reply
 
-    async def _exchange_signed(self, request: UpstreamRequest, asked: TokenRequest) -> HttpReply:
+    async def _exchange_signed(self, request: UpstreamRequest, asked: AnyTokenRequest) -> HttpReply:
         """Send *request* with the token that *asked* gets; the wait for one is not in its time limit."""
         token = await self._tokens.find(asked)
         headers = [*request.headers, ("authorization", f"Bearer {token}")]
         reply = await self.exchange(msgspec.structs.replace(request, headers=headers, token=None))
         return self._accepted(reply, asked, token)
 
-    async def _pass_signed(self, passage: Passage, asked: TokenRequest) -> HttpReply:
+    async def _pass_signed(self, passage: Passage, asked: AnyTokenRequest) -> HttpReply:
         """The same for *passage*."""
         token = await self._tokens.find(asked)
         headers = [*passage.headers, ("authorization", f"Bearer {token}")]
         reply = await self.pass_on(msgspec.structs.replace(passage, headers=headers, token=None))
         return self._accepted(reply, asked, token)
 
-    def _accepted(self, reply: HttpReply, asked: TokenRequest, token: str) -> HttpReply:
+    def _accepted(self, reply: HttpReply, asked: AnyTokenRequest, token: str) -> HttpReply:
         reply.token = token
         if reply.status == _UNAUTHORIZED:
             self._tokens.forget(asked, token)

@@ -13,6 +13,7 @@ from gateway.config.manifests.azure_account import (
 )
 from gateway.config.manifests.data_platform import ClouderaAccount, DatabricksAccount, SnowflakeAccount
 from gateway.config.manifests.global_settings import GlobalSettings
+from gateway.config.manifests.google_account import GoogleGeminiAccount, GoogleVertexAccount
 from gateway.config.manifests.logging_config import LoggingConfig
 from gateway.config.manifests.ollama_account import OllamaAccount
 from gateway.config.manifests.otel_config import OtelConfig
@@ -29,6 +30,8 @@ IN_FORCE: Final[Mapping[str, type[Manifest]]] = MappingProxyType(
         "provider-account/azure-openai": AzureOpenAIAccount,
         "provider-account/azure-foundry": AzureFoundryAccount,
         "provider-account/microsoft-foundry": MicrosoftFoundryAccount,
+        "provider-account/google-gemini": GoogleGeminiAccount,
+        "provider-account/google-vertex": GoogleVertexAccount,
         "provider-account/ollama": OllamaAccount,
         "provider-account/databricks": DatabricksAccount,
         "provider-account/snowflake-cortex": SnowflakeAccount,

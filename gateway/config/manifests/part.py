@@ -192,11 +192,43 @@ class _SecretSchema:
         return reference
 
 
+class _DocumentSchema:
+    """The same of a text or a mapping, for a secret that is a whole document."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._read)
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        kinds = [{"type": "string", "minLength": 1}, {"type": "object"}]
+        return {"anyOf": kinds, "title": "Secret reference"}
+
+    def _read(self, value: Any) -> SecretReference:
+        if isinstance(value, SecretReference):
+            return value
+        if not value or not isinstance(value, str | dict):
+            raise wrong(
+                "not a reference to a document and no document",
+                "Write env:NAME, file:PATH, or the JSON itself",
+            )
+        try:
+            reference = SecretReference.of_document(value)
+        except ValueError as error:
+            raise wrong(str(error), "Write env:NAME, file:PATH or tfy-secret://OWNER:GROUP:KEY") from None
+        if reference.kind is SecretKind.SHA256:
+            raise wrong(
+                "'sha256:' works for tokens only: a hash cannot be sent", "Write env:NAME or file:PATH"
+            )
+        return reference
+
+
 _masked: Final = PlainSerializer(str, return_type=str)
 
 Secret = Annotated[SecretReference, _SecretSchema(is_header=False, may_be_hash=False), _masked]
 HeaderValue = Annotated[SecretReference, _SecretSchema(is_header=True, may_be_hash=False), _masked]
 Token = Annotated[SecretReference, _SecretSchema(is_header=False, may_be_hash=True), _masked]
+SecretDocument = Annotated[SecretReference, _DocumentSchema(), _masked]
 Headers = Annotated[dict[str, HeaderValue], AfterValidator(_check_header_names)]
 
 Text = Annotated[str, Field(min_length=1)]

@@ -1,7 +1,7 @@
 """Bearer tokens of short life, held by a worker and renewed beside its calls.
 
 Only a call that finds no token waits for one, and several that do wait for the same. The protocol is OAuth's
-client credentials grant, also with an assertion: RFC 6749 4.4, RFC 7523 2.2.
+client credentials grant, also with an assertion: RFC 6749 4.4, RFC 7523 2.2. Google's is left to `google.py`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from urllib.parse import urlencode
 import msgspec
 
 from gateway.errors import GatewayError, UpstreamBadReply, UpstreamUnreachable
-from gateway.model import TokenRequest, UpstreamReply, UpstreamRequest
+from gateway.model import AnyTokenRequest, GoogleTokenRequest, TokenRequest, UpstreamReply, UpstreamRequest
 from gateway.redaction import may_hold_secret, without_secrets
 from gateway.tasks import end, spawn
+from gateway.upstream.auth.google import GoogleTokens, Pass
 from gateway.wire.http1 import header_lines
 
 ANSWER_WITHIN_S: Final = 10.0
@@ -79,23 +80,30 @@ class Tokens:
     """The tokens of one worker, by what they are asked for with."""
 
     def __init__(
-        self, send: Send, now_s: Callable[[], float], *, answer_within_s: float = ANSWER_WITHIN_S
+        self,
+        send: Send,
+        pass_on: Pass,
+        now_s: Callable[[], float],
+        *,
+        answer_within_s: float = ANSWER_WITHIN_S,
     ) -> None:
         """Prepare.
 
         Args:
             send: Reaches the token endpoint.
+            pass_on: The same for requests that are no POST of a form.
             now_s: A clock that only goes forward.
             answer_within_s: How long a token endpoint may take.
         """
         self._answer_within_s = answer_within_s
         self._send = send
+        self._google = GoogleTokens(pass_on)
         self._now_s = now_s
-        self._held: dict[TokenRequest, _Held] = {}
-        self._renewing: dict[TokenRequest, asyncio.Task[str | GatewayError]] = {}
+        self._held: dict[AnyTokenRequest, _Held] = {}
+        self._renewing: dict[AnyTokenRequest, asyncio.Task[str | GatewayError]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    async def find(self, request: TokenRequest) -> str:
+    async def find(self, request: AnyTokenRequest) -> str:
         """The token to send now.
 
         Raises:
@@ -114,7 +122,7 @@ class Tokens:
             raise UpstreamUnreachable(_NOT_SIGNED_IN, detail=outcome.for_operator, excerpt=outcome.excerpt)
         return outcome
 
-    def forget(self, request: TokenRequest, token: str) -> None:
+    def forget(self, request: AnyTokenRequest, token: str) -> None:
         """Drop a token that the provider has refused, unless another has taken its place."""
         held = self._held.get(request)
         if held is not None and held.value == token:
@@ -123,8 +131,9 @@ class Tokens:
     async def close(self) -> None:
         """End what is being asked for."""
         await end(self._tasks)
+        self._google.close()
 
-    def _renew(self, request: TokenRequest) -> asyncio.Task[str | GatewayError]:
+    def _renew(self, request: AnyTokenRequest) -> asyncio.Task[str | GatewayError]:
         task = self._renewing.get(request)
         if task is None:
             task = spawn(self._ask(request), name="token", owner=self._tasks)
@@ -132,21 +141,30 @@ class Tokens:
             task.add_done_callback(lambda _: self._renewing.pop(request, None))
         return task
 
-    async def _ask(self, request: TokenRequest) -> str | GatewayError:
+    async def _ask(self, request: AnyTokenRequest) -> str | GatewayError:
         try:
             async with asyncio.timeout(self._answer_within_s):
-                answer = await self._exchange(request)
+                answer = await self._answer(request)
+            header_lines([("authorization", f"Bearer {answer.access_token}")])
         except TimeoutError:
             error: GatewayError = UpstreamUnreachable(
-                _NOT_SIGNED_IN, detail=f"{request.url} did not answer within {self._answer_within_s:g} s"
+                _NOT_SIGNED_IN, detail=f"{_name(request)} did not answer within {self._answer_within_s:g} s"
             )
+        except ValueError:
+            # Without `from`: the foreign error may carry the token.
+            error = UpstreamBadReply(_NOT_SIGNED_IN, detail=_no_token(request))
         except GatewayError as failure:
             error = failure
         else:
             self._hold(request, answer)
             return answer.access_token
-        _log.warning("no token of %s: %s", request.url, error.for_operator)
+        _log.warning("no token of %s: %s", _name(request), error.for_operator)
         return error
+
+    async def _answer(self, request: AnyTokenRequest) -> _Answer:
+        if isinstance(request, TokenRequest):
+            return await self._exchange(request)
+        return _Answer(*await self._google.ask(request))
 
     async def _exchange(self, request: TokenRequest) -> _Answer:
         form = list(request.form)
@@ -167,14 +185,11 @@ class Tokens:
             said = without_secrets(body.decode(errors="replace"), secrets)[:_DETAIL_CHARACTERS]
             raise UpstreamBadReply(_NOT_SIGNED_IN, detail=f"{request.url} answered {reply.status}: {said}")
         try:
-            answer = _answers.decode(body)
-            header_lines([("authorization", f"Bearer {answer.access_token}")])
+            return _answers.decode(body)
         except ValueError as error:
-            detail = f"the answer of {request.url} has no token that could be sent"
-            raise UpstreamBadReply(_NOT_SIGNED_IN, detail=detail) from error
-        return answer
+            raise UpstreamBadReply(_NOT_SIGNED_IN, detail=_no_token(request)) from error
 
-    def _hold(self, request: TokenRequest, answer: _Answer) -> None:
+    def _hold(self, request: AnyTokenRequest, answer: _Answer) -> None:
         now_s = self._now_s()
         try:
             life_s = float(answer.expires_in)
@@ -186,6 +201,14 @@ class Tokens:
             # Those in use are asked for again.
             self._held.clear()
         self._held[request] = _Held(answer.access_token, now_s + life_s * RENEWED_AFTER, now_s + life_s)
+
+
+def _name(request: AnyTokenRequest) -> str:
+    return f"Google Cloud ({request.kind})" if isinstance(request, GoogleTokenRequest) else request.url
+
+
+def _no_token(request: AnyTokenRequest) -> str:
+    return f"the answer of {_name(request)} has no token that could be sent"
 
 
 def _read(file: str) -> str:

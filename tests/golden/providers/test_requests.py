@@ -15,7 +15,7 @@ import pytest
 from gateway.config import SecretSource, check
 from gateway.config.manifests.vendors import VENDORS
 from gateway.endpoints.catalogue import CHAT, EMBEDDING
-from gateway.model import Endpoint, UpstreamRequest
+from gateway.model import AnyTokenRequest, Endpoint, GoogleTokenRequest, TokenRequest, UpstreamRequest
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.providers.headers import USER_AGENT
 from gateway.snapshot import compile_snapshot
@@ -52,6 +52,11 @@ def azure_foundry(endpoint: str, version: str | None = None, **auth: str) -> dic
 def foundry(version: str | None = None, **members: str) -> dict[str, Any]:
     model = {**MODEL, "api_version": version, "publisher": "OpenAI"}
     return account("microsoft-foundry", model, auth_data=KEY_AUTH, **members)
+
+
+def vertex(model_id: str, **more: str) -> dict[str, Any]:
+    model = {**MODEL, "model_id": model_id, **more}
+    return account("google-vertex", model, project_id="proj", region="us-central1")
 
 
 def self_hosted(server: str, **more: Any) -> dict[str, Any]:
@@ -94,6 +99,8 @@ CASES: Final[dict[str, dict[str, Any]]] = {
         {**MODEL, "base_url": "https://ml.example.cloudera.site/namespaces/serving/endpoints/m/v1"},
         auth_data={"type": "token", "api_token": "env:KEY"},
     ),
+    "google-vertex-llama": vertex("meta/llama-4-maverick-17b-128e-instruct-maas"),
+    "google-vertex-endpoint": vertex("endpoints/123", region="europe-west4"),
     "ollama": account("ollama", auth_data={"custom_host": "http://localhost:11434"}),
     "ollama-cloud": account(
         "ollama", auth_data={"custom_host": "https://ollama.com/v1", "api_key": "env:KEY"}
@@ -162,7 +169,6 @@ async def sent(folder: Path, manifest: dict[str, Any]) -> list[dict[str, Any]]:
 def show(request: UpstreamRequest) -> dict[str, Any]:
     """A request as it leaves, without what is secret and what differs between runs."""
     lines = [*request.lines.decode().splitlines(), *(f"{name}: {value}" for name, value in request.headers)]
-    token = request.token
     return {
         "url": request.url,
         "headers": sorted(
@@ -170,16 +176,23 @@ def show(request: UpstreamRequest) -> dict[str, Any]:
             for line in lines
             if not line.startswith("user-agent")
         ),
-        "token": None
-        if token is None
-        else {
-            "url": token.url,
-            "form": {name: hidden(value) for name, value in token.form},
-            "headers": [name for name, _ in token.headers],
-            "assertion_file": token.assertion_file,
-        },
+        "token": shown_token(request.token),
         "body": json.loads(request.body),
     }
+
+
+def shown_token(token: AnyTokenRequest | None) -> dict[str, Any] | None:
+    match token:
+        case TokenRequest():
+            return {
+                "url": token.url,
+                "form": {name: hidden(value) for name, value in token.form},
+                "headers": [name for name, _ in token.headers],
+                "assertion_file": token.assertion_file,
+            }
+        case GoogleTokenRequest():
+            return {"google": token.kind}
+    return None
 
 
 def hidden(text: str) -> str:

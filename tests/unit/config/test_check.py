@@ -48,7 +48,7 @@ def test_settings_have_defaults(tmp_path: Path) -> None:
     "text",
     [
         pytest.param("type: virtual-account\nname: a\nmodels: ['*']\n", id="no account"),
-        pytest.param("type: provider-account/google-gemini\nname: a\n", id="none in force"),
+        pytest.param("type: provider-account/elevenlabs\nname: a\n", id="none in force"),
         pytest.param("type: provider-account/aws\nname: a\n", id="none with models"),
         pytest.param("", id="nothing at all"),
     ],

@@ -30,6 +30,7 @@ EXTENSIONS = {
     *(f"{kind}: propagate_trace" for kind in IN_FORCE if kind in MODEL_ACCOUNTS),
     *(f"{kind}: base_url" for kind, vendor in VENDOR_OF.items() if not vendor.is_base_url_theirs),
     "provider-account/snowflake-cortex: base_url",
+    "provider-account/google-gemini: base_url",
     "provider-account/ollama: auth_data.api_key",
     *(
         f"provider-account/{account}-{kind}: auth_data[{auth}].{name}"

@@ -125,6 +125,23 @@ def test_resolving(tmp_path: Path) -> None:
     assert without_folder.resolve(SecretReference("tfy-secret://acme:llm:key"), tmp_path) == "from-env-store"
 
 
+def test_a_document(tmp_path: Path) -> None:
+    """May have lines, wherever it is; a mapping in the manifest is its own JSON. It is shown no more."""
+    content = {"type": "service_account", "private_key": f"-----BEGIN\n{CANARY}\n"}
+    text = json.dumps(content, indent=1)
+    (tmp_path / "key.json").write_text(text)
+    source = SecretSource({"KEY": text})
+    for written in ("env:KEY", "file:key.json", text, content):
+        reference = SecretReference.of_document(written)
+        assert json.loads(source.resolve(reference, tmp_path)) == content
+        assert CANARY not in f"{reference} {reference!r} {reference.shown}"
+    assert SecretReference.of_document(content).is_literal
+    with pytest.raises(SecretMissing, match="line break"):
+        source.resolve(SecretReference("file:key.json"), tmp_path)
+    with pytest.raises(SecretMissing, match="not text"):
+        SecretSource({"KEY": "a\x00b"}).resolve(SecretReference.of_document("env:KEY"), tmp_path)
+
+
 def test_a_new_value_is_found(tmp_path: Path) -> None:
     """Nothing is kept: a rotated secret is the next answer."""
     file = tmp_path / "t"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.model import RetryPolicy, Target
-from gateway.providers.anthropic import _with_overloaded
+from gateway.providers.anthropic import with_overloaded
 from gateway.providers.headers import forwarded_headers
 from tests.unit.doubles import FakeHeaders
 from tests.unit.providers.accounts import targets_of
@@ -79,7 +79,7 @@ def test_headers_of_callers(tmp_path: Path) -> None:
 
 def test_overloaded_is_unavailable() -> None:
     """529 is tried again where 503 is, and only there."""
-    assert _with_overloaded(RetryPolicy(1, 0, frozenset({429}))).on_status == {429}
+    assert with_overloaded(RetryPolicy(1, 0, frozenset({429}))).on_status == {429}
 
 
 def test_no_responses_api(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.model import Target
+from gateway.model import Target, TokenRequest
 from tests.unit.providers.accounts import targets_of
 
 KEY: dict[str, Any] = {"type": "api-key", "api_key": "env:KEY"}
@@ -83,7 +83,7 @@ def test_entra(tmp_path: Path) -> None:
     """A token is asked for what the resource takes, and the secret is shown nowhere."""
     target = azure_openai(tmp_path, auth_data={**SECRET, "authority": "https://login.microsoftonline.us/"})
     token = target.token
-    assert token is not None
+    assert isinstance(token, TokenRequest)
     assert (target.headers, target.missing_secret) == ((), "")
     assert token.url == "https://login.microsoftonline.us/ten%2Fant/oauth2/v2.0/token"
     assert dict(token.form) == {
@@ -99,7 +99,7 @@ def test_workload_identity(tmp_path: Path) -> None:
     """Nothing is read here: the file's content changes."""
     auth = {"type": "workload-identity", "token_file": "/nowhere/token", **ENTRA}
     token = azure_openai(tmp_path, auth_data=auth).token
-    assert token is not None
+    assert isinstance(token, TokenRequest)
     assert token.assertion_file == "/nowhere/token"
 
 
@@ -171,5 +171,5 @@ def test_microsoft_foundry(tmp_path: Path) -> None:
         "https://res.openai.azure.com/openai/deployments/M",
         "?api-version=2024-10-21",
     )
-    assert new.token is not None
+    assert isinstance(new.token, TokenRequest)
     assert dict(new.token.form)["scope"] == "https://ai.azure.com/.default"

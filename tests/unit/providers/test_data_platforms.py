@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.model import TokenRequest
 from tests.unit.providers.accounts import targets_of
 
 MODEL = {"name": "m", "model_id": "M"}
@@ -36,7 +37,7 @@ def test_service_principal(tmp_path: Path) -> None:
     """The workspace itself gives the token, for a basic login that is shown nowhere."""
     auth = {"type": "service-principal", "client_id": "client", "oauth_secret": "env:KEY"}
     (target,) = targets_of(tmp_path, databricks(auth), KEY="canary")
-    assert target.token is not None
+    assert isinstance(target.token, TokenRequest)
     assert target.token.url == "https://dbc.test/oidc/v1/token"
     login = base64.b64encode(b"client:canary").decode()
     assert target.token.headers == (("authorization", f"Basic {login}"),)

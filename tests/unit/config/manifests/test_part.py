@@ -22,6 +22,7 @@ from gateway.config.manifests.part import (
     PositiveCount,
     Ratio,
     Secret,
+    SecretDocument,
     Source,
     Token,
     Url,
@@ -171,6 +172,23 @@ def test_secrets() -> None:
     assert refusal(Secret, "") == "string_too_short"
     # A reference after a word is for headers; elsewhere it would be a literal with a space in it.
     assert TypeAdapter(Secret).validate_python("Bearer env:A").kind is SecretKind.LITERAL
+
+
+def test_documents() -> None:
+    """A reference, or the document itself as text or mapping; what is read once can be read again."""
+    adapter: TypeAdapter[Any] = TypeAdapter(SecretDocument)
+    assert adapter.validate_python("file:key.json").kind is SecretKind.FILE
+    for literal in ('{"a": 1}\n', {"a": 1}):
+        reference = adapter.validate_python(literal)
+        assert (reference.kind, reference.is_document) == (SecretKind.LITERAL, True)
+        assert adapter.validate_python(reference) is reference
+        assert adapter.dump_python(reference) == "***"
+    nothing: list[Any] = [None, "", {}, 7, ["a"]]
+    for written in nothing:
+        assert refusal(SecretDocument, written) == "not a reference to a document and no document"
+    assert refusal(SecretDocument, "env:") == "'env:' is not followed by the name of an environment variable"
+    assert "a hash cannot be sent" in refusal(SecretDocument, "sha256:" + "a" * 64)
+    assert {"type": "object"} in adapter.json_schema()["anyOf"]
 
 
 def test_a_secret_is_masked_when_dumped() -> None:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from gateway.errors import UpstreamUnreachable
-from gateway.model import TokenRequest, UpstreamReply, UpstreamRequest
+from gateway.model import Passage, TokenRequest, UpstreamReply, UpstreamRequest
 from gateway.proxies import Proxies
 from gateway.upstream.auth.tokens import MAX_HELD, PAUSE_S, Tokens
 from gateway.upstream.exchange import Upstream
@@ -55,6 +55,10 @@ def token(value: str, expires_in: object = 100) -> FakeReply:
     return FakeReply(200, {"content-type": "application/json"}, json.dumps(body).encode())
 
 
+async def no_passage(passage: Passage) -> UpstreamReply:
+    raise AssertionError(passage.url)
+
+
 @pytest.fixture
 async def endpoint() -> Endpoint:
     return Endpoint()
@@ -62,7 +66,7 @@ async def endpoint() -> Endpoint:
 
 @pytest.fixture
 async def tokens(endpoint: Endpoint) -> AsyncIterator[Tokens]:
-    made = Tokens(endpoint.send, lambda: endpoint.now_s)
+    made = Tokens(endpoint.send, no_passage, lambda: endpoint.now_s)
     yield made
     await made.close()
 
@@ -173,7 +177,7 @@ async def test_without_a_token(
 
 async def test_an_endpoint_that_is_silent(endpoint: Endpoint) -> None:
     """No call waits for ever."""
-    tokens = Tokens(endpoint.send, lambda: endpoint.now_s, answer_within_s=0.01)
+    tokens = Tokens(endpoint.send, no_passage, lambda: endpoint.now_s, answer_within_s=0.01)
     endpoint.gate.clear()
     with pytest.raises(UpstreamUnreachable) as caught:
         await tokens.find(REQUEST)

@@ -1,0 +1,220 @@
+"""Models of Google: the Gemini API, and Vertex AI with what others publish there.
+
+Vertex has a publisher's models below its name. Google's own speak Gemini's API, Anthropic's their own, for
+which Vertex passes bodies on (`rawPredict`), Mistral's likewise; all others answer to OpenAI's API.
+
+Paths of an account and no model are below the host: there Google's clients write the version themselves.
+
+Hosts: https://docs.cloud.google.com/vertex-ai/docs/generative-ai/learn/locations
+Claude: https://docs.cloud.google.com/vertex-ai/generative-ai/docs/partner-models/claude/use-claude
+OpenAI's API: https://docs.cloud.google.com/vertex-ai/generative-ai/docs/migrate/openai/overview
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from gateway.config import SecretMissing
+from gateway.config.manifests.google_account import (
+    FederationFileAuth,
+    GoogleGeminiAccount,
+    GoogleVertexAccount,
+    KeyFileAuth,
+    VertexIntegration,
+)
+from gateway.config.manifests.vendors import VENDOR_OF
+from gateway.model import GoogleCredentials, GoogleTokenRequest, HeaderLines, RetryPolicy, Target
+from gateway.providers.addressing import OwnHeaders, Resolve, Service, make_target, own_headers, own_token
+from gateway.providers.anthropic import with_overloaded
+from gateway.providers.headers import fixed_lines
+
+GEMINI_PROVIDER: Final = "gcp.gemini"
+VERTEX_PROVIDER: Final = "gcp.vertex_ai"
+WITHOUT_LIBRARY: Final = (
+    "signing in to Google Cloud needs google-auth, which is not installed; install gateway[google]"
+)
+
+_GEMINI_VERSION: Final = "v1beta"
+_VERTEX_VERSION: Final = "v1"
+_VERSION: Final = re.compile(r"(.*)/(v\d+(?:(?:alpha|beta)\d*)?)")
+# Places of several regions have hosts of their own, and what is everywhere has none.
+_PLACES: Final = {
+    "global": "aiplatform.googleapis.com",
+    "eu": "aiplatform.eu.rep.googleapis.com",
+    "us": "aiplatform.us.rep.googleapis.com",
+}
+_RESOURCE: Final = re.compile(
+    r"(?:projects/(?P<project>[^/]+)/locations/(?P<region>[^/]+)/)?"
+    r"(?:publishers/(?P<publisher>[^/]+)/models/(?P<model>.+)|endpoints/(?P<endpoint>[^/]+))"
+)
+_GOOGLE: Final = "google"
+_ANTHROPIC: Final = "anthropic"
+_MISTRAL: Final = "mistralai"
+_CLAUDE: Final = "claude-"
+# All of Anthropic's that Vertex knows; the version is in the body there.
+_CLAUDE_FORWARDED: Final = ("anthropic-beta",)
+_MISTRAL_QUIRKS: Final = VENDOR_OF["provider-account/mistral-ai"].quirks
+_KINDS: Final[dict[str, GoogleCredentials]] = {
+    "key-file": "service_account",
+    "workload-identity-federation-file": "external_account",
+}
+_NEEDED: Final = {
+    "service_account": ("client_email", "private_key", "token_uri"),
+    "external_account": ("audience", "subject_token_type", "token_url", "credential_source"),
+}
+_SECRETS: Final = ("private_key", "client_secret", "refresh_token")
+
+
+def gemini_targets(account: GoogleGeminiAccount, resolve: Resolve, retry: RetryPolicy) -> list[Target]:
+    """The account's models."""
+    root, version = _root_and_version(account.base_url, _GEMINI_VERSION)
+    service = Service(
+        provider=GEMINI_PROVIDER,
+        peer=GEMINI_PROVIDER,
+        base_url=f"{root}/{version}",
+        own=own_headers(lambda: (("x-goog-api-key", resolve(account.auth_data.api_key)),), _bare_lines),
+        account_url=root,
+        dialect="gemini",
+    )
+    return [
+        make_target(
+            account, integration, service, retry, model_id=integration.model_id.removeprefix("models/")
+        )
+        for integration in account.integrations
+    ]
+
+
+def vertex_targets(account: GoogleVertexAccount, resolve: Resolve, retry: RetryPolicy) -> list[Target]:
+    """The account's models, each where its publisher has it."""
+    own = _vertex_own(account, resolve)
+    return [_vertex_target(account, integration, own, retry) for integration in account.integrations]
+
+
+def _vertex_target(
+    account: GoogleVertexAccount, integration: VertexIntegration, own: OwnHeaders, retry: RetryPolicy
+) -> Target:
+    place = _find_place(account, integration)
+    root, version = _root_and_version(account.base_url or f"https://{host_of(place.region)}", _VERTEX_VERSION)
+    location = f"{root}/{version}/projects/{place.project}/locations/{place.region}"
+    if place.publisher == _ANTHROPIC:
+        retry = with_overloaded(retry)
+        own = replace(own, lines=fixed_lines(own.headers, forwarded=_CLAUDE_FORWARDED))
+    elif place.publisher == _GOOGLE:
+        own = replace(own, lines=_bare_lines(own.headers))
+    target = make_target(
+        account,
+        integration,
+        replace(_service(place, location, own), account_url=root),
+        retry,
+        model_id=place.model,
+    )
+    return replace(target, is_predicted=place.publisher in (_ANTHROPIC, _MISTRAL))
+
+
+def _service(place: _Place, location: str, own: OwnHeaders) -> Service:
+    published = f"{location}/publishers/{place.publisher}"
+    service = Service(provider=VERTEX_PROVIDER, peer=VERTEX_PROVIDER, base_url=published, own=own)
+    match place.publisher:
+        case "google":
+            return replace(service, dialect="gemini")
+        case "anthropic":
+            return replace(service, dialect="anthropic")
+        case "mistralai":
+            return replace(service, quirks=_MISTRAL_QUIRKS)
+        case "":
+            # A model that the project has deployed itself.
+            return replace(service, base_url=f"{location}/endpoints/{place.model}")
+    return replace(service, base_url=f"{location}/endpoints/openapi")
+
+
+def _bare_lines(own: tuple[tuple[str, str], ...]) -> HeaderLines:
+    """For an API that knows none of the callers' headers."""
+    return fixed_lines(own, forwarded=())
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a model is.
+
+    Attributes:
+        publisher: "" for an endpoint of the project's own, which *model* is the id of then.
+        model: As the body, or the path below the publisher, has it.
+    """
+
+    project: str
+    region: str
+    publisher: str
+    model: str
+
+
+def _find_place(account: GoogleVertexAccount, integration: VertexIntegration) -> _Place:
+    """Where the model is that `model_id` names, however much of its full name that is."""
+    project, region = account.project_id, integration.region or account.region
+    resource = _RESOURCE.fullmatch(integration.model_id)
+    if resource is None:
+        publisher, _, model = integration.model_id.rpartition("/")
+        if publisher in ("", "models"):
+            publisher = _ANTHROPIC if model.startswith(_CLAUDE) else _GOOGLE
+    else:
+        project, region = resource["project"] or project, resource["region"] or region
+        publisher, model = resource["publisher"] or "", resource["model"] or resource["endpoint"]
+    if publisher not in ("", _GOOGLE, _ANTHROPIC, _MISTRAL):
+        model = f"{publisher}/{model}"
+    return _Place(project, region, publisher, model)
+
+
+def host_of(region: str) -> str:
+    """Vertex's host for a region or a place of several."""
+    return _PLACES.get(region) or f"{region}-aiplatform.googleapis.com"
+
+
+def _root_and_version(base_url: str, version: str) -> tuple[str, str]:
+    """A base URL without the version at its end, and that version, or *version* where it has none."""
+    found = _VERSION.fullmatch(base_url)
+    return (found[1], found[2]) if found else (base_url, version)
+
+
+def _vertex_own(account: GoogleVertexAccount, resolve: Resolve) -> OwnHeaders:
+    if not _has_library():
+        return OwnHeaders(missing_secret=WITHOUT_LIBRARY)
+    auth = account.auth_data
+    if auth is None:
+        return own_token(lambda: GoogleTokenRequest("default"))
+    return own_token(lambda: _token_request(auth, resolve))
+
+
+def _token_request(auth: KeyFileAuth | FederationFileAuth, resolve: Resolve) -> GoogleTokenRequest:
+    kind = _KINDS[auth.type]
+    text = resolve(auth.key_file_content)
+    content = _read_content(text, kind)
+    secrets = tuple(content[name] for name in _SECRETS if isinstance(content.get(name), str))
+    return GoogleTokenRequest(kind, text, secrets)
+
+
+def _read_content(text: str, kind: str) -> dict[str, Any]:
+    """The file's members; what is said when they are not right quotes none of them."""
+    field = "auth_data.key_file_content"
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        # Without `from`: the foreign error carries the text.
+        raise SecretMissing(f"{field} is not JSON", "Give it the whole file") from None
+    if not isinstance(content, dict) or content.get("type") != kind:
+        other = next((name for name, its in _KINDS.items() if its != kind))
+        fix = f"Give it such a file; one of another kind has auth_data.type {other}"
+        raise SecretMissing(f"{field} has not the type {kind}", fix)
+    for name in _NEEDED[kind]:
+        if not content.get(name):
+            raise SecretMissing(f"{field} has no {name}", "Give it the whole file")
+    return content
+
+
+def _has_library() -> bool:
+    try:
+        return importlib.util.find_spec("google.auth") is not None
+    except ModuleNotFoundError:
+        return False
