@@ -10,6 +10,7 @@ from gateway.model import Dialect, Endpoint, Target
 from gateway.translate import (
     anthropic_relay,
     chat_to_messages,
+    gemini_relay,
     messages_to_chat,
     object_relay,
     openai_relay,
@@ -30,6 +31,10 @@ PAIRS: Final[dict[tuple[str, Dialect], Pair]] = {
     ("messages", "openai"): messages_to_chat,
     ("messages", "anthropic"): anthropic_relay,
     ("count_tokens", "anthropic"): anthropic_relay,
+    ("generate_content", "gemini"): gemini_relay,
+    ("count_content_tokens", "gemini"): gemini_relay,
+    ("embed_content", "gemini"): gemini_relay,
+    ("predict", "gemini"): gemini_relay,
 }
 """By the endpoint's name and the target's dialect."""
 
