@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from tests.rig.behaviours import BY_MODEL
@@ -47,6 +47,26 @@ def openai_account(
         "integrations": [
             {"type": "integration/model/openai", "name": model, "model_id": model, "model_types": ALL_TYPES}
             for model in models
+        ],
+        **more,
+    }
+
+
+def gemini_account(name: str, base_url: str, models: Mapping[str, str], **more: Any) -> Document:
+    """A `provider-account/google-gemini`; *models* has Google's ids by the integrations' names."""
+    return {
+        "type": "provider-account/google-gemini",
+        "name": name,
+        "base_url": base_url,
+        "auth_data": {"type": "api-key", "apiKey": "env:FAKE_KEY"},
+        "integrations": [
+            {
+                "type": "integration/model/gemini",
+                "name": model,
+                "model_id": model_id,
+                "model_types": ["chat", "embedding"],
+            }
+            for model, model_id in models.items()
         ],
         **more,
     }
