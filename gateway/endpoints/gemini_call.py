@@ -9,6 +9,7 @@ Shapes: https://ai.google.dev/api/generate-content , https://ai.google.dev/api/e
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -53,6 +54,8 @@ _PARAMETERS: Final = _NAMES | {
 _CONFIGS: Final = ("generationConfig", "generation_config")
 _MODELS: Final = "models/"
 _MAX_CONFIG_BYTES: Final = 1024 * 1024
+_FRACTIONLESS: Final = re.compile(rb"(-?[0-9]+)\.0+")
+_MAX_NUMBER_BYTES: Final = 32
 _MAX_CHOICES: Final = 1024
 
 
@@ -89,8 +92,26 @@ def _read_parameters(fields: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
         if raw is not None and len(memoryview(raw)) <= _MAX_CONFIG_BYTES:
             config = _decoded(raw, _members)
             if config is not None:
-                return {_PARAMETERS[name]: value for name, value in config.items() if name in _PARAMETERS}
-    return {_PARAMETERS[name]: value for name, value in fields.items() if name in _PARAMETERS}
+                return _known(config) | _read_thinking(config)
+    return _known(fields)
+
+
+def _known(members: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
+    return {_PARAMETERS[name]: _whole(value) for name, value in members.items() if name in _PARAMETERS}
+
+
+def _whole(raw: msgspec.Raw) -> msgspec.Raw:
+    """A whole number as one: Google's SDK writes `topK` as 40.0."""
+    found = _FRACTIONLESS.fullmatch(bytes(raw)) if len(memoryview(raw)) <= _MAX_NUMBER_BYTES else None
+    return raw if found is None else msgspec.Raw(found[1])
+
+
+def _read_thinking(config: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
+    """How hard the model is to think, where that is said with a word."""
+    raw = config.get("thinkingConfig") or config.get("thinking_config")
+    thinking = None if raw is None else _decoded(raw, _members)
+    level = (thinking or {}).get("thinkingLevel") or (thinking or {}).get("thinking_level")
+    return {} if level is None else {"reasoning_effort": level}
 
 
 def _read_choices(raw: msgspec.Raw | None) -> int:

@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from google import genai
 from google.genai import errors, types
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.rig.gateway_process import GatewayProcess
 from tests.rig.google_upstream import (
@@ -37,16 +38,23 @@ from tests.rig.manifests import (
     NARROW_TOKEN,
     PROVIDER_KEY,
     gemini_account,
+    otel_config,
     virtual_account,
 )
+from tests.rig.otlp_sink import OtlpSink
 from tests.rig.path_upstream import Asked, PathUpstream
 from tests.rig.raw_http import RawConnection
 from tests.rig.requires import absent, requires
+from tests.rig.until import until
+from tests.unit.makers import attributes_of
 
 # The SDK's asynchronous client makes a session of its own kind, which aiohttp would rather it did not.
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
 
-MODELS: Final = {name: name for name in (MODEL, TOOLS, REFUSING, BREAKING, EMBEDDING)} | {"alias": EMBEDDING}
+MODELS: Final = {name: name for name in (MODEL, TOOLS, REFUSING, BREAKING, EMBEDDING)} | {
+    "alias": EMBEDDING,
+    "alias-of-model": MODEL,
+}
 TIMEOUT_MS: Final = 30_000
 UNTOLD: Final = frozenset({"sdk_http_response"})
 LLMOCK_MODEL: Final = "gemini-2.0-flash"
@@ -55,6 +63,12 @@ LLMOCK_MODEL: Final = "gemini-2.0-flash"
 @pytest.fixture(scope="module")
 def provider() -> Iterator[PathUpstream]:
     with google_upstream() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def sink() -> Iterator[OtlpSink]:
+    with OtlpSink() as server:
         yield server
 
 
@@ -69,12 +83,17 @@ def llmock() -> Iterator[LlmockServer | None]:
 
 @pytest.fixture(scope="module")
 def gateway(
-    provider: PathUpstream, llmock: LlmockServer | None, tmp_path_factory: pytest.TempPathFactory
+    provider: PathUpstream,
+    llmock: LlmockServer | None,
+    sink: OtlpSink,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[GatewayProcess]:
     documents = [
         gemini_account("google", root_of(provider), MODELS),
         virtual_account("app", ["env:APP_TOKEN"], ["google/*", "mock/*"]),
         virtual_account("narrow", ["env:NARROW_TOKEN"], [f"google/{MODEL}"]),
+        otel_config(sink.traces_url),
+        {"type": "gateway-global-settings", "name": "global", "logging_settings": {"type": "always"}},
     ]
     if llmock is not None:
         documents.append(gemini_account("mock", llmock.gemini_url, {LLMOCK_MODEL: LLMOCK_MODEL}))
@@ -83,8 +102,10 @@ def gateway(
         yield process
 
 
-def make_client(base_url: str, key: str, *, version: str = "v1beta", **more: Any) -> genai.Client:
-    options = types.HttpOptions(base_url=base_url, api_version=version, timeout=TIMEOUT_MS)
+def make_client(
+    base_url: str, key: str, *, version: str = "v1beta", headers: dict[str, str] | None = None, **more: Any
+) -> genai.Client:
+    options = types.HttpOptions(base_url=base_url, api_version=version, timeout=TIMEOUT_MS, headers=headers)
     return genai.Client(api_key=key, http_options=options, **more)
 
 
@@ -369,3 +390,45 @@ def test_recorded(gateway: GatewayProcess, provider: PathUpstream, recordings: P
             assert (reply.status, reply.body) == (item["status"], answer), item["id"]
             assert provider.asked[-1].body == body, item["id"]
     provider.forget()
+
+
+def test_spans(gateway: GatewayProcess, sink: OtlpSink) -> None:
+    """A call has its two spans, with what it used and what was said, whole and streamed."""
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    client = through(gateway, headers={"traceparent": f"00-{trace_id}-00f067aa0ba902b7-01"})
+    client.models.generate_content(model=MODEL, contents="hi", config=_config())
+    list(client.models.generate_content_stream(model="alias-of-model", contents="hi"))
+    client.models.embed_content(model=EMBEDDING, contents="hi")
+
+    def ours() -> list[Span]:
+        return [span for span in sink.spans() if span.trace_id.hex() == trace_id]
+
+    spans = until(lambda: found if len(found := ours()) == 6 else None, what="the spans of three calls")
+    told = [(span.name, attributes_of(span)) for span in spans]
+    assert sorted(name for name, _ in told) == [
+        "POST /gemini/{account}/proxy/models/{model}:batchEmbedContents",
+        "POST /gemini/{account}/proxy/models/{model}:generateContent",
+        "POST /gemini/{account}/proxy/models/{model}:streamGenerateContent",
+        f"embeddings {EMBEDDING}",
+        f"generate_content {MODEL}",
+        f"generate_content {MODEL}",
+    ]
+    calls = {"gen_ai.request.stream" in found: found for name, found in told if name.endswith(MODEL)}
+    for is_stream, call in calls.items():
+        assert call["gen_ai.operation.name"] == "generate_content"
+        assert (call["gen_ai.provider.name"], call["gen_ai.request.model"]) == ("gcp.gemini", MODEL)
+        assert (call["gen_ai.response.model"], call["gen_ai.response.id"]) == (MODEL, "r-1")
+        assert (call["gen_ai.usage.input_tokens"], call["gen_ai.usage.output_tokens"]) == (7, 8)
+        assert (call["gen_ai.usage.reasoning.output_tokens"], call["gateway.usage.source"]) == (3, "provider")
+        assert call["gen_ai.usage.cost"] > 0
+        assert json.loads(call["gen_ai.output.messages"]) == [
+            {
+                "role": "assistant",
+                "parts": [{"type": "text", "content": TEXT.replace(" ", "") if is_stream else TEXT}],
+                "finish_reason": "STOP",
+            }
+        ]
+    system, asked = json.loads(calls[False]["gen_ai.input.messages"])
+    assert (system["role"], asked["parts"]) == ("system", [{"type": "text", "content": "hi"}])
+    assert calls[False]["gen_ai.request.stop_sequences"] == ["END"]
+    assert [secret for secret in (APP_TOKEN, PROVIDER_KEY) if secret in str(spans)] == []

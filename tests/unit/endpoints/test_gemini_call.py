@@ -46,6 +46,9 @@ def test_what_is_read() -> None:
             {"top_p": 0.9, "stop_sequences": ["x"], "frequency_penalty": 1, "presencePenalty": 2},
             {"top_p": 0.9, "stop": ["x"], "frequency_penalty": 1, "presence_penalty": 2},
         ),
+        ({"thinkingConfig": {"thinkingLevel": "LOW", "includeThoughts": True}}, {"reasoning_effort": "LOW"}),
+        ({"thinking_config": {"thinkingBudget": 5}}, {}),
+        ({"thinkingConfig": 7}, {}),
         ({"candidateCount": 3, "responseMimeType": "text/plain"}, {"n": 3}),
     ],
 )
