@@ -206,7 +206,7 @@ DOINGS: Final[dict[str, Do]] = {
     "models": lambda c: list(c.models.list()),
     "model": lambda c: c.models.get(model=MODEL),
     "cache": lambda c: c.caches.create(model=MODEL, config=types.CreateCachedContentConfig(contents=["x"])),
-    "batch": lambda c: c.batches.create(model=MODEL, src=[{"contents": [{"parts": [{"text": "x"}]}]}]),
+    "batch": lambda c: c.batches.create(model=MODEL, src=[types.InlinedRequest(contents="x")]),
     "interaction": lambda c: c.interactions.create(model=MODEL, input="hi"),
     "interaction as a stream": lambda c: list(c.interactions.create(model=MODEL, input="hi", stream=True)),
     "get an interaction": lambda c: c.interactions.get("i-1"),
@@ -401,9 +401,10 @@ def test_spans(gateway: GatewayProcess, sink: OtlpSink) -> None:
     client.models.embed_content(model=EMBEDDING, contents="hi")
 
     def ours() -> list[Span]:
-        return [span for span in sink.spans() if span.trace_id.hex() == trace_id]
+        found = [span for span in sink.spans() if span.trace_id.hex() == trace_id]
+        return found if len(found) == 6 else []
 
-    spans = until(lambda: found if len(found := ours()) == 6 else None, what="the spans of three calls")
+    spans = until(ours, what="the spans of three calls")
     told = [(span.name, attributes_of(span)) for span in spans]
     assert sorted(name for name, _ in told) == [
         "POST /gemini/{account}/proxy/models/{model}:batchEmbedContents",
