@@ -138,12 +138,14 @@ class HeaderLines:
         whole: Of a request for a whole reply; `stream` of one for a stream.
         forwarded: Names of the caller's headers that go along.
         defaults: What is sent where the caller sent none of that name.
+        words: Of a forwarded header that is a list: what takes a word's place, "" for nothing.
     """
 
     whole: bytes = field(default=b"", repr=False)
     stream: bytes = field(default=b"", repr=False)
     forwarded: tuple[str, ...] = ()
     defaults: tuple[tuple[str, str], ...] = ()
+    words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +235,7 @@ class Target:
         unsupported: What becomes of a field that the dialect has no word for.
         is_predicted: It is at Vertex, which passes its publisher's bodies on; see
             `gateway.translate.raw_predict`.
+        embeds_by: How Vertex is asked for embeddings by it, by a prediction or as contents; "" for others.
     """
 
     name: str
@@ -259,6 +262,7 @@ class Target:
     has_responses: bool = False
     unsupported: Unsupported = "drop"
     is_predicted: bool = False
+    embeds_by: Literal["", "predict", "content"] = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -347,7 +347,8 @@ class Pipeline:
         if target.propagate_trace:
             headers += responder.trace.propagation(attempt).items()
         url = target.base_url + pair.path(call, target) + target.query
-        if call.endpoint.passes_query and call.endpoint.dialect == target.dialect:
+        # Google refuses a query that it does not know, such as the `beta=true` of Anthropic's SDKs.
+        if call.endpoint.passes_query and call.endpoint.dialect == target.dialect and not target.is_predicted:
             url = with_query(url, without_model(read_query(responder.client.query).rest))
         return UpstreamRequest(
             url=url,
@@ -394,6 +395,8 @@ async def _take_whole(
         msg = f"The provider answered with status {reply.status} and a body that is not a JSON error."
         raise UpstreamBadReply(msg, excerpt=excerpt(body))
     attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
+    if refusal.retry_after_s is not None and not any(name == b"retry-after" for name, _ in headers):
+        headers.append((b"retry-after", str(refusal.retry_after_s).encode()))
     return Answer(refusal.status, headers, without_credentials(refusal.body, attempt))
 
 

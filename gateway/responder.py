@@ -5,6 +5,7 @@ What is sent is noted on the trace in the same call, so the two cannot differ.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -36,6 +37,8 @@ ACTED_ON: Final = frozenset(
 """Those of the caller's headers that are not said to be ignored; docs/headers.md has what each does."""
 
 _OWN: Final = "x-tfy-"
+_NOT_SENT: Final = re.compile(r"[^\x20-\x7e]")
+_MAX_NAMES_CHARACTERS: Final = 512
 _JSON: Final = (b"content-type", b"application/json")
 
 
@@ -166,8 +169,9 @@ class Responder:
         if self._wording.id_header:
             headers.append((self._wording.id_header, self.request_id.encode()))
         if self.left_out:
-            names = ", ".join(self.left_out)
-            headers.append((b"x-tfy-dropped-params", names.encode("latin-1", errors="replace")))
+            # The caller's own words: whatever they hold, they are no line of the head.
+            names = _NOT_SENT.sub("?", ", ".join(self.left_out))[:_MAX_NAMES_CHARACTERS]
+            headers.append((b"x-tfy-dropped-params", names.encode()))
         ignored = [name for name in self.client.headers.starting_with(_OWN) if name not in ACTED_ON]
         if ignored:
             headers.append((b"x-tfy-ignored-headers", ", ".join(ignored).encode("latin-1", errors="replace")))

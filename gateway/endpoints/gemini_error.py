@@ -59,6 +59,10 @@ class GoogleError(msgspec.Struct, frozen=True):
     retry_after_s: int | None
 
 
+NOTHING_SAID: Final = GoogleError("", "", None, "", None)
+"""Of a body that says something else."""
+
+
 def find_google_error(body: bytes) -> GoogleError | None:
     """The error in *body*, None when it is not of this shape."""
     try:

@@ -119,6 +119,9 @@ def read_generated_usage(usage: object) -> Usage | None:
     thought = count_of(get("thoughtsTokenCount"))
     if asked is None and said is None and thought is None:
         return None
+    if said is None and count_of(get("totalTokenCount")) is not None:
+        # What is 0 is not told.
+        said = 0
     by_tools = count_of(get("toolUsePromptTokenCount"))
     is_counted_in = thought and get("totalTokenCount") == (asked or 0) + (by_tools or 0) + (said or 0)
     output = (

@@ -48,15 +48,31 @@ _PLACES: Final = {
     "us": "aiplatform.us.rep.googleapis.com",
 }
 _RESOURCE: Final = re.compile(
-    r"(?:projects/(?P<project>[^/]+)/locations/(?P<region>[^/]+)/)?"
+    r"(?P<tuned>google/)?(?:projects/(?P<project>[^/]+)/locations/(?P<region>[^/]+)/)?"
     r"(?:publishers/(?P<publisher>[^/]+)/models/(?P<model>.+)|endpoints/(?P<endpoint>[^/]+))"
 )
 _GOOGLE: Final = "google"
 _ANTHROPIC: Final = "anthropic"
 _MISTRAL: Final = "mistralai"
 _CLAUDE: Final = "claude-"
-# All of Anthropic's that Vertex knows; the version is in the body there.
+_ENDPOINT: Final = "endpoints/"
+# All of Anthropic's that Vertex knows; the version is in the body there. It answers 400 to a beta that it has
+# not, so those of Anthropic's own platform, which its clients send by themselves, stay away.
 _CLAUDE_FORWARDED: Final = ("anthropic-beta",)
+_CLAUDE_BETAS: Final = {
+    "advanced-tool-use-2025-11-20": "tool-search-tool-2025-10-19",
+    **dict.fromkeys(
+        (
+            *("advisor-tool-2026-03-01", "code-execution-2025-08-25", "effort-2025-11-24"),
+            *("fast-mode-2026-02-01", "files-api-2025-04-14", "fine-grained-tool-streaming-2025-05-14"),
+            *("mcp-client-2025-04-04", "mcp-client-2025-11-20", "mcp-servers-2025-12-04"),
+            *("oauth-2025-04-20", "output-128k-2025-02-19", "prompt-caching-scope-2026-01-05"),
+            *("skills-2025-10-02", "structured-outputs-2025-11-13", "token-efficient-tools-2025-02-19"),
+            "web-fetch-2025-09-10",
+        ),
+        "",
+    ),
+}
 _MISTRAL_QUIRKS: Final = VENDOR_OF["provider-account/mistral-ai"].quirks
 _KINDS: Final[dict[str, GoogleCredentials]] = {
     "key-file": "service_account",
@@ -102,7 +118,8 @@ def _vertex_target(
     location = f"{root}/{version}/projects/{place.project}/locations/{place.region}"
     if place.publisher == _ANTHROPIC:
         retry = with_overloaded(retry)
-        own = replace(own, lines=fixed_lines(own.headers, forwarded=_CLAUDE_FORWARDED))
+        lines = fixed_lines(own.headers, forwarded=_CLAUDE_FORWARDED)
+        own = replace(own, lines=replace(lines, words={"anthropic-beta": _CLAUDE_BETAS}))
     elif place.publisher == _GOOGLE:
         own = replace(own, lines=_bare_lines(own.headers))
     target = make_target(
@@ -112,6 +129,9 @@ def _vertex_target(
         retry,
         model_id=place.model,
     )
+    if place.publisher == _GOOGLE:
+        # Older models have no path for contents.
+        return replace(target, embeds_by="content" if "gemini" in place.model else "predict")
     return replace(target, is_predicted=place.publisher in (_ANTHROPIC, _MISTRAL))
 
 
@@ -120,7 +140,9 @@ def _service(place: _Place, location: str, own: OwnHeaders) -> Service:
     service = Service(provider=VERTEX_PROVIDER, peer=VERTEX_PROVIDER, base_url=published, own=own)
     match place.publisher:
         case "google":
-            return replace(service, dialect="gemini")
+            # A tuned model is no publisher's any more.
+            is_tuned = place.model.startswith(_ENDPOINT)
+            return replace(service, dialect="gemini", base_url=location if is_tuned else published)
         case "anthropic":
             return replace(service, dialect="anthropic")
         case "mistralai":
@@ -162,6 +184,8 @@ def _find_place(account: GoogleVertexAccount, integration: VertexIntegration) ->
     else:
         project, region = resource["project"] or project, resource["region"] or region
         publisher, model = resource["publisher"] or "", resource["model"] or resource["endpoint"]
+        if resource["tuned"] and resource["endpoint"]:
+            publisher, model = _GOOGLE, f"{_ENDPOINT}{model}"
     if publisher not in ("", _GOOGLE, _ANTHROPIC, _MISTRAL):
         model = f"{publisher}/{model}"
     return _Place(project, region, publisher, model)

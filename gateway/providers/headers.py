@@ -7,6 +7,7 @@ leave.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from gateway import __version__
@@ -94,11 +95,20 @@ def forwarded_headers(target: Target, headers: Headers) -> list[tuple[str, str]]
     for name in target.lines.forwarded:
         value = headers.get(name)
         if value is not None and value.isascii():
-            sent.append((name, value))
+            if target.lines.words:
+                value = _reworded(value, target.lines.words.get(name, {}))
+            if value:
+                sent.append((name, value))
     for name, value in target.lines.defaults:
         if headers.get(name) is None:
             sent.append((name, value))
     return sent
+
+
+def _reworded(listed: str, words: Mapping[str, str]) -> str:
+    """A header's list with other *words*, each once."""
+    sent = [words.get(word, word) for word in map(str.strip, listed.split(","))]
+    return ",".join(dict.fromkeys(word for word in sent if word))
 
 
 def response_headers(headers: HeaderPairs) -> HeaderPairs:

@@ -100,7 +100,7 @@ class Accounts:
         mine = sorted(
             name
             for name, doors in self._doors.items()
-            if dialect in (None, doors[0].dialect) and self._may_use(caller, name, by_model=by_model)
+            if _has_paths(doors[0], dialect) and self._may_use(caller, name, by_model=by_model)
         )
         mine = [name for name in mine if self._is_available(name)] or mine
         if len(mine) == 1:
@@ -173,6 +173,11 @@ class Accounts:
         if account in caller.accounts:
             return True
         return by_model and any(name.startswith(account + "/") for name in caller.models)
+
+
+def _has_paths(door: Target, dialect: Dialect | None) -> bool:
+    """Whether the paths of an API are there; of Anthropic's at Vertex are those of its models alone."""
+    return dialect is None or (door.dialect == dialect and not door.is_predicted)
 
 
 def _way_in(target: Target) -> tuple[object, ...]:

@@ -5,10 +5,26 @@ from __future__ import annotations
 from gateway.endpoints.anthropic_reply import read_message
 from gateway.endpoints.anthropic_stream import MessageStreamReader
 from gateway.endpoints.openai_reply import ReplyFacts
-from gateway.model import Call
-from gateway.translate.unchanged import path, read_error, write
+from gateway.model import Call, Target
+from gateway.translate import unchanged
+from gateway.translate.foreign_json import write_json
+from gateway.translate.pair import Refusal
+from gateway.translate.raw_predict import as_anthropics, relayed_fields
+from gateway.translate.unchanged import path
 
 __all__ = ["open_stream", "path", "read", "read_error", "write"]
+
+
+def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
+    """The call's own bytes; Vertex has the model's name in the path, but where tokens are counted."""
+    if target.is_predicted and call.endpoint.name != "count_tokens":
+        return write_json(relayed_fields(call)), ()
+    return unchanged.write(call, target)
+
+
+def read_error(status: int, body: bytes) -> Refusal | None:
+    """Any JSON object passes; what Vertex itself says is put into Anthropic's shape."""
+    return unchanged.read_error(status, as_anthropics(status, body))
 
 
 def read(

@@ -28,6 +28,7 @@ from gateway.translate.foreign_json import (
 )
 from gateway.translate.json_answers import ANSWER_TOOL
 from gateway.translate.pair import Refusal
+from gateway.translate.raw_predict import as_anthropics, path_at
 from gateway.wire.sse import EventSplitter
 
 FINISH_REASONS: Final = {
@@ -52,9 +53,9 @@ _DONE_EVENT: Final = b"data: [DONE]\n\n"
 _NS_PER_S: Final = 1_000_000_000
 
 
-def path(call: Call, target: Target) -> str:  # noqa: ARG001 - the interface of a pair
+def path(call: Call, target: Target) -> str:
     """Where Messages are."""
-    return "/messages"
+    return path_at(target, call, "/messages")
 
 
 def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
@@ -92,7 +93,7 @@ def open_stream(call: Call, *, started_at_ns: int) -> ChunkStream:
 
 def read_error(status: int, body: bytes) -> Refusal | None:
     """Anthropic's error in OpenAI's shape; its `overloaded` has a status that only it knows."""
-    found = find_object(body)
+    found = find_object(as_anthropics(status, body))
     if found is None:
         return None
     return Refusal(_UNAVAILABLE if status == _OVERLOADED else status, _chat_error(found))

@@ -25,6 +25,7 @@ from gateway.translate.claude_models import (
 from gateway.translate.foreign_json import list_of, object_of, read_arguments, read_fields, write_json
 from gateway.translate.json_answers import JSON_OBJECT, add_answer_tool, can_be_a_tool
 from gateway.translate.pair import LeftOut
+from gateway.translate.raw_predict import at_vertex
 from gateway.translate.tool_use_ids import tool_use_id
 
 # Written into the body by what reads them together, or without meaning for Anthropic and for the answer.
@@ -82,7 +83,7 @@ def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
         body["thinking"].setdefault("display", "summarized")
     _add_sampling(body, fields, target, left_out)
     _add_rest(body, fields, left_out)
-    return write_json(body), tuple(left_out.names)
+    return write_json(at_vertex(body, target, left_out)), tuple(left_out.names)
 
 
 def _refuse_impossible(fields: dict[str, Any], left_out: LeftOut) -> None:
@@ -312,7 +313,7 @@ def _add_format(body: dict[str, Any], fields: dict[str, Any], target: Target, le
         case {"type": "json_object"}:
             body["system"] = [*body.get("system", []), {"type": "text", "text": JSON_OBJECT}]
         case {"type": "json_schema", "json_schema": {"schema": dict(schema)}}:
-            if can_shape_output(target.model_id):
+            if can_shape_output(target):
                 output["format"] = {"type": "json_schema", "schema": schema}
             elif not can_be_a_tool(schema):
                 left_out.add("response_format")

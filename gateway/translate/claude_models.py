@@ -97,9 +97,15 @@ def default_max_tokens(target: Target, *, asked_bytes: int) -> int:
     return max(_LEAST_OUTPUT_TOKENS, min(most, room))
 
 
-def can_shape_output(model_id: str) -> bool:
-    """Whether it takes a JSON schema for its answer; what is not known may."""
-    generation = generation_of(model_id)
+def can_shape_output(target: Target) -> bool:
+    """Whether it takes a JSON schema for its answer; what is not known may.
+
+    Vertex does for some models, and only where an organisation has allowed it: a tool for the answer always
+    works there.
+    """
+    if target.is_predicted:
+        return False
+    generation = generation_of(target.model_id)
     return generation is None or generation >= _SHAPES_OUTPUT
 
 

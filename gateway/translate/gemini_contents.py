@@ -2,7 +2,7 @@
 
 Gemini knows a result by the name of its function and by its place: the results of one turn stand together
 right behind the calls, one for each and in their order. Callers have ids instead. Gemini from 3 on has ids as
-well, and wants the first call of each turn signed.
+well, where it gave them itself, and wants the first call of each turn signed.
 
 Rules: https://ai.google.dev/gemini-api/docs/function-calling ,
 https://ai.google.dev/gemini-api/docs/thought-signatures
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from gateway.translate.gemini_models import signs_calls
-from gateway.translate.gemini_parts import UNSIGNED, Part, signed
+from gateway.translate.gemini_parts import INVENTED, UNSIGNED, Part, signed
 
 Content = dict[str, Any]
 
@@ -25,7 +25,7 @@ class Contents:
     """The `contents` of one call."""
 
     def __init__(self, model_id: str) -> None:
-        self._has_ids = signs_calls(model_id)
+        self._is_signed = signs_calls(model_id)
         self._turns: list[Content] = []
         self._names: dict[str, str] = {}
         self._places: dict[str, int] = {}
@@ -51,9 +51,7 @@ class Contents:
             args: What it was called with.
             signature: What came with it, "" when nothing did.
         """
-        call: dict[str, Any] = {"name": name, "args": args}
-        if self._has_ids and call_id:
-            call["id"] = call_id
+        call = {"name": name, "args": args, **self._id(call_id)}
         self.say("model", [signed({"functionCall": call}, signature)])
         self._places[call_id] = len(self._places)
         self._names[call_id] = name
@@ -71,23 +69,23 @@ class Contents:
             response: The result: `output` or `error`, or members of its own.
             files: `inlineData` and `fileData` that belong to it.
         """
-        given: dict[str, Any] = {"name": name, "response": response}
+        given: dict[str, Any] = {"name": name, "response": response, **self._id(call_id)}
         beside = list(files)
-        if self._has_ids:
-            if call_id:
-                given["id"] = call_id
-            if files:
-                # Older models want them beside it.
-                given["parts"], beside = beside, []
+        if self._is_signed and files:
+            # Older models want them beside it.
+            given["parts"], beside = beside, []
         self._results.append((self._places.get(call_id, _LAST), [{"functionResponse": given}, *beside]))
 
     def whole(self) -> list[Content]:
         """All turns."""
         self._give_results()
-        if self._has_ids:
+        if self._is_signed:
             for turn in self._turns:
                 _sign(turn)
         return self._turns
+
+    def _id(self, call_id: str) -> dict[str, str]:
+        return {"id": call_id} if self._is_signed and call_id and not call_id.startswith(INVENTED) else {}
 
     def _give_results(self) -> None:
         if not self._results:

@@ -94,6 +94,14 @@ def signs_calls(model_id: str) -> bool:
     return _is_from(model_id, _SIGNS_CALLS)
 
 
+def thinks_by_itself(model_id: str) -> bool:
+    """Whether it thinks when nobody says how hard."""
+    model = _model_of(model_id)
+    if model is None or model.generation < _THINKS:
+        return False
+    return model.generation >= _THINKS_BY_LEVEL or not model.is_lite
+
+
 def thinking_for(model_id: str, effort: str) -> dict[str, Any] | None:
     """The `thinkingConfig` that makes *model_id* think this hard, None when it cannot.
 

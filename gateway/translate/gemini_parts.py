@@ -19,6 +19,9 @@ Part = dict[str, Any]
 UNSIGNED: Final = "skip_thought_signature_validator"
 """What Google takes as the signature of a call that another model made, or whose own was lost on the way."""
 
+INVENTED: Final = "call-"
+"""How ids of calls begin that have none of the model's own; those are not for it."""
+
 _DATA_URL: Final = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(?:;[\w.+=-]+)*;base64,", re.IGNORECASE)
 _DATA_URL_HEAD: Final = 256
 # By the end of an address, for Vertex wants a type with each.
@@ -88,7 +91,8 @@ def file_part(url: str, *, kind: str, mime_type: str = "") -> Part | None:
     if found is not None:
         return inline_part(mime_type or found[1] or _KINDS[kind], url[found.end() :])
     if url.startswith("files/"):
-        return {"fileData": {"fileUri": f"https://generativelanguage.googleapis.com/v1beta/{url}"}}
+        named = {"mimeType": mime_type} if mime_type else {}
+        return {"fileData": {**named, "fileUri": f"https://generativelanguage.googleapis.com/v1beta/{url}"}}
     if not url.lower().startswith(_ADDRESSES):
         return None
     guessed = mime_type or type_by_name(url) or _KINDS[kind]
@@ -121,7 +125,7 @@ def call_id_of(call: dict[str, Any], *, reply_id: str, index: int) -> str:
         reply_id: Of the reply, or whatever tells it from others.
         index: Of the call in its reply.
     """
-    return text_of(call.get("id")) or f"call_{reply_id}_{index}"
+    return text_of(call.get("id")) or f"{INVENTED}{reply_id}-{index}"
 
 
 def signature_of(part: Part) -> str:

@@ -25,13 +25,20 @@ MAX_NODES: Final = 20_000
 """A schema whose references, written out, are more than this is refused: each may double it."""
 
 _MAX_REFERENCES: Final = 32
-_DESCRIBING: Final = frozenset(
+_RULING: Final = frozenset(
     {
-        *("$schema", "$comment", "$vocabulary", "title", "default", "example", "examples", "deprecated"),
-        *("readOnly", "writeOnly", "discriminator", "xml", "externalDocs", "strict", "contentMediaType"),
-        *("contentEncoding", "cache_control"),
+        *("pattern", "minLength", "maxLength", "minProperties", "maxProperties", "multipleOf", "uniqueItems"),
+        *("contains", "minContains", "maxContains", "additionalItems", "prefixItems", "unevaluatedItems"),
+        *("patternProperties", "propertyNames", "unevaluatedProperties", "dependencies"),
+        *("dependentRequired", "dependentSchemas", "not", "if", "then", "else", "$dynamicRef"),
+        *("type", "enum", "const", "anyOf", "oneOf", "allOf", "items", "properties", "additionalProperties"),
+        *("required", "minItems", "maxItems", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
+        *("format", "nullable"),
     }
 )
+"""Words that are rules; what else a schema has describes, or is nobody's word."""
+
+_CLOSED: Final = frozenset({"additionalProperties", "unevaluatedProperties"})
 _BOUNDS: Final = ("minItems", "maxItems", "minimum", "maximum")
 _MORE_BOUNDS: Final = ("minLength", "maxLength", "minProperties", "maxProperties", "pattern")
 _FORMATS: Final = {
@@ -40,7 +47,6 @@ _FORMATS: Final = {
     "NUMBER": frozenset({"float", "double"}),
 }
 _TYPES: Final = frozenset({"string", "number", "integer", "boolean", "array", "object", "null"})
-_CLOSED: Final = frozenset({"additionalProperties", "unevaluatedProperties"})
 
 
 class Narrowed(NamedTuple):
@@ -70,9 +76,8 @@ def shape_of_answer(schema: Schema, model_id: str) -> tuple[Schema, tuple[str, .
 def shape_of_arguments(schema: object, model_id: str) -> tuple[Schema, tuple[str, ...]]:
     """The same for a function's arguments; of one that has none there is nothing to say."""
     found = object_of(schema)
-    if not (found.keys() - {"type", "properties", "required", *_CLOSED, *_DESCRIBING}) and not object_of(
-        found.get("properties")
-    ):
+    rules = found.keys() & (_RULING - {"type", "properties", "required"} - _CLOSED)
+    if not rules and "$ref" not in found and not object_of(found.get("properties")):
         return {}, ()
     if takes_json_schema(model_id):
         narrowed = as_json_schema(found)
@@ -123,7 +128,7 @@ class _Writer:
 
     def _lose_rest(self, schema: Schema, known: frozenset[str]) -> None:
         for word in schema:
-            if word not in known and word not in _DESCRIBING and not word.startswith("x-"):
+            if word in _RULING and word not in known:
                 self._lose(word)
 
     def _resolved(self, reference: object) -> Schema | None:
@@ -142,7 +147,7 @@ class _Writer:
         if not isinstance(parts, list):
             return schema
         merged = {word: value for word, value in schema.items() if word != "allOf"}
-        if len(parts) == 1 and not (merged.keys() - _DESCRIBING - {"description"}):
+        if len(parts) == 1 and not merged.keys() & _RULING:
             only = object_of(parts[0])
             return only if "$ref" in only else {**merged, **only}
         for part in parts[:_MAX_REFERENCES]:
@@ -277,7 +282,7 @@ _GOOGLE_WORDS: Final = frozenset(
         *("nullable", "exclusiveMinimum", "exclusiveMaximum", "allOf", *_BOUNDS, *_MORE_BOUNDS),
     }
 )
-_RULING: Final = frozenset({"properties", "items", "enum", *_BOUNDS, *_MORE_BOUNDS})
+_BESIDES: Final = frozenset({"properties", "items", "enum", *_BOUNDS, *_MORE_BOUNDS})
 """Words of a schema that say more than its type."""
 
 
@@ -301,11 +306,14 @@ class _GoogleWriter(_Writer):
         return self._chosen(written) if "anyOf" in written else written
 
     def _chosen(self, written: Schema) -> Schema:
-        """A choice, beside which nothing may stand; where something must, the choice goes."""
-        if written.keys() & _RULING:
+        """A choice, beside which nothing may stand: it goes where there is a type, else the rest does."""
+        besides = [word for word in written if word in _BESIDES]
+        if besides and "type" in written:
             self._lose("anyOf")
             del written["anyOf"]
             return written
+        for word in besides:
+            self._lose(word)
         nullable: Schema = {"nullable": True} if written.get("nullable") else {}
         return {"anyOf": [{**each, **nullable} for each in written["anyOf"]]}
 

@@ -27,6 +27,7 @@ from gateway.translate.foreign_json import (
 )
 from gateway.translate.messages_to_chat_body import write_body
 from gateway.translate.pair import Refusal
+from gateway.translate.raw_predict import path_at, without_list
 from gateway.translate.tool_names import LongNames
 from gateway.wire.sse import read_events
 
@@ -40,9 +41,9 @@ STOP_REASONS: Final = {
 _BAD_GATEWAY: Final = 502
 
 
-def path(call: Call, target: Target) -> str:  # noqa: ARG001 - the interface of a pair
+def path(call: Call, target: Target) -> str:
     """Where chat completions are."""
-    return CHAT.path
+    return path_at(target, call, CHAT.path)
 
 
 def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
@@ -75,7 +76,7 @@ def read(
             has_refusal=bool(text_of(said.get("refusal"))),
         ),
         "stop_sequence": None,
-        "usage": _message_usage(facts.usage),
+        "usage": message_usage(facts.usage),
     }
     return write_reply(reply), facts
 
@@ -91,7 +92,7 @@ def open_stream(
 
 def read_error(status: int, body: bytes) -> Refusal | None:
     """OpenAI's error in Anthropic's shape, under the same status."""
-    found = find_object(body)
+    found = find_object(without_list(body))
     return None if found is None else Refusal(status, write_reply(_message_error(status, found)))
 
 
@@ -154,7 +155,8 @@ def _tool_use(call: dict[str, Any], made_id: str, names: LongNames) -> dict[str,
     }
 
 
-def _message_usage(usage: Usage) -> dict[str, Any]:
+def message_usage(usage: Usage) -> dict[str, Any]:
+    """What was counted in the words of Messages, where the input is without what the cache gave and took."""
     read, written = usage.cached_input_tokens or 0, usage.cache_write_input_tokens or 0
     counts: dict[str, Any] = {
         "input_tokens": max(0, (usage.input_tokens or 0) - read - written),
@@ -373,7 +375,7 @@ class EventStream:
         last = {
             "type": "message_delta",
             "delta": {"stop_reason": reason, "stop_sequence": None},
-            "usage": _message_usage(self._reader.facts().usage),
+            "usage": message_usage(self._reader.facts().usage),
         }
         return said + self._close() + named_event(last) + named_event({"type": "message_stop"})
 

@@ -15,6 +15,7 @@ from gateway.model import Call, Target
 from gateway.translate.claude_models import effort_of
 from gateway.translate.foreign_json import list_of, object_of, read_fields, write_json, write_text
 from gateway.translate.pair import LeftOut
+from gateway.translate.thought_signatures import take_from_id
 from gateway.translate.tool_names import short_name
 
 # Read by what writes them together, or hints that change no answer.
@@ -195,7 +196,7 @@ class _Conversation:
                 case "tool_use":
                     arguments = write_text(object_of(block.get("input")))
                     function = {"name": short_name(text_of(block.get("name"))), "arguments": arguments}
-                    calls.append({"id": text_of(block.get("id")), "type": "function", "function": function})
+                    calls.append({"id": _call_id(block.get("id")), "type": "function", "function": function})
                 case "compaction":
                     texts.append(text_of(block.get("content")))
                 case "thinking" | "redacted_thinking":
@@ -230,7 +231,7 @@ class _Conversation:
         others = [part for part in parts if part["type"] != "text"]
         if others and not text:
             text = "The result follows as a file."
-        message = {"role": "tool", "tool_call_id": text_of(block.get("tool_use_id")), "content": text}
+        message = {"role": "tool", "tool_call_id": _call_id(block.get("tool_use_id")), "content": text}
         self._messages.append(message)
         return others
 
@@ -267,6 +268,11 @@ class _Conversation:
             case {"type": "content", "content": content}:
                 return self._all(content)
         raise self._left_out.refusal(f"messages.content.document.{text_of(source.get('type')) or 'unknown'}")
+
+
+def _call_id(value: object) -> str:
+    """The id of a call, without what Google signed it with: OpenAI takes 40 characters."""
+    return take_from_id(text_of(value))[0]
 
 
 def _blocks(content: object) -> list[Part]:

@@ -13,10 +13,15 @@ from gateway.model import Call, Target
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """A provider's own error as its caller gets it."""
+    """A provider's own error as its caller gets it.
+
+    Attributes:
+        retry_after_s: When to try again, where the error says it and no header does.
+    """
 
     status: int
     body: bytes
+    retry_after_s: int | None = None
 
 
 class ReplyStream(Protocol):

@@ -16,6 +16,7 @@ from gateway.errors import UnsupportedParameter
 from gateway.model import Call, Target
 from gateway.translate.foreign_json import DepthLimit, list_of, write_json, write_reply, write_text
 from gateway.translate.pair import LeftOut
+from gateway.translate.raw_predict import path_at
 from gateway.translate.responses_answer import created_at_s
 from gateway.translate.responses_echo import open_answer
 from gateway.translate.responses_from_chat import ChatToResponses, read_completion
@@ -42,9 +43,9 @@ _SEE_BELOW: Final = "The result is in the next message."
 _TEXTS: Final = ("input_text", "output_text", "text")
 
 
-def path(call: Call, target: Target) -> str:  # noqa: ARG001 - the interface of a pair
+def path(call: Call, target: Target) -> str:
     """Chat completions, whole and streamed."""
-    return _PATH
+    return path_at(target, call, _PATH)
 
 
 def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:

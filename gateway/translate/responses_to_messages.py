@@ -27,6 +27,7 @@ from gateway.translate.claude_models import (
 from gateway.translate.foreign_json import DepthLimit, list_of, read_arguments, write_json, write_reply
 from gateway.translate.json_answers import JSON_OBJECT, add_answer_tool, can_be_a_tool
 from gateway.translate.pair import LeftOut
+from gateway.translate.raw_predict import at_vertex, path_at
 from gateway.translate.responses_answer import created_at_s
 from gateway.translate.responses_echo import open_answer
 from gateway.translate.responses_from_messages import (
@@ -60,9 +61,9 @@ _CACHE: Final = {"type": "ephemeral"}
 _LEAST_TEMPERATURE_TOO_HIGH: Final = 1
 
 
-def path(call: Call, target: Target) -> str:  # noqa: ARG001 - the interface of a pair
+def path(call: Call, target: Target) -> str:
     """Messages, whole and streamed."""
-    return _PATH
+    return path_at(target, call, _PATH)
 
 
 def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
@@ -88,7 +89,7 @@ def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
         body["stream"] = True
     tools = read_tools(fields, left_out, serves=_SERVES)
     _add_tools(body, tools, fields)
-    _add_text(body, fields.get("text", {}), left_out)
+    _add_text(body, fields.get("text", {}), target, left_out)
     _add_reasoning(body, fields.get("reasoning", {}), left_out)
     _add_sampling(body, fields, left_out)
     _add_account(body, fields, left_out)
@@ -98,7 +99,7 @@ def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
         if fields.get(name):
             left_out.add(name)
     with DepthLimit():
-        return write_json(body), tuple(left_out.names)
+        return write_json(at_vertex(body, target, left_out)), tuple(left_out.names)
 
 
 def read(call: Call, body: bytes, *, started_at_ns: int) -> tuple[bytes, ReplyFacts]:
@@ -277,7 +278,7 @@ def _web_search(tool: dict[str, Any], max_uses: int | None) -> dict[str, Any]:
     return search
 
 
-def _add_text(body: dict[str, Any], text: dict[str, Any], left_out: LeftOut) -> None:
+def _add_text(body: dict[str, Any], text: dict[str, Any], target: Target, left_out: LeftOut) -> None:
     if text.get("verbosity") not in (None, "medium"):
         left_out.add("text.verbosity")
     shape = text.get("format")
@@ -292,7 +293,7 @@ def _add_text(body: dict[str, Any], text: dict[str, Any], left_out: LeftOut) -> 
         schema = shape.get("schema")
         if not isinstance(schema, dict):
             raise wrong_type("text.format.schema")
-        if can_shape_output(body["model"]):
+        if can_shape_output(target):
             body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
         elif not can_be_a_tool(schema):
             left_out.add("text.format")

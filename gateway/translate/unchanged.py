@@ -6,11 +6,12 @@ from gateway.endpoints.openai_call import write_renamed
 from gateway.endpoints.openai_reply import is_json_object
 from gateway.model import Call, Target
 from gateway.translate.pair import Refusal
+from gateway.translate.raw_predict import path_at, without_list
 
 
-def path(call: Call, target: Target) -> str:  # noqa: ARG001 - the interface of a pair
-    """The endpoint's own path."""
-    return call.endpoint.path
+def path(call: Call, target: Target) -> str:
+    """The endpoint's own path, but at Vertex."""
+    return path_at(target, call, call.endpoint.path)
 
 
 def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
@@ -19,5 +20,6 @@ def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
 
 
 def read_error(status: int, body: bytes) -> Refusal | None:
-    """Any JSON object passes."""
+    """Any JSON object passes, out of the list that Google may have put it into."""
+    body = without_list(body)
     return Refusal(status, body) if is_json_object(body) else None

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 OPENAI_SHAPED: Final = ("openai-chat", "groq-chat", "mistral-chat", "together-chat", "openrouter-chat")
 
+GEMINI_SHAPED: Final = ("gemini-generate-content", "vertex-generate-content")
+
 
 @dataclass(frozen=True)
 class Recorded:

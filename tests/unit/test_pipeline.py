@@ -61,10 +61,11 @@ TARGETS: Final = (
     make_target("acct/claude", dialect="anthropic"),
     make_target("acct/strict", dialect="anthropic", unsupported="reject"),
     make_target("acct/claude-retried", dialect="anthropic", retry=RETRY),
+    make_target("acct/gemini", dialect="gemini"),
 )
 ALLOWED: Final = (
     *("acct/small", "acct/retried", "lab/own", "acct/keyless"),
-    *("acct/claude", "acct/strict", "acct/claude-retried"),
+    *("acct/claude", "acct/strict", "acct/claude-retried", "acct/gemini"),
 )
 
 
@@ -999,6 +1000,7 @@ async def test_list_of_models() -> None:
     assert [item["id"] for item in json.loads(client.received)["data"]] == [
         "acct/claude",
         "acct/claude-retried",
+        "acct/gemini",
         "acct/retried",
         "acct/small",
         "acct/strict",
@@ -1064,6 +1066,16 @@ async def test_another_dialect() -> None:
     assert trace.usage == COUNTED
 
 
+async def test_names_of_what_was_left_out_stay_in_their_header() -> None:
+    """They are the caller's words: no line break of theirs begins a header, and they have a bound."""
+    rig = Rig(whole(body=MESSAGE))
+    client = caller_of("acct/claude", **{"a\r\nset-cookie: b": 1, "ü": 1, "z" * 600: 1})
+    await rig.call(client)
+    told = client.header("x-tfy-dropped-params") or ""
+    assert told.startswith("a??set-cookie: b, ?, zzz")
+    assert (len(told), client.status, client.header("set-cookie")) == (512, 200, None)
+
+
 async def test_what_a_target_may_not_leave_out() -> None:
     """Where the operator wants it refused, no call is made."""
     rig = Rig()
@@ -1089,6 +1101,18 @@ async def test_errors_for_callers_of_messages() -> None:
     client = FakeClient(("x-api-key", "wrong"))
     await rig.pipeline.call_model(client, MESSAGES)
     assert json.loads(client.received)["error"]["type"] == "authentication_error"
+
+
+@pytest.mark.parametrize(("header", "expected"), [({}, "35"), ({"retry-after": "9"}, "9")])
+async def test_when_to_try_again(header: dict[str, str], expected: str) -> None:
+    """Said in the error's body it becomes the header that SDKs look for; a header of the provider wins."""
+    detail = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.5s"}
+    error = {"code": 429, "message": "slow", "status": "RESOURCE_EXHAUSTED", "details": [detail]}
+    rig = Rig(whole(429, json.dumps({"error": error}).encode(), {**JSON, **header}))
+    client = caller_of("acct/gemini")
+    await rig.call(client)
+    assert (client.status, client.header("retry-after")) == (429, expected)
+    assert error_of(client)["code"] == "rate_limit_exceeded"
 
 
 async def test_what_a_target_cannot_do_is_no_attempt() -> None:

@@ -182,6 +182,8 @@ def _life_s(expiry: datetime | None) -> float:
 
 def _told(error: Exception, request: GoogleTokenRequest) -> str:
     """What went wrong, without what is secret."""
+    if isinstance(error, KeyError | TypeError | AttributeError):
+        return f"there was an answer that could not be read ({type(error).__name__})"
     # Some carry the answer's body or object beside the words.
     words = " ".join(str(part) for part in error.args[:2] if isinstance(part, str | dict)) or str(error)
     secrets = [line for secret in request.secrets for line in (secret, *secret.split())]

@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 
 from gateway.endpoints.catalogue import MESSAGES
+from gateway.translate.thought_signatures import Signature, in_id
 from gateway.translate.tool_names import short_name
 from tests.golden.translated import Case, compare, translated
 
@@ -65,6 +66,7 @@ def whole_call(call_id: str, name: str, arguments: str) -> dict[str, Any]:
 
 LONG_NAME: Final = "mcp__a_server_with_a_long_name__" + "and_a_tool_with_a_long_name_" * 2
 LONG_USE: Final = {"type": "tool_use", "id": "toolu_1", "name": LONG_NAME, "input": {}}
+SIGNED_ID: Final = in_id("toolu_1", Signature("gemini", "Eo+/ABC="))
 STREAM: Final = {"messages": HI, "max_tokens": 5, "stream": True}
 CASES: Final = {
     "plain": Case({"messages": HI, "max_tokens": 5}),
@@ -165,6 +167,18 @@ CASES: Final = {
     ),
     "tool_only": Case(
         {"messages": [*HI, {"role": "assistant", "content": [USE]}, {"role": "user", "content": []}]}
+    ),
+    "signed_by_google": Case(
+        {
+            "messages": [
+                *HI,
+                {"role": "assistant", "content": [{**USE, "id": SIGNED_ID}]},
+                {
+                    "role": "user",
+                    "content": [{"type": "tool_result", "tool_use_id": SIGNED_ID, "content": "ok"}],
+                },
+            ]
+        }
     ),
     "forced_tool": Case(
         {"messages": HI, "tools": [TOOL], "tool_choice": {"type": "tool", "name": "weather"}}

@@ -14,7 +14,7 @@ import pytest
 
 from gateway.config import SecretSource, check
 from gateway.config.manifests.vendors import VENDORS
-from gateway.endpoints.catalogue import CHAT, EMBEDDING
+from gateway.endpoints.catalogue import CHAT, COUNT_TOKENS, EMBEDDING, MESSAGES, RESPONSE
 from gateway.model import AnyTokenRequest, Endpoint, GoogleTokenRequest, TokenRequest, UpstreamRequest
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.providers.headers import USER_AGENT
@@ -99,6 +99,11 @@ CASES: Final[dict[str, dict[str, Any]]] = {
         {**MODEL, "base_url": "https://ml.example.cloudera.site/namespaces/serving/endpoints/m/v1"},
         auth_data={"type": "token", "api_token": "env:KEY"},
     ),
+    "google-gemini": account("google-gemini", auth_data={"type": "api-key", "apiKey": "env:KEY"}),
+    "google-vertex-gemini": vertex("gemini-embedding-001", region="eu"),
+    "google-vertex-text": vertex("text-embedding-005"),
+    "google-vertex-claude": vertex("anthropic/claude-sonnet-4-6", region="global"),
+    "google-vertex-mistral": vertex("mistralai/mistral-medium-3"),
     "google-vertex-llama": vertex("meta/llama-4-maverick-17b-128e-instruct-maas"),
     "google-vertex-endpoint": vertex("endpoints/123", region="europe-west4"),
     "ollama": account("ollama", auth_data={"custom_host": "http://localhost:11434"}),
@@ -138,10 +143,61 @@ CALLS: Final[tuple[tuple[Endpoint, dict[str, Any]], ...]] = (
     (CHAT, {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 5, "stream": True}),
     (EMBEDDING, {"input": ["Hi"], "dimensions": 64, "user": "u-1", "encoding_format": "float"}),
 )
-REPLY: Final = b'{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}],"data":[{"embedding":[1]}]}'
+HI: Final = [{"role": "user", "content": "Hi"}]
+SCHEMA: Final = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+STRICT: Final = {"name": "f", "parameters": SCHEMA, "strict": True}
+EMBEDDINGS: Final = (
+    (EMBEDDING, {"input": "Hi", "encoding_format": "base64"}),
+    (EMBEDDING, {"input": ["Hi", "Ho"], "dimensions": 64, "user": "u-1", "task_type": "CLUSTERING"}),
+)
+CALLS_OF: Final[dict[str, tuple[tuple[Endpoint, dict[str, Any]], ...]]] = {
+    "google-vertex-claude": (
+        (CHAT, CALL),
+        (CHAT, {"messages": HI, "max_tokens": 5, "stream": True}),
+        (CHAT, {"messages": HI, "tools": [{"type": "function", "function": STRICT}]}),
+        (
+            CHAT,
+            {
+                "messages": HI,
+                "response_format": {"type": "json_schema", "json_schema": {"name": "s", "schema": SCHEMA}},
+            },
+        ),
+        (MESSAGES, {"messages": HI, "max_tokens": 5, "x_unknown": 1.50}),
+        (MESSAGES, {"messages": HI, "max_tokens": 5, "stream": True, "anthropic_version": "vertex-x"}),
+        (COUNT_TOKENS, {"messages": HI}),
+        (RESPONSE, {"input": "Hi", "tools": [{"type": "function", **STRICT}], "stream": True}),
+        (
+            RESPONSE,
+            {"input": "Hi", "text": {"format": {"type": "json_schema", "name": "s", "schema": SCHEMA}}},
+        ),
+    ),
+    "google-gemini": EMBEDDINGS,
+    "google-vertex-gemini": EMBEDDINGS,
+    "google-vertex-text": EMBEDDINGS,
+    "google-vertex-mistral": (
+        (CHAT, CALL),
+        (CHAT, {"messages": HI, "stream": True}),
+    ),
+}
+"""For accounts whose dialect has other endpoints, in place of `CALLS`."""
+
+BETAS: Final = {
+    "anthropic": (
+        ("anthropic-beta", "context-1m-2025-08-07,files-api-2025-04-14"),
+        ("anthropic-version", "x"),
+    )
+}
+REPLY: Final = (
+    b'{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}],"data":[{"embedding":[1]}],'
+    b'"content":[],"input_tokens":1}'
+)
 
 
-async def sent(folder: Path, manifest: dict[str, Any]) -> list[dict[str, Any]]:
+async def sent(
+    folder: Path,
+    manifest: dict[str, Any],
+    calls: tuple[tuple[Endpoint, dict[str, Any]], ...] = CALLS,
+) -> list[dict[str, Any]]:
     """The requests that the calls become, and what the caller is told of them."""
     (folder / "account.json").write_text(json.dumps(manifest))
     caller = {"type": "virtual-account", "name": "app", "tokens": [TOKEN], "models": ["*"]}
@@ -152,14 +208,17 @@ async def sent(folder: Path, manifest: dict[str, Any]) -> list[dict[str, Any]]:
     assert checked.not_in_force == ()
     snapshot = compile_snapshot(checked.config, secrets, version="v1", is_loopback=True)
     shown = []
-    for endpoint, members in CALLS:
+    for endpoint, members in calls:
         upstream = FakeUpstream(FakeReply(200, {"content-type": "application/json"}, REPLY))
         pipeline = Pipeline(
             CurrentSnapshot(snapshot), upstream, lambda _: None, max_body_bytes=100_000, random=Random(7)
         )
         client = FakeClient(
-            ("authorization", f"Bearer {TOKEN}"), body=json.dumps({"model": "acct/m", **members}).encode()
+            ("authorization", f"Bearer {TOKEN}"),
+            *BETAS.get(endpoint.dialect, ()),
+            body=json.dumps({"model": "acct/m", **members}).encode(),
         )
+        client.query = "beta=true" if endpoint.dialect == "anthropic" else ""
         await pipeline.call_model(client, endpoint)
         (request,) = upstream.requests
         shown.append({**show(request), "dropped": client.header("x-tfy-dropped-params")})
@@ -202,7 +261,10 @@ def hidden(text: str) -> str:
 @pytest.mark.parametrize("name", CASES)
 async def test_request_is_golden(name: str, tmp_path: Path, *, golden_rewrite: bool) -> None:
     """A chat call with every field, a stream, and an embedding."""
-    text = json.dumps(await sent(tmp_path, CASES[name]), indent=1, ensure_ascii=False) + "\n"
+    text = (
+        json.dumps(await sent(tmp_path, CASES[name], CALLS_OF.get(name, CALLS)), indent=1, ensure_ascii=False)
+        + "\n"
+    )
     assert KEY not in text
     file = FOLDER / f"{name}.json"
     if golden_rewrite:

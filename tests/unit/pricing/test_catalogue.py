@@ -125,6 +125,29 @@ def test_tier_begins_above_its_number() -> None:
     assert price.cost_usd(Usage(200_001, 10, "provider")) == (200_001 * 6 + 10 * 22.5) / million
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        "us-central1-aiplatform.googleapis.com",
+        "aiplatform.googleapis.com",
+        "aiplatform.eu.rep.googleapis.com",
+    ],
+)
+def test_vertex(host: str) -> None:
+    """Whatever the host: Gemini with its dearer long prompts, and Claude by the name that it has there."""
+    location = f"https://{host}/v1/projects/p/locations/l/publishers"
+    gemini = find_entry("google-vertex", f"{location}/google", "gemini-2.5-pro", day=DAY)
+    assert gemini is not None
+    assert gemini.price == price_of("google-gemini", "gemini-2.5-pro")
+    claude = find_entry("google-vertex", f"{location}/anthropic", "claude-sonnet-4-5@20250929", day=DAY)
+    assert claude is not None
+    assert claude.price is not None
+    million = 1_000_000
+    assert claude.price.cost_usd(Usage(200_000, 10, "provider")) == (200_000 * 3 + 10 * 15) / million
+    assert claude.price.cost_usd(Usage(200_001, 10, "provider")) == (200_001 * 6 + 10 * 22.5) / million
+    assert find_entry("google-vertex", f"{location}/openapi", "meta/llama-4", day=DAY) is None
+
+
 def test_discount() -> None:
     """It is taken off every rate, tier and fee."""
     assert price_of("openai", "gpt-4o", discount=20) == TokenPrice(Rates(2, 8, cache_read=1))

@@ -110,6 +110,14 @@ def test_versions(tmp_path: Path, written: str, base_url: str) -> None:
         ("meta/llama-x", "openai", f"{LOCATION}/endpoints/openapi", "meta/llama-x", False),
         ("publishers/meta/models/llama-x", "openai", f"{LOCATION}/endpoints/openapi", "meta/llama-x", False),
         ("endpoints/123", "openai", f"{LOCATION}/endpoints/123", "123", False),
+        ("google/endpoints/123", "gemini", LOCATION, "endpoints/123", False),
+        (
+            "google/projects/other/locations/us-east1/endpoints/123",
+            "gemini",
+            "https://us-east1-aiplatform.googleapis.com/v1/projects/other/locations/us-east1",
+            "endpoints/123",
+            False,
+        ),
         (
             "projects/other/locations/us-east1/endpoints/123",
             "openai",
@@ -209,6 +217,11 @@ def test_headers_of_callers(tmp_path: Path) -> None:
         ]
     )
     assert forwarded_headers(vertex(tmp_path, "claude-x@1"), headers) == [("anthropic-beta", "a,b")]
+    betas = "claude-code-20250219,prompt-caching-scope-2026-01-05,advanced-tool-use-2025-11-20"
+    headers = FakeHeaders([("anthropic-beta", betas), ("openai-beta", "c")])
+    assert forwarded_headers(vertex(tmp_path, "claude-x@1"), headers) == [
+        ("anthropic-beta", "claude-code-20250219,tool-search-tool-2025-10-19")
+    ]
     assert forwarded_headers(vertex(tmp_path), headers) == []
     assert forwarded_headers(gemini(tmp_path), headers) == []
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from gateway.model import Target
@@ -36,6 +38,19 @@ def test_what_is_always_sent() -> None:
         "authorization": f"Bearer {KEY}",
     }
     assert sent(is_stream=True)["accept"] == "text/event-stream"
+
+
+@pytest.mark.parametrize(
+    ("listed", "expected"),
+    [("a,b", "a,b"), ("gone, a", "a"), ("old,new, old", "new"), ("gone", None), (" , ", None)],
+)
+def test_words_of_a_list(listed: str, expected: str | None) -> None:
+    """What a target does not take is left out or sent otherwise; nothing left is no header."""
+    lines = dataclasses.replace(fixed_lines(()), words={"openai-beta": {"gone": "", "old": "new"}})
+    target = make_target(lines=lines)
+    found = sent(("openai-beta", listed), ("openai-project", "gone"), target=target)
+    assert found.get("openai-beta") == expected
+    assert found["openai-project"] == "gone"
 
 
 @pytest.mark.parametrize("name", FORWARDED_UP)

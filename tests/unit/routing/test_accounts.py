@@ -95,6 +95,30 @@ def test_only_account_of_a_dialect() -> None:
         accounts.only_account(caller("acct"), "anthropic", by_model=False)
 
 
+def test_only_account_with_the_paths_of_an_api() -> None:
+    """Claude at Vertex is reached by a path of its own; Anthropic's others are not there."""
+    vertex = make_target("vertex/opus", dialect="anthropic", is_predicted=True)
+    accounts = Accounts([vertex, make_target("claude/opus", dialect="anthropic")])
+    both = caller("vertex", "claude")
+    assert accounts.only_account(both, "anthropic", by_model=False) == "claude"
+    with pytest.raises(AccountNotAllowed):
+        accounts.only_account(caller("vertex"), "anthropic", by_model=False)
+    assert accounts.only_account(caller("vertex"), None, by_model=False) == "vertex"
+
+
+def test_models_behind_the_door_of_their_account() -> None:
+    """Where an account has an address of its own, models at several below it do not make it two."""
+    near = [
+        make_target(f"vertex/{name}", base_url=f"http://v/v1/{name}", account_url="http://v")
+        for name in ("a", "b")
+    ]
+    plan = Accounts(near).plan("vertex", "", caller("vertex"), by_model=False)
+    assert plan.targets[0].account_url == "http://v"
+    far = make_target("vertex/c", base_url="http://w/v1/c", account_url="http://w")
+    with pytest.raises(AccountRequired):
+        Accounts([*near, far]).plan("vertex", "", caller("vertex"), by_model=False)
+
+
 def test_names() -> None:
     """Models and accounts by name."""
     assert (ACCOUNTS.account_of("acct/big"), ACCOUNTS.account_of("acct/none")) == ("acct", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -66,7 +67,9 @@ def test_generation(model_id: str, generation: tuple[int, int] | None, tokens: i
 )
 def test_abilities(model_id: str, *, shapes: bool, samples: bool, both: bool) -> None:
     """Of a model that is not known nothing is denied."""
-    assert (can_shape_output(model_id), takes_sampling(model_id)) == (shapes, samples)
+    target = make_target(model_id=model_id)
+    assert (can_shape_output(target), takes_sampling(model_id)) == (shapes, samples)
+    assert not can_shape_output(dataclasses.replace(target, is_predicted=True))
     assert takes_both_samplings(model_id) is both
 
 

@@ -19,13 +19,18 @@ from gateway.errors import UnsupportedParameter
 from gateway.model import Call, Dialect, Endpoint, Target
 from gateway.translate.pair import Pair, ReplyStream
 from gateway.translate.registry import pair_of
+from tests.golden import gemini_answers
 from tests.golden.responses_cases import all_cases
 from tests.unit.makers import make_target
-from tests.unit.recorded import OPENAI_SHAPED, Recorded, read_recorded
+from tests.unit.recorded import GEMINI_SHAPED, OPENAI_SHAPED, Recorded, read_recorded
 
 GOLDEN: Final = Path(__file__).resolve().parents[2] / "golden"
 STARTED_AT_NS: Final = 1_776_000_000_000_000_000
-MODELS: Final[dict[Dialect, str]] = {"openai": "gpt-5", "anthropic": "claude-sonnet-4-6"}
+MODELS: Final[dict[Dialect, str]] = {
+    "openai": "gpt-5",
+    "anthropic": "claude-sonnet-4-6",
+    "gemini": "gemini-3.5-flash",
+}
 
 
 @dataclass(frozen=True)
@@ -72,11 +77,12 @@ class Way:
 
 _OWN_REPLIES: Final[dict[str, dict[str, Any]]] = {
     "embedding": {"data": [{"index": 0, "embedding": [0.1]}], "usage": {"prompt_tokens": 1}},
+    "embedding-gemini": {"embeddings": [{"values": [0.1]}], "usageMetadata": {"promptTokenCount": 1}},
     "completion": {"choices": [{"index": 0, "text": "hi", "finish_reason": "stop"}]},
     "count_tokens": {"input_tokens": 9},
 }
 """Of endpoints whose answers are of another shape than their dialect's others."""
-SHAPES: Final[dict[Dialect, str]] = {"openai": "chat", "anthropic": "messages"}
+SHAPES: Final[dict[Dialect, str]] = {"openai": "chat", "anthropic": "messages", "gemini": "gemini"}
 
 
 def _asked_shape(endpoint: Endpoint) -> str:
@@ -87,7 +93,9 @@ def _find_ways() -> Iterator[Way]:
     for endpoint in MODEL_CALLS:
         for dialect in get_args(Dialect):
             for has_responses in (True, False):
-                target = make_target(dialect=dialect, has_responses=has_responses, model_id=MODELS[dialect])
+                target = make_target(
+                    dialect=dialect, has_responses=has_responses, model_id=MODELS.get(dialect, "model")
+                )
                 way = Way(endpoint, target)
                 try:
                     pair_of(endpoint, target)
@@ -129,10 +137,13 @@ def requests(endpoint: Endpoint) -> list[dict[str, Any]]:
 @cache
 def replies(way: Way) -> list[dict[str, Any]]:
     """Whole answers of its target."""
-    if (reply := _OWN_REPLIES.get(way.endpoint.name)) is not None:
-        return [reply]
+    for name in (f"{way.endpoint.name}-{way.shape}", way.endpoint.name):
+        if name in _OWN_REPLIES:
+            return [_OWN_REPLIES[name]]
     if way.shape == "object":
         return [case.whole() for case in all_cases() if case.reply]
+    if way.shape == "gemini":
+        return [*gemini_answers.REPLIES.values(), *gemini_answers.FAILURES.values()]
     return _golden(_writer(way.shape), "reply")
 
 
@@ -142,13 +153,25 @@ def streams(shape: str) -> list[list[bytes]]:
     if shape == "object":
         found = [case.streamed_bytes() for case in all_cases() if case.stream]
         return [[event + b"\n\n" for event in body.split(b"\n\n")[:-1]] for body in found]
+    if shape == "gemini":
+        # Those that are several answers are complete only for a call that asks for as many.
+        return [
+            gemini_answers.events(reply)
+            for name, reply in gemini_answers.REPLIES.items()
+            if name != "several"
+        ]
     lines: list[list[str]] = _golden(_writer(shape), "stream")
     return [list(_events(each)) for each in lines]
 
 
 def recorded_streams(folder: Path, shape: str) -> list[Recorded]:
     """Streams of real providers."""
-    names = {"chat": OPENAI_SHAPED, "messages": ["anthropic-messages"], "object": ["openai-responses"]}[shape]
+    names = {
+        "chat": OPENAI_SHAPED,
+        "messages": ["anthropic-messages"],
+        "object": ["openai-responses"],
+        "gemini": GEMINI_SHAPED,
+    }[shape]
     items = [item for name in names for item in read_recorded(folder, name)]
     return [item for item in items if item.is_stream and item.status == 200]
 

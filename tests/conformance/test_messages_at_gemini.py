@@ -1,0 +1,460 @@
+"""The official `anthropic` SDK and Claude Code's traffic with models of Gemini, through a running gateway.
+
+The answers are what Google's two platforms have really sent; the SDK finds in them what they say.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from anthropic import (
+    Anthropic,
+    APIError,
+    APIStatusError,
+    BadRequestError,
+    InternalServerError,
+    NotFoundError,
+    RateLimitError,
+)
+
+from gateway.endpoints.gemini_reply import read_generated_usage
+from gateway.wire.sse import read_events
+from tests.conformance.test_claude_code import HEADERS, MCP_TOOL, SESSION, SYSTEM
+from tests.rig.behaviours import end_stream, event, send_body, send_piece, start_stream
+from tests.rig.fake_upstream import Behaviour, Exchange, FakeUpstream
+from tests.rig.gateway_process import GatewayProcess
+from tests.rig.manifests import APP_TOKEN, ENVIRONMENT, PROVIDER_KEY, virtual_account
+from tests.rig.requires import requires
+from tests.unit.recorded import Recorded, read_recorded
+
+RECORDINGS: Final = ("gemini-generate-content", "vertex-generate-content")
+MODELS: Final = ("gemini-2.0-flash", "gemini-2.5-flash", "gemini-3.5-flash")
+MODEL: Final = "gemini/gemini-3.5-flash"
+ASKED: Final[dict[str, Any]] = {"max_tokens": 60, "messages": [{"role": "user", "content": "Say grün."}]}
+THINKING: Final[dict[str, Any]] = {"thinking": {"type": "adaptive"}}
+TOOLS: Final[list[Any]] = [
+    {
+        "name": "get_weather",
+        "input_schema": {"type": "object", "properties": {"location": {"type": "string"}}},
+    }
+]
+PIECE_BYTES: Final = 97
+TIMEOUT_S: Final = 30.0
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What runs."""
+
+    gateway: GatewayProcess
+    upstream: FakeUpstream
+    client: Anthropic
+
+    def play(self, *behaviours: Behaviour) -> None:
+        """Answer the next calls so; the model stands in the path, where the upstream does not look."""
+        self.upstream.play("", *behaviours)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with ExitStack() as stack:
+        upstream = stack.enter_context(FakeUpstream({}, says("The answer.")))
+        account = {
+            "type": "provider-account/google-gemini",
+            "name": "gemini",
+            "base_url": f"http://127.0.0.1:{upstream.port}",
+            "auth_data": {"type": "api-key", "apiKey": "env:FAKE_KEY"},
+            "integrations": [
+                {
+                    "type": "integration/model/gemini",
+                    "name": model,
+                    "model_id": model,
+                    "model_types": ["chat"],
+                }
+                for model in MODELS
+            ],
+        }
+        documents = [account, virtual_account("sdk", [APP_TOKEN], ["*"])]
+        folder = tmp_path_factory.mktemp("gemini") / "gateway"
+        gateway = stack.enter_context(GatewayProcess(folder, documents, workers=1, environment=ENVIRONMENT))
+        url = f"http://127.0.0.1:{gateway.port}"
+        client = Anthropic(base_url=url, api_key=APP_TOKEN, max_retries=0, timeout=TIMEOUT_S)
+        yield Stack(gateway, upstream, stack.enter_context(client))
+
+
+@pytest.fixture
+def stack(running: Stack) -> Stack:
+    """The running stack, the upstream's records cleared."""
+    running.upstream.forget()
+    return running
+
+
+# -- what the upstream does
+
+
+def reply(*parts: dict[str, Any], reason: str | None = "STOP") -> dict[str, Any]:
+    candidate = {"content": {"role": "model", "parts": list(parts)}, "index": 0, "finishReason": reason}
+    counts = {"promptTokenCount": 11, "cachedContentTokenCount": 4, "candidatesTokenCount": 5}
+    return {
+        "candidates": [{name: value for name, value in candidate.items() if value is not None}],
+        "usageMetadata": {**counts, "totalTokenCount": 16},
+        "modelVersion": "gemini-x",
+        "responseId": "r-1",
+    }
+
+
+def says(text: str) -> Behaviour:
+    """Answers with *text*, streamed if asked."""
+
+    async def behave(exchange: Exchange) -> None:
+        if ":streamGenerateContent?alt=sse" in exchange.path:
+            words = text.split(" ")
+            pieces = [reply({"text": f"{word} "}, reason=None) for word in words[:-1]]
+            await sends(b"".join(map(event, [*pieces, reply({"text": words[-1]})])))(exchange)
+        else:
+            await answers(200, json.dumps(reply({"text": text})).encode())(exchange)
+
+    return behave
+
+
+def answers(status: int, body: bytes) -> Behaviour:
+    """A whole answer."""
+
+    async def behave(exchange: Exchange) -> None:
+        await send_body(exchange, status, "application/json; charset=UTF-8", body)
+
+    return behave
+
+
+def sends(body: bytes, *, is_whole: bool = True) -> Behaviour:
+    """A stream, in pieces that end anywhere; not whole: the connection breaks at its end."""
+
+    async def behave(exchange: Exchange) -> None:
+        await start_stream(exchange)
+        for at in range(0, len(body), PIECE_BYTES):
+            await send_piece(exchange, body[at : at + PIECE_BYTES])
+        if is_whole:
+            await end_stream(exchange)
+        else:
+            exchange.connection.reset()
+
+    return behave
+
+
+# -- recorded answers
+
+
+def recorded(folder: Path, *, is_stream: bool) -> Iterator[Recorded]:
+    for name in RECORDINGS:
+        for item in read_recorded(folder, name):
+            # One was recorded as an array, as nobody asks here.
+            if item.is_stream is is_stream and not item.body.startswith(b"["):
+                yield item
+
+
+def parts_in(replies: list[Any]) -> list[Any]:
+    candidates = [candidate for each in replies for candidate in each.get("candidates", [])]
+    return [part for candidate in candidates for part in candidate.get("content", {}).get("parts", [])]
+
+
+def says_what_it_said(message: Any, replies: list[Any]) -> None:
+    """All texts, thoughts, calls and tokens of the provider's *replies* are in the SDK's *message*."""
+    parts = parts_in(replies)
+    for kind, is_thought in (("text", False), ("thinking", True)):
+        told = "".join(getattr(block, kind) for block in message.content if block.type == kind)
+        said = [part.get("text", "") for part in parts if bool(part.get("thought")) is is_thought]
+        assert told == "".join(said)
+    calls = [(block.name, block.input) for block in message.content if block.type == "tool_use"]
+    assert calls == [
+        (part["functionCall"]["name"], part["functionCall"]["args"])
+        for part in parts
+        if "functionCall" in part
+    ]
+    counts: dict[str, Any] = {}
+    for each in replies:
+        counts |= each.get("usageMetadata", {})
+    usage = read_generated_usage(counts)
+    assert usage is not None
+    used = message.usage.input_tokens + (message.usage.cache_read_input_tokens or 0)
+    assert (used, message.usage.output_tokens) == (usage.input_tokens or 0, usage.output_tokens or 0)
+
+
+@requires("recordings")
+def test_recorded_replies(stack: Stack, recordings: Path) -> None:
+    """Every whole answer of Google's is the same answer as a message."""
+    for item in recorded(recordings, is_stream=False):
+        if item.status != 200:
+            continue
+        stack.play(answers(200, item.body))
+        message = stack.client.messages.create(model=MODEL, **ASKED, **THINKING)
+        says_what_it_said(message, [json.loads(item.body)])
+
+
+@requires("recordings")
+def test_recorded_streams(stack: Stack, recordings: Path) -> None:
+    """Every streamed one too, put together by the SDK; cut before its end it never looks whole."""
+    for item in recorded(recordings, is_stream=True):
+        replies = list(map(json.loads, read_events(item.body)))
+        stack.play(sends(item.body))
+        with stack.client.messages.stream(model=MODEL, **ASKED, **THINKING) as events:
+            says_what_it_said(events.get_final_message(), replies)
+        stack.play(sends(item.body.rstrip()[:-40], is_whole=False))
+        with pytest.raises(APIError), stack.client.messages.stream(model=MODEL, **ASKED) as events:
+            events.get_final_message()
+
+
+@requires("recordings")
+def test_recorded_errors(stack: Stack, recordings: Path) -> None:
+    """Errors have Google's status and message in Anthropic's shape."""
+    errors = [item for item in recorded(recordings, is_stream=False) if item.status != 200]
+    assert errors
+    for item in errors:
+        stack.play(answers(item.status, item.body))
+        kind = {400: BadRequestError, 404: NotFoundError}[item.status]
+        with pytest.raises(kind) as caught:
+            stack.client.messages.create(model=MODEL, **ASKED)
+        assert isinstance(caught.value, APIStatusError)
+        assert json.loads(item.body)["error"]["message"] in str(caught.value)
+
+
+# -- calls
+
+
+def test_a_call(stack: Stack) -> None:
+    """It goes where Gemini generates, signed in with the account's key; what it did not get is named."""
+    response = stack.client.messages.with_raw_response.create(
+        model=MODEL, system="Be kind.", inference_geo="eu", **ASKED
+    )
+    message = response.parse()
+    assert (message.content[0].type, message.stop_reason) == ("text", "end_turn")
+    assert (message.usage.input_tokens, message.usage.cache_read_input_tokens) == (7, 4)
+    assert response.headers["x-tfy-dropped-params"] == "inference_geo"
+    (exchange,) = stack.upstream.exchanges
+    assert exchange.path == "/v1beta/models/gemini-3.5-flash:generateContent"
+    assert exchange.header("x-goog-api-key") == PROVIDER_KEY
+    assert not [name for name, _ in exchange.headers if name.startswith(("anthropic-", "x-api-key"))]
+    assert exchange.json == {
+        "contents": [{"role": "user", "parts": [{"text": "Say grün."}]}],
+        "systemInstruction": {"parts": [{"text": "Be kind."}]},
+        "generationConfig": {"maxOutputTokens": 60},
+    }
+
+
+@pytest.mark.parametrize("asked", [{}, THINKING], ids=["unasked", "asked"])
+@pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "stream"])
+@requires("recordings")
+def test_a_loop_of_tools(stack: Stack, recordings: Path, asked: dict[str, Any], *, is_stream: bool) -> None:
+    """Calls that the model signed come back with ids and signature, their results in order."""
+    (item,) = [
+        item
+        for item in recorded(recordings, is_stream=True)
+        if "test_streaming_reasoning_with_multiple_tool_calls" in item.name
+    ]
+    replies = list(map(json.loads, read_events(item.body)))
+    whole = {**replies[-1], "candidates": [{"content": {"parts": parts_in(replies)}, "finishReason": "STOP"}]}
+    stack.play(sends(item.body) if is_stream else answers(200, json.dumps(whole).encode()))
+    call: dict[str, Any] = {"model": MODEL, "tools": TOOLS, **ASKED, **asked}
+    if is_stream:
+        with stack.client.messages.stream(**call) as events:
+            message = events.get_final_message()
+    else:
+        message = stack.client.messages.create(**call)
+    assert message.stop_reason == "tool_use"
+    uses = [block for block in message.content if block.type == "tool_use"]
+    results = [{"type": "tool_result", "tool_use_id": use.id, "content": use.id} for use in reversed(uses)]
+    said = [{"role": "assistant", "content": message.content}, {"role": "user", "content": results}]
+    stack.client.messages.create(**{**call, "messages": [*ASKED["messages"], *said]})
+    _, model, user = stack.upstream.exchanges[-1].json["contents"]
+    assert [without_padding(part) for part in model["parts"]] == [
+        without_padding(part) for part in parts_in(replies) if "functionCall" in part
+    ]
+    assert [part["functionResponse"]["id"] for part in user["parts"]] == ["dv8szvqe", "j80tal12"]
+
+
+def without_padding(part: dict[str, Any]) -> dict[str, Any]:
+    """Signatures by the bytes that they encode."""
+    signature = part.get("thoughtSignature")
+    if signature is None:
+        return part
+    standard = signature.translate(str.maketrans("-_", "+/"))
+    return {**part, "thoughtSignature": base64.b64decode(standard + "=" * (-len(standard) % 4))}
+
+
+def test_web_search(stack: Stack) -> None:
+    """As Claude Code asks for it: pages and citations come back in blocks that it can read."""
+    grounding = {
+        "webSearchQueries": ["köln weather"],
+        "groundingChunks": [{"web": {"uri": "https://a.test", "title": "a.test"}}],
+        "groundingSupports": [{"segment": {"text": "Sunny."}, "groundingChunkIndices": [0]}],
+    }
+    last = reply({"text": "Sunny."})
+    last["candidates"][0]["groundingMetadata"] = grounding
+    stack.play(sends(event(last)))
+    tools: list[Any] = [{"type": "web_search_20250305", "name": "web_search", "max_uses": 8}]
+    with stack.client.messages.stream(model=MODEL, tools=tools, **ASKED) as events:
+        message = events.get_final_message()
+    assert stack.upstream.exchanges[-1].json["tools"] == [{"googleSearch": {}}]
+    text, use, result = message.content
+    assert text.type == "text"
+    assert [citation.to_dict()["url"] for citation in text.citations or []] == ["https://a.test"]
+    assert (use.type, use.to_dict()["input"]) == ("server_tool_use", {"query": "köln weather"})
+    assert result.type == "web_search_tool_result"
+    assert isinstance(result.content, list)
+    assert [(page.url, page.title) for page in result.content] == [("https://a.test", "a.test")]
+    # What came back can be sent again.
+    turns: list[Any] = [*ASKED["messages"], {"role": "assistant", "content": message.content}]
+    stack.client.messages.create(
+        model=MODEL, max_tokens=5, messages=[*turns, {"role": "user", "content": "And?"}]
+    )
+    assert stack.upstream.exchanges[-1].json["contents"][1]["parts"] == [{"text": "Sunny."}]
+
+
+# -- what goes wrong
+
+
+@pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "stream"])
+def test_a_limit(stack: Stack, *, is_stream: bool) -> None:
+    """429 is a rate limit for the SDK, with the time to wait that Google says in the body alone."""
+    wait = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "17s"}
+    error = {"code": 429, "message": "Quota exceeded.", "status": "RESOURCE_EXHAUSTED", "details": [wait]}
+    stack.play(answers(429, json.dumps({"error": error}).encode()))
+    with pytest.raises(RateLimitError, match="Quota exceeded") as caught:
+        stack.client.messages.create(model=MODEL, stream=is_stream, **ASKED)
+    assert caught.value.response.headers["retry-after"] == "17"
+
+
+@pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "stream"])
+def test_a_refusal(stack: Stack, *, is_stream: bool) -> None:
+    """A prompt that Google blocks is refused, not answered with nothing."""
+    blocked = {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "responseId": "r"}
+    stack.play(sends(event(blocked)) if is_stream else answers(200, json.dumps(blocked).encode()))
+    if is_stream:
+        with stack.client.messages.stream(model=MODEL, **ASKED) as events:
+            message = events.get_final_message()
+    else:
+        message = stack.client.messages.create(model=MODEL, **ASKED)
+    assert message.stop_reason == "refusal"
+    assert message.stop_details is not None
+    assert "PROHIBITED_CONTENT" in (message.stop_details.explanation or "")
+
+
+@pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "stream"])
+def test_no_answer(stack: Stack, *, is_stream: bool) -> None:
+    """A call that the model could not write is no answer; nothing has gone out, so it has a status."""
+    malformed = reply(reason="MALFORMED_FUNCTION_CALL")
+    stack.play(sends(event(malformed)) if is_stream else answers(200, json.dumps(malformed).encode()))
+    with pytest.raises(InternalServerError) as caught:
+        stack.client.messages.create(model=MODEL, stream=is_stream, **ASKED)
+    assert caught.value.status_code == 502
+
+
+def test_an_error_after_content(stack: Stack) -> None:
+    """It ends the stream as an error of Anthropic's."""
+    gate = stack.upstream.gate()
+    error = {"error": {"code": 503, "message": "Overloaded.", "status": "UNAVAILABLE"}}
+
+    async def behave(exchange: Exchange) -> None:
+        await start_stream(exchange)
+        await send_piece(exchange, event(reply({"text": "The "}, reason=None)))
+        await gate.passed()
+        await send_piece(exchange, event(error))
+        await end_stream(exchange)
+
+    stack.play(behave)
+    events = stack.client.messages.create(model=MODEL, stream=True, **ASKED)
+    assert next(iter(events)).type == "message_start"
+    gate.open()
+    with pytest.raises(APIError, match="Overloaded"):
+        list(events)
+
+
+# -- Claude Code
+
+
+def send(stack: Stack, asked: dict[str, Any], path: str = "/v1/messages?beta=true") -> tuple[Any, bytes]:
+    """The response, and its body."""
+    body = json.dumps({"model": MODEL, **asked}, ensure_ascii=False).encode()
+    connection = http.client.HTTPConnection("127.0.0.1", stack.gateway.port, timeout=TIMEOUT_S)
+    try:
+        connection.request("POST", path, body, HEADERS)
+        response = connection.getresponse()
+        return response, response.read()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "dropped"),
+    [
+        ("quota", None),
+        ("title", None),
+        ("first", "speed, tools.web_search_20250305"),
+        ("second", "speed, tools.web_search_20250305"),
+    ],
+)
+def test_claude_code(stack: Stack, name: str, dropped: str | None) -> None:
+    """It works, in Claude Code's own dialect; what the model did not get is named, and no beta leaks."""
+    response, answer = send(stack, SESSION[name])
+    assert (response.status, response.getheader("x-tfy-dropped-params")) == (200, dropped)
+    (exchange,) = stack.upstream.exchanges
+    is_stream = bool(SESSION[name].get("stream"))
+    assert exchange.path.endswith(":streamGenerateContent?alt=sse" if is_stream else ":generateContent")
+    assert not [key for key, _ in exchange.headers if key.startswith(("anthropic-", "x-claude", "x-app"))]
+    if is_stream:
+        kinds = [line[7:] for line in answer.decode().splitlines() if line.startswith("event: ")]
+        assert (kinds[0], kinds[-2], kinds[-1]) == ("message_start", "message_delta", "message_stop")
+    else:
+        assert json.loads(answer)["content"] == [{"type": "text", "text": "The answer."}]
+
+
+def test_a_turn_of_claude_code(stack: Stack) -> None:
+    """Prompts, tools, calls and results are all there, in order and paired."""
+    send(stack, SESSION["second"])
+    sent = stack.upstream.exchanges[-1].json
+    assert [part["text"] for part in sent["systemInstruction"]["parts"]] == [
+        block["text"] for block in SYSTEM
+    ]
+    functions = sent["tools"][0]["functionDeclarations"]
+    assert [function["name"] for function in functions][:2] == ["Bash", "ToolSearch"]
+    assert len(functions[2]["name"]) <= 64 < len(MCP_TOOL)
+    contents = sent["contents"]
+    calls = [
+        part["functionCall"] for content in contents for part in content["parts"] if "functionCall" in part
+    ]
+    results = [
+        part["functionResponse"]
+        for content in contents
+        for part in content["parts"]
+        if "functionResponse" in part
+    ]
+    assert [call["id"] for call in calls] == ["toolu_1", "toolu_2", "toolu_3"]
+    assert [(result["id"], result["name"]) for result in results] == [
+        (call["id"], call["name"]) for call in calls
+    ]
+    assert [result["response"] for result in results] == [
+        {"output": "a.py"},
+        {"output": f"The tool {functions[2]['name']} can be used."},
+        {"error": "no access"},
+    ]
+    assert results[0]["parts"] == [{"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}}]
+    texts = [part["text"] for content in contents for part in content["parts"] if "text" in part]
+    assert texts[3:] == ["I look.", "The user opened b.py.", "[Request interrupted by user]"]
+    config = sent["generationConfig"]
+    assert config["thinkingConfig"] == {"thinkingLevel": "MEDIUM", "includeThoughts": True}
+    assert "hm" not in json.dumps(sent)
+
+
+def test_claude_code_counts_by_itself(stack: Stack) -> None:
+    """There is nobody who counts: an error in its dialect."""
+    asked = {"messages": SESSION["first"]["messages"]}
+    response, answer = send(stack, asked, "/v1/messages/count_tokens?beta=true")
+    assert response.status == 400
+    assert json.loads(answer)["error"]["type"] == "invalid_request_error"
