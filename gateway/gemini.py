@@ -109,7 +109,9 @@ class Gemini:
         trace.noted(read_notes(client.headers))
         timeout_s = request_timeout_s(client)
         plan = _plan_call(snapshot, caller, asked, call, door)
-        await self._pipeline.answer_call(responder, call, plan, timeout_s)
+        trace.planned(plan)
+        with client.watch():
+            await self._pipeline.attempt_targets(responder, call, plan, timeout_s)
 
     async def _pass(
         self,

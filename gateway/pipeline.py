@@ -149,7 +149,9 @@ class Pipeline:
             plan = snapshot.routing.plan(call.model, caller)
             if endpoint.name == RESPONSE.name and self._stored is not None:
                 plan = stick(plan, call, caller, self._stored, snapshot.accounts)
-            await self.answer_call(responder, call, plan, timeout_s)
+            trace.planned(plan)
+            with client.watch():
+                await self.attempt_targets(responder, call, plan, timeout_s)
 
         await self.serve(client, endpoint, stages)
 
@@ -266,15 +268,7 @@ class Pipeline:
         finally:
             trace.body_ns += time.perf_counter_ns() - began_ns
 
-    async def answer_call(
-        self, responder: Responder, call: Call, plan: Plan, timeout_s: float | None
-    ) -> None:
-        """Answer a call that has been read and planned."""
-        responder.trace.planned(plan)
-        with responder.client.watch():
-            await self._attempt_targets(responder, call, plan, timeout_s)
-
-    async def _attempt_targets(
+    async def attempt_targets(
         self, responder: Responder, call: Call, plan: Plan, timeout_s: float | None
     ) -> None:
         """Try each target, each as often as its policy says, until one has answered."""

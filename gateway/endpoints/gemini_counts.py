@@ -63,6 +63,8 @@ def _read_statistics(found: dict[str, Any]) -> Usage | None:
     for candidate in candidates:
         match candidate:
             case {"statistics": dict(statistics)} | {"embeddings": {"statistics": dict(statistics)}}:
-                count = count_of(statistics.get("token_count") or statistics.get("tokenCount"))
+                told = statistics.get("token_count") or statistics.get("tokenCount")
+                # A number without a type of its own is written with a point.
+                count = count_of(int(told) if isinstance(told, float) and told.is_integer() else told)
                 counts += [] if count is None else [count]
     return Usage(sum(counts), 0, "provider") if counts else None

@@ -36,6 +36,7 @@ _CALLED: Final = re.compile(
     r"(?::|%3[aA])(?P<verb>[A-Za-z]+)"
 )
 _SHOWN: Final = re.compile(r"/(?:publishers/(?P<publisher>[^/]+)/)?models(?:/(?P<model>[^:]+))?")
+_IN_A_COLLECTION: Final = re.compile(r"(?:models|tunedModels|endpoints|publishers/[\w-]+/models)/")
 _GEMINI_BASE: Final = re.compile(r"(?P<root>.*?)/(?P<version>v[0-9]+(?:(?:alpha|beta)[0-9]*)?)")
 _VERTEX_BASE: Final = re.compile(
     r"(?P<root>.*?)/(?P<version>v[0-9]+(?:beta[0-9]*)?)"
@@ -230,7 +231,7 @@ def base_of_unlisted(asked: GeminiPath, base_url: str) -> str:
 
 def model_path(endpoint: Endpoint, model_id: str) -> str:
     """Where a model is called, below the base URL of its target."""
-    collection = "" if model_id.startswith(("tunedModels/", "endpoints/")) else "models/"
+    collection = "" if _IN_A_COLLECTION.match(model_id) else "models/"
     return f"/{collection}{quote(model_id, safe='/@')}:{endpoint.path.rpartition(':')[2]}"
 
 

@@ -10,7 +10,7 @@ from gateway.endpoints.gemini_error import find_google_error
 from gateway.endpoints.gemini_paths import model_path
 from gateway.endpoints.gemini_reply import decode_generated, read_generated
 from gateway.endpoints.gemini_stream import GeneratedStreamReader
-from gateway.endpoints.openai_reply import ReplyFacts
+from gateway.endpoints.openai_reply import ReplyFacts, is_json_object
 from gateway.model import Call, Target
 from gateway.translate.pair import Refusal
 
@@ -51,4 +51,7 @@ def open_stream(
 
 def read_error(status: int, body: bytes) -> Refusal | None:
     """The provider's own error as it came, in its array too."""
-    return Refusal(status, body) if find_google_error(body) is not None else None
+    error = find_google_error(body)
+    if error is None:
+        return Refusal(status, body) if is_json_object(body) else None
+    return Refusal(status, body, error.retry_after_s)

@@ -17,9 +17,12 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from google import genai
 from google.genai import errors, types
+from google.oauth2.credentials import Credentials
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.rig.gateway_process import GatewayProcess
+from tests.rig.google_cloud import TOKEN as CLOUD_TOKEN
+from tests.rig.google_cloud import GoogleCloud
 from tests.rig.google_upstream import (
     BREAKING,
     CONTENT,
@@ -39,6 +42,7 @@ from tests.rig.manifests import (
     PROVIDER_KEY,
     gemini_account,
     otel_config,
+    vertex_account,
     virtual_account,
 )
 from tests.rig.otlp_sink import OtlpSink
@@ -67,6 +71,12 @@ def provider() -> Iterator[PathUpstream]:
 
 
 @pytest.fixture(scope="module")
+def cloud() -> Iterator[GoogleCloud]:
+    with GoogleCloud() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def sink() -> Iterator[OtlpSink]:
     with OtlpSink() as server:
         yield server
@@ -86,11 +96,14 @@ def gateway(
     provider: PathUpstream,
     llmock: LlmockServer | None,
     sink: OtlpSink,
+    cloud: GoogleCloud,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[GatewayProcess]:
+    auth = {"type": "key-file", "key_file_content": cloud.key_file}
     documents = [
         gemini_account("google", root_of(provider), MODELS),
-        virtual_account("app", ["env:APP_TOKEN"], ["google/*", "mock/*"]),
+        vertex_account("vertex", root_of(provider), {MODEL: MODEL, "alias": MODEL}, auth),
+        virtual_account("app", ["env:APP_TOKEN"], ["google/*", "vertex/*", "mock/*"]),
         virtual_account("narrow", ["env:NARROW_TOKEN"], [f"google/{MODEL}"]),
         otel_config(sink.traces_url),
         {"type": "gateway-global-settings", "name": "global", "logging_settings": {"type": "always"}},
@@ -291,6 +304,82 @@ def test_stream_that_fails(gateway: GatewayProcess) -> None:
     stream = client.models.generate_content_stream(model=BREAKING, contents="hi")
     with pytest.raises(errors.ServerError):
         list(stream)
+
+
+Make = Callable[[str], genai.Client]
+
+
+def _with_key(base_url: str) -> genai.Client:
+    return make_client(base_url, APP_TOKEN, version="v1beta1", vertexai=True)
+
+
+def _with_project(base_url: str) -> genai.Client:
+    options = types.HttpOptions(base_url=base_url, timeout=TIMEOUT_MS)
+    credentials = Credentials(APP_TOKEN)
+    return genai.Client(
+        vertexai=True, project="theirs", location="us-central1", credentials=credentials, http_options=options
+    )
+
+
+def _with_google_s_own(base_url: str) -> genai.Client:
+    headers = {"x-tfy-api-key": APP_TOKEN}
+    options = types.HttpOptions(base_url=base_url, timeout=TIMEOUT_MS, headers=headers)
+    credentials = Credentials("ya29.theirs", quota_project_id="theirs")
+    return genai.Client(
+        vertexai=True, project="theirs", location="us-central1", credentials=credentials, http_options=options
+    )
+
+
+def _of_the_gemini_api(base_url: str) -> genai.Client:
+    return make_client(base_url, APP_TOKEN)
+
+
+OWN: Final = "/projects/proj/locations/europe-west4"
+
+
+@pytest.mark.parametrize(
+    ("make", "version"),
+    [
+        (_with_key, "v1beta1"),
+        (_with_project, "v1beta1"),
+        (_with_google_s_own, "v1beta1"),
+        (_of_the_gemini_api, "v1"),
+    ],
+    ids=["key", "project", "google's own credentials", "gemini api"],
+)
+def test_vertex(gateway: GatewayProcess, provider: PathUpstream, make: Make, version: str) -> None:
+    """However a client signs in and whichever API it is for, the account's own project and token count."""
+    client = make(f"http://127.0.0.1:{gateway.port}/gemini/vertex/proxy")
+    provider.forget()
+    assert client.models.generate_content(model=MODEL, contents="hi").text == TEXT
+    assert "".join(
+        str(piece.text) for piece in client.models.generate_content_stream(model="alias", contents="hi")
+    )
+    assert client.models.count_tokens(model="vertex/alias", contents="hi").total_tokens == 11
+    assert str(client.models.get(model=MODEL).name).endswith(MODEL)
+    client.caches.create(model=MODEL, config=types.CreateCachedContentConfig(contents=["x"]))
+    model = f"/publishers/google/models/{MODEL}"
+    assert [asked.target for asked in provider.asked] == [
+        f"/{version}{OWN}{model}:generateContent",
+        f"/{version}{OWN}{model}:streamGenerateContent?alt=sse",
+        f"/{version}{OWN}{model}:countTokens",
+        f"/{version}{model}",
+        f"/{version}{OWN}/cachedContents",
+    ]
+    for asked in provider.asked:
+        assert (asked.header("authorization") or "").startswith(f"Bearer {CLOUD_TOKEN}")
+        assert not {"x-goog-api-key", "x-goog-user-project", "x-tfy-api-key"} & {
+            name for name, _ in asked.headers
+        }
+
+
+def test_old_models_of_vertex(gateway: GatewayProcess, provider: PathUpstream) -> None:
+    """What is asked for a prediction there, embeddings and pictures, is a call as well."""
+    client = _with_project(f"http://127.0.0.1:{gateway.port}/gemini/vertex/proxy")
+    provider.forget()
+    client.models.embed_content(model="text-embedding-005", contents="hi")
+    model = "/publishers/google/models/text-embedding-005"
+    assert [asked.target for asked in provider.asked] == [f"/v1beta1{OWN}{model}:predict"]
 
 
 def test_vertex_s_paths(gateway: GatewayProcess, provider: PathUpstream) -> None:

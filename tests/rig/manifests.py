@@ -72,6 +72,22 @@ def gemini_account(name: str, base_url: str, models: Mapping[str, str], **more: 
     }
 
 
+def vertex_account(name: str, base_url: str, models: Mapping[str, str], auth: Document) -> Document:
+    """A `provider-account/google-vertex`; *models* likewise."""
+    return {
+        "type": "provider-account/google-vertex",
+        "name": name,
+        "project_id": "proj",
+        "region": "europe-west4",
+        "base_url": base_url,
+        "auth_data": auth,
+        "integrations": [
+            {"type": "integration/model/vertex", "name": model, "model_id": model_id, "model_types": ["chat"]}
+            for model, model_id in models.items()
+        ],
+    }
+
+
 def anthropic_account(name: str, base_url: str, models: Iterable[str], **more: Any) -> Document:
     """A `provider-account/anthropic` whose integrations are named as their models."""
     return {

@@ -28,7 +28,7 @@ VALUES = {"values": [0.5]}
         (EMBED, {"embedding": {"statistics": {"tokenCount": 3}}}, Usage(3, 0, "provider")),
         (
             PREDICT,
-            {"predictions": [{"embeddings": {"statistics": {"token_count": n}, **VALUES}} for n in (3, 4)]},
+            {"predictions": [{"embeddings": {"statistics": {"token_count": n}, **VALUES}} for n in (3, 4.0)]},
             Usage(7, 0, "provider"),
         ),
         (PREDICT, {"predictions": [{"bytesBase64Encoded": "AAAA"}]}, Usage(None, None, "estimated")),

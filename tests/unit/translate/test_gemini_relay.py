@@ -13,6 +13,7 @@ from gateway.endpoints.gemini_catalogue import ARRAY, CALLS, COUNT, EMBED, GENER
 from gateway.errors import UpstreamBadReply
 from gateway.model import Call, Endpoint
 from gateway.translate import gemini_relay
+from gateway.translate.gemini_models import generate_path
 from gateway.translate.pair import Refusal
 from tests.rig.requires import requires
 from tests.unit.makers import make_target
@@ -77,7 +78,22 @@ def test_error(body: bytes) -> None:
     assert gemini_relay.read_error(429, body) == Refusal(429, body)
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"", b"[]", b"{}"])
+def test_other_errors() -> None:
+    """So does an object of another shape, and when to try again is told where Google tells it."""
+    assert gemini_relay.read_error(502, b'{"message": "x"}') == Refusal(502, b'{"message": "x"}')
+    details = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "17s"}]
+    body = json.dumps({"error": {"code": 429, "details": details}}).encode()
+    assert gemini_relay.read_error(429, body) == Refusal(429, body, 17)
+
+
+@pytest.mark.parametrize("id_", ["flash", "tunedModels/t", "endpoints/1", "publishers/x/models/y", "a b@1"])
+def test_path_as_for_other_dialects(id_: str) -> None:
+    """A model is at the same place, whoever asks it."""
+    target = make_target("main/flash", model_id=id_, dialect="gemini")
+    assert gemini_relay.path(call(), target) == generate_path(target, is_stream=False)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"", b"[]", b'"x"'])
 def test_no_error(body: bytes) -> None:
     """What nobody could read as an error is none."""
     assert gemini_relay.read_error(502, body) is None
