@@ -315,7 +315,7 @@ def _with_key(base_url: str) -> genai.Client:
 
 def _with_project(base_url: str) -> genai.Client:
     options = types.HttpOptions(base_url=base_url, timeout=TIMEOUT_MS)
-    credentials = Credentials(APP_TOKEN)
+    credentials = Credentials(APP_TOKEN)  # type: ignore[no-untyped-call]  # google-auth has no types
     return genai.Client(
         vertexai=True, project="theirs", location="us-central1", credentials=credentials, http_options=options
     )
@@ -324,7 +324,7 @@ def _with_project(base_url: str) -> genai.Client:
 def _with_google_s_own(base_url: str) -> genai.Client:
     headers = {"x-tfy-api-key": APP_TOKEN}
     options = types.HttpOptions(base_url=base_url, timeout=TIMEOUT_MS, headers=headers)
-    credentials = Credentials("ya29.theirs", quota_project_id="theirs")
+    credentials = Credentials("ya29.theirs", quota_project_id="theirs")  # type: ignore[no-untyped-call]  # likewise
     return genai.Client(
         vertexai=True, project="theirs", location="us-central1", credentials=credentials, http_options=options
     )

@@ -222,17 +222,17 @@ def test_signature() -> None:
 @pytest.mark.parametrize(
     ("signature", "subject", "secret"),
     [
-        (signed(), "something else", SECRET),
-        (signed(), "what for", b"another"),
-        (signed(secret=b"another"), "what for", SECRET),
-        (signed(until_s=time.time() - 1), "what for", SECRET),
-        (signed()[:-1], "what for", SECRET),
-        (signed().replace(".", ".9", 1), "what for", SECRET),
-        (signed("other-token")[:16] + signed()[16:], "what for", SECRET),
-        ("", "what for", SECRET),
-        ("zz.1.2", "what for", SECRET),
-        ("é" * 16, "what for", SECRET),
-        ("0" * 16 + "." + "9" * 40 + ".0", "what for", SECRET),
+        pytest.param(signed(), "something else", SECRET, id="another subject"),
+        pytest.param(signed(), "what for", b"another", id="another key"),
+        pytest.param(signed(secret=b"another"), "what for", SECRET, id="made with another key"),
+        pytest.param(signed(until_s=time.time() - 1), "what for", SECRET, id="expired"),
+        pytest.param(signed()[:-1], "what for", SECRET, id="cut"),
+        pytest.param(signed().replace(".", ".9", 1), "what for", SECRET, id="a later end"),
+        pytest.param(signed("other-token")[:16] + signed()[16:], "what for", SECRET, id="another caller"),
+        pytest.param("", "what for", SECRET, id="none"),
+        pytest.param("zz.1.2", "what for", SECRET, id="no hash"),
+        pytest.param("é" * 16, "what for", SECRET, id="no ascii"),
+        pytest.param("0" * 16 + "." + "9" * 40 + ".0", "what for", SECRET, id="an end too far"),
     ],
 )
 def test_no_signature(signature: str, subject: str, secret: bytes) -> None:
