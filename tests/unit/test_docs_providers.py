@@ -85,7 +85,7 @@ def test_the_examples() -> None:
         f"provider-account/{kind}"
         for kind in (
             *("azure-foundry", "azure-openai", "cloudera", "databricks", "microsoft-foundry", "ollama"),
-            *("google-gemini", "google-vertex", "self-hosted-model", "snowflake-cortex"),
+            *("google-gemini", "google-vertex", "nomic", "self-hosted-model", "snowflake-cortex"),
         )
     }
     assert len(kinds & set(VENDOR_ACCOUNTS)) == 2

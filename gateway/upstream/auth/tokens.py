@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +18,17 @@ from urllib.parse import urlencode
 import msgspec
 
 from gateway.errors import GatewayError, UpstreamBadReply, UpstreamUnreachable
-from gateway.model import AnyTokenRequest, GoogleTokenRequest, TokenRequest, UpstreamReply, UpstreamRequest
+from gateway.model import (
+    AnyTokenRequest,
+    ClientCertificate,
+    GoogleTokenRequest,
+    TokenRequest,
+    UpstreamReply,
+    UpstreamRequest,
+)
 from gateway.redaction import may_hold_secret, without_secrets
 from gateway.tasks import end, spawn
+from gateway.upstream.auth.client_assertion import make_assertion
 from gateway.upstream.auth.google import GoogleTokens, Pass
 from gateway.wire.http1 import header_lines
 
@@ -41,6 +50,7 @@ _LONGEST_LIFE_S: Final = 86_400.0
 _DETAIL_CHARACTERS: Final = 200
 _OK: Final = 200
 _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_ASSERTION: Final = "client_assertion"
 _LINES: Final = header_lines(
     [
         ("content-type", "application/x-www-form-urlencoded"),
@@ -85,6 +95,7 @@ class Tokens:
         pass_on: Pass,
         now_s: Callable[[], float],
         *,
+        unix_s: Callable[[], float] = time.time,
         answer_within_s: float = ANSWER_WITHIN_S,
     ) -> None:
         """Prepare.
@@ -93,12 +104,14 @@ class Tokens:
             send: Reaches the token endpoint.
             pass_on: The same for requests that are no POST of a form.
             now_s: A clock that only goes forward.
+            unix_s: The time of day.
             answer_within_s: How long a token endpoint may take.
         """
         self._answer_within_s = answer_within_s
         self._send = send
         self._google = GoogleTokens(pass_on)
         self._now_s = now_s
+        self._unix_s = unix_s
         self._held: dict[AnyTokenRequest, _Held] = {}
         self._renewing: dict[AnyTokenRequest, asyncio.Task[str | GatewayError]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -169,10 +182,9 @@ class Tokens:
     async def _exchange(self, request: TokenRequest) -> _Answer:
         form = list(request.form)
         if request.assertion_file:
-            form += (
-                ("client_assertion_type", _ASSERTION_TYPE),
-                ("client_assertion", await asyncio.to_thread(_read, request.assertion_file)),
-            )
+            form += _proof(await asyncio.to_thread(_read, request.assertion_file))
+        elif request.certificate is not None:
+            form += _proof(await asyncio.to_thread(_sign, request, request.certificate, self._unix_s()))
         reply = await self._send(
             UpstreamRequest(request.url, list(request.headers), urlencode(form).encode(), lines=_LINES)
         )
@@ -180,7 +192,9 @@ class Tokens:
             body = await reply.read(_MAX_ANSWER_BYTES)
         finally:
             reply.close()
-        secrets = [value for name, value in (*form, *request.headers) if may_hold_secret(name)]
+        secrets = [
+            value for name, value in (*form, *request.headers) if name == _ASSERTION or may_hold_secret(name)
+        ]
         if reply.status != _OK:
             said = without_secrets(body.decode(errors="replace"), secrets)[:_DETAIL_CHARACTERS]
             raise UpstreamBadReply(_NOT_SIGNED_IN, detail=f"{request.url} answered {reply.status}: {said}")
@@ -201,6 +215,23 @@ class Tokens:
             # Those in use are asked for again.
             self._held.clear()
         self._held[request] = _Held(answer.access_token, now_s + life_s * RENEWED_AFTER, now_s + life_s)
+
+
+def _proof(assertion: str) -> tuple[tuple[str, str], ...]:
+    return (("client_assertion_type", _ASSERTION_TYPE), (_ASSERTION, assertion))
+
+
+def _sign(request: TokenRequest, certificate: ClientCertificate, now_s: float) -> str:
+    try:
+        return make_assertion(
+            certificate.pem,
+            client_id=certificate.client_id,
+            audience=request.url,
+            thumbprint=certificate.thumbprint,
+            now_s=now_s,
+        )
+    except ValueError as error:
+        raise UpstreamUnreachable(_NOT_SIGNED_IN, detail=str(error)) from error
 
 
 def _name(request: AnyTokenRequest) -> str:

@@ -82,7 +82,12 @@ _OWN_REPLIES: Final[dict[str, dict[str, Any]]] = {
     "count_tokens": {"input_tokens": 9},
 }
 """Of endpoints whose answers are of another shape than their dialect's others."""
-SHAPES: Final[dict[Dialect, str]] = {"openai": "chat", "anthropic": "messages", "gemini": "gemini"}
+SHAPES: Final[dict[Dialect, str]] = {
+    "openai": "chat",
+    "anthropic": "messages",
+    "nomic": "vectors",
+    "gemini": "gemini",
+}
 
 
 def _asked_shape(endpoint: Endpoint) -> str:
@@ -94,7 +99,7 @@ def _find_ways() -> Iterator[Way]:
         for dialect in get_args(Dialect):
             for has_responses in (True, False):
                 target = make_target(
-                    dialect=dialect, has_responses=has_responses, model_id=MODELS.get(dialect, "model")
+                    dialect=dialect, has_responses=has_responses, model_id=MODELS.get(dialect, "some")
                 )
                 way = Way(endpoint, target)
                 try:
@@ -137,6 +142,8 @@ def requests(endpoint: Endpoint) -> list[dict[str, Any]]:
 @cache
 def replies(way: Way) -> list[dict[str, Any]]:
     """Whole answers of its target."""
+    if way.shape == "vectors":
+        return [{"embeddings": [[0.1, -2]], "usage": {"prompt_tokens": 1, "total_tokens": 1}, "model": "m"}]
     for name in (f"{way.endpoint.name}-{way.shape}", way.endpoint.name):
         if name in _OWN_REPLIES:
             return [_OWN_REPLIES[name]]
