@@ -277,7 +277,7 @@ async def test_a_certificate(endpoint: Endpoint) -> None:
         (("grant_type", "client_credentials"),),
         certificate=ClientCertificate(pem, "client", "thumbprint"),
     )
-    tokens = Tokens(endpoint.send, lambda: endpoint.now_s, unix_s=lambda: 1_800_000_000)
+    tokens = Tokens(endpoint.send, no_passage, lambda: endpoint.now_s, unix_s=lambda: 1_800_000_000)
     assert await tokens.find(request) == "t-1"
     form = dict(parse_qsl(endpoint.requests[0].body.decode()))
     assert form["client_assertion_type"].endswith(":jwt-bearer")
@@ -299,7 +299,7 @@ async def test_a_quoted_assertion_is_masked() -> None:
         return FakeReply(400, {}, f"bad {quoted}".encode())
 
     request = TokenRequest(REQUEST.url, (), certificate=ClientCertificate(pem_of(key()), "client", ""))
-    tokens = Tokens(quote, lambda: 0.0)
+    tokens = Tokens(quote, no_passage, lambda: 0.0)
     with pytest.raises(UpstreamUnreachable) as raised:
         await tokens.find(request)
     assert quoted
