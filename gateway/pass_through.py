@@ -31,10 +31,20 @@ from gateway.endpoints.provider_path import (
     with_query,
 )
 from gateway.errors import BodyTooLarge, GatewayError, InvalidBody, UnsupportedParameter
-from gateway.model import BodySource, Caller, Client, Dialect, Endpoint, Passage, Plan, Target
+from gateway.model import (
+    BodySource,
+    Caller,
+    Client,
+    Dialect,
+    Endpoint,
+    HeaderPairs,
+    Passage,
+    Plan,
+    Target,
+)
 from gateway.pipeline import Pipeline, Upstream, pause, request_timeout_s
 from gateway.providers.passage_headers import listed_headers, passage_headers, unlisted_headers
-from gateway.relay import mask, relay_reply
+from gateway.relay import Adapt, mask, relay_reply
 from gateway.responder import Answer, Responder
 from gateway.routing.stored import Origin
 from gateway.snapshot import Snapshot
@@ -45,8 +55,15 @@ from gateway.wire.multipart import ModelField, find_boundary
 MAX_HEAD_BYTES: Final = 1024 * 1024
 """Most of a body that is held: shorter ones whole, of a form the part where its model is looked for."""
 
+PASSED_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+"""Methods that are passed on; a reply to HEAD would have no end that could be seen."""
+
 _MODEL_PATH: Final = "/models/{model}"
 _FORM: Final = "multipart/form-data"
+
+
+def _unchanged(headers: HeaderPairs) -> HeaderPairs:
+    return headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +75,9 @@ class Asked:
         prefix: What stood before it here; a redirect of the provider gets it in front again.
         account: Named by the path itself, "" when it is not.
         dialect: Whose API has the path; None for a path of an API that is not known here.
+        root: Base URL that the path is below, "" for the account's own.
+        plan: Where it goes, if that is known already, and that the caller may.
+        adapt: What the caller gets of the reply's headers.
     """
 
     endpoint: Endpoint
@@ -65,6 +85,9 @@ class Asked:
     prefix: str
     account: str = ""
     dialect: Dialect | None = "openai"
+    root: str = ""
+    plan: Plan | None = None
+    adapt: Adapt = _unchanged
 
 
 def names_account(client: Client) -> bool:
@@ -99,11 +122,14 @@ class PassThrough:
         async def stages(responder: Responder, snapshot: Snapshot) -> None:
             caller = snapshot.identity.identify(client.headers)
             responder.trace.identified(caller)
-            of_account = _without_account(asked, snapshot)
-            check_path(of_account.path)
-            await _Crossing(self, responder, snapshot, caller, of_account).run()
+            await self.cross(responder, snapshot, caller, _without_account(asked, snapshot))
 
         await self._pipeline.serve(client, asked.endpoint, stages)
+
+    async def cross(self, responder: Responder, snapshot: Snapshot, caller: Caller, asked: Asked) -> None:
+        """Take a call of a known *caller* through its stages."""
+        check_path(asked.path)
+        await _Crossing(self, responder, snapshot, caller, asked).run()
 
     async def body_of(self, client: Client, naming: _Naming, asked: Asked) -> bytes | _Streamed:
         """The body of a call: whole if it is short or JSON, else its beginning and the rest as it comes."""
@@ -140,6 +166,7 @@ class PassThrough:
                 asked.endpoint,
                 dialect=asked.dialect,
                 locate=lambda location: own_location(location, base_url=base_url, prefix=asked.prefix),
+                adapt=asked.adapt,
             )
         finally:
             reply.close()
@@ -289,6 +316,8 @@ class _Crossing:
 
     def _plan(self, naming: _Naming, body: bytes | _Streamed) -> Plan:
         """Which account, and whether the caller may."""
+        if self._asked.plan is not None:
+            return self._asked.plan
         if naming.plan is not None:
             self._check_dialect(naming.plan.targets[0])
             return naming.plan
@@ -500,6 +529,8 @@ def _without_account(asked: Asked, snapshot: Snapshot) -> Asked:
 
 def _base_url(asked: Asked, target: Target) -> str:
     """Below which URL the path is: a call of a model is at the model's, as Azure has its deployments."""
+    if asked.root:
+        return asked.root
     is_of_model = asked.dialect == "openai" and asked.endpoint.path in FORM_CALLS and target.model_id
     return target.base_url if is_of_model else target.account_url or target.base_url
 

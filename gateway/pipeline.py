@@ -136,7 +136,7 @@ class Pipeline:
             caller = snapshot.identity.identify(client.headers)
             trace.identified(caller)
             refuse_encoding(client)
-            body = await self._read(client, trace)
+            body = await self.read_body(client, trace)
             call = parse_call(
                 endpoint,
                 body,
@@ -151,7 +151,7 @@ class Pipeline:
                 plan = stick(plan, call, caller, self._stored, snapshot.accounts)
             trace.planned(plan)
             with client.watch():
-                await self._attempt_targets(responder, call, plan, timeout_s)
+                await self.attempt_targets(responder, call, plan, timeout_s)
 
         await self.serve(client, endpoint, stages)
 
@@ -260,14 +260,15 @@ class Pipeline:
         words = wording or wording_for(endpoint, client.headers)
         return _Settlement(self, Responder(client, trace, request_id, words, self._stored))
 
-    async def _read(self, client: Client, trace: CallTrace) -> bytes:
+    async def read_body(self, client: Client, trace: CallTrace) -> bytes:
+        """The body of a call, whole; raises as `Client.read_body`."""
         began_ns = time.perf_counter_ns()
         try:
             return await client.read_body(self._max_body_bytes)
         finally:
             trace.body_ns += time.perf_counter_ns() - began_ns
 
-    async def _attempt_targets(
+    async def attempt_targets(
         self, responder: Responder, call: Call, plan: Plan, timeout_s: float | None
     ) -> None:
         """Try each target, each as often as its policy says, until one has answered."""
@@ -403,8 +404,8 @@ async def _relay_stream(
         UpstreamBadReply: It is no event stream, begins with an error, or ends before it is complete.
     """
     content_type = next((value for name, value in reply.headers if name == b"content-type"), b"").lower()
-    if not content_type.startswith(_EVENT_STREAM):
-        msg = "The provider was asked for an event stream and answered with something else."
+    if not content_type.startswith(_stream_type(call, attempt.target)):
+        msg = "The provider was asked for a stream and answered with something else."
         beginning = f"{content_type.decode('latin-1')}: {excerpt(await reply.read_chunk())}"
         raise UpstreamBadReply(msg, excerpt=beginning)
     reader = pair.open_stream(call, started_at_ns=responder.trace.started_at_ns)
@@ -427,6 +428,11 @@ async def _relay_stream(
         await responder.end_stream()
         await reply.finish()
     return None
+
+
+def _stream_type(call: Call, target: Target) -> bytes:
+    """The media type of what *target* streams: where it is relayed, that of its callers."""
+    return call.endpoint.stream_type if call.endpoint.dialect == target.dialect else _EVENT_STREAM
 
 
 async def _pump(
@@ -457,7 +463,7 @@ async def _pump(
                 continue
             if _is_kept(call, attempt.target):
                 responder.made(reader.facts().response_id, attempt.target)
-            await responder.start_stream(reply)
+            await responder.start_stream(reply, call.endpoint.stream_type)
             events = b"".join(held)
         if events:
             await client.write(events)

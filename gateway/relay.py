@@ -41,6 +41,9 @@ _MASK: Final = b"***"
 Locate = Callable[[str], str | None]
 """Where a redirect of the provider leads on our side, None when it must not be followed."""
 
+Adapt = Callable[[HeaderPairs], HeaderPairs]
+"""What a caller gets of a reply's headers, of those that pass."""
+
 
 async def relay_reply(
     responder: Responder,
@@ -50,6 +53,7 @@ async def relay_reply(
     *,
     dialect: Dialect | None,
     locate: Locate,
+    adapt: Adapt | None = None,
 ) -> Answer | None:
     """Pass *reply* on.
 
@@ -60,6 +64,7 @@ async def relay_reply(
         endpoint: What was asked.
         dialect: Whose API was asked, where it is known: there an error is a JSON object, or a bad reply.
         locate: For the address of a redirect.
+        adapt: For the headers of the reply.
 
     Returns:
         None when the caller has been answered; the provider's error, nothing sent yet, of a known API.
@@ -71,6 +76,8 @@ async def relay_reply(
     if dialect is not None and reply.status >= _FIRST_ERROR:
         return await _take_error(attempt, reply)
     headers = passage_response_headers(reply.headers)
+    if adapt is not None:
+        headers = adapt(headers)
     location = _header(reply.headers, b"location").decode("latin-1")
     if location and (own := locate(location)) is not None:
         headers.append((b"location", own.encode("latin-1")))

@@ -141,11 +141,11 @@ class Responder:
         await self.client.end()
         self.trace.ended()
 
-    async def start_stream(self, reply: UpstreamReply) -> None:
+    async def start_stream(self, reply: UpstreamReply, media_type: bytes) -> None:
         """Send the head of a stream."""
         headers = self._headers(response_headers(reply.headers))
         headers += (
-            (b"content-type", b"text/event-stream; charset=utf-8"),
+            (b"content-type", media_type + b"; charset=utf-8"),
             (b"cache-control", b"no-cache"),
             # nginx in front would otherwise gather the stream.
             (b"x-accel-buffering", b"no"),

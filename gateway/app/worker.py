@@ -21,6 +21,7 @@ from gateway.app.accepted_config import ConfigUnusableError, load_accepted, secr
 from gateway.edge.app import DataPlane
 from gateway.edge.lifecycle import Lifecycle
 from gateway.edge.metrics import ControlMetrics
+from gateway.gemini import Gemini
 from gateway.http_server import HttpServer, bind
 from gateway.pass_through import PassThrough
 from gateway.pipeline import CurrentSnapshot, Pipeline
@@ -153,6 +154,7 @@ class Worker:
             self._checks,
             metrics,
             pass_through=pass_through,
+            gemini=Gemini(self._pipeline, pass_through),
             realtime=self._realtime,
         )
         server = HttpServer(data_plane, bind(settings.host, settings.port))

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from gateway.edge.client import AsgiClient
+from gateway.edge.gemini_client import GeminiAsgiClient
 from gateway.edge.lifecycle import Lifecycle
 from gateway.edge.lookout import Lookout
 from gateway.edge.metrics import ControlAwayError, ControlMetrics
@@ -24,8 +25,8 @@ from gateway.edge.paths import (
     CALL_PATHS,
     LISTABLE,
     MODELS_PATHS,
-    PASSED_METHODS,
     REALTIME_PATHS,
+    find_gemini,
     find_model_name,
     find_passage,
 )
@@ -35,9 +36,10 @@ from gateway.endpoints.openai_paths import OTHER
 from gateway.endpoints.realtime import REALTIME
 from gateway.endpoints.wording import dialect_of
 from gateway.errors import MethodNotAllowed, PathNotFound
+from gateway.gemini import Gemini
 from gateway.identity.tokens import carries_token
 from gateway.model import Endpoint
-from gateway.pass_through import PassThrough, names_account
+from gateway.pass_through import PASSED_METHODS, PassThrough, names_account
 from gateway.pipeline import Pipeline
 from gateway.realtime import Realtime
 from gateway.telemetry.prometheus import CONTENT_TYPE
@@ -58,6 +60,7 @@ class DataPlane:
         metrics: ControlMetrics | None = None,
         *,
         pass_through: PassThrough,
+        gemini: Gemini,
         realtime: Realtime,
     ) -> None:
         """Serve *pipeline*.
@@ -65,6 +68,7 @@ class DataPlane:
         Args:
             pipeline: Answers calls.
             pass_through: Answers what is no call of a model.
+            gemini: Answers what is in Google's dialect.
             realtime: Serves WebSockets.
             lifecycle: Decides readiness, and whether connections end.
             checks: What `/readyz` says of the parts, a word each; none of them decides.
@@ -72,6 +76,7 @@ class DataPlane:
         """
         self._pipeline = pipeline
         self._pass_through = pass_through
+        self._gemini = gemini
         self._realtime = realtime
         self._lifecycle = lifecycle
         self._lookout = Lookout(asyncio.get_running_loop())
@@ -108,6 +113,15 @@ class DataPlane:
     ) -> None:
         """Serve what is no call of a model, if it is anything."""
         raw_path = scope["raw_path"].partition(b"?")[0].decode("latin-1")
+        gemini = find_gemini(raw_path, scope["query_string"].decode("latin-1"))
+        if gemini is not None:
+            closes = self._lifecycle.is_draining
+            route = gemini.endpoint.route
+            await self._gemini.serve(
+                GeminiAsgiClient(scope, receive, send, lookout=self._lookout, route=route, closes=closes),
+                gemini,
+            )
+            return
         is_taken = scope["path"] in MODELS_PATHS or scope["path"] in self._shell_paths
         if endpoint is None or self._is_listing(scope, receive, send, endpoint):
             model = find_model_name(raw_path) if scope["method"] in _READS else None

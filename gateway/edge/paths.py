@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from gateway.endpoints.anthropic_paths import find_anthropic_path
 from gateway.endpoints.catalogue import CHAT, MODEL_CALLS
+from gateway.endpoints.gemini_paths import GeminiPath, read_gemini_path
 from gateway.endpoints.openai_paths import OTHER, PROXY, find_openai_path
 from gateway.endpoints.realtime import REALTIME
 from gateway.model import Dialect, Endpoint
@@ -29,15 +30,13 @@ MODELS_PATHS: Final = frozenset(prefix + "/models" for prefix in _PREFIXES)
 REALTIME_PATHS: Final = frozenset(prefix + REALTIME.path for prefix in _PREFIXES)
 """Every path with sessions of the realtime API (WebSocket)."""
 
-PASSED_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
-"""Methods that are passed on; a reply to HEAD would have no end that could be seen."""
-
 LISTABLE: Final = (CHAT,)
 """Calls whose path answers other methods as well: stored completions are listed there."""
 
 _LONGEST_FIRST: Final = sorted(BASES, key=len, reverse=True)
 _VERSION: Final = "/v1"
 _PROXY: Final = "/proxy/"
+_GEMINI: Final = "/gemini/"
 
 
 def find_passage(raw_path: str, dialect: Dialect) -> Asked | None:
@@ -68,6 +67,25 @@ def find_passage(raw_path: str, dialect: Dialect) -> Asked | None:
         return Asked(endpoint, below, base, dialect=endpoint.dialect)
     is_other = is_versioned and _find_endpoint(below, dialect) is None
     return Asked(OTHER, below, base, dialect=None) if is_other else None
+
+
+def find_gemini(raw_path: str, query: str) -> GeminiPath | None:
+    """What a path below `/gemini/{account}/proxy` asks for, None for any other.
+
+    Args:
+        raw_path: As it was written; *query* too.
+    """
+    if _GEMINI not in raw_path:
+        return None
+    base = next(base for base in _LONGEST_FIRST if raw_path.startswith(base + "/") or not base)
+    below = raw_path[len(base) :]
+    if not below.startswith(_GEMINI):
+        return None
+    account, _, rest = below[len(_GEMINI) :].partition("/")
+    proxy, slash, path = rest.partition("/")
+    if not account or proxy != "proxy":
+        return None
+    return read_gemini_path(unquote(account), f"{base}{_GEMINI}{account}/{proxy}", slash + path, query)
 
 
 def _find_endpoint(path: str, dialect: Dialect) -> Endpoint | None:

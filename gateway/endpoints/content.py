@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from gateway.endpoints import anthropic_content, openai_content, responses_content
+from gateway.endpoints import anthropic_content, gemini_content, openai_content, responses_content
 from gateway.endpoints.catalogue import RESPONSE
+from gateway.endpoints.gemini_catalogue import ARRAY
 from gateway.endpoints.openai_content import Items, Shaped
 from gateway.model import Call, Dialect, Endpoint
 
@@ -48,7 +49,15 @@ CONTENT_READERS: Final[dict[Dialect, ContentReader]] = {
         anthropic_content.MessageAssembler,
         "stop_sequences",
     ),
+    "gemini": ContentReader(
+        gemini_content.read_input,
+        gemini_content.read_output,
+        gemini_content.read_tools,
+        gemini_content.ReplyAssembler,
+        "stop",
+    ),
 }
+_GEMINI_ARRAY: Final = replace(CONTENT_READERS["gemini"], assembler=gemini_content.ArrayAssembler)
 _RESPONSES: Final = ContentReader(
     responses_content.read_input,
     responses_content.read_output,
@@ -59,4 +68,6 @@ _RESPONSES: Final = ContentReader(
 
 def reader_of(endpoint: Endpoint) -> ContentReader:
     """What reads the calls of *endpoint*."""
+    if endpoint is ARRAY:
+        return _GEMINI_ARRAY
     return _RESPONSES if endpoint.name == RESPONSE.name else CONTENT_READERS[endpoint.dialect]

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.endpoints import anthropic_error, openai_error
+from gateway.endpoints import anthropic_error, gemini_error_body, openai_error
+from gateway.endpoints.gemini_catalogue import ARRAY
 from gateway.model import Dialect, Endpoint, Headers
 
 
@@ -29,11 +30,15 @@ OPENAI: Final = Wording(openai_error.error_body, openai_error.error_event)
 WORDINGS: Final[dict[Dialect, Wording]] = {
     "openai": OPENAI,
     "anthropic": Wording(anthropic_error.error_body, anthropic_error.error_event, b"request-id"),
+    "gemini": Wording(gemini_error_body.error_body, gemini_error_body.error_event),
 }
+_GEMINI_ARRAY: Final = Wording(gemini_error_body.array_body, gemini_error_body.array_end)
 
 
 def wording_for(endpoint: Endpoint | None, headers: Headers) -> Wording:
     """The words for whoever asked *endpoint*; where it is None, the headers tell."""
+    if endpoint is ARRAY:
+        return _GEMINI_ARRAY
     return WORDINGS[endpoint.dialect if endpoint is not None else dialect_of(headers)]
 
 

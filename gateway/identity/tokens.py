@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +19,11 @@ DEMO_TOKEN_SHA256: Final = hashlib.sha256(b"demo-key").digest()
 _BEARER: Final = "bearer "
 _INDEX_BYTES: Final = 8
 _CHALLENGE: Final = (("www-authenticate", "Bearer"),)
+_UNKNOWN: Final = (
+    "This API key is not known here. Use a key of a virtual account, or ask its operator for one."
+)
+_INDEX: Final = re.compile(rf"[0-9a-f]{{{2 * _INDEX_BYTES}}}")
+_UNTIL: Final = re.compile(r"[0-9]{1,12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +73,49 @@ class Identity:
         credential = self._find(token.encode("latin-1", errors="replace"))
         if credential is not None:
             return _unexpired(credential)
-        message = (
-            "This API key is not known here. Use a key of a virtual account, or ask its operator for one."
-        )
+        raise InvalidApiKey(_UNKNOWN, headers=_CHALLENGE)
+
+    def identify_google(self, headers: Headers, key: str) -> tuple[Caller, bytes]:
+        """The caller whose token the request of an SDK of Google's carries, and the token's hash.
+
+        Such a request may carry a token of Google's too, which says nothing here, so the first that is known
+        counts.
+
+        Args:
+            headers: Also `x-goog-api-key`.
+            key: From the query, "" for none.
+
+        Raises:
+            InvalidApiKey: No token, or none that is known and not expired.
+        """
+        tokens = [
+            token.strip().encode("latin-1", errors="replace")
+            for token in (headers.get("x-goog-api-key"), _token(headers), key)
+            if token
+        ]
+        for token in tokens:
+            credential = self._find(token)
+            if credential is not None:
+                return _unexpired(credential), credential.sha256
+        if tokens:
+            raise InvalidApiKey(_UNKNOWN, headers=_CHALLENGE)
+        message = "No API key. Send x-goog-api-key: <key>, Authorization: Bearer <key> or ?key=<key>."
+        raise InvalidApiKey(message, headers=_CHALLENGE)
+
+    def identify_signed(self, signature: str, subject: str, secret: bytes) -> tuple[Caller, bytes]:
+        """The caller for whom `sign` signed *subject*, and the hash of its token.
+
+        Raises:
+            InvalidApiKey: It did not, or its signature or token has expired.
+        """
+        index, _, rest = signature.partition(".")
+        until, _, _ = rest.partition(".")
+        if signature.isascii() and _INDEX.fullmatch(index) and _UNTIL.fullmatch(until):
+            for credential in self._credentials.get(bytes.fromhex(index), ()):
+                expected = sign(credential.sha256, subject, secret, until_s=int(until))
+                if hmac.compare_digest(expected, signature) and time.time() < int(until):
+                    return _unexpired(credential), credential.sha256
+        message = "This address has no valid signature, or an expired one. Begin the upload anew."
         raise InvalidApiKey(message, headers=_CHALLENGE)
 
     def knows(self, word: str) -> bool:
@@ -82,6 +128,21 @@ class Identity:
             if hmac.compare_digest(credential.sha256, digest):
                 return credential
         return None
+
+
+def sign(sha256: bytes, subject: str, secret: bytes, *, until_s: int) -> str:
+    """What stands for the token of the hash *sha256* in an address, for *subject* alone.
+
+    Some clients send no credential to an address that they were given, as its maker put one in.
+
+    Args:
+        sha256: Of the token.
+        subject: What it is good for.
+        secret: Known to every replica, and to nobody else: the hash alone may be read in a configuration.
+        until_s: Unix time until which it is.
+    """
+    message = b"\0".join((sha256, str(until_s).encode(), subject.encode()))
+    return f"{sha256[:_INDEX_BYTES].hex()}.{until_s}.{hmac.digest(secret, message, 'sha256').hex()}"
 
 
 def _unexpired(credential: Credential) -> Caller:

@@ -37,6 +37,11 @@ class Accounts:
             doors = self._doors.setdefault(target.account, [])
             if all(_way_in(door) != _way_in(target) for door in doors):
                 doors.append(target)
+        self._by_id: dict[tuple[str, str], list[str]] = {}
+        self._speaking: dict[tuple[str, Dialect], Target] = {}
+        for target in self._by_name.values():
+            self._by_id.setdefault((target.account, target.model_id), []).append(target.name)
+            self._speaking.setdefault((target.account, target.dialect), target)
         self._by_print = {fingerprint(name): name for name in (*self._by_name, *self._doors)}
 
     def __contains__(self, account: str) -> bool:
@@ -52,6 +57,29 @@ class Accounts:
         """What the provider calls a model of that name, "" when there is none."""
         target = self._by_name.get(model)
         return "" if target is None else target.model_id
+
+    def find_model(self, account: str, words: Iterable[str], caller: Caller) -> str:
+        """The model of *account* that the first of *words* names, or is the provider's id of; "" for none.
+
+        Of several with one id the first is taken that *caller* may use.
+        """
+        words = tuple(words)
+        for word in words:
+            if f"{account}/{word}" in self._by_name:
+                return f"{account}/{word}"
+        for word in words:
+            found = self._by_id.get((account, word), ())
+            if found:
+                return next((name for name in found if name in caller.models), found[0])
+        return ""
+
+    def door(self, account: str, dialect: Dialect) -> Target | None:
+        """A server of *account*, one that speaks *dialect* if it has one; None when there is no such account.
+
+        For what its servers share, and for what any of them can be asked.
+        """
+        doors = self._doors.get(account)
+        return self._speaking.get((account, dialect)) or (doors[0] if doors else None)
 
     def made_through(self, origin: Origin) -> tuple[str, str]:
         """Account and model that an object was made through, "" for what is not configured any more."""
@@ -103,15 +131,7 @@ class Accounts:
             AccountRequired: Its models are on several servers, and the call names none.
             SecretMissingError: It has no credential.
         """
-        doors = self._doors.get(account)
-        if doors is None:
-            raise _not_found(account)
-        if not self._may_use(caller, account, by_model=by_model):
-            message = (
-                f"{caller.name} has no right to the account {account} as a whole, which this path needs. "
-                "Ask the gateway's operator for it."
-            )
-            raise AccountNotAllowed(message, param="x-tfy-provider-name")
+        doors = self._check_right(account, caller, by_model=by_model)
         target = self._by_name.get(model)
         if target is None or target.account != account:
             if len(doors) > 1:
@@ -122,10 +142,30 @@ class Accounts:
                 raise AccountRequired(message, param="x-tfy-model-name")
             # Of the account, not of the model whose address and credentials happen to be the same.
             target = dataclasses.replace(doors[0], name=account, model_id="")
-        if target.missing_secret:
-            message = f"{account} is not available: it has no credential. The operator must act."
-            raise SecretMissingError(message, detail=target.missing_secret)
-        return Plan((target,), (target.name,))
+        return _plan_for(account, target)
+
+    def plan_at(self, door: Target, caller: Caller) -> Plan:
+        """As `plan`, for a server that `door` gave: what it is asked is the account's, and no model's.
+
+        Raises:
+            AccountNotAllowed: *caller* may not use the account as a whole.
+            SecretMissingError: It has no credential.
+        """
+        self._check_right(door.account, caller, by_model=False)
+        return _plan_for(door.account, dataclasses.replace(door, name=door.account, model_id="", price=None))
+
+    def _check_right(self, account: str, caller: Caller, *, by_model: bool) -> list[Target]:
+        """The servers of *account*; raises as `plan`."""
+        doors = self._doors.get(account)
+        if doors is None:
+            raise _not_found(account)
+        if not self._may_use(caller, account, by_model=by_model):
+            message = (
+                f"{caller.name} has no right to the account {account} as a whole, which this path needs. "
+                "Ask the gateway's operator for it."
+            )
+            raise AccountNotAllowed(message, param="x-tfy-provider-name")
+        return doors
 
     def _is_available(self, account: str) -> bool:
         return any(not door.missing_secret for door in self._doors[account])
@@ -144,6 +184,13 @@ def _has_paths(door: Target, dialect: Dialect | None) -> bool:
 def _way_in(target: Target) -> tuple[object, ...]:
     """What two models share that are behind the same door."""
     return (target.account_url or target.base_url, target.headers, target.token)
+
+
+def _plan_for(account: str, target: Target) -> Plan:
+    if target.missing_secret:
+        message = f"{account} is not available: it has no credential. The operator must act."
+        raise SecretMissingError(message, detail=target.missing_secret)
+    return Plan((target,), (target.name,))
 
 
 def _not_found(account: str) -> AccountNotFound:

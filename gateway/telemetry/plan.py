@@ -12,6 +12,7 @@ from gateway.config import Config
 from gateway.config.manifests.global_settings import AlwaysLog, HeaderControlledLog
 from gateway.config.manifests.logging_config import LoggingConfig, ValueFilter
 from gateway.endpoints.catalogue import CHAT, COMPLETION, MESSAGES, RESPONSE
+from gateway.endpoints.gemini_catalogue import GENERATE, STREAM
 from gateway.model import Call, Caller, Plan, TraceContext
 from gateway.redaction import may_hold_secret
 from gateway.telemetry.call_notes import CallNotes
@@ -83,7 +84,9 @@ class Redaction:
         return found
 
 
-_WITH_CONTENT: Final = frozenset({CHAT.route, COMPLETION.route, MESSAGES.route, RESPONSE.route})
+_WITH_CONTENT: Final = frozenset(
+    endpoint.route for endpoint in (CHAT, COMPLETION, MESSAGES, RESPONSE, GENERATE, STREAM)
+)
 
 
 class ContentRules:

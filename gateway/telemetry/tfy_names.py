@@ -24,6 +24,9 @@ REQUEST_TYPES: Final[Mapping[str, str]] = {
     "messages": "ChatCompletion",
     "count_tokens": "CountTokens",
     "responses": "CreateModelResponse",
+    "generate_content": "ChatCompletion",
+    "embed_content": "Embedding",
+    "count_content_tokens": "CountTokens",
 }
 """Their word for each endpoint, by our name of it; `CountTokens` is ours, they have none."""
 

@@ -13,6 +13,7 @@ from gateway.translate import (
     chat_to_messages,
     embedding_to_gemini,
     embedding_to_nomic,
+    gemini_relay,
     messages_to_chat,
     messages_to_gemini,
     object_relay,
@@ -39,6 +40,10 @@ PAIRS: Final[dict[tuple[str, Dialect], Pair]] = {
     ("messages", "anthropic"): anthropic_relay,
     ("messages", "gemini"): messages_to_gemini,
     ("count_tokens", "anthropic"): anthropic_relay,
+    ("generate_content", "gemini"): gemini_relay,
+    ("count_content_tokens", "gemini"): gemini_relay,
+    ("embed_content", "gemini"): gemini_relay,
+    ("predict", "gemini"): gemini_relay,
 }
 """By the endpoint's name and the target's dialect."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from tests.rig.behaviours import BY_MODEL
@@ -49,6 +49,42 @@ def openai_account(
             for model in models
         ],
         **more,
+    }
+
+
+def gemini_account(name: str, base_url: str, models: Mapping[str, str], **more: Any) -> Document:
+    """A `provider-account/google-gemini`; *models* has Google's ids by the integrations' names."""
+    return {
+        "type": "provider-account/google-gemini",
+        "name": name,
+        "base_url": base_url,
+        "auth_data": {"type": "api-key", "apiKey": "env:FAKE_KEY"},
+        "integrations": [
+            {
+                "type": "integration/model/gemini",
+                "name": model,
+                "model_id": model_id,
+                "model_types": ["chat", "embedding"],
+            }
+            for model, model_id in models.items()
+        ],
+        **more,
+    }
+
+
+def vertex_account(name: str, base_url: str, models: Mapping[str, str], auth: Document) -> Document:
+    """A `provider-account/google-vertex`; *models* likewise."""
+    return {
+        "type": "provider-account/google-vertex",
+        "name": name,
+        "project_id": "proj",
+        "region": "europe-west4",
+        "base_url": base_url,
+        "auth_data": auth,
+        "integrations": [
+            {"type": "integration/model/vertex", "name": model, "model_id": model_id, "model_types": ["chat"]}
+            for model, model_id in models.items()
+        ],
     }
 
 

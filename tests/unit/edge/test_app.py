@@ -11,10 +11,13 @@ from gateway.edge.app import DataPlane
 from gateway.edge.lifecycle import Lifecycle
 from gateway.edge.metrics import ControlAwayError, ControlMetrics
 from gateway.errors import GatewayError, MethodNotAllowed, PathNotFound
+from gateway.gemini import Gemini
 from gateway.model import Client, Endpoint
 from gateway.pass_through import Asked, PassThrough
 from gateway.pipeline import Pipeline
 from gateway.realtime import Realtime
+
+GEMINI = "/gemini/{account}/proxy"
 
 
 class FakePipeline:
@@ -57,6 +60,7 @@ class Rig:
             lambda: self.checks,
             metrics,
             pass_through=cast("PassThrough", self.pipeline),
+            gemini=cast("Gemini", self.pipeline),
             realtime=cast("Realtime", self.pipeline),
         )
 
@@ -146,10 +150,18 @@ async def test_what_is_refused(method: str, path: str, error: type[GatewayError]
         ("PATCH", "/v1/files/a/b/c", ("pass", "/files/a/b/c"), "/v1/files/{path}"),
         ("PUT", "/proxy/main/x", ("pass", "/x"), "/proxy/{account}/{path}"),
         ("GET", "/v1/models/main/gpt", ("show", "main/gpt"), "/v1/models/{model}"),
+        ("GET", "/gemini/main/proxy/v1/files/f", ("pass", "/v1/files/f"), f"{GEMINI}/files/{{path}}"),
+        ("TRACE", "/gemini/main/proxy/v1/x", ("pass", "/v1/x"), f"{GEMINI}/{{path}}"),
+        (
+            "POST",
+            "/api/llm/gemini/main/proxy/v1/models/m:countTokens",
+            ("pass", "/v1/models/m:countTokens"),
+            f"{GEMINI}/models/{{model}}:countTokens",
+        ),
     ],
 )
 async def test_what_is_passed_through(method: str, path: str, call: tuple[str, object], route: str) -> None:
-    """Every other path of OpenAI's API, and any of a named account; the route has no id in it."""
+    """Every other path of the APIs, and any of a named account; the route has no id in it."""
     rig = Rig()
     assert (await rig.ask(method, path))[0] == 299
     assert rig.pipeline.calls == [call]

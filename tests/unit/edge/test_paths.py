@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.edge.paths import CALL_PATHS, MODELS_PATHS, find_model_name, find_passage
+from gateway.edge.paths import CALL_PATHS, MODELS_PATHS, find_gemini, find_model_name, find_passage
 from gateway.endpoints.catalogue import CHAT, COMPLETION, COUNT_TOKENS, EMBEDDING, MESSAGES, MODEL_CALLS
+from gateway.endpoints.gemini_catalogue import GENERATE, PASSED
 from gateway.endpoints.openai_paths import OTHER, PROXY
 from gateway.model import Dialect
 
@@ -122,3 +123,30 @@ def test_what_is_nothing(path: str) -> None:
 def test_model_names(path: str, name: str | None) -> None:
     """A model's name has a slash in it, which SDKs escape."""
     assert find_model_name(path) == name
+
+
+@pytest.mark.parametrize("base", ["", "/api/llm", "/api/inference/openai", "/api/llm/api/inference/openai"])
+def test_google_s_paths(base: str) -> None:
+    """Below every base URL, with the account in the path and the rest as it was written."""
+    asked = find_gemini(f"{base}/gemini/my%20google/proxy/v1beta/models/m:generateContent", "")
+    assert asked is not None
+    assert (asked.endpoint, asked.account, asked.model) == (GENERATE, "my google", "m")
+    assert (asked.prefix, asked.path) == (
+        f"{base}/gemini/my%20google/proxy",
+        "/v1beta/models/m:generateContent",
+    )
+    whole = find_gemini(f"{base}/gemini/main/proxy", "")
+    assert whole is not None
+    assert (whole.path, whole.endpoint) == ("", PASSED)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gemini/main", "/gemini/main/", "/gemini//proxy/x", "/gemini/main/proxies/x", "/gemini/",
+        "/proxy/gemini/proxy/x", "/v1/gemini/main/proxy/x", "/files/gemini/x", "/v1/chat/completions",
+    ],
+)  # fmt: skip
+def test_no_google_s_paths(path: str) -> None:
+    """Anything else is none of its."""
+    assert find_gemini(path, "") is None

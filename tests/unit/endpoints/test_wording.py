@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from gateway.endpoints.catalogue import CHAT
+from gateway.endpoints.gemini_catalogue import ARRAY, PASSED, STREAM
 from gateway.endpoints.wording import OPENAI, WORDINGS, dialect_of, wording_for
 from gateway.model import Dialect
 from tests.unit.doubles import FakeHeaders
@@ -18,6 +19,13 @@ def test_an_endpoint_decides() -> None:
     assert wording_for(CHAT, headers) is OPENAI
     messages = dataclasses.replace(CHAT, dialect="anthropic")
     assert wording_for(messages, FakeHeaders()) is WORDINGS["anthropic"]
+
+
+def test_an_array_gets_its_errors_inside() -> None:
+    """Google's dialect has two forms of a stream, and an error in each."""
+    words = {endpoint: wording_for(endpoint, FakeHeaders()) for endpoint in (STREAM, PASSED, ARRAY)}
+    assert words[STREAM] is words[PASSED] is WORDINGS["gemini"]
+    assert words[ARRAY] is not words[STREAM]
 
 
 @pytest.mark.parametrize(

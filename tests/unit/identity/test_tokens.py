@@ -155,3 +155,87 @@ def test_carries_token() -> None:
     for name, value in (("authorization", "Bearer x"), ("x-api-key", "x"), ("x-tfy-api-key", "x")):
         assert carries_token(FakeHeaders([(name, value)]))
     assert not carries_token(FakeHeaders([("authorization", "Basic x"), ("x-api-key", "")]))
+
+
+def google(*headers: tuple[str, str], key: str = "") -> Caller:
+    return IDENTITY.identify_google(FakeHeaders(headers), key)[0]
+
+
+@pytest.mark.parametrize(
+    ("headers", "key", "caller"),
+    [
+        pytest.param([("x-goog-api-key", "token-1")], "", APP, id="Google's header"),
+        pytest.param([], "other-token", OTHER, id="the query"),
+        pytest.param([("authorization", "Bearer other-token")], "", OTHER, id="bearer"),
+        pytest.param([("x-tfy-api-key", "other-token")], "", OTHER, id="TrueFoundry's header"),
+        pytest.param(
+            [("authorization", "Bearer ya29.google"), ("x-goog-api-key", "token-1")],
+            "",
+            APP,
+            id="beside a token of Google's",
+        ),
+        pytest.param(
+            [("authorization", "Bearer token-1"), ("x-goog-api-key", "dummy")], "", APP, id="beside a dummy"
+        ),
+        pytest.param([("x-goog-api-key", "dummy")], "token-1", APP, id="dummy and query"),
+        pytest.param([("x-goog-api-key", "token-1")], "other-token", APP, id="the header wins"),
+    ],
+)
+def test_google_s_ways(headers: list[tuple[str, str]], key: str, caller: Caller) -> None:
+    """Wherever Google's SDKs put a key, the first that is known here counts."""
+    assert google(*headers, key=key) is caller
+
+
+@pytest.mark.parametrize(
+    ("headers", "key", "message"),
+    [
+        ([], "", "No API key"),
+        ([("x-goog-api-key", "wrong")], "", "not known"),
+        ([("x-goog-api-key", "wrong")], "worse", "not known"),
+        ([("x-goog-api-key", "expired")], "", "expired"),
+        ([("x-goog-api-key", " ")], "", "not known"),
+    ],
+)
+def test_none_of_google_s_ways(headers: list[tuple[str, str]], key: str, message: str) -> None:
+    """Else the caller is told what is missing."""
+    with pytest.raises(InvalidApiKey, match=message):
+        google(*headers, key=key)
+
+
+SECRET = b"provider key"
+
+
+def signed(token: str = "token-1", *, until_s: float = 0, secret: bytes = SECRET) -> str:
+    _, sha256 = IDENTITY.identify_google(FakeHeaders(), token)
+    until = int(until_s or time.time() + 60)
+    return tokens.sign(sha256, "what for", secret, until_s=until)
+
+
+def test_signature() -> None:
+    """It stands for its caller, and has nothing of the token in it."""
+    assert IDENTITY.identify_signed(signed(), "what for", SECRET)[0] is APP
+    assert IDENTITY.identify_signed(signed("other-token"), "what for", SECRET)[0] is OTHER
+    assert "token" not in signed()
+    assert hashlib.sha256(b"token-1").hexdigest() not in signed()
+
+
+@pytest.mark.parametrize(
+    ("signature", "subject", "secret"),
+    [
+        pytest.param(signed(), "something else", SECRET, id="another subject"),
+        pytest.param(signed(), "what for", b"another", id="another key"),
+        pytest.param(signed(secret=b"another"), "what for", SECRET, id="made with another key"),
+        pytest.param(signed(until_s=time.time() - 1), "what for", SECRET, id="expired"),
+        pytest.param(signed()[:-1], "what for", SECRET, id="cut"),
+        pytest.param(signed().replace(".", ".9", 1), "what for", SECRET, id="a later end"),
+        pytest.param(signed("other-token")[:16] + signed()[16:], "what for", SECRET, id="another caller"),
+        pytest.param("", "what for", SECRET, id="none"),
+        pytest.param("zz.1.2", "what for", SECRET, id="no hash"),
+        pytest.param("é" * 16, "what for", SECRET, id="no ascii"),
+        pytest.param("0" * 16 + "." + "9" * 40 + ".0", "what for", SECRET, id="an end too far"),
+    ],
+)
+def test_no_signature(signature: str, subject: str, secret: bytes) -> None:
+    """Another subject, key, caller or time than it was made for, and it is none."""
+    with pytest.raises(InvalidApiKey, match="signature"):
+        IDENTITY.identify_signed(signature, subject, secret)

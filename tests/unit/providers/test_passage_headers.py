@@ -45,6 +45,7 @@ def test_defaults(given: list[tuple[str, str]], sent: str) -> None:
         "x-tfy-metadata",
         "x-auth-token", "x-amz-security-token", "cookie", "proxy-authorization", "x-functions-key", "host",
         "content-length", "transfer-encoding", "connection", "te", "upgrade", "x-forwarded-for", "forwarded",
+        "x-goog-user-project",
         "traceparent", "baggage", "accept-encoding", "user-agent", "x-request-id", "x-named-in-connection",
     ],
 )  # fmt: skip

@@ -125,3 +125,65 @@ def test_names() -> None:
     assert (ACCOUNTS.model_id("acct/big"), ACCOUNTS.model_id("x")) == ("big-1", "")
     assert "acct" in ACCOUNTS
     assert "acct/big" not in ACCOUNTS
+
+
+GOOGLES = Accounts(
+    [
+        make_target("google/claude", model_id="claude-1", dialect="anthropic", base_url="http://g/anthropic"),
+        make_target("google/flash", model_id="gemini-flash", dialect="gemini", base_url="http://g/google"),
+        make_target("google/cheap", model_id="gemini-flash", dialect="gemini", base_url="http://g/google"),
+        make_target("google/gemini-pro", model_id="gemini-pro-1", dialect="gemini"),
+        make_target("google/odd", model_id="gemini-pro", dialect="gemini"),
+        make_target("other/flash", model_id="gemini-flash", dialect="gemini"),
+        make_target("bare/x", dialect="gemini", missing_secret="no key"),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "models", "expected"),
+    [
+        (["flash"], (), "google/flash"),
+        (["gemini-flash"], (), "google/flash"),
+        (["gemini-flash"], ("google/cheap",), "google/cheap"),
+        (["gemini-pro"], ("google/odd",), "google/gemini-pro"),
+        (["gemini-pro-1"], (), "google/gemini-pro"),
+        (["google/flash", "flash"], (), "google/flash"),
+        (["gemini-flash", "gemini-pro"], (), "google/gemini-pro"),
+        (["flash-9"], (), ""),
+        ([], (), ""),
+    ],
+)
+def test_model_by_name_or_id(words: list[str], models: tuple[str, ...], expected: str) -> None:
+    """The name counts before the id, and of an id's names one that the caller may use."""
+    assert GOOGLES.find_model("google", words, caller(models=models)) == expected
+
+
+def test_model_of_another_account() -> None:
+    """It is not looked for elsewhere."""
+    assert GOOGLES.find_model("bare", ["flash"], caller()) == ""
+
+
+def test_door() -> None:
+    """What speaks the dialect, whichever model was configured first; else anything of the account."""
+    door, other = GOOGLES.door("google", "gemini"), ACCOUNTS.door("lab", "gemini")
+    assert door is not None
+    assert (door.name, door.base_url) == ("google/flash", "http://g/google")
+    assert other is not None
+    assert other.name == "lab/one"
+    assert GOOGLES.door("nobody", "gemini") is None
+
+
+def test_plan_at_a_door() -> None:
+    """It is the account's, for who has the right to all of it, at the server that was found."""
+    door = GOOGLES.door("google", "gemini")
+    assert door is not None
+    (target,) = GOOGLES.plan_at(door, caller("google")).targets
+    assert (target.name, target.model_id, target.price) == ("google", "", None)
+    assert target.base_url == "http://g/google"
+    with pytest.raises(AccountNotAllowed):
+        GOOGLES.plan_at(door, caller(models=("google/flash",)))
+    bare = GOOGLES.door("bare", "gemini")
+    assert bare is not None
+    with pytest.raises(SecretMissingError):
+        GOOGLES.plan_at(bare, caller("bare"))

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from gateway.endpoints.catalogue import CHAT, COMPLETION
+from gateway.endpoints.gemini_call import read_gemini_call
+from gateway.endpoints.gemini_catalogue import ARRAY, GENERATE, STREAM
 from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_content import MAX_ITEMS, MAX_PARTS
 from gateway.model import Call, Endpoint
@@ -64,6 +66,38 @@ def test_chat() -> None:
             {"role": "assistant", "parts": [{"type": "text", "content": "ho"}], "finish_reason": "stop"}
         ],
         "gen_ai.tool.definitions": [{"type": "function", "name": "f", "parameters": {"type": "object"}}],
+    }
+
+
+@pytest.mark.parametrize("endpoint", [GENERATE, STREAM, ARRAY], ids=["whole", "events", "array"])
+def test_google_s_dialect(endpoint: Endpoint) -> None:
+    """So it is in a call of Google's, in all its forms; what ends the reply is among its parameters."""
+    asked = {
+        "contents": [{"parts": [{"text": "hi"}]}],
+        "systemInstruction": {"parts": [{"text": "be brief"}]},
+        "tools": [{"functionDeclarations": [{"name": "f"}]}],
+        "generationConfig": {"stopSequences": ["END"]},
+    }
+    said = [{"candidates": [{"content": {"parts": [{"text": text}]}}]} for text in ("h", "o")]
+    said[-1]["candidates"][0]["finishReason"] = "STOP"  # type: ignore[assignment]  # of the text's kind only here
+    whole = {"candidates": [{"content": {"parts": [{"text": "ho"}]}, "finishReason": "STOP"}]}
+    pieces = {
+        GENERATE.path: [json.dumps(whole).encode()],
+        STREAM.path: [b"data: " + json.dumps(one).encode() + b"\r\n\r\n" for one in said],
+    }[endpoint.path]
+    if endpoint is ARRAY:
+        pieces = [mark + json.dumps(one).encode() for mark, one in zip((b"[", b",\r\n"), said, strict=True)]
+    call = read_gemini_call(endpoint, json.dumps(asked).encode(), model="a/b")
+    assert content(call, *pieces) == {
+        "gen_ai.input.messages": [
+            {"role": "system", "parts": [{"type": "text", "content": "be brief"}]},
+            {"role": "user", "parts": [{"type": "text", "content": "hi"}]},
+        ],
+        "gen_ai.output.messages": [
+            {"role": "assistant", "parts": [{"type": "text", "content": "ho"}], "finish_reason": "STOP"}
+        ],
+        "gen_ai.tool.definitions": [{"type": "function", "name": "f"}],
+        "gen_ai.request.stop_sequences": ["END"],
     }
 
 

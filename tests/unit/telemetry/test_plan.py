@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 
 from gateway.endpoints.catalogue import CHAT, COMPACTION, COMPLETION, EMBEDDING, MESSAGES, RESPONSE
+from gateway.endpoints.gemini_catalogue import ARRAY, COUNT, EMBED, GENERATE, STREAM
 from gateway.endpoints.openai_paths import PROXY
 from gateway.model import Endpoint, Plan, TraceContext
 from gateway.telemetry.call_notes import CallNotes
@@ -127,6 +128,11 @@ def test_embeddings_have_no_content(tmp_path: Path) -> None:
         (RESPONSE, True),
         (COMPACTION, False),
         (PROXY, False),
+        (GENERATE, True),
+        (STREAM, True),
+        (ARRAY, True),
+        (COUNT, False),
+        (EMBED, False),
     ],
 )
 def test_what_has_content(tmp_path: Path, endpoint: Endpoint, *, expected: bool) -> None:

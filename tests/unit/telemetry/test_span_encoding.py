@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from gateway.endpoints.catalogue import CHAT, COMPACTION, COMPLETION, EMBEDDING, MESSAGES, RESPONSE
+from gateway.endpoints.gemini_call import read_gemini_call
+from gateway.endpoints.gemini_catalogue import GENERATE
 from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_paths import find_openai_path
 from gateway.endpoints.openai_reply import ReplyFacts
@@ -413,6 +415,28 @@ def test_request_parameters(members: dict[str, Any], expected: dict[str, Any]) -
     assert found == expected
     assert {name: type(value) for name, value in found.items()} == {
         name: type(value) for name, value in expected.items()
+    }
+
+
+def test_parameters_of_google_s_dialect() -> None:
+    """They have the same names, wherever a call has them, and the call is named as the conventions say."""
+    config = (
+        b'{"temperature": 1, "topK": 40.0, "maxOutputTokens": 7, "candidateCount": 2, "stopSequences": ["x"]}'
+    )
+    trace = make_answered_trace()
+    trace.call = read_gemini_call(GENERATE, b'{"generationConfig": ' + config + b"}", model="acct/small")
+    _, client = spans_of(trace)
+    attributes = attributes_of(client)
+    assert (client.name, attributes["gen_ai.operation.name"]) == (
+        "generate_content small-1",
+        "generate_content",
+    )
+    assert {name: value for name, value in attributes.items() if name.startswith("gen_ai.request.")} == {
+        "gen_ai.request.model": "small-1",
+        "gen_ai.request.temperature": 1.0,
+        "gen_ai.request.top_k": 40,
+        "gen_ai.request.max_tokens": 7,
+        "gen_ai.request.choice.count": 2,
     }
 
 

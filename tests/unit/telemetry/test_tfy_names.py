@@ -8,6 +8,7 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from gateway.endpoints.catalogue import MODEL_CALLS
+from gateway.endpoints.gemini_catalogue import CALLS
 from gateway.endpoints.openai_paths import PROXY
 from gateway.endpoints.openai_reply import ReplyFacts
 from gateway.model import Usage
@@ -38,7 +39,7 @@ def spans_of(trace: Any) -> list[dict[str, Any]]:
 
 def test_words() -> None:
     """Their words are for endpoints that exist."""
-    assert set(REQUEST_TYPES) <= {endpoint.name for endpoint in MODEL_CALLS}
+    assert set(REQUEST_TYPES) <= {endpoint.name for endpoint in (*MODEL_CALLS, *CALLS.values())}
 
 
 def test_endpoint_without_a_word() -> None:

@@ -194,8 +194,8 @@ def test_what_is_not_known_passes(way: Way, members: dict[str, Any]) -> None:
     body, left_out = way.pair.write(way.call(asked), way.target)
     sent = json.loads(body)
     sent.pop("stream_options", None)
-    expected = {**json.loads(json.dumps(asked)), "model": way.target.model_id}
-    assert same(sent, expected)
+    named = {} if way.endpoint.dialect == "gemini" else {"model": way.target.model_id}
+    assert same(sent, {**json.loads(json.dumps(asked)), **named})
     assert left_out == ()
     reply = json.dumps({**replies(way)[0], **members}).encode()
     assert way.pair.read(way.call(ASKED), reply, started_at_ns=STARTED_AT_NS)[0] == reply

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from gateway.endpoints.catalogue import MODEL_CALLS
+from gateway.endpoints.gemini_call import read_gemini_call
+from gateway.endpoints.gemini_catalogue import CALLS
 from gateway.endpoints.openai_call import parse_call
 from gateway.errors import UnsupportedParameter
 from gateway.model import Call, Dialect, Endpoint, Target
@@ -71,6 +73,9 @@ class Way:
         Raises:
             GatewayError: It can be none.
         """
+        if self.endpoint.dialect == "gemini":
+            # Its model stands in the path.
+            return read_gemini_call(self.endpoint, json.dumps(members).encode(), model="acct/small")
         body = json.dumps({"model": "acct/small", **members}).encode()
         return parse_call(self.endpoint, body, model=None, account=None)
 
@@ -80,6 +85,9 @@ _OWN_REPLIES: Final[dict[str, dict[str, Any]]] = {
     "embedding-gemini": {"embeddings": [{"values": [0.1]}], "usageMetadata": {"promptTokenCount": 1}},
     "completion": {"choices": [{"index": 0, "text": "hi", "finish_reason": "stop"}]},
     "count_tokens": {"input_tokens": 9},
+    "count_content_tokens": {"totalTokens": 9},
+    "embed_content": {"embeddings": [{"values": [0.1]}]},
+    "predict": {"predictions": [{"bytesBase64Encoded": "AAAA"}]},
 }
 """Of endpoints whose answers are of another shape than their dialect's others."""
 SHAPES: Final[dict[Dialect, str]] = {
@@ -95,7 +103,7 @@ def _asked_shape(endpoint: Endpoint) -> str:
 
 
 def _find_ways() -> Iterator[Way]:
-    for endpoint in MODEL_CALLS:
+    for endpoint in (*MODEL_CALLS, *CALLS.values()):
         for dialect in get_args(Dialect):
             for has_responses in (True, False):
                 target = make_target(

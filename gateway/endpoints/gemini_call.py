@@ -1,0 +1,177 @@
+"""Reading a call of a model in Google's dialect.
+
+The model and what is wanted of it stand in the path, so the body is looked into for the trace alone, and
+goes out as it came. Only where the caller's name of the model is another than the provider's is a body that
+repeats it written anew.
+
+Shapes: https://ai.google.dev/api/generate-content , https://ai.google.dev/api/embeddings
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from gateway.endpoints.openai_call import split_body
+from gateway.model import Call, Endpoint
+
+_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_items: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_texts: Final = msgspec.json.Decoder(str)
+_counts: Final = msgspec.json.Decoder(int)
+_encode: Final = msgspec.json.Encoder().encode
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+_NAMES: Final = {
+    "temperature": "temperature",
+    "topP": "top_p",
+    "topK": "top_k",
+    "maxOutputTokens": "max_output_tokens",
+    "frequencyPenalty": "frequency_penalty",
+    "presencePenalty": "presence_penalty",
+    "seed": "seed",
+    "candidateCount": "n",
+    "stopSequences": "stop",
+    "outputDimensionality": "dimensions",
+}
+"""Members of `generationConfig`, and of a call of embeddings, by what OpenAI calls them."""
+
+_PARAMETERS: Final = _NAMES | {
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "max_output_tokens": "max_output_tokens",
+    "frequency_penalty": "frequency_penalty",
+    "presence_penalty": "presence_penalty",
+    "candidate_count": "n",
+    "stop_sequences": "stop",
+    "output_dimensionality": "dimensions",
+}
+"""The same with the names in both forms that Google reads."""
+
+_CONFIGS: Final = ("generationConfig", "generation_config")
+_MODELS: Final = "models/"
+_MAX_CONFIG_BYTES: Final = 1024 * 1024
+_FRACTIONLESS: Final = re.compile(rb"(-?[0-9]+)\.0+")
+_MAX_NUMBER_BYTES: Final = 32
+_MAX_CHOICES: Final = 1024
+
+
+def read_gemini_call(endpoint: Endpoint, body: bytes, *, model: str) -> Call:
+    """Read a call.
+
+    Args:
+        endpoint: Which one was asked.
+        body: As received.
+        model: `<account>/<integration>`, or the account and Google's name of a model that is not listed.
+
+    Raises:
+        InvalidJson: Not JSON, not UTF-8, or nested too deeply to read.
+        InvalidBody: Not an object.
+    """
+    fields = split_body(body)
+    parameters = _read_parameters(fields)
+    return Call(
+        endpoint=endpoint,
+        model=model,
+        is_stream=endpoint.can_stream,
+        wants_usage=True,
+        choices=_read_choices(parameters.get("n")),
+        fields=fields,
+        body_bytes=len(body),
+        body=body,
+        parameters=parameters,
+    )
+
+
+def _read_parameters(fields: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
+    for name in _CONFIGS:
+        raw = fields.get(name)
+        if raw is not None and len(memoryview(raw)) <= _MAX_CONFIG_BYTES:
+            config = _decoded(raw, _members)
+            if config is not None:
+                return _known(config) | _read_thinking(config)
+    return _known(fields)
+
+
+def _known(members: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
+    return {_PARAMETERS[name]: _whole(value) for name, value in members.items() if name in _PARAMETERS}
+
+
+def _whole(raw: msgspec.Raw) -> msgspec.Raw:
+    """A whole number as one: Google's SDK writes `topK` as 40.0."""
+    found = _FRACTIONLESS.fullmatch(bytes(raw)) if len(memoryview(raw)) <= _MAX_NUMBER_BYTES else None
+    return raw if found is None else msgspec.Raw(found[1])
+
+
+def _read_thinking(config: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
+    """How hard the model is to think, where that is said with a word."""
+    raw = config.get("thinkingConfig") or config.get("thinking_config")
+    thinking = None if raw is None else _decoded(raw, _members)
+    level = (thinking or {}).get("thinkingLevel") or (thinking or {}).get("thinking_level")
+    return {} if level is None else {"reasoning_effort": level}
+
+
+def _read_choices(raw: msgspec.Raw | None) -> int:
+    count = None if raw is None else _decoded(raw, _counts)
+    return count if count is not None and 0 < count <= _MAX_CHOICES else 1
+
+
+def write_gemini_call(call: Call, model_id: str) -> bytes:
+    """The body for a target that knows the model as *model_id*: as it came, but for another name in it."""
+    name = call.model.partition("/")[2]
+    if name == model_id:
+        return call.body
+    return _renamed(call, name, _MODELS + model_id)
+
+
+def _renamed(call: Call, name: str, resource: str) -> bytes:
+    """The body with *resource* wherever it names the model as its caller does."""
+    names = {name, _MODELS + name, call.model, _MODELS + call.model}
+
+    def rename(fields: dict[str, msgspec.Raw]) -> bool:
+        said = _decoded(fields["model"], _texts) if "model" in fields else None
+        if said not in names:
+            return False
+        fields["model"] = msgspec.Raw(_encode(resource))
+        return True
+
+    fields = dict(call.fields)
+    is_changed = rename(fields)
+    for member in ("generateContentRequest", "generate_content_request"):
+        is_changed |= _rename_in(fields, member, rename)
+    raw = fields.get("requests")
+    requests = None if raw is None else _decoded(raw, _items)
+    if requests:
+        renamed = [_renamed_item(item, rename) for item in requests]
+        if any(new is not old for new, old in zip(renamed, requests, strict=True)):
+            fields["requests"] = msgspec.Raw(_encode(renamed))
+            is_changed = True
+    return _encode(fields) if is_changed else call.body
+
+
+Rename = Callable[[dict[str, msgspec.Raw]], bool]
+
+
+def _rename_in(fields: dict[str, msgspec.Raw], member: str, rename: Rename) -> bool:
+    raw = fields.get(member)
+    if raw is None:
+        return False
+    renamed = _renamed_item(raw, rename)
+    fields[member] = renamed
+    return renamed is not raw
+
+
+def _renamed_item(raw: msgspec.Raw, rename: Rename) -> msgspec.Raw:
+    members = _decoded(raw, _members)
+    return msgspec.Raw(_encode(members)) if members is not None and rename(members) else raw
+
+
+def _decoded(raw: msgspec.Raw, decoder: msgspec.json.Decoder[Any]) -> Any:
+    """What *raw* says, None when it is nothing of the kind."""
+    try:
+        return decoder.decode(raw)
+    except _UNREADABLE:
+        return None

@@ -1,0 +1,280 @@
+"""What Google's SDKs ask below `/gemini/{account}/proxy`: calls of models, and all else for an account.
+
+    identify           identity                  401, before a byte of the body is read
+    read               edge, endpoints           400, 408, 413
+    plan               routing                   which model, or the account: 403, 404, 503
+    attempt | pass on  pipeline | pass_through
+
+A model that an integration lists, by its name or by Google's id, is called as on any other path, with the
+right to it. One that none lists needs the right to the account, and is metered as well. What calls no model
+is passed on for the account; see `gateway.pass_through`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final, Protocol
+from urllib.parse import urlsplit
+
+from gateway.endpoints.gemini_call import read_gemini_call
+from gateway.endpoints.gemini_catalogue import MODEL, MODELS
+from gateway.endpoints.gemini_models_list import gemini_model_list
+from gateway.endpoints.gemini_paths import (
+    SIGNED_PARAMETER,
+    GeminiPath,
+    base_of,
+    base_of_unlisted,
+    is_googles,
+    place,
+    speaks_google,
+)
+from gateway.endpoints.provider_path import check_path, own_location
+from gateway.errors import AccountNotFound, MethodNotAllowed, PathNotFound, UnsupportedParameter
+from gateway.identity.tokens import sign
+from gateway.model import Call, Caller, Client, HeaderPairs, Plan, Target
+from gateway.pass_through import PASSED_METHODS, Asked, PassThrough
+from gateway.pipeline import Pipeline, refuse_encoding, request_timeout_s
+from gateway.responder import Answer, Responder
+from gateway.snapshot import Snapshot
+from gateway.telemetry.call_notes import read_notes
+
+SIGNED_S: Final = 7 * 24 * 3600
+"""How long the address of an upload is good for; Google's own are for about as long."""
+
+_UPLOAD: Final = "/upload"
+_UPLOAD_ADDRESSES: Final = frozenset({b"x-goog-upload-url", b"x-goog-upload-control-url"})
+_SCHEMES: Final = frozenset({"http", "https"})
+_SHOWN_CHARACTERS: Final = 100
+
+
+class GeminiClient(Client, Protocol):
+    """The caller's end, its query without what signs it in.
+
+    Attributes:
+        key: From the query, "" when it has none.
+        signature: What the address of an upload has in its place.
+    """
+
+    @property
+    def key(self) -> str:
+        """From the query, "" when it has none."""
+
+    @property
+    def signature(self) -> str:
+        """What the address of an upload has in place of a key, "" for none."""
+
+
+class Gemini:
+    """Takes such requests through their stages."""
+
+    def __init__(self, pipeline: Pipeline, pass_through: PassThrough) -> None:
+        """Wire the stages.
+
+        Args:
+            pipeline: Has the entry and the exit of every request, and calls models.
+            pass_through: Passes on what calls none.
+        """
+        self._pipeline = pipeline
+        self._pass_through = pass_through
+
+    async def serve(self, client: GeminiClient, asked: GeminiPath) -> None:
+        """Answer a request."""
+
+        async def stages(responder: Responder, snapshot: Snapshot) -> None:
+            door = snapshot.accounts.door(asked.account, "gemini")
+            caller, sha256 = _identify(snapshot, client, asked, door)
+            responder.trace.identified(caller)
+            _check(asked, client.method)
+            if door is None or not speaks_google(door):
+                raise _no_such_account(asked.account, is_other=door is not None)
+            if asked.is_call:
+                await self._call(responder, snapshot, caller, asked, door)
+            else:
+                await self._pass(responder, snapshot, caller, asked, door, sha256)
+
+        await self._pipeline.serve(client, asked.endpoint, stages)
+
+    async def _call(
+        self, responder: Responder, snapshot: Snapshot, caller: Caller, asked: GeminiPath, door: Target
+    ) -> None:
+        """Call a model."""
+        client, trace = responder.client, responder.trace
+        refuse_encoding(client)
+        body = await self._pipeline.read_body(client, trace)
+        named = next(reversed(list(asked.names())))
+        call = read_gemini_call(asked.endpoint, body, model=f"{asked.account}/{named}")
+        trace.asked(call)
+        trace.noted(read_notes(client.headers))
+        timeout_s = request_timeout_s(client)
+        plan = _plan_call(snapshot, caller, asked, call, door)
+        trace.planned(plan)
+        with client.watch():
+            await self._pipeline.attempt_targets(responder, call, plan, timeout_s)
+
+    async def _pass(
+        self,
+        responder: Responder,
+        snapshot: Snapshot,
+        caller: Caller,
+        asked: GeminiPath,
+        door: Target,
+        sha256: bytes,
+    ) -> None:
+        """Pass on what calls no model."""
+        client, accounts = responder.client, snapshot.accounts
+        is_read = client.method == "GET"
+        if asked.endpoint is MODELS and is_read and asked.account not in caller.accounts:
+            mine = [
+                target for target in snapshot.routing.available_to(caller) if target.account == asked.account
+            ]
+            await responder.answer(Answer(200, [], gemini_model_list(mine)))
+            return
+        listed = accounts.find_model(asked.account, asked.names(), caller) if asked.model else ""
+        if asked.endpoint is MODEL and is_read and listed:
+            # Who may call a model may ask about it.
+            plan = snapshot.routing.plan(listed, caller)
+            target = plan.targets[0]
+            publisher, is_there, _ = asked.rest.partition("/models/")
+            rest = f"{publisher}{is_there}{target.model_id}"
+            found = place(replace(asked, rest=rest), target.base_url)
+        else:
+            plan = accounts.plan_at(door, caller)
+            found = place(asked, door.base_url)
+        await self._pass_through.cross(
+            responder,
+            snapshot,
+            caller,
+            Asked(
+                asked.endpoint,
+                found.path,
+                asked.prefix,
+                account=asked.account,
+                dialect=None,
+                root=found.root,
+                plan=plan,
+                adapt=_Addresses(client, asked, door, found.root, sha256).led_here,
+            ),
+        )
+
+
+def _identify(
+    snapshot: Snapshot, client: GeminiClient, asked: GeminiPath, door: Target | None
+) -> tuple[Caller, bytes]:
+    signature = client.signature
+    secret = _secret_of(door)
+    if signature and secret and asked.service == _UPLOAD:
+        subject = _subject(asked.account, asked.path, client.query)
+        return snapshot.identity.identify_signed(signature, subject, secret)
+    return snapshot.identity.identify_google(client.headers, client.key)
+
+
+def _check(asked: GeminiPath, method: str) -> None:
+    """Refuse what cannot be asked.
+
+    Raises:
+        InvalidPath: The path could lead elsewhere than it says.
+        PathNotFound: There is none.
+        MethodNotAllowed: It is a call, and no POST.
+    """
+    if asked.path in ("", "/") or not asked.rest:
+        message = (
+            "The address ends where Google's path should begin. An SDK for Vertex needs an api_key, or "
+            "project and location, beside the base URL."
+        )
+        raise PathNotFound(message)
+    check_path(asked.path)
+    allowed = ("POST",) if asked.is_call else PASSED_METHODS
+    if method not in allowed:
+        listed = ", ".join(allowed)
+        message = f"{method} is not possible on {asked.endpoint.route}; use {listed}."
+        raise MethodNotAllowed(message, headers=(("allow", listed),))
+
+
+def _plan_call(snapshot: Snapshot, caller: Caller, asked: GeminiPath, call: Call, door: Target) -> Plan:
+    """Where a call goes: to the model that is listed, or to one of the account that is not."""
+    listed = snapshot.accounts.find_model(asked.account, asked.names(), caller)
+    if listed:
+        plan = snapshot.routing.plan(listed, caller)
+        target = plan.targets[0]
+        base_url = base_of(asked, target.base_url)
+        return plan if base_url == target.base_url else _at(plan, base_url)
+    if not speaks_google(door):
+        raise _no_such_account(asked.account, is_other=True)
+    plan = snapshot.accounts.plan_at(door, caller)
+    base_url = base_of_unlisted(asked, door.base_url)
+    model_id = call.model.partition("/")[2]
+    return replace(
+        plan, targets=(replace(plan.targets[0], base_url=base_url, model_id=model_id, dialect="gemini"),)
+    )
+
+
+def _at(plan: Plan, base_url: str) -> Plan:
+    return replace(plan, targets=tuple(replace(target, base_url=base_url) for target in plan.targets))
+
+
+def _no_such_account(account: str, *, is_other: bool) -> AccountNotFound | UnsupportedParameter:
+    shown = account[:_SHOWN_CHARACTERS]
+    if is_other:
+        message = f"{shown} is no account of Google's. Name another after /gemini/."
+        return UnsupportedParameter(message, param="account")
+    return AccountNotFound(f"There is no provider account {shown}. Name one after /gemini/.", param="account")
+
+
+class _Addresses:
+    """Addresses in a reply's headers that its caller will ask next."""
+
+    def __init__(self, client: Client, asked: GeminiPath, door: Target, root: str, sha256: bytes) -> None:
+        self._client = client
+        self._asked = asked
+        self._secret = _secret_of(door)
+        self._root = root
+        self._sha256 = sha256
+
+    def led_here(self, headers: HeaderPairs) -> HeaderPairs:
+        """*headers* with the address of an upload leading through the gateway, and signed.
+
+        Google signs it, and its SDKs send no key there. One that cannot be led here is left out.
+        """
+        return list(self._each(headers))
+
+    def _each(self, headers: HeaderPairs) -> Iterable[tuple[bytes, bytes]]:
+        for name, value in headers:
+            if name not in _UPLOAD_ADDRESSES:
+                yield name, value
+            elif own := self._own(value.decode("latin-1")):
+                yield name, own.encode("latin-1")
+
+    def _own(self, address: str) -> str:
+        found = urlsplit(address)
+        if found.hostname is not None and is_googles(found.hostname):
+            # Whatever host of Google's takes the upload, the account's does.
+            base = urlsplit(self._root)
+            address = found._replace(scheme=base.scheme, netloc=base.netloc).geturl()
+        own = own_location(address, base_url=self._root, prefix=self._asked.prefix)
+        if own is None:
+            return ""
+        path, _, query = own.partition("?")
+        subject = _subject(self._asked.account, path[len(self._asked.prefix) :], query)
+        until_s = int(time.time()) + SIGNED_S
+        if self._secret:
+            signature = sign(self._sha256, subject, self._secret, until_s=until_s)
+            query = f"{query}&{SIGNED_PARAMETER}={signature}"
+        return f"{self._origin()}{path}?{query.lstrip('&')}"
+
+    def _origin(self) -> str:
+        """Scheme and host as the caller sees them; what it says of itself misleads nobody else."""
+        headers = self._client.headers
+        forwarded = (headers.get("x-forwarded-proto") or "").partition(",")[0].strip().lower()
+        scheme = forwarded if forwarded in _SCHEMES else self._client.scheme
+        return f"{scheme}://{headers.get('host') or self._client.server_address}"
+
+
+def _subject(account: str, path: str, query: str) -> str:
+    return f"{account}\n{path}\n{query}"
+
+
+def _secret_of(door: Target | None) -> bytes:
+    """What only the gateway and its replicas know of an account, b"" where nothing is."""
+    return "\n".join(value for _, value in door.headers).encode() if door is not None else b""
