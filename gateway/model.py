@@ -26,6 +26,9 @@ Dialect = Literal["openai", "anthropic", "gemini", "converse", "cohere"]
 Cohere's v2.
 """
 
+RerankApi = Literal["", "tei", "nemo"]
+"""In whose words a server ranks that speaks OpenAI otherwise; "" for Jina's, which most of them took over."""
+
 Unsupported = Literal["drop", "reject"]
 """What happens to a field of a call that the target cannot do."""
 
@@ -201,6 +204,7 @@ class Target:
         context_window: Most tokens of one call, None when it is not known.
         dialect: What the provider speaks.
         has_responses: It has a Responses API; calls of that are put into other words where it has none.
+        rerank_api: In whose words it ranks documents.
         unsupported: What becomes of a field that the dialect has no word for.
     """
 
@@ -226,6 +230,7 @@ class Target:
     context_window: int | None = None
     dialect: Dialect = "openai"
     has_responses: bool = False
+    rerank_api: RerankApi = ""
     unsupported: Unsupported = "drop"
 
 
@@ -268,6 +273,7 @@ class Usage(msgspec.Struct, frozen=True):
         audio_s: Seconds of audio, where they and not tokens are counted.
         input_characters: Characters to be spoken.
         pages: Pages read from a document; of these `annotated_pages` were annotated too.
+        search_units: Searches as they are paid for: one query with up to a hundred documents, at Cohere.
     """
 
     input_tokens: int | None
@@ -287,6 +293,7 @@ class Usage(msgspec.Struct, frozen=True):
     input_characters: int | None = None
     pages: int | None = None
     annotated_pages: int | None = None
+    search_units: int | None = None
 
 
 class Price(Protocol):

@@ -77,13 +77,6 @@ class UnbuiltValue:
 
 
 VALUES: Final[Mapping[str, tuple[UnbuiltValue, ...]]] = {
-    "provider-account/self-hosted-model": (
-        UnbuiltValue(
-            "integrations.*",
-            "model_server",
-            frozenset({"cohere-rerank-v2"}),
-        ),
-    ),
     "provider-account/azure-openai": (
         UnbuiltValue("auth_data", "type", frozenset({"certificate"}), stays=True),
     ),

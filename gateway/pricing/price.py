@@ -158,7 +158,23 @@ class PagePrice:
         return shown
 
 
-AnyPrice = TokenPrice | CharacterPrice | AudioPrice | PagePrice
+@dataclass(frozen=True, slots=True)
+class SearchPrice:
+    """A price by searches in documents: USD per thousand."""
+
+    input: float
+
+    def cost_usd(self, usage: Usage) -> float | None:
+        """What *usage* costs, None when the searches were not counted."""
+        searches = usage.search_units
+        return None if searches is None else searches * self.input / _THOUSAND
+
+    def shown(self) -> dict[str, Any]:
+        """As of `TokenPrice`."""
+        return {"currency": "USD", "unit": "1K searches", "input": self.input}
+
+
+AnyPrice = TokenPrice | CharacterPrice | AudioPrice | PagePrice | SearchPrice
 
 
 def _parts_of_input(usage: Usage, rates: Rates, tokens: int) -> tuple[int, float]:

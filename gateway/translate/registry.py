@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.endpoints.catalogue import RESPONSE
+from gateway.endpoints.catalogue import RERANK, RESPONSE
 from gateway.errors import UnsupportedParameter
-from gateway.model import Dialect, Endpoint, Target
+from gateway.model import Dialect, Endpoint, RerankApi, Target
 from gateway.translate import (
     anthropic_relay,
     chat_to_messages,
     messages_to_chat,
     object_relay,
     openai_relay,
+    rerank_relay,
+    rerank_to_cohere,
+    rerank_to_nemo,
+    rerank_to_tei,
     responses_to_chat,
     responses_to_messages,
 )
@@ -30,11 +34,25 @@ PAIRS: Final[dict[tuple[str, Dialect], Pair]] = {
     ("messages", "openai"): messages_to_chat,
     ("messages", "anthropic"): anthropic_relay,
     ("count_tokens", "anthropic"): anthropic_relay,
+    ("rerank", "openai"): rerank_relay,
+    ("rerank", "cohere"): rerank_to_cohere,
 }
 """By the endpoint's name and the target's dialect."""
 
 _RESPONSES: Final[dict[Dialect, Pair]] = {"openai": responses_to_chat, "anthropic": responses_to_messages}
 """For the targets that have no Responses API; what else is asked below `/responses` they cannot do."""
+
+_RERANKS: Final[dict[RerankApi, Pair]] = {"tei": rerank_to_tei, "nemo": rerank_to_nemo}
+"""For the servers that speak OpenAI, which has no ranks, and rank in their own words."""
+
+
+def find_pair(endpoint: Endpoint, target: Target) -> Pair | None:
+    """The way from *endpoint* to *target*, None when there is none."""
+    if endpoint.name == "responses" and not target.has_responses:
+        return _RESPONSES.get(target.dialect) if endpoint is RESPONSE else None
+    if endpoint is RERANK and target.rerank_api:
+        return _RERANKS[target.rerank_api]
+    return PAIRS.get((endpoint.name, target.dialect))
 
 
 def pair_of(endpoint: Endpoint, target: Target) -> Pair:
@@ -43,9 +61,10 @@ def pair_of(endpoint: Endpoint, target: Target) -> Pair:
     Raises:
         UnsupportedParameter: There is none.
     """
+    # Of most calls it is the last look-up of `find_pair`, without the call of that.
     pair = PAIRS.get((endpoint.name, target.dialect))
-    if endpoint.name == "responses" and not target.has_responses:
-        pair = _RESPONSES.get(target.dialect) if endpoint is RESPONSE else None
+    if pair is None or endpoint.reply == "object":
+        pair = find_pair(endpoint, target)
     if pair is None:
         message = f"{target.name} does not answer {endpoint.route}. Ask another model for that."
         raise UnsupportedParameter(message, param="model")

@@ -74,9 +74,13 @@ _OWN_REPLIES: Final[dict[str, dict[str, Any]]] = {
     "embedding": {"data": [{"index": 0, "embedding": [0.1]}], "usage": {"prompt_tokens": 1}},
     "completion": {"choices": [{"index": 0, "text": "hi", "finish_reason": "stop"}]},
     "count_tokens": {"input_tokens": 9},
+    "rerank": {
+        "results": [{"index": 0, "relevance_score": 0.5}],
+        "meta": {"billed_units": {"search_units": 1}},
+    },
 }
 """Of endpoints whose answers are of another shape than their dialect's others."""
-SHAPES: Final[dict[Dialect, str]] = {"openai": "chat", "anthropic": "messages"}
+SHAPES: Final[dict[Dialect, str]] = {"openai": "chat", "anthropic": "messages", "cohere": "cohere"}
 
 
 def _asked_shape(endpoint: Endpoint) -> str:
@@ -87,7 +91,9 @@ def _find_ways() -> Iterator[Way]:
     for endpoint in MODEL_CALLS:
         for dialect in get_args(Dialect):
             for has_responses in (True, False):
-                target = make_target(dialect=dialect, has_responses=has_responses, model_id=MODELS[dialect])
+                target = make_target(
+                    dialect=dialect, has_responses=has_responses, model_id=MODELS.get(dialect, "model-1")
+                )
                 way = Way(endpoint, target)
                 try:
                     pair_of(endpoint, target)
@@ -120,6 +126,8 @@ def outcome(stream: ReplyStream) -> tuple[Any, ...]:
 @cache
 def requests(endpoint: Endpoint) -> list[dict[str, Any]]:
     """Calls of this endpoint."""
+    if endpoint.name == "rerank":
+        return [{"query": "q", "documents": ["a", {"text": "b"}], "top_n": 1, "return_documents": True}]
     if endpoint.name == "responses":
         return [case.request for case in all_cases()]
     folder = "chat_to_messages" if endpoint.dialect == "anthropic" else "messages_to_chat"
