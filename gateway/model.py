@@ -273,6 +273,7 @@ class Usage(msgspec.Struct, frozen=True):
         audio_s: Seconds of audio, where they and not tokens are counted.
         input_characters: Characters to be spoken.
         pages: Pages read from a document; of these `annotated_pages` were annotated too.
+        billed_input_tokens: Of the input, what is paid, where the provider says so; the output likewise.
         search_units: Searches as they are paid for: one query with up to a hundred documents, at Cohere.
     """
 
@@ -293,6 +294,8 @@ class Usage(msgspec.Struct, frozen=True):
     input_characters: int | None = None
     pages: int | None = None
     annotated_pages: int | None = None
+    billed_input_tokens: int | None = None
+    billed_output_tokens: int | None = None
     search_units: int | None = None
 
 

@@ -11,6 +11,8 @@ numbers here. Which tokens are paid how:
 - Tiers are chosen by the size of the whole input: from the tier's first token on, the *whole* call, output
   included, is paid at the tier's rates. It is how providers bill long contexts.
 
+What the provider says is billed is what is paid, where that is not all that was read and written.
+
 A call whose usage lacks what its price is for has no known cost: None, never 0.
 """
 
@@ -73,11 +75,14 @@ class TokenPrice:
         asked = usage.input_tokens
         if asked is None:
             return None
+        answered = usage.output_tokens or 0
+        if usage.billed_input_tokens is not None:
+            asked = usage.billed_input_tokens
+            answered = usage.billed_output_tokens or 0
         rates = self.base
         for start, higher in self.tiers:
             if asked >= start:
                 rates = higher
-        answered = usage.output_tokens or 0
         millionths = 0.0
         if (
             usage.cached_input_tokens

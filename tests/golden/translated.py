@@ -72,8 +72,8 @@ def _answered(pair: Pair, call: Call, reply: Any) -> dict[str, Any]:
             passed = stream.feed(b"".join(reply)) + stream.finish()
             facts = {"is_complete": stream.is_complete, "usage": _counts(stream.facts().usage)}
             return {"stream": passed.decode().splitlines(), **facts}
-    body = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
-    answer, found = pair.read(call, body, started_at_ns=NOW_NS)
+    given = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
+    answer, found = pair.read(call, given, started_at_ns=NOW_NS)
     return {"reply": json.loads(answer), "usage": _counts(found.usage)}
 
 

@@ -14,6 +14,7 @@ class LlmockServer:
     Attributes:
         base_url: Of its OpenAI dialect, ends in `/v1`; known after `start()`.
         anthropic_url: Of its Anthropic dialect, likewise.
+        cohere_url: Of its Cohere dialect, without its version as Cohere's SDK wants it.
     """
 
     def __init__(self) -> None:
@@ -24,12 +25,14 @@ class LlmockServer:
         self._server: Any = LLMockServer(responses=MockResponseSettings(response_style="hello"))
         self.base_url = ""
         self.anthropic_url = ""
+        self.cohere_url = ""
 
     def start(self) -> Self:
         """Listen."""
         self._server.start()
         self.base_url = self._server.base_url("openai")
         self.anthropic_url = self._server.base_url("anthropic") + "/v1"
+        self.cohere_url = self._server.base_url("cohere")
         return self
 
     def stop(self) -> None:

@@ -36,6 +36,8 @@ def differs(quirks: EndpointQuirks) -> list[str]:
 def test_every_vendor(vendor: Vendor) -> None:
     """With its address, its name on spans, and all that differs."""
     said = differs(vendor.quirks)
+    if vendor.dialect != "openai":
+        said.append(f"speaks its own API ([translation.md](translation.md#chat-for-{vendor.kind}))")
     said += [f"`{switch.field}` sends `{': '.join(switch.header)}`" for switch in vendor.switches]
     cells = [
         vendor.title,

@@ -281,3 +281,11 @@ def test_more_tokens_cost_no_less(price: TokenPrice, usage: Usage, more_in: int,
 def test_shown(price: AnyPrice, expected: dict[str, Any]) -> None:
     """A price is shown with its unit, without what it lacks."""
     assert price.shown() == {"currency": "USD", **expected}
+
+
+def test_what_is_billed_is_paid() -> None:
+    """Where the provider says that not all tokens are."""
+    price = TokenPrice(Rates(2, 10))
+    usage = Usage(71, 27, "provider", billed_input_tokens=5, billed_output_tokens=26)
+    assert price.cost_usd(usage) == pytest.approx((5 * 2 + 26 * 10) / 1_000_000)
+    assert price.cost_usd(Usage(71, 27, "provider", billed_input_tokens=5)) == pytest.approx(10 / 1_000_000)

@@ -7,7 +7,7 @@ targets answer.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +19,8 @@ from gateway.errors import UnsupportedParameter
 from gateway.model import Call, Dialect, Endpoint, Target
 from gateway.translate.pair import Pair, ReplyStream
 from gateway.translate.registry import pair_of
+from tests.golden.cohere_replies import REPLIES as COHERE_REPLIES
+from tests.golden.cohere_replies import events as cohere_events
 from tests.golden.responses_cases import all_cases
 from tests.unit.makers import make_target
 from tests.unit.recorded import OPENAI_SHAPED, Recorded, read_recorded
@@ -80,6 +82,11 @@ _OWN_REPLIES: Final[dict[str, dict[str, Any]]] = {
     },
 }
 """Of endpoints whose answers are of another shape than their dialect's others."""
+_EMBEDDED: Final = {
+    "id": "e",
+    "embeddings": {"float": [[0.5]]},
+    "meta": {"billed_units": {"input_tokens": 1}},
+}
 SHAPES: Final[dict[Dialect, str]] = {"openai": "chat", "anthropic": "messages", "cohere": "cohere"}
 
 
@@ -120,6 +127,14 @@ def outcome(stream: ReplyStream) -> tuple[Any, ...]:
     return stream.facts(), *seen, stream.failure
 
 
+RECORDINGS: Final[dict[str, Sequence[str]]] = {
+    "chat": OPENAI_SHAPED,
+    "messages": ["anthropic-messages"],
+    "object": ["openai-responses"],
+}
+"""Of the shapes that were recorded, where."""
+
+
 # -- what is known of each shape: from the golden files, whose other side it is
 
 
@@ -137,6 +152,8 @@ def requests(endpoint: Endpoint) -> list[dict[str, Any]]:
 @cache
 def replies(way: Way) -> list[dict[str, Any]]:
     """Whole answers of its target."""
+    if way.target.dialect == "cohere":
+        return [_EMBEDDED] if way.endpoint.name == "embedding" else list(COHERE_REPLIES.values())
     if (reply := _OWN_REPLIES.get(way.endpoint.name)) is not None:
         return [reply]
     if way.shape == "object":
@@ -150,13 +167,15 @@ def streams(shape: str) -> list[list[bytes]]:
     if shape == "object":
         found = [case.streamed_bytes() for case in all_cases() if case.stream]
         return [[event + b"\n\n" for event in body.split(b"\n\n")[:-1]] for body in found]
+    if shape == "cohere":
+        return [cohere_events(reply) for reply in COHERE_REPLIES.values()]
     lines: list[list[str]] = _golden(_writer(shape), "stream")
     return [list(_events(each)) for each in lines]
 
 
 def recorded_streams(folder: Path, shape: str) -> list[Recorded]:
     """Streams of real providers."""
-    names = {"chat": OPENAI_SHAPED, "messages": ["anthropic-messages"], "object": ["openai-responses"]}[shape]
+    names = RECORDINGS[shape]
     items = [item for name in names for item in read_recorded(folder, name)]
     return [item for item in items if item.is_stream and item.status == 200]
 
