@@ -33,6 +33,7 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
             "provider-account/cloudera",
             "provider-account/databricks",
             "provider-account/microsoft-foundry",
+            "provider-account/nomic",
             "provider-account/ollama",
             "provider-account/openai",
             "provider-account/snowflake-cortex",
@@ -77,15 +78,6 @@ class UnbuiltValue:
 
 
 VALUES: Final[Mapping[str, tuple[UnbuiltValue, ...]]] = {
-    "provider-account/azure-openai": (
-        UnbuiltValue("auth_data", "type", frozenset({"certificate"}), stays=True),
-    ),
-    "provider-account/microsoft-foundry": (
-        UnbuiltValue("auth_data", "type", frozenset({"certificate"}), stays=True),
-    ),
-    "provider-account/azure-foundry": (
-        UnbuiltValue("integrations.*.auth_data", "type", frozenset({"certificate"}), stays=True),
-    ),
     "provider-account/cloudera": (
         UnbuiltValue("auth_data", "type", frozenset({"workload-auth-token"}), stays=True),
     ),

@@ -84,7 +84,7 @@ def test_the_examples() -> None:
         f"provider-account/{kind}"
         for kind in (
             *("azure-foundry", "azure-openai", "cloudera", "databricks", "microsoft-foundry", "ollama"),
-            *("self-hosted-model", "snowflake-cortex"),
+            *("nomic", "self-hosted-model", "snowflake-cortex"),
         )
     }
     assert len(kinds & set(VENDOR_ACCOUNTS)) == 2

@@ -87,7 +87,12 @@ _EMBEDDED: Final = {
     "embeddings": {"float": [[0.5]]},
     "meta": {"billed_units": {"input_tokens": 1}},
 }
-SHAPES: Final[dict[Dialect, str]] = {"openai": "chat", "anthropic": "messages", "cohere": "cohere"}
+SHAPES: Final[dict[Dialect, str]] = {
+    "openai": "chat",
+    "anthropic": "messages",
+    "cohere": "cohere",
+    "nomic": "vectors",
+}
 
 
 def _asked_shape(endpoint: Endpoint) -> str:
@@ -99,7 +104,7 @@ def _find_ways() -> Iterator[Way]:
         for dialect in get_args(Dialect):
             for has_responses in (True, False):
                 target = make_target(
-                    dialect=dialect, has_responses=has_responses, model_id=MODELS.get(dialect, "model-1")
+                    dialect=dialect, has_responses=has_responses, model_id=MODELS.get(dialect, "some")
                 )
                 way = Way(endpoint, target)
                 try:
@@ -152,6 +157,8 @@ def requests(endpoint: Endpoint) -> list[dict[str, Any]]:
 @cache
 def replies(way: Way) -> list[dict[str, Any]]:
     """Whole answers of its target."""
+    if way.shape == "vectors":
+        return [{"embeddings": [[0.1, -2]], "usage": {"prompt_tokens": 1, "total_tokens": 1}, "model": "m"}]
     if way.target.dialect == "cohere":
         return [_EMBEDDED] if way.endpoint.name == "embedding" else list(COHERE_REPLIES.values())
     if (reply := _OWN_REPLIES.get(way.endpoint.name)) is not None:
