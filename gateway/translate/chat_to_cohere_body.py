@@ -115,6 +115,9 @@ class _Conversation:
     def _add(self, message: Part) -> None:
         if isinstance(message.get("name"), str) and message.get("role") not in ("function", "tool"):
             self._left_out.add("messages.name")
+        if message.get("audio") is not None:
+            # What was said is not in the call, and only the one who said it could look it up.
+            raise self._left_out.refusal("messages.audio")
         match message.get("role"):
             case "system" | "developer":
                 self._system += self._texts(message.get("content"))

@@ -25,6 +25,7 @@ from gateway.translate.cohere_parts import (
     system_message,
 )
 from gateway.translate.foreign_json import list_of, object_of, read_fields, write_json, write_text
+from gateway.translate.messages_to_chat_body import FAILED
 from gateway.translate.pair import LeftOut
 
 # Read by what writes them together, or hints that change no answer.
@@ -50,6 +51,8 @@ def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     for name in fields:
         if name not in _READ_ELSEWHERE:
             left_out.add(name)
+    if fields.get("service_tier") == "standard_only":
+        left_out.add("service_tier")
     thinks = can_think(target.model_id)
     conversation = _Conversation(left_out, thinks=thinks)
     body: Part = {"model": target.model_id, "messages": conversation.read(fields)}
@@ -94,6 +97,9 @@ class _Conversation:
         for index, message in enumerate(messages):
             if not isinstance(message, dict):
                 raise InvalidBody(f"messages[{index}] must be an object.", param="messages")
+            for name in message:
+                if name not in ("role", "content"):
+                    self._left_out.add(f"messages.{name}")
             blocks = _blocks(message.get("content"))
             match message.get("role"):
                 case "assistant":
@@ -105,7 +111,12 @@ class _Conversation:
         return system_message(self._system) + self._messages
 
     def _add_system(self, content: object) -> None:
-        self._system += [text_of(block.get("text")) for block in _blocks(content)]
+        for block in _blocks(content):
+            if block.get("type", "text") == "text":
+                self._system.append(text_of(block.get("text")))
+            else:
+                # It may change the tools that there are, which nobody else knows.
+                self._left_out.add(f"messages.content.{text_of(block.get('type')) or 'unknown'}")
 
     def _add_assistant(self, blocks: list[Part]) -> None:
         texts: list[str] = []
@@ -117,6 +128,8 @@ class _Conversation:
                     texts.append(text_of(block.get("text")))
                 case "compaction":
                     texts.append(text_of(block.get("content")))
+                    if block.get("tool_changes"):
+                        self._left_out.add("messages.content.compaction.tool_changes")
                 case "thinking" if not block.get("signature"):
                     thoughts.append(text_of(block.get("thinking")))
                 case "thinking" | "redacted_thinking":
@@ -150,11 +163,15 @@ class _Conversation:
         others = [part for part in parts if part["type"] != "text"]
         if others and not text:
             text = "The result follows as a picture."
+        if block.get("is_error") is True:
+            text = f"{FAILED}\n{text}" if text else FAILED
         message = {"role": "tool", "tool_call_id": text_of(block.get("tool_use_id")), "content": text}
         self._messages.append(message)
         return others
 
     def _parts(self, block: Part) -> list[Part]:
+        if block.get("transformations"):
+            self._left_out.add("messages.content.image.transformations")
         match block:
             case {"type": "text", "text": str(text)}:
                 return [{"type": "text", "text": text}] if text else []
@@ -181,10 +198,10 @@ class _Conversation:
             case _:
                 kind = text_of(source.get("type")) or "unknown"
                 raise self._left_out.refusal(f"messages.content.document.{kind}")
-        title = text_of(more.get("title"))
+        title, context = text_of(more.get("title")), text_of(more.get("context"))
         if _wants_citations(more) and all(part["type"] == "text" for part in said):
-            return self._cited(DOCUMENT, title, said, {})
-        return [{"type": "text", "text": title}, *said] if title else said
+            return self._cited(DOCUMENT, title, said, {"context": context} if context else {})
+        return [{"type": "text", "text": text} for text in (title, context) if text] + said
 
     def _search_result(self, content: object, more: Part) -> list[Part]:
         title, source = text_of(more.get("title")), text_of(more.get("source"))
@@ -224,6 +241,10 @@ def _add_tools(body: Part, fields: dict[str, Any], left_out: LeftOut) -> None:
             gone.append(tool.get("name"))
         else:
             listed.append(tool)
+        if tool.get("input_examples"):
+            left_out.add("tools.input_examples")
+        if list_of(tool.get("allowed_callers")) not in ([], ["direct"]):
+            left_out.add("tools.allowed_callers")
     choice = object_of(fields.get("tool_choice"))
     kind = text_of(choice.get("type"))
     is_forced = (kind == "tool" and choice.get("name") in gone) or (kind == "any" and not listed)
@@ -254,6 +275,8 @@ def _add_output(body: Part, fields: dict[str, Any], left_out: LeftOut, *, thinks
             add_schema(body, schema, "output_config.format", left_out)
         case _:
             left_out.add("output_config.format")
+    if output.get("task_budget") is not None:
+        left_out.add("output_config.task_budget")
     made = _thinking(object_of(fields.get("thinking")), output.get("effort"), body.get("max_tokens"))
     if made is None:
         return

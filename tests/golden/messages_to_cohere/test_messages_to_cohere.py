@@ -138,6 +138,36 @@ CASES: Final = {
             tool_choice={"type": "auto", "disable_parallel_tool_use": True},
         )
     ),
+    "failed_tool": Case(
+        asked(
+            messages=[
+                {"role": "assistant", "content": [{"type": "tool_use", "id": "c", "name": "time"}]},
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "tool_result", "tool_use_id": "c", "content": "no clock", "is_error": True}
+                    ],
+                },
+            ]
+        )
+    ),
+    "odd_details": Case(
+        asked(
+            messages=[
+                {"role": "system", "content": [{"type": "tool_removal"}], "output_config": {}},
+                {
+                    "role": "user",
+                    "content": [
+                        {**DOCUMENT, "context": "Of the south."},
+                        {**PNG, "transformations": {"oversized_image": "error"}},
+                    ],
+                },
+            ],
+            tools=[{**TIME, "input_examples": [{}], "allowed_callers": ["code_execution_20250825"]}],
+            output_config={"task_budget": {"type": "tokens", "total": 9}},
+            service_tier="standard_only",
+        )
+    ),
     "thoughts_kept": Case(
         asked(
             messages=[
