@@ -28,6 +28,9 @@ Cohere's v2; `nomic` is Nomic's API of embeddings.
 
 GoogleCredentials = Literal["service_account", "external_account", "default"]
 
+RerankApi = Literal["", "tei", "nemo"]
+"""In whose words a server ranks that speaks OpenAI otherwise; "" for Jina's, which most of them took over."""
+
 Unsupported = Literal["drop", "reject"]
 """What happens to a field of a call that the target cannot do."""
 
@@ -251,6 +254,7 @@ class Target:
         context_window: Most tokens of one call, None when it is not known.
         dialect: What the provider speaks.
         has_responses: It has a Responses API; calls of that are put into other words where it has none.
+        rerank_api: In whose words it ranks documents.
         unsupported: What becomes of a field that the dialect has no word for.
         is_predicted: It is at Vertex, which passes its publisher's bodies on; see
             `gateway.translate.raw_predict`.
@@ -279,6 +283,7 @@ class Target:
     context_window: int | None = None
     dialect: Dialect = "openai"
     has_responses: bool = False
+    rerank_api: RerankApi = ""
     unsupported: Unsupported = "drop"
     is_predicted: bool = False
     embeds_by: Literal["", "predict", "content"] = ""
@@ -323,6 +328,8 @@ class Usage(msgspec.Struct, frozen=True):
         audio_s: Seconds of audio, where they and not tokens are counted.
         input_characters: Characters to be spoken.
         pages: Pages read from a document; of these `annotated_pages` were annotated too.
+        billed_input_tokens: Of the input, what is paid, where the provider says so; the output likewise.
+        search_units: Searches as they are paid for: one query with up to a hundred documents, at Cohere.
     """
 
     input_tokens: int | None
@@ -342,6 +349,9 @@ class Usage(msgspec.Struct, frozen=True):
     input_characters: int | None = None
     pages: int | None = None
     annotated_pages: int | None = None
+    billed_input_tokens: int | None = None
+    billed_output_tokens: int | None = None
+    search_units: int | None = None
 
 
 class Price(Protocol):

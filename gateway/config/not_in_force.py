@@ -80,13 +80,6 @@ class UnbuiltValue:
 
 
 VALUES: Final[Mapping[str, tuple[UnbuiltValue, ...]]] = {
-    "provider-account/self-hosted-model": (
-        UnbuiltValue(
-            "integrations.*",
-            "model_server",
-            frozenset({"cohere-rerank-v2"}),
-        ),
-    ),
     "provider-account/cloudera": (
         UnbuiltValue("auth_data", "type", frozenset({"workload-auth-token"}), stays=True),
     ),

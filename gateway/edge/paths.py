@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from gateway.endpoints.anthropic_paths import find_anthropic_path
-from gateway.endpoints.catalogue import CHAT, MODEL_CALLS
+from gateway.endpoints.catalogue import CHAT, MODEL_CALLS, RERANK
 from gateway.endpoints.gemini_paths import GeminiPath, read_gemini_path
 from gateway.endpoints.openai_paths import OTHER, PROXY, find_openai_path
 from gateway.endpoints.realtime import REALTIME
@@ -21,8 +21,8 @@ _PREFIXES: Final = tuple(base + version for base in BASES for version in ("", "/
 
 CALL_PATHS: Final[dict[str, Endpoint]] = {
     prefix + endpoint.path: endpoint for prefix in _PREFIXES for endpoint in MODEL_CALLS
-}
-"""Every path that calls a model (POST)."""
+} | {f"{base}/v2{RERANK.path}": RERANK for base in BASES}
+"""Every path that calls a model (POST); Cohere's SDK asks its second version for ranks."""
 
 MODELS_PATHS: Final = frozenset(prefix + "/models" for prefix in _PREFIXES)
 """Every path that lists models (GET)."""

@@ -68,6 +68,15 @@ TOKEN_COUNT: Final = Endpoint(
     reply="object",
     counts_tokens=False,
 )
+RERANK: Final = Endpoint(
+    name="rerank",
+    path="/rerank",
+    route="/v1/rerank",
+    operation="rerank",
+    can_stream=False,
+    reply="object",
+    counts_tokens=False,
+)
 MODERATION: Final = Endpoint(
     name="moderation",
     path="/moderations",
@@ -105,6 +114,7 @@ MODEL_CALLS: Final = (
     RESPONSE,
     COMPACTION,
     TOKEN_COUNT,
+    RERANK,
     MODERATION,
     IMAGE,
     SPEECH,

@@ -11,6 +11,8 @@ numbers here. Which tokens are paid how:
 - Tiers are chosen by the size of the whole input: from the tier's first token on, the *whole* call, output
   included, is paid at the tier's rates. It is how providers bill long contexts.
 
+What the provider says is billed is what is paid, where that is not all that was read and written.
+
 A call whose usage lacks what its price is for has no known cost: None, never 0.
 """
 
@@ -73,11 +75,14 @@ class TokenPrice:
         asked = usage.input_tokens
         if asked is None:
             return None
+        answered = usage.output_tokens or 0
+        if usage.billed_input_tokens is not None:
+            asked = usage.billed_input_tokens
+            answered = usage.billed_output_tokens or 0
         rates = self.base
         for start, higher in self.tiers:
             if asked >= start:
                 rates = higher
-        answered = usage.output_tokens or 0
         millionths = 0.0
         if (
             usage.cached_input_tokens
@@ -158,7 +163,23 @@ class PagePrice:
         return shown
 
 
-AnyPrice = TokenPrice | CharacterPrice | AudioPrice | PagePrice
+@dataclass(frozen=True, slots=True)
+class SearchPrice:
+    """A price by searches in documents: USD per thousand."""
+
+    input: float
+
+    def cost_usd(self, usage: Usage) -> float | None:
+        """What *usage* costs, None when the searches were not counted."""
+        searches = usage.search_units
+        return None if searches is None else searches * self.input / _THOUSAND
+
+    def shown(self) -> dict[str, Any]:
+        """As of `TokenPrice`."""
+        return {"currency": "USD", "unit": "1K searches", "input": self.input}
+
+
+AnyPrice = TokenPrice | CharacterPrice | AudioPrice | PagePrice | SearchPrice
 
 
 def _parts_of_input(usage: Usage, rates: Rates, tokens: int) -> tuple[int, float]:

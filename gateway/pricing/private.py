@@ -17,15 +17,24 @@ from gateway.config.manifests.cost import (
     EmbeddingCost,
     PageCost,
     PricingTier,
+    SearchCost,
     TokenCost,
     TokenPrices,
 )
-from gateway.pricing.price import AnyPrice, AudioPrice, CharacterPrice, PagePrice, Rates, TokenPrice
+from gateway.pricing.price import (
+    AnyPrice,
+    AudioPrice,
+    CharacterPrice,
+    PagePrice,
+    Rates,
+    SearchPrice,
+    TokenPrice,
+)
 
 _THOUSANDS_IN_MILLION: Final = 1000
 _KINDS: Final = ("input", "output", "cache_read", "cache_write")
 
-PrivateCost = TokenCost | EmbeddingCost | CharacterCost | AudioCost | PageCost
+PrivateCost = TokenCost | EmbeddingCost | CharacterCost | AudioCost | PageCost | SearchCost
 
 
 def private_price(cost: PrivateCost) -> AnyPrice:
@@ -38,6 +47,8 @@ def private_price(cost: PrivateCost) -> AnyPrice:
         return CharacterPrice(cost.value.input)
     if isinstance(cost, AudioCost):
         return AudioPrice(cost.value.input)
+    if isinstance(cost, SearchCost):
+        return SearchPrice(cost.value.input)
     return PagePrice(cost.value.pages, cost.value.annotated_pages)
 
 

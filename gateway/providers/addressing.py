@@ -9,7 +9,15 @@ from urllib.parse import urlsplit
 
 from gateway.config import SecretMissing, SecretReference
 from gateway.config.manifests.provider_account import Integration, ProviderAccount
-from gateway.model import AnyTokenRequest, Dialect, EndpointQuirks, HeaderLines, RetryPolicy, Target
+from gateway.model import (
+    AnyTokenRequest,
+    Dialect,
+    EndpointQuirks,
+    HeaderLines,
+    RerankApi,
+    RetryPolicy,
+    Target,
+)
 from gateway.providers.headers import fixed_lines
 
 Resolve = Callable[[SecretReference], str]
@@ -95,6 +103,7 @@ class Service:
         account_url: In place of `base_url` for paths that are the account's and no model's; "": the same.
         has_responses: It has OpenAI's Responses API.
         dialect: What it speaks.
+        rerank_api: In whose words it ranks documents.
     """
 
     provider: str
@@ -105,6 +114,7 @@ class Service:
     account_url: str = ""
     has_responses: bool = False
     dialect: Dialect = "openai"
+    rerank_api: RerankApi = ""
     quirks: EndpointQuirks = field(default_factory=dict)
 
 
@@ -138,6 +148,7 @@ def make_target(
         has_responses=service.has_responses
         or (service.dialect == "openai" and "responses" in integration.model_types),
         dialect=service.dialect,
+        rerank_api=service.rerank_api,
         quirks=service.quirks,
         token=service.own.token,
     )

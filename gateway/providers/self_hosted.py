@@ -6,9 +6,10 @@ import base64
 from typing import Final
 
 from gateway.config.manifests.provider_account import BearerAuth, SelfHostedAccount, SelfHostedIntegration
-from gateway.model import EndpointQuirks, Quirks, RetryPolicy, Target
-from gateway.providers.addressing import Resolve, Service, bearer, make_target, own_headers
+from gateway.model import EndpointQuirks, Quirks, RerankApi, RetryPolicy, Target
+from gateway.providers.addressing import Resolve, Service, bearer, make_target, own_headers, without_ending
 
+_RERANK_APIS: Final[dict[str, RerankApi]] = {"tei": "tei", "nemo-retriever": "nemo"}
 _PROVIDERS = {"vllm-openai": "vllm"}
 _OTHER_PROVIDER = "self_hosted"
 # Models that embed questions and passages differently must be told which it is, and OpenAI's API has no word
@@ -33,13 +34,28 @@ def self_hosted_targets(account: SelfHostedAccount, resolve: Resolve, retry: Ret
 
 
 def _service(account: SelfHostedAccount, integration: SelfHostedIntegration, resolve: Resolve) -> Service:
+    is_cohere = integration.model_server == "cohere-rerank-v2"
     return Service(
         provider=_PROVIDERS.get(integration.model_server, _OTHER_PROVIDER),
         peer=account.name,
-        base_url=integration.url.rstrip("/"),
+        base_url=_base_url(integration),
+        dialect="cohere" if is_cohere else "openai",
+        rerank_api=_RERANK_APIS.get(integration.model_server, ""),
         own=own_headers(lambda: _headers(integration, resolve)),
         quirks=_quirks(integration),
     )
+
+
+def _base_url(integration: SelfHostedIntegration) -> str:
+    url = integration.url.rstrip("/")
+    match integration.model_server:
+        case "cohere-rerank-v2":
+            # Copied with its path or without.
+            return f"{without_ending(url, '/v2/rerank', '/v2')}/v2"
+        case "tei" if "rerank" in integration.model_types:
+            # Embeddings are below `/v1` as well, ranks are not.
+            return url.removesuffix("/v1")
+    return url
 
 
 def _quirks(integration: SelfHostedIntegration) -> EndpointQuirks:

@@ -66,6 +66,7 @@ COST: Final = AttributeKey("gen_ai.usage.cost")
 ATTEMPT: Final = AttributeKey("gateway.attempt")
 TARGET: Final = AttributeKey("gateway.target")
 USAGE_SOURCE: Final = AttributeKey("gateway.usage.source")
+SEARCH_UNITS: Final = AttributeKey("gateway.usage.search_units")
 CONVERSATION_ID: Final = AttributeKey("gen_ai.conversation.id")
 
 # CLIENT spans, in `SpanSegments.content` and nowhere else.

@@ -228,4 +228,6 @@ def counts(usage: Usage) -> bytes:
         part += names.CACHE_WRITE_INPUT_TOKENS.integer(usage.cache_write_input_tokens)
     if usage.reasoning_output_tokens is not None:
         part += names.REASONING_OUTPUT_TOKENS.integer(usage.reasoning_output_tokens)
+    if usage.search_units is not None:
+        part += names.SEARCH_UNITS.integer(usage.search_units)
     return part

@@ -15,7 +15,7 @@ import msgspec
 from gateway.model import Call, Endpoint, Target
 from gateway.telemetry import attributes as names
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace
-from gateway.translate.registry import PAIRS
+from gateway.translate.registry import find_pair
 
 REQUEST_TYPES: Final[Mapping[str, str]] = {
     "chat": "ChatCompletion",
@@ -27,6 +27,7 @@ REQUEST_TYPES: Final[Mapping[str, str]] = {
     "generate_content": "ChatCompletion",
     "embed_content": "Embedding",
     "count_content_tokens": "CountTokens",
+    "rerank": "Rerank",
 }
 """Their word for each endpoint, by our name of it; `CountTokens` is ours, they have none."""
 
@@ -85,7 +86,7 @@ def tfy_client_block(call: Call, target: Target) -> bytes:
 
 def _url(call: Call, target: Target) -> str:
     """Where the call goes, or would go if the target could do it."""
-    pair = PAIRS.get((call.endpoint.name, target.dialect))
+    pair = find_pair(call.endpoint, target)
     return target.base_url + (pair.path(call, target) if pair is not None else call.endpoint.path)
 
 

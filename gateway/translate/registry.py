@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.endpoints.catalogue import RESPONSE
+from gateway.endpoints.catalogue import RERANK, RESPONSE
 from gateway.errors import UnsupportedParameter
-from gateway.model import Dialect, Endpoint, Target
+from gateway.model import Dialect, Endpoint, RerankApi, Target
 from gateway.translate import (
     anthropic_relay,
+    chat_to_cohere,
     chat_to_gemini,
     chat_to_messages,
+    embedding_to_cohere,
     embedding_to_gemini,
     embedding_to_nomic,
     gemini_relay,
     messages_to_chat,
+    messages_to_cohere,
     messages_to_gemini,
     object_relay,
     openai_relay,
+    rerank_relay,
+    rerank_to_cohere,
+    rerank_to_nemo,
+    rerank_to_tei,
     responses_to_chat,
     responses_to_gemini,
     responses_to_messages,
@@ -32,11 +39,14 @@ PAIRS: Final[dict[tuple[str, Dialect], Pair]] = {
     ("chat", "anthropic"): chat_to_messages,
     ("chat", "gemini"): chat_to_gemini,
     ("embedding", "gemini"): embedding_to_gemini,
+    ("chat", "cohere"): chat_to_cohere,
+    ("embedding", "cohere"): embedding_to_cohere,
     ("responses", "openai"): object_relay,
     ("moderation", "openai"): object_relay,
     ("image", "openai"): object_relay,
     ("text_to_speech", "openai"): object_relay,
     ("messages", "openai"): messages_to_chat,
+    ("messages", "cohere"): messages_to_cohere,
     ("messages", "anthropic"): anthropic_relay,
     ("messages", "gemini"): messages_to_gemini,
     ("count_tokens", "anthropic"): anthropic_relay,
@@ -44,6 +54,8 @@ PAIRS: Final[dict[tuple[str, Dialect], Pair]] = {
     ("count_content_tokens", "gemini"): gemini_relay,
     ("embed_content", "gemini"): gemini_relay,
     ("predict", "gemini"): gemini_relay,
+    ("rerank", "openai"): rerank_relay,
+    ("rerank", "cohere"): rerank_to_cohere,
 }
 """By the endpoint's name and the target's dialect."""
 
@@ -54,6 +66,18 @@ _RESPONSES: Final[dict[Dialect, Pair]] = {
 }
 """For the targets that have no Responses API; what else is asked below `/responses` they cannot do."""
 
+_RERANKS: Final[dict[RerankApi, Pair]] = {"tei": rerank_to_tei, "nemo": rerank_to_nemo}
+"""For the servers that speak OpenAI, which has no ranks, and rank in their own words."""
+
+
+def find_pair(endpoint: Endpoint, target: Target) -> Pair | None:
+    """The way from *endpoint* to *target*, None when there is none."""
+    if endpoint.name == "responses" and not target.has_responses:
+        return _RESPONSES.get(target.dialect) if endpoint is RESPONSE else None
+    if endpoint is RERANK and target.rerank_api:
+        return _RERANKS[target.rerank_api]
+    return PAIRS.get((endpoint.name, target.dialect))
+
 
 def pair_of(endpoint: Endpoint, target: Target) -> Pair:
     """The way from *endpoint* to *target*.
@@ -61,9 +85,10 @@ def pair_of(endpoint: Endpoint, target: Target) -> Pair:
     Raises:
         UnsupportedParameter: There is none.
     """
+    # Of most calls it is the last look-up of `find_pair`, without the call of that.
     pair = PAIRS.get((endpoint.name, target.dialect))
-    if endpoint.name == "responses" and not target.has_responses:
-        pair = _RESPONSES.get(target.dialect) if endpoint is RESPONSE else None
+    if pair is None or endpoint.reply == "object":
+        pair = find_pair(endpoint, target)
     if pair is None:
         message = f"{target.name} does not answer {endpoint.route}. Ask another model for that."
         raise UnsupportedParameter(message, param="model")

@@ -22,6 +22,7 @@ from tests.rig.manifests import (
     APP_TOKEN,
     ENVIRONMENT,
     anthropic_account,
+    cohere_account,
     openai_account,
     self_hosted_account,
     virtual_account,
@@ -32,11 +33,13 @@ from tests.rig.requires import absent, requires
 
 GPT: Final = "gpt-4o"
 CLAUDE: Final = "claude-sonnet-4-5"
+COMMAND: Final = "command-a-03-2025"
 SCENARIOS: Final = ("text", "tool-call", "tool-stream", "bad-tool-json", "400", "401", "429", "500", "503")
 CLAUDES: Final = ("text", "anthropic-stream", "tool-use", "tool-stream", "stream-error", "400", "429", "500")
 TIMEOUT_S: Final = 30.0
 RETRIED: Final = "503"
-IN: Final = pytest.mark.parametrize("path", ["chat completions", "Responses", "Messages"])
+CALLED: Final = ("chat completions", "Responses", "Messages")
+IN: Final = pytest.mark.parametrize("path", CALLED)
 STREAMS: Final = pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "stream"])
 
 
@@ -71,6 +74,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             documents += [
                 self_hosted_account("llmock", llmock.base_url, [GPT]),
                 anthropic_account("llmock-claude", llmock.anthropic_url, [CLAUDE]),
+                cohere_account("llmock-cohere", llmock.cohere_url, [COMMAND]),
             ]
         if mock is not None:
             gpts = [f"gpt-4.1:mock-{name}" for name in SCENARIOS]
@@ -109,11 +113,17 @@ def is_told(told: Told) -> bool:
 
 # -- llmock
 
-LLMOCK: Final = pytest.mark.parametrize("model", [f"llmock/{GPT}", f"llmock-claude/{CLAUDE}"])
+LLMOCK: Final = pytest.mark.parametrize(
+    ("path", "model"),
+    [
+        *((path, f"llmock/{GPT}") for path in CALLED),
+        *((path, f"llmock-claude/{CLAUDE}") for path in CALLED),
+        *((path, f"llmock-cohere/{COMMAND}") for path in CALLED if path != "Responses"),
+    ],
+)
 
 
 @requires("llmock")
-@IN
 @LLMOCK
 @STREAMS
 def test_llmock_text(stack: Stack, path: str, model: str, *, is_stream: bool) -> None:
@@ -126,7 +136,6 @@ def test_llmock_text(stack: Stack, path: str, model: str, *, is_stream: bool) ->
 
 
 @requires("llmock")
-@IN
 @LLMOCK
 @STREAMS
 def test_llmock_tools(stack: Stack, path: str, model: str, *, is_stream: bool) -> None:
@@ -141,7 +150,6 @@ def test_llmock_tools(stack: Stack, path: str, model: str, *, is_stream: bool) -
 
 
 @requires("llmock")
-@IN
 @LLMOCK
 @STREAMS
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 500])
@@ -158,7 +166,6 @@ def test_llmock_errors(stack: Stack, path: str, model: str, status: int, *, is_s
 
 
 @requires("llmock")
-@IN
 @LLMOCK
 @STREAMS
 def test_llmock_judges_a_retry(stack: Stack, path: str, model: str, *, is_stream: bool) -> None:
@@ -174,7 +181,6 @@ def test_llmock_judges_a_retry(stack: Stack, path: str, model: str, *, is_stream
 
 
 @requires("llmock")
-@IN
 @LLMOCK
 @pytest.mark.parametrize("kind", ["disconnect", "truncate"])
 def test_llmock_breaks_streams(stack: Stack, path: str, model: str, kind: Any) -> None:

@@ -23,7 +23,14 @@ from gateway.endpoints.catalogue import CHAT, MESSAGES, RESPONSE
 from gateway.endpoints.openai_call import parse_call
 from gateway.errors import GatewayError
 from gateway.model import Endpoint, Target
-from gateway.translate import chat_to_messages, messages_to_chat, responses_to_chat, responses_to_messages
+from gateway.translate import (
+    chat_to_cohere,
+    chat_to_messages,
+    messages_to_chat,
+    messages_to_cohere,
+    responses_to_chat,
+    responses_to_messages,
+)
 from gateway.translate.pair import Pair
 from tests.rig.request_fields import Difference, differences
 from tests.unit.makers import make_target
@@ -71,6 +78,47 @@ CHAT_TO_MESSAGES: Final = (
     # There is no tool of that name, so none is left.
     r"tool_choice\(allowed_tools\)\.allowed_tools.*",
     "verbosity=medium",
+)
+CHAT_TO_COHERE: Final = (
+    # The system's words, whoever says them.
+    r"messages\[\]\(system\)",
+    # Hints that change no answer.
+    "prompt_cache_(key|retention).*",
+    "store|stream_options.*",
+    r".*\.prompt_cache_breakpoint\b.*",
+    # What is so anyway.
+    r"modalities\[\]=text",
+    "parallel_tool_calls",
+    r"response_format\(text\)",
+    "service_tier=auto",
+    "(function_call|tool_choice)=auto",
+    # There is no tool of that name, so none is left.
+    r"tool_choice\(allowed_tools\)\.allowed_tools.*",
+    "verbosity=medium",
+)
+MESSAGES_TO_COHERE: Final = (
+    # Hints that change no answer.
+    r"(.*[.)])?cache_control\b.*",
+    "diagnostics.*",
+    "context_management.*",
+    r"tools\[\]\.(defer_loading|eager_input_streaming)",
+    "service_tier=auto",
+    r"metadata\.user_id",
+    # Notes on what was said before: another model's thoughts, where a text came from, who called a tool.
+    r".*\((thinking|redacted_thinking)\)\.(signature|thinking|data)",
+    r".*\(text\)\.citations\b.*",
+    r".*\(compaction\)\.(encrypted_content|signature)",
+    r".*\(tool_use\)\.caller\b.*",
+    # Of toolsets, which are left out and named.
+    r".*\(tool_(use|result)\)\.toolset_name",
+    # One that asks for nothing, as here, leaves it to the model.
+    r"thinking\(enabled\)\.budget_tokens",
+    # Thoughts come as the model shows them, without a signature.
+    r"thinking\(\w+\)\.(display|block_binding)\b.*",
+    # What is so anyway, and what says it again.
+    r".*\.type=.*",
+    r"tools\[\]\.allowed_callers\[\]=direct",
+    r"tool_choice\(auto\)",
 )
 _OF_RESPONSES: Final = (
     # Hints that change no answer, and where it is kept.
@@ -129,10 +177,14 @@ class Way(NamedTuple):
 
 GPT: Final = make_target(model_id="gpt-6")
 CLAUDE: Final = make_target(model_id="claude-opus-4-6", dialect="anthropic")
+COMMAND: Final = make_target(model_id="command-a-plus-05-2026", dialect="cohere")
 WAYS: Final = (
     Way("messages-chat", MessageParams, MESSAGES, messages_to_chat, GPT, MESSAGES_TO_CHAT),
     Way("beta-chat", BetaMessageParams, MESSAGES, messages_to_chat, GPT, MESSAGES_TO_CHAT),
     Way("chat-messages", ChatParams, CHAT, chat_to_messages, CLAUDE, CHAT_TO_MESSAGES),
+    Way("chat-cohere", ChatParams, CHAT, chat_to_cohere, COMMAND, CHAT_TO_COHERE),
+    Way("messages-cohere", MessageParams, MESSAGES, messages_to_cohere, COMMAND, MESSAGES_TO_COHERE),
+    Way("beta-cohere", BetaMessageParams, MESSAGES, messages_to_cohere, COMMAND, MESSAGES_TO_COHERE),
     Way("responses-chat", ResponseParams, RESPONSE, responses_to_chat, GPT, RESPONSES_TO_CHAT),
     Way("responses-messages", ResponseParams, RESPONSE, responses_to_messages, CLAUDE, RESPONSES_TO_MESSAGES),
 )

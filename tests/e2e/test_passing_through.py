@@ -295,9 +295,11 @@ def test_proxy(gateway: GatewayProcess, provider: PathUpstream) -> None:
 
 def test_other_path(gateway: GatewayProcess, provider: PathUpstream) -> None:
     """A path that OpenAI does not have: with an account it goes there, without one it does not exist."""
-    assert_error(ask(gateway, "POST", "/v1/rerank"), 404, "invalid_request_error", "path_not_found", "client")
-    assert ask(gateway, "POST", "/v1/rerank", ("x-tfy-provider-name", "main")).status == 200
-    assert [asked.target for asked in provider.asked] == ["/v1/rerank"]
+    assert_error(
+        ask(gateway, "POST", "/v1/ranking"), 404, "invalid_request_error", "path_not_found", "client"
+    )
+    assert ask(gateway, "POST", "/v1/ranking", ("x-tfy-provider-name", "main")).status == 200
+    assert [asked.target for asked in provider.asked] == ["/v1/ranking"]
 
 
 def test_providers_error(gateway: GatewayProcess, provider: PathUpstream) -> None:

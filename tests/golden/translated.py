@@ -11,7 +11,7 @@ import msgspec
 
 from gateway.endpoints.openai_call import parse_call
 from gateway.errors import GatewayError
-from gateway.model import Call, Endpoint, Unsupported, Usage
+from gateway.model import Call, Endpoint, RerankApi, Unsupported, Usage
 from gateway.translate.pair import Pair
 from gateway.translate.registry import pair_of
 from tests.unit.makers import make_target
@@ -26,18 +26,26 @@ class Case:
     Attributes:
         call: Members of the call's body.
         model_id: What the target calls its model.
-        reply: What the target answers; events of a stream as a list, an error as (status, body).
+        reply: What the target answers; events of a stream as a list, an error as (status, body), what is no
+            object as bytes.
+        rerank_api: In whose words the target ranks.
     """
 
     call: dict[str, Any]
     model_id: str = "model-1"
     unsupported: Unsupported = "drop"
     reply: Any = None
+    rerank_api: RerankApi = ""
 
 
 def translated(endpoint: Endpoint, dialect: Any, case: Case) -> dict[str, Any]:
     """The call as the target gets it, and what the caller gets of the answer."""
-    target = make_target(model_id=case.model_id, dialect=dialect, unsupported=case.unsupported)
+    target = make_target(
+        model_id=case.model_id,
+        dialect=dialect,
+        unsupported=case.unsupported,
+        rerank_api=case.rerank_api,
+    )
     body = json.dumps({"model": target.name, **case.call}).encode()
     call = parse_call(endpoint, body, model=None, account=None)
     pair = pair_of(endpoint, target)
@@ -64,7 +72,8 @@ def _answered(pair: Pair, call: Call, reply: Any) -> dict[str, Any]:
             passed = stream.feed(b"".join(reply)) + stream.finish()
             facts = {"is_complete": stream.is_complete, "usage": _counts(stream.facts().usage)}
             return {"stream": passed.decode().splitlines(), **facts}
-    answer, found = pair.read(call, json.dumps(reply).encode(), started_at_ns=NOW_NS)
+    given = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
+    answer, found = pair.read(call, given, started_at_ns=NOW_NS)
     return {"reply": json.loads(answer), "usage": _counts(found.usage)}
 
 

@@ -15,6 +15,7 @@ class LlmockServer:
         base_url: Of its OpenAI dialect, ends in `/v1`; known after `start()`.
         anthropic_url: Of its Anthropic dialect, likewise.
         gemini_url: Of its Gemini dialect, to which accounts add `/v1beta`.
+        cohere_url: Of its Cohere dialect, without its version as Cohere's SDK wants it.
     """
 
     def __init__(self) -> None:
@@ -26,6 +27,7 @@ class LlmockServer:
         self.base_url = ""
         self.anthropic_url = ""
         self.gemini_url = ""
+        self.cohere_url = ""
 
     def start(self) -> Self:
         """Listen."""
@@ -33,6 +35,7 @@ class LlmockServer:
         self.base_url = self._server.base_url("openai")
         self.anthropic_url = self._server.base_url("anthropic") + "/v1"
         self.gemini_url = self._server.base_url("gemini")
+        self.cohere_url = self._server.base_url("cohere")
         return self
 
     def stop(self) -> None:

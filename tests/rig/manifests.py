@@ -103,6 +103,21 @@ def anthropic_account(name: str, base_url: str, models: Iterable[str], **more: A
     }
 
 
+def cohere_account(name: str, base_url: str, models: Iterable[str], **more: Any) -> Document:
+    """A `provider-account/cohere` whose integrations are named as their models."""
+    return {
+        "type": "provider-account/cohere",
+        "name": name,
+        "base_url": base_url,
+        "auth_data": {"type": "api-key", "api_key": "env:FAKE_KEY"},
+        "integrations": [
+            {"type": "integration/model/cohere", "name": model, "model_id": model, "model_types": ["chat"]}
+            for model in models
+        ],
+        **more,
+    }
+
+
 def self_hosted_account(name: str, url: str, models: Iterable[str], **more: Any) -> Document:
     """A `provider-account/self-hosted-model`; its servers want no credential."""
     return {

@@ -154,6 +154,7 @@ def answered() -> CallTrace:
         cached_input_tokens=4,
         reasoning_output_tokens=2,
         cache_write_input_tokens=1,
+        search_units=1,
     )
     assert trace.content is not None
     trace.content.keep(b'data: {"choices":[{"index":0,"delta":{"content":"' + b"x" * 20_000 + b'"}}]}\n\n')

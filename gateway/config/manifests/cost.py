@@ -97,7 +97,14 @@ class PageCost(Part):
     value: PagePrices
 
 
+class SearchCost(Part):
+    """Your own price per 1,000 searches: each a query with up to a hundred documents. Extension."""
+
+    metric: Literal["per_1000_searches"]
+    value: InputPrice
+
+
 Cost = Annotated[
-    PublicCost | TokenCost | EmbeddingCost | CharacterCost | AudioCost | PageCost,
+    PublicCost | TokenCost | EmbeddingCost | CharacterCost | AudioCost | PageCost | SearchCost,
     Field(discriminator="metric"),
 ]

@@ -1,4 +1,6 @@
-"""Vendors that speak OpenAI's API and want nothing but a key: a row each, and the manifests made from it.
+"""Vendors that want nothing but a key: a row each, and the manifests made from it.
+
+Most speak OpenAI's API.
 
 A row is all there is of a vendor: its types of account and model, its address, what spans call it, and how
 its dialect differs from OpenAI's (`gateway.model.Quirks`, each with the page that says so). The names of
@@ -16,7 +18,7 @@ from pydantic import ConfigDict, Field, create_model
 
 from gateway.config.manifests.part import BaseUrl, Flag, Text
 from gateway.config.manifests.provider_account import ApiKeyAuth, Integration, ProviderAccount
-from gateway.model import EndpointQuirks, Quirks
+from gateway.model import Dialect, EndpointQuirks, Quirks
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,9 @@ class Vendor:
         base_url: Where the API is, unless the account says otherwise.
         is_base_url_theirs: TrueFoundry's manifest has `base_url` too, so that it is no extension here.
         has_responses: The vendor has a Responses API beside chat completions.
+        dialect: What it speaks at that address.
+        version: How its address ends; added where an account's does not, as the vendor's SDKs have it.
+        openai_path: What base URLs have in them behind which it speaks OpenAI's API all the same.
         switches: What else the manifest has.
     """
 
@@ -49,6 +54,9 @@ class Vendor:
     quirks: EndpointQuirks = field(default_factory=dict)
     is_base_url_theirs: bool = False
     has_responses: bool = False
+    dialect: Dialect = "openai"
+    version: str = ""
+    openai_path: str = ""
     switches: tuple[Switch, ...] = ()
 
 
@@ -90,12 +98,15 @@ VENDORS: Final = (
             )
         },
     ),
-    # https://docs.cohere.com/docs/compatibility-api
+    # https://docs.cohere.com/reference/about , https://docs.cohere.com/docs/compatibility-api
     Vendor(
         title="Cohere",
         kind="cohere",
         provider="cohere",
-        base_url="https://api.cohere.ai/compatibility/v1",
+        base_url="https://api.cohere.com/v2",
+        dialect="cohere",
+        version="/v2",
+        openai_path="/compatibility/",
     ),
     # https://deepinfra.com/docs/openai_api
     Vendor(
@@ -199,7 +210,7 @@ class VendorIntegration(Integration):
 
 
 class VendorAccount(ProviderAccount):
-    """An account with a vendor that speaks OpenAI's API."""
+    """An account with a vendor."""
 
     auth_data: ApiKeyAuth
     """How to sign in."""
@@ -232,7 +243,7 @@ def account_type(vendor: Vendor) -> type[VendorAccount]:
         __doc__=f"A model of {vendor.title}.",
         type=(tag, model),
     )
-    where = "Where the API is, up to what stands before `/chat/completions`."
+    where = "Where the API is, up to what stands before `/chat`."
     fields: dict[str, Any] = {
         "type": (Literal[f"provider-account/{vendor.kind}"], ...),
         "base_url": (

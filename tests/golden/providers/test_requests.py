@@ -65,6 +65,9 @@ def self_hosted(server: str, **more: Any) -> dict[str, Any]:
 
 CASES: Final[dict[str, dict[str, Any]]] = {
     **{vendor.kind: account(vendor.kind, auth_data=KEY_AUTH) for vendor in VENDORS},
+    "cohere-compatible": account(
+        "cohere", auth_data=KEY_AUTH, base_url="https://api.cohere.ai/compatibility/v1"
+    ),
     "wafer-kept": account("wafer", auth_data=KEY_AUTH, zero_data_retention=False),
     "azure-openai": azure("2024-10-21"),
     "azure-openai-old": azure("2024-02-01"),

@@ -43,10 +43,6 @@ GLOBAL: Final = "type: gateway-global-settings\n"
             ACCOUNT + "    tls_settings: {ca_cert: x}",
             "provider-account/self-hosted-model: integrations.tls_settings",
         ),
-        (
-            ACCOUNT.replace("openai-compatible", "cohere-rerank-v2"),
-            "provider-account/self-hosted-model: integrations.model_server cohere-rerank-v2",
-        ),
         (CALLER + "auto_rotate: {}", "virtual-account: auto_rotate"),
         (CALLER + "notification_target: {type: email}", "virtual-account: notification_target"),
         (CALLER + "secret_store_config: {a: b}", "virtual-account: secret_store_config"),
@@ -120,17 +116,6 @@ def test_consumers_see_the_default(tmp_path: Path) -> None:
     assert config.provider_accounts[0].integrations[1].authorized_subjects is None
     assert config.virtual_accounts[0].tags == {}
     assert config.documents[-1].body["tags"] == {"a": "b"}
-
-
-def test_a_model_on_a_server_that_is_not_built_is_left_out(tmp_path: Path) -> None:
-    """The others of the account stay."""
-    text = ACCOUNT + (
-        "  - {name: rerank, hosted_model_name: r, url: 'http://h', model_server: cohere-rerank-v2,"
-        " authorized_subjects: [u]}\n"
-        "  - {name: third, hosted_model_name: t, url: 'http://h', model_server: vllm-openai}\n"
-    )
-    [account] = accepted_config(check_text(tmp_path, text, CALLER)).provider_accounts
-    assert [integration.name for integration in account.integrations] == ["qwen", "third"]
 
 
 def test_without() -> None:

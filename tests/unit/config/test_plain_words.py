@@ -155,7 +155,8 @@ integrations:
             (
                 "5 integrations.0.cost.metric: expected one of: public_cost, per_1000_tokens, "
                 "per_1000_embedding_tokens, "
-                "per_million_characters, per_minute_of_audio, per_1000_pages. Did you mean 'public_cost'?"
+                "per_million_characters, per_minute_of_audio, per_1000_pages, per_1000_searches. "
+                "Did you mean 'public_cost'?"
             ),
             id="unknown tag",
         ),

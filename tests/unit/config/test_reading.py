@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gateway.config.document import Document
-from gateway.config.manifests.provider_account import OpenAIAccount, SelfHostedAccount
+from gateway.config.manifests.provider_account import OpenAIAccount
 from gateway.config.problem import Problem
 from gateway.config.reading import read_document
 from tests.unit.config.writing import check_text, found
@@ -69,24 +69,3 @@ def test_the_schema_mark_of_editors_is_known(tmp_path: Path) -> None:
     """`$schema` in a JSON manifest is for the editor."""
     text = 'type: provider-account/openai\n"$schema": x.json\nname: m\nintegrations: []\n'
     assert not [line for line in found(check_text(tmp_path, text)) if "$schema" in line]
-
-
-def test_the_secrets_of_what_is_not_in_force_are_not_asked_for() -> None:
-    """A model server that cannot be called yet needs no key."""
-    models = [
-        {
-            "type": "integration/model/self-hosted-model",
-            "name": server,
-            "hosted_model_name": "m",
-            "url": "http://h/v1",
-            "model_server": server,
-            "model_types": ["chat"],
-            "auth_data": {"type": "bearer-auth", "bearer_token": "env:A"},
-        }
-        for server in ("openai-compatible", "cohere-rerank-v2")
-    ]
-    body = {"type": "provider-account/self-hosted-model", "name": "lab", "integrations": models}
-    written = Document("provider-account/self-hosted-model", "lab", body, FILE, 1)
-    reading = read_document(written, SelfHostedAccount, [])
-    assert reading is not None
-    assert [path[:2] for path, _ in reading.secrets()] == [("integrations", 0)]

@@ -27,6 +27,8 @@ _ENTRA_FIELDS = (
     ("workload-identity", "authority"),
     ("workload-identity", "token_file"),
 )
+
+
 EXTENSIONS = {
     *(f"{kind}: propagate_trace" for kind in IN_FORCE if kind in MODEL_ACCOUNTS),
     *(f"{kind}: base_url" for kind, vendor in VENDOR_OF.items() if not vendor.is_base_url_theirs),
@@ -139,6 +141,14 @@ THEIRS: dict[str, type[pydantic.BaseModel]] = {
 }
 
 
+def search_costs() -> Iterator[str]:
+    """Ours in every model of every account: theirs has no price for searches."""
+    for kind in sorted(MODEL_ACCOUNTS & set(IN_FORCE)):
+        for model in models_in(IN_FORCE[kind].model_fields["integrations"].annotation):
+            if "cost" in model.model_fields:
+                yield f"{kind}: integrations[{tag_of(model)}].cost[per_1000_searches]"
+
+
 def all_differences() -> list[tuple[str, str]]:
     return [
         difference
@@ -149,7 +159,7 @@ def all_differences() -> list[tuple[str, str]]:
 
 def test_each_of_our_fields_is_theirs_or_a_listed_extension() -> None:
     """A manifest that works here without extensions works there."""
-    assert {field for side, field in all_differences() if side == "ours"} == EXTENSIONS
+    assert {field for side, field in all_differences() if side == "ours"} == EXTENSIONS | set(search_costs())
 
 
 def test_each_of_their_fields_is_known_here() -> None:
@@ -166,13 +176,16 @@ def extension_marks(model: type[Part], place: str) -> Iterator[str]:
         for inner in models_in(field.annotation):
             if issubclass(inner, Part):
                 tag = tag_of(inner)
+                if tag and "Extension" in (inner.__doc__ or ""):
+                    yield f"{place}{name}[{tag}]"
+                    continue
                 yield from extension_marks(inner, f"{place}{name}[{tag}]." if tag else f"{place}{name}.")
 
 
 def test_extensions_say_so() -> None:
     """In the description, which the schema and the documentation show."""
     marked = {mark for kind, model in IN_FORCE.items() for mark in extension_marks(model, f"{kind}: ")}
-    assert marked == EXTENSIONS - {"gateway-global-settings: name"}
+    assert marked == (EXTENSIONS | set(search_costs())) - {"gateway-global-settings: name"}
 
 
 def test_every_type_of_theirs_is_known() -> None:

@@ -113,8 +113,8 @@ async def test_what_leads_to_the_pipeline(
         ("GET", "/v1/chat/completions", MethodNotAllowed, "/v1/chat/completions"),
         ("HEAD", "/v1/files", MethodNotAllowed, "/v1/files"),
         ("OPTIONS", "/proxy/main/x", MethodNotAllowed, "/proxy/{account}/{path}"),
-        ("POST", "/v1/rerank", PathNotFound, ""),
-        ("OPTIONS", "/v1/rerank", PathNotFound, ""),
+        ("POST", "/v1/ranking", PathNotFound, ""),
+        ("OPTIONS", "/v1/ranking", PathNotFound, ""),
         ("DELETE", "/v1/embeddings", MethodNotAllowed, "/v1/embeddings"),
         ("DELETE", "/v1/chat/completions", MethodNotAllowed, "/v1/chat/completions"),
         ("POST", "/v1/models", MethodNotAllowed, "/v1/models"),
@@ -189,8 +189,8 @@ async def test_stored_completions_are_listed_for_who_has_a_key(header: bytes) ->
 async def test_other_path_with_an_account(headers: list[tuple[bytes, bytes]], query: bytes) -> None:
     """A path of another API is passed through once the call says for whom."""
     rig = Rig()
-    await rig.ask("POST", "/v1/rerank", *headers, query=query)
-    assert rig.pipeline.calls == [("pass", "/rerank")]
+    await rig.ask("POST", "/v1/ranking", *headers, query=query)
+    assert rig.pipeline.calls == [("pass", "/ranking")]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from gateway.edge.paths import CALL_PATHS, MODELS_PATHS, find_gemini, find_model_name, find_passage
-from gateway.endpoints.catalogue import CHAT, COMPLETION, COUNT_TOKENS, EMBEDDING, MESSAGES, MODEL_CALLS
+from gateway.endpoints.catalogue import (
+    CHAT,
+    COMPLETION,
+    COUNT_TOKENS,
+    EMBEDDING,
+    MESSAGES,
+    MODEL_CALLS,
+    RERANK,
+)
 from gateway.endpoints.gemini_catalogue import GENERATE, PASSED
 from gateway.endpoints.openai_paths import OTHER, PROXY
 from gateway.model import Dialect
@@ -23,13 +31,17 @@ def test_every_base_url_works(prefix: str) -> None:
     assert CALL_PATHS[prefix + "/completions"] is COMPLETION
     assert CALL_PATHS[prefix + "/embeddings"] is EMBEDDING
     assert CALL_PATHS[prefix + "/messages"] is MESSAGES
+    assert CALL_PATHS[prefix + "/rerank"] is RERANK
     assert CALL_PATHS[prefix + "/messages/count_tokens"] is COUNT_TOKENS
     assert prefix + "/models" in MODELS_PATHS
 
 
 def test_no_other_path() -> None:
     """Nothing else is a call by accident."""
-    assert (len(CALL_PATHS), len(MODELS_PATHS)) == (len(MODEL_CALLS) * len(PREFIXES), len(PREFIXES))
+    of_second_version = [f"{base}/v2/rerank" for base in PREFIXES[::2]]
+    assert all(CALL_PATHS[path] is RERANK for path in of_second_version)
+    calls = len(MODEL_CALLS) * len(PREFIXES) + len(of_second_version)
+    assert (len(CALL_PATHS), len(MODELS_PATHS)) == (calls, len(PREFIXES))
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)

@@ -27,6 +27,7 @@ def test_endpoints() -> None:
         ("responses", "/responses", "chat", True),
         ("responses", "/responses/compact", "compact", False),
         ("responses", "/responses/input_tokens", "count_tokens", False),
+        ("rerank", "/rerank", "rerank", False),
         ("moderation", "/moderations", "moderation", False),
         ("image", "/images/generations", "image_generation", True),
         ("text_to_speech", "/audio/speech", "text_to_speech", False),

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.model import Usage
-from gateway.pricing.price import AnyPrice, AudioPrice, CharacterPrice, PagePrice, Rates, TokenPrice
+from gateway.pricing.price import (
+    AnyPrice,
+    AudioPrice,
+    CharacterPrice,
+    PagePrice,
+    Rates,
+    SearchPrice,
+    TokenPrice,
+)
 
 M = 1_000_000
 TEXT = TokenPrice(Rates(2.5, 10))
@@ -164,6 +172,8 @@ def used(input_tokens: int | None, output_tokens: int | None = None, **more: Any
             id="annotated at the same price",
         ),
         pytest.param(PagePrice(4), used(10, 10), None, id="pages not counted"),
+        pytest.param(SearchPrice(2), used(None, search_units=3), 3 * 2 / 1000, id="searches"),
+        pytest.param(SearchPrice(2), used(10, 10), None, id="searches not counted"),
     ],
 )
 def test_cost(price: AnyPrice, usage: Usage, expected: float | None) -> None:
@@ -262,6 +272,7 @@ def test_more_tokens_cost_no_less(price: TokenPrice, usage: Usage, more_in: int,
         pytest.param(CharacterPrice(15), {"unit": "1M characters", "input": 15}, id="characters"),
         pytest.param(AudioPrice(0.006), {"unit": "minute of audio", "input": 0.006}, id="audio"),
         pytest.param(PagePrice(4), {"unit": "1K pages", "pages": 4}, id="pages"),
+        pytest.param(SearchPrice(2), {"unit": "1K searches", "input": 2}, id="searches"),
         pytest.param(
             PagePrice(4, 5), {"unit": "1K pages", "pages": 4, "annotated_pages": 5}, id="annotated pages"
         ),
@@ -270,3 +281,11 @@ def test_more_tokens_cost_no_less(price: TokenPrice, usage: Usage, more_in: int,
 def test_shown(price: AnyPrice, expected: dict[str, Any]) -> None:
     """A price is shown with its unit, without what it lacks."""
     assert price.shown() == {"currency": "USD", **expected}
+
+
+def test_what_is_billed_is_paid() -> None:
+    """Where the provider says that not all tokens are."""
+    price = TokenPrice(Rates(2, 10))
+    usage = Usage(71, 27, "provider", billed_input_tokens=5, billed_output_tokens=26)
+    assert price.cost_usd(usage) == pytest.approx((5 * 2 + 26 * 10) / 1_000_000)
+    assert price.cost_usd(Usage(71, 27, "provider", billed_input_tokens=5)) == pytest.approx(10 / 1_000_000)

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from gateway.config.manifests.cost import Cost
 from gateway.model import Usage
-from gateway.pricing.price import AudioPrice, CharacterPrice, PagePrice, Rates, TokenPrice
+from gateway.pricing.price import AudioPrice, CharacterPrice, PagePrice, Rates, SearchPrice, TokenPrice
 from gateway.pricing.private import private_price
 
 
@@ -33,6 +33,7 @@ def price_of(metric: str, value: Any) -> Any:
         pytest.param("per_million_characters", {"input": 16}, CharacterPrice(16), id="characters"),
         pytest.param("per_minute_of_audio", {"input": 0.006}, AudioPrice(0.006), id="audio"),
         pytest.param("per_1000_pages", {"pages": 1}, PagePrice(1), id="pages"),
+        pytest.param("per_1000_searches", {"input": 2}, SearchPrice(2), id="searches"),
         pytest.param(
             "per_1000_pages", {"pages": 1, "annotated_pages": 3}, PagePrice(1, 3), id="annotated pages"
         ),

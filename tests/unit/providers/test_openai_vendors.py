@@ -42,6 +42,7 @@ def test_target(tmp_path: Path, vendor: Vendor) -> None:
         retry=RETRY,
         quirks=vendor.quirks,
         has_responses=vendor.has_responses,
+        dialect=vendor.dialect,
     )
     assert "canary" not in repr(target)
 
@@ -63,3 +64,16 @@ def test_switch_that_is_off(tmp_path: Path) -> None:
     """Its header is not sent."""
     (target,) = targets_of(tmp_path, manifest("wafer", zero_data_retention=False), KEY="k")
     assert [name for name, _ in target.headers] == ["authorization"]
+
+
+def test_a_vendor_with_two_apis(tmp_path: Path) -> None:
+    """Behind the address of its API for OpenAI's clients Cohere is as any other vendor."""
+    url = "https://api.cohere.ai/compatibility/v1"
+    (compatible,) = targets_of(tmp_path, manifest("cohere", base_url=url), KEY="k")
+    assert (compatible.dialect, compatible.base_url) == ("openai", url)
+    assert "openai-organization" in compatible.lines.forwarded
+    (own,) = targets_of(tmp_path, manifest("cohere"), KEY="k")
+    assert (own.dialect, own.base_url) == ("cohere", "https://api.cohere.com/v2")
+    assert own.lines.forwarded == ()
+    (as_in_its_sdk,) = targets_of(tmp_path, manifest("cohere", base_url="http://h:1/a"), KEY="k")
+    assert as_in_its_sdk.base_url == "http://h:1/a/v2"

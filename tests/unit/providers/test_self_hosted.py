@@ -99,3 +99,26 @@ def test_input_type(tmp_path: Path, server: str, model: str, *, is_told: bool) -
     """One server must be told what it embeds, unless the model's name says so."""
     quirks = target_of(tmp_path, model_server=server, hosted_model_name=model).quirks
     assert ("embedding" in quirks) == is_told
+
+
+@pytest.mark.parametrize(
+    ("server", "url", "dialect", "api", "base_url"),
+    [
+        ("cohere-rerank-v2", "http://h:1/", "cohere", "", "http://h:1/v2"),
+        ("cohere-rerank-v2", "http://h:1/v2", "cohere", "", "http://h:1/v2"),
+        ("cohere-rerank-v2", "http://h:1/a/v2/rerank", "cohere", "", "http://h:1/a/v2"),
+        ("tei", "http://h:1/v1", "openai", "tei", "http://h:1"),
+        ("nemo-retriever", "http://h:1/v1", "openai", "nemo", "http://h:1/v1"),
+        ("infinity", "http://h:1/v1", "openai", "", "http://h:1/v1"),
+        ("vllm-openai", "http://h:1/v1", "openai", "", "http://h:1/v1"),
+    ],
+)
+def test_ranks(tmp_path: Path, server: str, url: str, dialect: str, api: str, base_url: str) -> None:
+    """Each server in its own words, at its own place."""
+    target = target_of(tmp_path, model_server=server, url=url, model_types=["rerank"])
+    assert (target.dialect, target.rerank_api, target.base_url) == (dialect, api, base_url)
+
+
+def test_embeddings_of_tei_stay_where_they_are(tmp_path: Path) -> None:
+    """What a model that ranks needs is nothing for one that embeds."""
+    assert target_of(tmp_path, model_server="tei", url="http://h:1/v1").base_url == "http://h:1/v1"

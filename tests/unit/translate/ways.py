@@ -7,7 +7,7 @@ targets answer.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,6 +22,8 @@ from gateway.model import Call, Dialect, Endpoint, Target
 from gateway.translate.pair import Pair, ReplyStream
 from gateway.translate.registry import pair_of
 from tests.golden import gemini_answers
+from tests.golden.cohere_replies import REPLIES as COHERE_REPLIES
+from tests.golden.cohere_replies import events as cohere_events
 from tests.golden.responses_cases import all_cases
 from tests.unit.makers import make_target
 from tests.unit.recorded import GEMINI_SHAPED, OPENAI_SHAPED, Recorded, read_recorded
@@ -85,14 +87,24 @@ _OWN_REPLIES: Final[dict[str, dict[str, Any]]] = {
     "embedding-gemini": {"embeddings": [{"values": [0.1]}], "usageMetadata": {"promptTokenCount": 1}},
     "completion": {"choices": [{"index": 0, "text": "hi", "finish_reason": "stop"}]},
     "count_tokens": {"input_tokens": 9},
+    "rerank": {
+        "results": [{"index": 0, "relevance_score": 0.5}],
+        "meta": {"billed_units": {"search_units": 1}},
+    },
     "count_content_tokens": {"totalTokens": 9},
     "embed_content": {"embeddings": [{"values": [0.1]}]},
     "predict": {"predictions": [{"bytesBase64Encoded": "AAAA"}]},
 }
 """Of endpoints whose answers are of another shape than their dialect's others."""
+_EMBEDDED: Final = {
+    "id": "e",
+    "embeddings": {"float": [[0.5]]},
+    "meta": {"billed_units": {"input_tokens": 1}},
+}
 SHAPES: Final[dict[Dialect, str]] = {
     "openai": "chat",
     "anthropic": "messages",
+    "cohere": "cohere",
     "nomic": "vectors",
     "gemini": "gemini",
 }
@@ -135,12 +147,23 @@ def outcome(stream: ReplyStream) -> tuple[Any, ...]:
     return stream.facts(), *seen, stream.failure
 
 
+RECORDINGS: Final[dict[str, Sequence[str]]] = {
+    "chat": OPENAI_SHAPED,
+    "messages": ["anthropic-messages"],
+    "object": ["openai-responses"],
+    "gemini": GEMINI_SHAPED,
+}
+"""Of the shapes that were recorded, where."""
+
+
 # -- what is known of each shape: from the golden files, whose other side it is
 
 
 @cache
 def requests(endpoint: Endpoint) -> list[dict[str, Any]]:
     """Calls of this endpoint."""
+    if endpoint.name == "rerank":
+        return [{"query": "q", "documents": ["a", {"text": "b"}], "top_n": 1, "return_documents": True}]
     if endpoint.name == "responses":
         return [case.request for case in all_cases()]
     folder = "chat_to_messages" if endpoint.dialect == "anthropic" else "messages_to_chat"
@@ -152,6 +175,8 @@ def replies(way: Way) -> list[dict[str, Any]]:
     """Whole answers of its target."""
     if way.shape == "vectors":
         return [{"embeddings": [[0.1, -2]], "usage": {"prompt_tokens": 1, "total_tokens": 1}, "model": "m"}]
+    if way.target.dialect == "cohere":
+        return [_EMBEDDED] if way.endpoint.name == "embedding" else list(COHERE_REPLIES.values())
     for name in (f"{way.endpoint.name}-{way.shape}", way.endpoint.name):
         if name in _OWN_REPLIES:
             return [_OWN_REPLIES[name]]
@@ -175,18 +200,15 @@ def streams(shape: str) -> list[list[bytes]]:
             for name, reply in gemini_answers.REPLIES.items()
             if name != "several"
         ]
+    if shape == "cohere":
+        return [cohere_events(reply) for reply in COHERE_REPLIES.values()]
     lines: list[list[str]] = _golden(_writer(shape), "stream")
     return [list(_events(each)) for each in lines]
 
 
 def recorded_streams(folder: Path, shape: str) -> list[Recorded]:
     """Streams of real providers."""
-    names = {
-        "chat": OPENAI_SHAPED,
-        "messages": ["anthropic-messages"],
-        "object": ["openai-responses"],
-        "gemini": GEMINI_SHAPED,
-    }[shape]
+    names = RECORDINGS[shape]
     items = [item for name in names for item in read_recorded(folder, name)]
     # One was recorded as an array, for which no translated call asks.
     return [

@@ -19,6 +19,7 @@ from gateway.config.manifests.cost import Cost, TokenCost
         {"metric": "per_million_characters", "value": {"input": 15}},
         {"metric": "per_minute_of_audio", "value": {"input": 0.006}},
         {"metric": "per_1000_pages", "value": {"pages": 1, "annotated_pages": 3}},
+        {"metric": "per_1000_searches", "value": {"input": 2}},
     ],
     ids=lambda cost: cost["metric"],
 )

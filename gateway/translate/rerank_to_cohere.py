@@ -1,0 +1,49 @@
+"""Documents ranked by Cohere's second version, which takes texts alone and gives none back.
+
+Shapes: https://docs.cohere.com/reference/rerank
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.endpoints.openai_events import ObjectFacts
+from gateway.endpoints.rerank_reply import read_rerank
+from gateway.model import Call, Target
+from gateway.translate.cohere_errors import read_error
+from gateway.translate.foreign_json import DepthLimit, list_of, read_object, write_json, write_reply
+from gateway.translate.object_relay import open_stream
+from gateway.translate.rerank_call import Ranking, wants_documents, with_documents
+from gateway.translate.unchanged import path
+
+__all__ = ["open_stream", "path", "read", "read_error", "write"]
+
+
+def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
+    """The call as Cohere takes it; raises as `Pair.write` says."""
+    with DepthLimit():
+        ranking = Ranking(call, target)
+        own = ranking.take("max_tokens_per_doc", "priority")
+        body: dict[str, Any] = {
+            "model": target.model_id,
+            "query": ranking.query,
+            "documents": ranking.documents,
+            **own,
+        }
+        if ranking.top_n is not None:
+            body["top_n"] = ranking.top_n
+        return write_json(body), tuple(ranking.left_out.names)
+
+
+def read(
+    call: Call,
+    body: bytes,
+    *,
+    started_at_ns: int,  # noqa: ARG001 - the interface of a pair
+) -> tuple[bytes, ObjectFacts]:
+    """The reply as it came, with the documents where the caller wants them."""
+    facts = read_rerank(body)
+    if not wants_documents(call):
+        return body, facts
+    reply = read_object(body)
+    return write_reply({**reply, "results": with_documents(call, list_of(reply.get("results")))}), facts

@@ -1,0 +1,91 @@
+"""Documents to be ranked by servers of every kind, against golden files; `make golden` rewrites them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from gateway.endpoints.catalogue import RERANK
+from tests.golden.translated import Case, compare, translated
+
+FOLDER: Final = Path(__file__).parent
+TEXTS: Final = ["The founder of a company.", "The captain won the cup.", "They lost the final."]
+ASKED: Final = {"query": "Who won?", "documents": TEXTS, "top_n": 2}
+WITH_DOCUMENTS: Final = {**ASKED, "return_documents": True}
+OBJECTS: Final = [{"text": "a", "id": 7}, {"title": "b", "year": 1}, "c"]
+OF_COHERE: Final = {
+    "id": "07734bd2",
+    "results": [{"index": 1, "relevance_score": 0.999}, {"index": 0, "relevance_score": 0.32}],
+    "meta": {"api_version": {"version": "2"}, "billed_units": {"search_units": 1.0}},
+}
+OF_JINA: Final = {
+    "model": "model-1",
+    "usage": {"total_tokens": 38},
+    "results": [{"index": 1, "document": {"text": TEXTS[1]}, "relevance_score": 0.9, "x_new": [1]}],
+}
+OF_TEI: Final = json.dumps(
+    [{"index": 1, "score": 0.99}, {"index": 2, "score": 0.5}, {"index": 0, "score": 0.01}]
+).encode()
+OF_NEMO: Final = {
+    "rankings": [{"index": 1, "logit": 3.5}, {"index": 0, "logit": -1.25}, {"index": 2, "logit": -9}],
+    "usage": {"prompt_tokens": 40, "total_tokens": 40},
+}
+
+
+def tei(call: dict[str, Any], **more: Any) -> tuple[str, Case]:
+    return "openai", Case(call, rerank_api="tei", **more)
+
+
+def nemo(call: dict[str, Any], **more: Any) -> tuple[str, Case]:
+    return "openai", Case(call, rerank_api="nemo", **more)
+
+
+def cohere(call: dict[str, Any], **more: Any) -> tuple[str, Case]:
+    return "cohere", Case(call, **more)
+
+
+def jina(call: dict[str, Any], **more: Any) -> tuple[str, Case]:
+    return "openai", Case(call, **more)
+
+
+CASES: Final[dict[str, tuple[str, Case]]] = {
+    "jina": jina({**WITH_DOCUMENTS, "x_new": {"a": 1}}, reply=OF_JINA),
+    "jina_error": jina(ASKED, reply=(422, {"detail": "too long"})),
+    "cohere": cohere({**ASKED, "max_tokens_per_doc": 100, "priority": 3}, reply=OF_COHERE),
+    "cohere_documents": cohere(WITH_DOCUMENTS, reply=OF_COHERE),
+    "cohere_objects": cohere({**WITH_DOCUMENTS, "documents": OBJECTS}, reply=OF_COHERE),
+    "cohere_rank_fields": cohere({"query": "q", "documents": OBJECTS, "rank_fields": ["year", "title"]}),
+    "cohere_left_out": cohere({**ASKED, "max_chunks_per_doc": 10, "top_n": 0, "x_new": 1}),
+    "cohere_null": cohere({**ASKED, "max_chunks_per_doc": None, "top_n": None, "return_documents": False}),
+    "cohere_rejected": cohere({**ASKED, "max_chunks_per_doc": 10}, unsupported="reject"),
+    "cohere_picture": cohere({"query": "q", "documents": [{"image": "https://x.test/a.png"}]}),
+    "cohere_no_query": cohere({"documents": TEXTS}),
+    "cohere_no_documents": cohere({"query": "q", "documents": []}),
+    "cohere_odd_document": cohere({"query": "q", "documents": [7]}),
+    "cohere_odd_top_n": cohere({**ASKED, "top_n": -1}),
+    "cohere_error": cohere(ASKED, reply=(429, {"id": "e-1", "message": "trial key: 10 calls a minute"})),
+    "cohere_blocked": cohere(ASKED, reply=(498, {"message": "blocked"})),
+    "tei": tei(ASKED, reply=OF_TEI),
+    "tei_documents": tei({**WITH_DOCUMENTS, "documents": OBJECTS}, reply=OF_TEI),
+    "tei_own": tei({**ASKED, "truncate": False, "raw_scores": True, "truncation_direction": "Left"}),
+    "tei_left_out": tei({**ASKED, "max_tokens_per_doc": 9}),
+    "tei_error": tei(ASKED, reply=(422, {"error": "`inputs` too long", "error_type": "Validation"})),
+    "nemo": nemo(ASKED, reply=OF_NEMO),
+    "nemo_documents": nemo({**WITH_DOCUMENTS, "truncate": "NONE"}, reply=OF_NEMO),
+    "nemo_error": nemo(ASKED, reply=(404, {"object": "error", "message": "no such model", "code": 404})),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_pair_is_golden(name: str, *, golden_rewrite: bool) -> None:
+    """What the server is sent, and what the caller gets of its answer."""
+    dialect, case = CASES[name]
+    compare(FOLDER / f"{name}.json", translated(RERANK, dialect, case), rewrite=golden_rewrite)
+
+
+def test_every_file_has_its_case() -> None:
+    """A golden file that nothing compares with says nothing."""
+    assert {file.stem for file in FOLDER.glob("*.json")} == set(CASES)
