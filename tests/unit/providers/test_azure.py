@@ -116,7 +116,7 @@ def test_certificate(tmp_path: Path) -> None:
     auth = {"type": "certificate", "certificate": "env:KEY", "certificate_thumbprint": "x", **ENTRA}
     target = azure_openai(tmp_path, auth_data=auth)
     assert target.headers == ()
-    assert target.token is not None
+    assert isinstance(target.token, TokenRequest)
     assert target.token.certificate is not None
     assert target.token.certificate.thumbprint == "x"
     assert target.token.certificate.pem not in repr(target)
