@@ -14,11 +14,12 @@ import msgspec
 
 from gateway.endpoints.anthropic_paths import own_links
 from gateway.endpoints.anthropic_reply import read_message_usage
+from gateway.endpoints.gemini_counts import read_interaction_usage
 from gateway.endpoints.object_ids import ids_beside, ids_made
 from gateway.endpoints.openai_events import EventReader, find_reply, object_facts
 from gateway.endpoints.openai_reply import excerpt, is_json_object, read_usage
 from gateway.errors import GatewayError, UpstreamBadReply
-from gateway.model import Dialect, Endpoint, HeaderPairs, UpstreamReply
+from gateway.model import Dialect, Endpoint, HeaderPairs, UpstreamReply, Usage
 from gateway.providers.passage_headers import passage_response_headers
 from gateway.redaction import SHORTEST_KEY, without_secrets
 from gateway.responder import Answer, Responder
@@ -32,6 +33,12 @@ MAX_ERROR_BYTES: Final = 1024 * 1024
 
 _MAX_OBJECT_BYTES: Final = 64 * 1024
 """A longer reply to a GET is a list, not one object."""
+
+_USAGES: Final[dict[Dialect, Callable[[object], Usage | None]]] = {
+    "anthropic": read_message_usage,
+    "gemini": read_interaction_usage,
+}
+"""How usage is read where it is not as OpenAI has it."""
 
 _FIRST_ERROR: Final = 400
 _BODILESS: Final = frozenset({204, 205, 304})
@@ -187,7 +194,7 @@ async def _relay_json(
 def _learn(responder: Responder, attempt: AttemptTrace, endpoint: Endpoint, body: bytes) -> None:
     told = find_reply(body)
     if told is not None:
-        read = read_message_usage if attempt.target.dialect == "anthropic" else read_usage
+        read = _USAGES.get(attempt.target.dialect, read_usage)
         usage = read(told.usage) if _spends(responder, endpoint) else None
         attempt.answered(object_facts(told, usage))
 

@@ -1,7 +1,10 @@
 """Reading replies of Google's that are no generated content: counts of tokens, embeddings, predictions.
 
+Interactions, which are passed on, are read for what they used alone.
+
 Shapes: https://ai.google.dev/api/tokens , https://ai.google.dev/api/embeddings ,
-https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api
+https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api ,
+https://ai.google.dev/api/interactions-api
 """
 
 from __future__ import annotations
@@ -50,6 +53,27 @@ def read_counted(endpoint: Endpoint, found: dict[str, Any], *, asked_bytes: int)
         usage = Usage(usage.input_tokens, 0, "provider")
     return ReplyFacts(
         response_id="", response_model=text_of(found.get("modelVersion")), finish_reasons=(), usage=usage
+    )
+
+
+def read_interaction_usage(usage: object) -> Usage | None:
+    """What an interaction used, as Google counts it there; None when it gave none that makes sense.
+
+    Thoughts are beside the output, and what tools put into the prompt beside the input.
+    """
+    if not isinstance(usage, dict):
+        return None
+    asked, said = count_of(usage.get("total_input_tokens")), count_of(usage.get("total_output_tokens"))
+    if asked is None and said is None:
+        return None
+    thought = count_of(usage.get("total_thought_tokens"))
+    by_tools = count_of(usage.get("total_tool_use_tokens"))
+    return Usage(
+        input_tokens=(asked or 0) + (by_tools or 0),
+        output_tokens=(said or 0) + (thought or 0),
+        source="provider",
+        cached_input_tokens=count_of(usage.get("total_cached_tokens")),
+        reasoning_output_tokens=thought,
     )
 
 

@@ -351,6 +351,18 @@ async def test_passed_on() -> None:
     assert rig.trace.endpoint.operation == "cachedContents"
 
 
+async def test_interactions_are_counted() -> None:
+    """What one used is told, though it is only passed on; asked for again it has used nothing more."""
+    used = {"total_input_tokens": 9, "total_output_tokens": 13, "total_thought_tokens": 7}
+    body = json.dumps({"id": "i-1", "model": "gemini-flash", "usage": used}).encode()
+    for method, tokens in (("POST", 20), ("GET", None)):
+        rig = Rig(FakeReply(200, JSON, body))
+        client = await rig.ask("/v1beta/interactions", method=method)
+        usage = rig.trace.attempts[0].usage
+        assert client.received == body
+        assert (usage.output_tokens if usage else None) == tokens
+
+
 async def test_list_of_models() -> None:
     """Who may use the account gets Google's list; who may use a model of it, these."""
     rig = Rig(FakeReply(200, JSON, b'{"models": []}'))

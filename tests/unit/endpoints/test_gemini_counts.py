@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from gateway.endpoints.gemini_catalogue import COMPUTE, COUNT, EMBED, EMBED_BATCH, PREDICT
-from gateway.endpoints.gemini_counts import read_counted
+from gateway.endpoints.gemini_counts import read_counted, read_interaction_usage
 from gateway.errors import UpstreamBadReply
 from gateway.model import Endpoint, Usage
 from tests.unit.translate.foreign_streams import json_of
@@ -37,6 +37,30 @@ VALUES = {"values": [0.5]}
 def test_usage(endpoint: Endpoint, found: dict[str, Any], usage: Usage) -> None:
     """As far as Google counts it; embeddings are no tokens of output, and counting is free."""
     assert read_counted(endpoint, found, asked_bytes=40).usage == usage
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        (
+            {
+                "total_input_tokens": 9,
+                "total_cached_tokens": 2,
+                "total_output_tokens": 13,
+                "total_tool_use_tokens": 1,
+                "total_thought_tokens": 207,
+            },
+            Usage(10, 220, "provider", 2, 207),
+        ),
+        ({"total_input_tokens": 9}, Usage(9, 0, "provider")),
+        ({"total_tokens": 9}, None),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_interactions(usage: object, expected: Usage | None) -> None:
+    """Thoughts are output, as everywhere."""
+    assert read_interaction_usage(usage) == expected
 
 
 @pytest.mark.parametrize("endpoint", [COUNT, EMBED, PREDICT])
