@@ -381,6 +381,7 @@ class _Crossing:
             body=body,
             timeout_s=timeout_s,
             token=target.token,
+            signing=target.signing,
         )
 
 

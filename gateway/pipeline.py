@@ -339,7 +339,11 @@ class Pipeline:
         headers = forwarded_headers(target, responder.client.headers)
         if target.propagate_trace:
             headers += responder.trace.propagation(attempt).items()
-        url = target.base_url + pair.path(call, target) + target.query
+        path = target.one_path
+        if path is None:
+            url = target.base_url + pair.path(call, target) + target.query
+        else:
+            url = target.base_url + (path.stream if call.is_stream else path.whole)
         if call.endpoint.passes_query and call.endpoint.dialect == target.dialect:
             url = with_query(url, without_model(read_query(responder.client.query).rest))
         return UpstreamRequest(
@@ -349,6 +353,7 @@ class Pipeline:
             timeout_s=timeout_s,
             lines=target.lines.stream if call.is_stream else target.lines.whole,
             token=target.token,
+            signing=target.signing,
         )
 
 

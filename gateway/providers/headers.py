@@ -63,6 +63,7 @@ def fixed_lines(
     *,
     forwarded: tuple[str, ...] = FORWARDED_UP,
     defaults: tuple[tuple[str, str], ...] = (),
+    stream_type: str = "text/event-stream",
 ) -> HeaderLines:
     """What a target is always sent; its *own* headers win over ours and the caller's.
 
@@ -70,6 +71,7 @@ def fixed_lines(
         own: Its own.
         forwarded: Names of the caller's that its dialect knows.
         defaults: What it gets where the caller sent none of that name.
+        stream_type: Media type of its streams.
 
     Raises:
         ValueError: One of its own cannot be sent.
@@ -82,7 +84,7 @@ def fixed_lines(
 
     return HeaderLines(
         whole=lines("application/json"),
-        stream=lines("text/event-stream"),
+        stream=lines(stream_type),
         forwarded=tuple(name for name in forwarded if name not in names),
         defaults=tuple(pair for pair in defaults if pair[0] not in names),
     )

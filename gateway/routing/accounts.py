@@ -34,7 +34,7 @@ class Accounts:
         self._doors: dict[str, list[Target]] = {}
         for target in self._by_name.values():
             doors = self._doors.setdefault(target.account, [])
-            if all((door.base_url, door.headers) != (target.base_url, target.headers) for door in doors):
+            if all(_way_in(door) != _way_in(target) for door in doors):
                 doors.append(target)
         self._by_print = {fingerprint(name): name for name in (*self._by_name, *self._doors)}
 
@@ -133,6 +133,11 @@ class Accounts:
         if account in caller.accounts:
             return True
         return by_model and any(name.startswith(account + "/") for name in caller.models)
+
+
+def _way_in(target: Target) -> tuple[object, ...]:
+    """What two models share that are behind the same door."""
+    return (target.account_url or target.base_url, target.headers, target.token, target.signing)
 
 
 def _not_found(account: str) -> AccountNotFound:
