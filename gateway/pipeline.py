@@ -44,7 +44,17 @@ from gateway.errors import (
     UnsupportedParameter,
     UpstreamBadReply,
 )
-from gateway.model import Call, Client, Endpoint, Passage, Plan, Target, UpstreamReply, UpstreamRequest
+from gateway.model import (
+    Call,
+    Client,
+    Dialect,
+    Endpoint,
+    Passage,
+    Plan,
+    Target,
+    UpstreamReply,
+    UpstreamRequest,
+)
 from gateway.providers.headers import forwarded_headers, response_headers
 from gateway.relay import MAX_ERROR_BYTES, mask, relay_reply, without_credentials
 from gateway.responder import SUCCESS, Answer, Responder
@@ -65,6 +75,9 @@ MAX_HELD_BYTES: Final = 1024 * 1024
 _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _TIMEOUT_MS: Final = re.compile(r"0{0,9}[1-9][0-9]{0,8}")
 _EVENT_STREAM: Final = b"text/event-stream"
+_STREAMS_ELSEWHERE: Final[dict[Dialect, bytes]] = {"converse": b"application/vnd.amazon.eventstream"}
+"""What a stream is called by the dialects that do not send server-sent events."""
+
 _FIRST_ERROR: Final = 400
 _TRUE: Final = b"true"
 _FALSE: Final = b"false"
@@ -404,7 +417,7 @@ async def _relay_stream(
         UpstreamBadReply: It is no event stream, begins with an error, or ends before it is complete.
     """
     content_type = next((value for name, value in reply.headers if name == b"content-type"), b"").lower()
-    if not content_type.startswith(_EVENT_STREAM):
+    if not content_type.startswith(_STREAMS_ELSEWHERE.get(attempt.target.dialect, _EVENT_STREAM)):
         msg = "The provider was asked for an event stream and answered with something else."
         beginning = f"{content_type.decode('latin-1')}: {excerpt(await reply.read_chunk())}"
         raise UpstreamBadReply(msg, excerpt=beginning)
