@@ -59,6 +59,8 @@ class Endpoint:
         reply: What a good answer is: a completion (or embeddings) of the chat dialect, one JSON object with
             typed stream events, or bytes of any kind that are passed on as they come.
         counts_tokens: A call costs tokens, so where the provider does not count them they are estimated.
+        stream_type: Media type of its streams.
+        has_counts_in_headers: The provider says what a whole reply used beside it, not only in it.
     """
 
     name: str
@@ -69,6 +71,8 @@ class Endpoint:
     dialect: Dialect = "openai"
     reply: Literal["completion", "object", "bytes"] = "completion"
     counts_tokens: bool = True
+    stream_type: bytes = b"text/event-stream"
+    has_counts_in_headers: bool = False
 
     @property
     def passes_query(self) -> bool:
@@ -89,6 +93,9 @@ class Call(msgspec.Struct, frozen=True):
         body_bytes: Size of the body as received.
         shows_thoughts: Whether the caller wants to see what a model thinks, None when it did not say; read
             only where the call is put into another dialect.
+        body: As received, of a call that goes out so; b"" of those that are written anew from `fields`.
+        parameters: What sets how the model answers, under the names of OpenAI's API, of a call that has it
+            in another place than its body's top level; None where it is among `fields`.
     """
 
     endpoint: Endpoint
@@ -99,6 +106,8 @@ class Call(msgspec.Struct, frozen=True):
     fields: Mapping[str, msgspec.Raw]
     body_bytes: int
     shows_thoughts: bool | None = None
+    body: bytes = b""
+    parameters: Mapping[str, msgspec.Raw] | None = None
 
     def __repr__(self) -> str:
         """Without the body: it is what somebody said."""

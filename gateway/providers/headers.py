@@ -47,6 +47,21 @@ FORWARDED_DOWN: Final = {
     b"request-id": b"x-upstream-request-id",
     b"anthropic-organization-id": b"anthropic-organization-id",
     b"x-should-retry": b"x-should-retry",
+    b"x-amzn-errortype": b"x-amzn-errortype",
+    b"x-amzn-requestid": b"x-upstream-request-id",
+    **{
+        name: name
+        for name in (
+            b"x-amzn-bedrock-cache-read-input-token-count",
+            b"x-amzn-bedrock-cache-write-input-token-count",
+            b"x-amzn-bedrock-content-type",
+            b"x-amzn-bedrock-input-token-count",
+            b"x-amzn-bedrock-invocation-latency",
+            b"x-amzn-bedrock-output-token-count",
+            b"x-amzn-bedrock-performanceconfig-latency",
+            b"x-amzn-bedrock-service-tier",
+        )
+    },
 }
 """Response headers that SDKs act on, and the name each gets."""
 

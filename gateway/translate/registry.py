@@ -10,6 +10,8 @@ from gateway.model import Dialect, Endpoint, Target
 from gateway.translate import (
     anthropic_relay,
     chat_to_messages,
+    converse_relay,
+    invoke_relay,
     messages_to_chat,
     object_relay,
     openai_relay,
@@ -30,6 +32,9 @@ PAIRS: Final[dict[tuple[str, Dialect], Pair]] = {
     ("messages", "openai"): messages_to_chat,
     ("messages", "anthropic"): anthropic_relay,
     ("count_tokens", "anthropic"): anthropic_relay,
+    ("converse", "converse"): converse_relay,
+    ("count_model_tokens", "converse"): converse_relay,
+    ("invoke_model", "converse"): invoke_relay,
 }
 """By the endpoint's name and the target's dialect."""
 
