@@ -9,8 +9,10 @@ from gateway.errors import UnsupportedParameter
 from gateway.model import Dialect, Endpoint, Target
 from gateway.translate import (
     anthropic_relay,
+    chat_to_converse,
     chat_to_messages,
     messages_to_chat,
+    messages_to_converse,
     object_relay,
     openai_relay,
     responses_to_chat,
@@ -23,12 +25,14 @@ PAIRS: Final[dict[tuple[str, Dialect], Pair]] = {
     ("completion", "openai"): openai_relay,
     ("embedding", "openai"): openai_relay,
     ("chat", "anthropic"): chat_to_messages,
+    ("chat", "converse"): chat_to_converse,
     ("responses", "openai"): object_relay,
     ("moderation", "openai"): object_relay,
     ("image", "openai"): object_relay,
     ("text_to_speech", "openai"): object_relay,
     ("messages", "openai"): messages_to_chat,
     ("messages", "anthropic"): anthropic_relay,
+    ("messages", "converse"): messages_to_converse,
     ("count_tokens", "anthropic"): anthropic_relay,
 }
 """By the endpoint's name and the target's dialect."""
