@@ -9,7 +9,16 @@ from urllib.parse import urlsplit
 
 from gateway.config import SecretMissing, SecretReference
 from gateway.config.manifests.provider_account import Integration, ProviderAccount
-from gateway.model import Dialect, EndpointQuirks, HeaderLines, RetryPolicy, Target, TokenRequest
+from gateway.model import (
+    AwsSigning,
+    Dialect,
+    EndpointQuirks,
+    HeaderLines,
+    OnePath,
+    RetryPolicy,
+    Target,
+    TokenRequest,
+)
 from gateway.providers.headers import fixed_lines
 
 Resolve = Callable[[SecretReference], str]
@@ -26,12 +35,13 @@ def host_and_port(url: str) -> tuple[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class OwnHeaders:
-    """The headers of one target, and its token, as `Target` has them; without them, why."""
+    """The headers of one target, and its token or signing, as `Target` has them; without them, why."""
 
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     lines: HeaderLines = field(default=HeaderLines(), repr=False)
     missing_secret: str = ""
     token: TokenRequest | None = None
+    signing: AwsSigning | None = None
 
 
 def own_headers(
@@ -95,6 +105,7 @@ class Service:
         account_url: In place of `base_url` for paths that are the account's and no model's; "": the same.
         has_responses: It has OpenAI's Responses API.
         dialect: What it speaks.
+        one_path: In place of the endpoints' own paths.
     """
 
     provider: str
@@ -105,6 +116,7 @@ class Service:
     account_url: str = ""
     has_responses: bool = False
     dialect: Dialect = "openai"
+    one_path: OnePath | None = None
     quirks: EndpointQuirks = field(default_factory=dict)
 
 
@@ -135,9 +147,11 @@ def make_target(
         lines=service.own.lines,
         query=service.query,
         account_url=service.account_url,
+        one_path=service.one_path,
         has_responses=service.has_responses
         or (service.dialect == "openai" and "responses" in integration.model_types),
         dialect=service.dialect,
         quirks=service.quirks,
         token=service.own.token,
+        signing=service.own.signing,
     )

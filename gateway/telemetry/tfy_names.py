@@ -24,6 +24,9 @@ REQUEST_TYPES: Final[Mapping[str, str]] = {
     "messages": "ChatCompletion",
     "count_tokens": "CountTokens",
     "responses": "CreateModelResponse",
+    "converse": "ChatCompletion",
+    "count_model_tokens": "CountTokens",
+    "invoke_model": "ChatCompletion",
 }
 """Their word for each endpoint, by our name of it; `CountTokens` is ours, they have none."""
 

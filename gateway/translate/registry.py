@@ -11,6 +11,8 @@ from gateway.translate import (
     anthropic_relay,
     chat_to_converse,
     chat_to_messages,
+    converse_relay,
+    invoke_relay,
     messages_to_chat,
     messages_to_converse,
     object_relay,
@@ -34,6 +36,9 @@ PAIRS: Final[dict[tuple[str, Dialect], Pair]] = {
     ("messages", "anthropic"): anthropic_relay,
     ("messages", "converse"): messages_to_converse,
     ("count_tokens", "anthropic"): anthropic_relay,
+    ("converse", "converse"): converse_relay,
+    ("count_model_tokens", "converse"): converse_relay,
+    ("invoke_model", "converse"): invoke_relay,
 }
 """By the endpoint's name and the target's dialect."""
 
