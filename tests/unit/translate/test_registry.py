@@ -86,9 +86,10 @@ ASKED: Final = {"stream": True, "messages": [{"role": "user", "content": "hi"}],
 
 
 def test_no_pair_is_forgotten() -> None:
-    """The properties below are held against every row of the registry."""
+    """The properties below are held against every row but relays of other APIs' own calls."""
     carried = {(way.endpoint.name, way.target.dialect) for way in WAYS}
-    assert carried >= PAIRS.keys()
+    asked = {endpoint.name for endpoint in MODEL_CALLS}
+    assert carried >= {row for row in PAIRS if row[0] in asked}
 
 
 @EVERY_STREAM
