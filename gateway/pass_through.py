@@ -11,6 +11,7 @@ account, nothing is translated, and neither body nor reply is held, but for thei
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import quote, unquote
@@ -42,9 +43,13 @@ from gateway.telemetry.call_notes import read_notes
 from gateway.telemetry.call_trace import AttemptTrace
 from gateway.wire.multipart import ModelField, find_boundary
 
+PASSED_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+"""Methods that are passed on; a reply to HEAD would have no end that could be seen."""
+
 MAX_HEAD_BYTES: Final = 1024 * 1024
 """Most of a body that is held: shorter ones whole, of a form the part where its model is looked for."""
 
+_SLASH: Final = re.compile("%2f", re.IGNORECASE)
 _MODEL_PATH: Final = "/models/{model}"
 _FORM: Final = "multipart/form-data"
 
@@ -58,6 +63,7 @@ class Asked:
         prefix: What stood before it here; a redirect of the provider gets it in front again.
         account: Named by the path itself, "" when it is not.
         dialect: Whose API has the path; None for a path of an API that is not known here.
+        has_long_ids: An id in the path may have slashes in it, which are escaped there.
     """
 
     endpoint: Endpoint
@@ -65,6 +71,12 @@ class Asked:
     prefix: str
     account: str = ""
     dialect: Dialect | None = "openai"
+    has_long_ids: bool = False
+
+    @property
+    def checked_path(self) -> str:
+        """The path as it is to be looked at: whatever a server makes of an escaped slash must be harmless."""
+        return _SLASH.sub("/", self.path) if self.has_long_ids else self.path
 
 
 def names_account(client: Client) -> bool:
@@ -100,7 +112,7 @@ class PassThrough:
             caller = snapshot.identity.identify(client.headers)
             responder.trace.identified(caller)
             of_account = _without_account(asked, snapshot)
-            check_path(of_account.path)
+            check_path(of_account.checked_path)
             await _Crossing(self, responder, snapshot, caller, of_account).run()
 
         await self._pipeline.serve(client, asked.endpoint, stages)
@@ -381,6 +393,7 @@ class _Crossing:
             body=body,
             timeout_s=timeout_s,
             token=target.token,
+            signing=target.signing,
         )
 
 

@@ -29,6 +29,7 @@ from random import Random
 from typing import Any, Final, Protocol
 
 from gateway.endpoints.catalogue import CHAT, RESPONSE
+from gateway.endpoints.invoke_reply import with_header_counts
 from gateway.endpoints.openai_call import STRICT_HEADER, parse_call, with_strictness
 from gateway.endpoints.openai_models import find_model
 from gateway.endpoints.openai_reply import excerpt
@@ -44,7 +45,17 @@ from gateway.errors import (
     UnsupportedParameter,
     UpstreamBadReply,
 )
-from gateway.model import Call, Client, Endpoint, Passage, Plan, Target, UpstreamReply, UpstreamRequest
+from gateway.model import (
+    Call,
+    Client,
+    Dialect,
+    Endpoint,
+    Passage,
+    Plan,
+    Target,
+    UpstreamReply,
+    UpstreamRequest,
+)
 from gateway.providers.headers import forwarded_headers, response_headers
 from gateway.relay import MAX_ERROR_BYTES, mask, relay_reply, without_credentials, without_keys
 from gateway.responder import SUCCESS, Answer, Responder
@@ -65,6 +76,9 @@ MAX_HELD_BYTES: Final = 1024 * 1024
 _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _TIMEOUT_MS: Final = re.compile(r"0{0,9}[1-9][0-9]{0,8}")
 _EVENT_STREAM: Final = b"text/event-stream"
+_STREAMS_ELSEWHERE: Final[dict[Dialect, bytes]] = {"converse": b"application/vnd.amazon.eventstream"}
+"""What a stream is called by the dialects that do not send server-sent events."""
+
 _FIRST_ERROR: Final = 400
 _TRUE: Final = b"true"
 _FALSE: Final = b"false"
@@ -136,7 +150,7 @@ class Pipeline:
             caller = snapshot.identity.identify(client.headers)
             trace.identified(caller)
             refuse_encoding(client)
-            body = await self._read(client, trace)
+            body = await self.read_body(client, trace)
             call = parse_call(
                 endpoint,
                 body,
@@ -149,9 +163,7 @@ class Pipeline:
             plan = snapshot.routing.plan(call.model, caller)
             if endpoint.name == RESPONSE.name and self._stored is not None:
                 plan = stick(plan, call, caller, self._stored, snapshot.accounts)
-            trace.planned(plan)
-            with client.watch():
-                await self._attempt_targets(responder, call, plan, timeout_s)
+            await self.answer_call(responder, call, plan, timeout_s)
 
         await self.serve(client, endpoint, stages)
 
@@ -260,12 +272,21 @@ class Pipeline:
         words = wording or wording_for(endpoint, client.headers)
         return _Settlement(self, Responder(client, trace, request_id, words, self._stored))
 
-    async def _read(self, client: Client, trace: CallTrace) -> bytes:
+    async def read_body(self, client: Client, trace: CallTrace) -> bytes:
+        """The body of a call, whole; raises as `Client.read_body`."""
         began_ns = time.perf_counter_ns()
         try:
             return await client.read_body(self._max_body_bytes)
         finally:
             trace.body_ns += time.perf_counter_ns() - began_ns
+
+    async def answer_call(
+        self, responder: Responder, call: Call, plan: Plan, timeout_s: float | None
+    ) -> None:
+        """Answer a call that has been read and planned."""
+        responder.trace.planned(plan)
+        with responder.client.watch():
+            await self._attempt_targets(responder, call, plan, timeout_s)
 
     async def _attempt_targets(
         self, responder: Responder, call: Call, plan: Plan, timeout_s: float | None
@@ -339,7 +360,11 @@ class Pipeline:
         headers = forwarded_headers(target, responder.client.headers)
         if target.propagate_trace:
             headers += responder.trace.propagation(attempt).items()
-        url = target.base_url + pair.path(call, target) + target.query
+        path = target.one_path
+        if path is None:
+            url = target.base_url + pair.path(call, target) + target.query
+        else:
+            url = target.base_url + (path.stream if call.is_stream else path.whole)
         if call.endpoint.passes_query and call.endpoint.dialect == target.dialect:
             url = with_query(url, without_model(read_query(responder.client.query).rest))
         return UpstreamRequest(
@@ -349,6 +374,7 @@ class Pipeline:
             timeout_s=timeout_s,
             lines=target.lines.stream if call.is_stream else target.lines.whole,
             token=target.token,
+            signing=target.signing,
         )
 
 
@@ -374,6 +400,8 @@ async def _take_whole(
     headers = response_headers(reply.headers)
     if reply.status in SUCCESS:
         body, facts = pair.read(call, body, started_at_ns=responder.trace.started_at_ns)
+        if call.endpoint.has_counts_in_headers:
+            facts = with_header_counts(facts, reply.headers)
         attempt.answered(facts)
         if _is_kept(call, attempt.target):
             responder.made(attempt.response_id, attempt.target)
@@ -400,8 +428,8 @@ async def _relay_stream(
         UpstreamBadReply: It is no event stream, begins with an error, or ends before it is complete.
     """
     content_type = next((value for name, value in reply.headers if name == b"content-type"), b"").lower()
-    if not content_type.startswith(_EVENT_STREAM):
-        msg = "The provider was asked for an event stream and answered with something else."
+    if not content_type.startswith(_stream_type(call, attempt.target)):
+        msg = "The provider was asked for a stream and answered with something else."
         beginning = f"{content_type.decode('latin-1')}: {excerpt(await reply.read_chunk())}"
         raise UpstreamBadReply(msg, excerpt=beginning)
     reader = pair.open_stream(call, started_at_ns=responder.trace.started_at_ns)
@@ -424,6 +452,13 @@ async def _relay_stream(
         await responder.end_stream()
         await reply.finish()
     return None
+
+
+def _stream_type(call: Call, target: Target) -> bytes:
+    """The media type of what *target* streams: where it is relayed, that of its callers."""
+    if call.endpoint.dialect == target.dialect:
+        return call.endpoint.stream_type
+    return _STREAMS_ELSEWHERE.get(target.dialect, _EVENT_STREAM)
 
 
 async def _pump(
@@ -454,7 +489,7 @@ async def _pump(
                 continue
             if _is_kept(call, attempt.target):
                 responder.made(reader.facts().response_id, attempt.target)
-            await responder.start_stream(reply)
+            await responder.start_stream(reply, call.endpoint.stream_type)
             events = b"".join(held)
         if events:
             await client.write(events)

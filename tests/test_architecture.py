@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("cli",),
     ("app", "supervisor", "demo_provider"),
     ("edge", "control", "http_server"),
+    ("bedrock",),
     ("pass_through", "realtime"),
     ("pipeline",),
     ("relay",),

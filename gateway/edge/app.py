@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from gateway.bedrock import Bedrock
 from gateway.edge.client import AsgiClient
 from gateway.edge.lifecycle import Lifecycle
 from gateway.edge.lookout import Lookout
@@ -24,8 +25,8 @@ from gateway.edge.paths import (
     CALL_PATHS,
     LISTABLE,
     MODELS_PATHS,
-    PASSED_METHODS,
     REALTIME_PATHS,
+    find_bedrock,
     find_model_name,
     find_passage,
 )
@@ -37,7 +38,7 @@ from gateway.endpoints.wording import dialect_of
 from gateway.errors import MethodNotAllowed, PathNotFound
 from gateway.identity.tokens import carries_token
 from gateway.model import Endpoint
-from gateway.pass_through import PassThrough, names_account
+from gateway.pass_through import PASSED_METHODS, PassThrough, names_account
 from gateway.pipeline import Pipeline
 from gateway.realtime import Realtime
 from gateway.telemetry.prometheus import CONTENT_TYPE
@@ -72,6 +73,7 @@ class DataPlane:
         """
         self._pipeline = pipeline
         self._pass_through = pass_through
+        self._bedrock = Bedrock(pipeline, pass_through)
         self._realtime = realtime
         self._lifecycle = lifecycle
         self._lookout = Lookout(asyncio.get_running_loop())
@@ -108,6 +110,10 @@ class DataPlane:
     ) -> None:
         """Serve what is no call of a model, if it is anything."""
         raw_path = scope["raw_path"].partition(b"?")[0].decode("latin-1")
+        bedrock = find_bedrock(raw_path)
+        if bedrock is not None:
+            await self._bedrock.serve(self._client(scope, receive, send, bedrock.endpoint.route), bedrock)
+            return
         is_taken = scope["path"] in MODELS_PATHS or scope["path"] in self._shell_paths
         if endpoint is None or self._is_listing(scope, receive, send, endpoint):
             model = find_model_name(raw_path) if scope["method"] in _READS else None

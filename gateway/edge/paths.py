@@ -9,6 +9,8 @@ from typing import Final
 from urllib.parse import unquote
 
 from gateway.endpoints.anthropic_paths import find_anthropic_path
+from gateway.endpoints.bedrock_catalogue import PREFIX
+from gateway.endpoints.bedrock_paths import BedrockPath, read_bedrock_path
 from gateway.endpoints.catalogue import CHAT, MODEL_CALLS, RERANK
 from gateway.endpoints.openai_paths import OTHER, PROXY, find_openai_path
 from gateway.endpoints.realtime import REALTIME
@@ -28,9 +30,6 @@ MODELS_PATHS: Final = frozenset(prefix + "/models" for prefix in _PREFIXES)
 
 REALTIME_PATHS: Final = frozenset(prefix + REALTIME.path for prefix in _PREFIXES)
 """Every path with sessions of the realtime API (WebSocket)."""
-
-PASSED_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
-"""Methods that are passed on; a reply to HEAD would have no end that could be seen."""
 
 LISTABLE: Final = (CHAT,)
 """Calls whose path answers other methods as well: stored completions are listed there."""
@@ -68,6 +67,14 @@ def find_passage(raw_path: str, dialect: Dialect) -> Asked | None:
         return Asked(endpoint, below, base, dialect=endpoint.dialect)
     is_other = is_versioned and _find_endpoint(below, dialect) is None
     return Asked(OTHER, below, base, dialect=None) if is_other else None
+
+
+def find_bedrock(raw_path: str) -> BedrockPath | None:
+    """What a path below `/bedrock/proxy` asks for, None for any other; *raw_path* as it was written."""
+    if PREFIX not in raw_path:
+        return None
+    base, _, below = raw_path.partition(PREFIX)
+    return read_bedrock_path(below, base + PREFIX) if base in _PREFIXES and below.startswith("/") else None
 
 
 def _find_endpoint(path: str, dialect: Dialect) -> Endpoint | None:

@@ -6,7 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from gateway.endpoints import anthropic_content, openai_content, responses_content
+from gateway.endpoints import (
+    anthropic_content,
+    converse_content,
+    invoke_content,
+    openai_content,
+    responses_content,
+)
+from gateway.endpoints.bedrock_catalogue import INVOKE
 from gateway.endpoints.catalogue import RESPONSE
 from gateway.endpoints.openai_content import Items, Shaped
 from gateway.model import Call, Dialect, Endpoint
@@ -48,6 +55,13 @@ CONTENT_READERS: Final[dict[Dialect, ContentReader]] = {
         anthropic_content.MessageAssembler,
         "stop_sequences",
     ),
+    "converse": ContentReader(
+        converse_content.read_input,
+        converse_content.read_output,
+        converse_content.read_tools,
+        converse_content.ReplyAssembler,
+        "stop",
+    ),
 }
 _RESPONSES: Final = ContentReader(
     responses_content.read_input,
@@ -55,8 +69,17 @@ _RESPONSES: Final = ContentReader(
     responses_content.read_tools,
     responses_content.ResponseAssembler,
 )
+_INVOKE: Final = ContentReader(
+    invoke_content.read_input,
+    invoke_content.read_output,
+    invoke_content.read_tools,
+    invoke_content.ReplyAssembler,
+    "stop_sequences",
+)
+_BY_NAME: Final = {RESPONSE.name: _RESPONSES, INVOKE.name: _INVOKE}
+"""Of endpoints whose dialect says it in more than one way."""
 
 
 def reader_of(endpoint: Endpoint) -> ContentReader:
     """What reads the calls of *endpoint*."""
-    return _RESPONSES if endpoint.name == RESPONSE.name else CONTENT_READERS[endpoint.dialect]
+    return _BY_NAME.get(endpoint.name) or CONTENT_READERS[endpoint.dialect]

@@ -63,7 +63,7 @@ def parse_call(endpoint: Endpoint, body: bytes, *, model: str | None, account: s
         InvalidJson: Not JSON, not UTF-8, or nested too deeply to read.
         InvalidBody: Not an object, or a field that the gateway acts on has the wrong type.
     """
-    fields = _split(body)
+    fields = split_body(body)
     asked = _member(fields, "model", _texts) or model
     if not asked:
         msg = 'The body names no model. Add "model": "<account>/<model>"; GET /v1/models lists yours.'
@@ -156,7 +156,13 @@ def rewrite_model(body: bytes, rename: Callable[[str], str]) -> bytes:
     return _encoder.encode(fields)
 
 
-def _split(body: bytes) -> dict[str, msgspec.Raw]:
+def split_body(body: bytes) -> dict[str, msgspec.Raw]:
+    """The top-level members of a body, each as it came.
+
+    Raises:
+        InvalidJson: Not JSON, not UTF-8, or nested too deeply to read.
+        InvalidBody: Not an object, or one of too many members.
+    """
     if not body:
         msg = "The body is empty. Send a JSON object with content-type application/json."
         raise InvalidJson(msg)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.endpoints import anthropic_error, openai_error
+from gateway.endpoints import anthropic_error, bedrock_error, openai_error
+from gateway.errors import GatewayError
 from gateway.model import Dialect, Endpoint, Headers
 
 
@@ -18,17 +19,22 @@ class Wording:
         body: Makes the body of an error response.
         event: Makes the event that ends a stream.
         id_header: The response header in which its SDKs look for the request's id, "" when in ours.
+        kind: What an error response has in the header `bedrock_error.KIND_HEADER`; None: no such header.
     """
 
     body: Callable[..., bytes]
     event: Callable[..., bytes]
     id_header: bytes = b""
+    kind: Callable[[GatewayError], str] | None = None
 
 
 OPENAI: Final = Wording(openai_error.error_body, openai_error.error_event)
 WORDINGS: Final[dict[Dialect, Wording]] = {
     "openai": OPENAI,
     "anthropic": Wording(anthropic_error.error_body, anthropic_error.error_event, b"request-id"),
+    "converse": Wording(
+        bedrock_error.error_body, bedrock_error.error_event, bedrock_error.ID_HEADER, bedrock_error.kind_of
+    ),
 }
 
 

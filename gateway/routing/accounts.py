@@ -35,8 +35,11 @@ class Accounts:
         self._doors: dict[str, list[Target]] = {}
         for target in self._by_name.values():
             doors = self._doors.setdefault(target.account, [])
-            if all((door.base_url, door.headers) != (target.base_url, target.headers) for door in doors):
+            if all(_way_in(door) != _way_in(target) for door in doors):
                 doors.append(target)
+        self._by_id: dict[str, list[Target]] = {}
+        for target in self._by_name.values():
+            self._by_id.setdefault(target.model_id, []).append(target)
         self._by_print = {fingerprint(name): name for name in (*self._by_name, *self._doors)}
 
     def __contains__(self, account: str) -> bool:
@@ -52,6 +55,10 @@ class Accounts:
         """What the provider calls a model of that name, "" when there is none."""
         target = self._by_name.get(model)
         return "" if target is None else target.model_id
+
+    def with_id(self, model_id: str, dialect: Dialect) -> list[Target]:
+        """Every model that its provider knows by *model_id*, of the accounts that speak *dialect*."""
+        return [target for target in self._by_id.get(model_id, ()) if target.dialect == dialect]
 
     def made_through(self, origin: Origin) -> tuple[str, str]:
         """Account and model that an object was made through, "" for what is not configured any more."""
@@ -134,6 +141,11 @@ class Accounts:
         if account in caller.accounts:
             return True
         return by_model and any(name.startswith(account + "/") for name in caller.models)
+
+
+def _way_in(target: Target) -> tuple[object, ...]:
+    """What two models share that are behind the same door."""
+    return (target.account_url or target.base_url, target.headers, target.token, target.signing)
 
 
 def _not_found(account: str) -> AccountNotFound:

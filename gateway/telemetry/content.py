@@ -138,7 +138,8 @@ class ContentCapture:
         redact = self._redactor.mask
         trimmer = Trimmer((lambda text: redact(hide(text))) if self._redactor else hide)
         trimmer.is_cut = self._is_over
-        stop = _stop_sequences(call.fields.get(reader.stop_field), trimmer, self._max_bytes // _STOP_SHARE)
+        parameters = call.fields if call.parameters is None else call.parameters
+        stop = _stop_sequences(parameters.get(reader.stop_field), trimmer, self._max_bytes // _STOP_SHARE)
         # What was said matters more than what could have been called, so tools are fitted last.
         lists: list[tuple[Any, _Listed]] = [
             (names.OUTPUT_MESSAGES, _Listed.of(output)),

@@ -11,6 +11,7 @@ from typing import Final
 from gateway.config import Config
 from gateway.config.manifests.global_settings import AlwaysLog, HeaderControlledLog
 from gateway.config.manifests.logging_config import LoggingConfig, ValueFilter
+from gateway.endpoints.bedrock_catalogue import CONVERSE, CONVERSE_STREAM, INVOKE, INVOKE_STREAM
 from gateway.endpoints.catalogue import CHAT, COMPLETION, MESSAGES, RESPONSE
 from gateway.model import Call, Caller, Plan, TraceContext
 from gateway.redaction import may_hold_secret
@@ -83,7 +84,13 @@ class Redaction:
         return found
 
 
-_WITH_CONTENT: Final = frozenset({CHAT.route, COMPLETION.route, MESSAGES.route, RESPONSE.route})
+_WITH_CONTENT: Final = frozenset(
+    endpoint.route
+    for endpoint in (
+        *(CHAT, COMPLETION, MESSAGES, RESPONSE),
+        *(CONVERSE, CONVERSE_STREAM, INVOKE, INVOKE_STREAM),
+    )
+)
 
 
 class ContentRules:

@@ -140,7 +140,9 @@ def _credentials(target: Target) -> list[bytes]:
     named = list(target.headers)
     if target.token is not None:
         named += (*target.token.form, *target.token.headers)
-    return [value.encode() for name, value in named if may_hold_secret(name)]
+    if target.signing is not None:
+        named += (("secret", target.signing.secret_access_key), ("token", target.signing.session_token))
+    return [value.encode() for name, value in named if value and may_hold_secret(name)]
 
 
 def _hide(text: str, forms: Iterable[str]) -> str:

@@ -276,7 +276,7 @@ class SpanEncoder:
 
     def _request_attributes(self, call: Call, secrets: Secrets) -> bytes:
         """The parameters that the conventions name; an application sends the same ones again and again."""
-        fields = call.fields
+        fields = call.fields if call.parameters is None else call.parameters
         written = [(name, bytes(fields[name])) for name in fields if name in _PARAMETERS]
         key = (secrets, call.choices, *written)
         part = self._parameters.get(key)
@@ -457,7 +457,7 @@ def _api_type(endpoint: Endpoint, target: Target) -> str:
 
 def _encode_parameters(call: Call, hide: Hide) -> bytes:
     """The parameters; a value of another type or size than the conventions' is left out."""
-    fields = call.fields
+    fields = call.fields if call.parameters is None else call.parameters
     parts: list[bytes] = []
     _add_numbers(parts, fields)
     if call.choices != 1 and _is_int64(call.choices):

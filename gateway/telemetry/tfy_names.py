@@ -25,6 +25,9 @@ REQUEST_TYPES: Final[Mapping[str, str]] = {
     "count_tokens": "CountTokens",
     "responses": "CreateModelResponse",
     "rerank": "Rerank",
+    "converse": "ChatCompletion",
+    "count_model_tokens": "CountTokens",
+    "invoke_model": "ChatCompletion",
 }
 """Their word for each endpoint, by our name of it; `CountTokens` is ours, they have none."""
 

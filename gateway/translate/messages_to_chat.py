@@ -75,7 +75,7 @@ def read(
             has_refusal=bool(text_of(said.get("refusal"))),
         ),
         "stop_sequence": None,
-        "usage": _message_usage(facts.usage),
+        "usage": message_usage(facts.usage),
     }
     return write_reply(reply), facts
 
@@ -154,7 +154,8 @@ def _tool_use(call: dict[str, Any], made_id: str, names: LongNames) -> dict[str,
     }
 
 
-def _message_usage(usage: Usage) -> dict[str, Any]:
+def message_usage(usage: Usage) -> dict[str, Any]:
+    """What was counted in the words of Messages, where the input is without what the cache gave and took."""
     read, written = usage.cached_input_tokens or 0, usage.cache_write_input_tokens or 0
     counts: dict[str, Any] = {
         "input_tokens": max(0, (usage.input_tokens or 0) - read - written),
@@ -373,7 +374,7 @@ class EventStream:
         last = {
             "type": "message_delta",
             "delta": {"stop_reason": reason, "stop_sequence": None},
-            "usage": _message_usage(self._reader.facts().usage),
+            "usage": message_usage(self._reader.facts().usage),
         }
         return said + self._close() + named_event(last) + named_event({"type": "message_stop"})
 

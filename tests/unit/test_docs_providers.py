@@ -83,7 +83,16 @@ def test_the_examples() -> None:
     assert kinds - set(VENDOR_ACCOUNTS) == {
         f"provider-account/{kind}"
         for kind in (
-            *("azure-foundry", "azure-openai", "cloudera", "databricks", "microsoft-foundry", "ollama"),
+            *(
+                "aws-bedrock",
+                "aws-sagemaker",
+                "azure-foundry",
+                "azure-openai",
+                "cloudera",
+                "databricks",
+                "microsoft-foundry",
+                "ollama",
+            ),
             *("nomic", "self-hosted-model", "snowflake-cortex"),
         )
     }

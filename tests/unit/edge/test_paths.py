@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.edge.paths import CALL_PATHS, MODELS_PATHS, find_model_name, find_passage
+from gateway.edge.paths import CALL_PATHS, MODELS_PATHS, find_bedrock, find_model_name, find_passage
 from gateway.endpoints.catalogue import (
     CHAT,
     COMPLETION,
@@ -134,3 +134,28 @@ def test_what_is_nothing(path: str) -> None:
 def test_model_names(path: str, name: str | None) -> None:
     """A model's name has a slash in it, which SDKs escape."""
     assert find_model_name(path) == name
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_bedrock(prefix: str) -> None:
+    """Bedrock's own paths have a place below every base URL, and keep their escapes."""
+    asked = find_bedrock(f"{prefix}/bedrock/proxy/model/a%2Fb/converse")
+    assert asked is not None
+    assert (asked.prefix, asked.path, asked.model) == (
+        f"{prefix}/bedrock/proxy", "/model/a%2Fb/converse", "a/b",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/bedrock/proxy",
+        "/bedrock/proxy/",
+        "/bedrock/proxyx",
+        "/x/bedrock/proxy/y",
+        "/bedrock/model/m/converse",
+    ],
+)
+def test_what_is_no_path_of_bedrock(path: str) -> None:
+    """The place alone, and what only looks like it."""
+    assert find_bedrock(path) is None

@@ -19,6 +19,8 @@ from gateway.errors import UnsupportedParameter
 from gateway.model import Call, Dialect, Endpoint, Target
 from gateway.translate.pair import Pair, ReplyStream
 from gateway.translate.registry import pair_of
+from gateway.wire.aws_event_stream import EventStreamParser, write_event
+from tests.golden import converse_replies
 from tests.golden.cohere_replies import REPLIES as COHERE_REPLIES
 from tests.golden.cohere_replies import events as cohere_events
 from tests.golden.responses_cases import all_cases
@@ -27,7 +29,11 @@ from tests.unit.recorded import OPENAI_SHAPED, Recorded, read_recorded
 
 GOLDEN: Final = Path(__file__).resolve().parents[2] / "golden"
 STARTED_AT_NS: Final = 1_776_000_000_000_000_000
-MODELS: Final[dict[Dialect, str]] = {"openai": "gpt-5", "anthropic": "claude-sonnet-4-6"}
+MODELS: Final[dict[Dialect, str]] = {
+    "openai": "gpt-5",
+    "anthropic": "claude-sonnet-4-6",
+    "converse": "anthropic.claude-sonnet-4-6",
+}
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,7 @@ SHAPES: Final[dict[Dialect, str]] = {
     "openai": "chat",
     "anthropic": "messages",
     "cohere": "cohere",
+    "converse": "converse",
     "nomic": "vectors",
 }
 
@@ -104,7 +111,7 @@ def _find_ways() -> Iterator[Way]:
         for dialect in get_args(Dialect):
             for has_responses in (True, False):
                 target = make_target(
-                    dialect=dialect, has_responses=has_responses, model_id=MODELS.get(dialect, "some")
+                    dialect=dialect, has_responses=has_responses, model_id=MODELS.get(dialect, "model")
                 )
                 way = Way(endpoint, target)
                 try:
@@ -136,6 +143,7 @@ RECORDINGS: Final[dict[str, Sequence[str]]] = {
     "chat": OPENAI_SHAPED,
     "messages": ["anthropic-messages"],
     "object": ["openai-responses"],
+    "converse": ["bedrock-converse"],
 }
 """Of the shapes that were recorded, where."""
 
@@ -165,6 +173,8 @@ def replies(way: Way) -> list[dict[str, Any]]:
         return [reply]
     if way.shape == "object":
         return [case.whole() for case in all_cases() if case.reply]
+    if way.shape == "converse" and way.endpoint.name != "rerank":
+        return list(converse_replies.REPLIES.values())
     return _golden(_writer(way.shape), "reply")
 
 
@@ -176,8 +186,26 @@ def streams(shape: str) -> list[list[bytes]]:
         return [[event + b"\n\n" for event in body.split(b"\n\n")[:-1]] for body in found]
     if shape == "cohere":
         return [cohere_events(reply) for reply in COHERE_REPLIES.values()]
+    if shape == "converse":
+        return [converse_replies.converse_events(reply) for reply in converse_replies.REPLIES.values()]
     lines: list[list[str]] = _golden(_writer(shape), "stream")
     return [list(_events(each)) for each in lines]
+
+
+def event_of(shape: str, value: Any) -> bytes:
+    """An event that says *value*; one of Converse by its only member, which is its kind."""
+    if shape != "converse":
+        return b"data: " + json.dumps(value).encode() + b"\n\n"
+    kind, said = next(iter(value.items()), ("", {})) if isinstance(value, dict) else ("metadata", value)
+    return write_event(kind.encode(errors="replace").decode(), json.dumps(said).encode())
+
+
+def said_in(shape: str, event: bytes) -> list[Any]:
+    """What *event* says, as `event_of` takes it; nothing where it says nothing."""
+    if shape == "converse":
+        return [{message.kind: json.loads(message.payload)} for message in EventStreamParser().feed(event)]
+    text = event.rpartition(b"data: ")[2].strip()
+    return [json.loads(text)] if text.startswith(b"{") else []
 
 
 def recorded_streams(folder: Path, shape: str) -> list[Recorded]:
