@@ -109,9 +109,7 @@ class Gemini:
         trace.noted(read_notes(client.headers))
         timeout_s = request_timeout_s(client)
         plan = _plan_call(snapshot, caller, asked, call, door)
-        trace.planned(plan)
-        with client.watch():
-            await self._pipeline.attempt_targets(responder, call, plan, timeout_s)
+        await self._pipeline.answer_call(responder, call, plan, timeout_s)
 
     async def _pass(
         self,

@@ -65,6 +65,7 @@ class Endpoint:
             typed stream events, or bytes of any kind that are passed on as they come.
         counts_tokens: A call costs tokens, so where the provider does not count them they are estimated.
         stream_type: Media type of its streams.
+        has_counts_in_headers: The provider says what a whole reply used beside it, not only in it.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Endpoint:
     reply: Literal["completion", "object", "bytes"] = "completion"
     counts_tokens: bool = True
     stream_type: bytes = b"text/event-stream"
+    has_counts_in_headers: bool = False
 
     @property
     def passes_query(self) -> bool:
@@ -208,6 +210,41 @@ AnyTokenRequest = TokenRequest | GoogleTokenRequest
 
 
 @dataclass(frozen=True, slots=True)
+class AwsSigning:
+    """What a target's requests are signed with, as AWS wants it (Signature Version 4).
+
+    Without an access key its credentials are those of the host: environment, files, workload, machine.
+
+    Attributes:
+        service: The service's name in signatures, such as `bedrock`.
+        secret_access_key: Like `session_token` never shown; both are "" without an access key.
+        role_arn: The role to take on with these credentials, "" for none; `external_id` likewise.
+        sts_url: Where roles are taken on, "" for AWS's own place in the region.
+    """
+
+    service: str
+    region: str
+    access_key_id: str = ""
+    secret_access_key: str = field(default="", repr=False)
+    session_token: str = field(default="", repr=False)
+    role_arn: str = ""
+    external_id: str = field(default="", repr=False)
+    sts_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OnePath:
+    """Where a server takes calls of every endpoint: what follows its base URL.
+
+    Attributes:
+        whole: Of calls for a whole reply; `stream` of those for a stream.
+    """
+
+    whole: str
+    stream: str
+
+
+@dataclass(frozen=True, slots=True)
 class Quirks:
     """How a server's OpenAI dialect differs from OpenAI's, for one endpoint.
 
@@ -218,6 +255,7 @@ class Quirks:
         refused_in_messages: The same for the members of each message.
         roles: A role of OpenAI's, and the role that stands for it.
         added: Fields that the server wants, each with the JSON it gets where the caller sends none.
+        is_nameless: The server has one model and wants no name of it.
     """
 
     renamed: Mapping[str, str] = field(default_factory=dict)
@@ -225,6 +263,7 @@ class Quirks:
     refused_in_messages: tuple[str, ...] = ()
     roles: Mapping[str, str] = field(default_factory=dict)
     added: Mapping[str, str] = field(default_factory=dict)
+    is_nameless: bool = False
 
 
 EndpointQuirks = Mapping[str, Quirks]
@@ -246,8 +285,10 @@ class Target:
         lines: `headers` and what else each request is sent, as lines.
         query: What follows the endpoint's path, with its `?`; "" for most.
         account_url: In place of `base_url` for paths that are the account's and no model's; "": the same.
+        one_path: In place of the endpoints' own paths, None for most.
         quirks: How the server differs from OpenAI.
         token: What else it is signed in to with, beside `headers`.
+        signing: What its requests are signed with, of a target at AWS.
         propagate_trace: Whether the provider gets our `traceparent`.
         missing_secret: Why the account cannot be used, "" when it can.
         price: None when it is not known.
@@ -277,8 +318,10 @@ class Target:
     lines: HeaderLines = field(default=HeaderLines(), repr=False, compare=False)
     query: str = ""
     account_url: str = ""
+    one_path: OnePath | None = None
     quirks: EndpointQuirks = field(default_factory=dict, hash=False)
     token: AnyTokenRequest | None = None
+    signing: AwsSigning | None = None
     price: Price | None = None
     context_window: int | None = None
     dialect: Dialect = "openai"
@@ -477,6 +520,7 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
         lines: Header lines that its target is always sent.
         timeout_s: For the whole exchange; None leaves only the limits on silence.
         token: The bearer token to send, by how it is asked for.
+        signing: What to sign the request with.
     """
 
     url: str
@@ -485,6 +529,7 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
     timeout_s: float | None = None
     lines: bytes = b""
     token: AnyTokenRequest | None = None
+    signing: AwsSigning | None = None
 
     def __repr__(self) -> str:
         """Without headers and body: they hold credentials, and what somebody said."""
@@ -512,7 +557,7 @@ class Passage(msgspec.Struct, frozen=True):
         url: With its query, escapes as they are to be sent.
         headers: All but `host` and what frames the body.
         body: Bytes, or what gives them piece by piece; such a one is sent once at most.
-        timeout_s: As in `UpstreamRequest`; *token* too.
+        timeout_s: As in `UpstreamRequest`; *token* and *signing* too.
     """
 
     method: str
@@ -521,6 +566,7 @@ class Passage(msgspec.Struct, frozen=True):
     body: bytes | BodySource
     timeout_s: float | None = None
     token: AnyTokenRequest | None = None
+    signing: AwsSigning | None = None
 
     def __repr__(self) -> str:
         """Without headers and body: they hold credentials, and what somebody said."""

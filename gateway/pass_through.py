@@ -11,6 +11,7 @@ account, nothing is translated, and neither body nor reply is held, but for thei
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import quote, unquote
@@ -52,12 +53,13 @@ from gateway.telemetry.call_notes import read_notes
 from gateway.telemetry.call_trace import AttemptTrace
 from gateway.wire.multipart import ModelField, find_boundary
 
-MAX_HEAD_BYTES: Final = 1024 * 1024
-"""Most of a body that is held: shorter ones whole, of a form the part where its model is looked for."""
-
 PASSED_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 """Methods that are passed on; a reply to HEAD would have no end that could be seen."""
 
+MAX_HEAD_BYTES: Final = 1024 * 1024
+"""Most of a body that is held: shorter ones whole, of a form the part where its model is looked for."""
+
+_SLASH: Final = re.compile("%2f", re.IGNORECASE)
 _MODEL_PATH: Final = "/models/{model}"
 _FORM: Final = "multipart/form-data"
 
@@ -78,6 +80,7 @@ class Asked:
         root: Base URL that the path is below, "" for the account's own.
         plan: Where it goes, if that is known already, and that the caller may.
         adapt: What the caller gets of the reply's headers.
+        has_long_ids: An id in the path may have slashes in it, which are escaped there.
     """
 
     endpoint: Endpoint
@@ -88,6 +91,12 @@ class Asked:
     root: str = ""
     plan: Plan | None = None
     adapt: Adapt = _unchanged
+    has_long_ids: bool = False
+
+    @property
+    def checked_path(self) -> str:
+        """The path as it is to be looked at: whatever a server makes of an escaped slash must be harmless."""
+        return _SLASH.sub("/", self.path) if self.has_long_ids else self.path
 
 
 def names_account(client: Client) -> bool:
@@ -128,7 +137,7 @@ class PassThrough:
 
     async def cross(self, responder: Responder, snapshot: Snapshot, caller: Caller, asked: Asked) -> None:
         """Take a call of a known *caller* through its stages."""
-        check_path(asked.path)
+        check_path(asked.checked_path)
         await _Crossing(self, responder, snapshot, caller, asked).run()
 
     async def body_of(self, client: Client, naming: _Naming, asked: Asked) -> bytes | _Streamed:
@@ -410,6 +419,7 @@ class _Crossing:
             body=body,
             timeout_s=timeout_s,
             token=target.token,
+            signing=target.signing,
         )
 
 

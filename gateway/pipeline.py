@@ -29,6 +29,7 @@ from random import Random
 from typing import Any, Final, Protocol
 
 from gateway.endpoints.catalogue import CHAT, RESPONSE
+from gateway.endpoints.invoke_reply import with_header_counts
 from gateway.endpoints.openai_call import STRICT_HEADER, parse_call, with_strictness
 from gateway.endpoints.openai_models import find_model
 from gateway.endpoints.openai_reply import excerpt
@@ -44,7 +45,17 @@ from gateway.errors import (
     UnsupportedParameter,
     UpstreamBadReply,
 )
-from gateway.model import Call, Client, Endpoint, Passage, Plan, Target, UpstreamReply, UpstreamRequest
+from gateway.model import (
+    Call,
+    Client,
+    Dialect,
+    Endpoint,
+    Passage,
+    Plan,
+    Target,
+    UpstreamReply,
+    UpstreamRequest,
+)
 from gateway.providers.headers import forwarded_headers, response_headers
 from gateway.relay import MAX_ERROR_BYTES, mask, relay_reply, without_credentials, without_keys
 from gateway.responder import SUCCESS, Answer, Responder
@@ -65,6 +76,9 @@ MAX_HELD_BYTES: Final = 1024 * 1024
 _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _TIMEOUT_MS: Final = re.compile(r"0{0,9}[1-9][0-9]{0,8}")
 _EVENT_STREAM: Final = b"text/event-stream"
+_STREAMS_ELSEWHERE: Final[dict[Dialect, bytes]] = {"converse": b"application/vnd.amazon.eventstream"}
+"""What a stream is called by the dialects that do not send server-sent events."""
+
 _FIRST_ERROR: Final = 400
 _TRUE: Final = b"true"
 _FALSE: Final = b"false"
@@ -149,9 +163,7 @@ class Pipeline:
             plan = snapshot.routing.plan(call.model, caller)
             if endpoint.name == RESPONSE.name and self._stored is not None:
                 plan = stick(plan, call, caller, self._stored, snapshot.accounts)
-            trace.planned(plan)
-            with client.watch():
-                await self.attempt_targets(responder, call, plan, timeout_s)
+            await self.answer_call(responder, call, plan, timeout_s)
 
         await self.serve(client, endpoint, stages)
 
@@ -268,7 +280,15 @@ class Pipeline:
         finally:
             trace.body_ns += time.perf_counter_ns() - began_ns
 
-    async def attempt_targets(
+    async def answer_call(
+        self, responder: Responder, call: Call, plan: Plan, timeout_s: float | None
+    ) -> None:
+        """Answer a call that has been read and planned."""
+        responder.trace.planned(plan)
+        with responder.client.watch():
+            await self._attempt_targets(responder, call, plan, timeout_s)
+
+    async def _attempt_targets(
         self, responder: Responder, call: Call, plan: Plan, timeout_s: float | None
     ) -> None:
         """Try each target, each as often as its policy says, until one has answered."""
@@ -340,7 +360,11 @@ class Pipeline:
         headers = forwarded_headers(target, responder.client.headers)
         if target.propagate_trace:
             headers += responder.trace.propagation(attempt).items()
-        url = target.base_url + pair.path(call, target) + target.query
+        path = target.one_path
+        if path is None:
+            url = target.base_url + pair.path(call, target) + target.query
+        else:
+            url = target.base_url + (path.stream if call.is_stream else path.whole)
         # Google refuses a query that it does not know, such as the `beta=true` of Anthropic's SDKs.
         if call.endpoint.passes_query and call.endpoint.dialect == target.dialect and not target.is_predicted:
             url = with_query(url, without_model(read_query(responder.client.query).rest))
@@ -351,6 +375,7 @@ class Pipeline:
             timeout_s=timeout_s,
             lines=target.lines.stream if call.is_stream else target.lines.whole,
             token=target.token,
+            signing=target.signing,
         )
 
 
@@ -376,6 +401,8 @@ async def _take_whole(
     headers = response_headers(reply.headers)
     if reply.status in SUCCESS:
         body, facts = pair.read(call, body, started_at_ns=responder.trace.started_at_ns)
+        if call.endpoint.has_counts_in_headers:
+            facts = with_header_counts(facts, reply.headers)
         attempt.answered(facts)
         if _is_kept(call, attempt.target):
             responder.made(attempt.response_id, attempt.target)
@@ -432,7 +459,9 @@ async def _relay_stream(
 
 def _stream_type(call: Call, target: Target) -> bytes:
     """The media type of what *target* streams: where it is relayed, that of its callers."""
-    return call.endpoint.stream_type if call.endpoint.dialect == target.dialect else _EVENT_STREAM
+    if call.endpoint.dialect == target.dialect:
+        return call.endpoint.stream_type
+    return _STREAMS_ELSEWHERE.get(target.dialect, _EVENT_STREAM)
 
 
 async def _pump(

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from gateway.endpoints.bedrock_error import KIND_HEADER
 from gateway.endpoints.openai_call import STRICT_HEADER
 from gateway.endpoints.wording import Wording
 from gateway.errors import GatewayError
@@ -36,6 +37,8 @@ ACTED_ON: Final = frozenset(
 )
 """Those of the caller's headers that are not said to be ignored; docs/headers.md has what each does."""
 
+_TEXT: Final = b"text/"
+_UTF_8: Final = b"; charset=utf-8"
 _OWN: Final = "x-tfy-"
 _NOT_SENT: Final = re.compile(r"[^\x20-\x7e]")
 _MAX_NAMES_CHARACTERS: Final = 512
@@ -106,6 +109,8 @@ class Responder:
             [(name.encode("latin-1"), value.encode("latin-1")) for name, value in error.headers]
         )
         headers += (_JSON, (b"x-tfy-error-source", error.source.encode()))
+        if self._wording.kind is not None:
+            headers.append((KIND_HEADER, self._wording.kind(error).encode()))
         await self.client.respond(error.status, headers, self._word(self._wording.body, error))
 
     async def pass_whole(self, status: int, headers: HeaderPairs, body: bytes) -> None:
@@ -145,7 +150,7 @@ class Responder:
         """Send the head of a stream."""
         headers = self._headers(response_headers(reply.headers))
         headers += (
-            (b"content-type", media_type + b"; charset=utf-8"),
+            (b"content-type", media_type + _UTF_8 if media_type.startswith(_TEXT) else media_type),
             (b"cache-control", b"no-cache"),
             # nginx in front would otherwise gather the stream.
             (b"x-accel-buffering", b"no"),

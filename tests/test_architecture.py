@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("cli",),
     ("app", "supervisor", "demo_provider"),
     ("edge", "control", "http_server"),
-    ("gemini",),
+    ("bedrock", "gemini"),
     ("pass_through", "realtime"),
     ("pipeline",),
     ("relay",),

@@ -28,6 +28,8 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(
         (
             "provider-account/anthropic",
+            "provider-account/aws-bedrock",
+            "provider-account/aws-sagemaker",
             "provider-account/azure-foundry",
             "provider-account/azure-openai",
             "provider-account/cloudera",

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from gateway.bedrock import Bedrock
 from gateway.edge.client import AsgiClient
 from gateway.edge.gemini_client import GeminiAsgiClient
 from gateway.edge.lifecycle import Lifecycle
@@ -26,6 +27,7 @@ from gateway.edge.paths import (
     LISTABLE,
     MODELS_PATHS,
     REALTIME_PATHS,
+    find_bedrock,
     find_gemini,
     find_model_name,
     find_passage,
@@ -77,6 +79,7 @@ class DataPlane:
         self._pipeline = pipeline
         self._pass_through = pass_through
         self._gemini = gemini
+        self._bedrock = Bedrock(pipeline, pass_through)
         self._realtime = realtime
         self._lifecycle = lifecycle
         self._lookout = Lookout(asyncio.get_running_loop())
@@ -121,6 +124,10 @@ class DataPlane:
                 GeminiAsgiClient(scope, receive, send, lookout=self._lookout, route=route, closes=closes),
                 gemini,
             )
+            return
+        bedrock = find_bedrock(raw_path)
+        if bedrock is not None:
+            await self._bedrock.serve(self._client(scope, receive, send, bedrock.endpoint.route), bedrock)
             return
         is_taken = scope["path"] in MODELS_PATHS or scope["path"] in self._shell_paths
         if endpoint is None or self._is_listing(scope, receive, send, endpoint):

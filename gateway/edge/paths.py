@@ -9,6 +9,8 @@ from typing import Final
 from urllib.parse import unquote
 
 from gateway.endpoints.anthropic_paths import find_anthropic_path
+from gateway.endpoints.bedrock_catalogue import PREFIX
+from gateway.endpoints.bedrock_paths import BedrockPath, read_bedrock_path
 from gateway.endpoints.catalogue import CHAT, MODEL_CALLS, RERANK
 from gateway.endpoints.gemini_paths import GeminiPath, read_gemini_path
 from gateway.endpoints.openai_paths import OTHER, PROXY, find_openai_path
@@ -86,6 +88,14 @@ def find_gemini(raw_path: str, query: str) -> GeminiPath | None:
     if not account or proxy != "proxy":
         return None
     return read_gemini_path(unquote(account), f"{base}{_GEMINI}{account}/{proxy}", slash + path, query)
+
+
+def find_bedrock(raw_path: str) -> BedrockPath | None:
+    """What a path below `/bedrock/proxy` asks for, None for any other; *raw_path* as it was written."""
+    if PREFIX not in raw_path:
+        return None
+    base, _, below = raw_path.partition(PREFIX)
+    return read_bedrock_path(below, base + PREFIX) if base in _PREFIXES and below.startswith("/") else None
 
 
 def _find_endpoint(path: str, dialect: Dialect) -> Endpoint | None:

@@ -6,7 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from gateway.endpoints import anthropic_content, gemini_content, openai_content, responses_content
+from gateway.endpoints import (
+    anthropic_content,
+    converse_content,
+    gemini_content,
+    invoke_content,
+    openai_content,
+    responses_content,
+)
+from gateway.endpoints.bedrock_catalogue import INVOKE
 from gateway.endpoints.catalogue import RESPONSE
 from gateway.endpoints.gemini_catalogue import ARRAY
 from gateway.endpoints.openai_content import Items, Shaped
@@ -56,6 +64,13 @@ CONTENT_READERS: Final[dict[Dialect, ContentReader]] = {
         gemini_content.ReplyAssembler,
         "stop",
     ),
+    "converse": ContentReader(
+        converse_content.read_input,
+        converse_content.read_output,
+        converse_content.read_tools,
+        converse_content.ReplyAssembler,
+        "stop",
+    ),
 }
 _GEMINI_ARRAY: Final = replace(CONTENT_READERS["gemini"], assembler=gemini_content.ArrayAssembler)
 _RESPONSES: Final = ContentReader(
@@ -64,10 +79,19 @@ _RESPONSES: Final = ContentReader(
     responses_content.read_tools,
     responses_content.ResponseAssembler,
 )
+_INVOKE: Final = ContentReader(
+    invoke_content.read_input,
+    invoke_content.read_output,
+    invoke_content.read_tools,
+    invoke_content.ReplyAssembler,
+    "stop_sequences",
+)
+_BY_NAME: Final = {RESPONSE.name: _RESPONSES, INVOKE.name: _INVOKE}
+"""Of endpoints whose dialect says it in more than one way."""
 
 
 def reader_of(endpoint: Endpoint) -> ContentReader:
     """What reads the calls of *endpoint*."""
     if endpoint is ARRAY:
         return _GEMINI_ARRAY
-    return _RESPONSES if endpoint.name == RESPONSE.name else CONTENT_READERS[endpoint.dialect]
+    return _BY_NAME.get(endpoint.name) or CONTENT_READERS[endpoint.dialect]

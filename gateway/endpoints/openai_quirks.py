@@ -32,6 +32,8 @@ def adapt(fields: dict[str, msgspec.Raw], quirks: Quirks) -> None:
             fields.setdefault(theirs, value)
     for name in quirks.refused:
         fields.pop(name, None)
+    if quirks.is_nameless:
+        fields.pop("model", None)
     for name, json in quirks.added.items():
         if name not in fields:
             fields[name] = msgspec.Raw(json.encode())

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.endpoints import anthropic_error, gemini_error_body, openai_error
+from gateway.endpoints import anthropic_error, bedrock_error, gemini_error_body, openai_error
 from gateway.endpoints.gemini_catalogue import ARRAY
+from gateway.errors import GatewayError
 from gateway.model import Dialect, Endpoint, Headers
 
 
@@ -19,11 +20,13 @@ class Wording:
         body: Makes the body of an error response.
         event: Makes the event that ends a stream.
         id_header: The response header in which its SDKs look for the request's id, "" when in ours.
+        kind: What an error response has in the header `bedrock_error.KIND_HEADER`; None: no such header.
     """
 
     body: Callable[..., bytes]
     event: Callable[..., bytes]
     id_header: bytes = b""
+    kind: Callable[[GatewayError], str] | None = None
 
 
 OPENAI: Final = Wording(openai_error.error_body, openai_error.error_event)
@@ -31,6 +34,9 @@ WORDINGS: Final[dict[Dialect, Wording]] = {
     "openai": OPENAI,
     "anthropic": Wording(anthropic_error.error_body, anthropic_error.error_event, b"request-id"),
     "gemini": Wording(gemini_error_body.error_body, gemini_error_body.error_event),
+    "converse": Wording(
+        bedrock_error.error_body, bedrock_error.error_event, bedrock_error.ID_HEADER, bedrock_error.kind_of
+    ),
 }
 _GEMINI_ARRAY: Final = Wording(gemini_error_body.array_body, gemini_error_body.array_end)
 

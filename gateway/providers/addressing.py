@@ -11,9 +11,11 @@ from gateway.config import SecretMissing, SecretReference
 from gateway.config.manifests.provider_account import Integration, ProviderAccount
 from gateway.model import (
     AnyTokenRequest,
+    AwsSigning,
     Dialect,
     EndpointQuirks,
     HeaderLines,
+    OnePath,
     RerankApi,
     RetryPolicy,
     Target,
@@ -34,12 +36,13 @@ def host_and_port(url: str) -> tuple[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class OwnHeaders:
-    """The headers of one target, and its token, as `Target` has them; without them, why."""
+    """The headers of one target, and its token or signing, as `Target` has them; without them, why."""
 
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     lines: HeaderLines = field(default=HeaderLines(), repr=False)
     missing_secret: str = ""
     token: AnyTokenRequest | None = None
+    signing: AwsSigning | None = None
 
 
 def own_headers(
@@ -104,6 +107,7 @@ class Service:
         has_responses: It has OpenAI's Responses API.
         dialect: What it speaks.
         rerank_api: In whose words it ranks documents.
+        one_path: In place of the endpoints' own paths.
     """
 
     provider: str
@@ -115,6 +119,7 @@ class Service:
     has_responses: bool = False
     dialect: Dialect = "openai"
     rerank_api: RerankApi = ""
+    one_path: OnePath | None = None
     quirks: EndpointQuirks = field(default_factory=dict)
 
 
@@ -145,10 +150,12 @@ def make_target(
         lines=service.own.lines,
         query=service.query,
         account_url=service.account_url,
+        one_path=service.one_path,
         has_responses=service.has_responses
         or (service.dialect == "openai" and "responses" in integration.model_types),
         dialect=service.dialect,
         rerank_api=service.rerank_api,
         quirks=service.quirks,
         token=service.own.token,
+        signing=service.own.signing,
     )

@@ -49,6 +49,21 @@ FORWARDED_DOWN: Final = {
     b"request-id": b"x-upstream-request-id",
     b"anthropic-organization-id": b"anthropic-organization-id",
     b"x-should-retry": b"x-should-retry",
+    b"x-amzn-errortype": b"x-amzn-errortype",
+    b"x-amzn-requestid": b"x-upstream-request-id",
+    **{
+        name: name
+        for name in (
+            b"x-amzn-bedrock-cache-read-input-token-count",
+            b"x-amzn-bedrock-cache-write-input-token-count",
+            b"x-amzn-bedrock-content-type",
+            b"x-amzn-bedrock-input-token-count",
+            b"x-amzn-bedrock-invocation-latency",
+            b"x-amzn-bedrock-output-token-count",
+            b"x-amzn-bedrock-performanceconfig-latency",
+            b"x-amzn-bedrock-service-tier",
+        )
+    },
 }
 """Response headers that SDKs act on, and the name each gets."""
 
@@ -65,6 +80,7 @@ def fixed_lines(
     *,
     forwarded: tuple[str, ...] = FORWARDED_UP,
     defaults: tuple[tuple[str, str], ...] = (),
+    stream_type: str = "text/event-stream",
 ) -> HeaderLines:
     """What a target is always sent; its *own* headers win over ours and the caller's.
 
@@ -72,6 +88,7 @@ def fixed_lines(
         own: Its own.
         forwarded: Names of the caller's that its dialect knows.
         defaults: What it gets where the caller sent none of that name.
+        stream_type: Media type of its streams.
 
     Raises:
         ValueError: One of its own cannot be sent.
@@ -84,7 +101,7 @@ def fixed_lines(
 
     return HeaderLines(
         whole=lines("application/json"),
-        stream=lines("text/event-stream"),
+        stream=lines(stream_type),
         forwarded=tuple(name for name in forwarded if name not in names),
         defaults=tuple(pair for pair in defaults if pair[0] not in names),
         keys=_keys_in(own),

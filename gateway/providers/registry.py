@@ -10,6 +10,7 @@ from gateway.config.manifests.vendors import VENDOR_ACCOUNTS
 from gateway.model import RetryPolicy, Target
 from gateway.providers.addressing import Resolve
 from gateway.providers.anthropic import anthropic_targets
+from gateway.providers.aws import bedrock_targets, sagemaker_targets
 from gateway.providers.azure import azure_foundry_targets, azure_openai_targets, microsoft_foundry_targets
 from gateway.providers.data_platforms import cloudera_targets, databricks_targets, snowflake_targets
 from gateway.providers.google import gemini_targets, vertex_targets
@@ -22,6 +23,8 @@ from gateway.providers.self_hosted import self_hosted_targets
 # Any: each function takes its own account type, which its key names.
 _MAKERS: Final[dict[str, Callable[[Any, Resolve, RetryPolicy], list[Target]]]] = {
     **dict.fromkeys(VENDOR_ACCOUNTS, vendor_targets),
+    "provider-account/aws-bedrock": bedrock_targets,
+    "provider-account/aws-sagemaker": sagemaker_targets,
     "provider-account/azure-foundry": azure_foundry_targets,
     "provider-account/azure-openai": azure_openai_targets,
     "provider-account/cloudera": cloudera_targets,

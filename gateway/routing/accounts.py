@@ -37,10 +37,10 @@ class Accounts:
             doors = self._doors.setdefault(target.account, [])
             if all(_way_in(door) != _way_in(target) for door in doors):
                 doors.append(target)
-        self._by_id: dict[tuple[str, str], list[str]] = {}
+        self._by_id: dict[str, list[Target]] = {}
         self._speaking: dict[tuple[str, Dialect], Target] = {}
         for target in self._by_name.values():
-            self._by_id.setdefault((target.account, target.model_id), []).append(target.name)
+            self._by_id.setdefault(target.model_id, []).append(target)
             self._speaking.setdefault((target.account, target.dialect), target)
         self._by_print = {fingerprint(name): name for name in (*self._by_name, *self._doors)}
 
@@ -68,7 +68,7 @@ class Accounts:
             if f"{account}/{word}" in self._by_name:
                 return f"{account}/{word}"
         for word in words:
-            found = self._by_id.get((account, word), ())
+            found = [target.name for target in self._by_id.get(word, ()) if target.account == account]
             if found:
                 return next((name for name in found if name in caller.models), found[0])
         return ""
@@ -80,6 +80,10 @@ class Accounts:
         """
         doors = self._doors.get(account)
         return self._speaking.get((account, dialect)) or (doors[0] if doors else None)
+
+    def with_id(self, model_id: str, dialect: Dialect) -> list[Target]:
+        """Every model that its provider knows by *model_id*, of the accounts that speak *dialect*."""
+        return [target for target in self._by_id.get(model_id, ()) if target.dialect == dialect]
 
     def made_through(self, origin: Origin) -> tuple[str, str]:
         """Account and model that an object was made through, "" for what is not configured any more."""
@@ -183,7 +187,7 @@ def _has_paths(door: Target, dialect: Dialect | None) -> bool:
 
 def _way_in(target: Target) -> tuple[object, ...]:
     """What two models share that are behind the same door."""
-    return (target.account_url or target.base_url, target.headers, target.token)
+    return (target.account_url or target.base_url, target.headers, target.token, target.signing)
 
 
 def _plan_for(account: str, target: Target) -> Plan:

@@ -11,6 +11,7 @@ from typing import Final
 from gateway.config import Config
 from gateway.config.manifests.global_settings import AlwaysLog, HeaderControlledLog
 from gateway.config.manifests.logging_config import LoggingConfig, ValueFilter
+from gateway.endpoints.bedrock_catalogue import CONVERSE, CONVERSE_STREAM, INVOKE, INVOKE_STREAM
 from gateway.endpoints.catalogue import CHAT, COMPLETION, MESSAGES, RESPONSE
 from gateway.endpoints.gemini_catalogue import GENERATE, STREAM
 from gateway.model import Call, Caller, Plan, TraceContext
@@ -85,7 +86,11 @@ class Redaction:
 
 
 _WITH_CONTENT: Final = frozenset(
-    endpoint.route for endpoint in (CHAT, COMPLETION, MESSAGES, RESPONSE, GENERATE, STREAM)
+    endpoint.route
+    for endpoint in (
+        *(CHAT, COMPLETION, MESSAGES, RESPONSE, GENERATE, STREAM),
+        *(CONVERSE, CONVERSE_STREAM, INVOKE, INVOKE_STREAM),
+    )
 )
 
 

@@ -141,8 +141,11 @@ def _credentials(target: Target) -> list[bytes]:
     token = target.token
     if isinstance(token, TokenRequest):
         named += (*token.form, *token.headers)
+    if target.signing is not None:
+        named += (("secret", target.signing.secret_access_key), ("token", target.signing.session_token))
     known = token.secrets if isinstance(token, GoogleTokenRequest) else ()
-    return [value.encode() for value in (*known, *(value for name, value in named if may_hold_secret(name)))]
+    hidden = [value for name, value in named if value and may_hold_secret(name)]
+    return [value.encode() for value in (*known, *hidden)]
 
 
 def _hide(text: str, forms: Iterable[str]) -> str:

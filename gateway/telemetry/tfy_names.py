@@ -28,6 +28,9 @@ REQUEST_TYPES: Final[Mapping[str, str]] = {
     "embed_content": "Embedding",
     "count_content_tokens": "CountTokens",
     "rerank": "Rerank",
+    "converse": "ChatCompletion",
+    "count_model_tokens": "CountTokens",
+    "invoke_model": "ChatCompletion",
 }
 """Their word for each endpoint, by our name of it; `CountTokens` is ours, they have none."""
 

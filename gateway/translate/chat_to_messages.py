@@ -81,7 +81,7 @@ def read(call: Call, body: bytes, *, started_at_ns: int) -> tuple[bytes, ReplyFa
                 "finish_reason": _finish_reason(message.get("stop_reason"), has_call="tool_calls" in said),
             }
         ],
-        "usage": _chat_usage(facts.usage),
+        "usage": chat_usage(facts.usage),
     }
     return write_reply(reply), facts
 
@@ -171,7 +171,8 @@ def _annotation(citation: object) -> dict[str, Any]:
     return {"type": "citation", "citation": citation}
 
 
-def _chat_usage(usage: Usage) -> dict[str, Any]:
+def chat_usage(usage: Usage) -> dict[str, Any]:
+    """What was counted, in the words of a chat completion."""
     asked, said = usage.input_tokens or 0, usage.output_tokens or 0
     cached = {"cached_tokens": usage.cached_input_tokens or 0}
     if usage.cache_write_input_tokens:
@@ -302,7 +303,7 @@ class ChunkStream(MessageReading):
         if not self._wants_usage:
             return _DONE_EVENT
         usage = read_message_usage(self._facts.usage) or self._facts.facts().usage
-        return data_event({**self._head(), "choices": [], "usage": _chat_usage(usage)}) + _DONE_EVENT
+        return data_event({**self._head(), "choices": [], "usage": chat_usage(usage)}) + _DONE_EVENT
 
     def _thought_chunk(self, delta: dict[str, Any]) -> bytes:
         return b"" if self._hides_thoughts else self._chunk(delta)

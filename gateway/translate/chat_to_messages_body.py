@@ -76,7 +76,7 @@ def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     body["max_tokens"] = _max_tokens(fields, target, call.body_bytes)
     if call.is_stream:
         body["stream"] = True
-    _add_tools(body, fields, left_out)
+    add_tools(body, fields, left_out)
     _add_format(body, fields, target, left_out)
     _add_thinking(body, fields, target, left_out)
     if call.shows_thoughts and object_of(body.get("thinking")).get("type") == "adaptive":
@@ -260,7 +260,8 @@ def _document_source(data: str) -> dict[str, Any]:
     return {"type": "text", "media_type": "text/plain", "data": text}
 
 
-def _add_tools(body: dict[str, Any], fields: dict[str, Any], left_out: LeftOut) -> None:
+def add_tools(body: dict[str, Any], fields: dict[str, Any], left_out: LeftOut) -> None:
+    """Add the tools of a chat call and the choice among them, as Anthropic has both."""
     listed = [object_of(tool) for tool in list_of(fields.get("tools"))]
     listed += [{"type": "function", "function": object_of(f)} for f in list_of(fields.get("functions"))]
     choice = _tool_choice(fields, left_out)

@@ -42,6 +42,15 @@ def read(
     started_at_ns: int,  # noqa: ARG001 - the interface of a pair
 ) -> tuple[bytes, ObjectFacts]:
     """The reply as it came, with the documents where the caller wants them."""
+    return read_ranks(call, body)
+
+
+def read_ranks(call: Call, body: bytes) -> tuple[bytes, ObjectFacts]:
+    """The same for whoever answers in Cohere's shape.
+
+    Raises:
+        UpstreamBadReply: It is no reply.
+    """
     facts = read_rerank(body)
     if not wants_documents(call):
         return body, facts

@@ -26,9 +26,18 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from gateway.model import AnyTokenRequest, BodySource, Passage, UpstreamRequest
+from gateway.model import (
+    AnyTokenRequest,
+    AwsSigning,
+    BodySource,
+    Passage,
+    UpstreamReply,
+    UpstreamRequest,
+)
 from gateway.proxies import Proxies
 from gateway.tasks import end, spawn
+from gateway.upstream.auth.aws import Signers, held_body
+from gateway.upstream.auth.aws_credentials import Credentials
 from gateway.upstream.auth.tokens import Tokens
 from gateway.upstream.connections import (
     PIECE_BYTES,
@@ -37,6 +46,7 @@ from gateway.upstream.connections import (
     ProviderConnection,
     StaleConnectionError,
 )
+from gateway.upstream.sagemaker import SERVICE, unwrapped
 from gateway.upstream.sockets import HandshakeRefused, ProviderSocket, SocketDialer
 from gateway.wire.http1 import MAX_TAKEN_BYTES, header_lines
 
@@ -88,6 +98,7 @@ class Upstream:
         self._stale_within_s = stale_within_s
         self._connector: Connector | None = None
         self._tokens = Tokens(self.exchange, self.pass_on, time.monotonic)
+        self._signers = Signers(time.monotonic)
         self._routes: dict[str, _Route] = {}
         self._senders: set[asyncio.Task[None]] = set()
         self._dialer = SocketDialer(proxies)
@@ -106,13 +117,14 @@ class Upstream:
     async def close(self) -> None:
         """Close every connection."""
         await self._tokens.close()
+        await self._signers.close()
         await end(self._senders)
         await self._dialer.close()
         if self._connector is not None:
             await self._connector.close()
             self._connector = None
 
-    async def exchange(self, request: UpstreamRequest) -> HttpReply:
+    async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
         """Send *request* and read the head of the reply.
 
         Raises:
@@ -122,6 +134,8 @@ class Upstream:
         """
         if request.token is not None:
             return await self._exchange_signed(request, request.token)
+        if request.signing is not None:
+            return await self._exchange_with_aws(request, request.signing)
         if request.timeout_s is None:
             return HttpReply(*await self._send(request), None)
         deadline = _Deadline(request.timeout_s)
@@ -134,27 +148,55 @@ class Upstream:
                 deadline.disarm()
         return reply
 
-    async def _exchange_signed(self, request: UpstreamRequest, asked: AnyTokenRequest) -> HttpReply:
+    async def _exchange_signed(self, request: UpstreamRequest, asked: AnyTokenRequest) -> UpstreamReply:
         """Send *request* with the token that *asked* gets; the wait for one is not in its time limit."""
         token = await self._tokens.find(asked)
         headers = [*request.headers, ("authorization", f"Bearer {token}")]
         reply = await self.exchange(msgspec.structs.replace(request, headers=headers, token=None))
         return self._accepted(reply, asked, token)
 
-    async def _pass_signed(self, passage: Passage, asked: AnyTokenRequest) -> HttpReply:
+    async def _pass_signed(self, passage: Passage, asked: AnyTokenRequest) -> UpstreamReply:
         """The same for *passage*."""
         token = await self._tokens.find(asked)
         headers = [*passage.headers, ("authorization", f"Bearer {token}")]
         reply = await self.pass_on(msgspec.structs.replace(passage, headers=headers, token=None))
         return self._accepted(reply, asked, token)
 
-    def _accepted(self, reply: HttpReply, asked: AnyTokenRequest, token: str) -> HttpReply:
+    def _accepted(self, reply: UpstreamReply, asked: AnyTokenRequest, token: str) -> UpstreamReply:
         reply.token = token
         if reply.status == _UNAUTHORIZED:
             self._tokens.forget(asked, token)
         return reply
 
-    async def pass_on(self, passage: Passage) -> HttpReply:
+    async def _exchange_with_aws(self, request: UpstreamRequest, signing: AwsSigning) -> UpstreamReply:
+        """Send *request* signed; the wait for credentials is not in its time limit."""
+        headers, credentials = await self._signers.sign(
+            signing, "POST", request.url, request.headers, request.body, lines=request.lines
+        )
+        reply = await self.exchange(msgspec.structs.replace(request, headers=headers, signing=None))
+        self._check(reply, signing, credentials)
+        return await unwrapped(reply) if signing.service == SERVICE else reply
+
+    async def _pass_to_aws(self, passage: Passage, signing: AwsSigning) -> UpstreamReply:
+        """The same for *passage*."""
+        body = passage.body if isinstance(passage.body, bytes) else await held_body(passage.body)
+        headers, credentials = await self._signers.sign(
+            signing, passage.method, passage.url, passage.headers, body
+        )
+        signed = msgspec.structs.replace(passage, headers=headers, body=body, signing=None)
+        reply = await self.pass_on(signed)
+        self._check(reply, signing, credentials)
+        return reply
+
+    def _check(self, reply: UpstreamReply, signing: AwsSigning, credentials: Credentials) -> None:
+        reply.token = credentials.token or ""
+        try:
+            self._signers.check(signing, credentials, reply.status, reply.headers)
+        except GatewayError:
+            reply.close()
+            raise
+
+    async def pass_on(self, passage: Passage) -> UpstreamReply:
         """Send *passage* and read the head of the reply.
 
         A body that comes piece by piece goes on being sent while the reply is read, until that is closed.
@@ -165,6 +207,8 @@ class Upstream:
         """
         if passage.token is not None:
             return await self._pass_signed(passage, passage.token)
+        if passage.signing is not None:
+            return await self._pass_to_aws(passage, passage.signing)
         if passage.timeout_s is None:
             return await self._pass(passage, None)
         deadline = _Deadline(passage.timeout_s)
@@ -281,7 +325,7 @@ class Upstream:
 
     def _find_route(self, url: str) -> _Route:
         """The way to *url* for calls, kept for the next one."""
-        route = self._make_route("POST", url)
+        route = self._make_route("POST", url, path=_written_path(url))
         if len(self._routes) >= _MAX_ROUTES:
             self._routes.clear()
         self._routes[url] = route

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,5 +36,7 @@ def read_recorded(folder: Path, name: str) -> Iterator[Recorded]:
         for line in lines:
             item: dict[str, Any] = json.loads(line)
             asked = item["request_json"] or {}
-            body = (item["body_text"] or "").encode()
+            # An AWS event stream is no text.
+            binary = item.get("body_base64")
+            body = base64.b64decode(binary) if binary else (item["body_text"] or "").encode()
             yield Recorded(item["id"], item["status"], item["stream"], asked.get("n") or 1, body)

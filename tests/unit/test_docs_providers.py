@@ -83,8 +83,9 @@ def test_the_examples() -> None:
     assert kinds - set(VENDOR_ACCOUNTS) == {
         f"provider-account/{kind}"
         for kind in (
-            *("azure-foundry", "azure-openai", "cloudera", "databricks", "microsoft-foundry", "ollama"),
-            *("google-gemini", "google-vertex", "nomic", "self-hosted-model", "snowflake-cortex"),
+            *("aws-bedrock", "aws-sagemaker", "azure-foundry", "azure-openai", "cloudera", "databricks"),
+            *("google-gemini", "google-vertex", "microsoft-foundry", "nomic", "ollama"),
+            *("self-hosted-model", "snowflake-cortex"),
         )
     }
     assert len(kinds & set(VENDOR_ACCOUNTS)) == 2

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from gateway.config.manifests.aws_account import BedrockAccount, SagemakerAccount
 from gateway.config.manifests.azure_account import (
     AzureFoundryAccount,
     AzureOpenAIAccount,
@@ -28,6 +29,8 @@ IN_FORCE: Final[Mapping[str, type[Manifest]]] = MappingProxyType(
         "provider-account/anthropic": AnthropicAccount,
         "provider-account/openai": OpenAIAccount,
         "provider-account/self-hosted-model": SelfHostedAccount,
+        "provider-account/aws-bedrock": BedrockAccount,
+        "provider-account/aws-sagemaker": SagemakerAccount,
         "provider-account/azure-openai": AzureOpenAIAccount,
         "provider-account/azure-foundry": AzureFoundryAccount,
         "provider-account/microsoft-foundry": MicrosoftFoundryAccount,

@@ -114,6 +114,12 @@ CASES: Final[dict[str, dict[str, Any]]] = {
         "ollama", auth_data={"custom_host": "https://ollama.com/v1", "api_key": "env:KEY"}
     ),
     "openai": account("openai", auth_data=KEY_AUTH),
+    "aws-sagemaker": account(
+        "aws-sagemaker",
+        {**MODEL, "model_id": "my-endpoint", "inference_component": "qwen"},
+        region="eu-west-1",
+        auth_data={"type": "access-key-based", "access_key_id": "AKID", "secret_access_key": "env:KEY"},
+    ),
     **{
         f"self-hosted-{server}": self_hosted(server)
         for server in ("openai-compatible", "vllm-openai", "tei", "infinity", "nemo-retriever")
@@ -239,6 +245,7 @@ def show(request: UpstreamRequest) -> dict[str, Any]:
             if not line.startswith("user-agent")
         ),
         "token": shown_token(request.token),
+        **({} if request.signing is None else {"signing": hidden(repr(request.signing))}),
         "body": json.loads(request.body),
     }
 

@@ -51,6 +51,14 @@ def jina(call: dict[str, Any], **more: Any) -> tuple[str, Case]:
     return "openai", Case(call, **more)
 
 
+def bedrock(model: str, call: dict[str, Any], **more: Any) -> tuple[str, Case]:
+    return "converse", Case(call, model_id=model, **more)
+
+
+COHERE: Final = "cohere.rerank-v3-5:0"
+AMAZON: Final = "amazon.rerank-v1:0"
+OF_BEDROCK: Final = {"results": OF_COHERE["results"]}
+
 CASES: Final[dict[str, tuple[str, Case]]] = {
     "jina": jina({**WITH_DOCUMENTS, "x_new": {"a": 1}}, reply=OF_JINA),
     "jina_error": jina(ASKED, reply=(422, {"detail": "too long"})),
@@ -68,6 +76,9 @@ CASES: Final[dict[str, tuple[str, Case]]] = {
     "cohere_odd_top_n": cohere({**ASKED, "top_n": -1}),
     "cohere_error": cohere(ASKED, reply=(429, {"id": "e-1", "message": "trial key: 10 calls a minute"})),
     "cohere_blocked": cohere(ASKED, reply=(498, {"message": "blocked"})),
+    "bedrock_cohere": bedrock(COHERE, {**WITH_DOCUMENTS, "max_tokens_per_doc": 9}, reply=OF_BEDROCK),
+    "bedrock_amazon": bedrock(AMAZON, {**ASKED, "max_tokens_per_doc": 9}, reply=OF_BEDROCK),
+    "bedrock_error": bedrock(AMAZON, ASKED, reply=(429, {"message": "Too many requests"})),
     "tei": tei(ASKED, reply=OF_TEI),
     "tei_documents": tei({**WITH_DOCUMENTS, "documents": OBJECTS}, reply=OF_TEI),
     "tei_own": tei({**ASKED, "truncate": False, "raw_scores": True, "truncation_direction": "Left"}),

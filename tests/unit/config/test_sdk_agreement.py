@@ -37,6 +37,13 @@ EXTENSIONS = {
     "provider-account/google-gemini: base_url",
     "provider-account/ollama: auth_data.api_key",
     *(
+        f"provider-account/aws-{kind}: {name}"
+        for kind in ("bedrock", "sagemaker")
+        for name in ("auth_data[access-key-based].session_token", "auth_data[assumed-role-based].sts_url")
+    ),
+    "provider-account/aws-sagemaker: base_url",
+    "provider-account/aws-sagemaker: integrations[integration/model/sagemaker].inference_component",
+    *(
         f"provider-account/{account}-{kind}: auth_data[{auth}].{name}"
         for account, kind in (("azure", "openai"), ("microsoft", "foundry"))
         for auth, name in _ENTRA_FIELDS

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.edge.paths import CALL_PATHS, MODELS_PATHS, find_gemini, find_model_name, find_passage
+from gateway.edge.paths import (
+    CALL_PATHS,
+    MODELS_PATHS,
+    find_bedrock,
+    find_gemini,
+    find_model_name,
+    find_passage,
+)
 from gateway.endpoints.catalogue import (
     CHAT,
     COMPLETION,
@@ -152,6 +159,16 @@ def test_google_s_paths(base: str) -> None:
     assert (whole.path, whole.endpoint) == ("", PASSED)
 
 
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_bedrock(prefix: str) -> None:
+    """Bedrock's own paths have a place below every base URL, and keep their escapes."""
+    asked = find_bedrock(f"{prefix}/bedrock/proxy/model/a%2Fb/converse")
+    assert asked is not None
+    assert (asked.prefix, asked.path, asked.model) == (
+        f"{prefix}/bedrock/proxy", "/model/a%2Fb/converse", "a/b",
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -162,3 +179,18 @@ def test_google_s_paths(base: str) -> None:
 def test_no_google_s_paths(path: str) -> None:
     """Anything else is none of its."""
     assert find_gemini(path, "") is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/bedrock/proxy",
+        "/bedrock/proxy/",
+        "/bedrock/proxyx",
+        "/x/bedrock/proxy/y",
+        "/bedrock/model/m/converse",
+    ],
+)
+def test_what_is_no_path_of_bedrock(path: str) -> None:
+    """The place alone, and what only looks like it."""
+    assert find_bedrock(path) is None

@@ -145,3 +145,10 @@ def test_any_json(messages: Any, members: dict[str, Any]) -> None:
     assert body["model"] == "m-1"
     assert not {"logprobs", "seed"} & body.keys()
     dropped(messages=messages, **members)
+
+
+def test_a_server_without_names() -> None:
+    """It has one model, and refuses a name that is not its own; that is no loss to tell of."""
+    quirks = Quirks(is_nameless=True)
+    assert "model" not in sent(quirks)
+    assert dropped(quirks) == ()

@@ -11,7 +11,7 @@ from gateway.errors import (
     GatewayError,
     SecretMissingError,
 )
-from gateway.model import Caller
+from gateway.model import AwsSigning, Caller
 from gateway.routing.accounts import Accounts
 from tests.unit.makers import make_target
 
@@ -187,3 +187,24 @@ def test_plan_at_a_door() -> None:
     assert bare is not None
     with pytest.raises(SecretMissingError):
         GOOGLES.plan_at(bare, caller("bare"))
+
+
+def test_with_id() -> None:
+    """Every model that a provider knows by an id, of one dialect."""
+    targets = [
+        make_target("a/x", model_id="m", dialect="converse"),
+        make_target("b/x", model_id="m", dialect="converse"),
+        make_target("c/x", model_id="m"),
+    ]
+    accounts = Accounts(targets)
+    assert accounts.with_id("m", "converse") == targets[:2]
+    assert accounts.with_id("other", "converse") == []
+
+
+def test_two_regions_behind_one_address() -> None:
+    """Are two ways in: what is signed for the one is refused by the other."""
+    signed = [
+        make_target(f"aws/{region}", signing=AwsSigning("bedrock", region)) for region in ("r-1", "r-2")
+    ]
+    with pytest.raises(AccountRequired):
+        Accounts(signed).plan("aws", "", caller("aws"), by_model=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from gateway.wire.aws_event_stream import EventStreamParser
 from gateway.wire.sse import read_events
 
 
@@ -65,3 +66,32 @@ def message(stream: bytes) -> dict[str, Any]:  # noqa: C901 - one case for each 
             case "message_stop":
                 return said
     return said
+
+
+def converse_reply(stream: bytes) -> dict[str, Any]:
+    """The whole reply of Converse that the messages of a stream add up to."""
+    blocks: dict[int, dict[str, Any]] = {}
+    reply: dict[str, Any] = {}
+    for message in EventStreamParser().feed(stream):
+        event = json.loads(message.payload)
+        match message.kind:
+            case "contentBlockStart":
+                used = event["start"]["toolUse"]
+                blocks[event["contentBlockIndex"]] = {"toolUse": {**used, "input": ""}}
+            case "contentBlockDelta":
+                _add_delta(blocks.setdefault(event["contentBlockIndex"], {}), event["delta"])
+            case "messageStop":
+                reply["stopReason"] = event["stopReason"]
+            case "metadata":
+                reply["usage"] = event["usage"]
+    for block in blocks.values():
+        if "toolUse" in block:
+            block["toolUse"]["input"] = json.loads(block["toolUse"]["input"] or "{}")
+    return {**reply, "output": {"message": {"role": "assistant", "content": list(blocks.values())}}}
+
+
+def _add_delta(block: dict[str, Any], delta: dict[str, Any]) -> None:
+    if "toolUse" in delta:
+        block["toolUse"]["input"] += delta["toolUse"]["input"]
+    else:
+        block["text"] = block.get("text", "") + delta["text"]

@@ -21,7 +21,8 @@ from gateway.errors import UnsupportedParameter
 from gateway.model import Call, Dialect, Endpoint, Target
 from gateway.translate.pair import Pair, ReplyStream
 from gateway.translate.registry import pair_of
-from tests.golden import gemini_answers
+from gateway.wire.aws_event_stream import EventStreamParser, write_event
+from tests.golden import converse_replies, gemini_answers
 from tests.golden.cohere_replies import REPLIES as COHERE_REPLIES
 from tests.golden.cohere_replies import events as cohere_events
 from tests.golden.responses_cases import all_cases
@@ -34,6 +35,7 @@ MODELS: Final[dict[Dialect, str]] = {
     "openai": "gpt-5",
     "anthropic": "claude-sonnet-4-6",
     "gemini": "gemini-3.5-flash",
+    "converse": "anthropic.claude-sonnet-4-6",
 }
 
 
@@ -84,6 +86,11 @@ class Way:
 
 _OWN_REPLIES: Final[dict[str, dict[str, Any]]] = {
     "embedding": {"data": [{"index": 0, "embedding": [0.1]}], "usage": {"prompt_tokens": 1}},
+    "embedding-vectors": {
+        "embeddings": [[0.1, -2]],
+        "usage": {"prompt_tokens": 1, "total_tokens": 1},
+        "model": "m",
+    },
     "embedding-gemini": {"embeddings": [{"values": [0.1]}], "usageMetadata": {"promptTokenCount": 1}},
     "completion": {"choices": [{"index": 0, "text": "hi", "finish_reason": "stop"}]},
     "count_tokens": {"input_tokens": 9},
@@ -101,10 +108,16 @@ _EMBEDDED: Final = {
     "embeddings": {"float": [[0.5]]},
     "meta": {"billed_units": {"input_tokens": 1}},
 }
+_REPLIES: Final[dict[str, Sequence[dict[str, Any]]]] = {
+    "gemini": [*gemini_answers.REPLIES.values(), *gemini_answers.FAILURES.values()],
+    "converse": list(converse_replies.REPLIES.values()),
+}
+"""Of shapes that no other pair's golden files have."""
 SHAPES: Final[dict[Dialect, str]] = {
     "openai": "chat",
     "anthropic": "messages",
     "cohere": "cohere",
+    "converse": "converse",
     "nomic": "vectors",
     "gemini": "gemini",
 }
@@ -119,7 +132,7 @@ def _find_ways() -> Iterator[Way]:
         for dialect in get_args(Dialect):
             for has_responses in (True, False):
                 target = make_target(
-                    dialect=dialect, has_responses=has_responses, model_id=MODELS.get(dialect, "some")
+                    dialect=dialect, has_responses=has_responses, model_id=MODELS.get(dialect, "model")
                 )
                 way = Way(endpoint, target)
                 try:
@@ -152,6 +165,7 @@ RECORDINGS: Final[dict[str, Sequence[str]]] = {
     "messages": ["anthropic-messages"],
     "object": ["openai-responses"],
     "gemini": GEMINI_SHAPED,
+    "converse": ["bedrock-converse"],
 }
 """Of the shapes that were recorded, where."""
 
@@ -173,8 +187,6 @@ def requests(endpoint: Endpoint) -> list[dict[str, Any]]:
 @cache
 def replies(way: Way) -> list[dict[str, Any]]:
     """Whole answers of its target."""
-    if way.shape == "vectors":
-        return [{"embeddings": [[0.1, -2]], "usage": {"prompt_tokens": 1, "total_tokens": 1}, "model": "m"}]
     if way.target.dialect == "cohere":
         return [_EMBEDDED] if way.endpoint.name == "embedding" else list(COHERE_REPLIES.values())
     for name in (f"{way.endpoint.name}-{way.shape}", way.endpoint.name):
@@ -182,9 +194,8 @@ def replies(way: Way) -> list[dict[str, Any]]:
             return [_OWN_REPLIES[name]]
     if way.shape == "object":
         return [case.whole() for case in all_cases() if case.reply]
-    if way.shape == "gemini":
-        return [*gemini_answers.REPLIES.values(), *gemini_answers.FAILURES.values()]
-    return _golden(_writer(way.shape), "reply")
+    known = _REPLIES.get(way.shape)
+    return list(known) if known is not None else _golden(_writer(way.shape), "reply")
 
 
 @cache
@@ -202,8 +213,26 @@ def streams(shape: str) -> list[list[bytes]]:
         ]
     if shape == "cohere":
         return [cohere_events(reply) for reply in COHERE_REPLIES.values()]
+    if shape == "converse":
+        return [converse_replies.converse_events(reply) for reply in converse_replies.REPLIES.values()]
     lines: list[list[str]] = _golden(_writer(shape), "stream")
     return [list(_events(each)) for each in lines]
+
+
+def event_of(shape: str, value: Any) -> bytes:
+    """An event that says *value*; one of Converse by its only member, which is its kind."""
+    if shape != "converse":
+        return b"data: " + json.dumps(value).encode() + b"\n\n"
+    kind, said = next(iter(value.items()), ("", {})) if isinstance(value, dict) else ("metadata", value)
+    return write_event(kind.encode(errors="replace").decode(), json.dumps(said).encode())
+
+
+def said_in(shape: str, event: bytes) -> list[Any]:
+    """What *event* says, as `event_of` takes it; nothing where it says nothing."""
+    if shape == "converse":
+        return [{message.kind: json.loads(message.payload)} for message in EventStreamParser().feed(event)]
+    text = event.rpartition(b"data: ")[2].strip()
+    return [json.loads(text)] if text.startswith(b"{") else []
 
 
 def recorded_streams(folder: Path, shape: str) -> list[Recorded]:

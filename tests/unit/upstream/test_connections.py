@@ -12,7 +12,7 @@ from gateway.errors import UpstreamBadReply, UpstreamTimeout, UpstreamUnreachabl
 from gateway.proxies import Proxies
 from gateway.upstream import connections
 from gateway.upstream.connections import ProviderConnection
-from gateway.upstream.exchange import Upstream
+from gateway.upstream.exchange import HttpReply, Upstream
 from tests.rig.until import until_async
 from tests.unit.upstream.small_server import (
     CHUNKED,
@@ -262,6 +262,7 @@ async def test_reply_that_was_not_taken(upstream: Upstream) -> None:
 
     async with Server(answer) as server:
         reply = await upstream.exchange(ask(server.url))
+        assert isinstance(reply, HttpReply)
         part = reply._connection.reply
         await until_async(lambda: part.buffered_bytes == 30_000, "a part has come")
         go_on.set()

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.errors import UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
 from gateway.proxies import Proxies
-from gateway.upstream.exchange import Upstream, _Deadline
+from gateway.upstream.exchange import HttpReply, Upstream, _Deadline
 from tests.rig.until import until_async
 from tests.unit.upstream.small_server import (
     CHUNKED,
@@ -72,6 +72,7 @@ async def test_long_reply_that_is_there_at_once(upstream: Upstream) -> None:
     async with Server(answering(b"HTTP/1.1 200 OK\r\ncontent-length: 30000\r\n\r\n" + body)) as server:
         for _ in range(2):
             reply = await upstream.exchange(ask(server.url))
+            assert isinstance(reply, HttpReply)
             part = reply._connection.reply
             await until_async(lambda part=part: part.is_complete, "all of it is there")  # type: ignore[misc]
             assert await reply.read(30_000) == body
@@ -203,6 +204,7 @@ async def test_time_limit_that_passes_between_two_reads(upstream: Upstream) -> N
     """A limit that passes while a piece is being sent on ends the next read."""
     async with Server(hanging(CHUNKED, chunk(b"word"))) as server:
         reply = await upstream.exchange(ask(server.url, timeout_s=0.05))
+        assert isinstance(reply, HttpReply)
         assert await reply.read_chunk() == b"word"
         await until_async(
             lambda: reply._deadline is not None and reply._deadline._has_passed, "the limit has passed"
@@ -216,6 +218,7 @@ async def test_time_limit_that_is_kept(upstream: Upstream) -> None:
     """A reply in time disarms the limit: nothing is cancelled later."""
     async with Server(answering(OK)) as server:
         reply = await upstream.exchange(ask(server.url, timeout_s=30))
+        assert isinstance(reply, HttpReply)
         await reply.read(100)
         reply.close()
         assert reply._deadline is not None

@@ -1,0 +1,142 @@
+"""Reading a stream of Bedrock's Converse, whoever gets it.
+
+Its events are messages of AWS's event stream. The answer ends with `messageStop`, and the stream with
+`metadata`, which has the usage. An error inside is a message of another type, and nothing follows it.
+
+Shapes: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStreamOutput.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from gateway.endpoints.converse_reply import read_converse_usage, routed_model
+from gateway.endpoints.openai_content import find_object
+from gateway.endpoints.openai_reply import BYTES_PER_TOKEN, ReplyFacts, estimate_usage, text_of
+from gateway.wire.aws_event_stream import EventMessage, EventStreamParser
+
+
+class ConverseFacts:
+    """What the messages of one stream say of it.
+
+    Attributes:
+        has_content: The reply itself has begun: a text, a thought, a tool, a reason to stop. The start of the
+            message or an empty piece is none.
+        stop_reason: "" while the answer goes on.
+        usage: Bedrock's own counts, None before they came.
+        is_done: `metadata` was seen.
+        failure: Body of an error that came inside the stream, b"" while there is none.
+        failure_kind: Of that error, as the stream names it.
+        pieces: Pieces of the answer so far, about one token each.
+    """
+
+    def __init__(self, asked_bytes: int) -> None:
+        self._asked_bytes = asked_bytes
+        self._model = ""
+        self.has_content = False
+        self.stop_reason = ""
+        self.usage: Any = None
+        self.is_done = False
+        self.failure = b""
+        self.failure_kind = ""
+        self.pieces = 0
+
+    def learn(self, message: EventMessage) -> dict[str, Any]:
+        """Take one message.
+
+        Returns:
+            What it says: its payload, or an empty object where that is none.
+        """
+        event = find_object(message.payload) or {}
+        if message.is_failure:
+            event = event or {"message": message.error_message}
+            self.failure = message.payload or msgspec.json.encode(event)
+            self.failure_kind = message.kind
+            return event
+        match message.kind:
+            case "contentBlockStart":
+                self.has_content = self.has_content or bool(event.get("start"))
+            case "contentBlockDelta":
+                self.pieces += 1
+                self.has_content = self.has_content or _says_something(event.get("delta"))
+            case "messageStop":
+                self.stop_reason = text_of(event.get("stopReason"))
+                self.has_content = True
+            case "metadata":
+                self.usage = event.get("usage")
+                self._model = routed_model(event.get("trace"))
+                self.has_content = self.is_done = True
+        return event
+
+    def facts(self) -> ReplyFacts:
+        """What was learned so far; of a stream that is not complete the usage is partial."""
+        usage = read_converse_usage(self.usage) or estimate_usage(
+            self._asked_bytes, self.pieces * BYTES_PER_TOKEN
+        )
+        if not self.is_done or self.failure:
+            usage = msgspec.structs.replace(usage, source="partial")
+        return ReplyFacts(
+            response_id="",
+            response_model=self._model,
+            finish_reasons=(self.stop_reason,) if self.stop_reason else (),
+            usage=usage,
+        )
+
+
+class ConverseReading:
+    """What a stream of Converse has told so far, for whoever reads one.
+
+    Attributes:
+        has_data: A message has come.
+    """
+
+    def __init__(self, asked_bytes: int) -> None:
+        self._facts = ConverseFacts(asked_bytes)
+        self._parser = EventStreamParser()
+        self.has_data = False
+
+    def read(self, data: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The kind of each message that is whole now, and what it says; none after the end or an error.
+
+        Raises:
+            UpstreamBadReply: It is no event stream (`wire.aws_event_stream`).
+        """
+        for message in self._parser.feed(data):
+            if self.has_ended:
+                return
+            self.has_data = True
+            yield message.kind, self._facts.learn(message)
+
+    @property
+    def has_content(self) -> bool:
+        """The reply itself has begun."""
+        return self._facts.has_content
+
+    @property
+    def failure(self) -> bytes:
+        """Body of an error that came inside the stream, b"" while there is none."""
+        return self._facts.failure
+
+    @property
+    def has_ended(self) -> bool:
+        """Nothing that matters can follow: the end or an error was seen."""
+        return self._facts.is_done or bool(self._facts.failure)
+
+    @property
+    def is_complete(self) -> bool:
+        """The stream ended as one that is whole."""
+        return self._facts.is_done and not self._facts.failure
+
+    def facts(self) -> ReplyFacts:
+        """What was learned so far."""
+        return self._facts.facts()
+
+
+def _says_something(delta: object) -> bool:
+    """Whether a piece of the answer is more than the form of one."""
+    if isinstance(delta, dict):
+        return any(_says_something(value) for value in delta.values())
+    return bool(delta)

@@ -1,0 +1,87 @@
+"""Schemas that Bedrock holds a model to."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from gateway.translate.converse_schema import fit_schema
+from tests.unit.translate.foreign_streams import json_of
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected", "lost"),
+    [
+        pytest.param(
+            {"type": "object", "properties": {"type": {"type": "string"}}},
+            {
+                "type": "object",
+                "properties": {"type": {"type": "string"}},
+                "additionalProperties": False,
+            },
+            [],
+            id="objects are closed",
+        ),
+        pytest.param(
+            {"type": "object", "additionalProperties": {"type": "string"}},
+            {"type": "object", "additionalProperties": False},
+            [],
+            id="open ones too",
+        ),
+        pytest.param(
+            {"type": "number", "minimum": 1, "description": "x"},
+            {"type": "number", "description": "x (minimum: 1)"},
+            ["minimum"],
+            id="bounds are told",
+        ),
+        pytest.param(
+            {"type": "array", "minItems": 1, "items": {"type": ["integer", "null"], "multipleOf": 2}},
+            {
+                "type": "array",
+                "minItems": 1,
+                "items": {"type": ["integer", "null"], "description": "multipleOf: 2"},
+            },
+            ["multipleOf"],
+            id="inside of lists",
+        ),
+        pytest.param(
+            {"anyOf": [{"type": "array", "minItems": 2, "maxItems": 4}, True]},
+            {"anyOf": [{"type": "array", "description": "maxItems: 4, minItems: 2"}, True]},
+            ["maxItems", "minItems"],
+            id="inside of choices",
+        ),
+        pytest.param(
+            {"type": "object", "properties": {"minimum": {"type": "string", "enum": [{"type": "object"}]}}},
+            {
+                "type": "object",
+                "properties": {"minimum": {"type": "string", "enum": [{"type": "object"}]}},
+                "additionalProperties": False,
+            },
+            [],
+            id="names and values are none",
+        ),
+        pytest.param({"type": "string", "maxLength": 5}, {"type": "string", "maxLength": 5}, [], id="texts"),
+    ],
+)
+def test_fitted(schema: dict[str, Any], expected: dict[str, Any], lost: list[str]) -> None:
+    """What Bedrock refuses is told in words, and named."""
+    before = json.dumps(schema)
+    assert fit_schema(schema) == (expected, lost)
+    assert json.dumps(schema) == before, "the caller's own was changed"
+
+
+@given(
+    json_of(
+        "type", "object", "array", "number", "properties", "items", "minimum", "minItems", "$defs", "anyOf"
+    )
+)
+def test_any_schema(schema: Any) -> None:
+    """Whatever it is, it is fitted, and fitting it again changes nothing."""
+    if isinstance(schema, dict):
+        fitted, _ = fit_schema(schema)
+        again, lost = fit_schema(fitted)
+        assert lost == []
+        assert json.dumps(again, sort_keys=True) == json.dumps(fitted, sort_keys=True)
