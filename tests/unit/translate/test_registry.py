@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.endpoints.bedrock_catalogue import CONVERSE, COUNT_TOKENS, INVOKE
 from gateway.endpoints.catalogue import CHAT, COMPACTION, MODEL_CALLS, RESPONSE
 from gateway.errors import InvalidBody, InvalidJson, UnsupportedParameter, UpstreamBadReply
 from gateway.model import Dialect
@@ -40,6 +41,10 @@ WORDS: Final = (
     "usage", "error", "message", "role", "user", "index", "stop_reason", "finish_reason", "response",
     "contentBlockStart", "contentBlockDelta", "messageStop", "metadata", "toolUse", "reasoningContent",
 )  # fmt: skip
+
+
+# Calls of these name their model in the path; tests of their own relays hold what is below.
+NAMED_BY_PATH: Final = {CONVERSE.name, INVOKE.name, COUNT_TOKENS.name}
 
 
 def test_same_dialect_is_always_possible() -> None:
@@ -88,7 +93,7 @@ ASKED: Final = {"stream": True, "messages": [{"role": "user", "content": "hi"}],
 def test_no_pair_is_forgotten() -> None:
     """The properties below are held against every row of the registry."""
     carried = {(way.endpoint.name, way.target.dialect) for way in WAYS}
-    assert carried >= PAIRS.keys()
+    assert carried >= {row for row in PAIRS if row[0] not in NAMED_BY_PATH}
 
 
 @EVERY_STREAM
