@@ -206,7 +206,9 @@ def test_a_stream_that_fails_at_once(stack: Stack) -> None:
         list(stack.anthropic.messages.create(model="aws/failing", messages=SAID, max_tokens=9, stream=True))
 
 
-@pytest.mark.parametrize(("model", "words"), [("broken", "Too many tokens"), ("cut", "before it was complete")])
+@pytest.mark.parametrize(
+    ("model", "words"), [("broken", "Too many tokens"), ("cut", "before it was complete")]
+)
 def test_a_stream_that_breaks(stack: Stack, model: str, words: str) -> None:
     """Ends with an error and never as if it were whole."""
     with pytest.raises(openai.APIError, match=words):  # noqa: PT012 - what comes before the error is read too
