@@ -10,6 +10,8 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 UV ?= uv
 
 VENV := .venv
+# What pins other versions than ours and is only ever started as a program.
+MOCK := .venv-mock
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 # Nothing reaches the environment that the lock file does not name by hash, and nothing is compiled on this machine.
 LOCKED := install --require-hashes --only-binary :all: --requirement
@@ -31,10 +33,13 @@ $(VENV)/installed: requirements/runtime.lock pyproject.toml
 	$(PIP) install --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
-$(VENV)/installed-test: $(VENV)/installed requirements/test.lock requirements/tools.lock
+$(VENV)/installed-test: $(VENV)/installed $(patsubst %,requirements/%.lock,test tools frameworks mock)
 	$(PIP) $(LOCKED) requirements/test.lock
 	@# Wheels for fewer platforms (see pyproject.toml): where one is missing, the tests that need it are skipped.
 	$(PIP) $(LOCKED) requirements/tools.lock || echo 'make: some test tools cannot be installed here; see the skips' >&2
+	$(PIP) $(LOCKED) requirements/frameworks.lock || echo 'make: no frameworks can be installed here; see the skips' >&2
+	{ "$(PYTHON)" -m venv --clear $(MOCK) && $(subst $(VENV),$(MOCK),$(PIP)) $(LOCKED) requirements/mock.lock; } || \
+		echo 'make: mock-ai-api cannot be installed here; see the skips' >&2
 	@touch $@
 
 run: install
@@ -102,9 +107,11 @@ perf-locust: install-test
 COMPILE := $(UV) pip compile --quiet --upgrade --no-config --universal --python-version 3.11 --generate-hashes --no-build \
 	--custom-compile-command 'make lock'
 lock:
-	$(COMPILE) pyproject.toml --extra aws --extra google --group build --output-file requirements/runtime.lock
-	$(COMPILE) pyproject.toml --extra aws --extra google --group build --group test --constraint requirements/runtime.lock --output-file requirements/test.lock
+	$(COMPILE) pyproject.toml --extra aws --extra azure --extra google --group build --output-file requirements/runtime.lock
+	$(COMPILE) pyproject.toml --extra aws --extra azure --extra google --group build --group test --constraint requirements/runtime.lock --output-file requirements/test.lock
 	$(COMPILE) --group tools --constraint requirements/test.lock --output-file requirements/tools.lock
+	$(COMPILE) --group frameworks --constraint requirements/test.lock --output-file requirements/frameworks.lock
+	$(COMPILE) --group mock --output-file requirements/mock.lock
 
 PERF_COMPILE = $(subst make lock,make perf-lock,$(COMPILE))
 perf-lock:
@@ -112,5 +119,5 @@ perf-lock:
 	cd perf/requirements/portkey && rm -f package-lock.json && npm install --package-lock-only --ignore-scripts
 
 clean:
-	rm -rf $(VENV) build dist ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(MOCK) build dist ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -19,11 +19,11 @@ HeaderPairs = list[tuple[bytes, bytes]]
 
 UsageSource = Literal["provider", "estimated", "partial"]
 
-Dialect = Literal["openai", "anthropic", "gemini", "converse", "cohere"]
+Dialect = Literal["openai", "anthropic", "gemini", "converse", "cohere", "nomic"]
 """Whose API is spoken: by a client of its endpoint, by a target of its provider.
 
 `gemini` is Google's `generateContent`, of Gemini and of Vertex; `converse` is Bedrock's runtime; `cohere` is
-Cohere's v2.
+Cohere's v2; `nomic` is Nomic's API of embeddings.
 """
 
 Unsupported = Literal["drop", "reject"]
@@ -138,12 +138,29 @@ class HeaderLines:
         whole: Of a request for a whole reply; `stream` of one for a stream.
         forwarded: Names of the caller's headers that go along.
         defaults: What is sent where the caller sent none of that name.
+        keys: The credentials in it, as they would stand in a reply that quotes them.
     """
 
     whole: bytes = field(default=b"", repr=False)
     stream: bytes = field(default=b"", repr=False)
     forwarded: tuple[str, ...] = ()
     defaults: tuple[tuple[str, str], ...] = ()
+    keys: tuple[bytes, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """What an application signs in with in place of a secret.
+
+    Attributes:
+        pem: Key and certificate; never shown.
+        client_id: The application.
+        thumbprint: Of the certificate, for a *pem* that has the key alone.
+    """
+
+    pem: str = field(repr=False)
+    client_id: str
+    thumbprint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +172,14 @@ class TokenRequest:
         form: What is sent to it. Credentials may be among it and among `headers`, so neither is shown.
         headers: Beside those of every form.
         assertion_file: Its content, read each time, is the form's `client_assertion`; "" for none.
+        certificate: In place of such a file: what an assertion is signed with, None for none.
     """
 
     url: str
     form: tuple[tuple[str, str], ...] = field(repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     assertion_file: str = ""
+    certificate: ClientCertificate | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ from gateway.model import (
     UpstreamRequest,
 )
 from gateway.providers.headers import forwarded_headers, response_headers
-from gateway.relay import MAX_ERROR_BYTES, mask, relay_reply, without_credentials
+from gateway.relay import MAX_ERROR_BYTES, mask, relay_reply, without_credentials, without_keys
 from gateway.responder import SUCCESS, Answer, Responder
 from gateway.routing.sticking import stick
 from gateway.routing.stored import StoredObjects
@@ -406,6 +406,7 @@ async def _take_whole(
         if _is_kept(call, attempt.target):
             responder.made(attempt.response_id, attempt.target)
         attempt.ended()
+        body = without_keys(body, attempt)
         if responder.trace.content is not None:
             responder.trace.content.keep(body)
         await responder.answer(Answer(reply.status, headers, body))

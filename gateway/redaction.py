@@ -10,6 +10,9 @@ _MASK: Final = "***"
 _SHORTEST: Final = 4
 """Shorter values are no secrets, and masking them would tear words apart."""
 
+SHORTEST_KEY: Final = 12
+"""Of credentials that are masked in bodies: what is shorter may be any word of an answer."""
+
 _SECRET_HEADER: Final = re.compile(
     r"auth|cookie|key|token|secret|passw|credential|signature|session|jwt|forwarded-client-cert"
 )

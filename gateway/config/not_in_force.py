@@ -35,6 +35,7 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
             "provider-account/cloudera",
             "provider-account/databricks",
             "provider-account/microsoft-foundry",
+            "provider-account/nomic",
             "provider-account/ollama",
             "provider-account/openai",
             "provider-account/snowflake-cortex",
@@ -85,15 +86,6 @@ VALUES: Final[Mapping[str, tuple[UnbuiltValue, ...]]] = {
             "model_server",
             frozenset({"cohere-rerank-v2"}),
         ),
-    ),
-    "provider-account/azure-openai": (
-        UnbuiltValue("auth_data", "type", frozenset({"certificate"}), stays=True),
-    ),
-    "provider-account/microsoft-foundry": (
-        UnbuiltValue("auth_data", "type", frozenset({"certificate"}), stays=True),
-    ),
-    "provider-account/azure-foundry": (
-        UnbuiltValue("integrations.*.auth_data", "type", frozenset({"certificate"}), stays=True),
     ),
     "provider-account/cloudera": (
         UnbuiltValue("auth_data", "type", frozenset({"workload-auth-token"}), stays=True),

@@ -63,6 +63,7 @@ _RATES: Final = {
     "image_output": "output_image_mtok",
     "reasoning": "output_reasoning_mtok",
 }
+_ARN: Final = "arn:"
 _CALLS: Final = 1000
 _MINUTES: Final = 60
 _NOON: Final = time(12, tzinfo=UTC)
@@ -99,6 +100,9 @@ def find_entry(
     provider = _provider_at(base_url) or _provider_of(kind)
     if provider is None:
         return None
+    if model_id.startswith(_ARN):
+        # Where a call may be answered decides its price, and the catalogue looks for that at the beginning.
+        model_id = model_id.rpartition("/")[2]
     try:
         _, model = _catalogue.find_provider_model(model_id, provider, None, None)
     except LookupError:

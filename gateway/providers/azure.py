@@ -23,7 +23,7 @@ from gateway.config.manifests.azure_account import (
     WorkloadIdentityAuth,
 )
 from gateway.config.manifests.provider_account import ApiKeyAuth
-from gateway.model import EndpointQuirks, Quirks, RetryPolicy, Target, TokenRequest
+from gateway.model import ClientCertificate, EndpointQuirks, Quirks, RetryPolicy, Target, TokenRequest
 from gateway.providers.addressing import (
     OwnHeaders,
     Resolve,
@@ -31,7 +31,6 @@ from gateway.providers.addressing import (
     bearer,
     host_and_port,
     make_target,
-    not_built,
     own_headers,
     own_token,
     without_ending,
@@ -177,15 +176,20 @@ def _own(
             request = replace(_token_request(auth, scope), assertion_file=auth.token_file)
             return own_token(lambda: request, headers=more)
         case CertificateAuth():
-            return not_built(auth.type)
+            return own_token(lambda: _with_certificate(auth, scope, resolve), headers=more)
 
 
 def _key_headers(key: str, names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     return tuple(bearer(key) if name == "authorization" else (name, key) for name in names)
 
 
+def _with_certificate(auth: CertificateAuth, scope: str, resolve: Resolve) -> TokenRequest:
+    certificate = ClientCertificate(resolve(auth.certificate), auth.client_id, auth.certificate_thumbprint)
+    return replace(_token_request(auth, scope), certificate=certificate)
+
+
 def _token_request(
-    auth: ClientSecretAuth | WorkloadIdentityAuth, scope: str, *more: tuple[str, str]
+    auth: CertificateAuth | ClientSecretAuth | WorkloadIdentityAuth, scope: str, *more: tuple[str, str]
 ) -> TokenRequest:
     """https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow."""
     return TokenRequest(

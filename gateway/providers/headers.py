@@ -11,6 +11,7 @@ from typing import Final
 
 from gateway import __version__
 from gateway.model import HeaderLines, HeaderPairs, Headers, Target
+from gateway.redaction import SHORTEST_KEY, may_hold_secret
 from gateway.wire.http1 import header_lines
 
 USER_AGENT: Final = f"tfy-llm-gateway/{__version__}"
@@ -102,7 +103,14 @@ def fixed_lines(
         stream=lines(stream_type),
         forwarded=tuple(name for name in forwarded if name not in names),
         defaults=tuple(pair for pair in defaults if pair[0] not in names),
+        keys=_keys_in(own),
     )
+
+
+def _keys_in(own: tuple[tuple[str, str], ...]) -> tuple[bytes, ...]:
+    """The credentials among a target's own headers, without their schemes, none twice."""
+    values = [value.rpartition(" ")[2].encode() for name, value in own if may_hold_secret(name)]
+    return tuple(dict.fromkeys(value for value in values if len(value) >= SHORTEST_KEY))
 
 
 def forwarded_headers(target: Target, headers: Headers) -> list[tuple[str, str]]:

@@ -35,6 +35,7 @@ _LISTED: Final[dict[Dialect, frozenset[str]]] = {
     "gemini": frozenset(_CONTENT),
     "converse": frozenset(_CONTENT),
     "cohere": frozenset(_CONTENT),
+    "nomic": frozenset(_CONTENT),
 }
 _NEVER: Final = frozenset(
     {

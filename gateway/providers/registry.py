@@ -13,6 +13,7 @@ from gateway.providers.anthropic import anthropic_targets
 from gateway.providers.aws import bedrock_targets, sagemaker_targets
 from gateway.providers.azure import azure_foundry_targets, azure_openai_targets, microsoft_foundry_targets
 from gateway.providers.data_platforms import cloudera_targets, databricks_targets, snowflake_targets
+from gateway.providers.nomic import nomic_targets
 from gateway.providers.ollama import ollama_targets
 from gateway.providers.openai import openai_targets
 from gateway.providers.openai_vendors import vendor_targets
@@ -28,6 +29,7 @@ _MAKERS: Final[dict[str, Callable[[Any, Resolve, RetryPolicy], list[Target]]]] =
     "provider-account/cloudera": cloudera_targets,
     "provider-account/databricks": databricks_targets,
     "provider-account/microsoft-foundry": microsoft_foundry_targets,
+    "provider-account/nomic": nomic_targets,
     "provider-account/ollama": ollama_targets,
     "provider-account/anthropic": anthropic_targets,
     "provider-account/openai": openai_targets,

@@ -22,6 +22,7 @@ _WHOSE: Final[dict[Dialect, str]] = {
     "gemini": "Google's",
     "converse": "Bedrock's",
     "cohere": "Cohere's",
+    "nomic": "Nomic's",
 }
 HOW_TO_NAME: Final = "Name one with the header x-tfy-provider-name, or with ?tfyProviderName= in the query."
 

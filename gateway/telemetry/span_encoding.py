@@ -109,9 +109,10 @@ class SpanEncoder:
                 if len(self._shapes) >= _MAX_BLOCKS:
                     self._shapes.clear()
                 self._shapes[key] = shape
-        secrets, written = shape.secrets, trace.notes.metadata
-        metadata = self._metadata(written, secrets) if written else b""
-        return shape.spans(trace, self._request_attributes(trace.call, secrets), metadata)
+        secrets, notes = shape.secrets, trace.notes
+        metadata = self._metadata(notes.metadata, secrets) if notes.metadata else b""
+        conversation = self._conversation(notes.conversation_id, secrets) if notes.conversation_id else b""
+        return shape.spans(trace, self._request_attributes(trace.call, secrets), metadata, conversation)
 
     def _make_shape(self, trace: CallTrace, call: Call) -> Shape:
         """What calls like this one have in common."""

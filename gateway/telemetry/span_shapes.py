@@ -63,13 +63,14 @@ class Shape:
         self.secrets = secrets
         self._row = row
 
-    def spans(self, trace: CallTrace, parameters: bytes, metadata: bytes) -> CallSpans:
+    def spans(self, trace: CallTrace, parameters: bytes, metadata: bytes, conversation: bytes) -> CallSpans:
         """The spans and the store row of a call of this shape.
 
         Args:
             parameters: Encoded. They are no part of the shape, as there are applications that write another
                 seed or limit each time.
             metadata: Likewise, and there are those that name each of their users.
+            conversation: Likewise; there are many.
         """
         attempt = trace.attempts[0]
         usage = attempt.usage
@@ -120,6 +121,7 @@ class Shape:
             first_chunk_s = (attempt.first_chunk_ns - attempt.start_ns) / NS_PER_S
             client.append(names.TIME_TO_FIRST_CHUNK.double(first_chunk_s))
             first_chunk_ms = (attempt.first_chunk_ns - trace.start_ns) / NS_PER_MS
+        client.append(conversation)
         return CallSpans(
             trace.destinations,
             StoreRow(
@@ -154,7 +156,6 @@ def has_shape(trace: CallTrace) -> bool:
         len(attempts) == 1
         and trace.plan is not None
         and trace.content is None
-        and not trace.notes.conversation_id
         and (trace.parent is None or not trace.parent.state)
         and trace.status_code < _CLIENT_ERROR
         and not (trace.error_type or trace.is_cut or attempts[0].error_type or attempts[0].excerpt)

@@ -23,7 +23,7 @@ from gateway.translate.claude_models import (
     thinking_for,
 )
 from gateway.translate.foreign_json import list_of, object_of, read_arguments, read_fields, write_json
-from gateway.translate.json_answers import JSON_OBJECT, add_answer_tool, can_be_a_tool
+from gateway.translate.json_answers import JSON_OBJECT, add_answer_tool, can_be_a_tool, described
 from gateway.translate.pair import LeftOut
 from gateway.translate.tool_use_ids import tool_use_id
 
@@ -55,6 +55,7 @@ _CHOICES: Final = {"auto": "auto", "none": "none", "required": "any"}
 _PICTURES: Final = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(?:;[\w.+=-]+)*;base64,", re.IGNORECASE)
 _MAX_TEMPERATURE: Final = 1
 _PDF: Final = "application/pdf"
+CACHE: Final = {"type": "ephemeral"}
 
 Block = dict[str, Any]
 
@@ -126,6 +127,9 @@ class _Conversation:
     def _add(self, message: dict[str, Any]) -> None:
         if isinstance(message.get("name"), str) and message.get("role") != "function":
             self._left_out.add("messages.name")
+        if message.get("audio") is not None:
+            # What was said is not in the call, and only the one who said it could look it up.
+            raise self._left_out.refusal("messages.audio")
         match message.get("role"):
             case "system" | "developer":
                 self._system += _marked(self._content(message.get("content")), message)
@@ -179,7 +183,12 @@ class _Conversation:
             case str(text) | {"type": "text", "text": str(text)} | {"type": "refusal", "refusal": str(text)}:
                 # Anthropic refuses an empty text.
                 found = {"type": "text", "text": text} if text else None
-            case {"type": "image_url", "image_url": {"url": str(url)} | str(url)}:
+            case {"type": "image_url", "image_url": {"url": str(url), **more}}:
+                if more.get("detail") == "low":
+                    # Claude sees all of a picture, as it would with any other detail.
+                    self._left_out.add("messages.content.image_url.detail")
+                found = {"type": "image", "source": _source(url)}
+            case {"type": "image_url", "image_url": str(url)}:
                 found = {"type": "image", "source": _source(url)}
             case {"type": "file", "file": dict(file)}:
                 found = self._document(file)
@@ -209,6 +218,9 @@ class _Conversation:
 def _marked(blocks: list[Block], marked: dict[str, Any]) -> list[Block]:
     """*blocks* with the cache mark of what they were made from, which is the last one's."""
     mark = marked.get("cache_control")
+    if mark is None and marked.get("prompt_cache_breakpoint"):
+        # OpenAI's own, which says how long for all of them together.
+        mark = CACHE
     if not blocks or mark is None:
         return blocks
     return [*blocks[:-1], {**blocks[-1], "cache_control": mark}]
@@ -312,7 +324,8 @@ def _add_format(body: dict[str, Any], fields: dict[str, Any], target: Target, le
             pass
         case {"type": "json_object"}:
             body["system"] = [*body.get("system", []), {"type": "text", "text": JSON_OBJECT}]
-        case {"type": "json_schema", "json_schema": {"schema": dict(schema)}}:
+        case {"type": "json_schema", "json_schema": {"schema": dict(schema), **more}}:
+            schema = described(schema, more.get("description"))
             if can_shape_output(target.model_id):
                 output["format"] = {"type": "json_schema", "schema": schema}
             elif not can_be_a_tool(schema):

@@ -25,6 +25,13 @@ def can_be_a_tool(schema: dict[str, Any]) -> bool:
     return schema.get("type") == "object"
 
 
+def described(schema: dict[str, Any], description: object) -> dict[str, Any]:
+    """*schema* with what OpenAI is told beside it, unless it has words of its own."""
+    if not isinstance(description, str) or not description:
+        return schema
+    return {"description": description, **schema}
+
+
 def add_answer_tool(body: dict[str, Any], schema: dict[str, Any]) -> bool:
     """Make the model of *body* answer by calling a tool of that *schema*.
 

@@ -6,14 +6,16 @@ Shapes: https://platform.openai.com/docs/api-reference/chat/create , https://doc
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any, Final
 
 from gateway.endpoints.openai_reply import text_of
 from gateway.errors import InvalidBody
 from gateway.model import Call, Target
+from gateway.translate.chat_body import write_chat
 from gateway.translate.claude_models import effort_of
-from gateway.translate.foreign_json import list_of, object_of, read_fields, write_json, write_text
+from gateway.translate.foreign_json import list_of, object_of, read_fields, write_text
 from gateway.translate.pair import LeftOut
 from gateway.translate.tool_names import short_name
 
@@ -25,11 +27,24 @@ _READ_ELSEWHERE: Final = frozenset(
         *("cache_control", "diagnostics", "context_management"),
     }
 )
+_THINKING: Final = ("enabled", "adaptive", "disabled")
 _CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
 _MAX_STOPS: Final = 4
 _MAX_USER_CHARACTERS: Final = 64
+_ASKED_AS: Final = {
+    "user": "metadata.user_id",
+    "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",
+    "reasoning_effort": "thinking",
+    "response_format": "output_config.format",
+    "stop": "stop_sequences",
+}
+"""What a caller of Messages calls the fields of chat that some servers refuse."""
+
 _WITHOUT_REASONING: Final = re.compile(r"^(?:.*/)?(?:gpt-[34]|chatgpt-)")
 """Models of OpenAI that refuse to be told how hard to think."""
+
+FAILED: Final = "The tool failed:"
+"""Before the result of a tool that did: chat has no other way to say it."""
 
 Part = dict[str, Any]
 
@@ -41,6 +56,8 @@ def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     for name in fields:
         if name not in _READ_ELSEWHERE:
             left_out.add(name)
+    if fields.get("service_tier") == "standard_only":
+        left_out.add("service_tier")
     body: dict[str, Any] = {
         "model": target.model_id,
         "messages": _Conversation(left_out).read(fields),
@@ -61,7 +78,8 @@ def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     user = object_of(fields.get("metadata")).get("user_id")
     if isinstance(user, str):
         body["user"] = user if len(user) <= _MAX_USER_CHARACTERS else _hash(user)
-    return write_json(body), tuple(left_out.names)
+    written = write_chat(body, target, left_out, asked_as=_ASKED_AS)
+    return written, tuple(left_out.names)
 
 
 def _hash(user: str) -> str:
@@ -84,6 +102,10 @@ def _add_tools(body: dict[str, Any], fields: dict[str, Any], left_out: LeftOut) 
         function["parameters"] = tool.get("input_schema") or {"type": "object", "properties": {}}
         if tool.get("strict") is True:
             function["strict"] = True
+        if tool.get("input_examples"):
+            left_out.add("tools.input_examples")
+        if list_of(tool.get("allowed_callers")) not in ([], ["direct"]):
+            left_out.add("tools.allowed_callers")
         tools.append({"type": "function", "function": function})
     choice = object_of(fields.get("tool_choice"))
     if gone and _forces_one_of(choice, gone, is_any=not tools):
@@ -125,8 +147,12 @@ def _add_output(body: dict[str, Any], fields: dict[str, Any], target: Target, le
             body["response_format"] = {"type": "json_schema", "json_schema": wanted}
         case _:
             left_out.add("output_config.format")
-    effort = effort_of(object_of(fields.get("thinking")), output.get("effort"))
-    if effort is not None and _WITHOUT_REASONING.match(target.model_id):
+    if output.get("task_budget") is not None:
+        left_out.add("output_config.task_budget")
+    thinking = object_of(fields.get("thinking"))
+    effort = effort_of(thinking, output.get("effort"))
+    is_unknown = bool(thinking) and thinking.get("type") not in _THINKING
+    if is_unknown or (effort is not None and _WITHOUT_REASONING.match(target.model_id)):
         left_out.add("thinking")
     elif effort is not None:
         body["reasoning_effort"] = effort
@@ -170,6 +196,9 @@ class _Conversation:
         for index, message in enumerate(messages):
             if not isinstance(message, dict):
                 raise InvalidBody(f"messages[{index}] must be an object.", param="messages")
+            for name in message:
+                if name not in ("role", "content"):
+                    self._left_out.add(f"messages.{name}")
             blocks = _blocks(message.get("content"))
             match message.get("role"):
                 case "assistant":
@@ -181,9 +210,17 @@ class _Conversation:
         return self._messages
 
     def _add_system(self, content: object) -> None:
-        texts = [text_of(block.get("text")) for block in _blocks(content)]
+        texts = [text_of(block.get("text")) for block in self._texts(content)]
         if any(texts):
             self._messages.append({"role": "system", "content": "\n\n".join(filter(None, texts))})
+
+    def _texts(self, content: object) -> Iterator[Part]:
+        """What a message of the system says; it may also change the tools that there are."""
+        for block in _blocks(content):
+            if block.get("type", "text") == "text":
+                yield block
+            else:
+                self._left_out.add(f"messages.content.{text_of(block.get('type')) or 'unknown'}")
 
     def _add_assistant(self, blocks: list[Part]) -> None:
         texts: list[str] = []
@@ -198,6 +235,8 @@ class _Conversation:
                     calls.append({"id": text_of(block.get("id")), "type": "function", "function": function})
                 case "compaction":
                     texts.append(text_of(block.get("content")))
+                    if block.get("tool_changes"):
+                        self._left_out.add("messages.content.compaction.tool_changes")
                 case "thinking" | "redacted_thinking":
                     # Another model's thoughts, under its signature.
                     pass
@@ -230,11 +269,18 @@ class _Conversation:
         others = [part for part in parts if part["type"] != "text"]
         if others and not text:
             text = "The result follows as a file."
+        if block.get("is_error") is True:
+            text = f"{FAILED}\n{text}" if text else FAILED
         message = {"role": "tool", "tool_call_id": text_of(block.get("tool_use_id")), "content": text}
         self._messages.append(message)
         return others
 
     def _parts(self, block: Part) -> list[Part]:
+        if object_of(block.get("citations")).get("enabled") is True:
+            # Asked for from the answer, which will have none.
+            self._left_out.add(f"messages.content.{text_of(block.get('type'))}.citations")
+        if block.get("transformations"):
+            self._left_out.add("messages.content.image.transformations")
         match block:
             case {"type": "text", "text": str(text)}:
                 return [{"type": "text", "text": text}] if text else []
@@ -247,7 +293,9 @@ class _Conversation:
                 kind = text_of(more.get("media_type")) or "image/png"
                 return [{"type": "image_url", "image_url": {"url": f"data:{kind};base64,{data}"}}]
             case {"type": "document", "source": dict(source), **more}:
-                return self._document(source, text_of(more.get("title")))
+                context = text_of(more.get("context"))
+                told = [{"type": "text", "text": context}] if context else []
+                return told + self._document(source, text_of(more.get("title")))
             case {"type": "search_result", "content": content, **more}:
                 head = f"{text_of(more.get('title'))} ({text_of(more.get('source'))})"
                 return [{"type": "text", "text": head}, *self._all(content)]

@@ -20,6 +20,9 @@ from gateway.translate.foreign_json import read_fields as read_members
 
 Role = Literal["system", "user", "assistant", "tool"]
 
+LOGPROBS: Final = "message.output_text.logprobs"
+"""What `include` names to have them."""
+
 _KEEPS_NONE: Final = "This model is reached through an API that keeps none: send the items in `input`."
 _STATE: Final = {
     "previous_response_id": _KEEPS_NONE,

@@ -14,12 +14,14 @@ from typing import Any, Final
 from gateway.endpoints.openai_reply import ReplyFacts, text_of
 from gateway.errors import UnsupportedParameter
 from gateway.model import Call, Target
-from gateway.translate.foreign_json import DepthLimit, list_of, write_json, write_reply, write_text
+from gateway.translate.chat_body import write_chat
+from gateway.translate.foreign_json import DepthLimit, list_of, write_reply, write_text
 from gateway.translate.pair import LeftOut
 from gateway.translate.responses_answer import created_at_s
 from gateway.translate.responses_echo import open_answer
 from gateway.translate.responses_from_chat import ChatToResponses, read_completion
 from gateway.translate.responses_request import (
+    LOGPROBS,
     Turn,
     read_fields,
     read_text,
@@ -36,7 +38,6 @@ _PATH: Final = "/chat/completions"
 _SAME: Final = ("parallel_tool_calls", "prompt_cache_key", "prompt_cache_retention", "safety_identifier")
 _ALSO_SAME: Final = ("service_tier", "temperature", "top_p", "user")
 _WITHOUT_EQUAL: Final = ("max_tool_calls",)
-_LOGPROBS: Final = "message.output_text.logprobs"
 _DETAILS: Final = ("auto", "low", "high")
 _SEE_BELOW: Final = "The result is in the next message."
 _TEXTS: Final = ("input_text", "output_text", "text")
@@ -74,7 +75,8 @@ def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
         if name in fields:
             left_out.add(name)
     with DepthLimit():
-        return write_json(body), tuple(left_out.names)
+        written = write_chat(body, target, left_out)
+    return written, tuple(left_out.names)
 
 
 def read(call: Call, body: bytes, *, started_at_ns: int) -> tuple[bytes, ReplyFacts]:
@@ -269,5 +271,5 @@ def _add_reasoning(body: dict[str, Any], reasoning: dict[str, Any], left_out: Le
 
 
 def _add_logprobs(body: dict[str, Any], fields: dict[str, Any]) -> None:
-    if fields.get("top_logprobs") or _LOGPROBS in fields.get("include", []):
+    if fields.get("top_logprobs") or LOGPROBS in fields.get("include", []):
         body |= {"logprobs": True, "top_logprobs": fields.get("top_logprobs", 0)}

@@ -25,7 +25,7 @@ from gateway.translate.claude_models import (
     thinking_for,
 )
 from gateway.translate.foreign_json import DepthLimit, list_of, read_arguments, write_json, write_reply
-from gateway.translate.json_answers import JSON_OBJECT, add_answer_tool, can_be_a_tool
+from gateway.translate.json_answers import JSON_OBJECT, add_answer_tool, can_be_a_tool, described
 from gateway.translate.pair import LeftOut
 from gateway.translate.responses_answer import created_at_s
 from gateway.translate.responses_echo import open_answer
@@ -36,6 +36,7 @@ from gateway.translate.responses_from_messages import (
     read_message_reply,
 )
 from gateway.translate.responses_request import (
+    LOGPROBS,
     Turn,
     read_fields,
     read_text,
@@ -54,6 +55,9 @@ _TIERS: Final = {"auto": "auto", "default": "standard_only"}
 _SERVES: Final = frozenset({WEB_SEARCH})
 _CHOICES: Final = {"auto": "auto", "none": "none", "required": "any"}
 _TEXTS: Final = ("input_text", "output_text", "text")
+_REASONING: Final = {"context": "auto", "mode": "standard"}
+"""Asking for these asks for nothing."""
+
 _DATA_URL: Final = re.compile(r"data:([^;,]*)((?:;[^;,]*)*?)(;base64)?,(.*)", re.DOTALL)
 _EMPTY_SCHEMA: Final[dict[str, Any]] = {"type": "object", "properties": {}}
 _CACHE: Final = {"type": "ephemeral"}
@@ -88,6 +92,7 @@ def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
         body["stream"] = True
     tools = read_tools(fields, left_out, serves=_SERVES)
     _add_tools(body, tools, fields)
+    _name_what_is_lost(fields, turns, tools, left_out)
     _add_text(body, fields.get("text", {}), left_out)
     _add_reasoning(body, fields.get("reasoning", {}), left_out)
     _add_sampling(body, fields, left_out)
@@ -99,6 +104,18 @@ def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
             left_out.add(name)
     with DepthLimit():
         return write_json(body), tuple(left_out.names)
+
+
+def _name_what_is_lost(fields: dict[str, Any], turns: list[Turn], tools: Tools, left_out: LeftOut) -> None:
+    """What is left out beside what `unknown_fields` and the parts of the body say."""
+    if LOGPROBS in fields.get("include", []):
+        left_out.add(f"include.{LOGPROBS}")
+    if fields.get("max_tool_calls") is not None and tools.web_search is None:
+        left_out.add("max_tool_calls")
+    asked = [part for turn in turns if turn.role == "user" for part in turn.pieces]
+    if any(part.get("detail") == "low" for part in asked if part["type"] == "input_image"):
+        # Claude sees all of a picture, as it would with any other detail.
+        left_out.add("input.content.detail")
 
 
 def read(call: Call, body: bytes, *, started_at_ns: int) -> tuple[bytes, ReplyFacts]:
@@ -292,6 +309,7 @@ def _add_text(body: dict[str, Any], text: dict[str, Any], left_out: LeftOut) -> 
         schema = shape.get("schema")
         if not isinstance(schema, dict):
             raise wrong_type("text.format.schema")
+        schema = described(schema, shape.get("description"))
         if can_shape_output(body["model"]):
             body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
         elif not can_be_a_tool(schema):
@@ -305,8 +323,13 @@ def _add_text(body: dict[str, Any], text: dict[str, Any], left_out: LeftOut) -> 
 
 
 def _add_reasoning(body: dict[str, Any], reasoning: dict[str, Any], left_out: LeftOut) -> None:
+    for name, value in reasoning.items():
+        if name not in ("effort", "summary") and value not in (None, _REASONING.get(name)):
+            left_out.add(f"reasoning.{name}")
     effort = reasoning.get("effort")
     if effort is None:
+        if reasoning.get("summary") is not None:
+            left_out.add("reasoning.summary")
         return
     if not isinstance(effort, str):
         raise wrong_type("reasoning.effort")

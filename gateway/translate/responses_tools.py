@@ -28,6 +28,15 @@ CUSTOM_SCHEMA: Final = {
     "additionalProperties": False,
 }
 _WEB_SEARCHES: Final = (WEB_SEARCH, "web_search_preview")
+# What has no equal, and the values that ask for nothing.
+_PLAIN: Final[dict[str, tuple[Any, ...]]] = {
+    "allowed_callers": (None, [], ["direct"]),
+    "async": (None, False),
+    "external_web_access": (None, True),
+    "output_schema": (None,),
+    "search_content_types": (None, [], ["text"]),
+    "search_context_size": (None, "medium"),
+}
 _MODES: Final[tuple[Literal["auto", "none", "required"], ...]] = ("auto", "none", "required")
 
 
@@ -93,6 +102,9 @@ def read_tools(fields: Mapping[str, Any], left_out: LeftOut, *, serves: frozense
         if not isinstance(tool, dict):
             raise wrong_type(at)
         kind = read_text(tool, "type", at)
+        for name, plain in _PLAIN.items():
+            if name in tool and tool[name] not in plain:
+                left_out.add(f"{at}.{name}")
         if kind == "function":
             tools.functions.append(_function(tool, at))
         elif kind == "custom":

@@ -39,7 +39,7 @@ from gateway.upstream.connections import (
     ProviderConnection,
     StaleConnectionError,
 )
-from gateway.upstream.framed import SERVICE, FramedReply, is_framed
+from gateway.upstream.sagemaker import SERVICE, unwrapped
 from gateway.upstream.sockets import HandshakeRefused, ProviderSocket, SocketDialer
 from gateway.wire.http1 import MAX_TAKEN_BYTES, header_lines
 
@@ -168,7 +168,7 @@ class Upstream:
         )
         reply = await self.exchange(msgspec.structs.replace(request, headers=headers, signing=None))
         self._check(reply, signing, credentials)
-        return FramedReply(reply) if signing.service == SERVICE and is_framed(reply.headers) else reply
+        return await unwrapped(reply) if signing.service == SERVICE else reply
 
     async def _pass_to_aws(self, passage: Passage, signing: AwsSigning) -> UpstreamReply:
         """The same for *passage*."""

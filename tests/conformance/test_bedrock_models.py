@@ -45,12 +45,14 @@ class Stack:
     @cached_property
     def openai(self) -> OpenAI:
         """OpenAI's client."""
-        return OpenAI(api_key=APP_TOKEN, base_url=f"http://127.0.0.1:{self.gateway.port}/v1", max_retries=0)
+        url = f"http://127.0.0.1:{self.gateway.port}/v1"
+        return OpenAI(api_key=APP_TOKEN, base_url=url, max_retries=0, timeout=30)
 
     @cached_property
     def anthropic(self) -> Anthropic:
         """Anthropic's client."""
-        return Anthropic(api_key=APP_TOKEN, base_url=f"http://127.0.0.1:{self.gateway.port}", max_retries=0)
+        url = f"http://127.0.0.1:{self.gateway.port}"
+        return Anthropic(api_key=APP_TOKEN, base_url=url, max_retries=0, timeout=30)
 
     @property
     def sent(self) -> Any:

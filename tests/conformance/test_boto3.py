@@ -12,9 +12,11 @@ from urllib.parse import unquote
 
 import boto3
 import pytest
+from anthropic import Anthropic
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError, EventStreamError
+from openai import OpenAI
 
 from tests.rig.bedrock_upstream import (
     API_KEY,
@@ -433,6 +435,31 @@ def test_metered(stack: Stack, action: str) -> None:
     if action == "converse":
         assert found["gen_ai.request.max_tokens"] == 60
         assert found["gen_ai.request.top_p"] == 0.5
+
+
+@pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "stream"])
+def test_other_sdks(stack: Stack, *, is_stream: bool) -> None:
+    """Callers of OpenAI's and Anthropic's API reach the same models, by requests that are signed as well."""
+    url = f"http://127.0.0.1:{stack.gateway.port}"
+    with OpenAI(base_url=f"{url}/v1", api_key=APP_TOKEN, max_retries=0, timeout=30) as openai:
+        asked: dict[str, Any] = {"model": "aws/nova", "messages": [{"role": "user", "content": "Hi"}]}
+        if is_stream:
+            chunks = list(openai.chat.completions.create(**asked, stream=True))
+            said = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
+        else:
+            said = [openai.chat.completions.create(**asked).choices[0].message.content or ""]
+    with Anthropic(base_url=url, api_key=APP_TOKEN, max_retries=0, timeout=30) as claude:
+        if is_stream:
+            with claude.messages.stream(**asked, max_tokens=60) as stream:
+                message: Any = stream.get_final_message()
+        else:
+            message = claude.messages.create(**asked, max_tokens=60)
+    for text in ("".join(said), message.content[0].text):
+        assert text.replace(" ", "") == TEXT.replace(" ", "")
+    assert (message.usage.output_tokens, message.usage.cache_read_input_tokens) == (5, 4)
+    action = "converse-stream" if is_stream else "converse"
+    assert {each.target for each in stack.upstream.asked} == {f"/model/{NOVA.replace(':', '%3A')}/{action}"}
+    assert (len(stack.upstream.scopes), stack.upstream.refused) == (2, [])
 
 
 @requires("recordings")

@@ -271,7 +271,7 @@ def test_a_turn_at_openai(stack: SdkStack) -> None:
     assert results == {
         "toolu_1": "a.py",
         "toolu_2": f"The tool {names[2]} can be used.",
-        "toolu_3": "no access",
+        "toolu_3": "The tool failed:\nno access",
     }
     assert sent["messages"][6]["content"][0]["type"] == "image_url"
     assert (sent["max_completion_tokens"], sent["reasoning_effort"]) == (32000, "medium")

@@ -1,6 +1,6 @@
 """Frameworks on top of the official SDKs: agents call tools with models of either dialect, to their answer.
 
-Each is optional (README, "Working on it"): where it is not installed its tests are skipped.
+Each has tests of its own, which are skipped where it cannot be installed (requirements/frameworks.lock).
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+import openai
 import pytest
 
 from tests.rig.behaviours import DONE, TEXT, chunk, json_reply, stream_of, usage_chunk
@@ -209,3 +210,36 @@ def test_embedding_servers(start_gateway: StartGateway, upstream: FakeUpstream, 
     assert (reply.status, reply.json["data"][0]["embedding"]) == (200, [0.5])
     assert upstream.exchanges[-1].path == "/prefix/embeddings"
     assert upstream.exchanges[-1].json.get("input_type") == ("query" if server == "nemo-retriever" else None)
+
+
+def test_nomic(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
+    """OpenAI's SDK, which asks for base64 by itself, gets numbers; other calls are refused clearly."""
+    model = {"model_types": ["embedding"]}
+    gateway = start_gateway([account("nomic", model, auth_data=KEY, base_url=upstream.base_url), CALLER])
+    counts = {"prompt_tokens": 3, "total_tokens": 3}
+    upstream.play("m-1", json_reply(200, {"embeddings": [[0.5, -2]], "model": "m-1", "usage": counts}))
+    url = f"http://127.0.0.1:{gateway.port}/v1"
+    with openai.OpenAI(base_url=url, api_key="canary-app-token-0002", max_retries=0) as client:
+        found = client.embeddings.create(model="acct/m", input="Hi", dimensions=64)
+        assert found.data[0].embedding == [0.5, -2]
+        assert found.usage.prompt_tokens == 3
+        with pytest.raises(openai.BadRequestError, match="does not answer /v1/chat/completions"):
+            client.chat.completions.create(model="acct/m", messages=[])
+        upstream.play("m-1", json_reply(422, {"detail": "too many texts"}))
+        with pytest.raises(openai.UnprocessableEntityError, match="too many texts"):
+            client.embeddings.create(model="acct/m", input="Hi")
+    exchange = upstream.exchanges[0]
+    assert exchange.path == "/v1/embedding/text"
+    assert exchange.json == {"model": "m-1", "texts": ["Hi"], "dimensionality": 64}
+    assert exchange.header("authorization") == f"Bearer {PROVIDER_KEY}"
+
+
+def test_a_server_that_mirrors_its_requests(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
+    """Its caller never sees our key."""
+    gateway = start_gateway([account("groq", auth_data=KEY, base_url=upstream.base_url), CALLER], workers=1)
+    message = {"role": "assistant", "content": f"You sent Bearer {PROVIDER_KEY}."}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    upstream.play("m-1", json_reply(200, {"id": "c-1", "model": "m-1", "choices": [choice]}))
+    reply = chat(gateway, "acct/m")
+    assert reply.status == 200
+    assert reply.json["choices"][0]["message"]["content"] == "You sent Bearer ***."

@@ -1,4 +1,4 @@
-"""mock-ai-api, a public mock of OpenAI's and Anthropic's APIs: a program from PATH in its own processes."""
+"""mock-ai-api, a public mock of OpenAI's and Anthropic's APIs: a program in processes of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from tests.rig.requires import find_program
+from tests.rig.requires import find_mock_ai_api
 from tests.rig.until import until
 
 START_TIMEOUT_S: Final = 40.0
@@ -31,7 +31,7 @@ class MockAiApi:
         self.openai_url, self.anthropic_url = (f"http://127.0.0.1:{port}/v1" for port in self._ports)
 
     def __enter__(self) -> Self:
-        program = find_program("mock-ai-api")
+        program = find_mock_ai_api()
         assert program is not None
         first, second = map(str, self._ports)
         command = [program, "--openai-port", first, "--anthropic-port", second]

@@ -36,16 +36,6 @@ def _module(*names: str) -> Callable[[], str | None]:
     return absence
 
 
-def _optional(*names: str) -> Callable[[], str | None]:
-    """Large packages that no lock file names."""
-
-    def absence() -> str | None:
-        missing = [name for name in names if importlib.util.find_spec(name) is None]
-        return f"not installed: {', '.join(missing)} (README, frameworks)" if missing else None
-
-    return absence
-
-
 def _rotel() -> str | None:
     """The collector's program is linked to a shared libpython, which not every Python has."""
     spec = importlib.util.find_spec("rotel")
@@ -88,15 +78,15 @@ TOOLS: dict[str, Callable[[], str | None]] = {
     "chromium": lambda: None if find_chromium() else "no program chromium or google-chrome on PATH",
     "curl": _program("curl"),
     "grpc": _module("grpc"),
-    "langchain": _optional("langchain_openai", "langchain_anthropic"),
+    "langchain": _module("langchain_openai", "langchain_anthropic"),
     "llmock": _module("llmock"),
-    "mock-ai-api": _program("mock-ai-api"),
+    "mock-ai-api": lambda: None if find_mock_ai_api() else "no program mock-ai-api (make install-test)",
     "mount": cache(_mount),
     "nginx": _program("nginx"),
-    "openai-agents": _optional("agents"),
+    "openai-agents": _module("agents"),
     "openssl": _program("openssl"),
     "openapi": _shared("openapi"),
-    "pydantic-ai": _optional("pydantic_ai"),
+    "pydantic-ai": _module("pydantic_ai"),
     "recordings": _shared("recordings"),
     "rotel": cache(_rotel),
     "truefoundry-sdk": _module("truefoundry_sdk"),
@@ -107,6 +97,11 @@ TOOLS: dict[str, Callable[[], str | None]] = {
 def find_program(name: str) -> str | None:
     """Find a program, also where Debian keeps servers off an ordinary user's PATH."""
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin:/sbin")
+
+
+def find_mock_ai_api() -> str | None:
+    """A mock of providers, in the environment of its own that `make install-test` gives it."""
+    return find_program("mock-ai-api") or shutil.which("mock-ai-api", path=str(ROOT / ".venv-mock" / "bin"))
 
 
 def find_chromium() -> str | None:

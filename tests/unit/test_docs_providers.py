@@ -94,7 +94,7 @@ def test_the_examples() -> None:
                 "microsoft-foundry",
                 "ollama",
             ),
-            *("self-hosted-model", "snowflake-cortex"),
+            *("nomic", "self-hosted-model", "snowflake-cortex"),
         )
     }
     assert len(kinds & set(VENDOR_ACCOUNTS)) == 2

@@ -26,8 +26,8 @@ from gateway.pipeline import (
     CurrentSnapshot,
     Pipeline,
 )
-from gateway.providers.headers import USER_AGENT
-from gateway.relay import MAX_ERROR_BYTES, without_credentials
+from gateway.providers.headers import USER_AGENT, fixed_lines
+from gateway.relay import MAX_ERROR_BYTES, without_credentials, without_keys
 from gateway.routing.direct import Routing
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace
@@ -483,6 +483,21 @@ async def test_bytes_of_an_error_that_are_no_text_stay() -> None:
     masked = without_credentials(odd.replace(b"%s", KEY.encode()), attempt)
     assert KEY.encode() not in masked
     assert masked.startswith(odd.partition(b"%s")[0])
+
+
+async def test_a_reply_that_quotes_our_key() -> None:
+    """A server that mirrors its requests gives no caller the key, nor the token that was got for it."""
+    target = make_target(
+        lines=fixed_lines((("authorization", f"Bearer {KEY}"), ("x-team", "chemistry-nine")))
+    )
+    attempt = AttemptTrace(target, 1, b"", 0)
+    attempt.token = "canary-token-0001"
+    body = (
+        f'{{"headers":{{"authorization":"Bearer {KEY}","x-team":"chemistry-nine"}},"t":"canary-token-0001"}}'
+    )
+    masked = b'{"headers":{"authorization":"Bearer ***","x-team":"chemistry-nine"},"t":"***"}'
+    assert without_keys(body.encode(), attempt) == masked
+    assert without_keys(masked, attempt) is masked
 
 
 async def test_short_header_value_is_no_key() -> None:

@@ -28,9 +28,11 @@ class CertificateAuth(Part):
     client_id: Text
     """The application's id."""
     certificate: Secret
-    """Certificate and key, PEM: a secret reference."""
+    """Certificate and private key of RSA, PEM: a secret reference."""
     certificate_thumbprint: Text
-    """SHA-1 of the certificate, base64url."""
+    """SHA-1 of the certificate, base64url; used where `certificate` has the key alone."""
+    authority: BaseUrl = ENTRA
+    """Where tokens are made; other clouds of Azure have their own. Extension."""
 
 
 class ClientSecretAuth(Part):

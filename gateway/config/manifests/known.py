@@ -15,6 +15,7 @@ from gateway.config.manifests.azure_account import (
 from gateway.config.manifests.data_platform import ClouderaAccount, DatabricksAccount, SnowflakeAccount
 from gateway.config.manifests.global_settings import GlobalSettings
 from gateway.config.manifests.logging_config import LoggingConfig
+from gateway.config.manifests.nomic_account import NomicAccount
 from gateway.config.manifests.ollama_account import OllamaAccount
 from gateway.config.manifests.otel_config import OtelConfig
 from gateway.config.manifests.part import Manifest
@@ -32,6 +33,7 @@ IN_FORCE: Final[Mapping[str, type[Manifest]]] = MappingProxyType(
         "provider-account/azure-openai": AzureOpenAIAccount,
         "provider-account/azure-foundry": AzureFoundryAccount,
         "provider-account/microsoft-foundry": MicrosoftFoundryAccount,
+        "provider-account/nomic": NomicAccount,
         "provider-account/ollama": OllamaAccount,
         "provider-account/databricks": DatabricksAccount,
         "provider-account/snowflake-cortex": SnowflakeAccount,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +18,10 @@ from urllib.parse import urlencode
 import msgspec
 
 from gateway.errors import GatewayError, UpstreamBadReply, UpstreamUnreachable
-from gateway.model import TokenRequest, UpstreamReply, UpstreamRequest
+from gateway.model import ClientCertificate, TokenRequest, UpstreamReply, UpstreamRequest
 from gateway.redaction import may_hold_secret, without_secrets
 from gateway.tasks import end, spawn
+from gateway.upstream.auth.client_assertion import make_assertion
 from gateway.wire.http1 import header_lines
 
 ANSWER_WITHIN_S: Final = 10.0
@@ -40,6 +42,7 @@ _LONGEST_LIFE_S: Final = 86_400.0
 _DETAIL_CHARACTERS: Final = 200
 _OK: Final = 200
 _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_ASSERTION: Final = "client_assertion"
 _LINES: Final = header_lines(
     [
         ("content-type", "application/x-www-form-urlencoded"),
@@ -79,18 +82,25 @@ class Tokens:
     """The tokens of one worker, by what they are asked for with."""
 
     def __init__(
-        self, send: Send, now_s: Callable[[], float], *, answer_within_s: float = ANSWER_WITHIN_S
+        self,
+        send: Send,
+        now_s: Callable[[], float],
+        *,
+        unix_s: Callable[[], float] = time.time,
+        answer_within_s: float = ANSWER_WITHIN_S,
     ) -> None:
         """Prepare.
 
         Args:
             send: Reaches the token endpoint.
             now_s: A clock that only goes forward.
+            unix_s: The time of day.
             answer_within_s: How long a token endpoint may take.
         """
         self._answer_within_s = answer_within_s
         self._send = send
         self._now_s = now_s
+        self._unix_s = unix_s
         self._held: dict[TokenRequest, _Held] = {}
         self._renewing: dict[TokenRequest, asyncio.Task[str | GatewayError]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -151,10 +161,9 @@ class Tokens:
     async def _exchange(self, request: TokenRequest) -> _Answer:
         form = list(request.form)
         if request.assertion_file:
-            form += (
-                ("client_assertion_type", _ASSERTION_TYPE),
-                ("client_assertion", await asyncio.to_thread(_read, request.assertion_file)),
-            )
+            form += _proof(await asyncio.to_thread(_read, request.assertion_file))
+        elif request.certificate is not None:
+            form += _proof(await asyncio.to_thread(_sign, request, request.certificate, self._unix_s()))
         reply = await self._send(
             UpstreamRequest(request.url, list(request.headers), urlencode(form).encode(), lines=_LINES)
         )
@@ -162,7 +171,9 @@ class Tokens:
             body = await reply.read(_MAX_ANSWER_BYTES)
         finally:
             reply.close()
-        secrets = [value for name, value in (*form, *request.headers) if may_hold_secret(name)]
+        secrets = [
+            value for name, value in (*form, *request.headers) if name == _ASSERTION or may_hold_secret(name)
+        ]
         if reply.status != _OK:
             said = without_secrets(body.decode(errors="replace"), secrets)[:_DETAIL_CHARACTERS]
             raise UpstreamBadReply(_NOT_SIGNED_IN, detail=f"{request.url} answered {reply.status}: {said}")
@@ -186,6 +197,23 @@ class Tokens:
             # Those in use are asked for again.
             self._held.clear()
         self._held[request] = _Held(answer.access_token, now_s + life_s * RENEWED_AFTER, now_s + life_s)
+
+
+def _proof(assertion: str) -> tuple[tuple[str, str], ...]:
+    return (("client_assertion_type", _ASSERTION_TYPE), (_ASSERTION, assertion))
+
+
+def _sign(request: TokenRequest, certificate: ClientCertificate, now_s: float) -> str:
+    try:
+        return make_assertion(
+            certificate.pem,
+            client_id=certificate.client_id,
+            audience=request.url,
+            thumbprint=certificate.thumbprint,
+            now_s=now_s,
+        )
+    except ValueError as error:
+        raise UpstreamUnreachable(_NOT_SIGNED_IN, detail=str(error)) from error
 
 
 def _read(file: str) -> str:

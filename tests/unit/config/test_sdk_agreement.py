@@ -22,6 +22,7 @@ from gateway.config.manifests.provider_account import MODEL_TYPES
 from gateway.config.manifests.vendors import VENDOR_OF
 
 _ENTRA_FIELDS = (
+    ("certificate", "authority"),
     ("client-secret", "authority"),
     ("workload-identity", "authority"),
     ("workload-identity", "token_file"),
@@ -30,6 +31,7 @@ EXTENSIONS = {
     *(f"{kind}: propagate_trace" for kind in IN_FORCE if kind in MODEL_ACCOUNTS),
     *(f"{kind}: base_url" for kind, vendor in VENDOR_OF.items() if not vendor.is_base_url_theirs),
     "provider-account/snowflake-cortex: base_url",
+    "provider-account/nomic: base_url",
     "provider-account/ollama: auth_data.api_key",
     *(
         f"provider-account/aws-{kind}: {name}"

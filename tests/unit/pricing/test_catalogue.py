@@ -225,3 +225,30 @@ def test_cost_of_claude(model_id: str, reported: dict[str, Any], input_tokens: i
     price = price_of("anthropic", model_id)
     assert price is not None
     assert price.cost_usd(usage) == pytest.approx(cost_usd, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("model_id", "input_usd"),
+    [
+        ("anthropic.claude-sonnet-4-5-20250929-v1:0", 3.3),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", 3.3),
+        ("eu.anthropic.claude-sonnet-4-5-20250929-v1:0", 3.3),
+        ("jp.anthropic.claude-sonnet-4-5-20250929-v1:0", 3.3),
+        ("global.anthropic.claude-sonnet-4-5-20250929-v1:0", 3.0),
+        ("arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-sonnet-4-5-20250929-v1:0", 3.3),
+        (
+            "arn:aws:bedrock:us-east-1:1:inference-profile/global.anthropic.claude-sonnet-4-5-20250929-v1:0",
+            3.0,
+        ),
+        ("apac.amazon.nova-lite-v1:0", 0.06),
+        ("arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0", 0.06),
+        ("us.meta.llama3-1-70b-instruct-v1:0", 0.72),
+        ("mistral.mistral-7b-instruct-v0:2", 0.15),
+        ("amazon.titan-embed-text-v2:0", 0.02),
+        ("arn:aws:bedrock:us-east-1:1:application-inference-profile/abc123", None),
+    ],
+)
+def test_models_of_bedrock(model_id: str, input_usd: float | None) -> None:
+    """By id, by inference profile, by ARN; a profile of one's own says no model, and has no price."""
+    price = price_of("aws-bedrock", model_id, "https://vpce.test")
+    assert (price.base.input if isinstance(price, TokenPrice) else None) == input_usd

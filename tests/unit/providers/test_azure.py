@@ -112,10 +112,14 @@ def test_missing_secret(tmp_path: Path, auth: dict[str, Any]) -> None:
 
 
 def test_certificate(tmp_path: Path) -> None:
-    """What is not built must not call without credentials."""
+    """What signs is known to the token alone, and never shown."""
     auth = {"type": "certificate", "certificate": "env:KEY", "certificate_thumbprint": "x", **ENTRA}
     target = azure_openai(tmp_path, auth_data=auth)
-    assert target.missing_secret == "auth_data.type certificate is not in force yet"
+    assert target.headers == ()
+    assert target.token is not None
+    assert target.token.certificate is not None
+    assert target.token.certificate.thumbprint == "x"
+    assert target.token.certificate.pem not in repr(target)
 
 
 @pytest.mark.parametrize(

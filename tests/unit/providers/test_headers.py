@@ -134,3 +134,16 @@ def test_value_that_is_not_ascii_stays(value: str) -> None:
     """What a caller wrote outside ASCII has no meaning in a header, and servers would read it differently."""
     name = min(FORWARDED_UP)
     assert name not in sent((name, value))
+
+
+def test_keys() -> None:
+    """Credentials alone, without a scheme, each once; words are none."""
+    own = (
+        ("authorization", "Bearer canary-key-0001"),
+        ("api-key", "canary-key-0001"),
+        ("x-team", "chemistry-nine"),
+        ("x-token", "short"),
+    )
+    lines = fixed_lines(own)
+    assert lines.keys == (b"canary-key-0001",)
+    assert "canary" not in repr(lines)

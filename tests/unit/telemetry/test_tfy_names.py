@@ -7,6 +7,7 @@ from typing import Any, Final
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from gateway.endpoints import bedrock_catalogue
 from gateway.endpoints.catalogue import MODEL_CALLS
 from gateway.endpoints.openai_paths import PROXY
 from gateway.endpoints.openai_reply import ReplyFacts
@@ -38,7 +39,8 @@ def spans_of(trace: Any) -> list[dict[str, Any]]:
 
 def test_words() -> None:
     """Their words are for endpoints that exist."""
-    assert set(REQUEST_TYPES) <= {endpoint.name for endpoint in MODEL_CALLS}
+    endpoints = (*MODEL_CALLS, *bedrock_catalogue.MODEL_CALLS)
+    assert set(REQUEST_TYPES) <= {endpoint.name for endpoint in endpoints}
 
 
 def test_endpoint_without_a_word() -> None:

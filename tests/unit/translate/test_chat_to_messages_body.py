@@ -90,3 +90,42 @@ def test_ids_that_anthropic_does_not_take() -> None:
     assert ids[2] == "a_b"
     assert all(re.fullmatch(r"[a-zA-Z0-9_-]+", found) for found in ids)
     assert [block["tool_use_id"] for block in answered["content"]] == ids
+
+
+@pytest.mark.parametrize(
+    ("message", "param"),
+    [
+        (
+            {
+                "role": "user",
+                "content": [{"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}],
+            },
+            "messages.content.input_audio",
+        ),
+        ({"role": "assistant", "audio": {"id": "audio_1"}}, "messages.audio"),
+    ],
+)
+def test_no_sound(message: dict[str, Any], param: str) -> None:
+    """Claude neither hears nor remembers having spoken: the field is named."""
+    with pytest.raises(UnsupportedParameter) as raised:
+        written(messages=[message])
+    assert raised.value.param == param
+
+
+@pytest.mark.parametrize(
+    ("detail", "expected"), [("low", ("messages.content.image_url.detail",)), ("auto", ())]
+)
+def test_details_of_pictures(detail: str, expected: tuple[str, ...]) -> None:
+    """Claude sees all of a picture; who wanted less, to pay less, is told."""
+    part = {"type": "image_url", "image_url": {"url": "https://a", "detail": detail}}
+    call = make_call(messages=[{"role": "user", "content": [part]}])
+    assert write_body(call, TARGET)[1] == expected
+
+
+def test_cache_breakpoints() -> None:
+    """OpenAI's marks are Anthropic's."""
+    part = {"type": "text", "text": "long", "prompt_cache_breakpoint": {"mode": "explicit"}}
+    found = written(messages=[{"role": "user", "content": [part]}])
+    assert found["messages"][0]["content"] == [
+        {"type": "text", "text": "long", "cache_control": {"type": "ephemeral"}}
+    ]

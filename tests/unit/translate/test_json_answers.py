@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.translate.json_answers import ANSWER_TOOL, add_answer_tool, can_be_a_tool
+from gateway.translate.json_answers import ANSWER_TOOL, add_answer_tool, can_be_a_tool, described
 
 SCHEMA = {"type": "object", "properties": {}}
 TOOL = {"name": "weather", "input_schema": {}}
@@ -49,3 +49,16 @@ def test_no_answer_no_shape(choice: dict[str, Any]) -> None:
 def test_objects(schema: dict[str, Any], *, expected: bool) -> None:
     """The arguments of a tool are an object."""
     assert can_be_a_tool(schema) is expected
+
+
+@pytest.mark.parametrize(
+    ("schema", "description", "expected"),
+    [
+        ({"type": "object"}, "A place.", {"description": "A place.", "type": "object"}),
+        ({"description": "Its own."}, "A place.", {"description": "Its own."}),
+        ({"type": "object"}, None, {"type": "object"}),
+    ],
+)
+def test_described(schema: dict[str, Any], description: object, expected: dict[str, Any]) -> None:
+    """What is said beside a schema is said within it."""
+    assert described(schema, description) == expected

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
-from gateway.translate.messages_to_chat_body import _is_strict
+from gateway.translate.messages_to_chat_body import FAILED, _is_strict, write_body
+from tests.unit.makers import make_target
+from tests.unit.translate.test_messages_to_chat import make_messages_call
 
 CLOSED = {"type": "object", "properties": {"a": {}}, "required": ["a"], "additionalProperties": False}
 
@@ -23,3 +28,87 @@ CLOSED = {"type": "object", "properties": {"a": {}}, "required": ["a"], "additio
 def test_strict_schemas(schema: object, *, expected: bool) -> None:
     """OpenAI takes a schema as strict only when every object in it is closed and wants all its members."""
     assert _is_strict(schema) is expected
+
+
+def written(**members: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
+    call = make_messages_call(**{"messages": [], **members})
+    body, dropped = write_body(call, make_target(model_id="gpt-5"))
+    return json.loads(body), dropped
+
+
+def user(*blocks: Any) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": list(blocks)}]
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        ({"is_error": True, "content": "no such file"}, f"{FAILED}\nno such file"),
+        ({"is_error": True}, FAILED),
+        ({"is_error": False, "content": "found"}, "found"),
+        ({"content": "found"}, "found"),
+    ],
+)
+def test_failed_tools(members: dict[str, Any], expected: str) -> None:
+    """That a tool failed is in its result, in words: chat has no field for it."""
+    result = {"type": "tool_result", "tool_use_id": "t1", **members}
+    body, dropped = written(messages=user(result))
+    assert body["messages"] == [{"role": "tool", "tool_call_id": "t1", "content": expected}]
+    assert dropped == ()
+
+
+def test_context_of_documents() -> None:
+    """What a document is about goes before it."""
+    source = {"type": "base64", "media_type": "application/pdf", "data": "QQ=="}
+    body, _ = written(messages=user({"type": "document", "source": source, "context": "of 1999"}))
+    parts = body["messages"][0]["content"]
+    assert [part["type"] for part in parts] == ["text", "file"]
+    assert parts[0]["text"] == "of 1999"
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        (
+            {
+                "messages": user(
+                    {
+                        "type": "document",
+                        "source": {"type": "text", "data": "x"},
+                        "citations": {"enabled": True},
+                    }
+                )
+            },
+            "messages.content.document.citations",
+        ),
+        (
+            {
+                "messages": user(
+                    {
+                        "type": "image",
+                        "source": {"type": "url", "url": "https://a"},
+                        "transformations": {"oversized_image": "error"},
+                    }
+                )
+            },
+            "messages.content.image.transformations",
+        ),
+        (
+            {"messages": [{"role": "system", "content": [{"type": "tool_removal", "tool": {}}]}]},
+            "messages.content.tool_removal",
+        ),
+        ({"messages": [{"role": "user", "content": "hi", "clear_at": "never"}]}, "messages.clear_at"),
+        ({"service_tier": "standard_only"}, "service_tier"),
+        ({"thinking": {"type": "between_tools"}}, "thinking"),
+        ({"output_config": {"task_budget": {"type": "tokens", "total": 9}}}, "output_config.task_budget"),
+        ({"tools": [{"name": "t", "input_schema": {}, "input_examples": [{}]}]}, "tools.input_examples"),
+        (
+            {"tools": [{"name": "t", "input_schema": {}, "allowed_callers": ["code_execution_20260120"]}]},
+            "tools.allowed_callers",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_named_when_left_out(members: dict[str, Any], expected: str) -> None:
+    """What chat has no word for is named."""
+    assert written(**members)[1] == (expected,)

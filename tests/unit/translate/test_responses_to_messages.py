@@ -137,3 +137,29 @@ def test_errors_in_openais_shape(status: int, told: int) -> None:
     assert refusal.status == told
     said_error = json.loads(refusal.body)["error"]
     assert (said_error["message"], said_error["type"]) == ("slow down", "rate_limit_error")
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        ({"include": ["message.output_text.logprobs"]}, "include.message.output_text.logprobs"),
+        ({"max_tool_calls": 3}, "max_tool_calls"),
+        ({"reasoning": {"mode": "pro"}}, "reasoning.mode"),
+        ({"reasoning": {"summary": "auto"}}, "reasoning.summary"),
+        (
+            {"input": user({"type": "input_image", "image_url": "https://a", "detail": "low"})},
+            "input.content.detail",
+        ),
+        ({"tools": [{"type": "web_search", "search_context_size": "high"}]}, "tools[0].search_context_size"),
+        (
+            {"tools": [{"type": "function", "name": "f", "output_schema": {"type": "object"}}]},
+            "tools[0].output_schema",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_named_when_left_out(members: dict[str, Any], expected: str) -> None:
+    """What Messages has no word for is named."""
+    call = make_responses_call(model="a/b", **{"input": "hi", **members})
+    _, dropped = responses_to_messages.write(call, make_target(model_id="claude-sonnet-4-6"))
+    assert dropped == (expected,)

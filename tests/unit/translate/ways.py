@@ -82,7 +82,12 @@ _OWN_REPLIES: Final[dict[str, dict[str, Any]]] = {
     "count_tokens": {"input_tokens": 9},
 }
 """Of endpoints whose answers are of another shape than their dialect's others."""
-SHAPES: Final[dict[Dialect, str]] = {"openai": "chat", "anthropic": "messages", "converse": "converse"}
+SHAPES: Final[dict[Dialect, str]] = {
+    "openai": "chat",
+    "anthropic": "messages",
+    "converse": "converse",
+    "nomic": "vectors",
+}
 
 
 def _asked_shape(endpoint: Endpoint) -> str:
@@ -137,6 +142,8 @@ def requests(endpoint: Endpoint) -> list[dict[str, Any]]:
 @cache
 def replies(way: Way) -> list[dict[str, Any]]:
     """Whole answers of its target."""
+    if way.shape == "vectors":
+        return [{"embeddings": [[0.1, -2]], "usage": {"prompt_tokens": 1, "total_tokens": 1}, "model": "m"}]
     if (reply := _OWN_REPLIES.get(way.endpoint.name)) is not None:
         return [reply]
     if way.shape == "object":

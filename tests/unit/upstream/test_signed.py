@@ -11,7 +11,7 @@ from gateway.errors import UpstreamUnreachable
 from gateway.model import AwsSigning, Passage, UpstreamRequest
 from gateway.proxies import Proxies
 from gateway.upstream.exchange import HttpReply, Upstream
-from gateway.upstream.framed import FramedReply
+from gateway.upstream.sagemaker import FramedReply
 from gateway.wire.aws_event_stream import write_message
 from tests.rig.aws_signatures import Keys, Scope, SignatureError, verify
 from tests.unit.upstream.small_server import Answer, Connection, Server

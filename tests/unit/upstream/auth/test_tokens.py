@@ -12,12 +12,13 @@ from urllib.parse import parse_qsl
 import pytest
 
 from gateway.errors import UpstreamUnreachable
-from gateway.model import TokenRequest, UpstreamReply, UpstreamRequest
+from gateway.model import ClientCertificate, TokenRequest, UpstreamReply, UpstreamRequest
 from gateway.proxies import Proxies
 from gateway.upstream.auth.tokens import MAX_HELD, PAUSE_S, Tokens
 from gateway.upstream.exchange import Upstream
 from tests.rig.until import until_async
 from tests.unit.doubles import FakeReply
+from tests.unit.upstream.auth.test_client_assertion import key, pem_of
 from tests.unit.upstream.small_server import OK, Connection, Server
 
 SECRET = "canary-client-secret"
@@ -262,3 +263,51 @@ async def test_an_exchange_is_signed() -> None:
     assert statuses == [401, 200, 200]
     assert sum(b"POST /token" in head for head in heads) == 2
     assert sum(b"authorization: Bearer t-2\r\n" in head for head in heads) == 2
+
+
+async def test_a_certificate(endpoint: Endpoint) -> None:
+    """A new assertion goes with each request; where an answer quotes it, nobody sees it."""
+    pem = pem_of(key())
+    request = TokenRequest(
+        REQUEST.url,
+        (("grant_type", "client_credentials"),),
+        certificate=ClientCertificate(pem, "client", "thumbprint"),
+    )
+    tokens = Tokens(endpoint.send, lambda: endpoint.now_s, unix_s=lambda: 1_800_000_000)
+    assert await tokens.find(request) == "t-1"
+    form = dict(parse_qsl(endpoint.requests[0].body.decode()))
+    assert form["client_assertion_type"].endswith(":jwt-bearer")
+    assert form["client_assertion"].count(".") == 2
+    assert "PRIVATE KEY" not in repr(request)
+    endpoint.now_s += 100
+    assert await tokens.find(request) == "t-2"
+    assert dict(parse_qsl(endpoint.requests[1].body.decode()))["client_assertion"] != form["client_assertion"]
+    await tokens.close()
+
+
+async def test_a_quoted_assertion_is_masked() -> None:
+    """What an endpoint says of it goes to the operator's trace."""
+    quoted = ""
+
+    async def quote(request: UpstreamRequest) -> UpstreamReply:
+        nonlocal quoted
+        quoted = dict(parse_qsl(request.body.decode()))["client_assertion"]
+        return FakeReply(400, {}, f"bad {quoted}".encode())
+
+    request = TokenRequest(REQUEST.url, (), certificate=ClientCertificate(pem_of(key()), "client", ""))
+    tokens = Tokens(quote, lambda: 0.0)
+    with pytest.raises(UpstreamUnreachable) as raised:
+        await tokens.find(request)
+    assert quoted
+    assert quoted not in raised.value.for_operator
+    await tokens.close()
+
+
+async def test_a_certificate_that_cannot_sign(tokens: Tokens, endpoint: Endpoint) -> None:
+    """Nothing is asked, and the operator is told why."""
+    request = TokenRequest(REQUEST.url, (), certificate=ClientCertificate("canary", "client", ""))
+    with pytest.raises(UpstreamUnreachable) as raised:
+        await tokens.find(request)
+    assert "auth_data.certificate" in raised.value.for_operator
+    assert "canary" not in raised.value.for_operator
+    assert endpoint.requests == []

@@ -1,7 +1,8 @@
-"""What is inside SageMaker's streams, however they are cut."""
+"""What is inside SageMaker's answers: streams however they are cut, errors of whomever."""
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import UpstreamBadReply
-from gateway.upstream.framed import FramedReply, is_framed
+from gateway.upstream.sagemaker import FramedReply, is_framed, unwrapped
 from gateway.wire.aws_event_stream import write_exception, write_message
 from tests.unit.doubles import FakeReply
 
@@ -93,3 +94,62 @@ async def test_other_messages_are_passed_over() -> None:
     """New kinds may come."""
     other = write_message({":message-type": "event", ":event-type": "Note"}, b"x")
     assert await everything(other, part(b"a")) == [b"a"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "told", "said"),
+    [
+        pytest.param(
+            424,
+            {"OriginalStatusCode": 404, "OriginalMessage": '{"error": {"message": "no such model"}}'},
+            404,
+            {"error": {"message": "no such model"}},
+            id="the container's own",
+        ),
+        pytest.param(
+            424,
+            {"OriginalStatusCode": 500, "OriginalMessage": "oom", "Message": "Received server error"},
+            500,
+            {"error": {"message": "oom", "type": "ModelError", "code": "ModelError"}},
+            id="the container's words",
+        ),
+        pytest.param(
+            429,
+            {"message": "Rate exceeded"},
+            429,
+            {"error": {"message": "Rate exceeded", "type": "ModelError", "code": "ModelError"}},
+            id="SageMaker's",
+        ),
+        pytest.param(
+            424,
+            {"OriginalStatusCode": 200, "OriginalMessage": 7},
+            424,
+            {"error": {"message": "", "type": "ModelError", "code": "ModelError"}},
+            id="odd",
+        ),
+    ],
+)
+async def test_errors(status: int, body: dict[str, object], told: int, said: object) -> None:
+    """With the status and in the words that an SDK of the container's API knows."""
+    headers = {"content-type": "application/x-amz-json-1.1", "x-amzn-errortype": "ModelError:http://x"}
+    given = FakeReply(status, headers, json.dumps(body).encode())
+    reply = await unwrapped(given)
+    assert given.is_closed
+    assert reply.status == told
+    assert json.loads(await reply.read(1000)) == said
+    assert (b"content-type", b"application/json") in reply.headers
+    with pytest.raises(UpstreamBadReply):
+        await reply.read(1)
+    assert json.loads(await reply.read_chunk()) == said
+    assert await reply.read_chunk() == b""
+    await reply.finish()
+    reply.close()
+
+
+async def test_what_is_no_error_that_can_be_read() -> None:
+    """Is left as it is, for whoever judges answers; what is no error is not touched."""
+    reply = await unwrapped(FakeReply(502, {}, b"<html>"))
+    assert (reply.status, await reply.read(100)) == (502, b"<html>")
+    good = FakeReply(200, {"content-type": "application/json"}, b"{}")
+    assert await unwrapped(good) is good
+    assert isinstance(await unwrapped(FakeReply(200, HEADERS, STREAM)), FramedReply)

@@ -1,0 +1,49 @@
+"""The body of a chat call that another dialect's was put into, as its target takes it.
+
+A server that speaks OpenAI's dialect in its own way is called in that way whatever its caller speaks; see
+`endpoints.openai_quirks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from gateway.endpoints.catalogue import CHAT
+from gateway.endpoints.openai_quirks import adapt, dropped_fields
+from gateway.model import Target
+from gateway.translate.foreign_json import write_json
+from gateway.translate.pair import LeftOut
+
+_AS_THEY_ARE: Final[Mapping[str, str]] = {}
+
+
+def write_chat(
+    body: Mapping[str, Any],
+    target: Target,
+    left_out: LeftOut,
+    *,
+    asked_as: Mapping[str, str] = _AS_THEY_ARE,
+) -> bytes:
+    """*body* as JSON, but for what *target* has its own way with.
+
+    Args:
+        body: As OpenAI takes it.
+        target: Who is called.
+        left_out: Takes what the target refuses.
+        asked_as: What the caller's dialect calls a field of chat, where that is another name.
+
+    Raises:
+        RecursionError: It is nested too deeply.
+        UnsupportedParameter: The operator wants calls refused that the target cannot do.
+    """
+    quirks = target.quirks.get(CHAT.name)
+    if quirks is None:
+        return write_json(body)
+    members = {name: msgspec.Raw(write_json(value)) for name, value in body.items()}
+    for name in dropped_fields(members, quirks):
+        left_out.add(asked_as.get(name, name))
+    adapt(members, quirks)
+    return write_json(members)

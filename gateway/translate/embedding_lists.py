@@ -1,0 +1,69 @@
+"""OpenAI's embeddings call and its answer, for targets that have other words for them.
+
+Callers get base64 where they ask for it, as OpenAI's own SDK does unless told otherwise.
+
+Shape: https://platform.openai.com/docs/api-reference/embeddings
+"""
+
+from __future__ import annotations
+
+import base64
+import sys
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from gateway.errors import InvalidBody
+from gateway.model import Call, Usage
+from gateway.translate.pair import LeftOut
+
+_FORMATS: Final = ("float", "base64")
+_BASE64: Final = b'"base64"'
+_vectors: Final = msgspec.json.Decoder(list[float])
+
+
+def read_texts(fields: Mapping[str, Any], left_out: LeftOut) -> list[str]:
+    """What is to be embedded.
+
+    Raises:
+        InvalidBody: There is no text, or `encoding_format` is none of OpenAI's.
+        UnsupportedParameter: It is given as tokens, which mean something to OpenAI's models alone.
+    """
+    if fields.get("encoding_format", "float") not in _FORMATS:
+        raise InvalidBody('"encoding_format" is none of float, base64.', param="encoding_format")
+    asked = fields.get("input")
+    texts = [asked] if isinstance(asked, str) else asked
+    if not isinstance(texts, list) or not texts:
+        raise InvalidBody('"input" must be a text or a list of texts.', param="input")
+    if isinstance(texts[0], int | list):
+        raise left_out.refusal("input")
+    if not all(isinstance(text, str) for text in texts):
+        raise InvalidBody('"input" must be a text or a list of texts.', param="input")
+    return texts
+
+
+def write_list(call: Call, vectors: Sequence[msgspec.Raw], *, model: str, usage: Usage) -> bytes:
+    """The answer as OpenAI gives it; in base64 the numbers are 32 bits wide, little end first.
+
+    Raises:
+        ValueError: A vector is no list of numbers.
+    """
+    if any(not bytes(vector).startswith(b"[") for vector in vectors):
+        raise ValueError("a vector is no list")
+    is_base64 = bytes(call.fields.get("encoding_format", b"")) == _BASE64
+    data = [
+        {"object": "embedding", "index": index, "embedding": _packed(vector) if is_base64 else vector}
+        for index, vector in enumerate(vectors)
+    ]
+    tokens = usage.input_tokens or 0
+    counts = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return msgspec.json.encode({"object": "list", "data": data, "model": model, "usage": counts})
+
+
+def _packed(vector: msgspec.Raw) -> str:
+    numbers = array("f", _vectors.decode(vector))
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return base64.b64encode(numbers.tobytes()).decode()

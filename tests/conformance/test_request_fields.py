@@ -1,0 +1,188 @@
+"""No field of the official SDKs' request types gets lost on the way to another dialect without a word.
+
+Each field of each type, nested ones too, is set in an otherwise small request. Then the target is sent
+another body, or the call is refused, or the field, or what it is part of, is named as left out. What is lost
+otherwise is in the tables below, which docs/translation.md and docs/responses.md say in words; a new field of
+a new SDK fails here until somebody decides about it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+import pytest
+from anthropic.types.beta.message_create_params import MessageCreateParamsBase as BetaMessageParams
+from anthropic.types.message_create_params import MessageCreateParamsBase as MessageParams
+from openai.types.chat.completion_create_params import CompletionCreateParamsBase as ChatParams
+from openai.types.responses.response_create_params import ResponseCreateParamsBase as ResponseParams
+
+from gateway.endpoints.catalogue import CHAT, MESSAGES, RESPONSE
+from gateway.endpoints.openai_call import parse_call
+from gateway.errors import GatewayError
+from gateway.model import Endpoint, Target
+from gateway.translate import chat_to_messages, messages_to_chat, responses_to_chat, responses_to_messages
+from gateway.translate.pair import Pair
+from tests.rig.request_fields import Difference, differences
+from tests.unit.makers import make_target
+
+# The name of the model is ours.
+EVERYWHERE: Final = ("model.*",)
+
+MESSAGES_TO_CHAT: Final = (
+    # Hints that change no answer.
+    r"(.*[.)])?cache_control\b.*",
+    "diagnostics.*",
+    "context_management.*",
+    r"tools\[\]\.(defer_loading|eager_input_streaming)",
+    "service_tier=auto",
+    # Notes on what was said before: another model's thoughts, where a text came from, who called a tool.
+    r".*\((thinking|redacted_thinking)\)\.(signature|thinking|data)",
+    r".*\(text\)\.citations\b.*",
+    r".*\(compaction\)\.(encrypted_content|signature)",
+    r".*\(tool_use\)\.caller\b.*",
+    # Of toolsets, which are left out and named.
+    r".*\(tool_(use|result)\)\.toolset_name",
+    # An effort has steps, and the model is left to think, or not, where none is asked for.
+    r"thinking\((adaptive|disabled)\)",
+    r"thinking\(enabled\)\.budget_tokens",
+    # Thoughts come as the model shows them, without a signature.
+    r"thinking\(\w+\)\.(display|block_binding)\b.*",
+    # What is so anyway, and what says it again.
+    r".*\.type=.*",
+    r"tools\[\]\.allowed_callers\[\]=direct",
+)
+CHAT_TO_MESSAGES: Final = (
+    # The system's words, whoever says them.
+    r"messages\[\]\(system\)",
+    # Hints that change no answer.
+    "prompt_cache_(key|retention).*",
+    "store|stream_options.*",
+    r".*\.prompt_cache_breakpoint\.(mode|ttl).*",
+    # Claude sees all of a picture.
+    r".*\.detail=(auto|high|original)",
+    # What is so anyway.
+    r"modalities\[\]=text",
+    "parallel_tool_calls",
+    "reasoning_effort=none",
+    r"response_format\(text\)",
+    # There is no tool of that name, so none is left.
+    r"tool_choice\(allowed_tools\)\.allowed_tools.*",
+    "verbosity=medium",
+)
+_OF_RESPONSES: Final = (
+    # Hints that change no answer, and where it is kept.
+    "metadata|store|stream_options.*",
+    r"tools\[\]\(\w+\)\.defer_loading",
+    # Tools that are refused, or details that come unasked.
+    r"include\[\]=(?!message\.output_text\.logprobs).*",
+    # Notes on items that were answered before.
+    r"input\[\]\(\w+\)\.(id|status|phase|async|namespace)\b.*",
+    r"input\[\]\(\w+\)\.caller\b.*",
+    r"input\[\]\(message\)\.content\[\]\(output_text\)\.(annotations|logprobs)\b.*",
+    # What it found is in the answer.
+    r"input\[\]\(web_search_call\).*",
+    # Thoughts that only their own provider can read.
+    r"input\[\]\(reasoning\).*",
+    # What is so anyway, and what says it again.
+    r".*\.type=.*",
+    r"text\.format\(text\)",
+    # There is no tool of that name, so none is left.
+    r"tool_choice\(allowed_tools\)\..*",
+    r"tools\[\]\(\w+\)\.allowed_callers\[\]=direct",
+    r"tools\[\]\(custom\)\.format\(text\)",
+    "truncation=disabled",
+)
+RESPONSES_TO_CHAT: Final = (*_OF_RESPONSES, r".*\.prompt_cache_breakpoint\b.*")
+RESPONSES_TO_MESSAGES: Final = (
+    *_OF_RESPONSES,
+    r".*\.prompt_cache_breakpoint\.(mode|ttl).*",
+    r"reasoning\.(context=auto|mode=standard|effort=none)",
+    r"text\.format\(json_schema\)\.(name|strict)",
+    r"text\.verbosity=medium",
+    "parallel_tool_calls",
+    "tool_choice=auto",
+    r"tools\[\]\(web_search\w*\)\.(external_web_access|search_context_size=medium|search_content_types\[\]=text)",
+)
+
+FUNCTION: Final = {"name": "name", "parameters": {"type": "object"}}
+MORE: Final[dict[str, dict[str, Any]]] = {
+    # A choice among tools needs some.
+    "messages": {"tools": [{"name": "name", "input_schema": {"type": "object"}}]},
+    "chat": {"tools": [{"type": "function", "function": FUNCTION}]},
+    "responses": {"tools": [{"type": "function", **FUNCTION}, {"type": "custom", "name": "other"}]},
+}
+
+
+class Way(NamedTuple):
+    """From the requests of one type to one kind of target."""
+
+    name: str
+    params: Any
+    endpoint: Endpoint
+    pair: Pair
+    target: Target
+    passed_over: tuple[str, ...]
+
+
+GPT: Final = make_target(model_id="gpt-6")
+CLAUDE: Final = make_target(model_id="claude-opus-4-6", dialect="anthropic")
+WAYS: Final = (
+    Way("messages-chat", MessageParams, MESSAGES, messages_to_chat, GPT, MESSAGES_TO_CHAT),
+    Way("beta-chat", BetaMessageParams, MESSAGES, messages_to_chat, GPT, MESSAGES_TO_CHAT),
+    Way("chat-messages", ChatParams, CHAT, chat_to_messages, CLAUDE, CHAT_TO_MESSAGES),
+    Way("responses-chat", ResponseParams, RESPONSE, responses_to_chat, GPT, RESPONSES_TO_CHAT),
+    Way("responses-messages", ResponseParams, RESPONSE, responses_to_messages, CLAUDE, RESPONSES_TO_MESSAGES),
+)
+
+
+def outcome(way: Way, request: dict[str, Any]) -> tuple[bytes, tuple[str, ...]] | str:
+    """The target's body and what was left out of it, or why there is none."""
+    if not request.get("messages") and way.endpoint is not RESPONSE:
+        request = {"messages": [], **request}
+    try:
+        call = parse_call(
+            way.endpoint, json.dumps({**request, "model": "a/b"}).encode(), model=None, account=None
+        )
+        return way.pair.write(call, way.target)
+    except GatewayError as error:
+        return str(error)
+
+
+def is_told(way: Way, found: Difference, more: dict[str, Any]) -> bool:
+    """The field arrives, or its sender is told that it does not."""
+    after = outcome(way, {**more, **found.with_it})
+    if isinstance(after, str) or after != outcome(way, {**more, **found.without}):
+        return True
+    words = set(re.split(r"[^\w]+", found.path))
+    return any(set(re.sub(r"\[\d+\]", "", name).split(".")) <= words for name in after[1])
+
+
+def lost(way: Way) -> Iterator[str]:
+    """Fields that get lost without a word."""
+    for found in differences(way.params):
+        needs_tools = found.path.startswith(("tool_choice", "function_call", "parallel_tool_calls"))
+        if not is_told(way, found, MORE[way.endpoint.name] if needs_tools else {}):
+            yield found.path
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+def test_nothing_is_lost(way: Way) -> None:
+    """What is lost is what the docs say, and every line about it is still needed."""
+    passed_over = (*EVERYWHERE, *way.passed_over)
+    seen = list(lost(way))
+    unsaid = [path for path in seen if not any(re.fullmatch(pattern, path) for pattern in passed_over)]
+    assert unsaid == [], "\n".join(unsaid)
+    if way.params is not MessageParams:
+        unused = [pattern for pattern in passed_over if not any(re.fullmatch(pattern, path) for path in seen)]
+        assert unused == [], "\n".join(unused)
+
+
+def test_every_type_is_gone_into() -> None:
+    """The walk reaches what lies deep, in every variant."""
+    paths = {found.path for found in differences(MessageParams)}
+    assert "messages[](user).content[](tool_result).content[](image).source(url).url" in paths
+    assert "messages[](user).content[](tool_result).is_error" in paths
+    assert "tools[](web_search_20250305).max_uses" in paths
