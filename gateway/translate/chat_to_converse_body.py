@@ -104,6 +104,9 @@ class _Conversation:
     def _add(self, message: dict[str, Any]) -> None:
         if isinstance(message.get("name"), str) and message.get("role") != "function":
             self._left_out.add("messages.name")
+        if message.get("audio") is not None:
+            # What was said is not in the call, and only the one who said it could look it up.
+            raise self._left_out.refusal("messages.audio")
         content = self._content(message.get("content"))
         marked = self._blocks.marked
         match message.get("role"):
@@ -154,6 +157,9 @@ class _Conversation:
                 found = text_blocks(text)
             case {"type": "image_url", "image_url": {"url": str(url)} | str(url)}:
                 found = [picture(read_url(url, f"{_AT}.image_url"), f"{_AT}.image_url")]
+                if object_of(object_of(part).get("image_url")).get("detail") == "low":
+                    # Models of Bedrock see all of a picture, as with any other detail.
+                    self._left_out.add(f"{_AT}.image_url.detail")
             case {"type": "video_url", "video_url": {"url": str(url)} | str(url)}:
                 found = [film(read_url(url, f"{_AT}.video_url"), f"{_AT}.video_url")]
             case {"type": "input_audio", "input_audio": {"data": str(data), **more}}:
@@ -183,8 +189,7 @@ class _Conversation:
         made = self._blocks.documents.file(
             source if source.kind or title else source._replace(kind="pdf"), title, at
         )
-        if "document" in made and object_of(file.get("citations")).get("enabled") is True:
-            made["document"]["citations"] = {"enabled": True}
+        self._blocks.cite(made, file, f"{_AT}.file")
         return made
 
 

@@ -21,6 +21,9 @@ from gateway.translate.tool_names import short_name
 NO_OUTPUT: Final = "(no output)"
 """What a tool gave that gave nothing: Bedrock wants something."""
 
+FAILED: Final = "The tool failed:"
+"""Before what a failed tool gave, for models that are not told otherwise."""
+
 _AT: Final = "messages.content"
 
 
@@ -33,14 +36,14 @@ class Blocks:
         self._left_out = left_out
 
     def system(self, content: object) -> list[Block]:
-        """What a system prompt says; it can be nothing but text."""
-        return [
-            made
-            for block in blocks_of(content)
-            for made in with_point(
-                text_blocks(text_of(block.get("text"))), block.get("cache_control"), self._model
-            )
-        ]
+        """What a system prompt says; it can be nothing but text, and what else there is is left out."""
+        said: list[Block] = []
+        for block in blocks_of(content):
+            if block.get("type", "text") == "text":
+                said += self.marked(text_blocks(text_of(block.get("text"))), block)
+            else:
+                self._left_out.add(f"{_AT}.{text_of(block.get('type')) or 'unknown'}")
+        return said
 
     def user(self, content: object) -> list[Block]:
         """What the user says, results of tools among it.
@@ -62,7 +65,10 @@ class Blocks:
 
     def marked(self, blocks: list[Block], marked: dict[str, Any]) -> list[Block]:
         """*blocks* with the cache point of what they were made from."""
-        return with_point(blocks, marked.get("cache_control"), self._model)
+        mark = marked.get("cache_control")
+        # OpenAI's own word says how long for all of them together.
+        is_plain = mark is None and bool(marked.get("prompt_cache_breakpoint"))
+        return with_point(blocks, {} if is_plain else mark, self._model)
 
     def thought(self, block: Block) -> list[Block]:
         """A thought of the model's own as it must come back, nothing for one that another model had."""
@@ -89,14 +95,23 @@ class Blocks:
 
     def tool_result(self, call_id: object, content: list[Block], *, has_failed: bool) -> Block:
         """What a tool gave."""
-        result: Block = {
-            "toolUseId": converse_tool_id(text_of(call_id)),
-            # A cache point can stand behind a result and not in one.
-            "content": [block for block in content if "cachePoint" not in block] or [{"text": NO_OUTPUT}],
-        }
+        # A cache point can stand behind a result and not in one.
+        said = [block for block in content if "cachePoint" not in block] or [{"text": NO_OUTPUT}]
+        result: Block = {"toolUseId": converse_tool_id(text_of(call_id)), "content": said}
         if has_failed and self._model.takes_status:
             result["status"] = "error"
+        elif has_failed:
+            result["content"] = [{"text": FAILED}, *said]
         return {"toolResult": result}
+
+    def cite(self, made: Block, asked: dict[str, Any], at: str) -> None:
+        """Have the answer cite the document that was *made*, if its block *asked* for that."""
+        if object_of(asked.get("citations")).get("enabled") is not True:
+            return
+        if "document" in made and self._model.is_claude:
+            made["document"]["citations"] = {"enabled": True}
+        else:
+            self._left_out.add(f"{at}.citations")
 
     def _said(self, block: Block) -> list[Block]:
         match block.get("type"):
@@ -108,6 +123,8 @@ class Blocks:
                 made = [self.tool_use(block.get("id"), block.get("name"), object_of(block.get("input")))]
             case "compaction":
                 made = text_blocks(text_of(block.get("content")))
+                if block.get("tool_changes"):
+                    self._left_out.add(f"{_AT}.compaction.tool_changes")
             case kind:
                 self._left_out.add(f"{_AT}.{text_of(kind) or 'unknown'}")
                 return []
@@ -118,6 +135,8 @@ class Blocks:
         return self.tool_result(block.get("tool_use_id"), content, has_failed=block.get("is_error") is True)
 
     def _shown(self, block: Block) -> list[Block]:
+        if block.get("transformations"):
+            self._left_out.add(f"{_AT}.image.transformations")
         match block:
             case {"type": "text", "text": str(text)}:
                 return text_blocks(text)
@@ -154,24 +173,22 @@ class Blocks:
                 at = f"{_AT}.document"
                 found = self._source(source, at)
                 made = self.documents.file(found if found.kind else found._replace(kind="pdf"), title, at)
-        document = made.get("document")
-        if document is not None:
-            if text_of(block.get("context")).strip():
-                document["context"] = block["context"]
-            if object_of(block.get("citations")).get("enabled") is True:
-                document["citations"] = {"enabled": True}
+        if "document" in made and text_of(block.get("context")).strip():
+            made["document"]["context"] = block["context"]
+        self.cite(made, block, f"{_AT}.document")
         return made
 
     def _found(self, block: Block) -> list[Block]:
         """What a search found: Claude can cite it, for others it is text."""
         texts = [text_of(inner.get("text")) for inner in blocks_of(block.get("content"))]
         title, source = text_of(block.get("title")), text_of(block.get("source"))
+        wants_citations = object_of(block.get("citations")).get("enabled") is True
         if not self._model.is_claude:
+            if wants_citations:
+                self._left_out.add(f"{_AT}.search_result.citations")
             return [{"text": "\n".join([f"{title} ({source})", *texts])}]
         found: Block = {"source": source, "title": title, "content": [{"text": text} for text in texts]}
-        if object_of(block.get("citations")).get("enabled") is True:
-            found["citations"] = {"enabled": True}
-        return [{"searchResult": found}]
+        return [{"searchResult": {**found, "citations": {"enabled": True}} if wants_citations else found}]
 
 
 def blocks_of(content: object) -> list[Block]:

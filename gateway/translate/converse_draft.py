@@ -43,6 +43,7 @@ OF_BEDROCK: Final = frozenset(
 """Fields of Converse that a caller of another dialect may send as they are."""
 
 _LIMITS: Final = frozenset({"max_tokens", "max_completion_tokens", "temperature", "top_p"})
+_KINDS_OF_THINKING: Final = ("enabled", "adaptive", "disabled")
 _MAX_TEMPERATURE: Final = 1
 _MAX_METADATA: Final = 16
 _KEY: Final = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,.-]{1,256}")
@@ -104,7 +105,8 @@ class Draft:
                 "textFormat": {"type": "json_schema", "structure": {"jsonSchema": shown}}
             }
         elif self.model.can_be_forced_to_one and can_be_a_tool(schema):
-            add_answer_tool(self.tools, schema)
+            told = text_of(words.get("description"))
+            add_answer_tool(self.tools, {"description": told, **schema} if told else schema)
         else:
             self.left_out.add(field)
 
@@ -143,7 +145,9 @@ class Draft:
         """
         if not self.model.is_claude:
             found = effort_of(thinking, effort)
-            if found is not None:
+            if thinking and thinking.get("type") not in _KINDS_OF_THINKING:
+                self.left_out.add("thinking")
+            elif found is not None:
                 self.add_effort(found, "thinking")
             return
         if thinking:

@@ -54,6 +54,10 @@ def leave_out_provider_tools(wanted: dict[str, Any], left_out: LeftOut) -> None:
     gone: list[dict[str, Any]] = []
     for tool in map(object_of, list_of(wanted.get("tools"))):
         (kept if tool.get("type") in (None, "custom") else gone).append(tool)
+        if tool.get("input_examples"):
+            left_out.add("tools.input_examples")
+        if list_of(tool.get("allowed_callers")) not in ([], ["direct"]):
+            left_out.add("tools.allowed_callers")
     if not gone:
         return
     for tool in gone:

@@ -57,6 +57,8 @@ def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
             draft.add_schema(schema, "output_config.format", {})
         case _:
             left_out.add("output_config.format")
+    if output.get("task_budget") is not None:
+        left_out.add("output_config.task_budget")
     draft.add_thinking(object_of(fields.get("thinking")), output.get("effort"))
     draft.add_sampling()
     draft.add_service_tier(_TIERS)
@@ -79,6 +81,9 @@ def _add_conversation(draft: Draft) -> None:
     for index, message in enumerate(messages):
         if not isinstance(message, dict):
             raise InvalidBody(f"messages[{index}] must be an object.", param="messages")
+        for name in message:
+            if name not in ("role", "content"):
+                draft.left_out.add(f"messages.{name}")
         content = message.get("content")
         match message.get("role"):
             case "assistant":

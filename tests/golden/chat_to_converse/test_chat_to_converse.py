@@ -240,6 +240,11 @@ CASES: Final = {
         ),
         CLAUDE,
     ),
+    "picture_in_low_detail": Case(
+        user({"type": "image_url", "image_url": {"url": PNG, "detail": "low"}}), CLAUDE
+    ),
+    "said_aloud": Case({"messages": [*HI, {"role": "assistant", "audio": {"id": "audio_1"}}]}, CLAUDE),
+    "documents_llama": Case(user(FILES[0]), LLAMA),
     "picture_on_the_web": Case(
         user({"type": "image_url", "image_url": {"url": "https://x.test/a.png"}}), CLAUDE
     ),

@@ -149,6 +149,11 @@ FIELDS: Final[dict[str, tuple[dict[str, Any], str]]] = {
         },
         CLAUDE,
     ),
+    "tools_with_examples": (
+        {"tools": [{**TOOL, "input_examples": [{"city": "x"}], "allowed_callers": ["code_1"]}]},
+        CLAUDE,
+    ),
+    "odd_thinking": ({"thinking": {"type": "new"}, "output_config": {"task_budget": {"total": 1}}}, NOVA),
     "odd_choice": ({"tools": [TOOL], "tool_choice": {"type": "maybe"}}, CLAUDE),
     "stops": ({"stop_sequences": ["END"]}, CLAUDE),
     "stops_nova": ({"stop_sequences": ["END"]}, NOVA),
@@ -261,6 +266,19 @@ CASES: Final = {
                 },
             ],
             "tools": [TOOL],
+        },
+        CLAUDE,
+    ),
+    "odd_members": Case(
+        {
+            "system": [{"type": "tool_removal"}],
+            "messages": [
+                {"role": "user", "content": "hi", "name": "Ann"},
+                {
+                    "role": "assistant",
+                    "content": [{"type": "compaction", "content": "a", "tool_changes": [1]}],
+                },
+            ],
         },
         CLAUDE,
     ),

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.errors import UnsupportedParameter
 from gateway.translate.converse_answers import redacted_of
-from gateway.translate.converse_blocks import NO_OUTPUT, Blocks, blocks_of
+from gateway.translate.converse_blocks import FAILED, NO_OUTPUT, Blocks, blocks_of
 from gateway.translate.converse_models import model_of
 from gateway.translate.pair import LeftOut
 from tests.unit.makers import make_target
@@ -56,7 +56,7 @@ def test_hidden_thoughts_go_there_and_back(secret: str) -> None:
 def test_results(model_id: str, status: str | None) -> None:
     """Something is always in one, and what failed says so where the model takes it."""
     result = blocks(model_id)[0].tool_result("a:b", [], has_failed=True)["toolResult"]
-    assert result["content"] == [{"text": NO_OUTPUT}]
+    assert result["content"] == [*([] if status else [{"text": FAILED}]), {"text": NO_OUTPUT}]
     assert result.get("status") == status
     assert result["toolUseId"] == "a_b_3041a608"
 
@@ -93,4 +93,31 @@ def test_system_prompts() -> None:
     """Nothing but text, with its points."""
     mark = {"type": "ephemeral"}
     content = [{"type": "text", "text": "a", "cache_control": mark}, {"type": "image"}, "b"]
-    assert blocks()[0].system(content) == [{"text": "a"}, {"cachePoint": {"type": "default"}}, {"text": "b"}]
+    made, left_out = blocks()
+    assert made.system(content) == [{"text": "a"}, {"cachePoint": {"type": "default"}}, {"text": "b"}]
+    assert left_out.names == ["messages.content.image"]
+
+
+@pytest.mark.parametrize(
+    ("model_id", "block", "names"),
+    [
+        (CLAUDE, {"type": "document", "source": {"type": "text", "data": "x"}}, []),
+        (LLAMA, {"type": "document", "source": {"type": "text", "data": "x"}}, ["document.citations"]),
+        (LLAMA, {"type": "search_result", "content": []}, ["search_result.citations"]),
+        (CLAUDE, {"type": "search_result", "content": []}, []),
+        (CLAUDE, {"type": "text", "text": "x", "transformations": [1]}, ["image.transformations"]),
+    ],
+)
+def test_what_is_lost_is_named(model_id: str, block: dict[str, Any], names: list[str]) -> None:
+    """What the answer will not have, or the model not see."""
+    made, left_out = blocks(model_id)
+    made.user([{**block, "citations": {"enabled": True}}])
+    assert left_out.names == [f"messages.content.{name}" for name in names]
+
+
+def test_openais_own_cache_mark() -> None:
+    """Is one too."""
+    assert blocks()[0].marked([{"text": "a"}], {"prompt_cache_breakpoint": {"mode": "explicit"}}) == [
+        {"text": "a"},
+        {"cachePoint": {"type": "default"}},
+    ]
