@@ -17,9 +17,10 @@ import pytest
 from anthropic.types.beta.message_create_params import MessageCreateParamsBase as BetaMessageParams
 from anthropic.types.message_create_params import MessageCreateParamsBase as MessageParams
 from openai.types.chat.completion_create_params import CompletionCreateParamsBase as ChatParams
+from openai.types.embedding_create_params import EmbeddingCreateParams
 from openai.types.responses.response_create_params import ResponseCreateParamsBase as ResponseParams
 
-from gateway.endpoints.catalogue import CHAT, MESSAGES, RESPONSE
+from gateway.endpoints.catalogue import CHAT, EMBEDDING, MESSAGES, RESPONSE
 from gateway.endpoints.openai_call import parse_call
 from gateway.errors import GatewayError
 from gateway.model import Endpoint, Target
@@ -28,6 +29,9 @@ from gateway.translate import (
     chat_to_converse,
     chat_to_gemini,
     chat_to_messages,
+    embedding_to_cohere,
+    embedding_to_gemini,
+    embedding_to_nomic,
     messages_to_chat,
     messages_to_cohere,
     messages_to_converse,
@@ -90,7 +94,7 @@ MESSAGES_TO_GEMINI: Final = (
     # Hints, and what a search had found.
     r"metadata\.user_id",
     "service_tier=standard_only",
-    r".*\((server_tool_use|web_search_tool_result)\)\..*",
+    r".*\(web_search_tool_result\)\..*",
     # Of the budget the next level; thoughts are shown unless they are not to be.
     r"thinking\(enabled\)\.budget_tokens",
     r"thinking\(\w+\)\.(display=(summarized|updates)|block_binding\b.*)",
@@ -207,6 +211,12 @@ RESPONSES_TO_MESSAGES: Final = (
     r"tools\[\]\(web_search\w*\)\.(external_web_access|search_context_size=medium|search_content_types\[\]=text)",
 )
 
+EMBEDDINGS: Final = (
+    # One text is a list of one, and numbers are put into any format here.
+    r"input\[\]",
+    "encoding_format=.*",
+)
+
 FUNCTION: Final = {"name": "name", "parameters": {"type": "object"}}
 MORE: Final[dict[str, dict[str, Any]]] = {
     # A choice among tools needs some.
@@ -233,6 +243,9 @@ GEMINI: Final = make_target(model_id="gemini-3-flash", dialect="gemini")
 CLAUDE_AT_BEDROCK: Final = make_target(model_id="anthropic.claude-opus-4-6-v1", dialect="converse")
 LLAMA: Final = make_target(model_id="meta.llama4-maverick-17b-instruct-v1:0", dialect="converse")
 COMMAND: Final = make_target(model_id="command-a-plus-05-2026", dialect="cohere")
+EMBED: Final = make_target(model_id="embed-v4.0", dialect="cohere")
+GEMINI_EMBEDDING: Final = make_target(model_id="gemini-embedding-001", dialect="gemini")
+NOMIC: Final = make_target(model_id="nomic-embed-text-v1.5", dialect="nomic")
 WAYS: Final = (
     Way("messages-chat", MessageParams, MESSAGES, messages_to_chat, GPT, MESSAGES_TO_CHAT),
     Way("beta-chat", BetaMessageParams, MESSAGES, messages_to_chat, GPT, MESSAGES_TO_CHAT),
@@ -247,8 +260,12 @@ WAYS: Final = (
         MESSAGES,
         messages_to_gemini,
         GEMINI,
-        # It keeps its place, as the user's.
-        (*MESSAGES_TO_GEMINI, r"messages\[\]\(system\)"),
+        # It keeps its place, as the user's; a search is in the answer, other tools of Anthropic's are named.
+        (
+            *MESSAGES_TO_GEMINI,
+            r"messages\[\]\(system\)",
+            r".*\(server_tool_use\)\.(id|input|name=web_search|caller\b.*)",
+        ),
     ),
     Way("beta-gemini", BetaMessageParams, MESSAGES, messages_to_gemini, GEMINI, MESSAGES_TO_GEMINI),
     Way("responses-gemini", ResponseParams, RESPONSE, responses_to_gemini, GEMINI, RESPONSES_TO_GEMINI),
@@ -272,6 +289,16 @@ WAYS: Final = (
     ),
     Way("messages-converse-llama", MessageParams, MESSAGES, messages_to_converse, LLAMA, MESSAGES_TO_LLAMA),
     Way("beta-converse-llama", BetaMessageParams, MESSAGES, messages_to_converse, LLAMA, MESSAGES_TO_LLAMA),
+    Way("embedding-cohere", EmbeddingCreateParams, EMBEDDING, embedding_to_cohere, EMBED, EMBEDDINGS),
+    Way(
+        "embedding-gemini",
+        EmbeddingCreateParams,
+        EMBEDDING,
+        embedding_to_gemini,
+        GEMINI_EMBEDDING,
+        EMBEDDINGS,
+    ),
+    Way("embedding-nomic", EmbeddingCreateParams, EMBEDDING, embedding_to_nomic, NOMIC, EMBEDDINGS),
     Way("responses-chat", ResponseParams, RESPONSE, responses_to_chat, GPT, RESPONSES_TO_CHAT),
     Way("responses-messages", ResponseParams, RESPONSE, responses_to_messages, CLAUDE, RESPONSES_TO_MESSAGES),
 )
@@ -279,7 +306,7 @@ WAYS: Final = (
 
 def outcome(way: Way, request: dict[str, Any]) -> tuple[bytes, tuple[str, ...]] | str:
     """The target's body and what was left out of it, or why there is none."""
-    if not request.get("messages") and way.endpoint is not RESPONSE:
+    if not request.get("messages") and way.endpoint in (CHAT, MESSAGES):
         request = {"messages": [], **request}
     try:
         call = parse_call(
