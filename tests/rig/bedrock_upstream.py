@@ -150,7 +150,41 @@ async def rank(asked: Asked) -> None:
     await asked.answer(200, json.dumps({"results": results}).encode())
 
 
+async def be_agent(asked: Asked) -> None:
+    """Two calls of tools; with their results, or without tools, a text."""
+    body = asked.json
+    if "toolConfig" not in body or "toolResult" in str(body["messages"]):
+        await answer_well(asked)
+        return
+    calls = [("t1", "weather", {"city": "Köln"}), ("t2", "time", {})]
+    uses = [{"toolUseId": call_id, "name": name, "input": given} for call_id, name, given in calls]
+    if asked.path.endswith("/converse"):
+        message = {"role": "assistant", "content": [{"toolUse": use} for use in uses]}
+        whole = converse_body(output={"message": message}, stopReason="tool_use")
+        await asked.answer(200, json.dumps(whole).encode(), _JSON)
+        return
+    events = [event("messageStart", role="assistant")]
+    for at, use in enumerate(uses):
+        start = {"toolUseId": use["toolUseId"], "name": use["name"]}
+        events += [
+            event("contentBlockStart", contentBlockIndex=at, start={"toolUse": start}),
+            event(
+                "contentBlockDelta",
+                contentBlockIndex=at,
+                delta={"toolUse": {"input": json.dumps(use["input"])}},
+            ),
+            event("contentBlockStop", contentBlockIndex=at),
+        ]
+    events += [
+        event("messageStop", stopReason="tool_use"),
+        event("metadata", usage=USAGE, metrics={"latencyMs": 5}),
+    ]
+    await stream(asked, events)
+
+
+AGENT: Final = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 ANSWERS: Final[dict[str, Answer]] = {
+    AGENT: be_agent,
     "throttled": throttle,
     "failing": fail_at_once,
     "amazon.rerank-v1:0": rank,
