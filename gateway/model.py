@@ -28,7 +28,7 @@ Cohere's v2; `nomic` is Nomic's API of embeddings.
 
 GoogleCredentials = Literal["service_account", "external_account", "default"]
 
-RerankApi = Literal["", "tei", "nemo"]
+RerankApi = Literal["", "tei", "nemo", "vertex"]
 """In whose words a server ranks that speaks OpenAI otherwise; "" for Jina's, which most of them took over."""
 
 Unsupported = Literal["drop", "reject"]

@@ -31,6 +31,7 @@ from gateway.translate import (
     rerank_to_cohere,
     rerank_to_nemo,
     rerank_to_tei,
+    rerank_to_vertex,
     responses_to_chat,
     responses_to_gemini,
     responses_to_messages,
@@ -79,8 +80,12 @@ _RESPONSES: Final[dict[Dialect, Pair]] = {
 }
 """For the targets that have no Responses API; what else is asked below `/responses` they cannot do."""
 
-_RERANKS: Final[dict[RerankApi, Pair]] = {"tei": rerank_to_tei, "nemo": rerank_to_nemo}
-"""For the servers that speak OpenAI, which has no ranks, and rank in their own words."""
+_RERANKS: Final[dict[RerankApi, Pair]] = {
+    "tei": rerank_to_tei,
+    "nemo": rerank_to_nemo,
+    "vertex": rerank_to_vertex,
+}
+"""For the targets whose dialect has no ranks, and which rank in their own words."""
 
 
 def find_pair(endpoint: Endpoint, target: Target) -> Pair | None:
