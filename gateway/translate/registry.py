@@ -31,6 +31,7 @@ from gateway.translate import (
     rerank_to_nemo,
     rerank_to_tei,
     responses_to_chat,
+    responses_to_converse,
     responses_to_gemini,
     responses_to_messages,
 )
@@ -74,6 +75,7 @@ _RESPONSES: Final[dict[Dialect, Pair]] = {
     "openai": responses_to_chat,
     "anthropic": responses_to_messages,
     "gemini": responses_to_gemini,
+    "converse": responses_to_converse,
 }
 """For the targets that have no Responses API; what else is asked below `/responses` they cannot do."""
 

@@ -29,6 +29,7 @@ from gateway.translate import (
     messages_to_chat,
     messages_to_cohere,
     responses_to_chat,
+    responses_to_converse,
     responses_to_messages,
 )
 from gateway.translate.pair import Pair
@@ -154,6 +155,16 @@ RESPONSES_TO_MESSAGES: Final = (
     "tool_choice=auto",
     r"tools\[\]\(web_search\w*\)\.(external_web_access|search_context_size=medium|search_content_types\[\]=text)",
 )
+RESPONSES_TO_CONVERSE: Final = (
+    *_OF_RESPONSES,
+    r".*\.prompt_cache_breakpoint\.(mode|ttl).*",
+    r"reasoning\.(context=auto|mode=standard|effort=none)",
+    r"text\.format\(json_schema\)\.strict",
+    r"text\.verbosity=medium",
+    "parallel_tool_calls",
+    "service_tier=auto",
+    "tool_choice=auto",
+)
 
 FUNCTION: Final = {"name": "name", "parameters": {"type": "object"}}
 MORE: Final[dict[str, dict[str, Any]]] = {
@@ -177,6 +188,7 @@ class Way(NamedTuple):
 
 GPT: Final = make_target(model_id="gpt-6")
 CLAUDE: Final = make_target(model_id="claude-opus-4-6", dialect="anthropic")
+CLAUDE_ON_BEDROCK: Final = make_target(model_id="anthropic.claude-opus-4-6-v1", dialect="converse")
 COMMAND: Final = make_target(model_id="command-a-plus-05-2026", dialect="cohere")
 WAYS: Final = (
     Way("messages-chat", MessageParams, MESSAGES, messages_to_chat, GPT, MESSAGES_TO_CHAT),
@@ -187,6 +199,14 @@ WAYS: Final = (
     Way("beta-cohere", BetaMessageParams, MESSAGES, messages_to_cohere, COMMAND, MESSAGES_TO_COHERE),
     Way("responses-chat", ResponseParams, RESPONSE, responses_to_chat, GPT, RESPONSES_TO_CHAT),
     Way("responses-messages", ResponseParams, RESPONSE, responses_to_messages, CLAUDE, RESPONSES_TO_MESSAGES),
+    Way(
+        "responses-converse",
+        ResponseParams,
+        RESPONSE,
+        responses_to_converse,
+        CLAUDE_ON_BEDROCK,
+        RESPONSES_TO_CONVERSE,
+    ),
 )
 
 
