@@ -33,6 +33,7 @@ from gateway.translate import (
     rerank_to_tei,
     rerank_to_vertex,
     responses_to_chat,
+    responses_to_converse,
     responses_to_gemini,
     responses_to_messages,
 )
@@ -77,6 +78,7 @@ _RESPONSES: Final[dict[Dialect, Pair]] = {
     "openai": responses_to_chat,
     "anthropic": responses_to_messages,
     "gemini": responses_to_gemini,
+    "converse": responses_to_converse,
 }
 """For the targets that have no Responses API; what else is asked below `/responses` they cannot do."""
 
