@@ -488,5 +488,7 @@ def test_nearest() -> None:
 )
 def test_nearest_of_types(written: str, expected: str) -> None:
     """A part of a name leads to it, and a beginning that all share does not count."""
-    known = [f"provider-account/{name}" for name in ("openai", "google-gemini", "google-vertex", "aws-bedrock")]
+    known = [
+        f"provider-account/{name}" for name in ("openai", "google-gemini", "google-vertex", "aws-bedrock")
+    ]
     assert nearest(written, [*known, "virtual-account"]) == expected
