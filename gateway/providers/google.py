@@ -13,8 +13,9 @@ OpenAI's API: https://docs.cloud.google.com/vertex-ai/generative-ai/docs/migrate
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from gateway.config import SecretMissing
 from gateway.config.extras import GOOGLE
@@ -72,6 +73,7 @@ _CLAUDE_BETAS: Final = {
     ),
 }
 _MISTRAL_QUIRKS: Final = VENDOR_OF["provider-account/mistral-ai"].quirks
+_MAX_IDENTITY: Final = 256
 _SECRETS: Final = ("private_key", "client_secret", "refresh_token")
 
 
@@ -209,4 +211,10 @@ def _token_request(auth: KeyFileAuth | FederationFileAuth, resolve: Resolve) -> 
     except SecretMissing as error:
         raise SecretMissing(f"auth_data.key_file_content {error.what}", error.fix) from None
     secrets = tuple(content[name] for name in _SECRETS if isinstance(content.get(name), str))
-    return GoogleTokenRequest(kind, text, secrets)
+    return GoogleTokenRequest(kind, text, secrets, _identity(content))
+
+
+def _identity(content: Mapping[str, Any]) -> str:
+    """Whose file it is, in one line; of the names in it the two that are no secret."""
+    name = content.get("client_email") or content.get("audience")
+    return name if isinstance(name, str) and name.isprintable() and len(name) <= _MAX_IDENTITY else ""
