@@ -120,7 +120,7 @@ def test_held_back_until_content(parts: list[dict[str, Any]], *, has_content: bo
 
 
 def test_output_of_a_stream_that_was_cut() -> None:
-    """Google counts the prompt from the first event on and often the answer only in the last: what came counts."""
+    """Google often counts the answer only in the last event, the prompt in all: what came counts."""
     facts = GeneratedFacts(400)
     said = {"candidates": [{"content": {"parts": [{"text": "a" * 80}]}}]}
     facts.learn({**said, "usageMetadata": {"promptTokenCount": 15, "totalTokenCount": 15}}, b"")
