@@ -38,7 +38,7 @@ class Extra:
     @property
     def fix(self) -> str:
         """What to do then, the same."""
-        return f"Install it (.venv/bin/pip install 'gateway[{self.name}]') and start the gateway again"
+        return f"Install it where the gateway is (pip install 'gateway[{self.name}]') and start that again"
 
 
 AWS: Final = Extra("aws", "botocore", "signing in to AWS needs botocore")
