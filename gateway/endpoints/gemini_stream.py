@@ -81,7 +81,7 @@ class GeneratedFacts:
         self.model = self.model or text_of(event.get("modelVersion"))
         if isinstance(event.get("usageMetadata"), dict):
             # Totals until here; the last one that says a number stands.
-            self.usage = {**self.usage, **event["usageMetadata"]}
+            self.usage.update(event["usageMetadata"])
         self.block_reason = self.block_reason or block_reason_of(event)
         for position, candidate in enumerate(candidates_of(event)):
             index = index_of(candidate, position)
