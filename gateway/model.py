@@ -66,6 +66,7 @@ class Endpoint:
         counts_tokens: A call costs tokens, so where the provider does not count them they are estimated.
         stream_type: Media type of its streams.
         has_counts_in_headers: The provider says what a whole reply used beside it, not only in it.
+        kept_parameters: Of the query, those that no provider gets.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Endpoint:
     counts_tokens: bool = True
     stream_type: bytes = b"text/event-stream"
     has_counts_in_headers: bool = False
+    kept_parameters: frozenset[str] = frozenset({"model"})
 
     @property
     def passes_query(self) -> bool:
