@@ -28,6 +28,7 @@ from gateway.endpoints.gemini_paths import (
     base_of_unlisted,
     is_googles,
     place,
+    place_of_model,
     speaks_google,
     without_credentials,
 )
@@ -135,9 +136,7 @@ class Gemini:
             # Who may call a model may ask about it.
             plan = snapshot.routing.plan(listed, caller)
             target = plan.targets[0]
-            publisher, is_there, _ = asked.rest.partition("/models/")
-            rest = f"{publisher}{is_there}{target.model_id}"
-            found = place(replace(asked, rest=rest), target.base_url)
+            found = place_of_model(asked, target.model_id, target.base_url)
         else:
             plan = accounts.plan_at(door, caller)
             found = place(asked, door.base_url)
