@@ -65,6 +65,7 @@ class Endpoint:
             typed stream events, or bytes of any kind that are passed on as they come.
         counts_tokens: A call costs tokens, so where the provider does not count them they are estimated.
         stream_type: Media type of its streams.
+        kept_parameters: Of the query, those that no provider gets.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Endpoint:
     reply: Literal["completion", "object", "bytes"] = "completion"
     counts_tokens: bool = True
     stream_type: bytes = b"text/event-stream"
+    kept_parameters: frozenset[str] = frozenset({"model"})
 
     @property
     def passes_query(self) -> bool:

@@ -32,7 +32,7 @@ from gateway.endpoints.catalogue import CHAT, RESPONSE
 from gateway.endpoints.openai_call import STRICT_HEADER, parse_call, with_strictness
 from gateway.endpoints.openai_models import find_model
 from gateway.endpoints.openai_reply import excerpt
-from gateway.endpoints.provider_path import read_query, with_query, without_model
+from gateway.endpoints.provider_path import read_query, with_query, without_parameters
 from gateway.endpoints.wording import WORDINGS, Wording, dialect_of, wording_for
 from gateway.errors import (
     ClientDisconnected,
@@ -367,7 +367,8 @@ class Pipeline:
             url = target.base_url + (path.stream if call.is_stream else path.whole)
         # Google refuses a query that it does not know, such as the `beta=true` of Anthropic's SDKs.
         if call.endpoint.passes_query and call.endpoint.dialect == target.dialect and not target.is_predicted:
-            url = with_query(url, without_model(read_query(responder.client.query).rest))
+            query = read_query(responder.client.query).rest
+            url = with_query(url, without_parameters(query, call.endpoint.kept_parameters))
         return UpstreamRequest(
             url=url,
             headers=headers,

@@ -140,6 +140,16 @@ def test_estimate_where_nothing_is_counted() -> None:
     assert facts.facts(is_complete=True).usage == Usage(100, 30, "estimated")
 
 
+@pytest.mark.parametrize(("counted", "expected"), [({}, 20), ({"candidatesTokenCount": 30}, 30)])
+def test_what_came_of_a_cut_stream(counted: dict[str, int], expected: int) -> None:
+    """Its answer was paid for, counted yet or not."""
+    facts = GeneratedFacts(400)
+    usage = {"promptTokenCount": 7, "totalTokenCount": 7, **counted}
+    said = {"candidates": [{"content": {"parts": [{"text": "a" * 80}]}}], "usageMetadata": usage}
+    facts.learn(said, b"")
+    assert facts.facts(is_complete=False).usage == Usage(7, expected, "partial")
+
+
 def test_what_cannot_be_read_passes() -> None:
     """The client's parser decides; comments and numbers are no harm."""
     odd = b": hi\r\n\r\ndata: {x\r\n\r\ndata: 7\r\n\r\n"
