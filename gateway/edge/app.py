@@ -62,6 +62,7 @@ class DataPlane:
         metrics: ControlMetrics | None = None,
         *,
         pass_through: PassThrough,
+        bedrock: Bedrock,
         gemini: Gemini,
         realtime: Realtime,
     ) -> None:
@@ -70,7 +71,8 @@ class DataPlane:
         Args:
             pipeline: Answers calls.
             pass_through: Answers what is no call of a model.
-            gemini: Answers what is in Google's dialect.
+            bedrock: Answers what AWS's SDKs ask, below a path of its own.
+            gemini: Answers what Google's SDKs ask, likewise.
             realtime: Serves WebSockets.
             lifecycle: Decides readiness, and whether connections end.
             checks: What `/readyz` says of the parts, a word each; none of them decides.
@@ -79,7 +81,7 @@ class DataPlane:
         self._pipeline = pipeline
         self._pass_through = pass_through
         self._gemini = gemini
-        self._bedrock = Bedrock(pipeline, pass_through)
+        self._bedrock = bedrock
         self._realtime = realtime
         self._lifecycle = lifecycle
         self._lookout = Lookout(asyncio.get_running_loop())

@@ -5,7 +5,10 @@ which Vertex passes bodies on (`rawPredict`), Mistral's likewise; all others ans
 
 Paths of an account and no model are below the host: there Google's clients write the version themselves.
 
-Hosts: https://docs.cloud.google.com/vertex-ai/docs/generative-ai/learn/locations
+Models that rank documents are at a host of their own, Vertex AI Search's, which has places and no regions.
+
+Hosts: https://docs.cloud.google.com/vertex-ai/docs/generative-ai/learn/locations ,
+https://docs.cloud.google.com/generative-ai-app-builder/docs/locations
 Claude: https://docs.cloud.google.com/vertex-ai/generative-ai/docs/partner-models/claude/use-claude
 OpenAI's API: https://docs.cloud.google.com/vertex-ai/generative-ai/docs/migrate/openai/overview
 """
@@ -55,6 +58,11 @@ _GOOGLE: Final = "google"
 _ANTHROPIC: Final = "anthropic"
 _MISTRAL: Final = "mistralai"
 _CLAUDE: Final = "claude-"
+_RANKER: Final = "semantic-ranker-"
+_RANKING: Final = "rankingConfigs/default_ranking_config"
+_SEARCH_HOST: Final = "discoveryengine.googleapis.com"
+# By the beginning of a region's name, so that what is to stay on a continent does.
+_SEARCH_PLACES: Final = {"eu": "eu", "europe": "eu", "us": "us"}
 _ENDPOINT: Final = "endpoints/"
 # All of Anthropic's that Vertex knows; the version is in the body there. It answers 400 to a beta that it has
 # not, so those of Anthropic's own platform, which its clients send by themselves, stay away.
@@ -122,10 +130,13 @@ def _vertex_target(
         own = replace(own, lines=replace(lines, words={"anthropic-beta": _CLAUDE_BETAS}))
     elif place.publisher == _GOOGLE:
         own = replace(own, lines=_bare_lines(own.headers))
+    service = _service(place, location, own)
+    if place.is_ranker:
+        service = replace(service, base_url=_ranking_url(account, place), rerank_api="vertex")
     target = make_target(
         account,
         integration,
-        replace(_service(place, location, own), account_url=root),
+        replace(service, account_url=root),
         retry,
         model_id=place.model,
     )
@@ -171,6 +182,18 @@ class _Place:
     region: str
     publisher: str
     model: str
+
+    @property
+    def is_ranker(self) -> bool:
+        """It ranks documents and does nothing else."""
+        return self.publisher == _GOOGLE and self.model.startswith(_RANKER)
+
+
+def _ranking_url(account: GoogleVertexAccount, place: _Place) -> str:
+    region = _SEARCH_PLACES.get(place.region.partition("-")[0], "global")
+    host = _SEARCH_HOST if region == "global" else f"{region}-{_SEARCH_HOST}"
+    root, version = _root_and_version(account.base_url or f"https://{host}", _VERTEX_VERSION)
+    return f"{root}/{version}/projects/{place.project}/locations/{region}/{_RANKING}"
 
 
 def _find_place(account: GoogleVertexAccount, integration: VertexIntegration) -> _Place:

@@ -70,10 +70,12 @@ ACCOUNTS: Final = {
     "Mistral AI": Account("mistral", "magistral-medium"),
     "Anthropic": Account("claude", "claude-sonnet-4-6"),
     "Gemini": Account("gemini", "gemini-3.5-flash", "gemini-embedding-001"),
-    "Vertex with Gemini": Account("vertex", "gemini-3.5-flash", "text-embedding-005"),
+    "Vertex with Gemini": Account(
+        "vertex", "gemini-3.5-flash", "text-embedding-005", "semantic-ranker-default-004"
+    ),
     "Vertex with Claude": Account("vertex-claude", "anthropic/claude-sonnet-4-6"),
     "Bedrock": Account(
-        "bedrock", "us.anthropic.claude-sonnet-4-6", "cohere.embed-v4:0", "amazon.rerank-v1:0"
+        "bedrock", "us.anthropic.claude-sonnet-4-6", "amazon.titan-embed-text-v2:0", "amazon.rerank-v1:0"
     ),
     "Cohere": Account("cohere", "command-a-reasoning-08-2025", "embed-v4.0", "rerank-v3.5"),
 }

@@ -121,6 +121,11 @@ def _chunk(event: dict[str, Any]) -> bytes:
     return write_event("chunk", json.dumps({"bytes": held, "p": "abcd"}).encode())
 
 
+def embedded_at_bedrock(feature: str) -> dict[str, Any]:
+    """One vector of Titan's, by `InvokeModel`."""
+    return {"embedding": VECTOR, "inputTextTokenCount": said(feature).usage[0]}
+
+
 def broken_stream() -> bytes:
     """What ends a stream of Bedrock's that fails."""
     return converse_replies.exception("modelStreamErrorException", "canary broke")
@@ -187,3 +192,8 @@ def ranked_at_bedrock(_: str) -> dict[str, Any]:
 def ranked_by_tei(_: str) -> list[dict[str, Any]]:
     """Of Text Embeddings Inference."""
     return [{"index": index, "score": score} for index, score in RANKS]
+
+
+def ranked_at_vertex(_: str) -> dict[str, Any]:
+    """Of a model of Vertex that ranks."""
+    return {"records": [{"id": str(index), "score": score} for index, score in RANKS]}

@@ -104,6 +104,8 @@ VOICES: Final[dict[str, Voice]] = {
         theirs.invoked, _BEDROCKS, _CLAUDES_ERROR, theirs.invoked_events, theirs.broken_stream(), 4,
         _EVENTS_OF_AWS,
     ),
+    "embeddings of bedrock": Voice(theirs.embedded_at_bedrock, _BEDROCKS, _MESSAGE),
+    "ranks of vertex": Voice(theirs.ranked_at_vertex, _GOOGLES, theirs.GOOGLES_FAILURE),
     "ranks of bedrock": Voice(theirs.ranked_at_bedrock, _BEDROCKS, _MESSAGE),
     "cohere": Voice(
         theirs.cohere_reply, _COHERES, theirs.failed_at_cohere(), theirs.cohere_events,
@@ -127,6 +129,8 @@ _KINDS: Final = [
         (r".*:(embedContent|batchEmbedContents)", "embeddings of gemini"),
         (r".*:predict", "embeddings of vertex"),
         (r"/model/.*/converse(-stream)?", "converse"),
+        (r"/model/.*embed.*/invoke", "embeddings of bedrock"),
+        (r".*:rank", "ranks of vertex"),
         (r"/model/.*rerank.*/invoke", "ranks of bedrock"),
         (r"/model/.*/invoke(-with-response-stream)?", "invoke"),
         (r"/v2/chat", "cohere"),

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from gateway.bedrock import Bedrock
 from gateway.edge.app import DataPlane
 from gateway.edge.lifecycle import Lifecycle
 from gateway.edge.metrics import ControlAwayError, ControlMetrics
@@ -60,6 +61,7 @@ class Rig:
             lambda: self.checks,
             metrics,
             pass_through=cast("PassThrough", self.pipeline),
+            bedrock=Bedrock(cast("Pipeline", self.pipeline), cast("PassThrough", self.pipeline)),
             gemini=cast("Gemini", self.pipeline),
             realtime=cast("Realtime", self.pipeline),
         )

@@ -75,6 +75,28 @@ def test_gemini(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("region", "place"),
+    [
+        ("europe-west4", "eu-discoveryengine.googleapis.com/v1/projects/proj/locations/eu"),
+        ("eu", "eu-discoveryengine.googleapis.com/v1/projects/proj/locations/eu"),
+        (None, "us-discoveryengine.googleapis.com/v1/projects/proj/locations/us"),
+        ("global", "discoveryengine.googleapis.com/v1/projects/proj/locations/global"),
+        ("asia-south1", "discoveryengine.googleapis.com/v1/projects/proj/locations/global"),
+    ],
+)
+def test_what_ranks(tmp_path: Path, region: str | None, place: str) -> None:
+    """At Vertex AI Search's host, in the place of several regions that its own is in, else anywhere."""
+    target = vertex(tmp_path, "semantic-ranker-default-004", region=region)
+    assert target.base_url == f"https://{place}/rankingConfigs/default_ranking_config"
+    assert (target.dialect, target.rerank_api) == ("gemini", "vertex")
+    assert target.model_id == "semantic-ranker-default-004"
+    assert target.account_url == f"https://{host_of(region or 'us-central1')}"
+    at_home = vertex(tmp_path, "semantic-ranker-default-004", region=region, base_url="http://127.0.0.1:9")
+    assert at_home.base_url.startswith("http://127.0.0.1:9/v1/projects/proj/locations/")
+    assert vertex(tmp_path).rerank_api == ""
+
+
+@pytest.mark.parametrize(
     ("written", "base_url"),
     [
         ("http://127.0.0.1:9", "http://127.0.0.1:9/v1beta"),
