@@ -196,11 +196,13 @@ class GoogleTokenRequest:
             machine has (Application Default Credentials).
         content: The key or the configuration, as its file has it; never shown. "" for none.
         secrets: What of it must not stand in a text either.
+        identity: Whose key or configuration it is, for the log; "" when unknown.
     """
 
     kind: GoogleCredentials
     content: str = field(default="", repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    identity: str = ""
 
 
 AnyTokenRequest = TokenRequest | GoogleTokenRequest

@@ -33,7 +33,7 @@ from gateway.endpoints.openai_call import STRICT_HEADER, parse_call, with_strict
 from gateway.endpoints.openai_models import find_model
 from gateway.endpoints.openai_reply import excerpt
 from gateway.endpoints.provider_path import read_query, with_query, without_model
-from gateway.endpoints.wording import Wording, dialect_of, wording_for
+from gateway.endpoints.wording import WORDINGS, Wording, dialect_of, wording_for
 from gateway.errors import (
     ClientDisconnected,
     GatewayError,
@@ -194,13 +194,13 @@ class Pipeline:
 
         await self.serve(client, None, stages)
 
-    async def refuse(self, client: Client, error: GatewayError) -> None:
-        """Answer a request that has no endpoint."""
+    async def refuse(self, client: Client, error: GatewayError, dialect: Dialect | None = None) -> None:
+        """Answer a request that has no endpoint; its headers tell the dialect where *dialect* does not."""
 
         async def stages(_responder: Responder, _snapshot: Snapshot) -> None:
             raise error
 
-        await self.serve(client, None, stages)
+        await self.serve(client, None, stages, None if dialect is None else WORDINGS[dialect])
 
     async def serve(
         self, client: Client, endpoint: Endpoint | None, stages: Stages, wording: Wording | None = None

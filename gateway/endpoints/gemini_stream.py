@@ -96,11 +96,12 @@ class GeneratedFacts:
 
     def facts(self, *, is_complete: bool) -> ReplyFacts:
         """What was learned so far; of a stream that is not complete the usage is partial."""
-        usage = read_generated_usage(self.usage)
-        if usage is None:
-            usage = estimate_usage(self._asked_bytes, max(self._said, self.pieces * BYTES_PER_TOKEN))
+        guess = estimate_usage(self._asked_bytes, max(self._said, self.pieces * BYTES_PER_TOKEN))
+        usage = read_generated_usage(self.usage) or guess
         if not is_complete:
-            usage = msgspec.structs.replace(usage, source="partial")
+            # Many models tell of no output before the last event; what came tells more.
+            said = max(usage.output_tokens or 0, guess.output_tokens or 0)
+            usage = msgspec.structs.replace(usage, output_tokens=said, source="partial")
         reasons = [reason for _, reason in sorted(self.finish_reasons.items())]
         return ReplyFacts(
             response_id=self.id,

@@ -189,13 +189,28 @@ def test_a_private_endpoint(tmp_path: Path) -> None:
 def test_tokens(tmp_path: Path) -> None:
     """Asked for with the file as it is, which nothing shows; without one, as the machine is signed in."""
     target = vertex(tmp_path)
-    assert target.token == GoogleTokenRequest("service_account", json.dumps(KEY_FILE, indent=1), (CANARY,))
+    assert target.token == GoogleTokenRequest(
+        "service_account", json.dumps(KEY_FILE, indent=1), (CANARY,), KEY_FILE["client_email"]
+    )
     assert target.headers == ()
     assert CANARY not in repr(target)
     federated = vertex(tmp_path, content=FEDERATION_FILE, kind="workload-identity-federation-file").token
     assert isinstance(federated, GoogleTokenRequest)
     assert (federated.kind, federated.secrets) == ("external_account", ())
     assert vertex(tmp_path, auth_data=None).token == GoogleTokenRequest("default")
+
+
+@pytest.mark.parametrize(
+    ("audience", "identity"),
+    [("//iam/x", "//iam/x"), ("a\nb", ""), ("a" * 257, ""), (7, "")],
+    ids=["one line", "two lines", "too long", "no text"],
+)
+def test_names_for_the_log(tmp_path: Path, audience: object, identity: str) -> None:
+    """Only a line of text of some length is one."""
+    content = {**FEDERATION_FILE, "audience": audience}
+    token = vertex(tmp_path, content=content, kind="workload-identity-federation-file").token
+    assert isinstance(token, GoogleTokenRequest)
+    assert token.identity == identity
 
 
 @pytest.mark.parametrize(
