@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from gateway.config.manifests.known import IN_FORCE, MODEL_ACCOUNTS
 from gateway.config.manifests.provider_account import SelfHostedIntegration
 from gateway.config.manifests.vendors import VENDOR_ACCOUNTS, VENDORS, Vendor
 from gateway.model import EndpointQuirks
+from tests.unit.config.test_google_file import KEY_FILE
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 PAGE: Final = (_ROOT / "docs" / "providers.md").read_text(encoding="utf-8")
@@ -76,6 +78,7 @@ def test_every_model_server() -> None:
 def test_the_examples() -> None:
     """An account of each kind, the vendors' by two of them, without a finding."""
     environ = {name: f"canary-{name}" for name in re.findall(r"env:(\w+)", EXAMPLES.read_text())}
+    environ["VERTEX_KEY_FILE"] = json.dumps(KEY_FILE)
     checked = check.check(EXAMPLES, strict=True, secrets=SecretSource(environ))
     assert checked.problems == ()
     assert checked.config is not None

@@ -21,5 +21,6 @@ def test_what_is_said(extra: Extra) -> None:
 def test_what_is_missing(monkeypatch: pytest.MonkeyPatch, hidden: str) -> None:
     """A library whose package is missing is missing, as is one that the package has not."""
     assert not Extra("x", "no_such_library_at_all", "").is_installed
+    monkeypatch.delitem(sys.modules, "google.auth", raising=False)
     monkeypatch.setitem(sys.modules, hidden, None)
     assert not GOOGLE.is_installed

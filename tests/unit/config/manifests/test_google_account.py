@@ -13,8 +13,8 @@ from truefoundry_sdk.types.vertex_region import VertexRegion
 
 from gateway.config import SecretSource, check
 from gateway.config.manifests.google_account import GoogleGeminiAccount, GoogleVertexAccount, Region
+from tests.unit.config.test_google_file import CANARY, FEDERATION, KEY_FILE
 
-CANARY = "canary-private-key"
 VERTEX: dict[str, Any] = {
     "type": "provider-account/google-vertex",
     "name": "v",
@@ -66,7 +66,7 @@ def test_the_key_of_gemini() -> None:
 @pytest.mark.parametrize("kind", ["key-file", "workload-identity-federation-file"])
 def test_a_key_file_in_the_manifest(tmp_path: Path, kind: str) -> None:
     """Loads with a warning that shows nothing of it, and a reference without one."""
-    content = {"type": "service_account", "private_key": CANARY}
+    content = KEY_FILE if kind == "key-file" else FEDERATION
     file = tmp_path / "account.json"
     for written, count in ((content, 1), (json.dumps(content, indent=1), 1), ("env:KEY", 0)):
         auth = {"type": kind, "key_file_content": written}
