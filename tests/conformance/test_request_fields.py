@@ -37,6 +37,7 @@ from gateway.translate import (
     messages_to_converse,
     messages_to_gemini,
     responses_to_chat,
+    responses_to_converse,
     responses_to_gemini,
     responses_to_messages,
 )
@@ -210,6 +211,16 @@ RESPONSES_TO_MESSAGES: Final = (
     "tool_choice=auto",
     r"tools\[\]\(web_search\w*\)\.(external_web_access|search_context_size=medium|search_content_types\[\]=text)",
 )
+RESPONSES_TO_CONVERSE: Final = (
+    *_OF_RESPONSES,
+    r".*\.prompt_cache_breakpoint\.(mode|ttl).*",
+    r"reasoning\.(context=auto|mode=standard|effort=none)",
+    r"text\.format\(json_schema\)\.strict",
+    r"text\.verbosity=medium",
+    "parallel_tool_calls",
+    "service_tier=auto",
+    "tool_choice=auto",
+)
 
 EMBEDDINGS: Final = (
     # One text is a list of one, and numbers are put into any format here.
@@ -301,6 +312,14 @@ WAYS: Final = (
     Way("embedding-nomic", EmbeddingCreateParams, EMBEDDING, embedding_to_nomic, NOMIC, EMBEDDINGS),
     Way("responses-chat", ResponseParams, RESPONSE, responses_to_chat, GPT, RESPONSES_TO_CHAT),
     Way("responses-messages", ResponseParams, RESPONSE, responses_to_messages, CLAUDE, RESPONSES_TO_MESSAGES),
+    Way(
+        "responses-converse",
+        ResponseParams,
+        RESPONSE,
+        responses_to_converse,
+        CLAUDE_AT_BEDROCK,
+        RESPONSES_TO_CONVERSE,
+    ),
 )
 
 

@@ -34,7 +34,9 @@ USAGE: Final = {
     "cacheWriteInputTokens": 0,
 }
 STREAM_TYPE: Final = "application/vnd.amazon.eventstream"
+VECTOR: Final = [0.5, -0.25, 1.0]
 _JSON: Final = "application/json"
+_COHERES: Final = {"embedding_types", "output_dimension", "truncate", "max_tokens"}
 
 Answer = Callable[[Asked], Awaitable[None]]
 
@@ -182,9 +184,33 @@ async def be_agent(asked: Asked) -> None:
     await stream(asked, events)
 
 
+async def embed(asked: Asked) -> None:
+    """By the words that a maker's models take, and none beside them."""
+    body, counts = asked.json, ("x-amzn-bedrock-input-token-count", "7")
+    match body:
+        case {"inputText": str(), **more} if more.keys() <= {"dimensions", "normalize"}:
+            said: Any = {"embedding": VECTOR, "inputTextTokenCount": 5}
+        case {"texts": [*texts], "input_type": str(), **more} if more.keys() <= _COHERES:
+            said = {"id": "e-1", "embeddings": [VECTOR for _ in texts], "response_type": "embeddings_floats"}
+        case {
+            "taskType": "SINGLE_EMBEDDING",
+            "singleEmbeddingParams": {"text": {"value": str()}},
+            **more,
+        } if not more:
+            said = {"embeddings": [{"embeddingType": "TEXT", "embedding": VECTOR}]}
+        case _:
+            message = "Malformed input request: extraneous key is not permitted, please reformat your input."
+            await refuse(asked, 400, "ValidationException", message)
+            return
+    await asked.answer(200, json.dumps(said).encode(), _JSON, counts)
+
+
 AGENT: Final = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 ANSWERS: Final[dict[str, Answer]] = {
     AGENT: be_agent,
+    "amazon.titan-embed-text-v2:0": embed,
+    "cohere.embed-v4:0": embed,
+    "amazon.nova-2-multimodal-embeddings-v1:0": embed,
     "throttled": throttle,
     "failing": fail_at_once,
     "amazon.rerank-v1:0": rank,
