@@ -29,6 +29,7 @@ from gateway.translate import (
     chat_to_converse,
     chat_to_gemini,
     chat_to_messages,
+    embedding_to_bedrock,
     embedding_to_cohere,
     embedding_to_gemini,
     embedding_to_nomic,
@@ -256,6 +257,9 @@ LLAMA: Final = make_target(model_id="meta.llama4-maverick-17b-instruct-v1:0", di
 COMMAND: Final = make_target(model_id="command-a-plus-05-2026", dialect="cohere")
 EMBED: Final = make_target(model_id="embed-v4.0", dialect="cohere")
 GEMINI_EMBEDDING: Final = make_target(model_id="gemini-embedding-001", dialect="gemini")
+TITAN: Final = make_target(model_id="amazon.titan-embed-text-v2:0", dialect="converse")
+NOVA_EMBEDDING: Final = make_target(model_id="amazon.nova-2-multimodal-embeddings-v1:0", dialect="converse")
+EMBED_AT_BEDROCK: Final = make_target(model_id="cohere.embed-v4:0", dialect="converse")
 NOMIC: Final = make_target(model_id="nomic-embed-text-v1.5", dialect="nomic")
 WAYS: Final = (
     Way("messages-chat", MessageParams, MESSAGES, messages_to_chat, GPT, MESSAGES_TO_CHAT),
@@ -308,6 +312,17 @@ WAYS: Final = (
         embedding_to_gemini,
         GEMINI_EMBEDDING,
         EMBEDDINGS,
+    ),
+    *(
+        Way(
+            f"embedding-bedrock-{name}",
+            EmbeddingCreateParams,
+            EMBEDDING,
+            embedding_to_bedrock,
+            target,
+            EMBEDDINGS,
+        )
+        for name, target in (("titan", TITAN), ("nova", NOVA_EMBEDDING), ("cohere", EMBED_AT_BEDROCK))
     ),
     Way("embedding-nomic", EmbeddingCreateParams, EMBEDDING, embedding_to_nomic, NOMIC, EMBEDDINGS),
     Way("responses-chat", ResponseParams, RESPONSE, responses_to_chat, GPT, RESPONSES_TO_CHAT),
