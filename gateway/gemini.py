@@ -28,7 +28,9 @@ from gateway.endpoints.gemini_paths import (
     base_of_unlisted,
     is_googles,
     place,
+    place_of_model,
     speaks_google,
+    without_credentials,
 )
 from gateway.endpoints.provider_path import check_path, own_location
 from gateway.errors import AccountNotFound, MethodNotAllowed, PathNotFound, UnsupportedParameter
@@ -134,9 +136,7 @@ class Gemini:
             # Who may call a model may ask about it.
             plan = snapshot.routing.plan(listed, caller)
             target = plan.targets[0]
-            publisher, is_there, _ = asked.rest.partition("/models/")
-            rest = f"{publisher}{is_there}{target.model_id}"
-            found = place(replace(asked, rest=rest), target.base_url)
+            found = place_of_model(asked, target.model_id, target.base_url)
         else:
             plan = accounts.plan_at(door, caller)
             found = place(asked, door.base_url)
@@ -245,12 +245,17 @@ class _Addresses:
                 yield name, own.encode("latin-1")
 
     def _own(self, address: str) -> str:
-        found = urlsplit(address)
+        try:
+            found = urlsplit(address)
+        except ValueError:
+            return ""
+        # The account's own, where Google repeats it, is no caller's.
+        found = found._replace(query=without_credentials(found.query))
         if found.hostname is not None and is_googles(found.hostname):
             # Whatever host of Google's takes the upload, the account's does.
             base = urlsplit(self._root)
-            address = found._replace(scheme=base.scheme, netloc=base.netloc).geturl()
-        own = own_location(address, base_url=self._root, prefix=self._asked.prefix)
+            found = found._replace(scheme=base.scheme, netloc=base.netloc)
+        own = own_location(found.geturl(), base_url=self._root, prefix=self._asked.prefix)
         if own is None:
             return ""
         path, _, query = own.partition("?")

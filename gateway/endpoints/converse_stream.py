@@ -136,7 +136,6 @@ class ConverseReading:
 
 
 def _says_something(delta: object) -> bool:
-    """Whether a piece of the answer is more than the form of one."""
-    if isinstance(delta, dict):
-        return any(_says_something(value) for value in delta.values())
-    return bool(delta)
+    """Whether a piece of the answer is more than the form of one: a text, or a member of what has a name."""
+    told = delta.values() if isinstance(delta, dict) else ()
+    return any(any(value.values()) if isinstance(value, dict) else value for value in told)

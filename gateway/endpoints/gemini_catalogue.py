@@ -17,6 +17,9 @@ _ROUTE: Final = "/gemini/{account}/proxy"
 _MODEL: Final = "/models/{model}"
 _EVENTS: Final = b"text/event-stream"
 _ARRAY: Final = b"application/json"
+# Which members of a reply are sent: without its usage nobody knows what it cost, without its reason to end
+# whether it is whole.
+_KEPT: Final = frozenset({"model", "fields", "$fields"})
 
 
 def _call(
@@ -31,6 +34,7 @@ def _call(
         dialect="gemini",
         counts_tokens=counts_tokens,
         stream_type=stream_type or _EVENTS,
+        kept_parameters=_KEPT,
     )
 
 

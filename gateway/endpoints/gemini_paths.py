@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import parse_qsl, quote, unquote, unquote_plus
 
@@ -45,7 +45,8 @@ _VERTEX_BASE: Final = re.compile(
 _VERSIONS_OF_GEMINI: Final = frozenset({"v1", "v1alpha", "v1beta"})
 _VERSIONS_OF_VERTEX: Final = frozenset({"v1", "v1beta1"})
 _OURS: Final = CREDENTIALS | {SIGNED_PARAMETER}
-_GOOGLES: Final = "/publishers/google"
+_PUBLISHERS: Final = "/publishers/"
+_GOOGLES: Final = _PUBLISHERS + "google"
 _HOSTS: Final = ".googleapis.com"
 
 
@@ -194,7 +195,7 @@ def place(asked: GeminiPath, base_url: str) -> Place:
         if rest == "/models" or rest.startswith("/models/"):
             rest = _GOOGLES + rest
         # What Google publishes is nobody's; all else is of a project.
-        is_public = not asked.project and asked.endpoint in (MODELS, MODEL)
+        is_public = not asked.project and asked.endpoint in (MODELS, MODEL) and rest.startswith(_PUBLISHERS)
         project = "" if is_public else vertex["project"]
         if asked.project and "/locations/" not in asked.project:
             project = project.partition("/locations/")[0]
@@ -204,6 +205,14 @@ def place(asked: GeminiPath, base_url: str) -> Place:
         return Place(base_url, f"{asked.service}{asked.rest}")
     version = asked.version if asked.version in _VERSIONS_OF_GEMINI else gemini["version"]
     return Place(gemini["root"], f"{asked.service}/{version}{asked.rest.removeprefix(_GOOGLES)}")
+
+
+def place_of_model(asked: GeminiPath, model_id: str, base_url: str) -> Place:
+    """Where the model that is asked about is told of, with models at *base_url* and by the provider's id."""
+    written = quote(model_id, safe="/@")
+    publisher, is_there, _ = asked.rest.partition("/models/")
+    rest = f"/{written}" if _IN_A_COLLECTION.match(model_id) else f"{publisher}{is_there}{written}"
+    return place(replace(asked, rest=rest), base_url)
 
 
 def base_of(asked: GeminiPath, base_url: str) -> str:

@@ -81,7 +81,7 @@ class GeneratedFacts:
         self.model = self.model or text_of(event.get("modelVersion"))
         if isinstance(event.get("usageMetadata"), dict):
             # Totals until here; the last one that says a number stands.
-            self.usage = {**self.usage, **event["usageMetadata"]}
+            self.usage.update(event["usageMetadata"])
         self.block_reason = self.block_reason or block_reason_of(event)
         for position, candidate in enumerate(candidates_of(event)):
             index = index_of(candidate, position)
@@ -96,11 +96,12 @@ class GeneratedFacts:
 
     def facts(self, *, is_complete: bool) -> ReplyFacts:
         """What was learned so far; of a stream that is not complete the usage is partial."""
-        usage = read_generated_usage(self.usage)
-        if usage is None:
-            usage = estimate_usage(self._asked_bytes, max(self._said, self.pieces * BYTES_PER_TOKEN))
+        said_bytes = max(self._said, self.pieces * BYTES_PER_TOKEN)
+        usage = read_generated_usage(self.usage) or estimate_usage(self._asked_bytes, said_bytes)
         if not is_complete:
-            usage = msgspec.structs.replace(usage, source="partial")
+            # The answer is counted late, or not before its end.
+            said = max(usage.output_tokens or 0, said_bytes // BYTES_PER_TOKEN)
+            usage = msgspec.structs.replace(usage, output_tokens=said, source="partial")
         reasons = [reason for _, reason in sorted(self.finish_reasons.items())]
         return ReplyFacts(
             response_id=self.id,

@@ -97,11 +97,11 @@ def with_query(url: str, query: str) -> str:
     return f"{url}{'&' if '?' in url else '?'}{query}" if query else url
 
 
-def without_model(query: str) -> str:
-    """*query* without `model`, of a call whose body names it: a server that read both might take it."""
-    if "model" not in query and "%" not in query:
+def without_parameters(query: str, names: frozenset[str]) -> str:
+    """*query* without *names*: with `model`, which the body names, a server that read both might take it."""
+    if not query:
         return query
-    return "&".join([item for item in query.split("&") if unquote_plus(item.partition("=")[0]) != "model"])
+    return "&".join([item for item in query.split("&") if unquote_plus(item.partition("=")[0]) not in names])
 
 
 def rename_in_query(query: str, rename: Callable[[str], str]) -> str:
@@ -139,7 +139,10 @@ def own_location(location: str, *, base_url: str, prefix: str) -> str | None:
         base_url: Of the account.
         prefix: What stands here for the base URL, such as `/v1`.
     """
-    base, target = urlsplit(base_url), urlsplit(location)
+    try:
+        base, target = urlsplit(base_url), urlsplit(location)
+    except ValueError:
+        return None
     is_here = target.netloc == base.netloc and target.scheme == base.scheme
     if target.netloc or target.scheme:
         if not is_here:

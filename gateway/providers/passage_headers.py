@@ -42,6 +42,8 @@ _NEVER: Final = frozenset(
         *("connection", "content-length", "expect", "host", "http2-settings", "keep-alive", "te", "trailer"),
         *("transfer-encoding", "upgrade", "accept-encoding", "user-agent", "origin", "referer"),
         *("baggage", "traceparent", "tracestate", "x-request-id", "b3"),
+        # Rights, and what may be tried again, go by the method that was asked.
+        *("x-http-method", "x-http-method-override", "x-method-override"),
         # Whom Google bills, by whose credentials these are.
         "x-goog-user-project",
         *("cookie", "cookie2", "forwarded", "via", "true-client-ip", "x-real-ip", "cf-connecting-ip"),

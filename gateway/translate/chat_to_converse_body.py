@@ -112,7 +112,7 @@ class _Conversation:
             case "assistant":
                 self._turns.add("assistant", marked(self._said(message, content), message))
             case "tool" | "function":
-                self._turns.add("user", marked([self._result(message, content)], message))
+                self._turns.add("user", marked(self._result(message, content), message))
             case _:
                 self._turns.add("user", marked(content, message))
 
@@ -136,7 +136,7 @@ class _Conversation:
             blocks += self._blocks.marked([used], call)
         return blocks
 
-    def _result(self, message: dict[str, Any], content: list[Block]) -> Block:
+    def _result(self, message: dict[str, Any], content: list[Block]) -> list[Block]:
         asked = text_of(message.get("tool_call_id")) or text_of(message.get("name"))
         return self._blocks.tool_result(asked, content, has_failed=message.get("is_error") is True)
 

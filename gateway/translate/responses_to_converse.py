@@ -159,8 +159,7 @@ class _Conversation:
 
     def _result(self, result: dict[str, Any], at: str) -> list[Block]:
         content = self._content(result["output"], at)
-        points = [block for block in content if "cachePoint" in block]
-        return [self._blocks.tool_result(result["id"], content, has_failed=False), *points[-1:]]
+        return self._blocks.tool_result(result["id"], content, has_failed=False)
 
     def _content(self, parts: list[dict[str, Any]], at: str) -> list[Block]:
         return [block for part in parts for block in self._blocks.marked(self._part(part, at), part)]

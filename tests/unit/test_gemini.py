@@ -126,10 +126,10 @@ def error_of(client: FakeClient) -> tuple[int | None, str]:
 async def test_call() -> None:
     """It is made of the model with the account's key, both bodies pass, and what it cost is known."""
     rig = Rig(FakeReply(200, JSON, REPLY))
-    client = await rig.ask(f"{FLASH}:generateContent", query="key=x&fields=a", token=TOKEN)
+    client = await rig.ask(f"{FLASH}:generateContent", query="key=x&prettyPrint=a", token=TOKEN)
     (request,) = rig.upstream.requests
     assert (request.url, request.body) == (
-        f"{ROOT}/v1beta/models/gemini-flash:generateContent?fields=a",
+        f"{ROOT}/v1beta/models/gemini-flash:generateContent?prettyPrint=a",
         BODY,
     )
     assert (client.status, client.received) == (200, REPLY)
@@ -386,6 +386,13 @@ async def test_a_model_is_asked_about_by_google_s_id() -> None:
     ]
 
 
+async def test_fields_of_a_reply() -> None:
+    """A call's query chooses none: usage, and what tells that a stream is whole, would be left out."""
+    rig = Rig(FakeReply(200, JSON, REPLY))
+    await rig.ask(f"{FLASH}:generateContent", query="fields=candidates&%24fields=x&prettyPrint=false")
+    assert rig.upstream.requests[0].url.partition("?")[2] == "prettyPrint=false"
+
+
 START = "/upload/v1beta/files"
 UPLOAD = {"x-goog-upload-status": "active", "content-type": "text/plain"}
 
@@ -417,6 +424,18 @@ async def test_upload(prefix: str, headers: list[tuple[str, str]], origin: str) 
     assert rig.trace.caller is WHOLE
 
 
+@pytest.mark.parametrize("name", ["key", "access_token", "%6Bey"])
+async def test_upload_with_a_credential_in_its_address(name: str) -> None:
+    """The account's own never reaches the caller, nor does it come back as the caller's."""
+    address = f"{ROOT}{START}?{name}=provider-key&upload_id=u1"
+    rig = Rig(FakeReply(200, UPLOAD | {"x-goog-upload-url": address}), FakeReply(200, UPLOAD))
+    given = (await rig.ask(START)).header("x-goog-upload-url") or ""
+    assert "provider-key" not in given
+    where = urlsplit(given)
+    client = await rig.ask(where.path, token="", query=where.query, body=b"data")
+    assert (client.status, rig.upstream.passages[1].url) == (200, f"{ROOT}{START}?upload_id=u1")
+
+
 @pytest.mark.parametrize(
     ("path", "change"),
     [
@@ -439,7 +458,10 @@ async def test_signature_is_for_one_upload(path: str, change: tuple[str, str]) -
 
 @pytest.mark.parametrize(
     "address",
-    ["https://evil.test/upload/v1beta/files?upload_id=1", "nonsense", "https://x.googleapis.com/a/../b", ""],
+    [
+        *("https://evil.test/upload/v1beta/files?upload_id=1", "nonsense", "https://x.googleapis.com/a/../b"),
+        *("", "https://[x.googleapis.com/upload"),
+    ],
 )
 async def test_upload_elsewhere(address: str) -> None:
     """An address that is not Google's is left out: the next request there would have the gateway's key."""

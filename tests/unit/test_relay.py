@@ -99,6 +99,16 @@ async def test_key_in_an_error_of_another_path(kind: str) -> None:
     assert (rig.client.is_ended, rig.attempt.error_type) == (True, "401")
 
 
+@pytest.mark.parametrize("status", [200, 404])
+async def test_key_in_a_header_of_another_path(status: int) -> None:
+    """A server that mirrors what it was asked does not give our key away."""
+    headers = {"x-goog-api-key": KEY, "location": f"/x?key={KEY}", "etag": "e"}
+    rig = Rig()
+    await rig.relay(FakeReply(status, headers, b"x"))
+    seen = {name: rig.client.header(name) for name in headers}
+    assert seen == {"x-goog-api-key": "***", "location": "/here/x?key=***", "etag": "e"}
+
+
 async def test_endless_error() -> None:
     """One that is too long to be looked through is none that passes."""
     rig = Rig()

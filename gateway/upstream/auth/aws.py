@@ -42,30 +42,30 @@ MAX_SIGNED_BYTES: Final = 32 * 1024 * 1024
 
 _FORBIDDEN: Final = frozenset({400, 401, 403})
 _CONTENT_TYPE: Final = b"content-type: "
-# How AWS says that a signature, or who made it, is not good: nothing that the caller could mend.
-_REFUSALS: Final = frozenset(
-    {
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "IncompleteSignature",
-        "IncompleteSignatureException",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "MissingAuthenticationToken",
-        "MissingAuthenticationTokenException",
-        "RequestExpired",
-        "RequestTimeTooSkewed",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClientException",
-    }
+# How AWS says that who signed is not good. Other credentials may be.
+_UNKNOWN_SIGNERS: Final = frozenset(
+    {"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"}
 )
+# And that a signature is not: nothing that the caller could mend. Credentials stay: fetching others for every
+# request that cannot be signed well would let one caller use the token service up for all.
+_REFUSALS: Final = _UNKNOWN_SIGNERS | {
+    "IncompleteSignature",
+    "IncompleteSignatureException",
+    "InvalidSignatureException",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "RequestExpired",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+}
 _SIGNIFICANT_SKEW_S: Final = 60.0
 _DETAIL_CHARACTERS: Final = 300
 
 _log: Final = logging.getLogger(__name__)
 
 _LIBRARY: Final = "gateway.upstream.auth.aws_library"
-_MAX_THREADS: Final = 4
+_MAX_FETCHING: Final = 4
+_MAX_SIGNING: Final = 2
 
 Pairs = list[tuple[str, str]]
 
@@ -106,7 +106,9 @@ class Signers:
         self._now_s = now_s
         self._source = source
         self._library: ModuleType | None = None
-        self._threads: ThreadPoolExecutor | None = None
+        # Each starts no thread before it has work. What waits for AWS must not hold up what only counts.
+        self._fetching = ThreadPoolExecutor(_MAX_FETCHING, thread_name_prefix="aws")
+        self._signing = ThreadPoolExecutor(_MAX_SIGNING, thread_name_prefix="aws-signing")
         self._answer_within_s = answer_within_s
         self._held: dict[AwsSigning, _Held] = {}
         self._renewing: dict[AwsSigning, asyncio.Task[Credentials | GatewayError]] = {}
@@ -131,9 +133,11 @@ class Signers:
         signed = dict(pair for pair in callers if _is_signed(pair[0]))
         if "content-type" not in signed and (kind := _content_type(lines)):
             signed["content-type"] = kind
-        library = self._library or await self._in_thread(self._load)
+        library = self._library or await self._in_signing_thread(self._load)
         if len(body) > THREAD_BYTES:
-            made = await self._in_thread(library.signature, signing, credentials, method, url, signed, body)
+            made = await self._in_signing_thread(
+                library.signature, signing, credentials, method, url, signed, body
+            )
         else:
             made = library.signature(signing, credentials, method, url, signed, body)
         return [*callers, *made], credentials
@@ -154,7 +158,7 @@ class Signers:
         # Shielded: a caller that leaves must not end the wait of the others.
         outcome = await asyncio.shield(self._renew(signing))
         if isinstance(outcome, GatewayError):
-            raise UpstreamUnreachable(NOT_SIGNED_IN, detail=outcome.for_operator)
+            raise UpstreamUnreachable(NOT_SIGNED_IN, detail=_why(outcome))
         return outcome
 
     def check(self, signing: AwsSigning, credentials: Credentials, status: int, headers: HeaderPairs) -> None:
@@ -171,7 +175,7 @@ class Signers:
         if kind not in _REFUSALS:
             return
         held = self._held.get(signing)
-        if held is not None and held.credentials is credentials:
+        if kind in _UNKNOWN_SIGNERS and held is not None and held.credentials is credentials:
             del self._held[signing]
         detail = f"AWS refused the signature ({kind}){_told_skew(found.get(b'date', b''))}"
         _log.warning("%s in %s: %s", signing.service, signing.region, detail)
@@ -180,15 +184,12 @@ class Signers:
     async def close(self) -> None:
         """End what is being fetched; a thread that waits ends by itself."""
         await end(self._tasks)
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
-            self._threads = None
+        for threads in (self._fetching, self._signing):
+            threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _in_thread(self, function: Callable[..., Any], *arguments: object) -> Any:
+    async def _in_signing_thread(self, function: Callable[..., Any], *arguments: object) -> Any:
         """Run *function* in a thread of our own: the loop's serve the look-up of names as well."""
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="aws")
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._signing, function, *arguments)
 
     def _load(self) -> ModuleType:
         """Import the library, in a thread."""
@@ -213,7 +214,9 @@ class Signers:
     async def _fetch(self, signing: AwsSigning) -> Credentials | GatewayError:
         try:
             async with asyncio.timeout(self._answer_within_s):
-                fetched: Fetched = await self._in_thread(self._get, signing)
+                fetched: Fetched = await asyncio.get_running_loop().run_in_executor(
+                    self._fetching, self._get, signing
+                )
         except TimeoutError:
             detail = f"no credentials of AWS within {self._answer_within_s:g} s"
             error: GatewayError = UpstreamUnreachable(NOT_SIGNED_IN, detail=detail)
@@ -229,8 +232,13 @@ class Signers:
             )
             return fetched.credentials
         error.detail = error.detail[:_DETAIL_CHARACTERS]
-        _log.warning("no credentials for %s in %s: %s", signing.service, signing.region, error.for_operator)
+        _log.warning("no credentials for %s in %s: %s", signing.service, signing.region, _why(error))
         return error
+
+
+def _why(error: GatewayError) -> str:
+    """What went wrong, without the sentence that callers read when it says no more than that it did."""
+    return error.detail if error.message == NOT_SIGNED_IN and error.detail else error.for_operator
 
 
 async def held_body(source: BodySource) -> bytes:

@@ -39,8 +39,10 @@ _HOST_RENEWED_S: Final = 60.0
 _HOST_LIFE_S: Final = 600.0
 
 # Its own errors, and what comes through it: an endpoint that is no URL, credentials that are expired when
-# they come, an answer that lacks what it must have.
-_FOREIGN: Final = (BotoCoreError, ClientError, ValueError, RuntimeError, KeyError)
+# they come, an answer that lacks what it must have or is none, a file or a program that is not there.
+_FOREIGN: Final = (
+    *(BotoCoreError, ClientError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, OSError),
+)
 
 # What it writes at DEBUG are requests and answers, credentials included.
 logging.getLogger("botocore").setLevel(logging.INFO)

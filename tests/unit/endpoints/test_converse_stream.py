@@ -48,6 +48,14 @@ def test_a_whole_stream() -> None:
     assert stream.facts() == ReplyFacts("", "", ("end_turn",), Usage(3, 9, "provider"))
 
 
+@pytest.mark.parametrize("depth", [2, 3, 900])
+def test_a_deep_piece(depth: int) -> None:
+    """However deeply a piece is nested, it is content and no failure of ours."""
+    payload = b'{"delta":' + b'{"a":' * depth + b"1" + b"}" * depth + b"}"
+    _, stream = read([write_event("contentBlockDelta", payload)])
+    assert stream.has_content
+
+
 @given(st.lists(st.integers(0, len(WHOLE))))
 def test_any_cut(cuts: list[int]) -> None:
     """Wherever it is cut, the same is learned."""

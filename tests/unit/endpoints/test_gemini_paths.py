@@ -15,6 +15,7 @@ from gateway.endpoints.gemini_paths import (
     is_googles,
     model_path,
     place,
+    place_of_model,
     read_gemini_path,
     speaks_google,
     without_credentials,
@@ -145,6 +146,22 @@ def test_place(path: str, at_gemini: str, at_vertex: str) -> None:
     """Either API's path leads to the account's own, project and region being the account's."""
     assert place(read(path), GEMINI) == Place(GEMINI_ROOT, at_gemini)
     assert place(read(path), VERTEX) == Place(VERTEX_ROOT, at_vertex)
+
+
+@pytest.mark.parametrize(
+    ("path", "model_id", "base_url", "expected"),
+    [
+        ("/v1/models/m", "gemini-x", VERTEX, "/v1/publishers/google/models/gemini-x"),
+        ("/v1/publishers/anthropic/models/m", "claude", VERTEX, "/v1/publishers/anthropic/models/claude"),
+        ("/v1/models/m", "endpoints/12", VERTEX, f"/v1{OWN}/endpoints/12"),
+        (f"/v1{THEIRS}/publishers/google/models/m", "endpoints/12", VERTEX, f"/v1{OWN}/endpoints/12"),
+        ("/v1beta/models/m", "gemini-x", GEMINI, "/v1beta/models/gemini-x"),
+        ("/v1beta/models/m", "tunedModels/t", GEMINI, "/v1beta/tunedModels/t"),
+    ],
+)
+def test_place_of_a_model(path: str, model_id: str, base_url: str, expected: str) -> None:
+    """A tuned model is no publisher's."""
+    assert place_of_model(read(path), model_id, base_url).path == expected
 
 
 def test_place_at_an_endpoint_and_behind_a_path() -> None:

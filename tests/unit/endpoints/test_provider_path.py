@@ -11,7 +11,7 @@ from gateway.endpoints.provider_path import (
     own_location,
     read_query,
     rename_in_query,
-    without_model,
+    without_parameters,
 )
 from gateway.errors import InvalidPath
 
@@ -77,9 +77,9 @@ def test_rename_in_query() -> None:
         ("models=x&Model=y&amodel=z", "models=x&Model=y&amodel=z"),
     ],
 )
-def test_without_model(query: str, rest: str) -> None:
+def test_without_parameters(query: str, rest: str) -> None:
     """Only the member of that name goes, however it is written; all else stays as it was."""
-    assert without_model(query) == rest
+    assert without_parameters(query, frozenset({"model"})) == rest
 
 
 @pytest.mark.parametrize(
@@ -114,6 +114,7 @@ def test_join(base_url: str, path: str, query: str, url: str) -> None:
         ("/v1x/files", None),
         ("/v1/f?a=b c", None),
         ("javascript:x", None),
+        ("https://[h/v1/files", None),
     ],
 )
 def test_location(location: str, own: str | None) -> None:

@@ -45,7 +45,7 @@ def test_defaults(given: list[tuple[str, str]], sent: str) -> None:
         "x-tfy-metadata",
         "x-auth-token", "x-amz-security-token", "cookie", "proxy-authorization", "x-functions-key", "host",
         "content-length", "transfer-encoding", "connection", "te", "upgrade", "x-forwarded-for", "forwarded",
-        "x-goog-user-project",
+        "x-goog-user-project", "x-http-method-override", "x-http-method", "x-method-override",
         "traceparent", "baggage", "accept-encoding", "user-agent", "x-request-id", "x-named-in-connection",
     ],
 )  # fmt: skip

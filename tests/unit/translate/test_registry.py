@@ -20,6 +20,7 @@ from gateway.translate import (
     rerank_to_cohere,
     rerank_to_nemo,
     rerank_to_tei,
+    rerank_to_vertex,
     responses_to_chat,
     responses_to_converse,
     responses_to_gemini,
@@ -83,6 +84,7 @@ def test_targets_without_a_responses_api(dialect: Dialect, pair: Pair) -> None:
         ("openai", "", rerank_relay),
         ("openai", "tei", rerank_to_tei),
         ("openai", "nemo", rerank_to_nemo),
+        ("gemini", "vertex", rerank_to_vertex),
         ("cohere", "", rerank_to_cohere),
     ],
 )

@@ -14,7 +14,7 @@ import pytest
 from gateway.errors import BodyTooLarge, UpstreamUnreachable
 from gateway.model import AwsSigning
 from gateway.upstream.auth.aws import MAX_HELD, MAX_SIGNED_BYTES, PAUSE_S, THREAD_BYTES, Signers, held_body
-from gateway.upstream.auth.aws_credentials import Credentials, Fetched
+from gateway.upstream.auth.aws_credentials import NOT_SIGNED_IN, Credentials, Fetched
 from tests.rig.aws_signatures import Keys, verify
 from tests.rig.until import until_async
 
@@ -28,6 +28,7 @@ class Givings:
 
     def __init__(self) -> None:
         self.given = 0
+        self.waiting = 0
         self.errors: list[Exception] = []
         self.gate = threading.Event()
         self.gate.set()
@@ -37,7 +38,9 @@ class Givings:
     def fetch(self, signing: AwsSigning) -> Fetched:
         assert signing.service
         self.threads.add(threading.current_thread().name)
+        self.waiting += 1
         assert self.gate.wait(10)
+        self.waiting -= 1
         if self.errors:
             raise self.errors.pop()
         self.given += 1
@@ -127,6 +130,17 @@ async def test_renewed_beside_calls(givings: Givings, signers: Signers) -> None:
     assert (await signers.find(SIGNING)).access_key == "AK4"
 
 
+async def test_why_there_are_none(
+    givings: Givings, signers: Signers, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Span and log say it, and not once more that nobody was signed in."""
+    givings.errors = [UpstreamUnreachable(NOT_SIGNED_IN, detail="no identity")]
+    with caplog.at_level(logging.WARNING), pytest.raises(UpstreamUnreachable) as caught:
+        await signers.find(SIGNING)
+    assert caught.value.for_operator == f"{NOT_SIGNED_IN} no identity"
+    assert caplog.messages == ["no credentials for bedrock in us-east-1: no identity"]
+
+
 async def test_a_renewal_that_fails(
     givings: Givings, signers: Signers, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -162,6 +176,21 @@ async def test_a_source_that_hangs(givings: Givings) -> None:
     await signers.close()
 
 
+async def test_sources_that_hang_hold_up_no_signature(givings: Givings, signers: Signers) -> None:
+    """What waits for AWS's answers has threads of its own: a long body is hashed all the same."""
+    await signers.find(SIGNING)
+    givings.gate.clear()
+    waits = [
+        asyncio.create_task(signers.find(AwsSigning("bedrock", f"region-{number}"))) for number in range(8)
+    ]
+    await until_async(lambda: givings.waiting >= 4, "the sources hang")
+    made, _ = await asyncio.wait_for(signers.sign(SIGNING, "POST", URL, [], b"x" * (THREAD_BYTES + 1)), 5)
+    assert "authorization" in dict(made)
+    assert not any(wait.done() for wait in waits)
+    givings.gate.set()
+    await asyncio.gather(*waits)
+
+
 async def test_credentials_are_bounded(signers: Signers) -> None:
     """Those of configurations that are no more do not heap up."""
     for number in range(MAX_HELD + 1):
@@ -185,6 +214,16 @@ async def test_a_signature_that_is_refused(
     # A late refusal of older ones is none of those that took their place.
     assert (await signers.find(SIGNING)).access_key == "AK2"
     assert givings.given == 2
+
+
+async def test_a_request_that_is_not_signed_well(givings: Givings, signers: Signers) -> None:
+    """Credentials are kept: others would not help, and one caller could use the token service up."""
+    credentials = await signers.find(SIGNING)
+    for kind in (b"InvalidSignatureException", b"SignatureDoesNotMatch", b"RequestTimeTooSkewed"):
+        with pytest.raises(UpstreamUnreachable):
+            signers.check(SIGNING, credentials, 403, [(b"x-amzn-errortype", kind)])
+    assert await signers.find(SIGNING) is credentials
+    assert givings.given == 1
 
 
 @pytest.mark.parametrize(

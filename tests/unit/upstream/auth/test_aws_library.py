@@ -209,6 +209,28 @@ def test_no_credentials(bare_host: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert bare_host.is_dir()
 
 
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        pytest.param(
+            "web", "role_arn = arn:aws:iam::1:role/r\nweb_identity_token_file = {absent}", id="token"
+        ),
+        pytest.param("process", "credential_process = {absent}", id="program"),
+        pytest.param("list", "credential_process = echo []", id="answer"),
+    ],
+)
+def test_a_host_that_is_set_up_wrong(
+    bare_host: Path, monkeypatch: pytest.MonkeyPatch, name: str, written: str
+) -> None:
+    """A file or a program that is not there is the operator's to mend, and no error of ours."""
+    config = written.format(absent=bare_host / "absent")
+    (bare_host / "config").write_text(f"[profile {name}]\nregion = us-east-1\n{config}\n")
+    monkeypatch.setenv("AWS_PROFILE", name)
+    with pytest.raises(UpstreamUnreachable) as caught:
+        CredentialSource().fetch(SIGNING)
+    assert caught.value.detail
+
+
 GIVEN = """<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>
 <AccessKeyId>ASIA</AccessKeyId><SecretAccessKey>role-secret</SecretAccessKey><SessionToken>role-token</SessionToken>
 <Expiration>2030-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"""
