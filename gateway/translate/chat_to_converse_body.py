@@ -70,11 +70,7 @@ def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     _add_thinking(draft, call)
     draft.add_sampling()
     draft.add_service_tier(TIERS)
-    user = fields.get("safety_identifier") or fields.get("user")
-    metadata = object_of(fields.get("metadata"))
-    draft.add_metadata(
-        {**metadata, "user": user} if isinstance(user, str) else metadata, "metadata" if metadata else "user"
-    )
+    draft.add_openai_metadata()
     return draft.finish()
 
 

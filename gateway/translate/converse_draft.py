@@ -45,6 +45,7 @@ OF_BEDROCK: Final = frozenset(
 _LIMITS: Final = frozenset(
     {"max_tokens", "max_completion_tokens", "max_output_tokens", "temperature", "top_p"}
 )
+
 TIERS: Final = {"default": "default", "flex": "flex", "priority": "priority", "reserved": "reserved"}
 """Tiers by OpenAI's words."""
 
@@ -190,8 +191,13 @@ class Draft:
             else:
                 self._add_top_k(value)
 
-    def add_metadata(self, metadata: dict[str, Any], field: str) -> None:
-        """Put *metadata* into Bedrock's log of calls, if its letters are those that Bedrock takes."""
+    def add_metadata(self, metadata: dict[str, Any], *names: str) -> None:
+        """Put *metadata* into Bedrock's log of calls, if its letters are those that Bedrock takes.
+
+        Args:
+            metadata: Texts by name.
+            names: Of the caller's fields that it comes from.
+        """
         if not metadata or "requestMetadata" in self.fields:
             return
         is_legal = len(metadata) <= _MAX_METADATA and all(
@@ -201,7 +207,18 @@ class Draft:
         if is_legal:
             self._more["requestMetadata"] = metadata
         else:
-            self.left_out.add(field)
+            for name in names:
+                self.left_out.add(name)
+
+    def add_openai_metadata(self) -> None:
+        """Put `metadata` there, and on whose behalf the call is made; as `add_metadata`."""
+        metadata = object_of(self.fields.get("metadata"))
+        user = self.fields.get("safety_identifier") or self.fields.get("user")
+        if isinstance(user, str):
+            metadata = {**metadata, "user": user}
+        self.add_metadata(
+            metadata, *(name for name in ("metadata", "safety_identifier", "user") if self.fields.get(name))
+        )
 
     def add_service_tier(self, tiers: dict[str, str]) -> None:
         """Add the tier by the caller's word for it; `auto` leaves it to Bedrock."""

@@ -5,6 +5,7 @@ goes back as it was, wherever it was signed: its signatures hold with Anthropic 
 other models thought before is left out.
 
 Shape: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
+Where signatures hold: https://platform.claude.com/docs/en/build-with-claude/extended-thinking
 """
 
 from __future__ import annotations
@@ -85,9 +86,7 @@ def _write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     _add_reasoning(draft, fields.get("reasoning", {}))
     draft.add_sampling()
     draft.add_service_tier(TIERS)
-    user = fields.get("safety_identifier") or fields.get("user")
-    metadata = fields.get("metadata", {})
-    draft.add_metadata({**metadata, "user": user} if user else metadata, "metadata" if metadata else "user")
+    draft.add_openai_metadata()
     _name_what_is_lost(draft)
     return draft.finish()
 

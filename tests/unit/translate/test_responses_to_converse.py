@@ -160,3 +160,12 @@ def test_path() -> None:
     assert responses_to_converse.path(whole, TARGETS[2]) == "/model/anthropic.claude-sonnet-4-6/converse"
     path = responses_to_converse.path(stream, TARGETS[0])
     assert path == "/model/amazon.nova-2-lite-v1%3A0/converse-stream"
+
+
+def test_whom_it_is_for_is_named_where_it_is_lost() -> None:
+    """By the name that the caller has for it, beside what is lost with it."""
+    members = {"metadata": {"a": "b"}, "safety_identifier": "ü"}
+    call = make_responses_call(model="a/b", input="hi", **members)
+    body, left_out = responses_to_converse.write(call, TARGETS[1])
+    assert left_out == ("metadata", "safety_identifier")
+    assert "requestMetadata" not in json.loads(body)
