@@ -132,7 +132,7 @@ def _name(model: str, headers: Headers, snapshot: Snapshot, caller: Caller) -> s
 
 
 def _by_id(model: str, account: str, snapshot: Snapshot, caller: Caller) -> str:
-    """The name of the one model with that id, "" for none."""
+    """The name of the one model with that id that *caller* may use, "" for none: others' are not told of."""
     accounts = snapshot.accounts
     if not account:
         first, slash, rest = model.partition("/")
@@ -141,7 +141,7 @@ def _by_id(model: str, account: str, snapshot: Snapshot, caller: Caller) -> str:
     elif model.startswith(account + "/"):
         model = model[len(account) + 1 :]
     found = [target for target in accounts.with_id(model, "converse") if account in ("", target.account)]
-    mine = [target for target in found if target.name in caller.models] or found
+    mine = [target for target in found if target.name in caller.models]
     mine = [target for target in mine if not target.missing_secret] or mine
     if len({target.account for target in mine}) > 1:
         raise _several(mine)

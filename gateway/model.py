@@ -28,7 +28,7 @@ Cohere's v2; `nomic` is Nomic's API of embeddings.
 
 GoogleCredentials = Literal["service_account", "external_account", "default"]
 
-RerankApi = Literal["", "tei", "nemo"]
+RerankApi = Literal["", "tei", "nemo", "vertex"]
 """In whose words a server ranks that speaks OpenAI otherwise; "" for Jina's, which most of them took over."""
 
 Unsupported = Literal["drop", "reject"]
@@ -65,7 +65,6 @@ class Endpoint:
             typed stream events, or bytes of any kind that are passed on as they come.
         counts_tokens: A call costs tokens, so where the provider does not count them they are estimated.
         stream_type: Media type of its streams.
-        has_counts_in_headers: The provider says what a whole reply used beside it, not only in it.
         kept_parameters: Of the query, those that no provider gets.
     """
 
@@ -78,7 +77,6 @@ class Endpoint:
     reply: Literal["completion", "object", "bytes"] = "completion"
     counts_tokens: bool = True
     stream_type: bytes = b"text/event-stream"
-    has_counts_in_headers: bool = False
     kept_parameters: frozenset[str] = frozenset({"model"})
 
     @property
@@ -200,11 +198,13 @@ class GoogleTokenRequest:
             machine has (Application Default Credentials).
         content: The key or the configuration, as its file has it; never shown. "" for none.
         secrets: What of it must not stand in a text either.
+        identity: Whose key or configuration it is, for the log; "" when unknown.
     """
 
     kind: GoogleCredentials
     content: str = field(default="", repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    identity: str = ""
 
 
 AnyTokenRequest = TokenRequest | GoogleTokenRequest

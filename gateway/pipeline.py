@@ -29,12 +29,11 @@ from random import Random
 from typing import Any, Final, Protocol
 
 from gateway.endpoints.catalogue import CHAT, RESPONSE
-from gateway.endpoints.invoke_reply import with_header_counts
 from gateway.endpoints.openai_call import STRICT_HEADER, parse_call, with_strictness
 from gateway.endpoints.openai_models import find_model
 from gateway.endpoints.openai_reply import excerpt
 from gateway.endpoints.provider_path import read_query, with_query, without_parameters
-from gateway.endpoints.wording import Wording, dialect_of, wording_for
+from gateway.endpoints.wording import WORDINGS, Wording, dialect_of, wording_for
 from gateway.errors import (
     ClientDisconnected,
     GatewayError,
@@ -64,6 +63,7 @@ from gateway.routing.stored import StoredObjects
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_notes import read_notes
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace, begin_trace
+from gateway.translate.counts_beside import with_counts_beside
 from gateway.translate.pair import Pair, ReplyStream
 from gateway.translate.registry import pair_of
 
@@ -194,13 +194,13 @@ class Pipeline:
 
         await self.serve(client, None, stages)
 
-    async def refuse(self, client: Client, error: GatewayError) -> None:
-        """Answer a request that has no endpoint."""
+    async def refuse(self, client: Client, error: GatewayError, dialect: Dialect | None = None) -> None:
+        """Answer a request that has no endpoint; its headers tell the dialect where *dialect* does not."""
 
         async def stages(_responder: Responder, _snapshot: Snapshot) -> None:
             raise error
 
-        await self.serve(client, None, stages)
+        await self.serve(client, None, stages, None if dialect is None else WORDINGS[dialect])
 
     async def serve(
         self, client: Client, endpoint: Endpoint | None, stages: Stages, wording: Wording | None = None
@@ -402,8 +402,8 @@ async def _take_whole(
     headers = response_headers(reply.headers)
     if reply.status in SUCCESS:
         body, facts = pair.read(call, body, started_at_ns=responder.trace.started_at_ns)
-        if call.endpoint.has_counts_in_headers:
-            facts = with_header_counts(facts, reply.headers)
+        if attempt.target.dialect == "converse":
+            body, facts = with_counts_beside(call, body, facts, reply.headers)
         attempt.answered(facts)
         if _is_kept(call, attempt.target):
             responder.made(attempt.response_id, attempt.target)

@@ -18,6 +18,7 @@ from typing import Any, Final
 import uvloop
 
 from gateway.app.accepted_config import ConfigUnusableError, load_accepted, secret_source
+from gateway.bedrock import Bedrock
 from gateway.edge.app import DataPlane
 from gateway.edge.lifecycle import Lifecycle
 from gateway.edge.metrics import ControlMetrics
@@ -154,6 +155,7 @@ class Worker:
             self._checks,
             metrics,
             pass_through=pass_through,
+            bedrock=Bedrock(self._pipeline, pass_through),
             gemini=Gemini(self._pipeline, pass_through),
             realtime=self._realtime,
         )

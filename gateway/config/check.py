@@ -26,6 +26,7 @@ from gateway.config.problem import Problem, Severity
 from gateway.config.reading import Reading, read_document
 from gateway.config.secret_checks import check_secrets, find_files
 from gateway.config.secrets import SecretSource
+from gateway.config.sign_in_checks import check_sign_in
 from gateway.config.tls_checks import check_tls, check_tls_variables
 
 _M = TypeVar("_M", bound=Manifest)
@@ -90,6 +91,7 @@ def _check(
             readings.append(reading)
     problems += check_all(documents, readings)
     problems += check_secrets(readings, secrets, by_strictness)
+    problems += check_sign_in(readings, secrets, by_strictness)
     problems += check_elastic(readings, secrets)
     problems += check_tls(readings, by_strictness)
     config = None

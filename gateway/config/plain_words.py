@@ -53,10 +53,19 @@ def explain(error: ErrorDetails, model: type[Part], document: Document) -> Probl
 
 def nearest(word: object, known: Iterable[str]) -> str:
     """A question for the nearest of *known*; empty when none is near."""
-    names = sorted(known)
-    beginnings = [name for name in names if word and name.startswith(str(word))]
-    close = difflib.get_close_matches(str(word), names, 1, 0.6) or beginnings
-    return f"Did you mean '{close[0]}'?" if close else ""
+    # Of types only what follows the kind is compared: `provider-account/` alone makes any two of them alike.
+    kind, slash, own = str(word).rpartition("/")
+    names = sorted(name.removeprefix(kind + slash) for name in known if name.startswith(kind + slash))
+    if not names:
+        kind, slash, own, names = "", "", str(word), sorted(known)
+    containing = [name for name in names if slash and own and own in name]
+    beginnings = [name for name in names if own and name.startswith(own)]
+    close = (
+        difflib.get_close_matches(own, containing, 1, 0.0)
+        or difflib.get_close_matches(own, names, 1, 0.6)
+        or beginnings
+    )
+    return f"Did you mean '{kind}{slash}{close[0]}'?" if close else ""
 
 
 def found(value: object) -> str:

@@ -29,6 +29,7 @@ from gateway.edge.paths import (
     REALTIME_PATHS,
     find_bedrock,
     find_gemini,
+    find_misplaced,
     find_model_name,
     find_passage,
 )
@@ -40,7 +41,7 @@ from gateway.endpoints.wording import dialect_of
 from gateway.errors import MethodNotAllowed, PathNotFound
 from gateway.gemini import Gemini
 from gateway.identity.tokens import carries_token
-from gateway.model import Endpoint
+from gateway.model import Dialect, Endpoint
 from gateway.pass_through import PASSED_METHODS, PassThrough, names_account
 from gateway.pipeline import Pipeline
 from gateway.realtime import Realtime
@@ -62,6 +63,7 @@ class DataPlane:
         metrics: ControlMetrics | None = None,
         *,
         pass_through: PassThrough,
+        bedrock: Bedrock,
         gemini: Gemini,
         realtime: Realtime,
     ) -> None:
@@ -70,7 +72,8 @@ class DataPlane:
         Args:
             pipeline: Answers calls.
             pass_through: Answers what is no call of a model.
-            gemini: Answers what is in Google's dialect.
+            bedrock: Answers what AWS's SDKs ask, below a path of its own.
+            gemini: Answers what Google's SDKs ask, likewise.
             realtime: Serves WebSockets.
             lifecycle: Decides readiness, and whether connections end.
             checks: What `/readyz` says of the parts, a word each; none of them decides.
@@ -79,7 +82,7 @@ class DataPlane:
         self._pipeline = pipeline
         self._pass_through = pass_through
         self._gemini = gemini
-        self._bedrock = Bedrock(pipeline, pass_through)
+        self._bedrock = bedrock
         self._realtime = realtime
         self._lifecycle = lifecycle
         self._lookout = Lookout(asyncio.get_running_loop())
@@ -129,6 +132,10 @@ class DataPlane:
         if bedrock is not None:
             await self._bedrock.serve(self._client(scope, receive, send, bedrock.endpoint.route), bedrock)
             return
+        misplaced = find_misplaced(raw_path) if scope["method"] == "POST" else None
+        if misplaced is not None and not names_account(self._client(scope, receive, send, "")):
+            await self._refuse_path(scope, receive, send, misplaced[1], misplaced[0])
+            return
         is_taken = scope["path"] in MODELS_PATHS or scope["path"] in self._shell_paths
         if endpoint is None or self._is_listing(scope, receive, send, endpoint):
             model = find_model_name(raw_path) if scope["method"] in _READS else None
@@ -175,8 +182,13 @@ class DataPlane:
             calls = ("GET", "POST") if endpoint in LISTABLE and method != "GET" else ("POST",)
             await self._refuse_method(scope, receive, send, route, calls if endpoint else _READS)
             return
-        message = f"There is no {method} {path[:200]} here. The base URL for SDKs ends in /v1."
-        await self._pipeline.refuse(self._client(scope, receive, send, ""), PathNotFound(message))
+        await self._refuse_path(scope, receive, send, "The base URL for SDKs ends in /v1.")
+
+    async def _refuse_path(
+        self, scope: Scope, receive: Receive, send: Send, hint: str, dialect: Dialect | None = None
+    ) -> None:
+        message = f"There is no {scope['method']} {scope['path'][:200]} here. {hint}"
+        await self._pipeline.refuse(self._client(scope, receive, send, ""), PathNotFound(message), dialect)
 
 
 def _shell(

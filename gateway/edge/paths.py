@@ -39,6 +39,13 @@ _LONGEST_FIRST: Final = sorted(BASES, key=len, reverse=True)
 _VERSION: Final = "/v1"
 _PROXY: Final = "/proxy/"
 _GEMINI: Final = "/gemini/"
+# How calls of other APIs end; names of OpenAI's models may have colons too.
+_GOOGLE_CALLS: Final = frozenset(
+    {"generateContent", "streamGenerateContent", "embedContent", "batchEmbedContents", "countTokens"}
+)
+_BEDROCK_CALLS: Final = frozenset(
+    {"converse", "converse-stream", "invoke", "invoke-with-response-stream", "count-tokens"}
+)
 
 
 def find_passage(raw_path: str, dialect: Dialect) -> Asked | None:
@@ -96,6 +103,17 @@ def find_bedrock(raw_path: str) -> BedrockPath | None:
         return None
     base, _, below = raw_path.partition(PREFIX)
     return read_bedrock_path(below, base + PREFIX) if base in _PREFIXES and below.startswith("/") else None
+
+
+def find_misplaced(raw_path: str) -> tuple[Dialect, str] | None:
+    """Whose call a path that is not here looks like, and where its SDKs have to ask; None for any other."""
+    if _PROXY in raw_path:
+        return None
+    if "/models/" in raw_path and raw_path.rpartition(":")[2] in _GOOGLE_CALLS:
+        return "gemini", "The base URL for Google's SDKs ends in /gemini/<account>/proxy."
+    if "/model/" in raw_path and raw_path.rpartition("/")[2] in _BEDROCK_CALLS:
+        return "converse", "The endpoint for Bedrock's SDKs ends in /bedrock/proxy."
+    return None
 
 
 def _find_endpoint(path: str, dialect: Dialect) -> Endpoint | None:

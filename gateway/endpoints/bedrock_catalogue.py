@@ -37,7 +37,6 @@ INVOKE: Final = Endpoint(
     operation="chat",
     can_stream=False,
     dialect="converse",
-    has_counts_in_headers=True,
 )
 INVOKE_STREAM: Final = replace(
     INVOKE,

@@ -129,7 +129,8 @@ class _CandidateSoFar:
 
     def _add_part(self, part: Shaped) -> None:
         kind = part["type"]
-        is_text = kind in ("text", "reasoning")
+        # What has the name of a text and is none is told by its kind alone.
+        is_text = kind in ("text", "reasoning") and "content" in part
         if is_text and self._texts and self._parts[-1]["type"] == kind:
             self._texts.append(part["content"])
             return

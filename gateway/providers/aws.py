@@ -8,12 +8,12 @@ SageMaker: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
 from gateway.config import SecretMissing
+from gateway.config.extras import AWS
 from gateway.config.manifests.aws_account import (
     AccessKeyAuth,
     AssumedRoleAuth,
@@ -29,7 +29,7 @@ from gateway.providers.headers import fixed_lines
 
 BEDROCK_PROVIDER: Final = "aws.bedrock"
 SAGEMAKER_PROVIDER: Final = "aws.sagemaker"
-WITHOUT_LIBRARY: Final = "signing in to AWS needs botocore, which is not installed; install gateway[aws]"
+WITHOUT_LIBRARY: Final = f"{AWS.absence}. {AWS.fix}"
 
 EVENT_STREAM: Final = "application/vnd.amazon.eventstream"
 
@@ -115,7 +115,7 @@ def _sagemaker_lines(own: tuple[tuple[str, str], ...]) -> HeaderLines:
 
 
 def _signed(auth: SagemakerAuth | None, resolve: Resolve, service: str, lines: HeaderLines) -> OwnHeaders:
-    if not _has_library():
+    if not AWS.is_installed:
         return OwnHeaders(missing_secret=WITHOUT_LIBRARY)
     try:
         signing = _signing(auth, resolve, service)
@@ -156,7 +156,3 @@ def _host(name: str, region: str) -> str:
     """Where a service is; of the regions in China under a name of their own."""
     ending = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
     return f"https://{name}.{region}.{ending}"
-
-
-def _has_library() -> bool:
-    return importlib.util.find_spec("botocore") is not None

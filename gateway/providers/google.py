@@ -5,20 +5,24 @@ which Vertex passes bodies on (`rawPredict`), Mistral's likewise; all others ans
 
 Paths of an account and no model are below the host: there Google's clients write the version themselves.
 
-Hosts: https://docs.cloud.google.com/vertex-ai/docs/generative-ai/learn/locations
+Models that rank documents are at a host of their own, Vertex AI Search's, which has places and no regions.
+
+Hosts: https://docs.cloud.google.com/vertex-ai/docs/generative-ai/learn/locations ,
+https://docs.cloud.google.com/generative-ai-app-builder/docs/locations
 Claude: https://docs.cloud.google.com/vertex-ai/generative-ai/docs/partner-models/claude/use-claude
 OpenAI's API: https://docs.cloud.google.com/vertex-ai/generative-ai/docs/migrate/openai/overview
 """
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from gateway.config import SecretMissing
+from gateway.config.extras import GOOGLE
+from gateway.config.google_file import KIND_OF, read_credential_file
 from gateway.config.manifests.google_account import (
     FederationFileAuth,
     GoogleGeminiAccount,
@@ -27,16 +31,14 @@ from gateway.config.manifests.google_account import (
     VertexIntegration,
 )
 from gateway.config.manifests.vendors import VENDOR_OF
-from gateway.model import GoogleCredentials, GoogleTokenRequest, HeaderLines, RetryPolicy, Target
+from gateway.model import GoogleTokenRequest, HeaderLines, RetryPolicy, Target
 from gateway.providers.addressing import OwnHeaders, Resolve, Service, make_target, own_headers, own_token
 from gateway.providers.anthropic import with_overloaded
 from gateway.providers.headers import fixed_lines
 
 GEMINI_PROVIDER: Final = "gcp.gemini"
 VERTEX_PROVIDER: Final = "gcp.vertex_ai"
-WITHOUT_LIBRARY: Final = (
-    "signing in to Google Cloud needs google-auth, which is not installed; install gateway[google]"
-)
+WITHOUT_LIBRARY: Final = f"{GOOGLE.absence}. {GOOGLE.fix}"
 
 _GEMINI_VERSION: Final = "v1beta"
 _VERTEX_VERSION: Final = "v1"
@@ -55,6 +57,11 @@ _GOOGLE: Final = "google"
 _ANTHROPIC: Final = "anthropic"
 _MISTRAL: Final = "mistralai"
 _CLAUDE: Final = "claude-"
+_RANKER: Final = "semantic-ranker-"
+_RANKING: Final = "rankingConfigs/default_ranking_config"
+_SEARCH_HOST: Final = "discoveryengine.googleapis.com"
+# By the beginning of a region's name, so that what is to stay on a continent does.
+_SEARCH_PLACES: Final = {"eu": "eu", "europe": "eu", "us": "us"}
 _ENDPOINT: Final = "endpoints/"
 # All of Anthropic's that Vertex knows; the version is in the body there. It answers 400 to a beta that it has
 # not, so those of Anthropic's own platform, which its clients send by themselves, stay away.
@@ -74,14 +81,7 @@ _CLAUDE_BETAS: Final = {
     ),
 }
 _MISTRAL_QUIRKS: Final = VENDOR_OF["provider-account/mistral-ai"].quirks
-_KINDS: Final[dict[str, GoogleCredentials]] = {
-    "key-file": "service_account",
-    "workload-identity-federation-file": "external_account",
-}
-_NEEDED: Final = {
-    "service_account": ("client_email", "private_key", "token_uri"),
-    "external_account": ("audience", "subject_token_type", "token_url", "credential_source"),
-}
+_MAX_IDENTITY: Final = 256
 _SECRETS: Final = ("private_key", "client_secret", "refresh_token")
 
 
@@ -122,10 +122,13 @@ def _vertex_target(
         own = replace(own, lines=replace(lines, words={"anthropic-beta": _CLAUDE_BETAS}))
     elif place.publisher == _GOOGLE:
         own = replace(own, lines=_bare_lines(own.headers))
+    service = _service(place, location, own)
+    if place.is_ranker:
+        service = replace(service, base_url=_ranking_url(account, place), rerank_api="vertex")
     target = make_target(
         account,
         integration,
-        replace(_service(place, location, own), account_url=root),
+        replace(service, account_url=root),
         retry,
         model_id=place.model,
     )
@@ -172,6 +175,18 @@ class _Place:
     publisher: str
     model: str
 
+    @property
+    def is_ranker(self) -> bool:
+        """It ranks documents and does nothing else."""
+        return self.publisher == _GOOGLE and self.model.startswith(_RANKER)
+
+
+def _ranking_url(account: GoogleVertexAccount, place: _Place) -> str:
+    region = _SEARCH_PLACES.get(place.region.partition("-")[0], "global")
+    host = _SEARCH_HOST if region == "global" else f"{region}-{_SEARCH_HOST}"
+    root, version = _root_and_version(account.base_url or f"https://{host}", _VERTEX_VERSION)
+    return f"{root}/{version}/projects/{place.project}/locations/{region}/{_RANKING}"
+
 
 def _find_place(account: GoogleVertexAccount, integration: VertexIntegration) -> _Place:
     """Where the model is that `model_id` names, however much of its full name that is."""
@@ -203,7 +218,7 @@ def _root_and_version(base_url: str, version: str) -> tuple[str, str]:
 
 
 def _vertex_own(account: GoogleVertexAccount, resolve: Resolve) -> OwnHeaders:
-    if not _has_library():
+    if not GOOGLE.is_installed:
         return OwnHeaders(missing_secret=WITHOUT_LIBRARY)
     auth = account.auth_data
     if auth is None:
@@ -212,33 +227,17 @@ def _vertex_own(account: GoogleVertexAccount, resolve: Resolve) -> OwnHeaders:
 
 
 def _token_request(auth: KeyFileAuth | FederationFileAuth, resolve: Resolve) -> GoogleTokenRequest:
-    kind = _KINDS[auth.type]
+    kind = KIND_OF[auth.type]
     text = resolve(auth.key_file_content)
-    content = _read_content(text, kind)
+    try:
+        content = read_credential_file(text, kind)
+    except SecretMissing as error:
+        raise SecretMissing(f"auth_data.key_file_content {error.what}", error.fix) from None
     secrets = tuple(content[name] for name in _SECRETS if isinstance(content.get(name), str))
-    return GoogleTokenRequest(kind, text, secrets)
+    return GoogleTokenRequest(kind, text, secrets, _identity(content))
 
 
-def _read_content(text: str, kind: str) -> dict[str, Any]:
-    """The file's members; what is said when they are not right quotes none of them."""
-    field = "auth_data.key_file_content"
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
-        # Without `from`: the foreign error carries the text.
-        raise SecretMissing(f"{field} is not JSON", "Give it the whole file") from None
-    if not isinstance(content, dict) or content.get("type") != kind:
-        other = next((name for name, its in _KINDS.items() if its != kind))
-        fix = f"Give it such a file; one of another kind has auth_data.type {other}"
-        raise SecretMissing(f"{field} has not the type {kind}", fix)
-    for name in _NEEDED[kind]:
-        if not content.get(name):
-            raise SecretMissing(f"{field} has no {name}", "Give it the whole file")
-    return content
-
-
-def _has_library() -> bool:
-    try:
-        return importlib.util.find_spec("google.auth") is not None
-    except ModuleNotFoundError:
-        return False
+def _identity(content: Mapping[str, Any]) -> str:
+    """Whose file it is, in one line; of the names in it the two that are no secret."""
+    name = content.get("client_email") or content.get("audience")
+    return name if isinstance(name, str) and name.isprintable() and len(name) <= _MAX_IDENTITY else ""

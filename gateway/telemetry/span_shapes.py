@@ -16,7 +16,7 @@ from gateway.telemetry import attributes as names
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace
 from gateway.telemetry.secrets_in_spans import SECRET_HEADERS, Secrets
 from gateway.wire.frames import CallSpans, SpanSegments, StoreRow
-from gateway.wire.otlp import HAS_IS_REMOTE, IS_REMOTE, span_head
+from gateway.wire.otlp import HAS_IS_REMOTE, IS_REMOTE, PARENT_ID, SPAN_ID, TRACE_ID, span_times
 
 MAX_TEXT_CHARACTERS: Final = 1024
 NS_PER_S: Final = 1_000_000_000
@@ -79,31 +79,26 @@ class Shape:
         to_unix_ns = trace.started_at_ns - trace.start_ns
         end_ns = trace.end_ns + to_unix_ns
         server = (
-            span_head(
-                trace_id=trace.trace_id,
-                span_id=trace.span_id,
-                parent_span_id=parent.span_id if parent else b"",
-                trace_state="",
-                flags=flags | IS_REMOTE if parent else flags,
-                named=self._server,
-                start_ns=trace.started_at_ns,
-                end_ns=end_ns,
-            ),
+            TRACE_ID,
+            trace.trace_id,
+            SPAN_ID,
+            trace.span_id,
+            PARENT_ID + parent.span_id if parent else b"",
+            self._server,
+            span_times(trace.started_at_ns, end_ns, flags | IS_REMOTE if parent else flags),
             names.OVERHEAD_MS.double(trace.overhead_ms),
             self._outcome,
             metadata,
         )
         client = [
-            span_head(
-                trace_id=trace.trace_id,
-                span_id=attempt.span_id,
-                parent_span_id=trace.span_id,
-                trace_state="",
-                flags=flags,
-                named=self._client,
-                start_ns=attempt.start_ns + to_unix_ns,
-                end_ns=attempt.end_ns + to_unix_ns,
-            ),
+            TRACE_ID,
+            trace.trace_id,
+            SPAN_ID,
+            attempt.span_id,
+            PARENT_ID,
+            trace.span_id,
+            self._client,
+            span_times(attempt.start_ns + to_unix_ns, attempt.end_ns + to_unix_ns, flags),
             _FIRST_ATTEMPT,
             parameters,
             self._reply,

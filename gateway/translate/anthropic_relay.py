@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from gateway.endpoints.anthropic_reply import read_message
 from gateway.endpoints.anthropic_stream import MessageStreamReader
 from gateway.endpoints.openai_reply import ReplyFacts
@@ -9,7 +11,7 @@ from gateway.model import Call, Target
 from gateway.translate import unchanged
 from gateway.translate.foreign_json import write_json
 from gateway.translate.pair import Refusal
-from gateway.translate.raw_predict import as_anthropics, relayed_fields
+from gateway.translate.raw_predict import as_anthropics, relayed_fields, wait_in
 from gateway.translate.unchanged import path
 
 __all__ = ["open_stream", "path", "read", "read_error", "write"]
@@ -24,7 +26,8 @@ def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
 
 def read_error(status: int, body: bytes) -> Refusal | None:
     """Any JSON object passes; what Vertex itself says is put into Anthropic's shape."""
-    return unchanged.read_error(status, as_anthropics(status, body))
+    found = unchanged.read_error(status, as_anthropics(status, body))
+    return None if found is None else replace(found, retry_after_s=wait_in(body))
 
 
 def read(

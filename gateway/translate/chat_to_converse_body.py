@@ -14,7 +14,7 @@ from gateway.errors import InvalidBody
 from gateway.model import Call, Target
 from gateway.translate.chat_to_messages_body import add_tools
 from gateway.translate.converse_blocks import Blocks
-from gateway.translate.converse_draft import OF_BEDROCK, Draft
+from gateway.translate.converse_draft import OF_BEDROCK, TIERS, Draft
 from gateway.translate.converse_media import Block, film, inline, picture, read_url, sound
 from gateway.translate.converse_tools import leave_out_provider_tools
 from gateway.translate.converse_turns import text_blocks
@@ -38,7 +38,6 @@ _DEFAULTS: Final = {
 }
 """Asking for these asks for nothing."""
 
-_TIERS: Final = {"default": "default", "flex": "flex", "priority": "priority", "reserved": "reserved"}
 _OF_ANTHROPIC: Final = frozenset(
     {"image", "document", "search_result", "tool_reference", "thinking", "redacted_thinking"}
 )
@@ -70,7 +69,7 @@ def write_body(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     _add_format(draft)
     _add_thinking(draft, call)
     draft.add_sampling()
-    draft.add_service_tier(_TIERS)
+    draft.add_service_tier(TIERS)
     user = fields.get("safety_identifier") or fields.get("user")
     metadata = object_of(fields.get("metadata"))
     draft.add_metadata(
@@ -117,7 +116,7 @@ class _Conversation:
             case "assistant":
                 self._turns.add("assistant", marked(self._said(message, content), message))
             case "tool" | "function":
-                self._turns.add("user", marked([self._result(message, content)], message))
+                self._turns.add("user", marked(self._result(message, content), message))
             case _:
                 self._turns.add("user", marked(content, message))
 
@@ -141,7 +140,7 @@ class _Conversation:
             blocks += self._blocks.marked([used], call)
         return blocks
 
-    def _result(self, message: dict[str, Any], content: list[Block]) -> Block:
+    def _result(self, message: dict[str, Any], content: list[Block]) -> list[Block]:
         asked = text_of(message.get("tool_call_id")) or text_of(message.get("name"))
         return self._blocks.tool_result(asked, content, has_failed=message.get("is_error") is True)
 

@@ -157,8 +157,11 @@ def _add_tools(body: dict[str, Any], fields: dict[str, Any], target: Target, lef
     functions, tools = _tools(fields, target, left_out)
     if "web_search_options" in fields:
         tools.append({"googleSearch": {}})
-        if object_of(fields["web_search_options"]).get("user_location"):
+        asked = object_of(fields["web_search_options"])
+        if asked.get("user_location"):
             left_out.add("web_search_options.user_location")
+        if asked.get("search_context_size") not in (None, "medium"):
+            left_out.add("web_search_options.search_context_size")
     if functions:
         tools.insert(0, {"functionDeclarations": functions})
         if fields.get("parallel_tool_calls") is False and (mode or {}).get("mode") != "NONE":
@@ -240,8 +243,10 @@ def _add_format(
     match asked:
         case {"type": "json_object"}:
             config["responseMimeType"] = "application/json"
-        case {"type": "json_schema", "json_schema": {"schema": dict(schema)}}:
-            shape, lost = shape_of_answer(schema, target.model_id)
+        case {"type": "json_schema", "json_schema": {"schema": dict(schema)} as words}:
+            told = text_of(words.get("description"))
+            described = {"description": told, **schema} if told else schema
+            shape, lost = shape_of_answer(described, target.model_id)
             config |= {"responseMimeType": "application/json", **shape}
             for word in lost:
                 left_out.add(f"response_format.{word}")

@@ -54,6 +54,9 @@ class Conversation:
     def _add(self, index: int, message: dict[str, Any]) -> None:
         if isinstance(message.get("name"), str) and message.get("role") not in ("function", "tool"):
             self._left_out.add("messages.name")
+        if message.get("audio") is not None:
+            # What was said is not in the call, and only the one who said it could look it up.
+            raise self._left_out.refusal("messages.audio")
         match message.get("role"):
             case "system" | "developer":
                 self._system += self._parts(message.get("content"))

@@ -28,7 +28,7 @@ from gateway.translate.foreign_json import (
 )
 from gateway.translate.json_answers import ANSWER_TOOL
 from gateway.translate.pair import Refusal
-from gateway.translate.raw_predict import as_anthropics, path_at
+from gateway.translate.raw_predict import as_anthropics, path_at, wait_in
 from gateway.wire.sse import EventSplitter
 
 FINISH_REASONS: Final = {
@@ -96,7 +96,8 @@ def read_error(status: int, body: bytes) -> Refusal | None:
     found = find_object(as_anthropics(status, body))
     if found is None:
         return None
-    return Refusal(_UNAVAILABLE if status == _OVERLOADED else status, _chat_error(found))
+    status = _UNAVAILABLE if status == _OVERLOADED else status
+    return Refusal(status, _chat_error(found), wait_in(body))
 
 
 def _chat_error(found: dict[str, Any]) -> bytes:

@@ -60,7 +60,7 @@ class Blocks:
     def user_block(self, block: Block) -> list[Block]:
         """One block of the user's; raises as `user`."""
         if block.get("type") == "tool_result":
-            return self.marked([self._result(block)], block)
+            return self.marked(self._result(block), block)
         return self.marked(self._shown(block), block)
 
     def marked(self, blocks: list[Block], marked: dict[str, Any]) -> list[Block]:
@@ -93,16 +93,16 @@ class Blocks:
         }
         return {"toolUse": used}
 
-    def tool_result(self, call_id: object, content: list[Block], *, has_failed: bool) -> Block:
-        """What a tool gave."""
-        # A cache point can stand behind a result and not in one.
+    def tool_result(self, call_id: object, content: list[Block], *, has_failed: bool) -> list[Block]:
+        """What a tool gave, with the cache point that is in it behind it: it cannot stand in one."""
+        points = [block for block in content if "cachePoint" in block]
         said = [block for block in content if "cachePoint" not in block] or [{"text": NO_OUTPUT}]
         result: Block = {"toolUseId": converse_tool_id(text_of(call_id)), "content": said}
         if has_failed and self._model.takes_status:
             result["status"] = "error"
         elif has_failed:
             result["content"] = [{"text": FAILED}, *said]
-        return {"toolResult": result}
+        return [{"toolResult": result}, *points[-1:]]
 
     def cite(self, made: Block, asked: dict[str, Any], at: str) -> None:
         """Have the answer cite the document that was *made*, if its block *asked* for that."""
@@ -130,8 +130,12 @@ class Blocks:
                 return []
         return self.marked(made, block)
 
-    def _result(self, block: Block) -> Block:
-        content = [made for inner in blocks_of(block.get("content")) for made in self._shown(inner)]
+    def _result(self, block: Block) -> list[Block]:
+        content = [
+            made
+            for inner in blocks_of(block.get("content"))
+            for made in self.marked(self._shown(inner), inner)
+        ]
         return self.tool_result(block.get("tool_use_id"), content, has_failed=block.get("is_error") is True)
 
     def _shown(self, block: Block) -> list[Block]:

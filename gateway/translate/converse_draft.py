@@ -42,7 +42,12 @@ OF_BEDROCK: Final = frozenset(
 )
 """Fields of Converse that a caller of another dialect may send as they are."""
 
-_LIMITS: Final = frozenset({"max_tokens", "max_completion_tokens", "temperature", "top_p"})
+_LIMITS: Final = frozenset(
+    {"max_tokens", "max_completion_tokens", "max_output_tokens", "temperature", "top_p"}
+)
+TIERS: Final = {"default": "default", "flex": "flex", "priority": "priority", "reserved": "reserved"}
+"""Tiers by OpenAI's words."""
+
 _KINDS_OF_THINKING: Final = ("enabled", "adaptive", "disabled")
 _MAX_TEMPERATURE: Final = 1
 _MAX_METADATA: Final = 16
@@ -67,8 +72,15 @@ class Draft:
         tools: `tools` and `tool_choice` as Anthropic has them.
     """
 
-    def __init__(self, call: Call, target: Target) -> None:
-        self.fields = read_fields(call)
+    def __init__(self, call: Call, target: Target, fields: dict[str, Any] | None = None) -> None:
+        """Start.
+
+        Args:
+            call: What was asked.
+            target: Who gets it.
+            fields: Of the caller's body, where they have been read already.
+        """
+        self.fields = read_fields(call) if fields is None else fields
         self.left_out = LeftOut(target)
         self.model = model_of(target)
         self.turns = Turns(self.model)

@@ -22,6 +22,8 @@ from gateway.translate.pair import LeftOut
 _FORMATS: Final = ("float", "base64")
 _BASE64: Final = b'"base64"'
 _vectors: Final = msgspec.json.Decoder(list[float])
+_texts: Final = msgspec.json.Decoder(str | list[msgspec.Raw])
+_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def read_texts(fields: Mapping[str, Any], left_out: LeftOut) -> list[str]:
@@ -57,9 +59,23 @@ def write_list(call: Call, vectors: Sequence[msgspec.Raw], *, model: str, usage:
         {"object": "embedding", "index": index, "embedding": _packed(vector) if is_base64 else vector}
         for index, vector in enumerate(vectors)
     ]
+    return msgspec.json.encode({"object": "list", "data": data, "model": model, "usage": _counts(usage)})
+
+
+def with_usage(body: bytes, usage: Usage) -> bytes:
+    """An answer of `write_list` with another *usage*, its vectors as they are."""
+    return msgspec.json.encode({**_members.decode(body), "usage": _counts(usage)})
+
+
+def text_count(call: Call) -> int:
+    """How many texts there are in a call that `read_texts` has taken."""
+    texts = _texts.decode(call.fields["input"])
+    return 1 if isinstance(texts, str) else len(texts)
+
+
+def _counts(usage: Usage) -> dict[str, int]:
     tokens = usage.input_tokens or 0
-    counts = {"prompt_tokens": tokens, "total_tokens": tokens}
-    return msgspec.json.encode({"object": "list", "data": data, "model": model, "usage": counts})
+    return {"prompt_tokens": tokens, "total_tokens": tokens}
 
 
 def _packed(vector: msgspec.Raw) -> str:

@@ -223,29 +223,34 @@ class MessageWriter:
 def add_up(events: Iterable[Event]) -> dict[str, Any]:
     """The message that all of its events make."""
     message: dict[str, Any] = {}
+    deltas: list[dict[str, Any]] = []
     for event in events:
         match event["type"]:
             case "message_start":
                 message = event["message"]
             case "content_block_start":
+                deltas = []
                 message["content"].append(event["content_block"])
             case "content_block_delta":
-                _extend(message["content"][-1], event["delta"])
+                deltas.append(event["delta"])
+            case "content_block_stop":
+                _extend(message["content"][-1], deltas)
             case "message_delta":
                 message |= event["delta"]
                 message["usage"] = event["usage"]
     return message
 
 
-def _extend(block: dict[str, Any], delta: dict[str, Any]) -> None:
-    match delta["type"]:
-        case "input_json_delta":
+def _extend(block: dict[str, Any], deltas: list[dict[str, Any]]) -> None:
+    for name in ("text", "thinking", "signature"):
+        if name in block:
+            block[name] = "".join([delta[name] for delta in deltas if name in delta])
+    citations = [delta["citation"] for delta in deltas if "citation" in delta]
+    if citations:
+        block["citations"] = citations
+    for delta in deltas:
+        if "partial_json" in delta:
             block["input"] = decode_leniently(delta["partial_json"].encode())
-        case "citations_delta":
-            block.setdefault("citations", []).append(delta["citation"])
-        case kind:
-            name = kind.removesuffix("_delta")
-            block[name] += delta[name]
 
 
 def _decoded(call: Call, name: str) -> object:

@@ -27,7 +27,7 @@ from gateway.translate.foreign_json import (
 )
 from gateway.translate.messages_to_chat_body import write_body
 from gateway.translate.pair import Refusal
-from gateway.translate.raw_predict import path_at, without_list
+from gateway.translate.raw_predict import path_at, wait_in, without_list
 from gateway.translate.tool_names import LongNames
 from gateway.wire.sse import read_events
 
@@ -93,7 +93,9 @@ def open_stream(
 def read_error(status: int, body: bytes) -> Refusal | None:
     """OpenAI's error in Anthropic's shape, under the same status."""
     found = find_object(without_list(body))
-    return None if found is None else Refusal(status, write_reply(_message_error(status, found)))
+    if found is None:
+        return None
+    return Refusal(status, write_reply(_message_error(status, found)), wait_in(body))
 
 
 def _message_error(status: int, found: dict[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ _READ_ELSEWHERE: Final = OF_BEDROCK | {
     *("cache_control", "diagnostics", "context_management"),
 }
 _TIERS: Final = {"standard_only": "default", "flex": "flex", "priority": "priority", "reserved": "reserved"}
-_CHOICES: Final = frozenset({"auto", "any", "tool", "none"})
+_CHOICES: Final = ("auto", "any", "tool", "none")
 STOP_SEQUENCE: Final = ("/stop_sequence", "/delta/stop_sequence")
 """Where Claude's own answer says which sequence ended it, whole and streamed."""
 

@@ -102,6 +102,10 @@ def _add_tools(body: dict[str, Any], fields: dict[str, Any], target: Target, lef
 def _function(tool: dict[str, Any], target: Target, left_out: LeftOut) -> dict[str, Any]:
     if tool.get("strict") is True:
         left_out.add("tools.strict")
+    if tool.get("input_examples"):
+        left_out.add("tools.input_examples")
+    if _is_for_code(tool):
+        left_out.add("tools.allowed_callers")
     function: dict[str, Any] = {"name": short_name(text_of(tool.get("name")))}
     if text_of(tool.get("description")):
         function["description"] = tool["description"]
@@ -109,6 +113,11 @@ def _function(tool: dict[str, Any], target: Target, left_out: LeftOut) -> dict[s
     for word in lost:
         left_out.add(f"tools.input_schema.{word}")
     return {**function, **shape}
+
+
+def _is_for_code(tool: dict[str, Any]) -> bool:
+    """Whether code that Anthropic runs may call it, and not the model alone."""
+    return list_of(tool.get("allowed_callers")) not in ([], ["direct"])
 
 
 def _forces_one_of(choice: dict[str, Any], names: list[Any], *, is_any: bool) -> bool:
@@ -128,6 +137,10 @@ def _add_search(
     for name in _NOT_SEARCHED_BY:
         if search.get(name) is not None:
             left_out.add(f"tools.{kind}.{name}")
+    if search.get("strict") is True:
+        left_out.add(f"tools.{kind}.strict")
+    if _is_for_code(search):
+        left_out.add(f"tools.{kind}.allowed_callers")
     if choice.get("type") == "none":
         return
     if choice.get("type") in ("any", "tool"):
@@ -164,6 +177,8 @@ def _add_format(
                 left_out.add(f"output_config.format.schema.{word}")
         case _:
             left_out.add("output_config.format")
+    if object_of(fields.get("output_config")).get("task_budget") is not None:
+        left_out.add("output_config.task_budget")
 
 
 def _add_thinking(config: dict[str, Any], fields: dict[str, Any], target: Target, left_out: LeftOut) -> None:
@@ -205,6 +220,9 @@ class _Conversation:
         for index, message in enumerate(messages):
             if not isinstance(message, dict):
                 raise InvalidBody(f"messages[{index}] must be an object.", param="messages")
+            for name in message:
+                if name not in ("role", "content"):
+                    self._left_out.add(f"messages.{name}")
             if message.get("role") == "assistant":
                 self._add_assistant(_blocks(message.get("content")))
             else:
@@ -227,11 +245,15 @@ class _Conversation:
                     self._say(text_of(block.get("text")))
                 case "compaction":
                     self._say(text_of(block.get("content")))
+                    if block.get("tool_changes"):
+                        self._left_out.add("messages.content.compaction.tool_changes")
                 case "redacted_thinking":
                     # Another model's thoughts.
                     pass
-                case "server_tool_use" | "web_search_tool_result":
+                case "web_search_tool_result":
                     # What was found is in the answer that rests on it.
+                    pass
+                case "server_tool_use" if block.get("name") == _WEB_SEARCH:
                     pass
                 case kind:
                     self._left_out.add(f"messages.content.{text_of(kind) or 'unknown'}")
@@ -272,6 +294,8 @@ class _Conversation:
         if object_of(block.get("citations")).get("enabled") is True:
             # It quotes the web alone.
             self._left_out.add("messages.content.citations")
+        if block.get("transformations"):
+            self._left_out.add("messages.content.image.transformations")
         match block:
             case {"type": "text", "text": str(text)}:
                 return [text_part(text)] if text else []

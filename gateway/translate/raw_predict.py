@@ -14,6 +14,7 @@ from urllib.parse import quote
 import msgspec
 
 from gateway.endpoints.anthropic_error import type_of
+from gateway.endpoints.gemini_error import find_google_error
 from gateway.endpoints.openai_content import decode_leniently
 from gateway.endpoints.openai_reply import UNREADABLE, text_of
 from gateway.model import Call, Target
@@ -68,6 +69,12 @@ def without_list(body: bytes) -> bytes:
     except UNREADABLE:
         return body
     return write_reply(found[0]) if found and isinstance(found[0], dict) else body
+
+
+def wait_in(body: bytes) -> int | None:
+    """When to try again by an error's *body*, where Google says so, which has no header for it."""
+    error = find_google_error(body)
+    return None if error is None else error.retry_after_s
 
 
 def as_anthropics(status: int, body: bytes) -> bytes:

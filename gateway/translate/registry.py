@@ -14,6 +14,7 @@ from gateway.translate import (
     chat_to_gemini,
     chat_to_messages,
     converse_relay,
+    embedding_to_bedrock,
     embedding_to_cohere,
     embedding_to_gemini,
     embedding_to_nomic,
@@ -30,7 +31,9 @@ from gateway.translate import (
     rerank_to_cohere,
     rerank_to_nemo,
     rerank_to_tei,
+    rerank_to_vertex,
     responses_to_chat,
+    responses_to_converse,
     responses_to_gemini,
     responses_to_messages,
 )
@@ -46,6 +49,7 @@ PAIRS: Final[dict[tuple[str, Dialect], Pair]] = {
     ("embedding", "gemini"): embedding_to_gemini,
     ("chat", "cohere"): chat_to_cohere,
     ("embedding", "cohere"): embedding_to_cohere,
+    ("embedding", "converse"): embedding_to_bedrock,
     ("chat", "converse"): chat_to_converse,
     ("responses", "openai"): object_relay,
     ("moderation", "openai"): object_relay,
@@ -74,11 +78,16 @@ _RESPONSES: Final[dict[Dialect, Pair]] = {
     "openai": responses_to_chat,
     "anthropic": responses_to_messages,
     "gemini": responses_to_gemini,
+    "converse": responses_to_converse,
 }
 """For the targets that have no Responses API; what else is asked below `/responses` they cannot do."""
 
-_RERANKS: Final[dict[RerankApi, Pair]] = {"tei": rerank_to_tei, "nemo": rerank_to_nemo}
-"""For the servers that speak OpenAI, which has no ranks, and rank in their own words."""
+_RERANKS: Final[dict[RerankApi, Pair]] = {
+    "tei": rerank_to_tei,
+    "nemo": rerank_to_nemo,
+    "vertex": rerank_to_vertex,
+}
+"""For the targets whose dialect has no ranks, and which rank in their own words."""
 
 
 def find_pair(endpoint: Endpoint, target: Target) -> Pair | None:

@@ -240,12 +240,14 @@ def _add_search(body: dict[str, Any], tools: Tools, left_out: LeftOut) -> None:
     if tools.functions:
         why = "This model searches the web or calls functions, and not both in one call."
         raise UnsupportedParameter(f'"{WEB_SEARCH}" beside functions cannot be done. {why}', param="tools")
-    for name, value in (tools.web_search or {}).items():
+    search = tools.web_search or {}
+    kind = text_of(search.get("type"))
+    for name, value in search.items():
         if name == "filters" and value:
             # Pages from elsewhere would be another answer.
-            raise left_out.refusal(f"tools.{WEB_SEARCH}.filters")
+            raise left_out.refusal(f"tools.{kind}.filters")
         if name != "type" and value is not None:
-            left_out.add(f"tools.{WEB_SEARCH}.{name}")
+            left_out.add(f"tools.{kind}.{name}")
     if tools.choice == "none":
         return
     if tools.choice == "required":
@@ -279,7 +281,9 @@ def _add_text(
         return
     config["responseMimeType"] = _JSON
     if isinstance(schema, dict):
-        members, lost = shape_of_answer(schema, target.model_id)
+        told = text_of(shape.get("description"))
+        described = {"description": told, **schema} if told else schema
+        members, lost = shape_of_answer(described, target.model_id)
         config |= members
         for word in lost:
             left_out.add(f"text.format.schema.{word}")

@@ -92,7 +92,7 @@ def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     if call.is_stream:
         body["stream"] = True
     tools = read_tools(fields, left_out, serves=_SERVES)
-    _add_tools(body, tools, fields)
+    add_tools(body, tools, fields)
     _name_what_is_lost(fields, turns, tools, left_out)
     _add_text(body, fields.get("text", {}), target, left_out)
     _add_reasoning(body, fields.get("reasoning", {}), left_out)
@@ -157,7 +157,7 @@ def _messages(turns: list[Turn]) -> list[dict[str, Any]]:
 def _answered(piece: dict[str, Any], at: str) -> list[dict[str, Any]]:
     kind = piece["type"]
     if kind == "reasoning":
-        return _thought(piece)
+        return thought_blocks(piece)
     if kind == "call":
         asked = (
             {CUSTOM_INPUT: piece["arguments"]} if piece["is_custom"] else read_arguments(piece["arguments"])
@@ -171,7 +171,7 @@ def _answered(piece: dict[str, Any], at: str) -> list[dict[str, Any]]:
     raise UnsupportedParameter(f'"{kind}" cannot be sent to this model. {why}', param=f"{at}.content")
 
 
-def _thought(item: dict[str, Any]) -> list[dict[str, Any]]:
+def thought_blocks(item: dict[str, Any]) -> list[dict[str, Any]]:
     """A thought that such a target signed, as it was."""
     secret = text_of(item.get("encrypted_content"))
     if secret.startswith(REDACTED):
@@ -258,7 +258,8 @@ def _inline(url: str, at: str) -> tuple[str, str]:
     return found[1].lower(), found[4]
 
 
-def _add_tools(body: dict[str, Any], tools: Tools, fields: dict[str, Any]) -> None:
+def add_tools(body: dict[str, Any], tools: Tools, fields: dict[str, Any]) -> None:
+    """Write *tools* into *body* as Anthropic has them."""
     listed: list[dict[str, Any]] = []
     for tool in tools.functions:
         function: dict[str, Any] = {"name": tool.name, "input_schema": tool.parameters or _EMPTY_SCHEMA}

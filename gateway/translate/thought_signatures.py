@@ -25,7 +25,8 @@ _SERVICES: Final[dict[str, Service]] = {"gcp.vertex_ai": "vertex"}
 """By `gen_ai.provider.name`; all others are the Gemini API."""
 
 _BLOCK: Final = re.compile(r"(gemini|vertex)-thought:(.+)", re.DOTALL)
-_ID: Final = re.compile(r"(.*?)_(gemini|vertex)_thought_([\w-]+)", re.ASCII | re.DOTALL)
+_IN_ID: Final = re.compile(r"_(gemini|vertex)_thought_")
+_LETTERS: Final = re.compile(r"[\w-]+", re.ASCII)
 _IN_AN_ID: Final = str.maketrans("+/", "-_", "=")
 """Base64 in the letters of an id. Google takes both alphabets, and no padding is missed."""
 
@@ -60,10 +61,11 @@ def in_id(call_id: str, signature: Signature) -> str:
 
 def take_from_id(call_id: str) -> tuple[str, Signature | None]:
     """The id without what `in_id` has put there, and that."""
-    found = _ID.fullmatch(call_id)
-    if found is None:
+    found = _IN_ID.search(call_id)
+    # Two searches, each from the front: one for both would start anew at every mark in a made-up id.
+    if found is None or not _LETTERS.fullmatch(call_id, found.end()):
         return call_id, None
-    return found[1], Signature(found[2], found[3])  # type: ignore[arg-type]  # one of the two
+    return call_id[: found.start()], Signature(found[1], call_id[found.end() :])  # type: ignore[arg-type]  # one of the two
 
 
 def signature_for(target: Target, found: Signature | None) -> str:

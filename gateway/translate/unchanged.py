@@ -6,7 +6,7 @@ from gateway.endpoints.openai_call import write_renamed
 from gateway.endpoints.openai_reply import is_json_object
 from gateway.model import Call, Target
 from gateway.translate.pair import Refusal
-from gateway.translate.raw_predict import path_at, without_list
+from gateway.translate.raw_predict import path_at, wait_in, without_list
 
 
 def path(call: Call, target: Target) -> str:
@@ -22,4 +22,4 @@ def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
 def read_error(status: int, body: bytes) -> Refusal | None:
     """Any JSON object passes, out of the list that Google may have put it into."""
     body = without_list(body)
-    return Refusal(status, body) if is_json_object(body) else None
+    return Refusal(status, body, wait_in(body)) if is_json_object(body) else None

@@ -28,6 +28,15 @@ _TWO_BYTES: Final = 1 << 14
 HAS_IS_REMOTE: Final = 0x100
 IS_REMOTE: Final = 0x200
 
+TRACE_ID: Final = b"\x0a\x10"
+"""Before the 16 bytes of `Span.trace_id`."""
+
+SPAN_ID: Final = b"\x12\x08"
+"""Before the 8 bytes of `Span.span_id`."""
+
+PARENT_ID: Final = b"\x22\x08"
+"""Before the 8 bytes of `Span.parent_span_id`."""
+
 
 class SpanKind(enum.IntEnum):
     """`Span.SpanKind`."""
@@ -167,16 +176,21 @@ def span_head(
     """
     return b"".join(
         (
-            b"\x0a\x10",
+            TRACE_ID,
             trace_id,
-            b"\x12\x08",
+            SPAN_ID,
             span_id,
             field(0x1A, trace_state.encode()) if trace_state else b"",
-            b"\x22\x08" + parent_span_id if parent_span_id else b"",
+            PARENT_ID + parent_span_id if parent_span_id else b"",
             named,
-            _times_and_flags.pack(0x39, start_ns, 0x41, end_ns, b"\x85\x01", flags),
+            span_times(start_ns, end_ns, flags),
         )
     )
+
+
+def span_times(start_ns: int, end_ns: int, flags: int) -> bytes:
+    """The fields for start and end of a `Span`, in nanoseconds of Unix time, and its flags."""
+    return _times_and_flags.pack(0x39, start_ns, 0x41, end_ns, b"\x85\x01", flags)
 
 
 def span_status(code: StatusCode, message: str = "") -> bytes:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import anthropic
+import httpx
 import openai
+from botocore.exceptions import ClientError
+from google import genai
+from google.genai.errors import APIError as GoogleError
 
-from tests.rig.matrix_upstream import VECTOR, Said, golden
+from tests.rig.matrix_answers import RANKS, VECTOR, Said, golden
 from tests.unit.translate.reassembly import message
 
 PICTURE: Final = base64.b64encode(b"\x89PNG\r\n\x1a\n canary").decode()
@@ -25,10 +30,23 @@ _ADDRESS: Final = f"data:image/png;base64,{PICTURE}"
 
 @dataclass(frozen=True)
 class Clients:
-    """The two official clients of one server."""
+    """The two clients of one server that most tests need."""
 
     openai: openai.OpenAI
     anthropic: anthropic.Anthropic
+
+
+@dataclass(frozen=True)
+class AllClients(Clients):
+    """Every official client of one server.
+
+    Attributes:
+        google: The one of an account, "" where the server is a provider.
+        bedrock: Of Bedrock's runtime.
+    """
+
+    google: Callable[[str], genai.Client]
+    bedrock: Any
 
 
 @dataclass(frozen=True)
@@ -42,7 +60,7 @@ class Told:
     """
 
     items: tuple[Any, ...]
-    error: openai.APIError | anthropic.APIError | None
+    error: Exception | None
     headers: Any
 
     @property
@@ -50,6 +68,11 @@ class Told:
         """Fields that the model was not sent."""
         names = self.headers.get("x-tfy-dropped-params", "")
         return tuple(filter(None, names.split(", ")))
+
+    @property
+    def has_failed(self) -> bool:
+        """By an error, or by an event that says so and that the SDK passes on."""
+        return self.error is not None or self.items[-1].get("type") in {"error", "response.failed"}
 
 
 # -- what is asked
@@ -118,6 +141,33 @@ def _messages(feature: str) -> dict[str, Any]:
         case "its own alone":
             content = [{"type": "image", "source": {"type": "file", "file_id": "file_1"}}]
     return {"messages": [{"role": "user", "content": content}], "max_tokens": 4000, **more}
+
+
+def _rerank(_: str) -> dict[str, Any]:
+    return {"query": QUESTION, "documents": ["one", "two"], "top_n": 2}
+
+
+def _generate(feature: str) -> dict[str, Any]:
+    config: dict[str, Any] = {"temperature": 0.5}
+    if feature == "tools":
+        tool = {**_TOOL, "parameters_json_schema": _PARAMETERS}
+        config["tools"] = [{"function_declarations": [tool, {"name": "get_time"}]}]
+    return {"contents": QUESTION, "config": config}
+
+
+def _converse(feature: str) -> dict[str, Any]:
+    more: dict[str, Any] = {}
+    if feature == "tools":
+        tools = (
+            {**_TOOL, "inputSchema": {"json": _PARAMETERS}},
+            {"name": "get_time", "inputSchema": {"json": _NOTHING}},
+        )
+        more["toolConfig"] = {"tools": [{"toolSpec": tool} for tool in tools]}
+    return {"messages": [{"role": "user", "content": [{"text": QUESTION}]}], **more}
+
+
+def _invoke(feature: str) -> dict[str, Any]:
+    return {"body": json.dumps({"anthropic_version": "bedrock-2023-05-31", **_messages(feature)})}
 
 
 # -- what is answered
@@ -191,6 +241,54 @@ def _said_in_embedding(items: list[dict[str, Any]], **_: bool) -> Said:
     return Said(usage=(items[0]["usage"]["prompt_tokens"], 0))
 
 
+def _said_in_ranks(items: list[dict[str, Any]], **_: bool) -> Said:
+    ranks = [(result["index"], result["relevance_score"]) for result in items[0]["results"]]
+    assert ranks == list(RANKS)
+    return Said()
+
+
+def _said_by_gemini(items: list[dict[str, Any]], **_: bool) -> Said:
+    parts = [
+        part
+        for item in items
+        for candidate in item["candidates"]
+        for part in (candidate["content"] or {}).get("parts") or []
+    ]
+    usage = items[-1]["usage_metadata"]
+    calls = [part["function_call"] for part in parts if part.get("function_call")]
+    return Said(
+        "".join(part.get("text") or "" for part in parts if not part.get("thought")),
+        _read([(call["name"], json.dumps(call["args"])) for call in calls]),
+        usage=(
+            usage["prompt_token_count"],
+            usage["candidates_token_count"] + usage["thoughts_token_count"],
+        ),
+    )
+
+
+def _said_in_converse(items: list[dict[str, Any]], *, is_stream: bool) -> Said:
+    if not is_stream:
+        blocks, usage = items[0]["output"]["message"]["content"], items[0]["usage"]
+        uses = [block["toolUse"] for block in blocks if "toolUse" in block]
+        calls = [(use["name"], json.dumps(use["input"])) for use in uses]
+        text = "".join(block.get("text", "") for block in blocks)
+    else:
+        usage = items[-1]["metadata"]["usage"]
+        starts = [item["contentBlockStart"] for item in items if "contentBlockStart" in item]
+        deltas = [item["contentBlockDelta"] for item in items if "contentBlockDelta" in item]
+        text = "".join(each["delta"].get("text", "") for each in deltas)
+        calls = [
+            (start["start"]["toolUse"]["name"], "".join(_input_of(deltas, start["contentBlockIndex"])))
+            for start in starts
+        ]
+    asked = usage["inputTokens"] + usage["cacheReadInputTokens"] + usage["cacheWriteInputTokens"]
+    return Said(text, _read(calls), usage=(asked, usage["outputTokens"]))
+
+
+def _input_of(deltas: list[dict[str, Any]], index: int) -> list[str]:
+    return [each["delta"]["toolUse"]["input"] for each in deltas if each["contentBlockIndex"] == index]
+
+
 def _read(calls: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     """Arguments as one text has them, whatever their blanks."""
     return tuple((name, json.dumps(json.loads(arguments or "{}"))) for name, arguments in calls)
@@ -198,6 +296,91 @@ def _read(calls: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
 
 def _events(items: list[dict[str, Any]]) -> bytes:
     return b"".join([f"data: {json.dumps(item)}\n\n".encode() for item in items])
+
+
+# -- how an SDK is called
+
+
+@dataclass
+class Answer:
+    """What has come so far."""
+
+    items: list[Any] = field(default_factory=list)
+    headers: Any = field(default_factory=dict)
+
+
+Call = Callable[..., None]
+
+
+def _calls(operation: Callable[[Clients], Any], *, must_ask_usage: bool = False) -> Call:
+    """What OpenAI's and Anthropic's SDKs have; *must_ask_usage*: streams tell usage only who asks."""
+
+    def call(clients: Clients, model: str, given: dict[str, Any], told: Answer, *, is_stream: bool) -> None:
+        arguments = {"model": model, **given}
+        if is_stream:
+            arguments["stream"] = True
+        if is_stream and must_ask_usage:
+            arguments["stream_options"] = {"include_usage": True}
+        raw = operation(clients).with_raw_response.create(**arguments)
+        told.headers = raw.headers
+        answer = raw.parse()
+        for item in answer if is_stream else [answer]:
+            told.items.append(item.to_dict())
+
+    return call
+
+
+def _call_rerank(clients: Clients, model: str, given: dict[str, Any], told: Answer, **_: bool) -> None:
+    """No SDK of OpenAI's has ranks, but its client posts anything."""
+    body = {"model": model, **given}
+    response = clients.openai.post("/rerank", cast_to=httpx.Response, body=body)
+    told.headers = response.headers
+    told.items.append(response.json())
+
+
+def _call_google(
+    clients: AllClients, model: str, given: dict[str, Any], told: Answer, *, is_stream: bool
+) -> None:
+    account, _, model = model.rpartition("/")
+    models = clients.google(account).models
+    if not is_stream:
+        _add_googles(told, models.generate_content(model=model, **given))
+        return
+    for chunk in models.generate_content_stream(model=model, **given):
+        _add_googles(told, chunk)
+
+
+def _add_googles(told: Answer, answer: Any) -> None:
+    told.headers = answer.sdk_http_response.headers
+    told.items.append(answer.model_dump(mode="json", exclude={"sdk_http_response"}))
+
+
+def _call_converse(
+    clients: AllClients, model: str, given: dict[str, Any], told: Answer, *, is_stream: bool
+) -> None:
+    if is_stream:
+        answer = clients.bedrock.converse_stream(modelId=model, **given)
+        told.headers = answer["ResponseMetadata"]["HTTPHeaders"]
+        with closing(answer["stream"]) as events:
+            told.items.extend(events)
+        return
+    answer = clients.bedrock.converse(modelId=model, **given)
+    told.headers = answer.pop("ResponseMetadata")["HTTPHeaders"]
+    told.items.append(answer)
+
+
+def _call_invoke(
+    clients: AllClients, model: str, given: dict[str, Any], told: Answer, *, is_stream: bool
+) -> None:
+    if is_stream:
+        answer = clients.bedrock.invoke_model_with_response_stream(modelId=model, **given)
+        told.headers = answer["ResponseMetadata"]["HTTPHeaders"]
+        with closing(answer["body"]) as events:
+            told.items.extend(json.loads(event["chunk"]["bytes"]) for event in events)
+        return
+    answer = clients.bedrock.invoke_model(modelId=model, **given)
+    told.headers = answer["ResponseMetadata"]["HTTPHeaders"]
+    told.items.append(json.loads(answer["body"].read()))
 
 
 # -- one row for each path that a caller asks
@@ -209,21 +392,25 @@ class Path:
 
     Attributes:
         dialect: What its callers speak.
-        operation: What of an SDK calls it.
+        call: Asks with an SDK.
         ask: The arguments that ask for a feature.
         read: What an answer says.
         features: Those that it has.
         can_stream: It has streams.
-        must_ask_usage: Its streams tell usage only who asks.
+        model: Which of an account's models is called.
+        is_opaque: Nobody but the caller reads what a model answers, so that an error in it is an answer.
+        accounts: Columns of the docs; none: those that every path has.
     """
 
     dialect: str
-    operation: Callable[[Clients], Any]
+    call: Call
     ask: Callable[[str], dict[str, Any]]
     read: Callable[..., Said]
     features: tuple[str, ...]
     can_stream: bool = True
-    must_ask_usage: bool = False
+    model: str = "m"
+    is_opaque: bool = False
+    accounts: tuple[str, ...] = ()
 
 
 _FAILURES: Final = ("error status", "error inside", "cut")
@@ -231,48 +418,54 @@ _ALL: Final = (
     "text", "tools", "image", "JSON schema", "reasoning", "rare fields", "its own alone", *_FAILURES,
 )  # fmt: skip
 _TEXT: Final = ("text", *_FAILURES)
+_TOOLS: Final = ("text", "tools", *_FAILURES)
 PATHS: Final[dict[str, Path]] = {
     "chat completions": Path(
-        "openai", lambda clients: clients.openai.chat.completions, _chat, _said_in_chat, _ALL,
-        must_ask_usage=True,
+        "openai", _calls(lambda clients: clients.openai.chat.completions, must_ask_usage=True),
+        _chat, _said_in_chat, _ALL,
     ),
     "completions": Path(
-        "openai", lambda clients: clients.openai.completions, lambda _: {"prompt": QUESTION},
-        _said_in_completion, _TEXT, must_ask_usage=True,
+        "openai", _calls(lambda clients: clients.openai.completions, must_ask_usage=True),
+        lambda _: {"prompt": QUESTION}, _said_in_completion, _TEXT,
     ),
     "Responses": Path(
-        "openai", lambda clients: clients.openai.responses, _responses, _said_in_responses, _ALL
+        "openai", _calls(lambda clients: clients.openai.responses), _responses, _said_in_responses, _ALL
     ),
     "Messages": Path(
-        "anthropic", lambda clients: clients.anthropic.messages, _messages, _said_in_messages, _ALL
+        "anthropic", _calls(lambda clients: clients.anthropic.messages), _messages, _said_in_messages, _ALL
     ),
     "embeddings": Path(
-        "openai", lambda clients: clients.openai.embeddings,
+        "openai", _calls(lambda clients: clients.openai.embeddings),
         lambda _: {"input": QUESTION, "encoding_format": "float"}, _said_in_embedding, _TEXT,
-        can_stream=False,
+        can_stream=False, model="e",
+    ),
+    "rerank": Path("openai", _call_rerank, _rerank, _said_in_ranks, _TEXT, can_stream=False, model="r"),
+    "Google's SDK: generateContent": Path(
+        "gemini", _call_google, _generate, _said_by_gemini, _TOOLS,
+        accounts=("Gemini", "Vertex with Gemini", "Vertex with Claude", "Bedrock"),
+    ),
+    "Amazon's SDK: Converse": Path(
+        "converse", _call_converse, _converse, _said_in_converse, _TOOLS,
+        accounts=("Bedrock", "Anthropic", "Gemini"),
+    ),
+    "Amazon's SDK: InvokeModel": Path(
+        "converse", _call_invoke, _invoke, _said_in_messages, _TOOLS,
+        is_opaque=True, accounts=("Bedrock", "Anthropic", "Gemini"),
     ),
 }  # fmt: skip
 
 
 def ask(clients: Clients, path: Path, feature: str, model: str, *, is_stream: bool) -> Told:
     """One call with the SDK; what it raises is told too."""
-    arguments = {"model": model, **path.ask(feature)}
-    if is_stream:
-        arguments["stream"] = True
-    if is_stream and path.must_ask_usage:
-        arguments["stream_options"] = {"include_usage": True}
-    items: list[Any] = []
-    headers: Any = {}
+    told = Answer()
     try:
-        raw = path.operation(clients).with_raw_response.create(**arguments)
-        headers = raw.headers
-        answer = raw.parse()
-        if is_stream:
-            items.extend(item.to_dict() for item in answer)
-        else:
-            items.append(answer.to_dict())
-    except (openai.APIStatusError, anthropic.APIStatusError) as error:
-        return Told(tuple(items), error, headers or error.response.headers)
+        path.call(clients, model, path.ask(feature), told, is_stream=is_stream)
+    except (openai.APIStatusError, anthropic.APIStatusError, GoogleError) as error:
+        response: Any = error.response
+        return Told(tuple(told.items), error, told.headers or response.headers)
+    except ClientError as error:
+        headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        return Told(tuple(told.items), error, told.headers or headers)
     except (openai.APIError, anthropic.APIError) as error:
-        return Told(tuple(items), error, headers)
-    return Told(tuple(items), None, headers)
+        return Told(tuple(told.items), error, told.headers)
+    return Told(tuple(told.items), None, told.headers)

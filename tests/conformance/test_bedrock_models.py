@@ -15,6 +15,7 @@ import openai
 import pytest
 from anthropic import Anthropic
 from openai import OpenAI
+from openai.types.responses import Response
 
 from tests.conformance.test_boto3 import bedrock_account
 from tests.rig.bedrock_upstream import (
@@ -275,3 +276,125 @@ def test_recorded_models_in_messages(stack: Stack, path: str) -> None:
     assert [(block.name, block.input) for block in message.content if block.type == "tool_use"] == calls
     assert (message.stop_reason == "tool_use") is bool(calls)
     assert (message.usage.input_tokens, message.usage.output_tokens) == (asked, said)
+
+
+def streamed_response(stack: Stack, model: str, **more: Any) -> Response:
+    """A response in pieces, put together by the SDK, which has no word for one that is cut short."""
+    with stack.openai.responses.stream(model=model, input="Say grün.", **more) as events:
+        last = list(events)[-1]
+    assert last.type in ("response.completed", "response.incomplete")
+    return last.response
+
+
+def test_responses(stack: Stack) -> None:
+    """A whole answer, and the same in pieces; its input has what the cache gave; what was lost is named."""
+    raw = stack.openai.responses.with_raw_response.create(
+        model="aws/good", input="Say grün.", instructions="Be kind.", max_output_tokens=60, truncation="auto"
+    )
+    response = raw.parse()
+    assert raw.headers["x-tfy-dropped-params"] == "truncation"
+    assert (response.output_text, response.status) == (TEXT, "completed")
+    assert response.usage is not None
+    assert response.usage.input_tokens_details.cached_tokens == 4
+    assert (response.usage.input_tokens, response.usage.output_tokens) == (11, 5)
+    [asked] = stack.upstream.asked
+    assert asked.target == "/model/good/converse"
+    assert asked.json == {
+        "messages": [{"role": "user", "content": [{"text": "Say grün."}]}],
+        "system": [{"text": "Be kind."}],
+        "inferenceConfig": {"maxTokens": 60},
+    }
+    assert len(stack.upstream.scopes) == 1
+    streamed = streamed_response(stack, "aws/good")
+    assert streamed.output_text == TEXT.replace(" ", "")
+    assert streamed.usage == response.usage
+    assert stack.upstream.asked[-1].target == "/model/good/converse-stream"
+
+
+def test_tools_and_thinking_of_responses_reach_claude(stack: Stack) -> None:
+    """With what Claude signed in the turn before, and a schema for the answer."""
+    turns: Any = [
+        {"role": "user", "content": "Say grün."},
+        {
+            "type": "reasoning",
+            "id": "rs_1",
+            "summary": [{"type": "summary_text", "text": "hm"}],
+            "encrypted_content": "anthropic-thinking:sig",
+        },
+        {"type": "function_call", "call_id": "c1", "name": "weather", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c1", "output": "Rain"},
+    ]
+    shape: Any = {"format": {"type": "json_schema", "name": "out", "schema": WEATHER}}
+    tools: Any = [{"type": "function", "name": "weather", "parameters": WEATHER}]
+    stack.openai.responses.create(
+        model="aws/anthropic.claude-sonnet-4-5",
+        input=turns,
+        tools=tools,
+        text=shape,
+        reasoning={"effort": "low"},
+    )
+    assert stack.sent["additionalModelRequestFields"]["thinking"]["budget_tokens"] == 2048
+    assert stack.sent["toolConfig"]["tools"][0]["toolSpec"]["inputSchema"] == {"json": WEATHER}
+    assert stack.sent["messages"][1]["content"] == [
+        {"reasoningContent": {"reasoningText": {"text": "hm", "signature": "sig"}}},
+        {"toolUse": {"toolUseId": "c1", "name": "weather", "input": {}}},
+    ]
+    told = stack.sent["outputConfig"]["textFormat"]["structure"]["jsonSchema"]
+    assert json.loads(told["schema"]) == {**WEATHER, "additionalProperties": False}
+
+
+def test_errors_of_responses(stack: Stack) -> None:
+    """Bedrock's own, and those before it is asked, whole and streamed; half a stream never looks whole."""
+    for is_stream in (False, True):
+        with pytest.raises(openai.RateLimitError, match="please wait") as caught:
+            stack.openai.responses.create(model="aws/throttled", input="hi", stream=is_stream)
+        assert caught.value.response.headers["retry-after"] == "3"
+    with pytest.raises(openai.InternalServerError):
+        list(stack.openai.responses.create(model="aws/failing", input="hi", stream=True))
+    stack.upstream.forget()
+    with pytest.raises(openai.BadRequestError, match="web_search"):
+        stack.openai.responses.create(model="aws/good", input="hi", tools=[{"type": "web_search"}])
+    assert stack.upstream.asked == []
+
+
+def test_a_response_that_breaks(stack: Stack) -> None:
+    """Ends as one that failed, and where Bedrock did not say so with an error; never as if it were whole."""
+    events: list[Any] = []
+    for event in stack.openai.responses.create(model="aws/broken", input="hi", stream=True):
+        if not events:
+            stack.upstream.let_end()
+        events.append(event)
+    assert "response.output_text.delta" in [event.type for event in events]
+    *_, error, last = events
+    assert (error.type, error.code, error.message) == ("error", "rate_limit_exceeded", "Too many tokens.")
+    assert (last.type, last.response.status) == ("response.failed", "failed")
+    stack.upstream.forget()
+    kinds: list[str] = []
+    with pytest.raises(openai.APIError, match="before it was complete"):  # noqa: PT012 - as above
+        for event in stack.openai.responses.create(model="aws/cut", input="hi", stream=True):
+            if not kinds:
+                stack.upstream.let_end()
+            kinds.append(event.type)
+    assert kinds[-1] == "response.output_text.delta"
+
+
+@requires("recordings")
+@pytest.mark.parametrize("path", RECORDED)
+def test_recorded_models_in_responses(stack: Stack, path: str) -> None:
+    """The same as responses."""
+    is_stream = path.endswith("-stream")
+    body = recorded_body(RECORDED[path])
+    text, calls, asked, said = parts_of(converse_reply(body) if is_stream else json.loads(body))
+    model = name_of(path)
+    response = (
+        streamed_response(stack, model)
+        if is_stream
+        else stack.openai.responses.create(model=model, input="Say grün.")
+    )
+    assert response.output_text == text
+    found = [
+        (item.name, json.loads(item.arguments)) for item in response.output if item.type == "function_call"
+    ]
+    assert found == calls
+    usage = response.usage
+    assert (usage.input_tokens if usage else 0, usage.output_tokens if usage else 0) == (asked, said)

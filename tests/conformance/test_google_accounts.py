@@ -15,7 +15,7 @@ from openai import OpenAI
 
 from tests.rig.behaviours import TEXT
 from tests.rig.gateway_process import Document, GatewayProcess
-from tests.rig.google_cloud import EMAIL, LOCATION, PRIVATE_KEY, TOKEN, VECTOR, GoogleCloud
+from tests.rig.google_cloud import EMAIL, LOCATION, PRIVATE_KEY, RANKING, TOKEN, VECTOR, GoogleCloud
 from tests.rig.manifests import APP_TOKEN, ENVIRONMENT, PROVIDER_KEY, chat, trace_id_of, virtual_account
 
 ASKED: Final[dict[str, Any]] = {"messages": [{"role": "user", "content": "Say grün."}], "max_tokens": 60}
@@ -26,6 +26,7 @@ MODELS: Final = {
     "missing": "anthropic/claude-missing",
     "embed": "gemini-embedding-001",
     "embed-old": "text-embedding-005",
+    "ranker": "semantic-ranker-default-004",
 }
 
 
@@ -242,3 +243,21 @@ def test_a_state_that_is_kept(running: GatewayProcess) -> None:
     assert kept
     for file in kept:
         assert TOKEN.encode() not in file.read_bytes(), file
+
+
+def test_ranks(google: GoogleCloud, client: OpenAI) -> None:
+    """Vertex's ranker answers as Cohere's clients have it, with the documents where they are asked for."""
+    body = {"model": "vertex/ranker", "query": "q", "documents": ["a", "b", "c"], "return_documents": True}
+    told: Any = client.post("/rerank", cast_to=object, body=body)
+    assert told["model"] == "vertex/ranker"
+    assert told["results"] == [
+        {"index": 2, "relevance_score": 0.2, "document": {"text": "c"}},
+        {"index": 1, "relevance_score": 0.1, "document": {"text": "b"}},
+        {"index": 0, "relevance_score": 0.0, "document": {"text": "a"}},
+    ]
+    (asked,) = google.calls
+    assert asked.path == RANKING
+    assert asked.json["model"] == "semantic-ranker-default-004"
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.post("/rerank", cast_to=object, body={**body, "model": "vertex/pro"})
+    assert caught.value.code == "unsupported_parameter"

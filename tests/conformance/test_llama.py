@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 from openai import OpenAI
 
-from tests.conformance.matrix_asks import PATHS, Clients, ask
+from tests.conformance.matrix_asks import PATHS, Answer, Clients, ask
 from tests.rig.gateway_process import GatewayProcess
 from tests.rig.llama_server import MODEL_ALIAS, SENTENCE, LlamaServer
 from tests.rig.manifests import APP_TOKEN, self_hosted_account, virtual_account
@@ -58,9 +58,10 @@ def test_streams_and_whole_agree(clients: Clients, path: str) -> None:
 def test_tools(clients: Clients, path: str, *, is_stream: bool) -> None:
     """Where a tool must be called it is, in the caller's own words."""
     forced = {"type": "any"} if path == "Messages" else "required"
-    asked = {**PATHS[path].ask("tools"), "model": LLAMA_MODEL, "tool_choice": forced}
-    answer = PATHS[path].operation(clients).create(**asked, stream=is_stream)
-    text = str([item.to_dict() for item in answer] if is_stream else answer.to_dict())
+    asked = {**PATHS[path].ask("tools"), "tool_choice": forced}
+    told = Answer()
+    PATHS[path].call(clients, LLAMA_MODEL, asked, told, is_stream=is_stream)
+    text = str(told.items)
     assert "get_weather" in text or "get_time" in text
 
 

@@ -27,7 +27,7 @@ from tests.rig.manifests import (
     self_hosted_account,
     virtual_account,
 )
-from tests.rig.matrix_upstream import Said
+from tests.rig.matrix_answers import Said
 from tests.rig.mock_ai_api import MockAiApi
 from tests.rig.requires import absent, requires
 
@@ -104,11 +104,6 @@ def status_of(told: Told) -> int:
     """Of the error that the SDK raised."""
     assert isinstance(told.error, openai.APIStatusError | anthropic.APIStatusError), told
     return told.error.status_code
-
-
-def is_told(told: Told) -> bool:
-    """Whether a stream that broke says so, by what the SDK raises or by an event of its own."""
-    return told.error is not None or told.items[-1].get("type") in {"error", "response.failed"}
 
 
 # -- llmock
@@ -190,7 +185,7 @@ def test_llmock_breaks_streams(stack: Stack, path: str, model: str, kind: Any) -
     assert stack.llmock is not None
     stack.llmock.play(StreamFault(kind, after_chunks=5))
     told = stack.ask(path, "text", model, is_stream=True)
-    assert is_told(told)
+    assert told.has_failed
 
 
 # -- mock-ai-api
@@ -254,4 +249,4 @@ def test_mock_errors(stack: Stack, path: str, model: str, *, is_stream: bool) ->
 @IN
 def test_mock_error_in_a_stream(stack: Stack, path: str) -> None:
     """An error after the stream has begun is told as one."""
-    assert is_told(stack.ask(path, "text", f"mock-claude/{CLAUDE}:mock-stream-error", is_stream=True))
+    assert stack.ask(path, "text", f"mock-claude/{CLAUDE}:mock-stream-error", is_stream=True).has_failed

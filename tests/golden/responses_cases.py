@@ -11,10 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from gateway.endpoints.converse_error import STATUSES
 from gateway.endpoints.openai_call import parse_call
 from gateway.model import Call, Endpoint, Target
-from gateway.translate import responses_to_chat, responses_to_gemini, responses_to_messages
+from gateway.translate import (
+    responses_to_chat,
+    responses_to_converse,
+    responses_to_gemini,
+    responses_to_messages,
+)
 from gateway.translate.pair import Pair
+from gateway.wire.aws_event_stream import write_event, write_exception
 from tests.unit.makers import make_target
 
 FOLDER: Final = Path(__file__).resolve().parent
@@ -22,6 +29,7 @@ PAIRS: Final[dict[str, Pair]] = {
     "responses_to_chat": responses_to_chat,
     "responses_to_messages": responses_to_messages,
     "responses_to_gemini": responses_to_gemini,
+    "responses_to_converse": responses_to_converse,
 }
 RESPONSES: Final = Endpoint(
     name="responses", path="/responses", route="/v1/responses", operation="chat", can_stream=True
@@ -37,7 +45,7 @@ class Case:
 
     Attributes:
         reply: The target's whole reply, None when the case has none.
-        stream: The data of its events, None when the case has none.
+        stream: The data of its events, None when the case has none; of Converse each by its kind.
     """
 
     pair_name: str
@@ -69,7 +77,8 @@ class Case:
 
     def stream_bytes(self) -> bytes:
         """Its stream as the target sends it."""
-        return b"".join([_event(data) for data in self.stream or []])
+        write = _message if self.pair is responses_to_converse else _event
+        return b"".join([write(data) for data in self.stream or []])
 
     def streamed_bytes(self) -> bytes:
         """Its stream as the caller gets it."""
@@ -130,3 +139,10 @@ def _event(data: Any) -> bytes:
         return f"data: {data}\n\n".encode()
     name = f"event: {data['type']}\n" if "type" in data else ""
     return f"{name}data: {json.dumps(data)}\n\n".encode()
+
+
+def _message(event: dict[str, Any]) -> bytes:
+    """A message of AWS's event stream."""
+    ((kind, said),) = event.items()
+    write = write_exception if kind in STATUSES else write_event
+    return write(kind, json.dumps(said).encode())

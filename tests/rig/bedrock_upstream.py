@@ -34,7 +34,9 @@ USAGE: Final = {
     "cacheWriteInputTokens": 0,
 }
 STREAM_TYPE: Final = "application/vnd.amazon.eventstream"
+VECTOR: Final = [0.5, -0.25, 1.0]
 _JSON: Final = "application/json"
+_COHERES: Final = {"embedding_types", "output_dimension", "truncate", "max_tokens"}
 
 Answer = Callable[[Asked], Awaitable[None]]
 
@@ -150,7 +152,65 @@ async def rank(asked: Asked) -> None:
     await asked.answer(200, json.dumps({"results": results}).encode())
 
 
+async def be_agent(asked: Asked) -> None:
+    """Two calls of tools; with their results, or without tools, a text."""
+    body = asked.json
+    if "toolConfig" not in body or "toolResult" in str(body["messages"]):
+        await answer_well(asked)
+        return
+    calls = [("t1", "weather", {"city": "Köln"}), ("t2", "time", {})]
+    uses = [{"toolUseId": call_id, "name": name, "input": given} for call_id, name, given in calls]
+    if asked.path.endswith("/converse"):
+        message = {"role": "assistant", "content": [{"toolUse": use} for use in uses]}
+        whole = converse_body(output={"message": message}, stopReason="tool_use")
+        await asked.answer(200, json.dumps(whole).encode(), _JSON)
+        return
+    events = [event("messageStart", role="assistant")]
+    for at, use in enumerate(uses):
+        start = {"toolUseId": use["toolUseId"], "name": use["name"]}
+        events += [
+            event("contentBlockStart", contentBlockIndex=at, start={"toolUse": start}),
+            event(
+                "contentBlockDelta",
+                contentBlockIndex=at,
+                delta={"toolUse": {"input": json.dumps(use["input"])}},
+            ),
+            event("contentBlockStop", contentBlockIndex=at),
+        ]
+    events += [
+        event("messageStop", stopReason="tool_use"),
+        event("metadata", usage=USAGE, metrics={"latencyMs": 5}),
+    ]
+    await stream(asked, events)
+
+
+async def embed(asked: Asked) -> None:
+    """By the words that a maker's models take, and none beside them."""
+    body, counts = asked.json, ("x-amzn-bedrock-input-token-count", "7")
+    match body:
+        case {"inputText": str(), **more} if more.keys() <= {"dimensions", "normalize"}:
+            said: Any = {"embedding": VECTOR, "inputTextTokenCount": 5}
+        case {"texts": [*texts], "input_type": str(), **more} if more.keys() <= _COHERES:
+            said = {"id": "e-1", "embeddings": [VECTOR for _ in texts], "response_type": "embeddings_floats"}
+        case {
+            "taskType": "SINGLE_EMBEDDING",
+            "singleEmbeddingParams": {"text": {"value": str()}},
+            **more,
+        } if not more:
+            said = {"embeddings": [{"embeddingType": "TEXT", "embedding": VECTOR}]}
+        case _:
+            message = "Malformed input request: extraneous key is not permitted, please reformat your input."
+            await refuse(asked, 400, "ValidationException", message)
+            return
+    await asked.answer(200, json.dumps(said).encode(), _JSON, counts)
+
+
+AGENT: Final = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 ANSWERS: Final[dict[str, Answer]] = {
+    AGENT: be_agent,
+    "amazon.titan-embed-text-v2:0": embed,
+    "cohere.embed-v4:0": embed,
+    "amazon.nova-2-multimodal-embeddings-v1:0": embed,
     "throttled": throttle,
     "failing": fail_at_once,
     "amazon.rerank-v1:0": rank,

@@ -28,6 +28,7 @@ _PUBLIC_KEY: Final = (
     .decode()
 )
 LOCATION: Final = "/v1/projects/proj/locations/europe-west4"
+RANKING: Final = "/v1/projects/proj/locations/eu/rankingConfigs/default_ranking_config:rank"
 TOKEN: Final = "canary-google-token"
 VECTOR: Final = [0.5, -0.25, 1.0]
 USAGE: Final = {
@@ -88,6 +89,8 @@ class GoogleCloud(PathUpstream):
             )
         elif "missing" in path:
             await asked.answer(404, json.dumps([REFUSAL]).encode())
+        elif path == RANKING:
+            await _rank(asked)
         elif path.startswith(f"{LOCATION}/publishers/anthropic/models/"):
             await _speak_as_claude(asked, path.rpartition("/")[2])
         elif path.startswith(f"{LOCATION}/publishers/google/models/"):
@@ -147,6 +150,13 @@ async def _speak_as_gemini(asked: Asked, path: str) -> None:
         await asked.answer(200, events, "text/event-stream")
     else:
         await _embed(asked, verb)
+
+
+async def _rank(asked: Asked) -> None:
+    """The last document is the best, and the first is worth nothing, which Google does not write."""
+    records = [{"id": each["id"], "score": int(each["id"]) / 10} for each in reversed(asked.json["records"])]
+    del records[-1]["score"]
+    await asked.answer(200, json.dumps({"records": records[: asked.json.get("topN")]}).encode())
 
 
 async def _embed(asked: Asked, verb: str) -> None:

@@ -1,20 +1,17 @@
-"""A provider for the matrix: it gives the same answer in whichever dialect it is asked, and fails in each.
-
-The answers are those of the golden cases of `responses_to_chat`: the chat replies as they are written there,
-the Responses as the golden pair makes them, the Messages from the same texts, calls and thoughts.
-"""
+"""A provider for the matrix: it gives the same answer in whichever dialect it is asked, and fails in each."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass, field
-from functools import cache
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
+from urllib.parse import unquote
 
-from tests.golden.responses_cases import Case, all_cases
-from tests.rig.anthropic_behaviours import event as claudes_event
-from tests.rig.anthropic_behaviours import events as claudes_events
+from tests.rig import matrix_answers as ours
+from tests.rig import matrix_dialects as theirs
 from tests.rig.anthropic_behaviours import fails
 from tests.rig.behaviours import (
     PROVIDER_HEADERS,
@@ -26,39 +23,135 @@ from tests.rig.behaviours import (
     send_piece,
     start_stream,
 )
-from tests.rig.fake_upstream import Exchange
+from tests.rig.fake_upstream import Behaviour, Exchange
+from tests.rig.google_cloud import TOKEN
+from tests.rig.matrix_answers import Said, said
 
-VECTOR: Final = [0.25, -0.5]
-_CASES: Final = {
-    "text": "text",
-    "tools": "tools",
-    "image": "text",
-    "rare fields": "text",
-    "its own alone": "text",
-    "JSON schema": "json_schema",
-    "reasoning": "reasoning",
-}
-# How far a stream of the text goes that breaks off after its first words.
-_WITHOUT_END: Final = {"chat": 3, "completions": 2, "messages": 4, "responses": 6}
 # Read together with what went before it, a failure would still be an answer with a status.
 _APART_S: Final = 0.05
 _ERROR: Final = {"error": {"message": "canary broke", "type": "server_error", "code": "overloaded"}}
 _CLAUDES_ERROR: Final = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+_RESPONSES_ERROR: Final = {
+    "type": "error", "code": "overloaded", "message": "canary broke", "param": None, "sequence_number": 9,
+}  # fmt: skip
+_EVENTS: Final = "text/event-stream"
+_EVENTS_OF_AWS: Final = "application/vnd.amazon.eventstream"
 
 
 @dataclass(frozen=True)
-class Said:
-    """What an answer says, whatever its dialect.
+class Voice:
+    """How a provider speaks at one kind of path.
 
     Attributes:
-        calls: Name and arguments of each call of a tool.
-        usage: Input with what the cache gave and took, and output.
+        whole: Its answer about a feature.
+        refuse: Answers 429.
+        failure: An answer with success that is an error.
+        pieces: Its answer as a stream; None: it has none.
+        failing: What ends a stream that goes wrong.
+        begun: How many pieces of the text come before a stream breaks off.
+        stream_type: The content type of a stream.
     """
 
-    text: str = ""
-    calls: tuple[tuple[str, str], ...] = ()
-    thoughts: str = ""
-    usage: tuple[int, int] = (0, 0)
+    whole: Callable[[str], Any]
+    refuse: Behaviour
+    failure: Any
+    pieces: Callable[[str], list[bytes]] | None = None
+    failing: bytes = b""
+    begun: int = 0
+    stream_type: str = _EVENTS
+
+
+def _refuses(body: Any, *headers: tuple[str, str]) -> Behaviour:
+    return json_reply(429, body, headers)
+
+
+_WAIT: Final = ("retry-after", "7")
+_OPENAIS: Final = provider_error(429)
+_ANTHROPICS: Final = fails(429, "rate_limit_error")
+_GOOGLES: Final = _refuses(theirs.GOOGLES_LIMIT)
+_COHERES: Final = _refuses({"id": "e-1", "message": theirs.LIMIT}, _WAIT)
+_BEDROCKS: Final = _refuses(
+    {"message": theirs.LIMIT}, _WAIT, ("x-amzn-errortype", "ThrottlingException:http://internal.amazon.com/")
+)
+_MESSAGE: Final = {"message": "canary broke"}
+VOICES: Final[dict[str, Voice]] = {
+    "chat": Voice(ours.chat_reply, _OPENAIS, _ERROR, ours.chat_events, event(_ERROR), 3),
+    "completions": Voice(
+        ours.text_completion, _OPENAIS, _ERROR, ours.text_completion_events, event(_ERROR), 2
+    ),
+    "responses": Voice(
+        ours.response, _OPENAIS, _ERROR, ours.response_events,
+        b"event: error\n" + event(_RESPONSES_ERROR), 6,
+    ),
+    "messages": Voice(
+        lambda feature: ours.message(said(feature)), _ANTHROPICS, _CLAUDES_ERROR,
+        lambda feature: ours.message_events(said(feature)),
+        b"event: error\n" + event(_CLAUDES_ERROR), 4,
+    ),
+    "embeddings": Voice(ours.embeddings, _OPENAIS, _ERROR),
+    "ranks": Voice(ours.ranks, _OPENAIS, _ERROR),
+    "gemini": Voice(
+        theirs.generated, _GOOGLES, theirs.GOOGLES_FAILURE, theirs.generated_events,
+        event(theirs.GOOGLES_FAILURE), 2,
+    ),
+    "embeddings of gemini": Voice(theirs.embedded_by_gemini, _GOOGLES, theirs.GOOGLES_FAILURE),
+    "embeddings of vertex": Voice(theirs.embedded_at_vertex, _GOOGLES, theirs.GOOGLES_FAILURE),
+    "converse": Voice(
+        theirs.conversed, _BEDROCKS, _MESSAGE, theirs.conversed_events, theirs.broken_stream(), 4,
+        _EVENTS_OF_AWS,
+    ),
+    "invoke": Voice(
+        theirs.invoked, _BEDROCKS, _CLAUDES_ERROR, theirs.invoked_events, theirs.broken_stream(), 4,
+        _EVENTS_OF_AWS,
+    ),
+    "embeddings of bedrock": Voice(theirs.embedded_at_bedrock, _BEDROCKS, _MESSAGE),
+    "ranks of vertex": Voice(theirs.ranked_at_vertex, _GOOGLES, theirs.GOOGLES_FAILURE),
+    "ranks of bedrock": Voice(theirs.ranked_at_bedrock, _BEDROCKS, _MESSAGE),
+    "cohere": Voice(
+        theirs.cohere_reply, _COHERES, theirs.failed_at_cohere(), theirs.cohere_events,
+        theirs.failure_event_of_cohere(), 4,
+    ),
+    "embeddings of cohere": Voice(theirs.embedded_by_cohere, _COHERES, _MESSAGE),
+    "ranks of cohere": Voice(theirs.ranked_by_cohere, _COHERES, _MESSAGE),
+    "ranks of tei": Voice(
+        theirs.ranked_by_tei,
+        _refuses({"error": theirs.LIMIT, "error_type": "overloaded"}, _WAIT),
+        {"error": "canary broke", "error_type": "backend"},
+    ),
+}  # fmt: skip
+"""By the kind of a path."""
+
+_KINDS: Final = [
+    (re.compile(pattern), kind)
+    for pattern, kind in (
+        (r".*:(g|streamG)enerateContent", "gemini"),
+        (r".*/anthropic/models/.*:(r|streamR)awPredict", "messages"),
+        (r".*:(embedContent|batchEmbedContents)", "embeddings of gemini"),
+        (r".*:predict", "embeddings of vertex"),
+        (r"/model/.*/converse(-stream)?", "converse"),
+        (r"/model/.*embed.*/invoke", "embeddings of bedrock"),
+        (r".*:rank", "ranks of vertex"),
+        (r"/model/.*rerank.*/invoke", "ranks of bedrock"),
+        (r"/model/.*/invoke(-with-response-stream)?", "invoke"),
+        (r"/v2/chat", "cohere"),
+        (r"/v2/embed", "embeddings of cohere"),
+        (r"/v2/rerank", "ranks of cohere"),
+        (r"/tei/rerank", "ranks of tei"),
+        (r".*/chat/completions", "chat"),
+        (r".*/rerank", "ranks"),
+        (r".*/(completions|responses|messages|embeddings)", ""),
+    )
+]
+_STREAMS: Final = re.compile(r".*(:streamGenerateContent|/converse-stream|-with-response-stream)")
+
+
+def kind_of(exchange: Exchange) -> str:
+    """What a provider is asked for, in whose words."""
+    path = unquote(exchange.path.partition("?")[0])
+    for pattern, kind in _KINDS:
+        if pattern.fullmatch(path):
+            return kind or path.rpartition("/")[2]
+    raise AssertionError(path)
 
 
 @dataclass
@@ -69,177 +162,71 @@ class Providers:
     exchanges: list[Exchange] = field(default_factory=list)
 
     async def answer(self, exchange: Exchange) -> None:
-        """Answer as `feature` says."""
+        """Answer as `feature` says; who signs in gets a token, and that is no call."""
+        if exchange.path == "/token":
+            token = {"access_token": TOKEN, "expires_in": 3600, "token_type": "Bearer"}
+            await json_reply(200, token)(exchange)
+            return
+        if exchange.path.startswith("/v1/projects/"):
+            assert exchange.header("authorization") == f"Bearer {TOKEN}"
         self.exchanges.append(exchange)
-        kind = _kind(exchange.path.partition("?")[0])
-        is_stream = bool(exchange.json.get("stream"))
+        voice = _voice_for(exchange)
+        is_stream = _STREAMS.match(exchange.path) is not None or exchange.json.get("stream")
         match self.feature:
             case "error status":
-                refusal = fails(429, "rate_limit_error") if kind == "messages" else provider_error(429)
-                await refusal(exchange)
+                refuse = _GOOGLES if "Predict" in exchange.path else voice.refuse
+                await refuse(exchange)
             case "error inside" if not is_stream:
-                await json_reply(200, _CLAUDES_ERROR if kind == "messages" else _ERROR)(exchange)
+                await json_reply(200, voice.failure)(exchange)
             case "error inside":
-                await _begin(exchange, kind)
-                await send_piece(exchange, _error_event(kind))
+                await _begin(exchange, voice)
+                await send_piece(exchange, voice.failing)
                 await end_stream(exchange)
             case "cut" if not is_stream:
-                await _half(exchange, _whole(kind, "text"))
+                await _half(exchange, voice.whole("text"))
             case "cut":
-                await _begin(exchange, kind)
+                await _begin(exchange, voice)
                 await end_stream(exchange)
             case feature if is_stream:
-                await start_stream(exchange)
-                for piece in _pieces(kind, feature):
+                assert voice.pieces is not None
+                await start_stream(exchange, voice.stream_type)
+                for piece in voice.pieces(feature):
                     await send_piece(exchange, piece)
                 await end_stream(exchange)
             case feature:
-                await json_reply(200, _whole(kind, feature))(exchange)
+                await json_reply(200, voice.whole(feature))(exchange)
 
 
-async def _begin(exchange: Exchange, kind: str) -> None:
+def _voice_for(exchange: Exchange) -> Voice:
+    """That of the path; a Claude who must call a tool gives its answer there."""
+    kind = kind_of(exchange)
+    forced = (exchange.json.get("tool_choice") or {}) if kind == "messages" else {}
+    if forced.get("type") != "tool":
+        return VOICES[kind]
+
+    def called(feature: str) -> Said:
+        answer = said(feature)
+        return replace(answer, text="", calls=((forced["name"], answer.text),))
+
+    return replace(
+        VOICES[kind],
+        whole=lambda feature: ours.message(called(feature)),
+        pieces=lambda feature: ours.message_events(called(feature)),
+    )
+
+
+async def _begin(exchange: Exchange, voice: Voice) -> None:
     """All of a stream but its end."""
-    await start_stream(exchange)
-    for piece in _pieces(kind, "text")[: _WITHOUT_END[kind]]:
+    assert voice.pieces is not None
+    await start_stream(exchange, voice.stream_type)
+    for piece in voice.pieces("text")[: voice.begun]:
         await send_piece(exchange, piece)
     await asyncio.sleep(_APART_S)
 
 
-async def _half(exchange: Exchange, reply: dict[str, Any]) -> None:
+async def _half(exchange: Exchange, reply: Any) -> None:
     body = json.dumps(reply).encode()
     framing = (("content-type", "application/json"), ("content-length", str(len(body))))
     await exchange.connection.write(head(200, (*framing, *PROVIDER_HEADERS)) + body[: len(body) // 2])
     await asyncio.sleep(_APART_S)
     exchange.connection.reset()
-
-
-def _error_event(kind: str) -> bytes:
-    if kind == "messages":
-        return b"event: error\n" + event(_CLAUDES_ERROR)
-    if kind == "responses":
-        error = {"type": "error", "code": "overloaded", "message": "canary broke", "param": None}
-        return b"event: error\n" + event({**error, "sequence_number": 9})
-    return event(_ERROR)
-
-
-@cache
-def golden(feature: str) -> Case:
-    """The case whose answers these are."""
-    name = _CASES[feature]
-    return next(case for case in all_cases() if (case.pair_name, case.name) == ("responses_to_chat", name))
-
-
-@cache
-def said(feature: str) -> Said:
-    """What every provider says when asked for it."""
-    reply = golden(feature).reply
-    assert reply is not None
-    message, usage = reply["choices"][0]["message"], reply["usage"]
-    calls = [call["function"] for call in message.get("tool_calls", [])]
-    return Said(
-        text=message["content"] or "",
-        calls=tuple((call["name"], json.dumps(json.loads(call["arguments"] or "{}"))) for call in calls),
-        thoughts=message.get("reasoning_content", ""),
-        usage=(usage["prompt_tokens"], usage["completion_tokens"]),
-    )
-
-
-def _kind(path: str) -> str:
-    return "chat" if path.endswith("/chat/completions") else path.rpartition("/")[2]
-
-
-def _whole(kind: str, feature: str) -> dict[str, Any]:
-    match kind:
-        case "responses":
-            return golden(feature).whole()
-        case "messages":
-            return {**_message(said(feature)), "content": _blocks(said(feature))}
-        case "embeddings":
-            tokens = said("text").usage[0]
-            data = [{"object": "embedding", "index": 0, "embedding": VECTOR}]
-            usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-            return {"object": "list", "data": data, "model": "small-1-2026", "usage": usage}
-        case "completions":
-            return _completion(said(feature).text, "stop", usage=_usage(feature))
-    reply = golden(feature).reply
-    assert reply is not None
-    return reply
-
-
-def _pieces(kind: str, feature: str) -> list[bytes]:
-    """The events of a stream."""
-    match kind:
-        case "responses":
-            return _split(golden(feature).streamed_bytes())
-        case "messages":
-            return _message_events(said(feature))
-        case "completions":
-            words = [word + " " for word in said(feature).text.split()]
-            words[-1] = words[-1].strip()
-            chunks = [_completion(word, None) for word in words] + [_completion("", "stop")]
-            usage = {**_completion("", None, usage=_usage(feature)), "choices": []}
-            return [*map(event, chunks), event(usage), b"data: [DONE]\n\n"]
-    return _split(golden(feature).stream_bytes())
-
-
-def _split(stream: bytes) -> list[bytes]:
-    return [piece + b"\n\n" for piece in stream.split(b"\n\n")[:-1]]
-
-
-def _usage(feature: str) -> dict[str, Any]:
-    reply = golden(feature).reply
-    assert reply is not None
-    usage: dict[str, Any] = reply["usage"]
-    return usage
-
-
-def _completion(text: str, finish_reason: str | None, **more: Any) -> dict[str, Any]:
-    choice = {"index": 0, "text": text, "finish_reason": finish_reason, "logprobs": None}
-    return {
-        "id": "cmpl-1", "object": "text_completion", "created": 1776481291, "model": "small-1-2026",
-        "choices": [choice], **more,
-    }  # fmt: skip
-
-
-def _blocks(answer: Said) -> list[dict[str, Any]]:
-    blocks: list[dict[str, Any]] = []
-    if answer.thoughts:
-        blocks.append({"type": "thinking", "thinking": answer.thoughts, "signature": "sig"})
-    if answer.text:
-        blocks.append({"type": "text", "text": answer.text})
-    for number, (name, arguments) in enumerate(answer.calls, start=1):
-        block = {"type": "tool_use", "id": f"call_{number}", "name": name, "input": json.loads(arguments)}
-        blocks.append(block)
-    return blocks
-
-
-def _message(answer: Said) -> dict[str, Any]:
-    asked, answered = answer.usage
-    return {
-        "id": "msg_1",
-        "type": "message",
-        "role": "assistant",
-        "model": "small-1-2026",
-        "content": [],
-        "stop_reason": "tool_use" if answer.calls else "end_turn",
-        "stop_sequence": None,
-        "usage": {
-            "input_tokens": asked - 5,
-            "cache_read_input_tokens": 4,
-            "cache_creation_input_tokens": 1,
-            "output_tokens": answered,
-        },
-    }
-
-
-def _message_events(answer: Said) -> list[bytes]:
-    whole = _message(answer)
-    events = claudes_events("m", _blocks(answer), whole["stop_reason"])
-    start = {**whole, "stop_reason": None, "usage": {**whole["usage"], "output_tokens": 1}}
-    delta = {"stop_reason": whole["stop_reason"], "stop_sequence": None}
-    return [
-        claudes_event("message_start", message=start),
-        *events[1:-2],
-        claudes_event("message_delta", delta=delta, usage={"output_tokens": answer.usage[1]}),
-        events[-1],
-    ]

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Final
 
+from gateway.endpoints.bedrock_error import KINDS
 from gateway.errors import CLIENT_CLOSED_REQUEST, ClientDisconnected, GatewayError
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "errors.md"
@@ -45,3 +46,10 @@ def test_a_caller_that_left_is_documented() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert f"status {CLIENT_CLOSED_REQUEST}" in page
     assert f"`{ClientDisconnected.error_type}`" in page
+
+
+def test_kinds_of_aws() -> None:
+    """Each status that has a kind of its own has its row."""
+    rows = re.findall(r"^\| ([\d, ]+) \| `(\w+)` \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    documented = {int(status): kind for statuses, kind in rows for status in statuses.split(", ")}
+    assert documented == KINDS

@@ -353,6 +353,13 @@ async def test_path_without_endpoint() -> None:
     assert rig.settled().endpoint is None
 
 
+async def test_path_without_endpoint_in_other_words() -> None:
+    """Who asks there may know better than the headers what its caller speaks."""
+    client = FakeClient(route="")
+    await Rig().pipeline.refuse(client, PathNotFound("nothing here"), "gemini")
+    assert error_of(client)["status"] == "NOT_FOUND"
+
+
 # -- the provider's own errors
 
 

@@ -158,7 +158,7 @@ class Signers:
         # Shielded: a caller that leaves must not end the wait of the others.
         outcome = await asyncio.shield(self._renew(signing))
         if isinstance(outcome, GatewayError):
-            raise UpstreamUnreachable(NOT_SIGNED_IN, detail=outcome.for_operator)
+            raise UpstreamUnreachable(NOT_SIGNED_IN, detail=_why(outcome))
         return outcome
 
     def check(self, signing: AwsSigning, credentials: Credentials, status: int, headers: HeaderPairs) -> None:
@@ -232,8 +232,13 @@ class Signers:
             )
             return fetched.credentials
         error.detail = error.detail[:_DETAIL_CHARACTERS]
-        _log.warning("no credentials for %s in %s: %s", signing.service, signing.region, error.for_operator)
+        _log.warning("no credentials for %s in %s: %s", signing.service, signing.region, _why(error))
         return error
+
+
+def _why(error: GatewayError) -> str:
+    """What went wrong, without the sentence that callers read when it says no more than that it did."""
+    return error.detail if error.message == NOT_SIGNED_IN and error.detail else error.for_operator
 
 
 async def held_body(source: BodySource) -> bytes:

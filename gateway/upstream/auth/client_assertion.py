@@ -11,10 +11,11 @@ import json
 from typing import Any, Final
 from uuid import uuid4
 
+from gateway.config.extras import AZURE
+
 LIFE_S: Final = 600
 """How long one is good for. A new one is made for every token."""
 
-_HOW_TO_INSTALL: Final = 'Signing in with a certificate needs cryptography: pip install "gateway[azure]"'
 _CERTIFICATE: Final = "-----BEGIN CERTIFICATE-----"
 
 
@@ -37,7 +38,7 @@ def make_assertion(pem: str, *, client_id: str, audience: str, thumbprint: str, 
         from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
         from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415
     except ImportError as error:
-        raise ValueError(_HOW_TO_INSTALL) from error
+        raise ValueError(f"{AZURE.absence}. {AZURE.fix}") from error
     try:
         key = load_pem_private_key(pem.encode(), password=None)
         at = pem.find(_CERTIFICATE)

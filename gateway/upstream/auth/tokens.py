@@ -132,7 +132,7 @@ class Tokens:
         # Shielded: a caller that leaves must not end the wait of the others.
         outcome = await asyncio.shield(self._renew(request))
         if isinstance(outcome, GatewayError):
-            raise UpstreamUnreachable(_NOT_SIGNED_IN, detail=outcome.for_operator, excerpt=outcome.excerpt)
+            raise UpstreamUnreachable(_NOT_SIGNED_IN, detail=_why(outcome), excerpt=outcome.excerpt)
         return outcome
 
     def forget(self, request: AnyTokenRequest, token: str) -> None:
@@ -171,7 +171,7 @@ class Tokens:
         else:
             self._hold(request, answer)
             return answer.access_token
-        _log.warning("no token of %s: %s", _name(request), error.for_operator)
+        _log.warning("no token of %s: %s", _name(request), _why(error))
         return error
 
     async def _answer(self, request: AnyTokenRequest) -> _Answer:
@@ -234,8 +234,16 @@ def _sign(request: TokenRequest, certificate: ClientCertificate, now_s: float) -
         raise UpstreamUnreachable(_NOT_SIGNED_IN, detail=str(error)) from error
 
 
+def _why(error: GatewayError) -> str:
+    """What went wrong, without the sentence that callers read when it says no more than that it did."""
+    return error.detail if error.message == _NOT_SIGNED_IN and error.detail else error.for_operator
+
+
 def _name(request: AnyTokenRequest) -> str:
-    return f"Google Cloud ({request.kind})" if isinstance(request, GoogleTokenRequest) else request.url
+    """Who was asked, and for whom where that is no secret: the log has several accounts."""
+    if not isinstance(request, GoogleTokenRequest):
+        return request.url
+    return f"Google Cloud ({' '.join(part for part in (request.kind, request.identity) if part)})"
 
 
 def _no_token(request: AnyTokenRequest) -> str:

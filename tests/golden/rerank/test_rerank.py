@@ -33,6 +33,7 @@ OF_NEMO: Final = {
     "rankings": [{"index": 1, "logit": 3.5}, {"index": 0, "logit": -1.25}, {"index": 2, "logit": -9}],
     "usage": {"prompt_tokens": 40, "total_tokens": 40},
 }
+OF_VERTEX: Final = {"records": [{"id": "1", "score": 0.97}, {"id": "0", "score": 0.2}]}
 
 
 def tei(call: dict[str, Any], **more: Any) -> tuple[str, Case]:
@@ -41,6 +42,10 @@ def tei(call: dict[str, Any], **more: Any) -> tuple[str, Case]:
 
 def nemo(call: dict[str, Any], **more: Any) -> tuple[str, Case]:
     return "openai", Case(call, rerank_api="nemo", **more)
+
+
+def vertex(call: dict[str, Any], **more: Any) -> tuple[str, Case]:
+    return "gemini", Case(call, "semantic-ranker-default-004", rerank_api="vertex", **more)
 
 
 def cohere(call: dict[str, Any], **more: Any) -> tuple[str, Case]:
@@ -86,6 +91,13 @@ CASES: Final[dict[str, tuple[str, Case]]] = {
     "tei_error": tei(ASKED, reply=(422, {"error": "`inputs` too long", "error_type": "Validation"})),
     "nemo": nemo(ASKED, reply=OF_NEMO),
     "nemo_documents": nemo({**WITH_DOCUMENTS, "truncate": "NONE"}, reply=OF_NEMO),
+    "vertex": vertex(ASKED, reply=OF_VERTEX),
+    "vertex_documents": vertex({**WITH_DOCUMENTS, "documents": OBJECTS}, reply=OF_VERTEX),
+    "vertex_left_out": vertex({**ASKED, "max_tokens_per_doc": 9, "top_n": 0}),
+    "vertex_error": vertex(
+        ASKED,
+        reply=(400, {"error": {"code": 400, "message": "Too many records.", "status": "INVALID_ARGUMENT"}}),
+    ),
     "nemo_error": nemo(ASKED, reply=(404, {"object": "error", "message": "no such model", "code": 404})),
 }
 

@@ -472,3 +472,23 @@ def test_nearest() -> None:
     """A question, or nothing when no name is near."""
     assert nearest("integration", ["integrations", "name"]) == "Did you mean 'integrations'?"
     assert nearest("zzz", ["integrations", "name"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("provider-account/gemini", "Did you mean 'provider-account/google-gemini'?"),
+        ("provider-account/bedrock", "Did you mean 'provider-account/aws-bedrock'?"),
+        ("provider-account/vertex", "Did you mean 'provider-account/google-vertex'?"),
+        ("provider-account/opnai", "Did you mean 'provider-account/openai'?"),
+        ("provider_account/openai", "Did you mean 'provider-account/openai'?"),
+        ("provider-account/", ""),
+        ("provider-account/zzz", ""),
+    ],
+)
+def test_nearest_of_types(written: str, expected: str) -> None:
+    """A part of a name leads to it, and a beginning that all share does not count."""
+    known = [
+        f"provider-account/{name}" for name in ("openai", "google-gemini", "google-vertex", "aws-bedrock")
+    ]
+    assert nearest(written, [*known, "virtual-account"]) == expected

@@ -7,12 +7,13 @@ from typing import Any, cast
 
 import pytest
 
+from gateway.bedrock import Bedrock
 from gateway.edge.app import DataPlane
 from gateway.edge.lifecycle import Lifecycle
 from gateway.edge.metrics import ControlAwayError, ControlMetrics
 from gateway.errors import GatewayError, MethodNotAllowed, PathNotFound
 from gateway.gemini import Gemini
-from gateway.model import Client, Endpoint
+from gateway.model import Client, Dialect, Endpoint
 from gateway.pass_through import Asked, PassThrough
 from gateway.pipeline import Pipeline
 from gateway.realtime import Realtime
@@ -26,6 +27,7 @@ class FakePipeline:
     def __init__(self) -> None:
         self.calls: list[tuple[str, object]] = []
         self.clients: list[Client] = []
+        self.dialect: Dialect | None = None
 
     async def call_model(self, client: Client, endpoint: Endpoint) -> None:
         await self._note(client, "call", endpoint.name)
@@ -33,7 +35,8 @@ class FakePipeline:
     async def list_models(self, client: Client) -> None:
         await self._note(client, "list", None)
 
-    async def refuse(self, client: Client, error: GatewayError) -> None:
+    async def refuse(self, client: Client, error: GatewayError, dialect: Dialect | None = None) -> None:
+        self.dialect = dialect
         await self._note(client, "refuse", error)
 
     async def show_model(self, client: Client, name: str) -> None:
@@ -60,6 +63,7 @@ class Rig:
             lambda: self.checks,
             metrics,
             pass_through=cast("PassThrough", self.pipeline),
+            bedrock=Bedrock(cast("Pipeline", self.pipeline), cast("PassThrough", self.pipeline)),
             gemini=cast("Gemini", self.pipeline),
             realtime=cast("Realtime", self.pipeline),
         )
@@ -142,8 +146,33 @@ async def test_what_is_refused(method: str, path: str, error: type[GatewayError]
 
 
 @pytest.mark.parametrize(
+    ("path", "dialect", "hint"),
+    [
+        ("/v1beta/models/gemini-2.5-pro:generateContent", "gemini", "/gemini/<account>/proxy"),
+        ("/v1/models/main/pro:streamGenerateContent", "gemini", "/gemini/<account>/proxy"),
+        ("/gemini/main/v1beta/models/m:countTokens", "gemini", "/gemini/<account>/proxy"),
+        ("/model/main%2Fnova/converse", "converse", "/bedrock/proxy"),
+        ("/v1/model/a.b-v1%3A0/invoke-with-response-stream", "converse", "/bedrock/proxy"),
+        ("/v1beta/models/m:tune", None, "/v1"),
+        ("/model/main/nova/conversed", None, "/v1"),
+        ("/v2/chat", None, "/v1"),
+    ],
+)
+async def test_a_base_url_that_lacks_its_end(path: str, dialect: Dialect | None, hint: str) -> None:
+    """SDKs of Google and Amazon are told in their own words where to ask, with or without a key."""
+    rig = Rig()
+    await rig.ask("POST", path)
+    ((what, error),) = rig.pipeline.calls
+    assert what == "refuse"
+    assert isinstance(error, PathNotFound)
+    assert error.message.endswith(f" ends in {hint}.")
+    assert rig.pipeline.dialect == dialect
+
+
+@pytest.mark.parametrize(
     ("method", "path", "call", "route"),
     [
+        ("DELETE", "/v1/models/ft:countTokens", ("pass", "/models/ft:countTokens"), "/v1/models/{model}"),
         ("GET", "/v1/files", ("pass", "/files"), "/v1/files"),
         ("DELETE", "/files/f-1", ("pass", "/files/f-1"), "/v1/files/{file_id}"),
         ("DELETE", "/v1/models/ft:x", ("pass", "/models/ft:x"), "/v1/models/{model}"),

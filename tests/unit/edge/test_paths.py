@@ -9,6 +9,7 @@ from gateway.edge.paths import (
     MODELS_PATHS,
     find_bedrock,
     find_gemini,
+    find_misplaced,
     find_model_name,
     find_passage,
 )
@@ -194,3 +195,22 @@ def test_no_google_s_paths(path: str) -> None:
 def test_what_is_no_path_of_bedrock(path: str) -> None:
     """The place alone, and what only looks like it."""
     assert find_bedrock(path) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "dialect"),
+    [
+        ("/v1beta/models/m:generateContent", "gemini"),
+        ("/models/a/b:batchEmbedContents", "gemini"),
+        ("/model/a.b%3A0/converse-stream", "converse"),
+        ("/v1/model/a/b/invoke", "converse"),
+        ("/v1/models/ft:gpt:org::id", None),
+        ("/proxy/main/v1beta/models/m:generateContent", None),
+        ("/proxy/main/model/m/converse", None),
+        ("/model/m/converse/x", None),
+    ],
+)
+def test_calls_in_the_wrong_place(path: str, dialect: Dialect | None) -> None:
+    """Known by their ends, where nobody names an account for what the path says."""
+    found = find_misplaced(path)
+    assert (found and found[0]) == dialect

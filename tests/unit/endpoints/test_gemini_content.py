@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 
 from gateway.endpoints.content import reader_of
 from gateway.endpoints.gemini_call import read_gemini_call
@@ -198,6 +198,7 @@ def test_readers() -> None:
     assert reader_of(ARRAY).stop_field == "stop"
 
 
+@example({"text": None})
 @given(json_of("contents", "parts", "text", "tools", "functionDeclarations", "candidates", "content", "role"))
 def test_any_json(value: Any) -> None:
     """Nothing that a caller or a provider says breaks the telling of it."""

@@ -119,6 +119,17 @@ def test_held_back_until_content(parts: list[dict[str, Any]], *, has_content: bo
     assert (stream.has_data, stream.has_content) == (True, has_content)
 
 
+def test_output_of_a_stream_that_was_cut() -> None:
+    """Google often counts the answer only in the last event, the prompt in all: what came counts."""
+    facts = GeneratedFacts(400)
+    said = {"candidates": [{"content": {"parts": [{"text": "a" * 80}]}}]}
+    facts.learn({**said, "usageMetadata": {"promptTokenCount": 15, "totalTokenCount": 15}}, b"")
+    assert facts.facts(is_complete=False).usage == Usage(15, 20, "partial")
+    assert facts.facts(is_complete=True).usage == Usage(15, 0, "provider")
+    facts.learn({"usageMetadata": {"candidatesTokenCount": 33, "totalTokenCount": 48}}, b"")
+    assert facts.facts(is_complete=False).usage == Usage(15, 33, "partial")
+
+
 def test_estimate_where_nothing_is_counted() -> None:
     """By the letters that came; an event is a token at least."""
     facts = GeneratedFacts(400)

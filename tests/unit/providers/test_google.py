@@ -75,6 +75,28 @@ def test_gemini(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("region", "place"),
+    [
+        ("europe-west4", "eu-discoveryengine.googleapis.com/v1/projects/proj/locations/eu"),
+        ("eu", "eu-discoveryengine.googleapis.com/v1/projects/proj/locations/eu"),
+        (None, "us-discoveryengine.googleapis.com/v1/projects/proj/locations/us"),
+        ("global", "discoveryengine.googleapis.com/v1/projects/proj/locations/global"),
+        ("asia-south1", "discoveryengine.googleapis.com/v1/projects/proj/locations/global"),
+    ],
+)
+def test_what_ranks(tmp_path: Path, region: str | None, place: str) -> None:
+    """At Vertex AI Search's host, in the place of several regions that its own is in, else anywhere."""
+    target = vertex(tmp_path, "semantic-ranker-default-004", region=region)
+    assert target.base_url == f"https://{place}/rankingConfigs/default_ranking_config"
+    assert (target.dialect, target.rerank_api) == ("gemini", "vertex")
+    assert target.model_id == "semantic-ranker-default-004"
+    assert target.account_url == f"https://{host_of(region or 'us-central1')}"
+    at_home = vertex(tmp_path, "semantic-ranker-default-004", region=region, base_url="http://127.0.0.1:9")
+    assert at_home.base_url.startswith("http://127.0.0.1:9/v1/projects/proj/locations/")
+    assert vertex(tmp_path).rerank_api == ""
+
+
+@pytest.mark.parametrize(
     ("written", "base_url"),
     [
         ("http://127.0.0.1:9", "http://127.0.0.1:9/v1beta"),
@@ -167,13 +189,28 @@ def test_a_private_endpoint(tmp_path: Path) -> None:
 def test_tokens(tmp_path: Path) -> None:
     """Asked for with the file as it is, which nothing shows; without one, as the machine is signed in."""
     target = vertex(tmp_path)
-    assert target.token == GoogleTokenRequest("service_account", json.dumps(KEY_FILE, indent=1), (CANARY,))
+    assert target.token == GoogleTokenRequest(
+        "service_account", json.dumps(KEY_FILE, indent=1), (CANARY,), KEY_FILE["client_email"]
+    )
     assert target.headers == ()
     assert CANARY not in repr(target)
     federated = vertex(tmp_path, content=FEDERATION_FILE, kind="workload-identity-federation-file").token
     assert isinstance(federated, GoogleTokenRequest)
     assert (federated.kind, federated.secrets) == ("external_account", ())
     assert vertex(tmp_path, auth_data=None).token == GoogleTokenRequest("default")
+
+
+@pytest.mark.parametrize(
+    ("audience", "identity"),
+    [("//iam/x", "//iam/x"), ("a\nb", ""), ("a" * 257, ""), (7, "")],
+    ids=["one line", "two lines", "too long", "no text"],
+)
+def test_names_for_the_log(tmp_path: Path, audience: object, identity: str) -> None:
+    """Only a line of text of some length is one."""
+    content = {**FEDERATION_FILE, "audience": audience}
+    token = vertex(tmp_path, content=content, kind="workload-identity-federation-file").token
+    assert isinstance(token, GoogleTokenRequest)
+    assert token.identity == identity
 
 
 @pytest.mark.parametrize(

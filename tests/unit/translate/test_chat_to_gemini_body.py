@@ -99,3 +99,23 @@ def test_words_of_schemas_are_named_once() -> None:
     tool = {"type": "function", "function": {"name": "f", "parameters": lossy}}
     _, left_out = written(tools=[tool, tool])
     assert left_out == ("tools.pattern",)
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [({}, "A word."), ({"description": "Its own."}, "Its own.")],
+    ids=["told", "has one"],
+)
+def test_what_an_answer_is_for(schema: dict[str, Any], expected: str) -> None:
+    """OpenAI has it beside the schema, Gemini in it."""
+    shape = {"name": "n", "description": "A word.", "schema": {"type": "string", **schema}}
+    found, _ = written(response_format={"type": "json_schema", "json_schema": shape})
+    assert found["generationConfig"]["responseJsonSchema"] == {"type": "string", "description": expected}
+
+
+@pytest.mark.parametrize(("size", "is_named"), [("low", True), ("high", True), ("medium", False)])
+def test_how_much_a_search_reads(size: str, *, is_named: bool) -> None:
+    """Google decides that; `medium` is what is meant without it."""
+    found, left_out = written(web_search_options={"search_context_size": size})
+    assert found["tools"] == [{"googleSearch": {}}]
+    assert left_out == (("web_search_options.search_context_size",) if is_named else ())

@@ -88,3 +88,10 @@ def test_what_cannot_be_said(part: Any) -> None:
     with pytest.raises(UnsupportedParameter) as caught:
         read({"role": "user", "content": [part]})
     assert (caught.value.param or "").startswith("messages.content.")
+
+
+def test_an_answer_that_was_spoken() -> None:
+    """Its sound lies at the one who said it."""
+    with pytest.raises(UnsupportedParameter) as caught:
+        read({"role": "assistant", "audio": {"id": "audio_1"}})
+    assert caught.value.param == "messages.audio"

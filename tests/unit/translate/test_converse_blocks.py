@@ -55,10 +55,21 @@ def test_hidden_thoughts_go_there_and_back(secret: str) -> None:
 @pytest.mark.parametrize(("model_id", "status"), [(CLAUDE, "error"), (LLAMA, None)])
 def test_results(model_id: str, status: str | None) -> None:
     """Something is always in one, and what failed says so where the model takes it."""
-    result = blocks(model_id)[0].tool_result("a:b", [], has_failed=True)["toolResult"]
+    (made,) = blocks(model_id)[0].tool_result("a:b", [], has_failed=True)
+    result = made["toolResult"]
     assert result["content"] == [*([] if status else [{"text": FAILED}]), {"text": NO_OUTPUT}]
     assert result.get("status") == status
     assert result["toolUseId"] == "a_b_3041a608"
+
+
+@pytest.mark.parametrize(("model_id", "points"), [(CLAUDE, 1), (LLAMA, 0)])
+def test_a_mark_in_a_result(model_id: str, points: int) -> None:
+    """It moves behind the result, in which Bedrock takes no cache point; the last one holds."""
+    marked = {"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}}
+    result = {"type": "tool_result", "tool_use_id": "a", "content": [marked, marked]}
+    first, *more = blocks(model_id)[0].user([result])
+    assert first["toolResult"]["content"] == [{"text": "x"}, {"text": "x"}]
+    assert more == [{"cachePoint": {"type": "default"}}] * points
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from gateway.endpoints.catalogue import EMBEDDING
 from gateway.endpoints.openai_call import parse_call
 from gateway.errors import GatewayError, InvalidBody, UnsupportedParameter
 from gateway.model import Call, Usage
-from gateway.translate.embedding_lists import read_texts, write_list
+from gateway.translate.embedding_lists import read_texts, text_count, with_usage, write_list
 from gateway.translate.pair import LeftOut
 from tests.unit.makers import make_target
 
@@ -82,3 +82,16 @@ def test_no_vector(vector: bytes, encoding: str) -> None:
     call = make_embedding_call(encoding_format=encoding)
     with pytest.raises(ValueError, match="no list"):
         write_list(call, [msgspec.Raw(vector)], model="m", usage=USAGE)
+
+
+def test_another_usage() -> None:
+    """Takes the place of the first, and nothing else changes."""
+    body = write_list(make_embedding_call(), [msgspec.Raw(b"[0.10,-2]")], model="m", usage=USAGE)
+    counted = with_usage(body, Usage(9, None, "provider"))
+    assert counted == body.replace(b":7", b":9")
+
+
+@pytest.mark.parametrize(("asked", "count"), [("a", 1), (["a"], 1), (["a", "b"], 2)])
+def test_how_many_texts(asked: Any, count: int) -> None:
+    """A text alone is one."""
+    assert text_count(make_embedding_call(input=asked)) == count

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.endpoints.catalogue import MESSAGES
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, UnsupportedParameter
 from gateway.translate.messages_to_converse_body import write_body
 from tests.unit.makers import make_call, make_target
 from tests.unit.translate.foreign_streams import json_of
@@ -48,3 +48,12 @@ def test_which_sequence_stopped_it(model_id: str, *, asks: bool) -> None:
     target = make_target(dialect="converse", model_id=model_id)
     body, _ = write_body(make_call(MESSAGES, stop_sequences=["END"]), target)
     assert ("additionalModelResponseFieldPaths" in json.loads(body)) is asks
+
+
+@pytest.mark.parametrize("kind", ["some", None, [], {}])
+def test_no_kind_of_choice(kind: Any) -> None:
+    """What is none of Anthropic's is refused, a list and an object too."""
+    call = make_call(MESSAGES, tool_choice={"type": kind})
+    with pytest.raises(UnsupportedParameter) as caught:
+        write_body(call, make_target(dialect="converse"))
+    assert caught.value.param == "tool_choice"

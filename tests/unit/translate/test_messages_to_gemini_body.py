@@ -103,3 +103,51 @@ def test_results_are_paired() -> None:
         ("f", "a"),
         ("g", "b"),
     ]
+
+
+def said_before(**block: Any) -> dict[str, Any]:
+    return {"messages": [{"role": "assistant", "content": [block]}]}
+
+
+SEARCH = {"type": "web_search_20250305", "name": "web_search"}
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        ({"messages": [{"role": "user", "content": "a", "clear_at": "never"}]}, "messages.clear_at"),
+        (
+            said_before(type="compaction", content="a", tool_changes=[{}]),
+            "messages.content.compaction.tool_changes",
+        ),
+        (said_before(type="server_tool_use", name="code_execution"), "messages.content.server_tool_use"),
+        (said_before(type="server_tool_use", name="web_search"), None),
+        (
+            {
+                "messages": [
+                    {
+                        "role": "user",
+                        "content": [
+                            {
+                                "type": "image",
+                                "source": {"type": "base64", "data": "QQ=="},
+                                "transformations": {"oversized_image": "error"},
+                            }
+                        ],
+                    }
+                ]
+            },
+            "messages.content.image.transformations",
+        ),
+        ({"output_config": {"task_budget": {"type": "tokens", "total": 9}}}, "output_config.task_budget"),
+        ({"tools": [{"name": "f", "input_examples": [{}]}]}, "tools.input_examples"),
+        ({"tools": [{"name": "f", "allowed_callers": ["code"]}]}, "tools.allowed_callers"),
+        ({"tools": [{"name": "f", "allowed_callers": ["direct"]}]}, None),
+        ({"tools": [{**SEARCH, "strict": True}]}, "tools.web_search_20250305.strict"),
+        ({"tools": [{**SEARCH, "allowed_callers": ["c"]}]}, "tools.web_search_20250305.allowed_callers"),
+    ],
+)
+def test_what_is_left_out_is_named(members: dict[str, Any], expected: str | None) -> None:
+    """Also what stands deep, and only what asks for something."""
+    call = make_messages_call(**{"messages": [{"role": "user", "content": "a"}], **members})
+    assert write_body(call, NEWEST)[1] == ((expected,) if expected else ())

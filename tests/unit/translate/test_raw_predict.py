@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.endpoints.catalogue import CHAT, COUNT_TOKENS, MESSAGES, RESPONSE
 from gateway.errors import InvalidBody, InvalidJson, UnsupportedParameter
-from gateway.model import Endpoint
+from gateway.model import Endpoint, Target
 from gateway.translate import raw_predict
 from gateway.translate.pair import LeftOut
 from gateway.translate.registry import pair_of
@@ -130,6 +130,18 @@ def test_errors_of_google(body: Any) -> None:
     refusal = pair_of(MESSAGES, MISTRAL).read_error(404, sent)
     assert refusal is not None
     assert json.loads(refusal.body)["error"] == {**words, "code": 404}
+
+
+@pytest.mark.parametrize("endpoint", [CHAT, MESSAGES, RESPONSE], ids=lambda endpoint: endpoint.name)
+@pytest.mark.parametrize("target", [CLAUDE, MISTRAL], ids=["claude", "mistral"])
+def test_when_to_try_again(endpoint: Endpoint, target: Target) -> None:
+    """Google says it in the body, whichever way that comes."""
+    wait = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "6.5s"}
+    body = {"error": {"code": 429, "message": "slow", "status": "RESOURCE_EXHAUSTED", "details": [wait]}}
+    for sent in (body, [body]):
+        refusal = pair_of(endpoint, target).read_error(429, json.dumps(sent).encode())
+        assert refusal is not None
+        assert refusal.retry_after_s == 7
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,9 @@ from gateway.translate import (
     rerank_to_cohere,
     rerank_to_nemo,
     rerank_to_tei,
+    rerank_to_vertex,
     responses_to_chat,
+    responses_to_converse,
     responses_to_gemini,
     responses_to_messages,
 )
@@ -61,7 +63,12 @@ def test_same_dialect_is_always_possible() -> None:
 
 @pytest.mark.parametrize(
     ("dialect", "pair"),
-    [("openai", responses_to_chat), ("anthropic", responses_to_messages), ("gemini", responses_to_gemini)],
+    [
+        ("openai", responses_to_chat),
+        ("anthropic", responses_to_messages),
+        ("gemini", responses_to_gemini),
+        ("converse", responses_to_converse),
+    ],
 )
 def test_targets_without_a_responses_api(dialect: Dialect, pair: Pair) -> None:
     """Creating a response is put into other words; the paths below it cannot be."""
@@ -77,6 +84,7 @@ def test_targets_without_a_responses_api(dialect: Dialect, pair: Pair) -> None:
         ("openai", "", rerank_relay),
         ("openai", "tei", rerank_to_tei),
         ("openai", "nemo", rerank_to_nemo),
+        ("gemini", "vertex", rerank_to_vertex),
         ("cohere", "", rerank_to_cohere),
     ],
 )

@@ -79,6 +79,20 @@ def test_text_is_no_shape() -> None:
     assert "generationConfig" not in write(text={"format": {"type": "text"}})
 
 
+def test_what_an_answer_is_for() -> None:
+    """OpenAI has it beside the schema, Gemini in it."""
+    shape = {"type": "json_schema", "name": "n", "description": "A word.", "schema": {"type": "string"}}
+    config = write(text={"format": shape})["generationConfig"]
+    assert config["responseJsonSchema"] == {"type": "string", "description": "A word."}
+
+
+def test_a_search_is_named_as_it_was_called() -> None:
+    """There are two names of it."""
+    search = {"type": "web_search_preview", "user_location": {"type": "approximate"}}
+    call = make_responses_call(model="a/b", input="hi", tools=[search])
+    assert responses_to_gemini.write(call, TARGETS[-1])[1] == ("tools.web_search_preview.user_location",)
+
+
 @settings(max_examples=150)
 @given(REQUESTS)
 def test_random_requests_never_crash(members: dict[str, Any]) -> None:

@@ -48,6 +48,12 @@ def test_other_ids_are_left(call_id: str) -> None:
     assert take_from_id(call_id) == (call_id, None)
 
 
+def test_a_long_id_takes_no_time() -> None:
+    """Whatever a caller makes up is looked through once: this would take minutes otherwise."""
+    made_up = "_gemini_thought_" * 100_000 + "!"
+    assert take_from_id(made_up) == (made_up, None)
+
+
 def test_a_signature_that_is_no_base64() -> None:
     """Its letters are replaced, so that the id is still one; Google refuses what it did not make anyway."""
     assert re.fullmatch(r"[a-zA-Z0-9_-]+", in_id("a", Signature("gemini", "ü.")))

@@ -14,7 +14,7 @@ import pytest
 from gateway.errors import BodyTooLarge, UpstreamUnreachable
 from gateway.model import AwsSigning
 from gateway.upstream.auth.aws import MAX_HELD, MAX_SIGNED_BYTES, PAUSE_S, THREAD_BYTES, Signers, held_body
-from gateway.upstream.auth.aws_credentials import Credentials, Fetched
+from gateway.upstream.auth.aws_credentials import NOT_SIGNED_IN, Credentials, Fetched
 from tests.rig.aws_signatures import Keys, verify
 from tests.rig.until import until_async
 
@@ -128,6 +128,17 @@ async def test_renewed_beside_calls(givings: Givings, signers: Signers) -> None:
     assert (await signers.find(SIGNING)).access_key == "AK3"
     givings.now_s += 101
     assert (await signers.find(SIGNING)).access_key == "AK4"
+
+
+async def test_why_there_are_none(
+    givings: Givings, signers: Signers, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Span and log say it, and not once more that nobody was signed in."""
+    givings.errors = [UpstreamUnreachable(NOT_SIGNED_IN, detail="no identity")]
+    with caplog.at_level(logging.WARNING), pytest.raises(UpstreamUnreachable) as caught:
+        await signers.find(SIGNING)
+    assert caught.value.for_operator == f"{NOT_SIGNED_IN} no identity"
+    assert caplog.messages == ["no credentials for bedrock in us-east-1: no identity"]
 
 
 async def test_a_renewal_that_fails(

@@ -93,7 +93,7 @@ class Google:
             "token_uri": f"{self.url}/token",
             **more,
         }
-        return GoogleTokenRequest("service_account", json.dumps(content), (content["private_key"],))
+        return GoogleTokenRequest("service_account", json.dumps(content), (content["private_key"],), "who@p")
 
     def federation(self, source: dict[str, Any], **more: Any) -> GoogleTokenRequest:
         content = {
@@ -325,7 +325,7 @@ async def test_no_default_credentials(tokens: Tokens, monkeypatch: pytest.Monkey
             id="no header",
         ),
         pytest.param((200, {"access_token": 7, "expires_in": 9}), "gave no token", id="no text"),
-        pytest.param((200, {"access_token": "t", "expires_in": "soon"}), "could not", id="no time"),
+        pytest.param((200, {"access_token": "t", "expires_in": "soon"}), "ValueError: ", id="no time"),
         pytest.param((200, ["t"]), "an answer that could not be read", id="a list"),
     ],
 )
@@ -338,6 +338,8 @@ async def test_without_a_token(
         await tokens.find(google.key_file())
     assert caught.value.message == "The provider could not be signed in to."
     assert detail in caught.value.detail
+    assert caught.value.message not in caught.value.detail + caplog.text
+    assert "Google Cloud (service_account who@p)" in caplog.text
     said = caplog.text + caught.value.detail + caught.value.excerpt
     assert IDENTITY not in said
     assert not any(line in said for line in PEM.splitlines()[1:-1])
