@@ -22,6 +22,7 @@ from gateway.endpoints.openai_reply import (
     estimate_usage,
     text_of,
 )
+from gateway.endpoints.stream_reading import StreamReading
 from gateway.wire.sse import DATA_LINE, EVENT, EventCutter, count_data_lines
 
 _TELLING: Final = re.compile(rb'"type"\s*:\s*"(?:message_start|message_delta|message_stop|error)"')
@@ -110,40 +111,11 @@ class MessageFacts:
         )
 
 
-class MessageReading:
-    """What a stream of a message has told so far, for whoever reads one.
-
-    Attributes:
-        has_data: An event with data has been seen; a ping is none.
-    """
+class MessageReading(StreamReading[MessageFacts]):
+    """What a stream of a message has told so far, for whoever reads one."""
 
     def __init__(self, asked_bytes: int) -> None:
-        self._facts = MessageFacts(asked_bytes)
-        self.has_data = False
-
-    @property
-    def has_content(self) -> bool:
-        """The reply itself has begun."""
-        return self._facts.has_content
-
-    @property
-    def failure(self) -> bytes:
-        """Body of an error that came inside the stream, b"" while there is none."""
-        return self._facts.failure
-
-    @property
-    def has_ended(self) -> bool:
-        """Nothing that matters can follow: the end or an error was seen."""
-        return self._facts.is_done or bool(self._facts.failure)
-
-    @property
-    def is_complete(self) -> bool:
-        """The stream ended by its end marker."""
-        return self._facts.is_done and not self._facts.failure
-
-    def facts(self) -> ReplyFacts:
-        """What was learned so far."""
-        return self._facts.facts()
+        super().__init__(MessageFacts(asked_bytes))
 
 
 class MessageStreamReader(MessageReading):

@@ -16,6 +16,7 @@ import msgspec
 from gateway.endpoints.converse_reply import read_converse_usage, routed_model
 from gateway.endpoints.openai_content import find_object
 from gateway.endpoints.openai_reply import BYTES_PER_TOKEN, ReplyFacts, estimate_usage, text_of
+from gateway.endpoints.stream_reading import StreamReading
 from gateway.wire.aws_event_stream import EventMessage, EventStreamParser
 
 
@@ -86,17 +87,12 @@ class ConverseFacts:
         )
 
 
-class ConverseReading:
-    """What a stream of Converse has told so far, for whoever reads one.
-
-    Attributes:
-        has_data: A message has come.
-    """
+class ConverseReading(StreamReading[ConverseFacts]):
+    """What a stream of Converse has told so far, for whoever reads one."""
 
     def __init__(self, asked_bytes: int) -> None:
-        self._facts = ConverseFacts(asked_bytes)
+        super().__init__(ConverseFacts(asked_bytes))
         self._parser = EventStreamParser()
-        self.has_data = False
 
     def read(self, data: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
         """The kind of each message that is whole now, and what it says; none after the end or an error.
@@ -109,30 +105,6 @@ class ConverseReading:
                 return
             self.has_data = True
             yield message.kind, self._facts.learn(message)
-
-    @property
-    def has_content(self) -> bool:
-        """The reply itself has begun."""
-        return self._facts.has_content
-
-    @property
-    def failure(self) -> bytes:
-        """Body of an error that came inside the stream, b"" while there is none."""
-        return self._facts.failure
-
-    @property
-    def has_ended(self) -> bool:
-        """Nothing that matters can follow: the end or an error was seen."""
-        return self._facts.is_done or bool(self._facts.failure)
-
-    @property
-    def is_complete(self) -> bool:
-        """The stream ended as one that is whole."""
-        return self._facts.is_done and not self._facts.failure
-
-    def facts(self) -> ReplyFacts:
-        """What was learned so far."""
-        return self._facts.facts()
 
 
 def _says_something(delta: object) -> bool:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Protocol
 from urllib.parse import quote
 
 from gateway.endpoints.converse_reply import read_converse
-from gateway.endpoints.converse_stream import ConverseReading
+from gateway.endpoints.converse_stream import ConverseFacts
 from gateway.endpoints.openai_events import ObjectFacts
 from gateway.endpoints.openai_reply import ReplyFacts, excerpt, is_json_object
+from gateway.endpoints.stream_reading import StreamFacts, StreamReading
 from gateway.errors import UpstreamBadReply
 from gateway.model import Call, Target
 from gateway.translate.unchanged import read_error
+from gateway.wire.aws_event_stream import EventMessage, EventStreamParser
 
 __all__ = ["open_stream", "path", "read", "read_error", "write"]
 
@@ -40,16 +43,24 @@ def read(
     return body, ObjectFacts("", "", (), None)
 
 
-def open_stream(call: Call, *, started_at_ns: int) -> ConverseRelayStream:  # noqa: ARG001 - the interface of a pair
+def open_stream(call: Call, *, started_at_ns: int) -> MessageRelay:  # noqa: ARG001 - the interface of a pair
     """Whole messages as they come."""
-    return ConverseRelayStream(asked_bytes=call.body_bytes)
+    return MessageRelay(ConverseFacts(call.body_bytes))
 
 
-class ConverseRelayStream(ConverseReading):
-    """One stream, from Converse to the same."""
+class RelayFacts(StreamFacts, Protocol):
+    """What is learned of a stream of AWS's, message by message."""
 
-    def __init__(self, *, asked_bytes: int) -> None:
-        super().__init__(asked_bytes)
+    def learn(self, message: EventMessage) -> object:
+        """Take one message."""
+
+
+class MessageRelay(StreamReading[RelayFacts]):
+    """One stream of AWS's, to a caller who speaks the same."""
+
+    def __init__(self, facts: RelayFacts) -> None:
+        super().__init__(facts)
+        self._parser = EventStreamParser()
 
     def feed(self, data: bytes) -> bytes:
         """Take *data* and give what the caller is to get now; nothing that follows the end or an error.

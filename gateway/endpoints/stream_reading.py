@@ -1,0 +1,63 @@
+"""What a stream has told so far, as the pipeline asks for it, where an end marker tells that it is whole."""
+
+from __future__ import annotations
+
+from typing import Generic, Protocol, TypeVar
+
+from gateway.endpoints.openai_reply import ReplyFacts
+
+
+class StreamFacts(Protocol):
+    """What the events of one stream say of it.
+
+    Attributes:
+        has_content: The reply itself has begun.
+        is_done: The end marker was seen.
+        failure: Body of an error that came inside the stream, b"" while there is none.
+    """
+
+    has_content: bool
+    is_done: bool
+    failure: bytes
+
+    def facts(self) -> ReplyFacts:
+        """What was learned so far."""
+
+
+Facts = TypeVar("Facts", bound=StreamFacts)
+
+
+class StreamReading(Generic[Facts]):
+    """What one stream has told so far, for whoever reads it.
+
+    Attributes:
+        has_data: An event with data has been seen; a ping is none.
+    """
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        self.has_data = False
+
+    @property
+    def has_content(self) -> bool:
+        """The reply itself has begun."""
+        return self._facts.has_content
+
+    @property
+    def failure(self) -> bytes:
+        """Body of an error that came inside the stream, b"" while there is none."""
+        return self._facts.failure
+
+    @property
+    def has_ended(self) -> bool:
+        """Nothing that matters can follow: the end or an error was seen."""
+        return self._facts.is_done or bool(self._facts.failure)
+
+    @property
+    def is_complete(self) -> bool:
+        """The stream ended by its end marker."""
+        return self._facts.is_done and not self._facts.failure
+
+    def facts(self) -> ReplyFacts:
+        """What was learned so far."""
+        return self._facts.facts()
