@@ -6,6 +6,7 @@ import http.client
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -15,6 +16,13 @@ from tests.rig.until import until
 
 START_TIMEOUT_S: Final = 40.0
 STOP_TIMEOUT_S: Final = 20.0
+
+# Whoever runs the tests in the background has them ignore SIGINT, and what they start with them.
+_HEEDING_SIGINT: Final = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 class MockAiApi:
@@ -34,7 +42,8 @@ class MockAiApi:
         program = find_mock_ai_api()
         assert program is not None
         first, second = map(str, self._ports)
-        command = [program, "--openai-port", first, "--anthropic-port", second]
+        started = [sys.executable, "-c", _HEEDING_SIGINT, program]
+        command = [*started, "--openai-port", first, "--anthropic-port", second]
         self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
         until(
             lambda: all(map(_is_healthy, self._ports)), timeout_s=START_TIMEOUT_S, what="mock-ai-api to start"
