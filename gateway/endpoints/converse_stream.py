@@ -106,6 +106,10 @@ class ConverseReading(StreamReading[ConverseFacts]):
             self.has_data = True
             yield message.kind, self._facts.learn(message)
 
+    def finish(self) -> bytes:
+        """What the end of the stream adds for the caller: nothing, as half a message is never given."""
+        return b""
+
 
 def _says_something(delta: object) -> bool:
     """Whether a piece of the answer is more than the form of one: a text, or a member of what has a name."""

@@ -28,6 +28,7 @@ from gateway.translate.cohere_parts import (
     make_tool,
     system_message,
 )
+from gateway.translate.conversation import messages_of
 from gateway.translate.foreign_json import list_of, object_of, read_fields, write_json
 from gateway.translate.pair import LeftOut
 
@@ -103,12 +104,7 @@ class _Conversation:
         Raises:
             InvalidBody: There are none, or one is none.
         """
-        messages = fields.get("messages")
-        if not isinstance(messages, list):
-            raise InvalidBody('"messages" must be a list of messages.', param="messages")
-        for index, message in enumerate(messages):
-            if not isinstance(message, dict):
-                raise InvalidBody(f"messages[{index}] must be an object.", param="messages")
+        for message in messages_of(fields):
             self._add(message)
         return system_message(self._system) + self._messages
 

@@ -216,10 +216,6 @@ class ChunkStream(ConverseReading):
         """Take the target's bytes and give the caller's events."""
         return b"".join([self._chunks_of(kind, event) for kind, event in self.read(data)])
 
-    def finish(self) -> bytes:
-        """Take the end of the stream; half a message is never given."""
-        return b""
-
     def _chunks_of(self, kind: str, event: dict[str, Any]) -> bytes:
         if self.failure:
             return b"data: " + _chat_error(plain_status(status_of(kind)), event) + b"\n\n"

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from gateway.endpoints.openai_reply import text_of
-from gateway.errors import InvalidBody
 from gateway.model import Call, Target
 from gateway.translate.chat_to_messages_body import add_tools
+from gateway.translate.conversation import messages_of
 from gateway.translate.converse_blocks import Blocks
 from gateway.translate.converse_draft import OF_BEDROCK, TIERS, Draft
 from gateway.translate.converse_media import Block, film, inline, picture, read_url, sound
@@ -78,7 +78,7 @@ class _Conversation:
     """The messages of one call on their way to Converse."""
 
     def __init__(self, draft: Draft) -> None:
-        self._messages = draft.fields.get("messages")
+        self._fields = draft.fields
         self._left_out = draft.left_out
         self._turns = draft.turns
         self._blocks = Blocks(draft.model, draft.left_out)
@@ -89,11 +89,7 @@ class _Conversation:
         Raises:
             InvalidBody: There are no messages, or one is none.
         """
-        if not isinstance(self._messages, list):
-            raise InvalidBody('"messages" must be a list of messages.', param="messages")
-        for index, message in enumerate(self._messages):
-            if not isinstance(message, dict):
-                raise InvalidBody(f"messages[{index}] must be an object.", param="messages")
+        for message in messages_of(self._fields):
             self._add(message)
 
     def _add(self, message: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from gateway.endpoints.openai_reply import text_of
 from gateway.model import Call, Target
+from gateway.translate.caller_tools import allowed_names
 from gateway.translate.chat_to_gemini_contents import Conversation
 from gateway.translate.foreign_json import list_of, object_of, read_fields, write_json
 from gateway.translate.gemini_models import (
@@ -178,7 +179,7 @@ def _tools(
     """The caller's functions, and the tools that Gemini has itself."""
     listed = [object_of(tool) for tool in list_of(fields.get("tools"))]
     listed += [{"type": "function", "function": object_of(f)} for f in list_of(fields.get("functions"))]
-    allowed = _allowed(fields.get("tool_choice"))
+    allowed = allowed_names(fields.get("tool_choice"))
     functions: list[dict[str, Any]] = []
     own: list[dict[str, Any]] = []
     for tool in listed:
@@ -219,14 +220,6 @@ def _calling_mode(fields: dict[str, Any], left_out: LeftOut) -> dict[str, Any] |
         case {"function": {"name": str(name)}} | {"name": str(name)}:
             return {"mode": "ANY", "allowedFunctionNames": [name]}
     raise left_out.refusal("tool_choice")
-
-
-def _allowed(choice: object) -> set[str] | None:
-    match choice:
-        case {"type": "allowed_tools", "allowed_tools": {"tools": list(tools)}}:
-            names = [object_of(object_of(tool).get("function")).get("name") for tool in tools]
-            return {name for name in names if isinstance(name, str)}
-    return None
 
 
 def _add_format(

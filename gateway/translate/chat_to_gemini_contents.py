@@ -11,6 +11,7 @@ from typing import Any, Final
 from gateway.endpoints.openai_reply import text_of
 from gateway.errors import InvalidBody
 from gateway.model import Target
+from gateway.translate.conversation import messages_of
 from gateway.translate.foreign_json import list_of, object_of, read_arguments
 from gateway.translate.gemini_contents import Content, Contents
 from gateway.translate.gemini_parts import Part, file_part, inline_part, signed, text_part, type_by_name
@@ -39,12 +40,7 @@ class Conversation:
         Raises:
             InvalidBody: There are no messages, one is none, or a result has no call.
         """
-        messages = fields.get("messages")
-        if not isinstance(messages, list):
-            raise InvalidBody('"messages" must be a list of messages.', param="messages")
-        for index, message in enumerate(messages):
-            if not isinstance(message, dict):
-                raise InvalidBody(f"messages[{index}] must be an object.", param="messages")
+        for index, message in enumerate(messages_of(fields)):
             self._add(index, message)
         turns = self._contents.whole()
         if not turns and self._system:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from gateway.endpoints.openai_reply import text_of
 from gateway.errors import InvalidBody
 from gateway.model import Call, Target
+from gateway.translate.caller_tools import allowed_names
 from gateway.translate.claude_models import (
     BUDGETS,
     can_shape_output,
@@ -22,6 +23,7 @@ from gateway.translate.claude_models import (
     takes_sampling,
     thinking_for,
 )
+from gateway.translate.conversation import messages_of
 from gateway.translate.foreign_json import list_of, object_of, read_arguments, read_fields, write_json
 from gateway.translate.json_answers import JSON_OBJECT, add_answer_tool, can_be_a_tool, described
 from gateway.translate.pair import LeftOut
@@ -116,12 +118,7 @@ class _Conversation:
         Raises:
             InvalidBody: There are no messages, or one is none.
         """
-        messages = fields.get("messages")
-        if not isinstance(messages, list):
-            raise InvalidBody('"messages" must be a list of messages.', param="messages")
-        for index, message in enumerate(messages):
-            if not isinstance(message, dict):
-                raise InvalidBody(f"messages[{index}] must be an object.", param="messages")
+        for message in messages_of(fields):
             self._add(message)
         return self._system, self._turns
 
@@ -265,7 +262,7 @@ def add_tools(body: dict[str, Any], fields: dict[str, Any], left_out: LeftOut) -
     listed = [object_of(tool) for tool in list_of(fields.get("tools"))]
     listed += [{"type": "function", "function": object_of(f)} for f in list_of(fields.get("functions"))]
     choice = _tool_choice(fields, left_out)
-    allowed = _allowed(fields.get("tool_choice"))
+    allowed = allowed_names(fields.get("tool_choice"))
     tools = [_tool(tool, left_out) for tool in listed]
     if allowed is not None:
         tools = [tool for tool in tools if text_of(tool.get("name")) in allowed]
@@ -308,14 +305,6 @@ def _tool_choice(fields: dict[str, Any], left_out: LeftOut) -> dict[str, Any] | 
         case {"function": {"name": str(name)}} | {"name": str(name)}:
             return {"type": "tool", "name": name}
     raise left_out.refusal("tool_choice")
-
-
-def _allowed(choice: object) -> set[str] | None:
-    match choice:
-        case {"type": "allowed_tools", "allowed_tools": {"tools": list(tools)}}:
-            names = [object_of(object_of(tool).get("function")).get("name") for tool in tools]
-            return {name for name in names if isinstance(name, str)}
-    return None
 
 
 def _add_format(body: dict[str, Any], fields: dict[str, Any], target: Target, left_out: LeftOut) -> None:

@@ -10,11 +10,12 @@ import base64
 from typing import Any, Final
 
 from gateway.endpoints.openai_reply import text_of
+from gateway.translate.conversation import blocks_of
 from gateway.translate.converse_media import Block, Documents, Source, inline, picture, read_url
 from gateway.translate.converse_models import BedrockModel
 from gateway.translate.converse_tools import converse_tool_id
 from gateway.translate.converse_turns import text_blocks, with_point
-from gateway.translate.foreign_json import list_of, object_of, read_arguments
+from gateway.translate.foreign_json import object_of, read_arguments
 from gateway.translate.pair import LeftOut
 from gateway.translate.tool_names import short_name
 
@@ -193,13 +194,3 @@ class Blocks:
             return [{"text": "\n".join([f"{title} ({source})", *texts])}]
         found: Block = {"source": source, "title": title, "content": [{"text": text} for text in texts]}
         return [{"searchResult": {**found, "citations": {"enabled": True}} if wants_citations else found}]
-
-
-def blocks_of(content: object) -> list[Block]:
-    """*content* as a list of blocks; text alone is one."""
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}]
-    return [
-        {"type": "text", "text": block} if isinstance(block, str) else object_of(block)
-        for block in list_of(content)
-    ]

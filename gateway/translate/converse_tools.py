@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 from gateway.endpoints.openai_reply import text_of
+from gateway.translate.caller_tools import forces_one_of, leave_out_notes
 from gateway.translate.converse_models import NOVA, BedrockModel
 from gateway.translate.converse_schema import fit_schema
 from gateway.translate.converse_turns import Turns, point
@@ -54,17 +55,13 @@ def leave_out_provider_tools(wanted: dict[str, Any], left_out: LeftOut) -> None:
     gone: list[dict[str, Any]] = []
     for tool in map(object_of, list_of(wanted.get("tools"))):
         (kept if tool.get("type") in (None, "custom") else gone).append(tool)
-        if tool.get("input_examples"):
-            left_out.add("tools.input_examples")
-        if list_of(tool.get("allowed_callers")) not in ([], ["direct"]):
-            left_out.add("tools.allowed_callers")
+        leave_out_notes(tool, left_out)
     if not gone:
         return
     for tool in gone:
         left_out.add(f"tools.{text_of(tool.get('type')) or 'unknown'}")
     choice = object_of(wanted.get("tool_choice"))
-    forces_one = choice.get("type") == "tool" and any(tool.get("name") == choice.get("name") for tool in gone)
-    if forces_one or (choice.get("type") == "any" and not kept):
+    if forces_one_of(choice, [tool.get("name") for tool in gone], is_any=not kept):
         raise left_out.refusal("tool_choice")
     wanted["tools"] = kept
 

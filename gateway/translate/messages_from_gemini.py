@@ -20,6 +20,7 @@ from gateway.model import Call, Usage
 from gateway.translate.foreign_json import list_of, object_of, write_reply
 from gateway.translate.gemini_citations import citations_of
 from gateway.translate.gemini_parts import call_id_of, signature_of
+from gateway.translate.message_blocks import message_start
 from gateway.translate.messages_to_chat import message_usage
 from gateway.translate.thought_signatures import Service, Signature, in_block, in_id, service_of
 from gateway.translate.tool_names import LongNames
@@ -65,17 +66,7 @@ class MessageWriter:
         """
         self.has_started = True
         self._id = reply_id or self._id
-        message: dict[str, Any] = {
-            "id": f"msg_{self._id}",
-            "type": "message",
-            "role": "assistant",
-            "model": model,
-            "content": [],
-            "stop_reason": None,
-            "stop_sequence": None,
-            "usage": message_usage(usage),
-        }
-        return [{"type": "message_start", "message": message}]
+        return [message_start(f"msg_{self._id}", model, message_usage(usage))]
 
     def add(self, piece: dict[str, Any]) -> list[Event]:
         """What a piece of the reply, or all of it, adds."""

@@ -25,6 +25,7 @@ from gateway.translate.foreign_json import (
     read_object,
     write_reply,
 )
+from gateway.translate.message_blocks import MessageBlocks, message_start
 from gateway.translate.messages_to_chat_body import write_body
 from gateway.translate.pair import Refusal
 from gateway.translate.raw_predict import path_at, wait_in, without_list
@@ -184,8 +185,7 @@ class EventStream:
         self._names = LongNames(call)
         self._has_started = False
         self._has_stopped = False
-        self._index = -1
-        self._open = ""
+        self._blocks = MessageBlocks()
         self._calls: dict[object, _ToolCall] = {}
         self._current: _ToolCall | None = None
         self._waiting: list[tuple[str, str]] = []
@@ -258,18 +258,7 @@ class EventStream:
             return b""
         self._has_started = True
         self._id = text_of(chunk.get("id"))
-        message: dict[str, Any] = {
-            "id": _message_id(self._id),
-            "type": "message",
-            "role": "assistant",
-            "model": text_of(chunk.get("model")),
-            "content": [],
-            "stop_reason": None,
-            "stop_sequence": None,
-            # The real counts come last, as OpenAI has them.
-            "usage": {"input_tokens": 0, "output_tokens": 0},
-        }
-        return named_event({"type": "message_start", "message": message})
+        return named_event(message_start(_message_id(self._id), text_of(chunk.get("model"))))
 
     def _go_on(self, delta: dict[str, Any]) -> bytes:
         said = b""
@@ -298,20 +287,20 @@ class EventStream:
             return b""
         name = "thinking" if kind == "thinking" else "text"
         said = b""
-        if self._open != kind:
+        if self._blocks.open != kind:
             said = self._close()
             block = {"type": name, name: ""} | ({"signature": ""} if name == "thinking" else {})
-            said += self._open_block(kind, block)
-        return said + self._delta({"type": f"{name}_delta", name: text})
+            said += self._blocks.begin(kind, block)
+        return said + self._blocks.delta({"type": f"{name}_delta", name: text})
 
     def _whole_thought(self, block: dict[str, Any]) -> bytes:
         """A thought with its signature, as our own streams of chat have it behind the words."""
         signature = text_of(block.get("signature"))
-        if self._open == "thinking" and signature:
-            return self._delta({"type": "signature_delta", "signature": signature}) + self._close()
+        if self._blocks.open == "thinking" and signature:
+            return self._blocks.delta({"type": "signature_delta", "signature": signature}) + self._close()
         if block.get("type") != "redacted_thinking":
             return b""
-        return self._close() + self._open_block("redacted", block) + self._close()
+        return self._close() + self._blocks.begin("redacted", block) + self._close()
 
     def _call(self, piece: dict[str, Any], position: int) -> bytes:
         index = piece.get("index")
@@ -335,31 +324,20 @@ class EventStream:
             if self._current is not call:
                 if self._current is not None and not self._current.is_whole:
                     break
-                said += self._close() + self._open_block("tool", call.block)
+                said += self._close() + self._blocks.begin("tool", call.block)
                 self._current = call
             said += self._arguments(call)
         return said
 
     def _arguments(self, call: _ToolCall) -> bytes:
         text = call.take()
-        return self._delta({"type": "input_json_delta", "partial_json": text}) if text else b""
-
-    def _open_block(self, kind: str, block: dict[str, Any]) -> bytes:
-        self._index += 1
-        self._open = kind
-        return named_event({"type": "content_block_start", "index": self._index, "content_block": block})
-
-    def _delta(self, delta: dict[str, Any]) -> bytes:
-        return named_event({"type": "content_block_delta", "index": self._index, "delta": delta})
+        return self._blocks.delta({"type": "input_json_delta", "partial_json": text}) if text else b""
 
     def _close(self) -> bytes:
-        if not self._open:
-            return b""
-        self._open = ""
         if self._current is not None:
             self._current.is_said = True
             self._current = None
-        return named_event({"type": "content_block_stop", "index": self._index})
+        return self._blocks.end()
 
     def _stop(self) -> bytes:
         if self._has_stopped or not self._has_started:
@@ -368,7 +346,7 @@ class EventStream:
         said = b""
         for call in self._calls.values():
             if not call.is_said and call is not self._current:
-                said += self._close() + self._open_block("tool", call.block) + self._arguments(call)
+                said += self._close() + self._blocks.begin("tool", call.block) + self._arguments(call)
                 self._current = call
         said += self._close()
         for kind, waiting in groupby(self._waiting, key=itemgetter(0)):

@@ -11,10 +11,11 @@ from hashlib import sha256
 from typing import Any, Final
 
 from gateway.endpoints.openai_reply import text_of
-from gateway.errors import InvalidBody
 from gateway.model import Call, Target
+from gateway.translate.caller_tools import forces_one_of, leave_out_notes
 from gateway.translate.chat_body import write_chat
 from gateway.translate.claude_models import effort_of
+from gateway.translate.conversation import blocks_of, turns_of
 from gateway.translate.foreign_json import list_of, object_of, read_fields, write_text
 from gateway.translate.pair import LeftOut
 from gateway.translate.thought_signatures import take_from_id
@@ -103,24 +104,15 @@ def _add_tools(body: dict[str, Any], fields: dict[str, Any], left_out: LeftOut) 
         function["parameters"] = tool.get("input_schema") or {"type": "object", "properties": {}}
         if tool.get("strict") is True:
             function["strict"] = True
-        if tool.get("input_examples"):
-            left_out.add("tools.input_examples")
-        if list_of(tool.get("allowed_callers")) not in ([], ["direct"]):
-            left_out.add("tools.allowed_callers")
+        leave_out_notes(tool, left_out)
         tools.append({"type": "function", "function": function})
     choice = object_of(fields.get("tool_choice"))
-    if gone and _forces_one_of(choice, gone, is_any=not tools):
+    if gone and forces_one_of(choice, gone, is_any=not tools):
         # An answer without it would look like one that was found with it.
         raise left_out.refusal("tool_choice")
     if tools:
         body["tools"] = tools
         _add_choice(body, choice, left_out)
-
-
-def _forces_one_of(choice: dict[str, Any], names: list[Any], *, is_any: bool) -> bool:
-    """Whether the model must call one of these; *is_any*: there is no other."""
-    kind = choice.get("type")
-    return (kind == "tool" and choice.get("name") in names) or (kind == "any" and is_any)
 
 
 def _add_choice(body: dict[str, Any], choice: dict[str, Any], left_out: LeftOut) -> None:
@@ -190,17 +182,10 @@ class _Conversation:
         Raises:
             InvalidBody: There are none, or one is none.
         """
-        messages = fields.get("messages")
-        if not isinstance(messages, list):
-            raise InvalidBody('"messages" must be a list of messages.', param="messages")
+        turns = turns_of(fields, self._left_out)
         self._add_system(fields.get("system"))
-        for index, message in enumerate(messages):
-            if not isinstance(message, dict):
-                raise InvalidBody(f"messages[{index}] must be an object.", param="messages")
-            for name in message:
-                if name not in ("role", "content"):
-                    self._left_out.add(f"messages.{name}")
-            blocks = _blocks(message.get("content"))
+        for message in turns:
+            blocks = blocks_of(message.get("content"))
             match message.get("role"):
                 case "assistant":
                     self._add_assistant(blocks)
@@ -217,7 +202,7 @@ class _Conversation:
 
     def _texts(self, content: object) -> Iterator[Part]:
         """What a message of the system says; it may also change the tools that there are."""
-        for block in _blocks(content):
+        for block in blocks_of(content):
             if block.get("type", "text") == "text":
                 yield block
             else:
@@ -265,7 +250,7 @@ class _Conversation:
 
     def _add_result(self, block: Part) -> list[Part]:
         """Add a tool's message, and give what only a user's can carry: pictures and files."""
-        parts = [part for inner in _blocks(block.get("content")) for part in self._parts(inner)]
+        parts = [part for inner in blocks_of(block.get("content")) for part in self._parts(inner)]
         text = "\n".join(part["text"] for part in parts if part["type"] == "text")
         others = [part for part in parts if part["type"] != "text"]
         if others and not text:
@@ -303,7 +288,7 @@ class _Conversation:
         raise self._left_out.refusal(f"messages.content.{text_of(block.get('type')) or 'unknown'}")
 
     def _all(self, content: object) -> list[Part]:
-        return [part for block in _blocks(content) for part in self._parts(block)]
+        return [part for block in blocks_of(content) for part in self._parts(block)]
 
     def _document(self, source: dict[str, Any], title: str) -> list[Part]:
         match source:
@@ -321,12 +306,3 @@ class _Conversation:
 def _call_id(value: object) -> str:
     """The id of a call, without what Google signed it with: OpenAI takes 40 characters."""
     return take_from_id(text_of(value))[0]
-
-
-def _blocks(content: object) -> list[Part]:
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}]
-    return [
-        {"type": "text", "text": block} if isinstance(block, str) else object_of(block)
-        for block in list_of(content)
-    ]

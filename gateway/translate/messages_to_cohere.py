@@ -13,7 +13,7 @@ from typing import Any, Final
 from gateway.endpoints.cohere_reply import read_cohere_chat
 from gateway.endpoints.cohere_stream import CohereReading, failure_of, index_of, message_of
 from gateway.endpoints.openai_reply import ReplyFacts, text_of
-from gateway.model import Call, Target, Usage
+from gateway.model import Call, Target
 from gateway.translate.chat_to_cohere import path
 from gateway.translate.cohere_errors import anthropic_error
 from gateway.translate.cohere_errors import read_error_for_messages as read_error
@@ -27,6 +27,8 @@ from gateway.translate.foreign_json import (
     read_fields,
     write_reply,
 )
+from gateway.translate.message_blocks import MessageBlocks, message_start
+from gateway.translate.messages_to_chat import message_usage
 from gateway.translate.messages_to_cohere_body import DOCUMENT, RESULT, write_body
 
 __all__ = ["open_stream", "path", "read", "read_error", "write"]
@@ -61,10 +63,14 @@ def read(
     content = _content(object_of(found.get("message")), CallersNames(call))
     has_call = any(block["type"] == "tool_use" for block in content)
     reply = {
-        **_head(call, facts.response_id),
+        "id": _message_id(facts.response_id),
+        "type": "message",
+        "role": "assistant",
+        # Cohere does not say which model it was.
+        "model": call.model,
         "content": content,
         **_stop(call, found.get("finish_reason"), has_call=has_call),
-        "usage": _message_usage(facts.usage),
+        "usage": message_usage(facts.usage),
     }
     return write_reply(reply), facts
 
@@ -78,14 +84,8 @@ def open_stream(
     return EventStream(call)
 
 
-def _head(call: Call, reply_id: str) -> dict[str, Any]:
-    return {
-        "id": reply_id if reply_id.startswith("msg_") else f"msg_{reply_id}",
-        "type": "message",
-        "role": "assistant",
-        # Cohere does not say which model it was.
-        "model": call.model,
-    }
+def _message_id(reply_id: str) -> str:
+    return reply_id if reply_id.startswith("msg_") else f"msg_{reply_id}"
 
 
 def _stop(call: Call, reason: object, *, has_call: bool) -> dict[str, Any]:
@@ -154,16 +154,6 @@ def _citation(citation: object) -> dict[str, Any] | None:
     return None
 
 
-def _message_usage(usage: Usage) -> dict[str, Any]:
-    read = usage.cached_input_tokens or 0
-    return {
-        "input_tokens": max(0, (usage.input_tokens or 0) - read),
-        "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": read,
-        "output_tokens": usage.output_tokens or 0,
-    }
-
-
 class EventStream(CohereReading):
     """One stream of Cohere's as the events of a message; see `pair.ReplyStream`.
 
@@ -175,8 +165,7 @@ class EventStream(CohereReading):
         super().__init__(call.body_bytes)
         self._call = call
         self._names = CallersNames(call)
-        self._index = -1
-        self._open = ""
+        self._blocks = MessageBlocks()
         self._calls: list[_ToolCall] = []
         self._current: _ToolCall | None = None
         self._said = 0
@@ -215,22 +204,14 @@ class EventStream(CohereReading):
         if self._has_started:
             return b""
         self._has_started = True
-        message: dict[str, Any] = {
-            **_head(self._call, self.id),
-            "content": [],
-            "stop_reason": None,
-            "stop_sequence": None,
-            # The real counts come last, as Cohere has them.
-            "usage": {"input_tokens": 0, "output_tokens": 0},
-        }
-        return named_event({"type": "message_start", "message": message})
+        return named_event(message_start(_message_id(self.id), self._call.model))
 
     def _go_on(self, event: dict[str, Any]) -> bytes:
         content = object_of(message_of(event).get("content"))
         said = self._thought(text_of(content.get("thinking")))
         if text := text_of(content.get("text")):
             said += self._ensure("text", {"type": "text", "text": ""})
-            said += self._delta({"type": "text_delta", "text": text})
+            said += self._blocks.delta({"type": "text_delta", "text": text})
         return said
 
     def _plan(self, event: dict[str, Any]) -> bytes:
@@ -240,13 +221,13 @@ class EventStream(CohereReading):
         if not thought:
             return b""
         opened = self._ensure("thinking", {"type": "thinking", "thinking": "", "signature": ""})
-        return opened + self._delta({"type": "thinking_delta", "thinking": thought})
+        return opened + self._blocks.delta({"type": "thinking_delta", "thinking": thought})
 
     def _cite(self, event: dict[str, Any]) -> bytes:
         citation = _citation(message_of(event).get("citations"))
-        if citation is None or self._open != "text":
+        if citation is None or self._blocks.open != "text":
             return b""
-        return self._delta({"type": "citations_delta", "citation": citation})
+        return self._blocks.delta({"type": "citations_delta", "citation": citation})
 
     def _start_call(self, event: dict[str, Any]) -> bytes:
         call = object_of(message_of(event).get("tool_calls"))
@@ -272,10 +253,10 @@ class EventStream(CohereReading):
         while self._said < len(self._calls):
             call = self._calls[self._said]
             if self._current is not call:
-                said += self._close() + self._open_block("tool", call.block)
+                said += self._close() + self._blocks.begin("tool", call.block)
                 self._current = call
             if call.unsaid:
-                said += self._delta({"type": "input_json_delta", "partial_json": call.unsaid})
+                said += self._blocks.delta({"type": "input_json_delta", "partial_json": call.unsaid})
                 call.unsaid = ""
             if not call.is_whole:
                 break
@@ -283,24 +264,13 @@ class EventStream(CohereReading):
         return said
 
     def _ensure(self, kind: str, block: dict[str, Any]) -> bytes:
-        return b"" if self._open == kind else self._close() + self._open_block(kind, block)
-
-    def _open_block(self, kind: str, block: dict[str, Any]) -> bytes:
-        self._index += 1
-        self._open = kind
-        return named_event({"type": "content_block_start", "index": self._index, "content_block": block})
-
-    def _delta(self, delta: dict[str, Any]) -> bytes:
-        return named_event({"type": "content_block_delta", "index": self._index, "delta": delta})
+        return b"" if self._blocks.open == kind else self._close() + self._blocks.begin(kind, block)
 
     def _close(self) -> bytes:
-        if not self._open:
-            return b""
-        self._open = ""
         if self._current is not None:
             self._current = None
             self._said += 1
-        return named_event({"type": "content_block_stop", "index": self._index})
+        return self._blocks.end()
 
     def _stop(self, event: dict[str, Any]) -> bytes:
         for call in self._calls:
@@ -310,7 +280,7 @@ class EventStream(CohereReading):
         last = {
             "type": "message_delta",
             "delta": _stop(self._call, reason, has_call=bool(self._calls)),
-            "usage": _message_usage(self.usage),
+            "usage": message_usage(self.usage),
         }
         return said + named_event(last) + named_event({"type": "message_stop"})
 

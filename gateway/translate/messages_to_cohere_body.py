@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from gateway.endpoints.openai_reply import text_of
-from gateway.errors import InvalidBody
 from gateway.model import Call, Target
+from gateway.translate.caller_tools import forces_one_of, leave_out_notes
 from gateway.translate.cohere_models import can_think, thinking_for, thinking_of_budget
 from gateway.translate.cohere_parts import (
     OF_COHERE,
@@ -24,6 +24,7 @@ from gateway.translate.cohere_parts import (
     make_tool,
     system_message,
 )
+from gateway.translate.conversation import blocks_of, turns_of
 from gateway.translate.foreign_json import list_of, object_of, read_fields, write_json, write_text
 from gateway.translate.messages_to_chat_body import FAILED
 from gateway.translate.pair import LeftOut
@@ -90,17 +91,10 @@ class _Conversation:
         Raises:
             InvalidBody: There are none, or one is none.
         """
-        messages = fields.get("messages")
-        if not isinstance(messages, list):
-            raise InvalidBody('"messages" must be a list of messages.', param="messages")
+        turns = turns_of(fields, self._left_out)
         self._add_system(fields.get("system"))
-        for index, message in enumerate(messages):
-            if not isinstance(message, dict):
-                raise InvalidBody(f"messages[{index}] must be an object.", param="messages")
-            for name in message:
-                if name not in ("role", "content"):
-                    self._left_out.add(f"messages.{name}")
-            blocks = _blocks(message.get("content"))
+        for message in turns:
+            blocks = blocks_of(message.get("content"))
             match message.get("role"):
                 case "assistant":
                     self._add_assistant(blocks)
@@ -111,7 +105,7 @@ class _Conversation:
         return system_message(self._system) + self._messages
 
     def _add_system(self, content: object) -> None:
-        for block in _blocks(content):
+        for block in blocks_of(content):
             if block.get("type", "text") == "text":
                 self._system.append(text_of(block.get("text")))
             else:
@@ -158,7 +152,7 @@ class _Conversation:
 
     def _add_result(self, block: Part) -> list[Part]:
         """Add a tool's message, and give what only a user's can carry: pictures."""
-        parts = [part for inner in _blocks(block.get("content")) for part in self._parts(inner)]
+        parts = [part for inner in blocks_of(block.get("content")) for part in self._parts(inner)]
         text = "\n".join(part["text"] for part in parts if part["type"] == "text")
         others = [part for part in parts if part["type"] != "text"]
         if others and not text:
@@ -194,7 +188,7 @@ class _Conversation:
             case {"type": "text", "data": str(text)}:
                 said = [{"type": "text", "text": text}]
             case {"type": "content", "content": content}:
-                said = [part for block in _blocks(content) for part in self._parts(block)]
+                said = [part for block in blocks_of(content) for part in self._parts(block)]
             case _:
                 kind = text_of(source.get("type")) or "unknown"
                 raise self._left_out.refusal(f"messages.content.document.{kind}")
@@ -205,7 +199,7 @@ class _Conversation:
 
     def _search_result(self, content: object, more: Part) -> list[Part]:
         title, source = text_of(more.get("title")), text_of(more.get("source"))
-        said = [part for block in _blocks(content) for part in self._parts(block)]
+        said = [part for block in blocks_of(content) for part in self._parts(block)]
         if _wants_citations(more):
             return self._cited(RESULT, title, said, {"url": source} if source else {})
         return [{"type": "text", "text": f"{title} ({source})"}, *said]
@@ -223,15 +217,6 @@ def _wants_citations(more: Part) -> bool:
     return object_of(more.get("citations")).get("enabled") is True
 
 
-def _blocks(content: object) -> list[Part]:
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}]
-    return [
-        {"type": "text", "text": block} if isinstance(block, str) else object_of(block)
-        for block in list_of(content)
-    ]
-
-
 def _add_tools(body: Part, fields: dict[str, Any], left_out: LeftOut) -> None:
     listed, gone = [], []
     for tool in map(object_of, list_of(fields.get("tools"))):
@@ -241,14 +226,10 @@ def _add_tools(body: Part, fields: dict[str, Any], left_out: LeftOut) -> None:
             gone.append(tool.get("name"))
         else:
             listed.append(tool)
-        if tool.get("input_examples"):
-            left_out.add("tools.input_examples")
-        if list_of(tool.get("allowed_callers")) not in ([], ["direct"]):
-            left_out.add("tools.allowed_callers")
+        leave_out_notes(tool, left_out)
     choice = object_of(fields.get("tool_choice"))
     kind = text_of(choice.get("type"))
-    is_forced = (kind == "tool" and choice.get("name") in gone) or (kind == "any" and not listed)
-    if gone and is_forced:
+    if gone and forces_one_of(choice, gone, is_any=not listed):
         # An answer without it would look like one that was found with it.
         raise left_out.refusal("tool_choice")
     if kind == "tool":

@@ -39,6 +39,7 @@ from gateway.translate.foreign_json import (
     write_text,
 )
 from gateway.translate.json_answers import ANSWER_TOOL
+from gateway.translate.message_blocks import MessageBlocks, message_start
 from gateway.translate.messages_to_chat import message_usage
 from gateway.translate.messages_to_converse_body import write_body
 from gateway.translate.pair import Refusal
@@ -206,8 +207,7 @@ class EventStream(ConverseReading):
         self._model = call.model
         self._id = _message_id(started_at_ns)
         self._has_started = False
-        self._index = -1
-        self._open = ""
+        self._blocks = MessageBlocks()
         self._has_call = False
         self._stopped: dict[str, Any] = {}
         self._words: dict[str, Callable[[dict[str, Any]], bytes]] = {
@@ -222,10 +222,6 @@ class EventStream(ConverseReading):
         """Take the target's bytes and give the caller's events."""
         return b"".join([self._events_of(kind, event) for kind, event in self.read(data)])
 
-    def finish(self) -> bytes:
-        """Take the end of the stream; half a message is never given."""
-        return b""
-
     def _events_of(self, kind: str, event: dict[str, Any]) -> bytes:
         if self.failure:
             return named_event(_message_error(plain_status(status_of(kind)), event))
@@ -236,37 +232,25 @@ class EventStream(ConverseReading):
         if self._has_started:
             return b""
         self._has_started = True
-        message: dict[str, Any] = {
-            "id": self._id,
-            "type": "message",
-            "role": "assistant",
-            "model": self._model,
-            "content": [],
-            "stop_reason": None,
-            "stop_sequence": None,
-            # The real counts come last, as Bedrock has them.
-            "usage": {"input_tokens": 0, "output_tokens": 0},
-        }
-        return named_event({"type": "message_start", "message": message})
+        return named_event(message_start(self._id, self._model))
 
     def _start_block(self, event: dict[str, Any]) -> bytes:
-        said = self._close()
         used = tool_of(object_of(event.get("start")))
         if used is None:
-            return said
+            return self._blocks.end()
         if used.get("name") == ANSWER_TOOL:
-            return said + self._open_block("answer", _EMPTY_TEXT)
+            return self._blocks.begin("answer", _EMPTY_TEXT)
         self._has_call = True
-        return said + self._open_block("tool", _tool_use(used, self._names))
+        return self._blocks.begin("tool", _tool_use(used, self._names))
 
     def _go_on(self, event: dict[str, Any]) -> bytes:
         match event.get("delta"):
             case {"text": str(text)} if text:
                 return self._in("text", _EMPTY_TEXT, {"type": "text_delta", "text": text})
-            case {"toolUse": {"input": str(text)}} if text and self._open == "answer":
-                return self._delta({"type": "text_delta", "text": text})
-            case {"toolUse": {"input": str(text)}} if text and self._open == "tool":
-                return self._delta({"type": "input_json_delta", "partial_json": text})
+            case {"toolUse": {"input": str(text)}} if text and self._blocks.open == "answer":
+                return self._blocks.delta({"type": "text_delta", "text": text})
+            case {"toolUse": {"input": str(text)}} if text and self._blocks.open == "tool":
+                return self._blocks.delta({"type": "input_json_delta", "partial_json": text})
             case {"reasoningContent": dict(piece)}:
                 return self._think(piece)
             case {"citation": dict(citation)}:
@@ -285,33 +269,18 @@ class EventStream(ConverseReading):
         if piece.get("redactedContent") is None:
             return b""
         block = {"type": "redacted_thinking", "data": redacted_of(piece["redactedContent"])}
-        return self._close() + self._open_block("redacted", block) + self._close()
+        return self._blocks.begin("redacted", block) + self._blocks.end()
 
     def _in(self, kind: str, block: dict[str, Any], delta: dict[str, Any]) -> bytes:
-        said = b"" if self._open == kind else self._close() + self._open_block(kind, block)
-        return said + self._delta(delta)
+        return self._blocks.within(kind, block) + self._blocks.delta(delta)
 
     def _end_block(self, _event: dict[str, Any]) -> bytes:
-        return self._close()
-
-    def _open_block(self, kind: str, block: dict[str, Any]) -> bytes:
-        self._index += 1
-        self._open = kind
-        return named_event({"type": "content_block_start", "index": self._index, "content_block": block})
-
-    def _delta(self, delta: dict[str, Any]) -> bytes:
-        return named_event({"type": "content_block_delta", "index": self._index, "delta": delta})
-
-    def _close(self) -> bytes:
-        if not self._open:
-            return b""
-        self._open = ""
-        return named_event({"type": "content_block_stop", "index": self._index})
+        return self._blocks.end()
 
     def _end_message(self, event: dict[str, Any]) -> bytes:
         # What it cost comes with the next event, and belongs into the same of Anthropic's.
         self._stopped = event
-        return self._close()
+        return self._blocks.end()
 
     def _end(self, _event: dict[str, Any]) -> bytes:
         reason = _stop_reason(self._stopped.get("stopReason"), has_call=self._has_call)
@@ -321,4 +290,4 @@ class EventStream(ConverseReading):
             "delta": {"stop_reason": reason, "stop_sequence": _stop_sequence(self._stopped)},
             "usage": message_usage(usage),
         }
-        return self._close() + named_event(last) + named_event({"type": "message_stop"})
+        return self._blocks.end() + named_event(last) + named_event({"type": "message_stop"})

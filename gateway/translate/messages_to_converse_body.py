@@ -6,10 +6,10 @@ https://docs.claude.com/en/api/messages
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from gateway.errors import InvalidBody
 from gateway.model import Call, Target
+from gateway.translate.conversation import turns_of
 from gateway.translate.converse_blocks import Blocks
 from gateway.translate.converse_draft import OF_BEDROCK, Draft
 from gateway.translate.converse_models import CLAUDE
@@ -74,16 +74,9 @@ def _add_conversation(draft: Draft) -> None:
         InvalidBody: There are no messages, or one is none.
     """
     blocks = Blocks(draft.model, draft.left_out)
-    messages: Any = draft.fields.get("messages")
-    if not isinstance(messages, list):
-        raise InvalidBody('"messages" must be a list of messages.', param="messages")
+    turns = turns_of(draft.fields, draft.left_out)
     draft.turns.add_system(blocks.system(draft.fields.get("system")))
-    for index, message in enumerate(messages):
-        if not isinstance(message, dict):
-            raise InvalidBody(f"messages[{index}] must be an object.", param="messages")
-        for name in message:
-            if name not in ("role", "content"):
-                draft.left_out.add(f"messages.{name}")
+    for message in turns:
         content = message.get("content")
         match message.get("role"):
             case "assistant":

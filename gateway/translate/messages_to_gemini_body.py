@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from gateway.endpoints.openai_reply import text_of
-from gateway.errors import InvalidBody
 from gateway.model import Call, Target
+from gateway.translate.caller_tools import forces_one_of, is_for_code, leave_out_notes
+from gateway.translate.conversation import blocks_of, turns_of
 from gateway.translate.foreign_json import list_of, object_of, read_fields, write_json
 from gateway.translate.gemini_contents import Contents
 from gateway.translate.gemini_models import takes_tools_and_shape, thinking_for, thinking_within
@@ -89,7 +90,7 @@ def _add_tools(body: dict[str, Any], fields: dict[str, Any], target: Target, lef
         gone += [search.get("name") for search in searches]
         searches = []
     choice = object_of(fields.get("tool_choice"))
-    if gone and _forces_one_of(choice, gone, is_any=not functions and not searches):
+    if gone and forces_one_of(choice, gone, is_any=not functions and not searches):
         # An answer without it would look like one that was found with it.
         raise left_out.refusal("tool_choice")
     if searches:
@@ -102,10 +103,7 @@ def _add_tools(body: dict[str, Any], fields: dict[str, Any], target: Target, lef
 def _function(tool: dict[str, Any], target: Target, left_out: LeftOut) -> dict[str, Any]:
     if tool.get("strict") is True:
         left_out.add("tools.strict")
-    if tool.get("input_examples"):
-        left_out.add("tools.input_examples")
-    if _is_for_code(tool):
-        left_out.add("tools.allowed_callers")
+    leave_out_notes(tool, left_out)
     function: dict[str, Any] = {"name": short_name(text_of(tool.get("name")))}
     if text_of(tool.get("description")):
         function["description"] = tool["description"]
@@ -113,17 +111,6 @@ def _function(tool: dict[str, Any], target: Target, left_out: LeftOut) -> dict[s
     for word in lost:
         left_out.add(f"tools.input_schema.{word}")
     return {**function, **shape}
-
-
-def _is_for_code(tool: dict[str, Any]) -> bool:
-    """Whether code that Anthropic runs may call it, and not the model alone."""
-    return list_of(tool.get("allowed_callers")) not in ([], ["direct"])
-
-
-def _forces_one_of(choice: dict[str, Any], names: list[Any], *, is_any: bool) -> bool:
-    """Whether the model must call one of these; *is_any*: there is no other."""
-    kind = choice.get("type")
-    return (kind == "tool" and choice.get("name") in names) or (kind == "any" and is_any)
 
 
 def _add_search(
@@ -139,7 +126,7 @@ def _add_search(
             left_out.add(f"tools.{kind}.{name}")
     if search.get("strict") is True:
         left_out.add(f"tools.{kind}.strict")
-    if _is_for_code(search):
+    if is_for_code(search):
         left_out.add(f"tools.{kind}.allowed_callers")
     if choice.get("type") == "none":
         return
@@ -214,21 +201,13 @@ class _Conversation:
         Raises:
             InvalidBody: There are no messages, or one is none.
         """
-        messages = fields.get("messages")
-        if not isinstance(messages, list):
-            raise InvalidBody('"messages" must be a list of messages.', param="messages")
-        for index, message in enumerate(messages):
-            if not isinstance(message, dict):
-                raise InvalidBody(f"messages[{index}] must be an object.", param="messages")
-            for name in message:
-                if name not in ("role", "content"):
-                    self._left_out.add(f"messages.{name}")
+        for message in turns_of(fields, self._left_out):
             if message.get("role") == "assistant":
-                self._add_assistant(_blocks(message.get("content")))
+                self._add_assistant(blocks_of(message.get("content")))
             else:
                 # What the system says between the others keeps its place: at the front it would be another
                 # prompt each time, which no cache has.
-                self._add_user(_blocks(message.get("content")))
+                self._add_user(blocks_of(message.get("content")))
         return self._contents.whole()
 
     def _add_assistant(self, blocks: list[Block]) -> None:
@@ -279,7 +258,7 @@ class _Conversation:
                 self._contents.say("user", self._parts(block))
 
     def _add_result(self, block: Block) -> None:
-        parts = [part for inner in _blocks(block.get("content")) for part in self._parts(inner)]
+        parts = [part for inner in blocks_of(block.get("content")) for part in self._parts(inner)]
         text = "\n".join(part["text"] for part in parts if "text" in part)
         files = [part for part in parts if "text" not in part]
         call_id, _ = take_from_id(text_of(block.get("tool_use_id")))
@@ -313,7 +292,7 @@ class _Conversation:
         raise self._left_out.refusal(f"messages.content.{text_of(block.get('type')) or 'unknown'}")
 
     def _all(self, content: object) -> list[Part]:
-        return [part for block in _blocks(content) for part in self._parts(block)]
+        return [part for block in blocks_of(content) for part in self._parts(block)]
 
     def _document(self, source: dict[str, Any]) -> list[Part]:
         match source:
@@ -336,13 +315,4 @@ class _Conversation:
 
 
 def _texts(content: object) -> list[str]:
-    return [text for block in _blocks(content) if (text := text_of(block.get("text")))]
-
-
-def _blocks(content: object) -> list[Block]:
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}]
-    return [
-        {"type": "text", "text": block} if isinstance(block, str) else object_of(block)
-        for block in list_of(content)
-    ]
+    return [text for block in blocks_of(content) if (text := text_of(block.get("text")))]

@@ -81,10 +81,6 @@ class ConverseToResponses(ConverseReading):
             self._take(kind, event)
         return self._answer.take_events()
 
-    def finish(self) -> bytes:
-        """Take the end of the stream; half a message is never given."""
-        return b""
-
     def _take(self, kind: str, event: dict[str, Any]) -> None:
         if self.failure:
             code = "rate_limit_exceeded" if plain_status(status_of(kind)) == _TOO_MANY else "server_error"

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.errors import UnsupportedParameter
 from gateway.translate.converse_answers import redacted_of
-from gateway.translate.converse_blocks import FAILED, NO_OUTPUT, Blocks, blocks_of
+from gateway.translate.converse_blocks import FAILED, NO_OUTPUT, Blocks
 from gateway.translate.converse_models import model_of
 from gateway.translate.pair import LeftOut
 from tests.unit.makers import make_target
@@ -21,19 +21,6 @@ def blocks(model_id: str = CLAUDE) -> tuple[Blocks, LeftOut]:
     target = make_target(model_id=model_id)
     left_out = LeftOut(target)
     return Blocks(model_of(target), left_out), left_out
-
-
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        ("hi", [{"type": "text", "text": "hi"}]),
-        (["hi", {"type": "x"}, 7], [{"type": "text", "text": "hi"}, {"type": "x"}, {}]),
-        (None, []),
-    ],
-)
-def test_lists(content: Any, expected: Any) -> None:
-    """A text alone is a block too."""
-    assert blocks_of(content) == expected
 
 
 def test_thoughts() -> None:

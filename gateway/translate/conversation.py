@@ -1,0 +1,54 @@
+"""The conversation of a call, of chat or of Messages, before it is put into other words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from gateway.errors import InvalidBody
+from gateway.translate.foreign_json import list_of, object_of
+from gateway.translate.pair import LeftOut
+
+Block = dict[str, Any]
+
+
+def messages_of(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The messages.
+
+    Raises:
+        InvalidBody: There are none. One that is none is told when its turn comes.
+    """
+    messages = fields.get("messages")
+    if not isinstance(messages, list):
+        raise InvalidBody('"messages" must be a list of messages.', param="messages")
+    return _objects(messages)
+
+
+def turns_of(fields: dict[str, Any], left_out: LeftOut) -> Iterator[dict[str, Any]]:
+    """The messages of a call of Messages, their unknown members left out by name; raises as `messages_of`."""
+    return _known(messages_of(fields), left_out)
+
+
+def blocks_of(content: object) -> list[Block]:
+    """*content* as a list of blocks; text alone is one."""
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return [
+        {"type": "text", "text": block} if isinstance(block, str) else object_of(block)
+        for block in list_of(content)
+    ]
+
+
+def _objects(messages: list[Any]) -> Iterator[dict[str, Any]]:
+    for index, message in enumerate(messages):
+        if not isinstance(message, dict):
+            raise InvalidBody(f"messages[{index}] must be an object.", param="messages")
+        yield message
+
+
+def _known(messages: Iterator[dict[str, Any]], left_out: LeftOut) -> Iterator[dict[str, Any]]:
+    for message in messages:
+        for name in message:
+            if name not in ("role", "content"):
+                left_out.add(f"messages.{name}")
+        yield message

@@ -1,0 +1,53 @@
+"""The conversation of a call: what is none is told, and where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway.errors import InvalidBody, UnsupportedParameter
+from gateway.translate.conversation import blocks_of, messages_of, turns_of
+from gateway.translate.pair import LeftOut
+from tests.unit.makers import make_target
+
+
+@pytest.mark.parametrize("fields", [{}, {"messages": None}, {"messages": "hi"}, {"messages": {}}])
+def test_no_messages(fields: dict[str, Any]) -> None:
+    """Told at once, before anything else of the call is read."""
+    with pytest.raises(InvalidBody, match='"messages" must be a list'):
+        messages_of(fields)
+    with pytest.raises(InvalidBody, match='"messages" must be a list'):
+        turns_of(fields, LeftOut(make_target()))
+
+
+def test_a_message_that_is_none() -> None:
+    """Told by its place, when those before it have been read."""
+    messages = messages_of({"messages": [{"role": "user"}, "hi"]})
+    assert next(messages) == {"role": "user"}
+    with pytest.raises(InvalidBody, match=r"messages\[1\] must be an object"):
+        next(messages)
+
+
+def test_members_that_messages_do_not_have() -> None:
+    """Left out by name, or refused where the operator wants that."""
+    fields = {"messages": [{"role": "user", "content": "a", "name": "n"}, {"role": "user", "id": "i"}]}
+    left_out = LeftOut(make_target())
+    assert [turn["role"] for turn in turns_of(fields, left_out)] == ["user", "user"]
+    assert left_out.names == ["messages.name", "messages.id"]
+    with pytest.raises(UnsupportedParameter, match=r"messages\.name"):
+        list(turns_of(fields, LeftOut(make_target(unsupported="reject"))))
+
+
+@pytest.mark.parametrize(
+    ("content", "blocks"),
+    [
+        ("a", [{"type": "text", "text": "a"}]),
+        (["a", {"type": "image"}, 1], [{"type": "text", "text": "a"}, {"type": "image"}, {}]),
+        (None, []),
+        ({"type": "text"}, []),
+    ],
+)
+def test_blocks(content: object, blocks: list[dict[str, Any]]) -> None:
+    """Text alone is a block of it; what is no list has none."""
+    assert blocks_of(content) == blocks
