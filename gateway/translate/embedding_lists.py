@@ -10,11 +10,12 @@ from __future__ import annotations
 import base64
 import sys
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
+from gateway.endpoints.openai_reply import UNREADABLE
 from gateway.errors import InvalidBody
 from gateway.model import Call, Usage
 from gateway.translate.pair import LeftOut
@@ -54,12 +55,14 @@ def write_list(call: Call, vectors: Sequence[msgspec.Raw], *, model: str, usage:
     """
     if any(not bytes(vector).startswith(b"[") for vector in vectors):
         raise ValueError("a vector is no list")
-    is_base64 = bytes(call.fields.get("encoding_format", b"")) == _BASE64
-    data = [
-        {"object": "embedding", "index": index, "embedding": _packed(vector) if is_base64 else vector}
-        for index, vector in enumerate(vectors)
-    ]
-    return msgspec.json.encode({"object": "list", "data": data, "model": model, "usage": _counts(usage)})
+    if _wants_base64(call):
+        return _write([_packed(_vectors.decode(vector)) for vector in vectors], model, usage)
+    return _write(vectors, model, usage)
+
+
+def write_numbers(call: Call, vectors: Sequence[list[float]], *, model: str, usage: Usage) -> bytes:
+    """The same of vectors that are decoded."""
+    return _write(map(_packed, vectors) if _wants_base64(call) else vectors, model, usage)
 
 
 def with_usage(body: bytes, usage: Usage) -> bytes:
@@ -68,9 +71,24 @@ def with_usage(body: bytes, usage: Usage) -> bytes:
 
 
 def text_count(call: Call) -> int:
-    """How many texts there are in a call that `read_texts` has taken."""
-    texts = _texts.decode(call.fields["input"])
+    """How many texts there are in a call, 0 where that cannot be read."""
+    try:
+        texts = _texts.decode(call.fields.get("input", b"[]"))
+    except UNREADABLE:
+        return 0
     return 1 if isinstance(texts, str) else len(texts)
+
+
+def _wants_base64(call: Call) -> bool:
+    return bytes(call.fields.get("encoding_format", b"")) == _BASE64
+
+
+def _write(embeddings: Iterable[msgspec.Raw | list[float] | str], model: str, usage: Usage) -> bytes:
+    data = [
+        {"object": "embedding", "index": index, "embedding": embedding}
+        for index, embedding in enumerate(embeddings)
+    ]
+    return msgspec.json.encode({"object": "list", "data": data, "model": model, "usage": _counts(usage)})
 
 
 def _counts(usage: Usage) -> dict[str, int]:
@@ -78,8 +96,8 @@ def _counts(usage: Usage) -> dict[str, int]:
     return {"prompt_tokens": tokens, "total_tokens": tokens}
 
 
-def _packed(vector: msgspec.Raw) -> str:
-    numbers = array("f", _vectors.decode(vector))
+def _packed(vector: list[float]) -> str:
+    numbers = array("f", vector)
     if sys.byteorder == "big":
         numbers.byteswap()
     return base64.b64encode(numbers.tobytes()).decode()

@@ -30,7 +30,7 @@ from gateway.errors import UnsupportedParameter, UpstreamBadReply
 from gateway.model import Call, Target, Usage
 from gateway.translate.chat_to_converse import read_error
 from gateway.translate.embedding_lists import read_texts, text_count, write_list
-from gateway.translate.embedding_to_cohere import INPUT_TYPE
+from gateway.translate.embedding_to_cohere import INPUT_TYPE, ByType
 from gateway.translate.foreign_json import DepthLimit, read_fields, write_json
 from gateway.translate.openai_relay import open_stream
 from gateway.translate.pair import LeftOut
@@ -61,11 +61,6 @@ _PURPOSES: Final = {
 }
 
 
-class _ByType(msgspec.Struct):
-    # Left undecoded: a batch of embeddings is megabytes of numbers.
-    float: list[msgspec.Raw]
-
-
 class _NovasEmbedding(msgspec.Struct):
     embedding: msgspec.Raw
 
@@ -74,7 +69,7 @@ class _Answer(msgspec.Struct):
     """Titan has one `embedding`, Cohere and Nova a list; of several types Cohere has one of each."""
 
     embedding: msgspec.Raw = msgspec.Raw()
-    embeddings: list[msgspec.Raw] | _ByType | None = None
+    embeddings: list[msgspec.Raw] | ByType | None = None
     id: Any = None
     inputTextTokenCount: Any = None  # noqa: N815 - Titan's name
 

@@ -31,13 +31,15 @@ _OF_COHERE: Final = ("truncate", "max_tokens", "priority")
 _READ_HERE: Final = frozenset({"model", "input", "dimensions", "encoding_format", "input_type", *_OF_COHERE})
 
 
-class _ByType(msgspec.Struct):
+class ByType(msgspec.Struct):
+    """Embeddings by the type of their numbers."""
+
     # Left undecoded: a batch of embeddings is megabytes of numbers.
     float: list[msgspec.Raw]
 
 
 class _Answer(msgspec.Struct):
-    embeddings: _ByType
+    embeddings: ByType
     id: Any = None
     meta: Any = None
 

@@ -10,9 +10,6 @@ https://docs.cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-
 
 from __future__ import annotations
 
-import base64
-import sys
-from array import array
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -28,7 +25,8 @@ from gateway.endpoints.openai_reply import (
 from gateway.errors import InvalidBody, UnsupportedParameter, UpstreamBadReply
 from gateway.model import Call, Target, Usage
 from gateway.translate.chat_to_gemini import read_error
-from gateway.translate.foreign_json import DepthLimit, object_of, read_fields, write_json, write_reply
+from gateway.translate.embedding_lists import text_count, write_numbers
+from gateway.translate.foreign_json import DepthLimit, object_of, read_fields, write_json
 from gateway.translate.pair import LeftOut, ReplyStream
 
 __all__ = ["open_stream", "path", "read", "read_error", "write"]
@@ -56,7 +54,6 @@ class _Reply(msgspec.Struct, rename="camel"):
 
 
 _replies: Final = msgspec.json.Decoder(_Reply)
-_texts: Final = msgspec.json.Decoder(str | list[msgspec.Raw])
 
 
 def path(call: Call, target: Target) -> str:
@@ -64,7 +61,7 @@ def path(call: Call, target: Target) -> str:
     match target.embeds_by:
         case "predict":
             verb = "predict"
-        case "content" if _text_count(call) == 1:
+        case "content" if text_count(call) == 1:
             verb = "embedContent"
         case _:
             verb = "batchEmbedContents"
@@ -142,23 +139,12 @@ def read(
         msg = "The provider answered with something that is not a reply with embeddings."
         raise UpstreamBadReply(msg, excerpt=excerpt(body)) from error
     found = _embeddings(reply)
-    if len(found) != _text_count(call):
-        msg = f"The provider gave {len(found)} embeddings for {_text_count(call)} texts."
+    if len(found) != text_count(call):
+        msg = f"The provider gave {len(found)} embeddings for {text_count(call)} texts."
         raise UpstreamBadReply(msg, excerpt=excerpt(body))
     usage = _usage(reply, found, asked_bytes=call.body_bytes)
-    tokens = usage.input_tokens
-    is_packed = bytes(call.fields.get("encoding_format", b"")) == b'"base64"'
-    data = [
-        {"object": "embedding", "index": index, "embedding": _packed(one.values) if is_packed else one.values}
-        for index, one in enumerate(found)
-    ]
-    answer = {
-        "object": "list",
-        "data": data,
-        "model": call.model,
-        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-    }
-    return write_reply(answer), ReplyFacts("", "", (), usage)
+    written = write_numbers(call, [one.values for one in found], model=call.model, usage=usage)
+    return written, ReplyFacts("", "", (), usage)
 
 
 def _embeddings(reply: _Reply) -> list[_Embedding]:
@@ -184,22 +170,6 @@ def _token_count(statistics: dict[str, Any]) -> int | None:
     count = statistics.get("token_count", statistics.get("tokenCount"))
     # Some are written as 4.0.
     return count_of(int(count)) if isinstance(count, float) and count.is_integer() else count_of(count)
-
-
-def _packed(values: list[float]) -> str:
-    """As OpenAI packs a vector: numbers of four bytes, the lowest first."""
-    numbers = array("f", values)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return base64.b64encode(numbers.tobytes()).decode()
-
-
-def _text_count(call: Call) -> int:
-    try:
-        texts = _texts.decode(call.fields.get("input", b"[]"))
-    except UNREADABLE:
-        return 0
-    return 1 if isinstance(texts, str) else len(texts)
 
 
 def open_stream(call: Call, *, started_at_ns: int) -> ReplyStream:

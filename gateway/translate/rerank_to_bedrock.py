@@ -9,7 +9,7 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from gateway.endpoints.openai_events import ObjectFacts
@@ -18,7 +18,7 @@ from gateway.translate.chat_to_converse import read_error
 from gateway.translate.foreign_json import DepthLimit, write_json
 from gateway.translate.object_relay import open_stream
 from gateway.translate.rerank_call import Ranking
-from gateway.translate.rerank_to_cohere import read_ranks
+from gateway.translate.rerank_to_cohere import asked, read_ranks
 
 __all__ = ["open_stream", "path", "read", "read_error", "write"]
 
@@ -35,14 +35,11 @@ def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     """The call as the model takes it; raises as `Pair.write` says."""
     with DepthLimit():
         ranking = Ranking(call, target)
-        is_cohere = _COHERE.search(target.model_id) is not None
-        own = ranking.take(*(("max_tokens_per_doc",) if is_cohere else ()))
-        body: dict[str, Any] = {"query": ranking.query, "documents": ranking.documents, **own}
-        if ranking.top_n is not None:
-            body["top_n"] = ranking.top_n
-        if is_cohere:
+        if _COHERE.search(target.model_id):
             # Whose models want to know which version of their API is meant.
-            body["api_version"] = _VERSION
+            body = {**asked(ranking, "max_tokens_per_doc"), "api_version": _VERSION}
+        else:
+            body = asked(ranking)
         return write_json(body), tuple(ranking.left_out.names)
 
 

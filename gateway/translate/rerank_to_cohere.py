@@ -23,16 +23,18 @@ def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:
     """The call as Cohere takes it; raises as `Pair.write` says."""
     with DepthLimit():
         ranking = Ranking(call, target)
-        own = ranking.take("max_tokens_per_doc", "priority")
-        body: dict[str, Any] = {
-            "model": target.model_id,
-            "query": ranking.query,
-            "documents": ranking.documents,
-            **own,
-        }
-        if ranking.top_n is not None:
-            body["top_n"] = ranking.top_n
+        body = {"model": target.model_id, **asked(ranking, "max_tokens_per_doc", "priority")}
         return write_json(body), tuple(ranking.left_out.names)
+
+
+def asked(ranking: Ranking, *own: str) -> dict[str, Any]:
+    """What Cohere's models are asked, wherever they are: its words, and the call's fields of the names *own*.
+
+    Raises:
+        UnsupportedParameter: There are others, and the operator wants such calls refused.
+    """
+    body = {"query": ranking.query, "documents": ranking.documents, **ranking.take(*own)}
+    return body if ranking.top_n is None else {**body, "top_n": ranking.top_n}
 
 
 def read(

@@ -14,7 +14,7 @@ from gateway.endpoints.catalogue import EMBEDDING
 from gateway.endpoints.openai_call import parse_call
 from gateway.errors import GatewayError, InvalidBody, UnsupportedParameter
 from gateway.model import Call, Usage
-from gateway.translate.embedding_lists import read_texts, text_count, with_usage, write_list
+from gateway.translate.embedding_lists import read_texts, text_count, with_usage, write_list, write_numbers
 from gateway.translate.pair import LeftOut
 from tests.unit.makers import make_target
 
@@ -76,6 +76,15 @@ def test_base64() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["float", "base64"])
+def test_numbers(encoding: str) -> None:
+    """Make the same list as the text of them does."""
+    call, vectors = make_embedding_call(encoding_format=encoding), [[0.5, -2.0], [1.25]]
+    texts = [msgspec.Raw(json.dumps(vector).encode()) for vector in vectors]
+    told = write_list(call, texts, model="m", usage=USAGE)
+    assert json.loads(write_numbers(call, vectors, model="m", usage=USAGE)) == json.loads(told)
+
+
+@pytest.mark.parametrize("encoding", ["float", "base64"])
 @pytest.mark.parametrize("vector", [b"1", b"null", b'"abc"'])
 def test_no_vector(vector: bytes, encoding: str) -> None:
     """Nothing else is passed on as one."""
@@ -91,7 +100,9 @@ def test_another_usage() -> None:
     assert counted == body.replace(b":7", b":9")
 
 
-@pytest.mark.parametrize(("asked", "count"), [("a", 1), (["a"], 1), (["a", "b"], 2)])
+@pytest.mark.parametrize(
+    ("asked", "count"), [("a", 1), (["a"], 1), (["a", "b"], 2), (None, 0), ({"a": 1}, 0)]
+)
 def test_how_many_texts(asked: Any, count: int) -> None:
-    """A text alone is one."""
+    """A text alone is one; what is refused is asked too, for its trace."""
     assert text_count(make_embedding_call(input=asked)) == count

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.translate import rerank_to_cohere
+from gateway.translate.rerank_call import Ranking
 from tests.rig.requires import requires
 from tests.unit.makers import make_target
 from tests.unit.recorded import read_recorded
@@ -37,3 +38,12 @@ def test_what_cohere_has_no_word_for() -> None:
     body, left_out = rerank_to_cohere.write(call, TARGET)
     assert json.loads(body) == {"model": "small-1", "query": "q", "documents": DOCUMENTS}
     assert left_out == ("max_chunks_per_doc",)
+
+
+def test_what_cohere_is_asked() -> None:
+    """Its own words for it, and those of its fields that are wanted."""
+    call = call_of(query="q", documents=DOCUMENTS, top_n=2, priority=1, max_tokens_per_doc=9)
+    ranking = Ranking(call, TARGET)
+    asked = rerank_to_cohere.asked(ranking, "priority")
+    assert asked == {"query": "q", "documents": DOCUMENTS, "priority": 1, "top_n": 2}
+    assert ranking.left_out.names == ["max_tokens_per_doc"]
