@@ -315,19 +315,14 @@ def _record_stream(group: _CallGroup, start_ns: int, attempt: AttemptTrace) -> N
 
 
 def _record_usage(group: _AttemptGroup, usage: Usage) -> None:
-    # As `_observe`, written out: every call has both.
-    if (tokens := usage.input_tokens) is not None:
-        histogram = group.input_tokens
-        if histogram is None:
-            histogram = group.input_tokens = _new_token_histogram()
-        histogram[bisect_left(_TOKENS, tokens)] += 1
-        histogram[-1] += tokens
-    if (tokens := usage.output_tokens) is not None:
-        histogram = group.output_tokens
-        if histogram is None:
-            histogram = group.output_tokens = _new_token_histogram()
-        histogram[bisect_left(_TOKENS, tokens)] += 1
-        histogram[-1] += tokens
+    if usage.input_tokens is not None:
+        if group.input_tokens is None:
+            group.input_tokens = _new_token_histogram()
+        _observe(group.input_tokens, _TOKENS, usage.input_tokens)
+    if usage.output_tokens is not None:
+        if group.output_tokens is None:
+            group.output_tokens = _new_token_histogram()
+        _observe(group.output_tokens, _TOKENS, usage.output_tokens)
     if usage.cached_input_tokens:
         group.cached_tokens += usage.cached_input_tokens
     if usage.cache_write_input_tokens:
