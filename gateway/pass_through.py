@@ -162,7 +162,7 @@ class PassThrough:
     async def send(
         self, passage: Passage, responder: Responder, attempt: AttemptTrace, asked: Asked
     ) -> Answer | None:
-        """One exchange, its reply passed on; gives an OpenAI path's error back, nothing sent yet."""
+        """One exchange, its reply passed on; gives the error of a known API back, nothing sent yet."""
         base_url = _base_url(asked, attempt.target)
         reply = await self._upstream.pass_on(passage)
         try:

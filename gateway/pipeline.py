@@ -143,7 +143,7 @@ class Pipeline:
         self._open: set[asyncio.Task[Any]] = set()
 
     async def call_model(self, client: Client, endpoint: Endpoint) -> None:
-        """Answer a call of a model: chat, completion or embedding."""
+        """Answer a call of a model that its body names."""
 
         async def stages(responder: Responder, snapshot: Snapshot) -> None:
             trace = responder.trace

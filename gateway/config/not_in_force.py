@@ -71,20 +71,16 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
 class UnbuiltValue:
     """A part of a manifest that has no effect as a whole while its *key* has one of *values*.
 
-    Attributes:
-        stays: The part is left in what is in force: what depends on it must not work as if it were not there.
+    It is left in what is in force: what depends on it must not work as if it were not there.
     """
 
     part: str
     key: str
     values: frozenset[str]
-    stays: bool = False
 
 
 VALUES: Final[Mapping[str, tuple[UnbuiltValue, ...]]] = {
-    "provider-account/cloudera": (
-        UnbuiltValue("auth_data", "type", frozenset({"workload-auth-token"}), stays=True),
-    ),
+    "provider-account/cloudera": (UnbuiltValue("auth_data", "type", frozenset({"workload-auth-token"})),),
 }
 
 
@@ -95,7 +91,7 @@ class Unbuilt:
     Attributes:
         label: As `GET /api/config` lists it, such as `virtual-account: tags`.
         paths: Everywhere that it is written in one manifest; () means the whole manifest.
-        stays: As in `UnbuiltValue`.
+        stays: It is left in what is in force, as an `UnbuiltValue` is.
     """
 
     label: str
@@ -163,7 +159,7 @@ def _unbuilt_values(document: Document, row: UnbuiltValue) -> Iterator[Unbuilt]:
             by_value.setdefault(value, []).append(path[:-1])
     for value, paths in sorted(by_value.items()):
         label = f"{document.type}: {row.part.replace('.*', '')}.{row.key} {value}"
-        yield Unbuilt(label, tuple(paths), row.stays)
+        yield Unbuilt(label, tuple(paths), stays=True)
 
 
 def _matches(value: Any, pattern: str) -> Iterator[FieldPath]:

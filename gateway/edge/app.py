@@ -1,7 +1,8 @@
 """The data plane's ASGI application.
 
-Calls of models are found by one dictionary look-up and go straight to the pipeline as plain ASGI. Starlette
-serves the rest: health. There is no middleware, so none can hide a disconnect or buffer a stream.
+Calls of models are found by one dictionary look-up and go straight to the pipeline as plain ASGI, below the
+paths of Google's and Amazon's SDKs by reading the path; what is left of the APIs passes through. Starlette
+serves health and metrics. There is no middleware, so none can hide a disconnect or buffer a stream.
 """
 
 from __future__ import annotations

@@ -70,12 +70,11 @@ def find_passage(raw_path: str, dialect: Dialect) -> Asked | None:
         base, below = base + _VERSION, below[len(_VERSION) :]
     if not below.startswith("/"):
         return None
+    endpoint = _find_endpoint(below, dialect)
+    if endpoint is None:
+        return Asked(OTHER, below, base, dialect=None) if is_versioned else None
     # With a slash behind, a path would be another than the one that is looked at, and the same to a provider.
-    endpoint = None if below.endswith("/") else _find_endpoint(below, dialect)
-    if endpoint is not None:
-        return Asked(endpoint, below, base, dialect=endpoint.dialect)
-    is_other = is_versioned and _find_endpoint(below, dialect) is None
-    return Asked(OTHER, below, base, dialect=None) if is_other else None
+    return None if below.endswith("/") else Asked(endpoint, below, base, dialect=endpoint.dialect)
 
 
 def find_gemini(raw_path: str, query: str) -> GeminiPath | None:

@@ -30,7 +30,6 @@ class ConverseFacts:
         usage: Bedrock's own counts, None before they came.
         is_done: `metadata` was seen.
         failure: Body of an error that came inside the stream, b"" while there is none.
-        failure_kind: Of that error, as the stream names it.
         pieces: Pieces of the answer so far, about one token each.
     """
 
@@ -42,7 +41,6 @@ class ConverseFacts:
         self.usage: Any = None
         self.is_done = False
         self.failure = b""
-        self.failure_kind = ""
         self.pieces = 0
 
     def learn(self, message: EventMessage) -> dict[str, Any]:
@@ -55,7 +53,6 @@ class ConverseFacts:
         if message.is_failure:
             event = event or {"message": message.error_message}
             self.failure = message.payload or msgspec.json.encode(event)
-            self.failure_kind = message.kind
             return event
         match message.kind:
             case "contentBlockStart":

@@ -3,7 +3,7 @@
 Pure. The Gemini API has `/v1beta/models/{model}:generateContent`; Vertex has the same below a project and a
 region, `/v1/projects/{project}/locations/{region}/publishers/google/models/{model}:generateContent`, or below
 neither. A caller may write either for an account of either: what is asked is found by the end of the path,
-and project and region are always the account's.
+and project and region are never the caller's: they are the account's, of a model those of its integration.
 
 Paths: https://ai.google.dev/api and https://cloud.google.com/vertex-ai/docs/reference/rest
 """

@@ -63,7 +63,6 @@ _ROLES: Final[dict[str, Role]] = {
     "assistant": "assistant",
 }
 _CALLS: Final = {"function_call": "arguments", "custom_tool_call": "input"}
-_OUTPUTS: Final = frozenset({"function_call_output", "custom_tool_call_output"})
 # What a search of the target's own found is in its answer already.
 _PASSED_OVER: Final = frozenset({"web_search_call"})
 
