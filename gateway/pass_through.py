@@ -94,6 +94,11 @@ class Asked:
     has_long_ids: bool = False
 
     @property
+    def calls_model(self) -> bool:
+        """It is a call of a model, which its form names."""
+        return self.dialect == "openai" and self.endpoint.path in FORM_CALLS
+
+    @property
     def checked_path(self) -> str:
         """The path as it is to be looked at: whatever a server makes of an escaped slash must be harmless."""
         return _SLASH.sub("/", self.path) if self.has_long_ids else self.path
@@ -195,7 +200,7 @@ class _Naming:
     ) -> None:
         self._snapshot = snapshot
         self._caller = caller
-        self._is_model_call = asked.dialect == "openai" and asked.endpoint.path in FORM_CALLS
+        self._is_model_call = asked.calls_model
         headers = client.headers
         self.account = asked.account or headers.get("x-tfy-provider-name") or own.account
         self.model = ""
@@ -541,7 +546,7 @@ def _base_url(asked: Asked, target: Target) -> str:
     """Below which URL the path is: a call of a model is at the model's, as Azure has its deployments."""
     if asked.root:
         return asked.root
-    is_of_model = asked.dialect == "openai" and asked.endpoint.path in FORM_CALLS and target.model_id
+    is_of_model = asked.calls_model and target.model_id
     return target.base_url if is_of_model else target.account_url or target.base_url
 
 
