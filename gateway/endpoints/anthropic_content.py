@@ -1,39 +1,43 @@
 """What was said in a call of Messages: messages, replies and tools in the shape of the conventions.
 
-Pure. The parts are those of `openai_content`; the system prompt, which Anthropic has beside the messages,
-comes before them as one.
+Pure. The system prompt, which Anthropic has beside the messages, comes before them as one.
 
-Shapes: https://docs.claude.com/en/api/messages , and gen-ai-input-messages.json of
-https://github.com/open-telemetry/semantic-conventions-genai
+Shapes: https://docs.claude.com/en/api/messages , and those of `content_parts`.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from gateway.endpoints.openai_content import (
+from gateway.endpoints.content_parts import (
     MAX_PARTS,
-    Items,
     Shaped,
+    answer,
     blob,
-    decode_leniently,
+    function_of,
+    message_of,
+    response_of,
+    shape_parts,
+    tool_call,
+    uri,
+    with_reason,
+)
+from gateway.endpoints.openai_content import (
+    Items,
+    decode_text,
     find_object,
     members_of,
-    uri,
+    messages_after_system,
 )
-from gateway.endpoints.openai_reply import UNREADABLE, text_of
+from gateway.endpoints.openai_reply import text_of
 from gateway.model import Call
 from gateway.wire.sse import read_events
 
 
 def read_input(call: Call) -> Items:
     """The system prompt, if there is one, and the messages."""
-    system = call.fields.get("system")
-    messages = members_of(call.fields.get("messages"))
-    return Items(messages if system is None else [system, *messages], shape_message)
+    return Items(messages_after_system(call), shape_message)
 
 
 def read_tools(call: Call) -> Items:
@@ -46,14 +50,12 @@ def read_output(body: bytes) -> list[Shaped]:
     reply = find_object(body)
     if reply is None or not isinstance(reply.get("content"), list):
         return []
-    return [_with_reason(shape_message(reply), reply.get("stop_reason"))]
+    return [with_reason(shape_message(reply), reply.get("stop_reason"))]
 
 
 def shape_message(message: Any) -> Shaped:
-    """A message, asked or answered; what is none is the system prompt."""
-    if not isinstance(message, dict):
-        return {"role": "system", "parts": list(_parts(message))}
-    return {"role": text_of(message.get("role")), "parts": list(_parts(message.get("content")))}
+    """A message, asked or answered, or the system prompt."""
+    return message_of(message, _shape_block)
 
 
 class MessageAssembler:
@@ -66,11 +68,7 @@ class MessageAssembler:
     def feed(self, events: bytes) -> None:
         """Take some whole server-sent events; what cannot be read adds nothing."""
         for data in read_events(events):
-            try:
-                event = decode_leniently(data)
-            except UNREADABLE:
-                continue
-            match event:
+            match find_object(data):
                 case {"type": "content_block_start", "index": int(index), "content_block": dict(block)}:
                     self._blocks[index] = _BlockSoFar(block)
                 case {"type": "content_block_delta", "index": int(index), "delta": dict(delta)}:
@@ -83,7 +81,7 @@ class MessageAssembler:
         if not self._blocks:
             return []
         parts = [_shape_block(block.whole()) for block in islice(self._blocks.values(), MAX_PARTS)]
-        return [_with_reason({"role": "assistant", "parts": parts}, self._reason)]
+        return [answer(parts, self._reason)]
 
 
 class _BlockSoFar:
@@ -106,24 +104,8 @@ class _BlockSoFar:
                 block[name] = text_of(block.get(name)) + found[name]
         written = found.get("partial_json")
         if written:
-            block["input"] = written
-            with contextlib.suppress(*UNREADABLE):
-                block["input"] = decode_leniently(written.encode(errors="replace"))
+            block["input"] = decode_text(written)
         return block
-
-
-def _with_reason(message: Shaped, reason: object) -> Shaped:
-    if isinstance(reason, str):
-        message["finish_reason"] = reason
-    return message
-
-
-def _parts(content: object) -> Iterator[Shaped]:
-    if isinstance(content, str):
-        yield {"type": "text", "content": content}
-    elif isinstance(content, list):
-        for block in content[:MAX_PARTS]:
-            yield _shape_block(block)
 
 
 def _shape_block(block: object) -> Shaped:
@@ -149,15 +131,10 @@ def _shape_words(block: object) -> Shaped | None:
 def _shape_use(block: object) -> Shaped | None:
     match block:
         case {"type": "tool_use" | "server_tool_use" | "mcp_tool_use", **call}:
-            return _shape_call(call)
+            return tool_call(call.get("id"), call.get("name"), call.get("input"))
         case {"tool_use_id": str(call_id), **result}:
             return {"type": "tool_call_response", "id": call_id, "response": _response(result.get("content"))}
     return None
-
-
-def _shape_call(call: dict[Any, Any]) -> Shaped:
-    shaped = {"type": "tool_call", "name": text_of(call.get("name")), "arguments": call.get("input")}
-    return {"id": call["id"], **shaped} if text_of(call.get("id")) else shaped
 
 
 def _shape_source(source: dict[str, Any], modality: str) -> Shaped:
@@ -174,12 +151,7 @@ def _shape_source(source: dict[str, Any], modality: str) -> Shaped:
 
 
 def _response(content: object) -> object:
-    """What a tool gave: its text as it is, anything else as parts."""
-    if isinstance(content, list):
-        parts = list(_parts(content))
-        is_text = len(parts) == 1 and parts[0]["type"] == "text"
-        return parts[0]["content"] if is_text else parts
-    return content
+    return response_of(shape_parts(content, _shape_block)) if isinstance(content, list) else content
 
 
 def _shape_tool(tool: Any) -> Shaped | None:
@@ -187,7 +159,4 @@ def _shape_tool(tool: Any) -> Shaped | None:
         return None
     if "input_schema" not in tool:
         return tool
-    shaped: Shaped = {"type": "function", "name": tool.get("name")}
-    if tool.get("description"):
-        shaped["description"] = tool["description"]
-    return {**shaped, "parameters": tool["input_schema"]}
+    return {**function_of(tool), "parameters": tool["input_schema"]}

@@ -16,8 +16,9 @@ from gateway.endpoints import (
 )
 from gateway.endpoints.bedrock_catalogue import INVOKE
 from gateway.endpoints.catalogue import RESPONSE
+from gateway.endpoints.content_parts import Shaped
 from gateway.endpoints.gemini_catalogue import ARRAY
-from gateway.endpoints.openai_content import Items, Shaped
+from gateway.endpoints.openai_content import Items
 from gateway.model import Call, Dialect, Endpoint
 
 

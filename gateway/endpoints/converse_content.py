@@ -1,30 +1,38 @@
 """What was said in a call of Converse: messages, replies and tools in the shape of the conventions.
 
-Pure. The parts are those of `openai_content`; the system prompt, which Bedrock has beside the messages, comes
-before them as one. A block is an object with one member, whose name is its kind.
+Pure. The system prompt, which Bedrock has beside the messages, comes before them as one. A block is an object
+with one member, whose name is its kind.
 
 Shapes: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ContentBlock.html , and
-gen-ai-input-messages.json of https://github.com/open-telemetry/semantic-conventions-genai
+those of `content_parts`.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final
 
 import msgspec
 
-from gateway.endpoints.openai_content import (
+from gateway.endpoints.content_parts import (
     MAX_PARTS,
-    Items,
     Shaped,
+    answer,
     blob,
-    decode_leniently,
+    function_of,
+    message_of,
+    shape_parts,
+    tool_call,
+    uri,
+    with_reason,
+)
+from gateway.endpoints.openai_content import (
+    Items,
+    decode_text,
     find_object,
     members_of,
-    uri,
+    messages_after_system,
 )
 from gateway.endpoints.openai_reply import UNREADABLE, text_of
 from gateway.errors import UpstreamBadReply
@@ -37,9 +45,7 @@ _objects: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 def read_input(call: Call) -> Items:
     """The system prompt, if there is one, and the messages."""
-    system = call.fields.get("system")
-    messages = members_of(call.fields.get("messages"))
-    return Items(messages if system is None else [system, *messages], shape_message)
+    return Items(messages_after_system(call), shape_message)
 
 
 def read_tools(call: Call) -> Items:
@@ -59,14 +65,12 @@ def read_output(body: bytes) -> list[Shaped]:
     message = output.get("message") if isinstance(output, dict) else None
     if not isinstance(message, dict):
         return []
-    return [_with_reason(shape_message(message), reply.get("stopReason"))]
+    return [with_reason(shape_message(message), reply.get("stopReason"))]
 
 
 def shape_message(message: Any) -> Shaped:
-    """A message, asked or answered; what is none is the system prompt."""
-    if not isinstance(message, dict):
-        return {"role": "system", "parts": list(_parts(message))}
-    return {"role": text_of(message.get("role")), "parts": list(_parts(message.get("content")))}
+    """A message, asked or answered, or the system prompt."""
+    return message_of(message, _shape_block)
 
 
 class ReplyAssembler:
@@ -99,7 +103,7 @@ class ReplyAssembler:
         if not self._blocks:
             return []
         parts = [_shape_block(block.whole()) for block in islice(self._blocks.values(), MAX_PARTS)]
-        return [_with_reason({"role": "assistant", "parts": parts}, self._reason)]
+        return [answer(parts, self._reason)]
 
 
 class _BlockSoFar:
@@ -123,28 +127,10 @@ class _BlockSoFar:
     def whole(self) -> dict[str, Any]:
         use = self._start.get("toolUse")
         if isinstance(use, dict):
-            written = "".join(self._inputs)
-            found: object = written
-            with contextlib.suppress(*UNREADABLE):
-                found = decode_leniently(written.encode(errors="replace"))
-            return {"toolUse": {**use, "input": found}}
+            return {"toolUse": {**use, "input": decode_text("".join(self._inputs))}}
         if self._thoughts:
             return {"reasoningContent": {"reasoningText": {"text": "".join(self._thoughts)}}}
         return {"text": "".join(self._texts)}
-
-
-def _with_reason(message: Shaped, reason: object) -> Shaped:
-    if isinstance(reason, str):
-        message["finish_reason"] = reason
-    return message
-
-
-def _parts(content: object) -> Iterator[Shaped]:
-    if isinstance(content, str):
-        yield {"type": "text", "content": content}
-    elif isinstance(content, list):
-        for block in content[:MAX_PARTS]:
-            yield _shape_block(block)
 
 
 def _shape_block(block: object) -> Shaped:
@@ -154,12 +140,7 @@ def _shape_block(block: object) -> Shaped:
         case {"reasoningContent": {"reasoningText": {"text": str(text)}}}:
             return {"type": "reasoning", "content": text}
         case {"toolUse": dict(use)}:
-            shaped = {
-                "type": "tool_call",
-                "name": text_of(use.get("name")),
-                "arguments": use.get("input"),
-            }
-            return {"id": use["toolUseId"], **shaped} if text_of(use.get("toolUseId")) else shaped
+            return tool_call(use.get("toolUseId"), use.get("name"), use.get("input"))
         case {"toolResult": dict(result)}:
             return {
                 "type": "tool_call_response",
@@ -195,17 +176,15 @@ def _response(content: object) -> object:
                 return text
             case {"json": found}:
                 return found
-    return list(_parts(content))
+    return shape_parts(content, _shape_block)
 
 
 def _shape_tool(tool: Any) -> Shaped | None:
     match tool:
         case {"toolSpec": dict(spec)}:
-            shaped: Shaped = {"type": "function", "name": spec.get("name")}
-            if spec.get("description"):
-                shaped["description"] = spec["description"]
             schema = spec.get("inputSchema")
-            return {**shaped, "parameters": schema.get("json") if isinstance(schema, dict) else None}
+            parameters = schema.get("json") if isinstance(schema, dict) else None
+            return {**function_of(spec), "parameters": parameters}
         case {"cachePoint": _}:
             return None
     return tool if isinstance(tool, dict) else None

@@ -1,30 +1,27 @@
 """What was said in a call of generateContent: messages, replies and tools in the shape of the conventions.
 
-Pure. The parts are those of `openai_content`; the system instruction, which Google has beside the contents,
-comes before them as a message.
+Pure. The system instruction, which Google has beside the contents, comes before them as a message.
 
-Shapes: https://ai.google.dev/api/caching#Content , and gen-ai-input-messages.json of
-https://github.com/open-telemetry/semantic-conventions-genai
+Shapes: https://ai.google.dev/api/caching#Content , and those of `content_parts`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import Any, Final
 
 import msgspec
 
-from gateway.endpoints.openai_content import (
+from gateway.endpoints.content_parts import (
     MAX_PARTS,
-    Items,
     Shaped,
+    answer,
     blob,
-    decode_leniently,
-    find_object,
-    members_of,
+    function_of,
+    tool_call,
     uri,
 )
+from gateway.endpoints.openai_content import Items, find_object, members_of
 from gateway.endpoints.openai_reply import UNREADABLE, text_of
 from gateway.model import Call
 from gateway.wire.json_array import ArrayCutter, element_of
@@ -95,10 +92,7 @@ class ReplyAssembler:
 
     def _add_all(self, pieces: Iterable[bytes]) -> None:
         for piece in pieces:
-            try:
-                self.add(decode_leniently(piece))
-            except UNREADABLE:
-                continue
+            self.add(find_object(piece))
 
 
 class ArrayAssembler(ReplyAssembler):
@@ -146,10 +140,7 @@ class _CandidateSoFar:
 
     def shaped(self) -> Shaped:
         self._end_text()
-        message: Shaped = {"role": "assistant", "parts": list(islice(self._parts, MAX_PARTS))}
-        if isinstance(self._reason, str):
-            message["finish_reason"] = self._reason
-        return message
+        return answer(self._parts[:MAX_PARTS], self._reason)
 
 
 def _shape_asked(content: Any) -> Shaped:
@@ -181,20 +172,13 @@ def _shape_part(part: object) -> Shaped:
         case {"text": str(text)}:
             return {"type": "text", "content": text}
         case {"functionCall": dict(call)} | {"function_call": dict(call)}:
-            return _with_id(
-                call, {"type": "tool_call", "name": text_of(call.get("name")), "arguments": call.get("args")}
-            )
+            return tool_call(call.get("id"), call.get("name"), call.get("args"))
         case {"functionResponse": dict(result)} | {"function_response": dict(result)}:
-            return _with_id(result, {"type": "tool_call_response", "response": result.get("response")})
+            # Calls have an id on newer models alone; what a tool gave is then known by the tool's name.
+            call_id = text_of(result.get("id")) or text_of(result.get("name"))
+            shaped = {"type": "tool_call_response", "response": result.get("response")}
+            return {"id": call_id, **shaped} if call_id else shaped
     return _shape_data(part)
-
-
-def _with_id(call: dict[Any, Any], shaped: Shaped) -> Shaped:
-    """Calls have an id on newer models alone; what a tool gave is then known by the tool's name."""
-    name = text_of(call.get("id")) or (
-        text_of(call.get("name")) if shaped["type"] == "tool_call_response" else ""
-    )
-    return {"id": name, **shaped} if name else shaped
 
 
 def _shape_data(part: object) -> Shaped:
@@ -225,9 +209,7 @@ def _shape_tool(tool: Any) -> Shaped | None:
         return None
     if list(tool) == ["tool"]:
         return {"type": tool["tool"]}
-    shaped: Shaped = {"type": "function", "name": tool.get("name")}
-    if tool.get("description"):
-        shaped["description"] = tool["description"]
+    shaped = function_of(tool)
     parameters = (
         tool.get("parametersJsonSchema") or tool.get("parameters_json_schema") or tool.get("parameters")
     )

@@ -14,8 +14,9 @@ from typing import Any, Final
 import msgspec
 
 from gateway.endpoints import anthropic_content, converse_content, openai_content
+from gateway.endpoints.content_parts import Shaped
 from gateway.endpoints.invoke_reply import piece_of
-from gateway.endpoints.openai_content import Items, Shaped, find_object, members_of
+from gateway.endpoints.openai_content import Items, find_object, members_of
 from gateway.endpoints.openai_reply import text_of
 from gateway.errors import UpstreamBadReply
 from gateway.model import Call

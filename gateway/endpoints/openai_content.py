@@ -1,42 +1,42 @@
 """What was said in an OpenAI-shaped call: messages, replies and tools in the shape of the conventions.
 
-Pure. A message is `{"role", "parts"}`, a part one of text, reasoning, tool_call, tool_call_response, uri,
-file and blob. Pictures and sound that stand in a body as base64 become a blob that says what it was and how
-long, without the bytes.
+Pure. Pictures and sound that stand in a body as base64 become a blob that says what it was and how long,
+without the bytes.
 
-Shapes: https://platform.openai.com/docs/api-reference/chat/create , and gen-ai-input-messages.json of
-https://github.com/open-telemetry/semantic-conventions-genai
+Shapes: https://platform.openai.com/docs/api-reference/chat/create , and those of `content_parts`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any, Final
 
 import msgspec
 
+from gateway.endpoints.content_parts import (
+    MAX_PARTS,
+    Shaped,
+    blob,
+    linked,
+    response_of,
+    shape_parts,
+    tool_call,
+    with_reason,
+)
 from gateway.endpoints.openai_reply import UNREADABLE, text_of
 from gateway.model import Call
 from gateway.wire.sse import read_events
 
-Shaped = dict[str, Any]
-"""A message or a tool as the conventions shape it."""
-
 MAX_ITEMS: Final = 4_000
 """Of a longer list the first member and the newest are looked at: nobody shows more of them."""
-
-MAX_PARTS: Final = 2_000
-"""Of a message with more parts the first are looked at."""
 
 _BIG_BYTES: Final = 64 * 1024
 """A member longer than this is not decoded whole: it may be a hundred thousand parts, which takes 100 ms."""
 
 _raws: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _objects: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_BASE64: Final = ";base64,"
 
 
 class _StreamChoice(msgspec.Struct):
@@ -119,7 +119,7 @@ def read_output(body: bytes) -> list[Shaped]:
         message = choice.get("message")
         if not isinstance(message, dict):
             message = {"role": "assistant", "content": choice.get("text")}
-        shaped.append(_with_reason(shape_message(message), choice.get("finish_reason")))
+        shaped.append(with_reason(shape_message(message), choice.get("finish_reason")))
     return shaped
 
 
@@ -143,6 +143,20 @@ def find_object(body: bytes) -> dict[str, Any] | None:
     except UNREADABLE:
         return None
     return found if isinstance(found, dict) else None
+
+
+def decode_text(written: str) -> Any:
+    """What *written* says as JSON, itself where it is none."""
+    try:
+        return decode_leniently(written.encode(errors="replace"))
+    except UNREADABLE:
+        return written
+
+
+def read_arguments(asked: Any) -> Any:
+    """Arguments of a tool; a text that is no object or list stays one."""
+    is_json = isinstance(asked, str) and asked.startswith(("{", "["))
+    return decode_text(asked) if is_json else asked
 
 
 def _decode_some(raw: msgspec.Raw) -> Any:
@@ -171,10 +185,10 @@ def shape_message(message: Any) -> Shaped:
     reasoning = message.get("reasoning_content") or message.get("reasoning")
     if reasoning and isinstance(reasoning, str):
         parts.append({"type": "reasoning", "content": reasoning})
-    content = list(_content_parts(message.get("content")))
+    content = shape_parts(message.get("content"), _shape_part)
     if role in ("tool", "function"):
         name = message.get("tool_call_id") or message.get("name")
-        parts.append({"type": "tool_call_response", "id": name, "response": _response(content)})
+        parts.append({"type": "tool_call_response", "id": name, "response": response_of(content)})
     else:
         parts += content
     refusal = message.get("refusal")
@@ -266,7 +280,7 @@ class _ChoiceSoFar:
             if name in self._texts
         ]
         parts += [call.shaped() for call in islice(self._calls.values(), MAX_PARTS)]
-        return _with_reason({"role": self._role, "parts": parts}, self._reason)
+        return with_reason({"role": self._role, "parts": parts}, self._reason)
 
 
 class _CallSoFar:
@@ -299,22 +313,15 @@ def members_of(raw: msgspec.Raw | None) -> list[msgspec.Raw]:
         return []
 
 
-def _with_reason(message: Shaped, reason: object) -> Shaped:
-    if isinstance(reason, str):
-        message["finish_reason"] = reason
-    return message
+def messages_after_system(call: Call) -> list[msgspec.Raw]:
+    """The messages of a body, and before them its system prompt where that stands beside them."""
+    system = call.fields.get("system")
+    messages = members_of(call.fields.get("messages"))
+    return messages if system is None else [system, *messages]
 
 
 def _text_parts(value: object) -> list[Shaped]:
     return [{"type": "text", "content": value}] if isinstance(value, str) else []
-
-
-def _content_parts(content: object) -> Iterator[Shaped]:
-    if isinstance(content, str):
-        yield {"type": "text", "content": content}
-    elif isinstance(content, list):
-        for part in content[:MAX_PARTS]:
-            yield _shape_part(part)
 
 
 def _shape_part(part: object) -> Shaped:
@@ -354,27 +361,6 @@ def _shape_media(part: dict[str, Any]) -> Shaped | None:
     return shaped
 
 
-def linked(url: str, modality: str) -> Shaped:
-    """Something by its address, or without its bytes where the address holds them."""
-    head = url[:128]
-    if head.startswith("data:") and _BASE64 in head:
-        return blob(modality, head[5 : head.index(_BASE64)] or None, len(url))
-    if not head.lower().startswith(("http://", "https://", "gs://", "s3://", "file://")):
-        return blob(modality, None, len(url))
-    return uri(modality, url)
-
-
-def uri(modality: str, address: str) -> Shaped:
-    """Something that stands elsewhere."""
-    return {"type": "uri", "modality": modality, "uri": address}
-
-
-def blob(modality: str, mime_type: str | None, size: int) -> Shaped:
-    """Data that stood in the body, without it; *size* is of its base64 form."""
-    named = {"mime_type": mime_type} if mime_type else {}
-    return {"type": "blob", "modality": modality, **named, "content": "", "base64_bytes": size}
-
-
 def _spoken(audio: dict[str, Any]) -> Iterable[Shaped]:
     if audio.get("data"):
         yield blob("audio", None, len(text_of(audio["data"])))
@@ -382,23 +368,12 @@ def _spoken(audio: dict[str, Any]) -> Iterable[Shaped]:
         yield {"type": "text", "content": audio["transcript"]}
 
 
-def _response(parts: list[Shaped]) -> object:
-    """What a tool gave: its text as it is, anything else as parts."""
-    if len(parts) == 1 and parts[0]["type"] == "text":
-        return parts[0]["content"]
-    return parts
-
-
 def _shape_tool_call(call: object) -> Shaped:
     call = call if isinstance(call, dict) else {}
     function = call.get("function") or call.get("custom")
     function = function if isinstance(function, dict) else {}
     arguments = function.get("arguments", function.get("input"))
-    if isinstance(arguments, str) and arguments.startswith(("{", "[")):
-        with contextlib.suppress(*UNREADABLE):
-            arguments = decode_leniently(arguments.encode(errors="replace"))
-    shaped = {"type": "tool_call", "name": text_of(function.get("name")), "arguments": arguments}
-    return {"id": call["id"], **shaped} if text_of(call.get("id")) else shaped
+    return tool_call(call.get("id"), function.get("name"), read_arguments(arguments))
 
 
 def _shape_prompt(prompt: Any) -> Shaped | None:

@@ -1,31 +1,29 @@
 """What was said in a call of Responses: messages, replies and tools in the shape of the conventions.
 
-Pure. The parts are those of `openai_content`. An item of the input is a message; all items of the output are
-one, in their order. Instructions, which this API has beside the input, come before it as a system message.
+Pure. An item of the input is a message; all items of the output are one, in their order. Instructions, which
+this API has beside the input, come before it as a system message.
 
-Shapes: https://platform.openai.com/docs/api-reference/responses , and gen-ai-input-messages.json of
-https://github.com/open-telemetry/semantic-conventions-genai
+Shapes: https://platform.openai.com/docs/api-reference/responses , and those of `content_parts`.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 
-from gateway.endpoints.openai_content import (
+from gateway.endpoints.content_parts import (
     MAX_PARTS,
-    Items,
     Shaped,
+    answer,
     blob,
-    decode_leniently,
-    find_object,
     linked,
-    members_of,
+    response_of,
+    shape_parts,
+    tool_call,
 )
-from gateway.endpoints.openai_reply import UNREADABLE, text_of
+from gateway.endpoints.openai_content import Items, find_object, members_of, read_arguments
+from gateway.endpoints.openai_reply import text_of
 from gateway.model import Call
 from gateway.redaction import may_hold_secret
 from gateway.wire.sse import read_events
@@ -82,10 +80,7 @@ class ResponseAssembler:
     def feed(self, events: bytes) -> None:
         """Take some whole server-sent events; what cannot be read adds nothing."""
         for data in read_events(events):
-            try:
-                event = decode_leniently(data)
-            except UNREADABLE:
-                continue
+            event = find_object(data) or {}
             match event:
                 case {"type": "response.output_item.added", "output_index": int(index), "item": dict(item)}:
                     self._items[index] = _ItemSoFar(item)
@@ -141,10 +136,7 @@ def _answer(output: list[Any], status: object) -> list[Shaped]:
     for item in output[:MAX_PARTS]:
         shaped = _shape_item(item)
         parts += shaped["parts"]
-    message: Shaped = {"role": "assistant", "parts": parts[:MAX_PARTS]}
-    if isinstance(status, str):
-        message["finish_reason"] = status
-    return [message]
+    return [answer(parts[:MAX_PARTS], status)]
 
 
 def _shape_item(item: Any) -> Shaped:
@@ -155,10 +147,10 @@ def _shape_item(item: Any) -> Shaped:
         return {"role": "", "parts": []}
     kind = text_of(item.get("type")) or "message"
     if kind == "message":
-        return {"role": text_of(item.get("role")) or "assistant", "parts": list(_parts(item.get("content")))}
+        return {"role": text_of(item.get("role")) or "assistant", "parts": _parts(item.get("content"))}
     if kind == "reasoning":
         # Some servers show thoughts as they are and others a summary; who shows both says the same twice.
-        thoughts = list(_parts(item.get("content"))) or list(_parts(item.get("summary")))
+        thoughts = _parts(item.get("content")) or _parts(item.get("summary"))
         return {"role": "assistant", "parts": thoughts}
     if kind.endswith("_output"):
         return {"role": "tool", "parts": [_shape_output(item)]}
@@ -172,9 +164,8 @@ def _shape_call(kind: str, item: dict[str, Any]) -> list[Shaped]:
         # Newer than this code: its kind is told, and what may be megabytes of something is not.
         return [{"type": kind}]
     name = text_of(item.get("name")) or kind.removesuffix("_call")
-    shaped: Shaped = {"type": "tool_call", "name": name, "arguments": _read_arguments(asked)}
     call_id = text_of(item.get("call_id")) or text_of(item.get("id"))
-    parts = [{"id": call_id, **shaped} if call_id else shaped]
+    parts = [tool_call(call_id, name, read_arguments(asked))]
     if isinstance(item.get("output"), str):
         # A tool of another server's: what it gave is in the same item.
         parts.append({"type": "tool_call_response", "id": call_id, "response": item["output"]})
@@ -188,30 +179,13 @@ def _argument_of(item: dict[str, Any]) -> Any:
     return None
 
 
-def _read_arguments(asked: Any) -> Any:
-    if isinstance(asked, str) and asked.startswith(("{", "[")):
-        with contextlib.suppress(*UNREADABLE):
-            return decode_leniently(asked.encode(errors="replace"))
-    return asked
-
-
 def _shape_output(item: dict[str, Any]) -> Shaped:
-    """What a tool gave: its text as it is, anything else as parts."""
-    output = item.get("output")
-    response: Any = output if isinstance(output, str) else list(_parts(output))
-    if isinstance(response, list) and len(response) == 1 and response[0]["type"] == "text":
-        response = response[0]["content"]
+    response = response_of(_parts(item.get("output")))
     return {"type": "tool_call_response", "id": text_of(item.get("call_id")), "response": response}
 
 
-def _parts(content: object) -> Iterator[Shaped]:
-    if isinstance(content, str):
-        yield {"type": "text", "content": content}
-    elif isinstance(content, list):
-        for part in content[:MAX_PARTS]:
-            yield _shape_part(part)
-    elif isinstance(content, dict):
-        yield _shape_part(content)
+def _parts(content: object) -> list[Shaped]:
+    return shape_parts([content] if isinstance(content, dict) else content, _shape_part)
 
 
 def _shape_part(part: object) -> Shaped:

@@ -13,7 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from gateway.endpoints.content import Assembler, reader_of
-from gateway.endpoints.openai_content import Items, Shaped
+from gateway.endpoints.content_parts import Shaped
+from gateway.endpoints.openai_content import Items
 from gateway.model import Call
 from gateway.telemetry import attributes as names
 from gateway.telemetry.redactor import RedactionTimeout, Redactor

@@ -10,12 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.endpoints.catalogue import CHAT, COMPLETION
+from gateway.endpoints.content_parts import MAX_PARTS
 from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_content import (
     MAX_ITEMS,
-    MAX_PARTS,
     Items,
     StreamAssembler,
+    decode_text,
+    messages_after_system,
+    read_arguments,
     read_input,
     read_output,
     read_tools,
@@ -380,3 +383,25 @@ def test_anything_can_be_read(value: Any) -> None:
         found = call(CHAT, **members)
         json.dumps([items(read_input(found)), items(read_tools(found))])
     json.dumps(items(read_input(call(COMPLETION, prompt=value))))
+
+
+@pytest.mark.parametrize(
+    ("written", "said", "arguments"),
+    [
+        pytest.param('{"a":1}', {"a": 1}, {"a": 1}, id="object"),
+        pytest.param("7", 7, "7", id="number"),
+        pytest.param("{half", "{half", "{half", id="half"),
+        pytest.param("", "", "", id="nothing"),
+    ],
+)
+def test_what_is_written(written: str, said: object, arguments: object) -> None:
+    """What is no JSON stays as it is, and of arguments what is no object or list."""
+    assert decode_text(written) == said
+    assert read_arguments(written) == arguments
+
+
+def test_messages_after_system() -> None:
+    """A system prompt beside the messages comes first."""
+    asked = call(CHAT, system="be brief", messages=[{}])
+    assert [bytes(raw) for raw in messages_after_system(asked)] == [b'"be brief"', b"{}"]
+    assert [bytes(raw) for raw in messages_after_system(call(CHAT, messages=[{}]))] == [b"{}"]

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from gateway.endpoints.catalogue import CHAT, COMPLETION
+from gateway.endpoints.content_parts import MAX_PARTS
 from gateway.endpoints.gemini_call import read_gemini_call
 from gateway.endpoints.gemini_catalogue import ARRAY, GENERATE, STREAM
 from gateway.endpoints.openai_call import parse_call
-from gateway.endpoints.openai_content import MAX_ITEMS, MAX_PARTS
+from gateway.endpoints.openai_content import MAX_ITEMS
 from gateway.model import Call, Endpoint
 from gateway.telemetry.content import MAX_REPLY_BYTES, ContentCapture, Trimmer, fit, share_out
 from gateway.telemetry.redaction_presets import Pattern, preset
