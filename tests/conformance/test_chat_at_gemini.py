@@ -29,10 +29,11 @@ from gateway.wire.sse import read_events
 from tests.rig.behaviours import end_stream, event, send_piece, start_stream
 from tests.rig.fake_upstream import Behaviour, Exchange, FakeUpstream
 from tests.rig.gateway_process import GatewayProcess
-from tests.rig.gemini_stack import answers, parts_in, recorded, reply, says, sends
+from tests.rig.gemini_stack import answers, parts_in, reply, says, sends
 from tests.rig.llmock_server import LlmockServer
 from tests.rig.manifests import APP_TOKEN, ENVIRONMENT, PROVIDER_KEY, virtual_account
 from tests.rig.requires import absent, requires
+from tests.unit.recorded import recorded_of_gemini
 
 MODEL: Final = "gemini/gemini-3.5-flash"
 MOCKED: Final = "llmock/gemini-3.5-flash"
@@ -150,7 +151,7 @@ def says_what_it_said(completion: Any, replies: list[Any]) -> None:
 @requires("recordings")
 def test_recorded_replies(stack: Stack, recordings: Path) -> None:
     """Every whole answer of Google's is the same answer as a chat completion."""
-    for item in recorded(recordings, is_stream=False):
+    for item in recorded_of_gemini(recordings, is_stream=False):
         if item.status == 200:
             stack.play(answers(200, item.body))
             says_what_it_said(stack.ask(is_stream=False), [json.loads(item.body)])
@@ -159,7 +160,7 @@ def test_recorded_replies(stack: Stack, recordings: Path) -> None:
 @requires("recordings")
 def test_recorded_streams(stack: Stack, recordings: Path) -> None:
     """Every streamed one too, put together by the SDK; cut before its end it never looks whole."""
-    for item in recorded(recordings, is_stream=True):
+    for item in recorded_of_gemini(recordings, is_stream=True):
         replies = list(map(json.loads, read_events(item.body)))
         stack.play(sends(item.body))
         says_what_it_said(stack.ask(is_stream=True), replies)
@@ -173,7 +174,7 @@ def test_recorded_streams(stack: Stack, recordings: Path) -> None:
 @requires("recordings")
 def test_recorded_errors(stack: Stack, recordings: Path) -> None:
     """Errors have Google's status and message in OpenAI's shape."""
-    errors = [item for item in recorded(recordings, is_stream=False) if item.status != 200]
+    errors = [item for item in recorded_of_gemini(recordings, is_stream=False) if item.status != 200]
     assert errors
     for item in errors:
         stack.play(answers(item.status, item.body))
@@ -225,7 +226,7 @@ def test_a_loop_of_tools(stack: Stack, recordings: Path, *, is_stream: bool) -> 
     """Calls that the model signed come back as they were, with ids and signature, their results in order."""
     (item,) = [
         item
-        for item in recorded(recordings, is_stream=True)
+        for item in recorded_of_gemini(recordings, is_stream=True)
         if "test_streaming_reasoning_with_multiple_tool_calls" in item.name
     ]
     replies = list(map(json.loads, read_events(item.body)))

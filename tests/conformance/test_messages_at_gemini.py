@@ -34,13 +34,13 @@ from tests.rig.gemini_stack import (
     GeminiStack,
     answers,
     parts_in,
-    recorded,
     reply,
     running_gemini_stack,
     sends,
 )
 from tests.rig.manifests import PROVIDER_KEY
 from tests.rig.requires import requires
+from tests.unit.recorded import recorded_of_gemini
 
 ASKED: Final[dict[str, Any]] = {"max_tokens": 60, "messages": [{"role": "user", "content": "Say grün."}]}
 THINKING: Final[dict[str, Any]] = {"thinking": {"type": "adaptive"}}
@@ -90,7 +90,7 @@ def says_what_it_said(message: Any, replies: list[Any]) -> None:
 @requires("recordings")
 def test_recorded_replies(stack: GeminiStack, recordings: Path) -> None:
     """Every whole answer of Google's is the same answer as a message."""
-    for item in recorded(recordings, is_stream=False):
+    for item in recorded_of_gemini(recordings, is_stream=False):
         if item.status != 200:
             continue
         stack.play(answers(200, item.body))
@@ -101,7 +101,7 @@ def test_recorded_replies(stack: GeminiStack, recordings: Path) -> None:
 @requires("recordings")
 def test_recorded_streams(stack: GeminiStack, recordings: Path) -> None:
     """Every streamed one too, put together by the SDK; cut before its end it never looks whole."""
-    for item in recorded(recordings, is_stream=True):
+    for item in recorded_of_gemini(recordings, is_stream=True):
         replies = list(map(json.loads, read_events(item.body)))
         stack.play(sends(item.body))
         with stack.claude.messages.stream(model=MODEL, **ASKED, **THINKING) as events:
@@ -114,7 +114,7 @@ def test_recorded_streams(stack: GeminiStack, recordings: Path) -> None:
 @requires("recordings")
 def test_recorded_errors(stack: GeminiStack, recordings: Path) -> None:
     """Errors have Google's status and message in Anthropic's shape."""
-    errors = [item for item in recorded(recordings, is_stream=False) if item.status != 200]
+    errors = [item for item in recorded_of_gemini(recordings, is_stream=False) if item.status != 200]
     assert errors
     for item in errors:
         stack.play(answers(item.status, item.body))
@@ -157,7 +157,7 @@ def test_a_loop_of_tools(
     """Calls that the model signed come back with ids and signature, their results in order."""
     (item,) = [
         item
-        for item in recorded(recordings, is_stream=True)
+        for item in recorded_of_gemini(recordings, is_stream=True)
         if "test_streaming_reasoning_with_multiple_tool_calls" in item.name
     ]
     replies = list(map(json.loads, read_events(item.body)))

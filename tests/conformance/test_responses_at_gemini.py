@@ -19,12 +19,12 @@ from tests.rig.gemini_stack import (
     GeminiStack,
     answers,
     parts_in,
-    recorded,
     running_gemini_stack,
     sends,
 )
 from tests.rig.manifests import PROVIDER_KEY
 from tests.rig.requires import requires
+from tests.unit.recorded import recorded_of_gemini
 
 ASKED: Final[dict[str, Any]] = {"model": MODEL, "input": "Say grün."}
 SHOWN: Final[dict[str, Any]] = {"reasoning": {"summary": "auto"}}
@@ -95,7 +95,7 @@ def test_a_call(stack: GeminiStack) -> None:
 @requires("recordings")
 def test_recorded_replies(stack: GeminiStack, recordings: Path) -> None:
     """Every whole answer of Google's is the same answer as a response."""
-    for item in recorded(recordings, is_stream=False):
+    for item in recorded_of_gemini(recordings, is_stream=False):
         if item.status == 200:
             stack.play(answers(200, item.body))
             response = stack.openai.responses.create(**ASKED, **SHOWN)
@@ -105,7 +105,7 @@ def test_recorded_replies(stack: GeminiStack, recordings: Path) -> None:
 @requires("recordings")
 def test_recorded_streams(stack: GeminiStack, recordings: Path) -> None:
     """Every streamed one too; cut before its end it never looks whole."""
-    for item in recorded(recordings, is_stream=True):
+    for item in recorded_of_gemini(recordings, is_stream=True):
         stack.play(sends(item.body))
         says_what_it_said(streamed(stack, **SHOWN), list(map(json.loads, read_events(item.body))))
         stack.play(sends(item.body.rstrip()[:-40], is_whole=False))
@@ -119,7 +119,7 @@ def test_a_loop_of_tools(stack: GeminiStack, recordings: Path, *, is_stream: boo
     """What came back is sent back: calls with their ids and the signature of the first, results in order."""
     (item,) = [
         item
-        for item in recorded(recordings, is_stream=True)
+        for item in recorded_of_gemini(recordings, is_stream=True)
         if "test_streaming_reasoning_with_multiple_tool_calls" in item.name
     ]
     replies = list(map(json.loads, read_events(item.body)))

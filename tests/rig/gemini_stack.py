@@ -19,7 +19,6 @@ from tests.rig.behaviours import end_stream, event, send_body, send_piece, start
 from tests.rig.fake_upstream import Behaviour, Exchange, FakeUpstream
 from tests.rig.gateway_process import GatewayProcess
 from tests.rig.manifests import APP_TOKEN, ENVIRONMENT, virtual_account
-from tests.unit.recorded import GEMINI_SHAPED, Recorded, read_recorded
 
 MODELS: Final = ("gemini-2.0-flash", "gemini-2.5-flash", "gemini-3.5-flash")
 MODEL: Final = "gemini/gemini-3.5-flash"
@@ -127,15 +126,6 @@ def sends(body: bytes, *, is_whole: bool = True) -> Behaviour:
 
 
 # -- recorded answers
-
-
-def recorded(folder: Path, *, is_stream: bool) -> Iterator[Recorded]:
-    """What both of Google's platforms have sent."""
-    for name in GEMINI_SHAPED:
-        for item in read_recorded(folder, name):
-            # One was recorded as an array, as nobody asks here.
-            if item.is_stream is is_stream and not item.body.startswith(b"["):
-                yield item
 
 
 def parts_in(replies: list[Any]) -> list[Any]:

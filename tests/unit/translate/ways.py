@@ -27,7 +27,7 @@ from tests.golden.cohere_replies import REPLIES as COHERE_REPLIES
 from tests.golden.cohere_replies import events as cohere_events
 from tests.golden.responses_cases import all_cases
 from tests.unit.makers import make_target
-from tests.unit.recorded import GEMINI_SHAPED, OPENAI_SHAPED, Recorded, read_recorded
+from tests.unit.recorded import GEMINI_SHAPED, OPENAI_SHAPED, Recorded, recorded_answers
 
 GOLDEN: Final = Path(__file__).resolve().parents[2] / "golden"
 STARTED_AT_NS: Final = 1_776_000_000_000_000_000
@@ -237,12 +237,9 @@ def said_in(shape: str, event: bytes) -> list[Any]:
 
 def recorded_streams(folder: Path, shape: str) -> list[Recorded]:
     """Streams of real providers."""
-    names = RECORDINGS[shape]
-    items = [item for name in names for item in read_recorded(folder, name)]
+    found = recorded_answers(folder, *RECORDINGS[shape], is_stream=True)
     # One was recorded as an array, for which no translated call asks.
-    return [
-        item for item in items if item.is_stream and item.status == 200 and not item.body.startswith(b"[")
-    ]
+    return [item for item in found if not item.body.startswith(b"[")]
 
 
 def _writer(shape: str) -> str:
