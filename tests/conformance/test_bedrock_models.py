@@ -73,6 +73,7 @@ def recorded_paths() -> dict[str, dict[str, Any]]:
 
 
 RECORDED: Final = recorded_paths()
+PATHS: Final = pytest.mark.parametrize("path", list(RECORDED) or ["none"])
 IDS: Final = sorted({unquote(path.split("/")[2]) for path in RECORDED})
 SYNTHETIC: Final = ("good", "throttled", "failing", "broken", "cut", "anthropic.claude-sonnet-4-5")
 
@@ -240,7 +241,7 @@ def streamed_chat(stack: Stack, model: str) -> Any:
 
 
 @requires("recordings")
-@pytest.mark.parametrize("path", RECORDED)
+@PATHS
 def test_recorded_models_in_chat(stack: Stack, path: str) -> None:
     """Whatever Bedrock really answered comes out whole in OpenAI's SDK: words, tools, usage."""
     is_stream = path.endswith("-stream")
@@ -260,7 +261,7 @@ def test_recorded_models_in_chat(stack: Stack, path: str) -> None:
 
 
 @requires("recordings")
-@pytest.mark.parametrize("path", RECORDED)
+@PATHS
 def test_recorded_models_in_messages(stack: Stack, path: str) -> None:
     """The same in Anthropic's SDK."""
     is_stream = path.endswith("-stream")
@@ -379,7 +380,7 @@ def test_a_response_that_breaks(stack: Stack) -> None:
 
 
 @requires("recordings")
-@pytest.mark.parametrize("path", RECORDED)
+@PATHS
 def test_recorded_models_in_responses(stack: Stack, path: str) -> None:
     """The same as responses."""
     is_stream = path.endswith("-stream")
