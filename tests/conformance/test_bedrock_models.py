@@ -4,61 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Final
 from urllib.parse import unquote
 
 import anthropic
 import openai
 import pytest
-from anthropic import Anthropic
-from openai import OpenAI
 from openai.types.responses import Response
 
-from tests.conformance.test_boto3 import bedrock_account
+from tests.rig.bedrock_stack import BedrockStack, running_bedrock_stack
 from tests.rig.bedrock_upstream import (
-    KEY_ID,
-    SECRET,
-    SESSION,
     TEXT,
-    BedrockUpstream,
     read_recorded,
     recorded_body,
 )
-from tests.rig.gateway_process import GatewayProcess
-from tests.rig.manifests import APP_TOKEN, virtual_account
 from tests.rig.requires import requires, shared_folder
 from tests.unit.translate.reassembly import converse_reply
 
 SAID: Final[list[Any]] = [{"role": "user", "content": "Say grün."}]
 WEATHER: Final[dict[str, Any]] = {"type": "object", "properties": {"city": {"type": "string"}}}
-
-
-@dataclass(frozen=True)
-class Stack:
-    """All that runs."""
-
-    gateway: GatewayProcess
-    upstream: BedrockUpstream
-
-    @cached_property
-    def openai(self) -> OpenAI:
-        """OpenAI's client."""
-        url = f"http://127.0.0.1:{self.gateway.port}/v1"
-        return OpenAI(api_key=APP_TOKEN, base_url=url, max_retries=0, timeout=30)
-
-    @cached_property
-    def anthropic(self) -> Anthropic:
-        """Anthropic's client."""
-        url = f"http://127.0.0.1:{self.gateway.port}"
-        return Anthropic(api_key=APP_TOKEN, base_url=url, max_retries=0, timeout=30)
-
-    @property
-    def sent(self) -> Any:
-        """The body that Bedrock got last."""
-        return self.upstream.asked[-1].json
 
 
 def recorded_paths() -> dict[str, dict[str, Any]]:
@@ -73,28 +37,26 @@ def recorded_paths() -> dict[str, dict[str, Any]]:
 
 
 RECORDED: Final = recorded_paths()
+PATHS: Final = pytest.mark.parametrize("path", list(RECORDED) or ["none"])
 IDS: Final = sorted({unquote(path.split("/")[2]) for path in RECORDED})
 SYNTHETIC: Final = ("good", "throttled", "failing", "broken", "cut", "anthropic.claude-sonnet-4-5")
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    folder = tmp_path_factory.mktemp("bedrock_models")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BedrockStack]:
     shared = shared_folder() / "recordings"
-    with ExitStack() as running:
-        upstream = running.enter_context(BedrockUpstream(shared if shared.is_dir() else None).running())
-        documents = [
-            bedrock_account("aws", upstream.base_url, {name: name for name in SYNTHETIC}),
-            bedrock_account("recorded", upstream.base_url, {f"m{at}": name for at, name in enumerate(IDS)}),
-            virtual_account("app", [APP_TOKEN], ["*"]),
-        ]
-        environment = {"BEDROCK_ID": KEY_ID, "BEDROCK_SECRET": SECRET, "BEDROCK_SESSION": SESSION}
-        gateway = running.enter_context(GatewayProcess(folder, documents, workers=1, environment=environment))
-        yield Stack(gateway, upstream)
+    accounts = {
+        "aws": {name: name for name in SYNTHETIC},
+        "recorded": {f"m{at}": name for at, name in enumerate(IDS)},
+    }
+    with running_bedrock_stack(
+        tmp_path_factory.mktemp("bedrock_models"), accounts, recordings=shared if shared.is_dir() else None
+    ) as stack:
+        yield stack
 
 
 @pytest.fixture
-def stack(running: Stack) -> Stack:
+def stack(running: BedrockStack) -> BedrockStack:
     """With nothing noted yet."""
     running.upstream.forget()
     return running
@@ -114,7 +76,7 @@ def parts_of(reply: Any) -> tuple[str, list[tuple[str, Any]], int, int]:
     return text, calls, usage.get("inputTokens", 0), usage.get("outputTokens", 0)
 
 
-def test_chat(stack: Stack) -> None:
+def test_chat(stack: BedrockStack) -> None:
     """A whole answer, signed for; its input has what the cache gave."""
     completion = stack.openai.chat.completions.create(model="aws/good", messages=SAID, max_tokens=60)
     assert completion.choices[0].message.content == TEXT
@@ -130,7 +92,7 @@ def test_chat(stack: Stack) -> None:
     assert len(stack.upstream.scopes) == 1
 
 
-def test_chat_stream(stack: Stack) -> None:
+def test_chat_stream(stack: BedrockStack) -> None:
     """The same in pieces, with the usage for who asks."""
     stream = stack.openai.chat.completions.create(
         model="aws/good", messages=SAID, stream=True, stream_options={"include_usage": True}
@@ -144,7 +106,7 @@ def test_chat_stream(stack: Stack) -> None:
     assert asked.target == "/model/good/converse-stream"
 
 
-def test_messages(stack: Stack) -> None:
+def test_messages(stack: BedrockStack) -> None:
     """A whole answer, and the same in pieces, put together by the SDK."""
     message = stack.anthropic.messages.create(model="aws/good", messages=SAID, max_tokens=60)
     assert [block.to_dict() for block in message.content] == [{"type": "text", "text": TEXT}]
@@ -156,7 +118,7 @@ def test_messages(stack: Stack) -> None:
     assert (streamed.stop_reason, streamed.usage.output_tokens) == ("end_turn", 5)
 
 
-def test_tools_and_thinking_reach_claude(stack: Stack) -> None:
+def test_tools_and_thinking_reach_claude(stack: BedrockStack) -> None:
     """In Bedrock's words, with what is Claude's own beside them."""
     model = "aws/anthropic.claude-sonnet-4-5"
     stack.openai.chat.completions.create(
@@ -179,7 +141,7 @@ def test_tools_and_thinking_reach_claude(stack: Stack) -> None:
     assert stack.sent["toolConfig"]["toolChoice"] == {"any": {}}
 
 
-def test_a_picture_on_the_web_is_refused(stack: Stack) -> None:
+def test_a_picture_on_the_web_is_refused(stack: BedrockStack) -> None:
     """Before Bedrock is asked, with what to do instead."""
     content: Any = [{"type": "image_url", "image_url": {"url": "https://x.test/a.png"}}]
     with pytest.raises(openai.BadRequestError, match="s3://"):
@@ -189,7 +151,7 @@ def test_a_picture_on_the_web_is_refused(stack: Stack) -> None:
     assert stack.upstream.asked == []
 
 
-def test_throttling(stack: Stack) -> None:
+def test_throttling(stack: BedrockStack) -> None:
     """Each SDK's own error, with the time to wait."""
     with pytest.raises(openai.RateLimitError, match="please wait") as caught:
         stack.openai.chat.completions.create(model="aws/throttled", messages=SAID)
@@ -201,7 +163,7 @@ def test_throttling(stack: Stack) -> None:
     assert told.value.response.headers["retry-after"] == "3"
 
 
-def test_a_stream_that_fails_at_once(stack: Stack) -> None:
+def test_a_stream_that_fails_at_once(stack: BedrockStack) -> None:
     """Is no stream for the caller, but an error."""
     with pytest.raises(openai.InternalServerError):
         list(stack.openai.chat.completions.create(model="aws/failing", messages=SAID, stream=True))
@@ -212,7 +174,7 @@ def test_a_stream_that_fails_at_once(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("model", "words"), [("broken", "Too many tokens"), ("cut", "before it was complete")]
 )
-def test_a_stream_that_breaks(stack: Stack, model: str, words: str) -> None:
+def test_a_stream_that_breaks(stack: BedrockStack, model: str, words: str) -> None:
     """Ends with an error and never as if it were whole."""
     with pytest.raises(openai.APIError, match=words):  # noqa: PT012 - what comes before the error is read too
         for at, _ in enumerate(
@@ -229,7 +191,7 @@ def test_a_stream_that_breaks(stack: Stack, model: str, words: str) -> None:
                 stack.upstream.let_end()
 
 
-def streamed_chat(stack: Stack, model: str) -> Any:
+def streamed_chat(stack: BedrockStack, model: str) -> Any:
     """An answer in pieces, put together by the SDK, which makes an error of one that was too long."""
     options: Any = {"include_usage": True}
     with stack.openai.chat.completions.stream(model=model, messages=SAID, stream_options=options) as events:
@@ -240,8 +202,8 @@ def streamed_chat(stack: Stack, model: str) -> Any:
 
 
 @requires("recordings")
-@pytest.mark.parametrize("path", RECORDED)
-def test_recorded_models_in_chat(stack: Stack, path: str) -> None:
+@PATHS
+def test_recorded_models_in_chat(stack: BedrockStack, path: str) -> None:
     """Whatever Bedrock really answered comes out whole in OpenAI's SDK: words, tools, usage."""
     is_stream = path.endswith("-stream")
     body = recorded_body(RECORDED[path])
@@ -260,8 +222,8 @@ def test_recorded_models_in_chat(stack: Stack, path: str) -> None:
 
 
 @requires("recordings")
-@pytest.mark.parametrize("path", RECORDED)
-def test_recorded_models_in_messages(stack: Stack, path: str) -> None:
+@PATHS
+def test_recorded_models_in_messages(stack: BedrockStack, path: str) -> None:
     """The same in Anthropic's SDK."""
     is_stream = path.endswith("-stream")
     body = recorded_body(RECORDED[path])
@@ -278,7 +240,7 @@ def test_recorded_models_in_messages(stack: Stack, path: str) -> None:
     assert (message.usage.input_tokens, message.usage.output_tokens) == (asked, said)
 
 
-def streamed_response(stack: Stack, model: str, **more: Any) -> Response:
+def streamed_response(stack: BedrockStack, model: str, **more: Any) -> Response:
     """A response in pieces, put together by the SDK, which has no word for one that is cut short."""
     with stack.openai.responses.stream(model=model, input="Say grün.", **more) as events:
         last = list(events)[-1]
@@ -286,7 +248,7 @@ def streamed_response(stack: Stack, model: str, **more: Any) -> Response:
     return last.response
 
 
-def test_responses(stack: Stack) -> None:
+def test_responses(stack: BedrockStack) -> None:
     """A whole answer, and the same in pieces; its input has what the cache gave; what was lost is named."""
     raw = stack.openai.responses.with_raw_response.create(
         model="aws/good", input="Say grün.", instructions="Be kind.", max_output_tokens=60, truncation="auto"
@@ -311,7 +273,7 @@ def test_responses(stack: Stack) -> None:
     assert stack.upstream.asked[-1].target == "/model/good/converse-stream"
 
 
-def test_tools_and_thinking_of_responses_reach_claude(stack: Stack) -> None:
+def test_tools_and_thinking_of_responses_reach_claude(stack: BedrockStack) -> None:
     """With what Claude signed in the turn before, and a schema for the answer."""
     turns: Any = [
         {"role": "user", "content": "Say grün."},
@@ -343,7 +305,7 @@ def test_tools_and_thinking_of_responses_reach_claude(stack: Stack) -> None:
     assert json.loads(told["schema"]) == {**WEATHER, "additionalProperties": False}
 
 
-def test_errors_of_responses(stack: Stack) -> None:
+def test_errors_of_responses(stack: BedrockStack) -> None:
     """Bedrock's own, and those before it is asked, whole and streamed; half a stream never looks whole."""
     for is_stream in (False, True):
         with pytest.raises(openai.RateLimitError, match="please wait") as caught:
@@ -357,7 +319,7 @@ def test_errors_of_responses(stack: Stack) -> None:
     assert stack.upstream.asked == []
 
 
-def test_a_response_that_breaks(stack: Stack) -> None:
+def test_a_response_that_breaks(stack: BedrockStack) -> None:
     """Ends as one that failed, and where Bedrock did not say so with an error; never as if it were whole."""
     events: list[Any] = []
     for event in stack.openai.responses.create(model="aws/broken", input="hi", stream=True):
@@ -379,8 +341,8 @@ def test_a_response_that_breaks(stack: Stack) -> None:
 
 
 @requires("recordings")
-@pytest.mark.parametrize("path", RECORDED)
-def test_recorded_models_in_responses(stack: Stack, path: str) -> None:
+@PATHS
+def test_recorded_models_in_responses(stack: BedrockStack, path: str) -> None:
     """The same as responses."""
     is_stream = path.endswith("-stream")
     body = recorded_body(RECORDED[path])

@@ -18,6 +18,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, EventStreamError
 from openai import OpenAI
 
+from tests.rig.bedrock_stack import BEDROCK_KEYS, bedrock_account
 from tests.rig.bedrock_upstream import (
     API_KEY,
     KEY_ID,
@@ -29,7 +30,7 @@ from tests.rig.bedrock_upstream import (
     read_recorded,
     recorded_body,
 )
-from tests.rig.gateway_process import Document, GatewayProcess
+from tests.rig.gateway_process import GatewayProcess
 from tests.rig.manifests import APP_TOKEN, NARROW_TOKEN, virtual_account
 from tests.rig.requires import requires, shared_folder
 
@@ -44,31 +45,6 @@ ROLE_KEYS: Final = {
     "AWS_SESSION_TOKEN": SESSION,
     "AWS_EC2_METADATA_DISABLED": "true",
 }
-
-
-KEYS: Final = {
-    "type": "access-key-based",
-    "access_key_id": "env:BEDROCK_ID",
-    "secret_access_key": "env:BEDROCK_SECRET",
-    "session_token": "env:BEDROCK_SESSION",
-}
-
-
-def bedrock_account(
-    name: str, base_url: str, models: dict[str, str], *, auth: dict[str, str] | None = KEYS
-) -> Document:
-    """A `provider-account/aws-bedrock`: integrations by name, with their ids."""
-    return {
-        "type": "provider-account/aws-bedrock",
-        "name": name,
-        "region": "us-east-1",
-        "base_url": base_url,
-        "auth_data": auth,
-        "integrations": [
-            {"type": "integration/model/bedrock", "name": name, "model_id": model_id, "model_types": ["chat"]}
-            for name, model_id in models.items()
-        ],
-    }
 
 
 @dataclass(frozen=True)
@@ -137,9 +113,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             virtual_account("narrow", [NARROW_TOKEN], ["aws/good"]),
         ]
         environment = {
-            "BEDROCK_ID": KEY_ID,
-            "BEDROCK_SECRET": SECRET,
-            "BEDROCK_SESSION": SESSION,
+            **BEDROCK_KEYS,
             "BEDROCK_KEY": API_KEY,
             "WRONG_SECRET": "canary-wrong-0104",
             **ROLE_KEYS,

@@ -24,15 +24,15 @@ from openai import (
     RateLimitError,
 )
 
-from gateway.endpoints.gemini_reply import read_generated_usage
 from gateway.wire.sse import read_events
 from tests.rig.behaviours import end_stream, event, send_piece, start_stream
 from tests.rig.fake_upstream import Behaviour, Exchange, FakeUpstream
 from tests.rig.gateway_process import GatewayProcess
-from tests.rig.gemini_stack import answers, parts_in, recorded, reply, says, sends
+from tests.rig.gemini_stack import answers, parts_in, reply, says, sends, signed_calls, usage_in
 from tests.rig.llmock_server import LlmockServer
-from tests.rig.manifests import APP_TOKEN, ENVIRONMENT, PROVIDER_KEY, virtual_account
+from tests.rig.manifests import APP_TOKEN, ENVIRONMENT, PROVIDER_KEY, gemini_account, virtual_account
 from tests.rig.requires import absent, requires
+from tests.unit.recorded import recorded_of_gemini
 
 MODEL: Final = "gemini/gemini-3.5-flash"
 MOCKED: Final = "llmock/gemini-3.5-flash"
@@ -72,26 +72,15 @@ class Stack:
             return events.get_final_completion()
 
 
-def gemini_account(name: str, base_url: str) -> dict[str, Any]:
-    model = MODEL.partition("/")[2]
-    return {
-        "type": "provider-account/google-gemini",
-        "name": name,
-        "base_url": base_url,
-        "auth_data": {"type": "api-key", "apiKey": "env:FAKE_KEY"},
-        "integrations": [
-            {"type": "integration/model/gemini", "name": model, "model_id": model, "model_types": ["chat"]}
-        ],
-    }
-
-
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with ExitStack() as stack:
         upstream = stack.enter_context(FakeUpstream({}, says("The answer.")))
         llmock = None if absent(["llmock"]) else stack.enter_context(LlmockServer())
+        model = MODEL.partition("/")[2]
+        models = {model: model}
         documents: list[dict[str, Any]] = [
-            gemini_account("gemini", f"http://127.0.0.1:{upstream.port}"),
+            gemini_account("gemini", f"http://127.0.0.1:{upstream.port}", models),
             virtual_account("sdk", [APP_TOKEN], ["*"]),
             {
                 "type": "gateway-global-settings",
@@ -100,7 +89,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             },
         ]
         if llmock is not None:
-            documents.append(gemini_account("llmock", llmock.gemini_url))
+            documents.append(gemini_account("llmock", llmock.gemini_url, models))
         folder = tmp_path_factory.mktemp("chat-at-gemini") / "gateway"
         gateway = stack.enter_context(GatewayProcess(folder, documents, workers=1, environment=ENVIRONMENT))
         url = f"http://127.0.0.1:{gateway.port}/v1"
@@ -137,11 +126,7 @@ def says_what_it_said(completion: Any, replies: list[Any]) -> None:
     ]
     if calls:
         assert completion.choices[0].finish_reason == "tool_calls"
-    counts: dict[str, Any] = {}
-    for each in replies:
-        counts |= each.get("usageMetadata", {})
-    usage = read_generated_usage(counts)
-    assert usage is not None
+    usage = usage_in(replies)
     used = completion.usage
     assert (used.prompt_tokens, used.completion_tokens) == (usage.input_tokens or 0, usage.output_tokens or 0)
     assert used.completion_tokens_details.reasoning_tokens == (usage.reasoning_output_tokens or 0)
@@ -150,7 +135,7 @@ def says_what_it_said(completion: Any, replies: list[Any]) -> None:
 @requires("recordings")
 def test_recorded_replies(stack: Stack, recordings: Path) -> None:
     """Every whole answer of Google's is the same answer as a chat completion."""
-    for item in recorded(recordings, is_stream=False):
+    for item in recorded_of_gemini(recordings, is_stream=False):
         if item.status == 200:
             stack.play(answers(200, item.body))
             says_what_it_said(stack.ask(is_stream=False), [json.loads(item.body)])
@@ -159,7 +144,7 @@ def test_recorded_replies(stack: Stack, recordings: Path) -> None:
 @requires("recordings")
 def test_recorded_streams(stack: Stack, recordings: Path) -> None:
     """Every streamed one too, put together by the SDK; cut before its end it never looks whole."""
-    for item in recorded(recordings, is_stream=True):
+    for item in recorded_of_gemini(recordings, is_stream=True):
         replies = list(map(json.loads, read_events(item.body)))
         stack.play(sends(item.body))
         says_what_it_said(stack.ask(is_stream=True), replies)
@@ -173,7 +158,7 @@ def test_recorded_streams(stack: Stack, recordings: Path) -> None:
 @requires("recordings")
 def test_recorded_errors(stack: Stack, recordings: Path) -> None:
     """Errors have Google's status and message in OpenAI's shape."""
-    errors = [item for item in recorded(recordings, is_stream=False) if item.status != 200]
+    errors = [item for item in recorded_of_gemini(recordings, is_stream=False) if item.status != 200]
     assert errors
     for item in errors:
         stack.play(answers(item.status, item.body))
@@ -223,21 +208,15 @@ def test_a_stream(stack: Stack) -> None:
 @requires("recordings")
 def test_a_loop_of_tools(stack: Stack, recordings: Path, *, is_stream: bool) -> None:
     """Calls that the model signed come back as they were, with ids and signature, their results in order."""
-    (item,) = [
-        item
-        for item in recorded(recordings, is_stream=True)
-        if "test_streaming_reasoning_with_multiple_tool_calls" in item.name
-    ]
-    replies = list(map(json.loads, read_events(item.body)))
-    whole = {**replies[-1], "candidates": [{"content": {"parts": parts_in(replies)}, "finishReason": "STOP"}]}
-    stack.play(sends(item.body) if is_stream else answers(200, json.dumps(whole).encode()))
+    behaviour, signed = signed_calls(recordings, is_stream=is_stream)
+    stack.play(behaviour)
     message = stack.ask(is_stream=is_stream, tools=[WEATHER]).choices[0].message
     results = [
         {"role": "tool", "tool_call_id": call.id, "content": call.id} for call in reversed(message.tool_calls)
     ]
     stack.ask(is_stream=False, tools=[WEATHER], messages=[*MESSAGES, message.to_dict(), *results])
     _, model, user = stack.upstream.exchanges[-1].json["contents"]
-    assert model["parts"] == [part for part in parts_in(replies) if "functionCall" in part]
+    assert model["parts"] == signed
     assert [part["functionResponse"]["id"] for part in user["parts"]] == ["dv8szvqe", "j80tal12"]
 
 

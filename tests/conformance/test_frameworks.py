@@ -16,10 +16,10 @@ from anthropic import AsyncAnthropic
 from openai import AsyncOpenAI
 
 from tests.conformance.test_boto3 import Stack as BedrockClients
-from tests.conformance.test_boto3 import bedrock_account
 from tests.rig import anthropic_behaviours, bedrock_upstream, gemini_stack
 from tests.rig.anthropic_behaviours import TEXT_BLOCKS, TOOL_BLOCKS
-from tests.rig.bedrock_upstream import KEY_ID, SECRET, SESSION, BedrockUpstream
+from tests.rig.bedrock_stack import BEDROCK_KEYS, bedrock_account
+from tests.rig.bedrock_upstream import BedrockUpstream
 from tests.rig.behaviours import TEXT, event, normal, tool_calls
 from tests.rig.fake_upstream import Exchange, FakeUpstream
 from tests.rig.gateway_process import GatewayProcess
@@ -241,8 +241,7 @@ def running_clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudSt
             virtual_account("app", [APP_TOKEN], ["*"]),
         ]
         folder = tmp_path_factory.mktemp("clouds")
-        keys = {"BEDROCK_ID": KEY_ID, "BEDROCK_SECRET": SECRET, "BEDROCK_SESSION": SESSION}
-        environment = {**ENVIRONMENT, **keys}
+        environment = {**ENVIRONMENT, **BEDROCK_KEYS}
         gateway = stack.enter_context(GatewayProcess(folder, documents, workers=1, environment=environment))
         yield CloudStack(gateway, google, aws)
 

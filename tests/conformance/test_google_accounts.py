@@ -14,9 +14,18 @@ from anthropic import Anthropic
 from openai import OpenAI
 
 from tests.rig.behaviours import TEXT
-from tests.rig.gateway_process import Document, GatewayProcess
+from tests.rig.gateway_process import GatewayProcess
 from tests.rig.google_cloud import EMAIL, LOCATION, PRIVATE_KEY, RANKING, TOKEN, VECTOR, GoogleCloud
-from tests.rig.manifests import APP_TOKEN, ENVIRONMENT, PROVIDER_KEY, chat, trace_id_of, virtual_account
+from tests.rig.manifests import (
+    APP_TOKEN,
+    ENVIRONMENT,
+    PROVIDER_KEY,
+    chat,
+    gemini_account,
+    trace_id_of,
+    vertex_account,
+    virtual_account,
+)
 
 ASKED: Final[dict[str, Any]] = {"messages": [{"role": "user", "content": "Say grün."}], "max_tokens": 60}
 SECRETS: Final = (TOKEN, EMAIL, "canary-key-id", *PRIVATE_KEY.splitlines()[1:-1])
@@ -28,34 +37,6 @@ MODELS: Final = {
     "embed-old": "text-embedding-005",
     "ranker": "semantic-ranker-default-004",
 }
-
-
-def vertex(google: GoogleCloud, name: str, auth: Document) -> Document:
-    return {
-        "type": "provider-account/google-vertex",
-        "name": name,
-        "project_id": "proj",
-        "region": "europe-west4",
-        "base_url": google.url,
-        "auth_data": auth,
-        "integrations": [
-            {"type": "integration/model/vertex", "name": model, "model_id": model_id, "model_types": ["chat"]}
-            for model, model_id in MODELS.items()
-        ],
-    }
-
-
-def gemini(google: GoogleCloud) -> Document:
-    return {
-        "type": "provider-account/google-gemini",
-        "name": "gemini",
-        "auth_data": {"type": "api-key", "apiKey": "env:FAKE_KEY"},
-        "base_url": google.url,
-        "integrations": [
-            {"type": "integration/model/gemini", "name": name, "model_id": model_id, "model_types": ["chat"]}
-            for name, model_id in (("pro", "gemini-2.5-pro"), ("embed", "gemini-embedding-001"))
-        ],
-    }
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +52,10 @@ def running(cloud: GoogleCloud, tmp_path_factory: pytest.TempPathFactory) -> Ite
     key.write_text(json.dumps(cloud.key_file, indent=2) + "\n")
     by_file = {"type": "key-file", "key_file_content": f"file:{key}"}
     documents = [
-        vertex(cloud, "vertex", by_file),
-        vertex(cloud, "inline", {"type": "key-file", "key_file_content": cloud.key_file}),
-        vertex(cloud, "wrong", {**by_file, "type": "workload-identity-federation-file"}),
-        gemini(cloud),
+        vertex_account("vertex", cloud.url, MODELS, by_file),
+        vertex_account("inline", cloud.url, MODELS, {"type": "key-file", "key_file_content": cloud.key_file}),
+        vertex_account("wrong", cloud.url, MODELS, {**by_file, "type": "workload-identity-federation-file"}),
+        gemini_account("gemini", cloud.url, {"pro": "gemini-2.5-pro", "embed": "gemini-embedding-001"}),
         virtual_account("sdk", ["env:APP_TOKEN"], ["*"]),
     ]
     with GatewayProcess(folder / "gateway", documents, workers=1, environment=ENVIRONMENT) as process:

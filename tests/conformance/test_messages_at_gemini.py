@@ -22,7 +22,6 @@ from anthropic import (
     RateLimitError,
 )
 
-from gateway.endpoints.gemini_reply import read_generated_usage
 from gateway.wire.sse import read_events
 from tests.conformance.test_claude_code import HEADERS, MCP_TOOL, SESSION, SYSTEM
 from tests.rig.behaviours import end_stream, event, send_piece, start_stream
@@ -34,13 +33,15 @@ from tests.rig.gemini_stack import (
     GeminiStack,
     answers,
     parts_in,
-    recorded,
     reply,
     running_gemini_stack,
     sends,
+    signed_calls,
+    usage_in,
 )
 from tests.rig.manifests import PROVIDER_KEY
 from tests.rig.requires import requires
+from tests.unit.recorded import recorded_of_gemini
 
 ASKED: Final[dict[str, Any]] = {"max_tokens": 60, "messages": [{"role": "user", "content": "Say grün."}]}
 THINKING: Final[dict[str, Any]] = {"thinking": {"type": "adaptive"}}
@@ -78,11 +79,7 @@ def says_what_it_said(message: Any, replies: list[Any]) -> None:
         for part in parts
         if "functionCall" in part
     ]
-    counts: dict[str, Any] = {}
-    for each in replies:
-        counts |= each.get("usageMetadata", {})
-    usage = read_generated_usage(counts)
-    assert usage is not None
+    usage = usage_in(replies)
     used = message.usage.input_tokens + (message.usage.cache_read_input_tokens or 0)
     assert (used, message.usage.output_tokens) == (usage.input_tokens or 0, usage.output_tokens or 0)
 
@@ -90,7 +87,7 @@ def says_what_it_said(message: Any, replies: list[Any]) -> None:
 @requires("recordings")
 def test_recorded_replies(stack: GeminiStack, recordings: Path) -> None:
     """Every whole answer of Google's is the same answer as a message."""
-    for item in recorded(recordings, is_stream=False):
+    for item in recorded_of_gemini(recordings, is_stream=False):
         if item.status != 200:
             continue
         stack.play(answers(200, item.body))
@@ -101,7 +98,7 @@ def test_recorded_replies(stack: GeminiStack, recordings: Path) -> None:
 @requires("recordings")
 def test_recorded_streams(stack: GeminiStack, recordings: Path) -> None:
     """Every streamed one too, put together by the SDK; cut before its end it never looks whole."""
-    for item in recorded(recordings, is_stream=True):
+    for item in recorded_of_gemini(recordings, is_stream=True):
         replies = list(map(json.loads, read_events(item.body)))
         stack.play(sends(item.body))
         with stack.claude.messages.stream(model=MODEL, **ASKED, **THINKING) as events:
@@ -114,7 +111,7 @@ def test_recorded_streams(stack: GeminiStack, recordings: Path) -> None:
 @requires("recordings")
 def test_recorded_errors(stack: GeminiStack, recordings: Path) -> None:
     """Errors have Google's status and message in Anthropic's shape."""
-    errors = [item for item in recorded(recordings, is_stream=False) if item.status != 200]
+    errors = [item for item in recorded_of_gemini(recordings, is_stream=False) if item.status != 200]
     assert errors
     for item in errors:
         stack.play(answers(item.status, item.body))
@@ -155,14 +152,8 @@ def test_a_loop_of_tools(
     stack: GeminiStack, recordings: Path, asked: dict[str, Any], *, is_stream: bool
 ) -> None:
     """Calls that the model signed come back with ids and signature, their results in order."""
-    (item,) = [
-        item
-        for item in recorded(recordings, is_stream=True)
-        if "test_streaming_reasoning_with_multiple_tool_calls" in item.name
-    ]
-    replies = list(map(json.loads, read_events(item.body)))
-    whole = {**replies[-1], "candidates": [{"content": {"parts": parts_in(replies)}, "finishReason": "STOP"}]}
-    stack.play(sends(item.body) if is_stream else answers(200, json.dumps(whole).encode()))
+    behaviour, signed = signed_calls(recordings, is_stream=is_stream)
+    stack.play(behaviour)
     call: dict[str, Any] = {"model": MODEL, "tools": TOOLS, **ASKED, **asked}
     if is_stream:
         with stack.claude.messages.stream(**call) as events:
@@ -175,9 +166,7 @@ def test_a_loop_of_tools(
     said = [{"role": "assistant", "content": message.content}, {"role": "user", "content": results}]
     stack.claude.messages.create(**{**call, "messages": [*ASKED["messages"], *said]})
     _, model, user = stack.upstream.exchanges[-1].json["contents"]
-    assert [without_padding(part) for part in model["parts"]] == [
-        without_padding(part) for part in parts_in(replies) if "functionCall" in part
-    ]
+    assert list(map(without_padding, model["parts"])) == list(map(without_padding, signed))
     assert [part["functionResponse"]["id"] for part in user["parts"]] == ["dv8szvqe", "j80tal12"]
 
 

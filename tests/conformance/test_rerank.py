@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 from openai import APIStatusError, OpenAI
 
-from tests.rig.bedrock_upstream import KEY_ID, SECRET, SESSION, BedrockUpstream
+from tests.rig.bedrock_stack import running_bedrock_stack
 from tests.rig.gateway_process import GatewayProcess
 from tests.rig.manifests import APP_TOKEN, ENVIRONMENT, virtual_account
 from tests.rig.path_upstream import Answer, Asked, PathUpstream
@@ -142,33 +142,8 @@ def test_the_trace(gateway: GatewayProcess, provider: PathUpstream) -> None:
 
 def test_a_model_of_bedrock(tmp_path: Path) -> None:
     """Signed as AWS wants it, at the model's own path, and its documents put back."""
-    account = {
-        "type": "provider-account/aws-bedrock",
-        "name": "lab",
-        "region": "us-east-1",
-        "auth_data": {
-            "type": "access-key-based",
-            "access_key_id": "env:BEDROCK_ID",
-            "secret_access_key": "env:BEDROCK_SECRET",
-            "session_token": "env:BEDROCK_SESSION",
-        },
-        "integrations": [
-            {
-                "type": "integration/model/bedrock",
-                "name": "ranker",
-                "model_id": "amazon.rerank-v1:0",
-                "model_types": ["rerank"],
-            }
-        ],
-    }
-    keys = {"BEDROCK_ID": KEY_ID, "BEDROCK_SECRET": SECRET, "BEDROCK_SESSION": SESSION}
-    with BedrockUpstream().running() as upstream:
-        upstream.forget()
-        documents = [{**account, "base_url": upstream.base_url}, virtual_account("app", [APP_TOKEN], ["*"])]
-        with GatewayProcess(tmp_path, documents, workers=1, environment=ENVIRONMENT | keys) as gateway:
-            told = ask(gateway, "/v2/rerank", "ranker")
-        (asked,) = upstream.asked
-        assert upstream.refused == []
-        assert len(upstream.scopes) == 1
-    assert asked.path == "/model/amazon.rerank-v1%3A0/invoke"
+    accounts = {"lab": {"ranker": "amazon.rerank-v1:0"}}
+    with running_bedrock_stack(tmp_path, accounts, types=["rerank"]) as stack:
+        told = ask(stack.gateway, "/v2/rerank", "ranker")
+    assert stack.asked.path == "/model/amazon.rerank-v1%3A0/invoke"
     assert [result["document"]["text"] for result in told["results"]] == [TEXTS[1], TEXTS[0]]

@@ -11,7 +11,6 @@ import pytest
 from openai import APIError, BadRequestError, RateLimitError
 from openai.types.responses import Response
 
-from gateway.endpoints.gemini_reply import read_generated_usage
 from gateway.wire.sse import read_events
 from tests.rig.gemini_stack import (
     MODEL,
@@ -19,12 +18,14 @@ from tests.rig.gemini_stack import (
     GeminiStack,
     answers,
     parts_in,
-    recorded,
     running_gemini_stack,
     sends,
+    signed_calls,
+    usage_in,
 )
 from tests.rig.manifests import PROVIDER_KEY
 from tests.rig.requires import requires
+from tests.unit.recorded import recorded_of_gemini
 
 ASKED: Final[dict[str, Any]] = {"model": MODEL, "input": "Say grün."}
 SHOWN: Final[dict[str, Any]] = {"reasoning": {"summary": "auto"}}
@@ -68,11 +69,7 @@ def says_what_it_said(response: Response, replies: list[Any]) -> None:
     ]
     asked = [part["functionCall"] for part in parts if "functionCall" in part]
     assert calls == [(call["name"], call["args"]) for call in asked]
-    counts: dict[str, Any] = {}
-    for each in replies:
-        counts |= each.get("usageMetadata", {})
-    usage = read_generated_usage(counts)
-    assert usage is not None
+    usage = usage_in(replies)
     assert response.usage is not None
     used = response.usage.input_tokens, response.usage.output_tokens
     assert used == (usage.input_tokens or 0, usage.output_tokens or 0)
@@ -95,7 +92,7 @@ def test_a_call(stack: GeminiStack) -> None:
 @requires("recordings")
 def test_recorded_replies(stack: GeminiStack, recordings: Path) -> None:
     """Every whole answer of Google's is the same answer as a response."""
-    for item in recorded(recordings, is_stream=False):
+    for item in recorded_of_gemini(recordings, is_stream=False):
         if item.status == 200:
             stack.play(answers(200, item.body))
             response = stack.openai.responses.create(**ASKED, **SHOWN)
@@ -105,7 +102,7 @@ def test_recorded_replies(stack: GeminiStack, recordings: Path) -> None:
 @requires("recordings")
 def test_recorded_streams(stack: GeminiStack, recordings: Path) -> None:
     """Every streamed one too; cut before its end it never looks whole."""
-    for item in recorded(recordings, is_stream=True):
+    for item in recorded_of_gemini(recordings, is_stream=True):
         stack.play(sends(item.body))
         says_what_it_said(streamed(stack, **SHOWN), list(map(json.loads, read_events(item.body))))
         stack.play(sends(item.body.rstrip()[:-40], is_whole=False))
@@ -117,15 +114,8 @@ def test_recorded_streams(stack: GeminiStack, recordings: Path) -> None:
 @requires("recordings")
 def test_a_loop_of_tools(stack: GeminiStack, recordings: Path, *, is_stream: bool) -> None:
     """What came back is sent back: calls with their ids and the signature of the first, results in order."""
-    (item,) = [
-        item
-        for item in recorded(recordings, is_stream=True)
-        if "test_streaming_reasoning_with_multiple_tool_calls" in item.name
-    ]
-    replies = list(map(json.loads, read_events(item.body)))
-    parts = parts_in(replies)
-    whole = {**replies[-1], "candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}]}
-    stack.play(sends(item.body) if is_stream else answers(200, json.dumps(whole).encode()))
+    behaviour, signed = signed_calls(recordings, is_stream=is_stream)
+    stack.play(behaviour)
     asked = {**ASKED, "tools": TOOLS}
     response = streamed(stack, tools=TOOLS) if is_stream else stack.openai.responses.create(**asked)
     calls = [item for item in response.output if item.type == "function_call"]
@@ -135,7 +125,7 @@ def test_a_loop_of_tools(stack: GeminiStack, recordings: Path, *, is_stream: boo
     turns = [{"role": "user", "content": "x"}, *(item.to_dict() for item in response.output), *results]
     stack.openai.responses.create(**{**asked, "input": turns})
     _, model, user = stack.upstream.exchanges[-1].json["contents"]
-    assert model["parts"] == [part for part in parts if "functionCall" in part]
+    assert model["parts"] == signed
     assert [part["functionResponse"]["id"] for part in user["parts"]] == ["dv8szvqe", "j80tal12"]
 
 

@@ -19,13 +19,11 @@ from tests.golden.responses_cases import Case, all_cases
 from tests.rig.requires import requires, shared_folder
 
 CASES = all_cases()
-REPLIES = [pytest.param(case, id=f"{case.pair_name}/{case.name}") for case in CASES if case.reply]
-STREAMS = [pytest.param(case, id=f"{case.pair_name}/{case.name}") for case in CASES if case.stream]
-ENDED = [
-    pytest.param(case, id=f"{case.pair_name}/{case.name}")
-    for case in CASES
-    if case.stream and case.name != "error_in_stream"
-]
+BY_ID = {f"{case.pair_name}/{case.name}": case for case in CASES}
+REPLIES = [pytest.param(case, id=name) for name, case in BY_ID.items() if case.reply]
+STREAMS = [pytest.param(case, id=name) for name, case in BY_ID.items() if case.stream]
+FAILED = [each for each in STREAMS if str(each.id).endswith("/error_in_stream")]
+ENDED = [each for each in STREAMS if each not in FAILED]
 
 # Null in OpenAI's real answers, where its specification has them absent or of a type.
 _NULLABLE: Final = ("usage", "user")
@@ -153,12 +151,12 @@ def test_stream(case: Case) -> None:
         assert final.usage is None or final.usage.total_tokens == last["usage"]["total_tokens"]
 
 
-def test_failed_stream_is_told() -> None:
+@pytest.mark.parametrize("case", FAILED)
+def test_failed_stream_is_told(case: Case) -> None:
     """A target that fails in the middle is told as OpenAI does: an error, then the response that failed."""
-    for case in (case for case in CASES if case.name == "error_in_stream"):
-        client = client_for(case.streamed_bytes(), "text/event-stream")
-        events = list(client.responses.create(model="acct/small", input="x", stream=True))
-        assert [event.type for event in events][-2:] == ["error", "response.failed"]
+    client = client_for(case.streamed_bytes(), "text/event-stream")
+    events = list(client.responses.create(model="acct/small", input="x", stream=True))
+    assert [event.type for event in events][-2:] == ["error", "response.failed"]
 
 
 def test_parse() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.golden.responses_cases import Case, all_cases, outcome
+from tests.golden.conftest import Compare
+from tests.golden.responses_cases import FOLDER, Case, all_cases, outcome
 
 CASES = [pytest.param(case, id=f"{case.pair_name}/{case.name}") for case in all_cases()]
 WITH_BOTH = [
@@ -18,12 +19,14 @@ WITH_BOTH = [
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_golden(case: Case, *, golden_rewrite: bool) -> None:
+def test_golden(case: Case, compare: Compare) -> None:
     """The request as the target gets it, the response and every event as the caller gets them."""
-    found = json.dumps(outcome(case), indent=2, ensure_ascii=False) + "\n"
-    if golden_rewrite:
-        case.golden.write_text(found, encoding="utf-8")
-    assert json.loads(found) == json.loads(case.golden.read_text(encoding="utf-8"))
+    compare(case.golden, json.dumps(outcome(case), indent=2, ensure_ascii=False) + "\n")
+
+
+def test_every_file_has_its_case() -> None:
+    """A golden file that nothing compares with says nothing."""
+    assert set(FOLDER.glob("*/*.golden")) == {case.golden for case in all_cases()}
 
 
 @pytest.mark.parametrize("case", WITH_BOTH)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -81,11 +80,3 @@ def _counts(usage: Usage | None) -> dict[str, Any]:
     """What was counted, without what was not."""
     counted = msgspec.structs.asdict(usage) if usage is not None else {}
     return {name: value for name, value in counted.items() if value is not None}
-
-
-def compare(file: Path, shown: dict[str, Any], *, rewrite: bool) -> None:
-    """Hold *shown* against what is reviewed."""
-    text = json.dumps(shown, indent=2, ensure_ascii=False) + "\n"
-    if rewrite:
-        file.write_text(text)
-    assert text == file.read_text()

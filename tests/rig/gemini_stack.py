@@ -15,11 +15,14 @@ from typing import Any, Final
 from anthropic import Anthropic
 from openai import OpenAI
 
+from gateway.endpoints.gemini_reply import read_generated_usage
+from gateway.model import Usage
+from gateway.wire.sse import read_events
 from tests.rig.behaviours import end_stream, event, send_body, send_piece, start_stream
 from tests.rig.fake_upstream import Behaviour, Exchange, FakeUpstream
 from tests.rig.gateway_process import GatewayProcess
-from tests.rig.manifests import APP_TOKEN, ENVIRONMENT, virtual_account
-from tests.unit.recorded import GEMINI_SHAPED, Recorded, read_recorded
+from tests.rig.manifests import APP_TOKEN, ENVIRONMENT, gemini_account, virtual_account
+from tests.unit.recorded import recorded_of_gemini
 
 MODELS: Final = ("gemini-2.0-flash", "gemini-2.5-flash", "gemini-3.5-flash")
 MODEL: Final = "gemini/gemini-3.5-flash"
@@ -47,21 +50,9 @@ def running_gemini_stack(folder: Path) -> Iterator[GeminiStack]:
     """Start everything, give it, end it."""
     with ExitStack() as stack:
         upstream = stack.enter_context(FakeUpstream({}, says(TEXT)))
-        account = {
-            "type": "provider-account/google-gemini",
-            "name": "gemini",
-            "base_url": f"http://127.0.0.1:{upstream.port}",
-            "auth_data": {"type": "api-key", "apiKey": "env:FAKE_KEY"},
-            "integrations": [
-                {
-                    "type": "integration/model/gemini",
-                    "name": model,
-                    "model_id": model,
-                    "model_types": ["chat"],
-                }
-                for model in MODELS
-            ],
-        }
+        account = gemini_account(
+            "gemini", f"http://127.0.0.1:{upstream.port}", {name: name for name in MODELS}
+        )
         documents = [account, virtual_account("sdk", [APP_TOKEN], ["*"])]
         gateway = stack.enter_context(
             GatewayProcess(folder / "gateway", documents, workers=1, environment=ENVIRONMENT)
@@ -129,16 +120,31 @@ def sends(body: bytes, *, is_whole: bool = True) -> Behaviour:
 # -- recorded answers
 
 
-def recorded(folder: Path, *, is_stream: bool) -> Iterator[Recorded]:
-    """What both of Google's platforms have sent."""
-    for name in GEMINI_SHAPED:
-        for item in read_recorded(folder, name):
-            # One was recorded as an array, as nobody asks here.
-            if item.is_stream is is_stream and not item.body.startswith(b"["):
-                yield item
-
-
 def parts_in(replies: list[Any]) -> list[Any]:
     """All parts of the pieces of one reply."""
     candidates = [candidate for each in replies for candidate in each.get("candidates", [])]
     return [part for candidate in candidates for part in candidate.get("content", {}).get("parts", [])]
+
+
+def usage_in(replies: list[Any]) -> Usage:
+    """The tokens that the pieces of one reply count."""
+    counts: dict[str, Any] = {}
+    for each in replies:
+        counts |= each.get("usageMetadata", {})
+    usage = read_generated_usage(counts)
+    assert usage is not None
+    return usage
+
+
+def signed_calls(folder: Path, *, is_stream: bool) -> tuple[Behaviour, list[Any]]:
+    """What answers with two calls, the first of them signed, and the parts that they are."""
+    (item,) = [
+        item
+        for item in recorded_of_gemini(folder, is_stream=True)
+        if "test_streaming_reasoning_with_multiple_tool_calls" in item.name
+    ]
+    replies = list(map(json.loads, read_events(item.body)))
+    parts = parts_in(replies)
+    whole = {**replies[-1], "candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}]}
+    behaviour = sends(item.body) if is_stream else answers(200, json.dumps(whole).encode())
+    return behaviour, [part for part in parts if "functionCall" in part]

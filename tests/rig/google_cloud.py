@@ -22,7 +22,7 @@ _KEY: Final = rsa.generate_private_key(65537, 2048)
 PRIVATE_KEY: Final = _KEY.private_bytes(
     serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
 ).decode()
-_PUBLIC_KEY: Final = (
+PUBLIC_KEY: Final = (
     _KEY.public_key()
     .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     .decode()
@@ -102,7 +102,7 @@ class GoogleCloud(PathUpstream):
         form = dict(parse_qsl(asked.body.decode()))
         decode: Any = jwt.decode
         try:
-            claims = decode(form["assertion"], certs=_PUBLIC_KEY)
+            claims = decode(form["assertion"], certs=PUBLIC_KEY)
         except ValueError:
             claims = {}
         if claims.get("iss") != EMAIL:

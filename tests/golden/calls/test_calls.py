@@ -30,6 +30,7 @@ from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.plan import PLAIN, ContentRules, Redaction, TelemetryPlan
 from gateway.telemetry.span_encoding import SpanEncoder
 from gateway.wire.frames import SpanSegments
+from tests.golden.conftest import Compare
 from tests.unit.doubles import FakeClient, FakeReply, FakeUpstream
 from tests.unit.makers import TOKEN, TokenPrice, attributes_of, make_credential, make_target
 
@@ -460,15 +461,12 @@ def shown(segments: SpanSegments) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_call_is_golden(name: str, *, golden_rewrite: bool) -> None:
+async def test_call_is_golden(name: str, compare: Compare) -> None:
     """The call's spans in the order they are sent."""
     trace = await call(CASES[name])
     spans = [shown(segments) for segments in SpanEncoder().encode(trace).spans]
     text = json.dumps(spans, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    file = FOLDER / f"{name}.json"
-    if golden_rewrite:
-        file.write_text(text)
-    assert text == file.read_text()
+    compare(FOLDER / f"{name}.json", text)
 
 
 def test_every_file_has_its_case() -> None:

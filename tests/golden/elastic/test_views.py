@@ -24,6 +24,7 @@ from gateway.telemetry.span_encoding import SpanEncoder
 from gateway.wire.frames import Frame
 from tests.golden.calls.test_calls import CASES as CALLS
 from tests.golden.calls.test_calls import JSON, SSE, TEXT_STREAM, Case, call, reply
+from tests.golden.conftest import Compare
 from tests.rig.elastic_view import Dependency, Document, Event, documents
 from tests.unit.doubles import FakeReply
 
@@ -109,13 +110,10 @@ def shown(found: list[Document]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_view_is_golden(name: str, *, golden_rewrite: bool) -> None:
+async def test_view_is_golden(name: str, compare: Compare) -> None:
     """The call's documents in the order they are sent."""
     text = json.dumps(shown(await view(CASES[name])), indent=2, ensure_ascii=False) + "\n"
-    file = FOLDER / f"{name}.json"
-    if golden_rewrite:
-        file.write_text(text)
-    assert text == file.read_text()
+    compare(FOLDER / f"{name}.json", text)
 
 
 def test_every_file_has_its_case() -> None:

@@ -19,6 +19,7 @@ from gateway.model import AnyTokenRequest, Endpoint, GoogleTokenRequest, TokenRe
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.providers.headers import USER_AGENT
 from gateway.snapshot import compile_snapshot
+from tests.golden.conftest import Compare
 from tests.unit.doubles import FakeClient, FakeReply, FakeUpstream
 from tests.unit.makers import TOKEN
 
@@ -269,17 +270,14 @@ def hidden(text: str) -> str:
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_request_is_golden(name: str, tmp_path: Path, *, golden_rewrite: bool) -> None:
+async def test_request_is_golden(name: str, tmp_path: Path, compare: Compare) -> None:
     """A chat call with every field, a stream, and an embedding."""
     text = (
         json.dumps(await sent(tmp_path, CASES[name], CALLS_OF.get(name, CALLS)), indent=1, ensure_ascii=False)
         + "\n"
     )
     assert KEY not in text
-    file = FOLDER / f"{name}.json"
-    if golden_rewrite:
-        file.write_text(text)
-    assert text == file.read_text()
+    compare(FOLDER / f"{name}.json", text)
 
 
 def test_every_file_has_its_case() -> None:

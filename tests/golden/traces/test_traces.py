@@ -17,6 +17,7 @@ from openai import APIError, OpenAI
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from tests.golden.conftest import Compare
 from tests.rig import behaviours
 from tests.rig.manifests import SCRIPTED
 from tests.rig.otlp_sink import OtlpSink
@@ -180,18 +181,14 @@ def failures(stack: SdkStack) -> dict[str, BaseException]:
 @requires("rotel", "llmock", "xllamacpp")
 @pytest.mark.parametrize("name", CASES)
 def test_trace_is_golden(
-    stack: SdkStack, failures: dict[str, BaseException], name: str, *, golden_rewrite: bool
+    stack: SdkStack, failures: dict[str, BaseException], name: str, compare: Compare
 ) -> None:
     """The call's spans, in a trace that the application began."""
     if name in failures:
         raise failures[name]
     tree = _tree(stack.sink, _trace_id(name))
     text = json.dumps(tree, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    file = FOLDER / f"{name}.json"
-    if golden_rewrite:
-        file.write_text(text)
-    # As text: a failure then shows the lines that differ.
-    assert text == file.read_text()
+    compare(FOLDER / f"{name}.json", text)
 
 
 def _trace_id(name: str) -> str:

@@ -150,8 +150,7 @@ def test_any_json(text: str) -> None:
 @requires("recordings")
 def test_recorded_replies(recordings: Path) -> None:
     """Every recorded reply is read, with the provider's own count."""
-    for item in read_recorded(recordings, "anthropic-messages"):
-        if not item.is_stream:
-            facts = read_message(MESSAGES, item.body, asked_bytes=1)
-            assert facts.usage.source == "provider", item.name
-            assert facts.finish_reasons, item.name
+    for item in read_recorded(recordings, "anthropic-messages", is_stream=False):
+        facts = read_message(MESSAGES, item.body, asked_bytes=1)
+        assert facts.usage.source == "provider", item.name
+        assert facts.finish_reasons, item.name

@@ -161,9 +161,7 @@ def test_an_event_without_end() -> None:
 @requires("recordings")
 def test_recorded_streams(recordings: Path) -> None:
     """Each recorded stream passes unchanged whatever its cut, and is complete only at its end."""
-    for item in read_recorded(recordings, "anthropic-messages"):
-        if not item.is_stream:
-            continue
+    for item in read_recorded(recordings, "anthropic-messages", is_stream=True):
         _, whole = relay([item.body])
         assert whole.is_complete, item.name
         assert whole.facts().usage.source == "provider"

@@ -14,13 +14,15 @@ def test_every_kind_of_the_service() -> None:
     """The statuses are those of AWS's own description of the service."""
     service = Session().get_service_model("bedrock-runtime")
     for name in ("Converse", "ConverseStream"):
-        operation = service.operation_model(name)
-        for shape in operation.error_shapes:
+        shapes = service.operation_model(name).error_shapes
+        assert shapes
+        for shape in shapes:
             assert status_of(shape.name) == shape.metadata["error"]["httpStatusCode"], shape.name
     events = service.operation_model("ConverseStream").get_event_stream_output().members
-    for kind, shape in events.items():
-        if shape.metadata.get("exception"):
-            assert STATUSES[kind] == shape.metadata["error"]["httpStatusCode"], kind
+    told = {kind: shape.metadata["error"] for kind, shape in events.items() if "exception" in shape.metadata}
+    assert told
+    for kind, error in told.items():
+        assert STATUSES[kind] == error["httpStatusCode"], kind
 
 
 def test_an_unknown_kind() -> None:

@@ -15,7 +15,7 @@ from gateway.endpoints.openai_reply import ReplyFacts
 from gateway.errors import UpstreamBadReply
 from gateway.model import Usage
 from tests.rig.requires import requires
-from tests.unit.recorded import read_recorded
+from tests.unit.recorded import recorded_answers
 
 MESSAGE = {"role": "assistant", "content": [{"text": "hi"}]}
 
@@ -110,9 +110,7 @@ def test_any_reply(reply: dict[str, Any]) -> None:
 @requires("recordings")
 def test_recorded_usage(recordings: Path) -> None:
     """What is reported of each recorded reply are the numbers in it."""
-    for item in read_recorded(recordings, "bedrock-converse"):
-        if item.is_stream or item.status != 200:
-            continue
+    for item in recorded_answers(recordings, "bedrock-converse", is_stream=False):
         facts = read_converse(item.body, asked_bytes=1)
         reply = json.loads(item.body)
         usage = reply.get("usage")

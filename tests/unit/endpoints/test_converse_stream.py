@@ -141,9 +141,7 @@ def test_any_payload(kind: str, payload: bytes) -> None:
 def test_recorded_streams(recordings: Path) -> None:
     """Each is complete with the usage in it, and the same wherever it is cut."""
     count = 0
-    for item in read_recorded(recordings, "bedrock-converse"):
-        if not item.is_stream:
-            continue
+    for item in read_recorded(recordings, "bedrock-converse", is_stream=True):
         count += 1
         found, stream = read([item.body])
         last = json.loads(EventStreamParser().feed(item.body)[-1].payload)["usage"]

@@ -25,7 +25,7 @@ from gateway.errors import UpstreamBadReply
 from gateway.model import Usage
 from tests.golden.gemini_answers import FAILURES, REPLIES, TEXT, answer, candidate
 from tests.rig.requires import requires
-from tests.unit.recorded import GEMINI_SHAPED, read_recorded
+from tests.unit.recorded import GEMINI_SHAPED, recorded_answers
 
 
 def read(reply: dict[str, Any]) -> ReplyFacts:
@@ -197,14 +197,11 @@ def test_any_reply(value: Any) -> None:
 def test_recorded_usage(recordings: Path) -> None:
     """Of every recorded reply the parts add up to the total that Google states."""
     seen = 0
-    for name in GEMINI_SHAPED:
-        for item in read_recorded(recordings, name):
-            if item.is_stream or item.status != 200:
-                continue
-            reply = json.loads(item.body)
-            usage, counted = read(reply).usage, reply["usageMetadata"]
-            assert usage.reasoning_output_tokens == counted.get("thoughtsTokenCount"), item.name
-            if "totalTokenCount" in counted:
-                assert (usage.input_tokens or 0) + (usage.output_tokens or 0) == counted["totalTokenCount"]
-                seen += 1
+    for item in recorded_answers(recordings, *GEMINI_SHAPED, is_stream=False):
+        reply = json.loads(item.body)
+        usage, counted = read(reply).usage, reply["usageMetadata"]
+        assert usage.reasoning_output_tokens == counted.get("thoughtsTokenCount"), item.name
+        if "totalTokenCount" in counted:
+            assert (usage.input_tokens or 0) + (usage.output_tokens or 0) == counted["totalTokenCount"]
+            seen += 1
     assert seen > 40

@@ -17,7 +17,7 @@ from gateway.model import Usage
 from gateway.wire.sse import MAX_EVENT_BYTES, read_events
 from tests.golden.gemini_answers import EXHAUSTED, REPLIES, TEXT, answer, candidate, event, events
 from tests.rig.requires import requires
-from tests.unit.recorded import GEMINI_SHAPED, read_recorded
+from tests.unit.recorded import recorded_of_gemini
 
 WHOLE: Final = b"".join(events(REPLIES["tools"]))
 
@@ -169,16 +169,13 @@ def test_an_event_without_end() -> None:
 def test_recorded_streams(recordings: Path) -> None:
     """Every recorded one is complete, passes unchanged, and counts what its last event says."""
     seen = 0
-    for name in GEMINI_SHAPED:
-        for item in read_recorded(recordings, name):
-            if not item.is_stream or item.body.startswith(b"["):
-                continue
-            passed, stream = relay([item.body])
-            assert (passed, stream.is_complete) == (item.body, True), item.name
-            last = json.loads(list(read_events(item.body))[-1])["usageMetadata"]
-            usage = stream.facts().usage
-            if "totalTokenCount" in last:
-                total = (usage.input_tokens or 0) + (usage.output_tokens or 0)
-                assert total == last["totalTokenCount"], item.name
-            seen += 1
+    for item in recorded_of_gemini(recordings, is_stream=True):
+        passed, stream = relay([item.body])
+        assert (passed, stream.is_complete) == (item.body, True), item.name
+        last = json.loads(list(read_events(item.body))[-1])["usageMetadata"]
+        usage = stream.facts().usage
+        if "totalTokenCount" in last:
+            total = (usage.input_tokens or 0) + (usage.output_tokens or 0)
+            assert total == last["totalTokenCount"], item.name
+        seen += 1
     assert seen >= 13

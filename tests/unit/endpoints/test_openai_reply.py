@@ -26,7 +26,7 @@ from gateway.endpoints.openai_reply import (
 from gateway.errors import UpstreamBadReply
 from gateway.model import Endpoint, Usage
 from tests.rig.requires import requires
-from tests.unit.recorded import OPENAI_SHAPED, read_recorded
+from tests.unit.recorded import OPENAI_REPLIES, read_recorded
 
 CHOICE: dict[str, Any] = {"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}
 GOOD: dict[str, Any] = {
@@ -360,16 +360,14 @@ def test_facts_can_be_written() -> None:
 @pytest.mark.parametrize(
     ("name", "endpoint"),
     [
-        *((name, CHAT) for name in OPENAI_SHAPED),
+        *((name, CHAT) for name in OPENAI_REPLIES),
         ("openai-completions", COMPLETION),
         ("openai-embeddings", EMBEDDING),
     ],
 )
 def test_recorded_replies(recordings: Path, name: str, endpoint: Endpoint) -> None:
     """The usage told of a real reply is the one in its body, and real errors pass as JSON."""
-    for item in read_recorded(recordings, name):
-        if item.is_stream:
-            continue
+    for item in read_recorded(recordings, name, is_stream=False):
         if item.status != 200:
             assert is_json_object(item.body), item.name
             continue

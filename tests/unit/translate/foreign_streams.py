@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 from hypothesis import strategies as st
@@ -13,7 +12,6 @@ from gateway.endpoints.openai_reply import ReplyFacts
 from gateway.errors import GatewayError
 from gateway.translate.pair import Pair, ReplyStream
 from tests.golden.responses_cases import STARTED_AT_NS, make_responses_call
-from tests.unit.recorded import Recorded, read_recorded
 
 CALL: Final = make_responses_call(
     model="a/b", input="hi", stream=True, tools=[{"type": "custom", "name": "apply_patch"}]
@@ -96,10 +94,3 @@ def try_reply(pair: Pair, value: Any) -> bytes | GatewayError:
         return pair.read(CALL, json.dumps(value).encode(), started_at_ns=STARTED_AT_NS)[0]
     except GatewayError as error:
         return error
-
-
-def recorded_answers(folder: Path, name: str, *, is_stream: bool) -> Iterator[Recorded]:
-    """Recorded good answers of one kind."""
-    for item in read_recorded(folder, name):
-        if item.status == 200 and item.is_stream is is_stream:
-            yield item

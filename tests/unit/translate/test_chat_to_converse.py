@@ -140,9 +140,7 @@ def test_streamed_is_whole(name: str) -> None:
 def test_recorded_streams(recordings: Path) -> None:
     """Streamed and whole say the same of every recorded stream, and its usage is the recorded one."""
     count = 0
-    for item in read_recorded(recordings, "bedrock-converse"):
-        if not item.is_stream:
-            continue
+    for item in read_recorded(recordings, "bedrock-converse", is_stream=True):
         count += 1
         passed, stream = relay([item.body])
         assert stream.is_complete, item.name
@@ -165,9 +163,7 @@ def test_recorded_streams(recordings: Path) -> None:
 @requires("recordings")
 def test_recorded_replies(recordings: Path) -> None:
     """Each whole one is an answer with its words, each error one with its message."""
-    for item in read_recorded(recordings, "bedrock-converse"):
-        if item.is_stream:
-            continue
+    for item in read_recorded(recordings, "bedrock-converse", is_stream=False):
         found = json.loads(item.body)
         if item.status != 200:
             refusal = chat_to_converse.read_error(item.status, item.body)

@@ -30,7 +30,7 @@ from tests.golden.gemini_answers import (
 )
 from tests.rig.requires import requires
 from tests.unit.makers import make_call, make_target
-from tests.unit.recorded import GEMINI_SHAPED, read_recorded
+from tests.unit.recorded import GEMINI_SHAPED, read_recorded, recorded_of_gemini
 from tests.unit.translate.reassembly import chat_message
 
 TARGET: Final = make_target(dialect="gemini", model_id="gemini-3.5-flash")
@@ -290,24 +290,21 @@ def test_any_answer(value: Any) -> None:
 def test_recorded_streams(recordings: Path) -> None:
     """Every recorded stream, put together, says what its events say, at whatever byte it is cut."""
     seen = 0
-    for name in GEMINI_SHAPED:
-        for item in read_recorded(recordings, name):
-            if not item.is_stream or item.body.startswith(b"["):
-                continue
-            passed, stream = relay([item.body])
-            assert stream.is_complete, item.name
-            said, reason = chat_message(passed)
-            expected = joined([json.loads(data) for data in read_events(item.body)])
-            found = with_arguments(whole(expected)["choices"][0]["message"])
-            assert {"refusal": None, **said} == found, item.name
-            assert reason == ("tool_calls" if "tool_calls" in said else "stop")
-            assert (
-                stream.facts().usage
-                == chat_to_gemini.read(WHOLE, json.dumps(expected).encode(), started_at_ns=NOW_NS)[1].usage
-            )
-            for at in range(0, len(item.body), 211):
-                assert relay([item.body[:at], item.body[at:]])[0] == passed
-            seen += 1
+    for item in recorded_of_gemini(recordings, is_stream=True):
+        passed, stream = relay([item.body])
+        assert stream.is_complete, item.name
+        said, reason = chat_message(passed)
+        expected = joined([json.loads(data) for data in read_events(item.body)])
+        found = with_arguments(whole(expected)["choices"][0]["message"])
+        assert {"refusal": None, **said} == found, item.name
+        assert reason == ("tool_calls" if "tool_calls" in said else "stop")
+        assert (
+            stream.facts().usage
+            == chat_to_gemini.read(WHOLE, json.dumps(expected).encode(), started_at_ns=NOW_NS)[1].usage
+        )
+        for at in range(0, len(item.body), 211):
+            assert relay([item.body[:at], item.body[at:]])[0] == passed
+        seen += 1
     assert seen >= 13
 
 
@@ -322,26 +319,23 @@ def joined(chunks: list[dict[str, Any]]) -> dict[str, Any]:
 def test_recorded_replies(recordings: Path) -> None:
     """Texts, calls, reason and counts of every recorded reply survive."""
     seen = 0
-    for name in GEMINI_SHAPED:
-        for item in read_recorded(recordings, name):
-            if item.is_stream:
-                continue
-            if item.status != 200:
-                refusal = chat_to_gemini.read_error(item.status, item.body)
-                assert refusal is not None
-                told = json.loads(refusal.body)["error"]["message"]
-                assert (refusal.status, told) == (item.status, json.loads(item.body)["error"]["message"])
-                continue
-            reply = json.loads(item.body)
-            found = whole(reply)
-            message = found["choices"][0]["message"]
-            parts = reply["candidates"][0].get("content", {}).get("parts", [])
-            texts = [part["text"] for part in parts if "text" in part and not part.get("thought")]
-            assert (message["content"] or "") == "".join(texts), item.name
-            calls = [call["function"]["name"] for call in message.get("tool_calls", [])]
-            assert calls == [part["functionCall"]["name"] for part in parts if "functionCall" in part]
-            counted = reply["usageMetadata"]
-            if "totalTokenCount" in counted:
-                assert found["usage"]["total_tokens"] == counted["totalTokenCount"]
-            seen += 1
+    for item in read_recorded(recordings, *GEMINI_SHAPED, is_stream=False):
+        if item.status != 200:
+            refusal = chat_to_gemini.read_error(item.status, item.body)
+            assert refusal is not None
+            told = json.loads(refusal.body)["error"]["message"]
+            assert (refusal.status, told) == (item.status, json.loads(item.body)["error"]["message"])
+            continue
+        reply = json.loads(item.body)
+        found = whole(reply)
+        message = found["choices"][0]["message"]
+        parts = reply["candidates"][0].get("content", {}).get("parts", [])
+        texts = [part["text"] for part in parts if "text" in part and not part.get("thought")]
+        assert (message["content"] or "") == "".join(texts), item.name
+        calls = [call["function"]["name"] for call in message.get("tool_calls", [])]
+        assert calls == [part["functionCall"]["name"] for part in parts if "functionCall" in part]
+        counted = reply["usageMetadata"]
+        if "totalTokenCount" in counted:
+            assert found["usage"]["total_tokens"] == counted["totalTokenCount"]
+        seen += 1
     assert seen > 40

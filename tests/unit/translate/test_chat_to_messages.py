@@ -102,9 +102,7 @@ def test_no_error_and_no_reply(body: bytes) -> None:
 @requires("recordings")
 def test_recorded_streams(recordings: Path) -> None:
     """Streamed and whole say the same of every recorded stream, at whatever byte it is cut."""
-    for item in read_recorded(recordings, "anthropic-messages"):
-        if not item.is_stream:
-            continue
+    for item in read_recorded(recordings, "anthropic-messages", is_stream=True):
         passed, stream = relay([item.body])
         assert stream.is_complete, item.name
         body = json.dumps(message(item.body)).encode()

@@ -21,7 +21,7 @@ from gateway.wire.aws_event_stream import write_exception
 from tests.rig.bedrock_upstream import converse_body, converse_events
 from tests.rig.requires import requires
 from tests.unit.makers import make_target
-from tests.unit.recorded import read_recorded
+from tests.unit.recorded import recorded_answers
 
 TARGET = make_target(dialect="converse", model_id="arn:aws:bedrock:us-east-1:1:inference-profile/us.x-v1:0")
 BODY = b'{ "messages": [] , "odd": 1.0 }'
@@ -106,11 +106,10 @@ def test_an_error_within() -> None:
 def test_recorded_streams(recordings: Path) -> None:
     """What Bedrock really sent comes out as it was."""
     count = 0
-    for item in read_recorded(recordings, "bedrock-converse"):
-        if item.is_stream and item.status == 200:
-            stream = converse_relay.open_stream(CALL, started_at_ns=0)
-            assert stream.feed(item.body) == item.body
-            assert stream.is_complete
-            assert stream.facts().usage.source == "provider"
-            count += 1
+    for item in recorded_answers(recordings, "bedrock-converse", is_stream=True):
+        stream = converse_relay.open_stream(CALL, started_at_ns=0)
+        assert stream.feed(item.body) == item.body
+        assert stream.is_complete
+        assert stream.facts().usage.source == "provider"
+        count += 1
     assert count > 20

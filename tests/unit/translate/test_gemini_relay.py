@@ -17,7 +17,7 @@ from gateway.translate.gemini_models import generate_path
 from gateway.translate.pair import Refusal
 from tests.rig.requires import requires
 from tests.unit.makers import make_target
-from tests.unit.recorded import Recorded, read_recorded
+from tests.unit.recorded import Recorded, recorded_answers
 
 TARGET = make_target("main/flash", model_id="flash-1", dialect="gemini")
 REPLY = (
@@ -99,15 +99,6 @@ def test_no_error(body: bytes) -> None:
     assert gemini_relay.read_error(502, body) is None
 
 
-def recorded(folder: Path, *, is_stream: bool) -> list[Recorded]:
-    return [
-        item
-        for name in FILES
-        for item in read_recorded(folder, name)
-        if item.status == 200 and item.is_stream is is_stream
-    ]
-
-
 def endpoint_of(item: Recorded) -> Endpoint:
     return ARRAY if item.body.lstrip().startswith(b"[") else STREAM
 
@@ -115,7 +106,7 @@ def endpoint_of(item: Recorded) -> Endpoint:
 @requires("recordings")
 def test_recorded_replies(recordings: Path) -> None:
     """Each passes byte for byte, and its usage is the provider's own."""
-    found = recorded(recordings, is_stream=False)
+    found = recorded_answers(recordings, *FILES, is_stream=False)
     assert len(found) > 50
     for item in found:
         body, facts = gemini_relay.read(call(), item.body, started_at_ns=0)
@@ -126,7 +117,7 @@ def test_recorded_replies(recordings: Path) -> None:
 @requires("recordings")
 def test_recorded_streams(recordings: Path) -> None:
     """Cut at any byte each passes byte for byte, is whole, and tells the same."""
-    found = recorded(recordings, is_stream=True)
+    found = recorded_answers(recordings, *FILES, is_stream=True)
     assert {endpoint_of(item) for item in found} == {STREAM, ARRAY}
     for item in found:
         asked = call(endpoint_of(item))
@@ -148,7 +139,7 @@ def test_recorded_streams(recordings: Path) -> None:
 @requires("recordings")
 def test_recorded_streams_without_their_end(recordings: Path) -> None:
     """None that lacks its last event looks whole, and none gives half of one."""
-    for item in recorded(recordings, is_stream=True):
+    for item in recorded_answers(recordings, *FILES, is_stream=True):
         mark = b",\r\n{" if endpoint_of(item) is ARRAY else b"data: "
         end = item.body.rfind(mark)
         if end <= 0:

@@ -19,7 +19,7 @@ from gateway.wire.aws_event_stream import write_exception
 from tests.rig.bedrock_upstream import claude_chunks
 from tests.rig.requires import requires
 from tests.unit.makers import make_target
-from tests.unit.recorded import read_recorded
+from tests.unit.recorded import recorded_answers
 
 TARGET = make_target(dialect="converse", model_id="amazon.nova-lite-v1:0")
 CALL = read_bedrock_call(INVOKE_STREAM, b"no JSON", model="m")
@@ -79,10 +79,9 @@ def test_an_error_within() -> None:
 def test_recorded_streams(recordings: Path) -> None:
     """What Bedrock really sent comes out as it was."""
     count = 0
-    for item in read_recorded(recordings, "bedrock-invoke"):
-        if item.is_stream and item.status == 200:
-            stream = invoke_relay.open_stream(CALL, started_at_ns=0)
-            assert stream.feed(item.body) == item.body
-            assert stream.is_complete
-            count += 1
+    for item in recorded_answers(recordings, "bedrock-invoke", is_stream=True):
+        stream = invoke_relay.open_stream(CALL, started_at_ns=0)
+        assert stream.feed(item.body) == item.body
+        assert stream.is_complete
+        count += 1
     assert count > 20

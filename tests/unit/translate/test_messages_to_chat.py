@@ -18,7 +18,7 @@ from gateway.model import Call
 from gateway.translate import messages_to_chat
 from tests.rig.requires import requires
 from tests.unit.makers import make_target
-from tests.unit.recorded import OPENAI_SHAPED, read_recorded
+from tests.unit.recorded import OPENAI_REPLIES, OPENAI_SHAPED, read_recorded, recorded_answers
 from tests.unit.translate.reassembly import message
 from tests.unit.translate.test_chat_to_messages import ANY_JSON, FIELDS
 
@@ -130,8 +130,8 @@ def test_words_between_the_pieces_of_a_call() -> None:
 @pytest.mark.parametrize("name", OPENAI_SHAPED)
 def test_recorded_streams(recordings: Path, name: str) -> None:
     """Every recorded stream makes one whole message, the same at whatever byte it is cut."""
-    for item in read_recorded(recordings, name):
-        if not item.is_stream or item.status != 200 or item.choices > 1:
+    for item in recorded_answers(recordings, name, is_stream=True):
+        if item.choices > 1:
             continue
         passed, stream = relay([item.body])
         assert stream.is_complete, item.name
@@ -147,12 +147,10 @@ def test_recorded_streams(recordings: Path, name: str) -> None:
 
 
 @requires("recordings")
-@pytest.mark.parametrize("name", OPENAI_SHAPED)
+@pytest.mark.parametrize("name", OPENAI_REPLIES)
 def test_recorded_replies(recordings: Path, name: str) -> None:
     """Every recorded reply is a message, every recorded error one of Anthropic's shape."""
-    for item in read_recorded(recordings, name):
-        if item.is_stream:
-            continue
+    for item in read_recorded(recordings, name, is_stream=False):
         if item.status != 200:
             refusal = messages_to_chat.read_error(item.status, item.body)
             assert refusal is not None

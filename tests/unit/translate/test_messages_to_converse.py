@@ -134,9 +134,7 @@ def test_no_error_and_no_reply(body: bytes) -> None:
 @requires("recordings")
 def test_recorded_streams(recordings: Path) -> None:
     """Streamed and whole say the same of every recorded stream, and its usage is the recorded one."""
-    for item in read_recorded(recordings, "bedrock-converse"):
-        if not item.is_stream:
-            continue
+    for item in read_recorded(recordings, "bedrock-converse", is_stream=True):
         passed, stream = relay([item.body])
         reply = reassembly.converse_reply(item.body)
         assert reassembly.message(passed) == read(reply), item.name

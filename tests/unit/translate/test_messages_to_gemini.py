@@ -21,7 +21,7 @@ from gateway.translate import messages_to_gemini
 from gateway.wire.sse import read_events
 from tests.rig.requires import requires
 from tests.unit.makers import make_target
-from tests.unit.recorded import Recorded, read_recorded
+from tests.unit.recorded import recorded_of_gemini
 from tests.unit.translate.foreign_streams import json_of, spoilt
 from tests.unit.translate.reassembly import message
 from tests.unit.translate.test_messages_to_chat import make_messages_call
@@ -194,18 +194,12 @@ def whole_of(body: bytes) -> bytes:
     return json.dumps({**merged, "candidates": [{**last, "content": {"parts": parts}}]}).encode()
 
 
-def recorded(folder: Path, name: str, *, is_stream: bool) -> list[Recorded]:
-    # One stream of Vertex was recorded as a JSON array, which nobody asks for here.
-    items = [item for item in read_recorded(folder, name) if item.is_stream is is_stream]
-    return [item for item in items if not item.body.startswith(b"[")]
-
-
 @requires("recordings")
 @pytest.mark.parametrize("call", [CALL, THINKING], ids=["unasked", "asked"])
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_recorded_streams(recordings: Path, name: str, call: Call) -> None:
     """Every recorded stream makes the message that it would have made whole, at whatever byte it is cut."""
-    for item in recorded(recordings, name, is_stream=True):
+    for item in recorded_of_gemini(recordings, name, is_stream=True):
         passed, stream = relay([item.body], call)
         assert stream.is_complete, item.name
         assert passed.endswith(b'data: {"type":"message_stop"}\n\n')
@@ -225,7 +219,7 @@ def test_recorded_streams(recordings: Path, name: str, call: Call) -> None:
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_recorded_replies(recordings: Path, name: str) -> None:
     """Every recorded reply is a message with all of its tokens, every error one of Anthropic's shape."""
-    for item in recorded(recordings, name, is_stream=False):
+    for item in recorded_of_gemini(recordings, name, is_stream=False):
         if item.status != 200:
             refusal = messages_to_gemini.read_error(item.status, item.body)
             assert refusal is not None

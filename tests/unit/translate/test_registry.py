@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -174,6 +175,16 @@ def test_a_stream_without_its_end_is_not_whole(way: Way) -> None:
                 # What follows are words about it: usage, an end marker.
                 assert rest.is_complete
                 assert stream.facts().finish_reasons == rest.facts().finish_reasons
+
+
+@EVERY_WAY
+def test_known_calls_are_written(way: Way) -> None:
+    """Some at least: what is below would else be held against refusals alone."""
+    written = []
+    for members in known_calls(way.endpoint):
+        with suppress(UnsupportedParameter, InvalidBody):
+            written.append(way.pair.write(way.call(members), way.target))
+    assert written
 
 
 @EVERY_WAY

@@ -15,13 +15,12 @@ from gateway.model import Usage
 from gateway.translate import responses_to_chat
 from tests.golden.responses_cases import STARTED_AT_NS, Case, all_cases, read_events_of
 from tests.rig.requires import requires
-from tests.unit.recorded import OPENAI_SHAPED
+from tests.unit.recorded import OPENAI_REPLIES, OPENAI_SHAPED, recorded_answers
 from tests.unit.translate.foreign_streams import (
     CALL,
     facts_of,
     json_of,
     outcome,
-    recorded_answers,
     run,
     spoilt,
     try_reply,
@@ -238,16 +237,20 @@ def test_numbers_that_json_has_not() -> None:
 
 @requires("recordings")
 @pytest.mark.parametrize("name", OPENAI_SHAPED)
-def test_recorded_answers(recordings: Path, name: str) -> None:
-    """Real answers come out whole, with what they said and their own count."""
-    count = 0
+def test_recorded_streams(recordings: Path, name: str) -> None:
+    """Real streams come out whole."""
     for item in recorded_answers(recordings, name, is_stream=True):
         told, stream = run(
             responses_to_chat, [item.body[at : at + 100] for at in range(0, len(item.body), 100)]
         )
         assert stream.is_complete, item.name
         assert read_events_of(told)[-1]["type"] in ("response.completed", "response.incomplete")
-        count += 1
+
+
+@requires("recordings")
+@pytest.mark.parametrize("name", OPENAI_REPLIES)
+def test_recorded_replies(recordings: Path, name: str) -> None:
+    """Real replies come out with what they said."""
     for item in recorded_answers(recordings, name, is_stream=False):
         body, facts = responses_to_chat.read(CALL, item.body, started_at_ns=STARTED_AT_NS)
         response, completion = json.loads(body), json.loads(item.body)
@@ -257,5 +260,3 @@ def test_recorded_answers(recordings: Path, name: str) -> None:
         calls = [each["call_id"] for each in response["output"] if each["type"] == "function_call"]
         assert calls == [each["id"] for each in said.get("tool_calls") or []], item.name
         assert facts.response_id == completion["id"]
-        count += 1
-    assert count

@@ -22,12 +22,12 @@ from tests.golden.responses_cases import (
 )
 from tests.rig.requires import requires
 from tests.unit.makers import make_target
+from tests.unit.recorded import recorded_answers
 from tests.unit.translate import reassembly
 from tests.unit.translate.foreign_streams import (
     CALL,
     facts_of,
     outcome,
-    recorded_answers,
     run,
     spoilt,
     try_reply,

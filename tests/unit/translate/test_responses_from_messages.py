@@ -14,12 +14,12 @@ from gateway.errors import GatewayError, UpstreamBadReply
 from gateway.translate import responses_to_messages
 from tests.golden.responses_cases import STARTED_AT_NS, Case, all_cases, read_events_of
 from tests.rig.requires import requires
+from tests.unit.recorded import recorded_answers
 from tests.unit.translate.foreign_streams import (
     CALL,
     facts_of,
     json_of,
     outcome,
-    recorded_answers,
     run,
     spoilt,
     try_reply,

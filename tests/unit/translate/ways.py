@@ -27,7 +27,7 @@ from tests.golden.cohere_replies import REPLIES as COHERE_REPLIES
 from tests.golden.cohere_replies import events as cohere_events
 from tests.golden.responses_cases import all_cases
 from tests.unit.makers import make_target
-from tests.unit.recorded import GEMINI_SHAPED, OPENAI_SHAPED, Recorded, read_recorded
+from tests.unit.recorded import GEMINI_SHAPED, OPENAI_SHAPED, Recorded, recorded_answers
 
 GOLDEN: Final = Path(__file__).resolve().parents[2] / "golden"
 STARTED_AT_NS: Final = 1_776_000_000_000_000_000
@@ -37,6 +37,7 @@ MODELS: Final[dict[Dialect, str]] = {
     "gemini": "gemini-3.5-flash",
     "converse": "anthropic.claude-sonnet-4-6",
 }
+EMBEDDERS: Final[dict[Dialect, str]] = {"converse": "cohere.embed-english-v3"}
 
 
 @dataclass(frozen=True)
@@ -129,10 +130,11 @@ def _asked_shape(endpoint: Endpoint) -> str:
 
 def _find_ways() -> Iterator[Way]:
     for endpoint in (*MODEL_CALLS, *CALLS.values()):
+        models = MODELS | EMBEDDERS if endpoint.name == "embedding" else MODELS
         for dialect in get_args(Dialect):
             for has_responses in (True, False):
                 target = make_target(
-                    dialect=dialect, has_responses=has_responses, model_id=MODELS.get(dialect, "model")
+                    dialect=dialect, has_responses=has_responses, model_id=models.get(dialect, "model")
                 )
                 way = Way(endpoint, target)
                 try:
@@ -178,10 +180,15 @@ def requests(endpoint: Endpoint) -> list[dict[str, Any]]:
     """Calls of this endpoint."""
     if endpoint.name == "rerank":
         return [{"query": "q", "documents": ["a", {"text": "b"}], "top_n": 1, "return_documents": True}]
+    if endpoint.name == "embedding":
+        return [
+            {"input": "a", "user": "u"},
+            {"input": ["a", "b"], "encoding_format": "float", "dimensions": 256},
+        ]
     if endpoint.name == "responses":
         return [case.request for case in all_cases()]
     folder = "chat_to_messages" if endpoint.dialect == "anthropic" else "messages_to_chat"
-    return _golden(folder, "request") or [{}]
+    return _golden(folder, "request")
 
 
 @cache
@@ -237,12 +244,9 @@ def said_in(shape: str, event: bytes) -> list[Any]:
 
 def recorded_streams(folder: Path, shape: str) -> list[Recorded]:
     """Streams of real providers."""
-    names = RECORDINGS[shape]
-    items = [item for name in names for item in read_recorded(folder, name)]
+    found = recorded_answers(folder, *RECORDINGS[shape], is_stream=True)
     # One was recorded as an array, for which no translated call asks.
-    return [
-        item for item in items if item.is_stream and item.status == 200 and not item.body.startswith(b"[")
-    ]
+    return [item for item in found if not item.body.startswith(b"[")]
 
 
 def _writer(shape: str) -> str:
@@ -253,7 +257,9 @@ def _writer(shape: str) -> str:
 def _golden(folder: str, member: str) -> list[Any]:
     files = sorted((GOLDEN / folder).glob("*.json"))
     cases = [json.loads(path.read_text(encoding="utf-8")) for path in files]
-    return [case[member] for case in cases if member in case]
+    found = [case[member] for case in cases if member in case]
+    assert found, f"no {member} in {folder}"
+    return found
 
 
 def _events(lines: list[str]) -> Iterator[bytes]:

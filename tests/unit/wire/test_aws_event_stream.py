@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import struct
 from binascii import crc32
 from datetime import UTC, datetime, timedelta
@@ -28,6 +26,7 @@ from gateway.wire.aws_event_stream import (
     write_message,
 )
 from tests.rig.requires import requires
+from tests.unit.recorded import recorded_answers
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EVERY_TYPE: dict[str, HeaderValue] = {
@@ -74,13 +73,8 @@ def with_sums(prelude: bytes, rest: bytes) -> bytes:
 
 def recorded(folder: Path) -> list[bytes]:
     """The streams that Bedrock really sent."""
-    lines = [
-        line
-        for name in ("bedrock-converse", "bedrock-invoke")
-        for line in (folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
-    ]
-    items = [item for line in lines if (item := json.loads(line))["stream"] and item["status"] == 200]
-    return [base64.b64decode(item["body_base64"]) for item in items]
+    found = recorded_answers(folder, "bedrock-converse", "bedrock-invoke", is_stream=True)
+    return [item.body for item in found]
 
 
 def test_messages_are_read() -> None:
@@ -125,9 +119,7 @@ def test_any_cut_gives_the_same_messages(cuts: list[int]) -> None:
 @requires("recordings")
 def test_recorded_streams_are_read_as_botocore_does(recordings: Path) -> None:
     """Amazon's own client finds the same in them, and byte for byte we find the same as at once."""
-    streams = recorded(recordings)
-    assert streams
-    for stream in streams:
+    for stream in recorded(recordings):
         buffer = EventStreamBuffer()
         buffer.add_data(stream)
         found = read(stream)

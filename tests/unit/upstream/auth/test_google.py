@@ -15,8 +15,6 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth import jwt
 
 from gateway.errors import UpstreamUnreachable
@@ -25,18 +23,10 @@ from gateway.proxies import Proxies
 from gateway.upstream.auth.google import MARGIN_S, MAX_THREADS, GoogleTokens, _life_s, _Line, _told
 from gateway.upstream.auth.tokens import Tokens
 from gateway.upstream.exchange import Upstream
+from tests.rig.google_cloud import PRIVATE_KEY, PUBLIC_KEY
 from tests.rig.until import until_async
 from tests.unit.upstream.small_server import Connection, Server
 
-KEY: Final = rsa.generate_private_key(65537, 2048)
-PEM: Final = KEY.private_bytes(
-    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-).decode()
-PUBLIC: Final = (
-    KEY.public_key()
-    .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    .decode()
-)
 EMAIL: Final = "app@proj.iam.gserviceaccount.com"
 SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 AUDIENCE: Final = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/x"
@@ -88,7 +78,7 @@ class Google:
         content = {
             "type": "service_account",
             "client_email": EMAIL,
-            "private_key": PEM,
+            "private_key": PRIVATE_KEY,
             "private_key_id": "k-1",
             "token_uri": f"{self.url}/token",
             **more,
@@ -141,7 +131,7 @@ async def test_a_service_account(google: Google, tokens: Tokens) -> None:
     assert path == "/token"
     assert headers["content-type"] == "application/x-www-form-urlencoded"
     assert form["grant_type"] == "urn:ietf:params:oauth:grant-type:jwt-bearer"
-    claims = jwt.decode(form["assertion"], certs=PUBLIC)  # type: ignore[no-untyped-call] # as the library has it
+    claims = jwt.decode(form["assertion"], certs=PUBLIC_KEY)  # type: ignore[no-untyped-call] # as the library has it
     assert (claims["iss"], claims["scope"]) == (EMAIL, SCOPE)
     assert claims["exp"] - claims["iat"] == 3600
 
@@ -342,11 +332,11 @@ async def test_without_a_token(
     assert "Google Cloud (service_account who@p)" in caplog.text
     said = caplog.text + caught.value.detail + caught.value.excerpt
     assert IDENTITY not in said
-    assert not any(line in said for line in PEM.splitlines()[1:-1])
+    assert not any(line in said for line in PRIVATE_KEY.splitlines()[1:-1])
     assert await tokens.find(google.key_file()) == "t-2"
 
 
-@pytest.mark.parametrize("key", ["canary", PEM[:300], PEM.replace("A", "B"), ""])
+@pytest.mark.parametrize("key", ["canary", PRIVATE_KEY[:300], PRIVATE_KEY.replace("A", "B"), ""])
 async def test_a_key_that_is_none(
     google: Google, tokens: Tokens, caplog: pytest.LogCaptureFixture, key: str
 ) -> None:
@@ -410,8 +400,8 @@ async def test_a_certificate_is_not_taken(google: Google, upstream: Upstream) ->
 
 def test_what_is_told() -> None:
     """Words of the library, without a line of the key."""
-    request = GoogleTokenRequest("service_account", "", (PEM,))
-    lines = PEM.splitlines()
+    request = GoogleTokenRequest("service_account", "", (PRIVATE_KEY,))
+    lines = PRIVATE_KEY.splitlines()
     told = _told(ValueError(f"cannot read {lines[1]} and {lines[2]}", {"error": "x"}), request)
     assert told.startswith("ValueError: cannot read *** and *** {'error': 'x'}")
     assert _told(KeyError("canary"), request) == "there was an answer that could not be read (KeyError)"

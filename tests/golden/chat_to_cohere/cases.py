@@ -1,17 +1,12 @@
-"""Chat calls for Cohere, against golden files; `make golden` rewrites them, review the diff."""
+"""Chat calls for Cohere, for tests/golden/test_pairs.py."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final
 
-import pytest
-
-from gateway.endpoints.catalogue import CHAT
 from tests.golden.cohere_replies import LOGPROBS, REPLIES, TEXT, event, events, reply
-from tests.golden.translated import Case, compare, translated
+from tests.golden.translated import Case
 
-FOLDER: Final = Path(__file__).parent
 COMMAND: Final = "command-a-03-2025"
 THINKER: Final = "command-a-reasoning-08-2025"
 HI: Final = [{"role": "user", "content": "hi"}]
@@ -318,14 +313,3 @@ CASES: Final = {
     "error_invalid": Case({"messages": HI}, reply=(400, {"message": "invalid request: top_p"})),
     "error_odd": Case({"messages": HI}, reply=(500, {"x": "?"})),
 }
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_pair_is_golden(name: str, *, golden_rewrite: bool) -> None:
-    """What Cohere is sent, and what the caller gets of its answer."""
-    compare(FOLDER / f"{name}.json", translated(CHAT, "cohere", CASES[name]), rewrite=golden_rewrite)
-
-
-def test_every_file_has_its_case() -> None:
-    """A golden file that nothing compares with says nothing."""
-    assert {file.stem for file in FOLDER.glob("*.json")} == set(CASES)

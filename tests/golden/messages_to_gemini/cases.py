@@ -1,19 +1,14 @@
-"""Calls of Messages for Gemini, against golden files; `make golden` rewrites them, review the diff."""
+"""Calls of Messages for Gemini, for tests/golden/test_pairs.py."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any, Final
 
-import pytest
-
-from gateway.endpoints.catalogue import MESSAGES
 from gateway.translate.thought_signatures import Signature, in_block, in_id
 from gateway.translate.tool_names import short_name
-from tests.golden.translated import Case, compare, translated
+from tests.golden.translated import Case
 
-FOLDER: Final = Path(__file__).parent
 OLD: Final = "gemini-2.0-flash"
 BUDGETS: Final = "gemini-2.5-flash"
 LEVELS: Final = "gemini-3.5-flash"
@@ -525,14 +520,3 @@ CASES: Final = {
     ),
     "error_bare": Case({"messages": HI}, LEVELS, reply=(500, {"error": {}})),
 }
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_pair_is_golden(name: str, *, golden_rewrite: bool) -> None:
-    """What Gemini is sent, and what the caller gets of its answer."""
-    compare(FOLDER / f"{name}.json", translated(MESSAGES, "gemini", CASES[name]), rewrite=golden_rewrite)
-
-
-def test_every_file_has_its_case() -> None:
-    """A golden file that nothing compares with says nothing."""
-    assert {file.stem for file in FOLDER.glob("*.json")} == set(CASES)

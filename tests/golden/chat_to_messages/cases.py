@@ -1,18 +1,13 @@
-"""Chat calls for Anthropic's Messages, against golden files; `make golden` rewrites them, review the diff."""
+"""Chat calls for Anthropic's Messages, for tests/golden/test_pairs.py."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any, Final
 
-import pytest
-
-from gateway.endpoints.catalogue import CHAT
 from gateway.translate.json_answers import ANSWER_TOOL
-from tests.golden.translated import Case, compare, translated
+from tests.golden.translated import Case
 
-FOLDER: Final = Path(__file__).parent
 NEW: Final = "claude-sonnet-4-6"
 OLD: Final = "claude-sonnet-4-5-20250929"
 BRIEF: Final = {"type": "text", "text": "be brief", "cache_control": {"type": "ephemeral"}}
@@ -365,14 +360,3 @@ CASES: Final = {
     ),
     "error_odd": Case({"messages": HI}, reply=(500, {"detail": "?"})),
 }
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_pair_is_golden(name: str, *, golden_rewrite: bool) -> None:
-    """What Anthropic is sent, and what the caller gets of its answer."""
-    compare(FOLDER / f"{name}.json", translated(CHAT, "anthropic", CASES[name]), rewrite=golden_rewrite)
-
-
-def test_every_file_has_its_case() -> None:
-    """A golden file that nothing compares with says nothing."""
-    assert {file.stem for file in FOLDER.glob("*.json")} == set(CASES)

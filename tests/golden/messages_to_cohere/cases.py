@@ -1,17 +1,12 @@
-"""Calls of Messages for Cohere, against golden files; `make golden` rewrites them, review the diff."""
+"""Calls of Messages for Cohere, for tests/golden/test_pairs.py."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final
 
-import pytest
-
-from gateway.endpoints.catalogue import MESSAGES
 from tests.golden.cohere_replies import REPLIES, TEXT, event, events, reply
-from tests.golden.translated import Case, compare, translated
+from tests.golden.translated import Case
 
-FOLDER: Final = Path(__file__).parent
 THINKER: Final = "command-a-plus-05-2026"
 HI: Final = [{"role": "user", "content": "hi"}]
 ASKED: Final = {"max_tokens": 64, "messages": HI}
@@ -241,14 +236,3 @@ CASES: Final = {
     "error_rate": Case(asked(), reply=(429, {"id": "e", "message": "too many"})),
     "error_blocked": Case(asked(), reply=(498, {"message": "blocked"})),
 }
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_pair_is_golden(name: str, *, golden_rewrite: bool) -> None:
-    """What Cohere is sent, and what the caller gets of its answer."""
-    compare(FOLDER / f"{name}.json", translated(MESSAGES, "cohere", CASES[name]), rewrite=golden_rewrite)
-
-
-def test_every_file_has_its_case() -> None:
-    """A golden file that nothing compares with says nothing."""
-    assert {file.stem for file in FOLDER.glob("*.json")} == set(CASES)

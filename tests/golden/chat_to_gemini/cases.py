@@ -1,13 +1,9 @@
-"""Chat calls for Gemini, against golden files; `make golden` rewrites them, review the diff."""
+"""Chat calls for Gemini, for tests/golden/test_pairs.py."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final
 
-import pytest
-
-from gateway.endpoints.catalogue import CHAT
 from tests.golden.gemini_answers import (
     BAD_KEY,
     EXHAUSTED,
@@ -21,9 +17,8 @@ from tests.golden.gemini_answers import (
     event,
     events,
 )
-from tests.golden.translated import Case, compare, translated
+from tests.golden.translated import Case
 
-FOLDER: Final = Path(__file__).parent
 G2: Final = "gemini-2.0-flash"
 G25: Final = "gemini-2.5-flash"
 G3: Final = "gemini-3.5-flash"
@@ -364,14 +359,3 @@ ANSWERED: Final = {
     "error_odd": Case({"messages": HI}, reply=(500, {"detail": "?"})),
 }
 CASES: Final = {**ASKED, **ANSWERED}
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_pair_is_golden(name: str, *, golden_rewrite: bool) -> None:
-    """What Gemini is sent, and what the caller gets of its answer."""
-    compare(FOLDER / f"{name}.json", translated(CHAT, "gemini", CASES[name]), rewrite=golden_rewrite)
-
-
-def test_every_file_has_its_case() -> None:
-    """A golden file that nothing compares with says nothing."""
-    assert {file.stem for file in FOLDER.glob("*.json")} == set(CASES)

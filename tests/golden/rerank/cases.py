@@ -1,17 +1,12 @@
-"""Documents to be ranked by servers of every kind, against golden files; `make golden` rewrites them."""
+"""Documents to be ranked by servers of every kind, for tests/golden/test_pairs.py."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any, Final
 
-import pytest
+from tests.golden.translated import Case
 
-from gateway.endpoints.catalogue import RERANK
-from tests.golden.translated import Case, compare, translated
-
-FOLDER: Final = Path(__file__).parent
 TEXTS: Final = ["The founder of a company.", "The captain won the cup.", "They lost the final."]
 ASKED: Final = {"query": "Who won?", "documents": TEXTS, "top_n": 2}
 WITH_DOCUMENTS: Final = {**ASKED, "return_documents": True}
@@ -100,15 +95,3 @@ CASES: Final[dict[str, tuple[str, Case]]] = {
     ),
     "nemo_error": nemo(ASKED, reply=(404, {"object": "error", "message": "no such model", "code": 404})),
 }
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_pair_is_golden(name: str, *, golden_rewrite: bool) -> None:
-    """What the server is sent, and what the caller gets of its answer."""
-    dialect, case = CASES[name]
-    compare(FOLDER / f"{name}.json", translated(RERANK, dialect, case), rewrite=golden_rewrite)
-
-
-def test_every_file_has_its_case() -> None:
-    """A golden file that nothing compares with says nothing."""
-    assert {file.stem for file in FOLDER.glob("*.json")} == set(CASES)

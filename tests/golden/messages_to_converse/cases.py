@@ -1,28 +1,21 @@
-"""Messages for Bedrock's Converse, against golden files; `make golden` rewrites them, review the diff."""
+"""Messages for Bedrock's Converse, for tests/golden/test_pairs.py."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any, Final
 
-import pytest
-
-from gateway.endpoints.catalogue import MESSAGES
 from gateway.translate.json_answers import ANSWER_TOOL
 from tests.golden.converse_replies import (
     PAGE,
     REPLIES,
     TEXT,
     WEB,
-    complaints_of,
     converse_events,
     converse_reply,
     exception,
 )
-from tests.golden.translated import Case, compare, translated
+from tests.golden.translated import Case
 
-FOLDER: Final = Path(__file__).parent
 CLAUDE: Final = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 NEW: Final = "global.anthropic.claude-opus-4-8"
 NOVA: Final = "amazon.nova-pro-v1:0"
@@ -324,21 +317,3 @@ CASES: Final = {
         )
     },
 }
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_pair_is_golden(name: str, *, golden_rewrite: bool) -> None:
-    """What Bedrock is sent, and what the caller gets of its answer."""
-    compare(FOLDER / f"{name}.json", translated(MESSAGES, "converse", CASES[name]), rewrite=golden_rewrite)
-
-
-def test_every_file_has_its_case() -> None:
-    """A golden file that nothing compares with says nothing."""
-    assert {file.stem for file in FOLDER.glob("*.json")} == set(CASES)
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_bedrock_takes_it(name: str) -> None:
-    """Each body is one by AWS's own description of the call."""
-    request = json.loads((FOLDER / f"{name}.json").read_text()).get("request")
-    assert request is None or complaints_of(request) == ""

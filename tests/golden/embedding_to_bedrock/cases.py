@@ -1,16 +1,11 @@
-"""Texts to be embedded by models of Bedrock, against golden files; `make golden` rewrites them."""
+"""Texts to be embedded by models of Bedrock, for tests/golden/test_pairs.py."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final
 
-import pytest
+from tests.golden.translated import Case
 
-from gateway.endpoints.catalogue import EMBEDDING
-from tests.golden.translated import Case, compare, translated
-
-FOLDER: Final = Path(__file__).parent
 TITAN: Final = "amazon.titan-embed-text-v1"
 TITAN_2: Final = "amazon.titan-embed-text-v2:0"
 TITAN_IMAGE: Final = "amazon.titan-embed-image-v1"
@@ -55,14 +50,3 @@ CASES: Final[dict[str, Case]] = {
         ASKED, TITAN, reply=(400, {"message": "Malformed input request: expected maxLength: 50000"})
     ),
 }
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_pair_is_golden(name: str, *, golden_rewrite: bool) -> None:
-    """What the model is sent, and what the caller gets of its answer."""
-    compare(FOLDER / f"{name}.json", translated(EMBEDDING, "converse", CASES[name]), rewrite=golden_rewrite)
-
-
-def test_every_file_has_its_case() -> None:
-    """A golden file that nothing compares with says nothing."""
-    assert {file.stem for file in FOLDER.glob("*.json")} == set(CASES)

@@ -1,19 +1,14 @@
-"""Calls of Messages for OpenAI's chat, against golden files; `make golden` rewrites them, review the diff."""
+"""Calls of Messages for OpenAI's chat, for tests/golden/test_pairs.py."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any, Final
 
-import pytest
-
-from gateway.endpoints.catalogue import MESSAGES
 from gateway.translate.thought_signatures import Signature, in_id
 from gateway.translate.tool_names import short_name
-from tests.golden.translated import Case, compare, translated
+from tests.golden.translated import Case
 
-FOLDER: Final = Path(__file__).parent
 SEARCH: Final = {"type": "web_search_20250305", "name": "web_search"}
 HI: Final = [{"role": "user", "content": "hi"}]
 MARK: Final = {"type": "ephemeral"}
@@ -322,14 +317,3 @@ CASES: Final = {
     "error_text": Case({"messages": HI}, reply=(500, {"error": "broken"})),
     "error_detail": Case({"messages": HI}, reply=(400, {"message": "wrong", "object": "error"})),
 }
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_pair_is_golden(name: str, *, golden_rewrite: bool) -> None:
-    """What OpenAI is sent, and what the caller gets of its answer."""
-    compare(FOLDER / f"{name}.json", translated(MESSAGES, "openai", CASES[name]), rewrite=golden_rewrite)
-
-
-def test_every_file_has_its_case() -> None:
-    """A golden file that nothing compares with says nothing."""
-    assert {file.stem for file in FOLDER.glob("*.json")} == set(CASES)
