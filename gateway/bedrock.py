@@ -26,7 +26,7 @@ from gateway.errors import (
     UnsupportedParameter,
 )
 from gateway.identity.tokens import carries_token
-from gateway.model import Caller, Client, Endpoint, Headers, Plan, Target
+from gateway.model import Caller, CallFacts, Client, Endpoint, Headers, Plan, Target
 from gateway.pass_through import PASSED_METHODS, Asked, PassThrough
 from gateway.pipeline import Pipeline, refuse_encoding, request_timeout_s
 from gateway.responder import Responder
@@ -75,7 +75,9 @@ class Bedrock:
             body = await self._pipeline.read_body(client, trace)
             name = _name(asked.model, client.headers, snapshot, caller)
             trace.asked(unread_call(asked.endpoint, name, len(body)))
-            plan = snapshot.routing.plan(name, caller)
+            plan = snapshot.routing.plan(
+                name, CallFacts(caller, asked.endpoint, client.headers, trace.notes.metadata)
+            )
             call = read_bedrock_call(_endpoint(asked.endpoint, plan), body, model=name)
             trace.asked(call)
             trace.noted(read_notes(client.headers))

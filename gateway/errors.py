@@ -165,6 +165,20 @@ class UpstreamTimeout(GatewayError):
     retryable = True
 
 
+class FirstTokenTimeout(GatewayError):
+    """The stream had no content within the time that the caller allows (`x-tfy-ttft-timeout-ms`)."""
+
+    status, type, code, source = 408, "timeout_error", "first_token_timeout", "upstream"
+    retryable = True
+
+
+class NoTargetAvailable(GatewayError):
+    """No target of the model can be asked now: circuits are open, or none is for this call."""
+
+    status, type, code, source = 503, "overloaded_error", "no_target_available", "gateway"
+    retryable = True
+
+
 class GatewayShutdown(GatewayError):
     """The gateway ended while the call ran, after the drain timeout."""
 

@@ -18,6 +18,8 @@ from dataclasses import replace
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
+import msgspec
+
 from gateway.endpoints.gemini_call import read_gemini_call
 from gateway.endpoints.gemini_catalogue import MODEL, MODELS
 from gateway.endpoints.gemini_models_list import gemini_model_list
@@ -35,7 +37,7 @@ from gateway.endpoints.gemini_paths import (
 from gateway.endpoints.provider_path import check_path, own_location
 from gateway.errors import AccountNotFound, MethodNotAllowed, PathNotFound, UnsupportedParameter
 from gateway.identity.tokens import sign
-from gateway.model import Call, Caller, Client, HeaderPairs, Plan, Target
+from gateway.model import Call, Caller, CallFacts, Client, HeaderPairs, Plan, Target
 from gateway.pass_through import PASSED_METHODS, Asked, PassThrough
 from gateway.pipeline import Pipeline, refuse_encoding, request_timeout_s
 from gateway.responder import Answer, Responder
@@ -110,7 +112,8 @@ class Gemini:
         trace.asked(call)
         trace.noted(read_notes(client.headers))
         timeout_s = request_timeout_s(client)
-        plan = _plan_call(snapshot, caller, asked, call, door)
+        facts = CallFacts(caller, call.endpoint, client.headers, trace.notes.metadata, call)
+        plan = _plan_call(snapshot, facts, asked, call, door)
         await self._pipeline.answer_call(responder, call, plan, timeout_s)
 
     async def _pass(
@@ -134,7 +137,8 @@ class Gemini:
         listed = accounts.find_model(asked.account, asked.names(), caller) if asked.model else ""
         if asked.endpoint is MODEL and is_read and listed:
             # Who may call a model may ask about it.
-            plan = snapshot.routing.plan(listed, caller)
+            facts = CallFacts(caller, asked.endpoint, client.headers, responder.trace.notes.metadata)
+            plan = snapshot.routing.plan(listed, facts)
             target = plan.targets[0]
             found = place_of_model(asked, target.model_id, target.base_url)
         else:
@@ -190,26 +194,27 @@ def _check(asked: GeminiPath, method: str) -> None:
         raise MethodNotAllowed(message, headers=(("allow", listed),))
 
 
-def _plan_call(snapshot: Snapshot, caller: Caller, asked: GeminiPath, call: Call, door: Target) -> Plan:
+def _plan_call(snapshot: Snapshot, facts: CallFacts, asked: GeminiPath, call: Call, door: Target) -> Plan:
     """Where a call goes: to the model that is listed, or to one of the account that is not."""
-    listed = snapshot.accounts.find_model(asked.account, asked.names(), caller)
+    listed = snapshot.accounts.find_model(asked.account, asked.names(), facts.caller)
     if listed:
-        plan = snapshot.routing.plan(listed, caller)
+        plan = snapshot.routing.plan(listed, facts)
         target = plan.targets[0]
         base_url = base_of(asked, target.base_url)
         return plan if base_url == target.base_url else _at(plan, base_url)
     if not speaks_google(door):
         raise _no_such_account(asked.account, is_other=True)
-    plan = snapshot.accounts.plan_at(door, caller)
+    plan = snapshot.accounts.plan_at(door, facts.caller)
     base_url = base_of_unlisted(asked, door.base_url)
     model_id = call.model.partition("/")[2]
-    return replace(
+    return msgspec.structs.replace(
         plan, targets=(replace(plan.targets[0], base_url=base_url, model_id=model_id, dialect="gemini"),)
     )
 
 
 def _at(plan: Plan, base_url: str) -> Plan:
-    return replace(plan, targets=tuple(replace(target, base_url=base_url) for target in plan.targets))
+    targets = tuple(replace(target, base_url=base_url) for target in plan.targets)
+    return msgspec.structs.replace(plan, targets=targets)
 
 
 def _no_such_account(account: str, *, is_other: bool) -> AccountNotFound | UnsupportedParameter:

@@ -136,6 +136,37 @@ class RetryPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class FallbackPolicy:
+    """What happens when one target has failed.
+
+    Attributes:
+        on_status: Statuses after which the next target is tried; failures without one count as in
+            `RetryPolicy`.
+        is_candidate: It may be tried when another has failed; one that may not is tried first or never.
+    """
+
+    on_status: frozenset[int] = frozenset()
+    is_candidate: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """How long one attempt at a target may take, in seconds.
+
+    Attributes:
+        connect_s: Until there is a connection.
+        first_token_s: Of a stream: from the beginning until its first content.
+        gap_s: Of silence: until the reply begins, and between two pieces of it.
+        whole_s: From the beginning to the end; None for no such limit.
+    """
+
+    connect_s: float = 10.0
+    first_token_s: float = 300.0
+    gap_s: float = 300.0
+    whole_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HeaderLines:
     """What a target is sent with every request, written once: header lines, credentials included.
 
@@ -302,6 +333,9 @@ class Target:
         is_predicted: It is at Vertex, which passes its publisher's bodies on; see
             `gateway.translate.raw_predict`.
         embeds_by: How Vertex is asked for embeddings by it, by a prediction or as contents; "" for others.
+        fallback: What happens when it has failed, of a target of several.
+        limits: How long an attempt may take.
+        parameters: What calls get in place of their own, JSON by OpenAI's name: `override_params`.
     """
 
     name: str
@@ -332,28 +366,132 @@ class Target:
     unsupported: Unsupported = "drop"
     is_predicted: bool = False
     embeds_by: Literal["", "predict", "content"] = ""
+    fallback: FallbackPolicy = FallbackPolicy()
+    limits: TimeLimits = TimeLimits()
+    parameters: Mapping[str, bytes] = field(default_factory=dict, hash=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+SkipReason = Literal[
+    "circuit",
+    "cool_down",
+    "drained",
+    "filter",
+    "metadata",
+    "secret_missing",
+    "stored_elsewhere",
+    "tier",
+]
+"""Why a candidate is passed over: its circuit is open; its provider asked for a pause (`Retry-After`); an
+operator drained it; it cannot do what is asked; the call's metadata are not what it is for; it has no
+credential; it has not what the call goes on from; it is for calls of another complexity.
+"""
+
+
+class Skipped(msgspec.Struct, frozen=True):
     """A candidate that was passed over, and why."""
 
     target: str
-    reason: str
+    reason: SkipReason
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class RouteFacts(msgspec.Struct, frozen=True):
+    """By what rule a plan was made.
+
+    Attributes:
+        name: Of the virtual model, or the rule's id.
+        strategy: As `routing_config.type` has it, such as `weight-based-routing`.
+        tier: What a call was found to be, where that decides: simple, medium or complex.
+    """
+
+    name: str
+    strategy: str
+    tier: str = ""
+
+
+class SessionPlace(msgspec.Struct, frozen=True):
+    """Where it is kept which target a session stays with.
+
+    Attributes:
+        key: `TABLE_KEY_BYTES` of a hash.
+        keep_s: How long after its last call.
+    """
+
+    key: bytes
+    keep_s: int
+
+
+class Plan(msgspec.Struct, frozen=True):
     """Which targets to try, in order.
 
     Attributes:
         targets: At least one.
         candidates: Names of all that were considered.
+        route: None for a model that was named itself.
+        session: Of a call that is part of one.
+        hedge_after_s: How long the first target may be without a token before the second is asked beside it;
+            None: as long as it likes.
     """
 
     targets: tuple[Target, ...]
     candidates: tuple[str, ...]
     skipped: tuple[Skipped, ...] = ()
+    route: RouteFacts | None = None
+    session: SessionPlace | None = None
+    hedge_after_s: float | None = None
+
+
+class CallFacts(msgspec.Struct, frozen=True):
+    """What a plan depends on, beside the configuration and the health of targets.
+
+    Attributes:
+        caller: Who calls.
+        endpoint: What is asked for.
+        headers: The caller's.
+        metadata: Of the call, as resolved.
+        call: None where the body is not read.
+    """
+
+    caller: Caller
+    endpoint: Endpoint
+    headers: Headers
+    metadata: Mapping[str, str]
+    call: Call | None = None
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How an attempt at a target went, as far as that says something of the target.
+
+    Attributes:
+        verdict: `good`; `sick` when the provider failed (5xx, 529, silence, no connection, our own
+            credentials refused); `none` when it says nothing of it (the caller's mistakes, its leaving, its
+            own time limits, 429).
+        status: What the attempt ended with, as a caller would see it.
+        cool_down_s: How long the provider wants not to be asked (`Retry-After`), 0.0 when it did not say.
+        took_ms: From the beginning of the attempt to its end.
+        first_token_ms: To the first content of a stream, None when there was none.
+        per_output_token_ms: Between its first content and its end, for each token of the output.
+    """
+
+    verdict: Literal["good", "sick", "none"]
+    status: int
+    cool_down_s: float = 0.0
+    took_ms: float = 0.0
+    first_token_ms: float | None = None
+    per_output_token_ms: float | None = None
+
+
+class AttemptObserver(Protocol):
+    """Who wants to know of attempts, and may hold one back: the health of targets."""
+
+    def admit(self, target: Target) -> SkipReason | None:
+        """Take leave to begin an attempt at *target* of a plan of several.
+
+        Returns:
+            None when it may begin (of a target that is being probed: this call is the probe), else why not.
+        """
+
+    def ended(self, target: Target, outcome: Outcome) -> None:
+        """Note how an attempt went, also one that nobody was asked about."""
 
 
 class Usage(msgspec.Struct, frozen=True):

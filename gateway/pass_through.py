@@ -12,6 +12,7 @@ account, nothing is translated, and neither body nor reply is held, but for thei
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import quote, unquote
@@ -35,6 +36,7 @@ from gateway.errors import BodyTooLarge, GatewayError, InvalidBody, UnsupportedP
 from gateway.model import (
     BodySource,
     Caller,
+    CallFacts,
     Client,
     Dialect,
     Endpoint,
@@ -196,10 +198,17 @@ class _Naming:
     """
 
     def __init__(
-        self, snapshot: Snapshot, caller: Caller, asked: Asked, client: Client, own: OwnParameters
+        self,
+        snapshot: Snapshot,
+        caller: Caller,
+        asked: Asked,
+        client: Client,
+        own: OwnParameters,
+        metadata: Mapping[str, str],
     ) -> None:
         self._snapshot = snapshot
         self._caller = caller
+        self._facts = CallFacts(caller, asked.endpoint, client.headers, metadata)
         self._is_model_call = asked.calls_model
         headers = client.headers
         self.account = asked.account or headers.get("x-tfy-provider-name") or own.account
@@ -209,7 +218,7 @@ class _Naming:
         if named := headers.get("x-tfy-model-name") or own.model:
             self.model = self._joined(named)
             # Says what is wrong with it, if something is.
-            plan = snapshot.routing.plan(self.model, caller)
+            plan = snapshot.routing.plan(self.model, self._facts)
             self.account = self.account or plan.targets[0].account
             if self._is_model_call:
                 self.plan = plan
@@ -269,7 +278,7 @@ class _Naming:
 
     def _planned(self, model: str) -> str:
         self.model = self._joined(model)
-        self.plan = self._snapshot.routing.plan(self.model, self._caller)
+        self.plan = self._snapshot.routing.plan(self.model, self._facts)
         return self.plan.targets[0].model_id
 
     def late_name(self, model: str) -> str:
@@ -311,7 +320,7 @@ class _Crossing:
         client, trace = responder.client, responder.trace
         trace.noted(read_notes(client.headers))
         timeout_s = request_timeout_s(client)
-        naming = _Naming(self._snapshot, self._caller, asked, client, self._own)
+        naming = _Naming(self._snapshot, self._caller, asked, client, self._own, trace.notes.metadata)
         if asked.dialect is not None:
             self._query = rename_in_query(self._query, naming.in_query)
         body = await self._owner.body_of(client, naming, asked)

@@ -46,6 +46,7 @@ from gateway.errors import (
 )
 from gateway.model import (
     Call,
+    CallFacts,
     Client,
     Dialect,
     Endpoint,
@@ -158,9 +159,12 @@ class Pipeline:
                 account=client.headers.get("x-tfy-provider-name"),
             )
             trace.asked(call)
-            trace.noted(read_notes(client.headers))
+            notes = read_notes(client.headers)
+            trace.noted(notes)
             timeout_s = request_timeout_s(client)
-            plan = snapshot.routing.plan(call.model, caller)
+            plan = snapshot.routing.plan(
+                call.model, CallFacts(caller, endpoint, client.headers, notes.metadata, call)
+            )
             if endpoint.name == RESPONSE.name and self._stored is not None:
                 plan = stick(plan, call, caller, self._stored, snapshot.accounts)
             await self.answer_call(responder, call, plan, timeout_s)

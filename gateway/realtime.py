@@ -33,7 +33,7 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from gateway.model import Client, Passage, Target
+from gateway.model import CallFacts, Client, Passage, Target
 from gateway.pipeline import Pipeline, pause, request_timeout_s
 from gateway.providers.headers import FORWARDED_UP
 from gateway.providers.passage_headers import passage_headers
@@ -168,7 +168,9 @@ class Realtime:
                 raise InvalidBody(message, param="model")
             model = full_name(named, account)
             trace.asked(unread_call(REALTIME, model))
-            plan = snapshot.routing.plan(model, caller)
+            plan = snapshot.routing.plan(
+                model, CallFacts(caller, REALTIME, socket.headers, trace.notes.metadata)
+            )
             trace.planned(plan)
             target = plan.targets[0]
             if target.dialect != REALTIME.dialect:

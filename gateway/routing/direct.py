@@ -1,14 +1,16 @@
-"""Names of the form `<account>/<integration>`, each one target."""
+"""What the names mean that calls give for a model: one target, or a route with several."""
 
 from __future__ import annotations
 
 import difflib
 import heapq
-from collections.abc import Collection, Iterable
-from typing import Final
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
+from typing import Final, Protocol
 
 from gateway.errors import ModelNotAllowed, ModelNotFound, SecretMissingError
-from gateway.model import Caller, Plan, Target
+from gateway.model import Caller, CallFacts, Plan, Target
+from gateway.routing.route import Route
 
 _MAX_COMPARED: Final = 2000
 """Names looked through for close ones: a mistake is answered in milliseconds, however many models there are.
@@ -18,26 +20,55 @@ _SHOWN: Final = 3
 _SHOWN_CHARACTERS: Final = 200
 
 
+class Rules(Protocol):
+    """Rules that give calls of a model other targets; see `gateway.routing.load_balancing`."""
+
+    def find(self, model: str, facts: CallFacts) -> Route | None:
+        """The route of the first rule that a call of *model* matches."""
+
+
 class Routing:
-    """Every target, by name."""
+    """Every name of a model."""
 
-    def __init__(self, targets: Iterable[Target]) -> None:
+    def __init__(
+        self,
+        targets: Iterable[Target],
+        routes: Mapping[str, Route] = MappingProxyType({}),
+        rules: Rules | None = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            targets: Every target, each found by its own name.
+            routes: Virtual models by each of their names, slugs and aliases among them.
+            rules: What may give a call of a target others; None: nothing.
+        """
         self._plans = {target.name: Plan((target,), (target.name,)) for target in targets}
+        self._routes = routes
+        self._rules = rules
 
-    def plan(self, model: str, caller: Caller) -> Plan:
+    def plan(self, model: str, facts: CallFacts) -> Plan:
         """What to try for *model*.
 
         Raises:
             ModelNotFound: No such name.
             ModelNotAllowed: It exists, not for this caller.
             SecretMissingError: Its account has no credential.
+            NoTargetAvailable, UnsupportedParameter: None of several targets can be asked.
         """
+        caller = facts.caller
         plan = self._plans.get(model)
-        if plan is None:
+        route = None if plan is not None else self._routes.get(model)
+        if plan is None and route is None:
             raise _not_found(model, caller)
         if model not in caller.models:
             message = f"{caller.name} may not use {model}. Ask the gateway's operator for the right to it."
             raise ModelNotAllowed(message, param="model")
+        if self._rules is not None and (ruled := self._rules.find(model, facts)) is not None:
+            route = ruled
+        if route is not None:
+            return route.plan(facts)
+        assert plan is not None, "found, or there is a route"  # noqa: S101 - says it to the type checker
         target = plan.targets[0]
         if target.missing_secret:
             message = f"{model} is not available: its account has no credential. The operator must act."
@@ -46,7 +77,7 @@ class Routing:
 
     def available_to(self, caller: Caller) -> list[Target]:
         """What *caller* may use and can be used, sorted by name."""
-        targets = [self._plans[name].targets[0] for name in sorted(caller.models)]
+        targets = [self._plans[name].targets[0] for name in sorted(caller.models) if name in self._plans]
         return [target for target in targets if not target.missing_secret]
 
 

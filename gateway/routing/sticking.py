@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Final
 
 import msgspec
@@ -50,7 +49,7 @@ def stick(plan: Plan, call: Call, caller: Caller, stored: StoredObjects, account
             )
             raise InvalidBody(message, param=field)
         if others:
-            plan = dataclasses.replace(
+            plan = msgspec.structs.replace(
                 plan,
                 targets=tuple(target for target in plan.targets if target.account == account),
                 skipped=(*plan.skipped, *(Skipped(target.name, _ELSEWHERE) for target in others)),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
@@ -13,9 +15,10 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from gateway.endpoints.catalogue import CHAT
 from gateway.endpoints.openai_call import parse_call
 from gateway.identity.tokens import Credential
-from gateway.model import Call, Caller, Endpoint, RetryPolicy, Target, Usage
+from gateway.model import Call, Caller, CallFacts, Endpoint, RetryPolicy, Target, Usage
 from gateway.providers.headers import fixed_lines
 from gateway.wire.frames import SpanSegments
+from tests.unit.doubles import FakeHeaders
 
 TOKEN: Final = "app-token"
 KEY: Final = "sk-provider-key"
@@ -60,6 +63,18 @@ class TokenPrice:
 def make_caller(*models: str, name: str = "app") -> Caller:
     """Who may use these."""
     return Caller(name, frozenset(models))
+
+
+def make_facts(
+    caller: Caller,
+    *,
+    endpoint: Endpoint = CHAT,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    metadata: Mapping[str, str] = MappingProxyType({}),
+    call: Call | None = None,
+) -> CallFacts:
+    """What a plan depends on."""
+    return CallFacts(caller, endpoint, FakeHeaders(headers.items()), metadata, call)
 
 
 def make_credential(token: str, caller: Caller, *, expires_at_s: float | None = None) -> Credential:

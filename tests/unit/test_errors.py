@@ -34,6 +34,8 @@ TABLE = {
     "UpstreamBadReply": (502, "upstream_error", "upstream_bad_reply", "upstream", True),
     "GatewayShutdown": (503, "overloaded_error", "gateway_shutdown", "gateway", True),
     "SecretMissingError": (503, "overloaded_error", "secret_missing", "gateway", False),
+    "FirstTokenTimeout": (408, "timeout_error", "first_token_timeout", "upstream", True),
+    "NoTargetAvailable": (503, "overloaded_error", "no_target_available", "gateway", True),
     "UpstreamTimeout": (504, "timeout_error", "upstream_timeout", "upstream", True),
 }
 

@@ -16,7 +16,7 @@ from gateway.errors import InvalidApiKey, SecretMissingError
 from gateway.model import RetryPolicy, Usage
 from gateway.snapshot import Snapshot, compile_snapshot
 from tests.unit.doubles import FakeHeaders
-from tests.unit.makers import make_caller
+from tests.unit.makers import make_caller, make_facts
 
 
 def openai_account(name: str = "main", *models: str, key: str = "env:KEY") -> dict[str, Any]:
@@ -76,7 +76,7 @@ def test_prices_and_context_windows(tmp_path: Path) -> None:
     account["discount_percent"] = 50
     snapshot = compiled(tmp_path, account, LAB, virtual_account(models=["*"]))
     caller = snapshot.identity.identify(FakeHeaders([("x-tfy-api-key", "t-1")]))
-    target = snapshot.routing.plan("main/gpt-4o", caller).targets[0]
+    target = snapshot.routing.plan("main/gpt-4o", make_facts(caller)).targets[0]
     assert target.price is not None
     assert target.price.cost_usd(Usage(1000, 100, "provider")) == (1000 * 1.25 + 100 * 5) / 1_000_000
     listed = {model["id"]: model for model in json.loads(snapshot.models_of(caller))["data"]}
@@ -187,13 +187,13 @@ def test_retries_are_those_of_the_settings(tmp_path: Path) -> None:
     """Every target gets the retry settings; without any it is asked once."""
     caller = make_caller("main/small")
     none = compiled(tmp_path, openai_account(), virtual_account(models=["*"]))
-    assert none.routing.plan("main/small", caller).targets[0].retry.retries == 0
+    assert none.routing.plan("main/small", make_facts(caller)).targets[0].retry.retries == 0
     settings = {
         "type": "gateway-global-settings",
         "retry_settings": {"attempts": 2, "delay": 30, "on_status_codes": ["429", 503]},
     }
     some = compiled(tmp_path, openai_account(), virtual_account(models=["*"]), settings)
-    assert some.routing.plan("main/small", caller).targets[0].retry == RetryPolicy(
+    assert some.routing.plan("main/small", make_facts(caller)).targets[0].retry == RetryPolicy(
         2, 30, frozenset({429, 503})
     )
 
@@ -210,7 +210,7 @@ def test_account_without_its_key(tmp_path: Path) -> None:
     listed = [item["id"] for item in json.loads(snapshot.models_of(caller))["data"]]
     assert listed == ["main/large", "main/small"]
     with pytest.raises(SecretMissingError) as caught:
-        snapshot.routing.plan("other/m", caller)
+        snapshot.routing.plan("other/m", make_facts(caller))
     assert "GONE" in caught.value.detail
 
 
@@ -218,7 +218,7 @@ def test_secret_files_lie_beside_their_manifest(tmp_path: Path) -> None:
     """A relative file belongs to the folder of the manifest that names it."""
     (tmp_path / "key").write_text("sk-file")
     snapshot = compiled(tmp_path, openai_account(key="file:key"), virtual_account(models=["*"]))
-    target = snapshot.routing.plan("main/small", make_caller("main/small")).targets[0]
+    target = snapshot.routing.plan("main/small", make_facts(make_caller("main/small"))).targets[0]
     assert target.headers == (("authorization", "Bearer sk-file"),)
 
 
@@ -318,7 +318,7 @@ def test_what_targets_may_leave_out(tmp_path: Path, unsupported: str) -> None:
     snapshot = compiled(
         tmp_path, openai_account(), virtual_account(models=["*"]), settings, KEY="k", TOKEN="t"
     )
-    plan = snapshot.routing.plan("main/small", make_caller("main/small"))
+    plan = snapshot.routing.plan("main/small", make_facts(make_caller("main/small")))
     assert plan.targets[0].unsupported == unsupported
 
 

@@ -20,7 +20,7 @@ from gateway.endpoints.catalogue import CHAT, COMPLETION, EMBEDDING, MESSAGES, R
 from gateway.endpoints.openai_paths import PROXY, find_openai_path
 from gateway.errors import UpstreamUnreachable
 from gateway.identity.tokens import Identity
-from gateway.model import Caller, Endpoint, Plan, RetryPolicy, Target
+from gateway.model import Caller, CallFacts, Endpoint, Plan, RetryPolicy, Target
 from gateway.pass_through import Asked, PassThrough
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.routing.accounts import Accounts
@@ -211,8 +211,8 @@ class Ordered(Routing):
         super().__init__(targets)
         self._plan = Plan(targets, tuple(target.name for target in targets))
 
-    def plan(self, model: str, caller: Caller) -> Plan:
-        super().plan(model, caller)
+    def plan(self, model: str, facts: CallFacts) -> Plan:
+        super().plan(model, facts)
         return self._plan
 
 

@@ -9,7 +9,7 @@ import pytest
 from gateway.errors import ModelNotAllowed, ModelNotFound, SecretMissingError
 from gateway.model import Plan
 from gateway.routing.direct import Routing, _comparable
-from tests.unit.makers import make_caller, make_target
+from tests.unit.makers import make_caller, make_facts, make_target
 
 SMALL = make_target("acct/small")
 LARGE = make_target("acct/large")
@@ -22,7 +22,7 @@ CALLER = make_caller("acct/small", "acct/keyless", "lab/meta/llama")
 @pytest.mark.parametrize("target", [SMALL, SLASHED], ids=["plain", "with a slash of its own"])
 def test_plan_is_the_one_target(target: object) -> None:
     """A name leads to its one target."""
-    assert ROUTING.plan(target.name, CALLER) == Plan((target,), (target.name,))  # type: ignore[attr-defined,arg-type]
+    assert ROUTING.plan(target.name, make_facts(CALLER)) == Plan((target,), (target.name,))  # type: ignore[attr-defined,arg-type]
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_plan_is_the_one_target(target: object) -> None:
 def test_unknown_name_shows_close_ones(model: str, close: str) -> None:
     """A misspelt name is answered with close ones that the caller may use."""
     with pytest.raises(ModelNotFound) as caught:
-        ROUTING.plan(model, CALLER)
+        ROUTING.plan(model, make_facts(CALLER))
     assert model in caught.value.message
     assert close in caught.value.message
     assert caught.value.param == "model"
@@ -46,7 +46,7 @@ def test_unknown_name_shows_close_ones(model: str, close: str) -> None:
 def test_unknown_name_shows_nothing_that_is_not_the_callers(model: str) -> None:
     """Names that a caller may not use are not told to it."""
     with pytest.raises(ModelNotFound) as caught:
-        ROUTING.plan(model, make_caller("acct/small"))
+        ROUTING.plan(model, make_facts(make_caller("acct/small")))
     assert "acct/large" not in caught.value.message
     assert "lab/" not in caught.value.message
 
@@ -54,21 +54,21 @@ def test_unknown_name_shows_nothing_that_is_not_the_callers(model: str) -> None:
 def test_unknown_name_without_close_ones() -> None:
     """Where nothing is close the answer says where the list is."""
     with pytest.raises(ModelNotFound, match="GET /v1/models"):
-        ROUTING.plan("qqqqqqqq", CALLER)
+        ROUTING.plan("qqqqqqqq", make_facts(CALLER))
 
 
 def test_long_name_is_shown_short() -> None:
     """A name of a megabyte does not come back whole, and is looked for quickly."""
     many = make_caller(*(f"acct/model-{number}" for number in range(5000)))
     with pytest.raises(ModelNotFound) as caught:
-        ROUTING.plan("x" * 1_000_000, many)
+        ROUTING.plan("x" * 1_000_000, make_facts(many))
     assert len(caught.value.message) < 1000
 
 
 def test_forbidden_name() -> None:
     """A name that exists, for others, is a 403 that says whom to ask."""
     with pytest.raises(ModelNotAllowed) as caught:
-        ROUTING.plan("acct/large", CALLER)
+        ROUTING.plan("acct/large", make_facts(CALLER))
     assert "app may not use acct/large" in caught.value.message
     assert caught.value.param == "model"
 
@@ -76,13 +76,13 @@ def test_forbidden_name() -> None:
 def test_forbidden_comes_before_unavailable() -> None:
     """Who may not use a model does not learn that its key is missing."""
     with pytest.raises(ModelNotAllowed):
-        ROUTING.plan("acct/keyless", make_caller("acct/small"))
+        ROUTING.plan("acct/keyless", make_facts(make_caller("acct/small")))
 
 
 def test_account_without_key() -> None:
     """A model without its credential is a 503; which one is missing is for the operator."""
     with pytest.raises(SecretMissingError) as caught:
-        ROUTING.plan("acct/keyless", CALLER)
+        ROUTING.plan("acct/keyless", make_facts(CALLER))
     assert caught.value.detail == "ACCT_KEY is not set"
     assert "ACCT_KEY" not in caught.value.message
 
@@ -110,7 +110,7 @@ MANY: Final = [f"acct-{account}/model-{number:04}" for account in range(5) for n
 def test_close_names_among_many(asked: str, close: str) -> None:
     """Among thousands of models the close one is found, wherever in the order it stands."""
     with pytest.raises(ModelNotFound) as caught:
-        ROUTING.plan(asked, make_caller(*MANY, "zz/the-odd-one"))
+        ROUTING.plan(asked, make_facts(make_caller(*MANY, "zz/the-odd-one")))
     assert close in caught.value.message
 
 

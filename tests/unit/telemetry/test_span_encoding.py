@@ -267,10 +267,10 @@ def test_refusal_without_model() -> None:
 def test_skipped_targets_are_told() -> None:
     """Why a candidate was passed over stands there as JSON."""
     trace = make_answered_trace()
-    trace.plan = Plan((TARGET,), ("a/b", "acct/small"), (Skipped("a/b", "limit"),))
+    trace.plan = Plan((TARGET,), ("a/b", "acct/small"), (Skipped("a/b", "circuit"),))
     attributes = attributes_of(spans_of(trace)[0])
     assert attributes["gateway.routing.candidates"] == ["a/b", "acct/small"]
-    assert json.loads(attributes["gateway.routing.skipped"]) == [{"target": "a/b", "reason": "limit"}]
+    assert json.loads(attributes["gateway.routing.skipped"]) == [{"target": "a/b", "reason": "circuit"}]
 
 
 def test_long_texts_are_cut() -> None:

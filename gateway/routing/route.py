@@ -1,0 +1,230 @@
+"""One name and the targets behind it: which of them a call may be given, and in which order.
+
+Planning makes no call and waits for nothing. What does not depend on the call is worked out when the
+configuration is compiled; a plan of five targets takes a few microseconds (`perf/`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, Protocol
+
+from gateway.errors import NoTargetAvailable, SecretMissingError, UnsupportedParameter
+from gateway.model import CallFacts, Endpoint, Plan, RouteFacts, SessionPlace, Skipped, SkipReason, Target
+from gateway.translate.registry import pair_of
+
+Tier = Literal["simple", "medium", "complex"]
+
+_MOST_WAIT_S: Final = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class SlaCutoff:
+    """Above which times a target counts as too slow to be preferred, in milliseconds; None: no such limit."""
+
+    first_token_ms: float | None = None
+    per_output_token_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One target of a route.
+
+    Attributes:
+        target: Ready to be called: with what this route overrides, its own retries and fallbacks.
+        metadata: What a call's metadata must have for it to be given this target.
+        weight: Of a weighted route; `priority` of one by priority, 0 first.
+        sla: Of one by priority.
+        tier: Of one by complexity.
+    """
+
+    target: Target
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
+    weight: int = 0
+    priority: int = 0
+    sla: SlaCutoff | None = None
+    tier: Tier = "medium"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetTimes:
+    """How quick a target has been lately: medians, None where no sample says it.
+
+    Attributes:
+        samples: How many say so.
+    """
+
+    samples: int = 0
+    first_token_ms: float | None = None
+    per_output_token_ms: float | None = None
+
+
+class HealthView(Protocol):
+    """What planning knows of the health of targets, by their names; see `gateway.routing.health`."""
+
+    def skip_reason(self, name: str) -> SkipReason | None:
+        """Why the target is not to be asked now, None when it may be; one to be probed may be."""
+
+    def wait_s(self, name: str) -> float:
+        """How long until it may be asked again, 0.0 when it may be or nobody knows."""
+
+    def times(self, name: str, *, window_s: float) -> TargetTimes:
+        """How quick it was within *window_s*."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a strategy made of the candidates of one call.
+
+    Attributes:
+        candidates: In the order in which they are to be tried.
+        skipped: Those that are not, and why.
+        session: Where it is kept which target the call's session stays with.
+        tier: What the call was found to be.
+    """
+
+    candidates: Sequence[Candidate]
+    skipped: tuple[Skipped, ...] = ()
+    session: SessionPlace | None = None
+    tier: str = ""
+
+
+class Strategy(Protocol):
+    """In which order targets are tried. Pure but for its source of randomness."""
+
+    @property
+    def type(self) -> str:
+        """As in `routing_config.type`."""
+
+    def order(self, candidates: Sequence[Candidate], facts: CallFacts, health: HealthView) -> Order:
+        """Order *candidates*, of which each could be asked.
+
+        Args:
+            candidates: At least one, in the order of the configuration.
+            facts: What is asked, by whom.
+            health: How quick targets are.
+        """
+
+
+class Hedge(Protocol):
+    """When a second target is asked beside the first; see `gateway.routing.hedging`."""
+
+    def after_s(self, health: HealthView, name: str) -> float | None:
+        """Seconds without a token after which it is, None when too little is known of target *name*."""
+
+
+class Route:
+    """A name with several targets."""
+
+    def __init__(
+        self,
+        name: str,
+        candidates: Sequence[Candidate],
+        strategy: Strategy,
+        health: HealthView,
+        *,
+        hedge_after: Hedge | None = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            name: Of the virtual model, or the rule's id.
+            candidates: At least one.
+            strategy: Orders them.
+            health: Of all targets.
+            hedge_after: When a second target is asked beside the first; None: never.
+        """
+        self.name = name
+        self.candidates = tuple(candidates)
+        self._strategy = strategy
+        self._health = health
+        self._hedge = hedge_after
+        self._names = tuple(candidate.target.name for candidate in candidates)
+        self._facts = RouteFacts(name, strategy.type)
+        self._able: dict[str, tuple[tuple[Candidate, ...], tuple[Skipped, ...]]] = {}
+
+    def plan(self, facts: CallFacts) -> Plan:
+        """Which targets a call is given.
+
+        Raises:
+            NoTargetAvailable: None can be asked now.
+            SecretMissingError: None of them has its credential.
+            UnsupportedParameter: None of them can do what is asked.
+        """
+        able, unable = self._able_to(facts.endpoint)
+        skipped = list(unable)
+        left: list[Candidate] = []
+        for candidate in able:
+            reason = self._reason(candidate, facts)
+            if reason is None:
+                left.append(candidate)
+            else:
+                skipped.append(Skipped(candidate.target.name, reason))
+        if not left:
+            raise self._none_left(skipped)
+        order = self._strategy.order(left, facts, self._health)
+        first, *others = order.candidates
+        targets = (
+            first.target,
+            *(other.target for other in others if other.target.fallback.is_candidate),
+        )
+        return Plan(
+            targets,
+            self._names,
+            (*skipped, *order.skipped),
+            self._facts if not order.tier else RouteFacts(self.name, self._strategy.type, order.tier),
+            order.session,
+            self._hedge.after_s(self._health, targets[0].name) if self._hedge and len(targets) > 1 else None,
+        )
+
+    def _reason(self, candidate: Candidate, facts: CallFacts) -> SkipReason | None:
+        if candidate.metadata:
+            found = facts.metadata
+            for key, value in candidate.metadata.items():
+                if found.get(key) != value:
+                    return "metadata"
+        return self._health.skip_reason(candidate.target.name)
+
+    def _able_to(self, endpoint: Endpoint) -> tuple[tuple[Candidate, ...], tuple[Skipped, ...]]:
+        """Which candidates can do what an endpoint asks; of configuration alone, so it is kept."""
+        found = self._able.get(endpoint.name + endpoint.dialect)
+        if found is None:
+            able: list[Candidate] = []
+            skipped: list[Skipped] = []
+            for candidate in self.candidates:
+                reason = _inability(candidate.target, endpoint)
+                if reason is None:
+                    able.append(candidate)
+                else:
+                    skipped.append(Skipped(candidate.target.name, reason))
+            found = self._able[endpoint.name + endpoint.dialect] = tuple(able), tuple(skipped)
+        return found
+
+    def _none_left(self, skipped: Sequence[Skipped]) -> Exception:
+        reasons = {one.reason for one in skipped}
+        if reasons == {"secret_missing"}:
+            message = (
+                f"{self.name} is not available: no account of it has a credential. The operator must act."
+            )
+            missing = "; ".join(candidate.target.missing_secret for candidate in self.candidates)
+            return SecretMissingError(message, param="model", detail=missing)
+        if reasons <= {"filter", "secret_missing"}:
+            message = f"No target of {self.name} can do this. Ask another model for it."
+            return UnsupportedParameter(message, param="model")
+        told = ", ".join(f"{one.target} ({one.reason})" for one in skipped)
+        message = f"No target of {self.name} can be asked now: {told}."
+        waits = [self._health.wait_s(one.target) for one in skipped if one.reason in ("circuit", "cool_down")]
+        soonest_s = min((wait_s for wait_s in waits if wait_s > 0), default=0.0)
+        retry_after = (("retry-after", str(min(_MOST_WAIT_S, -int(-soonest_s // 1)))),) if soonest_s else ()
+        return NoTargetAvailable(message, param="model", headers=retry_after)
+
+
+def _inability(target: Target, endpoint: Endpoint) -> SkipReason | None:
+    if target.missing_secret:
+        return "secret_missing"
+    try:
+        pair_of(endpoint, target)
+    except UnsupportedParameter:
+        return "filter"
+    return None
