@@ -14,7 +14,7 @@ from typing import Final
 
 import pytest
 
-from gateway.store import shared_table
+from gateway.store import mapped_file
 from gateway.store.shared_table import PLACES, SharedTable, open_table, table_in_memory
 
 DAY_S: Final = 86_400
@@ -200,7 +200,7 @@ def test_file_that_cannot_be_made(path: Path, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(OSError, match="directory"):
         open_table(path, buckets=1)
     path.rmdir()
-    monkeypatch.setattr(shared_table, "_OPEN_WAIT_S", 0.0)
+    monkeypatch.setattr(mapped_file, "_OPEN_WAIT_S", 0.0)
     with path.with_name("objects.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(BlockingIOError):
