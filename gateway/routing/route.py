@@ -73,7 +73,7 @@ class HealthView(Protocol):
         """How quick it was within *window_s*."""
 
     def first_tokens_ms(self, name: str, *, window_s: float) -> Sequence[float]:
-        """How long it took to the first token of each stream within *window_s*, in any order."""
+        """How long it took to the first token of each stream within *window_s*, the shortest first."""
 
 
 @dataclass(frozen=True, slots=True)
