@@ -166,6 +166,9 @@ class TimeLimits:
     whole_s: float | None = None
 
 
+USUAL_LIMITS: Final = TimeLimits()
+
+
 @dataclass(frozen=True, slots=True)
 class HeaderLines:
     """What a target is sent with every request, written once: header lines, credentials included.
@@ -367,7 +370,7 @@ class Target:
     is_predicted: bool = False
     embeds_by: Literal["", "predict", "content"] = ""
     fallback: FallbackPolicy = FallbackPolicy()
-    limits: TimeLimits = TimeLimits()
+    limits: TimeLimits = USUAL_LIMITS
     parameters: Mapping[str, bytes] = field(default_factory=dict, hash=False)
 
 
@@ -661,6 +664,7 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
         timeout_s: For the whole exchange; None leaves only the limits on silence.
         token: The bearer token to send, by how it is asked for.
         signing: What to sign the request with.
+        limits: How long to wait for a connection, and for what it brings.
     """
 
     url: str
@@ -670,6 +674,7 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
     lines: bytes = b""
     token: AnyTokenRequest | None = None
     signing: AwsSigning | None = None
+    limits: TimeLimits = USUAL_LIMITS
 
     def __repr__(self) -> str:
         """Without headers and body: they hold credentials, and what somebody said."""
@@ -697,7 +702,7 @@ class Passage(msgspec.Struct, frozen=True):
         url: With its query, escapes as they are to be sent.
         headers: All but `host` and what frames the body.
         body: Bytes, or what gives them piece by piece; such a one is sent once at most.
-        timeout_s: As in `UpstreamRequest`; *token* and *signing* too.
+        timeout_s: As in `UpstreamRequest`; *token*, *signing* and *limits* too.
     """
 
     method: str
@@ -707,6 +712,7 @@ class Passage(msgspec.Struct, frozen=True):
     timeout_s: float | None = None
     token: AnyTokenRequest | None = None
     signing: AwsSigning | None = None
+    limits: TimeLimits = USUAL_LIMITS
 
     def __repr__(self) -> str:
         """Without headers and body: they hold credentials, and what somebody said."""

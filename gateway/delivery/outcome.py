@@ -100,7 +100,8 @@ def judge(answer: Answer, now_s: float) -> Outcome:
     message = f"HTTP {answer.status}: {said}" if said else f"HTTP {answer.status}"
     if answer.status in RETRYABLE:
         # A date is by the endpoint's clock, and ours may have jumped.
-        wish_s = parse_retry_after(answer.retry_after, now_s - clock_ahead_s(answer, now_s))
+        own_s = now_s - clock_ahead_s(answer, now_s)
+        wish_s = parse_retry_after(answer.retry_after, own_s, most_s=MAX_RETRY_AFTER_S)
         return Outcome(Verdict.RETRY, answer.status, message, retry_after_s=wish_s)
     return Outcome(_refusal(answer.status, said), answer.status, message)
 
@@ -128,18 +129,6 @@ def clock_ahead_s(answer: Answer, now_s: float) -> float:
         return now_s - parsedate_to_datetime(answer.date).timestamp()
     except (ValueError, OverflowError):
         return 0.0
-
-
-def parse_retry_after(value: str, now_s: float) -> float:
-    """Seconds to wait by a `Retry-After` header (seconds or an HTTP date), 0.0 for one that says nothing."""
-    value = value.strip()
-    if value.isascii() and value.isdigit():
-        return min(float(value), MAX_RETRY_AFTER_S)
-    try:
-        at_s = parsedate_to_datetime(value).timestamp()
-    except (ValueError, OverflowError):
-        return 0.0
-    return min(max(0.0, at_s - now_s), MAX_RETRY_AFTER_S)
 
 
 def back_off_s(attempt: int, floor_s: float, random: Random) -> float:
