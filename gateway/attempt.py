@@ -27,7 +27,6 @@ from gateway.responder import SUCCESS, Answer, Responder
 from gateway.telemetry.call_trace import AttemptTrace
 from gateway.translate.counts_beside import with_counts_beside
 from gateway.translate.pair import Pair, ReplyStream
-from gateway.translate.registry import pair_of
 from gateway.wire.retry_after import wait_in_headers
 
 MAX_REPLY_BYTES: Final = 256 * 1024 * 1024
@@ -115,7 +114,12 @@ class Opened:
 
 
 async def open_attempt(
-    upstream: Upstream, responder: Responder, call: Call, attempt: AttemptTrace, limits: CallLimits
+    upstream: Upstream,
+    responder: Responder,
+    call: Call,
+    attempt: AttemptTrace,
+    pair: Pair,
+    limits: CallLimits,
 ) -> Opened | Answer:
     """Try a target until it is known whether it answers.
 
@@ -124,6 +128,7 @@ async def open_attempt(
         responder: Whose call it is; nothing is sent to it.
         call: What is asked.
         attempt: Takes the notes.
+        pair: Puts the call into the target's words, and its reply into the caller's.
         limits: The caller's.
 
     Returns:
@@ -133,7 +138,6 @@ async def open_attempt(
         GatewayError: There is no answer, or the call cannot be put into the target's words.
     """
     target = attempt.target
-    pair = pair_of(call.endpoint, target)
     if call.endpoint.dialect != target.dialect:
         call = with_strictness(call, responder.client.headers.get(STRICT_HEADER))
     if not call.is_stream:
@@ -223,7 +227,8 @@ def _first_token_deadline(limits: CallLimits, target: Target) -> Deadline:
 
 
 def _no_token(limit_s: float) -> UpstreamTimeout:
-    return UpstreamTimeout(f"The provider's stream had no content within {limit_s:g} s.", detail="first token")
+    message = f"The provider's stream had no content within {limit_s:g} s."
+    return UpstreamTimeout(message, detail="first token")
 
 
 def _no_token_in_callers_time(limit_s: float) -> FirstTokenTimeout:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Collection
 from random import Random
 from typing import Any, Final
 
@@ -18,9 +19,9 @@ from gateway.model import AttemptObserver, Call, Outcome, Plan, RetryPolicy, Ses
 from gateway.relay import mask
 from gateway.responder import Answer, Responder
 from gateway.routing.backoff import delay_s
-from gateway.routing.retry_budget import RetryBudgets, Retrying
+from gateway.routing.retry_budget import RetryBudgets
 from gateway.routing.sessions import Sessions
-from gateway.tasks import end, spawn
+from gateway.tasks import spawn
 from gateway.telemetry.call_trace import CallTrace
 from gateway.translate.registry import pair_of
 from gateway.wire.retry_after import wait_in_headers
@@ -29,7 +30,6 @@ Failure = GatewayError | Answer
 """What an attempt ended with that was not good: an error of ours, or the provider's own."""
 
 _ABANDONED: Final = Outcome("none", 0)
-_CLIENT_ERROR: Final = 400
 
 
 class Unobserved:
@@ -53,12 +53,15 @@ class _Progress:
         self.target: Target | None = None
 
     def failed(self, target: Target, failure: Failure) -> None:
+        """Note that."""
         self.target, self.failure = target, failure
 
     @property
     def is_over(self) -> bool:
         """Whether the failure is one that no other target is tried for."""
-        return self.failure is not None and self.target is not None and not falls_back(self.target, self.failure)
+        return (
+            self.failure is not None and self.target is not None and not falls_back(self.target, self.failure)
+        )
 
 
 class Failover:
@@ -87,9 +90,7 @@ class Failover:
         self._budgets = RetryBudgets(time.monotonic)
         self._racing: set[asyncio.Task[Any]] = set()
 
-    async def answer(
-        self, responder: Responder, call: Call, plan: Plan, wishes: Wishes, retrying: Retrying
-    ) -> None:
+    async def answer(self, responder: Responder, call: Call, plan: Plan, wishes: Wishes) -> None:
         """Answer *call* by the first target of *plan* that can.
 
         Raises:
@@ -100,15 +101,14 @@ class Failover:
         targets = plan.targets
         if plan.hedge_after_s is not None and call.is_stream:
             opened, tried = await self._race(responder, call, plan, wishes, progress)
-            if opened is not None:
-                if await self._deliver(responder, call, opened, wishes, progress):
-                    return
+            if opened is not None and await self._deliver(responder, call, opened, wishes, progress):
+                return
             targets = targets[tried:]
         for index, target in enumerate(targets):
             if progress.is_over:
                 break
             has_more = index + 1 < len(targets)
-            if await self._try(responder, call, target, wishes, retrying, progress, has_more=has_more):
+            if await self._try(responder, call, target, wishes, progress, has_more=has_more):
                 return
         if progress.failure is None:
             raise _none_left(plan)
@@ -122,7 +122,6 @@ class Failover:
         call: Call,
         target: Target,
         wishes: Wishes,
-        retrying: Retrying,
         progress: _Progress,
         *,
         has_more: bool,
@@ -147,7 +146,7 @@ class Failover:
             retry += 1
             assert progress.failure is not None, "else it is answered"  # noqa: S101 - for the type checker
             has_other = has_more and falls_back(target, progress.failure)
-            wait_s = self._retry_wait_s(target, progress.failure, policy, retry, retrying, has_other=has_other)
+            wait_s = self._retry_wait_s(target, progress.failure, policy, retry, has_other=has_other)
             if wait_s is None:
                 return False
             await pause(trace, wait_s)
@@ -158,7 +157,6 @@ class Failover:
         failure: Failure,
         policy: RetryPolicy,
         retry: int,
-        retrying: Retrying,
         *,
         has_other: bool,
     ) -> float | None:
@@ -167,9 +165,9 @@ class Failover:
             return None
         asked_s = wait_in_headers(failure.headers, time.time()) if isinstance(failure, Answer) else 0.0
         # Who asks for patience gets it: from this call if there is nobody else to ask and it is not for long.
-        if asked_s and (has_other or asked_s > retrying.max_wait_s):
+        if asked_s and (has_other or asked_s > policy.bounds.max_wait_s):
             return None
-        if not self._budgets.take(target.name, retrying):
+        if not self._budgets.take(target.name, policy.bounds):
             return None
         return max(asked_s, delay_s(policy.delay_ms, retry, self._random))
 
@@ -236,50 +234,95 @@ class Failover:
 
     def _keep(self, place: SessionPlace, target: Target) -> None:
         if self._sessions is not None:
-            self._sessions.keep(place, target.name)
+            self._sessions.keep(place, target)
 
     async def _race(
         self, responder: Responder, call: Call, plan: Plan, wishes: Wishes, progress: _Progress
     ) -> tuple[Opened | None, int]:
-        """Open the first target, and beside it the second when that has had no token for too long.
+        """Open the first target, and the second beside it when the first has had no token for too long.
 
         Returns:
-            The attempt that had content first, None if neither did; and how many targets were used up.
+            The attempt that had content first, None when neither had; and how many targets are used up.
         """
-        racing: dict[asyncio.Task[Opened | Failure], Target] = {}
-        tried = 0
-        delay_s = plan.hedge_after_s
+        running: dict[asyncio.Task[Opened | Failure], Target] = {}
         opened: Opened | None = None
+        tried = 1
         try:
-            while opened is None:
-                if tried < 2 and (delay_s is None or not racing):
-                    pass
-                if tried < 2 and (tried == 0 or racing):
-                    target = plan.targets[tried]
-                    tried += 1
-                    if (reason := self._health.admit(target)) is not None:
-                        responder.trace.skipped(target.name, reason)
-                        continue
-                    task = spawn(
-                        self._open(responder, call, target, wishes), name="attempt", owner=self._racing
-                    )
-                    racing[task] = target
-                if not racing:
-                    break
-                done, _ = await asyncio.wait(
-                    racing, timeout=delay_s if tried == 1 else None, return_when=asyncio.FIRST_COMPLETED
-                )
-                for task in done:
-                    target = racing.pop(task)
-                    result = task.result()
-                    if isinstance(result, Opened) and opened is None:
-                        opened = result
-                    elif isinstance(result, Opened):
-                        # Both had content within one turn of the loop.
-                        result.close()
-                        _lost(result.attempt, call)
-                    else:
-                        progress.failed(target, result)
+            self._begin(running, responder, call, plan.targets[0], wishes)
+            if running:
+                done, _ = await asyncio.wait(running, timeout=plan.hedge_after_s)
+                if not done:
+                    self._begin(running, responder, call, plan.targets[1], wishes)
+                    tried = 2
+            while running and opened is None:
+                await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                # Of two that are there at once, the first target's.
+                task = next(task for task in running if task.done())
+                target = running.pop(task)
+                result = task.result()
+                if isinstance(result, Opened):
+                    opened = result
+                else:
+                    progress.failed(target, result)
+            return opened, tried
         finally:
-            ...
-        return opened, tried
+            await _stop(running)
+            if opened is not None:
+                for attempt in responder.trace.attempts:
+                    if attempt is not opened.attempt and not attempt.end_ns:
+                        attempt.lost()
+
+    def _begin(
+        self,
+        running: dict[asyncio.Task[Opened | Failure], Target],
+        responder: Responder,
+        call: Call,
+        target: Target,
+        wishes: Wishes,
+    ) -> None:
+        """Begin an attempt beside this task, if it may be begun."""
+        self._budgets.called(target.name)
+        if (reason := self._health.admit(target)) is not None:
+            responder.trace.skipped(target.name, reason)
+            return
+        opening = self._open(responder, call, target, wishes)
+        running[spawn(opening, name=f"attempt-{target.name}", owner=self._racing)] = target
+
+
+def falls_back(target: Target, failure: Failure) -> bool:
+    """Whether another is tried after *failure* of *target*."""
+    return failure.status in target.fallback.on_status or isinstance(
+        failure, FirstTokenTimeout | UnsupportedParameter
+    )
+
+
+async def pause(trace: CallTrace, wait_s: float) -> None:
+    """Wait before another try; the wait is no overhead of ours."""
+    began_ns = time.perf_counter_ns()
+    await asyncio.sleep(wait_s)
+    trace.paused_ns += time.perf_counter_ns() - began_ns
+
+
+def _is_final(failure: Failure) -> bool:
+    """Whether the same target would fail again, or says that it is not to be asked again."""
+    if isinstance(failure, Answer):
+        return (b"x-should-retry", b"false") in failure.headers
+    return isinstance(failure, FirstTokenTimeout | UnsupportedParameter)
+
+
+async def _stop(running: Collection[asyncio.Task[Opened | Failure]]) -> None:
+    """End attempts that lost a race."""
+    for task in running:
+        task.cancel()
+    if running:
+        await asyncio.wait(running)
+    for task in running:
+        # It may have been good at this very moment.
+        if not task.cancelled() and task.exception() is None and isinstance(late := task.result(), Opened):
+            late.close()
+
+
+def _none_left(plan: Plan) -> NoTargetAvailable:
+    names = ", ".join(target.name for target in plan.targets)
+    message = f"No target can be asked now: the circuits of {names} are open or being probed."
+    return NoTargetAvailable(message, param="model", headers=(("retry-after", "1"),))

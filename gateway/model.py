@@ -120,19 +120,36 @@ class Call(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
+class RetryBounds:
+    """What bounds the retries of every target.
+
+    Attributes:
+        budget_ratio: Retries for each call.
+        budget_min_per_s: Retries a second that are there for few calls as well.
+        max_wait_s: Longest `Retry-After` that a call waits for.
+    """
+
+    budget_ratio: float = 0.2
+    budget_min_per_s: float = 10.0
+    max_wait_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """How often one target is tried again.
 
     Attributes:
         retries: Tries after the first.
-        delay_ms: Wait before each, in milliseconds.
+        delay_ms: Longest wait before the first, in milliseconds; see `gateway.routing.backoff`.
         on_status: Upstream statuses worth another try. Failures without a status (connection, timeout, bad
             reply) count as the status that the caller would see.
+        bounds: What holds for all.
     """
 
     retries: int = 0
     delay_ms: int = 100
     on_status: frozenset[int] = frozenset()
+    bounds: RetryBounds = RetryBounds()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,12 @@
     identify           identity                  401, before a byte of the body is read
     read               edge, endpoints           413, 400
     plan               routing                   404, 403, 503
-    attempt            for each target in turn:  502, 503, 504
-      address          translate, providers      the upstream request, in the target's dialect
-      exchange         upstream                  one, cancellable
-      classify         translate                 good, or an error that may be tried again
-    stream             translate                 upstream bytes > client bytes, usage on the way
+    failover           for each target in turn:  408, 502, 503, 504
+      attempt          until it is good, or not
+        address        translate, providers      the upstream request, in the target's dialect
+        exchange       upstream                  one, cancellable
+        classify, hold translate                 good, or an error that may be tried again, here or elsewhere
+    deliver            translate                 upstream bytes > client bytes, usage on the way
     settle             leaving `_Settlement`     once, on every way out
 
 What is between the caller's dialect and the target's is a `Pair` (`gateway.translate`), found once per
@@ -26,13 +27,12 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from gateway.endpoints.catalogue import CHAT, RESPONSE
-from gateway.endpoints.openai_call import STRICT_HEADER, parse_call, with_strictness
+from gateway.attempt import Upstream, Wishes, read_wishes
+from gateway.endpoints.catalogue import RESPONSE
+from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_models import find_model
-from gateway.endpoints.openai_reply import excerpt
-from gateway.endpoints.provider_path import read_query, with_query, without_parameters
 from gateway.endpoints.wording import WORDINGS, Wording, dialect_of, wording_for
 from gateway.errors import (
     ClientDisconnected,
@@ -41,32 +41,24 @@ from gateway.errors import (
     InternalError,
     InvalidBody,
     ModelNotFound,
-    UnsupportedParameter,
-    UpstreamBadReply,
 )
+from gateway.failover import Failover
 from gateway.model import (
+    AttemptObserver,
     Call,
     CallFacts,
     Client,
     Dialect,
     Endpoint,
-    Passage,
     Plan,
-    Target,
-    UpstreamReply,
-    UpstreamRequest,
 )
-from gateway.providers.headers import forwarded_headers, response_headers
-from gateway.relay import MAX_ERROR_BYTES, mask, relay_reply, without_credentials, without_keys
-from gateway.responder import SUCCESS, Answer, Responder
+from gateway.responder import Answer, Responder
+from gateway.routing.sessions import Sessions
 from gateway.routing.sticking import stick
 from gateway.routing.stored import StoredObjects
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_notes import read_notes
-from gateway.telemetry.call_trace import AttemptTrace, CallTrace, begin_trace
-from gateway.translate.counts_beside import with_counts_beside
-from gateway.translate.pair import Pair, ReplyStream
-from gateway.translate.registry import pair_of
+from gateway.telemetry.call_trace import CallTrace, begin_trace
 
 _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _DETAIL_CHARACTERS: Final = 200
@@ -98,6 +90,8 @@ class Pipeline:
         max_body_bytes: int,
         random: Random,
         stored: StoredObjects | None = None,
+        health: AttemptObserver | None = None,
+        sessions: Sessions | None = None,
     ) -> None:
         """Wire the stages.
 
@@ -106,11 +100,13 @@ class Pipeline:
             upstream: The provider's side.
             record: Takes the trace of each request when it has ended.
             max_body_bytes: Longest body accepted.
-            random: Source of trace ids.
+            random: Source of trace ids, and of jitter.
             stored: Remembers which account made which object; None: nothing does.
+            health: Learns of attempts, and may hold them back; None: nobody.
+            sessions: Remembers which target a session stays with; None: nothing does.
         """
         self._current = current
-        self._upstream = upstream
+        self._failover = Failover(upstream, random, health=health, sessions=sessions)
         self._record = record
         self._max_body_bytes = max_body_bytes
         self._random = random
@@ -136,13 +132,13 @@ class Pipeline:
             trace.asked(call)
             notes = read_notes(client.headers)
             trace.noted(notes)
-            timeout_s = request_timeout_s(client)
+            wishes = read_wishes(client.headers)
             plan = snapshot.routing.plan(
                 call.model, CallFacts(caller, endpoint, client.headers, notes.metadata, call)
             )
             if endpoint.name == RESPONSE.name and self._stored is not None:
                 plan = stick(plan, call, caller, self._stored, snapshot.accounts)
-            await self.answer_call(responder, call, plan, timeout_s)
+            await self.answer_call(responder, call, plan, wishes)
 
         await self.serve(client, endpoint, stages)
 
@@ -263,27 +259,9 @@ class Pipeline:
         """Answer a call that has been read and planned."""
         responder.trace.planned(plan)
         with responder.client.watch():
-            await self._attempt_targets(responder, call, plan, wishes)
+            await self._failover.answer(responder, call, plan, wishes)
 
-    async def _attempt_targets(self, responder: Responder, call: Call, plan: Plan, wishes: Wishes) -> None:
-        """Try each target, each as often as its policy says, until one has answered."""
-        last: Failure | None = None
-        targets = plan.targets
-        first = 0
-        if plan.hedge_after_s is not None and call.is_stream:
-            last, first = await self._attempt_hedged(responder, call, plan, wishes, plan.hedge_after_s)
-            if last is None:
-                return
-        for index in range(first, len(targets)):
-            target = targets[index]
-            if last is not None and not _falls_back(targets[index - 1], last):
-                break
-            failure = await self._try_target(responder, call, target, wishes, is_last=index + 1 == len(targets))
-            if failure is None:
-                return
-            if failure is not NOT_TRIED:
-                last = failure
-        await self._give_up(responder, plan, last)
+
 def refuse_encoding(client: Client) -> None:
     """Say why a compressed body cannot be read, before it is.
 

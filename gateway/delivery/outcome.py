@@ -18,6 +18,8 @@ from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # it has no stubs
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from gateway.wire.retry_after import parse_retry_after
+
 RETRYABLE: Final = frozenset({429, 502, 503, 504})
 DENIED: Final = frozenset({401, 403})
 _TOO_LARGE: Final = 413

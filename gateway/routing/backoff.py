@@ -22,5 +22,6 @@ def delay_s(first_ms: int, retry: int, random: Random) -> float:
         retry: Which one, from 1.
         random: Source of the jitter.
     """
-    ceiling_s = min(MAX_DELAY_S, first_ms / _MS_PER_S * 2 ** min(retry - 1, _MOST_DOUBLINGS))
+    doublings = min(retry - 1, _MOST_DOUBLINGS)
+    ceiling_s = min(MAX_DELAY_S, first_ms / _MS_PER_S * 2.0**doublings)
     return ceiling_s * random.uniform(0.5, 1.0)

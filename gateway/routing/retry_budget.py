@@ -6,26 +6,12 @@ When a provider fails, every call of it fails, and each that is tried twice agai
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+from gateway.model import RetryBounds
 
 _BURST_S: Final = 10.0
 """So many seconds of the least rate may be saved up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Retrying:
-    """The settings of retries that hold for every target.
-
-    Attributes:
-        budget_ratio: Retries for each call.
-        budget_min_per_s: Retries a second that are there for few calls as well.
-        max_wait_s: Longest `Retry-After` that a call waits for.
-    """
-
-    budget_ratio: float = 0.2
-    budget_min_per_s: float = 10.0
-    max_wait_s: float = 5.0
 
 
 class RetryBudgets:
@@ -45,13 +31,13 @@ class RetryBudgets:
         """Note a call of *target* that is no retry."""
         self._calls[target] = self._calls.get(target, 0) + 1
 
-    def take(self, target: str, settings: Retrying) -> bool:
+    def take(self, target: str, bounds: RetryBounds) -> bool:
         """Take one retry out of the budget of *target*; False when nothing is left."""
         now_s = self._now_s()
-        most = max(1.0, _BURST_S * settings.budget_min_per_s)
+        most = max(1.0, _BURST_S * bounds.budget_min_per_s)
         left, since_s = self._left.get(target, (most, now_s))
-        earned = settings.budget_min_per_s * (now_s - since_s)
-        earned += settings.budget_ratio * self._calls.pop(target, 0)
+        earned = bounds.budget_min_per_s * (now_s - since_s)
+        earned += bounds.budget_ratio * self._calls.pop(target, 0)
         left = min(most, left + earned)
         may = left >= 1
         self._left[target] = (left - 1 if may else left, now_s)

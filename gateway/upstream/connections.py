@@ -54,7 +54,10 @@ class Connector(aiohttp.TCPConnector):
         self._factory = cast("functools.partial[ResponseHandler]", make)
 
     async def _create_connection(
-        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's
     ) -> ResponseHandler:
         """Make a connection within `timeout.connect`: names, every address, TLS and a proxy's tunnel."""
         async with asyncio.timeout(timeout.connect):
