@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -52,10 +52,23 @@ class TargetReport:
 
 
 @dataclass(frozen=True, slots=True)
-class _KeptTimes:
+class _Recent:
+    """The samples of one target within a window, kept for a moment.
+
+    Attributes:
+        made_s: When it was worked out.
+        written: How many samples there had been.
+    """
+
     times: TargetTimes
+    first_tokens_ms: tuple[float, ...]
     made_s: float
     written: int
+
+    def is_fresh(self, now_s: float, written: int) -> bool:
+        """Whether it is of this second, and no more than a tenth of the samples is new since."""
+        is_of_now = 0 <= now_s - self.made_s < _FRESH_S
+        return is_of_now and (written - self.written) * _FRESH_SHARE <= self.times.samples
 
 
 class Health:
@@ -87,7 +100,7 @@ class Health:
         self._random = random or Random()
         self._generation = board.generation
         self._places: dict[str, int] = {}
-        self._times: dict[tuple[str, float], _KeptTimes] = {}
+        self._recents: dict[tuple[str, float], _Recent] = {}
         self._probes: dict[str, float] = {}
 
     def skip_reason(self, name: str) -> SkipReason | None:
@@ -110,20 +123,11 @@ class Health:
 
     def times(self, name: str, *, window_s: float) -> TargetTimes:
         """How quick it was within *window_s*; up to a second or a tenth of the samples behind."""
-        board = self._board
-        place = self._place_of(name)
-        now_s = self._now_s()
-        written = board.written(place)
-        kept = self._times.get((name, window_s))
-        if (
-            kept is not None
-            and (written - kept.written) * _FRESH_SHARE <= kept.times.samples
-            and 0 <= now_s - kept.made_s < _FRESH_S
-        ):
-            return kept.times
-        times = _median_times(board.samples(place), now_s, window_s)
-        self._times[name, window_s] = _KeptTimes(times, now_s, written)
-        return times
+        return self._recent(name, window_s).times
+
+    def first_tokens_ms(self, name: str, *, window_s: float) -> Sequence[float]:
+        """How long each stream within *window_s* took to its first token, the shortest first; as recent."""
+        return self._recent(name, window_s).first_tokens_ms
 
     def admit(self, target: Target) -> SkipReason | None:
         """Take leave to begin an attempt at *target*; None when it may begin.
@@ -217,6 +221,17 @@ class Health:
                 board.put(place, after)
         _tell(name, before, after)
 
+    def _recent(self, name: str, window_s: float) -> _Recent:
+        board = self._board
+        place = self._place_of(name)
+        now_s = self._now_s()
+        written = board.written(place)
+        found = self._recents.get((name, window_s))
+        if found is None or not found.is_fresh(now_s, written):
+            found = _look_back(board.samples(place), now_s, window_s, written)
+            self._recents[name, window_s] = found
+        return found
+
     def _count(self, place: int, circuit: Circuit, now_s: float) -> Counts:
         slot = self.rules.slot(now_s)
         return circuits.count(self._board.counts(place, slot), circuit, slot)
@@ -225,7 +240,7 @@ class Health:
         board = self._board
         if board.generation != self._generation:
             self._places.clear()
-            self._times.clear()
+            self._recents.clear()
             self._generation = board.generation
         place = self._places.get(name)
         if place is None:
@@ -233,16 +248,17 @@ class Health:
         return place
 
 
-def _median_times(samples: list[Sample], now_s: float, window_s: float) -> TargetTimes:
+def _look_back(samples: Iterable[Sample], now_s: float, window_s: float, written: int) -> _Recent:
     # Their times are whole seconds.
     recent = [one for one in samples if -1 <= now_s - one.at_s <= window_s]
-    first = [one.first_token_ms for one in recent if one.first_token_ms is not None]
+    first = sorted(one.first_token_ms for one in recent if one.first_token_ms is not None)
     per_token = [one.per_output_token_ms for one in recent if one.per_output_token_ms is not None]
-    return TargetTimes(
+    times = TargetTimes(
         len(recent),
         statistics.median(first) if first else None,
         statistics.median(per_token) if per_token else None,
     )
+    return _Recent(times, tuple(first), now_s, written)
 
 
 def _tell(name: str, before: Circuit, after: Circuit) -> None:
