@@ -14,7 +14,13 @@ from random import Random
 from typing import Any, Final
 
 from gateway.attempt import Opened, Upstream, Wishes, deliver, open_attempt, outcome_of
-from gateway.errors import FirstTokenTimeout, GatewayError, NoTargetAvailable, UnsupportedParameter
+from gateway.errors import (
+    ClientDisconnected,
+    FirstTokenTimeout,
+    GatewayError,
+    NoTargetAvailable,
+    UnsupportedParameter,
+)
 from gateway.model import AttemptObserver, Call, Outcome, Plan, RetryPolicy, SessionPlace, SkipReason, Target
 from gateway.relay import mask
 from gateway.responder import Answer, Responder
@@ -223,7 +229,7 @@ class Failover:
                 return True
             progress.failed(target, error)
             return False
-        except BaseException:
+        except (asyncio.CancelledError, ClientDisconnected):
             self._health.ended(target, _ABANDONED)
             raise
         attempt.ended()
