@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
+from random import Random
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -17,8 +18,10 @@ from gateway.endpoints.openai_call import parse_call
 from gateway.identity.tokens import Credential
 from gateway.model import Call, Caller, CallFacts, Endpoint, RetryPolicy, Target, Usage
 from gateway.providers.headers import fixed_lines
+from gateway.routing.priority import Priority
+from gateway.routing.route import Candidate, Route
 from gateway.wire.frames import SpanSegments
-from tests.unit.doubles import FakeHeaders
+from tests.unit.doubles import FakeHeaders, FakeHealth
 
 TOKEN: Final = "app-token"
 KEY: Final = "sk-provider-key"
@@ -44,6 +47,17 @@ TARGET: Final = Target(
 def make_target(name: str = "acct/small", **changes: Any) -> Target:
     """A target of this name."""
     return dataclasses.replace(TARGET, name=name, account=name.partition("/")[0], **changes)
+
+
+def make_route(name: str, *targets: Target, health: FakeHealth | None = None) -> Route:
+    """A virtual model that tries *targets* in this order."""
+    candidates = [Candidate(target, priority=number) for number, target in enumerate(targets)]
+    return Route(name, candidates, Priority(Random(7)), health or FakeHealth())
+
+
+def make_routes(*routes: Route, **others: Route) -> dict[str, Route]:
+    """Virtual models by their names, and by those that are given beside."""
+    return {route.name: route for route in routes} | others
 
 
 class TokenPrice:
