@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from gateway.attempt import read_wishes
 from gateway.endpoints.bedrock_call import read_bedrock_call
 from gateway.endpoints.bedrock_catalogue import INVOKE, INVOKE_EMBEDDING, OTHER
 from gateway.endpoints.bedrock_paths import BIDIRECTIONAL, BedrockPath
@@ -30,7 +31,7 @@ from gateway.errors import (
 from gateway.identity.tokens import carries_token
 from gateway.model import Call, Caller, CallFacts, Client, Headers, Plan, Target
 from gateway.pass_through import PASSED_METHODS, Asked, PassThrough
-from gateway.pipeline import Pipeline, refuse_encoding, request_timeout_s
+from gateway.pipeline import Pipeline, refuse_encoding
 from gateway.responder import Responder
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_notes import read_notes
@@ -83,7 +84,7 @@ class Bedrock:
             plan = snapshot.routing.plan(name, facts)
             call = _as_called(call, plan)
             trace.asked(call)
-            await self._pipeline.answer_call(responder, call, plan, request_timeout_s(client))
+            await self._pipeline.answer_call(responder, call, plan, read_wishes(client.headers))
 
         await self._pipeline.serve(client, asked.endpoint, stages)
 
