@@ -12,7 +12,7 @@ from typing import Final, Literal, Protocol
 
 from gateway.errors import NoTargetAvailable, SecretMissingError, UnsupportedParameter
 from gateway.model import CallFacts, Endpoint, Plan, RouteFacts, SessionPlace, Skipped, SkipReason, Target
-from gateway.translate.registry import pair_of
+from gateway.translate.registry import can_answer
 
 Tier = Literal["simple", "medium", "complex"]
 
@@ -191,7 +191,8 @@ class Route:
 
     def _able_to(self, endpoint: Endpoint) -> tuple[tuple[Candidate, ...], tuple[Skipped, ...]]:
         """Which candidates can do what an endpoint asks; of configuration alone, so it is kept."""
-        found = self._able.get(endpoint.name + endpoint.dialect)
+        # Not by its name: what is asked below `/responses` has one, and not every target that answers it all.
+        found = self._able.get(endpoint.route)
         if found is None:
             able: list[Candidate] = []
             skipped: list[Skipped] = []
@@ -201,7 +202,7 @@ class Route:
                     able.append(candidate)
                 else:
                     skipped.append(Skipped(candidate.target.name, reason))
-            found = self._able[endpoint.name + endpoint.dialect] = tuple(able), tuple(skipped)
+            found = self._able[endpoint.route] = tuple(able), tuple(skipped)
         return found
 
     def _none_left(self, skipped: Sequence[Skipped]) -> Exception:
@@ -226,8 +227,4 @@ class Route:
 def _inability(target: Target, endpoint: Endpoint) -> SkipReason | None:
     if target.missing_secret:
         return "secret_missing"
-    try:
-        pair_of(endpoint, target)
-    except UnsupportedParameter:
-        return "filter"
-    return None
+    return None if can_answer(endpoint, target) else "filter"
