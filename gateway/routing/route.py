@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
+import msgspec
+
 from gateway.errors import NoTargetAvailable, SecretMissingError, UnsupportedParameter
 from gateway.model import CallFacts, Endpoint, Plan, RouteFacts, SessionPlace, Skipped, SkipReason, Target
 from gateway.translate.registry import can_answer
@@ -73,11 +75,10 @@ class HealthView(Protocol):
         """How quick it was within *window_s*."""
 
     def first_tokens_ms(self, name: str, *, window_s: float) -> Sequence[float]:
-        """How long it took to the first token of each stream within *window_s*, in any order."""
+        """How long it took to the first token of each stream within *window_s*, the shortest first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(msgspec.Struct, frozen=True):
     """What a strategy made of the candidates of one call.
 
     Attributes:
