@@ -148,6 +148,11 @@ class Route:
         self._facts = RouteFacts(name, strategy.type)
         self._able: dict[str, tuple[tuple[Candidate, ...], tuple[Skipped, ...]]] = {}
 
+    @property
+    def is_available(self) -> bool:
+        """One of its targets at least has its credential."""
+        return any(not candidate.target.missing_secret for candidate in self.candidates)
+
     def plan(self, facts: CallFacts) -> Plan:
         """Which targets a call is given.
 
