@@ -57,7 +57,8 @@ class AttemptTrace:
 
     Attributes:
         number: From 1.
-        start_ns: On the process's monotonic clock; `first_chunk_ns` and `end_ns` likewise, 0 while unknown.
+        start_ns: On the process's monotonic clock; `first_chunk_ns`, `first_content_ns` and
+            `end_ns` likewise, 0 while unknown.
         chunks: Pieces in which the stream came.
         status_code: Of the provider's answer, 0 when none came.
         error_type: "" when the attempt was good.
@@ -72,6 +73,7 @@ class AttemptTrace:
     span_id: bytes
     start_ns: int
     first_chunk_ns: int = 0
+    first_content_ns: int = 0
     chunks: int = 0
     end_ns: int = 0
     status_code: int = 0
