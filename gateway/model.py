@@ -440,11 +440,13 @@ class RouteFacts(msgspec.Struct, frozen=True):
         name: Of the virtual model, or the rule's id.
         strategy: As `routing_config.type` has it, such as `weight-based-routing`.
         tier: What a call was found to be, where that decides: simple, medium or complex.
+        is_rule: It is a rule for calls of models, not a virtual model.
     """
 
     name: str
     strategy: str
     tier: str = ""
+    is_rule: bool = False
 
 
 class SessionPlace(msgspec.Struct, frozen=True):
