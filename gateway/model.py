@@ -371,6 +371,11 @@ class Target:
     parameters: Mapping[str, bytes] = field(default_factory=dict, hash=False)
 
 
+FIXED_PARAMETERS: Final = frozenset(
+    {"contents", "input", "messages", "model", "prompt", "stream", "stream_options"}
+)
+"""What `Target.parameters` cannot have: what is asked, and in which way the answer comes."""
+
 SkipReason = Literal[
     "circuit",
     "cool_down",
