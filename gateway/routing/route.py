@@ -72,6 +72,9 @@ class HealthView(Protocol):
     def times(self, name: str, *, window_s: float) -> TargetTimes:
         """How quick it was within *window_s*."""
 
+    def first_tokens_ms(self, name: str, *, window_s: float) -> Sequence[float]:
+        """How long it took to the first token of each stream within *window_s*, in any order."""
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -97,7 +100,7 @@ class Strategy(Protocol):
     def type(self) -> str:
         """As in `routing_config.type`."""
 
-    def order(self, candidates: Sequence[Candidate], facts: CallFacts, health: HealthView) -> Order:
+    def order(self, candidates: Sequence[Candidate], facts: CallFacts, health: HealthView, /) -> Order:
         """Order *candidates*, of which each could be asked.
 
         Args:
