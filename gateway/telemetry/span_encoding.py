@@ -112,7 +112,8 @@ class SpanEncoder:
         secrets, notes = shape.secrets, trace.notes
         metadata = self._metadata(notes.metadata, secrets) if notes.metadata else b""
         conversation = self._conversation(notes.conversation_id, secrets) if notes.conversation_id else b""
-        return shape.spans(trace, self._request_attributes(trace.call, secrets), metadata, conversation)
+        parameters = self._request_attributes(trace.attempts[0].sent or trace.call, secrets)
+        return shape.spans(trace, parameters, metadata, conversation)
 
     def _make_shape(self, trace: CallTrace, call: Call) -> Shape:
         """What calls like this one have in common."""
@@ -254,7 +255,7 @@ class SpanEncoder:
                 end_ns=end_ns,
             ),
             names.ATTEMPT.integer(attempt.number),
-            self._request_attributes(call, secrets),
+            self._request_attributes(attempt.sent or call, secrets),
             self._reply_attributes(attempt, secrets),
             metadata,
         ]
