@@ -25,7 +25,14 @@ from gateway.pricing.target_prices import with_prices
 from gateway.providers.addressing import Resolve
 from gateway.providers.registry import make_targets
 from gateway.routing.accounts import Accounts
-from gateway.routing.compile import compile_routes, keep_alive, retry_policy, time_limits
+from gateway.routing.circuit import CircuitRules
+from gateway.routing.compile import (
+    circuit_rules,
+    compile_routes,
+    keep_alive,
+    retry_policy,
+    time_limits,
+)
 from gateway.routing.direct import Routing
 from gateway.routing.runtime import Runtime
 from gateway.telemetry.plan import PLAIN, TelemetryPlan, compile_telemetry
@@ -44,6 +51,7 @@ class Snapshot:
         telemetry: How calls are traced.
         accounts: For calls that are for an account and no model.
         keep_alive: Of streams, None for nothing.
+        circuit_rules: When targets are left alone.
     """
 
     version: str
@@ -53,6 +61,7 @@ class Snapshot:
     telemetry: TelemetryPlan = PLAIN
     accounts: Accounts = field(default_factory=lambda: Accounts(()))
     keep_alive: KeepAlive | None = None
+    circuit_rules: CircuitRules = field(default_factory=CircuitRules)
     _model_lists: dict[tuple[str, Dialect], bytes] = field(default_factory=dict)
 
     def models_of(self, caller: Caller, dialect: Dialect = "openai") -> bytes:
@@ -115,6 +124,7 @@ def compile_snapshot(
         ),
         accounts=Accounts(targets),
         keep_alive=keep_alive(settings.keep_alive_settings),
+        circuit_rules=circuit_rules(settings.routing_settings.circuit_breaker),
     )
 
 

@@ -29,7 +29,8 @@ _lists: Final = msgspec.json.Decoder(_List)
 def model_list(models: Iterable[Target | ListedModel], *, created: int) -> bytes:
     """The body of `GET /v1/models`.
 
-    `aliases`, `model_types`, `context_window` and `price` are more than OpenAI's; one that is not known is left out.
+    `aliases`, `model_types`, `context_window` and `price` are more than OpenAI's; what is not known is left
+    out.
 
     Args:
         models: In the order to list.

@@ -31,7 +31,7 @@ _SKEW_S: Final = 1.0
 """What began so much in the future began before the clock was set back."""
 
 _LEAST_SHARE: Final = 0.5
-_SLOT_BITS: Final = 0xFFFF_FFFF
+_ALL_BITS: Final = 0xFFFF_FFFF
 
 _replace = msgspec.structs.replace
 
@@ -83,7 +83,7 @@ def count(parts: Iterable[tuple[int, int, int]], circuit: Circuit, slot: int) ->
         slot: The newest.
     """
     # Slots are numbers of 32 bits that come round; what is before the base is before the closing.
-    since_base = (slot - circuit.base_slot) & _SLOT_BITS
+    since_base = (slot - circuit.base_slot) & _ALL_BITS
     is_within = bool(circuit.closed_at_s) and since_base < SLOTS
     good = sick = slot_good = slot_sick = 0
     for part_slot, part_good, part_sick in parts:
@@ -195,9 +195,10 @@ def after_good(circuit: Circuit, began_s: float, now_s: float, counts: Counts) -
         paused_at_s=circuit.paused_at_s,
         paused_until_s=circuit.paused_until_s,
         closed_at_s=now_s,
-        base_slot=counts.slot & _SLOT_BITS,
+        base_slot=counts.slot & _ALL_BITS,
         base_good=counts.slot_good,
         base_sick=counts.slot_sick,
+        openings=circuit.openings,
     )
 
 
@@ -211,6 +212,7 @@ def _opened(circuit: Circuit, now_s: float, cool_down_s: float, chance: float) -
         cool_down_s=cool_down_s,
         leased_at_s=0.0,
         leased_until_s=0.0,
+        openings=(circuit.openings + 1) & _ALL_BITS,
     )
 
 

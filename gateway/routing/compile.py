@@ -13,6 +13,7 @@ import msgspec
 from gateway.config import Config, SecretMissing, SecretReference
 from gateway.config.manifests import load_balancing
 from gateway.config.manifests.global_settings import (
+    CircuitBreakerSettings,
     GlobalSettings,
     KeepAliveSettings,
     RetrySettings,
@@ -32,6 +33,7 @@ from gateway.config.manifests.load_balancing import (
 )
 from gateway.model import FallbackPolicy, KeepAlive, ListedModel, RetryBounds, RetryPolicy, Target, TimeLimits
 from gateway.providers.headers import with_own_headers
+from gateway.routing.circuit import CircuitRules
 from gateway.routing.hedging import QuantileHedge
 from gateway.routing.load_balancing import LoadBalancing, Rule
 from gateway.routing.route import Candidate, Hedge, Route, SlaCutoff
@@ -90,6 +92,17 @@ def keep_alive(settings: KeepAliveSettings | None) -> KeepAlive | None:
     if settings is None:
         return None
     return KeepAlive(settings.interval_ms / _MS_PER_S, settings.before_content)
+
+
+def circuit_rules(settings: CircuitBreakerSettings) -> CircuitRules:
+    """When the circuits of targets open."""
+    return CircuitRules(
+        failures=settings.failures,
+        failure_ratio=settings.failure_ratio,
+        window_s=settings.window_ms / _MS_PER_S,
+        cool_down_s=settings.cool_down_ms / _MS_PER_S,
+        max_cool_down_s=settings.max_cool_down_ms / _MS_PER_S,
+    )
 
 
 def compile_routes(

@@ -26,6 +26,9 @@ LONGEST_WINDOW_S: Final = 1200.0
 _FRESH_S: Final = 1.0
 _FRESH_SHARE: Final = 10
 
+_NO_COUNTS: Final = Counts()
+_NO_TIMES: Final = TargetTimes()
+
 _log: Final = logging.getLogger(__name__)
 
 
@@ -38,17 +41,19 @@ class TargetReport:
         refusal: Why it is not asked now by calls that could be given another, None when it is.
         wait_s: Until that is over, 0.0 when nobody knows.
         opened_at_s: Unix time at which its circuit opened last, None when it is closed.
+        openings: How often it has.
         counts: Attempts within the window of the rules.
         times: Within `LONGEST_WINDOW_S`.
     """
 
-    state: CircuitState
-    is_drained: bool
-    refusal: SkipReason | None
-    wait_s: float
-    opened_at_s: float | None
-    counts: Counts
-    times: TargetTimes
+    state: CircuitState = "closed"
+    is_drained: bool = False
+    refusal: SkipReason | None = None
+    wait_s: float = 0.0
+    opened_at_s: float | None = None
+    openings: int = 0
+    counts: Counts = _NO_COUNTS
+    times: TargetTimes = _NO_TIMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +189,11 @@ class Health:
         self._board.undrain(place)
         return is_news
 
-    def report(self, name: str) -> TargetReport:
-        """How the target *name* does."""
-        place = self._place_of(name)
+    def report(self, name: str) -> TargetReport | None:
+        """How the target *name* does, None when nobody has asked it yet; nothing is noted of that."""
+        place = self._board.find_place(name)
+        if place is None:
+            return None
         now_s = self._now_s()
         circuit = self._board.circuit(place)
         return TargetReport(
@@ -195,9 +202,15 @@ class Health:
             refusal=self.skip_reason(name),
             wait_s=self.wait_s(name),
             opened_at_s=circuit.opened_at_s if circuit.is_open else None,
+            openings=circuit.openings,
             counts=self._count(place, circuit, now_s),
             times=self.times(name, window_s=LONGEST_WINDOW_S),
         )
+
+    @property
+    def missed_turns(self) -> int:
+        """How often a circuit was changed without its lock, since another process kept that."""
+        return self._board.missed_turns
 
     def _settle(self, name: str, place: int, outcome: Outcome, now_s: float) -> None:
         """Change the circuit as *outcome* wants it."""

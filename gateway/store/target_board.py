@@ -29,8 +29,11 @@ import msgspec
 
 from gateway.store.mapped_file import give_lock, open_mapped, take_lock
 
+FILE_NAME: Final = "targets"
+"""Of the file in the state folder."""
+
 PLACES: Final = 2048
-"""Targets that a board has room for; the file has 12 MB."""
+"""Targets that a board has room for; the file has 11 MB."""
 
 SAMPLES: Final = 100
 SLOTS: Final = 10
@@ -43,12 +46,13 @@ _HEADER_BYTES: Final = 64
 _LANES_USED_AT: Final = 64
 _GENERATION_AT: Final = 68
 _LANE_LOCKS_AT: Final = 128
+_MISSED_AT: Final = 160
 _KEY_BYTES: Final = 16
-_KEYS_AT: Final = 256
+_KEYS_AT: Final = 320
 _NO_KEY: Final = bytes(_KEY_BYTES)
 
 # Of a place, from its start; all are multiples of what they hold.
-_CIRCUIT: Final = struct.Struct("=?8d3I")
+_CIRCUIT: Final = struct.Struct("=?8d4I")
 _CHECKSUM: Final = struct.Struct("=I")
 _CIRCUIT_AT: Final = 8
 _CIRCUIT_BYTES: Final = _CIRCUIT.size + _CHECKSUM.size
@@ -79,6 +83,7 @@ class Circuit(msgspec.Struct, frozen=True):
         paused_at_s: When its provider asked to be left alone, until `paused_until_s`.
         base_slot: In which slot it was closed.
         base_good: What had gone well in that slot before; `base_sick` what had not.
+        openings: How often it has opened.
     """
 
     is_open: bool = False
@@ -93,6 +98,7 @@ class Circuit(msgspec.Struct, frozen=True):
     base_slot: int = 0
     base_good: int = 0
     base_sick: int = 0
+    openings: int = 0
 
 
 CLOSED: Final = Circuit()
@@ -116,9 +122,6 @@ class TargetBoard:
 
     A place is where its target is on the board: good until `generation` changes, which happens only when a
     full board takes in another target.
-
-    Attributes:
-        missed_turns: How often a circuit was changed without its lock, because another process kept that.
     """
 
     def __init__(
@@ -139,7 +142,6 @@ class TargetBoard:
             lane: Where this process counts.
             now_s: Unix time in seconds.
         """
-        self.missed_turns = 0
         self._data = data
         self._words = memoryview(data).cast("I")
         self._descriptor = descriptor
@@ -147,6 +149,7 @@ class TargetBoard:
         self._keys_end = _KEYS_AT + places * _KEY_BYTES
         self._first = _first_place(places)
         self._now_s = now_s
+        self._missed_word = _MISSED_AT // _WORD + lane
         self._lane_word = (_LANES_AT + lane * _LANE_WORDS * _WORD) // _WORD
         self._threads = threading.Lock()
         if self._words[_LANES_USED_AT // _WORD] <= lane:
@@ -157,9 +160,19 @@ class TargetBoard:
         """Places found under another one may be other targets' now."""
         return self._words[_GENERATION_AT // _WORD]
 
+    @property
+    def missed_turns(self) -> int:
+        """How often a circuit was changed without its lock, because another process kept that."""
+        start = _MISSED_AT // _WORD
+        return sum(self._words[start : start + LANES])
+
+    def find_place(self, name: str) -> int | None:
+        """Where the target *name* is, None when nobody has asked for it yet."""
+        return self._find(_key_of(name))
+
     def place_of(self, name: str) -> int:
-        """Where the target *name* is, which gets a place if it has none."""
-        key = hashlib.blake2b(name.encode(), digest_size=_KEY_BYTES).digest()
+        """Where it is; it gets a place if it has none."""
+        key = _key_of(name)
         found = self._find(key)
         if found is None:
             with _Turn(self, 0, _HEADER_BYTES):
@@ -267,7 +280,7 @@ class TargetBoard:
             return False
         if take_lock(self._descriptor, start, length):
             return True
-        self.missed_turns += 1
+        self._words[self._missed_word] += 1
         return False
 
     def unlock(self, start: int, length: int, *, is_locked: bool) -> None:
@@ -353,6 +366,10 @@ def open_board(path: Path, *, places: int = PLACES, now_s: Callable[[], float] =
     """
     descriptor, data = open_mapped(path, _header(places), _size(places))
     return TargetBoard(data, descriptor=descriptor, places=places, lane=_free_lane(descriptor), now_s=now_s)
+
+
+def _key_of(name: str) -> bytes:
+    return hashlib.blake2b(name.encode(), digest_size=_KEY_BYTES).digest()
 
 
 def _free_lane(descriptor: int) -> int:

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.model import Outcome, Target, TimeLimits
 from gateway.routing.circuit import CircuitRules
-from gateway.routing.health import LONGEST_WINDOW_S, Health
+from gateway.routing.health import LONGEST_WINDOW_S, Health, TargetReport
 from gateway.routing.route import TargetTimes
 from gateway.store.target_board import SAMPLES, board_in_memory
 from tests.unit.makers import make_target
@@ -20,6 +20,12 @@ SICK: Final = Outcome("sick", 503, took_ms=100.0)
 NONE: Final = Outcome("none", 400, took_ms=100.0)
 TARGET: Final = make_target("acct/small")
 NAME: Final = TARGET.name
+
+
+def report_of(health: Health) -> TargetReport:
+    report = health.report(NAME)
+    assert report is not None
+    return report
 
 
 class Clock:
@@ -76,7 +82,7 @@ def test_only_sickness_counts(health: Health) -> None:
     for _ in range(100):
         health.ended(TARGET, NONE)
     health.ended(TARGET, SICK)
-    counts = health.report(NAME).counts
+    counts = report_of(health).counts
     assert (counts.good, counts.sick) == (0, 1)
 
 
@@ -87,14 +93,14 @@ def test_failures_of_long_ago_do_not_count(health: Health, clock: Clock) -> None
     clock.now_s += 30
     health.ended(TARGET, SICK)
     assert health.skip_reason(NAME) is None
-    assert health.report(NAME).counts.sick == 1
+    assert report_of(health).counts.sick == 1
 
 
 def test_one_probe_closes_it(health: Health, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     """Half open one call is let through; when that goes well all are, and counting begins anew."""
     break_it(health)
     clock.now_s += 1
-    assert health.report(NAME).state == "half_open"
+    assert report_of(health).state == "half_open"
     assert health.admit(TARGET) is None
     assert health.skip_reason(NAME) == health.admit(TARGET) == "circuit"
     clock.now_s += 0.1
@@ -102,7 +108,7 @@ def test_one_probe_closes_it(health: Health, clock: Clock, caplog: pytest.LogCap
         health.ended(TARGET, GOOD)
     assert "is asked again" in caplog.text
     assert health.admit(TARGET) is health.admit(TARGET) is health.skip_reason(NAME) is None
-    assert health.report(NAME).state == "closed"
+    assert report_of(health).state == "closed"
     clock.now_s += 0.1
     for _ in range(4):
         health.ended(TARGET, SICK)
@@ -154,7 +160,7 @@ def test_pause(health: Health, clock: Clock) -> None:
     assert health.skip_reason(NAME) == "cool_down"
     clock.now_s += 20
     assert health.admit(TARGET) is None
-    assert health.report(NAME).counts.sick == 0
+    assert report_of(health).counts.sick == 0
 
 
 def test_a_pause_that_is_over_is_forgotten(clock: Clock) -> None:
@@ -176,7 +182,7 @@ def test_drain(health: Health) -> None:
     assert health.wait_s(NAME) == 0.0
     break_it(health)
     assert health.skip_reason(NAME) == "drained"
-    assert health.report(NAME).is_drained
+    assert report_of(health).is_drained
     assert health.undrain(NAME)
     assert not health.undrain(NAME)
     assert health.skip_reason(NAME) == "circuit"
@@ -212,14 +218,16 @@ def test_times_are_kept_for_a_moment(health: Health, clock: Clock) -> None:
 
 
 def test_report(health: Health, clock: Clock) -> None:
-    """All that an operator is shown of a target."""
+    """All that an operator is shown of a target; of one that nobody has asked there is nothing."""
+    assert health.report(NAME) is health.report(NAME) is None
     for _ in range(5):
         health.ended(TARGET, GOOD)
     break_it(health)
-    report = health.report(NAME)
+    report = report_of(health)
     assert (report.state, report.is_drained, report.refusal) == ("open", False, "circuit")
     assert (report.counts.good, report.counts.sick) == (5, 5)
     assert report.opened_at_s == clock.now_s
+    assert report.openings == 1
     assert report.wait_s == health.wait_s(NAME)
 
 
