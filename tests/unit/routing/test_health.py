@@ -79,7 +79,10 @@ def test_five_failures_open_it(health: Health, clock: Clock, caplog: pytest.LogC
             health.ended(TARGET, SICK)
     assert health.skip_reason(NAME) == health.admit(TARGET) == "circuit"
     assert 0.5 <= health.wait_s(NAME) <= 1.0
-    assert [record.getMessage().partition(" is not asked for ")[0] for record in caplog.records] == [NAME]
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        f"{NAME} is not asked for {health.wait_s(NAME):.1f} s: 5 of its last 5 attempts failed, within 30 s"
+    )
     assert health.skip_reason("acct/other") is None
     clock.now_s += health.wait_s(NAME)
     assert health.skip_reason(NAME) is None
@@ -125,14 +128,29 @@ def test_one_probe_closes_it(health: Health, clock: Clock, caplog: pytest.LogCap
     assert health.skip_reason(NAME) == "circuit"
 
 
-def test_failed_probe(health: Health, clock: Clock) -> None:
+def test_failed_probe(health: Health, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     """The target is left alone for twice as long."""
     break_it(health)
     clock.now_s += 1
     assert health.admit(TARGET) is None
     clock.now_s += 0.2
-    health.ended(TARGET, SICK)
+    with caplog.at_level(logging.WARNING, "gateway.routing.health"):
+        health.ended(TARGET, SICK)
     assert 1.0 <= health.wait_s(NAME) <= 2.0
+    assert f"{NAME} is not asked for another {health.wait_s(NAME):.1f} s" in caplog.text
+
+
+def test_an_attempt_of_before_is_not_the_probe(health: Health, clock: Clock) -> None:
+    """One that ends while another call finds out does not let in a second."""
+    break_it(health)
+    clock.now_s += 1
+    assert health.admit(TARGET) is None
+    clock.now_s += 1
+    for outcome in (Outcome("none", 400, took_ms=5_000), Outcome("sick", 504, took_ms=60_000)):
+        health.ended(TARGET, outcome)
+        assert health.admit(TARGET) == "circuit"
+    health.ended(TARGET, Outcome("none", 400, took_ms=1_000))
+    assert health.admit(TARGET) is None
 
 
 def test_a_probe_that_says_nothing_gives_its_place(health: Health, clock: Clock) -> None:
@@ -141,6 +159,7 @@ def test_a_probe_that_says_nothing_gives_its_place(health: Health, clock: Clock)
     clock.now_s += 1
     assert health.admit(TARGET) is None
     assert health.skip_reason(NAME) == "circuit"
+    clock.now_s += 0.1
     health.ended(TARGET, NONE)
     assert health.admit(TARGET) is None
 
