@@ -17,8 +17,8 @@ from gateway.endpoints.openai_call import STRICT_HEADER
 from gateway.endpoints.retry_wish import RETRY_HEADER
 from gateway.endpoints.wording import Wording
 from gateway.errors import GatewayError
-from gateway.keep_alive import KeepAlive
-from gateway.model import Client, HeaderPairs, KeepAliveSettings, Target, UpstreamReply
+from gateway.model import Client, HeaderPairs, KeepAlive, Target, UpstreamReply
+from gateway.pings import Pings
 from gateway.providers.headers import response_headers
 from gateway.routing.stored import Origin, StoredObjects
 from gateway.telemetry.call_notes import CONVERSATION_HEADER, LOGGING_HEADER, METADATA_HEADER
@@ -85,11 +85,11 @@ class Responder:
         request_id: str,
         wording: Wording,
         stored: StoredObjects | None = None,
-        keep_alive: KeepAliveSettings | None = None,
+        keep_alive: KeepAlive | None = None,
     ) -> None:
         self._stored = stored
         self._keep_alive = keep_alive
-        self._pings: KeepAlive | None = None
+        self._pings: Pings | None = None
         self.client = client
         self.trace = trace
         self.request_id = request_id
@@ -180,8 +180,8 @@ class Responder:
     def begin_waiting(self, media_type: bytes) -> None:
         """Keep the connection of a stream's caller alive while there is no content, if that is wanted."""
         settings = self._keep_alive
-        if settings is not None and settings.before_content and self._wording.ping:
-            self._pings = KeepAlive(settings.interval_s, lambda: self._ping_first(media_type))
+        if settings is not None and settings.is_before_content and self._wording.ping:
+            self._pings = Pings(settings.interval_s, lambda: self._ping_first(media_type))
 
     async def start_stream(self, reply: UpstreamReply, media_type: bytes) -> None:
         """Send the head of a stream, if it has not gone out with a ping."""
@@ -191,7 +191,7 @@ class Responder:
             return
         await self._start(reply.status, self._headers(response_headers(reply.headers)), media_type)
         if self._keep_alive is not None and self._wording.ping:
-            self._pings = KeepAlive(self._keep_alive.interval_s, self._ping)
+            self._pings = Pings(self._keep_alive.interval_s, self._ping)
 
     async def write(self, events: bytes) -> None:
         """Send a piece of a stream: whole events."""
