@@ -26,6 +26,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("bedrock", "gemini"),
     ("pass_through", "realtime"),
     ("pipeline",),
+    ("failover",),
+    ("attempt",),
     ("relay",),
     ("snapshot", "responder"),
     ("identity", "routing", "limits", "guardrails", "telemetry", "upstream"),
@@ -37,6 +39,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "model",
         "errors",
+        "deadline",
         "tasks",
         "log",
         "process",
