@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from gateway.config.manifests.global_settings import CircuitBreakerSettings, Tim
 from gateway.config.manifests.load_balancing import (
     ComplexityTarget,
     HeadersOverride,
+    Hedging,
     PriorityTarget,
     RoutingConfig,
     RoutingTarget,
@@ -25,8 +26,9 @@ from gateway.config.manifests.load_balancing import (
 from gateway.model import FallbackPolicy, ListedModel, RetryPolicy, Target, TimeLimits
 from gateway.providers.headers import with_own_headers
 from gateway.routing.circuit import CircuitRules
+from gateway.routing.hedging import QuantileHedge
 from gateway.routing.load_balancing import LoadBalancing, Rule
-from gateway.routing.route import Candidate, Route, SlaCutoff
+from gateway.routing.route import Candidate, Hedge, Route, SlaCutoff
 from gateway.routing.runtime import Runtime
 from gateway.routing.strategies import MAKERS, make_strategy
 
@@ -90,7 +92,7 @@ def compile_routes(
     """Work out every route.
 
     Args:
-        config: Checked as a whole already, so that every target exists.
+        config: Checked as a whole already: a target that there is not is of an account that is not in force.
         targets: Of the accounts, by name.
         runtime: What the worker has.
         resolve: Gives secret values.
@@ -102,33 +104,36 @@ def compile_routes(
     for group in config.virtual_models:
         for model in group.integrations:
             name = f"{group.name}/{model.name}"
-            if model.routing_config.type not in MAKERS:
-                continue
             route = making.route(name, model.routing_config, group.source.folder)
-            by_name |= dict.fromkeys((name, *model.other_names), route)
-            other_names[name] = model.other_names
-            windows = [candidate.target.context_window for candidate in route.candidates]
-            known = [window for window in windows if window is not None]
-            models.append(
-                ListedModel(
-                    name,
-                    group.name,
-                    frozenset(model.model_types),
-                    context_window=min(known) if len(known) == len(windows) else None,
-                )
-            )
-    rules = [
-        Rule(
-            making.route(rule.id, rule, manifest.source.folder),
-            rule.when.subjects,
-            rule.when.models,
-            rule.when.metadata,
-        )
-        for manifest in config.load_balancing
-        for rule in manifest.rules
-        if rule.type in MAKERS
-    ]
+            if route is not None:
+                by_name |= dict.fromkeys((name, *model.other_names), route)
+                other_names[name] = model.other_names
+                window = _narrowest(candidate.target.context_window for candidate in route.candidates)
+                models.append(ListedModel(name, group.name, frozenset(model.model_types), window))
+    rules = list(_rules(config, making))
     return Routes(by_name, LoadBalancing(rules, other_names) if rules else None, tuple(models))
+
+
+def _rules(config: Config, making: _Making) -> Iterator[Rule]:
+    for manifest in config.load_balancing:
+        for rule in manifest.rules:
+            route = making.route(rule.id, rule, manifest.source.folder)
+            if route is not None:
+                yield Rule(route, rule.when.subjects, rule.when.models, rule.when.metadata)
+
+
+def _narrowest(windows: Iterable[int | None]) -> int | None:
+    """What a call may have whoever answers it; None when that is not known of one of them."""
+    known = list(windows)
+    return None if None in known else min(window for window in known if window is not None)
+
+
+def _hedge(written: Hedging | None) -> Hedge | None:
+    if written is None:
+        return None
+    return QuantileHedge(
+        written.quantile, min_delay_ms=written.min_delay_ms, max_delay_ms=written.max_delay_ms
+    )
 
 
 def _cutoff(written: load_balancing.SlaCutoff | None) -> SlaCutoff | None:
@@ -146,10 +151,17 @@ class _Making:
     timeouts: TimeoutSettings
     resolve: ResolveIn
 
-    def route(self, name: str, routing: RoutingConfig, folder: Path) -> Route:
-        candidates = [self._candidate(written, folder) for written in routing.load_balance_targets]
+    def route(self, name: str, routing: RoutingConfig, folder: Path) -> Route | None:
+        """The route *name*; None when neither its strategy nor one of its targets is in force."""
+        candidates = [
+            self._candidate(written, folder)
+            for written in routing.load_balance_targets
+            if model_name(written.target) in self.targets
+        ]
+        if not candidates or routing.type not in MAKERS:
+            return None
         strategy = make_strategy(name, routing, self.runtime)
-        return Route(name, candidates, strategy, self.runtime.health)
+        return Route(name, candidates, strategy, self.runtime.health, hedge_after=_hedge(routing.hedging))
 
     def _candidate(self, written: RoutingTarget, folder: Path) -> Candidate:
         target = self._target(written, folder)

@@ -336,11 +336,11 @@ class CallTrace:
         seen_ns = 0
         for attempt in self.attempts:
             end_ns = attempt.end_ns or until_ns
-            began_ns = attempt.start_ns if attempt.start_ns > seen_ns else seen_ns
+            began_ns = max(seen_ns, attempt.start_ns)
             if end_ns > began_ns:
                 own_ns -= end_ns - began_ns
                 seen_ns = end_ns
-        return own_ns if own_ns > 0 else 0
+        return max(0, own_ns)
 
     def server_timing(self) -> str:
         """The `server-timing` header: milliseconds per stage until now."""
