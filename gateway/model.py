@@ -410,6 +410,11 @@ class ListedModel:
     price: Price | None = None
 
 
+FIXED_PARAMETERS: Final = frozenset(
+    {"contents", "input", "messages", "model", "prompt", "stream", "stream_options"}
+)
+"""What `Target.parameters` cannot have: what is asked, and in which way the answer comes."""
+
 SkipReason = Literal[
     "circuit",
     "cool_down",
@@ -440,11 +445,13 @@ class RouteFacts(msgspec.Struct, frozen=True):
         name: Of the virtual model, or the rule's id.
         strategy: As `routing_config.type` has it, such as `weight-based-routing`.
         tier: What a call was found to be, where that decides: simple, medium or complex.
+        is_rule: It is a rule for calls of models, not a virtual model.
     """
 
     name: str
     strategy: str
     tier: str = ""
+    is_rule: bool = False
 
 
 class SessionPlace(msgspec.Struct, frozen=True):
