@@ -17,7 +17,7 @@ from gateway.endpoints.openai_call import STRICT_HEADER
 from gateway.endpoints.retry_wish import RETRY_HEADER
 from gateway.endpoints.wording import Wording
 from gateway.errors import GatewayError
-from gateway.model import Client, HeaderPairs, Target, UpstreamReply
+from gateway.model import Client, HeaderPairs, Plan, Target, UpstreamReply
 from gateway.providers.headers import response_headers
 from gateway.routing.stored import Origin, StoredObjects
 from gateway.telemetry.call_notes import CONVERSATION_HEADER, LOGGING_HEADER, METADATA_HEADER
@@ -107,6 +107,8 @@ class Responder:
             await self.client.write(self._word(self._wording.event, error))
             await self.end_after_error(error)
             return
+        if isinstance(error.plan, Plan):
+            self.trace.planned(error.plan)
         self.trace.failed(error.code, error.for_operator)
         self.trace.responded(error.status)
         headers = self._headers(
