@@ -65,7 +65,8 @@ def read_gemini_call(endpoint: Endpoint, body: bytes, *, model: str) -> Call:
     Args:
         endpoint: Which one was asked.
         body: As received.
-        model: `<account>/<integration>`, or the account and Google's name of a model that is not listed.
+        model: `<account>/<integration>`, the account and Google's name of a model that is not listed, or any
+            name of a virtual model.
 
     Raises:
         InvalidJson: Not JSON, not UTF-8, or nested too deeply to read.
@@ -121,7 +122,8 @@ def _read_choices(raw: msgspec.Raw | None) -> int:
 
 def write_gemini_call(call: Call, model_id: str) -> bytes:
     """The body for a target that knows the model as *model_id*: as it came, but for another name in it."""
-    name = call.model.partition("/")[2]
+    account, slash, name = call.model.partition("/")
+    name = name if slash else account
     if name == model_id:
         return call.body
     return _renamed(call, name, _MODELS + model_id)

@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.errors import GatewayError, NoTargetAvailable, SecretMissingError, UnsupportedParameter
 from gateway.model import CallFacts, Endpoint, Plan, RouteFacts, SessionPlace, Skipped, SkipReason, Target
-from gateway.translate.registry import pair_of
+from gateway.translate.registry import can_answer
 
 Tier = Literal["simple", "medium", "complex"]
 
@@ -75,11 +75,10 @@ class HealthView(Protocol):
         """How quick it was within *window_s*."""
 
     def first_tokens_ms(self, name: str, *, window_s: float) -> Sequence[float]:
-        """How long it took to the first token of each stream within *window_s*, in any order."""
+        """How long it took to the first token of each stream within *window_s*, the shortest first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(msgspec.Struct, frozen=True):
     """What a strategy made of the candidates of one call.
 
     Attributes:
@@ -151,6 +150,11 @@ class Route:
         self._facts = RouteFacts(name, strategy.type, is_rule=is_rule)
         self._able: dict[str, tuple[tuple[Candidate, ...], tuple[Skipped, ...]]] = {}
 
+    @property
+    def is_available(self) -> bool:
+        """One of its targets at least has its credential."""
+        return any(not candidate.target.missing_secret for candidate in self.candidates)
+
     def plan(self, facts: CallFacts) -> Plan:
         """Which targets a call is given.
 
@@ -197,7 +201,8 @@ class Route:
 
     def _able_to(self, endpoint: Endpoint) -> tuple[tuple[Candidate, ...], tuple[Skipped, ...]]:
         """Which candidates can do what an endpoint asks; of configuration alone, so it is kept."""
-        found = self._able.get(endpoint.name + endpoint.dialect)
+        # Not by its name: what is asked below `/responses` has one, and not every target that answers it all.
+        found = self._able.get(endpoint.route)
         if found is None:
             able: list[Candidate] = []
             skipped: list[Skipped] = []
@@ -207,7 +212,7 @@ class Route:
                     able.append(candidate)
                 else:
                     skipped.append(Skipped(candidate.target.name, reason))
-            found = self._able[endpoint.name + endpoint.dialect] = tuple(able), tuple(skipped)
+            found = self._able[endpoint.route] = tuple(able), tuple(skipped)
         return found
 
     def _none_left(self, skipped: Sequence[Skipped]) -> GatewayError:
@@ -232,8 +237,4 @@ class Route:
 def _inability(target: Target, endpoint: Endpoint) -> SkipReason | None:
     if target.missing_secret:
         return "secret_missing"
-    try:
-        pair_of(endpoint, target)
-    except UnsupportedParameter:
-        return "filter"
-    return None
+    return None if can_answer(endpoint, target) else "filter"

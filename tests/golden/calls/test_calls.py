@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any, Final, cast
@@ -263,7 +263,7 @@ CASES: Final = {
     "retry_then_success": Case(lambda: [UpstreamUnreachable("gone"), reply(content="Hello")]),
     "fallback": Case(
         lambda: [FakeReply(503, JSON, b'{"error":{"message":"overloaded"}}'), reply(content="Hello")],
-        targets=(TARGET, BACKUP),
+        targets=(replace(TARGET, fallback=FallbackPolicy(frozenset({503}))), BACKUP),
     ),
     "client_abort": Case(
         lambda: [FakeReply(200, SSE, *TEXT_STREAM[:3], lambda: None)], {"stream": True}, pieces_until_left=1
