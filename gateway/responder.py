@@ -20,6 +20,7 @@ from gateway.errors import GatewayError
 from gateway.model import Client, HeaderPairs, Plan, Target, UpstreamReply
 from gateway.providers.headers import response_headers
 from gateway.routing.stored import Origin, StoredObjects
+from gateway.telemetry.applied_configurations import applied_configurations
 from gateway.telemetry.call_notes import CONVERSATION_HEADER, LOGGING_HEADER, METADATA_HEADER
 from gateway.telemetry.call_trace import CallTrace
 
@@ -178,6 +179,8 @@ class Responder:
         answer = trace.answer
         if answer is not None:
             headers.append((b"x-tfy-resolved-model", answer.target.name.encode()))
+        if (applied := applied_configurations(trace)) is not None:
+            headers.append((b"x-tfy-applied-configurations", applied))
         if self._wording.id_header:
             headers.append((self._wording.id_header, self.request_id.encode()))
         if self.left_out:
