@@ -410,6 +410,11 @@ class ListedModel:
     price: Price | None = None
 
 
+FIXED_PARAMETERS: Final = frozenset(
+    {"contents", "input", "messages", "model", "prompt", "stream", "stream_options"}
+)
+"""What `Target.parameters` cannot have: what is asked, and in which way the answer comes."""
+
 SkipReason = Literal[
     "circuit",
     "cool_down",

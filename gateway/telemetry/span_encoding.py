@@ -115,7 +115,7 @@ class SpanEncoder:
         secrets, notes = shape.secrets, trace.notes
         metadata = self._metadata(notes.metadata, secrets) if notes.metadata else b""
         conversation = self._conversation(notes.conversation_id, secrets) if notes.conversation_id else b""
-        parameters = self._request_attributes(trace.call, secrets)
+        parameters = self._request_attributes(trace.attempts[0].sent or trace.call, secrets)
         decision = self._decision(trace) if shape.is_routed else b""
         return shape.spans(trace, parameters, metadata, conversation, decision)
 
@@ -278,7 +278,7 @@ class SpanEncoder:
                 end_ns=end_ns,
             ),
             names.ATTEMPT.integer(attempt.number),
-            self._request_attributes(call, secrets),
+            self._request_attributes(attempt.sent or call, secrets),
             self._reply_attributes(attempt, secrets),
             metadata,
         ]

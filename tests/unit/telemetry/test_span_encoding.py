@@ -514,6 +514,17 @@ def test_request_parameters(members: dict[str, Any], expected: dict[str, Any]) -
     }
 
 
+@pytest.mark.parametrize("error_type", ["", "500"])
+def test_parameters_are_those_that_were_sent(error_type: str) -> None:
+    """A route may put others over the caller's, also in a call that has the shape of many."""
+    trace = make_answered_trace(temperature=1, seed=3)
+    trace.attempts[0].sent = make_call(temperature=0.5, seed=3)
+    trace.attempts[0].error_type = error_type
+    told = attributes_of(spans_of(trace)[1])
+    assert told["gen_ai.request.temperature"] == 0.5
+    assert told["gen_ai.request.seed"] == 3
+
+
 def test_parameters_of_google_s_dialect() -> None:
     """They have the same names, wherever a call has them, and the call is named as the conventions say."""
     config = (
