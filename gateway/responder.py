@@ -17,10 +17,11 @@ from gateway.endpoints.openai_call import STRICT_HEADER
 from gateway.endpoints.retry_wish import RETRY_HEADER
 from gateway.endpoints.wording import Wording
 from gateway.errors import GatewayError
-from gateway.model import Client, HeaderPairs, KeepAlive, Target, UpstreamReply
+from gateway.model import Client, HeaderPairs, KeepAlive, Plan, Target, UpstreamReply
 from gateway.pings import Pings
 from gateway.providers.headers import response_headers
 from gateway.routing.stored import Origin, StoredObjects
+from gateway.telemetry.applied_configurations import applied_configurations
 from gateway.telemetry.call_notes import CONVERSATION_HEADER, LOGGING_HEADER, METADATA_HEADER
 from gateway.telemetry.call_trace import CallTrace
 
@@ -133,6 +134,8 @@ class Responder:
             await self.client.write(self._word(self._wording.event, error))
             await self.end_after_error(error)
             return
+        if isinstance(error.plan, Plan):
+            self.trace.planned(error.plan)
         self.trace.failed(error.code, error.for_operator)
         self.trace.responded(error.status)
         headers = self._headers(
@@ -244,6 +247,8 @@ class Responder:
         answer = trace.answer
         if answer is not None:
             headers.append((b"x-tfy-resolved-model", answer.target.name.encode()))
+        if (applied := applied_configurations(trace)) is not None:
+            headers.append((b"x-tfy-applied-configurations", applied))
         if self._wording.id_header:
             headers.append((self._wording.id_header, self.request_id.encode()))
         if self.left_out:

@@ -12,7 +12,7 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
-from gateway.errors import NoTargetAvailable, SecretMissingError, UnsupportedParameter
+from gateway.errors import GatewayError, NoTargetAvailable, SecretMissingError, UnsupportedParameter
 from gateway.model import CallFacts, Endpoint, Plan, RouteFacts, SessionPlace, Skipped, SkipReason, Target
 from gateway.translate.registry import can_answer
 
@@ -176,7 +176,9 @@ class Route:
             else:
                 skipped.append(Skipped(candidate.target.name, reason))
         if not left:
-            raise self._none_left(skipped)
+            error = self._none_left(skipped)
+            error.plan = Plan((), self._names, tuple(skipped), self._facts)
+            raise error
         order = self._strategy.order(left, facts, self._health)
         first, *others = order.candidates
         targets = (
@@ -209,7 +211,7 @@ class Route:
             found = self._able[endpoint.route] = tuple(able), tuple(skipped)
         return found
 
-    def _none_left(self, skipped: Sequence[Skipped]) -> Exception:
+    def _none_left(self, skipped: Sequence[Skipped]) -> GatewayError:
         reasons = {one.reason for one in skipped}
         if reasons == {"secret_missing"}:
             message = (
