@@ -79,7 +79,11 @@ Stages = Callable[[Responder, Snapshot], Awaitable[None]]
 
 
 class Pipeline:
-    """Takes each request through its stages."""
+    """Takes each request through its stages.
+
+    Attributes:
+        failover: Tries targets in turn, for what is passed on too.
+    """
 
     def __init__(
         self,
@@ -106,7 +110,7 @@ class Pipeline:
             sessions: Remembers which target a session stays with; None: nothing does.
         """
         self._current = current
-        self._failover = Failover(upstream, random, health=health, sessions=sessions)
+        self.failover = Failover(upstream, random, health=health, sessions=sessions)
         self._record = record
         self._max_body_bytes = max_body_bytes
         self._random = random
@@ -259,7 +263,7 @@ class Pipeline:
         """Answer a call that has been read and planned."""
         responder.trace.planned(plan)
         with responder.client.watch():
-            await self._failover.answer(responder, call, plan, wishes)
+            await self.failover.answer(responder, call, plan, wishes)
 
 
 def refuse_encoding(client: Client) -> None:

@@ -97,7 +97,7 @@ class FakeClient:
         self.method = method
         self.query = query
         self._body_pieces = [body or b""] if pieces is None else list(pieces)
-        self._is_declared = pieces is None
+        self._declared_bytes = len(body or b"") if pieces is None else None
         self.path = path
         self.route = route
         self.has_started = False
@@ -135,7 +135,7 @@ class FakeClient:
 
     @property
     def declared_bytes(self) -> int | None:
-        return sum(map(len, self._body_pieces)) if self._is_declared else None
+        return self._declared_bytes
 
     async def read_piece(self) -> bytes:
         self.was_read = True
