@@ -328,7 +328,7 @@ class Failover:
         """Note whose answer the caller gets, for its session too."""
         trace.answered_by(attempt)
         if self._sessions is not None and trace.plan is not None and trace.plan.session is not None:
-            self._sessions.keep(trace.plan.session, attempt.target)
+            self._sessions.keep(trace.plan.session, attempt.target.name)
 
     async def _race(
         self, responder: Responder, call: Call, plan: Plan, wishes: Wishes, progress: Progress

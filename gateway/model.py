@@ -196,6 +196,7 @@ class HeaderLines:
         defaults: What is sent where the caller sent none of that name.
         keys: The credentials in it, as they would stand in a reply that quotes them.
         words: Of a forwarded header that is a list: what takes a word's place, "" for nothing.
+        removed: Names of what it never gets, wherever it comes from.
     """
 
     whole: bytes = field(default=b"", repr=False)
@@ -204,6 +205,7 @@ class HeaderLines:
     defaults: tuple[tuple[str, str], ...] = ()
     keys: tuple[bytes, ...] = field(default=(), repr=False)
     words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    removed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,6 +393,28 @@ class Target:
     parameters: Mapping[str, bytes] = field(default_factory=dict, hash=False)
 
 
+@dataclass(frozen=True, slots=True)
+class ListedModel:
+    """A model as lists of models show it; a `Target` is one too.
+
+    Attributes:
+        name: What calls name it by.
+        account: Whose it is.
+        price: Of one that costs the same whoever answers.
+    """
+
+    name: str
+    account: str
+    model_types: frozenset[str]
+    context_window: int | None = None
+    price: Price | None = None
+
+
+FIXED_PARAMETERS: Final = frozenset(
+    {"contents", "input", "messages", "model", "prompt", "stream", "stream_options"}
+)
+"""What `Target.parameters` cannot have: what is asked, and in which way the answer comes."""
+
 SkipReason = Literal[
     "circuit",
     "cool_down",
@@ -421,11 +445,13 @@ class RouteFacts(msgspec.Struct, frozen=True):
         name: Of the virtual model, or the rule's id.
         strategy: As `routing_config.type` has it, such as `weight-based-routing`.
         tier: What a call was found to be, where that decides: simple, medium or complex.
+        is_rule: It is a rule for calls of models, not a virtual model.
     """
 
     name: str
     strategy: str
     tier: str = ""
+    is_rule: bool = False
 
 
 class SessionPlace(msgspec.Struct, frozen=True):

@@ -36,11 +36,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("store",),
     ("translate",),
     ("endpoints", "providers", "pricing"),
-    ("wire", "config", "settings"),
+    ("wire", "config", "settings", "deadline"),
     (
         "model",
         "errors",
-        "deadline",
         "tasks",
         "log",
         "process",

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final, Protocol
 
 from gateway.errors import ModelNotAllowed, ModelNotFound, SecretMissingError
-from gateway.model import Caller, CallFacts, Plan, Target
+from gateway.model import Caller, CallFacts, ListedModel, Plan, Target
 from gateway.routing.route import Route
 
 _MAX_COMPARED: Final = 2000
@@ -35,6 +35,7 @@ class Routing:
         targets: Iterable[Target],
         routes: Mapping[str, Route] = MappingProxyType({}),
         rules: Rules | None = None,
+        virtual: Iterable[ListedModel] = (),
     ) -> None:
         """Prepare.
 
@@ -42,11 +43,13 @@ class Routing:
             targets: Every target, each found by its own name.
             routes: Virtual models by each of their names, slugs and aliases among them.
             rules: What may give a call of a target others; None: nothing.
+            virtual: The virtual models as they are listed.
         """
         self._plans = {target.name: Plan((target,), (target.name,)) for target in targets}
         self._routes = routes
         self._groups = frozenset(name.partition("/")[0] for name in routes if "/" in name)
         self._rules = rules
+        self._virtual = {model.name: model for model in virtual}
 
     def plan(self, model: str, facts: CallFacts) -> Plan:
         """What to try for *model*.
@@ -59,9 +62,11 @@ class Routing:
         """
         plan = self._plans.get(model)
         route = None if plan is not None else self._routes.get(model)
-        if (plan is None and route is None) or model not in facts.caller.models:
+        # Rights are to full names: a slug or an alias may look like a model of another account.
+        name = model if route is None else route.name
+        if (plan is None and route is None) or name not in facts.caller.models:
             self.check_right(model, facts.caller)
-        if self._rules is not None and (ruled := self._rules.find(model, facts)) is not None:
+        if self._rules is not None and (ruled := self._rules.find(name, facts)) is not None:
             route = ruled
         if route is not None:
             return route.plan(facts)
@@ -99,16 +104,27 @@ class Routing:
             ModelNotFound: No such name.
             ModelNotAllowed: It exists, not for this caller.
         """
-        if model not in self._plans and model not in self._routes:
+        route = self.find_route(model)
+        if route is None and model not in self._plans:
             raise _not_found(model, caller)
-        if model not in caller.models:
+        if (model if route is None else route.name) not in caller.models:
             message = f"{caller.name} may not use {model}. Ask the gateway's operator for the right to it."
             raise ModelNotAllowed(message, param="model")
 
     def available_to(self, caller: Caller) -> list[Target]:
-        """What *caller* may use and can be used, sorted by name."""
+        """The targets that *caller* may use by their names and that can be used, sorted by name."""
         targets = [self._plans[name].targets[0] for name in sorted(caller.models) if name in self._plans]
         return [target for target in targets if not target.missing_secret]
+
+    def models_of(self, caller: Caller) -> list[Target | ListedModel]:
+        """What *caller* may call and can be called, virtual models among it, sorted by name."""
+        virtual = [
+            model
+            for name, model in self._virtual.items()
+            if name in caller.models and self._routes[name].is_available
+        ]
+        found: list[Target | ListedModel] = [*self.available_to(caller), *virtual]
+        return sorted(found, key=lambda model: model.name)
 
 
 def _without_credential(target: Target) -> SecretMissingError:

@@ -64,6 +64,7 @@ class AttemptTrace:
         error_type: "" when the attempt was good.
         error_message: For the span only.
         excerpt: Beginning of a reply that was none: for the span, where words of calls may go.
+        sent: The call with what its route puts over its parameters, None where that is nothing.
         token: What it was signed in with beside the target's headers, to be masked wherever it is quoted.
         cost_usd: What `usage` costs, None when it or the target's price is not known.
     """
@@ -80,6 +81,7 @@ class AttemptTrace:
     error_type: str = ""
     error_message: str = ""
     excerpt: str = ""
+    sent: Call | None = field(default=None, repr=False)
     token: str = field(default="", repr=False)
     usage: Usage | None = None
     cost_usd: float | None = None
@@ -336,11 +338,11 @@ class CallTrace:
         seen_ns = 0
         for attempt in self.attempts:
             end_ns = attempt.end_ns or until_ns
-            began_ns = attempt.start_ns if attempt.start_ns > seen_ns else seen_ns
+            began_ns = max(seen_ns, attempt.start_ns)
             if end_ns > began_ns:
                 own_ns -= end_ns - began_ns
                 seen_ns = end_ns
-        return own_ns if own_ns > 0 else 0
+        return max(0, own_ns)
 
     def server_timing(self) -> str:
         """The `server-timing` header: milliseconds per stage until now."""
