@@ -37,7 +37,8 @@ from gateway.wire.retry_after import wait_in_headers
 Failure = GatewayError | Answer
 """What an attempt ended with that was not good: an error of ours, or the provider's own."""
 
-_ABANDONED: Final = Outcome("none", 0)
+ABANDONED: Final = Outcome("none", 0)
+"""Of an attempt that was broken off from our side."""
 
 
 class Attempts(Protocol):
@@ -255,7 +256,7 @@ class Failover:
             failure = error
         except asyncio.CancelledError:
             # It stays open: the settlement knows by whom it was broken off, and ends it.
-            self.health.ended(target, _ABANDONED)
+            self.health.ended(target, ABANDONED)
             raise
         attempt.ended()
         self.health.ended(target, outcome_of(attempt, failure, wishes.limits))
@@ -267,7 +268,7 @@ class Failover:
         """Send what has been opened; None when the caller has been answered, else nothing has gone to it."""
         attempt = opened.attempt
         target = attempt.target
-        self._answered(responder.trace, attempt)
+        self.answered(responder.trace, attempt)
         failure: Failure | None = None
         try:
             failure = await deliver(responder, call, opened)
@@ -281,7 +282,7 @@ class Failover:
                 return None
             return error
         except (asyncio.CancelledError, ClientDisconnected):
-            self.health.ended(target, _ABANDONED)
+            self.health.ended(target, ABANDONED)
             raise
         attempt.ended()
         self.health.ended(target, outcome_of(attempt, failure, wishes.limits))
@@ -316,15 +317,15 @@ class Failover:
             attempt.failed(error.code, error.for_operator, error.excerpt)
             failure = error
         except (asyncio.CancelledError, ClientDisconnected):
-            observer.ended(target, _ABANDONED)
+            observer.ended(target, ABANDONED)
             raise
         attempt.ended()
         observer.ended(target, outcome_of(attempt, failure, limits))
         if failure is None:
-            self._answered(responder.trace, attempt)
+            self.answered(responder.trace, attempt)
         return failure
 
-    def _answered(self, trace: CallTrace, attempt: AttemptTrace) -> None:
+    def answered(self, trace: CallTrace, attempt: AttemptTrace) -> None:
         """Note whose answer the caller gets, for its session too."""
         trace.answered_by(attempt)
         if self._sessions is not None and trace.plan is not None and trace.plan.session is not None:

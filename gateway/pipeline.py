@@ -163,7 +163,9 @@ class Pipeline:
         async def stages(responder: Responder, snapshot: Snapshot) -> None:
             caller = snapshot.identity.identify(client.headers)
             responder.trace.identified(caller)
-            body = find_model(snapshot.models_of(caller, dialect_of(client.headers)), name)
+            route = snapshot.routing.find_route(name)
+            listed = name if route is None else route.name
+            body = find_model(snapshot.models_of(caller, dialect_of(client.headers)), listed)
             if body is None:
                 message = (
                     f"There is no model {name[:_DETAIL_CHARACTERS]} for you. GET /v1/models lists yours."

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from gateway.edge.lookout import DisconnectWatch, Lookout, Watch
 from gateway.errors import BodyTooLarge, ClientDisconnected, GatewayError, UpstreamBadReply
-from gateway.model import Passage, SkipReason, UpstreamReply, UpstreamRequest
+from gateway.model import Outcome, Passage, SkipReason, Target, UpstreamReply, UpstreamRequest
 from gateway.routing.route import TargetTimes
 
 Step = bytes | GatewayError | asyncio.Event | Callable[[], object]
@@ -61,6 +61,24 @@ class FakeHealth:
 
     def first_tokens_ms(self, name: str, *, window_s: float) -> Sequence[float]:
         return self.first.get((name, window_s), ())
+
+
+class FakeObserver:
+    """`gateway.model.AttemptObserver` that lets nobody ask some targets.
+
+    Attributes:
+        outcomes: How attempts ended: of which target, how, with which status.
+    """
+
+    def __init__(self, *, closed_to: Collection[str] = ()) -> None:
+        self._closed_to = closed_to
+        self.outcomes: list[tuple[str, str, int]] = []
+
+    def admit(self, target: Target) -> SkipReason | None:
+        return "circuit" if target.name in self._closed_to else None
+
+    def ended(self, target: Target, outcome: Outcome) -> None:
+        self.outcomes.append((target.name, outcome.verdict, outcome.status))
 
 
 class _LookoutNow(Lookout):

@@ -19,11 +19,8 @@ from gateway.model import (
     AttemptObserver,
     Caller,
     CallFacts,
-    Outcome,
     Passage,
     RetryPolicy,
-    SkipReason,
-    Target,
     UpstreamReply,
 )
 from gateway.pass_through import Asked, PassThrough, names_account
@@ -34,7 +31,7 @@ from gateway.routing.direct import Routing, Rules
 from gateway.routing.route import Route
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_trace import CallTrace
-from tests.unit.doubles import FakeClient, FakeReply, FakeUpstream
+from tests.unit.doubles import FakeClient, FakeObserver, FakeReply, FakeUpstream
 from tests.unit.makers import KEY, TOKEN, make_credential, make_route, make_routes, make_target
 
 BEARER = ("authorization", f"Bearer {TOKEN}")
@@ -437,23 +434,9 @@ async def test_length_of_a_form_that_is_sent_on(unreachable: int) -> None:
     assert body.length == len(rig.upstream.bodies[0])
 
 
-class Circuit:
-    """Health that lets nobody ask one target, and knows how attempts ended."""
-
-    def __init__(self, closed_to: str) -> None:
-        self._closed_to = closed_to
-        self.outcomes: list[tuple[str, str, int]] = []
-
-    def admit(self, target: Target) -> SkipReason | None:
-        return "circuit" if target.name == self._closed_to else None
-
-    def ended(self, target: Target, outcome: Outcome) -> None:
-        self.outcomes.append((target.name, outcome.verdict, outcome.status))
-
-
 async def test_health() -> None:
     """It may hold back an attempt, and learns of each at a model, not of what is an account's."""
-    health = Circuit("acct/small")
+    health = FakeObserver(closed_to={"acct/small"})
     rig = Rig(good(), FakeReply(500, JSON, b"{}"), FakeReply(500, JSON, b"{}"), health=health)
     await rig.call(upload(sound_of(b"vm/sound")), account="")
     assert health.outcomes == [("loud/whisper", "good", 200)]
