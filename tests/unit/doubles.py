@@ -111,11 +111,12 @@ class FakeClient:
         method: str = "POST",
         query: str = "",
         pieces: Sequence[bytes] | None = None,
+        declared_bytes: int | None = None,
     ) -> None:
         self.method = method
         self.query = query
         self._body_pieces = [body or b""] if pieces is None else list(pieces)
-        self._declared_bytes = len(body or b"") if pieces is None else None
+        self._declared_bytes = len(body or b"") if pieces is None else declared_bytes
         self.path = path
         self.route = route
         self.has_started = False
