@@ -187,6 +187,19 @@ USUAL_LIMITS: Final = TimeLimits()
 
 
 @dataclass(frozen=True, slots=True)
+class KeepAliveSettings:
+    """When a stream's caller gets a sign of life.
+
+    Attributes:
+        interval_s: After how long a silence.
+        before_content: Also while there is no content yet, which settles that the status is 200.
+    """
+
+    interval_s: float
+    before_content: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class HeaderLines:
     """What a target is sent with every request, written once: header lines, credentials included.
 

@@ -20,13 +20,13 @@ from gateway.config.manifests.virtual_model import VirtualModelAccount
 from gateway.endpoints.anthropic_models import anthropic_model_list
 from gateway.endpoints.openai_models import model_list
 from gateway.identity.tokens import DEMO_TOKEN_SHA256, Credential, Identity
-from gateway.model import Caller, Dialect, RetryPolicy, Target
+from gateway.model import Caller, Dialect, KeepAliveSettings, RetryPolicy, Target
 from gateway.pricing.target_prices import with_prices
 from gateway.providers.addressing import Resolve
 from gateway.providers.registry import make_targets
 from gateway.routing.accounts import Accounts
 from gateway.routing.circuit import CircuitRules
-from gateway.routing.compile import circuit_rules, compile_routes, time_limits
+from gateway.routing.compile import circuit_rules, compile_routes, retry_bounds, time_limits
 from gateway.routing.direct import Routing
 from gateway.routing.runtime import Runtime
 from gateway.telemetry.plan import PLAIN, TelemetryPlan, compile_telemetry
@@ -45,6 +45,7 @@ class Snapshot:
         telemetry: How calls are traced.
         accounts: For calls that are for an account and no model.
         circuit_rules: When targets are left alone.
+        keep_alive: When callers of streams get signs of life, None for never.
     """
 
     version: str
@@ -54,6 +55,7 @@ class Snapshot:
     telemetry: TelemetryPlan = PLAIN
     accounts: Accounts = field(default_factory=lambda: Accounts(()))
     circuit_rules: CircuitRules = field(default_factory=CircuitRules)
+    keep_alive: KeepAliveSettings | None = None
     _model_lists: dict[tuple[str, Dialect], bytes] = field(default_factory=dict)
 
     def models_of(self, caller: Caller, dialect: Dialect = "openai") -> bytes:
@@ -115,6 +117,7 @@ def compile_snapshot(
         ),
         accounts=Accounts(targets),
         circuit_rules=circuit_rules(config.global_settings.routing_settings.circuit_breaker),
+        keep_alive=_keep_alive(config),
     )
 
 
@@ -124,7 +127,15 @@ def _resolver(secrets: SecretSource, folder: Path) -> Resolve:
 
 def _retry_policy(config: Config) -> RetryPolicy:
     settings = config.global_settings.retry_settings
-    return RetryPolicy(settings.attempts, settings.delay, frozenset(settings.on_status_codes))
+    bounds = retry_bounds(config.global_settings.routing_settings)
+    return RetryPolicy(settings.attempts, settings.delay, frozenset(settings.on_status_codes), bounds)
+
+
+def _keep_alive(config: Config) -> KeepAliveSettings | None:
+    settings = config.global_settings.keep_alive_settings
+    if settings is None:
+        return None
+    return KeepAliveSettings(settings.interval_ms / 1000, settings.before_content)
 
 
 def _credentials(

@@ -11,7 +11,11 @@ import msgspec
 
 from gateway.config import Config, SecretMissing, SecretReference
 from gateway.config.manifests import load_balancing
-from gateway.config.manifests.global_settings import CircuitBreakerSettings, TimeoutSettings
+from gateway.config.manifests.global_settings import (
+    CircuitBreakerSettings,
+    RoutingSettings,
+    TimeoutSettings,
+)
 from gateway.config.manifests.load_balancing import (
     ComplexityTarget,
     HeadersOverride,
@@ -23,7 +27,7 @@ from gateway.config.manifests.load_balancing import (
     WeightedTarget,
     model_name,
 )
-from gateway.model import FallbackPolicy, ListedModel, RetryPolicy, Target, TimeLimits
+from gateway.model import FallbackPolicy, ListedModel, RetryBounds, RetryPolicy, Target, TimeLimits
 from gateway.providers.headers import with_own_headers
 from gateway.routing.circuit import CircuitRules
 from gateway.routing.hedging import QuantileHedge
@@ -86,6 +90,12 @@ def circuit_rules(settings: CircuitBreakerSettings) -> CircuitRules:
     )
 
 
+def retry_bounds(settings: RoutingSettings) -> RetryBounds:
+    """What bounds the retries of every target."""
+    budget = settings.retry_budget
+    return RetryBounds(budget.ratio, budget.min_per_second, settings.max_retry_after_ms / 1000)
+
+
 def compile_routes(
     config: Config, targets: Mapping[str, Target], runtime: Runtime, resolve: ResolveIn
 ) -> Routes:
@@ -97,7 +107,10 @@ def compile_routes(
         runtime: What the worker has.
         resolve: Gives secret values.
     """
-    making = _Making(targets, runtime, config.global_settings.timeout_settings, resolve)
+    settings = config.global_settings
+    making = _Making(
+        targets, runtime, settings.timeout_settings, retry_bounds(settings.routing_settings), resolve
+    )
     by_name: dict[str, Route] = {}
     models: list[ListedModel] = []
     other_names: dict[str, tuple[str, ...]] = {}
@@ -149,6 +162,7 @@ class _Making:
     targets: Mapping[str, Target]
     runtime: Runtime
     timeouts: TimeoutSettings
+    retry_bounds: RetryBounds
     resolve: ResolveIn
 
     def route(self, name: str, routing: RoutingConfig, folder: Path) -> Route | None:
@@ -180,7 +194,9 @@ class _Making:
         retry = written.retry_config
         target = dataclasses.replace(
             self.targets[model_name(written.target)],
-            retry=RetryPolicy(retry.attempts, retry.delay, frozenset(retry.on_status_codes)),
+            retry=RetryPolicy(
+                retry.attempts, retry.delay, frozenset(retry.on_status_codes), self.retry_bounds
+            ),
             fallback=FallbackPolicy(frozenset(written.fallback_status_codes), written.fallback_candidate),
             limits=time_limits(self.timeouts, written.timeouts),
             parameters={name: msgspec.json.encode(value) for name, value in written.override_params.items()},
