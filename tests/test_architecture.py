@@ -25,6 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("edge", "control", "http_server"),
     ("bedrock", "gemini"),
     ("pass_through", "realtime"),
+    ("passed_body",),
     ("pipeline",),
     ("failover",),
     ("attempt",),
