@@ -120,19 +120,36 @@ class Call(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
+class RetryBounds:
+    """What bounds the retries of every target.
+
+    Attributes:
+        budget_ratio: Retries for each call.
+        budget_min_per_s: Retries a second that are there for few calls as well.
+        max_wait_s: Longest `Retry-After` that a call waits for.
+    """
+
+    budget_ratio: float = 0.2
+    budget_min_per_s: float = 10.0
+    max_wait_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """How often one target is tried again.
 
     Attributes:
         retries: Tries after the first.
-        delay_ms: Wait before each, in milliseconds.
+        delay_ms: Longest wait before the first, in milliseconds; see `gateway.routing.backoff`.
         on_status: Upstream statuses worth another try. Failures without a status (connection, timeout, bad
             reply) count as the status that the caller would see.
+        bounds: What holds for all.
     """
 
     retries: int = 0
     delay_ms: int = 100
     on_status: frozenset[int] = frozenset()
+    bounds: RetryBounds = RetryBounds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +183,9 @@ class TimeLimits:
     whole_s: float | None = None
 
 
+USUAL_LIMITS: Final = TimeLimits()
+
+
 @dataclass(frozen=True, slots=True)
 class HeaderLines:
     """What a target is sent with every request, written once: header lines, credentials included.
@@ -176,6 +196,7 @@ class HeaderLines:
         defaults: What is sent where the caller sent none of that name.
         keys: The credentials in it, as they would stand in a reply that quotes them.
         words: Of a forwarded header that is a list: what takes a word's place, "" for nothing.
+        removed: Names of what it never gets, wherever it comes from.
     """
 
     whole: bytes = field(default=b"", repr=False)
@@ -184,6 +205,7 @@ class HeaderLines:
     defaults: tuple[tuple[str, str], ...] = ()
     keys: tuple[bytes, ...] = field(default=(), repr=False)
     words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    removed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,9 +389,31 @@ class Target:
     is_predicted: bool = False
     embeds_by: Literal["", "predict", "content"] = ""
     fallback: FallbackPolicy = FallbackPolicy()
-    limits: TimeLimits = TimeLimits()
+    limits: TimeLimits = USUAL_LIMITS
     parameters: Mapping[str, bytes] = field(default_factory=dict, hash=False)
 
+
+@dataclass(frozen=True, slots=True)
+class ListedModel:
+    """A model as lists of models show it; a `Target` is one too.
+
+    Attributes:
+        name: What calls name it by.
+        account: Whose it is.
+        price: Of one that costs the same whoever answers.
+    """
+
+    name: str
+    account: str
+    model_types: frozenset[str]
+    context_window: int | None = None
+    price: Price | None = None
+
+
+FIXED_PARAMETERS: Final = frozenset(
+    {"contents", "input", "messages", "model", "prompt", "stream", "stream_options"}
+)
+"""What `Target.parameters` cannot have: what is asked, and in which way the answer comes."""
 
 SkipReason = Literal[
     "circuit",
@@ -401,11 +445,13 @@ class RouteFacts(msgspec.Struct, frozen=True):
         name: Of the virtual model, or the rule's id.
         strategy: As `routing_config.type` has it, such as `weight-based-routing`.
         tier: What a call was found to be, where that decides: simple, medium or complex.
+        is_rule: It is a rule for calls of models, not a virtual model.
     """
 
     name: str
     strategy: str
     tier: str = ""
+    is_rule: bool = False
 
 
 class SessionPlace(msgspec.Struct, frozen=True):
@@ -661,6 +707,7 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
         timeout_s: For the whole exchange; None leaves only the limits on silence.
         token: The bearer token to send, by how it is asked for.
         signing: What to sign the request with.
+        limits: How long to wait for a connection, and for what it brings.
     """
 
     url: str
@@ -670,6 +717,7 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
     lines: bytes = b""
     token: AnyTokenRequest | None = None
     signing: AwsSigning | None = None
+    limits: TimeLimits = USUAL_LIMITS
 
     def __repr__(self) -> str:
         """Without headers and body: they hold credentials, and what somebody said."""
@@ -697,7 +745,7 @@ class Passage(msgspec.Struct, frozen=True):
         url: With its query, escapes as they are to be sent.
         headers: All but `host` and what frames the body.
         body: Bytes, or what gives them piece by piece; such a one is sent once at most.
-        timeout_s: As in `UpstreamRequest`; *token* and *signing* too.
+        timeout_s: As in `UpstreamRequest`; *token*, *signing* and *limits* too.
     """
 
     method: str
@@ -707,6 +755,7 @@ class Passage(msgspec.Struct, frozen=True):
     timeout_s: float | None = None
     token: AnyTokenRequest | None = None
     signing: AwsSigning | None = None
+    limits: TimeLimits = USUAL_LIMITS
 
     def __repr__(self) -> str:
         """Without headers and body: they hold credentials, and what somebody said."""

@@ -12,7 +12,9 @@ from typing import Final
 import msgspec
 
 from gateway.endpoints.bedrock_error import KIND_HEADER
+from gateway.endpoints.call_limits import FIRST_TOKEN_HEADER, WHOLE_HEADER
 from gateway.endpoints.openai_call import STRICT_HEADER
+from gateway.endpoints.retry_wish import RETRY_HEADER
 from gateway.endpoints.wording import Wording
 from gateway.errors import GatewayError
 from gateway.model import Client, HeaderPairs, Target, UpstreamReply
@@ -28,7 +30,9 @@ ACTED_ON: Final = frozenset(
         "x-tfy-api-key",
         "x-tfy-provider-name",
         "x-tfy-model-name",
-        "x-tfy-request-timeout",
+        WHOLE_HEADER,
+        FIRST_TOKEN_HEADER,
+        RETRY_HEADER,
         METADATA_HEADER,
         LOGGING_HEADER,
         CONVERSATION_HEADER,
@@ -169,8 +173,9 @@ class Responder:
             (b"server-timing", trace.server_timing().encode()),
             *more,
         ]
-        if trace.attempts:
-            headers.append((b"x-tfy-resolved-model", trace.attempts[-1].target.name.encode()))
+        answer = trace.answer
+        if answer is not None:
+            headers.append((b"x-tfy-resolved-model", answer.target.name.encode()))
         if self._wording.id_header:
             headers.append((self._wording.id_header, self.request_id.encode()))
         if self.left_out:

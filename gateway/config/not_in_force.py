@@ -49,6 +49,7 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
         "integrations.*.tfy_application_id",
         "integrations.*.tls_settings",
     ),
+    "provider-account/virtual-model": ("collaborators", "ownedBy"),
     "virtual-account": (
         "auto_rotate",
         "notification_target",

@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
+import msgspec
+
 from gateway.errors import NoTargetAvailable, SecretMissingError, UnsupportedParameter
 from gateway.model import CallFacts, Endpoint, Plan, RouteFacts, SessionPlace, Skipped, SkipReason, Target
-from gateway.translate.registry import pair_of
+from gateway.translate.registry import can_answer
 
 Tier = Literal["simple", "medium", "complex"]
 
@@ -73,11 +75,10 @@ class HealthView(Protocol):
         """How quick it was within *window_s*."""
 
     def first_tokens_ms(self, name: str, *, window_s: float) -> Sequence[float]:
-        """How long it took to the first token of each stream within *window_s*, in any order."""
+        """How long it took to the first token of each stream within *window_s*, the shortest first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(msgspec.Struct, frozen=True):
     """What a strategy made of the candidates of one call.
 
     Attributes:
@@ -128,6 +129,7 @@ class Route:
         health: HealthView,
         *,
         hedge_after: Hedge | None = None,
+        is_rule: bool = False,
     ) -> None:
         """Prepare.
 
@@ -137,6 +139,7 @@ class Route:
             strategy: Orders them.
             health: Of all targets.
             hedge_after: When a second target is asked beside the first; None: never.
+            is_rule: It is a rule for calls of models, not a virtual model.
         """
         self.name = name
         self.candidates = tuple(candidates)
@@ -144,8 +147,13 @@ class Route:
         self._health = health
         self._hedge = hedge_after
         self._names = tuple(candidate.target.name for candidate in candidates)
-        self._facts = RouteFacts(name, strategy.type)
+        self._facts = RouteFacts(name, strategy.type, is_rule=is_rule)
         self._able: dict[str, tuple[tuple[Candidate, ...], tuple[Skipped, ...]]] = {}
+
+    @property
+    def is_available(self) -> bool:
+        """One of its targets at least has its credential."""
+        return any(not candidate.target.missing_secret for candidate in self.candidates)
 
     def plan(self, facts: CallFacts) -> Plan:
         """Which targets a call is given.
@@ -176,7 +184,7 @@ class Route:
             targets,
             self._names,
             (*skipped, *order.skipped),
-            self._facts if not order.tier else RouteFacts(self.name, self._strategy.type, order.tier),
+            self._facts if not order.tier else msgspec.structs.replace(self._facts, tier=order.tier),
             order.session,
             self._hedge.after_s(self._health, targets[0].name) if self._hedge and len(targets) > 1 else None,
         )
@@ -191,7 +199,8 @@ class Route:
 
     def _able_to(self, endpoint: Endpoint) -> tuple[tuple[Candidate, ...], tuple[Skipped, ...]]:
         """Which candidates can do what an endpoint asks; of configuration alone, so it is kept."""
-        found = self._able.get(endpoint.name + endpoint.dialect)
+        # Not by its name: what is asked below `/responses` has one, and not every target that answers it all.
+        found = self._able.get(endpoint.route)
         if found is None:
             able: list[Candidate] = []
             skipped: list[Skipped] = []
@@ -201,7 +210,7 @@ class Route:
                     able.append(candidate)
                 else:
                     skipped.append(Skipped(candidate.target.name, reason))
-            found = self._able[endpoint.name + endpoint.dialect] = tuple(able), tuple(skipped)
+            found = self._able[endpoint.route] = tuple(able), tuple(skipped)
         return found
 
     def _none_left(self, skipped: Sequence[Skipped]) -> Exception:
@@ -226,8 +235,4 @@ class Route:
 def _inability(target: Target, endpoint: Endpoint) -> SkipReason | None:
     if target.missing_secret:
         return "secret_missing"
-    try:
-        pair_of(endpoint, target)
-    except UnsupportedParameter:
-        return "filter"
-    return None
+    return None if can_answer(endpoint, target) else "filter"

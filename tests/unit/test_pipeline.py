@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import logging
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 import pytest
 
+from gateway.attempt import MAX_HELD_BYTES
 from gateway.endpoints.catalogue import CHAT, EMBEDDING, MESSAGES
 from gateway.errors import (
     GatewayError,
@@ -21,11 +23,7 @@ from gateway.errors import (
 )
 from gateway.identity.tokens import Identity
 from gateway.model import RetryPolicy, Usage
-from gateway.pipeline import (
-    MAX_HELD_BYTES,
-    CurrentSnapshot,
-    Pipeline,
-)
+from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.providers.headers import USER_AGENT, fixed_lines
 from gateway.relay import MAX_ERROR_BYTES, without_credentials, without_keys
 from gateway.routing.direct import Routing
@@ -180,6 +178,19 @@ async def test_upstream_request() -> None:
     assert not {"cookie", "traceparent", "tracestate"} & headers.keys()
     assert TOKEN not in str(request.headers) + request.lines.decode()
     assert request.timeout_s is None
+
+
+async def test_parameters_of_the_target() -> None:
+    """They are put over the caller's, and the attempt's span tells what was sent."""
+    rig = Rig(whole())
+    target = make_target(parameters={"temperature": b"0.1", "stop": b"null"})
+    rig.current.snapshot = dataclasses.replace(rig.current.snapshot, routing=Routing([target]))
+    trace = await rig.call(caller_of(temperature=1, stop="x", seed=1))
+    sent = json.loads(rig.upstream.requests[0].body)
+    assert (sent["temperature"], sent["seed"], "stop" in sent) == (0.1, 1, False)
+    (attempt,) = trace.attempts
+    assert attempt.sent is not None
+    assert bytes(attempt.sent.fields["temperature"]) == b"0.1"
 
 
 async def test_reply_is_closed() -> None:
@@ -929,7 +940,7 @@ async def test_response_headers() -> None:
     assert client.header("x-tfy-ignored-headers") == "x-tfy-guardrails"
     timing = client.header("server-timing") or ""
     names = [part.partition(";")[0] for part in timing.split(", ")]
-    assert names == ["auth", "route", "upstream", "total", "attempts"]
+    assert names == ["auth", "route", "upstream", "overhead", "total", "attempts"]
 
 
 async def test_timing_of_the_route_is_not_less_for_retries() -> None:

@@ -1,0 +1,435 @@
+"""Which targets of a plan are tried, in which order, how often, and when another takes over.
+
+Everything here happens before a byte of an answer has gone out: an attempt is opened (`gateway.attempt`), and
+only one that is good is delivered. So whatever fails, the caller gets one answer, of one target, or the last
+failure with its status.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from random import Random
+from typing import Any, Final, Protocol
+
+from gateway.attempt import Opened, Upstream, Wishes, deliver, open_attempt, outcome_of
+from gateway.endpoints.call_limits import CallLimits
+from gateway.endpoints.retry_wish import RetryWish
+from gateway.errors import (
+    ClientDisconnected,
+    FirstTokenTimeout,
+    GatewayError,
+    NoTargetAvailable,
+    UnsupportedParameter,
+)
+from gateway.model import AttemptObserver, Call, Outcome, Plan, RetryPolicy, SkipReason, Target
+from gateway.relay import mask
+from gateway.responder import Answer, Responder
+from gateway.routing.backoff import delay_s
+from gateway.routing.retry_budget import RetryBudgets
+from gateway.routing.sessions import Sessions
+from gateway.tasks import spawn
+from gateway.telemetry.call_trace import AttemptTrace, CallTrace
+from gateway.translate.registry import pair_of
+from gateway.wire.retry_after import wait_in_headers
+
+Failure = GatewayError | Answer
+"""What an attempt ended with that was not good: an error of ours, or the provider's own."""
+
+_ABANDONED: Final = Outcome("none", 0)
+
+
+class Attempts(Protocol):
+    """What is tried at one target after another.
+
+    Attributes:
+        can_repeat: What has failed may be tried again, there or elsewhere: nothing is done twice by it.
+    """
+
+    can_repeat: bool
+
+    async def make(self, target: Target) -> Failure | None:
+        """Make one attempt; None when the caller has been answered, else nothing has gone to it."""
+
+
+class Unobserved:
+    """`AttemptObserver` that lets every attempt begin and takes no notes."""
+
+    def admit(self, _: Target) -> SkipReason | None:
+        """Let it begin."""
+        return None
+
+    def ended(self, target: Target, outcome: Outcome) -> None:
+        """Take no note."""
+
+
+class Progress:
+    """How far a call has come: the last failure, and whose it was."""
+
+    __slots__ = ("failure", "target")
+
+    def __init__(self) -> None:
+        self.failure: Failure | None = None
+        self.target: Target | None = None
+
+    def failed(self, target: Target, failure: Failure) -> None:
+        """Note that."""
+        self.target, self.failure = target, failure
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the failure is one that no other target is tried for."""
+        return (
+            self.failure is not None and self.target is not None and not falls_back(self.target, self.failure)
+        )
+
+
+class Failover:
+    """Tries the targets of plans, for one worker."""
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        random: Random,
+        *,
+        health: AttemptObserver | None = None,
+        sessions: Sessions | None = None,
+    ) -> None:
+        """Wire it.
+
+        Args:
+            upstream: The provider's side.
+            random: Source of jitter.
+            health: Learns of every attempt, and may hold back those at targets that are sick; None: nobody.
+            sessions: Remembers which target a session stays with; None: nothing does.
+        """
+        self._upstream = upstream
+        self._random = random
+        self._health = health or Unobserved()
+        self._sessions = sessions
+        self._budgets = RetryBudgets(time.monotonic)
+        self._racing: set[asyncio.Task[Any]] = set()
+
+    async def answer(self, responder: Responder, call: Call, plan: Plan, wishes: Wishes) -> None:
+        """Answer *call* by the first target of *plan* that can.
+
+        Raises:
+            GatewayError: None could: the last failure.
+            NoTargetAvailable: None may be asked any more.
+        """
+        progress = Progress()
+        targets = plan.targets
+        if plan.hedge_after_s is not None and call.is_stream:
+            opened, tried = await self._race(responder, call, plan, wishes, progress)
+            if opened is not None:
+                failure = await self.deliver(responder, call, opened, wishes)
+                if failure is None:
+                    return
+                progress.failed(opened.attempt.target, failure)
+            targets = targets[tried:]
+        attempts = _Calls(self, responder, call, wishes)
+        await self.try_in_turn(responder, targets, attempts, wishes.retry, progress)
+
+    async def try_in_turn(
+        self,
+        responder: Responder,
+        targets: Sequence[Target],
+        attempts: Attempts,
+        wish: RetryWish | None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Make *attempts* at each of *targets* until the caller has been answered.
+
+        Args:
+            responder: Of the call; its trace knows the plan.
+            targets: In order.
+            attempts: What is tried.
+            wish: The caller's, of retries.
+            progress: What has been tried before.
+
+        Raises:
+            GatewayError: As `answer`.
+        """
+        failure = await self.first_good(responder.trace, targets, attempts, wish, progress)
+        if isinstance(failure, GatewayError):
+            raise failure
+        if failure is not None:
+            await responder.answer(failure)
+
+    async def first_good(
+        self,
+        trace: CallTrace,
+        targets: Sequence[Target],
+        attempts: Attempts,
+        wish: RetryWish | None,
+        progress: Progress | None = None,
+    ) -> Failure | None:
+        """As `try_in_turn`; gives the last failure back, None when the caller has been answered."""
+        progress = progress or Progress()
+        for index, target in enumerate(targets):
+            if progress.is_over or not (progress.failure is None or attempts.can_repeat):
+                break
+            has_more = index + 1 < len(targets)
+            policy = target.retry if wish is None else wish.over(target.retry)
+            if await self._try(trace, target, attempts, policy, progress, has_more=has_more):
+                return None
+        return progress.failure or _none_left(targets)
+
+    async def _try(
+        self,
+        trace: CallTrace,
+        target: Target,
+        attempts: Attempts,
+        policy: RetryPolicy,
+        progress: Progress,
+        *,
+        has_more: bool,
+    ) -> bool:
+        """Try *target* as often as *policy* says; whether the caller has been answered."""
+        is_routed = trace.plan is not None and trace.plan.route is not None
+        self._budgets.called(target.name)
+        retry = 0
+        while True:
+            if is_routed and (reason := self._health.admit(target)) is not None:
+                if not retry:
+                    trace.skipped(target.name, reason)
+                return False
+            failure = await attempts.make(target)
+            if failure is None:
+                return True
+            progress.failed(target, failure)
+            if not attempts.can_repeat:
+                return False
+            retry += 1
+            has_other = has_more and falls_back(target, failure)
+            wait_s = self._retry_wait_s(target, failure, policy, retry, has_other=has_other)
+            if wait_s is None:
+                return False
+            await pause(trace, wait_s)
+
+    def _retry_wait_s(
+        self,
+        target: Target,
+        failure: Failure,
+        policy: RetryPolicy,
+        retry: int,
+        *,
+        has_other: bool,
+    ) -> float | None:
+        """How long to wait before *target* is asked once more; None: it is not."""
+        if retry > policy.retries or failure.status not in policy.on_status or _is_final(failure):
+            return None
+        asked_s = wait_in_headers(failure.headers, time.time()) if isinstance(failure, Answer) else 0.0
+        # Who asks for patience gets it: from this call if there is nobody else to ask and it is not for long.
+        if asked_s and (has_other or asked_s > policy.bounds.max_wait_s):
+            return None
+        if not self._budgets.take(target.name, policy.bounds):
+            return None
+        return max(asked_s, delay_s(policy.delay_ms, retry, self._random))
+
+    async def open(
+        self, responder: Responder, call: Call, target: Target, wishes: Wishes
+    ) -> Opened | Failure:
+        """Make one attempt, until it is known whether it is good."""
+        try:
+            pair = pair_of(call.endpoint, target)
+        except UnsupportedParameter as error:
+            # Nothing was tried, so there is no attempt to tell of.
+            return error
+        attempt = responder.trace.attempt(target)
+        failure: Failure
+        try:
+            opened = await open_attempt(self._upstream, responder, call, attempt, pair, wishes.limits)
+            if isinstance(opened, Opened):
+                return opened
+            failure = opened
+        except GatewayError as error:
+            mask(error, attempt)
+            attempt.failed(error.code, error.for_operator, error.excerpt)
+            failure = error
+        except asyncio.CancelledError:
+            # It stays open: the settlement knows by whom it was broken off, and ends it.
+            self._health.ended(target, _ABANDONED)
+            raise
+        attempt.ended()
+        self._health.ended(target, outcome_of(attempt, failure, wishes.limits))
+        return failure
+
+    async def deliver(
+        self, responder: Responder, call: Call, opened: Opened, wishes: Wishes
+    ) -> Failure | None:
+        """Send what has been opened; None when the caller has been answered, else nothing has gone to it."""
+        attempt = opened.attempt
+        target = attempt.target
+        self._answered(responder.trace, attempt)
+        failure: Failure | None = None
+        try:
+            failure = await deliver(responder, call, opened)
+        except GatewayError as error:
+            mask(error, attempt)
+            attempt.failed(error.code, error.for_operator, error.excerpt)
+            attempt.ended()
+            self._health.ended(target, outcome_of(attempt, error, wishes.limits))
+            if responder.client.has_started:
+                await responder.fail(error)
+                return None
+            return error
+        except (asyncio.CancelledError, ClientDisconnected):
+            self._health.ended(target, _ABANDONED)
+            raise
+        attempt.ended()
+        self._health.ended(target, outcome_of(attempt, failure, wishes.limits))
+        return failure
+
+    async def pass_on(
+        self,
+        responder: Responder,
+        target: Target,
+        limits: CallLimits,
+        exchange: Callable[[AttemptTrace], Awaitable[Answer | None]],
+    ) -> Failure | None:
+        """Make one attempt whose answer is passed on as it comes.
+
+        Args:
+            responder: Whose call it is.
+            target: Who is asked.
+            limits: The caller's.
+            exchange: Asks, and answers the caller; gives the provider's error back, nothing sent yet.
+
+        Returns:
+            As `Attempts.make`.
+        """
+        attempt = responder.trace.attempt(target)
+        failure: Failure | None
+        try:
+            failure = await exchange(attempt)
+        except GatewayError as error:
+            mask(error, attempt)
+            attempt.failed(error.code, error.for_operator, error.excerpt)
+            failure = error
+        except (asyncio.CancelledError, ClientDisconnected):
+            self._health.ended(target, _ABANDONED)
+            raise
+        attempt.ended()
+        self._health.ended(target, outcome_of(attempt, failure, limits))
+        if failure is None:
+            self._answered(responder.trace, attempt)
+        return failure
+
+    def _answered(self, trace: CallTrace, attempt: AttemptTrace) -> None:
+        """Note whose answer the caller gets, for its session too."""
+        trace.answered_by(attempt)
+        if self._sessions is not None and trace.plan is not None and trace.plan.session is not None:
+            self._sessions.keep(trace.plan.session, attempt.target.name)
+
+    async def _race(
+        self, responder: Responder, call: Call, plan: Plan, wishes: Wishes, progress: Progress
+    ) -> tuple[Opened | None, int]:
+        """Open the first target, and the second beside it when the first has had no token for too long.
+
+        Returns:
+            The attempt that had content first, None when neither had; and how many targets are used up.
+        """
+        running: dict[asyncio.Task[Opened | Failure], Target] = {}
+        opened: Opened | None = None
+        tried = 1
+        try:
+            self._begin(running, responder, call, plan.targets[0], wishes)
+            if running:
+                done, _ = await asyncio.wait(running, timeout=plan.hedge_after_s)
+                if not done:
+                    self._begin(running, responder, call, plan.targets[1], wishes)
+                    tried = 2
+            while running and opened is None:
+                await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                # Of two that are there at once, the first target's.
+                task = next(task for task in running if task.done())
+                target = running.pop(task)
+                result = task.result()
+                if isinstance(result, Opened):
+                    opened = result
+                else:
+                    progress.failed(target, result)
+            return opened, tried
+        finally:
+            await _stop(running)
+            if opened is not None:
+                for attempt in responder.trace.attempts:
+                    if attempt is not opened.attempt and not attempt.end_ns:
+                        attempt.lost()
+
+    def _begin(
+        self,
+        running: dict[asyncio.Task[Opened | Failure], Target],
+        responder: Responder,
+        call: Call,
+        target: Target,
+        wishes: Wishes,
+    ) -> None:
+        """Begin an attempt beside this task, if it may be begun."""
+        self._budgets.called(target.name)
+        if (reason := self._health.admit(target)) is not None:
+            responder.trace.skipped(target.name, reason)
+            return
+        opening = self.open(responder, call, target, wishes)
+        running[spawn(opening, name=f"attempt-{target.name}", owner=self._racing)] = target
+
+
+class _Calls:
+    """`Attempts` of a call of a model."""
+
+    __slots__ = ("_call", "_failover", "_responder", "_wishes")
+    can_repeat = True
+
+    def __init__(self, failover: Failover, responder: Responder, call: Call, wishes: Wishes) -> None:
+        self._failover = failover
+        self._responder = responder
+        self._call = call
+        self._wishes = wishes
+
+    async def make(self, target: Target) -> Failure | None:
+        """Make one attempt."""
+        opened = await self._failover.open(self._responder, self._call, target, self._wishes)
+        if isinstance(opened, Opened):
+            return await self._failover.deliver(self._responder, self._call, opened, self._wishes)
+        return opened
+
+
+def falls_back(target: Target, failure: Failure) -> bool:
+    """Whether another is tried after *failure* of *target*."""
+    return failure.status in target.fallback.on_status or isinstance(
+        failure, FirstTokenTimeout | UnsupportedParameter
+    )
+
+
+async def pause(trace: CallTrace, wait_s: float) -> None:
+    """Wait before another try; the wait is no overhead of ours."""
+    began_ns = time.perf_counter_ns()
+    await asyncio.sleep(wait_s)
+    trace.paused_ns += time.perf_counter_ns() - began_ns
+
+
+def _is_final(failure: Failure) -> bool:
+    """Whether the same target would fail again, or says that it is not to be asked again."""
+    if isinstance(failure, Answer):
+        return (b"x-should-retry", b"false") in failure.headers
+    return isinstance(failure, FirstTokenTimeout | UnsupportedParameter)
+
+
+async def _stop(running: Collection[asyncio.Task[Opened | Failure]]) -> None:
+    """End attempts that lost a race."""
+    for task in running:
+        task.cancel()
+    if running:
+        await asyncio.wait(running)
+    for task in running:
+        # It may have been good at this very moment.
+        if not task.cancelled() and task.exception() is None and isinstance(late := task.result(), Opened):
+            late.close()
+
+
+def _none_left(targets: Sequence[Target]) -> NoTargetAvailable:
+    names = ", ".join(target.name for target in targets)
+    message = f"No target can be asked now: the circuits of {names} are open or being probed."
+    return NoTargetAvailable(message, param="model", headers=(("retry-after", "1"),))
