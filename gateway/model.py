@@ -484,7 +484,7 @@ class Plan(msgspec.Struct, frozen=True):
     """Which targets to try, in order.
 
     Attributes:
-        targets: At least one.
+        targets: At least one; none where it is told of a call that no target was left for.
         candidates: Names of all that were considered.
         route: None for a model that was named itself.
         session: Of a call that is part of one.
