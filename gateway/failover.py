@@ -120,6 +120,8 @@ class Failover:
         """
         progress = Progress()
         targets = plan.targets
+        if call.is_stream:
+            responder.begin_waiting(call.endpoint.stream_type)
         if plan.hedge_after_s is not None and call.is_stream:
             opened, tried = await self._race(responder, call, plan, wishes, progress)
             if opened is not None:
@@ -353,7 +355,7 @@ class Failover:
                     progress.failed(target, result)
             return opened, tried
         finally:
-            await _stop(running)
+            await _stop(running, opened)
             if opened is not None:
                 for attempt in responder.trace.attempts:
                     if attempt is not opened.attempt and not attempt.end_ns:
@@ -417,12 +419,17 @@ def _is_final(failure: Failure) -> bool:
     return isinstance(failure, FirstTokenTimeout | UnsupportedParameter)
 
 
-async def _stop(running: Collection[asyncio.Task[Opened | Failure]]) -> None:
-    """End attempts that lost a race."""
+async def _stop(running: Collection[asyncio.Task[Opened | Failure]], opened: Opened | None) -> None:
+    """End attempts that lost a race against *opened*, or all of them."""
     for task in running:
         task.cancel()
-    if running:
-        await asyncio.wait(running)
+    try:
+        if running:
+            await asyncio.wait(running)
+    except asyncio.CancelledError:
+        if opened is not None:
+            opened.close()
+        raise
     for task in running:
         # It may have been good at this very moment.
         if not task.cancelled() and task.exception() is None and isinstance(late := task.result(), Opened):

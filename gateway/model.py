@@ -187,16 +187,16 @@ USUAL_LIMITS: Final = TimeLimits()
 
 
 @dataclass(frozen=True, slots=True)
-class KeepAlive:
-    """What is sent while a stream is silent, so that nothing between closes the connection.
+class KeepAliveSettings:
+    """When a stream's caller gets a sign of life.
 
     Attributes:
         interval_s: After how long a silence.
-        is_before_content: Also while there is no content yet, and so before it is known whether all is well.
+        before_content: Also while there is no content yet, which settles that the status is 200.
     """
 
     interval_s: float
-    is_before_content: bool
+    before_content: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -245,7 +245,8 @@ class Pipeline:
             telemetry=snapshot.telemetry,
         )
         words = wording or wording_for(endpoint, client.headers)
-        return _Settlement(self, Responder(client, trace, request_id, words, self._stored))
+        responder = Responder(client, trace, request_id, words, self._stored, snapshot.keep_alive)
+        return _Settlement(self, responder)
 
     async def read_body(self, client: Client, trace: CallTrace) -> bytes:
         """The body of a call, whole; raises as `Client.read_body`."""
@@ -289,6 +290,7 @@ class _Settlement:
         return self._responder
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> bool:
+        self._responder.stop_pings()
         trace = self._responder.trace
         has_left = isinstance(error, ClientDisconnected)
         if has_left:

@@ -30,6 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("attempt",),
     ("relay",),
     ("snapshot", "responder"),
+    ("keep_alive",),
     ("identity", "routing", "limits", "guardrails", "telemetry", "upstream"),
     ("delivery", "tracestore"),
     ("store",),

@@ -11,11 +11,10 @@ from typing import Any, Final
 import msgspec
 
 from gateway.config import Config, SecretMissing, SecretReference
-from gateway.config.manifests import load_balancing
+from gateway.config.manifests import global_settings, load_balancing
 from gateway.config.manifests.global_settings import (
     CircuitBreakerSettings,
     GlobalSettings,
-    KeepAliveSettings,
     RetrySettings,
     RoutingSettings,
     TimeoutSettings,
@@ -31,7 +30,15 @@ from gateway.config.manifests.load_balancing import (
     WeightedTarget,
     model_name,
 )
-from gateway.model import FallbackPolicy, KeepAlive, ListedModel, RetryBounds, RetryPolicy, Target, TimeLimits
+from gateway.model import (
+    FallbackPolicy,
+    KeepAliveSettings,
+    ListedModel,
+    RetryBounds,
+    RetryPolicy,
+    Target,
+    TimeLimits,
+)
 from gateway.providers.headers import with_own_headers
 from gateway.routing.circuit import CircuitRules
 from gateway.routing.hedging import QuantileHedge
@@ -87,11 +94,11 @@ def retry_policy(settings: RetrySettings, routing: RoutingSettings) -> RetryPoli
     return RetryPolicy(settings.attempts, settings.delay, frozenset(settings.on_status_codes), bounds)
 
 
-def keep_alive(settings: KeepAliveSettings | None) -> KeepAlive | None:
-    """What is sent while a stream is silent."""
+def keep_alive(settings: global_settings.KeepAliveSettings | None) -> KeepAliveSettings | None:
+    """When callers of streams get signs of life."""
     if settings is None:
         return None
-    return KeepAlive(settings.interval_ms / _MS_PER_S, settings.before_content)
+    return KeepAliveSettings(settings.interval_ms / _MS_PER_S, settings.before_content)
 
 
 def circuit_rules(settings: CircuitBreakerSettings) -> CircuitRules:
