@@ -187,16 +187,16 @@ USUAL_LIMITS: Final = TimeLimits()
 
 
 @dataclass(frozen=True, slots=True)
-class KeepAliveSettings:
-    """When a stream's caller gets a sign of life.
+class KeepAlive:
+    """What is sent while a stream is silent, so that nothing between closes the connection.
 
     Attributes:
         interval_s: After how long a silence.
-        before_content: Also while there is no content yet, which settles that the status is 200.
+        is_before_content: Also while there is no content yet, and so before it is known whether all is well.
     """
 
     interval_s: float
-    before_content: bool = False
+    is_before_content: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -484,7 +484,7 @@ class Plan(msgspec.Struct, frozen=True):
     """Which targets to try, in order.
 
     Attributes:
-        targets: At least one.
+        targets: At least one; none where it is told of a call that no target was left for.
         candidates: Names of all that were considered.
         route: None for a model that was named itself.
         session: Of a call that is part of one.

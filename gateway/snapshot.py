@@ -20,7 +20,7 @@ from gateway.config.manifests.virtual_model import VirtualModelAccount
 from gateway.endpoints.anthropic_models import anthropic_model_list
 from gateway.endpoints.openai_models import model_list
 from gateway.identity.tokens import DEMO_TOKEN_SHA256, Credential, Identity
-from gateway.model import Caller, Dialect, KeepAliveSettings, Target
+from gateway.model import Caller, Dialect, KeepAlive, Target
 from gateway.pricing.target_prices import with_prices
 from gateway.providers.addressing import Resolve
 from gateway.providers.registry import make_targets
@@ -50,8 +50,8 @@ class Snapshot:
         loaded_at_s: Unix time.
         telemetry: How calls are traced.
         accounts: For calls that are for an account and no model.
+        keep_alive: Of streams, None for nothing.
         circuit_rules: When targets are left alone.
-        keep_alive: When callers of streams get signs of life, None for never.
     """
 
     version: str
@@ -60,8 +60,8 @@ class Snapshot:
     routing: Routing
     telemetry: TelemetryPlan = PLAIN
     accounts: Accounts = field(default_factory=lambda: Accounts(()))
+    keep_alive: KeepAlive | None = None
     circuit_rules: CircuitRules = field(default_factory=CircuitRules)
-    keep_alive: KeepAliveSettings | None = None
     _model_lists: dict[tuple[str, Dialect], bytes] = field(default_factory=dict)
 
     def models_of(self, caller: Caller, dialect: Dialect = "openai") -> bytes:

@@ -11,10 +11,11 @@ from typing import Any, Final
 import msgspec
 
 from gateway.config import Config, SecretMissing, SecretReference
-from gateway.config.manifests import global_settings, load_balancing
+from gateway.config.manifests import load_balancing
 from gateway.config.manifests.global_settings import (
     CircuitBreakerSettings,
     GlobalSettings,
+    KeepAliveSettings,
     RetrySettings,
     RoutingSettings,
     TimeoutSettings,
@@ -30,15 +31,7 @@ from gateway.config.manifests.load_balancing import (
     WeightedTarget,
     model_name,
 )
-from gateway.model import (
-    FallbackPolicy,
-    KeepAliveSettings,
-    ListedModel,
-    RetryBounds,
-    RetryPolicy,
-    Target,
-    TimeLimits,
-)
+from gateway.model import FallbackPolicy, KeepAlive, ListedModel, RetryBounds, RetryPolicy, Target, TimeLimits
 from gateway.providers.headers import with_own_headers
 from gateway.routing.circuit import CircuitRules
 from gateway.routing.hedging import QuantileHedge
@@ -94,11 +87,11 @@ def retry_policy(settings: RetrySettings, routing: RoutingSettings) -> RetryPoli
     return RetryPolicy(settings.attempts, settings.delay, frozenset(settings.on_status_codes), bounds)
 
 
-def keep_alive(settings: global_settings.KeepAliveSettings | None) -> KeepAliveSettings | None:
-    """When callers of streams get signs of life."""
+def keep_alive(settings: KeepAliveSettings | None) -> KeepAlive | None:
+    """What is sent while a stream is silent."""
     if settings is None:
         return None
-    return KeepAliveSettings(settings.interval_ms / _MS_PER_S, settings.before_content)
+    return KeepAlive(settings.interval_ms / _MS_PER_S, settings.before_content)
 
 
 def circuit_rules(settings: CircuitBreakerSettings) -> CircuitRules:
@@ -144,7 +137,7 @@ def compile_routes(
 def _rules(config: Config, making: _Making) -> Iterator[Rule]:
     for manifest in config.load_balancing:
         for rule in manifest.rules:
-            route = making.route(rule.id, rule, manifest.source.folder)
+            route = making.route(rule.id, rule, manifest.source.folder, is_rule=True)
             if route is not None:
                 yield Rule(route, rule.when.subjects, rule.when.models, rule.when.metadata)
 
@@ -178,7 +171,9 @@ class _Making:
     settings: GlobalSettings
     resolve: ResolveIn
 
-    def route(self, name: str, routing: RoutingConfig, folder: Path) -> Route | None:
+    def route(
+        self, name: str, routing: RoutingConfig, folder: Path, *, is_rule: bool = False
+    ) -> Route | None:
         """The route *name*; None when neither its strategy nor one of its targets is in force."""
         candidates = [
             self._candidate(written, folder)
@@ -188,7 +183,8 @@ class _Making:
         if not candidates or routing.type not in MAKERS:
             return None
         strategy = make_strategy(name, routing, self.runtime)
-        return Route(name, candidates, strategy, self.runtime.health, hedge_after=_hedge(routing.hedging))
+        hedge = _hedge(routing.hedging)
+        return Route(name, candidates, strategy, self.runtime.health, hedge_after=hedge, is_rule=is_rule)
 
     def _candidate(self, written: RoutingTarget, folder: Path) -> Candidate:
         target = self._target(written, folder)

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.config import Config, SecretSource, check
 from gateway.errors import InvalidApiKey, NoTargetAvailable, SecretMissingError
-from gateway.model import KeepAliveSettings, RetryPolicy, Usage
+from gateway.model import KeepAlive, RetryPolicy, Usage
 from gateway.routing.circuit import CircuitRules
 from gateway.routing.runtime import Runtime
 from gateway.snapshot import Snapshot, compile_snapshot
@@ -479,5 +479,5 @@ def test_settings_that_hold_for_every_target(tmp_path: Path) -> None:
     (target,) = snapshot.routing.plan("main/small", make_facts(make_caller("main/small"))).targets
     assert target.limits.gap_s == 1.5
     assert target.retry.bounds.budget_ratio == 0
-    assert snapshot.keep_alive == KeepAliveSettings(2.0, before_content=False)
+    assert snapshot.keep_alive == KeepAlive(2.0, is_before_content=False)
     assert snapshot.circuit_rules.failures == 2

@@ -19,7 +19,7 @@ from gateway.config.manifests.global_settings import (
     TimeoutSettings,
 )
 from gateway.config.manifests.load_balancing import FALLBACK_STATUS_CODES, TargetTimeouts
-from gateway.model import FallbackPolicy, KeepAliveSettings, RetryBounds, RetryPolicy, Target, TimeLimits
+from gateway.model import FallbackPolicy, KeepAlive, RetryBounds, RetryPolicy, Target, TimeLimits
 from gateway.routing.circuit import CircuitRules
 from gateway.routing.compile import (
     Routes,
@@ -278,6 +278,6 @@ def test_settings_in_seconds() -> None:
     )
     assert retry_policy(RetrySettings(attempts=3), RoutingSettings()).bounds == RetryBounds()
     assert keep_alive(None) is None
-    assert keep_alive(global_settings.KeepAliveSettings(before_content=True)) == KeepAliveSettings(
-        15.0, before_content=True
+    assert keep_alive(global_settings.KeepAliveSettings(before_content=True)) == KeepAlive(
+        15.0, is_before_content=True
     )
