@@ -174,7 +174,7 @@ class _Making:
         ]
         if not candidates or routing.type not in MAKERS:
             return None
-        strategy = make_strategy(name, routing, self.runtime)
+        strategy = make_strategy(name, routing, self.runtime, self.targets)
         return Route(name, candidates, strategy, self.runtime.health, hedge_after=_hedge(routing.hedging))
 
     def _candidate(self, written: RoutingTarget, folder: Path) -> Candidate:

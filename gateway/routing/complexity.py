@@ -37,12 +37,12 @@ class Judge:
     """A model that says how hard calls are.
 
     Attributes:
-        target: Answers calls of chat.
+        target: Answers calls of chat; None while its account is not in force.
         timeout_s: How long it may take.
         default: What a call is taken for when it does not say; None: for what is guessed.
     """
 
-    target: Target
+    target: Target | None
     timeout_s: float = 2.0
     default: Tier | None = None
 
@@ -70,13 +70,14 @@ class Complexity:
             order = _order(candidates, tier_of(prompt), "heuristic")
         else:
             order = _order(candidates, judge.default, "default")
-        # Nothing to judge, nothing that hangs on it, or nobody to judge.
+        asked = judge.target
         has_choice = len({candidate.tier for candidate in candidates}) > 1
-        is_able = not judge.target.missing_secret and health.skip_reason(judge.target.name) is None
-        if not (prompt.question and has_choice and is_able):
+        if asked is None or asked.missing_secret or not prompt.question or not has_choice:
+            return order
+        if health.skip_reason(asked.name) is not None:
             return order
         orders = {tier: _order(candidates, tier, "classifier") for tier in _TIERS}
-        asking = Asking(judge.target, judge.timeout_s, prompt.question, orders)
+        asking = Asking(asked, judge.timeout_s, prompt.question, orders)
         return msgspec.structs.replace(order, asking=asking)
 
 

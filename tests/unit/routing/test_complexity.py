@@ -138,6 +138,7 @@ def test_what_is_done_when_it_does_not_say(default: Tier | None, tier: str, caus
         pytest.param(SIMPLE, JUDGE, "circuit", id="its circuit is open"),
         pytest.param(SIMPLE, JUDGE, "drained", id="it is drained"),
         pytest.param(SIMPLE, make_target("acct/judge", missing_secret="KEY is not set"), None, id="no key"),
+        pytest.param(SIMPLE, None, None, id="its account is not in force"),
     ],
 )
 def test_nobody_is_asked(question: object, judge: Any, reason: SkipReason | None) -> None:
