@@ -92,6 +92,8 @@ def test_nobody_is_left_for_a_tier() -> None:
     with pytest.raises(NoTargetAvailable) as caught:
         plan_for(SIMPLE, *candidates, health=health)
     assert "acct/small (circuit), acct/big (tier)" in caught.value.message
+    assert isinstance(caught.value.plan, Plan)
+    assert caught.value.plan.skipped == (Skipped("acct/small", "circuit"), Skipped("acct/big", "tier"))
 
 
 def test_calls_that_are_not_read_are_medium() -> None:
