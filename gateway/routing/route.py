@@ -166,8 +166,11 @@ class Route:
         able, unable = self._able_to(facts.endpoint)
         skipped = list(unable)
         left: list[Candidate] = []
+        skip_reason = self._health.skip_reason
         for candidate in able:
-            reason = self._reason(candidate, facts)
+            reason: SkipReason | None = "metadata"
+            if not candidate.metadata or candidate.metadata.items() <= facts.metadata.items():
+                reason = skip_reason(candidate.target.name)
             if reason is None:
                 left.append(candidate)
             else:
@@ -180,7 +183,8 @@ class Route:
         first, *others = order.candidates
         targets = (
             first.target,
-            *(other.target for other in others if other.target.fallback.is_candidate),
+            # A list: a generator of so few takes longer to begin than to run.
+            *[other.target for other in others if other.target.fallback.is_candidate],
         )
         return Plan(
             targets,
@@ -190,14 +194,6 @@ class Route:
             order.session,
             self._hedge.after_s(self._health, targets[0].name) if self._hedge and len(targets) > 1 else None,
         )
-
-    def _reason(self, candidate: Candidate, facts: CallFacts) -> SkipReason | None:
-        if candidate.metadata:
-            found = facts.metadata
-            for key, value in candidate.metadata.items():
-                if found.get(key) != value:
-                    return "metadata"
-        return self._health.skip_reason(candidate.target.name)
 
     def _able_to(self, endpoint: Endpoint) -> tuple[tuple[Candidate, ...], tuple[Skipped, ...]]:
         """Which candidates can do what an endpoint asks; of configuration alone, so it is kept."""
