@@ -46,7 +46,7 @@ class ContentRule:
         """Whether it is about a call.
 
         Args:
-            models: For each target the names that stand for it: as asked, as resolved.
+            models: For each target the names that stand for it: as asked, a virtual model's own, as resolved.
         """
         if any(notes.metadata.get(key) != value for key, value in self.metadata.items()):
             return False
@@ -63,7 +63,11 @@ class Redaction:
 
     def redactor(self, caller: Caller, call: Call, plan: Plan, notes: CallNotes) -> Redactor | None:
         """What masks the words of a call; None when they must not be recorded."""
-        models = [frozenset({call.model, target.name}) for target in plan.targets]
+        asked = {call.model}
+        if plan.route is not None and not plan.route.is_rule:
+            # A virtual model's own name, where it was asked for by another one of its.
+            asked.add(plan.route.name)
+        models = [frozenset({*asked, target.name}) for target in plan.targets]
         matching = tuple(
             [index for index, rule in enumerate(self._rules) if rule.matches(caller, models, notes)]
         )

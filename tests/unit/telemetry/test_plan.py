@@ -11,13 +11,13 @@ import pytest
 from gateway.endpoints.catalogue import CHAT, COMPACTION, COMPLETION, EMBEDDING, MESSAGES, RESPONSE
 from gateway.endpoints.gemini_catalogue import ARRAY, COUNT, EMBED, GENERATE, STREAM
 from gateway.endpoints.openai_paths import PROXY
-from gateway.model import Endpoint, Plan, TraceContext
+from gateway.model import Endpoint, Plan, RouteFacts, TraceContext
 from gateway.telemetry.call_notes import CallNotes
 from gateway.telemetry.content import ContentCapture
 from gateway.telemetry.plan import MAX_CAPTURED, TelemetryPlan, compile_telemetry, usable_names
 from gateway.wire.trace_context import SAMPLED
 from tests.unit.config.writing import ACCOUNT, CALLER, accepted_config, check_text
-from tests.unit.makers import TARGET, make_call, make_caller
+from tests.unit.makers import TARGET, make_call, make_caller, make_target
 
 ALWAYS: Final = "type: gateway-global-settings\nlogging_settings: {type: always}\n"
 BY_HEADER: Final = (
@@ -93,6 +93,27 @@ def test_when_a_rule_holds(tmp_path: Path, when: str, metadata: dict[str, Any], 
     """Every part of `when` must match; a rule that holds and says no forbids."""
     plan = plan_of(tmp_path, ALWAYS, rule(log="false", when=when))
     assert (capture(plan, **metadata) is None) is matches
+
+
+@pytest.mark.parametrize(
+    ("models", "matches"),
+    [
+        pytest.param("[vm/chat]", True, id="its name"),
+        pytest.param("[best]", True, id="the name that was asked for"),
+        pytest.param("[acct/spare]", True, id="a target that may be asked"),
+        pytest.param("[rule-1]", False, id="the id of a rule"),
+        pytest.param("[vm/other]", False, id="another"),
+    ],
+)
+def test_when_a_rule_holds_for_a_virtual_model(tmp_path: Path, models: str, *, matches: bool) -> None:
+    """Whoever forbids recording of a model is not got round by its slug, nor by a fallback."""
+    plan = plan_of(tmp_path, ALWAYS, rule(log="false", when=f"{{models: {{in: {models}}}}}"))
+    routes = (RouteFacts("vm/chat", "x"), RouteFacts("rule-1", "x", is_rule=True))
+    route = routes[models == "[rule-1]"]
+    targets = (TARGET, make_target("acct/spare"))
+    call = make_call(model="best")
+    found = plan.capture(make_caller(), call, Plan(targets, (), route=route), CallNotes())
+    assert (found is None) is matches
 
 
 def test_one_rule_that_forbids_is_enough(tmp_path: Path) -> None:
