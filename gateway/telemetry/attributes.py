@@ -68,7 +68,6 @@ CACHE_READ_INPUT_TOKENS: Final = AttributeKey("gen_ai.usage.cache_read.input_tok
 REASONING_OUTPUT_TOKENS: Final = AttributeKey("gen_ai.usage.reasoning.output_tokens")
 COST: Final = AttributeKey("gen_ai.usage.cost")
 ATTEMPT: Final = AttributeKey("gateway.attempt")
-PURPOSE: Final = AttributeKey("gateway.purpose")
 TARGET: Final = AttributeKey("gateway.target")
 USAGE_SOURCE: Final = AttributeKey("gateway.usage.source")
 SEARCH_UNITS: Final = AttributeKey("gateway.usage.search_units")

@@ -251,9 +251,8 @@ class CallMetrics:
         self._record_call(trace, answer, (model, caller, more))
         if plan is not None and plan.route is not None:
             self._record_route((model, caller, plan.route.name, more))
-        for attempt in trace.calls_out:
-            call = attempt.sent
-            self._record_attempt(attempt, endpoint.operation if call is None else call.endpoint.operation)
+        for attempt in trace.attempts:
+            self._record_attempt(attempt, endpoint.operation)
             if attempt is not answer and attempt.usage is not None:
                 # Nobody heard it, and it is paid for all the same.
                 self._record_spent((attempt.target.name, caller, more), attempt)

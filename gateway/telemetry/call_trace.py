@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final
@@ -56,7 +56,7 @@ class AttemptTrace:
     """One try at one target: a CLIENT span.
 
     Attributes:
-        number: From 1; 0 of a call of the gateway's own.
+        number: From 1.
         start_ns: On the process's monotonic clock; `first_chunk_ns`, `first_content_ns` and
             `end_ns` likewise, 0 while unknown.
         chunks: Pieces in which the stream came.
@@ -64,8 +64,7 @@ class AttemptTrace:
         error_type: "" when the attempt was good.
         error_message: For the span only.
         excerpt: Beginning of a reply that was none: for the span, where words of calls may go.
-        sent: What is sent where it is not the caller's call: that one with what its route puts over its
-            parameters, or one of the gateway's own.
+        sent: The call with what its route puts over its parameters, None where that is nothing.
         token: What it was signed in with beside the target's headers, to be masked wherever it is quoted.
         cost_usd: What `usage` costs, None when it or the target's price is not known.
     """
@@ -142,7 +141,6 @@ class CallTrace:
         telemetry: What the configuration says of tracing it.
         notes: What the caller noted on it.
         content: Takes what is said, None when that is not recorded.
-        asides: Calls of the gateway's own that were made to decide on this one, before its attempts.
         skips: Targets of the plan that were passed over when their turn came.
         answering: Number of the attempt that answered, 0 for the last one.
         body_ns: Spent waiting for the caller's body; with `paused_ns`, between retries, no overhead of ours.
@@ -174,7 +172,6 @@ class CallTrace:
     call: Call | None = None
     plan: Plan | None = None
     attempts: list[AttemptTrace] = field(default_factory=list)
-    asides: tuple[AttemptTrace, ...] = ()
     skips: tuple[Skipped, ...] = ()
     answering: int = 0
     body_ns: int = 0
@@ -200,23 +197,6 @@ class CallTrace:
             self.content.restart()
         return attempt
 
-    def aside(self, target: Target, call: Call) -> AttemptTrace:
-        """Begin a call of the gateway's own: a CLIENT span that is no attempt to answer the caller's."""
-        aside = AttemptTrace(
-            target=target,
-            number=0,
-            span_id=_new_id(self.random, 8),
-            start_ns=time.perf_counter_ns(),
-            sent=call,
-        )
-        self.asides = (*self.asides, aside)
-        return aside
-
-    @property
-    def calls_out(self) -> Sequence[AttemptTrace]:
-        """Every call that was made for this one, in the order in which they began."""
-        return (*self.asides, *self.attempts) if self.asides else self.attempts
-
     def identified(self, caller: Caller) -> None:
         """Note who calls."""
         self.caller = caller
@@ -231,10 +211,9 @@ class CallTrace:
         self.notes = notes
 
     def planned(self, plan: Plan) -> None:
-        """Note what was decided, or decided anew; from here on the content is kept, if it may be."""
+        """Note what was decided; from here on the content is kept, if it may be."""
         self.plan = plan
-        if not self.planned_ns:
-            self.planned_ns = time.perf_counter_ns()
+        self.planned_ns = time.perf_counter_ns()
         if (
             self.telemetry.content is not None
             and self.caller is not None
@@ -269,7 +248,7 @@ class CallTrace:
 
     def fail_open_attempts(self, error_type: str, message: str) -> None:
         """Note what broke off an attempt that nothing else has ended."""
-        for attempt in self.calls_out:
+        for attempt in self.attempts:
             if not attempt.end_ns and not attempt.error_type:
                 attempt.failed(error_type, message)
 
@@ -279,17 +258,16 @@ class CallTrace:
             return
         self.error_type = ClientDisconnected.error_type
         self.status_code = self.status_code or CLIENT_CLOSED_REQUEST
-        calls = self.calls_out
-        for attempt in calls:
+        for attempt in self.attempts:
             is_open = not attempt.end_ns
             if is_open:
                 attempt.failed(ClientDisconnected.error_type, "The caller disconnected.")
-            if is_open or attempt is calls[-1]:
+            if is_open or attempt is self.attempts[-1]:
                 self._was_read_by(attempt)
 
     def ended(self) -> None:
         """Note the end of the call and of an attempt that is still open; later calls change nothing."""
-        for attempt in self.calls_out:
+        for attempt in self.attempts:
             attempt.ended()
             if attempt.error_type == HEDGE_LOST:
                 self._was_read_by(attempt)
@@ -298,9 +276,8 @@ class CallTrace:
 
     def _was_read_by(self, attempt: AttemptTrace) -> None:
         """Note what an attempt has used that nobody waited for: its provider has read the call."""
-        call = attempt.sent or self.call
-        if attempt.usage is None and call is not None and call.endpoint.counts_tokens:
-            estimated = estimate_usage(call.body_bytes, 0)
+        if attempt.usage is None and self.call is not None and self.call.endpoint.counts_tokens:
+            estimated = estimate_usage(self.call.body_bytes, 0)
             attempt.used(msgspec.structs.replace(estimated, source="partial"))
 
     @property
@@ -344,8 +321,8 @@ class CallTrace:
 
     @property
     def total_cost_usd(self) -> float | None:
-        """What all calls cost that were made for it, as far as that is known; None when of none it is."""
-        costs = [attempt.cost_usd for attempt in self.calls_out if attempt.cost_usd is not None]
+        """What all attempts cost, as far as that is known; None when of none it is."""
+        costs = [attempt.cost_usd for attempt in self.attempts if attempt.cost_usd is not None]
         return sum(costs) if costs else None
 
     @property
@@ -364,7 +341,7 @@ class CallTrace:
         """The gateway's own share of the time *until_ns*; what attempts share counts once as theirs."""
         own_ns = until_ns - self.start_ns - self.body_ns - self.paused_ns
         seen_ns = 0
-        for attempt in self.calls_out:
+        for attempt in self.attempts:
             end_ns = attempt.end_ns or until_ns
             if attempt.start_ns >= seen_ns:
                 own_ns -= end_ns - attempt.start_ns
@@ -386,14 +363,13 @@ class CallTrace:
         if not self.planned_ns:
             return f"auth;dur={auth_ms:.3f}, {whole}"
         route_ms = max(0, self.planned_ns - self.identified_ns - self.body_ns) / _NS_PER_MS
-        before = f"auth;dur={auth_ms:.3f}, route;dur={route_ms:.3f}"
-        if self.asides:
-            aside_ns = sum([(aside.end_ns or now_ns) - aside.start_ns for aside in self.asides])
-            before = f"{before}, classify;dur={aside_ns / _NS_PER_MS:.3f}"
         if not self.attempts:
-            return f"{before}, {whole}"
+            return f"auth;dur={auth_ms:.3f}, route;dur={route_ms:.3f}, {whole}"
         upstream_ms = (now_ns - self.attempts[0].start_ns) / _NS_PER_MS
-        return f'{before}, upstream;dur={upstream_ms:.3f}, {whole}, attempts;desc="{len(self.attempts)}"'
+        return (
+            f"auth;dur={auth_ms:.3f}, route;dur={route_ms:.3f}, upstream;dur={upstream_ms:.3f}, "
+            f'{whole}, attempts;desc="{len(self.attempts)}"'
+        )
 
     def unix_ns(self, monotonic_ns: int) -> int:
         """A monotonic time of this call as Unix time in nanoseconds."""

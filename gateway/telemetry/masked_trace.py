@@ -18,7 +18,6 @@ def masked_trace(trace: CallTrace, hide: Hide) -> CallTrace:
         trace,
         parent=trace.parent and _masked_parent(trace.parent, hide),
         notes=trace.notes if trace.notes is NO_NOTES else _masked_notes(trace.notes, hide),
-        asides=tuple([_masked_attempt(aside, hide) for aside in trace.asides]),
         attempts=[_masked_attempt(attempt, hide) for attempt in trace.attempts],
         error_message=hide(trace.error_message),
     )

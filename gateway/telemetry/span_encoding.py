@@ -67,9 +67,6 @@ _MAX_NAMED_METADATA: Final = 16
 _MAX_HEADER_VALUES: Final = 4
 _NAMEABLE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """Keys that can end an attribute's name: a dot in one could make a value and a group of one name."""
-_CLASSIFY: Final = "classify"
-"""What the gateway's own calls are for: how hard the caller's is."""
-
 _CHAT_API: Final = "chat_completions"
 _RESPONSES_API: Final = "responses"
 
@@ -144,9 +141,9 @@ class SpanEncoder:
         if trace.telemetry.captured_baggage:
             metadata += _captured_baggage(trace, secrets.hide_all)
         spans = [SpanSegments(self._server_span(shown, secrets, metadata), b"")]
-        for attempt in shown.calls_out:
+        for attempt in shown.attempts:
             assert trace.call is not None, "an attempt has a call"  # noqa: S101 - says it to the type checker
-            plain = self._client_span(shown, attempt.sent or trace.call, attempt, secrets, metadata)
+            plain = self._client_span(shown, trace.call, attempt, secrets, metadata)
             content = b""
             if trace.content is not None and attempt is shown.answer:
                 content = trace.content.attributes(trace.call, secrets.hide_keys)
@@ -158,11 +155,11 @@ class SpanEncoder:
     def _secrets_of(self, trace: CallTrace) -> Secrets:
         """What must be on no span of a call: what its caller sent, and what its providers were sent."""
         sent = None if trace.headers is None else trace.headers.raw(SECRET_HEADERS)
-        named = [attempt.target.name for attempt in trace.calls_out]
+        named = [attempt.target.name for attempt in trace.attempts]
         key = (sent, trace.config_version, route_name(trace), *named)
         secrets = self._secrets.get(key)
         if secrets is None:
-            targets = [attempt.target for attempt in trace.calls_out]
+            targets = [attempt.target for attempt in trace.attempts]
             secrets = secrets_of_call(sent or (), targets, trace.telemetry.known)
             if are_short(sent or ()):
                 if len(self._secrets) >= _MAX_BLOCKS:
@@ -280,8 +277,8 @@ class SpanEncoder:
                 start_ns=trace.unix_ns(attempt.start_ns),
                 end_ns=end_ns,
             ),
-            names.ATTEMPT.integer(attempt.number) if attempt.number else names.PURPOSE.text(_CLASSIFY),
-            self._request_attributes(call, secrets),
+            names.ATTEMPT.integer(attempt.number),
+            self._request_attributes(attempt.sent or call, secrets),
             self._reply_attributes(attempt, secrets),
             metadata,
         ]
@@ -450,7 +447,7 @@ def _captured_baggage(trace: CallTrace, hide: Hide) -> bytes:
 def _has_more_words(trace: CallTrace) -> bool:
     """Whether its spans have more of what others wrote than a plain good call's, a token perhaps."""
     # A good call after a failed attempt has the failure's words.
-    if trace.error_type or len(trace.attempts) > 1 or trace.asides:
+    if trace.error_type or len(trace.attempts) > 1:
         return True
     # TrueFoundry's names of the notes are written from the notes.
     if trace.telemetry.has_tfy_names and trace.notes is not NO_NOTES:

@@ -155,7 +155,6 @@ def trace_of(endpoint: Endpoint, body: bytes) -> CallTrace:
 def answered() -> CallTrace:
     """A stream with everything a provider may report, after a try that failed."""
     trace = trace_of(CHAT, CHAT_BODY)
-    trace.aside(TARGET, parse_call(EMBEDDING, EMBEDDING_BODY, model=None, account=None))
     trace.attempt(TARGET).failed("upstream_unreachable", "no connection")
     attempt = trace.attempt(TARGET)
     attempt.status_code = 200

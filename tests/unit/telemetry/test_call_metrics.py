@@ -15,7 +15,7 @@ from gateway.telemetry.call_notes import CallNotes
 from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.metadata_labels import MetadataLabels
 from gateway.wire.frames import MetricPoint, MetricPoints, encode_payload
-from tests.unit.makers import TARGET, TokenPrice, make_call, make_target
+from tests.unit.makers import TARGET, TokenPrice, make_target
 from tests.unit.telemetry.traces import (
     MS,
     PRICED,
@@ -248,26 +248,6 @@ def test_a_route_without_a_target_left_has_its_own_name() -> None:
     points = measured(trace)
     assert one(points, "ai_gateway_requests_total").labels[0] == "vm/chat"
     assert one(points, ROUTED).labels == ("vm/chat", "app", "default", "vm/chat")
-
-
-def test_what_classifies_has_spent_and_not_answered() -> None:
-    """Its tokens are its own model's, and it is a try at that; the call is counted once."""
-    trace = make_routed_trace()
-    judge = make_target("acct/judge", model_id="judge-1")
-    aside = trace.aside(judge, make_call(EMBEDDING))
-    aside.used(Usage(7, 1, "provider"))
-    aside.failed("upstream_timeout", "silent")
-    points = measured(trace)
-    requests = {p.labels[0]: p.values for p in points if p.name == "ai_gateway_requests_total"}
-    tokens = {p.labels[0]: p.values for p in points if p.name == "ai_gateway_input_tokens_total"}
-    assert (requests, tokens) == (
-        {PRICED.name: [1], "acct/judge": [0]},
-        {PRICED.name: [3], "acct/judge": [7]},
-    )
-    [tried] = [point for point in points if point.name == "gen_ai.client.operation.duration"]
-    assert tried.labels[:3] == ("embeddings", "openai", "judge-1")
-    failed = one(points, "ai_gateway_request_model_inference_failure_total")
-    assert failed.labels[0] == "acct/judge"
 
 
 def test_what_lost_has_spent_and_not_answered() -> None:

@@ -13,7 +13,7 @@ from gateway.model import Plan, Skipped, TraceContext, Usage
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace, begin_trace
 from gateway.telemetry.plan import TelemetryPlan
 from tests.unit.doubles import FakeClient
-from tests.unit.makers import TARGET, TokenPrice, make_call, make_caller, make_target
+from tests.unit.makers import TARGET, TokenPrice, make_caller, make_target
 from tests.unit.telemetry.traces import (
     FACTS,
     MS,
@@ -230,51 +230,6 @@ def test_no_cost_is_not_zero() -> None:
     assert trace.total_cost_usd is None
     add_attempt(trace, PRICED).answered(FACTS)
     assert trace.total_cost_usd == 11e-6
-
-
-def test_calls_of_our_own_are_no_attempts() -> None:
-    """A model that is asked how hard a call is costs time and money, and answers nobody."""
-    trace = make_planned_trace(PRICED)
-    asked = make_call(model="acct/judge", question="how hard?")
-    aside = trace.aside(PRICED, asked)
-    aside.start_ns, aside.end_ns = 5 * MS, 15 * MS
-    aside.answered(FACTS)
-    assert (trace.answer, trace.usage, trace.cost_usd, trace.resolved_model) == (None, None, None, "")
-    attempt = add_attempt(trace, PRICED, at_ms=20, took_ms=60)
-    attempt.status_code = 200
-    attempt.answered(FACTS)
-    trace.end_ns = 100 * MS
-    assert (attempt.number, trace.answer) == (1, attempt)
-    assert (trace.cost_usd, trace.total_cost_usd) == (11e-6, 22e-6)
-    assert trace.overhead_ms == 100 - 10 - 60
-
-
-def test_caller_that_leaves_while_a_model_classifies() -> None:
-    """What that one had read is its own call, not the caller's."""
-    trace = make_planned_trace()
-    asked = make_call(model="acct/judge", question="how hard?" * 100)
-    aside = trace.aside(TARGET, asked)
-    trace.disconnected()
-    trace.ended()
-    assert aside.usage == Usage(asked.body_bytes // 4, 0, "partial")
-    assert (aside.error_type, trace.usage) == ("client_disconnected", None)
-
-
-def test_time_of_a_model_that_classifies() -> None:
-    """It is a stage of its own, and planning ends where it began."""
-    trace = make_planned_trace()
-    trace.identified(make_caller())
-    trace.planned(Plan((TARGET,), (TARGET.name,)))
-    planned_ns = trace.planned_ns
-    aside = trace.aside(TARGET, make_call())
-    aside.end_ns = aside.start_ns + 7 * MS
-    trace.planned(Plan((PRICED,), (PRICED.name,)))
-    assert (trace.planned_ns, trace.plan) == (planned_ns, Plan((PRICED,), (PRICED.name,)))
-    parts = trace.server_timing().split(", ")
-    assert parts[2] == "classify;dur=7.000"
-    trace.attempt(TARGET)
-    stages = ["auth", "route", "classify", "upstream", "overhead", "total", "attempts"]
-    assert [part.partition(";")[0] for part in trace.server_timing().split(", ")] == stages
 
 
 def test_skips_are_bounded() -> None:

@@ -401,28 +401,6 @@ def test_content_stands_on_the_answer(answering: int) -> None:
     assert found == [answering == 1, answering == 2]
 
 
-def test_call_of_our_own_is_a_span_before_the_attempts() -> None:
-    """It says what it was for and what was asked, which is not the caller's call."""
-    trace = make_planned_trace(PRICED, stream=True, temperature=1)
-    judge = make_target("acct/judge", model_id="judge-1")
-    aside = trace.aside(judge, make_call(EMBEDDING, model="acct/judge", dimensions=3))
-    aside.start_ns, aside.end_ns = 2 * MS, 8 * MS
-    aside.used(Usage(7, 1, "provider"))
-    add_attempt(trace, PRICED)
-    trace.responded(200)
-    trace.end_ns = 100 * MS
-    server, first, second = spans_of(trace)
-    assert (first.name, second.name) == ("embeddings judge-1", "chat small-1")
-    asked = attributes_of(first)
-    assert asked["gateway.purpose"] == "classify"
-    assert (asked["gen_ai.usage.input_tokens"], asked["gen_ai.embeddings.dimension.count"]) == (7, 3)
-    assert not {"gateway.attempt", "gen_ai.request.stream", "gen_ai.request.temperature"} & asked.keys()
-    assert attributes_of(second)["gateway.attempt"] == 1
-    assert "gateway.purpose" not in attributes_of(second)
-    assert attributes_of(server)["gateway.attempts"] == 1
-    assert row_of(trace).attempts == 1
-
-
 def test_error_of_an_earlier_attempt_is_told_once() -> None:
     """What the caller got may be the failure of another attempt than the last."""
     trace = make_planned_trace()

@@ -109,7 +109,6 @@ OTHERS: Final[dict[str, Change]] = {
     "cut": setting(is_cut=True),
     "refused": setting(status_code=400),
     "retried": add_attempt,
-    "classified": lambda trace: trace.aside(TARGET, make_call()).ended(),
     "its attempt failed": lambda trace: trace.attempts[0].failed("upstream_timeout", "It took too long."),
     "unplanned": setting(plan=None, call=make_call(model="no/such")),
     "a state of its caller's": setting(parent=TraceContext(b"P" * 16, b"Q" * 8, 1, "vendor=1")),
