@@ -7,9 +7,10 @@ from typing import Final
 import pytest
 
 from gateway.errors import ModelNotAllowed, ModelNotFound, SecretMissingError
-from gateway.model import Plan
+from gateway.model import CallFacts, ListedModel, Plan
 from gateway.routing.direct import Routing, _comparable
-from tests.unit.makers import make_caller, make_facts, make_target
+from gateway.routing.route import Route
+from tests.unit.makers import make_caller, make_facts, make_route, make_routes, make_target
 
 SMALL = make_target("acct/small")
 LARGE = make_target("acct/large")
@@ -121,3 +122,63 @@ def test_few_names_are_compared(asked: str) -> None:
     assert 0 < len(compared) <= 2000
     if asked.startswith("acct-1/"):
         assert set(compared) == set(MANY[1000:2000])
+
+
+CHAT_ROUTE: Final = make_route("vm/chat", SMALL, LARGE)
+WITH_ROUTES: Final = Routing(
+    [SMALL, LARGE, KEYLESS],
+    make_routes(CHAT_ROUTE, make_route("vm/other", LARGE), **{"chat": CHAT_ROUTE, "acct/chat": CHAT_ROUTE}),
+    virtual=[ListedModel("vm/chat", "vm", frozenset({"chat"}))],
+)
+VIRTUAL_CALLER: Final = make_caller("vm/chat")
+
+
+@pytest.mark.parametrize("name", ["vm/chat", "chat", "acct/chat"])
+def test_virtual_model_by_any_of_its_names(name: str) -> None:
+    """Each leads to the same targets and is shown as the same model; the right is to its full name."""
+    assert WITH_ROUTES.plan(name, make_facts(VIRTUAL_CALLER)).targets[0].name == "acct/small"
+    assert WITH_ROUTES.find_route(name) is CHAT_ROUTE
+    assert WITH_ROUTES.show_virtual(name, VIRTUAL_CALLER).name == "vm/chat"
+    for ask in (WITH_ROUTES.check_right, WITH_ROUTES.show_virtual):
+        with pytest.raises(ModelNotAllowed):
+            ask(name, make_caller("acct/small", "chat", "acct/chat"))
+
+
+def test_names_of_no_virtual_model() -> None:
+    """A target's name is none, and no other means anything."""
+    assert WITH_ROUTES.find_route("acct/small") is None
+    assert WITH_ROUTES.find_route("vm/absent") is None
+    for name in ("acct/small", "vm/absent"):
+        with pytest.raises(ModelNotFound):
+            WITH_ROUTES.show_virtual(name, make_caller("acct/small"))
+    with pytest.raises(ModelNotFound):
+        WITH_ROUTES.check_right("vm/absent", VIRTUAL_CALLER)
+
+
+@pytest.mark.parametrize(("name", "has"), [("vm", True), ("acct", True), ("chat", False), ("lab", False)])
+def test_groups(name: str, *, has: bool) -> None:
+    """What stands before a slash in a virtual model's names."""
+    assert WITH_ROUTES.has_group(name) is has
+
+
+class Always:
+    """A rule for every call."""
+
+    def find(self, _: str, __: CallFacts) -> Route:
+        return CHAT_ROUTE
+
+
+def test_a_model_itself() -> None:
+    """What is asked about one model is told of it, whatever rules say of calls; virtual ones are none."""
+    routing = Routing([SMALL, LARGE, KEYLESS], make_routes(CHAT_ROUTE), Always())
+    caller = make_caller("acct/large", "acct/keyless", "vm/chat")
+    assert routing.plan("acct/large", make_facts(caller)).targets[0] != LARGE
+    assert routing.plan_itself("acct/large", caller) == Plan((LARGE,), ("acct/large",))
+    for name, error in (
+        ("acct/small", ModelNotAllowed),
+        ("acct/keyless", SecretMissingError),
+        ("vm/chat", ModelNotFound),
+        ("acct/none", ModelNotFound),
+    ):
+        with pytest.raises(error):
+            routing.plan_itself(name, caller)
