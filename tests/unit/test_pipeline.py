@@ -1197,11 +1197,7 @@ async def test_a_virtual_model_is_shown(name: str, headers: tuple[tuple[str, str
         "v1",
         1,
         Identity([make_credential(TOKEN, make_caller("vm/chat"))]),
-        Routing(
-            TARGETS,
-            make_routes(route, chat=route),
-            virtual=[ListedModel("vm/chat", "vm", frozenset({"chat"}))],
-        ),
+        Routing(TARGETS, make_routes(route, chat=route), virtual=[listed]),
     )
     client = FakeClient(BEARER, *headers, method="GET", path=f"/v1/models/{name}")
     await rig.pipeline.show_model(client, name)
