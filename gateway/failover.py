@@ -101,6 +101,7 @@ class Failover:
         *,
         health: AttemptObserver | None = None,
         sessions: Sessions | None = None,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Wire it.
 
@@ -109,12 +110,13 @@ class Failover:
             random: Source of jitter.
             health: Learns of every attempt, and may hold back those at targets that are sick; None: nobody.
             sessions: Remembers which target a session stays with; None: nothing does.
+            now_s: A clock that only goes forward, in seconds.
         """
         self._upstream = upstream
         self._random = random
         self.health = health or UNOBSERVED
         self._sessions = sessions
-        self._budgets = RetryBudgets(time.monotonic)
+        self._budgets = RetryBudgets(now_s)
         self._racing: set[asyncio.Task[Any]] = set()
 
     async def answer(self, responder: Responder, call: Call, plan: Plan, wishes: Wishes) -> None:

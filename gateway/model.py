@@ -187,16 +187,16 @@ USUAL_LIMITS: Final = TimeLimits()
 
 
 @dataclass(frozen=True, slots=True)
-class KeepAliveSettings:
-    """When a stream's caller gets a sign of life.
+class KeepAlive:
+    """What is sent while a stream is silent, so that nothing between closes the connection.
 
     Attributes:
         interval_s: After how long a silence.
-        before_content: Also while there is no content yet, which settles that the status is 200.
+        is_before_content: Also while there is no content yet, and so before it is known whether all is well.
     """
 
     interval_s: float
-    before_content: bool = False
+    is_before_content: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,7 +411,7 @@ class ListedModel:
     """A model as lists of models show it; a `Target` is one too.
 
     Attributes:
-        name: What calls name it by.
+        name: What calls name it by; `other_names` too.
         account: Whose it is.
         price: Of one that costs the same whoever answers.
     """
@@ -419,6 +419,7 @@ class ListedModel:
     name: str
     account: str
     model_types: frozenset[str]
+    other_names: tuple[str, ...] = ()
     context_window: int | None = None
     price: Price | None = None
 
@@ -483,7 +484,7 @@ class Plan(msgspec.Struct, frozen=True):
     """Which targets to try, in order.
 
     Attributes:
-        targets: At least one.
+        targets: At least one; none where it is told of a call that no target was left for.
         candidates: Names of all that were considered.
         route: None for a model that was named itself.
         session: Of a call that is part of one.

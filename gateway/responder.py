@@ -17,10 +17,11 @@ from gateway.endpoints.openai_call import STRICT_HEADER
 from gateway.endpoints.retry_wish import RETRY_HEADER
 from gateway.endpoints.wording import Wording
 from gateway.errors import GatewayError
-from gateway.keep_alive import KeepAlive
-from gateway.model import Client, HeaderPairs, KeepAliveSettings, Target, UpstreamReply
+from gateway.model import Client, HeaderPairs, KeepAlive, Plan, Target, UpstreamReply
+from gateway.pings import Pings
 from gateway.providers.headers import response_headers
 from gateway.routing.stored import Origin, StoredObjects
+from gateway.telemetry.applied_configurations import applied_configurations
 from gateway.telemetry.call_notes import CONVERSATION_HEADER, LOGGING_HEADER, METADATA_HEADER
 from gateway.telemetry.call_trace import CallTrace
 
@@ -85,11 +86,11 @@ class Responder:
         request_id: str,
         wording: Wording,
         stored: StoredObjects | None = None,
-        keep_alive: KeepAliveSettings | None = None,
+        keep_alive: KeepAlive | None = None,
     ) -> None:
         self._stored = stored
         self._keep_alive = keep_alive
-        self._pings: KeepAlive | None = None
+        self._pings: Pings | None = None
         self.client = client
         self.trace = trace
         self.request_id = request_id
@@ -133,6 +134,8 @@ class Responder:
             await self.client.write(self._word(self._wording.event, error))
             await self.end_after_error(error)
             return
+        if isinstance(error.plan, Plan):
+            self.trace.planned(error.plan)
         self.trace.failed(error.code, error.for_operator)
         self.trace.responded(error.status)
         headers = self._headers(
@@ -180,8 +183,8 @@ class Responder:
     def begin_waiting(self, media_type: bytes) -> None:
         """Keep the connection of a stream's caller alive while there is no content, if that is wanted."""
         settings = self._keep_alive
-        if settings is not None and settings.before_content and self._wording.ping:
-            self._pings = KeepAlive(settings.interval_s, lambda: self._ping_first(media_type))
+        if settings is not None and settings.is_before_content and self._wording.ping:
+            self._pings = Pings(settings.interval_s, lambda: self._ping_first(media_type))
 
     async def start_stream(self, reply: UpstreamReply, media_type: bytes) -> None:
         """Send the head of a stream, if it has not gone out with a ping."""
@@ -191,7 +194,7 @@ class Responder:
             return
         await self._start(reply.status, self._headers(response_headers(reply.headers)), media_type)
         if self._keep_alive is not None and self._wording.ping:
-            self._pings = KeepAlive(self._keep_alive.interval_s, self._ping)
+            self._pings = Pings(self._keep_alive.interval_s, self._ping)
 
     async def write(self, events: bytes) -> None:
         """Send a piece of a stream: whole events."""
@@ -244,6 +247,8 @@ class Responder:
         answer = trace.answer
         if answer is not None:
             headers.append((b"x-tfy-resolved-model", answer.target.name.encode()))
+        if (applied := applied_configurations(trace)) is not None:
+            headers.append((b"x-tfy-applied-configurations", applied))
         if self._wording.id_header:
             headers.append((self._wording.id_header, self.request_id.encode()))
         if self.left_out:

@@ -31,7 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("attempt",),
     ("relay",),
     ("snapshot", "responder"),
-    ("keep_alive",),
+    ("pings",),
     ("identity", "routing", "limits", "guardrails", "telemetry", "upstream"),
     ("delivery", "tracestore"),
     ("store",),

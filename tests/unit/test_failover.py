@@ -21,7 +21,7 @@ from gateway.identity.tokens import Identity
 from gateway.model import (
     CallFacts,
     FallbackPolicy,
-    KeepAliveSettings,
+    KeepAlive,
     Outcome,
     Plan,
     RetryBounds,
@@ -118,7 +118,7 @@ class Rig:
         *script: Any,
         targets: Sequence[Target] = (ONE, TWO),
         hedge_after_s: float | None = None,
-        keep_alive: KeepAliveSettings | None = None,
+        keep_alive: KeepAlive | None = None,
         watch: Watch | None = None,
         route: RouteFacts | None = ROUTE,
     ) -> None:
@@ -401,7 +401,7 @@ async def test_times_of_a_good_stream() -> None:
 
 async def test_keep_alive_before_content() -> None:
     """Where it is wanted, a silent model's caller gets the head and pings; a failure is then an event."""
-    settings = KeepAliveSettings(0.005, before_content=True)
+    settings = KeepAlive(0.005, is_before_content=True)
     slow = dataclasses.replace(ONE, limits=TimeLimits(first_token_s=0.05), retry=RetryPolicy())
     rig = Rig(asyncio.Event(), targets=(slow,), keep_alive=settings)
     client = await rig.call(stream=True)
@@ -415,7 +415,7 @@ async def test_keep_alive_before_content() -> None:
 async def test_no_keep_alive_before_content_unless_it_is_wanted() -> None:
     """By itself nothing goes out while a real status may still be needed."""
     slow = dataclasses.replace(ONE, limits=TimeLimits(first_token_s=0.05), retry=RetryPolicy())
-    rig = Rig(asyncio.Event(), targets=(slow,), keep_alive=KeepAliveSettings(0.005))
+    rig = Rig(asyncio.Event(), targets=(slow,), keep_alive=KeepAlive(0.005, is_before_content=False))
     client = await rig.call(stream=True)
     assert client.status == 504
 

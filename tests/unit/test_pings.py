@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from gateway.errors import ClientDisconnected
-from gateway.keep_alive import KeepAlive
+from gateway.pings import Pings
 from tests.rig.until import until_async
 
 SHORT_S = 0.005
@@ -36,7 +36,7 @@ class Wire:
 async def test_silence_is_broken_again_and_again() -> None:
     """Each silence of the interval gets a ping, until it is stopped."""
     wire = Wire()
-    pings = KeepAlive(SHORT_S, wire.ping)
+    pings = Pings(SHORT_S, wire.ping)
     await until_async(lambda: len(wire.written) >= 3, "three pings")
     pings.stop()
     count = len(wire.written)
@@ -47,7 +47,7 @@ async def test_silence_is_broken_again_and_again() -> None:
 async def test_what_is_written_is_no_silence() -> None:
     """A stream that says something more often than the interval gets no ping."""
     wire = Wire()
-    pings = KeepAlive(3600.0, wire.ping)
+    pings = Pings(3600.0, wire.ping)
     for _ in range(5):
         await pings.beside(wire.write("event"))
     pings.stop()
@@ -57,7 +57,7 @@ async def test_what_is_written_is_no_silence() -> None:
 async def test_nothing_is_written_beside_a_ping() -> None:
     """An event waits for a ping that is under way, and no ping goes out beside a slow write."""
     wire = Wire()
-    pings = KeepAlive(SHORT_S, wire.ping)
+    pings = Pings(SHORT_S, wire.ping)
     wire.may_go_on.clear()
     await until_async(lambda: wire.is_taken, "a ping is under way")
     writing = asyncio.ensure_future(pings.beside(wire.write("event")))
@@ -83,7 +83,7 @@ async def test_caller_that_has_gone_gets_no_more() -> None:
         count += 1
         raise ClientDisconnected
 
-    pings = KeepAlive(SHORT_S, ping)
+    pings = Pings(SHORT_S, ping)
     await until_async(lambda: count == 1, "a ping")
     await asyncio.sleep(4 * SHORT_S)
     assert count == 1

@@ -14,7 +14,7 @@ from gateway.errors import ClientDisconnected
 from gateway.tasks import spawn
 
 
-class KeepAlive:
+class Pings:
     """The pings of one stream."""
 
     __slots__ = ("_heard_s", "_interval_s", "_is_busy", "_loop", "_ping", "_pinging", "_tasks", "_timer")
