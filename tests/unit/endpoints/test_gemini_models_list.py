@@ -27,7 +27,7 @@ def test_nothing() -> None:
 
 def test_one() -> None:
     """By the name that the caller has for it."""
-    virtual = ListedModel("vm/chat", "vm", frozenset({"chat"}), 1000)
+    virtual = ListedModel("vm/chat", "vm", frozenset({"chat"}), context_window=1000)
     assert json.loads(gemini_model_list([virtual]))["models"][0]["name"] == "models/chat"
     assert json.loads(gemini_model(virtual, "fast")) == {
         "name": "models/fast",

@@ -114,7 +114,12 @@ def test_models_in_a_query(query: str, models: list[str]) -> None:
     """Those that it would be renamed for, unescaped."""
     assert models_in_query(query) == models
     seen: list[str] = []
-    assert rename_in_query(query, lambda model: seen.append(model) or model) == query
+
+    def keep(model: str) -> str:
+        seen.append(model)
+        return model
+
+    assert rename_in_query(query, keep) == query
     assert seen == models
 
 
