@@ -446,7 +446,6 @@ async def _pump(
     responder: Responder, attempt: AttemptTrace, reply: UpstreamReply, reader: ReplyStream, held: bytes
 ) -> None:
     """Move events from provider to caller, first those that are *held*."""
-    client = responder.client
     content = responder.trace.content
     events, is_open = held, True
     while True:
@@ -455,7 +454,7 @@ async def _pump(
         if events:
             if content is not None:
                 content.keep(events)
-            await client.write(events)
+            await responder.write(events)
         if not is_open or reader.has_ended:
             return
         data = await reply.read_chunk()

@@ -187,6 +187,19 @@ USUAL_LIMITS: Final = TimeLimits()
 
 
 @dataclass(frozen=True, slots=True)
+class KeepAlive:
+    """What is sent while a stream is silent, so that nothing between closes the connection.
+
+    Attributes:
+        interval_s: After how long a silence.
+        is_before_content: Also while there is no content yet, and so before it is known whether all is well.
+    """
+
+    interval_s: float
+    is_before_content: bool
+
+
+@dataclass(frozen=True, slots=True)
 class HeaderLines:
     """What a target is sent with every request, written once: header lines, credentials included.
 
@@ -398,7 +411,7 @@ class ListedModel:
     """A model as lists of models show it; a `Target` is one too.
 
     Attributes:
-        name: What calls name it by.
+        name: What calls name it by; `other_names` too.
         account: Whose it is.
         price: Of one that costs the same whoever answers.
     """
@@ -406,6 +419,7 @@ class ListedModel:
     name: str
     account: str
     model_types: frozenset[str]
+    other_names: tuple[str, ...] = ()
     context_window: int | None = None
     price: Price | None = None
 
@@ -470,7 +484,7 @@ class Plan(msgspec.Struct, frozen=True):
     """Which targets to try, in order.
 
     Attributes:
-        targets: At least one.
+        targets: At least one; none where it is told of a call that no target was left for.
         candidates: Names of all that were considered.
         route: None for a model that was named itself.
         session: Of a call that is part of one.

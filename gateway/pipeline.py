@@ -79,7 +79,11 @@ Stages = Callable[[Responder, Snapshot], Awaitable[None]]
 
 
 class Pipeline:
-    """Takes each request through its stages."""
+    """Takes each request through its stages.
+
+    Attributes:
+        failover: Tries targets in turn, for what is passed on too.
+    """
 
     def __init__(
         self,
@@ -106,7 +110,7 @@ class Pipeline:
             sessions: Remembers which target a session stays with; None: nothing does.
         """
         self._current = current
-        self._failover = Failover(upstream, random, health=health, sessions=sessions)
+        self.failover = Failover(upstream, random, health=health, sessions=sessions)
         self._record = record
         self._max_body_bytes = max_body_bytes
         self._random = random
@@ -159,7 +163,9 @@ class Pipeline:
         async def stages(responder: Responder, snapshot: Snapshot) -> None:
             caller = snapshot.identity.identify(client.headers)
             responder.trace.identified(caller)
-            body = find_model(snapshot.models_of(caller, dialect_of(client.headers)), name)
+            route = snapshot.routing.find_route(name)
+            listed = name if route is None else route.name
+            body = find_model(snapshot.models_of(caller, dialect_of(client.headers)), listed)
             if body is None:
                 message = (
                     f"There is no model {name[:_DETAIL_CHARACTERS]} for you. GET /v1/models lists yours."
@@ -245,7 +251,8 @@ class Pipeline:
             telemetry=snapshot.telemetry,
         )
         words = wording or wording_for(endpoint, client.headers)
-        return _Settlement(self, Responder(client, trace, request_id, words, self._stored))
+        responder = Responder(client, trace, request_id, words, self._stored, snapshot.keep_alive)
+        return _Settlement(self, responder)
 
     async def read_body(self, client: Client, trace: CallTrace) -> bytes:
         """The body of a call, whole; raises as `Client.read_body`."""
@@ -259,7 +266,7 @@ class Pipeline:
         """Answer a call that has been read and planned."""
         responder.trace.planned(plan)
         with responder.client.watch():
-            await self._failover.answer(responder, call, plan, wishes)
+            await self.failover.answer(responder, call, plan, wishes)
 
 
 def refuse_encoding(client: Client) -> None:
@@ -289,6 +296,7 @@ class _Settlement:
         return self._responder
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> bool:
+        self._responder.stop_pings()
         trace = self._responder.trace
         has_left = isinstance(error, ClientDisconnected)
         if has_left:

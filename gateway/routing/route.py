@@ -12,7 +12,7 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
-from gateway.errors import NoTargetAvailable, SecretMissingError, UnsupportedParameter
+from gateway.errors import GatewayError, NoTargetAvailable, SecretMissingError, UnsupportedParameter
 from gateway.model import CallFacts, Endpoint, Plan, RouteFacts, SessionPlace, Skipped, SkipReason, Target
 from gateway.translate.registry import can_answer
 
@@ -166,19 +166,25 @@ class Route:
         able, unable = self._able_to(facts.endpoint)
         skipped = list(unable)
         left: list[Candidate] = []
+        skip_reason = self._health.skip_reason
         for candidate in able:
-            reason = self._reason(candidate, facts)
+            reason: SkipReason | None = "metadata"
+            if not candidate.metadata or candidate.metadata.items() <= facts.metadata.items():
+                reason = skip_reason(candidate.target.name)
             if reason is None:
                 left.append(candidate)
             else:
                 skipped.append(Skipped(candidate.target.name, reason))
         if not left:
-            raise self._none_left(skipped)
+            error = self._none_left(skipped)
+            error.plan = Plan((), self._names, tuple(skipped), self._facts)
+            raise error
         order = self._strategy.order(left, facts, self._health)
         first, *others = order.candidates
         targets = (
             first.target,
-            *(other.target for other in others if other.target.fallback.is_candidate),
+            # A list: a generator of so few takes longer to begin than to run.
+            *[other.target for other in others if other.target.fallback.is_candidate],
         )
         return Plan(
             targets,
@@ -188,14 +194,6 @@ class Route:
             order.session,
             self._hedge.after_s(self._health, targets[0].name) if self._hedge and len(targets) > 1 else None,
         )
-
-    def _reason(self, candidate: Candidate, facts: CallFacts) -> SkipReason | None:
-        if candidate.metadata:
-            found = facts.metadata
-            for key, value in candidate.metadata.items():
-                if found.get(key) != value:
-                    return "metadata"
-        return self._health.skip_reason(candidate.target.name)
 
     def _able_to(self, endpoint: Endpoint) -> tuple[tuple[Candidate, ...], tuple[Skipped, ...]]:
         """Which candidates can do what an endpoint asks; of configuration alone, so it is kept."""
@@ -213,7 +211,7 @@ class Route:
             found = self._able[endpoint.route] = tuple(able), tuple(skipped)
         return found
 
-    def _none_left(self, skipped: Sequence[Skipped]) -> Exception:
+    def _none_left(self, skipped: Sequence[Skipped]) -> GatewayError:
         reasons = {one.reason for one in skipped}
         if reasons == {"secret_missing"}:
             message = (

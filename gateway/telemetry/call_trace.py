@@ -214,7 +214,12 @@ class CallTrace:
         """Note what was decided; from here on the content is kept, if it may be."""
         self.plan = plan
         self.planned_ns = time.perf_counter_ns()
-        if self.telemetry.content is not None and self.caller is not None and self.call is not None:
+        if (
+            self.telemetry.content is not None
+            and self.caller is not None
+            and self.call is not None
+            and plan.targets
+        ):
             self.content = self.telemetry.capture(self.caller, self.call, plan, self.notes)
 
     def skipped(self, target: str, reason: SkipReason) -> None:
@@ -338,9 +343,12 @@ class CallTrace:
         seen_ns = 0
         for attempt in self.attempts:
             end_ns = attempt.end_ns or until_ns
-            began_ns = max(seen_ns, attempt.start_ns)
-            if end_ns > began_ns:
-                own_ns -= end_ns - began_ns
+            if attempt.start_ns >= seen_ns:
+                own_ns -= end_ns - attempt.start_ns
+                seen_ns = end_ns
+            elif end_ns > seen_ns:
+                # It began while another one ran, and went on longer.
+                own_ns -= end_ns - seen_ns
                 seen_ns = end_ns
         return max(0, own_ns)
 

@@ -210,6 +210,13 @@ FAILURES: Final = Instrument(
     "Tries at a model that failed.",
     (*CALL_LABELS, "error_code", "exception_class"),
 )
+LOAD_BALANCED: Final = Instrument(
+    "ai_gateway_load_balanced_requests_total",
+    _SUM,
+    "{request}",
+    "Calls whose target a virtual model or a rule chose.",
+    (*CALL_LABELS, "ruleId"),
+)
 CONFIG_FAILURES: Final = Instrument(
     "ai_gateway_config_parsing_failures_total",
     _SUM,
@@ -270,6 +277,40 @@ LEDGER_WAITING: Final = Instrument(
     "{item}",
     "Those that are still under way.",
     ("destination", "signal", "state"),
+)
+
+# The targets, as the workers of a host know them together; only such as have been asked.
+_TARGET: Final = "gateway.target"
+TARGET_STATE: Final = Instrument(
+    f"{_TARGET}.state", _GAUGE, "1", "Always 1; how the target is.", (_TARGET, "state")
+)
+TARGET_OPENINGS: Final = Instrument(
+    f"{_TARGET}.openings", _SUM, "{opening}", "How often its circuit has opened.", (_TARGET,)
+)
+TARGET_ATTEMPTS: Final = Instrument(
+    f"{_TARGET}.attempts",
+    _GAUGE,
+    "{attempt}",
+    "Attempts within the window of its circuit.",
+    (_TARGET, "outcome"),
+)
+TARGET_ERRORS: Final = Instrument(
+    f"{_TARGET}.error_ratio", _GAUGE, "1", "The share of these that were sick.", (_TARGET,)
+)
+TARGET_SAMPLES: Final = Instrument(
+    f"{_TARGET}.samples", _GAUGE, "{sample}", "Replies of late whose times are known.", (_TARGET,)
+)
+TARGET_FIRST_TOKEN: Final = Instrument(
+    f"{_TARGET}.time_to_first_token", _GAUGE, "s", "Of these: the median of streams.", (_TARGET,)
+)
+TARGET_PER_TOKEN: Final = Instrument(
+    f"{_TARGET}.time_per_output_token", _GAUGE, "s", "Of these: the median.", (_TARGET,)
+)
+MISSED_TURNS: Final = Instrument(
+    "gateway.targets.missed_turns",
+    _SUM,
+    "{turn}",
+    "Changes of a circuit that could not wait for another process to end its own.",
 )
 
 # The processes.

@@ -1,8 +1,14 @@
-"""What planning and attempts learn of targets, and teach: on a board in memory and a clock of the test's."""
+"""What planning and attempts learn of targets, and teach: on a board in memory and a clock of the test's.
+
+At the end, by several processes on one board.
+"""
 
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from random import Random
 from typing import Final
 
@@ -12,8 +18,10 @@ from gateway.model import Outcome, Target, TimeLimits
 from gateway.routing.circuit import CircuitRules
 from gateway.routing.health import LONGEST_WINDOW_S, Health, TargetReport
 from gateway.routing.route import TargetTimes
-from gateway.store.target_board import SAMPLES, board_in_memory
+from gateway.store.target_board import SAMPLES, board_in_memory, open_board
+from tests.rig.until import until
 from tests.unit.makers import make_target
+from tests.unit.store.others import end, run
 
 GOOD: Final = Outcome("good", 200, took_ms=100.0)
 SICK: Final = Outcome("sick", 503, took_ms=100.0)
@@ -249,3 +257,134 @@ def test_rules_can_change(health: Health) -> None:
     health.rules = CircuitRules(failures=1)
     health.ended(TARGET, SICK)
     assert health.skip_reason(NAME) == "circuit"
+
+
+# What a worker does that is not this process: it does as it is told, a line at a time, and says how it went.
+WORKER: Final = """
+import sys
+from pathlib import Path
+from gateway.model import Outcome
+from gateway.routing.circuit import CircuitRules
+from gateway.routing.health import Health
+from gateway.store.target_board import open_board
+from tests.unit.makers import make_target
+rules = CircuitRules(cool_down_s=float(sys.argv[2]), max_cool_down_s=float(sys.argv[2]))
+health = Health(open_board(Path(sys.argv[1])), rules)
+target = make_target("acct/small")
+print("ready", flush=True)
+for line in sys.stdin:
+    word, *rest = line.split()
+    if word == "end":
+        for _ in range(int(rest[1])):
+            health.ended(target, Outcome(rest[0], 0, took_ms=1.0))
+        print("ended", flush=True)
+    else:
+        print(getattr(health, word)(target if word == "admit" else target.name), flush=True)
+"""
+
+
+class Workers:
+    """Several of these."""
+
+    def __init__(self, path: Path, number: int, cool_down_s: float) -> None:
+        self.processes = [run(WORKER, path, cool_down_s) for _ in range(number)]
+
+    def tell(self, number: int, line: str) -> str:
+        """What one of them answers."""
+        process = self.processes[number]
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(line + "\n")
+        process.stdin.flush()
+        return process.stdout.readline().strip()
+
+    def tell_all(self, line: str) -> list[str]:
+        """The same to each, at once."""
+        for process in self.processes:
+            assert process.stdin is not None
+            process.stdin.write(line + "\n")
+            process.stdin.flush()
+        return [process.stdout.readline().strip() for process in self.processes if process.stdout is not None]
+
+    def kill(self, number: int) -> None:
+        """Kill -9."""
+        end(self.processes.pop(number))
+
+
+@pytest.fixture
+def make_workers(tmp_path: Path) -> Iterator[Callable[[int, float], Workers]]:
+    made: list[Workers] = []
+
+    def make(number: int, cool_down_s: float) -> Workers:
+        made.append(Workers(tmp_path / "targets", number, cool_down_s))
+        return made[-1]
+
+    yield make
+    for workers in made:
+        while workers.processes:
+            workers.kill(0)
+
+
+MakeWorkers = Callable[[int, float], Workers]
+
+
+def test_workers_add_up_what_they_see(make_workers: MakeWorkers) -> None:
+    """No one of three has seen five failures, all together have: from then on none of them asks."""
+    workers = make_workers(3, 3600.0)
+    for number, failures in enumerate((2, 2, 0)):
+        workers.tell(number, f"end sick {failures}")
+    assert workers.tell_all("skip_reason") == ["None"] * 3
+    workers.tell(2, "end sick 1")
+    assert workers.tell_all("skip_reason") == ["circuit"] * 3
+    assert workers.tell_all("admit") == ["circuit"] * 3
+
+
+def test_good_attempts_of_all_workers_count(make_workers: MakeWorkers) -> None:
+    """What fails on one and works on the others is not left alone."""
+    workers = make_workers(3, 3600.0)
+    workers.tell(0, "end good 500")
+    workers.tell(1, "end good 500")
+    workers.tell(2, "end sick 999")
+    assert workers.tell_all("skip_reason") == ["None"] * 3
+    workers.tell(2, "end sick 1")
+    assert workers.tell_all("skip_reason") == ["circuit"] * 3
+
+
+def test_workers_at_once(make_workers: MakeWorkers) -> None:
+    """Of many failures at the same time on all of them not one is lost."""
+    workers = make_workers(4, 3600.0)
+    assert workers.tell_all("end good 5000") == ["ended"] * 4
+    assert workers.tell_all("end sick 4000") == ["ended"] * 4
+    assert workers.tell_all("skip_reason") == ["None"] * 4
+    assert workers.tell_all("end sick 1000") == ["ended"] * 4
+    assert workers.tell_all("skip_reason") == ["circuit"] * 4
+
+
+def test_one_probe_of_all_workers(make_workers: MakeWorkers) -> None:
+    """All ask at the same moment, one is let through; when it goes well all are."""
+    workers = make_workers(4, 0.02)
+    workers.tell(0, "end sick 5")
+    until(lambda: workers.tell_all("skip_reason") == ["None"] * 4, "the cool-down to be over")
+    answers = workers.tell_all("admit")
+    assert sorted(answers) == ["None", "circuit", "circuit", "circuit"]
+    assert workers.tell_all("admit") == ["circuit"] * 4
+    workers.tell(answers.index("None"), "end good 1")
+    assert workers.tell_all("admit") == ["None"] * 4
+
+
+def test_a_killed_prober_is_replaced(make_workers: MakeWorkers, tmp_path: Path) -> None:
+    """Kill -9 while it has the lease: when that is over, another worker finds out."""
+    workers = make_workers(2, 0.02)
+    workers.tell(0, "end sick 5")
+    until(lambda: workers.tell(0, "skip_reason") == "None", "the cool-down to be over")
+    assert workers.tell(0, "admit") == "None"
+    workers.kill(0)
+    assert workers.tell(0, "admit") == "circuit"
+    now_s = time.time() + 10.0
+    board = open_board(tmp_path / "targets")
+    later = Health(board, now_s=lambda: now_s)
+    assert later.admit(TARGET) is None
+    assert later.admit(TARGET) == "circuit"
+    later.ended(TARGET, Outcome("good", 200))
+    assert later.skip_reason(NAME) is None
+    board.close()

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.endpoints.catalogue import CHAT, EMBEDDING
 from gateway.errors import NoTargetAvailable, SecretMissingError, UnsupportedParameter
-from gateway.model import CallFacts, FallbackPolicy, RouteFacts, SessionPlace, Skipped, SkipReason
+from gateway.model import CallFacts, FallbackPolicy, Plan, RouteFacts, SessionPlace, Skipped, SkipReason
 from gateway.routing.hedging import QuantileHedge
 from gateway.routing.priority import Priority
 from gateway.routing.route import Candidate, HealthView, Order, Route, Strategy
@@ -166,6 +166,9 @@ def test_nobody_left_for_now(waits_s: dict[str, float], retry_after: str | None)
     with pytest.raises(NoTargetAvailable) as caught:
         make_route(health=health).plan(FACTS)
     assert "acct/a (circuit), acct/b (cool_down), acct/c" in caught.value.message
+    skipped = tuple(Skipped(name, health.reasons[name]) for name in NAMES)
+    told = Plan((), NAMES, skipped, RouteFacts("vm/chat", "priority-based-routing"))
+    assert caught.value.plan == told, "the trace tells what was considered"
     assert dict(caught.value.headers).get("retry-after") == retry_after
 
 
