@@ -182,7 +182,7 @@ class _Making:
         ]
         if not candidates or routing.type not in MAKERS:
             return None
-        strategy = make_strategy(name, routing, self.runtime)
+        strategy = make_strategy(name, routing, self.runtime, self.targets)
         hedge = _hedge(routing.hedging)
         return Route(name, candidates, strategy, self.runtime.health, hedge_after=hedge, is_rule=is_rule)
 

@@ -13,10 +13,20 @@ from typing import Final, Literal, Protocol
 import msgspec
 
 from gateway.errors import GatewayError, NoTargetAvailable, SecretMissingError, UnsupportedParameter
-from gateway.model import CallFacts, Endpoint, Plan, RouteFacts, SessionPlace, Skipped, SkipReason, Target
+from gateway.model import (
+    CallFacts,
+    Classification,
+    Endpoint,
+    Plan,
+    RouteFacts,
+    SessionPlace,
+    Skipped,
+    SkipReason,
+    Target,
+    Tier,
+    TierCause,
+)
 from gateway.translate.registry import can_answer
-
-Tier = Literal["simple", "medium", "complex"]
 
 _MOST_WAIT_S: Final = 3600
 
@@ -85,13 +95,36 @@ class Order(msgspec.Struct, frozen=True):
         candidates: In the order in which they are to be tried.
         skipped: Those that are not, and why.
         session: Where it is kept which target the call's session stays with.
-        tier: What the call was found to be.
+        tier: What the call was found to be, and `cause` how.
+        asking: Who is to be asked for another order.
     """
 
     candidates: Sequence[Candidate]
     skipped: tuple[Skipped, ...] = ()
     session: SessionPlace | None = None
-    tier: str = ""
+    tier: Tier | Literal[""] = ""
+    cause: TierCause = ""
+    asking: Asking | None = None
+
+
+class Asking(msgspec.Struct, frozen=True):
+    """A model that is to be asked how hard a call is.
+
+    Attributes:
+        target: Who is asked.
+        timeout_s: For how long at most.
+        question: What a user said last.
+        orders: For each tier; one may have no candidates.
+    """
+
+    target: Target
+    timeout_s: float
+    question: str
+    orders: Mapping[Tier, Order]
+
+    def __repr__(self) -> str:
+        """Without the question: it is what somebody said."""
+        return f"Asking({self.target.name!r}, {self.timeout_s} s)"
 
 
 class Strategy(Protocol):
@@ -102,7 +135,7 @@ class Strategy(Protocol):
         """As in `routing_config.type`."""
 
     def order(self, candidates: Sequence[Candidate], facts: CallFacts, health: HealthView, /) -> Order:
-        """Order *candidates*, of which each could be asked.
+        """Order *candidates*, of which each could be asked; none may be left.
 
         Args:
             candidates: At least one, in the order of the configuration.
@@ -176,10 +209,21 @@ class Route:
             else:
                 skipped.append(Skipped(candidate.target.name, reason))
         if not left:
-            error = self._none_left(skipped)
-            error.plan = Plan((), self._names, tuple(skipped), self._facts)
-            raise error
+            raise self._none_left(skipped)
         order = self._strategy.order(left, facts, self._health)
+        if not order.candidates:
+            raise self._none_left((*skipped, *order.skipped))
+        plan = self._planned(order, skipped)
+        asking = order.asking
+        if asking is None:
+            return plan
+        plans = {
+            tier: self._planned(asked, skipped) for tier, asked in asking.orders.items() if asked.candidates
+        }
+        asked = Classification(asking.target, asking.timeout_s, asking.question, plans)
+        return msgspec.structs.replace(plan, classification=asked)
+
+    def _planned(self, order: Order, skipped: Sequence[Skipped]) -> Plan:
         first, *others = order.candidates
         targets = (
             first.target,
@@ -190,7 +234,9 @@ class Route:
             targets,
             self._names,
             (*skipped, *order.skipped),
-            self._facts if not order.tier else msgspec.structs.replace(self._facts, tier=order.tier),
+            self._facts
+            if not order.tier
+            else msgspec.structs.replace(self._facts, tier=order.tier, cause=order.cause),
             order.session,
             self._hedge.after_s(self._health, targets[0].name) if self._hedge and len(targets) > 1 else None,
         )
@@ -212,6 +258,11 @@ class Route:
         return found
 
     def _none_left(self, skipped: Sequence[Skipped]) -> GatewayError:
+        error = self._refusal(skipped)
+        error.plan = Plan((), self._names, tuple(skipped), self._facts)
+        return error
+
+    def _refusal(self, skipped: Sequence[Skipped]) -> GatewayError:
         reasons = {one.reason for one in skipped}
         if reasons == {"secret_missing"}:
             message = (
