@@ -11,7 +11,7 @@ import pytest
 from gateway.endpoints.catalogue import CHAT, COMPACTION, COMPLETION, EMBEDDING, MESSAGES, RESPONSE
 from gateway.endpoints.gemini_catalogue import ARRAY, COUNT, EMBED, GENERATE, STREAM
 from gateway.endpoints.openai_paths import PROXY
-from gateway.model import Endpoint, Plan, RouteFacts, TraceContext
+from gateway.model import Endpoint, Plan, TraceContext
 from gateway.telemetry.call_notes import CallNotes
 from gateway.telemetry.content import ContentCapture
 from gateway.telemetry.plan import MAX_CAPTURED, TelemetryPlan, compile_telemetry, usable_names
@@ -24,6 +24,15 @@ BY_HEADER: Final = (
     "type: gateway-global-settings\nlogging_settings: {type: header_controlled, log_body_by_default: %s}\n"
 )
 
+VIRTUAL: Final = """\
+type: provider-account/virtual-model
+name: vm
+integrations:
+  - name: chat
+    slug: short
+    alias: [old/name]
+    routing_config: {type: latency-based-routing, load_balance_targets: [{target: lab/qwen}]}
+"""
 ONE: Final = "{metadata: {a: '1'}}"
 
 
@@ -95,25 +104,16 @@ def test_when_a_rule_holds(tmp_path: Path, when: str, metadata: dict[str, Any], 
     assert (capture(plan, **metadata) is None) is matches
 
 
-@pytest.mark.parametrize(
-    ("models", "matches"),
-    [
-        pytest.param("[vm/chat]", True, id="its name"),
-        pytest.param("[best]", True, id="the name that was asked for"),
-        pytest.param("[acct/spare]", True, id="a target that may be asked"),
-        pytest.param("[rule-1]", False, id="the id of a rule"),
-        pytest.param("[vm/other]", False, id="another"),
-    ],
-)
-def test_when_a_rule_holds_for_a_virtual_model(tmp_path: Path, models: str, *, matches: bool) -> None:
-    """Whoever forbids recording of a model is not got round by its slug, nor by a fallback."""
-    plan = plan_of(tmp_path, ALWAYS, rule(log="false", when=f"{{models: {{in: {models}}}}}"))
-    routes = (RouteFacts("vm/chat", "x"), RouteFacts("rule-1", "x", is_rule=True))
-    route = routes[models == "[rule-1]"]
-    targets = (TARGET, make_target("acct/spare"))
-    call = make_call(model="best")
-    found = plan.capture(make_caller(), call, Plan(targets, (), route=route), CallNotes())
-    assert (found is None) is matches
+@pytest.mark.parametrize("written", ["vm/chat", "vm/*", "short", "old/name", "lab/qwen"])
+@pytest.mark.parametrize("asked", ["vm/chat", "short", "old/name"])
+def test_virtual_models_are_meant_by_any_name(tmp_path: Path, written: str, asked: str) -> None:
+    """Who calls one by its slug does not get around a rule on its full name."""
+    plan = plan_of(tmp_path, VIRTUAL, ALWAYS, rule(log="false", when=f"{{models: {{in: ['{written}']}}}}"))
+    target = make_target("lab/qwen")
+    planned = Plan((target,), (target.name,))
+    assert plan.capture(make_caller(), make_call(model=asked), planned, CallNotes()) is None
+    other = plan.capture(make_caller(), make_call(), Plan((TARGET,), (TARGET.name,)), CallNotes())
+    assert other is not None
 
 
 def test_one_rule_that_forbids_is_enough(tmp_path: Path) -> None:
