@@ -52,7 +52,7 @@ BY_NAME = {target.name: target for target in TARGETS}
 CHAT = make_route("vm/chat", BY_NAME["google/flash"], BY_NAME["acct/small"], BY_NAME["vertex/flash"])
 ROUTES = make_routes(CHAT, make_route("vm/closed", BY_NAME["acct/small"]), fast=CHAT)
 LISTED = (
-    ListedModel("vm/chat", "vm", frozenset({"chat"}), 1000),
+    ListedModel("vm/chat", "vm", frozenset({"chat"}), context_window=1000),
     ListedModel("vm/closed", "vm", frozenset({"chat"})),
 )
 WHOLE = Caller(
