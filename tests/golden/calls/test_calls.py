@@ -268,6 +268,10 @@ class Held:
     def admit(self, target: Target) -> SkipReason | None:
         return self._reasons.get(target.name)
 
+    def went_well(self, _: Target) -> bool:
+        """All of it is wanted."""
+        return True
+
     def ended(self, target: Target, outcome: Outcome) -> None:
         pass
 
