@@ -47,7 +47,7 @@ class ContentRule:
         """Whether it is about a call.
 
         Args:
-            models: For each target the names that stand for it: as asked, as resolved.
+            models: For each target the names that stand for it: as asked, a virtual model's own, as resolved.
         """
         if any(notes.metadata.get(key) != value for key, value in self.metadata.items()):
             return False

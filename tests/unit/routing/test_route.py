@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from gateway.endpoints.catalogue import CHAT, EMBEDDING
+from gateway.endpoints.catalogue import CHAT, COMPACTION, EMBEDDING, RESPONSE
 from gateway.errors import NoTargetAvailable, SecretMissingError, UnsupportedParameter
 from gateway.model import CallFacts, FallbackPolicy, Plan, RouteFacts, SessionPlace, Skipped, SkipReason
 from gateway.routing.hedging import QuantileHedge
@@ -191,3 +191,15 @@ def test_nobody_can_do_it() -> None:
     )
     with pytest.raises(UnsupportedParameter, match="No target of vm/chat can do this"):
         route.plan(make_facts(make_caller(), endpoint=EMBEDDING))
+
+
+def test_who_can_do_what_is_asked_below_one_path() -> None:
+    """Creating a response is put into other words, what stands below it is not: each is looked at itself."""
+    words = candidate("acct/a", has_responses=False)
+    route = make_route(words, candidate("acct/b"))
+    caller = make_caller()
+    plan = route.plan(make_facts(caller, endpoint=RESPONSE))
+    assert [target.name for target in plan.targets] == ["acct/a", "acct/b"]
+    plan = route.plan(make_facts(caller, endpoint=COMPACTION))
+    assert [target.name for target in plan.targets] == ["acct/b"]
+    assert plan.skipped == (Skipped("acct/a", "filter"),)
