@@ -19,7 +19,7 @@ from gateway.model import Outcome, SkipReason, Target
 from gateway.routing import circuit as circuits
 from gateway.routing.circuit import CircuitRules, CircuitState, Counts
 from gateway.routing.route import TargetTimes
-from gateway.store.target_board import Circuit, Sample, TargetBoard
+from gateway.store.target_board import SLOTS, Circuit, Sample, TargetBoard
 
 LONGEST_WINDOW_S: Final = 1200.0
 
@@ -296,9 +296,12 @@ class Health:
         if before.is_open:
             _log.warning("%s is not asked for another %.1f s: it failed once more", name, wait_s)
         else:
+            good, sick, within_s = counts.good, counts.sick, self.rules.window_s
+            if not self.rules.are_too_many(sick, good):
+                good, sick, within_s = counts.latest_good, counts.latest_sick, within_s / SLOTS
             _log.warning(
                 "%s is not asked for %.1f s: %d of its last %d attempts failed, within %g s",
-                *(name, wait_s, counts.sick, counts.good + counts.sick, self.rules.window_s),
+                *(name, wait_s, sick, good + sick, within_s),
             )
 
     def _recent(self, name: str, window_s: float) -> _Recent:
