@@ -248,11 +248,7 @@ def _address(
     headers = forwarded_headers(target, responder.client.headers)
     if target.propagate_trace:
         headers += responder.trace.propagation(attempt).items()
-    path = target.one_path
-    if path is None:
-        url = target.base_url + pair.path(call, target) + target.query
-    else:
-        url = target.base_url + (path.stream if call.is_stream else path.whole)
+    url = url_of(call, target, pair)
     # Google refuses a query that it does not know, such as the `beta=true` of Anthropic's SDKs.
     if call.endpoint.passes_query and call.endpoint.dialect == target.dialect and not target.is_predicted:
         query = read_query(responder.client.query).rest
@@ -267,6 +263,14 @@ def _address(
         signing=target.signing,
         limits=target.limits,
     )
+
+
+def url_of(call: Call, target: Target, pair: Pair) -> str:
+    """Where *call* goes, without what its caller has in the query."""
+    path = target.one_path
+    if path is None:
+        return target.base_url + pair.path(call, target) + target.query
+    return target.base_url + (path.stream if call.is_stream else path.whole)
 
 
 def whole_limit_s(limits: CallLimits, target: Target) -> float | None:
