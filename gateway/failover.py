@@ -311,6 +311,8 @@ class Failover:
             if responder.client.has_started:
                 await responder.fail(error)
                 return None
+            # Somebody else may answer yet.
+            responder.trace.answering = 0
             return error
         except (asyncio.CancelledError, ClientDisconnected):
             self.health.ended(target, ABANDONED)
