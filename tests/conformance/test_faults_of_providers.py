@@ -32,7 +32,7 @@ from tests.rig.raw_http import events
 
 OVERLOADED: Final = 529
 CALLERS_MISTAKE: Final = 400
-LIMITED: Final = {"x-tfy-request-timeout": str(LIMIT_MS)}
+LIMITED: Final = {"x-tfy-request-timeout": str(2 * LIMIT_MS)}
 ENDS: Final = {
     "Responses": ("response.created", "response.completed"),
     "Messages": ("message_start", "message_stop"),

@@ -216,9 +216,10 @@ def _limits(call: FaultCall) -> dict[str, int]:
     fault = FAULTS[call.fault]
     if not fault.is_silent:
         return {}
-    if call.fault == "slow-drip":
-        return {"request_ms": LIMIT_MS}
-    return {"gap_ms": LIMIT_MS} if fault.is_late else {"gap_ms": LIMIT_MS, "first_token_ms": LIMIT_MS}
+    if fault.is_late:
+        # Its content has to be here before.
+        return {"request_ms" if call.fault == "slow-drip" else "gap_ms": 2 * LIMIT_MS}
+    return {"first_token_ms" if call.is_stream else "gap_ms": LIMIT_MS}
 
 
 def _target(model: str, limits: dict[str, int]) -> Document:
