@@ -37,6 +37,8 @@ from gateway.wire.retry_after import wait_in_headers
 Failure = GatewayError | Answer
 """What an attempt ended with that was not good: an error of ours, or the provider's own."""
 
+_LEAST_BEYOND_S: Final = 0.01
+
 ABANDONED: Final = Outcome("none", 0)
 """Of an attempt that was broken off from our side."""
 
@@ -263,7 +265,9 @@ class Failover:
             return None
         if not self._budgets.take(target.name, policy.bounds):
             return None
-        return max(asked_s, delay_s(policy.delay_ms, retry, self._random))
+        wait_s = delay_s(policy.delay_ms, retry, self._random)
+        # A little longer than was asked: the pause that the target's circuit keeps has to be over by then.
+        return asked_s + max(wait_s, _LEAST_BEYOND_S) if asked_s else wait_s
 
     async def open(
         self, responder: Responder, call: Call, target: Target, wishes: Wishes
