@@ -33,6 +33,7 @@ from gateway.endpoints.openai_call import STRICT_HEADER, parse_call, with_strict
 from gateway.endpoints.openai_models import find_model
 from gateway.endpoints.openai_reply import excerpt
 from gateway.endpoints.provider_path import read_query, with_query, without_parameters
+from gateway.endpoints.stored_state import state_made, state_made_by, wants_sealed
 from gateway.endpoints.wording import WORDINGS, Wording, dialect_of, wording_for
 from gateway.errors import (
     ClientDisconnected,
@@ -59,7 +60,7 @@ from gateway.model import (
 from gateway.providers.headers import forwarded_headers, response_headers
 from gateway.relay import MAX_ERROR_BYTES, mask, relay_reply, without_credentials, without_keys
 from gateway.responder import SUCCESS, Answer, Responder
-from gateway.routing.sticking import stick
+from gateway.routing.sticking import Sticking, is_spread
 from gateway.routing.stored import StoredObjects
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_notes import read_notes
@@ -162,11 +163,13 @@ class Pipeline:
             notes = read_notes(client.headers)
             trace.noted(notes)
             timeout_s = request_timeout_s(client)
-            plan = snapshot.routing.plan(
-                call.model, CallFacts(caller, endpoint, client.headers, notes.metadata, call)
-            )
-            if endpoint.name == RESPONSE.name and self._stored is not None:
-                plan = stick(plan, call, caller, self._stored, snapshot.accounts)
+            facts = CallFacts(caller, endpoint, client.headers, notes.metadata, call)
+            plan = snapshot.routing.plan(call.model, facts)
+            if self._stored is not None and (plan.route is not None or endpoint.name == RESPONSE.name):
+                plan = Sticking(self._stored, snapshot.accounts, snapshot.routing).stick(plan, facts, call)
+                responder.notes_parts = endpoint.name == RESPONSE.name and (
+                    is_spread(plan) or wants_sealed(call)
+                )
             await self.answer_call(responder, call, plan, timeout_s)
 
         await self.serve(client, endpoint, stages)
@@ -394,6 +397,14 @@ def _is_kept(call: Call, target: Target) -> bool:
     return target.dialect == "openai" and bytes(call.fields["store"]) == _TRUE
 
 
+def _note_parts(
+    responder: Responder, call: Call, target: Target, reply: bytes, read: Callable[..., list[str]]
+) -> None:
+    """Note of which account parts of a reply are, where another could be asked to go on from them."""
+    if responder.notes_parts:
+        responder.made_parts(read(reply, is_kept=_is_kept(call, target)), target)
+
+
 async def _take_whole(
     responder: Responder, call: Call, attempt: AttemptTrace, pair: Pair, reply: UpstreamReply
 ) -> Answer | None:
@@ -411,6 +422,7 @@ async def _take_whole(
         attempt.answered(facts)
         if _is_kept(call, attempt.target):
             responder.made(attempt.response_id, attempt.target)
+        _note_parts(responder, call, attempt.target, body, state_made)
         attempt.ended()
         body = without_keys(body, attempt)
         if responder.trace.content is not None:
@@ -500,6 +512,7 @@ async def _pump(
             await responder.start_stream(reply, call.endpoint.stream_type)
             events = b"".join(held)
         if events:
+            _note_parts(responder, call, attempt.target, events, state_made_by)
             await client.write(events)
 
 

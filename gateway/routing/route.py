@@ -162,7 +162,7 @@ class Route:
             else:
                 skipped.append(Skipped(candidate.target.name, reason))
         if not left:
-            raise self._none_left(skipped)
+            raise self._none_left(skipped, facts.account)
         order = self._strategy.order(left, facts, self._health)
         first, *others = order.candidates
         targets = (
@@ -179,6 +179,8 @@ class Route:
         )
 
     def _reason(self, candidate: Candidate, facts: CallFacts) -> SkipReason | None:
+        if facts.account and candidate.target.account != facts.account:
+            return "stored_elsewhere"
         if candidate.metadata:
             found = facts.metadata
             for key, value in candidate.metadata.items():
@@ -201,20 +203,29 @@ class Route:
             found = self._able[endpoint.name + endpoint.dialect] = tuple(able), tuple(skipped)
         return found
 
-    def _none_left(self, skipped: Sequence[Skipped]) -> Exception:
-        reasons = {one.reason for one in skipped}
+    def _none_left(self, skipped: Sequence[Skipped], account: str) -> Exception:
+        """Why nothing can be asked; of a call that only *account* can answer, why that cannot be asked."""
+        deciding = [one for one in skipped if not account or one.target.startswith(account + "/")]
+        reasons = {one.reason for one in deciding}
         if reasons == {"secret_missing"}:
             message = (
                 f"{self.name} is not available: no account of it has a credential. The operator must act."
             )
-            missing = "; ".join(candidate.target.missing_secret for candidate in self.candidates)
+            names = {one.target for one in deciding}
+            missing = "; ".join(
+                candidate.target.missing_secret
+                for candidate in self.candidates
+                if candidate.target.name in names
+            )
             return SecretMissingError(message, param="model", detail=missing)
         if reasons <= {"filter", "secret_missing"}:
             message = f"No target of {self.name} can do this. Ask another model for it."
             return UnsupportedParameter(message, param="model")
         told = ", ".join(f"{one.target} ({one.reason})" for one in skipped)
         message = f"No target of {self.name} can be asked now: {told}."
-        waits = [self._health.wait_s(one.target) for one in skipped if one.reason in ("circuit", "cool_down")]
+        waits = [
+            self._health.wait_s(one.target) for one in deciding if one.reason in ("circuit", "cool_down")
+        ]
         soonest_s = min((wait_s for wait_s in waits if wait_s > 0), default=0.0)
         retry_after = (("retry-after", str(min(_MOST_WAIT_S, -int(-soonest_s // 1)))),) if soonest_s else ()
         return NoTargetAvailable(message, param="model", headers=retry_after)
