@@ -176,6 +176,7 @@ class HeaderLines:
         defaults: What is sent where the caller sent none of that name.
         keys: The credentials in it, as they would stand in a reply that quotes them.
         words: Of a forwarded header that is a list: what takes a word's place, "" for nothing.
+        removed: Names of what it never gets, wherever it comes from.
     """
 
     whole: bytes = field(default=b"", repr=False)
@@ -184,6 +185,7 @@ class HeaderLines:
     defaults: tuple[tuple[str, str], ...] = ()
     keys: tuple[bytes, ...] = field(default=(), repr=False)
     words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    removed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,6 +371,23 @@ class Target:
     fallback: FallbackPolicy = FallbackPolicy()
     limits: TimeLimits = TimeLimits()
     parameters: Mapping[str, bytes] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedModel:
+    """A model as lists of models show it; a `Target` is one too.
+
+    Attributes:
+        name: What calls name it by.
+        account: Whose it is.
+        price: Of one that costs the same whoever answers.
+    """
+
+    name: str
+    account: str
+    model_types: frozenset[str]
+    context_window: int | None = None
+    price: Price | None = None
 
 
 SkipReason = Literal[

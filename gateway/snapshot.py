@@ -11,9 +11,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Final
 
 from gateway.config import Config, SecretMissing, SecretSource
+from gateway.config.manifests.known import VIRTUAL_MODELS
 from gateway.config.manifests.virtual_account import ModelGrant, VirtualAccount
+from gateway.config.manifests.virtual_model import VirtualModelAccount
 from gateway.endpoints.anthropic_models import anthropic_model_list
 from gateway.endpoints.openai_models import model_list
 from gateway.identity.tokens import DEMO_TOKEN_SHA256, Credential, Identity
@@ -22,9 +25,13 @@ from gateway.pricing.target_prices import with_prices
 from gateway.providers.addressing import Resolve
 from gateway.providers.registry import make_targets
 from gateway.routing.accounts import Accounts
+from gateway.routing.compile import compile_routes, time_limits
 from gateway.routing.direct import Routing
+from gateway.routing.runtime import Runtime
 from gateway.telemetry.plan import PLAIN, TelemetryPlan, compile_telemetry
 from gateway.telemetry.secrets_in_spans import KnownSecrets, keys_of
+
+_VIRTUAL: Final = VIRTUAL_MODELS.removeprefix("provider-account/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +57,23 @@ class Snapshot:
         """The body of `GET /v1/models` for *caller*, made when first asked for."""
         found = self._model_lists.get((caller.name, dialect))
         if found is None:
-            targets = self.routing.available_to(caller)
+            models = self.routing.models_of(caller)
             if dialect == "anthropic":
-                found = anthropic_model_list(targets, created=self.loaded_at_s)
+                found = anthropic_model_list(models, created=self.loaded_at_s)
             else:
-                found = model_list(targets, created=self.loaded_at_s)
+                found = model_list(models, created=self.loaded_at_s)
             self._model_lists[caller.name, dialect] = found
         return found
 
 
-def compile_snapshot(config: Config, secrets: SecretSource, *, version: str, is_loopback: bool) -> Snapshot:
+def compile_snapshot(
+    config: Config,
+    secrets: SecretSource,
+    *,
+    version: str,
+    is_loopback: bool,
+    runtime: Runtime | None = None,
+) -> Snapshot:
     """Work out a `Snapshot`.
 
     Args:
@@ -68,9 +82,11 @@ def compile_snapshot(config: Config, secrets: SecretSource, *, version: str, is_
         version: The name of this configuration.
         is_loopback: The data plane cannot be reached from other hosts, so the quickstart's token may be
             taken.
+        runtime: What routes use that lives longer; None: nothing is known of targets and sessions.
     """
     loaded_at = datetime.now(UTC)
     retry = _retry_policy(config)
+    limits = time_limits(config.global_settings.timeout_settings)
     unsupported = config.global_settings.translation_settings.unsupported
     targets: list[Target] = []
     providers: dict[str, str] = {}
@@ -78,16 +94,22 @@ def compile_snapshot(config: Config, secrets: SecretSource, *, version: str, is_
         providers[account.name] = account.type.removeprefix("provider-account/")
         made = make_targets(account, _resolver(secrets, account.source.folder), retry)
         targets += [
-            replace(target, unsupported=unsupported)
+            replace(target, unsupported=unsupported, limits=limits)
             for target in with_prices(made, account, loaded_at.date())
         ]
-    identity = Identity(_credentials(config, secrets, _Rights(targets, providers), is_loopback=is_loopback))
+    routes = compile_routes(
+        config, {target.name: target for target in targets}, runtime or Runtime(), secrets.resolve
+    )
+    rights = _Rights(targets, providers, config.virtual_models)
+    identity = Identity(_credentials(config, secrets, rights, is_loopback=is_loopback))
     return Snapshot(
         version=version,
         loaded_at_s=int(loaded_at.timestamp()),
         identity=identity,
-        routing=Routing(targets),
-        telemetry=compile_telemetry(config, KnownSecrets(keys_of(targets), identity.knows)),
+        routing=Routing(targets, routes.by_name, routes.rules, routes.models),
+        telemetry=compile_telemetry(
+            config, KnownSecrets(keys_of([*targets, *routes.targets()]), identity.knows)
+        ),
         accounts=Accounts(targets),
     )
 
@@ -119,17 +141,33 @@ def _credentials(
 
 
 class _Rights:
-    """Which targets a virtual account may use; accounts with the same rights share one set."""
+    """Which models a virtual account may use; accounts with the same rights share one set.
 
-    def __init__(self, targets: Sequence[Target], providers: Mapping[str, str]) -> None:
-        self._targets = targets
+    A virtual model is one of them by its full name, whichever of its names the right was written with: slugs
+    and aliases may look like models of another account.
+    """
+
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        providers: Mapping[str, str],
+        groups: Sequence[VirtualModelAccount] = (),
+    ) -> None:
         self._providers = providers
-        self._names = frozenset(target.name for target in targets)
+        self._groups = frozenset(group.name for group in groups)
+        self._full_names = {target.name: target.name for target in targets}
+        for group in groups:
+            for model in group.integrations:
+                name = f"{group.name}/{model.name}"
+                self._full_names |= dict.fromkeys((name, *model.other_names), name)
+        self._of_account: dict[str, set[str]] = {}
+        for name in self._full_names.values():
+            self._of_account.setdefault(name.partition("/")[0], set()).add(name)
         self._matched: dict[str, frozenset[str]] = {}
         self._shared: dict[tuple[object, ...], frozenset[str]] = {}
 
     def of(self, account: VirtualAccount) -> frozenset[str]:
-        """Names of the targets that *account* may use."""
+        """Names of the models that *account* may use."""
         key = (account.models, account.grants)
         found = self._shared.get(key)
         if found is None:
@@ -160,17 +198,21 @@ class _Rights:
         )
 
     def _matching(self, pattern: str) -> frozenset[str]:
-        if pattern in self._names:
-            return frozenset((pattern,))
+        if pattern in self._full_names:
+            return frozenset((self._full_names[pattern],))
         found = self._matched.get(pattern)
         if found is None:
-            found = frozenset(name for name in self._names if fnmatchcase(name, pattern))
+            found = frozenset(
+                full_name for name, full_name in self._full_names.items() if fnmatchcase(name, pattern)
+            )
             self._matched[pattern] = found
         return found
 
     def _granted(self, grant: ModelGrant) -> frozenset[str]:
-        if self._providers.get(grant.account) != grant.provider:
+        provider = _VIRTUAL if grant.account in self._groups else self._providers.get(grant.account)
+        if provider != grant.provider:
             return frozenset()
+        names = self._of_account.get(grant.account, set())
         if grant.integration is not None:
-            return self._names & {f"{grant.account}/{grant.integration}"}
-        return frozenset(target.name for target in self._targets if target.account == grant.account)
+            return frozenset(names & {f"{grant.account}/{grant.integration}"})
+        return frozenset(names)

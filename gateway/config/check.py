@@ -13,12 +13,14 @@ from gateway.config.cross_checks import check_all
 from gateway.config.document import Document
 from gateway.config.elastic_checks import check_elastic, check_elastic_variables
 from gateway.config.manifests.global_settings import GlobalSettings
-from gateway.config.manifests.known import IN_FORCE, MODEL_ACCOUNTS, NOT_IN_FORCE
+from gateway.config.manifests.known import IN_FORCE, MODEL_ACCOUNTS, NOT_IN_FORCE, VIRTUAL_MODELS
+from gateway.config.manifests.load_balancing import LoadBalancingConfig
 from gateway.config.manifests.logging_config import LoggingConfig
 from gateway.config.manifests.otel_config import OtelConfig
 from gateway.config.manifests.part import Manifest
 from gateway.config.manifests.provider_account import ProviderAccount
 from gateway.config.manifests.virtual_account import VirtualAccount
+from gateway.config.manifests.virtual_model import VirtualModelAccount
 from gateway.config.not_in_force import unbuilt_document
 from gateway.config.otel_environment import with_environment
 from gateway.config.plain_words import nearest
@@ -131,7 +133,7 @@ def _read(
 
 def _check_not_empty(documents: Iterable[Document], where: Path) -> Iterable[Problem]:
     types = {document.type for document in documents}
-    if not any(kind in IN_FORCE for kind in types & MODEL_ACCOUNTS):
+    if not any(kind in IN_FORCE for kind in types & (MODEL_ACCOUNTS - {VIRTUAL_MODELS})):
         message = "no provider account, so there is no model to call"
         fix = "Add a manifest of type provider-account/openai, or another of docs/providers.md"
         yield Problem(where, 1, "(configuration)", Severity.ERROR, message, fix)
@@ -156,6 +158,8 @@ def _to_config(documents: Sequence[Document], readings: Sequence[Reading], files
     return Config(
         documents=ordered,
         provider_accounts=tuple(accounts),
+        virtual_models=_of(manifests, VirtualModelAccount),
+        load_balancing=_of(manifests, LoadBalancingConfig),
         virtual_accounts=_of(manifests, VirtualAccount),
         otel_configs=_of(manifests, OtelConfig),
         logging_configs=_of(manifests, LoggingConfig),

@@ -11,10 +11,12 @@ from typing import Final
 
 from gateway.config.document import Document
 from gateway.config.manifests.global_settings import GlobalSettings
+from gateway.config.manifests.load_balancing import LoadBalancingConfig
 from gateway.config.manifests.logging_config import LoggingConfig
 from gateway.config.manifests.otel_config import OtelConfig
 from gateway.config.manifests.provider_account import ProviderAccount
 from gateway.config.manifests.virtual_account import VirtualAccount
+from gateway.config.manifests.virtual_model import VirtualModelAccount
 
 _VERSION_LENGTH: Final = 12
 
@@ -36,6 +38,8 @@ class Config:
 
     documents: tuple[Document, ...]
     provider_accounts: tuple[ProviderAccount, ...]
+    virtual_models: tuple[VirtualModelAccount, ...]
+    load_balancing: tuple[LoadBalancingConfig, ...]
     virtual_accounts: tuple[VirtualAccount, ...]
     otel_configs: tuple[OtelConfig, ...]
     logging_configs: tuple[LoggingConfig, ...]

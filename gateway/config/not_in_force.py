@@ -49,6 +49,7 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
         "integrations.*.tfy_application_id",
         "integrations.*.tls_settings",
     ),
+    "provider-account/virtual-model": ("collaborators", "ownedBy"),
     "virtual-account": (
         "auto_rotate",
         "notification_target",
@@ -80,6 +81,14 @@ class UnbuiltValue:
 
 
 VALUES: Final[Mapping[str, tuple[UnbuiltValue, ...]]] = {
+    "provider-account/virtual-model": (
+        UnbuiltValue(
+            "integrations.*.routing_config",
+            "type",
+            frozenset({"latency-based-routing", "complexity-based-routing"}),
+        ),
+    ),
+    "gateway-load-balancing-config": (UnbuiltValue("rules.*", "type", frozenset({"latency-based-routing"})),),
     "provider-account/cloudera": (UnbuiltValue("auth_data", "type", frozenset({"workload-auth-token"})),),
 }
 

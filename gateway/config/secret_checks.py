@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from gateway.config.document import Document, FieldPath
+from gateway.config.manifests.load_balancing import LoadBalancingConfig
 from gateway.config.manifests.otel_config import OtelConfig
 from gateway.config.manifests.virtual_account import VirtualAccount
+from gateway.config.manifests.virtual_model import VirtualModelAccount
 from gateway.config.problem import Problem, Severity
 from gateway.config.reading import Reading
 from gateway.config.secrets import SecretMissing, SecretSource
@@ -64,7 +66,7 @@ def _check_token(
 
 
 def _is_secret(path: FieldPath) -> bool:
-    return path[-2] != "headers" or bool(_SECRET_HEADER.search(str(path[-1])))
+    return path[-2] not in ("headers", "set") or bool(_SECRET_HEADER.search(str(path[-1])))
 
 
 def _consequence(reading: Reading) -> str:
@@ -72,4 +74,6 @@ def _consequence(reading: Reading) -> str:
         return "this token does not work"
     if isinstance(reading.in_force, OtelConfig):
         return "the destination is disabled"
+    if isinstance(reading.in_force, VirtualModelAccount | LoadBalancingConfig):
+        return "this target is unavailable"
     return "the account is unavailable"

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.model import Target
+from gateway.model import ListedModel, Target
 
 
 class _Item(msgspec.Struct):
@@ -25,20 +25,20 @@ _items: Final = msgspec.json.Decoder(_Item)
 _lists: Final = msgspec.json.Decoder(_List)
 
 
-def model_list(targets: Iterable[Target], *, created: int) -> bytes:
+def model_list(models: Iterable[Target | ListedModel], *, created: int) -> bytes:
     """The body of `GET /v1/models`.
 
     `model_types`, `context_window` and `price` are more than OpenAI's; one that is not known is left out.
 
     Args:
-        targets: In the order to list.
+        models: In the order to list.
         created: Unix time in seconds, the same for all: when this configuration was loaded.
     """
-    data = [_model(target, created) for target in targets]
+    data = [_model(target, created) for target in models]
     return msgspec.json.encode({"object": "list", "data": data})
 
 
-def _model(target: Target, created: int) -> dict[str, Any]:
+def _model(target: Target | ListedModel, created: int) -> dict[str, Any]:
     model: dict[str, Any] = {
         "id": target.name,
         "object": "model",

@@ -6,8 +6,9 @@ leave.
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from gateway import __version__
@@ -106,6 +107,49 @@ def fixed_lines(
         defaults=tuple(pair for pair in defaults if pair[0] not in names),
         keys=_keys_in(own),
     )
+
+
+def with_own_headers(target: Target, own: Sequence[tuple[str, str]], removed: Sequence[str]) -> Target:
+    """*target* with other headers, in place of its account's and of the caller's.
+
+    Args:
+        target: As it is.
+        own: What it gets.
+        removed: Names of what it does not get, wherever it comes from.
+
+    Raises:
+        ValueError: One of them cannot be sent.
+    """
+    replaced = {*removed, *(name for name, _ in own)}
+    headers = (*(pair for pair in target.headers if pair[0] not in replaced), *own)
+    lines = target.lines
+    added = header_lines(own)
+    signs_in = "authorization" in replaced
+    return dataclasses.replace(
+        target,
+        headers=headers,
+        lines=dataclasses.replace(
+            lines,
+            whole=_without_lines(lines.whole, replaced) + added,
+            stream=_without_lines(lines.stream, replaced) + added,
+            forwarded=tuple(name for name in lines.forwarded if name not in replaced),
+            defaults=tuple(pair for pair in lines.defaults if pair[0] not in replaced),
+            keys=tuple(dict.fromkeys((*lines.keys, *_keys_in(tuple(own))))),
+            removed=frozenset(removed),
+        ),
+        # Each would write that header once more.
+        token=None if signs_in else target.token,
+        signing=None if signs_in else target.signing,
+    )
+
+
+def _without_lines(lines: bytes, names: Collection[str]) -> bytes:
+    kept = [
+        line
+        for line in lines.splitlines(keepends=True)
+        if line.partition(b":")[0].decode("latin-1") not in names
+    ]
+    return b"".join(kept)
 
 
 def _keys_in(own: tuple[tuple[str, str], ...]) -> tuple[bytes, ...]:

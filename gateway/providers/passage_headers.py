@@ -84,7 +84,7 @@ def unlisted_headers(pairs: Pairs) -> Pairs:
 
 def passage_headers(target: Target, callers: Pairs, traced: Iterable[tuple[str, str]]) -> Pairs:
     """All headers for the provider: the target's own win, and nothing is compressed for us."""
-    own = {name for name, _ in target.headers}
+    own = {*target.lines.removed, *(name for name, _ in target.headers)}
     sent = [(name, value) for name, value in callers if name not in own and _can_go(value)]
     given = {name for name, _ in sent}
     sent += [pair for pair in target.lines.defaults if pair[0] not in given]

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final, Protocol
 
 from gateway.errors import ModelNotAllowed, ModelNotFound, SecretMissingError
-from gateway.model import Caller, CallFacts, Plan, Target
+from gateway.model import Caller, CallFacts, ListedModel, Plan, Target
 from gateway.routing.route import Route
 
 _MAX_COMPARED: Final = 2000
@@ -35,6 +35,7 @@ class Routing:
         targets: Iterable[Target],
         routes: Mapping[str, Route] = MappingProxyType({}),
         rules: Rules | None = None,
+        virtual: Iterable[ListedModel] = (),
     ) -> None:
         """Prepare.
 
@@ -42,10 +43,12 @@ class Routing:
             targets: Every target, each found by its own name.
             routes: Virtual models by each of their names, slugs and aliases among them.
             rules: What may give a call of a target others; None: nothing.
+            virtual: The virtual models as they are listed.
         """
         self._plans = {target.name: Plan((target,), (target.name,)) for target in targets}
         self._routes = routes
         self._rules = rules
+        self._virtual = {model.name: model for model in virtual}
 
     def plan(self, model: str, facts: CallFacts) -> Plan:
         """What to try for *model*.
@@ -56,29 +59,72 @@ class Routing:
             SecretMissingError: Its account has no credential.
             NoTargetAvailable, UnsupportedParameter: None of several targets can be asked.
         """
-        caller = facts.caller
         plan = self._plans.get(model)
         route = None if plan is not None else self._routes.get(model)
-        if plan is None and route is None:
-            raise _not_found(model, caller)
-        if model not in caller.models:
-            message = f"{caller.name} may not use {model}. Ask the gateway's operator for the right to it."
-            raise ModelNotAllowed(message, param="model")
-        if self._rules is not None and (ruled := self._rules.find(model, facts)) is not None:
+        # Rights are to full names: a slug or an alias may look like a model of another account.
+        name = model if route is None else route.name
+        if (plan is None and route is None) or name not in facts.caller.models:
+            self.check_right(model, facts.caller)
+        if self._rules is not None and (ruled := self._rules.find(name, facts)) is not None:
             route = ruled
         if route is not None:
             return route.plan(facts)
         assert plan is not None, "found, or there is a route"  # noqa: S101 - says it to the type checker
-        target = plan.targets[0]
-        if target.missing_secret:
-            message = f"{model} is not available: its account has no credential. The operator must act."
-            raise SecretMissingError(message, param="model", detail=target.missing_secret)
+        if plan.targets[0].missing_secret:
+            raise _without_credential(plan.targets[0])
         return plan
 
+    def find_route(self, model: str) -> Route | None:
+        """The virtual model that has *model* for a name, None when none has."""
+        return None if model in self._plans else self._routes.get(model)
+
+    def plan_itself(self, model: str, caller: Caller) -> Plan:
+        """As `plan` for a model of an account, whatever rules say: what is asked is told of that model alone.
+
+        Raises:
+            As `plan`; ModelNotFound for a virtual model too.
+        """
+        plan = self._plans.get(model)
+        if plan is None:
+            raise _not_found(model, caller)
+        self.check_right(model, caller)
+        if plan.targets[0].missing_secret:
+            raise _without_credential(plan.targets[0])
+        return plan
+
+    def check_right(self, model: str, caller: Caller) -> None:
+        """Check that there is *model*, and that *caller* may use it.
+
+        Raises:
+            ModelNotFound: No such name.
+            ModelNotAllowed: It exists, not for this caller.
+        """
+        route = self.find_route(model)
+        if route is None and model not in self._plans:
+            raise _not_found(model, caller)
+        if (model if route is None else route.name) not in caller.models:
+            message = f"{caller.name} may not use {model}. Ask the gateway's operator for the right to it."
+            raise ModelNotAllowed(message, param="model")
+
     def available_to(self, caller: Caller) -> list[Target]:
-        """What *caller* may use and can be used, sorted by name."""
+        """The targets that *caller* may use by their names and that can be used, sorted by name."""
         targets = [self._plans[name].targets[0] for name in sorted(caller.models) if name in self._plans]
         return [target for target in targets if not target.missing_secret]
+
+    def models_of(self, caller: Caller) -> list[Target | ListedModel]:
+        """What *caller* may call and can be called, virtual models among it, sorted by name."""
+        virtual = [
+            model
+            for name, model in self._virtual.items()
+            if name in caller.models and self._routes[name].is_available
+        ]
+        found: list[Target | ListedModel] = [*self.available_to(caller), *virtual]
+        return sorted(found, key=lambda model: model.name)
+
+
+def _without_credential(target: Target) -> SecretMissingError:
+    message = f"{target.name} is not available: its account has no credential. The operator must act."
+    return SecretMissingError(message, param="model", detail=target.missing_secret)
 
 
 def _not_found(model: str, caller: Caller) -> ModelNotFound:

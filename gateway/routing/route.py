@@ -12,7 +12,7 @@ from typing import Final, Literal, Protocol
 
 from gateway.errors import NoTargetAvailable, SecretMissingError, UnsupportedParameter
 from gateway.model import CallFacts, Endpoint, Plan, RouteFacts, SessionPlace, Skipped, SkipReason, Target
-from gateway.translate.registry import pair_of
+from gateway.translate.registry import can_answer
 
 Tier = Literal["simple", "medium", "complex"]
 
@@ -72,6 +72,9 @@ class HealthView(Protocol):
     def times(self, name: str, *, window_s: float) -> TargetTimes:
         """How quick it was within *window_s*."""
 
+    def first_tokens_ms(self, name: str, *, window_s: float) -> Sequence[float]:
+        """How long it took to the first token of each stream within *window_s*, the shortest first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -97,7 +100,7 @@ class Strategy(Protocol):
     def type(self) -> str:
         """As in `routing_config.type`."""
 
-    def order(self, candidates: Sequence[Candidate], facts: CallFacts, health: HealthView) -> Order:
+    def order(self, candidates: Sequence[Candidate], facts: CallFacts, health: HealthView, /) -> Order:
         """Order *candidates*, of which each could be asked.
 
         Args:
@@ -143,6 +146,11 @@ class Route:
         self._names = tuple(candidate.target.name for candidate in candidates)
         self._facts = RouteFacts(name, strategy.type)
         self._able: dict[str, tuple[tuple[Candidate, ...], tuple[Skipped, ...]]] = {}
+
+    @property
+    def is_available(self) -> bool:
+        """One of its targets at least has its credential."""
+        return any(not candidate.target.missing_secret for candidate in self.candidates)
 
     def plan(self, facts: CallFacts) -> Plan:
         """Which targets a call is given.
@@ -190,7 +198,8 @@ class Route:
 
     def _able_to(self, endpoint: Endpoint) -> tuple[tuple[Candidate, ...], tuple[Skipped, ...]]:
         """Which candidates can do what an endpoint asks; of configuration alone, so it is kept."""
-        found = self._able.get(endpoint.name + endpoint.dialect)
+        # Not by its name: what is asked below `/responses` has one, and not every target that answers it all.
+        found = self._able.get(endpoint.route)
         if found is None:
             able: list[Candidate] = []
             skipped: list[Skipped] = []
@@ -200,7 +209,7 @@ class Route:
                     able.append(candidate)
                 else:
                     skipped.append(Skipped(candidate.target.name, reason))
-            found = self._able[endpoint.name + endpoint.dialect] = tuple(able), tuple(skipped)
+            found = self._able[endpoint.route] = tuple(able), tuple(skipped)
         return found
 
     def _none_left(self, skipped: Sequence[Skipped], account: str) -> Exception:
@@ -234,8 +243,4 @@ class Route:
 def _inability(target: Target, endpoint: Endpoint) -> SkipReason | None:
     if target.missing_secret:
         return "secret_missing"
-    try:
-        pair_of(endpoint, target)
-    except UnsupportedParameter:
-        return "filter"
-    return None
+    return None if can_answer(endpoint, target) else "filter"

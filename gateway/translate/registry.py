@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.endpoints.catalogue import RERANK, RESPONSE
+from gateway.endpoints.catalogue import RERANK, RESPONSE, SPEECH
 from gateway.errors import UnsupportedParameter
 from gateway.model import Dialect, Endpoint, RerankApi, Target
 from gateway.translate import (
@@ -113,3 +113,10 @@ def pair_of(endpoint: Endpoint, target: Target) -> Pair:
         message = f"{target.name} does not answer {endpoint.route}. Ask another model for that."
         raise UnsupportedParameter(message, param="model")
     return pair
+
+
+def can_answer(endpoint: Endpoint, target: Target) -> bool:
+    """Whether *target* can be asked for *endpoint*; what is passed on as it is, by who speaks the same."""
+    if endpoint.reply == "bytes" and endpoint is not SPEECH:
+        return endpoint.dialect == target.dialect
+    return find_pair(endpoint, target) is not None

@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager
 
 from gateway.edge.lookout import DisconnectWatch, Lookout, Watch
 from gateway.errors import BodyTooLarge, ClientDisconnected, GatewayError, UpstreamBadReply
-from gateway.model import Passage, UpstreamReply, UpstreamRequest
+from gateway.model import Passage, SkipReason, UpstreamReply, UpstreamRequest
+from gateway.routing.route import TargetTimes
 
 Step = bytes | GatewayError | asyncio.Event | Callable[[], object]
 """Of a reply's body: bytes that arrive, an error, something to wait for, or something that happens then."""
@@ -32,6 +33,34 @@ class FakeHeaders:
 
     def raw(self, names: Sequence[bytes]) -> tuple[bytes | None, ...]:
         return tuple([value.encode("latin-1") for key, value in self._pairs if key.encode() in names])
+
+
+class FakeHealth:
+    """`gateway.routing.route.HealthView` of targets of which this is known; the rest are well.
+
+    Attributes:
+        reasons: Why a target is not to be asked.
+        waits_s: How long until it may be.
+        known: How quick it is, by its name and the window that is asked for; `first` to its first tokens.
+    """
+
+    def __init__(self) -> None:
+        self.reasons: dict[str, SkipReason] = {}
+        self.waits_s: dict[str, float] = {}
+        self.known: dict[tuple[str, float], TargetTimes] = {}
+        self.first: dict[tuple[str, float], list[float]] = {}
+
+    def skip_reason(self, name: str) -> SkipReason | None:
+        return self.reasons.get(name)
+
+    def wait_s(self, name: str) -> float:
+        return self.waits_s.get(name, 0.0)
+
+    def times(self, name: str, *, window_s: float) -> TargetTimes:
+        return self.known.get((name, window_s), TargetTimes())
+
+    def first_tokens_ms(self, name: str, *, window_s: float) -> Sequence[float]:
+        return self.first.get((name, window_s), ())
 
 
 class _LookoutNow(Lookout):

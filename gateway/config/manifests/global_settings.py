@@ -5,16 +5,28 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, Strict, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, WithJsonSchema, model_validator
 
 from gateway.config.document import UNNAMED
-from gateway.config.manifests.part import Count, Flag, Label, Manifest, Part, PositiveCount, Text, wrong
+from gateway.config.manifests.part import (
+    Amount,
+    Count,
+    Flag,
+    Label,
+    Manifest,
+    Part,
+    PositiveCount,
+    Ratio,
+    Text,
+    wrong,
+)
 
 RETRIED_STATUS_CODES: Final = (429, 500, 502, 503)
 _LOWEST_STATUS: Final = 100
 _HIGHEST_STATUS: Final = 599
 _MOST_CONTENT_BYTES: Final = 1_048_576
 """Well below what a worker may keep unacknowledged and what a request to a destination may have (4 MB)."""
+_LONGEST_MS: Final = 86_400_000
 _STATUS_TEXT: Final = re.compile(r"[1-5][0-9]{2}")
 
 
@@ -43,6 +55,9 @@ StatusCode = Annotated[
         }
     ),
 ]
+
+
+Milliseconds = Annotated[PositiveCount, Field(le=_LONGEST_MS)]
 
 
 class RetrySettings(Part):
@@ -123,6 +138,73 @@ class BudgetSettings(Part):
     """HTTP status of the refusal."""
 
 
+class CircuitBreakerSettings(Part):
+    """When a target that fails is left alone, and when it is asked again. Extension."""
+
+    failures: Annotated[PositiveCount, Field(le=1_000)] = 5
+    """The fewest failures within the window after which it is left alone."""
+    failure_ratio: Annotated[Ratio, Field(gt=0)] = 0.5
+    """The least share of the attempts within the window that must have failed."""
+    window_ms: Annotated[Milliseconds, Field(ge=1_000, le=600_000)] = 30_000
+    """Over how long failures are counted."""
+    cool_down_ms: Annotated[Milliseconds, Field(le=3_600_000)] = 1_000
+    """How long it is left alone at first; each failed try afterwards doubles it."""
+    max_cool_down_ms: Annotated[Milliseconds, Field(le=3_600_000)] = 30_000
+    """The longest that it is left alone."""
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> CircuitBreakerSettings:
+        if self.max_cool_down_ms < self.cool_down_ms:
+            raise wrong("max_cool_down_ms is less than cool_down_ms", "Write a greater max_cool_down_ms")
+        return self
+
+
+class RetryBudgetSettings(Part):
+    """How many attempts more than calls there may be, so that retries do not add to a provider's trouble.
+
+    Extension.
+    """
+
+    ratio: Annotated[Amount, Field(le=10)] = 0.2
+    """Further attempts for each call."""
+    min_per_second: Annotated[Count, Field(le=100_000)] = 10
+    """So many further attempts in a second are always allowed, of each worker."""
+
+
+class RoutingSettings(Part):
+    """What happens when targets fail. Extension."""
+
+    circuit_breaker: CircuitBreakerSettings = CircuitBreakerSettings()
+    """When a target that fails is left alone, and when it is asked again."""
+    retry_budget: RetryBudgetSettings = RetryBudgetSettings()
+    """How many attempts more than calls there may be."""
+    max_retry_after_ms: Annotated[Count, Field(le=_LONGEST_MS)] = 5_000
+    """The longest `Retry-After` of a provider that is waited for; a longer one is as good as a failure."""
+
+
+class TimeoutSettings(Part):
+    """How long an attempt at any target may take. Extension."""
+
+    connect_ms: Milliseconds = 10_000
+    """Until there is a connection."""
+    first_token_ms: Milliseconds = 300_000
+    """Of a stream: from the beginning until its first content."""
+    gap_ms: Milliseconds = 300_000
+    """Of silence: until the reply begins, and between two pieces of it."""
+    request_ms: Milliseconds | None = None
+    """From the beginning to the end. Without it: no limit."""
+
+
+class KeepAliveSettings(Part):
+    """What keeps a stream's connection alive while the model is silent. Extension."""
+
+    interval_ms: Annotated[Milliseconds, Field(ge=1_000)] = 15_000
+    """After how long a silence a comment is sent, in the caller's dialect."""
+    before_content: Flag = False
+    """Whether that begins before there is content: it sends the status 200, so that a later failure is told
+    within the stream."""
+
+
 class GlobalSettings(Manifest):
     """Settings that hold for every request; at most one manifest."""
 
@@ -143,5 +225,11 @@ class GlobalSettings(Manifest):
     """What spans carry. Extension."""
     translation_settings: TranslationSettings = TranslationSettings()
     """What happens between a caller and a model that speak different dialects. Extension."""
+    routing_settings: RoutingSettings = RoutingSettings()
+    """What happens when targets fail. Extension."""
+    timeout_settings: TimeoutSettings = TimeoutSettings()
+    """How long an attempt at any target may take. Extension."""
+    keep_alive_settings: KeepAliveSettings | None = None
+    """What keeps a stream's connection alive while the model is silent. Without it: nothing. Extension."""
     budget_settings: BudgetSettings = BudgetSettings()
     """How a spent budget is told. Extension."""

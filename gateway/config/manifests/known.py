@@ -15,6 +15,7 @@ from gateway.config.manifests.azure_account import (
 from gateway.config.manifests.data_platform import ClouderaAccount, DatabricksAccount, SnowflakeAccount
 from gateway.config.manifests.global_settings import GlobalSettings
 from gateway.config.manifests.google_account import GoogleGeminiAccount, GoogleVertexAccount
+from gateway.config.manifests.load_balancing import LoadBalancingConfig
 from gateway.config.manifests.logging_config import LoggingConfig
 from gateway.config.manifests.nomic_account import NomicAccount
 from gateway.config.manifests.ollama_account import OllamaAccount
@@ -23,6 +24,10 @@ from gateway.config.manifests.part import Manifest
 from gateway.config.manifests.provider_account import AnthropicAccount, OpenAIAccount, SelfHostedAccount
 from gateway.config.manifests.vendors import VENDOR_ACCOUNTS
 from gateway.config.manifests.virtual_account import VirtualAccount
+from gateway.config.manifests.virtual_model import VirtualModelAccount
+
+VIRTUAL_MODELS: Final = "provider-account/virtual-model"
+"""Accounts of names alone."""
 
 IN_FORCE: Final[Mapping[str, type[Manifest]]] = MappingProxyType(
     {
@@ -42,9 +47,11 @@ IN_FORCE: Final[Mapping[str, type[Manifest]]] = MappingProxyType(
         "provider-account/snowflake-cortex": SnowflakeAccount,
         "provider-account/cloudera": ClouderaAccount,
         **VENDOR_ACCOUNTS,
+        VIRTUAL_MODELS: VirtualModelAccount,
         "virtual-account": VirtualAccount,
         "gateway-otel-config": OtelConfig,
         "gateway-global-settings": GlobalSettings,
+        "gateway-load-balancing-config": LoadBalancingConfig,
         "gateway-logging-config": LoggingConfig,
     }
 )

@@ -148,6 +148,14 @@ def _check_base_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _check_header_name(name: str) -> str:
+    if not _HEADER_NAME.fullmatch(name):
+        raise wrong("not a header name that HTTP allows", "Use letters, digits and '-'")
+    if name.lower() in _OWN_HEADERS:
+        raise wrong(f"'{name.lower()}' is set by the gateway itself", "Remove that header")
+    return name.lower()
+
+
 def _check_header_names(headers: dict[str, SecretReference]) -> dict[str, SecretReference]:
     seen: set[str] = set()
     for name in headers:
@@ -230,6 +238,8 @@ HeaderValue = Annotated[SecretReference, _SecretSchema(is_header=True, may_be_ha
 Token = Annotated[SecretReference, _SecretSchema(is_header=False, may_be_hash=True), _masked]
 SecretDocument = Annotated[SecretReference, _DocumentSchema(), _masked]
 Headers = Annotated[dict[str, HeaderValue], AfterValidator(_check_header_names)]
+HeaderName = Annotated[str, Field(min_length=1), AfterValidator(_check_header_name)]
+"""In lower case."""
 
 Text = Annotated[str, Field(min_length=1)]
 Label = Annotated[str, Field(min_length=1, max_length=_MAX_NAME_LENGTH), AfterValidator(_check_label)]
