@@ -195,6 +195,7 @@ class _Naming:
         account: The account so far, "" while none is named.
         model: `<account>/<integration>` so far, "" while none is named.
         plan: Of a call whose right is that to its model, once that is known.
+        spread: A virtual model that is named where an account is wanted, and that has targets of several.
     """
 
     def __init__(
@@ -214,14 +215,27 @@ class _Naming:
         self.account = asked.account or headers.get("x-tfy-provider-name") or own.account
         self.model = ""
         self.plan: Plan | None = None
+        self.spread = ""
         self._sent_model = ""
         if named := headers.get("x-tfy-model-name") or own.model:
-            self.model = self._joined(named)
-            # Says what is wrong with it, if something is.
-            plan = snapshot.routing.plan(self.model, self._facts)
-            self.account = self.account or plan.targets[0].account
-            if self._is_model_call:
-                self.plan = plan
+            self._take_name(self._joined(named))
+
+    def _take_name(self, model: str) -> None:
+        """Take the model that is named before the body, and say what is wrong with it if something is."""
+        route = None if self._is_model_call else self._snapshot.routing.find_route(model)
+        if route is not None:
+            self._snapshot.routing.check_right(model, self._caller)
+            accounts = {candidate.target.account for candidate in route.candidates}
+            if len(accounts) == 1:
+                self.account = self.account or accounts.pop()
+            else:
+                self.spread = model
+            return
+        self.model = model
+        plan = self._snapshot.routing.plan(model, self._facts)
+        self.account = self.account or plan.targets[0].account
+        if self._is_model_call:
+            self.plan = plan
 
     @property
     def is_settled(self) -> bool:
@@ -359,10 +373,14 @@ class _Crossing:
         if not naming.account:
             naming.account, naming.model = account, model
         if not naming.account:
+            if naming.spread:
+                raise _of_one_account(naming.spread)
             naming.account = accounts.only_account(self._caller, asked.dialect, by_model=may_be_own)
         if may_be_own and origin is not None:
             # Whatever account is named: another one may lead to the same place.
             origin.check_maker(self._caller, account)
+            if account == naming.account and origin.is_of(self._caller):
+                return accounts.plan_for_maker(account, naming.model)
         return accounts.plan(naming.account, naming.model, self._caller, by_model=may_be_own)
 
     def _check_dialect(self, target: Target) -> None:
@@ -549,6 +567,15 @@ def _without_account(asked: Asked, snapshot: Snapshot) -> Asked:
         return asked
     model = quote(snapshot.accounts.model_id(name) or rest, safe=":")
     return replace(asked, path=f"/models/{model}", account=account)
+
+
+def _of_one_account(model: str) -> InvalidBody:
+    message = (
+        f"{model} has targets of several accounts, and this is for one: files, batches and the like are "
+        "where they were made. What was made here is found by its id; for the rest name an account with "
+        "x-tfy-provider-name."
+    )
+    return InvalidBody(message, param="x-tfy-model-name")
 
 
 def _base_url(asked: Asked, target: Target) -> str:

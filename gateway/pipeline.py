@@ -60,7 +60,7 @@ from gateway.model import (
 from gateway.providers.headers import forwarded_headers, response_headers
 from gateway.relay import MAX_ERROR_BYTES, mask, relay_reply, without_credentials, without_keys
 from gateway.responder import SUCCESS, Answer, Responder
-from gateway.routing.sticking import Sticking, is_spread
+from gateway.routing.sticking import Sticking
 from gateway.routing.stored import StoredObjects
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_notes import read_notes
@@ -168,7 +168,7 @@ class Pipeline:
             if self._stored is not None and (plan.route is not None or endpoint.name == RESPONSE.name):
                 plan = Sticking(self._stored, snapshot.accounts, snapshot.routing).stick(plan, facts, call)
                 responder.notes_parts = endpoint.name == RESPONSE.name and (
-                    is_spread(plan) or wants_sealed(call)
+                    plan.route is not None or wants_sealed(call)
                 )
             await self.answer_call(responder, call, plan, timeout_s)
 

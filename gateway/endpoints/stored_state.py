@@ -61,12 +61,14 @@ class State(msgspec.Struct, frozen=True):
         field: Of the call, where it is named.
         is_sealed: The call has it; else the provider keeps it.
         is_certain: It is that and nothing else: the `id` of a part may be the caller's own word.
+        is_shared: Others than its maker may name it, as they do files.
     """
 
     name: str
     field: str
     is_sealed: bool = False
     is_certain: bool = True
+    is_shared: bool = False
 
 
 class _Named(msgspec.Struct):
@@ -164,7 +166,7 @@ def _named_by_items(items: bytes) -> Iterator[State]:
     if _SEALED in items:
         for raw in _newest(_SEALED_VALUE, items):
             if content := _text_in(raw):
-                yield State(_sealed_name(content), _INPUT, is_sealed=True)
+                yield State(_sealed_name(content), _INPUT, is_sealed=True, is_shared=True)
     if _ID in items:
         is_certain = _REFERENCE in items
         for raw in _newest(_ID_VALUE, items):
@@ -177,7 +179,7 @@ def _files_in(raw: bytes, field: str) -> Iterator[State]:
             continue
         for found in _newest(value, raw):
             for name in _IN_LIST.findall(found) if b'"' in found else (found,):
-                yield State(_word(name), field)
+                yield State(_word(name), field, is_shared=True)
 
 
 def _newest(value: re.Pattern[bytes], raw: bytes) -> list[bytes]:

@@ -1,8 +1,8 @@
 """A call that goes on from stored state stays with the account that has it.
 
 Of a model that was named itself that is only checked, and only for what the call as a whole goes on from. Of
-a name with targets of several accounts, those of the others are left out: one that has not got the state
-could answer nothing but an error, or as if nothing had been said before.
+a name with targets of its own, those of other accounts are left out: one that has not got the state could
+answer nothing but an error, or as if nothing had been said before.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Sticking:
             InvalidBody: No target has it.
             NoTargetAvailable, SecretMissingError, UnsupportedParameter: Those that have it cannot be asked.
         """
-        if is_spread(plan):
+        if plan.route is not None:
             return self._stuck(plan, facts, call)
         if call.endpoint.name == _RESPONSES:
             self._check(plan, facts, call)
@@ -82,18 +82,9 @@ class Sticking:
         if origin is None:
             return ""
         account = self._accounts.made_through(origin)[0]
-        if not state.is_sealed:
-            # Who has something sealed has been given it.
+        if not state.is_shared:
             origin.check_maker(facts.caller, account)
         return account
-
-
-def is_spread(plan: Plan) -> bool:
-    """Whether the targets of *plan* are of several accounts."""
-    if plan.route is None:
-        return False
-    account = plan.targets[0].account + "/"
-    return not all(name.startswith(account) for name in plan.candidates)
 
 
 def within_one_account(plan: Plan) -> Plan:

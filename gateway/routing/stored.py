@@ -31,6 +31,10 @@ class Origin:
     model: bytes
     maker: bytes
 
+    def is_of(self, caller: Caller) -> bool:
+        """Whether *caller* made it."""
+        return self.maker == fingerprint(caller.name)
+
     def check_maker(self, caller: Caller, account: str) -> None:
         """Check that *caller* may have it.
 
@@ -41,7 +45,7 @@ class Origin:
         Raises:
             AccountNotAllowed: Somebody else made it, and *caller* may not use the account as a whole.
         """
-        if self.maker == fingerprint(caller.name) or account in caller.accounts:
+        if self.is_of(caller) or account in caller.accounts:
             return
         message = (
             "This was made by another caller. Who made it can use it, and who has the right to the account "

@@ -137,7 +137,7 @@ def test_only_the_newest() -> None:
     assert names == [f"msg_{number}" for number in range(999, 999 - MAX_NAMED, -1)]
 
 
-OUTPUT = [
+OUTPUT: list[dict[str, Any]] = [
     {"type": "reasoning", "id": "rs_1", "encrypted_content": SEALED},
     {"type": "code_interpreter_call", "id": "ci_1", "container_id": "cntr_1"},
     {"type": "message", "id": "msg_1", "content": []},
@@ -193,7 +193,8 @@ def test_who_wants_something_sealed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("raw", "expected"), [(b'"x_1"', "x_1"), (b'{"id":"x_1"}', "x_1"), (b"null", ""), (b"[1]", ""), (b"7", "")]
+    ("raw", "expected"),
+    [(b'"x_1"', "x_1"), (b'{"id":"x_1"}', "x_1"), (b"null", ""), (b"[1]", ""), (b"7", "")],
 )
 def test_id_of_an_object(raw: bytes, expected: str) -> None:
     """Named alone, or as an object."""
