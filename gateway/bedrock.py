@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from gateway.attempt import read_wishes
 from gateway.endpoints.bedrock_call import read_bedrock_call
 from gateway.endpoints.bedrock_catalogue import INVOKE, INVOKE_EMBEDDING, OTHER
 from gateway.endpoints.bedrock_paths import BIDIRECTIONAL, BedrockPath
@@ -28,7 +29,7 @@ from gateway.errors import (
 from gateway.identity.tokens import carries_token
 from gateway.model import Caller, CallFacts, Client, Endpoint, Headers, Plan, Target
 from gateway.pass_through import PASSED_METHODS, Asked, PassThrough
-from gateway.pipeline import Pipeline, refuse_encoding, request_timeout_s
+from gateway.pipeline import Pipeline, refuse_encoding
 from gateway.responder import Responder
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_notes import read_notes
@@ -81,7 +82,7 @@ class Bedrock:
             call = read_bedrock_call(_endpoint(asked.endpoint, plan), body, model=name)
             trace.asked(call)
             trace.noted(read_notes(client.headers))
-            await self._pipeline.answer_call(responder, call, plan, request_timeout_s(client))
+            await self._pipeline.answer_call(responder, call, plan, read_wishes(client.headers))
 
         await self._pipeline.serve(client, asked.endpoint, stages)
 

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from gateway.attempt import read_wishes
 from gateway.endpoints.gemini_call import read_gemini_call
 from gateway.endpoints.gemini_catalogue import MODEL, MODELS
 from gateway.endpoints.gemini_models_list import gemini_model_list
@@ -39,7 +40,7 @@ from gateway.errors import AccountNotFound, MethodNotAllowed, PathNotFound, Unsu
 from gateway.identity.tokens import sign
 from gateway.model import Call, Caller, CallFacts, Client, HeaderPairs, Plan, Target
 from gateway.pass_through import PASSED_METHODS, Asked, PassThrough
-from gateway.pipeline import Pipeline, refuse_encoding, request_timeout_s
+from gateway.pipeline import Pipeline, refuse_encoding
 from gateway.responder import Answer, Responder
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_notes import read_notes
@@ -111,10 +112,10 @@ class Gemini:
         call = read_gemini_call(asked.endpoint, body, model=f"{asked.account}/{named}")
         trace.asked(call)
         trace.noted(read_notes(client.headers))
-        timeout_s = request_timeout_s(client)
+        wishes = read_wishes(client.headers)
         facts = CallFacts(caller, call.endpoint, client.headers, trace.notes.metadata, call)
         plan = _plan_call(snapshot, facts, asked, call, door)
-        await self._pipeline.answer_call(responder, call, plan, timeout_s)
+        await self._pipeline.answer_call(responder, call, plan, wishes)
 
     async def _pass(
         self,

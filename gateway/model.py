@@ -120,19 +120,36 @@ class Call(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
+class RetryBounds:
+    """What bounds the retries of every target.
+
+    Attributes:
+        budget_ratio: Retries for each call.
+        budget_min_per_s: Retries a second that are there for few calls as well.
+        max_wait_s: Longest `Retry-After` that a call waits for.
+    """
+
+    budget_ratio: float = 0.2
+    budget_min_per_s: float = 10.0
+    max_wait_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """How often one target is tried again.
 
     Attributes:
         retries: Tries after the first.
-        delay_ms: Wait before each, in milliseconds.
+        delay_ms: Longest wait before the first, in milliseconds; see `gateway.routing.backoff`.
         on_status: Upstream statuses worth another try. Failures without a status (connection, timeout, bad
             reply) count as the status that the caller would see.
+        bounds: What holds for all.
     """
 
     retries: int = 0
     delay_ms: int = 100
     on_status: frozenset[int] = frozenset()
+    bounds: RetryBounds = RetryBounds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +181,9 @@ class TimeLimits:
     first_token_s: float = 300.0
     gap_s: float = 300.0
     whole_s: float | None = None
+
+
+USUAL_LIMITS: Final = TimeLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,7 +389,7 @@ class Target:
     is_predicted: bool = False
     embeds_by: Literal["", "predict", "content"] = ""
     fallback: FallbackPolicy = FallbackPolicy()
-    limits: TimeLimits = TimeLimits()
+    limits: TimeLimits = USUAL_LIMITS
     parameters: Mapping[str, bytes] = field(default_factory=dict, hash=False)
 
 
@@ -682,6 +702,7 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
         timeout_s: For the whole exchange; None leaves only the limits on silence.
         token: The bearer token to send, by how it is asked for.
         signing: What to sign the request with.
+        limits: How long to wait for a connection, and for what it brings.
     """
 
     url: str
@@ -691,6 +712,7 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
     lines: bytes = b""
     token: AnyTokenRequest | None = None
     signing: AwsSigning | None = None
+    limits: TimeLimits = USUAL_LIMITS
 
     def __repr__(self) -> str:
         """Without headers and body: they hold credentials, and what somebody said."""
@@ -718,7 +740,7 @@ class Passage(msgspec.Struct, frozen=True):
         url: With its query, escapes as they are to be sent.
         headers: All but `host` and what frames the body.
         body: Bytes, or what gives them piece by piece; such a one is sent once at most.
-        timeout_s: As in `UpstreamRequest`; *token* and *signing* too.
+        timeout_s: As in `UpstreamRequest`; *token*, *signing* and *limits* too.
     """
 
     method: str
@@ -728,6 +750,7 @@ class Passage(msgspec.Struct, frozen=True):
     timeout_s: float | None = None
     token: AnyTokenRequest | None = None
     signing: AwsSigning | None = None
+    limits: TimeLimits = USUAL_LIMITS
 
     def __repr__(self) -> str:
         """Without headers and body: they hold credentials, and what somebody said."""

@@ -17,7 +17,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import quote, unquote
 
+from gateway.attempt import Upstream
 from gateway.endpoints.anthropic_paths import is_long
+from gateway.endpoints.call_limits import read_limits
 from gateway.endpoints.object_ids import ids_asked
 from gateway.endpoints.openai_call import full_name, rewrite_model, unread_call
 from gateway.endpoints.openai_paths import FORM_CALLS, needs_no_account
@@ -33,6 +35,7 @@ from gateway.endpoints.provider_path import (
     with_query,
 )
 from gateway.errors import BodyTooLarge, GatewayError, InvalidBody, UnsupportedParameter
+from gateway.failover import pause
 from gateway.model import (
     BodySource,
     Caller,
@@ -45,7 +48,7 @@ from gateway.model import (
     Plan,
     Target,
 )
-from gateway.pipeline import Pipeline, Upstream, pause, request_timeout_s
+from gateway.pipeline import Pipeline
 from gateway.providers.passage_headers import listed_headers, passage_headers, unlisted_headers
 from gateway.relay import Adapt, mask, relay_reply
 from gateway.responder import Answer, Responder
@@ -333,7 +336,7 @@ class _Crossing:
         responder, asked = self._responder, self._asked
         client, trace = responder.client, responder.trace
         trace.noted(read_notes(client.headers))
-        timeout_s = request_timeout_s(client)
+        timeout_s = read_limits(client.headers).whole_s
         naming = _Naming(self._snapshot, self._caller, asked, client, self._own, trace.notes.metadata)
         if asked.dialect is not None:
             self._query = rename_in_query(self._query, naming.in_query)
@@ -410,7 +413,7 @@ class _Crossing:
         last: GatewayError | Answer | None = None
         for number in range(tries):
             if number:
-                await pause(responder.trace, target.retry.delay_ms)
+                await pause(responder.trace, target.retry.delay_ms / 1000)
             last = await self._try_once(target, body, timeout_s)
             if last is None or last.status not in target.retry.on_status:
                 break
@@ -452,6 +455,7 @@ class _Crossing:
             timeout_s=timeout_s,
             token=target.token,
             signing=target.signing,
+            limits=target.limits,
         )
 
 

@@ -4,11 +4,12 @@
     identify           identity                  401, before a byte of the body is read
     read               edge, endpoints           413, 400
     plan               routing                   404, 403, 503
-    attempt            for each target in turn:  502, 503, 504
-      address          translate, providers      the upstream request, in the target's dialect
-      exchange         upstream                  one, cancellable
-      classify         translate                 good, or an error that may be tried again
-    stream             translate                 upstream bytes > client bytes, usage on the way
+    failover           for each target in turn:  408, 502, 503, 504
+      attempt          until it is good, or not
+        address        translate, providers      the upstream request, in the target's dialect
+        exchange       upstream                  one, cancellable
+        classify, hold translate                 good, or an error that may be tried again, here or elsewhere
+    deliver            translate                 upstream bytes > client bytes, usage on the way
     settle             leaving `_Settlement`     once, on every way out
 
 What is between the caller's dialect and the target's is a `Pair` (`gateway.translate`), found once per
@@ -26,14 +27,13 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from gateway.endpoints.catalogue import CHAT, RESPONSE
-from gateway.endpoints.openai_call import STRICT_HEADER, parse_call, with_strictness
+from gateway.attempt import Upstream, Wishes, read_wishes
+from gateway.endpoints.catalogue import RESPONSE
+from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_models import find_model
-from gateway.endpoints.openai_reply import excerpt
-from gateway.endpoints.provider_path import read_query, with_query, without_parameters
-from gateway.endpoints.stored_state import state_made, state_made_by, wants_sealed
+from gateway.endpoints.stored_state import wants_sealed
 from gateway.endpoints.wording import WORDINGS, Wording, dialect_of, wording_for
 from gateway.errors import (
     ClientDisconnected,
@@ -42,63 +42,30 @@ from gateway.errors import (
     InternalError,
     InvalidBody,
     ModelNotFound,
-    UnsupportedParameter,
-    UpstreamBadReply,
 )
+from gateway.failover import Failover
 from gateway.model import (
+    AttemptObserver,
     Call,
     CallFacts,
     Client,
     Dialect,
     Endpoint,
-    Passage,
     Plan,
-    Target,
-    UpstreamReply,
-    UpstreamRequest,
 )
-from gateway.providers.headers import forwarded_headers, response_headers
-from gateway.relay import MAX_ERROR_BYTES, mask, relay_reply, without_credentials, without_keys
-from gateway.responder import SUCCESS, Answer, Responder
+from gateway.responder import Answer, Responder
+from gateway.routing.sessions import Sessions
 from gateway.routing.sticking import Sticking
 from gateway.routing.stored import StoredObjects
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_notes import read_notes
-from gateway.telemetry.call_trace import AttemptTrace, CallTrace, begin_trace
-from gateway.translate.counts_beside import with_counts_beside
-from gateway.translate.pair import Pair, ReplyStream
-from gateway.translate.registry import pair_of
-
-MAX_REPLY_BYTES: Final = 256 * 1024 * 1024
-"""Longest whole reply that is taken from a provider; big batches of embeddings stay well below."""
-
-MAX_HELD_BYTES: Final = 1024 * 1024
-"""Most of a stream that is held back while it has no content yet."""
+from gateway.telemetry.call_trace import CallTrace, begin_trace
 
 _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
-_TIMEOUT_MS: Final = re.compile(r"0{0,9}[1-9][0-9]{0,8}")
-_EVENT_STREAM: Final = b"text/event-stream"
-_STREAMS_ELSEWHERE: Final[dict[Dialect, bytes]] = {"converse": b"application/vnd.amazon.eventstream"}
-"""What a stream is called by the dialects that do not send server-sent events."""
-
-_FIRST_ERROR: Final = 400
-_TRUE: Final = b"true"
-_FALSE: Final = b"false"
 _DETAIL_CHARACTERS: Final = 200
 _CUT_S: Final = 1.0
-_CUT_STREAM: Final = "The provider's stream ended before it was complete."
 
 _log: Final = logging.getLogger(__name__)
-
-
-class Upstream(Protocol):
-    """One exchange with a provider; see `gateway.upstream`."""
-
-    async def pass_on(self, passage: Passage) -> UpstreamReply:
-        """Send a request of any kind and read the head; raises the upstream errors, and the body's."""
-
-    async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
-        """Send and read the head; raises the upstream errors."""
 
 
 @dataclass(slots=True)
@@ -124,6 +91,8 @@ class Pipeline:
         max_body_bytes: int,
         random: Random,
         stored: StoredObjects | None = None,
+        health: AttemptObserver | None = None,
+        sessions: Sessions | None = None,
     ) -> None:
         """Wire the stages.
 
@@ -132,11 +101,13 @@ class Pipeline:
             upstream: The provider's side.
             record: Takes the trace of each request when it has ended.
             max_body_bytes: Longest body accepted.
-            random: Source of trace ids.
+            random: Source of trace ids, and of jitter.
             stored: Remembers which account made which object; None: nothing does.
+            health: Learns of attempts, and may hold them back; None: nobody.
+            sessions: Remembers which target a session stays with; None: nothing does.
         """
         self._current = current
-        self._upstream = upstream
+        self._failover = Failover(upstream, random, health=health, sessions=sessions)
         self._record = record
         self._max_body_bytes = max_body_bytes
         self._random = random
@@ -162,7 +133,7 @@ class Pipeline:
             trace.asked(call)
             notes = read_notes(client.headers)
             trace.noted(notes)
-            timeout_s = request_timeout_s(client)
+            wishes = read_wishes(client.headers)
             facts = CallFacts(caller, endpoint, client.headers, notes.metadata, call)
             plan = snapshot.routing.plan(call.model, facts)
             if self._stored is not None and (plan.route is not None or endpoint.name == RESPONSE.name):
@@ -170,7 +141,7 @@ class Pipeline:
                 responder.notes_parts = endpoint.name == RESPONSE.name and (
                     plan.route is not None or wants_sealed(call)
                 )
-            await self.answer_call(responder, call, plan, timeout_s)
+            await self.answer_call(responder, call, plan, wishes)
 
         await self.serve(client, endpoint, stages)
 
@@ -287,240 +258,11 @@ class Pipeline:
         finally:
             trace.body_ns += time.perf_counter_ns() - began_ns
 
-    async def answer_call(
-        self, responder: Responder, call: Call, plan: Plan, timeout_s: float | None
-    ) -> None:
+    async def answer_call(self, responder: Responder, call: Call, plan: Plan, wishes: Wishes) -> None:
         """Answer a call that has been read and planned."""
         responder.trace.planned(plan)
         with responder.client.watch():
-            await self._attempt_targets(responder, call, plan, timeout_s)
-
-    async def _attempt_targets(
-        self, responder: Responder, call: Call, plan: Plan, timeout_s: float | None
-    ) -> None:
-        """Try each target, each as often as its policy says, until one has answered."""
-        last: GatewayError | Answer | None = None
-        for target in plan.targets:
-            for retry in range(1 + target.retry.retries):
-                if retry:
-                    await pause(responder.trace, target.retry.delay_ms)
-                last = await self._attempt(responder, call, target, timeout_s)
-                if last is None:
-                    return
-                if last.status not in target.retry.on_status:
-                    break
-        if isinstance(last, GatewayError):
-            raise last
-        if last is not None:
-            await responder.answer(last)
-
-    async def _attempt(
-        self, responder: Responder, call: Call, target: Target, timeout_s: float | None
-    ) -> GatewayError | Answer | None:
-        """Try *target* once.
-
-        Returns:
-            None when the caller has been answered; else a failure or the provider's refusal, nothing sent
-            yet.
-        """
-        try:
-            pair = pair_of(call.endpoint, target)
-        except UnsupportedParameter as error:
-            # Nothing was tried, so there is no attempt to tell of.
-            return error
-        attempt = responder.trace.attempt(target)
-        try:
-            if call.endpoint.dialect != target.dialect:
-                call = with_strictness(call, responder.client.headers.get(STRICT_HEADER))
-            request = self._address(responder, call, attempt, pair, timeout_s)
-            reply = await self._upstream.exchange(request)
-            try:
-                attempt.status_code = reply.status
-                attempt.token = reply.token
-                if call.is_stream and reply.status in SUCCESS:
-                    refusal = await _relay_stream(responder, call, attempt, pair, reply)
-                elif call.endpoint.reply == "bytes":
-                    refusal = await relay_reply(
-                        responder, attempt, reply, call.endpoint, dialect="openai", locate=lambda _: None
-                    )
-                else:
-                    refusal = await _take_whole(responder, call, attempt, pair, reply)
-            finally:
-                reply.close()
-        except GatewayError as error:
-            mask(error, attempt)
-            attempt.failed(error.code, error.for_operator, error.excerpt)
-            attempt.ended()
-            if responder.client.has_started:
-                await responder.fail(error)
-                return None
-            return error
-        # One that is broken off from outside stays open: the settlement knows by whom, and ends it.
-        attempt.ended()
-        return refusal
-
-    def _address(
-        self, responder: Responder, call: Call, attempt: AttemptTrace, pair: Pair, timeout_s: float | None
-    ) -> UpstreamRequest:
-        target = attempt.target
-        body, responder.left_out = pair.write(call, target)
-        headers = forwarded_headers(target, responder.client.headers)
-        if target.propagate_trace:
-            headers += responder.trace.propagation(attempt).items()
-        path = target.one_path
-        if path is None:
-            url = target.base_url + pair.path(call, target) + target.query
-        else:
-            url = target.base_url + (path.stream if call.is_stream else path.whole)
-        # Google refuses a query that it does not know, such as the `beta=true` of Anthropic's SDKs.
-        if call.endpoint.passes_query and call.endpoint.dialect == target.dialect and not target.is_predicted:
-            query = read_query(responder.client.query).rest
-            url = with_query(url, without_parameters(query, call.endpoint.kept_parameters))
-        return UpstreamRequest(
-            url=url,
-            headers=headers,
-            body=body,
-            timeout_s=timeout_s,
-            lines=target.lines.stream if call.is_stream else target.lines.whole,
-            token=target.token,
-            signing=target.signing,
-        )
-
-
-def _is_kept(call: Call, target: Target) -> bool:
-    """Whether the provider keeps its reply, so that it can be asked for by its id."""
-    if call.endpoint.name == RESPONSE.name:
-        return target.has_responses and bytes(call.fields.get("store", _TRUE)) != _FALSE
-    # Whether a chat is kept is said in it.
-    if "store" not in call.fields or call.endpoint is not CHAT:
-        return False
-    return target.dialect == "openai" and bytes(call.fields["store"]) == _TRUE
-
-
-def _note_parts(
-    responder: Responder, call: Call, target: Target, reply: bytes, read: Callable[..., list[str]]
-) -> None:
-    """Note of which account parts of a reply are, where another could be asked to go on from them."""
-    if responder.notes_parts:
-        responder.made_parts(read(reply, is_kept=_is_kept(call, target)), target)
-
-
-async def _take_whole(
-    responder: Responder, call: Call, attempt: AttemptTrace, pair: Pair, reply: UpstreamReply
-) -> Answer | None:
-    """Read a whole reply; send it on if it is good, give it back if it is the provider's own error.
-
-    Raises:
-        UpstreamBadReply: It is neither an answer nor an error that a caller could read.
-    """
-    body = await reply.read(MAX_REPLY_BYTES if reply.status in SUCCESS else MAX_ERROR_BYTES)
-    headers = response_headers(reply.headers)
-    if reply.status in SUCCESS:
-        body, facts = pair.read(call, body, started_at_ns=responder.trace.started_at_ns)
-        if attempt.target.dialect == "converse":
-            body, facts = with_counts_beside(call, body, facts, reply.headers)
-        attempt.answered(facts)
-        if _is_kept(call, attempt.target):
-            responder.made(attempt.response_id, attempt.target)
-        _note_parts(responder, call, attempt.target, body, state_made)
-        attempt.ended()
-        body = without_keys(body, attempt)
-        if responder.trace.content is not None:
-            responder.trace.content.keep(body)
-        await responder.answer(Answer(reply.status, headers, body))
-        return None
-    refusal = pair.read_error(reply.status, body) if reply.status >= _FIRST_ERROR else None
-    if refusal is None:
-        msg = f"The provider answered with status {reply.status} and a body that is not a JSON error."
-        raise UpstreamBadReply(msg, excerpt=excerpt(body))
-    attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
-    if refusal.retry_after_s is not None and not any(name == b"retry-after" for name, _ in headers):
-        headers.append((b"retry-after", str(refusal.retry_after_s).encode()))
-    return Answer(refusal.status, headers, without_credentials(refusal.body, attempt))
-
-
-async def _relay_stream(
-    responder: Responder, call: Call, attempt: AttemptTrace, pair: Pair, reply: UpstreamReply
-) -> Answer | None:
-    """Relay a stream as it comes, once it has content.
-
-    Raises:
-        UpstreamBadReply: It is no event stream, begins with an error, or ends before it is complete.
-    """
-    content_type = next((value for name, value in reply.headers if name == b"content-type"), b"").lower()
-    if not content_type.startswith(_stream_type(call, attempt.target)):
-        msg = "The provider was asked for a stream and answered with something else."
-        beginning = f"{content_type.decode('latin-1')}: {excerpt(await reply.read_chunk())}"
-        raise UpstreamBadReply(msg, excerpt=beginning)
-    reader = pair.open_stream(call, started_at_ns=responder.trace.started_at_ns)
-    try:
-        await _pump(responder, call, attempt, reply, reader)
-    finally:
-        if responder.client.has_started:
-            attempt.answered(reader.facts())
-    if not responder.client.has_started or not (reader.failure or reader.is_complete):
-        msg = "The provider's stream began with an error." if reader.failure else _CUT_STREAM
-        raise UpstreamBadReply(msg, excerpt=excerpt(reader.failure))
-    if reader.failure:
-        # The provider's own error event has gone out already, in the caller's dialect.
-        error = UpstreamBadReply("The provider's stream carried an error.", excerpt=excerpt(reader.failure))
-        mask(error, attempt)
-        attempt.failed(error.code, error.for_operator, error.excerpt)
-        await responder.end_after_error(error)
-    else:
-        attempt.ended()
-        await responder.end_stream()
-        await reply.finish()
-    return None
-
-
-def _stream_type(call: Call, target: Target) -> bytes:
-    """The media type of what *target* streams: where it is relayed, that of its callers."""
-    if call.endpoint.dialect == target.dialect:
-        return call.endpoint.stream_type
-    return _STREAMS_ELSEWHERE.get(target.dialect, _EVENT_STREAM)
-
-
-async def _pump(
-    responder: Responder, call: Call, attempt: AttemptTrace, reply: UpstreamReply, reader: ReplyStream
-) -> None:
-    """Move events from provider to caller; nothing goes out before there is content."""
-    client = responder.client
-    content = responder.trace.content
-    held: list[bytes] = []
-    held_bytes = 0
-    is_open = True
-    while is_open and not reader.has_ended:
-        data = await reply.read_chunk()
-        is_open = bool(data)
-        events = reader.feed(data) if is_open else reader.finish()
-        if reader.has_data:
-            attempt.first_chunk()
-        if reader.failure:
-            events = without_credentials(events, attempt)
-        if content is not None and events:
-            content.keep(events)
-        if not client.has_started:
-            held.append(events)
-            held_bytes += len(events)
-            if held_bytes > MAX_HELD_BYTES:
-                raise UpstreamBadReply("The provider's stream goes on and on without content.")
-            if reader.failure or not reader.has_content:
-                continue
-            if _is_kept(call, attempt.target):
-                responder.made(reader.facts().response_id, attempt.target)
-            await responder.start_stream(reply, call.endpoint.stream_type)
-            events = b"".join(held)
-        if events:
-            _note_parts(responder, call, attempt.target, events, state_made_by)
-            await client.write(events)
-
-
-async def pause(trace: CallTrace, delay_ms: int) -> None:
-    """Wait before another try; the wait is no overhead of ours."""
-    began_ns = time.perf_counter_ns()
-    await asyncio.sleep(delay_ms / 1000)
-    trace.paused_ns += time.perf_counter_ns() - began_ns
+            await self._failover.answer(responder, call, plan, wishes)
 
 
 def refuse_encoding(client: Client) -> None:
@@ -533,21 +275,6 @@ def refuse_encoding(client: Client) -> None:
     if encoding.lower() != "identity":
         msg = f"content-encoding {encoding[:40]} is not taken. Send the body uncompressed."
         raise InvalidBody(msg, param="content-encoding")
-
-
-def request_timeout_s(client: Client) -> float | None:
-    """`x-tfy-request-timeout` in seconds, None when not given.
-
-    Raises:
-        InvalidBody: It is not a positive whole number of milliseconds.
-    """
-    text = client.headers.get("x-tfy-request-timeout")
-    if text is None:
-        return None
-    if not _TIMEOUT_MS.fullmatch(text):
-        msg = "x-tfy-request-timeout must be a positive whole number of milliseconds."
-        raise InvalidBody(msg, param="x-tfy-request-timeout")
-    return int(text) / 1000
 
 
 class _Settlement:

@@ -18,6 +18,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from gateway.endpoints.call_limits import read_limits
 from gateway.endpoints.openai_call import full_name, unread_call
 from gateway.endpoints.openai_reply import excerpt
 from gateway.endpoints.provider_path import read_query
@@ -33,8 +34,9 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from gateway.failover import pause
 from gateway.model import CallFacts, Client, Passage, Target
-from gateway.pipeline import Pipeline, pause, request_timeout_s
+from gateway.pipeline import Pipeline
 from gateway.providers.headers import FORWARDED_UP
 from gateway.providers.passage_headers import passage_headers
 from gateway.relay import mask, without_credentials
@@ -162,7 +164,7 @@ class Realtime:
             own = read_query(socket.query)
             account = socket.headers.get("x-tfy-provider-name") or own.account
             named = socket.headers.get("x-tfy-model-name") or own.model or query_model(own.rest)
-            timeout_s = request_timeout_s(socket)
+            timeout_s = read_limits(socket.headers).whole_s
             if not named:
                 message = "The session names no model. Connect to /v1/realtime?model=<account>/<model>."
                 raise InvalidBody(message, param="model")
@@ -267,7 +269,7 @@ class _Session:
         refusal: _Refusal | None = None
         for retry in range(1 + target.retry.retries):
             if retry:
-                await pause(self._trace, target.retry.delay_ms)
+                await pause(self._trace, target.retry.delay_ms / 1000)
             attempt = self._trace.attempt(target)
             try:
                 provider = await self._upstream.dial(self._passage(attempt, query, timeout_s))

@@ -26,6 +26,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("bedrock", "gemini"),
     ("pass_through", "realtime"),
     ("pipeline",),
+    ("failover",),
+    ("attempt",),
     ("relay",),
     ("snapshot", "responder"),
     ("identity", "routing", "limits", "guardrails", "telemetry", "upstream"),
@@ -33,7 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("store",),
     ("translate",),
     ("endpoints", "providers", "pricing"),
-    ("wire", "config", "settings"),
+    ("wire", "config", "settings", "deadline"),
     (
         "model",
         "errors",

@@ -18,6 +18,8 @@ from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # it has no stubs
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from gateway.wire.retry_after import parse_retry_after
+
 RETRYABLE: Final = frozenset({429, 502, 503, 504})
 DENIED: Final = frozenset({401, 403})
 _TOO_LARGE: Final = 413
@@ -100,7 +102,8 @@ def judge(answer: Answer, now_s: float) -> Outcome:
     message = f"HTTP {answer.status}: {said}" if said else f"HTTP {answer.status}"
     if answer.status in RETRYABLE:
         # A date is by the endpoint's clock, and ours may have jumped.
-        wish_s = parse_retry_after(answer.retry_after, now_s - clock_ahead_s(answer, now_s))
+        own_s = now_s - clock_ahead_s(answer, now_s)
+        wish_s = parse_retry_after(answer.retry_after, own_s, most_s=MAX_RETRY_AFTER_S)
         return Outcome(Verdict.RETRY, answer.status, message, retry_after_s=wish_s)
     return Outcome(_refusal(answer.status, said), answer.status, message)
 
@@ -128,18 +131,6 @@ def clock_ahead_s(answer: Answer, now_s: float) -> float:
         return now_s - parsedate_to_datetime(answer.date).timestamp()
     except (ValueError, OverflowError):
         return 0.0
-
-
-def parse_retry_after(value: str, now_s: float) -> float:
-    """Seconds to wait by a `Retry-After` header (seconds or an HTTP date), 0.0 for one that says nothing."""
-    value = value.strip()
-    if value.isascii() and value.isdigit():
-        return min(float(value), MAX_RETRY_AFTER_S)
-    try:
-        at_s = parsedate_to_datetime(value).timestamp()
-    except (ValueError, OverflowError):
-        return 0.0
-    return min(max(0.0, at_s - now_s), MAX_RETRY_AFTER_S)
 
 
 def back_off_s(attempt: int, floor_s: float, random: Random) -> float:

@@ -43,6 +43,7 @@ class RetryWish(msgspec.Struct, frozen=True):
             policy.retries if self.retries is None else self.retries,
             policy.delay_ms if self.delay_ms is None else self.delay_ms,
             policy.on_status if self.on_status is None else self.on_status,
+            policy.bounds,
         )
 
 

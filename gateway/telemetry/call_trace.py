@@ -13,7 +13,19 @@ import msgspec
 from gateway.endpoints.openai_events import ObjectFacts
 from gateway.endpoints.openai_reply import ReplyFacts, estimate_usage
 from gateway.errors import CLIENT_CLOSED_REQUEST, ClientDisconnected
-from gateway.model import Call, Caller, Client, Endpoint, Headers, Plan, Target, TraceContext, Usage
+from gateway.model import (
+    Call,
+    Caller,
+    Client,
+    Endpoint,
+    Headers,
+    Plan,
+    Skipped,
+    SkipReason,
+    Target,
+    TraceContext,
+    Usage,
+)
 from gateway.telemetry.call_notes import NO_NOTES, CallNotes
 from gateway.telemetry.content import ContentCapture
 from gateway.telemetry.plan import PLAIN, TelemetryPlan
@@ -22,6 +34,15 @@ from gateway.wire.trace_context import format_traceparent, parse_trace_context
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 OTHER_METHOD: Final = "_OTHER"
 """`http.request.method` of a method that the conventions do not know."""
+
+HEDGE_LOST: Final = "hedge_lost"
+"""`error.type` of an attempt that was given up as another one beside it had answered first."""
+
+NO_FAILURES: Final = frozenset({ClientDisconnected.error_type, HEDGE_LOST})
+"""What ends an attempt and is no failure: neither an exception nor the status ERROR."""
+
+MAX_SKIPS: Final = 64
+"""Targets passed over while a call runs that are noted of it."""
 
 _NS_PER_MS: Final = 1_000_000
 _NS_PER_US: Final = 1_000
@@ -36,7 +57,8 @@ class AttemptTrace:
 
     Attributes:
         number: From 1.
-        start_ns: On the process's monotonic clock; `first_chunk_ns` and `end_ns` likewise, 0 while unknown.
+        start_ns: On the process's monotonic clock; `first_chunk_ns`, `first_content_ns` and
+            `end_ns` likewise, 0 while unknown.
         chunks: Pieces in which the stream came.
         status_code: Of the provider's answer, 0 when none came.
         error_type: "" when the attempt was good.
@@ -51,6 +73,7 @@ class AttemptTrace:
     span_id: bytes
     start_ns: int
     first_chunk_ns: int = 0
+    first_content_ns: int = 0
     chunks: int = 0
     end_ns: int = 0
     status_code: int = 0
@@ -91,6 +114,12 @@ class AttemptTrace:
         self.error_message = message
         self.excerpt = excerpt
 
+    def lost(self) -> None:
+        """Note that it was given up: another one had answered first. One that has failed stays so."""
+        if not self.error_type:
+            self.failed(HEDGE_LOST, "Another target had answered first.")
+        self.ended()
+
     def ended(self) -> None:
         """Note the end; later calls change nothing."""
         if not self.end_ns:
@@ -110,6 +139,8 @@ class CallTrace:
         telemetry: What the configuration says of tracing it.
         notes: What the caller noted on it.
         content: Takes what is said, None when that is not recorded.
+        skips: Targets of the plan that were passed over when their turn came.
+        answering: Number of the attempt that answered, 0 for the last one.
         body_ns: Spent waiting for the caller's body; with `paused_ns`, between retries, no overhead of ours.
     """
 
@@ -139,6 +170,8 @@ class CallTrace:
     call: Call | None = None
     plan: Plan | None = None
     attempts: list[AttemptTrace] = field(default_factory=list)
+    skips: tuple[Skipped, ...] = ()
+    answering: int = 0
     body_ns: int = 0
     paused_ns: int = 0
     identified_ns: int = 0
@@ -182,6 +215,15 @@ class CallTrace:
         if self.telemetry.content is not None and self.caller is not None and self.call is not None:
             self.content = self.telemetry.capture(self.caller, self.call, plan, self.notes)
 
+    def skipped(self, target: str, reason: SkipReason) -> None:
+        """Note that a target of the plan was passed over when its turn came."""
+        if len(self.skips) < MAX_SKIPS:
+            self.skips = (*self.skips, Skipped(target, reason))
+
+    def answered_by(self, attempt: AttemptTrace) -> None:
+        """Note whose answer the caller gets, where that is not the last attempt's."""
+        self.answering = attempt.number
+
     def responded(self, status_code: int) -> None:
         """Note the status that the caller gets."""
         self.status_code = status_code
@@ -210,24 +252,26 @@ class CallTrace:
         self.error_type = ClientDisconnected.error_type
         self.status_code = self.status_code or CLIENT_CLOSED_REQUEST
         for attempt in self.attempts:
-            if not attempt.end_ns:
+            is_open = not attempt.end_ns
+            if is_open:
                 attempt.failed(ClientDisconnected.error_type, "The caller disconnected.")
-            if (
-                attempt.usage is None
-                and attempt is self.attempts[-1]
-                and self.call is not None
-                and self.call.endpoint.counts_tokens
-            ):
-                # The provider has read the call, so it has cost something, whatever was answered.
-                estimated = estimate_usage(self.call.body_bytes, 0)
-                attempt.used(msgspec.structs.replace(estimated, source="partial"))
+            if is_open or attempt is self.attempts[-1]:
+                self._was_read_by(attempt)
 
     def ended(self) -> None:
         """Note the end of the call and of an attempt that is still open; later calls change nothing."""
         for attempt in self.attempts:
             attempt.ended()
+            if attempt.error_type == HEDGE_LOST:
+                self._was_read_by(attempt)
         if not self.end_ns:
             self.end_ns = time.perf_counter_ns()
+
+    def _was_read_by(self, attempt: AttemptTrace) -> None:
+        """Note what an attempt has used that nobody waited for: its provider has read the call."""
+        if attempt.usage is None and self.call is not None and self.call.endpoint.counts_tokens:
+            estimated = estimate_usage(self.call.body_bytes, 0)
+            attempt.used(msgspec.structs.replace(estimated, source="partial"))
 
     @property
     def destinations(self) -> int:
@@ -252,47 +296,69 @@ class CallTrace:
         )
 
     @property
+    def answer(self) -> AttemptTrace | None:
+        """The attempt that answered, while none did the last one; None when there was none."""
+        return self.attempts[self.answering - 1] if self.attempts else None
+
+    @property
     def usage(self) -> Usage | None:
         """Usage of the attempt that answered, if any did."""
-        return self.attempts[-1].usage if self.attempts else None
+        answer = self.answer
+        return None if answer is None else answer.usage
 
     @property
     def cost_usd(self) -> float | None:
         """What that usage costs, None when it is not known."""
-        return self.attempts[-1].cost_usd if self.attempts else None
+        answer = self.answer
+        return None if answer is None else answer.cost_usd
+
+    @property
+    def total_cost_usd(self) -> float | None:
+        """What all attempts cost, as far as that is known; None when of none it is."""
+        costs = [attempt.cost_usd for attempt in self.attempts if attempt.cost_usd is not None]
+        return sum(costs) if costs else None
 
     @property
     def resolved_model(self) -> str:
         """The target that answered, "" while none did."""
-        if not self.attempts or self.attempts[-1].status_code == 0:
-            return ""
-        return self.attempts[-1].target.name
+        answer = self.answer
+        return "" if answer is None or answer.status_code == 0 else answer.target.name
 
     @property
     def overhead_ms(self) -> float:
         """The gateway's own share of the call, in milliseconds to the microsecond."""
-        own_ns = self.end_ns - self.start_ns - self.body_ns - self.paused_ns
-        for attempt in self.attempts:
-            own_ns -= attempt.end_ns - attempt.start_ns
         # Three times quicker than rounding a fraction to three places.
-        return round(max(0, own_ns) / _NS_PER_US) / _US_PER_MS
+        return round(self._own_ns(self.end_ns) / _NS_PER_US) / _US_PER_MS
+
+    def _own_ns(self, until_ns: int) -> int:
+        """The gateway's own share of the time *until_ns*; what attempts share counts once as theirs."""
+        own_ns = until_ns - self.start_ns - self.body_ns - self.paused_ns
+        seen_ns = 0
+        for attempt in self.attempts:
+            end_ns = attempt.end_ns or until_ns
+            began_ns = max(seen_ns, attempt.start_ns)
+            if end_ns > began_ns:
+                own_ns -= end_ns - began_ns
+                seen_ns = end_ns
+        return max(0, own_ns)
 
     def server_timing(self) -> str:
         """The `server-timing` header: milliseconds per stage until now."""
         now_ns = time.perf_counter_ns()
         total_ms = (now_ns - self.start_ns) / _NS_PER_MS
+        whole = f"overhead;dur={self._own_ns(now_ns) / _NS_PER_MS:.3f}, total;dur={total_ms:.3f}"
         if not self.identified_ns:
-            return f"total;dur={total_ms:.3f}"
+            return whole
         auth_ms = (self.identified_ns - self.start_ns) / _NS_PER_MS
         if not self.planned_ns:
-            return f"auth;dur={auth_ms:.3f}, total;dur={total_ms:.3f}"
+            return f"auth;dur={auth_ms:.3f}, {whole}"
         route_ms = max(0, self.planned_ns - self.identified_ns - self.body_ns) / _NS_PER_MS
         if not self.attempts:
-            return f"auth;dur={auth_ms:.3f}, route;dur={route_ms:.3f}, total;dur={total_ms:.3f}"
+            return f"auth;dur={auth_ms:.3f}, route;dur={route_ms:.3f}, {whole}"
         upstream_ms = (now_ns - self.attempts[0].start_ns) / _NS_PER_MS
         return (
             f"auth;dur={auth_ms:.3f}, route;dur={route_ms:.3f}, upstream;dur={upstream_ms:.3f}, "
-            f'total;dur={total_ms:.3f}, attempts;desc="{len(self.attempts)}"'
+            f'{whole}, attempts;desc="{len(self.attempts)}"'
         )
 
     def unix_ns(self, monotonic_ns: int) -> int:

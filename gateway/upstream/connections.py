@@ -22,17 +22,13 @@ from typing import Any, Final, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.tracing import Trace
 
 from gateway.errors import UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
 from gateway.model import BodySource
 from gateway.wire.http1 import ReplyError, ReplyReader
 
 STALE_WITHIN_S: Final = 1.0
-
-SILENCE_TIMEOUT_S: Final = 300.0
-"""Longest wait for the first byte of a reply and between two pieces of it; reasoning models think for
-minutes.
-"""
 
 _HIGH_WATER_BYTES: Final = 32 * 1024
 """Body that waits for a slow caller before the provider is made to wait."""
@@ -57,6 +53,16 @@ class Connector(aiohttp.TCPConnector):
         make = functools.partial(ProviderConnection, asyncio.get_running_loop(), stale_within_s)
         self._factory = cast("functools.partial[ResponseHandler]", make)
 
+    async def _create_connection(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's
+    ) -> ResponseHandler:
+        """Make a connection within `timeout.connect`: names, every address, TLS and a proxy's tunnel."""
+        async with asyncio.timeout(timeout.connect):
+            return await super()._create_connection(req, traces, timeout)
+
 
 class ProviderConnection(ResponseHandler):
     """One connection; one exchange at a time, driven by one task.
@@ -77,14 +83,18 @@ class ProviderConnection(ResponseHandler):
         self._has_answer = False
         self._begun_s = 0.0
         self._heard_s = 0.0
+        self._gap_s = 0.0
         self._failure: Exception | None = None
         self._happening: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._silence: asyncio.TimerHandle | None = None
         self.reply = ReplyReader()
 
-    def begin(self) -> None:
+    def begin(self, gap_s: float) -> None:
         """Start an exchange.
+
+        Args:
+            gap_s: Longest wait for the first byte of the reply, and between two pieces of it.
 
         Raises:
             StaleConnectionError: The connection has ended, or the provider spoke first.
@@ -98,8 +108,13 @@ class ProviderConnection(ResponseHandler):
         self._begun_s = self._heard_s = self._loop.time()
         self.reply.begin()
         # One timer for all exchanges of a connection, moved when it rings: a timer for each would be work.
+        if self._silence is not None and gap_s < self._gap_s:
+            # It may ring too late for this one.
+            self._silence.cancel()
+            self._silence = None
+        self._gap_s = gap_s
         if self._silence is None:
-            self._silence = self._loop.call_later(SILENCE_TIMEOUT_S, self._check_silence)
+            self._silence = self._loop.call_later(gap_s, self._check_silence)
 
     def send(self, head: bytes, body: bytes) -> None:
         """Give a request to the transport whole; for a body that is not longer than `PIECE_BYTES`."""
@@ -315,11 +330,11 @@ class ProviderConnection(ResponseHandler):
         now_s = self._loop.time()
         if self._is_held:
             self._heard_s = now_s
-        left_s = self._heard_s + SILENCE_TIMEOUT_S - now_s
+        left_s = self._heard_s + self._gap_s - now_s
         if left_s > 0:
             self._silence = self._loop.call_later(left_s, self._check_silence)
             return
-        message = f"The provider was silent for {SILENCE_TIMEOUT_S:g} s."
+        message = f"The provider was silent for {self._gap_s:g} s."
         self._fail(UpstreamTimeout(message, detail="silence"))
         self._abort()
 

@@ -19,6 +19,7 @@ from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
 from yarl import URL
 
+from gateway.deadline import Deadline
 from gateway.errors import (
     ClientDisconnected,
     GatewayError,
@@ -31,6 +32,7 @@ from gateway.model import (
     AwsSigning,
     BodySource,
     Passage,
+    TimeLimits,
     UpstreamReply,
     UpstreamRequest,
 )
@@ -50,9 +52,7 @@ from gateway.upstream.sagemaker import SERVICE, unwrapped
 from gateway.upstream.sockets import HandshakeRefused, ProviderSocket, SocketDialer
 from gateway.wire.http1 import MAX_TAKEN_BYTES, header_lines
 
-CONNECT_TIMEOUT_S: Final = 10.0
 KEEP_ALIVE_S: Final = 15.0
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
 _MAX_STALE: Final = 3
 _UNAUTHORIZED: Final = 401
 _REST_TIMEOUT_S: Final = 0.1
@@ -138,7 +138,7 @@ class Upstream:
             return await self._exchange_with_aws(request, request.signing)
         if request.timeout_s is None:
             return HttpReply(*await self._send(request), None)
-        deadline = _Deadline(request.timeout_s)
+        deadline = _deadline(request.timeout_s)
         reply = None
         try:
             with deadline:
@@ -211,7 +211,7 @@ class Upstream:
             return await self._pass_to_aws(passage, passage.signing)
         if passage.timeout_s is None:
             return await self._pass(passage, None)
-        deadline = _Deadline(passage.timeout_s)
+        deadline = _deadline(passage.timeout_s)
         reply = None
         try:
             with deadline:
@@ -241,18 +241,18 @@ class Upstream:
                 self._tokens.forget(asked, token)
             raise
 
-    async def _pass(self, passage: Passage, deadline: _Deadline | None) -> HttpReply:
+    async def _pass(self, passage: Passage, deadline: Deadline | None) -> HttpReply:
         """Send on a kept connection or a new one; only what is held here can be sent again."""
         # Not kept: these URLs have ids in them, and would drive out those of the calls.
         route = self._make_route(passage.method, passage.url, path=_written_path(passage.url))
         body = passage.body
         head = route.head + _framing(passage) + header_lines(passage.headers) + b"\r\n"
         for _ in range(_MAX_STALE):
-            pooled, connection = await self._connect(route)
+            pooled, connection = await self._connect(route, passage.limits)
             sender: asyncio.Task[None] | None = None
             is_begun = is_answered = False
             try:
-                connection.begin()
+                connection.begin(passage.limits.gap_s)
                 is_begun = True
                 if isinstance(body, bytes):
                     await _send_held(connection, head, body)
@@ -276,15 +276,15 @@ class Upstream:
         message = "The provider closed the connection before its reply was complete."
         raise UpstreamUnreachable(message, detail="every kept connection was closed there")
 
-    async def _connect(self, route: _Route) -> tuple[Connection, ProviderConnection]:
+    async def _connect(self, route: _Route, limits: TimeLimits) -> tuple[Connection, ProviderConnection]:
         connector = self._connector
         if connector is None:
             msg = "the pools are not open"
             raise RuntimeError(msg)
         try:
-            pooled = await connector.connect(route.template, [], _TIMEOUT)
+            pooled = await connector.connect(route.template, [], _connecting(limits.connect_s))
         except _FOREIGN as error:
-            raise _ours(error) from error
+            raise _ours(error, limits.connect_s) from error
         return pooled, cast("ProviderConnection", pooled.protocol)
 
     async def _send(self, request: UpstreamRequest) -> tuple[Connection, ProviderConnection]:
@@ -295,17 +295,19 @@ class Upstream:
             raise RuntimeError(msg)
         route = self._routes.get(request.url) or self._find_route(request.url)
         body = request.body
+        limits = request.limits
+        connecting = _connecting(limits.connect_s)
         more = header_lines(request.headers) if request.headers else b""
         head = b"%b%bcontent-length: %d\r\n%b\r\n" % (route.head, request.lines, len(body), more)
         for _ in range(_MAX_STALE):
             try:
-                pooled = await connector.connect(route.template, [], _TIMEOUT)
+                pooled = await connector.connect(route.template, [], connecting)
             except _FOREIGN as error:
-                raise _ours(error) from error
+                raise _ours(error, limits.connect_s) from error
             connection = cast("ProviderConnection", pooled.protocol)
             is_answered = False
             try:
-                connection.begin()
+                connection.begin(limits.gap_s)
                 if len(body) <= PIECE_BYTES:
                     connection.send(head, body)
                 else:
@@ -352,7 +354,7 @@ class Upstream:
                 proxy=None if proxy is None else URL(proxy),
             )
         except ValueError as error:
-            raise _ours(error) from error
+            raise _ours(error, 0.0) from error
         headers = [("host", template.headers["Host"])]
         path = path or target.raw_path_qs
         if proxy is not None and target.scheme == "http":
@@ -373,7 +375,7 @@ class HttpReply:
         self,
         pooled: Connection,
         connection: ProviderConnection,
-        deadline: _Deadline | None,
+        deadline: Deadline | None,
         sender: asyncio.Task[None] | None = None,
     ) -> None:
         self._sender = sender
@@ -428,47 +430,17 @@ class HttpReply:
             self._pooled.close()
 
 
-class _Deadline:
-    """A time limit over several waits of one task: a block entered again and again, armed once.
+@functools.lru_cache(maxsize=256)
+def _connecting(connect_s: float) -> aiohttp.ClientTimeout:
+    """How long a connection may take to be made, as aiohttp has it."""
+    return aiohttp.ClientTimeout(total=None, connect=connect_s, sock_connect=connect_s)
 
-    `asyncio.timeout` cannot be left and entered again, and one per chunk costs more than the chunk.
-    """
 
-    def __init__(self, timeout_s: float) -> None:
-        self._task: asyncio.Task[object] | None = None
-        self._has_passed = False
-        self._timeout_s = timeout_s
-        self._timer: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(timeout_s, self._pass)
-
-    def disarm(self) -> None:
-        """Forget the limit."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def __enter__(self) -> None:
-        if self._has_passed:
-            self._raise()
-        self._task = asyncio.current_task()
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._task is None:
-            return
-        task, self._task = self._task, None
-        # A cancellation from elsewhere as well (the caller left) stays one.
-        if self._has_passed and task.uncancel() == 0 and kind is asyncio.CancelledError:
-            self._raise()
-
-    def _pass(self) -> None:
-        self._has_passed = True
-        if self._task is not None:
-            self._task.cancel()
-
-    def _raise(self) -> None:
-        msg = (
-            f"The provider did not finish within the {self._timeout_s} s asked for in x-tfy-request-timeout."
-        )
-        raise UpstreamTimeout(msg)
+def _deadline(timeout_s: float) -> Deadline:
+    """The limit on a whole exchange."""
+    return Deadline(
+        timeout_s, lambda: UpstreamTimeout(f"The provider did not finish within {timeout_s:g} s.")
+    )
 
 
 def _written_path(url: str) -> str:
@@ -503,11 +475,11 @@ async def _send_on(connection: ProviderConnection, source: BodySource) -> None:
         connection.break_off(error)
 
 
-def _ours(error: Exception) -> GatewayError:
+def _ours(error: Exception, connect_s: float) -> GatewayError:
     """Make an error of ours; the foreign text may name hosts, so it is for the span, not for the caller."""
     detail = f"{type(error).__name__}: {error}"
     if isinstance(error, TimeoutError):
-        message = f"The provider could not be connected to within {CONNECT_TIMEOUT_S:g} s."
+        message = f"The provider could not be connected to within {connect_s:g} s."
         return UpstreamTimeout(message, detail=detail)
     return UpstreamUnreachable(
         "The provider could not be reached: no connection was possible.", detail=detail

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pytest
 
+from gateway.attempt import MAX_HELD_BYTES
 from gateway.endpoints.catalogue import CHAT, EMBEDDING, MESSAGES
 from gateway.errors import (
     GatewayError,
@@ -21,11 +22,7 @@ from gateway.errors import (
 )
 from gateway.identity.tokens import Identity
 from gateway.model import RetryPolicy, Usage
-from gateway.pipeline import (
-    MAX_HELD_BYTES,
-    CurrentSnapshot,
-    Pipeline,
-)
+from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.providers.headers import USER_AGENT, fixed_lines
 from gateway.relay import MAX_ERROR_BYTES, without_credentials, without_keys
 from gateway.routing.direct import Routing
@@ -929,7 +926,7 @@ async def test_response_headers() -> None:
     assert client.header("x-tfy-ignored-headers") == "x-tfy-guardrails"
     timing = client.header("server-timing") or ""
     names = [part.partition(";")[0] for part in timing.split(", ")]
-    assert names == ["auth", "route", "upstream", "total", "attempts"]
+    assert names == ["auth", "route", "upstream", "overhead", "total", "attempts"]
 
 
 async def test_timing_of_the_route_is_not_less_for_retries() -> None:

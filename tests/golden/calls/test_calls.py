@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any, Final, cast
@@ -20,7 +20,7 @@ from gateway.endpoints.catalogue import CHAT, COMPLETION, EMBEDDING, MESSAGES, R
 from gateway.endpoints.openai_paths import PROXY, find_openai_path
 from gateway.errors import UpstreamUnreachable
 from gateway.identity.tokens import Identity
-from gateway.model import Caller, CallFacts, Endpoint, Plan, RetryPolicy, Target
+from gateway.model import Caller, CallFacts, Endpoint, FallbackPolicy, Plan, RetryPolicy, Target
 from gateway.pass_through import Asked, PassThrough
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.routing.accounts import Accounts
@@ -260,7 +260,7 @@ CASES: Final = {
     "retry_then_success": Case(lambda: [UpstreamUnreachable("gone"), reply(content="Hello")]),
     "fallback": Case(
         lambda: [FakeReply(503, JSON, b'{"error":{"message":"overloaded"}}'), reply(content="Hello")],
-        targets=(TARGET, BACKUP),
+        targets=(replace(TARGET, fallback=FallbackPolicy(frozenset({503}))), BACKUP),
     ),
     "client_abort": Case(
         lambda: [FakeReply(200, SSE, *TEXT_STREAM[:3], lambda: None)], {"stream": True}, pieces_until_left=1

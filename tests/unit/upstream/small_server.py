@@ -10,7 +10,7 @@ import struct
 from collections.abc import Awaitable, Callable
 from typing import Self
 
-from gateway.model import UpstreamRequest
+from gateway.model import USUAL_LIMITS, TimeLimits, UpstreamRequest
 from gateway.upstream.exchange import Upstream
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
@@ -110,8 +110,10 @@ def ask(
     timeout_s: float | None = None,
     body: bytes = b'{"a":1}',
     headers: tuple[tuple[str, str], ...] = (),
+    limits: TimeLimits = USUAL_LIMITS,
 ) -> UpstreamRequest:
-    return UpstreamRequest(url, [("content-type", "application/json"), *headers], body, timeout_s)
+    lines = [("content-type", "application/json"), *headers]
+    return UpstreamRequest(url, lines, body, timeout_s, limits=limits)
 
 
 def answering(*pieces: bytes) -> Answer:

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.errors import UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
+from gateway.model import TimeLimits
 from gateway.proxies import Proxies
-from gateway.upstream import connections
 from gateway.upstream.connections import ProviderConnection
 from gateway.upstream.exchange import HttpReply, Upstream
 from tests.rig.until import until_async
@@ -305,12 +305,8 @@ async def test_request_that_is_not_taken(upstream: Upstream) -> None:
 
 
 @pytest.mark.parametrize("timeout_s", [None, 0.05], ids=["silence", "the caller's limit"])
-async def test_request_that_is_never_taken(
-    upstream: Upstream, monkeypatch: pytest.MonkeyPatch, timeout_s: float | None
-) -> None:
+async def test_request_that_is_never_taken(upstream: Upstream, timeout_s: float | None) -> None:
     """A provider that neither reads nor answers is given up, by our limit or the caller's."""
-    if timeout_s is None:
-        monkeypatch.setattr(connections, "SILENCE_TIMEOUT_S", 0.05)
     stop = asyncio.Event()
 
     async def never_read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -319,19 +315,20 @@ async def test_request_that_is_never_taken(
 
     server = await asyncio.start_server(never_read, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    limits = TimeLimits(gap_s=0.05) if timeout_s is None else TimeLimits()
+    request = ask(url, body=b"x" * 20_000_000, timeout_s=timeout_s, limits=limits)
     with pytest.raises(UpstreamTimeout):
-        await asyncio.wait_for(upstream.exchange(ask(url, body=b"x" * 20_000_000, timeout_s=timeout_s)), 10)
+        await asyncio.wait_for(upstream.exchange(request), 10)
     assert upstream._connector is not None
     assert not upstream._connector._acquired
     stop.set()
     server.close()
 
 
-async def test_silence_between_two_pieces(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silence_between_two_pieces(upstream: Upstream) -> None:
     """A provider that falls silent is given up; what it said before that is given out first."""
-    monkeypatch.setattr(connections, "SILENCE_TIMEOUT_S", 0.05)
     async with Server(hanging(CHUNKED, chunk(b"word"))) as server:
-        reply = await upstream.exchange(ask(server.url))
+        reply = await upstream.exchange(ask(server.url, limits=TimeLimits(gap_s=0.05)))
         assert await reply.read_chunk() == b"word"
         with pytest.raises(UpstreamTimeout):
             await asyncio.wait_for(reply.read_chunk(), 10)

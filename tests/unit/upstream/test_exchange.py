@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from gateway.deadline import Deadline
 from gateway.errors import UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
 from gateway.proxies import Proxies
-from gateway.upstream.exchange import HttpReply, Upstream, _Deadline
+from gateway.upstream.exchange import HttpReply, Upstream
 from tests.rig.until import until_async
 from tests.unit.upstream.small_server import (
     CHUNKED,
@@ -192,7 +193,7 @@ async def test_chunk_size_that_is_none(upstream: Upstream) -> None:
 async def test_time_limit_of_the_caller(upstream: Upstream, answer: Answer) -> None:
     """The caller's limit holds for the whole exchange, wherever it hangs; the connection is closed."""
     async with Server(answer) as server:
-        with pytest.raises(UpstreamTimeout, match="x-tfy-request-timeout"):
+        with pytest.raises(UpstreamTimeout, match="did not finish"):
             await read_all(upstream, server.url, timeout_s=0.1)
         await until_async(lambda: server.connections[0].is_closed, "the connection is closed")
     task = asyncio.current_task()
@@ -237,7 +238,7 @@ async def test_time_limit_and_cancellation_together(upstream: Upstream) -> None:
 
 async def test_time_limit_and_another_failure_together(upstream: Upstream) -> None:
     """A limit that passes while something else fails leaves no cancellation behind."""
-    deadline = _Deadline(0.01)
+    deadline = Deadline(0.01, lambda: UpstreamTimeout("over"))
 
     async def fail_to_clean_up() -> None:
         try:

@@ -1,0 +1,484 @@
+"""One attempt at one target: address it, exchange, classify, hold; and then stream.
+
+An attempt is *opened* until it is known to be good: a whole reply that is an answer, a stream that has its
+first content. Until then nothing of it has gone to the caller, so another may be made in its place. What is
+opened is *delivered*; from then on the caller has this answer, however it ends.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final, Protocol
+
+import msgspec
+
+from gateway.deadline import Deadline
+from gateway.endpoints.call_limits import CallLimits, read_limits
+from gateway.endpoints.catalogue import CHAT, RESPONSE
+from gateway.endpoints.openai_call import STRICT_HEADER, with_strictness
+from gateway.endpoints.openai_reply import excerpt
+from gateway.endpoints.provider_path import read_query, with_query, without_parameters
+from gateway.endpoints.retry_wish import RetryWish, read_retry_wish
+from gateway.endpoints.stored_state import state_made, state_made_by
+from gateway.errors import FirstTokenTimeout, GatewayError, UpstreamBadReply, UpstreamTimeout
+from gateway.model import Call, Dialect, Headers, Outcome, Passage, Target, UpstreamReply, UpstreamRequest
+from gateway.providers.headers import forwarded_headers, response_headers
+from gateway.relay import MAX_ERROR_BYTES, mask, relay_reply, without_credentials, without_keys
+from gateway.responder import SUCCESS, Answer, Responder
+from gateway.telemetry.call_trace import AttemptTrace
+from gateway.translate.counts_beside import with_counts_beside
+from gateway.translate.pair import Pair, ReplyStream
+from gateway.wire.retry_after import wait_in_headers
+
+MAX_REPLY_BYTES: Final = 256 * 1024 * 1024
+"""Longest whole reply that is taken from a provider; big batches of embeddings stay well below."""
+
+MAX_HELD_BYTES: Final = 1024 * 1024
+"""Most of a stream that is held back while it has no content yet."""
+
+_EVENT_STREAM: Final = b"text/event-stream"
+_STREAMS_ELSEWHERE: Final[dict[Dialect, bytes]] = {"converse": b"application/vnd.amazon.eventstream"}
+"""What a stream is called by the dialects that do not send server-sent events."""
+
+_FIRST_ERROR: Final = 400
+_SERVER_ERROR: Final = 500
+_OUR_CREDENTIALS: Final = frozenset({401, 403})
+_TRUE: Final = b"true"
+_FALSE: Final = b"false"
+_NS_PER_MS: Final = 1_000_000
+_CUT_STREAM: Final = "The provider's stream ended before it was complete."
+_NO_CONTENT: Final = "The provider's stream goes on and on without content."
+
+
+class Upstream(Protocol):
+    """One exchange with a provider; see `gateway.upstream`."""
+
+    async def pass_on(self, passage: Passage) -> UpstreamReply:
+        """Send a request of any kind and read the head; raises the upstream errors, and the body's."""
+
+    async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
+        """Send and read the head; raises the upstream errors."""
+
+
+class Wishes(msgspec.Struct, frozen=True):
+    """What a caller wishes of every attempt of its call.
+
+    Attributes:
+        limits: How long one may take.
+        retry: How often each target is tried, None for as often as its policy says.
+    """
+
+    limits: CallLimits
+    retry: RetryWish | None
+
+
+def read_wishes(headers: Headers) -> Wishes:
+    """The wishes of a call; raises `InvalidBody` as `read_limits` and `read_retry_wish`."""
+    return Wishes(read_limits(headers), read_retry_wish(headers))
+
+
+class Opened:
+    """An attempt that is good so far.
+
+    Attributes:
+        attempt: Its notes.
+        left_out: Fields of the call that its target did not get.
+        answer: The whole reply as the caller gets it, None for what is still coming.
+        reply: What is still coming, None when nothing is.
+        reader: What a stream passes through.
+        held: What the caller gets first of a stream.
+    """
+
+    __slots__ = ("answer", "attempt", "held", "left_out", "reader", "reply")
+
+    def __init__(
+        self,
+        attempt: AttemptTrace,
+        left_out: tuple[str, ...],
+        *,
+        answer: Answer | None = None,
+        reply: UpstreamReply | None = None,
+        reader: ReplyStream | None = None,
+        held: bytes = b"",
+    ) -> None:
+        self.attempt = attempt
+        self.left_out = left_out
+        self.answer = answer
+        self.reply = reply
+        self.reader = reader
+        self.held = held
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self.reply is not None:
+            self.reply.close()
+
+
+async def open_attempt(
+    upstream: Upstream,
+    responder: Responder,
+    call: Call,
+    attempt: AttemptTrace,
+    pair: Pair,
+    limits: CallLimits,
+) -> Opened | Answer:
+    """Try a target until it is known whether it answers.
+
+    Args:
+        upstream: The provider's side.
+        responder: Whose call it is; nothing is sent to it.
+        call: What is asked.
+        attempt: Takes the notes.
+        pair: Puts the call into the target's words, and its reply into the caller's.
+        limits: The caller's.
+
+    Returns:
+        The provider's own refusal, or what is to be delivered, or else closed.
+
+    Raises:
+        GatewayError: There is no answer, or the call cannot be put into the target's words.
+    """
+    target = attempt.target
+    if call.endpoint.dialect != target.dialect:
+        call = with_strictness(call, responder.client.headers.get(STRICT_HEADER))
+    if not call.is_stream:
+        request = _address(responder, call, attempt, pair, limits)
+        return await _open_whole(upstream, responder, call, attempt, pair, request)
+    with _first_token_deadline(limits, target) as deadline:
+        try:
+            request = _address(responder, call, attempt, pair, limits)
+            return await _open_stream(upstream, responder, call, attempt, pair, request)
+        finally:
+            deadline.disarm()
+
+
+async def deliver(responder: Responder, call: Call, opened: Opened) -> Answer | None:
+    """Send what has been opened to the caller.
+
+    Returns:
+        None when the caller has been answered; the provider's error of a reply that is passed on as bytes.
+
+    Raises:
+        UpstreamBadReply: A stream broke off.
+        UpstreamUnreachable, UpstreamTimeout: Likewise.
+    """
+    attempt = opened.attempt
+    responder.left_out = opened.left_out
+    if opened.answer is not None:
+        if responder.trace.content is not None:
+            responder.trace.content.keep(opened.answer.body)
+        await responder.answer(opened.answer)
+        return None
+    reply, reader = opened.reply, opened.reader
+    assert reply is not None, "else there is an answer"  # noqa: S101 - says it to the type checker
+    try:
+        if reader is None:
+            return await relay_reply(
+                responder, attempt, reply, call.endpoint, dialect="openai", locate=lambda _: None
+            )
+        await _deliver_stream(responder, call, attempt, reply, reader, opened.held)
+    finally:
+        reply.close()
+    return None
+
+
+def outcome_of(attempt: AttemptTrace, failure: GatewayError | Answer | None, limits: CallLimits) -> Outcome:
+    """What an attempt that has ended says of its target.
+
+    Args:
+        attempt: Its notes.
+        failure: What it ended with, None when the caller was answered.
+        limits: The caller's: who allows a millisecond learns nothing of the provider.
+    """
+    took_ms = (attempt.end_ns - attempt.start_ns) / _NS_PER_MS
+    if failure is None:
+        if attempt.error_type:
+            return Outcome("sick", attempt.status_code, took_ms=took_ms)
+        return _good(attempt, took_ms)
+    if isinstance(failure, Answer):
+        is_sick = failure.status >= _SERVER_ERROR or failure.status in _OUR_CREDENTIALS
+        wait_s = wait_in_headers(failure.headers, time.time())
+        return Outcome("sick" if is_sick else "none", failure.status, wait_s, took_ms)
+    is_callers = failure.source != "upstream" or isinstance(failure, FirstTokenTimeout)
+    if isinstance(failure, UpstreamTimeout) and limits.whole_s is not None:
+        is_callers = is_callers or took_ms / 1000 >= limits.whole_s
+    return Outcome("none" if is_callers else "sick", failure.status, took_ms=took_ms)
+
+
+def _good(attempt: AttemptTrace, took_ms: float) -> Outcome:
+    tokens = attempt.usage.output_tokens if attempt.usage is not None else None
+    first_ms: float | None = None
+    each_ms: float | None = None
+    if attempt.first_content_ns:
+        first_ms = (attempt.first_content_ns - attempt.start_ns) / _NS_PER_MS
+        if tokens is not None and tokens > 1:
+            each_ms = (attempt.end_ns - attempt.first_content_ns) / _NS_PER_MS / (tokens - 1)
+    elif tokens:
+        # Of a whole reply nobody knows when it began.
+        each_ms = took_ms / tokens
+    return Outcome("good", attempt.status_code, 0.0, took_ms, first_ms, each_ms)
+
+
+def _first_token_deadline(limits: CallLimits, target: Target) -> Deadline:
+    """The limit on a stream's first content: the target's, or a shorter one of the caller."""
+    own_s, callers_s = target.limits.first_token_s, limits.first_token_s
+    if callers_s is None or callers_s > own_s:
+        return Deadline(own_s, lambda: _no_token(own_s))
+    return Deadline(callers_s, lambda: _no_token_in_callers_time(callers_s))
+
+
+def _no_token(limit_s: float) -> UpstreamTimeout:
+    message = f"The provider's stream had no content within {limit_s:g} s."
+    return UpstreamTimeout(message, detail="first token")
+
+
+def _no_token_in_callers_time(limit_s: float) -> FirstTokenTimeout:
+    message = f"The provider's stream had no content within the {limit_s:g} s of x-tfy-ttft-timeout-ms."
+    # SDKs send a 408 again by themselves, and every target has been tried for it.
+    return FirstTokenTimeout(message, headers=(("x-should-retry", "false"),))
+
+
+def _address(
+    responder: Responder, call: Call, attempt: AttemptTrace, pair: Pair, limits: CallLimits
+) -> UpstreamRequest:
+    target = attempt.target
+    body, responder.left_out = pair.write(call, target)
+    headers = forwarded_headers(target, responder.client.headers)
+    if target.propagate_trace:
+        headers += responder.trace.propagation(attempt).items()
+    path = target.one_path
+    if path is None:
+        url = target.base_url + pair.path(call, target) + target.query
+    else:
+        url = target.base_url + (path.stream if call.is_stream else path.whole)
+    # Google refuses a query that it does not know, such as the `beta=true` of Anthropic's SDKs.
+    if call.endpoint.passes_query and call.endpoint.dialect == target.dialect and not target.is_predicted:
+        query = read_query(responder.client.query).rest
+        url = with_query(url, without_parameters(query, call.endpoint.kept_parameters))
+    return UpstreamRequest(
+        url=url,
+        headers=headers,
+        body=body,
+        timeout_s=whole_limit_s(limits, target),
+        lines=target.lines.stream if call.is_stream else target.lines.whole,
+        token=target.token,
+        signing=target.signing,
+        limits=target.limits,
+    )
+
+
+def whole_limit_s(limits: CallLimits, target: Target) -> float | None:
+    """How long one attempt at *target* may take as a whole, None for no limit."""
+    own_s = target.limits.whole_s
+    if limits.whole_s is None or own_s is None:
+        return limits.whole_s if own_s is None else own_s
+    return min(limits.whole_s, own_s)
+
+
+async def _open_whole(
+    upstream: Upstream,
+    responder: Responder,
+    call: Call,
+    attempt: AttemptTrace,
+    pair: Pair,
+    request: UpstreamRequest,
+) -> Opened | Answer:
+    """Read a whole reply; of one that is passed on as bytes its head, if it is no error."""
+    reply = await upstream.exchange(request)
+    is_read = True
+    try:
+        attempt.status_code = reply.status
+        attempt.token = reply.token
+        if call.endpoint.reply != "bytes":
+            return await _take_whole(responder, call, attempt, pair, reply)
+        if reply.status < _FIRST_ERROR:
+            is_read = False
+            return Opened(attempt, responder.left_out, reply=reply)
+        refusal = await relay_reply(
+            responder, attempt, reply, call.endpoint, dialect="openai", locate=lambda _: None
+        )
+        assert refusal is not None, "of a known API"  # noqa: S101 - says it to the type checker
+        return refusal
+    finally:
+        if is_read:
+            reply.close()
+
+
+async def _take_whole(
+    responder: Responder, call: Call, attempt: AttemptTrace, pair: Pair, reply: UpstreamReply
+) -> Opened | Answer:
+    """Read a whole reply: the caller's answer if it is good, else the provider's own error.
+
+    Raises:
+        UpstreamBadReply: It is neither an answer nor an error that a caller could read.
+    """
+    body = await reply.read(MAX_REPLY_BYTES if reply.status in SUCCESS else MAX_ERROR_BYTES)
+    headers = response_headers(reply.headers)
+    if reply.status in SUCCESS:
+        body, facts = pair.read(call, body, started_at_ns=responder.trace.started_at_ns)
+        if attempt.target.dialect == "converse":
+            body, facts = with_counts_beside(call, body, facts, reply.headers)
+        attempt.answered(facts)
+        if _is_kept(call, attempt.target):
+            responder.made(attempt.response_id, attempt.target)
+        if responder.notes_parts:
+            parts = state_made(body, is_kept=_is_kept(call, attempt.target))
+            responder.made_parts(parts, attempt.target)
+        attempt.ended()
+        return Opened(
+            attempt, responder.left_out, answer=Answer(reply.status, headers, without_keys(body, attempt))
+        )
+    return _refused(attempt, pair, reply, headers, body)
+
+
+def _refused(
+    attempt: AttemptTrace,
+    pair: Pair,
+    reply: UpstreamReply,
+    headers: list[tuple[bytes, bytes]],
+    body: bytes,
+) -> Answer:
+    """The provider's own error as the caller gets it; raises as `_take_whole`."""
+    refusal = pair.read_error(reply.status, body) if reply.status >= _FIRST_ERROR else None
+    if refusal is None:
+        msg = f"The provider answered with status {reply.status} and a body that is not a JSON error."
+        raise UpstreamBadReply(msg, excerpt=excerpt(body))
+    attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
+    if refusal.retry_after_s is not None and not any(name == b"retry-after" for name, _ in headers):
+        headers.append((b"retry-after", str(refusal.retry_after_s).encode()))
+    return Answer(refusal.status, headers, without_credentials(refusal.body, attempt))
+
+
+async def _open_stream(
+    upstream: Upstream,
+    responder: Responder,
+    call: Call,
+    attempt: AttemptTrace,
+    pair: Pair,
+    request: UpstreamRequest,
+) -> Opened | Answer:
+    """Hold a stream until it has content.
+
+    Raises:
+        UpstreamBadReply: It is no event stream, begins with an error, or ends without content.
+    """
+    reply = await upstream.exchange(request)
+    is_good = False
+    try:
+        attempt.status_code = reply.status
+        attempt.token = reply.token
+        if reply.status not in SUCCESS:
+            body = await reply.read(MAX_ERROR_BYTES)
+            return _refused(attempt, pair, reply, response_headers(reply.headers), body)
+        content_type = next((value for name, value in reply.headers if name == b"content-type"), b"").lower()
+        if not content_type.startswith(_stream_type(call, attempt.target)):
+            msg = "The provider was asked for a stream and answered with something else."
+            beginning = f"{content_type.decode('latin-1')}: {excerpt(await reply.read_chunk())}"
+            raise UpstreamBadReply(msg, excerpt=beginning)
+        reader = pair.open_stream(call, started_at_ns=responder.trace.started_at_ns)
+        held = await _hold(attempt, reply, reader)
+        is_good = True
+        return Opened(attempt, responder.left_out, reply=reply, reader=reader, held=held)
+    finally:
+        if not is_good:
+            reply.close()
+
+
+def _stream_type(call: Call, target: Target) -> bytes:
+    """The media type of what *target* streams: where it is relayed, that of its callers."""
+    if call.endpoint.dialect == target.dialect:
+        return call.endpoint.stream_type
+    return _STREAMS_ELSEWHERE.get(target.dialect, _EVENT_STREAM)
+
+
+async def _hold(attempt: AttemptTrace, reply: UpstreamReply, reader: ReplyStream) -> bytes:
+    """What comes until there is content; raises as `_open_stream`."""
+    held: list[bytes] = []
+    held_bytes = 0
+    is_open = True
+    while is_open and not reader.has_ended:
+        data = await reply.read_chunk()
+        is_open = bool(data)
+        events = reader.feed(data) if is_open else reader.finish()
+        if reader.has_data:
+            attempt.first_chunk()
+        held.append(events)
+        held_bytes += len(events)
+        if held_bytes > MAX_HELD_BYTES:
+            raise UpstreamBadReply(_NO_CONTENT)
+        if reader.has_content and not reader.failure:
+            attempt.first_content_ns = time.perf_counter_ns()
+            return held[0] if len(held) == 1 else b"".join(held)
+    msg = "The provider's stream began with an error." if reader.failure else _CUT_STREAM
+    raise UpstreamBadReply(msg, excerpt=excerpt(reader.failure))
+
+
+async def _deliver_stream(
+    responder: Responder,
+    call: Call,
+    attempt: AttemptTrace,
+    reply: UpstreamReply,
+    reader: ReplyStream,
+    held: bytes,
+) -> None:
+    """Send a stream that has content, as it comes; raises as `deliver`."""
+    if _is_kept(call, attempt.target):
+        responder.made(reader.facts().response_id, attempt.target)
+    try:
+        await responder.start_stream(reply, call.endpoint.stream_type)
+        await _pump(responder, call, attempt, reply, reader, held)
+    finally:
+        attempt.answered(reader.facts())
+    if reader.failure:
+        # The provider's own error event has gone out already, in the caller's dialect.
+        error = UpstreamBadReply("The provider's stream carried an error.", excerpt=excerpt(reader.failure))
+        mask(error, attempt)
+        attempt.failed(error.code, error.for_operator, error.excerpt)
+        await responder.end_after_error(error)
+    elif not reader.is_complete:
+        raise UpstreamBadReply(_CUT_STREAM)
+    else:
+        attempt.ended()
+        await responder.end_stream()
+        await reply.finish()
+
+
+async def _pump(
+    responder: Responder,
+    call: Call,
+    attempt: AttemptTrace,
+    reply: UpstreamReply,
+    reader: ReplyStream,
+    held: bytes,
+) -> None:
+    """Move events from provider to caller, first those that are *held*."""
+    client = responder.client
+    content = responder.trace.content
+    events, is_open = held, True
+    while True:
+        if reader.failure:
+            events = without_credentials(events, attempt)
+        if events:
+            if content is not None:
+                content.keep(events)
+            if responder.notes_parts:
+                parts = state_made_by(events, is_kept=_is_kept(call, attempt.target))
+                responder.made_parts(parts, attempt.target)
+            await client.write(events)
+        if not is_open or reader.has_ended:
+            return
+        data = await reply.read_chunk()
+        is_open = bool(data)
+        events = reader.feed(data) if is_open else reader.finish()
+        if reader.has_data:
+            attempt.first_chunk()
+
+
+def _is_kept(call: Call, target: Target) -> bool:
+    """Whether the provider keeps its reply, so that it can be asked for by its id."""
+    if call.endpoint.name == RESPONSE.name:
+        return target.has_responses and bytes(call.fields.get("store", _TRUE)) != _FALSE
+    # Whether a chat is kept is said in it.
+    if "store" not in call.fields or call.endpoint is not CHAT:
+        return False
+    return target.dialect == "openai" and bytes(call.fields["store"]) == _TRUE
