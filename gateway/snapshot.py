@@ -25,7 +25,8 @@ from gateway.pricing.target_prices import with_prices
 from gateway.providers.addressing import Resolve
 from gateway.providers.registry import make_targets
 from gateway.routing.accounts import Accounts
-from gateway.routing.compile import compile_routes, time_limits
+from gateway.routing.circuit import CircuitRules
+from gateway.routing.compile import circuit_rules, compile_routes, time_limits
 from gateway.routing.direct import Routing
 from gateway.routing.runtime import Runtime
 from gateway.telemetry.plan import PLAIN, TelemetryPlan, compile_telemetry
@@ -43,6 +44,7 @@ class Snapshot:
         loaded_at_s: Unix time.
         telemetry: How calls are traced.
         accounts: For calls that are for an account and no model.
+        circuit_rules: When targets are left alone.
     """
 
     version: str
@@ -51,6 +53,7 @@ class Snapshot:
     routing: Routing
     telemetry: TelemetryPlan = PLAIN
     accounts: Accounts = field(default_factory=lambda: Accounts(()))
+    circuit_rules: CircuitRules = field(default_factory=CircuitRules)
     _model_lists: dict[tuple[str, Dialect], bytes] = field(default_factory=dict)
 
     def models_of(self, caller: Caller, dialect: Dialect = "openai") -> bytes:
@@ -111,6 +114,7 @@ def compile_snapshot(
             config, KnownSecrets(keys_of([*targets, *routes.targets()]), identity.knows)
         ),
         accounts=Accounts(targets),
+        circuit_rules=circuit_rules(config.global_settings.routing_settings.circuit_breaker),
     )
 
 

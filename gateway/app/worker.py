@@ -29,10 +29,14 @@ from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.process import say_ready
 from gateway.proxies import Proxies
 from gateway.realtime import Realtime
+from gateway.routing.health import Health
+from gateway.routing.runtime import Runtime
+from gateway.routing.sessions import Sessions
 from gateway.routing.stored import StoredObjects
 from gateway.settings import Settings, environment, is_loopback
 from gateway.snapshot import Snapshot, compile_snapshot
 from gateway.store.shared_table import SharedTable, open_table, table_in_memory
+from gateway.store.target_board import FILE_NAME, TargetBoard, board_in_memory, open_board
 from gateway.tally import Tally
 from gateway.tasks import end, first_of, spawn
 from gateway.telemetry.handover import Handover
@@ -54,6 +58,9 @@ _GC_THRESHOLDS: Final = (200_000, 20, 50)
 
 _OBJECTS: Final = "objects"
 """The file of the state folder that says which account made which stored object."""
+
+_SESSIONS: Final = "sessions"
+"""The one that says which target a session stays with."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -84,7 +91,16 @@ class Worker:
         self._hurry_asked = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loading = asyncio.Lock()
+        # Seeded by the system: ids need to be unique, not secret, and this is ten times quicker than asking
+        # it.
+        random = Random(SystemRandom().getrandbits(256))
+        self._health = Health(_board(settings.state_dir / FILE_NAME), random=random)
+        sessions = Sessions(
+            _table(settings.state_dir / _SESSIONS, "which target a session stays with is known")
+        )
+        self._runtime = Runtime(self._health, sessions, random)
         self._current = CurrentSnapshot(self._load(None))
+        self._health.rules = self._current.snapshot.circuit_rules
         self._config_word = "ok"
         self._upstream = Upstream(Proxies(environment()))
         self._metrics = WorkerMetrics(
@@ -123,10 +139,12 @@ class Worker:
             self._upstream,
             self._processor.record,
             max_body_bytes=settings.max_body_bytes,
-            # Seeded by the system: ids need to be unique, not secret, and this is ten times quicker than
-            # asking it.
-            random=Random(SystemRandom().getrandbits(256)),
-            stored=StoredObjects(_objects_table(settings.state_dir / _OBJECTS)),
+            random=random,
+            stored=StoredObjects(
+                _table(settings.state_dir / _OBJECTS, "which account made a stored object is known")
+            ),
+            health=self._health,
+            sessions=sessions,
         )
         self._realtime = Realtime(self._pipeline, self._upstream)
 
@@ -202,7 +220,11 @@ class Worker:
     def _load(self, version: str | None) -> Snapshot:
         config = load_accepted(self._settings.state_dir, self._secrets, version)
         return compile_snapshot(
-            config, self._secrets, version=config.version, is_loopback=is_loopback(self._settings.host)
+            config,
+            self._secrets,
+            version=config.version,
+            is_loopback=is_loopback(self._settings.host),
+            runtime=self._runtime,
         )
 
     def _on_config(self, version: str) -> None:
@@ -221,6 +243,7 @@ class Worker:
                 self._handover.report_config(version, str(error))
                 return
             self._current.snapshot = snapshot
+            self._health.rules = snapshot.circuit_rules
             self._config_word = "ok"
             self._handover.report_config(version)
 
@@ -233,16 +256,21 @@ class Worker:
         return Counts(tally.created, tally.handed_over, tally.dropped, self._pipeline.open_count)
 
 
-def _objects_table(path: Path) -> SharedTable:
+def _table(path: Path, known: str) -> SharedTable:
+    """The table in the file *path*, or one of this worker alone; *known* says of what."""
     try:
         return open_table(path)
     except OSError as error:
-        _log.warning(
-            "%s cannot be used: %s; which account made a stored object is known to this worker alone",
-            path,
-            error,
-        )
+        _log.warning("%s cannot be used: %s; %s to this worker alone", path, error, known)
         return table_in_memory()
+
+
+def _board(path: Path) -> TargetBoard:
+    try:
+        return open_board(path)
+    except OSError as error:
+        _log.warning("%s cannot be used: %s; how targets do is known to this worker alone", path, error)
+        return board_in_memory()
 
 
 def _metadata_labels() -> MetadataLabels | None:

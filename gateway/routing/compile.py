@@ -11,7 +11,7 @@ import msgspec
 
 from gateway.config import Config, SecretMissing, SecretReference
 from gateway.config.manifests import load_balancing
-from gateway.config.manifests.global_settings import TimeoutSettings
+from gateway.config.manifests.global_settings import CircuitBreakerSettings, TimeoutSettings
 from gateway.config.manifests.load_balancing import (
     ComplexityTarget,
     HeadersOverride,
@@ -24,6 +24,7 @@ from gateway.config.manifests.load_balancing import (
 )
 from gateway.model import FallbackPolicy, ListedModel, RetryPolicy, Target, TimeLimits
 from gateway.providers.headers import with_own_headers
+from gateway.routing.circuit import CircuitRules
 from gateway.routing.load_balancing import LoadBalancing, Rule
 from gateway.routing.route import Candidate, Route, SlaCutoff
 from gateway.routing.runtime import Runtime
@@ -69,6 +70,17 @@ def time_limits(settings: TimeoutSettings, own: TargetTimeouts | None = None) ->
         first_token_s=(limit("first_token_ms") or 0) / 1000,
         gap_s=(limit("gap_ms") or 0) / 1000,
         whole_s=None if request_ms is None else request_ms / 1000,
+    )
+
+
+def circuit_rules(settings: CircuitBreakerSettings) -> CircuitRules:
+    """When the circuits of targets open."""
+    return CircuitRules(
+        failures=settings.failures,
+        failure_ratio=settings.failure_ratio,
+        window_s=settings.window_ms / 1000,
+        cool_down_s=settings.cool_down_ms / 1000,
+        max_cool_down_s=settings.max_cool_down_ms / 1000,
     )
 
 

@@ -3,37 +3,29 @@
 No process serves it. A key's hash says its bucket, a few places side by side; a bucket that is full loses
 what would have expired first. Reading takes no lock: each place carries a checksum, so that one that is being
 written, or whose writer was killed within it, is no entry. Writers of one bucket take turns under a kernel
-record lock, which ends with its process. A file of another size or version is begun anew under another
-name and renamed, so that whoever has the old one mapped keeps it.
+record lock; see `gateway.store.mapped_file`.
 
 A lookup takes 3 us, an entry 13.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import fcntl
 import mmap
 import os
 import struct
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from gateway.model import TABLE_KEY_BYTES, TABLE_VALUE_BYTES
+from gateway.store.mapped_file import give_lock, open_mapped, take_lock
 
 BUCKETS: Final = 32_768
 PLACES: Final = 8
 """Of each bucket; the file has 262,144 in all, 14 MB."""
 
-LOCK_WAIT_S: Final = 0.001
-"""A turn takes microseconds. Who has the lock for longer was stopped, and is not waited for."""
-
-_OPEN_WAIT_S: Final = 5.0
-_OPEN_PAUSE_S: Final = 0.005
 _READS: Final = 4
 _HEADER: Final = struct.Struct("<8sIIII")
 _HEADER_BYTES: Final = 64
@@ -42,8 +34,6 @@ _ENTRY: Final = struct.Struct(f"<{TABLE_KEY_BYTES}s{TABLE_VALUE_BYTES}sQ")
 _CHECKSUM: Final = struct.Struct("<I")
 _PLACE_BYTES: Final = _ENTRY.size + _CHECKSUM.size
 _BUCKET_BYTES: Final = PLACES * _PLACE_BYTES
-_WRITE_BYTES: Final = 1024 * 1024
-_BUSY: Final = frozenset({errno.EAGAIN, errno.EACCES})
 _NS_PER_S: Final = 1_000_000_000
 
 
@@ -83,13 +73,14 @@ class SharedTable:
         now_ns = self._now_ns()
         entry = _ENTRY.pack(key, value, now_ns + keep_s * _NS_PER_S)
         place = entry + _CHECKSUM.pack(zlib.crc32(entry))
-        is_locked = self._lock(start)
+        # Where the turn does not come, the checksums have to do.
+        is_locked = self._descriptor is not None and take_lock(self._descriptor, start, _BUCKET_BYTES)
         try:
             at = start + _place_for(key, self._data[start : start + _BUCKET_BYTES])
             self._data[at : at + _PLACE_BYTES] = place
         finally:
             if is_locked and self._descriptor is not None:
-                fcntl.lockf(self._descriptor, fcntl.LOCK_UN, _BUCKET_BYTES, start)
+                give_lock(self._descriptor, start, _BUCKET_BYTES)
 
     def find(self, key: bytes) -> bytes | None:
         """What is kept under *key*, filled up to `TABLE_VALUE_BYTES`."""
@@ -121,22 +112,6 @@ class SharedTable:
         number = int.from_bytes(key[:8], "little") % self._buckets
         return _HEADER_BYTES + number * _BUCKET_BYTES
 
-    def _lock(self, start: int) -> bool:
-        """Take the turn at a bucket; False when it does not come, and then the checksums have to do."""
-        if self._descriptor is None:
-            return False
-        deadline_s = 0.0
-        while True:
-            try:
-                fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, _BUCKET_BYTES, start)
-            except OSError as error:
-                now_s = time.monotonic()
-                deadline_s = deadline_s or now_s + LOCK_WAIT_S
-                if error.errno not in _BUSY or now_s >= deadline_s:
-                    return False
-            else:
-                return True
-
 
 def table_in_memory(*, buckets: int = BUCKETS, now_ns: Callable[[], int] = time.time_ns) -> SharedTable:
     """A table of this process alone; it takes no room until it is used."""
@@ -151,18 +126,7 @@ def open_table(
     Raises:
         OSError: The file cannot be made or read, or another process has been opening it for seconds.
     """
-    with _one_opener(path.with_name(path.name + ".lock")):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            if not _is_right(descriptor, buckets):
-                os.close(descriptor)
-                descriptor = -1
-                descriptor = _begin(path, buckets)
-            data = mmap.mmap(descriptor, _size(buckets))
-        except OSError:
-            if descriptor >= 0:
-                os.close(descriptor)
-            raise
+    descriptor, data = open_mapped(path, _header(buckets), _size(buckets))
     return SharedTable(data, descriptor=descriptor, buckets=buckets, now_ns=now_ns)
 
 
@@ -191,50 +155,3 @@ def _size(buckets: int) -> int:
 def _header(buckets: int) -> bytes:
     fields = (_MAGIC, _HEADER_BYTES, _PLACE_BYTES, PLACES, buckets)
     return _HEADER.pack(*fields).ljust(_HEADER_BYTES, b"\0")
-
-
-def _is_right(descriptor: int, buckets: int) -> bool:
-    header = os.pread(descriptor, _HEADER_BYTES, 0)
-    return header == _header(buckets) and os.fstat(descriptor).st_size == _size(buckets)
-
-
-def _begin(path: Path, buckets: int) -> int:
-    """Make an empty table and put it in place; gives its descriptor."""
-    fresh = path.with_name(path.name + ".new")
-    descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        # Its room on the disk is taken now: a mapped page without would end a worker by SIGBUS.
-        left = _size(buckets)
-        while left:
-            left -= os.write(descriptor, bytes(min(left, _WRITE_BYTES)))
-        os.pwrite(descriptor, _header(buckets), 0)
-        fresh.rename(path)
-    except OSError:
-        os.close(descriptor)
-        fresh.unlink(missing_ok=True)
-        raise
-    return descriptor
-
-
-@contextlib.contextmanager
-def _one_opener(path: Path) -> Iterator[None]:
-    """A block that one process at a time is in, so that two do not begin two files.
-
-    Raises:
-        OSError: The lock cannot be had.
-    """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        deadline_s = time.monotonic() + _OPEN_WAIT_S
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() >= deadline_s:
-                    raise
-                time.sleep(_OPEN_PAUSE_S)
-            else:
-                break
-        yield
-    finally:
-        os.close(descriptor)

@@ -14,6 +14,7 @@ import pytest
 from gateway.config import Config, SecretSource, check
 from gateway.errors import InvalidApiKey, SecretMissingError
 from gateway.model import RetryPolicy, Usage
+from gateway.routing.circuit import CircuitRules
 from gateway.snapshot import Snapshot, compile_snapshot
 from tests.unit.doubles import FakeHeaders
 from tests.unit.makers import make_caller, make_facts
@@ -196,6 +197,15 @@ def test_retries_are_those_of_the_settings(tmp_path: Path) -> None:
     assert some.routing.plan("main/small", make_facts(caller)).targets[0].retry == RetryPolicy(
         2, 30, frozenset({429, 503})
     )
+
+
+def test_circuits_open_by_the_settings(tmp_path: Path) -> None:
+    """What is written in milliseconds is in seconds; what is not written is the default."""
+    assert compiled(tmp_path, openai_account()).circuit_rules == CircuitRules(5, 0.5, 30.0, 1.0, 30.0)
+    breaker = {"failures": 3, "failure_ratio": 0.25, "window_ms": 20_000, "cool_down_ms": 1_500}
+    settings = {"type": "gateway-global-settings", "routing_settings": {"circuit_breaker": breaker}}
+    snapshot = compiled(tmp_path, openai_account(), settings)
+    assert snapshot.circuit_rules == CircuitRules(3, 0.25, 20.0, 1.5, 30.0)
 
 
 def test_account_without_its_key(tmp_path: Path) -> None:

@@ -6,16 +6,15 @@ import fcntl
 import hashlib
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from gateway.store import shared_table
+from gateway.store import mapped_file
 from gateway.store.shared_table import PLACES, SharedTable, open_table, table_in_memory
+from tests.unit.store.others import end, run
 
 DAY_S: Final = 86_400
 # What a process does that is not this one; its arguments are the file and what follows.
@@ -53,24 +52,6 @@ sys.stdin.read()
 
 def key_of(name: str) -> bytes:
     return hashlib.blake2b(name.encode(), digest_size=16).digest()
-
-
-def run(script: str, *arguments: object) -> subprocess.Popen[str]:
-    """Another process, once it has said its first line."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, *map(str, arguments)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline(), "the other process said nothing"
-    return process
-
-
-def end(process: subprocess.Popen[str]) -> None:
-    process.kill()
-    process.communicate()
 
 
 @pytest.fixture
@@ -200,7 +181,7 @@ def test_file_that_cannot_be_made(path: Path, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(OSError, match="directory"):
         open_table(path, buckets=1)
     path.rmdir()
-    monkeypatch.setattr(shared_table, "_OPEN_WAIT_S", 0.0)
+    monkeypatch.setattr(mapped_file, "_OPEN_WAIT_S", 0.0)
     with path.with_name("objects.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(BlockingIOError):
