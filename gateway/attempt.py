@@ -28,6 +28,7 @@ from gateway.responder import SUCCESS, Answer, Responder
 from gateway.telemetry.call_trace import AttemptTrace
 from gateway.translate.counts_beside import with_counts_beside
 from gateway.translate.pair import Pair, ReplyStream
+from gateway.translate.parameters import with_parameters
 from gateway.wire.retry_after import wait_in_headers
 
 MAX_REPLY_BYTES: Final = 256 * 1024 * 1024
@@ -141,6 +142,8 @@ async def open_attempt(
     target = attempt.target
     if call.endpoint.dialect != target.dialect:
         call = with_strictness(call, responder.client.headers.get(STRICT_HEADER))
+    if target.parameters:
+        call = attempt.sent = with_parameters(call, target)
     if not call.is_stream:
         request = _address(responder, call, attempt, pair, limits)
         return await _open_whole(upstream, responder, call, attempt, pair, request)

@@ -5,13 +5,15 @@
     plan               routing                   which model: 400, 404, 403, 503
     attempt | pass on  pipeline | pass_through
 
-A model is named by its name here, `<account>/<integration>`, or by Bedrock's own id. Requests are signed
+A model is named by a name that it has here, a virtual one too, or by Bedrock's own id. Requests are signed
 anew: a signature of the caller's, made with whatever keys its SDK was given, says nothing.
 """
 
 from __future__ import annotations
 
 from typing import Final
+
+import msgspec
 
 from gateway.attempt import read_wishes
 from gateway.endpoints.bedrock_call import read_bedrock_call
@@ -27,7 +29,7 @@ from gateway.errors import (
     UnsupportedParameter,
 )
 from gateway.identity.tokens import carries_token
-from gateway.model import Caller, CallFacts, Client, Endpoint, Headers, Plan, Target
+from gateway.model import Call, Caller, CallFacts, Client, Headers, Plan, Target
 from gateway.pass_through import PASSED_METHODS, Asked, PassThrough
 from gateway.pipeline import Pipeline, refuse_encoding
 from gateway.responder import Responder
@@ -76,12 +78,12 @@ class Bedrock:
             body = await self._pipeline.read_body(client, trace)
             name = _name(asked.model, client.headers, snapshot, caller)
             trace.asked(unread_call(asked.endpoint, name, len(body)))
-            plan = snapshot.routing.plan(
-                name, CallFacts(caller, asked.endpoint, client.headers, trace.notes.metadata)
-            )
-            call = read_bedrock_call(_endpoint(asked.endpoint, plan), body, model=name)
-            trace.asked(call)
+            call = read_bedrock_call(asked.endpoint, body, model=name)
             trace.noted(read_notes(client.headers))
+            facts = CallFacts(caller, asked.endpoint, client.headers, trace.notes.metadata, call)
+            plan = snapshot.routing.plan(name, facts)
+            call = _as_called(call, plan)
+            trace.asked(call)
             await self._pipeline.answer_call(responder, call, plan, read_wishes(client.headers))
 
         await self._pipeline.serve(client, asked.endpoint, stages)
@@ -105,10 +107,11 @@ def _refusal(client: Client, asked: BedrockPath) -> GatewayError | None:
     return None
 
 
-def _endpoint(endpoint: Endpoint, plan: Plan) -> Endpoint:
-    """What a model is called for, where the path does not tell."""
-    is_embedding = endpoint is INVOKE and _EMBEDDING in plan.targets[0].model_types
-    return INVOKE_EMBEDDING if is_embedding else endpoint
+def _as_called(call: Call, plan: Plan) -> Call:
+    """*call* with what its model is called for, where the path does not tell."""
+    if call.endpoint is INVOKE and _EMBEDDING in plan.targets[0].model_types:
+        return msgspec.structs.replace(call, endpoint=INVOKE_EMBEDDING)
+    return call
 
 
 def _name(model: str, headers: Headers, snapshot: Snapshot, caller: Caller) -> str:
@@ -125,13 +128,24 @@ def _name(model: str, headers: Headers, snapshot: Snapshot, caller: Caller) -> s
     named = headers.get("x-tfy-model-name")
     if named:
         named = full_name(named, account)
-        if accounts.model_id(named) != model and named not in (model, written):
+        if named not in (model, written) and model not in _ids(named, snapshot):
             message = "The path's model is another than x-tfy-model-name. Name the same one in both."
             raise InvalidBody(message, param="x-tfy-model-name")
         return named
     if accounts.account_of(written):
         return written
+    # An operator's alias may be an id of Bedrock's: to who may not use that name it is the id still.
+    if written in caller.models and snapshot.routing.find_route(written) is not None:
+        return written
     return _by_id(model, account, snapshot, caller) or written
+
+
+def _ids(name: str, snapshot: Snapshot) -> set[str]:
+    """What Bedrock calls the model of that name, or those behind it."""
+    route = snapshot.routing.find_route(name)
+    if route is None:
+        return {snapshot.accounts.model_id(name)}
+    return {candidate.target.model_id for candidate in route.candidates}
 
 
 def _by_id(model: str, account: str, snapshot: Snapshot, caller: Caller) -> str:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from gateway.attempt import Opened, Upstream, Wishes, deliver, open_attempt, outcome_of
+from gateway.endpoints.call_limits import CallLimits
+from gateway.endpoints.retry_wish import RetryWish
 from gateway.errors import (
     ClientDisconnected,
     FirstTokenTimeout,
@@ -21,14 +23,14 @@ from gateway.errors import (
     NoTargetAvailable,
     UnsupportedParameter,
 )
-from gateway.model import AttemptObserver, Call, Outcome, Plan, RetryPolicy, SessionPlace, SkipReason, Target
+from gateway.model import AttemptObserver, Call, Outcome, Plan, RetryPolicy, SkipReason, Target
 from gateway.relay import mask
 from gateway.responder import Answer, Responder
 from gateway.routing.backoff import delay_s
 from gateway.routing.retry_budget import RetryBudgets
 from gateway.routing.sessions import Sessions
 from gateway.tasks import spawn
-from gateway.telemetry.call_trace import CallTrace
+from gateway.telemetry.call_trace import AttemptTrace, CallTrace
 from gateway.translate.registry import pair_of
 from gateway.wire.retry_after import wait_in_headers
 
@@ -36,6 +38,19 @@ Failure = GatewayError | Answer
 """What an attempt ended with that was not good: an error of ours, or the provider's own."""
 
 _ABANDONED: Final = Outcome("none", 0)
+
+
+class Attempts(Protocol):
+    """What is tried at one target after another.
+
+    Attributes:
+        can_repeat: What has failed may be tried again, there or elsewhere: nothing is done twice by it.
+    """
+
+    can_repeat: bool
+
+    async def make(self, target: Target) -> Failure | None:
+        """Make one attempt; None when the caller has been answered, else nothing has gone to it."""
 
 
 class Unobserved:
@@ -49,7 +64,7 @@ class Unobserved:
         """Take no note."""
 
 
-class _Progress:
+class Progress:
     """How far a call has come: the last failure, and whose it was."""
 
     __slots__ = ("failure", "target")
@@ -103,39 +118,76 @@ class Failover:
             GatewayError: None could: the last failure.
             NoTargetAvailable: None may be asked any more.
         """
-        progress = _Progress()
+        progress = Progress()
         targets = plan.targets
         if plan.hedge_after_s is not None and call.is_stream:
             opened, tried = await self._race(responder, call, plan, wishes, progress)
-            if opened is not None and await self._deliver(responder, call, opened, wishes, progress):
-                return
+            if opened is not None:
+                failure = await self.deliver(responder, call, opened, wishes)
+                if failure is None:
+                    return
+                progress.failed(opened.attempt.target, failure)
             targets = targets[tried:]
+        attempts = _Calls(self, responder, call, wishes)
+        await self.try_in_turn(responder, targets, attempts, wishes.retry, progress)
+
+    async def try_in_turn(
+        self,
+        responder: Responder,
+        targets: Sequence[Target],
+        attempts: Attempts,
+        wish: RetryWish | None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Make *attempts* at each of *targets* until the caller has been answered.
+
+        Args:
+            responder: Of the call; its trace knows the plan.
+            targets: In order.
+            attempts: What is tried.
+            wish: The caller's, of retries.
+            progress: What has been tried before.
+
+        Raises:
+            GatewayError: As `answer`.
+        """
+        failure = await self.first_good(responder.trace, targets, attempts, wish, progress)
+        if isinstance(failure, GatewayError):
+            raise failure
+        if failure is not None:
+            await responder.answer(failure)
+
+    async def first_good(
+        self,
+        trace: CallTrace,
+        targets: Sequence[Target],
+        attempts: Attempts,
+        wish: RetryWish | None,
+        progress: Progress | None = None,
+    ) -> Failure | None:
+        """As `try_in_turn`; gives the last failure back, None when the caller has been answered."""
+        progress = progress or Progress()
         for index, target in enumerate(targets):
-            if progress.is_over:
+            if progress.is_over or not (progress.failure is None or attempts.can_repeat):
                 break
             has_more = index + 1 < len(targets)
-            if await self._try(responder, call, target, wishes, progress, has_more=has_more):
-                return
-        if progress.failure is None:
-            raise _none_left(plan)
-        if isinstance(progress.failure, GatewayError):
-            raise progress.failure
-        await responder.answer(progress.failure)
+            policy = target.retry if wish is None else wish.over(target.retry)
+            if await self._try(trace, target, attempts, policy, progress, has_more=has_more):
+                return None
+        return progress.failure or _none_left(targets)
 
     async def _try(
         self,
-        responder: Responder,
-        call: Call,
+        trace: CallTrace,
         target: Target,
-        wishes: Wishes,
-        progress: _Progress,
+        attempts: Attempts,
+        policy: RetryPolicy,
+        progress: Progress,
         *,
         has_more: bool,
     ) -> bool:
-        """Try *target* as often as its policy says; whether the caller has been answered."""
-        trace = responder.trace
+        """Try *target* as often as *policy* says; whether the caller has been answered."""
         is_routed = trace.plan is not None and trace.plan.route is not None
-        policy = target.retry if wishes.retry is None else wishes.retry.over(target.retry)
         self._budgets.called(target.name)
         retry = 0
         while True:
@@ -143,16 +195,15 @@ class Failover:
                 if not retry:
                     trace.skipped(target.name, reason)
                 return False
-            opened = await self._open(responder, call, target, wishes)
-            if isinstance(opened, Opened):
-                if await self._deliver(responder, call, opened, wishes, progress):
-                    return True
-            else:
-                progress.failed(target, opened)
+            failure = await attempts.make(target)
+            if failure is None:
+                return True
+            progress.failed(target, failure)
+            if not attempts.can_repeat:
+                return False
             retry += 1
-            assert progress.failure is not None, "else it is answered"  # noqa: S101 - for the type checker
-            has_other = has_more and falls_back(target, progress.failure)
-            wait_s = self._retry_wait_s(target, progress.failure, policy, retry, has_other=has_other)
+            has_other = has_more and falls_back(target, failure)
+            wait_s = self._retry_wait_s(target, failure, policy, retry, has_other=has_other)
             if wait_s is None:
                 return False
             await pause(trace, wait_s)
@@ -177,7 +228,7 @@ class Failover:
             return None
         return max(asked_s, delay_s(policy.delay_ms, retry, self._random))
 
-    async def _open(
+    async def open(
         self, responder: Responder, call: Call, target: Target, wishes: Wishes
     ) -> Opened | Failure:
         """Make one attempt, until it is known whether it is good."""
@@ -205,17 +256,13 @@ class Failover:
         self._health.ended(target, outcome_of(attempt, failure, wishes.limits))
         return failure
 
-    async def _deliver(
-        self, responder: Responder, call: Call, opened: Opened, wishes: Wishes, progress: _Progress
-    ) -> bool:
-        """Send what has been opened; whether the caller has been answered."""
+    async def deliver(
+        self, responder: Responder, call: Call, opened: Opened, wishes: Wishes
+    ) -> Failure | None:
+        """Send what has been opened; None when the caller has been answered, else nothing has gone to it."""
         attempt = opened.attempt
         target = attempt.target
-        trace = responder.trace
-        trace.answered_by(attempt)
-        place = trace.plan.session if trace.plan is not None else None
-        if place is not None:
-            self._keep(place, target)
+        self._answered(responder.trace, attempt)
         failure: Failure | None = None
         try:
             failure = await deliver(responder, call, opened)
@@ -226,24 +273,58 @@ class Failover:
             self._health.ended(target, outcome_of(attempt, error, wishes.limits))
             if responder.client.has_started:
                 await responder.fail(error)
-                return True
-            progress.failed(target, error)
-            return False
+                return None
+            return error
         except (asyncio.CancelledError, ClientDisconnected):
             self._health.ended(target, _ABANDONED)
             raise
         attempt.ended()
         self._health.ended(target, outcome_of(attempt, failure, wishes.limits))
-        if failure is not None:
-            progress.failed(target, failure)
-        return failure is None
+        return failure
 
-    def _keep(self, place: SessionPlace, target: Target) -> None:
-        if self._sessions is not None:
-            self._sessions.keep(place, target)
+    async def pass_on(
+        self,
+        responder: Responder,
+        target: Target,
+        limits: CallLimits,
+        exchange: Callable[[AttemptTrace], Awaitable[Answer | None]],
+    ) -> Failure | None:
+        """Make one attempt whose answer is passed on as it comes.
+
+        Args:
+            responder: Whose call it is.
+            target: Who is asked.
+            limits: The caller's.
+            exchange: Asks, and answers the caller; gives the provider's error back, nothing sent yet.
+
+        Returns:
+            As `Attempts.make`.
+        """
+        attempt = responder.trace.attempt(target)
+        failure: Failure | None
+        try:
+            failure = await exchange(attempt)
+        except GatewayError as error:
+            mask(error, attempt)
+            attempt.failed(error.code, error.for_operator, error.excerpt)
+            failure = error
+        except (asyncio.CancelledError, ClientDisconnected):
+            self._health.ended(target, _ABANDONED)
+            raise
+        attempt.ended()
+        self._health.ended(target, outcome_of(attempt, failure, limits))
+        if failure is None:
+            self._answered(responder.trace, attempt)
+        return failure
+
+    def _answered(self, trace: CallTrace, attempt: AttemptTrace) -> None:
+        """Note whose answer the caller gets, for its session too."""
+        trace.answered_by(attempt)
+        if self._sessions is not None and trace.plan is not None and trace.plan.session is not None:
+            self._sessions.keep(trace.plan.session, attempt.target.name)
 
     async def _race(
-        self, responder: Responder, call: Call, plan: Plan, wishes: Wishes, progress: _Progress
+        self, responder: Responder, call: Call, plan: Plan, wishes: Wishes, progress: Progress
     ) -> tuple[Opened | None, int]:
         """Open the first target, and the second beside it when the first has had no token for too long.
 
@@ -291,8 +372,28 @@ class Failover:
         if (reason := self._health.admit(target)) is not None:
             responder.trace.skipped(target.name, reason)
             return
-        opening = self._open(responder, call, target, wishes)
+        opening = self.open(responder, call, target, wishes)
         running[spawn(opening, name=f"attempt-{target.name}", owner=self._racing)] = target
+
+
+class _Calls:
+    """`Attempts` of a call of a model."""
+
+    __slots__ = ("_call", "_failover", "_responder", "_wishes")
+    can_repeat = True
+
+    def __init__(self, failover: Failover, responder: Responder, call: Call, wishes: Wishes) -> None:
+        self._failover = failover
+        self._responder = responder
+        self._call = call
+        self._wishes = wishes
+
+    async def make(self, target: Target) -> Failure | None:
+        """Make one attempt."""
+        opened = await self._failover.open(self._responder, self._call, target, self._wishes)
+        if isinstance(opened, Opened):
+            return await self._failover.deliver(self._responder, self._call, opened, self._wishes)
+        return opened
 
 
 def falls_back(target: Target, failure: Failure) -> bool:
@@ -328,7 +429,7 @@ async def _stop(running: Collection[asyncio.Task[Opened | Failure]]) -> None:
             late.close()
 
 
-def _none_left(plan: Plan) -> NoTargetAvailable:
-    names = ", ".join(target.name for target in plan.targets)
+def _none_left(targets: Sequence[Target]) -> NoTargetAvailable:
+    names = ", ".join(target.name for target in targets)
     message = f"No target can be asked now: the circuits of {names} are open or being probed."
     return NoTargetAvailable(message, param="model", headers=(("retry-after", "1"),))

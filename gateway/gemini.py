@@ -6,8 +6,8 @@
     attempt | pass on  pipeline | pass_through
 
 A model that an integration lists, by its name or by Google's id, is called as on any other path, with the
-right to it. One that none lists needs the right to the account, and is metered as well. What calls no model
-is passed on for the account; see `gateway.pass_through`.
+right to it; so is a virtual one, below its group or by its slug. One that none lists needs the right to the
+account, and is metered as well. What calls no model is passed on for the account; see `gateway.pass_through`.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from gateway.model import Call, Caller, CallFacts, Client, HeaderPairs, Plan, Ta
 from gateway.pass_through import PASSED_METHODS, Asked, PassThrough
 from gateway.pipeline import Pipeline, refuse_encoding
 from gateway.responder import Answer, Responder
+from gateway.routing.direct import Routing
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_notes import read_notes
 
@@ -92,29 +93,40 @@ class Gemini:
             caller, sha256 = _identify(snapshot, client, asked, door)
             responder.trace.identified(caller)
             _check(asked, client.method)
-            if door is None or not speaks_google(door):
-                raise _no_such_account(asked.account, is_other=door is not None)
+            if door is not None and not speaks_google(door):
+                raise _no_account_of_googles(asked.account)
             if asked.is_call:
                 await self._call(responder, snapshot, caller, asked, door)
-            else:
+            elif door is not None:
                 await self._pass(responder, snapshot, caller, asked, door, sha256)
+            elif snapshot.routing.has_group(asked.account):
+                raise _nothing_of_a_group(asked.account)
+            else:
+                raise _no_such_account(asked.account)
 
         await self._pipeline.serve(client, asked.endpoint, stages)
 
     async def _call(
-        self, responder: Responder, snapshot: Snapshot, caller: Caller, asked: GeminiPath, door: Target
+        self, responder: Responder, snapshot: Snapshot, caller: Caller, asked: GeminiPath, door: Target | None
     ) -> None:
         """Call a model."""
         client, trace = responder.client, responder.trace
         refuse_encoding(client)
+        name = "" if door is None else snapshot.accounts.find_model(asked.account, asked.names(), caller)
+        virtual = "" if name else _find_virtual(snapshot.routing, asked, door)
+        if door is None and not virtual:
+            raise _no_such_account(asked.account)
         body = await self._pipeline.read_body(client, trace)
-        named = next(reversed(list(asked.names())))
-        call = read_gemini_call(asked.endpoint, body, model=f"{asked.account}/{named}")
+        written = next(reversed(list(asked.names())))
+        call = read_gemini_call(asked.endpoint, body, model=virtual or f"{asked.account}/{written}")
         trace.asked(call)
         trace.noted(read_notes(client.headers))
         wishes = read_wishes(client.headers)
-        facts = CallFacts(caller, call.endpoint, client.headers, trace.notes.metadata, call)
-        plan = _plan_call(snapshot, facts, asked, call, door)
+        if name or virtual or door is None:
+            facts = CallFacts(caller, call.endpoint, client.headers, trace.notes.metadata, call)
+            plan = _in_its_version(snapshot.routing.plan(name or virtual, facts), asked)
+        else:
+            plan = _plan_unlisted(snapshot, caller, asked, call, door)
         await self._pipeline.answer_call(responder, call, plan, wishes)
 
     async def _pass(
@@ -138,8 +150,7 @@ class Gemini:
         listed = accounts.find_model(asked.account, asked.names(), caller) if asked.model else ""
         if asked.endpoint is MODEL and is_read and listed:
             # Who may call a model may ask about it.
-            facts = CallFacts(caller, asked.endpoint, client.headers, responder.trace.notes.metadata)
-            plan = snapshot.routing.plan(listed, facts)
+            plan = snapshot.routing.plan_itself(listed, caller)
             target = plan.targets[0]
             found = place_of_model(asked, target.model_id, target.base_url)
         else:
@@ -195,17 +206,32 @@ def _check(asked: GeminiPath, method: str) -> None:
         raise MethodNotAllowed(message, headers=(("allow", listed),))
 
 
-def _plan_call(snapshot: Snapshot, facts: CallFacts, asked: GeminiPath, call: Call, door: Target) -> Plan:
-    """Where a call goes: to the model that is listed, or to one of the account that is not."""
-    listed = snapshot.accounts.find_model(asked.account, asked.names(), facts.caller)
-    if listed:
-        plan = snapshot.routing.plan(listed, facts)
-        target = plan.targets[0]
-        base_url = base_of(asked, target.base_url)
-        return plan if base_url == target.base_url else _at(plan, base_url)
-    if not speaks_google(door):
-        raise _no_such_account(asked.account, is_other=True)
-    plan = snapshot.accounts.plan_at(door, facts.caller)
+def _find_virtual(routing: Routing, asked: GeminiPath, door: Target | None) -> str:
+    """The name of the virtual model that a path asks for, "" for none.
+
+    Below its group, or by any of its names below an account of Google's or a group.
+    """
+    is_group = door is None and routing.has_group(asked.account)
+    names = [f"{asked.account}/{word}" for word in asked.names()]
+    if door is not None or is_group:
+        names += asked.names()
+    found = next((name for name in names if routing.find_route(name) is not None), "")
+    # Of a group also one that it has not: it is looked for nowhere else.
+    return found or (names[0] if is_group else "")
+
+
+def _in_its_version(plan: Plan, asked: GeminiPath) -> Plan:
+    """*plan* with each target in the version of the API that the caller asks for, where there is that."""
+    bases = [base_of(asked, target.base_url) for target in plan.targets]
+    if all(base == target.base_url for base, target in zip(bases, plan.targets, strict=True)):
+        return plan
+    targets = (replace(target, base_url=base) for base, target in zip(bases, plan.targets, strict=True))
+    return msgspec.structs.replace(plan, targets=tuple(targets))
+
+
+def _plan_unlisted(snapshot: Snapshot, caller: Caller, asked: GeminiPath, call: Call, door: Target) -> Plan:
+    """Where a call of a model goes that no integration lists: to the account."""
+    plan = snapshot.accounts.plan_at(door, caller)
     base_url = base_of_unlisted(asked, door.base_url)
     model_id = call.model.partition("/")[2]
     return msgspec.structs.replace(
@@ -213,16 +239,21 @@ def _plan_call(snapshot: Snapshot, facts: CallFacts, asked: GeminiPath, call: Ca
     )
 
 
-def _at(plan: Plan, base_url: str) -> Plan:
-    targets = tuple(replace(target, base_url=base_url) for target in plan.targets)
-    return msgspec.structs.replace(plan, targets=targets)
+def _no_account_of_googles(account: str) -> UnsupportedParameter:
+    message = f"{account[:_SHOWN_CHARACTERS]} is no account of Google's. Name another after /gemini/."
+    return UnsupportedParameter(message, param="account")
 
 
-def _no_such_account(account: str, *, is_other: bool) -> AccountNotFound | UnsupportedParameter:
+def _nothing_of_a_group(account: str) -> UnsupportedParameter:
+    message = (
+        f"{account[:_SHOWN_CHARACTERS]} is a group of virtual models: they can be called below it, and there "
+        "is nothing else. Name an account of Google's after /gemini/ for that."
+    )
+    return UnsupportedParameter(message, param="account")
+
+
+def _no_such_account(account: str) -> AccountNotFound:
     shown = account[:_SHOWN_CHARACTERS]
-    if is_other:
-        message = f"{shown} is no account of Google's. Name another after /gemini/."
-        return UnsupportedParameter(message, param="account")
     return AccountNotFound(f"There is no provider account {shown}. Name one after /gemini/.", param="account")
 
 

@@ -187,6 +187,19 @@ USUAL_LIMITS: Final = TimeLimits()
 
 
 @dataclass(frozen=True, slots=True)
+class KeepAlive:
+    """What is sent while a stream is silent, so that nothing between closes the connection.
+
+    Attributes:
+        interval_s: After how long a silence.
+        is_before_content: Also while there is no content yet, and so before it is known whether all is well.
+    """
+
+    interval_s: float
+    is_before_content: bool
+
+
+@dataclass(frozen=True, slots=True)
 class HeaderLines:
     """What a target is sent with every request, written once: header lines, credentials included.
 
@@ -398,7 +411,7 @@ class ListedModel:
     """A model as lists of models show it; a `Target` is one too.
 
     Attributes:
-        name: What calls name it by.
+        name: What calls name it by; `other_names` too.
         account: Whose it is.
         price: Of one that costs the same whoever answers.
     """
@@ -406,9 +419,15 @@ class ListedModel:
     name: str
     account: str
     model_types: frozenset[str]
+    other_names: tuple[str, ...] = ()
     context_window: int | None = None
     price: Price | None = None
 
+
+FIXED_PARAMETERS: Final = frozenset(
+    {"contents", "input", "messages", "model", "prompt", "stream", "stream_options"}
+)
+"""What `Target.parameters` cannot have: what is asked, and in which way the answer comes."""
 
 SkipReason = Literal[
     "circuit",
@@ -440,11 +459,13 @@ class RouteFacts(msgspec.Struct, frozen=True):
         name: Of the virtual model, or the rule's id.
         strategy: As `routing_config.type` has it, such as `weight-based-routing`.
         tier: What a call was found to be, where that decides: simple, medium or complex.
+        is_rule: It is a rule for calls of models, not a virtual model.
     """
 
     name: str
     strategy: str
     tier: str = ""
+    is_rule: bool = False
 
 
 class SessionPlace(msgspec.Struct, frozen=True):

@@ -181,8 +181,9 @@ class Responder:
             (b"server-timing", trace.server_timing().encode()),
             *more,
         ]
-        if trace.attempts:
-            headers.append((b"x-tfy-resolved-model", trace.attempts[-1].target.name.encode()))
+        answer = trace.answer
+        if answer is not None:
+            headers.append((b"x-tfy-resolved-model", answer.target.name.encode()))
         if self._wording.id_header:
             headers.append((self._wording.id_header, self.request_id.encode()))
         if self.left_out:

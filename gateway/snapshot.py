@@ -20,13 +20,19 @@ from gateway.config.manifests.virtual_model import VirtualModelAccount
 from gateway.endpoints.anthropic_models import anthropic_model_list
 from gateway.endpoints.openai_models import model_list
 from gateway.identity.tokens import DEMO_TOKEN_SHA256, Credential, Identity
-from gateway.model import Caller, Dialect, RetryPolicy, Target
+from gateway.model import Caller, Dialect, KeepAlive, Target
 from gateway.pricing.target_prices import with_prices
 from gateway.providers.addressing import Resolve
 from gateway.providers.registry import make_targets
 from gateway.routing.accounts import Accounts
 from gateway.routing.circuit import CircuitRules
-from gateway.routing.compile import circuit_rules, compile_routes, time_limits
+from gateway.routing.compile import (
+    circuit_rules,
+    compile_routes,
+    keep_alive,
+    retry_policy,
+    time_limits,
+)
 from gateway.routing.direct import Routing
 from gateway.routing.runtime import Runtime
 from gateway.telemetry.plan import PLAIN, TelemetryPlan, compile_telemetry
@@ -44,6 +50,7 @@ class Snapshot:
         loaded_at_s: Unix time.
         telemetry: How calls are traced.
         accounts: For calls that are for an account and no model.
+        keep_alive: Of streams, None for nothing.
         circuit_rules: When targets are left alone.
     """
 
@@ -53,6 +60,7 @@ class Snapshot:
     routing: Routing
     telemetry: TelemetryPlan = PLAIN
     accounts: Accounts = field(default_factory=lambda: Accounts(()))
+    keep_alive: KeepAlive | None = None
     circuit_rules: CircuitRules = field(default_factory=CircuitRules)
     _model_lists: dict[tuple[str, Dialect], bytes] = field(default_factory=dict)
 
@@ -88,9 +96,10 @@ def compile_snapshot(
         runtime: What routes use that lives longer; None: nothing is known of targets and sessions.
     """
     loaded_at = datetime.now(UTC)
-    retry = _retry_policy(config)
-    limits = time_limits(config.global_settings.timeout_settings)
-    unsupported = config.global_settings.translation_settings.unsupported
+    settings = config.global_settings
+    retry = retry_policy(settings.retry_settings, settings.routing_settings)
+    limits = time_limits(settings.timeout_settings)
+    unsupported = settings.translation_settings.unsupported
     targets: list[Target] = []
     providers: dict[str, str] = {}
     for account in config.provider_accounts:
@@ -114,17 +123,13 @@ def compile_snapshot(
             config, KnownSecrets(keys_of([*targets, *routes.targets()]), identity.knows)
         ),
         accounts=Accounts(targets),
-        circuit_rules=circuit_rules(config.global_settings.routing_settings.circuit_breaker),
+        keep_alive=keep_alive(settings.keep_alive_settings),
+        circuit_rules=circuit_rules(settings.routing_settings.circuit_breaker),
     )
 
 
 def _resolver(secrets: SecretSource, folder: Path) -> Resolve:
     return lambda reference: secrets.resolve(reference, folder)
-
-
-def _retry_policy(config: Config) -> RetryPolicy:
-    settings = config.global_settings.retry_settings
-    return RetryPolicy(settings.attempts, settings.delay, frozenset(settings.on_status_codes))
 
 
 def _credentials(

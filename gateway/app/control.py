@@ -11,6 +11,7 @@ import signal
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from random import Random
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ from gateway.control.config_watch import ConfigWatch, Watched
 from gateway.control.health import Health
 from gateway.control.metrics import MetricsPage, MetricsSource
 from gateway.control.otel_manifest import OtelManifests
+from gateway.control.targets import TargetsSource
 from gateway.control.telemetry import TelemetrySource
 from gateway.control.traces import TraceQueries
 from gateway.delivery.condition import SEVERITY
@@ -39,7 +41,10 @@ from gateway.delivery.service import Delivery, DeliveryStoppedError, MetricsRepo
 from gateway.http_server import HttpServer, bind
 from gateway.process import DRAINING_SIGNAL, say_ready
 from gateway.proxies import Proxies
+from gateway.routing.compile import circuit_rules
+from gateway.routing.health import Health as TargetHealth
 from gateway.settings import Settings, environment
+from gateway.store.target_board import FILE_NAME, open_board
 from gateway.tasks import end, first_of, spawn
 from gateway.telemetry.resource import worker_resource
 from gateway.tracestore.reader import TraceReader, find_stored
@@ -118,12 +123,17 @@ class Control:
             self._metrics.entries,
             self._metrics.removed,
         )
+        self._targets = TargetsSource(
+            lambda: _target_names(self._in_force), _target_health(settings.state_dir / FILE_NAME)
+        )
+        self._take_rules(in_force)
         self._metrics_source = MetricsSource(
             sums=self._delivery.metrics,
             telemetry=self._telemetry.report,
             config_failures=lambda: self._watch.status().refusals,
             config_version=lambda: self._watch.status().version,
             has_old_names=lambda: self._in_force.global_settings.telemetry_settings.semconv == "latest+old",
+            targets=self._targets.points,
         )
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -147,7 +157,7 @@ class Control:
             settings.config, strict=settings.strict, secrets=self._secrets, find_waiting=self._waiting
         )
         page = MetricsPage(self._metrics_source)
-        services = Services(self._health, self._queries, self._telemetry, config, otel, page)
+        services = Services(self._health, self._queries, self._telemetry, config, otel, page, self._targets)
         application = build_app(services, Access(settings.control_host, settings.admin_token))
         server = HttpServer(application, bind(settings.control_host, settings.control_port))
         server.start()
@@ -195,11 +205,17 @@ class Control:
     def _accept(self, config: Config) -> None:
         """Put an accepted change in force: here, then in every worker. Called in the watching thread."""
         self._in_force = config
+        self._take_rules(config)
         self._delivery.configure(make_destinations(config, self._secrets), config.version)
         self._delivery.announce_config(config.version)
         targets = make_metrics_targets(config, self._secrets)
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._metrics.configure, targets)
+
+    def _take_rules(self, config: Config) -> None:
+        if self._targets.health is not None:
+            breaker = config.global_settings.routing_settings.circuit_breaker
+            self._targets.health.rules = circuit_rules(breaker)
 
     def _waiting(self, name: str) -> int:
         """Spans that the destination *name* has not got."""
@@ -239,6 +255,22 @@ class Control:
                 return
             self._destinations = report["destinations"]
             await asyncio.sleep(_TELEMETRY_EVERY_S)
+
+
+def _target_names(config: Config) -> list[str]:
+    return sorted(
+        f"{account.name}/{integration.name}"
+        for account in config.provider_accounts
+        for integration in account.integrations
+    )
+
+
+def _target_health(path: Path) -> TargetHealth | None:
+    try:
+        return TargetHealth(open_board(path))
+    except OSError as error:
+        _log.warning("%s cannot be used: %s; how targets do is not shown", path, error)
+        return None
 
 
 def _instance_id(settings: Settings) -> str:

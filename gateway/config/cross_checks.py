@@ -11,15 +11,22 @@ from gateway.config.document import Document, FieldPath
 from gateway.config.manifests.global_settings import GlobalSettings
 from gateway.config.manifests.known import MODEL_ACCOUNTS
 from gateway.config.manifests.otel_config import MAX_DESTINATIONS, OtelConfig
-from gateway.config.manifests.provider_account import MODEL_TYPES, ProviderAccount
+from gateway.config.manifests.provider_account import MODEL_TYPES, Integration, ProviderAccount
 from gateway.config.manifests.virtual_account import VirtualAccount
+from gateway.config.manifests.virtual_model import VirtualModel, VirtualModelAccount
 from gateway.config.plain_words import nearest
 from gateway.config.problem import Problem
 from gateway.config.reading import Reading
+from gateway.config.routing_checks import check_routing
 from gateway.redaction import may_hold_secret
 
 # The local trace store goes by this name among the destinations.
 _RESERVED_DESTINATION: Final = "local"
+# Of which there is one manifest, and what is in it.
+_SINGLE: Final = {
+    "gateway-global-settings": "global settings",
+    "gateway-load-balancing-config": "load-balancing rules",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +55,13 @@ def check_all(documents: Sequence[Document], readings: Sequence[Reading]) -> Ite
     """Every finding about the set as a whole."""
     names = _callable_names(documents)
     yield from _shared_account_names(documents)
-    yield from _several_global_settings(documents)
+    yield from _repeated_settings(documents)
+    yield from check_routing(documents, readings, names.models)
     yield from _too_many_destinations(documents)
     for reading in readings:
         match reading.written:
-            case ProviderAccount() as account:
-                yield from _check_provider_account(reading.document, account)
+            case ProviderAccount() | VirtualModelAccount() as account:
+                yield from _check_models(reading.document, account.integrations)
             case VirtualAccount() as caller:
                 yield from _check_virtual_account(reading.document, caller, names)
             case GlobalSettings() as settings:
@@ -77,11 +85,12 @@ def _shared_account_names(documents: Sequence[Document]) -> Iterator[Problem]:
             )
 
 
-def _several_global_settings(documents: Sequence[Document]) -> Iterator[Problem]:
-    settings = [document for document in documents if document.type == "gateway-global-settings"]
-    for document in settings[1:]:
-        message = f"global settings are already in {settings[0].file}:{settings[0].line}"
-        yield document.error(("type",), message, "Put all of them into one manifest")
+def _repeated_settings(documents: Sequence[Document]) -> Iterator[Problem]:
+    for kind, meaning in _SINGLE.items():
+        found = [document for document in documents if document.type == kind]
+        for document in found[1:]:
+            message = f"{meaning} are already in {found[0].file}:{found[0].line}"
+            yield document.error(("type",), message, "Put all of them into one manifest")
 
 
 def _too_many_destinations(documents: Sequence[Document]) -> Iterator[Problem]:
@@ -91,13 +100,13 @@ def _too_many_destinations(documents: Sequence[Document]) -> Iterator[Problem]:
         yield document.error(("type",), message, "Send to a collector that passes on to several")
 
 
-def _check_provider_account(document: Document, account: ProviderAccount) -> Iterator[Problem]:
-    if not account.integrations:
+def _check_models(document: Document, models: Sequence[Integration | VirtualModel]) -> Iterator[Problem]:
+    if not models:
         yield document.warning(
             ("integrations",), "the account has no models", "Add one, or remove the account"
         )
     first: dict[str, int] = {}
-    for index, integration in enumerate(account.integrations):
+    for index, integration in enumerate(models):
         path: FieldPath = ("integrations", index, "name")
         if integration.name in first:
             line = document.line_of((*path[:1], first[integration.name], "name"))

@@ -81,14 +81,6 @@ class UnbuiltValue:
 
 
 VALUES: Final[Mapping[str, tuple[UnbuiltValue, ...]]] = {
-    "provider-account/virtual-model": (
-        UnbuiltValue(
-            "integrations.*.routing_config",
-            "type",
-            frozenset({"latency-based-routing", "complexity-based-routing"}),
-        ),
-    ),
-    "gateway-load-balancing-config": (UnbuiltValue("rules.*", "type", frozenset({"latency-based-routing"})),),
     "provider-account/cloudera": (UnbuiltValue("auth_data", "type", frozenset({"workload-auth-token"})),),
 }
 

@@ -28,8 +28,10 @@ def report(checked: Checked) -> str:
 def summarize(config: Config) -> str:
     """One line on a configuration that is right."""
     models = sum(len(account.integrations) for account in config.provider_accounts)
+    virtual = sum(len(group.integrations) for group in config.virtual_models)
     parts = [
         f"{_counted(len(config.provider_accounts), 'provider account')} with {_counted(models, 'model')}",
+        *([_counted(virtual, "virtual model")] if virtual else []),
         _counted(len(config.virtual_accounts), "virtual account"),
         *_destinations(config),
     ]

@@ -19,6 +19,7 @@ from gateway.control.otel_manifest import OtelManifests
 from gateway.control.otel_settings import otel_settings_routes
 from gateway.control.pages import page_routes
 from gateway.control.replies import json_reply, on_failure, on_http_error
+from gateway.control.targets import TargetsSource, targets_routes
 from gateway.control.telemetry import TelemetrySource, telemetry_routes
 from gateway.control.traces import TraceQueries, trace_routes
 
@@ -33,6 +34,7 @@ class Services:
     config: ConfigSource
     otel: OtelManifests
     metrics: MetricsPage
+    targets: TargetsSource
 
 
 def build_app(services: Services, access: Access) -> ASGIApp:
@@ -48,6 +50,7 @@ def build_app(services: Services, access: Access) -> ASGIApp:
             *health_routes(services.health),
             *trace_routes(services.traces),
             *telemetry_routes(services.telemetry),
+            *targets_routes(services.targets),
             *config_routes(services.config),
             *otel_settings_routes(services.otel),
             *page_routes(),
@@ -64,6 +67,6 @@ async def _front(_request: Request) -> Response:
     return json_reply(
         {
             "service": "gateway control plane",
-            "see": ["/api/traces", "/api/telemetry", "/api/config", "/settings/otel"],
+            "see": ["/api/traces", "/api/telemetry", "/api/targets", "/api/config", "/settings/otel"],
         }
     )

@@ -41,6 +41,7 @@ class MetricsSource:
         config_failures: How many changes of configuration were refused.
         config_version: In force.
         has_old_names: Whether metrics go out under their older names too.
+        targets: What targets are like, and their circuits.
     """
 
     sums: Callable[[Sequence[MetricPoint]], MetricsReport]
@@ -48,6 +49,7 @@ class MetricsSource:
     config_failures: Callable[[], int]
     config_version: Callable[[], str]
     has_old_names: Callable[[], bool]
+    targets: Callable[[], Iterable[MetricPoint]] = tuple
 
     def report(self) -> MetricsReport:
         """All points of the gateway.
@@ -63,6 +65,7 @@ class MetricsSource:
         for entry in [*telemetry["destinations"], *telemetry["removed"]]:
             points += ledger_points(entry)
         points += worker_points(telemetry["workers"])
+        points += self.targets()
         return MetricsReport(sums.started_ns, points, sums.workers)
 
 

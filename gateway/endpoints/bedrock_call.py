@@ -56,12 +56,13 @@ def read_bedrock_call(endpoint: Endpoint, body: bytes, *, model: str) -> Call:
         fields=fields,
         body_bytes=len(body),
         body=body,
-        parameters=_parameters(fields.get("inferenceConfig")) if is_converse else None,
+        parameters=converse_parameters(fields) if is_converse else None,
     )
 
 
-def _parameters(config: msgspec.Raw | None) -> Mapping[str, msgspec.Raw]:
-    """What a call says of how to answer; nothing where that is no object, which Bedrock will refuse."""
+def converse_parameters(fields: Mapping[str, msgspec.Raw]) -> Mapping[str, msgspec.Raw]:
+    """What a body says of how to answer, under OpenAI's names; nothing where Bedrock will refuse it."""
+    config = fields.get("inferenceConfig")
     if config is None:
         return _NONE
     try:

@@ -10,7 +10,7 @@ Shapes: https://ai.google.dev/api/generate-content , https://ai.google.dev/api/e
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -65,20 +65,21 @@ def read_gemini_call(endpoint: Endpoint, body: bytes, *, model: str) -> Call:
     Args:
         endpoint: Which one was asked.
         body: As received.
-        model: `<account>/<integration>`, or the account and Google's name of a model that is not listed.
+        model: `<account>/<integration>`, the account and Google's name of a model that is not listed, or any
+            name of a virtual model.
 
     Raises:
         InvalidJson: Not JSON, not UTF-8, or nested too deeply to read.
         InvalidBody: Not an object.
     """
     fields = split_body(body)
-    parameters = _read_parameters(fields)
+    parameters = gemini_parameters(fields)
     return Call(
         endpoint=endpoint,
         model=model,
         is_stream=endpoint.can_stream,
         wants_usage=True,
-        choices=_read_choices(parameters.get("n")),
+        choices=gemini_choices(parameters),
         fields=fields,
         body_bytes=len(body),
         body=body,
@@ -86,7 +87,8 @@ def read_gemini_call(endpoint: Endpoint, body: bytes, *, model: str) -> Call:
     )
 
 
-def _read_parameters(fields: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
+def gemini_parameters(fields: Mapping[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
+    """What a body says of how to answer, under OpenAI's names."""
     for name in _CONFIGS:
         raw = fields.get(name)
         if raw is not None and len(memoryview(raw)) <= _MAX_CONFIG_BYTES:
@@ -96,7 +98,7 @@ def _read_parameters(fields: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
     return _known(fields)
 
 
-def _known(members: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
+def _known(members: Mapping[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
     return {_PARAMETERS[name]: _whole(value) for name, value in members.items() if name in _PARAMETERS}
 
 
@@ -114,14 +116,17 @@ def _read_thinking(config: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
     return {} if level is None else {"reasoning_effort": level}
 
 
-def _read_choices(raw: msgspec.Raw | None) -> int:
+def gemini_choices(parameters: Mapping[str, msgspec.Raw]) -> int:
+    """How many candidates a call with these parameters asks for."""
+    raw = parameters.get("n")
     count = None if raw is None else _decoded(raw, _counts)
     return count if count is not None and 0 < count <= _MAX_CHOICES else 1
 
 
 def write_gemini_call(call: Call, model_id: str) -> bytes:
     """The body for a target that knows the model as *model_id*: as it came, but for another name in it."""
-    name = call.model.partition("/")[2]
+    account, slash, name = call.model.partition("/")
+    name = name if slash else account
     if name == model_id:
         return call.body
     return _renamed(call, name, _MODELS + model_id)

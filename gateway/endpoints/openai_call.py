@@ -83,7 +83,7 @@ def parse_call(endpoint: Endpoint, body: bytes, *, model: str | None, account: s
         is_stream=is_stream,
         # Only streams of completions have to be asked for their usage.
         wants_usage=endpoint.reply != "completion" or (options is not None and bool(options.include_usage)),
-        choices=max(1, _member(fields, "n", _numbers) or 1) * _prompts(endpoint, fields),
+        choices=choices_of(endpoint, fields),
         fields=fields,
         body_bytes=len(body),
     )
@@ -198,6 +198,15 @@ def _member(fields: dict[str, msgspec.Raw], name: str, decoder: msgspec.json.Dec
     except (msgspec.DecodeError, RecursionError) as error:
         msg = f'"{name}" has the wrong type: {error}.'
         raise InvalidBody(msg, param=name) from error
+
+
+def choices_of(endpoint: Endpoint, fields: dict[str, msgspec.Raw]) -> int:
+    """How many choices a call of these *fields* asks for.
+
+    Raises:
+        InvalidBody: `n` is no number.
+    """
+    return max(1, _member(fields, "n", _numbers) or 1) * _prompts(endpoint, fields)
 
 
 def _prompts(endpoint: Endpoint, fields: dict[str, msgspec.Raw]) -> int:

@@ -73,6 +73,12 @@ class Counts:
     slot_good: int = 0
     slot_sick: int = 0
 
+    @property
+    def error_ratio(self) -> float | None:
+        """Which share of them was sick, None of none."""
+        attempts = self.good + self.sick
+        return self.sick / attempts if attempts else None
+
 
 def count(parts: Iterable[tuple[int, int, int]], circuit: Circuit, slot: int) -> Counts:
     """Add up what was counted, as far as it came after the circuit was closed.
@@ -177,8 +183,7 @@ def after_sick(
         chance: From 0.0 to 1.0, so that not all that was left alone is asked again at one moment.
     """
     if not circuit.is_open:
-        attempts = counts.good + counts.sick
-        if counts.sick < rules.failures or counts.sick < rules.failure_ratio * attempts:
+        if counts.sick < rules.failures or (counts.error_ratio or 0.0) < rules.failure_ratio:
             return circuit
         return _opened(circuit, now_s, rules.cool_down_s, chance)
     if not _is_news(circuit, began_s, now_s):

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
 import msgspec
 
 from gateway.config import Config, SecretMissing, SecretReference
 from gateway.config.manifests import load_balancing
-from gateway.config.manifests.global_settings import CircuitBreakerSettings, TimeoutSettings
+from gateway.config.manifests.global_settings import (
+    CircuitBreakerSettings,
+    GlobalSettings,
+    KeepAliveSettings,
+    RetrySettings,
+    RoutingSettings,
+    TimeoutSettings,
+)
 from gateway.config.manifests.load_balancing import (
     ComplexityTarget,
     HeadersOverride,
+    Hedging,
     PriorityTarget,
     RoutingConfig,
     RoutingTarget,
@@ -22,13 +31,16 @@ from gateway.config.manifests.load_balancing import (
     WeightedTarget,
     model_name,
 )
-from gateway.model import FallbackPolicy, ListedModel, RetryPolicy, Target, TimeLimits
+from gateway.model import FallbackPolicy, KeepAlive, ListedModel, RetryBounds, RetryPolicy, Target, TimeLimits
 from gateway.providers.headers import with_own_headers
 from gateway.routing.circuit import CircuitRules
+from gateway.routing.hedging import QuantileHedge
 from gateway.routing.load_balancing import LoadBalancing, Rule
-from gateway.routing.route import Candidate, Route, SlaCutoff
+from gateway.routing.route import Candidate, Hedge, Route, SlaCutoff
 from gateway.routing.runtime import Runtime
 from gateway.routing.strategies import MAKERS, make_strategy
+
+_MS_PER_S: Final = 1000
 
 ResolveIn = Callable[[SecretReference, Path], str]
 """Gives the value of a secret of a manifest in that folder; raises `gateway.config.SecretMissing`."""
@@ -58,19 +70,28 @@ class Routes:
 
 def time_limits(settings: TimeoutSettings, own: TargetTimeouts | None = None) -> TimeLimits:
     """How long attempts may take, by the settings of all targets and by those of one."""
-
-    def limit(name: str) -> int | None:
-        written: int | None = getattr(own, name, None)
-        common: int | None = getattr(settings, name)
-        return common if written is None else written
-
-    request_ms = limit("request_ms")
+    written = own.model_dump(exclude_none=True) if own is not None else {}
+    ms: dict[str, Any] = settings.model_dump() | written
     return TimeLimits(
-        connect_s=(limit("connect_ms") or 0) / 1000,
-        first_token_s=(limit("first_token_ms") or 0) / 1000,
-        gap_s=(limit("gap_ms") or 0) / 1000,
-        whole_s=None if request_ms is None else request_ms / 1000,
+        connect_s=ms["connect_ms"] / _MS_PER_S,
+        first_token_s=ms["first_token_ms"] / _MS_PER_S,
+        gap_s=ms["gap_ms"] / _MS_PER_S,
+        whole_s=None if ms["request_ms"] is None else ms["request_ms"] / _MS_PER_S,
     )
+
+
+def retry_policy(settings: RetrySettings, routing: RoutingSettings) -> RetryPolicy:
+    """How often a target is tried again, by its own settings and those of all."""
+    budget = routing.retry_budget
+    bounds = RetryBounds(budget.ratio, budget.min_per_second, routing.max_retry_after_ms / _MS_PER_S)
+    return RetryPolicy(settings.attempts, settings.delay, frozenset(settings.on_status_codes), bounds)
+
+
+def keep_alive(settings: KeepAliveSettings | None) -> KeepAlive | None:
+    """What is sent while a stream is silent."""
+    if settings is None:
+        return None
+    return KeepAlive(settings.interval_ms / _MS_PER_S, settings.before_content)
 
 
 def circuit_rules(settings: CircuitBreakerSettings) -> CircuitRules:
@@ -78,9 +99,9 @@ def circuit_rules(settings: CircuitBreakerSettings) -> CircuitRules:
     return CircuitRules(
         failures=settings.failures,
         failure_ratio=settings.failure_ratio,
-        window_s=settings.window_ms / 1000,
-        cool_down_s=settings.cool_down_ms / 1000,
-        max_cool_down_s=settings.max_cool_down_ms / 1000,
+        window_s=settings.window_ms / _MS_PER_S,
+        cool_down_s=settings.cool_down_ms / _MS_PER_S,
+        max_cool_down_s=settings.max_cool_down_ms / _MS_PER_S,
     )
 
 
@@ -90,45 +111,49 @@ def compile_routes(
     """Work out every route.
 
     Args:
-        config: Checked as a whole already, so that every target exists.
+        config: Checked as a whole already: a target that there is not is of an account that is not in force.
         targets: Of the accounts, by name.
         runtime: What the worker has.
         resolve: Gives secret values.
     """
-    making = _Making(targets, runtime, config.global_settings.timeout_settings, resolve)
+    making = _Making(targets, runtime, config.global_settings, resolve)
     by_name: dict[str, Route] = {}
     models: list[ListedModel] = []
     other_names: dict[str, tuple[str, ...]] = {}
     for group in config.virtual_models:
         for model in group.integrations:
             name = f"{group.name}/{model.name}"
-            if model.routing_config.type not in MAKERS:
-                continue
             route = making.route(name, model.routing_config, group.source.folder)
-            by_name |= dict.fromkeys((name, *model.other_names), route)
-            other_names[name] = model.other_names
-            windows = [candidate.target.context_window for candidate in route.candidates]
-            known = [window for window in windows if window is not None]
-            models.append(
-                ListedModel(
-                    name,
-                    group.name,
-                    frozenset(model.model_types),
-                    context_window=min(known) if len(known) == len(windows) else None,
-                )
-            )
-    rules = [
-        Rule(
-            making.route(rule.id, rule, manifest.source.folder),
-            rule.when.subjects,
-            rule.when.models,
-            rule.when.metadata,
-        )
-        for manifest in config.load_balancing
-        for rule in manifest.rules
-        if rule.type in MAKERS
-    ]
+            if route is not None:
+                by_name |= dict.fromkeys((name, *model.other_names), route)
+                other_names[name] = model.other_names
+                window = _narrowest(candidate.target.context_window for candidate in route.candidates)
+                types = frozenset(model.model_types)
+                models.append(ListedModel(name, group.name, types, model.other_names, window))
+    rules = list(_rules(config, making))
     return Routes(by_name, LoadBalancing(rules, other_names) if rules else None, tuple(models))
+
+
+def _rules(config: Config, making: _Making) -> Iterator[Rule]:
+    for manifest in config.load_balancing:
+        for rule in manifest.rules:
+            route = making.route(rule.id, rule, manifest.source.folder)
+            if route is not None:
+                yield Rule(route, rule.when.subjects, rule.when.models, rule.when.metadata)
+
+
+def _narrowest(windows: Iterable[int | None]) -> int | None:
+    """What a call may have whoever answers it; None when that is not known of one of them."""
+    known = list(windows)
+    return None if None in known else min(window for window in known if window is not None)
+
+
+def _hedge(written: Hedging | None) -> Hedge | None:
+    if written is None:
+        return None
+    return QuantileHedge(
+        written.quantile, min_delay_ms=written.min_delay_ms, max_delay_ms=written.max_delay_ms
+    )
 
 
 def _cutoff(written: load_balancing.SlaCutoff | None) -> SlaCutoff | None:
@@ -143,13 +168,20 @@ class _Making:
 
     targets: Mapping[str, Target]
     runtime: Runtime
-    timeouts: TimeoutSettings
+    settings: GlobalSettings
     resolve: ResolveIn
 
-    def route(self, name: str, routing: RoutingConfig, folder: Path) -> Route:
-        candidates = [self._candidate(written, folder) for written in routing.load_balance_targets]
+    def route(self, name: str, routing: RoutingConfig, folder: Path) -> Route | None:
+        """The route *name*; None when neither its strategy nor one of its targets is in force."""
+        candidates = [
+            self._candidate(written, folder)
+            for written in routing.load_balance_targets
+            if model_name(written.target) in self.targets
+        ]
+        if not candidates or routing.type not in MAKERS:
+            return None
         strategy = make_strategy(name, routing, self.runtime)
-        return Route(name, candidates, strategy, self.runtime.health)
+        return Route(name, candidates, strategy, self.runtime.health, hedge_after=_hedge(routing.hedging))
 
     def _candidate(self, written: RoutingTarget, folder: Path) -> Candidate:
         target = self._target(written, folder)
@@ -165,12 +197,11 @@ class _Making:
                 return Candidate(target, metadata)
 
     def _target(self, written: RoutingTarget, folder: Path) -> Target:
-        retry = written.retry_config
         target = dataclasses.replace(
             self.targets[model_name(written.target)],
-            retry=RetryPolicy(retry.attempts, retry.delay, frozenset(retry.on_status_codes)),
+            retry=retry_policy(written.retry_config, self.settings.routing_settings),
             fallback=FallbackPolicy(frozenset(written.fallback_status_codes), written.fallback_candidate),
-            limits=time_limits(self.timeouts, written.timeouts),
+            limits=time_limits(self.settings.timeout_settings, written.timeouts),
             parameters={name: msgspec.json.encode(value) for name, value in written.override_params.items()},
         )
         return self._with_headers(target, written.headers_override, folder)

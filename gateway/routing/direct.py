@@ -47,6 +47,7 @@ class Routing:
         """
         self._plans = {target.name: Plan((target,), (target.name,)) for target in targets}
         self._routes = routes
+        self._groups = frozenset(name.partition("/")[0] for name in routes if "/" in name)
         self._rules = rules
         self._virtual = {model.name: model for model in virtual}
 
@@ -77,6 +78,10 @@ class Routing:
     def find_route(self, model: str) -> Route | None:
         """The virtual model that has *model* for a name, None when none has."""
         return None if model in self._plans else self._routes.get(model)
+
+    def has_group(self, name: str) -> bool:
+        """Whether there are virtual models of a group *name*."""
+        return name in self._groups
 
     def plan_itself(self, model: str, caller: Caller) -> Plan:
         """As `plan` for a model of an account, whatever rules say: what is asked is told of that model alone.

@@ -8,16 +8,18 @@ has asked lately nothing is known; it counts as quick until it was asked, so eac
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from hashlib import blake2b
 from typing import Final
 
 from gateway.model import CallFacts
-from gateway.routing.rendezvous import draws
+from gateway.routing.rendezvous import Rendezvous
 from gateway.routing.route import Candidate, HealthView, Order
 
 _WINDOW_S: Final = 1200.0
 _FEWEST_SAMPLES: Final = 3
 _AS_QUICK: Final = 1.2
 _EPOCH_S: Final = 600
+_KEY_BYTES: Final = 8
 
 
 class Latency:
@@ -34,6 +36,7 @@ class Latency:
         """
         self._route = route
         self._clock = clock
+        self._rendezvous = Rendezvous()
 
     def order(self, candidates: Sequence[Candidate], facts: CallFacts, health: HealthView, /) -> Order:
         """Order *candidates*: one of the quick, the caller's for these ten minutes, then all by time."""
@@ -42,12 +45,19 @@ class Latency:
         quickest = min((time_ms for time_ms in known if time_ms is not None), default=0.0)
         limit = quickest * _AS_QUICK
         times = [quickest if time_ms is None else time_ms for time_ms in known]
-        epoch = int(self._clock()) // _EPOCH_S
-        drawn = draws(f"{epoch} {self._route} {facts.caller.name}".encode(errors="replace"), names)
-        everyone = range(len(names))
-        chosen = min((at for at in everyone if times[at] <= limit), key=drawn.__getitem__)
-        places = [(at != chosen, times[at], drawn[at]) for at in everyone]
-        return Order([candidates[at] for at in sorted(everyone, key=places.__getitem__)])
+        order = sorted(range(len(names)), key=times.__getitem__)
+        quick = [at for at in order if times[at] <= limit]
+        if len(quick) > 1:
+            drawn = self._rendezvous.draws(self._key(facts), [names[at] for at in quick])
+            chosen = quick[drawn.index(min(drawn))]
+            order.remove(chosen)
+            order.insert(0, chosen)
+        return Order([candidates[at] for at in order])
+
+    def _key(self, facts: CallFacts) -> bytes:
+        """What settles which of the quick a caller is with."""
+        words = f"{int(self._clock()) // _EPOCH_S} {self._route} {facts.caller.name}"
+        return blake2b(words.encode(errors="replace"), digest_size=_KEY_BYTES).digest()
 
 
 def _time_ms(name: str, health: HealthView) -> float | None:

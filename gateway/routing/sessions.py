@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final, Literal
 
-from gateway.model import TABLE_KEY_BYTES, CallFacts, SessionPlace, Table, Target
+from gateway.model import TABLE_KEY_BYTES, CallFacts, SessionPlace, Table
 from gateway.routing.stored import fingerprint
 
 _PRINT_BYTES: Final = len(fingerprint(""))
@@ -36,9 +36,9 @@ class Sessions:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def keep(self, place: SessionPlace, target: Target) -> None:
-        """Note that *target* answered a call of the session, whose time begins anew."""
-        self._table.put(place.key, fingerprint(target.name), keep_s=place.keep_s)
+    def keep(self, place: SessionPlace, name: str) -> None:
+        """Note that the target *name* answered a call of the session, whose time begins anew."""
+        self._table.put(place.key, fingerprint(name), keep_s=place.keep_s)
 
     def find(self, key: bytes) -> bytes | None:
         """The fingerprint of the target that a session stays with, None when it is new or over."""
@@ -79,9 +79,8 @@ class Sticky:
             if not value:
                 return None
             values.append(value)
-        # Each with its length: ("ab", "c") and ("a", "bc") are two sessions.
-        words = "".join(f"{len(value)}:{value}" for value in values)
-        key = blake2b(words.encode(errors="surrogatepass"), digest_size=TABLE_KEY_BYTES).digest()
+        # As Python writes them, quotes and all: ("ab", "c") and ("a", "bc") are two sessions.
+        key = blake2b(ascii(values).encode(), digest_size=TABLE_KEY_BYTES).digest()
         return SessionPlace(key, self._keep_s)
 
     def kept_at(self, place: SessionPlace, names: Sequence[str]) -> int | None:

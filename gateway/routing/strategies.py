@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from gateway.config.manifests.load_balancing import RoutingConfig, WeightBasedRouting
+from gateway.routing.latency import Latency
 from gateway.routing.priority import Priority
 from gateway.routing.route import Strategy
 from gateway.routing.runtime import Runtime
@@ -29,6 +30,7 @@ def _weighted(name: str, routing: WeightBasedRouting, runtime: Runtime) -> Strat
 # Any: each takes its own kind of `routing_config`, which its key names.
 MAKERS: Final[dict[str, Maker]] = {
     "weight-based-routing": _weighted,
+    "latency-based-routing": lambda name, _routing, runtime: Latency(name, runtime.now_s),
     "priority-based-routing": lambda _name, _routing, runtime: Priority(runtime.random),
 }
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from gateway.model import CallFacts, SessionPlace
-from gateway.routing.rendezvous import draws
+from gateway.routing.rendezvous import Rendezvous
 from gateway.routing.route import Candidate, HealthView, Order
 from gateway.routing.sessions import Sticky
 
@@ -33,6 +33,7 @@ class Weighted:
         """
         self._chance = chance
         self._sticky = sticky
+        self._rendezvous = Rendezvous()
 
     def order(self, candidates: Sequence[Candidate], facts: CallFacts, _: HealthView, /) -> Order:
         """Order *candidates*, that of the call's session first."""
@@ -46,7 +47,7 @@ class Weighted:
         self, candidates: Sequence[Candidate], place: SessionPlace, sticky: Sticky
     ) -> Order:
         names = [candidate.target.name for candidate in candidates]
-        ordered = _by_weight(candidates, draws(place.key, names))
+        ordered = _by_weight(candidates, self._rendezvous.draws(place.key, names))
         kept_at = sticky.kept_at(place, names)
         if kept_at is not None:
             kept = candidates[kept_at]
@@ -59,6 +60,6 @@ def _by_weight(candidates: Sequence[Candidate], drawn: Sequence[float]) -> list[
     log = math.log
     numbers = [
         -log(one) / candidate.weight if candidate.weight else math.inf
-        for candidate, one in zip(candidates, drawn, strict=True)
+        for candidate, one in zip(candidates, drawn, strict=False)
     ]
     return [candidates[at] for at in sorted(range(len(numbers)), key=numbers.__getitem__)]

@@ -14,10 +14,9 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import Final, Generic, Protocol, TypeVar
 
-from gateway.errors import ClientDisconnected
 from gateway.model import Usage
 from gateway.telemetry import instruments as names
-from gateway.telemetry.call_trace import AttemptTrace, CallTrace
+from gateway.telemetry.call_trace import NO_FAILURES, AttemptTrace, CallTrace
 from gateway.telemetry.instruments import Instrument
 from gateway.telemetry.metadata_labels import MetadataLabels
 from gateway.wire.frames import MetricPoint
@@ -239,8 +238,8 @@ class CallMetrics:
         self._record_call(trace, (model, caller, more))
         for attempt in attempts:
             self._record_attempt(attempt, endpoint.operation)
-            # A caller that left is no failure of the model.
-            if attempt.error_type and attempt.error_type != ClientDisconnected.error_type:
+            # A caller that left is no failure of the model, nor is another one's being quicker.
+            if attempt.error_type and attempt.error_type not in NO_FAILURES:
                 key = (attempt.target.name, caller, attempt.status_code, attempt.error_type, more)
                 failure = self._failures.groups.get(key) or self._failures.add(key)
                 failure.is_changed = True

@@ -64,6 +64,7 @@ class AttemptTrace:
         error_type: "" when the attempt was good.
         error_message: For the span only.
         excerpt: Beginning of a reply that was none: for the span, where words of calls may go.
+        sent: The call with what its route puts over its parameters, None where that is nothing.
         token: What it was signed in with beside the target's headers, to be masked wherever it is quoted.
         cost_usd: What `usage` costs, None when it or the target's price is not known.
     """
@@ -80,6 +81,7 @@ class AttemptTrace:
     error_type: str = ""
     error_message: str = ""
     excerpt: str = ""
+    sent: Call | None = field(default=None, repr=False)
     token: str = field(default="", repr=False)
     usage: Usage | None = None
     cost_usd: float | None = None

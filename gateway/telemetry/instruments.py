@@ -272,6 +272,40 @@ LEDGER_WAITING: Final = Instrument(
     ("destination", "signal", "state"),
 )
 
+# The targets, as the workers of a host know them together; only such as have been asked.
+_TARGET: Final = "gateway.target"
+TARGET_STATE: Final = Instrument(
+    f"{_TARGET}.state", _GAUGE, "1", "Always 1; how the target is.", (_TARGET, "state")
+)
+TARGET_OPENINGS: Final = Instrument(
+    f"{_TARGET}.openings", _SUM, "{opening}", "How often its circuit has opened.", (_TARGET,)
+)
+TARGET_ATTEMPTS: Final = Instrument(
+    f"{_TARGET}.attempts",
+    _GAUGE,
+    "{attempt}",
+    "Attempts within the window of its circuit.",
+    (_TARGET, "outcome"),
+)
+TARGET_ERRORS: Final = Instrument(
+    f"{_TARGET}.error_ratio", _GAUGE, "1", "The share of these that were sick.", (_TARGET,)
+)
+TARGET_SAMPLES: Final = Instrument(
+    f"{_TARGET}.samples", _GAUGE, "{sample}", "Replies of late whose times are known.", (_TARGET,)
+)
+TARGET_FIRST_TOKEN: Final = Instrument(
+    f"{_TARGET}.time_to_first_token", _GAUGE, "s", "Of these: the median of streams.", (_TARGET,)
+)
+TARGET_PER_TOKEN: Final = Instrument(
+    f"{_TARGET}.time_per_output_token", _GAUGE, "s", "Of these: the median.", (_TARGET,)
+)
+MISSED_TURNS: Final = Instrument(
+    "gateway.targets.missed_turns",
+    _SUM,
+    "{turn}",
+    "Changes of a circuit that could not wait for another process to end its own.",
+)
+
 # The processes.
 LOOP_LAG: Final = Instrument(
     "gateway.event_loop.lag",

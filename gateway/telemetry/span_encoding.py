@@ -14,11 +14,10 @@ from typing import Any, Final
 import msgspec
 
 from gateway.endpoints.catalogue import CHAT, MESSAGES, RESPONSE
-from gateway.errors import ClientDisconnected
-from gateway.model import Call, Endpoint, Target
+from gateway.model import Call, Endpoint, Plan, RouteFacts, Skipped, Target
 from gateway.telemetry import attributes as names
 from gateway.telemetry.call_notes import NO_NOTES
-from gateway.telemetry.call_trace import OTHER_METHOD, AttemptTrace, CallTrace
+from gateway.telemetry.call_trace import NO_FAILURES, OTHER_METHOD, AttemptTrace, CallTrace
 from gateway.telemetry.masked_trace import Hide, masked_trace
 from gateway.telemetry.redactor import RedactionTimeout
 from gateway.telemetry.secrets_in_spans import SECRET_HEADERS, Secrets, mask_keys, secrets_of_call
@@ -34,6 +33,7 @@ from gateway.telemetry.span_shapes import (
     has_shape,
     may_be_kept,
     response_id,
+    route_name,
     shape_key,
 )
 from gateway.telemetry.tfy_names import tfy_client, tfy_client_block, tfy_server, tfy_server_block
@@ -53,6 +53,8 @@ from gateway.wire.otlp import (
 
 _MAX_BLOCKS: Final = 4096
 _MAX_KEPT_METADATA: Final = 8
+_MAX_KEPT_NAMES: Final = 32
+_MAX_NAMES: Final = 64
 _PARAMETERS: Final = frozenset(
     (*names.REQUEST_DOUBLES, *names.REQUEST_INTEGERS, "encoding_format", "reasoning_effort")
 )
@@ -89,6 +91,7 @@ class SpanEncoder:
 
     def __init__(self) -> None:
         self._servers = _Kept()
+        self._decisions = _Kept()
         self._outcomes = _Kept()
         self._parameters = _Kept()
         self._replies = _Kept()
@@ -112,7 +115,9 @@ class SpanEncoder:
         secrets, notes = shape.secrets, trace.notes
         metadata = self._metadata(notes.metadata, secrets) if notes.metadata else b""
         conversation = self._conversation(notes.conversation_id, secrets) if notes.conversation_id else b""
-        return shape.spans(trace, self._request_attributes(trace.call, secrets), metadata, conversation)
+        parameters = self._request_attributes(trace.attempts[0].sent or trace.call, secrets)
+        decision = self._decision(trace) if shape.is_routed else b""
+        return shape.spans(trace, parameters, metadata, conversation, decision)
 
     def _make_shape(self, trace: CallTrace, call: Call) -> Shape:
         """What calls like this one have in common."""
@@ -124,6 +129,7 @@ class SpanEncoder:
             client=self._target_block(call, attempt.target, trace),
             reply=self._reply_block(attempt, secrets),
             secrets=secrets,
+            is_routed=route_name(trace) is not None,
             row=_row(trace, secrets),
         )
 
@@ -139,7 +145,7 @@ class SpanEncoder:
             assert trace.call is not None, "an attempt has a call"  # noqa: S101 - says it to the type checker
             plain = self._client_span(shown, trace.call, attempt, secrets, metadata)
             content = b""
-            if trace.content is not None and attempt is shown.attempts[-1]:
+            if trace.content is not None and attempt is shown.answer:
                 content = trace.content.attributes(trace.call, secrets.hide_keys)
             if attempt.excerpt:
                 content += _excerpt(trace, attempt, secrets.hide_all)
@@ -149,7 +155,8 @@ class SpanEncoder:
     def _secrets_of(self, trace: CallTrace) -> Secrets:
         """What must be on no span of a call: what its caller sent, and what its providers were sent."""
         sent = None if trace.headers is None else trace.headers.raw(SECRET_HEADERS)
-        key = (sent, trace.config_version, *[attempt.target.name for attempt in trace.attempts])
+        named = [attempt.target.name for attempt in trace.attempts]
+        key = (sent, trace.config_version, route_name(trace), *named)
         secrets = self._secrets.get(key)
         if secrets is None:
             targets = [attempt.target for attempt in trace.attempts]
@@ -181,6 +188,7 @@ class SpanEncoder:
 
     def _server_span(self, trace: CallTrace, secrets: Secrets, metadata: bytes) -> bytes:
         parent = trace.parent
+        cost_usd = trace.total_cost_usd
         parts = [
             span_head(
                 trace_id=trace.trace_id,
@@ -194,6 +202,8 @@ class SpanEncoder:
             ),
             names.OVERHEAD_MS.double(trace.overhead_ms),
             self._outcome(trace, secrets),
+            b"" if cost_usd is None else names.TOTAL_COST.double(cost_usd),
+            self._decision(trace),
             metadata,
         ]
         if trace.error_type and (trace.is_span_error or not trace.is_error):
@@ -217,6 +227,7 @@ class SpanEncoder:
             trace.caller.name if trace.caller else None,
             trace.call.model if trace.call else None,
             trace.config_version,
+            route_name(trace),
         )
         block = self._servers.get(key)
         if block is None:
@@ -225,6 +236,19 @@ class SpanEncoder:
             if trace.plan is not None and "{" not in trace.route:
                 self._servers.keep(key, block)
         return block
+
+    def _decision(self, trace: CallTrace) -> bytes:
+        """What was decided of a call with several targets; of others it is in their block."""
+        plan = trace.plan
+        if plan is None or plan.route is None:
+            return b""
+        key = (plan.route, plan.candidates, plan.skipped, trace.skips)
+        part = self._decisions.get(key)
+        if part is None:
+            part = _encode_route(plan.route) + _encode_choice(plan, trace.skips)
+            if len(plan.candidates) + len(plan.skipped) + len(trace.skips) <= _MAX_KEPT_NAMES:
+                self._decisions.keep(key, part)
+        return part
 
     def _outcome(self, trace: CallTrace, secrets: Secrets) -> bytes:
         """Where a call came from and how it ended."""
@@ -254,7 +278,7 @@ class SpanEncoder:
                 end_ns=end_ns,
             ),
             names.ATTEMPT.integer(attempt.number),
-            self._request_attributes(call, secrets),
+            self._request_attributes(attempt.sent or call, secrets),
             self._reply_attributes(attempt, secrets),
             metadata,
         ]
@@ -269,7 +293,7 @@ class SpanEncoder:
             parts.append(tfy_client(call, attempt))
         if attempt.error_type:
             parts.append(names.ERROR_TYPE.text(attempt.error_type))
-            if attempt.error_type != ClientDisconnected.error_type:
+            if attempt.error_type not in NO_FAILURES:
                 parts.append(_exception(attempt.error_type, attempt.error_message, end_ns))
                 parts.append(span_status(StatusCode.ERROR, attempt.error_message[:MAX_TEXT_CHARACTERS]))
         return b"".join(parts)
@@ -361,13 +385,24 @@ def _encode_server_block(trace: CallTrace, secrets: Secrets) -> bytes:
         parts.append(names.CALLER.text(trace.caller.name))
     if trace.call is not None:
         parts.append(names.MODEL_ASKED.text(_model_asked(trace, secrets)))
-    if trace.plan is not None:
-        parts.append(names.ROUTING_CANDIDATES.texts(trace.plan.candidates))
-        skipped = [{"target": skip.target, "reason": skip.reason} for skip in trace.plan.skipped]
-        parts.append(names.ROUTING_SKIPPED.text(msgspec.json.encode(skipped).decode()))
+    if trace.plan is not None and trace.plan.route is None:
+        parts.append(_encode_choice(trace.plan))
     if trace.telemetry.has_tfy_names:
         parts.append(tfy_server_block(trace))
     return b"".join(parts)
+
+
+def _encode_route(route: RouteFacts) -> bytes:
+    """Which route it was, and how that chooses."""
+    part = names.ROUTE.text(route.name) + names.STRATEGY.text(route.strategy)
+    return part + names.TIER.text(route.tier) if route.tier else part
+
+
+def _encode_choice(plan: Plan, skips: Sequence[Skipped] = ()) -> bytes:
+    """Between which targets it was, and why each of the others was passed over."""
+    skipped = msgspec.json.encode([*plan.skipped, *skips][:_MAX_NAMES])
+    candidates = names.ROUTING_CANDIDATES.texts(plan.candidates[:_MAX_NAMES])
+    return candidates + names.ROUTING_SKIPPED.text(skipped.decode())
 
 
 def _model_asked(trace: CallTrace, secrets: Secrets) -> str:
@@ -541,7 +576,7 @@ def _old_usage(attempt: AttemptTrace) -> bytes:
 def _server_failure(trace: CallTrace) -> bytes:
     """Status ERROR, and the exception unless the attempt has it: twice is two errors in Elastic."""
     status = span_status(StatusCode.ERROR, trace.error_message[:MAX_TEXT_CHARACTERS])
-    if trace.attempts and trace.attempts[-1].error_type == trace.error_type:
+    if any(attempt.error_type == trace.error_type for attempt in trace.attempts):
         return status
     return _exception(trace.error_type, trace.error_message, trace.unix_ns(trace.end_ns)) + status
 
@@ -568,8 +603,9 @@ def _excerpt(trace: CallTrace, attempt: AttemptTrace, hide: Hide) -> bytes:
 
 
 def _row(trace: CallTrace, secrets: Secrets) -> StoreRow:
+    answer = trace.answer
     usage = trace.usage
-    first = trace.attempts[-1].first_chunk_ns if trace.attempts else 0
+    first = answer.first_chunk_ns if answer is not None else 0
     is_stream = trace.call is not None and trace.call.is_stream
     return StoreRow(
         trace_id=trace.trace_id,

@@ -41,10 +41,11 @@ class Shape:
         client: Name, kind and the target.
         reply: What the reply said of itself that repeats.
         secrets: What must be on no span of them.
+        is_routed: They have a route, so what was decided differs from call to call.
         row: Of one such call.
     """
 
-    __slots__ = ("_client", "_outcome", "_reply", "_row", "_server", "secrets")
+    __slots__ = ("_client", "_outcome", "_reply", "_row", "_server", "is_routed", "secrets")
 
     def __init__(
         self,
@@ -54,6 +55,7 @@ class Shape:
         client: bytes,
         reply: bytes,
         secrets: Secrets,
+        is_routed: bool,
         row: StoreRow,
     ) -> None:
         self._server = server
@@ -61,9 +63,12 @@ class Shape:
         self._client = client
         self._reply = reply
         self.secrets = secrets
+        self.is_routed = is_routed
         self._row = row
 
-    def spans(self, trace: CallTrace, parameters: bytes, metadata: bytes, conversation: bytes) -> CallSpans:
+    def spans(
+        self, trace: CallTrace, parameters: bytes, metadata: bytes, conversation: bytes, decision: bytes
+    ) -> CallSpans:
         """The spans and the store row of a call of this shape.
 
         Args:
@@ -71,6 +76,7 @@ class Shape:
                 seed or limit each time.
             metadata: Likewise, and there are those that name each of their users.
             conversation: Likewise; there are many.
+            decision: Likewise, of a call with several targets: health and chance are in it.
         """
         attempt = trace.attempts[0]
         usage = attempt.usage
@@ -78,6 +84,7 @@ class Shape:
         flags = HAS_IS_REMOTE | trace.flags
         to_unix_ns = trace.started_at_ns - trace.start_ns
         end_ns = trace.end_ns + to_unix_ns
+        cost_usd = attempt.cost_usd
         server = (
             TRACE_ID,
             trace.trace_id,
@@ -88,6 +95,8 @@ class Shape:
             span_times(trace.started_at_ns, end_ns, flags | IS_REMOTE if parent else flags),
             names.OVERHEAD_MS.double(trace.overhead_ms),
             self._outcome,
+            b"" if cost_usd is None else names.TOTAL_COST.double(cost_usd),
+            decision,
             metadata,
         )
         client = [
@@ -105,8 +114,8 @@ class Shape:
         ]
         if attempt.response_id:
             client.append(response_id(attempt, self.secrets))
-        if attempt.cost_usd is not None:
-            client.append(names.COST.double(attempt.cost_usd))
+        if cost_usd is not None:
+            client.append(names.COST.double(cost_usd))
         if usage is not None:
             client.append(counts(usage))
         client.append(metadata)
@@ -137,7 +146,7 @@ class Shape:
                 usage.input_tokens if usage else None,
                 usage.output_tokens if usage else None,
                 row.usage_source,
-                attempt.cost_usd,
+                cost_usd,
             ),
             [SpanSegments(b"".join(server), b""), SpanSegments(b"".join(client), b"")],
         )
@@ -166,8 +175,10 @@ def shape_key(trace: CallTrace, call: Call) -> tuple[object, ...]:
     one caller must never be on a span of another.
     """
     attempt = trace.attempts[0]
+    route = trace.plan.route if trace.plan else None
     return (
         trace.config_version,
+        route.name if route else None,
         None if trace.headers is None else trace.headers.raw(SECRET_HEADERS),
         trace.caller.name if trace.caller else None,
         trace.method,
@@ -187,6 +198,15 @@ def shape_key(trace: CallTrace, call: Call) -> tuple[object, ...]:
         attempt.finish_reasons,
         None if attempt.usage is None else attempt.usage.source,
     )
+
+
+def route_name(trace: CallTrace) -> str | None:
+    """By which route a call got its targets, None for a model that was named itself.
+
+    A name may have a route for some calls alone, and a target may be sent something else by each route.
+    """
+    plan = trace.plan
+    return None if plan is None or plan.route is None else plan.route.name
 
 
 def may_be_kept(trace: CallTrace) -> bool:

@@ -62,6 +62,8 @@ def _request_type(endpoint: Endpoint) -> str:
 def tfy_server(trace: CallTrace) -> bytes:
     """What differs from call to call on the SERVER span."""
     parts = []
+    if trace.plan is not None and trace.plan.route is not None:
+        parts.append(names.TFY_RULES.texts([trace.plan.route.name]))
     if trace.notes.metadata:
         parts.append(names.TFY_METADATA.text(msgspec.json.encode(dict(trace.notes.metadata)).decode()))
     if trace.notes.conversation_id:

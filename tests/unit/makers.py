@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
+from random import Random
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -15,10 +16,12 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from gateway.endpoints.catalogue import CHAT
 from gateway.endpoints.openai_call import parse_call
 from gateway.identity.tokens import Credential
-from gateway.model import Call, Caller, CallFacts, Endpoint, RetryPolicy, Target, Usage
+from gateway.model import Call, Caller, CallFacts, Endpoint, FallbackPolicy, RetryPolicy, Target, Usage
 from gateway.providers.headers import fixed_lines
+from gateway.routing.priority import Priority
+from gateway.routing.route import Candidate, Route
 from gateway.wire.frames import SpanSegments
-from tests.unit.doubles import FakeHeaders
+from tests.unit.doubles import FakeHeaders, FakeHealth
 
 TOKEN: Final = "app-token"
 KEY: Final = "sk-provider-key"
@@ -41,9 +44,31 @@ TARGET: Final = Target(
 )
 
 
+FALLING_BACK: Final = FallbackPolicy(frozenset({401, 403, 404, 429, 500, 502, 503, 504}))
+
+
 def make_target(name: str = "acct/small", **changes: Any) -> Target:
     """A target of this name."""
     return dataclasses.replace(TARGET, name=name, account=name.partition("/")[0], **changes)
+
+
+def make_route(name: str, *targets: Target, health: FakeHealth | None = None) -> Route:
+    """A virtual model that tries *targets* in this order, one that says nothing of it after most failures."""
+    candidates = [
+        Candidate(
+            target
+            if target.fallback != FallbackPolicy()
+            else dataclasses.replace(target, fallback=FALLING_BACK),
+            priority=number,
+        )
+        for number, target in enumerate(targets)
+    ]
+    return Route(name, candidates, Priority(Random(7)), health or FakeHealth())
+
+
+def make_routes(*routes: Route, **others: Route) -> dict[str, Route]:
+    """Virtual models by their names, and by those that are given beside."""
+    return {route.name: route for route in routes} | others
 
 
 class TokenPrice:

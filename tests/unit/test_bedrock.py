@@ -11,17 +11,19 @@ import pytest
 from gateway.bedrock import Bedrock
 from gateway.edge.paths import find_bedrock
 from gateway.endpoints.bedrock_catalogue import PREFIX
+from gateway.errors import UpstreamUnreachable
 from gateway.identity.tokens import Identity
-from gateway.model import AwsSigning, Caller, Target
+from gateway.model import AwsSigning, Caller, CallFacts, Target
 from gateway.pass_through import PassThrough
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.routing.accounts import Accounts
-from gateway.routing.direct import Routing
+from gateway.routing.direct import Routing, Rules
+from gateway.routing.route import Route
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_trace import CallTrace
 from tests.rig.bedrock_upstream import converse_body
 from tests.unit.doubles import FakeClient, FakeReply, FakeUpstream
-from tests.unit.makers import TOKEN, make_credential, make_target
+from tests.unit.makers import TOKEN, make_credential, make_route, make_routes, make_target
 
 BEARER = ("authorization", f"Bearer {TOKEN}")
 SIGNED = ("authorization", "AWS4-HMAC-SHA256 Credential=AKIADUMMY/20260101/us-east-1/bedrock/aws4_request")
@@ -51,13 +53,21 @@ TARGETS = (
     target("aws/embed", "amazon.titan-embed", model_types=frozenset({"embedding"})),
     make_target("acct/gpt", model_id="amazon.nova-lite-v1:0"),
 )
-EVERY = tuple(each.name for each in TARGETS)
+BY_NAME = {each.name: each for each in TARGETS}
+CHAT = make_route("vm/nova", BY_NAME["acct/gpt"], BY_NAME["aws/nova"], BY_NAME["aws/claude"])
+ROUTES = make_routes(
+    CHAT,
+    **{"fast": CHAT, "anthropic.claude-x": CHAT},
+)
+EVERY = (*BY_NAME, "vm/nova", "fast")
 
 
 class Rig:
     """A front of Bedrock's between doubles, and what it recorded."""
 
-    def __init__(self, *script: FakeReply, models: tuple[str, ...] = EVERY) -> None:
+    def __init__(
+        self, *script: FakeReply | Exception, models: tuple[str, ...] = EVERY, rules: Rules | None = None
+    ) -> None:
         self.upstream = FakeUpstream(*script)
         self.records: list[CallTrace] = []
         caller = Caller("app", frozenset(models), frozenset({"aws"}))
@@ -65,7 +75,7 @@ class Rig:
             "v1",
             1,
             Identity([make_credential(TOKEN, caller)]),
-            Routing(TARGETS),
+            Routing(TARGETS, ROUTES, rules),
             accounts=Accounts(TARGETS),
         )
         pipeline = Pipeline(
@@ -119,6 +129,76 @@ async def test_which_model(model: str, headers: tuple[tuple[str, str], ...], nam
     [trace] = rig.records
     assert trace.call is not None
     assert trace.call.model == name
+
+
+@pytest.mark.parametrize(
+    ("model", "headers", "name"),
+    [
+        ("vm%2Fnova", (), "vm/nova"),
+        ("vm/nova", (), "vm/nova"),
+        ("nova", (("x-tfy-provider-name", "vm"),), "vm/nova"),
+        ("fast", (), "fast"),
+        ("fast", (("x-tfy-model-name", "vm/nova"), ("x-tfy-provider-name", "vm")), None),
+        ("vm%2Fnova", (("x-tfy-model-name", "vm/nova"),), "vm/nova"),
+        ("anthropic.claude-x", (("x-tfy-model-name", "vm/nova"),), "vm/nova"),
+        (ARN, (("x-tfy-model-name", "vm/nova"),), None),
+        ("fast", (("x-tfy-provider-name", "aws"),), None),
+    ],
+)
+async def test_virtual_model(model: str, headers: tuple[tuple[str, str], ...], name: str | None) -> None:
+    """Any of its names, its group beside it, the id of one of its targets where a header names it."""
+    rig = Rig(answer(), models=("vm/nova", "fast"))
+    client = await rig.call(f"/model/{model}/converse", BEARER, *headers)
+    [trace] = rig.records
+    if name is None:
+        assert client.status in (400, 404)
+        return
+    assert (client.status, client.header("x-tfy-resolved-model")) == (200, "aws/nova")
+    assert rig.upstream.requests[0].url == "https://b.test/model/amazon.nova-lite-v1%3A0/converse"
+    assert trace.call is not None
+    assert trace.call.model == name
+
+
+async def test_virtual_model_whose_first_target_fails() -> None:
+    """The next one is asked under its own id."""
+    rig = Rig(UpstreamUnreachable("no"), answer())
+    client = await rig.call("/model/vm%2Fnova/converse", BEARER)
+    assert (client.status, client.header("x-tfy-resolved-model")) == (200, "aws/claude")
+    assert rig.upstream.requests[1].url == "https://b.test/model/anthropic.claude-x/converse"
+
+
+@pytest.mark.parametrize(
+    ("models", "headers", "name"),
+    [
+        ((*EVERY, "anthropic.claude-x"), (), "aws/nova"),
+        ((*EVERY, "anthropic.claude-x"), (("x-tfy-provider-name", "aws"),), "aws/claude"),
+        (EVERY, (), "aws/claude"),
+    ],
+    ids=["alias", "with an account", "without the right to it"],
+)
+async def test_alias_like_an_id(
+    models: tuple[str, ...], headers: tuple[tuple[str, str], ...], name: str
+) -> None:
+    """The operator's name goes before Bedrock's, for who may use it."""
+    client = await Rig(answer(), models=models).call("/model/anthropic.claude-x/converse", BEARER, *headers)
+    assert client.header("x-tfy-resolved-model") == name
+
+
+async def test_plan_knows_the_call_and_its_metadata() -> None:
+    """What strategies and rules go by is there when the plan is made."""
+    seen: list[CallFacts] = []
+
+    class Watching:
+        def find(self, _: str, facts: CallFacts) -> Route | None:
+            seen.append(facts)
+            return None
+
+    rig = Rig(answer(), rules=Watching())
+    body = b'{"inferenceConfig": {"maxTokens": 5}}'
+    await rig.call("/model/aws%2Fnova/converse", BEARER, ("x-tfy-metadata", '{"env":"dev"}'), body=body)
+    assert seen[0].metadata == {"env": "dev"}
+    assert seen[0].call is not None
+    assert seen[0].call.body == body
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import json
 import re
 import types
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final, Union
 
@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from gateway.config import SecretSource, check
 from gateway.config.manifests.cost import Cost
 from gateway.config.manifests.known import IN_FORCE
+from gateway.config.manifests.load_balancing import AnyRouting
 from gateway.config.manifests.part import Part
 from gateway.config.manifests.vendors import VENDOR_ACCOUNTS, VENDORS
 from gateway.config.not_in_force import FIELDS, VALUES
@@ -25,8 +26,10 @@ from gateway.settings import OPTIONS
 
 PAGE: Final = (Path(__file__).resolve().parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
 _ROW: Final = re.compile(r"^\| `([^`]+)` \|(.*?)\| (.*) \|$", re.MULTILINE)
-# Listed once, in a section of its own.
+# Listed once, in sections of their own.
 _PRICES: Final = "cost"
+_ROUTES: Final = ("routing_config", "load_balance_targets", "sticky_routing", "hedging")
+_ROUTINGS: Final = typing.get_args(AnyRouting)
 # One section for all, which cannot have what differs between them.
 _WITH_KEY: Final = "Accounts with a key"
 _OF_EACH_VENDOR: Final = {"base_url": "the vendor's", "integrations[].type": "`integration/model/<vendor>`"}
@@ -95,15 +98,20 @@ def shown_default(field: FieldInfo) -> str:
     return f"`{default}`"
 
 
-def expected(parts: Iterable[type[Part]], prefix: str = "") -> dict[str, tuple[str, FieldInfo]]:
-    """Default and field of each path below *parts*, which are choices for the same place."""
+def expected(
+    parts: Iterable[type[Part]], prefix: str = "", elsewhere: Collection[str] = (_PRICES, *_ROUTES)
+) -> dict[str, tuple[str, FieldInfo]]:
+    """Default and field of each path below *parts*, which are choices for the same place.
+
+    Of a field that is listed *elsewhere* what is below it is left out.
+    """
     found: dict[str, tuple[str, FieldInfo]] = {}
     for part in parts:
         for name, field in fields_of(part).items():
             path = prefix + name
             found.setdefault(path, (shown_default(field), field))
-            for inner, suffix in parts_in(field.annotation) if name != _PRICES else ():
-                found = expected([inner], f"{path}{suffix}.") | found
+            for inner, suffix in parts_in(field.annotation) if name not in elsewhere else ():
+                found = expected([inner], f"{path}{suffix}.", elsewhere) | found
     return found
 
 
@@ -123,6 +131,24 @@ def test_every_field_of_prices() -> None:
     assert {path: default for path, (default, _) in rows.items()} == {
         path: default for path, (default, _) in found.items()
     }
+
+
+def test_every_field_of_routes() -> None:
+    """All strategies share one table."""
+    fields = expected(_ROUTINGS, elsewhere=())
+    rows = documented("Routes")
+    assert {path: default for path, (default, _) in rows.items()} == {
+        path: default for path, (default, _) in fields.items()
+    }
+    for path, (_, meaning) in rows.items():
+        assert ("*Extension" in meaning) == str(fields[path][1].description).endswith("Extension."), path
+        choices = {
+            choice
+            for member in members(fields[path][1].annotation)
+            if typing.get_origin(member) is typing.Literal
+            for choice in typing.get_args(member)
+        }
+        assert all(f"`{choice}`" in meaning for choice in choices), path
 
 
 @pytest.mark.parametrize("kind", IN_FORCE)

@@ -18,10 +18,21 @@ from gateway.endpoints.catalogue import CHAT, EMBEDDING
 from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_reply import ReplyFacts
 from gateway.errors import ClientDisconnected, GatewayError
-from gateway.model import Caller, Endpoint, Plan, RetryPolicy, Target, TraceContext, Usage, UsageSource
+from gateway.model import (
+    Caller,
+    Endpoint,
+    Plan,
+    RetryPolicy,
+    RouteFacts,
+    SkipReason,
+    Target,
+    TraceContext,
+    Usage,
+    UsageSource,
+)
 from gateway.telemetry import attributes
 from gateway.telemetry.call_notes import read_notes
-from gateway.telemetry.call_trace import CallTrace
+from gateway.telemetry.call_trace import HEDGE_LOST, CallTrace
 from gateway.telemetry.plan import ContentRules, Redaction, TelemetryPlan
 from gateway.telemetry.resource import worker_resource
 from gateway.telemetry.span_encoding import SpanEncoder
@@ -60,6 +71,7 @@ TARGET: Final = Target(
     retry=RetryPolicy(),
     price=TokenPrice(),
 )
+ROUTE: Final = RouteFacts("vm/chat", "complexity-based-routing", "simple")
 CHAT_BODY: Final = (
     b'{"model":"main/gpt","stream":true,"temperature":1,"top_p":0.5,"frequency_penalty":0,'
     b'"presence_penalty":0,"max_tokens":5,"seed":7,"top_k":3,"n":2,"stop":"x","reasoning_effort":"low",'
@@ -136,7 +148,7 @@ def trace_of(endpoint: Endpoint, body: bytes) -> CallTrace:
     trace.identified(Caller("app1", frozenset({TARGET.name})))
     trace.asked(parse_call(endpoint, body, model=None, account=None))
     trace.noted(read_notes(HEADERS))
-    trace.planned(Plan((TARGET,), (TARGET.name,)))
+    trace.planned(Plan((TARGET,), (TARGET.name,), route=ROUTE))
     return trace
 
 
@@ -242,9 +254,14 @@ def test_usage_sources_are_documented() -> None:
     assert values == set(get_args(UsageSource))
 
 
+def test_reasons_are_documented() -> None:
+    """Every reason why a target is passed over, and no other."""
+    assert set(rows("What was decided")) == set(get_args(SkipReason))
+
+
 def test_error_types_are_documented() -> None:
     """Every code that an error of ours can have."""
-    codes = {error.code for error in _all_errors()} | {ClientDisconnected.error_type}
+    codes = {error.code for error in _all_errors()} | {ClientDisconnected.error_type, HEDGE_LOST}
     assert set(rows("error.type")) == codes
 
 

@@ -13,18 +13,19 @@ import pytest
 
 from gateway.edge.paths import find_gemini
 from gateway.endpoints.gemini_paths import find_key, find_signature, without_credentials
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, UpstreamUnreachable
 from gateway.gemini import Gemini
 from gateway.identity.tokens import Identity
-from gateway.model import Caller
+from gateway.model import Caller, CallFacts
 from gateway.pass_through import PassThrough
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.routing.accounts import Accounts
-from gateway.routing.direct import Routing
+from gateway.routing.direct import Routing, Rules
+from gateway.routing.route import Route
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_trace import CallTrace
 from tests.unit.doubles import FakeClient, FakeReply, FakeUpstream
-from tests.unit.makers import TOKEN, TokenPrice, make_credential, make_target
+from tests.unit.makers import TOKEN, TokenPrice, make_credential, make_route, make_routes, make_target
 
 GOOGLE_KEY = "google-provider-key"
 ROOT = "https://generativelanguage.googleapis.com"
@@ -46,8 +47,16 @@ TARGETS = (
     make_target("vertex/flash", model_id="gemini-flash", dialect="gemini", base_url=f"{VERTEX}/google"),
     make_target("acct/small"),
 )
-WHOLE = Caller("whole", frozenset(target.name for target in TARGETS), frozenset({"google", "vertex", "acct"}))
+BY_NAME = {target.name: target for target in TARGETS}
+CHAT = make_route("vm/chat", BY_NAME["google/flash"], BY_NAME["acct/small"], BY_NAME["vertex/flash"])
+ROUTES = make_routes(CHAT, make_route("vm/closed", BY_NAME["acct/small"]), fast=CHAT)
+WHOLE = Caller(
+    "whole",
+    frozenset((*BY_NAME, "vm/chat", "vm/closed", "fast")),
+    frozenset({"google", "vertex", "acct"}),
+)
 NARROW = Caller("narrow", frozenset({"google/flash"}))
+VIRTUAL = Caller("virtual", frozenset({"vm/chat", "fast"}))
 BODY = json.dumps({"contents": [{"parts": [{"text": "hi"}]}]}).encode()
 SAID = {
     "candidates": [{"content": {"parts": [{"text": "hello"}]}, "finishReason": "STOP"}],
@@ -69,11 +78,14 @@ class FakeGoogleClient(FakeClient):
 class Rig:
     """The stages between doubles, and what they recorded."""
 
-    def __init__(self, *script: FakeReply | GatewayError | Exception) -> None:
+    def __init__(self, *script: FakeReply | GatewayError | Exception, rules: Rules | None = None) -> None:
         self.upstream = FakeUpstream(*script)
         self.records: list[CallTrace] = []
-        credentials = [make_credential(TOKEN, WHOLE), make_credential("narrow-token", NARROW)]
-        snapshot = Snapshot("v1", 1, Identity(credentials), Routing(TARGETS), accounts=Accounts(TARGETS))
+        tokens = {TOKEN: WHOLE, "narrow-token": NARROW, "virtual-token": VIRTUAL}
+        credentials = [make_credential(token, caller) for token, caller in tokens.items()]
+        snapshot = Snapshot(
+            "v1", 1, Identity(credentials), Routing(TARGETS, ROUTES, rules), accounts=Accounts(TARGETS)
+        )
         pipeline = Pipeline(
             CurrentSnapshot(snapshot),
             self.upstream,
@@ -190,6 +202,77 @@ async def test_another_publisher_of_vertex() -> None:
     assert rig.upstream.requests[0].url == f"{VERTEX}/meta/models/llama:generateContent"
 
 
+VERTEX_FLASH = f"{VERTEX}/google/models/gemini-flash"
+
+
+@pytest.mark.parametrize(
+    ("account", "path", "asked"),
+    [
+        ("vm", "/v1beta/models/chat", "vm/chat"),
+        ("vm", "/v1beta/models/vm/chat", "vm/chat"),
+        ("vm", "/v1beta/models/fast", "fast"),
+        ("vm", "/v1beta/publishers/google/models/chat", "vm/chat"),
+        ("google", "/v1beta/models/fast", "fast"),
+        ("google", "/v1beta/models/vm/chat", "vm/chat"),
+    ],
+)
+async def test_virtual_model(account: str, path: str, asked: str) -> None:
+    """Below its group, or by its slug: the right to that name is enough. Who speaks Google's is asked."""
+    rig = Rig(FakeReply(200, JSON, REPLY))
+    client = await rig.ask(f"{path}:generateContent", account=account, token="virtual-token")
+    assert (client.status, client.received) == (200, REPLY)
+    assert rig.upstream.requests[0].url == f"{ROOT}/v1beta/models/gemini-flash:generateContent"
+    assert client.header("x-tfy-resolved-model") == "google/flash"
+    assert rig.trace.call is not None
+    assert rig.trace.call.model == asked
+    assert rig.trace.plan is not None
+    assert [target.name for target in rig.trace.plan.targets] == ["google/flash", "vertex/flash"]
+
+
+async def test_virtual_model_whose_first_target_fails() -> None:
+    """The next one has its own address, in the version that the caller asks for."""
+    rig = Rig(UpstreamUnreachable("no"), FakeReply(200, JSON, REPLY))
+    client = await rig.ask("/v1beta1/models/chat:generateContent", account="vm")
+    assert client.status == 200
+    urls = [request.url.removesuffix(":generateContent") for request in rig.upstream.requests]
+    assert urls == [
+        f"{ROOT}/v1beta/models/gemini-flash",
+        VERTEX_FLASH.replace("/v1/", "/v1beta1/"),
+    ]
+
+
+@pytest.mark.parametrize("slug", ["fast", "vm/chat", "chat"])
+async def test_virtual_model_that_the_body_names_again(slug: str) -> None:
+    """Each target gets its own name of it there."""
+    rig = Rig(FakeReply(200, JSON, b'{"embeddings": []}'))
+    said = {"requests": [{"model": f"models/{slug}", "content": {"parts": [{"text": "hi"}]}}]}
+    await rig.ask(f"/v1beta/models/{slug}:batchEmbedContents", account="vm", body=json.dumps(said).encode())
+    (sent,) = json.loads(rig.upstream.requests[0].body)["requests"]
+    assert sent["model"] == "models/gemini-flash"
+
+
+class Instead:
+    """A rule that gives every call of one model another's targets."""
+
+    def __init__(self, model: str, route: Route) -> None:
+        self._model = model
+        self._route = route
+
+    def find(self, model: str, _: CallFacts) -> Route | None:
+        return self._route if model == self._model else None
+
+
+async def test_rule() -> None:
+    """It gives calls other targets, by Google's id as well; what is asked about a model is that model's."""
+    rules = Instead("google/flash", make_route("rule-1", BY_NAME["vertex/flash"]))
+    rig = Rig(FakeReply(200, JSON, REPLY), FakeReply(200, JSON, b"{}"), rules=rules)
+    client = await rig.ask(f"{FLASH}:generateContent", token="narrow-token")
+    assert (client.status, client.header("x-tfy-resolved-model")) == (200, "vertex/flash")
+    assert rig.upstream.requests[0].url == f"{VERTEX_FLASH}:generateContent"
+    await rig.ask(FLASH, method="GET", token="narrow-token")
+    assert rig.upstream.passages[0].url == f"{ROOT}{FLASH}"
+
+
 EVENT = b"data: " + REPLY + b"\r\n\r\n"
 ARRAY = b"[" + REPLY + b",\r\n" + REPLY + b"\n]\n"
 
@@ -290,6 +373,11 @@ async def test_rights(path: str, method: str, expected: tuple[int, str]) -> None
         ("/v1beta/models/small:generateContent", "acct", "POST", (400, "UNSUPPORTED_PARAMETER")),
         ("/v1/files", "acct", "GET", (400, "UNSUPPORTED_PARAMETER")),
         ("/v1/models/claude:generateContent", "vertex", "POST", (400, "UNSUPPORTED_PARAMETER")),
+        ("/v1/models/nothing:generateContent", "vm", "POST", (404, "MODEL_NOT_FOUND")),
+        ("/v1/models/closed:generateContent", "vm", "POST", (400, "UNSUPPORTED_PARAMETER")),
+        ("/v1/models/fast:generateContent", "nobody", "POST", (404, "ACCOUNT_NOT_FOUND")),
+        ("/v1/models/fast:generateContent", "acct", "POST", (400, "UNSUPPORTED_PARAMETER")),
+        ("/v1/files", "vm", "GET", (400, "UNSUPPORTED_PARAMETER")),
         (f"{FLASH}:generateContent", "google", "GET", (405, "METHOD_NOT_ALLOWED")),
         ("/v1beta/files", "google", "OPTIONS", (405, "METHOD_NOT_ALLOWED")),
         ("/v1beta/../../v1/files", "google", "GET", (400, "INVALID_PATH")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import logging
 from collections.abc import Callable
@@ -177,6 +178,19 @@ async def test_upstream_request() -> None:
     assert not {"cookie", "traceparent", "tracestate"} & headers.keys()
     assert TOKEN not in str(request.headers) + request.lines.decode()
     assert request.timeout_s is None
+
+
+async def test_parameters_of_the_target() -> None:
+    """They are put over the caller's, and the attempt's span tells what was sent."""
+    rig = Rig(whole())
+    target = make_target(parameters={"temperature": b"0.1", "stop": b"null"})
+    rig.current.snapshot = dataclasses.replace(rig.current.snapshot, routing=Routing([target]))
+    trace = await rig.call(caller_of(temperature=1, stop="x", seed=1))
+    sent = json.loads(rig.upstream.requests[0].body)
+    assert (sent["temperature"], sent["seed"], "stop" in sent) == (0.1, 1, False)
+    (attempt,) = trace.attempts
+    assert attempt.sent is not None
+    assert bytes(attempt.sent.fields["temperature"]) == b"0.1"
 
 
 async def test_reply_is_closed() -> None:

@@ -160,15 +160,12 @@ class CircuitBreakerSettings(Part):
 
 
 class RetryBudgetSettings(Part):
-    """How many attempts more than calls there may be, so that retries do not add to a provider's trouble.
-
-    Extension.
-    """
+    """How often a target may be asked again, so that retries do not add to its trouble. Extension."""
 
     ratio: Annotated[Amount, Field(le=10)] = 0.2
-    """Further attempts for each call."""
+    """Retries for each call of the target."""
     min_per_second: Annotated[Count, Field(le=100_000)] = 10
-    """So many further attempts in a second are always allowed, of each worker."""
+    """So many retries in a second are there for few calls as well."""
 
 
 class RoutingSettings(Part):
@@ -177,9 +174,9 @@ class RoutingSettings(Part):
     circuit_breaker: CircuitBreakerSettings = CircuitBreakerSettings()
     """When a target that fails is left alone, and when it is asked again."""
     retry_budget: RetryBudgetSettings = RetryBudgetSettings()
-    """How many attempts more than calls there may be."""
+    """How often targets may be asked again."""
     max_retry_after_ms: Annotated[Count, Field(le=_LONGEST_MS)] = 5_000
-    """The longest `Retry-After` of a provider that is waited for; a longer one is as good as a failure."""
+    """The longest `Retry-After` of a provider that is waited for."""
 
 
 class TimeoutSettings(Part):

@@ -20,7 +20,7 @@ from gateway.endpoints.catalogue import CHAT, COMPLETION, EMBEDDING, MESSAGES, R
 from gateway.endpoints.openai_paths import PROXY, find_openai_path
 from gateway.errors import UpstreamUnreachable
 from gateway.identity.tokens import Identity
-from gateway.model import Caller, CallFacts, Endpoint, FallbackPolicy, Plan, RetryPolicy, Target
+from gateway.model import Caller, CallFacts, Endpoint, FallbackPolicy, Plan, RetryPolicy, RouteFacts, Target
 from gateway.pass_through import Asked, PassThrough
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.routing.accounts import Accounts
@@ -35,7 +35,9 @@ from tests.unit.doubles import FakeClient, FakeReply, FakeUpstream
 from tests.unit.makers import TOKEN, TokenPrice, attributes_of, make_credential, make_target
 
 FOLDER: Final = Path(__file__).parent
-TARGET: Final = make_target(retry=RetryPolicy(1, 0, frozenset({502})))
+TARGET: Final = make_target(
+    retry=RetryPolicy(1, 0, frozenset({502})), fallback=FallbackPolicy(frozenset({503}))
+)
 BACKUP: Final = make_target(
     "lab/small",
     model_id="small-b",
@@ -209,7 +211,8 @@ class Ordered(Routing):
 
     def __init__(self, targets: tuple[Target, ...]) -> None:
         super().__init__(targets)
-        self._plan = Plan(targets, tuple(target.name for target in targets))
+        route = RouteFacts("vm/small", "priority-based-routing") if len(targets) > 1 else None
+        self._plan = Plan(targets, tuple(target.name for target in targets), route=route)
 
     def plan(self, model: str, facts: CallFacts) -> Plan:
         super().plan(model, facts)

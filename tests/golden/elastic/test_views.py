@@ -72,7 +72,9 @@ CONTENT: Final = (
 )
 WHOLE_NUMBERS: Final = ("gateway.attempt", "gateway.attempts", "server.port", "http.response.status_code")
 FRACTIONS: Final = (
+    "gateway.cost_usd",
     "gateway.overhead_ms",
+    "gen_ai.usage.cost",
     "gen_ai.request.temperature",
     "gen_ai.request.top_p",
     "gen_ai.response.time_to_first_chunk",

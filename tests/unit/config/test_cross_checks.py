@@ -20,8 +20,12 @@ VIRTUAL_MODELS = """\
 type: provider-account/virtual-model
 name: vm
 integrations:
-  - {name: chat, slug: chat-slug, alias: [chat-alias]}
-  - 7
+  - name: chat
+    slug: chat-slug
+    alias: [chat-alias]
+    routing_config:
+      type: priority-based-routing
+      load_balance_targets: [{target: main/gpt-4o}]
 """
 
 

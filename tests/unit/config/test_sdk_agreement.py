@@ -15,7 +15,8 @@ from truefoundry_sdk import types as sdk
 from truefoundry_sdk.types.true_foundry_apply_request_manifest import TrueFoundryApplyRequestManifest
 
 from gateway.config.manifests.azure_account import DeploymentType
-from gateway.config.manifests.known import IN_FORCE, MODEL_ACCOUNTS, NOT_IN_FORCE
+from gateway.config.manifests.known import IN_FORCE, MODEL_ACCOUNTS, NOT_IN_FORCE, VIRTUAL_MODELS
+from gateway.config.manifests.load_balancing import ComplexityTarget, SessionIdentifier, StaticFallback
 from gateway.config.manifests.logging_config import Preset
 from gateway.config.manifests.part import Part
 from gateway.config.manifests.provider_account import MODEL_TYPES
@@ -29,8 +30,18 @@ _ENTRA_FIELDS = (
 )
 
 
+_STRATEGIES = ("weight-based-routing", "priority-based-routing", "latency-based-routing")
+_ROUTES = (
+    *(
+        f"{VIRTUAL_MODELS}: integrations[integration/model/virtual].routing_config[{kind}]"
+        for kind in (*_STRATEGIES, "complexity-based-routing")
+    ),
+    *(f"gateway-load-balancing-config: rules[{kind}]" for kind in _STRATEGIES),
+)
 EXTENSIONS = {
-    *(f"{kind}: propagate_trace" for kind in IN_FORCE if kind in MODEL_ACCOUNTS),
+    *(f"{kind}: propagate_trace" for kind in IN_FORCE if kind in MODEL_ACCOUNTS - {VIRTUAL_MODELS}),
+    *(f"{route}.{name}" for route in _ROUTES for name in ("hedging", "load_balance_targets.timeouts")),
+    "gateway-load-balancing-config: name",
     *(f"{kind}: base_url" for kind, vendor in VENDOR_OF.items() if not vendor.is_base_url_theirs),
     "provider-account/snowflake-cortex: base_url",
     "provider-account/nomic: base_url",
@@ -60,6 +71,9 @@ EXTENSIONS = {
     "gateway-global-settings: name",
     "gateway-global-settings: telemetry_settings",
     "gateway-global-settings: translation_settings",
+    "gateway-global-settings: routing_settings",
+    "gateway-global-settings: timeout_settings",
+    "gateway-global-settings: keep_alive_settings",
     "gateway-global-settings: budget_settings",
     *(
         f"gateway-otel-config: otel_{signal}_exporter_config[{kind}].{name}"
@@ -144,6 +158,7 @@ THEIRS: dict[str, type[pydantic.BaseModel]] = {
     "virtual-account": sdk.VirtualAccountManifest,
     "gateway-otel-config": sdk.GatewayOtelConfig,
     "gateway-global-settings": sdk.GlobalSettings,
+    "gateway-load-balancing-config": sdk.LoadBalancingConfig,
     "gateway-logging-config": sdk.GatewayLoggingConfig,
 }
 
@@ -192,7 +207,10 @@ def extension_marks(model: type[Part], place: str) -> Iterator[str]:
 def test_extensions_say_so() -> None:
     """In the description, which the schema and the documentation show."""
     marked = {mark for kind, model in IN_FORCE.items() for mark in extension_marks(model, f"{kind}: ")}
-    assert marked == (EXTENSIONS | set(search_costs())) - {"gateway-global-settings: name"}
+    assert marked == (EXTENSIONS | set(search_costs())) - {
+        "gateway-global-settings: name",
+        "gateway-load-balancing-config: name",
+    }
 
 
 def test_every_type_of_theirs_is_known() -> None:
@@ -215,7 +233,7 @@ def values_of(enumeration: Any) -> Iterator[str]:
 
 
 def test_choices_agree() -> None:
-    """Types of model, of model server and of masking, each as their enumeration has them."""
+    """Types of model, of model server, of masking, tiers and so on, each as their enumeration has them."""
     assert set(MODEL_TYPES) == set(values_of(sdk.ModelType))
     integration = next(
         models_in(IN_FORCE["provider-account/self-hosted-model"].model_fields["integrations"].annotation)
@@ -225,3 +243,10 @@ def test_choices_agree() -> None:
     assert set(typing.get_args(Preset)) == set(values_of(sdk.PresetRegexPatternEnum))
     for deployments in (sdk.AzureOpenAiModelDeploymentType, sdk.MicrosoftFoundryModelDeploymentType):
         assert set(typing.get_args(DeploymentType)) == set(values_of(deployments))
+    for part, name, theirs in (
+        (ComplexityTarget, "tier", sdk.ComplexityBasedLoadBalanceTargetTier),
+        (StaticFallback, "default_tier", sdk.StaticFallbackStrategyDefaultTier),
+        (SessionIdentifier, "source", sdk.StickySessionIdentifierSource),
+    ):
+        assert set(typing.get_args(part.model_fields[name].annotation)) == set(values_of(theirs))
+    assert set(values_of(sdk.VirtualModelModelType)) <= set(MODEL_TYPES)

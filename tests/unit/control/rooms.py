@@ -16,6 +16,7 @@ from gateway.control.config_status import ConfigStatus
 from gateway.control.health import Health
 from gateway.control.metrics import MetricsPage, MetricsSource
 from gateway.control.otel_manifest import OtelManifests
+from gateway.control.targets import TargetsSource
 from gateway.control.telemetry import TelemetrySource
 from gateway.control.traces import TraceQueries
 from gateway.delivery.probe import ProbeResult
@@ -65,6 +66,7 @@ class Rooms:
     manifests: Path = Path("no-such-folder")
     waiting: dict[str, int] = field(default_factory=dict)
     tested: list[str | None] = field(default_factory=list)
+    targets: TargetsSource = field(default_factory=lambda: TargetsSource(tuple, None))
 
     def client(self, base_url: str = "http://127.0.0.1:8788") -> TestClient:
         """A client of the app; a failure of the app is an answer, as it is over a socket."""
@@ -102,6 +104,7 @@ class Rooms:
                 secrets=SecretSource({}, None),
                 find_waiting=lambda name: self.waiting.get(name, 0),
             ),
+            targets=self.targets,
         )
 
     async def _test(self, name: str | None) -> Sequence[dict[str, object]]:

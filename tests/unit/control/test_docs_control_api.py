@@ -17,6 +17,7 @@ from gateway.control.config_status import ConfigStatus, Rejected
 from gateway.control.health import Health
 from gateway.control.otel_manifest import Saved, Shown
 from gateway.control.otel_settings import saved_json
+from gateway.control.targets import TargetsSource
 from gateway.delivery.probe import ProbeResult
 from gateway.tracestore import buckets
 from gateway.tracestore.decode import span_json, trace_json
@@ -72,6 +73,7 @@ ANSWERS: dict[str, object] = {
         "workers": [],
     },
     "config": config(),
+    "targets": TargetsSource(lambda: ["a/b"], None).report(),
     "test": {"results": [ProbeResult("d", "traces", True, 200, 1.0, "w", "a").to_dict()]},
     "otel": otel(),
     "otel-saved": saved_json(Saved(Shown(otel(), "t", Path("a")), "v", (problem(),))),
@@ -118,7 +120,7 @@ def test_every_error_code_is_documented() -> None:
         "misdirected_request",
         *("foreign_origin", "unsupported_media_type", "invalid_json", "body_too_large"),
         *("manifest_not_found", "invalid_manifest", "changed_meanwhile", "not_writable"),
-        "destination_not_found",
+        *("destination_not_found", "target_not_found"),
         "internal",
     }:
         assert f"`{code}`" in TEXT

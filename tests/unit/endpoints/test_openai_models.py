@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from gateway.endpoints.openai_models import find_model, model_list
+from gateway.model import ListedModel
 from tests.unit.makers import TokenPrice, make_target
 
 
@@ -49,3 +50,21 @@ def test_one_model() -> None:
     assert found is not None
     assert json.loads(found) == json.loads(models)["data"][1]
     assert find_model(models, "a") is None
+
+
+def test_virtual_models() -> None:
+    """Under the full name, with the others beside it; each of them finds it."""
+    virtual = ListedModel("vm/chat", "vm", frozenset({"chat"}), ("chat", "old/chat"), 1000)
+    models = model_list([make_target("a/b"), virtual], created=7)
+    assert json.loads(models)["data"][1] == {
+        "id": "vm/chat",
+        "object": "model",
+        "created": 7,
+        "owned_by": "vm",
+        "aliases": ["chat", "old/chat"],
+        "model_types": ["chat"],
+        "context_window": 1000,
+    }
+    found = [find_model(models, name) for name in ("vm/chat", "chat", "old/chat")]
+    assert found == [found[0]] * 3
+    assert found[0] is not None

@@ -89,10 +89,10 @@ def test_routes_choose_for_themselves() -> None:
     """A caller of two virtual models is not with one target for both."""
     health = health_of(dict.fromkeys(NAMES, 10))
     same = sum(
-        names(health, caller=f"app-{number}") == names(health, caller=f"app-{number}", route="vm/other")
+        names(health, caller=f"app-{number}")[0] == names(health, caller=f"app-{number}", route="vm/other")[0]
         for number in range(900)
     )
-    assert same < 300
+    assert 200 < same < 400
 
 
 @given(st.dictionaries(st.sampled_from(NAMES), st.none() | st.floats(0, 1e6)), st.text(max_size=10))

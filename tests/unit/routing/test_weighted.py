@@ -123,7 +123,7 @@ def keep(table: Table, user: str, name: str) -> None:
     """What the pipeline does after a good answer of *name*."""
     place = sticky_on(table).order(candidates_of(WEIGHTS), of_user(user), FakeHealth()).session
     assert place is not None
-    Sessions(table).keep(place, make_target(name))
+    Sessions(table).keep(place, name)
 
 
 def test_session_whose_target_is_away() -> None:

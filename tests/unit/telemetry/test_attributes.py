@@ -44,5 +44,6 @@ def test_names_are_known_families() -> None:
         "openai",
         "gateway",
         "tfy",
+        "applied_loadbalance_rule_ids",
     }
     assert {name_of(key).partition(".")[0] for key in keys()} <= families

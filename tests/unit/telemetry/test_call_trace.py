@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from random import Random
 
 import msgspec
 import pytest
 
 from gateway.endpoints.catalogue import CHAT
-from gateway.model import Plan, TraceContext, Usage
-from gateway.telemetry.call_trace import CallTrace, begin_trace
+from gateway.model import Plan, Skipped, TraceContext, Usage
+from gateway.telemetry.call_trace import AttemptTrace, CallTrace, begin_trace
 from gateway.telemetry.plan import TelemetryPlan
 from tests.unit.doubles import FakeClient
-from tests.unit.makers import TARGET, make_caller
+from tests.unit.makers import TARGET, TokenPrice, make_caller, make_target
 from tests.unit.telemetry.traces import (
     FACTS,
     MS,
@@ -143,7 +144,7 @@ def test_end_is_noted_once() -> None:
 
 
 def test_usage_and_model_are_those_of_the_last_attempt() -> None:
-    """What a call cost and who answered is the last attempt's."""
+    """What a call cost and who answered is the last attempt's, where nobody says otherwise."""
     trace = make_planned_trace()
     assert (trace.usage, trace.resolved_model) == (None, "")
     add_attempt(trace)
@@ -152,6 +153,91 @@ def test_usage_and_model_are_those_of_the_last_attempt() -> None:
     last.status_code = 200
     last.answered(FACTS)
     assert (trace.usage, trace.resolved_model) == (FACTS.usage, "acct/small")
+
+
+# -- two beside each other
+
+
+def make_hedged_trace() -> CallTrace:
+    """A call of two targets: the second was asked beside the first, which then answered."""
+    trace = make_planned_trace(PRICED)
+    first = add_attempt(trace, PRICED)
+    second = trace.attempt(make_target("acct/other", price=TokenPrice()))
+    first.status_code = 200
+    first.answered(FACTS)
+    trace.answered_by(first)
+    second.lost()
+    trace.responded(200)
+    trace.ended()
+    return trace
+
+
+def test_answer_is_the_one_that_was_given() -> None:
+    """Usage, cost and model of a call are those of the attempt whose answer the caller got."""
+    trace = make_hedged_trace()
+    first, second = trace.attempts
+    assert trace.answer is first
+    assert (trace.usage, trace.cost_usd, trace.resolved_model) == (FACTS.usage, 11e-6, "acct/small")
+    assert (second.error_type, trace.is_error) == ("hedge_lost", False)
+
+
+def test_what_lost_has_cost_its_input() -> None:
+    """Its provider has read the call, so it is paid for; the call's cost is that of both."""
+    trace = make_hedged_trace()
+    loser = trace.attempts[1]
+    assert trace.call is not None
+    read = trace.call.body_bytes // 4
+    assert (loser.usage, loser.cost_usd) == (Usage(read, 0, "partial"), read / 1_000_000)
+    assert trace.total_cost_usd == 11e-6 + read / 1_000_000
+    trace.ended()
+    assert loser.usage == Usage(read, 0, "partial")
+
+
+def test_what_lost_keeps_what_its_provider_counted() -> None:
+    """An estimate is for those that said nothing."""
+    trace = make_planned_trace()
+    loser = trace.attempt(TARGET)
+    loser.used(Usage(3, 1, "provider"))
+    loser.lost()
+    trace.ended()
+    assert loser.usage == Usage(3, 1, "provider")
+
+
+def test_what_had_failed_is_not_lost() -> None:
+    """An attempt that ended by itself keeps its own error."""
+    attempt = make_trace().attempt(TARGET)
+    attempt.failed("503", "down")
+    attempt.ended()
+    ended_ns = attempt.end_ns
+    attempt.lost()
+    assert (attempt.error_type, attempt.end_ns) == ("503", ended_ns)
+
+
+def test_caller_that_leaves_two_has_cost_the_input_of_both() -> None:
+    """Each provider has read the call."""
+    trace = make_planned_trace()
+    attempts = [trace.attempt(TARGET), trace.attempt(TARGET)]
+    trace.disconnected()
+    assert [attempt.error_type for attempt in attempts] == ["client_disconnected"] * 2
+    assert [attempt.usage and attempt.usage.source for attempt in attempts] == ["partial"] * 2
+
+
+def test_no_cost_is_not_zero() -> None:
+    """Of attempts whose price nobody knows there is no sum; of some, it is that of the others."""
+    trace = make_planned_trace()
+    assert trace.total_cost_usd is None
+    add_attempt(trace).answered(FACTS)
+    assert trace.total_cost_usd is None
+    add_attempt(trace, PRICED).answered(FACTS)
+    assert trace.total_cost_usd == 11e-6
+
+
+def test_skips_are_bounded() -> None:
+    """Targets that were passed over when their turn came, in order, and not without end."""
+    trace = make_trace()
+    for number in range(100):
+        trace.skipped(f"a/{number}", "circuit")
+    assert trace.skips == tuple(Skipped(f"a/{number}", "circuit") for number in range(64))
 
 
 @pytest.mark.parametrize(
@@ -263,15 +349,36 @@ def test_overhead_is_our_share() -> None:
     assert trace.overhead_ms == 0
 
 
+def test_attempts_beside_each_other_are_no_overhead() -> None:
+    """What two share counts once, one within another not at all, and a gap between two is ours."""
+    trace = make_planned_trace()
+    add_attempt(trace, at_ms=10, took_ms=40)
+    add_attempt(trace, at_ms=20, took_ms=10)
+    add_attempt(trace, at_ms=30, took_ms=30)
+    add_attempt(trace, at_ms=70, took_ms=10)
+    trace.end_ns = 100 * MS
+    assert trace.overhead_ms == 100 - 50 - 10
+
+
+def test_overhead_while_an_attempt_runs() -> None:
+    """The header goes out before the reply has ended: the wait so far is the provider's."""
+    trace = make_trace(start_ns=time.perf_counter_ns() - 500 * MS)
+    trace.attempts.append(AttemptTrace(TARGET, 1, b"1" * 8, trace.start_ns + 2 * MS))
+    timing = dict(part.split(";dur=") for part in trace.server_timing().split(", "))
+    assert timing["overhead"] == "2.000"
+    assert float(timing["total"]) >= 500
+
+
 def test_server_timing_names_the_stages_that_ran() -> None:
     """A stage that did not run is not in the header."""
     trace = make_trace()
-    assert trace.server_timing().startswith("total;dur=")
+    assert [part.partition(";")[0] for part in trace.server_timing().split(", ")] == ["overhead", "total"]
     trace.identified(make_caller())
     trace.planned(Plan((TARGET,), (TARGET.name,)))
     trace.attempt(TARGET)
     trace.attempt(TARGET)
     parts = trace.server_timing().split(", ")
-    assert [part.partition(";")[0] for part in parts] == ["auth", "route", "upstream", "total", "attempts"]
+    stages = ["auth", "route", "upstream", "overhead", "total", "attempts"]
+    assert [part.partition(";")[0] for part in parts] == stages
     assert parts[-1] == 'attempts;desc="2"'
     assert all(float(part.partition("dur=")[2]) >= 0 for part in parts[:-1])

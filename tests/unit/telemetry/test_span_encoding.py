@@ -20,7 +20,7 @@ from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_paths import find_openai_path
 from gateway.endpoints.openai_reply import ReplyFacts
 from gateway.errors import UpstreamBadReply
-from gateway.model import Endpoint, Plan, Skipped, TraceContext, Usage
+from gateway.model import Endpoint, Plan, RouteFacts, Skipped, TraceContext, Usage
 from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.content import ContentCapture
 from gateway.telemetry.plan import TelemetryPlan, compile_telemetry
@@ -273,6 +273,51 @@ def test_skipped_targets_are_told() -> None:
     assert json.loads(attributes["gateway.routing.skipped"]) == [{"target": "a/b", "reason": "circuit"}]
 
 
+def test_route_is_told() -> None:
+    """By which route targets were found, and all that were passed over, when planning and when in turn."""
+    trace = make_answered_trace()
+    trace.plan = Plan(
+        (make_target("a/c"), TARGET),
+        ("a/b", "a/c", "acct/small"),
+        (Skipped("a/b", "tier"),),
+        route=RouteFacts("vm/chat", "complexity-based-routing", "simple"),
+    )
+    trace.skipped("a/c", "circuit")
+    attributes = attributes_of(spans_of(trace)[0])
+    assert attributes["gateway.routing.candidates"] == ["a/b", "a/c", "acct/small"]
+    assert json.loads(attributes["gateway.routing.skipped"]) == [
+        {"target": "a/b", "reason": "tier"},
+        {"target": "a/c", "reason": "circuit"},
+    ]
+    told = {name: attributes[f"gateway.routing.{name}"] for name in ("route", "strategy", "tier")}
+    assert told == {"route": "vm/chat", "strategy": "complexity-based-routing", "tier": "simple"}
+
+
+def test_one_name_with_and_without_a_route() -> None:
+    """A rule may take some calls of a model alone; each call has its own decision."""
+    encoder = SpanEncoder()
+    found = []
+    for route in (None, RouteFacts("rule-1", "weight-based-routing", is_rule=True), None):
+        trace = make_answered_trace()
+        # Retried, so that no shape helps.
+        add_attempt(trace)
+        trace.plan = Plan((TARGET,), ("acct/small",) if route is None else ("acct/small", "a/b"), route=route)
+        attributes = attributes_of(read_span(encoder.encode(trace).spans[0]))
+        found.append((attributes.get("gateway.routing.route"), attributes["gateway.routing.candidates"]))
+    assert found == [(None, ["acct/small"]), ("rule-1", ["acct/small", "a/b"]), (None, ["acct/small"])]
+
+
+def test_long_lists_of_targets_are_cut() -> None:
+    """A route of very many targets has a span that fits a batch."""
+    trace = make_answered_trace()
+    names = tuple(f"acct/{number}-{'x' * 200}" for number in range(1000))
+    skipped = tuple(Skipped(name, "circuit") for name in names)
+    trace.plan = Plan((TARGET,), names, skipped, route=RouteFacts("vm/chat", "weight-based-routing"))
+    attributes = attributes_of(spans_of(trace)[0])
+    assert attributes["gateway.routing.candidates"] == list(names[:64])
+    assert len(json.loads(attributes["gateway.routing.skipped"])) == 64
+
+
 def test_long_texts_are_cut() -> None:
     """What a caller or provider makes long stays short on a span, so that a span always fits a batch."""
     trace = make_answered_trace(model="m" * 9000, stop=["s" * 9000] * 99, reasoning_effort="r" * 9000)
@@ -315,6 +360,57 @@ def test_each_retry_is_a_span() -> None:
     assert server.status.code == Status.STATUS_CODE_UNSET
     assert attributes_of(server)["gateway.attempts"] == 2
     assert "error.type" not in attributes_of(server)
+
+
+def test_attempt_that_lost_is_no_failure() -> None:
+    """Of two targets asked beside each other one answers; what the other cost stands on its span."""
+    trace = make_planned_trace(PRICED)
+    first, second = add_attempt(trace, PRICED, at_ms=10), add_attempt(trace, PRICED, at_ms=30)
+    first.status_code = 200
+    first.answered(ReplyFacts("chat-1", "", (), Usage(3, 4, "provider")))
+    first.first_chunk_ns = 35 * MS
+    trace.call = make_call(stream=True)
+    trace.answered_by(first)
+    second.used(Usage(5, 0, "partial"))
+    second.lost()
+    trace.responded(200)
+    trace.end_ns = 100 * MS
+    server, winner, loser = spans_of(trace)
+    assert attributes_of(loser)["error.type"] == "hedge_lost"
+    assert (loser.status.code, len(loser.events)) == (Status.STATUS_CODE_UNSET, 0)
+    assert server.status.code == Status.STATUS_CODE_UNSET
+    assert attributes_of(server)["gateway.attempts"] == 2
+    costs = [attributes_of(span)["gen_ai.usage.cost"] for span in (winner, loser)]
+    assert costs == [11e-6, 5e-6]
+    assert attributes_of(server)["gateway.cost_usd"] == sum(costs)
+    row = row_of(trace)
+    assert (row.cost_usd, row.input_tokens, row.first_chunk_ms) == (11e-6, 3, 35.0)
+
+
+@pytest.mark.parametrize("answering", [1, 2])
+def test_content_stands_on_the_answer(answering: int) -> None:
+    """Which of the attempts it was that the caller heard is where its words are."""
+    trace = make_planned_trace(stream=True)
+    for _ in range(2):
+        add_attempt(trace)
+    trace.answered_by(trace.attempts[answering - 1])
+    trace.content = ContentCapture(Redactor([], rules=[], are_bounded=True), max_bytes=1000)
+    trace.content.keep(b'data: {"choices":[{"index":0,"delta":{"content":"Hello"}}]}\n\n')
+    _, *clients = spans_of(trace)
+    found = ["gen_ai.output.messages" in attributes_of(span) for span in clients]
+    assert found == [answering == 1, answering == 2]
+
+
+def test_error_of_an_earlier_attempt_is_told_once() -> None:
+    """What the caller got may be the failure of another attempt than the last."""
+    trace = make_planned_trace()
+    add_attempt(trace).failed("upstream_timeout", "silent")
+    add_attempt(trace).lost()
+    trace.failed("upstream_timeout", "silent")
+    trace.responded(504)
+    server, *clients = spans_of(trace)
+    assert (server.status.code, len(server.events)) == (Status.STATUS_CODE_ERROR, 0)
+    assert [len(span.events) for span in clients] == [1, 0]
 
 
 FETCH: Final = cast("Endpoint", find_openai_path("/responses/resp_1"))
@@ -416,6 +512,17 @@ def test_request_parameters(members: dict[str, Any], expected: dict[str, Any]) -
     assert {name: type(value) for name, value in found.items()} == {
         name: type(value) for name, value in expected.items()
     }
+
+
+@pytest.mark.parametrize("error_type", ["", "500"])
+def test_parameters_are_those_that_were_sent(error_type: str) -> None:
+    """A route may put others over the caller's, also in a call that has the shape of many."""
+    trace = make_answered_trace(temperature=1, seed=3)
+    trace.attempts[0].sent = make_call(temperature=0.5, seed=3)
+    trace.attempts[0].error_type = error_type
+    told = attributes_of(spans_of(trace)[1])
+    assert told["gen_ai.request.temperature"] == 0.5
+    assert told["gen_ai.request.seed"] == 3
 
 
 def test_parameters_of_google_s_dialect() -> None:
@@ -673,7 +780,9 @@ def test_cost() -> None:
     """It stands on the CLIENT span as a double, and in the row; an unknown one on neither."""
     server, client = spans_of(make_answered_trace(PRICED))
     assert attributes_of(client)["gen_ai.usage.cost"] == 11e-6
-    assert "gen_ai.usage.cost" not in attributes_of(server)
+    assert "gen_ai.usage.cost" not in attributes_of(server), "Elastic would add it up twice"
+    assert attributes_of(server)["gateway.cost_usd"] == 11e-6
+    assert "gateway.cost_usd" not in attributes_of(spans_of(make_answered_trace())[0])
     assert row_of(make_answered_trace(PRICED)).cost_usd == 11e-6
     assert "gen_ai.usage.cost" not in attributes_of(spans_of(make_answered_trace())[1])
     assert row_of(make_answered_trace()).cost_usd is None

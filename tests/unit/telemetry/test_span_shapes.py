@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.endpoints.catalogue import COMPLETION
-from gateway.model import TraceContext, Usage
+from gateway.model import Plan, RouteFacts, Skipped, TraceContext, Usage
 from gateway.telemetry.call_notes import CallNotes
 from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.plan import TelemetryPlan
@@ -20,6 +20,8 @@ from tests.unit.doubles import FakeHeaders
 from tests.unit.makers import TARGET, make_call, make_caller, make_target
 from tests.unit.telemetry.traces import MS, PRICED, add_attempt, make_answered_trace
 
+ROUTE: Final = RouteFacts("vm/chat", "weight-based-routing")
+BOTH: Final = ("acct/small", "acct/large")
 PARENT: Final = TraceContext(b"P" * 16, b"Q" * 8, 1, "")
 Change = Callable[[CallTrace], Any]
 
@@ -89,6 +91,16 @@ CHANGES: Final[tuple[Change, ...]] = (
     attempt_setting(response_model="another-secret-key"),
     attempt_setting(finish_reasons=()),
     attempt_setting(target=make_target("acct/large", model_id="large-1")),
+    setting(plan=Plan((PRICED,), BOTH, route=ROUTE)),
+    setting(plan=Plan((PRICED,), BOTH, (Skipped("acct/large", "circuit"),), route=ROUTE)),
+    setting(plan=Plan((PRICED,), BOTH, (Skipped("acct/large", "metadata"),), route=ROUTE)),
+    setting(plan=Plan((PRICED,), BOTH[::-1], route=ROUTE)),
+    setting(plan=Plan((PRICED,), BOTH, route=RouteFacts("one-rule", "weight-based-routing", is_rule=True))),
+    setting(plan=Plan((PRICED,), BOTH, route=RouteFacts("vm/chat", "complexity-based-routing", "simple"))),
+    setting(
+        plan=Plan((PRICED,), BOTH, route=ROUTE),
+        skips=(Skipped("acct/large", "circuit"), Skipped("acct/large", "cool_down")),
+    ),
 )
 
 # What makes a call one of the others.
@@ -170,6 +182,27 @@ def test_what_is_long_or_comes_once_is_not_kept(change: Change) -> None:
     assert not may_be_kept(trace)
     assert encoder.encode(trace) == SpanEncoder()._encode_parts(trace)
     assert not encoder._shapes
+
+
+def test_what_was_decided_is_no_part_of_a_shape() -> None:
+    """Health and chance make it another each time, and it is kept apart, within bounds."""
+    encoder = SpanEncoder()
+    for number in range(5000):
+        trace = make_answered_trace()
+        skipped = Skipped(f"acct/{number}", "circuit")
+        trace.plan = Plan((TARGET,), ("acct/small", skipped.target), (skipped,), route=ROUTE)
+        assert encoder.encode(trace) == SpanEncoder()._encode_parts(trace)
+    assert len(encoder._shapes) == 1
+    assert 0 < len(encoder._decisions) <= 4096
+
+
+def test_long_decisions_are_not_kept() -> None:
+    """A route of very many targets cannot fill the memory; the spans are the same."""
+    encoder = SpanEncoder()
+    trace = make_answered_trace()
+    trace.plan = Plan((TARGET,), tuple(f"acct/{number}" for number in range(100)), route=ROUTE)
+    assert encoder.encode(trace) == SpanEncoder()._encode_parts(trace)
+    assert not encoder._decisions
 
 
 def test_shapes_are_bounded() -> None:
