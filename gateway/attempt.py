@@ -249,11 +249,7 @@ def _address(
     headers = forwarded_headers(target, responder.client.headers)
     if target.propagate_trace:
         headers += responder.trace.propagation(attempt).items()
-    path = target.one_path
-    if path is None:
-        url = target.base_url + pair.path(call, target) + target.query
-    else:
-        url = target.base_url + (path.stream if call.is_stream else path.whole)
+    url = url_of(call, target, pair)
     # Google refuses a query that it does not know, such as the `beta=true` of Anthropic's SDKs.
     if call.endpoint.passes_query and call.endpoint.dialect == target.dialect and not target.is_predicted:
         query = read_query(responder.client.query).rest
@@ -268,6 +264,14 @@ def _address(
         signing=target.signing,
         limits=target.limits,
     )
+
+
+def url_of(call: Call, target: Target, pair: Pair) -> str:
+    """Where *call* goes, without what its caller has in the query."""
+    path = target.one_path
+    if path is None:
+        return target.base_url + pair.path(call, target) + target.query
+    return target.base_url + (path.stream if call.is_stream else path.whole)
 
 
 def whole_limit_s(limits: CallLimits, target: Target) -> float | None:
@@ -455,7 +459,6 @@ async def _pump(
     held: bytes,
 ) -> None:
     """Move events from provider to caller, first those that are *held*."""
-    client = responder.client
     content = responder.trace.content
     events, is_open = held, True
     while True:
@@ -467,7 +470,7 @@ async def _pump(
             if responder.notes_parts:
                 parts = state_made_by(events, is_kept=_is_kept(call, attempt.target))
                 responder.made_parts(parts, attempt.target)
-            await client.write(events)
+            await responder.write(events)
         if not is_open or reader.has_ended:
             return
         data = await reply.read_chunk()

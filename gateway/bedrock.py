@@ -135,7 +135,8 @@ def _name(model: str, headers: Headers, snapshot: Snapshot, caller: Caller) -> s
     if accounts.account_of(written):
         return written
     # An operator's alias may be an id of Bedrock's: to who may not use that name it is the id still.
-    if written in caller.models and snapshot.routing.find_route(written) is not None:
+    route = snapshot.routing.find_route(written)
+    if route is not None and route.name in caller.models:
         return written
     return _by_id(model, account, snapshot, caller) or written
 

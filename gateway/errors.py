@@ -26,8 +26,11 @@ class GatewayError(Exception):
         excerpt: Beginning of what a provider sent instead of a reply: for the span too, and as it may quote
             the call, only where the words of calls may go.
         headers: Response headers that belong to the refusal.
+        plan: The `Plan` that came to nothing, for the trace; None where there was none.
     """
 
+    # Its words are those of `model`, which nothing here may know.
+    plan: object = None
     status: ClassVar[int] = 500
     type: ClassVar[str] = "api_error"
     code: ClassVar[str] = "internal_error"

@@ -37,17 +37,16 @@ from gateway.wire.retry_after import wait_in_headers
 Failure = GatewayError | Answer
 """What an attempt ended with that was not good: an error of ours, or the provider's own."""
 
-_ABANDONED: Final = Outcome("none", 0)
+ABANDONED: Final = Outcome("none", 0)
+"""Of an attempt that was broken off from our side."""
 
 
 class Attempts(Protocol):
-    """What is tried at one target after another.
+    """What is tried at one target after another."""
 
-    Attributes:
-        can_repeat: What has failed may be tried again, there or elsewhere: nothing is done twice by it.
-    """
-
-    can_repeat: bool
+    @property
+    def can_repeat(self) -> bool:
+        """What has failed may be tried again, there or elsewhere: nothing is done twice by it."""
 
     async def make(self, target: Target) -> Failure | None:
         """Make one attempt; None when the caller has been answered, else nothing has gone to it."""
@@ -62,6 +61,9 @@ class Unobserved:
 
     def ended(self, target: Target, outcome: Outcome) -> None:
         """Take no note."""
+
+
+UNOBSERVED: Final = Unobserved()
 
 
 class Progress:
@@ -86,7 +88,11 @@ class Progress:
 
 
 class Failover:
-    """Tries the targets of plans, for one worker."""
+    """Tries the targets of plans, for one worker.
+
+    Attributes:
+        health: Learns of attempts, and may hold them back.
+    """
 
     def __init__(
         self,
@@ -95,6 +101,7 @@ class Failover:
         *,
         health: AttemptObserver | None = None,
         sessions: Sessions | None = None,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Wire it.
 
@@ -103,12 +110,13 @@ class Failover:
             random: Source of jitter.
             health: Learns of every attempt, and may hold back those at targets that are sick; None: nobody.
             sessions: Remembers which target a session stays with; None: nothing does.
+            now_s: A clock that only goes forward, in seconds.
         """
         self._upstream = upstream
         self._random = random
-        self._health = health or Unobserved()
+        self.health = health or UNOBSERVED
         self._sessions = sessions
-        self._budgets = RetryBudgets(time.monotonic)
+        self._budgets = RetryBudgets(now_s)
         self._racing: set[asyncio.Task[Any]] = set()
 
     async def answer(self, responder: Responder, call: Call, plan: Plan, wishes: Wishes) -> None:
@@ -120,6 +128,8 @@ class Failover:
         """
         progress = Progress()
         targets = plan.targets
+        if call.is_stream:
+            responder.begin_waiting(call.endpoint.stream_type)
         if plan.hedge_after_s is not None and call.is_stream:
             opened, tried = await self._race(responder, call, plan, wishes, progress)
             if opened is not None:
@@ -191,7 +201,7 @@ class Failover:
         self._budgets.called(target.name)
         retry = 0
         while True:
-            if is_routed and (reason := self._health.admit(target)) is not None:
+            if is_routed and (reason := self.health.admit(target)) is not None:
                 if not retry:
                     trace.skipped(target.name, reason)
                 return False
@@ -250,10 +260,10 @@ class Failover:
             failure = error
         except asyncio.CancelledError:
             # It stays open: the settlement knows by whom it was broken off, and ends it.
-            self._health.ended(target, _ABANDONED)
+            self.health.ended(target, ABANDONED)
             raise
         attempt.ended()
-        self._health.ended(target, outcome_of(attempt, failure, wishes.limits))
+        self.health.ended(target, outcome_of(attempt, failure, wishes.limits))
         return failure
 
     async def deliver(
@@ -262,7 +272,7 @@ class Failover:
         """Send what has been opened; None when the caller has been answered, else nothing has gone to it."""
         attempt = opened.attempt
         target = attempt.target
-        self._answered(responder.trace, attempt)
+        self.answered(responder.trace, attempt)
         failure: Failure | None = None
         try:
             failure = await deliver(responder, call, opened)
@@ -270,16 +280,16 @@ class Failover:
             mask(error, attempt)
             attempt.failed(error.code, error.for_operator, error.excerpt)
             attempt.ended()
-            self._health.ended(target, outcome_of(attempt, error, wishes.limits))
+            self.health.ended(target, outcome_of(attempt, error, wishes.limits))
             if responder.client.has_started:
                 await responder.fail(error)
                 return None
             return error
         except (asyncio.CancelledError, ClientDisconnected):
-            self._health.ended(target, _ABANDONED)
+            self.health.ended(target, ABANDONED)
             raise
         attempt.ended()
-        self._health.ended(target, outcome_of(attempt, failure, wishes.limits))
+        self.health.ended(target, outcome_of(attempt, failure, wishes.limits))
         return failure
 
     async def pass_on(
@@ -288,6 +298,7 @@ class Failover:
         target: Target,
         limits: CallLimits,
         exchange: Callable[[AttemptTrace], Awaitable[Answer | None]],
+        observer: AttemptObserver,
     ) -> Failure | None:
         """Make one attempt whose answer is passed on as it comes.
 
@@ -296,6 +307,7 @@ class Failover:
             target: Who is asked.
             limits: The caller's.
             exchange: Asks, and answers the caller; gives the provider's error back, nothing sent yet.
+            observer: Learns how it went: `health` of what is asked of a model.
 
         Returns:
             As `Attempts.make`.
@@ -309,15 +321,15 @@ class Failover:
             attempt.failed(error.code, error.for_operator, error.excerpt)
             failure = error
         except (asyncio.CancelledError, ClientDisconnected):
-            self._health.ended(target, _ABANDONED)
+            observer.ended(target, ABANDONED)
             raise
         attempt.ended()
-        self._health.ended(target, outcome_of(attempt, failure, limits))
+        observer.ended(target, outcome_of(attempt, failure, limits))
         if failure is None:
-            self._answered(responder.trace, attempt)
+            self.answered(responder.trace, attempt)
         return failure
 
-    def _answered(self, trace: CallTrace, attempt: AttemptTrace) -> None:
+    def answered(self, trace: CallTrace, attempt: AttemptTrace) -> None:
         """Note whose answer the caller gets, for its session too."""
         trace.answered_by(attempt)
         if self._sessions is not None and trace.plan is not None and trace.plan.session is not None:
@@ -353,7 +365,7 @@ class Failover:
                     progress.failed(target, result)
             return opened, tried
         finally:
-            await _stop(running)
+            await _stop(running, opened)
             if opened is not None:
                 for attempt in responder.trace.attempts:
                     if attempt is not opened.attempt and not attempt.end_ns:
@@ -369,7 +381,7 @@ class Failover:
     ) -> None:
         """Begin an attempt beside this task, if it may be begun."""
         self._budgets.called(target.name)
-        if (reason := self._health.admit(target)) is not None:
+        if (reason := self.health.admit(target)) is not None:
             responder.trace.skipped(target.name, reason)
             return
         opening = self.open(responder, call, target, wishes)
@@ -417,12 +429,17 @@ def _is_final(failure: Failure) -> bool:
     return isinstance(failure, FirstTokenTimeout | UnsupportedParameter)
 
 
-async def _stop(running: Collection[asyncio.Task[Opened | Failure]]) -> None:
-    """End attempts that lost a race."""
+async def _stop(running: Collection[asyncio.Task[Opened | Failure]], opened: Opened | None) -> None:
+    """End attempts that lost a race against *opened*, or all of them."""
     for task in running:
         task.cancel()
-    if running:
-        await asyncio.wait(running)
+    try:
+        if running:
+            await asyncio.wait(running)
+    except asyncio.CancelledError:
+        if opened is not None:
+            opened.close()
+        raise
     for task in running:
         # It may have been good at this very moment.
         if not task.cancelled() and task.exception() is None and isinstance(late := task.result(), Opened):

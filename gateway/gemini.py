@@ -23,7 +23,7 @@ import msgspec
 from gateway.attempt import read_wishes
 from gateway.endpoints.gemini_call import read_gemini_call
 from gateway.endpoints.gemini_catalogue import MODEL, MODELS
-from gateway.endpoints.gemini_models_list import gemini_model_list
+from gateway.endpoints.gemini_models_list import gemini_model, gemini_model_list
 from gateway.endpoints.gemini_paths import (
     SIGNED_PARAMETER,
     GeminiPath,
@@ -43,6 +43,7 @@ from gateway.pass_through import PASSED_METHODS, Asked, PassThrough
 from gateway.pipeline import Pipeline, refuse_encoding
 from gateway.responder import Answer, Responder
 from gateway.routing.direct import Routing
+from gateway.routing.route import with_every_plan
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_notes import read_notes
 
@@ -97,6 +98,8 @@ class Gemini:
                 raise _no_account_of_googles(asked.account)
             if asked.is_call:
                 await self._call(responder, snapshot, caller, asked, door)
+            elif client.method == "GET" and (shown := _show_virtual(snapshot, caller, asked, door)):
+                await responder.answer(Answer(200, [], shown))
             elif door is not None:
                 await self._pass(responder, snapshot, caller, asked, door, sha256)
             elif snapshot.routing.has_group(asked.account):
@@ -220,8 +223,27 @@ def _find_virtual(routing: Routing, asked: GeminiPath, door: Target | None) -> s
     return found or (names[0] if is_group else "")
 
 
+def _show_virtual(snapshot: Snapshot, caller: Caller, asked: GeminiPath, door: Target | None) -> bytes | None:
+    """What is said of virtual models where a path asks about those, None where it asks about others."""
+    routing = snapshot.routing
+    if asked.endpoint is MODELS and door is None and routing.has_group(asked.account):
+        return gemini_model_list(
+            model for model in routing.models_of(caller) if model.account == asked.account
+        )
+    if asked.endpoint is not MODEL:
+        return None
+    if door is not None and snapshot.accounts.find_model(asked.account, asked.names(), caller):
+        return None
+    name = _find_virtual(routing, asked, door)
+    return gemini_model(routing.show_virtual(name, caller), asked.model) if name else None
+
+
 def _in_its_version(plan: Plan, asked: GeminiPath) -> Plan:
     """*plan* with each target in the version of the API that the caller asks for, where there is that."""
+    return with_every_plan(plan, lambda one: _targets_in_its_version(one, asked))
+
+
+def _targets_in_its_version(plan: Plan, asked: GeminiPath) -> Plan:
     bases = [base_of(asked, target.base_url) for target in plan.targets]
     if all(base == target.base_url for base, target in zip(bases, plan.targets, strict=True)):
         return plan

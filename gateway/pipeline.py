@@ -4,6 +4,7 @@
     identify           identity                  401, before a byte of the body is read
     read               edge, endpoints           413, 400
     plan               routing                   404, 403, 503
+    judge              classifier                where a model says how hard the call is
     failover           for each target in turn:  408, 502, 503, 504
       attempt          until it is good, or not
         address        translate, providers      the upstream request, in the target's dialect
@@ -30,6 +31,7 @@ from random import Random
 from typing import Any, Final
 
 from gateway.attempt import Upstream, Wishes, read_wishes
+from gateway.classifier import Classifier
 from gateway.endpoints.catalogue import RESPONSE
 from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_models import find_model
@@ -80,7 +82,11 @@ Stages = Callable[[Responder, Snapshot], Awaitable[None]]
 
 
 class Pipeline:
-    """Takes each request through its stages."""
+    """Takes each request through its stages.
+
+    Attributes:
+        failover: Tries targets in turn, for what is passed on too.
+    """
 
     def __init__(
         self,
@@ -107,7 +113,8 @@ class Pipeline:
             sessions: Remembers which target a session stays with; None: nothing does.
         """
         self._current = current
-        self._failover = Failover(upstream, random, health=health, sessions=sessions)
+        self.failover = Failover(upstream, random, health=health, sessions=sessions)
+        self._classifier = Classifier(upstream, health=health)
         self._record = record
         self._max_body_bytes = max_body_bytes
         self._random = random
@@ -162,7 +169,9 @@ class Pipeline:
         async def stages(responder: Responder, snapshot: Snapshot) -> None:
             caller = snapshot.identity.identify(client.headers)
             responder.trace.identified(caller)
-            body = find_model(snapshot.models_of(caller, dialect_of(client.headers)), name)
+            route = snapshot.routing.find_route(name)
+            listed = name if route is None else route.name
+            body = find_model(snapshot.models_of(caller, dialect_of(client.headers)), listed)
             if body is None:
                 message = (
                     f"There is no model {name[:_DETAIL_CHARACTERS]} for you. GET /v1/models lists yours."
@@ -248,7 +257,8 @@ class Pipeline:
             telemetry=snapshot.telemetry,
         )
         words = wording or wording_for(endpoint, client.headers)
-        return _Settlement(self, Responder(client, trace, request_id, words, self._stored))
+        responder = Responder(client, trace, request_id, words, self._stored, snapshot.keep_alive)
+        return _Settlement(self, responder)
 
     async def read_body(self, client: Client, trace: CallTrace) -> bytes:
         """The body of a call, whole; raises as `Client.read_body`."""
@@ -260,9 +270,11 @@ class Pipeline:
 
     async def answer_call(self, responder: Responder, call: Call, plan: Plan, wishes: Wishes) -> None:
         """Answer a call that has been read and planned."""
-        responder.trace.planned(plan)
         with responder.client.watch():
-            await self._failover.answer(responder, call, plan, wishes)
+            if plan.classification is not None:
+                plan = await self._classifier.decide(responder.trace, plan)
+            responder.trace.planned(plan)
+            await self.failover.answer(responder, call, plan, wishes)
 
 
 def refuse_encoding(client: Client) -> None:
@@ -292,6 +304,7 @@ class _Settlement:
         return self._responder
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> bool:
+        self._responder.stop_pings()
         trace = self._responder.trace
         has_left = isinstance(error, ClientDisconnected)
         if has_left:

@@ -3,7 +3,7 @@
     identify           identity                  401, as an HTTP answer to the handshake
     plan               routing                   400, 404, 403, 503, likewise
     accept             edge                      from here on errors are events, and then a close code
-    dial               upstream                  once per try, the caller's first message waiting meanwhile
+    dial               failover, upstream        target after target; the caller's first message waits
     relay              here                      each message as it is; who is slow makes the other side wait
     settle             the pipeline's exit       usage from the events that passed, once
 
@@ -18,7 +18,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from gateway.endpoints.call_limits import read_limits
+from gateway.attempt import Wishes, outcome_of, read_wishes, whole_limit_s
 from gateway.endpoints.openai_call import full_name, unread_call
 from gateway.endpoints.openai_reply import excerpt
 from gateway.endpoints.provider_path import read_query
@@ -34,13 +34,13 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from gateway.failover import pause
-from gateway.model import CallFacts, Client, Passage, Target
+from gateway.failover import ABANDONED, Failover, Failure
+from gateway.model import CallFacts, Client, Outcome, Passage, Target
 from gateway.pipeline import Pipeline
 from gateway.providers.headers import FORWARDED_UP
 from gateway.providers.passage_headers import passage_headers
 from gateway.relay import mask, without_credentials
-from gateway.responder import Responder
+from gateway.responder import Answer, Responder
 from gateway.snapshot import Snapshot
 from gateway.tasks import end, spawn
 from gateway.telemetry.call_notes import read_notes
@@ -117,20 +117,6 @@ class _Ending:
     error: GatewayError | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    """Why a provider gives no session: its own answer as an event, or an error of ours."""
-
-    status: int
-    event: bytes = b""
-    error: GatewayError | None = None
-
-    @property
-    def message(self) -> str:
-        """For spans, and for whoever sees no events."""
-        return f"The provider answered with status {self.status}."
-
-
 class Realtime:
     """Takes sessions through their stages."""
 
@@ -164,7 +150,7 @@ class Realtime:
             own = read_query(socket.query)
             account = socket.headers.get("x-tfy-provider-name") or own.account
             named = socket.headers.get("x-tfy-model-name") or own.model or query_model(own.rest)
-            timeout_s = read_limits(socket.headers).whole_s
+            wishes = read_wishes(socket.headers)
             if not named:
                 message = "The session names no model. Connect to /v1/realtime?model=<account>/<model>."
                 raise InvalidBody(message, param="model")
@@ -178,8 +164,8 @@ class Realtime:
             if target.dialect != REALTIME.dialect:
                 message = f"{target.name} has no realtime API: its provider speaks another dialect."
                 raise InvalidBody(message, param="model")
-            session = _Session(self._upstream, self._limits, socket, responder, target)
-            await session.run(own.rest, timeout_s)
+            dialing = _Dialing(self._upstream, self._pipeline.failover, socket, responder, own.rest, wishes)
+            await _Session(self._limits, socket, responder, dialing).run()
 
         try:
             await self._pipeline.serve(socket, REALTIME, stages, WORDING)
@@ -202,27 +188,118 @@ class Realtime:
             await asyncio.wait(tasks, timeout=2 * _CUT_S)
 
 
-class _Session:
-    """One session."""
+class _Dialing:
+    """Opening the provider's WebSocket; its attempts are those of `gateway.failover.Attempts`."""
+
+    can_repeat = True
 
     def __init__(
         self,
         upstream: Dials,
-        limits: SessionLimits,
+        failover: Failover,
         socket: CallerSocket,
         responder: Responder,
-        target: Target,
+        query: str,
+        wishes: Wishes,
     ) -> None:
+        """Prepare.
+
+        Args:
+            upstream: The provider's side.
+            failover: Tries one target after another.
+            socket: The caller's end.
+            responder: The session's.
+            query: The caller's without what is ours.
+            wishes: The caller's.
+        """
         self._upstream = upstream
+        self._failover = failover
+        self._socket = socket
+        self._responder = responder
+        self._trace = responder.trace
+        self._wishes = wishes
+        self.query = query
+        self.provider: asyncio.Future[ProviderSocket] = asyncio.get_running_loop().create_future()
+
+    async def run(self) -> Failure | None:
+        """Dial until somebody is there; gives why nobody is."""
+        assert self._trace.plan is not None, "planned"  # noqa: S101 - says it to the type checker
+        targets = self._trace.plan.targets
+        return await self._failover.first_good(self._trace, targets, self, self._wishes.retry)
+
+    async def make(self, target: Target) -> Failure | None:
+        """Dial *target*."""
+        attempt = self._trace.attempt(target)
+        health = self._failover.health
+        failure: Failure
+        try:
+            provider = await self._upstream.dial(self._passage(attempt))
+        except HandshakeRefused as answer:
+            attempt.status_code = answer.status
+            attempt.token = answer.token
+            failure = self._read_refusal(answer, attempt)
+        except GatewayError as error:
+            failure = error
+        except asyncio.CancelledError:
+            health.ended(target, ABANDONED)
+            raise
+        else:
+            attempt.status_code = _SWITCHING
+            self._failover.answered(self._trace, attempt)
+            # Of the opening alone: how long a session lasts says nothing.
+            health.ended(target, Outcome("good", _SWITCHING))
+            self.provider.set_result(provider)
+            return None
+        if isinstance(failure, GatewayError):
+            mask(failure, attempt)
+            attempt.failed(failure.code, failure.for_operator, failure.excerpt)
+        else:
+            attempt.failed(str(failure.status), _refusal_message(failure))
+        attempt.ended()
+        health.ended(target, outcome_of(attempt, failure, self._wishes.limits))
+        return failure
+
+    def _read_refusal(self, answer: HandshakeRefused, attempt: AttemptTrace) -> Failure:
+        body = without_credentials(answer.body, attempt)
+        event = provider_error_event(body, request_id=self._responder.request_id)
+        if event is not None:
+            return Answer(answer.status, answer.headers, event)
+        message = f"The provider answered with status {answer.status} and a body that is not a JSON error."
+        return UpstreamBadReply(message, excerpt=excerpt(answer.body))
+
+    def _passage(self, attempt: AttemptTrace) -> Passage:
+        target, headers = attempt.target, self._socket.headers
+        callers = [(name, value) for name in FORWARDED_UP if (value := headers.get(name)) is not None]
+        traced = self._trace.propagation(attempt).items() if target.propagate_trace else ()
+        sent = passage_headers(target, callers, traced)
+        if self._socket.subprotocols:
+            sent.append(("sec-websocket-protocol", ", ".join(self._socket.subprotocols)))
+        return Passage(
+            method="GET",
+            url=realtime_url(target, self.query),
+            headers=sent,
+            body=b"",
+            timeout_s=whole_limit_s(self._wishes.limits, target),
+            token=target.token,
+            limits=target.limits,
+        )
+
+
+class _Session:
+    """One session."""
+
+    def __init__(
+        self, limits: SessionLimits, socket: CallerSocket, responder: Responder, dialing: _Dialing
+    ) -> None:
         self._limits = limits
         self._socket = socket
         self._responder = responder
         self._trace = responder.trace
-        self._target = target
+        self._dialing = dialing
         self._used = SessionUsage()
-        self._is_transcription = False
+        self._is_transcription = names_no_model(dialing.query)
         self._loop = asyncio.get_running_loop()
-        self._provider: asyncio.Future[ProviderSocket] = self._loop.create_future()
+        self._provider = dialing.provider
         self._tasks: set[asyncio.Task[Any]] = set()
         now_s = self._loop.time()
         self._heard_s = now_s
@@ -232,22 +309,21 @@ class _Session:
         self._to_caller_s = 0.0
         self._to_provider_s = 0.0
 
-    async def run(self, query: str, timeout_s: float | None) -> None:
-        """Accept, dial, relay, close; *query* is the caller's without what is ours."""
-        self._is_transcription = names_no_model(query)
+    async def run(self) -> None:
+        """Accept, dial, relay, close."""
         await self._socket.accept()
         self._trace.responded(_SWITCHING)
         try:
             upward = spawn(self._upward(), name="realtime-up", owner=self._tasks)
-            dialing = spawn(self._dial(query, timeout_s), name="realtime-dial", owner=self._tasks)
+            dialing = spawn(self._dialing.run(), name="realtime-dial", owner=self._tasks)
             await asyncio.wait({upward, dialing}, return_when=asyncio.FIRST_COMPLETED)
             if not dialing.done():
                 await self._stop()
                 await self._finish(upward.result() or _Ending(close_codes.LOST, of_caller=True))
                 return
-            refusal = dialing.result()
-            if refusal is not None:
-                await self._refuse(refusal)
+            failure = dialing.result()
+            if failure is not None:
+                await self._refuse(failure)
                 return
             ending = await self._relay(upward, self._provider.result())
             self._settle()
@@ -261,72 +337,17 @@ class _Session:
             if self._provider.done():
                 await self._provider.result().close(close_codes.GOING_AWAY)
 
-    # -- opening
-
-    async def _dial(self, query: str, timeout_s: float | None) -> _Refusal | None:
-        """Open the provider's WebSocket, in as many tries as its policy says; gives why there is none."""
-        target = self._target
-        refusal: _Refusal | None = None
-        for retry in range(1 + target.retry.retries):
-            if retry:
-                await pause(self._trace, target.retry.delay_ms / 1000)
-            attempt = self._trace.attempt(target)
-            try:
-                provider = await self._upstream.dial(self._passage(attempt, query, timeout_s))
-            except HandshakeRefused as answer:
-                attempt.status_code = answer.status
-                attempt.token = answer.token
-                refusal = self._read_refusal(answer, attempt)
-            except GatewayError as error:
-                refusal = _Refusal(error.status, error=error)
-            else:
-                attempt.status_code = _SWITCHING
-                self._provider.set_result(provider)
-                return None
-            if refusal.error is not None:
-                mask(refusal.error, attempt)
-                attempt.failed(refusal.error.code, refusal.error.for_operator, refusal.error.excerpt)
-            else:
-                attempt.failed(str(refusal.status), refusal.message)
-            attempt.ended()
-            if refusal.status not in target.retry.on_status:
-                break
-        return refusal
-
-    def _read_refusal(self, answer: HandshakeRefused, attempt: AttemptTrace) -> _Refusal:
-        body = without_credentials(answer.body, attempt)
-        event = provider_error_event(body, request_id=self._responder.request_id)
-        if event is not None:
-            return _Refusal(answer.status, event)
-        message = f"The provider answered with status {answer.status} and a body that is not a JSON error."
-        return _Refusal(answer.status, error=UpstreamBadReply(message, excerpt=excerpt(answer.body)))
-
-    def _passage(self, attempt: AttemptTrace, query: str, timeout_s: float | None) -> Passage:
-        target, headers = self._target, self._socket.headers
-        callers = [(name, value) for name in FORWARDED_UP if (value := headers.get(name)) is not None]
-        traced = self._trace.propagation(attempt).items() if target.propagate_trace else ()
-        sent = passage_headers(target, callers, traced)
-        if self._socket.subprotocols:
-            sent.append(("sec-websocket-protocol", ", ".join(self._socket.subprotocols)))
-        return Passage(
-            method="GET",
-            url=realtime_url(target, query),
-            headers=sent,
-            body=b"",
-            timeout_s=timeout_s,
-            token=target.token,
-        )
-
-    async def _refuse(self, refusal: _Refusal) -> None:
-        """Tell the caller why the provider gives no session."""
+    async def _refuse(self, failure: Failure) -> None:
+        """Tell the caller why no provider gives a session."""
         await self._stop()
-        if refusal.error is not None:
-            await self._fail(refusal.error)
+        if isinstance(failure, GatewayError):
+            await self._fail(failure)
             return
-        self._trace.cut(str(refusal.status), refusal.message)
+        message = _refusal_message(failure)
+        self._trace.cut(str(failure.status), message)
         with contextlib.suppress(ClientDisconnected):
-            await self._socket.send(refusal.event.decode())
-        await self._socket.close(close_codes.code_of_status(refusal.status), refusal.message)
+            await self._socket.send(failure.body.decode())
+        await self._socket.close(close_codes.code_of_status(failure.status), message)
         self._trace.ended()
 
     # -- relaying
@@ -407,7 +428,6 @@ class _Session:
 
     async def _finish(self, ending: _Ending) -> None:
         """Close both sides as *ending* says."""
-        attempt = self._trace.attempts[-1]
         if ending.of_caller:
             if not self._provider.done():
                 raise ClientDisconnected
@@ -427,18 +447,17 @@ class _Session:
         else:
             if ending.code not in close_codes.GOOD_ENDS:
                 message = f"The provider closed the session with code {ending.code}."
-                attempt.failed(str(ending.code), message)
+                self._trace.attempts[-1].failed(str(ending.code), message)
                 self._trace.cut(str(ending.code), message)
             await self._stop()
             await self._socket.close(close_codes.code_for_caller(ending.code), ending.reason)
-        attempt.ended()
         self._trace.ended()
 
     async def _fail(self, error: GatewayError, code: int = close_codes.NORMAL) -> None:
         """Tell the caller of an error of ours, and close: with *code*, or with what says the same."""
-        attempt = self._trace.attempts[-1]
-        mask(error, attempt)
-        if not attempt.end_ns:
+        attempt = self._trace.answer
+        if attempt is not None and not attempt.end_ns:
+            mask(error, attempt)
             attempt.failed(error.code, error.for_operator, error.excerpt)
         self._trace.cut(error.code, error.for_operator)
         words = WORDING.event(
@@ -449,7 +468,6 @@ class _Session:
         if code == close_codes.NORMAL:
             code = close_codes.code_of_status(error.status)
         await self._socket.close(code, error.code)
-        attempt.ended()
         self._trace.ended()
 
     async def _cut(self) -> None:
@@ -474,8 +492,13 @@ class _Session:
         attempt.used(total)
         if self._used.transcribed is not None and not self._is_transcription:
             # Another model made these, at a price that nobody tells.
-            spoken, price = self._used.spoken, self._target.price
+            spoken, price = self._used.spoken, attempt.target.price
             attempt.cost_usd = price.cost_usd(spoken) if spoken is not None and price is not None else None
+
+
+def _refusal_message(answer: Answer) -> str:
+    """Of a handshake, for spans, and for whoever sees no events."""
+    return f"The provider answered with status {answer.status}."
 
 
 def _is_too_long(message: str | bytes) -> bool:

@@ -17,9 +17,11 @@ from gateway.endpoints.openai_call import STRICT_HEADER
 from gateway.endpoints.retry_wish import RETRY_HEADER
 from gateway.endpoints.wording import Wording
 from gateway.errors import GatewayError
-from gateway.model import Client, HeaderPairs, Target, UpstreamReply
+from gateway.model import Client, HeaderPairs, KeepAlive, Plan, Target, UpstreamReply
+from gateway.pings import Pings
 from gateway.providers.headers import response_headers
 from gateway.routing.stored import Origin, StoredObjects
+from gateway.telemetry.applied_configurations import applied_configurations
 from gateway.telemetry.call_notes import CONVERSATION_HEADER, LOGGING_HEADER, METADATA_HEADER
 from gateway.telemetry.call_trace import CallTrace
 
@@ -41,6 +43,8 @@ ACTED_ON: Final = frozenset(
 )
 """Those of the caller's headers that are not said to be ignored; docs/headers.md has what each does."""
 
+_OK: Final = 200
+_OF_THE_ANSWER: Final = frozenset({b"x-tfy-resolved-model", b"x-tfy-applied-configurations"})
 _TEXT: Final = b"text/"
 _UTF_8: Final = b"; charset=utf-8"
 _OWN: Final = "x-tfy-"
@@ -65,7 +69,17 @@ class Responder:
         notes_parts: Parts of the reply are remembered too: a later call could go on from them elsewhere.
     """
 
-    __slots__ = ("_stored", "_wording", "client", "left_out", "notes_parts", "request_id", "trace")
+    __slots__ = (
+        "_keep_alive",
+        "_pings",
+        "_stored",
+        "_wording",
+        "client",
+        "left_out",
+        "notes_parts",
+        "request_id",
+        "trace",
+    )
 
     def __init__(
         self,
@@ -74,8 +88,11 @@ class Responder:
         request_id: str,
         wording: Wording,
         stored: StoredObjects | None = None,
+        keep_alive: KeepAlive | None = None,
     ) -> None:
         self._stored = stored
+        self._keep_alive = keep_alive
+        self._pings: Pings | None = None
         self.client = client
         self.trace = trace
         self.request_id = request_id
@@ -100,6 +117,10 @@ class Responder:
 
     async def answer(self, answer: Answer) -> None:
         """Send a whole response; a provider's error says that it is the provider's."""
+        self.stop_pings()
+        if self.client.has_started:
+            await self._refuse_within(answer)
+            return
         headers = self._headers(answer.headers)
         headers.append(_JSON)
         if answer.status not in SUCCESS:
@@ -109,12 +130,21 @@ class Responder:
         await self.client.respond(answer.status, headers, answer.body)
         self.trace.ended()
 
+    async def _refuse_within(self, answer: Answer) -> None:
+        """Send a provider's error where the head of a stream has gone out already, without any content."""
+        await self.client.write(self._wording.refusal_event(answer.body))
+        self.trace.cut(str(answer.status), f"the provider answered with status {answer.status}")
+        await self.end_stream()
+
     async def fail(self, error: GatewayError) -> None:
         """Send an error of ours: a whole response, or the last event of a stream that has begun."""
+        self.stop_pings()
         if self.client.has_started:
             await self.client.write(self._word(self._wording.event, error))
             await self.end_after_error(error)
             return
+        if isinstance(error.plan, Plan):
+            self.trace.planned(error.plan)
         self.trace.failed(error.code, error.for_operator)
         self.trace.responded(error.status)
         headers = self._headers(
@@ -155,20 +185,62 @@ class Responder:
 
     async def end_stream(self) -> None:
         """End the response; from here on the caller has everything, so its leaving is no abort."""
+        self.stop_pings()
         await self.client.end()
         self.trace.ended()
 
+    def begin_waiting(self, media_type: bytes) -> None:
+        """Keep the connection of a stream's caller alive while there is no content, if that is wanted."""
+        settings = self._keep_alive
+        if settings is not None and settings.is_before_content and self._wording.ping:
+            self._pings = Pings(settings.interval_s, lambda: self._ping_first(media_type))
+
     async def start_stream(self, reply: UpstreamReply, media_type: bytes) -> None:
-        """Send the head of a stream."""
-        headers = self._headers(response_headers(reply.headers))
+        """Send the head of a stream, if it has not gone out with a ping."""
+        if self._pings is not None:
+            # One that is under way may be about to send it.
+            await self._pings.beside(self._start_after_pings(reply, media_type))
+            return
+        await self._start(reply.status, self._headers(response_headers(reply.headers)), media_type)
+        if self._keep_alive is not None and self._wording.ping:
+            self._pings = Pings(self._keep_alive.interval_s, self._ping)
+
+    async def write(self, events: bytes) -> None:
+        """Send a piece of a stream: whole events."""
+        if self._pings is None:
+            await self.client.write(events)
+        else:
+            await self._pings.beside(self.client.write(events))
+
+    def stop_pings(self) -> None:
+        """Send no more signs of life."""
+        if self._pings is not None:
+            self._pings.stop()
+            self._pings = None
+
+    async def _start_after_pings(self, reply: UpstreamReply, media_type: bytes) -> None:
+        if not self.client.has_started:
+            await self._start(reply.status, self._headers(response_headers(reply.headers)), media_type)
+
+    async def _ping_first(self, media_type: bytes) -> None:
+        """Send a ping, and the head of the stream before the first: it cannot say yet who answers."""
+        if not self.client.has_started:
+            headers = [pair for pair in self._headers([]) if pair[0] not in _OF_THE_ANSWER]
+            await self._start(_OK, headers, media_type)
+        await self._ping()
+
+    async def _ping(self) -> None:
+        await self.client.write(self._wording.ping)
+
+    async def _start(self, status: int, headers: HeaderPairs, media_type: bytes) -> None:
         headers += (
             (b"content-type", media_type + _UTF_8 if media_type.startswith(_TEXT) else media_type),
             (b"cache-control", b"no-cache"),
             # nginx in front would otherwise gather the stream.
             (b"x-accel-buffering", b"no"),
         )
-        self.trace.responded(reply.status)
-        await self.client.start(reply.status, headers)
+        self.trace.responded(status)
+        await self.client.start(status, headers)
 
     def _word(self, word: Callable[..., bytes], error: GatewayError) -> bytes:
         return word(error, request_id=self.request_id, trace_id=self.trace.trace_id.hex())
@@ -184,6 +256,8 @@ class Responder:
         answer = trace.answer
         if answer is not None:
             headers.append((b"x-tfy-resolved-model", answer.target.name.encode()))
+        if (applied := applied_configurations(trace)) is not None:
+            headers.append((b"x-tfy-applied-configurations", applied))
         if self._wording.id_header:
             headers.append((self._wording.id_header, self.request_id.encode()))
         if self.left_out:

@@ -55,6 +55,36 @@ otel_traces_exporter_config: {{type: http, endpoint: "{endpoint}", encoding: {en
 """
 """A destination of traces; `endpoint` and `encoding` are to be filled in."""
 
+_SPARE: Final = """\
+  - type: integration/model/self-hosted-model
+    name: {name}
+    hosted_model_name: {model}
+    url: "{{origin}}/v1"
+    model_server: openai-compatible
+    model_types: [chat]
+{{cost}}"""
+VIRTUAL_MODEL: Final = f"""\
+type: provider-account/self-hosted-model
+name: spare
+integrations:
+{"".join(_SPARE.format(name=name, model=UPSTREAM_MODEL) for name in ("a", "b"))}---
+type: provider-account/virtual-model
+name: vm
+integrations:
+  - name: chat
+    type: integration/model/virtual
+    model_types: [chat]
+    routing_config:
+      type: weight-based-routing
+      load_balance_targets:
+        - {{target: perf/chat, weight: 60}}
+        - {{target: spare/a, weight: 30}}
+        - {{target: spare/b, weight: 10}}
+"""
+"""A name with three targets, as `VIRTUAL_NAME`; a call gets one of them by chance."""
+
+VIRTUAL_NAME: Final = "vm/chat"
+
 METADATA: Final = (
     'x-tfy-metadata: {"team":"search","project":"atlas","environment":"production"}',
     "x-tfy-conversation-id: conversation-000000000042",
@@ -69,9 +99,10 @@ class Setup:
     Attributes:
         name: In tables; "gateway" is the one that the targets hold for.
         manifests: YAML documents, in which `{sink}` stands for the OTLP sink's endpoint, `{origin}` for the
-            upstream.
+            upstream, `{cost}` for the price of a model.
         headers: Of every call, each `name: value`.
         price: `cost` of the model.
+        model: What calls name.
     """
 
     name: str
@@ -79,15 +110,19 @@ class Setup:
     headers: tuple[str, ...] = ()
     price: str = ""
     workers: int = 1
+    model: str = "perf/chat"
 
 
 EVERYTHING: Final = Setup(
     "gateway",
-    manifests=(EXPORT.format(endpoint="{sink}", encoding="proto"),),
+    manifests=(EXPORT.format(endpoint="{sink}", encoding="proto"), VIRTUAL_MODEL),
     headers=METADATA,
     price=PRICE,
+    model=VIRTUAL_NAME,
 )
-"""All that is built and of use to everybody: keys, metadata, cost, traces in the local store and exported."""
+"""All that is built and of use to everybody: keys, a virtual model of three, metadata, cost, traces in the
+local store and exported.
+"""
 
 
 @dataclass(frozen=True)
@@ -205,7 +240,8 @@ def gateway_manifests(setup: Setup, *, origin: str, sink: str) -> str:
     """The configuration of the gateway in front of *origin*, exporting to *sink*."""
     cost = f"    cost: {setup.price}\n" if setup.price else ""
     documents = (_GATEWAY_CONFIG.format(model=UPSTREAM_MODEL, origin=origin, cost=cost), *setup.manifests)
-    return "---\n".join(documents).replace("{sink}", sink).replace("{origin}", origin)
+    text = "---\n".join(documents)
+    return text.replace("{sink}", sink).replace("{origin}", origin).replace("{cost}", cost)
 
 
 @contextlib.contextmanager
@@ -231,7 +267,7 @@ def started_gateway(bench: Bench, setup: Setup = EVERYTHING) -> Iterator[Contend
         yield Contender(
             setup.name,
             f"http://127.0.0.1:{port}{CHAT_PATH}",
-            "perf/chat",
+            setup.model,
             program,
             worker_command=("gateway.app", "worker"),
             headers=setup.headers,

@@ -127,6 +127,19 @@ PROMISES: Final = (
         )
         for pair in ("chat > openai", "messages > anthropic", "responses > responses")
     ),
+    *(
+        Promise(
+            f"plan of 5 targets, {case}", "planning", "", "plan_us", 10.0, 5.0, unit=" us", contender=case
+        )
+        for case in (
+            "weight-based",
+            "weight-based, sticky",
+            "priority-based",
+            "latency-based",
+            "weight-based, hedging",
+            "weight-based, two circuits open",
+        )
+    ),
     Promise("RSS per worker after 500,000 requests", "memory", "", "worker_rss_mb", 130, 110, unit=" MB"),
     Promise("its slope over 100,000 requests", "memory", "", "rss_slope_mb", 1.0, unit=" MB"),
     Promise(

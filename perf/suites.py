@@ -8,7 +8,18 @@ from typing import Final
 
 from perf.bench import Bench
 from perf.report import Section
-from perf.scenarios import features, frontier, memory, open_loop, pairs, prompts, saturation, streams, workers
+from perf.scenarios import (
+    features,
+    frontier,
+    memory,
+    open_loop,
+    pairs,
+    planning,
+    prompts,
+    saturation,
+    streams,
+    workers,
+)
 
 Steps = Mapping[str, Callable[[Bench], Section]]
 
@@ -24,6 +35,7 @@ _STANDARD: Final[Steps] = {
     "prompts": partial(prompts.run, turns=3, seconds=1.5),
     "features": partial(features.run, turns=3, seconds=1.5, rates=(350, 1000), down_requests=10_000),
     "workers": partial(workers.run, turns=3, seconds=2),
+    "planning": partial(planning.run, turns=3, batches=200),
 }
 SUITES: Final[Mapping[str, Steps]] = {
     "quick": _QUICK,
@@ -40,6 +52,7 @@ SUITES: Final[Mapping[str, Steps]] = {
         "frontier": partial(frontier.run, turns=3, seconds=3),
         "memory": memory.run,
         "pairs": partial(pairs.run, turns=3, seconds=2),
+        "planning": partial(planning.run, turns=5, batches=400),
     },
 }
 """By name; a suite takes its scenarios in this order."""

@@ -58,3 +58,8 @@ def error_event(error: GatewayError, *, request_id: str, trace_id: str) -> bytes
     """The event that ends a stream which cannot go on. No `message_stop` follows it."""
     body = error_body(error, request_id=request_id, trace_id=trace_id)
     return b"event: error\ndata: " + body + b"\n\n"
+
+
+def refusal_event(body: bytes) -> bytes:
+    """The same of an error that a provider gave as a whole response."""
+    return b"event: error\ndata: " + b" ".join(body.splitlines()) + b"\n\n"

@@ -14,15 +14,13 @@ from typing import Any, Final
 import msgspec
 
 from gateway.endpoints.anthropic_reply import add_up_usage, read_message_usage
-from gateway.endpoints.openai_content import decode_leniently
 from gateway.endpoints.openai_reply import (
     BYTES_PER_TOKEN,
-    UNREADABLE,
     ReplyFacts,
     estimate_usage,
     text_of,
 )
-from gateway.endpoints.stream_reading import StreamReading
+from gateway.endpoints.stream_reading import StreamReading, may_be_broken, read_event
 from gateway.wire.sse import DATA_LINE, EVENT, EventCutter, count_data_lines
 
 _TELLING: Final = re.compile(rb'"type"\s*:\s*"(?:message_start|message_delta|message_stop|error)"')
@@ -129,11 +127,12 @@ class MessageStreamReader(MessageReading):
         """Take *data* and give what the client is to get now: whole events, maybe none.
 
         Raises:
-            UpstreamBadReply: One event is too long (`wire.sse`).
+            UpstreamBadReply: One event is too long (`wire.sse`), or is seen to be no JSON.
         """
         whole = self._cutter.cut(data)
         facts = self._facts
-        if facts.is_named and facts.has_content and not facts.failure and not _TELLING.search(whole):
+        is_plain = facts.is_named and facts.has_content and not self.has_ended and not _TELLING.search(whole)
+        if is_plain and not may_be_broken(whole):
             facts.pieces += count_data_lines(whole)
             return whole
         return b"".join([event for event in EVENT.findall(whole) if self._passes(event)])
@@ -145,18 +144,16 @@ class MessageStreamReader(MessageReading):
 
     def _passes(self, event: bytes) -> bool:
         """Read one event; False when the client is not to see it."""
-        if self._facts.failure:
-            # Nothing may follow an error, above all no end that makes the reply look whole.
+        if self.has_ended:
+            # Nothing may follow an error, above all no end that makes the reply look whole; nor an end.
             return False
         lines = DATA_LINE.findall(event)
         if not lines:
             return True
         data = lines[0] if len(lines) == 1 else b"\n".join(lines)
-        try:
-            found = decode_leniently(data)
-        except UNREADABLE:
-            # Not ours to judge: the client's parser decides.
+        if not data:
             return True
+        found = read_event(data)
         self.has_data = self.has_data or not (isinstance(found, dict) and found.get("type") == "ping")
         self._facts.learn(found, data)
         return True

@@ -11,14 +11,13 @@ from typing import Any, Final
 import msgspec
 
 from gateway.endpoints.cohere_reply import FAILED, read_cohere_usage
-from gateway.endpoints.openai_content import decode_leniently
 from gateway.endpoints.openai_reply import (
     BYTES_PER_TOKEN,
-    UNREADABLE,
     ReplyFacts,
     estimate_usage,
     text_of,
 )
+from gateway.endpoints.stream_reading import read_event
 from gateway.model import Usage
 from gateway.wire.sse import EventSplitter
 
@@ -86,10 +85,7 @@ class CohereReading:
         for data in datas:
             if self.has_ended:
                 return
-            try:
-                event = decode_leniently(data)
-            except UNREADABLE:
-                continue
+            event = read_event(data)
             if isinstance(event, dict):
                 self.has_data = True
                 self._learn(event, data)

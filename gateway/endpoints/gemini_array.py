@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.endpoints.gemini_stream import GeneratedReading
-from gateway.endpoints.openai_content import decode_leniently
-from gateway.endpoints.openai_reply import UNREADABLE
+from gateway.endpoints.stream_reading import read_event
 from gateway.wire.json_array import ArrayCutter, element_of
 
 _END: Final = b"\n]\n"
@@ -26,7 +25,7 @@ class GeneratedArrayReader(GeneratedReading):
         """Take *data* and give what the client is to get now: whole elements, maybe none.
 
         Raises:
-            UpstreamBadReply: It is no array, or one element is too long (`wire.json_array`).
+            UpstreamBadReply: It is no array, or one element is too long (`wire.json_array`) or no JSON.
         """
         passed: list[bytes] = []
         for piece in self._cutter.cut(data):
@@ -48,8 +47,4 @@ class GeneratedArrayReader(GeneratedReading):
 
     def _learn(self, element: bytes) -> None:
         self.has_data = True
-        try:
-            self._facts.learn(decode_leniently(element), element)
-        except UNREADABLE:
-            # Not ours to judge: the client's parser decides.
-            self._facts.has_content = True
+        self._facts.learn(read_event(element), element)

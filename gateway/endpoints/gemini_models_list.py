@@ -10,17 +10,21 @@ from typing import Any
 
 import msgspec
 
-from gateway.model import Target
+from gateway.model import ListedModel, Target
 
 
-def gemini_model_list(targets: Iterable[Target]) -> bytes:
+def gemini_model_list(models: Iterable[Target | ListedModel]) -> bytes:
     """The body of `GET /v1beta/models` for who may use these and not the account as a whole."""
-    return msgspec.json.encode({"models": [_model(target) for target in targets]})
+    return msgspec.json.encode({"models": [_model(model, model.name.partition("/")[2]) for model in models]})
 
 
-def _model(target: Target) -> dict[str, Any]:
-    name = target.name.partition("/")[2]
+def gemini_model(model: ListedModel, name: str) -> bytes:
+    """The body of `GET /v1beta/models/{name}` of a model that Google does not know."""
+    return msgspec.json.encode(_model(model, name))
+
+
+def _model(listed: Target | ListedModel, name: str) -> dict[str, Any]:
     model: dict[str, Any] = {"name": f"models/{name}", "displayName": name}
-    if target.context_window is not None:
-        model["inputTokenLimit"] = target.context_window
+    if listed.context_window is not None:
+        model["inputTokenLimit"] = listed.context_window
     return model

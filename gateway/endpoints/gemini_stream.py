@@ -22,14 +22,13 @@ from gateway.endpoints.gemini_reply import (
     parts_of,
     read_generated_usage,
 )
-from gateway.endpoints.openai_content import decode_leniently
 from gateway.endpoints.openai_reply import (
     BYTES_PER_TOKEN,
-    UNREADABLE,
     ReplyFacts,
     estimate_usage,
     text_of,
 )
+from gateway.endpoints.stream_reading import read_event
 from gateway.wire.sse import DATA_LINE, EVENT, EventCutter
 
 _WITHOUT_CONTENT: Final = frozenset({"thought", "thoughtSignature"})
@@ -165,7 +164,7 @@ class GeneratedStreamReader(GeneratedReading):
         """Take *data* and give what the client is to get now: whole events, maybe none.
 
         Raises:
-            UpstreamBadReply: One event is too long (`wire.sse`).
+            UpstreamBadReply: One event is too long (`wire.sse`), or is no JSON.
         """
         return b"".join([event for event in EVENT.findall(self._cutter.cut(data)) if self._passes(event)])
 
@@ -183,13 +182,11 @@ class GeneratedStreamReader(GeneratedReading):
         lines = DATA_LINE.findall(event)
         if not lines:
             return True
-        self.has_data = True
         data = lines[0] if len(lines) == 1 else b"\n".join(lines)
-        try:
-            self._facts.learn(decode_leniently(data), data)
-        except UNREADABLE:
-            # Not ours to judge: the client's parser decides.
-            self._facts.has_content = True
+        if not data:
+            return True
+        self.has_data = True
+        self._facts.learn(read_event(data), data)
         return True
 
 

@@ -30,3 +30,8 @@ def error_body(error: GatewayError, *, request_id: str, trace_id: str) -> bytes:
 def error_event(error: GatewayError, *, request_id: str, trace_id: str) -> bytes:
     """The event that ends a stream which cannot go on. No end marker follows it."""
     return b"data: " + error_body(error, request_id=request_id, trace_id=trace_id) + b"\n\n"
+
+
+def refusal_event(body: bytes) -> bytes:
+    """The same of an error that a provider gave as a whole response."""
+    return b"data: " + b" ".join(body.splitlines()) + b"\n\n"

@@ -21,6 +21,7 @@ from gateway.endpoints.openai_reply import (
     read_usage,
     text_of,
 )
+from gateway.endpoints.stream_reading import may_be_broken, read_event
 from gateway.errors import UpstreamBadReply
 from gateway.model import Endpoint, Usage
 from gateway.wire.sse import DATA_LINE, DONE, EVENT, EventCutter
@@ -40,7 +41,14 @@ _ENDS: Final = frozenset(
     }
 )
 _FAILURES: Final = frozenset({"error", "response.failed"})
-_PRELUDE: Final = frozenset({"response.created", "response.queued", "response.in_progress"})
+_PRELUDE: Final = frozenset(
+    {"response.created", "response.queued", "response.in_progress", "response.content_part.added"}
+)
+_ITEM_ADDED: Final = "response.output_item.added"
+_ITEMS_WITHOUT_CONTENT: Final = frozenset({"message", "reasoning"})
+_PROVIDERS_MISTAKES: Final = frozenset({"server_error", "rate_limit_exceeded"})
+"""Of the errors of a response; the others are about what was asked, so another target would say the same."""
+
 # Decides whether events are worth decoding.
 _TELLING: Final = re.compile(
     rb'"(?:response\.(?:created|queued|in_progress|completed|incomplete|cancelled|failed)'
@@ -59,6 +67,7 @@ class TypedReply(msgspec.Struct):
     usage: Any = None
     error: Any = None
     response: msgspec.Raw = msgspec.Raw(b"null")
+    item: Any = None
 
 
 class ObjectFacts(msgspec.Struct, frozen=True):
@@ -84,17 +93,19 @@ def find_reply(body: bytes) -> TypedReply | None:
 def read_object(endpoint: Endpoint, body: bytes, *, asked_bytes: int) -> ObjectFacts:
     """Read the body of a successful whole reply.
 
-    A response that failed is an answer too: it says why, has been paid for, and can be fetched again.
+    A response that failed by what was asked is an answer too: it says why, has been paid for, and can be
+    fetched again.
 
     Raises:
-        UpstreamBadReply: It is no JSON object, or nothing but an error.
+        UpstreamBadReply: It is no JSON object, nothing but an error, or a response that its provider could
+            not make.
     """
     reply = find_reply(body)
     if reply is None:
         raise UpstreamBadReply(
             "The provider answered with something that is not a JSON reply.", excerpt=excerpt(body)
         )
-    if reply.error is not None and reply.object is None:
+    if reply.error is not None and (reply.object is None or _is_providers_mistake(reply)):
         raise UpstreamBadReply(
             "The provider answered with success and an error inside.", excerpt=excerpt(body)
         )
@@ -102,6 +113,11 @@ def read_object(endpoint: Endpoint, body: bytes, *, asked_bytes: int) -> ObjectF
     if usage is None and endpoint.counts_tokens:
         usage = estimate_usage(asked_bytes, len(body))
     return object_facts(reply, usage)
+
+
+def _is_providers_mistake(reply: TypedReply) -> bool:
+    code = reply.error.get("code") if isinstance(reply.error, dict) else None
+    return reply.status == "failed" and text_of(code) in _PROVIDERS_MISTAKES
 
 
 def object_facts(reply: TypedReply, usage: Usage | None) -> ObjectFacts:
@@ -141,23 +157,19 @@ class EventReader:
         """Take *data* and give what the client is to get now: whole events, maybe none.
 
         Raises:
-            UpstreamBadReply: One event is too long (`wire.sse`).
+            UpstreamBadReply: One event is too long (`wire.sse`), or is seen to be no JSON.
         """
         whole = self._cutter.cut(data)
         self._seen_bytes += len(whole)
-        if self.has_content and not _TELLING.search(whole):
+        is_plain = self.has_content and not self.has_ended and not _TELLING.search(whole)
+        if is_plain and not may_be_broken(whole):
             return whole
-        for event in EVENT.findall(whole):
-            self._learn(event)
-        return whole
+        return b"".join([event for event in EVENT.findall(whole) if self._passes(event)])
 
     def finish(self) -> bytes:
         """Take the end of the stream and give what is left: some servers leave out the last blank line."""
         event = self._cutter.rest()
-        if not event:
-            return b""
-        self._learn(event)
-        return event + b"\n\n"
+        return event + b"\n\n" if event and self._passes(event) else b""
 
     @property
     def is_complete(self) -> bool:
@@ -178,28 +190,37 @@ class EventReader:
             usage = msgspec.structs.replace(usage, source="partial")
         return object_facts(self._reply, usage)
 
-    def _learn(self, event: bytes) -> None:
+    def _passes(self, event: bytes) -> bool:
+        """Read one event; False when the client is not to see it."""
+        if self.has_ended:
+            # Nothing may follow an error, nor an end, which some send twice.
+            return False
         lines = DATA_LINE.findall(event)
         if not lines:
-            return
-        self.has_data = True
+            return True
         data = lines[0] if len(lines) == 1 else b"\n".join(lines)
+        if not data:
+            return True
+        self.has_data = True
         if data == DONE:
             # Some servers of the API send one; none is added.
-            self.has_ended = self.has_content = True
-            return
+            self.has_ended = True
+            return True
         told = find_reply(data)
         if told is None:
+            read_event(data)
+            # JSON of another shape is not ours to judge: the client's parser decides.
             self.has_content = True
-            return
+            return True
         self._take(told, data)
+        return True
 
     def _take(self, told: TypedReply, data: bytes) -> None:
         kind = text_of(told.type)
         is_failure = kind in _FAILURES or (told.type is None and told.error is not None)
         if is_failure:
             self.failure = self.failure or data
-        elif kind not in _PRELUDE or self._seen_bytes > MAX_PRELUDE_BYTES:
+        elif not _is_announcement(told, kind) or self._seen_bytes > MAX_PRELUDE_BYTES:
             self.has_content = True
         if is_failure or kind in _ENDS:
             self.has_ended = True
@@ -207,3 +228,10 @@ class EventReader:
         if inner.id is not None:
             self._reply = inner
         self._usage = read_usage(inner.usage) or read_usage(told.usage) or self._usage
+
+
+def _is_announcement(told: TypedReply, kind: str) -> bool:
+    """Whether an event only says that something will come: a response, an empty message, a part of one."""
+    if kind == _ITEM_ADDED and isinstance(told.item, dict):
+        return told.item.get("type") in _ITEMS_WITHOUT_CONTENT
+    return kind in _PRELUDE

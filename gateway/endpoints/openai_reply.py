@@ -21,6 +21,9 @@ _MAX_S: Final = 1e9
 UNREADABLE: Final = (ValueError, RecursionError)
 """What decoding foreign JSON raises: malformed, not UTF-8, nested too deeply."""
 
+FAILED: Final = "error"
+"""The finish reason of a choice that the provider could not finish: OpenRouter's, and of servers like it."""
+
 BYTES_PER_TOKEN: Final = 4
 """What a token is taken to be where the provider does not count."""
 
@@ -116,6 +119,9 @@ def read_reply(endpoint: Endpoint, body: bytes, *, asked_bytes: int) -> ReplyFac
     has_answer = bytes(reply.data) not in _NOTHING if endpoint.name == "embedding" else bool(reply.choices)
     if not has_answer:
         msg = "The provider's reply has no answer in it."
+        raise UpstreamBadReply(msg, excerpt=excerpt(body))
+    if any(choice.finish_reason == FAILED for choice in reply.choices or ()):
+        msg = "The provider's reply ended with an error."
         raise UpstreamBadReply(msg, excerpt=excerpt(body))
     usage = read_usage(reply.usage) or estimate_usage(asked_bytes, len(body))
     return ReplyFacts(

@@ -16,15 +16,19 @@ import msgspec
 
 from gateway.endpoints.openai_reply import (
     BYTES_PER_TOKEN,
+    FAILED,
     UNREADABLE,
     Reply,
     ReplyFacts,
     decode_reply,
     estimate_usage,
+    excerpt,
     read_usage,
     text_of,
     usage_beside,
 )
+from gateway.endpoints.stream_reading import may_be_broken, read_event
+from gateway.errors import UpstreamBadReply
 from gateway.model import Usage
 from gateway.wire.sse import DATA_LINE, DONE, EVENT, EventCutter, count_data_lines
 
@@ -36,7 +40,8 @@ class StreamReader:
 
     Attributes:
         has_data: An event with data has been seen.
-        has_content: The reply itself has begun: text, a tool call, a finish reason; a role alone is none.
+        has_content: The reply itself has begun: text, a tool call, a finish reason; a role alone is none, nor
+            is an end without anything before it.
         is_done: The end marker was seen.
         failure: Body of an error that came inside the stream, b"" while there is none.
         pieces: Lines of data so far, about one token each.
@@ -61,12 +66,14 @@ class StreamReader:
         """Take *data* and give what the client is to get now: whole events, maybe none.
 
         Raises:
-            UpstreamBadReply: One event is too long (`wire.sse`).
+            UpstreamBadReply: One event is too long (`wire.sse`), or is seen to be no JSON; or the provider
+                says that the reply has failed, without an error that a caller could read.
         """
         whole = self._cutter.cut(data)
-        # Until the reply has its name and its first content each event is read; after a failure each is held
+        # Until the reply has its name and its first content each event is read; after its end each is held
         # back.
-        if self._id and self.has_content and not self.failure and not _TELLING.search(whole):
+        is_plain = self._id and self.has_content and not self.has_ended and not _TELLING.search(whole)
+        if is_plain and not may_be_broken(whole):
             self.pieces += count_data_lines(whole)
             return whole
         return b"".join([event for event in EVENT.findall(whole) if self._passes(event)])
@@ -110,22 +117,25 @@ class StreamReader:
     def _passes(self, event: bytes) -> bool:
         """Read one event; False when the client is not to see it."""
         lines = DATA_LINE.findall(event)
-        if not lines:
-            return not self.failure
-        if self.failure:
-            # Nothing may follow an error, above all no end marker that makes the reply look whole.
+        if self.has_ended:
+            # Nothing may follow an error, above all no end marker that makes the reply look whole; nor an
+            # end, which some send twice.
             return False
+        if not lines:
+            return True
         data = lines[0] if len(lines) == 1 else b"\n".join(lines)
+        if not data:
+            return True
         self.has_data = True
         if data == DONE:
             self.is_done = True
-            self.has_content = True
             return True
         self.pieces += len(lines)
         try:
             chunk = decode_reply(data)
         except UNREADABLE:
-            # Not ours to judge: the client's parser decides.
+            read_event(data)
+            # JSON of another shape is not ours to judge: the client's parser decides.
             self.has_content = True
             return True
         return self._learn(chunk, data)
@@ -138,6 +148,9 @@ class StreamReader:
             self._id = text_of(chunk.id)
             self._model = text_of(chunk.model) or self._model
         for position, choice in enumerate(chunk.choices or ()):
+            if choice.finish_reason == FAILED:
+                msg = "The provider's stream ended with an error."
+                raise UpstreamBadReply(msg, excerpt=excerpt(data))
             self.has_content = self.has_content or choice.has_content
             if isinstance(choice.finish_reason, str):
                 index = choice.index if isinstance(choice.index, int) else position

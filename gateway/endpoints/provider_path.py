@@ -104,6 +104,14 @@ def without_parameters(query: str, names: frozenset[str]) -> str:
     return "&".join([item for item in query.split("&") if unquote_plus(item.partition("=")[0]) not in names])
 
 
+def models_in_query(query: str) -> list[str]:
+    """Each `model` that *query* names, in order."""
+    if "model" not in query and "%" not in query:
+        return []
+    items = [item.partition("=") for item in query.split("&")]
+    return [unquote_plus(value) for name, _, value in items if unquote_plus(name) == "model" and value]
+
+
 def rename_in_query(query: str, rename: Callable[[str], str]) -> str:
     """*query* with another `model`, where it has one."""
     items = query.split("&")

@@ -21,18 +21,28 @@ class Wording:
         event: Makes the event that ends a stream.
         id_header: The response header in which its SDKs look for the request's id, "" when in ours.
         kind: What an error response has in the header `bedrock_error.KIND_HEADER`; None: no such header.
+        ping: What says nothing within a stream; b"" where every byte would mean something to an SDK.
+        refusal_event: Makes of a provider's error, in this dialect, the event that ends a stream.
     """
 
     body: Callable[..., bytes]
     event: Callable[..., bytes]
     id_header: bytes = b""
     kind: Callable[[GatewayError], str] | None = None
+    ping: bytes = b""
+    refusal_event: Callable[[bytes], bytes] = openai_error.refusal_event
 
 
-OPENAI: Final = Wording(openai_error.error_body, openai_error.error_event)
+OPENAI: Final = Wording(openai_error.error_body, openai_error.error_event, ping=b": keep-alive\n\n")
 WORDINGS: Final[dict[Dialect, Wording]] = {
     "openai": OPENAI,
-    "anthropic": Wording(anthropic_error.error_body, anthropic_error.error_event, b"request-id"),
+    "anthropic": Wording(
+        anthropic_error.error_body,
+        anthropic_error.error_event,
+        b"request-id",
+        ping=b'event: ping\ndata: {"type": "ping"}\n\n',
+        refusal_event=anthropic_error.refusal_event,
+    ),
     "gemini": Wording(gemini_error_body.error_body, gemini_error_body.error_event),
     "converse": Wording(
         bedrock_error.error_body, bedrock_error.error_event, bedrock_error.ID_HEADER, bedrock_error.kind_of

@@ -137,7 +137,7 @@ def compile_routes(
 def _rules(config: Config, making: _Making) -> Iterator[Rule]:
     for manifest in config.load_balancing:
         for rule in manifest.rules:
-            route = making.route(rule.id, rule, manifest.source.folder)
+            route = making.route(rule.id, rule, manifest.source.folder, is_rule=True)
             if route is not None:
                 yield Rule(route, rule.when.subjects, rule.when.models, rule.when.metadata)
 
@@ -171,7 +171,9 @@ class _Making:
     settings: GlobalSettings
     resolve: ResolveIn
 
-    def route(self, name: str, routing: RoutingConfig, folder: Path) -> Route | None:
+    def route(
+        self, name: str, routing: RoutingConfig, folder: Path, *, is_rule: bool = False
+    ) -> Route | None:
         """The route *name*; None when neither its strategy nor one of its targets is in force."""
         candidates = [
             self._candidate(written, folder)
@@ -180,8 +182,9 @@ class _Making:
         ]
         if not candidates or routing.type not in MAKERS:
             return None
-        strategy = make_strategy(name, routing, self.runtime)
-        return Route(name, candidates, strategy, self.runtime.health, hedge_after=_hedge(routing.hedging))
+        strategy = make_strategy(name, routing, self.runtime, self.targets)
+        hedge = _hedge(routing.hedging)
+        return Route(name, candidates, strategy, self.runtime.health, hedge_after=hedge, is_rule=is_rule)
 
     def _candidate(self, written: RoutingTarget, folder: Path) -> Candidate:
         target = self._target(written, folder)

@@ -83,6 +83,19 @@ class Routing:
         """Whether there are virtual models of a group *name*."""
         return name in self._groups
 
+    def show_virtual(self, model: str, caller: Caller) -> ListedModel:
+        """The virtual model that has *model* for a name, as it is listed.
+
+        Raises:
+            ModelNotFound: No virtual model has.
+            ModelNotAllowed: There is one, not for *caller*.
+        """
+        route = self.find_route(model)
+        if route is None:
+            raise _not_found(model, caller)
+        self.check_right(model, caller)
+        return self._virtual[route.name]
+
     def plan_itself(self, model: str, caller: Caller) -> Plan:
         """As `plan` for a model of an account, whatever rules say: what is asked is told of that model alone.
 

@@ -25,6 +25,8 @@ LONGEST_WINDOW_S: Final = 1200.0
 
 _FRESH_S: Final = 1.0
 _FRESH_SHARE: Final = 10
+_SAME_S: Final = 0.05
+"""By so much an attempt may seem to have begun before it was let through: two clocks measure that."""
 
 _NO_COUNTS: Final = Counts()
 _NO_TIMES: Final = TargetTimes()
@@ -216,23 +218,45 @@ class Health:
         """Change the circuit as *outcome* wants it."""
         board = self._board
         began_s = now_s - outcome.took_ms / 1000
-        probe_s = self._probes.pop(name, None)
+        probe_s = self._ended_probe(name, began_s)
         with board.turn(place):
             before = after = board.circuit(place)
             if outcome.verdict == "sick" and circuits.counts_as_sick(before, began_s, now_s):
                 board.count_sick(place, self.rules.slot(now_s))
-                counts = self._count(place, before, now_s)
+            counts = self._count(place, before, now_s)
+            if outcome.verdict == "sick":
                 after = circuits.after_sick(before, began_s, now_s, counts, self.rules, self._random.random())
             elif outcome.verdict == "good":
-                after = circuits.after_good(before, began_s, now_s, self._count(place, before, now_s))
-            if after is before and probe_s is not None and before.leased_at_s == probe_s:
+                after = circuits.after_good(before, began_s, now_s, counts)
+            if after is before and probe_s and before.leased_at_s == probe_s:
                 after = circuits.unleased(before)
             if outcome.cool_down_s > 0:
                 after = circuits.paused(after, now_s, outcome.cool_down_s)
             after = circuits.tidied(after, now_s)
             if after is not before:
                 board.put(place, after)
-        _tell(name, before, after)
+        if after.is_open and after.opened_at_s != before.opened_at_s:
+            self._tell_of_opening(name, before, after, counts)
+        elif before.is_open and not after.is_open:
+            _log.warning("%s is asked again: an attempt at it went well", name)
+
+    def _ended_probe(self, name: str, began_s: float) -> float:
+        """When the probe began that has ended with an attempt that began at *began_s*, 0.0 if it has not."""
+        probe_s = self._probes.get(name, 0.0)
+        if not probe_s or began_s < probe_s - _SAME_S:
+            return 0.0
+        del self._probes[name]
+        return probe_s
+
+    def _tell_of_opening(self, name: str, before: Circuit, after: Circuit, counts: Counts) -> None:
+        wait_s = after.until_s - after.opened_at_s
+        if before.is_open:
+            _log.warning("%s is not asked for another %.1f s: it failed once more", name, wait_s)
+        else:
+            _log.warning(
+                "%s is not asked for %.1f s: %d of its last %d attempts failed, within %g s",
+                *(name, wait_s, counts.sick, counts.good + counts.sick, self.rules.window_s),
+            )
 
     def _recent(self, name: str, window_s: float) -> _Recent:
         board = self._board
@@ -272,15 +296,3 @@ def _look_back(samples: Iterable[Sample], now_s: float, window_s: float, written
         statistics.median(per_token) if per_token else None,
     )
     return _Recent(times, tuple(first), now_s, written)
-
-
-def _tell(name: str, before: Circuit, after: Circuit) -> None:
-    """Say in the log what changed; once, as it changed in one process."""
-    if after.is_open and after.opened_at_s != before.opened_at_s:
-        _log.warning(
-            "%s is not asked for %.1f s: too many of its attempts failed",
-            name,
-            after.until_s - after.opened_at_s,
-        )
-    elif before.is_open and not after.is_open:
-        _log.warning("%s is asked again: an attempt at it went well", name)

@@ -40,26 +40,24 @@ class Latency:
 
     def order(self, candidates: Sequence[Candidate], facts: CallFacts, health: HealthView, /) -> Order:
         """Order *candidates*: one of the quick, the caller's for these ten minutes, then all by time."""
-        names = [candidate.target.name for candidate in candidates]
-        known = [_time_ms(name, health) for name in names]
-        quickest = min((time_ms for time_ms in known if time_ms is not None), default=0.0)
-        limit = quickest * _AS_QUICK
+        known = []
+        for candidate in candidates:
+            lately = health.times(candidate.target.name, window_s=_WINDOW_S)
+            known.append(None if lately.samples < _FEWEST_SAMPLES else lately.per_output_token_ms)
+        quickest = min([time_ms for time_ms in known if time_ms is not None], default=0.0)
         times = [quickest if time_ms is None else time_ms for time_ms in known]
-        order = sorted(range(len(names)), key=times.__getitem__)
+        order = sorted(range(len(times)), key=times.__getitem__)
+        limit = quickest * _AS_QUICK
         quick = [at for at in order if times[at] <= limit]
         if len(quick) > 1:
-            drawn = self._rendezvous.draws(self._key(facts), [names[at] for at in quick])
-            chosen = quick[drawn.index(min(drawn))]
+            chosen = self._choose(quick, candidates, facts.caller.name)
             order.remove(chosen)
             order.insert(0, chosen)
         return Order([candidates[at] for at in order])
 
-    def _key(self, facts: CallFacts) -> bytes:
-        """What settles which of the quick a caller is with."""
-        words = f"{int(self._clock()) // _EPOCH_S} {self._route} {facts.caller.name}"
-        return blake2b(words.encode(errors="replace"), digest_size=_KEY_BYTES).digest()
-
-
-def _time_ms(name: str, health: HealthView) -> float | None:
-    times = health.times(name, window_s=_WINDOW_S)
-    return None if times.samples < _FEWEST_SAMPLES else times.per_output_token_ms
+    def _choose(self, quick: Sequence[int], candidates: Sequence[Candidate], caller: str) -> int:
+        """Which of *quick* is the caller's now."""
+        words = f"{int(self._clock()) // _EPOCH_S} {self._route} {caller}"
+        key = blake2b(words.encode(errors="replace"), digest_size=_KEY_BYTES).digest()
+        drawn = self._rendezvous.draws(key, [candidates[at].target.name for at in quick])
+        return quick[drawn.index(min(drawn))]

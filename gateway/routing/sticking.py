@@ -95,7 +95,7 @@ def within_one_account(plan: Plan) -> Plan:
     """
     account = plan.targets[0].account
     others = [target for target in plan.targets if target.account != account]
-    if not others:
+    if not others and plan.classification is None:
         return plan
     targets = tuple(target for target in plan.targets if target.account == account)
     return msgspec.structs.replace(
@@ -103,6 +103,8 @@ def within_one_account(plan: Plan) -> Plan:
         targets=targets,
         skipped=(*plan.skipped, *(Skipped(target.name, _ELSEWHERE) for target in others)),
         hedge_after_s=plan.hedge_after_s if len(targets) > 1 else None,
+        # That could lead to another account.
+        classification=None,
     )
 
 

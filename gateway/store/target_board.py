@@ -243,7 +243,7 @@ class TargetBoard:
 
     def counts(self, place: int, slot: int) -> list[tuple[int, int, int]]:
         """Slot, good and sick of the `SLOTS` that end with *slot*, for each process that counted there."""
-        lanes = self._words[_LANES_USED_AT // _WORD]
+        lanes = min(self._words[_LANES_USED_AT // _WORD], LANES)
         start = (place + _LANES_AT) // _WORD
         words = self._words[start : start + lanes * _LANE_WORDS].tolist()
         return [

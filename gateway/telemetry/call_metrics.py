@@ -14,7 +14,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import Final, Generic, Protocol, TypeVar
 
-from gateway.model import Usage
+from gateway.endpoints.catalogue import CHAT
+from gateway.model import Plan, Usage
 from gateway.telemetry import instruments as names
 from gateway.telemetry.call_trace import NO_FAILURES, AttemptTrace, CallTrace
 from gateway.telemetry.instruments import Instrument
@@ -43,6 +44,7 @@ _More = tuple[str, ...]
 _CallKey = tuple[str, str, _More]
 _AttemptKey = tuple[str, str, str, str, str, int | str, str]
 _FailureKey = tuple[str, str, int | str, str, _More]
+_RouteKey = tuple[str, str, str, _More]
 
 
 def new_histogram(bounds: tuple[float, ...]) -> list[int | float]:
@@ -156,6 +158,20 @@ class _FailureGroup:
         yield names.FAILURES.point(self.count, *self.labels)
 
 
+class _RouteGroup:
+    """One label set of the calls that had several targets."""
+
+    __slots__ = ("count", "is_changed", "labels")
+
+    def __init__(self, labels: tuple[str, ...]) -> None:
+        self.labels = labels
+        self.is_changed = False
+        self.count = 0
+
+    def points(self) -> Iterator[MetricPoint]:
+        yield names.LOAD_BALANCED.point(self.count, *self.labels)
+
+
 class _Group(Protocol):
     is_changed: bool
 
@@ -220,24 +236,27 @@ class CallMetrics:
         self._failures = _Family[_FailureKey, _FailureGroup](
             max_sets, _failure_group, lambda _: (OTHER, OTHER, OTHER, OTHER, ())
         )
+        self._routes = _Family[_RouteKey, _RouteGroup](
+            max_sets, _route_group, lambda _: (OTHER, OTHER, OTHER, ())
+        )
 
     def record(self, trace: CallTrace) -> None:
         """Count a call that has ended; a route that calls no model is none."""
         endpoint = trace.endpoint
         if endpoint is None:
             return
-        attempts = trace.attempts
-        if attempts:
-            model = attempts[-1].target.name
-        elif trace.plan is not None:
-            model = trace.plan.targets[0].name
-        else:
-            model = OTHER  # what callers make up must not make label sets
+        answer, plan = trace.answer, trace.plan
+        model = _model_of(plan) if answer is None else answer.target.name
         caller = trace.caller.name if trace.caller is not None else ""
         more = () if self._metadata is None else self._metadata.of(trace)
-        self._record_call(trace, (model, caller, more))
-        for attempt in attempts:
-            self._record_attempt(attempt, endpoint.operation)
+        self._record_call(trace, answer, (model, caller, more))
+        if plan is not None and plan.route is not None:
+            self._record_route((model, caller, plan.route.name, more))
+        for attempt in trace.exchanges:
+            self._record_attempt(attempt, endpoint.operation if attempt.number else CHAT.operation)
+            if attempt is not answer and attempt.usage is not None:
+                # Nobody heard it, and it is paid for all the same.
+                self._record_spent((attempt.target.name, caller, more), attempt)
             # A caller that left is no failure of the model, nor is another one's being quicker.
             if attempt.error_type and attempt.error_type not in NO_FAILURES:
                 key = (attempt.target.name, caller, attempt.status_code, attempt.error_type, more)
@@ -252,13 +271,24 @@ class CallMetrics:
             ("calls", self._calls),
             ("attempts", self._attempts),
             ("failures", self._failures),
+            ("routes", self._routes),
         ):
             found += family.points(is_full=is_full)
             if family.overflows:
                 found.append(names.OVERFLOWS.point(family.overflows, name))
         return found
 
-    def _record_call(self, trace: CallTrace, key: _CallKey) -> None:
+    def _record_route(self, key: _RouteKey) -> None:
+        group = self._routes.groups.get(key) or self._routes.add(key)
+        group.is_changed = True
+        group.count += 1
+
+    def _record_spent(self, key: _CallKey, attempt: AttemptTrace) -> None:
+        group = self._calls.groups.get(key) or self._calls.add(key)
+        group.is_changed = True
+        _add_spent(group, attempt)
+
+    def _record_call(self, trace: CallTrace, answer: AttemptTrace | None, key: _CallKey) -> None:
         group = self._calls.groups.get(key) or self._calls.add(key)
         group.is_changed = True
         group.requests += 1
@@ -266,17 +296,11 @@ class CallMetrics:
         histogram = group.processing
         histogram[bisect_left(_MILLISECONDS, elapsed_ms)] += 1
         histogram[-1] += elapsed_ms
-        if not trace.attempts:
+        if answer is None:
             return
-        attempt = trace.attempts[-1]
-        usage = attempt.usage
-        if usage is not None:
-            group.input_tokens += usage.input_tokens or 0
-            group.output_tokens += usage.output_tokens or 0
-        if attempt.cost_usd is not None:
-            group.cost_usd = (group.cost_usd or 0.0) + attempt.cost_usd
-        if attempt.first_chunk_ns:
-            _record_stream(group, trace.start_ns, attempt)
+        _add_spent(group, answer)
+        if answer.first_chunk_ns:
+            _record_stream(group, trace.start_ns, answer)
 
     def _record_attempt(self, attempt: AttemptTrace, operation: str) -> None:
         target = attempt.target
@@ -300,6 +324,24 @@ class CallMetrics:
             _record_usage(group, usage)
         if attempt.first_chunk_ns:
             _record_chunks(group, attempt)
+
+
+def _model_of(plan: Plan | None) -> str:
+    """The label of a call that no target was asked for."""
+    if plan is None:
+        return OTHER  # what callers make up must not make label sets
+    if plan.targets:
+        return plan.targets[0].name
+    return OTHER if plan.route is None else plan.route.name
+
+
+def _add_spent(group: _CallGroup, attempt: AttemptTrace) -> None:
+    usage = attempt.usage
+    if usage is not None:
+        group.input_tokens += usage.input_tokens or 0
+        group.output_tokens += usage.output_tokens or 0
+    if attempt.cost_usd is not None:
+        group.cost_usd = (group.cost_usd or 0.0) + attempt.cost_usd
 
 
 def _record_stream(group: _CallGroup, start_ns: int, attempt: AttemptTrace) -> None:
@@ -364,6 +406,11 @@ def _call_group(key: _CallKey) -> _CallGroup:
 def _attempt_group(key: _AttemptKey) -> _AttemptGroup:
     labels = tuple([_cut(str(value)) for value in key])
     return _AttemptGroup(labels, is_inference=key[0] in _INFERENCE)
+
+
+def _route_group(key: _RouteKey) -> _RouteGroup:
+    model, caller, route, more = key
+    return _RouteGroup((_cut(model), _cut(caller), TENANT, _cut(route), *map(_cut_named, more)))
 
 
 def _failure_group(key: _FailureKey) -> _FailureGroup:

@@ -210,6 +210,13 @@ FAILURES: Final = Instrument(
     "Tries at a model that failed.",
     (*CALL_LABELS, "error_code", "exception_class"),
 )
+LOAD_BALANCED: Final = Instrument(
+    "ai_gateway_load_balanced_requests_total",
+    _SUM,
+    "{request}",
+    "Calls whose target a virtual model or a rule chose.",
+    (*CALL_LABELS, "ruleId"),
+)
 CONFIG_FAILURES: Final = Instrument(
     "ai_gateway_config_parsing_failures_total",
     _SUM,

@@ -24,8 +24,9 @@ from gateway.endpoints.gemini_reply import (
     read_generated,
 )
 from gateway.endpoints.gemini_stream import GeneratedReading
-from gateway.endpoints.openai_content import decode_leniently, find_object
-from gateway.endpoints.openai_reply import UNREADABLE, ReplyFacts, text_of
+from gateway.endpoints.openai_content import find_object
+from gateway.endpoints.openai_reply import ReplyFacts, text_of
+from gateway.endpoints.stream_reading import read_event
 from gateway.errors import UpstreamBadReply
 from gateway.model import Call, Target, Usage
 from gateway.translate.chat_to_gemini_body import write_body
@@ -354,9 +355,8 @@ class ChunkStream(GeneratedReading):
     def _chunks_of(self, data: bytes) -> bytes:
         if self.has_ended:
             return b""
-        try:
-            event = decode_leniently(data)
-        except UNREADABLE:
+        event = read_event(data)
+        if event is None:
             return b""
         self.has_data = True
         self._facts.learn(event, data)

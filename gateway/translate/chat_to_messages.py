@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from gateway.endpoints.anthropic_reply import read_message, read_message_usage
 from gateway.endpoints.anthropic_stream import MessageReading
-from gateway.endpoints.openai_content import decode_leniently, find_object
-from gateway.endpoints.openai_reply import UNREADABLE, ReplyFacts, text_of
+from gateway.endpoints.openai_content import find_object
+from gateway.endpoints.openai_reply import ReplyFacts, text_of
+from gateway.endpoints.stream_reading import read_event
 from gateway.model import Call, Target, Usage
 from gateway.translate.chat_to_messages_body import write_body
 from gateway.translate.foreign_json import (
@@ -221,10 +222,7 @@ class ChunkStream(MessageReading):
     def _chunks_of(self, data: bytes) -> bytes:
         if self.has_ended:
             return b""
-        try:
-            event = decode_leniently(data)
-        except UNREADABLE:
-            return b""
+        event = read_event(data)
         if not isinstance(event, dict) or event.get("type") == "ping":
             return b""
         self.has_data = True

@@ -17,6 +17,7 @@ import msgspec
 from gateway.endpoints.openai_content import find_object
 from gateway.endpoints.openai_reply import (
     BYTES_PER_TOKEN,
+    FAILED,
     ReplyFacts,
     estimate_usage,
     excerpt,
@@ -130,7 +131,6 @@ class ChatToResponses:
     def _take(self, data: bytes) -> None:
         self.has_data = True
         if data == DONE:
-            self.has_content = True
             self._is_done = True
             self._end()
             return
@@ -158,6 +158,8 @@ class ChatToResponses:
                 said = _take_call(self._answer, _index(tool_call, position), tool_call) or said
             self.has_content = self.has_content or said
         finish_reason = text_of(choice.get("finish_reason"))
+        if finish_reason == FAILED:
+            raise UpstreamBadReply("The provider's stream ended with an error.")
         if finish_reason:
             self._finish_reason = finish_reason
             self.has_content = True

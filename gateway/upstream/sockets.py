@@ -23,7 +23,6 @@ from gateway.wire.close_codes import LOST, NO_CODE, short_reason
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 """Longest message, either way; the API's own limit for audio is 15 MiB."""
 
-CONNECT_TIMEOUT_S: Final = 10.0
 HANDSHAKE_TIMEOUT_S: Final = 30.0
 CLOSE_TIMEOUT_S: Final = 0.5
 """Longest wait for the provider's close frame: the caller has gone, or waits for its own."""
@@ -102,7 +101,7 @@ class SocketDialer:
             connector=self._connector,
             connector_owner=False,
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=passage.limits.connect_s),
             trace_configs=[_watching(refusal)],
         )
         limit_s = min(HANDSHAKE_TIMEOUT_S, passage.timeout_s or HANDSHAKE_TIMEOUT_S)

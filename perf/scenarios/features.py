@@ -11,7 +11,7 @@ from typing import Final
 
 from perf.bench import Bench
 from perf.charts import Bar, Group, Part, bar_chart
-from perf.contenders import EXPORT, METADATA, PRICE, Setup, direct, started_all
+from perf.contenders import EXPORT, METADATA, PRICE, VIRTUAL_MODEL, VIRTUAL_NAME, Setup, direct, started_all
 from perf.figures import KINDS, Figures, add_costs, per_turn
 from perf.ledger import ledger_doubts
 from perf.load import Amount
@@ -36,15 +36,25 @@ FEATURES: Final = (
     Setup(OFF, (_settings("telemetry_settings: {traces: false}"),)),
     Setup("metadata", (_settings("telemetry_settings: {traces: false}"),), METADATA),
     Setup("price", (_settings("telemetry_settings: {traces: false}"),), price=PRICE),
+    Setup(
+        "virtual model of 3",
+        (_settings("telemetry_settings: {traces: false}"), VIRTUAL_MODEL),
+        model=VIRTUAL_NAME,
+    ),
     Setup("local store"),
     Setup(ON, (_PROTO,)),
     Setup("export json", (_JSON,)),
     Setup("content", (_PROTO, _settings("logging_settings: {type: always}"))),
     Setup(
         "all on",
-        (_PROTO, _settings("logging_settings: {type: always}\ntelemetry_settings: {tfy_attributes: true}")),
+        (
+            _PROTO,
+            _settings("logging_settings: {type: always}\ntelemetry_settings: {tfy_attributes: true}"),
+            VIRTUAL_MODEL,
+        ),
         METADATA,
         PRICE,
+        model=VIRTUAL_NAME,
     ),
 )
 _DOWN: Final = "endpoint down"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from gateway.edge.lookout import DisconnectWatch, Lookout, Watch
 from gateway.errors import BodyTooLarge, ClientDisconnected, GatewayError, UpstreamBadReply
-from gateway.model import Passage, SkipReason, UpstreamReply, UpstreamRequest
+from gateway.model import Outcome, Passage, SkipReason, Target, UpstreamReply, UpstreamRequest
 from gateway.routing.route import TargetTimes
 
 Step = bytes | GatewayError | asyncio.Event | Callable[[], object]
@@ -63,6 +63,24 @@ class FakeHealth:
         return self.first.get((name, window_s), ())
 
 
+class FakeObserver:
+    """`gateway.model.AttemptObserver` that lets nobody ask some targets.
+
+    Attributes:
+        outcomes: How attempts ended: of which target, how, with which status.
+    """
+
+    def __init__(self, *, closed_to: Collection[str] = ()) -> None:
+        self._closed_to = closed_to
+        self.outcomes: list[tuple[str, str, int]] = []
+
+    def admit(self, target: Target) -> SkipReason | None:
+        return "circuit" if target.name in self._closed_to else None
+
+    def ended(self, target: Target, outcome: Outcome) -> None:
+        self.outcomes.append((target.name, outcome.verdict, outcome.status))
+
+
 class _LookoutNow(Lookout):
     def add(self, watch: Watch) -> None:
         watch.begin()
@@ -93,11 +111,12 @@ class FakeClient:
         method: str = "POST",
         query: str = "",
         pieces: Sequence[bytes] | None = None,
+        declared_bytes: int | None = None,
     ) -> None:
         self.method = method
         self.query = query
         self._body_pieces = [body or b""] if pieces is None else list(pieces)
-        self._is_declared = pieces is None
+        self._declared_bytes = len(body or b"") if pieces is None else declared_bytes
         self.path = path
         self.route = route
         self.has_started = False
@@ -135,7 +154,7 @@ class FakeClient:
 
     @property
     def declared_bytes(self) -> int | None:
-        return sum(map(len, self._body_pieces)) if self._is_declared else None
+        return self._declared_bytes
 
     async def read_piece(self) -> bytes:
         self.was_read = True

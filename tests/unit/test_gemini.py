@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from random import Random
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,7 +17,7 @@ from gateway.endpoints.gemini_paths import find_key, find_signature, without_cre
 from gateway.errors import GatewayError, UpstreamUnreachable
 from gateway.gemini import Gemini
 from gateway.identity.tokens import Identity
-from gateway.model import Caller, CallFacts
+from gateway.model import Caller, CallFacts, ListedModel
 from gateway.pass_through import PassThrough
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.routing.accounts import Accounts
@@ -50,13 +51,17 @@ TARGETS = (
 BY_NAME = {target.name: target for target in TARGETS}
 CHAT = make_route("vm/chat", BY_NAME["google/flash"], BY_NAME["acct/small"], BY_NAME["vertex/flash"])
 ROUTES = make_routes(CHAT, make_route("vm/closed", BY_NAME["acct/small"]), fast=CHAT)
+LISTED = (
+    ListedModel("vm/chat", "vm", frozenset({"chat"}), context_window=1000),
+    ListedModel("vm/closed", "vm", frozenset({"chat"})),
+)
 WHOLE = Caller(
     "whole",
-    frozenset((*BY_NAME, "vm/chat", "vm/closed", "fast")),
+    frozenset((*BY_NAME, "vm/chat", "vm/closed")),
     frozenset({"google", "vertex", "acct"}),
 )
 NARROW = Caller("narrow", frozenset({"google/flash"}))
-VIRTUAL = Caller("virtual", frozenset({"vm/chat", "fast"}))
+VIRTUAL = Caller("virtual", frozenset({"vm/chat"}))
 BODY = json.dumps({"contents": [{"parts": [{"text": "hi"}]}]}).encode()
 SAID = {
     "candidates": [{"content": {"parts": [{"text": "hello"}]}, "finishReason": "STOP"}],
@@ -84,7 +89,11 @@ class Rig:
         tokens = {TOKEN: WHOLE, "narrow-token": NARROW, "virtual-token": VIRTUAL}
         credentials = [make_credential(token, caller) for token, caller in tokens.items()]
         snapshot = Snapshot(
-            "v1", 1, Identity(credentials), Routing(TARGETS, ROUTES, rules), accounts=Accounts(TARGETS)
+            "v1",
+            1,
+            Identity(credentials),
+            Routing(TARGETS, ROUTES, rules, LISTED),
+            accounts=Accounts(TARGETS),
         )
         pipeline = Pipeline(
             CurrentSnapshot(snapshot),
@@ -249,6 +258,40 @@ async def test_virtual_model_that_the_body_names_again(slug: str) -> None:
     await rig.ask(f"/v1beta/models/{slug}:batchEmbedContents", account="vm", body=json.dumps(said).encode())
     (sent,) = json.loads(rig.upstream.requests[0].body)["requests"]
     assert sent["model"] == "models/gemini-flash"
+
+
+@pytest.mark.parametrize(
+    ("account", "path", "told"),
+    [
+        ("vm", "/v1beta/models", {"models": [{"name": "models/chat", "displayName": "chat"}]}),
+        ("vm", "/v1beta/models/chat", {"name": "models/chat", "displayName": "chat"}),
+        ("vm", "/v1beta1/publishers/google/models/fast", {"name": "models/fast", "displayName": "fast"}),
+        ("google", "/v1beta/models/fast", {"name": "models/fast", "displayName": "fast"}),
+    ],
+)
+async def test_virtual_models_are_shown(account: str, path: str, told: dict[str, Any]) -> None:
+    """Nobody is asked: there is none but here. Who may use one sees it."""
+    rig = Rig()
+    client = await rig.ask(path, account=account, token="virtual-token", method="GET")
+    limit = {"inputTokenLimit": 1000}
+    told = {"models": [model | limit for model in told["models"]]} if "models" in told else told | limit
+    assert (client.status, json.loads(client.received)) == (200, told)
+    assert rig.upstream.passages == []
+
+
+@pytest.mark.parametrize(
+    ("account", "path", "expected"),
+    [
+        ("vm", "/v1beta/models/closed", (403, "MODEL_NOT_ALLOWED")),
+        ("vm", "/v1beta/models/nothing", (404, "MODEL_NOT_FOUND")),
+        ("nobody", "/v1beta/models", (404, "ACCOUNT_NOT_FOUND")),
+        ("nobody", "/v1beta/models/fast", (404, "ACCOUNT_NOT_FOUND")),
+    ],
+)
+async def test_virtual_models_that_are_not_shown(account: str, path: str, expected: tuple[int, str]) -> None:
+    """To others it is not."""
+    client = await Rig().ask(path, account=account, token="virtual-token", method="GET")
+    assert error_of(client) == expected
 
 
 class Instead:

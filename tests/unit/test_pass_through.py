@@ -15,15 +15,24 @@ from gateway.endpoints.anthropic_paths import find_anthropic_path
 from gateway.endpoints.openai_paths import PROXY, find_openai_path
 from gateway.errors import GatewayError, UpstreamTimeout, UpstreamUnreachable
 from gateway.identity.tokens import Identity
-from gateway.model import Caller, RetryPolicy
-from gateway.pass_through import MAX_HEAD_BYTES, Asked, PassThrough, names_account
+from gateway.model import (
+    AttemptObserver,
+    Caller,
+    CallFacts,
+    Passage,
+    RetryPolicy,
+    UpstreamReply,
+)
+from gateway.pass_through import Asked, PassThrough, names_account
+from gateway.passed_body import MAX_HEAD_BYTES
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.routing.accounts import Accounts
-from gateway.routing.direct import Routing
+from gateway.routing.direct import Routing, Rules
+from gateway.routing.route import Route
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_trace import CallTrace
-from tests.unit.doubles import FakeClient, FakeReply, FakeUpstream
-from tests.unit.makers import KEY, TOKEN, make_credential, make_target
+from tests.unit.doubles import FakeClient, FakeObserver, FakeReply, FakeUpstream
+from tests.unit.makers import KEY, TOKEN, make_credential, make_route, make_routes, make_target
 
 BEARER = ("authorization", f"Bearer {TOKEN}")
 JSON = {"content-type": "application/json"}
@@ -34,20 +43,52 @@ TARGETS = (
     make_target(),
     make_target("retried/small", retry=RetryPolicy(2, 0, frozenset({502, 503, 504}))),
     make_target("claude/small", dialect="anthropic"),
+    make_target("loud/whisper", model_id="whisper-9", base_url="https://loud.test/v1"),
 )
+BY_NAME = {target.name: target for target in TARGETS}
+SOUND = make_route(
+    "vm/sound",
+    make_target("acct/small", retry=RetryPolicy(1, 0, frozenset({503}))),
+    BY_NAME["claude/small"],
+    BY_NAME["loud/whisper"],
+)
+ROUTES = make_routes(SOUND, make_route("vm/own", BY_NAME["loud/whisper"]), sound=SOUND)
+
+
+class Unreachable(FakeUpstream):
+    """One whose first providers cannot be reached: of what they were to get nothing is read."""
+
+    def __init__(self, *script: FakeReply | GatewayError | Exception, unreachable: int) -> None:
+        super().__init__(*script)
+        self._unreachable = unreachable
+
+    async def pass_on(self, passage: Passage) -> UpstreamReply:
+        if self._unreachable:
+            self._unreachable -= 1
+            self.passages.append(passage)
+            raise UpstreamUnreachable("no connection")
+        return await super().pass_on(passage)
 
 
 class Rig:
     """A pass-through between doubles, and what it recorded."""
 
-    def __init__(self, *script: FakeReply | GatewayError | Exception) -> None:
-        self.upstream = FakeUpstream(*script)
+    def __init__(
+        self,
+        *script: FakeReply | GatewayError | Exception,
+        unreachable: int = 0,
+        rules: Rules | None = None,
+        health: AttemptObserver | None = None,
+    ) -> None:
+        self.upstream = Unreachable(*script, unreachable=unreachable)
         self.records: list[CallTrace] = []
-        caller = Caller(
-            "app", frozenset(target.name for target in TARGETS), frozenset({"acct", "retried", "az"})
-        )
+        caller = Caller("app", frozenset((*BY_NAME, *ROUTES)), frozenset({"acct", "retried", "az", "loud"}))
         snapshot = Snapshot(
-            "v1", 1, Identity([make_credential(TOKEN, caller)]), Routing(TARGETS), accounts=Accounts(TARGETS)
+            "v1",
+            1,
+            Identity([make_credential(TOKEN, caller)]),
+            Routing(TARGETS, ROUTES, rules),
+            accounts=Accounts(TARGETS),
         )
         pipeline = Pipeline(
             CurrentSnapshot(snapshot),
@@ -55,6 +96,7 @@ class Rig:
             self.records.append,
             max_body_bytes=1000,
             random=Random(7),
+            health=health,
         )
         self.passing = PassThrough(
             pipeline, self.upstream, max_body_bytes=1000, max_upload_bytes=2 * MAX_HEAD_BYTES
@@ -258,3 +300,206 @@ async def test_form_for_a_model_of_another_dialect(named: str, headers: tuple[tu
 async def test_names_account(headers: list[tuple[str, str]], query: str, *, names: bool) -> None:
     """By header or query."""
     assert names_account(FakeClient(*headers, query=query)) is names
+
+
+# -- virtual models
+
+
+TRANSCRIPTIONS = "/v1/audio/transcriptions"
+KIND = ("content-type", "multipart/form-data; boundary=b")
+END = b"--b--\r\n"
+
+
+def part(name: str, content: bytes) -> bytes:
+    return f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'.encode() + content + b"\r\n"
+
+
+def sound_of(model: bytes, *, more: bytes = b"") -> bytes:
+    return part("model", model) + part("file", b"RIFF" + more) + END
+
+
+def good() -> FakeReply:
+    return FakeReply(200, JSON, b'{"text": "hi"}')
+
+
+def busy(*headers: tuple[str, str]) -> FakeReply:
+    return FakeReply(503, JSON | dict(headers), b'{"error": {"message": "busy"}}')
+
+
+def upload(body: bytes, *headers: tuple[str, str], pieces: list[bytes] | None = None) -> FakeClient:
+    return FakeClient(BEARER, KIND, *headers, body=body, path=TRANSCRIPTIONS, pieces=pieces)
+
+
+@pytest.mark.parametrize(
+    ("named", "headers"),
+    [
+        (b"vm/sound", ()),
+        (b"sound", ()),
+        (b"sound", (("x-tfy-provider-name", "vm"),)),
+        (b"vm/sound", (("x-tfy-model-name", "vm/sound"),)),
+        (b"sound", (("x-tfy-model-name", "vm/sound"),)),
+        (b"small-1", (("x-tfy-model-name", "vm/sound"),)),
+        (b"whisper-9", (("x-tfy-model-name", "sound"),)),
+        (b"loud/whisper", (("x-tfy-model-name", "sound"), ("x-tfy-provider-name", "vm"))),
+    ],
+)
+async def test_form_for_a_virtual_model(named: bytes, headers: tuple[tuple[str, str], ...]) -> None:
+    """By any of its names; the targets that have the path get it, each by its own name of the model."""
+    rig = Rig(busy(), busy(), good())
+    client = upload(sound_of(named), *headers)
+    trace = await rig.call(client, account="")
+    assert (client.status, client.header("x-tfy-resolved-model")) == (200, "loud/whisper")
+    assert rig.upstream.bodies == [sound_of(b"small-1")] * 2 + [sound_of(b"whisper-9")]
+    assert [attempt.target.name for attempt in trace.attempts] == ["acct/small"] * 2 + ["loud/whisper"]
+    assert rig.upstream.passages[2].url == "https://loud.test/v1/audio/transcriptions"
+    assert trace.plan is not None
+    assert [(skip.target, skip.reason) for skip in trace.plan.skipped] == [("claude/small", "filter")]
+
+
+async def test_json_for_a_virtual_model() -> None:
+    """The path of a form takes JSON as well, and that names the model likewise."""
+    rig = Rig(UpstreamTimeout("silent"), good())
+    client = FakeClient(
+        BEARER, ("content-type", "application/json"), body=b'{"model": "vm/sound", "x": 1.0}',
+        path="/v1/images/edits",
+    )  # fmt: skip
+    await rig.call(client, account="")
+    assert client.status == 200
+    assert rig.upstream.bodies == [b'{"model":"small-1","x":1.0}', b'{"model":"whisper-9","x":1.0}']
+
+
+@pytest.mark.parametrize(
+    ("wish", "tries"),
+    [
+        ("", ["acct/small"] * 2 + ["loud/whisper"]),
+        ('{"attempts":0}', ["acct/small", "loud/whisper"]),
+        (
+            '{"attempts":2,"delay":0,"onStatusCodes":[503]}',
+            ["acct/small"] * 3 + ["loud/whisper"] * 3,
+        ),
+    ],
+    ids=["policy", "none", "more"],
+)
+async def test_all_targets_fail(wish: str, tries: list[str]) -> None:
+    """Each is tried as often as its policy or the caller says; the last one's answer is the caller's."""
+    rig = Rig(*(busy() for _ in tries))
+    client = upload(sound_of(b"vm/sound"), *([("x-tfy-retry-config", wish)] if wish else []))
+    trace = await rig.call(client, account="")
+    assert (client.status, client.received) == (503, b'{"error": {"message": "busy"}}')
+    assert [attempt.target.name for attempt in trace.attempts] == tries
+
+
+async def test_a_callers_mistake_is_nobody_elses() -> None:
+    """A 400 is the caller's at once."""
+    rig = Rig(FakeReply(400, JSON, b'{"error": {"message": "bad"}}'))
+    client = upload(sound_of(b"vm/sound"))
+    trace = await rig.call(client, account="")
+    assert (client.status, len(trace.attempts)) == (400, 1)
+
+
+LONG = sound_of(b"vm/sound", more=b"x" * MAX_HEAD_BYTES)
+
+
+def long_upload() -> FakeClient:
+    half = len(LONG) // 2
+    return upload(b"", pieces=[LONG[:half], LONG[half:]])
+
+
+async def test_form_that_is_sent_on() -> None:
+    """While none of it has been sent the next target gets it, under its own name and with that length."""
+    rig = Rig(good(), unreachable=1)
+    client = long_upload()
+    trace = await rig.call(client, account="")
+    assert (client.status, client.header("x-tfy-resolved-model")) == (200, "loud/whisper")
+    assert rig.upstream.bodies == [LONG.replace(b"vm/sound", b"whisper-9")]
+    assert len(trace.attempts) == 2
+
+
+async def test_form_that_is_sent_on_is_sent_once() -> None:
+    """Once a piece has gone out nobody else gets it, whatever comes back."""
+    rig = Rig(busy(), good())
+    client = long_upload()
+    trace = await rig.call(client, account="")
+    assert (client.status, len(trace.attempts)) == (503, 1)
+
+
+@pytest.mark.parametrize("unreachable", [0, 1])
+async def test_length_of_a_form_that_is_sent_on(unreachable: int) -> None:
+    """It is what the caller declared, and what the target's name of the model adds."""
+    rig = Rig(good(), unreachable=unreachable)
+    client = FakeClient(BEARER, KIND, body=LONG, path=TRANSCRIPTIONS)
+    await rig.call(client, account="")
+    body = rig.upstream.passages[-1].body
+    assert not isinstance(body, bytes)
+    assert body.length == len(rig.upstream.bodies[0])
+
+
+async def test_health() -> None:
+    """It may hold back an attempt, and learns of each at a model, not of what is an account's."""
+    health = FakeObserver(closed_to={"acct/small"})
+    rig = Rig(good(), FakeReply(500, JSON, b"{}"), FakeReply(500, JSON, b"{}"), health=health)
+    await rig.call(upload(sound_of(b"vm/sound")), account="")
+    assert health.outcomes == [("loud/whisper", "good", 200)]
+    rig.records.clear()
+    await rig.call(upload(sound_of(b"acct/small")), account="")
+    assert health.outcomes[1:] == [("acct/small", "sick", 500)]
+    rig.records.clear()
+    await rig.call(fetch("/v1/files", ("x-tfy-model-name", "loud/whisper")), account="")
+    assert len(health.outcomes) == 2
+
+
+class Instead:
+    """A rule that gives every call of one model another's targets."""
+
+    def __init__(self, model: str, route: Route) -> None:
+        self._model = model
+        self._route = route
+
+    def find(self, model: str, _: CallFacts) -> Route | None:
+        return self._route if model == self._model else None
+
+
+async def test_rule() -> None:
+    """It gives a form other targets; which account a file is for is no matter of rules."""
+    rules = Instead("acct/small", make_route("rule-1", BY_NAME["loud/whisper"]))
+    rig = Rig(good(), FakeReply(200, JSON, b"{}"), rules=rules)
+    client = upload(sound_of(b"small-1"), ("x-tfy-model-name", "acct/small"))
+    await rig.call(client, account="")
+    assert client.header("x-tfy-resolved-model") == "loud/whisper"
+    assert rig.upstream.bodies == [sound_of(b"whisper-9")]
+    rig.records.clear()
+    client = fetch("/v1/files", ("x-tfy-model-name", "acct/small"))
+    await rig.call(client, account="")
+    assert client.header("x-tfy-resolved-model") == "acct/small"
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ((("x-tfy-model-name", "vm/own"),), (200, "loud/whisper")),
+        ((("x-tfy-model-name", "own"), ("x-tfy-provider-name", "vm")), (200, "loud/whisper")),
+        ((("x-tfy-model-name", "vm/sound"),), (400, None)),
+        ((("x-tfy-model-name", "sound"),), (400, None)),
+        ((("x-tfy-provider-name", "vm"),), (404, None)),
+    ],
+)
+async def test_account_of_a_virtual_model(
+    headers: tuple[tuple[str, str], ...], expected: tuple[int, str | None]
+) -> None:
+    """What is for an account is for that of a virtual model if it has one, and else has to name it."""
+    rig = Rig(FakeReply(200, JSON, b"{}"))
+    client = fetch("/v1/files", *headers)
+    await rig.call(client, account="")
+    assert (client.status, client.header("x-tfy-resolved-model")) == expected
+    if client.status == 400:
+        assert json.loads(client.received)["error"]["code"] == "account_required"
+
+
+async def test_virtual_model_in_the_body_of_what_is_an_accounts() -> None:
+    """It is known there by the id that the account has for it."""
+    rig = Rig(FakeReply(200, JSON, b'{"id": "video_1"}'))
+    body = b'{"model": "vm/own", "prompt": "a cat"}'
+    client = FakeClient(BEARER, ("content-type", "application/json"), body=body, path="/v1/videos")
+    await rig.call(client, account="")
+    assert (client.status, client.header("x-tfy-resolved-model")) == (200, "loud/whisper")
+    assert json.loads(rig.upstream.bodies[0])["model"] == "whisper-9"

@@ -15,7 +15,7 @@ import pytest
 
 from gateway.errors import ClientDisconnected, GatewayError, UpstreamUnreachable
 from gateway.identity.tokens import Identity
-from gateway.model import Passage, RetryPolicy, Usage
+from gateway.model import AttemptObserver, Passage, RetryPolicy, Usage
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.realtime import Realtime, SessionLimits
 from gateway.routing.direct import Routing
@@ -23,8 +23,16 @@ from gateway.snapshot import Snapshot
 from gateway.telemetry.call_trace import CallTrace
 from gateway.upstream.sockets import PONG, Closed, HandshakeRefused, Pong
 from tests.rig.until import until_async
-from tests.unit.doubles import FakeClient, FakeUpstream
-from tests.unit.makers import TOKEN, make_caller, make_credential, make_target
+from tests.unit.doubles import FakeClient, FakeObserver, FakeUpstream
+from tests.unit.makers import (
+    TOKEN,
+    TokenPrice,
+    make_caller,
+    make_credential,
+    make_route,
+    make_routes,
+    make_target,
+)
 
 QUICK = SessionLimits(look_every_s=0.01)
 RETRIED = RetryPolicy(1, 0, frozenset({502, 503}))
@@ -35,8 +43,8 @@ class FakeSocket(FakeClient):
 
     method = "GET"
 
-    def __init__(self, model: str = "acct/small") -> None:
-        super().__init__(("authorization", f"Bearer {TOKEN}"), path="/v1/realtime")
+    def __init__(self, model: str = "acct/small", *headers: tuple[str, str]) -> None:
+        super().__init__(("authorization", f"Bearer {TOKEN}"), *headers, path="/v1/realtime")
         self.query = f"model={model}"
         self.subprotocols: tuple[str, ...] = ()
         self.says: asyncio.Queue[str | bytes | int] = asyncio.Queue()
@@ -95,21 +103,42 @@ class FakeProvider:
 class Rig:
     """A session between doubles, and what was recorded of it."""
 
-    def __init__(self, *script: GatewayError | HandshakeRefused, limits: SessionLimits = QUICK) -> None:
+    def __init__(
+        self,
+        *script: GatewayError | HandshakeRefused,
+        limits: SessionLimits = QUICK,
+        model: str = "acct/small",
+        headers: tuple[tuple[str, str], ...] = (),
+        health: AttemptObserver | None = None,
+    ) -> None:
         self.provider = FakeProvider()
-        self.socket = FakeSocket()
+        self.socket = FakeSocket(model, *headers)
         self.passages: list[Passage] = []
         self.records: list[CallTrace] = []
         self._script = list(script)
-        targets = (make_target(retry=RETRIED), make_target("claude/small", dialect="anthropic"))
-        caller = make_caller(*(target.name for target in targets))
-        snapshot = Snapshot("v1", 1, Identity([make_credential(TOKEN, caller)]), Routing(targets))
+        targets = (
+            make_target(retry=RETRIED),
+            make_target("claude/small", dialect="anthropic"),
+            make_target(
+                "spare/loud", model_id="loud-1", base_url="https://spare.test/v1", price=TokenPrice()
+            ),
+        )
+        first, claude, spare = targets
+        route = make_route("vm/voice", claude, first, spare)
+        caller = make_caller(*(target.name for target in targets), "vm/voice")
+        snapshot = Snapshot(
+            "v1",
+            1,
+            Identity([make_credential(TOKEN, caller)]),
+            Routing(targets, make_routes(route, voice=route)),
+        )
         self.pipeline = Pipeline(
             CurrentSnapshot(snapshot),
             FakeUpstream(),
             self.records.append,
             max_body_bytes=1000,
             random=Random(7),
+            health=health,
         )
         self.realtime = Realtime(self.pipeline, self, limits)  # type: ignore[arg-type]  # dials doubles
 
@@ -238,6 +267,68 @@ async def test_refused_for_good() -> None:
     assert (len(trace.attempts), trace.error_type) == (2, "503")
     assert json.loads(rig.socket.got[0])["error"] == {"code": "busy"}
     assert rig.socket.closed == (1013, "The provider answered with status 503.")
+
+
+def names_of(trace: CallTrace) -> list[str]:
+    return [attempt.target.name for attempt in trace.attempts]
+
+
+@pytest.mark.parametrize("model", ["vm/voice", "voice"])
+async def test_virtual_model(model: str) -> None:
+    """The next target is dialled where one gives no session; who does gets every message, at its price."""
+    busy = HandshakeRefused(503, [], b'{"error":{"code":"busy"}}')
+    health = FakeObserver()
+    rig = Rig(UpstreamUnreachable("away"), busy, model=model, health=health)
+    rig.socket.says.put_nowait("hello")
+    rig.provider.says.put_nowait(
+        '{"type":"response.done","response":{"usage":{"input_tokens":1000,"output_tokens":500}}}'
+    )
+    task = rig.begin()
+    await until_async(lambda: rig.provider.got == ["hello"] and bool(rig.socket.got), "both have passed")
+    rig.socket.says.put_nowait(1000)
+    trace = await rig.over(task)
+    assert names_of(trace) == ["acct/small", "acct/small", "spare/loud"]
+    assert [passage.url for passage in rig.passages][1:] == [
+        "https://api.test/v1/realtime?model=small-1",
+        "https://spare.test/v1/realtime?model=loud-1",
+    ]
+    assert (trace.resolved_model, trace.cost_usd) == ("spare/loud", 0.002)
+    assert trace.plan is not None
+    assert [(skip.target, skip.reason) for skip in trace.plan.skipped] == [("claude/small", "filter")]
+    assert health.outcomes == [
+        ("acct/small", "sick", 502),
+        ("acct/small", "sick", 503),
+        ("spare/loud", "good", 101),
+    ]
+
+
+async def test_a_callers_mistake_is_nobody_elses() -> None:
+    """What no other target would make good ends the session at once."""
+    rig = Rig(HandshakeRefused(400, [], b'{"error":{"code":"bad"}}'), model="vm/voice")
+    trace = await rig.over(rig.begin())
+    assert (names_of(trace), rig.socket.closed) == (
+        ["acct/small"],
+        (1008, "The provider answered with status 400."),
+    )
+
+
+async def test_wish() -> None:
+    """How often each target is dialled is the caller's to say."""
+    wish = (("x-tfy-retry-config", '{"attempts":0}'),)
+    rig = Rig(*(UpstreamUnreachable("away") for _ in range(2)), model="vm/voice", headers=wish)
+    trace = await rig.over(rig.begin())
+    assert names_of(trace) == ["acct/small", "spare/loud"]
+    assert json.loads(rig.socket.got[0])["error"]["code"] == "upstream_unreachable"
+
+
+async def test_nobody_may_be_dialled() -> None:
+    """The caller is told, though nobody was asked."""
+    health = FakeObserver(closed_to={"acct/small", "spare/loud"})
+    rig = Rig(model="vm/voice", health=health)
+    trace = await rig.over(rig.begin())
+    assert (names_of(trace), trace.error_type) == ([], "no_target_available")
+    assert json.loads(rig.socket.got[0])["error"]["code"] == "no_target_available"
+    assert rig.socket.closed == (1013, "no_target_available")
 
 
 async def test_other_dialect() -> None:

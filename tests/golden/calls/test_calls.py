@@ -6,8 +6,9 @@ everywhere: caller and provider are doubles. What differs between runs (times) i
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -20,18 +21,20 @@ from gateway.endpoints.catalogue import CHAT, COMPLETION, EMBEDDING, MESSAGES, R
 from gateway.endpoints.openai_paths import PROXY, find_openai_path
 from gateway.errors import UpstreamUnreachable
 from gateway.identity.tokens import Identity
-from gateway.model import Caller, CallFacts, Endpoint, FallbackPolicy, Plan, RetryPolicy, RouteFacts, Target
+from gateway.model import Caller, Endpoint, FallbackPolicy, Outcome, RetryPolicy, SkipReason, Target
 from gateway.pass_through import Asked, PassThrough
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.routing.accounts import Accounts
 from gateway.routing.direct import Routing
+from gateway.routing.priority import Priority
+from gateway.routing.route import Candidate, HealthView, Route
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.plan import PLAIN, ContentRules, Redaction, TelemetryPlan
 from gateway.telemetry.span_encoding import SpanEncoder
 from gateway.wire.frames import SpanSegments
 from tests.golden.conftest import Compare
-from tests.unit.doubles import FakeClient, FakeReply, FakeUpstream
+from tests.unit.doubles import FakeClient, FakeHealth, FakeReply, FakeUpstream
 from tests.unit.makers import TOKEN, TokenPrice, attributes_of, make_credential, make_target
 
 FOLDER: Final = Path(__file__).parent
@@ -48,6 +51,8 @@ BACKUP: Final = make_target(
     port=8000,
     headers=(),
 )
+SPARE: Final = make_target("acct/large", model_id="large-1", price=TokenPrice())
+VIRTUAL: Final = "vm/small"
 CLAUDE_IS: Final[dict[str, Any]] = {
     "model_id": "claude-x",
     "provider": "anthropic",
@@ -206,19 +211,6 @@ def response_events() -> list[bytes]:
 RESPONSE_STREAM: Final = response_events()
 
 
-class Ordered(Routing):
-    """One plan for whatever is asked: each target in turn."""
-
-    def __init__(self, targets: tuple[Target, ...]) -> None:
-        super().__init__(targets)
-        route = RouteFacts("vm/small", "priority-based-routing") if len(targets) > 1 else None
-        self._plan = Plan(targets, tuple(target.name for target in targets), route=route)
-
-    def plan(self, model: str, facts: CallFacts) -> Plan:
-        super().plan(model, facts)
-        return self._plan
-
-
 @dataclass(frozen=True)
 class Case:
     """One call.
@@ -228,6 +220,9 @@ class Case:
         targets: Tried in this order; the first is what is asked for.
         asked: Of a call that is passed through.
         pieces_until_left: After so many pieces of the reply the caller leaves; 0: it stays.
+        targets: Of several the first is asked first; it is what is asked for where it is the only one.
+        sick: Targets that are not to be asked, and `held` those that are held back when their turn comes.
+        hedge: Whether the second target is asked beside the first at once.
     """
 
     script: Callable[[], list[Any]]
@@ -238,6 +233,43 @@ class Case:
     asked: Asked | None = None
     pieces_until_left: int = 0
     targets: tuple[Target, ...] = (TARGET,)
+    sick: Mapping[str, SkipReason] = field(default_factory=dict)
+    held: Mapping[str, SkipReason] = field(default_factory=dict)
+    hedge: bool = False
+
+    @property
+    def model(self) -> str:
+        """What is asked for."""
+        return TARGET.name if len(self.targets) == 1 else VIRTUAL
+
+    def routing(self) -> Routing:
+        """What that name means."""
+        health = FakeHealth()
+        health.reasons = dict(self.sick)
+        candidates = [Candidate(target, priority=at) for at, target in enumerate(self.targets)]
+        hedge = AtOnce() if self.hedge else None
+        route = Route(VIRTUAL, candidates, Priority(Random(7)), health, hedge_after=hedge)
+        return Routing(self.targets, {VIRTUAL: route})
+
+
+class AtOnce:
+    """Asks the second target beside the first after a moment in which nothing comes."""
+
+    def after_s(self, _: HealthView, __: str) -> float:
+        return 0.001
+
+
+class Held:
+    """Holds back these targets when their turn comes."""
+
+    def __init__(self, reasons: Mapping[str, SkipReason]) -> None:
+        self._reasons = reasons
+
+    def admit(self, target: Target) -> SkipReason | None:
+        return self._reasons.get(target.name)
+
+    def ended(self, target: Target, outcome: Outcome) -> None:
+        pass
 
 
 NOTED: Final = (
@@ -264,6 +296,22 @@ CASES: Final = {
     "fallback": Case(
         lambda: [FakeReply(503, JSON, b'{"error":{"message":"overloaded"}}'), reply(content="Hello")],
         targets=(replace(TARGET, fallback=FallbackPolicy(frozenset({503}))), BACKUP),
+    ),
+    "skipped": Case(
+        lambda: [reply(content="Hello")], targets=(TARGET, SPARE, BACKUP), sick={TARGET.name: "circuit"}
+    ),
+    "held_back": Case(
+        lambda: [reply(content="Hello")], targets=(TARGET, BACKUP), held={TARGET.name: "circuit"}
+    ),
+    "none_left": Case(
+        list, targets=(TARGET, BACKUP), sick={TARGET.name: "drained", BACKUP.name: "cool_down"}
+    ),
+    "hedge": Case(
+        lambda: [FakeReply(200, SSE, asyncio.Event()), FakeReply(200, SSE, *TEXT_STREAM)],
+        {"stream": True},
+        targets=(make_target(price=TokenPrice()), SPARE),
+        hedge=True,
+        telemetry=EVERYTHING,
     ),
     "client_abort": Case(
         lambda: [FakeReply(200, SSE, *TEXT_STREAM[:3], lambda: None)], {"stream": True}, pieces_until_left=1
@@ -399,12 +447,12 @@ def passage(asked: Asked, *headers: tuple[str, str]) -> FakeClient:
 async def call(case: Case) -> CallTrace:
     """Make the call, and give what was noted."""
     records: list[CallTrace] = []
-    caller = Caller("app", frozenset({TARGET.name}), frozenset({TARGET.account}))
+    caller = Caller("app", frozenset({case.model}), frozenset({TARGET.account}))
     snapshot = Snapshot(
         "v1",
         1,
         Identity([make_credential(TOKEN, caller)]),
-        Ordered(case.targets),
+        case.routing(),
         case.telemetry,
         Accounts(case.targets),
     )
@@ -415,6 +463,7 @@ async def call(case: Case) -> CallTrace:
         records.append,
         max_body_bytes=100_000,
         random=Random(7),
+        health=Held(case.held),
     )
     if case.asked is not None:
         passing = PassThrough(pipeline, upstream, max_body_bytes=100_000, max_upload_bytes=100_000)
@@ -422,7 +471,7 @@ async def call(case: Case) -> CallTrace:
         (trace,) = records
         return trace
     said = {} if case.endpoint is not CHAT else {"messages": [{"role": "user", "content": "Say hello."}]}
-    body = json.dumps({"model": TARGET.name, **said, **case.members}).encode()
+    body = json.dumps({"model": case.model, **said, **case.members}).encode()
     client = FakeClient(
         ("authorization", f"Bearer {TOKEN}"),
         *case.headers,

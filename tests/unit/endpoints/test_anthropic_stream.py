@@ -139,11 +139,25 @@ def test_a_last_event_without_blank_line() -> None:
     assert not stream.is_complete
 
 
-def test_what_is_no_json_passes() -> None:
+def test_what_is_no_object_passes() -> None:
     """The client's parser decides."""
-    odd = b"data: {odd\n\n: comment\n\ndata: 7\n\n"
+    odd = b"data: [DONE]\n\n: comment\n\ndata: 7\n\ndata:\n\n"
     passed, _ = relay([odd + WHOLE])
     assert passed == odd + WHOLE
+
+
+@pytest.mark.parametrize("before", [b"", START + TEXT], ids=["at first", "after content"])
+def test_event_that_is_no_json_ends_the_stream(before: bytes) -> None:
+    """The answer has a hole there."""
+    with pytest.raises(UpstreamBadReply, match="not JSON"):
+        relay([before, b"data: {odd\n\n"])
+
+
+def test_nothing_follows_the_end() -> None:
+    """An end that is sent twice arrives once."""
+    passed, stream = relay([WHOLE + STOP, STOP])
+    assert passed == WHOLE
+    assert stream.is_complete
 
 
 def test_no_usage_is_estimated() -> None:

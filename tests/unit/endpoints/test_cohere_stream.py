@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.endpoints.cohere_stream import CohereReading
+from gateway.errors import UpstreamBadReply
 from gateway.model import Usage
 from tests.golden.cohere_replies import REPLIES, event, events
 
@@ -71,6 +72,8 @@ def test_each_event_is_learned_when_it_is_taken() -> None:
 
 
 def test_what_is_no_event() -> None:
-    """It says nothing."""
-    reading = read(b"data: {x\n\ndata: 7\n\ndata: {}\n\n")
+    """It says nothing; what is no JSON at all ends the stream."""
+    with pytest.raises(UpstreamBadReply, match="not JSON"):
+        read(b"data: {x\n\n")
+    reading = read(b"data: [DONE]\n\ndata: 7\n\ndata: {}\n\n")
     assert (reading.has_data, reading.has_content, reading.failure) == (True, False, b"")

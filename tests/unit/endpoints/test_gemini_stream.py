@@ -150,9 +150,15 @@ def test_what_came_of_a_cut_stream(counted: dict[str, int], expected: int) -> No
     assert facts.facts(is_complete=False).usage == Usage(7, expected, "partial")
 
 
-def test_what_cannot_be_read_passes() -> None:
-    """The client's parser decides; comments and numbers are no harm."""
-    odd = b": hi\r\n\r\ndata: {x\r\n\r\ndata: 7\r\n\r\n"
+def test_what_cannot_be_read_ends_the_stream() -> None:
+    """The reply has a hole there."""
+    with pytest.raises(UpstreamBadReply, match="not JSON"):
+        relay([b"data: {x\r\n\r\n" + WHOLE])
+
+
+def test_what_says_nothing_passes() -> None:
+    """The client's parser decides; comments, numbers and OpenAI's end marker are no harm."""
+    odd = b": hi\r\n\r\ndata: 7\r\n\r\ndata:\r\n\r\ndata: [DONE]\r\n\r\n"
     passed, stream = relay([odd + WHOLE])
     assert passed == odd + WHOLE
     assert stream.is_complete

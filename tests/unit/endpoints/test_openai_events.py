@@ -127,11 +127,61 @@ def test_end_marker_of_others() -> None:
     assert stream.is_complete
 
 
-def test_what_cannot_be_read_passes() -> None:
+def test_what_is_no_object_passes() -> None:
     """The client's parser decides."""
     stream = reader()
-    assert stream.feed(b": comment\n\ndata: nonsense\n\n") == b": comment\n\ndata: nonsense\n\n"
+    odd = b": comment\n\ndata:\n\ndata: 7\n\n"
+    assert stream.feed(odd) == odd
     assert stream.has_content
+
+
+@pytest.mark.parametrize("before", [b"", CREATED + DELTA], ids=["at first", "after content"])
+def test_event_that_is_no_json_ends_the_stream(before: bytes) -> None:
+    """The answer has a hole there."""
+    stream = reader()
+    stream.feed(before)
+    with pytest.raises(UpstreamBadReply, match="not JSON"):
+        stream.feed(b"data: {nonsense\n\n")
+
+
+def test_an_end_alone_is_no_content() -> None:
+    """A stream of nothing but its end marker is no answer."""
+    stream = reader()
+    stream.feed(b"data: [DONE]\n\n")
+    assert (stream.has_content, stream.has_ended) == (False, True)
+
+
+def test_nothing_follows_the_end() -> None:
+    """An end that is sent twice arrives once."""
+    stream = reader()
+    assert stream.feed(DELTA + COMPLETED + COMPLETED + DELTA) == DELTA + COMPLETED
+    assert stream.is_complete
+
+
+@pytest.mark.parametrize(
+    ("kind", "has_content"), [("message", False), ("reasoning", False), ("function_call", True)]
+)
+def test_items_without_content(kind: str, *, has_content: bool) -> None:
+    """An empty message says as little as the announcement of a response; a call of a tool has its name."""
+    stream = reader()
+    added = {"type": "response.output_item.added", "item": {"type": kind}}
+    part = {"type": "response.content_part.added", "part": {"type": "output_text", "text": ""}}
+    stream.feed(CREATED + b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in (added, part)))
+    assert stream.has_content is has_content
+
+
+@pytest.mark.parametrize(
+    ("code", "is_answer"), [("server_error", False), ("rate_limit_exceeded", False), ("invalid_prompt", True)]
+)
+def test_response_that_failed(code: str, *, is_answer: bool) -> None:
+    """By the provider it is a failed attempt; by what was asked it is the answer, wherever one asks."""
+    error = {"code": code, "message": "x"}
+    body = json.dumps({"id": "resp_1", "object": "response", "status": "failed", "error": error}).encode()
+    if is_answer:
+        assert read_object(RESPONSE, body, asked_bytes=4).finish_reasons == ("failed",)
+    else:
+        with pytest.raises(UpstreamBadReply, match="error inside"):
+            read_object(RESPONSE, body, asked_bytes=4)
 
 
 @pytest.mark.parametrize("kind", [{}, [], 1, None, {"error": 1}])

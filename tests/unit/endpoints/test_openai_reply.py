@@ -110,6 +110,7 @@ def test_reply_with_less_or_more(changes: dict[str, Any], expected: tuple[str, s
         pytest.param(b'{"choices":[{}]}', EMBEDDING, id="embedding with choices"),
         pytest.param(b'{"data":[]}', EMBEDDING, id="embedding of nothing"),
         pytest.param(b'{"data":[]}', CHAT, id="chat with data"),
+        pytest.param(b'{"choices":[{"finish_reason":"error"}]}', CHAT, id="choice that failed"),
     ],
 )
 def test_success_that_is_none(body: bytes, endpoint: Endpoint) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -78,14 +79,13 @@ EVENTS = st.one_of(
     st.just([b"data: " + json.dumps(usage_chunk()).encode()]),
     st.just([b"data: " + json.dumps(chunk(usage=USAGE)).encode()]),
     st.just([b"data: " + json.dumps(ERROR).encode()]),
-    # One value over several lines, other fields of the format, comments, data that is no JSON.
+    # One value over several lines, other fields of the format, comments, data that is no object.
     st.just([b'data: {"id": "chat-1",', b'data:  "choices": []}']),
     st.just([b"event: message", b"id: 7", b'data: {"id": "chat-1"}']),
     st.just([b": keep-alive"]),
     st.just([b": comment", b'data: {"choices": null}']),
     st.just([b"retry: 100"]),
     st.just([b"data:"]),
-    st.just([b"data: {malformed"]),
     st.just([b"data: [1]"]),
     st.just([b" data: a field of another name"]),
     st.just([b"data: [DONE]"]),
@@ -117,12 +117,23 @@ def test_any_cut_gives_the_same_bytes_and_facts(
 
 @given(streams(), st.lists(st.integers(0, 2000), max_size=8))
 def test_bytes_pass_unchanged(body: bytes, cuts: list[int]) -> None:
-    """What is not hidden and does not follow an error passes byte for byte."""
+    """What is not hidden and does not follow the end or an error passes byte for byte."""
     stream = reader()
     passed = feed_all(stream, cut(body, [at % (len(body) + 1) for at in cuts]))
     assert body.startswith(passed)
-    if not stream.failure:
+    if not stream.has_ended:
         assert passed == body
+
+
+@given(streams(), LINE_ENDS, st.lists(st.integers(0, 2000), max_size=8))
+def test_event_that_was_cut_is_found_in_any_cut(body: bytes, ends: list[bytes], cuts: list[int]) -> None:
+    """What a reply has lost cannot be passed over, wherever in a stream that goes on it was."""
+    broken = body + b"data: {malformed" + 2 * ends[0]
+    stream = reader()
+    pieces = cut(broken, [at % (len(broken) + 1) for at in cuts])
+    with contextlib.suppress(UpstreamBadReply):
+        feed_all(stream, pieces)
+        assert stream.has_ended, "it passed"
 
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"], ids=["LF", "CRLF", "CR"])
@@ -276,8 +287,9 @@ def test_end_without_the_last_blank_line(body: bytes, *, last: bool, is_complete
         pytest.param([event({"choices": [{"delta": {"tool_calls": [{"index": 0}]}}]})], True, id="tool call"),
         pytest.param([event({"choices": [{"text": "a"}]})], True, id="text of a completion"),
         pytest.param([event(chunk("", finish="stop"))], True, id="finish reason"),
-        pytest.param([DONE], True, id="end marker"),
-        pytest.param([b"data: {malformed\n\n"], True, id="what cannot be read"),
+        pytest.param([DONE], False, id="end marker alone"),
+        pytest.param([b"data:\n\n"], False, id="nothing in an event"),
+        pytest.param([b"data: [1]\n\n"], True, id="what is no object"),
         pytest.param([event(chunk("")), event(chunk("a"))], True, id="text in the second read"),
         pytest.param([event(chunk("")), b": wait\n\n", event(chunk("a"))], True, id="text in the third read"),
     ],
@@ -311,19 +323,49 @@ def test_error_that_is_null_is_none() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        pytest.param(b"{malformed", id="not JSON"),
         pytest.param(b"[1, 2]", id="no object"),
         pytest.param(b'{"choices": 7, "usage": {"prompt_tokens": 1}}', id="choices of another type"),
+    ],
+)
+def test_event_of_another_shape_passes(data: bytes) -> None:
+    """It is the client's to judge; the stream goes on."""
+    body = event(chunk()) + b"data: " + data + b"\n\n" + event(chunk(finish="stop")) + DONE
+    stream = reader()
+    assert feed_all(stream, [body[:40], body[40:]]) == body
+    assert stream.is_complete
+
+
+@pytest.mark.parametrize("before", [b"", event(chunk())], ids=["at first", "after content"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"{malformed", id="not JSON"),
         pytest.param(b'{"finish_reason": "\xff", "id": "\xff"}', id="not UTF-8"),
         pytest.param(b'{"finish_reason":"' + b"[" * 50_000, id="long"),
         pytest.param(b'{"error":' + b"[" * 100_000, id="nested without end"),
     ],
 )
-def test_event_that_cannot_be_read_passes(data: bytes) -> None:
-    """A malformed event is the client's to judge; the stream goes on."""
-    body = event(chunk()) + b"data: " + data + b"\n\n" + event(chunk(finish="stop")) + DONE
+def test_event_that_is_no_json_ends_the_stream(before: bytes, data: bytes) -> None:
+    """The reply has a hole there, which must not look like an answer."""
     stream = reader()
-    assert feed_all(stream, [body[:40], body[40:]]) == body
+    stream.feed(before)
+    with pytest.raises(UpstreamBadReply, match="not JSON"):
+        stream.feed(b"data: " + data + b"\n\n")
+
+
+@pytest.mark.parametrize("before", [b"", event(chunk())], ids=["at first", "after content"])
+def test_reply_that_its_provider_could_not_finish(before: bytes) -> None:
+    """The finish reason `error` is no end of an answer, though no error stands beside it."""
+    stream = reader()
+    stream.feed(before)
+    with pytest.raises(UpstreamBadReply, match="ended with an error"):
+        stream.feed(event(chunk("", finish="error")) + DONE)
+
+
+def test_nothing_follows_the_end() -> None:
+    """An end that is sent twice arrives once."""
+    stream = reader()
+    assert feed_all(stream, [WHOLE + DONE, event(chunk()), DONE]) == WHOLE
     assert stream.is_complete
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from gateway.endpoints.openai_reply import ReplyFacts
-from gateway.endpoints.stream_reading import StreamReading
+from gateway.endpoints.stream_reading import StreamReading, may_be_broken, read_event
+from gateway.errors import UpstreamBadReply
 from gateway.model import Usage
 
 FACTS = ReplyFacts("r-1", "m", ("stop",), Usage(1, 2, "provider"))
@@ -36,3 +39,37 @@ def test_end(failure: bytes, *, is_done: bool, has_ended: bool, is_complete: boo
     assert (reading.has_ended, reading.is_complete) == (has_ended, is_complete)
     assert (reading.failure, reading.has_content, reading.has_data) == (failure, True, False)
     assert reading.facts() is FACTS
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [(b'{"a": 1}', {"a": 1}), (b"[1]", [1]), (b'{"a": Infinity}', {"a": math.inf}), (b"[DONE]", None)],
+    ids=["object", "list", "as lenient parsers read it", "OpenAI's end marker"],
+)
+def test_event_that_can_be_read(data: bytes, said: object) -> None:
+    """What it says, whatever that is."""
+    assert read_event(data) == said
+
+
+@pytest.mark.parametrize("data", [b"{", b"", b"\xff", b"[" * 100_000], ids=["cut", "empty", "bytes", "deep"])
+def test_event_that_cannot_be_read(data: bytes) -> None:
+    """The reply has a hole there; what was said is for the operator."""
+    with pytest.raises(UpstreamBadReply, match="not JSON"):
+        read_event(data)
+
+
+@pytest.mark.parametrize(
+    ("events", "may_be"),
+    [
+        (b'data: {"a":1}\n\n' * 3, False),
+        (b'event: x\ndata: {"a":1}\n\n', False),
+        (b'data: {"a":1}\n\ndata: {"a":\n\n', True),
+        (b": comment\n\n", True),
+        (b'data: {"a":1}\r\n\r\n', True),
+        (b"", False),
+    ],
+    ids=["whole", "named", "cut", "comment", "other line ends", "nothing"],
+)
+def test_what_may_be_broken(events: bytes, *, may_be: bool) -> None:
+    """Every event that does not end with a brace is looked at, never the many that do."""
+    assert may_be_broken(events) is may_be

@@ -13,6 +13,8 @@ from random import Random
 from typing import Final
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.model import Outcome, Target, TimeLimits
 from gateway.routing.circuit import CircuitRules
@@ -79,7 +81,10 @@ def test_five_failures_open_it(health: Health, clock: Clock, caplog: pytest.LogC
             health.ended(TARGET, SICK)
     assert health.skip_reason(NAME) == health.admit(TARGET) == "circuit"
     assert 0.5 <= health.wait_s(NAME) <= 1.0
-    assert [record.getMessage().partition(" is not asked for ")[0] for record in caplog.records] == [NAME]
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        f"{NAME} is not asked for {health.wait_s(NAME):.1f} s: 5 of its last 5 attempts failed, within 30 s"
+    )
     assert health.skip_reason("acct/other") is None
     clock.now_s += health.wait_s(NAME)
     assert health.skip_reason(NAME) is None
@@ -125,14 +130,29 @@ def test_one_probe_closes_it(health: Health, clock: Clock, caplog: pytest.LogCap
     assert health.skip_reason(NAME) == "circuit"
 
 
-def test_failed_probe(health: Health, clock: Clock) -> None:
+def test_failed_probe(health: Health, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     """The target is left alone for twice as long."""
     break_it(health)
     clock.now_s += 1
     assert health.admit(TARGET) is None
     clock.now_s += 0.2
-    health.ended(TARGET, SICK)
+    with caplog.at_level(logging.WARNING, "gateway.routing.health"):
+        health.ended(TARGET, SICK)
     assert 1.0 <= health.wait_s(NAME) <= 2.0
+    assert f"{NAME} is not asked for another {health.wait_s(NAME):.1f} s" in caplog.text
+
+
+def test_an_attempt_of_before_is_not_the_probe(health: Health, clock: Clock) -> None:
+    """One that ends while another call finds out does not let in a second."""
+    break_it(health)
+    clock.now_s += 1
+    assert health.admit(TARGET) is None
+    clock.now_s += 1
+    for outcome in (Outcome("none", 400, took_ms=5_000), Outcome("sick", 504, took_ms=60_000)):
+        health.ended(TARGET, outcome)
+        assert health.admit(TARGET) == "circuit"
+    health.ended(TARGET, Outcome("none", 400, took_ms=1_000))
+    assert health.admit(TARGET) is None
 
 
 def test_a_probe_that_says_nothing_gives_its_place(health: Health, clock: Clock) -> None:
@@ -141,6 +161,7 @@ def test_a_probe_that_says_nothing_gives_its_place(health: Health, clock: Clock)
     clock.now_s += 1
     assert health.admit(TARGET) is None
     assert health.skip_reason(NAME) == "circuit"
+    clock.now_s += 0.1
     health.ended(TARGET, NONE)
     assert health.admit(TARGET) is None
 
@@ -257,6 +278,52 @@ def test_rules_can_change(health: Health) -> None:
     health.rules = CircuitRules(failures=1)
     health.ended(TARGET, SICK)
     assert health.skip_reason(NAME) == "circuit"
+
+
+STEPS: Final = st.lists(
+    st.one_of(
+        st.tuples(st.just("wait"), st.sampled_from([0.1, 0.6, 1.1, 2.2, 5.0, 40.0])),
+        st.tuples(st.just("fail"), st.just(6)),
+        st.tuples(st.just("call"), st.sampled_from(["good", "sick", "none"])),
+        st.tuples(st.just("old"), st.sampled_from(["good", "sick", "none"])),
+        st.tuples(st.just("pause"), st.floats(0.1, 20.0)),
+    ),
+    max_size=60,
+)
+
+
+@given(steps=STEPS, seed=st.integers(0, 1000))
+def test_any_schedule(steps: list[tuple[str, float | str]], seed: int) -> None:
+    """Of two workers: one probe at a time, and a target that is well again is asked again by both."""
+    clock = Clock()
+    board = board_in_memory(places=1, now_s=clock)
+    workers = [Health(board, now_s=clock, random=Random(seed + each)) for each in range(2)]
+    rules = workers[0].rules
+    for number, (kind, what) in enumerate(steps):
+        one, other = workers[number % 2], workers[(number + 1) % 2]
+        if kind == "wait":
+            clock.now_s += float(what)
+        elif kind == "fail":
+            for _ in range(int(what)):
+                one.ended(TARGET, Outcome("sick", 500))
+        elif kind == "pause":
+            one.ended(TARGET, Outcome("none", 429, cool_down_s=float(what)))
+        elif kind == "old":
+            one.ended(TARGET, Outcome(what, 0, took_ms=100_000.0))  # type: ignore[arg-type]
+        elif one.admit(TARGET) is None:
+            if report_of(one).state == "half_open":
+                assert other.admit(TARGET) == one.admit(TARGET) == "circuit"
+            clock.now_s += 0.1
+            one.ended(TARGET, Outcome(what, 0, took_ms=100.0))  # type: ignore[arg-type]
+            if what == "good":
+                assert report_of(other).state == "closed"
+    clock.now_s += max(rules.max_cool_down_s, 20.0)
+    assert workers[0].admit(TARGET) is None
+    clock.now_s += 1.0
+    workers[0].ended(TARGET, Outcome("good", 200, took_ms=1_000.0))
+    assert workers[1].skip_reason(NAME) is None
+    assert report_of(workers[1]).state == "closed"
+    assert board.is_quiet(board.place_of(NAME))
 
 
 # What a worker does that is not this process: it does as it is told, a line at a time, and says how it went.

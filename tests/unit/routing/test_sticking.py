@@ -13,8 +13,9 @@ import pytest
 from gateway.endpoints.catalogue import CHAT, RESPONSE
 from gateway.endpoints.stored_state import state_made
 from gateway.errors import AccountNotAllowed, InvalidBody, NoTargetAvailable, SecretMissingError
-from gateway.model import Call, Caller, FallbackPolicy, Plan, Skipped
+from gateway.model import Call, Caller, FallbackPolicy, Plan, Skipped, Tier
 from gateway.routing.accounts import Accounts
+from gateway.routing.complexity import Complexity, Judge
 from gateway.routing.direct import Routing
 from gateway.routing.priority import Priority
 from gateway.routing.route import Candidate, Route
@@ -235,6 +236,47 @@ def test_virtual_model_of_one_account() -> None:
         call = make_call(RESPONSE, model="vm/chat", **members)
         with pytest.raises(InvalidBody):
             Stage("spare/small").plan(call=call)
+
+
+def hard_or_easy(*kinds: tuple[str, Tier], judge: Judge | None = None) -> Stage:
+    """A virtual model by complexity, of targets that stand in for no other."""
+    stage = Stage()
+    alone = FallbackPolicy(is_candidate=False)
+    candidates = [Candidate(make_target(name, fallback=alone), tier=tier) for name, tier in kinds]
+    stage.routing = Routing(
+        TARGETS, {"vm/chat": Route("vm/chat", candidates, Complexity(judge), stage.health)}
+    )
+    stage.sticking = Sticking(memory(), Accounts(TARGETS), stage.routing)
+    return stage
+
+
+def test_where_it_is_matters_more_than_how_hard_it_is() -> None:
+    """A simple word in a hard conversation goes where that is."""
+    stage = hard_or_easy(("spare/small", "simple"), ("acct/big", "complex"))
+    assert stage.names(input="thanks") == ["spare/small"]
+    assert stage.names(input="thanks", previous_response_id="resp_1") == ["acct/big"]
+
+
+def test_nobody_is_asked_how_hard_it_is() -> None:
+    """Where one target is left; where several are it is asked which of them."""
+    stage = hard_or_easy(
+        ("spare/small", "simple"),
+        ("acct/small", "simple"),
+        ("acct/big", "complex"),
+        judge=Judge(make_target("judge/small")),
+    )
+    words = {"input": "x", "model": "vm/chat"}
+    asked = stage.plan(call=make_call(RESPONSE, **words)).classification
+    assert asked is not None
+    assert {one.name for plan in asked.plans.values() for one in plan.targets} == {
+        "spare/small",
+        "acct/big",
+    }
+    asked = stage.plan(call=make_call(RESPONSE, **words, previous_response_id="resp_1")).classification
+    assert asked is not None
+    assert {one.account for plan in asked.plans.values() for one in plan.targets} == {"acct"}
+    call = make_call(RESPONSE, **words, previous_response_id="resp_2")
+    assert stage.plan(call=call).classification is None
 
 
 def test_within_one_account() -> None:

@@ -6,13 +6,11 @@ import fcntl
 import os
 import signal
 import struct
-import time
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from gateway.store.mapped_file import LOCK_WAIT_S
 from gateway.store.target_board import (
     CLOSED,
     SAMPLES,
@@ -249,15 +247,13 @@ def test_writers_killed_in_the_middle(path: Path) -> None:
 
 
 def test_who_keeps_a_turn_is_not_waited_for(path: Path) -> None:
-    """A process that stopped in it: after a millisecond the next goes on, and says how often it did."""
+    """A process that stopped in it: the next goes on without, soon, and says how often it did."""
     board = board_at(path)
     place, other = board.place_of("a/b"), board.place_of("a/c")
     process = run(HOLDER, path)
     try:
-        began_s = time.monotonic()
         with board.turn(place):
             board.put(place, OPEN)
-        assert time.monotonic() - began_s >= LOCK_WAIT_S
         assert board.missed_turns == 1
         with board.turn(other):
             pass

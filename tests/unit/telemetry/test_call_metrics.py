@@ -9,13 +9,13 @@ import pytest
 from gateway.endpoints.catalogue import EMBEDDING
 from gateway.endpoints.openai_reply import ReplyFacts
 from gateway.errors import ClientDisconnected
-from gateway.model import Usage
+from gateway.model import Plan, RouteFacts, Usage
 from gateway.telemetry.call_metrics import OTHER, CallMetrics
 from gateway.telemetry.call_notes import CallNotes
 from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.metadata_labels import MetadataLabels
 from gateway.wire.frames import MetricPoint, MetricPoints, encode_payload
-from tests.unit.makers import TARGET
+from tests.unit.makers import TARGET, TokenPrice, make_call, make_target
 from tests.unit.telemetry.traces import (
     MS,
     PRICED,
@@ -198,6 +198,102 @@ def test_label_sets_are_bounded_and_the_rest_is_counted() -> None:
     assert [sum(point.values[:-1]) for point in others] == [3]
     overflows = {point.labels: point.values for point in points if point.name == "gateway.metrics.overflows"}
     assert overflows == {("calls",): [3], ("attempts",): [3], ("failures",): [3]}
+
+
+ROUTE = RouteFacts("vm/chat", "weight-based-routing")
+ROUTED = "ai_gateway_load_balanced_requests_total"
+
+
+def make_routed_trace(*, route: RouteFacts = ROUTE) -> CallTrace:
+    trace = make_answered_trace(PRICED)
+    trace.plan = Plan((PRICED,), (PRICED.name, "acct/other"), route=route)
+    return trace
+
+
+def test_routed_calls_are_counted_by_route() -> None:
+    """Beside the others; calls of models that were named themselves are not."""
+    rule = RouteFacts("rule-1", "weight-based-routing", is_rule=True)
+    points = measured(
+        make_answered_trace(), make_routed_trace(), make_routed_trace(), make_routed_trace(route=rule)
+    )
+    assert [(point.labels, point.values) for point in points if point.name == ROUTED] == [
+        ((PRICED.name, "app", "default", "vm/chat"), [2]),
+        ((PRICED.name, "app", "default", "rule-1"), [1]),
+    ]
+    assert ROUTED not in names_of(measured(make_answered_trace()))
+
+
+def test_routes_are_bounded() -> None:
+    """As all label sets are."""
+    traces = [make_routed_trace(route=RouteFacts(f"vm/{number}", "x")) for number in range(5)]
+    points = measured(*traces, max_sets=2)
+    assert [point.values for point in points if point.name == ROUTED and OTHER in point.labels] == [[3]]
+    assert [point.values for point in points if point.labels == ("routes",)] == [[3]]
+
+
+def test_routed_calls_have_the_labels_of_metadata() -> None:
+    """As the other metrics of calls."""
+    metrics = CallMetrics(metadata=MetadataLabels(("team",)))
+    trace = make_routed_trace()
+    trace.notes = CallNotes(metadata={"team": "a"})
+    metrics.record(trace)
+    assert one(metrics.points(is_full=True), ROUTED).labels[4:] == ("llm_gateway_metadata_team=a",)
+
+
+def test_a_route_without_a_target_left_has_its_own_name() -> None:
+    """It is of the configuration, so no caller makes label sets with it."""
+    trace = make_planned_trace(model="vm/chat")
+    trace.plan = Plan((), ("a/b",), route=ROUTE)
+    trace.end_ns = MS
+    points = measured(trace)
+    assert one(points, "ai_gateway_requests_total").labels[0] == "vm/chat"
+    assert one(points, ROUTED).labels == ("vm/chat", "app", "default", "vm/chat")
+
+
+def test_what_lost_has_spent_and_not_answered() -> None:
+    """The call is the answer's; what the other one cost counts for its own model, and is no failure."""
+    trace = make_routed_trace()
+    answer = trace.attempts[0]
+    other = make_target("acct/other", price=TokenPrice())
+    loser = add_attempt(trace, other)
+    loser.used(Usage(5, 0, "partial"))
+    loser.lost()
+    trace.answered_by(answer)
+    points = measured(trace)
+    by_name = {
+        name: {point.labels[0]: point.values for point in points if point.name == name}
+        for name in ("ai_gateway_requests_total", "ai_gateway_input_tokens_total", COST)
+    }
+    assert by_name == {
+        "ai_gateway_requests_total": {PRICED.name: [1], other.name: [0]},
+        "ai_gateway_input_tokens_total": {PRICED.name: [3], other.name: [5]},
+        COST: {PRICED.name: [11e-6], other.name: [5e-6]},
+    }
+    assert "ai_gateway_request_model_inference_failure_total" not in names_of(points)
+    errors = [point.labels[-1] for point in points if point.name == f"{GEN_AI}.duration"]
+    assert sorted(errors) == ["", "hedge_lost"]
+
+
+def test_model_that_judges_has_spent_and_not_answered() -> None:
+    """Its tokens and its cost count for it, its time is that of a chat, and it answered no call."""
+    trace = make_routed_trace()
+    judge = make_target("acct/judge", model_id="judge-1", price=TokenPrice())
+    assert trace.plan is not None
+    asked = trace.judging(trace.plan, judge, make_call())
+    asked.used(Usage(100, 1, "provider"))
+    asked.failed("500", "no")
+    asked.ended()
+    points = measured(trace)
+    assert {point.labels[0]: point.values for point in points if point.name == COST} == {
+        PRICED.name: [11e-6],
+        judge.name: [102e-6],
+    }
+    requests = {p.labels[0]: p.values for p in points if p.name == "ai_gateway_requests_total"}
+    assert requests == {PRICED.name: [1], judge.name: [0]}
+    failures = [p for p in points if p.name == "ai_gateway_request_model_inference_failure_total"]
+    assert [point.labels[0] for point in failures] == [judge.name]
+    durations = [p.labels for p in points if p.name == f"{GEN_AI}.duration" and "judge-1" in p.labels]
+    assert [labels[0] for labels in durations] == ["chat"]
 
 
 def test_metadata_makes_label_sets_of_calls() -> None:

@@ -131,6 +131,32 @@ def test_shapes_give_the_bytes_of_the_parts(calls: list[list[Change]]) -> None:
         assert encoder.encode(trace) == SpanEncoder()._encode_parts(trace)
 
 
+DECISIONS: Final = (
+    Plan((PRICED,), ("acct/small",)),
+    Plan((PRICED,), BOTH, route=ROUTE),
+    Plan((PRICED,), BOTH[::-1], route=ROUTE),
+    Plan((PRICED,), BOTH, (Skipped("acct/large", "circuit"),), ROUTE),
+    Plan((PRICED,), BOTH, (Skipped("acct/large", "tier"),), ROUTE),
+    Plan((PRICED,), BOTH, route=RouteFacts("vm/chat", "priority-based-routing")),
+    Plan((PRICED,), BOTH, route=RouteFacts("vm/chat", "weight-based-routing", "simple")),
+    Plan((PRICED,), BOTH, route=RouteFacts("vm/other", "weight-based-routing")),
+)
+
+
+@pytest.mark.parametrize("first", DECISIONS, ids=range(len(DECISIONS)))
+@pytest.mark.parametrize("has_shape", [True, False], ids=["by shape", "by parts"])
+def test_every_decision_is_its_own(first: Plan, *, has_shape: bool) -> None:
+    """Whatever was decided of a call like this one before, this one's is told."""
+    encoder = SpanEncoder()
+    for plan in (first, *DECISIONS, first):
+        for skips in ((), (Skipped("acct/large", "cool_down"),)):
+            trace = make_answered_trace(PRICED)
+            trace.plan, trace.skips = plan, skips
+            if not has_shape:
+                add_attempt(trace, PRICED)
+            assert encoder.encode(trace) == SpanEncoder()._encode_parts(trace)
+
+
 @pytest.mark.parametrize("change", OTHERS.values(), ids=OTHERS.keys())
 def test_other_calls_have_none(change: Change) -> None:
     """What has words or parts that no shape knows is encoded part by part, whatever was kept before."""

@@ -207,10 +207,16 @@ def test_what_stopped_the_model_is_no_good_end(reason: str) -> None:
 
 
 def test_odd_events_say_nothing() -> None:
-    """What is no JSON or no object changes nothing."""
-    odd = b"data: {x\n\ndata: 7\n\n: hi\n\ndata: []\n\n"
+    """What is no object changes nothing."""
+    odd = b"data: 7\n\n: hi\n\ndata: []\n\ndata: [DONE]\n\n"
     first, *rest = events(REPLIES["text"])
     assert relay([first, odd, *rest])[0] == relay([first, *rest])[0]
+
+
+def test_event_that_is_no_json_ends_the_stream() -> None:
+    """The answer has a hole there."""
+    with pytest.raises(UpstreamBadReply, match="not JSON"):
+        relay([b"data: {x\n\n", *events(REPLIES["text"])])
 
 
 def test_too_deep() -> None:

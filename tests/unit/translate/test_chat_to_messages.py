@@ -83,11 +83,17 @@ def test_an_error_ends_it() -> None:
 
 
 def test_odd_events_say_nothing() -> None:
-    """What is no JSON, no object or of an unknown type changes nothing."""
-    odd = b"data: {x\n\ndata: 7\n\n" + event("new") + event("content_block_stop", index=9)
+    """What is no object or of an unknown type changes nothing, nor does OpenAI's end marker."""
+    odd = b"data: [DONE]\n\ndata: 7\n\n" + event("new") + event("content_block_stop", index=9)
     assert (
         relay([START, odd, BLOCK + TEXT + LAST + STOP])[0] == relay([START + BLOCK + TEXT + LAST + STOP])[0]
     )
+
+
+def test_event_that_is_no_json_ends_the_stream() -> None:
+    """The answer has a hole there."""
+    with pytest.raises(GatewayError, match="not JSON"):
+        relay([START, b"data: {x\n\n"])
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b"", b'{"error":{}}'])

@@ -125,7 +125,7 @@ def test_parameters_are_put_over(
     model_id: str, body: dict[str, Any], parameters: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     """What a model is sent by Converse."""
-    asked = {"messages": []}
+    asked: dict[str, Any] = {"messages": []}
     assert sent({**asked, **body}, parameters, model_id=model_id) == {**asked, **expected}
 
 

@@ -149,7 +149,7 @@ def test_event_that_cannot_be_read(data: bytes) -> None:
         ([call(0, "call_1", "f")], True, False),
         ([chunk("stop")], True, True),
         ([chunk("stop"), b"data: {"], True, False),
-        ([DONE], True, True),
+        ([DONE], False, True),
         ([chunk(content="a"), DONE], True, True),
     ],
 )
@@ -159,7 +159,15 @@ def test_beginning_and_end(pieces: list[bytes], *, has_content: bool, is_complet
     assert (stream.has_content, stream.is_complete) == (has_content, is_complete)
     ended = [event for event in read_events_of(told) if event["type"] == "response.completed"]
     assert bool(ended) is is_complete
-    assert bool(told) is (has_content and pieces != [chunk("stop"), b"data: {"])
+    is_told = (has_content or is_complete) and pieces != [chunk("stop"), b"data: {"]
+    assert bool(told) is is_told
+
+
+@pytest.mark.parametrize("before", [[], [chunk(content="a")]], ids=["at first", "after content"])
+def test_reply_that_its_provider_could_not_finish(before: list[bytes]) -> None:
+    """The finish reason `error` is no end of an answer."""
+    with pytest.raises(UpstreamBadReply, match="ended with an error"):
+        run(responses_to_chat, [*before, chunk("error"), DONE])
 
 
 def test_nothing_follows_the_end_or_an_error() -> None:

@@ -65,7 +65,7 @@ def test_the_accounts_are_in_force(tmp_path: Path) -> None:
     manifests = gateway_manifests(SETUP, origin="http://127.0.0.1:1", sink="http://127.0.0.1:2/v1/traces")
     checked = check_text(tmp_path, manifests, environ={"PERF_TOKEN": "t"})
     assert (checked.problems, checked.not_in_force) == ((), ())
-    assert manifests.count("cost:") == 3
+    assert manifests.count("cost:") == 5
 
 
 def test_what_is_promised_is_measured() -> None:

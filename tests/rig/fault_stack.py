@@ -1,0 +1,293 @@
+"""A gateway in front of providers that get things wrong, and the official clients at it.
+
+    openai, anthropic SDK -> gateway -> faulty: one account for each fault and dialect
+                                     └> good: answers whatever it is asked
+
+Every call has models of its own, so that what one call taught the gateway of a target changes no other call.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import anthropic
+import openai
+
+from tests.conformance.matrix_asks import PATHS, Clients, Told, ask
+from tests.rig.fake_upstream import ClosedPort, Exchange, FakeUpstream
+from tests.rig.faults import FAULTS, FaultyProvider, StuckPort
+from tests.rig.gateway_process import Document, GatewayProcess
+from tests.rig.manifests import (
+    APP_TOKEN,
+    ENVIRONMENT,
+    anthropic_account,
+    bearer,
+    openai_account,
+    self_hosted_account,
+    virtual_account,
+)
+from tests.rig.matrix_upstream import Providers
+from tests.rig.raw_http import Reply
+
+TIMEOUT_S: Final = 30.0
+GOOD: Final = "good/m"
+RETRIED: Final = (429, 500, 502, 503)
+RETRIES: Final = 1
+LIMIT_MS: Final = 300
+"""Of whatever may be silent."""
+
+REFUSED: Final = "down/refused"
+STUCK: Final = "stuck/m"
+"""A model at a port where no connection is ever made."""
+
+_ROUTES: Final = {
+    "chat completions": "/v1/chat/completions",
+    "Responses": "/v1/responses",
+    "Messages": "/v1/messages",
+}
+_KINDS: Final = {
+    "chat completions": "chat",
+    "Responses": "responses",
+    "Messages": "messages",
+}
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """A caller of one dialect, and a provider of the same or another.
+
+    Attributes:
+        path: The caller's, as `PATHS` has it.
+        account: The provider's, without the fault's name.
+        kind: What the provider is asked for then, as `VOICES` has it.
+    """
+
+    path: str
+    account: str
+    kind: str
+
+    def __str__(self) -> str:
+        """Its id."""
+        return f"{_KINDS[self.path]}-at-{self.account}"
+
+
+MEETINGS: Final = (
+    Meeting("chat completions", "openai", "chat"),
+    Meeting("Responses", "openai", "responses"),
+    Meeting("Messages", "claude", "messages"),
+)
+"""Callers that are understood as they are."""
+
+FOREIGN_MEETINGS: Final = (
+    Meeting("chat completions", "claude", "messages"),
+    Meeting("Responses", "lab", "chat"),
+    Meeting("Responses", "claude", "messages"),
+    Meeting("Messages", "openai", "chat"),
+)
+"""Callers whose words are translated."""
+
+
+@dataclass(frozen=True)
+class FaultCall:
+    """One call to be made: who asks whom, and what goes wrong."""
+
+    fault: str
+    meeting: Meeting
+    is_stream: bool
+
+    def __str__(self) -> str:
+        """Its id."""
+        return f"{self.fault}-{self.meeting}-{self.how}"
+
+    @property
+    def how(self) -> str:
+        """Whole or streamed."""
+        return "stream" if self.is_stream else "whole"
+
+    @property
+    def alone(self) -> str:
+        """The model that only the faulty provider has."""
+        return f"{self.meeting.account}-{self.fault}/{_KINDS[self.meeting.path]}-{self.how}"
+
+    @property
+    def rescued(self) -> str:
+        """The virtual model that has the good provider behind the faulty one."""
+        return f"rescued/{self}"
+
+    @property
+    def lost(self) -> str:
+        """The virtual model that has nobody behind it who answers."""
+        return f"lost/{self}"
+
+
+def fault_calls(meetings: tuple[Meeting, ...]) -> list[FaultCall]:
+    """Every call with every fault that it can meet."""
+    return [
+        FaultCall(name, meeting, is_stream)
+        for name, fault in FAULTS.items()
+        for meeting in meetings
+        for is_stream in (False, True)
+        if fault.happens(meeting.kind, is_stream=is_stream)
+    ]
+
+
+@dataclass(frozen=True)
+class FaultStack:
+    """What runs.
+
+    Attributes:
+        clients: The SDKs' clients, which try nothing again.
+        patient: The same as an application makes them, which do.
+    """
+
+    gateway: GatewayProcess
+    faulty: FakeUpstream
+    good: FakeUpstream
+    clients: Clients
+    patient: Clients
+
+    def forget(self) -> None:
+        """Clear what was seen."""
+        self.faulty.forget()
+        self.good.forget()
+
+    def ask(self, call: FaultCall, model: str, *, clients: Clients | None = None, **headers: str) -> Told:
+        """Make *call* of *model* with the SDK of its dialect."""
+        path = PATHS[call.meeting.path]
+        more = {"extra_headers": {name.replace("_", "-"): value for name, value in headers.items()}}
+        asking = replace(path, ask=lambda feature: {**path.ask(feature), **more})
+        return ask(clients or self.clients, asking, "text", model, is_stream=call.is_stream)
+
+    def ask_bare(self, call: FaultCall, model: str) -> Reply:
+        """The same without an SDK: every byte that a caller gets."""
+        members = {"model": model, **PATHS[call.meeting.path].ask("text")}
+        if call.is_stream:
+            members["stream"] = True
+        headers = [bearer(), ("content-type", "application/json")]
+        with self.gateway.connect() as connection:
+            body = json.dumps(members).encode()
+            return connection.exchange("POST", _ROUTES[call.meeting.path], headers, body)
+
+    @property
+    def calls_of_faulty(self) -> list[Exchange]:
+        """Each call that the failing providers got."""
+        return list(self.faulty.exchanges)
+
+    @property
+    def calls_of_good(self) -> list[Exchange]:
+        """Each call that the good one got."""
+        return list(self.good.exchanges)
+
+
+_ROLES: Final = ("first", "lost", "lost-too")
+_ACCOUNTS: Final = {"openai": openai_account, "claude": anthropic_account, "lab": self_hosted_account}
+
+
+def _accounts(root: str, calls: Sequence[FaultCall]) -> list[Document]:
+    """An account for each fault and dialect of a provider, with the models that *calls* ask for."""
+    models: dict[tuple[str, str], list[str]] = {}
+    for call in calls:
+        model = call.alone.partition("/")[2]
+        names = [model, *(f"{model}-{role}" for role in _ROLES)]
+        models.setdefault((call.meeting.account, call.fault), []).extend(names)
+    return [
+        _ACCOUNTS[account](f"{account}-{fault}", f"{root}/{fault}/v1", names)
+        for (account, fault), names in models.items()
+    ]
+
+
+def _limits(call: FaultCall) -> dict[str, int]:
+    """Those that the fault runs into, and no other: a busy machine is slow."""
+    fault = FAULTS[call.fault]
+    if not fault.is_silent:
+        return {}
+    if call.fault == "slow-drip":
+        return {"request_ms": LIMIT_MS}
+    return {"gap_ms": LIMIT_MS} if fault.is_late else {"gap_ms": LIMIT_MS, "first_token_ms": LIMIT_MS}
+
+
+def _target(model: str, limits: dict[str, int]) -> Document:
+    retry = {"attempts": RETRIES, "delay": 1, "on_status_codes": list(map(str, RETRIED))}
+    return {"target": model, "retry_config": retry, "timeouts": limits}
+
+
+def _virtual_models(name: str, models: Mapping[str, Sequence[Document]]) -> Document:
+    """A group of virtual models, each with its targets in order."""
+    return {
+        "type": "provider-account/virtual-model",
+        "name": name,
+        "integrations": [
+            {
+                "type": "integration/model/virtual",
+                "name": model,
+                "model_types": ["chat"],
+                "routing_config": {
+                    "type": "priority-based-routing",
+                    "load_balance_targets": [{**target, "priority": at} for at, target in enumerate(targets)],
+                },
+            }
+            for model, targets in models.items()
+        ],
+    }
+
+
+@contextmanager
+def running_fault_stack(folder: Path, calls: Sequence[FaultCall]) -> Iterator[FaultStack]:
+    """Start everything that *calls* need, give it, end it."""
+    with ExitStack() as running:
+        closed = ClosedPort()
+        running.callback(closed.close)
+        stuck = StuckPort()
+        running.callback(stuck.close)
+        faulty = running.enter_context(FakeUpstream({}, FaultyProvider().answer))
+        good = running.enter_context(FakeUpstream({}, Providers().answer))
+        retries = {
+            "attempts": RETRIES,
+            "delay": 1,
+            "on_status_codes": list(map(str, RETRIED)),
+        }
+        best = _target(GOOD, {})
+        refused, stuck_one = _target(REFUSED, {}), _target(STUCK, {"connect_ms": LIMIT_MS})
+        rescued = {str(call): [_target(f"{call.alone}-first", _limits(call)), best] for call in calls}
+        lost = {
+            str(call): [_target(f"{call.alone}-{role}", _limits(call)) for role in ("lost", "lost-too")]
+            for call in calls
+        }
+        documents = [
+            *_accounts(faulty.base_url.removesuffix("/v1"), calls),
+            openai_account("good", good.base_url, ["m"]),
+            openai_account("down", f"http://127.0.0.1:{closed.port}/v1", ["refused"]),
+            openai_account("stuck", f"http://127.0.0.1:{stuck.port}/v1", ["m"]),
+            _virtual_models("rescued", rescued),
+            _virtual_models("lost", lost),
+            _virtual_models("unreachable", {"refused": [refused, best], "stuck": [stuck_one, best]}),
+            virtual_account("faults", [APP_TOKEN], ["*"]),
+            {
+                "type": "gateway-global-settings",
+                "name": "global",
+                "retry_settings": retries,
+                # No test depends on how often another has called the same target.
+                "routing_settings": {"circuit_breaker": {"failures": 1000}},
+            },
+        ]
+        gateway = GatewayProcess(folder, documents, workers=1, environment=ENVIRONMENT)
+        running.enter_context(gateway)
+        yield FaultStack(
+            gateway, faulty, good, _clients(running, gateway.port, 0), _clients(running, gateway.port, 2)
+        )
+        assert faulty.violations == []
+        assert good.violations == []
+
+
+def _clients(running: ExitStack, port: int, retries: int) -> Clients:
+    options: dict[str, Any] = {"api_key": APP_TOKEN, "max_retries": retries, "timeout": TIMEOUT_S}
+    url = f"http://127.0.0.1:{port}"
+    return Clients(
+        running.enter_context(openai.OpenAI(base_url=f"{url}/v1", **options)),
+        running.enter_context(anthropic.Anthropic(base_url=url, **options)),
+    )

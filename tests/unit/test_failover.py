@@ -1,0 +1,465 @@
+"""Which targets of a plan are tried, how often, and when another takes over."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import time
+from collections.abc import Sequence
+from random import Random
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.endpoints.catalogue import CHAT
+from gateway.errors import GatewayError, UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
+from gateway.failover import falls_back
+from gateway.identity.tokens import Identity
+from gateway.model import (
+    CallFacts,
+    FallbackPolicy,
+    KeepAlive,
+    Outcome,
+    Plan,
+    RetryBounds,
+    RetryPolicy,
+    RouteFacts,
+    SkipReason,
+    Target,
+    TimeLimits,
+)
+from gateway.pipeline import CurrentSnapshot, Pipeline
+from gateway.responder import Answer
+from gateway.routing.direct import Routing
+from gateway.snapshot import Snapshot
+from gateway.telemetry.call_trace import CallTrace
+from tests.rig.until import until_async
+from tests.unit.doubles import FakeClient, FakeReply, FakeUpstream
+from tests.unit.makers import TOKEN, make_body, make_caller, make_credential, make_target
+
+BEARER: Final = ("authorization", f"Bearer {TOKEN}")
+JSON: Final = {"content-type": "application/json"}
+SSE: Final = {"content-type": "text/event-stream"}
+FALLBACK: Final = FallbackPolicy(frozenset({401, 403, 404, 429, 500, 502, 503, 504, 529}))
+RETRY: Final = RetryPolicy(2, 0, frozenset({429, 500, 502, 503}))
+ONE: Final = make_target("one/m", fallback=FALLBACK, retry=RETRY)
+TWO: Final = make_target("two/m", fallback=FALLBACK, retry=RETRY)
+THREE: Final = make_target("three/m", fallback=FALLBACK, retry=RETRY)
+ROUTE: Final = RouteFacts("vm/chat", "priority-based-routing")
+
+
+def answer(said: str = "hi") -> FakeReply:
+    choices = [{"index": 0, "message": {"content": said}, "finish_reason": "stop"}]
+    body = {"id": f"chat-{said}", "model": said, "choices": choices, "usage": {"prompt_tokens": 3}}
+    return FakeReply(200, JSON, json.dumps(body).encode())
+
+
+def refusal(status: int, **headers: str) -> FakeReply:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return FakeReply(status, JSON | named, b'{"error":{"message":"no"}}')
+
+
+def event(said: str, *, finish: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": {"content": said}, "finish_reason": finish}
+    return b"data: " + json.dumps({"id": f"chat-{said}", "choices": [choice]}).encode() + b"\n\n"
+
+
+ROLE: Final = b'data: {"id":"chat-1","choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n'
+ERROR: Final = b'data: {"error":{"message":"overloaded"}}\n\n'
+DONE: Final = b"data: [DONE]\n\n"
+
+
+def streamed(*steps: Any) -> FakeReply:
+    return FakeReply(200, SSE, *steps)
+
+
+class Fixed(Routing):
+    """One plan for whatever is asked."""
+
+    def __init__(
+        self, targets: Sequence[Target], *, hedge_after_s: float | None, route: RouteFacts | None
+    ) -> None:
+        super().__init__((make_target("vm/chat"),))
+        names = tuple(target.name for target in targets)
+        self._fixed = Plan(tuple(targets), names, route=route, hedge_after_s=hedge_after_s)
+
+    def plan(self, model: str, facts: CallFacts) -> Plan:
+        """The plan."""
+        super().plan(model, facts)
+        return self._fixed
+
+
+class Watch:
+    """An `AttemptObserver` that keeps what it hears, and holds back what it is told to."""
+
+    def __init__(self, **held: SkipReason) -> None:
+        self.held = {f"{account}/m": reason for account, reason in held.items()}
+        self.heard: list[tuple[str, str, int]] = []
+        self.outcomes: list[Outcome] = []
+
+    def admit(self, target: Target) -> SkipReason | None:
+        """As told."""
+        return self.held.get(target.name)
+
+    def ended(self, target: Target, outcome: Outcome) -> None:
+        """Keep it."""
+        self.heard.append((target.account, outcome.verdict, outcome.status))
+        self.outcomes.append(outcome)
+
+
+class Rig:
+    """A pipeline between doubles, for one call."""
+
+    def __init__(
+        self,
+        *script: Any,
+        targets: Sequence[Target] = (ONE, TWO),
+        hedge_after_s: float | None = None,
+        keep_alive: KeepAlive | None = None,
+        watch: Watch | None = None,
+        route: RouteFacts | None = ROUTE,
+    ) -> None:
+        self.upstream = FakeUpstream(*script)
+        self.watch = watch or Watch()
+        self.records: list[CallTrace] = []
+        routing = Fixed(targets, hedge_after_s=hedge_after_s, route=route)
+        identity = Identity([make_credential(TOKEN, make_caller("vm/chat"))])
+        self.pipeline = Pipeline(
+            CurrentSnapshot(Snapshot("v1", 1, identity, routing, keep_alive=keep_alive)),
+            self.upstream,
+            self.records.append,
+            max_body_bytes=1000,
+            random=Random(7),
+            health=self.watch,
+        )
+
+    async def call(self, *headers: tuple[str, str], **members: Any) -> FakeClient:
+        """Let a caller call."""
+        client = FakeClient(BEARER, *headers, body=make_body("vm/chat", **members))
+        await self.pipeline.call_model(client, CHAT)
+        return client
+
+    @property
+    def trace(self) -> CallTrace:
+        """What was recorded: exactly one."""
+        (trace,) = self.records
+        return trace
+
+    @property
+    def tried(self) -> list[str]:
+        """The accounts that were tried, in order."""
+        return [attempt.target.account for attempt in self.trace.attempts]
+
+
+def said_by(client: FakeClient) -> str:
+    model: str = json.loads(client.received)["model"]
+    return model
+
+
+def error_of(client: FakeClient) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(client.received)["error"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("script", "tried"),
+    [
+        pytest.param([answer("a")], ["one"], id="good at once"),
+        pytest.param([refusal(500), answer("a")], ["one", "one"], id="a retry of the same"),
+        pytest.param(
+            [refusal(500), refusal(503), refusal(502), answer("a")], ["one"] * 3 + ["two"], id="used up"
+        ),
+        pytest.param([refusal(401), answer("a")], ["one", "two"], id="our key is refused: no retry"),
+        pytest.param([refusal(404), answer("a")], ["one", "two"], id="model is gone"),
+        pytest.param([refusal(529), answer("a")], ["one", "two"], id="overloaded"),
+        pytest.param([UpstreamTimeout("slow"), answer("a")], ["one", "two"], id="silence"),
+        pytest.param([UpstreamUnreachable("gone"), answer("a")], ["one", "one"], id="no connection"),
+        pytest.param([UpstreamBadReply("html"), answer("a")], ["one", "one"], id="no answer"),
+        pytest.param(
+            [refusal(429, retry_after="1"), answer("a")], ["one", "two"], id="who wants patience gets it"
+        ),
+        pytest.param([refusal(429), answer("a")], ["one", "one"], id="429 without a wish"),
+        pytest.param(
+            [refusal(500, x_should_retry="false"), answer("a")], ["one", "two"], id="not to be asked again"
+        ),
+    ],
+)
+async def test_who_is_tried(script: list[Any], tried: list[str]) -> None:
+    """Each target as often as its policy says, then the next; the caller gets the answer of one."""
+    rig = Rig(*script)
+    client = await rig.call()
+    assert (client.status, said_by(client)) == (200, "a")
+    assert rig.tried == tried
+    assert client.header("x-tfy-resolved-model") == f"{tried[-1]}/m"
+    assert rig.trace.error_type == ""
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_the_callers_mistake_is_told_at_once(status: int) -> None:
+    """What every target would refuse is tried once, and says nothing of the target."""
+    rig = Rig(refusal(status))
+    client = await rig.call()
+    assert (client.status, rig.tried) == (status, ["one"])
+    assert rig.watch.heard == [("one", "none", status)]
+
+
+async def test_last_failure_is_told() -> None:
+    """When every target has failed the caller gets a real status, with the last one's wish."""
+    rig = Rig(refusal(404), refusal(429, retry_after="9"), targets=(ONE, TWO))
+    client = await rig.call()
+    assert (client.status, client.header("retry-after"), rig.tried) == (429, "9", ["one", "two"])
+    assert client.header("x-tfy-error-source") == "upstream"
+
+
+async def test_retry_after_is_waited_for_where_nobody_else_can_be_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A short wish is obeyed within the call, a long one is passed on to the caller."""
+    waited: list[float] = []
+
+    async def sleep(wait_s: float) -> None:
+        waited.append(wait_s)
+
+    real = asyncio.sleep
+    monkeypatch.setattr("gateway.failover.asyncio.sleep", lambda wait_s: sleep(wait_s) if wait_s else real(0))
+    rig = Rig(refusal(429, retry_after="2"), answer("a"), targets=(ONE,))
+    assert (await rig.call()).status == 200
+    assert waited == [2.0]
+    rig = Rig(refusal(429, retry_after="6"), targets=(ONE,))
+    client = await rig.call()
+    assert (client.status, client.header("retry-after"), waited) == (429, "6", [2.0])
+
+
+async def test_budget_ends_retries() -> None:
+    """Where the budget is spent a call is not tried again at the same target."""
+    bounds = RetryBounds(budget_ratio=0.0, budget_min_per_s=0.0)
+    poor = dataclasses.replace(ONE, retry=dataclasses.replace(RETRY, bounds=bounds))
+    rig = Rig(refusal(500), refusal(500), answer("a"), targets=(poor, TWO))
+    await rig.call()
+    assert rig.tried == ["one", "one", "two"]
+
+
+async def test_callers_wish_of_retries() -> None:
+    """`x-tfy-retry-config` stands in for every target's own policy."""
+    wish = ("x-tfy-retry-config", '{"attempts":1,"onStatusCodes":[418]}')
+    rig = Rig(refusal(418), refusal(418), targets=(ONE, TWO))
+    client = await rig.call(wish)
+    assert (client.status, rig.tried) == (418, ["one", "one"])
+    rig = Rig(refusal(500), answer("a"))
+    await rig.call(wish)
+    assert rig.tried == ["one", "two"]
+
+
+async def test_target_that_may_not_be_asked_is_passed_over() -> None:
+    """A circuit that opened after the plan was made skips the target; the trace says so."""
+    rig = Rig(answer("a"), watch=Watch(one="circuit"))
+    await rig.call()
+    assert rig.tried == ["two"]
+    assert [(skip.target, skip.reason) for skip in rig.trace.skips] == [("one/m", "circuit")]
+
+
+async def test_no_target_may_be_asked() -> None:
+    """Where none is left there is a 503 that says when to come back."""
+    rig = Rig(watch=Watch(one="circuit", two="cool_down"))
+    client = await rig.call()
+    assert (client.status, error_of(client)["code"]) == (503, "no_target_available")
+    assert client.header("retry-after") == "1"
+
+
+async def test_model_that_is_named_itself_is_always_asked() -> None:
+    """Who names a model gets it, whatever is known of its health."""
+    rig = Rig(answer("a"), targets=(ONE,), route=None, watch=Watch(one="circuit"))
+    assert (await rig.call()).status == 200
+
+
+async def test_stream_falls_over_until_there_is_content() -> None:
+    """Roles, comments, an error event, an empty stream: the next target answers, alone."""
+    good = (event("a"), event("", finish="stop"), DONE)
+    for first in (
+        streamed(ROLE, ERROR),
+        streamed(ROLE),
+        streamed(b": wait\n\n"),
+        FakeReply(200, JSON, b"<html>"),
+    ):
+        rig = Rig(first, streamed(*good), targets=(dataclasses.replace(ONE, retry=RetryPolicy()), TWO))
+        client = await rig.call(stream=True)
+        assert (client.status, client.received) == (200, b"".join(good))
+        assert rig.tried == ["one", "two"]
+        assert client.header("x-tfy-resolved-model") == "two/m"
+
+
+async def test_stream_that_breaks_after_content_is_not_tried_again() -> None:
+    """From the first content on there is one answer, and its end is an error event and no [DONE]."""
+    rig = Rig(streamed(event("a"), UpstreamUnreachable("gone")), streamed(event("b"), DONE))
+    client = await rig.call(stream=True)
+    assert rig.tried == ["one"]
+    assert client.received.startswith(event("a"))
+    assert b"upstream_unreachable" in client.received
+    assert b"[DONE]" not in client.received
+    assert rig.watch.heard == [("one", "sick", 502)]
+
+
+async def test_first_token_of_the_caller() -> None:
+    """`x-tfy-ttft-timeout-ms` leads to the next target, and at the end to a 408 that is not repeated."""
+    never = asyncio.Event()
+    wish = ("x-tfy-ttft-timeout-ms", "10")
+    rig = Rig(never, streamed(event("a"), event("", finish="stop"), DONE))
+    client = await rig.call(wish, stream=True)
+    assert (client.status, rig.tried) == (200, ["one", "two"])
+    rig = Rig(never, targets=(ONE,))
+    client = await rig.call(wish, stream=True)
+    assert (client.status, error_of(client)["code"]) == (408, "first_token_timeout")
+    assert client.header("x-should-retry") == "false"
+    assert rig.watch.heard == [("one", "none", 408)]
+
+
+GOOD: Final = (event("a"), event("", finish="stop"), DONE)
+
+
+async def test_hedge_answers_when_the_first_is_silent() -> None:
+    """The second target answers; the first is given up, has read the call, and says nothing of its health."""
+    rig = Rig(asyncio.Event(), streamed(*GOOD), hedge_after_s=0.01)
+    client = await rig.call(stream=True)
+    assert (client.status, client.received) == (200, b"".join(GOOD))
+    assert client.header("x-tfy-resolved-model") == "two/m"
+    first, second = rig.trace.attempts
+    assert (first.error_type, second.error_type) == ("hedge_lost", "")
+    assert first.usage is not None
+    assert first.usage.source == "partial"
+    assert rig.watch.heard == [("one", "none", 0), ("two", "good", 200)]
+
+
+async def test_hedge_that_was_not_needed_is_given_up() -> None:
+    """The first target that has content is the answer, also when the second was asked beside it."""
+    first, second = asyncio.Event(), asyncio.Event()
+    rig = Rig(first, second, streamed(*GOOD), hedge_after_s=0.01)
+
+    async def let_the_first_go_on() -> None:
+        await until_async(lambda: len(rig.upstream.requests) == 2, "both are asked")
+        first.set()
+
+    client, _ = await asyncio.gather(rig.call(stream=True), let_the_first_go_on())
+    assert (client.status, client.header("x-tfy-resolved-model")) == (200, "one/m")
+    assert [attempt.error_type for attempt in rig.trace.attempts] == ["", "hedge_lost"]
+
+
+async def test_no_hedge_for_a_quick_target() -> None:
+    """Who has content in time is asked alone, and a failure within that time leads on at once."""
+    rig = Rig(streamed(*GOOD), hedge_after_s=60.0)
+    await rig.call(stream=True)
+    assert rig.tried == ["one"]
+    rig = Rig(refusal(503), streamed(*GOOD), hedge_after_s=60.0)
+    client = await rig.call(stream=True)
+    assert (client.status, rig.tried) == (200, ["one", "two"])
+
+
+async def test_both_of_a_race_fail() -> None:
+    """Then the next target is asked, and the caller gets one answer."""
+    slow = dataclasses.replace(ONE, limits=TimeLimits(first_token_s=0.05))
+    rig = Rig(asyncio.Event(), refusal(503), streamed(*GOOD), targets=(slow, TWO, THREE), hedge_after_s=0.01)
+    client = await rig.call(stream=True)
+    assert (client.status, rig.tried) == (200, ["one", "two", "three"])
+
+
+async def test_caller_that_leaves_ends_a_race() -> None:
+    """Both attempts end with the call, and neither is held against its target."""
+    rig = Rig(asyncio.Event(), asyncio.Event(), hedge_after_s=0.01)
+    client = FakeClient(BEARER, body=make_body("vm/chat", stream=True))
+    call = asyncio.ensure_future(rig.pipeline.call_model(client, CHAT))
+    await until_async(lambda: len(rig.upstream.requests) == 2, "both are asked")
+    call.cancel()
+    await asyncio.wait([call])
+    assert {verdict for _, verdict, _ in rig.watch.heard} == {"none"}
+    assert rig.pipeline.open_count == 0
+
+
+async def test_first_token_of_the_target() -> None:
+    """The target's own limit is a silence of the provider, and counts against it."""
+    slow = dataclasses.replace(ONE, limits=TimeLimits(first_token_s=0.01), retry=RetryPolicy())
+    rig = Rig(asyncio.Event(), targets=(slow,))
+    client = await rig.call(stream=True)
+    assert (client.status, error_of(client)["code"]) == (504, "upstream_timeout")
+    assert rig.watch.heard == [("one", "sick", 504)]
+
+
+async def test_times_of_a_good_stream() -> None:
+    """What latency routing needs: the first content, and the time for each token after it."""
+    usage = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":11}}\n\n'
+    pieces = (event("a"), lambda: time.sleep(0.01), event("", finish="stop"), usage, DONE)
+    rig = Rig(streamed(*pieces))
+    await rig.call(stream=True)
+    (outcome,) = rig.watch.outcomes
+    assert outcome.verdict == "good"
+    assert outcome.first_token_ms is not None
+    assert outcome.per_output_token_ms is not None
+    assert outcome.first_token_ms < outcome.took_ms
+    assert outcome.per_output_token_ms >= 1.0
+
+
+async def test_keep_alive_before_content() -> None:
+    """Where it is wanted, a silent model's caller gets the head and pings; a failure is then an event."""
+    settings = KeepAlive(0.005, is_before_content=True)
+    slow = dataclasses.replace(ONE, limits=TimeLimits(first_token_s=0.05), retry=RetryPolicy())
+    rig = Rig(asyncio.Event(), targets=(slow,), keep_alive=settings)
+    client = await rig.call(stream=True)
+    assert client.status == 200
+    assert client.header("x-tfy-resolved-model") is None
+    assert client.received.startswith(b": keep-alive\n\n")
+    assert b"upstream_timeout" in client.received
+    assert b"[DONE]" not in client.received
+
+
+async def test_no_keep_alive_before_content_unless_it_is_wanted() -> None:
+    """By itself nothing goes out while a real status may still be needed."""
+    slow = dataclasses.replace(ONE, limits=TimeLimits(first_token_s=0.05), retry=RetryPolicy())
+    rig = Rig(asyncio.Event(), targets=(slow,), keep_alive=KeepAlive(0.005, is_before_content=False))
+    client = await rig.call(stream=True)
+    assert client.status == 504
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_falls_back_by_status(status: int) -> None:
+    """The target's own list decides."""
+    only = make_target("a/m", fallback=FallbackPolicy(frozenset({429})))
+    assert falls_back(only, Answer(status, [], b"{}")) is (status == 429)
+
+
+STEPS: Final = st.sampled_from(["good", "500", "401", "429", "400", "gone", "slow", "cut", "error", "html"])
+
+
+def reply_for(step: str, number: int) -> FakeReply | GatewayError:
+    """What the provider does; each good one says its number."""
+    named: dict[str, FakeReply | GatewayError] = {
+        "good": streamed(ROLE, event(f"n{number}"), event("", finish="stop"), DONE),
+        "gone": UpstreamUnreachable("gone"),
+        "slow": UpstreamTimeout("slow"),
+        "cut": streamed(ROLE),
+        "error": streamed(ERROR),
+        "html": FakeReply(200, {"content-type": "text/html"}, b"<html>"),
+    }
+    return named.get(step) or refusal(int(step))
+
+
+@given(steps=st.lists(STEPS, min_size=9, max_size=9))
+def test_no_schedule_of_failures_yields_two_answers_or_none(steps: list[str]) -> None:
+    """Whatever the providers do, the caller gets one whole answer of one of them, or one error."""
+
+    async def run() -> None:
+        rig = Rig(*(reply_for(step, number) for number, step in enumerate(steps)), targets=(ONE, TWO, THREE))
+        client = await rig.call(stream=True)
+        assert client.is_ended
+        if client.status == 200:
+            assert client.received.count(b"[DONE]") == 1
+            number = len(rig.upstream.requests) - 1
+            assert steps[number] == "good"
+            assert client.received.count(b"chat-n") == 1
+            assert f"chat-n{number}".encode() in client.received
+        else:
+            assert error_of(client)
+            assert "good" not in steps[: len(rig.upstream.requests)]
+        assert len(rig.upstream.requests) <= 9
+
+    asyncio.run(run())
