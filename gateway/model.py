@@ -540,6 +540,7 @@ class CallFacts(msgspec.Struct, frozen=True):
         headers: The caller's.
         metadata: Of the call, as resolved.
         call: None where the body is not read.
+        account: The one that has what the call goes on from, "" where any will do.
     """
 
     caller: Caller
@@ -547,6 +548,7 @@ class CallFacts(msgspec.Struct, frozen=True):
     headers: Headers
     metadata: Mapping[str, str]
     call: Call | None = None
+    account: str = ""
 
 
 class Outcome(msgspec.Struct, frozen=True):
