@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from perf.charts import Bar, Group, Part, bar_chart, line_chart, nice_ticks
+from perf.charts import Bar, Group, Part, Track, bar_chart, line_chart, nice_ticks, track_chart
 
 _SVG = "{http://www.w3.org/2000/svg}"
 
@@ -61,3 +61,12 @@ def test_ticks_are_round_and_reach_the_top(top: float) -> None:
 def test_nothing_has_an_axis_too() -> None:
     """A figure of zero is no reason to fail at the end of a long run."""
     assert nice_ticks(0.0) == [0.0, 1.0]
+
+
+def test_tracks_share_an_axis() -> None:
+    """What was lies under what was done about it, as long as both were."""
+    tracks = [Track("a", ((0.0, 50.0),), ((25.0, 50.0),)), Track("b", (), ())]
+    svg = track_chart("Trouble", "", tracks, ("was", "done"), length=100.0, x_label="seconds")
+    assert {"Trouble", "a", "b", "was", "done", "seconds", "0", "100"} <= set(_texts(svg))
+    was, done = [float(rect.attrib["width"]) for rect in ET.fromstring(svg).iter(f"{_SVG}rect")][-2:]  # noqa: S314  ours
+    assert was == pytest.approx(2 * done, abs=0.2)
