@@ -138,16 +138,25 @@ def line_chart(
         x, _ = at(tick, 0)
         parts.append(_text(x, bottom + 18, f"{tick:,.0f}", size=11, anchor="middle", color=_FAINT))
     parts.append(_text((left + right) / 2, bottom + 36, x_label, size=11, anchor="middle", color=_FAINT))
-    label_y = 0.0
     ordered = sorted(lines.items(), key=lambda one: -(one[1][-1][1] if one[1] else 0))
-    for index, (name, line) in enumerate(ordered):
+    label_ys = _label_heights([at(*line[-1])[1] + 4 for _, line in ordered], bottom + 4)
+    for index, ((name, line), label_y) in enumerate(zip(ordered, label_ys, strict=True)):
         color = color_of(name, index)
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*point) for point in line))
         parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2.5"/>')
-        # Two lines that end at one height must not write over each other.
-        label_y = max(label_y + 16, at(*line[-1])[1] + 4) if line else label_y
         parts.append(_text(right + 10, label_y, name, size=12, weight=600, color=color))
     return _card(title, subtitle, bottom + 52, parts)
+
+
+def _label_heights(wanted: Sequence[float], lowest: float) -> list[float]:
+    """Where names are written so that none is over another, nor below the axis."""
+    heights: list[float] = []
+    for y in wanted:
+        heights.append(max(heights[-1] + 16, y) if heights else y)
+    for at in range(len(heights) - 1, -1, -1):
+        limit = heights[at + 1] - 16 if at + 1 < len(heights) else lowest
+        heights[at] = min(heights[at], limit)
+    return heights
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +199,16 @@ def track_chart(
         parts.append(f'<line x1="{left}" y1="{y + 8}" x2="{WIDTH - _MARGIN}" y2="{y + 8}" stroke="{_RULE}"/>')
         for bands, color, down, height in ((track.was, _WAS, 0, _BAR), (track.done, _DONE, 5, 6)):
             parts += [
-                _rect(left + begin * scale, y + down, max(0.8, (end - begin) * scale), height, color, 0)
+                _rect(
+                    left + begin * scale,
+                    y + down,
+                    max(0.8, (min(end, length) - begin) * scale),
+                    height,
+                    color,
+                    0,
+                )
                 for begin, end in bands
+                if begin < length
             ]
     for tick in nice_ticks(length):
         if tick <= length:

@@ -36,7 +36,7 @@ def charts_of(setting: Setting, found: Mapping[str, Seen]) -> dict[str, str]:
     return {
         "overview": _overview(setting, summaries),
         "course": _course(setting, found[SHOWN]),
-        "load": _load(found),
+        "load": _load(setting, found),
     }
 
 
@@ -179,14 +179,12 @@ def _course(setting: Setting, seen: Seen) -> str:
     )
 
 
-def _load(found: Mapping[str, Seen]) -> str:
-    last = max(
-        (times[-1] for seen in found.values() for times in seen.troubled_at_s.values() if times), default=0.0
-    )
+def _load(setting: Setting, found: Mapping[str, Seen]) -> str:
+    last = int(setting.calls / setting.calls_per_s / _BIN_S)
     lines = {}
     for name in ("retry there", _NAIVE, SHOWN):
         bins = Counter(int(at_s / _BIN_S) for times in found[name].troubled_at_s.values() for at_s in times)
-        lines[name] = [(at * _BIN_S, bins[at] / _BIN_S) for at in range(int(last / _BIN_S) + 2)]
+        lines[name] = [(at * _BIN_S, bins[at] / _BIN_S) for at in range(last + 1)]
     return line_chart(
         "Attempts at providers in trouble",
         "Every one of them is lost; lower is better",
