@@ -452,20 +452,29 @@ class Skipped(msgspec.Struct, frozen=True):
     reason: SkipReason
 
 
+Tier = Literal["simple", "medium", "complex"]
+"""How hard a call is."""
+
+TierCause = Literal["", "heuristic", "classifier", "default"]
+"""How that was found out: by the gateway's guess, by a model, or not at all."""
+
+
 class RouteFacts(msgspec.Struct, frozen=True):
     """By what rule a plan was made.
 
     Attributes:
         name: Of the virtual model, or the rule's id.
         strategy: As `routing_config.type` has it, such as `weight-based-routing`.
-        tier: What a call was found to be, where that decides: simple, medium or complex.
+        tier: What a call was found to be, where that decides; "" elsewhere.
         is_rule: It is a rule for calls of models, not a virtual model.
+        cause: How its tier was found.
     """
 
     name: str
     strategy: str
-    tier: str = ""
+    tier: Tier | Literal[""] = ""
     is_rule: bool = False
+    cause: TierCause = ""
 
 
 class SessionPlace(msgspec.Struct, frozen=True):
@@ -480,6 +489,26 @@ class SessionPlace(msgspec.Struct, frozen=True):
     keep_s: int
 
 
+class Classification(msgspec.Struct, frozen=True):
+    """What a model is to be asked before a call has its plan: how hard the call is.
+
+    Attributes:
+        target: Who is asked.
+        timeout_s: For how long at most.
+        question: What a user said last.
+        plans: What is done with a call of each tier; of one that is missing there is no target.
+    """
+
+    target: Target
+    timeout_s: float
+    question: str
+    plans: Mapping[Tier, Plan]
+
+    def __repr__(self) -> str:
+        """Without the question: it is what somebody said."""
+        return f"Classification({self.target.name!r}, {self.timeout_s} s)"
+
+
 class Plan(msgspec.Struct, frozen=True):
     """Which targets to try, in order.
 
@@ -490,6 +519,7 @@ class Plan(msgspec.Struct, frozen=True):
         session: Of a call that is part of one.
         hedge_after_s: How long the first target may be without a token before the second is asked beside it;
             None: as long as it likes.
+        classification: Where a model has to be asked first; the rest is what is done when it does not say.
     """
 
     targets: tuple[Target, ...]
@@ -498,6 +528,7 @@ class Plan(msgspec.Struct, frozen=True):
     route: RouteFacts | None = None
     session: SessionPlace | None = None
     hedge_after_s: float | None = None
+    classification: Classification | None = None
 
 
 class CallFacts(msgspec.Struct, frozen=True):
@@ -509,6 +540,7 @@ class CallFacts(msgspec.Struct, frozen=True):
         headers: The caller's.
         metadata: Of the call, as resolved.
         call: None where the body is not read.
+        account: The one that has what the call goes on from, "" where any will do.
     """
 
     caller: Caller
@@ -516,6 +548,7 @@ class CallFacts(msgspec.Struct, frozen=True):
     headers: Headers
     metadata: Mapping[str, str]
     call: Call | None = None
+    account: str = ""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -549,6 +582,9 @@ class AttemptObserver(Protocol):
         Returns:
             None when it may begin (of a target that is being probed: this call is the probe), else why not.
         """
+
+    def went_well(self, target: Target) -> bool:
+        """Note that an attempt was good; whether more than that is to be noted, by `ended`."""
 
     def ended(self, target: Target, outcome: Outcome) -> None:
         """Note how an attempt went, also one that nobody was asked about."""

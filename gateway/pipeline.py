@@ -4,6 +4,7 @@
     identify           identity                  401, before a byte of the body is read
     read               edge, endpoints           413, 400
     plan               routing                   404, 403, 503
+    judge              classifier                where a model says how hard the call is
     failover           for each target in turn:  408, 502, 503, 504
       attempt          until it is good, or not
         address        translate, providers      the upstream request, in the target's dialect
@@ -30,9 +31,11 @@ from random import Random
 from typing import Any, Final
 
 from gateway.attempt import Upstream, Wishes, read_wishes
+from gateway.classifier import Classifier
 from gateway.endpoints.catalogue import RESPONSE
 from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_models import find_model
+from gateway.endpoints.stored_state import wants_sealed
 from gateway.endpoints.wording import WORDINGS, Wording, dialect_of, wording_for
 from gateway.errors import (
     ClientDisconnected,
@@ -54,7 +57,7 @@ from gateway.model import (
 )
 from gateway.responder import Answer, Responder
 from gateway.routing.sessions import Sessions
-from gateway.routing.sticking import stick
+from gateway.routing.sticking import Sticking
 from gateway.routing.stored import StoredObjects
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_notes import read_notes
@@ -111,6 +114,7 @@ class Pipeline:
         """
         self._current = current
         self.failover = Failover(upstream, random, health=health, sessions=sessions)
+        self._classifier = Classifier(upstream, health=health)
         self._record = record
         self._max_body_bytes = max_body_bytes
         self._random = random
@@ -137,11 +141,13 @@ class Pipeline:
             notes = read_notes(client.headers)
             trace.noted(notes)
             wishes = read_wishes(client.headers)
-            plan = snapshot.routing.plan(
-                call.model, CallFacts(caller, endpoint, client.headers, notes.metadata, call)
-            )
-            if endpoint.name == RESPONSE.name and self._stored is not None:
-                plan = stick(plan, call, caller, self._stored, snapshot.accounts)
+            facts = CallFacts(caller, endpoint, client.headers, notes.metadata, call)
+            plan = snapshot.routing.plan(call.model, facts)
+            if self._stored is not None and (plan.route is not None or endpoint.name == RESPONSE.name):
+                plan = Sticking(self._stored, snapshot.accounts, snapshot.routing).stick(plan, facts, call)
+                responder.notes_parts = endpoint.name == RESPONSE.name and (
+                    plan.route is not None or wants_sealed(call)
+                )
             await self.answer_call(responder, call, plan, wishes)
 
         await self.serve(client, endpoint, stages)
@@ -264,8 +270,10 @@ class Pipeline:
 
     async def answer_call(self, responder: Responder, call: Call, plan: Plan, wishes: Wishes) -> None:
         """Answer a call that has been read and planned."""
-        responder.trace.planned(plan)
         with responder.client.watch():
+            if plan.classification is not None:
+                plan = await self._classifier.decide(responder.trace, plan)
+            responder.trace.planned(plan)
             await self.failover.answer(responder, call, plan, wishes)
 
 

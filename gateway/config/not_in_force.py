@@ -23,6 +23,8 @@ _ACCOUNT: Final = (
     "integrations.*.authorized_subjects",
 )
 
+_PROMPT_OF_A_TARGET: Final = "load_balance_targets.*.override_params.prompt_version_fqn"
+
 FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(VENDOR_ACCOUNTS, _ACCOUNT),
     **dict.fromkeys(
@@ -49,7 +51,12 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
         "integrations.*.tfy_application_id",
         "integrations.*.tls_settings",
     ),
-    "provider-account/virtual-model": ("collaborators", "ownedBy"),
+    "provider-account/virtual-model": (
+        "collaborators",
+        "ownedBy",
+        f"integrations.*.routing_config.{_PROMPT_OF_A_TARGET}",
+    ),
+    "gateway-load-balancing-config": (f"rules.*.{_PROMPT_OF_A_TARGET}",),
     "virtual-account": (
         "auto_rotate",
         "notification_target",
@@ -183,9 +190,12 @@ def _plain_at(value: Any, path: FieldPath) -> Any:
 
 
 def _differs_from_default(manifest: Manifest, path: FieldPath) -> bool:
-    part: Any = manifest  # a Part again at the end: every pattern of the table ends in a field
+    part: Any = manifest
     *parents, last = path
     for step in parents:
         part = part[step] if isinstance(step, int) else getattr(part, attribute_of(type(part), step))
+    if isinstance(part, dict):
+        # A member of what takes any has no default.
+        return True
     name = attribute_of(type(part), str(last))
     return bool(getattr(part, name) != type(part).model_fields[name].get_default(call_default_factory=True))

@@ -150,7 +150,8 @@ def _mapping(slip: _Slip) -> _Words:
 
 def _bound(words: str, key: str) -> Callable[[_Slip], _Words]:
     def explain_bound(slip: _Slip) -> _Words:
-        limit = f"{words} {slip.context[key]:,g}"
+        bound = slip.context[key]
+        limit = f"{words} {int(bound):,}" if bound == int(bound) else f"{words} {bound:g}"
         return f"must be {limit}", f"Write a number {limit}"
 
     return explain_bound

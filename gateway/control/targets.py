@@ -1,4 +1,4 @@
-"""`GET /api/targets`: how every target does; `POST /api/targets/drain`, `/undrain`: whether it is to be asked.
+"""`GET /api/targets`: how every target does; `POST /api/targets/drain`, `/undrain`: whether it may be asked.
 
 Shown is what the workers of this host know together. A drained target is asked by no route, until it is
 undrained, also after a restart; calls of its own name are answered still.

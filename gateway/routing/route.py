@@ -6,17 +6,27 @@ configuration is compiled; a plan of five targets takes a few microseconds (`per
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 import msgspec
 
 from gateway.errors import GatewayError, NoTargetAvailable, SecretMissingError, UnsupportedParameter
-from gateway.model import CallFacts, Endpoint, Plan, RouteFacts, SessionPlace, Skipped, SkipReason, Target
+from gateway.model import (
+    CallFacts,
+    Classification,
+    Endpoint,
+    Plan,
+    RouteFacts,
+    SessionPlace,
+    Skipped,
+    SkipReason,
+    Target,
+    Tier,
+    TierCause,
+)
 from gateway.translate.registry import can_answer
-
-Tier = Literal["simple", "medium", "complex"]
 
 _MOST_WAIT_S: Final = 3600
 
@@ -85,13 +95,36 @@ class Order(msgspec.Struct, frozen=True):
         candidates: In the order in which they are to be tried.
         skipped: Those that are not, and why.
         session: Where it is kept which target the call's session stays with.
-        tier: What the call was found to be.
+        tier: What the call was found to be, and `cause` how.
+        asking: Who is to be asked for another order.
     """
 
     candidates: Sequence[Candidate]
     skipped: tuple[Skipped, ...] = ()
     session: SessionPlace | None = None
-    tier: str = ""
+    tier: Tier | Literal[""] = ""
+    cause: TierCause = ""
+    asking: Asking | None = None
+
+
+class Asking(msgspec.Struct, frozen=True):
+    """A model that is to be asked how hard a call is.
+
+    Attributes:
+        target: Who is asked.
+        timeout_s: For how long at most.
+        question: What a user said last.
+        orders: For each tier; one may have no candidates.
+    """
+
+    target: Target
+    timeout_s: float
+    question: str
+    orders: Mapping[Tier, Order]
+
+    def __repr__(self) -> str:
+        """Without the question: it is what somebody said."""
+        return f"Asking({self.target.name!r}, {self.timeout_s} s)"
 
 
 class Strategy(Protocol):
@@ -102,7 +135,7 @@ class Strategy(Protocol):
         """As in `routing_config.type`."""
 
     def order(self, candidates: Sequence[Candidate], facts: CallFacts, health: HealthView, /) -> Order:
-        """Order *candidates*, of which each could be asked.
+        """Order *candidates*, of which each could be asked; none may be left.
 
         Args:
             candidates: At least one, in the order of the configuration.
@@ -167,19 +200,36 @@ class Route:
         skipped = list(unable)
         left: list[Candidate] = []
         skip_reason = self._health.skip_reason
+        account = facts.account
         for candidate in able:
             reason: SkipReason | None = "metadata"
-            if not candidate.metadata or candidate.metadata.items() <= facts.metadata.items():
+            if account and candidate.target.account != account:
+                reason = "stored_elsewhere"
+            elif not candidate.metadata or candidate.metadata.items() <= facts.metadata.items():
                 reason = skip_reason(candidate.target.name)
             if reason is None:
                 left.append(candidate)
             else:
                 skipped.append(Skipped(candidate.target.name, reason))
         if not left:
-            error = self._none_left(skipped)
-            error.plan = Plan((), self._names, tuple(skipped), self._facts)
-            raise error
+            raise self._none_left(skipped, account)
         order = self._strategy.order(left, facts, self._health)
+        if not order.candidates and account:
+            # Where the call can go on matters more than how hard it is.
+            order = msgspec.structs.replace(order, candidates=left, skipped=())
+        if not order.candidates:
+            raise self._none_left((*skipped, *order.skipped), account)
+        plan = self._planned(order, skipped)
+        asking = order.asking
+        if asking is None:
+            return plan
+        plans = {
+            tier: self._planned(asked, skipped) for tier, asked in asking.orders.items() if asked.candidates
+        }
+        asked = Classification(asking.target, asking.timeout_s, asking.question, plans)
+        return msgspec.structs.replace(plan, classification=asked)
+
+    def _planned(self, order: Order, skipped: Sequence[Skipped]) -> Plan:
         first, *others = order.candidates
         targets = (
             first.target,
@@ -190,7 +240,9 @@ class Route:
             targets,
             self._names,
             (*skipped, *order.skipped),
-            self._facts if not order.tier else msgspec.structs.replace(self._facts, tier=order.tier),
+            self._facts
+            if not order.tier
+            else msgspec.structs.replace(self._facts, tier=order.tier, cause=order.cause),
             order.session,
             self._hedge.after_s(self._health, targets[0].name) if self._hedge and len(targets) > 1 else None,
         )
@@ -211,23 +263,47 @@ class Route:
             found = self._able[endpoint.route] = tuple(able), tuple(skipped)
         return found
 
-    def _none_left(self, skipped: Sequence[Skipped]) -> GatewayError:
-        reasons = {one.reason for one in skipped}
+    def _none_left(self, skipped: Sequence[Skipped], account: str) -> GatewayError:
+        error = self._refusal(skipped, account)
+        error.plan = Plan((), self._names, tuple(skipped), self._facts)
+        return error
+
+    def _refusal(self, skipped: Sequence[Skipped], account: str) -> GatewayError:
+        """Why nothing can be asked; of a call that only *account* can answer, why that cannot be asked."""
+        deciding = [one for one in skipped if not account or one.target.startswith(account + "/")]
+        reasons = {one.reason for one in deciding}
         if reasons == {"secret_missing"}:
             message = (
                 f"{self.name} is not available: no account of it has a credential. The operator must act."
             )
-            missing = "; ".join(candidate.target.missing_secret for candidate in self.candidates)
+            names = {one.target for one in deciding}
+            missing = "; ".join(
+                candidate.target.missing_secret
+                for candidate in self.candidates
+                if candidate.target.name in names
+            )
             return SecretMissingError(message, param="model", detail=missing)
         if reasons <= {"filter", "secret_missing"}:
             message = f"No target of {self.name} can do this. Ask another model for it."
             return UnsupportedParameter(message, param="model")
         told = ", ".join(f"{one.target} ({one.reason})" for one in skipped)
         message = f"No target of {self.name} can be asked now: {told}."
-        waits = [self._health.wait_s(one.target) for one in skipped if one.reason in ("circuit", "cool_down")]
+        waits = [
+            self._health.wait_s(one.target) for one in deciding if one.reason in ("circuit", "cool_down")
+        ]
         soonest_s = min((wait_s for wait_s in waits if wait_s > 0), default=0.0)
         retry_after = (("retry-after", str(min(_MOST_WAIT_S, -int(-soonest_s // 1)))),) if soonest_s else ()
         return NoTargetAvailable(message, param="model", headers=retry_after)
+
+
+def with_every_plan(plan: Plan, change: Callable[[Plan], Plan]) -> Plan:
+    """*plan* as *change* makes it, and with it those that follow when a model has been asked."""
+    changed = change(plan)
+    asked = plan.classification
+    if asked is None:
+        return changed
+    plans = {tier: change(one) for tier, one in asked.plans.items()}
+    return msgspec.structs.replace(changed, classification=msgspec.structs.replace(asked, plans=plans))
 
 
 def _inability(target: Target, endpoint: Endpoint) -> SkipReason | None:

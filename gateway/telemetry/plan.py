@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Final
 
 from gateway.config import Config
@@ -46,7 +47,7 @@ class ContentRule:
         """Whether it is about a call.
 
         Args:
-            models: For each target the names that stand for it: as asked, as resolved.
+            models: For each target the names that stand for it: as asked, a virtual model's own, as resolved.
         """
         if any(notes.metadata.get(key) != value for key, value in self.metadata.items()):
             return False
@@ -57,13 +58,25 @@ class ContentRule:
 class Redaction:
     """What is masked in the words of which call."""
 
-    def __init__(self, rules: Iterable[ContentRule] = ()) -> None:
+    def __init__(
+        self,
+        rules: Iterable[ContentRule] = (),
+        names: Mapping[str, frozenset[str]] = MappingProxyType({}),
+    ) -> None:
+        """Prepare.
+
+        Args:
+            rules: All of them.
+            names: All names of what has several, by each of them; a rule may be written with any.
+        """
         self._rules = tuple(rules)
+        self._names = names
         self._redactors: dict[tuple[int, ...], Redactor] = {}
 
     def redactor(self, caller: Caller, call: Call, plan: Plan, notes: CallNotes) -> Redactor | None:
         """What masks the words of a call; None when they must not be recorded."""
-        models = [frozenset({call.model, target.name}) for target in plan.targets]
+        asked = self._names.get(call.model, (call.model,))
+        models = [frozenset((*asked, target.name)) for target in plan.targets]
         matching = tuple(
             [index for index, rule in enumerate(self._rules) if rule.matches(caller, models, notes)]
         )
@@ -172,7 +185,7 @@ PLAIN: Final = TelemetryPlan()
 def compile_telemetry(config: Config, known: KnownSecrets = NOTHING_KNOWN) -> TelemetryPlan:
     """Work out the plan of a configuration, whose credentials are *known*."""
     settings = config.global_settings.telemetry_settings
-    redaction = Redaction([_rule(manifest) for manifest in config.logging_configs])
+    redaction = Redaction([_rule(manifest) for manifest in config.logging_configs], _names(config))
     return TelemetryPlan(
         sampling=Sampling(config.otel_configs),
         makes_spans=settings.traces,
@@ -184,6 +197,16 @@ def compile_telemetry(config: Config, known: KnownSecrets = NOTHING_KNOWN) -> Te
         redaction=redaction,
         known=known,
     )
+
+
+def _names(config: Config) -> dict[str, frozenset[str]]:
+    """All names of each virtual model, by each of them."""
+    found: dict[str, frozenset[str]] = {}
+    for group in config.virtual_models:
+        for model in group.integrations:
+            names = frozenset((f"{group.name}/{model.name}", *model.other_names))
+            found |= dict.fromkeys(names, names)
+    return found
 
 
 def usable_names(names: Iterable[str]) -> tuple[str, ...]:

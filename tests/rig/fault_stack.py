@@ -8,7 +8,8 @@ Every call has models of its own, so that what one call taught the gateway of a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,25 +20,36 @@ import openai
 
 from tests.conformance.matrix_asks import PATHS, Clients, Told, ask
 from tests.rig.fake_upstream import ClosedPort, Exchange, FakeUpstream
-from tests.rig.faults import FAULTS, FaultyProvider
+from tests.rig.faults import FAULTS, FaultyProvider, StuckPort
 from tests.rig.gateway_process import Document, GatewayProcess
 from tests.rig.manifests import (
     APP_TOKEN,
     ENVIRONMENT,
     anthropic_account,
+    bearer,
     openai_account,
     self_hosted_account,
     virtual_account,
 )
 from tests.rig.matrix_upstream import Providers
+from tests.rig.raw_http import Reply
 
 TIMEOUT_S: Final = 30.0
+GOOD: Final = "good/m"
 RETRIED: Final = (429, 500, 502, 503)
 RETRIES: Final = 1
-LIMIT_S: Final = 0.4
+LIMIT_MS: Final = 300
 """Of whatever may be silent."""
 
-REFUSED: Final = "refused"
+REFUSED: Final = "down/refused"
+STUCK: Final = "stuck/m"
+"""A model at a port where no connection is ever made."""
+
+_ROUTES: Final = {
+    "chat completions": "/v1/chat/completions",
+    "Responses": "/v1/responses",
+    "Messages": "/v1/messages",
+}
 _KINDS: Final = {
     "chat completions": "chat",
     "Responses": "responses",
@@ -102,6 +114,16 @@ class FaultCall:
         """The model that only the faulty provider has."""
         return f"{self.meeting.account}-{self.fault}/{_KINDS[self.meeting.path]}-{self.how}"
 
+    @property
+    def rescued(self) -> str:
+        """The virtual model that has the good provider behind the faulty one."""
+        return f"rescued/{self}"
+
+    @property
+    def lost(self) -> str:
+        """The virtual model that has nobody behind it who answers."""
+        return f"lost/{self}"
+
 
 def fault_calls(meetings: tuple[Meeting, ...]) -> list[FaultCall]:
     """Every call with every fault that it can meet."""
@@ -116,24 +138,46 @@ def fault_calls(meetings: tuple[Meeting, ...]) -> list[FaultCall]:
 
 @dataclass(frozen=True)
 class FaultStack:
-    """What runs."""
+    """What runs.
+
+    Attributes:
+        clients: The SDKs' clients, which try nothing again.
+        patient: The same as an application makes them, which do.
+    """
 
     gateway: GatewayProcess
     faulty: FakeUpstream
     good: FakeUpstream
     clients: Clients
+    patient: Clients
 
     def forget(self) -> None:
         """Clear what was seen."""
         self.faulty.forget()
         self.good.forget()
 
-    def ask(self, call: FaultCall, model: str, **headers: str) -> Told:
+    def ask(
+        self,
+        call: FaultCall,
+        model: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        clients: Clients | None = None,
+    ) -> Told:
         """Make *call* of *model* with the SDK of its dialect."""
         path = PATHS[call.meeting.path]
-        more = {"extra_headers": {name.replace("_", "-"): value for name, value in headers.items()}}
-        asking = replace(path, ask=lambda feature: {**path.ask(feature), **more})
-        return ask(self.clients, asking, "text", model, is_stream=call.is_stream)
+        asking = replace(path, ask=lambda feature: {**path.ask(feature), "extra_headers": headers})
+        return ask(clients or self.clients, asking, "text", model, is_stream=call.is_stream)
+
+    def ask_bare(self, call: FaultCall, model: str) -> Reply:
+        """The same without an SDK: every byte that a caller gets."""
+        members = {"model": model, **PATHS[call.meeting.path].ask("text")}
+        if call.is_stream:
+            members["stream"] = True
+        headers = [bearer(), ("content-type", "application/json")]
+        with self.gateway.connect() as connection:
+            body = json.dumps(members).encode()
+            return connection.exchange("POST", _ROUTES[call.meeting.path], headers, body)
 
     @property
     def calls_of_faulty(self) -> list[Exchange]:
@@ -146,26 +190,71 @@ class FaultStack:
         return list(self.good.exchanges)
 
 
-def _accounts(faulty: FakeUpstream, good: FakeUpstream) -> list[Document]:
-    root, healthy = faulty.base_url.removesuffix("/v1"), good.base_url
-    models = [f"{kind}-{how}" for kind in _KINDS.values() for how in ("whole", "stream")]
-    documents = [openai_account("good", healthy, ["m"]), anthropic_account("good-claude", healthy, ["m"])]
-    for name in FAULTS:
-        url = f"{root}/{name}/v1"
-        documents += [
-            openai_account(f"openai-{name}", url, models),
-            anthropic_account(f"claude-{name}", url, models),
-            self_hosted_account(f"lab-{name}", url, models),
-        ]
-    return documents
+_ROLES: Final = ("first", "lost", "lost-too")
+_ACCOUNTS: Final[dict[str, Callable[..., Document]]] = {
+    "openai": openai_account,
+    "claude": anthropic_account,
+    "lab": self_hosted_account,
+}
+
+
+def _accounts(root: str, calls: Sequence[FaultCall]) -> list[Document]:
+    """An account for each fault and dialect of a provider, with the models that *calls* ask for."""
+    models: dict[tuple[str, str], list[str]] = {}
+    for call in calls:
+        model = call.alone.partition("/")[2]
+        names = [model, *(f"{model}-{role}" for role in _ROLES)]
+        models.setdefault((call.meeting.account, call.fault), []).extend(names)
+    return [
+        _ACCOUNTS[account](f"{account}-{fault}", f"{root}/{fault}/v1", names)
+        for (account, fault), names in models.items()
+    ]
+
+
+def _limits(call: FaultCall) -> dict[str, int]:
+    """Those that the fault runs into, and no other: a busy machine is slow."""
+    fault = FAULTS[call.fault]
+    if not fault.is_silent:
+        return {}
+    if fault.is_late:
+        # Its content has to be here before.
+        return {"request_ms" if call.fault == "slow-drip" else "gap_ms": 2 * LIMIT_MS}
+    return {"first_token_ms" if call.is_stream else "gap_ms": LIMIT_MS}
+
+
+def _target(model: str, limits: dict[str, int]) -> Document:
+    retry = {"attempts": RETRIES, "delay": 1, "on_status_codes": list(map(str, RETRIED))}
+    return {"target": model, "retry_config": retry, "timeouts": limits}
+
+
+def _virtual_models(name: str, models: Mapping[str, Sequence[Document]]) -> Document:
+    """A group of virtual models, each with its targets in order."""
+    return {
+        "type": "provider-account/virtual-model",
+        "name": name,
+        "integrations": [
+            {
+                "type": "integration/model/virtual",
+                "name": model,
+                "model_types": ["chat"],
+                "routing_config": {
+                    "type": "priority-based-routing",
+                    "load_balance_targets": [{**target, "priority": at} for at, target in enumerate(targets)],
+                },
+            }
+            for model, targets in models.items()
+        ],
+    }
 
 
 @contextmanager
-def running_fault_stack(folder: Path, *more: Document, sdk_retries: int = 0) -> Iterator[FaultStack]:
-    """Start everything, give it, end it."""
+def running_fault_stack(folder: Path, calls: Sequence[FaultCall], *more: Document) -> Iterator[FaultStack]:
+    """Start everything that *calls* need, give it, end it."""
     with ExitStack() as running:
         closed = ClosedPort()
         running.callback(closed.close)
+        stuck = StuckPort()
+        running.callback(stuck.close)
         faulty = running.enter_context(FakeUpstream({}, FaultyProvider().answer))
         good = running.enter_context(FakeUpstream({}, Providers().answer))
         retries = {
@@ -173,16 +262,36 @@ def running_fault_stack(folder: Path, *more: Document, sdk_retries: int = 0) -> 
             "delay": 1,
             "on_status_codes": list(map(str, RETRIED)),
         }
+        best = _target(GOOD, {})
+        refused, stuck_one = _target(REFUSED, {}), _target(STUCK, {"connect_ms": LIMIT_MS})
+        rescued = {str(call): [_target(f"{call.alone}-first", _limits(call)), best] for call in calls}
+        lost = {
+            str(call): [_target(f"{call.alone}-{role}", _limits(call)) for role in ("lost", "lost-too")]
+            for call in calls
+        }
         documents = [
-            *_accounts(faulty, good),
-            openai_account(REFUSED, f"http://127.0.0.1:{closed.port}/v1", ["m"]),
+            *_accounts(faulty.base_url.removesuffix("/v1"), calls),
+            openai_account("good", good.base_url, ["m"]),
+            openai_account("down", f"http://127.0.0.1:{closed.port}/v1", ["refused"]),
+            openai_account("stuck", f"http://127.0.0.1:{stuck.port}/v1", ["m"]),
+            _virtual_models("rescued", rescued),
+            _virtual_models("lost", lost),
+            _virtual_models("unreachable", {"refused": [refused, best], "stuck": [stuck_one, best]}),
             virtual_account("faults", [APP_TOKEN], ["*"]),
-            {"type": "gateway-global-settings", "name": "global", "retry_settings": retries},
+            {
+                "type": "gateway-global-settings",
+                "name": "global",
+                "retry_settings": retries,
+                # No test depends on how often another has called the same target.
+                "routing_settings": {"circuit_breaker": {"failures": 1000}},
+            },
             *more,
         ]
         gateway = GatewayProcess(folder, documents, workers=1, environment=ENVIRONMENT)
         running.enter_context(gateway)
-        yield FaultStack(gateway, faulty, good, _clients(running, gateway.port, sdk_retries))
+        yield FaultStack(
+            gateway, faulty, good, _clients(running, gateway.port, 0), _clients(running, gateway.port, 2)
+        )
         assert faulty.violations == []
         assert good.violations == []
 

@@ -146,6 +146,37 @@ def virtual_account(name: str, tokens: Sequence[str], models: Sequence[str], **m
     }  # fmt: skip
 
 
+def in_turn(*targets: str, **more: Any) -> Document:
+    """A `routing_config` that tries *targets* in this order, each once; *more* is of each."""
+    each = {"retry_config": {"attempts": 0}, **more}
+    return {
+        "type": "priority-based-routing",
+        "load_balance_targets": [
+            {"target": target, "priority": number, **each} for number, target in enumerate(targets)
+        ],
+    }
+
+
+def virtual_models(
+    name: str, routes: Mapping[str, Document], other_names: Mapping[str, Document] | None = None
+) -> Document:
+    """A `provider-account/virtual-model`: each name with its `routing_config`, and its slug and aliases."""
+    return {
+        "type": "provider-account/virtual-model",
+        "name": name,
+        "integrations": [
+            {
+                "type": "integration/model/virtual",
+                "name": model,
+                "model_types": ["chat"],
+                "routing_config": route,
+                **(other_names or {}).get(model, {}),
+            }
+            for model, route in routes.items()
+        ],
+    }
+
+
 def otel_config(endpoint: str, *, name: str = "sink", **more: Any) -> Document:
     """A `gateway-otel-config` that sends traces to *endpoint*."""
     return {

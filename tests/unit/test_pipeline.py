@@ -22,7 +22,7 @@ from gateway.errors import (
     UpstreamUnreachable,
 )
 from gateway.identity.tokens import Identity
-from gateway.model import RetryPolicy, Usage
+from gateway.model import ListedModel, RetryPolicy, Usage
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.providers.headers import USER_AGENT, fixed_lines
 from gateway.relay import MAX_ERROR_BYTES, without_credentials, without_keys
@@ -32,7 +32,16 @@ from gateway.telemetry.call_trace import AttemptTrace, CallTrace
 from gateway.wire.trace_context import format_traceparent
 from tests.rig.until import until_async
 from tests.unit.doubles import FakeClient, FakeReply, FakeUpstream
-from tests.unit.makers import KEY, TOKEN, make_body, make_caller, make_credential, make_target
+from tests.unit.makers import (
+    KEY,
+    TOKEN,
+    make_body,
+    make_caller,
+    make_credential,
+    make_route,
+    make_routes,
+    make_target,
+)
 
 BEARER: Final = ("authorization", f"Bearer {TOKEN}")
 MAX_BODY: Final = 1000
@@ -1175,3 +1184,24 @@ async def test_list_of_models_for_anthropic() -> None:
     client = FakeClient(("x-api-key", TOKEN), route="/v1/models", method="GET")
     await rig.pipeline.list_models(client)
     assert json.loads(client.received)["first_id"] == "acct/claude"
+
+
+@pytest.mark.parametrize("headers", [(), (("anthropic-version", "2023-06-01"),)], ids=["openai", "anthropic"])
+@pytest.mark.parametrize("name", ["vm/chat", "chat"])
+async def test_a_virtual_model_is_shown(name: str, headers: tuple[tuple[str, str], ...]) -> None:
+    """By any of its names, under its full one, which lists have as well."""
+    route = make_route("vm/chat", make_target())
+    listed = ListedModel("vm/chat", "vm", frozenset({"chat"}))
+    rig = Rig()
+    rig.current.snapshot = Snapshot(
+        "v1",
+        1,
+        Identity([make_credential(TOKEN, make_caller("vm/chat"))]),
+        Routing(TARGETS, make_routes(route, chat=route), virtual=[listed]),
+    )
+    client = FakeClient(BEARER, *headers, method="GET", path=f"/v1/models/{name}")
+    await rig.pipeline.show_model(client, name)
+    assert (client.status, json.loads(client.received)["id"]) == (200, "vm/chat")
+    client = FakeClient(BEARER, *headers, method="GET", path="/v1/models/acct/small")
+    await rig.pipeline.show_model(client, "acct/small")
+    assert client.status == 404

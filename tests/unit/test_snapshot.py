@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from gateway.config import Config, SecretSource, check
-from gateway.errors import InvalidApiKey, SecretMissingError
-from gateway.model import RetryPolicy, Usage
+from gateway.errors import InvalidApiKey, NoTargetAvailable, SecretMissingError
+from gateway.model import KeepAlive, RetryPolicy, Usage
 from gateway.routing.circuit import CircuitRules
+from gateway.routing.runtime import Runtime
 from gateway.snapshot import Snapshot, compile_snapshot
-from tests.unit.doubles import FakeHeaders
+from tests.unit.doubles import FakeHeaders, FakeHealth
 from tests.unit.makers import make_caller, make_facts
 
 
@@ -182,6 +183,11 @@ def test_expiration(tmp_path: Path, days: int, *, works: bool) -> None:
     else:
         with pytest.raises(InvalidApiKey):
             models_of(snapshot)
+
+
+def test_nothing_is_kept_alive_unless_asked(tmp_path: Path) -> None:
+    """The status waits for the first content."""
+    assert compiled(tmp_path, openai_account(), virtual_account(models=["*"])).keep_alive is None
 
 
 def test_retries_are_those_of_the_settings(tmp_path: Path) -> None:
@@ -371,3 +377,107 @@ def test_who_may_use_an_account_as_a_whole(
     caller = snapshot.identity.identify(FakeHeaders([("x-tfy-api-key", "t-1")]))
     assert caller.accounts == accounts
     assert "main" in snapshot.accounts
+
+
+# -- virtual models
+
+GROUP: dict[str, Any] = {
+    "type": "provider-account/virtual-model",
+    "name": "vm",
+    "integrations": [
+        {
+            "name": name,
+            "slug": slug,
+            "alias": alias,
+            "routing_config": {
+                "type": "weight-based-routing",
+                "load_balance_targets": [{"target": "main/small", "weight": 1}],
+            },
+        }
+        for name, slug, alias in (("chat", "chat-slug", ["main/old"]), ("other", "other-slug", []))
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("grants", "models"),
+    [
+        ({"models": ["vm/*"]}, {"vm/chat", "vm/other"}),
+        ({"models": ["vm/chat"]}, {"vm/chat"}),
+        ({"models": ["chat-slug"]}, {"vm/chat"}),
+        ({"models": ["*-slug"]}, {"vm/chat", "vm/other"}),
+        ({"models": ["main/old"]}, {"vm/chat"}),
+        ({"models": ["main/o*"]}, {"vm/chat"}),
+        ({"models": ["main/small"]}, {"main/small"}),
+        ({"models": ["*"]}, {"vm/chat", "vm/other", "main/small", "main/large"}),
+        ({"permissions": [permission("t:virtual-model:vm")]}, {"vm/chat", "vm/other"}),
+        ({"permissions": [permission("t:virtual-model:vm:model:chat")]}, {"vm/chat"}),
+        ({"permissions": [permission("t:virtual-model:vm:model:chat-slug")]}, set()),
+        ({"permissions": [permission("t:openai:vm")]}, set()),
+        ({"permissions": [permission("t:virtual-model:main")]}, set()),
+        ({"permissions": [permission("t:openai:main:model:old")]}, set()),
+    ],
+)
+def test_rights_to_virtual_models(tmp_path: Path, grants: dict[str, Any], models: set[str]) -> None:
+    """By any of their names; what counts is the full one, and a group is no account of a provider."""
+    snapshot = compiled(tmp_path, openai_account(), GROUP, virtual_account(**grants))
+    caller = snapshot.identity.identify(FakeHeaders([("x-tfy-api-key", "t-1")]))
+    assert caller.models == models
+    assert caller.accounts <= {"main"}
+
+
+def test_virtual_models_are_called_and_listed(tmp_path: Path) -> None:
+    """By who may, with the targets of the configuration."""
+    snapshot = compiled(tmp_path, openai_account(), GROUP, virtual_account(models=["chat-slug"]))
+    caller = snapshot.identity.identify(FakeHeaders([("x-tfy-api-key", "t-1")]))
+    for name in ("vm/chat", "chat-slug", "main/old"):
+        (target,) = snapshot.routing.plan(name, make_facts(caller)).targets
+        assert target.name == "main/small"
+        assert target.retry.retries == 2
+    for dialect in ("openai", "anthropic"):
+        listed = json.loads(snapshot.models_of(caller, dialect))["data"]
+        assert [(model["id"], model["aliases"]) for model in listed] == [
+            ("vm/chat", ["chat-slug", "main/old"])
+        ]
+
+
+def test_what_routes_use_is_given(tmp_path: Path) -> None:
+    """A worker's own health, which outlives the configuration."""
+    config, secrets = read(
+        tmp_path, openai_account(), GROUP, virtual_account(models=["*"]), KEY="k", TOKEN="t-1"
+    )
+    health = FakeHealth()
+    health.reasons["main/small"] = "drained"
+    snapshot = compile_snapshot(
+        config, secrets, version="v", is_loopback=False, runtime=Runtime(health=health)
+    )
+    caller = snapshot.identity.identify(FakeHeaders([("x-tfy-api-key", "t-1")]))
+    with pytest.raises(NoTargetAvailable, match="drained"):
+        snapshot.routing.plan("vm/chat", make_facts(caller))
+    assert snapshot.routing.plan("main/small", make_facts(caller)).targets[0].name == "main/small"
+
+
+def test_credentials_of_routes_are_known_to_telemetry(tmp_path: Path) -> None:
+    """What a route sends in place of its account's key is masked as that is."""
+    group = json.loads(json.dumps(GROUP))
+    target = group["integrations"][0]["routing_config"]["load_balance_targets"][0]
+    target["headers_override"] = {"set": {"authorization": "Bearer env:OWN"}}
+    snapshot = compiled(tmp_path, openai_account(), group, virtual_account(models=["*"]), OWN="sk-canary-own")
+    assert snapshot.telemetry.known.hide("/sk-canary-own/") == "/***/"
+    assert "canary" not in repr(snapshot)
+
+
+def test_settings_that_hold_for_every_target(tmp_path: Path) -> None:
+    """Limits, bounds of retries, keep-alives and circuits."""
+    settings = {
+        "type": "gateway-global-settings",
+        "timeout_settings": {"gap_ms": 1500},
+        "routing_settings": {"circuit_breaker": {"failures": 2}, "retry_budget": {"ratio": 0}},
+        "keep_alive_settings": {"interval_ms": 2000},
+    }
+    snapshot = compiled(tmp_path, openai_account(), virtual_account(models=["*"]), settings)
+    (target,) = snapshot.routing.plan("main/small", make_facts(make_caller("main/small"))).targets
+    assert target.limits.gap_s == 1.5
+    assert target.retry.bounds.budget_ratio == 0
+    assert snapshot.keep_alive == KeepAlive(2.0, is_before_content=False)
+    assert snapshot.circuit_rules.failures == 2

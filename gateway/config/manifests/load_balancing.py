@@ -25,6 +25,7 @@ from gateway.config.manifests.part import (
     Text,
     wrong,
 )
+from gateway.model import FIXED_PARAMETERS
 
 FALLBACK_STATUS_CODES: Final = (401, 403, 404, 405, 408, 410, 429, 500, 502, 503, 504, 529)
 """TrueFoundry's, and beside them what says as clearly that this target cannot answer: a time limit, a model
@@ -33,8 +34,6 @@ that is gone, an overloaded provider."""
 _DEFAULT_RETRY: Final = RetrySettings(attempts=2)
 _LONGEST_STICKY_S: Final = 31 * 86_400
 _FQN: Final = re.compile(r"[^:/]*:[^:]+:([^:]+):model:(.+)")
-# What a call is, and not how it is answered; another model is another target.
-_OF_THE_CALL: Final = frozenset({"model", "stream", "messages", "prompt", "input"})
 
 
 def model_name(target: str) -> str:
@@ -45,7 +44,7 @@ def model_name(target: str) -> str:
 
 def _check_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
     for name in parameters:
-        if name in _OF_THE_CALL:
+        if name in FIXED_PARAMETERS:
             raise wrong(f"'{name}' is what is asked, which no target may change", f"Remove '{name}'")
     return parameters
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +29,15 @@ otel_traces_exporter_config:
   endpoint: https://sink.example
 """
 GLOBAL: Final = "type: gateway-global-settings\n"
+ROUTE: Final = """\
+type: provider-account/virtual-model
+name: vm
+integrations:
+  - name: chat
+    routing_config:
+      type: latency-based-routing
+      load_balance_targets: [{{target: lab/qwen, override_params: {{{}}}}}]
+"""
 
 
 @pytest.mark.parametrize(
@@ -60,6 +70,13 @@ GLOBAL: Final = "type: gateway-global-settings\n"
                 "guardrail_settings: {timeout_ms: 1}",
                 "budget_settings: {refusal_status: 402}",
             )
+        ),
+        (
+            ROUTE.format("prompt_version_fqn: chat_prompt:t/ml/p:1, temperature: 0"),
+            (
+                "provider-account/virtual-model: "
+                "integrations.routing_config.load_balance_targets.override_params.prompt_version_fqn"
+            ),
         ),
         ("type: team\nname: ml", "team"),
     ],
@@ -118,6 +135,14 @@ def test_consumers_see_the_default(tmp_path: Path) -> None:
     assert config.documents[-1].body["tags"] == {"a": "b"}
 
 
+def test_members_of_a_mapping(tmp_path: Path) -> None:
+    """Those that are not in force are left out, and the others stay."""
+    text = ROUTE.format("prompt_version_fqn: p, temperature: 0")
+    config = accepted_config(check_text(tmp_path, ACCOUNT, CALLER, text))
+    routing = config.virtual_models[0].integrations[0].routing_config
+    assert routing.load_balance_targets[0].override_params == {"temperature": 0}
+
+
 def test_without() -> None:
     """Taken out of a copy, from lists too, whatever the order."""
     body: dict[str, Any] = {"a": [{"x": 1, "y": 2}, {"x": 3}, {"x": 4}], "b": 1}
@@ -132,11 +157,14 @@ def resolve(model: type[Part], pattern: str) -> bool:
             annotation = item_annotation(annotation)
             continue
         # Where there is a choice, each of these is one of it.
-        found = (find_part(annotation, {"type": tag}) for tag in ("http", "certificate", "token"))
+        tags = ("http", "certificate", "token", "weight-based-routing")
+        found = (find_part(annotation, {"type": tag}) for tag in tags)
         part = next((part for part in found if part is not None), None)
         if part is None or step not in fields_of(part):
             return False
         annotation = fields_of(part)[step].annotation
+        if typing.get_origin(annotation) is dict:
+            return True
     return True
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from gateway.endpoints.anthropic_models import anthropic_model_list
+from gateway.model import ListedModel
 from tests.unit.makers import TokenPrice, make_target
 
 TARGETS = [make_target(name, model_types=frozenset()) for name in ("a/b", "a/c")]
@@ -35,6 +36,13 @@ def test_what_is_known() -> None:
     (model,) = json.loads(anthropic_model_list([target], created=0))["data"]
     assert (model["max_input_tokens"], model["model_types"]) == (200_000, ["chat"])
     assert model["price"] == TokenPrice().shown()
+
+
+def test_virtual_models() -> None:
+    """Under the full name, with the others beside it."""
+    virtual = ListedModel("vm/chat", "vm", frozenset(), ("chat",))
+    (model,) = json.loads(anthropic_model_list([virtual], created=0))["data"]
+    assert (model["id"], model["aliases"]) == ("vm/chat", ["chat"])
 
 
 def test_nothing_to_list() -> None:

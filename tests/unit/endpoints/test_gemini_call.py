@@ -130,6 +130,14 @@ def test_renamed(name: str) -> None:
         assert json.loads(written) == expected
 
 
+@pytest.mark.parametrize("name", ["fast", "models/fast"])
+def test_renamed_where_a_slug_was_asked(name: str) -> None:
+    """A name without an account is looked for as it is."""
+    call = read(json.dumps({"model": name, "content": {}}).encode(), EMBED, model="fast")
+    assert json.loads(write_gemini_call(call, "flash-1"))["model"] == "models/flash-1"
+    assert write_gemini_call(call, "fast") is call.body
+
+
 @settings(max_examples=200)
 @given(st.dictionaries(NAMES, JSON, max_size=5) | JSON)
 def test_any_json(value: Any) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from gateway.endpoints.gemini_models_list import gemini_model_list
+from gateway.endpoints.gemini_models_list import gemini_model, gemini_model_list
+from gateway.model import ListedModel
 from tests.unit.makers import make_target
 
 
@@ -22,3 +23,14 @@ def test_list() -> None:
 def test_nothing() -> None:
     """Who may use none gets an empty list."""
     assert json.loads(gemini_model_list([])) == {"models": []}
+
+
+def test_one() -> None:
+    """By the name that the caller has for it."""
+    virtual = ListedModel("vm/chat", "vm", frozenset({"chat"}), context_window=1000)
+    assert json.loads(gemini_model_list([virtual]))["models"][0]["name"] == "models/chat"
+    assert json.loads(gemini_model(virtual, "fast")) == {
+        "name": "models/fast",
+        "displayName": "fast",
+        "inputTokenLimit": 1000,
+    }

@@ -8,6 +8,7 @@ from gateway.endpoints.provider_path import (
     OwnParameters,
     check_path,
     join_url,
+    models_in_query,
     own_location,
     read_query,
     rename_in_query,
@@ -96,6 +97,30 @@ def test_without_parameters(query: str, rest: str) -> None:
 def test_join(base_url: str, path: str, query: str, url: str) -> None:
     """Below the base URL, whose last segment may be repeated."""
     assert join_url(base_url, path, query) == url
+
+
+@pytest.mark.parametrize(
+    ("query", "models"),
+    [
+        ("", []),
+        ("a=1", []),
+        ("model=main%2Fsmall&a=1", ["main/small"]),
+        ("mod%65l=a+b&model=c", ["a b", "c"]),
+        ("model=&model", []),
+        ("models=x", []),
+    ],
+)
+def test_models_in_a_query(query: str, models: list[str]) -> None:
+    """Those that it would be renamed for, unescaped."""
+    assert models_in_query(query) == models
+    seen: list[str] = []
+
+    def keep(model: str) -> str:
+        seen.append(model)
+        return model
+
+    assert rename_in_query(query, keep) == query
+    assert seen == models
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from gateway.model import Target
+from gateway.model import AwsSigning, Target, TokenRequest
 from gateway.providers.headers import (
     FORWARDED_DOWN,
     FORWARDED_UP,
@@ -14,6 +14,7 @@ from gateway.providers.headers import (
     fixed_lines,
     forwarded_headers,
     response_headers,
+    with_own_headers,
 )
 from tests.unit.doubles import FakeHeaders
 from tests.unit.makers import KEY, TARGET, make_target
@@ -162,3 +163,50 @@ def test_keys() -> None:
     lines = fixed_lines(own)
     assert lines.keys == (b"canary-key-0001",)
     assert "canary" not in repr(lines)
+
+
+def test_own_headers_of_a_route() -> None:
+    """They stand in place of the account's, the caller's and ours; what is removed is not sent at all."""
+    target = with_own_headers(
+        TARGET,
+        [("x-team", "ml"), ("user-agent", "mine"), ("openai-beta", "b=1")],
+        ["idempotency-key", "accept-encoding"],
+    )
+    callers = [("openai-beta", "b=2"), ("idempotency-key", "k"), ("openai-project", "p")]
+    assert sent(*callers, target=target) == {
+        "content-type": "application/json",
+        "accept": "application/json",
+        "authorization": f"Bearer {KEY}",
+        "x-team": "ml",
+        "user-agent": "mine",
+        "openai-beta": "b=1",
+        "openai-project": "p",
+    }
+    assert sent(*callers, target=target, is_stream=True)["accept"] == "text/event-stream"
+    assert sent(*callers)["idempotency-key"] == "k"
+
+
+def test_own_credentials_of_a_route() -> None:
+    """Nothing signs in beside them, and both are known as what must not be shown."""
+    signed = make_target(token=TokenRequest("https://t", ()), signing=AwsSigning("bedrock", "eu"))
+    target = with_own_headers(signed, [("authorization", "Bearer sk-of-the-route")], [])
+    assert sent(target=target)["authorization"] == "Bearer sk-of-the-route"
+    assert target.headers == (("authorization", "Bearer sk-of-the-route"),)
+    assert (target.token, target.signing) == (None, None)
+    assert target.lines.keys == (KEY.encode(), b"sk-of-the-route")
+    other = with_own_headers(signed, [("x-team", "ml")], [])
+    assert (other.token, other.signing) == (signed.token, signed.signing)
+
+
+def test_defaults_that_a_route_sets() -> None:
+    """Once, as the route has it."""
+    lines = fixed_lines((), defaults=(("anthropic-version", "1"),), forwarded=("anthropic-version",))
+    target = with_own_headers(make_target(lines=lines), [("anthropic-version", "2")], [])
+    assert sent(("anthropic-version", "3"), target=target)["anthropic-version"] == "2"
+
+
+@pytest.mark.parametrize("pair", [("x y", "1"), ("x", "1\r\ny: 2"), ("x", "\u2028")])
+def test_own_headers_that_cannot_be_sent(pair: tuple[str, str]) -> None:
+    """Nothing becomes a line of its own."""
+    with pytest.raises(ValueError, match="cannot carry"):
+        with_own_headers(TARGET, [pair], [])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.providers.headers import ANTHROPIC_DEFAULTS, USER_AGENT, fixed_lines
+from gateway.providers.headers import ANTHROPIC_DEFAULTS, USER_AGENT, fixed_lines, with_own_headers
 from gateway.providers.passage_headers import (
     listed_headers,
     passage_headers,
@@ -95,3 +95,15 @@ def test_what_comes_back() -> None:
         (b"x-upstream-request-id", b"r"),
         (b"x-upstream-ratelimit-limit-requests", b"9"),
     ]
+
+
+def test_what_a_target_never_gets() -> None:
+    """Whatever a route removes, of the caller's and of ours."""
+    lines = fixed_lines((), defaults=ANTHROPIC_DEFAULTS)
+    target = with_own_headers(
+        make_target(lines=lines),
+        [("x-own", "1")],
+        ["range", "anthropic-version", "user-agent", "authorization"],
+    )
+    headers = passage_headers(target, [("range", "bytes=0-1"), ("accept", "a"), ("x-own", "2")], [])
+    assert headers == [("accept", "a"), ("accept-encoding", "identity"), ("x-own", "1")]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Final
 
 import pytest
 
 from gateway.errors import ModelNotAllowed, ModelNotFound, SecretMissingError
-from gateway.model import Plan
+from gateway.model import CallFacts, ListedModel, Plan, Target
 from gateway.routing.direct import Routing, _comparable
+from gateway.routing.priority import Priority
+from gateway.routing.route import Candidate, Route
+from gateway.routing.runtime import AllWell
 from tests.unit.makers import make_caller, make_facts, make_target
 
 SMALL = make_target("acct/small")
@@ -121,3 +125,101 @@ def test_few_names_are_compared(asked: str) -> None:
     assert 0 < len(compared) <= 2000
     if asked.startswith("acct-1/"):
         assert set(compared) == set(MANY[1000:2000])
+
+
+# -- virtual models and rules
+
+
+def make_route(name: str, *targets: Target) -> Route:
+    return Route(name, [Candidate(target) for target in targets], Priority(Random(0)), AllWell())
+
+
+class OneRule:
+    """A rule for one model."""
+
+    def __init__(self, model: str, route: Route) -> None:
+        self.model, self.route = model, route
+
+    def find(self, model: str, _: CallFacts) -> Route | None:
+        return self.route if model == self.model else None
+
+
+CHAT: Final = make_route("vm/chat", SMALL)
+DEAD: Final = make_route("vm/dead", KEYLESS)
+VIRTUAL: Final = Routing(
+    [SMALL, LARGE],
+    {"vm/chat": CHAT, "chat": CHAT, "acct/old": CHAT, "vm/dead": DEAD},
+    virtual=[
+        ListedModel("vm/chat", "vm", frozenset(), ("chat", "acct/old")),
+        ListedModel("vm/dead", "vm", frozenset()),
+    ],
+)
+
+
+@pytest.mark.parametrize("name", ["vm/chat", "chat", "acct/old"])
+def test_virtual_model(name: str) -> None:
+    """By any of its names, for who has the right to it; none to its targets is needed."""
+    plan = VIRTUAL.plan(name, make_facts(make_caller("vm/chat")))
+    assert [target.name for target in plan.targets] == ["acct/small"]
+    assert plan.route is not None
+    assert plan.route.name == "vm/chat"
+    assert VIRTUAL.find_route(name) is CHAT
+
+
+@pytest.mark.parametrize("right", ["chat", "acct/old", "acct/small", "vm/dead"])
+def test_rights_are_to_full_names(right: str) -> None:
+    """An alias that looks like a model of another account is none."""
+    for name in ("vm/chat", "acct/old"):
+        with pytest.raises(ModelNotAllowed, match=f"app may not use {name}"):
+            VIRTUAL.plan(name, make_facts(make_caller(right)))
+
+
+def test_a_model_that_is_named_itself() -> None:
+    """Virtual models among its neighbours change nothing for it."""
+    caller = make_caller("acct/small", "vm/chat")
+    assert VIRTUAL.plan("acct/small", make_facts(caller)) == Plan((SMALL,), ("acct/small",))
+    assert VIRTUAL.find_route("acct/small") is None
+    assert VIRTUAL.plan_itself("acct/small", caller) == Plan((SMALL,), ("acct/small",))
+    with pytest.raises(ModelNotFound):
+        VIRTUAL.plan_itself("vm/chat", caller)
+
+
+def test_virtual_models_in_the_list() -> None:
+    """Once, by the full name, if one target at least has its credential."""
+    caller = make_caller("vm/chat", "vm/dead", "acct/small")
+    assert [model.name for model in VIRTUAL.models_of(caller)] == ["acct/small", "vm/chat"]
+    assert [model.name for model in VIRTUAL.available_to(caller)] == ["acct/small"]
+    assert VIRTUAL.models_of(make_caller()) == []
+
+
+def test_virtual_models_are_close_names_too() -> None:
+    """A misspelt one is answered with it."""
+    with pytest.raises(ModelNotFound, match="vm/chat"):
+        VIRTUAL.plan("vm/caht", make_facts(make_caller("vm/chat")))
+
+
+@pytest.mark.parametrize(
+    ("ruled", "asked", "route"),
+    [
+        ("acct/small", "acct/small", "rule"),
+        ("acct/large", "acct/small", None),
+        ("vm/chat", "chat", "rule"),
+        ("chat", "chat", "vm/chat"),
+    ],
+    ids=["a model", "another", "a virtual one by any name", "by its full name"],
+)
+def test_rules(ruled: str, asked: str, route: str | None) -> None:
+    """What a rule says of a call stands over what its name does, for models by their full names."""
+    routing = Routing(
+        [SMALL, LARGE], {"vm/chat": CHAT, "chat": CHAT}, OneRule(ruled, make_route("rule", LARGE))
+    )
+    plan = routing.plan(asked, make_facts(make_caller("acct/small", "vm/chat")))
+    assert (plan.route and plan.route.name) == route
+    assert (plan.targets[0] is LARGE) == (route == "rule")
+
+
+def test_rules_give_no_rights() -> None:
+    """Who may not ask for a model does not get it by a rule."""
+    routing = Routing([SMALL, LARGE], rules=OneRule("acct/large", make_route("rule", SMALL)))
+    with pytest.raises(ModelNotAllowed):
+        routing.plan("acct/large", make_facts(make_caller("acct/small")))

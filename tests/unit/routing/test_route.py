@@ -6,14 +6,24 @@ import random
 from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
 import pytest
 
-from gateway.endpoints.catalogue import CHAT, EMBEDDING
+from gateway.endpoints.catalogue import CHAT, COMPACTION, EMBEDDING, RESPONSE
 from gateway.errors import NoTargetAvailable, SecretMissingError, UnsupportedParameter
-from gateway.model import CallFacts, FallbackPolicy, Plan, RouteFacts, SessionPlace, Skipped, SkipReason
+from gateway.model import (
+    CallFacts,
+    Classification,
+    FallbackPolicy,
+    Plan,
+    RouteFacts,
+    SessionPlace,
+    Skipped,
+    SkipReason,
+)
 from gateway.routing.hedging import QuantileHedge
 from gateway.routing.priority import Priority
-from gateway.routing.route import Candidate, HealthView, Order, Route, Strategy
+from gateway.routing.route import Candidate, HealthView, Order, Route, Strategy, with_every_plan
 from tests.unit.doubles import FakeHealth
 from tests.unit.makers import make_caller, make_facts, make_target
 
@@ -191,3 +201,34 @@ def test_nobody_can_do_it() -> None:
     )
     with pytest.raises(UnsupportedParameter, match="No target of vm/chat can do this"):
         route.plan(make_facts(make_caller(), endpoint=EMBEDDING))
+
+
+def test_who_can_do_what_is_asked_below_one_path() -> None:
+    """Creating a response is put into other words, what stands below it is not: each is looked at itself."""
+    words = candidate("acct/a", has_responses=False)
+    route = make_route(words, candidate("acct/b"))
+    caller = make_caller()
+    plan = route.plan(make_facts(caller, endpoint=RESPONSE))
+    assert [target.name for target in plan.targets] == ["acct/a", "acct/b"]
+    plan = route.plan(make_facts(caller, endpoint=COMPACTION))
+    assert [target.name for target in plan.targets] == ["acct/b"]
+    assert plan.skipped == (Skipped("acct/a", "filter"),)
+
+
+def test_what_is_changed_in_every_plan() -> None:
+    """Also in those that follow when a model has been asked how hard the call is."""
+    one, other = Plan((make_target("acct/a"),), NAMES), Plan((make_target("acct/b"),), NAMES)
+    asked = Classification(make_target("acct/judge"), 1.0, "?", {"simple": one, "complex": other})
+
+    def without_candidates(plan: Plan) -> Plan:
+        return msgspec.structs.replace(plan, candidates=())
+
+    assert with_every_plan(one, without_candidates) == Plan(one.targets, ())
+    changed = with_every_plan(msgspec.structs.replace(one, classification=asked), without_candidates)
+    assert changed.candidates == ()
+    assert changed.classification is not None
+    assert changed.classification.plans == {
+        "simple": Plan(one.targets, ()),
+        "complex": Plan(other.targets, ()),
+    }
+    assert (changed.classification.target, changed.classification.question) == (asked.target, "?")

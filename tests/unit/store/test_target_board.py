@@ -165,6 +165,18 @@ def test_full_board() -> None:
     assert board.circuit(board.place_of("quiet")) == CLOSED
 
 
+def test_what_is_shared_with_replicas(path: Path) -> None:
+    """Every process sees when that was last, and that a target has been given a place."""
+    board, other = open_board(path, places=8, now_s=lambda: 1_764_000_000.9), open_board(path, places=8)
+    assert (other.shared_at_s, other.taken) == (0, 0)
+    board.note_shared()
+    board.place_of("a/b")
+    board.place_of("a/b")
+    assert (other.shared_at_s, other.taken) == (1_764_000_000, 1)
+    board.close()
+    other.close()
+
+
 def test_a_name_is_no_part_of_another() -> None:
     """Keys are found where they begin, not in the middle of two others."""
     board = board_in_memory(places=64)

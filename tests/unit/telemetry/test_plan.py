@@ -17,13 +17,22 @@ from gateway.telemetry.content import ContentCapture
 from gateway.telemetry.plan import MAX_CAPTURED, TelemetryPlan, compile_telemetry, usable_names
 from gateway.wire.trace_context import SAMPLED
 from tests.unit.config.writing import ACCOUNT, CALLER, accepted_config, check_text
-from tests.unit.makers import TARGET, make_call, make_caller
+from tests.unit.makers import TARGET, make_call, make_caller, make_target
 
 ALWAYS: Final = "type: gateway-global-settings\nlogging_settings: {type: always}\n"
 BY_HEADER: Final = (
     "type: gateway-global-settings\nlogging_settings: {type: header_controlled, log_body_by_default: %s}\n"
 )
 
+VIRTUAL: Final = """\
+type: provider-account/virtual-model
+name: vm
+integrations:
+  - name: chat
+    slug: short
+    alias: [old/name]
+    routing_config: {type: latency-based-routing, load_balance_targets: [{target: lab/qwen}]}
+"""
 ONE: Final = "{metadata: {a: '1'}}"
 
 
@@ -93,6 +102,18 @@ def test_when_a_rule_holds(tmp_path: Path, when: str, metadata: dict[str, Any], 
     """Every part of `when` must match; a rule that holds and says no forbids."""
     plan = plan_of(tmp_path, ALWAYS, rule(log="false", when=when))
     assert (capture(plan, **metadata) is None) is matches
+
+
+@pytest.mark.parametrize("written", ["vm/chat", "vm/*", "short", "old/name", "lab/qwen"])
+@pytest.mark.parametrize("asked", ["vm/chat", "short", "old/name"])
+def test_virtual_models_are_meant_by_any_name(tmp_path: Path, written: str, asked: str) -> None:
+    """Who calls one by its slug does not get around a rule on its full name."""
+    plan = plan_of(tmp_path, VIRTUAL, ALWAYS, rule(log="false", when=f"{{models: {{in: ['{written}']}}}}"))
+    target = make_target("lab/qwen")
+    planned = Plan((target,), (target.name,))
+    assert plan.capture(make_caller(), make_call(model=asked), planned, CallNotes()) is None
+    other = plan.capture(make_caller(), make_call(), Plan((TARGET,), (TARGET.name,)), CallNotes())
+    assert other is not None
 
 
 def test_one_rule_that_forbids_is_enough(tmp_path: Path) -> None:

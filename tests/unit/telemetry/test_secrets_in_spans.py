@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from gateway.endpoints.openai_reply import ReplyFacts
-from gateway.model import TraceContext, Usage
+from gateway.model import Plan, RouteFacts, TraceContext, Usage
 from gateway.telemetry.call_notes import CallNotes
 from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.content import ContentCapture
@@ -65,6 +65,14 @@ def noted() -> Any:
     trace = make_answered_trace()
     trace.headers = HEADERS
     trace.notes = CallNotes(metadata={"key": CANARY, CANARY: "x"}, conversation_id=CANARY)
+    return trace
+
+
+def by_route(name: str, key: str) -> Any:
+    """A call whose route sends a key of its own, which the provider gives back as an id."""
+    trace = make_answered_trace(dataclasses.replace(TARGET, headers=(("authorization", f"Bearer {key}"),)))
+    trace.plan = Plan((TARGET,), (TARGET.name,), route=RouteFacts(name, "weight-based-routing"))
+    trace.attempts[0].response_id = key
     return trace
 
 
@@ -317,3 +325,15 @@ def test_values_that_are_no_credentials() -> None:
     """What is longer than any key has no forms: looking for them would cost more than the call."""
     assert forms_of([b"Bearer " + b"x" * 10_000]) == ()
     assert forms_of([b"Bearer " + b"x" * 1_000])
+
+
+@pytest.mark.parametrize("is_retried", [False, True], ids=["by shape", "by parts"])
+def test_one_target_with_another_key_by_each_route(*, is_retried: bool) -> None:
+    """What one route puts into its headers is masked where it was sent, whatever another one sends."""
+    encoder = SpanEncoder()
+    for number in range(2):
+        trace = by_route(f"vm/{number}", f"{PROVIDER_CANARY}-{number}")
+        if is_retried:
+            add_attempt(trace)
+        encoded = b"".join([segments.plain for segments in encoder.encode(trace).spans])
+        assert PROVIDER_CANARY.encode() not in encoded

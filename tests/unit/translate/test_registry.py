@@ -13,9 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.endpoints.catalogue import CHAT, COMPACTION, MODEL_CALLS, RERANK, RESPONSE
+from gateway.endpoints.catalogue import CHAT, COMPACTION, MODEL_CALLS, RERANK, RESPONSE, SPEECH
+from gateway.endpoints.gemini_catalogue import MODEL
+from gateway.endpoints.openai_paths import find_openai_path
+from gateway.endpoints.realtime import REALTIME
 from gateway.errors import InvalidBody, InvalidJson, UnsupportedParameter, UpstreamBadReply
-from gateway.model import Dialect, RerankApi
+from gateway.model import Dialect, Endpoint, RerankApi
 from gateway.translate import (
     rerank_relay,
     rerank_to_cohere,
@@ -28,7 +31,7 @@ from gateway.translate import (
     responses_to_messages,
 )
 from gateway.translate.pair import Pair
-from gateway.translate.registry import PAIRS, find_pair, pair_of
+from gateway.translate.registry import PAIRS, can_answer, find_pair, pair_of
 from tests.rig.requires import requires
 from tests.unit.makers import make_target
 from tests.unit.translate.foreign_streams import json_of, spoilt
@@ -60,6 +63,31 @@ def test_same_dialect_is_always_possible() -> None:
     for endpoint in MODEL_CALLS:
         target = make_target(dialect=endpoint.dialect)
         assert pair_of(endpoint, target) is PAIRS[endpoint.name, endpoint.dialect]
+
+
+SOUND = find_openai_path("/audio/transcriptions")
+assert SOUND is not None
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "changes", "can"),
+    [
+        (CHAT, {"dialect": "anthropic"}, True),
+        (CHAT, {"dialect": "nomic"}, False),
+        (RESPONSE, {"has_responses": False}, True),
+        (COMPACTION, {"has_responses": False}, False),
+        (SPEECH, {}, True),
+        (SPEECH, {"dialect": "gemini"}, False),
+        (SOUND, {}, True),
+        (SOUND, {"dialect": "anthropic"}, False),
+        (REALTIME, {}, True),
+        (REALTIME, {"dialect": "gemini"}, False),
+        (MODEL, {"dialect": "gemini"}, True),
+    ],
+)
+def test_who_can_answer(endpoint: Endpoint, changes: dict[str, Any], *, can: bool) -> None:
+    """Of calls who has a pair; of what is passed on as it is, who speaks the same."""
+    assert can_answer(endpoint, make_target(**changes)) is can
 
 
 @pytest.mark.parametrize(

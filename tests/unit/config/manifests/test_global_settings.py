@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
 from gateway.config.manifests.global_settings import GlobalSettings, RetrySettings, TelemetrySettings
+from tests.unit.config.writing import ACCOUNT, CALLER, check_text, found
 
 
 def test_defaults() -> None:
@@ -30,3 +33,73 @@ def test_content_has_a_bound() -> None:
     assert TelemetrySettings(max_content_bytes=1_048_576).max_content_bytes == 1_048_576
     with pytest.raises(ValidationError, match="less than or equal to 1048576"):
         TelemetrySettings(max_content_bytes=1_048_577)
+
+
+def test_what_holds_for_targets_where_nothing_is_written() -> None:
+    """Circuits, retries and limits have defaults; nothing is sent into silence unless asked for."""
+    settings = GlobalSettings(type="gateway-global-settings")
+    assert settings.routing_settings.model_dump() == {
+        "circuit_breaker": {
+            "failures": 5,
+            "failure_ratio": 0.5,
+            "window_ms": 30_000,
+            "cool_down_ms": 1_000,
+            "max_cool_down_ms": 30_000,
+        },
+        "retry_budget": {"ratio": 0.2, "min_per_second": 10},
+        "max_retry_after_ms": 5_000,
+    }
+    assert settings.timeout_settings.model_dump() == {
+        "connect_ms": 10_000,
+        "first_token_ms": 300_000,
+        "gap_ms": 300_000,
+        "request_ms": None,
+    }
+    assert settings.keep_alive_settings is None
+
+
+@pytest.mark.parametrize(
+    ("written", "finding"),
+    [
+        pytest.param(
+            "routing_settings: {circuit_breaker: {cool_down_ms: 5000, max_cool_down_ms: 1000}}",
+            "routing_settings.circuit_breaker: max_cool_down_ms is less than cool_down_ms. Write a greater "
+            "max_cool_down_ms",
+            id="cool-down longer than the longest",
+        ),
+        pytest.param(
+            "routing_settings: {circuit_breaker: {failure_ratio: 0}}",
+            "routing_settings.circuit_breaker.failure_ratio: must be above 0. Write a number above 0",
+            id="no share at all",
+        ),
+        pytest.param(
+            "routing_settings: {circuit_breaker: {failures: 0}}",
+            "routing_settings.circuit_breaker.failures: must be above 0. Write a number above 0",
+            id="no failures at all",
+        ),
+        pytest.param(
+            "routing_settings: {retry_budget: {ratio: -1}}",
+            "routing_settings.retry_budget.ratio: must be at least 0. Write a number at least 0",
+            id="a budget below nothing",
+        ),
+        pytest.param(
+            "timeout_settings: {gap_ms: 0}",
+            "timeout_settings.gap_ms: must be above 0. Write a number above 0",
+            id="no time at all",
+        ),
+        pytest.param(
+            "timeout_settings: {request_ms: 100000000}",
+            "timeout_settings.request_ms: must be at most 86,400,000. Write a number at most 86,400,000",
+            id="more than a day",
+        ),
+        pytest.param(
+            "keep_alive_settings: {interval_ms: 10}",
+            "keep_alive_settings.interval_ms: must be at least 1,000. Write a number at least 1,000",
+            id="a hundred a second",
+        ),
+    ],
+)  # fmt: skip
+def test_slips(tmp_path: Path, written: str, finding: str) -> None:
+    """Each is told with how to mend it."""
+    checked = check_text(tmp_path, ACCOUNT, CALLER, f"type: gateway-global-settings\n{written}\n")
+    assert found(checked) == [f"error 17 {finding}"]

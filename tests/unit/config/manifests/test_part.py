@@ -14,6 +14,7 @@ from gateway.config.manifests.part import (
     BaseUrl,
     Count,
     Flag,
+    HeaderName,
     Headers,
     IntegrationName,
     Label,
@@ -159,6 +160,13 @@ def test_headers() -> None:
     assert refusal(Headers, {"x-a": "1\r\nx-b: 2"}) == (
         "holds a line break, another control character or space at an end"
     )
+
+
+def test_header_names() -> None:
+    """In lower case, and none that the client sets."""
+    assert TypeAdapter(HeaderName).validate_python("X-Debug") == "x-debug"
+    assert refusal(HeaderName, "x debug") == "not a header name that HTTP allows"
+    assert refusal(HeaderName, "Transfer-Encoding") == "'transfer-encoding' is set by the gateway itself"
 
 
 def test_secrets() -> None:
