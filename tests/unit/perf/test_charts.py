@@ -75,9 +75,9 @@ def test_tracks_share_an_axis() -> None:
 
 def test_names_of_lines_that_end_on_the_axis() -> None:
     """They stand above each other, and the last not below the axis, where its numbers are."""
-    svg = line_chart("Lost", "", {name: [(0, 9), (10, 0)] for name in "abc"}, x_label="s", y_label="n")
+    svg = line_chart("Lost", "", {name: [(0, 9), (14, 0)] for name in "abc"}, x_label="s", y_label="n")
     texts = list(ET.fromstring(svg).iter(f"{_SVG}text"))  # noqa: S314  ours
     heights = [float(text.attrib["y"]) for text in texts if text.text in {"a", "b", "c"}]
-    (axis,) = (float(text.attrib["y"]) for text in texts if text.text == "10")
+    (axis,) = (float(text.attrib["y"]) for text in texts if text.text == "14")
     assert [later - one for one, later in itertools.pairwise(heights)] == [16, 16]
     assert heights[-1] < axis
