@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.model import TraceContext
 from gateway.telemetry.call_notes import CallNotes
 from gateway.telemetry.masked_trace import masked_trace
+from tests.unit.makers import TARGET, make_call
 from tests.unit.telemetry.traces import add_attempt, make_answered_trace
 
 
@@ -24,6 +25,16 @@ def test_words_are_masked() -> None:
     assert masked.notes == CallNotes(metadata={"a ***": "the ***"}, conversation_id="***-1")
     assert masked.error_message == "my ***"
     assert [attempt.error_message for attempt in masked.attempts] == ["", "your ***"]
+
+
+def test_words_of_a_model_that_judges_are_masked() -> None:
+    """What its provider says of a failure may quote a key too."""
+    trace = make_answered_trace()
+    assert trace.plan is not None
+    trace.judging(trace.plan, TARGET, make_call()).failed("500", "our secret")
+    masked = masked_trace(trace, hide)
+    assert masked.judgement is not None
+    assert masked.judgement.error_message == "our ***"
 
 
 def test_the_notes_themselves_stay() -> None:
