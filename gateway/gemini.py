@@ -43,6 +43,7 @@ from gateway.pass_through import PASSED_METHODS, Asked, PassThrough
 from gateway.pipeline import Pipeline, refuse_encoding
 from gateway.responder import Answer, Responder
 from gateway.routing.direct import Routing
+from gateway.routing.route import with_every_plan
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_notes import read_notes
 
@@ -239,6 +240,10 @@ def _show_virtual(snapshot: Snapshot, caller: Caller, asked: GeminiPath, door: T
 
 def _in_its_version(plan: Plan, asked: GeminiPath) -> Plan:
     """*plan* with each target in the version of the API that the caller asks for, where there is that."""
+    return with_every_plan(plan, lambda one: _targets_in_its_version(one, asked))
+
+
+def _targets_in_its_version(plan: Plan, asked: GeminiPath) -> Plan:
     bases = [base_of(asked, target.base_url) for target in plan.targets]
     if all(base == target.base_url for base, target in zip(bases, plan.targets, strict=True)):
         return plan

@@ -4,6 +4,7 @@
     identify           identity                  401, before a byte of the body is read
     read               edge, endpoints           413, 400
     plan               routing                   404, 403, 503
+    judge              classifier                where a model says how hard the call is
     failover           for each target in turn:  408, 502, 503, 504
       attempt          until it is good, or not
         address        translate, providers      the upstream request, in the target's dialect
@@ -30,6 +31,7 @@ from random import Random
 from typing import Any, Final
 
 from gateway.attempt import Upstream, Wishes, read_wishes
+from gateway.classifier import Classifier
 from gateway.endpoints.catalogue import RESPONSE
 from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_models import find_model
@@ -111,6 +113,7 @@ class Pipeline:
         """
         self._current = current
         self.failover = Failover(upstream, random, health=health, sessions=sessions)
+        self._classifier = Classifier(upstream, health=health)
         self._record = record
         self._max_body_bytes = max_body_bytes
         self._random = random
@@ -264,8 +267,10 @@ class Pipeline:
 
     async def answer_call(self, responder: Responder, call: Call, plan: Plan, wishes: Wishes) -> None:
         """Answer a call that has been read and planned."""
-        responder.trace.planned(plan)
         with responder.client.watch():
+            if plan.classification is not None:
+                plan = await self._classifier.decide(responder.trace, plan)
+            responder.trace.planned(plan)
             await self.failover.answer(responder, call, plan, wishes)
 
 

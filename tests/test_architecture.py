@@ -27,6 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("pass_through", "realtime"),
     ("passed_body",),
     ("pipeline",),
+    ("classifier",),
     ("failover",),
     ("attempt",),
     ("relay",),

@@ -29,6 +29,9 @@ _TIERS: Final[dict[Tier, tuple[Tier, ...]]] = {
 }
 """In which order those of each tier are served."""
 
+_ANSWERS: Final = frozenset({"chat", "text_completion", "generate_content"})
+"""Operations worth asking a model about; tokens, for one, are counted for less than that costs."""
+
 _NOTHING: Final = Prompt()
 
 
@@ -72,7 +75,8 @@ class Complexity:
             order = _order(candidates, judge.default, "default")
         asked = judge.target
         has_choice = len({candidate.tier for candidate in candidates}) > 1
-        if asked is None or asked.missing_secret or not prompt.question or not has_choice:
+        is_worth_it = prompt.question and has_choice and facts.endpoint.operation in _ANSWERS
+        if not is_worth_it or asked is None or asked.missing_secret:
             return order
         if health.skip_reason(asked.name) is not None:
             return order

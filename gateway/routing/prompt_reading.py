@@ -21,8 +21,10 @@ from gateway.translate.claude_models import effort_of
 MAX_QUESTION_CHARACTERS: Final = 4096
 """Of a longer question the beginning and the end, which is where people ask."""
 
+MAX_COMMAS: Final = 50_000
+"""In the big members of a body; one that has more of them is not taken apart."""
+
 _BIG_BYTES: Final = 64 * 1024
-_MAX_COMMAS: Final = 50_000
 _MAX_DECODED_BYTES: Final = 4 * 1024 * 1024
 _MAX_LOOKED_BACK: Final = 16
 _MAX_MEMBER_BYTES: Final = 64 * 1024
@@ -161,7 +163,7 @@ def _has_too_many_members(call: Call) -> bool:
     if call.body_bytes < _BIG_BYTES:
         return False
     big = (bytes(raw) for raw in call.fields.values() if len(memoryview(raw)) >= _BIG_BYTES)
-    return sum(raw.count(b",") for raw in big) > _MAX_COMMAS
+    return sum(raw.count(b",") for raw in big) > MAX_COMMAS
 
 
 def _wants_shape(fields: Mapping[str, msgspec.Raw]) -> bool:

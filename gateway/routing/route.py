@@ -6,7 +6,7 @@ configuration is compiled; a plan of five targets takes a few microseconds (`per
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
@@ -279,6 +279,16 @@ class Route:
         soonest_s = min((wait_s for wait_s in waits if wait_s > 0), default=0.0)
         retry_after = (("retry-after", str(min(_MOST_WAIT_S, -int(-soonest_s // 1)))),) if soonest_s else ()
         return NoTargetAvailable(message, param="model", headers=retry_after)
+
+
+def with_every_plan(plan: Plan, change: Callable[[Plan], Plan]) -> Plan:
+    """*plan* as *change* makes it, and with it those that follow when a model has been asked."""
+    changed = change(plan)
+    asked = plan.classification
+    if asked is None:
+        return changed
+    plans = {tier: change(one) for tier, one in asked.plans.items()}
+    return msgspec.structs.replace(changed, classification=msgspec.structs.replace(asked, plans=plans))
 
 
 def _inability(target: Target, endpoint: Endpoint) -> SkipReason | None:

@@ -53,6 +53,7 @@ def stick(plan: Plan, call: Call, caller: Caller, stored: StoredObjects, account
                 plan,
                 targets=tuple(target for target in plan.targets if target.account == account),
                 skipped=(*plan.skipped, *(Skipped(target.name, _ELSEWHERE) for target in others)),
+                classification=None,
             )
     return plan
 

@@ -29,6 +29,7 @@ class _Routing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         name: Of the virtual model, or the rule's id.
         type: How it chose.
         rule_id: Of a rule.
+        tier: Of a route by complexity, and by what `cause` it was found.
         order: In which order targets are tried; of `candidates` it is that of the configuration.
         attempts: Begun until now.
         is_cut: Something was left out.
@@ -38,6 +39,7 @@ class _Routing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     type: str
     rule_id: str = ""
     tier: str = ""
+    cause: str = ""
     candidates: tuple[str, ...]
     order: tuple[str, ...]
     skipped: tuple[Skipped, ...]
@@ -65,6 +67,7 @@ def _routing(plan: Plan, route: RouteFacts, trace: CallTrace, length: int) -> _R
         type=route.strategy,
         rule_id=name if route.is_rule else "",
         tier=route.tier,
+        cause=route.cause,
         candidates=plan.candidates[:length],
         order=tuple([target.name for target in plan.targets[:length]]),
         skipped=skipped[:length],

@@ -14,6 +14,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import Final, Generic, Protocol, TypeVar
 
+from gateway.endpoints.catalogue import CHAT
 from gateway.model import Plan, Usage
 from gateway.telemetry import instruments as names
 from gateway.telemetry.call_trace import NO_FAILURES, AttemptTrace, CallTrace
@@ -251,8 +252,8 @@ class CallMetrics:
         self._record_call(trace, answer, (model, caller, more))
         if plan is not None and plan.route is not None:
             self._record_route((model, caller, plan.route.name, more))
-        for attempt in trace.attempts:
-            self._record_attempt(attempt, endpoint.operation)
+        for attempt in trace.exchanges:
+            self._record_attempt(attempt, endpoint.operation if attempt.number else CHAT.operation)
             if attempt is not answer and attempt.usage is not None:
                 # Nobody heard it, and it is paid for all the same.
                 self._record_spent((attempt.target.name, caller, more), attempt)

@@ -18,6 +18,7 @@ def masked_trace(trace: CallTrace, hide: Hide) -> CallTrace:
         trace,
         parent=trace.parent and _masked_parent(trace.parent, hide),
         notes=trace.notes if trace.notes is NO_NOTES else _masked_notes(trace.notes, hide),
+        judgement=trace.judgement and _masked_attempt(trace.judgement, hide),
         attempts=[_masked_attempt(attempt, hide) for attempt in trace.attempts],
         error_message=hide(trace.error_message),
     )

@@ -52,12 +52,12 @@ class MetadataLabels:
         written = tuple([(name, metadata[key]) for name, key in self._names if metadata.get(key)])
         sent = None if trace.headers is None else trace.headers.raw(SECRET_HEADERS)
         # An application sends the same again and again, and masking costs more than all else of its metrics.
-        key = (written, sent, trace.config_version, *[attempt.target.name for attempt in trace.attempts])
+        key = (written, sent, trace.config_version, *[asked.target.name for asked in trace.exchanges])
         labels = self._kept.get(key)
         if labels is None:
             if len(self._kept) >= _MAX_KEPT:
                 self._kept.clear()
-            targets = [attempt.target for attempt in trace.attempts]
+            targets = [asked.target for asked in trace.exchanges]
             hide = secrets_of_call(sent or (), targets, trace.telemetry.known).hide_all
             labels = self._kept[key] = tuple([f"{name}={mask_keys(hide(value))}" for name, value in written])
         return labels

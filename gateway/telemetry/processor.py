@@ -258,7 +258,7 @@ class BatchingSpanProcessor(SpanProcessor):
 
 
 def _spans_of(ended: CallTrace | ReadableSpan) -> int:
-    return 1 + len(ended.attempts) if isinstance(ended, CallTrace) else 1
+    return 1 + len(ended.exchanges) if isinstance(ended, CallTrace) else 1
 
 
 def _is_ready(ended: CallTrace | ReadableSpan) -> bool:

@@ -67,6 +67,7 @@ _MAX_NAMED_METADATA: Final = 16
 _MAX_HEADER_VALUES: Final = 4
 _NAMEABLE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """Keys that can end an attribute's name: a dot in one could make a value and a group of one name."""
+_CLASSIFICATION: Final = "classification"
 _CHAT_API: Final = "chat_completions"
 _RESPONSES_API: Final = "responses"
 
@@ -141,12 +142,13 @@ class SpanEncoder:
         if trace.telemetry.captured_baggage:
             metadata += _captured_baggage(trace, secrets.hide_all)
         spans = [SpanSegments(self._server_span(shown, secrets, metadata), b"")]
-        for attempt in shown.attempts:
-            assert trace.call is not None, "an attempt has a call"  # noqa: S101 - says it to the type checker
-            plain = self._client_span(shown, trace.call, attempt, secrets, metadata)
+        for attempt in shown.exchanges:
+            call = trace.call if attempt.number else attempt.sent
+            assert call is not None, "an attempt has a call"  # noqa: S101 - says it to the type checker
+            plain = self._client_span(shown, call, attempt, secrets, metadata)
             content = b""
             if trace.content is not None and attempt is shown.answer:
-                content = trace.content.attributes(trace.call, secrets.hide_keys)
+                content = trace.content.attributes(call, secrets.hide_keys)
             if attempt.excerpt:
                 content += _excerpt(trace, attempt, secrets.hide_all)
             spans.append(SpanSegments(plain, content))
@@ -155,11 +157,11 @@ class SpanEncoder:
     def _secrets_of(self, trace: CallTrace) -> Secrets:
         """What must be on no span of a call: what its caller sent, and what its providers were sent."""
         sent = None if trace.headers is None else trace.headers.raw(SECRET_HEADERS)
-        named = [attempt.target.name for attempt in trace.attempts]
+        named = [attempt.target.name for attempt in trace.exchanges]
         key = (sent, trace.config_version, route_name(trace), *named)
         secrets = self._secrets.get(key)
         if secrets is None:
-            targets = [attempt.target for attempt in trace.attempts]
+            targets = [attempt.target for attempt in trace.exchanges]
             secrets = secrets_of_call(sent or (), targets, trace.telemetry.known)
             if are_short(sent or ()):
                 if len(self._secrets) >= _MAX_BLOCKS:
@@ -277,7 +279,7 @@ class SpanEncoder:
                 start_ns=trace.unix_ns(attempt.start_ns),
                 end_ns=end_ns,
             ),
-            names.ATTEMPT.integer(attempt.number),
+            names.ATTEMPT.integer(attempt.number) if attempt.number else _encode_judgement(attempt),
             self._request_attributes(attempt.sent or call, secrets),
             self._reply_attributes(attempt, secrets),
             metadata,
@@ -395,7 +397,15 @@ def _encode_server_block(trace: CallTrace, secrets: Secrets) -> bytes:
 def _encode_route(route: RouteFacts) -> bytes:
     """Which route it was, and how that chooses."""
     part = names.ROUTE.text(route.name) + names.STRATEGY.text(route.strategy)
-    return part + names.TIER.text(route.tier) if route.tier else part
+    if route.tier:
+        part += names.TIER.text(route.tier)
+    return part + names.TIER_CAUSE.text(route.cause) if route.cause else part
+
+
+def _encode_judgement(asked: AttemptTrace) -> bytes:
+    """That a model was asked how hard a call is, and what it said."""
+    part = names.PURPOSE.text(_CLASSIFICATION)
+    return part + names.CLASSIFIED_AS.text(asked.tier) if asked.tier else part
 
 
 def _encode_choice(plan: Plan, skips: Sequence[Skipped] = ()) -> bytes:
@@ -447,7 +457,7 @@ def _captured_baggage(trace: CallTrace, hide: Hide) -> bytes:
 def _has_more_words(trace: CallTrace) -> bool:
     """Whether its spans have more of what others wrote than a plain good call's, a token perhaps."""
     # A good call after a failed attempt has the failure's words.
-    if trace.error_type or len(trace.attempts) > 1:
+    if trace.error_type or len(trace.exchanges) > 1:
         return True
     # TrueFoundry's names of the notes are written from the notes.
     if trace.telemetry.has_tfy_names and trace.notes is not NO_NOTES:

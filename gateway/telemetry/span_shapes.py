@@ -158,6 +158,7 @@ def has_shape(trace: CallTrace) -> bool:
     telemetry = trace.telemetry
     return (
         len(attempts) == 1
+        and trace.judgement is None
         and trace.plan is not None
         and trace.content is None
         and (trace.parent is None or not trace.parent.state)

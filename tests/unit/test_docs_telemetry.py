@@ -71,7 +71,7 @@ TARGET: Final = Target(
     retry=RetryPolicy(),
     price=TokenPrice(),
 )
-ROUTE: Final = RouteFacts("vm/chat", "complexity-based-routing", "simple")
+ROUTE: Final = RouteFacts("vm/chat", "complexity-based-routing", "simple", cause="classifier")
 CHAT_BODY: Final = (
     b'{"model":"main/gpt","stream":true,"temperature":1,"top_p":0.5,"frequency_penalty":0,'
     b'"presence_penalty":0,"max_tokens":5,"seed":7,"top_k":3,"n":2,"stop":"x","reasoning_effort":"low",'
@@ -153,8 +153,11 @@ def trace_of(endpoint: Endpoint, body: bytes) -> CallTrace:
 
 
 def answered() -> CallTrace:
-    """A stream with everything a provider may report, after a try that failed."""
+    """A stream with everything a provider may report, after a try that failed, of a call that was judged."""
     trace = trace_of(CHAT, CHAT_BODY)
+    assert trace.plan is not None
+    assert trace.call is not None
+    trace.judging(trace.plan, TARGET, trace.call).tier = "simple"
     trace.attempt(TARGET).failed("upstream_unreachable", "no connection")
     attempt = trace.attempt(TARGET)
     attempt.status_code = 200

@@ -104,6 +104,10 @@ class Watch:
         """As told."""
         return self.held.get(target.name)
 
+    def went_well(self, _: Target) -> bool:
+        """All of it is wanted."""
+        return True
+
     def ended(self, target: Target, outcome: Outcome) -> None:
         """Keep it."""
         self.heard.append((target.account, outcome.verdict, outcome.status))

@@ -6,14 +6,24 @@ import random
 from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
 import pytest
 
 from gateway.endpoints.catalogue import CHAT, COMPACTION, EMBEDDING, RESPONSE
 from gateway.errors import NoTargetAvailable, SecretMissingError, UnsupportedParameter
-from gateway.model import CallFacts, FallbackPolicy, Plan, RouteFacts, SessionPlace, Skipped, SkipReason
+from gateway.model import (
+    CallFacts,
+    Classification,
+    FallbackPolicy,
+    Plan,
+    RouteFacts,
+    SessionPlace,
+    Skipped,
+    SkipReason,
+)
 from gateway.routing.hedging import QuantileHedge
 from gateway.routing.priority import Priority
-from gateway.routing.route import Candidate, HealthView, Order, Route, Strategy
+from gateway.routing.route import Candidate, HealthView, Order, Route, Strategy, with_every_plan
 from tests.unit.doubles import FakeHealth
 from tests.unit.makers import make_caller, make_facts, make_target
 
@@ -203,3 +213,22 @@ def test_who_can_do_what_is_asked_below_one_path() -> None:
     plan = route.plan(make_facts(caller, endpoint=COMPACTION))
     assert [target.name for target in plan.targets] == ["acct/b"]
     assert plan.skipped == (Skipped("acct/a", "filter"),)
+
+
+def test_what_is_changed_in_every_plan() -> None:
+    """Also in those that follow when a model has been asked how hard the call is."""
+    one, other = Plan((make_target("acct/a"),), NAMES), Plan((make_target("acct/b"),), NAMES)
+    asked = Classification(make_target("acct/judge"), 1.0, "?", {"simple": one, "complex": other})
+
+    def without_candidates(plan: Plan) -> Plan:
+        return msgspec.structs.replace(plan, candidates=())
+
+    assert with_every_plan(one, without_candidates) == Plan(one.targets, ())
+    changed = with_every_plan(msgspec.structs.replace(one, classification=asked), without_candidates)
+    assert changed.candidates == ()
+    assert changed.classification is not None
+    assert changed.classification.plans == {
+        "simple": Plan(one.targets, ()),
+        "complex": Plan(other.targets, ()),
+    }
+    assert (changed.classification.target, changed.classification.question) == (asked.target, "?")

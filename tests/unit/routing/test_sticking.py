@@ -8,7 +8,7 @@ import pytest
 
 from gateway.endpoints.catalogue import RESPONSE
 from gateway.errors import AccountNotAllowed, InvalidBody
-from gateway.model import Caller, Plan, Skipped
+from gateway.model import Caller, Classification, Plan, Skipped
 from gateway.routing.accounts import Accounts
 from gateway.routing.sticking import stick
 from gateway.routing.stored import StoredObjects
@@ -48,6 +48,18 @@ def test_state_of_one_account(members: dict[str, Any]) -> None:
         planned("spare/small", **members)
     assert caught.value.param in members
     assert "acct" in caught.value.message
+
+
+def test_nobody_is_asked_how_hard_it_is() -> None:
+    """Where the call goes is settled, whatever a model would say."""
+    stored = StoredObjects(table_in_memory(buckets=4))
+    stored.made("resp_1", make_target("acct/small"), APP)
+    then = Plan((TARGETS[1],), ("spare/small",))
+    asked = Classification(make_target("acct/judge"), 1.0, "?", {"simple": then})
+    plan = Plan(TARGETS, tuple(target.name for target in TARGETS), classification=asked)
+    stuck = stick(plan, make_call(RESPONSE, previous_response_id="resp_1"), APP, stored, ACCOUNTS)
+    assert stuck.classification is None
+    assert stick(plan, make_call(RESPONSE), APP, stored, ACCOUNTS) is plan
 
 
 @pytest.mark.parametrize("members", [{"previous_response_id": "resp_1"}, {"conversation": "conv_1"}])

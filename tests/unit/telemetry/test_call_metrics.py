@@ -15,7 +15,7 @@ from gateway.telemetry.call_notes import CallNotes
 from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.metadata_labels import MetadataLabels
 from gateway.wire.frames import MetricPoint, MetricPoints, encode_payload
-from tests.unit.makers import TARGET, TokenPrice, make_target
+from tests.unit.makers import TARGET, TokenPrice, make_call, make_target
 from tests.unit.telemetry.traces import (
     MS,
     PRICED,
@@ -272,6 +272,28 @@ def test_what_lost_has_spent_and_not_answered() -> None:
     assert "ai_gateway_request_model_inference_failure_total" not in names_of(points)
     errors = [point.labels[-1] for point in points if point.name == f"{GEN_AI}.duration"]
     assert sorted(errors) == ["", "hedge_lost"]
+
+
+def test_model_that_judges_has_spent_and_not_answered() -> None:
+    """Its tokens and its cost count for it, its time is that of a chat, and it answered no call."""
+    trace = make_routed_trace()
+    judge = make_target("acct/judge", model_id="judge-1", price=TokenPrice())
+    assert trace.plan is not None
+    asked = trace.judging(trace.plan, judge, make_call())
+    asked.used(Usage(100, 1, "provider"))
+    asked.failed("500", "no")
+    asked.ended()
+    points = measured(trace)
+    assert {point.labels[0]: point.values for point in points if point.name == COST} == {
+        PRICED.name: [11e-6],
+        judge.name: [102e-6],
+    }
+    requests = {p.labels[0]: p.values for p in points if p.name == "ai_gateway_requests_total"}
+    assert requests == {PRICED.name: [1], judge.name: [0]}
+    failures = [p for p in points if p.name == "ai_gateway_request_model_inference_failure_total"]
+    assert [point.labels[0] for point in failures] == [judge.name]
+    durations = [p.labels for p in points if p.name == f"{GEN_AI}.duration" and "judge-1" in p.labels]
+    assert [labels[0] for labels in durations] == ["chat"]
 
 
 def test_metadata_makes_label_sets_of_calls() -> None:

@@ -13,7 +13,7 @@ from gateway.model import Plan, Skipped, TraceContext, Usage
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace, begin_trace
 from gateway.telemetry.plan import TelemetryPlan
 from tests.unit.doubles import FakeClient
-from tests.unit.makers import TARGET, TokenPrice, make_caller, make_target
+from tests.unit.makers import TARGET, TokenPrice, make_call, make_caller, make_target
 from tests.unit.telemetry.traces import (
     FACTS,
     MS,
@@ -382,3 +382,62 @@ def test_server_timing_names_the_stages_that_ran() -> None:
     assert [part.partition(";")[0] for part in parts] == stages
     assert parts[-1] == 'attempts;desc="2"'
     assert all(float(part.partition("dur=")[2]) >= 0 for part in parts[:-1])
+
+
+# -- a model that is asked how hard the call is
+
+
+def make_judged_trace() -> tuple[CallTrace, AttemptTrace]:
+    """A call about which a model is being asked."""
+    trace = make_planned_trace(PRICED)
+    assert trace.plan is not None
+    judge = make_target("acct/judge", price=TokenPrice())
+    return trace, trace.judging(trace.plan, judge, make_call(seed=1))
+
+
+def test_question_is_no_attempt() -> None:
+    """It comes before them, costs what it costs, and has no part in what the call used."""
+    trace, asked = make_judged_trace()
+    asked.used(Usage(100, 1, "provider"))
+    asked.ended()
+    answer = add_attempt(trace, PRICED)
+    answer.answered(FACTS)
+    assert (asked.number, answer.number) == (0, 1)
+    assert list(trace.exchanges) == [asked, answer]
+    assert trace.answer is answer
+    assert (trace.usage, trace.cost_usd) == (FACTS.usage, 11e-6)
+    assert trace.total_cost_usd == 102e-6 + 11e-6
+
+
+def test_time_of_the_question_is_told() -> None:
+    """It is neither routing nor overhead."""
+    trace, asked = make_judged_trace()
+    trace.identified_ns, trace.planned_ns = 1 * MS, 9 * MS
+    asked.start_ns, asked.end_ns = 2 * MS, 8 * MS
+    assert trace.server_timing().startswith("auth;dur=1.000, route;dur=2.000, classify;dur=6.000, overhead")
+    trace.end_ns = 10 * MS
+    assert trace.overhead_ms == 4
+
+
+def test_question_that_took_too_long_has_cost_its_input() -> None:
+    """Its provider has read it; one that was refused has cost nothing."""
+    trace, asked = make_judged_trace()
+    asked.failed("upstream_timeout", "too slow")
+    trace.ended()
+    assert asked.sent is not None
+    assert asked.usage == Usage(asked.sent.body_bytes // 4, 0, "partial")
+    trace, asked = make_judged_trace()
+    asked.failed("500", "no")
+    trace.ended()
+    assert asked.usage is None
+
+
+def test_question_that_is_cut_off() -> None:
+    """By the end of the gateway, or by a caller that leaves."""
+    trace, asked = make_judged_trace()
+    trace.cut("gateway_shutdown", "the end")
+    assert asked.error_type == "gateway_shutdown"
+    trace, asked = make_judged_trace()
+    trace.disconnected()
+    trace.ended()
+    assert (asked.error_type, asked.end_ns > 0) == ("client_disconnected", True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from gateway.model import TraceContext
 from gateway.telemetry.call_notes import CallNotes
 from gateway.telemetry.masked_trace import masked_trace
-from tests.unit.makers import TARGET, make_call
 from tests.unit.telemetry.traces import add_attempt, make_answered_trace
 
 
@@ -27,11 +26,14 @@ def test_words_are_masked() -> None:
     assert [attempt.error_message for attempt in masked.attempts] == ["", "your ***"]
 
 
-def test_words_of_calls_of_our_own_are_masked() -> None:
-    """What a model that classifies says of its failure may quote a key too."""
+def test_words_of_a_model_that_judges_are_masked() -> None:
+    """What its provider says of a failure may quote a key too."""
     trace = make_answered_trace()
-    trace.aside(TARGET, make_call()).failed("500", "our secret")
-    assert [aside.error_message for aside in masked_trace(trace, hide).asides] == ["our ***"]
+    assert trace.plan is not None
+    trace.judging(trace.plan, TARGET, make_call()).failed("500", "our secret")
+    masked = masked_trace(trace, hide)
+    assert masked.judgement is not None
+    assert masked.judgement.error_message == "our ***"
 
 
 def test_the_notes_themselves_stay() -> None:

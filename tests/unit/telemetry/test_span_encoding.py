@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 import msgspec
 import pytest
@@ -20,7 +20,7 @@ from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_paths import find_openai_path
 from gateway.endpoints.openai_reply import ReplyFacts
 from gateway.errors import UpstreamBadReply
-from gateway.model import Endpoint, Plan, RouteFacts, Skipped, TraceContext, Usage
+from gateway.model import Endpoint, Plan, RouteFacts, Skipped, Tier, TraceContext, Usage
 from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.content import ContentCapture
 from gateway.telemetry.plan import TelemetryPlan, compile_telemetry
@@ -30,7 +30,15 @@ from gateway.telemetry.span_encoding import SpanEncoder
 from gateway.wire.frames import StoreRow
 from tests.unit.config.writing import ACCOUNT, CALLER, accepted_config, check_text
 from tests.unit.doubles import FakeHeaders
-from tests.unit.makers import TARGET, attributes_of, make_call, make_caller, make_target, read_span
+from tests.unit.makers import (
+    TARGET,
+    TokenPrice,
+    attributes_of,
+    make_call,
+    make_caller,
+    make_target,
+    read_span,
+)
 from tests.unit.telemetry.traces import (
     MS,
     PRICED,
@@ -359,6 +367,59 @@ def test_each_retry_is_a_span() -> None:
     assert [span.status.code for span in clients] == [Status.STATUS_CODE_ERROR, Status.STATUS_CODE_UNSET]
     assert server.status.code == Status.STATUS_CODE_UNSET
     assert attributes_of(server)["gateway.attempts"] == 2
+    assert "error.type" not in attributes_of(server)
+
+
+def make_judged_trace(tier: Tier | Literal[""] = "complex") -> CallTrace:
+    """A call that was answered after a model had been asked how hard it is."""
+    trace = make_answered_trace(PRICED)
+    judge = make_target(
+        "acct/judge", model_id="judge-1", price=TokenPrice(), headers=(("api-key", "k" * 20),)
+    )
+    assert trace.plan is not None
+    asked = trace.judging(trace.plan, judge, make_call(max_completion_tokens=5))
+    asked.span_id = b"J" * 8
+    asked.start_ns, asked.end_ns = 2 * MS, 8 * MS
+    asked.answered(ReplyFacts("j-1", "judge-1-0125", ("stop",), Usage(100, 1, "provider")))
+    asked.tier = tier
+    route = RouteFacts("vm/auto", "complexity-based-routing", "complex", cause="classifier")
+    trace.plan = Plan((PRICED,), (PRICED.name,), route=route)
+    return trace
+
+
+def test_question_to_a_model_that_judges() -> None:
+    """It is a span beside the attempts and none of them, with its own model, tokens and cost."""
+    server, judged, answered = spans_of(make_judged_trace())
+    assert (judged.name, judged.kind, judged.span_id) == ("chat judge-1", Span.SPAN_KIND_CLIENT, b"J" * 8)
+    assert judged.parent_span_id == server.span_id
+    told = attributes_of(judged)
+    assert told["gateway.purpose"] == "classification"
+    assert told["gateway.classified_as"] == "complex"
+    assert "gateway.attempt" not in told
+    assert (told["gateway.target"], told["gen_ai.request.max_tokens"]) == ("acct/judge", 5)
+    assert (told["gen_ai.usage.input_tokens"], told["gen_ai.usage.cost"]) == (100, 102e-6)
+    assert attributes_of(answered)["gateway.attempt"] == 1
+    assert "gateway.purpose" not in attributes_of(answered)
+    told = attributes_of(server)
+    assert (told["gateway.attempts"], told["gateway.cost_usd"]) == (1, 102e-6 + 11e-6)
+    assert (told["gateway.routing.tier"], told["gateway.routing.tier_cause"]) == ("complex", "classifier")
+    assert told["gateway.overhead_ms"] == 44
+
+
+def test_model_that_says_nothing_of_use() -> None:
+    """There is no tier then."""
+    assert "gateway.classified_as" not in attributes_of(spans_of(make_judged_trace(""))[1])
+
+
+def test_failure_of_a_model_that_judges() -> None:
+    """An error of its own span alone, without the key that its provider quotes."""
+    trace = make_judged_trace("")
+    assert trace.judgement is not None
+    trace.judgement.failed("500", "The key " + "k" * 20 + " is wrong.")
+    server, judged, _ = spans_of(trace)
+    assert judged.status.code == Status.STATUS_CODE_ERROR
+    assert "k" * 20 not in str(judged)
+    assert server.status.code == Status.STATUS_CODE_UNSET
     assert "error.type" not in attributes_of(server)
 
 
