@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from gateway.config.document import Document, FieldPath
@@ -18,13 +18,16 @@ from gateway.config.manifests.load_balancing import (
     model_name,
 )
 from gateway.config.manifests.provider_account import ProviderAccount
-from gateway.config.manifests.virtual_model import VirtualModelAccount
+from gateway.config.manifests.virtual_model import VirtualModel, VirtualModelAccount
 from gateway.config.plain_words import nearest
 from gateway.config.problem import Problem
 from gateway.config.reading import Reading
 
 _MODEL: Final = "Name a model of an account, as <account>/<model>"
+_OTHER_NAME: Final = "Choose another, or remove it"
 _CALLER: Final = "virtualaccount:"
+
+_FirstPlaces = dict[str, tuple[Document, FieldPath]]
 
 
 def check_routing(
@@ -32,42 +35,42 @@ def check_routing(
 ) -> Iterator[Problem]:
     """Findings about them; *names* is every name that a call can have for its model."""
     models = _Models(documents, readings)
-    taken = models.kinds.keys() | models.not_in_force
-    first: dict[str, tuple[Document, FieldPath]] = {}
+    taken = models.kinds.keys() | models.not_in_force | models.virtual
+    first: _FirstPlaces = {}
     for reading in readings:
         match reading.written:
             case VirtualModelAccount() as group:
                 for index, model in enumerate(group.integrations):
-                    path: FieldPath = ("integrations", index)
-                    yield from _check_names(reading, index, taken | models.virtual, first)
-                    route = (*path, "routing_config")
-                    yield from models.check(reading.document, route, model.routing_config)
+                    yield from _check_names(reading.document, index, model, taken, first)
+                    path: FieldPath = ("integrations", index, "routing_config")
+                    yield from models.check(reading.document, path, model.routing_config)
             case LoadBalancingConfig() as config:
                 yield from _check_rules(reading.document, config, models, names)
 
 
 def _check_names(
-    reading: Reading,
-    index: int,
-    taken: frozenset[str] | set[str],
-    first: dict[str, tuple[Document, FieldPath]],
+    document: Document, index: int, model: VirtualModel, taken: Collection[str], first: _FirstPlaces
 ) -> Iterator[Problem]:
-    """Findings about slug and aliases: a name stands for one thing."""
-    group, document = reading.written, reading.document
-    assert isinstance(group, VirtualModelAccount), "asked for such alone"  # noqa: S101 - for the type checker
-    model = group.integrations[index]
-    base: FieldPath = ("integrations", index)
-    written: list[tuple[FieldPath, str]] = [((*base, "alias", at), one) for at, one in enumerate(model.alias)]
+    """Findings about slug and aliases: a name stands for one thing.
+
+    Args:
+        document: Where the model is, as its integration of number *index*.
+        index: See there.
+        model: It.
+        taken: Names that models have already.
+        first: Where each slug and alias was seen first; those of *model* are added.
+    """
+    written: dict[FieldPath, str] = {}
     if model.slug is not None:
-        written.insert(0, ((*base, "slug"), model.slug))
-    for path, name in written:
+        written["integrations", index, "slug"] = model.slug
+    written |= {("integrations", index, "alias", at): name for at, name in enumerate(model.alias)}
+    for path, name in written.items():
         if name in taken:
-            message = f"'{name}' is the name of a model already"
-            yield document.error(path, message, "Choose another, or remove it")
+            yield document.error(path, f"'{name}' is the name of a model already", _OTHER_NAME)
         elif name in first:
             other, other_path = first[name]
             message = f"'{name}' is already a name in {other.file}:{other.line_of(other_path)}"
-            yield document.error(path, message, "Choose another, or remove it")
+            yield document.error(path, message, _OTHER_NAME)
         first.setdefault(name, (document, path))
 
 

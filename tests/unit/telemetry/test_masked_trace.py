@@ -26,6 +26,16 @@ def test_words_are_masked() -> None:
     assert [attempt.error_message for attempt in masked.attempts] == ["", "your ***"]
 
 
+def test_words_of_a_model_that_judges_are_masked() -> None:
+    """What its provider says of a failure may quote a key too."""
+    trace = make_answered_trace()
+    assert trace.plan is not None
+    trace.judging(trace.plan, TARGET, make_call()).failed("500", "our secret")
+    masked = masked_trace(trace, hide)
+    assert masked.judgement is not None
+    assert masked.judgement.error_message == "our ***"
+
+
 def test_the_notes_themselves_stay() -> None:
     """Others read them too; and what has no such words stays the same."""
     trace = make_answered_trace()

@@ -21,6 +21,7 @@ from tests.unit.makers import TARGET, make_call, make_caller, make_target
 from tests.unit.telemetry.traces import MS, PRICED, add_attempt, make_answered_trace
 
 ROUTE: Final = RouteFacts("vm/chat", "weight-based-routing")
+JUDGED: Final = RouteFacts("vm/chat", "complexity-based-routing", "simple", cause="classifier")
 BOTH: Final = ("acct/small", "acct/large")
 PARENT: Final = TraceContext(b"P" * 16, b"Q" * 8, 1, "")
 Change = Callable[[CallTrace], Any]
@@ -97,6 +98,7 @@ CHANGES: Final[tuple[Change, ...]] = (
     setting(plan=Plan((PRICED,), BOTH[::-1], route=ROUTE)),
     setting(plan=Plan((PRICED,), BOTH, route=RouteFacts("one-rule", "weight-based-routing", is_rule=True))),
     setting(plan=Plan((PRICED,), BOTH, route=RouteFacts("vm/chat", "complexity-based-routing", "simple"))),
+    setting(plan=Plan((PRICED,), BOTH, route=JUDGED)),
     setting(
         plan=Plan((PRICED,), BOTH, route=ROUTE),
         skips=(Skipped("acct/large", "circuit"), Skipped("acct/large", "cool_down")),
@@ -109,6 +111,7 @@ OTHERS: Final[dict[str, Change]] = {
     "cut": setting(is_cut=True),
     "refused": setting(status_code=400),
     "retried": add_attempt,
+    "judged": lambda trace: trace.judging(Plan((PRICED,), BOTH, route=ROUTE), TARGET, make_call()).ended(),
     "its attempt failed": lambda trace: trace.attempts[0].failed("upstream_timeout", "It took too long."),
     "unplanned": setting(plan=None, call=make_call(model="no/such")),
     "a state of its caller's": setting(parent=TraceContext(b"P" * 16, b"Q" * 8, 1, "vendor=1")),
