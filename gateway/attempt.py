@@ -8,17 +8,24 @@ opened is *delivered*; from then on the caller has this answer, however it ends.
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable
 from typing import Final, Protocol
 
 import msgspec
 
 from gateway.deadline import Deadline
-from gateway.endpoints.call_limits import CallLimits, read_limits
+from gateway.endpoints.call_limits import (
+    FIRST_TOKEN_HEADER,
+    NO_LIMITS,
+    WHOLE_HEADER,
+    CallLimits,
+    read_limits,
+)
 from gateway.endpoints.catalogue import CHAT, RESPONSE
 from gateway.endpoints.openai_call import STRICT_HEADER, with_strictness
 from gateway.endpoints.openai_reply import excerpt
 from gateway.endpoints.provider_path import read_query, with_query, without_parameters
-from gateway.endpoints.retry_wish import RetryWish, read_retry_wish
+from gateway.endpoints.retry_wish import RETRY_HEADER, RetryWish, read_retry_wish
 from gateway.errors import FirstTokenTimeout, GatewayError, UpstreamBadReply, UpstreamTimeout
 from gateway.model import Call, Dialect, Headers, Outcome, Passage, Target, UpstreamReply, UpstreamRequest
 from gateway.providers.headers import forwarded_headers, response_headers
@@ -72,8 +79,15 @@ class Wishes(msgspec.Struct, frozen=True):
     retry: RetryWish | None
 
 
+_WISHES: Final = tuple(name.encode() for name in (WHOLE_HEADER, FIRST_TOKEN_HEADER, RETRY_HEADER))
+_NO_WISHES: Final = Wishes(NO_LIMITS, None)
+_NONE_SENT: Final = ((None,) * len(_WISHES), ())
+
+
 def read_wishes(headers: Headers) -> Wishes:
     """The wishes of a call; raises `InvalidBody` as `read_limits` and `read_retry_wish`."""
+    if headers.raw(_WISHES) in _NONE_SENT:
+        return _NO_WISHES
     return Wishes(read_limits(headers), read_retry_wish(headers))
 
 
@@ -114,15 +128,17 @@ class Opened:
             self.reply.close()
 
 
-async def open_attempt(
+def open_attempt(
     upstream: Upstream,
     responder: Responder,
     call: Call,
     attempt: AttemptTrace,
     pair: Pair,
     limits: CallLimits,
-) -> Opened | Answer:
+) -> Awaitable[Opened | Answer]:
     """Try a target until it is known whether it answers.
+
+    What is awaited is a coroutine of its own kind: each that only awaits another costs every call.
 
     Args:
         upstream: The provider's side.
@@ -143,18 +159,13 @@ async def open_attempt(
         call = with_strictness(call, responder.client.headers.get(STRICT_HEADER))
     if target.parameters:
         call = attempt.sent = with_parameters(call, target)
-    if not call.is_stream:
-        request = _address(responder, call, attempt, pair, limits)
-        return await _open_whole(upstream, responder, call, attempt, pair, request)
-    with _first_token_deadline(limits, target) as deadline:
-        try:
-            request = _address(responder, call, attempt, pair, limits)
-            return await _open_stream(upstream, responder, call, attempt, pair, request)
-        finally:
-            deadline.disarm()
+    request = _address(responder, call, attempt, pair, limits)
+    if call.is_stream:
+        return _open_stream_in_time(upstream, responder, call, attempt, pair, request, limits)
+    return _open_whole(upstream, responder, call, attempt, pair, request)
 
 
-async def deliver(responder: Responder, call: Call, opened: Opened) -> Answer | None:
+def deliver(responder: Responder, call: Call, opened: Opened) -> Awaitable[Answer | None]:
     """Send what has been opened to the caller.
 
     Returns:
@@ -164,13 +175,17 @@ async def deliver(responder: Responder, call: Call, opened: Opened) -> Answer | 
         UpstreamBadReply: A stream broke off.
         UpstreamUnreachable, UpstreamTimeout: Likewise.
     """
-    attempt = opened.attempt
     responder.left_out = opened.left_out
-    if opened.answer is not None:
-        if responder.trace.content is not None:
-            responder.trace.content.keep(opened.answer.body)
-        await responder.answer(opened.answer)
-        return None
+    if opened.answer is None:
+        return _deliver_coming(responder, call, opened)
+    if responder.trace.content is not None:
+        responder.trace.content.keep(opened.answer.body)
+    return responder.answer(opened.answer)
+
+
+async def _deliver_coming(responder: Responder, call: Call, opened: Opened) -> Answer | None:
+    """Send a reply that is still coming; as `deliver`."""
+    attempt = opened.attempt
     reply, reader = opened.reply, opened.reader
     assert reply is not None, "else there is an answer"  # noqa: S101 - says it to the type checker
     try:
@@ -296,7 +311,8 @@ async def _open_whole(
         attempt.status_code = reply.status
         attempt.token = reply.token
         if call.endpoint.reply != "bytes":
-            return await _take_whole(responder, call, attempt, pair, reply)
+            body = await reply.read(MAX_REPLY_BYTES if reply.status in SUCCESS else MAX_ERROR_BYTES)
+            return _take_whole(responder, call, attempt, pair, reply, body)
         if reply.status < _FIRST_ERROR:
             is_read = False
             return Opened(attempt, responder.left_out, reply=reply)
@@ -310,15 +326,14 @@ async def _open_whole(
             reply.close()
 
 
-async def _take_whole(
-    responder: Responder, call: Call, attempt: AttemptTrace, pair: Pair, reply: UpstreamReply
+def _take_whole(
+    responder: Responder, call: Call, attempt: AttemptTrace, pair: Pair, reply: UpstreamReply, body: bytes
 ) -> Opened | Answer:
-    """Read a whole reply: the caller's answer if it is good, else the provider's own error.
+    """Read the *body* of a whole reply: the caller's answer if it is good, else the provider's own error.
 
     Raises:
         UpstreamBadReply: It is neither an answer nor an error that a caller could read.
     """
-    body = await reply.read(MAX_REPLY_BYTES if reply.status in SUCCESS else MAX_ERROR_BYTES)
     headers = response_headers(reply.headers)
     if reply.status in SUCCESS:
         body, facts = pair.read(call, body, started_at_ns=responder.trace.started_at_ns)
@@ -350,6 +365,23 @@ def _refused(
     if refusal.retry_after_s is not None and not any(name == b"retry-after" for name, _ in headers):
         headers.append((b"retry-after", str(refusal.retry_after_s).encode()))
     return Answer(refusal.status, headers, without_credentials(refusal.body, attempt))
+
+
+async def _open_stream_in_time(
+    upstream: Upstream,
+    responder: Responder,
+    call: Call,
+    attempt: AttemptTrace,
+    pair: Pair,
+    request: UpstreamRequest,
+    limits: CallLimits,
+) -> Opened | Answer:
+    """As `_open_stream`, within the limit on its first content."""
+    with _first_token_deadline(limits, attempt.target) as deadline:
+        try:
+            return await _open_stream(upstream, responder, call, attempt, pair, request)
+        finally:
+            deadline.disarm()
 
 
 async def _open_stream(

@@ -37,6 +37,8 @@ from gateway.wire.retry_after import wait_in_headers
 Failure = GatewayError | Answer
 """What an attempt ended with that was not good: an error of ours, or the provider's own."""
 
+_LEAST_BEYOND_S: Final = 0.01
+
 ABANDONED: Final = Outcome("none", 0)
 """Of an attempt that was broken off from our side."""
 
@@ -59,6 +61,10 @@ class Unobserved:
         """Let it begin."""
         return None
 
+    def went_well(self, _: Target) -> bool:
+        """It is enough."""
+        return False
+
     def ended(self, target: Target, outcome: Outcome) -> None:
         """Take no note."""
 
@@ -67,12 +73,17 @@ UNOBSERVED: Final = Unobserved()
 
 
 class Progress:
-    """How far a call has come: the last failure, and whose it was."""
+    """How far a call has come: the last failure, and whose it was.
 
-    __slots__ = ("failure", "target")
+    Attributes:
+        is_begun: The first target has been tried once, and may be tried again.
+    """
+
+    __slots__ = ("failure", "is_begun", "target")
 
     def __init__(self) -> None:
         self.failure: Failure | None = None
+        self.is_begun = False
         self.target: Target | None = None
 
     def failed(self, target: Target, failure: Failure) -> None:
@@ -138,6 +149,18 @@ class Failover:
                     return
                 progress.failed(opened.attempt.target, failure)
             targets = targets[tried:]
+        elif plan.route is None or self.health.admit(targets[0]) is None:
+            # Most calls need no more than this, and each step between would cost all of them.
+            self._budgets.called(targets[0].name)
+            opening = await self.open(responder, call, targets[0], wishes)
+            if isinstance(opening, Opened):
+                failure = await self.deliver(responder, call, opening, wishes)
+                if failure is None:
+                    return
+            else:
+                failure = opening
+            progress.failed(targets[0], failure)
+            progress.is_begun = True
         attempts = _Calls(self, responder, call, wishes)
         await self.try_in_turn(responder, targets, attempts, wishes.retry, progress)
 
@@ -178,11 +201,13 @@ class Failover:
         """As `try_in_turn`; gives the last failure back, None when the caller has been answered."""
         progress = progress or Progress()
         for index, target in enumerate(targets):
-            if progress.is_over or not (progress.failure is None or attempts.can_repeat):
+            is_begun, progress.is_begun = progress.is_begun, False
+            if not is_begun and (progress.is_over or not (progress.failure is None or attempts.can_repeat)):
                 break
             has_more = index + 1 < len(targets)
             policy = target.retry if wish is None else wish.over(target.retry)
-            if await self._try(trace, target, attempts, policy, progress, has_more=has_more):
+            first = progress.failure if is_begun else None
+            if await self._try(trace, target, attempts, policy, progress, first, has_more=has_more):
                 return None
         return progress.failure or _none_left(targets)
 
@@ -193,22 +218,25 @@ class Failover:
         attempts: Attempts,
         policy: RetryPolicy,
         progress: Progress,
+        failure: Failure | None,
         *,
         has_more: bool,
     ) -> bool:
-        """Try *target* as often as *policy* says; whether the caller has been answered."""
+        """Try *target* as often as *policy* says, after a first *failure*; whether that gave an answer."""
         is_routed = trace.plan is not None and trace.plan.route is not None
-        self._budgets.called(target.name)
+        if failure is None:
+            self._budgets.called(target.name)
         retry = 0
         while True:
-            if is_routed and (reason := self.health.admit(target)) is not None:
-                if not retry:
-                    trace.skipped(target.name, reason)
-                return False
-            failure = await attempts.make(target)
             if failure is None:
-                return True
-            progress.failed(target, failure)
+                if is_routed and (reason := self.health.admit(target)) is not None:
+                    if not retry:
+                        trace.skipped(target.name, reason)
+                    return False
+                failure = await attempts.make(target)
+                if failure is None:
+                    return True
+                progress.failed(target, failure)
             if not attempts.can_repeat:
                 return False
             retry += 1
@@ -217,6 +245,7 @@ class Failover:
             if wait_s is None:
                 return False
             await pause(trace, wait_s)
+            failure = None
 
     def _retry_wait_s(
         self,
@@ -236,7 +265,9 @@ class Failover:
             return None
         if not self._budgets.take(target.name, policy.bounds):
             return None
-        return max(asked_s, delay_s(policy.delay_ms, retry, self._random))
+        wait_s = delay_s(policy.delay_ms, retry, self._random)
+        # A little longer than was asked: the pause that the target's circuit keeps has to be over by then.
+        return asked_s + max(wait_s, _LEAST_BEYOND_S) if asked_s else wait_s
 
     async def open(
         self, responder: Responder, call: Call, target: Target, wishes: Wishes
@@ -284,12 +315,15 @@ class Failover:
             if responder.client.has_started:
                 await responder.fail(error)
                 return None
+            # Somebody else may answer yet.
+            responder.trace.answering = 0
             return error
         except (asyncio.CancelledError, ClientDisconnected):
             self.health.ended(target, ABANDONED)
             raise
         attempt.ended()
-        self.health.ended(target, outcome_of(attempt, failure, wishes.limits))
+        if failure is not None or attempt.error_type or self.health.went_well(target):
+            self.health.ended(target, outcome_of(attempt, failure, wishes.limits))
         return failure
 
     async def pass_on(

@@ -581,6 +581,9 @@ class AttemptObserver(Protocol):
             None when it may begin (of a target that is being probed: this call is the probe), else why not.
         """
 
+    def went_well(self, target: Target) -> bool:
+        """Note that an attempt was good; whether more than that is to be noted, by `ended`."""
+
     def ended(self, target: Target, outcome: Outcome) -> None:
         """Note how an attempt went, also one that nobody was asked about."""
 

@@ -2,7 +2,8 @@
 
 What is read on the way (usage, ids) is read from what passes; nothing is held beyond `MAX_PASSING_BYTES`, and
 a slow caller makes the provider wait. Once the head has gone out, a reply that breaks off is broken off here
-too: nothing is written that could be taken for the rest of a file.
+too: nothing is written that could be taken for the rest of a file. Only a stream of a model's own events ends
+with one that says so. What a model answers is looked at before: a success without an answer is a failure.
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ import msgspec
 
 from gateway.endpoints.anthropic_paths import own_links
 from gateway.endpoints.anthropic_reply import read_message_usage
+from gateway.endpoints.catalogue import SPEECH
 from gateway.endpoints.gemini_counts import read_interaction_usage
 from gateway.endpoints.object_ids import ids_beside, ids_made
-from gateway.endpoints.openai_events import EventReader, find_reply, object_facts
+from gateway.endpoints.openai_events import EventReader, find_reply, object_facts, read_object
+from gateway.endpoints.openai_paths import FORM_CALLS
 from gateway.endpoints.openai_reply import excerpt, is_json_object, read_usage
 from gateway.errors import GatewayError, UpstreamBadReply
 from gateway.model import Dialect, Endpoint, HeaderPairs, UpstreamReply, Usage
 from gateway.providers.passage_headers import passage_response_headers
 from gateway.redaction import SHORTEST_KEY, without_secrets
-from gateway.responder import Answer, Responder
+from gateway.responder import SUCCESS, Answer, Responder
 from gateway.telemetry.call_trace import AttemptTrace
 
 MAX_PASSING_BYTES: Final = 1024 * 1024
@@ -44,6 +47,9 @@ _FIRST_ERROR: Final = 400
 _BODILESS: Final = frozenset({204, 205, 304})
 _DETAIL_CHARACTERS: Final = 200
 _MASK: Final = b"***"
+_PAGE: Final = b"text/html"
+_TEXT: Final = b"text/"
+_NO_ANSWER: Final = "The provider answered with success, and without an answer."
 
 Locate = Callable[[str], str | None]
 """Where a redirect of the provider leads on our side, None when it must not be followed."""
@@ -78,7 +84,7 @@ async def relay_reply(
 
     Raises:
         UpstreamBadReply: An error of a known API that is no JSON object, or of any that is too long; or
-            nothing comes as announced.
+            nothing comes as announced; or of a call of a model, a success that is no answer.
     """
     if dialect is not None and reply.status >= _FIRST_ERROR:
         return await _take_error(attempt, reply)
@@ -93,18 +99,22 @@ async def relay_reply(
         await _relay_error(responder, attempt, reply, headers)
         return None
     kind = _header(reply.headers, b"content-type").partition(b";")[0].strip().lower()
+    if kind == _PAGE and _is_answer(reply, endpoint):
+        raise UpstreamBadReply(_NO_ANSWER, excerpt=excerpt(await reply.read_chunk()))
     if kind == b"application/json" or kind.endswith(b"+json"):
         await _relay_json(responder, attempt, reply, headers, endpoint)
     elif kind == b"text/event-stream" and dialect is not None:
         headers += ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
         headers = _without_repeats(headers)
-        if dialect == "openai":
+        if _is_answer(reply, endpoint):
+            await _relay_answer(responder, attempt, reply, headers, endpoint)
+        elif dialect == "openai":
             await _relay_events(responder, attempt, reply, headers, endpoint)
         else:
             # Events of an agent's session, without an end or a usage of their own.
-            await _relay_pieces(responder, attempt, reply, headers, b"")
+            await _relay_pieces(responder, attempt, reply, headers, endpoint)
     else:
-        await _relay_pieces(responder, attempt, reply, headers, b"")
+        await _relay_pieces(responder, attempt, reply, headers, endpoint)
     return None
 
 
@@ -181,8 +191,11 @@ async def _relay_json(
         size += len(data)
     body = b"".join(parts)
     if size > MAX_PASSING_BYTES:
-        await _relay_pieces(responder, attempt, reply, headers, body)
+        await _relay_pieces(responder, attempt, reply, headers, endpoint, body)
         return
+    if _is_answer(reply, endpoint):
+        # An error inside, or what is no JSON, is none.
+        read_object(endpoint, body, asked_bytes=0)
     _learn(responder, attempt, endpoint, body)
     if reply.status < _FIRST_ERROR:
         _note_objects(responder, attempt, body)
@@ -234,18 +247,12 @@ async def _relay_events(
     try:
         is_open = True
         while is_open:
-            data = await reply.read_chunk()
-            is_open = bool(data)
-            events = reader.feed(data) if is_open else reader.finish()
-            if reader.has_data:
-                attempt.first_chunk()
+            events, is_open = await _next_events(attempt, reply, reader)
             if not is_noted and reader.object_id and responder.client.method == "POST":
                 responder.made(reader.object_id, attempt.target)
                 is_noted = True
             if not responder.client.has_started:
                 await responder.start_passage(reply.status, headers)
-            if reader.failure:
-                events = without_credentials(events, attempt)
             if events:
                 await responder.client.write(events)
     except GatewayError as error:
@@ -260,8 +267,85 @@ async def _relay_events(
     await responder.end_stream()
 
 
+async def _relay_answer(
+    responder: Responder,
+    attempt: AttemptTrace,
+    reply: UpstreamReply,
+    headers: HeaderPairs,
+    endpoint: Endpoint,
+) -> None:
+    """Pass on what a model streams, once it has content; what fails later ends with an event that says so."""
+    reader = EventReader(endpoint, asked_bytes=0)
+    try:
+        events, is_open = await _first_content(attempt, reply, reader)
+        await responder.start_passage(reply.status, headers)
+        while True:
+            if events:
+                await responder.client.write(events)
+            if not is_open or reader.has_ended:
+                break
+            events, is_open = await _next_events(attempt, reply, reader)
+    except GatewayError as error:
+        _break_off(responder, attempt, error)
+        await responder.fail(error)
+        return
+    finally:
+        attempt.answered(reader.facts())
+    if reader.failure:
+        # The provider's own event has gone out already.
+        told = UpstreamBadReply("The provider's stream carried an error.", excerpt=excerpt(reader.failure))
+        mask(told, attempt)
+        attempt.failed(told.code, told.for_operator, told.excerpt)
+        await responder.end_after_error(told)
+        return
+    attempt.ended()
+    await responder.end_stream()
+    await reply.finish()
+
+
+async def _first_content(
+    attempt: AttemptTrace, reply: UpstreamReply, reader: EventReader
+) -> tuple[bytes, bool]:
+    """Events up to the first with content, and whether more can come.
+
+    Raises:
+        UpstreamBadReply: The stream begins with an error, ends without content, or goes on and on.
+    """
+    held: list[bytes] = []
+    held_bytes = 0
+    is_open = True
+    while is_open and not reader.has_ended and held_bytes <= MAX_PASSING_BYTES:
+        events, is_open = await _next_events(attempt, reply, reader)
+        held.append(events)
+        held_bytes += len(events)
+        if reader.has_content and not reader.failure:
+            return b"".join(held), is_open
+    if held_bytes > MAX_PASSING_BYTES:
+        raise UpstreamBadReply("The provider's stream goes on and on without content.")
+    message = "began with an error" if reader.failure else "ended before it was complete"
+    raise UpstreamBadReply(f"The provider's stream {message}.", excerpt=excerpt(reader.failure))
+
+
+async def _next_events(
+    attempt: AttemptTrace, reply: UpstreamReply, reader: EventReader
+) -> tuple[bytes, bool]:
+    """What comes next of a stream, in whole events, and whether more can come."""
+    data = await reply.read_chunk()
+    events = reader.feed(data) if data else reader.finish()
+    if reader.has_data:
+        attempt.first_chunk()
+    if reader.failure:
+        events = without_credentials(events, attempt)
+    return events, bool(data)
+
+
 async def _relay_pieces(
-    responder: Responder, attempt: AttemptTrace, reply: UpstreamReply, headers: HeaderPairs, begun: bytes
+    responder: Responder,
+    attempt: AttemptTrace,
+    reply: UpstreamReply,
+    headers: HeaderPairs,
+    endpoint: Endpoint,
+    begun: bytes = b"",
 ) -> None:
     """Pass bytes on as they come, after those that have been read."""
     length = _header(reply.headers, b"content-length")
@@ -270,6 +354,13 @@ async def _relay_pieces(
     if length and not is_bodiless:
         headers = [*headers, (b"content-length", length)]
     data = begun or (b"" if is_bodiless else await reply.read_chunk())
+    # The text of silence is empty too.
+    if (
+        not data
+        and _is_answer(reply, endpoint)
+        and not _header(reply.headers, b"content-type").startswith(_TEXT)
+    ):
+        raise UpstreamBadReply(_NO_ANSWER, detail="an empty body")
     await responder.start_passage(reply.status, headers)
     try:
         while data:
@@ -280,6 +371,11 @@ async def _relay_pieces(
         return
     attempt.ended()
     await responder.end_stream()
+
+
+def _is_answer(reply: UpstreamReply, endpoint: Endpoint) -> bool:
+    """Whether *reply* should be a model's: a success that is none is a failure, and another may be asked."""
+    return reply.status in SUCCESS and (endpoint is SPEECH or endpoint.path in FORM_CALLS)
 
 
 def _break_off(responder: Responder, attempt: AttemptTrace, error: GatewayError) -> None:

@@ -1,8 +1,9 @@
 """When a target is not asked any more, and when it is again.
 
-A circuit opens when enough of the attempts of late were sick. Then its target is left alone for a while that
-doubles each time, and after that one call at a time finds out how it does: a good attempt closes the circuit.
-A provider's own wish for a pause (`Retry-After`) is kept beside that.
+A circuit opens when enough of the attempts of late were sick: within the window or within its newest slot, as
+a target that was busy and well would else have to fail for half a window. Then its target is left alone for a
+while that doubles each time, and after that one call at a time finds out how it does: a good attempt closes
+the circuit. A provider's own wish for a pause (`Retry-After`) is kept beside that.
 
 Pure: what the time is and what chance says comes in, and a new `Circuit` goes out. Times are Unix times, and
 that clock can be set: no wait is longer than it was to be when it began.
@@ -41,9 +42,9 @@ class CircuitRules:
     """When circuits open and for how long: `routing_settings.circuit_breaker`.
 
     Attributes:
-        failures: At least so many sick attempts within the window.
-        failure_ratio: At least so large a share of those that were good or sick.
-        window_s: How far back attempts count.
+        failures: At least so many sick attempts within the window, or within its newest slot.
+        failure_ratio: At least so large a share of those there that were good or sick.
+        window_s: How far back attempts count; `SLOTS` slots.
         cool_down_s: How long a target is left alone at first, and at most after many times.
     """
 
@@ -52,6 +53,10 @@ class CircuitRules:
     window_s: float = 30.0
     cool_down_s: float = 1.0
     max_cool_down_s: float = 30.0
+
+    def are_too_many(self, sick: int, good: int) -> bool:
+        """Whether so many sick attempts beside so many good ones open a circuit."""
+        return sick >= self.failures and sick >= self.failure_ratio * (sick + good)
 
     def slot(self, now_s: float) -> int:
         """In which slot of time attempts that end now are counted."""
@@ -65,6 +70,7 @@ class Counts:
     Attributes:
         slot: The newest.
         slot_good: Good ones that ended in it, also such as do not count any more; `slot_sick` sick ones.
+        latest_good: Of `good`, those that ended in it; `latest_sick` of `sick`.
     """
 
     good: int = 0
@@ -72,6 +78,8 @@ class Counts:
     slot: int = 0
     slot_good: int = 0
     slot_sick: int = 0
+    latest_good: int = 0
+    latest_sick: int = 0
 
     @property
     def error_ratio(self) -> float | None:
@@ -99,10 +107,14 @@ def count(parts: Iterable[tuple[int, int, int]], circuit: Circuit, slot: int) ->
         if not is_within or slot - part_slot <= since_base:
             good += part_good
             sick += part_sick
+    latest_good, latest_sick = slot_good, slot_sick
     if is_within:
         good = max(0, good - circuit.base_good)
         sick = max(0, sick - circuit.base_sick)
-    return Counts(good, sick, slot, slot_good, slot_sick)
+        if not since_base:
+            latest_good = max(0, slot_good - circuit.base_good)
+            latest_sick = max(0, slot_sick - circuit.base_sick)
+    return Counts(good, sick, slot, slot_good, slot_sick, latest_good, latest_sick)
 
 
 def state_of(circuit: Circuit, now_s: float) -> CircuitState:
@@ -183,7 +195,10 @@ def after_sick(
         chance: From 0.0 to 1.0, so that not all that was left alone is asked again at one moment.
     """
     if not circuit.is_open:
-        if counts.sick < rules.failures or (counts.error_ratio or 0.0) < rules.failure_ratio:
+        if not (
+            rules.are_too_many(counts.sick, counts.good)
+            or rules.are_too_many(counts.latest_sick, counts.latest_good)
+        ):
             return circuit
         return _opened(circuit, now_s, rules.cool_down_s, chance)
     if not _is_news(circuit, began_s, now_s):

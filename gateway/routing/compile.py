@@ -32,6 +32,7 @@ from gateway.config.manifests.load_balancing import (
     model_name,
 )
 from gateway.model import FallbackPolicy, KeepAlive, ListedModel, RetryBounds, RetryPolicy, Target, TimeLimits
+from gateway.providers.anthropic import with_overloaded
 from gateway.providers.headers import with_own_headers
 from gateway.routing.circuit import CircuitRules
 from gateway.routing.hedging import QuantileHedge
@@ -200,9 +201,11 @@ class _Making:
                 return Candidate(target, metadata)
 
     def _target(self, written: RoutingTarget, folder: Path) -> Target:
+        named = self.targets[model_name(written.target)]
+        retry = retry_policy(written.retry_config, self.settings.routing_settings)
         target = dataclasses.replace(
-            self.targets[model_name(written.target)],
-            retry=retry_policy(written.retry_config, self.settings.routing_settings),
+            named,
+            retry=with_overloaded(retry) if named.dialect == "anthropic" else retry,
             fallback=FallbackPolicy(frozenset(written.fallback_status_codes), written.fallback_candidate),
             limits=time_limits(self.settings.timeout_settings, written.timeouts),
             parameters={name: msgspec.json.encode(value) for name, value in written.override_params.items()},

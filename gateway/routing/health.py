@@ -19,11 +19,12 @@ from gateway.model import Outcome, SkipReason, Target
 from gateway.routing import circuit as circuits
 from gateway.routing.circuit import CircuitRules, CircuitState, Counts
 from gateway.routing.route import TargetTimes
-from gateway.store.target_board import Circuit, Sample, TargetBoard
+from gateway.store.target_board import SLOTS, Circuit, Sample, TargetBoard
 
 LONGEST_WINDOW_S: Final = 1200.0
 
 _FRESH_S: Final = 1.0
+_SAMPLED_EVERY_S: Final = 0.01
 _FRESH_SHARE: Final = 10
 _SAME_S: Final = 0.05
 """By so much an attempt may seem to have begun before it was let through: two clocks measure that."""
@@ -78,6 +79,21 @@ class _Recent:
         return is_of_now and (written - self.written) * _FRESH_SHARE <= self.times.samples
 
 
+class _Lately:
+    """Good attempts of one target that are not on the board yet.
+
+    Attributes:
+        until_s: As long as they are only counted.
+    """
+
+    __slots__ = ("good", "place", "until_s")
+
+    def __init__(self) -> None:
+        self.good = 0
+        self.place = 0
+        self.until_s = 0.0
+
+
 class Health:
     """`HealthView` for planning, `AttemptObserver` for the attempts; on a board in memory or a shared one.
 
@@ -109,6 +125,7 @@ class Health:
         self._places: dict[str, int] = {}
         self._recents: dict[tuple[str, float], _Recent] = {}
         self._probes: dict[str, float] = {}
+        self._lately: dict[str, _Lately] = {}
 
     def skip_reason(self, name: str) -> SkipReason | None:
         """Why the target is not to be asked now, None when it may be; one to be probed may be."""
@@ -159,12 +176,28 @@ class Health:
                 self._probes[target.name] = now_s
         return reason
 
+    def went_well(self, target: Target) -> bool:
+        """Note that an attempt was good; whether its times are wanted too, by `ended`.
+
+        A busy target has more samples than it needs: one every hundredth of a second will do. What is
+        counted until then is added to the board with the next one that has more to say.
+        """
+        lately = self._lately.get(target.name)
+        # A clock that was set back must not make this last for hours.
+        if lately is None or not 0 < lately.until_s - self._now_s() <= _SAMPLED_EVERY_S:
+            return True
+        if not self._board.is_quiet(lately.place):
+            return True
+        lately.good += 1
+        return False
+
     def ended(self, target: Target, outcome: Outcome) -> None:
         """Note how an attempt went, also one that nobody was asked about."""
         board = self._board
         name = target.name
         place = self._place_of(name)
         now_s = self._now_s()
+        self._add_good(name, place, now_s)
         if outcome.verdict == "good":
             board.count_good(place, self.rules.slot(now_s))
             if outcome.first_token_ms is not None or outcome.per_output_token_ms is not None:
@@ -176,6 +209,16 @@ class Health:
         elif outcome.verdict == "none" and not outcome.cool_down_s and name not in self._probes:
             return
         self._settle(name, place, outcome, now_s)
+
+    def _add_good(self, name: str, place: int, now_s: float) -> None:
+        """Add to the board what was only counted, and begin to count anew."""
+        lately = self._lately.get(name)
+        if lately is None:
+            lately = self._lately[name] = _Lately()
+        # What has waited for long is of another time.
+        if lately.good and now_s - lately.until_s < _FRESH_S:
+            self._board.count_good(place, self.rules.slot(now_s), lately.good)
+        lately.good, lately.place, lately.until_s = 0, place, now_s + _SAMPLED_EVERY_S
 
     def drain(self, name: str) -> bool:
         """Ask the target no more; whether that is news."""
@@ -253,9 +296,12 @@ class Health:
         if before.is_open:
             _log.warning("%s is not asked for another %.1f s: it failed once more", name, wait_s)
         else:
+            good, sick, within_s = counts.good, counts.sick, self.rules.window_s
+            if not self.rules.are_too_many(sick, good):
+                good, sick, within_s = counts.latest_good, counts.latest_sick, within_s / SLOTS
             _log.warning(
                 "%s is not asked for %.1f s: %d of its last %d attempts failed, within %g s",
-                *(name, wait_s, counts.sick, counts.good + counts.sick, self.rules.window_s),
+                *(name, wait_s, sick, good + sick, within_s),
             )
 
     def _recent(self, name: str, window_s: float) -> _Recent:
@@ -278,6 +324,7 @@ class Health:
         if board.generation != self._generation:
             self._places.clear()
             self._recents.clear()
+            self._lately.clear()
             self._generation = board.generation
         place = self._places.get(name)
         if place is None:

@@ -217,9 +217,9 @@ class TargetBoard:
         self._data[at : at + _CIRCUIT_BYTES] = fields + _CHECKSUM.pack(zlib.crc32(fields))
         self._data[place] = circuit.is_open or circuit.paused_until_s > 0.0
 
-    def count_good(self, place: int, slot: int) -> None:
-        """Count an attempt that went well in this slot of time."""
-        self._words[self._slot_word(place, slot) + 1] += 1
+    def count_good(self, place: int, slot: int, count: int = 1) -> None:
+        """Count attempts that went well in this slot of time."""
+        self._words[self._slot_word(place, slot) + 1] += count
 
     def count_sick(self, place: int, slot: int) -> None:
         """Count one that did not."""

@@ -365,6 +365,11 @@ class CallTrace:
     def _own_ns(self, until_ns: int) -> int:
         """The gateway's own share of the time *until_ns*; what attempts share counts once as theirs."""
         own_ns = until_ns - self.start_ns - self.body_ns - self.paused_ns
+        if len(self.attempts) == 1 and self.judgement is None:
+            # As most calls have it, in a fifth of the time.
+            attempt = self.attempts[0]
+            own_ns -= (attempt.end_ns or until_ns) - attempt.start_ns
+            return max(0, own_ns)
         seen_ns = 0
         for attempt in self.exchanges:
             end_ns = attempt.end_ns or until_ns

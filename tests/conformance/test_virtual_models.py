@@ -23,7 +23,7 @@ from tests.rig.bedrock_upstream import TEXT as BEDROCKS_TEXT
 from tests.rig.google_upstream import EMBEDDING, MODEL
 from tests.rig.google_upstream import TEXT as GOOGLES_TEXT
 from tests.rig.manifests import APP_TOKEN, NARROW_TOKEN
-from tests.rig.path_upstream import Asked
+from tests.rig.path_upstream import Answer, Asked
 from tests.rig.virtual_stack import DOWN, NOVA, SOUND, UP, VirtualStack, running_virtual_stack
 
 # The SDK would rather have no calls of some paths, which others make all the same.
@@ -161,6 +161,89 @@ def test_long_form(stack: VirtualStack, client: OpenAI) -> None:
     with pytest.raises(openai.InternalServerError) as caught:
         client.audio.transcriptions.create(model="vm/any", file=LONG_WAVE)
     assert caught.value.code == "down"
+    assert [road for road, _ in stack.roads] == [DOWN]
+
+
+async def _page(asked: Asked) -> None:
+    await asked.answer(200, b"<html>Sorry.</html>", "text/html")
+
+
+async def _error_inside(asked: Asked) -> None:
+    await asked.answer(200, b'{"error": {"message": "We are down."}}')
+
+
+async def _no_json(asked: Asked) -> None:
+    await asked.answer(200, b'{"text": "cu')
+
+
+async def _nothing(asked: Asked) -> None:
+    await asked.answer(200, b"", "application/octet-stream")
+
+
+async def _cut(asked: Asked) -> None:
+    await asked.start(200, ("content-type", "application/json"), ("content-length", "999"))
+    await asked.send(b'{"text": "cu')
+    raise ConnectionResetError
+
+
+async def _error_event(asked: Asked) -> None:
+    await asked.answer(200, b'data: {"type": "error", "error": {"message": "down"}}\n\n', "text/event-stream")
+
+
+async def _leave(_: Asked) -> None:
+    raise ConnectionResetError
+
+
+def _refuse(status: int, *headers: tuple[str, str]) -> Answer:
+    async def answer(asked: Asked) -> None:
+        await asked.answer(status, b'{"error": {"message": "no"}}', "application/json", *headers)
+
+    return answer
+
+
+FAULTS: Final[dict[str, Answer]] = {
+    "page": _page,
+    "error inside": _error_inside,
+    "no JSON": _no_json,
+    "nothing": _nothing,
+    "cut": _cut,
+    "error event": _error_event,
+    "reset": _leave,
+    "401": _refuse(401),
+    "404": _refuse(404),
+    "429": _refuse(429),
+    "500": _refuse(500),
+    "529": _refuse(529),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("path", ["/audio/transcriptions", "/audio/speech"])
+def test_faults_of_what_is_passed_on(stack: VirtualStack, client: OpenAI, path: str, fault: str) -> None:
+    """Whatever the first target does instead of answering, the caller gets the second one's answer alone."""
+
+    async def fail(asked: Asked) -> None:
+        await asked.read_body()
+        await FAULTS[fault](asked)
+
+    stack.provider.on(f"{DOWN}/v1{path}", fail)
+    reply = CALLS[path](client, "vm/any")
+    assert reply.headers["x-tfy-resolved-model"] == "up/m"
+    # A connection that was kept, and is closed at once, is taken for one that had been closed before.
+    assert list(dict.fromkeys(road for road, _ in stack.roads)) == [DOWN, UP]
+    assert reply.content == SOUND if path == "/audio/speech" else json.loads(reply.content)["text"] == "well"
+
+
+def test_a_callers_mistake(stack: VirtualStack, client: OpenAI) -> None:
+    """What no other target would make good is told at once."""
+
+    async def fail(asked: Asked) -> None:
+        await asked.read_body()
+        await _refuse(400)(asked)
+
+    stack.provider.on(f"{DOWN}/v1/audio/transcriptions", fail)
+    with pytest.raises(openai.BadRequestError):
+        client.audio.transcriptions.create(model="vm/any", file=WAVE)
     assert [road for road, _ in stack.roads] == [DOWN]
 
 

@@ -9,7 +9,7 @@ Every call has models of its own, so that what one call taught the gateway of a 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -156,11 +156,17 @@ class FaultStack:
         self.faulty.forget()
         self.good.forget()
 
-    def ask(self, call: FaultCall, model: str, *, clients: Clients | None = None, **headers: str) -> Told:
+    def ask(
+        self,
+        call: FaultCall,
+        model: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        clients: Clients | None = None,
+    ) -> Told:
         """Make *call* of *model* with the SDK of its dialect."""
         path = PATHS[call.meeting.path]
-        more = {"extra_headers": {name.replace("_", "-"): value for name, value in headers.items()}}
-        asking = replace(path, ask=lambda feature: {**path.ask(feature), **more})
+        asking = replace(path, ask=lambda feature: {**path.ask(feature), "extra_headers": headers})
         return ask(clients or self.clients, asking, "text", model, is_stream=call.is_stream)
 
     def ask_bare(self, call: FaultCall, model: str) -> Reply:
@@ -185,7 +191,11 @@ class FaultStack:
 
 
 _ROLES: Final = ("first", "lost", "lost-too")
-_ACCOUNTS: Final = {"openai": openai_account, "claude": anthropic_account, "lab": self_hosted_account}
+_ACCOUNTS: Final[dict[str, Callable[..., Document]]] = {
+    "openai": openai_account,
+    "claude": anthropic_account,
+    "lab": self_hosted_account,
+}
 
 
 def _accounts(root: str, calls: Sequence[FaultCall]) -> list[Document]:
@@ -206,9 +216,10 @@ def _limits(call: FaultCall) -> dict[str, int]:
     fault = FAULTS[call.fault]
     if not fault.is_silent:
         return {}
-    if call.fault == "slow-drip":
-        return {"request_ms": LIMIT_MS}
-    return {"gap_ms": LIMIT_MS} if fault.is_late else {"gap_ms": LIMIT_MS, "first_token_ms": LIMIT_MS}
+    if fault.is_late:
+        # Its content has to be here before.
+        return {"request_ms" if call.fault == "slow-drip" else "gap_ms": 2 * LIMIT_MS}
+    return {"first_token_ms" if call.is_stream else "gap_ms": LIMIT_MS}
 
 
 def _target(model: str, limits: dict[str, int]) -> Document:
@@ -237,7 +248,7 @@ def _virtual_models(name: str, models: Mapping[str, Sequence[Document]]) -> Docu
 
 
 @contextmanager
-def running_fault_stack(folder: Path, calls: Sequence[FaultCall]) -> Iterator[FaultStack]:
+def running_fault_stack(folder: Path, calls: Sequence[FaultCall], *more: Document) -> Iterator[FaultStack]:
     """Start everything that *calls* need, give it, end it."""
     with ExitStack() as running:
         closed = ClosedPort()
@@ -274,6 +285,7 @@ def running_fault_stack(folder: Path, calls: Sequence[FaultCall]) -> Iterator[Fa
                 # No test depends on how often another has called the same target.
                 "routing_settings": {"circuit_breaker": {"failures": 1000}},
             },
+            *more,
         ]
         gateway = GatewayProcess(folder, documents, workers=1, environment=ENVIRONMENT)
         running.enter_context(gateway)

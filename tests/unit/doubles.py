@@ -77,6 +77,10 @@ class FakeObserver:
     def admit(self, target: Target) -> SkipReason | None:
         return "circuit" if target.name in self._closed_to else None
 
+    def went_well(self, _: Target) -> bool:
+        """All of it is wanted."""
+        return True
+
     def ended(self, target: Target, outcome: Outcome) -> None:
         self.outcomes.append((target.name, outcome.verdict, outcome.status))
 

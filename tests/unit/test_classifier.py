@@ -54,6 +54,10 @@ class Watch:
         """As told."""
         return self.held
 
+    def went_well(self, _: Target) -> bool:
+        """All of it is wanted."""
+        return True
+
     def ended(self, target: Target, outcome: Outcome) -> None:
         """Keep it."""
         self.heard.append((target.name, outcome))

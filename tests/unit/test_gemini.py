@@ -21,11 +21,12 @@ from gateway.model import Caller, CallFacts, ListedModel
 from gateway.pass_through import PassThrough
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.routing.accounts import Accounts
+from gateway.routing.complexity import Complexity, Judge
 from gateway.routing.direct import Routing, Rules
-from gateway.routing.route import Route
+from gateway.routing.route import Candidate, Route
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_trace import CallTrace
-from tests.unit.doubles import FakeClient, FakeReply, FakeUpstream
+from tests.unit.doubles import FakeClient, FakeHealth, FakeReply, FakeUpstream
 from tests.unit.makers import TOKEN, TokenPrice, make_credential, make_route, make_routes, make_target
 
 GOOGLE_KEY = "google-provider-key"
@@ -50,14 +51,20 @@ TARGETS = (
 )
 BY_NAME = {target.name: target for target in TARGETS}
 CHAT = make_route("vm/chat", BY_NAME["google/flash"], BY_NAME["acct/small"], BY_NAME["vertex/flash"])
-ROUTES = make_routes(CHAT, make_route("vm/closed", BY_NAME["acct/small"]), fast=CHAT)
+AUTO = Route(
+    "vm/auto",
+    [Candidate(BY_NAME["google/flash"], tier="simple"), Candidate(BY_NAME["vertex/flash"], tier="complex")],
+    Complexity(Judge(BY_NAME["acct/small"])),
+    FakeHealth(),
+)
+ROUTES = make_routes(CHAT, AUTO, make_route("vm/closed", BY_NAME["acct/small"]), fast=CHAT)
 LISTED = (
     ListedModel("vm/chat", "vm", frozenset({"chat"}), context_window=1000),
     ListedModel("vm/closed", "vm", frozenset({"chat"})),
 )
 WHOLE = Caller(
     "whole",
-    frozenset((*BY_NAME, "vm/chat", "vm/closed")),
+    frozenset((*BY_NAME, "vm/chat", "vm/auto", "vm/closed")),
     frozenset({"google", "vertex", "acct"}),
 )
 NARROW = Caller("narrow", frozenset({"google/flash"}))
@@ -248,6 +255,21 @@ async def test_virtual_model_whose_first_target_fails() -> None:
         f"{ROOT}/v1beta/models/gemini-flash",
         VERTEX_FLASH.replace("/v1/", "/v1beta1/"),
     ]
+
+
+async def test_virtual_model_that_goes_by_complexity() -> None:
+    """A model may be asked how hard the call is; whoever it then goes to is asked in the caller's version."""
+    verdict = {
+        "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": "complex"}, "finish_reason": "stop"}
+        ]
+    }
+    rig = Rig(FakeReply(200, JSON, json.dumps(verdict).encode()), FakeReply(200, JSON, REPLY))
+    client = await rig.ask("/v1beta1/models/auto:generateContent", account="vm")
+    assert (client.status, client.header("x-tfy-resolved-model")) == (200, "vertex/flash")
+    judged, called = rig.upstream.requests
+    assert judged.url == "https://api.test/v1/chat/completions"
+    assert called.url == f"{VERTEX_FLASH.replace('/v1/', '/v1beta1/')}:generateContent"
 
 
 @pytest.mark.parametrize("slug", ["fast", "vm/chat", "chat"])

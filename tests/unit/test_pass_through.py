@@ -6,7 +6,9 @@ Whom a call goes to, forms and streams are tested against real sockets (tests/e2
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
+from collections.abc import Mapping
 from random import Random
 
 import pytest
@@ -28,11 +30,14 @@ from gateway.passed_body import MAX_HEAD_BYTES
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.routing.accounts import Accounts
 from gateway.routing.direct import Routing, Rules
-from gateway.routing.route import Route
+from gateway.routing.route import Candidate, Route
+from gateway.routing.sessions import Identifier, Sessions, Sticky
+from gateway.routing.weighted import Weighted
 from gateway.snapshot import Snapshot
+from gateway.store.shared_table import table_in_memory
 from gateway.telemetry.call_trace import CallTrace
-from tests.unit.doubles import FakeClient, FakeObserver, FakeReply, FakeUpstream
-from tests.unit.makers import KEY, TOKEN, make_credential, make_route, make_routes, make_target
+from tests.unit.doubles import FakeClient, FakeHealth, FakeObserver, FakeReply, FakeUpstream
+from tests.unit.makers import FALLING_BACK, KEY, TOKEN, make_credential, make_route, make_routes, make_target
 
 BEARER = ("authorization", f"Bearer {TOKEN}")
 JSON = {"content-type": "application/json"}
@@ -79,15 +84,17 @@ class Rig:
         unreachable: int = 0,
         rules: Rules | None = None,
         health: AttemptObserver | None = None,
+        routes: Mapping[str, Route] = ROUTES,
+        sessions: Sessions | None = None,
     ) -> None:
         self.upstream = Unreachable(*script, unreachable=unreachable)
         self.records: list[CallTrace] = []
-        caller = Caller("app", frozenset((*BY_NAME, *ROUTES)), frozenset({"acct", "retried", "az", "loud"}))
+        caller = Caller("app", frozenset((*BY_NAME, *routes)), frozenset({"acct", "retried", "az", "loud"}))
         snapshot = Snapshot(
             "v1",
             1,
             Identity([make_credential(TOKEN, caller)]),
-            Routing(TARGETS, ROUTES, rules),
+            Routing(TARGETS, routes, rules),
             accounts=Accounts(TARGETS),
         )
         pipeline = Pipeline(
@@ -97,6 +104,7 @@ class Rig:
             max_body_bytes=1000,
             random=Random(7),
             health=health,
+            sessions=sessions,
         )
         self.passing = PassThrough(
             pipeline, self.upstream, max_body_bytes=1000, max_upload_bytes=2 * MAX_HEAD_BYTES
@@ -446,6 +454,22 @@ async def test_health() -> None:
     rig.records.clear()
     await rig.call(fetch("/v1/files", ("x-tfy-model-name", "loud/whisper")), account="")
     assert len(health.outcomes) == 2
+
+
+async def test_session_stays_with_who_answered() -> None:
+    """A form is part of a session as any call is: what keeps it there learns who answered."""
+    sessions = Sessions(table_in_memory(buckets=4))
+    sticky = Sticky("vm/loud", [Identifier("headers", "x-user")], keep_s=60, sessions=sessions)
+    first, second = (
+        dataclasses.replace(BY_NAME[name], fallback=FALLING_BACK) for name in ("acct/small", "loud/whisper")
+    )
+    candidates = [Candidate(first, weight=100), Candidate(second, weight=0)]
+    routes = make_routes(Route("vm/loud", candidates, Weighted(Random(7), sticky), FakeHealth()))
+    rig = Rig(busy(), good(), good(), routes=routes, sessions=sessions)
+    for _ in range(2):
+        await rig.call(upload(sound_of(b"vm/loud"), ("x-user", "u")), account="")
+        rig.records.clear()
+    assert rig.upstream.bodies == [sound_of(b"small-1"), sound_of(b"whisper-9"), sound_of(b"whisper-9")]
 
 
 class Instead:

@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from gateway.endpoints.anthropic_paths import find_anthropic_path
+from gateway.endpoints.catalogue import SPEECH
 from gateway.endpoints.openai_paths import PROXY, find_openai_path
 from gateway.endpoints.wording import wording_for
 from gateway.errors import UpstreamBadReply, UpstreamUnreachable
@@ -20,9 +21,12 @@ from tests.unit.doubles import FakeClient, FakeReply
 from tests.unit.makers import KEY, make_caller, make_target
 
 FILES = find_openai_path("/files")
+SOUND = find_openai_path("/audio/transcriptions")
+assert SOUND is not None
 SESSION = find_anthropic_path("/sessions/s_1/events/stream")
 assert FILES is not None
 HTML = {"content-type": "text/html"}
+JSON = {"content-type": "application/json"}
 SSE = {"content-type": "text/event-stream"}
 
 
@@ -209,3 +213,79 @@ async def test_error_makes_nothing() -> None:
     rig = Rig(method="POST")
     await rig.relay(FakeReply(500, {"content-type": "application/json"}, b'{"id":"file-error"}'))
     assert STORED.find(("file-error",)) is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        (HTML, b"<html>Sorry.</html>"),
+        (JSON, b'{"error": {"message": "down"}}'),
+        (JSON, b'{"text": "cu'),
+        (JSON, b""),
+        (JSON, b"[]"),
+        ({"content-type": "audio/mpeg"}, b""),
+        ({}, b""),
+        (SSE, b""),
+        (SSE, b": nothing but a comment\n\n"),
+        (SSE, b'data: {"type":"error","error":{"message":"down"}}\n\n'),
+        (SSE, b"data: [DONE]\n\n"),
+        (SSE, b"data: {no json}\n\n"),
+        (SSE, b"data: \n\n" * 200_000),
+    ],
+)
+@pytest.mark.parametrize("endpoint", [SOUND, SPEECH], ids=["form", "speech"])
+async def test_success_that_is_none(endpoint: Endpoint, headers: dict[str, str], body: bytes) -> None:
+    """Of a model that was called it is a failure before anything is sent; of an account's path it passes."""
+    rig = Rig(method="POST")
+    with pytest.raises(UpstreamBadReply):
+        await rig.relay(FakeReply(200, headers, body), endpoint)
+    assert not rig.client.has_started
+    assert FILES is not None
+    if b"{no json}" not in body:
+        rig = Rig(method="POST")
+        await rig.relay(FakeReply(200, headers, body), FILES)
+        assert (rig.client.status, rig.client.is_ended) == (200, True)
+
+
+@pytest.mark.parametrize(
+    ("headers", "pieces"),
+    [
+        (JSON, [b'{"text": ""}']),
+        (JSON, [b'{"text": "', b"x" * 2_000_000, b'"}']),
+        ({"content-type": "text/plain; charset=utf-8"}, []),
+        ({"content-type": "text/vtt"}, [b"WEBVTT\n\n"]),
+        ({"content-type": "audio/mpeg"}, [b"\xff\xfb"]),
+        (SSE, [b'data: {"type":"transcript.text.done","text":""}\n\n']),
+        (SSE, [b"data: {}\n\n", b'data: {"text": "a server of its own"}\n\n']),
+    ],
+)
+async def test_answers_of_models(headers: dict[str, str], pieces: list[bytes]) -> None:
+    """Whatever form the caller wanted; that of silence is empty."""
+    rig = Rig(method="POST")
+    await rig.relay(FakeReply(200, headers, *pieces), SOUND)
+    assert (rig.client.received, rig.client.is_ended) == (b"".join(pieces), True)
+    assert not rig.attempt.error_type
+
+
+DELTA = b'data: {"type":"transcript.text.delta","delta":"a"}\n\n'
+DOWN = b'data: {"type":"error","error":{"message":"down"}}\n\n'
+
+
+async def test_stream_of_a_model_that_fails_late() -> None:
+    """Its own error is the last event, or ours is: nobody takes it for a whole one."""
+    rig = Rig(method="POST")
+    await rig.relay(FakeReply(200, SSE, DELTA, DOWN, DELTA), SOUND)
+    assert (rig.client.received, rig.client.is_ended) == (DELTA + DOWN, True)
+    assert (rig.attempt.error_type, rig.responder.trace.error_type) == ("upstream_bad_reply",) * 2
+    rig = Rig(method="POST")
+    await rig.relay(FakeReply(200, SSE, DELTA, UpstreamUnreachable("cut")), SOUND)
+    assert rig.client.received.startswith(DELTA)
+    assert b"upstream_unreachable" in rig.client.received
+    assert (rig.client.is_ended, rig.attempt.error_type) == (True, "upstream_unreachable")
+
+
+async def test_redirect_of_a_call() -> None:
+    """It is no answer, and is told of as what it is."""
+    rig = Rig(method="POST")
+    await rig.relay(FakeReply(307, {"location": "/x"}), SOUND)
+    assert (rig.client.status, rig.client.header("location")) == (307, "/here/x")

@@ -142,9 +142,9 @@ class CircuitBreakerSettings(Part):
     """When a target that fails is left alone, and when it is asked again. Extension."""
 
     failures: Annotated[PositiveCount, Field(le=1_000)] = 5
-    """The fewest failures within the window after which it is left alone."""
+    """The fewest failures within the window, or the newest tenth of it, after which it is left alone."""
     failure_ratio: Annotated[Ratio, Field(gt=0)] = 0.5
-    """The least share of the attempts within the window that must have failed."""
+    """The least share of the attempts there that must have failed."""
     window_ms: Annotated[Milliseconds, Field(ge=1_000, le=600_000)] = 30_000
     """Over how long failures are counted."""
     cool_down_ms: Annotated[Milliseconds, Field(le=3_600_000)] = 1_000

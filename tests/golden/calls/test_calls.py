@@ -25,6 +25,7 @@ from gateway.model import Caller, Endpoint, FallbackPolicy, Outcome, RetryPolicy
 from gateway.pass_through import Asked, PassThrough
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.routing.accounts import Accounts
+from gateway.routing.complexity import Complexity, Judge
 from gateway.routing.direct import Routing
 from gateway.routing.priority import Priority
 from gateway.routing.route import Candidate, HealthView, Route
@@ -223,6 +224,8 @@ class Case:
         targets: Of several the first is asked first; it is what is asked for where it is the only one.
         sick: Targets that are not to be asked, and `held` those that are held back when their turn comes.
         hedge: Whether the second target is asked beside the first at once.
+        judge: The model that says how hard the call is: for simple ones is the first target, the others for
+            complex ones.
     """
 
     script: Callable[[], list[Any]]
@@ -236,6 +239,7 @@ class Case:
     sick: Mapping[str, SkipReason] = field(default_factory=dict)
     held: Mapping[str, SkipReason] = field(default_factory=dict)
     hedge: bool = False
+    judge: Target | None = None
 
     @property
     def model(self) -> str:
@@ -246,9 +250,13 @@ class Case:
         """What that name means."""
         health = FakeHealth()
         health.reasons = dict(self.sick)
-        candidates = [Candidate(target, priority=at) for at, target in enumerate(self.targets)]
+        candidates = [
+            Candidate(target, priority=at, tier="complex" if at else "simple")
+            for at, target in enumerate(self.targets)
+        ]
         hedge = AtOnce() if self.hedge else None
-        route = Route(VIRTUAL, candidates, Priority(Random(7)), health, hedge_after=hedge)
+        strategy = Priority(Random(7)) if self.judge is None else Complexity(Judge(self.judge))
+        route = Route(VIRTUAL, candidates, strategy, health, hedge_after=hedge)
         return Routing(self.targets, {VIRTUAL: route})
 
 
@@ -267,6 +275,10 @@ class Held:
 
     def admit(self, target: Target) -> SkipReason | None:
         return self._reasons.get(target.name)
+
+    def went_well(self, _: Target) -> bool:
+        """All of it is wanted."""
+        return True
 
     def ended(self, target: Target, outcome: Outcome) -> None:
         pass
@@ -312,6 +324,12 @@ CASES: Final = {
         targets=(make_target(price=TokenPrice()), SPARE),
         hedge=True,
         telemetry=EVERYTHING,
+    ),
+    "classified": Case(
+        lambda: [reply(content="complex"), reply(content="Hello")],
+        {"temperature": 1},
+        targets=(TARGET, BACKUP),
+        judge=SPARE,
     ),
     "client_abort": Case(
         lambda: [FakeReply(200, SSE, *TEXT_STREAM[:3], lambda: None)], {"stream": True}, pieces_until_left=1

@@ -42,6 +42,22 @@ def test_opening(*, good: int, sick: int, expected: bool) -> None:
     assert (circuits.refusal(after, NOW_S) == "circuit") is expected
 
 
+@pytest.mark.parametrize(
+    ("latest_good", "latest_sick", "expected"),
+    [
+        pytest.param(0, 5, True, id="all of the newest"),
+        pytest.param(5, 5, True, id="half of the newest"),
+        pytest.param(6, 5, False, id="less than half of them"),
+        pytest.param(0, 4, False, id="too few of them"),
+    ],
+)
+def test_opening_of_a_busy_target(*, latest_good: int, latest_sick: int, expected: bool) -> None:
+    """What was good for half a minute does not hide that it has broken down."""
+    counts = Counts(1000, latest_sick, latest_good=latest_good, latest_sick=latest_sick)
+    after = circuits.after_sick(CLOSED, NOW_S - 0.1, NOW_S, counts, RULES, 0.5)
+    assert after.is_open is expected
+
+
 @pytest.mark.parametrize(("chance", "expected_s"), [(0.0, 0.5), (0.5, 0.75), (1.0, 1.0)])
 def test_cool_down_has_jitter(chance: float, expected_s: float) -> None:
     """Chance makes it shorter, down to half, and never longer."""
@@ -113,13 +129,16 @@ def test_failures_of_before_it_closed_are_not_counted() -> None:
 def test_counting_begins_anew_when_it_closes() -> None:
     """What opened it does not open it again, to the attempt, also within one slot of time."""
     parts = [(98, 10, 4), (99, 2, 1), (100, 3, 6), (100, 1, 0)]
-    assert circuits.count(parts, CLOSED, 100) == Counts(16, 11, 100, slot_good=4, slot_sick=6)
+    whole = Counts(16, 11, 100, slot_good=4, slot_sick=6, latest_good=4, latest_sick=6)
+    assert circuits.count(parts, CLOSED, 100) == whole
     base = Circuit(closed_at_s=NOW_S, base_slot=100, base_good=4, base_sick=5)
-    assert circuits.count(parts, base, 100) == Counts(0, 1, 100, slot_good=4, slot_sick=6)
+    assert circuits.count(parts, base, 100) == Counts(0, 1, 100, slot_good=4, slot_sick=6, latest_sick=1)
     later = [*parts, (101, 5, 2)]
-    assert circuits.count(later, base, 101) == Counts(5, 3, 101, slot_good=5, slot_sick=2)
+    assert circuits.count(later, base, 101) == Counts(
+        5, 3, 101, slot_good=5, slot_sick=2, latest_good=5, latest_sick=2
+    )
     long_ago = msgspec.structs.replace(base, base_slot=100 - SLOTS)
-    assert circuits.count(parts, long_ago, 100) == Counts(16, 11, 100, slot_good=4, slot_sick=6)
+    assert circuits.count(parts, long_ago, 100) == whole
 
 
 def test_pause() -> None:

@@ -110,6 +110,17 @@ def test_what_a_target_has_where_nothing_is_written(tmp_path: Path) -> None:
     assert target.lines is TARGETS["main/small"].lines
 
 
+def test_overloaded_anthropic_counts_as_unavailable(tmp_path: Path) -> None:
+    """It is tried again where a 503 is, as when it is named itself; whoever asks no 503 again asks no 529."""
+    targets = {**TARGETS, "main/small": make_target("main/small", dialect="anthropic")}
+    for statuses, expected in ((["500", "503"], {500, 503, 529}), (["500"], {500})):
+        routing = weighted(
+            {"target": "main/small", "retry_config": {"attempts": 1, "on_status_codes": statuses}}
+        )
+        (candidate,) = routes_of(tmp_path, virtual(routing), targets=targets).by_name["vm/chat"].candidates
+        assert candidate.target.retry.on_status == expected
+
+
 def test_what_a_route_overrides(tmp_path: Path) -> None:
     """Each is put into the target, and the account's own stays as it is."""
     target = only_target(

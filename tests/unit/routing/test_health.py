@@ -6,6 +6,7 @@ At the end, by several processes on one board.
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,6 +57,22 @@ def clock() -> Clock:
 @pytest.fixture
 def health(clock: Clock) -> Health:
     return Health(board_in_memory(now_s=clock), CircuitRules(), now_s=clock, random=Random(1))
+
+
+def test_a_busy_target_that_breaks_down(
+    health: Health, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ten good answers a second for half a minute, and then none: it is noticed within a few seconds."""
+    for _ in range(300):
+        health.ended(TARGET, GOOD)
+        clock.now_s += 0.1
+    broke_at_s = clock.now_s
+    with caplog.at_level(logging.WARNING, "gateway.routing.health"):
+        while health.skip_reason(NAME) is None and clock.now_s < broke_at_s + 30:
+            clock.now_s += 0.1
+            health.ended(TARGET, SICK)
+    assert clock.now_s - broke_at_s < 3.0
+    assert re.search(r": \d+ of its last \d\d? attempts failed, within 3 s", caplog.text)
 
 
 def break_it(health: Health, target: Target = TARGET) -> None:
@@ -335,7 +352,8 @@ from gateway.routing.circuit import CircuitRules
 from gateway.routing.health import Health
 from gateway.store.target_board import open_board
 from tests.unit.makers import make_target
-rules = CircuitRules(cool_down_s=float(sys.argv[2]), max_cool_down_s=float(sys.argv[2]))
+# In one slot of months, so that what is counted does not depend on when.
+rules = CircuitRules(window_s=1e8, cool_down_s=float(sys.argv[2]), max_cool_down_s=float(sys.argv[2]))
 health = Health(open_board(Path(sys.argv[1])), rules)
 target = make_target("acct/small")
 print("ready", flush=True)
