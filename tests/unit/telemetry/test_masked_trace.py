@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.model import TraceContext
 from gateway.telemetry.call_notes import CallNotes
 from gateway.telemetry.masked_trace import masked_trace
+from tests.unit.makers import TARGET, make_call
 from tests.unit.telemetry.traces import add_attempt, make_answered_trace
 
 
