@@ -18,7 +18,8 @@ LOCKED := install --require-hashes --only-binary :all: --requirement
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-test run test check test-long golden lock clean \
-	perf perf-quick perf-full perf-compare perf-readme perf-peers perf-profile perf-k6 perf-locust perf-lock
+	perf perf-quick perf-full perf-compare perf-readme perf-peers perf-profile perf-k6 perf-locust perf-simulation \
+	perf-lock
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -95,6 +96,9 @@ perf-peers: install-test
 perf-profile: install-test
 	$(VENV)/bin/python -m perf.profile_worker $(ARGS)
 
+perf-simulation: install-test
+	$(VENV)/bin/python -m perf.simulation $(ARGS)
+
 perf-k6: install-test
 	$(VENV)/bin/python -m perf.k6 $(ARGS)
 
@@ -107,8 +111,8 @@ perf-locust: install-test
 COMPILE := $(UV) pip compile --quiet --upgrade --no-config --universal --python-version 3.11 --generate-hashes --no-build \
 	--custom-compile-command 'make lock'
 lock:
-	$(COMPILE) pyproject.toml --extra aws --extra azure --extra google --group build --output-file requirements/runtime.lock
-	$(COMPILE) pyproject.toml --extra aws --extra azure --extra google --group build --group test --constraint requirements/runtime.lock --output-file requirements/test.lock
+	$(COMPILE) pyproject.toml --extra aws --extra azure --extra google --extra redis --group build --output-file requirements/runtime.lock
+	$(COMPILE) pyproject.toml --extra aws --extra azure --extra google --extra redis --group build --group test --constraint requirements/runtime.lock --output-file requirements/test.lock
 	$(COMPILE) --group tools --constraint requirements/test.lock --output-file requirements/tools.lock
 	$(COMPILE) --group frameworks --constraint requirements/test.lock --output-file requirements/frameworks.lock
 	$(COMPILE) --group mock --output-file requirements/mock.lock

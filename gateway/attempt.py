@@ -26,6 +26,7 @@ from gateway.endpoints.openai_call import STRICT_HEADER, with_strictness
 from gateway.endpoints.openai_reply import excerpt
 from gateway.endpoints.provider_path import read_query, with_query, without_parameters
 from gateway.endpoints.retry_wish import RETRY_HEADER, RetryWish, read_retry_wish
+from gateway.endpoints.stored_state import state_made, state_made_by
 from gateway.errors import FirstTokenTimeout, GatewayError, UpstreamBadReply, UpstreamTimeout
 from gateway.model import Call, Dialect, Headers, Outcome, Passage, Target, UpstreamReply, UpstreamRequest
 from gateway.providers.headers import forwarded_headers, response_headers
@@ -342,6 +343,9 @@ def _take_whole(
         attempt.answered(facts)
         if _is_kept(call, attempt.target):
             responder.made(attempt.response_id, attempt.target)
+        if responder.notes_parts:
+            parts = state_made(body, is_kept=_is_kept(call, attempt.target))
+            responder.made_parts(parts, attempt.target)
         attempt.ended()
         return Opened(
             attempt, responder.left_out, answer=Answer(reply.status, headers, without_keys(body, attempt))
@@ -461,7 +465,7 @@ async def _deliver_stream(
         responder.made(reader.facts().response_id, attempt.target)
     try:
         await responder.start_stream(reply, call.endpoint.stream_type)
-        await _pump(responder, attempt, reply, reader, held)
+        await _pump(responder, call, attempt, reply, reader, held)
     finally:
         attempt.answered(reader.facts())
     if reader.failure:
@@ -479,7 +483,12 @@ async def _deliver_stream(
 
 
 async def _pump(
-    responder: Responder, attempt: AttemptTrace, reply: UpstreamReply, reader: ReplyStream, held: bytes
+    responder: Responder,
+    call: Call,
+    attempt: AttemptTrace,
+    reply: UpstreamReply,
+    reader: ReplyStream,
+    held: bytes,
 ) -> None:
     """Move events from provider to caller, first those that are *held*."""
     content = responder.trace.content
@@ -490,6 +499,9 @@ async def _pump(
         if events:
             if content is not None:
                 content.keep(events)
+            if responder.notes_parts:
+                parts = state_made_by(events, is_kept=_is_kept(call, attempt.target))
+                responder.made_parts(parts, attempt.target)
             await responder.write(events)
         if not is_open or reader.has_ended:
             return

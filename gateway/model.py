@@ -540,6 +540,7 @@ class CallFacts(msgspec.Struct, frozen=True):
         headers: The caller's.
         metadata: Of the call, as resolved.
         call: None where the body is not read.
+        account: The one that has what the call goes on from, "" where any will do.
     """
 
     caller: Caller
@@ -547,6 +548,7 @@ class CallFacts(msgspec.Struct, frozen=True):
     headers: Headers
     metadata: Mapping[str, str]
     call: Call | None = None
+    account: str = ""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -582,7 +584,7 @@ class AttemptObserver(Protocol):
         """
 
     def went_well(self, target: Target) -> bool:
-        """Note that an attempt was good; whether more than that is to be noted, by `ended`."""
+        """Note that an attempt was good; True where it was not noted, as `ended` is to know more of it."""
 
     def ended(self, target: Target, outcome: Outcome) -> None:
         """Note how an attempt went, also one that nobody was asked about."""

@@ -416,6 +416,8 @@ class _Crossing:
             # Whatever account is named: another one may lead to the same place.
             origin.check_maker(self._caller, account)
         server = naming.server or naming.model
+        if may_be_own and origin is not None and account == naming.account and origin.is_of(self._caller):
+            return accounts.plan_for_maker(account, server)
         return accounts.plan(naming.account, server, self._caller, by_model=may_be_own)
 
     def _check_dialect(self, target: Target) -> None:

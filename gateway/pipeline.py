@@ -35,6 +35,7 @@ from gateway.classifier import Classifier
 from gateway.endpoints.catalogue import RESPONSE
 from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_models import find_model
+from gateway.endpoints.stored_state import wants_sealed
 from gateway.endpoints.wording import WORDINGS, Wording, dialect_of, wording_for
 from gateway.errors import (
     ClientDisconnected,
@@ -56,7 +57,7 @@ from gateway.model import (
 )
 from gateway.responder import Answer, Responder
 from gateway.routing.sessions import Sessions
-from gateway.routing.sticking import stick
+from gateway.routing.sticking import Sticking
 from gateway.routing.stored import StoredObjects
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_notes import read_notes
@@ -140,11 +141,13 @@ class Pipeline:
             notes = read_notes(client.headers)
             trace.noted(notes)
             wishes = read_wishes(client.headers)
-            plan = snapshot.routing.plan(
-                call.model, CallFacts(caller, endpoint, client.headers, notes.metadata, call)
-            )
-            if endpoint.name == RESPONSE.name and self._stored is not None:
-                plan = stick(plan, call, caller, self._stored, snapshot.accounts)
+            facts = CallFacts(caller, endpoint, client.headers, notes.metadata, call)
+            plan = snapshot.routing.plan(call.model, facts)
+            if self._stored is not None and (plan.route is not None or endpoint.name == RESPONSE.name):
+                plan = Sticking(self._stored, snapshot.accounts, snapshot.routing).stick(plan, facts, call)
+                responder.notes_parts = endpoint.name == RESPONSE.name and (
+                    plan.route is not None or wants_sealed(call)
+                )
             await self.answer_call(responder, call, plan, wishes)
 
         await self.serve(client, endpoint, stages)

@@ -66,6 +66,7 @@ class Responder:
 
     Attributes:
         left_out: Fields of the call that its target cannot do, so did not get.
+        notes_parts: Parts of the reply are remembered too: a later call could go on from them elsewhere.
     """
 
     __slots__ = (
@@ -75,6 +76,7 @@ class Responder:
         "_wording",
         "client",
         "left_out",
+        "notes_parts",
         "request_id",
         "trace",
     )
@@ -95,12 +97,19 @@ class Responder:
         self.trace = trace
         self.request_id = request_id
         self.left_out: tuple[str, ...] = ()
+        self.notes_parts = False
         self._wording = wording
 
     def made(self, object_id: str, target: Target) -> None:
         """Note which account made an object, before its caller can ask for it."""
         if self._stored is not None and self.trace.caller is not None and object_id:
             self._stored.made(object_id, target, self.trace.caller)
+
+    def made_parts(self, names: Iterable[str], target: Target) -> None:
+        """Note the same of parts of a reply."""
+        if self._stored is not None and self.trace.caller is not None:
+            for name in names:
+                self._stored.made_part(name, target, self.trace.caller)
 
     def find_made(self, object_ids: Iterable[str]) -> Origin | None:
         """Where the first of *object_ids* that is known comes from, None when none was made here."""

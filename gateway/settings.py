@@ -6,6 +6,7 @@ documentation's test are made. A flag wins over its variable, `GATEWAY_<FLAG>`.
 
 from __future__ import annotations
 
+import importlib.util
 import ipaddress
 import json
 import math
@@ -14,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
 
 from gateway.cpus import usable_cpus
 
@@ -23,6 +25,11 @@ _FALSE: Final = frozenset({"0", "false", "no", "off", ""})
 _MAX_PORT: Final = 65_535
 # Control takes 256 connections, and a worker has two while a new one begins before the old one has ended.
 _MAX_WORKERS: Final = 128
+_REDIS_SCHEMES: Final = frozenset({"redis", "rediss", "unix"})
+_REDIS_QUERY: Final = frozenset({"db", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname"})
+_REDIS_VARIABLE: Final = f"{_PREFIX}REDIS_URL"
+# Others can read the command line of a process, so children get these by their environment.
+_NOT_ON_COMMAND_LINE: Final = frozenset({"admin_token", "redis_url"})
 _LOG_FORMATS: Final = ("text", "json")
 _LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -46,6 +53,7 @@ class Settings:
         secrets_dir: Where `tfy-secret://` references are looked up, None when only in the environment.
         strict: What is not in force, and secrets without a value, are errors.
         metrics_on_data_port: Whether the data plane answers `/metrics` too.
+        redis_url: What replicas share is there, None when nothing is; may hold a password.
         admin_token: Opens the control API, None when nothing does but being on loopback.
     """
 
@@ -65,22 +73,31 @@ class Settings:
     log_format: str
     log_level: str
     metrics_on_data_port: bool
+    redis_url: str | None = field(default=None, repr=False)
     admin_token: str | None = field(default=None, repr=False)
 
     def to_json(self) -> str:
-        """For the command line of a child process; without the admin token, which others could read there."""
-        found = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "admin_token"}
+        """For the command line of a child process; without what is secret, which others could read there."""
+        names = [one.name for one in fields(self) if one.name not in _NOT_ON_COMMAND_LINE]
+        found = {name: getattr(self, name) for name in names}
         return json.dumps(
             {name: str(value) if isinstance(value, Path) else value for name, value in found.items()}
         )
 
     @staticmethod
     def from_json(text: str, environ: Mapping[str, str] | None = None) -> Settings:
-        """What `to_json` wrote, with the admin token of the environment."""
+        """What `to_json` wrote, with what is secret from the environment."""
         found: dict[str, Any] = json.loads(text)
+        secret = environment() if environ is None else environ
         for name in ("config", "state_dir", "secrets_dir"):
             found[name] = None if found[name] is None else Path(found[name])
-        return Settings(**found, admin_token=_admin_token(environment() if environ is None else environ))
+        return Settings(
+            **found, redis_url=secret.get(_REDIS_VARIABLE) or None, admin_token=_admin_token(secret)
+        )
+
+    def child_environment(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """The environment of a child process: *environ*, with what its command line does not say."""
+        return {**environ, **({_REDIS_VARIABLE: self.redis_url} if self.redis_url else {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +155,9 @@ def read_settings(flags: Mapping[str, str | None], environ: Mapping[str, str]) -
             f"--control-host {settings.control_host} can be reached from other hosts and nothing protects "
             "the control API: set GATEWAY_ADMIN_TOKEN, or bind it to 127.0.0.1"
         )
+        raise SettingsError(msg)
+    if settings.redis_url is not None and importlib.util.find_spec("redis") is None:
+        msg = "--redis-url needs the library redis, which is not installed: pip install 'gateway[redis]'"
         raise SettingsError(msg)
     return settings
 
@@ -238,6 +258,25 @@ def _absolute_path(text: str) -> Path:
     return _path(text).absolute()
 
 
+def _redis_url(text: str) -> str:
+    wanted = (
+        "a URL such as redis://:password@host:6379/0, rediss://host:6379/0 or unix:///path, with no other "
+        f"parameters than {', '.join(sorted(_REDIS_QUERY))}"
+    )
+    try:
+        parts = urlsplit(text)
+        is_whole = parts.port != 0 and bool(parts.path if parts.scheme == "unix" else parts.hostname)
+        query = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+    except ValueError:
+        # Without what it says: that may quote the password.
+        raise ValueError(wanted) from None
+    database = "0" if parts.scheme == "unix" else parts.path.strip("/") or "0"
+    unknown = {name for name, _ in query} - _REDIS_QUERY
+    if parts.scheme not in _REDIS_SCHEMES or not is_whole or not database.isdigit() or unknown:
+        raise ValueError(wanted)
+    return text
+
+
 _port: Final = _whole_number(0, _MAX_PORT)
 
 OPTIONS: Final[tuple[Option, ...]] = (
@@ -312,5 +351,13 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "false",
         "",
         "answer /metrics on the data plane too",
+    ),
+    Option(
+        "redis-url",
+        "redis_url",
+        _redis_url,
+        None,
+        "URL",
+        "Redis or Valkey where replicas tell each other which targets fail (needs the extra redis)",
     ),
 )

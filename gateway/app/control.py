@@ -22,6 +22,7 @@ from gateway.app.destinations import make_destinations
 from gateway.app.metrics_export import PERIOD_S, MetricsExport, make_metrics_targets
 from gateway.app.metrics_ledger import MetricsLedgers
 from gateway.app.otel_test import make_probes
+from gateway.app.replicas import AWAY, OFF, Sharing
 from gateway.config import Checked, Config
 from gateway.config.check import check, check_documents
 from gateway.control.api import Services, build_app
@@ -43,8 +44,9 @@ from gateway.process import DRAINING_SIGNAL, say_ready
 from gateway.proxies import Proxies
 from gateway.routing.compile import circuit_rules
 from gateway.routing.health import Health as TargetHealth
+from gateway.routing.shared_circuits import SharedCircuits
 from gateway.settings import Settings, environment
-from gateway.store.target_board import FILE_NAME, open_board
+from gateway.store.target_board import FILE_NAME, TargetBoard, open_board
 from gateway.tasks import end, first_of, spawn
 from gateway.telemetry.resource import worker_resource
 from gateway.tracestore.reader import TraceReader, find_stored
@@ -101,9 +103,14 @@ class Control:
         self._version = in_force.version
         self._destinations: list[Mapping[str, Any]] = []
         self._failed = asyncio.Event()
+        self._target_names = _target_names(in_force)
+        board = _open_board(settings.state_dir / FILE_NAME)
+        target_health = None if board is None else TargetHealth(board)
+        self._sharing = self._make_sharing(board, target_health)
         self._health = Health(
             config=self._config_word,
             telemetry=lambda: _worst_state(self._destinations),
+            redis=self._redis_word,
             destinations=lambda: self._destinations,
         )
         self._metrics = MetricsExport(
@@ -123,9 +130,7 @@ class Control:
             self._metrics.entries,
             self._metrics.removed,
         )
-        self._targets = TargetsSource(
-            lambda: _target_names(self._in_force), _target_health(settings.state_dir / FILE_NAME)
-        )
+        self._targets = TargetsSource(lambda: self._target_names, target_health)
         self._take_rules(in_force)
         self._metrics_source = MetricsSource(
             sums=self._delivery.metrics,
@@ -162,6 +167,8 @@ class Control:
         server = HttpServer(application, bind(settings.control_host, settings.control_port))
         server.start()
         spawn(self._watch_telemetry(), name="watch-telemetry", owner=self._tasks)
+        if self._sharing is not None:
+            spawn(self._sharing.run(), name="share-circuits", owner=self._tasks)
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
@@ -205,6 +212,7 @@ class Control:
     def _accept(self, config: Config) -> None:
         """Put an accepted change in force: here, then in every worker. Called in the watching thread."""
         self._in_force = config
+        self._target_names = _target_names(config)
         self._take_rules(config)
         self._delivery.configure(make_destinations(config, self._secrets), config.version)
         self._delivery.announce_config(config.version)
@@ -237,6 +245,25 @@ class Control:
         results = await probe_all(wanted, find_proxy)
         return [result.to_dict() for result in results]
 
+    def _make_sharing(self, board: TargetBoard | None, health: TargetHealth | None) -> Sharing | None:
+        """What shares circuits with other replicas, None where there are none."""
+        if self._settings.redis_url is None or board is None or health is None:
+            return None
+        # It needs a library that comes with an extra.
+        from gateway.store.replicas import Replicas  # noqa: PLC0415 - see above
+
+        return Sharing(
+            SharedCircuits(board, lambda: health.rules),
+            Replicas(self._settings.redis_url),
+            names=lambda: self._target_names,
+            on_shared=board.note_shared,
+        )
+
+    def _redis_word(self) -> str:
+        if self._settings.redis_url is None:
+            return OFF
+        return AWAY if self._sharing is None else self._sharing.word
+
     def _config_word(self) -> str:
         return "ok" if self._watch.status().last_rejected is None else "rejected"
 
@@ -265,9 +292,9 @@ def _target_names(config: Config) -> list[str]:
     )
 
 
-def _target_health(path: Path) -> TargetHealth | None:
+def _open_board(path: Path) -> TargetBoard | None:
     try:
-        return TargetHealth(open_board(path))
+        return open_board(path)
     except OSError as error:
         _log.warning("%s cannot be used: %s; how targets do is not shown", path, error)
         return None

@@ -18,6 +18,7 @@ from typing import Any, Final
 import uvloop
 
 from gateway.app.accepted_config import ConfigUnusableError, load_accepted, secret_source
+from gateway.app.replicas import OFF, word_of
 from gateway.bedrock import Bedrock
 from gateway.edge.app import DataPlane
 from gateway.edge.lifecycle import Lifecycle
@@ -94,7 +95,8 @@ class Worker:
         # Seeded by the system: ids need to be unique, not secret, and this is ten times quicker than asking
         # it.
         random = Random(SystemRandom().getrandbits(256))
-        self._health = Health(_board(settings.state_dir / FILE_NAME), random=random)
+        self._board = _board(settings.state_dir / FILE_NAME)
+        self._health = Health(self._board, random=random)
         sessions = Sessions(
             _table(settings.state_dir / _SESSIONS, "which target a session stays with is known")
         )
@@ -249,7 +251,8 @@ class Worker:
 
     def _checks(self) -> dict[str, str]:
         telemetry = "ok" if self._handover.is_connected else "control_away"
-        return {"config": self._config_word, "telemetry": telemetry, "redis": "off"}
+        redis = OFF if self._settings.redis_url is None else word_of(self._board)
+        return {"config": self._config_word, "telemetry": telemetry, "redis": redis}
 
     def _counts(self) -> Counts:
         tally = self._tally

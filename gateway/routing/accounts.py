@@ -135,7 +135,22 @@ class Accounts:
             AccountRequired: Its models are on several servers, and the call names none.
             SecretMissingError: It has no credential.
         """
-        doors = self._check_right(account, caller, by_model=by_model)
+        return self._plan_at_door(account, model, self._check_right(account, caller, by_model=by_model))
+
+    def plan_for_maker(self, account: str, model: str) -> Plan:
+        """As `plan`, for what its caller made through *account*: that may have been by a virtual model.
+
+        Raises:
+            AccountNotFound: There is no such account.
+            AccountRequired: Its models are on several servers, and the call names none.
+            SecretMissingError: It has no credential.
+        """
+        doors = self._doors.get(account)
+        if doors is None:
+            raise _not_found(account)
+        return self._plan_at_door(account, model, doors)
+
+    def _plan_at_door(self, account: str, model: str, doors: list[Target]) -> Plan:
         target = self._by_name.get(model)
         if target is None or target.account != account:
             if len(doors) > 1:

@@ -210,11 +210,16 @@ def after_good(circuit: Circuit, began_s: float, now_s: float, counts: Counts) -
     """What a good attempt makes of a circuit."""
     if not circuit.is_open or not _is_news(circuit, began_s, now_s):
         return circuit
+    return closed(circuit, now_s, counts)
+
+
+def closed(circuit: Circuit, at_s: float, counts: Counts) -> Circuit:
+    """The target does again: what was counted before counts no more."""
     return Circuit(
         opened_at_s=circuit.opened_at_s,
         paused_at_s=circuit.paused_at_s,
         paused_until_s=circuit.paused_until_s,
-        closed_at_s=now_s,
+        closed_at_s=at_s,
         base_slot=counts.slot & _ALL_BITS,
         base_good=counts.slot_good,
         base_sick=counts.slot_sick,

@@ -200,19 +200,25 @@ class Route:
         skipped = list(unable)
         left: list[Candidate] = []
         skip_reason = self._health.skip_reason
+        account = facts.account
         for candidate in able:
             reason: SkipReason | None = "metadata"
-            if not candidate.metadata or candidate.metadata.items() <= facts.metadata.items():
+            if account and candidate.target.account != account:
+                reason = "stored_elsewhere"
+            elif not candidate.metadata or candidate.metadata.items() <= facts.metadata.items():
                 reason = skip_reason(candidate.target.name)
             if reason is None:
                 left.append(candidate)
             else:
                 skipped.append(Skipped(candidate.target.name, reason))
         if not left:
-            raise self._none_left(skipped)
+            raise self._none_left(skipped, account)
         order = self._strategy.order(left, facts, self._health)
+        if not order.candidates and account:
+            # Where the call can go on matters more than how hard it is.
+            order = msgspec.structs.replace(order, candidates=left, skipped=())
         if not order.candidates:
-            raise self._none_left((*skipped, *order.skipped))
+            raise self._none_left((*skipped, *order.skipped), account)
         plan = self._planned(order, skipped)
         asking = order.asking
         if asking is None:
@@ -257,25 +263,34 @@ class Route:
             found = self._able[endpoint.route] = tuple(able), tuple(skipped)
         return found
 
-    def _none_left(self, skipped: Sequence[Skipped]) -> GatewayError:
-        error = self._refusal(skipped)
+    def _none_left(self, skipped: Sequence[Skipped], account: str) -> GatewayError:
+        error = self._refusal(skipped, account)
         error.plan = Plan((), self._names, tuple(skipped), self._facts)
         return error
 
-    def _refusal(self, skipped: Sequence[Skipped]) -> GatewayError:
-        reasons = {one.reason for one in skipped}
+    def _refusal(self, skipped: Sequence[Skipped], account: str) -> GatewayError:
+        """Why nothing can be asked; of a call that only *account* can answer, why that cannot be asked."""
+        deciding = [one for one in skipped if not account or one.target.startswith(account + "/")]
+        reasons = {one.reason for one in deciding}
         if reasons == {"secret_missing"}:
             message = (
                 f"{self.name} is not available: no account of it has a credential. The operator must act."
             )
-            missing = "; ".join(candidate.target.missing_secret for candidate in self.candidates)
+            names = {one.target for one in deciding}
+            missing = "; ".join(
+                candidate.target.missing_secret
+                for candidate in self.candidates
+                if candidate.target.name in names
+            )
             return SecretMissingError(message, param="model", detail=missing)
         if reasons <= {"filter", "secret_missing"}:
             message = f"No target of {self.name} can do this. Ask another model for it."
             return UnsupportedParameter(message, param="model")
         told = ", ".join(f"{one.target} ({one.reason})" for one in skipped)
         message = f"No target of {self.name} can be asked now: {told}."
-        waits = [self._health.wait_s(one.target) for one in skipped if one.reason in ("circuit", "cool_down")]
+        waits = [
+            self._health.wait_s(one.target) for one in deciding if one.reason in ("circuit", "cool_down")
+        ]
         soonest_s = min((wait_s for wait_s in waits if wait_s > 0), default=0.0)
         retry_after = (("retry-after", str(min(_MOST_WAIT_S, -int(-soonest_s // 1)))),) if soonest_s else ()
         return NoTargetAvailable(message, param="model", headers=retry_after)

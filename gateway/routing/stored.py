@@ -20,6 +20,7 @@ _DAY_S: Final = 86_400
 _RESPONSE: Final = "resp_"
 _RESPONSE_DAYS: Final = 31
 _DAYS: Final = 366
+_PART_DAYS: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,10 @@ class Origin:
     account: bytes
     model: bytes
     maker: bytes
+
+    def is_of(self, caller: Caller) -> bool:
+        """Whether *caller* made it."""
+        return self.maker == fingerprint(caller.name)
 
     def check_maker(self, caller: Caller, account: str) -> None:
         """Check that *caller* may have it.
@@ -40,7 +45,7 @@ class Origin:
         Raises:
             AccountNotAllowed: Somebody else made it, and *caller* may not use the account as a whole.
         """
-        if self.maker == fingerprint(caller.name) or account in caller.accounts:
+        if self.is_of(caller) or account in caller.accounts:
             return
         message = (
             "This was made by another caller. Who made it can use it, and who has the right to the account "
@@ -60,15 +65,21 @@ class StoredObjects:
 
         What another caller made stays as it is: who cancels an object has not made it.
         """
-        if not is_object_id(object_id):
+        # OpenAI keeps responses for 30 days, and files and the like until they are deleted.
+        self._note(object_id, target, caller, _RESPONSE_DAYS if object_id.startswith(_RESPONSE) else _DAYS)
+
+    def made_part(self, name: str, target: Target, caller: Caller) -> None:
+        """The same of a part of a reply, such as an item; there are many, so they are the first to go."""
+        self._note(name, target, caller, _PART_DAYS)
+
+    def _note(self, name: str, target: Target, caller: Caller, days: int) -> None:
+        if not is_object_id(name):
             return
-        known = self.find((object_id,))
+        known = self.find((name,))
         if known is not None and known.maker != fingerprint(caller.name):
             return
         value = fingerprint(target.account) + fingerprint(target.name) + fingerprint(caller.name)
-        # OpenAI keeps responses for 30 days, and files and the like until they are deleted.
-        days = _RESPONSE_DAYS if object_id.startswith(_RESPONSE) else _DAYS
-        self._table.put(_key(object_id), value, keep_s=days * _DAY_S)
+        self._table.put(_key(name), value, keep_s=days * _DAY_S)
 
     def find(self, object_ids: Iterable[str]) -> Origin | None:
         """The origin of the first of *object_ids* that is known, None when none is."""

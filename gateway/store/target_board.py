@@ -45,6 +45,8 @@ _HEADER: Final = struct.Struct("=9s5I")
 _HEADER_BYTES: Final = 64
 _LANES_USED_AT: Final = 64
 _GENERATION_AT: Final = 68
+_SHARED_AT: Final = 72
+_TAKEN_AT: Final = 76
 _LANE_LOCKS_AT: Final = 128
 _MISSED_AT: Final = 160
 _KEY_BYTES: Final = 16
@@ -161,18 +163,32 @@ class TargetBoard:
         return self._words[_GENERATION_AT // _WORD]
 
     @property
+    def taken(self) -> int:
+        """Changes whenever a target gets a place."""
+        return self._words[_TAKEN_AT // _WORD]
+
+    @property
     def missed_turns(self) -> int:
         """How often a circuit was changed without its lock, because another process kept that."""
         start = _MISSED_AT // _WORD
         return sum(self._words[start : start + LANES])
 
+    @property
+    def shared_at_s(self) -> int:
+        """Unix time at which replicas last told each other what they know, 0 for never."""
+        return self._words[_SHARED_AT // _WORD]
+
+    def note_shared(self) -> None:
+        """Note that they just did."""
+        self._words[_SHARED_AT // _WORD] = int(self._now_s()) & _ALL_BITS
+
     def find_place(self, name: str) -> int | None:
         """Where the target *name* is, None when nobody has asked for it yet."""
-        return self._find(_key_of(name))
+        return self._find(key_of(name))
 
     def place_of(self, name: str) -> int:
         """Where it is; it gets a place if it has none."""
-        key = _key_of(name)
+        key = key_of(name)
         found = self._find(key)
         if found is None:
             with _Turn(self, 0, _HEADER_BYTES):
@@ -217,9 +233,15 @@ class TargetBoard:
         self._data[at : at + _CIRCUIT_BYTES] = fields + _CHECKSUM.pack(zlib.crc32(fields))
         self._data[place] = circuit.is_open or circuit.paused_until_s > 0.0
 
-    def count_good(self, place: int, slot: int, count: int = 1) -> None:
-        """Count attempts that went well in this slot of time."""
-        self._words[self._slot_word(place, slot) + 1] += count
+    def count_good(self, place: int, slot: int) -> int:
+        """Count an attempt that went well in this slot of time; gives where, for `count_again`."""
+        where = self._slot_word(place, slot) + 1
+        self._words[where] += 1
+        return where
+
+    def count_again(self, where: int) -> None:
+        """Count one more there, moments later."""
+        self._words[where] += 1
 
     def count_sick(self, place: int, slot: int) -> None:
         """Count one that did not."""
@@ -308,6 +330,7 @@ class TargetBoard:
         self.put(place, CLOSED)
         self._words[(place + _USED_AT) // _WORD] = int(self._now_s()) & _ALL_BITS
         self._data[key_at : key_at + _KEY_BYTES] = key
+        self._words[_TAKEN_AT // _WORD] = (self.taken + 1) & _ALL_BITS
         return place
 
     def _free_place(self) -> int:
@@ -368,7 +391,8 @@ def open_board(path: Path, *, places: int = PLACES, now_s: Callable[[], float] =
     return TargetBoard(data, descriptor=descriptor, places=places, lane=_free_lane(descriptor), now_s=now_s)
 
 
-def _key_of(name: str) -> bytes:
+def key_of(name: str) -> bytes:
+    """What stands for the target *name* on every board."""
     return hashlib.blake2b(name.encode(), digest_size=_KEY_BYTES).digest()
 
 

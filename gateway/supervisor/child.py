@@ -6,7 +6,7 @@ import enum
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from gateway.process import READY_MESSAGE
@@ -38,12 +38,16 @@ class Child:
         start_at_s: When to start the next process; None while one runs or none is wanted.
     """
 
-    def __init__(self, role: Role, command: CommandFactory) -> None:
+    def __init__(
+        self, role: Role, command: CommandFactory, *, environ: Mapping[str, str] | None = None
+    ) -> None:
+        """Prepare; *environ* is that of its processes, None for our own."""
         self.role = role
         self.ready_pipe: int | None = None
         self.is_ready = False
         self.start_at_s: float | None = 0.0
         self._command = command
+        self._environ = environ
         self._process: subprocess.Popen[bytes] | None = None
         self._started_s = 0.0
         self._backoff_s = FIRST_BACKOFF_S
@@ -69,6 +73,7 @@ class Child:
             self._process = subprocess.Popen(  # noqa: S603, the command is ours
                 list(self._command(self.role, writing)),
                 stdin=subprocess.DEVNULL,
+                env=self._environ,
                 pass_fds=(writing,),
                 process_group=0,
             )

@@ -55,7 +55,7 @@ def _serve(settings: Settings) -> None:
         command = _command_factory(settings)
         roles = [Role.CONTROL, *[Role.WORKER] * settings.workers]
         Family(
-            [Child(role, command) for role in roles],
+            [Child(role, command, environ=settings.child_environment(environment())) for role in roles],
             bounds=DrainBounds(settings.drain_delay_s, settings.drain_timeout_s),
             on_ready=lambda: _say_ready(settings, config),
         ).run()

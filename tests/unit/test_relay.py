@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Final
 
 import pytest
 
@@ -21,8 +22,9 @@ from tests.unit.doubles import FakeClient, FakeReply
 from tests.unit.makers import KEY, make_caller, make_target
 
 FILES = find_openai_path("/files")
-SOUND = find_openai_path("/audio/transcriptions")
-assert SOUND is not None
+_SOUND = find_openai_path("/audio/transcriptions")
+assert _SOUND is not None
+SOUND: Final[Endpoint] = _SOUND
 SESSION = find_anthropic_path("/sessions/s_1/events/stream")
 assert FILES is not None
 HTML = {"content-type": "text/html"}

@@ -45,6 +45,7 @@ def test_defaults() -> None:
         log_format="text",
         log_level="info",
         metrics_on_data_port=False,
+        redis_url=None,
         admin_token=None,
     )
 
@@ -72,6 +73,7 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "log-format": ("json", "json"),
     "log-level": ("debug", "debug"),
     "metrics-on-data-port": ("1", True),
+    "redis-url": ("redis://host:6379/0", "redis://host:6379/0"),
 }
 
 
@@ -119,12 +121,58 @@ def test_variables_are_named_after_flags() -> None:
         ("host", "a b", "--host: expected a host name or address"),
         ("config", "", "--config: expected a path"),
         ("state-dir", "a\0b", "--state-dir: expected a path"),
+        ("redis-url", "http://host", "--redis-url: expected a URL such as redis://"),
+        ("redis-url", "host:6379", "--redis-url: expected a URL such as redis://"),
+        ("redis-url", "redis:///0", "--redis-url: expected a URL such as redis://"),
+        ("redis-url", "redis://host:0", "--redis-url: expected a URL such as redis://"),
+        ("redis-url", "redis://host:x", "--redis-url: expected a URL such as redis://"),
+        ("redis-url", "redis://host/name", "--redis-url: expected a URL such as redis://"),
+        ("redis-url", "redis://host?db", "--redis-url: expected a URL such as redis://"),
+        ("redis-url", "redis://host?max_connections=1", "--redis-url: expected a URL such as redis://"),
+        ("redis-url", "redis://[host", "--redis-url: expected a URL such as redis://"),
+        ("redis-url", "unix:", "--redis-url: expected a URL such as redis://"),
     ],
 )
 def test_what_cannot_be_used(flag: str, text: str, message: str) -> None:
     """The message names the flag and what may stand there."""
     with pytest.raises(SettingsError, match=re.escape(message)):
         read({flag: text})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:canary@host",
+        "rediss://user:canary@[::1]:6380/3?ssl_ca_certs=/ca.pem",
+        "unix:///run/valkey.sock?db=1",
+    ],
+)
+def test_redis_urls(url: str) -> None:
+    """As the library takes them; children get them in their environment, where others cannot read them."""
+    settings = read({"redis-url": url}, {"GATEWAY_REDIS_URL": "redis://elsewhere"})
+    assert settings.redis_url == url
+    assert "canary" not in repr(settings) + settings.to_json()
+    environ = settings.child_environment({"PATH": "/bin", "GATEWAY_REDIS_URL": "redis://elsewhere"})
+    assert environ == {"PATH": "/bin", "GATEWAY_REDIS_URL": url}
+    assert Settings.from_json(settings.to_json(), environ) == settings
+    assert read().child_environment({"PATH": "/bin"}) == {"PATH": "/bin"}
+
+
+def test_what_is_wrong_with_a_redis_url_quotes_no_password() -> None:
+    """The message goes to a log."""
+    with pytest.raises(SettingsError) as caught:
+        read({}, {"GATEWAY_REDIS_URL": "redis://:canary@host:x"})
+    assert "canary" not in str(caught.value)
+    assert caught.value.__cause__ is not None
+    assert "canary" not in str(caught.value.__cause__)
+
+
+def test_redis_needs_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks for it without the extra is told at once how to get it."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    with pytest.raises(SettingsError, match=r"pip install 'gateway\[redis\]'"):
+        read({"redis-url": "redis://host"})
+    assert read().redis_url is None
 
 
 def test_a_variable_that_cannot_be_used_is_named() -> None:

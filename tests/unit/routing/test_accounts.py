@@ -47,6 +47,19 @@ def test_plan_by_model() -> None:
         ACCOUNTS.plan("spare", "", mine, by_model=True)
 
 
+def test_plan_for_its_maker() -> None:
+    """What somebody made, by a virtual model for example, is found without a right to the account."""
+    assert ACCOUNTS.plan_for_maker("acct", "acct/small").candidates == ("acct/small",)
+    assert ACCOUNTS.plan_for_maker("acct", "").candidates == ("acct",)
+    for account, error in (
+        ("none", AccountNotFound),
+        ("keyless", SecretMissingError),
+        ("lab", AccountRequired),
+    ):
+        with pytest.raises(error):
+            ACCOUNTS.plan_for_maker(account, "")
+
+
 def test_models_on_several_servers() -> None:
     """One of them must be named, and leads to its server."""
     with pytest.raises(AccountRequired) as caught:

@@ -54,6 +54,18 @@ def test_how_long(object_id: str, days: int) -> None:
     assert stored.find((object_id,)) is None
 
 
+def test_parts_are_first_to_go() -> None:
+    """Parts of replies are many: they are known for a week, whatever their ids look like."""
+    clock = Clock()
+    stored = StoredObjects(table_in_memory(buckets=4, now_ns=clock))
+    for name in ("rs_1", "resp_1"):
+        stored.made_part(name, make_target(), APP)
+    clock.now_ns += 7 * DAY_NS - 1
+    assert stored.find(("rs_1",)) is not None
+    clock.now_ns += 1
+    assert stored.find(("rs_1", "resp_1")) is None
+
+
 @pytest.mark.parametrize(
     ("caller", "may"),
     [

@@ -50,6 +50,16 @@ def test_tells_how_it_ended(code: str, told: str) -> None:
     assert child.ready_pipe is None
 
 
+def test_environment() -> None:
+    """What is given, where the command line would show it to others; else our own."""
+    code = "import os, sys; sys.exit(7 if os.environ.get('CANARY') == 'x' else 0)"
+    child = Child(Role.WORKER, lambda _role, _ready_fd: [sys.executable, "-c", code], environ={"CANARY": "x"})
+    child.start(now_s=0.0)
+    told = until(child.reap, "it ends")
+    assert told is not None
+    assert told.endswith("exit code 7")
+
+
 def test_is_ready_only_when_it_says_so() -> None:
     """A readiness pipe that closes without the word is no readiness."""
     child = _child("import os, sys; os.close(int(sys.argv[1]))")

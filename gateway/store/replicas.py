@@ -1,0 +1,171 @@
+"""Where replicas of the gateway tell each other something: Redis or Valkey.
+
+A table of records, of which the newer one stands. Each exchange is one script: it keeps what of ours is newer
+than what is there, and gives what others have put there since the exchange before. Times are the server's, so
+that replicas need not agree on one. Records end by themselves, and nothing else is in the server: if it loses
+them, or is another one all at once, the next exchange says so (`Heard.is_new`) and each replica tells what it
+knows again.
+
+Whatever the server does, an exchange ends within `EXCHANGE_S`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as ConnectionLost
+from redis.exceptions import RedisError
+
+from gateway.store.replica_records import Heard, Record, ReplicasAwayError
+
+EXCHANGE_S: Final = 1.0
+"""What an exchange may take as a whole, the connection included."""
+
+_SOCKET_S: Final = 0.5
+_PREFIX: Final = "{gateway:targets}"
+_KEPT_S: Final = 86_400
+_US_PER_S: Final = 1_000_000
+_DETAIL_CHARACTERS: Final = 200
+
+# KEYS: the records, in which order they came, when each ends. ARGV: a name for a table that is begun, that of
+# the one we know, how far we know it, how long the keys are kept; then of each record its field, order, value
+# and milliseconds. '@' has the table's name, '#' counts what came.
+_SCRIPT: Final = """
+local records, order, ends = KEYS[1], KEYS[2], KEYS[3]
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local name = redis.call('HGET', records, '@')
+if not name then
+  redis.call('DEL', order, ends)
+  name = ARGV[1]
+  redis.call('HSET', records, '@', name)
+end
+for _, field in ipairs(redis.call('ZRANGEBYSCORE', ends, '-inf', now_ms, 'LIMIT', 0, 1000)) do
+  redis.call('HDEL', records, field)
+  redis.call('ZREM', order, field)
+  redis.call('ZREM', ends, field)
+end
+for at = 5, #ARGV, 4 do
+  local field = ARGV[at]
+  local known = redis.call('HGET', records, field)
+  if not known or tonumber(ARGV[at + 1]) > tonumber(string.match(known, '^(%d+) ')) then
+    redis.call('HSET', records, field, ARGV[at + 1] .. ' ' .. ARGV[at + 2])
+    redis.call('ZADD', order, redis.call('HINCRBY', records, '#', 1), field)
+    redis.call('ZADD', ends, now_ms + ARGV[at + 3], field)
+  end
+end
+local from = '-inf'
+if name == ARGV[2] then from = '(' .. ARGV[3] end
+local told = {}
+for _, field in ipairs(redis.call('ZRANGEBYSCORE', order, from, '+inf')) do
+  told[#told + 1] = field
+  told[#told + 1] = redis.call('HGET', records, field)
+end
+for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, ARGV[4]) end
+return {time[1], time[2], name, redis.call('HGET', records, '#') or '0', told}
+"""
+
+
+class Replicas:
+    """The table of one server."""
+
+    def __init__(self, url: str, *, now_s: Callable[[], float] = time.time) -> None:
+        """Prepare; nothing is connected yet.
+
+        Args:
+            url: `redis://`, `rediss://` or `unix://`; may hold a password.
+            now_s: Unix time.
+        """
+        self.place = shown(url)
+        self._secrets = _secrets_in(url)
+        self._now_s = now_s
+        self._redis: Redis = Redis.from_url(
+            url,
+            socket_timeout=_SOCKET_S,
+            socket_connect_timeout=_SOCKET_S,
+            # A connection that has ended since the exchange before is made anew. More is not tried: who asks
+            # every quarter of a second tries again by itself.
+            retry=Retry(NoBackoff(), 1, supported_errors=(ConnectionLost,)),
+            max_connections=1,
+            protocol=2,
+        )
+        self._exchange: Any = self._redis.register_script(_SCRIPT)
+        self._keys = [f"{_PREFIX}:{part}" for part in ("records", "order", "ends")]
+        self._table = ""
+        self._known = 0
+
+    async def exchange(self, records: Sequence[Record]) -> Heard:
+        """Tell *records*, some hundreds at most, and hear what is news.
+
+        Raises:
+            ReplicasAwayError: The server cannot be reached, does not answer in time, or refuses.
+        """
+        arguments: list[str | int] = [secrets.token_hex(8), self._table, self._known, _KEPT_S]
+        for record in records:
+            arguments += (record.field, record.order, record.value, max(1, round(record.keep_s * 1000)))
+        began_s = self._now_s()
+        try:
+            async with asyncio.timeout(EXCHANGE_S):
+                answer = await self._exchange(keys=self._keys, args=arguments)
+        except (RedisError, OSError, TimeoutError) as error:
+            await self._let_go()
+            raise ReplicasAwayError(self._told(error)) from error
+        ended_s = self._now_s()
+        seconds, microseconds, name, count, told = answer
+        is_new = name.decode() != self._table
+        self._table, self._known = name.decode(), int(count)
+        server_s = int(seconds) + int(microseconds) / _US_PER_S
+        pairs = zip(told[::2], told[1::2], strict=True)
+        heard = tuple([_record(field, value) for field, value in pairs])
+        return Heard(server_s - (began_s + ended_s) / 2, ended_s - began_s, is_new, heard)
+
+    def hear_all(self) -> None:
+        """Let the next exchange give every record, as if nothing had been heard."""
+        self._known = 0
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        """End the connection: what is still to come on it belongs to a question that nobody asks any more."""
+        try:
+            async with asyncio.timeout(_SOCKET_S):
+                await self._redis.connection_pool.disconnect()
+        except (RedisError, OSError, TimeoutError):
+            pass
+
+    def _told(self, error: BaseException) -> str:
+        text = (str(error) or type(error).__name__).rstrip(".")
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text[:_DETAIL_CHARACTERS]
+
+
+def shown(url: str) -> str:
+    """Where *url* leads, without what is secret in it."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return f"unix://{parts.path}"
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{host}{port}{parts.path}"
+
+
+def _secrets_in(url: str) -> tuple[str, ...]:
+    parts = urlsplit(url)
+    found = {parts.password or "", unquote(parts.password or "")}
+    return tuple(sorted(filter(None, found), key=len, reverse=True))
+
+
+def _record(field: bytes, value: bytes) -> Record:
+    order, _, text = value.partition(b" ")
+    return Record(field.decode(), int(order), text.decode())
