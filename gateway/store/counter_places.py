@@ -42,6 +42,9 @@ end); half of its key; the window; what each slot has (of parallel calls: what e
 """
 
 WORD: Final = 8
+UNKNOWN: Final = (0, -1)
+"""A place that is none: its mark would be a word of the file's header that is never so."""
+
 _KNOWN: Final = 16_384
 _THREE: Final = struct.Struct("=3q")
 _NO_KEY: Final = bytes(TABLE_KEY_BYTES)
@@ -56,6 +59,9 @@ class Places:
     """The counters of one file. A place is the number of its first word.
 
     Whoever changes one has the file to itself.
+
+    Attributes:
+        known: Where counters were found; they are there still if the place has that mark.
     """
 
     def __init__(self, data: mmap.mmap, words: memoryview[int], places: int) -> None:
@@ -66,14 +72,12 @@ class Places:
         self._buckets = places // BUCKET
         self._first = (KEYS_AT + places * TABLE_KEY_BYTES) // WORD
         self._places = places
-        self._known: dict[bytes, tuple[int, int]] = {}
+        self.known: dict[bytes, tuple[int, int]] = {}
 
     def find(self, key: bytes) -> int:
         """Where the counter is, 0 when there is none."""
-        known = self._known.get(key)
-        if known is not None and self._words[known[0] + MARK] == known[1]:
-            return known[0]
-        return self._look_for(key)
+        place, mark = self.known.get(key, UNKNOWN)
+        return place if self._words[place + MARK] == mark else self._look_for(key)
 
     def make(self, key: bytes, window_s: int, slot: int, expires_s: int, now_s: float) -> int:
         """A place for a counter that has none."""
@@ -192,9 +196,9 @@ class Places:
         return 0
 
     def _note(self, key: bytes, place: int) -> int:
-        if len(self._known) >= _KNOWN:
-            self._known.clear()
-        self._known[key] = (place, _half(key))
+        if len(self.known) >= _KNOWN:
+            self.known.clear()
+        self.known[key] = (place, _half(key))
         return place
 
     def _buckets_of(self, key: bytes) -> tuple[int, int]:
@@ -202,21 +206,21 @@ class Places:
 
     def _free_number(self, key: bytes, now_s: float) -> tuple[int, bool]:
         """Which place a new counter takes, and whether another loses it."""
-        ends_of = [
-            [(self._ends_s(number, now_s), number) for number in range(first, first + BUCKET)]
-            for first in (bucket * BUCKET for bucket in self._buckets_of(key))
-        ]
-        emptier = max(ends_of, key=lambda bucket: sum(ends_s <= now_s for ends_s, _ in bucket))
-        ends_s, number = min(emptier)
-        if ends_s > now_s:
-            ends_s, number = min(ends_of[0] + ends_of[1])
+        buckets = [range(bucket * BUCKET, bucket * BUCKET + BUCKET) for bucket in self._buckets_of(key)]
+        empty = max(
+            ([number for number in bucket if not self._has_key(number)] for bucket in buckets), key=len
+        )
+        if empty:
+            return empty[0], False
+        ends_s, number = min((self._ends_s(number, now_s), number) for bucket in buckets for number in bucket)
         return number, ends_s > now_s
+
+    def _has_key(self, number: int) -> bool:
+        at = KEYS_AT + number * TABLE_KEY_BYTES
+        return self._data[at : at + TABLE_KEY_BYTES] != _NO_KEY
 
     def _ends_s(self, number: int, now_s: float) -> float:
         """Unix time at which what is in the place counts no more; it may be past."""
-        key_at = KEYS_AT + number * TABLE_KEY_BYTES
-        if self._data[key_at : key_at + TABLE_KEY_BYTES] == _NO_KEY:
-            return -inf
         words, place = self._words, self._first + number * WORDS
         window_s = words[place + WINDOW]
         if window_s > 0:

@@ -28,7 +28,19 @@ from typing import Final
 from gateway.model import PARALLEL, ROLLING_SLOTS, TABLE_KEY_BYTES, Charge, Correction, Decision
 from gateway.store import counter_notes
 from gateway.store.counter_notes import Notes
-from gateway.store.counter_places import BUCKET, HEAD, LANES, LOST_WORD, PLACES, RING, Places, size_of
+from gateway.store.counter_places import (
+    BASE,
+    BUCKET,
+    HEAD,
+    LANES,
+    LOST_WORD,
+    MARK,
+    PLACES,
+    RING,
+    UNKNOWN,
+    Places,
+    size_of,
+)
 from gateway.store.mapped_file import LOCK_WAIT_S, give_lock, open_mapped, take_lock
 
 FILE_NAME: Final = "counters"
@@ -41,6 +53,7 @@ _HEADER: Final = struct.Struct("=8s6I")
 _HEADER_BYTES: Final = 64
 _LANES_USED_WORD: Final = 8
 _LANE_LOCKS_AT: Final = 80
+_UNCOUNTED_WORD: Final = 14
 _MISSED_WORD: Final = 16
 _HASTE_S: Final = 0.05
 _HASTY_WAIT_S: Final = 0.0001
@@ -88,6 +101,11 @@ class CounterTable:
     def missed_turns(self) -> int:
         """How often, in all processes, a call went on with its worker's own share."""
         return sum(self._words[_MISSED_WORD : _MISSED_WORD + LANES])
+
+    @property
+    def uncounted(self) -> int:
+        """How many charges were taken then, and counted nowhere, because too many were noted already."""
+        return self._words[_UNCOUNTED_WORD]
 
     @property
     def lost(self) -> int:
@@ -160,27 +178,29 @@ class CounterTable:
         now_s = self._now_s()
         if not self._notes.are_counted:
             self._count_notes(now_s)
-        find, words = self._places.find, self._words
+        words, find = self._words, self._places.find
+        known = self._places.known
         twelfths = int(now_s * ROLLING_SLOTS)
         places: list[int] = []
         used: list[int] = []
         reset_s: list[float] = []
         blocking: list[int] = []
         for charge in charges:
-            window_s, amount = charge.window_s, charge.amount
+            window_s = charge.window_s
             slot = twelfths // window_s if window_s > 0 else 0
-            place = find(charge.key) or self._places.make(charge.key, window_s, slot, charge.expires_s, now_s)
+            place, mark = known.get(charge.key, UNKNOWN)
+            if words[place + MARK] != mark:
+                place = find(charge.key) or self._make(charge, slot, now_s)
             if words[place + HEAD] != slot:
                 self._places.go_on(place, slot)
-            after = words[place] + amount
+            after = words[place] + charge.amount
             if after > charge.limit and charge.is_enforced:
                 blocking.append(len(places))
             places.append(place)
             used.append(after)
-            if window_s > 0:
-                reset_s.append((slot + RING) * window_s / ROLLING_SLOTS - now_s)
-            else:
-                reset_s.append(_reset_s(charge, now_s))
+            reset_s.append(
+                (slot + RING) * window_s / ROLLING_SLOTS - now_s if window_s > 0 else _reset_s(charge, now_s)
+            )
         if blocking:
             before = [after - charge.amount for after, charge in zip(used, charges, strict=True)]
             if self._free_the_dead(charges, places, blocking):
@@ -213,10 +233,26 @@ class CounterTable:
     def _settle(self, corrections: Sequence[Correction], now_s: float) -> None:
         if not self._notes.are_counted:
             self._count_notes(now_s)
+        words, known = self._words, self._places.known
+        twelfths = int(now_s * ROLLING_SLOTS)
         for each in corrections:
-            charge = each.charge
-            slot = _slot_of(each, now_s)
-            self._count(now_s, self._lane, charge.key, charge.window_s, charge.expires_s, slot, each.amount)
+            charge, amount = each.charge, each.amount
+            window_s = charge.window_s
+            slot = current = 0
+            if window_s > 0:
+                current = twelfths // window_s
+                slot = int(each.decision.at_s * ROLLING_SLOTS) // window_s if amount < 0 else current
+            place, mark = known.get(charge.key, UNKNOWN)
+            if (
+                words[place + MARK] == mark
+                and words[place + HEAD] == current == slot
+                and window_s >= 0
+                and words[place] + amount >= (words[place + BASE] if window_s else 0)
+                and (window_s or not charge.expires_s or charge.expires_s > now_s)
+            ):
+                words[place] += amount
+            else:
+                self._count(now_s, self._lane, charge.key, window_s, charge.expires_s, slot, amount)
 
     def _count(
         self, now_s: float, lane: int, key: bytes, window_s: int, expires_s: int, slot: int, amount: int
@@ -237,12 +273,16 @@ class CounterTable:
             self._places.go_on(place, current)
         self._places.add(place, window_s, slot, amount)
 
+    def _make(self, charge: Charge, slot: int, now_s: float) -> int:
+        return self._places.make(charge.key, charge.window_s, slot, charge.expires_s, now_s)
+
     def _count_notes(self, now_s: float) -> None:
         self._notes.settle(partial(self._count, now_s))
         self._notes.begin_page()
 
     def _note(self, charge: Charge, slot: int, amount: int) -> None:
-        self._notes.write(charge.key, charge.window_s, charge.expires_s, slot, amount)
+        if not self._notes.write(charge.key, charge.window_s, charge.expires_s, slot, amount):
+            self._words[_UNCOUNTED_WORD] += 1
 
     def _counted(self, charge: Charge, now_s: float) -> int:
         slot = _slot(charge, now_s)

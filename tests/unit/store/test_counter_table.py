@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
 from math import inf
 from pathlib import Path
 from typing import Final
@@ -12,7 +17,95 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.model import PARALLEL, Charge, Correction, Counters, Decision
-from gateway.store.counter_table import CounterTable, counters_in_memory
+from gateway.store.counter_notes import NOTES
+from gateway.store.counter_places import LANES
+from gateway.store.counter_table import CounterTable, counters_in_memory, open_counters
+from tests.unit.store.others import end, run
+
+# What processes do that are not this one; the first argument is the file.
+SETUP: Final = """
+import hashlib, random, sys, time
+from pathlib import Path
+from gateway.model import Charge, Correction
+from gateway.store.counter_table import open_counters
+counters = open_counters(Path(sys.argv[1]), places=256)
+
+def charge(name, amount, limit, window_s):
+    key = hashlib.blake2b(name.encode(), digest_size=16).digest()
+    return Charge(key, amount, limit, window_s, int(time.time()) + 86_400 if window_s == 0 else 0)
+"""
+# Asks so often; says how many it had.
+ASKING: Final = (
+    SETUP
+    + """
+charges = [charge(f"rule {window_s}", 1, int(sys.argv[3]), window_s) for window_s in (86_400, 0)]
+print("begun", flush=True)
+sys.stdin.readline()
+print(sum(counters.reserve(charges).refused is None for _ in range(int(sys.argv[2]))), flush=True)
+sys.stdin.read()
+"""
+)
+# Reserves, settles and gives back at random; says what it kept.
+MIXED: Final = (
+    SETUP
+    + """
+chance = random.Random(int(sys.argv[2]))
+kept, calls = 0, []
+print("begun", flush=True)
+sys.stdin.readline()
+for _ in range(4000):
+    if calls and chance.random() < 0.5:
+        taken, decision = calls.pop(chance.randrange(len(calls)))
+        used = chance.choice((0, taken.amount // 2, taken.amount, taken.amount + 5))
+        counters.settle([Correction(taken, used - taken.amount, decision)])
+        kept += used - taken.amount
+    else:
+        taken = charge("rule", chance.randrange(1, 50), 2000, 0)
+        decision = counters.reserve([charge("watch", 1, 10**9, 86_400), taken])
+        if decision.refused is None:
+            calls.append((taken, decision))
+            kept += taken.amount
+print(kept, flush=True)
+sys.stdin.read()
+"""
+)
+CHURN: Final = (
+    SETUP
+    + """
+charges = [charge("rule 86400", 1, 10**9, 86_400), charge("rule 0", 1, 10**9, 0)]
+print("begun", flush=True)
+while True:
+    decision = counters.reserve(charges)
+    counters.settle([Correction(each, -1, decision) for each in charges])
+"""
+)
+PARALLEL_CALLS: Final = (
+    SETUP
+    + """
+print(sum(counters.reserve([charge("rule", 1, 3, -1)]).refused is None for _ in range(4)), flush=True)
+sys.stdin.read()
+"""
+)
+LANES_HOLDER: Final = """
+import fcntl, sys
+from pathlib import Path
+from gateway.store.counter_table import open_counters
+open_counters(Path(sys.argv[1]), places=256).close()
+file = open(sys.argv[1], "r+b")
+fcntl.lockf(file, fcntl.LOCK_EX, int(sys.argv[2]), 80)
+print("held", flush=True)
+sys.stdin.read()
+"""
+HOLDER: Final = (
+    SETUP
+    + """
+import fcntl
+with open(sys.argv[1], "r+b") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX, 1, 0)
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+)
 
 NOW_S: Final = 1_800_000_000.0
 MONTH_END_S: Final = 1_802_592_000
@@ -133,7 +226,7 @@ def test_reset_of_what_is_taken(counters: CounterTable) -> None:
     ids=["a little", "within the window", "far more than the window"],
 )
 def test_a_clock_that_is_set_back(counters: CounterTable, clock: Clock, back_s: float, admitted: int) -> None:
-    """A little: nothing has room twice. By far: it was wrong before, and nobody waits for it to come again."""
+    """A little: nothing has room twice. By far: it was wrong before, and nobody waits for that time."""
     for _ in range(3):
         assert is_taken(counters, charge())
     clock.now_s -= back_s
@@ -297,4 +390,195 @@ def test_a_hundred_thousand() -> None:
     assert counters.lost == 0
     for number in range(0, 100_000, 7):
         assert counters.usage([charge(str(number), window_s=0)]).used == (1 + number % 3,)
+    counters.close()
+
+
+def open_here(path: Path) -> CounterTable:
+    return open_counters(path, places=PLACES)
+
+
+def day(name: str, limit: int = 10**9, amount: int = 1) -> Charge:
+    return Charge(key_of(name), amount, limit, 86_400)
+
+
+def month(name: str, limit: int = 10**9, amount: int = 1) -> Charge:
+    return Charge(key_of(name), amount, limit, 0, 2**40)
+
+
+def go(processes: Sequence[subprocess.Popen[str]]) -> list[int]:
+    """Let them begin together; what each says at its end."""
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    return [said(process) for process in processes]
+
+
+def said(process: subprocess.Popen[str]) -> int:
+    assert process.stdout is not None
+    return int(process.stdout.readline())
+
+
+@pytest.mark.parametrize("asks", [(500, 500, 500, 500), (3000, 400, 10, 1)], ids=["even", "skewed"])
+def test_four_workers_are_as_one(path: Path, asks: tuple[int, ...]) -> None:
+    """Together they admit the limit, not one more and not one fewer; it survives them all."""
+    workers = [run(ASKING, path, each, 700) for each in asks]
+    assert sum(go(workers)) == 700
+    for worker in workers:
+        end(worker)
+    counters = open_here(path)
+    assert counters.usage([day("rule 86400"), month("rule 0")]).used == (700, 700)
+    assert not is_taken(counters, month("rule 0", 700))
+    counters.close()
+
+
+def test_whatever_four_workers_do(path: Path) -> None:
+    """Reserved, settled, given back, in any order: what is counted is what they kept."""
+    workers = [run(MIXED, path, seed) for seed in range(4)]
+    kept = sum(go(workers))
+    counters = open_here(path)
+    assert counters.usage([month("rule")]).used == (kept,)
+    counters.close()
+    for worker in workers:
+        end(worker)
+
+
+def test_workers_killed_in_the_middle(path: Path) -> None:
+    """Kill -9, again and again: the file is free, and no counter is off by more than that call."""
+    counters = open_here(path)
+    charges = [day("rule 86400"), month("rule 0")]
+    for kills in range(1, 9):
+        process = run(CHURN, path)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        assert all(0 <= used <= kills for used in counters.usage(charges).used)
+        with path.open("r+b") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)
+        counters.close()
+        counters = open_here(path)
+    assert is_taken(counters, *charges)
+    assert counters.missed_turns == 0
+    counters.close()
+
+
+def test_who_keeps_the_file_is_not_waited_for(path: Path) -> None:
+    """Workers go on with their share, never pass the limit, and all of it is counted once it is free."""
+    workers = [run(ASKING, path, 200, 100) for _ in range(3)]
+    holder = run(HOLDER, path)
+    admitted = sum(go(workers))
+    assert 90 <= admitted <= 100
+    counters = open_here(path)
+    assert counters.missed_turns > 0
+    charges = [day("rule 86400"), month("rule 0")]
+    assert counters.usage(charges).used == (admitted, admitted)
+    end(holder)
+    for worker in workers:
+        end(worker)
+    left = 100 - admitted
+    limited = [day("rule 86400", 100), month("rule 0", 100)]
+    assert [is_taken(counters, *limited) for _ in range(left + 1)] == [True] * left + [False]
+    assert counters.usage(charges).used == (100, 100)
+    counters.close()
+
+
+def test_a_worker_stopped_at_any_moment(path: Path) -> None:
+    """What others counted meanwhile stands when it goes on with the figures it had seen before."""
+    stopped = run(MIXED, path, 99)
+    assert stopped.stdin is not None
+    stopped.stdin.write("\n")
+    stopped.stdin.flush()
+    workers = [run(MIXED, path, seed) for seed in range(2)]
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write("\n")
+        worker.stdin.flush()
+    for _ in range(30):
+        os.kill(stopped.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, stopped.pid, os.WSTOPPED | os.WNOWAIT)
+        open_and_close(path)
+        os.kill(stopped.pid, signal.SIGCONT)
+    kept = said(stopped) + sum(said(worker) for worker in workers)
+    counters = open_here(path)
+    assert counters.usage([month("rule")]).used == (kept,)
+    counters.close()
+    for worker in (stopped, *workers):
+        end(worker)
+
+
+def open_and_close(path: Path) -> None:
+    """Take what there is to take, as a process does that begins."""
+    counters = open_here(path)
+    counters.reserve([day("beside")])
+    counters.close()
+
+
+def test_settled_while_another_keeps_the_file(path: Path) -> None:
+    """It is noted, seen at once, and counted once."""
+    counters = open_here(path)
+    charges = [day("a", amount=10), month("b", amount=10)]
+    decision = counters.reserve(charges)
+    holder = run(HOLDER, path)
+    counters.settle([Correction(each, -4, decision) for each in charges])
+    counters.settle([Correction(each, 1, decision) for each in charges])
+    counters.settle([Correction(month("new"), 3, decision)])
+    seen = [*charges, month("new")]
+    assert counters.usage(seen).used == (7, 7, 3)
+    end(holder)
+    assert is_taken(counters)
+    assert counters.usage(seen).used == (7, 7, 3)
+    holder = run(HOLDER, path)
+    counters.settle([Correction(month("new"), 3, decision)])
+    assert counters.usage(seen).used == (7, 7, 6)
+    end(holder)
+    counters.close()
+
+
+def test_more_than_a_page_of_notes(path: Path) -> None:
+    """What no longer has room there is not counted, and that is told."""
+    counters = open_here(path)
+    holder = run(HOLDER, path)
+    for number in range(NOTES + 5):
+        assert is_taken(counters, month(str(number)))
+    assert counters.uncounted == 5
+    end(holder)
+    assert counters.usage([month("0"), month(str(NOTES))]).used == (1, 0)
+    counters.close()
+
+
+def test_parallel_calls_of_the_dead(path: Path) -> None:
+    """They are let go when somebody asks, and when another process takes that one's place."""
+    counters = open_here(path)
+    one = charge("rule", window_s=PARALLEL)
+    dead, living = run(PARALLEL_CALLS, path, wait=False), None
+    assert said(dead) == 3
+    assert not is_taken(counters, one)
+    end(dead)
+    assert is_taken(counters, one)
+    living = run(PARALLEL_CALLS, path, wait=False)
+    assert said(living) == 2
+    assert not is_taken(counters, one)
+    end(living)
+    again = run(PARALLEL_CALLS, path, wait=False)
+    assert said(again) == 2
+    end(again)
+    counters.close()
+
+
+def test_more_processes_than_lanes(path: Path) -> None:
+    """Those share one, and are right as long as they get the file."""
+    holding = run(LANES_HOLDER, path, LANES)
+    counters = open_here(path)
+    one = charge(window_s=PARALLEL)
+    assert [is_taken(counters, one) for _ in range(4)] == [True] * 3 + [False]
+    counters.close()
+    end(holding)
+
+
+def test_another_version(path: Path) -> None:
+    """A file of another size is begun anew."""
+    counters = open_here(path)
+    assert is_taken(counters, month("a"))
+    other = open_counters(path, places=2 * PLACES)
+    assert other.usage([month("a")]).used == (0,)
+    other.close()
     counters.close()
