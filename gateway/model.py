@@ -826,6 +826,99 @@ class Table(Protocol):
         """What is kept under *key*, filled up to `TABLE_VALUE_BYTES`."""
 
 
+ROLLING_SLOTS: Final = 12
+"""Parts of a rolling window; what was counted in one leaves the window at once, when all of it is older."""
+
+PARALLEL: Final = -1
+"""`Charge.window_s` of what is taken for as long as a call lasts."""
+
+
+class Charge(msgspec.Struct, frozen=True):
+    """What a call adds to one counter.
+
+    Attributes:
+        key: `TABLE_KEY_BYTES` of a hash: of the rule, whom it counts for, and the calendar window.
+        amount: Requests, tokens, or millionths of a USD; at least 0.
+        limit: The most that may be counted there.
+        window_s: Seconds of a rolling window; 0 for a calendar window, which the key names; `PARALLEL`.
+        expires_s: Unix time at which a calendar window ends; 0 for one without end, and for the others.
+        is_enforced: False where it is counted and never refuses.
+    """
+
+    key: bytes
+    amount: int
+    limit: int
+    window_s: int
+    expires_s: int = 0
+    is_enforced: bool = True
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What became of charges; its tuples are in their order.
+
+    Attributes:
+        refused: Which charge is in the way: of several the one that resets first; None when all were taken.
+        used: What is counted in each, this call included if it was taken.
+        reset_s: Of a charge in the way, seconds until there is room for it (where it could never have room,
+            until nothing is counted any more). Of others, until nothing of what is counted now is counted
+            any more. `math.inf` where that is never; of parallel calls, for which nobody knows, 1.0.
+        at_s: Unix time of the decision, by the clock of the counters.
+        is_shared: It was decided for all replicas together, not for this host alone.
+    """
+
+    refused: int | None
+    used: tuple[int, ...]
+    reset_s: tuple[float, ...]
+    at_s: float
+    is_shared: bool = False
+
+
+class Correction(msgspec.Struct, frozen=True):
+    """What is to be added to a charge that was taken.
+
+    Attributes:
+        amount: Often negative; of a parallel call always all of it.
+        decision: What took it.
+    """
+
+    charge: Charge
+    amount: int
+    decision: Decision
+
+
+class Counters(Protocol):
+    """Counters that the workers of a host share; see `gateway.store.counter_table`."""
+
+    def reserve(self, charges: Sequence[Charge]) -> Decision:
+        """Take all *charges* or none."""
+
+    def settle(self, corrections: Sequence[Correction]) -> None:
+        """Correct what was taken.
+
+        What is given back of a rolling window is taken from when it was counted; what comes on top is
+        counted now. What is gone already stays so.
+        """
+
+    def usage(self, charges: Sequence[Charge]) -> Decision:
+        """What `reserve` would answer, with what is counted without this call."""
+
+
+class RemoteCounters(Protocol):
+    """Counters that replicas share, one round trip for each question; raises nothing when they are away.
+
+    What they then do is their own rule; `Decision.is_shared` tells.
+    """
+
+    async def reserve(self, charges: Sequence[Charge]) -> Decision:
+        """Like `Counters.reserve`."""
+
+    async def settle(self, corrections: Sequence[Correction]) -> None:
+        """Like `Counters.settle`."""
+
+    async def usage(self, charges: Sequence[Charge]) -> Decision:
+        """Like `Counters.usage`."""
+
+
 class UpstreamReply(Protocol):
     """The provider's answer, its head read and its body not.
 

@@ -47,7 +47,7 @@ def open_mapped(path: Path, header: bytes, size_bytes: int) -> tuple[int, mmap.m
             raise
 
 
-def take_lock(descriptor: int, start: int, length: int) -> bool:
+def take_lock(descriptor: int, start: int, length: int, *, wait_s: float = LOCK_WAIT_S) -> bool:
     """Lock these bytes of a file; False when another process has them and keeps them."""
     deadline_s = 0.0
     while True:
@@ -55,7 +55,7 @@ def take_lock(descriptor: int, start: int, length: int) -> bool:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, length, start)
         except OSError as error:
             now_s = time.monotonic()
-            deadline_s = deadline_s or now_s + LOCK_WAIT_S
+            deadline_s = deadline_s or now_s + wait_s
             if error.errno not in _BUSY or now_s >= deadline_s:
                 return False
         else:

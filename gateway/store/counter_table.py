@@ -1,0 +1,417 @@
+"""Counters in a memory-mapped file of the state folder, for all workers of a host.
+
+No process serves it, and it survives restarts. All charges of a call are taken under one kernel record lock,
+so a limit holds as if there were one worker. A process that was stopped while it had the file is waited for
+a millisecond; then a call goes on with this worker's own share of what is left, and that is noted until the
+file is free (`gateway.store.counter_notes`): no limit is passed, but one may refuse what had room.
+
+A rolling window has 12 slots, and what was counted in one leaves with the slot's last moment: no window of
+that length anywhere has more than the limit, and room comes back up to a twelfth of the window late.
+
+What a killed worker had reserved stays counted, since nobody knows what its calls used; only its parallel
+calls are let go.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import time
+from collections.abc import Callable, Sequence
+from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, lockf
+from functools import partial
+from math import inf
+from pathlib import Path
+from typing import Final
+
+from gateway.model import PARALLEL, ROLLING_SLOTS, TABLE_KEY_BYTES, Charge, Correction, Decision
+from gateway.store import counter_notes
+from gateway.store.counter_notes import Notes
+from gateway.store.counter_places import (
+    BASE,
+    BUCKET,
+    HEAD,
+    LANES,
+    LOST_WORD,
+    MARK,
+    PLACES,
+    RING,
+    UNKNOWN,
+    Places,
+    size_of,
+)
+from gateway.store.mapped_file import LOCK_WAIT_S, give_lock, open_mapped, take_lock
+
+FILE_NAME: Final = "counters"
+"""Of the file in the state folder: 21 MB of counters, 2 of notes."""
+
+PARALLEL_RESET_S: Final = 1.0
+
+_MAGIC: Final = b"gwcount\x01"
+_HEADER: Final = struct.Struct("=8s6I")
+_HEADER_BYTES: Final = 64
+_LANES_USED_WORD: Final = 8
+_LANE_LOCKS_AT: Final = 80
+_UNCOUNTED_WORD: Final = 14
+_MISSED_WORD: Final = 16
+_HASTE_S: Final = 0.05
+_HASTY_WAIT_S: Final = 0.0001
+_PATIENCE_S: Final = 0.02
+_PATIENCE_PAUSE_S: Final = 0.0005
+_IMPATIENT_S: Final = 1.0
+
+
+class CounterTable:
+    """`gateway.model.Counters`, of one process alone or of all that have opened its file.
+
+    One thread of a process uses it: record locks keep processes apart, not threads. `usage` may be asked by
+    any.
+    """
+
+    def __init__(
+        self,
+        data: mmap.mmap,
+        *,
+        descriptor: int | None = None,
+        places: int = PLACES,
+        lane: int = 0,
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        """Use *data*, whose header is right.
+
+        Args:
+            data: The whole file, mapped, or memory of its size.
+            descriptor: Of the file, for its locks; None when there is nobody else.
+            places: How many counters it has room for.
+            lane: Which of the processes this is.
+            now_s: Unix time in seconds.
+        """
+        self._data = data
+        self._descriptor = descriptor
+        self._lane = lane
+        self._now_s = now_s
+        self._words = memoryview(data).cast("q")
+        self._places = Places(data, self._words, places)
+        self._notes = Notes(data, self._words, size_of(places), lane)
+        self._missed_at_s = -inf
+        self._impatient_until_s = -inf
+
+    @property
+    def missed_turns(self) -> int:
+        """How often, in all processes, a call went on with its worker's own share."""
+        return sum(self._words[_MISSED_WORD : _MISSED_WORD + LANES])
+
+    @property
+    def uncounted(self) -> int:
+        """How many charges were taken then, and counted nowhere, because too many were noted already."""
+        return self._words[_UNCOUNTED_WORD]
+
+    @property
+    def lost(self) -> int:
+        """How many counters have been forgotten for want of room, although they still counted."""
+        return self._words[LOST_WORD]
+
+    def reserve(self, charges: Sequence[Charge]) -> Decision:
+        """Take all *charges* or none."""
+        if self._descriptor is None:
+            return self._reserve(charges)
+        if self._take(self._descriptor):
+            try:
+                return self._reserve(charges)
+            finally:
+                lockf(self._descriptor, LOCK_UN, 1, 0)
+        decision = self._reserve_share(charges)
+        if decision.refused is not None and self._take_patiently(self._descriptor):
+            try:
+                return self._reserve(charges)
+            finally:
+                lockf(self._descriptor, LOCK_UN, 1, 0)
+        self._words[_MISSED_WORD + self._lane] += 1
+        return decision
+
+    def settle(self, corrections: Sequence[Correction]) -> None:
+        """Correct what was taken; see `gateway.model.Counters`."""
+        now_s = self._now_s()
+        if self._descriptor is None:
+            self._settle(corrections, now_s)
+        elif self._take(self._descriptor):
+            try:
+                self._settle(corrections, now_s)
+            finally:
+                lockf(self._descriptor, LOCK_UN, 1, 0)
+        else:
+            self._words[_MISSED_WORD + self._lane] += 1
+            for each in corrections:
+                self._note(each.charge, _slot_of(each, now_s), each.amount)
+
+    def usage(self, charges: Sequence[Charge]) -> Decision:
+        """What `reserve` would answer, with what is counted without this call."""
+        now_s = self._now_s()
+        used = [self._counted(charge, now_s) for charge in charges]
+        blocking = [at for at, charge in enumerate(charges) if used[at] + charge.amount > charge.limit]
+        return self._decision(charges, used, [at for at in blocking if charges[at].is_enforced], now_s)
+
+    def begin(self, descriptor: int) -> None:
+        """Let go of what was left by the process that had this one's lane before."""
+        is_locked = take_lock(descriptor, 0, 1, wait_s=_PATIENCE_S)
+        try:
+            self._words[_LANES_USED_WORD] = max(self._words[_LANES_USED_WORD], self._lane + 1)
+            if is_locked:
+                self._count_notes(self._now_s())
+            self._places.free_lane_everywhere(self._lane)
+        finally:
+            if is_locked:
+                give_lock(descriptor, 0, 1)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._places.close()
+        self._words.release()
+        self._data.close()
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _reserve(self, charges: Sequence[Charge]) -> Decision:
+        """Within this process's turn: of ten charges each takes 0.6 us, so most of it is written out here."""
+        now_s = self._now_s()
+        if not self._notes.are_counted:
+            self._count_notes(now_s)
+        words, find = self._words, self._places.find
+        known = self._places.known
+        twelfths = int(now_s * ROLLING_SLOTS)
+        places: list[int] = []
+        used: list[int] = []
+        reset_s: list[float] = []
+        blocking: list[int] = []
+        for charge in charges:
+            window_s = charge.window_s
+            slot = twelfths // window_s if window_s > 0 else 0
+            place, mark = known.get(charge.key, UNKNOWN)
+            if words[place + MARK] != mark:
+                place = find(charge.key) or self._make(charge, slot, now_s)
+            if words[place + HEAD] != slot:
+                self._places.go_on(place, slot)
+            after = words[place] + charge.amount
+            if after > charge.limit and charge.is_enforced:
+                blocking.append(len(places))
+            places.append(place)
+            used.append(after)
+            reset_s.append(
+                (slot + RING) * window_s / ROLLING_SLOTS - now_s if window_s > 0 else _reset_s(charge, now_s)
+            )
+        if blocking:
+            before = [after - charge.amount for after, charge in zip(used, charges, strict=True)]
+            if self._free_the_dead(charges, places, blocking):
+                return self._reserve(charges)
+            return self._decision(charges, before, blocking, now_s)
+        for place, after, charge in zip(places, used, charges, strict=True):
+            if charge.window_s >= 0:
+                words[place] = after
+            else:
+                self._places.add_parallel(place, self._lane, charge.amount)
+        return Decision(None, tuple(used), tuple(reset_s), now_s)
+
+    def _reserve_share(self, charges: Sequence[Charge]) -> Decision:
+        """Without a turn: of what is left of each limit a process may take its share."""
+        now_s = self._now_s()
+        used = [self._counted(charge, now_s) for charge in charges]
+        processes = max(1, self._words[_LANES_USED_WORD])
+        blocking = [
+            at
+            for at, charge in enumerate(charges)
+            if charge.is_enforced and charge.amount > (charge.limit - used[at]) // processes
+        ]
+        if blocking:
+            return self._decision(charges, used, blocking, now_s)
+        for charge in charges:
+            self._note(charge, _slot(charge, now_s), charge.amount)
+        after = [each + charge.amount for each, charge in zip(used, charges, strict=True)]
+        return self._decision(charges, after, [], now_s)
+
+    def _settle(self, corrections: Sequence[Correction], now_s: float) -> None:
+        if not self._notes.are_counted:
+            self._count_notes(now_s)
+        words, known = self._words, self._places.known
+        twelfths = int(now_s * ROLLING_SLOTS)
+        for each in corrections:
+            charge, amount = each.charge, each.amount
+            window_s = charge.window_s
+            slot = current = 0
+            if window_s > 0:
+                current = twelfths // window_s
+                slot = int(each.decision.at_s * ROLLING_SLOTS) // window_s if amount < 0 else current
+            place, mark = known.get(charge.key, UNKNOWN)
+            if (
+                words[place + MARK] == mark
+                and words[place + HEAD] == current == slot
+                and window_s >= 0
+                and words[place] + amount >= (words[place + BASE] if window_s else 0)
+                and (window_s or not charge.expires_s or charge.expires_s > now_s)
+            ):
+                words[place] += amount
+            else:
+                self._count(now_s, self._lane, charge.key, window_s, charge.expires_s, slot, amount)
+
+    def _count(
+        self, now_s: float, lane: int, key: bytes, window_s: int, expires_s: int, slot: int, amount: int
+    ) -> None:
+        """Add *amount* to a counter, which is begun where there is something to count."""
+        if expires_s and expires_s <= now_s:
+            return
+        place = self._places.find(key)
+        current = int(now_s * ROLLING_SLOTS) // window_s if window_s > 0 else 0
+        if not place:
+            if amount <= 0:
+                return
+            place = self._places.make(key, window_s, current, expires_s, now_s)
+        if window_s == PARALLEL:
+            self._places.add_parallel(place, lane, amount)
+            return
+        if self._words[place + HEAD] != current:
+            self._places.go_on(place, current)
+        self._places.add(place, window_s, slot, amount)
+
+    def _make(self, charge: Charge, slot: int, now_s: float) -> int:
+        return self._places.make(charge.key, charge.window_s, slot, charge.expires_s, now_s)
+
+    def _count_notes(self, now_s: float) -> None:
+        self._notes.settle(partial(self._count, now_s))
+        self._notes.begin_page()
+
+    def _note(self, charge: Charge, slot: int, amount: int) -> None:
+        if not self._notes.write(charge.key, charge.window_s, charge.expires_s, slot, amount):
+            self._words[_UNCOUNTED_WORD] += 1
+
+    def _counted(self, charge: Charge, now_s: float) -> int:
+        slot = _slot(charge, now_s)
+        place = self._places.find(charge.key)
+        counted = self._places.counted(place, charge.window_s, slot) if place else 0
+        return counted + self._notes.noted(charge.key, slot)
+
+    def _decision(
+        self, charges: Sequence[Charge], used: Sequence[int], blocking: Sequence[int], now_s: float
+    ) -> Decision:
+        """What is told of these figures, where *blocking* are the charges in the way."""
+        reset_s = [_reset_s(charge, now_s) if used[at] else 0.0 for at, charge in enumerate(charges)]
+        for at in blocking:
+            charge = charges[at]
+            if charge.window_s > 0 and (place := self._places.find(charge.key)):
+                needed = used[at] + charge.amount - charge.limit
+                reset_s[at] = max(0.0, self._places.room_in_s(place, charge.window_s, needed, now_s))
+        refused = min(blocking, key=reset_s.__getitem__) if blocking else None
+        return Decision(refused, tuple(used), tuple(reset_s), now_s)
+
+    def _free_the_dead(
+        self, charges: Sequence[Charge], places: Sequence[int], blocking: Sequence[int]
+    ) -> bool:
+        """Let go of parallel calls of processes that are no more; whether there were any."""
+        is_any = False
+        for at in blocking:
+            if charges[at].window_s == PARALLEL and self._descriptor is not None:
+                lanes = [lane for lane in self._places.lanes_at(places[at]) if lane != self._lane]
+                dead = frozenset(lane for lane in lanes if _is_dead(self._descriptor, lane))
+                if dead:
+                    self._places.free_lanes(places[at], dead)
+                    is_any = True
+        return is_any
+
+    def _take(self, descriptor: int) -> bool:
+        """Take the file; see the module."""
+        try:
+            lockf(descriptor, LOCK_EX | LOCK_NB, 1, 0)
+        except OSError:
+            now_s = time.monotonic()
+            is_hasty = now_s - self._missed_at_s < _HASTE_S
+            if take_lock(descriptor, 0, 1, wait_s=_HASTY_WAIT_S if is_hasty else LOCK_WAIT_S):
+                return True
+            if not is_hasty:
+                self._missed_at_s = time.monotonic()
+            return False
+        return True
+
+    def _take_patiently(self, descriptor: int) -> bool:
+        """Wait longer before a call is refused that may have room, but not for each of many calls."""
+        now_s = time.monotonic()
+        if now_s < self._impatient_until_s:
+            return False
+        deadline_s = now_s + _PATIENCE_S
+        while time.monotonic() < deadline_s:
+            time.sleep(_PATIENCE_PAUSE_S)
+            if take_lock(descriptor, 0, 1, wait_s=0.0):
+                return True
+        self._impatient_until_s = deadline_s + _IMPATIENT_S
+        return False
+
+
+def counters_in_memory(*, places: int = PLACES, now_s: Callable[[], float] = time.time) -> CounterTable:
+    """Counters of this process alone; they take no room until they are used."""
+    return CounterTable(mmap.mmap(-1, _size(places)), places=places, now_s=now_s)
+
+
+def open_counters(
+    path: Path, *, places: int = PLACES, now_s: Callable[[], float] = time.time
+) -> CounterTable:
+    """The counters in the file *path*, which is begun if there is none, or none of this size and version.
+
+    A process opens it once: closing one of two would end the locks of both.
+
+    Raises:
+        OSError: The file cannot be made or read, or another process has been opening it for seconds.
+    """
+    descriptor, data = open_mapped(path, _header(places), _size(places))
+    lane = _free_lane(descriptor)
+    counters = CounterTable(
+        data,
+        descriptor=descriptor,
+        places=places,
+        lane=os.getpid() % LANES if lane is None else lane,
+        now_s=now_s,
+    )
+    if lane is not None:
+        counters.begin(descriptor)
+    return counters
+
+
+def _slot(charge: Charge, now_s: float) -> int:
+    return int(now_s * ROLLING_SLOTS) // charge.window_s if charge.window_s > 0 else 0
+
+
+def _slot_of(correction: Correction, now_s: float) -> int:
+    """Where a correction counts: what is given back where it was taken, what comes on top now."""
+    return _slot(correction.charge, correction.decision.at_s if correction.amount < 0 else now_s)
+
+
+def _reset_s(charge: Charge, now_s: float) -> float:
+    """Seconds until nothing of what is counted now is counted any more."""
+    if charge.window_s > 0:
+        return (_slot(charge, now_s) + RING) * charge.window_s / ROLLING_SLOTS - now_s
+    if charge.window_s == PARALLEL:
+        return PARALLEL_RESET_S
+    return max(0.0, charge.expires_s - now_s) if charge.expires_s else inf
+
+
+def _is_dead(descriptor: int, lane: int) -> bool:
+    """No living process has the lane."""
+    if not take_lock(descriptor, _LANE_LOCKS_AT + lane, 1, wait_s=0.0):
+        return False
+    give_lock(descriptor, _LANE_LOCKS_AT + lane, 1)
+    return True
+
+
+def _free_lane(descriptor: int) -> int | None:
+    """A lane that no living process has; its lock is kept to the end of the process."""
+    for lane in range(LANES):
+        if take_lock(descriptor, _LANE_LOCKS_AT + lane, 1, wait_s=0.0):
+            return lane
+    return None
+
+
+def _size(places: int) -> int:
+    return size_of(places) + counter_notes.BYTES
+
+
+def _header(places: int) -> bytes:
+    fields = (_MAGIC, TABLE_KEY_BYTES, BUCKET, RING, LANES, counter_notes.NOTES, places)
+    return _HEADER.pack(*fields).ljust(_HEADER_BYTES, b"\0")
