@@ -35,19 +35,36 @@ Unsupported = Literal["drop", "reject"]
 """What happens to a field of a call that the target cannot do."""
 
 
+EVERYONE: Final = "everyone"
+"""A team that everybody belongs to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who sent the call.
 
     Attributes:
-        name: Name of the virtual account.
+        name: Name of the virtual account, or what a user is known by.
         models: Every `<account>/<integration>` that it may use.
         accounts: Provider accounts that it may use as a whole, beyond single models.
+        kind: What it is.
+        teams: Names of its teams, without `EVERYONE`.
+        tags: What every call of it has among its metadata.
+        subjects: What rules may name it by: `virtualaccount:app`, `user:a@x.io`, `team:ml`.
     """
 
     name: str
     models: frozenset[str]
     accounts: frozenset[str] = frozenset()
+    kind: Literal["virtualaccount", "user"] = "virtualaccount"
+    teams: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict, hash=False)
+    subjects: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Work out its subjects, once."""
+        teams = [f"team:{team}" for team in (*self.teams, EVERYONE)]
+        object.__setattr__(self, "subjects", frozenset((f"{self.kind}:{self.name}", *teams)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""How much callers may have: rate limits and budgets, from rules to refusals."""

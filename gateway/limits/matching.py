@@ -1,0 +1,167 @@
+"""Which rules hold for a call.
+
+`models` and `provider_accounts` of a rule mean what was asked for or what answers. What a rule says of the
+former is known when a call is admitted, and counts once, there; what is left is found for each target. Of
+rules of which the first decides, the first for what was asked decides, and beside it, for a target, the first
+before that one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, TypeVar
+
+from gateway.limits.rules import Meter, Rule, RuleSet, meters
+from gateway.model import Caller
+
+_MOST_KEPT: Final = 10_000
+"""Of each kind of what was worked out. Names of models and accounts are few; users of an identity provider
+may be many, so that what is kept is thrown away when it is too much."""
+
+_K = TypeVar("_K")
+_Found = tuple[tuple[int, Rule], ...]
+_CALLERS: Final = frozenset({"user", "virtualaccount"})
+
+
+class _Set:
+    """One set, as far as one caller and one name (and a target of it) are concerned.
+
+    Attributes:
+        now: What metadata may still rule out, with the place of each in its set.
+        before: Of a target: what held for the call already, if metadata let it.
+    """
+
+    __slots__ = ("before", "now", "order")
+
+    def __init__(self, rules: RuleSet, now: _Found, before: _Found = ()) -> None:
+        self.order = rules.order
+        self.now = now
+        self.before = before
+
+    def holding(self, metadata: Mapping[str, str]) -> Iterator[tuple[Rule, bool]]:
+        """Rules that hold, and whether they may refuse."""
+        decided = next((at for at, rule in self.before if rule.when.matches_metadata(metadata)), None)
+        for at, rule in self.now:
+            if not rule.when.matches_metadata(metadata):
+                continue
+            may_refuse = self.order == "all" or decided is None or at < decided
+            if may_refuse or self.order != "first":
+                yield rule, may_refuse
+            if decided is None or at < decided:
+                decided = at
+
+
+class _Sets:
+    """All sets so. What no metadata change is worked out once."""
+
+    __slots__ = ("_meters", "_model", "_sets", "_subjects")
+
+    def __init__(self, sets: Iterable[_Set], caller: Caller, model: str) -> None:
+        self._sets = tuple(one for one in sets if one.now)
+        self._model = model
+        self._subjects: dict[str, str] = {caller.kind: caller.name}
+        needs_metadata = any(rule.needs_metadata for one in self._sets for _, rule in (*one.now, *one.before))
+        self._meters = None if needs_metadata else self._find({})
+
+    def meters(self, metadata: Mapping[str, str]) -> tuple[Meter, ...]:
+        return self._find(metadata) if self._meters is None else self._meters
+
+    def _find(self, metadata: Mapping[str, str]) -> tuple[Meter, ...]:
+        return tuple(
+            meter
+            for one in self._sets
+            for rule, may_refuse in one.holding(metadata)
+            for meter in meters(rule, self._entity(rule, metadata), is_enforced=may_refuse)
+        )
+
+    def _entity(self, rule: Rule, metadata: Mapping[str, str]) -> tuple[str, ...]:
+        found = []
+        for one in rule.per:
+            if one == "model":
+                found.append(self._model)
+            elif one in _CALLERS:
+                found.append(self._subjects.get(one, ""))
+            else:
+                # Calls without the key count together: leaving it out is no way around a limit.
+                found.append(metadata.get(one.partition(".")[2], ""))
+        return tuple(found)
+
+
+class Rules:
+    """All rules of a configuration."""
+
+    def __init__(
+        self, sets: Iterable[RuleSet] = (), names: Mapping[str, tuple[str, ...]] | None = None
+    ) -> None:
+        """Prepare.
+
+        Args:
+            sets: Of each the rules in order.
+            names: Of what has several names: all of them, the full one first, by each.
+        """
+        self._sets = tuple(one for one in sets if one.rules)
+        self._names = names or {}
+        self._of_call: dict[tuple[frozenset[str], str], _Sets] = {}
+        self._of_target: dict[tuple[frozenset[str], str, str], _Sets] = {}
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._sets)
+
+    def of_call(self, caller: Caller, asked: str, metadata: Mapping[str, str]) -> tuple[Meter, ...]:
+        """What counts a call of *asked*, by any of its names, whoever answers."""
+        key = (caller.subjects, asked)
+        found = self._of_call.get(key)
+        if found is None:
+            names = self._names_of(asked)
+            sets = [_Set(rules, _about_call(rules, caller, names)) for rules in self._sets]
+            found = _keep(self._of_call, key, _Sets(sets, caller, names[0]))
+        return found.meters(metadata)
+
+    def of_target(
+        self, caller: Caller, asked: str, target: str, metadata: Mapping[str, str]
+    ) -> tuple[Meter, ...]:
+        """What counts it beside that if *target* answers."""
+        key = (caller.subjects, asked, target)
+        found = self._of_target.get(key)
+        if found is None:
+            names = self._names_of(asked)
+            sets = []
+            for rules in self._sets:
+                before = _about_call(rules, caller, names)
+                sets.append(_Set(rules, _about_target(rules, caller, (*names, target), before), before))
+            found = _keep(self._of_target, key, _Sets(sets, caller, target))
+        return found.meters(metadata)
+
+    def _names_of(self, asked: str) -> tuple[str, ...]:
+        return self._names.get(asked, (asked,))
+
+
+def _keep(kept: dict[_K, _Sets], key: _K, found: _Sets) -> _Sets:
+    if len(kept) >= _MOST_KEPT:
+        kept.clear()
+    kept[key] = found
+    return found
+
+
+def _about_call(rules: RuleSet, caller: Caller, names: tuple[str, ...]) -> _Found:
+    return tuple(
+        (at, rule)
+        for at, rule in enumerate(rules.rules)
+        if not rule.when.excludes_models and _is_about(rule, caller) and rule.when.matches_models(names)
+    )
+
+
+def _about_target(rules: RuleSet, caller: Caller, names: tuple[str, ...], before: _Found) -> _Found:
+    counted = {at for at, _ in before}
+    return tuple(
+        (at, rule)
+        for at, rule in enumerate(rules.rules)
+        if at not in counted and _is_about(rule, caller) and rule.when.matches_models(names)
+    )
+
+
+def _is_about(rule: Rule, caller: Caller) -> bool:
+    """A rule for each user is about users only, and one for each virtual account about these."""
+    kinds = _CALLERS.intersection(rule.per)
+    return (not kinds or caller.kind in kinds) and rule.when.matches_caller(caller.subjects)
