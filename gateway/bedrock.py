@@ -84,7 +84,10 @@ class Bedrock:
             plan = snapshot.routing.plan(name, facts)
             call = _as_called(call, plan)
             trace.asked(call)
-            await self._pipeline.answer_call(responder, call, plan, read_wishes(client.headers))
+            wishes = read_wishes(client.headers)
+            if snapshot.limits is not None:
+                await self._pipeline.admit(trace, snapshot, facts, plan)
+            await self._pipeline.answer_call(responder, call, plan, wishes)
 
         await self._pipeline.serve(client, asked.endpoint, stages)
 

@@ -31,7 +31,7 @@ class GatewayError(Exception):
 
     # Its words are those of `model`, which nothing here may know.
     plan: object = None
-    status: ClassVar[int] = 500
+    status: int = 500
     type: ClassVar[str] = "api_error"
     code: ClassVar[str] = "internal_error"
     source: ClassVar[Source] = "gateway"
@@ -145,6 +145,27 @@ class BodyTooLarge(GatewayError):
     """The body is over `--max-body-bytes`."""
 
     status, type, code, source = 413, "invalid_request_error", "body_too_large", "client"
+
+
+class RateLimitExceeded(GatewayError):
+    """A rate limit of the gateway's own is used up."""
+
+    status, type, code, source = 429, "rate_limit_error", "rate_limit_exceeded", "gateway"
+    retryable = True
+
+
+class BudgetExceeded(GatewayError):
+    """A budget is spent; the same call succeeds only when its next window begins.
+
+    Attributes:
+        status: As `budget_settings.refusal_status` has it.
+    """
+
+    status, type, code, source = 429, "rate_limit_error", "budget_exceeded", "gateway"
+
+    def __init__(self, message: str, *, status: int = 429, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(message, headers=headers)
+        self.status = status
 
 
 class UpstreamUnreachable(GatewayError):

@@ -149,7 +149,7 @@ class Failover:
                     return
                 progress.failed(opened.attempt.target, failure)
             targets = targets[tried:]
-        elif plan.route is None or self.health.admit(targets[0]) is None:
+        elif plan.route is None or (responder.trace.permit is None and self.health.admit(targets[0]) is None):
             # Most calls need no more than this, and each step between would cost all of them.
             self._budgets.called(targets[0].name)
             opening = await self.open(responder, call, targets[0], wishes)
@@ -209,7 +209,10 @@ class Failover:
             first = progress.failure if is_begun else None
             if await self._try(trace, target, attempts, policy, progress, first, has_more=has_more):
                 return None
-        return progress.failure or _none_left(targets)
+        if progress.failure is not None:
+            return progress.failure
+        refusal = None if trace.permit is None else trace.permit.refusal
+        return refusal if isinstance(refusal, GatewayError) else _none_left(targets)
 
     async def _try(
         self,
@@ -229,9 +232,9 @@ class Failover:
         retry = 0
         while True:
             if failure is None:
-                if is_routed and (reason := self.health.admit(target)) is not None:
+                if is_routed and (reason := await self._held_back(trace, target)) is not None:
                     if not retry:
-                        trace.skipped(target.name, reason)
+                        self._skip(trace, target, reason)
                     return False
                 failure = await attempts.make(target)
                 if failure is None:
@@ -246,6 +249,19 @@ class Failover:
                 return False
             await pause(trace, wait_s)
             failure = None
+
+    async def _held_back(self, trace: CallTrace, target: Target) -> SkipReason | None:
+        """Why an attempt at *target* may not begin; None when it may."""
+        # Health is asked last: it may give this attempt the one leave there is to probe the target.
+        if trace.permit is not None and not await trace.permit.admit_target(target):
+            return "limit"
+        return self.health.admit(target)
+
+    def _skip(self, trace: CallTrace, target: Target, reason: SkipReason) -> None:
+        """Note that *target* is passed over, of which nothing was asked."""
+        if trace.permit is not None:
+            trace.permit.forgo(target)
+        trace.skipped(target.name, reason)
 
     def _retry_wait_s(
         self,
@@ -381,11 +397,11 @@ class Failover:
         opened: Opened | None = None
         tried = 1
         try:
-            self._begin(running, responder, call, plan.targets[0], wishes)
+            await self._begin(running, responder, call, plan.targets[0], wishes)
             if running:
                 done, _ = await asyncio.wait(running, timeout=plan.hedge_after_s)
                 if not done:
-                    self._begin(running, responder, call, plan.targets[1], wishes)
+                    await self._begin(running, responder, call, plan.targets[1], wishes)
                     tried = 2
             while running and opened is None:
                 await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -405,7 +421,7 @@ class Failover:
                     if attempt is not opened.attempt and not attempt.end_ns:
                         attempt.lost()
 
-    def _begin(
+    async def _begin(
         self,
         running: dict[asyncio.Task[Opened | Failure], Target],
         responder: Responder,
@@ -415,8 +431,8 @@ class Failover:
     ) -> None:
         """Begin an attempt beside this task, if it may be begun."""
         self._budgets.called(target.name)
-        if (reason := self.health.admit(target)) is not None:
-            responder.trace.skipped(target.name, reason)
+        if (reason := await self._held_back(responder.trace, target)) is not None:
+            self._skip(responder.trace, target, reason)
             return
         opening = self.open(responder, call, target, wishes)
         running[spawn(opening, name=f"attempt-{target.name}", owner=self._racing)] = target

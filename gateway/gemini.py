@@ -125,11 +125,13 @@ class Gemini:
         trace.asked(call)
         trace.noted(read_notes(client.headers))
         wishes = read_wishes(client.headers)
+        facts = CallFacts(caller, call.endpoint, client.headers, trace.notes.metadata, call)
         if name or virtual or door is None:
-            facts = CallFacts(caller, call.endpoint, client.headers, trace.notes.metadata, call)
             plan = _in_its_version(snapshot.routing.plan(name or virtual, facts), asked)
         else:
             plan = _plan_unlisted(snapshot, caller, asked, call, door)
+        if snapshot.limits is not None:
+            await self._pipeline.admit(trace, snapshot, facts, plan)
         await self._pipeline.answer_call(responder, call, plan, wishes)
 
     async def _pass(

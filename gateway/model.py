@@ -451,14 +451,15 @@ SkipReason = Literal[
     "cool_down",
     "drained",
     "filter",
+    "limit",
     "metadata",
     "secret_missing",
     "stored_elsewhere",
     "tier",
 ]
 """Why a candidate is passed over: its circuit is open; its provider asked for a pause (`Retry-After`); an
-operator drained it; it cannot do what is asked; the call's metadata are not what it is for; it has no
-credential; it has not what the call goes on from; it is for calls of another complexity.
+operator drained it; it cannot do what is asked; a limit on it is used up; the call's metadata are not what it
+is for; it has no credential; it has not what the call goes on from; it is for calls of another complexity.
 """
 
 
@@ -934,6 +935,71 @@ class RemoteCounters(Protocol):
 
     async def usage(self, charges: Sequence[Charge]) -> Decision:
         """Like `Counters.usage`."""
+
+
+LimitKind = Literal["requests", "tokens", "cost", "parallel"]
+"""What a limit counts; `cost` in millionths of a USD."""
+
+
+class LimitNote(msgspec.Struct, frozen=True):
+    """What one rule said of a call.
+
+    Attributes:
+        rule: Its id.
+        is_budget: It is a budget's, not a rate limit's.
+        outcome: `exceeded` where it would have refused and only watches.
+        target: Whom it was asked for, "" for the call as it was asked.
+        used: What was counted, this call included if it was taken.
+        reset_s: As in `Decision`.
+    """
+
+    rule: str
+    kind: LimitKind
+    is_budget: bool
+    outcome: Literal["allowed", "exceeded", "refused"]
+    target: str
+    limit: int
+    used: int
+    reset_s: float
+
+
+class Spent(msgspec.Struct, frozen=True):
+    """What one exchange with a target used.
+
+    Attributes:
+        tokens: Of input and output; 0 where there was none, and where nobody counts them.
+        output_tokens: Of the output, None where it says nothing of what calls of this target use.
+        cost_usd: None when it is not known.
+    """
+
+    target: str
+    tokens: int
+    output_tokens: int | None
+    cost_usd: float | None
+
+
+class Permit(Protocol):
+    """What a call has been admitted by: what it took of each limit, until that is settled."""
+
+    @property
+    def notes(self) -> Sequence[LimitNote]:
+        """What the rules said that hold for it."""
+
+    @property
+    def refusal(self) -> Exception | None:
+        """Why the caller, or a target, was not admitted; of several the one that resets first."""
+
+    async def admit_target(self, target: Target) -> bool:
+        """Take what an attempt at *target* needs, unless that was done; False where a limit is used up."""
+
+    def forgo(self, target: Target) -> None:
+        """Give back what was taken for *target*: it is not asked."""
+
+    def settle(self, spent: Sequence[Spent]) -> None:
+        """At the end of the call: correct what was taken to what was *spent*."""
+
+    def headers(self) -> HeaderPairs:
+        """What the caller is told of the limits: `x-ratelimit-*`."""
 
 
 class UpstreamReply(Protocol):

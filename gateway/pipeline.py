@@ -4,6 +4,7 @@
     identify           identity                  401, before a byte of the body is read
     read               edge, endpoints           413, 400
     plan               routing                   404, 403, 503
+    admit              limits                    429, 402
     judge              classifier                where a model says how hard the call is
     failover           for each target in turn:  408, 502, 503, 504
       attempt          until it is good, or not
@@ -14,9 +15,10 @@
     settle             leaving `_Settlement`     once, on every way out
 
 What is between the caller's dialect and the target's is a `Pair` (`gateway.translate`), found once per
-attempt; where both are the same it is a relay. Limits and guardrails take their places between these when
-their issues build them. Each stage is an explicit call; there is no other middleware. What is written here
-runs for every request: configuration work belongs in the `Snapshot`.
+attempt; where both are the same it is a relay. Limits on a target are asked before its first
+attempt. Guardrails take their places between these when their issue builds them. Each stage is an explicit
+call; there is no other middleware. What is written here runs for every request: configuration work belongs in
+the `Snapshot`.
 """
 
 from __future__ import annotations
@@ -46,6 +48,9 @@ from gateway.errors import (
     ModelNotFound,
 )
 from gateway.failover import Failover
+from gateway.limits.estimate import Estimate
+from gateway.limits.limiter import Limiter
+from gateway.limits.permit import Asking
 from gateway.model import (
     AttemptObserver,
     Call,
@@ -54,6 +59,7 @@ from gateway.model import (
     Dialect,
     Endpoint,
     Plan,
+    Spent,
 )
 from gateway.responder import Answer, Responder
 from gateway.routing.sessions import Sessions
@@ -99,6 +105,7 @@ class Pipeline:
         stored: StoredObjects | None = None,
         health: AttemptObserver | None = None,
         sessions: Sessions | None = None,
+        limiter: Limiter | None = None,
     ) -> None:
         """Wire the stages.
 
@@ -111,8 +118,10 @@ class Pipeline:
             stored: Remembers which account made which object; None: nothing does.
             health: Learns of attempts, and may hold them back; None: nobody.
             sessions: Remembers which target a session stays with; None: nothing does.
+            limiter: Admits calls where limits are configured; None: none are.
         """
         self._current = current
+        self._limiter = limiter
         self.failover = Failover(upstream, random, health=health, sessions=sessions)
         self._classifier = Classifier(upstream, health=health)
         self._record = record
@@ -148,9 +157,29 @@ class Pipeline:
                 responder.notes_parts = endpoint.name == RESPONSE.name and (
                     plan.route is not None or wants_sealed(call)
                 )
+            if snapshot.limits is not None:
+                await self.admit(responder.trace, snapshot, facts, plan)
             await self.answer_call(responder, call, plan, wishes)
 
         await self.serve(client, endpoint, stages)
+
+    async def admit(self, trace: CallTrace, snapshot: Snapshot, facts: CallFacts, plan: Plan) -> None:
+        """Take what a call needs of the limits on the name that it asked for.
+
+        Raises:
+            RateLimitExceeded, BudgetExceeded: One of them has no room for it.
+        """
+        call = facts.call or trace.call
+        if self._limiter is None or snapshot.limits is None or call is None:
+            return
+        need = Estimate(call, plan.targets, self._limiter.sizes)
+        # A plan of one target is that target's, by whatever name it was asked for.
+        name = plan.targets[0].name if plan.route is None else call.model
+        asking = Asking(facts.caller, name, facts.metadata, need)
+        permit = trace.permit = await self._limiter.admit(snapshot.limits, asking, plan)
+        if permit.refusal is not None:
+            permit.refusal.plan = plan
+            raise permit.refusal
 
     async def list_models(self, client: Client) -> None:
         """Answer with the models the caller may use."""
@@ -289,6 +318,24 @@ def refuse_encoding(client: Client) -> None:
         raise InvalidBody(msg, param="content-encoding")
 
 
+def spent_by(trace: CallTrace) -> list[Spent]:
+    """What a call that has ended used, of each target that was asked."""
+    spent = []
+    for attempt in trace.exchanges:
+        usage = attempt.usage
+        asked, answered = (0, None) if usage is None else (usage.input_tokens or 0, usage.output_tokens)
+        is_whole = usage is not None and usage.source != "partial" and attempt.number
+        spent.append(
+            Spent(
+                attempt.target.name,
+                asked + (answered or 0),
+                answered if is_whole else None,
+                attempt.cost_usd,
+            )
+        )
+    return spent
+
+
 class _Settlement:
     """The one exit of every request: whatever ended it, its trace is closed and recorded once."""
 
@@ -317,5 +364,7 @@ class _Settlement:
                 InternalError.code, f"{type(error).__name__}: the request was ended before its reply was"
             )
         trace.ended()
+        if trace.permit is not None:
+            trace.permit.settle(spent_by(trace))
         self._pipeline.left(self._task, trace)
         return has_left

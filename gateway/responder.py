@@ -258,6 +258,8 @@ class Responder:
             headers.append((b"x-tfy-resolved-model", answer.target.name.encode()))
         if (applied := applied_configurations(trace)) is not None:
             headers.append((b"x-tfy-applied-configurations", applied))
+        if trace.permit is not None:
+            headers += trace.permit.headers()
         if self._wording.id_header:
             headers.append((self._wording.id_header, self.request_id.encode()))
         if self.left_out:

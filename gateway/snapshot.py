@@ -20,6 +20,7 @@ from gateway.config.manifests.virtual_model import VirtualModelAccount
 from gateway.endpoints.anthropic_models import anthropic_model_list
 from gateway.endpoints.openai_models import model_list
 from gateway.identity.tokens import DEMO_TOKEN_SHA256, Credential, Identity
+from gateway.limits.permit import LimitPolicy
 from gateway.model import Caller, Dialect, KeepAlive, Target
 from gateway.pricing.target_prices import with_prices
 from gateway.providers.addressing import Resolve
@@ -52,6 +53,7 @@ class Snapshot:
         accounts: For calls that are for an account and no model.
         keep_alive: Of streams, None for nothing.
         circuit_rules: When targets are left alone.
+        limits: On calls, None where there are none.
     """
 
     version: str
@@ -62,6 +64,7 @@ class Snapshot:
     accounts: Accounts = field(default_factory=lambda: Accounts(()))
     keep_alive: KeepAlive | None = None
     circuit_rules: CircuitRules = field(default_factory=CircuitRules)
+    limits: LimitPolicy | None = None
     _model_lists: dict[tuple[str, Dialect], bytes] = field(default_factory=dict)
 
     def models_of(self, caller: Caller, dialect: Dialect = "openai") -> bytes:

@@ -25,6 +25,7 @@ from gateway.edge.lifecycle import Lifecycle
 from gateway.edge.metrics import ControlMetrics
 from gateway.gemini import Gemini
 from gateway.http_server import HttpServer, bind
+from gateway.limits.limiter import Limiter
 from gateway.pass_through import PassThrough
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.process import say_ready
@@ -36,6 +37,7 @@ from gateway.routing.sessions import Sessions
 from gateway.routing.stored import StoredObjects
 from gateway.settings import Settings, environment, is_loopback
 from gateway.snapshot import Snapshot, compile_snapshot
+from gateway.store.counter_table import CounterTable, counters_in_memory, open_counters
 from gateway.store.shared_table import SharedTable, open_table, table_in_memory
 from gateway.store.target_board import FILE_NAME, TargetBoard, board_in_memory, open_board
 from gateway.tally import Tally
@@ -62,6 +64,9 @@ _OBJECTS: Final = "objects"
 
 _SESSIONS: Final = "sessions"
 """The one that says which target a session stays with."""
+
+_COUNTERS: Final = "counters"
+"""The one that says what has been used of limits."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -105,6 +110,7 @@ class Worker:
         self._health.rules = self._current.snapshot.circuit_rules
         self._config_word = "ok"
         self._upstream = Upstream(Proxies(environment()))
+        self._limiter = Limiter(_counters(settings.state_dir / _COUNTERS))
         self._metrics = WorkerMetrics(
             asyncio.get_running_loop(), lambda: self._pipeline.open_count, metadata=_metadata_labels()
         )
@@ -147,6 +153,7 @@ class Worker:
             ),
             health=self._health,
             sessions=sessions,
+            limiter=self._limiter,
         )
         self._realtime = Realtime(self._pipeline, self._upstream)
 
@@ -210,6 +217,7 @@ class Worker:
             await self._pipeline.cut_open_calls()
         self._processor.shutdown()
         self._metrics.stop()
+        await self._limiter.close()
         await self._handover.close(_FLUSH_S)
         await self._upstream.close()
         await end(self._tasks)
@@ -266,6 +274,14 @@ def _table(path: Path, known: str) -> SharedTable:
     except OSError as error:
         _log.warning("%s cannot be used: %s; %s to this worker alone", path, error, known)
         return table_in_memory()
+
+
+def _counters(path: Path) -> CounterTable:
+    try:
+        return open_counters(path)
+    except OSError as error:
+        _log.warning("%s cannot be used: %s; limits hold for each worker by itself", path, error)
+        return counters_in_memory()
 
 
 def _board(path: Path) -> TargetBoard:

@@ -19,6 +19,7 @@ from gateway.model import (
     Client,
     Endpoint,
     Headers,
+    Permit,
     Plan,
     Skipped,
     SkipReason,
@@ -148,6 +149,7 @@ class CallTrace:
         content: Takes what is said, None when that is not recorded.
         skips: Targets of the plan that were passed over when their turn came.
         answering: Number of the attempt that answered, 0 for the last one.
+        permit: By what limits it was admitted, None where none are configured.
         body_ns: Spent waiting for the caller's body; with `paused_ns`, between retries, no overhead of ours.
     """
 
@@ -180,6 +182,7 @@ class CallTrace:
     attempts: list[AttemptTrace] = field(default_factory=list)
     skips: tuple[Skipped, ...] = ()
     answering: int = 0
+    permit: Permit | None = None
     body_ns: int = 0
     paused_ns: int = 0
     identified_ns: int = 0

@@ -27,6 +27,8 @@ TABLE = {
     "ModelNotFound": (404, "invalid_request_error", "model_not_found", "client", False),
     "PathNotFound": (404, "invalid_request_error", "path_not_found", "client", False),
     "MethodNotAllowed": (405, "invalid_request_error", "method_not_allowed", "client", False),
+    "RateLimitExceeded": (429, "rate_limit_error", "rate_limit_exceeded", "gateway", True),
+    "BudgetExceeded": (429, "rate_limit_error", "budget_exceeded", "gateway", False),
     "BodyTimeout": (408, "timeout_error", "body_timeout", "client", False),
     "BodyTooLarge": (413, "invalid_request_error", "body_too_large", "client", False),
     "InternalError": (500, "api_error", "internal_error", "gateway", False),

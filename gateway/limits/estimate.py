@@ -1,0 +1,204 @@
+"""What a call may use, before it is known: what limits on tokens and money take in advance.
+
+Input is the bytes of its text / 4, 8 tokens for each message, and for what is no text what its provider is
+known to count at most. Output is the maximum that the call asks for, for each of its choices; where it says
+none, what replies of the target hardly ever exceed. Both are corrected when the call has ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
+from typing import Any, Final
+
+import msgspec
+
+from gateway.limits.output_sizes import OutputSizes
+from gateway.limits.rules import MICRO_USD
+from gateway.model import Call, LimitKind, Target, Usage
+
+_BYTES_PER_TOKEN: Final = 4
+_TOKENS_PER_MESSAGE: Final = 8
+_MOST: Final = 1 << 40
+"""No call uses more; what a body says beyond is as much."""
+
+_IMAGE_TOKENS: Final = {"anthropic": 1_600, "gemini": 1_120, "vertex_ai": 1_120}
+_IMAGE_TOKENS_ELSEWHERE: Final = 1_445
+"""OpenAI's of the biggest picture at high detail: 85 and 170 for each of 8 tiles."""
+
+_BYTES_PER_MEDIA_TOKEN: Final = 500
+"""Of sound and film: 32 tokens a second at 128 kbit/s."""
+
+_MESSAGES: Final = ("messages", "contents", "input")
+_SCHEMAS: Final = frozenset({"tools", "functions", "response_format", "toolConfig", "text", "json_schema"})
+"""Members whose names are read by the model too, so their JSON counts as it is."""
+
+_TEXTS: Final = frozenset({"input", "prompt", "system", "instructions", "query", "inputText", "suffix"})
+"""Members of a body that are read where they are a text; other words of it are settings."""
+
+_NO_TEXT: Final = frozenset({"type", "role", "model", "id", "mimeType", "media_type", "format", "detail"})
+_DATA: Final = frozenset({"data", "bytes", "file_data", "b64_json"})
+_IMAGES: Final = frozenset({"image_url", "input_image", "image"})
+_WITHOUT_OUTPUT: Final = frozenset({"embeddings", "count_tokens"})
+_MAXIMA: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens", "max_tokens_to_sample")
+_DATA_URL: Final = "data:"
+_IMAGE_URL: Final = "data:image/"
+_numbers: Final = msgspec.json.Decoder(float)
+
+
+class _Sizes:
+    """What was found in a call."""
+
+    __slots__ = ("images", "media_bytes", "text_bytes")
+
+    def __init__(self) -> None:
+        self.text_bytes = 0
+        self.images = 0
+        self.media_bytes = 0
+
+
+class Estimate:
+    """`gateway.limits.permit.Need` of one call; worked out when a limit first asks."""
+
+    __slots__ = ("_call", "_input", "_sizes", "_targets")
+
+    def __init__(self, call: Call, targets: Sequence[Target], sizes: OutputSizes) -> None:
+        """Prepare.
+
+        Args:
+            call: As it was asked.
+            targets: Who may answer.
+            sizes: How long replies of these usually are.
+        """
+        self._call = call
+        self._targets = targets
+        self._sizes = sizes
+        self._input: tuple[int, int] | None = None
+
+    def amount(self, kind: LimitKind, target: str) -> int:
+        """Most of it, at *target*; "" for whichever it will be."""
+        asked = [one for one in self._targets if not target or one.name == target] or self._targets
+        if kind == "tokens":
+            return max((sum(self._tokens(one)) for one in asked), default=0)
+        return max((self._cost(one) for one in asked), default=0)
+
+    def _cost(self, target: Target) -> int:
+        if target.price is None:
+            return 0
+        asked, answered = self._tokens(target)
+        cost_usd = target.price.cost_usd(Usage(asked, answered, "estimated"))
+        return 0 if cost_usd is None else min(_MOST, ceil(cost_usd * MICRO_USD))
+
+    def _tokens(self, target: Target) -> tuple[int, int]:
+        """Of input and output at *target*."""
+        call = self._call
+        if not call.endpoint.counts_tokens:
+            return 0, 0
+        if self._input is None:
+            self._input = _input_of(call)
+        tokens, images = self._input
+        asked = tokens + images * _IMAGE_TOKENS.get(target.provider, _IMAGE_TOKENS_ELSEWHERE)
+        if call.endpoint.operation in _WITHOUT_OUTPUT:
+            return asked, 0
+        most = _maximum(call, target)
+        return asked, min(
+            _MOST, (self._sizes.usual(target.name) if most is None else most) * max(1, call.choices)
+        )
+
+
+def _input_of(call: Call) -> tuple[int, int]:
+    """Tokens of the input without its images, and how many of these there are."""
+    if not call.fields:
+        return call.body_bytes // _BYTES_PER_TOKEN, 0
+    sizes = _Sizes()
+    messages = 0
+    for name, raw in call.fields.items():
+        value = bytes(raw)
+        if value[:1] not in (b"[", b"{") and name not in _TEXTS:
+            continue
+        if name in _SCHEMAS:
+            sizes.text_bytes += len(value)
+            continue
+        try:
+            decoded = msgspec.json.decode(value)
+        except (msgspec.DecodeError, RecursionError):
+            sizes.text_bytes += len(value)
+            continue
+        if name in _MESSAGES and isinstance(decoded, list):
+            messages += sum(isinstance(message, dict) for message in decoded)
+        _measure(name, decoded, sizes)
+    media = sizes.media_bytes // _BYTES_PER_MEDIA_TOKEN
+    text = -(-sizes.text_bytes // _BYTES_PER_TOKEN)
+    return min(_MOST, text + messages * _TOKENS_PER_MESSAGE + media), sizes.images
+
+
+def _measure(name: str, root: Any, sizes: _Sizes) -> None:
+    """Add up what is below *root*, without recursion: how deep it goes is the caller's choice."""
+    left: list[tuple[str, Any, bool]] = [(name, root, False)]
+    while left:
+        key, value, is_image = left.pop()
+        if isinstance(value, str):
+            _measure_text(key, value, sizes, is_image=is_image)
+        elif isinstance(value, dict):
+            is_picture = is_image or _is_picture(value)
+            if is_picture and not is_image:
+                sizes.images += 1
+            left += [(str(name), member, is_picture) for name, member in value.items()]
+        elif key in _TEXTS and isinstance(value, int):
+            # What is asked for already stands in tokens.
+            sizes.text_bytes += _BYTES_PER_TOKEN
+        elif isinstance(value, list):
+            left += [(key, item, is_image) for item in value]
+
+
+def _measure_text(key: str, value: str, sizes: _Sizes, *, is_image: bool) -> None:
+    if key in _NO_TEXT:
+        return
+    if is_image:
+        # A picture counts as one, however many bytes it has.
+        return
+    if key in _DATA or value.startswith(_DATA_URL):
+        if value.startswith(_IMAGE_URL):
+            sizes.images += 1
+        else:
+            sizes.media_bytes += len(value) * 3 // 4
+        return
+    sizes.text_bytes += len(value) if value.isascii() else len(value.encode(errors="replace"))
+
+
+def _is_picture(value: Mapping[str, Any]) -> bool:
+    """Whether an object is a picture, in any API's words."""
+    if value.get("type") in _IMAGES:
+        return True
+    media_type = value.get("mimeType") or value.get("mime_type") or value.get("media_type")
+    if isinstance(media_type, str):
+        return media_type.startswith("image/")
+    # Bedrock's, whose parts are named by their only member.
+    return isinstance(value.get("image"), dict)
+
+
+def _maximum(call: Call, target: Target) -> int | None:
+    """Most tokens of one choice that *call* lets *target* write, None when it does not say."""
+    found = [_number(target.parameters.get(name)) for name in _MAXIMA]
+    if all(number is None for number in found):
+        found = [_number(value) for value in _own_maxima(call)]
+    given = [number for number in found if number is not None]
+    return max(given) if given else None
+
+
+def _own_maxima(call: Call) -> Iterable[bytes | None]:
+    fields: Mapping[str, Any] = call.fields if call.parameters is None else call.parameters
+    for name in _MAXIMA:
+        if name in fields:
+            yield bytes(fields[name])
+
+
+def _number(value: bytes | None) -> int | None:
+    """A number of tokens; None for what is none, which a provider refuses or takes for no maximum."""
+    if value is None:
+        return None
+    try:
+        number = _numbers.decode(value)
+    except msgspec.DecodeError:
+        return None
+    return int(min(number, _MOST)) if number > 0 else None

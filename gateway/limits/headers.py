@@ -1,0 +1,51 @@
+"""What a caller is told of its limits with every answer: `x-ratelimit-*`.
+
+That is `limit`, `remaining` and `reset`, of `requests` and of `tokens`. Names and the way durations are
+written are OpenAI's:
+https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil, isfinite
+from typing import Final
+
+from gateway.model import HeaderPairs, LimitKind, LimitNote
+
+_TOLD: Final[tuple[LimitKind, ...]] = ("requests", "tokens")
+_MS_PER_S: Final = 1000
+_MS_PER_MINUTE: Final = 60_000
+
+
+def limit_headers(notes: Sequence[LimitNote]) -> HeaderPairs:
+    """Of each kind the rate limit with the least left; budgets and limits that only watch are not told."""
+    headers: HeaderPairs = []
+    for kind in _TOLD:
+        told = [
+            note for note in notes if note.kind == kind and not note.is_budget and note.outcome != "exceeded"
+        ]
+        if not told:
+            continue
+        note = min(told, key=lambda note: (note.outcome != "refused", note.limit - note.used))
+        name = kind.encode()
+        headers.append((b"x-ratelimit-limit-" + name, b"%d" % note.limit))
+        headers.append((b"x-ratelimit-remaining-" + name, b"%d" % max(0, note.limit - note.used)))
+        if isfinite(note.reset_s):
+            headers.append((b"x-ratelimit-reset-" + name, format_duration(note.reset_s)))
+    return headers
+
+
+def format_duration(seconds: float) -> bytes:
+    """Such as `1s`, `6m0s`, `20ms`, rounded up to the millisecond; to the second from a minute on."""
+    whole_ms = ceil(max(0.0, seconds) * _MS_PER_S)
+    if whole_ms < _MS_PER_S:
+        return b"%dms" % whole_ms
+    if whole_ms < _MS_PER_MINUTE:
+        return f"{whole_ms / _MS_PER_S:g}s".encode()
+    minutes, rest_ms = divmod(whole_ms, _MS_PER_MINUTE)
+    rest_s = ceil(rest_ms / _MS_PER_S)
+    if rest_s == _MS_PER_MINUTE // _MS_PER_S:
+        minutes, rest_s = minutes + 1, 0
+    hours, minutes = divmod(minutes, 60)
+    return b"%dh%dm%ds" % (hours, minutes, rest_s) if hours else b"%dm%ds" % (minutes, rest_s)

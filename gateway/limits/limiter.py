@@ -1,0 +1,92 @@
+"""Where what calls take is counted: at once on this host, or with one round trip for all replicas."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from gateway.limits.output_sizes import OutputSizes
+from gateway.limits.permit import Asking, CallPermit, LimitPolicy
+from gateway.model import Charge, Correction, Counters, Decision, Plan, RemoteCounters
+from gateway.tasks import end, spawn
+
+_CLOSE_S: Final = 1.0
+
+
+class Limiter:
+    """Admits calls, for one worker.
+
+    Attributes:
+        sizes: How long replies usually are.
+    """
+
+    def __init__(
+        self,
+        counters: Counters,
+        remote: RemoteCounters | None = None,
+        *,
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        """Count in *counters*, or in *remote* ones in their place; *now_s* is Unix time."""
+        self._counters = counters
+        self._remote = remote
+        self._now_s = now_s
+        self.sizes = OutputSizes()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def admit(self, policy: LimitPolicy, asking: Asking, plan: Plan) -> CallPermit:
+        """Take what a call needs of the limits on the name that it asked for.
+
+        Returns:
+            The permit; `refusal` says whether the call may go on.
+        """
+        permit = CallPermit(self, policy, asking)
+        if plan.route is None:
+            await permit.admit_direct(plan.targets[0])
+        else:
+            await permit.admit(plan.targets[0] if plan.classification is None else None)
+        return permit
+
+    def now_s(self) -> float:
+        """Unix time."""
+        return self._now_s()
+
+    async def reserve(self, charges: Sequence[Charge]) -> Decision:
+        """Take all *charges* or none."""
+        if self._remote is None:
+            return self._counters.reserve(charges)
+        asking = spawn(self._remote.reserve(charges), name="limits-reserve", owner=self._tasks)
+        try:
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            # Whoever asked has gone; what will have been taken all the same is nobody's.
+            asking.add_done_callback(lambda asked: self._give_back(charges, asked))
+            raise
+
+    def settle(self, corrections: Sequence[Correction]) -> None:
+        """Correct what was taken; of remote counters soon."""
+        if not corrections:
+            return
+        if self._remote is None:
+            self._counters.settle(corrections)
+        else:
+            spawn(self._remote.settle(corrections), name="limits-settle", owner=self._tasks)
+
+    def replied(self, target: str, output_tokens: int) -> None:
+        """Take note of how long a reply of *target* was."""
+        self.sizes.add(target, output_tokens)
+
+    async def close(self) -> None:
+        """Wait a little for what is being settled."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=_CLOSE_S)
+        await end(self._tasks)
+
+    def _give_back(self, charges: Sequence[Charge], asked: asyncio.Task[Decision]) -> None:
+        if asked.cancelled() or asked.exception() is not None:
+            return
+        decision = asked.result()
+        if decision.refused is None:
+            self.settle([Correction(charge, -charge.amount, decision) for charge in charges if charge.amount])

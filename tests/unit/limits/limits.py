@@ -1,0 +1,55 @@
+"""Rules, small and right, for tests of what they do to calls."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from gateway.limits.matching import Rules
+from gateway.limits.permit import LimitPolicy
+from gateway.limits.rules import MICRO_USD, Kind, Limit, Mode, Names, Order, Rule, RuleSet, When
+from gateway.limits.windows import CALENDAR, PARALLEL_WINDOW, ROLLING
+from gateway.model import LimitKind
+
+NOW_S: Final = 1_767_225_600.0 + 30
+"""Half a minute into 2026."""
+
+
+def limit_of(
+    kind: Kind, amount: int, *, window: str = "minute", models: tuple[str, ...] | None = None, **more: Any
+) -> Rule:
+    """A rate limit, named for what it counts unless it has an `id`."""
+    chosen = PARALLEL_WINDOW if kind == "parallel" else ROLLING[window]
+    name = more.pop("id", f"{kind}-limit")
+    return Rule(name, "rates", When(models=Names(models)), (Limit(kind, chosen, amount),), **more)
+
+
+def budget_of(
+    usd: float,
+    *,
+    window: str = "month",
+    models: tuple[str, ...] | None = None,
+    mode: Mode = "enforce",
+    **more: Any,
+) -> Rule:
+    """A budget, named `budget` unless it has an `id`."""
+    name = more.pop("id", "budget")
+    limit = Limit("cost", CALENDAR[window], round(usd * MICRO_USD))
+    return Rule(name, "budgets", When(models=Names(models)), (limit,), mode=mode, is_budget=True, **more)
+
+
+def policy_of(*rules: Rule, order: Order = "all", budget_status: int = 429) -> LimitPolicy:
+    """These rules, looked through together."""
+    return LimitPolicy(Rules([RuleSet(order, rules)]), budget_status)
+
+
+class FixedNeed:
+    """A call that may use this much, wherever."""
+
+    def __init__(self, tokens: int = 0, cost_usd: float = 0.0) -> None:
+        self._amounts = {"tokens": tokens, "cost": round(cost_usd * MICRO_USD)}
+        self.asked: list[tuple[LimitKind, str]] = []
+
+    def amount(self, kind: LimitKind, target: str) -> int:
+        """As it was made."""
+        self.asked.append((kind, target))
+        return self._amounts[kind]

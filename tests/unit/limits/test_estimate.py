@@ -1,0 +1,204 @@
+"""What a call may use, before it is known."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.endpoints.bedrock_call import read_bedrock_call
+from gateway.endpoints.bedrock_catalogue import CONVERSE
+from gateway.endpoints.catalogue import CHAT, EMBEDDING, MESSAGES, RESPONSE, SPEECH
+from gateway.endpoints.gemini_call import read_gemini_call
+from gateway.endpoints.gemini_catalogue import GENERATE
+from gateway.endpoints.openai_call import parse_call
+from gateway.limits.estimate import Estimate
+from gateway.limits.output_sizes import OutputSizes
+from gateway.model import Call, Endpoint
+from tests.unit.makers import TokenPrice, make_target
+
+TARGET = make_target()
+HUNDRED = "x" * 400
+
+
+def call_of(endpoint: Endpoint = CHAT, **members: Any) -> Call:
+    return parse_call(
+        endpoint, json.dumps({"model": "acct/small", **members}).encode(), model=None, account=None
+    )
+
+
+def tokens_of(call: Call, *, provider: str = "openai") -> int:
+    target = make_target(provider=provider)
+    return Estimate(call, (target,), OutputSizes()).amount("tokens", "")
+
+
+def said(content: Any, role: str = "user") -> dict[str, Any]:
+    return {"role": role, "content": content}
+
+
+@pytest.mark.parametrize(
+    ("call", "tokens"),
+    [
+        pytest.param(call_of(messages=[said(HUNDRED)], max_tokens=50), 100 + 8 + 50, id="a chat"),
+        pytest.param(
+            call_of(messages=[said(HUNDRED)] * 3, max_tokens=50, user="ann"), 324 + 50, id="messages"
+        ),
+        pytest.param(
+            call_of(messages=[said("ä" * 200)], max_tokens=1), 100 + 8 + 1, id="bytes, not characters"
+        ),
+        pytest.param(call_of(messages=[said("xxx")], max_tokens=1), 1 + 8 + 1, id="rounded up"),
+        pytest.param(call_of(messages=[said(HUNDRED)], max_tokens=50, n=3), 108 + 150, id="choices"),
+        pytest.param(call_of(messages=[said(HUNDRED)]), 108 + 1024, id="no maximum"),
+        pytest.param(call_of(messages=[said(HUNDRED)], max_tokens=None), 108 + 1024, id="a null"),
+        pytest.param(call_of(messages=[said(HUNDRED)], max_tokens=-5), 108 + 1024, id="a negative maximum"),
+        pytest.param(call_of(messages=[said(HUNDRED)], max_tokens="9"), 108 + 1024, id="no number"),
+        pytest.param(
+            call_of(messages=[said(HUNDRED)], max_tokens=5, max_completion_tokens=50),
+            108 + 50,
+            id="two maxima",
+        ),
+        pytest.param(
+            call_of(messages=[said(HUNDRED)], max_tokens=10**30), 108 + (1 << 40), id="a huge maximum"
+        ),
+        pytest.param(
+            call_of(messages=[said([{"type": "text", "text": HUNDRED}])], max_tokens=1), 109, id="parts"
+        ),
+        pytest.param(
+            call_of(RESPONSE, input=HUNDRED, instructions=HUNDRED, max_output_tokens=7), 207, id="a response"
+        ),
+        pytest.param(
+            call_of(MESSAGES, system=HUNDRED, messages=[said(HUNDRED)], max_tokens=7), 215, id="Anthropic's"
+        ),
+        pytest.param(call_of(EMBEDDING, input=[HUNDRED, HUNDRED]), 200, id="embeddings"),
+        pytest.param(call_of(EMBEDDING, input=[[1, 2, 3], [4]]), 4, id="embeddings of tokens"),
+        pytest.param(call_of(SPEECH, input=HUNDRED), 0, id="what has no tokens"),
+    ],
+)
+def test_tokens(call: Call, tokens: int) -> None:
+    """Bytes of text / 4, 8 for each message, and the most that may be written, for each choice."""
+    assert tokens_of(call) == tokens
+
+
+def test_tools() -> None:
+    """Their JSON is read as it is."""
+    tools = [{"type": "function", "function": {"name": "f" * 300, "parameters": {}}}]
+    size = len(json.dumps(tools))
+    assert tokens_of(call_of(messages=[], tools=tools, max_tokens=1)) == -(-size // 4) + 1
+
+
+@pytest.mark.parametrize(
+    ("provider", "tokens"), [("openai", 1445), ("anthropic", 1600), ("gemini", 1120), ("other", 1445)]
+)
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(
+            call_of(
+                messages=[said([{"type": "image_url", "image_url": {"url": "https://a.test/a.png"}}])],
+                max_tokens=1,
+            ),
+            id="chat",
+        ),
+        pytest.param(
+            call_of(
+                messages=[
+                    said([{"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 9999}}])
+                ],
+                max_tokens=1,
+            ),
+            id="chat, within",
+        ),
+        pytest.param(
+            call_of(
+                MESSAGES,
+                messages=[
+                    said(
+                        [
+                            {
+                                "type": "image",
+                                "source": {"type": "base64", "media_type": "image/png", "data": "A" * 999},
+                            }
+                        ]
+                    )
+                ],
+                max_tokens=1,
+            ),
+            id="Anthropic's",
+        ),
+        pytest.param(
+            call_of(
+                RESPONSE,
+                input=[said([{"type": "input_image", "image_url": "data:image/png;base64,AAAA"}])],
+                max_output_tokens=1,
+            ),
+            id="a response",
+        ),
+        pytest.param(
+            read_gemini_call(
+                GENERATE,
+                b'{"contents":[{"parts":[{"inlineData":{"mimeType":"image/png","data":"AAAAAAAA"}}]}],'
+                b'"generationConfig":{"maxOutputTokens":1}}',
+                model="acct/small",
+            ),
+            id="Google's",
+        ),
+        pytest.param(
+            read_bedrock_call(
+                CONVERSE,
+                b'{"messages":[{"role":"user","content":[{"image":{"format":"png","source":{"bytes":"AAAA"}}}]}],'
+                b'"inferenceConfig":{"maxTokens":1}}',
+                model="acct/small",
+            ),
+            id="Bedrock's",
+        ),
+    ],
+)
+def test_images(call: Call, provider: str, tokens: int) -> None:
+    """A picture counts as its provider counts a big one, however it is written, and not as text."""
+    assert tokens_of(call, provider=provider) == 8 + tokens + 1
+
+
+def test_sound() -> None:
+    """Sound counts by its length, far below its bytes."""
+    part = {"type": "input_audio", "input_audio": {"data": "A" * 40_000, "format": "wav"}}
+    assert tokens_of(call_of(messages=[said([part])], max_tokens=1)) == 8 + 60 + 1
+
+
+def test_deep_bodies() -> None:
+    """What cannot be read as JSON counts as its bytes; deep JSON that can is measured."""
+    deep: Any = HUNDRED
+    for _ in range(300):
+        deep = [deep]
+    assert tokens_of(call_of(messages=[said(deep)], max_tokens=1)) == 109
+
+
+def test_what_replies_usually_take() -> None:
+    """Without a maximum it is what replies of this target hardly ever exceed."""
+    sizes = OutputSizes()
+    sizes.add("acct/small", 40)
+    call = call_of(messages=[said(HUNDRED)])
+    assert Estimate(call, (TARGET,), sizes).amount("tokens", "") == 148
+
+
+def test_which_target() -> None:
+    """For a target what it may use, for whichever it will be the most of any."""
+    sizes = OutputSizes()
+    sizes.add("a/m", 10)
+    sizes.add("b/m", 20)
+    need = Estimate(call_of(messages=[said(HUNDRED)]), (make_target("a/m"), make_target("b/m")), sizes)
+    assert [need.amount("tokens", name) for name in ("a/m", "b/m", "")] == [118, 128, 128]
+
+
+def test_what_a_route_puts_over() -> None:
+    """The maximum that a route sets holds, whatever the call says."""
+    target = make_target(parameters={"max_tokens": b"10"})
+    need = Estimate(call_of(messages=[said(HUNDRED)], max_tokens=500), (target,), OutputSizes())
+    assert need.amount("tokens", "") == 118
+
+
+def test_cost() -> None:
+    """Money by the target's price, in millionths; none where it has no price."""
+    priced, free = make_target("a/m", price=TokenPrice()), make_target("b/m")
+    need = Estimate(call_of(messages=[said(HUNDRED)], max_tokens=50), (priced, free), OutputSizes())
+    assert [need.amount("cost", name) for name in ("a/m", "b/m", "")] == [208, 0, 208]

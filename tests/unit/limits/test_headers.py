@@ -1,0 +1,83 @@
+"""What a caller is told of its limits with every answer."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Any
+
+import pytest
+
+from gateway.limits.headers import format_duration, limit_headers
+from gateway.model import LimitNote
+
+
+def note(**changes: Any) -> LimitNote:
+    fields: dict[str, Any] = {
+        "rule": "r",
+        "kind": "requests",
+        "is_budget": False,
+        "outcome": "allowed",
+        "target": "",
+        "limit": 10,
+        "used": 3,
+        "reset_s": 60.0,
+    }
+    return LimitNote(**fields | changes)
+
+
+def shown(*notes: LimitNote) -> dict[str, str]:
+    return {name.decode(): value.decode() for name, value in limit_headers(notes)}
+
+
+def test_of_each_kind() -> None:
+    """Requests and tokens, each of the limit with the least left."""
+    tokens = note(kind="tokens", limit=1000, used=1200, reset_s=0.02)
+    assert shown(note(), note(limit=100, used=99, reset_s=2.0), tokens) == {
+        "x-ratelimit-limit-requests": "100",
+        "x-ratelimit-remaining-requests": "1",
+        "x-ratelimit-reset-requests": "2s",
+        "x-ratelimit-limit-tokens": "1000",
+        "x-ratelimit-remaining-tokens": "0",
+        "x-ratelimit-reset-tokens": "20ms",
+    }
+
+
+def test_what_refuses_is_told() -> None:
+    """Of a refusal the limit that refuses, whatever else has less left."""
+    full = note(limit=5, used=5, outcome="allowed")
+    assert shown(full, note(outcome="refused", kind="requests"))["x-ratelimit-limit-requests"] == "10"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"is_budget": True}, {"outcome": "exceeded"}, {"kind": "parallel"}, {"kind": "cost"}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_what_is_not_told(changes: dict[str, Any]) -> None:
+    """Budgets, limits that only watch, and what is neither requests nor tokens."""
+    assert shown(note(**changes)) == {}
+
+
+def test_without_end() -> None:
+    """What never resets has no time for it."""
+    assert "x-ratelimit-reset-requests" not in shown(note(reset_s=inf))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-1.0, "0ms"),
+        (0.0201, "21ms"),
+        (1.0, "1s"),
+        (1.5, "1.5s"),
+        (59.9995, "1m0s"),
+        (60.0, "1m0s"),
+        (119.5, "2m0s"),
+        (361.0, "6m1s"),
+        (3600.0, "1h0m0s"),
+        (86_399.2, "24h0m0s"),
+    ],
+)
+def test_durations(seconds: float, text: str) -> None:
+    """Written as OpenAI does, rounded up: who waits that long waits long enough."""
+    assert format_duration(seconds).decode() == text

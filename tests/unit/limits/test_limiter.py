@@ -1,0 +1,105 @@
+"""Where what calls take is counted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from gateway.limits.limiter import Limiter
+from gateway.limits.permit import Asking, LimitPolicy
+from gateway.limits.rules import Rule
+from gateway.model import Charge, Correction, Counters, Decision, Plan, RouteFacts
+from gateway.store.counter_table import counters_in_memory
+from tests.unit.limits.limits import NOW_S, FixedNeed, limit_of, policy_of
+from tests.unit.makers import make_caller, make_target
+
+ONE, TWO = make_target("one/m"), make_target("two/m")
+ROUTED = Plan((ONE, TWO), ("one/m", "two/m"), route=RouteFacts("vm/chat", "priority-based-routing"))
+DIRECT = Plan((ONE,), ("one/m",))
+
+
+def asking(model: str = "vm/chat") -> Asking:
+    return Asking(make_caller(model), model, {}, FixedNeed(tokens=10))
+
+
+class Remote:
+    """`RemoteCounters` that answer when they are let."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self.may_answer = asyncio.Event()
+        self.trips: list[str] = []
+
+    async def reserve(self, charges: Sequence[Charge]) -> Decision:
+        self.trips.append("reserve")
+        await self.may_answer.wait()
+        return self._counters.reserve(charges)
+
+    async def settle(self, corrections: Sequence[Correction]) -> None:
+        self.trips.append("settle")
+        self._counters.settle(corrections)
+
+    async def usage(self, charges: Sequence[Charge]) -> Decision:
+        return self._counters.usage(charges)
+
+
+def on_targets(limit: int = 1) -> Rule:
+    return limit_of("requests", limit, models=("one/*",), id="one")
+
+
+def both() -> LimitPolicy:
+    return policy_of(limit_of("requests", 5, id="all"), on_targets())
+
+
+async def test_direct() -> None:
+    """Of a model that was named itself nobody else may answer: any limit on it refuses the call."""
+    limiter = Limiter(counters_in_memory(now_s=lambda: NOW_S), now_s=lambda: NOW_S)
+    policy = both()
+    first = await limiter.admit(policy, asking("one/m"), DIRECT)
+    second = await limiter.admit(policy, asking("one/m"), DIRECT)
+    assert first.refusal is None
+    assert second.refusal is not None
+    assert '"one"' in second.refusal.message
+
+
+async def test_routed() -> None:
+    """The first target's limit does not refuse the call: it is passed over, and another asked."""
+    limiter = Limiter(counters_in_memory(now_s=lambda: NOW_S), now_s=lambda: NOW_S)
+    policy = both()
+    admitted = [await limiter.admit(policy, asking(), ROUTED) for _ in range(2)]
+    assert [permit.refusal for permit in admitted] == [None, None]
+    assert [await permit.admit_target(ONE) for permit in admitted] == [True, False]
+    assert await admitted[1].admit_target(TWO)
+
+
+async def test_one_round_trip() -> None:
+    """A call whose first target admits it asks replicas' counters once."""
+    remote = Remote(counters_in_memory(now_s=lambda: NOW_S))
+    remote.may_answer.set()
+    limiter = Limiter(counters_in_memory(), remote, now_s=lambda: NOW_S)
+    permit = await limiter.admit(both(), asking(), ROUTED)
+    assert await permit.admit_target(ONE)
+    assert remote.trips == ["reserve"]
+    permit.settle([])
+    await limiter.close()
+    assert remote.trips == ["reserve"], "requests stay counted, so there is nothing to correct"
+
+
+async def test_leaving_while_it_is_asked() -> None:
+    """What is taken for a caller that has gone meanwhile is given back."""
+    counters = counters_in_memory(now_s=lambda: NOW_S)
+    remote = Remote(counters)
+    limiter = Limiter(counters_in_memory(), remote, now_s=lambda: NOW_S)
+    policy = policy_of(limit_of("parallel", 1))
+    call = asyncio.get_running_loop().create_task(limiter.admit(policy, asking("one/m"), DIRECT))
+    await asyncio.sleep(0)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    remote.may_answer.set()
+    await limiter.close()
+    assert remote.trips == ["reserve", "settle"]
+    permit = await Limiter(counters).admit(policy, asking("one/m"), DIRECT)
+    assert permit.refusal is None

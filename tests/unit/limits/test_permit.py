@@ -1,0 +1,270 @@
+"""What one call takes of its limits, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import BudgetExceeded, RateLimitExceeded
+from gateway.limits.limiter import Limiter
+from gateway.limits.permit import Asking, CallPermit, LimitPolicy
+from gateway.limits.rules import MICRO_USD, Meter, Rule
+from gateway.model import Plan, RouteFacts, Spent, Target
+from gateway.store.counter_table import CounterTable, counters_in_memory
+from tests.unit.limits.limits import NOW_S, FixedNeed, budget_of, limit_of, policy_of
+from tests.unit.makers import make_caller, make_target
+
+ONE, TWO = make_target("one/m"), make_target("two/m")
+ROUTE = RouteFacts("vm/chat", "priority-based-routing")
+CALLER = make_caller("vm/chat")
+
+
+class Rig:
+    """A limiter over counters of its own."""
+
+    def __init__(self, policy: LimitPolicy, *, need: FixedNeed | None = None) -> None:
+        self.policy = policy
+        self.need = need or FixedNeed()
+        self.counters: CounterTable = counters_in_memory(now_s=lambda: NOW_S)
+        self.limiter = Limiter(self.counters, now_s=lambda: NOW_S)
+
+    async def call(self, *targets: Target, model: str = "vm/chat") -> CallPermit:
+        """A call of a virtual model of these targets."""
+        plan = Plan(targets or (ONE, TWO), (), route=ROUTE)
+        return await self.limiter.admit(self.policy, Asking(CALLER, model, {}, self.need), plan)
+
+    async def direct(self, target: Target = ONE) -> CallPermit:
+        """A call of a model that was named itself."""
+        asking = Asking(CALLER, target.name, {}, self.need)
+        return await self.limiter.admit(self.policy, asking, Plan((target,), (target.name,)))
+
+    def used(self, model: str = "vm/chat", target: str | None = None) -> dict[str, int]:
+        """What is counted by each rule, for the call or for a target."""
+        rules = self.policy.rules
+        found: Sequence[Meter] = (
+            rules.of_call(CALLER, model, {}) if target is None else rules.of_target(CALLER, model, target, {})
+        )
+        charges = [meter.charge(0, NOW_S) for meter in found]
+        counted = self.counters.usage(charges).used
+        return {meter.rule.id: used for meter, used in zip(found, counted, strict=True)}
+
+
+def spent(target: str = "one/m", tokens: int = 0, cost_usd: float | None = None) -> Spent:
+    return Spent(target, tokens, None, cost_usd)
+
+
+async def test_requests_stay_counted() -> None:
+    """A request is one, whatever becomes of it."""
+    rig = Rig(policy_of(limit_of("requests", 2)))
+    for _ in range(2):
+        (await rig.direct()).settle([])
+    third = await rig.direct()
+    assert isinstance(third.refusal, RateLimitExceeded)
+    third.settle([])
+    assert rig.used("one/m") == {"requests-limit": 2}
+
+
+async def test_parallel_calls() -> None:
+    """A place is free again when its call has ended."""
+    rig = Rig(policy_of(limit_of("parallel", 1)))
+    first = await rig.direct()
+    assert (await rig.direct()).refusal is not None
+    first.settle([])
+    assert (await rig.direct()).refusal is None
+
+
+async def test_tokens_are_corrected() -> None:
+    """What a call may use is taken first, what it has used counts in the end."""
+    rig = Rig(policy_of(limit_of("tokens", 1000)), need=FixedNeed(tokens=600))
+    first = await rig.direct()
+    assert (await rig.direct()).refusal is not None, "the rest is less than it may use"
+    first.settle([spent(tokens=100)])
+    assert rig.used("one/m") == {"tokens-limit": 100}
+    second = await rig.direct()
+    second.settle([spent(tokens=1200)])
+    assert rig.used("one/m") == {"tokens-limit": 1300}, "all that was used, even beyond the limit"
+    assert (await rig.direct()).refusal is not None
+
+
+async def test_nothing_used() -> None:
+    """A call that failed before it used anything gives all back."""
+    rig = Rig(policy_of(budget_of(1), limit_of("tokens", 1000)), need=FixedNeed(600, 0.5))
+    permit = await rig.direct()
+    assert rig.used("one/m") == {"budget": 500_000, "tokens-limit": 600}
+    permit.settle([spent()])
+    assert rig.used("one/m") == {"budget": 0, "tokens-limit": 0}
+
+
+async def test_settled_once() -> None:
+    """A second settlement changes nothing."""
+    rig = Rig(policy_of(budget_of(1)), need=FixedNeed(cost_usd=0.5))
+    permit = await rig.direct()
+    for _ in range(2):
+        permit.settle([spent(cost_usd=0.125)])
+    assert rig.used("one/m") == {"budget": 125_000}
+
+
+async def test_bursts_against_a_budget() -> None:
+    """Of fifty calls at once against a budget for three, three are admitted."""
+    rig = Rig(policy_of(budget_of(3)), need=FixedNeed(cost_usd=1.0))
+    permits = [await rig.direct() for _ in range(50)]
+    assert sum(permit.refusal is None for permit in permits) == 3
+    assert all(isinstance(permit.refusal, BudgetExceeded) for permit in permits[3:])
+
+
+async def test_targets_count_what_is_theirs() -> None:
+    """A limit on targets counts what these used, one on the name all of it."""
+    rig = Rig(
+        policy_of(limit_of("tokens", 9000, id="all"), limit_of("tokens", 9000, models=("two/*",), id="two")),
+        need=FixedNeed(tokens=500),
+    )
+    permit = await rig.call()
+    assert await permit.admit_target(ONE)
+    assert await permit.admit_target(TWO)
+    permit.settle([spent("one/m", 30), spent("two/m", 7)])
+    assert rig.used() == {"all": 37}
+    assert rig.used(target="two/m") == {"two": 7}
+
+
+async def test_one_counter_is_charged_once() -> None:
+    """Two targets under one limit count as one request and with all that they used."""
+    rig = Rig(
+        policy_of(limit_of("requests", 9, models=("*/m",)), limit_of("tokens", 9000, models=("*/m",))),
+        need=FixedNeed(tokens=500),
+    )
+    permit = await rig.call()
+    assert await permit.admit_target(ONE)
+    assert await permit.admit_target(TWO)
+    assert await permit.admit_target(ONE)
+    assert rig.used(target="one/m") == {"requests-limit": 1, "tokens-limit": 500}
+    permit.settle([spent("one/m", 30), spent("two/m", 7)])
+    assert rig.used(target="one/m") == {"requests-limit": 1, "tokens-limit": 37}
+
+
+async def test_not_asked_after_all() -> None:
+    """A target that is passed over for another reason gives back what was taken for it."""
+    rig = Rig(
+        policy_of(limit_of("requests", 1, models=("one/*",), id="one"), limit_of("requests", 9, id="all"))
+    )
+    permit = await rig.call()
+    permit.forgo(ONE)
+    permit.forgo(TWO)
+    assert (rig.used(), rig.used(target="one/m")) == ({"all": 1}, {"one": 0})
+    assert [note.rule for note in permit.notes] == ["all"]
+    assert await permit.admit_target(ONE)
+    assert rig.used(target="one/m") == {"one": 1}
+
+
+async def test_forgoing_keeps_what_another_needs() -> None:
+    """A counter that two targets share stays charged while one of them is asked."""
+    rig = Rig(policy_of(limit_of("requests", 9, models=("*/m",), id="shared")))
+    permit = await rig.call()
+    assert await permit.admit_target(ONE)
+    assert await permit.admit_target(TWO)
+    permit.forgo(ONE)
+    assert rig.used(target="two/m") == {"shared": 1}
+    permit.forgo(TWO)
+    assert rig.used(target="two/m") == {"shared": 0}
+
+
+async def test_no_target_has_room() -> None:
+    """The caller hears of the limit that resets first."""
+    rig = Rig(
+        policy_of(
+            limit_of("requests", 0, window="day", models=("one/*",), id="day"),
+            limit_of("requests", 1, models=("two/*",), id="minute"),
+        )
+    )
+    await (await rig.call()).admit_target(TWO)
+    permit = await rig.call()
+    assert [await permit.admit_target(target) for target in (ONE, TWO)] == [False, False]
+    assert permit.refusal is not None
+    assert '"minute"' in permit.refusal.message
+    assert [(note.rule, note.outcome) for note in permit.notes] == [("day", "refused"), ("minute", "refused")]
+
+
+async def test_watching_limits() -> None:
+    """A limit that only watches refuses nothing, and says what it would have refused."""
+    rig = Rig(policy_of(limit_of("requests", 1, mode="audit")))
+    permits = [await rig.direct() for _ in range(2)]
+    assert [permit.refusal for permit in permits] == [None, None]
+    assert [permit.notes[0].outcome for permit in permits] == ["allowed", "exceeded"]
+    assert rig.used("one/m") == {"requests-limit": 2}
+
+
+@pytest.mark.parametrize(
+    ("soft_usd", "others", "is_refused"),
+    [
+        pytest.param(5, [], False, id="room"),
+        pytest.param(0, [], True, id="alone"),
+        pytest.param(0, [budget_of(5, id="hard")], False, id="another has room"),
+        pytest.param(0, [budget_of(0, id="hard")], True, id="another that refuses has none"),
+        pytest.param(0, [budget_of(0, id="soft too", mode="soft_enforce")], True, id="none has room"),
+        pytest.param(0, [budget_of(5, id="soft too", mode="soft_enforce")], False, id="another soft one has"),
+        pytest.param(0, [budget_of(5, id="watching", mode="audit")], True, id="one that watches is no room"),
+        pytest.param(0, [limit_of("requests", 5)], True, id="a rate limit is no budget"),
+    ],
+)
+async def test_soft_budgets(soft_usd: float, others: list[Rule], *, is_refused: bool) -> None:
+    """A soft budget refuses only if no other budget of the call has room; all are counted."""
+    soft = budget_of(soft_usd, id="soft", mode="soft_enforce")
+    rig = Rig(policy_of(soft, *others), need=FixedNeed(cost_usd=1.0))
+    permit = await rig.direct()
+    assert (permit.refusal is not None) == is_refused
+    if not is_refused:
+        assert rig.used("one/m")["soft"] == MICRO_USD
+
+
+async def test_first_blocks() -> None:
+    """Of budgets of which the first decides the others are counted and do not refuse."""
+    policy = policy_of(budget_of(5, id="first"), budget_of(0, id="second"), order="first_blocks")
+    rig = Rig(policy, need=FixedNeed(cost_usd=1.0))
+    assert (await rig.direct()).refusal is None
+    assert rig.used("one/m") == {"first": MICRO_USD, "second": MICRO_USD}
+
+
+async def test_an_unmatched_call_asks_nothing() -> None:
+    """Where no rule is about a call nothing is counted."""
+    rig = Rig(policy_of(limit_of("requests", 0, models=("other/*",))))
+    permit = await rig.call()
+    assert await permit.admit_target(ONE)
+    permit.settle([spent(tokens=5)])
+    assert (permit.refusal, permit.notes, permit.headers()) == (None, (), [])
+
+
+async def test_how_long_replies_are() -> None:
+    """What replies used is what calls without a maximum are taken for."""
+    rig = Rig(policy_of(limit_of("tokens", 1000)))
+    (await rig.direct()).settle([Spent("one/m", 20, 12, None), Spent("two/m", 9, None, None)])
+    assert rig.limiter.sizes.usual("one/m") == 12
+    assert rig.limiter.sizes.usual("two/m") == 1024
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["begin", "end"]), st.integers(0, 400), st.integers(0, 400)), max_size=40
+    )
+)
+async def test_any_order_of_calls(steps: list[tuple[str, int, int]]) -> None:
+    """What is neither used nor taken may be taken, and no more, however calls come and go."""
+    rig = Rig(policy_of(limit_of("tokens", 1000)))
+    open_calls: list[tuple[CallPermit, int]] = []
+    used = 0
+    for step, need, use in steps:
+        if step == "begin":
+            rig.need = FixedNeed(tokens=need)
+            permit = await rig.direct()
+            reserved = sum(taken for _, taken in open_calls)
+            assert (permit.refusal is None) == (used + reserved + need <= 1000)
+            if permit.refusal is None:
+                open_calls.append((permit, need))
+        elif open_calls:
+            permit, _ = open_calls.pop(0)
+            permit.settle([spent(tokens=use)])
+            used += use
+    for permit, _ in open_calls:
+        permit.settle([])
+    assert rig.used("one/m") in ({"tokens-limit": used}, {})

@@ -1,0 +1,326 @@
+"""Limits on calls: who is admitted, what refusals look like, and what is counted in the end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import Any, Final
+
+import pytest
+
+from gateway.endpoints.catalogue import CHAT, EMBEDDING, MESSAGES, RESPONSE
+from gateway.identity.tokens import Identity
+from gateway.limits.limiter import Limiter
+from gateway.limits.matching import Rules
+from gateway.limits.permit import LimitPolicy
+from gateway.limits.rules import Rule, RuleSet
+from gateway.model import Caller, Endpoint, FallbackPolicy, Plan, RetryPolicy, RouteFacts, Target
+from gateway.pipeline import CurrentSnapshot, Pipeline
+from gateway.routing.direct import Routing
+from gateway.snapshot import Snapshot
+from gateway.store.counter_table import counters_in_memory
+from gateway.telemetry.call_trace import CallTrace
+from tests.rig.until import until_async
+from tests.unit.doubles import FakeClient, FakeObserver, FakeReply, FakeUpstream
+from tests.unit.limits.limits import NOW_S, budget_of, limit_of, policy_of
+from tests.unit.makers import TOKEN, TokenPrice, make_body, make_caller, make_credential, make_target
+
+BEARER: Final = ("authorization", f"Bearer {TOKEN}")
+JSON: Final = {"content-type": "application/json"}
+SSE: Final = {"content-type": "text/event-stream"}
+FALLBACK: Final = FallbackPolicy(frozenset({429, 500, 502, 503}))
+ONE: Final = make_target("one/m", fallback=FALLBACK, price=TokenPrice())
+TWO: Final = make_target("two/m", fallback=FALLBACK, price=TokenPrice())
+ROUTE: Final = RouteFacts("vm/chat", "priority-based-routing")
+
+
+def answer(prompt: int = 3, completion: int = 2) -> FakeReply:
+    choices = [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}]
+    usage = {"prompt_tokens": prompt, "completion_tokens": completion}
+    return FakeReply(
+        200, JSON, json.dumps({"id": "c", "model": "m", "choices": choices, "usage": usage}).encode()
+    )
+
+
+def refusal(status: int) -> FakeReply:
+    return FakeReply(status, JSON, b'{"error":{"message":"no"}}')
+
+
+class Fixed(Routing):
+    """A virtual model `vm/chat` of these targets, which can be named themselves too."""
+
+    def __init__(self, targets: Sequence[Target], *, hedge_after_s: float | None = None) -> None:
+        super().__init__((make_target("vm/chat"), *targets))
+        names = tuple(target.name for target in targets)
+        self._fixed = Plan(tuple(targets), names, route=ROUTE, hedge_after_s=hedge_after_s)
+
+    def plan(self, model: str, facts: Any) -> Plan:
+        plan = super().plan(model, facts)
+        return self._fixed if model == "vm/chat" else plan
+
+
+class Rig:
+    """A pipeline between doubles, with limits."""
+
+    def __init__(
+        self,
+        *script: Any,
+        rules: Sequence[Rule] = (),
+        policy: LimitPolicy | None = None,
+        targets: Sequence[Target] = (ONE, TWO),
+        observer: FakeObserver | None = None,
+        hedge_after_s: float | None = None,
+    ) -> None:
+        self.upstream = FakeUpstream(*script)
+        self.records: list[CallTrace] = []
+        self.counters = counters_in_memory(now_s=lambda: NOW_S)
+        self.policy = policy or policy_of(*rules)
+        self.caller = make_caller("vm/chat", *(target.name for target in targets))
+        routing = Fixed(targets, hedge_after_s=hedge_after_s)
+        identity = Identity([make_credential(TOKEN, self.caller)])
+        self.pipeline = Pipeline(
+            CurrentSnapshot(Snapshot("v1", 1, identity, routing, limits=self.policy)),
+            self.upstream,
+            self.records.append,
+            max_body_bytes=10_000,
+            random=Random(7),
+            health=observer or FakeObserver(),
+            limiter=Limiter(self.counters, now_s=lambda: NOW_S),
+        )
+
+    async def call(
+        self,
+        model: str = "one/m",
+        *,
+        endpoint: Endpoint = CHAT,
+        client: FakeClient | None = None,
+        **members: Any,
+    ) -> FakeClient:
+        """Let a caller call."""
+        client = client or FakeClient(BEARER, body=make_body(model, **members))
+        await self.pipeline.call_model(client, endpoint)
+        return client
+
+    def used(self, asked: str = "one/m", target: str | None = None) -> dict[str, int]:
+        """What is counted by each rule."""
+        rules = self.policy.rules
+        found = (
+            rules.of_call(self.caller, asked, {})
+            if target is None
+            else rules.of_target(self.caller, asked, target, {})
+        )
+        counted = self.counters.usage([meter.charge(0, NOW_S) for meter in found]).used
+        return {meter.rule.id: used for meter, used in zip(found, counted, strict=True)}
+
+    @property
+    def tried(self) -> list[str]:
+        """The accounts that the last call tried."""
+        return [attempt.target.account for attempt in self.records[-1].attempts]
+
+
+def error_of(client: FakeClient) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(client.received)["error"]
+    return found
+
+
+async def test_admitted_and_refused() -> None:
+    """Calls within the limit are answered and told what is left; the next is refused and asks nobody."""
+    rig = Rig(answer(), answer(), rules=[limit_of("requests", 2, id="per-minute")])
+    first, second, third = [await rig.call() for _ in range(3)]
+    assert [client.status for client in (first, second, third)] == [200, 200, 429]
+    told = ("x-ratelimit-limit-requests", "x-ratelimit-remaining-requests")
+    assert [[client.header(name) for name in told] for client in (first, second, third)] == [
+        ["2", "1"],
+        ["2", "0"],
+        ["2", "0"],
+    ]
+    assert len(rig.upstream.requests) == 2
+    error = error_of(third)
+    assert (error["type"], error["code"], error["source"]) == (
+        "rate_limit_error",
+        "rate_limit_exceeded",
+        "gateway",
+    )
+    assert '"per-minute"' in error["message"]
+    assert int(third.header("retry-after") or "") in range(55, 66)
+    assert third.header("x-tfy-error-source") == "gateway"
+    assert rig.records[-1].error_type == "rate_limit_exceeded"
+
+
+async def test_without_limits() -> None:
+    """A configuration without limits says nothing of them, and nothing is counted."""
+    rig = Rig(answer())
+    snapshot = Snapshot("v1", 1, Identity([make_credential(TOKEN, rig.caller)]), Fixed((ONE, TWO)))
+    rig.pipeline._current.snapshot = snapshot
+    client = await rig.call()
+    assert client.status == 200
+    assert client.header("x-ratelimit-limit-requests") is None
+    assert rig.records[-1].permit is None
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "kind"),
+    [
+        pytest.param(CHAT, "rate_limit_error", id="chat"),
+        pytest.param(MESSAGES, "rate_limit_error", id="messages"),
+        pytest.param(RESPONSE, "rate_limit_error", id="responses"),
+        pytest.param(EMBEDDING, "rate_limit_error", id="embeddings"),
+    ],
+)
+@pytest.mark.parametrize(("status", "is_stream"), [(429, False), (402, False), (429, True)])
+async def test_refusals_in_every_dialect(
+    endpoint: Endpoint, kind: str, status: int, *, is_stream: bool
+) -> None:
+    """A budget's refusal is worded as the caller's SDK reads it, and tells it not to try again."""
+    rig = Rig(policy=policy_of(budget_of(0, id="team-budget", window="day"), budget_status=status))
+    client = await rig.call(
+        endpoint=endpoint,
+        messages=[{"role": "user", "content": "hi"}],
+        input="hi",
+        max_tokens=5,
+        stream=is_stream,
+    )
+    assert client.status == status
+    error = error_of(client)
+    assert error["code"] == "budget_exceeded"
+    assert error["type"] == ("billing_error" if endpoint is MESSAGES and status == 402 else kind)
+    assert '"team-budget"' in error["message"]
+    assert client.header("x-should-retry") == "false"
+    assert rig.upstream.requests == []
+
+
+async def test_tokens_are_settled() -> None:
+    """What a call may use is taken while it runs; in the end what the provider counted."""
+    seen: list[int] = []
+    usage = {"prompt_tokens": 30, "completion_tokens": 12}
+    body = json.dumps({"id": "c", "choices": [{"message": {"content": "x"}}], "usage": usage}).encode()
+    reply = FakeReply(200, JSON, lambda: seen.append(rig.used()["tokens-limit"]), body)
+    rig = Rig(reply, rules=[limit_of("tokens", 5000)])
+    client = await rig.call(max_tokens=100)
+    assert client.status == 200
+    assert seen == [1 + 8 + 100]
+    assert rig.used() == {"tokens-limit": 42}
+    assert client.header("x-ratelimit-remaining-tokens") == str(5000 - 109)
+
+
+async def test_budgets_are_settled() -> None:
+    """A budget counts what a call cost, in millionths of a USD."""
+    rig = Rig(answer(30, 12), rules=[budget_of(1)])
+    await rig.call(max_tokens=100)
+    assert rig.used() == {"budget": 30 + 2 * 12}
+
+
+async def test_failures_cost_nothing() -> None:
+    """A provider's error gives tokens and money back; the request stays counted."""
+    rules = [limit_of("requests", 5), limit_of("tokens", 5000), budget_of(1)]
+    rig = Rig(refusal(500), rules=rules)
+    assert (await rig.call()).status == 500
+    assert rig.used() == {"requests-limit": 1, "tokens-limit": 0, "budget": 0}
+
+
+async def test_aborted_streams_count() -> None:
+    """A caller that leaves in the middle has used what its provider read and wrote."""
+    client = FakeClient(BEARER, body=make_body("one/m", stream=True, max_tokens=50))
+    chunk = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"hello hello hello"}}]}\n\n'
+    reply = FakeReply(200, SSE, chunk, client.leave, asyncio.Event())
+    rig = Rig(reply, rules=[limit_of("tokens", 5000), limit_of("parallel", 1)])
+    await rig.call(client=client)
+    assert rig.records[-1].error_type == "client_disconnected"
+    usage = rig.records[-1].usage
+    assert usage is not None
+    expected = (usage.input_tokens or 0) + (usage.output_tokens or 0)
+    assert expected > 0
+    assert rig.used() == {"tokens-limit": expected, "parallel-limit": 0}
+
+
+async def test_parallel_calls() -> None:
+    """A second call at the same time is refused, one after it is not."""
+    release = asyncio.Event()
+    body = b'{"id":"c","choices":[{"message":{"content":"x"}}]}'
+    rig = Rig(FakeReply(200, JSON, release, body), answer(), rules=[limit_of("parallel", 1)])
+    running = asyncio.get_running_loop().create_task(rig.call())
+    await until_async(lambda: bool(rig.upstream.requests), "the first call is under way")
+    assert (await rig.call()).status == 429
+    release.set()
+    assert (await running).status == 200
+    assert (await rig.call()).status == 200
+
+
+async def test_a_full_target_is_passed_over() -> None:
+    """A limit on a target sends the call to the next, and the trace says why."""
+    rig = Rig(answer(), answer(), rules=[limit_of("requests", 1, models=("one/*",))])
+    clients = [await rig.call("vm/chat") for _ in range(2)]
+    assert [client.header("x-tfy-resolved-model") for client in clients] == ["one/m", "two/m"]
+    assert [(skip.target, skip.reason) for skip in rig.records[-1].skips] == [("one/m", "limit")]
+
+
+async def test_no_target_left() -> None:
+    """Where every target's limit is used up the caller is refused by the one that resets first."""
+    rules = [
+        limit_of("requests", 0, models=("one/*",), id="first", window="day"),
+        limit_of("requests", 0, models=("two/*",), id="second", window="hour"),
+    ]
+    rig = Rig(rules=rules)
+    client = await rig.call("vm/chat")
+    assert client.status == 429
+    assert error_of(client)["code"] == "rate_limit_exceeded"
+    assert [skip.reason for skip in rig.records[-1].skips] == ["limit", "limit"]
+
+
+async def test_a_failure_is_told_before_a_limit() -> None:
+    """Where one target was asked and failed, and the other is full, the caller gets the failure."""
+    rig = Rig(refusal(500), rules=[limit_of("requests", 0, models=("two/*",))])
+    client = await rig.call("vm/chat")
+    assert client.status == 500
+    assert rig.tried == ["one"]
+
+
+async def test_each_target_is_charged_once() -> None:
+    """Retries of one target are one request; the target after it is charged too."""
+    one = make_target("one/m", fallback=FALLBACK, retry=RetryPolicy(2, 0, frozenset({500})))
+    rules = [
+        limit_of("requests", 9, id="name", models=("vm/*",)),
+        limit_of("requests", 9, id="one", models=("one/*",)),
+        limit_of("requests", 9, id="two", models=("two/*",)),
+    ]
+    rig = Rig(refusal(500), refusal(500), refusal(500), answer(), rules=rules, targets=(one, TWO))
+    assert (await rig.call("vm/chat")).status == 200
+    assert rig.tried == ["one", "one", "one", "two"]
+    assert rig.used("vm/chat") == {"name": 1}
+    assert (rig.used("vm/chat", "one/m"), rig.used("vm/chat", "two/m")) == ({"one": 1}, {"two": 1})
+
+
+async def test_a_target_that_is_not_asked_is_not_charged() -> None:
+    """What was taken for a target whose circuit is open is given back."""
+    rules = [limit_of("requests", 9, models=("one/*",), id="one")]
+    rig = Rig(answer(), rules=rules, observer=FakeObserver(closed_to=("one/m",)))
+    assert (await rig.call("vm/chat")).header("x-tfy-resolved-model") == "two/m"
+    assert rig.used("vm/chat", "one/m") == {"one": 0}
+
+
+class Heard(Rules):
+    """Rules that tell when they have been asked of a target."""
+
+    def __init__(self, *rules: Rule, target: str) -> None:
+        super().__init__([RuleSet("all", rules)])
+        self._target = target
+        self.heard = asyncio.Event()
+
+    def of_target(self, caller: Caller, asked: str, target: str, metadata: Mapping[str, str]) -> Any:
+        if target == self._target:
+            self.heard.set()
+        return super().of_target(caller, asked, target, metadata)
+
+
+async def test_hedged_calls_ask_limits_too() -> None:
+    """A second target is asked beside the first only where its limits let it."""
+    rules = Heard(limit_of("requests", 0, models=("two/*",)), target="two/m")
+    chunk = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}]}\n\n'
+    # It is silent until the other one's turn has come and gone.
+    reply = FakeReply(200, SSE, rules.heard, chunk, b"data: [DONE]\n\n")
+    rig = Rig(reply, policy=LimitPolicy(rules), hedge_after_s=0.0)
+    client = await rig.call("vm/chat", stream=True)
+    assert (client.status, rig.tried) == (200, ["one"])
+    assert [(skip.target, skip.reason) for skip in rig.records[-1].skips] == [("two/m", "limit")]
