@@ -20,6 +20,8 @@ from gateway.config.manifests.virtual_model import VirtualModelAccount
 from gateway.endpoints.anthropic_models import anthropic_model_list
 from gateway.endpoints.openai_models import model_list
 from gateway.identity.tokens import DEMO_TOKEN_SHA256, Credential, Identity
+from gateway.limits.compile import compile_limits
+from gateway.limits.matching import Rules
 from gateway.model import Caller, Dialect, KeepAlive, Target
 from gateway.pricing.target_prices import with_prices
 from gateway.providers.addressing import Resolve
@@ -52,6 +54,7 @@ class Snapshot:
         accounts: For calls that are for an account and no model.
         keep_alive: Of streams, None for nothing.
         circuit_rules: When targets are left alone.
+        limits: How much callers may have.
     """
 
     version: str
@@ -62,6 +65,7 @@ class Snapshot:
     accounts: Accounts = field(default_factory=lambda: Accounts(()))
     keep_alive: KeepAlive | None = None
     circuit_rules: CircuitRules = field(default_factory=CircuitRules)
+    limits: Rules = field(default_factory=Rules)
     _model_lists: dict[tuple[str, Dialect], bytes] = field(default_factory=dict)
 
     def models_of(self, caller: Caller, dialect: Dialect = "openai") -> bytes:
@@ -125,6 +129,7 @@ def compile_snapshot(
         accounts=Accounts(targets),
         keep_alive=keep_alive(settings.keep_alive_settings),
         circuit_rules=circuit_rules(settings.routing_settings.circuit_breaker),
+        limits=compile_limits(config),
     )
 
 
