@@ -20,6 +20,7 @@ from gateway.config.manifests.virtual_model import VirtualModelAccount
 from gateway.endpoints.anthropic_models import anthropic_model_list
 from gateway.endpoints.openai_models import model_list
 from gateway.identity.tokens import DEMO_TOKEN_SHA256, Credential, Identity
+from gateway.limits.compile import compile_limits
 from gateway.limits.permit import LimitPolicy
 from gateway.model import Caller, Dialect, KeepAlive, Target
 from gateway.pricing.target_prices import with_prices
@@ -53,7 +54,7 @@ class Snapshot:
         accounts: For calls that are for an account and no model.
         keep_alive: Of streams, None for nothing.
         circuit_rules: When targets are left alone.
-        limits: On calls, None where there are none.
+        limits: How much callers may have, None for as much as they like.
     """
 
     version: str
@@ -115,6 +116,7 @@ def compile_snapshot(
     routes = compile_routes(
         config, {target.name: target for target in targets}, runtime or Runtime(), secrets.resolve
     )
+    rules = compile_limits(config)
     rights = _Rights(targets, providers, config.virtual_models)
     identity = Identity(_credentials(config, secrets, rights, is_loopback=is_loopback))
     return Snapshot(
@@ -128,6 +130,7 @@ def compile_snapshot(
         accounts=Accounts(targets),
         keep_alive=keep_alive(settings.keep_alive_settings),
         circuit_rules=circuit_rules(settings.routing_settings.circuit_breaker),
+        limits=LimitPolicy(rules, settings.budget_settings.refusal_status) if rules else None,
     )
 
 

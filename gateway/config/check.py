@@ -19,6 +19,7 @@ from gateway.config.manifests.logging_config import LoggingConfig
 from gateway.config.manifests.otel_config import OtelConfig
 from gateway.config.manifests.part import Manifest
 from gateway.config.manifests.provider_account import ProviderAccount
+from gateway.config.manifests.rate_limits import RateLimitingConfig, TenantRateLimitConfig
 from gateway.config.manifests.virtual_account import VirtualAccount
 from gateway.config.manifests.virtual_model import VirtualModelAccount
 from gateway.config.not_in_force import unbuilt_document
@@ -163,6 +164,8 @@ def _to_config(documents: Sequence[Document], readings: Sequence[Reading], files
         virtual_accounts=_of(manifests, VirtualAccount),
         otel_configs=_of(manifests, OtelConfig),
         logging_configs=_of(manifests, LoggingConfig),
+        rate_limits=_of(manifests, RateLimitingConfig),
+        tenant_rate_limits=_of(manifests, TenantRateLimitConfig),
         global_settings=settings[0] if settings else GlobalSettings(type="gateway-global-settings"),
         version=version_of(documents),
         files=files,

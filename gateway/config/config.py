@@ -15,6 +15,7 @@ from gateway.config.manifests.load_balancing import LoadBalancingConfig
 from gateway.config.manifests.logging_config import LoggingConfig
 from gateway.config.manifests.otel_config import OtelConfig
 from gateway.config.manifests.provider_account import ProviderAccount
+from gateway.config.manifests.rate_limits import RateLimitingConfig, TenantRateLimitConfig
 from gateway.config.manifests.virtual_account import VirtualAccount
 from gateway.config.manifests.virtual_model import VirtualModelAccount
 
@@ -43,6 +44,8 @@ class Config:
     virtual_accounts: tuple[VirtualAccount, ...]
     otel_configs: tuple[OtelConfig, ...]
     logging_configs: tuple[LoggingConfig, ...]
+    rate_limits: tuple[RateLimitingConfig, ...]
+    tenant_rate_limits: tuple[TenantRateLimitConfig, ...]
     global_settings: GlobalSettings
     version: str
     files: tuple[Path, ...]

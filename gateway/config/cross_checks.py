@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gateway.config.document import Document, FieldPath
+from gateway.config.limit_checks import check_limits
 from gateway.config.manifests.global_settings import GlobalSettings
 from gateway.config.manifests.known import MODEL_ACCOUNTS
 from gateway.config.manifests.otel_config import MAX_DESTINATIONS, OtelConfig
@@ -26,6 +27,7 @@ _RESERVED_DESTINATION: Final = "local"
 _SINGLE: Final = {
     "gateway-global-settings": "global settings",
     "gateway-load-balancing-config": "load-balancing rules",
+    "gateway-rate-limiting-config": "rate limits",
 }
 
 
@@ -57,6 +59,8 @@ def check_all(documents: Sequence[Document], readings: Sequence[Reading]) -> Ite
     yield from _shared_account_names(documents)
     yield from _repeated_settings(documents)
     yield from check_routing(documents, readings, names.models)
+    accounts = frozenset(account for _, account in names.accounts)
+    yield from check_limits(documents, readings, names.models, accounts)
     yield from _too_many_destinations(documents)
     for reading in readings:
         match reading.written:

@@ -66,6 +66,7 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
         "identity_provider_mapping",
         "token_type",
     ),
+    "tenant-rate-limit-config/model": ("log_request_body_on_block",),
     "gateway-otel-config": ("otel_metrics_exporter_config.batch.max_delay_ms",),
     "gateway-global-settings": (
         "semantic_cache_settings",

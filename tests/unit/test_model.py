@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from gateway.model import UpstreamRequest
+from gateway.model import Caller, UpstreamRequest
 from tests.unit.makers import KEY, TARGET, make_call
 
 
@@ -16,6 +16,14 @@ def test_credentials_are_not_shown() -> None:
     shown = f"{TARGET!r} {TARGET} {request!r} {make_call(prompt='canary')!r}"
     assert KEY not in shown
     assert "canary" not in shown
+
+
+def test_subjects_of_callers() -> None:
+    """What rules name a caller by: itself, each team of it, and everyone."""
+    assert Caller("app", frozenset()).subjects == {"virtualaccount:app", "team:everyone"}
+    user = Caller("a@x.io", frozenset(), kind="user", teams=("ml", "ops"), tags={"a": "b"})
+    assert user.subjects == {"user:a@x.io", "team:ml", "team:ops", "team:everyone"}
+    assert hash(user) == hash(dataclasses.replace(user))
 
 
 def test_words_are_frozen() -> None:

@@ -22,6 +22,7 @@ from gateway.config.manifests.ollama_account import OllamaAccount
 from gateway.config.manifests.otel_config import OtelConfig
 from gateway.config.manifests.part import Manifest
 from gateway.config.manifests.provider_account import AnthropicAccount, OpenAIAccount, SelfHostedAccount
+from gateway.config.manifests.rate_limits import RateLimitingConfig, TenantRateLimitConfig
 from gateway.config.manifests.vendors import VENDOR_ACCOUNTS
 from gateway.config.manifests.virtual_account import VirtualAccount
 from gateway.config.manifests.virtual_model import VirtualModelAccount
@@ -53,6 +54,8 @@ IN_FORCE: Final[Mapping[str, type[Manifest]]] = MappingProxyType(
         "gateway-global-settings": GlobalSettings,
         "gateway-load-balancing-config": LoadBalancingConfig,
         "gateway-logging-config": LoggingConfig,
+        "gateway-rate-limiting-config": RateLimitingConfig,
+        "tenant-rate-limit-config/model": TenantRateLimitConfig,
     }
 )
 

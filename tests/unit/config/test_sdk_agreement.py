@@ -20,6 +20,7 @@ from gateway.config.manifests.load_balancing import ComplexityTarget, SessionIde
 from gateway.config.manifests.logging_config import Preset
 from gateway.config.manifests.part import Part
 from gateway.config.manifests.provider_account import MODEL_TYPES
+from gateway.config.manifests.rate_limits import RateLimitRule
 from gateway.config.manifests.vendors import VENDOR_OF
 
 _ENTRA_FIELDS = (
@@ -42,6 +43,7 @@ EXTENSIONS = {
     *(f"{kind}: propagate_trace" for kind in IN_FORCE if kind in MODEL_ACCOUNTS - {VIRTUAL_MODELS}),
     *(f"{route}.{name}" for route in _ROUTES for name in ("hedging", "load_balance_targets.timeouts")),
     "gateway-load-balancing-config: name",
+    "gateway-rate-limiting-config: name",
     *(f"{kind}: base_url" for kind, vendor in VENDOR_OF.items() if not vendor.is_base_url_theirs),
     "provider-account/snowflake-cortex: base_url",
     "provider-account/nomic: base_url",
@@ -160,6 +162,7 @@ THEIRS: dict[str, type[pydantic.BaseModel]] = {
     "gateway-global-settings": sdk.GlobalSettings,
     "gateway-load-balancing-config": sdk.LoadBalancingConfig,
     "gateway-logging-config": sdk.GatewayLoggingConfig,
+    "gateway-rate-limiting-config": sdk.RateLimitConfig,
 }
 
 
@@ -175,6 +178,7 @@ def all_differences() -> list[tuple[str, str]]:
     return [
         difference
         for kind, model in IN_FORCE.items()
+        if kind not in NOT_IN_SDK
         for difference in differences(model, THEIRS[kind], f"{kind}: ")
     ]
 
@@ -206,10 +210,16 @@ def extension_marks(model: type[Part], place: str) -> Iterator[str]:
 
 def test_extensions_say_so() -> None:
     """In the description, which the schema and the documentation show."""
-    marked = {mark for kind, model in IN_FORCE.items() for mark in extension_marks(model, f"{kind}: ")}
+    marked = {
+        mark
+        for kind, model in IN_FORCE.items()
+        if kind not in NOT_IN_SDK
+        for mark in extension_marks(model, f"{kind}: ")
+    }
     assert marked == (EXTENSIONS | set(search_costs())) - {
         "gateway-global-settings: name",
         "gateway-load-balancing-config: name",
+        "gateway-rate-limiting-config: name",
     }
 
 
@@ -217,7 +227,7 @@ def test_every_type_of_theirs_is_known() -> None:
     """Whatever `tfy apply` takes loads here."""
     applied = {tag_of(model) for model in models_in(TrueFoundryApplyRequestManifest)}
     assert applied - set(IN_FORCE) == NOT_IN_FORCE - NOT_IN_SDK
-    assert NOT_IN_SDK < NOT_IN_FORCE
+    assert NOT_IN_FORCE | set(IN_FORCE) > NOT_IN_SDK
 
 
 def test_the_accounts_that_have_models_are_theirs() -> None:
@@ -249,4 +259,6 @@ def test_choices_agree() -> None:
         (SessionIdentifier, "source", sdk.StickySessionIdentifierSource),
     ):
         assert set(typing.get_args(part.model_fields[name].annotation)) == set(values_of(theirs))
+    units = set(typing.get_args(RateLimitRule.model_fields["unit"].annotation))
+    assert units - {"parallel_requests"} == set(values_of(sdk.RateLimitUnit))
     assert set(values_of(sdk.VirtualModelModelType)) <= set(MODEL_TYPES)

@@ -1,0 +1,160 @@
+"""From manifests to rules on limits and budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from gateway.config import Config
+from gateway.config.manifests.limited_calls import (
+    AnyPer,
+    MembersWhen,
+    MetadataOverride,
+    ModelOverride,
+    PerMetadata,
+    PerModel,
+    PerUser,
+    PerVirtualAccount,
+    RuleWhen,
+    Subjects,
+    UserOverride,
+    VirtualAccountOverride,
+)
+from gateway.config.manifests.load_balancing import model_name
+from gateway.config.manifests.logging_config import ValueFilter
+from gateway.config.manifests.part import Part
+from gateway.config.manifests.rate_limits import RateLimitRule, TenantRateLimitConfig
+from gateway.limits.matching import Rules
+from gateway.limits.rules import Kind, Limit, Names, Override, Rule, RuleSet, Values, When
+from gateway.limits.windows import PARALLEL_WINDOW, ROLLING, Window
+
+_KINDS: Mapping[str, Kind] = {"requests": "requests", "tokens": "tokens", "cost": "cost"}
+
+_AllNames = Mapping[str, tuple[str, ...]]
+
+
+def compile_limits(config: Config) -> Rules:
+    """Work out every rule."""
+    names = _names(config)
+    return Rules(
+        [
+            RuleSet(
+                "first",
+                tuple(
+                    _rate_rule(manifest.type, rule)
+                    for manifest in config.rate_limits
+                    for rule in manifest.rules
+                ),
+            ),
+            RuleSet(
+                "all", tuple(_tenant_rate_rule(manifest, names) for manifest in config.tenant_rate_limits)
+            ),
+        ],
+        names,
+    )
+
+
+def _names(config: Config) -> dict[str, tuple[str, ...]]:
+    """All names of each virtual model, by each of them, the full one first."""
+    found: dict[str, tuple[str, ...]] = {}
+    for group in config.virtual_models:
+        for model in group.integrations:
+            every = (f"{group.name}/{model.name}", *model.other_names)
+            found |= dict.fromkeys(every, every)
+    return found
+
+
+def _rate_rule(source: str, rule: RateLimitRule) -> Rule:
+    limit = _limit(rule.unit, rule.limit_to, ROLLING)
+    return Rule(rule.id, source, _rule_when(rule.when), (limit,), rule.rate_limit_applies_per)
+
+
+def _tenant_rate_rule(manifest: TenantRateLimitConfig, names: _AllNames) -> Rule:
+    return Rule(
+        id=manifest.name,
+        source=manifest.type,
+        when=_when(manifest.when),
+        limits=_limits(manifest.limits, ROLLING),
+        per=_per(manifest.applies_to),
+        mode=manifest.mode,
+        overrides=tuple(_overrides(manifest.applies_to, ROLLING, names)),
+    )
+
+
+def _limit(name: str, amount: float, windows: Mapping[str, Window]) -> Limit:
+    """The limit that manifests call *name*."""
+    kind, _, period = name.partition("_per_")
+    if not period:
+        return Limit("parallel", PARALLEL_WINDOW, int(amount))
+    return Limit(_KINDS[kind], windows[period], int(amount))
+
+
+def _limits(written: Part, windows: Mapping[str, Window]) -> tuple[Limit, ...]:
+    amounts = written.model_dump(exclude_none=True)
+    return tuple(_limit(name, amount, windows) for name, amount in amounts.items())
+
+
+def _rule_when(when: RuleWhen) -> When:
+    return When(
+        subjects=Names(when.subjects),
+        models=Names(None if when.models is None else tuple(model_name(name) for name in when.models)),
+        metadata={key: Values(frozenset({value})) for key, value in when.metadata.items()},
+    )
+
+
+def _when(when: MembersWhen) -> When:
+    models = when.models
+    return When(
+        subjects=_subjects(when),
+        models=Names(
+            None if models.in_ is None else tuple(model_name(name) for name in models.in_),
+            tuple(model_name(name) for name in models.not_in),
+        ),
+        accounts=Names(when.provider_accounts.in_, when.provider_accounts.not_in),
+        metadata={
+            key: Values(None if values.in_ is None else frozenset(values.in_), frozenset(values.not_in))
+            for key, values in when.metadata.items()
+        },
+    )
+
+
+def _subjects(when: MembersWhen) -> Names:
+    """Who is in one of the lists, and in none of those of who is not meant."""
+    subjects = when.subjects
+    filters: list[tuple[str, ValueFilter]] = [
+        ("user", subjects.users),
+        ("virtualaccount", subjects.virtual_accounts),
+    ]
+    if isinstance(subjects, Subjects):
+        filters.append(("team", subjects.teams))
+    only = [f"{kind}:{name}" for kind, one in filters for name in one.in_ or ()]
+    never = [f"{kind}:{name}" for kind, one in filters for name in one.not_in]
+    is_for_all = all(one.in_ is None for _, one in filters)
+    return Names(None if is_for_all else tuple(only), tuple(never))
+
+
+def _per(applies_to: AnyPer) -> tuple[str, ...]:
+    match applies_to:
+        case PerUser():
+            return ("user",)
+        case PerVirtualAccount():
+            return ("virtualaccount",)
+        case PerModel():
+            return ("model",)
+        case PerMetadata(metadata=key):
+            return (f"metadata.{key}",)
+        case _:
+            return ()
+
+
+def _overrides(applies_to: Any, windows: Mapping[str, Window], names: _AllNames) -> Iterator[Override]:
+    for override in getattr(applies_to, "overrides", ()):
+        match override:
+            case UserOverride(users=meant) | VirtualAccountOverride(virtual_accounts=meant):
+                pass
+            case MetadataOverride(metadata_values=meant):
+                pass
+            case ModelOverride(models=models):
+                # A virtual model counts by its full name, whichever of its names is written.
+                meant = tuple(names.get(model_name(name), (model_name(name),))[0] for name in models)
+        yield Override(frozenset(meant), _limits(override.limits, windows))

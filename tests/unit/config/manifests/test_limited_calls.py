@@ -1,0 +1,43 @@
+"""What rules on limits share."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from gateway.config.manifests.limited_calls import Per, When, check_apart
+
+
+@pytest.mark.parametrize("per", ["user", "virtualaccount", "model", "metadata.app", "metadata.a.b"])
+def test_what_is_counted_apart(per: str) -> None:
+    """By caller, by model, by any key of the metadata."""
+    assert TypeAdapter(Per).validate_python(per) == per
+
+
+@pytest.mark.parametrize("per", ["", "team", "users", "metadata", "metadata.", "model.x"])
+def test_what_is_not(per: str) -> None:
+    """Nothing else is taken for one of these."""
+    with pytest.raises(ValidationError):
+        TypeAdapter(Per).validate_python(per)
+
+
+def test_nothing_is_counted_apart_twice() -> None:
+    """The same twice is a slip."""
+    assert check_apart(("user", "model")) == ("user", "model")
+    with pytest.raises(ValueError, match="twice"):
+        check_apart(("user", "user"))
+
+
+def test_conditions_of_all_kinds() -> None:
+    """As TrueFoundry writes them."""
+    when = When.model_validate(
+        {
+            "subjects": {"teams": {"in": ["ml"]}, "users": {"not_in": ["a@x.io"]}},
+            "provider_accounts": {"in": ["main"]},
+            "metadata": {"app": {"in": ["bot"], "not_in": ["x"]}},
+        }
+    )
+    assert when.subjects.teams.in_ == ("ml",)
+    assert (when.subjects.users.in_, when.subjects.users.not_in) == (None, ("a@x.io",))
+    assert when.models.in_ is None
+    assert (when.metadata["app"].in_, when.metadata["app"].not_in) == (("bot",), ("x",))

@@ -1,0 +1,137 @@
+"""Rules on limits beside what they name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.config.writing import ACCOUNT, CALLER, check_text, found
+
+VIRTUAL = """\
+type: provider-account/virtual-model
+name: vm
+integrations:
+  - name: chat
+    alias: [c2]
+    routing_config: {type: weight-based-routing, load_balance_targets: [{target: lab/qwen, weight: 1}]}
+"""
+RULES = "type: gateway-rate-limiting-config\nrules:\n"
+TENANT = "type: tenant-rate-limit-config/model\nname: r\nlimits: {tokens_per_day: 1}\n"
+
+
+def findings(folder: Path, *texts: str) -> list[str]:
+    return [line.split(" ", 2)[2] for line in found(check_text(folder, *texts, ACCOUNT, CALLER, VIRTUAL))]
+
+
+def rule(name: str, when: str = "", more: str = "") -> str:
+    return f"  - {{id: {name}, when: {{{when}}}, limit_to: 1, unit: requests_per_minute{more}}}\n"
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "models: [lab/qwen, 'lab/*', vm/chat, c2, '*']",
+        "models: ['t:virtual-model:vm:model:chat']",
+        "subjects: [virtualaccount:app, 'virtualaccount:a*', 'user:a@x.io', team:ml, '*']",
+        "metadata: {a: b}",
+    ],
+)
+def test_rules_that_fit(tmp_path: Path, when: str) -> None:
+    """Any name of a model, any kind of subject."""
+    assert findings(tmp_path, RULES + rule("a", when)) == []
+
+
+@pytest.mark.parametrize(
+    ("when", "expected"),
+    [
+        ("models: [lab/qwem]", "models.0: 'lab/qwem' matches no model. Did you mean 'lab/qwen'?"),
+        ("models: ['zz*']", "models.0: 'zz*' matches no model. '*' stands for any text"),
+        (
+            "subjects: [app]",
+            "subjects.0: 'app' is no kind of subject. Write one of user:, team:, virtualaccount: and a name",
+        ),
+        (
+            "subjects: [team:x, 'virtualaccount:apq']",
+            "subjects.1: 'apq' matches no virtual account. Did you mean 'app'?",
+        ),
+    ],
+)
+def test_slips_of_rules(tmp_path: Path, when: str, expected: str) -> None:
+    """A pattern that matches nothing limits nothing, and it is said."""
+    assert findings(tmp_path, RULES + rule("a", when)) == [f"rules.0.when.{expected}"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("when: {models: {in: [lab/qwen], not_in: ['vm/*']}}", []),
+        ("when: {subjects: {virtual_accounts: {not_in: [app]}, users: {in: [a]}}}", []),
+        ("when: {provider_accounts: {in: [lab, vm]}}", []),
+        ("applies_to: {type: per-model, overrides: [{models: [c2], limits: {tokens_per_day: 2}}]}", []),
+        (
+            "when: {models: {not_in: [lab/x]}}",
+            ["when.models.not_in.0: 'lab/x' matches no model. '*' stands for any text"],
+        ),
+        (
+            "when: {subjects: {virtual_accounts: {in: [nobody]}}}",
+            [
+                (
+                    "when.subjects.virtual_accounts.in.0: 'nobody' matches no virtual account. "
+                    "'*' stands for any text"
+                )
+            ],
+        ),
+        (
+            "when: {provider_accounts: {in: [labs]}}",
+            ["when.provider_accounts.in.0: 'labs' matches no account. Did you mean 'lab'?"],
+        ),
+        (
+            "applies_to: {type: per-model, overrides: [{models: [lab/qwe], limits: {tokens_per_day: 2}}]}",
+            [
+                "applies_to.overrides.0.models.0: 'lab/qwe' matches no model. Did you mean 'lab/qwen'?",
+            ],
+        ),
+    ],
+)
+def test_slips_of_manifests(tmp_path: Path, lines: str, expected: list[str]) -> None:
+    """The same of the newer kind, in each of its lists."""
+    assert findings(tmp_path, f"{TENANT}{lines}\n") == expected
+
+
+def test_names_of_rules(tmp_path: Path) -> None:
+    """Each once, because a counter is kept by it."""
+    lines = findings(tmp_path, RULES + rule("a", "models: [lab/qwen]") + rule("a"))
+    assert lines == ["rules.1.id: the rule 'a' is already on line 3. Give one of them another id"]
+
+
+def test_no_rules(tmp_path: Path) -> None:
+    """An empty list limits nothing."""
+    text = "type: gateway-rate-limiting-config\nrules: []\n"
+    assert findings(tmp_path, text) == ["rules: there are no rules. Add one, or remove the manifest"]
+
+
+def test_one_manifest(tmp_path: Path) -> None:
+    """The order of rules must not depend on names of files or manifests."""
+    text = RULES + rule("a")
+    [line] = findings(tmp_path, text, text.replace("rules:", "name: other\nrules:"))
+    assert line.startswith("type: rate limits are already in")
+
+
+@pytest.mark.parametrize(
+    ("first", "is_reached"),
+    [
+        (rule("a"), False),
+        (rule("a", more=", rate_limit_applies_per: [model]"), False),
+        (rule("a", more=", rate_limit_applies_per: [user, virtualaccount]"), False),
+        (rule("a", more=", rate_limit_applies_per: [user]"), True),
+        (rule("a", "models: ['*']"), True),
+        (rule("a", "metadata: {a: b}"), True),
+    ],
+)
+def test_rules_that_never_decide(tmp_path: Path, first: str, *, is_reached: bool) -> None:
+    """Behind a rule for all calls no other is the first."""
+    lines = findings(tmp_path, RULES + first + rule("b") + rule("c", "models: [lab/qwen]"))
+    behind_b = "rules.2: no call gets here: the rule 'b' before it is for all"
+    behind_a = "rules.1: no call gets here: the rule 'a' before it is for all"
+    assert [line.partition(". ")[0] for line in lines] == [behind_b if is_reached else behind_a]
