@@ -39,14 +39,14 @@ from gateway.store.counter_places import (
     RING,
     UNKNOWN,
     Places,
+    reset_s_of,
     size_of,
+    slot_of,
 )
 from gateway.store.mapped_file import LOCK_WAIT_S, give_lock, open_mapped, take_lock
 
 FILE_NAME: Final = "counters"
 """Of the file in the state folder: 21 MB of counters, 2 of notes."""
-
-PARALLEL_RESET_S: Final = 1.0
 
 _MAGIC: Final = b"gwcount\x01"
 _HEADER: Final = struct.Struct("=8s6I")
@@ -145,6 +145,26 @@ class CounterTable:
             for each in corrections:
                 self._note(each.charge, _slot_of(each, now_s), each.amount)
 
+    def raise_to(self, totals: Sequence[tuple[Charge, int]]) -> None:
+        """Let counters have at least so much; what they lack is counted now."""
+        now_s = self._now_s()
+        is_locked = self._descriptor is not None and self._take(self._descriptor)
+        try:
+            if is_locked and not self._notes.are_counted:
+                self._count_notes(now_s)
+            for charge, total in totals:
+                lacking = total - self._counted(charge, now_s)
+                if lacking > 0 and (is_locked or self._descriptor is None):
+                    slot = slot_of(charge, now_s)
+                    self._count(
+                        now_s, self._lane, charge.key, charge.window_s, charge.expires_s, slot, lacking
+                    )
+                elif lacking > 0:
+                    self._note(charge, slot_of(charge, now_s), lacking)
+        finally:
+            if is_locked and self._descriptor is not None:
+                lockf(self._descriptor, LOCK_UN, 1, 0)
+
     def usage(self, charges: Sequence[Charge]) -> Decision:
         """What `reserve` would answer, with what is counted without this call."""
         now_s = self._now_s()
@@ -199,7 +219,9 @@ class CounterTable:
             places.append(place)
             used.append(after)
             reset_s.append(
-                (slot + RING) * window_s / ROLLING_SLOTS - now_s if window_s > 0 else _reset_s(charge, now_s)
+                (slot + RING) * window_s / ROLLING_SLOTS - now_s
+                if window_s > 0
+                else reset_s_of(charge, now_s)
             )
         if blocking:
             before = [after - charge.amount for after, charge in zip(used, charges, strict=True)]
@@ -226,7 +248,7 @@ class CounterTable:
         if blocking:
             return self._decision(charges, used, blocking, now_s)
         for charge in charges:
-            self._note(charge, _slot(charge, now_s), charge.amount)
+            self._note(charge, slot_of(charge, now_s), charge.amount)
         after = [each + charge.amount for each, charge in zip(used, charges, strict=True)]
         return self._decision(charges, after, [], now_s)
 
@@ -285,7 +307,7 @@ class CounterTable:
             self._words[_UNCOUNTED_WORD] += 1
 
     def _counted(self, charge: Charge, now_s: float) -> int:
-        slot = _slot(charge, now_s)
+        slot = slot_of(charge, now_s)
         place = self._places.find(charge.key)
         counted = self._places.counted(place, charge.window_s, slot) if place else 0
         return counted + self._notes.noted(charge.key, slot)
@@ -294,7 +316,7 @@ class CounterTable:
         self, charges: Sequence[Charge], used: Sequence[int], blocking: Sequence[int], now_s: float
     ) -> Decision:
         """What is told of these figures, where *blocking* are the charges in the way."""
-        reset_s = [_reset_s(charge, now_s) if used[at] else 0.0 for at, charge in enumerate(charges)]
+        reset_s = [reset_s_of(charge, now_s) if used[at] else 0.0 for at, charge in enumerate(charges)]
         for at in blocking:
             charge = charges[at]
             if charge.window_s > 0 and (place := self._places.find(charge.key)):
@@ -374,22 +396,9 @@ def open_counters(
     return counters
 
 
-def _slot(charge: Charge, now_s: float) -> int:
-    return int(now_s * ROLLING_SLOTS) // charge.window_s if charge.window_s > 0 else 0
-
-
 def _slot_of(correction: Correction, now_s: float) -> int:
     """Where a correction counts: what is given back where it was taken, what comes on top now."""
-    return _slot(correction.charge, correction.decision.at_s if correction.amount < 0 else now_s)
-
-
-def _reset_s(charge: Charge, now_s: float) -> float:
-    """Seconds until nothing of what is counted now is counted any more."""
-    if charge.window_s > 0:
-        return (_slot(charge, now_s) + RING) * charge.window_s / ROLLING_SLOTS - now_s
-    if charge.window_s == PARALLEL:
-        return PARALLEL_RESET_S
-    return max(0.0, charge.expires_s - now_s) if charge.expires_s else inf
+    return slot_of(correction.charge, correction.decision.at_s if correction.amount < 0 else now_s)
 
 
 def _is_dead(descriptor: int, lane: int) -> bool:

@@ -85,7 +85,7 @@ class Replicas:
             now_s: Unix time.
         """
         self.place = shown(url)
-        self._secrets = _secrets_in(url)
+        self._secrets = secrets_in(url)
         self._now_s = now_s
         self._redis: Redis = Redis.from_url(
             url,
@@ -160,7 +160,8 @@ def shown(url: str) -> str:
     return f"{parts.scheme}://{host}{port}{parts.path}"
 
 
-def _secrets_in(url: str) -> tuple[str, ...]:
+def secrets_in(url: str) -> tuple[str, ...]:
+    """What must not be told of *url*."""
     parts = urlsplit(url)
     found = {parts.password or "", unquote(parts.password or "")}
     return tuple(sorted(filter(None, found), key=len, reverse=True))

@@ -1,0 +1,270 @@
+"""What a Redis server does for counters: scripts, and what is said to them and by them.
+
+Each is atomic, and one round trip. All keys have one hash tag, so that in a cluster they are on one node. A
+counter of a rolling window is a hash of its slots, a calendar window a number, parallel calls a hash of who
+has how many; all end by themselves. Times are the server's.
+
+Each worker has a hash: of which connection it takes questions (`e`), when it was heard of last (`t`), and the
+numbers of the last `RING` questions that changed something. A question of a former connection that is
+executed late changes nothing, and a worker that had no answer can find out whether its question was executed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from gateway.model import PARALLEL, ROLLING_SLOTS, Charge
+
+PREFIX: Final = b"{gateway:limits}:"
+RING: Final = 1024
+"""More questions than these are not asked at once."""
+
+LEASE_S: Final = 20
+"""A worker that is not heard of for so long has no parallel calls any more."""
+
+WORKER_KEPT_S: Final = 86_400
+
+TAKEN: Final = 1
+REFUSED: Final = 0
+UNKNOWN: Final = -1
+
+_CONSTANTS: Final = f"""
+local SLOTS, PARALLEL, LEASE_MS, WORKER_S = {ROLLING_SLOTS}, {PARALLEL}, {LEASE_S * 1000}, {WORKER_KEPT_S}
+local WORKERS = '{PREFIX.decode()}worker:'
+"""
+
+# ARGV: connection, number of the question, the place of that in the ring, and what is packed.
+_COMMON: Final = (
+    _CONSTANTS
+    + """
+local told = redis.call('TIME')
+local now_us = told[1] * 1000000 + told[2]
+local twelfths = math.floor(now_us * SLOTS / 1000000)
+local worker = KEYS[1]
+local function answer(code, ...) return cmsgpack.pack({code, now_us, ...}) end
+if redis.call('HGET', worker, 'e') ~= ARGV[1] then return answer(-1) end
+local function note()
+  redis.call('HSET', worker, ARGV[3], ARGV[2], 't', string.format('%.0f', now_us / 1000))
+  redis.call('EXPIRE', worker, WORKER_S)
+end
+local function whole(number) return string.format('%.0f', number) end
+local function fields(key)
+  local flat, found = redis.call('HGETALL', key), {}
+  for at = 1, #flat, 2 do found[flat[at]] = tonumber(flat[at + 1]) end
+  return found
+end
+local function keep(key, window)
+  if window > 0 then redis.call('EXPIRE', key, math.ceil(window * (SLOTS + 2) / SLOTS)) end
+  if window == PARALLEL then redis.call('EXPIRE', key, WORKER_S) end
+end
+"""
+)
+
+# Packed: whether only to look; of each charge amount, limit, window, end, whether it is enforced. Answers
+# what each has (before), which are in the way, and the microseconds until there is room for these.
+RESERVE: Final = (
+    _COMMON
+    + """
+local is_look, charges = unpack(cmsgpack.unpack(ARGV[4]))
+local used, blocking, resets, slots = {}, {}, {}, {}
+local name = string.sub(worker, #WORKERS + 1)
+for at, charge in ipairs(charges) do
+  local amount, limit, window, _, is_enforced = unpack(charge)
+  local key, total, live = KEYS[at + 1], 0, {}
+  if window == 0 then
+    total = tonumber(redis.call('GET', key) or '0')
+  elseif window == PARALLEL then
+    live = fields(key)
+    for _, has in pairs(live) do total = total + has end
+    if total + amount > limit then
+      for who, has in pairs(live) do
+        local heard = who ~= name and tonumber(redis.call('HGET', WORKERS .. who, 't') or '0')
+        if heard and now_us / 1000 - heard > LEASE_MS then
+          redis.call('HDEL', key, who)
+          total = total - has
+        end
+      end
+    end
+  else
+    local slot = math.floor(twelfths / window)
+    slots[at] = slot
+    for field, has in pairs(fields(key)) do
+      if tonumber(field) >= slot - SLOTS then
+        live[tonumber(field)] = has
+        total = total + has
+      elseif not is_look then
+        redis.call('HDEL', key, field)
+      end
+    end
+  end
+  used[at] = total
+  if is_enforced and total + amount > limit then
+    local reset_us = -1
+    if window > 0 then
+      local needed, last = total + amount - limit, slots[at]
+      for slot = slots[at] - SLOTS, slots[at] do
+        if live[slot] and needed > 0 then
+          needed, last = needed - live[slot], slot
+        end
+      end
+      if needed > 0 then last = slots[at] end
+      reset_us = (last + SLOTS + 1) * window * 1000000 / SLOTS - now_us
+    end
+    blocking[#blocking + 1] = at - 1
+    resets[#resets + 1] = math.floor(reset_us)
+  end
+end
+if #blocking > 0 then return answer(0, used, blocking, resets) end
+if not is_look then
+  for at, charge in ipairs(charges) do
+    local amount, _, window, ends = unpack(charge)
+    local key = KEYS[at + 1]
+    if window == 0 then
+      redis.call('INCRBY', key, whole(amount))
+      if ends > 0 then redis.call('EXPIREAT', key, whole(ends)) end
+    else
+      redis.call('HINCRBY', key, window == PARALLEL and name or whole(slots[at]), whole(amount))
+      keep(key, window)
+    end
+  end
+  note()
+end
+return answer(1, used, blocking, resets)
+"""
+)
+
+# Packed: of each counter amount, window, end, and in which twelfth of a second of the server's clock it is
+# counted. What is given back never leaves less than nothing.
+COUNT: Final = (
+    _COMMON
+    + """
+local name = string.sub(worker, #WORKERS + 1)
+for at, each in ipairs(cmsgpack.unpack(ARGV[4])) do
+  local amount, window, ends, twelfth = unpack(each)
+  local key = KEYS[at + 1]
+  if window == 0 then
+    if ends == 0 or ends * 1000000 > now_us then
+      local has = tonumber(redis.call('GET', key) or '0')
+      amount = math.max(amount, -has)
+      if amount ~= 0 then
+        redis.call('INCRBY', key, whole(amount))
+        if ends > 0 then redis.call('EXPIREAT', key, whole(ends)) end
+      end
+    end
+  else
+    local field, is_live = name, true
+    if window > 0 then
+      local slot = math.min(math.floor(twelfth / window), math.floor(twelfths / window))
+      field, is_live = whole(slot), slot >= math.floor(twelfths / window) - SLOTS
+    end
+    if is_live then
+      local has = tonumber(redis.call('HGET', key, field) or '0')
+      amount = math.max(amount, -has)
+      if amount ~= 0 then
+        redis.call('HINCRBY', key, field, whole(amount))
+        keep(key, window)
+      end
+    end
+  end
+end
+note()
+return answer(1)
+"""
+)
+
+# Packed: of each counter what it had at least, its window, its end, and when that was seen.
+RAISE: Final = (
+    _COMMON
+    + """
+for at, each in ipairs(cmsgpack.unpack(ARGV[4])) do
+  local had, window, ends, twelfth = unpack(each)
+  local key = KEYS[at + 1]
+  if window == 0 and (ends == 0 or ends * 1000000 > now_us) then
+    if had > tonumber(redis.call('GET', key) or '0') then
+      redis.call('SET', key, whole(had))
+      if ends > 0 then redis.call('EXPIREAT', key, whole(ends)) end
+    end
+  elseif window > 0 then
+    local current = math.floor(twelfths / window)
+    local slot = math.min(math.floor(twelfth / window), current)
+    local total = 0
+    for field, has in pairs(fields(key)) do
+      if tonumber(field) >= current - SLOTS then total = total + has end
+    end
+    if slot >= current - SLOTS and had > total then
+      redis.call('HINCRBY', key, whole(slot), whole(had - total))
+      keep(key, window)
+    end
+  end
+end
+note()
+return answer(1)
+"""
+)
+
+# ARGV: the new connection. Answers what was known of the worker.
+BEGIN: Final = (
+    _CONSTANTS
+    + """
+local told = redis.call('TIME')
+local now_us = told[1] * 1000000 + told[2]
+local known = redis.call('HGETALL', KEYS[1])
+redis.call('HSET', KEYS[1], 'e', ARGV[1], 't', string.format('%.0f', now_us / 1000))
+redis.call('EXPIRE', KEYS[1], WORKER_S)
+return cmsgpack.pack({1, now_us, known})
+"""
+)
+
+
+class Answer(msgspec.Struct, frozen=True, array_like=True):
+    """What a script says.
+
+    Attributes:
+        code: `TAKEN`, `REFUSED`, or `UNKNOWN`: the server does not know this connection of this worker.
+        now_us: Its clock, Unix time in microseconds.
+        used: What each counter had before.
+        blocking: Which charges are in the way; `resets_us` of each, -1 where the server cannot say.
+    """
+
+    code: int
+    now_us: float
+    used: tuple[int, ...] = ()
+    blocking: tuple[int, ...] = ()
+    resets_us: tuple[int, ...] = ()
+
+
+class Begun(msgspec.Struct, frozen=True, array_like=True):
+    """What is known of a worker that begins, names and values in turn; nothing of a new one."""
+
+    code: int
+    now_us: float
+    known: tuple[str, ...]
+
+
+_pack: Final = msgspec.msgpack.Encoder().encode
+read_answer: Final = msgspec.msgpack.Decoder(Answer).decode
+read_begun: Final = msgspec.msgpack.Decoder(Begun).decode
+
+
+def pack_charges(charges: Sequence[Charge], *, is_look: bool) -> bytes:
+    """What `RESERVE` is told."""
+    told = [(each.amount, each.limit, each.window_s, each.expires_s, each.is_enforced) for each in charges]
+    return _pack((is_look, told))
+
+
+def pack_counts(counts: Sequence[tuple[int, int, int, int]]) -> bytes:
+    """What `COUNT` and `RAISE` are told: amount or total, window, end, twelfth of a second."""
+    return _pack(counts)
+
+
+def command(sha: str, keys: Sequence[bytes], *arguments: Any) -> tuple[Any, ...]:
+    """The words of a question."""
+    return ("EVALSHA", sha, len(keys), *keys, *arguments)
+
+
+def ring_place(number: int) -> str:
+    """Where a question's number is noted."""
+    return str(number % RING)

@@ -1,0 +1,433 @@
+"""Replicas count in a real Valkey: together they are as one, and whatever it does all is counted once."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, Final
+
+import pytest
+from redis.asyncio import Redis
+
+from gateway.model import PARALLEL, Charge, Correction, Decision
+from gateway.store.counter_scripts import PREFIX
+from gateway.store.counter_table import counters_in_memory
+from gateway.store.redis_counters import RedisCounters, WhenAway
+from tests.rig.requires import requires
+from tests.rig.until import until_async
+from tests.rig.valkey_server import PASSWORD, ValkeyServer
+
+pytestmark = requires("valkey")
+DEADLINE_S: Final = 20.0
+FAR_S: Final = 2**40
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    with ValkeyServer(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+def key_of(name: str) -> bytes:
+    return hashlib.blake2b(name.encode(), digest_size=16).digest()
+
+
+def charge(name: str = "a", amount: int = 1, *, limit: int = 3, window_s: int = 60) -> Charge:
+    return Charge(key_of(name), amount, limit, window_s, FAR_S if window_s == 0 else 0)
+
+
+def month(name: str = "a", amount: int = 1, *, limit: int = 10**9) -> Charge:
+    return charge(name, amount, limit=limit, window_s=0)
+
+
+class Fleet:
+    """Replicas of one server, closed at the end."""
+
+    def __init__(self, server: ValkeyServer) -> None:
+        self.server = server
+        self.redis: Any = Redis.from_url(server.url, protocol=2)
+        self._open: list[RedisCounters] = []
+
+    async def replica(
+        self,
+        *,
+        url: str = "",
+        when_away: WhenAway = "local",
+        timeout_s: float = 2.0,
+        now_s: Callable[[], float] = time.time,
+    ) -> RedisCounters:
+        """One that has found the server, if it can be found; patient, since tests share a machine."""
+        local = counters_in_memory(places=256, now_s=now_s)
+        counters = RedisCounters(
+            url or self.server.url, local, when_away=when_away, timeout_s=timeout_s, now_s=now_s
+        )
+        counters.start()
+        self._open.append(counters)
+        if not url:
+            await back(counters)
+        return counters
+
+    async def used(self, *charges: Charge) -> tuple[int, ...]:
+        """What the server has counted, whoever did."""
+        watcher = await self.replica()
+        decision = await watcher.usage(charges)
+        assert decision.is_shared
+        return decision.used
+
+    async def until_used(self, one: Charge, amount: int) -> None:
+        """Wait until the server has counted so much, all that was owed included."""
+        watcher = await self.replica()
+
+        async def is_used() -> bool:
+            decision = await watcher.usage([one])
+            return decision.is_shared and decision.used == (amount,)
+
+        condition: Callable[[], bool | Awaitable[bool]] = is_used
+        await until_async(condition, f"{amount} is counted", timeout_s=DEADLINE_S)
+
+    async def close(self) -> None:
+        for counters in self._open:
+            await counters.close()
+        await self.redis.aclose()
+
+
+async def back(*replicas: RedisCounters) -> None:
+    """Wait until they have found the server again."""
+    await until_async(
+        lambda: not any(each.is_away for each in replicas), "all are back", timeout_s=DEADLINE_S
+    )
+
+
+@pytest.fixture
+async def fleet(server: ValkeyServer) -> AsyncIterator[Fleet]:
+    server.restart()
+    fleet = Fleet(server)
+    yield fleet
+    await fleet.close()
+
+
+async def is_taken(counters: RedisCounters, *charges: Charge) -> bool:
+    return (await counters.reserve(charges)).refused is None
+
+
+async def take(counters: RedisCounters, *charges: Charge) -> Decision:
+    decision = await counters.reserve(charges)
+    assert decision.refused is None
+    return decision
+
+
+@pytest.mark.parametrize("window_s", [60, 3600, 86_400, 0, PARALLEL])
+async def test_as_many_as_the_limit(fleet: Fleet, window_s: int) -> None:
+    """Whoever asks, not one more; and the answer says how many there are."""
+    replicas = [await fleet.replica() for _ in range(2)]
+    one = charge(window_s=window_s)
+    decisions = [await replicas[number % 2].reserve([one]) for number in range(4)]
+    assert [each.used for each in decisions] == [(1,), (2,), (3,), (3,)]
+    assert [each.refused for each in decisions] == [None, None, None, 0]
+    assert all(each.is_shared for each in decisions)
+    assert await fleet.used(one) == (3,)
+
+
+async def test_all_or_none(fleet: Fleet) -> None:
+    """What one charge refuses no other counts; the first to reset refuses."""
+    counters = await fleet.replica()
+    charges = [charge("day", window_s=86_400, limit=1), charge("minute", limit=1), charge("free")]
+    await take(counters, *charges)
+    refused = await counters.reserve(charges)
+    assert (refused.refused, refused.used) == (1, (1, 1, 1))
+    assert 55 <= refused.reset_s[1] <= 65
+    assert 79_200 <= refused.reset_s[0] <= 93_600
+    assert await fleet.used(charges[2]) == (1,)
+
+
+async def test_audited_only(fleet: Fleet) -> None:
+    """It is counted above its limit, and never in the way."""
+    counters = await fleet.replica()
+    watched = Charge(key_of("a"), 2, 3, 60, is_enforced=False)
+    assert [(await take(counters, watched)).used for _ in range(3)] == [(2,), (4,), (6,)]
+
+
+async def test_resets(fleet: Fleet) -> None:
+    """As the host's own counters say it."""
+    counters = await fleet.replica()
+    decision = await take(counters, charge("m"), month("month"), charge("p", window_s=PARALLEL))
+    assert 60 < decision.reset_s[0] <= 65
+    assert decision.reset_s[1] == pytest.approx(FAR_S - decision.at_s)
+    assert decision.reset_s[2] == 1.0
+    refused = await counters.reserve([charge("m", 4)])
+    assert 60 <= refused.reset_s[0] <= 65
+
+
+async def test_large_amounts(fleet: Fleet) -> None:
+    """Ten million USD are counted to the millionth."""
+    counters = await fleet.replica()
+    large = month(amount=10**13 + 1, limit=10**15)
+    decision = await take(counters, large)
+    assert await fleet.used(large) == (10**13 + 1,)
+    await counters.settle([Correction(large, -(10**13), decision)])
+    await fleet.until_used(large, 1)
+
+
+@pytest.mark.parametrize("window_s", [60, 0])
+async def test_settled_to_what_was_used(fleet: Fleet, window_s: int) -> None:
+    """What was not needed is free, what was needed on top is counted; never less than nothing."""
+    counters = await fleet.replica()
+    one = charge(amount=100, limit=150, window_s=window_s)
+    decision = await take(counters, one)
+    assert not await is_taken(counters, one)
+    await counters.settle([Correction(one, -60, decision)])
+    await take(counters, one)
+    await counters.settle([Correction(one, 20, decision)])
+    await fleet.until_used(one, 160)
+    await counters.settle([Correction(one, -900, decision)])
+    await fleet.until_used(one, 0)
+
+
+async def test_a_window_rolls(fleet: Fleet) -> None:
+    """What left its window is not counted, given back, or kept."""
+    counters = await fleet.replica()
+    one = charge(limit=100, window_s=1)
+    decision = await take(counters, charge(amount=70, limit=100, window_s=1))
+    await fleet.until_used(one, 0)
+    await counters.settle([Correction(one, -70, decision)])
+    await take(counters, charge(amount=100, limit=100, window_s=1))
+
+
+async def test_parallel(fleet: Fleet) -> None:
+    """As many at once as the limit; those of a worker that is not heard of are let go."""
+    first, second = [await fleet.replica() for _ in range(2)]
+    one = charge(window_s=PARALLEL, limit=2)
+    decision = await take(first, one)
+    await take(first, one)
+    assert not await is_taken(second, one)
+    await first.settle([Correction(one, -1, decision)])
+    await take(second, one)
+    assert not await is_taken(second, one)
+    for key in await fleet.redis.keys(PREFIX + b"worker:*"):
+        await fleet.redis.hset(key, "t", "1")
+    await take(second, one)
+    assert not await is_taken(second, one)
+
+
+def skewed(skew_s: float) -> float:
+    """What a clock says that is wrong."""
+    return time.time() + skew_s
+
+
+@pytest.mark.parametrize("asks", [(100, 100, 100), (250, 40, 1)], ids=["even", "skewed"])
+async def test_three_replicas_are_as_one(fleet: Fleet, asks: Sequence[int]) -> None:
+    """All at once, they admit the limit: not one more and not one fewer. Their clocks need not agree."""
+    skewed_s = (0.0, -1000.0, 1000.0)
+    replicas = [await fleet.replica(now_s=partial(skewed, skew_s)) for skew_s in skewed_s]
+    charges = [charge("minute", limit=90), month("month", 2, limit=180)]
+    calls = [
+        is_taken(replica, *charges)
+        for replica, count in zip(replicas, asks, strict=True)
+        for _ in range(count)
+    ]
+    random.Random(1).shuffle(calls)
+    assert sum(await asyncio.gather(*calls)) == 90
+    assert await fleet.used(*charges) == (90, 180)
+
+
+async def test_a_server_that_is_killed(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
+    """Calls go on from what was seen last; when it is back, without its memory, it has all of them, once."""
+    caplog.set_level(logging.INFO)
+    counters = await fleet.replica()
+    charges = [charge("minute", limit=5), month("month", limit=5)]
+    for _ in range(3):
+        await take(counters, *charges)
+    fleet.server.kill()
+    answers = [await counters.reserve(charges) for _ in range(3)]
+    assert [(each.refused is None, each.is_shared) for each in answers] == [
+        (True, False), (True, False), (False, False),
+    ]  # fmt: skip
+    assert answers[1].used == (5, 5)
+    assert "limits are this host's own" in caplog.text
+    assert PASSWORD not in caplog.text
+    fleet.server.start()
+    await back(counters)
+    refused = await counters.reserve(charges)
+    assert (refused.used, refused.is_shared, refused.refused is None) == ((5, 5), True, False)
+    assert await fleet.used(*charges) == (5, 5)
+
+
+async def test_a_server_that_stands_still(fleet: Fleet) -> None:
+    """What it executes once it goes on, of calls that were decided without it, is counted once."""
+    counters = await fleet.replica(timeout_s=0.05)
+    one = month()
+    await take(counters, one)
+    fleet.server.pause()
+    try:
+        decisions = await asyncio.gather(*[take(counters, one) for _ in range(5)])
+        assert not any(each.is_shared for each in decisions)
+        assert not (await take(counters, one)).is_shared
+    finally:
+        fleet.server.go_on()
+    await fleet.until_used(one, 7)
+    await back(counters)
+    assert (await take(counters, one)).used == (8,)
+
+
+async def test_refused_while_it_stood_still(fleet: Fleet) -> None:
+    """What was refused here, and taken there later, is given back."""
+    counters = await fleet.replica(timeout_s=0.05, when_away="refuse")
+    one = month()
+    await take(counters, one)
+    fleet.server.pause()
+    try:
+        refused = await counters.reserve([one])
+        assert (refused.refused, refused.reset_s, refused.used) == (0, (1.0,), (1,))
+        assert (await counters.reserve([Charge(key_of("b"), 1, 1, 60, is_enforced=False)])).refused is None
+    finally:
+        fleet.server.go_on()
+    await back(counters)
+    assert await fleet.used(one) == (1,)
+
+
+async def test_a_server_that_has_been_flushed(fleet: Fleet) -> None:
+    """It is told what was seen, by each replica, and has the most of it, not the sum."""
+    first, second = [await fleet.replica() for _ in range(2)]
+    one, parallel = month(limit=10), charge("p", limit=3, window_s=PARALLEL)
+    held = await take(first, one, parallel)
+    await take(second, one)
+    await take(first, one)
+    await fleet.redis.flushall()
+    for each in (first, second):
+        await each.reserve([charge("other")])
+        await back(each)
+    assert await fleet.used(one, parallel) == (3, 1)
+    assert (await take(second, one)).used == (4,)
+    await first.settle([Correction(parallel, -1, held)])
+    await fleet.until_used(parallel, 0)
+
+
+async def test_a_slow_server(fleet: Fleet) -> None:
+    """It is not waited for, and not asked again before it is quicker; all is counted once."""
+    counters = await fleet.replica(timeout_s=0.05)
+    one = month()
+    await fleet.redis.execute_command("CLIENT", "PAUSE", "400", "ALL")
+    assert not (await take(counters, one)).is_shared
+    assert counters.is_away
+    for _ in range(20):
+        await take(counters, one)
+    await fleet.until_used(one, 21)
+
+
+async def test_a_connection_that_ends(fleet: Fleet) -> None:
+    """Whoever closed it: another is opened, and nothing is lost."""
+    counters = await fleet.replica()
+    one = month()
+    await take(counters, one)
+    await fleet.redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    await take(counters, one)
+    await back(counters)
+    assert await fleet.used(one) == (2,)
+
+
+async def test_who_asked_has_gone(fleet: Fleet) -> None:
+    """What is taken for a call that nobody waits for any more is given back."""
+    counters = await fleet.replica()
+    one, parallel = month(limit=5), charge("p", window_s=PARALLEL)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await take(counters, one, parallel)
+    await take(counters, month("later"))
+    await fleet.until_used(one, 0)
+    await fleet.until_used(parallel, 0)
+
+
+async def test_settled_elsewhere_than_taken(fleet: Fleet) -> None:
+    """A call may begin with the server and end without it, or the other way round."""
+    counters = await fleet.replica(timeout_s=0.05)
+    one, parallel = month(amount=10), charge("p", window_s=PARALLEL)
+    shared = await take(counters, one, parallel)
+    fleet.server.pause()
+    try:
+        local = await take(counters, one, parallel)
+        await counters.settle([Correction(one, -4, shared), Correction(parallel, -1, shared)])
+    finally:
+        fleet.server.go_on()
+    await fleet.until_used(one, 16)
+    await fleet.until_used(parallel, 0)
+    await back(counters)
+    await counters.settle([Correction(one, -3, local), Correction(parallel, -1, local)])
+    await fleet.until_used(one, 13)
+    await fleet.until_used(parallel, 0)
+
+
+async def test_what_is_owed_at_the_end(fleet: Fleet) -> None:
+    """A worker that ends in order has counted everything before."""
+    counters = await fleet.replica()
+    one = month(amount=10)
+    decision = await take(counters, one)
+    await counters.settle([Correction(one, -4, decision)])
+    await counters.close()
+    assert await fleet.used(one) == (6,)
+    assert not (await counters.reserve([one])).is_shared
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:canary-wrong-password@127.0.0.1:{port}/0",
+        "redis://:canary-wrong-password@127.0.0.1:1/0",
+        "rediss://:canary-wrong-password@127.0.0.1:{port}/0",
+    ],
+)
+async def test_what_cannot_be_used(fleet: Fleet, url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Calls are decided here, and the log says why, once."""
+    counters = await fleet.replica(url=url.format(port=fleet.server.port))
+    await until_async(lambda: "cannot be used" in caplog.text, "the log says so")
+    assert [await is_taken(counters, charge()) for _ in range(4)] == [True] * 3 + [False]
+    assert "canary" not in caplog.text
+    assert caplog.text.count("cannot be used") == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_whatever_happens_to_connections(fleet: Fleet, seed: int) -> None:
+    """Three replicas, hundreds of calls, a server that stands still and hangs up: it counts what was kept."""
+    chance = random.Random(seed)
+    replicas = [await fleet.replica(timeout_s=0.05) for _ in range(3)]
+    kept = 0
+
+    async def call(replica: RedisCounters, amount: int, used: int) -> None:
+        nonlocal kept
+        one = month(amount=amount)
+        decision = await take(replica, one)
+        await asyncio.sleep(chance.random() * 0.05)
+        await replica.settle([Correction(one, used - amount, decision)])
+        kept += used
+
+    async def trouble() -> None:
+        for _ in range(6):
+            kind = chance.randrange(3)
+            if kind == 0:
+                await fleet.redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            elif kind == 1:
+                fleet.server.pause()
+                await asyncio.sleep(0.1)
+                fleet.server.go_on()
+            else:
+                await fleet.redis.execute_command("CLIENT", "PAUSE", "100", "ALL")
+            await asyncio.sleep(chance.random() * 0.1)
+
+    async def load() -> None:
+        for _ in range(40):
+            calls = [
+                call(
+                    chance.choice(replicas), amount := chance.randrange(1, 100), chance.randrange(amount + 20)
+                )
+                for _ in range(10)
+            ]
+            await asyncio.gather(*calls)
+
+    await asyncio.gather(load(), trouble())
+    await fleet.until_used(month(), kept)
+    await back(*replicas)
+    await fleet.until_used(month(), kept)
