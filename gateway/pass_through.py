@@ -133,6 +133,7 @@ class PassThrough:
             max_upload_bytes: Longest body that is sent on while it comes.
         """
         self._pipeline = pipeline
+        self.admit = pipeline.admit
         self._upstream = upstream
         self._max_body_bytes = max_body_bytes
         self._max_upload_bytes = max_upload_bytes
@@ -204,6 +205,7 @@ class _Naming:
     Attributes:
         account: The account so far, "" while none is named.
         model: The name of a model so far, "" while none is named.
+        facts: What a plan depends on.
         plan: Of a call whose right is that to its model, once that is known.
         several: A virtual model of several accounts, where one account is meant; "" for none.
         server: The model whose server is meant, "" for any of the account.
@@ -220,7 +222,7 @@ class _Naming:
     ) -> None:
         self._snapshot = snapshot
         self._caller = caller
-        self._facts = CallFacts(caller, asked.endpoint, client.headers, metadata)
+        self.facts = CallFacts(caller, asked.endpoint, client.headers, metadata)
         self._is_model_call = asked.calls_model
         headers = client.headers
         self.account = asked.account or headers.get("x-tfy-provider-name") or own.account
@@ -238,7 +240,7 @@ class _Naming:
         self.model = name
         if self._is_model_call:
             # Says what is wrong with it, if something is.
-            self.plan = self._snapshot.routing.plan(name, self._facts)
+            self.plan = self._snapshot.routing.plan(name, self.facts)
             account, slash, _ = name.partition("/")
             self.account = self.account or (account if slash else "")
         elif (route := self._snapshot.routing.find_route(name)) is not None:
@@ -277,7 +279,7 @@ class _Naming:
             self._check_same(model, self.plan)
         elif self._is_model_call:
             self.model = self._joined(model)
-            self.plan = self._snapshot.routing.plan(self.model, self._facts)
+            self.plan = self._snapshot.routing.plan(self.model, self.facts)
         else:
             self._take_of_account(model)
 
@@ -380,6 +382,9 @@ class _Crossing:
             plan = self._plan(naming, body.held)
         finally:
             trace.asked(unread_call(asked.endpoint, naming.model or naming.account, body.length or 0))
+        # What only reads costs nothing.
+        if self._snapshot.limits is not None and client.method != "GET":
+            await self.owner.admit(trace, self._snapshot, naming.facts, plan)
         trace.planned(plan)
         attempts = _Attempts(self, naming, body, wishes.limits)
         # Whoever sends a body on notices as well when the caller goes.

@@ -174,7 +174,7 @@ class Pipeline:
             return
         need = Estimate(call, plan.targets, self._limiter.sizes)
         # A plan of one target is that target's, by whatever name it was asked for.
-        name = plan.targets[0].name if plan.route is None else call.model
+        name = _asked_name(plan.targets[0].name) if plan.route is None else call.model
         asking = Asking(facts.caller, name, facts.metadata, need)
         permit = trace.permit = await self._limiter.admit(snapshot.limits, asking, plan)
         if permit.refusal is not None:
@@ -318,8 +318,16 @@ def refuse_encoding(client: Client) -> None:
         raise InvalidBody(msg, param="content-encoding")
 
 
+def _asked_name(target: str) -> str:
+    """What rules call a *target*: an account as a whole looks like all of its models, `main/`."""
+    return target if "/" in target else f"{target}/"
+
+
 def spent_by(trace: CallTrace) -> list[Spent]:
     """What a call that has ended used, of each target that was asked."""
+    if trace.endpoint is not None and trace.endpoint.operation == "count_tokens":
+        # What it counts is told, and nobody uses it.
+        return []
     spent = []
     for attempt in trace.exchanges:
         usage = attempt.usage

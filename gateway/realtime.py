@@ -156,14 +156,15 @@ class Realtime:
                 raise InvalidBody(message, param="model")
             model = full_name(named, account)
             trace.asked(unread_call(REALTIME, model))
-            plan = snapshot.routing.plan(
-                model, CallFacts(caller, REALTIME, socket.headers, trace.notes.metadata)
-            )
+            facts = CallFacts(caller, REALTIME, socket.headers, trace.notes.metadata)
+            plan = snapshot.routing.plan(model, facts)
             trace.planned(plan)
             target = plan.targets[0]
             if target.dialect != REALTIME.dialect:
                 message = f"{target.name} has no realtime API: its provider speaks another dialect."
                 raise InvalidBody(message, param="model")
+            if snapshot.limits is not None:
+                await self._pipeline.admit(trace, snapshot, facts, plan)
             dialing = _Dialing(self._upstream, self._pipeline.failover, socket, responder, own.rest, wishes)
             await _Session(self._limits, socket, responder, dialing).run()
 

@@ -39,7 +39,16 @@ _TEXTS: Final = frozenset({"input", "prompt", "system", "instructions", "query",
 _NO_TEXT: Final = frozenset({"type", "role", "model", "id", "mimeType", "media_type", "format", "detail"})
 _DATA: Final = frozenset({"data", "bytes", "file_data", "b64_json"})
 _IMAGES: Final = frozenset({"image_url", "input_image", "image"})
-_WITHOUT_OUTPUT: Final = frozenset({"embeddings", "count_tokens"})
+_WITHOUT_OUTPUT: Final = frozenset({"embeddings"})
+_COUNTING: Final = "count_tokens"
+"""The operation that costs nothing."""
+
+_UNREAD_TOKENS: Final = 1
+"""Of a call of which nobody can tell before: it is refused where nothing is left, and counted in the end."""
+
+_UNPRICED_MICRO_USD: Final = 1
+"""The same of money, where there is no price."""
+
 _MAXIMA: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens", "max_tokens_to_sample")
 _DATA_URL: Final = "data:"
 _IMAGE_URL: Final = "data:image/"
@@ -83,17 +92,21 @@ class Estimate:
         return max((self._cost(one) for one in asked), default=0)
 
     def _cost(self, target: Target) -> int:
-        if target.price is None:
+        if self._call.endpoint.operation == _COUNTING:
             return 0
         asked, answered = self._tokens(target)
-        cost_usd = target.price.cost_usd(Usage(asked, answered, "estimated"))
-        return 0 if cost_usd is None else min(_MOST, ceil(cost_usd * MICRO_USD))
+        cost_usd = (
+            None if target.price is None else target.price.cost_usd(Usage(asked, answered, "estimated"))
+        )
+        return _UNPRICED_MICRO_USD if cost_usd is None else min(_MOST, ceil(cost_usd * MICRO_USD))
 
     def _tokens(self, target: Target) -> tuple[int, int]:
         """Of input and output at *target*."""
         call = self._call
-        if not call.endpoint.counts_tokens:
+        if call.endpoint.operation == _COUNTING:
             return 0, 0
+        if not call.endpoint.counts_tokens or not (call.fields or call.body):
+            return _UNREAD_TOKENS, 0
         if self._input is None:
             self._input = _input_of(call)
         tokens, images = self._input

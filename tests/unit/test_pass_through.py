@@ -17,6 +17,8 @@ from gateway.endpoints.anthropic_paths import find_anthropic_path
 from gateway.endpoints.openai_paths import PROXY, find_openai_path
 from gateway.errors import GatewayError, UpstreamTimeout, UpstreamUnreachable
 from gateway.identity.tokens import Identity
+from gateway.limits.limiter import Limiter
+from gateway.limits.permit import LimitPolicy
 from gateway.model import (
     AttemptObserver,
     Caller,
@@ -34,9 +36,11 @@ from gateway.routing.route import Candidate, Route
 from gateway.routing.sessions import Identifier, Sessions, Sticky
 from gateway.routing.weighted import Weighted
 from gateway.snapshot import Snapshot
+from gateway.store.counter_table import counters_in_memory
 from gateway.store.shared_table import table_in_memory
 from gateway.telemetry.call_trace import CallTrace
 from tests.unit.doubles import FakeClient, FakeHealth, FakeObserver, FakeReply, FakeUpstream
+from tests.unit.limits.limits import budget_of, limit_of, policy_of
 from tests.unit.makers import FALLING_BACK, KEY, TOKEN, make_credential, make_route, make_routes, make_target
 
 BEARER = ("authorization", f"Bearer {TOKEN}")
@@ -86,6 +90,7 @@ class Rig:
         health: AttemptObserver | None = None,
         routes: Mapping[str, Route] = ROUTES,
         sessions: Sessions | None = None,
+        limits: LimitPolicy | None = None,
     ) -> None:
         self.upstream = Unreachable(*script, unreachable=unreachable)
         self.records: list[CallTrace] = []
@@ -96,6 +101,7 @@ class Rig:
             Identity([make_credential(TOKEN, caller)]),
             Routing(TARGETS, routes, rules),
             accounts=Accounts(TARGETS),
+            limits=limits,
         )
         pipeline = Pipeline(
             CurrentSnapshot(snapshot),
@@ -105,6 +111,7 @@ class Rig:
             random=Random(7),
             health=health,
             sessions=sessions,
+            limiter=Limiter(counters_in_memory()),
         )
         self.passing = PassThrough(
             pipeline, self.upstream, max_body_bytes=1000, max_upload_bytes=2 * MAX_HEAD_BYTES
@@ -527,3 +534,53 @@ async def test_virtual_model_in_the_body_of_what_is_an_accounts() -> None:
     await rig.call(client, account="")
     assert (client.status, client.header("x-tfy-resolved-model")) == (200, "loud/whisper")
     assert json.loads(rig.upstream.bodies[0])["model"] == "whisper-9"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "models", "status"),
+    [
+        pytest.param("POST", "/v1/files", ("acct/*",), 429, id="all models of the account"),
+        pytest.param("POST", "/v1/files", None, 429, id="everything"),
+        pytest.param("POST", "/v1/files", ("acct/small",), 200, id="one model says nothing of an account"),
+        pytest.param("POST", "/v1/files", ("loud/*",), 200, id="another account"),
+        pytest.param("GET", "/v1/files/f-1", None, 200, id="what only reads costs nothing"),
+        pytest.param("POST", "/unknown/path", ("acct/*",), 429, id="whatever API it is"),
+    ],
+)
+async def test_limits_on_an_account(
+    method: str, path: str, models: tuple[str, ...] | None, status: int
+) -> None:
+    """What is passed on for an account meets the limits on all of its models."""
+    rig = Rig(FakeReply(200, JSON, b"{}"), limits=policy_of(limit_of("requests", 0, models=models)))
+    client = FakeClient(BEARER, body=b"x", method=method, path=path)
+    trace = await rig.call(client)
+    assert client.status == status
+    assert len(rig.upstream.passages) == (1 if status == 200 else 0)
+    assert trace.error_type == ("" if status == 200 else "rate_limit_exceeded")
+
+
+async def test_limits_on_forms() -> None:
+    """A form meets the limits on its model; of a virtual one a target without room is passed over."""
+    form = b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nvm/sound\r\n--b--\r\n'
+    kind = ("content-type", "multipart/form-data; boundary=b")
+    rules = (
+        limit_of("requests", 1, models=("vm/sound",), id="name"),
+        limit_of("requests", 0, models=("acct/*",)),
+    )
+    rig = Rig(FakeReply(200, JSON, b'{"text":"hi"}'), limits=policy_of(*rules))
+    path = "/v1/audio/transcriptions"
+    first, second = [FakeClient(BEARER, kind, body=form, path=path) for _ in range(2)]
+    trace = await rig.call(first, account="")
+    assert [attempt.target.name for attempt in trace.attempts] == ["loud/whisper"]
+    assert ("acct/small", "limit") in [(skip.target, skip.reason) for skip in trace.skips]
+    rig.records.clear()
+    assert (await rig.call(second, account="")).error_type == "rate_limit_exceeded"
+    assert [client.status for client in (first, second)] == [200, 429]
+
+
+async def test_a_spent_budget() -> None:
+    """Of what nobody can price before nothing more is passed on once nothing is left."""
+    rig = Rig(limits=policy_of(budget_of(0)))
+    client = FakeClient(BEARER, body=b"x", path="/v1/audio/speech", method="POST")
+    await rig.call(client)
+    assert (client.status, client.header("x-should-retry")) == (429, "false")

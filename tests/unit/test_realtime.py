@@ -15,15 +15,19 @@ import pytest
 
 from gateway.errors import ClientDisconnected, GatewayError, UpstreamUnreachable
 from gateway.identity.tokens import Identity
+from gateway.limits.limiter import Limiter
+from gateway.limits.permit import LimitPolicy
 from gateway.model import AttemptObserver, Passage, RetryPolicy, Usage
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.realtime import Realtime, SessionLimits
 from gateway.routing.direct import Routing
 from gateway.snapshot import Snapshot
+from gateway.store.counter_table import counters_in_memory
 from gateway.telemetry.call_trace import CallTrace
 from gateway.upstream.sockets import PONG, Closed, HandshakeRefused, Pong
 from tests.rig.until import until_async
 from tests.unit.doubles import FakeClient, FakeObserver, FakeUpstream
+from tests.unit.limits.limits import limit_of, policy_of
 from tests.unit.makers import (
     TOKEN,
     TokenPrice,
@@ -110,6 +114,7 @@ class Rig:
         model: str = "acct/small",
         headers: tuple[tuple[str, str], ...] = (),
         health: AttemptObserver | None = None,
+        policy: LimitPolicy | None = None,
     ) -> None:
         self.provider = FakeProvider()
         self.socket = FakeSocket(model, *headers)
@@ -131,7 +136,9 @@ class Rig:
             1,
             Identity([make_credential(TOKEN, caller)]),
             Routing(targets, make_routes(route, voice=route)),
+            limits=policy,
         )
+        self.limiter = Limiter(counters_in_memory())
         self.pipeline = Pipeline(
             CurrentSnapshot(snapshot),
             FakeUpstream(),
@@ -139,6 +146,7 @@ class Rig:
             max_body_bytes=1000,
             random=Random(7),
             health=health,
+            limiter=self.limiter,
         )
         self.realtime = Realtime(self.pipeline, self, limits)  # type: ignore[arg-type]  # dials doubles
 
@@ -368,3 +376,33 @@ async def test_no_session_while_draining() -> None:
     assert await rig.realtime.drain(60) == 0
     trace = await rig.over(rig.begin())
     assert (rig.socket.status, trace.error_type) == (503, "gateway_shutdown")
+
+
+async def test_limits() -> None:
+    """A session without room is refused before its handshake; a target without room is passed over."""
+    refused = Rig(policy=policy_of(limit_of("requests", 0)))
+    trace = await refused.over(refused.begin())
+    assert (refused.socket.status, trace.error_type) == (429, "rate_limit_exceeded")
+    assert refused.passages == []
+    rig = Rig(model="voice", policy=policy_of(limit_of("requests", 0, models=("acct/*",))))
+    task = rig.begin()
+    await until_async(lambda: rig.passages, "a provider is dialled")
+    rig.socket.says.put_nowait(1000)
+    assert names_of(await rig.over(task)) == ["spare/loud"]
+
+
+async def test_sessions_at_a_time() -> None:
+    """A session takes a place until it ends."""
+    policy = policy_of(limit_of("parallel", 1))
+    rig, other = Rig(policy=policy), Rig(policy=policy)
+    other.pipeline._limiter = rig.limiter
+    task = rig.begin()
+    await until_async(lambda: rig.passages, "a provider is dialled")
+    assert (await other.over(other.begin())).error_type == "rate_limit_exceeded"
+    rig.socket.says.put_nowait(1000)
+    await rig.over(task)
+    other.records.clear()
+    again = other.begin()
+    await until_async(lambda: other.passages, "a provider is dialled")
+    other.socket.says.put_nowait(1000)
+    assert (await other.over(again)).error_type == ""

@@ -9,10 +9,10 @@ import pytest
 
 from gateway.endpoints.bedrock_call import read_bedrock_call
 from gateway.endpoints.bedrock_catalogue import CONVERSE
-from gateway.endpoints.catalogue import CHAT, EMBEDDING, MESSAGES, RESPONSE, SPEECH
+from gateway.endpoints.catalogue import CHAT, COUNT_TOKENS, EMBEDDING, MESSAGES, RESPONSE, SPEECH
 from gateway.endpoints.gemini_call import read_gemini_call
 from gateway.endpoints.gemini_catalogue import GENERATE
-from gateway.endpoints.openai_call import parse_call
+from gateway.endpoints.openai_call import parse_call, unread_call
 from gateway.limits.estimate import Estimate
 from gateway.limits.output_sizes import OutputSizes
 from gateway.model import Call, Endpoint
@@ -72,7 +72,9 @@ def said(content: Any, role: str = "user") -> dict[str, Any]:
         ),
         pytest.param(call_of(EMBEDDING, input=[HUNDRED, HUNDRED]), 200, id="embeddings"),
         pytest.param(call_of(EMBEDDING, input=[[1, 2, 3], [4]]), 4, id="embeddings of tokens"),
-        pytest.param(call_of(SPEECH, input=HUNDRED), 0, id="what has no tokens"),
+        pytest.param(call_of(SPEECH, input=HUNDRED), 1, id="what has no tokens"),
+        pytest.param(unread_call(CHAT, "acct/small", 10_000), 1, id="what is not read"),
+        pytest.param(call_of(COUNT_TOKENS, messages=[said(HUNDRED)]), 0, id="counting tokens"),
     ],
 )
 def test_tokens(call: Call, tokens: int) -> None:
@@ -198,7 +200,15 @@ def test_what_a_route_puts_over() -> None:
 
 
 def test_cost() -> None:
-    """Money by the target's price, in millionths; none where it has no price."""
+    """Money by the target's price, in millionths; the least there is where nobody knows one."""
     priced, free = make_target("a/m", price=TokenPrice()), make_target("b/m")
     need = Estimate(call_of(messages=[said(HUNDRED)], max_tokens=50), (priced, free), OutputSizes())
-    assert [need.amount("cost", name) for name in ("a/m", "b/m", "")] == [208, 0, 208]
+    assert [need.amount("cost", name) for name in ("a/m", "b/m", "")] == [208, 1, 208]
+
+
+def test_counting_is_free() -> None:
+    """Counting tokens costs nothing, whatever the price."""
+    need = Estimate(
+        call_of(COUNT_TOKENS, messages=[said(HUNDRED)]), (make_target(price=TokenPrice()),), OutputSizes()
+    )
+    assert need.amount("cost", "") == 0
