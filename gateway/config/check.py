@@ -12,6 +12,7 @@ from gateway.config.config import Config, in_order, version_of
 from gateway.config.cross_checks import check_all
 from gateway.config.document import Document
 from gateway.config.elastic_checks import check_elastic, check_elastic_variables
+from gateway.config.manifests.budgets import BudgetConfig, TeamBudgetConfig, TenantBudgetConfig
 from gateway.config.manifests.global_settings import GlobalSettings
 from gateway.config.manifests.known import IN_FORCE, MODEL_ACCOUNTS, NOT_IN_FORCE, VIRTUAL_MODELS
 from gateway.config.manifests.load_balancing import LoadBalancingConfig
@@ -166,6 +167,9 @@ def _to_config(documents: Sequence[Document], readings: Sequence[Reading], files
         logging_configs=_of(manifests, LoggingConfig),
         rate_limits=_of(manifests, RateLimitingConfig),
         tenant_rate_limits=_of(manifests, TenantRateLimitConfig),
+        budgets=_of(manifests, BudgetConfig),
+        tenant_budgets=_of(manifests, TenantBudgetConfig),
+        team_budgets=_of(manifests, TeamBudgetConfig),
         global_settings=settings[0] if settings else GlobalSettings(type="gateway-global-settings"),
         version=version_of(documents),
         files=files,

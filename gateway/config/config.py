@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.config.document import Document
+from gateway.config.manifests.budgets import BudgetConfig, TeamBudgetConfig, TenantBudgetConfig
 from gateway.config.manifests.global_settings import GlobalSettings
 from gateway.config.manifests.load_balancing import LoadBalancingConfig
 from gateway.config.manifests.logging_config import LoggingConfig
@@ -46,6 +47,9 @@ class Config:
     logging_configs: tuple[LoggingConfig, ...]
     rate_limits: tuple[RateLimitingConfig, ...]
     tenant_rate_limits: tuple[TenantRateLimitConfig, ...]
+    budgets: tuple[BudgetConfig, ...]
+    tenant_budgets: tuple[TenantBudgetConfig, ...]
+    team_budgets: tuple[TeamBudgetConfig, ...]
     global_settings: GlobalSettings
     version: str
     files: tuple[Path, ...]

@@ -28,6 +28,7 @@ _SINGLE: Final = {
     "gateway-global-settings": "global settings",
     "gateway-load-balancing-config": "load-balancing rules",
     "gateway-rate-limiting-config": "rate limits",
+    "gateway-budget-config": "budgets",
 }
 
 

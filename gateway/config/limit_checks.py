@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.config.document import Document, FieldPath
+from gateway.config.manifests.budgets import BudgetConfig, BudgetRule, TeamBudgetConfig, TenantBudgetConfig
 from gateway.config.manifests.limited_calls import MembersWhen, PerModel, RuleWhen
 from gateway.config.manifests.load_balancing import model_name
 from gateway.config.manifests.logging_config import ValueFilter
@@ -49,12 +50,16 @@ def check_limits(
             case RateLimitingConfig() as config:
                 yield from _check_rules(reading.document, config.rules, known)
                 yield from _check_reached(reading.document, config.rules)
-            case TenantRateLimitConfig() as config:
-                yield from _check_when(reading.document, config.when, known)
-                yield from _check_overrides(reading.document, config.applies_to, known)
+            case BudgetConfig(rules=budgets):
+                yield from _check_rules(reading.document, budgets, known)
+            case TenantRateLimitConfig() | TenantBudgetConfig() | TeamBudgetConfig() as rule:
+                yield from _check_when(reading.document, rule.when, known)
+                yield from _check_overrides(reading.document, rule.applies_to, known)
 
 
-def _check_rules(document: Document, rules: Sequence[RateLimitRule], known: Known) -> Iterator[Problem]:
+def _check_rules(
+    document: Document, rules: Sequence[RateLimitRule | BudgetRule], known: Known
+) -> Iterator[Problem]:
     if not rules:
         yield document.warning(("rules",), "there are no rules", "Add one, or remove the manifest")
     first: dict[str, int] = {}

@@ -67,6 +67,9 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
         "token_type",
     ),
     "tenant-rate-limit-config/model": ("log_request_body_on_block",),
+    "gateway-budget-config": ("rules.*.alerts",),
+    "tenant-budget-config": ("alerts",),
+    "team-budget-config": ("alerts",),
     "gateway-otel-config": ("otel_metrics_exporter_config.batch.max_delay_ms",),
     "gateway-global-settings": (
         "semantic_cache_settings",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from gateway.config import Config
+from gateway.config.manifests.budgets import BudgetRule, TeamBudgetConfig, TenantBudgetConfig
 from gateway.config.manifests.limited_calls import (
     AnyPer,
     MembersWhen,
@@ -25,8 +27,8 @@ from gateway.config.manifests.logging_config import ValueFilter
 from gateway.config.manifests.part import Part
 from gateway.config.manifests.rate_limits import RateLimitRule, TenantRateLimitConfig
 from gateway.limits.matching import Rules
-from gateway.limits.rules import Kind, Limit, Names, Override, Rule, RuleSet, Values, When
-from gateway.limits.windows import PARALLEL_WINDOW, ROLLING, Window
+from gateway.limits.rules import MICRO_USD, Kind, Limit, Names, Override, Rule, RuleSet, Values, When
+from gateway.limits.windows import CALENDAR, PARALLEL_WINDOW, ROLLING, Window
 
 _KINDS: Mapping[str, Kind] = {"requests": "requests", "tokens": "tokens", "cost": "cost"}
 
@@ -36,19 +38,19 @@ _AllNames = Mapping[str, tuple[str, ...]]
 def compile_limits(config: Config) -> Rules:
     """Work out every rule."""
     names = _names(config)
+    rates = [_rate_rule(manifest.type, rule) for manifest in config.rate_limits for rule in manifest.rules]
+    tenant_rates = [_tenant_rate_rule(manifest, names) for manifest in config.tenant_rate_limits]
+    budget_rules = [
+        _budget_rule(manifest.type, rule) for manifest in config.budgets for rule in manifest.rules
+    ]
+    manifests: list[TenantBudgetConfig | TeamBudgetConfig] = [*config.tenant_budgets, *config.team_budgets]
+    budgets = [_budget(manifest, names) for manifest in manifests]
     return Rules(
         [
-            RuleSet(
-                "first",
-                tuple(
-                    _rate_rule(manifest.type, rule)
-                    for manifest in config.rate_limits
-                    for rule in manifest.rules
-                ),
-            ),
-            RuleSet(
-                "all", tuple(_tenant_rate_rule(manifest, names) for manifest in config.tenant_rate_limits)
-            ),
+            RuleSet("first", tuple(rates)),
+            RuleSet("all", tuple(tenant_rates)),
+            RuleSet("first_blocks", tuple(budget_rules)),
+            RuleSet("all", tuple(budgets)),
         ],
         names,
     )
@@ -81,12 +83,41 @@ def _tenant_rate_rule(manifest: TenantRateLimitConfig, names: _AllNames) -> Rule
     )
 
 
+def _budget_rule(source: str, rule: BudgetRule) -> Rule:
+    return Rule(
+        id=rule.id,
+        source=source,
+        when=_rule_when(rule.when),
+        limits=(_limit(rule.unit, rule.limit_to, CALENDAR),),
+        per=rule.budget_applies_per,
+        mode="audit" if rule.audit_mode else "enforce",
+        is_budget=True,
+    )
+
+
+def _budget(manifest: TenantBudgetConfig | TeamBudgetConfig, names: _AllNames) -> Rule:
+    when = _when(manifest.when)
+    if isinstance(manifest, TeamBudgetConfig):
+        when = replace(when, team=manifest.team_name)
+    return Rule(
+        id=manifest.name,
+        source=manifest.type,
+        when=when,
+        limits=_limits(manifest.limits, CALENDAR),
+        per=_per(manifest.applies_to),
+        mode=manifest.mode,
+        overrides=tuple(_overrides(manifest.applies_to, CALENDAR, names)),
+        is_budget=True,
+    )
+
+
 def _limit(name: str, amount: float, windows: Mapping[str, Window]) -> Limit:
     """The limit that manifests call *name*."""
     kind, _, period = name.partition("_per_")
     if not period:
         return Limit("parallel", PARALLEL_WINDOW, int(amount))
-    return Limit(_KINDS[kind], windows[period], int(amount))
+    units = amount * MICRO_USD if kind == "cost" else amount
+    return Limit(_KINDS[kind], windows[period], round(units))
 
 
 def _limits(written: Part, windows: Mapping[str, Window]) -> tuple[Limit, ...]:

@@ -16,9 +16,10 @@ from gateway.model import Caller
 
 _MOST_KEPT: Final = 10_000
 """Of each kind of what was worked out. Names of models and accounts are few; users of an identity provider
-may be many, so that what is kept is thrown away when it is too much."""
+may be many, and metadata are as callers like, so that what is kept is thrown away when it is too much."""
 
 _K = TypeVar("_K")
+_V = TypeVar("_V")
 _Found = tuple[tuple[int, Rule], ...]
 _CALLERS: Final = frozenset({"user", "virtualaccount"})
 
@@ -52,19 +53,24 @@ class _Set:
 
 
 class _Sets:
-    """All sets so. What no metadata change is worked out once."""
+    """All sets so. What was found is kept by the metadata that rules look at."""
 
-    __slots__ = ("_meters", "_model", "_sets", "_subjects")
+    __slots__ = ("_kept", "_keys", "_model", "_sets", "_subjects")
 
-    def __init__(self, sets: Iterable[_Set], caller: Caller, model: str) -> None:
+    def __init__(self, sets: Iterable[_Set], caller: Caller, model: str, kept: _Kept) -> None:
         self._sets = tuple(one for one in sets if one.now)
         self._model = model
         self._subjects: dict[str, str] = {caller.kind: caller.name}
-        needs_metadata = any(rule.needs_metadata for one in self._sets for _, rule in (*one.now, *one.before))
-        self._meters = None if needs_metadata else self._find({})
+        rules = [rule for one in self._sets for _, rule in (*one.now, *one.before)]
+        self._keys = tuple(dict.fromkeys(key for rule in rules for key in rule.metadata_keys))
+        self._kept = kept
 
     def meters(self, metadata: Mapping[str, str]) -> tuple[Meter, ...]:
-        return self._find(metadata) if self._meters is None else self._meters
+        key = (self, tuple([metadata.get(key) for key in self._keys]) if self._keys else ())
+        found = self._kept.get(key)
+        if found is None:
+            found = _keep(self._kept, key, self._find(metadata))
+        return found
 
     def _find(self, metadata: Mapping[str, str]) -> tuple[Meter, ...]:
         return tuple(
@@ -87,6 +93,9 @@ class _Sets:
         return tuple(found)
 
 
+_Kept = dict[tuple[_Sets, tuple[str | None, ...]], tuple[Meter, ...]]
+
+
 class Rules:
     """All rules of a configuration."""
 
@@ -103,6 +112,7 @@ class Rules:
         self._names = names or {}
         self._of_call: dict[tuple[frozenset[str], str], _Sets] = {}
         self._of_target: dict[tuple[frozenset[str], str, str], _Sets] = {}
+        self._kept: _Kept = {}
 
     def __bool__(self) -> bool:
         """Whether there are any."""
@@ -115,7 +125,7 @@ class Rules:
         if found is None:
             names = self._names_of(asked)
             sets = [_Set(rules, _about_call(rules, caller, names)) for rules in self._sets]
-            found = _keep(self._of_call, key, _Sets(sets, caller, names[0]))
+            found = _keep(self._of_call, key, _Sets(sets, caller, names[0], self._kept))
         return found.meters(metadata)
 
     def of_target(
@@ -130,14 +140,14 @@ class Rules:
             for rules in self._sets:
                 before = _about_call(rules, caller, names)
                 sets.append(_Set(rules, _about_target(rules, caller, (*names, target), before), before))
-            found = _keep(self._of_target, key, _Sets(sets, caller, target))
+            found = _keep(self._of_target, key, _Sets(sets, caller, target, self._kept))
         return found.meters(metadata)
 
     def _names_of(self, asked: str) -> tuple[str, ...]:
         return self._names.get(asked, (asked,))
 
 
-def _keep(kept: dict[_K, _Sets], key: _K, found: _Sets) -> _Sets:
+def _keep(kept: dict[_K, _V], key: _K, found: _V) -> _V:
     if len(kept) >= _MOST_KEPT:
         kept.clear()
     kept[key] = found

@@ -155,9 +155,10 @@ class Rule:
     is_budget: bool = False
 
     @property
-    def needs_metadata(self) -> bool:
-        """What it does with a call depends on the metadata of that call."""
-        return bool(self.when.metadata) or any(one.startswith("metadata.") for one in self.per)
+    def metadata_keys(self) -> tuple[str, ...]:
+        """The keys of a call's metadata that it depends on."""
+        apart = [one.partition(".")[2] for one in self.per if one.startswith("metadata.")]
+        return (*self.when.metadata, *apart)
 
     def limits_of(self, entity: tuple[str, ...]) -> tuple[Limit, ...]:
         """The limits of one of those that it counts for."""

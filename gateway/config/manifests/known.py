@@ -12,6 +12,7 @@ from gateway.config.manifests.azure_account import (
     AzureOpenAIAccount,
     MicrosoftFoundryAccount,
 )
+from gateway.config.manifests.budgets import BudgetConfig, TeamBudgetConfig, TenantBudgetConfig
 from gateway.config.manifests.data_platform import ClouderaAccount, DatabricksAccount, SnowflakeAccount
 from gateway.config.manifests.global_settings import GlobalSettings
 from gateway.config.manifests.google_account import GoogleGeminiAccount, GoogleVertexAccount
@@ -56,6 +57,9 @@ IN_FORCE: Final[Mapping[str, type[Manifest]]] = MappingProxyType(
         "gateway-logging-config": LoggingConfig,
         "gateway-rate-limiting-config": RateLimitingConfig,
         "tenant-rate-limit-config/model": TenantRateLimitConfig,
+        "gateway-budget-config": BudgetConfig,
+        "tenant-budget-config": TenantBudgetConfig,
+        "team-budget-config": TeamBudgetConfig,
     }
 )
 

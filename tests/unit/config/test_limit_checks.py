@@ -135,3 +135,37 @@ def test_rules_that_never_decide(tmp_path: Path, first: str, *, is_reached: bool
     behind_b = "rules.2: no call gets here: the rule 'b' before it is for all"
     behind_a = "rules.1: no call gets here: the rule 'a' before it is for all"
     assert [line.partition(". ")[0] for line in lines] == [behind_b if is_reached else behind_a]
+
+
+BUDGETS = "type: gateway-budget-config\nrules:\n"
+
+
+def test_budgets_are_held_against_names_too(tmp_path: Path) -> None:
+    """All kinds, as rate limits are; but a rule behind one for all still counts."""
+    unit = "limit_to: 1, unit: cost_per_day"
+    rules = (
+        f"  - {{id: a, when: {{}}, {unit}}}\n"
+        f"  - {{id: a, when: {{}}, {unit}}}\n"
+        f"  - {{id: b, when: {{models: [zz]}}, {unit}}}\n"
+    )
+    assert findings(tmp_path, BUDGETS + rules) == [
+        "rules.1.id: the rule 'a' is already on line 3. Give one of them another id",
+        "rules.2.when.models.0: 'zz' matches no model. '*' stands for any text",
+    ]
+    for kind, more in (("tenant", ""), ("team", "team_name: ml\n")):
+        text = (
+            f"type: {kind}-budget-config\nname: b\n{more}limits: {{cost_per_day: 1}}\nmode: audit\n"
+            "when: {models: {in: [zz]}}\n"
+            "applies_to: {type: per-model, overrides: [{models: [yy], limits: {cost_per_day: 2}}]}\n"
+        )
+        assert findings(tmp_path, text) == [
+            "when.models.in.0: 'zz' matches no model. '*' stands for any text",
+            "applies_to.overrides.0.models.0: 'yy' matches no model. '*' stands for any text",
+        ]
+
+
+def test_one_manifest_of_budget_rules(tmp_path: Path) -> None:
+    """The first that a call matches may refuse it, so their order must be written."""
+    text = BUDGETS + "  - {id: a, when: {}, limit_to: 1, unit: cost_per_day}\n"
+    [line] = findings(tmp_path, text, text.replace("rules:", "name: other\nrules:"))
+    assert line.startswith("type: budgets are already in")

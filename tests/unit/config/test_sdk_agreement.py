@@ -15,6 +15,7 @@ from truefoundry_sdk import types as sdk
 from truefoundry_sdk.types.true_foundry_apply_request_manifest import TrueFoundryApplyRequestManifest
 
 from gateway.config.manifests.azure_account import DeploymentType
+from gateway.config.manifests.budgets import BudgetRule, Mode
 from gateway.config.manifests.known import IN_FORCE, MODEL_ACCOUNTS, NOT_IN_FORCE, VIRTUAL_MODELS
 from gateway.config.manifests.load_balancing import ComplexityTarget, SessionIdentifier, StaticFallback
 from gateway.config.manifests.logging_config import Preset
@@ -39,11 +40,25 @@ _ROUTES = (
     ),
     *(f"gateway-load-balancing-config: rules[{kind}]" for kind in _STRATEGIES),
 )
+_BUDGET_LIMITS = (
+    "limits",
+    *(
+        f"applies_to[{kind}].overrides.limits"
+        for kind in ("per-user", "per-virtual-account", "per-model", "metadata")
+    ),
+)
 EXTENSIONS = {
     *(f"{kind}: propagate_trace" for kind in IN_FORCE if kind in MODEL_ACCOUNTS - {VIRTUAL_MODELS}),
     *(f"{route}.{name}" for route in _ROUTES for name in ("hedging", "load_balance_targets.timeouts")),
     "gateway-load-balancing-config: name",
     "gateway-rate-limiting-config: name",
+    "gateway-budget-config: name",
+    *(
+        f"{kind}: {limits}.tokens_per_{period}"
+        for kind in ("tenant-budget-config", "team-budget-config")
+        for limits in _BUDGET_LIMITS
+        for period in ("day", "week", "month", "quarter", "lifetime")
+    ),
     *(f"{kind}: base_url" for kind, vendor in VENDOR_OF.items() if not vendor.is_base_url_theirs),
     "provider-account/snowflake-cortex: base_url",
     "provider-account/nomic: base_url",
@@ -163,6 +178,9 @@ THEIRS: dict[str, type[pydantic.BaseModel]] = {
     "gateway-load-balancing-config": sdk.LoadBalancingConfig,
     "gateway-logging-config": sdk.GatewayLoggingConfig,
     "gateway-rate-limiting-config": sdk.RateLimitConfig,
+    "gateway-budget-config": sdk.BudgetConfig,
+    "tenant-budget-config": sdk.TenantBudgetConfig,
+    "team-budget-config": sdk.TeamBudgetConfig,
 }
 
 
@@ -220,6 +238,7 @@ def test_extensions_say_so() -> None:
         "gateway-global-settings: name",
         "gateway-load-balancing-config: name",
         "gateway-rate-limiting-config: name",
+        "gateway-budget-config: name",
     }
 
 
@@ -261,4 +280,11 @@ def test_choices_agree() -> None:
         assert set(typing.get_args(part.model_fields[name].annotation)) == set(values_of(theirs))
     units = set(typing.get_args(RateLimitRule.model_fields["unit"].annotation))
     assert units - {"parallel_requests"} == set(values_of(sdk.RateLimitUnit))
+    units = set(typing.get_args(BudgetRule.model_fields["unit"].annotation))
+    lifetimes = {"cost_per_lifetime", "tokens_per_lifetime"}
+    assert units - {"tokens_per_week", "tokens_per_quarter"} - lifetimes == set(
+        values_of(sdk.BudgetLimitUnit)
+    )
+    for theirs in (sdk.TenantBudgetConfigMode, sdk.TeamBudgetConfigMode):
+        assert set(typing.get_args(Mode)) == set(values_of(theirs))
     assert set(values_of(sdk.VirtualModelModelType)) <= set(MODEL_TYPES)

@@ -202,3 +202,111 @@ def test_audit(tmp_path: Path) -> None:
     config = accepted_config(check_text(tmp_path, ACCOUNT, CALLER, TENANT + "mode: audit\n"))
     meters = compile_limits(config).of_call(APP, "lab/qwen", {})
     assert [meter.charge(1, MONDAY).is_enforced for meter in meters] == [False] * 3
+
+
+BUDGETS = """\
+type: gateway-budget-config
+rules:
+  - {id: chat, when: {models: [chat]}, limit_to: 0.1, unit: cost_per_day, budget_applies_per: [user]}
+  - {id: watch, when: {}, limit_to: 50, unit: cost_per_week, audit_mode: true}
+  - {id: tokens, when: {}, limit_to: 1000, unit: tokens_per_lifetime}
+"""
+
+
+def enforced(folder: Path, text: str, caller: Caller, asked: str) -> list[tuple[str, int, bool]]:
+    """Id, amount, and whether it may refuse."""
+    rules = compile_limits(accepted_config(check_text(folder, ACCOUNT, CALLER, VIRTUAL, text)))
+    meters = rules.of_call(caller, asked, {})
+    assert all(meter.rule.is_budget for meter in meters)
+    charges = [meter.charge(1, MONDAY) for meter in meters]
+    assert all(charge.window_s == 0 for charge in charges)
+    return [
+        (meter.rule.id, charge.limit, charge.is_enforced)
+        for meter, charge in zip(meters, charges, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("caller", "asked", "expected"),
+    [
+        pytest.param(
+            ANN,
+            "c2",
+            [("chat", 100_000, True), ("watch", 50_000_000, False), ("tokens", 1000, False)],
+            id="the first refuses",
+        ),
+        pytest.param(
+            APP,
+            "c2",
+            [("watch", 50_000_000, False), ("tokens", 1000, False)],
+            id="the first only watches, so none refuses",
+        ),
+    ],
+)
+def test_budget_config(
+    tmp_path: Path, caller: Caller, asked: str, expected: list[tuple[str, int, bool]]
+) -> None:
+    """The first rule may refuse, all count; money is in millionths."""
+    assert enforced(tmp_path, BUDGETS, caller, asked) == expected
+
+
+BUDGET = "limits: {cost_per_day: 20, cost_per_month: 400.5}\napplies_to: {type: per-user}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "caller", "expected"),
+    [
+        (
+            "type: tenant-budget-config\nmode: enforce\n",
+            ANN,
+            [("b", 20_000_000, True), ("b", 400_500_000, True)],
+        ),
+        (
+            "type: tenant-budget-config\nmode: soft_enforce\n",
+            ANN,
+            [("b", 20_000_000, True), ("b", 400_500_000, True)],
+        ),
+        (
+            "type: tenant-budget-config\nmode: audit\n",
+            ANN,
+            [("b", 20_000_000, False), ("b", 400_500_000, False)],
+        ),
+        (
+            "type: team-budget-config\nteam_name: ml\nmode: enforce\n",
+            ANN,
+            [("b", 20_000_000, True), ("b", 400_500_000, True)],
+        ),
+        ("type: team-budget-config\nteam_name: ml\nmode: enforce\n", BOB, []),
+        (
+            "type: team-budget-config\nteam_name: ml\nmode: audit\nwhen: {subjects: {users: {in: [bob]}}}\n",
+            ANN,
+            [],
+        ),
+    ],
+)
+def test_budgets(tmp_path: Path, text: str, caller: Caller, expected: list[tuple[str, int, bool]]) -> None:
+    """All that match hold; a team's is about its members."""
+    assert enforced(tmp_path, f"{text}name: b\n{BUDGET}", caller, "lab/qwen") == expected
+
+
+def test_modes_are_kept(tmp_path: Path) -> None:
+    """Whether another budget lets a call pass is found when it comes."""
+    text = f"type: tenant-budget-config\nname: b\nmode: soft_enforce\n{BUDGET}"
+    config = accepted_config(check_text(tmp_path, ACCOUNT, CALLER, text))
+    assert {meter.rule.mode for meter in compile_limits(config).of_call(ANN, "lab/qwen", {})} == {
+        "soft_enforce"
+    }
+
+
+def test_the_example_of_a_month(tmp_path: Path) -> None:
+    """An override of the month leaves the day as it is, and both end with the calendar's."""
+    text = (
+        "type: tenant-budget-config\nname: b\nmode: audit\nlimits: {cost_per_day: 20, cost_per_month: 400}\n"
+        "applies_to: {type: per-user, overrides: [{users: [ann], limits: {cost_per_month: 900}}]}\n"
+    )
+    config = accepted_config(check_text(tmp_path, ACCOUNT, CALLER, text))
+    charges = [meter.charge(1, MONDAY) for meter in compile_limits(config).of_call(ANN, "lab/qwen", {})]
+    assert [(charge.limit, charge.expires_s) for charge in charges] == [
+        (20_000_000, MONDAY + 86_400),
+        (900_000_000, 1_798_761_600),
+    ]

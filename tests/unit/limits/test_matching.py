@@ -185,9 +185,13 @@ def test_sets_are_apart() -> None:
 
 
 def test_what_is_known_is_not_worked_out_again() -> None:
-    """Without metadata in a rule the same call has the very same meters, so their keys are kept."""
-    found = rules(rule("r", per=("model",)))
-    assert found.of_call(APP, "chat", {}) is found.of_call(APP, "chat", {"a": "b"})
+    """The same call has the very same meters, so their keys are kept; only what rules look at matters."""
+    found = rules(rule("r", per=("metadata.app",), metadata=METADATA))
+    dev = {"env": "dev", "app": "bot"}
+    assert found.of_call(APP, "chat", dev) is found.of_call(APP, "chat", {**dev, "a": "b"})
+    assert found.of_call(APP, "chat", dev)[0].entity == ("bot",)
+    assert found.of_call(APP, "chat", {"env": "dev"})[0].entity == ("",)
+    assert found.of_call(APP, "chat", {"app": "bot"}) == ()
     assert found.of_target(APP, "chat", "main/a", {}) is found.of_target(APP, "chat", "main/a", {})
 
 
@@ -197,7 +201,17 @@ def test_users_without_end() -> None:
     for number in range(20_001):
         user = Caller(f"u{number}", frozenset(), kind="user")
         assert [meter.entity for meter in found.of_call(user, "main/a", {})] == [(user.name,)]
-    assert len(found._of_call) <= 10_000  # what is kept shows nowhere else
+    # What is kept shows nowhere else.
+    assert len(found._of_call) <= 10_000
+    assert len(found._kept) <= 10_000
+
+
+def test_metadata_without_end() -> None:
+    """The same of what callers write."""
+    found = rules(rule("r", per=("metadata.app",)))
+    for number in range(10_001):
+        assert found.of_call(APP, "main/a", {"app": str(number)})[0].entity == (str(number),)
+    assert len(found._kept) <= 10_000
 
 
 @st.composite

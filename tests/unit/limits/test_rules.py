@@ -129,9 +129,9 @@ def test_a_lifetime_stands_alone() -> None:
 
 def test_what_needs_metadata() -> None:
     """Conditions on it, and counting by it."""
-    assert rule(MINUTE, per=("user", "metadata.app")).needs_metadata
-    assert Rule("r", "t", When(metadata={"a": Values()}), (MINUTE,)).needs_metadata
-    assert not rule(MINUTE, per=("user", "model")).needs_metadata
+    assert rule(MINUTE, per=("user", "metadata.a.b")).metadata_keys == ("a.b",)
+    assert Rule("r", "t", When(metadata={"a": Values()}), (MINUTE,)).metadata_keys == ("a",)
+    assert rule(MINUTE, per=("user", "model")).metadata_keys == ()
 
 
 def test_a_rolling_charge() -> None:
