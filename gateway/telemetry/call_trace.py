@@ -150,6 +150,7 @@ class CallTrace:
         skips: Targets of the plan that were passed over when their turn came.
         answering: Number of the attempt that answered, 0 for the last one.
         permit: By what limits it was admitted, None where none are configured.
+        limit_ns: Spent asking those.
         body_ns: Spent waiting for the caller's body; with `paused_ns`, between retries, no overhead of ours.
     """
 
@@ -183,6 +184,7 @@ class CallTrace:
     skips: tuple[Skipped, ...] = ()
     answering: int = 0
     permit: Permit | None = None
+    limit_ns: int = 0
     body_ns: int = 0
     paused_ns: int = 0
     identified_ns: int = 0
@@ -399,8 +401,10 @@ class CallTrace:
         if self.judgement is not None:
             judged_ns = self.judgement.end_ns - self.judgement.start_ns
             judged = f"classify;dur={judged_ns / _NS_PER_MS:.3f}, "
-        route_ms = max(0, self.planned_ns - self.identified_ns - self.body_ns - judged_ns) / _NS_PER_MS
-        stages = f"auth;dur={auth_ms:.3f}, route;dur={route_ms:.3f}, {judged}"
+        planning_ns = self.planned_ns - self.identified_ns - self.body_ns - judged_ns - self.limit_ns
+        route_ms = max(0, planning_ns) / _NS_PER_MS
+        limited = f"limit;dur={self.limit_ns / _NS_PER_MS:.3f}, " if self.limit_ns else ""
+        stages = f"auth;dur={auth_ms:.3f}, route;dur={route_ms:.3f}, {limited}{judged}"
         if not self.attempts:
             return f"{stages}{whole}"
         upstream_ms = (now_ns - self.attempts[0].start_ns) / _NS_PER_MS
