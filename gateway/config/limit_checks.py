@@ -77,13 +77,18 @@ def _check_reached(document: Document, rules: Sequence[RateLimitRule]) -> Iterat
     """Only the first rule decides, so none behind one for all calls ever does."""
     for index, rule in enumerate(rules[:-1]):
         kinds = {"user", "virtualaccount"}.intersection(rule.rate_limit_applies_per)
-        if rule.when == RuleWhen() and len(kinds) != 1:
+        if _is_for_all(rule.when) and len(kinds) != 1:
             yield document.warning(
                 ("rules", index + 1),
                 f"no call gets here: the rule '{rule.id}' before it is for all",
                 f"Move '{rule.id}' to the end; the first rule that a call matches decides",
             )
             return
+
+
+def _is_for_all(when: RuleWhen) -> bool:
+    everybody = when.subjects is None or not {"*", "team:everyone"}.isdisjoint(when.subjects)
+    return everybody and (when.models is None or "*" in when.models) and not when.metadata
 
 
 def _check_rule_when(document: Document, path: FieldPath, when: RuleWhen, known: Known) -> Iterator[Problem]:
