@@ -67,6 +67,7 @@ class AttemptTrace:
         excerpt: Beginning of a reply that was none: for the span, where words of calls may go.
         sent: What was asked, where that is not the caller's call as it is: the call with what its route puts
             over its parameters, the question to a model that judges.
+        left_out: Fields of the call that the target cannot do, so did not get.
         tier: What such a model said, "" when it said nothing of use.
         token: What it was signed in with beside the target's headers, to be masked wherever it is quoted.
         cost_usd: What `usage` costs, None when it or the target's price is not known.
@@ -85,6 +86,7 @@ class AttemptTrace:
     error_message: str = ""
     excerpt: str = ""
     sent: Call | None = field(default=None, repr=False)
+    left_out: tuple[str, ...] = ()
     tier: Tier | Literal[""] = ""
     token: str = field(default="", repr=False)
     usage: Usage | None = None

@@ -368,6 +368,21 @@ async def test_both_of_a_race_fail() -> None:
     assert (client.status, rig.tried) == (200, ["one", "two", "three"])
 
 
+async def test_what_each_of_a_race_left_out_is_its_own() -> None:
+    """The caller is told of the fields that the target which answers did not get."""
+    first, second = asyncio.Event(), asyncio.Event()
+    other = dataclasses.replace(TWO, dialect="anthropic")
+    rig = Rig(first, second, streamed(*GOOD), targets=(ONE, other), hedge_after_s=0.01)
+
+    async def let_the_first_go_on() -> None:
+        await until_async(lambda: len(rig.upstream.requests) == 2, "both are asked")
+        first.set()
+
+    client, _ = await asyncio.gather(rig.call(stream=True, seed=1), let_the_first_go_on())
+    assert client.header("x-tfy-resolved-model") == "one/m"
+    assert client.header("x-tfy-dropped-params") is None
+
+
 async def test_caller_that_leaves_ends_a_race() -> None:
     """Both attempts end with the call, and neither is held against its target."""
     rig = Rig(asyncio.Event(), asyncio.Event(), hedge_after_s=0.01)
