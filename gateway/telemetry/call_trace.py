@@ -149,7 +149,7 @@ class CallTrace:
         notes: What the caller noted on it.
         content: Takes what is said, None when that is not recorded.
         skips: Targets of the plan that were passed over when their turn came.
-        answering: Number of the attempt that answered, 0 for the last one.
+        answering: Number of the attempt whose answer or failure the caller gets, 0 for the last one.
         body_ns: Spent waiting for the caller's body; with `paused_ns`, between retries, no overhead of ours.
     """
 
@@ -201,6 +201,7 @@ class CallTrace:
             start_ns=time.perf_counter_ns(),
         )
         self.attempts.append(attempt)
+        self.answering = 0
         if self.content is not None:
             self.content.restart()
         return attempt
@@ -253,7 +254,7 @@ class CallTrace:
             self.skips = (*self.skips, Skipped(target, reason))
 
     def answered_by(self, attempt: AttemptTrace) -> None:
-        """Note whose answer the caller gets, where that is not the last attempt's."""
+        """Note whose answer the caller gets, or failure, until another attempt begins."""
         self.answering = attempt.number
 
     def responded(self, status_code: int) -> None:
