@@ -121,7 +121,7 @@ def test_crlf_comments_and_field_lines_pass(gateway: GatewayProcess) -> None:
 
 
 def test_malformed_event_is_a_failure(gateway: GatewayProcess) -> None:
-    """An event that is not JSON is no part of an answer: a status where nothing went out before, or an error."""
+    """An event that is not JSON is no part of an answer: a status where nothing went out, else an error."""
     reply = chat(gateway, "fake/malformed-event", stream=True)
     assert reply.status in (200, 502)
     assert b"upstream_bad_reply" in reply.body
