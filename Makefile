@@ -18,7 +18,8 @@ LOCKED := install --require-hashes --only-binary :all: --requirement
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-test run test check test-long golden lock clean \
-	perf perf-quick perf-full perf-compare perf-readme perf-peers perf-profile perf-k6 perf-locust perf-lock
+	perf perf-quick perf-full perf-compare perf-readme perf-peers perf-profile perf-k6 perf-locust perf-simulation \
+	perf-lock
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -94,6 +95,9 @@ perf-peers: install-test
 
 perf-profile: install-test
 	$(VENV)/bin/python -m perf.profile_worker $(ARGS)
+
+perf-simulation: install-test
+	$(VENV)/bin/python -m perf.simulation $(ARGS)
 
 perf-k6: install-test
 	$(VENV)/bin/python -m perf.k6 $(ARGS)

@@ -276,7 +276,8 @@ class Failover:
         try:
             pair = pair_of(call.endpoint, target)
         except UnsupportedParameter as error:
-            # Nothing was tried, so there is no attempt to tell of.
+            # Nothing was tried, so there is no attempt to tell of; the leave to make one is given back.
+            self.health.ended(target, ABANDONED)
             return error
         attempt = responder.trace.attempt(target)
         failure: Failure
@@ -399,7 +400,7 @@ class Failover:
                     progress.failed(target, result)
             return opened, tried
         finally:
-            await _stop(running, opened)
+            await self._stop(running, opened)
             if opened is not None:
                 for attempt in responder.trace.attempts:
                     if attempt is not opened.attempt and not attempt.end_ns:
@@ -420,6 +421,28 @@ class Failover:
             return
         opening = self.open(responder, call, target, wishes)
         running[spawn(opening, name=f"attempt-{target.name}", owner=self._racing)] = target
+
+    async def _stop(self, running: Collection[asyncio.Task[Opened | Failure]], opened: Opened | None) -> None:
+        """End attempts that lost a race against *opened*, or all of them."""
+        for task in running:
+            task.cancel()
+        try:
+            if running:
+                await asyncio.wait(running)
+        except asyncio.CancelledError:
+            if opened is not None:
+                opened.close()
+                self.health.ended(opened.attempt.target, ABANDONED)
+            raise
+        for task in running:
+            # It may have been good at this very moment.
+            if (
+                not task.cancelled()
+                and task.exception() is None
+                and isinstance(late := task.result(), Opened)
+            ):
+                late.close()
+                self.health.ended(late.attempt.target, ABANDONED)
 
 
 class _Calls:
@@ -461,23 +484,6 @@ def _is_final(failure: Failure) -> bool:
     if isinstance(failure, Answer):
         return (b"x-should-retry", b"false") in failure.headers
     return isinstance(failure, FirstTokenTimeout | UnsupportedParameter)
-
-
-async def _stop(running: Collection[asyncio.Task[Opened | Failure]], opened: Opened | None) -> None:
-    """End attempts that lost a race against *opened*, or all of them."""
-    for task in running:
-        task.cancel()
-    try:
-        if running:
-            await asyncio.wait(running)
-    except asyncio.CancelledError:
-        if opened is not None:
-            opened.close()
-        raise
-    for task in running:
-        # It may have been good at this very moment.
-        if not task.cancelled() and task.exception() is None and isinstance(late := task.result(), Opened):
-            late.close()
 
 
 def _none_left(targets: Sequence[Target]) -> NoTargetAvailable:

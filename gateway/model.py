@@ -584,7 +584,7 @@ class AttemptObserver(Protocol):
         """
 
     def went_well(self, target: Target) -> bool:
-        """Note that an attempt was good; whether more than that is to be noted, by `ended`."""
+        """Note that an attempt was good; True where it was not noted, as `ended` is to know more of it."""
 
     def ended(self, target: Target, outcome: Outcome) -> None:
         """Note how an attempt went, also one that nobody was asked about."""

@@ -31,6 +31,8 @@ _KNOWN_COLORS: Final = {
     "nginx": "#c4cbd2",
     "direct": "#c4cbd2",
 }
+_WAS: Final = "#ffc1ba"
+_DONE: Final = "#0969da"
 _COLORS: Final = ("#0969da", "#1a7f37", "#9a6700", "#8250df", "#cf222e", "#bc4c00", "#6e7781")
 
 
@@ -136,16 +138,85 @@ def line_chart(
         x, _ = at(tick, 0)
         parts.append(_text(x, bottom + 18, f"{tick:,.0f}", size=11, anchor="middle", color=_FAINT))
     parts.append(_text((left + right) / 2, bottom + 36, x_label, size=11, anchor="middle", color=_FAINT))
-    label_y = 0.0
     ordered = sorted(lines.items(), key=lambda one: -(one[1][-1][1] if one[1] else 0))
-    for index, (name, line) in enumerate(ordered):
+    label_ys = _label_heights([at(*line[-1])[1] + 4 for _, line in ordered], bottom + 4)
+    for index, ((name, line), label_y) in enumerate(zip(ordered, label_ys, strict=True)):
         color = color_of(name, index)
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*point) for point in line))
         parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2.5"/>')
-        # Two lines that end at one height must not write over each other.
-        label_y = max(label_y + 16, at(*line[-1])[1] + 4) if line else label_y
         parts.append(_text(right + 10, label_y, name, size=12, weight=600, color=color))
     return _card(title, subtitle, bottom + 52, parts)
+
+
+def _label_heights(wanted: Sequence[float], lowest: float) -> list[float]:
+    """Where names are written so that none is over another, nor below the axis."""
+    heights: list[float] = []
+    for y in wanted:
+        heights.append(max(heights[-1] + 16, y) if heights else y)
+    for at in range(len(heights) - 1, -1, -1):
+        limit = heights[at + 1] - 16 if at + 1 < len(heights) else lowest
+        heights[at] = min(heights[at], limit)
+    return heights
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """What was so and what was done about it, over time.
+
+    Attributes:
+        was: From and to; light, as high as the track.
+        done: Likewise; dark, a line in the middle of it.
+    """
+
+    label: str
+    was: tuple[tuple[float, float], ...]
+    done: tuple[tuple[float, float], ...]
+
+
+def track_chart(
+    title: str,
+    subtitle: str,
+    tracks: Sequence[Track],
+    legend: tuple[str, str],
+    *,
+    length: float,
+    x_label: str,
+) -> str:
+    """Tracks below each other over a common axis.
+
+    Args:
+        legend: What is light, and what is dark.
+        length: Of the axis, which begins at nothing.
+    """
+    left, top = _MARGIN + _LABELS, 84
+    scale = (WIDTH - _MARGIN - left) / length
+    bottom = top + _ROW * len(tracks)
+    parts = []
+    for x, color, name in zip((_MARGIN, _MARGIN + 240), (_WAS, _DONE), legend, strict=True):
+        parts += [_rect(x, 58, 12, 12, color, 0), _text(x + 18, 68, name, size=11, color=_FAINT)]
+    for y, track in zip(range(top, bottom, _ROW), tracks, strict=True):
+        parts.append(_text(left - 10, y + 13, track.label, size=12, anchor="end"))
+        parts.append(f'<line x1="{left}" y1="{y + 8}" x2="{WIDTH - _MARGIN}" y2="{y + 8}" stroke="{_RULE}"/>')
+        for bands, color, down, height in ((track.was, _WAS, 0, _BAR), (track.done, _DONE, 5, 6)):
+            parts += [
+                _rect(
+                    left + begin * scale,
+                    y + down,
+                    max(0.8, (min(end, length) - begin) * scale),
+                    height,
+                    color,
+                    0,
+                )
+                for begin, end in bands
+                if begin < length
+            ]
+    for tick in nice_ticks(length):
+        if tick <= length:
+            parts.append(
+                _text(left + tick * scale, bottom + 12, f"{tick:,g}", size=11, anchor="middle", color=_FAINT)
+            )
+    parts.append(_text((left + WIDTH) / 2, bottom + 30, x_label, size=11, anchor="middle", color=_FAINT))
+    return _card(title, subtitle, bottom + 44, parts)
 
 
 def nice_ticks(top: float) -> list[float]:

@@ -17,7 +17,9 @@ from typing import Final
 
 from gateway.edge.client import AsgiHeaders
 from gateway.endpoints.catalogue import CHAT
-from gateway.model import Caller, CallFacts, Outcome, Plan, RetryPolicy, Target
+from gateway.endpoints.openai_call import parse_call
+from gateway.model import Caller, CallFacts, Outcome, Plan, RetryPolicy, Target, Tier
+from gateway.routing.complexity import Complexity
 from gateway.routing.direct import Routing
 from gateway.routing.health import Health
 from gateway.routing.hedging import QuantileHedge
@@ -38,12 +40,19 @@ LATENCY: Final = "latency-based"
 HEDGED: Final = "weight-based, hedging"
 SICK: Final = "weight-based, two circuits open"
 ROUTED: Final = (WEIGHTED, STICKY, PRIORITY, LATENCY, HEDGED, SICK)
-CASES: Final = (DIRECT, *ROUTED)
+WORDS: Final = "complexity-based, a sentence"
+"""Planning and, most of it, reading and weighing what is asked."""
+
+CASES: Final = (DIRECT, *ROUTED, WORDS)
 
 _BATCH: Final = 250
 _NOW_S: Final = 1_776_000_000.0
 _SAMPLES: Final = 100
 _USER: Final = "x-user"
+_BODY: Final = (
+    b'{"model":"vm/auto","messages":[{"role":"system","content":"Be brief."},{"role":"user","content":'
+    b'"Write a function that reverses a string, and explain why it works."}]}'
+)
 # About as many as an SDK sends.
 _HEADERS: Final = [
     *((b"x-stainless-%d" % number, b"some value of a header") for number in range(14)),
@@ -79,8 +88,12 @@ def make_cases(clock: Callable[[], float] = lambda: _NOW_S) -> dict[str, Callabl
     routes = {name: Route(name, candidates, strategy, health) for name, strategy in strategies.items()}
     routes[HEDGED] = Route(HEDGED, candidates, Weighted(Random(1)), health, hedge_after=hedge)
     routes[SICK] = Route(SICK, some_sick, Weighted(Random(1)), health)
+    tiers: tuple[Tier, ...] = ("simple", "simple", "medium", "medium", "complex")
+    tiered = [Candidate(target, tier=tier) for target, tier in zip(targets, tiers, strict=True)]
+    routes[WORDS] = Route(WORDS, tiered, Complexity(), health)
     caller = Caller("app", frozenset([targets[0].name, *routes]))
-    facts = CallFacts(caller, CHAT, AsgiHeaders(_HEADERS), {})
+    call = parse_call(CHAT, _BODY, model=None, account=None)
+    facts = CallFacts(caller, CHAT, AsgiHeaders(_HEADERS), {}, call)
     routing = Routing(targets, routes)
     place = routing.plan(STICKY, facts).session
     assert place is not None, "the call has the header"  # noqa: S101 - says it to the type checker

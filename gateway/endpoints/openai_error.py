@@ -12,19 +12,7 @@ from gateway.errors import GatewayError
 
 def error_body(error: GatewayError, *, request_id: str, trace_id: str) -> bytes:
     """The JSON body of an error response."""
-    return msgspec.json.encode(
-        {
-            "error": {
-                "message": error.message,
-                "type": error.type,
-                "param": error.param,
-                "code": error.code,
-                "source": error.source,
-                "request_id": request_id,
-                "trace_id": trace_id,
-            }
-        }
-    )
+    return msgspec.json.encode({"error": _members(error, request_id, trace_id)})
 
 
 def error_event(error: GatewayError, *, request_id: str, trace_id: str) -> bytes:
@@ -32,6 +20,36 @@ def error_event(error: GatewayError, *, request_id: str, trace_id: str) -> bytes
     return b"data: " + error_body(error, request_id=request_id, trace_id=trace_id) + b"\n\n"
 
 
+def typed_error_event(error: GatewayError, *, request_id: str, trace_id: str) -> bytes:
+    """The same where every event has a type, as those of a response.
+
+    The API's own event has code and message beside the type; the official SDKs raise by `error`. Events are
+    not counted where they are relayed, so this one's number says nothing; there are readers that want one.
+    """
+    members = _members(error, request_id, trace_id)
+    event = {
+        "type": "error",
+        "code": error.code,
+        "message": error.message,
+        "param": error.param,
+        "sequence_number": 0,
+        "error": members,
+    }
+    return b"event: error\ndata: " + msgspec.json.encode(event) + b"\n\n"
+
+
 def refusal_event(body: bytes) -> bytes:
     """The same of an error that a provider gave as a whole response."""
     return b"data: " + b" ".join(body.splitlines()) + b"\n\n"
+
+
+def _members(error: GatewayError, request_id: str, trace_id: str) -> dict[str, str | None]:
+    return {
+        "message": error.message,
+        "type": error.type,
+        "param": error.param,
+        "code": error.code,
+        "source": error.source,
+        "request_id": request_id,
+        "trace_id": trace_id,
+    }

@@ -233,5 +233,5 @@ class EventReader:
 def _is_announcement(told: TypedReply, kind: str) -> bool:
     """Whether an event only says that something will come: a response, an empty message, a part of one."""
     if kind == _ITEM_ADDED and isinstance(told.item, dict):
-        return told.item.get("type") in _ITEMS_WITHOUT_CONTENT
+        return text_of(told.item.get("type")) in _ITEMS_WITHOUT_CONTENT
     return kind in _PRELUDE

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import deque
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -22,35 +23,35 @@ import msgspec
 
 from gateway.endpoints.openai_reply import UNREADABLE
 from gateway.model import Call
-from gateway.wire.sse import read_events
+from gateway.wire.sse import DATA_LINE
 
-MAX_NAMED: Final = 64
-"""Of each kind of part of a call the last so many are read: what is before them is of the same place."""
+MAX_NAMED: Final = 16
+"""Of the parts of one field of a call the last so many are read: those before come from the same place."""
 
 MAX_MADE: Final = 256
 """Items of one reply, or of some events of it, that are read."""
 
 _NAMING: Final = ("previous_response_id", "conversation", "container")
 _INPUT: Final = "input"
-_WITH_FILES: Final = ("input", "messages", "tools")
+_WITH_PARTS: Final = (_INPUT, "messages", "tools")
 _ASKING: Final = ("include", "context_management")
 _COMPACTING: Final = "/compact"
 _ITEM_DONE: Final = "response.output_item.done"
-
-_SEALED: Final = b'"encrypted_content"'
+_ITEM_DONE_BYTES: Final = _ITEM_DONE.encode()
 _REFERENCE: Final = b'"item_reference"'
-_ID: Final = b'"id"'
-_STRING: Final = rb'"([^"\\]{1,128})"'
-_SEALED_VALUE: Final = re.compile(_SEALED + rb'\s*:\s*("[^"\\]+(?:\\.[^"\\]*)*")', re.DOTALL)
-_ID_VALUE: Final = re.compile(_ID + rb"\s*:\s*" + _STRING)
-_VALUES: Final = {
-    b'"file_id"': re.compile(rb'"file_id"\s*:\s*' + _STRING),
-    b'_ids"': re.compile(rb'"(?:file|vector_store)_ids"\s*:\s*\[([^\]]*)\]'),
-    b'"container"': re.compile(rb'"container"\s*:\s*' + _STRING),
-}
-"""By what is looked for first: parts of a call that name a file or the like."""
 
-_IN_LIST: Final = re.compile(_STRING)
+# One pass over a conversation: from quote to quote, and from one that begins such a member on to its value.
+_PARTS: Final = re.compile(
+    rb"""
+    "(?: encrypted_content"\s*:\s*(?P<sealed>")
+      |  id"\s*:\s*"(?P<id>[^"\\]{1,128})"
+      |  (?:file_id|container)"\s*:\s*"(?P<file>[^"\\]{1,128})"
+      |  (?:file|vector_store)_ids"\s*:\s*\[(?P<files>[^\]]*)\] )
+    """,
+    re.VERBOSE,
+)
+_STRING: Final = re.compile(rb'"([^"\\]{1,128})"')
+_ESCAPED: Final = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
 
 
 class State(msgspec.Struct, frozen=True):
@@ -105,16 +106,17 @@ _events: Final = msgspec.json.Decoder(_Event)
 
 
 def state_named(call: Call) -> Iterator[State]:
-    """What *call* goes on from: first what the whole of it does, then its parts, the newest first."""
+    """What *call* goes on from: first what the whole of it does, then its parts, the newest first.
+
+    Those that are shared come after those that are not.
+    """
     fields = call.fields
     for field in _NAMING:
         if field in fields and (name := id_in(fields[field])):
             yield State(name, field)
-    if _INPUT in fields:
-        yield from _named_by_items(bytes(fields[_INPUT]))
-    for field in _WITH_FILES:
+    for field in _WITH_PARTS:
         if field in fields:
-            yield from _files_in(bytes(fields[field]), field)
+            yield from _named_in(bytes(fields[field]), field)
 
 
 def id_in(raw: msgspec.Raw) -> str:
@@ -148,10 +150,12 @@ def state_made(reply: bytes, *, is_kept: bool) -> list[str]:
 
 def state_made_by(events: bytes, *, is_kept: bool) -> list[str]:
     """The same for whole events of a stream: of the items that end with them."""
-    if _ITEM_DONE.encode() not in events:
+    if _ITEM_DONE_BYTES not in events:
         return []
     items: list[_Item] = []
-    for data in read_events(events):
+    for data in DATA_LINE.findall(events):
+        if _ITEM_DONE_BYTES not in data:
+            continue
         try:
             event = _events.decode(data)
         except UNREADABLE:
@@ -161,54 +165,51 @@ def state_made_by(events: bytes, *, is_kept: bool) -> list[str]:
     return _names_of(items, is_kept=is_kept)
 
 
-def _named_by_items(items: bytes) -> Iterator[State]:
-    """Sealed parts and ids among the items of an input."""
-    if _SEALED in items:
-        for raw in _newest(_SEALED_VALUE, items):
-            if content := _text_in(raw):
-                yield State(_sealed_name(content), _INPUT, is_sealed=True, is_shared=True)
-    if _ID in items:
-        is_certain = _REFERENCE in items
-        for raw in _newest(_ID_VALUE, items):
-            yield State(_word(raw), _INPUT, is_certain=is_certain)
-
-
-def _files_in(raw: bytes, field: str) -> Iterator[State]:
-    for sign, value in _VALUES.items():
-        if sign not in raw:
-            continue
-        for found in _newest(value, raw):
-            for name in _IN_LIST.findall(found) if b'"' in found else (found,):
+def _named_in(raw: bytes, field: str) -> Iterator[State]:
+    """What the parts in *raw* name, ids of items before all else."""
+    parts = list(reversed(deque(_PARTS.finditer(raw), MAX_NAMED)))
+    if field == _INPUT:
+        for part in parts:
+            if part["id"]:
+                yield State(_word(part["id"]), field, is_certain=_REFERENCE in raw)
+    for part in parts:
+        if part["sealed"]:
+            if content := _sealed_at(raw, part.end()):
+                yield State(_sealed_name(content), field, is_sealed=True, is_shared=True)
+        elif part["file"]:
+            yield State(_word(part["file"]), field, is_shared=True)
+        else:
+            for name in _STRING.findall(part["files"] or b""):
                 yield State(_word(name), field, is_shared=True)
 
 
-def _newest(value: re.Pattern[bytes], raw: bytes) -> list[bytes]:
-    found: list[bytes] = value.findall(raw)
-    return found[: -MAX_NAMED - 1 : -1]
+def _sealed_at(raw: bytes, start: int) -> bytes:
+    """The text that begins at *start*, its escapes read; b"" when there is none."""
+    end = raw.find(b'"', start)
+    if end < 0 or raw.find(b"\\", start, end) < 0:
+        return raw[start:end]
+    escaped = _ESCAPED.match(raw, start)
+    assert escaped is not None, "it matches nothing at least"  # noqa: S101 - says it to the type checker
+    try:
+        return _texts.decode(b'"' + escaped[0] + b'"').encode()
+    except UNREADABLE:
+        return b""
 
 
 def _word(raw: bytes) -> str:
     return raw.decode(errors="replace")
 
 
-def _text_in(raw: bytes) -> str:
-    try:
-        return _texts.decode(raw)
-    except UNREADABLE:
-        return ""
-
-
 def _names_of(items: list[_Item], *, is_kept: bool) -> list[str]:
     names: list[str] = []
     for item in items[:MAX_MADE]:
         if isinstance(item.encrypted_content, str) and item.encrypted_content:
-            names.append(_sealed_name(item.encrypted_content))
+            names.append(_sealed_name(item.encrypted_content.encode()))
         # A container is there for some minutes, whether the reply is kept or not.
         ids = (item.id, item.container_id) if is_kept else (item.container_id,)
         names += [each for each in ids if isinstance(each, str)]
     return names
 
 
-def _sealed_name(content: str) -> str:
-    digest = hashlib.blake2b(content.encode(errors="replace"), digest_size=32).hexdigest()
-    return f"sealed_{digest}"
+def _sealed_name(content: bytes) -> str:
+    return f"sealed_{hashlib.blake2b(content, digest_size=32).hexdigest()}"

@@ -34,6 +34,9 @@ class Wording:
 
 
 OPENAI: Final = Wording(openai_error.error_body, openai_error.error_event, ping=b": keep-alive\n\n")
+TYPED: Final = Wording(openai_error.error_body, openai_error.typed_error_event)
+"""OpenAI's where every event of a stream has a type."""
+
 WORDINGS: Final[dict[Dialect, Wording]] = {
     "openai": OPENAI,
     "anthropic": Wording(
@@ -55,6 +58,8 @@ def wording_for(endpoint: Endpoint | None, headers: Headers) -> Wording:
     """The words for whoever asked *endpoint*; where it is None, the headers tell."""
     if endpoint is ARRAY:
         return _GEMINI_ARRAY
+    if endpoint is not None and endpoint.reply == "object" and endpoint.dialect == "openai":
+        return TYPED
     return WORDINGS[endpoint.dialect if endpoint is not None else dialect_of(headers)]
 
 

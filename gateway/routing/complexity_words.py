@@ -9,21 +9,15 @@ What is here asks for thought in nearly every text that has it: `why` does, `pla
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import Final
+from typing import Final, Literal
 
+Kind = Literal["reasoning", "thought", "code", "maths"]
+"""What a word asks for."""
 
-class Kind(Enum):
-    """What a word asks for."""
+KINDS: Final[tuple[Kind, ...]] = ("reasoning", "thought", "code", "maths")
 
-    REASONING = "reasoning"
-    THOUGHT = "thought"
-    CODE = "code"
-    MATHS = "maths"
-
-
-_STEMS: Final = {
-    Kind.REASONING: """
+_STEMS: Final[dict[Kind, str]] = {
+    "reasoning": """
         derivation derivi optimiz optimise optimising optimisation refactor debug diagnos critiqu synthesi
         formaliz formalis counterexample rigor rigour tradeoff
         beweis herleit optimier refaktor widerleg abwäg
@@ -36,7 +30,7 @@ _STEMS: Final = {
         докаж доказ выведи оптимиз пошагов обоснуй обоснов отлад
         kanıtla ispatla türet
     """,
-    Kind.THOUGHT: """
+    "thought": """
         analy compare compari evaluat design architect strateg explain assess justif recommend estimat
         investigat implement simulat forecast interpret implication consequenc
         vergleich bewert entwurf entwerf entwirf entwick warum erklär begründ
@@ -49,7 +43,7 @@ _STEMS: Final = {
         проанализ сравн оцени почему объясн спроект разработ
         karşılaştır değerlendir neden açıkla tasarla
     """,
-    Kind.CODE: """
+    "code": """
         python javascript typescript golang kotlin kubernetes docker terraform
         algorithm algoritm алгоритм compiler traceback stacktrace segfault deadlock mutex async
         database postgres mysql mongodb microservice distributed concurren parallelis
@@ -57,7 +51,7 @@ _STEMS: Final = {
         datenbank programmier verteilt
         распредел програм функци
     """,
-    Kind.MATHS: """
+    "maths": """
         theorem théorème teorem теорем integral intégral интеграл derivative ableitung derivad
         equation gleichung équation ecuaci equaç equazion równani уравнен matrix matrice matriz
         macierz матриц eigen probabil wahrscheinlich вероятн polynom многочлен irrational irracional
@@ -66,16 +60,16 @@ _STEMS: Final = {
     """,
 }
 
-_WORDS: Final = {
-    Kind.REASONING: "prove proves proving proof proofs derive derives",
-    Kind.THOUGHT: "why",
-    Kind.CODE: "java rust api apis sql bash git regex redis kafka react coding код кода",
-    Kind.MATHS: "sqrt modulo",
+_WORDS: Final[dict[Kind, str]] = {
+    "reasoning": "prove proves proving proof proofs derive derives",
+    "thought": "why",
+    "code": "java rust api apis sql bash git regex redis kafka react coding код кода",
+    "maths": "sqrt modulo",
 }
 """Those that begin other words as well, such as `Provence` and `rediscover`."""
 
-_PHRASES: Final = {
-    Kind.REASONING: """
+_PHRASES: Final[dict[Kind, str]] = {
+    "reasoning": """
         step by step, step-by-step, trade-off, trade off, root cause, first principles, race condition
         edge case, pros and cons, in depth, in-depth, worst case
         schritt für schritt, vor- und nachteile, étape par étape, avantages et inconvénients
@@ -88,21 +82,22 @@ _PHRASES: Final = {
         أثبت, برهن, اشتق, خطوة بخطوة
         सिद्ध, चरण दर चरण, अनुकूलित
     """,
-    Kind.THOUGHT: """
+    "thought": """
         por qué, por que, leg uit
         分析, 比较, 比較, 评估, 评价, 評価, 为什么, 為什麼, なぜ, 解释, 解釋, 説明, 设计, 設計
         설명, 분석, 비교, 왜, 평가, 설계
         حلل, قارن, لماذا, اشرح, صمم
         विश्लेषण, तुलना, क्यों, समझा
     """,
-    Kind.CODE: """
+    "code": """
         c++, c#, unit test, stack trace, pull request, rate limiter, load balancer
+        function that, this function, source code, this code, my code, write a script
         算法, 演算法, 代码, 程式, 函数, 数据库, 分布式, アルゴリズム, コード, 関数, データベース, 分散
         알고리즘, 코드, 함수, 데이터베이스, 분산
         خوارزمية, برمج
         एल्गोरिदम, कोड
     """,
-    Kind.MATHS: """
+    "maths": """
         square root, by induction, prime number, standard deviation
         定理, 积分, 積分, 方程, 矩阵, 行列, 概率, 確率, 微分, 导数, 無理数, 无理数
         정리, 적분, 방정식, 행렬, 확률, 미분, 무리수
@@ -119,7 +114,13 @@ def _phrases(kind: Kind) -> list[str]:
 
 WORDS: Final = {word: kind for kind, words in _WORDS.items() for word in words.split()}
 STEMS: Final = {stem: kind for kind, stems in _STEMS.items() for stem in stems.split()}
-STEM_LENGTHS: Final = tuple(sorted({len(stem) for stem in STEMS}))
-PHRASES: Final = {phrase: kind for kind in Kind for phrase in _phrases(kind)}
+BEGINNING: Final = 3
+"""No stem is shorter."""
+
+STEMS_BY_BEGINNING: Final = {
+    beginning: tuple((stem, kind) for stem, kind in STEMS.items() if stem.startswith(beginning))
+    for beginning in {stem[:BEGINNING] for stem in STEMS}
+}
+PHRASES: Final = {phrase: kind for kind in KINDS for phrase in _phrases(kind)}
 ASCII_PHRASES: Final = {phrase: kind for phrase, kind in PHRASES.items() if phrase.isascii()}
 """What a text of ASCII may have of them."""

@@ -79,21 +79,6 @@ class _Recent:
         return is_of_now and (written - self.written) * _FRESH_SHARE <= self.times.samples
 
 
-class _Lately:
-    """Good attempts of one target that are not on the board yet.
-
-    Attributes:
-        until_s: As long as they are only counted.
-    """
-
-    __slots__ = ("good", "place", "until_s")
-
-    def __init__(self) -> None:
-        self.good = 0
-        self.place = 0
-        self.until_s = 0.0
-
-
 class Health:
     """`HealthView` for planning, `AttemptObserver` for the attempts; on a board in memory or a shared one.
 
@@ -125,7 +110,9 @@ class Health:
         self._places: dict[str, int] = {}
         self._recents: dict[tuple[str, float], _Recent] = {}
         self._probes: dict[str, float] = {}
-        self._lately: dict[str, _Lately] = {}
+        # Of a target that just had a sample: its place, where its good attempts are counted, and until when
+        # they are counted and no more.
+        self._sampled: dict[str, tuple[int, int, float]] = {}
 
     def skip_reason(self, name: str) -> SkipReason | None:
         """Why the target is not to be asked now, None when it may be; one to be probed may be."""
@@ -177,18 +164,18 @@ class Health:
         return reason
 
     def went_well(self, target: Target) -> bool:
-        """Note that an attempt was good; whether its times are wanted too, by `ended`.
+        """Count a good attempt; True where it was not, since `ended` is to know its times too.
 
-        A busy target has more samples than it needs: one every hundredth of a second will do. What is
-        counted until then is added to the board with the next one that has more to say.
+        A busy target has more samples than it needs: one every hundredth of a second will do.
         """
-        lately = self._lately.get(target.name)
+        sampled = self._sampled.get(target.name)
+        if sampled is None:
+            return True
+        place, where, until_s = sampled
         # A clock that was set back must not make this last for hours.
-        if lately is None or not 0 < lately.until_s - self._now_s() <= _SAMPLED_EVERY_S:
+        if not 0 < until_s - self._now_s() < 2 * _SAMPLED_EVERY_S or not self._board.is_quiet(place):
             return True
-        if not self._board.is_quiet(lately.place):
-            return True
-        lately.good += 1
+        self._board.count_again(where)
         return False
 
     def ended(self, target: Target, outcome: Outcome) -> None:
@@ -197,9 +184,9 @@ class Health:
         name = target.name
         place = self._place_of(name)
         now_s = self._now_s()
-        self._add_good(name, place, now_s)
         if outcome.verdict == "good":
-            board.count_good(place, self.rules.slot(now_s))
+            where = board.count_good(place, self.rules.slot(now_s))
+            self._sampled[name] = place, where, now_s + _SAMPLED_EVERY_S
             if outcome.first_token_ms is not None or outcome.per_output_token_ms is not None:
                 board.add_sample(
                     place, Sample(int(now_s), outcome.first_token_ms, outcome.per_output_token_ms)
@@ -209,16 +196,6 @@ class Health:
         elif outcome.verdict == "none" and not outcome.cool_down_s and name not in self._probes:
             return
         self._settle(name, place, outcome, now_s)
-
-    def _add_good(self, name: str, place: int, now_s: float) -> None:
-        """Add to the board what was only counted, and begin to count anew."""
-        lately = self._lately.get(name)
-        if lately is None:
-            lately = self._lately[name] = _Lately()
-        # What has waited for long is of another time.
-        if lately.good and now_s - lately.until_s < _FRESH_S:
-            self._board.count_good(place, self.rules.slot(now_s), lately.good)
-        lately.good, lately.place, lately.until_s = 0, place, now_s + _SAMPLED_EVERY_S
 
     def drain(self, name: str) -> bool:
         """Ask the target no more; whether that is news."""
@@ -324,7 +301,7 @@ class Health:
         if board.generation != self._generation:
             self._places.clear()
             self._recents.clear()
-            self._lately.clear()
+            self._sampled.clear()
             self._generation = board.generation
         place = self._places.get(name)
         if place is None:

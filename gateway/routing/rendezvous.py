@@ -6,7 +6,8 @@ or leaves moves only what goes to it or was with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -28,13 +29,15 @@ class Rendezvous:
         # Of the route's targets, so there are few.
         self._prints: dict[str, int] = {}
 
-    def draws(self, key: bytes, names: Iterable[str]) -> list[float]:
+    def draws(self, key: bytes, names: Sequence[str]) -> list[float]:
         """For each of *names* a number above 0 and at most 1: evenly spread, settled by *key* and that name.
 
         Args:
             key: Eight bytes or more of a good hash.
-            names: Of targets.
+            names: Of targets; one that stands there twice, with other parameters, has two numbers.
         """
+        if len(set(names)) < len(names):
+            names = _told_apart(names)
         number = int.from_bytes(key[:_BYTES], "little")
         prints = self._prints
         drawn = []
@@ -47,6 +50,16 @@ class Rendezvous:
             mixed = (mixed ^ mixed >> 27) * 0x94D0_49BB_1331_11EB & _ALL_BITS
             drawn.append(((mixed >> _SPARE_BITS) + 1) / _STEPS)
         return drawn
+
+
+def _told_apart(names: Sequence[str]) -> list[str]:
+    """With a number after each name that stands there for the second time and more."""
+    seen: Counter[str] = Counter()
+    apart = []
+    for name in names:
+        seen[name] += 1
+        apart.append(name if seen[name] == 1 else f"{name} {seen[name]}")
+    return apart
 
 
 def _print_of(name: str) -> int:

@@ -64,16 +64,21 @@ class Sticking:
 
     def _stuck(self, plan: Plan, facts: CallFacts, call: Call) -> Plan:
         accounts = {name.partition("/")[0] for name in plan.candidates}
-        is_somewhere = False
+        home, is_somewhere = "", False
         for state in state_named(call):
+            if home and state.is_shared:
+                break
+            # Also when it is known where the call goes: who made the rest has to be looked at.
             account = self._home(state, facts)
             if not account:
                 is_somewhere = is_somewhere or state.is_certain
             elif account in accounts:
-                return self._routing.plan(call.model, msgspec.structs.replace(facts, account=account))
+                home = home or account
             elif not state.is_sealed or any(target.has_responses for target in plan.targets):
                 raise _elsewhere(account, state, call)
             # Targets without a Responses API get no sealed parts that are not their own.
+        if home:
+            return self._routing.plan(call.model, msgspec.structs.replace(facts, account=home))
         return within_one_account(plan) if is_somewhere else plan
 
     def _home(self, state: State, facts: CallFacts) -> str:

@@ -46,12 +46,12 @@ class Weighted:
     def _order_of_session(
         self, candidates: Sequence[Candidate], place: SessionPlace, sticky: Sticky
     ) -> Order:
-        names = [candidate.target.name for candidate in candidates]
-        ordered = _by_weight(candidates, self._rendezvous.draws(place.key, names))
-        kept_at = sticky.kept_at(place, names)
+        drawn = self._rendezvous.draws(place.key, [candidate.target.name for candidate in candidates])
+        ordered = _by_weight(candidates, drawn)
+        # Of one that stands there twice, with other parameters, the hash says which: so it is the same again.
+        kept_at = sticky.kept_at(place, [candidate.target.name for candidate in ordered])
         if kept_at is not None:
-            kept = candidates[kept_at]
-            ordered = [kept, *(candidate for candidate in ordered if candidate is not kept)]
+            ordered.insert(0, ordered.pop(kept_at))
         return Order(ordered, session=place)
 
 

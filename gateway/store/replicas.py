@@ -96,7 +96,6 @@ class Replicas:
             retry=Retry(NoBackoff(), 1, supported_errors=(ConnectionLost,)),
             max_connections=1,
             protocol=2,
-            client_name="gateway",
         )
         self._exchange: Any = self._redis.register_script(_SCRIPT)
         self._keys = [f"{_PREFIX}:{part}" for part in ("records", "order", "ends")]

@@ -233,9 +233,15 @@ class TargetBoard:
         self._data[at : at + _CIRCUIT_BYTES] = fields + _CHECKSUM.pack(zlib.crc32(fields))
         self._data[place] = circuit.is_open or circuit.paused_until_s > 0.0
 
-    def count_good(self, place: int, slot: int, count: int = 1) -> None:
-        """Count attempts that went well in this slot of time."""
-        self._words[self._slot_word(place, slot) + 1] += count
+    def count_good(self, place: int, slot: int) -> int:
+        """Count an attempt that went well in this slot of time; gives where, for `count_again`."""
+        where = self._slot_word(place, slot) + 1
+        self._words[where] += 1
+        return where
+
+    def count_again(self, where: int) -> None:
+        """Count one more there, moments later."""
+        self._words[where] += 1
 
     def count_sick(self, place: int, slot: int) -> None:
         """Count one that did not."""

@@ -12,6 +12,8 @@ from typing import Any, Final
 import anthropic
 import openai
 import pytest
+from botocore.exceptions import ClientError
+from google.genai.errors import APIError as GoogleError
 
 from tests.conformance.matrix_asks import PATHS, Told
 from tests.rig.fault_stack import (
@@ -19,6 +21,7 @@ from tests.rig.fault_stack import (
     GOOD,
     LIMIT_MS,
     MEETINGS,
+    NATIVE_MEETINGS,
     RETRIED,
     RETRIES,
     FaultCall,
@@ -65,7 +68,7 @@ EVERY_CALL: Final = each_call((*CALLS, *FOREIGN_CALLS), FAULTS)
 
 @pytest.fixture(scope="module")
 def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultStack]:
-    calls = [*CALLS, *(FOREIGN_CALLS if request.config.getoption("--long") else ())]
+    calls = [*CALLS, *NATIVE_CALLS, *(FOREIGN_CALLS if request.config.getoption("--long") else ())]
     with running_fault_stack(tmp_path_factory.mktemp("faults"), calls) as stack:
         yield stack
 
@@ -78,6 +81,10 @@ def stack(running: FaultStack) -> FaultStack:
 
 def status_of(error: Exception | None) -> int | None:
     """Of an error that the SDK raised, None where it has none: after content."""
+    if isinstance(error, ClientError):
+        return int(error.response["ResponseMetadata"]["HTTPStatusCode"])
+    if isinstance(error, GoogleError):
+        return int(error.code)
     is_status = isinstance(error, openai.APIStatusError | anthropic.APIStatusError)
     return error.status_code if is_status else None  # type: ignore[union-attr]  # just looked
 
@@ -184,7 +191,7 @@ def test_no_end_marker_follows_an_error(stack: FaultStack, call: FaultCall) -> N
     if call.meeting.path == "chat completions":
         assert told["error"]["message"]
     else:
-        assert "error" in told or told["type"] in ("error", "response.failed")
+        assert told["type"] in ("error", "response.failed")
 
 
 @pytest.mark.parametrize("model", ["refused", "stuck"])
@@ -193,6 +200,45 @@ def test_no_connection(stack: FaultStack, call: FaultCall, model: str) -> None:
     """A port that is closed, and one where nobody takes connections: the next target answers."""
     assert_one_answer(stack.ask(call, f"unreachable/{model}"), call)
     assert len(stack.calls_of_good) == 1
+
+
+# -- SDKs of other providers
+
+NATIVE_FAULTS: Final = (
+    *(
+        "reset-before-head",
+        "hang-before-head",
+        "429",
+        "500",
+        "401-own-key",
+        "404-model-gone",
+        "400-by-caller",
+    ),
+    *("200-with-error", "html-200", "error-first", "error-after-content", "reset-mid-body"),
+)
+NATIVE_CALLS: Final = [call for call in fault_calls(NATIVE_MEETINGS) if call.fault in NATIVE_FAULTS]
+
+
+@pytest.mark.parametrize("call", NATIVE_CALLS, ids=str)
+def test_native_caller_is_rescued(stack: FaultStack, call: FaultCall) -> None:
+    """As the others, where the targets are of the provider whose SDK asks."""
+    fault = FAULTS[call.fault]
+    told = stack.ask(call, call.rescued)
+    assert len(stack.calls_of_faulty) == attempts_at(call)
+    if fault.is_late and call.is_stream:
+        assert told.items
+        assert told.error is not None
+        assert len(stack.calls_of_good) == 0
+    elif fault.status == CALLERS_MISTAKE:
+        assert status_of(told.error) == CALLERS_MISTAKE
+        assert len(stack.calls_of_good) == 0
+    else:
+        assert told.error is None, told.error
+        said_there = PATHS[call.meeting.path].read(list(told.items), is_stream=call.is_stream)
+        assert said_there == said("text")
+        assert LOST not in str(told.items)
+        assert len(stack.calls_of_good) == 1
+        assert told.headers["x-tfy-resolved-model"] == call.good
 
 
 # -- SDKs that try again by themselves

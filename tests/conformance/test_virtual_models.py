@@ -234,6 +234,54 @@ def test_faults_of_what_is_passed_on(stack: VirtualStack, client: OpenAI, path: 
     assert reply.content == SOUND if path == "/audio/speech" else json.loads(reply.content)["text"] == "well"
 
 
+def test_streamed_transcription(stack: VirtualStack, client: OpenAI) -> None:
+    """Nothing of a stream that begins with an error is seen; one that breaks off later ends with an error."""
+    pieces = [
+        b'data: {"type": "transcript.text.delta", "delta": "we"}\n\n',
+        b'data: {"type": "transcript.text.done", "text": "well"}\n\n',
+    ]
+
+    async def stream(asked: Asked) -> None:
+        await asked.read_body()
+        await asked.answer(200, b"".join(pieces), "text/event-stream")
+
+    async def break_off(asked: Asked) -> None:
+        await asked.read_body()
+        await asked.start(200, ("content-type", "text/event-stream"), ("content-length", "999"))
+        await asked.send(pieces[0])
+        raise ConnectionResetError
+
+    async def fail(asked: Asked) -> None:
+        await asked.read_body()
+        await _error_event(asked)
+
+    path = "/v1/audio/transcriptions"
+    stack.provider.on(DOWN + path, fail)
+    stack.provider.on(UP + path, stream)
+    events = list(client.audio.transcriptions.create(model="vm/any", file=WAVE, stream=True))
+    assert [event.type for event in events] == ["transcript.text.delta", "transcript.text.done"]
+    assert [road for road, _ in stack.roads] == [DOWN, UP]
+    stack.provider.on(DOWN + path, break_off)
+    with pytest.raises(openai.APIError, match="connection"):
+        list(client.audio.transcriptions.create(model="vm/any", file=WAVE, stream=True))
+    assert [road for road, _ in stack.roads[2:]] == [DOWN]
+
+
+@pytest.mark.parametrize("path", ["/audio/transcriptions", "/audio/speech", "/embeddings"])
+def test_trace(stack: VirtualStack, client: OpenAI, path: str) -> None:
+    """What was asked, by what name, who was tried and why not, each try a span of its own."""
+    reply = CALLS[path](client, "whatever")
+    trace_id = reply.headers["traceparent"].split("-")[1]
+    server, *attempts = stack.gateway.trace(trace_id)["spans"]
+    said = server["attributes"]
+    assert said["gateway.model.asked"] == "whatever"
+    assert said["gateway.model.resolved"] == "up/m"
+    assert said["gateway.routing.candidates"] == ["down/m", "up/m"]
+    assert (said["gateway.routing.route"], said["gateway.attempts"]) == ("vm/any", 2)
+    told = [(each["attributes"]["gateway.target"], each["attributes"].get("error.type")) for each in attempts]
+    assert told == [("down/m", "503"), ("up/m", None)]
+
+
 def test_a_callers_mistake(stack: VirtualStack, client: OpenAI) -> None:
     """What no other target would make good is told at once."""
 

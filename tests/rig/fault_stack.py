@@ -9,16 +9,23 @@ Every call has models of its own, so that what one call taught the gateway of a 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import anthropic
+import boto3
 import openai
+from botocore import UNSIGNED
+from botocore.config import Config
+from google import genai
+from google.genai import types
 
-from tests.conformance.matrix_asks import PATHS, Clients, Told, ask
+from tests.conformance.matrix_asks import PATHS, AllClients, Told, ask
+from tests.rig.bedrock_stack import bedrock_account
 from tests.rig.fake_upstream import ClosedPort, Exchange, FakeUpstream
 from tests.rig.faults import FAULTS, FaultyProvider, StuckPort
 from tests.rig.gateway_process import Document, GatewayProcess
@@ -27,6 +34,7 @@ from tests.rig.manifests import (
     ENVIRONMENT,
     anthropic_account,
     bearer,
+    gemini_account,
     openai_account,
     self_hosted_account,
     virtual_account,
@@ -54,6 +62,8 @@ _KINDS: Final = {
     "chat completions": "chat",
     "Responses": "responses",
     "Messages": "messages",
+    "Google's SDK: generateContent": "gemini",
+    "Amazon's SDK: Converse": "converse",
 }
 
 
@@ -91,6 +101,12 @@ FOREIGN_MEETINGS: Final = (
 )
 """Callers whose words are translated."""
 
+NATIVE_MEETINGS: Final = (
+    Meeting("Google's SDK: generateContent", "gemini", "gemini"),
+    Meeting("Amazon's SDK: Converse", "bedrock", "converse"),
+)
+"""Callers with the SDK of another provider; their virtual models have targets of its kind alone."""
+
 
 @dataclass(frozen=True)
 class FaultCall:
@@ -113,6 +129,12 @@ class FaultCall:
     def alone(self) -> str:
         """The model that only the faulty provider has."""
         return f"{self.meeting.account}-{self.fault}/{_KINDS[self.meeting.path]}-{self.how}"
+
+    @property
+    def good(self) -> str:
+        """The model that answers in place of the faulty one."""
+        is_native = self.meeting in NATIVE_MEETINGS
+        return f"good-{self.meeting.account}/m" if is_native else GOOD
 
     @property
     def rescued(self) -> str:
@@ -148,8 +170,8 @@ class FaultStack:
     gateway: GatewayProcess
     faulty: FakeUpstream
     good: FakeUpstream
-    clients: Clients
-    patient: Clients
+    clients: AllClients
+    patient: AllClients
 
     def forget(self) -> None:
         """Clear what was seen."""
@@ -162,11 +184,12 @@ class FaultStack:
         model: str,
         headers: Mapping[str, str] | None = None,
         *,
-        clients: Clients | None = None,
+        clients: AllClients | None = None,
     ) -> Told:
         """Make *call* of *model* with the SDK of its dialect."""
         path = PATHS[call.meeting.path]
-        asking = replace(path, ask=lambda feature: {**path.ask(feature), "extra_headers": headers})
+        more = {} if headers is None else {"extra_headers": headers}
+        asking = replace(path, ask=lambda feature: {**path.ask(feature), **more})
         return ask(clients or self.clients, asking, "text", model, is_stream=call.is_stream)
 
     def ask_bare(self, call: FaultCall, model: str) -> Reply:
@@ -191,10 +214,25 @@ class FaultStack:
 
 
 _ROLES: Final = ("first", "lost", "lost-too")
+
+
+def _gemini(name: str, url: str, models: Iterable[str]) -> Document:
+    return gemini_account(name, url.removesuffix("/v1"), {model: model for model in models})
+
+
+def _bedrock(name: str, url: str, models: Iterable[str]) -> Document:
+    # Its SDK has the model in the path, so each has an id of its own.
+    ids = {model: f"amazon.nova-{model}-v1:0" for model in models}
+    key = {"type": "api-key", "api_key": "env:FAKE_KEY"}
+    return bedrock_account(name, url.removesuffix("/v1"), ids, auth=key)
+
+
 _ACCOUNTS: Final[dict[str, Callable[..., Document]]] = {
     "openai": openai_account,
     "claude": anthropic_account,
     "lab": self_hosted_account,
+    "gemini": _gemini,
+    "bedrock": _bedrock,
 }
 
 
@@ -264,7 +302,10 @@ def running_fault_stack(folder: Path, calls: Sequence[FaultCall], *more: Documen
         }
         best = _target(GOOD, {})
         refused, stuck_one = _target(REFUSED, {}), _target(STUCK, {"connect_ms": LIMIT_MS})
-        rescued = {str(call): [_target(f"{call.alone}-first", _limits(call)), best] for call in calls}
+        rescued = {
+            str(call): [_target(f"{call.alone}-first", _limits(call)), _target(call.good, {})]
+            for call in calls
+        }
         lost = {
             str(call): [_target(f"{call.alone}-{role}", _limits(call)) for role in ("lost", "lost-too")]
             for call in calls
@@ -272,6 +313,8 @@ def running_fault_stack(folder: Path, calls: Sequence[FaultCall], *more: Documen
         documents = [
             *_accounts(faulty.base_url.removesuffix("/v1"), calls),
             openai_account("good", good.base_url, ["m"]),
+            _gemini("good-gemini", good.base_url, ["m"]),
+            _bedrock("good-bedrock", good.base_url, ["m"]),
             openai_account("down", f"http://127.0.0.1:{closed.port}/v1", ["refused"]),
             openai_account("stuck", f"http://127.0.0.1:{stuck.port}/v1", ["m"]),
             _virtual_models("rescued", rescued),
@@ -296,10 +339,31 @@ def running_fault_stack(folder: Path, calls: Sequence[FaultCall], *more: Documen
         assert good.violations == []
 
 
-def _clients(running: ExitStack, port: int, retries: int) -> Clients:
+def _clients(running: ExitStack, port: int, retries: int) -> AllClients:
     options: dict[str, Any] = {"api_key": APP_TOKEN, "max_retries": retries, "timeout": TIMEOUT_S}
     url = f"http://127.0.0.1:{port}"
-    return Clients(
+
+    @cache
+    def of_google(account: str) -> genai.Client:
+        at = types.HttpOptions(base_url=f"{url}/gemini/{account}/proxy", timeout=int(TIMEOUT_S * 1000))
+        client = genai.Client(api_key=APP_TOKEN, http_options=at)
+        running.callback(client.close)
+        return client
+
+    return AllClients(
         running.enter_context(openai.OpenAI(base_url=f"{url}/v1", **options)),
         running.enter_context(anthropic.Anthropic(base_url=url, **options)),
+        of_google,
+        running.enter_context(closing(_bedrock_client(f"{url}/bedrock/proxy"))),
     )
+
+
+def _bedrock_client(url: str) -> Any:
+    config = Config(retries={"total_max_attempts": 1}, read_timeout=TIMEOUT_S, signature_version=UNSIGNED)
+    client: Any = boto3.client("bedrock-runtime", region_name="us-east-1", endpoint_url=url, config=config)
+
+    def sign_in(request: Any, **_: Any) -> None:
+        request.headers["Authorization"] = f"Bearer {APP_TOKEN}"
+
+    client.meta.events.register("before-send.bedrock-runtime.*", sign_in)
+    return client

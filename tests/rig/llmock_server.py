@@ -53,6 +53,12 @@ class LlmockServer:
         for behaviour in behaviours:
             self._server.state.scenarios.add(behaviour)
 
+    def pace(self, chunk_delay_ms: int) -> None:
+        """Send the chunks of a stream so far apart that a client reads each by itself."""
+        from llmock.chaos import StreamChaos
+
+        self._server.state.stream_chaos = StreamChaos(chunk_delay_ms=chunk_delay_ms)
+
     def forget(self) -> None:
         """Clear what was recorded and what was to be played."""
         self._server.state.reset()

@@ -1002,7 +1002,7 @@ async def test_request_timeout(text: str, timeout_s: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["0", "-1", "1.5", "1e3", "", "soon", "²", "٣", "9" * 400, "9" * 5000, "0" * 5000 + "5", "5, 5"]
+    "text", ["0", "-1", "1.5", "1e3", "", "soon", "²", "Ù£", "9" * 400, "9" * 5000, "0" * 5000 + "5", "5, 5"]
 )
 async def test_request_timeout_that_is_none(text: str) -> None:
     """Anything but a positive whole number is refused by name."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Final
 
 import pytest
 
@@ -21,12 +20,16 @@ from gateway.telemetry.call_trace import AttemptTrace, begin_trace
 from tests.unit.doubles import FakeClient, FakeReply
 from tests.unit.makers import KEY, make_caller, make_target
 
-FILES = find_openai_path("/files")
-_SOUND = find_openai_path("/audio/transcriptions")
-assert _SOUND is not None
-SOUND: Final[Endpoint] = _SOUND
+
+def openai_path(path: str) -> Endpoint:
+    found = find_openai_path(path)
+    assert found is not None
+    return found
+
+
+FILES = openai_path("/files")
+SOUND = openai_path("/audio/transcriptions")
 SESSION = find_anthropic_path("/sessions/s_1/events/stream")
-assert FILES is not None
 HTML = {"content-type": "text/html"}
 JSON = {"content-type": "application/json"}
 SSE = {"content-type": "text/event-stream"}
@@ -76,7 +79,6 @@ async def test_no_body(status: int) -> None:
 
 async def test_error_of_an_openai_path() -> None:
     """A JSON error is given back, to be sent or tried again; anything else is a bad reply."""
-    assert FILES is not None
     rig = Rig()
     answer = await rig.relay(FakeReply(404, {"content-type": "application/json"}, b'{"error":1}'), FILES)
     assert answer == Answer(404, [], b'{"error":1}')
@@ -125,7 +127,6 @@ async def test_endless_error() -> None:
 
 async def test_events() -> None:
     """Whole events, not gathered on the way; the usage is that of a call that spends."""
-    assert FILES is not None
     events = b'data: {"type":"transcript.text.done","usage":{"input_tokens":1,"output_tokens":2}}\n\n'
     for method, counts in (("POST", True), ("GET", False)):
         rig = Rig(method=method)
@@ -202,7 +203,6 @@ async def test_what_a_reply_makes_is_noted(
     request: pytest.FixtureRequest, method: str, kind: str, body: bytes, *, known: bool
 ) -> None:
     """What a POST made, and what a GET says has come of it; not what is only looked at or deleted."""
-    assert FILES is not None
     number = abs(hash(request.node.name))
     rig = Rig(method=method)
     await rig.relay(FakeReply(200, {"content-type": kind}, body % number), FILES)
@@ -242,7 +242,6 @@ async def test_success_that_is_none(endpoint: Endpoint, headers: dict[str, str],
     with pytest.raises(UpstreamBadReply):
         await rig.relay(FakeReply(200, headers, body), endpoint)
     assert not rig.client.has_started
-    assert FILES is not None
     if b"{no json}" not in body:
         rig = Rig(method="POST")
         await rig.relay(FakeReply(200, headers, body), FILES)

@@ -159,9 +159,10 @@ def test_nothing_follows_the_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "has_content"), [("message", False), ("reasoning", False), ("function_call", True)]
+    ("kind", "has_content"),
+    [("message", False), ("reasoning", False), ("function_call", True), ([], True), ({}, True), (None, True)],
 )
-def test_items_without_content(kind: str, *, has_content: bool) -> None:
+def test_items_without_content(kind: object, *, has_content: bool) -> None:
     """An empty message says as little as the announcement of a response; a call of a tool has its name."""
     stream = reader()
     added = {"type": "response.output_item.added", "item": {"type": kind}}

@@ -54,7 +54,7 @@ def sealed_name_of(item: dict[str, Any]) -> str:
         (
             RESPONSE,
             {"input": [reasoning(id="rs_1"), {"role": "user", "content": "x"}, reasoning("b", id="rs_2")]},
-            [("sealed", "input"), ("sealed", "input"), ("rs_2", "input"), ("rs_1", "input")],
+            [("rs_2", "input"), ("rs_1", "input"), ("sealed", "input"), ("sealed", "input")],
         ),
         (RESPONSE, {"input": [{"type": "item_reference", "id": "msg_1"}]}, [("msg_1", "input")]),
         (
@@ -90,7 +90,7 @@ def sealed_name_of(item: dict[str, Any]) -> str:
     ],
 )
 def test_what_is_named(endpoint: Endpoint, members: dict[str, Any], expected: list[tuple[str, str]]) -> None:
-    """Ids in every place of every dialect, and sealed parts; of those of the input the newest first."""
+    """Ids in every place of every dialect, and sealed parts; its maker's alone first, the newest first."""
     assert named(endpoint, **members) == expected
 
 

@@ -6,9 +6,9 @@ import dataclasses
 
 import pytest
 
-from gateway.endpoints.catalogue import CHAT
+from gateway.endpoints.catalogue import CHAT, RESPONSE
 from gateway.endpoints.gemini_catalogue import ARRAY, PASSED, STREAM
-from gateway.endpoints.wording import OPENAI, WORDINGS, dialect_of, wording_for
+from gateway.endpoints.wording import OPENAI, TYPED, WORDINGS, dialect_of, wording_for
 from gateway.model import Dialect
 from tests.unit.doubles import FakeHeaders
 
@@ -19,6 +19,12 @@ def test_an_endpoint_decides() -> None:
     assert wording_for(CHAT, headers) is OPENAI
     messages = dataclasses.replace(CHAT, dialect="anthropic")
     assert wording_for(messages, FakeHeaders()) is WORDINGS["anthropic"]
+
+
+def test_typed_events_end_with_a_typed_error() -> None:
+    """A response is no chat: what reads its stream looks at the type of each event."""
+    assert wording_for(RESPONSE, FakeHeaders()) is TYPED
+    assert TYPED.body is OPENAI.body
 
 
 def test_an_array_gets_its_errors_inside() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from perf.charts import Bar, Group, Part, bar_chart, line_chart, nice_ticks
+from perf.charts import Bar, Group, Part, Track, bar_chart, line_chart, nice_ticks, track_chart
 
 _SVG = "{http://www.w3.org/2000/svg}"
 
@@ -61,3 +62,22 @@ def test_ticks_are_round_and_reach_the_top(top: float) -> None:
 def test_nothing_has_an_axis_too() -> None:
     """A figure of zero is no reason to fail at the end of a long run."""
     assert nice_ticks(0.0) == [0.0, 1.0]
+
+
+def test_tracks_share_an_axis() -> None:
+    """What was lies under what was done about it, as long as both were."""
+    tracks = [Track("a", ((0.0, 50.0),), ((25.0, 50.0),)), Track("b", (), ())]
+    svg = track_chart("Trouble", "", tracks, ("was", "done"), length=100.0, x_label="seconds")
+    assert {"Trouble", "a", "b", "was", "done", "seconds", "0", "100"} <= set(_texts(svg))
+    was, done = [float(rect.attrib["width"]) for rect in ET.fromstring(svg).iter(f"{_SVG}rect")][-2:]  # noqa: S314  ours
+    assert was == pytest.approx(2 * done, abs=0.2)
+
+
+def test_names_of_lines_that_end_on_the_axis() -> None:
+    """They stand above each other, and the last not below the axis, where its numbers are."""
+    svg = line_chart("Lost", "", {name: [(0, 9), (14, 0)] for name in "abc"}, x_label="s", y_label="n")
+    texts = list(ET.fromstring(svg).iter(f"{_SVG}text"))  # noqa: S314  ours
+    heights = [float(text.attrib["y"]) for text in texts if text.text in {"a", "b", "c"}]
+    (axis,) = (float(text.attrib["y"]) for text in texts if text.text == "14")
+    assert [later - one for one, later in itertools.pairwise(heights)] == [16, 16]
+    assert heights[-1] < axis

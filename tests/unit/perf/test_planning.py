@@ -14,6 +14,7 @@ from perf.planning import (
     SICK,
     STICKY,
     TARGETS,
+    WORDS,
     make_cases,
     measure,
 )
@@ -30,7 +31,7 @@ def test_every_case_is_measured() -> None:
 
 
 def test_what_is_promised_is_measured() -> None:
-    """Of every case with several targets, and below 10 us."""
+    """Of every case with several targets whose words are not read, and below 10 us."""
     promised = {one.contender: one.must for one in PROMISES if one.scenario == "planning"}
     assert promised == dict.fromkeys(ROUTED, 10.0)
 
@@ -52,3 +53,5 @@ def test_what_makes_a_case_special() -> None:
     assert PLANS[LATENCY].targets[1].name == "acct/model-0"
     assert PLANS[PRIORITY].targets[-1].name == "acct/model-4"
     assert PLANS[DIRECT].route is None
+    assert PLANS[WORDS].route is not None
+    assert (PLANS[WORDS].route.tier, PLANS[WORDS].targets[0].name) == ("medium", "acct/model-2")

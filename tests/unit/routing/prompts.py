@@ -64,6 +64,7 @@ PROMPTS: Final[dict[Tier, tuple[str, ...]]] = {
         "Solve the equation 3x + 5 = 20.",
         "Debug my bread recipe: it never rises.",
         "Write a regex that matches an email address.",
+        "Write a function that reverses a string.",
         "How do I undo the last commit in git?",
         "What is the derivative of x^2?",
         "List the pros and cons of remote work.",

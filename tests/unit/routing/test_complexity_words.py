@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from gateway.routing.complexity_words import ASCII_PHRASES, PHRASES, STEM_LENGTHS, STEMS, WORDS
+from gateway.routing.complexity_words import (
+    ASCII_PHRASES,
+    BEGINNING,
+    PHRASES,
+    STEMS,
+    STEMS_BY_BEGINNING,
+    WORDS,
+)
 
 
 def test_all_are_of_small_letters() -> None:
@@ -19,9 +26,11 @@ def test_stems_and_words_are_one_word_each() -> None:
 
 
 def test_every_stem_can_be_found() -> None:
-    """It is looked for by how long it is."""
-    assert {len(stem) for stem in STEMS} == set(STEM_LENGTHS)
-    assert list(STEM_LENGTHS) == sorted(STEM_LENGTHS)
+    """It is looked for by its first letters, and is no shorter than these."""
+    assert min(map(len, STEMS)) >= BEGINNING
+    found = {stem: kind for stems in STEMS_BY_BEGINNING.values() for stem, kind in stems}
+    assert found == STEMS
+    assert all(stem.startswith(first) for first, stems in STEMS_BY_BEGINNING.items() for stem, _ in stems)
 
 
 def test_phrases_of_ascii_are_some_of_all() -> None:

@@ -263,6 +263,49 @@ def test_times_are_kept_for_a_moment(health: Health, clock: Clock) -> None:
     assert health.times(NAME, window_s=60) is not after
 
 
+def test_busy_target(health: Health, clock: Clock) -> None:
+    """Every good attempt counts at once, for all; one in a hundredth of a second has its times taken."""
+    board = board_in_memory(now_s=clock)
+    busy, other = Health(board, now_s=clock), Health(board, now_s=clock)
+    sample = Outcome("good", 200, first_token_ms=100.0)
+    wanted = 0
+    for number in range(1, 101):
+        if busy.went_well(TARGET):
+            wanted += 1
+            busy.ended(TARGET, sample)
+        assert report_of(other).counts.good == number
+        clock.now_s += 0.001
+    assert wanted == report_of(other).times.samples == 10
+    for _ in range(100):
+        other.ended(TARGET, SICK)
+    assert report_of(busy).counts.error_ratio == 0.5
+
+
+def test_good_attempts_after_a_failure_count(health: Health, clock: Clock) -> None:
+    """Calls that come together now and then, one in eight of which fails first: no reason to open."""
+    for _ in range(10):
+        health.ended(TARGET, SICK)
+        for _ in range(7):
+            if health.went_well(TARGET):
+                health.ended(TARGET, GOOD)
+        clock.now_s += 2.0
+    assert report_of(health).counts.good == 70
+    assert health.skip_reason(NAME) is None
+
+
+def test_times_are_wanted_again(health: Health, clock: Clock) -> None:
+    """When the clock was set back, and as soon as something is the matter: a good attempt may mend that."""
+    assert health.went_well(TARGET)
+    health.ended(TARGET, GOOD)
+    assert not health.went_well(TARGET)
+    clock.now_s -= 3600
+    assert health.went_well(TARGET)
+    health.ended(TARGET, GOOD)
+    assert not health.went_well(TARGET)
+    health.ended(TARGET, Outcome("none", 429, cool_down_s=0.001))
+    assert health.went_well(TARGET)
+
+
 def test_report(health: Health, clock: Clock) -> None:
     """All that an operator is shown of a target; of one that nobody has asked there is nothing."""
     assert health.report(NAME) is health.report(NAME) is None

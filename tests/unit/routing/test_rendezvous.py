@@ -35,6 +35,13 @@ def test_of_a_name_whoever_stands_beside_it(key: bytes, names: list[str], chance
         assert one.draws(key, some) == [by_name[name] for name in some]
 
 
+def test_a_name_that_stands_there_twice() -> None:
+    """Both places have their own numbers, and the first that of the name alone."""
+    one, other, again, third = Rendezvous().draws(b"01234567", ["acct/a", "acct/b", "acct/a", "acct/a"])
+    assert [one, other] == Rendezvous().draws(b"01234567", ["acct/a", "acct/b"])
+    assert len({one, other, again, third}) == 4
+
+
 @given(keys, st.text(max_size=20))
 def test_never_without_a_logarithm(key: bytes, name: str) -> None:
     """Above 0 and at most 1."""

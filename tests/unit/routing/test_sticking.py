@@ -167,11 +167,24 @@ def test_another_callers_state(members: dict[str, Any]) -> None:
     """What was said is its maker's and the account's; files and what is sealed are whoever's has them."""
     whole = Caller("whole", frozenset(NAMES), frozenset({"acct"}))
     assert Stage().plan(caller=whole, **members).targets[0].account == "acct"
-    if any(word in json.dumps(members) for word in ("encrypted_content", "file_id")):
+    if members in (
+        {"input": [{"encrypted_content": SEALED}]},
+        {"input": [{"content": [{"file_id": "file-1"}]}]},
+    ):
         assert Stage().plan(caller=OTHER, **members).targets[0].account == "acct"
     else:
         with pytest.raises(AccountNotAllowed):
             Stage().plan(caller=OTHER, **members)
+
+
+def test_another_callers_state_beside_ones_own() -> None:
+    """What is one's own opens no way to what is not."""
+    stored = memory()
+    stored.made("resp_own", make_target("acct/small"), OTHER)
+    stage = Stage(stored=stored)
+    assert stage.plan(caller=OTHER, previous_response_id="resp_own").targets
+    with pytest.raises(AccountNotAllowed):
+        stage.plan(caller=OTHER, previous_response_id="resp_own", input=[{"id": "rs_1"}])
 
 
 def test_chats_with_files() -> None:

@@ -153,6 +153,22 @@ def test_a_target_that_leaves_moves_its_sessions_alone(removed: str, most: float
     assert 0 < moved < most * 1000
 
 
+def test_one_target_with_two_sets_of_parameters() -> None:
+    """Sessions are shared between the two by weight as between others, and stay with theirs."""
+    table = table_in_memory(buckets=4096)
+    strategy = sticky_on(table)
+    cold, warm = Candidate(make_target("acct/a"), weight=75), Candidate(make_target("acct/a"), weight=25)
+    counts: Counter[str] = Counter()
+    for number in range(2000):
+        order = strategy.order([cold, warm], of_user(number), FakeHealth())
+        counts["cold" if order.candidates[0] is cold else "warm"] += 1
+        assert order.session is not None
+        Sessions(table).keep(order.session, "acct/a")
+        again = strategy.order([cold, warm], of_user(number), FakeHealth())
+        assert again.candidates[0] is order.candidates[0]
+    check_shares(counts, {"cold": 75, "warm": 25})
+
+
 def test_call_without_identifiers_is_no_session() -> None:
     """It is left to chance, and nothing is kept."""
     strategy = sticky_on(table_in_memory(buckets=4))

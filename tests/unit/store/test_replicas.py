@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator, Iterator
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
+from redis.asyncio import Redis
 
 from gateway.store.replica_records import Heard, Record, ReplicasAwayError
 from gateway.store.replicas import Replicas, shown
@@ -14,6 +17,7 @@ from tests.rig.requires import requires
 from tests.rig.valkey_server import PASSWORD, ValkeyServer
 
 pytestmark = requires("valkey")
+PAGE: Final = (Path(__file__).resolve().parents[3] / "docs" / "operations.md").read_text(encoding="utf-8")
 DEADLINE_S: Final = 20.0
 
 
@@ -153,6 +157,23 @@ async def test_a_server_that_answers_nothing(meeting: Meeting) -> None:
     told = Record("b:circuit", 6, "told")
     heard = await first.exchange([told])
     assert told in heard.records
+
+
+async def test_rights(meeting: Meeting) -> None:
+    """What docs/operations.md says a user needs is enough, on our keys alone."""
+    [needed] = re.findall(r"Its user needs (.*?) on the keys `([^`]*)`", PAGE, re.DOTALL)
+    commands = [f"+{name.lower().replace(' ', '|')}" for name in re.findall("`([^`]*)`", needed[0])]
+    admin: Any = Redis.from_url(meeting.server.url, protocol=2)
+    await admin.execute_command(
+        "ACL", "SETUSER", "narrow", "reset", "on", ">pass", f"~{needed[1]}", *commands
+    )
+    await admin.aclose()
+    narrow = meeting.replica(f"redis://narrow:pass@127.0.0.1:{meeting.server.port}/0")
+    told = Record("a:pause", 5, "x", keep_s=0.01)
+    assert values(await narrow.exchange([told])) == ["x"]
+    while values(await meeting.replica().exchange([])):
+        assert meeting.is_in_time
+    assert values(await narrow.exchange([told])) == ["x"]
 
 
 @pytest.mark.parametrize(

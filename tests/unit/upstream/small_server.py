@@ -59,6 +59,12 @@ class Connection:
             await self._reader.read()
         self.is_closed = True
 
+    async def goes_on_after(self, pause_s: float) -> bool:
+        """Wait so long; False as soon as the other side has ended it."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.wait_closed(), pause_s)
+        return not self.is_closed
+
 
 async def read_all(upstream: Upstream, url: str, *, timeout_s: float | None = None) -> bytes:
     reply = await upstream.exchange(ask(url, timeout_s=timeout_s))
