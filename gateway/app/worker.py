@@ -37,6 +37,7 @@ from gateway.routing.sessions import Sessions
 from gateway.routing.stored import StoredObjects
 from gateway.settings import Settings, environment, is_loopback
 from gateway.snapshot import Snapshot, compile_snapshot
+from gateway.store import counter_table
 from gateway.store.counter_table import CounterTable, counters_in_memory, open_counters
 from gateway.store.shared_table import SharedTable, open_table, table_in_memory
 from gateway.store.target_board import FILE_NAME, TargetBoard, board_in_memory, open_board
@@ -64,9 +65,6 @@ _OBJECTS: Final = "objects"
 
 _SESSIONS: Final = "sessions"
 """The one that says which target a session stays with."""
-
-_COUNTERS: Final = "counters"
-"""The one that says what has been used of limits."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -110,7 +108,7 @@ class Worker:
         self._health.rules = self._current.snapshot.circuit_rules
         self._config_word = "ok"
         self._upstream = Upstream(Proxies(environment()))
-        self._limiter = Limiter(_counters(settings.state_dir / _COUNTERS))
+        self._limiter = Limiter(_counters(settings.state_dir / counter_table.FILE_NAME))
         self._metrics = WorkerMetrics(
             asyncio.get_running_loop(), lambda: self._pipeline.open_count, metadata=_metadata_labels()
         )

@@ -277,7 +277,7 @@ class RedisCounters:
             elif not waiting.done():
                 waiting.set_result(answer)
 
-        keys = [self._key, *[scripts.PREFIX + charge.key for charge, _, _ in question.entries]]
+        keys = [self._key, *[scripts.key_of(charge) for charge, _, _ in question.entries]]
         place = scripts.ring_place(number)
         line.ask(scripts.command(self._shas[script], keys, self._connection, number, place, packed), answered)
 

@@ -491,6 +491,10 @@ def test_limits_are_compiled(tmp_path: Path) -> None:
         "limits": {"requests_per_minute": 5},
     }
     caller = make_caller()
-    assert not compiled(tmp_path, openai_account()).limits
-    found = compiled(tmp_path, openai_account(), limit).limits.of_call(caller, "main/small", {})
+    assert compiled(tmp_path, openai_account()).limits is None
+    status = {"type": "gateway-global-settings", "budget_settings": {"refusal_status": 402}}
+    limits = compiled(tmp_path, openai_account(), limit, status).limits
+    assert limits is not None
+    assert limits.budget_status == 402
+    found = limits.rules.of_call(caller, "main/small", {})
     assert [(meter.rule.id, meter.limit.amount) for meter in found] == [("r", 5)]
