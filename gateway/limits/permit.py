@@ -120,21 +120,29 @@ class _Turn:
             self.charges.append(meter.charge(amount, now_s))
 
     def passed_over(self, used: Sequence[int]) -> list[int]:
-        """Budgets without room that refuse only where no other has any; [] where the call is refused."""
+        """Budgets without room that refuse only where no other has any; [] where the call is refused.
+
+        A budget has room if all its limits do.
+        """
         without = [
             at
             for at, charge in enumerate(self.charges)
-            if charge.is_enforced and used[at] + charge.amount > charge.limit
+            if self.meters[at].is_enforced and used[at] + charge.amount > charge.limit
         ]
-        if any(self.meters[at].rule.mode != "soft_enforce" for at in without):
+        # What was passed over before is not enforced any more, and has no room all the same.
+        refusing = [at for at in without if self.charges[at].is_enforced]
+        if any(self.meters[at].rule.mode != "soft_enforce" for at in refusing):
             return []
+        spent = {_key_of(self.meters[at]) for at in without}
         has_other = any(
-            meter.rule.is_budget
-            and meter.is_enforced
-            and used[at] + self.charges[at].amount <= self.charges[at].limit
-            for at, meter in enumerate(self.meters)
+            meter.rule.is_budget and meter.is_enforced and _key_of(meter) not in spent
+            for meter in self.meters
         )
-        return without if has_other else []
+        return refusing if has_other else []
+
+
+def _key_of(meter: Meter) -> tuple[str, str]:
+    return meter.rule.source, meter.rule.id
 
 
 class CallPermit:
