@@ -8,7 +8,7 @@ the same rest of a limit.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
@@ -287,22 +287,28 @@ class CallPermit:
 
 
 def _notes(turn: _Turn, decision: Decision) -> list[LimitNote]:
-    notes = []
-    for at, (meter, charge) in enumerate(zip(turn.meters, turn.charges, strict=True)):
-        limit = meter.limit
-        after = decision.used[at] + (0 if decision.refused is None else charge.amount)
-        note = LimitNote(
-            rule=meter.rule.id,
-            kind=limit.kind,
-            is_budget=meter.rule.is_budget,
-            outcome="exceeded" if after > limit.amount else "allowed",
-            target=turn.targets[at],
-            limit=limit.amount,
-            used=decision.used[at],
-            reset_s=decision.reset_s[at],
+    told = []
+    refused, used = decision.refused, decision.used
+    for at, meter in enumerate(turn.meters):
+        limit, charge = meter.limit, turn.charges[at]
+        outcome: Literal["allowed", "exceeded", "refused"] = "allowed"
+        if at == refused:
+            outcome = "refused"
+        elif used[at] + (0 if refused is None else charge.amount) > limit.amount:
+            outcome = "exceeded"
+        told.append(
+            LimitNote(
+                meter.rule.id,
+                limit.kind,
+                meter.rule.is_budget,
+                outcome,
+                turn.targets[at],
+                limit.amount,
+                used[at],
+                decision.reset_s[at],
+            )
         )
-        notes.append(msgspec.structs.replace(note, outcome="refused") if at == decision.refused else note)
-    return notes
+    return told
 
 
 def _spent(taken: _Taken, spent: Sequence[Spent]) -> int:
