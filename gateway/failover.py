@@ -39,8 +39,12 @@ Failure = GatewayError | Answer
 
 _LEAST_BEYOND_S: Final = 0.01
 
-ABANDONED: Final = Outcome("none", 0)
-"""Of an attempt that was broken off from our side."""
+_NS_PER_MS: Final = 1_000_000
+
+
+def abandoned(attempt: AttemptTrace) -> Outcome:
+    """Of an attempt that was broken off from our side; its beginning tells whether it was a probe."""
+    return Outcome("none", 0, took_ms=(time.perf_counter_ns() - attempt.start_ns) / _NS_PER_MS)
 
 
 class Attempts(Protocol):
@@ -293,7 +297,7 @@ class Failover:
             failure = error
         except asyncio.CancelledError:
             # It stays open: the settlement knows by whom it was broken off, and ends it.
-            self.health.ended(target, ABANDONED)
+            self.health.ended(target, abandoned(attempt))
             raise
         attempt.ended()
         self.health.ended(target, outcome_of(attempt, failure, wishes.limits))
@@ -322,7 +326,7 @@ class Failover:
             # Somebody else may answer yet.
             return error
         except (asyncio.CancelledError, ClientDisconnected):
-            self.health.ended(target, ABANDONED)
+            self.health.ended(target, abandoned(attempt))
             raise
         attempt.ended()
         if failure is not None or attempt.error_type or self.health.went_well(target):
@@ -358,7 +362,7 @@ class Failover:
             attempt.failed(error.code, error.for_operator, error.excerpt)
             failure = error
         except (asyncio.CancelledError, ClientDisconnected):
-            observer.ended(target, ABANDONED)
+            observer.ended(target, abandoned(attempt))
             raise
         attempt.ended()
         observer.ended(target, outcome_of(attempt, failure, limits))

@@ -409,6 +409,8 @@ async def test_caller_that_leaves_ends_a_race() -> None:
     call.cancel()
     await asyncio.wait([call])
     assert {verdict for _, verdict, _ in rig.watch.heard} == {"none"}
+    # By this a probe of the target is told from an attempt that had begun before it.
+    assert all(outcome.took_ms > 0 for outcome in rig.watch.outcomes)
     assert rig.pipeline.open_count == 0
 
 
