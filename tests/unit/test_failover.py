@@ -385,6 +385,14 @@ async def test_failure_of_a_race_is_told_of_its_own_target() -> None:
     assert (client.status, client.header("x-tfy-resolved-model")) == (502, "one/m")
 
 
+async def test_only_a_limit_or_a_failure_asks_for_patience() -> None:
+    """`Retry-After` beside a mistake of the caller's keeps nobody else from the target."""
+    for status, pause_s in ((429, 7.0), (503, 7.0), (400, 0.0)):
+        rig = Rig(refusal(status, retry_after="7"), targets=(dataclasses.replace(ONE, retry=RetryPolicy()),))
+        await rig.call()
+        assert [outcome.cool_down_s for outcome in rig.watch.outcomes] == [pause_s]
+
+
 async def test_what_each_of_a_race_left_out_is_its_own() -> None:
     """The caller is told of the fields that the target which answers did not get."""
     first, second = asyncio.Event(), asyncio.Event()
