@@ -388,11 +388,14 @@ class Failover:
         opened: Opened | None = None
         tried = 1
         try:
-            self._begin(running, responder, call, plan.targets[0], wishes)
+            first, second = plan.targets[:2]
+            self._budgets.called(first.name)
+            self._begin(running, responder, call, first, wishes)
             if running:
                 done, _ = await asyncio.wait(running, timeout=plan.hedge_after_s)
-                if not done:
-                    self._begin(running, responder, call, plan.targets[1], wishes)
+                # Else all calls of a first target that has become slow would go to both.
+                if not done and self._budgets.take(first.name, first.retry.bounds):
+                    self._begin(running, responder, call, second, wishes)
                     tried = 2
             while running and opened is None:
                 await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -421,7 +424,6 @@ class Failover:
         wishes: Wishes,
     ) -> None:
         """Begin an attempt beside this task, if it may be begun."""
-        self._budgets.called(target.name)
         if (reason := self.health.admit(target)) is not None:
             responder.trace.skipped(target.name, reason)
             return
