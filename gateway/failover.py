@@ -39,8 +39,12 @@ Failure = GatewayError | Answer
 
 _LEAST_BEYOND_S: Final = 0.01
 
-ABANDONED: Final = Outcome("none", 0)
-"""Of an attempt that was broken off from our side."""
+_NS_PER_MS: Final = 1_000_000
+
+
+def abandoned(attempt: AttemptTrace) -> Outcome:
+    """Of an attempt that was broken off from our side; its beginning tells whether it was a probe."""
+    return Outcome("none", 0, took_ms=(time.perf_counter_ns() - attempt.start_ns) / _NS_PER_MS)
 
 
 class Attempts(Protocol):
@@ -294,7 +298,7 @@ class Failover:
             failure = error
         except asyncio.CancelledError:
             # It stays open: the settlement knows by whom it was broken off, and ends it.
-            self.health.ended(target, ABANDONED)
+            self.health.ended(target, abandoned(attempt))
             raise
         attempt.ended()
         self.health.ended(target, outcome_of(attempt, failure, wishes.limits))
@@ -323,7 +327,7 @@ class Failover:
             # Somebody else may answer yet.
             return error
         except (asyncio.CancelledError, ClientDisconnected):
-            self.health.ended(target, ABANDONED)
+            self.health.ended(target, abandoned(attempt))
             raise
         attempt.ended()
         if failure is not None or attempt.error_type or self.health.went_well(target):
@@ -359,7 +363,7 @@ class Failover:
             attempt.failed(error.code, error.for_operator, error.excerpt)
             failure = error
         except (asyncio.CancelledError, ClientDisconnected):
-            observer.ended(target, ABANDONED)
+            observer.ended(target, abandoned(attempt))
             raise
         attempt.ended()
         observer.ended(target, outcome_of(attempt, failure, limits))
@@ -385,11 +389,14 @@ class Failover:
         opened: Opened | None = None
         tried = 1
         try:
-            self._begin(running, responder, call, plan.targets[0], wishes)
+            first, second = plan.targets[:2]
+            self._budgets.called(first.name)
+            self._begin(running, responder, call, first, wishes)
             if running:
                 done, _ = await asyncio.wait(running, timeout=plan.hedge_after_s)
-                if not done:
-                    self._begin(running, responder, call, plan.targets[1], wishes)
+                # Else all calls of a first target that has become slow would go to both.
+                if not done and self._budgets.take(first.name, first.retry.bounds):
+                    self._begin(running, responder, call, second, wishes)
                     tried = 2
             while running and opened is None:
                 await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -418,7 +425,6 @@ class Failover:
         wishes: Wishes,
     ) -> None:
         """Begin an attempt beside this task, if it may be begun."""
-        self._budgets.called(target.name)
         if (reason := self.health.admit(target)) is not None:
             responder.trace.skipped(target.name, reason)
             return
