@@ -75,6 +75,9 @@ class Unobserved:
 
 UNOBSERVED: Final = Unobserved()
 
+MOST_ATTEMPTS: Final = 32
+"""After so many no other target is tried: a name with hundreds of them must not make hundreds of calls."""
+
 
 class Progress:
     """How far a call has come: the last failure, and whose it was.
@@ -210,6 +213,8 @@ class Failover:
             is_begun, progress.is_begun = progress.is_begun, False
             if not is_begun and (progress.is_over or not (progress.failure is None or attempts.can_repeat)):
                 break
+            if len(trace.attempts) >= MOST_ATTEMPTS:
+                break
             has_more = index + 1 < len(targets)
             policy = target.retry if wish is None else wish.over(target.retry)
             first = progress.failure if is_begun else None
@@ -283,7 +288,7 @@ class Failover:
             pair = pair_of(call.endpoint, target)
         except UnsupportedParameter as error:
             # Nothing was tried, so there is no attempt to tell of; the leave to make one is given back.
-            self.health.ended(target, ABANDONED)
+            self.health.ended(target, Outcome("none", 0))
             return error
         attempt = responder.trace.attempt(target)
         failure: Failure
@@ -441,7 +446,7 @@ class Failover:
         except asyncio.CancelledError:
             if opened is not None:
                 opened.close()
-                self.health.ended(opened.attempt.target, ABANDONED)
+                self.health.ended(opened.attempt.target, abandoned(opened.attempt))
             raise
         for task in running:
             # It may have been good at this very moment.
@@ -451,7 +456,7 @@ class Failover:
                 and isinstance(late := task.result(), Opened)
             ):
                 late.close()
-                self.health.ended(late.attempt.target, ABANDONED)
+                self.health.ended(late.attempt.target, abandoned(late.attempt))
 
 
 class _Calls:

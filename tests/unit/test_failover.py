@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from gateway.endpoints.catalogue import CHAT
 from gateway.errors import GatewayError, UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
-from gateway.failover import falls_back
+from gateway.failover import MOST_ATTEMPTS, falls_back
 from gateway.identity.tokens import Identity
 from gateway.model import (
     CallFacts,
@@ -255,6 +255,15 @@ async def test_callers_wish_of_retries() -> None:
     rig = Rig(refusal(500), answer("a"))
     await rig.call(wish)
     assert rig.tried == ["one", "two"]
+
+
+async def test_one_call_makes_a_bounded_number_of_attempts() -> None:
+    """However many targets a name has, a call of it ends."""
+    once = dataclasses.replace(ONE, retry=RetryPolicy())
+    many = [dataclasses.replace(once, name=f"a{number}/m", account=f"a{number}") for number in range(100)]
+    rig = Rig(*map(refusal, [500] * 100), targets=many)
+    client = await rig.call()
+    assert (client.status, len(rig.tried)) == (500, MOST_ATTEMPTS)
 
 
 async def test_target_that_may_not_be_asked_is_passed_over() -> None:
