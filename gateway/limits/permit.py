@@ -84,16 +84,13 @@ class Asking(msgspec.Struct, frozen=True):
     need: Need
 
 
-class _Taken:
+class _Taken(msgspec.Struct):
     """A charge that was taken, and whose use it is for: that of *targets*, of all where None."""
 
-    __slots__ = ("charge", "decision", "kind", "targets")
-
-    def __init__(self, kind: LimitKind, charge: Charge, decision: Decision, target: str) -> None:
-        self.kind = kind
-        self.charge = charge
-        self.decision = decision
-        self.targets: set[str] | None = {target} if target else None
+    kind: LimitKind
+    charge: Charge
+    decision: Decision
+    targets: set[str] | None
 
 
 class _Turn:
@@ -226,7 +223,7 @@ class CallPermit:
         corrections = [
             Correction(taken.charge, more, taken.decision)
             for taken in self._taken.values()
-            if (more := _spent(taken, spent) - taken.charge.amount)
+            if taken.kind != "requests" and (more := _spent(taken, spent) - taken.charge.amount)
         ]
         self._taken = {}
         if corrections:
@@ -264,7 +261,9 @@ class CallPermit:
             decision = await self._till.reserve(charges)
         if decision.refused is None:
             for meter, target, charge in zip(turn.meters, turn.targets, charges, strict=True):
-                self._taken[charge.key] = _Taken(meter.limit.kind, charge, decision, target)
+                self._taken[charge.key] = _Taken(
+                    meter.limit.kind, charge, decision, {target} if target else None
+                )
         elif is_final:
             self._refuse(turn, decision, decision.refused)
         if decision.refused is None or is_final:
@@ -313,8 +312,6 @@ def _notes(turn: _Turn, decision: Decision) -> list[LimitNote]:
 
 def _spent(taken: _Taken, spent: Sequence[Spent]) -> int:
     """What of *spent* counts for a charge."""
-    if taken.kind == "requests":
-        return taken.charge.amount
     if taken.kind == "parallel":
         return 0
     whole = 0
