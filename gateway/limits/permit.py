@@ -8,6 +8,7 @@ the same rest of a limit.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -272,13 +273,15 @@ class CallPermit:
 
     def _refuse(self, turn: _Turn, decision: Decision, at: int) -> None:
         """Keep the refusal, if none is there that resets earlier."""
-        reset_s = decision.reset_s[at]
+        charge = turn.charges[at]
+        # A limit that never has room for so much does not reset for this call, though it be unused.
+        reset_s = decision.reset_s[at] if charge.amount <= charge.limit else inf
         if self.refusal is not None and reset_s >= self._reset_s:
             return
         self._reset_s = reset_s
         self.refusal = refusal_of(
             turn.meters[at],
-            turn.charges[at].amount,
+            charge.amount,
             decision.used[at],
             reset_s,
             budget_status=self._policy.budget_status,

@@ -196,6 +196,26 @@ async def test_no_target_has_room() -> None:
     assert [(note.rule, note.outcome) for note in permit.notes] == [("day", "refused"), ("minute", "refused")]
 
 
+async def test_what_never_fits() -> None:
+    """An unused limit that is too small for a call does not reset for it, so another that does is told."""
+    rig = Rig(
+        policy_of(
+            budget_of(1, models=("one/*",), id="small"),
+            limit_of("requests", 0, window="day", models=("two/*",), id="none"),
+            limit_of("requests", 1, models=("three/*",), id="minute"),
+        ),
+        need=FixedNeed(cost_usd=2.0),
+    )
+    three = make_target("three/m")
+    await (await rig.call()).admit_target(three)
+    permit = await rig.call()
+    assert not await permit.admit_target(ONE)
+    assert permit.refusal is not None
+    assert [name for name, _ in permit.refusal.headers] == ["x-should-retry"]
+    assert [await permit.admit_target(target) for target in (TWO, three)] == [False, False]
+    assert '"minute"' in permit.refusal.message
+
+
 async def test_watching_limits() -> None:
     """A limit that only watches refuses nothing, and says what it would have refused."""
     rig = Rig(policy_of(limit_of("requests", 1, mode="audit")))
