@@ -79,7 +79,7 @@ class Bedrock:
             name = _name(asked.model, client.headers, snapshot, caller)
             trace.asked(unread_call(asked.endpoint, name, len(body)))
             call = read_bedrock_call(asked.endpoint, body, model=name)
-            trace.noted(read_notes(client.headers))
+            trace.noted(read_notes(client.headers, caller.tags))
             facts = CallFacts(caller, asked.endpoint, client.headers, trace.notes.metadata, call)
             plan = snapshot.routing.plan(name, facts)
             call = _as_called(call, plan)

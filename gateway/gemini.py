@@ -123,7 +123,7 @@ class Gemini:
         written = next(reversed(list(asked.names())))
         call = read_gemini_call(asked.endpoint, body, model=virtual or f"{asked.account}/{written}")
         trace.asked(call)
-        trace.noted(read_notes(client.headers))
+        trace.noted(read_notes(client.headers, caller.tags))
         wishes = read_wishes(client.headers)
         facts = CallFacts(caller, call.endpoint, client.headers, trace.notes.metadata, call)
         if name or virtual or door is None:

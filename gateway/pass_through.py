@@ -371,7 +371,7 @@ class _Crossing:
         """Read, plan, send."""
         responder, asked = self.responder, self.asked
         client, trace = responder.client, responder.trace
-        trace.noted(read_notes(client.headers))
+        trace.noted(read_notes(client.headers, self._caller.tags))
         wishes = read_wishes(client.headers)
         naming = _Naming(self._snapshot, self._caller, asked, client, self.own, trace.notes.metadata)
         if asked.dialect is not None:

@@ -147,7 +147,7 @@ class Pipeline:
                 account=client.headers.get("x-tfy-provider-name"),
             )
             trace.asked(call)
-            notes = read_notes(client.headers)
+            notes = read_notes(client.headers, caller.tags)
             trace.noted(notes)
             wishes = read_wishes(client.headers)
             facts = CallFacts(caller, endpoint, client.headers, notes.metadata, call)

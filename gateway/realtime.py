@@ -146,7 +146,7 @@ class Realtime:
             trace.identified(caller)
             if self._is_draining:
                 raise GatewayShutdown("The gateway is shutting down. Connect again.")
-            trace.noted(read_notes(socket.headers))
+            trace.noted(read_notes(socket.headers, caller.tags))
             own = read_query(socket.query)
             account = socket.headers.get("x-tfy-provider-name") or own.account
             named = socket.headers.get("x-tfy-model-name") or own.model or query_model(own.rest)

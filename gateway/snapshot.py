@@ -19,6 +19,7 @@ from gateway.config.manifests.virtual_account import ModelGrant, VirtualAccount
 from gateway.config.manifests.virtual_model import VirtualModelAccount
 from gateway.endpoints.anthropic_models import anthropic_model_list
 from gateway.endpoints.openai_models import model_list
+from gateway.identity.metadata import GivenMetadata
 from gateway.identity.tokens import DEMO_TOKEN_SHA256, Credential, Identity
 from gateway.limits.compile import compile_limits
 from gateway.limits.permit import LimitPolicy
@@ -142,8 +143,11 @@ def _credentials(
     config: Config, secrets: SecretSource, rights: _Rights, *, is_loopback: bool
 ) -> list[Credential]:
     credentials = []
+    given = GivenMetadata.of(config)
     for account in config.virtual_accounts:
         caller = Caller(account.name, rights.of(account), rights.accounts_of(account))
+        if tags := given.to(caller.subjects, account.metadata):
+            caller = replace(caller, tags=tags)
         expires_at_s = account.expires_at.timestamp() if account.expires_at else None
         for token in account.tokens:
             try:

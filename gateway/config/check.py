@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,12 +17,14 @@ from gateway.config.manifests.global_settings import GlobalSettings
 from gateway.config.manifests.known import IN_FORCE, MODEL_ACCOUNTS, NOT_IN_FORCE, VIRTUAL_MODELS
 from gateway.config.manifests.load_balancing import LoadBalancingConfig
 from gateway.config.manifests.logging_config import LoggingConfig
+from gateway.config.manifests.metadata_config import MetadataConfig
 from gateway.config.manifests.otel_config import OtelConfig
 from gateway.config.manifests.part import Manifest
 from gateway.config.manifests.provider_account import ProviderAccount
 from gateway.config.manifests.rate_limits import RateLimitingConfig, TenantRateLimitConfig
 from gateway.config.manifests.virtual_account import VirtualAccount
 from gateway.config.manifests.virtual_model import VirtualModelAccount
+from gateway.config.metadata_environment import default_metadata
 from gateway.config.not_in_force import unbuilt_document
 from gateway.config.otel_environment import with_environment
 from gateway.config.plain_words import nearest
@@ -103,7 +105,9 @@ def _check(
         config, found = with_environment(
             _to_config(documents, readings, find_files(readings, secrets)), secrets.environ
         )
-        problems += found
+        given, wrong = default_metadata(secrets.environ)
+        config = replace(config, default_metadata=given)
+        problems += (*found, *wrong)
         problems += check_elastic_variables(config, secrets)
         problems += check_tls_variables(config)
     problems.sort(key=lambda problem: (str(problem.file), problem.line))
@@ -170,6 +174,8 @@ def _to_config(documents: Sequence[Document], readings: Sequence[Reading], files
         budgets=_of(manifests, BudgetConfig),
         tenant_budgets=_of(manifests, TenantBudgetConfig),
         team_budgets=_of(manifests, TeamBudgetConfig),
+        metadata_configs=_of(manifests, MetadataConfig),
+        default_metadata={},
         global_settings=settings[0] if settings else GlobalSettings(type="gateway-global-settings"),
         version=version_of(documents),
         files=files,

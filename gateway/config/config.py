@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ from gateway.config.manifests.budgets import BudgetConfig, TeamBudgetConfig, Ten
 from gateway.config.manifests.global_settings import GlobalSettings
 from gateway.config.manifests.load_balancing import LoadBalancingConfig
 from gateway.config.manifests.logging_config import LoggingConfig
+from gateway.config.manifests.metadata_config import MetadataConfig
 from gateway.config.manifests.otel_config import OtelConfig
 from gateway.config.manifests.provider_account import ProviderAccount
 from gateway.config.manifests.rate_limits import RateLimitingConfig, TenantRateLimitConfig
@@ -33,6 +34,7 @@ class Config:
     Attributes:
         documents: All of them, also of types that are not in force, ordered by type and name.
         provider_accounts: Ordered by type and name, like all the manifests.
+        default_metadata: Of the environment, below what manifests say.
         global_settings: The defaults when no manifest sets them.
         version: The same documents have the same version, whatever files they stand in.
         files: See `referenced_files`.
@@ -50,6 +52,8 @@ class Config:
     budgets: tuple[BudgetConfig, ...]
     tenant_budgets: tuple[TenantBudgetConfig, ...]
     team_budgets: tuple[TeamBudgetConfig, ...]
+    metadata_configs: tuple[MetadataConfig, ...]
+    default_metadata: Mapping[str, str]
     global_settings: GlobalSettings
     version: str
     files: tuple[Path, ...]

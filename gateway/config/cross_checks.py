@@ -15,6 +15,7 @@ from gateway.config.manifests.otel_config import MAX_DESTINATIONS, OtelConfig
 from gateway.config.manifests.provider_account import MODEL_TYPES, Integration, ProviderAccount
 from gateway.config.manifests.virtual_account import VirtualAccount
 from gateway.config.manifests.virtual_model import VirtualModel, VirtualModelAccount
+from gateway.config.metadata_checks import check_metadata_rules
 from gateway.config.plain_words import nearest
 from gateway.config.problem import Problem
 from gateway.config.reading import Reading
@@ -29,6 +30,7 @@ _SINGLE: Final = {
     "gateway-load-balancing-config": "load-balancing rules",
     "gateway-rate-limiting-config": "rate limits",
     "gateway-budget-config": "budgets",
+    "gateway-metadata-config": "rules on metadata",
 }
 
 
@@ -62,6 +64,7 @@ def check_all(documents: Sequence[Document], readings: Sequence[Reading]) -> Ite
     yield from check_routing(documents, readings, names.models)
     accounts = frozenset(account for _, account in names.accounts)
     yield from check_limits(documents, readings, names.models, accounts)
+    yield from check_metadata_rules(documents, readings)
     yield from _too_many_destinations(documents)
     for reading in readings:
         match reading.written:

@@ -94,17 +94,24 @@ def _is_for_all(when: RuleWhen) -> bool:
 def _check_rule_when(document: Document, path: FieldPath, when: RuleWhen, known: Known) -> Iterator[Problem]:
     for key, written in (("subjects", when.subjects), ("models", when.models)):
         yield from _check_not_empty(document, (*path, key), written)
-    for index, subject in enumerate(when.subjects or ()):
-        here = (*path, "subjects", index)
+    yield from check_subjects(document, (*path, "subjects"), when.subjects or (), known.callers)
+    for index, name in enumerate(when.models or ()):
+        yield from _check_known(document, (*path, "models", index), model_name(name), known.models, "model")
+
+
+def check_subjects(
+    document: Document, path: FieldPath, subjects: Sequence[str], callers: Collection[str]
+) -> Iterator[Problem]:
+    """Slips in a list of *subjects* that stands at *path*, where the virtual accounts are *callers*."""
+    for index, subject in enumerate(subjects):
+        here = (*path, index)
         if not subject.startswith((*_SUBJECTS, "*")):
             yield document.warning(
                 here, f"'{subject}' is no kind of subject", f"Write one of {', '.join(_SUBJECTS)} and a name"
             )
         elif subject.startswith(_CALLER):
             name = subject.removeprefix(_CALLER)
-            yield from _check_known(document, here, name, known.callers, "virtual account")
-    for index, name in enumerate(when.models or ()):
-        yield from _check_known(document, (*path, "models", index), model_name(name), known.models, "model")
+            yield from _check_known(document, here, name, callers, "virtual account")
 
 
 def _check_when(document: Document, when: MembersWhen, known: Known) -> Iterator[Problem]:

@@ -62,7 +62,6 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
         "notification_target",
         "secret_store_config",
         "ownedBy",
-        "tags",
         "identity_provider_mapping",
         "token_type",
     ),

@@ -36,7 +36,7 @@ CONFIG_VERSION: Final = AttributeKey("gateway.config.version")
 CAPTURED_HEADER_PREFIX: Final = "http.request.header."
 """Before the lower-case name of a header that `capture_headers` lists."""
 
-# SERVER and CLIENT spans of a call that came with `x-tfy-metadata`.
+# SERVER and CLIENT spans of a call that has metadata, its own or given ones.
 METADATA: Final = AttributeKey("gateway.metadata")
 METADATA_PREFIX: Final = "gateway.metadata."
 """Before each key of it that can be part of a name."""

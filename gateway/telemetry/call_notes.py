@@ -1,4 +1,4 @@
-"""What callers say of their calls in `x-tfy-*` headers, for the trace alone."""
+"""What callers say of their calls in `x-tfy-*` headers, and what the configuration says of it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class CallNotes:
     """What a caller noted on a call.
 
     Attributes:
-        metadata: Keys and values of its own.
+        metadata: Keys and values of its own, and over them those that it is given (`Caller.tags`).
         conversation_id: The conversation that the call is part of, "" when it named none.
         wants_content: Whether prompt and reply should be recorded, None when it did not say.
     """
@@ -53,8 +53,12 @@ class CallNotes:
 NO_NOTES: Final = CallNotes()
 
 
-def read_notes(headers: Headers) -> CallNotes:
+def read_notes(headers: Headers, tags: Mapping[str, str] = _NO_METADATA) -> CallNotes:
     """The notes of a call.
+
+    Args:
+        headers: Of the call.
+        tags: Of its caller.
 
     Raises:
         InvalidBody: A header is malformed; the message names it.
@@ -63,9 +67,11 @@ def read_notes(headers: Headers) -> CallNotes:
     wish = headers.get(LOGGING_HEADER)
     conversation = headers.get(CONVERSATION_HEADER)
     if metadata is None and wish is None and conversation is None:
-        return NO_NOTES
+        return CallNotes(tags) if tags else NO_NOTES
+    written = _NO_METADATA if metadata is None else _read_metadata(metadata)
     return CallNotes(
-        metadata=_NO_METADATA if metadata is None else _read_metadata(metadata),
+        # The tags come first too, as spans have only so many of all.
+        metadata={**tags, **written, **tags} if tags else written,
         conversation_id=(conversation or "").strip()[:_MAX_CONVERSATION_CHARACTERS],
         wants_content=None if wish is None else _read_wish(wish),
     )

@@ -1,4 +1,4 @@
-"""Labels that callers write: members of `x-tfy-metadata` on the metrics of calls.
+"""Labels that callers write, or are given: members of the metadata of calls on their metrics.
 
 Which ones, an environment variable says, as TrueFoundry's gateway has it. Their values are the callers', so
 each one makes label sets: the bound on those is that of `call_metrics`.

@@ -70,7 +70,7 @@ class Rig:
     ) -> None:
         self.upstream = FakeUpstream(*script)
         self.records: list[CallTrace] = []
-        caller = Caller("app", frozenset(models), frozenset({"aws"}))
+        caller = Caller("app", frozenset(models), frozenset({"aws"}), tags={"team": "ml"})
         snapshot = Snapshot(
             "v1",
             1,
@@ -185,7 +185,7 @@ async def test_alias_like_an_id(
 
 
 async def test_plan_knows_the_call_and_its_metadata() -> None:
-    """What strategies and rules go by is there when the plan is made."""
+    """What strategies and rules go by is there when the plan is made, with what the caller is given."""
     seen: list[CallFacts] = []
 
     class Watching:
@@ -195,8 +195,10 @@ async def test_plan_knows_the_call_and_its_metadata() -> None:
 
     rig = Rig(answer(), rules=Watching())
     body = b'{"inferenceConfig": {"maxTokens": 5}}'
-    await rig.call("/model/aws%2Fnova/converse", BEARER, ("x-tfy-metadata", '{"env":"dev"}'), body=body)
-    assert seen[0].metadata == {"env": "dev"}
+    await rig.call(
+        "/model/aws%2Fnova/converse", BEARER, ("x-tfy-metadata", '{"env":"dev","team":"mine"}'), body=body
+    )
+    assert seen[0].metadata == {"team": "ml", "env": "dev"}
     assert seen[0].call is not None
     assert seen[0].call.body == body
 

@@ -67,7 +67,7 @@ WHOLE = Caller(
     frozenset((*BY_NAME, "vm/chat", "vm/auto", "vm/closed")),
     frozenset({"google", "vertex", "acct"}),
 )
-NARROW = Caller("narrow", frozenset({"google/flash"}))
+NARROW = Caller("narrow", frozenset({"google/flash"}), tags={"team": "ml"})
 VIRTUAL = Caller("virtual", frozenset({"vm/chat"}))
 BODY = json.dumps({"contents": [{"parts": [{"text": "hi"}]}]}).encode()
 SAID = {
@@ -336,6 +336,14 @@ async def test_rule() -> None:
     assert rig.upstream.requests[0].url == f"{VERTEX_FLASH}:generateContent"
     await rig.ask(FLASH, method="GET", token="narrow-token")
     assert rig.upstream.passages[0].url == f"{ROOT}{FLASH}"
+
+
+async def test_given_metadata() -> None:
+    """What a caller is given is over what it writes."""
+    rig = Rig(FakeReply(200, JSON, REPLY))
+    written = ("x-tfy-metadata", '{"env":"dev","team":"mine"}')
+    await rig.ask(f"{FLASH}:generateContent", written, token="narrow-token")
+    assert rig.records[0].notes.metadata == {"team": "ml", "env": "dev"}
 
 
 EVENT = b"data: " + REPLY + b"\r\n\r\n"

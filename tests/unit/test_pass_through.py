@@ -94,7 +94,12 @@ class Rig:
     ) -> None:
         self.upstream = Unreachable(*script, unreachable=unreachable)
         self.records: list[CallTrace] = []
-        caller = Caller("app", frozenset((*BY_NAME, *routes)), frozenset({"acct", "retried", "az", "loud"}))
+        caller = Caller(
+            "app",
+            frozenset((*BY_NAME, *routes)),
+            frozenset({"acct", "retried", "az", "loud"}),
+            tags={"team": "ml"},
+        )
         snapshot = Snapshot(
             "v1",
             1,
@@ -134,6 +139,13 @@ class Rig:
 
 def fetch(path: str = "/v1/files/f-1/content", *headers: tuple[str, str]) -> FakeClient:
     return FakeClient(BEARER, *headers, method="GET", path=path)
+
+
+async def test_given_metadata() -> None:
+    """What a caller is given is over what it writes."""
+    client = fetch("/v1/files/f-1", ("x-tfy-metadata", '{"env":"dev","team":"mine"}'))
+    trace = await Rig(FakeReply(200, JSON, b"{}")).call(client)
+    assert trace.notes.metadata == {"team": "ml", "env": "dev"}
 
 
 async def test_url_of_the_account_or_of_the_model() -> None:

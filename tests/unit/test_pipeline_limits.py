@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any, Final
 
@@ -147,6 +148,20 @@ async def test_admitted_and_refused() -> None:
     assert int(third.header("retry-after") or "") in range(55, 66)
     assert third.header("x-tfy-error-source") == "gateway"
     assert rig.records[-1].error_type == "rate_limit_exceeded"
+
+
+async def test_given_metadata_are_counted() -> None:
+    """Writing another value than the one that is given is no way around a limit for each value."""
+    rig = Rig(answer(), answer(), rules=[limit_of("requests", 1, per=("metadata.team",))])
+    caller = replace(rig.caller, tags={"team": "ml"})
+    snapshot = rig.pipeline._current.snapshot
+    rig.pipeline._current.snapshot = replace(snapshot, identity=Identity([make_credential(TOKEN, caller)]))
+    body = make_body("one/m")
+    clients = [
+        FakeClient(BEARER, ("x-tfy-metadata", f'{{"team":"{team}"}}'), body=body) for team in ("a", "b")
+    ]
+    assert [(await rig.call(client=client)).status for client in clients] == [200, 429]
+    assert rig.records[0].notes.metadata == {"team": "ml"}
 
 
 async def test_without_limits() -> None:

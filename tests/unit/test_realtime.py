@@ -130,7 +130,7 @@ class Rig:
         )
         first, claude, spare = targets
         route = make_route("vm/voice", claude, first, spare)
-        caller = make_caller(*(target.name for target in targets), "vm/voice")
+        caller = replace(make_caller(*(target.name for target in targets), "vm/voice"), tags={"team": "ml"})
         snapshot = Snapshot(
             "v1",
             1,
@@ -165,6 +165,13 @@ class Rig:
         (trace,) = self.records
         assert self.pipeline.open_count == 0
         return trace
+
+
+async def test_given_metadata() -> None:
+    """What a caller is given is over what it writes."""
+    rig = Rig(headers=(("x-tfy-metadata", '{"env":"dev","team":"mine"}'),))
+    rig.socket.says.put_nowait(1000)
+    assert (await rig.over(rig.begin())).notes.metadata == {"team": "ml", "env": "dev"}
 
 
 async def test_slow_provider_makes_the_caller_wait() -> None:

@@ -72,6 +72,27 @@ def models_of(snapshot: Snapshot, token: str = "t-1") -> set[str]:
     return set(snapshot.identity.identify(FakeHeaders([("x-tfy-api-key", token)])).models)
 
 
+def test_given_metadata(tmp_path: Path) -> None:
+    """Worked out with the callers: tags over rules, over the environment's."""
+    rule = {"id": "r", "when": {"subjects": ["virtualaccount:a*"]}}
+    rules = {
+        "type": "gateway-metadata-config",
+        "rules": [{**rule, "metadata_override": {"team": "rule", "cost_center": "42"}}],
+    }
+    app = virtual_account(models=["*"], tags={"team": "ml"})
+    other = {**virtual_account(["env:OTHER"], models=["*"]), "name": "other"}
+    default = '{"region":"eu","cost_center":"0"}'
+    manifests = (openai_account(), app, other, rules)
+    snapshot = compiled(tmp_path, *manifests, DEFAULT_GATEWAY_METADATA=default, OTHER="t-2")
+    tags = [
+        snapshot.identity.identify(FakeHeaders([("x-tfy-api-key", token)])).tags for token in ("t-1", "t-2")
+    ]
+    assert tags == [
+        {"region": "eu", "cost_center": "42", "team": "ml"},
+        {"region": "eu", "cost_center": "0"},
+    ]
+
+
 def test_prices_and_context_windows(tmp_path: Path) -> None:
     """Worked out with the targets, and shown in the list of models, which is made once for a caller."""
     account = openai_account("main", "gpt-4o", "unheard-of")

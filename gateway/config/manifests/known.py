@@ -18,6 +18,7 @@ from gateway.config.manifests.global_settings import GlobalSettings
 from gateway.config.manifests.google_account import GoogleGeminiAccount, GoogleVertexAccount
 from gateway.config.manifests.load_balancing import LoadBalancingConfig
 from gateway.config.manifests.logging_config import LoggingConfig
+from gateway.config.manifests.metadata_config import MetadataConfig
 from gateway.config.manifests.nomic_account import NomicAccount
 from gateway.config.manifests.ollama_account import OllamaAccount
 from gateway.config.manifests.otel_config import OtelConfig
@@ -55,6 +56,7 @@ IN_FORCE: Final[Mapping[str, type[Manifest]]] = MappingProxyType(
         "gateway-global-settings": GlobalSettings,
         "gateway-load-balancing-config": LoadBalancingConfig,
         "gateway-logging-config": LoggingConfig,
+        "gateway-metadata-config": MetadataConfig,
         "gateway-rate-limiting-config": RateLimitingConfig,
         "tenant-rate-limit-config/model": TenantRateLimitConfig,
         "gateway-budget-config": BudgetConfig,

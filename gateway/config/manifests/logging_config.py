@@ -95,7 +95,7 @@ class LoggingWhen(Part):
     models: ValueFilter = ValueFilter()
     """What is called: patterns of `<account>/<model>`, as asked and as resolved."""
     metadata: dict[str, str] = Field(default_factory=dict)
-    """Keys and values that `x-tfy-metadata` must have."""
+    """Keys and values that the metadata of a call must have."""
 
 
 class CustomPattern(Part):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field
 
+from gateway.config.manifests.metadata_config import check_metadata
 from gateway.config.manifests.part import Label, Manifest, Part, PositiveCount, Text, Token, wrong
 
 _FQN: Final = re.compile(r"[^:]*:([^:]+):([^:]+)(?::model:(.+))?")
@@ -121,8 +123,8 @@ class VirtualAccount(Manifest):
     """Where a new token is stored."""
     owned_by: VirtualAccountOwner | None = Field(default=None, alias="ownedBy")
     """Who owns the account."""
-    tags: dict[str, Any] = Field(default_factory=dict)
-    """Keys and values that go into the metadata of each call."""
+    tags: Annotated[dict[Text, Any], AfterValidator(check_metadata)] = Field(default_factory=dict)
+    """Keys and values of the metadata of each of its calls, in place of what is written or given else."""
     identity_provider_mapping: tuple[IdentityProviderMapping, ...] = ()
     """Who of an identity provider is this account."""
     token_type: Literal["jwt", "opaque"] | None = None
@@ -132,6 +134,14 @@ class VirtualAccount(Manifest):
     def expires_at(self) -> dt.datetime | None:
         """The first moment, in UTC, at which its tokens no longer work; None: never."""
         return None if self.expiration_date is None else _parse_expiration(self.expiration_date)
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """Its tags as metadata: what is not text is its JSON."""
+        return {
+            key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+            for key, value in self.tags.items()
+        }
 
     @property
     def grants(self) -> tuple[ModelGrant, ...]:

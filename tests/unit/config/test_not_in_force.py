@@ -57,7 +57,6 @@ integrations:
         (CALLER + "notification_target: {type: email}", "virtual-account: notification_target"),
         (CALLER + "secret_store_config: {a: b}", "virtual-account: secret_store_config"),
         (CALLER + "ownedBy: {team: x}", "virtual-account: ownedBy"),
-        (CALLER + "tags: {a: b}", "virtual-account: tags"),
         (
             CALLER + "identity_provider_mapping: [{identity_provider: a, value: b}]",
             "virtual-account: identity_provider_mapping",
@@ -127,11 +126,11 @@ def test_consumers_see_the_default(tmp_path: Path) -> None:
     account = (
         OPENAI.replace("model_id: b", "model_id: b, authorized_subjects: [u]") + "ownedBy: {account: x}\n"
     )
-    config = accepted_config(check_text(tmp_path, account, CALLER + "tags: {a: b}\n"))
+    config = accepted_config(check_text(tmp_path, account, CALLER + "token_type: jwt\n"))
     assert config.provider_accounts[0].owned_by is None
     assert config.provider_accounts[0].integrations[1].authorized_subjects is None
-    assert config.virtual_accounts[0].tags == {}
-    assert config.documents[-1].body["tags"] == {"a": "b"}
+    assert config.virtual_accounts[0].token_type is None
+    assert config.documents[-1].body["token_type"] == "jwt"
 
 
 def test_members_of_a_mapping(tmp_path: Path) -> None:

@@ -177,6 +177,7 @@ THEIRS: dict[str, type[pydantic.BaseModel]] = {
     "gateway-global-settings": sdk.GlobalSettings,
     "gateway-load-balancing-config": sdk.LoadBalancingConfig,
     "gateway-logging-config": sdk.GatewayLoggingConfig,
+    "gateway-metadata-config": sdk.GatewayMetadataConfig,
     "gateway-rate-limiting-config": sdk.RateLimitConfig,
     "gateway-budget-config": sdk.BudgetConfig,
     "tenant-budget-config": sdk.TenantBudgetConfig,

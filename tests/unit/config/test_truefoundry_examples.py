@@ -58,7 +58,6 @@ def test_each_type_that_is_not_built_is_said() -> None:
         "gateway-global-settings: semantic_cache_settings",
         "provider-account/openai: collaborators",
         "virtual-account: auto_rotate",
-        "virtual-account: tags",
         "virtual-account: token_type",
     }
 

@@ -80,3 +80,18 @@ def test_long_metadata_is_not_kept() -> None:
         metadata = {f"key-{number}-{index}": "x" * 100 for index in range(60)}
         assert read_notes(FakeHeaders([("x-tfy-metadata", json.dumps(metadata))])).metadata == metadata
     assert call_notes._kept_metadata.cache_info().currsize == before
+
+
+def test_given_metadata_alone() -> None:
+    """A caller that writes nothing has what it is given."""
+    assert read_notes(FakeHeaders(), {"team": "ml"}).metadata == {"team": "ml"}
+    other = read_notes(FakeHeaders([("x-tfy-conversation-id", "c")]), {"team": "ml"})
+    assert (other.metadata, other.conversation_id) == ({"team": "ml"}, "c")
+
+
+def test_given_metadata_count_more() -> None:
+    """Over what is written, and before it, where only the first are shown; what is kept stays as it was."""
+    headers = FakeHeaders([("x-tfy-metadata", '{"job":"j","team":"mine"}')])
+    notes = read_notes(headers, {"team": "ml", "region": "eu"})
+    assert list(notes.metadata.items()) == [("team", "ml"), ("region", "eu"), ("job", "j")]
+    assert read_notes(headers).metadata == {"job": "j", "team": "mine"}

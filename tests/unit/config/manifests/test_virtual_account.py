@@ -95,3 +95,10 @@ def test_roles(role: str, *, may_call: bool) -> None:
     """A role that is not known to call does not: roles of one's own come with their feature."""
     permission = Permission(resource_fqn="t:openai:main", resource_type="provider-account", role_id=role)
     assert (permission.grant is not None) is may_call
+
+
+def test_tags_as_metadata() -> None:
+    """Texts as they are, all else as its JSON, so that rules can name it."""
+    tags = {"a": "x", "b": True, "c": 7, "d": ["ü", 1], "e": None}
+    account = VirtualAccount.model_validate({"type": "virtual-account", "name": "a", "tags": tags})
+    assert account.metadata == {"a": "x", "b": "true", "c": "7", "d": '["ü", 1]', "e": "null"}
