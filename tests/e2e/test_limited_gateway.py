@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import anthropic
-import httpx
 import httpx2
 import openai
 import pytest
@@ -285,7 +284,7 @@ def test_limits_that_watch(limited: GatewayProcess) -> None:
 
 def client_of(gateway: GatewayProcess, asked: list[Headers], *, max_retries: int = 2) -> openai.OpenAI:
     hooks: dict[str, Any] = {"response": [lambda reply: asked.append(dict(reply.headers))]}
-    http_client = httpx.Client(event_hooks=hooks, timeout=30)
+    http_client = httpx2.Client(event_hooks=hooks, timeout=30)
     return openai.OpenAI(
         base_url=gateway.base_url, api_key=APP_TOKEN, max_retries=max_retries, http_client=http_client
     )
