@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from gateway.config import Config, SecretSource, accepted
+from gateway.config import Config, Document, SecretSource, accepted
 from gateway.config.check import check_documents
 from gateway.control.accepted_files import AcceptedFiles
 from gateway.settings import Settings, environment
@@ -26,6 +26,14 @@ def accepted_files(state_dir: Path) -> AcceptedFiles:
 def secret_source(settings: Settings) -> SecretSource:
     """Where this process reads secrets."""
     return SecretSource(environment(), settings.secrets_dir)
+
+
+def find_documents(state_dir: Path, version: str) -> tuple[Document, ...] | None:
+    """The documents of an accepted set, None when it is not kept any more or damaged."""
+    try:
+        return accepted.load((state_dir / _FOLDER / f"{version}.json").read_bytes())
+    except (OSError, accepted.NotAccepted):
+        return None
 
 
 def load_accepted(state_dir: Path, secrets: SecretSource, version: str | None = None) -> Config:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import uvloop
 
-from gateway.app.accepted_config import accepted_files, load_accepted, secret_source
+from gateway.app.accepted_config import accepted_files, find_documents, load_accepted, secret_source
 from gateway.app.destinations import make_destinations
 from gateway.app.metrics_export import PERIOD_S, MetricsExport, make_metrics_targets
 from gateway.app.metrics_ledger import MetricsLedgers
@@ -26,6 +26,7 @@ from gateway.app.replicas import AWAY, OFF, Sharing
 from gateway.config import Checked, Config
 from gateway.config.check import check, check_documents
 from gateway.control.api import Services, build_app
+from gateway.control.audit import AuditTrail
 from gateway.control.auth import Access
 from gateway.control.config import ConfigSource
 from gateway.control.config_watch import ConfigWatch, Watched
@@ -46,6 +47,7 @@ from gateway.routing.compile import circuit_rules
 from gateway.routing.health import Health as TargetHealth
 from gateway.routing.shared_circuits import SharedCircuits
 from gateway.settings import Settings, environment
+from gateway.store.audit_log import FOLDER, AuditLog
 from gateway.store.target_board import FILE_NAME, TargetBoard, open_board
 from gateway.tasks import end, first_of, spawn
 from gateway.telemetry.resource import worker_resource
@@ -99,6 +101,7 @@ class Control:
             store_path, self._delivery.local_reader(stored.position), earlier=stored.totals
         )
         self._delivery.configure(make_destinations(in_force, self._secrets), in_force.version)
+        self._audit = AuditTrail(AuditLog(settings.state_dir / FOLDER))
         self._watch = self._make_watch(in_force)
         self._version = in_force.version
         self._destinations: list[Mapping[str, Any]] = []
@@ -156,13 +159,16 @@ class Control:
         self._writer.start()
         self._loop = loop
         self._metrics.configure(make_metrics_targets(self._in_force, self._secrets))
+        await asyncio.to_thread(self._note_start)
         self._watch.start()
         config = ConfigSource(self._watch.status, self._connected)
         otel = OtelManifests(
             settings.config, strict=settings.strict, secrets=self._secrets, find_waiting=self._waiting
         )
         page = MetricsPage(self._metrics_source)
-        services = Services(self._health, self._queries, self._telemetry, config, otel, page, self._targets)
+        services = Services(
+            self._health, self._queries, self._telemetry, config, otel, page, self._targets, self._audit
+        )
         application = build_app(services, Access(settings.control_host, settings.admin_token))
         server = HttpServer(application, bind(settings.control_host, settings.control_port))
         server.start()
@@ -211,6 +217,8 @@ class Control:
 
     def _accept(self, config: Config) -> None:
         """Put an accepted change in force: here, then in every worker. Called in the watching thread."""
+        before = self._in_force
+        self._audit.changed((before.version, before.documents), config.version, config.documents)
         self._in_force = config
         self._target_names = _target_names(config)
         self._take_rules(config)
@@ -219,6 +227,13 @@ class Control:
         targets = make_metrics_targets(config, self._secrets)
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._metrics.configure, targets)
+
+    def _note_start(self) -> None:
+        """Note what has changed while no control process was there to see it."""
+        state_dir, in_force = self._settings.state_dir, self._in_force
+        self._audit.begun(
+            in_force.version, in_force.documents, lambda version: find_documents(state_dir, version)
+        )
 
     def _take_rules(self, config: Config) -> None:
         if self._targets.health is not None:

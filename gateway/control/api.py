@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from gateway.control.audit import AuditTrail, audit_routes
 from gateway.control.auth import Access, Guard
 from gateway.control.config import ConfigSource, config_routes
 from gateway.control.health import Health, health_routes
@@ -35,6 +36,7 @@ class Services:
     otel: OtelManifests
     metrics: MetricsPage
     targets: TargetsSource
+    audit: AuditTrail
 
 
 def build_app(services: Services, access: Access) -> ASGIApp:
@@ -50,9 +52,10 @@ def build_app(services: Services, access: Access) -> ASGIApp:
             *health_routes(services.health),
             *trace_routes(services.traces),
             *telemetry_routes(services.telemetry),
-            *targets_routes(services.targets),
+            *targets_routes(services.targets, services.audit),
             *config_routes(services.config),
-            *otel_settings_routes(services.otel),
+            *otel_settings_routes(services.otel, services.audit),
+            *audit_routes(services.audit),
             *page_routes(),
             *metrics_routes(services.metrics),
         ],
@@ -67,6 +70,13 @@ async def _front(_request: Request) -> Response:
     return json_reply(
         {
             "service": "gateway control plane",
-            "see": ["/api/traces", "/api/telemetry", "/api/targets", "/api/config", "/settings/otel"],
+            "see": [
+                "/api/traces",
+                "/api/telemetry",
+                "/api/targets",
+                "/api/config",
+                "/api/audit",
+                "/settings/otel",
+            ],
         }
     )

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.control.audit import AuditTrail
 from gateway.control.json_body import BodyRefused, read_object
 from gateway.control.otel_manifest import (
     TYPE,
@@ -23,7 +24,7 @@ from gateway.control.otel_manifest import (
 from gateway.control.replies import error_reply, json_reply
 
 
-def otel_settings_routes(manifests: OtelManifests) -> list[Route]:
+def otel_settings_routes(manifests: OtelManifests, audit: AuditTrail) -> list[Route]:
     """The routes of this room."""
 
     async def show(request: Request) -> Response:
@@ -49,6 +50,8 @@ def otel_settings_routes(manifests: OtelManifests) -> list[Route]:
             return error_reply(409, "not_writable", str(error))
         except Invalid as error:
             return _invalid(error)
+        saved_name = str(saved.shown.body["name"])
+        await asyncio.to_thread(audit.asked, "manifest.saved", TYPE, saved_name, request)
         return json_reply(saved_json(saved), headers=_tag(saved.shown))
 
     return [

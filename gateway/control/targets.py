@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.control.audit import AuditTrail
 from gateway.control.json_body import BodyRefused, read_object
 from gateway.control.replies import error_reply, json_reply
 from gateway.routing.health import Health, TargetReport
@@ -64,17 +65,17 @@ class TargetsSource:
         yield names.MISSED_TURNS.point(health.missed_turns)
 
 
-def targets_routes(source: TargetsSource) -> list[Route]:
+def targets_routes(source: TargetsSource, audit: AuditTrail) -> list[Route]:
     """The routes of this room."""
 
     async def show(_request: Request) -> Response:
         return json_reply(await asyncio.to_thread(source.report))
 
     async def drain(request: Request) -> Response:
-        return await _change(request, source, _drain)
+        return await _change(request, source, audit, _drain)
 
     async def undrain(request: Request) -> Response:
-        return await _change(request, source, _undrain)
+        return await _change(request, source, audit, _undrain)
 
     return [
         Route("/api/targets", show, methods=["GET"]),
@@ -84,7 +85,10 @@ def targets_routes(source: TargetsSource) -> list[Route]:
 
 
 async def _change(
-    request: Request, source: TargetsSource, change: Callable[[Health, str, str], None]
+    request: Request,
+    source: TargetsSource,
+    audit: AuditTrail,
+    change: Callable[[Health, str, str], str | None],
 ) -> Response:
     try:
         name = (await read_object(request)).get("target")
@@ -97,18 +101,24 @@ async def _change(
     if source.health is None:
         message = "the file that workers share cannot be used; the log of the start says why"
         return error_reply(503, "store_unavailable", message)
-    change(source.health, name, request.client.host if request.client else "unknown")
+    done = change(source.health, name, request.client.host if request.client else "unknown")
+    if done is not None:
+        await asyncio.to_thread(audit.asked, done, "target", name, request)
     return json_reply(source.entry(name))
 
 
-def _drain(health: Health, name: str, by: str) -> None:
-    if health.drain(name):
-        _log.warning("target %s is drained: no route asks it until it is undrained (asked by %s)", name, by)
+def _drain(health: Health, name: str, by: str) -> str | None:
+    if not health.drain(name):
+        return None
+    _log.warning("target %s is drained: no route asks it until it is undrained (asked by %s)", name, by)
+    return "target.drained"
 
 
-def _undrain(health: Health, name: str, by: str) -> None:
-    if health.undrain(name):
-        _log.warning("target %s is drained no more (asked by %s)", name, by)
+def _undrain(health: Health, name: str, by: str) -> str | None:
+    if not health.undrain(name):
+        return None
+    _log.warning("target %s is drained no more (asked by %s)", name, by)
+    return "target.undrained"
 
 
 def _entry(name: str, report: TargetReport, window_s: float) -> dict[str, Any]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import mkdtemp
 
 from starlette.testclient import TestClient
 
 from gateway.config import SecretSource
 from gateway.control.api import Services, build_app
+from gateway.control.audit import AuditTrail
 from gateway.control.auth import Access
 from gateway.control.config import ConfigSource
 from gateway.control.config_status import ConfigStatus
@@ -21,6 +23,7 @@ from gateway.control.telemetry import TelemetrySource
 from gateway.control.traces import TraceQueries
 from gateway.delivery.probe import ProbeResult
 from gateway.delivery.service import MetricsReport
+from gateway.store.audit_log import AuditLog
 from gateway.tracestore.ledger import StoreState, local_report
 from gateway.tracestore.query import TraceQuery
 
@@ -66,6 +69,7 @@ class Rooms:
     manifests: Path = Path("no-such-folder")
     waiting: dict[str, int] = field(default_factory=dict)
     tested: list[str | None] = field(default_factory=list)
+    audit: AuditTrail = field(default_factory=lambda: AuditTrail(AuditLog(Path(mkdtemp()))))
     targets: TargetsSource = field(default_factory=lambda: TargetsSource(tuple, None))
 
     def client(self, base_url: str = "http://127.0.0.1:8788") -> TestClient:
@@ -105,6 +109,7 @@ class Rooms:
                 find_waiting=lambda name: self.waiting.get(name, 0),
             ),
             targets=self.targets,
+            audit=self.audit,
         )
 
     async def _test(self, name: str | None) -> Sequence[dict[str, object]]:

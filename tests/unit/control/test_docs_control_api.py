@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from starlette.requests import Request
 
-from gateway.config import Problem, Severity
+from gateway.config import Document, Problem, Severity
 from gateway.control import replies, traces
+from gateway.control.audit import AuditTrail
 from gateway.control.config import ConfigSource
 from gateway.control.config_status import ConfigStatus, Rejected
 from gateway.control.health import Health
@@ -19,6 +22,7 @@ from gateway.control.otel_manifest import Saved, Shown
 from gateway.control.otel_settings import saved_json
 from gateway.control.targets import TargetsSource
 from gateway.delivery.probe import ProbeResult
+from gateway.store.audit_log import AuditLog
 from gateway.tracestore import buckets
 from gateway.tracestore.decode import span_json, trace_json
 from gateway.tracestore.ledger import StoreState, local_report
@@ -58,6 +62,24 @@ def config() -> dict[str, object]:
     return ConfigSource(lambda: status, lambda: [("w", "v")]).report()
 
 
+def audit() -> dict[str, object]:
+    """One entry of each form that the page shows."""
+    trail = AuditTrail(AuditLog(Path(mkdtemp())), now_ns=lambda: 0)
+    request = Request({"type": "http", "client": ("127.0.0.1", 1), "headers": []})
+    trail.asked("target.drained", "target", "a/b", request)
+    file = Path(mkdtemp()) / "m.yaml"
+    file.touch()
+    models = ["a", "b"]
+    was, now = [
+        Document(
+            "virtual-account", "app", {"type": "t", "name": "app", "tokens": [], "models": [model]}, file, 1
+        )
+        for model in models
+    ]
+    trail.changed(("v1", [was]), "v2", [now])
+    return {**trail.page(3, None, {}), "next_cursor": "2"}
+
+
 ANSWERS: dict[str, object] = {
     "error": json.loads(bytes(replies.error_reply(400, "c", "m").body)),
     "readyz": Health(
@@ -73,6 +95,7 @@ ANSWERS: dict[str, object] = {
         "workers": [],
     },
     "config": config(),
+    "audit": audit(),
     "targets": TargetsSource(lambda: ["a/b"], None).report(),
     "test": {"results": [ProbeResult("d", "traces", True, 200, 1.0, "w", "a").to_dict()]},
     "otel": otel(),

@@ -1,0 +1,188 @@
+"""Who changed what, noted as it comes into force, and `GET /api/audit`.
+
+What cannot be noted does not stop what was done: the log of the process says so then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import pwd
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.config import Document
+from gateway.config.changes import Change, changes_between, shown
+from gateway.control.replies import error_reply, json_reply
+from gateway.store.audit_log import AuditLog
+from gateway.tracestore.timestamps import format_rfc3339
+
+ACCEPTED: Final = "config.accepted"
+MAX_CHANGES: Final = 1000
+"""Of one change of the configuration: how many manifests are noted one by one."""
+
+_PAGE: Final = 50
+_MAX_PAGE: Final = 1000
+_FILTERS: Final = ("action", "type", "name")
+
+_log: Final = logging.getLogger(__name__)
+
+
+class AuditTrail:
+    """Notes changes. Thread-safe; each method writes to the disk, so call it in a thread."""
+
+    def __init__(self, log: AuditLog, *, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self._audit_log = log
+        self._now_ns = now_ns
+
+    def begun(
+        self, version: str, documents: Sequence[Document], find: Callable[[str], Sequence[Document] | None]
+    ) -> None:
+        """Note what has changed since the configuration that was noted last.
+
+        Args:
+            version: Of what is in force.
+            documents: It.
+            find: The documents of a version, None when they are not kept any more.
+        """
+        try:
+            last = next((one for one in self._audit_log.newest() if one["action"] == ACCEPTED), None)
+        except OSError as error:
+            _log.error("the audit log cannot be read: %s", error.strerror or error)
+            return
+        before = None if last is None else str(last["version"]["after"])
+        if before != version:
+            known = None if before is None else find(before)
+            self._note_change(before, known, version, documents)
+
+    def changed(
+        self, before: tuple[str, Sequence[Document]], version: str, documents: Sequence[Document]
+    ) -> None:
+        """Note a configuration that comes into force in the place of *before*."""
+        self._note_change(*before, version, documents)
+
+    def asked(self, action: str, kind: str, name: str, request: Request) -> None:
+        """Note what somebody has done by the control API."""
+        address = request.client.host if request.client else "unknown"
+        self._append(
+            [
+                {
+                    "at": self._now(),
+                    "action": action,
+                    "by": {"kind": "control_api", "address": address},
+                    "type": kind,
+                    "name": name,
+                }
+            ]
+        )
+
+    def page(self, limit: int, cursor: int | None, filters: Mapping[str, str]) -> dict[str, Any]:
+        """The newest entries before *cursor* that have what *filters* say.
+
+        Raises:
+            OSError: The log cannot be read.
+        """
+        found = (
+            entry
+            for entry in self._audit_log.newest()
+            if (cursor is None or entry["id"] < cursor)
+            and all(entry.get(key) == value for key, value in filters.items())
+        )
+        entries = list(itertools.islice(found, limit + 1))
+        more = entries[limit - 1]["id"] if len(entries) > limit else None
+        return {"entries": entries[:limit], "next_cursor": None if more is None else str(more)}
+
+    def _note_change(
+        self,
+        before: str | None,
+        known: Sequence[Document] | None,
+        version: str,
+        documents: Sequence[Document],
+    ) -> None:
+        at = self._now()
+        changes = [] if known is None else list(changes_between(known, documents))
+        entries = [
+            {
+                "at": at,
+                "action": f"manifest.{change.action}",
+                "by": _by_file(change.document.file),
+                "type": change.document.type,
+                "name": change.document.name,
+                "paths": change.paths,
+                "before": None if change.before is None else shown(change.before),
+                "after": None if change.after is None else shown(change.after),
+                "version": version,
+            }
+            for change in changes[:MAX_CHANGES]
+        ]
+        count = None if known is None else _count(changes)
+        entries.append(
+            {
+                "at": at,
+                "action": ACCEPTED,
+                "version": {"before": before, "after": version},
+                "manifests": count,
+            }
+        )
+        self._append(entries)
+
+    def _append(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        try:
+            self._audit_log.append(entries)
+        except OSError as error:
+            _log.error("a change is not in the audit log: %s", error.strerror or error)
+
+    def _now(self) -> str:
+        return format_rfc3339(self._now_ns())
+
+
+def audit_routes(trail: AuditTrail) -> list[Route]:
+    """The routes of this room."""
+
+    async def list_entries(request: Request) -> Response:
+        query = request.query_params
+        limit, cursor = query.get("limit", str(_PAGE)), query.get("cursor")
+        if not _is_number(limit) or not 0 < int(limit) <= _MAX_PAGE:
+            return error_reply(400, "invalid_parameter", f"'limit' is a number from 1 to {_MAX_PAGE}")
+        if cursor is not None and not _is_number(cursor):
+            return error_reply(400, "invalid_parameter", "'cursor' is the next_cursor of the page before")
+        filters = {key: query[key] for key in _FILTERS if key in query}
+        before = None if cursor is None else int(cursor)
+        try:
+            page = await asyncio.to_thread(trail.page, int(limit), before, filters)
+        except OSError as error:
+            return error_reply(503, "store_unavailable", f"the log cannot be read: {error.strerror or error}")
+        return json_reply(page)
+
+    return [Route("/api/audit", list_entries, methods=["GET"])]
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19  # noqa: PLR2004 - what 64 bits hold
+
+
+def _count(changes: Sequence[Change]) -> dict[str, int]:
+    found = dict.fromkeys(("created", "changed", "removed"), 0)
+    for change in changes:
+        found[change.action] += 1
+    return found
+
+
+def _by_file(file: Path) -> dict[str, str]:
+    """Who owns the file that has changed: nobody else is known to have written it."""
+    found = {"kind": "file", "file": str(file)}
+    try:
+        owner = file.stat().st_uid
+    except OSError:
+        return found
+    try:
+        return {**found, "owner": pwd.getpwuid(owner).pw_name}
+    except KeyError:
+        return {**found, "owner": str(owner)}
