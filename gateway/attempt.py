@@ -49,6 +49,7 @@ _STREAMS_ELSEWHERE: Final[dict[Dialect, bytes]] = {"converse": b"application/vnd
 """What a stream is called by the dialects that do not send server-sent events."""
 
 _FIRST_ERROR: Final = 400
+_TOO_MANY: Final = 429
 _SERVER_ERROR: Final = 500
 _OUR_CREDENTIALS: Final = frozenset({401, 403})
 _TRUE: Final = b"true"
@@ -97,19 +98,17 @@ class Opened:
 
     Attributes:
         attempt: Its notes.
-        left_out: Fields of the call that its target did not get.
         answer: The whole reply as the caller gets it, None for what is still coming.
         reply: What is still coming, None when nothing is.
         reader: What a stream passes through.
         held: What the caller gets first of a stream.
     """
 
-    __slots__ = ("answer", "attempt", "held", "left_out", "reader", "reply")
+    __slots__ = ("answer", "attempt", "held", "reader", "reply")
 
     def __init__(
         self,
         attempt: AttemptTrace,
-        left_out: tuple[str, ...],
         *,
         answer: Answer | None = None,
         reply: UpstreamReply | None = None,
@@ -117,7 +116,6 @@ class Opened:
         held: bytes = b"",
     ) -> None:
         self.attempt = attempt
-        self.left_out = left_out
         self.answer = answer
         self.reply = reply
         self.reader = reader
@@ -176,7 +174,6 @@ def deliver(responder: Responder, call: Call, opened: Opened) -> Awaitable[Answe
         UpstreamBadReply: A stream broke off.
         UpstreamUnreachable, UpstreamTimeout: Likewise.
     """
-    responder.left_out = opened.left_out
     if opened.answer is None:
         return _deliver_coming(responder, call, opened)
     if responder.trace.content is not None:
@@ -215,7 +212,8 @@ def outcome_of(attempt: AttemptTrace, failure: GatewayError | Answer | None, lim
         return _good(attempt, took_ms)
     if isinstance(failure, Answer):
         is_sick = failure.status >= _SERVER_ERROR or failure.status in _OUR_CREDENTIALS
-        wait_s = wait_in_headers(failure.headers, time.time())
+        asks_for_patience = is_sick or failure.status == _TOO_MANY
+        wait_s = wait_in_headers(failure.headers, time.time()) if asks_for_patience else 0.0
         return Outcome("sick" if is_sick else "none", failure.status, wait_s, took_ms)
     is_callers = failure.source != "upstream" or isinstance(failure, FirstTokenTimeout)
     if isinstance(failure, UpstreamTimeout) and limits.whole_s is not None:
@@ -260,7 +258,7 @@ def _address(
     responder: Responder, call: Call, attempt: AttemptTrace, pair: Pair, limits: CallLimits
 ) -> UpstreamRequest:
     target = attempt.target
-    body, responder.left_out = pair.write(call, target)
+    body, attempt.left_out = pair.write(call, target)
     headers = forwarded_headers(target, responder.client.headers)
     if target.propagate_trace:
         headers += responder.trace.propagation(attempt).items()
@@ -316,7 +314,7 @@ async def _open_whole(
             return _take_whole(responder, call, attempt, pair, reply, body)
         if reply.status < _FIRST_ERROR:
             is_read = False
-            return Opened(attempt, responder.left_out, reply=reply)
+            return Opened(attempt, reply=reply)
         refusal = await relay_reply(
             responder, attempt, reply, call.endpoint, dialect="openai", locate=lambda _: None
         )
@@ -347,9 +345,7 @@ def _take_whole(
             parts = state_made(body, is_kept=_is_kept(call, attempt.target))
             responder.made_parts(parts, attempt.target)
         attempt.ended()
-        return Opened(
-            attempt, responder.left_out, answer=Answer(reply.status, headers, without_keys(body, attempt))
-        )
+        return Opened(attempt, answer=Answer(reply.status, headers, without_keys(body, attempt)))
     return _refused(attempt, pair, reply, headers, body)
 
 
@@ -417,7 +413,7 @@ async def _open_stream(
         reader = pair.open_stream(call, started_at_ns=responder.trace.started_at_ns)
         held = await _hold(attempt, reply, reader)
         is_good = True
-        return Opened(attempt, responder.left_out, reply=reply, reader=reader, held=held)
+        return Opened(attempt, reply=reply, reader=reader, held=held)
     finally:
         if not is_good:
             reply.close()

@@ -855,7 +855,8 @@ class Charge(msgspec.Struct, frozen=True):
     """What a call adds to one counter.
 
     Attributes:
-        key: `TABLE_KEY_BYTES` of a hash: of the rule, whom it counts for, and the calendar window.
+        key: `TABLE_KEY_BYTES` of a hash: of the rule, whom it counts for, and the window: `window_s` and, of
+            a calendar window, when that is. No two charges of one call have the same.
         amount: Requests, tokens, or millionths of a USD; at least 0.
         limit: The most that may be counted there.
         window_s: Seconds of a rolling window; 0 for a calendar window, which the key names; `PARALLEL`.

@@ -176,7 +176,9 @@ class Pipeline:
         # A plan of one target is that target's, by whatever name it was asked for.
         name = _asked_name(plan.targets[0].name) if plan.route is None else call.model
         asking = Asking(facts.caller, name, facts.metadata, need)
+        began_ns = time.perf_counter_ns()
         permit = trace.permit = await self._limiter.admit(snapshot.limits, asking, plan)
+        trace.limit_ns = time.perf_counter_ns() - began_ns
         if permit.refusal is not None:
             permit.refusal.plan = plan
             raise permit.refusal

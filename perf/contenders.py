@@ -85,6 +85,35 @@ integrations:
 
 VIRTUAL_NAME: Final = "vm/chat"
 
+_RULE: Final = """\
+type: tenant-rate-limit-config/model
+name: {name}
+{rule}
+"""
+_RULES: Final[Mapping[str, str]] = {
+    "all": "limits: {requests_per_minute: 100000000}",
+    "all-day": "limits: {requests_per_day: 100000000000}",
+    "tokens": "limits: {tokens_per_minute: 100000000000}",
+    "at-once": "limits: {parallel_requests: 100000}",
+    "each-account": "limits: {requests_per_minute: 100000000}\napplies_to: {type: per-virtual-account}",
+    "each-model": "limits: {tokens_per_hour: 100000000000}\napplies_to: {type: per-model}",
+    "each-team": "limits: {requests_per_hour: 10000000000}\napplies_to: {type: metadata, metadata: team}",
+    "perf": 'when: {subjects: {virtual_accounts: {in: ["perf"]}}}\nlimits: {tokens_per_day: 100000000000}',
+    "chat": 'when: {models: {in: ["*/chat"]}}\nlimits: {requests_per_hour: 10000000000}',
+    "watched": "limits: {requests_per_minute: 1}\nmode: audit",
+}
+LIMITS: Final = tuple(_RULE.format(name=name, rule=rule) for name, rule in _RULES.items())
+"""Ten rules that every call matches, of every kind; what they refuse nobody reaches."""
+
+BUDGET: Final = """\
+type: tenant-budget-config
+name: spending
+limits: {cost_per_month: 1000000000}
+applies_to: {type: per-virtual-account}
+mode: enforce
+"""
+"""A budget that every call is counted for, and that none can spend."""
+
 METADATA: Final = (
     'x-tfy-metadata: {"team":"search","project":"atlas","environment":"production"}',
     "x-tfy-conversation-id: conversation-000000000042",
@@ -115,13 +144,13 @@ class Setup:
 
 EVERYTHING: Final = Setup(
     "gateway",
-    manifests=(EXPORT.format(endpoint="{sink}", encoding="proto"), VIRTUAL_MODEL),
+    manifests=(EXPORT.format(endpoint="{sink}", encoding="proto"), VIRTUAL_MODEL, *LIMITS, BUDGET),
     headers=METADATA,
     price=PRICE,
     model=VIRTUAL_NAME,
 )
-"""All that is built and of use to everybody: keys, a virtual model of three, metadata, cost, traces in the
-local store and exported.
+"""All that is built and of use to everybody: keys, a virtual model of three, ten limits, a budget, metadata,
+cost, traces in the local store and exported.
 """
 
 

@@ -13,7 +13,7 @@ import time
 import uuid
 from pathlib import Path
 from random import Random, SystemRandom
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import uvloop
 
@@ -37,6 +37,7 @@ from gateway.routing.sessions import Sessions
 from gateway.routing.stored import StoredObjects
 from gateway.settings import Settings, environment, is_loopback
 from gateway.snapshot import Snapshot, compile_snapshot
+from gateway.store import counter_table
 from gateway.store.counter_table import CounterTable, counters_in_memory, open_counters
 from gateway.store.shared_table import SharedTable, open_table, table_in_memory
 from gateway.store.target_board import FILE_NAME, TargetBoard, board_in_memory, open_board
@@ -49,6 +50,9 @@ from gateway.telemetry.processor import BatchingSpanProcessor
 from gateway.telemetry.resource import worker_resource
 from gateway.upstream.exchange import Upstream
 from gateway.wire.frames import Counts
+
+if TYPE_CHECKING:
+    from gateway.store.redis_counters import RedisCounters
 
 _FLUSH_S: Final = 3.0
 """How long the last spans may take to reach control's write-ahead file; the supervisor allows 5 s beyond the
@@ -64,9 +68,6 @@ _OBJECTS: Final = "objects"
 
 _SESSIONS: Final = "sessions"
 """The one that says which target a session stays with."""
-
-_COUNTERS: Final = "counters"
-"""The one that says what has been used of limits."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -110,7 +111,9 @@ class Worker:
         self._health.rules = self._current.snapshot.circuit_rules
         self._config_word = "ok"
         self._upstream = Upstream(Proxies(environment()))
-        self._limiter = Limiter(_counters(settings.state_dir / _COUNTERS))
+        counters = _counters(settings.state_dir / counter_table.FILE_NAME)
+        self._shared_counters = _shared_counters(settings.redis_url, counters)
+        self._limiter = Limiter(counters, self._shared_counters)
         self._metrics = WorkerMetrics(
             asyncio.get_running_loop(), lambda: self._pipeline.open_count, metadata=_metadata_labels()
         )
@@ -163,6 +166,8 @@ class Worker:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._on_sigterm)
         await self._upstream.open()
+        if self._shared_counters is not None:
+            self._shared_counters.start()
         self._handover.start()
         self._metrics.start()
         metrics = (
@@ -218,6 +223,8 @@ class Worker:
         self._processor.shutdown()
         self._metrics.stop()
         await self._limiter.close()
+        if self._shared_counters is not None:
+            await self._shared_counters.close()
         await self._handover.close(_FLUSH_S)
         await self._upstream.close()
         await end(self._tasks)
@@ -282,6 +289,16 @@ def _counters(path: Path) -> CounterTable:
     except OSError as error:
         _log.warning("%s cannot be used: %s; limits hold for each worker by itself", path, error)
         return counters_in_memory()
+
+
+def _shared_counters(redis_url: str | None, counters: CounterTable) -> RedisCounters | None:
+    """What counts for all replicas, None where there are none."""
+    if redis_url is None:
+        return None
+    # It needs a library that comes with an extra.
+    from gateway.store.redis_counters import RedisCounters  # noqa: PLC0415 - see above
+
+    return RedisCounters(redis_url, counters)
 
 
 def _board(path: Path) -> TargetBoard:

@@ -9,7 +9,7 @@ from typing import Final
 
 from gateway.config.document import Document, FieldPath
 from gateway.config.manifests.budgets import BudgetConfig, BudgetRule, TeamBudgetConfig, TenantBudgetConfig
-from gateway.config.manifests.limited_calls import MembersWhen, PerModel, RuleWhen
+from gateway.config.manifests.limited_calls import MembersWhen, PerModel, RuleWhen, Subjects
 from gateway.config.manifests.load_balancing import model_name
 from gateway.config.manifests.logging_config import ValueFilter
 from gateway.config.manifests.rate_limits import RateLimitingConfig, RateLimitRule, TenantRateLimitConfig
@@ -77,7 +77,7 @@ def _check_reached(document: Document, rules: Sequence[RateLimitRule]) -> Iterat
     """Only the first rule decides, so none behind one for all calls ever does."""
     for index, rule in enumerate(rules[:-1]):
         kinds = {"user", "virtualaccount"}.intersection(rule.rate_limit_applies_per)
-        if rule.when == RuleWhen() and len(kinds) != 1:
+        if _is_for_all(rule.when) and len(kinds) != 1:
             yield document.warning(
                 ("rules", index + 1),
                 f"no call gets here: the rule '{rule.id}' before it is for all",
@@ -86,17 +86,24 @@ def _check_reached(document: Document, rules: Sequence[RateLimitRule]) -> Iterat
             return
 
 
+def _is_for_all(when: RuleWhen) -> bool:
+    everybody = when.subjects is None or not {"*", "team:everyone"}.isdisjoint(when.subjects)
+    return everybody and (when.models is None or "*" in when.models) and not when.metadata
+
+
 def _check_rule_when(document: Document, path: FieldPath, when: RuleWhen, known: Known) -> Iterator[Problem]:
-    yield from check_subjects(document, (*path, "subjects"), when.subjects or (), known.callers)
+    yield from check_subjects(document, (*path, "subjects"), when.subjects, known.callers)
+    yield from _check_not_empty(document, (*path, "models"), when.models)
     for index, name in enumerate(when.models or ()):
         yield from _check_known(document, (*path, "models", index), model_name(name), known.models, "model")
 
 
 def check_subjects(
-    document: Document, path: FieldPath, subjects: Sequence[str], callers: Collection[str]
+    document: Document, path: FieldPath, subjects: Sequence[str] | None, callers: Collection[str]
 ) -> Iterator[Problem]:
     """Slips in a list of *subjects* that stands at *path*, where the virtual accounts are *callers*."""
-    for index, subject in enumerate(subjects):
+    yield from _check_not_empty(document, path, subjects)
+    for index, subject in enumerate(subjects or ()):
         here = (*path, index)
         if not subject.startswith((*_SUBJECTS, "*")):
             yield document.warning(
@@ -109,6 +116,13 @@ def check_subjects(
 
 def _check_when(document: Document, when: MembersWhen, known: Known) -> Iterator[Problem]:
     subjects = when.subjects
+    members = [("users", subjects.users)]
+    if isinstance(subjects, Subjects):
+        members.append(("teams", subjects.teams))
+    for key, listed in members:
+        yield from _check_not_empty(document, ("when", "subjects", key, "in"), listed.in_)
+    for key, values in when.metadata.items():
+        yield from _check_not_empty(document, ("when", "metadata", key, "in"), values.in_)
     for path, names, whole, what in (
         (("subjects", "virtual_accounts"), subjects.virtual_accounts, known.callers, "virtual account"),
         (("models",), when.models, known.models, "model"),
@@ -120,9 +134,18 @@ def _check_when(document: Document, when: MembersWhen, known: Known) -> Iterator
 def _check_filter(
     document: Document, path: FieldPath, names: ValueFilter, known: Collection[str], what: str
 ) -> Iterator[Problem]:
+    yield from _check_not_empty(document, (*path, "in"), names.in_)
     for key, listed in (("in", names.in_ or ()), ("not_in", names.not_in)):
         for index, name in enumerate(listed):
             yield from _check_known(document, (*path, key, index), model_name(name), known, what)
+
+
+def _check_not_empty(
+    document: Document, path: FieldPath, listed: Collection[str] | None
+) -> Iterator[Problem]:
+    """Nothing is in an empty list, which is another thing than no list."""
+    if listed is not None and not listed:
+        yield document.warning(path, "an empty list, which matches nothing", "Remove it to mean all")
 
 
 def _check_overrides(document: Document, applies_to: object, known: Known) -> Iterator[Problem]:

@@ -73,7 +73,6 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "gateway-global-settings": (
         "semantic_cache_settings",
         "guardrail_settings",
-        "budget_settings",
     ),
 }
 

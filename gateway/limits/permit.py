@@ -8,7 +8,7 @@ the same rest of a limit.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
@@ -84,16 +84,13 @@ class Asking(msgspec.Struct, frozen=True):
     need: Need
 
 
-class _Taken:
+class _Taken(msgspec.Struct):
     """A charge that was taken, and whose use it is for: that of *targets*, of all where None."""
 
-    __slots__ = ("charge", "decision", "kind", "targets")
-
-    def __init__(self, kind: LimitKind, charge: Charge, decision: Decision, target: str) -> None:
-        self.kind = kind
-        self.charge = charge
-        self.decision = decision
-        self.targets: set[str] | None = {target} if target else None
+    kind: LimitKind
+    charge: Charge
+    decision: Decision
+    targets: set[str] | None
 
 
 class _Turn:
@@ -120,21 +117,29 @@ class _Turn:
             self.charges.append(meter.charge(amount, now_s))
 
     def passed_over(self, used: Sequence[int]) -> list[int]:
-        """Budgets without room that refuse only where no other has any; [] where the call is refused."""
+        """Budgets without room that refuse only where no other has any; [] where the call is refused.
+
+        A budget has room if all its limits do.
+        """
         without = [
             at
             for at, charge in enumerate(self.charges)
-            if charge.is_enforced and used[at] + charge.amount > charge.limit
+            if self.meters[at].is_enforced and used[at] + charge.amount > charge.limit
         ]
-        if any(self.meters[at].rule.mode != "soft_enforce" for at in without):
+        # What was passed over before is not enforced any more, and has no room all the same.
+        refusing = [at for at in without if self.charges[at].is_enforced]
+        if any(self.meters[at].rule.mode != "soft_enforce" for at in refusing):
             return []
+        spent = {_key_of(self.meters[at]) for at in without}
         has_other = any(
-            meter.rule.is_budget
-            and meter.is_enforced
-            and used[at] + self.charges[at].amount <= self.charges[at].limit
-            for at, meter in enumerate(self.meters)
+            meter.rule.is_budget and meter.is_enforced and _key_of(meter) not in spent
+            for meter in self.meters
         )
-        return without if has_other else []
+        return refusing if has_other else []
+
+
+def _key_of(meter: Meter) -> tuple[str, str]:
+    return meter.rule.source, meter.rule.id
 
 
 class CallPermit:
@@ -218,7 +223,7 @@ class CallPermit:
         corrections = [
             Correction(taken.charge, more, taken.decision)
             for taken in self._taken.values()
-            if (more := _spent(taken, spent) - taken.charge.amount)
+            if taken.kind != "requests" and (more := _spent(taken, spent) - taken.charge.amount)
         ]
         self._taken = {}
         if corrections:
@@ -256,7 +261,9 @@ class CallPermit:
             decision = await self._till.reserve(charges)
         if decision.refused is None:
             for meter, target, charge in zip(turn.meters, turn.targets, charges, strict=True):
-                self._taken[charge.key] = _Taken(meter.limit.kind, charge, decision, target)
+                self._taken[charge.key] = _Taken(
+                    meter.limit.kind, charge, decision, {target} if target else None
+                )
         elif is_final:
             self._refuse(turn, decision, decision.refused)
         if decision.refused is None or is_final:
@@ -279,28 +286,32 @@ class CallPermit:
 
 
 def _notes(turn: _Turn, decision: Decision) -> list[LimitNote]:
-    notes = []
-    for at, (meter, charge) in enumerate(zip(turn.meters, turn.charges, strict=True)):
-        limit = meter.limit
-        after = decision.used[at] + (0 if decision.refused is None else charge.amount)
-        note = LimitNote(
-            rule=meter.rule.id,
-            kind=limit.kind,
-            is_budget=meter.rule.is_budget,
-            outcome="exceeded" if after > limit.amount else "allowed",
-            target=turn.targets[at],
-            limit=limit.amount,
-            used=decision.used[at],
-            reset_s=decision.reset_s[at],
+    told = []
+    refused, used = decision.refused, decision.used
+    for at, meter in enumerate(turn.meters):
+        limit, charge = meter.limit, turn.charges[at]
+        outcome: Literal["allowed", "exceeded", "refused"] = "allowed"
+        if at == refused:
+            outcome = "refused"
+        elif used[at] + (0 if refused is None else charge.amount) > limit.amount:
+            outcome = "exceeded"
+        told.append(
+            LimitNote(
+                meter.rule.id,
+                limit.kind,
+                meter.rule.is_budget,
+                outcome,
+                turn.targets[at],
+                limit.amount,
+                used[at],
+                decision.reset_s[at],
+            )
         )
-        notes.append(msgspec.structs.replace(note, outcome="refused") if at == decision.refused else note)
-    return notes
+    return told
 
 
 def _spent(taken: _Taken, spent: Sequence[Spent]) -> int:
     """What of *spent* counts for a charge."""
-    if taken.kind == "requests":
-        return taken.charge.amount
     if taken.kind == "parallel":
         return 0
     whole = 0

@@ -249,6 +249,11 @@ read_answer: Final = msgspec.msgpack.Decoder(Answer).decode
 read_begun: Final = msgspec.msgpack.Decoder(Begun).decode
 
 
+def key_of(charge: Charge) -> bytes:
+    """Where a counter is; with its window, since keys of two kinds under one name would stop everything."""
+    return b"%b%b:%d" % (PREFIX, charge.key, charge.window_s)
+
+
 def pack_charges(charges: Sequence[Charge], *, is_look: bool) -> bytes:
     """What `RESERVE` is told."""
     told = [(each.amount, each.limit, each.window_s, each.expires_s, each.is_enforced) for each in charges]

@@ -11,11 +11,11 @@ provider. Both are bounded: a model that nobody configured is `other`, and so is
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
 from gateway.endpoints.catalogue import CHAT
-from gateway.model import Plan, Usage
+from gateway.model import LimitNote, Plan, Usage
 from gateway.telemetry import instruments as names
 from gateway.telemetry.call_trace import NO_FAILURES, AttemptTrace, CallTrace
 from gateway.telemetry.instruments import Instrument
@@ -45,6 +45,7 @@ _CallKey = tuple[str, str, _More]
 _AttemptKey = tuple[str, str, str, str, str, int | str, str]
 _FailureKey = tuple[str, str, int | str, str, _More]
 _RouteKey = tuple[str, str, str, _More]
+_LimitKey = tuple[str, str, str, bool, _More]
 
 
 def new_histogram(bounds: tuple[float, ...]) -> list[int | float]:
@@ -172,6 +173,26 @@ class _RouteGroup:
         yield names.LOAD_BALANCED.point(self.count, *self.labels)
 
 
+class _LimitGroup:
+    """One label set of the calls that a limit held for."""
+
+    __slots__ = ("applied", "is_budget", "is_changed", "labels", "nominated")
+
+    def __init__(self, labels: tuple[str, ...], *, is_budget: bool) -> None:
+        self.labels = labels
+        self.is_budget = is_budget
+        self.is_changed = False
+        self.nominated = 0
+        self.applied = 0
+
+    def points(self) -> Iterator[MetricPoint]:
+        nominated = names.BUDGET_NOMINATED if self.is_budget else names.RATE_LIMIT_NOMINATED
+        applied = names.BUDGET_APPLIED if self.is_budget else names.RATE_LIMIT_APPLIED
+        yield nominated.point(self.nominated, *self.labels)
+        if self.applied:
+            yield applied.point(self.applied, *self.labels)
+
+
 class _Group(Protocol):
     is_changed: bool
 
@@ -239,6 +260,9 @@ class CallMetrics:
         self._routes = _Family[_RouteKey, _RouteGroup](
             max_sets, _route_group, lambda _: (OTHER, OTHER, OTHER, ())
         )
+        self._limits = _Family[_LimitKey, _LimitGroup](
+            max_sets, _limit_group, lambda key: (OTHER, OTHER, OTHER, key[3], ())
+        )
 
     def record(self, trace: CallTrace) -> None:
         """Count a call that has ended; a route that calls no model is none."""
@@ -252,6 +276,8 @@ class CallMetrics:
         self._record_call(trace, answer, (model, caller, more))
         if plan is not None and plan.route is not None:
             self._record_route((model, caller, plan.route.name, more))
+        if trace.permit is not None and trace.permit.notes:
+            self._record_limits(trace.permit.notes, (model, caller, more))
         for attempt in trace.exchanges:
             self._record_attempt(attempt, endpoint.operation if attempt.number else CHAT.operation)
             if attempt is not answer and attempt.usage is not None:
@@ -272,6 +298,7 @@ class CallMetrics:
             ("attempts", self._attempts),
             ("failures", self._failures),
             ("routes", self._routes),
+            ("limits", self._limits),
         ):
             found += family.points(is_full=is_full)
             if family.overflows:
@@ -282,6 +309,20 @@ class CallMetrics:
         group = self._routes.groups.get(key) or self._routes.add(key)
         group.is_changed = True
         group.count += 1
+
+    def _record_limits(self, notes: Sequence[LimitNote], call: _CallKey) -> None:
+        """Count a call once for each rule that held for it, however many limits that has."""
+        model, caller, more = call
+        refusing: dict[tuple[str, bool], bool] = {}
+        for note in notes:
+            rule = (note.rule, note.is_budget)
+            refusing[rule] = refusing.get(rule, False) or note.outcome != "allowed"
+        for (name, is_budget), is_full in refusing.items():
+            key = (model, caller, name, is_budget, more)
+            group = self._limits.groups.get(key) or self._limits.add(key)
+            group.is_changed = True
+            group.nominated += 1
+            group.applied += is_full
 
     def _record_spent(self, key: _CallKey, attempt: AttemptTrace) -> None:
         group = self._calls.groups.get(key) or self._calls.add(key)
@@ -411,6 +452,12 @@ def _attempt_group(key: _AttemptKey) -> _AttemptGroup:
 def _route_group(key: _RouteKey) -> _RouteGroup:
     model, caller, route, more = key
     return _RouteGroup((_cut(model), _cut(caller), TENANT, _cut(route), *map(_cut_named, more)))
+
+
+def _limit_group(key: _LimitKey) -> _LimitGroup:
+    model, caller, rule, is_budget, more = key
+    labels = (_cut(model), _cut(caller), TENANT, _cut(rule), *map(_cut_named, more))
+    return _LimitGroup(labels, is_budget=is_budget)
 
 
 def _failure_group(key: _FailureKey) -> _FailureGroup:

@@ -68,6 +68,7 @@ class AttemptTrace:
         excerpt: Beginning of a reply that was none: for the span, where words of calls may go.
         sent: What was asked, where that is not the caller's call as it is: the call with what its route puts
             over its parameters, the question to a model that judges.
+        left_out: Fields of the call that the target cannot do, so did not get.
         tier: What such a model said, "" when it said nothing of use.
         token: What it was signed in with beside the target's headers, to be masked wherever it is quoted.
         cost_usd: What `usage` costs, None when it or the target's price is not known.
@@ -86,6 +87,7 @@ class AttemptTrace:
     error_message: str = ""
     excerpt: str = ""
     sent: Call | None = field(default=None, repr=False)
+    left_out: tuple[str, ...] = ()
     tier: Tier | Literal[""] = ""
     token: str = field(default="", repr=False)
     usage: Usage | None = None
@@ -148,8 +150,9 @@ class CallTrace:
         notes: What the caller noted on it.
         content: Takes what is said, None when that is not recorded.
         skips: Targets of the plan that were passed over when their turn came.
-        answering: Number of the attempt that answered, 0 for the last one.
+        answering: Number of the attempt whose answer or failure the caller gets, 0 for the last one.
         permit: By what limits it was admitted, None where none are configured.
+        limit_ns: Spent asking those.
         body_ns: Spent waiting for the caller's body; with `paused_ns`, between retries, no overhead of ours.
     """
 
@@ -183,6 +186,7 @@ class CallTrace:
     skips: tuple[Skipped, ...] = ()
     answering: int = 0
     permit: Permit | None = None
+    limit_ns: int = 0
     body_ns: int = 0
     paused_ns: int = 0
     identified_ns: int = 0
@@ -202,6 +206,7 @@ class CallTrace:
             start_ns=time.perf_counter_ns(),
         )
         self.attempts.append(attempt)
+        self.answering = 0
         if self.content is not None:
             self.content.restart()
         return attempt
@@ -254,7 +259,7 @@ class CallTrace:
             self.skips = (*self.skips, Skipped(target, reason))
 
     def answered_by(self, attempt: AttemptTrace) -> None:
-        """Note whose answer the caller gets, where that is not the last attempt's."""
+        """Note whose answer the caller gets, or failure, until another attempt begins."""
         self.answering = attempt.number
 
     def responded(self, status_code: int) -> None:
@@ -399,8 +404,10 @@ class CallTrace:
         if self.judgement is not None:
             judged_ns = self.judgement.end_ns - self.judgement.start_ns
             judged = f"classify;dur={judged_ns / _NS_PER_MS:.3f}, "
-        route_ms = max(0, self.planned_ns - self.identified_ns - self.body_ns - judged_ns) / _NS_PER_MS
-        stages = f"auth;dur={auth_ms:.3f}, route;dur={route_ms:.3f}, {judged}"
+        planning_ns = self.planned_ns - self.identified_ns - self.body_ns - judged_ns - self.limit_ns
+        route_ms = max(0, planning_ns) / _NS_PER_MS
+        limited = f"limit;dur={self.limit_ns / _NS_PER_MS:.3f}, " if self.limit_ns else ""
+        stages = f"auth;dur={auth_ms:.3f}, route;dur={route_ms:.3f}, {limited}{judged}"
         if not self.attempts:
             return f"{stages}{whole}"
         upstream_ms = (now_ns - self.attempts[0].start_ns) / _NS_PER_MS

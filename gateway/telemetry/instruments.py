@@ -217,6 +217,34 @@ LOAD_BALANCED: Final = Instrument(
     "Calls whose target a virtual model or a rule chose.",
     (*CALL_LABELS, "ruleId"),
 )
+RATE_LIMIT_NOMINATED: Final = Instrument(
+    "ai_gateway_rate_limit_nominated_total",
+    _SUM,
+    "{request}",
+    "Calls that a rate limit held for.",
+    (*CALL_LABELS, "ruleId"),
+)
+RATE_LIMIT_APPLIED: Final = Instrument(
+    "ai_gateway_rate_limit_applied_total",
+    _SUM,
+    "{request}",
+    "Calls, or targets of calls, that a rate limit had no room for.",
+    (*CALL_LABELS, "ruleId"),
+)
+BUDGET_NOMINATED: Final = Instrument(
+    "ai_gateway_budget_nominated_total",
+    _SUM,
+    "{request}",
+    "Calls that a budget held for.",
+    (*CALL_LABELS, "ruleId"),
+)
+BUDGET_APPLIED: Final = Instrument(
+    "ai_gateway_budget_applied_total",
+    _SUM,
+    "{request}",
+    "Calls, or targets of calls, that a budget had no room for.",
+    (*CALL_LABELS, "ruleId"),
+)
 CONFIG_FAILURES: Final = Instrument(
     "ai_gateway_config_parsing_failures_total",
     _SUM,

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.endpoints.catalogue import CHAT, MESSAGES, RESPONSE
-from gateway.model import Call, Endpoint, Plan, RouteFacts, Skipped, Target
+from gateway.model import Call, Endpoint, LimitKind, LimitNote, Plan, RouteFacts, Skipped, Target
 from gateway.telemetry import attributes as names
 from gateway.telemetry.call_notes import NO_NOTES
 from gateway.telemetry.call_trace import NO_FAILURES, OTHER_METHOD, AttemptTrace, CallTrace
@@ -36,7 +36,7 @@ from gateway.telemetry.span_shapes import (
     route_name,
     shape_key,
 )
-from gateway.telemetry.tfy_names import tfy_client, tfy_client_block, tfy_server, tfy_server_block
+from gateway.telemetry.tfy_names import MAX_LIMITS, tfy_client, tfy_client_block, tfy_server, tfy_server_block
 from gateway.wire.baggage import parse_baggage
 from gateway.wire.frames import CallSpans, SpanSegments, StoreRow
 from gateway.wire.otlp import (
@@ -83,6 +83,15 @@ class _Kept(dict[tuple[object, ...], bytes]):
         return part
 
 
+class _ToldLimit(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A `LimitNote` without its figures, which differ from call to call."""
+
+    rule: str
+    kind: LimitKind
+    outcome: str
+    target: str = ""
+
+
 class SpanEncoder:
     """Makes `CallSpans`, remembering the parts that repeat.
 
@@ -117,7 +126,7 @@ class SpanEncoder:
         metadata = self._metadata(notes.metadata, secrets) if notes.metadata else b""
         conversation = self._conversation(notes.conversation_id, secrets) if notes.conversation_id else b""
         parameters = self._request_attributes(trace.attempts[0].sent or trace.call, secrets)
-        decision = self._decision(trace) if shape.is_routed else b""
+        decision = self._decision(trace) if shape.is_routed or trace.permit is not None else b""
         return shape.spans(trace, parameters, metadata, conversation, decision)
 
     def _make_shape(self, trace: CallTrace, call: Call) -> Shape:
@@ -240,7 +249,21 @@ class SpanEncoder:
         return block
 
     def _decision(self, trace: CallTrace) -> bytes:
-        """What was decided of a call with several targets; of others it is in their block."""
+        """What was decided of this call: by limits, and which of several targets were to be asked."""
+        if trace.permit is None:
+            return self._choice(trace)
+        key = tuple([(note.rule, note.kind, note.outcome, note.target) for note in trace.permit.notes])
+        if not key:
+            return self._choice(trace)
+        part = self._decisions.get(key)
+        if part is None:
+            part = _encode_limits(trace.permit.notes)
+            if len(key) <= _MAX_KEPT_NAMES:
+                self._decisions.keep(key, part)
+        return self._choice(trace) + part
+
+    def _choice(self, trace: CallTrace) -> bytes:
+        """What was chosen between several targets; of a call with one it is in its block."""
         plan = trace.plan
         if plan is None or plan.route is None:
             return b""
@@ -400,6 +423,12 @@ def _encode_route(route: RouteFacts) -> bytes:
     if route.tier:
         part += names.TIER.text(route.tier)
     return part + names.TIER_CAUSE.text(route.cause) if route.cause else part
+
+
+def _encode_limits(notes: Sequence[LimitNote]) -> bytes:
+    """Which limits hold for a call, and what each said."""
+    told = [_ToldLimit(note.rule, note.kind, note.outcome, note.target) for note in notes[:MAX_LIMITS]]
+    return names.LIMITS.text(msgspec.json.encode(told).decode())
 
 
 def _encode_judgement(asked: AttemptTrace) -> bytes:

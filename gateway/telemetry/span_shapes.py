@@ -76,7 +76,7 @@ class Shape:
                 seed or limit each time.
             metadata: Likewise, and there are those that name each of their users.
             conversation: Likewise; there are many.
-            decision: Likewise, of a call with several targets: health and chance are in it.
+            decision: Likewise: health and chance are in it, of a call with several targets, and limits.
         """
         attempt = trace.attempts[0]
         usage = attempt.usage

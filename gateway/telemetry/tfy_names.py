@@ -42,6 +42,9 @@ _MAX_CHARACTERS: Final = 256
 _MAX_MESSAGE_CHARACTERS: Final = 1024
 _NS_PER_MS: Final = 1_000_000
 
+MAX_LIMITS: Final = 64
+"""Rules on limits that are told of a call."""
+
 
 def tfy_server_block(trace: CallTrace) -> bytes:
     """What repeats for a caller and a model."""
@@ -64,6 +67,11 @@ def tfy_server(trace: CallTrace) -> bytes:
     parts = []
     if trace.plan is not None and trace.plan.route is not None:
         parts.append(names.TFY_RULES.texts([trace.plan.route.name]))
+    if trace.permit is not None:
+        for key, is_budget in ((names.TFY_RATE_LIMITS, False), (names.TFY_BUDGETS, True)):
+            held = dict.fromkeys(note.rule for note in trace.permit.notes if note.is_budget is is_budget)
+            if held:
+                parts.append(key.texts(list(held)[:MAX_LIMITS]))
     if trace.notes.metadata:
         parts.append(names.TFY_METADATA.text(msgspec.json.encode(dict(trace.notes.metadata)).decode()))
     if trace.notes.conversation_id:

@@ -11,7 +11,18 @@ from typing import Final
 
 from perf.bench import Bench
 from perf.charts import Bar, Group, Part, bar_chart
-from perf.contenders import EXPORT, METADATA, PRICE, VIRTUAL_MODEL, VIRTUAL_NAME, Setup, direct, started_all
+from perf.contenders import (
+    BUDGET,
+    EXPORT,
+    LIMITS,
+    METADATA,
+    PRICE,
+    VIRTUAL_MODEL,
+    VIRTUAL_NAME,
+    Setup,
+    direct,
+    started_all,
+)
 from perf.figures import KINDS, Figures, add_costs, per_turn
 from perf.ledger import ledger_doubts
 from perf.load import Amount
@@ -41,6 +52,8 @@ FEATURES: Final = (
         (_settings("telemetry_settings: {traces: false}"), VIRTUAL_MODEL),
         model=VIRTUAL_NAME,
     ),
+    Setup("10 limit rules", (_settings("telemetry_settings: {traces: false}"), *LIMITS)),
+    Setup("budget", (_settings("telemetry_settings: {traces: false}"), BUDGET), price=PRICE),
     Setup("local store"),
     Setup(ON, (_PROTO,)),
     Setup("export json", (_JSON,)),
@@ -51,6 +64,8 @@ FEATURES: Final = (
             _PROTO,
             _settings("logging_settings: {type: always}\ntelemetry_settings: {tfy_attributes: true}"),
             VIRTUAL_MODEL,
+            *LIMITS,
+            BUDGET,
         ),
         METADATA,
         PRICE,

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -32,8 +33,10 @@ class ValkeyServer:
         port: The same for its whole life.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, options: Sequence[str] = ()) -> None:
+        """Prepare it with further *options* of its command line."""
         self._folder = folder
+        self._options = options
         self._process: subprocess.Popen[bytes] | None = None
         with socket.socket() as found:
             found.bind(("127.0.0.1", 0))
@@ -50,7 +53,7 @@ class ValkeyServer:
         assert program is not None, "ask for requires('valkey')"
         command = [
             str(program), "--port", str(self.port), "--bind", "127.0.0.1", "--requirepass", PASSWORD,
-            "--save", "", "--appendonly", "no", "--dir", str(self._folder),
+            "--save", "", "--appendonly", "no", "--dir", str(self._folder), *self._options,
         ]  # fmt: skip
         with (self._folder / "valkey.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

@@ -8,7 +8,17 @@ from contextlib import AbstractContextManager
 
 from gateway.edge.lookout import DisconnectWatch, Lookout, Watch
 from gateway.errors import BodyTooLarge, ClientDisconnected, GatewayError, UpstreamBadReply
-from gateway.model import Outcome, Passage, SkipReason, Target, UpstreamReply, UpstreamRequest
+from gateway.model import (
+    HeaderPairs,
+    LimitNote,
+    Outcome,
+    Passage,
+    SkipReason,
+    Spent,
+    Target,
+    UpstreamReply,
+    UpstreamRequest,
+)
 from gateway.routing.route import TargetTimes
 
 Step = bytes | GatewayError | asyncio.Event | Callable[[], object]
@@ -83,6 +93,27 @@ class FakeObserver:
 
     def ended(self, target: Target, outcome: Outcome) -> None:
         self.outcomes.append((target.name, outcome.verdict, outcome.status))
+
+
+class FakePermit:
+    """`gateway.model.Permit` of a call that these limits held for."""
+
+    def __init__(self, *notes: LimitNote) -> None:
+        self.notes = notes
+        self.refusal: Exception | None = None
+
+    async def admit_target(self, target: Target) -> bool:
+        del target
+        return True
+
+    def forgo(self, target: Target) -> None:
+        """Nothing was taken."""
+
+    def settle(self, spent: Sequence[Spent]) -> None:
+        """Nothing was taken."""
+
+    def headers(self) -> HeaderPairs:
+        return []
 
 
 class _LookoutNow(Lookout):

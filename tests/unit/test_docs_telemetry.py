@@ -21,6 +21,7 @@ from gateway.errors import ClientDisconnected, GatewayError
 from gateway.model import (
     Caller,
     Endpoint,
+    LimitNote,
     Plan,
     RetryPolicy,
     RouteFacts,
@@ -37,7 +38,7 @@ from gateway.telemetry.plan import ContentRules, Redaction, TelemetryPlan
 from gateway.telemetry.resource import worker_resource
 from gateway.telemetry.span_encoding import SpanEncoder
 from gateway.wire.otlp import AttributeKey
-from tests.unit.doubles import FakeHeaders
+from tests.unit.doubles import FakeHeaders, FakePermit
 from tests.unit.makers import TokenPrice
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "telemetry.md"
@@ -148,6 +149,9 @@ def trace_of(endpoint: Endpoint, body: bytes) -> CallTrace:
     trace.identified(Caller("app1", frozenset({TARGET.name})))
     trace.asked(parse_call(endpoint, body, model=None, account=None))
     trace.noted(read_notes(HEADERS))
+    trace.permit = FakePermit(
+        *[LimitNote("r", "requests", one, "allowed", "", 1, 1, 1.0) for one in (True, False)]
+    )
     trace.planned(Plan((TARGET,), (TARGET.name,), route=ROUTE))
     return trace
 

@@ -502,3 +502,20 @@ def test_settings_that_hold_for_every_target(tmp_path: Path) -> None:
     assert target.retry.bounds.budget_ratio == 0
     assert snapshot.keep_alive == KeepAlive(2.0, is_before_content=False)
     assert snapshot.circuit_rules.failures == 2
+
+
+def test_limits_are_compiled(tmp_path: Path) -> None:
+    """Rules on limits are a part of it; without any nothing is looked up for a call."""
+    limit = {
+        "type": "tenant-rate-limit-config/model",
+        "name": "r",
+        "limits": {"requests_per_minute": 5},
+    }
+    caller = make_caller()
+    assert compiled(tmp_path, openai_account()).limits is None
+    status = {"type": "gateway-global-settings", "budget_settings": {"refusal_status": 402}}
+    limits = compiled(tmp_path, openai_account(), limit, status).limits
+    assert limits is not None
+    assert limits.budget_status == 402
+    found = limits.rules.of_call(caller, "main/small", {})
+    assert [(meter.rule.id, meter.limit.amount) for meter in found] == [("r", 5)]

@@ -67,7 +67,6 @@ integrations:
             for field in (
                 "semantic_cache_settings: {semantic_cache_embedding_model: a}",
                 "guardrail_settings: {timeout_ms: 1}",
-                "budget_settings: {refusal_status: 402}",
             )
         ),
         (

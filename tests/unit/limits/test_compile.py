@@ -310,3 +310,21 @@ def test_the_example_of_a_month(tmp_path: Path) -> None:
         (20_000_000, MONDAY + 86_400),
         (900_000_000, 1_798_761_600),
     ]
+
+
+def test_the_example(tmp_path: Path) -> None:
+    """What operators copy has no finding, and each of its rules holds for somebody."""
+    example = Path(__file__).resolve().parents[3] / "deploy" / "examples" / "limits.yaml"
+    checked = check_text(
+        tmp_path, example.read_text(), strict=True, environ={"OPENAI_API_KEY": "k", "APP_TOKEN": "t"}
+    )
+    assert checked.problems == ()
+    rules = compile_limits(accepted_config(checked))
+    user = Caller("ann@example.com", frozenset(), kind="user", teams=("research",))
+    found = [
+        {meter.rule.id for meter in rules.of_call(caller, "openai-main/gpt", {})} for caller in (APP, user)
+    ]
+    assert found == [
+        {"app-by-customer", "gpt-at-once", "whole-month"},
+        {"everybody", "gpt-at-once", "whole-month", "each-user", "research-week"},
+    ]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from gateway.errors import BudgetExceeded, RateLimitExceeded
 from gateway.limits.limiter import Limiter
 from gateway.limits.permit import Asking, CallPermit, LimitPolicy
-from gateway.limits.rules import MICRO_USD, Meter, Rule
+from gateway.limits.rules import MICRO_USD, Limit, Meter, Rule, When
+from gateway.limits.windows import CALENDAR
 from gateway.model import Plan, RouteFacts, Spent, Target
 from gateway.store.counter_table import CounterTable, counters_in_memory
 from tests.unit.limits.limits import NOW_S, FixedNeed, budget_of, limit_of, policy_of
@@ -54,6 +55,15 @@ class Rig:
 
 def spent(target: str = "one/m", tokens: int = 0, cost_usd: float | None = None) -> Spent:
     return Spent(target, tokens, None, cost_usd)
+
+
+def two_windows(name: str, *, day: float, month: float) -> Rule:
+    """A soft budget for the day and the month."""
+    limits = tuple(
+        Limit("cost", CALENDAR[window], round(usd * MICRO_USD))
+        for window, usd in (("day", day), ("month", month))
+    )
+    return Rule(name, "budgets", When(), limits, mode="soft_enforce", is_budget=True)
 
 
 async def test_requests_stay_counted() -> None:
@@ -216,6 +226,22 @@ async def test_soft_budgets(soft_usd: float, others: list[Rule], *, is_refused: 
     assert (permit.refusal is not None) == is_refused
     if not is_refused:
         assert rig.used("one/m")["soft"] == MICRO_USD
+
+
+@pytest.mark.parametrize(
+    ("others", "is_refused"),
+    [
+        pytest.param([], True, id="its other limit is no other budget"),
+        pytest.param([budget_of(5, id="hard")], False, id="another has room"),
+        pytest.param([two_windows("both", day=0, month=5)], True, id="another has room in one window only"),
+        pytest.param([two_windows("both", day=5, month=5)], False, id="another has room in both"),
+    ],
+)
+async def test_soft_budgets_of_two_windows(others: list[Rule], *, is_refused: bool) -> None:
+    """A budget has room if it has some in each of its windows."""
+    soft = two_windows("soft", day=0, month=5)
+    rig = Rig(policy_of(soft, *others), need=FixedNeed(cost_usd=1.0))
+    assert ((await rig.direct()).refusal is not None) == is_refused
 
 
 async def test_first_blocks() -> None:

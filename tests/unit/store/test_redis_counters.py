@@ -6,9 +6,11 @@ import asyncio
 import hashlib
 import logging
 import random
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -161,6 +163,14 @@ async def test_resets(fleet: Fleet) -> None:
     assert decision.reset_s[2] == 1.0
     refused = await counters.reserve([charge("m", 4)])
     assert 60 <= refused.reset_s[0] <= 65
+
+
+async def test_a_rule_with_another_window(fleet: Fleet) -> None:
+    """Whatever a key was before, the server goes on."""
+    counters = await fleet.replica()
+    for window_s in (60, 0, PARALLEL, 3600):
+        assert (await take(counters, charge(window_s=window_s))).used == (1,)
+    assert not counters.is_away
 
 
 async def test_large_amounts(fleet: Fleet) -> None:
@@ -319,6 +329,21 @@ async def test_a_slow_server(fleet: Fleet) -> None:
     await fleet.until_used(one, 21)
 
 
+async def test_a_process_that_stands_still_itself(fleet: Fleet) -> None:
+    """The answer is there when it goes on, so the server is not to blame."""
+    counters = await fleet.replica(timeout_s=0.05)
+    await fleet.redis.execute_command("CLIENT", "PAUSE", "20", "ALL")
+
+    async def stand_still() -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        time.sleep(0.2)  # noqa: ASYNC251 - so that nothing else runs
+
+    decision, _ = await asyncio.gather(take(counters, month()), stand_still())
+    assert decision.is_shared
+    assert not counters.is_away
+
+
 async def test_a_connection_that_ends(fleet: Fleet) -> None:
     """Whoever closed it: another is opened, and nothing is lost."""
     counters = await fleet.replica()
@@ -431,3 +456,48 @@ async def test_whatever_happens_to_connections(fleet: Fleet, seed: int) -> None:
     await fleet.until_used(month(), kept)
     await back(*replicas)
     await fleet.until_used(month(), kept)
+
+
+async def test_a_cluster(tmp_path: Path) -> None:
+    """Any of its nodes leads to the one that has the keys."""
+    nodes = [cluster_node(tmp_path / name) for name in ("asked", "has the keys")]
+    with nodes[0], nodes[1]:
+        clients: list[Any] = [Redis.from_url(node.url, protocol=2) for node in nodes]
+        asked, keeper = clients
+        await keeper.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16_383)
+        await asked.execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[1].port, nodes[1].bus_port)
+
+        async def are_ready() -> bool:
+            said = [await node.execute_command("CLUSTER", "INFO") for node in (asked, keeper)]
+            return all("cluster_state:ok" in str(each) for each in said)
+
+        condition: Callable[[], bool | Awaitable[bool]] = are_ready
+        await until_async(condition, "both know of each other", timeout_s=DEADLINE_S)
+        fleet = Fleet(nodes[0])
+        first, second = [await fleet.replica() for _ in range(2)]
+        assert (await take(first, month(), charge("minute"))).is_shared
+        assert (await take(second, month(), charge("minute"))).used == (2, 2)
+        assert await keeper.dbsize() > 0
+        assert await asked.dbsize() == 0
+        await fleet.close()
+        await asked.aclose()
+        await keeper.aclose()
+
+
+def cluster_node(folder: Path) -> ClusterNode:
+    folder.mkdir()
+    return ClusterNode(folder)
+
+
+class ClusterNode(ValkeyServer):
+    """A server of a cluster.
+
+    Attributes:
+        bus_port: Where its nodes talk to each other.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            self.bus_port: int = found.getsockname()[1]
+        super().__init__(folder, ["--cluster-enabled", "yes", "--cluster-port", str(self.bus_port)])

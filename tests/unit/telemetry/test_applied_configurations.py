@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from gateway.model import Plan, RouteFacts, Skipped
+from gateway.model import LimitNote, Plan, RouteFacts, Skipped
 from gateway.telemetry.applied_configurations import MAX_BYTES, applied_configurations
 from gateway.telemetry.call_trace import CallTrace
+from tests.unit.doubles import FakePermit
 from tests.unit.makers import TARGET, make_target
 from tests.unit.telemetry.traces import add_attempt, make_planned_trace
 
@@ -106,3 +107,43 @@ def test_longest() -> None:
     route = RouteFacts("😀" * 1000, "complexity-based-routing", "medium", is_rule=True)
     told = read(routed(*["😀" * 1000] * 3, route=route))
     assert (told["name"], told["candidates"], told["is_cut"]) == ("😀" * 128, [], True)
+
+
+def note(rule: str, **changes: Any) -> LimitNote:
+    fields: dict[str, Any] = {
+        "kind": "requests",
+        "is_budget": False,
+        "outcome": "allowed",
+        "target": "",
+        "limit": 10,
+        "used": 3,
+        "reset_s": 60.0,
+    }
+    return LimitNote(rule, **fields | changes)
+
+
+def test_limits() -> None:
+    """Rate limits and budgets that hold for a call, with or without a route; what refuses comes first."""
+    trace = make_planned_trace()
+    trace.permit = FakePermit(
+        note("a"), note("b", outcome="refused", used=10, target="a/c"), note("c", kind="cost", is_budget=True)
+    )
+    value = applied_configurations(trace)
+    assert json.loads(value or b"") == {
+        "rate_limits": [
+            {"id": "b", "type": "requests", "outcome": "refused", "limit": 10, "used": 10, "target": "a/c"},
+            {"id": "a", "type": "requests", "outcome": "allowed", "limit": 10, "used": 3},
+        ],
+        "budgets": [{"id": "c", "type": "cost", "outcome": "allowed", "limit": 10, "used": 3}],
+    }
+    trace.permit = FakePermit()
+    assert applied_configurations(trace) is None
+
+
+def test_many_limits_fit() -> None:
+    """However many hold, the header stays short, and says who refuses."""
+    trace = make_planned_trace()
+    trace.permit = FakePermit(*[note("x" * 200) for _ in range(90)], note("last", outcome="refused"))
+    value = applied_configurations(trace) or b""
+    assert len(value) <= MAX_BYTES
+    assert json.loads(value)["rate_limits"][0]["id"] == "last"

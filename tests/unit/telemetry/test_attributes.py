@@ -45,5 +45,7 @@ def test_names_are_known_families() -> None:
         "gateway",
         "tfy",
         "applied_loadbalance_rule_ids",
+        "applied_ratelimit_rule_ids",
+        "applied_budget_rule_ids",
     }
     assert {name_of(key).partition(".")[0] for key in keys()} <= families

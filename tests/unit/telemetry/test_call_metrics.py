@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from gateway.endpoints.catalogue import EMBEDDING
 from gateway.endpoints.openai_reply import ReplyFacts
 from gateway.errors import ClientDisconnected
-from gateway.model import Plan, RouteFacts, Usage
+from gateway.model import LimitNote, Plan, RouteFacts, Usage
 from gateway.telemetry.call_metrics import OTHER, CallMetrics
 from gateway.telemetry.call_notes import CallNotes
 from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.metadata_labels import MetadataLabels
 from gateway.wire.frames import MetricPoint, MetricPoints, encode_payload
+from tests.unit.doubles import FakePermit
 from tests.unit.makers import TARGET, TokenPrice, make_call, make_target
 from tests.unit.telemetry.traces import (
     MS,
@@ -365,3 +367,49 @@ def test_two_configurations_of_one_name_are_two_sets() -> None:
     trace.end_ns = 100 * MS
     found = {point.labels[2] for point in measured(trace) if point.name == f"{GEN_AI}.duration"}
     assert found == {TARGET.model_id, "newer"}
+
+
+def limited(*notes: LimitNote) -> CallTrace:
+    trace = make_answered_trace(PRICED)
+    trace.permit = FakePermit(*notes)
+    return trace
+
+
+def said(rule: str, outcome: Any = "allowed", *, is_budget: bool = False) -> LimitNote:
+    return LimitNote(rule, "requests", is_budget, outcome, "", 10, 3, 1.0)
+
+
+def test_limits_are_counted_by_rule() -> None:
+    """A call counts once for each rule that holds for it; those without room are counted apart."""
+    points = measured(
+        make_answered_trace(),
+        limited(said("a"), said("a"), said("b", is_budget=True)),
+        limited(said("a", "refused"), said("a"), said("b", "exceeded", is_budget=True)),
+        limited(),
+    )
+    found = {
+        (point.name, point.labels): point.values
+        for point in points
+        if "_limit_" in point.name or "_budget_" in point.name
+    }
+    labels = (PRICED.name, "app", "default")
+    assert found == {
+        ("ai_gateway_rate_limit_nominated_total", (*labels, "a")): [2],
+        ("ai_gateway_rate_limit_applied_total", (*labels, "a")): [1],
+        ("ai_gateway_budget_nominated_total", (*labels, "b")): [2],
+        ("ai_gateway_budget_applied_total", (*labels, "b")): [1],
+    }
+
+
+def test_rules_on_limits_are_bounded() -> None:
+    """As all label sets are; budgets and rate limits have each their own `other`."""
+    points = measured(
+        *[limited(said(f"r{number}"), said(f"b{number}", is_budget=True)) for number in range(5)], max_sets=2
+    )
+    others = {
+        point.name: point.values for point in points if "nominated" in point.name and OTHER in point.labels
+    }
+    assert others == {
+        "ai_gateway_rate_limit_nominated_total": [4],
+        "ai_gateway_budget_nominated_total": [4],
+    }

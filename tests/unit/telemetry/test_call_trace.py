@@ -384,6 +384,13 @@ def test_server_timing_names_the_stages_that_ran() -> None:
     assert all(float(part.partition("dur=")[2]) >= 0 for part in parts[:-1])
 
 
+def test_time_of_asking_limits_is_told() -> None:
+    """It is no part of routing."""
+    trace = make_planned_trace(PRICED)
+    trace.identified_ns, trace.planned_ns, trace.limit_ns = 1 * MS, 9 * MS, 2 * MS
+    assert trace.server_timing().startswith("auth;dur=1.000, route;dur=6.000, limit;dur=2.000, overhead")
+
+
 # -- a model that is asked how hard the call is
 
 

@@ -20,7 +20,7 @@ from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_paths import find_openai_path
 from gateway.endpoints.openai_reply import ReplyFacts
 from gateway.errors import UpstreamBadReply
-from gateway.model import Endpoint, Plan, RouteFacts, Skipped, Tier, TraceContext, Usage
+from gateway.model import Endpoint, LimitNote, Plan, RouteFacts, Skipped, Tier, TraceContext, Usage
 from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.content import ContentCapture
 from gateway.telemetry.plan import TelemetryPlan, compile_telemetry
@@ -29,7 +29,7 @@ from gateway.telemetry.sampling import ALL_DESTINATIONS, NO_DESTINATION
 from gateway.telemetry.span_encoding import SpanEncoder
 from gateway.wire.frames import StoreRow
 from tests.unit.config.writing import ACCOUNT, CALLER, accepted_config, check_text
-from tests.unit.doubles import FakeHeaders
+from tests.unit.doubles import FakeHeaders, FakePermit
 from tests.unit.makers import (
     TARGET,
     TokenPrice,
@@ -982,3 +982,21 @@ def test_failure_after_another_failure_is_told_too() -> None:
         if item.key == "exception.type"
     ]
     assert told == ["gateway_shutdown", "upstream_unreachable"]
+
+
+def test_limits_of_a_call() -> None:
+    """Which rules held for it, and what each said; of a call that none holds for nothing."""
+    trace = make_answered_trace()
+    trace.permit = FakePermit(
+        LimitNote("a", "requests", False, "allowed", "", 10, 3, 1.0),
+        LimitNote("b", "cost", True, "exceeded", "acct/small", 10, 30, 1.0),
+    )
+    server, client = spans_of(trace)
+    assert json.loads(attributes_of(server)["gateway.limits"]) == [
+        {"rule": "a", "kind": "requests", "outcome": "allowed"},
+        {"rule": "b", "kind": "cost", "outcome": "exceeded", "target": "acct/small"},
+    ]
+    assert "gateway.limits" not in attributes_of(client)
+    unlimited = make_answered_trace()
+    unlimited.permit = FakePermit()
+    assert "gateway.limits" not in attributes_of(spans_of(unlimited)[0])

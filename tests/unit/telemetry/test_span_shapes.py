@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.endpoints.catalogue import COMPLETION
-from gateway.model import Plan, RouteFacts, Skipped, TraceContext, Usage
+from gateway.model import LimitNote, Plan, RouteFacts, Skipped, TraceContext, Usage
 from gateway.telemetry.call_notes import CallNotes
 from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.plan import TelemetryPlan
 from gateway.telemetry.span_encoding import SpanEncoder
 from gateway.telemetry.span_shapes import has_shape, may_be_kept, shape_key
-from tests.unit.doubles import FakeHeaders
+from tests.unit.doubles import FakeHeaders, FakePermit
 from tests.unit.makers import TARGET, make_call, make_caller, make_target
 from tests.unit.telemetry.traces import MS, PRICED, add_attempt, make_answered_trace
 
@@ -99,6 +99,9 @@ CHANGES: Final[tuple[Change, ...]] = (
     setting(plan=Plan((PRICED,), BOTH, route=RouteFacts("one-rule", "weight-based-routing", is_rule=True))),
     setting(plan=Plan((PRICED,), BOTH, route=RouteFacts("vm/chat", "complexity-based-routing", "simple"))),
     setting(plan=Plan((PRICED,), BOTH, route=JUDGED)),
+    setting(permit=FakePermit(LimitNote("a", "requests", False, "allowed", "", 10, 3, 1.0))),
+    setting(permit=FakePermit(LimitNote("a", "cost", True, "exceeded", "", 1, 3, 1.0))),
+    setting(permit=FakePermit()),
     setting(
         plan=Plan((PRICED,), BOTH, route=ROUTE),
         skips=(Skipped("acct/large", "circuit"), Skipped("acct/large", "cool_down")),

@@ -12,10 +12,11 @@ from gateway.endpoints.catalogue import MODEL_CALLS
 from gateway.endpoints.gemini_catalogue import CALLS
 from gateway.endpoints.openai_paths import PROXY
 from gateway.endpoints.openai_reply import ReplyFacts
-from gateway.model import Usage
+from gateway.model import LimitNote, Usage
 from gateway.telemetry.plan import TelemetryPlan
 from gateway.telemetry.span_encoding import SpanEncoder
 from gateway.telemetry.tfy_names import REQUEST_TYPES
+from tests.unit.doubles import FakePermit
 from tests.unit.makers import attributes_of, read_span
 from tests.unit.telemetry.traces import (
     MS,
@@ -118,3 +119,16 @@ def test_refusal_is_no_error() -> None:
     trace.failed("path_not_found", "no such path")
     trace.responded(404)
     assert spans_of(trace) == [{}]
+
+
+def test_limits() -> None:
+    """Rules that held for a call, rate limits and budgets apart, each once."""
+    trace = make_answered_trace()
+    trace.telemetry = TFY
+    held = [("a", False), ("a", False), ("b", True), ("c", False)]
+    trace.permit = FakePermit(
+        *[LimitNote(rule, "requests", is_budget, "allowed", "", 10, 3, 1.0) for rule, is_budget in held]
+    )
+    server = attributes_of(read_span(SpanEncoder().encode(trace).spans[0]))
+    assert server["applied_ratelimit_rule_ids"] == ["a", "c"]
+    assert server["applied_budget_rule_ids"] == ["b"]

@@ -1,0 +1,82 @@
+"""What the server does with questions that come when nobody waits for them any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from gateway.model import Charge
+from gateway.store.counter_scripts import (
+    BEGIN,
+    COUNT,
+    PREFIX,
+    RAISE,
+    RESERVE,
+    TAKEN,
+    UNKNOWN,
+    key_of,
+    pack_charges,
+    pack_counts,
+    read_answer,
+    read_begun,
+)
+from tests.rig.requires import requires
+from tests.rig.valkey_server import ValkeyServer
+
+pytestmark = requires("valkey")
+WORKER = PREFIX + b"worker:0123"
+COUNTER = PREFIX + b"k" * 16
+RESERVED = pack_charges([Charge(b"k" * 16, 5, 100, 0)], is_look=False)
+COUNTED = pack_counts([(5, 0, 0, 0)])
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    with ValkeyServer(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("script", "packed"),
+    [(RESERVE, RESERVED), (COUNT, COUNTED), (RAISE, COUNTED)],
+    ids=["reserve", "count", "raise"],
+)
+async def test_a_question_of_a_former_connection(server: ValkeyServer, script: str, packed: bytes) -> None:
+    """It changes nothing; one of the connection that was begun last is noted with what it changes."""
+    redis: Any = Redis.from_url(server.url, protocol=2)
+    await redis.flushall()
+    asked = ["7", "7", packed]
+    assert read_answer(await redis.eval(script, 2, WORKER, COUNTER, "1", *asked)).code == UNKNOWN
+    assert read_begun(await redis.eval(BEGIN, 1, WORKER, "1")).known == ()
+    assert read_answer(await redis.eval(script, 2, WORKER, COUNTER, "1", *asked)).code == TAKEN
+    begun = read_begun(await redis.eval(BEGIN, 1, WORKER, "2"))
+    assert dict(zip(begun.known[::2], begun.known[1::2], strict=True))["7"] == "7"
+    assert read_answer(await redis.eval(script, 2, WORKER, COUNTER, "1", "8", "8", packed)).code == UNKNOWN
+    assert await redis.get(COUNTER) == b"5"
+    assert not await redis.hexists(WORKER, "8")
+    await redis.aclose()
+
+
+async def test_keys_end_by_themselves(server: ValkeyServer) -> None:
+    """All but a counter without an end."""
+    redis: Any = Redis.from_url(server.url, protocol=2)
+    await redis.flushall()
+    await redis.eval(BEGIN, 1, WORKER, "1")
+    charges = [
+        Charge(b"m" * 16, 1, 9, 60), Charge(b"c" * 16, 1, 9, 0, 2**40),
+        Charge(b"p" * 16, 1, 9, -1), Charge(b"e" * 16, 1, 9, 0),
+    ]  # fmt: skip
+    keys = [key_of(charge) for charge in charges]
+    packed = pack_charges(charges, is_look=False)
+    answer = await redis.eval(RESERVE, 5, WORKER, *keys, "1", "1", "1", packed)
+    assert read_answer(answer).code == TAKEN
+    minute_s, calendar_s, parallel_s, for_ever_s, worker_s = [await redis.ttl(key) for key in (*keys, WORKER)]
+    assert 65 <= minute_s <= 70
+    assert calendar_s > 10**9
+    assert for_ever_s == -1
+    assert 80_000 < parallel_s <= 86_400
+    assert 80_000 < worker_s <= 86_400
+    await redis.aclose()
