@@ -92,18 +92,18 @@ def _is_for_all(when: RuleWhen) -> bool:
 
 
 def _check_rule_when(document: Document, path: FieldPath, when: RuleWhen, known: Known) -> Iterator[Problem]:
-    for key, written in (("subjects", when.subjects), ("models", when.models)):
-        yield from _check_not_empty(document, (*path, key), written)
-    yield from check_subjects(document, (*path, "subjects"), when.subjects or (), known.callers)
+    yield from check_subjects(document, (*path, "subjects"), when.subjects, known.callers)
+    yield from _check_not_empty(document, (*path, "models"), when.models)
     for index, name in enumerate(when.models or ()):
         yield from _check_known(document, (*path, "models", index), model_name(name), known.models, "model")
 
 
 def check_subjects(
-    document: Document, path: FieldPath, subjects: Sequence[str], callers: Collection[str]
+    document: Document, path: FieldPath, subjects: Sequence[str] | None, callers: Collection[str]
 ) -> Iterator[Problem]:
     """Slips in a list of *subjects* that stands at *path*, where the virtual accounts are *callers*."""
-    for index, subject in enumerate(subjects):
+    yield from _check_not_empty(document, path, subjects)
+    for index, subject in enumerate(subjects or ()):
         here = (*path, index)
         if not subject.startswith((*_SUBJECTS, "*")):
             yield document.warning(

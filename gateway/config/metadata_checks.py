@@ -33,4 +33,4 @@ def _check_rules(document: Document, config: MetadataConfig, callers: frozenset[
             yield document.error(("rules", index, "id"), message, "Give one of them another id")
         first.setdefault(rule.id, index)
         path = ("rules", index, "when", "subjects")
-        yield from check_subjects(document, path, rule.when.subjects or (), callers)
+        yield from check_subjects(document, path, rule.when.subjects, callers)
