@@ -49,6 +49,7 @@ _STREAMS_ELSEWHERE: Final[dict[Dialect, bytes]] = {"converse": b"application/vnd
 """What a stream is called by the dialects that do not send server-sent events."""
 
 _FIRST_ERROR: Final = 400
+_TOO_MANY: Final = 429
 _SERVER_ERROR: Final = 500
 _OUR_CREDENTIALS: Final = frozenset({401, 403})
 _TRUE: Final = b"true"
@@ -211,7 +212,8 @@ def outcome_of(attempt: AttemptTrace, failure: GatewayError | Answer | None, lim
         return _good(attempt, took_ms)
     if isinstance(failure, Answer):
         is_sick = failure.status >= _SERVER_ERROR or failure.status in _OUR_CREDENTIALS
-        wait_s = wait_in_headers(failure.headers, time.time())
+        asks_for_patience = is_sick or failure.status == _TOO_MANY
+        wait_s = wait_in_headers(failure.headers, time.time()) if asks_for_patience else 0.0
         return Outcome("sick" if is_sick else "none", failure.status, wait_s, took_ms)
     is_callers = failure.source != "upstream" or isinstance(failure, FirstTokenTimeout)
     if isinstance(failure, UpstreamTimeout) and limits.whole_s is not None:

@@ -24,7 +24,7 @@ from gateway.endpoints.catalogue import CHAT
 from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_reply import excerpt
 from gateway.errors import GatewayError, NoTargetAvailable, UpstreamBadReply, UpstreamTimeout
-from gateway.failover import ABANDONED, Unobserved
+from gateway.failover import Unobserved, abandoned
 from gateway.model import (
     AttemptObserver,
     Call,
@@ -142,7 +142,7 @@ class Classifier:
             failure = error
         except asyncio.CancelledError:
             # Whoever broke it off knows why, and ends it.
-            self._health.ended(target, ABANDONED)
+            self._health.ended(target, abandoned(attempt))
             raise
         if isinstance(failure, GatewayError):
             mask(failure, attempt)

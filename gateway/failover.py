@@ -39,8 +39,12 @@ Failure = GatewayError | Answer
 
 _LEAST_BEYOND_S: Final = 0.01
 
-ABANDONED: Final = Outcome("none", 0)
-"""Of an attempt that was broken off from our side."""
+_NS_PER_MS: Final = 1_000_000
+
+
+def abandoned(attempt: AttemptTrace) -> Outcome:
+    """Of an attempt that was broken off from our side; its beginning tells whether it was a probe."""
+    return Outcome("none", 0, took_ms=(time.perf_counter_ns() - attempt.start_ns) / _NS_PER_MS)
 
 
 class Attempts(Protocol):
@@ -70,6 +74,9 @@ class Unobserved:
 
 
 UNOBSERVED: Final = Unobserved()
+
+MOST_ATTEMPTS: Final = 32
+"""After so many no other target is tried: a name with hundreds of them must not make hundreds of calls."""
 
 
 class Progress:
@@ -206,6 +213,8 @@ class Failover:
             is_begun, progress.is_begun = progress.is_begun, False
             if not is_begun and (progress.is_over or not (progress.failure is None or attempts.can_repeat)):
                 break
+            if len(trace.attempts) >= MOST_ATTEMPTS:
+                break
             has_more = index + 1 < len(targets)
             policy = target.retry if wish is None else wish.over(target.retry)
             first = progress.failure if is_begun else None
@@ -295,7 +304,7 @@ class Failover:
             pair = pair_of(call.endpoint, target)
         except UnsupportedParameter as error:
             # Nothing was tried, so there is no attempt to tell of; the leave to make one is given back.
-            self.health.ended(target, ABANDONED)
+            self.health.ended(target, Outcome("none", 0))
             return error
         attempt = responder.trace.attempt(target)
         failure: Failure
@@ -310,7 +319,7 @@ class Failover:
             failure = error
         except asyncio.CancelledError:
             # It stays open: the settlement knows by whom it was broken off, and ends it.
-            self.health.ended(target, ABANDONED)
+            self.health.ended(target, abandoned(attempt))
             raise
         attempt.ended()
         self.health.ended(target, outcome_of(attempt, failure, wishes.limits))
@@ -339,7 +348,7 @@ class Failover:
             # Somebody else may answer yet.
             return error
         except (asyncio.CancelledError, ClientDisconnected):
-            self.health.ended(target, ABANDONED)
+            self.health.ended(target, abandoned(attempt))
             raise
         attempt.ended()
         if failure is not None or attempt.error_type or self.health.went_well(target):
@@ -375,7 +384,7 @@ class Failover:
             attempt.failed(error.code, error.for_operator, error.excerpt)
             failure = error
         except (asyncio.CancelledError, ClientDisconnected):
-            observer.ended(target, ABANDONED)
+            observer.ended(target, abandoned(attempt))
             raise
         attempt.ended()
         observer.ended(target, outcome_of(attempt, failure, limits))
@@ -401,11 +410,14 @@ class Failover:
         opened: Opened | None = None
         tried = 1
         try:
-            await self._begin(running, responder, call, plan.targets[0], wishes)
+            first, second = plan.targets[:2]
+            self._budgets.called(first.name)
+            await self._begin(running, responder, call, first, wishes)
             if running:
                 done, _ = await asyncio.wait(running, timeout=plan.hedge_after_s)
-                if not done:
-                    await self._begin(running, responder, call, plan.targets[1], wishes)
+                # Else all calls of a first target that has become slow would go to both.
+                if not done and self._budgets.take(first.name, first.retry.bounds):
+                    await self._begin(running, responder, call, second, wishes)
                     tried = 2
             while running and opened is None:
                 await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -434,7 +446,6 @@ class Failover:
         wishes: Wishes,
     ) -> None:
         """Begin an attempt beside this task, if it may be begun."""
-        self._budgets.called(target.name)
         if (reason := await self._held_back(responder.trace, target)) is not None:
             self._skip(responder.trace, target, reason)
             return
@@ -451,7 +462,7 @@ class Failover:
         except asyncio.CancelledError:
             if opened is not None:
                 opened.close()
-                self.health.ended(opened.attempt.target, ABANDONED)
+                self.health.ended(opened.attempt.target, abandoned(opened.attempt))
             raise
         for task in running:
             # It may have been good at this very moment.
@@ -461,7 +472,7 @@ class Failover:
                 and isinstance(late := task.result(), Opened)
             ):
                 late.close()
-                self.health.ended(late.attempt.target, ABANDONED)
+                self.health.ended(late.attempt.target, abandoned(late.attempt))
 
 
 class _Calls:

@@ -34,7 +34,7 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from gateway.failover import ABANDONED, Failover, Failure
+from gateway.failover import Failover, Failure, abandoned
 from gateway.model import CallFacts, Client, Outcome, Passage, Target
 from gateway.pipeline import Pipeline
 from gateway.providers.headers import FORWARDED_UP
@@ -242,7 +242,7 @@ class _Dialing:
         except GatewayError as error:
             failure = error
         except asyncio.CancelledError:
-            health.ended(target, ABANDONED)
+            health.ended(target, abandoned(attempt))
             raise
         else:
             attempt.status_code = _SWITCHING

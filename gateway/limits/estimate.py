@@ -7,7 +7,7 @@ none, what replies of the target hardly ever exceed. Both are corrected when the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import Any, Final
 
@@ -69,7 +69,7 @@ class _Sizes:
 class Estimate:
     """`gateway.limits.permit.Need` of one call; worked out when a limit first asks."""
 
-    __slots__ = ("_call", "_input", "_sizes", "_targets")
+    __slots__ = ("_amounts", "_call", "_input", "_sizes", "_targets")
 
     def __init__(self, call: Call, targets: Sequence[Target], sizes: OutputSizes) -> None:
         """Prepare.
@@ -83,13 +83,20 @@ class Estimate:
         self._targets = targets
         self._sizes = sizes
         self._input: tuple[int, int] | None = None
+        self._amounts: dict[tuple[LimitKind, str], int] = {}
 
     def amount(self, kind: LimitKind, target: str) -> int:
         """Most of it, at *target*; "" for whichever it will be."""
-        asked = [one for one in self._targets if not target or one.name == target] or self._targets
-        if kind == "tokens":
-            return max((sum(self._tokens(one)) for one in asked), default=0)
-        return max((self._cost(one) for one in asked), default=0)
+        amount = self._amounts.get((kind, target))
+        if amount is None:
+            asked = [one for one in self._targets if not target or one.name == target] or self._targets
+            of_target = self._both if kind == "tokens" else self._cost
+            amount = self._amounts[kind, target] = max(map(of_target, asked), default=0)
+        return amount
+
+    def _both(self, target: Target) -> int:
+        asked, answered = self._tokens(target)
+        return asked + answered
 
     def _cost(self, target: Target) -> int:
         if self._call.endpoint.operation == _COUNTING:
@@ -192,24 +199,18 @@ def _is_picture(value: Mapping[str, Any]) -> bool:
 
 def _maximum(call: Call, target: Target) -> int | None:
     """Most tokens of one choice that *call* lets *target* write, None when it does not say."""
-    found = [_number(target.parameters.get(name)) for name in _MAXIMA]
-    if all(number is None for number in found):
-        found = [_number(value) for value in _own_maxima(call)]
+    own = call.fields if call.parameters is None else call.parameters
+    return _greatest(target.parameters) or _greatest(own)
+
+
+def _greatest(parameters: Mapping[str, Any]) -> int | None:
+    found = [_number(bytes(parameters[name])) for name in _MAXIMA if name in parameters]
     given = [number for number in found if number is not None]
     return max(given) if given else None
 
 
-def _own_maxima(call: Call) -> Iterable[bytes | None]:
-    fields: Mapping[str, Any] = call.fields if call.parameters is None else call.parameters
-    for name in _MAXIMA:
-        if name in fields:
-            yield bytes(fields[name])
-
-
-def _number(value: bytes | None) -> int | None:
+def _number(value: bytes) -> int | None:
     """A number of tokens; None for what is none, which a provider refuses or takes for no maximum."""
-    if value is None:
-        return None
     try:
         number = _numbers.decode(value)
     except msgspec.DecodeError:

@@ -20,20 +20,27 @@ _MS_PER_MINUTE: Final = 60_000
 
 def limit_headers(notes: Sequence[LimitNote]) -> HeaderPairs:
     """Of each kind the rate limit with the least left; budgets and limits that only watch are not told."""
-    headers: HeaderPairs = []
-    for kind in _TOLD:
-        told = [
-            note for note in notes if note.kind == kind and not note.is_budget and note.outcome != "exceeded"
-        ]
-        if not told:
+    least: dict[LimitKind, LimitNote] = {}
+    for note in notes:
+        kind = note.kind
+        if note.is_budget or kind not in _TOLD or note.outcome == "exceeded":
             continue
-        note = min(told, key=lambda note: (note.outcome != "refused", note.limit - note.used))
+        other = least.get(kind)
+        if other is None or (other.outcome != "refused" and _is_less(note, other)):
+            least[kind] = note
+    headers: HeaderPairs = []
+    for kind, note in least.items():
         name = kind.encode()
         headers.append((b"x-ratelimit-limit-" + name, b"%d" % note.limit))
         headers.append((b"x-ratelimit-remaining-" + name, b"%d" % max(0, note.limit - note.used)))
         if isfinite(note.reset_s):
             headers.append((b"x-ratelimit-reset-" + name, format_duration(note.reset_s)))
     return headers
+
+
+def _is_less(note: LimitNote, other: LimitNote) -> bool:
+    """Whether *note* is to be told in place of *other*."""
+    return note.outcome == "refused" or note.limit - note.used < other.limit - other.used
 
 
 def format_duration(seconds: float) -> bytes:

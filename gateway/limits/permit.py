@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import inf
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
@@ -85,16 +85,13 @@ class Asking(msgspec.Struct, frozen=True):
     need: Need
 
 
-class _Taken:
+class _Taken(msgspec.Struct):
     """A charge that was taken, and whose use it is for: that of *targets*, of all where None."""
 
-    __slots__ = ("charge", "decision", "kind", "targets")
-
-    def __init__(self, kind: LimitKind, charge: Charge, decision: Decision, target: str) -> None:
-        self.kind = kind
-        self.charge = charge
-        self.decision = decision
-        self.targets: set[str] | None = {target} if target else None
+    kind: LimitKind
+    charge: Charge
+    decision: Decision
+    targets: set[str] | None
 
 
 class _Turn:
@@ -227,7 +224,7 @@ class CallPermit:
         corrections = [
             Correction(taken.charge, more, taken.decision)
             for taken in self._taken.values()
-            if (more := _spent(taken, spent) - taken.charge.amount)
+            if taken.kind != "requests" and (more := _spent(taken, spent) - taken.charge.amount)
         ]
         self._taken = {}
         if corrections:
@@ -265,7 +262,9 @@ class CallPermit:
             decision = await self._till.reserve(charges)
         if decision.refused is None:
             for meter, target, charge in zip(turn.meters, turn.targets, charges, strict=True):
-                self._taken[charge.key] = _Taken(meter.limit.kind, charge, decision, target)
+                self._taken[charge.key] = _Taken(
+                    meter.limit.kind, charge, decision, {target} if target else None
+                )
         elif is_final:
             self._refuse(turn, decision, decision.refused)
         if decision.refused is None or is_final:
@@ -290,28 +289,32 @@ class CallPermit:
 
 
 def _notes(turn: _Turn, decision: Decision) -> list[LimitNote]:
-    notes = []
-    for at, (meter, charge) in enumerate(zip(turn.meters, turn.charges, strict=True)):
-        limit = meter.limit
-        after = decision.used[at] + (0 if decision.refused is None else charge.amount)
-        note = LimitNote(
-            rule=meter.rule.id,
-            kind=limit.kind,
-            is_budget=meter.rule.is_budget,
-            outcome="exceeded" if after > limit.amount else "allowed",
-            target=turn.targets[at],
-            limit=limit.amount,
-            used=decision.used[at],
-            reset_s=decision.reset_s[at],
+    told = []
+    refused, used = decision.refused, decision.used
+    for at, meter in enumerate(turn.meters):
+        limit, charge = meter.limit, turn.charges[at]
+        outcome: Literal["allowed", "exceeded", "refused"] = "allowed"
+        if at == refused:
+            outcome = "refused"
+        elif used[at] + (0 if refused is None else charge.amount) > limit.amount:
+            outcome = "exceeded"
+        told.append(
+            LimitNote(
+                meter.rule.id,
+                limit.kind,
+                meter.rule.is_budget,
+                outcome,
+                turn.targets[at],
+                limit.amount,
+                used[at],
+                decision.reset_s[at],
+            )
         )
-        notes.append(msgspec.structs.replace(note, outcome="refused") if at == decision.refused else note)
-    return notes
+    return told
 
 
 def _spent(taken: _Taken, spent: Sequence[Spent]) -> int:
     """What of *spent* counts for a charge."""
-    if taken.kind == "requests":
-        return taken.charge.amount
     if taken.kind == "parallel":
         return 0
     whole = 0

@@ -168,6 +168,11 @@ def tidied(circuit: Circuit, now_s: float) -> Circuit:
     """Without a pause that is over, so that a look at the target is short again."""
     if not circuit.paused_until_s or _lasts(circuit.paused_at_s, circuit.paused_until_s, now_s):
         return circuit
+    return unpaused(circuit)
+
+
+def unpaused(circuit: Circuit) -> Circuit:
+    """Without any pause."""
     return _replace(circuit, paused_at_s=0.0, paused_until_s=0.0)
 
 

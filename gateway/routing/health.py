@@ -205,10 +205,15 @@ class Health:
         return is_news
 
     def undrain(self, name: str) -> bool:
-        """Ask it again; whether that is news."""
+        """Ask it again, also where its provider wanted a pause; whether that is news."""
         place = self._place_of(name)
         is_news = self._board.is_drained(place)
         self._board.undrain(place)
+        with self._board.turn(place):
+            circuit = self._board.circuit(place)
+            if circuit.paused_until_s:
+                self._board.put(place, circuits.unpaused(circuit))
+                is_news = True
         return is_news
 
     def report(self, name: str) -> TargetReport | None:

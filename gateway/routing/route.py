@@ -29,6 +29,8 @@ from gateway.model import (
 from gateway.translate.registry import can_answer
 
 _MOST_WAIT_S: Final = 3600
+_PASSING: Final = frozenset({"circuit", "cool_down", "drained"})
+"""Reasons that pass by themselves, or by an operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +295,9 @@ class Route:
         ]
         soonest_s = min((wait_s for wait_s in waits if wait_s > 0), default=0.0)
         retry_after = (("retry-after", str(min(_MOST_WAIT_S, -int(-soonest_s // 1)))),) if soonest_s else ()
+        if not reasons & _PASSING:
+            # The same call would find the same: SDKs are not to send it again by themselves.
+            return NoTargetAvailable(message, param="model", headers=(("x-should-retry", "false"),))
         return NoTargetAvailable(message, param="model", headers=retry_after)
 
 

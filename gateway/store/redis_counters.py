@@ -20,6 +20,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, Literal, Protocol
 
 import msgspec
@@ -37,6 +38,7 @@ TIMEOUT_S: Final = 0.05
 WhenAway = Literal["local", "refuse"]
 """What happens to calls while the server is away: the host's own counters decide, or limits refuse them."""
 
+_GRACE_S: Final = 0.001
 _RETRY_S: Final = 0.25
 _HEARTBEAT_S: Final = scripts.LEASE_S / 4
 _KNOWN: Final = 10_000
@@ -235,20 +237,24 @@ class RedisCounters:
 
     async def _answer(self, line: Line, script: int, question: _Question, packed: bytes) -> Answer | None:
         """Ask, and wait as long as a call may; None when there is no answer."""
-        waiting: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Future[Answer | None] = loop.create_future()
         self._ask(line, script, question, packed, waiting)
+        # Twice: where this process itself stood still, the answer is there and has not been read yet.
+        late = partial(self._give_up, line, waiting)
+        timer = loop.call_later(self._timeout_s, loop.call_later, _GRACE_S, late)
         try:
-            async with asyncio.timeout(self._timeout_s):
-                return await waiting
-        except TimeoutError:
-            if waiting.done() and not waiting.cancelled():
-                return waiting.result()
-            line.end(f"no answer within {self._timeout_s * 1000:.0f} ms")
-            return None
+            return await waiting
         except asyncio.CancelledError:
             if waiting.done() and not waiting.cancelled():
                 self._give_back(question, waiting.result())
             raise
+        finally:
+            timer.cancel()
+
+    def _give_up(self, line: Line, waiting: asyncio.Future[Answer | None]) -> None:
+        if not waiting.done():
+            line.end(f"no answer within {self._timeout_s * 1000:.0f} ms")
 
     def _ask(
         self,

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from gateway.endpoints.catalogue import CHAT
 from gateway.errors import GatewayError, UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
-from gateway.failover import falls_back
+from gateway.failover import MOST_ATTEMPTS, falls_back
 from gateway.identity.tokens import Identity
 from gateway.model import (
     CallFacts,
@@ -257,6 +257,15 @@ async def test_callers_wish_of_retries() -> None:
     assert rig.tried == ["one", "two"]
 
 
+async def test_one_call_makes_a_bounded_number_of_attempts() -> None:
+    """However many targets a name has, a call of it ends."""
+    once = dataclasses.replace(ONE, retry=RetryPolicy())
+    many = [dataclasses.replace(once, name=f"a{number}/m", account=f"a{number}") for number in range(100)]
+    rig = Rig(*map(refusal, [500] * 100), targets=many)
+    client = await rig.call()
+    assert (client.status, len(rig.tried)) == (500, MOST_ATTEMPTS)
+
+
 async def test_target_that_may_not_be_asked_is_passed_over() -> None:
     """A circuit that opened after the plan was made skips the target; the trace says so."""
     rig = Rig(answer("a"), watch=Watch(one="circuit"))
@@ -385,6 +394,27 @@ async def test_failure_of_a_race_is_told_of_its_own_target() -> None:
     assert (client.status, client.header("x-tfy-resolved-model")) == (502, "one/m")
 
 
+async def test_hedges_are_paid_from_the_budget() -> None:
+    """When the first target's is spent its calls are not doubled: it is waited for."""
+    first, again = asyncio.Event(), asyncio.Event()
+    frugal = dataclasses.replace(ONE, retry=RetryPolicy(bounds=RetryBounds(0.0, 0.0)))
+    script = (first, streamed(*GOOD), again, streamed(*GOOD))
+    rig = Rig(*script, targets=(frugal, TWO), hedge_after_s=0.01)
+    await rig.call(stream=True)
+    asyncio.get_running_loop().call_later(0.05, again.set)
+    await rig.call(stream=True)
+    tried = [[attempt.target.account for attempt in trace.attempts] for trace in rig.records]
+    assert tried == [["one", "two"], ["one"]]
+
+
+async def test_only_a_limit_or_a_failure_asks_for_patience() -> None:
+    """`Retry-After` beside a mistake of the caller's keeps nobody else from the target."""
+    for status, pause_s in ((429, 7.0), (503, 7.0), (400, 0.0)):
+        rig = Rig(refusal(status, retry_after="7"), targets=(dataclasses.replace(ONE, retry=RetryPolicy()),))
+        await rig.call()
+        assert [outcome.cool_down_s for outcome in rig.watch.outcomes] == [pause_s]
+
+
 async def test_what_each_of_a_race_left_out_is_its_own() -> None:
     """The caller is told of the fields that the target which answers did not get."""
     first, second = asyncio.Event(), asyncio.Event()
@@ -409,6 +439,8 @@ async def test_caller_that_leaves_ends_a_race() -> None:
     call.cancel()
     await asyncio.wait([call])
     assert {verdict for _, verdict, _ in rig.watch.heard} == {"none"}
+    # By this a probe of the target is told from an attempt that had begun before it.
+    assert all(outcome.took_ms > 0 for outcome in rig.watch.outcomes)
     assert rig.pipeline.open_count == 0
 
 

@@ -234,6 +234,15 @@ def test_drain(health: Health) -> None:
     assert health.skip_reason(NAME) == "circuit"
 
 
+def test_operator_ends_a_pause(health: Health) -> None:
+    """A provider that wanted an hour's rest and is well again need not be waited for."""
+    health.ended(TARGET, Outcome("none", 429, cool_down_s=3600.0))
+    assert health.skip_reason(NAME) == "cool_down"
+    assert health.undrain(NAME)
+    assert health.skip_reason(NAME) is None
+    assert not health.undrain(NAME)
+
+
 def test_times(health: Health, clock: Clock) -> None:
     """Medians of what was measured within the window; what was not measured is none."""
     for first_ms, per_ms in ((100.0, 10.0), (200.0, None), (600.0, 30.0)):

@@ -182,6 +182,14 @@ def test_nobody_left_for_now(waits_s: dict[str, float], retry_after: str | None)
     assert dict(caught.value.headers).get("retry-after") == retry_after
 
 
+def test_nobody_is_for_such_a_call() -> None:
+    """What waiting does not change is not worth sending again."""
+    route = make_route(Candidate(make_target("acct/a"), metadata={"env": "prod"}))
+    with pytest.raises(NoTargetAvailable) as caught:
+        route.plan(FACTS)
+    assert caught.value.headers == (("x-should-retry", "false"),)
+
+
 def test_nobody_has_a_credential() -> None:
     """It is for the operator, and the log says which are missing."""
     route = make_route(

@@ -329,6 +329,21 @@ async def test_a_slow_server(fleet: Fleet) -> None:
     await fleet.until_used(one, 21)
 
 
+async def test_a_process_that_stands_still_itself(fleet: Fleet) -> None:
+    """The answer is there when it goes on, so the server is not to blame."""
+    counters = await fleet.replica(timeout_s=0.05)
+    await fleet.redis.execute_command("CLIENT", "PAUSE", "20", "ALL")
+
+    async def stand_still() -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        time.sleep(0.2)  # noqa: ASYNC251 - so that nothing else runs
+
+    decision, _ = await asyncio.gather(take(counters, month()), stand_still())
+    assert decision.is_shared
+    assert not counters.is_away
+
+
 async def test_a_connection_that_ends(fleet: Fleet) -> None:
     """Whoever closed it: another is opened, and nothing is lost."""
     counters = await fleet.replica()
