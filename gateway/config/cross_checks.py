@@ -9,16 +9,19 @@ from typing import Any, Final
 
 from gateway.config.document import Document, FieldPath
 from gateway.config.limit_checks import check_limits
+from gateway.config.manifests.access_token import PersonalAccessToken
 from gateway.config.manifests.global_settings import GlobalSettings
 from gateway.config.manifests.known import MODEL_ACCOUNTS
 from gateway.config.manifests.otel_config import MAX_DESTINATIONS, OtelConfig
 from gateway.config.manifests.provider_account import MODEL_TYPES, Integration, ProviderAccount
+from gateway.config.manifests.team import Team
 from gateway.config.manifests.virtual_account import VirtualAccount
 from gateway.config.manifests.virtual_model import VirtualModel, VirtualModelAccount
 from gateway.config.plain_words import nearest
 from gateway.config.problem import Problem
 from gateway.config.reading import Reading
 from gateway.config.routing_checks import check_routing
+from gateway.config.subject_checks import check_callers, known_subjects
 from gateway.redaction import may_hold_secret
 
 # The local trace store goes by this name among the destinations.
@@ -59,9 +62,11 @@ def check_all(documents: Sequence[Document], readings: Sequence[Reading]) -> Ite
     names = _callable_names(documents)
     yield from _shared_account_names(documents)
     yield from _repeated_settings(documents)
-    yield from check_routing(documents, readings, names.models)
+    subjects = known_subjects(documents)
+    yield from check_routing(documents, readings, names.models, subjects)
     accounts = frozenset(account for _, account in names.accounts)
-    yield from check_limits(documents, readings, names.models, accounts)
+    yield from check_limits(readings, names.models, accounts, subjects)
+    yield from check_callers(readings, subjects)
     yield from _too_many_destinations(documents)
     for reading in readings:
         match reading.written:
@@ -69,6 +74,8 @@ def check_all(documents: Sequence[Document], readings: Sequence[Reading]) -> Ite
                 yield from _check_models(reading.document, account.integrations)
             case VirtualAccount() as caller:
                 yield from _check_virtual_account(reading.document, caller, names)
+            case PersonalAccessToken(models=patterns) | Team(models=patterns):
+                yield from _check_patterns(reading.document, patterns, names)
             case GlobalSettings() as settings:
                 yield from _check_captured(reading.document, settings)
             case OtelConfig() as destination:
@@ -138,10 +145,7 @@ def _check_virtual_account(
         yield document.warning(
             ("models",), "neither models nor permissions let this account call a model", fix
         )
-    for index, pattern in enumerate(caller.models):
-        if not names.has_match(pattern):
-            fix = nearest(pattern, names.models) or "Write <account>/<model>; '*' stands for any text"
-            yield document.warning(("models", index), f"'{pattern}' matches no model", fix)
+    yield from _check_patterns(document, caller.models, names)
     for index, permission in enumerate(caller.permissions):
         path: FieldPath = ("permissions", index)
         grant = permission.grant
@@ -164,6 +168,13 @@ def _check_virtual_account(
             yield document.warning(
                 (*path, "resource_fqn"), f"there is no model '{grant.integration}' there", fix
             )
+
+
+def _check_patterns(document: Document, patterns: Sequence[str], names: CallableNames) -> Iterator[Problem]:
+    for index, pattern in enumerate(patterns):
+        if not names.has_match(pattern):
+            fix = nearest(pattern, names.models) or "Write <account>/<model>; '*' stands for any text"
+            yield document.warning(("models", index), f"'{pattern}' matches no model", fix)
 
 
 def _nearest_account(account: str, names: CallableNames) -> str:

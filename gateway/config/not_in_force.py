@@ -66,6 +66,8 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
         "identity_provider_mapping",
         "token_type",
     ),
+    "team": ("managers", "ownedBy", "tags", "identity_provider_mapping"),
+    "pat": ("ownedBy", "token_type"),
     "tenant-rate-limit-config/model": ("log_request_body_on_block",),
     "gateway-budget-config": ("rules.*.alerts",),
     "tenant-budget-config": ("alerts",),

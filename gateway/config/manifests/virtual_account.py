@@ -5,15 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from gateway.config.manifests.part import Label, Manifest, Part, PositiveCount, Text, Token, wrong
+from gateway.config.manifests.expiration import Expiration, parse_expiration
+from gateway.config.manifests.part import Label, Manifest, Part, PositiveCount, Text, Token
 
 _FQN: Final = re.compile(r"[^:]*:([^:]+):([^:]+)(?::model:(.+))?")
-_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
-_RFC_3339: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?(?:[Zz]|[+-]\d{2}:\d{2})")
 # A role of another name may exist to look and not to call, so it grants nothing until roles are built.
 _ROLES_THAT_CALL: Final = frozenset({"provider-account-access", "provider-account-manager"})
 
@@ -78,27 +77,6 @@ class VirtualAccountOwner(Part):
     """Name of the owning team."""
 
 
-def _parse_expiration(text: str) -> dt.datetime:
-    """The first moment at which the account has expired."""
-    if _DAY.fullmatch(text):
-        day = dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC)
-        return day + dt.timedelta(days=1)
-    if not _RFC_3339.fullmatch(text):
-        msg = "neither a day nor an RFC 3339 time"
-        raise ValueError(msg)
-    return dt.datetime.fromisoformat(text.upper()).astimezone(dt.UTC)
-
-
-def _check_expiration(text: str) -> str:
-    try:
-        _parse_expiration(text)
-    except (ValueError, OverflowError):
-        raise wrong(
-            "not a date or time that exists", 'Write a day ("2027-01-31") or a time ("2027-01-31T18:00:00Z")'
-        ) from None
-    return text
-
-
 class VirtualAccount(Manifest):
     """An application that may call the gateway."""
 
@@ -111,7 +89,7 @@ class VirtualAccount(Manifest):
     """What it may call: patterns (`*`, `?`, `[...]`) of `<account>/<integration>`, and slugs. Extension."""
     permissions: tuple[Permission, ...] = ()
     """What it may call, as TrueFoundry writes it; united with `models`."""
-    expiration_date: Annotated[str, AfterValidator(_check_expiration)] | None = None
+    expiration_date: Expiration | None = None
     """The last day that it may call, to its end in UTC, or an RFC 3339 time."""
     auto_rotate: AutoRotate | None = None
     """How often the token changes."""
@@ -131,7 +109,7 @@ class VirtualAccount(Manifest):
     @property
     def expires_at(self) -> dt.datetime | None:
         """The first moment, in UTC, at which its tokens no longer work; None: never."""
-        return None if self.expiration_date is None else _parse_expiration(self.expiration_date)
+        return None if self.expiration_date is None else parse_expiration(self.expiration_date)
 
     @property
     def grants(self) -> tuple[ModelGrant, ...]:

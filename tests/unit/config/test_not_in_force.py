@@ -78,7 +78,7 @@ integrations:
                 "integrations.routing_config.load_balance_targets.override_params.prompt_version_fqn"
             ),
         ),
-        ("type: team\nname: ml", "team"),
+        ("type: policy\nname: ml", "policy"),
     ],
 )
 def test_what_is_written_and_not_built(tmp_path: Path, text: str, label: str) -> None:

@@ -12,7 +12,7 @@ from gateway.endpoints.catalogue import MODEL_CALLS
 from gateway.endpoints.gemini_catalogue import CALLS
 from gateway.endpoints.openai_paths import PROXY
 from gateway.endpoints.openai_reply import ReplyFacts
-from gateway.model import Usage
+from gateway.model import Caller, Usage
 from gateway.telemetry.plan import TelemetryPlan
 from gateway.telemetry.span_encoding import SpanEncoder
 from gateway.telemetry.tfy_names import REQUEST_TYPES
@@ -118,3 +118,11 @@ def test_refusal_is_no_error() -> None:
     trace.failed("path_not_found", "no such path")
     trace.responded(404)
     assert spans_of(trace) == [{}]
+
+
+def test_users() -> None:
+    """Are named as such."""
+    trace = make_answered_trace()
+    trace.caller = Caller("a@x.io", frozenset(), kind="user")
+    server, _ = spans_of(trace)
+    assert server["tfy.request.created_by_subject"] == "user:a@x.io"

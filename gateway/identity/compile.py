@@ -1,0 +1,73 @@
+"""From the configuration to every credential in force, with whom it signs in."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+from gateway.config import Config, SecretMissing, SecretReference, SecretSource
+from gateway.config.manifests.access_token import PersonalAccessToken
+from gateway.config.manifests.part import Source
+from gateway.identity.rights import Granted, Rights
+from gateway.identity.tokens import DEMO_TOKEN_SHA256, Credential, Identity
+from gateway.model import Caller
+
+
+def compile_identity(config: Config, secrets: SecretSource, rights: Rights, *, is_loopback: bool) -> Identity:
+    """Every token in force; one without a value is left out.
+
+    Args:
+        config: Checked as a whole, so that no two callers share a token or a name.
+        secrets: Where tokens are read.
+        rights: Who may use what.
+        is_loopback: The quickstart's token, which everybody knows, may be taken.
+    """
+    return Identity(
+        Credential(digest, caller, None if expires_at is None else expires_at.timestamp())
+        for caller, tokens, expires_at, source in _callers(config, rights)
+        for digest in _hashes(tokens, secrets, source)
+        if is_loopback or digest != DEMO_TOKEN_SHA256
+    )
+
+
+_Signed = tuple[Caller, tuple[SecretReference, ...], dt.datetime | None, Source]
+
+
+def _callers(config: Config, rights: Rights) -> Iterator[_Signed]:
+    for account in config.virtual_accounts:
+        usable = rights.of(Granted(account.models, account.grants))
+        caller = Caller(account.name, usable.models, usable.accounts)
+        yield caller, account.tokens, account.expires_at, account.source
+    users = _Users(config, rights)
+    for token in config.access_tokens:
+        yield users.caller(token), token.tokens, token.expires_at, token.source
+
+
+def _hashes(tokens: tuple[SecretReference, ...], secrets: SecretSource, source: Source) -> Iterator[bytes]:
+    for token in tokens:
+        try:
+            yield secrets.token_sha256(token, source.folder)
+        except SecretMissing:
+            continue  # reported by the check already
+
+
+class _Users:
+    """Users, with what their teams let them do."""
+
+    def __init__(self, config: Config, rights: Rights) -> None:
+        self._rights = rights
+        self._teams: dict[str, list[str]] = {}
+        self._patterns: dict[str, tuple[str, ...]] = {}
+        for team in config.teams:
+            self._patterns[team.name] = team.models
+            for member in dict.fromkeys(team.members):
+                self._teams.setdefault(member, []).append(team.name)
+
+    def caller(self, token: PersonalAccessToken) -> Caller:
+        """Who calls with *token*."""
+        teams = tuple(self._teams.get(token.user, ()))
+        patterns = dict.fromkeys(
+            (*token.models, *(pattern for team in teams for pattern in self._patterns[team]))
+        )
+        usable = self._rights.of(Granted(tuple(patterns)))
+        return Caller(token.user, usable.models, usable.accounts, kind="user", teams=teams)

@@ -1,0 +1,84 @@
+"""Who is named beside who there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.config.writing import ACCOUNT, CALLER, TEAM, TOKEN, accepted_config, check_text, found
+
+
+def findings(folder: Path, *texts: str) -> list[str]:
+    checked = check_text(folder, ACCOUNT, CALLER, *texts)
+    lines = [line.split(" ", 2) for line in found(checked)]
+    return [f"{severity} {rest}" for severity, _, rest in lines]
+
+
+def test_users_and_teams_are_in_force(tmp_path: Path) -> None:
+    """Nothing is left to say of them, even when strict."""
+    checked = check_text(tmp_path, ACCOUNT, CALLER, TEAM, TOKEN, strict=True)
+    config = accepted_config(checked)
+    assert checked.problems == ()
+    assert [team.members for team in config.teams] == [("a@x.io",)]
+    assert [token.user for token in config.access_tokens] == ["a@x.io"]
+
+
+def test_users_alone_may_call(tmp_path: Path) -> None:
+    """Without a virtual account too."""
+    assert found(check_text(tmp_path, ACCOUNT, TEAM, TOKEN)) == []
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        pytest.param(
+            [TOKEN.replace("a@x.io", "user:app")],
+            "error user_fqn: the user has the name of the virtual account 'app'. "
+            "Give the virtual account another name",
+            id="name of a virtual account",
+        ),
+        pytest.param(
+            ["type: pat\nname: a\nuser_fqn: a@x.io\n"],
+            "warning tokens: no tokens, so nobody can call with this one. Add tokens: [env:NAME]",
+            id="no tokens",
+        ),
+        pytest.param(
+            [TOKEN, TEAM.replace("a@x.io", "b@x.io, A@x.io")],
+            "warning members.1: 'A@x.io' has no token, 'a@x.io' has one: upper and lower case differ. "
+            "Write 'a@x.io'",
+            id="case",
+        ),
+        pytest.param(
+            [TOKEN + "models: [lab/qwem]\n"],
+            "warning models.0: 'lab/qwem' matches no model. Did you mean 'lab/qwen'?",
+            id="model of a token",
+        ),
+        pytest.param(
+            [TEAM.replace("lab/*", "zz/*")],
+            "warning models.0: 'zz/*' matches no model. Write <account>/<model>; '*' stands for any text",
+            id="model of a team",
+        ),
+        pytest.param(
+            [TOKEN.replace("1" * 64, "0" * 64)],
+            "error tokens.0: the same token is in {file}:13, of the account 'app'. "
+            "Give each caller a token of its own",
+            id="token of another",
+        ),
+    ],
+)
+def test_slips(tmp_path: Path, texts: list[str], expected: str) -> None:
+    """Said where they are written."""
+    assert findings(tmp_path, *texts) == [expected.replace("{file}", str(tmp_path / "m.yaml"))]
+
+
+def test_budget_of_a_team_that_is_none(tmp_path: Path) -> None:
+    """It would count nothing."""
+    budget = (
+        "type: team-budget-config\nname: b\nteam_name: {}\nlimits: {{cost_per_day: 1}}\n"
+        "applies_to: {{type: aggregate}}\nmode: audit\n"
+    )
+    assert findings(tmp_path, TEAM, budget.format("ml")) == []
+    assert findings(tmp_path, TEAM, budget.format("xy")) == [
+        "warning team_name: 'xy' matches no team. '*' stands for any text"
+    ]

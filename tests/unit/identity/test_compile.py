@@ -1,0 +1,77 @@
+"""From the configuration to who calls."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from gateway.config import SecretSource
+from gateway.errors import InvalidApiKey
+from gateway.identity.compile import compile_identity
+from gateway.identity.rights import Rights
+from gateway.identity.tokens import Identity
+from gateway.model import Caller
+from tests.unit.config.writing import ACCOUNT, CALLER, TEAM, accepted_config, check_text
+from tests.unit.doubles import FakeHeaders
+
+
+def identity(folder: Path, *texts: str, is_loopback: bool = False, **environ: str) -> Identity:
+    config = accepted_config(check_text(folder, ACCOUNT, CALLER, *texts, environ=environ))
+    rights = Rights(["lab/qwen", "main/small", "main/large"], {"lab": "self-hosted-model", "main": "openai"})
+    return compile_identity(config, SecretSource(environ), rights, is_loopback=is_loopback)
+
+
+def caller(found: Identity, token: str) -> Caller:
+    return found.identify(FakeHeaders([("x-api-key", token)]))
+
+
+def pat(name: str, token: str, user: str = "a@x.io", more: str = "") -> str:
+    return f"type: pat\nname: {name}\nuser_fqn: acme:user:{user}\ntokens: ['{token}']\n{more}"
+
+
+def test_a_user(tmp_path: Path) -> None:
+    """May what the teams may and the token says; others' teams are others'."""
+    other = "type: team\nname: ops\nmembers: [b@x.io, a@x.io, a@x.io]\nmodels: [main/small]\n"
+    nobody = "type: team\nname: x\nmembers: [A@x.io]\nmodels: ['*']\n"
+    found = identity(
+        tmp_path, TEAM, other, nobody, pat("t1", "env:A"), pat("t2", "env:B", "b@x.io"), A="a", B="b"
+    )
+    user = caller(found, "a")
+    assert (user.name, user.kind, user.teams) == ("a@x.io", "user", ("ml", "ops"))
+    assert user.subjects == {"user:a@x.io", "team:ml", "team:ops", "team:everyone"}
+    assert user.models == {"lab/qwen", "main/small"}
+    assert user.accounts == {"lab"}
+    assert caller(found, "b").models == {"main/small"}
+    assert caller(found, "b").accounts == frozenset()
+
+
+def test_two_tokens_of_a_user(tmp_path: Path) -> None:
+    """Both are the same user; what one of them alone may is not the other's."""
+    found = identity(
+        tmp_path, pat("t1", "env:A", more="models: [main/large]\n"), pat("t2", "env:B"), A="a", B="b"
+    )
+    assert [caller(found, token).name for token in "ab"] == ["a@x.io", "a@x.io"]
+    assert [caller(found, token).models for token in "ab"] == [{"main/large"}, frozenset()]
+
+
+def test_expired_tokens_of_users(tmp_path: Path) -> None:
+    """Are refused, each by its own date."""
+    gone = (dt.datetime.now(dt.UTC) - dt.timedelta(days=2)).date().isoformat()
+    found = identity(
+        tmp_path, pat("t1", "env:A", more=f"expiration_date: '{gone}'\n"), pat("t2", "env:B"), A="a", B="b"
+    )
+    with pytest.raises(InvalidApiKey, match="expired"):
+        caller(found, "a")
+    assert caller(found, "b").name == "a@x.io"
+
+
+@pytest.mark.parametrize("is_loopback", [True, False])
+def test_the_demo_token_of_a_user(tmp_path: Path, *, is_loopback: bool) -> None:
+    """Everybody knows it, so it is taken on loopback only, and no token without a value is any."""
+    found = identity(
+        tmp_path, pat("t1", "env:A"), pat("t2", "env:GONE"), is_loopback=is_loopback, A="demo-key"
+    )
+    assert found.knows("demo-key") is is_loopback
+    assert not found.knows("")
