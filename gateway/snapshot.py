@@ -13,8 +13,7 @@ from pathlib import Path
 from gateway.config import Config, SecretSource
 from gateway.endpoints.anthropic_models import anthropic_model_list
 from gateway.endpoints.openai_models import model_list
-from gateway.identity.compile import compile_identity
-from gateway.identity.rights import Rights
+from gateway.identity.compile import compile_identity, compile_rights
 from gateway.identity.tokens import Identity
 from gateway.limits.compile import compile_limits
 from gateway.limits.matching import Rules
@@ -99,9 +98,7 @@ def compile_snapshot(
     limits = time_limits(settings.timeout_settings)
     unsupported = settings.translation_settings.unsupported
     targets: list[Target] = []
-    providers: dict[str, str] = {}
     for account in config.provider_accounts:
-        providers[account.name] = account.type.removeprefix("provider-account/")
         made = make_targets(account, _resolver(secrets, account.source.folder), retry)
         targets += [
             replace(target, unsupported=unsupported, limits=limits)
@@ -110,7 +107,7 @@ def compile_snapshot(
     routes = compile_routes(
         config, {target.name: target for target in targets}, runtime or Runtime(), secrets.resolve
     )
-    rights = Rights([target.name for target in targets], providers, config.virtual_models)
+    rights = compile_rights(config, [target.name for target in targets])
     identity = compile_identity(config, secrets, rights, is_loopback=is_loopback)
     return Snapshot(
         version=version,

@@ -21,7 +21,8 @@ from gateway.config.plain_words import nearest
 from gateway.config.problem import Problem
 from gateway.config.reading import Reading
 from gateway.config.routing_checks import check_routing
-from gateway.config.subject_checks import check_callers, known_subjects
+from gateway.config.subject_checks import check_callers, check_sharing, known_subjects, subjects_that_share
+from gateway.model import EVERYONE
 from gateway.redaction import may_hold_secret
 
 # The local trace store goes by this name among the destinations.
@@ -67,13 +68,15 @@ def check_all(documents: Sequence[Document], readings: Sequence[Reading]) -> Ite
     accounts = frozenset(account for _, account in names.accounts)
     yield from check_limits(readings, names.models, accounts, subjects)
     yield from check_callers(readings, subjects)
+    shares = subjects_that_share(readings)
     yield from _too_many_destinations(documents)
     for reading in readings:
         match reading.written:
             case ProviderAccount() | VirtualModelAccount() as account:
                 yield from _check_models(reading.document, account.integrations)
+                yield from check_sharing(reading.document, account, subjects)
             case VirtualAccount() as caller:
-                yield from _check_virtual_account(reading.document, caller, names)
+                yield from _check_virtual_account(reading.document, caller, names, shares)
             case PersonalAccessToken(models=patterns) | Team(models=patterns):
                 yield from _check_patterns(reading.document, patterns, names)
             case GlobalSettings() as settings:
@@ -134,13 +137,14 @@ def _check_models(document: Document, models: Sequence[Integration | VirtualMode
 
 
 def _check_virtual_account(
-    document: Document, caller: VirtualAccount, names: CallableNames
+    document: Document, caller: VirtualAccount, names: CallableNames, shares: frozenset[str]
 ) -> Iterator[Problem]:
     if not caller.tokens:
         yield document.warning(
             ("tokens",), "no tokens, so nobody can call as this account", "Add tokens: [env:NAME]"
         )
-    if not caller.models and not caller.grants:
+    by_account = {f"virtualaccount:{caller.name}", f"team:{EVERYONE}"}
+    if not caller.models and not caller.grants and by_account.isdisjoint(shares):
         fix = 'Add models: ["<account>/*"]'
         yield document.warning(
             ("models",), "neither models nor permissions let this account call a model", fix

@@ -17,11 +17,7 @@ from gateway.config.manifests.vendors import VENDOR_ACCOUNTS
 from gateway.config.problem import Problem, Severity
 from gateway.config.shape import attribute_of
 
-_ACCOUNT: Final = (
-    "collaborators",
-    "ownedBy",
-    "integrations.*.authorized_subjects",
-)
+_ACCOUNT: Final = ("ownedBy",)
 
 _PROMPT_OF_A_TARGET: Final = "load_balance_targets.*.override_params.prompt_version_fqn"
 
@@ -52,7 +48,6 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
         "integrations.*.tls_settings",
     ),
     "provider-account/virtual-model": (
-        "collaborators",
         "ownedBy",
         f"integrations.*.routing_config.{_PROMPT_OF_A_TARGET}",
     ),

@@ -8,7 +8,10 @@ from typing import Final
 
 from gateway.config.document import Document, FieldPath
 from gateway.config.manifests.access_token import PersonalAccessToken, find_user
+from gateway.config.manifests.part import ROLES_THAT_CALL
+from gateway.config.manifests.provider_account import ProviderAccount
 from gateway.config.manifests.team import Team
+from gateway.config.manifests.virtual_model import VirtualModelAccount
 from gateway.config.plain_words import nearest
 from gateway.config.problem import Problem
 from gateway.config.reading import Reading
@@ -51,8 +54,12 @@ def check_subject(
     if kind in KINDS and colon:
         yield from check_named(document, path, name, known[kind], KINDS[kind])
     elif not subject.startswith("*"):
-        kinds = ", ".join(f"{kind}:" for kind in KINDS)
-        yield document.warning(path, f"'{subject}' is no kind of subject", f"Write one of {kinds} and a name")
+        yield _no_kind(document, path, subject)
+
+
+def _no_kind(document: Document, path: FieldPath, subject: str) -> Problem:
+    kinds = ", ".join(f"{kind}:" for kind in KINDS)
+    return document.warning(path, f"'{subject}' is no kind of subject", f"Write one of {kinds} and a name")
 
 
 def check_named(
@@ -62,6 +69,50 @@ def check_named(
     if pattern not in known and not any(fnmatch.fnmatchcase(name, pattern) for name in known):
         fix = nearest(pattern, known) or "'*' stands for any text"
         yield document.warning(path, f"'{pattern}' matches no {what}", fix)
+
+
+def check_sharing(
+    document: Document, account: ProviderAccount | VirtualModelAccount, known: KnownSubjects
+) -> Iterator[Problem]:
+    """What is wrong with who may use an account, and with who alone may use a model of it."""
+    for index, collaborator in enumerate(account.collaborators):
+        path: FieldPath = ("collaborators", index)
+        yield from _check_member(document, (*path, "subject"), collaborator.subject, known)
+        if not collaborator.may_call:
+            yield document.warning(
+                (*path, "role_id"),
+                f"the role '{collaborator.role_id}' lets nobody call",
+                f"Write one of {', '.join(sorted(ROLES_THAT_CALL))}",
+            )
+    for index, model in enumerate(account.integrations if isinstance(account, ProviderAccount) else ()):
+        path = ("integrations", index, "authorized_subjects")
+        if model.authorized_subjects == ():
+            yield document.warning(path, "nobody may use this model", "Remove the empty list, or fill it")
+        for number, subject in enumerate(model.authorized_subjects or ()):
+            yield from _check_member(document, (*path, number), subject, known)
+
+
+def subjects_that_share(readings: Iterable[Reading]) -> frozenset[str]:
+    """Who may use some account by its own list."""
+    return frozenset(
+        collaborator.subject
+        for reading in readings
+        if isinstance(reading.written, ProviderAccount | VirtualModelAccount)
+        for collaborator in reading.written.collaborators
+        if collaborator.may_call
+    )
+
+
+def _check_member(
+    document: Document, path: FieldPath, subject: str, known: KnownSubjects
+) -> Iterator[Problem]:
+    """Rights are given letter by letter: what looks like a pattern is a name that nobody has."""
+    kind, colon, name = subject.partition(":")
+    if kind not in KINDS or not colon:
+        yield _no_kind(document, path, subject)
+    elif name not in known[kind]:
+        fix = nearest(name, known[kind]) or f"Name a {KINDS[kind]} of this configuration, or team:{EVERYONE}"
+        yield document.warning(path, f"there is no {KINDS[kind]} '{name}'", fix)
 
 
 def check_callers(readings: Sequence[Reading], known: KnownSubjects) -> Iterator[Problem]:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Final
 
 from gateway.config import Config, SecretMissing, SecretReference, SecretSource
 from gateway.config.manifests.access_token import PersonalAccessToken
 from gateway.config.manifests.part import Source
+from gateway.config.manifests.provider_account import ProviderAccount
+from gateway.config.manifests.virtual_account import ModelGrant
+from gateway.config.manifests.virtual_model import VirtualModelAccount
 from gateway.identity.rights import Granted, Rights
 from gateway.identity.tokens import DEMO_TOKEN_SHA256, Credential, Identity
 from gateway.model import Caller
+
+_ACCOUNT: Final = "provider-account/"
 
 
 def compile_identity(config: Config, secrets: SecretSource, rights: Rights, *, is_loopback: bool) -> Identity:
@@ -30,17 +37,50 @@ def compile_identity(config: Config, secrets: SecretSource, rights: Rights, *, i
     )
 
 
+def compile_rights(config: Config, models: Iterable[str]) -> Rights:
+    """Who may use what.
+
+    Args:
+        config: Where accounts say who may use them.
+        models: `<account>/<integration>` of all that are no virtual models.
+    """
+    shared: dict[str, list[ModelGrant]] = {}
+    owners: list[ProviderAccount | VirtualModelAccount] = [*config.provider_accounts, *config.virtual_models]
+    for owner in owners:
+        grant = ModelGrant(owner.type.removeprefix(_ACCOUNT), owner.name, None)
+        for collaborator in owner.collaborators:
+            if collaborator.may_call:
+                shared.setdefault(collaborator.subject, []).append(grant)
+    return Rights(
+        models,
+        {account.name: account.type.removeprefix(_ACCOUNT) for account in config.provider_accounts},
+        config.virtual_models,
+        shared=shared,
+        reserved={
+            f"{account.name}/{model.name}": frozenset(model.authorized_subjects)
+            for account in config.provider_accounts
+            for model in account.integrations
+            if model.authorized_subjects is not None
+        },
+    )
+
+
 _Signed = tuple[Caller, tuple[SecretReference, ...], dt.datetime | None, Source]
 
 
 def _callers(config: Config, rights: Rights) -> Iterator[_Signed]:
     for account in config.virtual_accounts:
-        usable = rights.of(Granted(account.models, account.grants))
-        caller = Caller(account.name, usable.models, usable.accounts)
+        granted = Granted(account.models, account.grants)
+        caller = _with_rights(Caller(account.name, frozenset()), granted, rights)
         yield caller, account.tokens, account.expires_at, account.source
     users = _Users(config, rights)
     for token in config.access_tokens:
         yield users.caller(token), token.tokens, token.expires_at, token.source
+
+
+def _with_rights(caller: Caller, granted: Granted, rights: Rights) -> Caller:
+    usable = rights.of(granted, caller.subjects)
+    return replace(caller, models=usable.models, accounts=usable.accounts)
 
 
 def _hashes(tokens: tuple[SecretReference, ...], secrets: SecretSource, source: Source) -> Iterator[bytes]:
@@ -69,5 +109,5 @@ class _Users:
         patterns = dict.fromkeys(
             (*token.models, *(pattern for team in teams for pattern in self._patterns[team]))
         )
-        usable = self._rights.of(Granted(tuple(patterns)))
-        return Caller(token.user, usable.models, usable.accounts, kind="user", teams=teams)
+        caller = Caller(token.user, frozenset(), kind="user", teams=teams)
+        return _with_rights(caller, Granted(tuple(patterns)), self._rights)

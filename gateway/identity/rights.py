@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Final
 
 from gateway.config.manifests.known import VIRTUAL_MODELS
@@ -52,6 +53,9 @@ class Rights:
         models: Iterable[str],
         providers: Mapping[str, str],
         groups: Sequence[VirtualModelAccount] = (),
+        *,
+        shared: Mapping[str, Sequence[ModelGrant]] = MappingProxyType({}),
+        reserved: Mapping[str, frozenset[str]] = MappingProxyType({}),
     ) -> None:
         """Prepare.
 
@@ -59,7 +63,11 @@ class Rights:
             models: `<account>/<integration>` of all that are no virtual models.
             providers: Of each account that has some.
             groups: The virtual models.
+            shared: What subjects may use beside what is said of each caller.
+            reserved: The subjects that alone may use a model, whatever rights others have, by its name.
         """
+        self._shared = shared
+        self._reserved = reserved
         self._providers = providers
         self._groups = frozenset(group.name for group in groups)
         self._full_names = {name: name for name in models}
@@ -71,16 +79,26 @@ class Rights:
         for name in self._full_names.values():
             self._of_account.setdefault(name.partition("/")[0], set()).add(name)
         self._matched: dict[str, frozenset[str]] = {}
-        self._usable: dict[Granted, Usable] = {}
+        self._usable: dict[tuple[Granted, frozenset[str]], Usable] = {}
 
-    def of(self, granted: Granted) -> Usable:
-        """What may be used with *granted*."""
-        found = self._usable.get(granted)
+    def of(self, granted: Granted, subjects: frozenset[str] = frozenset()) -> Usable:
+        """What whoever has these *subjects* may use with *granted*."""
+        shared = [
+            grant for subject in sorted(subjects & self._shared.keys()) for grant in self._shared[subject]
+        ]
+        if shared:
+            granted = Granted(granted.patterns, (*granted.grants, *shared))
+        kept_from = frozenset(
+            [model for model, allowed in self._reserved.items() if allowed.isdisjoint(subjects)]
+        )
+        found = self._usable.get((granted, kept_from))
         if found is None:
             matched = [self._matching(pattern) for pattern in granted.patterns]
             named = [self._granted(grant) for grant in granted.grants]
-            found = Usable(frozenset().union(*matched, *named), self._accounts(granted))
-            self._usable[granted] = found
+            # Who may use an account as a whole reaches all its models, by paths that name none.
+            closed = {model.partition("/")[0] for model in kept_from}
+            found = Usable(frozenset().union(*matched, *named) - kept_from, self._accounts(granted) - closed)
+            self._usable[granted, kept_from] = found
         return found
 
     def _accounts(self, granted: Granted) -> frozenset[str]:

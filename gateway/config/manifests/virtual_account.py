@@ -10,11 +10,9 @@ from typing import Any, Final, Literal
 from pydantic import Field
 
 from gateway.config.manifests.expiration import Expiration, parse_expiration
-from gateway.config.manifests.part import Label, Manifest, Part, PositiveCount, Text, Token
+from gateway.config.manifests.part import ROLES_THAT_CALL, Label, Manifest, Part, PositiveCount, Text, Token
 
 _FQN: Final = re.compile(r"[^:]*:([^:]+):([^:]+)(?::model:(.+))?")
-# A role of another name may exist to look and not to call, so it grants nothing until roles are built.
-_ROLES_THAT_CALL: Final = frozenset({"provider-account-access", "provider-account-manager"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,7 @@ class Permission(Part):
     def grant(self) -> ModelGrant | None:
         """What it lets the account call; None when it is about something else."""
         match = _FQN.fullmatch(self.resource_fqn)
-        if match is None or self.role_id not in _ROLES_THAT_CALL:
+        if match is None or self.role_id not in ROLES_THAT_CALL:
             return None
         return ModelGrant(match[1], match[2], match[3])
 

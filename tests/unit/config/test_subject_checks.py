@@ -82,3 +82,62 @@ def test_budget_of_a_team_that_is_none(tmp_path: Path) -> None:
     assert findings(tmp_path, TEAM, budget.format("xy")) == [
         "warning team_name: 'xy' matches no team. '*' stands for any text"
     ]
+
+
+def shared(*subjects: str, role: str = "provider-account-access") -> str:
+    lines = [f"  - {{subject: '{subject}', role_id: {role}}}\n" for subject in subjects]
+    return "".join(["collaborators:\n", *lines])
+
+
+def sharing(folder: Path, account: str) -> list[str]:
+    return [line.split(" ", 2)[2] for line in found(check_text(folder, account, CALLER, TEAM, TOKEN))]
+
+
+def test_accounts_that_are_shared(tmp_path: Path) -> None:
+    """With all kinds of subject, also of a model; then nothing is left to say, even when strict."""
+    subjects = ["user:a@x.io", "team:ml", "team:everyone", "virtualaccount:app"]
+    account = ACCOUNT + f"    authorized_subjects: {subjects}\n" + shared(*subjects)
+    assert check_text(tmp_path, account, CALLER, TEAM, TOKEN, strict=True).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("subject", "expected"),
+    [
+        ("user:a@x.i", "there is no user 'a@x.i'. Did you mean 'a@x.io'?"),
+        ("team:zz", "there is no team 'zz'. Name a team of this configuration, or team:everyone"),
+        (
+            "virtualaccount:*",
+            "there is no virtual account '*'. Name a virtual account of this configuration, or team:everyone",
+        ),
+        ("*", "'*' is no kind of subject. Write one of user:, team:, virtualaccount: and a name"),
+        ("user", "'user' is no kind of subject. Write one of user:, team:, virtualaccount: and a name"),
+    ],
+)
+def test_who_is_nobody(tmp_path: Path, subject: str, expected: str) -> None:
+    """Rights know no patterns."""
+    assert sharing(tmp_path, ACCOUNT + shared(subject)) == [f"collaborators.0.subject: {expected}"]
+    assert sharing(tmp_path, ACCOUNT + f"    authorized_subjects: ['team:ml', '{subject}']\n") == [
+        f"integrations.0.authorized_subjects.1: {expected}"
+    ]
+
+
+def test_lists_that_let_nobody(tmp_path: Path) -> None:
+    """An empty one, and a role that is not to call."""
+    assert sharing(tmp_path, ACCOUNT + "    authorized_subjects: []\n") == [
+        "integrations.0.authorized_subjects: nobody may use this model. Remove the empty list, or fill it"
+    ]
+    assert sharing(tmp_path, ACCOUNT + shared("team:ml", role="viewer")) == [
+        (
+            "collaborators.0.role_id: the role 'viewer' lets nobody call. "
+            "Write one of provider-account-access, provider-account-manager"
+        )
+    ]
+
+
+@pytest.mark.parametrize("subject", ["virtualaccount:app", "team:everyone"])
+def test_virtual_accounts_that_accounts_name(tmp_path: Path, subject: str) -> None:
+    """They may call, though they say nothing of it themselves."""
+    bare = CALLER.replace('models: ["lab/*"]\n', "")
+    assert found(check_text(tmp_path, ACCOUNT + shared(subject), bare)) == []
+    [line] = found(check_text(tmp_path, ACCOUNT + shared(subject, role="viewer"), bare))[1:]
+    assert "neither models nor permissions let this account call a model" in line

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.config import SecretSource
 from gateway.errors import InvalidApiKey
-from gateway.identity.compile import compile_identity
+from gateway.identity.compile import compile_identity, compile_rights
 from gateway.identity.rights import Rights
 from gateway.identity.tokens import Identity
 from gateway.model import Caller
@@ -75,3 +75,30 @@ def test_the_demo_token_of_a_user(tmp_path: Path, *, is_loopback: bool) -> None:
     )
     assert found.knows("demo-key") is is_loopback
     assert not found.knows("")
+
+
+def test_accounts_say_who_may_use_them(tmp_path: Path) -> None:
+    """Everybody with a role to call, nobody with another; and a model may be for some alone."""
+    account = (
+        "type: provider-account/openai\nname: main\nintegrations:\n  - {name: small, model_id: s}\n"
+        "  - {name: large, model_id: l, authorized_subjects: [team:ml]}\ncollaborators:\n"
+        "  - {subject: team:everyone, role_id: provider-account-access}\n"
+    )
+    viewers = ACCOUNT.replace("lab", "more") + "collaborators: [{subject: team:everyone, role_id: viewer}]\n"
+    texts = [
+        account,
+        viewers,
+        CALLER.replace("0" * 64, "2" * 64).replace("app", "x").replace("lab/*", "x"),
+        TEAM,
+    ]
+    users = [pat("t1", "env:A"), pat("t2", "env:B", "b@x.io")]
+    environ = {"A": "a", "B": "b"}
+    config = accepted_config(check_text(tmp_path, *texts, *users, environ=environ))
+    rights = compile_rights(config, ["main/small", "main/large", "more/qwen"])
+    found = compile_identity(config, SecretSource(environ), rights, is_loopback=False)
+    member, other = caller(found, "a"), caller(found, "b")
+    assert member.models == {"main/small", "main/large"}
+    assert member.accounts == {"main"}
+    assert other.models == {"main/small"}
+    assert other.accounts == frozenset()
+    assert (member.kind, member.teams) == ("user", ("ml",))

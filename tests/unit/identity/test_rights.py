@@ -75,3 +75,44 @@ def test_what_may_be_used(granted: Granted, models: set[str], accounts: set[str]
 def test_the_same_rights_are_one_set() -> None:
     """A hundred thousand callers need not have as many."""
     assert RIGHTS.of(Granted(("lab/*",))) is RIGHTS.of(Granted(("lab/*",)))
+
+
+ALICE = frozenset({"user:a", "team:ml", "team:everyone"})
+BOB = frozenset({"user:b", "team:everyone"})
+APP = frozenset({"virtualaccount:app", "team:everyone"})
+
+
+def test_what_accounts_share() -> None:
+    """All of their models, with who has one of the subjects."""
+    rights = Rights(
+        ["main/small", "lab/qwen"],
+        {"main": "openai", "lab": "ollama"},
+        [GROUP],
+        shared={
+            "team:ml": [ModelGrant("openai", "main", None), ModelGrant("virtual-model", "vm", None)],
+            "user:b": [ModelGrant("ollama", "lab", None)],
+        },
+    )
+    usable = rights.of(Granted(()), ALICE)
+    assert usable.models == {"main/small", "vm/chat"}
+    assert usable.accounts == {"main"}
+    assert rights.of(Granted(("main/small",)), BOB).models == {"main/small", "lab/qwen"}
+    assert rights.of(Granted(()), APP).models == frozenset()
+
+
+def test_models_for_some_alone() -> None:
+    """Are taken from all others, and with them the account as a whole; those meant get no right by it."""
+    rights = Rights(
+        ["main/small", "main/large", "lab/qwen"],
+        {"main": "openai", "lab": "ollama"},
+        [GROUP],
+        reserved={"main/large": frozenset({"team:ml"}), "lab/qwen": frozenset()},
+    )
+    assert rights.of(Granted(("*",)), ALICE).models == {"main/small", "main/large", "vm/chat"}
+    assert rights.of(Granted(("*",)), ALICE).accounts == {"main"}
+    assert rights.of(Granted(("*",)), APP).models == {"main/small", "vm/chat"}
+    assert rights.of(Granted(("*",)), APP).accounts == frozenset()
+    assert rights.of(Granted(()), ALICE).models == frozenset()
+    by_name = Granted((), (ModelGrant("openai", "main", "large"),))
+    assert rights.of(by_name, APP).models == frozenset()
+    assert rights.of(by_name, ALICE).models == {"main/large"}
