@@ -18,6 +18,7 @@ from gateway.config.manifests.logging_config import LoggingConfig
 from gateway.config.manifests.otel_config import OtelConfig
 from gateway.config.manifests.provider_account import ProviderAccount
 from gateway.config.manifests.rate_limits import RateLimitingConfig, TenantRateLimitConfig
+from gateway.config.manifests.role_binding import RoleBinding
 from gateway.config.manifests.team import Team
 from gateway.config.manifests.virtual_account import VirtualAccount
 from gateway.config.manifests.virtual_model import VirtualModelAccount
@@ -47,6 +48,7 @@ class Config:
     virtual_accounts: tuple[VirtualAccount, ...]
     teams: tuple[Team, ...]
     access_tokens: tuple[PersonalAccessToken, ...]
+    role_bindings: tuple[RoleBinding, ...]
     otel_configs: tuple[OtelConfig, ...]
     logging_configs: tuple[LoggingConfig, ...]
     rate_limits: tuple[RateLimitingConfig, ...]

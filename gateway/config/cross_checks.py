@@ -14,14 +14,21 @@ from gateway.config.manifests.global_settings import GlobalSettings
 from gateway.config.manifests.known import MODEL_ACCOUNTS
 from gateway.config.manifests.otel_config import MAX_DESTINATIONS, OtelConfig
 from gateway.config.manifests.provider_account import MODEL_TYPES, Integration, ProviderAccount
+from gateway.config.manifests.role_binding import BoundPermission, RoleBinding
 from gateway.config.manifests.team import Team
-from gateway.config.manifests.virtual_account import VirtualAccount
+from gateway.config.manifests.virtual_account import Permission, VirtualAccount
 from gateway.config.manifests.virtual_model import VirtualModel, VirtualModelAccount
 from gateway.config.plain_words import nearest
 from gateway.config.problem import Problem
 from gateway.config.reading import Reading
 from gateway.config.routing_checks import check_routing
-from gateway.config.subject_checks import check_callers, check_sharing, known_subjects, subjects_that_share
+from gateway.config.subject_checks import (
+    check_bound,
+    check_callers,
+    check_sharing,
+    known_subjects,
+    subjects_that_share,
+)
 from gateway.model import EVERYONE
 from gateway.redaction import may_hold_secret
 
@@ -79,6 +86,9 @@ def check_all(documents: Sequence[Document], readings: Sequence[Reading]) -> Ite
                 yield from _check_virtual_account(reading.document, caller, names, shares)
             case PersonalAccessToken(models=patterns) | Team(models=patterns):
                 yield from _check_patterns(reading.document, patterns, names)
+            case RoleBinding() as binding:
+                yield from check_bound(reading.document, binding, subjects)
+                yield from _check_permissions(reading.document, binding.permissions, names)
             case GlobalSettings() as settings:
                 yield from _check_captured(reading.document, settings)
             case OtelConfig() as destination:
@@ -150,28 +160,34 @@ def _check_virtual_account(
             ("models",), "neither models nor permissions let this account call a model", fix
         )
     yield from _check_patterns(document, caller.models, names)
-    for index, permission in enumerate(caller.permissions):
+    yield from _check_permissions(document, caller.permissions, names)
+
+
+def _check_permissions(
+    document: Document, permissions: Sequence[Permission | BoundPermission], names: CallableNames
+) -> Iterator[Problem]:
+    for index, permission in enumerate(permissions):
         path: FieldPath = ("permissions", index)
+        fqn = "resource_fqn" if isinstance(permission, Permission) else "resourceFqn"
         grant = permission.grant
         if grant is None:
+            whom = "the account call nothing here" if isinstance(permission, Permission) else "nobody call"
             yield document.warning(
                 path,
-                "lets the account call nothing here",
-                "Models need a resource_fqn <tenant>:<provider>:<account>[:model:<name>] and the role "
+                f"lets {whom}",
+                f"Models need a {fqn} <tenant>:<provider>:<account>[:model:<name>] and the role "
                 "provider-account-access or provider-account-manager",
             )
         elif (grant.provider, grant.account) not in names.accounts:
             fix = _nearest_account(grant.account, names) or "Name an account of this configuration"
             message = f"there is no account '{grant.account}' of {grant.provider}"
-            yield document.warning((*path, "resource_fqn"), message, fix)
+            yield document.warning((*path, fqn), message, fix)
         elif grant.integration is not None and f"{grant.account}/{grant.integration}" not in names.models:
             fix = (
                 nearest(f"{grant.account}/{grant.integration}", names.models)
                 or "Name a model of that account"
             )
-            yield document.warning(
-                (*path, "resource_fqn"), f"there is no model '{grant.integration}' there", fix
-            )
+            yield document.warning((*path, fqn), f"there is no model '{grant.integration}' there", fix)
 
 
 def _check_patterns(document: Document, patterns: Sequence[str], names: CallableNames) -> Iterator[Problem]:

@@ -10,6 +10,7 @@ from gateway.config.document import Document, FieldPath
 from gateway.config.manifests.access_token import PersonalAccessToken, find_user
 from gateway.config.manifests.part import ROLES_THAT_CALL
 from gateway.config.manifests.provider_account import ProviderAccount
+from gateway.config.manifests.role_binding import RoleBinding
 from gateway.config.manifests.team import Team
 from gateway.config.manifests.virtual_model import VirtualModelAccount
 from gateway.config.plain_words import nearest
@@ -92,15 +93,26 @@ def check_sharing(
             yield from _check_member(document, (*path, number), subject, known)
 
 
+def check_bound(document: Document, binding: RoleBinding, known: KnownSubjects) -> Iterator[Problem]:
+    """What is wrong with who is bound."""
+    for index, bound in enumerate(binding.subjects):
+        path: FieldPath = ("subjects", index)
+        if bound.type not in KINDS:
+            yield document.warning(path, f"no {bound.type} calls yet", "It has no effect; it may stay")
+        else:
+            yield from _check_member(document, (*path, "name"), bound.subject, known)
+
+
 def subjects_that_share(readings: Iterable[Reading]) -> frozenset[str]:
-    """Who may use some account by its own list."""
-    return frozenset(
-        collaborator.subject
-        for reading in readings
-        if isinstance(reading.written, ProviderAccount | VirtualModelAccount)
-        for collaborator in reading.written.collaborators
-        if collaborator.may_call
-    )
+    """Who may use something by the list of an account, or by a role binding."""
+    found: set[str] = set()
+    for reading in readings:
+        match reading.written:
+            case ProviderAccount(collaborators=all_of_them) | VirtualModelAccount(collaborators=all_of_them):
+                found.update(one.subject for one in all_of_them if one.may_call)
+            case RoleBinding() as binding if binding.grants:
+                found.update(bound.subject for bound in binding.subjects)
+    return frozenset(found)
 
 
 def _check_member(

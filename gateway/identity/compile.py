@@ -41,7 +41,7 @@ def compile_rights(config: Config, models: Iterable[str]) -> Rights:
     """Who may use what.
 
     Args:
-        config: Where accounts say who may use them.
+        config: Where accounts and role bindings say who may use them.
         models: `<account>/<integration>` of all that are no virtual models.
     """
     shared: dict[str, list[ModelGrant]] = {}
@@ -51,6 +51,9 @@ def compile_rights(config: Config, models: Iterable[str]) -> Rights:
         for collaborator in owner.collaborators:
             if collaborator.may_call:
                 shared.setdefault(collaborator.subject, []).append(grant)
+    for binding in config.role_bindings:
+        for bound in binding.subjects:
+            shared.setdefault(bound.subject, []).extend(binding.grants)
     return Rights(
         models,
         {account.name: account.type.removeprefix(_ACCOUNT) for account in config.provider_accounts},

@@ -25,6 +25,7 @@ from gateway.config.manifests.otel_config import OtelConfig
 from gateway.config.manifests.part import Manifest
 from gateway.config.manifests.provider_account import AnthropicAccount, OpenAIAccount, SelfHostedAccount
 from gateway.config.manifests.rate_limits import RateLimitingConfig, TenantRateLimitConfig
+from gateway.config.manifests.role_binding import RoleBinding
 from gateway.config.manifests.team import Team
 from gateway.config.manifests.vendors import VENDOR_ACCOUNTS
 from gateway.config.manifests.virtual_account import VirtualAccount
@@ -55,6 +56,7 @@ IN_FORCE: Final[Mapping[str, type[Manifest]]] = MappingProxyType(
         "virtual-account": VirtualAccount,
         "team": Team,
         "pat": PersonalAccessToken,
+        "role-binding": RoleBinding,
         "gateway-otel-config": OtelConfig,
         "gateway-global-settings": GlobalSettings,
         "gateway-load-balancing-config": LoadBalancingConfig,

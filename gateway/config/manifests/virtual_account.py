@@ -29,6 +29,14 @@ class ModelGrant:
     integration: str | None
 
 
+def find_grant(resource_fqn: str, role: str) -> ModelGrant | None:
+    """What *role* on a resource lets its holder call; None when it is about something else."""
+    match = _FQN.fullmatch(resource_fqn)
+    if match is None or role not in ROLES_THAT_CALL:
+        return None
+    return ModelGrant(match[1], match[2], match[3])
+
+
 class Permission(Part):
     """A right, as TrueFoundry writes it."""
 
@@ -42,10 +50,7 @@ class Permission(Part):
     @property
     def grant(self) -> ModelGrant | None:
         """What it lets the account call; None when it is about something else."""
-        match = _FQN.fullmatch(self.resource_fqn)
-        if match is None or self.role_id not in ROLES_THAT_CALL:
-            return None
-        return ModelGrant(match[1], match[2], match[3])
+        return find_grant(self.resource_fqn, self.role_id)
 
 
 class AutoRotate(Part):

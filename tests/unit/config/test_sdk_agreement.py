@@ -22,6 +22,7 @@ from gateway.config.manifests.logging_config import Preset
 from gateway.config.manifests.part import Part
 from gateway.config.manifests.provider_account import MODEL_TYPES
 from gateway.config.manifests.rate_limits import RateLimitRule
+from gateway.config.manifests.role_binding import BoundSubject
 from gateway.config.manifests.vendors import VENDOR_OF
 
 _ENTRA_FIELDS = (
@@ -136,6 +137,8 @@ def tag_of(model: type[pydantic.BaseModel]) -> str:
     for name in ("type", "metric"):
         if name in model.model_fields:
             literal = typing.get_args(model.model_fields[name].annotation)
+            if model in (BoundSubject, sdk.RoleBindingSubject):
+                return ""  # a choice like any other
             # Their cost metrics have it in a docstring only.
             return str(literal[0]) if literal else re.findall(r"\+value=(\S+)", inspect.getsource(model))[0]
     return ""
@@ -186,6 +189,7 @@ THEIRS: dict[str, type[pydantic.BaseModel]] = {
     "team-budget-config": sdk.TeamBudgetConfig,
     "team": sdk.TeamManifest,
     "pat": sdk.PersonalAccessTokenManifest,
+    "role-binding": sdk.RoleBindingManifest,
 }
 
 
@@ -293,4 +297,6 @@ def test_choices_agree() -> None:
     )
     for theirs in (sdk.TenantBudgetConfigMode, sdk.TeamBudgetConfigMode):
         assert set(typing.get_args(Mode)) == set(values_of(theirs))
+    kinds = typing.get_args(BoundSubject.model_fields["type"].annotation)
+    assert set(kinds) == set(values_of(sdk.RoleBindingSubjectType))
     assert set(values_of(sdk.VirtualModelModelType)) <= set(MODEL_TYPES)

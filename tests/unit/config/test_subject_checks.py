@@ -141,3 +141,60 @@ def test_virtual_accounts_that_accounts_name(tmp_path: Path, subject: str) -> No
     assert found(check_text(tmp_path, ACCOUNT + shared(subject), bare)) == []
     [line] = found(check_text(tmp_path, ACCOUNT + shared(subject, role="viewer"), bare))[1:]
     assert "neither models nor permissions let this account call a model" in line
+
+
+BINDING = """\
+type: role-binding
+name: b
+subjects: [{{type: {kind}, name: {name}}}]
+permissions: [{{resourceType: provider-account, resourceFqn: {fqn}, role: {role}}}]
+"""
+
+
+def bound(
+    kind: str = "team",
+    name: str = "ml",
+    fqn: str = "t:self-hosted-model:lab",
+    role: str = "provider-account-access",
+) -> str:
+    return BINDING.format(kind=kind, name=name, fqn=fqn, role=role)
+
+
+@pytest.mark.parametrize(
+    ("binding", "expected"),
+    [
+        (bound(), []),
+        (bound("virtualaccount", "app", "t:self-hosted-model:lab:model:qwen"), []),
+        (bound("user", "b@x.io"), ["subjects.0.name: there is no user 'b@x.io'. Did you mean 'a@x.io'?"]),
+        (bound("agent"), ["subjects.0: no agent calls yet. It has no effect; it may stay"]),
+        (
+            bound(fqn="t:self-hosted-model:labs"),
+            [
+                (
+                    "permissions.0.resourceFqn: there is no account 'labs' of self-hosted-model. "
+                    "Did you mean 'lab'?"
+                )
+            ],
+        ),
+        (
+            bound(role="viewer"),
+            [
+                (
+                    "permissions.0: lets nobody call. Models need a resourceFqn "
+                    "<tenant>:<provider>:<account>[:model:<name>] and the role provider-account-access or "
+                    "provider-account-manager"
+                )
+            ],
+        ),
+    ],
+)
+def test_bindings(tmp_path: Path, binding: str, expected: list[str]) -> None:
+    """Beside the subjects and the models that there are."""
+    lines = found(check_text(tmp_path, ACCOUNT, CALLER, TEAM, TOKEN, binding))
+    assert [line.split(" ", 2)[2] for line in lines] == expected
+
+
+def test_virtual_accounts_that_are_bound(tmp_path: Path) -> None:
+    """They may call, though they say nothing of it themselves."""
+    bare = CALLER.replace('models: ["lab/*"]\n', "")
+    assert found(check_text(tmp_path, ACCOUNT, bare, bound("virtualaccount", "app"))) == []

@@ -102,3 +102,26 @@ def test_accounts_say_who_may_use_them(tmp_path: Path) -> None:
     assert other.models == {"main/small"}
     assert other.accounts == frozenset()
     assert (member.kind, member.teams) == ("user", ("ml",))
+
+
+def test_role_bindings(tmp_path: Path) -> None:
+    """Everybody who is named gets all that can be called."""
+    binding = (
+        "type: role-binding\nname: b\nsubjects:\n"
+        "  - {type: team, name: ml}\n  - {type: virtualaccount, name: bare}\n"
+        "permissions:\n"
+        "  - {resourceType: x, resourceFqn: 't:self-hosted-model:lab', role: provider-account-access}\n"
+        "  - {resourceType: x, resourceFqn: 't:self-hosted-model:lab', role: viewer}\n"
+    )
+    bare = "type: virtual-account\nname: bare\ntokens: ['env:C']\n"
+    texts = [ACCOUNT, CALLER, TEAM.replace("models", "x-models"), binding, bare]
+    users = [pat("t1", "env:A"), pat("t2", "env:B", "b@x.io")]
+    environ = {"A": "a", "B": "b", "C": "c"}
+    config = accepted_config(check_text(tmp_path, *texts, *users, environ=environ))
+    found = compile_identity(
+        config, SecretSource(environ), compile_rights(config, ["lab/qwen"]), is_loopback=False
+    )
+    assert caller(found, "a").models == {"lab/qwen"}
+    assert caller(found, "a").accounts == {"lab"}
+    assert caller(found, "b").models == frozenset()
+    assert caller(found, "c").models == {"lab/qwen"}
