@@ -97,19 +97,17 @@ class Opened:
 
     Attributes:
         attempt: Its notes.
-        left_out: Fields of the call that its target did not get.
         answer: The whole reply as the caller gets it, None for what is still coming.
         reply: What is still coming, None when nothing is.
         reader: What a stream passes through.
         held: What the caller gets first of a stream.
     """
 
-    __slots__ = ("answer", "attempt", "held", "left_out", "reader", "reply")
+    __slots__ = ("answer", "attempt", "held", "reader", "reply")
 
     def __init__(
         self,
         attempt: AttemptTrace,
-        left_out: tuple[str, ...],
         *,
         answer: Answer | None = None,
         reply: UpstreamReply | None = None,
@@ -117,7 +115,6 @@ class Opened:
         held: bytes = b"",
     ) -> None:
         self.attempt = attempt
-        self.left_out = left_out
         self.answer = answer
         self.reply = reply
         self.reader = reader
@@ -176,7 +173,6 @@ def deliver(responder: Responder, call: Call, opened: Opened) -> Awaitable[Answe
         UpstreamBadReply: A stream broke off.
         UpstreamUnreachable, UpstreamTimeout: Likewise.
     """
-    responder.left_out = opened.left_out
     if opened.answer is None:
         return _deliver_coming(responder, call, opened)
     if responder.trace.content is not None:
@@ -260,7 +256,7 @@ def _address(
     responder: Responder, call: Call, attempt: AttemptTrace, pair: Pair, limits: CallLimits
 ) -> UpstreamRequest:
     target = attempt.target
-    body, responder.left_out = pair.write(call, target)
+    body, attempt.left_out = pair.write(call, target)
     headers = forwarded_headers(target, responder.client.headers)
     if target.propagate_trace:
         headers += responder.trace.propagation(attempt).items()
@@ -316,7 +312,7 @@ async def _open_whole(
             return _take_whole(responder, call, attempt, pair, reply, body)
         if reply.status < _FIRST_ERROR:
             is_read = False
-            return Opened(attempt, responder.left_out, reply=reply)
+            return Opened(attempt, reply=reply)
         refusal = await relay_reply(
             responder, attempt, reply, call.endpoint, dialect="openai", locate=lambda _: None
         )
@@ -347,9 +343,7 @@ def _take_whole(
             parts = state_made(body, is_kept=_is_kept(call, attempt.target))
             responder.made_parts(parts, attempt.target)
         attempt.ended()
-        return Opened(
-            attempt, responder.left_out, answer=Answer(reply.status, headers, without_keys(body, attempt))
-        )
+        return Opened(attempt, answer=Answer(reply.status, headers, without_keys(body, attempt)))
     return _refused(attempt, pair, reply, headers, body)
 
 
@@ -417,7 +411,7 @@ async def _open_stream(
         reader = pair.open_stream(call, started_at_ns=responder.trace.started_at_ns)
         held = await _hold(attempt, reply, reader)
         is_good = True
-        return Opened(attempt, responder.left_out, reply=reply, reader=reader, held=held)
+        return Opened(attempt, reply=reply, reader=reader, held=held)
     finally:
         if not is_good:
             reply.close()

@@ -148,7 +148,9 @@ class Failover:
                 if failure is None:
                     return
                 progress.failed(opened.attempt.target, failure)
-            targets = targets[tried:]
+            # Who failed alone is tried again as without a hedge; of two neither is.
+            progress.is_begun = tried == 1 and progress.failure is not None
+            targets = targets if progress.is_begun else targets[tried:]
         elif plan.route is None or self.health.admit(targets[0]) is None:
             # Most calls need no more than this, and each step between would cost all of them.
             self._budgets.called(targets[0].name)
@@ -296,6 +298,8 @@ class Failover:
             raise
         attempt.ended()
         self.health.ended(target, outcome_of(attempt, failure, wishes.limits))
+        # Of two that race the last to fail is the one that the caller hears of.
+        responder.trace.answered_by(attempt)
         return failure
 
     async def deliver(
@@ -317,7 +321,6 @@ class Failover:
                 await responder.fail(error)
                 return None
             # Somebody else may answer yet.
-            responder.trace.answering = 0
             return error
         except (asyncio.CancelledError, ClientDisconnected):
             self.health.ended(target, ABANDONED)

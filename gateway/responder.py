@@ -44,7 +44,9 @@ ACTED_ON: Final = frozenset(
 """Those of the caller's headers that are not said to be ignored; docs/headers.md has what each does."""
 
 _OK: Final = 200
-_OF_THE_ANSWER: Final = frozenset({b"x-tfy-resolved-model", b"x-tfy-applied-configurations"})
+_OF_THE_ANSWER: Final = frozenset(
+    {b"x-tfy-resolved-model", b"x-tfy-applied-configurations", b"x-tfy-dropped-params"}
+)
 _TEXT: Final = b"text/"
 _UTF_8: Final = b"; charset=utf-8"
 _OWN: Final = "x-tfy-"
@@ -65,7 +67,6 @@ class Responder:
     """One request with its trace, and all that is sent to its caller.
 
     Attributes:
-        left_out: Fields of the call that its target cannot do, so did not get.
         notes_parts: Parts of the reply are remembered too: a later call could go on from them elsewhere.
     """
 
@@ -75,7 +76,6 @@ class Responder:
         "_stored",
         "_wording",
         "client",
-        "left_out",
         "notes_parts",
         "request_id",
         "trace",
@@ -96,7 +96,6 @@ class Responder:
         self.client = client
         self.trace = trace
         self.request_id = request_id
-        self.left_out: tuple[str, ...] = ()
         self.notes_parts = False
         self._wording = wording
 
@@ -256,14 +255,14 @@ class Responder:
         answer = trace.answer
         if answer is not None:
             headers.append((b"x-tfy-resolved-model", answer.target.name.encode()))
+            if answer.left_out:
+                # The caller's own words: whatever they hold, they are no line of the head.
+                names = _NOT_SENT.sub("?", ", ".join(answer.left_out))[:_MAX_NAMES_CHARACTERS]
+                headers.append((b"x-tfy-dropped-params", names.encode()))
         if (applied := applied_configurations(trace)) is not None:
             headers.append((b"x-tfy-applied-configurations", applied))
         if self._wording.id_header:
             headers.append((self._wording.id_header, self.request_id.encode()))
-        if self.left_out:
-            # The caller's own words: whatever they hold, they are no line of the head.
-            names = _NOT_SENT.sub("?", ", ".join(self.left_out))[:_MAX_NAMES_CHARACTERS]
-            headers.append((b"x-tfy-dropped-params", names.encode()))
         ignored = [name for name in self.client.headers.starting_with(_OWN) if name not in ACTED_ON]
         if ignored:
             headers.append((b"x-tfy-ignored-headers", ", ".join(ignored).encode("latin-1", errors="replace")))

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from gateway.limits.rules import Meter, Rule, RuleSet, meters
 from gateway.model import Caller
 
-_MOST_KEPT: Final = 10_000
+_MOST_KEPT: Final = 4_096
 """Of each kind of what was worked out. Names of models and accounts are few; users of an identity provider
 may be many, and metadata are as callers like, so that what is kept is thrown away when it is too much."""
 

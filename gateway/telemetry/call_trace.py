@@ -67,6 +67,7 @@ class AttemptTrace:
         excerpt: Beginning of a reply that was none: for the span, where words of calls may go.
         sent: What was asked, where that is not the caller's call as it is: the call with what its route puts
             over its parameters, the question to a model that judges.
+        left_out: Fields of the call that the target cannot do, so did not get.
         tier: What such a model said, "" when it said nothing of use.
         token: What it was signed in with beside the target's headers, to be masked wherever it is quoted.
         cost_usd: What `usage` costs, None when it or the target's price is not known.
@@ -85,6 +86,7 @@ class AttemptTrace:
     error_message: str = ""
     excerpt: str = ""
     sent: Call | None = field(default=None, repr=False)
+    left_out: tuple[str, ...] = ()
     tier: Tier | Literal[""] = ""
     token: str = field(default="", repr=False)
     usage: Usage | None = None
@@ -147,7 +149,7 @@ class CallTrace:
         notes: What the caller noted on it.
         content: Takes what is said, None when that is not recorded.
         skips: Targets of the plan that were passed over when their turn came.
-        answering: Number of the attempt that answered, 0 for the last one.
+        answering: Number of the attempt whose answer or failure the caller gets, 0 for the last one.
         body_ns: Spent waiting for the caller's body; with `paused_ns`, between retries, no overhead of ours.
     """
 
@@ -199,6 +201,7 @@ class CallTrace:
             start_ns=time.perf_counter_ns(),
         )
         self.attempts.append(attempt)
+        self.answering = 0
         if self.content is not None:
             self.content.restart()
         return attempt
@@ -251,7 +254,7 @@ class CallTrace:
             self.skips = (*self.skips, Skipped(target, reason))
 
     def answered_by(self, attempt: AttemptTrace) -> None:
-        """Note whose answer the caller gets, where that is not the last attempt's."""
+        """Note whose answer the caller gets, or failure, until another attempt begins."""
         self.answering = attempt.number
 
     def responded(self, status_code: int) -> None:

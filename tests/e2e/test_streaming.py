@@ -120,12 +120,13 @@ def test_crlf_comments_and_field_lines_pass(gateway: GatewayProcess) -> None:
     assert b'"usage"' not in reply.body
 
 
-def test_malformed_event_passes_and_hurts_nothing(gateway: GatewayProcess) -> None:
-    """We relay bytes: an event that is not JSON reaches the client, and what follows it too."""
+def test_malformed_event_is_a_failure(gateway: GatewayProcess) -> None:
+    """An event that is not JSON is no part of an answer: a status where nothing went out, else an error."""
     reply = chat(gateway, "fake/malformed-event", stream=True)
-    assert reply.status == 200
-    assert "{not json" in events(reply.body)
-    assert events(reply.body)[-1] == "[DONE]"
+    assert reply.status in (200, 502)
+    assert b"upstream_bad_reply" in reply.body
+    assert b"[DONE]" not in reply.body
+    assert chat(gateway, "fake/normal", stream=True).status == 200
 
 
 def test_tool_call_deltas_pass(gateway: GatewayProcess) -> None:

@@ -351,11 +351,14 @@ async def test_hedge_that_was_not_needed_is_given_up() -> None:
 
 
 async def test_no_hedge_for_a_quick_target() -> None:
-    """Who has content in time is asked alone, and a failure within that time leads on at once."""
+    """Who has content in time is asked alone; who fails in time is asked again and followed as without it."""
     rig = Rig(streamed(*GOOD), hedge_after_s=60.0)
     await rig.call(stream=True)
     assert rig.tried == ["one"]
     rig = Rig(refusal(503), streamed(*GOOD), hedge_after_s=60.0)
+    client = await rig.call(stream=True)
+    assert (client.status, rig.tried) == (200, ["one", "one"])
+    rig = Rig(refusal(404), streamed(*GOOD), hedge_after_s=60.0)
     client = await rig.call(stream=True)
     assert (client.status, rig.tried) == (200, ["one", "two"])
 
@@ -366,6 +369,35 @@ async def test_both_of_a_race_fail() -> None:
     rig = Rig(asyncio.Event(), refusal(503), streamed(*GOOD), targets=(slow, TWO, THREE), hedge_after_s=0.01)
     client = await rig.call(stream=True)
     assert (client.status, rig.tried) == (200, ["one", "two", "three"])
+
+
+async def test_failure_of_a_race_is_told_of_its_own_target() -> None:
+    """The first target was slower, so the caller gets its failure, not that of the second."""
+    first = asyncio.Event()
+    rig = Rig(first, refusal(500), refusal(502), hedge_after_s=0.01)
+
+    async def let_the_first_fail() -> None:
+        await until_async(lambda: len(rig.watch.heard) == 1, "the second has failed")
+        first.set()
+
+    client, _ = await asyncio.gather(rig.call(stream=True), let_the_first_fail())
+    assert rig.tried == ["one", "two"]
+    assert (client.status, client.header("x-tfy-resolved-model")) == (502, "one/m")
+
+
+async def test_what_each_of_a_race_left_out_is_its_own() -> None:
+    """The caller is told of the fields that the target which answers did not get."""
+    first, second = asyncio.Event(), asyncio.Event()
+    other = dataclasses.replace(TWO, dialect="anthropic")
+    rig = Rig(first, second, streamed(*GOOD), targets=(ONE, other), hedge_after_s=0.01)
+
+    async def let_the_first_go_on() -> None:
+        await until_async(lambda: len(rig.upstream.requests) == 2, "both are asked")
+        first.set()
+
+    client, _ = await asyncio.gather(rig.call(stream=True, seed=1), let_the_first_go_on())
+    assert client.header("x-tfy-resolved-model") == "one/m"
+    assert client.header("x-tfy-dropped-params") is None
 
 
 async def test_caller_that_leaves_ends_a_race() -> None:

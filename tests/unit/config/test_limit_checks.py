@@ -112,6 +112,31 @@ def test_slips_of_manifests(tmp_path: Path, lines: str, expected: list[str]) -> 
     assert findings(tmp_path, f"{TENANT}{lines}\n") == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (RULES + rule("a", "models: []"), "rules.0.when.models"),
+        (RULES + rule("a", "subjects: []"), "rules.0.when.subjects"),
+        *(
+            (f"{TENANT}when: {{{when}}}\n", f"when.{path}.in")
+            for when, path in (
+                ("models: {in: []}", "models"),
+                ("provider_accounts: {in: []}", "provider_accounts"),
+                ("subjects: {users: {in: []}}", "subjects.users"),
+                ("subjects: {teams: {in: []}}", "subjects.teams"),
+                ("subjects: {virtual_accounts: {in: []}}", "subjects.virtual_accounts"),
+                ("metadata: {a: {in: []}}", "metadata.a"),
+            )
+        ),
+    ],
+)
+def test_empty_lists(tmp_path: Path, text: str, path: str) -> None:
+    """A rule that matches nothing limits nothing, and it is said."""
+    assert findings(tmp_path, text) == [
+        f"{path}: an empty list, which matches nothing. Remove it to mean all"
+    ]
+
+
 def test_names_of_rules(tmp_path: Path) -> None:
     """Each once, because a counter is kept by it."""
     lines = findings(tmp_path, RULES + rule("a", "models: [lab/qwen]") + rule("a"))
