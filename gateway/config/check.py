@@ -12,9 +12,10 @@ from gateway.config.config import Config, in_order, version_of
 from gateway.config.cross_checks import check_all
 from gateway.config.document import Document
 from gateway.config.elastic_checks import check_elastic, check_elastic_variables
+from gateway.config.manifests.access_token import PersonalAccessToken
 from gateway.config.manifests.budgets import BudgetConfig, TeamBudgetConfig, TenantBudgetConfig
 from gateway.config.manifests.global_settings import GlobalSettings
-from gateway.config.manifests.known import IN_FORCE, MODEL_ACCOUNTS, NOT_IN_FORCE, VIRTUAL_MODELS
+from gateway.config.manifests.known import CALLERS, IN_FORCE, MODEL_ACCOUNTS, NOT_IN_FORCE, VIRTUAL_MODELS
 from gateway.config.manifests.load_balancing import LoadBalancingConfig
 from gateway.config.manifests.logging_config import LoggingConfig
 from gateway.config.manifests.metadata_config import MetadataConfig
@@ -22,6 +23,8 @@ from gateway.config.manifests.otel_config import OtelConfig
 from gateway.config.manifests.part import Manifest
 from gateway.config.manifests.provider_account import ProviderAccount
 from gateway.config.manifests.rate_limits import RateLimitingConfig, TenantRateLimitConfig
+from gateway.config.manifests.role_binding import RoleBinding
+from gateway.config.manifests.team import Team
 from gateway.config.manifests.virtual_account import VirtualAccount
 from gateway.config.manifests.virtual_model import VirtualModelAccount
 from gateway.config.metadata_environment import default_metadata
@@ -143,9 +146,9 @@ def _check_not_empty(documents: Iterable[Document], where: Path) -> Iterable[Pro
         message = "no provider account, so there is no model to call"
         fix = "Add a manifest of type provider-account/openai, or another of docs/providers.md"
         yield Problem(where, 1, "(configuration)", Severity.ERROR, message, fix)
-    if "virtual-account" not in types:
-        message = "no virtual account, so every call is refused with 401"
-        fix = "Add a manifest of type virtual-account"
+    if types.isdisjoint(CALLERS):
+        message = "no virtual account and no personal access token, so every call is refused with 401"
+        fix = "Add a manifest of type virtual-account or pat"
         yield Problem(where, 1, "(configuration)", Severity.WARNING, message, fix)
 
 
@@ -167,6 +170,9 @@ def _to_config(documents: Sequence[Document], readings: Sequence[Reading], files
         virtual_models=_of(manifests, VirtualModelAccount),
         load_balancing=_of(manifests, LoadBalancingConfig),
         virtual_accounts=_of(manifests, VirtualAccount),
+        teams=_of(manifests, Team),
+        access_tokens=_of(manifests, PersonalAccessToken),
+        role_bindings=_of(manifests, RoleBinding),
         otel_configs=_of(manifests, OtelConfig),
         logging_configs=_of(manifests, LoggingConfig),
         rate_limits=_of(manifests, RateLimitingConfig),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.config.document import Document
+from gateway.config.manifests.access_token import PersonalAccessToken
 from gateway.config.manifests.budgets import BudgetConfig, TeamBudgetConfig, TenantBudgetConfig
 from gateway.config.manifests.global_settings import GlobalSettings
 from gateway.config.manifests.load_balancing import LoadBalancingConfig
@@ -18,6 +19,8 @@ from gateway.config.manifests.metadata_config import MetadataConfig
 from gateway.config.manifests.otel_config import OtelConfig
 from gateway.config.manifests.provider_account import ProviderAccount
 from gateway.config.manifests.rate_limits import RateLimitingConfig, TenantRateLimitConfig
+from gateway.config.manifests.role_binding import RoleBinding
+from gateway.config.manifests.team import Team
 from gateway.config.manifests.virtual_account import VirtualAccount
 from gateway.config.manifests.virtual_model import VirtualModelAccount
 
@@ -45,6 +48,9 @@ class Config:
     virtual_models: tuple[VirtualModelAccount, ...]
     load_balancing: tuple[LoadBalancingConfig, ...]
     virtual_accounts: tuple[VirtualAccount, ...]
+    teams: tuple[Team, ...]
+    access_tokens: tuple[PersonalAccessToken, ...]
+    role_bindings: tuple[RoleBinding, ...]
     otel_configs: tuple[OtelConfig, ...]
     logging_configs: tuple[LoggingConfig, ...]
     rate_limits: tuple[RateLimitingConfig, ...]

@@ -9,17 +9,28 @@ from typing import Any, Final
 
 from gateway.config.document import Document, FieldPath
 from gateway.config.limit_checks import check_limits
+from gateway.config.manifests.access_token import PersonalAccessToken
 from gateway.config.manifests.global_settings import GlobalSettings
 from gateway.config.manifests.known import MODEL_ACCOUNTS
 from gateway.config.manifests.otel_config import MAX_DESTINATIONS, OtelConfig
 from gateway.config.manifests.provider_account import MODEL_TYPES, Integration, ProviderAccount
-from gateway.config.manifests.virtual_account import VirtualAccount
+from gateway.config.manifests.role_binding import BoundPermission, RoleBinding
+from gateway.config.manifests.team import Team
+from gateway.config.manifests.virtual_account import Permission, VirtualAccount
 from gateway.config.manifests.virtual_model import VirtualModel, VirtualModelAccount
 from gateway.config.metadata_checks import check_metadata_rules
 from gateway.config.plain_words import nearest
 from gateway.config.problem import Problem
 from gateway.config.reading import Reading
 from gateway.config.routing_checks import check_routing
+from gateway.config.subject_checks import (
+    check_bound,
+    check_callers,
+    check_sharing,
+    known_subjects,
+    subjects_that_share,
+)
+from gateway.model import EVERYONE
 from gateway.redaction import may_hold_secret
 
 # The local trace store goes by this name among the destinations.
@@ -61,17 +72,26 @@ def check_all(documents: Sequence[Document], readings: Sequence[Reading]) -> Ite
     names = _callable_names(documents)
     yield from _shared_account_names(documents)
     yield from _repeated_settings(documents)
-    yield from check_routing(documents, readings, names.models)
+    subjects = known_subjects(documents)
+    yield from check_routing(documents, readings, names.models, subjects)
     accounts = frozenset(account for _, account in names.accounts)
-    yield from check_limits(documents, readings, names.models, accounts)
-    yield from check_metadata_rules(documents, readings)
+    yield from check_limits(readings, names.models, accounts, subjects)
+    yield from check_metadata_rules(readings, subjects)
+    yield from check_callers(readings, subjects)
+    shares = subjects_that_share(readings)
     yield from _too_many_destinations(documents)
     for reading in readings:
         match reading.written:
             case ProviderAccount() | VirtualModelAccount() as account:
                 yield from _check_models(reading.document, account.integrations)
+                yield from check_sharing(reading.document, account, subjects)
             case VirtualAccount() as caller:
-                yield from _check_virtual_account(reading.document, caller, names)
+                yield from _check_virtual_account(reading.document, caller, names, shares)
+            case PersonalAccessToken(models=patterns) | Team(models=patterns):
+                yield from _check_patterns(reading.document, patterns, names)
+            case RoleBinding() as binding:
+                yield from check_bound(reading.document, binding, subjects)
+                yield from _check_permissions(reading.document, binding.permissions, names)
             case GlobalSettings() as settings:
                 yield from _check_captured(reading.document, settings)
             case OtelConfig() as destination:
@@ -130,43 +150,54 @@ def _check_models(document: Document, models: Sequence[Integration | VirtualMode
 
 
 def _check_virtual_account(
-    document: Document, caller: VirtualAccount, names: CallableNames
+    document: Document, caller: VirtualAccount, names: CallableNames, shares: frozenset[str]
 ) -> Iterator[Problem]:
     if not caller.tokens:
         yield document.warning(
             ("tokens",), "no tokens, so nobody can call as this account", "Add tokens: [env:NAME]"
         )
-    if not caller.models and not caller.grants:
+    by_account = {f"virtualaccount:{caller.name}", f"team:{EVERYONE}"}
+    if not caller.models and not caller.grants and by_account.isdisjoint(shares):
         fix = 'Add models: ["<account>/*"]'
         yield document.warning(
             ("models",), "neither models nor permissions let this account call a model", fix
         )
-    for index, pattern in enumerate(caller.models):
-        if not names.has_match(pattern):
-            fix = nearest(pattern, names.models) or "Write <account>/<model>; '*' stands for any text"
-            yield document.warning(("models", index), f"'{pattern}' matches no model", fix)
-    for index, permission in enumerate(caller.permissions):
+    yield from _check_patterns(document, caller.models, names)
+    yield from _check_permissions(document, caller.permissions, names)
+
+
+def _check_permissions(
+    document: Document, permissions: Sequence[Permission | BoundPermission], names: CallableNames
+) -> Iterator[Problem]:
+    for index, permission in enumerate(permissions):
         path: FieldPath = ("permissions", index)
+        fqn = "resource_fqn" if isinstance(permission, Permission) else "resourceFqn"
         grant = permission.grant
         if grant is None:
+            whom = "the account call nothing here" if isinstance(permission, Permission) else "nobody call"
             yield document.warning(
                 path,
-                "lets the account call nothing here",
-                "Models need a resource_fqn <tenant>:<provider>:<account>[:model:<name>] and the role "
+                f"lets {whom}",
+                f"Models need a {fqn} <tenant>:<provider>:<account>[:model:<name>] and the role "
                 "provider-account-access or provider-account-manager",
             )
         elif (grant.provider, grant.account) not in names.accounts:
             fix = _nearest_account(grant.account, names) or "Name an account of this configuration"
             message = f"there is no account '{grant.account}' of {grant.provider}"
-            yield document.warning((*path, "resource_fqn"), message, fix)
+            yield document.warning((*path, fqn), message, fix)
         elif grant.integration is not None and f"{grant.account}/{grant.integration}" not in names.models:
             fix = (
                 nearest(f"{grant.account}/{grant.integration}", names.models)
                 or "Name a model of that account"
             )
-            yield document.warning(
-                (*path, "resource_fqn"), f"there is no model '{grant.integration}' there", fix
-            )
+            yield document.warning((*path, fqn), f"there is no model '{grant.integration}' there", fix)
+
+
+def _check_patterns(document: Document, patterns: Sequence[str], names: CallableNames) -> Iterator[Problem]:
+    for index, pattern in enumerate(patterns):
+        if not names.has_match(pattern):
+            fix = nearest(pattern, names.models) or "Write <account>/<model>; '*' stands for any text"
+            yield document.warning(("models", index), f"'{pattern}' matches no model", fix)
 
 
 def _nearest_account(account: str, names: CallableNames) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from gateway.config.document import Document, FieldPath
 from gateway.config.manifests.budgets import BudgetConfig, BudgetRule, TeamBudgetConfig, TenantBudgetConfig
@@ -13,12 +11,9 @@ from gateway.config.manifests.limited_calls import MembersWhen, PerModel, RuleWh
 from gateway.config.manifests.load_balancing import model_name
 from gateway.config.manifests.logging_config import ValueFilter
 from gateway.config.manifests.rate_limits import RateLimitingConfig, RateLimitRule, TenantRateLimitConfig
-from gateway.config.plain_words import nearest
 from gateway.config.problem import Problem
 from gateway.config.reading import Reading
-
-_CALLER: Final = "virtualaccount:"
-_SUBJECTS: Final = ("user:", "team:", _CALLER)
+from gateway.config.subject_checks import KnownSubjects, check_named, check_subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,23 +23,22 @@ class Known:
     Attributes:
         models: By every name, in force or not.
         accounts: Of them.
-        callers: Virtual accounts.
+        subjects: Who may be named.
     """
 
     models: frozenset[str]
     accounts: frozenset[str]
-    callers: frozenset[str]
+    subjects: KnownSubjects
 
 
 def check_limits(
-    documents: Sequence[Document],
     readings: Sequence[Reading],
     models: frozenset[str],
     accounts: frozenset[str],
+    subjects: KnownSubjects,
 ) -> Iterator[Problem]:
     """Findings about them; *models* and *accounts* are what may be called."""
-    callers = frozenset(document.name for document in documents if document.type == "virtual-account")
-    known = Known(models, accounts, callers)
+    known = Known(models, accounts, subjects)
     for reading in readings:
         match reading.written:
             case RateLimitingConfig() as config:
@@ -55,6 +49,9 @@ def check_limits(
             case TenantRateLimitConfig() | TenantBudgetConfig() | TeamBudgetConfig() as rule:
                 yield from _check_when(reading.document, rule.when, known)
                 yield from _check_overrides(reading.document, rule.applies_to, known)
+                if isinstance(rule, TeamBudgetConfig):
+                    teams = known.subjects["team"]
+                    yield from check_named(reading.document, ("team_name",), rule.team_name, teams, "team")
 
 
 def _check_rules(
@@ -92,39 +89,32 @@ def _is_for_all(when: RuleWhen) -> bool:
 
 
 def _check_rule_when(document: Document, path: FieldPath, when: RuleWhen, known: Known) -> Iterator[Problem]:
-    yield from check_subjects(document, (*path, "subjects"), when.subjects, known.callers)
-    yield from _check_not_empty(document, (*path, "models"), when.models)
+    for key, written in (("subjects", when.subjects), ("models", when.models)):
+        yield from _check_not_empty(document, (*path, key), written)
+    for index, subject in enumerate(when.subjects or ()):
+        yield from check_subject(document, (*path, "subjects", index), subject, known.subjects)
     for index, name in enumerate(when.models or ()):
-        yield from _check_known(document, (*path, "models", index), model_name(name), known.models, "model")
-
-
-def check_subjects(
-    document: Document, path: FieldPath, subjects: Sequence[str] | None, callers: Collection[str]
-) -> Iterator[Problem]:
-    """Slips in a list of *subjects* that stands at *path*, where the virtual accounts are *callers*."""
-    yield from _check_not_empty(document, path, subjects)
-    for index, subject in enumerate(subjects or ()):
-        here = (*path, index)
-        if not subject.startswith((*_SUBJECTS, "*")):
-            yield document.warning(
-                here, f"'{subject}' is no kind of subject", f"Write one of {', '.join(_SUBJECTS)} and a name"
-            )
-        elif subject.startswith(_CALLER):
-            name = subject.removeprefix(_CALLER)
-            yield from _check_known(document, here, name, callers, "virtual account")
+        yield from check_named(document, (*path, "models", index), model_name(name), known.models, "model")
 
 
 def _check_when(document: Document, when: MembersWhen, known: Known) -> Iterator[Problem]:
     subjects = when.subjects
-    members = [("users", subjects.users)]
-    if isinstance(subjects, Subjects):
-        members.append(("teams", subjects.teams))
-    for key, listed in members:
-        yield from _check_not_empty(document, ("when", "subjects", key, "in"), listed.in_)
     for key, values in when.metadata.items():
         yield from _check_not_empty(document, ("when", "metadata", key, "in"), values.in_)
     for path, names, whole, what in (
-        (("subjects", "virtual_accounts"), subjects.virtual_accounts, known.callers, "virtual account"),
+        (("subjects", "users"), subjects.users, known.subjects["user"], "user"),
+        (
+            ("subjects", "virtual_accounts"),
+            subjects.virtual_accounts,
+            known.subjects["virtualaccount"],
+            "virtual account",
+        ),
+        (
+            ("subjects", "teams"),
+            subjects.teams if isinstance(subjects, Subjects) else ValueFilter(),
+            known.subjects["team"],
+            "team",
+        ),
         (("models",), when.models, known.models, "model"),
         (("provider_accounts",), when.provider_accounts, known.accounts, "account"),
     ):
@@ -132,12 +122,12 @@ def _check_when(document: Document, when: MembersWhen, known: Known) -> Iterator
 
 
 def _check_filter(
-    document: Document, path: FieldPath, names: ValueFilter, known: Collection[str], what: str
+    document: Document, path: FieldPath, names: ValueFilter, known: frozenset[str], what: str
 ) -> Iterator[Problem]:
     yield from _check_not_empty(document, (*path, "in"), names.in_)
     for key, listed in (("in", names.in_ or ()), ("not_in", names.not_in)):
         for index, name in enumerate(listed):
-            yield from _check_known(document, (*path, key, index), model_name(name), known, what)
+            yield from check_named(document, (*path, key, index), model_name(name), known, what)
 
 
 def _check_not_empty(
@@ -153,13 +143,4 @@ def _check_overrides(document: Document, applies_to: object, known: Known) -> It
         for index, override in enumerate(applies_to.overrides):
             for number, name in enumerate(override.models):
                 path: FieldPath = ("applies_to", "overrides", index, "models", number)
-                yield from _check_known(document, path, model_name(name), known.models, "model")
-
-
-def _check_known(
-    document: Document, path: FieldPath, pattern: str, known: Collection[str], what: str
-) -> Iterator[Problem]:
-    """A pattern that matches nothing is a slip, or of what comes later."""
-    if pattern not in known and not any(fnmatch.fnmatchcase(name, pattern) for name in known):
-        fix = nearest(pattern, known) or "'*' stands for any text"
-        yield document.warning(path, f"'{pattern}' matches no {what}", fix)
+                yield from check_named(document, path, model_name(name), known.models, "model")

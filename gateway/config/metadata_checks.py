@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from gateway.config.document import Document
-from gateway.config.limit_checks import check_subjects
 from gateway.config.manifests.metadata_config import MetadataConfig
 from gateway.config.problem import Problem
 from gateway.config.reading import Reading
+from gateway.config.subject_checks import KnownSubjects, check_subject
 
-_CALLERS: Final = "virtual-account"
 
-
-def check_metadata_rules(documents: Sequence[Document], readings: Sequence[Reading]) -> Iterator[Problem]:
+def check_metadata_rules(readings: Sequence[Reading], known: KnownSubjects) -> Iterator[Problem]:
     """Findings about them."""
-    callers = frozenset(document.name for document in documents if document.type == _CALLERS)
     for reading in readings:
         if isinstance(reading.written, MetadataConfig):
-            yield from _check_rules(reading.document, reading.written, callers)
+            yield from _check_rules(reading.document, reading.written, known)
 
 
-def _check_rules(document: Document, config: MetadataConfig, callers: frozenset[str]) -> Iterator[Problem]:
+def _check_rules(document: Document, config: MetadataConfig, known: KnownSubjects) -> Iterator[Problem]:
     if not config.rules:
         yield document.warning(("rules",), "there are no rules", "Add one, or remove the manifest")
     first: dict[str, int] = {}
@@ -32,5 +28,6 @@ def _check_rules(document: Document, config: MetadataConfig, callers: frozenset[
             message = f"the rule '{rule.id}' is already on line {line}"
             yield document.error(("rules", index, "id"), message, "Give one of them another id")
         first.setdefault(rule.id, index)
-        path = ("rules", index, "when", "subjects")
-        yield from check_subjects(document, path, rule.when.subjects, callers)
+        for number, subject in enumerate(rule.when.subjects or ()):
+            path = ("rules", index, "when", "subjects", number)
+            yield from check_subject(document, path, subject, known)

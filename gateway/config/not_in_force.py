@@ -17,11 +17,7 @@ from gateway.config.manifests.vendors import VENDOR_ACCOUNTS
 from gateway.config.problem import Problem, Severity
 from gateway.config.shape import attribute_of
 
-_ACCOUNT: Final = (
-    "collaborators",
-    "ownedBy",
-    "integrations.*.authorized_subjects",
-)
+_ACCOUNT: Final = ("ownedBy",)
 
 _PROMPT_OF_A_TARGET: Final = "load_balance_targets.*.override_params.prompt_version_fqn"
 
@@ -52,7 +48,6 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
         "integrations.*.tls_settings",
     ),
     "provider-account/virtual-model": (
-        "collaborators",
         "ownedBy",
         f"integrations.*.routing_config.{_PROMPT_OF_A_TARGET}",
     ),
@@ -65,6 +60,8 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
         "identity_provider_mapping",
         "token_type",
     ),
+    "team": ("managers", "ownedBy", "tags", "identity_provider_mapping"),
+    "pat": ("ownedBy", "token_type"),
     "tenant-rate-limit-config/model": ("log_request_body_on_block",),
     "gateway-budget-config": ("rules.*.alerts",),
     "tenant-budget-config": ("alerts",),

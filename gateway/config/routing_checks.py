@@ -22,18 +22,21 @@ from gateway.config.manifests.virtual_model import VirtualModel, VirtualModelAcc
 from gateway.config.plain_words import nearest
 from gateway.config.problem import Problem
 from gateway.config.reading import Reading
+from gateway.config.subject_checks import KnownSubjects, check_subject
 
 _MODEL: Final = "Name a model of an account, as <account>/<model>"
 _OTHER_NAME: Final = "Choose another, or remove it"
-_CALLER: Final = "virtualaccount:"
 
 _FirstPlaces = dict[str, tuple[Document, FieldPath]]
 
 
 def check_routing(
-    documents: Sequence[Document], readings: Sequence[Reading], names: frozenset[str]
+    documents: Sequence[Document],
+    readings: Sequence[Reading],
+    names: frozenset[str],
+    subjects: KnownSubjects,
 ) -> Iterator[Problem]:
-    """Findings about them; *names* is every name that a call can have for its model."""
+    """Findings about them; *names* is every name that a call can have for its model, *subjects* who calls."""
     models = _Models(documents, readings)
     taken = models.kinds.keys() | models.not_in_force | models.virtual
     first: _FirstPlaces = {}
@@ -46,6 +49,10 @@ def check_routing(
                     yield from models.check(reading.document, path, model.routing_config)
             case LoadBalancingConfig() as config:
                 yield from _check_rules(reading.document, config, models, names)
+                for index, rule in enumerate(config.rules):
+                    for number, subject in enumerate(rule.when.subjects or ()):
+                        path = ("rules", index, "when", "subjects", number)
+                        yield from check_subject(reading.document, path, subject, subjects)
 
 
 def _check_names(
@@ -191,13 +198,6 @@ def _check_when(
         if pattern not in names and not any(fnmatch.fnmatchcase(name, pattern) for name in names):
             fix = nearest(pattern, names) or "Write <account>/<model>; '*' stands for any text"
             yield document.warning((*path, "when", "models", index), f"'{pattern}' matches no model", fix)
-    subjects = rule.when.subjects
-    if subjects is not None and not any(one.startswith((_CALLER, "*")) for one in subjects):
-        yield document.warning(
-            (*path, "when", "subjects"),
-            "no user and no team can call yet, so the rule matches nobody",
-            f"Write {_CALLER}<name>",
-        )
 
 
 def _mappings(items: object) -> Iterator[Mapping[str, object]]:

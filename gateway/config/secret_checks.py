@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.config.document import Document, FieldPath
+from gateway.config.manifests.access_token import PersonalAccessToken
 from gateway.config.manifests.load_balancing import LoadBalancingConfig
 from gateway.config.manifests.otel_config import OtelConfig
 from gateway.config.manifests.virtual_account import VirtualAccount
@@ -15,6 +16,8 @@ from gateway.config.manifests.virtual_model import VirtualModelAccount
 from gateway.config.problem import Problem, Severity
 from gateway.config.reading import Reading
 from gateway.config.secrets import SecretMissing, SecretSource
+
+_CALLERS: Final = {"virtual-account": "account", "pat": "personal access token"}
 
 # Which headers are worth a warning when their value stands in the open; others (`x-team: ml`) are no secret.
 _SECRET_HEADER: Final = re.compile(
@@ -59,10 +62,9 @@ def _check_token(
 ) -> Iterator[Problem]:
     owner, other_path = owners.setdefault(digest, (document, path))
     if owner is not document:
-        message = (
-            f"the same token is in {owner.file}:{owner.line_of(other_path)}, of the account '{owner.name}'"
-        )
-        yield document.error(path, message, "Give each account a token of its own")
+        place = f"{owner.file}:{owner.line_of(other_path)}"
+        message = f"the same token is in {place}, of the {_CALLERS[owner.type]} '{owner.name}'"
+        yield document.error(path, message, "Give each caller a token of its own")
 
 
 def _is_secret(path: FieldPath) -> bool:
@@ -70,7 +72,7 @@ def _is_secret(path: FieldPath) -> bool:
 
 
 def _consequence(reading: Reading) -> str:
-    if isinstance(reading.in_force, VirtualAccount):
+    if isinstance(reading.in_force, VirtualAccount | PersonalAccessToken):
         return "this token does not work"
     if isinstance(reading.in_force, OtelConfig):
         return "the destination is disabled"

@@ -29,10 +29,12 @@ def summarize(config: Config) -> str:
     """One line on a configuration that is right."""
     models = sum(len(account.integrations) for account in config.provider_accounts)
     virtual = sum(len(group.integrations) for group in config.virtual_models)
+    users = {token.user for token in config.access_tokens}
     parts = [
         f"{_counted(len(config.provider_accounts), 'provider account')} with {_counted(models, 'model')}",
         *([_counted(virtual, "virtual model")] if virtual else []),
         _counted(len(config.virtual_accounts), "virtual account"),
+        *([_counted(len(users), "user")] if users else []),
         *_destinations(config),
     ]
     return f"configuration {config.version} is valid: {', '.join(parts)}"

@@ -43,7 +43,7 @@ class LoadBalancing:
         self._other_names = other_names
         # Names of models and of callers are those of the configuration, so these stay small.
         self._of_model: dict[str, tuple[Rule, ...]] = {}
-        self._of_caller: dict[tuple[str, str], tuple[Rule, ...]] = {}
+        self._of_caller: dict[tuple[str, frozenset[str]], tuple[Rule, ...]] = {}
 
     def routes(self) -> list[Route]:
         """Of every rule."""
@@ -51,14 +51,14 @@ class LoadBalancing:
 
     def find(self, model: str, facts: CallFacts) -> Route | None:
         """The route of the first rule that a call of *model*, by its full name, matches."""
-        for rule in self._about(model, facts.caller.name):
+        for rule in self._about(model, facts.caller.subjects):
             if all(facts.metadata.get(key) == value for key, value in rule.metadata.items()):
                 return rule.route
         return None
 
-    def _about(self, model: str, caller: str) -> tuple[Rule, ...]:
+    def _about(self, model: str, subjects: frozenset[str]) -> tuple[Rule, ...]:
         """The rules that only metadata decide on."""
-        found = self._of_caller.get((model, caller))
+        found = self._of_caller.get((model, subjects))
         if found is None:
             of_model = self._of_model.get(model)
             if of_model is None:
@@ -67,9 +67,8 @@ class LoadBalancing:
                 self._of_model[model] = of_model
             if not of_model:
                 return of_model
-            subject = (f"virtualaccount:{caller}",)
-            found = tuple(rule for rule in of_model if _is_any(subject, rule.subjects))
-            self._of_caller[model, caller] = found
+            found = tuple(rule for rule in of_model if _is_any(subjects, rule.subjects))
+            self._of_caller[model, subjects] = found
         return found
 
 

@@ -12,6 +12,8 @@ from contextlib import ExitStack
 
 from gateway import log
 from gateway.config import Config, SecretMissing, SecretSource, accepted, check, summary
+from gateway.config.manifests.access_token import PersonalAccessToken
+from gateway.config.manifests.virtual_account import VirtualAccount
 from gateway.control.accepted_files import AcceptedFiles
 from gateway.identity.tokens import DEMO_TOKEN_SHA256
 from gateway.settings import Settings, environment, is_loopback
@@ -77,17 +79,18 @@ def _check_config(settings: Settings) -> Config:
     if not is_loopback(settings.host) and _takes_demo_key(checked.config, secrets):
         _log.warning(
             "the token demo-key is known to everybody and is refused while the data plane listens on %s; "
-            "give the virtual account a token of its own",
+            "give whoever has it a token of its own",
             settings.host,
         )
     return checked.config
 
 
 def _takes_demo_key(config: Config, secrets: SecretSource) -> bool:
-    for account in config.virtual_accounts:
-        for token in account.tokens:
+    callers: list[VirtualAccount | PersonalAccessToken] = [*config.virtual_accounts, *config.access_tokens]
+    for caller in callers:
+        for token in caller.tokens:
             try:
-                if secrets.token_sha256(token, account.source.folder) == DEMO_TOKEN_SHA256:
+                if secrets.token_sha256(token, caller.source.folder) == DEMO_TOKEN_SHA256:
                     return True
             except SecretMissing:
                 continue  # reported by the check already

@@ -51,8 +51,9 @@ class ContentRule:
         """
         if any(notes.metadata.get(key) != value for key, value in self.metadata.items()):
             return False
-        subject = frozenset({f"virtualaccount:{caller.name}"})
-        return _passes(self.subjects, subject) and any(_passes(self.models, names) for names in models)
+        return _passes(self.subjects, caller.subjects) and any(
+            _passes(self.models, names) for names in models
+        )
 
 
 class Redaction:

@@ -52,7 +52,7 @@ def tfy_server_block(trace: CallTrace) -> bytes:
     if trace.endpoint is not None:
         parts.append(names.TFY_SPAN_TYPE.text(_request_type(trace.endpoint)))
     if trace.caller is not None:
-        parts.append(names.TFY_SUBJECT.text(f"virtualaccount:{trace.caller.name}"))
+        parts.append(names.TFY_SUBJECT.text(f"{trace.caller.kind}:{trace.caller.name}"))
     if trace.call is not None and trace.plan is not None:
         parts.append(names.TFY_MODEL_NAME.text(trace.call.model[:_MAX_CHARACTERS]))
     return b"".join(parts)

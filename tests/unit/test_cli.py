@@ -100,9 +100,9 @@ def test_check_of_what_is_wrong(manifests: Path, capsys: pytest.CaptureFixture[s
 
 def test_check_strict(manifests: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What is not in force is told, and refused when strict."""
-    (manifests / "team.yaml").write_text("type: team\nname: ml\n")
+    (manifests / "policy.yaml").write_text("type: policy\nname: ml\n")
     assert cli.main(["check-config", str(manifests)]) == cli.OK
-    assert "not in force yet: team\n" in capsys.readouterr().out
+    assert "not in force yet: policy\n" in capsys.readouterr().out
     assert cli.main(["check-config", str(manifests), "--strict"]) == cli.INVALID
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from gateway.config.manifests.access_token import PersonalAccessToken
 from gateway.config.manifests.aws_account import BedrockAccount, SagemakerAccount
 from gateway.config.manifests.azure_account import (
     AzureFoundryAccount,
@@ -25,6 +26,8 @@ from gateway.config.manifests.otel_config import OtelConfig
 from gateway.config.manifests.part import Manifest
 from gateway.config.manifests.provider_account import AnthropicAccount, OpenAIAccount, SelfHostedAccount
 from gateway.config.manifests.rate_limits import RateLimitingConfig, TenantRateLimitConfig
+from gateway.config.manifests.role_binding import RoleBinding
+from gateway.config.manifests.team import Team
 from gateway.config.manifests.vendors import VENDOR_ACCOUNTS
 from gateway.config.manifests.virtual_account import VirtualAccount
 from gateway.config.manifests.virtual_model import VirtualModelAccount
@@ -52,6 +55,9 @@ IN_FORCE: Final[Mapping[str, type[Manifest]]] = MappingProxyType(
         **VENDOR_ACCOUNTS,
         VIRTUAL_MODELS: VirtualModelAccount,
         "virtual-account": VirtualAccount,
+        "team": Team,
+        "pat": PersonalAccessToken,
+        "role-binding": RoleBinding,
         "gateway-otel-config": OtelConfig,
         "gateway-global-settings": GlobalSettings,
         "gateway-load-balancing-config": LoadBalancingConfig,
@@ -64,6 +70,9 @@ IN_FORCE: Final[Mapping[str, type[Manifest]]] = MappingProxyType(
         "team-budget-config": TeamBudgetConfig,
     }
 )
+
+CALLERS: Final = frozenset({"virtual-account", "pat"})
+"""Of what tokens sign in."""
 
 # Accounts whose name is the first half of a model's name, so that no two of them may share one.
 MODEL_ACCOUNTS: Final = frozenset(

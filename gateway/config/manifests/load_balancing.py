@@ -283,7 +283,10 @@ class LoadBalancingWhen(Part):
     """Which calls a rule is about; every part must match."""
 
     subjects: tuple[Text, ...] | None = None
-    """Who calls: `virtualaccount:<name>`; other kinds of subject match nobody yet. Without it: everybody."""
+    """Who calls: patterns of `user:<email>`, `team:<name>` and `virtualaccount:<name>`.
+
+    Without it: everybody.
+    """
     models: tuple[Text, ...] | None = None
     """What is called, as asked: patterns of `<account>/<model>`. Without it: every model."""
     metadata: dict[str, str] = Field(default_factory=dict)

@@ -91,7 +91,7 @@ class LoggingWhen(Part):
     """Which calls a rule is about; every part must match."""
 
     subjects: ValueFilter = ValueFilter()
-    """Who calls: `virtualaccount:<name>`; other kinds of subject match nobody yet."""
+    """Who calls: `user:<email>`, `team:<name>`, `virtualaccount:<name>`."""
     models: ValueFilter = ValueFilter()
     """What is called: patterns of `<account>/<model>`, as asked and as resolved."""
     metadata: dict[str, str] = Field(default_factory=dict)

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from gateway.config.manifests.cost import Cost
 from gateway.config.manifests.part import (
+    ROLES_THAT_CALL,
     AccountName,
     Amount,
     BaseUrl,
@@ -46,7 +47,12 @@ class Collaborator(Part):
     subject: Text
     """`user:<email>`, `team:<name>` or `virtualaccount:<name>`."""
     role_id: Text
-    """The role, such as `provider-account-access`."""
+    """The role: `provider-account-access` or `provider-account-manager` let the subject call."""
+
+    @property
+    def may_call(self) -> bool:
+        """Whether the role lets the subject call every model of the account."""
+        return self.role_id in ROLES_THAT_CALL
 
 
 class AccountOwner(Part):
@@ -66,7 +72,10 @@ class Integration(Part):
     cost: Cost | None = None
     """What the model costs."""
     authorized_subjects: tuple[Text, ...] | None = None
-    """Who may use this model, as `user:<email>`, `team:<name>` or `virtualaccount:<name>`."""
+    """Who alone may use this model: `user:<email>`, `team:<name>` or `virtualaccount:<name>`.
+
+    Whoever is meant needs the right to it all the same.
+    """
 
 
 class ProviderAccount(Manifest):

@@ -10,14 +10,11 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field
 
+from gateway.config.manifests.expiration import Expiration, parse_expiration
 from gateway.config.manifests.metadata_config import check_metadata
-from gateway.config.manifests.part import Label, Manifest, Part, PositiveCount, Text, Token, wrong
+from gateway.config.manifests.part import ROLES_THAT_CALL, Label, Manifest, Part, PositiveCount, Text, Token
 
 _FQN: Final = re.compile(r"[^:]*:([^:]+):([^:]+)(?::model:(.+))?")
-_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
-_RFC_3339: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?(?:[Zz]|[+-]\d{2}:\d{2})")
-# A role of another name may exist to look and not to call, so it grants nothing until roles are built.
-_ROLES_THAT_CALL: Final = frozenset({"provider-account-access", "provider-account-manager"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +31,14 @@ class ModelGrant:
     integration: str | None
 
 
+def find_grant(resource_fqn: str, role: str) -> ModelGrant | None:
+    """What *role* on a resource lets its holder call; None when it is about something else."""
+    match = _FQN.fullmatch(resource_fqn)
+    if match is None or role not in ROLES_THAT_CALL:
+        return None
+    return ModelGrant(match[1], match[2], match[3])
+
+
 class Permission(Part):
     """A right, as TrueFoundry writes it."""
 
@@ -47,10 +52,7 @@ class Permission(Part):
     @property
     def grant(self) -> ModelGrant | None:
         """What it lets the account call; None when it is about something else."""
-        match = _FQN.fullmatch(self.resource_fqn)
-        if match is None or self.role_id not in _ROLES_THAT_CALL:
-            return None
-        return ModelGrant(match[1], match[2], match[3])
+        return find_grant(self.resource_fqn, self.role_id)
 
 
 class AutoRotate(Part):
@@ -80,27 +82,6 @@ class VirtualAccountOwner(Part):
     """Name of the owning team."""
 
 
-def _parse_expiration(text: str) -> dt.datetime:
-    """The first moment at which the account has expired."""
-    if _DAY.fullmatch(text):
-        day = dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC)
-        return day + dt.timedelta(days=1)
-    if not _RFC_3339.fullmatch(text):
-        msg = "neither a day nor an RFC 3339 time"
-        raise ValueError(msg)
-    return dt.datetime.fromisoformat(text.upper()).astimezone(dt.UTC)
-
-
-def _check_expiration(text: str) -> str:
-    try:
-        _parse_expiration(text)
-    except (ValueError, OverflowError):
-        raise wrong(
-            "not a date or time that exists", 'Write a day ("2027-01-31") or a time ("2027-01-31T18:00:00Z")'
-        ) from None
-    return text
-
-
 class VirtualAccount(Manifest):
     """An application that may call the gateway."""
 
@@ -113,7 +94,7 @@ class VirtualAccount(Manifest):
     """What it may call: patterns (`*`, `?`, `[...]`) of `<account>/<integration>`, and slugs. Extension."""
     permissions: tuple[Permission, ...] = ()
     """What it may call, as TrueFoundry writes it; united with `models`."""
-    expiration_date: Annotated[str, AfterValidator(_check_expiration)] | None = None
+    expiration_date: Expiration | None = None
     """The last day that it may call, to its end in UTC, or an RFC 3339 time."""
     auto_rotate: AutoRotate | None = None
     """How often the token changes."""
@@ -133,7 +114,7 @@ class VirtualAccount(Manifest):
     @property
     def expires_at(self) -> dt.datetime | None:
         """The first moment, in UTC, at which its tokens no longer work; None: never."""
-        return None if self.expiration_date is None else _parse_expiration(self.expiration_date)
+        return None if self.expiration_date is None else parse_expiration(self.expiration_date)
 
     @property
     def metadata(self) -> dict[str, str]:

@@ -15,7 +15,7 @@ def test_what_is_dumped_is_loaded(tmp_path: Path) -> None:
     """The same documents, version and manifests, wherever the reader runs."""
     account = ACCOUNT + "    auth_data: {type: bearer-auth, bearer_token: file:token}\n"
     (tmp_path / "token").write_text("t")
-    config = accepted_config(check_text(tmp_path, account, CALLER, "type: team\nname: ml\n"))
+    config = accepted_config(check_text(tmp_path, account, CALLER, "type: policy\nname: ml\n"))
     loaded = accepted.load(accepted.dump(config))
     again = accepted_config(check.check_documents(loaded, strict=False, secrets=SecretSource({})))
     assert again.version == config.version

@@ -57,6 +57,8 @@ def test_many_paths() -> None:
     [
         ("virtual-account", {"tokens": [SECRET]}),
         ("virtual-account", {"tokens": ["sha256:" + SECRET]}),
+        ("pat", {"user_fqn": "a@x.io", "tokens": [SECRET]}),
+        ("pat", {"tokens": [SECRET]}),
         ("virtual-account", {"notification_target": {"type": "slack", "webhook_url": f"https://x/{SECRET}"}}),
         ("virtual-account", {"notification_target": {"api_key": SECRET}, "tags": {"a": "b"}}),
         ("virtual-account", {"secret_store_config": {"a": [SECRET]}}),

@@ -20,7 +20,7 @@ def test_a_configuration(tmp_path: Path) -> None:
     )
     config = accepted_config(
         check_text(
-            tmp_path, otel.format("z"), CALLER, ACCOUNT, otel.format("b"), openai, "type: team\nname: t\n"
+            tmp_path, otel.format("z"), CALLER, ACCOUNT, otel.format("b"), openai, "type: policy\nname: t\n"
         )
     )
     assert [account.name for account in config.provider_accounts] == ["main", "lab"]
@@ -80,8 +80,9 @@ def test_without_a_virtual_account(tmp_path: Path) -> None:
     assert checked.config is not None
     assert found(checked) == [
         (
-            "warning 1 (configuration): no virtual account, so every call is refused with 401. "
-            "Add a manifest of type virtual-account"
+            "warning 1 (configuration): no virtual account and no personal access token, so every call is "
+            "refused with 401. "
+            "Add a manifest of type virtual-account or pat"
         )
     ]
 
@@ -120,7 +121,7 @@ def test_strict_is_about_what_has_no_effect_and_secrets(tmp_path: Path) -> None:
     """Other warnings stay warnings."""
     texts = [ACCOUNT + "zzz: 1\n", CALLER]
     assert check_text(tmp_path, *texts, strict=True).config is not None
-    assert check_text(tmp_path, *texts, "type: team\nname: t\n", strict=True).config is None
+    assert check_text(tmp_path, *texts, "type: policy\nname: t\n", strict=True).config is None
 
 
 def test_documents_that_are_loaded_already() -> None:

@@ -48,7 +48,7 @@ def test_what_fits_together_has_no_finding(tmp_path: Path) -> None:
 
 def test_account_names_are_one_space(tmp_path: Path) -> None:
     """Also with accounts that are not in force; other manifests may share a name."""
-    texts = [ACCOUNT, CALLER, "type: provider-account/elevenlabs\nname: lab\n", "type: team\nname: lab\n"]
+    texts = [ACCOUNT, CALLER, "type: provider-account/elevenlabs\nname: lab\n", "type: policy\nname: lab\n"]
     assert findings(tmp_path, *texts) == [
         (
             "error 17 name: the account name 'lab' belongs to the provider-account/self-hosted-model in "

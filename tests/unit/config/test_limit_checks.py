@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.config.writing import ACCOUNT, CALLER, check_text, found
+from tests.unit.config.writing import ACCOUNT, CALLER, TEAM, check_text, found
 
 VIRTUAL = """\
 type: provider-account/virtual-model
@@ -21,7 +21,8 @@ TENANT = "type: tenant-rate-limit-config/model\nname: r\nlimits: {tokens_per_day
 
 
 def findings(folder: Path, *texts: str) -> list[str]:
-    return [line.split(" ", 2)[2] for line in found(check_text(folder, *texts, ACCOUNT, CALLER, VIRTUAL))]
+    checked = check_text(folder, *texts, ACCOUNT, CALLER, VIRTUAL, TEAM)
+    return [line.split(" ", 2)[2] for line in found(checked)]
 
 
 def rule(name: str, when: str = "", more: str = "") -> str:
@@ -52,9 +53,11 @@ def test_rules_that_fit(tmp_path: Path, when: str) -> None:
             "subjects.0: 'app' is no kind of subject. Write one of user:, team:, virtualaccount: and a name",
         ),
         (
-            "subjects: [team:x, 'virtualaccount:apq']",
+            "subjects: [team:ml, 'virtualaccount:apq']",
             "subjects.1: 'apq' matches no virtual account. Did you mean 'app'?",
         ),
+        ("subjects: ['team:x*']", "subjects.0: 'x*' matches no team. '*' stands for any text"),
+        ("subjects: ['user:a@x.i']", "subjects.0: 'a@x.i' matches no user. Did you mean 'a@x.io'?"),
     ],
 )
 def test_slips_of_rules(tmp_path: Path, when: str, expected: str) -> None:
@@ -66,8 +69,18 @@ def test_slips_of_rules(tmp_path: Path, when: str, expected: str) -> None:
     ("lines", "expected"),
     [
         ("when: {models: {in: [lab/qwen], not_in: ['vm/*']}}", []),
-        ("when: {subjects: {virtual_accounts: {not_in: [app]}, users: {in: [a]}}}", []),
+        (
+            "when: {subjects: {virtual_accounts: {not_in: [app]}, users: {in: ['a@*']}, teams: {in: [ml]}}}",
+            [],
+        ),
         ("when: {provider_accounts: {in: [lab, vm]}}", []),
+        (
+            "when: {subjects: {users: {in: [a]}, teams: {not_in: [x]}}}",
+            [
+                "when.subjects.users.in.0: 'a' matches no user. Did you mean 'a@x.io'?",
+                "when.subjects.teams.not_in.0: 'x' matches no team. '*' stands for any text",
+            ],
+        ),
         ("applies_to: {type: per-model, overrides: [{models: [c2], limits: {tokens_per_day: 2}}]}", []),
         (
             "when: {models: {not_in: [lab/x]}}",

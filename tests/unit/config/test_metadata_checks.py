@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.config.writing import ACCOUNT, CALLER, check_text, found
+from tests.unit.config.writing import ACCOUNT, CALLER, TEAM, check_text, found
 
 KINDS = "user:, team:, virtualaccount: and a name"
 HEAD = "type: gateway-metadata-config\n"
@@ -36,11 +36,15 @@ def rule(name: str, when: str = "") -> str:
             "rules:\n" + rule("a", "subjects: ['virtualaccount:apq']"),
             "warning 3 rules.0.when.subjects.0: 'apq' matches no virtual account. Did you mean 'app'?",
         ),
+        (
+            "rules:\n" + rule("a", "subjects: ['user:a@x.io', 'team:mm']"),
+            "warning 3 rules.0.when.subjects.1: 'mm' matches no team. '*' stands for any text",
+        ),
     ],
 )
 def test_findings(tmp_path: Path, rules: str, expected: str) -> None:
     """Each with its place."""
-    assert found(check_text(tmp_path, HEAD + rules, ACCOUNT, CALLER)) == [expected]
+    assert found(check_text(tmp_path, HEAD + rules, ACCOUNT, CALLER, TEAM)) == [expected]
 
 
 def test_one_manifest(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.config.manifests.known import IN_FORCE
 from gateway.config.manifests.part import Part
+from gateway.config.manifests.provider_account import SelfHostedIntegration
 from gateway.config.not_in_force import FIELDS, VALUES, without
 from gateway.config.shape import fields_of, find_part, item_annotation
 from tests.unit.config.writing import ACCOUNT, CALLER, accepted_config, check_text
@@ -43,12 +44,7 @@ integrations:
 @pytest.mark.parametrize(
     ("text", "label"),
     [
-        (OPENAI + "collaborators: [{subject: u, role_id: r}]", "provider-account/openai: collaborators"),
         (OPENAI + "ownedBy: {account: x}", "provider-account/openai: ownedBy"),
-        (
-            ACCOUNT + "    authorized_subjects: []",
-            "provider-account/self-hosted-model: integrations.authorized_subjects",
-        ),
         (
             ACCOUNT + "    tls_settings: {ca_cert: x}",
             "provider-account/self-hosted-model: integrations.tls_settings",
@@ -76,7 +72,7 @@ integrations:
                 "integrations.routing_config.load_balance_targets.override_params.prompt_version_fqn"
             ),
         ),
-        ("type: team\nname: ml", "team"),
+        ("type: policy\nname: ml", "policy"),
     ],
 )
 def test_what_is_written_and_not_built(tmp_path: Path, text: str, label: str) -> None:
@@ -112,23 +108,22 @@ def test_what_says_the_default_is_in_force(tmp_path: Path, text: str) -> None:
 
 
 def test_once_for_each_manifest(tmp_path: Path) -> None:
-    """A hundred models with subjects are one warning, at the first."""
-    text = OPENAI.replace("model_id: a", "model_id: a, authorized_subjects: [u]").replace(
-        "model_id: b", "model_id: b, authorized_subjects: [u]"
-    )
+    """A hundred models with such a field are one warning, at the first."""
+    integrations = ACCOUNT.partition("integrations:\n")[2] + "    tls_settings: {ca_cert: x}\n"
+    text = ACCOUNT + "    tls_settings: {ca_cert: x}\n" + integrations.replace("name: qwen", "name: other")
     [problem] = [one for one in check_text(tmp_path, text, CALLER).problems if "not in force" in one.message]
-    assert (problem.line, problem.path) == (4, "integrations.0.authorized_subjects")
+    assert (problem.line, problem.path) == (10, "integrations.0.tls_settings")
     assert problem.message == "not in force yet (and 1 more in this manifest)"
 
 
 def test_consumers_see_the_default(tmp_path: Path) -> None:
     """Nobody acts on half a feature: what is not in force is as if not written."""
-    account = (
-        OPENAI.replace("model_id: b", "model_id: b, authorized_subjects: [u]") + "ownedBy: {account: x}\n"
-    )
+    account = ACCOUNT + "    tls_settings: {ca_cert: x}\nownedBy: {account: x}\n"
     config = accepted_config(check_text(tmp_path, account, CALLER + "token_type: jwt\n"))
     assert config.provider_accounts[0].owned_by is None
-    assert config.provider_accounts[0].integrations[1].authorized_subjects is None
+    [integration] = config.provider_accounts[0].integrations
+    assert isinstance(integration, SelfHostedIntegration)
+    assert integration.tls_settings is None
     assert config.virtual_accounts[0].token_type is None
     assert config.documents[-1].body["token_type"] == "jwt"
 

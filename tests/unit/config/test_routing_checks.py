@@ -211,7 +211,10 @@ def rule(name: str, when: str, target: str = "main/small") -> str:
         pytest.param("  []\n", ["rules: there are no rules. Add one, or remove the manifest"], id="none"),
         pytest.param(rule("r", "{}"), [], id="all calls"),
         pytest.param(
-            rule("r", "{models: [main/*, chat], subjects: ['virtualaccount:*', 'team:a'], metadata: {a: b}}"),
+            rule(
+                "r",
+                "{models: [main/*, chat], subjects: ['virtualaccount:*', 'team:everyone'], metadata: {a: b}}",
+            ),
             [],
             id="right",
         ),
@@ -233,10 +236,8 @@ def rule(name: str, when: str, target: str = "main/small") -> str:
         pytest.param(
             rule("r", "{subjects: ['user:a', 'team:b']}"),
             [
-                (
-                    "rules.0.when.subjects: no user and no team can call yet, so the rule matches nobody. "
-                    "Write virtualaccount:<name>"
-                )
+                "rules.0.when.subjects.0: 'a' matches no user. '*' stands for any text",
+                "rules.0.when.subjects.1: 'b' matches no team. '*' stands for any text",
             ],
             id="nobody",
         ),

@@ -22,6 +22,7 @@ from gateway.config.manifests.logging_config import Preset
 from gateway.config.manifests.part import Part
 from gateway.config.manifests.provider_account import MODEL_TYPES
 from gateway.config.manifests.rate_limits import RateLimitRule
+from gateway.config.manifests.role_binding import BoundSubject
 from gateway.config.manifests.vendors import VENDOR_OF
 
 _ENTRA_FIELDS = (
@@ -83,6 +84,9 @@ EXTENSIONS = {
     ),
     "virtual-account: tokens",
     "virtual-account: models",
+    "pat: tokens",
+    "pat: models",
+    "team: models",
     # Their apply API asks for a name that their types do not have.
     "gateway-otel-config: name",
     "gateway-global-settings: name",
@@ -133,6 +137,8 @@ def tag_of(model: type[pydantic.BaseModel]) -> str:
     for name in ("type", "metric"):
         if name in model.model_fields:
             literal = typing.get_args(model.model_fields[name].annotation)
+            if model in (BoundSubject, sdk.RoleBindingSubject):
+                return ""  # a choice like any other
             # Their cost metrics have it in a docstring only.
             return str(literal[0]) if literal else re.findall(r"\+value=(\S+)", inspect.getsource(model))[0]
     return ""
@@ -182,6 +188,9 @@ THEIRS: dict[str, type[pydantic.BaseModel]] = {
     "gateway-budget-config": sdk.BudgetConfig,
     "tenant-budget-config": sdk.TenantBudgetConfig,
     "team-budget-config": sdk.TeamBudgetConfig,
+    "team": sdk.TeamManifest,
+    "pat": sdk.PersonalAccessTokenManifest,
+    "role-binding": sdk.RoleBindingManifest,
 }
 
 
@@ -197,7 +206,7 @@ def all_differences() -> list[tuple[str, str]]:
     return [
         difference
         for kind, model in IN_FORCE.items()
-        if kind not in NOT_IN_SDK
+        if kind in THEIRS
         for difference in differences(model, THEIRS[kind], f"{kind}: ")
     ]
 
@@ -232,7 +241,7 @@ def test_extensions_say_so() -> None:
     marked = {
         mark
         for kind, model in IN_FORCE.items()
-        if kind not in NOT_IN_SDK
+        if kind in THEIRS
         for mark in extension_marks(model, f"{kind}: ")
     }
     assert marked == (EXTENSIONS | set(search_costs())) - {
@@ -248,6 +257,7 @@ def test_every_type_of_theirs_is_known() -> None:
     applied = {tag_of(model) for model in models_in(TrueFoundryApplyRequestManifest)}
     assert applied - set(IN_FORCE) == NOT_IN_FORCE - NOT_IN_SDK
     assert NOT_IN_FORCE | set(IN_FORCE) > NOT_IN_SDK
+    assert set(IN_FORCE) - NOT_IN_SDK <= set(THEIRS)
 
 
 def test_the_accounts_that_have_models_are_theirs() -> None:
@@ -288,4 +298,6 @@ def test_choices_agree() -> None:
     )
     for theirs in (sdk.TenantBudgetConfigMode, sdk.TeamBudgetConfigMode):
         assert set(typing.get_args(Mode)) == set(values_of(theirs))
+    kinds = typing.get_args(BoundSubject.model_fields["type"].annotation)
+    assert set(kinds) == set(values_of(sdk.RoleBindingSubjectType))
     assert set(values_of(sdk.VirtualModelModelType)) <= set(MODEL_TYPES)

@@ -93,7 +93,7 @@ def test_one_token_for_two_callers(tmp_path: Path) -> None:
     assert found(check_text(tmp_path, *texts, environ={"T": "t"})) == [
         (
             f"error 18 tokens.0: the same token is in {tmp_path}/m.yaml:13, of the account 'a'. "
-            "Give each account a token of its own"
+            "Give each caller a token of its own"
         )
     ]
     assert found(check_text(tmp_path, *texts[:2], caller("b", "env:U"), environ={"T": "t", "U": "u"})) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gateway.config.summary import report, summarize
-from tests.unit.config.writing import ACCOUNT, CALLER, accepted_config, check_text
+from tests.unit.config.writing import ACCOUNT, CALLER, TEAM, TOKEN, accepted_config, check_text
 
 OTEL = "type: gateway-otel-config\nname: {}\notel_traces_exporter_config: {{type: http, endpoint: '{}'}}\n"
 
@@ -31,9 +31,16 @@ def test_a_report_of_what_is_wrong(tmp_path: Path) -> None:
     text = ACCOUNT.replace("name: lab", "name: a/b") + "zzz: 1\ncollaborators: [{subject: a, role_id: b}]\n"
     file = tmp_path / "m.yaml"
     lines = report(
-        check_text(tmp_path, text, CALLER.replace("lab/", ""), "type: team\nname: t\n")
+        check_text(tmp_path, text, CALLER.replace("lab/", ""), "type: policy\nname: t\n")
     ).splitlines()
     assert [line.split(": ")[0:2] for line in lines[:1]] == [[f"{file}:2", "name"]]
     assert lines[1] == "warnings:"
     assert [line.split(": ")[0:2] for line in lines[2:-2]] == [[f"{file}:10", "zzz"], [f"{file}:18", "type"]]
-    assert lines[-2:] == ["not in force yet: team", "1 error"]
+    assert lines[-2:] == ["not in force yet: policy", "1 error"]
+
+
+def test_users_are_counted(tmp_path: Path) -> None:
+    """Not their tokens."""
+    second = TOKEN.replace("laptop", "ci").replace("1" * 64, "2" * 64)
+    lines = report(check_text(tmp_path, ACCOUNT, CALLER, TEAM, TOKEN, second)).splitlines()
+    assert lines[-1].endswith("1 virtual account, 1 user")

@@ -27,6 +27,18 @@ name: app
 tokens: ["sha256:{"0" * 64}"]
 models: ["lab/*"]
 """
+TEAM: Final = """\
+type: team
+name: ml
+members: [a@x.io]
+models: ["lab/*"]
+"""
+TOKEN: Final = f"""\
+type: pat
+name: laptop
+user_fqn: a@x.io
+tokens: ["sha256:{"1" * 64}"]
+"""
 
 
 def documents(*texts: str) -> str:

@@ -315,9 +315,8 @@ def test_the_example_of_a_month(tmp_path: Path) -> None:
 def test_the_example(tmp_path: Path) -> None:
     """What operators copy has no finding, and each of its rules holds for somebody."""
     example = Path(__file__).resolve().parents[3] / "deploy" / "examples" / "limits.yaml"
-    checked = check_text(
-        tmp_path, example.read_text(), strict=True, environ={"OPENAI_API_KEY": "k", "APP_TOKEN": "t"}
-    )
+    environ = {"OPENAI_API_KEY": "k", "APP_TOKEN": "t", "ANN_TOKEN": "u"}
+    checked = check_text(tmp_path, example.read_text(), strict=True, environ=environ)
     assert checked.problems == ()
     rules = compile_limits(accepted_config(checked))
     user = Caller("ann@example.com", frozenset(), kind="user", teams=("research",))

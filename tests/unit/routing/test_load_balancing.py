@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 import pytest
 
+from gateway.model import Caller
 from gateway.routing.load_balancing import LoadBalancing, Rule
 from gateway.routing.priority import Priority
 from gateway.routing.route import Candidate, Route
@@ -69,3 +71,12 @@ def test_the_first_that_matches_counts() -> None:
     assert found(rules, "a/b", caller="other") == "b"
     assert found(rules, "a/c", caller="other") is None
     assert [route.name for route in rules.routes()] == ["dev", "mine", "b", "late"]
+
+
+def test_rules_about_users_and_teams() -> None:
+    """Who is in a team is meant by its name; two callers with one name and other teams are two."""
+    rules = LoadBalancing([rule("ml", subjects=("team:ml",)), rule("a", subjects=("user:a@x.io",))], {})
+    member = Caller("a@x.io", frozenset(), kind="user", teams=("ml",))
+    for caller, name in ((member, "ml"), (replace(member, teams=()), "a"), (make_caller(), None)):
+        route = rules.find("a/b", make_facts(caller))
+        assert (route.name if route else None) == name

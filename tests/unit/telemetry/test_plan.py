@@ -11,7 +11,7 @@ import pytest
 from gateway.endpoints.catalogue import CHAT, COMPACTION, COMPLETION, EMBEDDING, MESSAGES, RESPONSE
 from gateway.endpoints.gemini_catalogue import ARRAY, COUNT, EMBED, GENERATE, STREAM
 from gateway.endpoints.openai_paths import PROXY
-from gateway.model import Endpoint, Plan, TraceContext
+from gateway.model import Caller, Endpoint, Plan, TraceContext
 from gateway.telemetry.call_notes import CallNotes
 from gateway.telemetry.content import ContentCapture
 from gateway.telemetry.plan import MAX_CAPTURED, TelemetryPlan, compile_telemetry, usable_names
@@ -79,7 +79,8 @@ def test_who_decides(tmp_path: Path, settings: str, *, wants: bool | None, is_ke
         pytest.param("{subjects: {in: ['virtualaccount:app']}}", {}, True, id="subject"),
         pytest.param("{subjects: {in: ['virtualaccount:other']}}", {}, False, id="other subject"),
         pytest.param("{subjects: {in: ['*']}}", {}, True, id="every subject"),
-        pytest.param("{subjects: {in: ['team:ml', 'user:a@b.c']}}", {}, False, id="kinds not known here"),
+        pytest.param("{subjects: {in: ['team:ml', 'user:a@b.c']}}", {}, False, id="others"),
+        pytest.param("{subjects: {in: ['team:everyone']}}", {}, True, id="everyone"),
         pytest.param("{subjects: {in: []}}", {}, False, id="no subject"),
         pytest.param("{subjects: {not_in: ['virtualaccount:app']}}", {}, False, id="not this subject"),
         pytest.param("{subjects: {not_in: ['virtualaccount:other']}}", {}, True, id="not another subject"),
@@ -102,6 +103,15 @@ def test_when_a_rule_holds(tmp_path: Path, when: str, metadata: dict[str, Any], 
     """Every part of `when` must match; a rule that holds and says no forbids."""
     plan = plan_of(tmp_path, ALWAYS, rule(log="false", when=when))
     assert (capture(plan, **metadata) is None) is matches
+
+
+def test_rules_about_users(tmp_path: Path) -> None:
+    """They are meant by their email and by their teams, and not as a virtual account of that name."""
+    user = Caller("a@b.c", frozenset(), kind="user", teams=("ml",))
+    planned = Plan((TARGET,), (TARGET.name,))
+    for subject, matches in {"user:a@*": True, "team:ml": True, "virtualaccount:*": False}.items():
+        plan = plan_of(tmp_path, ALWAYS, rule(log="false", when=f"{{subjects: {{in: ['{subject}']}}}}"))
+        assert (plan.capture(user, make_call(), planned, CallNotes()) is None) is matches
 
 
 @pytest.mark.parametrize("written", ["vm/chat", "vm/*", "short", "old/name", "lab/qwen"])

@@ -12,7 +12,7 @@ from gateway.endpoints.catalogue import MODEL_CALLS
 from gateway.endpoints.gemini_catalogue import CALLS
 from gateway.endpoints.openai_paths import PROXY
 from gateway.endpoints.openai_reply import ReplyFacts
-from gateway.model import LimitNote, Usage
+from gateway.model import Caller, LimitNote, Usage
 from gateway.telemetry.plan import TelemetryPlan
 from gateway.telemetry.span_encoding import SpanEncoder
 from gateway.telemetry.tfy_names import REQUEST_TYPES
@@ -132,3 +132,11 @@ def test_limits() -> None:
     server = attributes_of(read_span(SpanEncoder().encode(trace).spans[0]))
     assert server["applied_ratelimit_rule_ids"] == ["a", "c"]
     assert server["applied_budget_rule_ids"] == ["b"]
+
+
+def test_users() -> None:
+    """Are named as such."""
+    trace = make_answered_trace()
+    trace.caller = Caller("a@x.io", frozenset(), kind="user")
+    server, _ = spans_of(trace)
+    assert server["tfy.request.created_by_subject"] == "user:a@x.io"

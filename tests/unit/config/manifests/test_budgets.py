@@ -6,25 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.config.writing import ACCOUNT, CALLER, accepted_config, check_text, found
+from tests.unit.config.writing import ACCOUNT, CALLER, TEAM, accepted_config, check_text, found
 
 RULES = "type: gateway-budget-config\nrules:\n"
 TENANT = "type: tenant-budget-config\nname: b\n"
-TEAM = "type: team-budget-config\nname: b\nteam_name: ml\n"
+OF_TEAM = "type: team-budget-config\nname: b\nteam_name: ml\n"
 REST = "applies_to: {type: aggregate}\nmode: enforce\n"
 
 
 def findings(folder: Path, text: str) -> list[str]:
-    return [line.split(" ", 2)[2] for line in found(check_text(folder, text, ACCOUNT, CALLER))]
+    return [line.split(" ", 2)[2] for line in found(check_text(folder, text, ACCOUNT, CALLER, TEAM))]
 
 
 def test_all_kinds_are_in_force(tmp_path: Path) -> None:
     """One manifest of rules, and one for each newer budget."""
     rules = RULES + "  - {id: r, when: {}, limit_to: 0.5, unit: cost_per_day}\n"
     limits = "limits: {cost_per_day: 20, tokens_per_month: 5}\n"
-    checked = check_text(
-        tmp_path, rules, TENANT + limits + REST, TEAM + limits + REST, ACCOUNT, CALLER, strict=True
-    )
+    budgets = (TENANT + limits + REST, OF_TEAM + limits + REST)
+    checked = check_text(tmp_path, rules, *budgets, ACCOUNT, CALLER, TEAM, strict=True)
     config = accepted_config(checked)
     assert checked.problems == ()
     [rule] = config.budgets[0].rules
@@ -69,7 +68,7 @@ def test_tokens_are_whole(tmp_path: Path) -> None:
     assert findings(tmp_path, RULES + rule % "2000000000") == []
 
 
-@pytest.mark.parametrize("kind", [TENANT, TEAM], ids=["tenant", "team"])
+@pytest.mark.parametrize("kind", [TENANT, OF_TEAM], ids=["tenant", "team"])
 @pytest.mark.parametrize(
     ("lines", "what"),
     [
@@ -112,6 +111,6 @@ def test_what_must_be_written(tmp_path: Path) -> None:
 
 def test_a_team_has_no_teams(tmp_path: Path) -> None:
     """A team's budget narrows by its members only."""
-    text = TEAM + "limits: {cost_per_day: 1}\nwhen: {subjects: {teams: {in: [ops]}}}\n" + REST
+    text = OF_TEAM + "limits: {cost_per_day: 1}\nwhen: {subjects: {teams: {in: [ops]}}}\n" + REST
     [line] = findings(tmp_path, text)
     assert line.startswith("when.subjects.teams: unknown field")

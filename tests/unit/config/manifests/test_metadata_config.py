@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.config.writing import ACCOUNT, CALLER, accepted_config, check_text, found
+from tests.unit.config.writing import ACCOUNT, CALLER, TEAM, accepted_config, check_text, found
 
 RULES = "type: gateway-metadata-config\nrules:\n"
 
@@ -17,7 +17,7 @@ def test_in_force(tmp_path: Path) -> None:
         "  - {id: b, when: {subjects: ['team:ml']}, metadata_override: {a: '1'}}\n"
         "  - {id: a, when: {}, metadata_override: {b: ''}}\n"
     )
-    checked = check_text(tmp_path, RULES + rules, ACCOUNT, CALLER, strict=True)
+    checked = check_text(tmp_path, RULES + rules, ACCOUNT, CALLER, TEAM, strict=True)
     [manifest] = accepted_config(checked).metadata_configs
     assert checked.problems == ()
     assert [(rule.id, rule.when.subjects, rule.metadata_override) for rule in manifest.rules] == [
