@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from gateway.config.document import Document, FieldPath
@@ -99,11 +99,6 @@ def _check_rule_when(document: Document, path: FieldPath, when: RuleWhen, known:
 
 def _check_when(document: Document, when: MembersWhen, known: Known) -> Iterator[Problem]:
     subjects = when.subjects
-    members = [("users", subjects.users)]
-    if isinstance(subjects, Subjects):
-        members.append(("teams", subjects.teams))
-    for key, listed in members:
-        yield from _check_not_empty(document, ("when", "subjects", key, "in"), listed.in_)
     for key, values in when.metadata.items():
         yield from _check_not_empty(document, ("when", "metadata", key, "in"), values.in_)
     for path, names, whole, what in (
