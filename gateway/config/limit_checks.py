@@ -90,7 +90,7 @@ def _is_for_all(when: RuleWhen) -> bool:
 
 def _check_rule_when(document: Document, path: FieldPath, when: RuleWhen, known: Known) -> Iterator[Problem]:
     for key, written in (("subjects", when.subjects), ("models", when.models)):
-        yield from _check_not_empty(document, (*path, key), written)
+        yield from check_not_empty(document, (*path, key), written)
     for index, subject in enumerate(when.subjects or ()):
         yield from check_subject(document, (*path, "subjects", index), subject, known.subjects)
     for index, name in enumerate(when.models or ()):
@@ -100,7 +100,7 @@ def _check_rule_when(document: Document, path: FieldPath, when: RuleWhen, known:
 def _check_when(document: Document, when: MembersWhen, known: Known) -> Iterator[Problem]:
     subjects = when.subjects
     for key, values in when.metadata.items():
-        yield from _check_not_empty(document, ("when", "metadata", key, "in"), values.in_)
+        yield from check_not_empty(document, ("when", "metadata", key, "in"), values.in_)
     for path, names, whole, what in (
         (("subjects", "users"), subjects.users, known.subjects["user"], "user"),
         (
@@ -124,15 +124,13 @@ def _check_when(document: Document, when: MembersWhen, known: Known) -> Iterator
 def _check_filter(
     document: Document, path: FieldPath, names: ValueFilter, known: frozenset[str], what: str
 ) -> Iterator[Problem]:
-    yield from _check_not_empty(document, (*path, "in"), names.in_)
+    yield from check_not_empty(document, (*path, "in"), names.in_)
     for key, listed in (("in", names.in_ or ()), ("not_in", names.not_in)):
         for index, name in enumerate(listed):
             yield from check_named(document, (*path, key, index), model_name(name), known, what)
 
 
-def _check_not_empty(
-    document: Document, path: FieldPath, listed: Collection[str] | None
-) -> Iterator[Problem]:
+def check_not_empty(document: Document, path: FieldPath, listed: Collection[str] | None) -> Iterator[Problem]:
     """Nothing is in an empty list, which is another thing than no list."""
     if listed is not None and not listed:
         yield document.warning(path, "an empty list, which matches nothing", "Remove it to mean all")

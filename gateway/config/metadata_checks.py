@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gateway.config.document import Document
+from gateway.config.limit_checks import check_not_empty
 from gateway.config.manifests.metadata_config import MetadataConfig
 from gateway.config.problem import Problem
 from gateway.config.reading import Reading
@@ -28,6 +29,7 @@ def _check_rules(document: Document, config: MetadataConfig, known: KnownSubject
             message = f"the rule '{rule.id}' is already on line {line}"
             yield document.error(("rules", index, "id"), message, "Give one of them another id")
         first.setdefault(rule.id, index)
+        yield from check_not_empty(document, ("rules", index, "when", "subjects"), rule.when.subjects)
         for number, subject in enumerate(rule.when.subjects or ()):
             path = ("rules", index, "when", "subjects", number)
             yield from check_subject(document, path, subject, known)
