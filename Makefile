@@ -46,12 +46,12 @@ $(VENV)/installed-test: $(VENV)/installed $(patsubst %,requirements/%.lock,test 
 run: install
 	@$(VENV)/bin/python deploy/examples/quickstart/run.py --end-with-parent
 
-# End to end the machine belongs to one gateway at a time; the rest shares both cores. Both run whatever the first says.
+# Both share the cores, file by file; the second runs whatever the first says. Whoever needs the machine alone is long.
 test: install-test
 	@failed=0; \
 	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile \
 		tests/test_architecture.py tests/unit tests/golden tests/conformance || failed=$$?; \
-	$(VENV)/bin/python -m pytest tests/e2e tests/browser || failed=$$?; \
+	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile tests/e2e tests/browser || failed=$$?; \
 	exit $$failed
 
 test-long: install-test

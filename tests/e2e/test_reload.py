@@ -151,12 +151,8 @@ def test_what_is_not_built_is_reported(start_gateway: StartGateway, upstream: Fa
     """A known type without effect loads, and is said to have none."""
     documents = [
         *standard_documents(upstream.base_url, 1),
-        {
-            "type": "gateway-rate-limiting-config",
-            "name": "limits",
-            "rules": [{"id": "r", "when": {}, "limit_to": 1, "unit": "requests_per_minute"}],
-        },
+        {"type": "gateway-guardrails-config", "name": "rails", "rules": []},
     ]
     gateway = start_gateway(documents, workers=1)
-    assert "gateway-rate-limiting-config" in str(gateway.get("/api/config")["not_in_force"])
+    assert "gateway-guardrails-config" in str(gateway.get("/api/config")["not_in_force"])
     assert statuses(gateway, APP_TOKEN, 3) == {200}

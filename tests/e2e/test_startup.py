@@ -162,10 +162,10 @@ def test_start_says_what_has_no_effect(tmp_path: Path, upstream: FakeUpstream) -
         for document in standard_documents(upstream.base_url, 1)
         if document["type"] != "virtual-account"
     ]
-    documents.append({"type": "gateway-budget-config", "name": "spend", "rules": []})
+    documents.append({"type": "gateway-guardrails-config", "name": "rails", "rules": []})
     with GatewayProcess(tmp_path / "g", documents, environment=ENVIRONMENT) as gateway:
         assert chat(gateway, "fake/normal").status == 401
         log = gateway.log
     assert "NOT_SET_ANYWHERE" in log
-    assert "gateway-budget-config" in log
+    assert "gateway-guardrails-config" in log
     assert "virtual-account" in log
