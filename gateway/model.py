@@ -948,7 +948,7 @@ class LimitNote(msgspec.Struct, frozen=True):
     Attributes:
         rule: Its id.
         is_budget: It is a budget's, not a rate limit's.
-        outcome: `exceeded` where it would have refused and only watches.
+        outcome: `exceeded` where it has no room and is not what refused the call.
         target: Whom it was asked for, "" for the call as it was asked.
         used: What was counted, this call included if it was taken.
         reset_s: As in `Decision`.

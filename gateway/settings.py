@@ -358,6 +358,6 @@ OPTIONS: Final[tuple[Option, ...]] = (
         _redis_url,
         None,
         "URL",
-        "Redis or Valkey where replicas tell each other which targets fail (needs the extra redis)",
+        "Redis or Valkey where replicas share circuits and limits (needs the extra redis)",
     ),
 )
