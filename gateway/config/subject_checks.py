@@ -131,11 +131,9 @@ def _check_member(
 def check_callers(readings: Sequence[Reading], known: KnownSubjects) -> Iterator[Problem]:
     """What is wrong with users and teams."""
     callers = {
-        find_user(reading.document.body.get("user_fqn"))
-        for reading in readings
-        if reading.document.type == "pat"
+        reading.written.user for reading in readings if isinstance(reading.written, PersonalAccessToken)
     }
-    by_lower = {user.lower(): user for user in callers if user is not None}
+    by_lower = {user.lower(): user for user in callers}
     for reading in readings:
         match reading.written:
             case PersonalAccessToken() as token:
