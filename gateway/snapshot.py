@@ -104,11 +104,10 @@ def compile_snapshot(
             replace(target, unsupported=unsupported, limits=limits)
             for target in with_prices(made, account, loaded_at.date())
         ]
-    routes = compile_routes(
-        config, {target.name: target for target in targets}, runtime or Runtime(), secrets.resolve
-    )
+    by_name = {target.name: target for target in targets}
+    routes = compile_routes(config, by_name, runtime or Runtime(), secrets.resolve)
     rules = compile_limits(config)
-    rights = compile_rights(config, [target.name for target in targets])
+    rights = compile_rights(config, by_name)
     identity = compile_identity(config, secrets, rights, is_loopback=is_loopback)
     return Snapshot(
         version=version,

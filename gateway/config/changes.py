@@ -15,9 +15,9 @@ from typing import Any, Final, Literal
 
 from gateway.config.document import Document, FieldPath
 from gateway.config.manifests.known import IN_FORCE
-from gateway.config.masking import MASK
+from gateway.config.masking import shown_value
+from gateway.config.problem import dotted
 from gateway.config.reading import read_document
-from gateway.config.secrets import SecretKind, SecretReference
 from gateway.config.shape import secrets_in
 from gateway.redaction import may_hold_secret, without_url_secrets
 
@@ -63,7 +63,7 @@ class Change:
         """The fields that differ, with dots, sorted: the first `MAX_PATHS`."""
         if self.before is None or self.after is None:
             return []
-        found = {".".join(map(str, path)) for path in _differences(self.before.body, self.after.body)}
+        found = {dotted(path) for path in _differences(self.before.body, self.after.body)}
         return sorted(found)[:MAX_PATHS]
 
 
@@ -111,19 +111,11 @@ def _masked(value: Any, plain: frozenset[str], *, is_secret: bool) -> Any:
         return [_masked(item, plain, is_secret=is_secret) for item in value]
     if not isinstance(value, str):
         return value
-    return _shown_text(value) if is_secret else without_url_secrets(value)
+    return shown_value(value) if is_secret else without_url_secrets(value)
 
 
 def _is_secret_name(key: str, plain: frozenset[str]) -> bool:
     return key not in plain and (may_hold_secret(key) or _SECRET_PART.search(key) is not None)
-
-
-def _shown_text(text: str) -> str:
-    try:
-        reference = SecretReference.in_header(text)
-    except ValueError:
-        return MASK
-    return MASK if reference.kind is SecretKind.LITERAL else reference.prefix + reference.shown
 
 
 def _differences(before: Any, after: Any, path: FieldPath = ()) -> Iterator[FieldPath]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gateway.config.document import Document, FieldPath
@@ -13,7 +13,8 @@ from gateway.config.manifests.logging_config import ValueFilter
 from gateway.config.manifests.rate_limits import RateLimitingConfig, RateLimitRule, TenantRateLimitConfig
 from gateway.config.problem import Problem
 from gateway.config.reading import Reading
-from gateway.config.subject_checks import KnownSubjects, check_named, check_subject
+from gateway.config.rule_checks import check_not_empty, check_rule_ids
+from gateway.config.subject_checks import KnownSubjects, check_named, check_subjects
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +58,9 @@ def check_limits(
 def _check_rules(
     document: Document, rules: Sequence[RateLimitRule | BudgetRule], known: Known
 ) -> Iterator[Problem]:
-    if not rules:
-        yield document.warning(("rules",), "there are no rules", "Add one, or remove the manifest")
-    first: dict[str, int] = {}
+    yield from check_rule_ids(document, [rule.id for rule in rules])
     for index, rule in enumerate(rules):
-        path: FieldPath = ("rules", index)
-        if rule.id in first:
-            line = document.line_of(("rules", first[rule.id], "id"))
-            message = f"the rule '{rule.id}' is already on line {line}"
-            yield document.error((*path, "id"), message, "Give one of them another id")
-        first.setdefault(rule.id, index)
-        yield from _check_rule_when(document, (*path, "when"), rule.when, known)
+        yield from _check_rule_when(document, ("rules", index, "when"), rule.when, known)
 
 
 def _check_reached(document: Document, rules: Sequence[RateLimitRule]) -> Iterator[Problem]:
@@ -91,8 +84,7 @@ def _is_for_all(when: RuleWhen) -> bool:
 def _check_rule_when(document: Document, path: FieldPath, when: RuleWhen, known: Known) -> Iterator[Problem]:
     for key, written in (("subjects", when.subjects), ("models", when.models)):
         yield from check_not_empty(document, (*path, key), written)
-    for index, subject in enumerate(when.subjects or ()):
-        yield from check_subject(document, (*path, "subjects", index), subject, known.subjects)
+    yield from check_subjects(document, (*path, "subjects"), when.subjects, known.subjects)
     for index, name in enumerate(when.models or ()):
         yield from check_named(document, (*path, "models", index), model_name(name), known.models, "model")
 
@@ -128,12 +120,6 @@ def _check_filter(
     for key, listed in (("in", names.in_ or ()), ("not_in", names.not_in)):
         for index, name in enumerate(listed):
             yield from check_named(document, (*path, key, index), model_name(name), known, what)
-
-
-def check_not_empty(document: Document, path: FieldPath, listed: Collection[str] | None) -> Iterator[Problem]:
-    """Nothing is in an empty list, which is another thing than no list."""
-    if listed is not None and not listed:
-        yield document.warning(path, "an empty list, which matches nothing", "Remove it to mean all")
 
 
 def _check_overrides(document: Document, applies_to: object, known: Known) -> Iterator[Problem]:

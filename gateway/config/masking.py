@@ -52,10 +52,21 @@ def masked(body: Mapping[str, Any]) -> dict[str, Any]:
     for part in EXPORTERS:
         headers = _headers_of(shown, part) or {}
         for name, value in headers.items():
-            headers[name] = _shown(value)
+            headers[name] = shown_value(value)
         if endpoint := _endpoint_of(shown, part):
             shown[part]["endpoint"] = _shown_endpoint(endpoint)
     return shown
+
+
+def shown_value(value: Any) -> str:
+    """A secret as it may be shown: a reference as it is, the mask for all else."""
+    if not isinstance(value, str):
+        return MASK
+    try:
+        reference = SecretReference.in_header(value)
+    except ValueError:
+        return MASK
+    return MASK if reference.is_literal else reference.prefix + reference.shown
 
 
 def unmasked(body: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -171,13 +182,3 @@ def _is_literal(value: str) -> bool:
         return SecretReference.in_header(value).is_literal
     except ValueError:
         return False  # a reference that is written wrong; the check has refused it
-
-
-def _shown(value: Any) -> Any:
-    if not isinstance(value, str):
-        return MASK
-    try:
-        reference = SecretReference.in_header(value)
-    except ValueError:
-        return MASK
-    return MASK if reference.is_literal else reference.prefix + reference.shown

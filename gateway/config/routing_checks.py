@@ -22,7 +22,8 @@ from gateway.config.manifests.virtual_model import VirtualModel, VirtualModelAcc
 from gateway.config.plain_words import nearest
 from gateway.config.problem import Problem
 from gateway.config.reading import Reading
-from gateway.config.subject_checks import KnownSubjects, check_subject
+from gateway.config.rule_checks import check_rule_ids
+from gateway.config.subject_checks import KnownSubjects, check_subjects
 
 _MODEL: Final = "Name a model of an account, as <account>/<model>"
 _OTHER_NAME: Final = "Choose another, or remove it"
@@ -50,9 +51,8 @@ def check_routing(
             case LoadBalancingConfig() as config:
                 yield from _check_rules(reading.document, config, models, names)
                 for index, rule in enumerate(config.rules):
-                    for number, subject in enumerate(rule.when.subjects or ()):
-                        path = ("rules", index, "when", "subjects", number)
-                        yield from check_subject(reading.document, path, subject, subjects)
+                    path = ("rules", index, "when", "subjects")
+                    yield from check_subjects(reading.document, path, rule.when.subjects, subjects)
 
 
 def _check_names(
@@ -177,16 +177,9 @@ def _check_repeated(
 def _check_rules(
     document: Document, config: LoadBalancingConfig, models: _Models, names: frozenset[str]
 ) -> Iterator[Problem]:
-    if not config.rules:
-        yield document.warning(("rules",), "there are no rules", "Add one, or remove the manifest")
-    first: dict[str, int] = {}
+    yield from check_rule_ids(document, [rule.id for rule in config.rules])
     for index, rule in enumerate(config.rules):
         path: FieldPath = ("rules", index)
-        if rule.id in first:
-            line = document.line_of(("rules", first[rule.id], "id"))
-            message = f"the rule '{rule.id}' is already on line {line}"
-            yield document.error((*path, "id"), message, "Give one of them another id")
-        first.setdefault(rule.id, index)
         yield from _check_when(document, path, rule, names)
         yield from models.check(document, path, rule)
 

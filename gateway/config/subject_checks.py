@@ -47,15 +47,16 @@ def known_subjects(documents: Iterable[Document]) -> KnownSubjects:
     return {kind: frozenset(names) for kind, names in found.items()}
 
 
-def check_subject(
-    document: Document, path: FieldPath, subject: str, known: KnownSubjects
+def check_subjects(
+    document: Document, path: FieldPath, subjects: Sequence[str] | None, known: KnownSubjects
 ) -> Iterator[Problem]:
     """A pattern of another kind, or that nobody has, is a slip or of what comes later."""
-    kind, colon, name = subject.partition(":")
-    if kind in KINDS and colon:
-        yield from check_named(document, path, name, known[kind], KINDS[kind])
-    elif not subject.startswith("*"):
-        yield _no_kind(document, path, subject)
+    for index, subject in enumerate(subjects or ()):
+        kind, colon, name = subject.partition(":")
+        if kind in KINDS and colon:
+            yield from check_named(document, (*path, index), name, known[kind], KINDS[kind])
+        elif not subject.startswith("*"):
+            yield _no_kind(document, (*path, index), subject)
 
 
 def _no_kind(document: Document, path: FieldPath, subject: str) -> Problem:
@@ -130,11 +131,9 @@ def _check_member(
 def check_callers(readings: Sequence[Reading], known: KnownSubjects) -> Iterator[Problem]:
     """What is wrong with users and teams."""
     callers = {
-        find_user(reading.document.body.get("user_fqn"))
-        for reading in readings
-        if reading.document.type == "pat"
+        reading.written.user for reading in readings if isinstance(reading.written, PersonalAccessToken)
     }
-    by_lower = {user.lower(): user for user in callers if user is not None}
+    by_lower = {user.lower(): user for user in callers}
     for reading in readings:
         match reading.written:
             case PersonalAccessToken() as token:

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from gateway.config.manifests.metadata_config import MAX_CHARACTERS, MAX_KEYS
 from gateway.errors import InvalidBody
 from gateway.model import Headers
 
@@ -17,9 +18,6 @@ METADATA_HEADER: Final = "x-tfy-metadata"
 LOGGING_HEADER: Final = "x-tfy-logging-config"
 CONVERSATION_HEADER: Final = "x-tfy-conversation-id"
 
-_MAX_VALUE_CHARACTERS: Final = 128
-_MAX_KEY_CHARACTERS: Final = 128
-_MAX_KEYS: Final = 64
 _MAX_KEPT_CHARACTERS: Final = 2048
 _MAX_CONVERSATION_CHARACTERS: Final = 256
 
@@ -93,11 +91,11 @@ def _parse_metadata(text: str) -> Mapping[str, str]:
     except (ValueError, RecursionError) as error:
         msg = f'{METADATA_HEADER} must be a JSON object of texts, such as {{"team":"search"}}.'
         raise InvalidBody(msg, param=METADATA_HEADER) from error
-    if len(found) > _MAX_KEYS or any(len(key) > _MAX_KEY_CHARACTERS for key in found):
-        msg = f"{METADATA_HEADER} may have {_MAX_KEYS} keys of at most {_MAX_KEY_CHARACTERS} characters."
+    if len(found) > MAX_KEYS or any(len(key) > MAX_CHARACTERS for key in found):
+        msg = f"{METADATA_HEADER} may have {MAX_KEYS} keys of at most {MAX_CHARACTERS} characters."
         raise InvalidBody(msg, param=METADATA_HEADER)
-    if any(len(value) > _MAX_VALUE_CHARACTERS for value in found.values()):
-        msg = f"{METADATA_HEADER} may have values of at most {_MAX_VALUE_CHARACTERS} characters."
+    if any(len(value) > MAX_CHARACTERS for value in found.values()):
+        msg = f"{METADATA_HEADER} may have values of at most {MAX_CHARACTERS} characters."
         raise InvalidBody(msg, param=METADATA_HEADER)
     return MappingProxyType(found)
 

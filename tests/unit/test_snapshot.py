@@ -13,7 +13,7 @@ import pytest
 
 from gateway.config import Config, SecretSource, check
 from gateway.errors import InvalidApiKey, NoTargetAvailable, SecretMissingError
-from gateway.model import KeepAlive, RetryPolicy, Usage
+from gateway.model import Caller, KeepAlive, RetryPolicy, Usage
 from gateway.routing.circuit import CircuitRules
 from gateway.routing.runtime import Runtime
 from gateway.snapshot import Snapshot, compile_snapshot
@@ -68,8 +68,12 @@ def compiled(folder: Path, *manifests: dict[str, Any], is_loopback: bool = False
     return compile_snapshot(config, secrets, version=config.version, is_loopback=is_loopback)
 
 
+def signed_in(snapshot: Snapshot, token: str = "t-1") -> Caller:
+    return snapshot.identity.identify(FakeHeaders([("x-tfy-api-key", token)]))
+
+
 def models_of(snapshot: Snapshot, token: str = "t-1") -> set[str]:
-    return set(snapshot.identity.identify(FakeHeaders([("x-tfy-api-key", token)])).models)
+    return set(signed_in(snapshot, token).models)
 
 
 def test_given_metadata(tmp_path: Path) -> None:
@@ -84,9 +88,7 @@ def test_given_metadata(tmp_path: Path) -> None:
     default = '{"region":"eu","cost_center":"0"}'
     manifests = (openai_account(), app, other, rules)
     snapshot = compiled(tmp_path, *manifests, DEFAULT_GATEWAY_METADATA=default, OTHER="t-2")
-    tags = [
-        snapshot.identity.identify(FakeHeaders([("x-tfy-api-key", token)])).tags for token in ("t-1", "t-2")
-    ]
+    tags = [signed_in(snapshot, token).tags for token in ("t-1", "t-2")]
     assert tags == [
         {"region": "eu", "cost_center": "42", "team": "ml"},
         {"region": "eu", "cost_center": "0"},
@@ -98,7 +100,7 @@ def test_prices_and_context_windows(tmp_path: Path) -> None:
     account = openai_account("main", "gpt-4o", "unheard-of")
     account["discount_percent"] = 50
     snapshot = compiled(tmp_path, account, LAB, virtual_account(models=["*"]))
-    caller = snapshot.identity.identify(FakeHeaders([("x-tfy-api-key", "t-1")]))
+    caller = signed_in(snapshot)
     target = snapshot.routing.plan("main/gpt-4o", make_facts(caller)).targets[0]
     assert target.price is not None
     assert target.price.cost_usd(Usage(1000, 100, "provider")) == (1000 * 1.25 + 100 * 5) / 1_000_000
@@ -243,7 +245,7 @@ def test_account_without_its_key(tmp_path: Path) -> None:
         openai_account("other", "m", key="env:GONE"),
         virtual_account(models=["*"]),
     )
-    caller = snapshot.identity.identify(FakeHeaders([("x-tfy-api-key", "t-1")]))
+    caller = signed_in(snapshot)
     listed = [item["id"] for item in json.loads(snapshot.models_of(caller))["data"]]
     assert listed == ["main/large", "main/small"]
     with pytest.raises(SecretMissingError) as caught:
@@ -262,7 +264,7 @@ def test_secret_files_lie_beside_their_manifest(tmp_path: Path) -> None:
 def test_model_list_is_made_once(tmp_path: Path) -> None:
     """A caller's list is made when first asked for, and kept with the configuration."""
     snapshot = compiled(tmp_path, openai_account(), virtual_account(models=["*"]))
-    caller = snapshot.identity.identify(FakeHeaders([("x-tfy-api-key", "t-1")]))
+    caller = signed_in(snapshot)
     first = snapshot.models_of(caller)
     assert snapshot.models_of(caller) is first
     assert {item["created"] for item in json.loads(first)["data"]} == {snapshot.loaded_at_s}
@@ -297,8 +299,7 @@ def caller_models(
         for number, account in enumerate(accounts)
     ]
     snapshot = compiled(folder, openai_account("main", *models), LAB, *named, is_loopback=False, **tokens)
-    headers = [FakeHeaders([("x-tfy-api-key", token)]) for token in tokens.values()]
-    return [snapshot.identity.identify(one).models for one in headers]
+    return [signed_in(snapshot, token).models for token in tokens.values()]
 
 
 def test_accounts_with_the_same_rights_share_them(tmp_path: Path) -> None:
@@ -395,7 +396,7 @@ def test_who_may_use_an_account_as_a_whole(
 ) -> None:
     """Who was given all of it, and not who happens to have every model of today."""
     snapshot = compiled(tmp_path, openai_account("main", "gpt"), LAB, virtual_account(**grants))
-    caller = snapshot.identity.identify(FakeHeaders([("x-tfy-api-key", "t-1")]))
+    caller = signed_in(snapshot)
     assert caller.accounts == accounts
     assert "main" in snapshot.accounts
 
@@ -442,7 +443,7 @@ GROUP: dict[str, Any] = {
 def test_rights_to_virtual_models(tmp_path: Path, grants: dict[str, Any], models: set[str]) -> None:
     """By any of their names; what counts is the full one, and a group is no account of a provider."""
     snapshot = compiled(tmp_path, openai_account(), GROUP, virtual_account(**grants))
-    caller = snapshot.identity.identify(FakeHeaders([("x-tfy-api-key", "t-1")]))
+    caller = signed_in(snapshot)
     assert caller.models == models
     assert caller.accounts <= {"main"}
 
@@ -450,7 +451,7 @@ def test_rights_to_virtual_models(tmp_path: Path, grants: dict[str, Any], models
 def test_virtual_models_are_called_and_listed(tmp_path: Path) -> None:
     """By who may, with the targets of the configuration."""
     snapshot = compiled(tmp_path, openai_account(), GROUP, virtual_account(models=["chat-slug"]))
-    caller = snapshot.identity.identify(FakeHeaders([("x-tfy-api-key", "t-1")]))
+    caller = signed_in(snapshot)
     for name in ("vm/chat", "chat-slug", "main/old"):
         (target,) = snapshot.routing.plan(name, make_facts(caller)).targets
         assert target.name == "main/small"
@@ -472,7 +473,7 @@ def test_what_routes_use_is_given(tmp_path: Path) -> None:
     snapshot = compile_snapshot(
         config, secrets, version="v", is_loopback=False, runtime=Runtime(health=health)
     )
-    caller = snapshot.identity.identify(FakeHeaders([("x-tfy-api-key", "t-1")]))
+    caller = signed_in(snapshot)
     with pytest.raises(NoTargetAvailable, match="drained"):
         snapshot.routing.plan("vm/chat", make_facts(caller))
     assert snapshot.routing.plan("main/small", make_facts(caller)).targets[0].name == "main/small"

@@ -8,8 +8,6 @@ from pydantic import Field
 
 from gateway.config.manifests.part import Part, Text
 
-THRESHOLDS = (75.0, 90.0, 95.0, 100.0)
-
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False, strict=True)]
 
 
@@ -63,7 +61,7 @@ AnyTarget = Annotated[
 class BudgetAlert(Part):
     """Who is told, and when."""
 
-    thresholds: tuple[Percent, ...] = THRESHOLDS
+    thresholds: tuple[Percent, ...] = (75.0, 90.0, 95.0, 100.0)
     """At which shares of the budget, in percent."""
     notification_target: tuple[AnyTarget, ...] = ()
     """Who is told."""

@@ -21,13 +21,6 @@ def _check_per(text: str) -> str:
     return text
 
 
-def check_apart(per: tuple[str, ...]) -> tuple[str, ...]:
-    """Raises when *per* says something twice."""
-    if len(set(per)) < len(per):
-        raise wrong("the same is written twice", "Keep one of them")
-    return per
-
-
 Per = Annotated[Text, AfterValidator(_check_per)]
 
 LimitCount = Annotated[int, Strict(), Field(ge=0, le=1_000_000_000_000_000)]

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 from gateway.config.document import UNNAMED
 from gateway.config.manifests.global_settings import Milliseconds, RetrySettings, StatusCode
 from gateway.config.manifests.part import (
+    HEADER_NAME,
     Count,
     Flag,
     HeaderName,
@@ -25,7 +26,7 @@ from gateway.config.manifests.part import (
     Text,
     wrong,
 )
-from gateway.model import FIXED_PARAMETERS
+from gateway.model import FIXED_PARAMETERS, Tier
 
 FALLBACK_STATUS_CODES: Final = (401, 403, 404, 405, 408, 410, 429, 500, 502, 503, 504, 529)
 """TrueFoundry's, and beside them what says as clearly that this target cannot answer: a time limit, a model
@@ -130,7 +131,7 @@ class LatencyTarget(RoutingTarget):
 class ComplexityTarget(RoutingTarget):
     """A target by complexity."""
 
-    tier: Literal["simple", "medium", "complex"]
+    tier: Tier
     """The calls that it is for."""
 
 
@@ -144,7 +145,7 @@ class SessionIdentifier(Part):
 
     @model_validator(mode="after")
     def _is_a_header(self) -> SessionIdentifier:
-        if self.source == "headers" and not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", self.key):
+        if self.source == "headers" and not HEADER_NAME.fullmatch(self.key):
             raise wrong("the key is no header name that HTTP allows", "Use letters, digits and '-'")
         return self
 
@@ -247,7 +248,7 @@ class StaticFallback(Part):
     """It is taken for one of this tier."""
 
     type: Literal["static"]
-    default_tier: Literal["simple", "medium", "complex"]
+    default_tier: Tier
     """With `static`: the tier."""
 
 

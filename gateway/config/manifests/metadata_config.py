@@ -11,7 +11,7 @@ from gateway.config.manifests.part import Label, Manifest, Part, Text, wrong
 
 MAX_KEYS: Final = 64
 MAX_CHARACTERS: Final = 128
-"""Of a key and of a value, as of those that callers write."""
+"""Of a key and of a value; as many as callers may write."""
 
 
 def check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ ROLES_THAT_CALL: Final = frozenset({"provider-account-access", "provider-account
 """On an account of models."""
 
 _VISIBLE: Final = re.compile(r"[!-~]+")
-_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _MAX_NAME_LENGTH: Final = 128
 # Set by the HTTP client from the body and the URL; a second value would break the request.
@@ -153,7 +153,7 @@ def _check_base_url(text: str) -> str:
 
 
 def _check_header_name(name: str) -> str:
-    if not _HEADER_NAME.fullmatch(name):
+    if not HEADER_NAME.fullmatch(name):
         raise wrong("not a header name that HTTP allows", "Use letters, digits and '-'")
     if name.lower() in _OWN_HEADERS:
         raise wrong(f"'{name.lower()}' is set by the gateway itself", "Remove that header")
@@ -163,7 +163,7 @@ def _check_header_name(name: str) -> str:
 def _check_header_names(headers: dict[str, SecretReference]) -> dict[str, SecretReference]:
     seen: set[str] = set()
     for name in headers:
-        if not _HEADER_NAME.fullmatch(name):
+        if not HEADER_NAME.fullmatch(name):
             raise wrong("holds a header name that HTTP does not allow", "Use letters, digits and '-'")
         if name.lower() in _OWN_HEADERS:
             raise wrong(f"'{name.lower()}' is set by the gateway itself", "Remove that header")

@@ -17,7 +17,6 @@ from gateway.config.manifests.limited_calls import (
     PerVirtualAccount,
     RuleWhen,
     When,
-    check_apart,
 )
 from gateway.config.manifests.part import Flag, Label, Manifest, Part, wrong
 
@@ -27,7 +26,9 @@ _MOST_APART = 2
 def _check_per(per: tuple[str, ...]) -> tuple[str, ...]:
     if len(per) > _MOST_APART:
         raise wrong(f"more than {_MOST_APART} things are counted apart", "Keep two of them")
-    return check_apart(per)
+    if len(set(per)) < len(per):
+        raise wrong("the same is written twice", "Keep one of them")
+    return per
 
 
 class RateLimitRule(Part):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from gateway.config.manifests.limited_calls import Per, When, check_apart
+from gateway.config.manifests.limited_calls import Per, When
 
 
 @pytest.mark.parametrize("per", ["user", "virtualaccount", "model", "metadata.app", "metadata.a.b"])
@@ -19,13 +19,6 @@ def test_what_is_not(per: str) -> None:
     """Nothing else is taken for one of these."""
     with pytest.raises(ValidationError):
         TypeAdapter(Per).validate_python(per)
-
-
-def test_nothing_is_counted_apart_twice() -> None:
-    """The same twice is a slip."""
-    assert check_apart(("user", "model")) == ("user", "model")
-    with pytest.raises(ValueError, match="twice"):
-        check_apart(("user", "user"))
 
 
 def test_conditions_of_all_kinds() -> None:
