@@ -27,10 +27,11 @@ from gateway.config.manifests.logging_config import ValueFilter
 from gateway.config.manifests.part import Part
 from gateway.config.manifests.rate_limits import RateLimitRule, TenantRateLimitConfig
 from gateway.limits.matching import Rules
-from gateway.limits.rules import MICRO_USD, Kind, Limit, Names, Override, Rule, RuleSet, Values, When
+from gateway.limits.rules import MICRO_USD, Limit, Names, Override, Rule, RuleSet, Values, When
 from gateway.limits.windows import CALENDAR, PARALLEL_WINDOW, ROLLING, Window
+from gateway.model import LimitKind
 
-_KINDS: Mapping[str, Kind] = {"requests": "requests", "tokens": "tokens", "cost": "cost"}
+_KINDS: Mapping[str, LimitKind] = {"requests": "requests", "tokens": "tokens", "cost": "cost"}
 
 _AllNames = Mapping[str, tuple[str, ...]]
 
