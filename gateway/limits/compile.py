@@ -38,7 +38,7 @@ _AllNames = Mapping[str, tuple[str, ...]]
 
 def compile_limits(config: Config) -> Rules:
     """Work out every rule."""
-    names = _names(config)
+    names = config.virtual_names()
     rates = [_rate_rule(manifest.type, rule) for manifest in config.rate_limits for rule in manifest.rules]
     tenant_rates = [_tenant_rate_rule(manifest, names) for manifest in config.tenant_rate_limits]
     budget_rules = [
@@ -55,16 +55,6 @@ def compile_limits(config: Config) -> Rules:
         ],
         names,
     )
-
-
-def _names(config: Config) -> dict[str, tuple[str, ...]]:
-    """All names of each virtual model, by each of them, the full one first."""
-    found: dict[str, tuple[str, ...]] = {}
-    for group in config.virtual_models:
-        for model in group.integrations:
-            every = (f"{group.name}/{model.name}", *model.other_names)
-            found |= dict.fromkeys(every, every)
-    return found
 
 
 def _rate_rule(source: str, rule: RateLimitRule) -> Rule:
