@@ -64,6 +64,15 @@ class Config:
     version: str
     files: tuple[Path, ...]
 
+    def virtual_names(self) -> dict[str, tuple[str, ...]]:
+        """All names of each virtual model, by each of them, the full one first."""
+        found: dict[str, tuple[str, ...]] = {}
+        for group in self.virtual_models:
+            for model in group.integrations:
+                every = (f"{group.name}/{model.name}", *model.other_names)
+                found |= dict.fromkeys(every, every)
+        return found
+
     def referenced_files(self) -> tuple[Path, ...]:
         """Files that hold its secrets, existing or not: a change of one is a change of the configuration."""
         return self.files

@@ -27,17 +27,18 @@ from gateway.config.manifests.logging_config import ValueFilter
 from gateway.config.manifests.part import Part
 from gateway.config.manifests.rate_limits import RateLimitRule, TenantRateLimitConfig
 from gateway.limits.matching import Rules
-from gateway.limits.rules import MICRO_USD, Kind, Limit, Names, Override, Rule, RuleSet, Values, When
+from gateway.limits.rules import MICRO_USD, Limit, Names, Override, Rule, RuleSet, Values, When
 from gateway.limits.windows import CALENDAR, PARALLEL_WINDOW, ROLLING, Window
+from gateway.model import LimitKind
 
-_KINDS: Mapping[str, Kind] = {"requests": "requests", "tokens": "tokens", "cost": "cost"}
+_KINDS: Mapping[str, LimitKind] = {"requests": "requests", "tokens": "tokens", "cost": "cost"}
 
 _AllNames = Mapping[str, tuple[str, ...]]
 
 
 def compile_limits(config: Config) -> Rules:
     """Work out every rule."""
-    names = _names(config)
+    names = config.virtual_names()
     rates = [_rate_rule(manifest.type, rule) for manifest in config.rate_limits for rule in manifest.rules]
     tenant_rates = [_tenant_rate_rule(manifest, names) for manifest in config.tenant_rate_limits]
     budget_rules = [
@@ -54,16 +55,6 @@ def compile_limits(config: Config) -> Rules:
         ],
         names,
     )
-
-
-def _names(config: Config) -> dict[str, tuple[str, ...]]:
-    """All names of each virtual model, by each of them, the full one first."""
-    found: dict[str, tuple[str, ...]] = {}
-    for group in config.virtual_models:
-        for model in group.integrations:
-            every = (f"{group.name}/{model.name}", *model.other_names)
-            found |= dict.fromkeys(every, every)
-    return found
 
 
 def _rate_rule(source: str, rule: RateLimitRule) -> Rule:

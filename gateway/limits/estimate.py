@@ -82,7 +82,7 @@ class Estimate:
         self._call = call
         self._targets = targets
         self._sizes = sizes
-        self._input: tuple[int, int] | None = None
+        self._input: tuple[int, int, int | None] | None = None
         self._amounts: dict[tuple[LimitKind, str], int] = {}
 
     def amount(self, kind: LimitKind, target: str) -> int:
@@ -115,12 +115,13 @@ class Estimate:
         if not call.endpoint.counts_tokens or not (call.fields or call.body):
             return _UNREAD_TOKENS, 0
         if self._input is None:
-            self._input = _input_of(call)
-        tokens, images = self._input
+            own = call.fields if call.parameters is None else call.parameters
+            self._input = (*_input_of(call), _maximum(own))
+        tokens, images, most = self._input
         asked = tokens + images * _IMAGE_TOKENS.get(target.provider, _IMAGE_TOKENS_ELSEWHERE)
         if call.endpoint.operation in _WITHOUT_OUTPUT:
             return asked, 0
-        most = _maximum(call, target)
+        most = _maximum(target.parameters) or most
         return asked, min(
             _MOST, (self._sizes.usual(target.name) if most is None else most) * max(1, call.choices)
         )
@@ -197,16 +198,10 @@ def _is_picture(value: Mapping[str, Any]) -> bool:
     return isinstance(value.get("image"), dict)
 
 
-def _maximum(call: Call, target: Target) -> int | None:
-    """Most tokens of one choice that *call* lets *target* write, None when it does not say."""
-    own = call.fields if call.parameters is None else call.parameters
-    return _greatest(target.parameters) or _greatest(own)
-
-
-def _greatest(parameters: Mapping[str, Any]) -> int | None:
+def _maximum(parameters: Mapping[str, Any]) -> int | None:
+    """Most tokens of one choice that *parameters* allow, None when they do not say."""
     found = [_number(bytes(parameters[name])) for name in _MAXIMA if name in parameters]
-    given = [number for number in found if number is not None]
-    return max(given) if given else None
+    return max([number for number in found if number is not None], default=None)
 
 
 def _number(value: bytes) -> int | None:

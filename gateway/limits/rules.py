@@ -13,9 +13,8 @@ from hashlib import blake2b
 from typing import Final, Literal
 
 from gateway.limits.windows import Window
-from gateway.model import TABLE_KEY_BYTES, Charge
+from gateway.model import TABLE_KEY_BYTES, Charge, LimitKind
 
-Kind = Literal["requests", "tokens", "cost", "parallel"]
 Mode = Literal["enforce", "audit", "soft_enforce"]
 """Whether a rule refuses: always, never, or only if no other budget of the call has room."""
 
@@ -109,7 +108,7 @@ class Limit:
         amount: Requests, tokens, or millionths of a USD.
     """
 
-    kind: Kind
+    kind: LimitKind
     window: Window
     amount: int
 

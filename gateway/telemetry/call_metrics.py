@@ -145,32 +145,19 @@ class _AttemptGroup:
             yield names.REASONING_OUTPUT_TOKENS.point(self.reasoning_tokens, *labels)
 
 
-class _FailureGroup:
-    """One label set of the failed tries."""
+class _CountGroup:
+    """One label set of a counter that shares its labels with no other."""
 
-    __slots__ = ("count", "is_changed", "labels")
+    __slots__ = ("_instrument", "count", "is_changed", "labels")
 
-    def __init__(self, labels: tuple[str, ...]) -> None:
+    def __init__(self, instrument: Instrument, labels: tuple[str, ...]) -> None:
+        self._instrument = instrument
         self.labels = labels
         self.is_changed = False
         self.count = 0
 
     def points(self) -> Iterator[MetricPoint]:
-        yield names.FAILURES.point(self.count, *self.labels)
-
-
-class _RouteGroup:
-    """One label set of the calls that had several targets."""
-
-    __slots__ = ("count", "is_changed", "labels")
-
-    def __init__(self, labels: tuple[str, ...]) -> None:
-        self.labels = labels
-        self.is_changed = False
-        self.count = 0
-
-    def points(self) -> Iterator[MetricPoint]:
-        yield names.LOAD_BALANCED.point(self.count, *self.labels)
+        yield self._instrument.point(self.count, *self.labels)
 
 
 class _LimitGroup:
@@ -254,10 +241,10 @@ class CallMetrics:
         self._attempts = _Family[_AttemptKey, _AttemptGroup](
             max_sets, _attempt_group, lambda key: (key[0], OTHER, OTHER, OTHER, OTHER, OTHER, OTHER)
         )
-        self._failures = _Family[_FailureKey, _FailureGroup](
+        self._failures = _Family[_FailureKey, _CountGroup](
             max_sets, _failure_group, lambda _: (OTHER, OTHER, OTHER, OTHER, ())
         )
-        self._routes = _Family[_RouteKey, _RouteGroup](
+        self._routes = _Family[_RouteKey, _CountGroup](
             max_sets, _route_group, lambda _: (OTHER, OTHER, OTHER, ())
         )
         self._limits = _Family[_LimitKey, _LimitGroup](
@@ -449,9 +436,10 @@ def _attempt_group(key: _AttemptKey) -> _AttemptGroup:
     return _AttemptGroup(labels, is_inference=key[0] in _INFERENCE)
 
 
-def _route_group(key: _RouteKey) -> _RouteGroup:
+def _route_group(key: _RouteKey) -> _CountGroup:
     model, caller, route, more = key
-    return _RouteGroup((_cut(model), _cut(caller), TENANT, _cut(route), *map(_cut_named, more)))
+    labels = (_cut(model), _cut(caller), TENANT, _cut(route), *map(_cut_named, more))
+    return _CountGroup(names.LOAD_BALANCED, labels)
 
 
 def _limit_group(key: _LimitKey) -> _LimitGroup:
@@ -460,10 +448,10 @@ def _limit_group(key: _LimitKey) -> _LimitGroup:
     return _LimitGroup(labels, is_budget=is_budget)
 
 
-def _failure_group(key: _FailureKey) -> _FailureGroup:
+def _failure_group(key: _FailureKey) -> _CountGroup:
     model, caller, status, error_type, more = key
     labels = (_cut(model), _cut(caller), TENANT, str(status or _NO_STATUS), _cut(error_type))
-    return _FailureGroup((*labels, *map(_cut_named, more)))
+    return _CountGroup(names.FAILURES, (*labels, *map(_cut_named, more)))
 
 
 def _histogram_point(

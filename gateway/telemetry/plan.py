@@ -62,7 +62,7 @@ class Redaction:
     def __init__(
         self,
         rules: Iterable[ContentRule] = (),
-        names: Mapping[str, frozenset[str]] = MappingProxyType({}),
+        names: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
     ) -> None:
         """Prepare.
 
@@ -186,7 +186,7 @@ PLAIN: Final = TelemetryPlan()
 def compile_telemetry(config: Config, known: KnownSecrets = NOTHING_KNOWN) -> TelemetryPlan:
     """Work out the plan of a configuration, whose credentials are *known*."""
     settings = config.global_settings.telemetry_settings
-    redaction = Redaction([_rule(manifest) for manifest in config.logging_configs], _names(config))
+    redaction = Redaction([_rule(manifest) for manifest in config.logging_configs], config.virtual_names())
     return TelemetryPlan(
         sampling=Sampling(config.otel_configs),
         makes_spans=settings.traces,
@@ -198,16 +198,6 @@ def compile_telemetry(config: Config, known: KnownSecrets = NOTHING_KNOWN) -> Te
         redaction=redaction,
         known=known,
     )
-
-
-def _names(config: Config) -> dict[str, frozenset[str]]:
-    """All names of each virtual model, by each of them."""
-    found: dict[str, frozenset[str]] = {}
-    for group in config.virtual_models:
-        for model in group.integrations:
-            names = frozenset((f"{group.name}/{model.name}", *model.other_names))
-            found |= dict.fromkeys(names, names)
-    return found
 
 
 def usable_names(names: Iterable[str]) -> tuple[str, ...]:

@@ -36,3 +36,18 @@ def test_referenced_files(tmp_path: Path) -> None:
         check_text(tmp_path, ACCOUNT, CALLER.replace("name: app", "name: other"), caller)
     )
     assert config.referenced_files() == (tmp_path / "a", tmp_path / "b")
+
+
+def test_virtual_names(tmp_path: Path) -> None:
+    """Any name of a virtual model finds all of them, the full one first."""
+    group = """\
+type: provider-account/virtual-model
+name: vm
+integrations:
+  - name: chat
+    slug: talk
+    alias: [best/one]
+    routing_config: {type: weight-based-routing, load_balance_targets: [{target: lab/qwen, weight: 100}]}
+"""
+    names = accepted_config(check_text(tmp_path, ACCOUNT, CALLER, group)).virtual_names()
+    assert names == dict.fromkeys(("vm/chat", "talk", "best/one"), ("vm/chat", "talk", "best/one"))

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from gateway.limits.matching import Rules
 from gateway.limits.permit import LimitPolicy
-from gateway.limits.rules import MICRO_USD, Kind, Limit, Mode, Names, Order, Rule, RuleSet, When
+from gateway.limits.rules import MICRO_USD, Limit, Mode, Names, Order, Rule, RuleSet, When
 from gateway.limits.windows import CALENDAR, PARALLEL_WINDOW, ROLLING
 from gateway.model import LimitKind
 
@@ -15,7 +15,12 @@ NOW_S: Final = 1_767_225_600.0 + 30
 
 
 def limit_of(
-    kind: Kind, amount: int, *, window: str = "minute", models: tuple[str, ...] | None = None, **more: Any
+    kind: LimitKind,
+    amount: int,
+    *,
+    window: str = "minute",
+    models: tuple[str, ...] | None = None,
+    **more: Any,
 ) -> Rule:
     """A rate limit, named for what it counts unless it has an `id`."""
     chosen = PARALLEL_WINDOW if kind == "parallel" else ROLLING[window]
