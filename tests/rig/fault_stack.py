@@ -34,10 +34,12 @@ from tests.rig.manifests import (
     ENVIRONMENT,
     anthropic_account,
     bearer,
+    by_priority,
     gemini_account,
     openai_account,
     self_hosted_account,
     virtual_account,
+    virtual_models,
 )
 from tests.rig.matrix_upstream import Providers
 from tests.rig.raw_http import Reply
@@ -260,29 +262,15 @@ def _limits(call: FaultCall) -> dict[str, int]:
     return {"first_token_ms" if call.is_stream else "gap_ms": LIMIT_MS}
 
 
+_RETRIES: Final[Document] = {
+    "attempts": RETRIES,
+    "delay": 1,
+    "on_status_codes": list(map(str, RETRIED)),
+}
+
+
 def _target(model: str, limits: dict[str, int]) -> Document:
-    retry = {"attempts": RETRIES, "delay": 1, "on_status_codes": list(map(str, RETRIED))}
-    return {"target": model, "retry_config": retry, "timeouts": limits}
-
-
-def _virtual_models(name: str, models: Mapping[str, Sequence[Document]]) -> Document:
-    """A group of virtual models, each with its targets in order."""
-    return {
-        "type": "provider-account/virtual-model",
-        "name": name,
-        "integrations": [
-            {
-                "type": "integration/model/virtual",
-                "name": model,
-                "model_types": ["chat"],
-                "routing_config": {
-                    "type": "priority-based-routing",
-                    "load_balance_targets": [{**target, "priority": at} for at, target in enumerate(targets)],
-                },
-            }
-            for model, targets in models.items()
-        ],
-    }
+    return {"target": model, "retry_config": _RETRIES, "timeouts": limits}
 
 
 @contextmanager
@@ -295,19 +283,19 @@ def running_fault_stack(folder: Path, calls: Sequence[FaultCall], *more: Documen
         running.callback(stuck.close)
         faulty = running.enter_context(FakeUpstream({}, FaultyProvider().answer))
         good = running.enter_context(FakeUpstream({}, Providers().answer))
-        retries = {
-            "attempts": RETRIES,
-            "delay": 1,
-            "on_status_codes": list(map(str, RETRIED)),
-        }
         best = _target(GOOD, {})
-        refused, stuck_one = _target(REFUSED, {}), _target(STUCK, {"connect_ms": LIMIT_MS})
+        unreachable = {
+            "refused": by_priority([_target(REFUSED, {}), best]),
+            "stuck": by_priority([_target(STUCK, {"connect_ms": LIMIT_MS}), best]),
+        }
         rescued = {
-            str(call): [_target(f"{call.alone}-first", _limits(call)), _target(call.good, {})]
+            str(call): by_priority([_target(f"{call.alone}-first", _limits(call)), _target(call.good, {})])
             for call in calls
         }
         lost = {
-            str(call): [_target(f"{call.alone}-{role}", _limits(call)) for role in ("lost", "lost-too")]
+            str(call): by_priority(
+                _target(f"{call.alone}-{role}", _limits(call)) for role in ("lost", "lost-too")
+            )
             for call in calls
         }
         documents = [
@@ -317,14 +305,14 @@ def running_fault_stack(folder: Path, calls: Sequence[FaultCall], *more: Documen
             _bedrock("good-bedrock", good.base_url, ["m"]),
             openai_account("down", f"http://127.0.0.1:{closed.port}/v1", ["refused"]),
             openai_account("stuck", f"http://127.0.0.1:{stuck.port}/v1", ["m"]),
-            _virtual_models("rescued", rescued),
-            _virtual_models("lost", lost),
-            _virtual_models("unreachable", {"refused": [refused, best], "stuck": [stuck_one, best]}),
+            virtual_models("rescued", rescued),
+            virtual_models("lost", lost),
+            virtual_models("unreachable", unreachable),
             virtual_account("faults", [APP_TOKEN], ["*"]),
             {
                 "type": "gateway-global-settings",
                 "name": "global",
-                "retry_settings": retries,
+                "retry_settings": _RETRIES,
                 # No test depends on how often another has called the same target.
                 "routing_settings": {"circuit_breaker": {"failures": 1000}},
             },
