@@ -10,24 +10,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import anthropic
-import boto3
-import openai
-from botocore import UNSIGNED
-from botocore.config import Config
-from google import genai
-from google.genai import types
-
-from tests.conformance.matrix_asks import PATHS, AllClients, Told, ask
+from tests.conformance.matrix_asks import PATHS, AllClients, Told, all_clients, ask
 from tests.rig.bedrock_stack import bedrock_account
 from tests.rig.fake_upstream import ClosedPort, Exchange, FakeUpstream
-from tests.rig.faults import FAULTS, FaultyProvider, StuckPort
+from tests.rig.faults import FAULTS, StuckPort, answer_badly
 from tests.rig.gateway_process import Document, GatewayProcess
 from tests.rig.manifests import (
     APP_TOKEN,
@@ -44,7 +35,6 @@ from tests.rig.manifests import (
 from tests.rig.matrix_upstream import Providers
 from tests.rig.raw_http import Reply
 
-TIMEOUT_S: Final = 30.0
 GOOD: Final = "good/m"
 RETRIED: Final = (429, 500, 502, 503)
 RETRIES: Final = 1
@@ -281,7 +271,7 @@ def running_fault_stack(folder: Path, calls: Sequence[FaultCall], *more: Documen
         running.callback(closed.close)
         stuck = StuckPort()
         running.callback(stuck.close)
-        faulty = running.enter_context(FakeUpstream({}, FaultyProvider().answer))
+        faulty = running.enter_context(FakeUpstream({}, answer_badly))
         good = running.enter_context(FakeUpstream({}, Providers().answer))
         best = _target(GOOD, {})
         unreachable = {
@@ -320,38 +310,11 @@ def running_fault_stack(folder: Path, calls: Sequence[FaultCall], *more: Documen
         ]
         gateway = GatewayProcess(folder, documents, workers=1, environment=ENVIRONMENT)
         running.enter_context(gateway)
-        yield FaultStack(
-            gateway, faulty, good, _clients(running, gateway.port, 0), _clients(running, gateway.port, 2)
-        )
+        url = f"http://127.0.0.1:{gateway.port}"
+        clients, patient = [
+            all_clients(running, url, f"{url}/gemini/{{account}}/proxy", "/bedrock/proxy", retries=retries)
+            for retries in (0, 2)
+        ]
+        yield FaultStack(gateway, faulty, good, clients, patient)
         assert faulty.violations == []
         assert good.violations == []
-
-
-def _clients(running: ExitStack, port: int, retries: int) -> AllClients:
-    options: dict[str, Any] = {"api_key": APP_TOKEN, "max_retries": retries, "timeout": TIMEOUT_S}
-    url = f"http://127.0.0.1:{port}"
-
-    @cache
-    def of_google(account: str) -> genai.Client:
-        at = types.HttpOptions(base_url=f"{url}/gemini/{account}/proxy", timeout=int(TIMEOUT_S * 1000))
-        client = genai.Client(api_key=APP_TOKEN, http_options=at)
-        running.callback(client.close)
-        return client
-
-    return AllClients(
-        running.enter_context(openai.OpenAI(base_url=f"{url}/v1", **options)),
-        running.enter_context(anthropic.Anthropic(base_url=url, **options)),
-        of_google,
-        running.enter_context(closing(_bedrock_client(f"{url}/bedrock/proxy"))),
-    )
-
-
-def _bedrock_client(url: str) -> Any:
-    config = Config(retries={"total_max_attempts": 1}, read_timeout=TIMEOUT_S, signature_version=UNSIGNED)
-    client: Any = boto3.client("bedrock-runtime", region_name="us-east-1", endpoint_url=url, config=config)
-
-    def sign_in(request: Any, **_: Any) -> None:
-        request.headers["Authorization"] = f"Bearer {APP_TOKEN}"
-
-    client.meta.events.register("before-send.bedrock-runtime.*", sign_in)
-    return client
