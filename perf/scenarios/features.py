@@ -43,17 +43,14 @@ def _settings(text: str) -> str:
     return f"type: gateway-global-settings\n{text}\n"
 
 
+_UNTRACED: Final = _settings("telemetry_settings: {traces: false}")
 FEATURES: Final = (
-    Setup(OFF, (_settings("telemetry_settings: {traces: false}"),)),
-    Setup("metadata", (_settings("telemetry_settings: {traces: false}"),), METADATA),
-    Setup("price", (_settings("telemetry_settings: {traces: false}"),), price=PRICE),
-    Setup(
-        "virtual model of 3",
-        (_settings("telemetry_settings: {traces: false}"), VIRTUAL_MODEL),
-        model=VIRTUAL_NAME,
-    ),
-    Setup("10 limit rules", (_settings("telemetry_settings: {traces: false}"), *LIMITS)),
-    Setup("budget", (_settings("telemetry_settings: {traces: false}"), BUDGET), price=PRICE),
+    Setup(OFF, (_UNTRACED,)),
+    Setup("metadata", (_UNTRACED,), METADATA),
+    Setup("price", (_UNTRACED,), price=PRICE),
+    Setup("virtual model of 3", (_UNTRACED, VIRTUAL_MODEL), model=VIRTUAL_NAME),
+    Setup("10 limit rules", (_UNTRACED, *LIMITS)),
+    Setup("budget", (_UNTRACED, BUDGET), price=PRICE),
     Setup("local store"),
     Setup(ON, (_PROTO,)),
     Setup("export json", (_JSON,)),

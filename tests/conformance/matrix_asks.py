@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
 
 import anthropic
@@ -14,8 +15,11 @@ import httpx
 import openai
 from botocore.exceptions import ClientError
 from google import genai
+from google.genai import types
 from google.genai.errors import APIError as GoogleError
 
+from tests.rig.bedrock_stack import TIMEOUT_S, bedrock_client
+from tests.rig.manifests import APP_TOKEN
 from tests.rig.matrix_answers import RANKS, VECTOR, Said, golden
 from tests.unit.translate.reassembly import message
 
@@ -47,6 +51,32 @@ class AllClients(Clients):
 
     google: Callable[[str], genai.Client]
     bedrock: Any
+
+
+def all_clients(
+    running: ExitStack, url: str, google_url: str, bedrock_path: str = "", *, retries: int = 0
+) -> AllClients:
+    """Every client of the server at *url*, until *running* ends.
+
+    Args:
+        google_url: Of the `{account}` that Google's client asks for.
+        retries: Of OpenAI's and Anthropic's.
+    """
+    options: dict[str, Any] = {"api_key": APP_TOKEN, "max_retries": retries, "timeout": TIMEOUT_S}
+
+    @cache
+    def of_google(account: str) -> genai.Client:
+        at = types.HttpOptions(base_url=google_url.format(account=account), timeout=int(TIMEOUT_S * 1000))
+        client = genai.Client(api_key=APP_TOKEN, http_options=at)
+        running.callback(client.close)
+        return client
+
+    return AllClients(
+        running.enter_context(openai.OpenAI(base_url=f"{url}/v1", **options)),
+        running.enter_context(anthropic.Anthropic(base_url=url, **options)),
+        of_google,
+        running.enter_context(closing(bedrock_client(url + bedrock_path))),
+    )
 
 
 @dataclass(frozen=True)

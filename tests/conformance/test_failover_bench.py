@@ -22,7 +22,14 @@ from tests.rig import behaviours
 from tests.rig.behaviours import TEXT, WORDS, chunk, end_stream, error_body, forever, json_reply, send_piece
 from tests.rig.fake_upstream import Behaviour, Exchange, FakeUpstream
 from tests.rig.gateway_process import Document, GatewayProcess
-from tests.rig.manifests import APP_TOKEN, ENVIRONMENT, openai_account, virtual_account
+from tests.rig.manifests import (
+    APP_TOKEN,
+    ENVIRONMENT,
+    by_priority,
+    openai_account,
+    virtual_account,
+    virtual_models,
+)
 from tests.rig.until import until
 
 FALLBACK: Final = "fb-ok"
@@ -200,23 +207,13 @@ class Bench:
 
 def _virtual_models() -> Document:
     limits = {"first_token_ms": LIMIT_MS, "gap_ms": LIMIT_MS}
-    integrations = []
+    routes = {}
     for name in (*SCORES, FLAPS):
         backup = NO_PREFILL if name == "fb-s14-stream-cut" else FALLBACK
-        targets = [
-            {"target": f"wall/{name}", "priority": 0, "timeouts": limits},
-            {"target": f"wall/{backup}", "priority": 1},
-        ]
-        routing = {"type": "priority-based-routing", "load_balance_targets": targets}
-        integrations.append(
-            {
-                "type": "integration/model/virtual",
-                "name": name,
-                "model_types": ["chat"],
-                "routing_config": routing,
-            }
+        routes[name] = by_priority(
+            [{"target": f"wall/{name}", "timeouts": limits}, {"target": f"wall/{backup}"}]
         )
-    return {"type": "provider-account/virtual-model", "name": "bench", "integrations": integrations}
+    return virtual_models("bench", routes)
 
 
 @pytest.fixture(scope="module")

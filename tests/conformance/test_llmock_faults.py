@@ -25,8 +25,10 @@ from tests.rig.manifests import (
     APP_TOKEN,
     ENVIRONMENT,
     anthropic_account,
+    by_priority,
     self_hosted_account,
     virtual_account,
+    virtual_models,
 )
 from tests.rig.requires import requires
 
@@ -162,35 +164,23 @@ def _name(scenario: str, path: str) -> str:
     return re.sub("[^a-z0-9]+", "-", f"{scenario} {path}".lower())
 
 
-def _target(model: str, priority: int, **more: Any) -> Document:
-    return {"target": model, "priority": priority, **more}
-
-
 def _documents(llmock: LlmockServer) -> list[Document]:
     once_more = {"attempts": 1, "delay": 100, "on_status_codes": ["429", "500", "502", "503"]}
     limits = {"first_token_ms": LIMIT_MS, "gap_ms": LIMIT_MS}
-    backup = _target(f"llmock-claude/{CLAUDE}", 1, retry_config=once_more)
-    models: dict[str, list[Document]] = {"broken": [_target("llmock/broken", 0)]}
+    backup = {"target": f"llmock-claude/{CLAUDE}", "retry_config": once_more}
+    routes = {"broken": by_priority([{"target": "llmock/broken"}])}
     for (each, scenario), path in product(SCENARIOS.items(), CALLED):
         name = _name(each, path)
-        first = _target(f"llmock/{name}", 0, retry_config=once_more, timeouts=limits)
-        models[name] = [_target(f"llmock/{name}", 0)] if scenario.model == ONE else [first, backup]
-    server = self_hosted_account("llmock", llmock.base_url, models)
+        one = {"target": f"llmock/{name}"}
+        either = [{**one, "retry_config": once_more, "timeouts": limits}, backup]
+        routes[name] = by_priority([one] if scenario.model == ONE else either)
+    server = self_hosted_account("llmock", llmock.base_url, routes)
     for integration in server["integrations"]:
         integration["hosted_model_name"] = GPT
-    integrations = [
-        {
-            "type": "integration/model/virtual",
-            "name": name,
-            "model_types": ["chat"],
-            "routing_config": {"type": "priority-based-routing", "load_balance_targets": targets},
-        }
-        for name, targets in models.items()
-    ]
     return [
         server,
         anthropic_account("llmock-claude", llmock.anthropic_url, [CLAUDE]),
-        {"type": "provider-account/virtual-model", "name": "vm", "integrations": integrations},
+        virtual_models("vm", routes),
         virtual_account("judged", [APP_TOKEN], ["*"]),
         {
             "type": "gateway-global-settings",

@@ -10,24 +10,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import anthropic
-import boto3
 import openai
 import pytest
-from botocore import UNSIGNED
-from botocore.config import Config
 from botocore.exceptions import ClientError
-from google import genai
-from google.genai import types
 from google.genai.errors import APIError as GoogleError
 
-from tests.conformance.matrix_asks import PATHS, PICTURE, QUESTION, SCHEMA, AllClients, Told, ask
+from tests.conformance.matrix_asks import PATHS, PICTURE, QUESTION, SCHEMA, AllClients, Told, all_clients, ask
 from tests.rig.behaviours import error_body
 from tests.rig.fake_upstream import Exchange, FakeUpstream
 from tests.rig.gateway_process import Document, GatewayProcess
@@ -38,7 +32,6 @@ from tests.rig.matrix_dialects import GOOGLES_LIMIT
 from tests.rig.matrix_upstream import Providers, kind_of
 
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs" / "translation.md"
-TIMEOUT_S: Final = 30.0
 
 
 @dataclass(frozen=True)
@@ -247,38 +240,6 @@ def _documents(base_url: str) -> list[Document]:
     ]
 
 
-def _clients(running: ExitStack, url: str, google_url: str, bedrock_path: str = "") -> AllClients:
-    of_openai = openai.OpenAI(base_url=f"{url}/v1", api_key=APP_TOKEN, max_retries=0, timeout=TIMEOUT_S)
-    of_anthropic = anthropic.Anthropic(base_url=url, api_key=APP_TOKEN, max_retries=0, timeout=TIMEOUT_S)
-
-    @cache
-    def of_google(account: str) -> genai.Client:
-        options = types.HttpOptions(
-            base_url=google_url.format(account=account), timeout=int(TIMEOUT_S * 1000)
-        )
-        client = genai.Client(api_key=APP_TOKEN, http_options=options)
-        running.callback(client.close)
-        return client
-
-    return AllClients(
-        running.enter_context(of_openai),
-        running.enter_context(of_anthropic),
-        of_google,
-        running.enter_context(closing(_bedrock_client(url + bedrock_path))),
-    )
-
-
-def _bedrock_client(url: str) -> Any:
-    config = Config(retries={"total_max_attempts": 1}, read_timeout=TIMEOUT_S, signature_version=UNSIGNED)
-    client: Any = boto3.client("bedrock-runtime", region_name="us-east-1", endpoint_url=url, config=config)
-
-    def sign_in(request: Any, **_: Any) -> None:
-        request.headers["Authorization"] = f"Bearer {APP_TOKEN}"
-
-    client.meta.events.register("before-send.bedrock-runtime.*", sign_in)
-    return client
-
-
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with ExitStack() as running:
@@ -288,8 +249,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         gateway = GatewayProcess(folder, _documents(upstream.base_url), workers=1, environment=ENVIRONMENT)
         running.enter_context(gateway)
         url, root = f"http://127.0.0.1:{gateway.port}", upstream.base_url.removesuffix("/v1")
-        through = _clients(running, url, url + "/gemini/{account}/proxy", "/bedrock/proxy")
-        direct = _clients(running, root, root)
+        through = all_clients(running, url, url + "/gemini/{account}/proxy", "/bedrock/proxy")
+        direct = all_clients(running, root, root)
         yield Stack(through, direct, providers)
         assert upstream.violations == []
 

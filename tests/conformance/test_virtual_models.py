@@ -7,18 +7,16 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 from urllib.parse import unquote
 
-import boto3
 import httpx
 import openai
 import pytest
 from anthropic import Anthropic
-from botocore import UNSIGNED
-from botocore.config import Config
 from botocore.exceptions import ClientError
 from google import genai
 from google.genai import errors, types
 from openai import AsyncOpenAI, OpenAI
 
+from tests.rig.bedrock_stack import bedrock_client
 from tests.rig.bedrock_upstream import TEXT as BEDROCKS_TEXT
 from tests.rig.google_upstream import EMBEDDING, MODEL
 from tests.rig.google_upstream import TEXT as GOOGLES_TEXT
@@ -388,22 +386,6 @@ def test_google_s_rule(stack: VirtualStack) -> None:
 # -- AWS's
 
 
-def bedrock_client(stack: VirtualStack, **headers: str) -> Any:
-    client = boto3.client(
-        "bedrock-runtime",
-        region_name="us-east-1",
-        endpoint_url=f"{stack.root}/bedrock/proxy",
-        config=Config(retries={"total_max_attempts": 1}, read_timeout=TIMEOUT_S, signature_version=UNSIGNED),
-    )
-
-    def add(request: Any, **_: Any) -> None:
-        for name, value in {"Authorization": f"Bearer {APP_TOKEN}", **headers}.items():
-            request.headers[name.replace("_", "-")] = value
-
-    client.meta.events.register("before-send.bedrock-runtime.*", add)
-    return client
-
-
 @pytest.mark.parametrize(
     ("model", "headers"),
     [
@@ -417,7 +399,7 @@ def bedrock_client(stack: VirtualStack, **headers: str) -> Any:
 )
 def test_bedrock(stack: VirtualStack, model: str, headers: dict[str, str]) -> None:
     """Whole, streamed, in the model's own words, and counted."""
-    client = bedrock_client(stack, **headers)
+    client = bedrock_client(f"{stack.root}/bedrock/proxy", **headers)
     said = client.converse(modelId=model, messages=MESSAGES)
     assert said["output"]["message"]["content"] == [{"text": BEDROCKS_TEXT}]
     events = list(client.converse_stream(modelId=model, messages=MESSAGES)["stream"])
@@ -437,7 +419,7 @@ def test_bedrock_s_refusals(stack: VirtualStack) -> None:
     """They are AWS's own exceptions."""
     for model, kind in (("vm/absent", "ResourceNotFoundException"), ("vm/gemini", "ValidationException")):
         with pytest.raises(ClientError) as caught:
-            bedrock_client(stack).converse(modelId=model, messages=MESSAGES)
+            bedrock_client(f"{stack.root}/bedrock/proxy").converse(modelId=model, messages=MESSAGES)
         assert caught.value.response["Error"]["Code"] == kind
     assert stack.bedrock.asked == []
 

@@ -17,13 +17,16 @@ import pytest
 
 from tests.rig.fake_upstream import FakeUpstream
 from tests.rig.gateway_process import Document, GatewayProcess
+from tests.rig.limited_gateway import rate
 from tests.rig.manifests import (
     APP_TOKEN,
     ENVIRONMENT,
     chat,
+    in_turn,
     openai_account,
     trace_id_of,
     virtual_account,
+    virtual_models,
 )
 from tests.rig.requires import requires
 from tests.rig.until import until
@@ -34,33 +37,13 @@ CALLS: Final = 60
 AT_ONCE: Final = 12
 
 
-def rate_limit(name: str, models: list[str], **limits: int) -> Document:
-    """A limit that all must allow."""
-    return {
-        "type": "tenant-rate-limit-config/model",
-        "name": name,
-        "when": {"models": {"in": models}},
-        "limits": limits,
-    }
-
-
 def documents(upstream_url: str) -> list[Document]:
     """A model with a limit, and a virtual one whose first target has none left."""
-    targets = [{"target": f"fake/{name}", "priority": at} for at, name in enumerate(("full", "normal"))]
     return [
         openai_account("fake", upstream_url, ["normal", "full", "small"]),
-        {
-            "type": "provider-account/virtual-model",
-            "name": "vm",
-            "integrations": [
-                {
-                    "name": "chat",
-                    "routing_config": {"type": "priority-based-routing", "load_balance_targets": targets},
-                }
-            ],
-        },
-        rate_limit("per-hour", ["fake/small"], requests_per_hour=ALLOWED),
-        rate_limit("nothing", ["fake/full"], requests_per_hour=0),
+        virtual_models("vm", {"chat": in_turn("fake/full", "fake/normal")}),
+        rate("per-hour", ["fake/small"], {"requests_per_hour": ALLOWED}),
+        rate("nothing", ["fake/full"], {"requests_per_hour": 0}),
         virtual_account("app", ["env:APP_TOKEN"], ["fake/*", "vm/*"]),
     ]
 

@@ -49,11 +49,11 @@ def replicas(
     """Three hosts, as far as they know: each has a state folder of its own."""
     url = upstream_server.base_url
     documents = [
-        openai_account("fake", url, ["forty", "thousand", "away"]),
+        openai_account("fake", url, ["forty", "tokens", "away"]),
         paid_account("paid", url, ["three"]),
         virtual_account("app", ["env:APP_TOKEN"], ["*"]),
         rate("forty", ["fake/forty"], {"requests_per_hour": 40}),
-        rate("thousand", ["fake/thousand"], {"tokens_per_hour": 600}),
+        rate("tokens", ["fake/tokens"], {"tokens_per_hour": 600}),
         rate("away", ["fake/away"], {"requests_per_day": 20}),
         budget("three", ["paid/three"], 3 * USD_OF_A_CALL),
     ]
@@ -95,9 +95,9 @@ def test_three_replicas_are_one(replicas: list[GatewayProcess], upstream: FakeUp
 
 def test_tokens_of_three_replicas(replicas: list[GatewayProcess], upstream: FakeUpstream) -> None:
     """Within the limit and one call; all that fits is admitted."""
-    burst(replicas, chat_body("fake/thousand", max_tokens=5))
+    burst(replicas, chat_body("fake/tokens", max_tokens=5))
     for replica in replicas:
-        wait_until_refused(replica, "fake/thousand", what="the rest to be used")
+        wait_until_refused(replica, "fake/tokens", what="the rest to be used")
     used = TOKENS_OF_A_CALL * len(upstream.exchanges)
     assert 600 - 2 * TOKENS_OF_A_CALL < used <= 600 + TOKENS_OF_A_CALL
 

@@ -12,22 +12,26 @@ import pytest
 from tests.e2e.test_metrics import total
 from tests.rig.fake_upstream import FakeUpstream
 from tests.rig.gateway_process import Document, GatewayProcess
-from tests.rig.manifests import APP_TOKEN, ENVIRONMENT, chat, openai_account, trace_id_of, virtual_account
+from tests.rig.manifests import (
+    APP_TOKEN,
+    ENVIRONMENT,
+    chat,
+    in_turn,
+    openai_account,
+    trace_id_of,
+    virtual_account,
+    virtual_models,
+)
 from tests.rig.raw_http import Reply
 from tests.rig.until import until
 
 ROUTED: Final = "ai_gateway_load_balanced_requests_total"
 FAILS_THEN_ANSWERS: Final = ("fake/error-500", "fake/normal")
-
-
-def targets(*names: str) -> list[Document]:
-    """These in turn, each asked once."""
-    once = {"attempts": 0}
-    return [{"target": name, "priority": at, "retry_config": once} for at, name in enumerate(names)]
-
-
-def by_priority(*names: str) -> Document:
-    return {"type": "priority-based-routing", "load_balance_targets": targets(*names)}
+ROUTES: Final = {
+    "chat": in_turn(*FAILS_THEN_ANSWERS),
+    "none": in_turn("fake/html-502", "fake/error-500"),
+    "early": in_turn("fake/error-first", "fake/normal"),
+}
 
 
 def documents(upstream_url: str) -> list[Document]:
@@ -38,22 +42,14 @@ def documents(upstream_url: str) -> list[Document]:
             "routing_settings": {"circuit_breaker": {"failures": 1000}},
         },
         openai_account("fake", upstream_url, ["normal", "error-400", "error-500", "html-502", "error-first"]),
-        {
-            "type": "provider-account/virtual-model",
-            "name": "vm",
-            "integrations": [
-                {"name": "chat", "slug": "best", "routing_config": by_priority(*FAILS_THEN_ANSWERS)},
-                {"name": "none", "routing_config": by_priority("fake/html-502", "fake/error-500")},
-                {"name": "early", "routing_config": by_priority("fake/error-first", "fake/normal")},
-            ],
-        },
+        virtual_models("vm", ROUTES, {"chat": {"slug": "best"}}),
         {
             "type": "gateway-load-balancing-config",
             "rules": [
                 {
                     "id": "spare-400",
                     "when": {"models": ["fake/error-400"], "metadata": {"team": "search"}},
-                    **by_priority("fake/normal"),
+                    **in_turn("fake/normal"),
                 }
             ],
         },

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 
 from tests.rig.gateway_process import Document, GatewayProcess
-from tests.rig.manifests import bearer, chat_body, openai_account, virtual_account
+from tests.rig.manifests import bearer, chat_body, in_turn, openai_account, virtual_account, virtual_models
 from tests.rig.path_upstream import Asked, PathUpstream
 from tests.rig.raw_http import Reply
 from tests.rig.requires import requires
@@ -75,31 +75,12 @@ def valkey(tmp_path: Path) -> Iterator[ValkeyServer]:
 
 def documents(server: PathUpstream, cool_down_ms: int) -> list[Document]:
     """A virtual model that prefers the first account."""
-    targets = [
-        {
-            "target": f"{account}/small",
-            "priority": place,
-            "retry_config": {"attempts": 0, "delay": 0, "on_status_codes": []},
-        }
-        for place, account in enumerate(("one", "two"))
-    ]
     return [
         *(
             openai_account(name, server.base_url.replace("/v1", f"/{name}/v1"), ["small"])
             for name in ("one", "two")
         ),
-        {
-            "type": "provider-account/virtual-model",
-            "name": "vm",
-            "integrations": [
-                {
-                    "type": "integration/model/virtual",
-                    "name": "first",
-                    "model_types": ["chat"],
-                    "routing_config": {"type": "priority-based-routing", "load_balance_targets": targets},
-                }
-            ],
-        },
+        virtual_models("vm", {"first": in_turn("one/small", "two/small")}),
         virtual_account("app", [TOKEN], ["vm/*"]),
         {
             "type": "gateway-global-settings",

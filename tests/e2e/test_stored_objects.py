@@ -14,7 +14,7 @@ from openai import OpenAI
 
 from tests.e2e.test_processes import worker_of
 from tests.rig.gateway_process import Document, GatewayProcess
-from tests.rig.manifests import bearer, openai_account, self_hosted_account, virtual_account
+from tests.rig.manifests import bearer, openai_account, self_hosted_account, virtual_account, virtual_models
 from tests.rig.path_upstream import Asked, PathUpstream
 from tests.rig.raw_http import RawConnection, Reply, assert_error
 from tests.rig.until import until
@@ -106,7 +106,7 @@ def gateway(server: PathUpstream, tmp_path_factory: pytest.TempPathFactory) -> I
         virtual_account("owner", [OWNER], ["one/small", "two/small", "lab/own"]),
         virtual_account("stranger", [STRANGER], ["one/small", "two/small"]),
         virtual_account("whole", [WHOLE], ["one/*", "two/*"]),
-        virtual_models("vm", even=("one", "two"), second=("two",)),
+        virtual_models("vm", {"even": evenly("one", "two"), "second": evenly("two")}),
         virtual_account("virtual", [VIRTUAL], ["vm/*"]),
         virtual_account("both", [BOTH], ["vm/*", "one/*", "two/*"]),
     ]
@@ -115,31 +115,11 @@ def gateway(server: PathUpstream, tmp_path_factory: pytest.TempPathFactory) -> I
         yield process
 
 
-def virtual_models(group: str, **models: tuple[str, ...]) -> Document:
-    """Virtual models, each of the small models of some accounts, with equal weights."""
-    return {
-        "type": "provider-account/virtual-model",
-        "name": group,
-        "integrations": [
-            {
-                "type": "integration/model/virtual",
-                "name": name,
-                "model_types": ["chat", "responses"],
-                "routing_config": {
-                    "type": "weight-based-routing",
-                    "load_balance_targets": [
-                        {
-                            "target": f"{account}/small",
-                            "weight": 100 // len(accounts),
-                            "retry_config": {"attempts": 1, "delay": 1},
-                        }
-                        for account in accounts
-                    ],
-                },
-            }
-            for name, accounts in models.items()
-        ],
-    }
+def evenly(*accounts: str) -> Document:
+    """A `routing_config` of the small models of some accounts, with equal weights."""
+    each = {"weight": 100 // len(accounts), "retry_config": {"attempts": 1, "delay": 1}}
+    targets = [{"target": f"{account}/small", **each} for account in accounts]
+    return {"type": "weight-based-routing", "load_balance_targets": targets}
 
 
 def sdk(gateway: GatewayProcess, token: str = OWNER) -> OpenAI:

@@ -8,7 +8,15 @@ from typing import Any, Final
 from tests.rig.behaviours import forever, provider_error
 from tests.rig.fake_upstream import FakeUpstream
 from tests.rig.gateway_process import Document, GatewayProcess, StartGateway
-from tests.rig.manifests import bearer, chat, chat_body, openai_account, virtual_account
+from tests.rig.manifests import (
+    bearer,
+    chat,
+    chat_body,
+    in_turn,
+    openai_account,
+    virtual_account,
+    virtual_models,
+)
 from tests.rig.raw_http import request_bytes
 from tests.rig.until import until
 
@@ -20,28 +28,11 @@ FAILURES: Final = 5
 RECOVERY_S: Final = 20.0
 
 
-def documents(upstream: FakeUpstream, *, cool_down_ms: int = LONG_MS, **first: Any) -> list[Document]:
+def documents(upstream: FakeUpstream, *, cool_down_ms: int = LONG_MS, **more: Any) -> list[Document]:
     """A name with two targets, the first of which is asked as long as it may be."""
     return [
         openai_account("fake", upstream.base_url, ["first", "second"]),
-        {
-            "type": "provider-account/virtual-model",
-            "name": "vm",
-            "integrations": [
-                {
-                    "type": "integration/model/virtual",
-                    "name": "chat",
-                    "model_types": ["chat"],
-                    "routing_config": {
-                        "type": "priority-based-routing",
-                        "load_balance_targets": [
-                            {"target": FIRST, "priority": 0, "retry_config": {"attempts": 0}, **first},
-                            {"target": SECOND, "priority": 1},
-                        ],
-                    },
-                }
-            ],
-        },
+        virtual_models("vm", {"chat": in_turn(FIRST, SECOND, **more)}),
         {
             "type": "gateway-global-settings",
             "routing_settings": {
@@ -120,8 +111,8 @@ def test_one_probe_closes_it_for_all_workers(start_gateway: StartGateway, upstre
 
 def test_a_worker_killed_while_it_probes(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
     """The next probe comes when its time is over, by another worker, and the target is asked again."""
-    first = {"timeouts": {"first_token_ms": 1_000}}
-    gateway = start_gateway(documents(upstream, cool_down_ms=300, **first), workers=1)
+    limits = {"first_token_ms": 1_000}
+    gateway = start_gateway(documents(upstream, cool_down_ms=300, timeouts=limits), workers=1)
     open_first(gateway, upstream)
     upstream.forget()
     upstream.play("first", forever)

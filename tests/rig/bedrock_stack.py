@@ -9,7 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
+import boto3
 from anthropic import Anthropic
+from botocore import UNSIGNED
+from botocore.config import Config
 from openai import OpenAI
 
 from tests.rig.bedrock_upstream import KEY_ID, SECRET, SESSION, BedrockUpstream
@@ -17,6 +20,7 @@ from tests.rig.gateway_process import Document, GatewayProcess
 from tests.rig.manifests import APP_TOKEN, virtual_account
 from tests.rig.path_upstream import Asked
 
+TIMEOUT_S: Final = 30.0
 BEDROCK_KEYS: Final = {"BEDROCK_ID": KEY_ID, "BEDROCK_SECRET": SECRET, "BEDROCK_SESSION": SESSION}
 """What `bedrock_account` refers to as `env:NAME`."""
 
@@ -26,6 +30,19 @@ _BY_KEYS: Final = {
     "secret_access_key": "env:BEDROCK_SECRET",
     "session_token": "env:BEDROCK_SESSION",
 }
+
+
+def bedrock_client(url: str, **headers: str) -> Any:
+    """AWS's client of Bedrock's runtime, unsigned: a key of the gateway is its bearer token."""
+    config = Config(retries={"total_max_attempts": 1}, read_timeout=TIMEOUT_S, signature_version=UNSIGNED)
+    client: Any = boto3.client("bedrock-runtime", region_name="us-east-1", endpoint_url=url, config=config)
+
+    def add(request: Any, **_: Any) -> None:
+        for name, value in {"Authorization": f"Bearer {APP_TOKEN}", **headers}.items():
+            request.headers[name.replace("_", "-")] = value
+
+    client.meta.events.register("before-send.bedrock-runtime.*", add)
+    return client
 
 
 def bedrock_account(
@@ -66,13 +83,13 @@ class BedrockStack:
     def openai(self) -> OpenAI:
         """OpenAI's client."""
         url = f"http://127.0.0.1:{self.gateway.port}/v1"
-        return OpenAI(api_key=APP_TOKEN, base_url=url, max_retries=0, timeout=30)
+        return OpenAI(api_key=APP_TOKEN, base_url=url, max_retries=0, timeout=TIMEOUT_S)
 
     @cached_property
     def anthropic(self) -> Anthropic:
         """Anthropic's client."""
         url = f"http://127.0.0.1:{self.gateway.port}"
-        return Anthropic(api_key=APP_TOKEN, base_url=url, max_retries=0, timeout=30)
+        return Anthropic(api_key=APP_TOKEN, base_url=url, max_retries=0, timeout=TIMEOUT_S)
 
     @property
     def sent(self) -> Any:

@@ -10,39 +10,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import anthropic
-import boto3
-import openai
-from botocore import UNSIGNED
-from botocore.config import Config
-from google import genai
-from google.genai import types
-
-from tests.conformance.matrix_asks import PATHS, AllClients, Told, ask
+from tests.conformance.matrix_asks import PATHS, AllClients, Told, all_clients, ask
 from tests.rig.bedrock_stack import bedrock_account
 from tests.rig.fake_upstream import ClosedPort, Exchange, FakeUpstream
-from tests.rig.faults import FAULTS, FaultyProvider, StuckPort
+from tests.rig.faults import FAULTS, StuckPort, answer_badly
 from tests.rig.gateway_process import Document, GatewayProcess
 from tests.rig.manifests import (
     APP_TOKEN,
     ENVIRONMENT,
     anthropic_account,
     bearer,
+    by_priority,
     gemini_account,
     openai_account,
     self_hosted_account,
     virtual_account,
+    virtual_models,
 )
 from tests.rig.matrix_upstream import Providers
 from tests.rig.raw_http import Reply
 
-TIMEOUT_S: Final = 30.0
 GOOD: Final = "good/m"
 RETRIED: Final = (429, 500, 502, 503)
 RETRIES: Final = 1
@@ -260,29 +252,15 @@ def _limits(call: FaultCall) -> dict[str, int]:
     return {"first_token_ms" if call.is_stream else "gap_ms": LIMIT_MS}
 
 
+_RETRIES: Final[Document] = {
+    "attempts": RETRIES,
+    "delay": 1,
+    "on_status_codes": list(map(str, RETRIED)),
+}
+
+
 def _target(model: str, limits: dict[str, int]) -> Document:
-    retry = {"attempts": RETRIES, "delay": 1, "on_status_codes": list(map(str, RETRIED))}
-    return {"target": model, "retry_config": retry, "timeouts": limits}
-
-
-def _virtual_models(name: str, models: Mapping[str, Sequence[Document]]) -> Document:
-    """A group of virtual models, each with its targets in order."""
-    return {
-        "type": "provider-account/virtual-model",
-        "name": name,
-        "integrations": [
-            {
-                "type": "integration/model/virtual",
-                "name": model,
-                "model_types": ["chat"],
-                "routing_config": {
-                    "type": "priority-based-routing",
-                    "load_balance_targets": [{**target, "priority": at} for at, target in enumerate(targets)],
-                },
-            }
-            for model, targets in models.items()
-        ],
-    }
+    return {"target": model, "retry_config": _RETRIES, "timeouts": limits}
 
 
 @contextmanager
@@ -293,21 +271,21 @@ def running_fault_stack(folder: Path, calls: Sequence[FaultCall], *more: Documen
         running.callback(closed.close)
         stuck = StuckPort()
         running.callback(stuck.close)
-        faulty = running.enter_context(FakeUpstream({}, FaultyProvider().answer))
+        faulty = running.enter_context(FakeUpstream({}, answer_badly))
         good = running.enter_context(FakeUpstream({}, Providers().answer))
-        retries = {
-            "attempts": RETRIES,
-            "delay": 1,
-            "on_status_codes": list(map(str, RETRIED)),
-        }
         best = _target(GOOD, {})
-        refused, stuck_one = _target(REFUSED, {}), _target(STUCK, {"connect_ms": LIMIT_MS})
+        unreachable = {
+            "refused": by_priority([_target(REFUSED, {}), best]),
+            "stuck": by_priority([_target(STUCK, {"connect_ms": LIMIT_MS}), best]),
+        }
         rescued = {
-            str(call): [_target(f"{call.alone}-first", _limits(call)), _target(call.good, {})]
+            str(call): by_priority([_target(f"{call.alone}-first", _limits(call)), _target(call.good, {})])
             for call in calls
         }
         lost = {
-            str(call): [_target(f"{call.alone}-{role}", _limits(call)) for role in ("lost", "lost-too")]
+            str(call): by_priority(
+                _target(f"{call.alone}-{role}", _limits(call)) for role in ("lost", "lost-too")
+            )
             for call in calls
         }
         documents = [
@@ -317,14 +295,14 @@ def running_fault_stack(folder: Path, calls: Sequence[FaultCall], *more: Documen
             _bedrock("good-bedrock", good.base_url, ["m"]),
             openai_account("down", f"http://127.0.0.1:{closed.port}/v1", ["refused"]),
             openai_account("stuck", f"http://127.0.0.1:{stuck.port}/v1", ["m"]),
-            _virtual_models("rescued", rescued),
-            _virtual_models("lost", lost),
-            _virtual_models("unreachable", {"refused": [refused, best], "stuck": [stuck_one, best]}),
+            virtual_models("rescued", rescued),
+            virtual_models("lost", lost),
+            virtual_models("unreachable", unreachable),
             virtual_account("faults", [APP_TOKEN], ["*"]),
             {
                 "type": "gateway-global-settings",
                 "name": "global",
-                "retry_settings": retries,
+                "retry_settings": _RETRIES,
                 # No test depends on how often another has called the same target.
                 "routing_settings": {"circuit_breaker": {"failures": 1000}},
             },
@@ -332,38 +310,11 @@ def running_fault_stack(folder: Path, calls: Sequence[FaultCall], *more: Documen
         ]
         gateway = GatewayProcess(folder, documents, workers=1, environment=ENVIRONMENT)
         running.enter_context(gateway)
-        yield FaultStack(
-            gateway, faulty, good, _clients(running, gateway.port, 0), _clients(running, gateway.port, 2)
-        )
+        url = f"http://127.0.0.1:{gateway.port}"
+        clients, patient = [
+            all_clients(running, url, f"{url}/gemini/{{account}}/proxy", "/bedrock/proxy", retries=retries)
+            for retries in (0, 2)
+        ]
+        yield FaultStack(gateway, faulty, good, clients, patient)
         assert faulty.violations == []
         assert good.violations == []
-
-
-def _clients(running: ExitStack, port: int, retries: int) -> AllClients:
-    options: dict[str, Any] = {"api_key": APP_TOKEN, "max_retries": retries, "timeout": TIMEOUT_S}
-    url = f"http://127.0.0.1:{port}"
-
-    @cache
-    def of_google(account: str) -> genai.Client:
-        at = types.HttpOptions(base_url=f"{url}/gemini/{account}/proxy", timeout=int(TIMEOUT_S * 1000))
-        client = genai.Client(api_key=APP_TOKEN, http_options=at)
-        running.callback(client.close)
-        return client
-
-    return AllClients(
-        running.enter_context(openai.OpenAI(base_url=f"{url}/v1", **options)),
-        running.enter_context(anthropic.Anthropic(base_url=url, **options)),
-        of_google,
-        running.enter_context(closing(_bedrock_client(f"{url}/bedrock/proxy"))),
-    )
-
-
-def _bedrock_client(url: str) -> Any:
-    config = Config(retries={"total_max_attempts": 1}, read_timeout=TIMEOUT_S, signature_version=UNSIGNED)
-    client: Any = boto3.client("bedrock-runtime", region_name="us-east-1", endpoint_url=url, config=config)
-
-    def sign_in(request: Any, **_: Any) -> None:
-        request.headers["Authorization"] = f"Bearer {APP_TOKEN}"
-
-    client.meta.events.register("before-send.bedrock-runtime.*", sign_in)
-    return client

@@ -1,6 +1,6 @@
 """What providers get wrong: one `Fault` for each thing, in the dialect of whichever path is asked.
 
-A `FaultyProvider` does what the first part of the path says (`/reset-mid-body/v1/chat/completions`), so that
+`answer_badly` does what the first part of the path says (`/reset-mid-body/v1/chat/completions`), so that
 an account is a fault. What it says of itself bears the mark `LOST`: whoever was answered by another provider
 must not see it. Every exchange has a connection of its own, so that each is one call and none is taken for
 one on a connection that was closed meanwhile.
@@ -116,16 +116,12 @@ class Fault:
         return can and (not self.kinds or kind in self.kinds)
 
 
-@dataclass
-class FaultyProvider:
-    """Every provider that fails."""
-
-    async def answer(self, exchange: Exchange) -> None:
-        """Do what the first part of the path says."""
-        _, name, rest = exchange.path.split("/", 2)
-        asked = replace(exchange, path=f"/{rest}")
-        is_stream = bool(exchange.json.get("stream")) or any(word in rest for word in ("stream", "Stream"))
-        await FAULTS[name].do(Asked(exchange, kind_of(asked), is_stream))
+async def answer_badly(exchange: Exchange) -> None:
+    """Every provider that fails: do what the first part of the path says."""
+    _, name, rest = exchange.path.split("/", 2)
+    asked = replace(exchange, path=f"/{rest}")
+    is_stream = bool(exchange.json.get("stream")) or any(word in rest for word in ("stream", "Stream"))
+    await FAULTS[name].do(Asked(exchange, kind_of(asked), is_stream))
 
 
 class StuckPort:

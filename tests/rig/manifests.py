@@ -148,12 +148,15 @@ def virtual_account(name: str, tokens: Sequence[str], models: Sequence[str], **m
 
 def in_turn(*targets: str, **more: Any) -> Document:
     """A `routing_config` that tries *targets* in this order, each once; *more* is of each."""
-    each = {"retry_config": {"attempts": 0}, **more}
+    once = {"retry_config": {"attempts": 0}, **more}
+    return by_priority([{"target": target, **once} for target in targets])
+
+
+def by_priority(targets: Iterable[Document]) -> Document:
+    """A `routing_config` that tries *targets* in this order, each with what it says itself."""
     return {
         "type": "priority-based-routing",
-        "load_balance_targets": [
-            {"target": target, "priority": number, **each} for number, target in enumerate(targets)
-        ],
+        "load_balance_targets": [{"priority": at, **target} for at, target in enumerate(targets)],
     }
 
 

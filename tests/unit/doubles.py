@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from gateway.edge.lookout import DisconnectWatch, Lookout, Watch
 from gateway.errors import BodyTooLarge, ClientDisconnected, GatewayError, UpstreamBadReply
 from gateway.model import (
+    CallFacts,
     HeaderPairs,
     LimitNote,
     Outcome,
@@ -19,7 +20,7 @@ from gateway.model import (
     UpstreamReply,
     UpstreamRequest,
 )
-from gateway.routing.route import TargetTimes
+from gateway.routing.route import Route, TargetTimes
 
 Step = bytes | GatewayError | asyncio.Event | Callable[[], object]
 """Of a reply's body: bytes that arrive, an error, something to wait for, or something that happens then."""
@@ -93,6 +94,17 @@ class FakeObserver:
 
     def ended(self, target: Target, outcome: Outcome) -> None:
         self.outcomes.append((target.name, outcome.verdict, outcome.status))
+
+
+class Instead:
+    """A rule that gives every call of one model another's targets."""
+
+    def __init__(self, model: str, route: Route) -> None:
+        self._model = model
+        self._route = route
+
+    def find(self, model: str, _: CallFacts) -> Route | None:
+        return self._route if model == self._model else None
 
 
 class FakePermit:

@@ -17,7 +17,7 @@ from gateway.endpoints.gemini_paths import find_key, find_signature, without_cre
 from gateway.errors import GatewayError, UpstreamUnreachable
 from gateway.gemini import Gemini
 from gateway.identity.tokens import Identity
-from gateway.model import Caller, CallFacts, ListedModel
+from gateway.model import Caller, ListedModel
 from gateway.pass_through import PassThrough
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.routing.accounts import Accounts
@@ -26,7 +26,7 @@ from gateway.routing.direct import Routing, Rules
 from gateway.routing.route import Candidate, Route
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_trace import CallTrace
-from tests.unit.doubles import FakeClient, FakeHealth, FakeReply, FakeUpstream
+from tests.unit.doubles import FakeClient, FakeHealth, FakeReply, FakeUpstream, Instead
 from tests.unit.makers import TOKEN, TokenPrice, make_credential, make_route, make_routes, make_target
 
 GOOGLE_KEY = "google-provider-key"
@@ -314,17 +314,6 @@ async def test_virtual_models_that_are_not_shown(account: str, path: str, expect
     """To others it is not."""
     client = await Rig().ask(path, account=account, token="virtual-token", method="GET")
     assert error_of(client) == expected
-
-
-class Instead:
-    """A rule that gives every call of one model another's targets."""
-
-    def __init__(self, model: str, route: Route) -> None:
-        self._model = model
-        self._route = route
-
-    def find(self, model: str, _: CallFacts) -> Route | None:
-        return self._route if model == self._model else None
 
 
 async def test_rule() -> None:

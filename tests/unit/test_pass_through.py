@@ -22,7 +22,6 @@ from gateway.limits.permit import LimitPolicy
 from gateway.model import (
     AttemptObserver,
     Caller,
-    CallFacts,
     Passage,
     RetryPolicy,
     UpstreamReply,
@@ -39,7 +38,7 @@ from gateway.snapshot import Snapshot
 from gateway.store.counter_table import counters_in_memory
 from gateway.store.shared_table import table_in_memory
 from gateway.telemetry.call_trace import CallTrace
-from tests.unit.doubles import FakeClient, FakeHealth, FakeObserver, FakeReply, FakeUpstream
+from tests.unit.doubles import FakeClient, FakeHealth, FakeObserver, FakeReply, FakeUpstream, Instead
 from tests.unit.limits.limits import budget_of, limit_of, policy_of
 from tests.unit.makers import FALLING_BACK, KEY, TOKEN, make_credential, make_route, make_routes, make_target
 
@@ -489,17 +488,6 @@ async def test_session_stays_with_who_answered() -> None:
         await rig.call(upload(sound_of(b"vm/loud"), ("x-user", "u")), account="")
         rig.records.clear()
     assert rig.upstream.bodies == [sound_of(b"small-1"), sound_of(b"whisper-9"), sound_of(b"whisper-9")]
-
-
-class Instead:
-    """A rule that gives every call of one model another's targets."""
-
-    def __init__(self, model: str, route: Route) -> None:
-        self._model = model
-        self._route = route
-
-    def find(self, model: str, _: CallFacts) -> Route | None:
-        return self._route if model == self._model else None
 
 
 async def test_rule() -> None:
