@@ -30,7 +30,7 @@ from gateway.endpoints.stored_state import state_made, state_made_by
 from gateway.errors import FirstTokenTimeout, GatewayError, UpstreamBadReply, UpstreamTimeout
 from gateway.model import Call, Dialect, Headers, Outcome, Passage, Target, UpstreamReply, UpstreamRequest
 from gateway.providers.headers import forwarded_headers, response_headers
-from gateway.relay import MAX_ERROR_BYTES, mask, relay_reply, without_credentials, without_keys
+from gateway.relay import MAX_ERROR_BYTES, note_failure, relay_reply, without_credentials, without_keys
 from gateway.responder import SUCCESS, Answer, Responder
 from gateway.telemetry.call_trace import AttemptTrace
 from gateway.translate.counts_beside import with_counts_beside
@@ -467,8 +467,7 @@ async def _deliver_stream(
     if reader.failure:
         # The provider's own error event has gone out already, in the caller's dialect.
         error = UpstreamBadReply("The provider's stream carried an error.", excerpt=excerpt(reader.failure))
-        mask(error, attempt)
-        attempt.failed(error.code, error.for_operator, error.excerpt)
+        note_failure(attempt, error)
         await responder.end_after_error(error)
     elif not reader.is_complete:
         raise UpstreamBadReply(_CUT_STREAM)

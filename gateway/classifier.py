@@ -34,7 +34,7 @@ from gateway.model import (
     Tier,
     UpstreamRequest,
 )
-from gateway.relay import MAX_ERROR_BYTES, mask
+from gateway.relay import MAX_ERROR_BYTES, note_failure
 from gateway.responder import SUCCESS, Answer
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace
 from gateway.translate.foreign_json import write_json
@@ -145,8 +145,7 @@ class Classifier:
             self._health.ended(target, abandoned(attempt))
             raise
         if isinstance(failure, GatewayError):
-            mask(failure, attempt)
-            attempt.failed(failure.code, failure.for_operator, failure.excerpt)
+            note_failure(attempt, failure)
         attempt.ended()
         self._health.ended(target, outcome_of(attempt, failure, limits))
         self._note(target, has_timed_out=isinstance(failure, UpstreamTimeout))

@@ -140,14 +140,15 @@ def without_keys(body: bytes, attempt: AttemptTrace) -> bytes:
     return body
 
 
-def mask(error: GatewayError, attempt: AttemptTrace) -> None:
-    """Keep the attempt's credentials out of what the span says of *error*."""
+def note_failure(attempt: AttemptTrace, error: GatewayError) -> None:
+    """Note that *attempt* ended with *error*, its credentials kept out of what the spans say of that."""
     masked = without_secrets(error.detail, _sent(attempt))
     if attempt.token:
         # Those that are known before a call are masked by whoever writes the span.
         error.excerpt = without_secrets(error.excerpt, (attempt.token,))
     # Cut last: the end may fall into a key.
     error.detail = masked[:_DETAIL_CHARACTERS]
+    attempt.failed(error.code, error.for_operator, error.excerpt)
 
 
 def _sent(attempt: AttemptTrace) -> Iterator[str]:
@@ -294,8 +295,7 @@ async def _relay_answer(
     if reader.failure:
         # The provider's own event has gone out already.
         told = UpstreamBadReply("The provider's stream carried an error.", excerpt=excerpt(reader.failure))
-        mask(told, attempt)
-        attempt.failed(told.code, told.for_operator, told.excerpt)
+        note_failure(attempt, told)
         await responder.end_after_error(told)
         return
     attempt.ended()
@@ -386,8 +386,7 @@ def _break_off(responder: Responder, attempt: AttemptTrace, error: GatewayError)
     """
     if not responder.client.has_started:
         raise error
-    mask(error, attempt)
-    attempt.failed(error.code, error.for_operator, error.excerpt)
+    note_failure(attempt, error)
     responder.trace.cut(error.code, error.for_operator)
 
 
