@@ -333,9 +333,8 @@ class Failover:
         attempt = opened.attempt
         target = attempt.target
         self.answered(responder.trace, attempt)
-        failure: Failure | None = None
         try:
-            failure = await deliver(responder, call, opened)
+            await deliver(responder, call, opened)
         except GatewayError as error:
             note_failure(attempt, error)
             attempt.ended()
@@ -349,9 +348,9 @@ class Failover:
             self.health.ended(target, abandoned(attempt))
             raise
         attempt.ended()
-        if failure is not None or attempt.error_type or self.health.went_well(target):
-            self.health.ended(target, outcome_of(attempt, failure, wishes.limits))
-        return failure
+        if attempt.error_type or self.health.went_well(target):
+            self.health.ended(target, outcome_of(attempt, None, wishes.limits))
+        return None
 
     async def pass_on(
         self,

@@ -87,7 +87,7 @@ async def relay_reply(
             nothing comes as announced; or of a call of a model, a success that is no answer.
     """
     if dialect is not None and reply.status >= _FIRST_ERROR:
-        return await _take_error(attempt, reply)
+        return await take_error(attempt, reply)
     headers = passage_response_headers(reply.headers)
     if adapt is not None:
         headers = adapt(headers)
@@ -158,7 +158,12 @@ def _sent(attempt: AttemptTrace) -> Iterator[str]:
         yield attempt.token
 
 
-async def _take_error(attempt: AttemptTrace, reply: UpstreamReply) -> Answer:
+async def take_error(attempt: AttemptTrace, reply: UpstreamReply) -> Answer:
+    """The provider's own error, of a known API, as the caller gets it.
+
+    Raises:
+        UpstreamBadReply: It is no JSON object, or too long.
+    """
     body = await reply.read(MAX_ERROR_BYTES)
     if not is_json_object(body):
         msg = f"The provider answered with status {reply.status} and a body that is not a JSON error."
