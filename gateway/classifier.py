@@ -24,7 +24,7 @@ from gateway.endpoints.catalogue import CHAT
 from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_reply import excerpt
 from gateway.errors import GatewayError, NoTargetAvailable, UpstreamBadReply, UpstreamTimeout
-from gateway.failover import Unobserved, abandoned
+from gateway.failover import UNOBSERVED, abandoned
 from gateway.model import (
     AttemptObserver,
     Call,
@@ -96,7 +96,7 @@ class Classifier:
             now_s: A clock that never goes back.
         """
         self._upstream = upstream
-        self._health = health or Unobserved()
+        self._health = health or UNOBSERVED
         self._now_s = now_s
         self._timeouts: dict[str, int] = {}
         self._rests_until_s: dict[str, float] = {}
