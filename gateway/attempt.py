@@ -30,7 +30,14 @@ from gateway.endpoints.stored_state import state_made, state_made_by
 from gateway.errors import FirstTokenTimeout, GatewayError, UpstreamBadReply, UpstreamTimeout
 from gateway.model import Call, Dialect, Headers, Outcome, Passage, Target, UpstreamReply, UpstreamRequest
 from gateway.providers.headers import forwarded_headers, response_headers
-from gateway.relay import MAX_ERROR_BYTES, mask, relay_reply, without_credentials, without_keys
+from gateway.relay import (
+    MAX_ERROR_BYTES,
+    note_failure,
+    relay_reply,
+    take_error,
+    without_credentials,
+    without_keys,
+)
 from gateway.responder import SUCCESS, Answer, Responder
 from gateway.telemetry.call_trace import AttemptTrace
 from gateway.translate.counts_beside import with_counts_beside
@@ -164,11 +171,8 @@ def open_attempt(
     return _open_whole(upstream, responder, call, attempt, pair, request)
 
 
-def deliver(responder: Responder, call: Call, opened: Opened) -> Awaitable[Answer | None]:
+def deliver(responder: Responder, call: Call, opened: Opened) -> Awaitable[None]:
     """Send what has been opened to the caller.
-
-    Returns:
-        None when the caller has been answered; the provider's error of a reply that is passed on as bytes.
 
     Raises:
         UpstreamBadReply: A stream broke off.
@@ -181,20 +185,21 @@ def deliver(responder: Responder, call: Call, opened: Opened) -> Awaitable[Answe
     return responder.answer(opened.answer)
 
 
-async def _deliver_coming(responder: Responder, call: Call, opened: Opened) -> Answer | None:
+async def _deliver_coming(responder: Responder, call: Call, opened: Opened) -> None:
     """Send a reply that is still coming; as `deliver`."""
     attempt = opened.attempt
     reply, reader = opened.reply, opened.reader
     assert reply is not None, "else there is an answer"  # noqa: S101 - says it to the type checker
     try:
-        if reader is None:
-            return await relay_reply(
+        if reader is not None:
+            await _deliver_stream(responder, call, attempt, reply, reader, opened.held)
+        else:
+            # It gives no error back: a reply that is one is not opened.
+            await relay_reply(
                 responder, attempt, reply, call.endpoint, dialect="openai", locate=lambda _: None
             )
-        await _deliver_stream(responder, call, attempt, reply, reader, opened.held)
     finally:
         reply.close()
-    return None
 
 
 def outcome_of(attempt: AttemptTrace, failure: GatewayError | Answer | None, limits: CallLimits) -> Outcome:
@@ -315,11 +320,7 @@ async def _open_whole(
         if reply.status < _FIRST_ERROR:
             is_read = False
             return Opened(attempt, reply=reply)
-        refusal = await relay_reply(
-            responder, attempt, reply, call.endpoint, dialect="openai", locate=lambda _: None
-        )
-        assert refusal is not None, "of a known API"  # noqa: S101 - says it to the type checker
-        return refusal
+        return await take_error(attempt, reply)
     finally:
         if is_read:
             reply.close()
@@ -467,8 +468,7 @@ async def _deliver_stream(
     if reader.failure:
         # The provider's own error event has gone out already, in the caller's dialect.
         error = UpstreamBadReply("The provider's stream carried an error.", excerpt=excerpt(reader.failure))
-        mask(error, attempt)
-        attempt.failed(error.code, error.for_operator, error.excerpt)
+        note_failure(attempt, error)
         await responder.end_after_error(error)
     elif not reader.is_complete:
         raise UpstreamBadReply(_CUT_STREAM)

@@ -24,7 +24,7 @@ from gateway.endpoints.catalogue import CHAT
 from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_reply import excerpt
 from gateway.errors import GatewayError, NoTargetAvailable, UpstreamBadReply, UpstreamTimeout
-from gateway.failover import Unobserved, abandoned
+from gateway.failover import UNOBSERVED, abandoned
 from gateway.model import (
     AttemptObserver,
     Call,
@@ -34,7 +34,7 @@ from gateway.model import (
     Tier,
     UpstreamRequest,
 )
-from gateway.relay import MAX_ERROR_BYTES, mask
+from gateway.relay import MAX_ERROR_BYTES, note_failure
 from gateway.responder import SUCCESS, Answer
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace
 from gateway.translate.foreign_json import write_json
@@ -96,7 +96,7 @@ class Classifier:
             now_s: A clock that never goes back.
         """
         self._upstream = upstream
-        self._health = health or Unobserved()
+        self._health = health or UNOBSERVED
         self._now_s = now_s
         self._timeouts: dict[str, int] = {}
         self._rests_until_s: dict[str, float] = {}
@@ -145,8 +145,7 @@ class Classifier:
             self._health.ended(target, abandoned(attempt))
             raise
         if isinstance(failure, GatewayError):
-            mask(failure, attempt)
-            attempt.failed(failure.code, failure.for_operator, failure.excerpt)
+            note_failure(attempt, failure)
         attempt.ended()
         self._health.ended(target, outcome_of(attempt, failure, limits))
         self._note(target, has_timed_out=isinstance(failure, UpstreamTimeout))

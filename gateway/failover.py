@@ -24,7 +24,7 @@ from gateway.errors import (
     UnsupportedParameter,
 )
 from gateway.model import AttemptObserver, Call, Outcome, Plan, RetryPolicy, SkipReason, Target
-from gateway.relay import mask
+from gateway.relay import note_failure
 from gateway.responder import Answer, Responder
 from gateway.routing.backoff import delay_s
 from gateway.routing.retry_budget import RetryBudgets
@@ -314,8 +314,7 @@ class Failover:
                 return opened
             failure = opened
         except GatewayError as error:
-            mask(error, attempt)
-            attempt.failed(error.code, error.for_operator, error.excerpt)
+            note_failure(attempt, error)
             failure = error
         except asyncio.CancelledError:
             # It stays open: the settlement knows by whom it was broken off, and ends it.
@@ -334,12 +333,10 @@ class Failover:
         attempt = opened.attempt
         target = attempt.target
         self.answered(responder.trace, attempt)
-        failure: Failure | None = None
         try:
-            failure = await deliver(responder, call, opened)
+            await deliver(responder, call, opened)
         except GatewayError as error:
-            mask(error, attempt)
-            attempt.failed(error.code, error.for_operator, error.excerpt)
+            note_failure(attempt, error)
             attempt.ended()
             self.health.ended(target, outcome_of(attempt, error, wishes.limits))
             if responder.client.has_started:
@@ -351,9 +348,9 @@ class Failover:
             self.health.ended(target, abandoned(attempt))
             raise
         attempt.ended()
-        if failure is not None or attempt.error_type or self.health.went_well(target):
-            self.health.ended(target, outcome_of(attempt, failure, wishes.limits))
-        return failure
+        if attempt.error_type or self.health.went_well(target):
+            self.health.ended(target, outcome_of(attempt, None, wishes.limits))
+        return None
 
     async def pass_on(
         self,
@@ -380,8 +377,7 @@ class Failover:
         try:
             failure = await exchange(attempt)
         except GatewayError as error:
-            mask(error, attempt)
-            attempt.failed(error.code, error.for_operator, error.excerpt)
+            note_failure(attempt, error)
             failure = error
         except (asyncio.CancelledError, ClientDisconnected):
             observer.ended(target, abandoned(attempt))

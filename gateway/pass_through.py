@@ -38,7 +38,7 @@ from gateway.endpoints.provider_path import (
     with_query,
 )
 from gateway.errors import AccountRequired, GatewayError, InvalidBody, UnsupportedParameter
-from gateway.failover import UNOBSERVED, Failover
+from gateway.failover import UNOBSERVED
 from gateway.model import (
     Caller,
     CallFacts,
@@ -134,6 +134,7 @@ class PassThrough:
         """
         self._pipeline = pipeline
         self.admit = pipeline.admit
+        self.failover = pipeline.failover
         self._upstream = upstream
         self._max_body_bytes = max_body_bytes
         self._max_upload_bytes = max_upload_bytes
@@ -192,11 +193,6 @@ class PassThrough:
             )
         finally:
             reply.close()
-
-    @property
-    def failover(self) -> Failover:
-        """What tries targets in turn."""
-        return self._pipeline.failover
 
 
 class _Naming:

@@ -39,7 +39,7 @@ from gateway.model import CallFacts, Client, Outcome, Passage, Target
 from gateway.pipeline import Pipeline
 from gateway.providers.headers import FORWARDED_UP
 from gateway.providers.passage_headers import passage_headers
-from gateway.relay import mask, without_credentials
+from gateway.relay import note_failure, without_credentials
 from gateway.responder import Answer, Responder
 from gateway.snapshot import Snapshot
 from gateway.tasks import end, spawn
@@ -252,8 +252,7 @@ class _Dialing:
             self.provider.set_result(provider)
             return None
         if isinstance(failure, GatewayError):
-            mask(failure, attempt)
-            attempt.failed(failure.code, failure.for_operator, failure.excerpt)
+            note_failure(attempt, failure)
         else:
             attempt.failed(str(failure.status), _refusal_message(failure))
         attempt.ended()
@@ -458,8 +457,7 @@ class _Session:
         """Tell the caller of an error of ours, and close: with *code*, or with what says the same."""
         attempt = self._trace.answer
         if attempt is not None and not attempt.end_ns:
-            mask(error, attempt)
-            attempt.failed(error.code, error.for_operator, error.excerpt)
+            note_failure(attempt, error)
         self._trace.cut(error.code, error.for_operator)
         words = WORDING.event(
             error, request_id=self._responder.request_id, trace_id=self._trace.trace_id.hex()

@@ -87,7 +87,7 @@ async def relay_reply(
             nothing comes as announced; or of a call of a model, a success that is no answer.
     """
     if dialect is not None and reply.status >= _FIRST_ERROR:
-        return await _take_error(attempt, reply)
+        return await take_error(attempt, reply)
     headers = passage_response_headers(reply.headers)
     if adapt is not None:
         headers = adapt(headers)
@@ -140,14 +140,15 @@ def without_keys(body: bytes, attempt: AttemptTrace) -> bytes:
     return body
 
 
-def mask(error: GatewayError, attempt: AttemptTrace) -> None:
-    """Keep the attempt's credentials out of what the span says of *error*."""
+def note_failure(attempt: AttemptTrace, error: GatewayError) -> None:
+    """Note that *attempt* ended with *error*, its credentials kept out of what the spans say of that."""
     masked = without_secrets(error.detail, _sent(attempt))
     if attempt.token:
         # Those that are known before a call are masked by whoever writes the span.
         error.excerpt = without_secrets(error.excerpt, (attempt.token,))
     # Cut last: the end may fall into a key.
     error.detail = masked[:_DETAIL_CHARACTERS]
+    attempt.failed(error.code, error.for_operator, error.excerpt)
 
 
 def _sent(attempt: AttemptTrace) -> Iterator[str]:
@@ -157,7 +158,12 @@ def _sent(attempt: AttemptTrace) -> Iterator[str]:
         yield attempt.token
 
 
-async def _take_error(attempt: AttemptTrace, reply: UpstreamReply) -> Answer:
+async def take_error(attempt: AttemptTrace, reply: UpstreamReply) -> Answer:
+    """The provider's own error, of a known API, as the caller gets it.
+
+    Raises:
+        UpstreamBadReply: It is no JSON object, or too long.
+    """
     body = await reply.read(MAX_ERROR_BYTES)
     if not is_json_object(body):
         msg = f"The provider answered with status {reply.status} and a body that is not a JSON error."
@@ -294,8 +300,7 @@ async def _relay_answer(
     if reader.failure:
         # The provider's own event has gone out already.
         told = UpstreamBadReply("The provider's stream carried an error.", excerpt=excerpt(reader.failure))
-        mask(told, attempt)
-        attempt.failed(told.code, told.for_operator, told.excerpt)
+        note_failure(attempt, told)
         await responder.end_after_error(told)
         return
     attempt.ended()
@@ -386,8 +391,7 @@ def _break_off(responder: Responder, attempt: AttemptTrace, error: GatewayError)
     """
     if not responder.client.has_started:
         raise error
-    mask(error, attempt)
-    attempt.failed(error.code, error.for_operator, error.excerpt)
+    note_failure(attempt, error)
     responder.trace.cut(error.code, error.for_operator)
 
 

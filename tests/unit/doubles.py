@@ -46,6 +46,16 @@ class FakeHeaders:
         return tuple([value.encode("latin-1") for key, value in self._pairs if key.encode() in names])
 
 
+class Clock:
+    """A clock that stands still until a test sets it."""
+
+    def __init__(self, now_s: float) -> None:
+        self.now_s = now_s
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
 class FakeHealth:
     """`gateway.routing.route.HealthView` of targets of which this is known; the rest are well.
 

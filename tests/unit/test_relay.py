@@ -12,7 +12,7 @@ from gateway.endpoints.openai_paths import PROXY, find_openai_path
 from gateway.endpoints.wording import wording_for
 from gateway.errors import UpstreamBadReply, UpstreamUnreachable
 from gateway.model import Dialect, Endpoint, Target
-from gateway.relay import mask, relay_reply
+from gateway.relay import note_failure, relay_reply
 from gateway.responder import Answer, Responder
 from gateway.routing.stored import StoredObjects
 from gateway.store.shared_table import table_in_memory
@@ -179,11 +179,13 @@ async def test_links_of_anthropic(dialect: Dialect, host: bytes) -> None:
     assert rig.client.received == b'{"results_url":"' + host + b'/v1/messages/batches/b/results"}'
 
 
-async def test_mask() -> None:
+async def test_note_failure() -> None:
     """Our key is in nothing that is said of a failure."""
     error = UpstreamUnreachable("no", detail=f"sent Bearer {KEY}")
-    mask(error, Rig().attempt)
+    attempt = Rig().attempt
+    note_failure(attempt, error)
     assert KEY not in error.detail
+    assert (attempt.error_type, attempt.error_message) == (error.code, error.for_operator)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from gateway.delivery.condition import SEVERITY, Condition, Failure
 from gateway.delivery.destination import Destination
 from gateway.delivery.outcome import Outcome, Verdict
+from tests.unit.doubles import Clock
 
 DESTINATION = Destination("x", "https://host/v1/traces", {"Authorization": "canary"}, {}, 0)
 DOWN = Outcome(Verdict.RETRY, None, "ClientConnectorError: refused")
@@ -22,17 +23,9 @@ TOO_LARGE = Outcome(Verdict.TOO_LARGE, 413, "HTTP 413")
 BUSY = Outcome(Verdict.RETRY, 503, "HTTP 503")
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1_700_000_000.0)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -14,16 +13,12 @@ from gateway.delivery import metric_sums
 from gateway.delivery.frame_index import Origin
 from gateway.delivery.metric_sums import MetricSums
 from gateway.wire.frames import MetricKind, MetricPoint, MetricPoints
+from tests.unit.doubles import Clock
 
 ONE, TWO, THREE = Origin("one", 1), Origin("two", 2), Origin("three", 3)
 
 
-@dataclass
-class Clock:
-    now_s: float = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now_s
+NOW_S = 1_000.0
 
 
 def make_sums(folder: Path, clock: Clock) -> MetricSums:
@@ -52,7 +47,7 @@ def values(sums: MetricSums) -> dict[tuple[str, ...], list[int | float]]:
 
 def test_workers_are_added_up(tmp_path: Path) -> None:
     """Sums, buckets and gauges, by label set."""
-    sums = make_sums(tmp_path, Clock())
+    sums = make_sums(tmp_path, Clock(NOW_S))
     sums.take(ONE, sent(calls(2), calls(1, "x"), took(1, 0, 0.5), memory(10)))
     sums.take(TWO, sent(calls(3), took(0, 2, 4), memory(20)))
     assert values(sums) == {
@@ -63,7 +58,7 @@ def test_workers_are_added_up(tmp_path: Path) -> None:
 
 def test_only_changes_are_sent(tmp_path: Path) -> None:
     """What a message does not name stays; a full message is all there is."""
-    sums = make_sums(tmp_path, Clock())
+    sums = make_sums(tmp_path, Clock(NOW_S))
     sums.take(ONE, sent(calls(2), calls(1, "x")))
     sums.take(ONE, sent(calls(3)))
     assert values(sums) == {("calls", "m"): [3], ("calls", "x"): [1]}
@@ -73,7 +68,7 @@ def test_only_changes_are_sent(tmp_path: Path) -> None:
 
 def test_a_worker_that_goes_leaves_its_sums(tmp_path: Path) -> None:
     """Its successor counts from zero; memory of a process that is gone is gone."""
-    clock = Clock()
+    clock = Clock(NOW_S)
     sums = make_sums(tmp_path, clock)
     sums.take(ONE, sent(calls(2), took(1, 0, 0.5), memory(10)))
     clock.now_s += 6
@@ -88,7 +83,7 @@ def test_a_worker_that_goes_leaves_its_sums(tmp_path: Path) -> None:
 
 def test_control_goes_on_after_its_restart(tmp_path: Path) -> None:
     """Workers that live on send what they have; the ended ones are in the file, each once."""
-    clock = Clock()
+    clock = Clock(NOW_S)
     first = make_sums(tmp_path, clock)
     first.take(ONE, sent(calls(2), memory(10)))
     first.take(TWO, sent(calls(3)))
@@ -107,7 +102,7 @@ def test_control_goes_on_after_its_restart(tmp_path: Path) -> None:
 
 def test_another_run_begins_anew(tmp_path: Path) -> None:
     """A gateway that was stopped for long has sums of its own, and no old label sets."""
-    clock = Clock()
+    clock = Clock(NOW_S)
     first = make_sums(tmp_path, clock)
     first.take(ONE, sent(calls(2)))
     first.keep_now()
@@ -119,12 +114,12 @@ def test_another_run_begins_anew(tmp_path: Path) -> None:
 def test_a_damaged_file_is_no_file(tmp_path: Path, text: bytes) -> None:
     """Metrics never keep control from starting."""
     (tmp_path / "metrics").write_bytes(text)
-    assert values(make_sums(tmp_path, Clock())) == {}
+    assert values(make_sums(tmp_path, Clock(NOW_S))) == {}
 
 
 def test_file_is_written_now_and_then(tmp_path: Path) -> None:
     """Not on every tick."""
-    clock = Clock()
+    clock = Clock(NOW_S)
     sums = make_sums(tmp_path, clock)
     sums.keep()
     assert not (tmp_path / "metrics").exists()
@@ -135,7 +130,7 @@ def test_file_is_written_now_and_then(tmp_path: Path) -> None:
 
 def test_a_full_disk_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """It is said once, however often somebody asks for the sums, and again when it was well in between."""
-    clock, folder = Clock(), tmp_path / "no"
+    clock, folder = Clock(NOW_S), tmp_path / "no"
     sums = MetricSums(folder / "metrics", clock_s=clock, now_s=clock)
     for _ in range(2):
         assert [point.values for point in sums.report([calls(1)])] == [[1]]
@@ -153,7 +148,7 @@ def test_a_full_disk_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixt
 def test_base_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Label sets of long gone workers become `other`, and nothing is lost of the sum."""
     monkeypatch.setattr(metric_sums, "_MAX_SETS", 2)
-    clock = Clock()
+    clock = Clock(NOW_S)
     sums = make_sums(tmp_path, clock)
     sums.take(ONE, sent(*[calls(1, f"m{number}") for number in range(5)]))
     clock.now_s += 10_000
@@ -163,7 +158,7 @@ def test_base_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_other_is_one_point_of_an_instrument(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With and without labels that callers write; a label of its own may have `=` in it."""
     monkeypatch.setattr(metric_sums, "_MAX_SETS", 0)
-    clock = Clock()
+    clock = Clock(NOW_S)
     sums = make_sums(tmp_path, clock)
     more = [
         (),
@@ -179,7 +174,7 @@ def test_other_is_one_point_of_an_instrument(tmp_path: Path, monkeypatch: pytest
 
 def test_other_buckets_of_a_new_version_do_no_harm(tmp_path: Path) -> None:
     """The shorter list stays; nothing raises."""
-    sums = make_sums(tmp_path, Clock())
+    sums = make_sums(tmp_path, Clock(NOW_S))
     sums.take(ONE, sent(took(1, 2, 3, 4)))
     sums.take(TWO, sent(took(1, 1)))
     assert values(sums) == {("took",): [2, 3]}
@@ -190,7 +185,7 @@ def test_sums_never_go_down(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[Origin, int, int]]
 ) -> None:
     """Whoever comes, goes or is folded, and whenever control begins again."""
-    folder, clock = tmp_path_factory.mktemp("sums"), Clock()
+    folder, clock = tmp_path_factory.mktemp("sums"), Clock(NOW_S)
     sums, counted = make_sums(folder, clock), dict.fromkeys([ONE, TWO, THREE], 0)
     generation, seen = 0, 0.0
     for origin, more, silence_s in steps:
@@ -211,7 +206,7 @@ def test_sums_never_go_down(
 
 def test_file_is_small_and_ours(tmp_path: Path) -> None:
     """MessagePack, so that a later version can read or refuse it."""
-    sums = make_sums(tmp_path, Clock())
+    sums = make_sums(tmp_path, Clock(NOW_S))
     sums.take(ONE, sent(calls(1)))
     sums.keep_now()
     assert msgspec.msgpack.decode((tmp_path / "metrics").read_bytes())[3][0][:2] == ["one", 1]
@@ -219,7 +214,7 @@ def test_file_is_small_and_ours(tmp_path: Path) -> None:
 
 def test_what_somebody_saw_never_goes_down(tmp_path: Path) -> None:
     """Not even when control is killed right after: what is told was kept before."""
-    clock = Clock()
+    clock = Clock(NOW_S)
     sums = make_sums(tmp_path, clock)
     sums.take(ONE, sent(calls(2)))
     assert [point.values for point in sums.report([calls(3)])] == [[5]]
@@ -234,7 +229,7 @@ def test_what_somebody_saw_never_goes_down(tmp_path: Path) -> None:
 
 def test_control_is_no_worker(tmp_path: Path) -> None:
     """It is counted and not among those that are there."""
-    sums = make_sums(tmp_path, Clock())
+    sums = make_sums(tmp_path, Clock(NOW_S))
     sums.take(ONE, sent(calls(2)))
     sums.report([calls(1)])
     assert sums.present() == 1

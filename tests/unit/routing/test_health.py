@@ -23,6 +23,7 @@ from gateway.routing.health import LONGEST_WINDOW_S, Health, TargetReport
 from gateway.routing.route import TargetTimes
 from gateway.store.target_board import SAMPLES, board_in_memory, open_board
 from tests.rig.until import until
+from tests.unit.doubles import Clock
 from tests.unit.makers import make_target
 from tests.unit.store.others import end, run
 
@@ -39,19 +40,9 @@ def report_of(health: Health) -> TargetReport:
     return report
 
 
-class Clock:
-    """Stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now_s = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1_000_000.0)
 
 
 @pytest.fixture
@@ -364,7 +355,7 @@ STEPS: Final = st.lists(
 @given(steps=STEPS, seed=st.integers(0, 1000))
 def test_any_schedule(steps: list[tuple[str, float | str]], seed: int) -> None:
     """Of two workers: one probe at a time, and a target that is well again is asked again by both."""
-    clock = Clock()
+    clock = Clock(1_000_000.0)
     board = board_in_memory(places=1, now_s=clock)
     workers = [Health(board, now_s=clock, random=Random(seed + each)) for each in range(2)]
     rules = workers[0].rules
@@ -403,6 +394,7 @@ from gateway.model import Outcome
 from gateway.routing.circuit import CircuitRules
 from gateway.routing.health import Health
 from gateway.store.target_board import open_board
+from tests.unit.doubles import Clock
 from tests.unit.makers import make_target
 # In one slot of months, so that what is counted does not depend on when.
 rules = CircuitRules(window_s=1e8, cool_down_s=float(sys.argv[2]), max_cool_down_s=float(sys.argv[2]))

@@ -20,6 +20,7 @@ from gateway.model import PARALLEL, Charge, Correction, Counters, Decision
 from gateway.store.counter_notes import NOTES
 from gateway.store.counter_places import LANES
 from gateway.store.counter_table import CounterTable, counters_in_memory, open_counters
+from tests.unit.doubles import Clock
 from tests.unit.store.others import end, run
 
 # What processes do that are not this one; the first argument is the file.
@@ -120,19 +121,9 @@ def charge(name: str = "a", amount: int = 1, *, limit: int = 3, window_s: int = 
     return Charge(key_of(name), amount, limit, window_s, MONTH_END_S if window_s == 0 else 0)
 
 
-class Clock:
-    """Unix time that passes when a test says so."""
-
-    def __init__(self) -> None:
-        self.now_s = NOW_S
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(NOW_S)
 
 
 @pytest.fixture
@@ -319,7 +310,7 @@ STEPS: Final = st.lists(
 def test_no_window_has_more_than_its_limit(steps: list[tuple[str, int, float]]) -> None:
     """Whatever is reserved and settled when: within any 60 s what was taken and kept is within the limit."""
     limit = 100
-    clock = Clock()
+    clock = Clock(NOW_S)
     counters = counters_in_memory(places=PLACES, now_s=clock)
     taken: list[list[float]] = []
     open_calls: list[tuple[Charge, Decision, int]] = []
@@ -347,7 +338,7 @@ def test_no_window_has_more_than_its_limit(steps: list[tuple[str, int, float]]) 
 @given(steps=st.lists(st.tuples(st.integers(1, 40), st.booleans(), st.integers(0, 60)), max_size=60))
 def test_a_budget_is_exact(steps: list[tuple[int, bool, int]]) -> None:
     """What fits what is neither spent nor reserved is admitted, and nothing else."""
-    counters = counters_in_memory(places=PLACES, now_s=Clock())
+    counters = counters_in_memory(places=PLACES, now_s=Clock(NOW_S))
     limit, counted = 200, 0
     held: list[tuple[Charge, Decision]] = []
     for amount, is_reserve, used in steps:

@@ -17,6 +17,7 @@ from gateway.tracestore import store as store_module
 from gateway.tracestore.reader import find_stored
 from gateway.tracestore.store import Inserted, Limits, TraceStore
 from gateway.wire.frames import CallSpans, Frame, SpanSegments
+from tests.unit.doubles import Clock
 from tests.unit.tracestore.call_maker import (
     MINUTE_S,
     NOW_S,
@@ -32,17 +33,9 @@ from tests.unit.tracestore.call_maker import (
 DAY_S = 86_400
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = float(NOW_S)
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(NOW_S)
 
 
 @pytest.fixture
@@ -112,7 +105,7 @@ def test_any_redelivery_stores_each_frame_once(
     path = tmp_path_factory.mktemp("store") / "traces.db"
     log = [frame_of(number, number) for number in range(1, 13)]
     reached = 0
-    with closing(TraceStore(path, now_s=Clock())) as store:
+    with closing(TraceStore(path, now_s=Clock(NOW_S))) as store:
         for start, length in deliveries:
             # A reader goes back, never beyond what it has had.
             batch = list(enumerate(log, 1))[min(start, reached) :][:length]
