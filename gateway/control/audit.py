@@ -60,17 +60,51 @@ class AuditTrail:
         before = None if last is None else str(last["version"]["after"])
         if before != version:
             known = None if before is None else find(before)
-            self._note_change(before, known, version, documents)
+            self.changed((before, known), version, documents)
 
     def changed(
-        self, before: tuple[str, Sequence[Document]], version: str, documents: Sequence[Document]
+        self,
+        before: tuple[str | None, Sequence[Document] | None],
+        version: str,
+        documents: Sequence[Document],
     ) -> None:
-        """Note a configuration that comes into force in the place of *before*."""
-        self._note_change(*before, version, documents)
+        """Note a configuration that comes into force in the place of *before*.
 
-    def asked(self, action: str, kind: str, name: str, request: Request) -> None:
-        """Note what somebody has done by the control API."""
-        address = request.client.host if request.client else "unknown"
+        Args:
+            before: Version and documents of what was in force, None where that is not known any more.
+            version: Of what is.
+            documents: It.
+        """
+        before_version, known = before
+        at = self._now()
+        changes = [] if known is None else list(changes_between(known, documents))
+        entries = [
+            {
+                "at": at,
+                "action": f"manifest.{change.action}",
+                "by": _by_file(change.document.file),
+                "type": change.document.type,
+                "name": change.document.name,
+                "paths": change.paths,
+                "before": None if change.before is None else shown(change.before),
+                "after": None if change.after is None else shown(change.after),
+                "version": version,
+            }
+            for change in changes[:MAX_CHANGES]
+        ]
+        count = None if known is None else _count(changes)
+        entries.append(
+            {
+                "at": at,
+                "action": ACCEPTED,
+                "version": {"before": before_version, "after": version},
+                "manifests": count,
+            }
+        )
+        self._append(entries)
+
+    def asked(self, action: str, kind: str, name: str, address: str) -> None:
+        """Note what somebody at *address* has done by the control API."""
         self._append(
             [
                 {
@@ -98,40 +132,6 @@ class AuditTrail:
         entries = list(itertools.islice(found, limit + 1))
         more = entries[limit - 1]["id"] if len(entries) > limit else None
         return {"entries": entries[:limit], "next_cursor": None if more is None else str(more)}
-
-    def _note_change(
-        self,
-        before: str | None,
-        known: Sequence[Document] | None,
-        version: str,
-        documents: Sequence[Document],
-    ) -> None:
-        at = self._now()
-        changes = [] if known is None else list(changes_between(known, documents))
-        entries = [
-            {
-                "at": at,
-                "action": f"manifest.{change.action}",
-                "by": _by_file(change.document.file),
-                "type": change.document.type,
-                "name": change.document.name,
-                "paths": change.paths,
-                "before": None if change.before is None else shown(change.before),
-                "after": None if change.after is None else shown(change.after),
-                "version": version,
-            }
-            for change in changes[:MAX_CHANGES]
-        ]
-        count = None if known is None else _count(changes)
-        entries.append(
-            {
-                "at": at,
-                "action": ACCEPTED,
-                "version": {"before": before, "after": version},
-                "manifests": count,
-            }
-        )
-        self._append(entries)
 
     def _append(self, entries: Sequence[Mapping[str, Any]]) -> None:
         try:

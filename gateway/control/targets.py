@@ -101,9 +101,10 @@ async def _change(
     if source.health is None:
         message = "the file that workers share cannot be used; the log of the start says why"
         return error_reply(503, "store_unavailable", message)
-    done = change(source.health, name, request.client.host if request.client else "unknown")
+    address = request.client.host if request.client else "unknown"
+    done = change(source.health, name, address)
     if done is not None:
-        await asyncio.to_thread(audit.asked, done, "target", name, request)
+        await asyncio.to_thread(audit.asked, done, "target", name, address)
     return json_reply(source.entry(name))
 
 

@@ -63,8 +63,8 @@ class Routes:
 
     def targets(self) -> Iterator[Target]:
         """Every target as its route has it, with the headers that are its own there."""
-        routes = {id(route): route for route in self.by_name.values()}
-        for route in (*routes.values(), *(self.rules.routes() if self.rules is not None else ())):
+        routes = dict.fromkeys(self.by_name.values())
+        for route in (*routes, *(self.rules.routes() if self.rules is not None else ())):
             for candidate in route.candidates:
                 yield candidate.target
 

@@ -152,8 +152,9 @@ class Health:
         if board.is_drained(place):
             return "drained"
         now_s = self._now_s()
-        reason = circuits.refusal(board.circuit(place), now_s)
-        if reason is not None or not board.circuit(place).is_open:
+        circuit = board.circuit(place)
+        reason = circuits.refusal(circuit, now_s)
+        if reason is not None or not circuit.is_open:
             return reason
         with board.turn(place):
             circuit = board.circuit(place)

@@ -52,7 +52,7 @@ class LoadBalancing:
     def find(self, model: str, facts: CallFacts) -> Route | None:
         """The route of the first rule that a call of *model*, by its full name, matches."""
         for rule in self._about(model, facts.caller.subjects):
-            if all(facts.metadata.get(key) == value for key, value in rule.metadata.items()):
+            if rule.metadata.items() <= facts.metadata.items():
                 return rule.route
         return None
 

@@ -30,7 +30,6 @@ LOST_WORD: Final = 9
 RING: Final = ROLLING_SLOTS + 1
 """The slots of a window, and the one that is being filled: so no window at all has more than its limit."""
 
-TOTAL: Final = 0
 HEAD: Final = 1
 BASE: Final = 2
 MARK: Final = 3

@@ -43,7 +43,7 @@ from gateway.store.counter_places import (
     size_of,
     slot_of,
 )
-from gateway.store.mapped_file import LOCK_WAIT_S, give_lock, open_mapped, take_lock
+from gateway.store.mapped_file import LOCK_WAIT_S, give_lock, open_mapped, take_free_lock, take_lock
 
 FILE_NAME: Final = "counters"
 """Of the file in the state folder: 21 MB of counters, 2 of notes."""
@@ -383,7 +383,8 @@ def open_counters(
         OSError: The file cannot be made or read, or another process has been opening it for seconds.
     """
     descriptor, data = open_mapped(path, _header(places), _size(places))
-    lane = _free_lane(descriptor)
+    # A lane that no living process has; its lock is kept to the end of the process.
+    lane = take_free_lock(descriptor, _LANE_LOCKS_AT, LANES)
     counters = CounterTable(
         data,
         descriptor=descriptor,
@@ -407,14 +408,6 @@ def _is_dead(descriptor: int, lane: int) -> bool:
         return False
     give_lock(descriptor, _LANE_LOCKS_AT + lane, 1)
     return True
-
-
-def _free_lane(descriptor: int) -> int | None:
-    """A lane that no living process has; its lock is kept to the end of the process."""
-    for lane in range(LANES):
-        if take_lock(descriptor, _LANE_LOCKS_AT + lane, 1, wait_s=0.0):
-            return lane
-    return None
 
 
 def _size(places: int) -> int:

@@ -62,6 +62,11 @@ def take_lock(descriptor: int, start: int, length: int, *, wait_s: float = LOCK_
             return True
 
 
+def take_free_lock(descriptor: int, start: int, count: int) -> int | None:
+    """Lock the first of *count* bytes that no other process has; which of them, None when there is none."""
+    return next((at for at in range(count) if take_lock(descriptor, start + at, 1, wait_s=0.0)), None)
+
+
 def give_lock(descriptor: int, start: int, length: int) -> None:
     """Give back what `take_lock` took."""
     fcntl.lockf(descriptor, fcntl.LOCK_UN, length, start)

@@ -46,11 +46,6 @@ class Line:
         spawn(self._write(), name="redis-line-write", owner=self._tasks)
         spawn(self._read(), name="redis-line-read", owner=self._tasks)
 
-    @property
-    def waiting(self) -> int:
-        """How many questions have no answer yet."""
-        return len(self._waiting)
-
     def ask(self, words: tuple[Any, ...], answered: Answered) -> None:
         """Ask; *answered* is called once, later."""
         if self._is_over:

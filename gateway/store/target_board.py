@@ -27,7 +27,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.store.mapped_file import give_lock, open_mapped, take_lock
+from gateway.store.mapped_file import give_lock, open_mapped, take_free_lock, take_lock
 
 FILE_NAME: Final = "targets"
 """Of the file in the state folder."""
@@ -388,20 +388,20 @@ def open_board(path: Path, *, places: int = PLACES, now_s: Callable[[], float] =
         OSError: The file cannot be made or read, or another process has been opening it for seconds.
     """
     descriptor, data = open_mapped(path, _header(places), _size(places))
-    return TargetBoard(data, descriptor=descriptor, places=places, lane=_free_lane(descriptor), now_s=now_s)
+    # A lane that no living process counts in; its lock is kept to the end of the process.
+    lane = take_free_lock(descriptor, _LANE_LOCKS_AT, LANES)
+    return TargetBoard(
+        data,
+        descriptor=descriptor,
+        places=places,
+        lane=os.getpid() % LANES if lane is None else lane,
+        now_s=now_s,
+    )
 
 
 def key_of(name: str) -> bytes:
     """What stands for the target *name* on every board."""
     return hashlib.blake2b(name.encode(), digest_size=_KEY_BYTES).digest()
-
-
-def _free_lane(descriptor: int) -> int:
-    """A lane that no living process counts in; its lock is kept to the end of the process."""
-    for lane in range(LANES):
-        if take_lock(descriptor, _LANE_LOCKS_AT + lane, 1):
-            return lane
-    return os.getpid() % LANES
 
 
 def _first_place(places: int) -> int:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
-from starlette.requests import Request
 
 from gateway.config import Document, Problem, Severity
 from gateway.control import replies, traces
@@ -65,8 +64,7 @@ def config() -> dict[str, object]:
 def audit() -> dict[str, object]:
     """One entry of each form that the page shows."""
     trail = AuditTrail(AuditLog(Path(mkdtemp())), now_ns=lambda: 0)
-    request = Request({"type": "http", "client": ("127.0.0.1", 1), "headers": []})
-    trail.asked("target.drained", "target", "a/b", request)
+    trail.asked("target.drained", "target", "a/b", "127.0.0.1")
     file = Path(mkdtemp()) / "m.yaml"
     file.touch()
     models = ["a", "b"]
