@@ -35,6 +35,11 @@ _FILTERS: Final = ("action", "type", "name")
 _log: Final = logging.getLogger(__name__)
 
 
+def address_of(request: Request) -> str:
+    """Where somebody asks from."""
+    return request.client.host if request.client else "unknown"
+
+
 class AuditTrail:
     """Notes changes. Thread-safe; each method writes to the disk, so call it in a thread."""
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.control.audit import AuditTrail
+from gateway.control.audit import AuditTrail, address_of
 from gateway.control.json_body import BodyRefused, read_object
 from gateway.control.otel_manifest import (
     TYPE,
@@ -51,7 +51,7 @@ def otel_settings_routes(manifests: OtelManifests, audit: AuditTrail) -> list[Ro
         except Invalid as error:
             return _invalid(error)
         saved_name = str(saved.shown.body["name"])
-        await asyncio.to_thread(audit.asked, "manifest.saved", TYPE, saved_name, request)
+        await asyncio.to_thread(audit.asked, "manifest.saved", TYPE, saved_name, address_of(request))
         return json_reply(saved_json(saved), headers=_tag(saved.shown))
 
     return [

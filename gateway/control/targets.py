@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.control.audit import AuditTrail
+from gateway.control.audit import AuditTrail, address_of
 from gateway.control.json_body import BodyRefused, read_object
 from gateway.control.replies import error_reply, json_reply
 from gateway.routing.health import Health, TargetReport
@@ -101,7 +101,7 @@ async def _change(
     if source.health is None:
         message = "the file that workers share cannot be used; the log of the start says why"
         return error_reply(503, "store_unavailable", message)
-    address = request.client.host if request.client else "unknown"
+    address = address_of(request)
     done = change(source.health, name, address)
     if done is not None:
         await asyncio.to_thread(audit.asked, done, "target", name, address)
