@@ -39,7 +39,6 @@ from gateway.store.counter_places import (
     RING,
     UNKNOWN,
     Places,
-    reset_s_of,
     size_of,
     slot_of,
 )
@@ -198,19 +197,17 @@ class CounterTable:
         now_s = self._now_s()
         if not self._notes.are_counted:
             self._count_notes(now_s)
-        words, find = self._words, self._places.find
-        known = self._places.known
+        words, known = self._words, self._places.known
         twelfths = int(now_s * ROLLING_SLOTS)
         places: list[int] = []
         used: list[int] = []
-        reset_s: list[float] = []
         blocking: list[int] = []
         for charge in charges:
             window_s = charge.window_s
             slot = twelfths // window_s if window_s > 0 else 0
             place, mark = known.get(charge.key, UNKNOWN)
             if words[place + MARK] != mark:
-                place = find(charge.key) or self._make(charge, slot, now_s)
+                place = self._places.find(charge.key) or self._make(charge, slot, now_s)
             if words[place + HEAD] != slot:
                 self._places.go_on(place, slot)
             after = words[place] + charge.amount
@@ -218,11 +215,6 @@ class CounterTable:
                 blocking.append(len(places))
             places.append(place)
             used.append(after)
-            reset_s.append(
-                (slot + RING) * window_s / ROLLING_SLOTS - now_s
-                if window_s > 0
-                else reset_s_of(charge, now_s)
-            )
         if blocking:
             before = [after - charge.amount for after, charge in zip(used, charges, strict=True)]
             if self._free_the_dead(charges, places, blocking):
@@ -233,7 +225,7 @@ class CounterTable:
                 words[place] = after
             else:
                 self._places.add_parallel(place, self._lane, charge.amount)
-        return Decision(None, tuple(used), tuple(reset_s), now_s)
+        return Decision(None, tuple(used), (), now_s)
 
     def _reserve_share(self, charges: Sequence[Charge]) -> Decision:
         """Without a turn: of what is left of each limit a process may take its share."""
@@ -250,31 +242,38 @@ class CounterTable:
         for charge in charges:
             self._note(charge, slot_of(charge, now_s), charge.amount)
         after = [each + charge.amount for each, charge in zip(used, charges, strict=True)]
-        return self._decision(charges, after, [], now_s)
+        return Decision(None, tuple(after), (), now_s)
 
     def _settle(self, corrections: Sequence[Correction], now_s: float) -> None:
         if not self._notes.are_counted:
             self._count_notes(now_s)
         words, known = self._words, self._places.known
         twelfths = int(now_s * ROLLING_SLOTS)
+        decision, taken = None, 0
         for each in corrections:
             charge, amount = each.charge, each.amount
             window_s = charge.window_s
-            slot = current = 0
-            if window_s > 0:
-                current = twelfths // window_s
-                slot = int(each.decision.at_s * ROLLING_SLOTS) // window_s if amount < 0 else current
             place, mark = known.get(charge.key, UNKNOWN)
-            if (
-                words[place + MARK] == mark
-                and words[place + HEAD] == current == slot
-                and window_s >= 0
-                and words[place] + amount >= (words[place + BASE] if window_s else 0)
-                and (window_s or not charge.expires_s or charge.expires_s > now_s)
-            ):
-                words[place] += amount
-            else:
-                self._count(now_s, self._lane, charge.key, window_s, charge.expires_s, slot, amount)
+            is_known = words[place + MARK] == mark
+            slot = 0
+            if window_s > 0:
+                if amount < 0 and each.decision is not decision:
+                    decision, taken = each.decision, int(each.decision.at_s * ROLLING_SLOTS)
+                slot = (taken if amount < 0 else twelfths) // window_s
+                after = words[place] + amount
+                is_plain = words[place + HEAD] == slot == twelfths // window_s
+                if is_known and is_plain and after >= words[place + BASE]:
+                    words[place] = after
+                    continue
+            elif window_s == 0:
+                after = words[place] + amount
+                if is_known and after >= 0 and (not charge.expires_s or charge.expires_s > now_s):
+                    words[place] = after
+                    continue
+            elif is_known:
+                self._places.add_parallel(place, self._lane, amount)
+                continue
+            self._count(now_s, self._lane, charge.key, window_s, charge.expires_s, slot, amount)
 
     def _count(
         self, now_s: float, lane: int, key: bytes, window_s: int, expires_s: int, slot: int, amount: int
@@ -316,7 +315,7 @@ class CounterTable:
         self, charges: Sequence[Charge], used: Sequence[int], blocking: Sequence[int], now_s: float
     ) -> Decision:
         """What is told of these figures, where *blocking* are the charges in the way."""
-        reset_s = [reset_s_of(charge, now_s) if used[at] else 0.0 for at, charge in enumerate(charges)]
+        reset_s = [charge.reset_s(now_s) if used[at] else 0.0 for at, charge in enumerate(charges)]
         for at in blocking:
             charge = charges[at]
             if charge.window_s > 0 and (place := self._places.find(charge.key)):

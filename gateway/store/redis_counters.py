@@ -27,7 +27,6 @@ import msgspec
 
 from gateway.model import PARALLEL, ROLLING_SLOTS, Charge, Correction, Counters, Decision
 from gateway.store import counter_scripts as scripts
-from gateway.store.counter_places import reset_s_of
 from gateway.store.counter_scripts import Answer
 from gateway.store.redis_line import Line, LineError, Lines
 from gateway.store.replicas import secrets_in, shown
@@ -300,7 +299,7 @@ class RedisCounters:
         at_s = answer.now_us / _US_PER_S
         self._ahead_s = at_s - self._now_s()
         reset_s = [
-            reset_s_of(charge, at_s) if total else 0.0 for charge, total in zip(charges, used, strict=True)
+            charge.reset_s(at_s) if total else 0.0 for charge, total in zip(charges, used, strict=True)
         ]
         for at, reset_us in zip(answer.blocking, answer.resets_us, strict=True):
             if reset_us >= 0:

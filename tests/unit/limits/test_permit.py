@@ -278,7 +278,7 @@ async def test_an_unmatched_call_asks_nothing() -> None:
     permit = await rig.call()
     assert await permit.admit_target(ONE)
     permit.settle([spent(tokens=5)])
-    assert (permit.refusal, permit.notes, permit.headers()) == (None, (), [])
+    assert (permit.refusal, permit.notes, permit.headers()) == (None, [], [])
 
 
 async def test_how_long_replies_are() -> None:

@@ -206,8 +206,10 @@ def test_reset_of_what_is_taken(counters: CounterTable) -> None:
     """When nothing of it counts any more: a window's length and what is left of the slot."""
     windows = [charge("m"), charge("month", window_s=0), charge("parallel", window_s=PARALLEL)]
     for_ever = Charge(key_of("ever"), 1, 3, 0)
-    decision = counters.reserve([*windows, for_ever])
-    assert decision.reset_s == (65.0, MONTH_END_S - NOW_S, 1.0, inf)
+    taken = [*windows, for_ever]
+    assert counters.reserve(taken).reset_s == (), "few want to know, and it can be told without counters"
+    assert [each.reset_s(NOW_S) for each in taken] == [65.0, MONTH_END_S - NOW_S, 1.0, inf]
+    assert counters.usage(taken).reset_s == (65.0, MONTH_END_S - NOW_S, 1.0, inf)
     assert counters.usage([charge("never used")]).reset_s == (0.0,)
 
 
