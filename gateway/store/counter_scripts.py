@@ -27,12 +27,17 @@ LEASE_S: Final = 20
 
 WORKER_KEPT_S: Final = 86_400
 
+LATE_S: Final = 3_600
+"""How much longer than its window a calendar's counter is kept: for a worker whose clock is behind, and for
+what is asked just before the end and executed after it. Without it each of these would count from nothing."""
+
 TAKEN: Final = 1
 REFUSED: Final = 0
 UNKNOWN: Final = -1
 
 _CONSTANTS: Final = f"""
 local SLOTS, PARALLEL, LEASE_MS, WORKER_S = {ROLLING_SLOTS}, {PARALLEL}, {LEASE_S * 1000}, {WORKER_KEPT_S}
+local LATE_S = {LATE_S}
 local WORKERS = '{PREFIX.decode()}worker:'
 """
 
@@ -51,6 +56,10 @@ local function note()
   redis.call('EXPIRE', worker, WORKER_S)
 end
 local function whole(number) return string.format('%.0f', number) end
+local function is_over(ends) return ends > 0 and (ends + LATE_S) * 1000000 <= now_us end
+local function keep_until(key, ends)
+  if ends > 0 then redis.call('EXPIREAT', key, whole(ends + LATE_S)) end
+end
 local function fields(key)
   local flat, found = redis.call('HGETALL', key), {}
   for at = 1, #flat, 2 do found[flat[at]] = tonumber(flat[at + 1]) end
@@ -124,7 +133,7 @@ if not is_look then
     local key = KEYS[at + 1]
     if window == 0 then
       redis.call('INCRBY', key, whole(amount))
-      if ends > 0 then redis.call('EXPIREAT', key, whole(ends)) end
+      keep_until(key, ends)
     else
       redis.call('HINCRBY', key, window == PARALLEL and name or whole(slots[at]), whole(amount))
       keep(key, window)
@@ -146,12 +155,12 @@ for at, each in ipairs(cmsgpack.unpack(ARGV[4])) do
   local amount, window, ends, twelfth = unpack(each)
   local key = KEYS[at + 1]
   if window == 0 then
-    if ends == 0 or ends * 1000000 > now_us then
+    if not is_over(ends) then
       local has = tonumber(redis.call('GET', key) or '0')
       amount = math.max(amount, -has)
       if amount ~= 0 then
         redis.call('INCRBY', key, whole(amount))
-        if ends > 0 then redis.call('EXPIREAT', key, whole(ends)) end
+        keep_until(key, ends)
       end
     end
   else
@@ -182,10 +191,10 @@ RAISE: Final = (
 for at, each in ipairs(cmsgpack.unpack(ARGV[4])) do
   local had, window, ends, twelfth = unpack(each)
   local key = KEYS[at + 1]
-  if window == 0 and (ends == 0 or ends * 1000000 > now_us) then
+  if window == 0 and not is_over(ends) then
     if had > tonumber(redis.call('GET', key) or '0') then
       redis.call('SET', key, whole(had))
-      if ends > 0 then redis.call('EXPIREAT', key, whole(ends)) end
+      keep_until(key, ends)
     end
   elseif window > 0 then
     local current = math.floor(twelfths / window)

@@ -245,6 +245,22 @@ async def test_three_replicas_are_as_one(fleet: Fleet, asks: Sequence[int]) -> N
     assert await fleet.used(*charges) == (90, 180)
 
 
+@pytest.mark.parametrize("behind_s", [0.0, 300.0], ids=["edge", "clock 5 minutes behind"])
+async def test_a_day_that_is_over(fleet: Fleet, behind_s: float) -> None:
+    """By the server's clock, not by the replica's: it admits what the day still had, and not once each time."""
+    ahead = await fleet.replica(now_s=partial(skewed, 300.0))
+    behind = await fleet.replica(now_s=partial(skewed, -300.0))
+    ended = Charge(key_of("day"), 1, 3, 0, int(time.time() - behind_s))
+    begun = Charge(key_of("next day"), 1, 3, 0, ended.expires_s + 86_400)
+    assert await is_taken(ahead, ended)
+    assert [await is_taken(behind, ended) for _ in range(5)] == [True, True, False, False, False]
+    assert [await is_taken(ahead, begun) for _ in range(5)] == [True, True, True, False, False]
+    decision = await behind.reserve([ended])
+    assert decision.reset_s[0] == 0.0
+    await behind.settle([Correction(ended, -1, decision)])
+    await fleet.until_used(ended, 2)
+
+
 async def test_a_server_that_is_killed(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
     """Calls go on from what was seen last; when it is back, without its memory, it has all of them, once."""
     caplog.set_level(logging.INFO)
