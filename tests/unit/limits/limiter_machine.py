@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from inspect import isawaitable
 from itertools import combinations
 from typing import Any, Final
 
@@ -69,7 +70,7 @@ class LimiterMachine(RuleBasedStateMachine):
     def take(self, who: int, wish: Wish) -> None:
         """A call comes: it is admitted if, and only if, all that it wishes is there."""
         limiter = self._limiter(who)
-        decision = self.run(limiter.reserve(self._charges(wish)))
+        decision = self.run(self._reserve(limiter, wish))
         assert (decision.refused is None) == self._fits(wish)
         if decision.refused is None:
             self._taken(limiter, wish, decision)
@@ -81,7 +82,7 @@ class LimiterMachine(RuleBasedStateMachine):
         asked = [(self._limiter(who), wish) for who, wish in wishes]
 
         async def all_at_once() -> list[Decision]:
-            return await asyncio.gather(*[limiter.reserve(self._charges(wish)) for limiter, wish in asked])
+            return await asyncio.gather(*[self._reserve(limiter, wish) for limiter, wish in asked])
 
         decisions = self.run(all_at_once())
         for (limiter, wish), decision in zip(asked, decisions, strict=True):
@@ -98,7 +99,7 @@ class LimiterMachine(RuleBasedStateMachine):
         limiter = self._limiter(who)
 
         async def leave() -> Decision | None:
-            asking = asyncio.get_running_loop().create_task(limiter.reserve(self._charges(wish)))
+            asking = asyncio.get_running_loop().create_task(self._reserve(limiter, wish))
             for _ in range(turns):
                 await asyncio.sleep(0)
             asking.cancel()
@@ -136,6 +137,10 @@ class LimiterMachine(RuleBasedStateMachine):
 
         condition: Callable[[], bool | Awaitable[bool]] = is_told
         self.run(until_async(condition, f"{told} is counted"))
+
+    async def _reserve(self, limiter: Limiter, wish: Wish) -> Decision:
+        decision = limiter.reserve(self._charges(wish))
+        return await decision if isawaitable(decision) else decision
 
     def _limiter(self, who: int) -> Limiter:
         limiters = self.limiters()
