@@ -136,7 +136,7 @@ class LimiterMachine(RuleBasedStateMachine):
             return (await self.usage(charges)).used == told
 
         condition: Callable[[], bool | Awaitable[bool]] = is_told
-        self.run(until_async(condition, f"{told} is counted"))
+        self.run(until_async(condition, f"{told} is counted", timeout_s=60))
 
     async def _reserve(self, limiter: Limiter, wish: Wish) -> Decision:
         decision = limiter.reserve(self._charges(wish))

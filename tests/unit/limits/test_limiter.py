@@ -172,7 +172,7 @@ async def _wait_for(doing: Awaitable[Any]) -> Any:
 
 async def _replicas(url: str) -> list[tuple[Limiter, RedisCounters]]:
     """Patient ones: tests share a machine."""
-    remotes = [RedisCounters(url, counters_in_memory(places=256), timeout_s=10.0) for _ in range(3)]
+    remotes = [RedisCounters(url, counters_in_memory(places=256), timeout_s=60.0) for _ in range(3)]
     for remote in remotes:
         remote.start()
     await until_async(lambda: not any(remote.is_away for remote in remotes), "all have found the server")

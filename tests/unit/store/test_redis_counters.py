@@ -247,7 +247,7 @@ async def test_three_replicas_are_as_one(fleet: Fleet, asks: Sequence[int]) -> N
 
 @pytest.mark.parametrize("behind_s", [0.0, 300.0], ids=["edge", "clock 5 minutes behind"])
 async def test_a_day_that_is_over(fleet: Fleet, behind_s: float) -> None:
-    """By the server's clock, not by the replica's: it admits what the day still had, and not once each time."""
+    """By the server's clock, not by the replica's: it admits what the day still had, and no more."""
     ahead = await fleet.replica(now_s=partial(skewed, 300.0))
     behind = await fleet.replica(now_s=partial(skewed, -300.0))
     ended = Charge(key_of("day"), 1, 3, 0, int(time.time() - behind_s))
@@ -331,6 +331,22 @@ async def test_a_server_that_has_been_flushed(fleet: Fleet) -> None:
     assert (await take(second, one)).used == (4,)
     await first.settle([Correction(parallel, -1, held)])
     await fleet.until_used(parallel, 0)
+
+
+async def test_reminded_after_others_have_gone_on(fleet: Fleet) -> None:
+    """Who comes last to a server without its memory adds what it alone saw, and nothing twice."""
+    first, second = [await fleet.replica() for _ in range(2)]
+    one = month(limit=10)
+    for replica in (first, first, second, second):
+        await take(replica, one)
+    fleet.server.restart()
+    for _ in range(2):
+        await take(first, one)
+    await back(first)
+    await second.usage([one])
+    await back(second)
+    assert await fleet.used(one) == (6,)
+    assert (await take(first, one)).used == (7,)
 
 
 async def test_a_slow_server(fleet: Fleet) -> None:
