@@ -7,6 +7,9 @@ calls took.
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -17,11 +20,13 @@ from typing import Any, Final
 import pytest
 from redis import Redis
 
+from tests.rig.behaviours import hang_mid_stream
 from tests.rig.fake_upstream import FakeUpstream
-from tests.rig.gateway_process import GatewayProcess
+from tests.rig.gateway_process import GatewayProcess, StartGateway
 from tests.rig.limit_load import LimitLoad
-from tests.rig.limited_gateway import USD_OF_A_CALL, budget, paid_account, rate
-from tests.rig.manifests import ENVIRONMENT, chat_body, virtual_account
+from tests.rig.limited_gateway import CHAT, USD_OF_A_CALL, budget, paid_account, rate
+from tests.rig.manifests import ENVIRONMENT, bearer, chat, chat_body, virtual_account
+from tests.rig.raw_http import request_bytes
 from tests.rig.redis_relay import RedisRelay
 from tests.rig.requires import requires
 from tests.rig.until import until
@@ -39,6 +44,7 @@ RESERVED_USD: Final = 4 * USD_OF_A_CALL
 """What a call takes in advance; it uses a fourth of it."""
 
 MICRO_USD: Final = 1_000_000
+HEADERS: Final = [bearer(), ("content-type", "application/json")]
 
 
 class Fleet:
@@ -187,19 +193,11 @@ def test_the_server_of_limits(
     until(is_counted, what=f"{admitted} calls to be counted", timeout_s=30)
     calls, usd = fleet.counted()
     bound = (REPLICAS - 1) * (left + load.at_once)
-    before, meanwhile = (
-        [
-            (load.took_ms(share, before_s=began_s), load.took_ms(share, after_s=began_s, before_s=ended_s))
-            for share in (0.5, 0.99)
-        ],
-        load.took_ms(1.0, after_s=began_s, before_s=ended_s),
-    )
     with capsys.disabled():
         print(
             f"\n{fault.__name__} for {ended_s - began_s:.1f} s: {len(load.answers)} calls, {_failed(load)} "
             f"errors; {admitted} of {LIMIT} admitted (at most {LIMIT + bound}), {calls} counted, "
-            f"{usd:.0f} USD for {admitted * USD_OF_A_CALL}; p50 {before[0][0]:.1f} -> {before[0][1]:.1f} ms, "
-            f"p99 {before[1][0]:.1f} -> {before[1][1]:.1f} ms, longest {meanwhile:.1f} ms"
+            f"{usd:.0f} USD for {admitted * USD_OF_A_CALL}; {_slower(load, began_s, ended_s)}"
         )
     assert _failed(load) == 0, load.statuses()
     assert admitted + doubtful >= LIMIT
@@ -213,3 +211,94 @@ def _is_used_up(load: LimitLoad) -> bool:
 
 def _failed(load: LimitLoad) -> int:
     return sum(answer.status not in (200, 429) for answer in load.answers)
+
+
+# -- what happens on a host
+
+
+HOLDER: Final = """
+import fcntl, sys
+with open(sys.argv[1], "r+b") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX, 1, 0)
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+"""Has the lock of the counters, as a worker has that was stopped in the middle."""
+
+WORKERS: Final = 4
+
+
+def test_who_keeps_the_table(
+    start_gateway: StartGateway, upstream: FakeUpstream, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No call fails, none is admitted too much, and each is counted once; the rest is there afterwards."""
+    documents = [
+        paid_account("paid", upstream.base_url, ["m"]),
+        virtual_account("app", ["env:APP_TOKEN"], ["*"]),
+        rate("day", ["paid/m"], {"requests_per_day": LIMIT}),
+    ]
+    gateway = start_gateway(documents, workers=WORKERS)
+    with LimitLoad([gateway], chat_body("paid/m", max_tokens=RESERVED_USD), threads=9) as load:
+        load.go_on(BEFORE // 2)
+        began_s = time.monotonic()
+        holder = subprocess.Popen(
+            [sys.executable, "-c", HOLDER, str(gateway.state / "counters")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline()
+            load.go_on(MEANWHILE)
+            meanwhile = load.statuses()
+            ended_s = time.monotonic()
+        finally:
+            holder.communicate()
+        until(partial(_is_used_up, load), what="the limit to be used up", timeout_s=120)
+    admitted = load.statuses()[200]
+    with capsys.disabled():
+        print(
+            f"\nlock kept for {ended_s - began_s:.1f} s: {len(load.answers)} calls, {_failed(load)} errors; "
+            f"{meanwhile[200]} admitted until its end, {admitted} of {LIMIT} in all; "
+            f"{_slower(load, began_s, ended_s)}"
+        )
+    assert _failed(load) == 0, load.statuses()
+    assert admitted == LIMIT
+
+
+def _slower(load: LimitLoad, began_s: float, ended_s: float) -> str:
+    """How long calls took before and during a fault."""
+    told = [
+        f"{name} {load.took_ms(share, before_s=began_s):.1f} -> "
+        f"{load.took_ms(share, after_s=began_s, before_s=ended_s):.1f} ms"
+        for name, share in (("p50", 0.5), ("p99", 0.99), ("longest", 1.0))
+    ]
+    return ", ".join(told)
+
+
+def test_a_worker_killed_with_parallel_calls(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
+    """Its places are free as soon as somebody asks."""
+    documents = [
+        paid_account("paid", upstream.base_url, ["m"]),
+        virtual_account("app", ["env:APP_TOKEN"], ["*"]),
+        rate("at-once", ["paid/m"], {"parallel_requests": 3}),
+    ]
+    gateway = start_gateway(documents, workers=2)
+    upstream.play("m", *[hang_mid_stream] * 3)
+    held = [gateway.connect() for _ in range(3)]
+    for connection in held:
+        connection.send(request_bytes("POST", CHAT, HEADERS, chat_body("paid/m", stream=True)))
+        assert connection.read_head().status == 200
+    assert chat(gateway, "paid/m").status == 429
+    for pid in gateway.worker_pids():
+        gateway.signal(signal.SIGKILL, pid)
+    until(lambda: _status(gateway) == 200, what="the places to be free", timeout_s=30)
+    for connection in held:
+        connection.close()
+
+
+def _status(gateway: GatewayProcess) -> int:
+    try:
+        return chat(gateway, "paid/m").status
+    except OSError:
+        return 0
