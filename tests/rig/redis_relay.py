@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import threading
 from types import TracebackType
 from typing import Final, Self
@@ -49,8 +50,9 @@ class RedisRelay:
         connections: All that there were.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, tls: ssl.SSLContext | None = None) -> None:
         self.target = target
+        self._tls = tls
         self.delay_s = 0.0
         self.connections: list[Connection] = []
         self.port = 0
@@ -90,7 +92,7 @@ class RedisRelay:
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
-        async with await asyncio.start_server(self._serve, "127.0.0.1", 0) as server:
+        async with await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls) as server:
             self.port = server.sockets[0].getsockname()[1]
             self._is_up.set()
             await self._end.wait()

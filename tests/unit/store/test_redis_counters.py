@@ -7,6 +7,8 @@ import hashlib
 import logging
 import random
 import socket
+import ssl
+import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from functools import partial
@@ -20,6 +22,7 @@ from gateway.model import PARALLEL, Charge, Correction, Decision
 from gateway.store.counter_scripts import PREFIX
 from gateway.store.counter_table import counters_in_memory
 from gateway.store.redis_counters import RedisCounters, WhenAway
+from tests.rig.redis_relay import RedisRelay
 from tests.rig.requires import requires
 from tests.rig.until import until_async
 from tests.rig.valkey_server import PASSWORD, ValkeyServer
@@ -446,6 +449,62 @@ async def test_what_cannot_be_used(fleet: Fleet, url: str, caplog: pytest.LogCap
     assert caplog.text.count("cannot be used") == 1
 
 
+async def test_a_wrong_password(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
+    """The log says in clear words that it is that, and what follows."""
+    await fleet.replica(url=f"redis://:canary-wrong-password@127.0.0.1:{fleet.server.port}/0")
+    await until_async(lambda: "cannot be used" in caplog.text, "the log says so")
+    assert "invalid username-password pair" in caplog.text
+    assert "limits are this host's own" in caplog.text
+
+
+# What docs/operations.md says that its user needs.
+RIGHTS: Final = (
+    *("evalsha", "script|load", "time", "hget", "hset", "hdel", "hincrby", "zadd", "zrem", "zrangebyscore"),
+    *("del", "expire", "client|setname", "exists", "get", "set", "incrby", "hgetall", "expireat"),
+)
+
+
+def test_rights_are_documented() -> None:
+    """Each of them."""
+    text = Path("docs/operations.md").read_text()
+    assert [right for right in RIGHTS if f"`{right}`" not in text.lower().replace(" load", "|load")] == []
+
+
+async def test_a_user_with_few_rights(fleet: Fleet) -> None:
+    """Those that are documented are enough for all that is asked, a server that forgets included."""
+    rights = [f"+{right}" for right in RIGHTS]
+    keys = "~{gateway:limits}:*"
+    await fleet.redis.execute_command("ACL", "SETUSER", "few", "on", ">canary-few", keys, *rights)
+    url = f"redis://few:canary-few@127.0.0.1:{fleet.server.port}/0"
+    counters = await fleet.replica(url=url)
+    await back(counters)
+    charges = [month(), charge(), charge("p", window_s=PARALLEL)]
+    decision = await take(counters, *charges)
+    await counters.settle([Correction(each, -1, decision) for each in charges])
+    await fleet.redis.flushall()
+    await take(counters, *charges)
+    await back(counters)
+    assert (await take(counters, *charges)).is_shared
+
+
+@requires("openssl")
+async def test_over_tls(fleet: Fleet, tmp_path: Path) -> None:
+    """With the authority that the URL names; without it the server is not trusted."""
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    command += ["-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")]
+    command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)  # noqa: ASYNC221 - before all else
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    with RedisRelay(fleet.server.port, tls) as relay:
+        url = relay.url.replace("redis:", "rediss:", 1)
+        trusting = await fleet.replica(url=f"{url}?ssl_ca_certs={tmp_path / 'cert.pem'}")
+        other = await fleet.replica(url=url)
+        await back(trusting)
+        assert (await take(trusting, month())).is_shared
+        assert not (await take(other, month())).is_shared
+
+
 @pytest.mark.parametrize("seed", range(3))
 async def test_whatever_happens_to_connections(fleet: Fleet, seed: int) -> None:
     """Three replicas, hundreds of calls, a server that stands still and hangs up: it counts what was kept."""
@@ -491,29 +550,71 @@ async def test_whatever_happens_to_connections(fleet: Fleet, seed: int) -> None:
 
 
 async def test_a_cluster(tmp_path: Path) -> None:
-    """Any of its nodes leads to the one that has the keys."""
-    nodes = [cluster_node(tmp_path / name) for name in ("asked", "has the keys")]
-    with nodes[0], nodes[1]:
+    """Any of three nodes leads to the one that has the keys; if these move, they are followed."""
+    nodes = [cluster_node(tmp_path / name) for name in ("one", "two", "three")]
+    with nodes[0], nodes[1], nodes[2]:
         clients: list[Any] = [Redis.from_url(node.url, protocol=2) for node in nodes]
-        asked, keeper = clients
-        await keeper.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16_383)
-        await asked.execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[1].port, nodes[1].bus_port)
+        slot = await clients[0].execute_command("CLUSTER", "KEYSLOT", PREFIX)
+        home = slot // 5500
+        for at, client in enumerate(clients):
+            await client.execute_command("CLUSTER", "ADDSLOTSRANGE", at * 5500, min(16_383, at * 5500 + 5499))
+            await client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", at + 1)
+        for node in nodes[1:]:
+            await clients[0].execute_command("CLUSTER", "MEET", "127.0.0.1", node.port, node.bus_port)
 
         async def are_ready() -> bool:
-            said = [await node.execute_command("CLUSTER", "INFO") for node in (asked, keeper)]
-            return all("cluster_state:ok" in str(each) for each in said)
+            said = [str(await client.execute_command("CLUSTER", "INFO")) for client in clients]
+            return all("cluster_state:ok" in each and "known_nodes:3" in each for each in said)
 
         condition: Callable[[], bool | Awaitable[bool]] = are_ready
-        await until_async(condition, "both know of each other", timeout_s=DEADLINE_S)
-        fleet = Fleet(nodes[0])
+        await until_async(condition, "all know of each other", timeout_s=DEADLINE_S)
+        fleet = Fleet(nodes[(home + 1) % 3])
         first, second = [await fleet.replica() for _ in range(2)]
-        assert (await take(first, month(), charge("minute"))).is_shared
-        assert (await take(second, month(), charge("minute"))).used == (2, 2)
-        assert await keeper.dbsize() > 0
-        assert await asked.dbsize() == 0
+        charges = [month(), charge("minute", limit=1000)]
+        assert (await take(first, *charges)).is_shared
+        assert (await take(second, *charges)).used == (2, 2)
+        assert [bool(await client.dbsize()) for client in clients] == [at == home for at in range(3)]
+
+        async def go_on() -> None:
+            for replica in (first, second):
+                await take(replica, *charges)
+
+        await move_slot(slot, nodes[(home + 2) % 3], clients, home, go_on)
+        await until_async(lambda: not first.is_away and not second.is_away, "both have followed")
+        await go_on()
+        assert [bool(await client.dbsize()) for client in clients] == [
+            at == (home + 2) % 3 for at in range(3)
+        ]
+        assert await fleet.used(*charges) == (10, 10)
         await fleet.close()
-        await asked.aclose()
-        await keeper.aclose()
+        for client in clients:
+            await client.aclose()
+
+
+async def move_slot(
+    slot: int,
+    target: ClusterNode,
+    clients: Sequence[Any],
+    home: int,
+    meanwhile: Callable[[], Awaitable[None]],
+) -> None:
+    """Move what is in *slot* as operators do; *meanwhile* is done with none, some and all moved."""
+    away = (home + 2) % 3
+    ids = [await client.execute_command("CLUSTER", "MYID") for client in clients]
+    await clients[away].execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[home])
+    await clients[home].execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[away])
+    await meanwhile()
+    is_half = True
+    while keys := await clients[home].execute_command("CLUSTER", "GETKEYSINSLOT", slot, 2):
+        await clients[home].execute_command(
+            *("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "AUTH", PASSWORD, "KEYS", *keys)
+        )
+        if is_half:
+            is_half = False
+            await meanwhile()
+    for client in (clients[away], clients[home], *clients):
+        await client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", ids[away])
+    await meanwhile()
 
 
 def cluster_node(folder: Path) -> ClusterNode:
