@@ -158,7 +158,7 @@ def test_replicas_in_any_order(tmp_path: Path) -> None:
                 assert decision.is_shared, "the server answered all the time"
                 return decision
 
-        run_state_machine_as_test(OnReplicas, settings=_NOT_SHRUNK)  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(OnReplicas, settings=_NOT_SHRUNK)
         runner.run(_close(replicas))
 
 

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import logging
 import random
-import socket
 import ssl
 import subprocess
 import time
@@ -25,7 +24,7 @@ from gateway.store.redis_counters import RedisCounters, WhenAway
 from tests.rig.redis_relay import RedisRelay
 from tests.rig.requires import requires
 from tests.rig.until import until_async
-from tests.rig.valkey_server import PASSWORD, ValkeyServer
+from tests.rig.valkey_server import PASSWORD, ClusterNode, ValkeyServer, form_cluster, home_of
 
 pytestmark = requires("valkey")
 DEADLINE_S: Final = 20.0
@@ -551,23 +550,12 @@ async def test_whatever_happens_to_connections(fleet: Fleet, seed: int) -> None:
 
 async def test_a_cluster(tmp_path: Path) -> None:
     """Any of three nodes leads to the one that has the keys; if these move, they are followed."""
-    nodes = [cluster_node(tmp_path / name) for name in ("one", "two", "three")]
+    nodes = [ClusterNode(tmp_path / name) for name in ("one", "two", "three")]
     with nodes[0], nodes[1], nodes[2]:
         clients: list[Any] = [Redis.from_url(node.url, protocol=2) for node in nodes]
+        form_cluster(nodes)
+        home = home_of(PREFIX, nodes)
         slot = await clients[0].execute_command("CLUSTER", "KEYSLOT", PREFIX)
-        home = slot // 5500
-        for at, client in enumerate(clients):
-            await client.execute_command("CLUSTER", "ADDSLOTSRANGE", at * 5500, min(16_383, at * 5500 + 5499))
-            await client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", at + 1)
-        for node in nodes[1:]:
-            await clients[0].execute_command("CLUSTER", "MEET", "127.0.0.1", node.port, node.bus_port)
-
-        async def are_ready() -> bool:
-            said = [str(await client.execute_command("CLUSTER", "INFO")) for client in clients]
-            return all("cluster_state:ok" in each and "known_nodes:3" in each for each in said)
-
-        condition: Callable[[], bool | Awaitable[bool]] = are_ready
-        await until_async(condition, "all know of each other", timeout_s=DEADLINE_S)
         fleet = Fleet(nodes[(home + 1) % 3])
         first, second = [await fleet.replica() for _ in range(2)]
         charges = [month(), charge("minute", limit=1000)]
@@ -615,22 +603,3 @@ async def move_slot(
     for client in (clients[away], clients[home], *clients):
         await client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", ids[away])
     await meanwhile()
-
-
-def cluster_node(folder: Path) -> ClusterNode:
-    folder.mkdir()
-    return ClusterNode(folder)
-
-
-class ClusterNode(ValkeyServer):
-    """A server of a cluster.
-
-    Attributes:
-        bus_port: Where its nodes talk to each other.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            self.bus_port: int = found.getsockname()[1]
-        super().__init__(folder, ["--cluster-enabled", "yes", "--cluster-port", str(self.bus_port)])
