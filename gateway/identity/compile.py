@@ -11,7 +11,7 @@ from gateway.config import Config, SecretMissing, SecretReference, SecretSource
 from gateway.config.manifests.access_token import PersonalAccessToken
 from gateway.config.manifests.part import Source
 from gateway.config.manifests.provider_account import ProviderAccount
-from gateway.config.manifests.virtual_account import ModelGrant
+from gateway.config.manifests.role import CallingRoles, ModelGrant
 from gateway.config.manifests.virtual_model import VirtualModelAccount
 from gateway.identity.metadata import GivenMetadata
 from gateway.identity.rights import Granted, Rights
@@ -45,16 +45,17 @@ def compile_rights(config: Config, models: Iterable[str]) -> Rights:
         config: Where accounts and role bindings say who may use them.
         models: `<account>/<integration>` of all that are no virtual models.
     """
+    roles = CallingRoles.among(config.roles)
     shared: dict[str, list[ModelGrant]] = {}
     owners: list[ProviderAccount | VirtualModelAccount] = [*config.provider_accounts, *config.virtual_models]
     for owner in owners:
         grant = ModelGrant(owner.type.removeprefix(_ACCOUNT), owner.name, None)
         for collaborator in owner.collaborators:
-            if collaborator.may_call:
+            if collaborator.may_call(roles):
                 shared.setdefault(collaborator.subject, []).append(grant)
     for binding in config.role_bindings:
         for bound in binding.subjects:
-            shared.setdefault(bound.subject, []).extend(binding.grants)
+            shared.setdefault(bound.subject, []).extend(binding.grants(roles))
     return Rights(
         models,
         {account.name: account.type.removeprefix(_ACCOUNT) for account in config.provider_accounts},
@@ -74,9 +75,10 @@ _Signed = tuple[Caller, tuple[SecretReference, ...], dt.datetime | None, Source]
 
 def _callers(config: Config, rights: Rights) -> Iterator[_Signed]:
     given = GivenMetadata.of(config)
+    roles = CallingRoles.among(config.roles)
     for account in config.virtual_accounts:
         caller = Caller(account.name, frozenset())
-        granted = Granted(account.models, account.grants)
+        granted = Granted(account.models, account.grants(roles))
         caller = _complete(caller, granted, rights, given.to(caller.subjects, account.metadata))
         yield caller, account.tokens, account.expires_at, account.source
     users = _Users(config, rights, given)

@@ -29,10 +29,6 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from gateway.config.secrets import SecretKind, SecretReference
 
-# A role of another name may exist to look and not to call, so it grants nothing until roles are built.
-ROLES_THAT_CALL: Final = frozenset({"provider-account-access", "provider-account-manager"})
-"""On an account of models."""
-
 _VISIBLE: Final = re.compile(r"[!-~]+")
 HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")

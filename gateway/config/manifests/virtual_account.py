@@ -5,36 +5,24 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field
 
 from gateway.config.manifests.expiration import Expiration, parse_expiration
 from gateway.config.manifests.metadata_config import check_metadata
-from gateway.config.manifests.part import ROLES_THAT_CALL, Label, Manifest, Part, PositiveCount, Text, Token
+from gateway.config.manifests.part import Label, Manifest, Part, PositiveCount, Text, Token
+from gateway.config.manifests.role import EVERYTHING, CallingRoles, ModelGrant
 
 _FQN: Final = re.compile(r"[^:]*:([^:]+):([^:]+)(?::model:(.+))?")
 
 
-@dataclass(frozen=True, slots=True)
-class ModelGrant:
-    """The right to call models of one account.
-
-    Attributes:
-        provider: The account's type without `provider-account/`.
-        integration: None: every model of the account.
-    """
-
-    provider: str
-    account: str
-    integration: str | None
-
-
-def find_grant(resource_fqn: str, role: str) -> ModelGrant | None:
+def find_grant(resource_type: str, resource_fqn: str, role: str, roles: CallingRoles) -> ModelGrant | None:
     """What *role* on a resource lets its holder call; None when it is about something else."""
+    if resource_type == "tenant":
+        return EVERYTHING if role in roles.of_everything else None
     match = _FQN.fullmatch(resource_fqn)
-    if match is None or role not in ROLES_THAT_CALL:
+    if match is None or role not in roles.of_accounts:
         return None
     return ModelGrant(match[1], match[2], match[3])
 
@@ -45,14 +33,13 @@ class Permission(Part):
     resource_fqn: Text
     """`<tenant>:<provider>:<account>`, with `:model:<name>` for one model; the tenant is not compared."""
     resource_type: Text
-    """The kind of resource, `provider-account` for models."""
+    """The kind of resource: `provider-account` for models, `tenant` for all of them."""
     role_id: Text
-    """`provider-account-access` or `provider-account-manager` let the account call."""
+    """`provider-account-access`, `provider-account-manager` and roles of `role` let the account call."""
 
-    @property
-    def grant(self) -> ModelGrant | None:
+    def grant(self, roles: CallingRoles) -> ModelGrant | None:
         """What it lets the account call; None when it is about something else."""
-        return find_grant(self.resource_fqn, self.role_id)
+        return find_grant(self.resource_type, self.resource_fqn, self.role_id, roles)
 
 
 class AutoRotate(Part):
@@ -124,7 +111,7 @@ class VirtualAccount(Manifest):
             for key, value in self.tags.items()
         }
 
-    @property
-    def grants(self) -> tuple[ModelGrant, ...]:
+    def grants(self, roles: CallingRoles) -> tuple[ModelGrant, ...]:
         """What `permissions` let it call."""
-        return tuple(grant for permission in self.permissions if (grant := permission.grant) is not None)
+        granted = (permission.grant(roles) for permission in self.permissions)
+        return tuple(grant for grant in granted if grant is not None)

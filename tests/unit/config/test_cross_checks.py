@@ -248,3 +248,17 @@ otel_traces_exporter_config: {{type: http, endpoint: "http://h/"}}
     assert findings(tmp_path, ACCOUNT, CALLER, *many[:64]) == []
     (finding,) = findings(tmp_path, ACCOUNT, CALLER, *many)
     assert "type: there are more than 64 destinations" in finding
+
+
+def test_roles(tmp_path: Path) -> None:
+    """One that is built in is not made anew, and what looks like a permission on accounts is one."""
+    role = "type: role\nname: {}\nresourceType: tenant\npermissions: ['{}']\n"
+    use = "provider-account:UseIntegrations"
+    assert found(check_text(tmp_path, ACCOUNT, CALLER, role.format("r", use))) == []
+    assert found(check_text(tmp_path, ACCOUNT, CALLER, role.format("provider-account-access", use))) == [
+        "error 17 name: the role 'provider-account-access' is built in. Choose another name"
+    ]
+    slip = found(check_text(tmp_path, ACCOUNT, CALLER, role.format("r", "provider-account:UseIntegration")))
+    assert any(
+        "there is no such permission. Did you mean 'provider-account:UseIntegrations'" in one for one in slip
+    )

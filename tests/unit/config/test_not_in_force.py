@@ -49,6 +49,10 @@ integrations:
             ACCOUNT + "    tls_settings: {ca_cert: x}",
             "provider-account/self-hosted-model: integrations.tls_settings",
         ),
+        (
+            "type: role\nname: r\nresourceType: tenant\npermissions: ['team:ReadTeam']\n",
+            "role: permissions",
+        ),
         (CALLER + "auto_rotate: {}", "virtual-account: auto_rotate"),
         (CALLER + "notification_target: {type: email}", "virtual-account: notification_target"),
         (CALLER + "secret_store_config: {a: b}", "virtual-account: secret_store_config"),

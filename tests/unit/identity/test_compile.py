@@ -141,3 +141,28 @@ def test_role_bindings(tmp_path: Path) -> None:
     assert caller(found, "a").accounts == {"lab"}
     assert caller(found, "b").models == frozenset()
     assert caller(found, "c").models == {"lab/qwen"}
+
+
+def test_roles_of_one_s_own(tmp_path: Path) -> None:
+    """One of the tenant gives everything, one of accounts what it is bound to; reserved models stay so."""
+    role = "type: role\nname: {}\nresourceType: {}\npermissions: ['provider-account:UseIntegrations']\n"
+    account = (
+        "type: provider-account/openai\nname: main\nintegrations:\n  - {name: small, model_id: s}\n"
+        "  - {name: large, model_id: l, authorized_subjects: [team:ml]}\n"
+        "collaborators: [{subject: 'user:b@x.io', role_id: some}, {subject: 'user:c@x.io', role_id: all}]\n"
+    )
+    binding = (
+        "type: role-binding\nname: b\nsubjects: [{type: user, name: a@x.io}]\n"
+        "permissions: [{resourceType: tenant, resourceFqn: acme, role: all}]\n"
+    )
+    users = [pat("t1", "env:A"), pat("t2", "env:B", "b@x.io"), pat("t3", "env:C", "c@x.io")]
+    roles = [role.format("all", "tenant"), role.format("some", "provider-account")]
+    environ = {"A": "a", "B": "b", "C": "c"}
+    config = accepted_config(check_text(tmp_path, ACCOUNT, account, binding, *roles, *users, environ=environ))
+    models = ["lab/qwen", "main/small", "main/large"]
+    rights = compile_rights(config, models)
+    found = compile_identity(config, SecretSource(environ), rights, is_loopback=False)
+    assert caller(found, "a").models == {"lab/qwen", "main/small"}
+    assert caller(found, "a").accounts == {"lab"}
+    assert caller(found, "b").models == {"main/small"}
+    assert caller(found, "c").models == frozenset()
