@@ -11,6 +11,7 @@ from gateway.config.document import Document, FieldPath
 from gateway.config.limit_checks import check_limits
 from gateway.config.manifests.access_token import PersonalAccessToken
 from gateway.config.manifests.global_settings import GlobalSettings
+from gateway.config.manifests.issued_token import IssuedToken
 from gateway.config.manifests.known import MODEL_ACCOUNTS
 from gateway.config.manifests.otel_config import MAX_DESTINATIONS, OtelConfig
 from gateway.config.manifests.provider_account import MODEL_TYPES, Integration, ProviderAccount
@@ -30,6 +31,7 @@ from gateway.config.plain_words import nearest
 from gateway.config.problem import Problem
 from gateway.config.reading import Reading
 from gateway.config.routing_checks import check_routing
+from gateway.config.secrets import SecretReference
 from gateway.config.subject_checks import (
     check_bound,
     check_callers,
@@ -94,8 +96,13 @@ def check_all(documents: Sequence[Document], readings: Sequence[Reading]) -> Ite
                 yield from _check_models(reading.document, account.integrations)
                 yield from check_sharing(reading.document, account, subjects, roles)
             case VirtualAccount() as caller:
+                yield from _check_ids(reading.document, caller.tokens)
+                yield from _check_rotation(reading.document, caller)
                 yield from _check_virtual_account(reading.document, caller, names, shares, roles)
-            case PersonalAccessToken(models=patterns) | Team(models=patterns):
+            case PersonalAccessToken(tokens=tokens, models=patterns):
+                yield from _check_ids(reading.document, tokens)
+                yield from _check_patterns(reading.document, patterns, names)
+            case Team(models=patterns):
                 yield from _check_patterns(reading.document, patterns, names)
             case RoleBinding() as binding:
                 yield from check_bound(reading.document, binding, subjects)
@@ -194,6 +201,27 @@ def _check_virtual_account(
         )
     yield from _check_patterns(document, caller.models, names)
     yield from _check_permissions(document, caller.permissions, names, roles)
+
+
+def _check_ids(document: Document, tokens: Sequence[SecretReference | IssuedToken]) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for index, token in enumerate(tokens):
+        if not isinstance(token, IssuedToken):
+            continue
+        if token.id in seen:
+            message = f"the token '{token.id}' is there already"
+            yield document.error(("tokens", index, "id"), message, "Give each a name of its own")
+        seen.add(token.id)
+
+
+def _check_rotation(document: Document, caller: VirtualAccount) -> Iterator[Problem]:
+    if caller.auto_rotate is None:
+        return
+    for index, token in enumerate(caller.tokens):
+        if not isinstance(token, IssuedToken):
+            message = "nothing says how old this token is, so auto_rotate does not end it"
+            fix = "Make one with 'gateway token create', or write id, hash and created_at"
+            yield document.warning(("tokens", index), message, fix)
 
 
 def _check_permissions(

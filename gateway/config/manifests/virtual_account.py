@@ -7,11 +7,12 @@ import json
 import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, Strict
 
 from gateway.config.manifests.expiration import Expiration, parse_expiration
+from gateway.config.manifests.issued_token import ListedToken
 from gateway.config.manifests.metadata_config import check_metadata
-from gateway.config.manifests.part import Label, Manifest, Part, PositiveCount, Text, Token
+from gateway.config.manifests.part import Label, Manifest, Part, PositiveCount, Text
 from gateway.config.manifests.role import EVERYTHING, CallingRoles, ModelGrant
 
 _FQN: Final = re.compile(r"[^:]*:([^:]+):([^:]+)(?::model:(.+))?")
@@ -43,12 +44,22 @@ class Permission(Part):
 
 
 class AutoRotate(Part):
-    """How often the token changes."""
+    """How old tokens may become."""
 
-    auto_rotate_interval: PositiveCount = 360
-    """Days until the token changes."""
+    auto_rotate_interval: Annotated[int, Strict(), Field(ge=30)] = 360
+    """Days from its making until a token is due for another one."""
     grace_period: PositiveCount = 30
-    """Days that the old token still works."""
+    """Days that it still works from then on, and that a token which was rotated does."""
+
+    @property
+    def interval(self) -> dt.timedelta:
+        """Until a token is due."""
+        return dt.timedelta(days=self.auto_rotate_interval)
+
+    @property
+    def grace(self) -> dt.timedelta:
+        """How long it works from then on."""
+        return dt.timedelta(days=self.grace_period)
 
 
 class IdentityProviderMapping(Part):
@@ -75,8 +86,8 @@ class VirtualAccount(Manifest):
     type: Literal["virtual-account"]
     name: Label
     """The caller's name in traces and limits."""
-    tokens: tuple[Token, ...] = ()
-    """Any of these signs the caller in: secret references, or `sha256:` and a token's hash. Extension."""
+    tokens: tuple[ListedToken, ...] = ()
+    """Any of these signs the caller in: references, `sha256:` and a hash, or what was issued. Extension."""
     models: tuple[Text, ...] = ()
     """What it may call: patterns (`*`, `?`, `[...]`) of `<account>/<integration>`, and slugs. Extension."""
     permissions: tuple[Permission, ...] = ()
@@ -84,7 +95,7 @@ class VirtualAccount(Manifest):
     expiration_date: Expiration | None = None
     """The last day that it may call, to its end in UTC, or an RFC 3339 time."""
     auto_rotate: AutoRotate | None = None
-    """How often the token changes."""
+    """How old tokens may become."""
     notification_target: dict[str, Any] | None = None
     """Who is told when the token changes."""
     secret_store_config: dict[str, Any] | None = None
@@ -96,12 +107,17 @@ class VirtualAccount(Manifest):
     identity_provider_mapping: tuple[IdentityProviderMapping, ...] = ()
     """Who of an identity provider is this account."""
     token_type: Literal["jwt", "opaque"] | None = None
-    """The form of tokens that TrueFoundry issues."""
+    """The form of tokens that are issued: `opaque` (random, also without it) or `jwt`."""
 
     @property
     def expires_at(self) -> dt.datetime | None:
         """The first moment, in UTC, at which its tokens no longer work; None: never."""
         return None if self.expiration_date is None else parse_expiration(self.expiration_date)
+
+    @property
+    def longest_life(self) -> dt.timedelta | None:
+        """How long a token works from its making on; None: as long as its dates say."""
+        return None if self.auto_rotate is None else self.auto_rotate.interval + self.auto_rotate.grace
 
     @property
     def metadata(self) -> dict[str, str]:
