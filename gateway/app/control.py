@@ -25,6 +25,7 @@ from gateway.app.otel_test import make_probes
 from gateway.app.replicas import AWAY, OFF, Sharing
 from gateway.config import Checked, Config
 from gateway.config.check import check, check_documents
+from gateway.config.manifest_files import ManifestFiles
 from gateway.control.api import Services, build_app
 from gateway.control.audit import AuditTrail
 from gateway.control.auth import Access
@@ -162,9 +163,8 @@ class Control:
         await asyncio.to_thread(self._note_start)
         self._watch.start()
         config = ConfigSource(self._watch.status, self._connected)
-        otel = OtelManifests(
-            settings.config, strict=settings.strict, secrets=self._secrets, find_waiting=self._waiting
-        )
+        files = ManifestFiles(settings.config, strict=settings.strict, secrets=self._secrets)
+        otel = OtelManifests(files, find_waiting=self._waiting)
         page = MetricsPage(self._metrics_source)
         services = Services(
             self._health, self._queries, self._telemetry, config, otel, page, self._targets, self._audit

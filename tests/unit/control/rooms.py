@@ -10,6 +10,7 @@ from tempfile import mkdtemp
 from starlette.testclient import TestClient
 
 from gateway.config import SecretSource
+from gateway.config.manifest_files import ManifestFiles
 from gateway.control.api import Services, build_app
 from gateway.control.audit import AuditTrail
 from gateway.control.auth import Access
@@ -103,9 +104,7 @@ class Rooms:
                 )
             ),
             otel=OtelManifests(
-                self.manifests,
-                strict=False,
-                secrets=SecretSource({}, None),
+                ManifestFiles(self.manifests, strict=False, secrets=SecretSource({}, None)),
                 find_waiting=lambda name: self.waiting.get(name, 0),
             ),
             targets=self.targets,

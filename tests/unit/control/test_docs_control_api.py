@@ -12,12 +12,12 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from gateway.config import Document, Problem, Severity
+from gateway.config.manifest_files import Saved, Shown
 from gateway.control import replies, traces
 from gateway.control.audit import AuditTrail
 from gateway.control.config import ConfigSource
 from gateway.control.config_status import ConfigStatus, Rejected
 from gateway.control.health import Health
-from gateway.control.otel_manifest import Saved, Shown
 from gateway.control.otel_settings import saved_json
 from gateway.control.targets import TargetsSource
 from gateway.delivery.probe import ProbeResult
@@ -97,7 +97,7 @@ ANSWERS: dict[str, object] = {
     "targets": TargetsSource(lambda: ["a/b"], None).report(),
     "test": {"results": [ProbeResult("d", "traces", True, 200, 1.0, "w", "a").to_dict()]},
     "otel": otel(),
-    "otel-saved": saved_json(Saved(Shown(otel(), "t", Path("a")), "v", (problem(),))),
+    "otel-saved": saved_json(Saved(Shown("t", "x", otel(), "t", Path("a")), "v", (problem(),))),
 }
 # Whose keys are data, not names.
 FREE = {"attributes", "resource", "by_reason", "manifest", "headers"}
