@@ -128,6 +128,16 @@ def append_text(text: str, file: Path, own: str) -> str:
     return _append_lines(text, _own_lines(own))
 
 
+def with_body(text: str, body: Mapping[str, Any]) -> str:
+    """*text*, one document of YAML, saying *body*; where it cannot be read *body* alone."""
+    try:
+        plain = _only(text)
+        stored = Document("", "", plain.value, Path("manifest.yaml"), plain.line)
+        return replace_document(text, stored, body)
+    except NotReplaceable:
+        return to_yaml(dict(body))
+
+
 def is_json_file(file: Path) -> bool:
     """Whether the loader reads *file* as JSON."""
     return file.suffix == ".json"

@@ -11,10 +11,12 @@ from starlette.testclient import TestClient
 
 from gateway.config import SecretSource
 from gateway.config.manifest_files import ManifestFiles
+from gateway.control.accepted_files import AcceptedFiles
 from gateway.control.api import Services, build_app
 from gateway.control.audit import AuditTrail
 from gateway.control.auth import Access
 from gateway.control.config import ConfigSource
+from gateway.control.config_history import History
 from gateway.control.config_status import ConfigStatus
 from gateway.control.health import Health
 from gateway.control.metrics import MetricsPage, MetricsSource
@@ -68,6 +70,7 @@ class Rooms:
     )
     access: Access = field(default_factory=lambda: Access("127.0.0.1"))
     manifests: Path = Path("no-such-folder")
+    kept: Path = Path("no-such-folder")
     waiting: dict[str, int] = field(default_factory=dict)
     tested: list[str | None] = field(default_factory=list)
     audit: AuditTrail = field(default_factory=lambda: AuditTrail(AuditLog(Path(mkdtemp()))))
@@ -109,6 +112,11 @@ class Rooms:
             ),
             targets=self.targets,
             audit=self.audit,
+            history=History(
+                AcceptedFiles(self.kept),
+                ManifestFiles(self.manifests, strict=False, secrets=SecretSource({}, None)),
+                self.audit,
+            ),
         )
 
     async def _test(self, name: str | None) -> Sequence[dict[str, object]]:
