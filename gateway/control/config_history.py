@@ -27,7 +27,7 @@ from gateway.tracestore.timestamps import format_rfc3339
 _PATH: Final = "/api/config/history"
 _CONTEXT_LINES: Final = 3
 _KIND: Final = "configuration"
-_NOT_TOLD: Final = {"manifests": None, "by": []}
+_NOT_TOLD: Final[dict[str, Any]] = {"manifests": None, "by": []}
 
 
 @dataclass(frozen=True, slots=True)

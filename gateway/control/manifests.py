@@ -184,10 +184,10 @@ def refusal(error: Exception, audit: AuditTrail, place: tuple[str, str]) -> Resp
         return error_reply(409, "not_writable", str(error))
     if isinstance(error, Invalid):
         problems = [problem.to_dict() for problem in error.problems]
-        details = {"code": "invalid_manifest", "message": str(error), "problems": problems}
-        return json_reply({"error": details}, 400)
+        invalid = {"code": "invalid_manifest", "message": str(error), "problems": problems}
+        return json_reply({"error": invalid}, 400)
     now = error.now if isinstance(error, ChangedMeanwhile) else None
-    details = {
+    details: dict[str, Any] = {
         "code": "changed_meanwhile",
         "message": str(error),
         "changed": audit.last(*place),
@@ -276,7 +276,11 @@ def _asked(body: Mapping[str, Any]) -> tuple[str, str | None, str | None, dict[s
     text, fields = body.get("yaml"), body.get("manifest")
     if not isinstance(kind, str) or not isinstance(name, str | None):
         raise BodyRefused(400, "invalid_parameter", "'type' is text, and 'name' is, or null for a new one")
-    if not isinstance(text, str | None) or not isinstance(fields, dict | None) or text is fields is None:
+    if (
+        not isinstance(text, str | None)
+        or not isinstance(fields, dict | None)
+        or (text is None and fields is None)
+    ):
         raise BodyRefused(400, "invalid_parameter", "send 'yaml' as text, 'manifest' as an object, or both")
     return kind, name, text, fields
 
