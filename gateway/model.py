@@ -7,7 +7,7 @@ but `errors`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from math import inf
@@ -38,6 +38,7 @@ Unsupported = Literal["drop", "reject"]
 
 EVERYONE: Final = "everyone"
 """A team that everybody belongs to."""
+_EVERYBODY: Final = f"team:{EVERYONE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,6 @@ class Caller:
         kind: What it is.
         teams: Names of its teams, without `EVERYONE`.
         tags: What every call of it has among its metadata.
-        subjects: What rules may name it by: `virtualaccount:app`, `user:a@x.io`, `team:ml`.
     """
 
     name: str
@@ -60,12 +60,21 @@ class Caller:
     kind: Literal["virtualaccount", "user"] = "virtualaccount"
     teams: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)
-    subjects: frozenset[str] = field(init=False, repr=False, compare=False)
+    _subjects: frozenset[str] | None = field(default=None, init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        """Work out its subjects, once."""
-        teams = [f"team:{team}" for team in (*self.teams, EVERYONE)]
-        object.__setattr__(self, "subjects", frozenset((f"{self.kind}:{self.name}", *teams)))
+    @property
+    def subjects(self) -> frozenset[str]:
+        """What rules may name it by, worked out when first asked for: few of a million call at once."""
+        found = self._subjects
+        if found is None:
+            found = subjects_of(self.kind, self.name, self.teams)
+            object.__setattr__(self, "_subjects", found)
+        return found
+
+
+def subjects_of(kind: str, name: str, teams: Iterable[str] = ()) -> frozenset[str]:
+    """What rules may name a caller by: `virtualaccount:app`, `user:a@x.io`, `team:ml`, `team:everyone`."""
+    return frozenset((f"{kind}:{name}", _EVERYBODY, *[f"team:{team}" for team in teams]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,9 @@ from starlette.types import ASGIApp
 from gateway.control.audit import AuditTrail, audit_routes
 from gateway.control.auth import Access, Guard
 from gateway.control.config import ConfigSource, config_routes
+from gateway.control.config_history import History, history_routes
 from gateway.control.health import Health, health_routes
+from gateway.control.manifests import manifest_routes
 from gateway.control.metrics import MetricsPage, metrics_routes
 from gateway.control.otel_manifest import OtelManifests
 from gateway.control.otel_settings import otel_settings_routes
@@ -37,6 +39,7 @@ class Services:
     metrics: MetricsPage
     targets: TargetsSource
     audit: AuditTrail
+    history: History
 
 
 def build_app(services: Services, access: Access) -> ASGIApp:
@@ -55,6 +58,8 @@ def build_app(services: Services, access: Access) -> ASGIApp:
             *targets_routes(services.targets, services.audit),
             *config_routes(services.config),
             *otel_settings_routes(services.otel, services.audit),
+            *manifest_routes(services.history.files, services.audit),
+            *history_routes(services.history),
             *audit_routes(services.audit),
             *page_routes(),
             *metrics_routes(services.metrics),
@@ -75,6 +80,8 @@ async def _front(_request: Request) -> Response:
                 "/api/telemetry",
                 "/api/targets",
                 "/api/config",
+                "/api/config/history",
+                "/api/manifests",
                 "/api/audit",
                 "/settings/otel",
             ],

@@ -236,6 +236,7 @@ class SpanEncoder:
             trace.server_address,
             trace.server_port,
             trace.caller.name if trace.caller else None,
+            trace.caller.teams if trace.caller else None,
             trace.call.model if trace.call else None,
             trace.config_version,
             route_name(trace),
@@ -408,6 +409,8 @@ def _encode_server_block(trace: CallTrace, secrets: Secrets) -> bytes:
         parts.append(names.SERVER_PORT.integer(trace.server_port))
     if trace.caller is not None:
         parts.append(names.CALLER.text(trace.caller.name))
+        if trace.caller.teams:
+            parts.append(names.TEAM.texts(trace.caller.teams[:_MAX_NAMES]))
     if trace.call is not None:
         parts.append(names.MODEL_ASKED.text(_model_asked(trace, secrets)))
     if trace.plan is not None and trace.plan.route is None:
