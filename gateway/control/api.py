@@ -15,6 +15,7 @@ from gateway.control.audit import AuditTrail, audit_routes
 from gateway.control.auth import Access, Guard
 from gateway.control.config import ConfigSource, config_routes
 from gateway.control.health import Health, health_routes
+from gateway.control.limits import LimitsSource, limits_routes
 from gateway.control.metrics import MetricsPage, metrics_routes
 from gateway.control.otel_manifest import OtelManifests
 from gateway.control.otel_settings import otel_settings_routes
@@ -37,6 +38,7 @@ class Services:
     metrics: MetricsPage
     targets: TargetsSource
     audit: AuditTrail
+    limits: LimitsSource
 
 
 def build_app(services: Services, access: Access) -> ASGIApp:
@@ -53,6 +55,7 @@ def build_app(services: Services, access: Access) -> ASGIApp:
             *trace_routes(services.traces),
             *telemetry_routes(services.telemetry),
             *targets_routes(services.targets, services.audit),
+            *limits_routes(services.limits),
             *config_routes(services.config),
             *otel_settings_routes(services.otel, services.audit),
             *audit_routes(services.audit),
@@ -74,6 +77,7 @@ async def _front(_request: Request) -> Response:
                 "/api/traces",
                 "/api/telemetry",
                 "/api/targets",
+                "/api/limits/usage",
                 "/api/config",
                 "/api/audit",
                 "/settings/otel",

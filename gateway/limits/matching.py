@@ -118,6 +118,10 @@ class Rules:
         """Whether there are any."""
         return bool(self._sets)
 
+    def every(self) -> Iterator[Rule]:
+        """Each of them, in order."""
+        return (rule for one in self._sets for rule in one.rules)
+
     def of_call(self, caller: Caller, asked: str, metadata: Mapping[str, str]) -> tuple[Meter, ...]:
         """What counts a call of *asked*, by any of its names, whoever answers."""
         key = (caller.subjects, asked)
