@@ -16,6 +16,7 @@ from gateway.control.auth import Access, Guard
 from gateway.control.config import ConfigSource, config_routes
 from gateway.control.config_history import History, history_routes
 from gateway.control.health import Health, health_routes
+from gateway.control.limits import LimitsSource, limits_routes
 from gateway.control.manifests import manifest_routes
 from gateway.control.metrics import MetricsPage, metrics_routes
 from gateway.control.otel_manifest import OtelManifests
@@ -40,6 +41,7 @@ class Services:
     targets: TargetsSource
     audit: AuditTrail
     history: History
+    limits: LimitsSource
 
 
 def build_app(services: Services, access: Access) -> ASGIApp:
@@ -56,6 +58,7 @@ def build_app(services: Services, access: Access) -> ASGIApp:
             *trace_routes(services.traces),
             *telemetry_routes(services.telemetry),
             *targets_routes(services.targets, services.audit),
+            *limits_routes(services.limits),
             *config_routes(services.config),
             *otel_settings_routes(services.otel, services.audit),
             *manifest_routes(services.history.files, services.audit),
@@ -79,6 +82,7 @@ async def _front(_request: Request) -> Response:
                 "/api/traces",
                 "/api/telemetry",
                 "/api/targets",
+                "/api/limits/usage",
                 "/api/config",
                 "/api/config/history",
                 "/api/manifests",

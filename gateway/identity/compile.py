@@ -68,6 +68,11 @@ def compile_rights(config: Config, models: Iterable[str]) -> Rights:
     )
 
 
+def known_callers(config: Config, rights: Rights) -> Iterator[Caller]:
+    """Everybody who is configured, with a token in force or not."""
+    return (caller for caller, *_ in _callers(config, rights))
+
+
 _Signed = VirtualAccount | PersonalAccessToken
 
 

@@ -180,6 +180,10 @@ class Rules:
             held = _keep(self._held, by, found.held(metadata))
         return held
 
+    def every(self) -> Iterator[Rule]:
+        """Each of them, in order."""
+        return (rule for one in self._sets for rule in one.rules)
+
     def of_call(self, caller: Caller, asked: str, metadata: Mapping[str, str]) -> tuple[Meter, ...]:
         """What counts a call of *asked*, by any of its names, whoever answers."""
         return self._sets_of_call(caller, asked).meters(metadata)

@@ -23,7 +23,7 @@ from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, lockf
 from functools import partial
 from math import inf
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from gateway.model import PARALLEL, ROLLING_SLOTS, TABLE_KEY_BYTES, Charge, Correction, Decision
 from gateway.store import counter_notes
@@ -59,6 +59,16 @@ _HASTY_WAIT_S: Final = 0.0001
 _PATIENCE_S: Final = 0.02
 _PATIENCE_PAUSE_S: Final = 0.0005
 _IMPATIENT_S: Final = 1.0
+
+
+class ReadCounters(Protocol):
+    """Counters for who only looks. While a worker changes one, it may be seen half-way."""
+
+    def usage(self, charges: Sequence[Charge]) -> Decision:
+        """As `gateway.model.Counters.usage`; any thread may ask, one at a time."""
+
+    def close(self) -> None:
+        """Let go of the file."""
 
 
 class CounterTable:
@@ -394,6 +404,19 @@ def open_counters(
     if lane is not None:
         counters.begin(descriptor)
     return counters
+
+
+def open_counters_to_read(
+    path: Path, *, places: int = PLACES, now_s: Callable[[], float] = time.time
+) -> ReadCounters:
+    """The same counters for a process that charges nothing: it takes no lane, and no share of what is left.
+
+    Raises:
+        OSError: As `open_counters`.
+    """
+    descriptor, data = open_mapped(path, _header(places), _size(places))
+    os.close(descriptor)
+    return CounterTable(data, places=places, now_s=now_s)
 
 
 def _slot_of(correction: Correction, now_s: float) -> int:

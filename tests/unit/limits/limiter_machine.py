@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from inspect import isawaitable
 from itertools import combinations
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -139,8 +139,7 @@ class LimiterMachine(RuleBasedStateMachine):
         self.run(until_async(condition, f"{told} is counted", timeout_s=60))
 
     async def _reserve(self, limiter: Limiter, wish: Wish) -> Decision:
-        # Some limiters know it at once.
-        decision = cast("Decision | Awaitable[Decision]", limiter.reserve(self._charges(wish)))
+        decision = limiter.reserve(self._charges(wish))
         return await decision if isawaitable(decision) else decision
 
     def _limiter(self, who: int) -> Limiter:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from gateway.model import PARALLEL, Charge, Correction, Counters, Decision
 from gateway.store.counter_notes import NOTES
 from gateway.store.counter_places import LANES
-from gateway.store.counter_table import CounterTable, counters_in_memory, open_counters
+from gateway.store.counter_table import CounterTable, counters_in_memory, open_counters, open_counters_to_read
 from tests.unit.doubles import Clock
 from tests.unit.store.others import end, run
 
@@ -575,3 +575,15 @@ def test_another_version(path: Path) -> None:
     assert other.usage([month("a")]).used == (0,)
     other.close()
     counters.close()
+
+
+def test_who_only_looks(tmp_path: Path) -> None:
+    """It sees what others count, and takes no share of what is left from them."""
+    path = tmp_path / "counters"
+    looking = open_counters_to_read(path, places=PLACES, now_s=lambda: NOW_S)
+    counting = open_counters(path, places=PLACES, now_s=lambda: NOW_S)
+    counting.reserve([charge(amount=3)])
+    assert looking.usage([charge()]).used == (3,)
+    assert counting._lane == 0
+    looking.close()
+    counting.close()
