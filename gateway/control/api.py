@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -22,7 +22,8 @@ from gateway.control.metrics import MetricsPage, metrics_routes
 from gateway.control.otel_manifest import OtelManifests
 from gateway.control.otel_settings import otel_settings_routes
 from gateway.control.pages import page_routes
-from gateway.control.replies import json_reply, on_failure, on_http_error
+from gateway.control.pages.navigation import NAVIGATION
+from gateway.control.replies import on_failure, on_http_error
 from gateway.control.targets import TargetsSource, targets_routes
 from gateway.control.telemetry import TelemetrySource, telemetry_routes
 from gateway.control.traces import TraceQueries, trace_routes
@@ -75,19 +76,5 @@ def build_app(services: Services, access: Access) -> ASGIApp:
 
 
 async def _front(_request: Request) -> Response:
-    return json_reply(
-        {
-            "service": "gateway control plane",
-            "see": [
-                "/api/traces",
-                "/api/telemetry",
-                "/api/targets",
-                "/api/limits/usage",
-                "/api/config",
-                "/api/config/history",
-                "/api/manifests",
-                "/api/audit",
-                "/settings/otel",
-            ],
-        }
-    )
+    first = next(entry for group in NAVIGATION for entry in group.entries)
+    return RedirectResponse(first.path, 307)
