@@ -47,7 +47,7 @@ class Limited:
     def __init__(self, manifests: tuple[str, ...], folder: Path) -> None:
         """Compile *manifests*; files go to *folder*."""
         self.snapshot = _compiled(manifests, folder)
-        self.counters = open_counters(folder / "counters")
+        self.counters = open_counters(folder / "counters", is_alone=True)
         self.limiter = Limiter(self.counters)
         headers = AsgiHeaders([(b"authorization", b"Bearer " + TOKEN.encode())])
         self.caller = self.snapshot.identity.identify(headers)

@@ -51,6 +51,7 @@ _UNPRICED_MICRO_USD: Final = 1
 """The same of money, where there is no price."""
 
 _MAXIMA: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens", "max_tokens_to_sample")
+_NESTED: Final = frozenset({b"[", b"{"})
 _DATA_URL: Final = "data:"
 _QUOTED_DATA_URL: Final = b'"data:'
 _IMAGE_URL: Final = "data:image/"
@@ -147,10 +148,11 @@ def _input_of(call: Call) -> tuple[int, int]:
     messages = 0
     for name, raw in call.fields.items():
         value = bytes(raw)
-        if value[:1] not in (b"[", b"{") and name not in _TEXTS:
+        if value[:1] not in _NESTED and name not in _TEXTS:
             continue
         if name == _CHAT and (plain := _plain_messages(value)) is not None:
-            messages, sizes.text_bytes = messages + len(plain), sizes.text_bytes + sum(map(_length, plain))
+            messages += len(plain)
+            sizes.text_bytes += sum(map(_length, plain))
             continue
         if name in _SCHEMAS:
             sizes.text_bytes += len(value)

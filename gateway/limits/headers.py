@@ -34,7 +34,7 @@ def limit_headers(notes: Sequence[LimitNote]) -> HeaderPairs:
             least[kind] = note
     headers: HeaderPairs = []
     for kind, note in least.items():
-        headers += _told(kind, note.limit, note.used, note.reset_s)
+        headers += _told(kind, note.limit, max(0, note.limit - note.used), note.reset_s)
     return headers
 
 
@@ -53,14 +53,16 @@ def headers_of(held: Held, said: LimitsSaid) -> HeaderPairs:
                 least, told = left, at
         if told >= 0:
             reset_s = said.charges[told].reset_s(decision.at_s)
-            headers += _told(kind, limits[told].limit, used[told], reset_s)
+            headers += _told(kind, limits[told].limit, least, reset_s)
     return headers
 
 
-def _told(kind: LimitKind, limit: int, used: int, reset_s: float) -> HeaderPairs:
+def _told(kind: LimitKind, limit: int, left: int, reset_s: float) -> HeaderPairs:
     limit_name, remaining_name, reset_name = _NAMES[kind]
-    told = ((limit_name, b"%d" % limit), (remaining_name, b"%d" % (limit - used if used < limit else 0)))
-    return [*told, (reset_name, format_duration(reset_s))] if isfinite(reset_s) else [*told]
+    if not isfinite(reset_s):
+        return [(limit_name, b"%d" % limit), (remaining_name, b"%d" % left)]
+    reset = format_duration(reset_s)
+    return [(limit_name, b"%d" % limit), (remaining_name, b"%d" % left), (reset_name, reset)]
 
 
 def _is_less(note: LimitNote, other: LimitNote) -> bool:

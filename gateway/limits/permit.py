@@ -146,19 +146,19 @@ class _Turn:
             without = [at for at in counting if used[at] > charges[at].limit]
         return LimitsSaid(self.held, charges, self.decision, tuple(without))
 
-    def corrections(self, spent: Sequence[Spent]) -> Iterator[Correction]:
+    def corrections(self, spent: Sequence[Spent]) -> list[Correction]:
         """What corrects it to what was *spent*."""
         charges, owners = self.charges, self.owners
         found: dict[tuple[LimitKind, frozenset[str] | None], int] = {}
+        corrections = []
         for at, kind in self.held.corrected:
             owner, charge = owners[at], charges[at]
-            if owner is not None and not owner:
-                continue
             used = found.get((kind, owner))
             if used is None:
                 used = found[kind, owner] = _spent(kind, owner, spent)
-            if used != charge.amount:
-                yield Correction(charge, used - charge.amount, self.decision)
+            if used != charge.amount and owner != _NOBODY:
+                corrections.append(Correction(charge, used - charge.amount, self.decision))
+        return corrections
 
     def give_back(self, target: str) -> Iterator[Correction]:
         """Give back what was taken for *target* alone."""
@@ -259,7 +259,9 @@ class CallPermit:
 
     def settle(self, spent: Sequence[Spent]) -> None:
         """Correct what was taken to what was *spent*."""
-        corrections = [correction for turn in self._turns for correction in turn.corrections(spent)]
+        corrections: list[Correction] = []
+        for turn in self._turns:
+            corrections += turn.corrections(spent)
         self._turns = []
         if corrections:
             self._till.settle(corrections)

@@ -3,7 +3,9 @@
 No process serves it, and it survives restarts. All charges of a call are taken under one kernel record lock,
 so a limit holds as if there were one worker. A process that was stopped while it had the file is waited for
 a millisecond; then a call goes on with this worker's own share of what is left, and that is noted until the
-file is free (`gateway.store.counter_notes`): no limit is passed, but one may refuse what had room.
+file is free (`gateway.store.counter_notes`): no limit is passed, but one may refuse what had room. The only
+worker of a host keeps the lock, and gives it up as soon as another process asks: taking it for each call
+costs as much as the counting.
 
 A rolling window has 12 slots, and what was counted in one leaves with the slot's last moment: no window of
 that length anywhere has more than the limit, and room comes back up to a twelfth of the window late.
@@ -53,6 +55,7 @@ _HEADER_BYTES: Final = 64
 _LANES_USED_WORD: Final = 8
 _LANE_LOCKS_AT: Final = 80
 _UNCOUNTED_WORD: Final = 14
+_WANTED_WORD: Final = 15
 _MISSED_WORD: Final = 16
 _HASTE_S: Final = 0.05
 _HASTY_WAIT_S: Final = 0.0001
@@ -103,6 +106,7 @@ class CounterTable:
         self._words = memoryview(data).cast("q")
         self._places = Places(data, self._words, places)
         self._notes = Notes(data, self._words, size_of(places), lane)
+        self._keeps_lock = False
         self._missed_at_s = -inf
         self._impatient_until_s = -inf
 
@@ -123,7 +127,7 @@ class CounterTable:
 
     def reserve(self, charges: Sequence[Charge]) -> Decision:
         """Take all *charges* or none."""
-        if self._descriptor is None:
+        if self._descriptor is None or (self._keeps_lock and not self._words[_WANTED_WORD]):
             return self._reserve(charges)
         if self._take(self._descriptor):
             try:
@@ -142,7 +146,7 @@ class CounterTable:
     def settle(self, corrections: Sequence[Correction]) -> None:
         """Correct what was taken; see `gateway.model.Counters`."""
         now_s = self._now_s()
-        if self._descriptor is None:
+        if self._descriptor is None or (self._keeps_lock and not self._words[_WANTED_WORD]):
             self._settle(corrections, now_s)
         elif self._take(self._descriptor):
             try:
@@ -181,8 +185,14 @@ class CounterTable:
         blocking = [at for at, charge in enumerate(charges) if used[at] + charge.amount > charge.limit]
         return self._decision(charges, used, [at for at in blocking if charges[at].is_enforced], now_s)
 
-    def begin(self, descriptor: int) -> None:
-        """Let go of what was left by the process that had this one's lane before."""
+    def begin(self, descriptor: int, *, is_alone: bool = False) -> None:
+        """Let go of what was left by the process that had this one's lane before.
+
+        Args:
+            descriptor: Of the file.
+            is_alone: Nobody else is expected, so the lock is kept if nobody else is there.
+        """
+        self._words[_WANTED_WORD] = 1
         is_locked = take_lock(descriptor, 0, 1, wait_s=_PATIENCE_S)
         try:
             self._words[_LANES_USED_WORD] = max(self._words[_LANES_USED_WORD], self._lane + 1)
@@ -191,7 +201,18 @@ class CounterTable:
             self._places.free_lane_everywhere(self._lane)
         finally:
             if is_locked:
-                give_lock(descriptor, 0, 1)
+                # Whoever comes after this look wants it again.
+                self._words[_WANTED_WORD] = 0
+                others = (lane for lane in range(LANES) if lane != self._lane)
+                self._keeps_lock = is_alone and all(_is_dead(descriptor, lane) for lane in others)
+                if not self._keeps_lock:
+                    give_lock(descriptor, 0, 1)
+
+    def share(self) -> None:
+        """Take the lock for each call from now on: another process may come."""
+        if self._keeps_lock and self._descriptor is not None:
+            self._keeps_lock = False
+            give_lock(self._descriptor, 0, 1)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -350,9 +371,11 @@ class CounterTable:
 
     def _take(self, descriptor: int) -> bool:
         """Take the file; see the module."""
+        self._keeps_lock = False
         try:
             lockf(descriptor, LOCK_EX | LOCK_NB, 1, 0)
         except OSError:
+            self._words[_WANTED_WORD] = 1
             now_s = time.monotonic()
             is_hasty = now_s - self._missed_at_s < _HASTE_S
             if take_lock(descriptor, 0, 1, wait_s=_HASTY_WAIT_S if is_hasty else LOCK_WAIT_S):
@@ -382,11 +405,17 @@ def counters_in_memory(*, places: int = PLACES, now_s: Callable[[], float] = tim
 
 
 def open_counters(
-    path: Path, *, places: int = PLACES, now_s: Callable[[], float] = time.time
+    path: Path, *, places: int = PLACES, now_s: Callable[[], float] = time.time, is_alone: bool = False
 ) -> CounterTable:
     """The counters in the file *path*, which is begun if there is none, or none of this size and version.
 
     A process opens it once: closing one of two would end the locks of both.
+
+    Args:
+        path: Of the file.
+        places: How many counters it has room for.
+        now_s: Unix time in seconds.
+        is_alone: No other process of the host counts.
 
     Raises:
         OSError: The file cannot be made or read, or another process has been opening it for seconds.
@@ -402,7 +431,7 @@ def open_counters(
         now_s=now_s,
     )
     if lane is not None:
-        counters.begin(descriptor)
+        counters.begin(descriptor, is_alone=is_alone)
     return counters
 
 
