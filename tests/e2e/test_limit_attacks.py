@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import pytest
 
-from tests.rig.behaviours import hang_mid_stream, stream
-from tests.rig.fake_upstream import FakeUpstream
+from tests.rig.behaviours import DONE, chunk, completion, hang_mid_stream, json_reply, stream, stream_of
+from tests.rig.fake_upstream import Behaviour, FakeUpstream
 from tests.rig.gateway_process import GatewayProcess, StartGateway
 from tests.rig.limited_gateway import (
     CHAT,
@@ -54,6 +54,9 @@ DOCUMENTS: Final = [
     rate("credit", ["fake/credit"], {"tokens_per_day": 10_000}),
     rate("left", ["fake/left"], {"tokens_per_day": PLENTY, "parallel_requests": 3}),
     rate("told", ["fake/told"], {"tokens_per_day": PLENTY}),
+    rate("boasts", ["fake/boasts"], {"tokens_per_day": PLENTY}, mode="audit"),
+    rate("owes", ["fake/owes"], {"tokens_per_day": PLENTY}),
+    budget("owed", ["fake/owes", "fake/boasts"], 10**6, mode="audit"),
     rate("natives", ["google/spent", "google-too/*"], {"requests_per_day": 0}),
     rate(
         "each-team",
@@ -86,7 +89,21 @@ def limited(
     url = upstream_server.base_url
     documents = [
         openai_account(
-            "fake", url, ["spent", "free", "behind", "sizes", "credit", "teams", "exempt", "left", "told"]
+            "fake",
+            url,
+            [
+                "spent",
+                "free",
+                "behind",
+                "sizes",
+                "credit",
+                "teams",
+                "exempt",
+                "left",
+                "told",
+                "owes",
+                "boasts",
+            ],
         ),
         openai_account("whole", url, ["m"]),
         gemini_account("google", url, {"spent": "gemini-spent"}),
@@ -416,6 +433,42 @@ def test_usage_that_is_hidden(limited: GatewayProcess, upstream: FakeUpstream, o
         lambda: counted() == TOKENS_OF_A_CALL * (calls[0] - 1 + streamed),
         what="exactly what was used to be counted",
     )
+
+
+@pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("tokens", [-1, -(10**6), -(2**63), -(10**30), -1.5, -1e308, "-5", None, []], ids=str)
+def test_usage_below_nothing(
+    limited: GatewayProcess, upstream: FakeUpstream, tokens: Any, *, is_stream: bool
+) -> None:
+    """A provider that says so gives nobody credit."""
+    before = left_of(chat(limited, "fake/owes", max_tokens=5))
+    upstream.play("owes", reports(tokens, is_stream=is_stream))
+    assert chat(limited, "fake/owes", stream=is_stream, max_tokens=5).status == 200
+    for _ in range(3):
+        assert left_of(chat(limited, "fake/owes", max_tokens=5)) < before
+
+
+@pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("tokens", [2**31, 2**53 + 1, 2**62, 2**63, 2**64, 10**30, 1e308], ids=str)
+def test_usage_beyond_measure(
+    limited: GatewayProcess, upstream: FakeUpstream, tokens: Any, *, is_stream: bool
+) -> None:
+    """It breaks neither that call nor those after it."""
+    for _ in range(3):
+        upstream.play("boasts", reports(tokens, is_stream=is_stream))
+        assert chat(limited, "fake/boasts", stream=is_stream, max_tokens=5).status == 200
+        assert chat(limited, "fake/boasts", max_tokens=5).status == 200
+    assert "Traceback" not in limited.log
+
+
+def reports(tokens: Any, *, is_stream: bool) -> Behaviour:
+    """A good answer that says it used so much."""
+    usage = {"prompt_tokens": tokens, "completion_tokens": tokens, "total_tokens": tokens}
+    if not is_stream:
+        return json_reply(200, {**completion("m"), "usage": usage})
+    ends = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": []}
+    events = [chunk("m", {"role": "assistant", "content": "hi"}), chunk("m", {}, "stop")]
+    return stream_of(*events, b"data: " + json.dumps({**ends, "usage": usage}).encode() + b"\n\n", DONE)
 
 
 @pytest.mark.parametrize(
