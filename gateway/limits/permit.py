@@ -33,6 +33,9 @@ from gateway.model import (
 _TURNS: Final = 4
 """How often it is decided anew which budgets may be passed over, while other calls take from them too."""
 
+_MOST: Final = 1 << 40
+"""No call uses more, whatever its provider says: what is counted has to stay within 64 bits."""
+
 _NO_METERS: Final[tuple[Meter, ...]] = ()
 
 
@@ -321,4 +324,4 @@ def _spent(taken: _Taken, spent: Sequence[Spent]) -> int:
     for each in spent:
         if taken.targets is None or each.target in taken.targets:
             whole += each.tokens if taken.kind == "tokens" else round((each.cost_usd or 0.0) * MICRO_USD)
-    return whole
+    return min(whole, _MOST)
