@@ -35,6 +35,9 @@ from gateway.model import (
 _TURNS: Final = 5
 """How often it is decided anew which budgets may be passed over, while other calls take from them too."""
 
+_MOST: Final = 1 << 40
+"""No call uses more, whatever its provider says: what is counted has to stay within 64 bits."""
+
 _UNDECIDED: Final = Decision(None, (), (), 0.0)
 _NOBODY: Final[frozenset[str]] = frozenset()
 
@@ -340,4 +343,4 @@ def _spent(kind: LimitKind, targets: frozenset[str] | None, spent: Sequence[Spen
     for each in spent:
         if targets is None or each.target in targets:
             whole += each.tokens if kind == "tokens" else round((each.cost_usd or 0.0) * MICRO_USD)
-    return whole
+    return min(whole, _MOST)

@@ -35,9 +35,12 @@ TAKEN: Final = 1
 REFUSED: Final = 0
 UNKNOWN: Final = -1
 
+MOST: Final = 1 << 62
+"""A counter goes no further: a server that refuses to count on would be given up, again and again."""
+
 _CONSTANTS: Final = f"""
 local SLOTS, PARALLEL, LEASE_MS, WORKER_S = {ROLLING_SLOTS}, {PARALLEL}, {LEASE_S * 1000}, {WORKER_KEPT_S}
-local LATE_S = {LATE_S}
+local LATE_S, MOST = {LATE_S}, {MOST}
 local MEMORY = '{PREFIX.decode()}memory'
 local WORKERS = '{PREFIX.decode()}worker:'
 """
@@ -147,7 +150,7 @@ return answer(1, used, blocking, resets)
 )
 
 # Packed: of each counter amount, window, end, and in which twelfth of a second of the server's clock it is
-# counted. What is given back never leaves less than nothing.
+# counted. What is given back never leaves less than nothing, and nothing more than `MOST`.
 COUNT: Final = (
     _COMMON
     + """
@@ -158,7 +161,7 @@ for at, each in ipairs(cmsgpack.unpack(ARGV[4])) do
   if window == 0 then
     if not is_over(ends) then
       local has = tonumber(redis.call('GET', key) or '0')
-      amount = math.max(amount, -has)
+      amount = math.max(math.min(amount, MOST - has), -has)
       if amount ~= 0 then
         redis.call('INCRBY', key, whole(amount))
         keep_until(key, ends)
@@ -172,7 +175,7 @@ for at, each in ipairs(cmsgpack.unpack(ARGV[4])) do
     end
     if is_live then
       local has = tonumber(redis.call('HGET', key, field) or '0')
-      amount = math.max(amount, -has)
+      amount = math.max(math.min(amount, MOST - has), -has)
       if amount ~= 0 then
         redis.call('HINCRBY', key, field, whole(amount))
         keep(key, window)

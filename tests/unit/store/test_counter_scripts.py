@@ -121,3 +121,21 @@ async def test_a_name_for_the_memory(server: ValkeyServer) -> None:
     await redis.flushall()
     assert await begin("4", "first", "fourth") == "fourth"
     await redis.aclose()
+
+
+@pytest.mark.parametrize("window_s", [0, 60])
+async def test_more_than_there_are_numbers(server: ValkeyServer, window_s: int) -> None:
+    """A counter stops counting, and the server goes on."""
+    redis: Any = Redis.from_url(server.url, protocol=2)
+    await redis.flushall()
+    await redis.eval(BEGIN, 1, WORKER, "1", "", "new")
+    charge = Charge(b"k" * 16, 0, 100, window_s)
+    seconds, _ = await redis.time()
+    for number in ("1", "2", "3"):
+        packed = pack_counts([(1 << 62, window_s, 0, seconds * 12)])
+        answer = await redis.eval(COUNT, 2, WORKER, key_of(charge), "1", number, number, packed)
+        assert read_answer(answer).code == TAKEN
+    look = pack_charges([charge], is_look=True)
+    answer = await redis.eval(RESERVE, 2, WORKER, key_of(charge), "1", "4", "4", look)
+    assert read_answer(answer).used == (1 << 62,)
+    await redis.aclose()

@@ -9,6 +9,7 @@ import random
 import ssl
 import subprocess
 import time
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -208,6 +209,22 @@ async def test_a_window_rolls(fleet: Fleet) -> None:
     await fleet.until_used(one, 0)
     await counters.settle([Correction(one, -70, decision)])
     await take(counters, charge(amount=100, limit=100, window_s=1))
+
+
+async def test_bursts_at_the_edges_of_windows(fleet: Fleet) -> None:
+    """Three replicas ask at once, again and again: no second, wherever it begins, has more than its limit."""
+    skewed_s = (0.0, -300.0, 300.0)
+    replicas = [await fleet.replica(now_s=partial(skewed, skew_s)) for skew_s in skewed_s]
+    one = charge(limit=20, window_s=1)
+    admitted_s: list[float] = []
+    began_s = time.monotonic()
+    while time.monotonic() < began_s + 3.5:
+        decisions = await asyncio.gather(*[replica.reserve([one]) for replica in replicas for _ in range(7)])
+        admitted_s += [each.at_s for each in decisions if each.refused is None]
+    admitted_s.sort()
+    assert len(admitted_s) >= 60, "each window is used up"
+    for last, end_s in enumerate(admitted_s):
+        assert last - bisect_right(admitted_s, end_s - 1.0) < 20
 
 
 async def test_parallel(fleet: Fleet) -> None:
