@@ -43,6 +43,7 @@ def test_all_load() -> None:
         "no tokens, so nobody can call as this account",
         "'a' matches no team",
         "'ml' matches no team",
+        "there is no user 'a@x.io', so it has no effect",
         # The examples' keys are invented.
         "no Authorization header is sent",
         "the API key is not base64: it looks like id:key or was cut short",
