@@ -132,10 +132,12 @@ class TranslationSettings(Part):
 
 
 class BudgetSettings(Part):
-    """How a spent budget is told. Extension."""
+    """How it is told what budgets have spent. Extension."""
 
     refusal_status: Literal[429, 402] = 429
     """HTTP status of the refusal."""
+    alerts_over_http: Flag = False
+    """Whether alerts may go to other hosts without TLS."""
 
 
 class CircuitBreakerSettings(Part):
@@ -229,4 +231,4 @@ class GlobalSettings(Manifest):
     keep_alive_settings: KeepAliveSettings | None = None
     """What keeps a stream's connection alive while the model is silent. Without it: nothing. Extension."""
     budget_settings: BudgetSettings = BudgetSettings()
-    """How a spent budget is told. Extension."""
+    """How it is told what budgets have spent. Extension."""
