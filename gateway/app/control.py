@@ -326,7 +326,8 @@ class Control:
     def _redis_word(self) -> str:
         if self._settings.redis_url is None:
             return OFF
-        return AWAY if self._sharing is None else self._sharing.word
+        is_away = self._shared_figures is None or self._shared_figures.is_away
+        return AWAY if is_away or self._sharing is None else self._sharing.word
 
     def _config_word(self) -> str:
         return "ok" if self._watch.status().last_rejected is None else "rejected"

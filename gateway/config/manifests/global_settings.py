@@ -140,6 +140,13 @@ class BudgetSettings(Part):
     """Whether alerts may go to other hosts without TLS."""
 
 
+class LimitSettings(Part):
+    """How limits and budgets are kept. Extension."""
+
+    when_redis_is_away: Literal["local", "refuse"] = "local"
+    """Whether each host goes on by its own counters, or calls that a limit may refuse are refused."""
+
+
 class CircuitBreakerSettings(Part):
     """When a target that fails is left alone, and when it is asked again. Extension."""
 
@@ -232,3 +239,5 @@ class GlobalSettings(Manifest):
     """What keeps a stream's connection alive while the model is silent. Without it: nothing. Extension."""
     budget_settings: BudgetSettings = BudgetSettings()
     """How it is told what budgets have spent. Extension."""
+    limit_settings: LimitSettings = LimitSettings()
+    """How limits and budgets are kept. Extension."""
