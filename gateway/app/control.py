@@ -26,11 +26,13 @@ from gateway.app.otel_test import make_probes
 from gateway.app.replicas import AWAY, OFF, Sharing
 from gateway.config import Checked, Config
 from gateway.config.check import check, check_documents
+from gateway.config.manifest_files import ManifestFiles
 from gateway.control.api import Services, build_app
 from gateway.control.audit import AuditTrail
 from gateway.control.auth import Access
 from gateway.control.budget_alerts import BudgetAlerts
 from gateway.control.config import ConfigSource
+from gateway.control.config_history import History
 from gateway.control.config_watch import ConfigWatch, Watched
 from gateway.control.health import Health
 from gateway.control.limits import LimitsSource
@@ -187,10 +189,10 @@ class Control:
         await asyncio.to_thread(self._note_start)
         self._watch.start()
         config = ConfigSource(self._watch.status, self._connected)
-        otel = OtelManifests(
-            settings.config, strict=settings.strict, secrets=self._secrets, find_waiting=self._waiting
-        )
+        files = ManifestFiles(settings.config, strict=settings.strict, secrets=self._secrets)
+        otel = OtelManifests(files, find_waiting=self._waiting)
         page = MetricsPage(self._metrics_source)
+        history = History(accepted_files(settings.state_dir), files, self._audit)
         services = Services(
             self._health,
             self._queries,
@@ -200,6 +202,7 @@ class Control:
             page,
             self._targets,
             self._audit,
+            history,
             self._limits,
         )
         application = build_app(services, Access(settings.control_host, settings.admin_token))

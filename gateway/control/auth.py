@@ -18,10 +18,13 @@ from typing import Final
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.control import health, limits, metrics
+from gateway.control.operator import Operator, Role, put_operator
 from gateway.control.replies import error_reply
 from gateway.settings import is_loopback
 
 _HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]+)(?::\d{1,5})?", re.ASCII)
+# Who has an account on this machine, or the token.
+_LOCAL: Final = Operator("admin", Role.ADMIN)
 _PROTECTED: Final = "/api"
 _OPEN: Final = health.PATHS | {metrics.PATH}
 _CALLERS: Final = frozenset({limits.MY_USAGE})
@@ -61,6 +64,7 @@ class Guard:
             headers = {"www-authenticate": "Bearer"}
             await error_reply(401, "unauthorized", message, headers)(scope, receive, send)
         else:
+            put_operator(scope, _LOCAL)
             await self._app(scope, receive, send)
 
     def _has_token(self, scope: Scope) -> bool:

@@ -58,8 +58,6 @@ def test_each_type_that_is_not_built_is_said() -> None:
     assert {label for label in checked.not_in_force if ":" in label} == {
         "gateway-budget-config: rules.alerts.notification_target.type slack-bot",
         "gateway-global-settings: semantic_cache_settings",
-        "virtual-account: auto_rotate",
-        "virtual-account: token_type",
     }
 
 

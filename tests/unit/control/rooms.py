@@ -11,10 +11,13 @@ from typing import NoReturn
 from starlette.testclient import TestClient
 
 from gateway.config import SecretSource
+from gateway.config.manifest_files import ManifestFiles
+from gateway.control.accepted_files import AcceptedFiles
 from gateway.control.api import Services, build_app
 from gateway.control.audit import AuditTrail
 from gateway.control.auth import Access
 from gateway.control.config import ConfigSource
+from gateway.control.config_history import History
 from gateway.control.config_status import ConfigStatus
 from gateway.control.health import Health
 from gateway.control.limits import LimitsSource
@@ -82,6 +85,7 @@ class Rooms:
     )
     access: Access = field(default_factory=lambda: Access("127.0.0.1"))
     manifests: Path = Path("no-such-folder")
+    kept: Path = Path("no-such-folder")
     waiting: dict[str, int] = field(default_factory=dict)
     tested: list[str | None] = field(default_factory=list)
     audit: AuditTrail = field(default_factory=lambda: AuditTrail(AuditLog(Path(mkdtemp()))))
@@ -119,13 +123,16 @@ class Rooms:
                 )
             ),
             otel=OtelManifests(
-                self.manifests,
-                strict=False,
-                secrets=SecretSource({}, None),
+                ManifestFiles(self.manifests, strict=False, secrets=SecretSource({}, None)),
                 find_waiting=lambda name: self.waiting.get(name, 0),
             ),
             targets=self.targets,
             audit=self.audit,
+            history=History(
+                AcceptedFiles(self.kept),
+                ManifestFiles(self.manifests, strict=False, secrets=SecretSource({}, None)),
+                self.audit,
+            ),
             limits=self.limits,
         )
 
