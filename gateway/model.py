@@ -611,6 +611,9 @@ class AttemptObserver(Protocol):
             None when it may begin (of a target that is being probed: this call is the probe), else why not.
         """
 
+    def wait_s(self, name: str) -> float:
+        """How long until a target may be asked again, 0.0 when it may be or nobody knows."""
+
     def went_well(self, target: Target) -> bool:
         """Note that an attempt was good; True where it was not noted, as `ended` is to know more of it."""
 

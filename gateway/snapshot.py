@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from gateway.config import Config, SecretSource
 from gateway.endpoints.anthropic_models import anthropic_model_list
@@ -48,6 +49,7 @@ class Snapshot:
         keep_alive: Of streams, None for nothing.
         circuit_rules: When targets are left alone.
         limits: How much callers may have, None for as much as they like.
+        when_redis_is_away: What decides on limits then.
     """
 
     version: str
@@ -59,6 +61,7 @@ class Snapshot:
     keep_alive: KeepAlive | None = None
     circuit_rules: CircuitRules = field(default_factory=CircuitRules)
     limits: LimitPolicy | None = None
+    when_redis_is_away: Literal["local", "refuse"] = "local"
     _model_lists: dict[tuple[frozenset[str], Dialect], bytes] = field(default_factory=dict)
 
     def models_of(self, caller: Caller, dialect: Dialect = "openai") -> bytes:
@@ -121,6 +124,7 @@ def compile_snapshot(
         keep_alive=keep_alive(settings.keep_alive_settings),
         circuit_rules=circuit_rules(settings.routing_settings.circuit_breaker),
         limits=LimitPolicy(rules, settings.budget_settings.refusal_status) if rules else None,
+        when_redis_is_away=settings.limit_settings.when_redis_is_away,
     )
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import uvloop
 
 from gateway.app.accepted_config import ConfigUnusableError, load_accepted, secret_source
-from gateway.app.replicas import OFF, word_of
+from gateway.app.replicas import AWAY, OFF, word_of
 from gateway.bedrock import Bedrock
 from gateway.edge.app import DataPlane
 from gateway.edge.lifecycle import Lifecycle
@@ -115,6 +115,7 @@ class Worker:
             settings.state_dir / counter_table.FILE_NAME, is_alone=settings.workers == 1
         )
         self._shared_counters = _shared_counters(settings.redis_url, self._counters)
+        self._take_away_rule()
         self._limiter = Limiter(self._counters, self._shared_counters)
         self._metrics = WorkerMetrics(
             asyncio.get_running_loop(), lambda: self._pipeline.open_count, metadata=_metadata_labels()
@@ -265,13 +266,23 @@ class Worker:
                 return
             self._current.snapshot = snapshot
             self._health.rules = snapshot.circuit_rules
+            self._take_away_rule()
             self._config_word = "ok"
             self._handover.report_config(version)
 
+    def _take_away_rule(self) -> None:
+        if self._shared_counters is not None:
+            self._shared_counters.when_away = self._current.snapshot.when_redis_is_away
+
     def _checks(self) -> dict[str, str]:
         telemetry = "ok" if self._handover.is_connected else "control_away"
-        redis = OFF if self._settings.redis_url is None else word_of(self._board)
-        return {"config": self._config_word, "telemetry": telemetry, "redis": redis}
+        return {"config": self._config_word, "telemetry": telemetry, "redis": self._redis_word()}
+
+    def _redis_word(self) -> str:
+        """Of all that is shared: circuits, and what limits count."""
+        if self._shared_counters is None:
+            return OFF
+        return AWAY if self._shared_counters.is_away else word_of(self._board)
 
     def _counts(self) -> Counts:
         tally = self._tally

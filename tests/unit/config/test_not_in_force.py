@@ -152,7 +152,7 @@ def resolve(model: type[Part], pattern: str) -> bool:
             annotation = item_annotation(annotation)
             continue
         # Where there is a choice, each of these is one of it.
-        tags = ("http", "certificate", "token", "weight-based-routing")
+        tags = ("http", "certificate", "token", "weight-based-routing", "slack-webhook")
         found = (find_part(annotation, {"type": tag}) for tag in tags)
         part = next((part for part in found if part is not None), None)
         if part is None or step not in fields_of(part):
