@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway.config import Config, SecretMissing, SecretReference, SecretSource
 from gateway.config.manifests.access_token import PersonalAccessToken
+from gateway.config.manifests.identity_provider import IdentityProvider
 from gateway.config.manifests.part import Source
 from gateway.config.manifests.provider_account import ProviderAccount
-from gateway.config.manifests.virtual_account import ModelGrant
+from gateway.config.manifests.virtual_account import ModelGrant, VirtualAccount
 from gateway.config.manifests.virtual_model import VirtualModelAccount
 from gateway.identity.metadata import GivenMetadata
 from gateway.identity.rights import Granted, Rights
-from gateway.identity.tokens import DEMO_TOKEN_SHA256, Credential, Identity
+from gateway.identity.tokens import DEMO_TOKEN_SHA256, Credential, Identity, SignedTokens
 from gateway.model import Caller
+
+if TYPE_CHECKING:
+    from gateway.identity.signed_tokens import Account, Provider, Ring
 
 _ACCOUNT: Final = "provider-account/"
 
 
-def compile_identity(config: Config, secrets: SecretSource, rights: Rights, *, is_loopback: bool) -> Identity:
+class Keys(Protocol):
+    """Where the keys of identity providers are; see `gateway.identity.key_rings`."""
+
+    def ring(self, address: str) -> Ring:
+        """Those of an address."""
+
+
+def compile_identity(
+    config: Config, secrets: SecretSource, rights: Rights, *, is_loopback: bool, keys: Keys | None = None
+) -> Identity:
     """Every token in force; one without a value is left out.
 
     Args:
@@ -29,12 +42,19 @@ def compile_identity(config: Config, secrets: SecretSource, rights: Rights, *, i
         secrets: Where tokens are read.
         rights: Who may use what.
         is_loopback: The quickstart's token, which everybody knows, may be taken.
+        keys: Of identity providers; None: their tokens are not taken.
     """
+    signed = None
+    if config.identity_providers and keys is not None:
+        signed = _signed_tokens(config, rights, keys)
     return Identity(
-        Credential(digest, caller, None if expires_at is None else expires_at.timestamp())
-        for caller, tokens, expires_at, source in _callers(config, rights)
-        for digest in _hashes(tokens, secrets, source)
-        if is_loopback or digest != DEMO_TOKEN_SHA256
+        (
+            Credential(digest, caller, None if expires_at is None else expires_at.timestamp())
+            for caller, tokens, expires_at, source in _callers(config, rights)
+            for digest in _hashes(tokens, secrets, source)
+            if is_loopback or digest != DEMO_TOKEN_SHA256
+        ),
+        signed,
     )
 
 
@@ -75,13 +95,17 @@ _Signed = tuple[Caller, tuple[SecretReference, ...], dt.datetime | None, Source]
 def _callers(config: Config, rights: Rights) -> Iterator[_Signed]:
     given = GivenMetadata.of(config)
     for account in config.virtual_accounts:
-        caller = Caller(account.name, frozenset())
-        granted = Granted(account.models, account.grants)
-        caller = _complete(caller, granted, rights, given.to(caller.subjects, account.metadata))
+        caller = _of_account(account, rights, given)
         yield caller, account.tokens, account.expires_at, account.source
     users = _Users(config, rights, given)
     for token in config.access_tokens:
         yield users.caller(token), token.tokens, token.expires_at, token.source
+
+
+def _of_account(account: VirtualAccount, rights: Rights, given: GivenMetadata) -> Caller:
+    caller = Caller(account.name, frozenset())
+    granted = Granted(account.models, account.grants)
+    return _complete(caller, granted, rights, given.to(caller.subjects, account.metadata))
 
 
 def _complete(caller: Caller, granted: Granted, rights: Rights, tags: Mapping[str, str]) -> Caller:
@@ -109,12 +133,84 @@ class _Users:
             self._patterns[team.name] = team.models
             for member in dict.fromkeys(team.members):
                 self._teams.setdefault(member, []).append(team.name)
+        self._accounts = frozenset(account.name for account in config.virtual_accounts)
+        self._named = {token.user for token in config.access_tokens} | rights.named("user")
 
     def caller(self, token: PersonalAccessToken) -> Caller:
         """Who calls with *token*."""
-        teams = tuple(self._teams.get(token.user, ()))
-        patterns = dict.fromkeys(
-            (*token.models, *(pattern for team in teams for pattern in self._patterns[team]))
-        )
-        caller = Caller(token.user, frozenset(), kind="user", teams=teams)
+        return self._of(token.user, tuple(self._teams.get(token.user, ())), token.models)
+
+    def signed_in(self, user: str, teams: Sequence[str]) -> Caller:
+        """Who calls with a token of an identity provider, who is in these *teams* too.
+
+        What a personal access token lets its user do belongs to that token.
+        """
+        listed = self._teams.get(user, ())
+        return self._of(user, tuple(dict.fromkeys((*listed, *teams))), ())
+
+    def is_named(self, user: str, teams: Sequence[str]) -> bool:
+        """Whether anything is said about *user*, by name or by their *teams*."""
+        return bool(teams) or user in self._teams or user in self._named
+
+    def is_virtual_account(self, user: str) -> bool:
+        """Whether an application has that name."""
+        return user in self._accounts
+
+    def _of(self, user: str, teams: tuple[str, ...], models: tuple[str, ...]) -> Caller:
+        patterns = dict.fromkeys((*models, *(pattern for team in teams for pattern in self._patterns[team])))
+        caller = Caller(user, frozenset(), kind="user", teams=teams)
         return _complete(caller, Granted(tuple(patterns)), self._rights, self._given.to(caller.subjects))
+
+
+def _signed_tokens(config: Config, rights: Rights, keys: Keys) -> SignedTokens:
+    # It needs a library that comes with an extra.
+    from gateway.identity.signed_tokens import SignedTokens as Tokens  # noqa: PLC0415 - see above
+
+    given = GivenMetadata.of(config)
+    accounts = _mapped_accounts(config, rights, given)
+    providers = [
+        _provider(manifest, config, keys, accounts.get(manifest.name, {}))
+        for manifest in config.identity_providers
+    ]
+    return Tokens(providers, _Users(config, rights, given))
+
+
+def _provider(
+    manifest: IdentityProvider, config: Config, keys: Keys, accounts: Mapping[str, Account]
+) -> Provider:
+    from gateway.identity.signed_tokens import Provider  # noqa: PLC0415 - as above
+
+    teams: dict[str, tuple[str, ...]] = {}
+    for team in config.teams:
+        for mapping in team.identity_provider_mapping:
+            if mapping.identity_provider == manifest.name:
+                teams[mapping.value] = (*teams.get(mapping.value, ()), team.name)
+    return Provider(
+        name=manifest.name,
+        issuer=manifest.issuer,
+        audiences=manifest.audiences,
+        algorithms=frozenset(manifest.algorithms),
+        subject_claim=manifest.subject_claim,
+        user_claim=manifest.user_claim,
+        groups_claim=manifest.groups_claim,
+        user_domains=frozenset(manifest.user_domains),
+        admits_unknown=manifest.unknown_users == "allow",
+        leeway_s=float(manifest.leeway_seconds),
+        ring=keys.ring(manifest.jwks_uri),
+        accounts=accounts,
+        teams=teams,
+    )
+
+
+def _mapped_accounts(config: Config, rights: Rights, given: GivenMetadata) -> dict[str, dict[str, Account]]:
+    """Virtual accounts, by identity provider and by what its subject claim must be."""
+    from gateway.identity.signed_tokens import Account  # noqa: PLC0415 - as above
+
+    found: dict[str, dict[str, Account]] = {}
+    for account in config.virtual_accounts:
+        for mapping in account.identity_provider_mapping:
+            expires_at = account.expires_at
+            found.setdefault(mapping.identity_provider, {})[mapping.value] = Account(
+                _of_account(account, rights, given), None if expires_at is None else expires_at.timestamp()
+            )
+    return found
