@@ -7,19 +7,23 @@ from dataclasses import dataclass
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from gateway.control.audit import AuditTrail, audit_routes
 from gateway.control.auth import Access, Guard
 from gateway.control.config import ConfigSource, config_routes
+from gateway.control.config_history import History, history_routes
 from gateway.control.health import Health, health_routes
+from gateway.control.limits import LimitsSource, limits_routes
+from gateway.control.manifests import manifest_routes
 from gateway.control.metrics import MetricsPage, metrics_routes
 from gateway.control.otel_manifest import OtelManifests
 from gateway.control.otel_settings import otel_settings_routes
 from gateway.control.pages import page_routes
-from gateway.control.replies import json_reply, on_failure, on_http_error
+from gateway.control.pages.navigation import NAVIGATION
+from gateway.control.replies import on_failure, on_http_error
 from gateway.control.targets import TargetsSource, targets_routes
 from gateway.control.telemetry import TelemetrySource, telemetry_routes
 from gateway.control.traces import TraceQueries, trace_routes
@@ -37,6 +41,8 @@ class Services:
     metrics: MetricsPage
     targets: TargetsSource
     audit: AuditTrail
+    history: History
+    limits: LimitsSource
 
 
 def build_app(services: Services, access: Access) -> ASGIApp:
@@ -53,8 +59,11 @@ def build_app(services: Services, access: Access) -> ASGIApp:
             *trace_routes(services.traces),
             *telemetry_routes(services.telemetry),
             *targets_routes(services.targets, services.audit),
+            *limits_routes(services.limits),
             *config_routes(services.config),
             *otel_settings_routes(services.otel, services.audit),
+            *manifest_routes(services.history.files, services.audit),
+            *history_routes(services.history),
             *audit_routes(services.audit),
             *page_routes(),
             *metrics_routes(services.metrics),
@@ -67,16 +76,5 @@ def build_app(services: Services, access: Access) -> ASGIApp:
 
 
 async def _front(_request: Request) -> Response:
-    return json_reply(
-        {
-            "service": "gateway control plane",
-            "see": [
-                "/api/traces",
-                "/api/telemetry",
-                "/api/targets",
-                "/api/config",
-                "/api/audit",
-                "/settings/otel",
-            ],
-        }
-    )
+    first = next(entry for group in NAVIGATION for entry in group.entries)
+    return RedirectResponse(first.path, 307)
