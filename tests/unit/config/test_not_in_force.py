@@ -56,10 +56,6 @@ integrations:
         (CALLER + "notification_target: {type: email}", "virtual-account: notification_target"),
         (CALLER + "secret_store_config: {a: b}", "virtual-account: secret_store_config"),
         (CALLER + "ownedBy: {team: x}", "virtual-account: ownedBy"),
-        (
-            CALLER + "identity_provider_mapping: [{identity_provider: a, value: b}]",
-            "virtual-account: identity_provider_mapping",
-        ),
         *(
             (GLOBAL + field, f"gateway-global-settings: {field.partition(':')[0]}")
             for field in (

@@ -119,6 +119,8 @@ NOT_IN_SDK = {
     "agent-skill",
     "prompt",
     "hosted-a2a-agent",
+    # A type of resource there, of which they apply no manifest.
+    "external-identity-provider",
 }
 
 
