@@ -601,6 +601,29 @@ class Outcome(msgspec.Struct, frozen=True):
     per_output_token_ms: float | None = None
 
 
+class Fetched(msgspec.Struct, frozen=True):
+    """The whole answer to a `Fetch`.
+
+    Attributes:
+        headers: Names in lower case.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Fetch(Protocol):
+    """One bounded GET, beside the calls; see `gateway.upstream.fetch`."""
+
+    async def __call__(self, url: str, *, limit_bytes: int, timeout_s: float) -> Fetched:
+        """Ask *url*, without credentials, and follow no redirection.
+
+        Raises:
+            GatewayError: No answer, one that is no HTTP, too late or above *limit_bytes*.
+        """
+
+
 class AttemptObserver(Protocol):
     """Who wants to know of attempts, and may hold one back: the health of targets."""
 
@@ -610,6 +633,9 @@ class AttemptObserver(Protocol):
         Returns:
             None when it may begin (of a target that is being probed: this call is the probe), else why not.
         """
+
+    def wait_s(self, name: str) -> float:
+        """How long until a target may be asked again, 0.0 when it may be or nobody knows."""
 
     def went_well(self, target: Target) -> bool:
         """Note that an attempt was good; True where it was not noted, as `ended` is to know more of it."""

@@ -30,6 +30,7 @@ from gateway.config.manifest_files import ManifestFiles
 from gateway.control.api import Services, build_app
 from gateway.control.audit import AuditTrail
 from gateway.control.auth import Access
+from gateway.control.budget_alerts import BudgetAlerts
 from gateway.control.config import ConfigSource
 from gateway.control.config_history import History
 from gateway.control.config_watch import ConfigWatch, Watched
@@ -46,6 +47,7 @@ from gateway.delivery.condition import SEVERITY
 from gateway.delivery.exchange import AnyExchange
 from gateway.delivery.probe import probe_all
 from gateway.delivery.service import Delivery, DeliveryStoppedError, MetricsReport
+from gateway.delivery.webhook import Webhooks
 from gateway.http_server import HttpServer, bind
 from gateway.limits.readings import CounterReader
 from gateway.process import DRAINING_SIGNAL, say_ready
@@ -56,7 +58,9 @@ from gateway.routing.runtime import Runtime
 from gateway.routing.shared_circuits import SharedCircuits
 from gateway.settings import Settings, environment, is_loopback
 from gateway.snapshot import Snapshot, compile_snapshot
+from gateway.store import sent_alerts
 from gateway.store.audit_log import FOLDER, AuditLog
+from gateway.store.sent_alerts import SentAlerts
 from gateway.store.target_board import FILE_NAME, TargetBoard, open_board
 from gateway.tasks import end, first_of, spawn
 from gateway.telemetry.resource import worker_resource
@@ -147,9 +151,15 @@ class Control:
         figures = open_figures(settings.state_dir)
         self._shared_figures = shared_figures(settings.redis_url, figures)
         trace_reader = TraceReader(store_path)
-        self._limits = LimitsSource(
-            LimitsInForce(lambda: self._in_force, self._compile, self._secrets, SeenCalls(trace_reader).find),
-            CounterReader(figures, self._shared_figures),
+        limits_in_force = LimitsInForce(
+            lambda: self._in_force, self._compile, self._secrets, SeenCalls(trace_reader).find
+        )
+        self._limits = LimitsSource(limits_in_force, CounterReader(figures, self._shared_figures))
+        self._alerts = BudgetAlerts(
+            limits_in_force,
+            self._limits.reader,
+            SentAlerts(settings.state_dir / sent_alerts.FILE_NAME),
+            lambda: Webhooks(proxies.find),
         )
         self._metrics_source = MetricsSource(
             sums=self._delivery.metrics,
@@ -158,6 +168,7 @@ class Control:
             config_version=lambda: self._watch.status().version,
             has_old_names=lambda: self._in_force.global_settings.telemetry_settings.semconv == "latest+old",
             targets=self._targets.points,
+            alerts=self._alerts.points,
         )
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -198,6 +209,7 @@ class Control:
         server = HttpServer(application, bind(settings.control_host, settings.control_port))
         server.start()
         spawn(self._watch_telemetry(), name="watch-telemetry", owner=self._tasks)
+        spawn(self._alerts.run(), name="budget-alerts", owner=self._tasks)
         if self._sharing is not None:
             spawn(self._sharing.run(), name="share-circuits", owner=self._tasks)
         if self._shared_figures is not None:
@@ -317,7 +329,8 @@ class Control:
     def _redis_word(self) -> str:
         if self._settings.redis_url is None:
             return OFF
-        return AWAY if self._sharing is None else self._sharing.word
+        is_away = self._shared_figures is None or self._shared_figures.is_away
+        return AWAY if is_away or self._sharing is None else self._sharing.word
 
     def _config_word(self) -> str:
         return "ok" if self._watch.status().last_rejected is None else "rejected"

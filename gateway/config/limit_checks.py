@@ -102,7 +102,7 @@ def _check_when(document: Document, when: MembersWhen, known: Known) -> Iterator
     for key, values in when.metadata.items():
         yield from check_not_empty(document, ("when", "metadata", key, "in"), values.in_)
     for path, names, whole, what in (
-        (("subjects", "users"), subjects.users, known.subjects["user"], "user"),
+        (("subjects", "users"), subjects.users, known.subjects.get("user"), "user"),
         (
             ("subjects", "virtual_accounts"),
             subjects.virtual_accounts,
@@ -122,7 +122,7 @@ def _check_when(document: Document, when: MembersWhen, known: Known) -> Iterator
 
 
 def _check_filter(
-    document: Document, path: FieldPath, names: ValueFilter, known: frozenset[str], what: str
+    document: Document, path: FieldPath, names: ValueFilter, known: frozenset[str] | None, what: str
 ) -> Iterator[Problem]:
     yield from check_not_empty(document, (*path, "in"), names.in_)
     for key, listed in (("in", names.in_ or ()), ("not_in", names.not_in)):

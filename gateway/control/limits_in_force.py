@@ -11,6 +11,7 @@ from typing import Final
 from gateway.config import Config, SecretSource
 from gateway.identity.compile import compile_rights, known_callers
 from gateway.identity.metadata import GivenMetadata
+from gateway.limits.alerts import Watches, watches_of
 from gateway.limits.compile import compile_limits
 from gateway.limits.entities import Known
 from gateway.limits.matching import Rules
@@ -45,6 +46,11 @@ class View:
     def rules(self) -> Rules:
         """On limits and budgets."""
         return compile_limits(self.config)
+
+    @cached_property
+    def watches(self) -> Watches:
+        """Who is told what budgets have spent."""
+        return watches_of(self.config)
 
     @cached_property
     def snapshot(self) -> Snapshot:

@@ -167,11 +167,11 @@ class _Simulation:
         answered_by = None
         if plan.route is None:
             await permit.admit_direct(plan.targets[0])
-            is_admitted = permit.refusal is None
+            is_admitted = not permit.is_refused
             answered_by = plan.targets[0].name if is_admitted else None
         else:
             await permit.admit(plan.targets[0] if plan.classification is None else None)
-            if permit.refusal is None:
+            if not permit.is_refused:
                 for target in plan.targets[:_MOST_TARGETS]:
                     if await permit.admit_target(target):
                         answered_by = target.name

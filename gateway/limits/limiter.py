@@ -40,7 +40,7 @@ class Limiter:
         """Take what a call needs of the limits on the name that it asked for.
 
         Returns:
-            The permit; `refusal` says whether the call may go on.
+            The permit; `is_refused` says whether the call may go on.
         """
         permit = CallPermit(self, policy, asking)
         if plan.route is None:

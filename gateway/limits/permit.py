@@ -7,7 +7,7 @@ the same rest of a limit.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from math import inf
 from typing import Final, Protocol
 
@@ -25,6 +25,7 @@ from gateway.model import (
     Correction,
     Decision,
     HeaderPairs,
+    HeldLimit,
     LimitKind,
     LimitNote,
     LimitsSaid,
@@ -140,14 +141,19 @@ class _Turn:
     def said(self) -> LimitsSaid:
         """What became of it."""
         charges, used = self.charges, self.decision.used
-        if self.decision.refused is not None:
+        refused = self.decision.refused
+        if refused is not None:
             asked = enumerate(charges)
-            without = [at for at, charge in asked if used[at] + charge.amount > charge.limit]
+            without = [at for at, charge in asked if used[at] + charge.amount > charge.limit or at == refused]
         else:
             # Those that may refuse had room.
             counting = (*self.held.unenforced, *self.relaxed)
             without = [at for at in counting if used[at] > charges[at].limit]
         return LimitsSaid(self.held, charges, self.decision, tuple(without))
+
+    def refusing(self, said: LimitsSaid) -> list[int]:
+        """Which limits are in the way, of those without room."""
+        return [at for at in said.without_room if self.charges[at].is_enforced]
 
     def corrections(self, spent: Sequence[Spent]) -> list[Correction]:
         """What corrects it to what was *spent*."""
@@ -179,9 +185,25 @@ def _key_of(meter: Meter) -> tuple[str, str]:
 
 
 class CallPermit:
-    """`gateway.model.Permit` of one call."""
+    """`gateway.model.Permit` of one call.
 
-    __slots__ = ("_admitted", "_asking", "_policy", "_reset_s", "_till", "_turns", "refusal", "said")
+    Attributes:
+        is_refused: No target may be asked.
+    """
+
+    __slots__ = (
+        "_admitted",
+        "_asking",
+        "_full",
+        "_is_charged",
+        "_policy",
+        "_reset_s",
+        "_till",
+        "_turns",
+        "is_refused",
+        "refusal",
+        "said",
+    )
 
     def __init__(self, till: Till, policy: LimitPolicy, asking: Asking) -> None:
         self._till = till
@@ -189,9 +211,12 @@ class CallPermit:
         self._asking = asking
         self._turns: list[_Turn] = []
         self._admitted: tuple[str, ...] = ()
+        self._full: tuple[str, ...] = ()
+        self._is_charged = False
         self._reset_s = 0.0
         self.said: Sequence[LimitsSaid] = ()
         self.refusal: GatewayError | None = None
+        self.is_refused = False
 
     @property
     def notes(self) -> list[LimitNote]:
@@ -203,51 +228,59 @@ class CallPermit:
         held = self._held(target.name, "direct")
         if not held.limits or await self._take(held):
             self._admitted = (target.name,)
+        else:
+            self.is_refused = True
 
     async def admit(self, first: Target | None) -> None:
         """Take what a call needs whoever answers, and in the same turn what the *first* target needs.
 
-        Where that has no room it is passed over when its turn comes; None: nobody knows yet who is first.
+        Where only that has no room nothing is taken yet: the call is asked for again with the next target.
+        None: nobody knows yet who is first.
         """
-        held = self._held("" if first is None else first.name, "call")
-        if first is not None and (not held.is_of_target or await self._take(held, is_final=False)):
-            self._admitted = (first.name,)
-            if held.is_of_target:
-                return
-        elif first is not None:
-            held = self._held("", "call")
-        if held.limits:
-            await self._take(held)
+        if first is not None:
+            await self.admit_target(first)
+        elif not (held := self._held("", "call")).limits or await self._take(held):
+            self._is_charged = True
 
     def has_admitted(self, target: Target) -> bool:
         """Whether what an attempt at *target* needs has been taken."""
         return target.name in self._admitted
 
     async def admit_target(self, target: Target) -> bool:
-        """Take what an attempt at *target* needs, unless that was done."""
+        """Take what an attempt at *target* needs, unless that was done, with what the call needs before."""
         name = target.name
         if name in self._admitted:
             return True
-        held = self._held(name, "target")
-        now_s = self._till.now_s()
-        wanted = {meter.charge(0, now_s).key: at for at, meter in enumerate(held.meters)}
-        shared = [
-            (turn, at, wanted[charge.key])
-            for turn in self._turns
-            for at, charge in enumerate(turn.charges)
-            if charge.key in wanted and turn.owners[at] != _NOBODY
-        ]
+        if name in self._full or self.is_refused:
+            return False
+        held = self._held(name, "target" if self._is_charged else "call")
+        shared = self._shared(held)
         if shared:
             taken = {at for _, _, at in shared}
-            held = part_of(held, tuple([at for at in wanted.values() if at not in taken]))
-        if held.limits and not await self._take(held):
+            held = part_of(held, tuple([at for at in range(len(held.meters)) if at not in taken]))
+        if held.limits and not await self._take(held, name):
+            self._full += (name,)
             return False
         for turn, at, _ in shared:
             owner = turn.owners[at]
             if owner is not None:
                 turn.owners = [*turn.owners[:at], owner | {name}, *turn.owners[at + 1 :]]
+        self._is_charged = True
         self._admitted += (name,)
         return True
+
+    def _shared(self, held: Held) -> list[tuple[_Turn, int, int]]:
+        """What is charged already for another target: where, and which meter of *held* it is."""
+        if not self._turns:
+            return []
+        now_s = self._till.now_s()
+        wanted = {meter.charge(0, now_s).key: at for at, meter in enumerate(held.meters)}
+        return [
+            (turn, at, wanted[charge.key])
+            for turn in self._turns
+            for at, charge in enumerate(turn.charges)
+            if charge.key in wanted and turn.owners[at] != _NOBODY
+        ]
 
     def forgo(self, target: Target) -> None:
         """Give back what was taken for *target* alone: it is not asked."""
@@ -257,7 +290,7 @@ class CallPermit:
         self._admitted = tuple([each for each in self._admitted if each != name])
         back = [correction for turn in self._turns for correction in turn.give_back(name)]
         if back:
-            self.said = [_without(said, name) for said in self.said]
+            self.said = [_part(said, lambda limit: limit.target != name) for said in self.said]
             self._till.settle(back)
 
     def settle(self, spent: Sequence[Spent]) -> None:
@@ -283,8 +316,11 @@ class CallPermit:
         asking = self._asking
         return self._policy.rules.held(asking.caller, asking.model, target, asking.metadata, stage)
 
-    async def _take(self, held: Held, *, is_final: bool = True) -> bool:
-        """Take what *held* asks for, or nothing of it, which is a refusal where it *is_final*."""
+    async def _take(self, held: Held, target: str = "") -> bool:
+        """Take what *held* asks for, or nothing of it.
+
+        Where not only what is asked for *target* has no room, the call is refused.
+        """
         turn = _Turn(held, self._asking.need, self._till.now_s())
         for _ in range(_TURNS):
             answer = self._till.reserve(turn.charges)
@@ -292,12 +328,16 @@ class CallPermit:
             if decision.refused is None or not turn.pass_over(decision.used):
                 break
         turn.decision = decision
+        said = turn.said()
         if decision.refused is None:
             self._turns.append(turn)
-        elif is_final:
+        else:
             self._refuse(turn, decision, decision.refused)
-        if decision.refused is None or is_final:
-            self.said = [*self.said, turn.said()]
+            if all(held.targets[at] == target != "" for at in turn.refusing(said)):
+                said = _part(said, lambda limit: limit.target == target)
+            else:
+                self.is_refused = True
+        self.said = [*self.said, said]
         return decision.refused is None
 
     def _refuse(self, turn: _Turn, decision: Decision, at: int) -> None:
@@ -317,9 +357,9 @@ class CallPermit:
         )
 
 
-def _without(said: LimitsSaid, target: str) -> LimitsSaid:
-    """The same but for what was asked for *target*."""
-    kept = tuple([at for at, limit in enumerate(said.held.limits) if limit.target != target])
+def _part(said: LimitsSaid, is_kept: Callable[[HeldLimit], bool]) -> LimitsSaid:
+    """What some of the limits said."""
+    kept = tuple([at for at, limit in enumerate(said.held.limits) if is_kept(limit)])
     if len(kept) == len(said.held.limits):
         return said
     decision = said.decision
@@ -328,6 +368,7 @@ def _without(said: LimitsSaid, target: str) -> LimitsSaid:
         [said.charges[at] for at in kept],
         msgspec.structs.replace(
             decision,
+            refused=None if decision.refused is None else kept.index(decision.refused),
             used=tuple([decision.used[at] for at in kept]),
             reset_s=tuple([decision.reset_s[at] for at in kept]) if decision.reset_s else (),
         ),

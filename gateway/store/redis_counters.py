@@ -94,6 +94,7 @@ class RedisCounters:
     Attributes:
         place: Its address, without what is secret in it.
         is_away: The server does not answer.
+        when_away: What happens then; may be changed.
         unshared: How many charges were forgotten, since too many had to be kept while it was away.
     """
 
@@ -121,7 +122,7 @@ class RedisCounters:
         self._secrets = secrets_in(url)
         self._lines = Lines(url)
         self._local = local
-        self._when_away = when_away
+        self.when_away = when_away
         self._timeout_s = timeout_s
         self._now_s = now_s
         self._ahead_s = 0.0
@@ -202,7 +203,7 @@ class RedisCounters:
         return None if self.is_away or len(self._asked) >= scripts.RING // 2 else self._line
 
     def _reserve_here(self, charges: Sequence[Charge]) -> Decision:
-        if self._when_away == "refuse" and self.is_away and any(each.is_enforced for each in charges):
+        if self.when_away == "refuse" and self.is_away and any(each.is_enforced for each in charges):
             return self._refusal(charges)
         self._tell_local(charges)
         decision = self._local.reserve(charges)
@@ -364,7 +365,7 @@ class RedisCounters:
             self._is_told_away = True
             for secret in self._secrets:
                 why = why.replace(secret, "***")
-            _log.warning("%s cannot be used: %s; until it can, %s", self.place, why, _RULES[self._when_away])
+            _log.warning("%s cannot be used: %s; until it can, %s", self.place, why, _RULES[self.when_away])
 
     async def _keep_line(self) -> None:
         while True:

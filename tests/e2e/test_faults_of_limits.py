@@ -72,7 +72,7 @@ class Fleet:
             for at in range(REPLICAS)
         ]
         for gateway in self.gateways:
-            until(partial(_shares, gateway), what="the worker to have its connection")
+            until(partial(_shares, gateway), what="the worker to have its connection", timeout_s=60)
 
     def redis(self, port: int = 0) -> Any:
         """A client of the server to which the way leads, or of that on *port*."""
@@ -92,7 +92,8 @@ def _new(folder: Path) -> Path:
 
 
 def _shares(gateway: GatewayProcess) -> bool:
-    return "limits are shared by" in gateway.log
+    # Said by the worker, and by control.
+    return gateway.log.count("limits are shared by") >= 2
 
 
 @pytest.fixture

@@ -10,18 +10,22 @@ from typing import Any, Final
 
 import pytest
 
+from tests.rig.behaviours import hang_mid_stream
 from tests.rig.fake_upstream import FakeUpstream
-from tests.rig.gateway_process import GatewayProcess
+from tests.rig.gateway_process import GatewayProcess, StartGateway
 from tests.rig.limited_gateway import TOKENS_OF_A_CALL, USD_OF_A_CALL, budget, paid_account, rate
 from tests.rig.manifests import (
     ENVIRONMENT,
     NARROW_TOKEN,
+    bearer,
     chat,
+    chat_body,
     in_turn,
     openai_account,
     virtual_account,
     virtual_models,
 )
+from tests.rig.raw_http import request_bytes
 from tests.rig.until import until
 
 WORKERS: Final = 4
@@ -46,6 +50,8 @@ DOCUMENTS: Final = [
     rate("first", ["fake/first"], {"requests_per_day": 1}),
     budget("spend", ["paid/m"], 2 * USD_OF_A_CALL),
     budget("watched", ["paid/m"], USD_OF_A_CALL, mode="audit"),
+    budget("unpriced", ["fake/free"], 1),
+    budget("nothing-left", ["fake/spent"], 0),
 ]
 
 
@@ -56,7 +62,7 @@ def limited(
     """A gateway of four workers with all these limits."""
     url = upstream_server.base_url
     documents = [
-        openai_account("fake", url, ["m", "first", "second"]),
+        openai_account("fake", url, ["m", "first", "second", "free", "spent"]),
         paid_account("paid", url, ["m"]),
         virtual_models("vm", {"both": in_turn("fake/first", "fake/second")}),
         *DOCUMENTS,
@@ -162,6 +168,14 @@ def test_simulated_target_that_takes_over(limited: GatewayProcess, upstream: Fak
     ]
 
 
+def test_models_without_a_price(limited: GatewayProcess, upstream: FakeUpstream) -> None:
+    """They cost a budget nothing, and are refused where nothing is left of it."""
+    assert chat(limited, "fake/free").status == 200
+    until(lambda: rows(limited, "rule=unpriced")[0]["used"] == 0, what="the call to be settled")
+    assert chat(limited, "fake/spent").status == 429
+    assert simulate(limited, virtual_account="app", model="fake/spent")["allowed"] is False
+
+
 def test_nothing_is_charged(limited: GatewayProcess, upstream: FakeUpstream) -> None:
     """However often it is asked; rules that are only proposed are looked up like others."""
     used = rows(limited, "rule=each&entity=app")[0]["used"]
@@ -173,3 +187,23 @@ def test_nothing_is_charged(limited: GatewayProcess, upstream: FakeUpstream) -> 
         answer = simulate(limited, virtual_account="app", model="fake/m", manifests=proposed)
         assert (answer["allowed"], answer["refusal"]["code"]) == (False, "rate_limit_exceeded")
     assert rows(limited, "rule=each&entity=app")[0]["used"] == used
+
+
+def test_a_reply_that_is_cut_at_the_drain(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
+    """What had come of it is counted, and the rest of what it had taken is free after the restart."""
+    documents = [
+        paid_account("paid", upstream.base_url, ["m"]),
+        virtual_account("app", ["env:APP_TOKEN"], ["*"]),
+        budget("spend", ["paid/m"], 1000),
+    ]
+    gateway = start_gateway(documents, workers=1, options=["--drain-timeout", "1"])
+    upstream.play("m", hang_mid_stream)
+    headers = [bearer(), ("content-type", "application/json")]
+    with gateway.connect() as connection:
+        body = chat_body("paid/m", stream=True, max_tokens=900)
+        connection.send(request_bytes("POST", "/v1/chat/completions", headers, body))
+        assert connection.read_head().status == 200
+        until(lambda: rows(gateway, "rule=spend")[0]["used"] == 900, what="it to be taken")
+        gateway.stop()
+    gateway.start()
+    assert 0 < rows(gateway, "rule=spend")[0]["used"] < 20

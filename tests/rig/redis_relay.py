@@ -20,10 +20,12 @@ class Connection:
 
     Attributes:
         commands: Their words, in order.
+        is_open: Nobody has closed it.
     """
 
     def __init__(self) -> None:
         self.commands: list[list[bytes]] = []
+        self.is_open = True
         self._buffer = b""
 
     @property
@@ -117,6 +119,7 @@ class RedisRelay:
         except OSError:
             pass
         finally:
+            connection.is_open = False
             self._writers -= ends
             for end in ends:
                 end.transport.abort()

@@ -102,6 +102,10 @@ class FakeObserver:
     def admit(self, target: Target) -> SkipReason | None:
         return "circuit" if target.name in self._closed_to else None
 
+    def wait_s(self, _: str) -> float:
+        """Nobody knows."""
+        return 0.0
+
     def went_well(self, _: Target) -> bool:
         """All of it is wanted."""
         return True

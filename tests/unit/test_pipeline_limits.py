@@ -285,6 +285,15 @@ async def test_no_target_left() -> None:
     assert [skip.reason for skip in rig.records[-1].skips] == ["limit", "limit"]
 
 
+async def test_a_circuit_closes_before_a_limit_resets() -> None:
+    """The refusal is the limit's, and its wait that of the target with room, which is being probed."""
+    rules = [limit_of("requests", 0, models=("one/*",), id="first", window="day")]
+    client = await Rig(rules=rules, observer=FakeObserver(closed_to=("two/m",))).call("vm/chat")
+    assert (client.status, error_of(client)["code"]) == (429, "rate_limit_exceeded")
+    assert client.header("retry-after") == "1"
+    assert client.header("x-should-retry") is None
+
+
 async def test_a_failure_is_told_before_a_limit() -> None:
     """Where one target was asked and failed, and the other is full, the caller gets the failure."""
     rig = Rig(refusal(500), rules=[limit_of("requests", 0, models=("two/*",))])

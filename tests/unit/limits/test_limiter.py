@@ -78,7 +78,7 @@ async def test_routed() -> None:
     limiter = Limiter(counters_in_memory(now_s=lambda: NOW_S), now_s=lambda: NOW_S)
     policy = both()
     admitted = [await limiter.admit(policy, asking(), ROUTED) for _ in range(2)]
-    assert [permit.refusal for permit in admitted] == [None, None]
+    assert [permit.is_refused for permit in admitted] == [False, False]
     assert [await permit.admit_target(ONE) for permit in admitted] == [True, False]
     assert await admitted[1].admit_target(TWO)
 
