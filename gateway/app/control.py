@@ -33,6 +33,7 @@ from gateway.control.config_watch import ConfigWatch, Watched
 from gateway.control.health import Health
 from gateway.control.metrics import MetricsPage, MetricsSource
 from gateway.control.otel_manifest import OtelManifests
+from gateway.control.sign_in.entrance import Entrance
 from gateway.control.targets import TargetsSource
 from gateway.control.telemetry import TelemetrySource
 from gateway.control.traces import TraceQueries
@@ -169,7 +170,7 @@ class Control:
         services = Services(
             self._health, self._queries, self._telemetry, config, otel, page, self._targets, self._audit
         )
-        application = build_app(services, Access(settings.control_host, settings.admin_token))
+        application = build_app(services, _access(settings))
         server = HttpServer(application, bind(settings.control_host, settings.control_port))
         server.start()
         spawn(self._watch_telemetry(), name="watch-telemetry", owner=self._tasks)
@@ -297,6 +298,11 @@ class Control:
                 return
             self._destinations = report["destinations"]
             await asyncio.sleep(_TELEMETRY_EVERY_S)
+
+
+def _access(settings: Settings) -> Access:
+    entrance = Entrance(settings.state_dir, settings.admin_token)
+    return Access(settings.control_host, entrance, settings.control_port)
 
 
 def _target_names(config: Config) -> list[str]:

@@ -16,6 +16,7 @@ from gateway.control.auth import Access, Guard
 from gateway.control.config import ConfigSource, config_routes
 from gateway.control.health import Health, health_routes
 from gateway.control.metrics import MetricsPage, metrics_routes
+from gateway.control.operators import operator_routes
 from gateway.control.otel_manifest import OtelManifests
 from gateway.control.otel_settings import otel_settings_routes
 from gateway.control.pages import page_routes
@@ -45,7 +46,7 @@ def build_app(services: Services, access: Access) -> ASGIApp:
 
     Args:
         services: What the rooms show.
-        access: What it is bound to, and the admin token.
+        access: What it is bound to, and who may sign in.
     """
     app = Starlette(
         routes=[
@@ -57,7 +58,8 @@ def build_app(services: Services, access: Access) -> ASGIApp:
             *config_routes(services.config),
             *otel_settings_routes(services.otel, services.audit),
             *audit_routes(services.audit),
-            *page_routes(),
+            *operator_routes(access, services.audit),
+            *page_routes(access),
             *metrics_routes(services.metrics),
         ],
         exception_handlers={HTTPException: on_http_error, Exception: on_failure},

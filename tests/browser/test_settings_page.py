@@ -2,116 +2,24 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
-
-import pytest
-
-from gateway.app.destinations import make_destinations
-from gateway.app.otel_test import make_probes
-from gateway.config import Config, SecretSource, check
-from gateway.control.api import build_app
-from gateway.control.auth import Access
-from gateway.control.config import ConfigSource
-from gateway.control.config_status import ConfigStatus
-from gateway.control.telemetry import TelemetrySource
-from gateway.delivery.probe import probe_all
-from gateway.http_server import HttpServer, bind
-from gateway.tracestore.ledger import StoreState, local_report
-from tests.rig.browser import Page, browser_page
+from tests.browser.plane import Plane, shoot
+from tests.rig.browser import Page
 from tests.rig.otlp_sink import Answer, OtlpSink
 from tests.rig.requires import requires
-from tests.unit.config.writing import ACCOUNT, CALLER, documents
-from tests.unit.control.rooms import Rooms, SpoolCounts
 
 pytestmark = requires("chromium")
 
 KEY = "aWQ6Y2FuYXJ5LXNlY3JldA=="
 REFUSED = "rpc error: code = Unauthenticated desc = ApiKey prefix not found, expected ApiKey <value>"
-
-
-@dataclass
-class Plane:
-    """A control plane over a folder of manifests, as `app` wires it, in the test's own event loop."""
-
-    folder: Path
-    access: Access = field(default_factory=lambda: Access("127.0.0.1"))
-    port: int = 0
-
-    def start(self) -> HttpServer:
-        services = replace(
-            Rooms(manifests=self.folder).services(),
-            telemetry=TelemetrySource(
-                lambda: {"destinations": self._entries(), "removed": [], "workers": []},
-                self._local,
-                self._test,
-            ),
-            config=ConfigSource(lambda: ConfigStatus(self._config().version, 0), list),
-        )
-        listener = bind("127.0.0.1", 0)
-        self.port = listener.getsockname()[1]
-        server = HttpServer(build_app(services, self.access), listener)
-        server.start()
-        return server
-
-    @property
-    def page(self) -> str:
-        return f"http://127.0.0.1:{self.port}/controls/settings/otel"
-
-    def _secrets(self) -> SecretSource:
-        return SecretSource({}, None)
-
-    def _config(self) -> Config:
-        config = check.check(self.folder, strict=False, secrets=self._secrets()).config
-        assert config is not None
-        return config
-
-    def _entries(self) -> list[dict[str, object]]:
-        ledger = local_report("", StoreState(stored=1234), SpoolCounts(created=1234))
-        return [
-            dict(ledger) | {"name": destination.name, "endpoint": destination.endpoint}
-            for destination in make_destinations(self._config(), self._secrets())
-        ]
-
-    def _local(self) -> dict[str, Any]:
-        return dict(local_report("traces.db", StoreState(), SpoolCounts()))
-
-    async def _test(self, name: str | None) -> Sequence[dict[str, Any]]:
-        probes = make_probes(self._config(), self._secrets(), lambda _: None)
-        wanted = [probe for probe in probes if name in (None, probe.destination.name)]
-        return [result.to_dict() for result in await probe_all(wanted, lambda _: None)]
-
-
-@pytest.fixture
-async def plane(tmp_path: Path) -> AsyncIterator[Plane]:
-    (tmp_path / "m.yaml").write_text(documents(ACCOUNT, CALLER))
-    plane = Plane(tmp_path)
-    server = plane.start()
-    yield plane
-    server.stop()
-    await server.ended(5.0)
-
-
-@pytest.fixture
-async def page() -> AsyncIterator[Page]:
-    async with browser_page() as page:
-        yield page
-
-
-async def shoot(page: Page, name: str) -> None:
-    """Keep a picture where `GATEWAY_TEST_SCREENSHOTS` says, for people to look at."""
-    if folder := os.environ.get("GATEWAY_TEST_SCREENSHOTS"):
-        await page.screenshot(Path(folder) / f"{name}.png")
+PAGE = "/controls/settings/otel"
 
 
 async def test_the_six_steps(plane: Plane, page: Page) -> None:
     """From the first tick to a span that is taken, with the mistake that most make on the way."""
+    await plane.sign_in(page)
     with OtlpSink() as sink:
         await page.look()
-        await page.open(plane.page)
+        await page.open(plane.origin + PAGE)
         await page.wait("!document.getElementById('settings').hidden")
         await shoot(page, "empty")
         await page.click("#elastic")
@@ -153,9 +61,10 @@ async def test_the_six_steps(plane: Plane, page: Page) -> None:
 
 async def test_on_a_phone(plane: Plane, page: Page) -> None:
     """Nothing but the ledger's own table is wider than the screen."""
+    await plane.sign_in(page)
     for scheme in ("light", "dark"):
         await page.look(width=390, height=1400, scheme=scheme)
-        await page.open(plane.page)
+        await page.open(plane.origin + PAGE)
         await page.wait("!document.getElementById('settings').hidden")
         await page.click("#elastic")
         await shoot(page, f"phone-{scheme}")
@@ -164,7 +73,8 @@ async def test_on_a_phone(plane: Plane, page: Page) -> None:
 
 async def test_problems_are_shown_where_they_are(plane: Plane, page: Page) -> None:
     """In check-config's words, and nothing is written."""
-    await page.open(plane.page)
+    await plane.sign_in(page)
+    await page.open(plane.origin + PAGE)
     await page.wait("!document.getElementById('settings').hidden")
     await page.click("#enabled")
     await page.fill("#endpoint", "collector:4318")

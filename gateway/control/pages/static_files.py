@@ -54,7 +54,9 @@ class StaticFiles:
         Raises:
             KeyError: There is no such file: a slip in a template.
         """
-        return f"/static/{self._digest}/{name}" if self._files[name] else ""
+        if name not in self._files:
+            raise KeyError(name)
+        return f"/static/{self._digest}/{name}"
 
     def routes(self) -> list[Route]:
         """The route of all of them."""
