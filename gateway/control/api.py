@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from gateway.control.audit import AuditTrail, audit_routes
 from gateway.control.auth import Access, Guard
 from gateway.control.config import ConfigSource, config_routes
+from gateway.control.delivery_history import DeliveryHistory, history_routes
 from gateway.control.health import Health, health_routes
 from gateway.control.metrics import MetricsPage, metrics_routes
 from gateway.control.operators import operator_routes
@@ -39,6 +40,7 @@ class Services:
     metrics: MetricsPage
     targets: TargetsSource
     audit: AuditTrail
+    history: DeliveryHistory = field(default_factory=DeliveryHistory)
 
 
 def build_app(services: Services, access: Access) -> ASGIApp:
@@ -54,6 +56,7 @@ def build_app(services: Services, access: Access) -> ASGIApp:
             *health_routes(services.health),
             *trace_routes(services.traces),
             *telemetry_routes(services.telemetry),
+            *history_routes(services.history),
             *targets_routes(services.targets, services.audit),
             *config_routes(services.config),
             *otel_settings_routes(services.otel, services.audit),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.browser.plane import Plane, shoot
 from tests.rig.browser import Page
 from tests.rig.otlp_sink import Answer, OtlpSink
@@ -14,18 +16,28 @@ REFUSED = "rpc error: code = Unauthenticated desc = ApiKey prefix not found, exp
 PAGE = "/controls/settings/otel"
 
 
+async def choose(page: Page, selector: str, value: str) -> None:
+    """Choose from a list as a person does."""
+    field = f"document.querySelector({json.dumps(selector)})"
+    await page.run(
+        f"{field}.value = {json.dumps(value)}, "
+        f"{field}.dispatchEvent(new Event('input', {{bubbles: true}})), "
+        f"{field}.dispatchEvent(new Event('change', {{bubbles: true}}))"
+    )
+
+
 async def test_the_six_steps(plane: Plane, page: Page) -> None:
     """From the first tick to a span that is taken, with the mistake that most make on the way."""
     await plane.sign_in(page)
     with OtlpSink() as sink:
         await page.look()
         await page.open(plane.origin + PAGE)
-        await page.wait("!document.getElementById('settings').hidden")
+        await page.wait("!document.getElementById('loaded').hidden")
         await shoot(page, "empty")
-        await page.click("#elastic")
-        await page.fill("#endpoint", sink.traces_url)
-        await page.run("document.getElementById('encoding').value = 'proto'")
-        await page.fill("#headers .pair input:nth-child(2)", KEY)
+        await choose(page, "#preset", "elastic")
+        await page.fill("#traces-endpoint", sink.traces_url)
+        await page.run("document.getElementById('traces-encoding').value = 'proto'")
+        await page.fill("#traces-headers .pair input:nth-child(2)", KEY)
         await page.click("#save")
         await page.wait("document.getElementById('result').innerText.includes('Saved and in force')")
 
@@ -37,7 +49,7 @@ async def test_the_six_steps(plane: Plane, page: Page) -> None:
         assert "Authorization: ApiKey <key>" in said
         await shoot(page, "refused")
 
-        await page.fill("#headers .pair input:nth-child(2)", f"ApiKey {KEY}")
+        await page.fill("#traces-headers .pair input:nth-child(2)", f"ApiKey {KEY}")
         await page.click("#save")
         await page.wait("document.getElementById('result').innerText.includes('Saved and in force')")
         await page.click("#test")
@@ -55,7 +67,7 @@ async def test_the_six_steps(plane: Plane, page: Page) -> None:
     assert KEY not in manifest
     assert "ApiKey file:secrets/default-traces-authorization" in manifest
     assert KEY not in await page.run("document.documentElement.outerHTML")
-    assert "1,234" in await page.text("#rows")
+    assert "1,234" in await page.text("#destinations")
     assert page.complaints == []
 
 
@@ -65,8 +77,8 @@ async def test_on_a_phone(plane: Plane, page: Page) -> None:
     for scheme in ("light", "dark"):
         await page.look(width=390, height=1400, scheme=scheme)
         await page.open(plane.origin + PAGE)
-        await page.wait("!document.getElementById('settings').hidden")
-        await page.click("#elastic")
+        await page.wait("!document.getElementById('loaded').hidden")
+        await choose(page, "#preset", "elastic")
         await shoot(page, f"phone-{scheme}")
         assert await page.run("document.documentElement.scrollWidth") == 390
 
@@ -75,9 +87,9 @@ async def test_problems_are_shown_where_they_are(plane: Plane, page: Page) -> No
     """In check-config's words, and nothing is written."""
     await plane.sign_in(page)
     await page.open(plane.origin + PAGE)
-    await page.wait("!document.getElementById('settings').hidden")
-    await page.click("#enabled")
-    await page.fill("#endpoint", "collector:4318")
+    await page.wait("!document.getElementById('loaded').hidden")
+    await page.click("#traces-enabled")
+    await page.fill("#traces-endpoint", "collector:4318")
     await page.click("#save")
     await page.wait("document.getElementById('result').innerText.includes('endpoint')")
     assert "https://host" in await page.text("#result")

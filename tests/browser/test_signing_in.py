@@ -98,7 +98,7 @@ async def test_a_session_that_has_ended_leads_to_signing_in(plane: Plane, page: 
     """And not to a page that says nothing."""
     await plane.sign_in(page)
     await page.open(plane.origin + SETTINGS)
-    await page.wait("!document.getElementById('settings').hidden")
+    await page.wait("!document.getElementById('loaded').hidden")
     for token in plane.access.entrance.accounts.tokens():
         plane.access.entrance.accounts.revoke_token(token.id)
     await page.wait("location.pathname === '/sign-in'")
