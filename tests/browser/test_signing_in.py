@@ -43,9 +43,9 @@ async def test_from_the_first_link_to_the_dashboard(plane: Plane, page: Page) ->
     await page.click("#operator-menu summary")
     await page.click("#sign-out")
     await page.wait("location.pathname === '/sign-in'")
-    await page.open(f"{plane.origin}{SETTINGS}?name=x")
+    await page.open(f"{plane.origin}{SETTINGS}?from=x")
     assert (await page.run("location.href")).endswith(
-        "/sign-in?next=%2Fcontrols%2Fsettings%2Fotel%3Fname%3Dx"
+        "/sign-in?next=%2Fcontrols%2Fsettings%2Fotel%3Ffrom%3Dx"
     )
     await shoot(page, "sign-in")
     await page.fill("#password", "wrong")
@@ -54,7 +54,7 @@ async def test_from_the_first_link_to_the_dashboard(plane: Plane, page: Page) ->
     await page.fill("#password", PASSWORD)
     await page.click("#go")
     await page.wait(SIGNED_IN)
-    assert (await page.run("location.href")).endswith(f"{SETTINGS}?name=x")
+    assert (await page.run("location.href")).endswith(f"{SETTINGS}?from=x")
     # The browser itself complains of the answer to the wrong password.
     assert [one for one in page.complaints if "401" not in one] == []
 

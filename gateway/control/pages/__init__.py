@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.routing import Route
 
 from gateway.control.auth import Access
+from gateway.control.pages.dashboard_access import dashboard_access_pages
 from gateway.control.pages.frame import Frame
 from gateway.control.pages.settings import settings_pages
 from gateway.control.pages.sign_in import sign_in_pages
@@ -19,4 +20,5 @@ def page_routes(access: Access) -> list[Route]:
         *static.routes(),
         *sign_in_pages(frame, access),
         *settings_pages(frame),
+        *dashboard_access_pages(frame),
     ]

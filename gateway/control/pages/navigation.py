@@ -35,7 +35,7 @@ NAVIGATION: Final = (
     ),
     Group(
         "Access",
-        (),
+        (Entry("Dashboard access", "/access/dashboard", "shield"),),
     ),
     Group(
         "Controls",
