@@ -17,6 +17,7 @@ from gateway.control.config import ConfigSource, config_routes
 from gateway.control.delivery_history import DeliveryHistory, history_routes
 from gateway.control.health import Health, health_routes
 from gateway.control.metrics import MetricsPage, metrics_routes
+from gateway.control.openapi import openapi_routes
 from gateway.control.operators import operator_routes
 from gateway.control.otel_manifest import OtelManifests
 from gateway.control.otel_settings import otel_settings_routes
@@ -62,6 +63,7 @@ def build_app(services: Services, access: Access) -> ASGIApp:
             *otel_settings_routes(services.otel, services.audit),
             *audit_routes(services.audit),
             *operator_routes(access, services.audit),
+            *openapi_routes(),
             *page_routes(access),
             *metrics_routes(services.metrics),
         ],
