@@ -158,7 +158,7 @@ class Failover:
             # Who failed alone is tried again as without a hedge; of two neither is.
             progress.is_begun = tried == 1 and progress.failure is not None
             targets = targets if progress.is_begun else targets[tried:]
-        elif plan.route is None or (responder.trace.permit is None and self.health.admit(targets[0]) is None):
+        elif plan.route is None or self._may_begin(responder.trace, targets[0]):
             # Most calls need no more than this, and each step between would cost all of them.
             self._budgets.called(targets[0].name)
             opening = await self.open(responder, call, targets[0], wishes)
@@ -260,6 +260,13 @@ class Failover:
                 return False
             await pause(trace, wait_s)
             failure = None
+
+    def _may_begin(self, trace: CallTrace, target: Target) -> bool:
+        """Whether a first attempt at *target* may begin, and nobody has to be waited for to know it."""
+        permit = trace.permit
+        if permit is not None and not permit.has_admitted(target):
+            return False
+        return self.health.admit(target) is None
 
     async def _held_back(self, trace: CallTrace, target: Target) -> SkipReason | None:
         """Why an attempt at *target* may not begin; None when it may."""

@@ -20,21 +20,27 @@ import uvloop
 
 from gateway.app.accepted_config import accepted_files, find_documents, load_accepted, secret_source
 from gateway.app.destinations import make_destinations
+from gateway.app.limit_counters import open_figures, shared_figures
 from gateway.app.metrics_export import PERIOD_S, MetricsExport, make_metrics_targets
 from gateway.app.metrics_ledger import MetricsLedgers
 from gateway.app.otel_test import make_probes
 from gateway.app.replicas import AWAY, OFF, Sharing
 from gateway.config import Checked, Config
 from gateway.config.check import check, check_documents
+from gateway.config.manifest_files import ManifestFiles
 from gateway.control.api import Services, build_app
 from gateway.control.audit import AuditTrail
 from gateway.control.auth import Access
 from gateway.control.config import ConfigSource
+from gateway.control.config_history import History
 from gateway.control.config_watch import ConfigWatch, Watched
 from gateway.control.delivery_history import DeliveryHistory
 from gateway.control.health import Health
+from gateway.control.limits import LimitsSource
+from gateway.control.limits_in_force import LimitsInForce
 from gateway.control.metrics import MetricsPage, MetricsSource
 from gateway.control.otel_manifest import OtelManifests
+from gateway.control.seen_calls import SeenCalls
 from gateway.control.sign_in.entrance import Entrance
 from gateway.control.targets import TargetsSource
 from gateway.control.telemetry import TelemetrySource
@@ -44,12 +50,15 @@ from gateway.delivery.exchange import AnyExchange
 from gateway.delivery.probe import probe_all
 from gateway.delivery.service import Delivery, DeliveryStoppedError, MetricsReport
 from gateway.http_server import HttpServer, bind
+from gateway.limits.readings import CounterReader
 from gateway.process import DRAINING_SIGNAL, say_ready
 from gateway.proxies import Proxies
 from gateway.routing.compile import circuit_rules
 from gateway.routing.health import Health as TargetHealth
+from gateway.routing.runtime import Runtime
 from gateway.routing.shared_circuits import SharedCircuits
-from gateway.settings import Settings, environment
+from gateway.settings import Settings, environment, is_loopback
+from gateway.snapshot import Snapshot, compile_snapshot
 from gateway.store.audit_log import FOLDER, AuditLog
 from gateway.store.target_board import FILE_NAME, TargetBoard, open_board
 from gateway.tasks import end, first_of, spawn
@@ -108,7 +117,7 @@ class Control:
         self._watch = self._make_watch(in_force)
         self._version = in_force.version
         self._destinations: list[Mapping[str, Any]] = []
-        self._history = DeliveryHistory()
+        self._deliveries = DeliveryHistory()
         self._failed = asyncio.Event()
         self._target_names = _target_names(in_force)
         board = _open_board(settings.state_dir / FILE_NAME)
@@ -139,6 +148,13 @@ class Control:
         )
         self._targets = TargetsSource(lambda: self._target_names, target_health)
         self._take_rules(in_force)
+        figures = open_figures(settings.state_dir)
+        self._shared_figures = shared_figures(settings.redis_url, figures)
+        trace_reader = TraceReader(store_path)
+        self._limits = LimitsSource(
+            LimitsInForce(lambda: self._in_force, self._compile, self._secrets, SeenCalls(trace_reader).find),
+            CounterReader(figures, self._shared_figures),
+        )
         self._metrics_source = MetricsSource(
             sums=self._delivery.metrics,
             telemetry=self._telemetry.report,
@@ -149,7 +165,7 @@ class Control:
         )
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._queries = TraceQueries(TraceReader(store_path))
+        self._queries = TraceQueries(trace_reader)
 
     async def run(self, ready_fd: int) -> int:
         """Start all, serve until SIGTERM, end all in order."""
@@ -166,10 +182,10 @@ class Control:
         await asyncio.to_thread(self._note_start)
         self._watch.start()
         config = ConfigSource(self._watch.status, self._connected)
-        otel = OtelManifests(
-            settings.config, strict=settings.strict, secrets=self._secrets, find_waiting=self._waiting
-        )
+        files = ManifestFiles(settings.config, strict=settings.strict, secrets=self._secrets)
+        otel = OtelManifests(files, find_waiting=self._waiting)
         page = MetricsPage(self._metrics_source)
+        history = History(accepted_files(settings.state_dir), files, self._audit)
         services = Services(
             self._health,
             self._queries,
@@ -179,7 +195,9 @@ class Control:
             page,
             self._targets,
             self._audit,
-            self._history,
+            history,
+            self._limits,
+            self._deliveries,
         )
         application = build_app(services, _access(settings))
         server = HttpServer(application, bind(settings.control_host, settings.control_port))
@@ -187,6 +205,8 @@ class Control:
         spawn(self._watch_telemetry(), name="watch-telemetry", owner=self._tasks)
         if self._sharing is not None:
             spawn(self._sharing.run(), name="share-circuits", owner=self._tasks)
+        if self._shared_figures is not None:
+            self._shared_figures.start()
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
@@ -197,6 +217,8 @@ class Control:
         if not (is_asked or self._failed.is_set()):
             _log.error("the HTTP server ended by itself; the control process starts anew")
         await end(self._tasks)
+        if self._shared_figures is not None:
+            await self._shared_figures.close()
         self._health.mark_draining()
         server.stop()
         await server.ended(_ANSWER_S)
@@ -251,6 +273,17 @@ class Control:
         if self._targets.health is not None:
             breaker = config.global_settings.routing_settings.circuit_breaker
             self._targets.health.rules = circuit_rules(breaker)
+
+    def _compile(self, config: Config) -> Snapshot:
+        """What workers make of *config*."""
+        health = self._targets.health
+        return compile_snapshot(
+            config,
+            self._secrets,
+            version=config.version,
+            is_loopback=is_loopback(self._settings.host),
+            runtime=Runtime() if health is None else Runtime(health),
+        )
 
     def _waiting(self, name: str) -> int:
         """Spans that the destination *name* has not got."""
@@ -308,7 +341,7 @@ class Control:
                 self._failed.set()
                 return
             self._destinations = report["destinations"]
-            self._history.note(self._destinations, time.monotonic())
+            self._deliveries.note(self._destinations, time.monotonic())
             await asyncio.sleep(_TELEMETRY_EVERY_S)
 
 

@@ -111,9 +111,11 @@ class Worker:
         self._health.rules = self._current.snapshot.circuit_rules
         self._config_word = "ok"
         self._upstream = Upstream(Proxies(environment()))
-        counters = _counters(settings.state_dir / counter_table.FILE_NAME)
-        self._shared_counters = _shared_counters(settings.redis_url, counters)
-        self._limiter = Limiter(counters, self._shared_counters)
+        self._counters = _counters(
+            settings.state_dir / counter_table.FILE_NAME, is_alone=settings.workers == 1
+        )
+        self._shared_counters = _shared_counters(settings.redis_url, self._counters)
+        self._limiter = Limiter(self._counters, self._shared_counters)
         self._metrics = WorkerMetrics(
             asyncio.get_running_loop(), lambda: self._pipeline.open_count, metadata=_metadata_labels()
         )
@@ -207,6 +209,8 @@ class Worker:
     async def _drain(self, server: HttpServer) -> None:
         """Not ready but accepting for the delay; then nothing new; then what is in flight; then the spans."""
         self._lifecycle.drain()
+        # Who takes this worker's place may come before it has gone.
+        self._counters.share()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._hurry_asked.wait(), self._settings.drain_delay_s)
         ends_at_s = time.monotonic() + self._settings.drain_timeout_s
@@ -283,9 +287,9 @@ def _table(path: Path, known: str) -> SharedTable:
         return table_in_memory()
 
 
-def _counters(path: Path) -> CounterTable:
+def _counters(path: Path, *, is_alone: bool) -> CounterTable:
     try:
-        return open_counters(path)
+        return open_counters(path, is_alone=is_alone)
     except OSError as error:
         _log.warning("%s cannot be used: %s; limits hold for each worker by itself", path, error)
         return counters_in_memory()

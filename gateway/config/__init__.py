@@ -22,7 +22,8 @@ from gateway.config.manifests.provider_account import (
     SelfHostedAccount,
     SelfHostedIntegration,
 )
-from gateway.config.manifests.virtual_account import ModelGrant, VirtualAccount
+from gateway.config.manifests.role import ModelGrant
+from gateway.config.manifests.virtual_account import VirtualAccount
 from gateway.config.problem import Problem, Severity
 from gateway.config.secrets import SecretKind, SecretMissing, SecretReference, SecretSource
 

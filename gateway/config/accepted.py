@@ -47,7 +47,8 @@ def load(data: bytes) -> tuple[Document, ...]:
         if found["format"] != _FORMAT:
             msg = f"accepted set of format {found['format']}, this gateway reads {_FORMAT}"
             raise NotAccepted(msg)
-        documents = tuple(_to_document(item) for item in found["documents"])
+        files: dict[str, Path] = {}
+        documents = tuple(_to_document(item, files) for item in found["documents"])
     except (ValueError, KeyError, TypeError) as error:
         if isinstance(error, NotAccepted):
             raise
@@ -60,5 +61,9 @@ def load(data: bytes) -> tuple[Document, ...]:
     return documents
 
 
-def _to_document(item: dict[str, Any]) -> Document:
-    return Document(item["type"], item["name"], item["body"], Path(item["file"]), item["line"])
+def _to_document(item: dict[str, Any], files: dict[str, Path]) -> Document:
+    name = item["file"]
+    file = files.get(name)
+    if file is None:
+        file = files[name] = Path(name)
+    return Document(item["type"], item["name"], item["body"], file, item["line"])

@@ -14,10 +14,14 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from gateway.config.document import Document, FieldPath
+from gateway.config.manifests.access_token import PersonalAccessToken
+from gateway.config.manifests.issued_token import IssuedToken
 from gateway.config.manifests.known import IN_FORCE
+from gateway.config.manifests.virtual_account import VirtualAccount
 from gateway.config.masking import shown_value
 from gateway.config.problem import dotted
 from gateway.config.reading import read_document
+from gateway.config.secrets import SecretReference
 from gateway.config.shape import secrets_in
 from gateway.redaction import may_hold_secret, without_url_secrets
 
@@ -85,11 +89,22 @@ def shown(document: Document) -> dict[str, Any]:
         _put(body, path, reference.prefix + reference.shown)
     plain = frozenset() if reading is None else _NO_SECRETS
     masked: dict[str, Any] = _masked(body, plain, is_secret=False)
+    if reading is not None and isinstance(reading.written, VirtualAccount | PersonalAccessToken):
+        _show_issued(masked, reading.written.tokens)
     return masked
 
 
 def _by_name(documents: Sequence[Document]) -> dict[tuple[str, str], Document]:
     return {(document.type, document.name): document for document in documents}
+
+
+def _show_issued(body: dict[str, Any], tokens: Sequence[SecretReference | IssuedToken]) -> None:
+    """Put back what is no secret of a token that was issued here: which it is, and its dates."""
+    for at, token in enumerate(tokens):
+        if isinstance(token, IssuedToken):
+            for name, value in token.model_dump(include={"id", "created_at", "expires_at"}).items():
+                if value is not None:
+                    body["tokens"][at][name] = value
 
 
 def _put(body: Any, path: FieldPath, value: str) -> None:

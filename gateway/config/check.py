@@ -23,6 +23,7 @@ from gateway.config.manifests.otel_config import OtelConfig
 from gateway.config.manifests.part import Manifest
 from gateway.config.manifests.provider_account import ProviderAccount
 from gateway.config.manifests.rate_limits import RateLimitingConfig, TenantRateLimitConfig
+from gateway.config.manifests.role import Role
 from gateway.config.manifests.role_binding import RoleBinding
 from gateway.config.manifests.team import Team
 from gateway.config.manifests.virtual_account import VirtualAccount
@@ -172,6 +173,7 @@ def _to_config(documents: Sequence[Document], readings: Sequence[Reading], files
         virtual_accounts=_of(manifests, VirtualAccount),
         teams=_of(manifests, Team),
         access_tokens=_of(manifests, PersonalAccessToken),
+        roles=_of(manifests, Role),
         role_bindings=_of(manifests, RoleBinding),
         otel_configs=_of(manifests, OtelConfig),
         logging_configs=_of(manifests, LoggingConfig),

@@ -19,6 +19,7 @@ from gateway.config.manifests.metadata_config import MetadataConfig
 from gateway.config.manifests.otel_config import OtelConfig
 from gateway.config.manifests.provider_account import ProviderAccount
 from gateway.config.manifests.rate_limits import RateLimitingConfig, TenantRateLimitConfig
+from gateway.config.manifests.role import Role
 from gateway.config.manifests.role_binding import RoleBinding
 from gateway.config.manifests.team import Team
 from gateway.config.manifests.virtual_account import VirtualAccount
@@ -50,6 +51,7 @@ class Config:
     virtual_accounts: tuple[VirtualAccount, ...]
     teams: tuple[Team, ...]
     access_tokens: tuple[PersonalAccessToken, ...]
+    roles: tuple[Role, ...]
     role_bindings: tuple[RoleBinding, ...]
     otel_configs: tuple[OtelConfig, ...]
     logging_configs: tuple[LoggingConfig, ...]

@@ -11,9 +11,17 @@ from gateway.config.document import Document, FieldPath
 from gateway.config.limit_checks import check_limits
 from gateway.config.manifests.access_token import PersonalAccessToken
 from gateway.config.manifests.global_settings import GlobalSettings
+from gateway.config.manifests.issued_token import IssuedToken
 from gateway.config.manifests.known import MODEL_ACCOUNTS
 from gateway.config.manifests.otel_config import MAX_DESTINATIONS, OtelConfig
 from gateway.config.manifests.provider_account import MODEL_TYPES, Integration, ProviderAccount
+from gateway.config.manifests.role import (
+    ACCOUNT_PERMISSIONS,
+    BUILT_IN,
+    EVERYTHING,
+    CallingRoles,
+    Role,
+)
 from gateway.config.manifests.role_binding import BoundPermission, RoleBinding
 from gateway.config.manifests.team import Team
 from gateway.config.manifests.virtual_account import Permission, VirtualAccount
@@ -23,6 +31,7 @@ from gateway.config.plain_words import nearest
 from gateway.config.problem import Problem
 from gateway.config.reading import Reading
 from gateway.config.routing_checks import check_routing
+from gateway.config.secrets import SecretReference
 from gateway.config.subject_checks import (
     check_bound,
     check_callers,
@@ -78,24 +87,48 @@ def check_all(documents: Sequence[Document], readings: Sequence[Reading]) -> Ite
     yield from check_limits(readings, names.models, accounts, subjects)
     yield from check_metadata_rules(readings, subjects)
     yield from check_callers(readings, subjects)
-    shares = subjects_that_share(readings)
+    roles = CallingRoles.among(_roles(readings))
+    shares = subjects_that_share(readings, roles)
     yield from _too_many_destinations(documents)
     for reading in readings:
         match reading.written:
             case ProviderAccount() | VirtualModelAccount() as account:
                 yield from _check_models(reading.document, account.integrations)
-                yield from check_sharing(reading.document, account, subjects)
+                yield from check_sharing(reading.document, account, subjects, roles)
             case VirtualAccount() as caller:
-                yield from _check_virtual_account(reading.document, caller, names, shares)
-            case PersonalAccessToken(models=patterns) | Team(models=patterns):
+                yield from _check_ids(reading.document, caller.tokens)
+                yield from _check_rotation(reading.document, caller)
+                yield from _check_virtual_account(reading.document, caller, names, shares, roles)
+            case PersonalAccessToken(tokens=tokens, models=patterns):
+                yield from _check_ids(reading.document, tokens)
+                yield from _check_patterns(reading.document, patterns, names)
+            case Team(models=patterns):
                 yield from _check_patterns(reading.document, patterns, names)
             case RoleBinding() as binding:
                 yield from check_bound(reading.document, binding, subjects)
-                yield from _check_permissions(reading.document, binding.permissions, names)
+                yield from _check_permissions(reading.document, binding.permissions, names, roles)
+            case Role() as role:
+                yield from _check_role(reading.document, role)
             case GlobalSettings() as settings:
                 yield from _check_captured(reading.document, settings)
             case OtelConfig() as destination:
                 yield from _check_destination(reading.document, destination)
+
+
+def _roles(readings: Iterable[Reading]) -> Iterator[Role]:
+    for reading in readings:
+        if isinstance(reading.written, Role):
+            yield reading.written
+
+
+def _check_role(document: Document, role: Role) -> Iterator[Problem]:
+    if role.name in BUILT_IN:
+        message = f"the role '{role.name}' is built in"
+        yield document.error(("name",), message, "Choose another name")
+    for index, permission in enumerate(role.permissions):
+        if permission.startswith("provider-account:") and permission not in ACCOUNT_PERMISSIONS:
+            fix = nearest(permission, ACCOUNT_PERMISSIONS) or f"Known are: {', '.join(ACCOUNT_PERMISSIONS)}"
+            yield document.warning(("permissions", index), "there is no such permission", fix)
 
 
 def _shared_account_names(documents: Sequence[Document]) -> Iterator[Problem]:
@@ -150,37 +183,67 @@ def _check_models(document: Document, models: Sequence[Integration | VirtualMode
 
 
 def _check_virtual_account(
-    document: Document, caller: VirtualAccount, names: CallableNames, shares: frozenset[str]
+    document: Document,
+    caller: VirtualAccount,
+    names: CallableNames,
+    shares: frozenset[str],
+    roles: CallingRoles,
 ) -> Iterator[Problem]:
     if not caller.tokens:
         yield document.warning(
             ("tokens",), "no tokens, so nobody can call as this account", "Add tokens: [env:NAME]"
         )
     by_account = {f"virtualaccount:{caller.name}", f"team:{EVERYONE}"}
-    if not caller.models and not caller.grants and by_account.isdisjoint(shares):
+    if not caller.models and not caller.grants(roles) and by_account.isdisjoint(shares):
         fix = 'Add models: ["<account>/*"]'
         yield document.warning(
             ("models",), "neither models nor permissions let this account call a model", fix
         )
     yield from _check_patterns(document, caller.models, names)
-    yield from _check_permissions(document, caller.permissions, names)
+    yield from _check_permissions(document, caller.permissions, names, roles)
+
+
+def _check_ids(document: Document, tokens: Sequence[SecretReference | IssuedToken]) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for index, token in enumerate(tokens):
+        if not isinstance(token, IssuedToken):
+            continue
+        if token.id in seen:
+            message = f"the token '{token.id}' is there already"
+            yield document.error(("tokens", index, "id"), message, "Give each a name of its own")
+        seen.add(token.id)
+
+
+def _check_rotation(document: Document, caller: VirtualAccount) -> Iterator[Problem]:
+    if caller.auto_rotate is None:
+        return
+    for index, token in enumerate(caller.tokens):
+        if not isinstance(token, IssuedToken):
+            message = "nothing says how old this token is, so auto_rotate does not end it"
+            fix = "Make one with 'gateway token create', or write id, hash and created_at"
+            yield document.warning(("tokens", index), message, fix)
 
 
 def _check_permissions(
-    document: Document, permissions: Sequence[Permission | BoundPermission], names: CallableNames
+    document: Document,
+    permissions: Sequence[Permission | BoundPermission],
+    names: CallableNames,
+    roles: CallingRoles,
 ) -> Iterator[Problem]:
     for index, permission in enumerate(permissions):
         path: FieldPath = ("permissions", index)
         fqn = "resource_fqn" if isinstance(permission, Permission) else "resourceFqn"
-        grant = permission.grant
+        grant = permission.grant(roles)
         if grant is None:
             whom = "the account call nothing here" if isinstance(permission, Permission) else "nobody call"
             yield document.warning(
                 path,
                 f"lets {whom}",
                 f"Models need a {fqn} <tenant>:<provider>:<account>[:model:<name>] and the role "
-                "provider-account-access or provider-account-manager",
+                f"{' or '.join(sorted(roles.of_accounts))}",
             )
+        elif grant == EVERYTHING:
+            continue
         elif (grant.provider, grant.account) not in names.accounts:
             fix = _nearest_account(grant.account, names) or "Name an account of this configuration"
             message = f"there is no account '{grant.account}' of {grant.provider}"

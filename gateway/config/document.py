@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,12 @@ FieldPath = tuple[str | int, ...]
 
 # Some of TrueFoundry's types carry no name although their apply API asks for one; both forms load.
 UNNAMED: Final = "default"
+
+
+@lru_cache(maxsize=1024)
+def folder_of(file: Path) -> Path:
+    """The folder of *file*, made once for all the manifests in it."""
+    return file.parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,11 @@ class Document:
     file: Path
     line: int
     lines: Mapping[FieldPath, int] = field(default_factory=dict, repr=False)
+
+    @property
+    def folder(self) -> Path:
+        """What relative paths and `file:` references in it start at."""
+        return folder_of(self.file)
 
     def line_of(self, path: FieldPath) -> int:
         """The line of the field at *path*, or of the nearest part around it that was written."""

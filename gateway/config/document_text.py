@@ -1,7 +1,8 @@
-"""Replacing one manifest in the text of its file, everything else kept as it is: other manifests, comments.
+"""One manifest in the text of its file: changed, replaced, added or taken out, the rest kept as it is.
 
-Pure: text in, text out. What is replaced is the manifest's own text, from its first key to its last value;
-comments between its fields go with it, those around it stay.
+Pure: text in, text out. A manifest is changed value by value where it is written plainly (`yaml_edit`), so
+that its comments and layout stay; else its own text is replaced, from its first key to its last value. In a
+file of JSON, which has no comments, all is written anew.
 """
 
 from __future__ import annotations
@@ -9,48 +10,100 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
 from gateway.config.document import Document
 from gateway.config.json_text import read_json
-from gateway.config.plain_data import UnreadableText
+from gateway.config.plain_data import PlainDocument, UnreadableText
+from gateway.config.yaml_edit import NotEditable, edit_document, is_same, to_yaml
 from gateway.config.yaml_text import read_yaml
-
-_LINE_WIDTH: Final = 100
 
 
 class NotReplaceable(ValueError):
     """The text does not hold the manifest any more, or cannot be read."""
 
 
-class _Span(NamedTuple):
-    line: int  # from 1
-    column: int  # from 0
+class _Place(NamedTuple):
+    """Where one document of a YAML text stands.
+
+    Attributes:
+        line: Of its first key, from 1.
+        marker: Where its `---` begins; its region where it has none.
+        start: Of its region: all lines that are its own, comments too.
+        end: Of its region.
+    """
+
+    line: int
+    marker: int
     start: int
     end: int
 
 
 def replace_document(text: str, stored: Document, body: Mapping[str, Any]) -> str:
-    """*text*, that of the file of *stored*, with this manifest replaced by *body*.
+    """*text*, that of the file of *stored*, with this manifest saying *body*.
 
     Raises:
         NotReplaceable: No manifest starts there.
     """
-    is_json = is_json_file(stored.file)
+    plains, at = _find(text, stored)
+    if is_json_file(stored.file):
+        items = [plain.value for plain in plains]
+        items[at] = body
+        return _json(items if text.lstrip().startswith("[") else items[0])
+    node = _node(text, stored.line)
     try:
-        plains = list(read_json(text) if is_json else read_yaml(text))
-    except UnreadableText as error:
-        raise NotReplaceable("the file cannot be read any more") from error
-    places = [(plain.line, plain.value) for plain in plains]
-    if (stored.line, stored.body) not in places:
-        raise NotReplaceable("the manifest is not where it was")
-    if not is_json:
-        return _replace_in_yaml(text, stored.line, body)
-    items = [plain.value for plain in plains]
-    items[places.index((stored.line, stored.body))] = body
-    return _json(items if text.lstrip().startswith("[") else items[0])
+        changed = edit_document(text, node, stored.body, body)
+        wanted = [body if index == at else plain.value for index, plain in enumerate(plains)]
+        if is_same([plain.value for plain in read_yaml(changed)], wanted):
+            return changed
+    except (NotEditable, UnreadableText):
+        pass
+    return _replace_whole(text, node, body)
+
+
+def replace_text(text: str, stored: Document, own: str) -> str:
+    """*text* with *own*, a document of YAML, in the place of all lines of *stored*, comments too.
+
+    Raises:
+        NotReplaceable: No manifest starts there, or *own* is not one document.
+    """
+    if is_json_file(stored.file):
+        return replace_document(text, stored, _only(own).value)
+    _find(text, stored)
+    place = _place(text, stored.line)
+    new = _own_lines(own)
+    opening = "" if place.start == 0 or text[place.start - 1] == "\n" else "\n"
+    return text[: place.start] + opening + new + text[place.end :]
+
+
+def own_text(text: str, stored: Document) -> str:
+    """All lines of *stored*, comments too; of a manifest in JSON what they would be in YAML.
+
+    Raises:
+        NotReplaceable: No manifest starts there.
+    """
+    _find(text, stored)
+    if is_json_file(stored.file):
+        return to_yaml(dict(stored.body))
+    place = _place(text, stored.line)
+    return text[place.start : place.end].lstrip(" ").strip("\n") + "\n"
+
+
+def remove_document(text: str, stored: Document) -> str:
+    """*text* without the manifest *stored* and its comments; empty when it was the only one.
+
+    Raises:
+        NotReplaceable: No manifest starts there.
+    """
+    plains, at = _find(text, stored)
+    if len(plains) == 1:
+        return ""
+    if is_json_file(stored.file):
+        return _json([plain.value for index, plain in enumerate(plains) if index != at])
+    place = _place(text, stored.line)
+    return text[: place.marker] + text[place.end :]
 
 
 def append_document(text: str, file: Path, body: Mapping[str, Any]) -> str:
@@ -61,9 +114,28 @@ def append_document(text: str, file: Path, body: Mapping[str, Any]) -> str:
     """
     if is_json_file(file):
         return _json([*_json_items(text), body])
-    if not text.strip():
-        return to_yaml(body)
-    return f"{text.rstrip()}\n---\n{to_yaml(body)}"
+    return _append_lines(text, to_yaml(dict(body)))
+
+
+def append_text(text: str, file: Path, own: str) -> str:
+    """*text*, that of *file*, with *own*, a document of YAML, at its end.
+
+    Raises:
+        NotReplaceable: One of both cannot be read.
+    """
+    if is_json_file(file):
+        return append_document(text, file, _only(own).value)
+    return _append_lines(text, _own_lines(own))
+
+
+def with_body(text: str, body: Mapping[str, Any]) -> str:
+    """*text*, one document of YAML, saying *body*; where it cannot be read *body* alone."""
+    try:
+        plain = _only(text)
+        stored = Document("", "", plain.value, Path("manifest.yaml"), plain.line)
+        return replace_document(text, stored, body)
+    except NotReplaceable:
+        return to_yaml(dict(body))
 
 
 def is_json_file(file: Path) -> bool:
@@ -71,35 +143,93 @@ def is_json_file(file: Path) -> bool:
     return file.suffix == ".json"
 
 
-def to_yaml(body: Mapping[str, Any]) -> str:
-    """*body* as a person would write it."""
-    return str(
-        yaml.safe_dump(
-            dict(body), sort_keys=False, allow_unicode=True, default_flow_style=False, width=_LINE_WIDTH
-        )
-    )
+def _append_lines(text: str, lines: str) -> str:
+    return f"{text.rstrip()}\n---\n{lines}" if text.strip() else lines
 
 
-def _replace_in_yaml(text: str, line: int, body: Mapping[str, Any]) -> str:
-    span = next(span for span in _document_spans(text) if span.line == line)
-    start, end = span.start, span.end
+def _find(text: str, stored: Document) -> tuple[list[PlainDocument], int]:
+    """What *text* holds, and which of it is *stored*."""
+    try:
+        plains = list(read_json(text) if is_json_file(stored.file) else read_yaml(text))
+    except UnreadableText as error:
+        raise NotReplaceable("the file cannot be read any more") from error
+    places = [(plain.line, plain.value) for plain in plains]
+    if (stored.line, stored.body) not in places:
+        raise NotReplaceable("the manifest is not where it was")
+    return plains, places.index((stored.line, stored.body))
+
+
+def _only(own: str) -> PlainDocument:
+    try:
+        plains = list(read_yaml(own))
+    except UnreadableText as error:
+        raise NotReplaceable("the text cannot be read") from error
+    if len(plains) != 1:
+        raise NotReplaceable("the text is not one document")
+    return plains[0]
+
+
+def _own_lines(own: str) -> str:
+    place = _place(own, _only(own).line)
+    return own[place.start : place.end].lstrip(" ").strip("\n") + "\n"
+
+
+def _node(text: str, line: int) -> yaml.Node:
+    nodes: Iterator[Any] = yaml.compose_all(text, Loader=yaml.SafeLoader)
+    found: yaml.Node = next(node for node in nodes if node and node.start_mark.line + 1 == line)
+    return found
+
+
+def _replace_whole(text: str, node: yaml.Node, body: Mapping[str, Any]) -> str:
+    start, end = _span(text, node.start_mark.line + 1)
     # `--- {type: ...}` on one line: what we write is a block and needs a line of its own.
-    opening = "" if span.column == 0 else "\n"
+    opening = "" if node.start_mark.column == 0 else "\n"
     rest = text[end:]
-    new = to_yaml(body)
+    new = to_yaml(dict(body))
     return text[:start] + opening + (new.removesuffix("\n") if rest.startswith(("\n", "\r")) else new) + rest
 
 
-def _document_spans(text: str) -> Iterator[_Span]:
-    """Where each document's own text is, read from events: composed nodes lose where an alias stands."""
+def _places(text: str) -> Iterator[_Place]:
+    marker = start = line = 0
+    parsed: Iterator[Any] = yaml.parse(text, Loader=yaml.SafeLoader)
+    for event in parsed:
+        begins, ends = event.start_mark, event.end_mark
+        if isinstance(event, yaml.DocumentStartEvent):
+            line = 0
+            if event.explicit:
+                marker, start = begins.index, _behind_marker(text, ends.index)
+        elif isinstance(event, yaml.DocumentEndEvent):
+            yield _Place(line, marker, start, begins.index)
+            marker = start = ends.index
+        elif isinstance(event, yaml.NodeEvent) and not line:
+            line = begins.line + 1
+
+
+def _behind_marker(text: str, index: int) -> int:
+    """The next line after `---`, or what follows it on its own."""
+    end = text.find("\n", index)
+    rest = text[index:] if end < 0 else text[index:end]
+    is_blank = not rest.strip() or rest.strip().startswith("#")
+    return index if not is_blank else len(text) if end < 0 else end + 1
+
+
+def _place(text: str, line: int) -> _Place:
+    return next(place for place in _places(text) if place.line == line)
+
+
+def _span(text: str, line: int) -> tuple[int, int]:
+    """Where a document's own text is, read from events: composed nodes lose where an alias stands."""
     events: list[Any] = []
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+    parsed: Iterator[Any] = yaml.parse(text, Loader=yaml.SafeLoader)
+    for event in parsed:
         if isinstance(event, yaml.NodeEvent | yaml.CollectionEndEvent):
             events.append(event)
         elif isinstance(event, yaml.DocumentEndEvent):
             first = events[0].start_mark
-            yield _Span(first.line + 1, first.column, first.index, _end_of(events))
+            if first.line + 1 == line:
+                return first.index, _end_of(events)
             events.clear()
+    raise NotReplaceable("the manifest is not where it was")
 
 
 def _end_of(events: list[Any]) -> int:

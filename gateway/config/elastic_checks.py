@@ -75,9 +75,7 @@ def _check_key(
 ) -> Iterator[Problem]:
     name = next((name for name in exporter.headers if name.lower() == "authorization"), None)
     try:
-        headers = (
-            {} if name is None else {name: secrets.resolve(exporter.headers[name], document.file.parent)}
-        )
+        headers = {} if name is None else {name: secrets.resolve(exporter.headers[name], document.folder)}
     except SecretMissing:
         return  # told elsewhere
     authorization = authorization_in(headers)

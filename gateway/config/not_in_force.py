@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from gateway.config.document import Document, FieldPath
 from gateway.config.manifests.part import Manifest
+from gateway.config.manifests.role import USE
 from gateway.config.manifests.vendors import VENDOR_ACCOUNTS
 from gateway.config.problem import Problem, Severity
 from gateway.config.shape import attribute_of
@@ -53,15 +54,13 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "gateway-load-balancing-config": (f"rules.*.{_PROMPT_OF_A_TARGET}",),
     "virtual-account": (
-        "auto_rotate",
         "notification_target",
         "secret_store_config",
         "ownedBy",
         "identity_provider_mapping",
-        "token_type",
     ),
     "team": ("managers", "ownedBy", "tags", "identity_provider_mapping"),
-    "pat": ("ownedBy", "token_type"),
+    "pat": ("ownedBy",),
     "tenant-rate-limit-config/model": ("log_request_body_on_block",),
     "gateway-budget-config": ("rules.*.alerts",),
     "tenant-budget-config": ("alerts",),
@@ -86,6 +85,16 @@ class UnbuiltValue:
     values: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class UnbuiltItems:
+    """The items of a list of texts that have no effect: all but those of *built*. They are left in it."""
+
+    part: str
+    built: frozenset[str]
+
+
+ITEMS: Final[Mapping[str, UnbuiltItems]] = {"role": UnbuiltItems("permissions", frozenset({USE}))}
+
 VALUES: Final[Mapping[str, tuple[UnbuiltValue, ...]]] = {
     "provider-account/cloudera": (UnbuiltValue("auth_data", "type", frozenset({"workload-auth-token"})),),
 }
@@ -98,7 +107,7 @@ class Unbuilt:
     Attributes:
         label: As `GET /api/config` lists it, such as `virtual-account: tags`.
         paths: Everywhere that it is written in one manifest; () means the whole manifest.
-        stays: It is left in what is in force, as an `UnbuiltValue` is.
+        stays: It is left in what is in force, as an `UnbuiltValue` and `UnbuiltItems` are.
     """
 
     label: str
@@ -139,6 +148,15 @@ def unbuilt_fields(document: Document, manifest: Manifest) -> Iterator[Unbuilt]:
         )
         if paths:
             yield Unbuilt(f"{document.type}: {pattern.replace('.*', '')}", paths)
+    items = ITEMS.get(document.type)
+    if items is not None:
+        found = tuple(
+            path
+            for path in _matches(document.body, f"{items.part}.*")
+            if _plain_at(document.body, path) not in items.built
+        )
+        if found:
+            yield Unbuilt(f"{document.type}: {items.part}", found, stays=True)
     for row in VALUES.get(document.type, ()):
         yield from _unbuilt_values(document, row)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -24,19 +24,14 @@ class Reading:
         written: All that it says.
         in_force: The part of it that has an effect.
         unbuilt: The rest.
+        secrets: The references that are in force, with their path in the document.
     """
 
     document: Document
     written: Manifest
     in_force: Manifest
     unbuilt: tuple[Unbuilt, ...]
-
-    def secrets(self) -> Iterator[tuple[FieldPath, SecretReference]]:
-        """The references that are in force, with their path in the document."""
-        dropped = {path for unbuilt in self.unbuilt for path in unbuilt.left_out}
-        for path, reference in secrets_in(self.written):
-            if not any(path[:length] in dropped for length in range(len(path))):
-                yield path, reference
+    secrets: tuple[tuple[FieldPath, SecretReference], ...]
 
 
 def read_document(document: Document, model: type[Manifest], problems: list[Problem]) -> Reading | None:
@@ -49,12 +44,22 @@ def read_document(document: Document, model: type[Manifest], problems: list[Prob
         problems += dict.fromkeys(explain(detail, model, document) for detail in details)
         return None
     unbuilt = tuple(unbuilt_fields(document, written))
-    in_force = model.model_validate(
-        without(document.body, [path for one in unbuilt for path in one.left_out])
-    )
-    for manifest in (written, in_force):
-        manifest.written_in(Source(document.file, document.line))
-    return Reading(document, written, in_force, unbuilt)
+    source = Source(document.file, document.line)
+    written.written_in(source)
+    in_force = written
+    left_out = [path for one in unbuilt for path in one.left_out]
+    if left_out:
+        in_force = model.model_validate(without(document.body, left_out))
+        in_force.written_in(source)
+    return Reading(document, written, in_force, unbuilt, tuple(_secrets_in_force(written, left_out)))
+
+
+def _secrets_in_force(
+    written: Manifest, left_out: Collection[FieldPath]
+) -> Iterator[tuple[FieldPath, SecretReference]]:
+    for path, reference in secrets_in(written):
+        if not left_out or not any(path[:length] in left_out for length in range(len(path))):
+            yield path, reference
 
 
 def _unknown_field_warnings(document: Document, model: type[Manifest]) -> Iterator[Problem]:

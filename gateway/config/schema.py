@@ -38,6 +38,17 @@ def json_schema() -> dict[str, Any]:
     }
 
 
+def schema_of(kind: str) -> dict[str, Any] | None:
+    """That of one type; None where there is no such type, or its feature is not built."""
+    model = IN_FORCE.get(kind)
+    if model is None:
+        return None
+    schema = model.model_json_schema()
+    for definition in (schema, *schema.get("$defs", {}).values()):
+        _allow_null(definition)
+    return {"$schema": _DIALECT, **schema}
+
+
 def _allow_null(definition: dict[str, Any]) -> None:
     """`null` is the same as leaving a field out, which the models' own types do not say."""
     required = definition.get("required", [])

@@ -30,17 +30,17 @@ def check_secrets(readings: Sequence[Reading], secrets: SecretSource, missing: S
     owners: dict[bytes, tuple[Document, FieldPath]] = {}
     for reading in readings:
         document = reading.document
-        for path, reference in reading.secrets():
+        for path, reference in reading.secrets:
             if reference.is_literal and _is_secret(path):
                 fix = "Write env:NAME, file:PATH or tfy-secret://OWNER:GROUP:KEY; $NAME is not expanded"
                 yield document.warning(path, "the secret itself stands in the manifest", fix)
             try:
                 if path[0] == "tokens":
                     yield from _check_token(
-                        document, path, secrets.token_sha256(reference, document.file.parent), owners
+                        document, path, secrets.token_sha256(reference, document.folder), owners
                     )
                 else:
-                    secrets.resolve(reference, document.file.parent)
+                    secrets.resolve(reference, document.folder)
             except SecretMissing as error:
                 fix = f"{error.fix}; until then {_consequence(reading)}"
                 yield document.problem(missing, path, error.what, fix)
@@ -50,8 +50,8 @@ def find_files(readings: Sequence[Reading], secrets: SecretSource) -> tuple[Path
     """Every file that a secret is read from, or would be if it existed."""
     files: set[Path] = set()
     for reading in readings:
-        for _, reference in reading.secrets():
-            file = secrets.file_of(reference, reading.document.file.parent)
+        for _, reference in reading.secrets:
+            file = secrets.file_of(reference, reading.document.folder)
             if file is not None:
                 files.add(file)
     return tuple(sorted(files))

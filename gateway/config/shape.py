@@ -5,20 +5,60 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Iterator, Mapping
+from functools import cache
+from types import MappingProxyType
 from typing import Annotated, Any, Union
 
 from pydantic.fields import FieldInfo
 
 from gateway.config.document import FieldPath
+from gateway.config.manifests.issued_token import ENTRY, TEXT
 from gateway.config.manifests.part import Part
 from gateway.config.secrets import SecretReference
 
 _TAGS = ("type", "metric")
 
 
-def fields_of(part: type[Part]) -> dict[str, FieldInfo]:
+# What follows from the models alone is found once: a configuration may have a hundred thousand manifests.
+@cache
+def fields_of(part: type[Part]) -> Mapping[str, FieldInfo]:
     """The fields of *part* by the name that a manifest uses."""
-    return {field.alias or name: field for name, field in part.model_fields.items()}
+    return MappingProxyType({field.alias or name: field for name, field in part.model_fields.items()})
+
+
+@cache
+def _parents(part: type[Part]) -> frozenset[str]:
+    """The fields of *part*, by the name that a manifest uses, in which there may be parts."""
+    return frozenset(name for name, field in fields_of(part).items() if _may_hold_parts(field.annotation))
+
+
+@cache
+def _secretive(part: type[Part]) -> tuple[tuple[str, str], ...]:
+    """The attributes of *part* in which there may be secrets, each with the name that a manifest uses."""
+    return tuple(
+        (name, field.alias or name)
+        for name, field in part.model_fields.items()
+        if _may_hold_parts(field.annotation) or _may_hold(field.annotation, SecretReference)
+    )
+
+
+def _may_hold_parts(annotation: Any) -> bool:
+    return _may_hold(annotation, Part)
+
+
+def _may_hold(annotation: Any, kind: type) -> bool:
+    """Whether a value of *annotation* may have one of *kind* in it; where that is not clear, it may."""
+    for member in _members(annotation):
+        arguments = typing.get_args(member)
+        if typing.get_origin(member) in (tuple, dict, list):
+            if any(_may_hold(argument, kind) for argument in arguments if argument is not ...):
+                return True
+        elif arguments or not isinstance(member, type):
+            if typing.get_origin(member) is not typing.Literal:
+                return True
+        elif issubclass(member, kind):
+            return True
+    return False
 
 
 def attribute_of(part: type[Part], key: str) -> str:
@@ -55,18 +95,21 @@ def unknown_fields(
     annotation: Any, value: Any, path: FieldPath = ()
 ) -> Iterator[tuple[FieldPath, type[Part]]]:
     """Where *value* has fields that its model has not, and the model."""
+    if not isinstance(value, list | dict):
+        return
     part = find_part(annotation, value)
-    if part is not None and isinstance(value, Mapping):
-        fields = fields_of(part)
+    if part is not None and isinstance(value, dict):
+        fields, inner = fields_of(part), _parents(part)
         for key, item in value.items():
             if key in fields:
-                yield from unknown_fields(fields[key].annotation, item, (*path, key))
+                if key in inner:
+                    yield from unknown_fields(fields[key].annotation, item, (*path, key))
             else:
                 yield (*path, key), part
-    elif isinstance(value, list | Mapping):
-        inner = item_annotation(annotation)
-        for step, item in value.items() if isinstance(value, Mapping) else enumerate(value):
-            yield from unknown_fields(inner, item, (*path, step))
+    else:
+        of_items = item_annotation(annotation)
+        for step, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from unknown_fields(of_items, item, (*path, step))
 
 
 def written_path(annotation: Any, value: Any, location: tuple[str | int, ...]) -> tuple[FieldPath, Any, Any]:
@@ -77,6 +120,8 @@ def written_path(annotation: Any, value: Any, location: tuple[str | int, ...]) -
     """
     path: FieldPath = ()
     for step in location:
+        if step in (TEXT, ENTRY):
+            continue
         part = find_part(annotation, value)
         if part is not None and len(_parts(annotation)) > 1 and step in _tags(part)[1]:
             annotation = part
@@ -92,8 +137,11 @@ def secrets_in(value: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Se
     if isinstance(value, SecretReference):
         yield path, value
     elif isinstance(value, Part):
-        for name, field in type(value).model_fields.items():
-            yield from secrets_in(getattr(value, name), (*path, field.alias or name))
+        # A default is no secret.
+        written = value.model_fields_set
+        for name, key in _secretive(type(value)):
+            if name in written:
+                yield from secrets_in(getattr(value, name), (*path, key))
     elif isinstance(value, dict):
         for key, item in value.items():
             yield from secrets_in(item, (*path, key))

@@ -30,7 +30,7 @@ def check_sign_in(readings: Sequence[Reading], secrets: SecretSource, missing: S
         if isinstance(account, GoogleVertexAccount) and account.auth_data is not None:
             auth = account.auth_data
             try:
-                text = secrets.resolve(auth.key_file_content, reading.document.file.parent)
+                text = secrets.resolve(auth.key_file_content, reading.document.folder)
             except SecretMissing:
                 # Told where all secrets are looked at.
                 continue

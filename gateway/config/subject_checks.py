@@ -8,8 +8,8 @@ from typing import Final
 
 from gateway.config.document import Document, FieldPath
 from gateway.config.manifests.access_token import PersonalAccessToken, find_user
-from gateway.config.manifests.part import ROLES_THAT_CALL
 from gateway.config.manifests.provider_account import ProviderAccount
+from gateway.config.manifests.role import CallingRoles
 from gateway.config.manifests.role_binding import RoleBinding
 from gateway.config.manifests.team import Team
 from gateway.config.manifests.virtual_model import VirtualModelAccount
@@ -74,17 +74,20 @@ def check_named(
 
 
 def check_sharing(
-    document: Document, account: ProviderAccount | VirtualModelAccount, known: KnownSubjects
+    document: Document,
+    account: ProviderAccount | VirtualModelAccount,
+    known: KnownSubjects,
+    roles: CallingRoles,
 ) -> Iterator[Problem]:
     """What is wrong with who may use an account, and with who alone may use a model of it."""
     for index, collaborator in enumerate(account.collaborators):
         path: FieldPath = ("collaborators", index)
         yield from _check_member(document, (*path, "subject"), collaborator.subject, known)
-        if not collaborator.may_call:
+        if not collaborator.may_call(roles):
             yield document.warning(
                 (*path, "role_id"),
                 f"the role '{collaborator.role_id}' lets nobody call",
-                f"Write one of {', '.join(sorted(ROLES_THAT_CALL))}",
+                f"Write one of {', '.join(sorted(roles.of_accounts))}",
             )
     for index, model in enumerate(account.integrations if isinstance(account, ProviderAccount) else ()):
         path = ("integrations", index, "authorized_subjects")
@@ -104,14 +107,14 @@ def check_bound(document: Document, binding: RoleBinding, known: KnownSubjects) 
             yield from _check_member(document, (*path, "name"), bound.subject, known)
 
 
-def subjects_that_share(readings: Iterable[Reading]) -> frozenset[str]:
+def subjects_that_share(readings: Iterable[Reading], roles: CallingRoles) -> frozenset[str]:
     """Who may use something by the list of an account, or by a role binding."""
     found: set[str] = set()
     for reading in readings:
         match reading.written:
             case ProviderAccount(collaborators=all_of_them) | VirtualModelAccount(collaborators=all_of_them):
-                found.update(one.subject for one in all_of_them if one.may_call)
-            case RoleBinding() as binding if binding.grants:
+                found.update(one.subject for one in all_of_them if one.may_call(roles))
+            case RoleBinding() as binding if binding.grants(roles):
                 found.update(bound.subject for bound in binding.subjects)
     return frozenset(found)
 

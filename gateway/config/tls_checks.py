@@ -44,6 +44,6 @@ def _check_manifest(document: Document, manifest: OtelConfig, missing: Severity)
         exporter = getattr(manifest, part)
         if isinstance(exporter, Exporter) and exporter.tls != ClientTls():
             try:
-                make_context(tls_files(exporter.tls, document.file.parent))
+                make_context(tls_files(exporter.tls, document.folder))
             except TlsFileError as error:
                 yield document.problem(missing, (part, "tls", error.field), str(error), _FIX)

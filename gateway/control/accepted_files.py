@@ -12,9 +12,11 @@ import re
 from pathlib import Path
 from typing import Final
 
+from gateway.config import Document, accepted
 from gateway.control.fingerprint import Fingerprint
 
-KEPT_VERSIONS: Final = 5
+KEPT_VERSIONS: Final = 50
+_KEPT_BYTES: Final = 64 * 1024 * 1024
 _ACCEPTED: Final = "accepted"
 _SECRETS_SEEN: Final = "secrets-seen"
 _VERSION_FILE: Final = re.compile(r"[0-9a-f]+(\+\d+)?\.json", re.ASCII)
@@ -36,6 +38,27 @@ class AcceptedFiles:
         self._replace(f"{version}.json", content)
         self._replace(_ACCEPTED, version.encode())
         self._prune(version)
+
+    def kept(self) -> list[tuple[str, int]]:
+        """The versions that are here, the last first, and the Unix time in ns at which each came here."""
+        try:
+            found = [
+                (path.name.removesuffix(".json"), path.stat().st_mtime_ns)
+                for path in self._folder.iterdir()
+                if _VERSION_FILE.fullmatch(path.name)
+            ]
+        except OSError:
+            return []
+        return sorted(found, key=lambda one: one[1], reverse=True)
+
+    def documents(self, version: str) -> tuple[Document, ...] | None:
+        """What a version says, None when it is not here any more or damaged."""
+        if not _VERSION_FILE.fullmatch(f"{version}.json"):
+            return None
+        try:
+            return accepted.load((self._folder / f"{version}.json").read_bytes())
+        except (OSError, accepted.NotAccepted):
+            return None
 
     def version(self) -> str | None:
         """The name in `accepted`, None when there is none."""
@@ -72,8 +95,11 @@ class AcceptedFiles:
     def _prune(self, in_force: str) -> None:
         files = [path for path in self._folder.iterdir() if _VERSION_FILE.fullmatch(path.name)]
         files.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
-        for path in files[KEPT_VERSIONS:]:
-            if path.name != f"{in_force}.json":
+        kept_bytes = 0
+        for number, path in enumerate(files):
+            kept_bytes += path.stat().st_size
+            is_too_much = number >= KEPT_VERSIONS or kept_bytes > _KEPT_BYTES
+            if is_too_much and number and path.name != f"{in_force}.json":
                 path.unlink(missing_ok=True)
 
 

@@ -14,8 +14,11 @@ from starlette.types import ASGIApp
 from gateway.control.audit import AuditTrail, audit_routes
 from gateway.control.auth import Access, Guard
 from gateway.control.config import ConfigSource, config_routes
-from gateway.control.delivery_history import DeliveryHistory, history_routes
+from gateway.control.config_history import History, history_routes
+from gateway.control.delivery_history import DeliveryHistory, delivery_history_routes
 from gateway.control.health import Health, health_routes
+from gateway.control.limits import LimitsSource, limits_routes
+from gateway.control.manifests import manifest_routes
 from gateway.control.metrics import MetricsPage, metrics_routes
 from gateway.control.openapi import openapi_routes
 from gateway.control.operators import operator_routes
@@ -41,7 +44,9 @@ class Services:
     metrics: MetricsPage
     targets: TargetsSource
     audit: AuditTrail
-    history: DeliveryHistory = field(default_factory=DeliveryHistory)
+    history: History
+    limits: LimitsSource
+    deliveries: DeliveryHistory = field(default_factory=DeliveryHistory)
 
 
 def build_app(services: Services, access: Access) -> ASGIApp:
@@ -57,10 +62,13 @@ def build_app(services: Services, access: Access) -> ASGIApp:
             *health_routes(services.health),
             *trace_routes(services.traces),
             *telemetry_routes(services.telemetry),
-            *history_routes(services.history),
+            *delivery_history_routes(services.deliveries),
             *targets_routes(services.targets, services.audit),
+            *limits_routes(services.limits),
             *config_routes(services.config),
             *otel_settings_routes(services.otel, services.audit),
+            *manifest_routes(services.history.files, services.audit),
+            *history_routes(services.history),
             *audit_routes(services.audit),
             *operator_routes(access, services.audit),
             *openapi_routes(),

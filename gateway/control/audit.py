@@ -31,6 +31,8 @@ MAX_CHANGES: Final = 1000
 _PAGE: Final = 50
 _MAX_PAGE: Final = 1000
 _FILTERS: Final = ("action", "type", "name")
+_WHO: Final = ("at", "action", "by", "paths")
+_LOOKED_AT: Final = 2000
 
 _log: Final = logging.getLogger(__name__)
 
@@ -108,24 +110,67 @@ class AuditTrail:
         )
         self._append(entries)
 
-    def asked(self, action: str, kind: str, name: str, address: str, operator: str | None = None) -> None:
-        """Note what *operator* (None: not told) at *address* has done by the control API."""
-        by = {
-            "kind": "control_api",
-            "address": address,
-            **({} if operator is None else {"operator": operator}),
+    def asked(
+        self,
+        action: str,
+        kind: str,
+        name: str,
+        address: str,
+        operator: str | None = None,
+        *,
+        version: str | None = None,
+    ) -> None:
+        """Note what somebody at *address* has done by the control API.
+
+        Args:
+            operator: Who; None: not told.
+            version: Of the configuration that this makes.
+        """
+        by = {"kind": "control_api", "address": address}
+        if operator is not None:
+            by["operator"] = operator
+        entry = {
+            "at": self._now(),
+            "action": action,
+            "by": by,
+            "type": kind,
+            "name": name,
         }
-        self._append(
-            [
-                {
-                    "at": self._now(),
-                    "action": action,
-                    "by": by,
-                    "type": kind,
-                    "name": name,
-                }
-            ]
-        )
+        self._append([entry if version is None else {**entry, "version": version}])
+
+    def last(self, kind: str, name: str) -> dict[str, Any] | None:
+        """Who changed this manifest last, without what it was; None where that is not noted."""
+        try:
+            entries = itertools.islice(self._audit_log.newest(), _LOOKED_AT)
+            found = (one for one in entries if (one.get("type"), one.get("name")) == (kind, name))
+            entry = next(found, None)
+        except OSError:
+            return None
+        return None if entry is None else {key: entry[key] for key in _WHO if key in entry}
+
+    def of_versions(self) -> dict[str, dict[str, Any]]:
+        """Of each configuration that came into force lately: how much it changed, and who asked for that.
+
+        Who owns the changed files stands for who asked where nobody did by the API.
+        """
+        counts: dict[str, Any] = {}
+        asked: dict[str, list[Any]] = {}
+        owners: dict[str, list[Any]] = {}
+        try:
+            for entry in itertools.islice(self._audit_log.newest(), _LOOKED_AT):
+                if entry["action"] == ACCEPTED:
+                    counts.setdefault(entry["version"]["after"], entry["manifests"])
+                elif isinstance(version := entry.get("version"), str):
+                    by = entry["by"]
+                    known = (owners if by.get("kind") == "file" else asked).setdefault(version, [])
+                    if by not in known:
+                        known.append(by)
+        except OSError:
+            return {}
+        return {
+            version: {"manifests": count, "by": asked.get(version) or owners.get(version, [])}
+            for version, count in counts.items()
+        }
 
     def page(self, limit: int, cursor: int | None, filters: Mapping[str, str]) -> dict[str, Any]:
         """The newest entries before *cursor* that have what *filters* say.

@@ -1,10 +1,11 @@
 """Who may reach the control plane.
 
-Everybody signs in, also on loopback; open are health, metrics, the files of the pages and the way in. A page
-of any site in the operator's browser can send requests here and can make its own name resolve to 127.0.0.1
-(DNS rebinding), so: on loopback the name in `Host` must be loopback's; a change that comes with the session
-cookie must come from our own page (`Origin`, `Sec-Fetch-Site`) with the session's CSRF token, which no other
-page can read; no CORS header is ever sent. A token in `Authorization` is sent by no browser by itself.
+Everybody signs in, also on loopback; open are health, metrics, the files of the pages, the way in, and what
+callers ask with their own tokens. A page of any site in the operator's browser can send requests here and can
+make its own name resolve to 127.0.0.1 (DNS rebinding), so: on loopback the name in `Host` must be loopback's;
+a change that comes with the session cookie must come from our own page (`Origin`, `Sec-Fetch-Site`) with the
+session's CSRF token, which no other page can read; no CORS header is ever sent. A token in `Authorization` is
+sent by no browser by itself.
 
 Pure ASGI: it sees every request before any room does.
 """
@@ -22,7 +23,7 @@ from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.control import health, metrics
+from gateway.control import health, limits, metrics
 from gateway.control.operator import Operator, put_operator
 from gateway.control.replies import error_reply
 from gateway.control.sign_in.entrance import Entrance, TooManyTries
@@ -41,6 +42,8 @@ _WAY_IN: Final = frozenset({SIGN_IN_PATH, FIRST_PATH, "/api/sign-in", "/api/firs
 _STATIC: Final = "/static/"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _ADVICE: Final = "sign in, or send a token: Authorization: Bearer <admin token>"
+_CALLERS: Final = frozenset({limits.MY_USAGE})
+"""Of callers of the gateway, whose own tokens are checked there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class Guard:
         if self._is_local and not _names_loopback(scope):
             message = "reach the control plane as localhost or 127.0.0.1, or bind it to another address"
             return error_reply(421, "misdirected_request", message)
-        if scope["path"].startswith(_STATIC):
+        if scope["path"].startswith(_STATIC) or scope["path"] in _CALLERS:
             return None
         try:
             operator = self._find_operator(scope)

@@ -51,7 +51,7 @@ class DeliveryHistory:
         }
 
 
-def history_routes(history: DeliveryHistory) -> list[Route]:
+def delivery_history_routes(history: DeliveryHistory) -> list[Route]:
     """The route of this room."""
 
     async def show(_request: Request) -> Response:

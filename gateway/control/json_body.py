@@ -7,6 +7,7 @@ preflight, which we never grant.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from starlette.responses import Response
 
 from gateway.control.replies import error_reply
 
+JSON: Final = "application/json"
 _MAX_BYTES: Final = 256 * 1024
 
 
@@ -43,10 +45,31 @@ async def read_object(request: Request) -> dict[str, Any]:
     Raises:
         BodyRefused: From a foreign page, not JSON, too large or no object.
     """
-    _check_origin(request)
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise BodyRefused(415, "unsupported_media_type", "send Content-Type: application/json")
-    body = await _read(request)
+    return to_object((await read_content(request, (JSON,)))[1])
+
+
+async def read_content(request: Request, accepted: Collection[str]) -> tuple[str, bytes]:
+    """The media type and the body.
+
+    Args:
+        accepted: Media types, which no page of another site can send without asking first.
+
+    Raises:
+        BodyRefused: From a foreign page, of another type, or too large.
+    """
+    check_origin(request)
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in accepted:
+        raise BodyRefused(415, "unsupported_media_type", f"send Content-Type: {' or '.join(accepted)}")
+    return media_type, await _read(request)
+
+
+def to_object(body: bytes) -> dict[str, Any]:
+    """*body* as the JSON object that it is; {} when it is empty.
+
+    Raises:
+        BodyRefused: It is none.
+    """
     if not body.strip():
         return {}
     try:
@@ -59,7 +82,12 @@ async def read_object(request: Request) -> dict[str, Any]:
     return value
 
 
-def _check_origin(request: Request) -> None:
+def check_origin(request: Request) -> None:
+    """Refuse what the page of another site sent.
+
+    Raises:
+        BodyRefused: It is so.
+    """
     origin = request.headers.get("origin")
     is_foreign = (
         origin is not None and urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower()

@@ -37,7 +37,7 @@ class Operation:
     """What one method of one path does.
 
     Attributes:
-        who: anybody, viewer or admin: the least that may.
+        who: anybody, caller (of the gateway, with a token of theirs), viewer or admin: the least that may.
         answer: What the answer holds, in words.
         body: None: no body; (): any object.
     """
@@ -63,6 +63,11 @@ class Topic:
 _PAGE: Final = (
     Field("limit", "1 to 1000, default 50", "integer"),
     Field("cursor", "next_cursor of the page before"),
+)
+_USAGE: Final = (
+    *_PAGE,
+    *(Field(name, "exactly") for name in ("rule", "type", "team", "unit", "entity")),
+    Field("min_percentage", "used at least so much of", "number"),
 )
 _ROLE: Final = Field("role", "viewer or admin", is_required=True)
 _TARGET: Final = (Field("target", "its name: <account>/<integration>", is_required=True),)
@@ -140,6 +145,56 @@ TOPICS: Final = (
                 query=_MANIFEST_NAME,
                 body=(),
             ),
+            Operation("GET", "/api/manifests", "Every manifest on disk", "manifests and version"),
+            Operation(
+                "GET",
+                "/api/manifests/{place:path}",
+                "A manifest by type and name (a type may hold a slash), with its secrets masked",
+                "the manifest, its text and who changed it last; the etag is for If-Match",
+            ),
+            Operation(
+                "PUT",
+                "/api/manifests/{place:path}",
+                "Write a manifest, as JSON or as YAML; masked secrets stay",
+                "as of GET, and warnings",
+                who="admin",
+                body=(),
+            ),
+            Operation(
+                "DELETE", "/api/manifests/{place:path}", "Remove a manifest", "the new version", who="admin"
+            ),
+            Operation(
+                "POST",
+                "/api/manifests/validate",
+                "Check a manifest without writing it",
+                "problems, and the manifest in both forms",
+                who="admin",
+                body=(
+                    Field("type", "of the manifest", is_required=True),
+                    Field("name", "of the one it replaces; absent for a new one"),
+                    Field("yaml", "its text"),
+                    Field("manifest", "its fields", "object"),
+                ),
+            ),
+            Operation(
+                "GET", "/api/schema/{kind:path}", "The JSON Schema of a type of manifests", "the schema"
+            ),
+            Operation("GET", "/api/config/history", "What was in force, newest first", "versions"),
+            Operation(
+                "GET",
+                "/api/config/history/{version}",
+                "What differs between two versions",
+                "the manifests that differ, before and after",
+                query=(Field("against", "another version; what is in force by default"),),
+            ),
+            Operation(
+                "POST",
+                "/api/config/restore",
+                "Write the manifests of a version again",
+                "version, and what was written",
+                who="admin",
+                body=(Field("version", "one of the history", is_required=True),),
+            ),
             Operation(
                 "GET",
                 "/api/audit",
@@ -163,6 +218,43 @@ TOPICS: Final = (
             ),
             Operation(
                 "POST", "/api/targets/undrain", "Send calls again", "the target", who="admin", body=_TARGET
+            ),
+        ),
+    ),
+    Topic(
+        "Limits",
+        (
+            Operation(
+                "GET",
+                "/api/limits/usage",
+                "What is used of every limit and budget",
+                "usage and next_cursor",
+                query=_USAGE,
+            ),
+            Operation(
+                "GET",
+                "/api/limits/my-usage",
+                "What a caller of the gateway has used, asked with their own token",
+                "usage and next_cursor",
+                who="caller",
+                query=_USAGE,
+            ),
+            Operation(
+                "POST",
+                "/api/limits/simulate",
+                "What a call would be told now, charged nowhere",
+                "allowed, refusal, and every rule that counts",
+                who="admin",
+                body=(
+                    Field("model", "what is asked for", is_required=True),
+                    *(Field(one, "who calls, one of them") for one in ("user", "virtual_account", "token")),
+                    Field("team", "of a user"),
+                    Field("teams", "of a user", "array"),
+                    Field("metadata", "as in x-tfy-metadata", "object"),
+                    Field("input_tokens", "what the call may use", "integer"),
+                    Field("output_tokens", "likewise", "integer"),
+                    Field("manifests", "rules in the place of those in force", "array"),
+                ),
             ),
         ),
     ),
@@ -287,6 +379,7 @@ def document(topics: Sequence[Topic] = TOPICS) -> dict[str, Any]:
         "components": {
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer"},
+                "caller": {"type": "http", "scheme": "bearer", "description": "A token of the gateway."},
                 "session": {
                     "type": "apiKey",
                     "in": "cookie",
@@ -304,6 +397,8 @@ def curl(operation: Operation) -> str:
     words = ["curl -s", '-H "Authorization: Bearer $GATEWAY_ADMIN_TOKEN"']
     if operation.who == "anybody":
         words = ["curl -s"]
+    if operation.who == "caller":
+        words[1] = '-H "Authorization: Bearer $TOKEN"'
     if operation.method != "GET":
         words.insert(1, f"-X {operation.method}")
     if operation.body is not None:
@@ -349,6 +444,8 @@ def _described(operation: Operation, tag: str) -> dict[str, Any]:
     }
     if operation.who == "anybody":
         described["security"] = []
+    if operation.who == "caller":
+        described["security"] = [{"caller": []}]
     if operation.body is not None:
         schema = {
             "type": "object",

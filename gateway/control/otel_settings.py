@@ -9,19 +9,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.control.audit import AuditTrail, address_of
-from gateway.control.json_body import BodyRefused, read_object
-from gateway.control.operator import operator_of
-from gateway.control.otel_manifest import (
-    TYPE,
+from gateway.config.manifest_files import (
     ChangedMeanwhile,
     Invalid,
     NoSuchManifest,
     NotWritable,
-    OtelManifests,
     Saved,
     Shown,
 )
+from gateway.control.audit import AuditTrail, address_of
+from gateway.control.json_body import BodyRefused, read_object
+from gateway.control.operator import operator_of
+from gateway.control.otel_manifest import TYPE, OtelManifests
 from gateway.control.replies import error_reply, json_reply
 
 

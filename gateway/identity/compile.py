@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from gateway.config import Config, SecretMissing, SecretReference, SecretSource
+from gateway.config import Config, SecretMissing, SecretSource, VirtualAccount
 from gateway.config.manifests.access_token import PersonalAccessToken
-from gateway.config.manifests.part import Source
+from gateway.config.manifests.issued_token import end_of, reference_of
 from gateway.config.manifests.provider_account import ProviderAccount
-from gateway.config.manifests.virtual_account import ModelGrant
+from gateway.config.manifests.role import CallingRoles, ModelGrant
 from gateway.config.manifests.virtual_model import VirtualModelAccount
-from gateway.identity.metadata import GivenMetadata
+from gateway.identity.metadata import NOTHING, GivenMetadata
 from gateway.identity.rights import Granted, Rights
 from gateway.identity.tokens import DEMO_TOKEN_SHA256, Credential, Identity
-from gateway.model import Caller
+from gateway.model import Caller, subjects_of
 
 _ACCOUNT: Final = "provider-account/"
 
@@ -31,10 +29,10 @@ def compile_identity(config: Config, secrets: SecretSource, rights: Rights, *, i
         is_loopback: The quickstart's token, which everybody knows, may be taken.
     """
     return Identity(
-        Credential(digest, caller, None if expires_at is None else expires_at.timestamp())
-        for caller, tokens, expires_at, source in _callers(config, rights)
-        for digest in _hashes(tokens, secrets, source)
-        if is_loopback or digest != DEMO_TOKEN_SHA256
+        credential
+        for caller, manifest in _callers(config, rights)
+        for credential in _credentials(caller, manifest, secrets)
+        if is_loopback or credential.sha256 != DEMO_TOKEN_SHA256
     )
 
 
@@ -45,16 +43,17 @@ def compile_rights(config: Config, models: Iterable[str]) -> Rights:
         config: Where accounts and role bindings say who may use them.
         models: `<account>/<integration>` of all that are no virtual models.
     """
+    roles = CallingRoles.among(config.roles)
     shared: dict[str, list[ModelGrant]] = {}
     owners: list[ProviderAccount | VirtualModelAccount] = [*config.provider_accounts, *config.virtual_models]
     for owner in owners:
         grant = ModelGrant(owner.type.removeprefix(_ACCOUNT), owner.name, None)
         for collaborator in owner.collaborators:
-            if collaborator.may_call:
+            if collaborator.may_call(roles):
                 shared.setdefault(collaborator.subject, []).append(grant)
     for binding in config.role_bindings:
         for bound in binding.subjects:
-            shared.setdefault(bound.subject, []).extend(binding.grants)
+            shared.setdefault(bound.subject, []).extend(binding.grants(roles))
     return Rights(
         models,
         {account.name: account.type.removeprefix(_ACCOUNT) for account in config.provider_accounts},
@@ -69,32 +68,37 @@ def compile_rights(config: Config, models: Iterable[str]) -> Rights:
     )
 
 
-_Signed = tuple[Caller, tuple[SecretReference, ...], dt.datetime | None, Source]
+def known_callers(config: Config, rights: Rights) -> Iterator[Caller]:
+    """Everybody who is configured, with a token in force or not."""
+    return (caller for caller, *_ in _callers(config, rights))
 
 
-def _callers(config: Config, rights: Rights) -> Iterator[_Signed]:
+_Signed = VirtualAccount | PersonalAccessToken
+
+
+def _callers(config: Config, rights: Rights) -> Iterator[tuple[Caller, _Signed]]:
     given = GivenMetadata.of(config)
+    roles = CallingRoles.among(config.roles)
     for account in config.virtual_accounts:
-        caller = Caller(account.name, frozenset())
-        granted = Granted(account.models, account.grants)
-        caller = _complete(caller, granted, rights, given.to(caller.subjects, account.metadata))
-        yield caller, account.tokens, account.expires_at, account.source
+        granted = Granted(account.models, account.grants(roles) if account.permissions else ())
+        subjects = subjects_of("virtualaccount", account.name)
+        usable = rights.of(granted, subjects)
+        tags = given.to(subjects, account.metadata if account.tags else NOTHING)
+        yield Caller(account.name, usable.models, usable.accounts, tags=tags), account
     users = _Users(config, rights, given)
     for token in config.access_tokens:
-        yield users.caller(token), token.tokens, token.expires_at, token.source
+        yield users.caller(token), token
 
 
-def _complete(caller: Caller, granted: Granted, rights: Rights, tags: Mapping[str, str]) -> Caller:
-    usable = rights.of(granted, caller.subjects)
-    return replace(caller, models=usable.models, accounts=usable.accounts, tags=tags)
-
-
-def _hashes(tokens: tuple[SecretReference, ...], secrets: SecretSource, source: Source) -> Iterator[bytes]:
-    for token in tokens:
+def _credentials(caller: Caller, manifest: _Signed, secrets: SecretSource) -> Iterator[Credential]:
+    latest, longest, folder = manifest.expires_at, manifest.longest_life, manifest.source.folder
+    for token in manifest.tokens:
         try:
-            yield secrets.token_sha256(token, source.folder)
+            digest = secrets.token_sha256(reference_of(token), folder)
         except SecretMissing:
             continue  # reported by the check already
+        ends_at = end_of(token, latest, longest)
+        yield Credential(digest, caller, None if ends_at is None else ends_at.timestamp())
 
 
 class _Users:
@@ -116,5 +120,7 @@ class _Users:
         patterns = dict.fromkeys(
             (*token.models, *(pattern for team in teams for pattern in self._patterns[team]))
         )
-        caller = Caller(token.user, frozenset(), kind="user", teams=teams)
-        return _complete(caller, Granted(tuple(patterns)), self._rights, self._given.to(caller.subjects))
+        subjects = subjects_of("user", token.user, teams)
+        usable = self._rights.of(Granted(tuple(patterns)), subjects)
+        tags = self._given.to(subjects)
+        return Caller(token.user, usable.models, usable.accounts, kind="user", teams=teams, tags=tags)

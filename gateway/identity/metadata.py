@@ -38,12 +38,11 @@ class MetadataRule:
         # One expression: it is asked for each of a hundred thousand callers.
         self._pattern = re.compile("|".join(patterns)) if patterns else None
 
-    def is_about(self, subjects: Collection[str]) -> bool:
-        """Whether a caller of these *subjects* is meant."""
-        if self._is_for_all or not self._exact.isdisjoint(subjects):
+    def is_about(self, subject: str) -> bool:
+        """Whether a caller that may be named so is meant."""
+        if self._is_for_all or subject in self._exact:
             return True
-        pattern = self._pattern
-        return pattern is not None and any(pattern.match(subject) for subject in subjects)
+        return self._pattern is not None and self._pattern.match(subject) is not None
 
 
 class GivenMetadata:
@@ -53,6 +52,7 @@ class GivenMetadata:
         """Take the *rules*, of which the first counts most, and what they stand on."""
         self._rules = (*rules, MetadataRule(None, defaults)) if defaults else rules
         self._made: dict[object, Mapping[str, str]] = {}
+        self._of_team: dict[str, frozenset[int]] = {}
 
     @staticmethod
     def of(config: Config) -> GivenMetadata:
@@ -68,7 +68,7 @@ class GivenMetadata:
         """All that a caller of these *subjects* is given, who has *tags* of its own."""
         if not self._rules and not tags:
             return NOTHING
-        meant = tuple(at for at, rule in enumerate(self._rules) if rule.is_about(subjects))
+        meant = self._about(subjects) if self._rules else ()
         key = (meant, tuple(tags.items()))
         made = self._made.get(key)
         if made is None:
@@ -77,3 +77,19 @@ class GivenMetadata:
                 merged = {**self._rules[at].metadata, **merged}
             made = self._made[key] = MappingProxyType(merged)
         return made
+
+    def _about(self, subjects: Collection[str]) -> tuple[int, ...]:
+        """Which rules mean a caller of these *subjects*. What a team is meant by is found once."""
+        found: set[int] = set()
+        for subject in subjects:
+            if subject.startswith("team:"):
+                of_team = self._of_team.get(subject)
+                if of_team is None:
+                    of_team = self._of_team[subject] = frozenset(self._about_one(subject))
+                found |= of_team
+            else:
+                found.update(self._about_one(subject))
+        return tuple(sorted(found))
+
+    def _about_one(self, subject: str) -> list[int]:
+        return [at for at, rule in enumerate(self._rules) if rule.is_about(subject)]

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from gateway.config.manifests.known import VIRTUAL_MODELS
-from gateway.config.manifests.virtual_account import ModelGrant
+from gateway.config.manifests.role import EVERYTHING, ModelGrant
 from gateway.config.manifests.virtual_model import VirtualModelAccount
 
 _VIRTUAL: Final = VIRTUAL_MODELS.removeprefix("provider-account/")
@@ -108,7 +108,7 @@ class Rights:
         not that all models it has today are listed: the right must not grow or shrink with that list.
         """
         owners = [pattern[:-2] for pattern in granted.patterns if pattern.endswith("/*")]
-        if "*" in granted.patterns:
+        if "*" in granted.patterns or EVERYTHING in granted.grants:
             owners.append("*")
         named = {
             grant.account
@@ -133,6 +133,8 @@ class Rights:
         return found
 
     def _granted(self, grant: ModelGrant) -> frozenset[str]:
+        if grant == EVERYTHING:
+            return frozenset(self._full_names.values())
         provider = _VIRTUAL if grant.account in self._groups else self._providers.get(grant.account)
         if provider != grant.provider:
             return frozenset()

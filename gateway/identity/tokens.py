@@ -7,8 +7,9 @@ import hmac
 import re
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from gateway.errors import InvalidApiKey
 from gateway.model import Caller, Headers
@@ -26,9 +27,8 @@ _INDEX: Final = re.compile(rf"[0-9a-f]{{{2 * _INDEX_BYTES}}}")
 _UNTIL: Final = re.compile(r"[0-9]{1,12}")
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """One token of one caller.
+class Credential(msgspec.Struct, frozen=True, gc=False):
+    """One token of one caller. There may be a million, so it is small and nothing for the garbage collector.
 
     Attributes:
         sha256: Of the token's UTF-8 bytes.
@@ -51,9 +51,13 @@ class Identity:
     def __init__(self, credentials: Iterable[Credential]) -> None:
         # Found by the first bytes of the hash, compared whole in constant time: what an attacker could learn
         # from the look-up are bytes of a hash, which do not lead to a token.
-        self._credentials: dict[bytes, list[Credential]] = {}
+        self._credentials: dict[bytes, Credential] = {}
+        # Those whose first bytes are another's too: there are none unless somebody looked for them.
+        self._more: dict[bytes, tuple[Credential, ...]] = {}
         for credential in credentials:
-            self._credentials.setdefault(credential.sha256[:_INDEX_BYTES], []).append(credential)
+            index = credential.sha256[:_INDEX_BYTES]
+            if self._credentials.setdefault(index, credential) is not credential:
+                self._more[index] = (*self._more.get(index, ()), credential)
 
     def identify(self, headers: Headers) -> Caller:
         """The caller whose token the request carries.
@@ -111,7 +115,7 @@ class Identity:
         index, _, rest = signature.partition(".")
         until, _, _ = rest.partition(".")
         if signature.isascii() and _INDEX.fullmatch(index) and _UNTIL.fullmatch(until):
-            for credential in self._credentials.get(bytes.fromhex(index), ()):
+            for credential in self._beginning(bytes.fromhex(index)):
                 expected = sign(credential.sha256, subject, secret, until_s=int(until))
                 if hmac.compare_digest(expected, signature) and time.time() < int(until):
                     return _unexpired(credential), credential.sha256
@@ -124,10 +128,14 @@ class Identity:
 
     def _find(self, token: bytes) -> Credential | None:
         digest = hashlib.sha256(token).digest()
-        for credential in self._credentials.get(digest[:_INDEX_BYTES], ()):
+        for credential in self._beginning(digest[:_INDEX_BYTES]):
             if hmac.compare_digest(credential.sha256, digest):
                 return credential
         return None
+
+    def _beginning(self, index: bytes) -> tuple[Credential, ...]:
+        found = self._credentials.get(index)
+        return () if found is None else (found, *self._more.get(index, ())) if self._more else (found,)
 
 
 def sign(sha256: bytes, subject: str, secret: bytes, *, until_s: int) -> str:

@@ -32,6 +32,7 @@ ATTEMPTS: Final = AttributeKey("gateway.attempts")
 TOTAL_COST: Final = AttributeKey("gateway.cost_usd")
 OVERHEAD_MS: Final = AttributeKey("gateway.overhead_ms")
 CALLER: Final = AttributeKey("gateway.caller")
+TEAM: Final = AttributeKey("gateway.team")
 CONFIG_VERSION: Final = AttributeKey("gateway.config.version")
 CAPTURED_HEADER_PREFIX: Final = "http.request.header."
 """Before the lower-case name of a header that `capture_headers` lists."""

@@ -236,6 +236,7 @@ class SpanEncoder:
             trace.server_address,
             trace.server_port,
             trace.caller.name if trace.caller else None,
+            trace.caller.teams if trace.caller else None,
             trace.call.model if trace.call else None,
             trace.config_version,
             route_name(trace),
@@ -252,14 +253,14 @@ class SpanEncoder:
         """What was decided of this call: by limits, and which of several targets were to be asked."""
         if trace.permit is None:
             return self._choice(trace)
-        key = tuple([(note.rule, note.kind, note.outcome, note.target) for note in trace.permit.notes])
-        if not key:
+        said = trace.permit.said
+        if not said:
             return self._choice(trace)
+        key = tuple([each.verdict for each in said])
         part = self._decisions.get(key)
         if part is None:
-            part = _encode_limits(trace.permit.notes)
-            if len(key) <= _MAX_KEPT_NAMES:
-                self._decisions.keep(key, part)
+            part = _encode_limits([note for each in said for note in each.notes()])
+            self._decisions.keep(key, part)
         return self._choice(trace) + part
 
     def _choice(self, trace: CallTrace) -> bytes:
@@ -408,6 +409,8 @@ def _encode_server_block(trace: CallTrace, secrets: Secrets) -> bytes:
         parts.append(names.SERVER_PORT.integer(trace.server_port))
     if trace.caller is not None:
         parts.append(names.CALLER.text(trace.caller.name))
+        if trace.caller.teams:
+            parts.append(names.TEAM.texts(trace.caller.teams[:_MAX_NAMES]))
     if trace.call is not None:
         parts.append(names.MODEL_ASKED.text(_model_asked(trace, secrets)))
     if trace.plan is not None and trace.plan.route is None:

@@ -182,6 +182,7 @@ def shape_key(trace: CallTrace, call: Call) -> tuple[object, ...]:
         route.name if route else None,
         None if trace.headers is None else trace.headers.raw(SECRET_HEADERS),
         trace.caller.name if trace.caller else None,
+        trace.caller.teams if trace.caller else None,
         trace.method,
         trace.path,
         trace.scheme,

@@ -20,7 +20,7 @@ from gateway.config.manifests.known import IN_FORCE
 from gateway.config.manifests.load_balancing import AnyRouting
 from gateway.config.manifests.part import Part
 from gateway.config.manifests.vendors import VENDOR_ACCOUNTS, VENDORS
-from gateway.config.not_in_force import FIELDS, VALUES
+from gateway.config.not_in_force import FIELDS, ITEMS, VALUES
 from gateway.config.shape import fields_of
 from gateway.settings import OPTIONS
 
@@ -169,6 +169,7 @@ def test_what_is_not_in_force_is_marked(kind: str) -> None:
     """Exactly the rows of the table in `not_in_force`."""
     outside = {pattern.replace(".*", "[]") for pattern in FIELDS.get(kind, ())}
     outside |= {f"{row.part.replace('.*', '[]')}.{row.key}" for row in VALUES.get(kind, ())}
+    outside |= {ITEMS[kind].part} if kind in ITEMS else set()
     marked = {path for path, (_, text) in documented_for(kind).items() if "not in force" in text.lower()}
     assert marked == {path for path in outside if not path.endswith(f".{_PROMPT}")}
 

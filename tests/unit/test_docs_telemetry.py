@@ -146,7 +146,7 @@ def trace_of(endpoint: Endpoint, body: bytes) -> CallTrace:
         headers=HEADERS,
         telemetry=PLAN,
     )
-    trace.identified(Caller("app1", frozenset({TARGET.name})))
+    trace.identified(Caller("app1", frozenset({TARGET.name}), teams=("ml",)))
     trace.asked(parse_call(endpoint, body, model=None, account=None))
     trace.noted(read_notes(HEADERS))
     trace.permit = FakePermit(

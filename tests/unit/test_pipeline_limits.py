@@ -13,8 +13,9 @@ import pytest
 
 from gateway.endpoints.catalogue import CHAT, EMBEDDING, MESSAGES, RESPONSE
 from gateway.identity.tokens import Identity
+from gateway.limits.held import Held
 from gateway.limits.limiter import Limiter
-from gateway.limits.matching import Rules
+from gateway.limits.matching import Rules, Stage
 from gateway.limits.permit import LimitPolicy
 from gateway.limits.rules import Rule, RuleSet
 from gateway.model import Caller, Endpoint, FallbackPolicy, Plan, RetryPolicy, RouteFacts, Target
@@ -323,10 +324,12 @@ class Heard(Rules):
         self._target = target
         self.heard = asyncio.Event()
 
-    def of_target(self, caller: Caller, asked: str, target: str, metadata: Mapping[str, str]) -> Any:
+    def held(
+        self, caller: Caller, asked: str, target: str, metadata: Mapping[str, str], stage: Stage
+    ) -> Held:
         if target == self._target:
             self.heard.set()
-        return super().of_target(caller, asked, target, metadata)
+        return super().held(caller, asked, target, metadata, stage)
 
 
 async def test_hedged_calls_ask_limits_too() -> None:

@@ -9,7 +9,8 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field
 
 from gateway.config.manifests.expiration import Expiration, parse_expiration
-from gateway.config.manifests.part import Label, Manifest, Text, Token, wrong
+from gateway.config.manifests.issued_token import ListedToken
+from gateway.config.manifests.part import Label, Manifest, Text, wrong
 from gateway.config.manifests.virtual_account import VirtualAccountOwner
 
 _USER: Final = re.compile(r"(?:(?:[^:]*:)?user:)?([^:]+)")
@@ -37,8 +38,8 @@ class PersonalAccessToken(Manifest):
     """Name of the token, without meaning."""
     user_fqn: Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_check_user)]
     """The user: `<email>`, `user:<email>` or `<tenant>:user:<email>`; the tenant is not compared."""
-    tokens: tuple[Token, ...] = ()
-    """Any of these signs the user in: secret references, or `sha256:` and a token's hash. Extension."""
+    tokens: tuple[ListedToken, ...] = ()
+    """Any of these signs the user in: references, `sha256:` and a hash, or what was issued. Extension."""
     models: tuple[Text, ...] = ()
     """What the user may call with it, beside what the teams of the user may: patterns. Extension."""
     expiration_date: Expiration | None = None
@@ -46,13 +47,18 @@ class PersonalAccessToken(Manifest):
     owned_by: VirtualAccountOwner | None = Field(default=None, alias="ownedBy")
     """Who owns it."""
     token_type: Literal["jwt", "opaque"] | None = None
-    """The form of tokens that TrueFoundry issues."""
+    """The form of tokens that are issued: `opaque` (random, also without it) or `jwt`."""
 
     @property
     def user(self) -> str:
         """What the user is known by."""
         # It was checked when it was read, so there is one.
         return find_user(self.user_fqn) or ""
+
+    @property
+    def longest_life(self) -> dt.timedelta | None:
+        """None: its tokens work as long as their dates say."""
+        return None
 
     @property
     def expires_at(self) -> dt.datetime | None:

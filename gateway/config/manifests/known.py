@@ -26,6 +26,7 @@ from gateway.config.manifests.otel_config import OtelConfig
 from gateway.config.manifests.part import Manifest
 from gateway.config.manifests.provider_account import AnthropicAccount, OpenAIAccount, SelfHostedAccount
 from gateway.config.manifests.rate_limits import RateLimitingConfig, TenantRateLimitConfig
+from gateway.config.manifests.role import Role
 from gateway.config.manifests.role_binding import RoleBinding
 from gateway.config.manifests.team import Team
 from gateway.config.manifests.vendors import VENDOR_ACCOUNTS
@@ -57,6 +58,7 @@ IN_FORCE: Final[Mapping[str, type[Manifest]]] = MappingProxyType(
         "virtual-account": VirtualAccount,
         "team": Team,
         "pat": PersonalAccessToken,
+        "role": Role,
         "role-binding": RoleBinding,
         "gateway-otel-config": OtelConfig,
         "gateway-global-settings": GlobalSettings,

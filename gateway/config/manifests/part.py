@@ -27,11 +27,8 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from gateway.config.document import folder_of
 from gateway.config.secrets import SecretKind, SecretReference
-
-# A role of another name may exist to look and not to call, so it grants nothing until roles are built.
-ROLES_THAT_CALL: Final = frozenset({"provider-account-access", "provider-account-manager"})
-"""On an account of models."""
 
 _VISIBLE: Final = re.compile(r"[!-~]+")
 HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -86,13 +83,17 @@ class Source:
     @property
     def folder(self) -> Path:
         """What the manifest's relative paths and `file:` references start at."""
-        return self.file.parent
+        return folder_of(self.file)
+
+
+_NOWHERE: Final = Source(Path("manifest.yaml"), 1)
 
 
 class Manifest(Part):
     """A whole manifest."""
 
-    _source: Source = PrivateAttr(default=Source(Path("manifest.yaml"), 1))
+    # A factory, as a default is copied for each manifest.
+    _source: Source = PrivateAttr(default_factory=lambda: _NOWHERE)
 
     @property
     def source(self) -> Source:

@@ -8,7 +8,6 @@ from pydantic import Field, model_validator
 
 from gateway.config.manifests.cost import Cost
 from gateway.config.manifests.part import (
-    ROLES_THAT_CALL,
     AccountName,
     Amount,
     BaseUrl,
@@ -21,6 +20,7 @@ from gateway.config.manifests.part import (
     Text,
     wrong,
 )
+from gateway.config.manifests.role import CallingRoles
 
 OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
 ANTHROPIC_BASE_URL: Final = "https://api.anthropic.com/v1"
@@ -47,12 +47,11 @@ class Collaborator(Part):
     subject: Text
     """`user:<email>`, `team:<name>` or `virtualaccount:<name>`."""
     role_id: Text
-    """The role: `provider-account-access` or `provider-account-manager` let the subject call."""
+    """The role: `provider-account-access`, `provider-account-manager` or one of `role` lets it call."""
 
-    @property
-    def may_call(self) -> bool:
+    def may_call(self, roles: CallingRoles) -> bool:
         """Whether the role lets the subject call every model of the account."""
-        return self.role_id in ROLES_THAT_CALL
+        return self.role_id in roles.of_accounts
 
 
 class AccountOwner(Part):

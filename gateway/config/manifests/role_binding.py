@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from gateway.config.manifests.part import Label, Manifest, Part, Text
-from gateway.config.manifests.virtual_account import ModelGrant, find_grant
+from gateway.config.manifests.role import CallingRoles, ModelGrant
+from gateway.config.manifests.virtual_account import find_grant
 
 
 class BoundSubject(Part):
@@ -28,16 +29,15 @@ class BoundPermission(Part):
     """A right."""
 
     resource_type: Text = Field(alias="resourceType")
-    """The kind of resource, `provider-account` for models."""
+    """The kind of resource: `provider-account` for models, `tenant` for all of them."""
     resource_fqn: Text = Field(alias="resourceFqn")
     """`<tenant>:<provider>:<account>`, with `:model:<name>` for one model; the tenant is not compared."""
     role: Text
-    """`provider-account-access` or `provider-account-manager` let the subjects call."""
+    """`provider-account-access`, `provider-account-manager` and roles of `role` let the subjects call."""
 
-    @property
-    def grant(self) -> ModelGrant | None:
+    def grant(self, roles: CallingRoles) -> ModelGrant | None:
         """What it lets the subjects call; None when it is about something else."""
-        return find_grant(self.resource_fqn, self.role)
+        return find_grant(self.resource_type, self.resource_fqn, self.role, roles)
 
 
 class RoleBinding(Manifest):
@@ -51,7 +51,7 @@ class RoleBinding(Manifest):
     permissions: tuple[BoundPermission, ...]
     """The rights."""
 
-    @property
-    def grants(self) -> tuple[ModelGrant, ...]:
+    def grants(self, roles: CallingRoles) -> tuple[ModelGrant, ...]:
         """What all of the subjects may call by it."""
-        return tuple(grant for permission in self.permissions if (grant := permission.grant) is not None)
+        granted = (permission.grant(roles) for permission in self.permissions)
+        return tuple(grant for grant in granted if grant is not None)

@@ -5,36 +5,25 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, Strict
 
 from gateway.config.manifests.expiration import Expiration, parse_expiration
+from gateway.config.manifests.issued_token import ListedToken
 from gateway.config.manifests.metadata_config import check_metadata
-from gateway.config.manifests.part import ROLES_THAT_CALL, Label, Manifest, Part, PositiveCount, Text, Token
+from gateway.config.manifests.part import Label, Manifest, Part, PositiveCount, Text
+from gateway.config.manifests.role import EVERYTHING, CallingRoles, ModelGrant
 
 _FQN: Final = re.compile(r"[^:]*:([^:]+):([^:]+)(?::model:(.+))?")
 
 
-@dataclass(frozen=True, slots=True)
-class ModelGrant:
-    """The right to call models of one account.
-
-    Attributes:
-        provider: The account's type without `provider-account/`.
-        integration: None: every model of the account.
-    """
-
-    provider: str
-    account: str
-    integration: str | None
-
-
-def find_grant(resource_fqn: str, role: str) -> ModelGrant | None:
+def find_grant(resource_type: str, resource_fqn: str, role: str, roles: CallingRoles) -> ModelGrant | None:
     """What *role* on a resource lets its holder call; None when it is about something else."""
+    if resource_type == "tenant":
+        return EVERYTHING if role in roles.of_everything else None
     match = _FQN.fullmatch(resource_fqn)
-    if match is None or role not in ROLES_THAT_CALL:
+    if match is None or role not in roles.of_accounts:
         return None
     return ModelGrant(match[1], match[2], match[3])
 
@@ -45,23 +34,32 @@ class Permission(Part):
     resource_fqn: Text
     """`<tenant>:<provider>:<account>`, with `:model:<name>` for one model; the tenant is not compared."""
     resource_type: Text
-    """The kind of resource, `provider-account` for models."""
+    """The kind of resource: `provider-account` for models, `tenant` for all of them."""
     role_id: Text
-    """`provider-account-access` or `provider-account-manager` let the account call."""
+    """`provider-account-access`, `provider-account-manager` and roles of `role` let the account call."""
 
-    @property
-    def grant(self) -> ModelGrant | None:
+    def grant(self, roles: CallingRoles) -> ModelGrant | None:
         """What it lets the account call; None when it is about something else."""
-        return find_grant(self.resource_fqn, self.role_id)
+        return find_grant(self.resource_type, self.resource_fqn, self.role_id, roles)
 
 
 class AutoRotate(Part):
-    """How often the token changes."""
+    """How old tokens may become."""
 
-    auto_rotate_interval: PositiveCount = 360
-    """Days until the token changes."""
+    auto_rotate_interval: Annotated[int, Strict(), Field(ge=30)] = 360
+    """Days from its making until a token is due for another one."""
     grace_period: PositiveCount = 30
-    """Days that the old token still works."""
+    """Days that it still works from then on, and that a token which was rotated does."""
+
+    @property
+    def interval(self) -> dt.timedelta:
+        """Until a token is due."""
+        return dt.timedelta(days=self.auto_rotate_interval)
+
+    @property
+    def grace(self) -> dt.timedelta:
+        """How long it works from then on."""
+        return dt.timedelta(days=self.grace_period)
 
 
 class IdentityProviderMapping(Part):
@@ -88,8 +86,8 @@ class VirtualAccount(Manifest):
     type: Literal["virtual-account"]
     name: Label
     """The caller's name in traces and limits."""
-    tokens: tuple[Token, ...] = ()
-    """Any of these signs the caller in: secret references, or `sha256:` and a token's hash. Extension."""
+    tokens: tuple[ListedToken, ...] = ()
+    """Any of these signs the caller in: references, `sha256:` and a hash, or what was issued. Extension."""
     models: tuple[Text, ...] = ()
     """What it may call: patterns (`*`, `?`, `[...]`) of `<account>/<integration>`, and slugs. Extension."""
     permissions: tuple[Permission, ...] = ()
@@ -97,7 +95,7 @@ class VirtualAccount(Manifest):
     expiration_date: Expiration | None = None
     """The last day that it may call, to its end in UTC, or an RFC 3339 time."""
     auto_rotate: AutoRotate | None = None
-    """How often the token changes."""
+    """How old tokens may become."""
     notification_target: dict[str, Any] | None = None
     """Who is told when the token changes."""
     secret_store_config: dict[str, Any] | None = None
@@ -109,12 +107,17 @@ class VirtualAccount(Manifest):
     identity_provider_mapping: tuple[IdentityProviderMapping, ...] = ()
     """Who of an identity provider is this account."""
     token_type: Literal["jwt", "opaque"] | None = None
-    """The form of tokens that TrueFoundry issues."""
+    """The form of tokens that are issued: `opaque` (random, also without it) or `jwt`."""
 
     @property
     def expires_at(self) -> dt.datetime | None:
         """The first moment, in UTC, at which its tokens no longer work; None: never."""
         return None if self.expiration_date is None else parse_expiration(self.expiration_date)
+
+    @property
+    def longest_life(self) -> dt.timedelta | None:
+        """How long a token works from its making on; None: as long as its dates say."""
+        return None if self.auto_rotate is None else self.auto_rotate.interval + self.auto_rotate.grace
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -124,7 +127,7 @@ class VirtualAccount(Manifest):
             for key, value in self.tags.items()
         }
 
-    @property
-    def grants(self) -> tuple[ModelGrant, ...]:
+    def grants(self, roles: CallingRoles) -> tuple[ModelGrant, ...]:
         """What `permissions` let it call."""
-        return tuple(grant for permission in self.permissions if (grant := permission.grant) is not None)
+        granted = (permission.grant(roles) for permission in self.permissions)
+        return tuple(grant for grant in granted if grant is not None)

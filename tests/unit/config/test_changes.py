@@ -109,3 +109,10 @@ def test_what_is_shown_is_a_copy() -> None:
     one = document({"tokens": [SECRET]})
     shown(one)
     assert one.body["tokens"] == [SECRET]
+
+
+def test_issued_tokens() -> None:
+    """Which one was made, and until when it works; neither its hash nor what else was written there."""
+    issued = {"id": "t1", "hash": f"sha256:{'a' * 64}", "created_at": "2026-11-26T10:00:00Z"}
+    found = shown(document({"tokens": ["env:A", {**issued, "value": SECRET}]}))
+    assert found["tokens"] == ["env:A", {**issued, "hash": "***", "value": "***"}]

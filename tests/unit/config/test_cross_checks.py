@@ -248,3 +248,36 @@ otel_traces_exporter_config: {{type: http, endpoint: "http://h/"}}
     assert findings(tmp_path, ACCOUNT, CALLER, *many[:64]) == []
     (finding,) = findings(tmp_path, ACCOUNT, CALLER, *many)
     assert "type: there are more than 64 destinations" in finding
+
+
+def test_roles(tmp_path: Path) -> None:
+    """One that is built in is not made anew, and what looks like a permission on accounts is one."""
+    role = "type: role\nname: {}\nresourceType: tenant\npermissions: ['{}']\n"
+    use = "provider-account:UseIntegrations"
+    assert found(check_text(tmp_path, ACCOUNT, CALLER, role.format("r", use))) == []
+    assert found(check_text(tmp_path, ACCOUNT, CALLER, role.format("provider-account-access", use))) == [
+        "error 17 name: the role 'provider-account-access' is built in. Choose another name"
+    ]
+    slip = found(check_text(tmp_path, ACCOUNT, CALLER, role.format("r", "provider-account:UseIntegration")))
+    assert any(
+        "there is no such permission. Did you mean 'provider-account:UseIntegrations'" in one for one in slip
+    )
+
+
+def test_ids_of_tokens(tmp_path: Path) -> None:
+    """Each is another within a manifest; those of different callers may be alike."""
+    issued = '{{id: {}, hash: "sha256:{}", created_at: "2026-11-26T10:00:00Z"}}'
+    first, second, third = (issued.format("t1", digit * 64) for digit in "abc")
+    caller = "type: virtual-account\nname: {}\nmodels: ['lab/*']\ntokens: [{}]\n"
+    apart = (caller.format("a", first), caller.format("b", second))
+    assert found(check_text(tmp_path, ACCOUNT, *apart)) == []
+    together = caller.format("a", f"{first}, {third}")
+    assert found(check_text(tmp_path, ACCOUNT, together)) == [
+        "error 14 tokens.1.id: the token 't1' is there already. Give each a name of its own"
+    ]
+
+
+def test_tokens_without_an_age(tmp_path: Path) -> None:
+    """They are told where they would be expected to end."""
+    [problem] = found(check_text(tmp_path, ACCOUNT, CALLER + "auto_rotate: {}\n"))
+    assert "warning 13 tokens.0: nothing says how old this token is" in problem

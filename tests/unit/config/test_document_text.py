@@ -12,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config.document import Document
-from gateway.config.document_text import NotReplaceable, append_document, replace_document
+from gateway.config.document_text import (
+    NotReplaceable,
+    append_document,
+    append_text,
+    own_text,
+    remove_document,
+    replace_document,
+    replace_text,
+    with_body,
+)
 from gateway.config.json_text import read_json
 from gateway.config.plain_data import PlainDocument
 from gateway.config.yaml_text import read_yaml
@@ -33,7 +42,7 @@ name: a
 ---
 # about the second
 type: second
-# inside: goes with it
+# inside: stays too
 name: b
 list:
   - x   # and this
@@ -56,7 +65,7 @@ def test_yaml_around_it_stays() -> None:
     assert changed.startswith(before)
     assert changed.endswith(after)
     assert [plain.value for plain in read_yaml(changed)][1] == NEW
-    assert "inside" not in changed
+    assert "# inside: stays too" in changed
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])
@@ -151,3 +160,68 @@ def test_whatever_is_written_is_read_again(body: dict[str, Any]) -> None:
     changed = replace_document("type: a\n---\ntype: b\n", stored(first), body)
     assert list(yaml.safe_load_all(changed))[1] == {"type": "b"}
     assert next(plain.value for plain in read_yaml(changed)) == body
+
+
+REGIONS = """\
+# head
+type: a   # first
+---
+# second
+type: b
+...
+---  # marker
+type: c
+# tail
+"""
+
+
+@pytest.mark.parametrize(
+    ("at", "own", "rest"),
+    [
+        (0, "# head\ntype: a   # first\n", REGIONS.partition("---")[1] + REGIONS.partition("---")[2]),
+        (1, "# second\ntype: b\n", "# head\ntype: a   # first\n---  # marker\ntype: c\n# tail\n"),
+        (2, "type: c\n# tail\n", REGIONS.partition("---  #")[0]),
+    ],
+)
+def test_a_manifest_and_its_comments(at: int, own: str, rest: str) -> None:
+    """Are shown, replaced and removed together."""
+    document = stored(list(read_yaml(REGIONS))[at])
+    assert own_text(REGIONS, document) == own
+    replaced = replace_text(REGIONS, document, "# new\ntype: n\n")
+    values = [plain.value for plain in read_yaml(REGIONS)]
+    values[at] = {"type": "n"}
+    assert [plain.value for plain in read_yaml(replaced)] == values
+    assert "# new\ntype: n\n" in replaced
+    removed = remove_document(REGIONS, document)
+    assert [plain.value for plain in read_yaml(removed)] == values[:at] + values[at + 1 :]
+    assert removed.replace("...\n", "") == rest.replace("...\n", "")
+
+
+def test_the_only_one_is_removed() -> None:
+    """Nothing is left."""
+    assert remove_document("# a\ntype: a\n", stored(next(read_yaml("# a\ntype: a\n")))) == ""
+
+
+def test_removed_from_json() -> None:
+    """The others stay."""
+    text = '[{"type": "a"}, {"type": "b"}]'
+    plain = next(read_json(text))
+    assert json.loads(remove_document(text, stored(plain, JSON))) == [{"type": "b"}]
+    assert own_text(text, stored(plain, JSON)) == "type: a\n"
+    assert json.loads(replace_text(text, stored(plain, JSON), "type: c\n"))[0] == {"type": "c"}
+
+
+def test_added_as_text() -> None:
+    """With its comments, below the others."""
+    assert append_text("", YAML, "---\n# a\ntype: a\n") == "# a\ntype: a\n"
+    assert append_text("type: b\n", YAML, "# a\ntype: a") == "type: b\n---\n# a\ntype: a\n"
+    assert json.loads(append_text('{"type": "b"}', JSON, "# a\ntype: a")) == [{"type": "b"}, {"type": "a"}]
+    for text in ("type: a\n---\ntype: b\n", "a: [", ""):
+        with pytest.raises(NotReplaceable):
+            append_text("type: b\n", YAML, text)
+
+
+def test_with_a_body() -> None:
+    """A text that cannot be read is replaced."""
+    assert with_body("# c\na: 1 # one\n", {"a": 2}) == "# c\na: 2 # one\n"
+    assert with_body("a: [", {"a": 2}) == "a: 2\n"

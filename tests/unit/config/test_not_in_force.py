@@ -49,7 +49,10 @@ integrations:
             ACCOUNT + "    tls_settings: {ca_cert: x}",
             "provider-account/self-hosted-model: integrations.tls_settings",
         ),
-        (CALLER + "auto_rotate: {}", "virtual-account: auto_rotate"),
+        (
+            "type: role\nname: r\nresourceType: tenant\npermissions: ['team:ReadTeam']\n",
+            "role: permissions",
+        ),
         (CALLER + "notification_target: {type: email}", "virtual-account: notification_target"),
         (CALLER + "secret_store_config: {a: b}", "virtual-account: secret_store_config"),
         (CALLER + "ownedBy: {team: x}", "virtual-account: ownedBy"),
@@ -57,7 +60,6 @@ integrations:
             CALLER + "identity_provider_mapping: [{identity_provider: a, value: b}]",
             "virtual-account: identity_provider_mapping",
         ),
-        (CALLER + "token_type: opaque", "virtual-account: token_type"),
         *(
             (GLOBAL + field, f"gateway-global-settings: {field.partition(':')[0]}")
             for field in (
@@ -119,13 +121,13 @@ def test_once_for_each_manifest(tmp_path: Path) -> None:
 def test_consumers_see_the_default(tmp_path: Path) -> None:
     """Nobody acts on half a feature: what is not in force is as if not written."""
     account = ACCOUNT + "    tls_settings: {ca_cert: x}\nownedBy: {account: x}\n"
-    config = accepted_config(check_text(tmp_path, account, CALLER + "token_type: jwt\n"))
+    config = accepted_config(check_text(tmp_path, account, CALLER + "secret_store_config: {a: b}\n"))
     assert config.provider_accounts[0].owned_by is None
     [integration] = config.provider_accounts[0].integrations
     assert isinstance(integration, SelfHostedIntegration)
     assert integration.tls_settings is None
-    assert config.virtual_accounts[0].token_type is None
-    assert config.documents[-1].body["token_type"] == "jwt"
+    assert config.virtual_accounts[0].secret_store_config is None
+    assert config.documents[-1].body["secret_store_config"] == {"a": "b"}
 
 
 def test_members_of_a_mapping(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from gateway.config.manifests.known import IN_FORCE, NOT_IN_FORCE
-from gateway.config.schema import json_schema
+from gateway.config.schema import json_schema, schema_of
 from tests.unit.config.test_truefoundry_examples import DOCUMENTS
 from tests.unit.config.writing import ACCOUNT, CALLER
 
@@ -93,3 +93,12 @@ def test_it_has_no_example_of_a_secret() -> None:
         assert "examples" not in field, name
         is_path = str(field.get("default")).startswith("/var/run/")
         assert "default" not in field or "secret" not in str(field["default"]).lower() or is_path, name
+
+
+def test_one_type() -> None:
+    """Its own fields, with what they are for, and null where one may be left out."""
+    schema = schema_of("gateway-rate-limiting-config")
+    assert schema is not None
+    assert schema["properties"]["rules"]["description"]
+    Draft202012Validator.check_schema(schema)
+    assert schema_of("alert-config") is None

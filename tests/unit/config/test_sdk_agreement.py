@@ -190,6 +190,7 @@ THEIRS: dict[str, type[pydantic.BaseModel]] = {
     "team-budget-config": sdk.TeamBudgetConfig,
     "team": sdk.TeamManifest,
     "pat": sdk.PersonalAccessTokenManifest,
+    "role": sdk.RoleManifest,
     "role-binding": sdk.RoleBindingManifest,
 }
 

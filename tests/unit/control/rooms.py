@@ -6,16 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import NoReturn
 
 from starlette.testclient import TestClient
 
 from gateway.config import SecretSource
+from gateway.config.manifest_files import ManifestFiles
+from gateway.control.accepted_files import AcceptedFiles
 from gateway.control.api import Services, build_app
 from gateway.control.audit import AuditTrail
 from gateway.control.auth import Access
 from gateway.control.config import ConfigSource
+from gateway.control.config_history import History
 from gateway.control.config_status import ConfigStatus
 from gateway.control.health import Health
+from gateway.control.limits import LimitsSource
+from gateway.control.limits_in_force import LimitsInForce
 from gateway.control.metrics import MetricsPage, MetricsSource
 from gateway.control.otel_manifest import OtelManifests
 from gateway.control.sign_in.entrance import Entrance
@@ -24,7 +30,9 @@ from gateway.control.telemetry import TelemetrySource
 from gateway.control.traces import TraceQueries
 from gateway.delivery.probe import ProbeResult
 from gateway.delivery.service import MetricsReport
+from gateway.limits.readings import CounterReader
 from gateway.store.audit_log import AuditLog
+from gateway.store.counter_table import counters_in_memory
 from gateway.tracestore.ledger import StoreState, local_report
 from gateway.tracestore.query import TraceQuery
 
@@ -64,6 +72,16 @@ class SpoolCounts:
     lost: dict[str, int] = field(default_factory=dict)
 
 
+def no_limits() -> LimitsSource:
+    """A room that nobody enters."""
+
+    def nothing(*_: object) -> NoReturn:
+        raise AssertionError("there are no rules here")
+
+    in_force = LimitsInForce(nothing, nothing, SecretSource({}))
+    return LimitsSource(in_force, CounterReader(counters_in_memory(places=16)))
+
+
 @dataclass
 class Rooms:
     """The doubles behind one app."""
@@ -75,10 +93,12 @@ class Rooms:
     )
     access: Access = field(default_factory=access_at)
     manifests: Path = Path("no-such-folder")
+    kept: Path = Path("no-such-folder")
     waiting: dict[str, int] = field(default_factory=dict)
     tested: list[str | None] = field(default_factory=list)
     audit: AuditTrail = field(default_factory=lambda: AuditTrail(AuditLog(Path(mkdtemp()))))
     targets: TargetsSource = field(default_factory=lambda: TargetsSource(tuple, None))
+    limits: LimitsSource = field(default_factory=no_limits)
 
     def client(self, base_url: str = "http://127.0.0.1:8788", token: str | None = TOKEN) -> TestClient:
         """A client of the app with an admin's token; a failure of the app is an answer, as over a socket."""
@@ -112,13 +132,17 @@ class Rooms:
                 )
             ),
             otel=OtelManifests(
-                self.manifests,
-                strict=False,
-                secrets=SecretSource({}, None),
+                ManifestFiles(self.manifests, strict=False, secrets=SecretSource({}, None)),
                 find_waiting=lambda name: self.waiting.get(name, 0),
             ),
             targets=self.targets,
             audit=self.audit,
+            history=History(
+                AcceptedFiles(self.kept),
+                ManifestFiles(self.manifests, strict=False, secrets=SecretSource({}, None)),
+                self.audit,
+            ),
+            limits=self.limits,
         )
 
     async def _test(self, name: str | None) -> Sequence[dict[str, object]]:

@@ -32,13 +32,13 @@ def test_set_is_there_before_its_name(folder: Path) -> None:
 def test_only_the_last_versions_are_kept(folder: Path) -> None:
     """The one in force always is, however old its file."""
     files = AcceptedFiles(folder)
-    for number in range(9):
+    for number in range(KEPT_VERSIONS + 4):
         files.write(f"{number}", b"{}")
         os.utime(folder / f"{number}.json", (number, number))
     (folder / "notes.txt").write_text("not ours")
     files.write("0+1", b"{}")
     names = {file.name for file in folder.glob("*.json")}
-    assert names == {"0+1.json", "8.json", "7.json", "6.json", "5.json"}
+    assert names == {"0+1.json", *(f"{number}.json" for number in range(5, KEPT_VERSIONS + 4))}
     assert len(names) == KEPT_VERSIONS
     assert (folder / "notes.txt").exists()
 
@@ -68,3 +68,16 @@ def test_changed_secrets_are_known_after_a_restart(folder: Path, tmp_path: Path)
     assert again.secrets_changed("a", of_files([secret]))
     assert not again.secrets_changed("b", of_files([secret]))
     assert "another" not in (folder / "secrets-seen").read_text()
+
+
+def test_kept_versions_are_told(folder: Path) -> None:
+    """The last first; another file is none of them, and a damaged one has nothing to say."""
+    files = AcceptedFiles(folder)
+    assert files.kept() == []
+    for number, version in enumerate(("a1", "b2", "a1+1")):
+        files.write(version, b"{}")
+        os.utime(folder / f"{version}.json", ns=(number, number))
+    assert files.kept() == [("a1+1", 2), ("b2", 1), ("a1", 0)]
+    assert files.documents("a1") is None
+    assert files.documents("../config/a1") is None
+    assert files.documents("0") is None

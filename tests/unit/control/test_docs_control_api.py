@@ -11,14 +11,17 @@ from typing import Any
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from gateway.config import Document, Problem, Severity
+from gateway.config import Document, Problem, SecretSource, Severity, accepted, check
+from gateway.config.manifest_files import ManifestFiles, Saved, Shown
 from gateway.control import replies, traces
+from gateway.control.accepted_files import AcceptedFiles
 from gateway.control.audit import AuditTrail
 from gateway.control.config import ConfigSource
+from gateway.control.config_history import History, restored_json
 from gateway.control.config_status import ConfigStatus, Rejected
 from gateway.control.delivery_history import DeliveryHistory
 from gateway.control.health import Health
-from gateway.control.otel_manifest import Saved, Shown
+from gateway.control.manifests import judged, listed, one_manifest, saved_manifest
 from gateway.control.otel_settings import saved_json
 from gateway.control.targets import TargetsSource
 from gateway.delivery.probe import ProbeResult
@@ -28,6 +31,8 @@ from gateway.tracestore.decode import span_json, trace_json
 from gateway.tracestore.ledger import StoreState, local_report
 from gateway.tracestore.query import _COLUMN_NAMES, _PARAMETERS, page_json
 from gateway.tracestore.span_blob import join
+from tests.unit.config.writing import ACCOUNT, CALLER, documents
+from tests.unit.control.limit_desk import budget, desk_of
 from tests.unit.control.rooms import SpoolCounts
 from tests.unit.tracestore.call_maker import make_span
 
@@ -62,10 +67,10 @@ def config() -> dict[str, object]:
     return ConfigSource(lambda: status, lambda: [("w", "v")]).report()
 
 
-def history() -> dict[str, object]:
-    history = DeliveryHistory()
-    history.note([{"name": "elastic", "signal": "traces", "ledger": {"exported": 1}}], 0.0)
-    return history.report()
+def deliveries() -> dict[str, object]:
+    deliveries = DeliveryHistory()
+    deliveries.note([{"name": "elastic", "signal": "traces", "ledger": {"exported": 1}}], 0.0)
+    return deliveries.report()
 
 
 def audit() -> dict[str, object]:
@@ -85,8 +90,48 @@ def audit() -> dict[str, object]:
     return {**trail.page(3, None, {}), "next_cursor": "2"}
 
 
+def manifest_answers() -> dict[str, object]:
+    """Of the rooms for manifests and for what was in force."""
+    folder, kept = Path(mkdtemp()), AcceptedFiles(Path(mkdtemp()))
+    team = "type: team\nname: ml\nmembers: [a@x.io]\n"
+    (folder / "m.yaml").write_text(documents(ACCOUNT, team, CALLER))
+    files = ManifestFiles(folder, strict=False, secrets=SecretSource({}, None))
+    trail = AuditTrail(AuditLog(Path(mkdtemp())), now_ns=lambda: 0)
+    versions = []
+    for text in (team, team + "colour: red\n"):
+        saved = files.put("team", "ml", text)
+        trail.asked("manifest.saved", "team", "ml", "127.0.0.1", version=saved.version)
+        config = check.check(folder, strict=False, secrets=SecretSource({}, None)).config
+        assert config is not None
+        kept.write(config.version, accepted.dump(config))
+        trail.changed(("v", config.documents), config.version, config.documents)
+        versions.append(config.version)
+    one = one_manifest(files, trail, "team", "ml")
+    history = History(kept, files, trail)
+    (folder / "z.yaml").write_text("type: unheard-of\n")
+    return {
+        "manifests": listed(files, "team", "ml"),
+        "manifest": one,
+        "manifest-saved": saved_manifest(files, saved),
+        "validated": judged(files, "team", "ml", team + "colour: red\n", None),
+        "history": history.versions(),
+        "difference": history.difference(*versions),
+        "restored": restored_json("v", [("team", "ml")]),
+    }
+
+
+LIMITS = desk_of(budget("b", {"cost_per_month": 1.0})).client()
+
+
+def limits_answer(path: str, **body: object) -> object:
+    # Callers ask with their own tokens, everybody else as the client does.
+    headers = {"authorization": "Bearer app-token"} if path.startswith("my-") else {}
+    path = f"/api/limits/{path}"
+    return LIMITS.post(path, json=body).json() if body else LIMITS.get(path, headers=headers).json()
+
+
 ANSWERS: dict[str, object] = {
-    "history": history(),
+    "deliveries": deliveries(),
     "error": json.loads(bytes(replies.error_reply(400, "c", "m").body)),
     "readyz": Health(
         config=lambda: "ok",
@@ -103,12 +148,16 @@ ANSWERS: dict[str, object] = {
     "config": config(),
     "audit": audit(),
     "targets": TargetsSource(lambda: ["a/b"], None).report(),
+    "usage": limits_answer("usage"),
+    "my-usage": limits_answer("my-usage"),
+    "simulate": limits_answer("simulate", user="a@x.io", model="fake/m"),
     "test": {"results": [ProbeResult("d", "traces", True, 200, 1.0, "w", "a").to_dict()]},
+    **manifest_answers(),
     "otel": otel(),
-    "otel-saved": saved_json(Saved(Shown(otel(), "t", Path("a")), "v", (problem(),))),
+    "otel-saved": saved_json(Saved(Shown("t", "x", otel(), "t", Path("a")), "v", (problem(),))),
 }
 # Whose keys are data, not names.
-FREE = {"attributes", "resource", "by_reason", "manifest", "headers"}
+FREE = {"attributes", "entity", "metadata", "resource", "by_reason", "manifest", "headers"}
 
 
 def shape(value: object) -> object:
@@ -148,9 +197,10 @@ def test_every_error_code_is_documented() -> None:
         "unauthorized",
         "misdirected_request",
         *("foreign_origin", "unsupported_media_type", "invalid_json", "body_too_large"),
-        *("manifest_not_found", "invalid_manifest", "changed_meanwhile", "not_writable"),
+        *("manifest_not_found", "version_not_found", "invalid_manifest", "changed_meanwhile", "not_writable"),
         *("destination_not_found", "target_not_found"),
         *("csrf", "admin_only", "link_ended", "wrong_secret", "refused", "too_many_tries"),
+        "invalid_api_key",
         "internal",
     }:
         assert f"`{code}`" in TEXT

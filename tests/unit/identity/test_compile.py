@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,55 @@ def test_role_bindings(tmp_path: Path) -> None:
     assert caller(found, "a").accounts == {"lab"}
     assert caller(found, "b").models == frozenset()
     assert caller(found, "c").models == {"lab/qwen"}
+
+
+def test_roles_of_one_s_own(tmp_path: Path) -> None:
+    """One of the tenant gives everything, one of accounts what it is bound to; reserved models stay so."""
+    role = "type: role\nname: {}\nresourceType: {}\npermissions: ['provider-account:UseIntegrations']\n"
+    account = (
+        "type: provider-account/openai\nname: main\nintegrations:\n  - {name: small, model_id: s}\n"
+        "  - {name: large, model_id: l, authorized_subjects: [team:ml]}\n"
+        "collaborators: [{subject: 'user:b@x.io', role_id: some}, {subject: 'user:c@x.io', role_id: all}]\n"
+    )
+    binding = (
+        "type: role-binding\nname: b\nsubjects: [{type: user, name: a@x.io}]\n"
+        "permissions: [{resourceType: tenant, resourceFqn: acme, role: all}]\n"
+    )
+    users = [pat("t1", "env:A"), pat("t2", "env:B", "b@x.io"), pat("t3", "env:C", "c@x.io")]
+    roles = [role.format("all", "tenant"), role.format("some", "provider-account")]
+    environ = {"A": "a", "B": "b", "C": "c"}
+    config = accepted_config(check_text(tmp_path, ACCOUNT, account, binding, *roles, *users, environ=environ))
+    models = ["lab/qwen", "main/small", "main/large"]
+    rights = compile_rights(config, models)
+    found = compile_identity(config, SecretSource(environ), rights, is_loopback=False)
+    assert caller(found, "a").models == {"lab/qwen", "main/small"}
+    assert caller(found, "a").accounts == {"lab"}
+    assert caller(found, "b").models == {"main/small"}
+    assert caller(found, "c").models == frozenset()
+
+
+def test_tokens_that_were_issued(tmp_path: Path) -> None:
+    """Each works until its own end: what it says, or the age that tokens of its account may have."""
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+
+    def issued(token: str, age_days: int, expires_at: dt.datetime | None = None) -> str:
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        made = (now - dt.timedelta(days=age_days)).isoformat()
+        ends = "" if expires_at is None else f', expires_at: "{expires_at.isoformat()}"'
+        return f'{{id: {token}, hash: "sha256:{digest}", created_at: "{made}"{ends}}}'
+
+    listed = [
+        issued("new", 1),
+        issued("due", 95),
+        issued("old", 98),
+        issued("gone", 1, now - dt.timedelta(seconds=1)),
+        "env:A",
+    ]
+    account = f"type: virtual-account\nname: rot\nmodels: ['lab/*']\ntokens: [{', '.join(listed)}]\n"
+    rotation = "auto_rotate: {auto_rotate_interval: 90, grace_period: 7}\n"
+    found = identity(tmp_path, account + rotation, A="a")
+    assert {caller(found, token).name for token in ("new", "due", "a")} == {"rot"}
+    for token in ("old", "gone"):
+        with pytest.raises(InvalidApiKey, match="expired"):
+            caller(found, token)
+    assert caller(identity(tmp_path, account, A="a"), "old").name == "rot"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.config.manifests.virtual_account import ModelGrant
+from gateway.config.manifests.role import EVERYTHING, ModelGrant
 from gateway.config.manifests.virtual_model import VirtualModelAccount
 from gateway.identity.rights import Granted, Rights
 
@@ -34,6 +34,12 @@ RIGHTS = Rights(["main/small", "main/large", "lab/qwen"], {"main": "openai", "la
     ("granted", "models", "accounts"),
     [
         pytest.param(Granted(()), set(), set(), id="nothing"),
+        pytest.param(
+            Granted((), (EVERYTHING,)),
+            {"main/small", "main/large", "lab/qwen", "vm/chat"},
+            {"main", "lab"},
+            id="a role of everything",
+        ),
         pytest.param(
             Granted(("*",)), {"main/small", "main/large", "lab/qwen", "vm/chat"}, {"main", "lab"}, id="all"
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
@@ -652,6 +653,8 @@ def test_what_differs_is_never_mixed_up() -> None:
         {"config_version": "v2"},
         {"server_port": 80},
         {"caller": make_caller(name="other")},
+        {"caller": replace(make_caller(), teams=("ml",))},
+        {"caller": replace(make_caller(), teams=("ml", "ops"))},
         {"call": make_call(model="acct/other")},
         {"scheme": "https"},
     ):
@@ -665,6 +668,16 @@ def test_what_differs_is_never_mixed_up() -> None:
     traces.append(other)
     for trace in (*traces, *traces):
         assert encoder.encode(trace) == SpanEncoder().encode(trace)
+
+
+def test_teams_of_the_caller() -> None:
+    """They are told by name, the first of many; who is in none has nothing of it."""
+    teams = tuple(f"t{number}" for number in range(70))
+    trace = make_answered_trace()
+    trace.caller = replace(make_caller(), teams=teams)
+    server, *others = spans_of(trace)
+    assert attributes_of(server)["gateway.team"] == list(teams[:64])
+    assert not any("gateway.team" in attributes_of(span) for span in others)
 
 
 def test_kept_parts_are_bounded() -> None:

@@ -6,7 +6,10 @@ import datetime as dt
 
 import pytest
 
-from gateway.config.manifests.virtual_account import ModelGrant, Permission, VirtualAccount
+from gateway.config.manifests.role import EVERYTHING, CallingRoles, ModelGrant
+from gateway.config.manifests.virtual_account import Permission, VirtualAccount
+
+BUILT_IN = CallingRoles()
 
 
 def caller(**fields: object) -> VirtualAccount:
@@ -43,8 +46,8 @@ def test_grants_of_a_permission(fqn: str, expected: ModelGrant | None) -> None:
         "resource_type": "provider-account",
         "role_id": "provider-account-access",
     }
-    assert Permission.model_validate(permission).grant == expected
-    assert caller(permissions=[permission]).grants == (() if expected is None else (expected,))
+    assert Permission.model_validate(permission).grant(BUILT_IN) == expected
+    assert caller(permissions=[permission]).grants(BUILT_IN) == (() if expected is None else (expected,))
 
 
 @pytest.mark.parametrize(
@@ -57,9 +60,26 @@ def test_grants_of_a_permission(fqn: str, expected: ModelGrant | None) -> None:
     ],
 )
 def test_roles(role: str, *, may_call: bool) -> None:
-    """A role that is not known to call does not: roles of one's own come with their feature."""
+    """A role that is not known to call does not."""
     permission = Permission(resource_fqn="t:openai:main", resource_type="provider-account", role_id=role)
-    assert (permission.grant is not None) is may_call
+    assert (permission.grant(BUILT_IN) is not None) is may_call
+
+
+@pytest.mark.parametrize(
+    ("kind", "role", "expected"),
+    [
+        ("tenant", "all", EVERYTHING),
+        ("tenant", "some", None),
+        ("tenant", "provider-account-access", None),
+        ("provider-account", "all", None),
+        ("provider-account", "some", ModelGrant("openai", "main", None)),
+    ],
+)
+def test_roles_of_one_s_own(kind: str, role: str, expected: ModelGrant | None) -> None:
+    """A role counts on the kind of resource that it is of, and on no other."""
+    roles = CallingRoles(frozenset({"some", "provider-account-access"}), frozenset({"all"}))
+    permission = Permission(resource_fqn="t:openai:main", resource_type=kind, role_id=role)
+    assert permission.grant(roles) == expected
 
 
 def test_tags_as_metadata() -> None:

@@ -1,0 +1,103 @@
+"""Replacing a file whole, and one writer at a time for a folder.
+
+A file is complete before it has its name: it is written beside, synced and renamed, so that a reader, or a
+start after a lost power, finds the old content or the new. What a killed writer leaves behind begins with a
+dot, is no manifest, and goes with the next write.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+FILE_MODE: Final = 0o600
+_FOLDER_MODE: Final = 0o700
+_MODE_BITS: Final = 0o777
+_LOCK_WAIT_S: Final = 5.0
+_LOCK_EVERY_S: Final = 0.02
+
+
+class FolderBusy(OSError):
+    """Another process is writing in the folder, and did not end in time."""
+
+
+def write_whole(file: Path, content: bytes, mode: int | None = None) -> None:
+    """Replace *file*, a link's target in its own place; *mode* None keeps that of the old file.
+
+    Raises:
+        OSError: The disk does not take it; the file is as it was.
+    """
+    target = file.resolve()
+    if not target.parent.is_dir():
+        target.parent.mkdir(mode=_FOLDER_MODE)
+    if mode is None:
+        mode = target.stat().st_mode & _MODE_BITS if target.exists() else FILE_MODE
+    # With a leading dot and another suffix, so that the loader does not take it for a manifest.
+    beside = target.with_name(f".{target.name}.new")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fchmod(stream.fileno(), mode)
+            os.fsync(stream.fileno())
+        beside.replace(target)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
+    _sync_folder(target.parent)
+
+
+def remove_whole(file: Path) -> None:
+    """Remove *file*; of a link its target stays.
+
+    Raises:
+        OSError: The disk does not take it.
+    """
+    file.unlink()
+    _sync_folder(file.parent)
+
+
+@contextmanager
+def only_writer(folder: Path, *, wait_s: float = _LOCK_WAIT_S) -> Iterator[None]:
+    """Hold *folder* against every other process that asks for it here.
+
+    The folder itself is locked, so that no file of ours lies among the manifests (or in the git that they
+    are in). The kernel lets go when the process ends, however it ends.
+
+    Raises:
+        FolderBusy: It is held for longer than *wait_s*.
+        OSError: The folder cannot be opened.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _take(descriptor, folder, wait_s)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int, folder: Path, wait_s: float) -> None:
+    until_s = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until_s:
+                raise FolderBusy(None, "another process is changing it", str(folder)) from None
+            time.sleep(_LOCK_EVERY_S)
+        else:
+            return
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
