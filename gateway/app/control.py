@@ -8,6 +8,7 @@ import logging
 import os
 import platform
 import signal
+import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -34,12 +35,14 @@ from gateway.control.budget_alerts import BudgetAlerts
 from gateway.control.config import ConfigSource
 from gateway.control.config_history import History
 from gateway.control.config_watch import ConfigWatch, Watched
+from gateway.control.delivery_history import DeliveryHistory
 from gateway.control.health import Health
 from gateway.control.limits import LimitsSource
 from gateway.control.limits_in_force import LimitsInForce
 from gateway.control.metrics import MetricsPage, MetricsSource
 from gateway.control.otel_manifest import OtelManifests
 from gateway.control.seen_calls import SeenCalls
+from gateway.control.sign_in.entrance import Entrance
 from gateway.control.targets import TargetsSource
 from gateway.control.telemetry import TelemetrySource
 from gateway.control.traces import TraceQueries
@@ -118,6 +121,7 @@ class Control:
         self._watch = self._make_watch(in_force)
         self._version = in_force.version
         self._destinations: list[Mapping[str, Any]] = []
+        self._deliveries = DeliveryHistory()
         self._failed = asyncio.Event()
         self._target_names = _target_names(in_force)
         board = _open_board(settings.state_dir / FILE_NAME)
@@ -204,8 +208,9 @@ class Control:
             self._audit,
             history,
             self._limits,
+            self._deliveries,
         )
-        application = build_app(services, Access(settings.control_host, settings.admin_token))
+        application = build_app(services, _access(settings))
         server = HttpServer(application, bind(settings.control_host, settings.control_port))
         server.start()
         spawn(self._watch_telemetry(), name="watch-telemetry", owner=self._tasks)
@@ -349,7 +354,13 @@ class Control:
                 self._failed.set()
                 return
             self._destinations = report["destinations"]
+            self._deliveries.note(self._destinations, time.monotonic())
             await asyncio.sleep(_TELEMETRY_EVERY_S)
+
+
+def _access(settings: Settings) -> Access:
+    entrance = Entrance(settings.state_dir, settings.admin_token)
+    return Access(settings.control_host, entrance, settings.control_port)
 
 
 def _target_names(config: Config) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,10 +15,13 @@ from gateway.control.audit import AuditTrail, audit_routes
 from gateway.control.auth import Access, Guard
 from gateway.control.config import ConfigSource, config_routes
 from gateway.control.config_history import History, history_routes
+from gateway.control.delivery_history import DeliveryHistory, delivery_history_routes
 from gateway.control.health import Health, health_routes
 from gateway.control.limits import LimitsSource, limits_routes
 from gateway.control.manifests import manifest_routes
 from gateway.control.metrics import MetricsPage, metrics_routes
+from gateway.control.openapi import openapi_routes
+from gateway.control.operators import operator_routes
 from gateway.control.otel_manifest import OtelManifests
 from gateway.control.otel_settings import otel_settings_routes
 from gateway.control.pages import page_routes
@@ -43,6 +46,7 @@ class Services:
     audit: AuditTrail
     history: History
     limits: LimitsSource
+    deliveries: DeliveryHistory = field(default_factory=DeliveryHistory)
 
 
 def build_app(services: Services, access: Access) -> ASGIApp:
@@ -50,7 +54,7 @@ def build_app(services: Services, access: Access) -> ASGIApp:
 
     Args:
         services: What the rooms show.
-        access: What it is bound to, and the admin token.
+        access: What it is bound to, and who may sign in.
     """
     app = Starlette(
         routes=[
@@ -58,6 +62,7 @@ def build_app(services: Services, access: Access) -> ASGIApp:
             *health_routes(services.health),
             *trace_routes(services.traces),
             *telemetry_routes(services.telemetry),
+            *delivery_history_routes(services.deliveries),
             *targets_routes(services.targets, services.audit),
             *limits_routes(services.limits),
             *config_routes(services.config),
@@ -65,7 +70,9 @@ def build_app(services: Services, access: Access) -> ASGIApp:
             *manifest_routes(services.history.files, services.audit),
             *history_routes(services.history),
             *audit_routes(services.audit),
-            *page_routes(),
+            *operator_routes(access, services.audit),
+            *openapi_routes(),
+            *page_routes(access),
             *metrics_routes(services.metrics),
         ],
         exception_handlers={HTTPException: on_http_error, Exception: on_failure},

@@ -110,16 +110,29 @@ class AuditTrail:
         )
         self._append(entries)
 
-    def asked(self, action: str, kind: str, name: str, address: str, *, version: str | None = None) -> None:
+    def asked(
+        self,
+        action: str,
+        kind: str,
+        name: str,
+        address: str,
+        operator: str | None = None,
+        *,
+        version: str | None = None,
+    ) -> None:
         """Note what somebody at *address* has done by the control API.
 
         Args:
+            operator: Who; None: not told.
             version: Of the configuration that this makes.
         """
+        by = {"kind": "control_api", "address": address}
+        if operator is not None:
+            by["operator"] = operator
         entry = {
             "at": self._now(),
             "action": action,
-            "by": {"kind": "control_api", "address": address},
+            "by": by,
             "type": kind,
             "name": name,
         }

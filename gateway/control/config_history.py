@@ -21,6 +21,7 @@ from gateway.control.accepted_files import AcceptedFiles
 from gateway.control.audit import AuditTrail, address_of
 from gateway.control.json_body import BodyRefused, read_object
 from gateway.control.manifests import refusal
+from gateway.control.operator import operator_of
 from gateway.control.replies import error_reply, json_reply
 from gateway.tracestore.timestamps import format_rfc3339
 
@@ -102,9 +103,9 @@ def history_routes(history: History) -> list[Route]:
             restored, names = await asyncio.to_thread(history.files.restore, documents)
         except (ChangedMeanwhile, Invalid, NotWritable) as error:
             return await asyncio.to_thread(refusal, error, history.audit, (_KIND, version))
-        address = address_of(request)
+        address, operator = address_of(request), operator_of(request).name
         await asyncio.to_thread(
-            history.audit.asked, "config.restored", _KIND, version, address, version=restored
+            history.audit.asked, "config.restored", _KIND, version, address, operator, version=restored
         )
         return json_reply(restored_json(restored, names))
 

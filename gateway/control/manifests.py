@@ -30,6 +30,7 @@ from gateway.config.yaml_places import Places
 from gateway.config.yaml_text import read_yaml
 from gateway.control.audit import AuditTrail, address_of
 from gateway.control.json_body import JSON, BodyRefused, check_origin, read_content, read_object, to_object
+from gateway.control.operator import operator_of
 from gateway.control.replies import error_reply, json_reply
 
 _PATH: Final = "/api/manifests"
@@ -92,8 +93,8 @@ class _Room:
         return json_reply(await asyncio.to_thread(judged, self._files, kind, name, text, body))
 
     async def _note(self, request: Request, action: str, place: tuple[str, str], version: str) -> None:
-        address = address_of(request)
-        await asyncio.to_thread(self._audit.asked, action, *place, address, version=version)
+        address, operator = address_of(request), operator_of(request).name
+        await asyncio.to_thread(self._audit.asked, action, *place, address, operator, version=version)
 
 
 async def _show_schema(request: Request) -> Response:

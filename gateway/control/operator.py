@@ -5,21 +5,17 @@ An operator is not a `Caller`: callers use models, operators see and change the 
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass, field
 from typing import Final
 
 from starlette.requests import Request
 from starlette.types import Scope
 
+from gateway.control.sign_in.roles import Role
+
+__all__ = ["Operator", "Role", "find_operator", "operator_of", "put_operator"]
+
 _KEY: Final = "gateway.operator"
-
-
-class Role(enum.StrEnum):
-    """What an operator may do."""
-
-    VIEWER = "viewer"
-    ADMIN = "admin"
 
 
 @dataclass(frozen=True, slots=True)

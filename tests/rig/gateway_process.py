@@ -11,6 +11,7 @@ import contextlib
 import http.client
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -30,6 +31,7 @@ REPOSITORY: Final = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S: Final = 40.0
 STOP_TIMEOUT_S: Final = 45.0
 CONTROL_TIMEOUT_S: Final = 10.0
+ADMIN_TOKEN: Final = "admin-token-of-the-rig"
 _READY: Final = re.compile(r"gateway ready: data plane http://[^:]+:(\d+), control plane http://[^:]+:(\d+)")
 
 Document = dict[str, Any]
@@ -51,13 +53,15 @@ class GatewayProcess:
         workers: int = 1,
         options: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        has_terminal: bool = False,
     ) -> None:
+        self._has_terminal = has_terminal
         self.folder = folder
         self.config = folder / "config"
         self.state = folder / "state"
         self._workers = workers
         self._options = tuple(options)
-        self._environment = dict(environment or {})
+        self._environment = {"GATEWAY_ADMIN_TOKEN": ADMIN_TOKEN, **(environment or {})}
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._stdout: list[str] = []
@@ -91,11 +95,15 @@ class GatewayProcess:
         for flag in ("--port", "--control-port"):
             if flag not in self._options:
                 command += [flag, "0"]
+        ours, theirs = pty.openpty() if self._has_terminal else (None, subprocess.PIPE)
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 command, cwd=REPOSITORY, env=self._full_environment(), stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True,
+                stdout=theirs, stderr=log, text=True, start_new_session=True,
             )  # fmt: skip
+        if ours is not None:
+            os.close(theirs)
+            self._process.stdout = os.fdopen(ours)
         self._reader = threading.Thread(target=self._read_stdout, args=(self._process,), daemon=True)
         self._reader.start()
 
@@ -201,7 +209,9 @@ class GatewayProcess:
         connection = http.client.HTTPConnection("127.0.0.1", self.control_port, timeout=CONTROL_TIMEOUT_S)
         try:
             data = None if body is None else json.dumps(body)
-            connection.request(method, path, data, {"content-type": "application/json"})
+            token = self._environment["GATEWAY_ADMIN_TOKEN"]
+            headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
+            connection.request(method, path, data, headers)
             reply = connection.getresponse()
             text = reply.read().decode()
         finally:
@@ -260,12 +270,14 @@ class GatewayProcess:
 
     def _read_stdout(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            self._stdout.append(line)
-            found = _READY.search(line)
-            if found:
-                self.control_port = int(found[2])
-                self.port = int(found[1])
+        # A terminal that nobody holds any more is an error, and not an end, to who reads it.
+        with contextlib.suppress(OSError):
+            for line in process.stdout:
+                self._stdout.append(line)
+                found = _READY.search(line)
+                if found:
+                    self.control_port = int(found[2])
+                    self.port = int(found[1])
 
     def _is_ready_or_dead(self) -> bool:
         return bool(self.port) or self.exit_code is not None

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from starlette.routing import Route
 
+from gateway.control.auth import Access
+from gateway.control.pages.api_reference import api_reference_pages
+from gateway.control.pages.dashboard_access import dashboard_access_pages
 from gateway.control.pages.frame import Frame
 from gateway.control.pages.settings import settings_pages
+from gateway.control.pages.sign_in import sign_in_pages
 from gateway.control.pages.static_files import StaticFiles
 
 
-def page_routes() -> list[Route]:
+def page_routes(access: Access) -> list[Route]:
     """The routes of all pages and of their files."""
     static = StaticFiles()
     frame = Frame(static)
     return [
         *static.routes(),
+        *sign_in_pages(frame, access),
         *settings_pages(frame),
+        *dashboard_access_pages(frame),
+        *api_reference_pages(frame),
     ]

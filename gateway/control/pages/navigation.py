@@ -35,7 +35,7 @@ NAVIGATION: Final = (
     ),
     Group(
         "Access",
-        (),
+        (Entry("Dashboard access", "/access/dashboard", "shield"),),
     ),
     Group(
         "Controls",
@@ -43,7 +43,7 @@ NAVIGATION: Final = (
     ),
     Group(
         "Configuration",
-        (),
+        (Entry("Admin API", "/configuration/api", "code"),),
     ),
 )
 

@@ -24,6 +24,7 @@ from gateway.control.limits import LimitsSource
 from gateway.control.limits_in_force import LimitsInForce
 from gateway.control.metrics import MetricsPage, MetricsSource
 from gateway.control.otel_manifest import OtelManifests
+from gateway.control.sign_in.entrance import Entrance
 from gateway.control.targets import TargetsSource
 from gateway.control.telemetry import TelemetrySource
 from gateway.control.traces import TraceQueries
@@ -34,6 +35,13 @@ from gateway.store.audit_log import AuditLog
 from gateway.store.counter_table import counters_in_memory
 from gateway.tracestore.ledger import StoreState, local_report
 from gateway.tracestore.query import TraceQuery
+
+TOKEN = "admin-token-of-the-tests"
+
+
+def access_at(host: str = "127.0.0.1", token: str | None = TOKEN, folder: Path | None = None) -> Access:
+    """A way in whose accounts are in *folder*, an empty one by default."""
+    return Access(host, Entrance(folder or Path(mkdtemp()), token))
 
 
 @dataclass
@@ -83,7 +91,7 @@ class Rooms:
     status: ConfigStatus = field(
         default_factory=lambda: ConfigStatus("0123456789ab", 1_700_000_000_000_000_000)
     )
-    access: Access = field(default_factory=lambda: Access("127.0.0.1"))
+    access: Access = field(default_factory=access_at)
     manifests: Path = Path("no-such-folder")
     kept: Path = Path("no-such-folder")
     waiting: dict[str, int] = field(default_factory=dict)
@@ -92,10 +100,11 @@ class Rooms:
     targets: TargetsSource = field(default_factory=lambda: TargetsSource(tuple, None))
     limits: LimitsSource = field(default_factory=no_limits)
 
-    def client(self, base_url: str = "http://127.0.0.1:8788") -> TestClient:
-        """A client of the app; a failure of the app is an answer, as it is over a socket."""
+    def client(self, base_url: str = "http://127.0.0.1:8788", token: str | None = TOKEN) -> TestClient:
+        """A client of the app with an admin's token; a failure of the app is an answer, as over a socket."""
         app = build_app(self.services(), self.access)
-        return TestClient(app, base_url=base_url, raise_server_exceptions=False)
+        headers = {} if token is None else {"authorization": f"Bearer {token}"}
+        return TestClient(app, base_url=base_url, raise_server_exceptions=False, headers=headers)
 
     def services(self) -> Services:
         """The doubles as the app takes them."""

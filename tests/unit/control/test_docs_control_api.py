@@ -19,6 +19,7 @@ from gateway.control.audit import AuditTrail
 from gateway.control.config import ConfigSource
 from gateway.control.config_history import History, restored_json
 from gateway.control.config_status import ConfigStatus, Rejected
+from gateway.control.delivery_history import DeliveryHistory
 from gateway.control.health import Health
 from gateway.control.manifests import judged, listed, one_manifest, saved_manifest
 from gateway.control.otel_settings import saved_json
@@ -66,10 +67,16 @@ def config() -> dict[str, object]:
     return ConfigSource(lambda: status, lambda: [("w", "v")]).report()
 
 
+def deliveries() -> dict[str, object]:
+    deliveries = DeliveryHistory()
+    deliveries.note([{"name": "elastic", "signal": "traces", "ledger": {"exported": 1}}], 0.0)
+    return deliveries.report()
+
+
 def audit() -> dict[str, object]:
     """One entry of each form that the page shows."""
     trail = AuditTrail(AuditLog(Path(mkdtemp())), now_ns=lambda: 0)
-    trail.asked("target.drained", "target", "a/b", "127.0.0.1")
+    trail.asked("target.drained", "target", "a/b", "127.0.0.1", "ada")
     file = Path(mkdtemp()) / "m.yaml"
     file.touch()
     models = ["a", "b"]
@@ -117,12 +124,14 @@ LIMITS = desk_of(budget("b", {"cost_per_month": 1.0})).client()
 
 
 def limits_answer(path: str, **body: object) -> object:
-    headers = {"authorization": "Bearer app-token"}
+    # Callers ask with their own tokens, everybody else as the client does.
+    headers = {"authorization": "Bearer app-token"} if path.startswith("my-") else {}
     path = f"/api/limits/{path}"
     return LIMITS.post(path, json=body).json() if body else LIMITS.get(path, headers=headers).json()
 
 
 ANSWERS: dict[str, object] = {
+    "deliveries": deliveries(),
     "error": json.loads(bytes(replies.error_reply(400, "c", "m").body)),
     "readyz": Health(
         config=lambda: "ok",
@@ -190,6 +199,7 @@ def test_every_error_code_is_documented() -> None:
         *("foreign_origin", "unsupported_media_type", "invalid_json", "body_too_large"),
         *("manifest_not_found", "version_not_found", "invalid_manifest", "changed_meanwhile", "not_writable"),
         *("destination_not_found", "target_not_found"),
+        *("csrf", "admin_only", "link_ended", "wrong_secret", "refused", "too_many_tries"),
         "invalid_api_key",
         "internal",
     }:

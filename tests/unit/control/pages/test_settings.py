@@ -35,4 +35,6 @@ def test_every_control_has_a_label() -> None:
     ids = re.findall(r"<(?:input|select)[^>]*\sid=\"([a-z-]+)\"", form)
     assert ids
     for name in ids:
-        assert f'for="{name}"' in form or re.search(rf'<label class="switch"><input[^>]* id="{name}"', form)
+        assert f'for="{name}"' in form or re.search(
+            rf'<label class="(?:switch|check)"><input[^>]* id="{name}"', form
+        )

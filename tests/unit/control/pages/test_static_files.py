@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
+import re
+from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +58,20 @@ def test_large_files_go_zipped_to_who_takes_it() -> None:
 def test_nothing_else_is_to_be_had(name: str) -> None:
     """Only what was read at the start."""
     assert Rooms().client().get(f"/static/x/{name}").status_code == 404
+
+
+def test_what_comes_from_others_is_as_they_made_it() -> None:
+    """Byte for byte; its licence lies beside it and its version is said."""
+    folder = files("gateway.control.pages").joinpath("static/vendor")
+    sums = folder.joinpath("uplot/SHA256SUMS").read_text().split("\n")
+    listed = {name: digest for digest, name in (line.split() for line in sums if line)}
+    assert set(listed) == {"uPlot.min.js", "uPlot.min.css", "LICENSE"}
+    for name, digest in listed.items():
+        assert hashlib.sha256(folder.joinpath("uplot", name).read_bytes()).hexdigest() == digest
+    makefile = (Path(__file__).parents[4] / "Makefile").read_text()
+    (version,) = re.findall(r"^UPLOT := (\S+)$", makefile, re.MULTILINE)
+    assert f"`uplot` {version}" in folder.joinpath("README.md").read_text()
+    assert f"(v{version})" in folder.joinpath("uplot/uPlot.min.js").read_text()[:200]
 
 
 def test_a_slip_in_a_template_is_an_error() -> None:

@@ -11,8 +11,9 @@ export class Refused extends Error {
   }
 }
 
-/** One request. Gives {data, tag, headers}; throws Refused. `options`: headers, signal. */
-export async function ask(method, path, body, { headers = {}, signal } = {}) {
+/** One request. Gives {data, tag, headers}; throws Refused. `options`: headers, signal, staysOn (statuses that are an
+ *  answer here, where 401 would lead to signing in). */
+export async function ask(method, path, body, { headers = {}, signal, staysOn = [] } = {}) {
   const sent = { Accept: "application/json", ...headers };
   if (method !== "GET") {
     sent["X-CSRF-Token"] = csrf;
@@ -26,7 +27,7 @@ export async function ask(method, path, body, { headers = {}, signal } = {}) {
     throw new Refused(0, { code: "unreachable", message: "The control plane does not answer." });
   }
   const data = await reply.json().catch(() => ({}));
-  if (reply.status === 401) signIn();
+  if (reply.status === 401 && !staysOn.includes(401)) signIn();
   if (!reply.ok) throw new Refused(reply.status, data.error || {});
   return { data, tag: reply.headers.get("etag"), headers: reply.headers };
 }

@@ -1,5 +1,6 @@
 // What works on every page: the navigation on a phone, light and dark, the list of pages, copy buttons, menus.
 
+import { ask } from "./api.js";
 import { all, at, icon, make } from "./dom.js";
 
 const THEMES = ["auto", "light", "dark"];
@@ -29,6 +30,11 @@ at("theme").addEventListener("click", () => {
   setTheme(THEMES[(now + 1) % THEMES.length]);
 });
 at("theme").title = `Colours: ${document.documentElement.dataset.theme}`;
+
+at("sign-out")?.addEventListener("click", async () => {
+  await ask("POST", "/api/sign-out");
+  location.assign("/sign-in");
+});
 
 // The list of pages.
 
