@@ -43,6 +43,7 @@ from gateway.delivery.exchange import AnyExchange
 from gateway.delivery.probe import probe_all
 from gateway.delivery.service import Delivery, DeliveryStoppedError, MetricsReport
 from gateway.http_server import HttpServer, bind
+from gateway.identity.issued_tokens import IssuedTokens
 from gateway.process import DRAINING_SIGNAL, say_ready
 from gateway.proxies import Proxies
 from gateway.routing.compile import circuit_rules
@@ -178,6 +179,7 @@ class Control:
             self._targets,
             self._audit,
             history,
+            IssuedTokens(files, settings.state_dir),
         )
         application = build_app(services, Access(settings.control_host, settings.admin_token))
         server = HttpServer(application, bind(settings.control_host, settings.control_port))

@@ -44,3 +44,4 @@ class Extra:
 AWS: Final = Extra("aws", "botocore", "signing in to AWS needs botocore")
 AZURE: Final = Extra("azure", "cryptography", "signing in with a certificate needs cryptography")
 GOOGLE: Final = Extra("google", "google.auth", "signing in to Google Cloud needs google-auth")
+JWT: Final = Extra("jwt", "jwt", "reading the tokens of an identity provider needs PyJWT")

@@ -24,7 +24,9 @@ from gateway.control.pages import page_routes
 from gateway.control.replies import json_reply, on_failure, on_http_error
 from gateway.control.targets import TargetsSource, targets_routes
 from gateway.control.telemetry import TelemetrySource, telemetry_routes
+from gateway.control.tokens import token_routes
 from gateway.control.traces import TraceQueries, trace_routes
+from gateway.identity.issued_tokens import IssuedTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Services:
     targets: TargetsSource
     audit: AuditTrail
     history: History
+    tokens: IssuedTokens
 
 
 def build_app(services: Services, access: Access) -> ASGIApp:
@@ -60,6 +63,7 @@ def build_app(services: Services, access: Access) -> ASGIApp:
             *otel_settings_routes(services.otel, services.audit),
             *manifest_routes(services.history.files, services.audit),
             *history_routes(services.history),
+            *token_routes(services.tokens, services.audit),
             *audit_routes(services.audit),
             *page_routes(),
             *metrics_routes(services.metrics),
@@ -82,6 +86,7 @@ async def _front(_request: Request) -> Response:
                 "/api/config",
                 "/api/config/history",
                 "/api/manifests",
+                "/api/tokens",
                 "/api/audit",
                 "/settings/otel",
             ],

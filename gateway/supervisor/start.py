@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from gateway import log
 from gateway.config import Config, SecretMissing, SecretSource, accepted, check, summary
 from gateway.config.manifests.access_token import PersonalAccessToken
+from gateway.config.manifests.issued_token import reference_of
 from gateway.config.manifests.virtual_account import VirtualAccount
 from gateway.control.accepted_files import AcceptedFiles
 from gateway.identity.tokens import DEMO_TOKEN_SHA256
@@ -90,7 +91,7 @@ def _takes_demo_key(config: Config, secrets: SecretSource) -> bool:
     for caller in callers:
         for token in caller.tokens:
             try:
-                if secrets.token_sha256(token, caller.source.folder) == DEMO_TOKEN_SHA256:
+                if secrets.token_sha256(reference_of(token), caller.source.folder) == DEMO_TOKEN_SHA256:
                     return True
             except SecretMissing:
                 continue  # reported by the check already

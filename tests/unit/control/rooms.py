@@ -26,6 +26,7 @@ from gateway.control.telemetry import TelemetrySource
 from gateway.control.traces import TraceQueries
 from gateway.delivery.probe import ProbeResult
 from gateway.delivery.service import MetricsReport
+from gateway.identity.issued_tokens import IssuedTokens
 from gateway.store.audit_log import AuditLog
 from gateway.tracestore.ledger import StoreState, local_report
 from gateway.tracestore.query import TraceQuery
@@ -116,6 +117,9 @@ class Rooms:
                 AcceptedFiles(self.kept),
                 ManifestFiles(self.manifests, strict=False, secrets=SecretSource({}, None)),
                 self.audit,
+            ),
+            tokens=IssuedTokens(
+                ManifestFiles(self.manifests, strict=False, secrets=SecretSource({}, None)), self.kept
             ),
         )
 
