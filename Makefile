@@ -111,8 +111,8 @@ perf-locust: install-test
 COMPILE := $(UV) pip compile --quiet --upgrade --no-config --universal --python-version 3.11 --generate-hashes --no-build \
 	--custom-compile-command 'make lock'
 lock:
-	$(COMPILE) pyproject.toml --extra aws --extra azure --extra google --extra redis --group build --output-file requirements/runtime.lock
-	$(COMPILE) pyproject.toml --extra aws --extra azure --extra google --extra redis --group build --group test --constraint requirements/runtime.lock --output-file requirements/test.lock
+	$(COMPILE) pyproject.toml --extra aws --extra azure --extra google --extra jwt --extra redis --group build --output-file requirements/runtime.lock
+	$(COMPILE) pyproject.toml --extra aws --extra azure --extra google --extra jwt --extra redis --group build --group test --constraint requirements/runtime.lock --output-file requirements/test.lock
 	$(COMPILE) --group tools --constraint requirements/test.lock --output-file requirements/tools.lock
 	$(COMPILE) --group frameworks --constraint requirements/test.lock --output-file requirements/frameworks.lock
 	$(COMPILE) --group mock --output-file requirements/mock.lock

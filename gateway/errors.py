@@ -99,6 +99,13 @@ class InvalidApiKey(GatewayError):
     status, type, code, source = 401, "authentication_error", "invalid_api_key", "client"
 
 
+class IdentityUnavailable(GatewayError):
+    """Nobody can say whose token it is, as the keys of its identity provider were never read."""
+
+    status, type, code, source = 503, "overloaded_error", "identity_unavailable", "gateway"
+    retryable = True
+
+
 class ModelNotAllowed(GatewayError):
     """A known caller without the right to this model."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from math import ceil, inf
 from random import Random
 from typing import Any, Final, Protocol
 
@@ -39,6 +40,7 @@ Failure = GatewayError | Answer
 
 _LEAST_BEYOND_S: Final = 0.01
 
+_PROBED_S: Final = 1.0
 _NS_PER_MS: Final = 1_000_000
 
 
@@ -68,6 +70,10 @@ class Unobserved:
     def went_well(self, _: Target) -> bool:
         """It is enough."""
         return False
+
+    def wait_s(self, _: str) -> float:
+        """Nobody knows."""
+        return 0.0
 
     def ended(self, target: Target, outcome: Outcome) -> None:
         """Take no note."""
@@ -158,7 +164,7 @@ class Failover:
             # Who failed alone is tried again as without a hedge; of two neither is.
             progress.is_begun = tried == 1 and progress.failure is not None
             targets = targets if progress.is_begun else targets[tried:]
-        elif plan.route is None or (responder.trace.permit is None and self.health.admit(targets[0]) is None):
+        elif plan.route is None or self._may_begin(responder.trace, targets[0]):
             # Most calls need no more than this, and each step between would cost all of them.
             self._budgets.called(targets[0].name)
             opening = await self.open(responder, call, targets[0], wishes)
@@ -222,8 +228,26 @@ class Failover:
                 return None
         if progress.failure is not None:
             return progress.failure
+        return self._none_asked(trace)
+
+    def _none_asked(self, trace: CallTrace) -> GatewayError:
+        """What is said where nobody could be asked: by a limit that was in the way, else of each target."""
+        planned = () if trace.plan is None else trace.plan.skipped
+        waits_s = [
+            # Of one that is being probed nobody knows; it takes no long time.
+            self.health.wait_s(one.target) or _PROBED_S
+            for one in (*planned, *trace.skips)
+            if one.reason in ("circuit", "cool_down")
+        ]
+        soonest_s = ceil(min(waits_s, default=0.0))
         refusal = None if trace.permit is None else trace.permit.refusal
-        return refusal if isinstance(refusal, GatewayError) else _none_left(targets)
+        if isinstance(refusal, GatewayError):
+            if soonest_s:
+                refusal.headers = _sooner(refusal.headers, soonest_s)
+            return refusal
+        told = ", ".join(f"{one.target} ({one.reason})" for one in trace.skips)
+        wait = (("retry-after", str(soonest_s)),) if soonest_s else ()
+        return NoTargetAvailable(f"No target can be asked now: {told}.", param="model", headers=wait)
 
     async def _try(
         self,
@@ -260,6 +284,13 @@ class Failover:
                 return False
             await pause(trace, wait_s)
             failure = None
+
+    def _may_begin(self, trace: CallTrace, target: Target) -> bool:
+        """Whether a first attempt at *target* may begin, and nobody has to be waited for to know it."""
+        permit = trace.permit
+        if permit is not None and not permit.has_admitted(target):
+            return False
+        return self.health.admit(target) is None
 
     async def _held_back(self, trace: CallTrace, target: Target) -> SkipReason | None:
         """Why an attempt at *target* may not begin; None when it may."""
@@ -512,7 +543,10 @@ def _is_final(failure: Failure) -> bool:
     return isinstance(failure, FirstTokenTimeout | UnsupportedParameter)
 
 
-def _none_left(targets: Sequence[Target]) -> NoTargetAvailable:
-    names = ", ".join(target.name for target in targets)
-    message = f"No target can be asked now: the circuits of {names} are open or being probed."
-    return NoTargetAvailable(message, param="model", headers=(("retry-after", "1"),))
+def _sooner(headers: tuple[tuple[str, str], ...], wait_s: int) -> tuple[tuple[str, str], ...]:
+    """A limit's *headers* where a target that has room may be asked again in *wait_s*, if that is sooner."""
+    told_s = next((int(value) for name, value in headers if name == "retry-after"), inf)
+    if told_s <= wait_s:
+        return headers
+    rest = [pair for pair in headers if pair[0] not in ("retry-after", "x-should-retry")]
+    return (*rest, ("retry-after", str(wait_s)))

@@ -294,7 +294,8 @@ class _Addresses:
     def led_here(self, headers: HeaderPairs) -> HeaderPairs:
         """*headers* with the address of an upload leading through the gateway, and signed.
 
-        Google signs it, and its SDKs send no key there. One that cannot be led here is left out.
+        Google signs it, and its SDKs send no key there. One that cannot be led here is left out; callers with
+        a token of an identity provider must send that there.
         """
         return list(self._each(headers))
 
@@ -322,7 +323,7 @@ class _Addresses:
         path, _, query = own.partition("?")
         subject = _subject(self._asked.account, path[len(self._asked.prefix) :], query)
         until_s = int(time.time()) + SIGNED_S
-        if self._secret:
+        if self._secret and self._sha256:
             signature = sign(self._sha256, subject, self._secret, until_s=until_s)
             query = f"{query}&{SIGNED_PARAMETER}={signature}"
         return f"{self._origin()}{path}?{query.lstrip('&')}"

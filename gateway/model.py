@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Final, Literal, Protocol
 
 import msgspec
@@ -600,6 +601,29 @@ class Outcome(msgspec.Struct, frozen=True):
     per_output_token_ms: float | None = None
 
 
+class Fetched(msgspec.Struct, frozen=True):
+    """The whole answer to a `Fetch`.
+
+    Attributes:
+        headers: Names in lower case.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Fetch(Protocol):
+    """One bounded GET, beside the calls; see `gateway.upstream.fetch`."""
+
+    async def __call__(self, url: str, *, limit_bytes: int, timeout_s: float) -> Fetched:
+        """Ask *url*, without credentials, and follow no redirection.
+
+        Raises:
+            GatewayError: No answer, one that is no HTTP, too late or above *limit_bytes*.
+        """
+
+
 class AttemptObserver(Protocol):
     """Who wants to know of attempts, and may hold one back: the health of targets."""
 
@@ -609,6 +633,9 @@ class AttemptObserver(Protocol):
         Returns:
             None when it may begin (of a target that is being probed: this call is the probe), else why not.
         """
+
+    def wait_s(self, name: str) -> float:
+        """How long until a target may be asked again, 0.0 when it may be or nobody knows."""
 
     def went_well(self, target: Target) -> bool:
         """Note that an attempt was good; True where it was not noted, as `ended` is to know more of it."""
@@ -859,6 +886,9 @@ ROLLING_SLOTS: Final = 12
 PARALLEL: Final = -1
 """`Charge.window_s` of what is taken for as long as a call lasts."""
 
+PARALLEL_RESET_S: Final = 1.0
+"""Nobody knows when a call ends; it is worth another try then."""
+
 
 class Charge(msgspec.Struct, frozen=True):
     """What a call adds to one counter.
@@ -880,6 +910,15 @@ class Charge(msgspec.Struct, frozen=True):
     expires_s: int = 0
     is_enforced: bool = True
 
+    def reset_s(self, now_s: float) -> float:
+        """Seconds until nothing of what is counted there now is counted any more; `math.inf` for never."""
+        if self.window_s > 0:
+            slot = int(now_s * ROLLING_SLOTS) // self.window_s
+            return (slot + ROLLING_SLOTS + 1) * self.window_s / ROLLING_SLOTS - now_s
+        if self.window_s == PARALLEL:
+            return PARALLEL_RESET_S
+        return max(0.0, self.expires_s - now_s) if self.expires_s else inf
+
 
 class Decision(msgspec.Struct, frozen=True):
     """What became of charges; its tuples are in their order.
@@ -888,8 +927,8 @@ class Decision(msgspec.Struct, frozen=True):
         refused: Which charge is in the way: of several the one that resets first; None when all were taken.
         used: What is counted in each, this call included if it was taken.
         reset_s: Of a charge in the way, seconds until there is room for it (where it could never have room,
-            until nothing is counted any more). Of others, until nothing of what is counted now is counted
-            any more. `math.inf` where that is never; of parallel calls, for which nobody knows, 1.0.
+            until nothing is counted any more). Of others as `Charge.reset_s`, or 0 where nothing is
+            counted. Where all were taken it may be ().
         at_s: Unix time of the decision, by the clock of the counters.
         is_shared: It was decided for all replicas together, not for this host alone.
     """
@@ -973,6 +1012,68 @@ class LimitNote(msgspec.Struct, frozen=True):
     reset_s: float
 
 
+class HeldLimit(msgspec.Struct, frozen=True):
+    """A limit that holds for calls of a kind; see `LimitNote`."""
+
+    rule: str
+    kind: LimitKind
+    is_budget: bool
+    target: str
+    limit: int
+
+
+class HeldLimits:
+    """The limits that hold for calls of a kind and are asked together. One object stands for all such calls.
+
+    So whoever works something out of them can keep it by this object.
+    """
+
+    __slots__ = ("limits",)
+
+    def __init__(self, limits: tuple[HeldLimit, ...]) -> None:
+        self.limits = limits
+
+
+class LimitsSaid(msgspec.Struct, frozen=True):
+    """What limits that were asked together said of a call.
+
+    Attributes:
+        charges: What was asked of each.
+        without_room: Which of them had none; `Decision.refused` is one of these.
+    """
+
+    held: HeldLimits
+    charges: Sequence[Charge]
+    decision: Decision
+    without_room: tuple[int, ...] = ()
+
+    @property
+    def verdict(self) -> tuple[HeldLimits, int | None, tuple[int, ...]]:
+        """The same for all calls of which the same was said, but for figures."""
+        return self.held, self.decision.refused, self.without_room
+
+    def notes(self) -> list[LimitNote]:
+        """The same, one by one."""
+        return [self._note(at, limit) for at, limit in enumerate(self.held.limits)]
+
+    def _note(self, at: int, limit: HeldLimit) -> LimitNote:
+        decision = self.decision
+        outcome: Literal["allowed", "exceeded", "refused"] = "allowed"
+        if at in self.without_room:
+            outcome = "refused" if at == decision.refused else "exceeded"
+        reset_s = decision.reset_s[at] if decision.reset_s else self.charges[at].reset_s(decision.at_s)
+        return LimitNote(
+            limit.rule,
+            limit.kind,
+            limit.is_budget,
+            outcome,
+            limit.target,
+            limit.limit,
+            decision.used[at],
+            reset_s,
+        )
+
+
 class Spent(msgspec.Struct, frozen=True):
     """What one exchange with a target used.
 
@@ -992,12 +1093,15 @@ class Permit(Protocol):
     """What a call has been admitted by: what it took of each limit, until that is settled."""
 
     @property
-    def notes(self) -> Sequence[LimitNote]:
-        """What the rules said that hold for it."""
+    def said(self) -> Sequence[LimitsSaid]:
+        """What the limits said that hold for it."""
 
     @property
     def refusal(self) -> Exception | None:
         """Why the caller, or a target, was not admitted; of several the one that resets first."""
+
+    def has_admitted(self, target: Target) -> bool:
+        """Whether what an attempt at *target* needs has been taken."""
 
     async def admit_target(self, target: Target) -> bool:
         """Take what an attempt at *target* needs, unless that was done; False where a limit is used up."""

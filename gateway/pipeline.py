@@ -179,7 +179,7 @@ class Pipeline:
         began_ns = time.perf_counter_ns()
         permit = trace.permit = await self._limiter.admit(snapshot.limits, asking, plan)
         trace.limit_ns = time.perf_counter_ns() - began_ns
-        if permit.refusal is not None:
+        if permit.is_refused and permit.refusal is not None:
             permit.refusal.plan = plan
             raise permit.refusal
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from gateway.config import Config, SecretSource
 from gateway.endpoints.anthropic_models import anthropic_model_list
 from gateway.endpoints.openai_models import model_list
-from gateway.identity.compile import compile_identity, compile_rights
+from gateway.identity.compile import Keys, compile_identity, compile_rights
 from gateway.identity.tokens import Identity
 from gateway.limits.compile import compile_limits
 from gateway.limits.permit import LimitPolicy
@@ -48,6 +49,7 @@ class Snapshot:
         keep_alive: Of streams, None for nothing.
         circuit_rules: When targets are left alone.
         limits: How much callers may have, None for as much as they like.
+        when_redis_is_away: What decides on limits then.
     """
 
     version: str
@@ -59,6 +61,7 @@ class Snapshot:
     keep_alive: KeepAlive | None = None
     circuit_rules: CircuitRules = field(default_factory=CircuitRules)
     limits: LimitPolicy | None = None
+    when_redis_is_away: Literal["local", "refuse"] = "local"
     _model_lists: dict[tuple[frozenset[str], Dialect], bytes] = field(default_factory=dict)
 
     def models_of(self, caller: Caller, dialect: Dialect = "openai") -> bytes:
@@ -81,6 +84,7 @@ def compile_snapshot(
     version: str,
     is_loopback: bool,
     runtime: Runtime | None = None,
+    keys: Keys | None = None,
 ) -> Snapshot:
     """Work out a `Snapshot`.
 
@@ -91,6 +95,7 @@ def compile_snapshot(
         is_loopback: The data plane cannot be reached from other hosts, so the quickstart's token may be
             taken.
         runtime: What routes use that lives longer; None: nothing is known of targets and sessions.
+        keys: Of identity providers; None: their tokens are not taken.
     """
     loaded_at = datetime.now(UTC)
     settings = config.global_settings
@@ -108,7 +113,7 @@ def compile_snapshot(
     routes = compile_routes(config, by_name, runtime or Runtime(), secrets.resolve)
     rules = compile_limits(config)
     rights = compile_rights(config, by_name)
-    identity = compile_identity(config, secrets, rights, is_loopback=is_loopback)
+    identity = compile_identity(config, secrets, rights, is_loopback=is_loopback, keys=keys)
     return Snapshot(
         version=version,
         loaded_at_s=int(loaded_at.timestamp()),
@@ -121,6 +126,7 @@ def compile_snapshot(
         keep_alive=keep_alive(settings.keep_alive_settings),
         circuit_rules=circuit_rules(settings.routing_settings.circuit_breaker),
         limits=LimitPolicy(rules, settings.budget_settings.refusal_status) if rules else None,
+        when_redis_is_away=settings.limit_settings.when_redis_is_away,
     )
 
 

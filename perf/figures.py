@@ -63,6 +63,7 @@ KINDS: Final[dict[str, Kind]] = {
     "rss_growth_mb": Kind("RSS growth MB", "{:.1f}"),
     "rss_slope_mb": Kind("RSS slope MB / 100,000", "{:.2f}"),
     "plan_us": Kind("one plan", "{:.1f} us"),
+    "limit_us": Kind("limits of a call", "{:.1f} us"),
     "workers_cpu_ratio": Kind("total CPU, 2 workers / 1"),
 }
 """By name. Figures without a kind here cannot be made, so that every one has a direction and a form."""

@@ -1,7 +1,7 @@
 """`python -m perf.keys`: what many keys cost: CPU seconds until they are in force, and bytes for each.
 
-Each case in a process of its own, of which the memory is read before and after, without a server around it. An
-accepted set is read, checked and compiled as a worker does it; CPU time, so that other work does not count.
+Each case in a process of its own, of which the memory is read before and after, without a server around it.
+An accepted set is read, checked and compiled as a worker does it. Of the processor alone.
 """
 
 from __future__ import annotations

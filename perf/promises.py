@@ -140,6 +140,15 @@ PROMISES: Final = (
             "weight-based, two circuits open",
         )
     ),
+    Promise(
+        "limits of a call, 10 rules and a budget",
+        "limiting",
+        "",
+        "limit_us",
+        20.0,
+        unit=" us",
+        contender="10 rules and a budget",
+    ),
     Promise("RSS per worker after 500,000 requests", "memory", "", "worker_rss_mb", 130, 110, unit=" MB"),
     Promise("its slope over 100,000 requests", "memory", "", "rss_slope_mb", 1.0, unit=" MB"),
     Promise(

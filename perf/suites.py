@@ -11,6 +11,7 @@ from perf.report import Section
 from perf.scenarios import (
     features,
     frontier,
+    limiting,
     memory,
     open_loop,
     pairs,
@@ -36,6 +37,7 @@ _STANDARD: Final[Steps] = {
     "features": partial(features.run, turns=3, seconds=1.5, rates=(350, 1000), down_requests=10_000),
     "workers": partial(workers.run, turns=3, seconds=2),
     "planning": partial(planning.run, turns=3, batches=200),
+    "limiting": partial(limiting.run, turns=3, batches=40),
 }
 SUITES: Final[Mapping[str, Steps]] = {
     "quick": _QUICK,
@@ -53,6 +55,7 @@ SUITES: Final[Mapping[str, Steps]] = {
         "memory": memory.run,
         "pairs": partial(pairs.run, turns=3, seconds=2),
         "planning": partial(planning.run, turns=5, batches=400),
+        "limiting": partial(limiting.run, turns=5, batches=100),
     },
 }
 """By name; a suite takes its scenarios in this order."""

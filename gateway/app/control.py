@@ -19,6 +19,7 @@ import uvloop
 
 from gateway.app.accepted_config import accepted_files, find_documents, load_accepted, secret_source
 from gateway.app.destinations import make_destinations
+from gateway.app.limit_counters import open_figures, shared_figures
 from gateway.app.metrics_export import PERIOD_S, MetricsExport, make_metrics_targets
 from gateway.app.metrics_ledger import MetricsLedgers
 from gateway.app.otel_test import make_probes
@@ -29,12 +30,16 @@ from gateway.config.manifest_files import ManifestFiles
 from gateway.control.api import Services, build_app
 from gateway.control.audit import AuditTrail
 from gateway.control.auth import Access
+from gateway.control.budget_alerts import BudgetAlerts
 from gateway.control.config import ConfigSource
 from gateway.control.config_history import History
 from gateway.control.config_watch import ConfigWatch, Watched
 from gateway.control.health import Health
+from gateway.control.limits import LimitsSource
+from gateway.control.limits_in_force import LimitsInForce
 from gateway.control.metrics import MetricsPage, MetricsSource
 from gateway.control.otel_manifest import OtelManifests
+from gateway.control.seen_calls import SeenCalls
 from gateway.control.targets import TargetsSource
 from gateway.control.telemetry import TelemetrySource
 from gateway.control.traces import TraceQueries
@@ -42,15 +47,21 @@ from gateway.delivery.condition import SEVERITY
 from gateway.delivery.exchange import AnyExchange
 from gateway.delivery.probe import probe_all
 from gateway.delivery.service import Delivery, DeliveryStoppedError, MetricsReport
+from gateway.delivery.webhook import Webhooks
 from gateway.http_server import HttpServer, bind
 from gateway.identity.issued_tokens import IssuedTokens
+from gateway.limits.readings import CounterReader
 from gateway.process import DRAINING_SIGNAL, say_ready
 from gateway.proxies import Proxies
 from gateway.routing.compile import circuit_rules
 from gateway.routing.health import Health as TargetHealth
+from gateway.routing.runtime import Runtime
 from gateway.routing.shared_circuits import SharedCircuits
-from gateway.settings import Settings, environment
+from gateway.settings import Settings, environment, is_loopback
+from gateway.snapshot import Snapshot, compile_snapshot
+from gateway.store import sent_alerts
 from gateway.store.audit_log import FOLDER, AuditLog
+from gateway.store.sent_alerts import SentAlerts
 from gateway.store.target_board import FILE_NAME, TargetBoard, open_board
 from gateway.tasks import end, first_of, spawn
 from gateway.telemetry.resource import worker_resource
@@ -138,6 +149,19 @@ class Control:
         )
         self._targets = TargetsSource(lambda: self._target_names, target_health)
         self._take_rules(in_force)
+        figures = open_figures(settings.state_dir)
+        self._shared_figures = shared_figures(settings.redis_url, figures)
+        trace_reader = TraceReader(store_path)
+        limits_in_force = LimitsInForce(
+            lambda: self._in_force, self._compile, self._secrets, SeenCalls(trace_reader).find
+        )
+        self._limits = LimitsSource(limits_in_force, CounterReader(figures, self._shared_figures))
+        self._alerts = BudgetAlerts(
+            limits_in_force,
+            self._limits.reader,
+            SentAlerts(settings.state_dir / sent_alerts.FILE_NAME),
+            lambda: Webhooks(proxies.find),
+        )
         self._metrics_source = MetricsSource(
             sums=self._delivery.metrics,
             telemetry=self._telemetry.report,
@@ -145,10 +169,11 @@ class Control:
             config_version=lambda: self._watch.status().version,
             has_old_names=lambda: self._in_force.global_settings.telemetry_settings.semconv == "latest+old",
             targets=self._targets.points,
+            alerts=self._alerts.points,
         )
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._queries = TraceQueries(TraceReader(store_path))
+        self._queries = TraceQueries(trace_reader)
 
     async def run(self, ready_fd: int) -> int:
         """Start all, serve until SIGTERM, end all in order."""
@@ -180,13 +205,17 @@ class Control:
             self._audit,
             history,
             IssuedTokens(files, settings.state_dir),
+            self._limits,
         )
         application = build_app(services, Access(settings.control_host, settings.admin_token))
         server = HttpServer(application, bind(settings.control_host, settings.control_port))
         server.start()
         spawn(self._watch_telemetry(), name="watch-telemetry", owner=self._tasks)
+        spawn(self._alerts.run(), name="budget-alerts", owner=self._tasks)
         if self._sharing is not None:
             spawn(self._sharing.run(), name="share-circuits", owner=self._tasks)
+        if self._shared_figures is not None:
+            self._shared_figures.start()
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
@@ -197,6 +226,8 @@ class Control:
         if not (is_asked or self._failed.is_set()):
             _log.error("the HTTP server ended by itself; the control process starts anew")
         await end(self._tasks)
+        if self._shared_figures is not None:
+            await self._shared_figures.close()
         self._health.mark_draining()
         server.stop()
         await server.ended(_ANSWER_S)
@@ -252,6 +283,17 @@ class Control:
             breaker = config.global_settings.routing_settings.circuit_breaker
             self._targets.health.rules = circuit_rules(breaker)
 
+    def _compile(self, config: Config) -> Snapshot:
+        """What workers make of *config*."""
+        health = self._targets.health
+        return compile_snapshot(
+            config,
+            self._secrets,
+            version=config.version,
+            is_loopback=is_loopback(self._settings.host),
+            runtime=Runtime() if health is None else Runtime(health),
+        )
+
     def _waiting(self, name: str) -> int:
         """Spans that the destination *name* has not got."""
         ledgers = [one["ledger"] for one in self._delivery.telemetry()["destinations"] if one["name"] == name]
@@ -289,7 +331,8 @@ class Control:
     def _redis_word(self) -> str:
         if self._settings.redis_url is None:
             return OFF
-        return AWAY if self._sharing is None else self._sharing.word
+        is_away = self._shared_figures is None or self._shared_figures.is_away
+        return AWAY if is_away or self._sharing is None else self._sharing.word
 
     def _config_word(self) -> str:
         return "ok" if self._watch.status().last_rejected is None else "rejected"

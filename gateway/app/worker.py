@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import uvloop
 
 from gateway.app.accepted_config import ConfigUnusableError, load_accepted, secret_source
-from gateway.app.replicas import OFF, word_of
+from gateway.app.replicas import AWAY, OFF, word_of
 from gateway.bedrock import Bedrock
 from gateway.edge.app import DataPlane
 from gateway.edge.lifecycle import Lifecycle
@@ -26,6 +26,7 @@ from gateway.edge.metrics import ControlMetrics
 from gateway.gemini import Gemini
 from gateway.http_server import HttpServer, bind
 from gateway.limits.limiter import Limiter
+from gateway.model import Fetch
 from gateway.pass_through import PassThrough
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.process import say_ready
@@ -49,9 +50,11 @@ from gateway.telemetry.metrics import WorkerMetrics
 from gateway.telemetry.processor import BatchingSpanProcessor
 from gateway.telemetry.resource import worker_resource
 from gateway.upstream.exchange import Upstream
+from gateway.upstream.fetch import BoundedFetch
 from gateway.wire.frames import Counts
 
 if TYPE_CHECKING:
+    from gateway.identity.key_rings import KeyRings
     from gateway.store.redis_counters import RedisCounters
 
 _FLUSH_S: Final = 3.0
@@ -62,6 +65,12 @@ drain.
 # Later collections: a request leaves almost no reference cycles, and each pass over the long-lived objects
 # shows in p99 (reference measurements: -16 to -29 % CPU, p99 at saturation from 29 to 11 ms).
 _GC_THRESHOLDS: Final = (200_000, 20, 50)
+
+_FIRST_KEYS_S: Final = 3.0
+"""How long a start waits for the keys of identity providers that it has none of."""
+
+_NEW_KEYS_S: Final = 1.0
+"""The same for a change, which is to be in force within two seconds."""
 
 _OBJECTS: Final = "objects"
 """The file of the state folder that says which account made which stored object."""
@@ -107,13 +116,19 @@ class Worker:
             _table(settings.state_dir / _SESSIONS, "which target a session stays with is known")
         )
         self._runtime = Runtime(self._health, sessions, random)
+        self._upstream = Upstream(Proxies(environment()))
+        self._random = random
+        self._keys: KeyRings | None = None
+        self._key_addresses: frozenset[str] = frozenset()
         self._current = CurrentSnapshot(self._load(None))
         self._health.rules = self._current.snapshot.circuit_rules
         self._config_word = "ok"
-        self._upstream = Upstream(Proxies(environment()))
-        counters = _counters(settings.state_dir / counter_table.FILE_NAME)
-        self._shared_counters = _shared_counters(settings.redis_url, counters)
-        self._limiter = Limiter(counters, self._shared_counters)
+        self._counters = _counters(
+            settings.state_dir / counter_table.FILE_NAME, is_alone=settings.workers == 1
+        )
+        self._shared_counters = _shared_counters(settings.redis_url, self._counters)
+        self._take_away_rule()
+        self._limiter = Limiter(self._counters, self._shared_counters)
         self._metrics = WorkerMetrics(
             asyncio.get_running_loop(), lambda: self._pipeline.open_count, metadata=_metadata_labels()
         )
@@ -166,6 +181,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._on_sigterm)
         await self._upstream.open()
+        await self._follow_keys(_FIRST_KEYS_S)
         if self._shared_counters is not None:
             self._shared_counters.start()
         self._handover.start()
@@ -207,6 +223,8 @@ class Worker:
     async def _drain(self, server: HttpServer) -> None:
         """Not ready but accepting for the delay; then nothing new; then what is in flight; then the spans."""
         self._lifecycle.drain()
+        # Who takes this worker's place may come before it has gone.
+        self._counters.share()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._hurry_asked.wait(), self._settings.drain_delay_s)
         ends_at_s = time.monotonic() + self._settings.drain_timeout_s
@@ -225,6 +243,8 @@ class Worker:
         await self._limiter.close()
         if self._shared_counters is not None:
             await self._shared_counters.close()
+        if self._keys is not None:
+            await self._keys.close()
         await self._handover.close(_FLUSH_S)
         await self._upstream.close()
         await end(self._tasks)
@@ -236,13 +256,24 @@ class Worker:
 
     def _load(self, version: str | None) -> Snapshot:
         config = load_accepted(self._settings.state_dir, self._secrets, version)
+        self._key_addresses = frozenset(provider.jwks_uri for provider in config.identity_providers)
+        if self._key_addresses and self._keys is None:
+            self._keys = _key_rings(
+                BoundedFetch(self._upstream.pass_on), self._settings.state_dir, self._random
+            )
         return compile_snapshot(
             config,
             self._secrets,
             version=config.version,
             is_loopback=is_loopback(self._settings.host),
             runtime=self._runtime,
+            keys=self._keys,
         )
+
+    async def _follow_keys(self, wait_s: float) -> None:
+        """Keep the keys of the identity providers up to date that the configuration loaded last has."""
+        if self._keys is not None:
+            await self._keys.follow(self._key_addresses, wait_s=wait_s)
 
     def _on_config(self, version: str) -> None:
         if version != self._current.snapshot.version:
@@ -259,15 +290,28 @@ class Worker:
                 self._config_word = "rejected"
                 self._handover.report_config(version, str(error))
                 return
+            await self._follow_keys(_NEW_KEYS_S)
             self._current.snapshot = snapshot
             self._health.rules = snapshot.circuit_rules
+            self._take_away_rule()
             self._config_word = "ok"
             self._handover.report_config(version)
 
+    def _take_away_rule(self) -> None:
+        if self._shared_counters is not None:
+            self._shared_counters.when_away = self._current.snapshot.when_redis_is_away
+
     def _checks(self) -> dict[str, str]:
         telemetry = "ok" if self._handover.is_connected else "control_away"
-        redis = OFF if self._settings.redis_url is None else word_of(self._board)
-        return {"config": self._config_word, "telemetry": telemetry, "redis": redis}
+        checks = {"config": self._config_word, "telemetry": telemetry, "redis": self._redis_word()}
+        keys = None if self._keys is None else self._keys.word()
+        return checks if keys is None else {**checks, "identity": keys}
+
+    def _redis_word(self) -> str:
+        """Of all that is shared: circuits, and what limits count."""
+        if self._shared_counters is None:
+            return OFF
+        return AWAY if self._shared_counters.is_away else word_of(self._board)
 
     def _counts(self) -> Counts:
         tally = self._tally
@@ -283,9 +327,9 @@ def _table(path: Path, known: str) -> SharedTable:
         return table_in_memory()
 
 
-def _counters(path: Path) -> CounterTable:
+def _counters(path: Path, *, is_alone: bool) -> CounterTable:
     try:
-        return open_counters(path)
+        return open_counters(path, is_alone=is_alone)
     except OSError as error:
         _log.warning("%s cannot be used: %s; limits hold for each worker by itself", path, error)
         return counters_in_memory()
@@ -299,6 +343,13 @@ def _shared_counters(redis_url: str | None, counters: CounterTable) -> RedisCoun
     from gateway.store.redis_counters import RedisCounters  # noqa: PLC0415 - see above
 
     return RedisCounters(redis_url, counters)
+
+
+def _key_rings(fetch: Fetch, state_dir: Path, random: Random) -> KeyRings:
+    # It needs a library that comes with an extra.
+    from gateway.identity.key_rings import KeyRings  # noqa: PLC0415 - see above
+
+    return KeyRings(fetch, state_dir, random)
 
 
 def _board(path: Path) -> TargetBoard:

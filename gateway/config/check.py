@@ -15,6 +15,7 @@ from gateway.config.elastic_checks import check_elastic, check_elastic_variables
 from gateway.config.manifests.access_token import PersonalAccessToken
 from gateway.config.manifests.budgets import BudgetConfig, TeamBudgetConfig, TenantBudgetConfig
 from gateway.config.manifests.global_settings import GlobalSettings
+from gateway.config.manifests.identity_provider import IdentityProvider
 from gateway.config.manifests.known import CALLERS, IN_FORCE, MODEL_ACCOUNTS, NOT_IN_FORCE, VIRTUAL_MODELS
 from gateway.config.manifests.load_balancing import LoadBalancingConfig
 from gateway.config.manifests.logging_config import LoggingConfig
@@ -148,7 +149,10 @@ def _check_not_empty(documents: Iterable[Document], where: Path) -> Iterable[Pro
         fix = "Add a manifest of type provider-account/openai, or another of docs/providers.md"
         yield Problem(where, 1, "(configuration)", Severity.ERROR, message, fix)
     if types.isdisjoint(CALLERS):
-        message = "no virtual account and no personal access token, so every call is refused with 401"
+        message = (
+            "no virtual account, personal access token or identity provider, "
+            "so every call is refused with 401"
+        )
         fix = "Add a manifest of type virtual-account or pat"
         yield Problem(where, 1, "(configuration)", Severity.WARNING, message, fix)
 
@@ -175,6 +179,7 @@ def _to_config(documents: Sequence[Document], readings: Sequence[Reading], files
         access_tokens=_of(manifests, PersonalAccessToken),
         roles=_of(manifests, Role),
         role_bindings=_of(manifests, RoleBinding),
+        identity_providers=_of(manifests, IdentityProvider),
         otel_configs=_of(manifests, OtelConfig),
         logging_configs=_of(manifests, LoggingConfig),
         rate_limits=_of(manifests, RateLimitingConfig),

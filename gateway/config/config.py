@@ -13,6 +13,7 @@ from gateway.config.document import Document
 from gateway.config.manifests.access_token import PersonalAccessToken
 from gateway.config.manifests.budgets import BudgetConfig, TeamBudgetConfig, TenantBudgetConfig
 from gateway.config.manifests.global_settings import GlobalSettings
+from gateway.config.manifests.identity_provider import IdentityProvider
 from gateway.config.manifests.load_balancing import LoadBalancingConfig
 from gateway.config.manifests.logging_config import LoggingConfig
 from gateway.config.manifests.metadata_config import MetadataConfig
@@ -53,6 +54,7 @@ class Config:
     access_tokens: tuple[PersonalAccessToken, ...]
     roles: tuple[Role, ...]
     role_bindings: tuple[RoleBinding, ...]
+    identity_providers: tuple[IdentityProvider, ...]
     otel_configs: tuple[OtelConfig, ...]
     logging_configs: tuple[LoggingConfig, ...]
     rate_limits: tuple[RateLimitingConfig, ...]

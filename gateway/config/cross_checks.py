@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gateway.config.document import Document, FieldPath
+from gateway.config.identity_checks import check_identity_providers
 from gateway.config.limit_checks import check_limits
 from gateway.config.manifests.access_token import PersonalAccessToken
 from gateway.config.manifests.global_settings import GlobalSettings
@@ -87,6 +88,7 @@ def check_all(documents: Sequence[Document], readings: Sequence[Reading]) -> Ite
     yield from check_limits(readings, names.models, accounts, subjects)
     yield from check_metadata_rules(readings, subjects)
     yield from check_callers(readings, subjects)
+    yield from check_identity_providers(readings)
     roles = CallingRoles.among(_roles(readings))
     shares = subjects_that_share(readings, roles)
     yield from _too_many_destinations(documents)
@@ -189,7 +191,7 @@ def _check_virtual_account(
     shares: frozenset[str],
     roles: CallingRoles,
 ) -> Iterator[Problem]:
-    if not caller.tokens:
+    if not caller.tokens and not caller.identity_provider_mapping:
         yield document.warning(
             ("tokens",), "no tokens, so nobody can call as this account", "Add tokens: [env:NAME]"
         )

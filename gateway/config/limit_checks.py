@@ -7,10 +7,18 @@ from dataclasses import dataclass
 
 from gateway.config.document import Document, FieldPath
 from gateway.config.manifests.budgets import BudgetConfig, BudgetRule, TeamBudgetConfig, TenantBudgetConfig
-from gateway.config.manifests.limited_calls import MembersWhen, PerModel, RuleWhen, Subjects
+from gateway.config.manifests.limited_calls import (
+    MembersWhen,
+    PerModel,
+    PerUser,
+    PerVirtualAccount,
+    RuleWhen,
+    Subjects,
+)
 from gateway.config.manifests.load_balancing import model_name
 from gateway.config.manifests.logging_config import ValueFilter
 from gateway.config.manifests.rate_limits import RateLimitingConfig, RateLimitRule, TenantRateLimitConfig
+from gateway.config.plain_words import nearest
 from gateway.config.problem import Problem
 from gateway.config.reading import Reading
 from gateway.config.rule_checks import check_not_empty, check_rule_ids
@@ -94,7 +102,7 @@ def _check_when(document: Document, when: MembersWhen, known: Known) -> Iterator
     for key, values in when.metadata.items():
         yield from check_not_empty(document, ("when", "metadata", key, "in"), values.in_)
     for path, names, whole, what in (
-        (("subjects", "users"), subjects.users, known.subjects["user"], "user"),
+        (("subjects", "users"), subjects.users, known.subjects.get("user"), "user"),
         (
             ("subjects", "virtual_accounts"),
             subjects.virtual_accounts,
@@ -114,7 +122,7 @@ def _check_when(document: Document, when: MembersWhen, known: Known) -> Iterator
 
 
 def _check_filter(
-    document: Document, path: FieldPath, names: ValueFilter, known: frozenset[str], what: str
+    document: Document, path: FieldPath, names: ValueFilter, known: frozenset[str] | None, what: str
 ) -> Iterator[Problem]:
     yield from check_not_empty(document, (*path, "in"), names.in_)
     for key, listed in (("in", names.in_ or ()), ("not_in", names.not_in)):
@@ -123,8 +131,19 @@ def _check_filter(
 
 
 def _check_overrides(document: Document, applies_to: object, known: Known) -> Iterator[Problem]:
-    if isinstance(applies_to, PerModel):
-        for index, override in enumerate(applies_to.overrides):
-            for number, name in enumerate(override.models):
-                path: FieldPath = ("applies_to", "overrides", index, "models", number)
-                yield from check_named(document, path, model_name(name), known.models, "model")
+    """They are for names as they are: `*` stands for nothing there."""
+    match applies_to:
+        case PerUser():
+            key, names, what = "users", known.subjects["user"], "user"
+        case PerVirtualAccount():
+            key, names, what = "virtual_accounts", known.subjects["virtualaccount"], "virtual account"
+        case PerModel():
+            key, names, what = "models", known.models, "model"
+        case _:
+            return
+    for index, override in enumerate(applies_to.overrides):
+        for number, name in enumerate(getattr(override, key)):
+            if model_name(name) not in names:
+                path: FieldPath = ("applies_to", "overrides", index, key, number)
+                fix = nearest(name, names) or "Write the whole name: overrides take no patterns"
+                yield document.warning(path, f"there is no {what} '{name}', so it has no effect", fix)

@@ -7,11 +7,12 @@ A field counts when it is written with another value than its default. What the 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.config.document import Document, FieldPath
+from gateway.config.manifests.alerts import RESOURCE_NAMES, UNBUILT_TARGETS
 from gateway.config.manifests.part import Manifest
 from gateway.config.manifests.role import USE
 from gateway.config.manifests.vendors import VENDOR_ACCOUNTS
@@ -57,14 +58,10 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
         "notification_target",
         "secret_store_config",
         "ownedBy",
-        "identity_provider_mapping",
     ),
-    "team": ("managers", "ownedBy", "tags", "identity_provider_mapping"),
+    "team": ("managers", "ownedBy", "tags"),
     "pat": ("ownedBy",),
     "tenant-rate-limit-config/model": ("log_request_body_on_block",),
-    "gateway-budget-config": ("rules.*.alerts",),
-    "tenant-budget-config": ("alerts",),
-    "team-budget-config": ("alerts",),
     "gateway-otel-config": ("otel_metrics_exporter_config.batch.max_delay_ms",),
     "gateway-global-settings": (
         "semantic_cache_settings",
@@ -82,7 +79,17 @@ class UnbuiltValue:
 
     part: str
     key: str
-    values: frozenset[str]
+    values: Container[str]
+
+
+_ALERTS: Final = "alerts.notification_target.*"
+
+
+def _unbuilt_alerts(part: str) -> tuple[UnbuiltValue, ...]:
+    return (
+        UnbuiltValue(part, "type", UNBUILT_TARGETS),
+        UnbuiltValue(part, "notification_channel", RESOURCE_NAMES),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,9 @@ class UnbuiltItems:
 ITEMS: Final[Mapping[str, UnbuiltItems]] = {"role": UnbuiltItems("permissions", frozenset({USE}))}
 
 VALUES: Final[Mapping[str, tuple[UnbuiltValue, ...]]] = {
+    "gateway-budget-config": _unbuilt_alerts(f"rules.*.{_ALERTS}"),
+    "tenant-budget-config": _unbuilt_alerts(_ALERTS),
+    "team-budget-config": _unbuilt_alerts(_ALERTS),
     "provider-account/cloudera": (UnbuiltValue("auth_data", "type", frozenset({"workload-auth-token"})),),
 }
 

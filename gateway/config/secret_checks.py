@@ -9,13 +9,15 @@ from typing import Final
 
 from gateway.config.document import Document, FieldPath
 from gateway.config.manifests.access_token import PersonalAccessToken
+from gateway.config.manifests.alerts import RESOURCE_NAMES
+from gateway.config.manifests.budgets import BudgetConfig, TeamBudgetConfig, TenantBudgetConfig
 from gateway.config.manifests.load_balancing import LoadBalancingConfig
 from gateway.config.manifests.otel_config import OtelConfig
 from gateway.config.manifests.virtual_account import VirtualAccount
 from gateway.config.manifests.virtual_model import VirtualModelAccount
 from gateway.config.problem import Problem, Severity
 from gateway.config.reading import Reading
-from gateway.config.secrets import SecretMissing, SecretSource
+from gateway.config.secrets import SecretMissing, SecretReference, SecretSource
 
 _CALLERS: Final = {"virtual-account": "account", "pat": "personal access token"}
 
@@ -31,7 +33,7 @@ def check_secrets(readings: Sequence[Reading], secrets: SecretSource, missing: S
     for reading in readings:
         document = reading.document
         for path, reference in reading.secrets:
-            if reference.is_literal and _is_secret(path):
+            if reference.is_literal and _is_secret(path, reference):
                 fix = "Write env:NAME, file:PATH or tfy-secret://OWNER:GROUP:KEY; $NAME is not expanded"
                 yield document.warning(path, "the secret itself stands in the manifest", fix)
             try:
@@ -67,7 +69,9 @@ def _check_token(
         yield document.error(path, message, "Give each caller a token of its own")
 
 
-def _is_secret(path: FieldPath) -> bool:
+def _is_secret(path: FieldPath, reference: SecretReference) -> bool:
+    if path[-1] == "notification_channel" and reference.target in RESOURCE_NAMES:
+        return False
     return path[-2] not in ("headers", "set") or bool(_SECRET_HEADER.search(str(path[-1])))
 
 
@@ -78,4 +82,6 @@ def _consequence(reading: Reading) -> str:
         return "the destination is disabled"
     if isinstance(reading.in_force, VirtualModelAccount | LoadBalancingConfig):
         return "this target is unavailable"
+    if isinstance(reading.in_force, BudgetConfig | TenantBudgetConfig | TeamBudgetConfig):
+        return "nobody is told there of what is spent"
     return "the account is unavailable"

@@ -22,13 +22,17 @@ KINDS: Final[Mapping[str, str]] = {"user": "user", "team": "team", "virtualaccou
 """The kinds of subject, and what messages call them."""
 
 KnownSubjects = Mapping[str, frozenset[str]]
-"""Names by kind, in force or not."""
+"""Names by kind, in force or not. Of a kind that is missing manifests do not know the names."""
 
 
 def known_subjects(documents: Iterable[Document]) -> KnownSubjects:
-    """Everybody who may be named; who is in a team and has no token yet too."""
+    """Everybody who may be named; who is in a team and has no token yet too.
+
+    Where an identity provider signs users in, no manifest knows them all.
+    """
     found: dict[str, set[str]] = {kind: set() for kind in KINDS}
     found["team"].add(EVERYONE)
+    is_closed = True
     for document in documents:
         match document.type:
             case "virtual-account":
@@ -44,6 +48,10 @@ def known_subjects(documents: Iterable[Document]) -> KnownSubjects:
             case "pat":
                 user = find_user(document.body.get("user_fqn"))
                 found["user"].update([] if user is None else [user])
+            case "external-identity-provider":
+                is_closed = False
+    if not is_closed:
+        del found["user"]
     return {kind: frozenset(names) for kind, names in found.items()}
 
 
@@ -54,7 +62,7 @@ def check_subjects(
     for index, subject in enumerate(subjects or ()):
         kind, colon, name = subject.partition(":")
         if kind in KINDS and colon:
-            yield from check_named(document, (*path, index), name, known[kind], KINDS[kind])
+            yield from check_named(document, (*path, index), name, known.get(kind), KINDS[kind])
         elif not subject.startswith("*"):
             yield _no_kind(document, (*path, index), subject)
 
@@ -65,9 +73,11 @@ def _no_kind(document: Document, path: FieldPath, subject: str) -> Problem:
 
 
 def check_named(
-    document: Document, path: FieldPath, pattern: str, known: frozenset[str], what: str
+    document: Document, path: FieldPath, pattern: str, known: frozenset[str] | None, what: str
 ) -> Iterator[Problem]:
-    """Whether *pattern* names any of *known*."""
+    """Whether *pattern* names any of *known*, which is None where manifests do not know."""
+    if known is None:
+        return
     if pattern not in known and not any(fnmatch.fnmatchcase(name, pattern) for name in known):
         fix = nearest(pattern, known) or "'*' stands for any text"
         yield document.warning(path, f"'{pattern}' matches no {what}", fix)
@@ -126,7 +136,7 @@ def _check_member(
     kind, colon, name = subject.partition(":")
     if kind not in KINDS or not colon:
         yield _no_kind(document, path, subject)
-    elif name not in known[kind]:
+    elif kind in known and name not in known[kind]:
         fix = nearest(name, known[kind]) or f"Name a {KINDS[kind]} of this configuration, or team:{EVERYONE}"
         yield document.warning(path, f"there is no {KINDS[kind]} '{name}'", fix)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -16,12 +16,14 @@ from gateway.control.auth import Access, Guard
 from gateway.control.config import ConfigSource, config_routes
 from gateway.control.config_history import History, history_routes
 from gateway.control.health import Health, health_routes
+from gateway.control.limits import LimitsSource, limits_routes
 from gateway.control.manifests import manifest_routes
 from gateway.control.metrics import MetricsPage, metrics_routes
 from gateway.control.otel_manifest import OtelManifests
 from gateway.control.otel_settings import otel_settings_routes
 from gateway.control.pages import page_routes
-from gateway.control.replies import json_reply, on_failure, on_http_error
+from gateway.control.pages.navigation import NAVIGATION
+from gateway.control.replies import on_failure, on_http_error
 from gateway.control.targets import TargetsSource, targets_routes
 from gateway.control.telemetry import TelemetrySource, telemetry_routes
 from gateway.control.tokens import token_routes
@@ -43,6 +45,7 @@ class Services:
     audit: AuditTrail
     history: History
     tokens: IssuedTokens
+    limits: LimitsSource
 
 
 def build_app(services: Services, access: Access) -> ASGIApp:
@@ -59,6 +62,7 @@ def build_app(services: Services, access: Access) -> ASGIApp:
             *trace_routes(services.traces),
             *telemetry_routes(services.telemetry),
             *targets_routes(services.targets, services.audit),
+            *limits_routes(services.limits),
             *config_routes(services.config),
             *otel_settings_routes(services.otel, services.audit),
             *manifest_routes(services.history.files, services.audit),
@@ -76,19 +80,5 @@ def build_app(services: Services, access: Access) -> ASGIApp:
 
 
 async def _front(_request: Request) -> Response:
-    return json_reply(
-        {
-            "service": "gateway control plane",
-            "see": [
-                "/api/traces",
-                "/api/telemetry",
-                "/api/targets",
-                "/api/config",
-                "/api/config/history",
-                "/api/manifests",
-                "/api/tokens",
-                "/api/audit",
-                "/settings/otel",
-            ],
-        }
-    )
+    first = next(entry for group in NAVIGATION for entry in group.entries)
+    return RedirectResponse(first.path, 307)

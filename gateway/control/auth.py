@@ -2,7 +2,8 @@
 
 On loopback it is open, and the name in `Host` must be loopback's: a page in the operator's browser can make
 its own name resolve to 127.0.0.1 (DNS rebinding) and would otherwise read everything here. On any other
-address `/api/*` needs the admin token. No CORS header is ever sent, so other pages cannot read answers.
+address `/api/*` needs the admin token, but for what callers ask with their own. No CORS header is ever sent,
+so other pages cannot read answers.
 
 Pure ASGI: it sees every request before any room does.
 """
@@ -16,13 +17,18 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.control import health, metrics
+from gateway.control import health, limits, metrics
+from gateway.control.operator import Operator, Role, put_operator
 from gateway.control.replies import error_reply
 from gateway.settings import is_loopback
 
 _HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]+)(?::\d{1,5})?", re.ASCII)
+# Who has an account on this machine, or the token.
+_LOCAL: Final = Operator("admin", Role.ADMIN)
 _PROTECTED: Final = "/api"
 _OPEN: Final = health.PATHS | {metrics.PATH}
+_CALLERS: Final = frozenset({limits.MY_USAGE})
+"""Of callers of the gateway, whose own tokens are checked there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,7 @@ class Guard:
             headers = {"www-authenticate": "Bearer"}
             await error_reply(401, "unauthorized", message, headers)(scope, receive, send)
         else:
+            put_operator(scope, _LOCAL)
             await self._app(scope, receive, send)
 
     def _has_token(self, scope: Scope) -> bool:
@@ -69,7 +76,7 @@ class Guard:
 
 
 def _is_protected(path: str) -> bool:
-    return path == _PROTECTED or path.startswith(_PROTECTED + "/")
+    return (path == _PROTECTED or path.startswith(_PROTECTED + "/")) and path not in _CALLERS
 
 
 def _names_loopback(scope: Scope) -> bool:

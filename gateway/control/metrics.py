@@ -42,6 +42,7 @@ class MetricsSource:
         config_version: In force.
         has_old_names: Whether metrics go out under their older names too.
         targets: What targets are like, and their circuits.
+        alerts: What became of alerts since this process started.
     """
 
     sums: Callable[[Sequence[MetricPoint]], MetricsReport]
@@ -50,6 +51,7 @@ class MetricsSource:
     config_version: Callable[[], str]
     has_old_names: Callable[[], bool]
     targets: Callable[[], Iterable[MetricPoint]] = tuple
+    alerts: Callable[[], Iterable[MetricPoint]] = tuple
 
     def report(self) -> MetricsReport:
         """All points of the gateway.
@@ -57,7 +59,12 @@ class MetricsSource:
         Raises:
             DeliveryStoppedError: The delivery thread does not answer.
         """
-        sums = self.sums([*process_points("control"), names.CONFIG_FAILURES.point(self.config_failures())])
+        own = [
+            *process_points("control"),
+            names.CONFIG_FAILURES.point(self.config_failures()),
+            *self.alerts(),
+        ]
+        sums = self.sums(own)
         points = list(names.with_old_names(sums.points) if self.has_old_names() else sums.points)
         points.append(names.BUILD.point(1, __version__, self.config_version()))
         points.append(names.WORKERS.point(sums.workers))

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway.config import Config, SecretMissing, SecretSource, VirtualAccount
 from gateway.config.manifests.access_token import PersonalAccessToken
+from gateway.config.manifests.identity_provider import IdentityProvider
 from gateway.config.manifests.issued_token import end_of, reference_of
 from gateway.config.manifests.provider_account import ProviderAccount
 from gateway.config.manifests.role import CallingRoles, ModelGrant
 from gateway.config.manifests.virtual_model import VirtualModelAccount
 from gateway.identity.metadata import NOTHING, GivenMetadata
 from gateway.identity.rights import Granted, Rights
-from gateway.identity.tokens import DEMO_TOKEN_SHA256, Credential, Identity
+from gateway.identity.tokens import DEMO_TOKEN_SHA256, Credential, Identity, SignedTokens
 from gateway.model import Caller, subjects_of
+
+if TYPE_CHECKING:
+    from gateway.identity.signed_tokens import Account, Provider, Ring
 
 _ACCOUNT: Final = "provider-account/"
 
 
-def compile_identity(config: Config, secrets: SecretSource, rights: Rights, *, is_loopback: bool) -> Identity:
+class Keys(Protocol):
+    """Where the keys of identity providers are; see `gateway.identity.key_rings`."""
+
+    def ring(self, address: str) -> Ring:
+        """Those of an address."""
+
+
+def compile_identity(
+    config: Config, secrets: SecretSource, rights: Rights, *, is_loopback: bool, keys: Keys | None = None
+) -> Identity:
     """Every token in force; one without a value is left out.
 
     Args:
@@ -27,12 +40,19 @@ def compile_identity(config: Config, secrets: SecretSource, rights: Rights, *, i
         secrets: Where tokens are read.
         rights: Who may use what.
         is_loopback: The quickstart's token, which everybody knows, may be taken.
+        keys: Of identity providers; None: their tokens are not taken.
     """
+    signed = None
+    if config.identity_providers and keys is not None:
+        signed = _signed_tokens(config, rights, keys)
     return Identity(
-        credential
-        for caller, manifest in _callers(config, rights)
-        for credential in _credentials(caller, manifest, secrets)
-        if is_loopback or credential.sha256 != DEMO_TOKEN_SHA256
+        (
+            credential
+            for caller, manifest in _callers(config, rights)
+            for credential in _credentials(caller, manifest, secrets)
+            if is_loopback or credential.sha256 != DEMO_TOKEN_SHA256
+        ),
+        signed,
     )
 
 
@@ -68,6 +88,11 @@ def compile_rights(config: Config, models: Iterable[str]) -> Rights:
     )
 
 
+def known_callers(config: Config, rights: Rights) -> Iterator[Caller]:
+    """Everybody who is configured, with a token in force or not."""
+    return (caller for caller, *_ in _callers(config, rights))
+
+
 _Signed = VirtualAccount | PersonalAccessToken
 
 
@@ -75,14 +100,18 @@ def _callers(config: Config, rights: Rights) -> Iterator[tuple[Caller, _Signed]]
     given = GivenMetadata.of(config)
     roles = CallingRoles.among(config.roles)
     for account in config.virtual_accounts:
-        granted = Granted(account.models, account.grants(roles) if account.permissions else ())
-        subjects = subjects_of("virtualaccount", account.name)
-        usable = rights.of(granted, subjects)
-        tags = given.to(subjects, account.metadata if account.tags else NOTHING)
-        yield Caller(account.name, usable.models, usable.accounts, tags=tags), account
+        yield _of_account(account, roles, rights, given), account
     users = _Users(config, rights, given)
     for token in config.access_tokens:
         yield users.caller(token), token
+
+
+def _of_account(account: VirtualAccount, roles: CallingRoles, rights: Rights, given: GivenMetadata) -> Caller:
+    granted = Granted(account.models, account.grants(roles) if account.permissions else ())
+    subjects = subjects_of("virtualaccount", account.name)
+    usable = rights.of(granted, subjects)
+    tags = given.to(subjects, account.metadata if account.tags else NOTHING)
+    return Caller(account.name, usable.models, usable.accounts, tags=tags)
 
 
 def _credentials(caller: Caller, manifest: _Signed, secrets: SecretSource) -> Iterator[Credential]:
@@ -108,14 +137,88 @@ class _Users:
             self._patterns[team.name] = team.models
             for member in dict.fromkeys(team.members):
                 self._teams.setdefault(member, []).append(team.name)
+        self._accounts = frozenset(account.name for account in config.virtual_accounts)
+        self._named = {token.user for token in config.access_tokens} | rights.named("user")
 
     def caller(self, token: PersonalAccessToken) -> Caller:
         """Who calls with *token*."""
-        teams = tuple(self._teams.get(token.user, ()))
-        patterns = dict.fromkeys(
-            (*token.models, *(pattern for team in teams for pattern in self._patterns[team]))
-        )
-        subjects = subjects_of("user", token.user, teams)
+        return self._of(token.user, tuple(self._teams.get(token.user, ())), token.models)
+
+    def signed_in(self, user: str, teams: Sequence[str]) -> Caller:
+        """Who calls with a token of an identity provider, who is in these *teams* too.
+
+        What a personal access token lets its user do belongs to that token.
+        """
+        listed = self._teams.get(user, ())
+        return self._of(user, tuple(dict.fromkeys((*listed, *teams))), ())
+
+    def is_named(self, user: str, teams: Sequence[str]) -> bool:
+        """Whether anything is said about *user*, by name or by their *teams*."""
+        return bool(teams) or user in self._teams or user in self._named
+
+    def is_virtual_account(self, user: str) -> bool:
+        """Whether an application has that name."""
+        return user in self._accounts
+
+    def _of(self, user: str, teams: tuple[str, ...], models: tuple[str, ...]) -> Caller:
+        patterns = dict.fromkeys((*models, *(pattern for team in teams for pattern in self._patterns[team])))
+        subjects = subjects_of("user", user, teams)
         usable = self._rights.of(Granted(tuple(patterns)), subjects)
         tags = self._given.to(subjects)
-        return Caller(token.user, usable.models, usable.accounts, kind="user", teams=teams, tags=tags)
+        return Caller(user, usable.models, usable.accounts, kind="user", teams=teams, tags=tags)
+
+
+def _signed_tokens(config: Config, rights: Rights, keys: Keys) -> SignedTokens:
+    # It needs a library that comes with an extra.
+    from gateway.identity.signed_tokens import SignedTokens as Tokens  # noqa: PLC0415 - see above
+
+    given = GivenMetadata.of(config)
+    accounts = _mapped_accounts(config, rights, given)
+    providers = [
+        _provider(manifest, config, keys, accounts.get(manifest.name, {}))
+        for manifest in config.identity_providers
+    ]
+    return Tokens(providers, _Users(config, rights, given))
+
+
+def _provider(
+    manifest: IdentityProvider, config: Config, keys: Keys, accounts: Mapping[str, Account]
+) -> Provider:
+    from gateway.identity.signed_tokens import Provider  # noqa: PLC0415 - as above
+
+    teams: dict[str, tuple[str, ...]] = {}
+    for team in config.teams:
+        for mapping in team.identity_provider_mapping:
+            if mapping.identity_provider == manifest.name:
+                teams[mapping.value] = (*teams.get(mapping.value, ()), team.name)
+    return Provider(
+        name=manifest.name,
+        issuer=manifest.issuer,
+        audiences=manifest.audiences,
+        algorithms=frozenset(manifest.algorithms),
+        subject_claim=manifest.subject_claim,
+        user_claim=manifest.user_claim,
+        groups_claim=manifest.groups_claim,
+        user_domains=frozenset(manifest.user_domains),
+        admits_unknown=manifest.unknown_users == "allow",
+        leeway_s=float(manifest.leeway_seconds),
+        ring=keys.ring(manifest.jwks_uri),
+        accounts=accounts,
+        teams=teams,
+    )
+
+
+def _mapped_accounts(config: Config, rights: Rights, given: GivenMetadata) -> dict[str, dict[str, Account]]:
+    """Virtual accounts, by identity provider and by what its subject claim must be."""
+    from gateway.identity.signed_tokens import Account  # noqa: PLC0415 - as above
+
+    roles = CallingRoles.among(config.roles)
+    found: dict[str, dict[str, Account]] = {}
+    for account in config.virtual_accounts:
+        for mapping in account.identity_provider_mapping:
+            expires_at = account.expires_at
+            found.setdefault(mapping.identity_provider, {})[mapping.value] = Account(
+                _of_account(account, roles, rights, given),
+                None if expires_at is None else expires_at.timestamp(),
+            )
+    return found

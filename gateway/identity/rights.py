@@ -101,6 +101,13 @@ class Rights:
             self._usable[granted, kept_from] = found
         return found
 
+    def named(self, kind: str) -> frozenset[str]:
+        """Names of the subjects of a *kind* (`user`) to whom something is shared or reserved."""
+        subjects = frozenset(self._shared).union(*self._reserved.values())
+        return frozenset(
+            subject.removeprefix(f"{kind}:") for subject in subjects if subject.startswith(f"{kind}:")
+        )
+
     def _accounts(self, granted: Granted) -> frozenset[str]:
         """Names of the provider accounts that may be used as a whole.
 

@@ -1,4 +1,4 @@
-"""Opaque tokens of virtual accounts."""
+"""From a token to a caller: opaque ones, which only their hashes are known of, and signed ones."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import hmac
 import re
 import time
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
-from gateway.errors import InvalidApiKey
+from gateway.errors import GatewayError, InvalidApiKey
 from gateway.model import Caller, Headers
 
 DEMO_TOKEN_SHA256: Final = hashlib.sha256(b"demo-key").digest()
@@ -42,6 +42,20 @@ class Credential(msgspec.Struct, frozen=True, gc=False):
     expires_at_s: float | None
 
 
+class SignedTokens(Protocol):
+    """Tokens of identity providers; see `gateway.identity.signed_tokens`."""
+
+    def find(self, token: bytes, digest: bytes) -> Caller | None:
+        """The caller whose *token* it is; None when it has not the form of a signed one.
+
+        Raises:
+            GatewayError: It has, and is not good.
+        """
+
+    def knows(self, digest: bytes) -> bool:
+        """Whether a token with this hash was found good lately."""
+
+
 def carries_token(headers: Headers) -> bool:
     """Whether a request has any token at all, good or bad."""
     return bool(_token(headers))
@@ -50,7 +64,9 @@ def carries_token(headers: Headers) -> bool:
 class Identity:
     """Every token in force."""
 
-    def __init__(self, credentials: Iterable[Credential]) -> None:
+    def __init__(self, credentials: Iterable[Credential], signed: SignedTokens | None = None) -> None:
+        """Know *credentials*, and what else signs in that is *signed*; None: nothing."""
+        self._signed = signed
         # Found by the first bytes of the hash, compared whole in constant time: what an attacker could learn
         # from the look-up are bytes of a hash, which do not lead to a token.
         self._credentials: dict[bytes, Credential] = {}
@@ -76,13 +92,21 @@ class Identity:
             )
             raise InvalidApiKey(message, headers=_CHALLENGE)
         # Headers are read as Latin-1, so this gives the bytes that were sent, of a good token its UTF-8.
-        credential = self._find(token.encode("latin-1", errors="replace"))
+        sent = token.encode("latin-1", errors="replace")
+        digest = hashlib.sha256(sent).digest()
+        credential = self._find(digest)
         if credential is not None:
             return _unexpired(credential)
+        caller = None if self._signed is None else self._signed.find(sent, digest)
+        if caller is not None:
+            return caller
         raise InvalidApiKey(_UNKNOWN, headers=_CHALLENGE)
 
     def identify_google(self, headers: Headers, key: str) -> tuple[Caller, bytes]:
         """The caller whose token the request of an SDK of Google's carries, and the token's hash.
+
+        The hash is b"" of a token that an identity provider has signed: `sign` cannot stand for one, as not
+        every worker has seen it.
 
         Such a request may carry a token of Google's too, which says nothing here, so the first that is known
         counts.
@@ -99,12 +123,21 @@ class Identity:
             for token in (headers.get("x-goog-api-key"), _token(headers), key)
             if token
         ]
+        refusal: GatewayError = InvalidApiKey(_UNKNOWN, headers=_CHALLENGE)
         for token in tokens:
-            credential = self._find(token)
+            digest = hashlib.sha256(token).digest()
+            credential = self._find(digest)
             if credential is not None:
                 return _unexpired(credential), credential.sha256
+            try:
+                caller = None if self._signed is None else self._signed.find(token, digest)
+            except GatewayError as error:
+                refusal = error
+                continue
+            if caller is not None:
+                return caller, b""
         if tokens:
-            raise InvalidApiKey(_UNKNOWN, headers=_CHALLENGE)
+            raise refusal
         message = "No API key. Send x-goog-api-key: <key>, Authorization: Bearer <key> or ?key=<key>."
         raise InvalidApiKey(message, headers=_CHALLENGE)
 
@@ -126,10 +159,12 @@ class Identity:
 
     def knows(self, word: str) -> bool:
         """Whether *word* is a token of some caller, expired or not."""
-        return self._find(word.encode(errors="replace")) is not None
+        digest = hashlib.sha256(word.encode(errors="replace")).digest()
+        if self._find(digest) is not None:
+            return True
+        return self._signed is not None and self._signed.knows(digest)
 
-    def _find(self, token: bytes) -> Credential | None:
-        digest = hashlib.sha256(token).digest()
+    def _find(self, digest: bytes) -> Credential | None:
         for credential in self._beginning(digest[:_INDEX_BYTES]):
             if hmac.compare_digest(credential.sha256, digest):
                 return credential

@@ -29,7 +29,8 @@ _IMAGE_TOKENS_ELSEWHERE: Final = 1_445
 _BYTES_PER_MEDIA_TOKEN: Final = 500
 """Of sound and film: 32 tokens a second at 128 kbit/s."""
 
-_MESSAGES: Final = ("messages", "contents", "input")
+_CHAT: Final = "messages"
+_MESSAGES: Final = (_CHAT, "contents", "input")
 _SCHEMAS: Final = frozenset({"tools", "functions", "response_format", "toolConfig", "text", "json_schema"})
 """Members whose names are read by the model too, so their JSON counts as it is."""
 
@@ -50,9 +51,19 @@ _UNPRICED_MICRO_USD: Final = 1
 """The same of money, where there is no price."""
 
 _MAXIMA: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens", "max_tokens_to_sample")
+_NESTED: Final = frozenset({b"[", b"{"})
 _DATA_URL: Final = "data:"
+_QUOTED_DATA_URL: Final = b'"data:'
 _IMAGE_URL: Final = "data:image/"
 _numbers: Final = msgspec.json.Decoder(float)
+
+
+class _PlainMessage(msgspec.Struct, forbid_unknown_fields=True):
+    role: str
+    content: str
+
+
+_plain: Final = msgspec.json.Decoder(list[_PlainMessage])
 
 
 class _Sizes:
@@ -69,7 +80,7 @@ class _Sizes:
 class Estimate:
     """`gateway.limits.permit.Need` of one call; worked out when a limit first asks."""
 
-    __slots__ = ("_amounts", "_call", "_input", "_sizes", "_targets")
+    __slots__ = ("_call", "_input", "_sizes", "_targets", "_tokens_of")
 
     def __init__(self, call: Call, targets: Sequence[Target], sizes: OutputSizes) -> None:
         """Prepare.
@@ -83,48 +94,50 @@ class Estimate:
         self._targets = targets
         self._sizes = sizes
         self._input: tuple[int, int, int | None] | None = None
-        self._amounts: dict[tuple[LimitKind, str], int] = {}
+        self._tokens_of: dict[str, tuple[int, int]] = {}
 
     def amount(self, kind: LimitKind, target: str) -> int:
         """Most of it, at *target*; "" for whichever it will be."""
-        amount = self._amounts.get((kind, target))
-        if amount is None:
-            asked = [one for one in self._targets if not target or one.name == target] or self._targets
-            of_target = self._both if kind == "tokens" else self._cost
-            amount = self._amounts[kind, target] = max(map(of_target, asked), default=0)
-        return amount
+        asked = self._targets
+        if len(asked) == 1:
+            return self._amount_at(kind, asked[0])
+        if target:
+            asked = [one for one in asked if one.name == target] or asked
+        return max([self._amount_at(kind, one) for one in asked], default=0)
 
-    def _both(self, target: Target) -> int:
-        asked, answered = self._tokens(target)
-        return asked + answered
-
-    def _cost(self, target: Target) -> int:
+    def _amount_at(self, kind: LimitKind, target: Target) -> int:
+        tokens = self._tokens_of.get(target.name)
+        if tokens is None:
+            tokens = self._tokens_of[target.name] = self._tokens(target)
+        asked, answered = tokens
+        if kind == "tokens":
+            return asked + answered
         if self._call.endpoint.operation == _COUNTING:
             return 0
-        asked, answered = self._tokens(target)
-        cost_usd = (
-            None if target.price is None else target.price.cost_usd(Usage(asked, answered, "estimated"))
-        )
+        price = target.price
+        cost_usd = None if price is None else price.cost_usd(Usage(asked, answered, "estimated"))
         return _UNPRICED_MICRO_USD if cost_usd is None else min(_MOST, ceil(cost_usd * MICRO_USD))
 
     def _tokens(self, target: Target) -> tuple[int, int]:
         """Of input and output at *target*."""
         call = self._call
-        if call.endpoint.operation == _COUNTING:
+        endpoint = call.endpoint
+        if endpoint.operation == _COUNTING:
             return 0, 0
-        if not call.endpoint.counts_tokens or not (call.fields or call.body):
+        if not endpoint.counts_tokens or not (call.fields or call.body):
             return _UNREAD_TOKENS, 0
         if self._input is None:
             own = call.fields if call.parameters is None else call.parameters
             self._input = (*_input_of(call), _maximum(own))
-        tokens, images, most = self._input
-        asked = tokens + images * _IMAGE_TOKENS.get(target.provider, _IMAGE_TOKENS_ELSEWHERE)
-        if call.endpoint.operation in _WITHOUT_OUTPUT:
+        asked, images, most = self._input
+        if images:
+            asked += images * _IMAGE_TOKENS.get(target.provider, _IMAGE_TOKENS_ELSEWHERE)
+        if endpoint.operation in _WITHOUT_OUTPUT:
             return asked, 0
-        most = _maximum(target.parameters) or most
-        return asked, min(
-            _MOST, (self._sizes.usual(target.name) if most is None else most) * max(1, call.choices)
-        )
+        if target.parameters:
+            most = _maximum(target.parameters) or most
+        answered = self._sizes.usual(target.name) if most is None else most
+        return asked, min(_MOST, answered * max(1, call.choices))
 
 
 def _input_of(call: Call) -> tuple[int, int]:
@@ -135,7 +148,11 @@ def _input_of(call: Call) -> tuple[int, int]:
     messages = 0
     for name, raw in call.fields.items():
         value = bytes(raw)
-        if value[:1] not in (b"[", b"{") and name not in _TEXTS:
+        if value[:1] not in _NESTED and name not in _TEXTS:
+            continue
+        if name == _CHAT and (plain := _plain_messages(value)) is not None:
+            messages += len(plain)
+            sizes.text_bytes += sum(map(_length, plain))
             continue
         if name in _SCHEMAS:
             sizes.text_bytes += len(value)
@@ -151,6 +168,20 @@ def _input_of(call: Call) -> tuple[int, int]:
     media = sizes.media_bytes // _BYTES_PER_MEDIA_TOKEN
     text = -(-sizes.text_bytes // _BYTES_PER_TOKEN)
     return min(_MOST, text + messages * _TOKENS_PER_MESSAGE + media), sizes.images
+
+
+def _plain_messages(value: bytes) -> list[str] | None:
+    """The texts of messages that have nothing else, as most do; None where one has."""
+    if _QUOTED_DATA_URL in value:
+        return None
+    try:
+        return [message.content for message in _plain.decode(value)]
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def _length(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode(errors="replace"))
 
 
 def _measure(name: str, root: Any, sizes: _Sizes) -> None:
@@ -184,7 +215,7 @@ def _measure_text(key: str, value: str, sizes: _Sizes, *, is_image: bool) -> Non
         else:
             sizes.media_bytes += len(value) * 3 // 4
         return
-    sizes.text_bytes += len(value) if value.isascii() else len(value.encode(errors="replace"))
+    sizes.text_bytes += _length(value)
 
 
 def _is_picture(value: Mapping[str, Any]) -> bool:
@@ -200,8 +231,13 @@ def _is_picture(value: Mapping[str, Any]) -> bool:
 
 def _maximum(parameters: Mapping[str, Any]) -> int | None:
     """Most tokens of one choice that *parameters* allow, None when they do not say."""
-    found = [_number(bytes(parameters[name])) for name in _MAXIMA if name in parameters]
-    return max([number for number in found if number is not None], default=None)
+    most = None
+    for name in _MAXIMA:
+        value = parameters.get(name)
+        number = None if value is None else _number(bytes(value))
+        if number is not None and (most is None or number > most):
+            most = number
+    return most
 
 
 def _number(value: bytes) -> int | None:

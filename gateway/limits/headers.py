@@ -11,9 +11,13 @@ from collections.abc import Sequence
 from math import ceil, isfinite
 from typing import Final
 
-from gateway.model import HeaderPairs, LimitKind, LimitNote
+from gateway.limits.held import TOLD, Held
+from gateway.model import HeaderPairs, LimitKind, LimitNote, LimitsSaid
 
-_TOLD: Final[tuple[LimitKind, ...]] = ("requests", "tokens")
+_NAMES: Final = {
+    kind: tuple(f"x-ratelimit-{what}-{kind}".encode() for what in ("limit", "remaining", "reset"))
+    for kind in TOLD
+}
 _MS_PER_S: Final = 1000
 _MS_PER_MINUTE: Final = 60_000
 
@@ -23,19 +27,42 @@ def limit_headers(notes: Sequence[LimitNote]) -> HeaderPairs:
     least: dict[LimitKind, LimitNote] = {}
     for note in notes:
         kind = note.kind
-        if note.is_budget or kind not in _TOLD or note.outcome == "exceeded":
+        if note.is_budget or kind not in TOLD or note.outcome == "exceeded":
             continue
         other = least.get(kind)
         if other is None or (other.outcome != "refused" and _is_less(note, other)):
             least[kind] = note
     headers: HeaderPairs = []
     for kind, note in least.items():
-        name = kind.encode()
-        headers.append((b"x-ratelimit-limit-" + name, b"%d" % note.limit))
-        headers.append((b"x-ratelimit-remaining-" + name, b"%d" % max(0, note.limit - note.used)))
-        if isfinite(note.reset_s):
-            headers.append((b"x-ratelimit-reset-" + name, format_duration(note.reset_s)))
+        headers += _told(kind, note.limit, max(0, note.limit - note.used), note.reset_s)
     return headers
+
+
+def headers_of(held: Held, said: LimitsSaid) -> HeaderPairs:
+    """The same of a call for which limits were asked once."""
+    decision = said.decision
+    if decision.refused is not None:
+        return limit_headers(said.notes())
+    used, limits = decision.used, held.limits
+    headers: HeaderPairs = []
+    for kind, places in held.told:
+        least, told = -1, -1
+        for at in places:
+            left = limits[at].limit - used[at]
+            if left >= 0 and (told < 0 or left < least):
+                least, told = left, at
+        if told >= 0:
+            reset_s = said.charges[told].reset_s(decision.at_s)
+            headers += _told(kind, limits[told].limit, least, reset_s)
+    return headers
+
+
+def _told(kind: LimitKind, limit: int, left: int, reset_s: float) -> HeaderPairs:
+    limit_name, remaining_name, reset_name = _NAMES[kind]
+    if not isfinite(reset_s):
+        return [(limit_name, b"%d" % limit), (remaining_name, b"%d" % left)]
+    reset = format_duration(reset_s)
+    return [(limit_name, b"%d" % limit), (remaining_name, b"%d" % left), (reset_name, reset)]
 
 
 def _is_less(note: LimitNote, other: LimitNote) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from gateway.limits.output_sizes import OutputSizes
@@ -40,7 +40,7 @@ class Limiter:
         """Take what a call needs of the limits on the name that it asked for.
 
         Returns:
-            The permit; `refusal` says whether the call may go on.
+            The permit; `is_refused` says whether the call may go on.
         """
         permit = CallPermit(self, policy, asking)
         if plan.route is None:
@@ -53,17 +53,11 @@ class Limiter:
         """Unix time."""
         return self._now_s()
 
-    async def reserve(self, charges: Sequence[Charge]) -> Decision:
-        """Take all *charges* or none."""
+    def reserve(self, charges: Sequence[Charge]) -> Decision | Awaitable[Decision]:
+        """Take all *charges* or none; of remote counters in a round trip."""
         if self._remote is None:
             return self._counters.reserve(charges)
-        asking = spawn(self._remote.reserve(charges), name="limits-reserve", owner=self._tasks)
-        try:
-            return await asyncio.shield(asking)
-        except asyncio.CancelledError:
-            # Whoever asked has gone; what will have been taken all the same is nobody's.
-            asking.add_done_callback(lambda asked: self._give_back(charges, asked))
-            raise
+        return self._reserve_elsewhere(self._remote, charges)
 
     def settle(self, corrections: Sequence[Correction]) -> None:
         """Correct what was taken; of remote counters soon."""
@@ -83,6 +77,15 @@ class Limiter:
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=_CLOSE_S)
         await end(self._tasks)
+
+    async def _reserve_elsewhere(self, remote: RemoteCounters, charges: Sequence[Charge]) -> Decision:
+        asking = spawn(remote.reserve(charges), name="limits-reserve", owner=self._tasks)
+        try:
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            # Whoever asked has gone; what will have been taken all the same is nobody's.
+            asking.add_done_callback(lambda asked: self._give_back(charges, asked))
+            raise
 
     def _give_back(self, charges: Sequence[Charge], asked: asyncio.Task[Decision]) -> None:
         if asked.cancelled() or asked.exception() is not None:

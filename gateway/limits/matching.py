@@ -9,14 +9,20 @@ before that one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
+from gateway.limits.held import NOTHING_HELD, Held
 from gateway.limits.rules import Meter, Rule, RuleSet, meters
 from gateway.model import Caller
 
 _MOST_KEPT: Final = 4_096
 """Of each kind of what was worked out. Names of models and accounts are few; users of an identity provider
 may be many, and metadata are as callers like, so that what is kept is thrown away when it is too much."""
+
+Stage = Literal["call", "direct", "target"]
+"""When rules are asked: as a call comes, as one comes that nobody but its target can answer, and as a further
+target is to be tried.
+"""
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -53,20 +59,24 @@ class _Set:
 
 
 class _Sets:
-    """All sets so. What was found is kept by the metadata that rules look at."""
+    """All sets so. What was found is kept by the metadata that rules look at.
 
-    __slots__ = ("_kept", "_keys", "_model", "_sets", "_subjects")
+    Attributes:
+        keys: Of these.
+    """
+
+    __slots__ = ("_kept", "_model", "_sets", "_subjects", "keys")
 
     def __init__(self, sets: Iterable[_Set], caller: Caller, model: str, kept: _Kept) -> None:
         self._sets = tuple(one for one in sets if one.now)
         self._model = model
         self._subjects: dict[str, str] = {caller.kind: caller.name}
         rules = [rule for one in self._sets for _, rule in (*one.now, *one.before)]
-        self._keys = tuple(dict.fromkeys(key for rule in rules for key in rule.metadata_keys))
+        self.keys = tuple(dict.fromkeys(key for rule in rules for key in rule.metadata_keys))
         self._kept = kept
 
     def meters(self, metadata: Mapping[str, str]) -> tuple[Meter, ...]:
-        key = (self, tuple([metadata.get(key) for key in self._keys]) if self._keys else ())
+        key = (self, tuple([metadata.get(key) for key in self.keys]) if self.keys else ())
         found = self._kept.get(key)
         if found is None:
             found = _keep(self._kept, key, self._find(metadata))
@@ -96,6 +106,32 @@ class _Sets:
 _Kept = dict[tuple[_Sets, tuple[str | None, ...]], tuple[Meter, ...]]
 
 
+class _Asked:
+    """What is asked together for calls of one caller and one name, and of a target.
+
+    Attributes:
+        keys: Of the metadata that it depends on.
+    """
+
+    __slots__ = ("_of_call", "_of_target", "_stage", "_target", "keys")
+
+    def __init__(self, of_call: _Sets | None, of_target: _Sets | None, target: str, stage: Stage) -> None:
+        self._of_call = of_call
+        self._of_target = of_target
+        self._target = target
+        self._stage = stage
+        both = [sets.keys for sets in (of_call, of_target) if sets is not None]
+        self.keys = tuple(dict.fromkeys(key for keys in both for key in keys))
+
+    def held(self, metadata: Mapping[str, str]) -> Held:
+        of_call = () if self._of_call is None else self._of_call.meters(metadata)
+        of_target = () if self._of_target is None else self._of_target.meters(metadata)
+        if not of_call and not of_target:
+            return NOTHING_HELD
+        targets = ("",) * len(of_call) + (self._target,) * len(of_target)
+        return Held((*of_call, *of_target), targets, is_direct=self._stage == "direct")
+
+
 class Rules:
     """All rules of a configuration."""
 
@@ -113,25 +149,61 @@ class Rules:
         self._of_call: dict[tuple[frozenset[str], str], _Sets] = {}
         self._of_target: dict[tuple[frozenset[str], str, str], _Sets] = {}
         self._kept: _Kept = {}
+        self._asked: dict[tuple[frozenset[str], str, str, Stage], _Asked] = {}
+        self._held: dict[tuple[_Asked, tuple[str | None, ...]], Held] = {}
 
     def __bool__(self) -> bool:
         """Whether there are any."""
         return bool(self._sets)
 
+    def held(
+        self, caller: Caller, asked: str, target: str, metadata: Mapping[str, str], stage: Stage
+    ) -> Held:
+        """What is asked together of a call of *asked*, by any of its names.
+
+        Args:
+            caller: Whose call it is.
+            asked: The model.
+            target: Who will be asked first, or next; "" where that is not known yet.
+            metadata: As resolved.
+            stage: When it is.
+        """
+        key = (caller.subjects, asked, target, stage)
+        found = self._asked.get(key)
+        if found is None:
+            of_call = None if stage == "target" else self._sets_of_call(caller, asked)
+            of_target = self._sets_of_target(caller, asked, target) if target else None
+            found = _keep(self._asked, key, _Asked(of_call, of_target, target, stage))
+        by = (found, tuple([metadata.get(key) for key in found.keys]) if found.keys else ())
+        held = self._held.get(by)
+        if held is None:
+            held = _keep(self._held, by, found.held(metadata))
+        return held
+
+    def every(self) -> Iterator[Rule]:
+        """Each of them, in order."""
+        return (rule for one in self._sets for rule in one.rules)
+
     def of_call(self, caller: Caller, asked: str, metadata: Mapping[str, str]) -> tuple[Meter, ...]:
         """What counts a call of *asked*, by any of its names, whoever answers."""
+        return self._sets_of_call(caller, asked).meters(metadata)
+
+    def of_target(
+        self, caller: Caller, asked: str, target: str, metadata: Mapping[str, str]
+    ) -> tuple[Meter, ...]:
+        """What counts it beside that if *target* answers."""
+        return self._sets_of_target(caller, asked, target).meters(metadata)
+
+    def _sets_of_call(self, caller: Caller, asked: str) -> _Sets:
         key = (caller.subjects, asked)
         found = self._of_call.get(key)
         if found is None:
             names = self._names_of(asked)
             sets = [_Set(rules, _about_call(rules, caller, names)) for rules in self._sets]
             found = _keep(self._of_call, key, _Sets(sets, caller, names[0], self._kept))
-        return found.meters(metadata)
+        return found
 
-    def of_target(
-        self, caller: Caller, asked: str, target: str, metadata: Mapping[str, str]
-    ) -> tuple[Meter, ...]:
-        """What counts it beside that if *target* answers."""
+    def _sets_of_target(self, caller: Caller, asked: str, target: str) -> _Sets:
         key = (caller.subjects, asked, target)
         found = self._of_target.get(key)
         if found is None:
@@ -141,7 +213,7 @@ class Rules:
                 before = _about_call(rules, caller, names)
                 sets.append(_Set(rules, _about_target(rules, caller, (*names, target), before), before))
             found = _keep(self._of_target, key, _Sets(sets, caller, target, self._kept))
-        return found.meters(metadata)
+        return found
 
     def _names_of(self, asked: str) -> tuple[str, ...]:
         return self._names.get(asked, (asked,))

@@ -7,15 +7,16 @@ the same rest of a limit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from math import inf
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from gateway.errors import GatewayError
-from gateway.limits.headers import limit_headers
-from gateway.limits.matching import Rules
+from gateway.limits.headers import headers_of, limit_headers
+from gateway.limits.held import Held, limits_of, part_of
+from gateway.limits.matching import Rules, Stage
 from gateway.limits.refusal import refusal_of
 from gateway.limits.rules import MICRO_USD, Meter
 from gateway.model import (
@@ -24,16 +25,22 @@ from gateway.model import (
     Correction,
     Decision,
     HeaderPairs,
+    HeldLimit,
     LimitKind,
     LimitNote,
+    LimitsSaid,
     Spent,
     Target,
 )
 
-_TURNS: Final = 4
+_TURNS: Final = 5
 """How often it is decided anew which budgets may be passed over, while other calls take from them too."""
 
-_NO_METERS: Final[tuple[Meter, ...]] = ()
+_MOST: Final = 1 << 40
+"""No call uses more, whatever its provider says: what is counted has to stay within 64 bits."""
+
+_UNDECIDED: Final = Decision(None, (), (), 0.0)
+_NOBODY: Final[frozenset[str]] = frozenset()
 
 
 class Need(Protocol):
@@ -49,8 +56,8 @@ class Till(Protocol):
     def now_s(self) -> float:
         """Unix time."""
 
-    async def reserve(self, charges: Sequence[Charge]) -> Decision:
-        """Take all *charges* or none."""
+    def reserve(self, charges: Sequence[Charge]) -> Decision | Awaitable[Decision]:
+        """Take all *charges* or none; what has to be waited for where they are counted elsewhere."""
 
     def settle(self, corrections: Sequence[Correction]) -> None:
         """Correct what was taken."""
@@ -85,58 +92,92 @@ class Asking(msgspec.Struct, frozen=True):
     need: Need
 
 
-class _Taken(msgspec.Struct):
-    """A charge that was taken, and whose use it is for: that of *targets*, of all where None."""
-
-    kind: LimitKind
-    charge: Charge
-    decision: Decision
-    targets: set[str] | None
-
-
 class _Turn:
-    """What is asked of the counters at once: *meters*, each for a target, or for the call as it was asked.
+    """What is asked of the counters at once.
 
     Attributes:
-        targets: Of each meter, "" for the call.
+        owners: Of each charge that was taken the targets whose use it is for, None for all; one that has none
+            any more has been given back.
+        relaxed: Budgets that are passed over, since another has room.
     """
 
-    __slots__ = ("charges", "meters", "targets")
+    __slots__ = ("charges", "decision", "held", "owners", "relaxed")
 
-    def __init__(self) -> None:
-        self.meters: list[Meter] = []
-        self.targets: list[str] = []
-        self.charges: list[Charge] = []
+    def __init__(self, held: Held, need: Need, now_s: float) -> None:
+        self.held = held
+        amounts = [1]
+        for kind, target in held.needs:
+            amounts.append(need.amount(kind, target))
+        self.charges = [meter.charge(amounts[at], now_s) for meter, at in held.asks]
+        self.decision = _UNDECIDED
+        self.owners: Sequence[frozenset[str] | None] = held.owners
+        self.relaxed: list[int] = []
 
-    def add(self, meters: Sequence[Meter], target: str, need: Need, now_s: float) -> None:
-        """Ask for *meters* too."""
-        for meter in meters:
-            kind = meter.limit.kind
-            amount = 1 if kind in ("requests", "parallel") else need.amount(kind, target)
-            self.meters.append(meter)
-            self.targets.append(target)
-            self.charges.append(meter.charge(amount, now_s))
-
-    def passed_over(self, used: Sequence[int]) -> list[int]:
-        """Budgets without room that refuse only where no other has any; [] where the call is refused.
+    def pass_over(self, used: Sequence[int]) -> bool:
+        """Let budgets without room that refuse only where no other has any only count; whether there are any.
 
         A budget has room if all its limits do.
         """
+        meters, charges = self.held.meters, self.charges
         without = [
             at
-            for at, charge in enumerate(self.charges)
-            if self.meters[at].is_enforced and used[at] + charge.amount > charge.limit
+            for at, charge in enumerate(charges)
+            if meters[at].is_enforced and used[at] + charge.amount > charge.limit
         ]
         # What was passed over before is not enforced any more, and has no room all the same.
-        refusing = [at for at in without if self.charges[at].is_enforced]
-        if any(self.meters[at].rule.mode != "soft_enforce" for at in refusing):
-            return []
-        spent = {_key_of(self.meters[at]) for at in without}
-        has_other = any(
-            meter.rule.is_budget and meter.is_enforced and _key_of(meter) not in spent
-            for meter in self.meters
-        )
-        return refusing if has_other else []
+        refusing = [at for at in without if charges[at].is_enforced]
+        if any(meters[at].rule.mode != "soft_enforce" for at in refusing):
+            return False
+        spent = {_key_of(meters[at]) for at in without}
+        if not any(
+            meter.rule.is_budget and meter.is_enforced and _key_of(meter) not in spent for meter in meters
+        ):
+            return False
+        for at in refusing:
+            charges[at] = msgspec.structs.replace(charges[at], is_enforced=False)
+        self.relaxed += refusing
+        return bool(refusing)
+
+    def said(self) -> LimitsSaid:
+        """What became of it."""
+        charges, used = self.charges, self.decision.used
+        refused = self.decision.refused
+        if refused is not None:
+            asked = enumerate(charges)
+            without = [at for at, charge in asked if used[at] + charge.amount > charge.limit or at == refused]
+        else:
+            # Those that may refuse had room.
+            counting = (*self.held.unenforced, *self.relaxed)
+            without = [at for at in counting if used[at] > charges[at].limit]
+        return LimitsSaid(self.held, charges, self.decision, tuple(without))
+
+    def refusing(self, said: LimitsSaid) -> list[int]:
+        """Which limits are in the way, of those without room."""
+        return [at for at in said.without_room if self.charges[at].is_enforced]
+
+    def corrections(self, spent: Sequence[Spent]) -> list[Correction]:
+        """What corrects it to what was *spent*."""
+        charges, owners = self.charges, self.owners
+        found: dict[tuple[LimitKind, frozenset[str] | None], int] = {}
+        corrections = []
+        for at, kind in self.held.corrected:
+            owner, charge = owners[at], charges[at]
+            used = found.get((kind, owner))
+            if used is None:
+                used = found[kind, owner] = _spent(kind, owner, spent)
+            if used != charge.amount and owner != _NOBODY:
+                corrections.append(Correction(charge, used - charge.amount, self.decision))
+        return corrections
+
+    def give_back(self, target: str) -> Iterator[Correction]:
+        """Give back what was taken for *target* alone."""
+        before = self.owners
+        if not any(owner is not None and target in owner for owner in before):
+            return
+        self.owners = [None if owner is None else owner - {target} for owner in before]
+        for charge, had, has in zip(self.charges, before, self.owners, strict=True):
+            if had and not has:
+                yield Correction(charge, -charge.amount, self.decision)
 
 
 def _key_of(meter: Meter) -> tuple[str, str]:
@@ -144,89 +185,120 @@ def _key_of(meter: Meter) -> tuple[str, str]:
 
 
 class CallPermit:
-    """`gateway.model.Permit` of one call."""
+    """`gateway.model.Permit` of one call.
 
-    __slots__ = ("_admitted", "_asking", "_policy", "_reset_s", "_taken", "_till", "notes", "refusal")
+    Attributes:
+        is_refused: No target may be asked.
+    """
+
+    __slots__ = (
+        "_admitted",
+        "_asking",
+        "_full",
+        "_is_charged",
+        "_policy",
+        "_reset_s",
+        "_till",
+        "_turns",
+        "is_refused",
+        "refusal",
+        "said",
+    )
 
     def __init__(self, till: Till, policy: LimitPolicy, asking: Asking) -> None:
         self._till = till
         self._policy = policy
         self._asking = asking
-        self._taken: dict[bytes, _Taken] = {}
-        self._admitted: set[str] = set()
+        self._turns: list[_Turn] = []
+        self._admitted: tuple[str, ...] = ()
+        self._full: tuple[str, ...] = ()
+        self._is_charged = False
         self._reset_s = 0.0
-        self.notes: Sequence[LimitNote] = ()
+        self.said: Sequence[LimitsSaid] = ()
         self.refusal: GatewayError | None = None
+        self.is_refused = False
+
+    @property
+    def notes(self) -> list[LimitNote]:
+        """What the limits said, one by one."""
+        return [note for said in self.said for note in said.notes()]
 
     async def admit_direct(self, target: Target) -> None:
         """Take what a call needs that nobody but *target* can answer, since it is what was asked for."""
-        turn = self._new_turn(self._of_call(), "")
-        turn.add(self._of_target(target.name), target.name, self._asking.need, self._till.now_s())
-        if not turn.meters or await self._take(turn):
-            self._admitted.add(target.name)
+        held = self._held(target.name, "direct")
+        if not held.limits or await self._take(held):
+            self._admitted = (target.name,)
+        else:
+            self.is_refused = True
 
     async def admit(self, first: Target | None) -> None:
         """Take what a call needs whoever answers, and in the same turn what the *first* target needs.
 
-        Where that has no room it is passed over when its turn comes; None: nobody knows yet who is first.
+        Where only that has no room nothing is taken yet: the call is asked for again with the next target.
+        None: nobody knows yet who is first.
         """
-        of_call = self._of_call()
-        of_first = _NO_METERS if first is None else self._of_target(first.name)
-        if first is not None and of_first:
-            turn = self._new_turn(of_call, "")
-            turn.add(of_first, first.name, self._asking.need, self._till.now_s())
-            if await self._take(turn, is_final=False):
-                self._admitted.add(first.name)
-                return
-        elif first is not None:
-            self._admitted.add(first.name)
-        if of_call:
-            await self._take(self._new_turn(of_call, ""))
+        if first is not None:
+            await self.admit_target(first)
+        elif not (held := self._held("", "call")).limits or await self._take(held):
+            self._is_charged = True
+
+    def has_admitted(self, target: Target) -> bool:
+        """Whether what an attempt at *target* needs has been taken."""
+        return target.name in self._admitted
 
     async def admit_target(self, target: Target) -> bool:
-        """Take what an attempt at *target* needs, unless that was done."""
+        """Take what an attempt at *target* needs, unless that was done, with what the call needs before."""
         name = target.name
         if name in self._admitted:
             return True
-        turn = _Turn()
-        turn.add(self._of_target(name), name, self._asking.need, self._till.now_s())
-        keys = [charge.key for charge in turn.charges]
-        more = [meter for meter, key in zip(turn.meters, keys, strict=True) if key not in self._taken]
-        if more and not await self._take(self._new_turn(more, name)):
+        if name in self._full or self.is_refused:
             return False
-        for key in keys:
-            taken = self._taken.get(key)
-            if taken is not None and taken.targets is not None:
-                taken.targets.add(name)
-        self._admitted.add(name)
+        held = self._held(name, "target" if self._is_charged else "call")
+        shared = self._shared(held)
+        if shared:
+            taken = {at for _, _, at in shared}
+            held = part_of(held, tuple([at for at in range(len(held.meters)) if at not in taken]))
+        if held.limits and not await self._take(held, name):
+            self._full += (name,)
+            return False
+        for turn, at, _ in shared:
+            owner = turn.owners[at]
+            if owner is not None:
+                turn.owners = [*turn.owners[:at], owner | {name}, *turn.owners[at + 1 :]]
+        self._is_charged = True
+        self._admitted += (name,)
         return True
+
+    def _shared(self, held: Held) -> list[tuple[_Turn, int, int]]:
+        """What is charged already for another target: where, and which meter of *held* it is."""
+        if not self._turns:
+            return []
+        now_s = self._till.now_s()
+        wanted = {meter.charge(0, now_s).key: at for at, meter in enumerate(held.meters)}
+        return [
+            (turn, at, wanted[charge.key])
+            for turn in self._turns
+            for at, charge in enumerate(turn.charges)
+            if charge.key in wanted and turn.owners[at] != _NOBODY
+        ]
 
     def forgo(self, target: Target) -> None:
         """Give back what was taken for *target* alone: it is not asked."""
         name = target.name
         if name not in self._admitted:
             return
-        self._admitted.discard(name)
-        back = []
-        for key, taken in list(self._taken.items()):
-            if taken.targets is None or name not in taken.targets:
-                continue
-            taken.targets.discard(name)
-            if not taken.targets:
-                del self._taken[key]
-                back.append(Correction(taken.charge, -taken.charge.amount, taken.decision))
+        self._admitted = tuple([each for each in self._admitted if each != name])
+        back = [correction for turn in self._turns for correction in turn.give_back(name)]
         if back:
-            self.notes = [note for note in self.notes if note.target != name]
+            self.said = [_part(said, lambda limit: limit.target != name) for said in self.said]
             self._till.settle(back)
 
     def settle(self, spent: Sequence[Spent]) -> None:
         """Correct what was taken to what was *spent*."""
-        corrections = [
-            Correction(taken.charge, more, taken.decision)
-            for taken in self._taken.values()
-            if taken.kind != "requests" and (more := _spent(taken, spent) - taken.charge.amount)
-        ]
-        self._taken = {}
+        corrections: list[Correction] = []
+        for turn in self._turns:
+            corrections += turn.corrections(spent)
+        self._turns = []
         if corrections:
             self._till.settle(corrections)
         for each in spent:
@@ -235,40 +307,37 @@ class CallPermit:
 
     def headers(self) -> HeaderPairs:
         """What the caller is told of its limits."""
+        turns = self._turns
+        if len(self.said) == len(turns) == 1 and self.said[0].held is turns[0].held:
+            return headers_of(turns[0].held, self.said[0])
         return limit_headers(self.notes)
 
-    def _of_call(self) -> tuple[Meter, ...]:
+    def _held(self, target: str, stage: Stage) -> Held:
         asking = self._asking
-        return self._policy.rules.of_call(asking.caller, asking.model, asking.metadata)
+        return self._policy.rules.held(asking.caller, asking.model, target, asking.metadata, stage)
 
-    def _of_target(self, name: str) -> tuple[Meter, ...]:
-        asking = self._asking
-        return self._policy.rules.of_target(asking.caller, asking.model, name, asking.metadata)
+    async def _take(self, held: Held, target: str = "") -> bool:
+        """Take what *held* asks for, or nothing of it.
 
-    def _new_turn(self, meters: Sequence[Meter], target: str) -> _Turn:
-        turn = _Turn()
-        turn.add(meters, target, self._asking.need, self._till.now_s())
-        return turn
-
-    async def _take(self, turn: _Turn, *, is_final: bool = True) -> bool:
-        """Take what is asked in *turn*, or nothing of it, which is a refusal where it *is_final*."""
-        charges = turn.charges
-        decision = await self._till.reserve(charges)
+        Where not only what is asked for *target* has no room, the call is refused.
+        """
+        turn = _Turn(held, self._asking.need, self._till.now_s())
         for _ in range(_TURNS):
-            if decision.refused is None or not (passed := turn.passed_over(decision.used)):
+            answer = self._till.reserve(turn.charges)
+            decision = answer if isinstance(answer, Decision) else await answer
+            if decision.refused is None or not turn.pass_over(decision.used):
                 break
-            for at in passed:
-                charges[at] = msgspec.structs.replace(charges[at], is_enforced=False)
-            decision = await self._till.reserve(charges)
+        turn.decision = decision
+        said = turn.said()
         if decision.refused is None:
-            for meter, target, charge in zip(turn.meters, turn.targets, charges, strict=True):
-                self._taken[charge.key] = _Taken(
-                    meter.limit.kind, charge, decision, {target} if target else None
-                )
-        elif is_final:
+            self._turns.append(turn)
+        else:
             self._refuse(turn, decision, decision.refused)
-        if decision.refused is None or is_final:
-            self.notes = [*self.notes, *_notes(turn, decision)]
+            if all(held.targets[at] == target != "" for at in turn.refusing(said)):
+                said = _part(said, lambda limit: limit.target == target)
+            else:
+                self.is_refused = True
+        self.said = [*self.said, said]
         return decision.refused is None
 
     def _refuse(self, turn: _Turn, decision: Decision, at: int) -> None:
@@ -280,7 +349,7 @@ class CallPermit:
             return
         self._reset_s = reset_s
         self.refusal = refusal_of(
-            turn.meters[at],
+            turn.held.meters[at],
             charge.amount,
             decision.used[at],
             reset_s,
@@ -288,37 +357,31 @@ class CallPermit:
         )
 
 
-def _notes(turn: _Turn, decision: Decision) -> list[LimitNote]:
-    told = []
-    refused, used = decision.refused, decision.used
-    for at, meter in enumerate(turn.meters):
-        limit, charge = meter.limit, turn.charges[at]
-        outcome: Literal["allowed", "exceeded", "refused"] = "allowed"
-        if at == refused:
-            outcome = "refused"
-        elif used[at] + (0 if refused is None else charge.amount) > limit.amount:
-            outcome = "exceeded"
-        told.append(
-            LimitNote(
-                meter.rule.id,
-                limit.kind,
-                meter.rule.is_budget,
-                outcome,
-                turn.targets[at],
-                limit.amount,
-                used[at],
-                decision.reset_s[at],
-            )
-        )
-    return told
+def _part(said: LimitsSaid, is_kept: Callable[[HeldLimit], bool]) -> LimitsSaid:
+    """What some of the limits said."""
+    kept = tuple([at for at, limit in enumerate(said.held.limits) if is_kept(limit)])
+    if len(kept) == len(said.held.limits):
+        return said
+    decision = said.decision
+    return LimitsSaid(
+        limits_of(said.held, kept),
+        [said.charges[at] for at in kept],
+        msgspec.structs.replace(
+            decision,
+            refused=None if decision.refused is None else kept.index(decision.refused),
+            used=tuple([decision.used[at] for at in kept]),
+            reset_s=tuple([decision.reset_s[at] for at in kept]) if decision.reset_s else (),
+        ),
+        tuple([kept.index(at) for at in said.without_room if at in kept]),
+    )
 
 
-def _spent(taken: _Taken, spent: Sequence[Spent]) -> int:
-    """What of *spent* counts for a charge."""
-    if taken.kind == "parallel":
+def _spent(kind: LimitKind, targets: frozenset[str] | None, spent: Sequence[Spent]) -> int:
+    """What of *spent*, by *targets* or by all, counts for a charge."""
+    if kind == "parallel":
         return 0
     whole = 0
     for each in spent:
-        if taken.targets is None or each.target in taken.targets:
-            whole += each.tokens if taken.kind == "tokens" else round((each.cost_usd or 0.0) * MICRO_USD)
-    return whole
+        if targets is None or each.target in targets:
+            whole += each.tokens if kind == "tokens" else round((each.cost_usd or 0.0) * MICRO_USD)
+    return min(whole, _MOST)

@@ -187,7 +187,7 @@ class Meter:
         is_enforced: It may refuse; else it counts only. That `soft_enforce` may is for the rule to say.
     """
 
-    __slots__ = ("_begin", "_end", "_key", "entity", "is_enforced", "limit", "rule")
+    __slots__ = ("_begin", "_end", "_last", "entity", "is_enforced", "limit", "rule")
 
     def __init__(self, rule: Rule, limit: Limit, entity: tuple[str, ...], *, is_enforced: bool) -> None:
         """Prepare."""
@@ -195,18 +195,27 @@ class Meter:
         self.limit = limit
         self.entity = entity
         self.is_enforced = is_enforced and rule.mode != "audit"
-        self._end = 0
         self._begin = 0
-        self._key = b""
+        self._end = 0
+        self._last: Charge | None = None
 
     def charge(self, amount: int, now_s: float) -> Charge:
         """What adds *amount* in the window of *now_s*."""
+        last, end = self._last, self._end
+        if last is None or (end and not self._begin <= now_s < end):
+            key = self._begin_window(now_s)
+        elif last.amount == amount:
+            return last
+        else:
+            key = last.key
         limit = self.limit
-        if not self._key or (self._end and not self._begin <= now_s < self._end):
-            if limit.window.rolling_s == 0:
-                self._begin, self._end = limit.window.span(now_s)
-            self._key = self._hash()
-        return Charge(self._key, amount, limit.amount, limit.window.rolling_s, self._end, self.is_enforced)
+        self._last = Charge(key, amount, limit.amount, limit.window.rolling_s, self._end, self.is_enforced)
+        return self._last
+
+    def _begin_window(self, now_s: float) -> bytes:
+        if self.limit.window.rolling_s == 0:
+            self._begin, self._end = self.limit.window.span(now_s)
+        return self._hash()
 
     def _hash(self) -> bytes:
         # As Python writes them two lists of names never look alike, whatever is in a name.

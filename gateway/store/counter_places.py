@@ -40,9 +40,6 @@ WORDS: Final = SLOTS + RING
 end); half of its key; the window; what each slot has (of parallel calls: what each process has).
 """
 
-PARALLEL_RESET_S: Final = 1.0
-"""Nobody knows when a call ends; it is worth another try then."""
-
 WORD: Final = 8
 UNKNOWN: Final = (0, -1)
 """A place that is none: its mark would be a word of the file's header that is never so."""
@@ -235,15 +232,6 @@ class Places:
 def slot_of(charge: Charge, now_s: float) -> int:
     """Which slot of its window is being filled; 0 where there are none."""
     return int(now_s * ROLLING_SLOTS) // charge.window_s if charge.window_s > 0 else 0
-
-
-def reset_s_of(charge: Charge, now_s: float) -> float:
-    """Seconds until nothing of what is counted now is counted any more."""
-    if charge.window_s > 0:
-        return left_s(slot_of(charge, now_s), charge.window_s, now_s)
-    if charge.window_s == PARALLEL:
-        return PARALLEL_RESET_S
-    return max(0.0, charge.expires_s - now_s) if charge.expires_s else inf
 
 
 def left_s(slot: int, window_s: int, now_s: float) -> float:

@@ -27,12 +27,21 @@ LEASE_S: Final = 20
 
 WORKER_KEPT_S: Final = 86_400
 
+LATE_S: Final = 3_600
+"""How much longer than its window a calendar's counter is kept: for a worker whose clock is behind, and for
+what is asked just before the end and executed after it. Without it each of these would count from nothing."""
+
 TAKEN: Final = 1
 REFUSED: Final = 0
 UNKNOWN: Final = -1
 
+MOST: Final = 1 << 62
+"""A counter goes no further: a server that refuses to count on would be given up, again and again."""
+
 _CONSTANTS: Final = f"""
 local SLOTS, PARALLEL, LEASE_MS, WORKER_S = {ROLLING_SLOTS}, {PARALLEL}, {LEASE_S * 1000}, {WORKER_KEPT_S}
+local LATE_S, MOST = {LATE_S}, {MOST}
+local MEMORY = '{PREFIX.decode()}memory'
 local WORKERS = '{PREFIX.decode()}worker:'
 """
 
@@ -51,6 +60,10 @@ local function note()
   redis.call('EXPIRE', worker, WORKER_S)
 end
 local function whole(number) return string.format('%.0f', number) end
+local function is_over(ends) return ends > 0 and (ends + LATE_S) * 1000000 <= now_us end
+local function keep_until(key, ends)
+  if ends > 0 then redis.call('EXPIREAT', key, whole(ends + LATE_S)) end
+end
 local function fields(key)
   local flat, found = redis.call('HGETALL', key), {}
   for at = 1, #flat, 2 do found[flat[at]] = tonumber(flat[at + 1]) end
@@ -124,7 +137,7 @@ if not is_look then
     local key = KEYS[at + 1]
     if window == 0 then
       redis.call('INCRBY', key, whole(amount))
-      if ends > 0 then redis.call('EXPIREAT', key, whole(ends)) end
+      keep_until(key, ends)
     else
       redis.call('HINCRBY', key, window == PARALLEL and name or whole(slots[at]), whole(amount))
       keep(key, window)
@@ -137,7 +150,7 @@ return answer(1, used, blocking, resets)
 )
 
 # Packed: of each counter amount, window, end, and in which twelfth of a second of the server's clock it is
-# counted. What is given back never leaves less than nothing.
+# counted. What is given back never leaves less than nothing, and nothing more than `MOST`.
 COUNT: Final = (
     _COMMON
     + """
@@ -146,12 +159,12 @@ for at, each in ipairs(cmsgpack.unpack(ARGV[4])) do
   local amount, window, ends, twelfth = unpack(each)
   local key = KEYS[at + 1]
   if window == 0 then
-    if ends == 0 or ends * 1000000 > now_us then
+    if not is_over(ends) then
       local has = tonumber(redis.call('GET', key) or '0')
-      amount = math.max(amount, -has)
+      amount = math.max(math.min(amount, MOST - has), -has)
       if amount ~= 0 then
         redis.call('INCRBY', key, whole(amount))
-        if ends > 0 then redis.call('EXPIREAT', key, whole(ends)) end
+        keep_until(key, ends)
       end
     end
   else
@@ -162,7 +175,7 @@ for at, each in ipairs(cmsgpack.unpack(ARGV[4])) do
     end
     if is_live then
       local has = tonumber(redis.call('HGET', key, field) or '0')
-      amount = math.max(amount, -has)
+      amount = math.max(math.min(amount, MOST - has), -has)
       if amount ~= 0 then
         redis.call('HINCRBY', key, field, whole(amount))
         keep(key, window)
@@ -175,28 +188,33 @@ return answer(1)
 """
 )
 
-# Packed: of each counter what it had at least, its window, its end, and when that was seen.
+# Packed: of each counter what it had before the server lost its memory, as one worker saw it last; its
+# window, its end, and when that was seen. The most that any worker saw counts, and what has been counted
+# since comes on top of it, whoever told or counted first.
 RAISE: Final = (
     _COMMON
     + """
 for at, each in ipairs(cmsgpack.unpack(ARGV[4])) do
   local had, window, ends, twelfth = unpack(each)
   local key = KEYS[at + 1]
-  if window == 0 and (ends == 0 or ends * 1000000 > now_us) then
-    if had > tonumber(redis.call('GET', key) or '0') then
-      redis.call('SET', key, whole(had))
-      if ends > 0 then redis.call('EXPIREAT', key, whole(ends)) end
-    end
-  elseif window > 0 then
+  local told = key .. ':told'
+  local more = had - tonumber(redis.call('GET', told) or '0')
+  local slot, is_live = 0, window == 0 and not is_over(ends)
+  if window > 0 then
     local current = math.floor(twelfths / window)
-    local slot = math.min(math.floor(twelfth / window), current)
-    local total = 0
-    for field, has in pairs(fields(key)) do
-      if tonumber(field) >= current - SLOTS then total = total + has end
-    end
-    if slot >= current - SLOTS and had > total then
-      redis.call('HINCRBY', key, whole(slot), whole(had - total))
+    slot = math.min(math.floor(twelfth / window), current)
+    is_live = slot >= current - SLOTS
+  end
+  if more > 0 and is_live then
+    redis.call('SET', told, whole(had))
+    if window == 0 then
+      redis.call('INCRBY', key, whole(more))
+      keep_until(key, ends)
+      keep_until(told, ends)
+    else
+      redis.call('HINCRBY', key, whole(slot), whole(more))
       keep(key, window)
+      keep(told, window)
     end
   end
 end
@@ -205,16 +223,18 @@ return answer(1)
 """
 )
 
-# ARGV: the new connection. Answers what was known of the worker.
+# ARGV: the new connection, what the worker calls the server's memory, and a name for one that is new. Answers
+# what was known of the worker, and the name. Where the worker is known only the name was thrown away.
 BEGIN: Final = (
     _CONSTANTS
     + """
 local told = redis.call('TIME')
 local now_us = told[1] * 1000000 + told[2]
 local known = redis.call('HGETALL', KEYS[1])
+redis.call('SET', MEMORY, #known > 0 and ARGV[2] ~= '' and ARGV[2] or ARGV[3], 'NX')
 redis.call('HSET', KEYS[1], 'e', ARGV[1], 't', string.format('%.0f', now_us / 1000))
 redis.call('EXPIRE', KEYS[1], WORKER_S)
-return cmsgpack.pack({1, now_us, known})
+return cmsgpack.pack({1, now_us, known, redis.call('GET', MEMORY)})
 """
 )
 
@@ -237,11 +257,17 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Begun(msgspec.Struct, frozen=True, array_like=True):
-    """What is known of a worker that begins, names and values in turn; nothing of a new one."""
+    """What a worker is told that begins.
+
+    Attributes:
+        known: Of the worker, names and values in turn; nothing of a new one.
+        memory: A name that another follows once the server has lost all.
+    """
 
     code: int
     now_us: float
     known: tuple[str, ...]
+    memory: str
 
 
 _pack: Final = msgspec.msgpack.Encoder().encode

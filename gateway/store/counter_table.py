@@ -3,7 +3,9 @@
 No process serves it, and it survives restarts. All charges of a call are taken under one kernel record lock,
 so a limit holds as if there were one worker. A process that was stopped while it had the file is waited for
 a millisecond; then a call goes on with this worker's own share of what is left, and that is noted until the
-file is free (`gateway.store.counter_notes`): no limit is passed, but one may refuse what had room.
+file is free (`gateway.store.counter_notes`): no limit is passed, but one may refuse what had room. The only
+worker of a host keeps the lock, and gives it up as soon as another process asks: taking it for each call
+costs as much as the counting.
 
 A rolling window has 12 slots, and what was counted in one leaves with the slot's last moment: no window of
 that length anywhere has more than the limit, and room comes back up to a twelfth of the window late.
@@ -23,7 +25,7 @@ from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, lockf
 from functools import partial
 from math import inf
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from gateway.model import PARALLEL, ROLLING_SLOTS, TABLE_KEY_BYTES, Charge, Correction, Decision
 from gateway.store import counter_notes
@@ -39,7 +41,6 @@ from gateway.store.counter_places import (
     RING,
     UNKNOWN,
     Places,
-    reset_s_of,
     size_of,
     slot_of,
 )
@@ -54,12 +55,23 @@ _HEADER_BYTES: Final = 64
 _LANES_USED_WORD: Final = 8
 _LANE_LOCKS_AT: Final = 80
 _UNCOUNTED_WORD: Final = 14
+_WANTED_WORD: Final = 15
 _MISSED_WORD: Final = 16
 _HASTE_S: Final = 0.05
 _HASTY_WAIT_S: Final = 0.0001
 _PATIENCE_S: Final = 0.02
 _PATIENCE_PAUSE_S: Final = 0.0005
 _IMPATIENT_S: Final = 1.0
+
+
+class ReadCounters(Protocol):
+    """Counters for who only looks. While a worker changes one, it may be seen half-way."""
+
+    def usage(self, charges: Sequence[Charge]) -> Decision:
+        """As `gateway.model.Counters.usage`; any thread may ask, one at a time."""
+
+    def close(self) -> None:
+        """Let go of the file."""
 
 
 class CounterTable:
@@ -94,6 +106,7 @@ class CounterTable:
         self._words = memoryview(data).cast("q")
         self._places = Places(data, self._words, places)
         self._notes = Notes(data, self._words, size_of(places), lane)
+        self._keeps_lock = False
         self._missed_at_s = -inf
         self._impatient_until_s = -inf
 
@@ -114,7 +127,7 @@ class CounterTable:
 
     def reserve(self, charges: Sequence[Charge]) -> Decision:
         """Take all *charges* or none."""
-        if self._descriptor is None:
+        if self._descriptor is None or (self._keeps_lock and not self._words[_WANTED_WORD]):
             return self._reserve(charges)
         if self._take(self._descriptor):
             try:
@@ -133,7 +146,7 @@ class CounterTable:
     def settle(self, corrections: Sequence[Correction]) -> None:
         """Correct what was taken; see `gateway.model.Counters`."""
         now_s = self._now_s()
-        if self._descriptor is None:
+        if self._descriptor is None or (self._keeps_lock and not self._words[_WANTED_WORD]):
             self._settle(corrections, now_s)
         elif self._take(self._descriptor):
             try:
@@ -172,8 +185,14 @@ class CounterTable:
         blocking = [at for at, charge in enumerate(charges) if used[at] + charge.amount > charge.limit]
         return self._decision(charges, used, [at for at in blocking if charges[at].is_enforced], now_s)
 
-    def begin(self, descriptor: int) -> None:
-        """Let go of what was left by the process that had this one's lane before."""
+    def begin(self, descriptor: int, *, is_alone: bool = False) -> None:
+        """Let go of what was left by the process that had this one's lane before.
+
+        Args:
+            descriptor: Of the file.
+            is_alone: Nobody else is expected, so the lock is kept if nobody else is there.
+        """
+        self._words[_WANTED_WORD] = 1
         is_locked = take_lock(descriptor, 0, 1, wait_s=_PATIENCE_S)
         try:
             self._words[_LANES_USED_WORD] = max(self._words[_LANES_USED_WORD], self._lane + 1)
@@ -182,7 +201,18 @@ class CounterTable:
             self._places.free_lane_everywhere(self._lane)
         finally:
             if is_locked:
-                give_lock(descriptor, 0, 1)
+                # Whoever comes after this look wants it again.
+                self._words[_WANTED_WORD] = 0
+                others = (lane for lane in range(LANES) if lane != self._lane)
+                self._keeps_lock = is_alone and all(_is_dead(descriptor, lane) for lane in others)
+                if not self._keeps_lock:
+                    give_lock(descriptor, 0, 1)
+
+    def share(self) -> None:
+        """Take the lock for each call from now on: another process may come."""
+        if self._keeps_lock and self._descriptor is not None:
+            self._keeps_lock = False
+            give_lock(self._descriptor, 0, 1)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -198,19 +228,17 @@ class CounterTable:
         now_s = self._now_s()
         if not self._notes.are_counted:
             self._count_notes(now_s)
-        words, find = self._words, self._places.find
-        known = self._places.known
+        words, known = self._words, self._places.known
         twelfths = int(now_s * ROLLING_SLOTS)
         places: list[int] = []
         used: list[int] = []
-        reset_s: list[float] = []
         blocking: list[int] = []
         for charge in charges:
             window_s = charge.window_s
             slot = twelfths // window_s if window_s > 0 else 0
             place, mark = known.get(charge.key, UNKNOWN)
             if words[place + MARK] != mark:
-                place = find(charge.key) or self._make(charge, slot, now_s)
+                place = self._places.find(charge.key) or self._make(charge, slot, now_s)
             if words[place + HEAD] != slot:
                 self._places.go_on(place, slot)
             after = words[place] + charge.amount
@@ -218,11 +246,6 @@ class CounterTable:
                 blocking.append(len(places))
             places.append(place)
             used.append(after)
-            reset_s.append(
-                (slot + RING) * window_s / ROLLING_SLOTS - now_s
-                if window_s > 0
-                else reset_s_of(charge, now_s)
-            )
         if blocking:
             before = [after - charge.amount for after, charge in zip(used, charges, strict=True)]
             if self._free_the_dead(charges, places, blocking):
@@ -233,7 +256,7 @@ class CounterTable:
                 words[place] = after
             else:
                 self._places.add_parallel(place, self._lane, charge.amount)
-        return Decision(None, tuple(used), tuple(reset_s), now_s)
+        return Decision(None, tuple(used), (), now_s)
 
     def _reserve_share(self, charges: Sequence[Charge]) -> Decision:
         """Without a turn: of what is left of each limit a process may take its share."""
@@ -250,31 +273,38 @@ class CounterTable:
         for charge in charges:
             self._note(charge, slot_of(charge, now_s), charge.amount)
         after = [each + charge.amount for each, charge in zip(used, charges, strict=True)]
-        return self._decision(charges, after, [], now_s)
+        return Decision(None, tuple(after), (), now_s)
 
     def _settle(self, corrections: Sequence[Correction], now_s: float) -> None:
         if not self._notes.are_counted:
             self._count_notes(now_s)
         words, known = self._words, self._places.known
         twelfths = int(now_s * ROLLING_SLOTS)
+        decision, taken = None, 0
         for each in corrections:
             charge, amount = each.charge, each.amount
             window_s = charge.window_s
-            slot = current = 0
-            if window_s > 0:
-                current = twelfths // window_s
-                slot = int(each.decision.at_s * ROLLING_SLOTS) // window_s if amount < 0 else current
             place, mark = known.get(charge.key, UNKNOWN)
-            if (
-                words[place + MARK] == mark
-                and words[place + HEAD] == current == slot
-                and window_s >= 0
-                and words[place] + amount >= (words[place + BASE] if window_s else 0)
-                and (window_s or not charge.expires_s or charge.expires_s > now_s)
-            ):
-                words[place] += amount
-            else:
-                self._count(now_s, self._lane, charge.key, window_s, charge.expires_s, slot, amount)
+            is_known = words[place + MARK] == mark
+            slot = 0
+            if window_s > 0:
+                if amount < 0 and each.decision is not decision:
+                    decision, taken = each.decision, int(each.decision.at_s * ROLLING_SLOTS)
+                slot = (taken if amount < 0 else twelfths) // window_s
+                after = words[place] + amount
+                is_plain = words[place + HEAD] == slot == twelfths // window_s
+                if is_known and is_plain and after >= words[place + BASE]:
+                    words[place] = after
+                    continue
+            elif window_s == 0:
+                after = words[place] + amount
+                if is_known and after >= 0 and (not charge.expires_s or charge.expires_s > now_s):
+                    words[place] = after
+                    continue
+            elif is_known:
+                self._places.add_parallel(place, self._lane, amount)
+                continue
+            self._count(now_s, self._lane, charge.key, window_s, charge.expires_s, slot, amount)
 
     def _count(
         self, now_s: float, lane: int, key: bytes, window_s: int, expires_s: int, slot: int, amount: int
@@ -316,7 +346,7 @@ class CounterTable:
         self, charges: Sequence[Charge], used: Sequence[int], blocking: Sequence[int], now_s: float
     ) -> Decision:
         """What is told of these figures, where *blocking* are the charges in the way."""
-        reset_s = [reset_s_of(charge, now_s) if used[at] else 0.0 for at, charge in enumerate(charges)]
+        reset_s = [charge.reset_s(now_s) if used[at] else 0.0 for at, charge in enumerate(charges)]
         for at in blocking:
             charge = charges[at]
             if charge.window_s > 0 and (place := self._places.find(charge.key)):
@@ -341,9 +371,11 @@ class CounterTable:
 
     def _take(self, descriptor: int) -> bool:
         """Take the file; see the module."""
+        self._keeps_lock = False
         try:
             lockf(descriptor, LOCK_EX | LOCK_NB, 1, 0)
         except OSError:
+            self._words[_WANTED_WORD] = 1
             now_s = time.monotonic()
             is_hasty = now_s - self._missed_at_s < _HASTE_S
             if take_lock(descriptor, 0, 1, wait_s=_HASTY_WAIT_S if is_hasty else LOCK_WAIT_S):
@@ -373,11 +405,17 @@ def counters_in_memory(*, places: int = PLACES, now_s: Callable[[], float] = tim
 
 
 def open_counters(
-    path: Path, *, places: int = PLACES, now_s: Callable[[], float] = time.time
+    path: Path, *, places: int = PLACES, now_s: Callable[[], float] = time.time, is_alone: bool = False
 ) -> CounterTable:
     """The counters in the file *path*, which is begun if there is none, or none of this size and version.
 
     A process opens it once: closing one of two would end the locks of both.
+
+    Args:
+        path: Of the file.
+        places: How many counters it has room for.
+        now_s: Unix time in seconds.
+        is_alone: No other process of the host counts.
 
     Raises:
         OSError: The file cannot be made or read, or another process has been opening it for seconds.
@@ -393,8 +431,21 @@ def open_counters(
         now_s=now_s,
     )
     if lane is not None:
-        counters.begin(descriptor)
+        counters.begin(descriptor, is_alone=is_alone)
     return counters
+
+
+def open_counters_to_read(
+    path: Path, *, places: int = PLACES, now_s: Callable[[], float] = time.time
+) -> ReadCounters:
+    """The same counters for a process that charges nothing: it takes no lane, and no share of what is left.
+
+    Raises:
+        OSError: As `open_counters`.
+    """
+    descriptor, data = open_mapped(path, _header(places), _size(places))
+    os.close(descriptor)
+    return CounterTable(data, places=places, now_s=now_s)
 
 
 def _slot_of(correction: Correction, now_s: float) -> int:

@@ -27,7 +27,6 @@ import msgspec
 
 from gateway.model import PARALLEL, ROLLING_SLOTS, Charge, Correction, Counters, Decision
 from gateway.store import counter_scripts as scripts
-from gateway.store.counter_places import reset_s_of
 from gateway.store.counter_scripts import Answer
 from gateway.store.redis_line import Line, LineError, Lines
 from gateway.store.replicas import secrets_in, shown
@@ -95,6 +94,7 @@ class RedisCounters:
     Attributes:
         place: Its address, without what is secret in it.
         is_away: The server does not answer.
+        when_away: What happens then; may be changed.
         unshared: How many charges were forgotten, since too many had to be kept while it was away.
     """
 
@@ -122,12 +122,13 @@ class RedisCounters:
         self._secrets = secrets_in(url)
         self._lines = Lines(url)
         self._local = local
-        self._when_away = when_away
+        self.when_away = when_away
         self._timeout_s = timeout_s
         self._now_s = now_s
         self._ahead_s = 0.0
         name = secrets.token_hex(8)
         self._key = scripts.PREFIX + b"worker:" + name.encode()
+        self._memory = ""
         self._connection = 0
         self._number = 0
         self._line: Line | None = None
@@ -202,7 +203,7 @@ class RedisCounters:
         return None if self.is_away or len(self._asked) >= scripts.RING // 2 else self._line
 
     def _reserve_here(self, charges: Sequence[Charge]) -> Decision:
-        if self._when_away == "refuse" and self.is_away and any(each.is_enforced for each in charges):
+        if self.when_away == "refuse" and self.is_away and any(each.is_enforced for each in charges):
             return self._refusal(charges)
         self._tell_local(charges)
         decision = self._local.reserve(charges)
@@ -300,7 +301,7 @@ class RedisCounters:
         at_s = answer.now_us / _US_PER_S
         self._ahead_s = at_s - self._now_s()
         reset_s = [
-            reset_s_of(charge, at_s) if total else 0.0 for charge, total in zip(charges, used, strict=True)
+            charge.reset_s(at_s) if total else 0.0 for charge, total in zip(charges, used, strict=True)
         ]
         for at, reset_us in zip(answer.blocking, answer.resets_us, strict=True):
             if reset_us >= 0:
@@ -364,7 +365,7 @@ class RedisCounters:
             self._is_told_away = True
             for secret in self._secrets:
                 why = why.replace(secret, "***")
-            _log.warning("%s cannot be used: %s; until it can, %s", self.place, why, _RULES[self._when_away])
+            _log.warning("%s cannot be used: %s; until it can, %s", self.place, why, _RULES[self.when_away])
 
     async def _keep_line(self) -> None:
         while True:
@@ -406,8 +407,8 @@ class RedisCounters:
         self._is_over.clear()
         line = Line(connection, self._over)
         try:
-            known = await self._begin(line)
-            await self._bring_up_to_date(line, known)
+            begun = await self._begin(line)
+            await self._bring_up_to_date(line, begun)
             self._line, self.is_away = line, False
         finally:
             if self.is_away:
@@ -419,15 +420,16 @@ class RedisCounters:
             _log.info("limits are shared by %s", self.place)
         return line
 
-    async def _begin(self, line: Line) -> dict[str, str]:
-        """Let the server take questions of this line alone; what it knows of this worker."""
+    async def _begin(self, line: Line) -> scripts.Begun:
+        """Let the server take questions of this line alone."""
         waiting: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
 
         def answered(data: bytes | None) -> None:
             if not waiting.done():
                 waiting.set_result(data)
 
-        line.ask(scripts.command(self._shas[_BEGIN], [self._key], self._connection), answered)
+        told = (self._connection, self._memory, secrets.token_hex(8))
+        line.ask(scripts.command(self._shas[_BEGIN], [self._key], *told), answered)
         try:
             async with asyncio.timeout(self._timeout_s):
                 data = await waiting
@@ -438,17 +440,19 @@ class RedisCounters:
             raise LineError(msg)
         begun = scripts.read_begun(data)
         self._ahead_s = begun.now_us / _US_PER_S - self._now_s()
-        return dict(zip(begun.known[::2], begun.known[1::2], strict=True))
+        return begun
 
-    async def _bring_up_to_date(self, line: Line, known: dict[str, str]) -> None:
+    async def _bring_up_to_date(self, line: Line, begun: scripts.Begun) -> None:
+        known = dict(zip(begun.known[::2], begun.known[1::2], strict=True))
         for number, question in self._doubtful.items():
             if known.get(scripts.ring_place(number)) == str(number):
                 # It was executed; what became of it was decided without knowing that.
                 self._note_held(question.entries)
                 self._owe(_negative(question.entries))
         self._doubtful.clear()
-        if not known and self._connection > 1:
+        if self._memory not in ("", begun.memory):
             await self._remind(line)
+        self._memory = begun.memory
         await self._pay(line)
 
     async def _pay(self, line: Line) -> None:

@@ -22,7 +22,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as ConnectionLost
-from redis.exceptions import RedisError
+from redis.exceptions import MovedError, RedisError
 
 from gateway.store.replica_records import Heard, Record, ReplicasAwayError
 
@@ -98,6 +98,8 @@ class Replicas:
             protocol=2,
         )
         self._exchange: Any = self._redis.register_script(_SCRIPT)
+        where = self._redis.connection_pool.connection_kwargs
+        self._home: dict[str, Any] = {name: where[name] for name in ("host", "port") if name in where}
         self._keys = [f"{_PREFIX}:{part}" for part in ("records", "order", "ends")]
         self._table = ""
         self._known = 0
@@ -114,9 +116,9 @@ class Replicas:
         began_s = self._now_s()
         try:
             async with asyncio.timeout(EXCHANGE_S):
-                answer = await self._exchange(keys=self._keys, args=arguments)
+                answer = await self._ask(arguments)
         except (RedisError, OSError, TimeoutError) as error:
-            await self._let_go()
+            await self._turn_to(self._home)
             raise ReplicasAwayError(self._told(error)) from error
         ended_s = self._now_s()
         seconds, microseconds, name, count, told = answer
@@ -134,6 +136,22 @@ class Replicas:
     async def close(self) -> None:
         """Let go of the connection."""
         await self._let_go()
+
+    async def _ask(self, arguments: list[str | int]) -> Any:
+        try:
+            return await self._exchange(keys=self._keys, args=arguments)
+        except MovedError as moved:
+            # A node of a cluster says which one has the keys; it stays the one until that cannot be used.
+            await self._turn_to(
+                {"host": moved.host, "port": moved.port} if moved.host else {"port": moved.port}
+            )
+            return await self._exchange(keys=self._keys, args=arguments)
+
+    async def _turn_to(self, where: dict[str, Any]) -> None:
+        """Open the next connection there; one that was open would be opened again where it was."""
+        await self._let_go()
+        self._redis.connection_pool.reset()  # type: ignore[no-untyped-call]  # redis has no types here
+        self._redis.connection_pool.connection_kwargs.update(where)
 
     async def _let_go(self) -> None:
         """End the connection: what is still to come on it belongs to a question that nobody asks any more."""

@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 import msgspec
 
-from gateway.model import LimitKind, LimitNote, Plan, RouteFacts, Skipped
+from gateway.model import HeldLimits, LimitKind, LimitNote, LimitsSaid, Plan, RouteFacts, Skipped
 from gateway.telemetry.call_trace import CallTrace
 
 MAX_BYTES: Final = 4096
 _MAX_CHARACTERS: Final = 128
 _LENGTHS: Final = (64, 32, 16, 8, 4, 2, 1, 0)
 """How much of each list is told, the first of these that fits."""
+
+_KEPT: Final = 1024
+_NO_FIGURE: Final = 0
+_USED: Final = b',"used":%d' % _NO_FIGURE
+"""Where the figure of a limit is; within a text its quotes would be escaped."""
 
 _DELETE: Final = b"\x7f"
 
@@ -78,13 +84,17 @@ def applied_configurations(trace: CallTrace) -> bytes | None:
     Returns:
         None for a model that was named itself and that no limit holds for.
     """
-    plan = trace.plan
+    plan, permit = trace.plan, trace.permit
     route = None if plan is None else plan.route
-    notes = () if trace.permit is None else trace.permit.notes
-    if route is None and not notes:
+    said = () if permit is None else permit.said
+    if route is None and not said:
         return None
+    value = _usual_value(trace, said)
+    if value is not None and len(value) <= MAX_BYTES:
+        return value
+    notes = [note for each in said for note in each.notes()]
     for length in _LENGTHS:
-        routing = None if plan is None or route is None else _routing(plan, route, trace, length)
+        routing = None if plan is None or route is None else _routing(trace, plan, route, length)
         value = _encode(
             _Applied(
                 _limits([note for note in notes if not note.is_budget], length),
@@ -95,6 +105,56 @@ def applied_configurations(trace: CallTrace) -> bytes | None:
         if len(value) <= MAX_BYTES:
             break
     return value
+
+
+def _usual_value(trace: CallTrace, said: Sequence[LimitsSaid]) -> bytes | None:
+    """The value of a call that was admitted at once, of which little is new; None of another."""
+    if len(said) > 1 or (said and said[0].decision.refused is not None):
+        return None
+    parts = []
+    if said:
+        form, places = _form(said[0].held, said[0].without_room)
+        used = said[0].decision.used
+        parts.append(form % tuple([used[at] for at in places]))
+    plan = trace.plan
+    if plan is not None and plan.route is not None:
+        order = tuple([target.name for target in plan.targets])
+        skipped = (*plan.skipped, *trace.skips)
+        parts.append(_routing_part(plan.route, plan.candidates, order, skipped, len(trace.attempts)))
+    return b"{%b}" % b",".join(parts)
+
+
+@lru_cache(maxsize=_KEPT)
+def _form(held: HeldLimits, without_room: tuple[int, ...]) -> tuple[bytes, tuple[int, ...]]:
+    """How limits are told, with `%d` for what is used of each, and which limit that is."""
+    lists = []
+    places = []
+    for name, is_budget in (("rate_limits", False), ("budgets", True)):
+        told = []
+        for at, limit in enumerate(held.limits):
+            if limit.is_budget is is_budget:
+                outcome = "exceeded" if at in without_room else "allowed"
+                shown = _Limit(
+                    limit.rule[:_MAX_CHARACTERS], limit.kind, outcome, limit.limit, _NO_FIGURE, limit.target
+                )
+                told.append(b',"used":%d'.join(_encode(shown).replace(b"%", b"%%").split(_USED, 1)))
+                places.append(at)
+        if told:
+            lists.append(b'"%b":[%b]' % (name.encode(), b",".join(told)))
+    return b",".join(lists), tuple(places)
+
+
+@lru_cache(maxsize=_KEPT)
+def _routing_part(
+    route: RouteFacts,
+    candidates: tuple[str, ...],
+    order: tuple[str, ...],
+    skipped: tuple[Skipped, ...],
+    attempts: int,
+) -> bytes:
+    """The member `routing`."""
+    told = _told_route(route, candidates, order, skipped, attempts, _LENGTHS[0])
+    return b'"routing":' + _encode(told)
 
 
 def _limits(notes: Sequence[LimitNote], length: int) -> tuple[_Limit, ...]:
@@ -108,25 +168,38 @@ def _limits(notes: Sequence[LimitNote], length: int) -> tuple[_Limit, ...]:
     )
 
 
-def _routing(plan: Plan, route: RouteFacts, trace: CallTrace, length: int) -> _Routing:
-    name = route.name[:_MAX_CHARACTERS]
+def _routing(trace: CallTrace, plan: Plan, route: RouteFacts, length: int) -> _Routing:
+    order = tuple([target.name for target in plan.targets])
     skipped = (*plan.skipped, *trace.skips)
+    return _told_route(route, plan.candidates, order, skipped, len(trace.attempts), length)
+
+
+def _told_route(
+    route: RouteFacts,
+    candidates: tuple[str, ...],
+    order: tuple[str, ...],
+    skipped: tuple[Skipped, ...],
+    attempts: int,
+    length: int,
+) -> _Routing:
+    """What is told of a *route*, of each list so many."""
+    name = route.name[:_MAX_CHARACTERS]
     return _Routing(
         name=name,
         type=route.strategy,
         rule_id=name if route.is_rule else "",
         tier=route.tier,
         cause=route.cause,
-        candidates=plan.candidates[:length],
-        order=tuple([target.name for target in plan.targets[:length]]),
+        candidates=candidates[:length],
+        order=order[:length],
         skipped=skipped[:length],
-        attempts=len(trace.attempts),
-        is_cut=max(len(plan.candidates), len(skipped)) > length or len(route.name) > _MAX_CHARACTERS,
+        attempts=attempts,
+        is_cut=max(len(candidates), len(skipped)) > length or len(route.name) > _MAX_CHARACTERS,
     )
 
 
-def _encode(applied: _Applied) -> bytes:
-    value = msgspec.json.encode(applied)
+def _encode(told: msgspec.Struct) -> bytes:
+    value = msgspec.json.encode(told)
     if value.isascii() and _DELETE not in value:
         return value
     # A header is read as Latin-1, if at all.

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
 from gateway.endpoints.catalogue import CHAT
-from gateway.model import LimitNote, Plan, Usage
+from gateway.model import LimitNote, LimitsSaid, Plan, Usage
 from gateway.telemetry import instruments as names
 from gateway.telemetry.call_trace import NO_FAILURES, AttemptTrace, CallTrace
 from gateway.telemetry.instruments import Instrument
@@ -198,20 +198,20 @@ class _Family(Generic[_Key, _AnyGroup]):
         overflows: Recordings that went to an `other`.
     """
 
-    __slots__ = ("_make", "_max_sets", "_to_other", "groups", "overflows")
+    __slots__ = ("_make", "_to_other", "groups", "max_sets", "overflows")
 
     def __init__(
         self, max_sets: int, make: Callable[[_Key], _AnyGroup], to_other: Callable[[_Key], _Key]
     ) -> None:
         self.groups: dict[_Key, _AnyGroup] = {}
         self.overflows = 0
-        self._max_sets = max_sets
+        self.max_sets = max_sets
         self._make = make
         self._to_other = to_other
 
     def add(self, key: _Key) -> _AnyGroup:
         """The group for a *key* that is not there: a new one, or `other` when there are enough."""
-        if len(self.groups) >= self._max_sets:
+        if len(self.groups) >= self.max_sets:
             self.overflows += 1
             key = self._to_other(key)
         group = self.groups.get(key)
@@ -250,6 +250,8 @@ class CallMetrics:
         self._limits = _Family[_LimitKey, _LimitGroup](
             max_sets, _limit_group, lambda key: (OTHER, OTHER, OTHER, key[3], ())
         )
+        # The groups of calls of which the same was said, while there is room for groups of their own.
+        self._counted: dict[tuple[_CallKey, tuple[object, ...]], list[tuple[_LimitGroup, bool]]] = {}
 
     def record(self, trace: CallTrace) -> None:
         """Count a call that has ended; a route that calls no model is none."""
@@ -263,8 +265,8 @@ class CallMetrics:
         self._record_call(trace, answer, (model, caller, more))
         if plan is not None and plan.route is not None:
             self._record_route((model, caller, plan.route.name, more))
-        if trace.permit is not None and trace.permit.notes:
-            self._record_limits(trace.permit.notes, (model, caller, more))
+        if trace.permit is not None and trace.permit.said:
+            self._record_limits(trace.permit.said, (model, caller, more))
         for attempt in trace.exchanges:
             self._record_attempt(attempt, endpoint.operation if attempt.number else CHAT.operation)
             if attempt is not answer and attempt.usage is not None:
@@ -297,19 +299,32 @@ class CallMetrics:
         group.is_changed = True
         group.count += 1
 
-    def _record_limits(self, notes: Sequence[LimitNote], call: _CallKey) -> None:
+    def _record_limits(self, said: Sequence[LimitsSaid], call: _CallKey) -> None:
         """Count a call once for each rule that held for it, however many limits that has."""
+        key = (call, tuple([each.verdict for each in said]))
+        counted = self._counted.get(key)
+        if counted is None:
+            counted = self._limit_groups([note for each in said for note in each.notes()], call)
+            if len(self._limits.groups) < self._limits.max_sets:
+                if len(self._counted) >= MAX_SETS:
+                    self._counted.clear()
+                self._counted[key] = counted
+        for group, is_full in counted:
+            group.is_changed = True
+            group.nominated += 1
+            group.applied += is_full
+
+    def _limit_groups(self, notes: Sequence[LimitNote], call: _CallKey) -> list[tuple[_LimitGroup, bool]]:
         model, caller, more = call
         refusing: dict[tuple[str, bool], bool] = {}
         for note in notes:
             rule = (note.rule, note.is_budget)
             refusing[rule] = refusing.get(rule, False) or note.outcome != "allowed"
+        found = []
         for (name, is_budget), is_full in refusing.items():
             key = (model, caller, name, is_budget, more)
-            group = self._limits.groups.get(key) or self._limits.add(key)
-            group.is_changed = True
-            group.nominated += 1
-            group.applied += is_full
+            found.append((self._limits.groups.get(key) or self._limits.add(key), is_full))
+        return found
 
     def _record_spent(self, key: _CallKey, attempt: AttemptTrace) -> None:
         group = self._calls.groups.get(key) or self._calls.add(key)

@@ -245,6 +245,13 @@ BUDGET_APPLIED: Final = Instrument(
     "Calls, or targets of calls, that a budget had no room for.",
     (*CALL_LABELS, "ruleId"),
 )
+BUDGET_ALERTS: Final = Instrument(
+    "gateway.budget.alerts",
+    _SUM,
+    "{alert}",
+    "Alerts of budgets that were told, or not.",
+    ("outcome",),
+)
 CONFIG_FAILURES: Final = Instrument(
     "ai_gateway_config_parsing_failures_total",
     _SUM,

@@ -253,14 +253,14 @@ class SpanEncoder:
         """What was decided of this call: by limits, and which of several targets were to be asked."""
         if trace.permit is None:
             return self._choice(trace)
-        key = tuple([(note.rule, note.kind, note.outcome, note.target) for note in trace.permit.notes])
-        if not key:
+        said = trace.permit.said
+        if not said:
             return self._choice(trace)
+        key = tuple([each.verdict for each in said])
         part = self._decisions.get(key)
         if part is None:
-            part = _encode_limits(trace.permit.notes)
-            if len(key) <= _MAX_KEPT_NAMES:
-                self._decisions.keep(key, part)
+            part = _encode_limits([note for each in said for note in each.notes()])
+            self._decisions.keep(key, part)
         return self._choice(trace) + part
 
     def _choice(self, trace: CallTrace) -> bytes:

@@ -68,8 +68,9 @@ def tfy_server(trace: CallTrace) -> bytes:
     if trace.plan is not None and trace.plan.route is not None:
         parts.append(names.TFY_RULES.texts([trace.plan.route.name]))
     if trace.permit is not None:
+        limits = [limit for said in trace.permit.said for limit in said.held.limits]
         for key, is_budget in ((names.TFY_RATE_LIMITS, False), (names.TFY_BUDGETS, True)):
-            held = dict.fromkeys(note.rule for note in trace.permit.notes if note.is_budget is is_budget)
+            held = dict.fromkeys(limit.rule for limit in limits if limit.is_budget is is_budget)
             if held:
                 parts.append(key.texts(list(held)[:MAX_LIMITS]))
     if trace.notes.metadata:

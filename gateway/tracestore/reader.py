@@ -31,6 +31,11 @@ _FIND_CALLS: Final = (
     "SELECT chunk_id, chunk_at, chunk_bytes FROM calls WHERE trace_id = ?"
     " ORDER BY start_ns DESC, id DESC LIMIT ?"
 )
+_FIND_NEW_CALLS: Final = (
+    "SELECT id, chunk_id, chunk_at, chunk_bytes FROM calls WHERE id > ? AND is_call = 1"
+    " ORDER BY id DESC LIMIT ?"
+)
+_FIND_CALLERS: Final = "SELECT DISTINCT caller FROM label_sets WHERE caller NOT IN ('', 'other')"
 _FIND_CHUNK: Final = (
     "SELECT chunks.body, coalesce(resources.body, x'') FROM chunks"
     " LEFT JOIN resources ON resources.id = resource_id WHERE chunks.id = ?"
@@ -97,6 +102,30 @@ class TraceReader:
         if len(places) > self._max_calls:
             trace["is_truncated"] = True
         return trace
+
+    def find_callers(self) -> frozenset[str]:
+        """Names of all whose calls are in the minute rollups.
+
+        Raises:
+            StoreUnavailableError, QueryTimeoutError: As `list_traces`.
+        """
+        with self._connection() as connection:
+            rows = connection.execute(_FIND_CALLERS).fetchall() if connection else []
+        return frozenset(row[0] for row in rows)
+
+    def read_new_spans(self, after_id: int, limit: int) -> tuple[int, list[bytes]]:
+        """The spans (`span_blob.join`) of the newest calls behind the call *after_id*, and the last one's id.
+
+        Raises:
+            StoreUnavailableError, QueryTimeoutError: As `list_traces`.
+        """
+        with self._connection() as connection:
+            if connection is None:
+                return after_id, []
+            connection.execute("BEGIN")
+            rows = connection.execute(_FIND_NEW_CALLS, (after_id, limit)).fetchall()
+            stored = _read_places(connection, [row[1:] for row in rows])
+        return (rows[0][0] if rows else after_id), [message for message, _ in stored]
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection | None]:

@@ -59,7 +59,7 @@ class Plane:
 
     @property
     def page(self) -> str:
-        return f"http://127.0.0.1:{self.port}/settings/otel"
+        return f"http://127.0.0.1:{self.port}/controls/settings/otel"
 
     def _secrets(self) -> SecretSource:
         return SecretSource({}, None)
@@ -172,20 +172,3 @@ async def test_problems_are_shown_where_they_are(plane: Plane, page: Page) -> No
     await page.wait("document.getElementById('result').innerText.includes('endpoint')")
     assert "https://host" in await page.text("#result")
     assert not (plane.folder / "gateway-otel-config.yaml").exists()
-
-
-async def test_away_from_loopback_it_asks_for_the_token(plane: Plane, page: Page) -> None:
-    """The token opens the API, and is sent by the script alone."""
-    other = Plane(plane.folder, Access("0.0.0.0", "the-admin-token"))
-    server = other.start()
-    await page.open(other.page)
-    await page.wait("!document.getElementById('token-form').hidden")
-    await page.fill("#token", "wrong")
-    await page.click("#token-form button")
-    await page.wait("document.getElementById('token-note').innerText.includes('not the admin token')")
-    await page.fill("#token", "the-admin-token")
-    await shoot(page, "token")
-    await page.click("#token-form button")
-    await page.wait("!document.getElementById('settings').hidden")
-    server.stop()
-    await server.ended(5.0)

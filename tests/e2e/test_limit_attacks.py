@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import pytest
 
-from tests.rig.behaviours import stream
-from tests.rig.fake_upstream import FakeUpstream
+from tests.rig.behaviours import DONE, chunk, completion, hang_mid_stream, json_reply, stream, stream_of
+from tests.rig.fake_upstream import Behaviour, FakeUpstream
 from tests.rig.gateway_process import GatewayProcess, StartGateway
 from tests.rig.limited_gateway import (
     CHAT,
@@ -30,6 +30,7 @@ from tests.rig.manifests import (
     bearer,
     chat,
     chat_body,
+    gemini_account,
     in_turn,
     openai_account,
     virtual_account,
@@ -51,6 +52,12 @@ DOCUMENTS: Final = [
     rate("by-target", ["fake/behind"], {"requests_per_day": 1}),
     rate("sizes", ["fake/sizes"], {"tokens_per_day": PLENTY}),
     rate("credit", ["fake/credit"], {"tokens_per_day": 10_000}),
+    rate("left", ["fake/left"], {"tokens_per_day": PLENTY, "parallel_requests": 3}),
+    rate("told", ["fake/told"], {"tokens_per_day": PLENTY}),
+    rate("boasts", ["fake/boasts"], {"tokens_per_day": PLENTY}, mode="audit"),
+    rate("owes", ["fake/owes"], {"tokens_per_day": PLENTY}),
+    budget("boasted", ["paid/boasts"], 10**6, mode="audit"),
+    rate("natives", ["google/spent", "google-too/*"], {"requests_per_day": 0}),
     rate(
         "each-team",
         ["fake/teams"],
@@ -81,9 +88,27 @@ def limited(
     """A gateway with all these limits."""
     url = upstream_server.base_url
     documents = [
-        openai_account("fake", url, ["spent", "free", "behind", "sizes", "credit", "teams", "exempt"]),
+        openai_account(
+            "fake",
+            url,
+            [
+                "spent",
+                "free",
+                "behind",
+                "sizes",
+                "credit",
+                "teams",
+                "exempt",
+                "left",
+                "told",
+                "owes",
+                "boasts",
+            ],
+        ),
         openai_account("whole", url, ["m"]),
-        paid_account("paid", url, ["money"]),
+        gemini_account("google", url, {"spent": "gemini-spent"}),
+        gemini_account("google-too", url, {"m": "gemini-m"}),
+        paid_account("paid", url, ["money", "boasts"]),
         virtual_models("vm", ROUTES, NAMES),
         virtual_account("app", ["env:APP_TOKEN"], ["*"]),
         *DOCUMENTS,
@@ -312,6 +337,158 @@ def test_a_budget_before_it_is_spent(
     """What may cost more than there is, is not asked of the provider: choices count, and unsaid maxima."""
     reply = chat(limited, "paid/money", **wish)
     assert (reply.status, reply.header("x-should-retry")) == (429, "false")
+    assert upstream.exchanges == []
+
+
+LEFT_TOKENS: Final = 40
+"""Of one of these calls at most, by its bytes / 4: no usage came. It had asked for 9,000."""
+
+LEAVING: Final = ("before all is sent", "when it is sent", "at the head", "in the middle")
+
+
+def leave(gateway: GatewayProcess, when: str) -> None:
+    """Ask for much, and go."""
+    headers = [bearer(), ("content-type", "application/json")]
+    asked = request_bytes("POST", CHAT, headers, chat_body("fake/left", stream=True, max_tokens=9_000))
+    with gateway.connect() as connection:
+        connection.send(asked[:-20] if when == "before all is sent" else asked)
+        if when in ("at the head", "in the middle"):
+            assert connection.read_head().status == 200
+        if when == "in the middle":
+            connection.read_piece()
+        connection.reset()
+
+
+@pytest.mark.parametrize("when", LEAVING)
+def test_who_leaves_again_and_again(limited: GatewayProcess, upstream: FakeUpstream, when: str) -> None:
+    """Nothing leaks and nothing is gained: what was used counts, and no place is lost or won."""
+    before = left_of(chat(limited, "fake/left", max_tokens=1))
+    upstream.forget()
+    upstream.play("left", *[hang_mid_stream] * 200)
+    for _ in range(20):
+        until(lambda: is_left(limited, when), what="a place to be free")
+    asked = len(upstream.exchanges)
+    upstream.forget()
+
+    def is_settled() -> bool:
+        used = before - left_of(chat(limited, "fake/left", max_tokens=1))
+        own = TOKENS_OF_A_CALL * (len(upstream.exchanges) + 1)
+        return 0 < used <= LEFT_TOKENS * asked + own
+
+    until(is_settled, what="what was not used to be given back")
+    gate = upstream.gate()
+    upstream.play("left", *[stream(gate=gate)] * 3)
+    connections = [limited.connect() for _ in range(3)]
+    headers = [bearer(), ("content-type", "application/json")]
+    upstream_before = len(upstream.exchanges)
+    for connection in connections:
+        connection.send(
+            request_bytes("POST", CHAT, headers, chat_body("fake/left", stream=True, max_tokens=5))
+        )
+    until(lambda: len(upstream.exchanges) == upstream_before + 3, what="all three places to be had")
+    assert chat(limited, "fake/left", max_tokens=5).status == 429
+    gate.open()
+    assert [connection.read_reply().status for connection in connections] == [200] * 3
+    for connection in connections:
+        connection.close()
+
+
+def is_left(gateway: GatewayProcess, when: str) -> bool:
+    """Leave a call; False where it was refused, since those before have not been settled yet."""
+    try:
+        leave(gateway, when)
+    except AssertionError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"include_usage": False}, {"include_usage": None}, {"include_usage": "no"}, None, [], "none", 0],
+    ids=str,
+)
+def test_usage_that_is_hidden(limited: GatewayProcess, upstream: FakeUpstream, options: Any) -> None:
+    """Whatever a stream is asked to leave out, what it used counts."""
+    before = left_of(chat(limited, "fake/told", max_tokens=5))
+    reply = post(
+        limited,
+        CHAT,
+        {
+            "model": "fake/told",
+            "messages": MESSAGES,
+            "max_tokens": 5,
+            "stream": True,
+            "stream_options": options,
+        },
+    )
+    assert reply.status in (200, 400), reply.body
+    calls = [1]
+
+    def counted() -> int:
+        calls[0] += 1
+        return before - left_of(chat(limited, "fake/told", max_tokens=5))
+
+    streamed = reply.status == 200
+    until(
+        lambda: counted() == TOKENS_OF_A_CALL * (calls[0] - 1 + streamed),
+        what="exactly what was used to be counted",
+    )
+
+
+@pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("tokens", [-1, -(10**6), -(2**63), -(10**30), -1.5, -1e308, "-5", None, []], ids=str)
+def test_usage_below_nothing(
+    limited: GatewayProcess, upstream: FakeUpstream, tokens: Any, *, is_stream: bool
+) -> None:
+    """A provider that says so gives nobody credit."""
+    before = left_of(chat(limited, "fake/owes", max_tokens=5))
+    upstream.play("owes", reports(tokens, is_stream=is_stream))
+    assert chat(limited, "fake/owes", stream=is_stream, max_tokens=5).status == 200
+    for _ in range(3):
+        assert left_of(chat(limited, "fake/owes", max_tokens=5)) < before
+
+
+@pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("tokens", [2**31, 2**53 - 1, 2**53, 2**62, 2**63, 2**64, 10**30, 1e308], ids=str)
+def test_usage_beyond_measure(
+    limited: GatewayProcess, upstream: FakeUpstream, tokens: Any, *, is_stream: bool
+) -> None:
+    """It breaks neither that call nor those after it."""
+    for model in ["fake/boasts", "paid/boasts"] * 2:
+        upstream.play("boasts", reports(tokens, is_stream=is_stream))
+        assert chat(limited, model, stream=is_stream, max_tokens=5).status == 200
+        assert chat(limited, model, max_tokens=5).status == 200
+    assert "Traceback" not in limited.log
+
+
+def reports(tokens: Any, *, is_stream: bool) -> Behaviour:
+    """A good answer that says it used so much."""
+    usage = {"prompt_tokens": tokens, "completion_tokens": tokens, "total_tokens": tokens}
+    if not is_stream:
+        return json_reply(200, {**completion("m"), "usage": usage})
+    ends = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": []}
+    events = [chunk("m", {"role": "assistant", "content": "hi"}), chunk("m", {}, "stop")]
+    return stream_of(*events, b"data: " + json.dumps({**ends, "usage": usage}).encode() + b"\n\n", DONE)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gemini/google/proxy/v1beta/models/gemini-spent:generateContent",
+        "/gemini/google/proxy/v1beta/models/gemini-spent:streamGenerateContent?alt=sse",
+        "/gemini/google/proxy/v1beta/models/spent:generateContent",
+        "/gemini/google-too/proxy/v1beta/models/gemini-m:generateContent",
+        "/gemini/google-too/proxy/v1beta/models/unlisted:generateContent",
+        "/gemini/google-too/proxy/v1beta//models/gemini-m:generateContent",
+        "/gemini/google-too/proxy/v1beta/models/gemini-m%3AgenerateContent",
+        "/gemini/google-too/proxy/v1beta/cachedContents",
+        "/gemini/google-too/proxy/upload/v1beta/files",
+    ],
+)
+def test_native_paths_count(limited: GatewayProcess, upstream: FakeUpstream, path: str) -> None:
+    """Nor is there a way by a provider's own paths."""
+    reply = post(limited, path, {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]})
+    assert reply.status in (400, 403, 404, 429), reply.body
     assert upstream.exchanges == []
 
 

@@ -8,14 +8,19 @@ import signal
 import socket
 import subprocess
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
+
+from redis import Redis
 
 from tests.rig.until import until
 
 PASSWORD: Final = "canary-valkey-password-0001"
 _END_S: Final = 10.0
+_SLOTS: Final = 16_384
+_TOGETHER_S: Final = 30.0
 
 
 def find_valkey() -> Path | None:
@@ -100,3 +105,44 @@ class ValkeyServer:
                 return True
         except OSError:
             return False
+
+
+class ClusterNode(ValkeyServer):
+    """A server of a cluster, in a folder that it makes.
+
+    Attributes:
+        bus_port: Where its nodes talk to each other.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            self.bus_port: int = found.getsockname()[1]
+        super().__init__(folder, ["--cluster-enabled", "yes", "--cluster-port", str(self.bus_port)])
+
+
+def form_cluster(nodes: Sequence[ClusterNode]) -> None:
+    """Let running *nodes* have even shares of the slots, in order, and know each other."""
+    share = -(-_SLOTS // len(nodes))
+    with ExitStack() as stack:
+        clients: list[Any] = [stack.enter_context(Redis.from_url(node.url, protocol=2)) for node in nodes]
+        for at, client in enumerate(clients):
+            last = min(_SLOTS, (at + 1) * share) - 1
+            client.execute_command("CLUSTER", "ADDSLOTSRANGE", at * share, last)
+            client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", at + 1)
+        for node in nodes[1:]:
+            clients[0].execute_command("CLUSTER", "MEET", "127.0.0.1", node.port, node.bus_port)
+
+        def know_each_other() -> bool:
+            said = [str(client.execute_command("CLUSTER", "INFO")) for client in clients]
+            return all("'cluster_state': 'ok'" in each or "cluster_state:ok" in each for each in said)
+
+        until(know_each_other, what="the nodes to know each other", timeout_s=_TOGETHER_S)
+
+
+def home_of(key: bytes, nodes: Sequence[ClusterNode]) -> int:
+    """Which of them has *key* after `form_cluster`."""
+    with Redis.from_url(nodes[0].url, protocol=2) as client:
+        slot: Any = client.execute_command("CLUSTER", "KEYSLOT", key)
+    return int(slot) // -(-_SLOTS // len(nodes))

@@ -10,8 +10,12 @@ from gateway.edge.lookout import DisconnectWatch, Lookout, Watch
 from gateway.errors import BodyTooLarge, ClientDisconnected, GatewayError, UpstreamBadReply
 from gateway.model import (
     CallFacts,
+    Decision,
     HeaderPairs,
+    HeldLimit,
+    HeldLimits,
     LimitNote,
+    LimitsSaid,
     Outcome,
     Passage,
     SkipReason,
@@ -98,6 +102,10 @@ class FakeObserver:
     def admit(self, target: Target) -> SkipReason | None:
         return "circuit" if target.name in self._closed_to else None
 
+    def wait_s(self, _: str) -> float:
+        """Nobody knows."""
+        return 0.0
+
     def went_well(self, _: Target) -> bool:
         """All of it is wanted."""
         return True
@@ -121,8 +129,12 @@ class FakePermit:
     """`gateway.model.Permit` of a call that these limits held for."""
 
     def __init__(self, *notes: LimitNote) -> None:
-        self.notes = notes
+        self.said = (_said(notes),) if notes else ()
         self.refusal: Exception | None = None
+
+    def has_admitted(self, target: Target) -> bool:
+        del target
+        return True
 
     async def admit_target(self, target: Target) -> bool:
         del target
@@ -136,6 +148,22 @@ class FakePermit:
 
     def headers(self) -> HeaderPairs:
         return []
+
+
+def _said(notes: Sequence[LimitNote]) -> LimitsSaid:
+    """What limits said, from each of these."""
+    outcomes = [note.outcome for note in notes]
+    held = HeldLimits(
+        tuple(HeldLimit(note.rule, note.kind, note.is_budget, note.target, note.limit) for note in notes)
+    )
+    decision = Decision(
+        outcomes.index("refused") if "refused" in outcomes else None,
+        tuple(note.used for note in notes),
+        tuple(note.reset_s for note in notes),
+        0.0,
+    )
+    without_room = tuple(at for at, outcome in enumerate(outcomes) if outcome != "allowed")
+    return LimitsSaid(held, (), decision, without_room)
 
 
 class _LookoutNow(Lookout):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from gateway.endpoints.catalogue import CHAT
 from gateway.errors import GatewayError, UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
-from gateway.failover import MOST_ATTEMPTS, falls_back
+from gateway.failover import MOST_ATTEMPTS, _sooner, falls_back
 from gateway.identity.tokens import Identity
 from gateway.model import (
     CallFacts,
@@ -99,10 +99,15 @@ class Watch:
         self.held = {f"{account}/m": reason for account, reason in held.items()}
         self.heard: list[tuple[str, str, int]] = []
         self.outcomes: list[Outcome] = []
+        self.waits_s: dict[str, float] = {}
 
     def admit(self, target: Target) -> SkipReason | None:
         """As told."""
         return self.held.get(target.name)
+
+    def wait_s(self, name: str) -> float:
+        """As told, 0.0 without."""
+        return self.waits_s.get(name, 0.0)
 
     def went_well(self, _: Target) -> bool:
         """All of it is wanted."""
@@ -280,6 +285,32 @@ async def test_no_target_may_be_asked() -> None:
     client = await rig.call()
     assert (client.status, error_of(client)["code"]) == (503, "no_target_available")
     assert client.header("retry-after") == "1"
+    assert "one/m (circuit), two/m (cool_down)." in error_of(client)["message"]
+
+
+async def test_nobody_may_be_asked_for_long() -> None:
+    """The wait is that of the circuit that closes first; targets that were drained say none."""
+    watch = Watch(one="circuit", two="cool_down")
+    watch.waits_s = {"one/m": 9.2, "two/m": 4.1}
+    assert (await Rig(watch=watch).call()).header("retry-after") == "5"
+    drained = await Rig(watch=Watch(one="drained", two="drained")).call()
+    assert (drained.status, drained.header("retry-after")) == (503, None)
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ((("retry-after", "60"), ("x-should-retry", "false")), (("retry-after", "5"),)),
+        ((("x-should-retry", "false"),), (("retry-after", "5"),)),
+        ((("retry-after", "3"), ("x-a", "b")), (("retry-after", "3"), ("x-a", "b"))),
+        ((("x-a", "b"), ("retry-after", "60")), (("x-a", "b"), ("retry-after", "5"))),
+    ],
+)
+def test_a_limit_and_a_circuit(
+    headers: tuple[tuple[str, str], ...], expected: tuple[tuple[str, str], ...]
+) -> None:
+    """A target with room whose circuit closes sooner than the limit resets is worth another try then."""
+    assert _sooner(headers, 5) == expected
 
 
 async def test_model_that_is_named_itself_is_always_asked() -> None:

@@ -13,8 +13,9 @@ import pytest
 
 from gateway.endpoints.catalogue import CHAT, EMBEDDING, MESSAGES, RESPONSE
 from gateway.identity.tokens import Identity
+from gateway.limits.held import Held
 from gateway.limits.limiter import Limiter
-from gateway.limits.matching import Rules
+from gateway.limits.matching import Rules, Stage
 from gateway.limits.permit import LimitPolicy
 from gateway.limits.rules import Rule, RuleSet
 from gateway.model import Caller, Endpoint, FallbackPolicy, Plan, RetryPolicy, RouteFacts, Target
@@ -284,6 +285,15 @@ async def test_no_target_left() -> None:
     assert [skip.reason for skip in rig.records[-1].skips] == ["limit", "limit"]
 
 
+async def test_a_circuit_closes_before_a_limit_resets() -> None:
+    """The refusal is the limit's, and its wait that of the target with room, which is being probed."""
+    rules = [limit_of("requests", 0, models=("one/*",), id="first", window="day")]
+    client = await Rig(rules=rules, observer=FakeObserver(closed_to=("two/m",))).call("vm/chat")
+    assert (client.status, error_of(client)["code"]) == (429, "rate_limit_exceeded")
+    assert client.header("retry-after") == "1"
+    assert client.header("x-should-retry") is None
+
+
 async def test_a_failure_is_told_before_a_limit() -> None:
     """Where one target was asked and failed, and the other is full, the caller gets the failure."""
     rig = Rig(refusal(500), rules=[limit_of("requests", 0, models=("two/*",))])
@@ -323,10 +333,12 @@ class Heard(Rules):
         self._target = target
         self.heard = asyncio.Event()
 
-    def of_target(self, caller: Caller, asked: str, target: str, metadata: Mapping[str, str]) -> Any:
+    def held(
+        self, caller: Caller, asked: str, target: str, metadata: Mapping[str, str], stage: Stage
+    ) -> Held:
         if target == self._target:
             self.heard.set()
-        return super().of_target(caller, asked, target, metadata)
+        return super().held(caller, asked, target, metadata, stage)
 
 
 async def test_hedged_calls_ask_limits_too() -> None:

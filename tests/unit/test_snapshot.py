@@ -514,9 +514,15 @@ def test_limits_are_compiled(tmp_path: Path) -> None:
     }
     caller = make_caller()
     assert compiled(tmp_path, openai_account()).limits is None
-    status = {"type": "gateway-global-settings", "budget_settings": {"refusal_status": 402}}
-    limits = compiled(tmp_path, openai_account(), limit, status).limits
+    settings = {
+        "type": "gateway-global-settings",
+        "budget_settings": {"refusal_status": 402},
+        "limit_settings": {"when_redis_is_away": "refuse"},
+    }
+    snapshot = compiled(tmp_path, openai_account(), limit, settings)
+    limits = snapshot.limits
     assert limits is not None
+    assert snapshot.when_redis_is_away == "refuse"
     assert limits.budget_status == 402
     found = limits.rules.of_call(caller, "main/small", {})
     assert [(meter.rule.id, meter.limit.amount) for meter in found] == [("r", 5)]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from gateway.config.manifests.part import Part, Text
+from gateway.config.manifests.part import Part, Secret, Text
+
+_RESOURCE_NAME: Final = re.compile(r"(?!env:|file:)[A-Za-z0-9@._-]+(:[A-Za-z0-9@._-]+)+")
 
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False, strict=True)]
 
@@ -19,6 +22,20 @@ class NotificationTarget(Part):
     """The channel, by its resource name."""
 
 
+UNBUILT_TARGETS: Final = frozenset({"email", "slack-bot", "pagerduty"})
+
+
+class ResourceNames:
+    """Every resource name: what TrueFoundry calls a channel by, and the gateway has no channels of."""
+
+    def __contains__(self, value: object) -> bool:
+        """Whether *value* is one, and no URL nor a reference to a secret."""
+        return isinstance(value, str) and _RESOURCE_NAME.fullmatch(value) is not None
+
+
+RESOURCE_NAMES: Final = ResourceNames()
+
+
 class Email(NotificationTarget):
     """Mails."""
 
@@ -28,9 +45,11 @@ class Email(NotificationTarget):
 
 
 class SlackWebhook(NotificationTarget):
-    """A webhook of Slack."""
+    """A webhook of Slack, or of whatever takes `{"text": "..."}`."""
 
     type: Literal["slack-webhook"]
+    notification_channel: Secret  # type: ignore[assignment]  # a text in the manifest, as there
+    """With `slack-webhook` and `ms-teams-webhook`: the URL, as a secret."""
 
 
 class SlackBot(NotificationTarget):
@@ -48,9 +67,11 @@ class PagerDuty(NotificationTarget):
 
 
 class MsTeamsWebhook(NotificationTarget):
-    """A webhook of Microsoft Teams."""
+    """A webhook of Microsoft Teams, which gets an adaptive card."""
 
     type: Literal["ms-teams-webhook"]
+    notification_channel: Secret  # type: ignore[assignment]  # as above
+    """As with `slack-webhook`."""
 
 
 AnyTarget = Annotated[

@@ -132,10 +132,19 @@ class TranslationSettings(Part):
 
 
 class BudgetSettings(Part):
-    """How a spent budget is told. Extension."""
+    """How it is told what budgets have spent. Extension."""
 
     refusal_status: Literal[429, 402] = 429
     """HTTP status of the refusal."""
+    alerts_over_http: Flag = False
+    """Whether alerts may go to other hosts without TLS."""
+
+
+class LimitSettings(Part):
+    """How limits and budgets are kept. Extension."""
+
+    when_redis_is_away: Literal["local", "refuse"] = "local"
+    """Whether each host goes on by its own counters, or calls that a limit may refuse are refused."""
 
 
 class CircuitBreakerSettings(Part):
@@ -229,4 +238,6 @@ class GlobalSettings(Manifest):
     keep_alive_settings: KeepAliveSettings | None = None
     """What keeps a stream's connection alive while the model is silent. Without it: nothing. Extension."""
     budget_settings: BudgetSettings = BudgetSettings()
-    """How a spent budget is told. Extension."""
+    """How it is told what budgets have spent. Extension."""
+    limit_settings: LimitSettings = LimitSettings()
+    """How limits and budgets are kept. Extension."""

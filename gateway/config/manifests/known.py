@@ -17,6 +17,7 @@ from gateway.config.manifests.budgets import BudgetConfig, TeamBudgetConfig, Ten
 from gateway.config.manifests.data_platform import ClouderaAccount, DatabricksAccount, SnowflakeAccount
 from gateway.config.manifests.global_settings import GlobalSettings
 from gateway.config.manifests.google_account import GoogleGeminiAccount, GoogleVertexAccount
+from gateway.config.manifests.identity_provider import IdentityProvider
 from gateway.config.manifests.load_balancing import LoadBalancingConfig
 from gateway.config.manifests.logging_config import LoggingConfig
 from gateway.config.manifests.metadata_config import MetadataConfig
@@ -60,6 +61,7 @@ IN_FORCE: Final[Mapping[str, type[Manifest]]] = MappingProxyType(
         "pat": PersonalAccessToken,
         "role": Role,
         "role-binding": RoleBinding,
+        "external-identity-provider": IdentityProvider,
         "gateway-otel-config": OtelConfig,
         "gateway-global-settings": GlobalSettings,
         "gateway-load-balancing-config": LoadBalancingConfig,
@@ -73,7 +75,7 @@ IN_FORCE: Final[Mapping[str, type[Manifest]]] = MappingProxyType(
     }
 )
 
-CALLERS: Final = frozenset({"virtual-account", "pat"})
+CALLERS: Final = frozenset({"virtual-account", "pat", "external-identity-provider"})
 """Of what tokens sign in."""
 
 # Accounts whose name is the first half of a model's name, so that no two of them may share one.

@@ -276,6 +276,10 @@ class Held:
     def admit(self, target: Target) -> SkipReason | None:
         return self._reasons.get(target.name)
 
+    def wait_s(self, _: str) -> float:
+        """Nobody knows."""
+        return 0.0
+
     def went_well(self, _: Target) -> bool:
         """All of it is wanted."""
         return True

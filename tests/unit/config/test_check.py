@@ -80,8 +80,8 @@ def test_without_a_virtual_account(tmp_path: Path) -> None:
     assert checked.config is not None
     assert found(checked) == [
         (
-            "warning 1 (configuration): no virtual account and no personal access token, so every call is "
-            "refused with 401. "
+            "warning 1 (configuration): no virtual account, personal access token or identity provider, "
+            "so every call is refused with 401. "
             "Add a manifest of type virtual-account or pat"
         )
     ]

@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from gateway.config.extras import AWS, AZURE, GOOGLE, Extra
+from gateway.config.extras import AWS, AZURE, GOOGLE, JWT, Extra
 
 
-@pytest.mark.parametrize("extra", [AWS, AZURE, GOOGLE], ids=lambda extra: extra.name)
+@pytest.mark.parametrize("extra", [AWS, AZURE, GOOGLE, JWT], ids=lambda extra: extra.name)
 def test_what_is_said(extra: Extra) -> None:
     """All of them are in the tests' own environment; without one its name and the command are given."""
     assert extra.is_installed

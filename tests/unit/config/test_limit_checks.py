@@ -102,7 +102,31 @@ def test_slips_of_rules(tmp_path: Path, when: str, expected: str) -> None:
         (
             "applies_to: {type: per-model, overrides: [{models: [lab/qwe], limits: {tokens_per_day: 2}}]}",
             [
-                "applies_to.overrides.0.models.0: 'lab/qwe' matches no model. Did you mean 'lab/qwen'?",
+                (
+                    "applies_to.overrides.0.models.0: there is no model 'lab/qwe', so it has no effect. "
+                    "Did you mean 'lab/qwen'?"
+                )
+            ],
+        ),
+        (
+            "applies_to: {type: per-user, overrides: [{users: [b@x.io], limits: {tokens_per_day: 2}}]}",
+            [
+                (
+                    "applies_to.overrides.0.users.0: there is no user 'b@x.io', so it has no effect. "
+                    "Did you mean 'a@x.io'?"
+                )
+            ],
+        ),
+        (
+            (
+                "applies_to: {type: per-virtual-account,"
+                " overrides: [{virtual_accounts: ['a*'], limits: {tokens_per_day: 2}}]}"
+            ),
+            [
+                (
+                    "applies_to.overrides.0.virtual_accounts.0: there is no virtual account 'a*', so it has "
+                    "no effect. Write the whole name: overrides take no patterns"
+                )
             ],
         ),
     ],
@@ -201,7 +225,10 @@ def test_budgets_are_held_against_names_too(tmp_path: Path) -> None:
         )
         assert findings(tmp_path, text) == [
             "when.models.in.0: 'zz' matches no model. '*' stands for any text",
-            "applies_to.overrides.0.models.0: 'yy' matches no model. '*' stands for any text",
+            (
+                "applies_to.overrides.0.models.0: there is no model 'yy', so it has no effect. "
+                "Write the whole name: overrides take no patterns"
+            ),
         ]
 
 

@@ -56,10 +56,6 @@ integrations:
         (CALLER + "notification_target: {type: email}", "virtual-account: notification_target"),
         (CALLER + "secret_store_config: {a: b}", "virtual-account: secret_store_config"),
         (CALLER + "ownedBy: {team: x}", "virtual-account: ownedBy"),
-        (
-            CALLER + "identity_provider_mapping: [{identity_provider: a, value: b}]",
-            "virtual-account: identity_provider_mapping",
-        ),
         *(
             (GLOBAL + field, f"gateway-global-settings: {field.partition(':')[0]}")
             for field in (
@@ -152,7 +148,7 @@ def resolve(model: type[Part], pattern: str) -> bool:
             annotation = item_annotation(annotation)
             continue
         # Where there is a choice, each of these is one of it.
-        tags = ("http", "certificate", "token", "weight-based-routing")
+        tags = ("http", "certificate", "token", "weight-based-routing", "slack-webhook")
         found = (find_part(annotation, {"type": tag}) for tag in tags)
         part = next((part for part in found if part is not None), None)
         if part is None or step not in fields_of(part):

@@ -96,6 +96,7 @@ EXTENSIONS = {
     "gateway-global-settings: timeout_settings",
     "gateway-global-settings: keep_alive_settings",
     "gateway-global-settings: budget_settings",
+    "gateway-global-settings: limit_settings",
     *(
         f"gateway-otel-config: otel_{signal}_exporter_config[{kind}].{name}"
         for signal in ("traces", "metrics")
@@ -118,6 +119,8 @@ NOT_IN_SDK = {
     "agent-skill",
     "prompt",
     "hosted-a2a-agent",
+    # A type of resource there, of which they apply no manifest.
+    "external-identity-provider",
 }
 
 

@@ -199,3 +199,23 @@ def test_a_configuration_does_not_show_its_literals(tmp_path: Path) -> None:
     config = accepted_config(check_text(tmp_path, secured(CANARY), caller("a", CANARY), OTEL + headers))
     assert CANARY not in repr(config)
     assert CANARY not in config.provider_accounts[0].model_dump_json()
+
+
+def test_channels_of_alerts(tmp_path: Path) -> None:
+    """A URL in the open is warned of, one without a value too; a resource name is not in force."""
+    text = (
+        "type: tenant-budget-config\nname: b\nlimits: {cost_per_day: 1}\nmode: audit\n"
+        "applies_to: {type: aggregate}\nalerts:\n  notification_target:\n"
+    )
+    channels = ("https://hooks.test/x", "env:HOOK", "acme:slack:acct:notification-channel:ops")
+    lines = "".join(f"    - {{type: slack-webhook, notification_channel: '{one}'}}\n" for one in channels)
+    checked = check_text(tmp_path, ACCOUNT, CALLER, text + lines)
+    assert [
+        (problem.path.removeprefix("alerts.notification_target."), problem.message)
+        for problem in checked.problems
+    ] == [
+        ("0.notification_channel", "the secret itself stands in the manifest"),
+        ("1.notification_channel", "environment variable HOOK is not set"),
+        ("2", "not in force yet"),
+    ]
+    assert "nobody is told there of what is spent" in checked.problems[1].fix

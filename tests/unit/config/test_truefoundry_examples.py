@@ -43,6 +43,7 @@ def test_all_load() -> None:
         "no tokens, so nobody can call as this account",
         "'a' matches no team",
         "'ml' matches no team",
+        "there is no user 'a@x.io', so it has no effect",
         # The examples' keys are invented.
         "no Authorization header is sent",
         "the API key is not base64: it looks like id:key or was cut short",
@@ -55,7 +56,7 @@ def test_each_type_that_is_not_built_is_said() -> None:
     types = {document["type"] for document in DOCUMENTS}
     assert types - set(IN_FORCE) <= set(checked.not_in_force)
     assert {label for label in checked.not_in_force if ":" in label} == {
-        "gateway-budget-config: rules.alerts",
+        "gateway-budget-config: rules.alerts.notification_target.type slack-bot",
         "gateway-global-settings: semantic_cache_settings",
     }
 

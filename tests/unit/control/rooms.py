@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import NoReturn
 
 from starlette.testclient import TestClient
 
@@ -19,6 +20,8 @@ from gateway.control.config import ConfigSource
 from gateway.control.config_history import History
 from gateway.control.config_status import ConfigStatus
 from gateway.control.health import Health
+from gateway.control.limits import LimitsSource
+from gateway.control.limits_in_force import LimitsInForce
 from gateway.control.metrics import MetricsPage, MetricsSource
 from gateway.control.otel_manifest import OtelManifests
 from gateway.control.targets import TargetsSource
@@ -27,7 +30,9 @@ from gateway.control.traces import TraceQueries
 from gateway.delivery.probe import ProbeResult
 from gateway.delivery.service import MetricsReport
 from gateway.identity.issued_tokens import IssuedTokens
+from gateway.limits.readings import CounterReader
 from gateway.store.audit_log import AuditLog
+from gateway.store.counter_table import counters_in_memory
 from gateway.tracestore.ledger import StoreState, local_report
 from gateway.tracestore.query import TraceQuery
 
@@ -60,6 +65,16 @@ class SpoolCounts:
     lost: dict[str, int] = field(default_factory=dict)
 
 
+def no_limits() -> LimitsSource:
+    """A room that nobody enters."""
+
+    def nothing(*_: object) -> NoReturn:
+        raise AssertionError("there are no rules here")
+
+    in_force = LimitsInForce(nothing, nothing, SecretSource({}))
+    return LimitsSource(in_force, CounterReader(counters_in_memory(places=16)))
+
+
 @dataclass
 class Rooms:
     """The doubles behind one app."""
@@ -76,6 +91,7 @@ class Rooms:
     tested: list[str | None] = field(default_factory=list)
     audit: AuditTrail = field(default_factory=lambda: AuditTrail(AuditLog(Path(mkdtemp()))))
     targets: TargetsSource = field(default_factory=lambda: TargetsSource(tuple, None))
+    limits: LimitsSource = field(default_factory=no_limits)
 
     def client(self, base_url: str = "http://127.0.0.1:8788") -> TestClient:
         """A client of the app; a failure of the app is an answer, as it is over a socket."""
@@ -121,6 +137,7 @@ class Rooms:
             tokens=IssuedTokens(
                 ManifestFiles(self.manifests, strict=False, secrets=SecretSource({}, None)), self.kept
             ),
+            limits=self.limits,
         )
 
     async def _test(self, name: str | None) -> Sequence[dict[str, object]]:

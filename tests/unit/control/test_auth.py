@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.control.auth import Access
+from tests.unit.control.limit_desk import desk_of
 from tests.unit.control.rooms import Rooms
 
 TOKEN = "admin-token-of-this-test"
@@ -35,6 +36,17 @@ def test_the_token_opens_the_api(scheme: str) -> None:
     """The scheme's case does not matter."""
     client = away().client("http://gateway.example:8788")
     assert client.get("/api/traces", headers={"authorization": f"{scheme} {TOKEN}"}).status_code == 200
+
+
+def test_callers_have_their_own_token() -> None:
+    """What they may ask is checked by the room itself; the admin token is none of theirs."""
+    rooms = Rooms(access=Access("0.0.0.0", TOKEN), limits=desk_of().source)
+    client = rooms.client("http://gateway.example:8788")
+    headers = {"authorization": "Bearer app-token"}
+    assert client.get("/api/limits/my-usage", headers=headers).status_code == 200
+    for path in ("/api/limits/my-usage", "/api/limits/usage"):
+        assert client.get(path).status_code == 401
+    assert client.get("/api/limits/usage", headers=headers).status_code == 401
 
 
 def test_two_tokens_are_none() -> None:

@@ -32,6 +32,7 @@ from gateway.tracestore.ledger import StoreState, local_report
 from gateway.tracestore.query import _COLUMN_NAMES, _PARAMETERS, page_json
 from gateway.tracestore.span_blob import join
 from tests.unit.config.writing import ACCOUNT, CALLER, documents
+from tests.unit.control.limit_desk import budget, desk_of
 from tests.unit.control.rooms import SpoolCounts
 from tests.unit.tracestore.call_maker import make_span
 
@@ -118,6 +119,15 @@ def manifest_answers() -> dict[str, object]:
     }
 
 
+LIMITS = desk_of(budget("b", {"cost_per_month": 1.0})).client()
+
+
+def limits_answer(path: str, **body: object) -> object:
+    headers = {"authorization": "Bearer app-token"}
+    path = f"/api/limits/{path}"
+    return LIMITS.post(path, json=body).json() if body else LIMITS.get(path, headers=headers).json()
+
+
 ANSWERS: dict[str, object] = {
     "error": json.loads(bytes(replies.error_reply(400, "c", "m").body)),
     "readyz": Health(
@@ -135,13 +145,16 @@ ANSWERS: dict[str, object] = {
     "config": config(),
     "audit": audit(),
     "targets": TargetsSource(lambda: ["a/b"], None).report(),
+    "usage": limits_answer("usage"),
+    "my-usage": limits_answer("my-usage"),
+    "simulate": limits_answer("simulate", user="a@x.io", model="fake/m"),
     "test": {"results": [ProbeResult("d", "traces", True, 200, 1.0, "w", "a").to_dict()]},
     **manifest_answers(),
     "otel": otel(),
     "otel-saved": saved_json(Saved(Shown("t", "x", otel(), "t", Path("a")), "v", (problem(),))),
 }
 # Whose keys are data, not names.
-FREE = {"attributes", "resource", "by_reason", "manifest", "headers"}
+FREE = {"attributes", "entity", "metadata", "resource", "by_reason", "manifest", "headers"}
 
 
 def shape(value: object) -> object:
@@ -183,6 +196,7 @@ def test_every_error_code_is_documented() -> None:
         *("foreign_origin", "unsupported_media_type", "invalid_json", "body_too_large"),
         *("manifest_not_found", "version_not_found", "invalid_manifest", "changed_meanwhile", "not_writable"),
         *("destination_not_found", "target_not_found"),
+        "invalid_api_key",
         "internal",
     }:
         assert f"`{code}`" in TEXT

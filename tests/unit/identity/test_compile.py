@@ -5,15 +5,18 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.config import SecretSource
 from gateway.errors import InvalidApiKey
 from gateway.identity.compile import compile_identity, compile_rights
+from gateway.identity.key_set import KeySet, parse_keys
 from gateway.identity.rights import Rights
 from gateway.identity.tokens import Identity
 from gateway.model import Caller
+from tests.rig.signed_tokens import SigningKey, claims, key_set
 from tests.unit.config.writing import ACCOUNT, CALLER, TEAM, accepted_config, check_text
 from tests.unit.doubles import FakeHeaders
 
@@ -142,6 +145,132 @@ def test_role_bindings(tmp_path: Path) -> None:
     assert caller(found, "a").accounts == {"lab"}
     assert caller(found, "b").models == frozenset()
     assert caller(found, "c").models == {"lab/qwen"}
+
+
+class OneRing:
+    """The keys of a provider that publishes one."""
+
+    def __init__(self, key: SigningKey) -> None:
+        self.keys: KeySet | None = parse_keys(key_set(key))
+
+    def ring(self, _address: str) -> OneRing:
+        return self
+
+    def ask(self) -> None:
+        """Nothing is renewed."""
+
+
+IDP = (
+    "type: external-identity-provider\nname: acme\nissuer: https://login.acme.example/\n"
+    "audiences: ['api://gateway']\njwks_uri: https://login.acme.example/keys\n"
+)
+OTHER_IDP = IDP.replace("acme", "partner")
+
+
+def signed_in(folder: Path, *texts: str, **said: Any) -> Caller:
+    """Who calls with a token of these claims."""
+    key = SigningKey("k1")
+    config = accepted_config(check_text(folder, *texts, environ={"A": "a"}))
+    rights = compile_rights(config, ["lab/qwen", "main/small", "main/large"])
+    found = compile_identity(config, SecretSource({"A": "a"}), rights, is_loopback=False, keys=OneRing(key))
+    return found.identify(FakeHeaders([("authorization", f"Bearer {key.sign(claims(**said))}")]))
+
+
+def test_users_of_a_provider(tmp_path: Path) -> None:
+    """Teams of manifests and of groups count, as do collaborators; models of a token do not."""
+    shared = ACCOUNT + "collaborators: [{subject: 'team:guests', role_id: provider-account-access}]\n"
+    ops = "type: team\nname: ops\nmembers: []\nmodels: [main/small]\n" + mapping("acme", "g-ops")
+    guests = "type: team\nname: guests\nmembers: [a@x.io]\n"
+    texts = (shared, CALLER, IDP, OTHER_IDP, ops, guests, pat("t", "env:A", more="models: [main/large]\n"))
+    user = signed_in(tmp_path, *texts, groups=["g-ops"])
+    assert (user.name, user.kind, user.teams) == ("a@x.io", "user", ("guests", "ops"))
+    assert user.models == {"lab/qwen", "main/small"}
+    assert user.accounts == {"lab"}
+    partner = signed_in(tmp_path, *texts, groups=["g-ops"], iss="https://login.partner.example/")
+    assert partner.teams == ("guests",)
+
+
+def mapping(provider: str, value: str) -> str:
+    return f"identity_provider_mapping: [{{identity_provider: {provider}, value: {value}}}]\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ACCOUNT + "collaborators: [{subject: 'user:a@x.io', role_id: provider-account-access}]\n",
+        ACCOUNT.rstrip() + "\n    authorized_subjects: ['user:a@x.io']\n",
+        ACCOUNT + "---\n" + TEAM,
+        ACCOUNT + "---\n" + pat("t", "env:A"),
+    ],
+)
+def test_who_is_named(tmp_path: Path, text: str) -> None:
+    """Whoever stands in any manifest that gives rights; others are not."""
+    assert signed_in(tmp_path, text, CALLER, IDP).name == "a@x.io"
+    for other in ("b@x.io", "A@x.io"):
+        with pytest.raises(InvalidApiKey, match="no access"):
+            signed_in(tmp_path, text, CALLER, IDP, email=other)
+    open_idp = IDP + "unknown_users: allow\n"
+    assert signed_in(tmp_path, text, CALLER, open_idp, email="b@x.io").models == frozenset()
+
+
+def test_virtual_accounts_of_a_provider(tmp_path: Path) -> None:
+    """Are what they are with a token of their own: rights, tags and date."""
+    account = CALLER + "tags: {cost_center: '42'}\n" + mapping("acme", "svc-1")
+    caller = signed_in(tmp_path, ACCOUNT, account, IDP, OTHER_IDP, sub="svc-1")
+    assert (caller.name, caller.kind) == ("app", "virtualaccount")
+    assert caller.models == {"lab/qwen"}
+    assert caller.tags == {"cost_center": "42"}
+    with pytest.raises(InvalidApiKey, match="no access"):
+        signed_in(
+            tmp_path, ACCOUNT, account, IDP, OTHER_IDP, sub="svc-1", iss="https://login.partner.example/"
+        )
+    with pytest.raises(InvalidApiKey, match="name of a virtual account"):
+        signed_in(tmp_path, ACCOUNT, account, IDP, email="app")
+    gone = account + "expiration_date: '2020-01-31'\n"
+    with pytest.raises(InvalidApiKey, match="has expired"):
+        signed_in(tmp_path, ACCOUNT, gone, IDP, sub="svc-1")
+
+
+def test_metadata_of_users_of_a_provider(tmp_path: Path) -> None:
+    """Rules give it to them by teams that only their tokens put them in."""
+    rules = (
+        "type: gateway-metadata-config\nrules:\n"
+        "  - {id: t, when: {subjects: ['team:ml']}, metadata_override: {cost_center: '42'}}\n"
+    )
+    team = "type: team\nname: ml\nmembers: []\n" + mapping("acme", "g-ml")
+    caller = signed_in(tmp_path, ACCOUNT, CALLER, IDP, team, rules, email="b@x.io", groups="g-ml")
+    assert caller.tags == {"cost_center": "42"}
+
+
+def test_opaque_tokens_beside_a_provider(tmp_path: Path) -> None:
+    """Go on as they are; one that only looks signed is known by its hash."""
+    token = SigningKey("k1").sign(claims(iss="https://elsewhere.example/"))
+    config = accepted_config(check_text(tmp_path, ACCOUNT, IDP, CALLER.replace(
+        f"sha256:{'0' * 64}", f"sha256:{hashlib.sha256(token.encode()).hexdigest()}"
+    )))  # fmt: skip
+    rights = compile_rights(config, ["lab/qwen"])
+    keys = OneRing(SigningKey("k1"))
+    found = compile_identity(config, SecretSource({}), rights, is_loopback=False, keys=keys)
+    assert caller(found, token).name == "app"
+    with pytest.raises(InvalidApiKey, match="not known here"):
+        caller(found, "sk-unknown")
+
+
+def test_google_sdks_with_a_provider(tmp_path: Path) -> None:
+    """The first good token counts, with no hash that an address could be signed for; else the last reason."""
+    key = SigningKey("k1")
+    config = accepted_config(check_text(tmp_path, ACCOUNT, CALLER, TEAM, IDP))
+    found = compile_identity(
+        config, SecretSource({}), compile_rights(config, []), is_loopback=False, keys=OneRing(key)
+    )
+    good, googles = key.sign(claims()), key.sign(claims(iss="https://accounts.google.com"))
+    headers = FakeHeaders([("authorization", f"Bearer {googles}")])
+    user, sha256 = found.identify_google(headers, good)
+    assert (user.name, sha256) == ("a@x.io", b"")
+    assert found.knows(good)
+    assert not found.knows(googles)
+    with pytest.raises(InvalidApiKey, match="has expired"):
+        found.identify_google(FakeHeaders([("x-goog-api-key", "AIza")]), key.sign(claims(exp=1000)))
 
 
 def test_roles_of_one_s_own(tmp_path: Path) -> None:

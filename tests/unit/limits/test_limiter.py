@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from gateway.limits.limiter import Limiter
 from gateway.limits.permit import Asking, LimitPolicy
 from gateway.limits.rules import Rule
 from gateway.model import Charge, Correction, Counters, Decision, Plan, RouteFacts
 from gateway.store.counter_table import counters_in_memory
+from gateway.store.redis_counters import RedisCounters
+from tests.rig.requires import requires
+from tests.rig.until import until_async
+from tests.rig.valkey_server import ValkeyServer
+from tests.unit.limits.limiter_machine import LimiterMachine
 from tests.unit.limits.limits import NOW_S, FixedNeed, limit_of, policy_of
 from tests.unit.makers import make_caller, make_target
 
@@ -69,7 +78,7 @@ async def test_routed() -> None:
     limiter = Limiter(counters_in_memory(now_s=lambda: NOW_S), now_s=lambda: NOW_S)
     policy = both()
     admitted = [await limiter.admit(policy, asking(), ROUTED) for _ in range(2)]
-    assert [permit.refusal for permit in admitted] == [None, None]
+    assert [permit.is_refused for permit in admitted] == [False, False]
     assert [await permit.admit_target(ONE) for permit in admitted] == [True, False]
     assert await admitted[1].admit_target(TWO)
 
@@ -103,3 +112,74 @@ async def test_leaving_while_it_is_asked() -> None:
     assert remote.trips == ["reserve", "settle"]
     permit = await Limiter(counters).admit(policy, asking("one/m"), DIRECT)
     assert permit.refusal is None
+
+
+class OnThisHost(LimiterMachine):
+    """One worker's counters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._runner = asyncio.Runner()
+        self._counters = counters_in_memory(places=256, now_s=lambda: NOW_S)
+        self._limiter_here = Limiter(self._counters, now_s=lambda: NOW_S)
+
+    def limiters(self) -> Sequence[Limiter]:
+        return [self._limiter_here]
+
+    def run(self, doing: Awaitable[Any]) -> Any:
+        return self._runner.run(_wait_for(doing))
+
+    async def usage(self, charges: Sequence[Charge]) -> Decision:
+        return self._counters.usage(charges)
+
+    def teardown(self) -> None:
+        self._runner.close()
+
+
+TestOnThisHost = OnThisHost.TestCase
+TestOnThisHost.settings = settings(max_examples=60, stateful_step_count=40)
+
+
+@requires("valkey")
+def test_replicas_in_any_order(tmp_path: Path) -> None:
+    """Three replicas of a real server count what the model says, whatever calls do."""
+    with ValkeyServer(tmp_path) as server, asyncio.Runner() as runner:
+        replicas = runner.run(_replicas(server.url))
+
+        class OnReplicas(LimiterMachine):
+            def limiters(self) -> Sequence[Limiter]:
+                return [limiter for limiter, _ in replicas]
+
+            def run(self, doing: Awaitable[Any]) -> Any:
+                return runner.run(_wait_for(doing))
+
+            async def usage(self, charges: Sequence[Charge]) -> Decision:
+                decision = await replicas[0][1].usage(charges)
+                assert decision.is_shared, "the server answered all the time"
+                return decision
+
+        run_state_machine_as_test(OnReplicas, settings=_NOT_SHRUNK)
+        runner.run(_close(replicas))
+
+
+# Making a failure smaller means waiting again and again for what will not be counted.
+_NOT_SHRUNK = settings(max_examples=40, stateful_step_count=30, phases=[Phase.generate])
+
+
+async def _wait_for(doing: Awaitable[Any]) -> Any:
+    return await doing
+
+
+async def _replicas(url: str) -> list[tuple[Limiter, RedisCounters]]:
+    """Patient ones: tests share a machine."""
+    remotes = [RedisCounters(url, counters_in_memory(places=256), timeout_s=60.0) for _ in range(3)]
+    for remote in remotes:
+        remote.start()
+    await until_async(lambda: not any(remote.is_away for remote in remotes), "all have found the server")
+    return [(Limiter(counters_in_memory(places=256), remote), remote) for remote in remotes]
+
+
+async def _close(replicas: Sequence[tuple[Limiter, RedisCounters]]) -> None:
+    for limiter, remote in replicas:
+        await limiter.close()
+        await remote.close()

@@ -99,6 +99,14 @@ async def test_tokens_are_corrected() -> None:
     assert (await rig.direct()).refusal is not None
 
 
+async def test_more_than_anybody_uses() -> None:
+    """A provider that says nonsense breaks no counter."""
+    rig = Rig(policy_of(budget_of(1, mode="audit"), limit_of("tokens", 1000, mode="audit")))
+    for _ in range(3):
+        (await rig.direct()).settle([spent(tokens=10**30, cost_usd=1e30)])
+    assert rig.used("one/m") == {"budget": 3 << 40, "tokens-limit": 3 << 40}
+
+
 async def test_nothing_used() -> None:
     """A call that failed before it used anything gives all back."""
     rig = Rig(policy_of(budget_of(1), limit_of("tokens", 1000)), need=FixedNeed(600, 0.5))
@@ -278,7 +286,7 @@ async def test_an_unmatched_call_asks_nothing() -> None:
     permit = await rig.call()
     assert await permit.admit_target(ONE)
     permit.settle([spent(tokens=5)])
-    assert (permit.refusal, permit.notes, permit.headers()) == (None, (), [])
+    assert (permit.refusal, permit.notes, permit.headers()) == (None, [], [])
 
 
 async def test_how_long_replies_are() -> None:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from gateway.model import PARALLEL, Charge, Correction, Counters, Decision
 from gateway.store.counter_notes import NOTES
 from gateway.store.counter_places import LANES
-from gateway.store.counter_table import CounterTable, counters_in_memory, open_counters
+from gateway.store.counter_table import CounterTable, counters_in_memory, open_counters, open_counters_to_read
 from tests.unit.doubles import Clock
 from tests.unit.store.others import end, run
 
@@ -46,6 +46,20 @@ print(sum(counters.reserve(charges).refused is None for _ in range(int(sys.argv[
 sys.stdin.read()
 """
 )
+# Says whether it can have the lock.
+LOCKS: Final = """
+import fcntl, sys
+file = open(sys.argv[1], "r+b")
+print("begun", flush=True)
+sys.stdin.readline()
+try:
+    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)
+except OSError:
+    print(0, flush=True)
+else:
+    print(1, flush=True)
+sys.stdin.read()
+"""
 # Reserves, settles and gives back at random; says what it kept.
 MIXED: Final = (
     SETUP
@@ -206,8 +220,10 @@ def test_reset_of_what_is_taken(counters: CounterTable) -> None:
     """When nothing of it counts any more: a window's length and what is left of the slot."""
     windows = [charge("m"), charge("month", window_s=0), charge("parallel", window_s=PARALLEL)]
     for_ever = Charge(key_of("ever"), 1, 3, 0)
-    decision = counters.reserve([*windows, for_ever])
-    assert decision.reset_s == (65.0, MONTH_END_S - NOW_S, 1.0, inf)
+    taken = [*windows, for_ever]
+    assert counters.reserve(taken).reset_s == (), "few want to know, and it can be told without counters"
+    assert [each.reset_s(NOW_S) for each in taken] == [65.0, MONTH_END_S - NOW_S, 1.0, inf]
+    assert counters.usage(taken).reset_s == (65.0, MONTH_END_S - NOW_S, 1.0, inf)
     assert counters.usage([charge("never used")]).reset_s == (0.0,)
 
 
@@ -452,6 +468,47 @@ def test_workers_killed_in_the_middle(path: Path) -> None:
     counters.close()
 
 
+def test_the_only_worker_keeps_the_lock(path: Path) -> None:
+    """Until another process comes; then both are as one."""
+    counters = open_counters(path, places=256, is_alone=True)
+    charges = [day("rule 86400", 10), month("rule 0", 10)]
+    assert [is_taken(counters, *charges) for _ in range(3)] == [True] * 3
+    assert not other_can_lock(path)
+    worker = run(ASKING, path, 20, 10)
+    assert is_taken(counters, *charges), "it gives the lock up after this"
+    assert other_can_lock(path)
+    assert go([worker]) == [6]
+    assert not is_taken(counters, *charges)
+    end(worker)
+    counters.close()
+
+
+def test_a_second_that_thinks_it_is_alone(path: Path) -> None:
+    """It does not keep the lock while the first is there, nor does the first after it was told to share."""
+    first = run(ASKING, path, 20, 10)
+    counters = open_counters(path, places=256, is_alone=True)
+    assert other_can_lock(path)
+    assert go([first]) == [10]
+    end(first)
+    counters.close()
+    counters = open_counters(path, places=256, is_alone=True)
+    assert not other_can_lock(path)
+    counters.share()
+    assert other_can_lock(path)
+    counters.close()
+
+
+def other_can_lock(path: Path) -> bool:
+    """Whether another process has its turn at once."""
+    process = run(LOCKS, path)
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    found = bool(said(process))
+    end(process)
+    return found
+
+
 def test_who_keeps_the_file_is_not_waited_for(path: Path) -> None:
     """Workers go on with their share, never pass the limit, and all of it is counted once it is free."""
     workers = [run(ASKING, path, 200, 100) for _ in range(3)]
@@ -573,3 +630,15 @@ def test_another_version(path: Path) -> None:
     assert other.usage([month("a")]).used == (0,)
     other.close()
     counters.close()
+
+
+def test_who_only_looks(tmp_path: Path) -> None:
+    """It sees what others count, and takes no share of what is left from them."""
+    path = tmp_path / "counters"
+    looking = open_counters_to_read(path, places=PLACES, now_s=lambda: NOW_S)
+    counting = open_counters(path, places=PLACES, now_s=lambda: NOW_S)
+    counting.reserve([charge(amount=3)])
+    assert looking.usage([charge()]).used == (3,)
+    assert counting._lane == 0
+    looking.close()
+    counting.close()

@@ -6,8 +6,10 @@ import asyncio
 import hashlib
 import logging
 import random
-import socket
+import ssl
+import subprocess
 import time
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,9 +22,10 @@ from gateway.model import PARALLEL, Charge, Correction, Decision
 from gateway.store.counter_scripts import PREFIX
 from gateway.store.counter_table import counters_in_memory
 from gateway.store.redis_counters import RedisCounters, WhenAway
+from tests.rig.redis_relay import RedisRelay
 from tests.rig.requires import requires
 from tests.rig.until import until_async
-from tests.rig.valkey_server import PASSWORD, ValkeyServer
+from tests.rig.valkey_server import PASSWORD, ClusterNode, ValkeyServer, form_cluster, home_of
 
 pytestmark = requires("valkey")
 DEADLINE_S: Final = 20.0
@@ -208,6 +211,22 @@ async def test_a_window_rolls(fleet: Fleet) -> None:
     await take(counters, charge(amount=100, limit=100, window_s=1))
 
 
+async def test_bursts_at_the_edges_of_windows(fleet: Fleet) -> None:
+    """Three replicas ask at once, again and again: no second, wherever it begins, has more than its limit."""
+    skewed_s = (0.0, -300.0, 300.0)
+    replicas = [await fleet.replica(now_s=partial(skewed, skew_s)) for skew_s in skewed_s]
+    one = charge(limit=20, window_s=1)
+    admitted_s: list[float] = []
+    began_s = time.monotonic()
+    while time.monotonic() < began_s + 3.5:
+        decisions = await asyncio.gather(*[replica.reserve([one]) for replica in replicas for _ in range(7)])
+        admitted_s += [each.at_s for each in decisions if each.refused is None]
+    admitted_s.sort()
+    assert len(admitted_s) >= 60, "each window is used up"
+    for last, end_s in enumerate(admitted_s):
+        assert last - bisect_right(admitted_s, end_s - 1.0) < 20
+
+
 async def test_parallel(fleet: Fleet) -> None:
     """As many at once as the limit; those of a worker that is not heard of are let go."""
     first, second = [await fleet.replica() for _ in range(2)]
@@ -243,6 +262,22 @@ async def test_three_replicas_are_as_one(fleet: Fleet, asks: Sequence[int]) -> N
     random.Random(1).shuffle(calls)
     assert sum(await asyncio.gather(*calls)) == 90
     assert await fleet.used(*charges) == (90, 180)
+
+
+@pytest.mark.parametrize("behind_s", [0.0, 300.0], ids=["edge", "clock 5 minutes behind"])
+async def test_a_day_that_is_over(fleet: Fleet, behind_s: float) -> None:
+    """By the server's clock, not by the replica's: it admits what the day still had, and no more."""
+    ahead = await fleet.replica(now_s=partial(skewed, 300.0))
+    behind = await fleet.replica(now_s=partial(skewed, -300.0))
+    ended = Charge(key_of("day"), 1, 3, 0, int(time.time() - behind_s))
+    begun = Charge(key_of("next day"), 1, 3, 0, ended.expires_s + 86_400)
+    assert await is_taken(ahead, ended)
+    assert [await is_taken(behind, ended) for _ in range(5)] == [True, True, False, False, False]
+    assert [await is_taken(ahead, begun) for _ in range(5)] == [True, True, True, False, False]
+    decision = await behind.reserve([ended])
+    assert decision.reset_s[0] == 0.0
+    await behind.settle([Correction(ended, -1, decision)])
+    await fleet.until_used(ended, 2)
 
 
 async def test_a_server_that_is_killed(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
@@ -315,6 +350,22 @@ async def test_a_server_that_has_been_flushed(fleet: Fleet) -> None:
     assert (await take(second, one)).used == (4,)
     await first.settle([Correction(parallel, -1, held)])
     await fleet.until_used(parallel, 0)
+
+
+async def test_reminded_after_others_have_gone_on(fleet: Fleet) -> None:
+    """Who comes last to a server without its memory adds what it alone saw, and nothing twice."""
+    first, second = [await fleet.replica() for _ in range(2)]
+    one = month(limit=10)
+    for replica in (first, first, second, second):
+        await take(replica, one)
+    fleet.server.restart()
+    for _ in range(2):
+        await take(first, one)
+    await back(first)
+    await second.usage([one])
+    await back(second)
+    assert await fleet.used(one) == (6,)
+    assert (await take(first, one)).used == (7,)
 
 
 async def test_a_slow_server(fleet: Fleet) -> None:
@@ -414,6 +465,62 @@ async def test_what_cannot_be_used(fleet: Fleet, url: str, caplog: pytest.LogCap
     assert caplog.text.count("cannot be used") == 1
 
 
+async def test_a_wrong_password(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
+    """The log says in clear words that it is that, and what follows."""
+    await fleet.replica(url=f"redis://:canary-wrong-password@127.0.0.1:{fleet.server.port}/0")
+    await until_async(lambda: "cannot be used" in caplog.text, "the log says so")
+    assert "invalid username-password pair" in caplog.text
+    assert "limits are this host's own" in caplog.text
+
+
+# What docs/operations.md says that its user needs.
+RIGHTS: Final = (
+    *("evalsha", "script|load", "time", "hget", "hset", "hdel", "hincrby", "zadd", "zrem", "zrangebyscore"),
+    *("del", "expire", "client|setname", "exists", "get", "set", "incrby", "hgetall", "expireat"),
+)
+
+
+def test_rights_are_documented() -> None:
+    """Each of them."""
+    text = Path("docs/operations.md").read_text()
+    assert [right for right in RIGHTS if f"`{right}`" not in text.lower().replace(" load", "|load")] == []
+
+
+async def test_a_user_with_few_rights(fleet: Fleet) -> None:
+    """Those that are documented are enough for all that is asked, a server that forgets included."""
+    rights = [f"+{right}" for right in RIGHTS]
+    keys = "~{gateway:limits}:*"
+    await fleet.redis.execute_command("ACL", "SETUSER", "few", "on", ">canary-few", keys, *rights)
+    url = f"redis://few:canary-few@127.0.0.1:{fleet.server.port}/0"
+    counters = await fleet.replica(url=url)
+    await back(counters)
+    charges = [month(), charge(), charge("p", window_s=PARALLEL)]
+    decision = await take(counters, *charges)
+    await counters.settle([Correction(each, -1, decision) for each in charges])
+    await fleet.redis.flushall()
+    await take(counters, *charges)
+    await back(counters)
+    assert (await take(counters, *charges)).is_shared
+
+
+@requires("openssl")
+async def test_over_tls(fleet: Fleet, tmp_path: Path) -> None:
+    """With the authority that the URL names; without it the server is not trusted."""
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    command += ["-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")]
+    command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)  # noqa: ASYNC221 - before all else
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    with RedisRelay(fleet.server.port, tls) as relay:
+        url = relay.url.replace("redis:", "rediss:", 1)
+        trusting = await fleet.replica(url=f"{url}?ssl_ca_certs={tmp_path / 'cert.pem'}")
+        other = await fleet.replica(url=url)
+        await back(trusting)
+        assert (await take(trusting, month())).is_shared
+        assert not (await take(other, month())).is_shared
+
+
 @pytest.mark.parametrize("seed", range(3))
 async def test_whatever_happens_to_connections(fleet: Fleet, seed: int) -> None:
     """Three replicas, hundreds of calls, a server that stands still and hangs up: it counts what was kept."""
@@ -459,45 +566,57 @@ async def test_whatever_happens_to_connections(fleet: Fleet, seed: int) -> None:
 
 
 async def test_a_cluster(tmp_path: Path) -> None:
-    """Any of its nodes leads to the one that has the keys."""
-    nodes = [cluster_node(tmp_path / name) for name in ("asked", "has the keys")]
-    with nodes[0], nodes[1]:
+    """Any of three nodes leads to the one that has the keys; if these move, they are followed."""
+    nodes = [ClusterNode(tmp_path / name) for name in ("one", "two", "three")]
+    with nodes[0], nodes[1], nodes[2]:
         clients: list[Any] = [Redis.from_url(node.url, protocol=2) for node in nodes]
-        asked, keeper = clients
-        await keeper.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16_383)
-        await asked.execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[1].port, nodes[1].bus_port)
-
-        async def are_ready() -> bool:
-            said = [await node.execute_command("CLUSTER", "INFO") for node in (asked, keeper)]
-            return all("cluster_state:ok" in str(each) for each in said)
-
-        condition: Callable[[], bool | Awaitable[bool]] = are_ready
-        await until_async(condition, "both know of each other", timeout_s=DEADLINE_S)
-        fleet = Fleet(nodes[0])
+        form_cluster(nodes)
+        home = home_of(PREFIX, nodes)
+        slot = await clients[0].execute_command("CLUSTER", "KEYSLOT", PREFIX)
+        fleet = Fleet(nodes[(home + 1) % 3])
         first, second = [await fleet.replica() for _ in range(2)]
-        assert (await take(first, month(), charge("minute"))).is_shared
-        assert (await take(second, month(), charge("minute"))).used == (2, 2)
-        assert await keeper.dbsize() > 0
-        assert await asked.dbsize() == 0
+        charges = [month(), charge("minute", limit=1000)]
+        assert (await take(first, *charges)).is_shared
+        assert (await take(second, *charges)).used == (2, 2)
+        assert [bool(await client.dbsize()) for client in clients] == [at == home for at in range(3)]
+
+        async def go_on() -> None:
+            for replica in (first, second):
+                await take(replica, *charges)
+
+        await move_slot(slot, nodes[(home + 2) % 3], clients, home, go_on)
+        await until_async(lambda: not first.is_away and not second.is_away, "both have followed")
+        await go_on()
+        assert [bool(await client.dbsize()) for client in clients] == [
+            at == (home + 2) % 3 for at in range(3)
+        ]
+        assert await fleet.used(*charges) == (10, 10)
         await fleet.close()
-        await asked.aclose()
-        await keeper.aclose()
+        for client in clients:
+            await client.aclose()
 
 
-def cluster_node(folder: Path) -> ClusterNode:
-    folder.mkdir()
-    return ClusterNode(folder)
-
-
-class ClusterNode(ValkeyServer):
-    """A server of a cluster.
-
-    Attributes:
-        bus_port: Where its nodes talk to each other.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            self.bus_port: int = found.getsockname()[1]
-        super().__init__(folder, ["--cluster-enabled", "yes", "--cluster-port", str(self.bus_port)])
+async def move_slot(
+    slot: int,
+    target: ClusterNode,
+    clients: Sequence[Any],
+    home: int,
+    meanwhile: Callable[[], Awaitable[None]],
+) -> None:
+    """Move what is in *slot* as operators do; *meanwhile* is done with none, some and all moved."""
+    away = (home + 2) % 3
+    ids = [await client.execute_command("CLUSTER", "MYID") for client in clients]
+    await clients[away].execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[home])
+    await clients[home].execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[away])
+    await meanwhile()
+    is_half = True
+    while keys := await clients[home].execute_command("CLUSTER", "GETKEYSINSLOT", slot, 2):
+        await clients[home].execute_command(
+            *("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "AUTH", PASSWORD, "KEYS", *keys)
+        )
+        if is_half:
+            is_half = False
+            await meanwhile()
+    for client in (clients[away], clients[home], *clients):
+        await client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", ids[away])
+    await meanwhile()

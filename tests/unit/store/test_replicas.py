@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from gateway.store.replica_records import Heard, Record, ReplicasAwayError
 from gateway.store.replicas import Replicas, shown
 from tests.rig.requires import requires
-from tests.rig.valkey_server import PASSWORD, ValkeyServer
+from tests.rig.valkey_server import PASSWORD, ClusterNode, ValkeyServer, form_cluster, home_of
 
 pytestmark = requires("valkey")
 PAGE: Final = (Path(__file__).resolve().parents[3] / "docs" / "operations.md").read_text(encoding="utf-8")
@@ -192,6 +192,35 @@ async def test_what_cannot_be_used(meeting: Meeting, url: str, word: str) -> Non
     with pytest.raises(ReplicasAwayError, match=word) as caught:
         await replicas.exchange([])
     assert url.startswith("unix") or "canary" not in str(caught.value)
+
+
+async def test_a_cluster(tmp_path: Path) -> None:
+    """Any of its nodes leads to the one that has the table, and is asked again once that is gone."""
+    nodes = [ClusterNode(tmp_path / name) for name in ("one", "two", "three")]
+    with nodes[0], nodes[1], nodes[2]:
+        form_cluster(nodes)
+        home = home_of(b"{gateway:targets}", nodes)
+        asked = nodes[(home + 1) % 3]
+        meeting = Meeting(asked)
+        told = Record("a:circuit", 10, "open 5 6")
+        first, second = meeting.replica(), meeting.replica(nodes[home].url)
+        assert (await first.exchange([told])).records == (told,)
+        assert (await second.exchange([])).records == (told,)
+        assert (await first.exchange([])).records == ()
+        nodes[home].kill()
+        with pytest.raises(ReplicasAwayError):
+            await first.exchange([])
+        with pytest.raises(ReplicasAwayError):
+            await first.exchange([])
+        nodes[home].start()
+        while meeting.is_in_time:
+            try:
+                await first.exchange([])
+            except ReplicasAwayError:
+                continue
+            break
+        assert (await first.exchange([told])).records == (told,)
+        await meeting.close()
 
 
 @pytest.mark.parametrize(

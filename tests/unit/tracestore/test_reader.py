@@ -279,3 +279,17 @@ def test_reading_beside_the_writer(store: TraceStore, path: Path) -> None:
         thread.join()
     assert failures == []
     assert trace_id_of(10).hex() in str(TraceReader(path).find_trace(trace_id_of(10)))
+
+
+def test_who_has_called(store: TraceStore, path: Path) -> None:
+    """Each caller once, and the spans of calls that are new since a call, the newest of them."""
+    assert TraceReader(path.with_name("absent.db")).find_callers() == frozenset()
+    assert TraceReader(path.with_name("absent.db")).read_new_spans(0, 5) == (0, [])
+    rows = [make_row(number, caller=name) for number, name in enumerate(("app", "job", "app"), 1)]
+    store.insert([(number, make_frame(number, make_call(row))) for number, row in enumerate(rows, 1)])
+    reader = TraceReader(path)
+    assert reader.find_callers() == {"app", "job"}
+    last, messages = reader.read_new_spans(0, 2)
+    assert len(messages) == 2
+    assert reader.read_new_spans(last, 2) == (last, [])
+    assert len(reader.read_new_spans(last - 1, 2)[1]) == 1

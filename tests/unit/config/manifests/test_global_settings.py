@@ -19,6 +19,8 @@ def test_defaults() -> None:
     assert settings.logging_settings is None
     assert settings.telemetry_settings.semconv == "latest"
     assert settings.budget_settings.refusal_status == 429
+    assert not settings.budget_settings.alerts_over_http
+    assert settings.limit_settings.when_redis_is_away == "local"
 
 
 def test_status_codes_as_text_or_number() -> None:

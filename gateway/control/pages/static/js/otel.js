@@ -1,54 +1,19 @@
 // The settings page of a telemetry destination: form <-> manifest, test, and the ledger as it changes.
 // Text reaches the page through textContent and value only, so nothing that is shown can become markup.
-"use strict";
+import { ask } from "./api.js";
+import { at, make, note as tell } from "./dom.js";
 
 const LEDGER_MS = 2000;
 const IN_FORCE_MS = 6000;
-const TOKEN = "gateway-admin-token";
 const NEW = "\u0000new";
 // Destinations without a manifest: the local store, and what OTEL_* variables describe.
 const NOT_MANIFESTS = ["local", "environment"];
 const EXPORTER = "otel_traces_exporter_config";
 const ELASTIC_ENDPOINT = "https://<project>.ingest.<region>.<provider>.elastic.cloud/v1/traces";
 
-const at = (id) => document.getElementById(id);
 const page = { manifest: null, tag: null, isNew: false, isDirty: false, isPolling: false };
 
-class Refused extends Error {
-  constructor(status, error) {
-    super(error.message || `the control plane answered ${status}`);
-    this.status = status;
-    this.problems = error.problems || [];
-  }
-}
-
-async function ask(method, path, body, headers = {}) {
-  const token = sessionStorage.getItem(TOKEN);
-  if (token) headers.Authorization = `Bearer ${token}`;
-  if (body !== undefined) headers["Content-Type"] = "application/json";
-  const reply = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
-  const data = await reply.json().catch(() => ({}));
-  if (reply.status === 401) askForToken();
-  if (!reply.ok) throw new Refused(reply.status, data.error || {});
-  return { data, tag: reply.headers.get("etag") };
-}
-
-function askForToken() {
-  at("token-note").textContent = sessionStorage.getItem(TOKEN) ? "This is not the admin token." : "";
-  sessionStorage.removeItem(TOKEN);
-  at("token-form").hidden = false;
-  at("settings").hidden = true;
-  at("ledger").hidden = true;
-  at("token").focus();
-}
-
 // The form.
-
-function make(tag, properties = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
-}
 
 function addPair(list, what, name = "", value = "") {
   const number = list.children.length + 1;
@@ -143,11 +108,6 @@ function fillElastic() {
 }
 
 // What is told.
-
-function tell(kind, title, ...lines) {
-  const lead = make("strong", { textContent: title });
-  return make("div", { className: `note ${kind}` }, lead, ...lines.filter(Boolean).map((text) => make("span", { textContent: text })));
-}
 
 function report(...notes) { at("result").replaceChildren(...notes); }
 
@@ -272,7 +232,6 @@ async function begin() {
   try {
     await load(null);
     page.isStored = Boolean(page.manifest[EXPORTER] || page.manifest.otel_metrics_exporter_config);
-    at("token-form").hidden = true;
     at("settings").hidden = false;
     at("ledger").hidden = false;
     await showNames();
@@ -291,11 +250,5 @@ at("add-attribute").addEventListener("click", () => addPair(at("attributes"), "A
 at("destination").addEventListener("change", (event) => {
   report();
   load(event.target.value).then(() => { page.isStored = !page.isNew; }, tellFailure);
-});
-at("token-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  sessionStorage.setItem(TOKEN, at("token").value.trim());
-  at("token").value = "";
-  begin();
 });
 begin();

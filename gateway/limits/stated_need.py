@@ -1,0 +1,34 @@
+"""What a call may use of which only its tokens are told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+from typing import Final
+
+from gateway.limits.rules import MICRO_USD
+from gateway.model import LimitKind, Target, Usage
+
+_LEAST: Final = 1
+"""As of a call of which nobody can tell before; see `gateway.limits.estimate`."""
+
+
+class StatedNeed:
+    """`gateway.limits.permit.Need` of so many tokens, at the price of each of *targets*."""
+
+    def __init__(self, targets: Sequence[Target], input_tokens: int, output_tokens: int) -> None:
+        self._targets = targets
+        self._input_tokens = input_tokens
+        self._output_tokens = output_tokens
+
+    def amount(self, kind: LimitKind, target: str) -> int:
+        """Most of it, at *target*; "" for whichever it will be."""
+        if kind == "tokens":
+            return max(_LEAST, self._input_tokens + self._output_tokens)
+        asked = [one for one in self._targets if not target or one.name == target]
+        return max(map(self._cost, asked), default=_LEAST)
+
+    def _cost(self, target: Target) -> int:
+        usage = Usage(self._input_tokens, self._output_tokens, "estimated")
+        cost_usd = None if target.price is None else target.price.cost_usd(usage)
+        return _LEAST if cost_usd is None else max(_LEAST, ceil(cost_usd * MICRO_USD))

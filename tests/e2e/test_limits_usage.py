@@ -1,0 +1,209 @@
+"""What is used of limits, and what a call would be told, of a real gateway: docs/control-api.md."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, Final
+
+import pytest
+
+from tests.rig.behaviours import hang_mid_stream
+from tests.rig.fake_upstream import FakeUpstream
+from tests.rig.gateway_process import GatewayProcess, StartGateway
+from tests.rig.limited_gateway import TOKENS_OF_A_CALL, USD_OF_A_CALL, budget, paid_account, rate
+from tests.rig.manifests import (
+    ENVIRONMENT,
+    NARROW_TOKEN,
+    bearer,
+    chat,
+    chat_body,
+    in_turn,
+    openai_account,
+    virtual_account,
+    virtual_models,
+)
+from tests.rig.raw_http import request_bytes
+from tests.rig.until import until
+
+WORKERS: Final = 4
+DOCUMENTS: Final = [
+    virtual_account("app", ["env:APP_TOKEN"], ["*"], tags={"team": "search"}),
+    virtual_account("narrow", ["env:NARROW_TOKEN"], ["fake/*"]),
+    {
+        "type": "pat",
+        "name": "laptop",
+        "user_fqn": "a@x.io",
+        "tokens": ["sha256:" + "1" * 64],
+        "models": ["fake/*"],
+    },
+    rate("each", ["fake/m"], {"requests_per_day": 100}, applies_to={"type": "per-virtual-account"}),
+    rate("per-user", ["fake/m"], {"requests_per_day": 50}, applies_to={"type": "per-user"}),
+    rate(
+        "topics",
+        ["fake/m"],
+        {"tokens_per_day": 100_000},
+        applies_to={"type": "metadata", "metadata": "topic"},
+    ),
+    rate("first", ["fake/first"], {"requests_per_day": 1}),
+    budget("spend", ["paid/m"], 2 * USD_OF_A_CALL),
+    budget("watched", ["paid/m"], USD_OF_A_CALL, mode="audit"),
+    budget("unpriced", ["fake/free"], 1),
+    budget("nothing-left", ["fake/spent"], 0),
+]
+
+
+@pytest.fixture(scope="module")
+def limited(
+    upstream_server: FakeUpstream, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[GatewayProcess]:
+    """A gateway of four workers with all these limits."""
+    url = upstream_server.base_url
+    documents = [
+        openai_account("fake", url, ["m", "first", "second", "free", "spent"]),
+        paid_account("paid", url, ["m"]),
+        virtual_models("vm", {"both": in_turn("fake/first", "fake/second")}),
+        *DOCUMENTS,
+    ]
+    folder = tmp_path_factory.mktemp("usage")
+    with GatewayProcess(folder, documents, workers=WORKERS, environment=ENVIRONMENT) as process:
+        yield process
+
+
+def rows(gateway: GatewayProcess, query: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = gateway.get(f"/api/limits/usage?{query}")["usage"]
+    return found
+
+
+def simulate(gateway: GatewayProcess, **asked: Any) -> dict[str, Any]:
+    status, body = gateway.control("POST", "/api/limits/simulate", asked)
+    assert status == 200, body
+    answer: dict[str, Any] = body
+    return answer
+
+
+def my_usage(gateway: GatewayProcess, token: str) -> tuple[int, Any]:
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.control_port, timeout=10)
+    try:
+        connection.request("GET", "/api/limits/my-usage", headers={"authorization": f"Bearer {token}"})
+        reply = connection.getresponse()
+        return reply.status, json.loads(reply.read())
+    finally:
+        connection.close()
+
+
+def is_spent(gateway: GatewayProcess, usd: float) -> bool:
+    return bool(rows(gateway, "rule=spend")[0]["used"] == usd)
+
+
+def test_what_calls_have_used(limited: GatewayProcess, upstream: FakeUpstream) -> None:
+    """Requests at once, tokens when the reply has ended, whoever of four workers took them."""
+    for _ in range(7):
+        assert chat(limited, "fake/m").status == 200
+    for _ in range(2):
+        assert chat(limited, "fake/m", token=NARROW_TOKEN).status == 200
+    each = {row["entity"]["virtualaccount"]: row for row in rows(limited, "rule=each")}
+    assert {name: row["used"] for name, row in each.items()} == {"app": 7, "narrow": 2}
+    assert (each["app"]["limit"], each["app"]["left"], each["app"]["percentage"]) == (100, 93, 7.0)
+    assert [row["used"] for row in rows(limited, "rule=per-user")] == [0]
+
+
+def test_values_of_metadata_are_found(limited: GatewayProcess, upstream: FakeUpstream) -> None:
+    """A value that nobody configured is known once a call with it is in the local store."""
+    header = ("x-tfy-metadata", '{"topic":"maps"}')
+    before = {row["entity"]["metadata.topic"]: row["used"] for row in rows(limited, "rule=topics")}
+    assert chat(limited, "fake/m", headers=[header]).status == 200
+
+    def seen() -> bool:
+        found = {row["entity"]["metadata.topic"]: row["used"] for row in rows(limited, "rule=topics")}
+        return found.get("maps") == TOKENS_OF_A_CALL and found[""] == before[""]
+
+    until(seen, timeout_s=20, what="the value to be known")
+
+
+def test_a_callers_own(limited: GatewayProcess, upstream: FakeUpstream) -> None:
+    """With its own token it sees what counts for it, and nothing of others."""
+    status, mine = my_usage(limited, NARROW_TOKEN)
+    assert status == 200
+    assert mine["caller"] == {"kind": "virtualaccount", "name": "narrow", "teams": []}
+    assert {row["rule"] for row in mine["usage"]} >= {"each", "topics", "first"}
+    assert [row["entity"] for row in mine["usage"] if row["rule"] == "each"] == [{"virtualaccount": "narrow"}]
+    assert my_usage(limited, "no-such-token")[0] == 401
+
+
+def test_simulated_as_it_then_happens(limited: GatewayProcess, upstream: FakeUpstream) -> None:
+    """Budget, rate limit and the target that takes over, each asked before the call that then meets it."""
+    asked = {"virtual_account": "app", "model": "paid/m", "output_tokens": USD_OF_A_CALL}
+    for used in (0, 1):
+        before = simulate(limited, **asked)
+        assert (before["allowed"], before["answered_by"]) == (True, "paid/m")
+        spend, watched = before["rules"]
+        assert (spend["rule"], spend["used"], spend["outcome"]) == ("spend", used * USD_OF_A_CALL, "allowed")
+        assert (watched["rule"], watched["outcome"]) == ("watched", "exceeded" if used else "allowed")
+        assert chat(limited, "paid/m", max_tokens=USD_OF_A_CALL).status == 200
+        spent = (used + 1) * USD_OF_A_CALL
+        until(
+            partial(is_spent, limited, spent),
+            what="the call to be settled",
+        )
+    before = simulate(limited, **asked)
+    assert (before["allowed"], before["refusal"]["code"]) == (False, "budget_exceeded")
+    refused = chat(limited, "paid/m", max_tokens=USD_OF_A_CALL)
+    assert refused.status == before["refusal"]["status"] == 429
+    assert refused.json["error"]["message"] == before["refusal"]["message"]
+    assert rows(limited, "rule=spend")[0]["percentage"] == 100
+
+
+def test_simulated_target_that_takes_over(limited: GatewayProcess, upstream: FakeUpstream) -> None:
+    """Of a name with two targets the second answers once the first one's limit is used."""
+    asked = {"virtual_account": "app", "model": "vm/both"}
+    for expected in ("fake/first", "fake/second"):
+        before = simulate(limited, **asked)
+        assert before["answered_by"] == expected
+        assert chat(limited, "vm/both").header("x-tfy-resolved-model") == expected
+    assert [(row["target"], row["outcome"]) for row in simulate(limited, **asked)["rules"]] == [
+        ("fake/first", "refused")
+    ]
+
+
+def test_models_without_a_price(limited: GatewayProcess, upstream: FakeUpstream) -> None:
+    """They cost a budget nothing, and are refused where nothing is left of it."""
+    assert chat(limited, "fake/free").status == 200
+    until(lambda: rows(limited, "rule=unpriced")[0]["used"] == 0, what="the call to be settled")
+    assert chat(limited, "fake/spent").status == 429
+    assert simulate(limited, virtual_account="app", model="fake/spent")["allowed"] is False
+
+
+def test_nothing_is_charged(limited: GatewayProcess, upstream: FakeUpstream) -> None:
+    """However often it is asked; rules that are only proposed are looked up like others."""
+    used = rows(limited, "rule=each&entity=app")[0]["used"]
+    proposed = [
+        rate("each", ["fake/m"], {"requests_per_day": used}, applies_to={"type": "per-virtual-account"})
+    ]
+    for _ in range(3):
+        assert simulate(limited, virtual_account="app", model="fake/m")["allowed"] is True
+        answer = simulate(limited, virtual_account="app", model="fake/m", manifests=proposed)
+        assert (answer["allowed"], answer["refusal"]["code"]) == (False, "rate_limit_exceeded")
+    assert rows(limited, "rule=each&entity=app")[0]["used"] == used
+
+
+def test_a_reply_that_is_cut_at_the_drain(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
+    """What had come of it is counted, and the rest of what it had taken is free after the restart."""
+    documents = [
+        paid_account("paid", upstream.base_url, ["m"]),
+        virtual_account("app", ["env:APP_TOKEN"], ["*"]),
+        budget("spend", ["paid/m"], 1000),
+    ]
+    gateway = start_gateway(documents, workers=1, options=["--drain-timeout", "1"])
+    upstream.play("m", hang_mid_stream)
+    headers = [bearer(), ("content-type", "application/json")]
+    with gateway.connect() as connection:
+        body = chat_body("paid/m", stream=True, max_tokens=900)
+        connection.send(request_bytes("POST", "/v1/chat/completions", headers, body))
+        assert connection.read_head().status == 200
+        until(lambda: rows(gateway, "rule=spend")[0]["used"] == 900, what="it to be taken")
+        gateway.stop()
+    gateway.start()
+    assert 0 < rows(gateway, "rule=spend")[0]["used"] < 20

@@ -1,0 +1,134 @@
+"""What Redis is asked for: no more than docs/operations.md says, and what happens while it is away."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from redis import Redis
+
+from tests.rig.behaviours import provider_error
+from tests.rig.fake_upstream import FakeUpstream
+from tests.rig.gateway_process import Document, GatewayProcess, StartGateway
+from tests.rig.limited_gateway import USD_OF_A_CALL, budget, paid_account, rate
+from tests.rig.manifests import ENVIRONMENT, chat, in_turn, openai_account, virtual_account, virtual_models
+from tests.rig.requires import requires
+from tests.rig.until import until
+from tests.rig.valkey_server import ValkeyServer
+
+pytestmark = requires("valkey")
+
+USER: Final = "gateway"
+USER_PASSWORD: Final = "canary-valkey-user-0001"
+OPERATIONS: Final = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+
+
+def documented_rights() -> list[str]:
+    """Commands and keys of the section on replicas, as rules of an access control list."""
+    section = OPERATIONS.partition("\n## Replicas\n")[2].partition("\n## ")[0]
+    words = re.findall(r"`([^`]+)`", section)
+    keys = [f"~{word}" for word in words if re.fullmatch(r"\{gateway:\w+\}:\*", word)]
+    commands = [word for word in words if re.fullmatch(r"[A-Z]{3,}[A-Z |]*", word)]
+    # `SCRIPT LOAD` is a command of a container, which rules write with a bar.
+    return [*keys, "-@all", *[f"+{word.lower().replace(' ', '|')}" for word in commands]]
+
+
+def server_with(folder: Path, rules: list[str]) -> ValkeyServer:
+    return ValkeyServer(folder, ["--user", USER, "on", f">{USER_PASSWORD}", *rules])
+
+
+def url_of(server: ValkeyServer) -> str:
+    return f"redis://{USER}:{USER_PASSWORD}@127.0.0.1:{server.port}/0"
+
+
+def documents(upstream: FakeUpstream, **settings: Any) -> list[Document]:
+    return [
+        openai_account("fake", upstream.base_url, ["m", "first", "second", "free"]),
+        paid_account("paid", upstream.base_url, ["m"]),
+        virtual_models("vm", {"both": in_turn("fake/first", "fake/second")}),
+        virtual_account("app", ["env:APP_TOKEN"], ["*"]),
+        rate("r", ["fake/m"], {"requests_per_day": 3, "tokens_per_hour": 100_000, "parallel_requests": 3}),
+        rate("watched", ["fake/free"], {"requests_per_day": 3}, mode="audit"),
+        budget("b", ["paid/m"], 0, limits={"cost_per_month": 50 * USD_OF_A_CALL}),
+        budget("ever", ["paid/m"], 50 * USD_OF_A_CALL),
+        {"type": "gateway-global-settings", "name": "global", **settings},
+    ]
+
+
+def words(gateway: GatewayProcess) -> set[str]:
+    """What `/readyz` of control and of the worker say of Redis."""
+    with gateway.connect() as connection:
+        reply = connection.exchange("GET", "/readyz")
+    return {gateway.get("/readyz")["checks"]["redis"], json.loads(reply.body)["checks"]["redis"]}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ValkeyServer]:
+    (tmp_path / "valkey").mkdir()
+    with server_with(tmp_path / "valkey", documented_rights()) as started:
+        yield started
+
+
+def denied(server: ValkeyServer) -> list[Any]:
+    """What the server has refused for want of rights."""
+    with Redis.from_url(server.url) as redis:
+        return list(redis.acl_log())
+
+
+def test_no_more_rights_than_documented(
+    start_gateway: StartGateway, server: ValkeyServer, upstream: FakeUpstream
+) -> None:
+    """Limits of every kind, budgets, circuits, looking, and a server that has lost its memory."""
+    gateway = start_gateway(
+        documents(upstream), workers=1, environment={**ENVIRONMENT, "GATEWAY_REDIS_URL": url_of(server)}
+    )
+    until(lambda: words(gateway) == {"ok"}, timeout_s=20, what="Redis to be there")
+    assert [chat(gateway, "fake/m", max_tokens=5).status for _ in range(4)] == [200] * 3 + [429]
+    assert chat(gateway, "paid/m", max_tokens=USD_OF_A_CALL).status == 200
+    upstream.play("first", *[provider_error(500)] * 30)
+    for _ in range(5):
+        chat(gateway, "vm/both")
+    usage = gateway.get("/api/limits/usage?rule=r&unit=requests_per_day")
+    assert (usage["usage"][0]["used"], usage["counted_by"]) == (3, "replicas")
+    assert denied(server) == []
+    server.restart()
+    until(lambda: words(gateway) == {"ok"}, timeout_s=20, what="Redis to be there again")
+    assert chat(gateway, "fake/m", max_tokens=5).status == 429, "it was told what had been counted"
+    assert denied(server) == []
+
+
+def test_rights_that_lack(tmp_path: Path, start_gateway: StartGateway, upstream: FakeUpstream) -> None:
+    """Without those for limits `/readyz` says so, though circuits are shared."""
+    (tmp_path / "poor").mkdir()
+    rules = [rule for rule in documented_rights() if "limits" not in rule]
+    with server_with(tmp_path / "poor", rules) as poor:
+        environment = {**ENVIRONMENT, "GATEWAY_REDIS_URL": url_of(poor)}
+        gateway = start_gateway(documents(upstream), workers=1, environment=environment)
+        until(lambda: "limits are this host's own" in gateway.log, timeout_s=20, what="the log to say so")
+        assert words(gateway) == {"away"}
+        assert denied(poor)
+
+
+def test_refused_while_it_is_away(
+    start_gateway: StartGateway, server: ValkeyServer, upstream: FakeUpstream
+) -> None:
+    """Where that is wanted: calls that a limit may refuse, no others; and again when there is a server."""
+    gateway = start_gateway(
+        documents(upstream, limit_settings={"when_redis_is_away": "refuse"}),
+        workers=1,
+        environment={**ENVIRONMENT, "GATEWAY_REDIS_URL": url_of(server)},
+    )
+    until(lambda: words(gateway) == {"ok"}, timeout_s=20, what="Redis to be there")
+    assert chat(gateway, "fake/m", max_tokens=5).status == 200
+    server.kill()
+    until(lambda: words(gateway) == {"away"}, timeout_s=20, what="it to be missed")
+    refused = chat(gateway, "fake/m", max_tokens=5)
+    assert (refused.status, refused.header("retry-after")) == (429, "1")
+    assert chat(gateway, "fake/free").status == 200
+    assert "limits refuse calls" in gateway.log
+    server.start()
+    until(lambda: chat(gateway, "fake/m", max_tokens=5).status == 200, timeout_s=20, what="it to be back")
