@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Final
 
 from gateway import __version__
-from gateway.settings import OPTIONS, SettingsError, environment, read_control_place, read_settings
+from gateway.settings import (
+    OPTIONS,
+    SettingsError,
+    environment,
+    read_control_place,
+    read_settings,
+    state_dir_in,
+)
 
 OK: Final = 0
 INVALID: Final = 1
@@ -48,6 +55,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_check_config(commands)
     _add_otel(commands)
     _add_admin(commands)
+    _add_token(commands)
     schema = commands.add_parser("schema", help="print the JSON Schema of the manifests, for editors")
     schema.set_defaults(run=_schema)
     demo = commands.add_parser(
@@ -199,6 +207,70 @@ def _admin_list(_parsed: argparse.Namespace, state_dir: Path, _origin: str) -> i
     return command.print_accounts(state_dir)
 
 
+def _add_token(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    token = commands.add_parser("token", help="make, list, rotate and revoke what callers sign in with")
+    actions = token.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="action")
+    create = actions.add_parser(
+        "create",
+        help="make a token and print it, once",
+        description="Make a token and print it. Its hash is written into the manifest of its caller.",
+        allow_abbrev=False,
+    )
+    whose = create.add_mutually_exclusive_group(required=True)
+    whose.add_argument("--virtual-account", metavar="NAME", help="of this virtual account")
+    whose.add_argument("--pat", metavar="NAME", help="of the user of this personal access token")
+    create.add_argument(
+        "--expires", metavar="WHEN", help="2027-01-31, 2027-01-31T18:00:00Z or 90d (default: never)"
+    )
+    listing = actions.add_parser("list", help="list tokens, without what would give them away")
+    rotate = actions.add_parser(
+        "rotate",
+        help="make another token in the place of one, which works on for a while",
+        description="Make another token in the place of one, which works on for the grace period.",
+        allow_abbrev=False,
+    )
+    which = rotate.add_mutually_exclusive_group(required=True)
+    which.add_argument("id", metavar="ID", nargs="?", help="of the token")
+    which.add_argument("--due", action="store_true", help="all whose auto_rotate_interval is over")
+    rotate.add_argument(
+        "--grace-days",
+        type=_grace_days,
+        metavar="DAYS",
+        help="how long the old one works on (default: grace_period of auto_rotate, else 7)",
+    )
+    revoke = actions.add_parser("revoke", help="take a token out, so that it signs nobody in")
+    revoke.add_argument("id", metavar="ID", help="of the token")
+    for action in (create, listing, rotate, revoke):
+        action.add_argument(
+            "--config",
+            type=Path,
+            metavar="PATH",
+            help="file or folder of manifests (default: $GATEWAY_CONFIG)",
+        )
+        action.add_argument(
+            "--secrets-dir", type=Path, metavar="PATH", help="as of serve (default: $GATEWAY_SECRETS_DIR)"
+        )
+        action.add_argument(
+            "--state-dir", type=Path, metavar="DIR", help="as of serve: where the key is that signs tokens"
+        )
+        if action is not revoke:
+            action.add_argument(
+                "--format", choices=("text", "json"), default="text", help="how to print (default: text)"
+            )
+        action.set_defaults(run=_token)
+
+
+def _token(parsed: argparse.Namespace) -> int:
+    config = parsed.config or _path_in_environment("GATEWAY_CONFIG")
+    if config is None:
+        sys.stderr.write("gateway token: --config is missing\n")
+        return USAGE
+    from gateway.app.tokens import run_token_command
+
+    secrets_dir = parsed.secrets_dir or _path_in_environment("GATEWAY_SECRETS_DIR")
+    return run_token_command(parsed, config, secrets_dir, parsed.state_dir or state_dir_in(environment()))
+
+
 def _serve(parsed: argparse.Namespace) -> int:
     given = {option.flag: getattr(parsed, option.flag.replace("-", "_")) for option in OPTIONS}
     flags = {flag: str(value) if isinstance(value, bool) else value for flag, value in given.items()}
@@ -253,6 +325,14 @@ def _demo_provider(parsed: argparse.Namespace) -> int:
     from gateway import demo_provider
 
     return demo_provider.main(parsed.host, parsed.port)
+
+
+def _grace_days(text: str) -> int:
+    days = int(text) if text.isascii() and text.isdigit() and len(text) <= 5 else -1  # noqa: PLR2004
+    if days < 0:
+        msg = "expected a whole number of days"
+        raise argparse.ArgumentTypeError(msg)
+    return days
 
 
 def _days(text: str) -> int:

@@ -202,6 +202,16 @@ def _admin_token(environ: Mapping[str, str]) -> str | None:
     return environ.get(f"{_PREFIX}ADMIN_TOKEN") or None
 
 
+def state_dir_in(environ: Mapping[str, str]) -> Path:
+    """The state folder of a gateway that is started with *environ* and no flags."""
+    named = environ.get(f"{_PREFIX}STATE_DIR")
+    if named:
+        return Path(named).absolute()
+    default = next(option.default for option in OPTIONS if option.flag == "control-port")
+    port = environ.get(f"{_PREFIX}CONTROL_PORT") or default or ""
+    return _default_state_dir(int(port) if port.isdigit() else 0, environ)
+
+
 def _default_state_dir(control_port: int, environ: Mapping[str, str]) -> Path:
     base = Path(environ.get("XDG_STATE_HOME", ""))
     # The XDG rules: a relative path there is invalid and ignored.

@@ -52,6 +52,7 @@ from gateway.delivery.probe import probe_all
 from gateway.delivery.service import Delivery, DeliveryStoppedError, MetricsReport
 from gateway.delivery.webhook import Webhooks
 from gateway.http_server import HttpServer, bind
+from gateway.identity.issued_tokens import IssuedTokens
 from gateway.limits.readings import CounterReader
 from gateway.process import DRAINING_SIGNAL, say_ready
 from gateway.proxies import Proxies
@@ -207,6 +208,7 @@ class Control:
             self._targets,
             self._audit,
             history,
+            IssuedTokens(files, settings.state_dir),
             self._limits,
             self._deliveries,
         )

@@ -32,6 +32,7 @@ MAX_PATHS: Final = 100
 _NO_SECRETS: Final = frozenset(
     {"auth_data", "key", "token_type", "authorized_subjects", "session_identifiers"}
 )
+_SHOWN_OF_ISSUED: Final = {"id", "created_at", "expires_at", "replaced_by"}
 _SECRET_PART: Final = re.compile(r"webhook|headers$", re.IGNORECASE)
 _KIND: Final = "type"
 
@@ -102,7 +103,7 @@ def _show_issued(body: dict[str, Any], tokens: Sequence[SecretReference | Issued
     """Put back what is no secret of a token that was issued here: which it is, and its dates."""
     for at, token in enumerate(tokens):
         if isinstance(token, IssuedToken):
-            for name, value in token.model_dump(include={"id", "created_at", "expires_at"}).items():
+            for name, value in token.model_dump(include=_SHOWN_OF_ISSUED).items():
                 if value is not None:
                     body["tokens"][at][name] = value
 

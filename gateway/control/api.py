@@ -29,7 +29,9 @@ from gateway.control.pages.navigation import NAVIGATION
 from gateway.control.replies import on_failure, on_http_error
 from gateway.control.targets import TargetsSource, targets_routes
 from gateway.control.telemetry import TelemetrySource, telemetry_routes
+from gateway.control.tokens import token_routes
 from gateway.control.traces import TraceQueries, trace_routes
+from gateway.identity.issued_tokens import IssuedTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Services:
     targets: TargetsSource
     audit: AuditTrail
     history: History
+    tokens: IssuedTokens
     limits: LimitsSource
     deliveries: DeliveryHistory = field(default_factory=DeliveryHistory)
 
@@ -69,6 +72,7 @@ def build_app(services: Services, access: Access) -> ASGIApp:
             *otel_settings_routes(services.otel, services.audit),
             *manifest_routes(services.history.files, services.audit),
             *history_routes(services.history),
+            *token_routes(services.tokens, services.audit),
             *audit_routes(services.audit),
             *operator_routes(access, services.audit),
             *openapi_routes(),

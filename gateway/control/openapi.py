@@ -299,6 +299,45 @@ TOPICS: Final = (
         ),
     ),
     Topic(
+        "Tokens of callers",
+        (
+            Operation("GET", "/api/tokens", "Tokens of virtual accounts and users", "tokens, no secrets"),
+            Operation(
+                "POST",
+                "/api/tokens",
+                "Make a token of one of the two",
+                "the token, this once",
+                who="admin",
+                body=(
+                    Field("virtual_account", "a virtual account's name"),
+                    Field("pat", "a personal access token's name"),
+                    Field("expires_at", "2027-01-31, 2027-01-31T18:00:00Z or 90d; never by default"),
+                ),
+                status=201,
+            ),
+            Operation(
+                "POST",
+                "/api/tokens/rotate",
+                "Make another in the place of one, which works on for a while",
+                "the new token, this once",
+                who="admin",
+                body=(
+                    Field("id", "of the token", is_required=True),
+                    Field("grace_days", "how long the old one works on", "integer"),
+                ),
+                status=201,
+            ),
+            Operation(
+                "POST",
+                "/api/tokens/revoke",
+                "End a token",
+                "what it was",
+                who="admin",
+                body=(Field("id", "of the token", is_required=True),),
+            ),
+        ),
+    ),
+    Topic(
         "Operators",
         (
             Operation("GET", "/api/operators", "Users of the dashboard", "users", who="admin"),
@@ -333,10 +372,12 @@ TOPICS: Final = (
                 "name and link",
                 who="admin",
             ),
-            Operation("GET", "/api/tokens", "Tokens of the admin API", "tokens, no secrets", who="admin"),
+            Operation(
+                "GET", "/api/operator-tokens", "Tokens of the admin API", "tokens, no secrets", who="admin"
+            ),
             Operation(
                 "POST",
-                "/api/tokens",
+                "/api/operator-tokens",
                 "Make a token",
                 "the token, this once",
                 who="admin",
@@ -347,7 +388,9 @@ TOPICS: Final = (
                 ),
                 status=201,
             ),
-            Operation("DELETE", "/api/tokens/{id}", "Revoke a token at once", "nothing", who="admin"),
+            Operation(
+                "DELETE", "/api/operator-tokens/{id}", "Revoke a token at once", "nothing", who="admin"
+            ),
         ),
     ),
     Topic(

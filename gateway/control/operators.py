@@ -1,4 +1,4 @@
-"""Signing in and out, and who may: `/api/sign-in`, `/api/first`, `/api/me`, `/api/operators`, `/api/tokens`.
+"""Signing in and out, and who may: `/api/sign-in`, `/api/first`, `/api/me`, `/api/operators` and tokens.
 
 A secret is in an answer once, when it is made: a new token, and the link by which a user sets a password.
 """
@@ -196,9 +196,9 @@ def operator_routes(access: Access, audit: AuditTrail) -> list[Route]:
         ("DELETE", "/api/operators/{name}", rooms.remove_user),
         ("POST", "/api/operators/{name}/role", rooms.set_role),
         ("POST", "/api/operators/{name}/link", rooms.make_link),
-        ("GET", "/api/tokens", rooms.list_tokens),
-        ("POST", "/api/tokens", rooms.make_token),
-        ("DELETE", "/api/tokens/{id}", rooms.revoke_token),
+        ("GET", "/api/operator-tokens", rooms.list_tokens),
+        ("POST", "/api/operator-tokens", rooms.make_token),
+        ("DELETE", "/api/operator-tokens/{id}", rooms.revoke_token),
     )
     return [Route(path, _answered(handler), methods=[method]) for method, path, handler in handlers]
 

@@ -18,6 +18,8 @@ DEMO_TOKEN_SHA256: Final = hashlib.sha256(b"demo-key").digest()
 """The quickstart's token, known to everybody, so it is taken only while the gateway listens on loopback."""
 
 _BEARER: Final = "bearer "
+# Of HTTP; in other scripts than ours a token may well end with what Python takes for space.
+_SPACE: Final = " \t"
 _INDEX_BYTES: Final = 8
 _CHALLENGE: Final = (("www-authenticate", "Bearer"),)
 _UNKNOWN: Final = (
@@ -117,7 +119,7 @@ class Identity:
             InvalidApiKey: No token, or none that is known and not expired.
         """
         tokens = [
-            token.strip().encode("latin-1", errors="replace")
+            token.strip(_SPACE).encode("latin-1", errors="replace")
             for token in (headers.get("x-goog-api-key"), _token(headers), key)
             if token
         ]
@@ -198,9 +200,9 @@ def _unexpired(credential: Credential) -> Caller:
 def _token(headers: Headers) -> str:
     own = headers.get("x-tfy-api-key")
     if own:
-        return own.strip()
+        return own.strip(_SPACE)
     authorization = headers.get("authorization") or ""
     if authorization[: len(_BEARER)].lower() == _BEARER:
-        return authorization[len(_BEARER) :].strip()
+        return authorization[len(_BEARER) :].strip(_SPACE)
     # Where Anthropic's SDK puts its key.
-    return (headers.get("x-api-key") or "").strip()
+    return (headers.get("x-api-key") or "").strip(_SPACE)

@@ -16,6 +16,7 @@ from gateway.settings import (
     environment,
     is_loopback,
     read_settings,
+    state_dir_in,
 )
 
 HOME = {"HOME": "/home/op"}
@@ -262,3 +263,16 @@ def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """That of this process, as it is when it is asked for."""
     monkeypatch.setenv("GATEWAY_TEST_ONLY", "x")
     assert environment()["GATEWAY_TEST_ONLY"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"HOME": "/home/op"}, "/home/op/.local/state/gateway/8788"),
+        ({"HOME": "/home/op", "GATEWAY_CONTROL_PORT": "9000"}, "/home/op/.local/state/gateway/9000"),
+        ({"HOME": "/home/op", "GATEWAY_STATE_DIR": "/var/lib/gateway"}, "/var/lib/gateway"),
+    ],
+)
+def test_state_folder_of_a_command(environ: dict[str, str], expected: str) -> None:
+    """That of a gateway which is started in the same environment."""
+    assert state_dir_in(environ) == Path(expected)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from gateway.config.manifests.expiration import Expiration, parse_expiration
-from gateway.config.manifests.part import Part, Token, wrong
+from gateway.config.manifests.part import Part, Text, Token, wrong
 from gateway.config.secrets import SecretKind, SecretReference
 
 TEXT: Final = "(text)"
@@ -55,6 +55,8 @@ class IssuedToken(Part):
     """When it was made, an RFC 3339 time."""
     expires_at: Expiration | None = None
     """The last day that it works, to its end in UTC, or an RFC 3339 time."""
+    replaced_by: Text | None = None
+    """The id of the token that was made in its place."""
 
     @property
     def made_at(self) -> dt.datetime:

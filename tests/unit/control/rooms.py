@@ -30,6 +30,7 @@ from gateway.control.telemetry import TelemetrySource
 from gateway.control.traces import TraceQueries
 from gateway.delivery.probe import ProbeResult
 from gateway.delivery.service import MetricsReport
+from gateway.identity.issued_tokens import IssuedTokens
 from gateway.limits.readings import CounterReader
 from gateway.store.audit_log import AuditLog
 from gateway.store.counter_table import counters_in_memory
@@ -141,6 +142,9 @@ class Rooms:
                 AcceptedFiles(self.kept),
                 ManifestFiles(self.manifests, strict=False, secrets=SecretSource({}, None)),
                 self.audit,
+            ),
+            tokens=IssuedTokens(
+                ManifestFiles(self.manifests, strict=False, secrets=SecretSource({}, None)), self.kept
             ),
             limits=self.limits,
         )

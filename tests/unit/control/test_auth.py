@@ -17,7 +17,12 @@ OPEN = ["/livez", "/readyz", "/metrics"]
 API = ["/api/traces", "/api/telemetry", "/api/config", "/api/traces/" + "0" * 32, "/api", "/api/unknown"]
 PAGES = ["/", "/controls/settings/otel"]
 CHANGES = [("POST", "/api/telemetry/test"), ("PUT", "/api/config/otel"), ("POST", "/api/targets/drain")]
-CHANGES += [("POST", "/api/tokens"), ("DELETE", "/api/tokens/x"), ("POST", "/api/unknown"), ("PATCH", "/api")]
+CHANGES += [
+    ("POST", "/api/operator-tokens"),
+    ("DELETE", "/api/operator-tokens/x"),
+    ("POST", "/api/unknown"),
+    ("PATCH", "/api"),
+]
 
 
 def away(token: str | None = TOKEN) -> Rooms:
@@ -197,7 +202,7 @@ def test_a_viewer_sees(tmp_path: Path, path: str) -> None:
     assert client.get(path).status_code in (200, 404)
 
 
-@pytest.mark.parametrize("path", ["/api/operators", "/api/tokens"])
+@pytest.mark.parametrize("path", ["/api/operators", "/api/operator-tokens"])
 def test_a_viewer_does_not_see_who_else_there_is(tmp_path: Path, path: str) -> None:
     """Accounts are for admins."""
     client, _ = signed_in(tmp_path, Role.VIEWER)

@@ -25,6 +25,7 @@ from gateway.control.manifests import judged, listed, one_manifest, saved_manife
 from gateway.control.otel_settings import saved_json
 from gateway.control.targets import TargetsSource
 from gateway.delivery.probe import ProbeResult
+from gateway.identity.issued_tokens import IssuedTokens
 from gateway.store.audit_log import AuditLog
 from gateway.tracestore import buckets
 from gateway.tracestore.decode import span_json, trace_json
@@ -108,8 +109,13 @@ def manifest_answers() -> dict[str, object]:
         versions.append(config.version)
     one = one_manifest(files, trail, "team", "ml")
     history = History(kept, files, trail)
+    tokens = IssuedTokens(files, Path(mkdtemp()))
+    made = tokens.create("virtual-account", "app").to_dict()
+    issued = [token.to_dict() for token in tokens.all()]
     (folder / "z.yaml").write_text("type: unheard-of\n")
     return {
+        "tokens": {"tokens": issued},
+        "token-made": made,
         "manifests": listed(files, "team", "ml"),
         "manifest": one,
         "manifest-saved": saved_manifest(files, saved),

@@ -138,21 +138,21 @@ def test_a_user_from_invitation_to_end(admin: TestClient, browser: TestClient, t
 
 def test_tokens(admin: TestClient, browser: TestClient) -> None:
     """Seen once; then without the secret, until they are revoked."""
-    made = admin.post("/api/tokens", json={"name": "ci", "role": "viewer", "days": 30})
+    made = admin.post("/api/operator-tokens", json={"name": "ci", "role": "viewer", "days": 30})
     assert made.status_code == 201
     secret = made.json()["token"]
-    listed = admin.get("/api/tokens")
+    listed = admin.get("/api/operator-tokens")
     assert secret not in listed.text
     (token,) = listed.json()["tokens"]
     assert (token["name"], token["role"]) == ("ci", "viewer")
     assert token["expires_at"] is not None
     header = {"authorization": f"Bearer {secret}"}
     assert browser.get("/api/me", headers=header).json() == {"name": "ci", "role": "viewer"}
-    assert admin.delete(f"/api/tokens/{token['id']}").status_code == 200
+    assert admin.delete(f"/api/operator-tokens/{token['id']}").status_code == 200
     assert browser.get("/api/me", headers=header).status_code == 401
     for days in (0, -1, "3", 5000):
         body = {"name": "x", "role": "viewer", "days": days}
-        assert admin.post("/api/tokens", json=body).status_code == 400
+        assert admin.post("/api/operator-tokens", json=body).status_code == 400
 
 
 def test_one_s_own_password(access: Access, browser: TestClient) -> None:

@@ -22,6 +22,7 @@ IDENTITY = Identity(
         make_credential("token-2", APP),
         make_credential("other-token", OTHER),
         make_credential("grün", OTHER),
+        make_credential("voilà", OTHER),
         make_credential("expired", APP, expires_at_s=time.time() - 1),
         make_credential("not-yet", APP, expires_at_s=time.time() + 3600),
     ]
@@ -57,6 +58,11 @@ def identify(*headers: tuple[str, str]) -> Caller:
             OTHER,
             id="UTF-8, as HTTP carries it",
         ),
+        pytest.param(
+            [("x-api-key", " " + "voilà".encode().decode("latin-1") + "\t")],
+            OTHER,
+            id="its last byte is a space to Python",
+        ),
     ],
 )
 def test_known_token(headers: list[tuple[str, str]], caller: Caller) -> None:
@@ -86,6 +92,7 @@ def test_known_token(headers: list[tuple[str, str]], caller: Caller) -> None:
             id="its hash",
         ),
         pytest.param([("authorization", "Bearer \ud800")], "not known", id="no text"),
+        pytest.param([("x-api-key", "token-1\xa0")], "not known", id="with a space that is none"),
         pytest.param([("authorization", "Bearer expired")], "has expired", id="expired"),
     ],
 )

@@ -68,7 +68,7 @@ async function showUsers() {
 function tokenRow(token) {
   const revoke = action("Revoke", `Revoke ${token.name}`, async () => {
     if (!await confirmed({ title: `Revoke ${token.name}?`, text: "What uses it is refused at once.", action: "Revoke", danger: true })) return;
-    await ask("DELETE", `/api/tokens/${encodeURIComponent(token.id)}`, {});
+    await ask("DELETE", `/api/operator-tokens/${encodeURIComponent(token.id)}`, {});
     await showTokens();
   }, "danger");
   return make("tr", {}, make("th", { scope: "row", className: "anywhere", textContent: token.name }), make("td", {}, badge(token.role === "admin" ? "accent" : "", token.role)),
@@ -77,7 +77,7 @@ function tokenRow(token) {
 }
 
 async function showTokens() {
-  const { tokens } = await get("/api/tokens");
+  const { tokens } = await get("/api/operator-tokens");
   at("tokens").replaceChildren(tokens.length ? table("List of API tokens", ["Name", "Role", "Made", "Expires", ""], tokens.map(tokenRow))
     : empty("key", "No tokens yet", "A script sends one as Authorization: Bearer. The API is described under Configuration > Admin API."));
 }
@@ -102,7 +102,7 @@ async function add() {
   try {
     if (adding === "token") {
       if (at("add-days").value) body.days = Number(at("add-days").value);
-      const { data } = await ask("POST", "/api/tokens", body);
+      const { data } = await ask("POST", "/api/operator-tokens", body);
       at("add-dialog").close();
       showSecret(`The token ${data.name}`, "Keep it now: it is not shown again.", data.token);
       await showTokens();

@@ -1,0 +1,142 @@
+"""`/api/tokens`: what callers sign in with, listed, made, rotated and revoked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.config.manifest_files import ChangedMeanwhile, Invalid, NoSuchManifest, NotWritable
+from gateway.control.audit import AuditTrail, address_of
+from gateway.control.json_body import BodyRefused, read_object
+from gateway.control.operator import operator_of
+from gateway.control.replies import json_reply
+from gateway.identity.issued_tokens import IssuedTokens, Kind, NoSuchToken, Refused
+
+_T = TypeVar("_T")
+_Ask = Callable[[Request], Awaitable[Response]]
+
+_KINDS: Final[dict[str, Kind]] = {"virtual_account": "virtual-account", "pat": "pat"}
+_MOST_DAYS: Final = 99_999
+
+
+def token_routes(tokens: IssuedTokens, audit: AuditTrail) -> list[Route]:
+    """The routes of this room. Every answer is `no-store`: a new token is in it once."""
+
+    async def show(_request: Request) -> Response:
+        listed = await asyncio.to_thread(tokens.all)
+        return json_reply({"tokens": [token.to_dict() for token in listed]})
+
+    async def create(request: Request) -> Response:
+        body = await read_object(request)
+        (field, kind), name = _whose(body)
+        expires = _text(body, "expires_at", is_required=False)
+        _refuse_others(body, {field, "expires_at"})
+        made = await _do(lambda: tokens.create(kind, name, expires))
+        await _note(request, "token.created", kind, f"{name}/{made.listed.id}")
+        return json_reply(made.to_dict(), 201)
+
+    async def rotate(request: Request) -> Response:
+        body = await read_object(request)
+        token_id = _text(body, "id") or ""
+        grace_days = _days(body)
+        _refuse_others(body, {"id", "grace_days"})
+        made = await _do(lambda: tokens.rotate(token_id, grace_days=grace_days))
+        await _note(request, "token.rotated", made.listed.kind, f"{made.listed.name}/{token_id}")
+        return json_reply(made.to_dict(), 201)
+
+    async def revoke(request: Request) -> Response:
+        body = await read_object(request)
+        token_id = _text(body, "id") or ""
+        _refuse_others(body, {"id"})
+        revoked = await _do(lambda: tokens.revoke(token_id))
+        await _note(request, "token.revoked", revoked.kind, f"{revoked.name}/{token_id}")
+        return json_reply({"id": token_id, "subject": revoked.subject, "state": "revoked"})
+
+    async def _note(request: Request, action: str, kind: str, name: str) -> None:
+        await asyncio.to_thread(
+            audit.asked, action, kind, name, address_of(request), operator_of(request).name
+        )
+
+    return [
+        Route("/api/tokens", show, methods=["GET"]),
+        Route("/api/tokens", _answered(create), methods=["POST"]),
+        Route("/api/tokens/rotate", _answered(rotate), methods=["POST"]),
+        Route("/api/tokens/revoke", _answered(revoke), methods=["POST"]),
+    ]
+
+
+def _answered(change: _Ask) -> _Ask:
+    """*change*, which answers with what is wrong where it is refused."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await change(request)
+        except BodyRefused as error:
+            return error.reply()
+        except Invalid as error:
+            return _invalid(error)
+
+    return answer
+
+
+async def _do(change: Callable[[], _T]) -> _T:
+    """Make a change in a thread.
+
+    Raises:
+        BodyRefused: It cannot be made.
+        Invalid: The configuration has errors.
+    """
+    try:
+        return await asyncio.to_thread(change)
+    except NoSuchManifest as error:
+        raise BodyRefused(404, "manifest_not_found", str(error)) from error
+    except NoSuchToken as error:
+        raise BodyRefused(404, "token_not_found", str(error)) from error
+    except Refused as error:
+        raise BodyRefused(400, "invalid_parameter", str(error)) from error
+    except ChangedMeanwhile as error:
+        raise BodyRefused(409, "changed_meanwhile", str(error)) from error
+    except NotWritable as error:
+        raise BodyRefused(409, "not_writable", str(error)) from error
+
+
+def _whose(body: dict[str, Any]) -> tuple[tuple[str, Kind], str]:
+    given = [(field, kind) for field, kind in _KINDS.items() if field in body]
+    if len(given) != 1:
+        raise BodyRefused(400, "invalid_parameter", "send one of 'virtual_account' and 'pat', a name")
+    return given[0], _text(body, given[0][0]) or ""
+
+
+def _text(body: dict[str, Any], name: str, *, is_required: bool = True) -> str | None:
+    value = body.get(name)
+    if value is None and not is_required:
+        return None
+    if not isinstance(value, str) or not value:
+        raise BodyRefused(400, "invalid_parameter", f"'{name}' is a text that is not empty")
+    return value
+
+
+def _days(body: dict[str, Any]) -> int | None:
+    value = body.get("grace_days")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_DAYS:
+        raise BodyRefused(400, "invalid_parameter", f"'grace_days' is a number from 0 to {_MOST_DAYS}")
+    return value
+
+
+def _refuse_others(body: dict[str, Any], known: set[str]) -> None:
+    others = sorted(body.keys() - known)
+    if others:
+        raise BodyRefused(400, "invalid_parameter", f"unknown field '{others[0]}'")
+
+
+def _invalid(error: Invalid) -> Response:
+    problems = [problem.to_dict() for problem in error.problems]
+    message = "the configuration has errors; nothing was written"
+    return json_reply({"error": {"code": "invalid_manifest", "message": message, "problems": problems}}, 400)
