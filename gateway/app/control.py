@@ -33,6 +33,7 @@ from gateway.control.config_watch import ConfigWatch, Watched
 from gateway.control.health import Health
 from gateway.control.metrics import MetricsPage, MetricsSource
 from gateway.control.otel_manifest import OtelManifests
+from gateway.control.tail import Tail
 from gateway.control.targets import TargetsSource
 from gateway.control.telemetry import TelemetrySource
 from gateway.control.traces import TraceQueries
@@ -52,6 +53,7 @@ from gateway.store.target_board import FILE_NAME, TargetBoard, open_board
 from gateway.tasks import end, first_of, spawn
 from gateway.telemetry.resource import worker_resource
 from gateway.tracestore.reader import TraceReader, find_stored
+from gateway.tracestore.store import Limits
 from gateway.tracestore.writer import StoreWriter
 from gateway.wire.frames import ConfigState
 
@@ -64,6 +66,7 @@ _METRICS_S: Final = 1.5
 """What the last spans, the store, open answers and metrics may take at the end; the supervisor allows 10."""
 
 _TELEMETRY_EVERY_S: Final = 1.0
+_DAY_S: Final = 86_400.0
 # A batch of calls is some 20,000 objects that live until it is stored, and none of them in a cycle.
 _GC_THRESHOLDS: Final = (50_000, 20, 50)
 
@@ -98,7 +101,10 @@ class Control:
         )
         stored = find_stored(store_path)
         self._writer = StoreWriter(
-            store_path, self._delivery.local_reader(stored.position), earlier=stored.totals
+            store_path,
+            self._delivery.local_reader(stored.position),
+            earlier=stored.totals,
+            limits=Limits(max_bytes=settings.traces_max_bytes, max_age_s=settings.traces_max_days * _DAY_S),
         )
         self._delivery.configure(make_destinations(in_force, self._secrets), in_force.version)
         self._audit = AuditTrail(AuditLog(settings.state_dir / FOLDER))
@@ -166,8 +172,9 @@ class Control:
             settings.config, strict=settings.strict, secrets=self._secrets, find_waiting=self._waiting
         )
         page = MetricsPage(self._metrics_source)
+        tail = Tail(self._queries)
         services = Services(
-            self._health, self._queries, self._telemetry, config, otel, page, self._targets, self._audit
+            self._health, self._queries, tail, self._telemetry, config, otel, page, self._targets, self._audit
         )
         application = build_app(services, Access(settings.control_host, settings.admin_token))
         server = HttpServer(application, bind(settings.control_host, settings.control_port))
@@ -186,6 +193,7 @@ class Control:
             _log.error("the HTTP server ended by itself; the control process starts anew")
         await end(self._tasks)
         self._health.mark_draining()
+        tail.stop()
         server.stop()
         await server.ended(_ANSWER_S)
         await self._metrics.stop(_METRICS_S)

@@ -16,10 +16,12 @@ from gateway.control.auth import Access, Guard
 from gateway.control.config import ConfigSource, config_routes
 from gateway.control.health import Health, health_routes
 from gateway.control.metrics import MetricsPage, metrics_routes
+from gateway.control.metrics_query import metrics_query_routes
 from gateway.control.otel_manifest import OtelManifests
 from gateway.control.otel_settings import otel_settings_routes
 from gateway.control.pages import page_routes
 from gateway.control.replies import json_reply, on_failure, on_http_error
+from gateway.control.tail import Tail, tail_routes
 from gateway.control.targets import TargetsSource, targets_routes
 from gateway.control.telemetry import TelemetrySource, telemetry_routes
 from gateway.control.traces import TraceQueries, trace_routes
@@ -31,6 +33,7 @@ class Services:
 
     health: Health
     traces: TraceQueries
+    tail: Tail
     telemetry: TelemetrySource
     config: ConfigSource
     otel: OtelManifests
@@ -50,7 +53,9 @@ def build_app(services: Services, access: Access) -> ASGIApp:
         routes=[
             Route("/", _front),
             *health_routes(services.health),
+            *tail_routes(services.tail),
             *trace_routes(services.traces),
+            *metrics_query_routes(services.traces),
             *telemetry_routes(services.telemetry),
             *targets_routes(services.targets, services.audit),
             *config_routes(services.config),
@@ -72,6 +77,8 @@ async def _front(_request: Request) -> Response:
             "service": "gateway control plane",
             "see": [
                 "/api/traces",
+                "/api/traces/tail",
+                "/api/metrics/query",
                 "/api/telemetry",
                 "/api/targets",
                 "/api/config",

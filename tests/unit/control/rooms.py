@@ -18,6 +18,7 @@ from gateway.control.config_status import ConfigStatus
 from gateway.control.health import Health
 from gateway.control.metrics import MetricsPage, MetricsSource
 from gateway.control.otel_manifest import OtelManifests
+from gateway.control.tail import Tail
 from gateway.control.targets import TargetsSource
 from gateway.control.telemetry import TelemetrySource
 from gateway.control.traces import TraceQueries
@@ -25,7 +26,9 @@ from gateway.delivery.probe import ProbeResult
 from gateway.delivery.service import MetricsReport
 from gateway.store.audit_log import AuditLog
 from gateway.tracestore.ledger import StoreState, local_report
+from gateway.tracestore.metrics_query import MetricsQuery
 from gateway.tracestore.query import TraceQuery
+from gateway.tracestore.reader import Newer
 
 
 @dataclass
@@ -36,6 +39,8 @@ class FakeStore:
     traces: dict[bytes, dict[str, object]] = field(default_factory=dict)
     failure: Exception | None = None
     asked: list[TraceQuery] = field(default_factory=list)
+    asked_metrics: list[MetricsQuery] = field(default_factory=list)
+    coming: list[dict[str, object]] = field(default_factory=list)
 
     def list_traces(self, query: TraceQuery) -> dict[str, object]:
         self.asked.append(query)
@@ -47,6 +52,18 @@ class FakeStore:
         if self.failure is not None:
             raise self.failure
         return self.traces.get(trace_id)
+
+    def newer(self, query: TraceQuery, after_id: int | None, most: int) -> Newer:
+        self.asked.append(query)
+        if self.failure is not None:
+            raise self.failure
+        return Newer([], 0) if after_id is None else Newer(self.coming[:most], after_id + len(self.coming))
+
+    def query_metrics(self, query: MetricsQuery) -> dict[str, object]:
+        self.asked_metrics.append(query)
+        if self.failure is not None:
+            raise self.failure
+        return {"total": {"requests": 7}}
 
 
 @dataclass
@@ -72,16 +89,18 @@ class Rooms:
     audit: AuditTrail = field(default_factory=lambda: AuditTrail(AuditLog(Path(mkdtemp()))))
     targets: TargetsSource = field(default_factory=lambda: TargetsSource(tuple, None))
 
-    def client(self, base_url: str = "http://127.0.0.1:8788") -> TestClient:
+    def client(self, base_url: str = "http://127.0.0.1:8788", services: Services | None = None) -> TestClient:
         """A client of the app; a failure of the app is an answer, as it is over a socket."""
-        app = build_app(self.services(), self.access)
+        app = build_app(services or self.services(), self.access)
         return TestClient(app, base_url=base_url, raise_server_exceptions=False)
 
     def services(self) -> Services:
         """The doubles as the app takes them."""
+        queries = TraceQueries(self.store)
         return Services(
             health=self.health,
-            traces=TraceQueries(self.store),
+            traces=queries,
+            tail=Tail(queries),
             telemetry=TelemetrySource(
                 lambda: {
                     "destinations": [{"name": "elastic"}],
