@@ -17,7 +17,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 LOCKED := install --require-hashes --only-binary :all: --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-test run test check test-long golden lock clean \
+.PHONY: help install install-test run test check test-long golden lock vendor clean \
 	perf perf-quick perf-full perf-compare perf-readme perf-peers perf-profile perf-k6 perf-locust perf-simulation \
 	perf-lock
 
@@ -121,6 +121,15 @@ PERF_COMPILE = $(subst make lock,make perf-lock,$(COMPILE))
 perf-lock:
 	for list in perf/requirements/*.in; do $(PERF_COMPILE) "$$list" --output-file "$${list%.in}.lock" || exit; done
 	cd perf/requirements/portkey && rm -f package-lock.json && npm install --package-lock-only --ignore-scripts
+
+# What the dashboard brings of others, as its authors have built it. `npm` is needed here and nowhere else.
+VENDOR := gateway/control/pages/static/vendor
+UPLOT := 1.6.32
+vendor:
+	folder=$$(mktemp -d) && cd "$$folder" && npm pack --silent uplot@$(UPLOT) && tar -xzf uplot-$(UPLOT).tgz && \
+		cp package/LICENSE package/dist/uPlot.min.css "$(CURDIR)/$(VENDOR)/uplot/" && \
+		cp package/dist/uPlot.iife.min.js "$(CURDIR)/$(VENDOR)/uplot/uPlot.min.js" && rm -r "$$folder"
+	cd $(VENDOR)/uplot && sha256sum --check SHA256SUMS
 
 clean:
 	rm -rf $(VENV) $(MOCK) build dist ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

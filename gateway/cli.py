@@ -10,12 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from gateway import __version__
-from gateway.settings import OPTIONS, SettingsError, environment, read_settings
+from gateway.settings import OPTIONS, SettingsError, environment, read_control_place, read_settings
 
 OK: Final = 0
 INVALID: Final = 1
@@ -47,6 +47,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_check_config(commands)
     _add_otel(commands)
+    _add_admin(commands)
     schema = commands.add_parser("schema", help="print the JSON Schema of the manifests, for editors")
     schema.set_defaults(run=_schema)
     demo = commands.add_parser(
@@ -120,6 +121,84 @@ def _add_otel(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     test.set_defaults(run=_otel_test)
 
 
+def _add_admin(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    admin = commands.add_parser(
+        "admin",
+        help="who may sign in to the dashboard and the admin API",
+        description="Users and tokens of the dashboard and the admin API, on the gateway's host.",
+    )
+    actions = admin.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    link = actions.add_parser("link", help="print a link that sets a user's password, once")
+    password = actions.add_parser("password", help="set a user's password")
+    for action in (link, password):
+        action.add_argument("--user", default="admin", metavar="NAME", help="whose (default: admin)")
+    token = actions.add_parser("token", help="make a token for the admin API and print it")
+    token.add_argument("name", metavar="NAME", help="what it is for")
+    token.add_argument(
+        "--role", choices=("viewer", "admin"), default="viewer", help="what it may do (default: viewer)"
+    )
+    token.add_argument("--days", type=_days, metavar="N", help="how long it is valid (default: for ever)")
+    revoke = actions.add_parser("revoke", help="end a token")
+    revoke.add_argument("id", metavar="ID", help="as in the list")
+    listed = actions.add_parser("list", help="list users and tokens, without anything secret")
+    runs = {link: _admin_link, password: _admin_password, token: _admin_token, revoke: _admin_revoke}
+    for action, run in {**runs, listed: _admin_list}.items():
+        for flag in ("state-dir", "control-host", "control-port"):
+            action.add_argument(f"--{flag}", metavar=flag.rpartition("-")[2].upper(), help="as of serve")
+        action.set_defaults(run=_with_place(run))
+
+
+def _with_place(
+    run: Callable[[argparse.Namespace, Path, str], int],
+) -> Callable[[argparse.Namespace], int]:
+    """*run*, given the state folder and the control plane's origin."""
+
+    def found(parsed: argparse.Namespace) -> int:
+        flags = {
+            flag: getattr(parsed, flag.replace("-", "_"))
+            for flag in ("state-dir", "control-host", "control-port")
+        }
+        try:
+            host, port, state_dir = read_control_place(flags, environment())
+        except SettingsError as error:
+            sys.stderr.write(f"gateway admin: {error}\n")
+            return USAGE
+        return run(parsed, state_dir, f"http://{f'[{host}]' if ':' in host else host}:{port}")
+
+    return found
+
+
+def _admin_link(parsed: argparse.Namespace, state_dir: Path, origin: str) -> int:
+    from gateway.control.sign_in import command
+
+    return command.print_link(state_dir, parsed.user, origin)
+
+
+def _admin_password(parsed: argparse.Namespace, state_dir: Path, _origin: str) -> int:
+    from gateway.control.sign_in import command
+
+    return command.set_password(state_dir, parsed.user)
+
+
+def _admin_token(parsed: argparse.Namespace, state_dir: Path, _origin: str) -> int:
+    from gateway.control.sign_in import command
+    from gateway.control.sign_in.roles import Role
+
+    return command.add_token(state_dir, parsed.name, Role(parsed.role), parsed.days)
+
+
+def _admin_revoke(parsed: argparse.Namespace, state_dir: Path, _origin: str) -> int:
+    from gateway.control.sign_in import command
+
+    return command.revoke_token(state_dir, parsed.id)
+
+
+def _admin_list(_parsed: argparse.Namespace, state_dir: Path, _origin: str) -> int:
+    from gateway.control.sign_in import command
+
+    return command.print_accounts(state_dir)
+
+
 def _serve(parsed: argparse.Namespace) -> int:
     given = {option.flag: getattr(parsed, option.flag.replace("-", "_")) for option in OPTIONS}
     flags = {flag: str(value) if isinstance(value, bool) else value for flag, value in given.items()}
@@ -174,6 +253,14 @@ def _demo_provider(parsed: argparse.Namespace) -> int:
     from gateway import demo_provider
 
     return demo_provider.main(parsed.host, parsed.port)
+
+
+def _days(text: str) -> int:
+    days = int(text) if text.isascii() and text.isdigit() else 0
+    if not 0 < days <= 3650:  # noqa: PLR2004
+        msg = "expected a whole number from 1 to 3650"
+        raise argparse.ArgumentTypeError(msg)
+    return days
 
 
 def _port(text: str) -> int:

@@ -182,6 +182,21 @@ def _read_option(option: Option, flag: str | None, environ: Mapping[str, str]) -
         raise SettingsError(msg) from error
 
 
+def read_control_place(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> tuple[str, int, Path]:
+    """Host and port of the control plane and the state folder, as `gateway serve` would have them.
+
+    Raises:
+        SettingsError: A value is not usable.
+    """
+    found = {
+        option.setting: _read_option(option, flags.get(option.flag), environ)
+        for option in OPTIONS
+        if option.setting in {"control_host", "control_port", "state_dir"}
+    }
+    port = found["control_port"]
+    return found["control_host"], port, found["state_dir"] or _default_state_dir(port, environ)
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this host can reach a server bound to *host*."""
     try:

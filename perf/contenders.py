@@ -290,7 +290,7 @@ def started_gateway(bench: Bench, setup: Setup = EVERYTHING) -> Iterator[Contend
         command,
         core=bench.cores.contender,
         folder=bench.folder,
-        environment={"PERF_TOKEN": TOKEN},
+        environment={"PERF_TOKEN": TOKEN, "GATEWAY_ADMIN_TOKEN": TOKEN},
     ) as program:
         program.wait_until_ready(lambda: answers_ok(port, "/readyz") and answers_ok(control_port, "/readyz"))
         yield Contender(

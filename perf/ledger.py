@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from perf.contenders import Contender
+from perf.contenders import TOKEN, Contender
 from perf.tools import get_json
 
 _PATIENCE_S: Final = 5.0
@@ -27,7 +27,9 @@ def ledger_doubts(contender: Contender) -> tuple[str, ...]:
 
 
 def _read(contender: Contender) -> list[dict[str, Any]]:
-    destinations: list[dict[str, Any]] = get_json(contender.control_port, "/api/telemetry")["destinations"]
+    destinations: list[dict[str, Any]] = get_json(contender.control_port, "/api/telemetry", token=TOKEN)[
+        "destinations"
+    ]
     return destinations
 
 

@@ -72,11 +72,11 @@ class HeldLoad:
         return msgspec.json.decode(line, type=LoadResult)
 
 
-def get_json(port: int, path: str) -> dict[str, Any]:
-    """The JSON object that a server on this port of 127.0.0.1 gives for *path*."""
+def get_json(port: int, path: str, *, token: str = "") -> dict[str, Any]:
+    """The JSON object that a server on this port of 127.0.0.1 gives for *path*, to whoever has *token*."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers={"authorization": f"Bearer {token}"} if token else {})
         return msgspec.json.decode(connection.getresponse().read(), type=dict[str, Any])
     finally:
         connection.close()

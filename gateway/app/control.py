@@ -8,6 +8,7 @@ import logging
 import os
 import platform
 import signal
+import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -30,9 +31,11 @@ from gateway.control.audit import AuditTrail
 from gateway.control.auth import Access
 from gateway.control.config import ConfigSource
 from gateway.control.config_watch import ConfigWatch, Watched
+from gateway.control.delivery_history import DeliveryHistory
 from gateway.control.health import Health
 from gateway.control.metrics import MetricsPage, MetricsSource
 from gateway.control.otel_manifest import OtelManifests
+from gateway.control.sign_in.entrance import Entrance
 from gateway.control.tail import Tail
 from gateway.control.targets import TargetsSource
 from gateway.control.telemetry import TelemetrySource
@@ -111,6 +114,7 @@ class Control:
         self._watch = self._make_watch(in_force)
         self._version = in_force.version
         self._destinations: list[Mapping[str, Any]] = []
+        self._history = DeliveryHistory()
         self._failed = asyncio.Event()
         self._target_names = _target_names(in_force)
         board = _open_board(settings.state_dir / FILE_NAME)
@@ -174,9 +178,18 @@ class Control:
         page = MetricsPage(self._metrics_source)
         tail = Tail(self._queries)
         services = Services(
-            self._health, self._queries, tail, self._telemetry, config, otel, page, self._targets, self._audit
+            self._health,
+            self._queries,
+            tail,
+            self._telemetry,
+            config,
+            otel,
+            page,
+            self._targets,
+            self._audit,
+            self._history,
         )
-        application = build_app(services, Access(settings.control_host, settings.admin_token))
+        application = build_app(services, _access(settings))
         server = HttpServer(application, bind(settings.control_host, settings.control_port))
         server.start()
         spawn(self._watch_telemetry(), name="watch-telemetry", owner=self._tasks)
@@ -304,7 +317,13 @@ class Control:
                 self._failed.set()
                 return
             self._destinations = report["destinations"]
+            self._history.note(self._destinations, time.monotonic())
             await asyncio.sleep(_TELEMETRY_EVERY_S)
+
+
+def _access(settings: Settings) -> Access:
+    entrance = Entrance(settings.state_dir, settings.admin_token)
+    return Access(settings.control_host, entrance, settings.control_port)
 
 
 def _target_names(config: Config) -> list[str]:

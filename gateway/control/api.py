@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from gateway.control.audit import AuditTrail, audit_routes
 from gateway.control.auth import Access, Guard
 from gateway.control.config import ConfigSource, config_routes
+from gateway.control.delivery_history import DeliveryHistory, history_routes
 from gateway.control.health import Health, health_routes
 from gateway.control.metrics import MetricsPage, metrics_routes
 from gateway.control.metrics_query import metrics_query_routes
+from gateway.control.operators import operator_routes
 from gateway.control.otel_manifest import OtelManifests
 from gateway.control.otel_settings import otel_settings_routes
 from gateway.control.pages import page_routes
-from gateway.control.replies import json_reply, on_failure, on_http_error
+from gateway.control.pages.navigation import NAVIGATION
+from gateway.control.replies import on_failure, on_http_error
 from gateway.control.tail import Tail, tail_routes
 from gateway.control.targets import TargetsSource, targets_routes
 from gateway.control.telemetry import TelemetrySource, telemetry_routes
@@ -40,6 +43,7 @@ class Services:
     metrics: MetricsPage
     targets: TargetsSource
     audit: AuditTrail
+    history: DeliveryHistory = field(default_factory=DeliveryHistory)
 
 
 def build_app(services: Services, access: Access) -> ASGIApp:
@@ -47,7 +51,7 @@ def build_app(services: Services, access: Access) -> ASGIApp:
 
     Args:
         services: What the rooms show.
-        access: What it is bound to, and the admin token.
+        access: What it is bound to, and who may sign in.
     """
     app = Starlette(
         routes=[
@@ -57,11 +61,13 @@ def build_app(services: Services, access: Access) -> ASGIApp:
             *trace_routes(services.traces),
             *metrics_query_routes(services.traces),
             *telemetry_routes(services.telemetry),
+            *history_routes(services.history),
             *targets_routes(services.targets, services.audit),
             *config_routes(services.config),
             *otel_settings_routes(services.otel, services.audit),
             *audit_routes(services.audit),
-            *page_routes(),
+            *operator_routes(access, services.audit),
+            *page_routes(access),
             *metrics_routes(services.metrics),
         ],
         exception_handlers={HTTPException: on_http_error, Exception: on_failure},
@@ -72,18 +78,5 @@ def build_app(services: Services, access: Access) -> ASGIApp:
 
 
 async def _front(_request: Request) -> Response:
-    return json_reply(
-        {
-            "service": "gateway control plane",
-            "see": [
-                "/api/traces",
-                "/api/traces/tail",
-                "/api/metrics/query",
-                "/api/telemetry",
-                "/api/targets",
-                "/api/config",
-                "/api/audit",
-                "/settings/otel",
-            ],
-        }
-    )
+    first = next(entry for group in NAVIGATION for entry in group.entries)
+    return RedirectResponse(first.path, 307)

@@ -108,14 +108,19 @@ class AuditTrail:
         )
         self._append(entries)
 
-    def asked(self, action: str, kind: str, name: str, address: str) -> None:
-        """Note what somebody at *address* has done by the control API."""
+    def asked(self, action: str, kind: str, name: str, address: str, operator: str | None = None) -> None:
+        """Note what *operator* (None: not told) at *address* has done by the control API."""
+        by = {
+            "kind": "control_api",
+            "address": address,
+            **({} if operator is None else {"operator": operator}),
+        }
         self._append(
             [
                 {
                     "at": self._now(),
                     "action": action,
-                    "by": {"kind": "control_api", "address": address},
+                    "by": by,
                     "type": kind,
                     "name": name,
                 }

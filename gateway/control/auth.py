@@ -1,8 +1,10 @@
 """Who may reach the control plane.
 
-On loopback it is open, and the name in `Host` must be loopback's: a page in the operator's browser can make
-its own name resolve to 127.0.0.1 (DNS rebinding) and would otherwise read everything here. On any other
-address `/api/*` needs the admin token. No CORS header is ever sent, so other pages cannot read answers.
+Everybody signs in, also on loopback; open are health, metrics, the files of the pages and the way in. A page
+of any site in the operator's browser can send requests here and can make its own name resolve to 127.0.0.1
+(DNS rebinding), so: on loopback the name in `Host` must be loopback's; a change that comes with the session
+cookie must come from our own page (`Origin`, `Sec-Fetch-Site`) with the session's CSRF token, which no other
+page can read; no CORS header is ever sent. A token in `Authorization` is sent by no browser by itself.
 
 Pure ASGI: it sees every request before any room does.
 """
@@ -10,19 +12,35 @@ Pure ASGI: it sees every request before any room does.
 from __future__ import annotations
 
 import hmac
+import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
 from typing import Final
+from urllib.parse import quote, urlsplit
 
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.control import health, metrics
+from gateway.control.operator import Operator, put_operator
 from gateway.control.replies import error_reply
+from gateway.control.sign_in.entrance import Entrance, TooManyTries
 from gateway.settings import is_loopback
 
+SIGN_IN_PATH: Final = "/sign-in"
+FIRST_PATH: Final = "/first"
+CSRF_HEADER: Final = b"x-csrf-token"
+VIEWER_MAY: Final = frozenset({"/api/sign-out", "/api/me/password"})
+"""What changes something and is allowed to viewers; any other unsafe method on the API is for admins."""
+
 _HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]+)(?::\d{1,5})?", re.ASCII)
-_PROTECTED: Final = "/api"
+_API: Final = "/api"
 _OPEN: Final = health.PATHS | {metrics.PATH}
+_WAY_IN: Final = frozenset({SIGN_IN_PATH, FIRST_PATH, "/api/sign-in", "/api/first"})
+_STATIC: Final = "/static/"
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_ADVICE: Final = "sign in, or send a token: Authorization: Bearer <admin token>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,46 +48,127 @@ class Access:
     """How the control plane may be reached.
 
     Attributes:
-        host: What it is bound to.
-        admin_token: Needed for `/api/*` away from loopback; when there is none, `/api/*` is closed there.
+        host: What it is bound to; with *port*.
+        entrance: Knows who somebody is.
     """
 
     host: str
-    admin_token: str | None = field(default=None, repr=False)
+    entrance: Entrance
+    port: int = 8788
+
+    @property
+    def cookie(self) -> str:
+        """The session's cookie. Cookies do not tell ports apart, and two gateways may run on one host."""
+        return f"gateway-session-{self.port}"
 
 
 class Guard:
-    """ASGI middleware that lets in whom `Access` allows."""
+    """ASGI middleware that lets in whom `Access` allows, and notes who it is."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
         self._is_local = is_loopback(access.host)
-        self._token = None if access.admin_token is None else access.admin_token.encode()
+        self._entrance = access.entrance
+        self._cookie = access.cookie
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer it here."""
         if scope["type"] == "lifespan" or scope["path"] in _OPEN:
             await self._app(scope, receive, send)
-        elif self._is_local and not _names_loopback(scope):
-            message = "reach the control plane as localhost or 127.0.0.1, or bind it to another address"
-            await error_reply(421, "misdirected_request", message)(scope, receive, send)
-        elif not self._is_local and _is_protected(scope["path"]) and not self._has_token(scope):
-            message = "send the admin token: Authorization: Bearer <GATEWAY_ADMIN_TOKEN>"
-            headers = {"www-authenticate": "Bearer"}
-            await error_reply(401, "unauthorized", message, headers)(scope, receive, send)
+        elif (refusal := self._check(scope)) is not None:
+            await refusal(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
-    def _has_token(self, scope: Scope) -> bool:
-        values = _header(scope, b"authorization")
-        if self._token is None or len(values) != 1:
-            return False
-        scheme, _blank, token = values[0].partition(b" ")
-        return scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token)
+    def _check(self, scope: Scope) -> Response | None:
+        """What to answer instead of passing it on; notes the operator."""
+        if self._is_local and not _names_loopback(scope):
+            message = "reach the control plane as localhost or 127.0.0.1, or bind it to another address"
+            return error_reply(421, "misdirected_request", message)
+        if scope["path"].startswith(_STATIC):
+            return None
+        try:
+            operator = self._find_operator(scope)
+        except TooManyTries as error:
+            return too_many_tries(error)
+        if operator is None:
+            return None if scope["path"] in _WAY_IN else _who_are_you(scope)
+        put_operator(scope, operator)
+        return _check_change(scope, operator)
+
+    def _find_operator(self, scope: Scope) -> Operator | None:
+        if bearers := _header(scope, b"authorization"):
+            # What a proxy added and what the client sent may differ: two are none.
+            scheme, _blank, secret = bearers[0].partition(b" ")
+            if len(bearers) != 1 or scheme.lower() != b"bearer":
+                return None
+            text = secret.strip().decode("utf-8", "surrogateescape")
+            return self._entrance.by_bearer(text, address_in(scope)) if text else None
+        secret_of_session = session_in(scope, self._cookie)
+        return None if secret_of_session is None else self._entrance.by_session(secret_of_session)
 
 
-def _is_protected(path: str) -> bool:
-    return path == _PROTECTED or path.startswith(_PROTECTED + "/")
+def too_many_tries(error: TooManyTries) -> Response:
+    """The answer to somebody who guesses."""
+    wait_s = math.ceil(error.wait_s)
+    return error_reply(
+        429, "too_many_tries", f"too many tries; try again in {wait_s} s", {"retry-after": str(wait_s)}
+    )
+
+
+def session_in(scope: Scope, name: str) -> str | None:
+    """The secret of the session that the request comes with."""
+    try:
+        cookies = SimpleCookie(b"; ".join(_header(scope, b"cookie")).decode("latin-1"))
+    except CookieError:
+        return None
+    return cookies[name].value if name in cookies else None
+
+
+def address_in(scope: Scope) -> str:
+    """Where a request comes from."""
+    return scope["client"][0] if scope.get("client") else "unknown"
+
+
+def is_https(scope: Scope) -> bool:
+    """Whether the browser sees this over TLS, ours or that of a proxy in front."""
+    forwarded = _header(scope, b"x-forwarded-proto")
+    return scope["scheme"] == "https" or forwarded[-1:] == [b"https"]
+
+
+def comes_from_elsewhere(scope: Scope) -> bool:
+    """Whether a page of another origin has sent this."""
+    origins, hosts = _header(scope, b"origin"), _header(scope, b"host")
+    host = hosts[0].decode("latin-1").lower() if hosts else ""
+    is_foreign = any(urlsplit(one.decode("latin-1")).netloc.lower() != host for one in origins)
+    return is_foreign or _header(scope, b"sec-fetch-site") in ([b"cross-site"], [b"same-site"])
+
+
+def _check_change(scope: Scope, operator: Operator) -> Response | None:
+    """Refuse a change that the operator may not make, or may not have meant."""
+    if scope["type"] == "http" and (scope["method"] in _SAFE or scope["path"] in _WAY_IN):
+        return None
+    if operator.csrf_token:
+        if comes_from_elsewhere(scope):
+            message = "a page of another site may not change anything here"
+            return error_reply(403, "foreign_origin", message)
+        given = _header(scope, CSRF_HEADER)
+        if len(given) != 1 or not hmac.compare_digest(given[0], operator.csrf_token.encode()):
+            return error_reply(403, "csrf", "the page is older than its session: reload it")
+    if not operator.is_admin and scope["path"] not in VIEWER_MAY:
+        return error_reply(403, "admin_only", "you are signed in as a viewer; only an admin may change this")
+    return None
+
+
+def _who_are_you(scope: Scope) -> Response:
+    if scope["type"] != "http":
+        return error_reply(401, "unauthorized", _ADVICE)
+    path = scope["path"]
+    if path == _API or path.startswith(_API + "/") or scope["method"] not in _SAFE:
+        return error_reply(401, "unauthorized", _ADVICE, {"www-authenticate": "Bearer"})
+    query = scope["query_string"].decode("latin-1")
+    wanted = quote(path, safe="/") + (f"?{query}" if query else "")
+    return RedirectResponse(f"{SIGN_IN_PATH}?next={quote(wanted, safe='')}", 303)
 
 
 def _names_loopback(scope: Scope) -> bool:

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from gateway.control.audit import AuditTrail, address_of
 from gateway.control.json_body import BodyRefused, read_object
+from gateway.control.operator import operator_of
 from gateway.control.otel_manifest import (
     TYPE,
     ChangedMeanwhile,
@@ -51,7 +52,8 @@ def otel_settings_routes(manifests: OtelManifests, audit: AuditTrail) -> list[Ro
         except Invalid as error:
             return _invalid(error)
         saved_name = str(saved.shown.body["name"])
-        await asyncio.to_thread(audit.asked, "manifest.saved", TYPE, saved_name, address_of(request))
+        address, operator = address_of(request), operator_of(request).name
+        await asyncio.to_thread(audit.asked, "manifest.saved", TYPE, saved_name, address, operator)
         return json_reply(saved_json(saved), headers=_tag(saved.shown))
 
     return [

@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from gateway.control.audit import AuditTrail, address_of
 from gateway.control.json_body import BodyRefused, read_object
+from gateway.control.operator import operator_of
 from gateway.control.replies import error_reply, json_reply
 from gateway.routing.health import Health, TargetReport
 from gateway.telemetry import instruments as names
@@ -101,10 +102,10 @@ async def _change(
     if source.health is None:
         message = "the file that workers share cannot be used; the log of the start says why"
         return error_reply(503, "store_unavailable", message)
-    address = address_of(request)
+    address, operator = address_of(request), operator_of(request).name
     done = change(source.health, name, address)
     if done is not None:
-        await asyncio.to_thread(audit.asked, done, "target", name, address)
+        await asyncio.to_thread(audit.asked, done, "target", name, address, operator)
     return json_reply(source.entry(name))
 
 

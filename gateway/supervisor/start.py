@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import shlex
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 from gateway import log
@@ -15,6 +16,8 @@ from gateway.config import Config, SecretMissing, SecretSource, accepted, check,
 from gateway.config.manifests.access_token import PersonalAccessToken
 from gateway.config.manifests.virtual_account import VirtualAccount
 from gateway.control.accepted_files import AcceptedFiles
+from gateway.control.sign_in.accounts import FIRST_USER, Accounts
+from gateway.control.sign_in.command import first_link
 from gateway.identity.tokens import DEMO_TOKEN_SHA256
 from gateway.settings import Settings, environment, is_loopback
 from gateway.supervisor.cannot_start import CannotStart, ConfigRefused, StateFolderInUse
@@ -82,6 +85,12 @@ def _check_config(settings: Settings) -> Config:
             "give whoever has it a token of its own",
             settings.host,
         )
+    if not is_loopback(settings.control_host):
+        _log.warning(
+            "the control plane listens on %s: without TLS in front of it, passwords and tokens can be read "
+            "on the way",
+            settings.control_host,
+        )
     return checked.config
 
 
@@ -123,10 +132,34 @@ def _say_ready(settings: Settings, config: Config) -> None:
     workers = f"{settings.workers} worker{'' if settings.workers == 1 else 's'}"
     lines = (
         f"configuration {settings.config} (version {config.version}), {workers}",
+        *_way_in(settings, control),
         # Read by programs, so it keeps its form and comes last.
         f"gateway ready: data plane {data}, control plane {control}",
     )
     print("\n".join(lines), flush=True)  # noqa: T201, this is what the command prints
+
+
+def _way_in(settings: Settings, control: str) -> Iterator[str]:
+    """How to sign in for the first time, while no admin has a password.
+
+    The link only to a terminal: standard output of a service is kept in logs, which more people read than may
+    sign in here.
+    """
+    accounts = Accounts(settings.state_dir)
+    try:
+        if accounts.has_admin():
+            return
+        if sys.stdout.isatty():
+            link = first_link(accounts, FIRST_USER, control)
+            yield f"set the password of the dashboard, once, within a day: {link}"
+        else:
+            yield (
+                "no password is set for the dashboard: gateway admin link --state-dir "
+                f"{shlex.quote(str(settings.state_dir))} --control-port {settings.control_port}"
+            )
+    except (OSError, ValueError) as error:
+        # Everything else works without; whoever wants to sign in is told by the sign-in page.
+        _log.error("the accounts of the dashboard cannot be used: %s", error)
 
 
 def _in_url(host: str) -> str:

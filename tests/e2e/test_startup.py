@@ -139,7 +139,7 @@ def test_state_folder_is_free_after_a_kill(tmp_path: Path, upstream: FakeUpstrea
 
 def test_open_control_plane_needs_a_token(launch: Any) -> None:
     """Off the loopback the control plane does not start without GATEWAY_ADMIN_TOKEN."""
-    code, log = launch(None, "--control-host", "0.0.0.0")
+    code, log = launch(None, "--control-host", "0.0.0.0", environment={"GATEWAY_ADMIN_TOKEN": ""})
     assert code in (CONFIGURATION, USAGE)
     assert "GATEWAY_ADMIN_TOKEN" in log
 

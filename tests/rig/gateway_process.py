@@ -30,6 +30,7 @@ REPOSITORY: Final = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S: Final = 40.0
 STOP_TIMEOUT_S: Final = 45.0
 CONTROL_TIMEOUT_S: Final = 10.0
+ADMIN_TOKEN: Final = "admin-token-of-the-rig"
 _READY: Final = re.compile(r"gateway ready: data plane http://[^:]+:(\d+), control plane http://[^:]+:(\d+)")
 
 Document = dict[str, Any]
@@ -57,7 +58,7 @@ class GatewayProcess:
         self.state = folder / "state"
         self._workers = workers
         self._options = tuple(options)
-        self._environment = dict(environment or {})
+        self._environment = {"GATEWAY_ADMIN_TOKEN": ADMIN_TOKEN, **(environment or {})}
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._stdout: list[str] = []
@@ -201,7 +202,9 @@ class GatewayProcess:
         connection = http.client.HTTPConnection("127.0.0.1", self.control_port, timeout=CONTROL_TIMEOUT_S)
         try:
             data = None if body is None else json.dumps(body)
-            connection.request(method, path, data, {"content-type": "application/json"})
+            token = self._environment["GATEWAY_ADMIN_TOKEN"]
+            headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
+            connection.request(method, path, data, headers)
             reply = connection.getresponse()
             text = reply.read().decode()
         finally:

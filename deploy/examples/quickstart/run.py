@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from gateway.control.sign_in.accounts import FIRST_USER, Accounts
+from gateway.control.sign_in.command import first_link
 from gateway.process import die_with_parent
 from gateway.settings import SettingsError, read_settings
 
@@ -54,9 +57,11 @@ def main() -> int:
             print("make run: GATEWAY_DEMO_PORT sets the demo provider's port (0: any free)", file=sys.stderr)
             return max(1, demo.wait())
         with _Manifests(state_dir, real_port) as config:
+            # The admin API wants a token: this run's own, unless one is set.
+            os.environ.setdefault("GATEWAY_ADMIN_TOKEN", secrets.token_urlsafe(16))
             gateway = _start(["serve", "--config", str(config)], signal.SIGTERM)
             stop.pass_to(gateway)
-            return _relay(gateway)
+            return _relay(gateway, Accounts(state_dir))
     finally:
         demo.kill()
         demo.wait()
@@ -136,13 +141,21 @@ class _Manifests:
             shutil.rmtree(self._copy, ignore_errors=True)
 
 
-def _relay(gateway: subprocess.Popen[str]) -> int:
+def _relay(gateway: subprocess.Popen[str], accounts: Accounts) -> int:
     """Show what the gateway prints and, once it is ready, what to try; gives its exit code."""
     for line in gateway.stdout or ():
         print(line, end="", flush=True)
         if found := READY.search(line):
-            print(_what_to_try(found[1], found[2]), flush=True)
+            print(_what_to_try(found[1], found[2]), _dashboard(accounts, found[2]), sep="", flush=True)
     return gateway.wait()
+
+
+def _dashboard(accounts: Accounts, control: str) -> str:
+    """Where the dashboard is, and while nobody has a password, how to set one."""
+    if accounts.has_admin():
+        return f"The dashboard: {control}\nCtrl-C stops everything.\n"
+    link = first_link(accounts, FIRST_USER, control)
+    return f"The dashboard; this link sets its password, once: {link}\nCtrl-C stops everything.\n"
 
 
 def _what_to_try(data: str, control: str) -> str:
@@ -158,10 +171,9 @@ def _what_to_try(data: str, control: str) -> str:
 Try it:
   curl -sN {data}/v1/chat/completions {key} {kind} -d '{body}'
 Read its trace:
-  curl -s '{control}/api/traces?limit=1'
+  curl -s -H 'Authorization: Bearer {os.environ["GATEWAY_ADMIN_TOKEN"]}' '{control}/api/traces?limit=1'
 See what you may call (OPENAI_API_KEY and ANTHROPIC_API_KEY, when set, add more):
   curl -s {data}/v1/models {key}
-Ctrl-C stops everything.
 """
 
 

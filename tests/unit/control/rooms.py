@@ -18,6 +18,7 @@ from gateway.control.config_status import ConfigStatus
 from gateway.control.health import Health
 from gateway.control.metrics import MetricsPage, MetricsSource
 from gateway.control.otel_manifest import OtelManifests
+from gateway.control.sign_in.entrance import Entrance
 from gateway.control.tail import Tail
 from gateway.control.targets import TargetsSource
 from gateway.control.telemetry import TelemetrySource
@@ -29,6 +30,13 @@ from gateway.tracestore.ledger import StoreState, local_report
 from gateway.tracestore.metrics_query import MetricsQuery
 from gateway.tracestore.query import TraceQuery
 from gateway.tracestore.reader import Newer
+
+TOKEN = "admin-token-of-the-tests"
+
+
+def access_at(host: str = "127.0.0.1", token: str | None = TOKEN, folder: Path | None = None) -> Access:
+    """A way in whose accounts are in *folder*, an empty one by default."""
+    return Access(host, Entrance(folder or Path(mkdtemp()), token))
 
 
 @dataclass
@@ -82,17 +90,23 @@ class Rooms:
     status: ConfigStatus = field(
         default_factory=lambda: ConfigStatus("0123456789ab", 1_700_000_000_000_000_000)
     )
-    access: Access = field(default_factory=lambda: Access("127.0.0.1"))
+    access: Access = field(default_factory=access_at)
     manifests: Path = Path("no-such-folder")
     waiting: dict[str, int] = field(default_factory=dict)
     tested: list[str | None] = field(default_factory=list)
     audit: AuditTrail = field(default_factory=lambda: AuditTrail(AuditLog(Path(mkdtemp()))))
     targets: TargetsSource = field(default_factory=lambda: TargetsSource(tuple, None))
 
-    def client(self, base_url: str = "http://127.0.0.1:8788", services: Services | None = None) -> TestClient:
-        """A client of the app; a failure of the app is an answer, as it is over a socket."""
+    def client(
+        self,
+        base_url: str = "http://127.0.0.1:8788",
+        token: str | None = TOKEN,
+        services: Services | None = None,
+    ) -> TestClient:
+        """A client of the app with an admin's token; a failure of the app is an answer, as over a socket."""
         app = build_app(services or self.services(), self.access)
-        return TestClient(app, base_url=base_url, raise_server_exceptions=False)
+        headers = {} if token is None else {"authorization": f"Bearer {token}"}
+        return TestClient(app, base_url=base_url, raise_server_exceptions=False, headers=headers)
 
     def services(self) -> Services:
         """The doubles as the app takes them."""

@@ -7,11 +7,11 @@ import pytest
 from tests.unit.control.rooms import FakeStore, Rooms
 
 
-def test_front_points_to_what_can_be_seen() -> None:
-    """Somebody who opens the port learns where to look."""
-    reply = Rooms().client().get("/")
-    assert reply.status_code == 200
-    assert "/api/traces" in reply.json()["see"]
+def test_front_is_the_first_page() -> None:
+    """Somebody who opens the port sees the dashboard."""
+    client = Rooms().client()
+    assert client.get("/", follow_redirects=False).status_code == 307
+    assert client.get("/").headers["content-type"].startswith("text/html")
 
 
 @pytest.mark.parametrize(

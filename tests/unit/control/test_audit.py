@@ -155,4 +155,4 @@ def test_what_the_api_is_asked(tmp_path: Path) -> None:
         client.post(f"/api/targets/{path}", json={"target": "a/b"})
     found = entries(trail, type="target", name="a/b")
     assert [entry["action"] for entry in found] == ["target.undrained", "target.drained"]
-    assert found[0]["by"] == {"kind": "control_api", "address": "testclient"}
+    assert found[0]["by"] == {"kind": "control_api", "address": "testclient", "operator": "environment"}

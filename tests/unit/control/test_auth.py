@@ -2,29 +2,49 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from starlette.testclient import TestClient
 
-from gateway.control.auth import Access
-from tests.unit.control.rooms import Rooms
+from gateway.control.auth import FIRST_PATH, SIGN_IN_PATH, VIEWER_MAY
+from gateway.control.operator import Role
+from tests.unit.control.rooms import TOKEN, Rooms, access_at
 
-TOKEN = "admin-token-of-this-test"
-OPEN = ["/", "/livez", "/readyz"]
+PASSWORD = "correct horse battery"
+OPEN = ["/livez", "/readyz", "/metrics"]
 API = ["/api/traces", "/api/telemetry", "/api/config", "/api/traces/" + "0" * 32, "/api", "/api/unknown"]
+PAGES = ["/", "/controls/settings/otel"]
+CHANGES = [("POST", "/api/telemetry/test"), ("PUT", "/api/config/otel"), ("POST", "/api/targets/drain")]
+CHANGES += [("POST", "/api/tokens"), ("DELETE", "/api/tokens/x"), ("POST", "/api/unknown"), ("PATCH", "/api")]
 
 
 def away(token: str | None = TOKEN) -> Rooms:
-    return Rooms(access=Access("0.0.0.0", token))
+    return Rooms(access=access_at("0.0.0.0", token))
 
 
+def signed_in(tmp_path: Path, role: Role = Role.ADMIN) -> tuple[TestClient, str]:
+    """A browser with a session, and its CSRF token."""
+    access = access_at(folder=tmp_path)
+    accounts = access.entrance.accounts
+    accounts.add_user("ada", role)
+    accounts.set_password("ada", PASSWORD)
+    client = Rooms(access=access).client(token=None)
+    assert client.post("/api/sign-in", json={"user": "ada", "password": PASSWORD}).status_code == 200
+    page = client.get("/controls/settings/otel").text
+    return client, page.partition('name="csrf-token" content="')[2].partition('"')[0]
+
+
+@pytest.mark.parametrize("bound", ["127.0.0.1", "0.0.0.0"])
 @pytest.mark.parametrize("path", API)
 @pytest.mark.parametrize(
     "header",
     [None, "", "Bearer", "Bearer ", "Bearer wrong", f"Bearer {TOKEN}x", f"Basic {TOKEN}", TOKEN, "Bearer é"],
 )
-def test_away_from_loopback_the_api_needs_the_token(path: str, header: str | None) -> None:
-    """Also what does not exist: nothing can be found out without it."""
-    headers = [] if header is None else [(b"authorization", header.encode())]
-    reply = away().client("http://gateway.example:8788").get(path, headers=headers)
+def test_the_api_needs_a_token(bound: str, path: str, header: str | None) -> None:
+    """Also on loopback, also what does not exist: nothing can be found out without it."""
+    client = Rooms(access=access_at(bound)).client(token=None)
+    reply = client.get(path, headers=[] if header is None else [(b"authorization", header.encode())])
     assert reply.status_code == 401
     assert reply.json()["error"]["code"] == "unauthorized"
     assert reply.headers["www-authenticate"] == "Bearer"
@@ -33,39 +53,48 @@ def test_away_from_loopback_the_api_needs_the_token(path: str, header: str | Non
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer"])
 def test_the_token_opens_the_api(scheme: str) -> None:
     """The scheme's case does not matter."""
-    client = away().client("http://gateway.example:8788")
+    client = away().client("http://gateway.example:8788", token=None)
     assert client.get("/api/traces", headers={"authorization": f"{scheme} {TOKEN}"}).status_code == 200
 
 
 def test_two_tokens_are_none() -> None:
     """What a proxy added and what the client sent may differ."""
-    client = away().client("http://gateway.example")
+    client = away().client("http://gateway.example", token=None)
     headers = [("authorization", f"Bearer {TOKEN}"), ("authorization", "Bearer wrong")]
     assert client.get("/api/traces", headers=headers).status_code == 401
 
 
-def test_without_a_token_the_api_is_closed_away_from_loopback() -> None:
-    """The start refuses this; should it ever come to it, nothing is open."""
-    client = away(None).client("http://gateway.example")
-    assert client.get("/api/traces", headers={"authorization": "Bearer None"}).status_code == 401
+def test_without_a_token_nothing_is_one() -> None:
+    """Not even the word None."""
+    client = away(None).client("http://gateway.example", token="None")
+    assert client.get("/api/traces").status_code == 401
 
 
-@pytest.mark.parametrize("path", OPEN)
-def test_health_is_open_everywhere(path: str) -> None:
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_leads_to_the_way_in_and_back(path: str) -> None:
+    """With all that its address says."""
+    client = Rooms().client(token=None)
+    reply = client.get(f"{path}?a=1&b=%2F", follow_redirects=False)
+    assert reply.status_code == 303
+    shown = client.get(reply.headers["location"])
+    assert f'data-next="{path}?a=1&amp;b=%2F"' in shown.text
+
+
+@pytest.mark.parametrize("path", [SIGN_IN_PATH, FIRST_PATH, "/static/x/app.css", *OPEN])
+def test_the_way_in_and_health_are_open(path: str) -> None:
     """Probes carry no token."""
-    assert away().client("http://gateway.example").get(path).status_code in (200, 503)
+    for rooms in (Rooms(), away()):
+        assert rooms.client(token=None).get(path).status_code in (200, 503)
 
 
 @pytest.mark.parametrize("bound", ["127.0.0.1", "localhost", "::1"])
 @pytest.mark.parametrize(
     "host", ["localhost:9", "127.0.0.1:8788", "[::1]:8788", "[::1]", "LOCALHOST", "127.0.0.1"]
 )
-def test_loopback_is_open_by_its_own_names(bound: str, host: str) -> None:
-    """A token that is set works and is not needed."""
-    client = Rooms(access=Access(bound, TOKEN)).client()
+def test_loopback_answers_to_its_own_names(bound: str, host: str) -> None:
+    """All of them."""
+    client = Rooms(access=access_at(bound)).client()
     assert client.get("/api/traces", headers={"host": host}).status_code == 200
-    headers = {"host": host, "authorization": f"Bearer {TOKEN}"}
-    assert client.get("/api/traces", headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -81,7 +110,7 @@ def test_loopback_is_open_by_its_own_names(bound: str, host: str) -> None:
         *("", "[::1", "127.0.0.1:x", "127.0.0.1@evil.example", "10.0.0.1", "[::2]:80", "localhost:1:2"),
     ],
 )
-@pytest.mark.parametrize("path", ["/", "/api/traces"])
+@pytest.mark.parametrize("path", ["/", "/api/traces", SIGN_IN_PATH, "/static/x/app.css"])
 def test_loopback_refuses_other_names(host: str, path: str) -> None:
     """A page whose name was made to point here reads nothing."""
     reply = Rooms().client().get(path, headers={"host": host})
@@ -94,6 +123,92 @@ def test_health_answers_by_any_name() -> None:
     assert Rooms().client().get("/livez", headers={"host": "evil.example"}).status_code == 200
 
 
-def test_token_is_not_in_the_repr() -> None:
-    """Settings are logged more easily than one thinks."""
-    assert TOKEN not in repr(Access("0.0.0.0", TOKEN))
+@pytest.mark.parametrize(("method", "path"), CHANGES)
+@pytest.mark.parametrize("csrf", [None, "", "wrong"])
+def test_a_change_needs_the_token_of_the_session(
+    tmp_path: Path, method: str, path: str, csrf: str | None
+) -> None:
+    """A cookie goes with what any page sends; the token does not."""
+    client, _ = signed_in(tmp_path)
+    headers = {} if csrf is None else {"x-csrf-token": csrf}
+    reply = client.request(method, path, json={}, headers=headers)
+    assert reply.status_code == 403
+    assert reply.json()["error"]["code"] == "csrf"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://127.0.0.1:9999"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+    ],
+)
+def test_a_change_from_another_page_is_refused(tmp_path: Path, header: dict[str, str]) -> None:
+    """Whatever it knows."""
+    client, csrf = signed_in(tmp_path)
+    reply = client.post("/api/telemetry/test", json={}, headers={"x-csrf-token": csrf, **header})
+    assert reply.status_code == 403
+    assert reply.json()["error"]["code"] == "foreign_origin"
+
+
+def test_our_own_page_makes_changes(tmp_path: Path) -> None:
+    """As a browser sends them."""
+    client, csrf = signed_in(tmp_path)
+    headers = {
+        "x-csrf-token": csrf,
+        "origin": "http://127.0.0.1:8788",
+        "host": "127.0.0.1:8788",
+        "sec-fetch-site": "same-origin",
+    }
+    assert client.post("/api/telemetry/test", json={}, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(("method", "path"), CHANGES)
+def test_a_viewer_changes_nothing(tmp_path: Path, method: str, path: str) -> None:
+    """By session or by token, also where there is nothing."""
+    client, csrf = signed_in(tmp_path, Role.VIEWER)
+    reply = client.request(method, path, json={}, headers={"x-csrf-token": csrf})
+    assert (reply.status_code, reply.json()["error"]["code"]) == (403, "admin_only")
+    _, secret = access_at(folder=tmp_path).entrance.accounts.make_token("reader", Role.VIEWER)
+    by_token = Rooms(access=access_at(folder=tmp_path)).client(token=secret)
+    reply = by_token.request(method, path, json={})
+    assert (reply.status_code, reply.json()["error"]["code"]) == (403, "admin_only")
+
+
+@pytest.mark.parametrize("path", ["/api/traces", "/api/telemetry", "/api/config/otel", "/api/audit", "/"])
+def test_a_viewer_sees(tmp_path: Path, path: str) -> None:
+    """What holds no secret."""
+    client, _ = signed_in(tmp_path, Role.VIEWER)
+    assert client.get(path).status_code in (200, 404)
+
+
+@pytest.mark.parametrize("path", ["/api/operators", "/api/tokens"])
+def test_a_viewer_does_not_see_who_else_there_is(tmp_path: Path, path: str) -> None:
+    """Accounts are for admins."""
+    client, _ = signed_in(tmp_path, Role.VIEWER)
+    assert client.get(path).status_code == 403
+
+
+def test_what_a_viewer_may_do_is_about_themselves() -> None:
+    """The list grows with care."""
+    assert {"/api/sign-out", "/api/me/password"} == VIEWER_MAY
+
+
+def test_programs_that_guess_are_slowed() -> None:
+    """And then even the right token waits, or guessing would go on beside it."""
+    client = Rooms().client(token=None)
+    for number in range(40):
+        reply = client.get("/api/traces", headers={"authorization": f"Bearer guess{number}"})
+    assert reply.status_code == 429
+    assert int(reply.headers["retry-after"]) >= 1
+    assert client.get("/api/traces", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 429
+
+
+def test_a_broken_cookie_is_none() -> None:
+    """Not an error."""
+    client = Rooms().client(token=None)
+    reply = client.get("/api/traces", headers={"cookie": 'gateway-session-8788="\\; a=b; =;'})
+    assert reply.status_code == 401

@@ -16,6 +16,7 @@ from gateway.control import replies, traces
 from gateway.control.audit import AuditTrail
 from gateway.control.config import ConfigSource
 from gateway.control.config_status import ConfigStatus, Rejected
+from gateway.control.delivery_history import DeliveryHistory
 from gateway.control.health import Health
 from gateway.control.otel_manifest import Saved, Shown
 from gateway.control.otel_settings import saved_json
@@ -74,10 +75,16 @@ def config() -> dict[str, object]:
     return ConfigSource(lambda: status, lambda: [("w", "v")]).report()
 
 
+def history() -> dict[str, object]:
+    history = DeliveryHistory()
+    history.note([{"name": "elastic", "signal": "traces", "ledger": {"exported": 1}}], 0.0)
+    return history.report()
+
+
 def audit() -> dict[str, object]:
     """One entry of each form that the page shows."""
     trail = AuditTrail(AuditLog(Path(mkdtemp())), now_ns=lambda: 0)
-    trail.asked("target.drained", "target", "a/b", "127.0.0.1")
+    trail.asked("target.drained", "target", "a/b", "127.0.0.1", "ada")
     file = Path(mkdtemp()) / "m.yaml"
     file.touch()
     models = ["a", "b"]
@@ -92,6 +99,7 @@ def audit() -> dict[str, object]:
 
 
 ANSWERS: dict[str, object] = {
+    "history": history(),
     "error": json.loads(bytes(replies.error_reply(400, "c", "m").body)),
     "readyz": Health(
         config=lambda: "ok",
@@ -156,6 +164,7 @@ def test_every_error_code_is_documented() -> None:
         *("foreign_origin", "unsupported_media_type", "invalid_json", "body_too_large"),
         *("manifest_not_found", "invalid_manifest", "changed_meanwhile", "not_writable"),
         *("destination_not_found", "target_not_found"),
+        *("csrf", "admin_only", "link_ended", "wrong_secret", "refused", "too_many_tries"),
         "internal",
     }:
         assert f"`{code}`" in TEXT

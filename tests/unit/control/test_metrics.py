@@ -10,12 +10,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from gateway.control.auth import Access
 from gateway.control.metrics import MetricsPage, MetricsSource, ledger_points, metrics_routes, worker_points
 from gateway.delivery.service import DeliveryStoppedError, MetricsReport
 from gateway.telemetry import instruments as names
 from gateway.wire.frames import MetricPoint
-from tests.unit.control.rooms import Rooms
+from tests.unit.control.rooms import Rooms, access_at
 
 LEDGER = {
     "created": 20,
@@ -154,8 +153,8 @@ async def test_text_is_made_once_a_second() -> None:
 
 def test_always_open() -> None:
     """Whatever the host is called, and without a token: a scraper has neither."""
-    for rooms in (Rooms(), Rooms(access=Access("0.0.0.0", "secret"))):
-        reply = rooms.client("http://gateway.internal:8788").get("/metrics")
+    for rooms in (Rooms(), Rooms(access=access_at("0.0.0.0"))):
+        reply = rooms.client("http://gateway.internal:8788", token=None).get("/metrics")
         assert reply.status_code == 200
         assert reply.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
         assert "gateway_build_info{" in reply.text

@@ -1,0 +1,62 @@
+"""Who uses the control plane: a person at the dashboard, or a program with a token.
+
+An operator is not a `Caller`: callers use models, operators see and change the gateway itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from starlette.requests import Request
+from starlette.types import Scope
+
+from gateway.control.sign_in.roles import Role
+
+__all__ = ["Operator", "Role", "find_operator", "operator_of", "put_operator"]
+
+_KEY: Final = "gateway.operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One signed-in user or one token.
+
+    Attributes:
+        name: As the audit log tells it.
+        role: A viewer changes nothing.
+        csrf_token: What the pages of this session send with each change; "" for tokens, which no browser
+            sends by itself.
+    """
+
+    name: str
+    role: Role
+    csrf_token: str = field(default="", repr=False)
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether they may change things."""
+        return self.role is Role.ADMIN
+
+
+def put_operator(scope: Scope, operator: Operator) -> None:
+    """Note who asks; done once, by the guard."""
+    scope[_KEY] = operator
+
+
+def find_operator(scope: Scope) -> Operator | None:
+    """Who asks, None where nobody has signed in (which only the open paths see)."""
+    found = scope.get(_KEY)
+    return found if isinstance(found, Operator) else None
+
+
+def operator_of(request: Request) -> Operator:
+    """Who asks.
+
+    Raises:
+        LookupError: Nobody: the path is one of those that are open.
+    """
+    found = find_operator(request.scope)
+    if found is None:
+        raise LookupError("this path is open to everybody, so there is no operator")
+    return found

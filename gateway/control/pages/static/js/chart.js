@@ -1,0 +1,67 @@
+// Charts: uPlot in our colours, and sparklines. A page that uses `chart` loads vendor/uplot in its `modules` block.
+
+import { svg } from "./dom.js";
+
+/** The value of a colour token as the canvas needs it, in the theme of this moment. */
+export function colour(token) {
+  const probe = document.createElement("span");
+  probe.style.color = `var(${token})`;
+  document.body.append(probe);
+  const value = getComputedStyle(probe).color;
+  probe.remove();
+  return value;
+}
+
+export const seriesColour = (index) => colour(`--series-${(index % 8) + 1}`);
+
+/** A line chart of columns over time (seconds) in *box*; `series`: [{label, value: (number) => text, area}].
+ *  Follows the width of *box* and the theme. Gives {update(data), destroy()}. */
+export function chart(box, { series, data, height = 220, format = String, onRange = null }) {
+  let plot = null;
+  let shown = data;
+  const axis = () => ({ stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 }, font: `12px ${getComputedStyle(document.body).fontFamily}` });
+  const draw = () => {
+    plot?.destroy();
+    plot = new window.uPlot({
+      width: Math.max(200, box.clientWidth), height,
+      cursor: { drag: { x: Boolean(onRange), y: false, setScale: false }, points: { size: 6 } },
+      legend: { live: true },
+      scales: { x: { time: true }, y: { range: (_plot, low, high) => [Math.min(0, low), high > 0 ? high * 1.08 : 1] } },
+      axes: [axis(), { ...axis(), size: 64, values: (_plot, values) => values.map((value) => format(value)) }],
+      series: [{}, ...series.map((one, index) => ({
+        label: one.label, stroke: one.stroke ? colour(one.stroke) : seriesColour(index), width: 1.75, points: { show: false }, spanGaps: false,
+        fill: one.area ? faint(one.stroke ? colour(one.stroke) : seriesColour(index)) : undefined,
+        value: (_plot, value) => (value === null || value === undefined ? "–" : (one.value || format)(value)),
+      }))],
+      hooks: { setSelect: [(self) => {
+        if (!onRange || self.select.width < 4) return;
+        onRange(self.posToVal(self.select.left, "x"), self.posToVal(self.select.left + self.select.width, "x"));
+        self.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
+      }] },
+    }, shown, box);
+  };
+  const sized = new ResizeObserver(() => plot?.setSize({ width: Math.max(200, box.clientWidth), height }));
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  draw();
+  sized.observe(box);
+  document.addEventListener("theme", draw);
+  system.addEventListener("change", draw);
+  return {
+    update(next) { shown = next; plot.setData(next); },
+    destroy() { sized.disconnect(); document.removeEventListener("theme", draw); system.removeEventListener("change", draw); plot?.destroy(); },
+  };
+}
+
+const faint = (value) => value.replace(/^rgb\((.*)\)$/, "rgba($1, 0.12)");
+
+/** A small line without axes: an <svg class="spark"> of *values*; *label* says it in words. */
+export function sparkline(values, label) {
+  const width = 100;
+  const high = 30;
+  const top = Math.max(...values, 1e-9);
+  const points = values.map((value, index) => [values.length > 1 ? (index / (values.length - 1)) * width : width, high - (value / top) * (high - 2) - 1]);
+  const line = points.map(([x, y], index) => `${index ? "L" : "M"}${x.toFixed(2)} ${y.toFixed(2)}`).join("");
+  const picture = svg("svg", { class: "spark", viewBox: `0 0 ${width} ${high}`, preserveAspectRatio: "none", role: "img", "aria-label": label });
+  if (points.length) picture.append(svg("path", { class: "area", d: `${line}L${width} ${high}L${points[0][0].toFixed(2)} ${high}Z` }), svg("path", { d: line }));
+  return picture;
+}

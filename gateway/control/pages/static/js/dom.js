@@ -1,0 +1,63 @@
+// Making elements. Text goes in as text, so nothing that is shown can become markup; never use innerHTML.
+
+export const at = (id) => document.getElementById(id);
+export const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+/** An element: make("td", {className: "number", textContent: "1"}, ...children). Keys with a dash or in
+ *  `attributes` are attributes. Children may be strings; null and false are left out. */
+export function make(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [key, value] of Object.entries(properties)) {
+    if (value === null || value === undefined) continue;
+    if (key.includes("-") || key === "role" || key === "for") element.setAttribute(key, value);
+    else if (key === "dataset") Object.assign(element.dataset, value);
+    else if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else element[key] = value;
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+
+export function svg(tag, attributes = {}, ...children) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.append(...children);
+  return element;
+}
+
+/** A symbol of icons.svg. */
+export function icon(name, size = "") {
+  const use = svg("use", { href: `${document.body.dataset.icons}#${name}` });
+  return svg("svg", { class: `icon ${size}`, "aria-hidden": "true", focusable: "false" }, use);
+}
+
+/** Something to say: kind is good, warn, bad, info or "". */
+export function note(kind, title, ...lines) {
+  return make("div", { className: `note ${kind}` }, make("strong", { textContent: title }),
+    ...lines.filter(Boolean).map((line) => make("span", { textContent: line })));
+}
+
+export function badge(kind, text) {
+  return make("span", { className: `badge ${kind}`, textContent: text });
+}
+
+/** What is shown where there is nothing yet. */
+export function empty(name, title, ...children) {
+  return make("div", { className: "empty" }, make("span", { className: "empty-icon" }, icon(name, "large")),
+    make("h2", { textContent: title }),
+    ...children.map((child) => (typeof child === "string" ? make("p", { textContent: child }) : child)));
+}
+
+/** Run *action* while *button* says that it is busy; gives what it gives. */
+export async function busy(button, action) {
+  if (button.getAttribute("aria-busy") === "true") return undefined;
+  button.setAttribute("aria-busy", "true");
+  try { return await action(); } finally { button.removeAttribute("aria-busy"); }
+}
+
+export function debounce(action, wait = 250) {
+  let timer;
+  return (...values) => { clearTimeout(timer); timer = setTimeout(() => action(...values), wait); };
+}

@@ -1,0 +1,54 @@
+// Numbers, times and money as people read them, in the viewer's language and time zone.
+
+const plain = new Intl.NumberFormat();
+const short = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 });
+const dayTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+const ago = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+const NOTHING = "–";
+const STEPS = [["year", 31536e6], ["month", 2592e6], ["day", 864e5], ["hour", 36e5], ["minute", 6e4], ["second", 1e3]];
+
+const isMissing = (value) => value === null || value === undefined || Number.isNaN(value);
+
+export const number = (value) => (isMissing(value) ? NOTHING : plain.format(value));
+/** 12,345 as 12.3K. */
+export const compact = (value) => (isMissing(value) ? NOTHING : Math.abs(value) < 10000 ? plain.format(value) : short.format(value));
+export const percent = (ratio, digits = 1) => (isMissing(ratio) ? NOTHING
+  : new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: digits }).format(ratio));
+
+/** Milliseconds: 0.42 ms, 812 ms, 3.1 s, 2 min 5 s. */
+export function duration(ms) {
+  if (isMissing(ms)) return NOTHING;
+  if (ms < 10) return `${Number(ms.toPrecision(2))} ms`;
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 60000) return `${Number((ms / 1000).toPrecision(3))} s`;
+  if (ms < 3600000) return `${Math.floor(ms / 60000)} min ${Math.round((ms % 60000) / 1000)} s`;
+  return `${Math.floor(ms / 3600000)} h ${Math.round((ms % 3600000) / 60000)} min`;
+}
+
+/** US dollars, with as many digits as a small sum needs. */
+export function usd(value) {
+  if (isMissing(value)) return NOTHING;
+  const digits = value === 0 || Math.abs(value) >= 1 ? 2 : Math.min(8, 2 - Math.floor(Math.log10(Math.abs(value))));
+  return new Intl.NumberFormat(undefined, { style: "currency", currency: "USD", minimumFractionDigits: 2, maximumFractionDigits: Math.max(2, digits) }).format(value);
+}
+
+export function bytes(value) {
+  if (isMissing(value)) return NOTHING;
+  const units = ["B", "KB", "MB", "GB", "TB"];
+  let at = 0;
+  while (value >= 1000 && at < units.length - 1) { value /= 1000; at += 1; }
+  return `${Number(value.toPrecision(3))} ${units[at]}`;
+}
+
+const date = (value) => (value instanceof Date ? value : new Date(value));
+export const time = (value) => (value ? dayTime.format(date(value)) : NOTHING);
+export const timeOfDay = (value) => (value ? clock.format(date(value)) : NOTHING);
+
+/** "3 minutes ago". */
+export function since(value, now = Date.now()) {
+  if (!value) return NOTHING;
+  const passed = date(value).getTime() - now;
+  for (const [unit, ms] of STEPS) if (Math.abs(passed) >= ms) return ago.format(Math.round(passed / ms), unit);
+  return ago.format(0, "second");
+}

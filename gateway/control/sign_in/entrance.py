@@ -1,0 +1,188 @@
+"""The one place that says who somebody is, by what they bring: a token, a session, a password or a link."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+from gateway.control.operator import Operator, Role
+from gateway.control.sign_in.accounts import AccountRefused, Accounts, Token, User
+from gateway.control.sign_in.lockout import Lockout
+from gateway.control.sign_in.sessions import Sessions, csrf_token
+
+T = TypeVar("T")
+
+ENVIRONMENT: Final = "environment"
+"""The operator who has `GATEWAY_ADMIN_TOKEN`."""
+
+# Each check of a password takes 32 MB and a core for a fifth of a second.
+_MAX_WAITING: Final = 8
+
+
+class TooManyTries(Exception):
+    """Somebody guesses, or too many sign in at once.
+
+    Attributes:
+        wait_s: When to try again.
+    """
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__("too many tries")
+        self.wait_s = wait_s
+
+
+class WrongSecret(Exception):
+    """The name, the password or the token is wrong; which is not said."""
+
+
+class Entrance:
+    """Knows the operators. Used on the event loop; files are small and on this host."""
+
+    def __init__(
+        self,
+        state_dir: Path,
+        admin_token: str | None,
+        *,
+        now_s: Callable[[], float] = time.time,
+        tick_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Open what is kept in *state_dir*."""
+        self.accounts = Accounts(state_dir, now_s=now_s)
+        self._sessions = Sessions(state_dir, now_s=now_s)
+        self._admin_token = None if admin_token is None else admin_token.encode()
+        self._guesses = Lockout(tick_s, free=5, first_s=2.0, most_s=900.0)
+        # A program with an old token asks again and again, and may share its address with others.
+        self._bearers = Lockout(tick_s, free=30, first_s=1.0, most_s=30.0)
+        self._one_by_one = asyncio.Lock()
+        self._waiting = 0
+
+    # What comes with each request
+
+    def by_bearer(self, secret: str, address: str) -> Operator | None:
+        """Whose token *secret* is.
+
+        Raises:
+            TooManyTries: *address* has sent many that were wrong.
+        """
+        if (wait_s := self._bearers.wait_s(address)) > 0:
+            raise TooManyTries(wait_s)
+        found = self._by_token(secret)
+        if found is None:
+            self._bearers.failed(address)
+            return None
+        return found[0]
+
+    def by_session(self, secret: str) -> Operator | None:
+        """Whose session it is, as long as what it was begun with is still good."""
+        who = self._sessions.find(secret)
+        if who is None:
+            return None
+        found = self._still(who)
+        return None if found is None else Operator(found[0], found[1], csrf_token(secret))
+
+    # Signing in; each gives the secret of a new session
+
+    async def with_password(self, name: str, password: str, address: str) -> str:
+        """Sign in as *name*.
+
+        Raises:
+            WrongSecret: That is not their password, or there is no such user.
+            TooManyTries: Wait first.
+        """
+        user = await self._guess(address, lambda: self.accounts.check_password(name, password))
+        return await asyncio.to_thread(self._sessions.begin, _of_user(user))
+
+    async def with_token(self, secret: str, address: str) -> str:
+        """Sign in with a token.
+
+        Raises:
+            WrongSecret: It is none.
+            TooManyTries: Wait first.
+        """
+        _, who = await self._guess(address, lambda: self._by_token(secret))
+        return await asyncio.to_thread(self._sessions.begin, who)
+
+    async def with_link(self, secret: str, password: str, address: str) -> str:
+        """Set a password by a one-time link, and sign in.
+
+        Raises:
+            WrongSecret: It is no link (any more).
+            AccountRefused: The password is too weak.
+            TooManyTries: Wait first.
+        """
+        await self._guess(address, lambda: self.accounts.find_link(secret))
+        user = await asyncio.to_thread(self.accounts.use_link, secret, password)
+        return await asyncio.to_thread(self._sessions.begin, _of_user(user))
+
+    async def change_password(self, name: str, old: str, new: str, address: str) -> str:
+        """Give *name* another password; their other sessions end.
+
+        Raises:
+            WrongSecret: *old* is not their password.
+            AccountRefused: *new* is too weak.
+            TooManyTries: Wait first.
+        """
+        await self._guess(address, lambda: self.accounts.check_password(name, old))
+        await asyncio.to_thread(self.accounts.set_password, name, new)
+        user = self.accounts.find_user(name)
+        if user is None:
+            raise AccountRefused(f"there is no user '{name}'")
+        return await asyncio.to_thread(self._sessions.begin, _of_user(user))
+
+    def sign_out(self, secret: str) -> None:
+        """End a session."""
+        self._sessions.end(secret)
+
+    async def _guess(self, address: str, check: Callable[[], T | None]) -> T:
+        """What *check* finds; one at a time, in a thread, and counted when it finds nothing."""
+        if self._waiting >= _MAX_WAITING:
+            raise TooManyTries(1.0)
+        self._waiting += 1
+        try:
+            async with self._one_by_one:
+                if (wait_s := self._guesses.wait_s(address)) > 0:
+                    raise TooManyTries(wait_s)
+                found = await asyncio.to_thread(check)
+                if found is None:
+                    self._guesses.failed(address)
+                    raise WrongSecret
+                self._guesses.succeeded(address)
+                return found
+        finally:
+            self._waiting -= 1
+
+    def _by_token(self, secret: str) -> tuple[Operator, dict[str, str]] | None:
+        given = secret.encode("utf-8", "surrogateescape")
+        if self._admin_token is not None and hmac.compare_digest(given, self._admin_token):
+            return Operator(ENVIRONMENT, Role.ADMIN), self._of_environment()
+        token = self.accounts.check_token(secret)
+        return None if token is None else (Operator(token.name, token.role), _of_token(token))
+
+    def _of_environment(self) -> dict[str, str]:
+        # Another token in the environment ends the sessions of the one before.
+        digest = hashlib.sha256(self._admin_token or b"").hexdigest()[:16]
+        return {"kind": ENVIRONMENT, "mark": digest}
+
+    def _still(self, who: dict[str, str]) -> tuple[str, Role] | None:
+        """Name and role now of whom a session was begun by, None when they may not any more."""
+        if who["kind"] == "user":
+            user = self.accounts.find_user(who["name"])
+            return None if user is None or user.mark != who["mark"] else (user.name, user.role)
+        if who["kind"] == "token":
+            token = self.accounts.find_token(who["id"])
+            return None if token is None else (token.name, token.role)
+        is_same = self._admin_token is not None and who == self._of_environment()
+        return (ENVIRONMENT, Role.ADMIN) if is_same else None
+
+
+def _of_user(user: User) -> dict[str, str]:
+    return {"kind": "user", "name": user.name, "mark": user.mark}
+
+
+def _of_token(token: Token) -> dict[str, str]:
+    return {"kind": "token", "id": token.id}

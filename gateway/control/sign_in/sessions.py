@@ -1,0 +1,75 @@
+"""Sessions of browsers: kept by the server as hashes, in the state folder, so that they outlive a restart."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.store.private_json import PrivateJson
+
+FILE_NAME: Final = "sessions.json"
+IDLE_S: Final = 12 * 3600.0
+LONGEST_S: Final = 7 * 24 * 3600.0
+
+# How exactly it is known when a session was used last: each use is not worth a write.
+_SEEN_EVERY_S: Final = 300.0
+_MAX_SESSIONS: Final = 1000
+_TOKEN_BYTES: Final = 32
+
+
+class Sessions:
+    """The sessions of one state folder. Thread-safe; `begin`, `end` and at times `find` write to the disk."""
+
+    def __init__(self, state_dir: Path, *, now_s: Callable[[], float] = time.time) -> None:
+        self._file = PrivateJson(state_dir / FILE_NAME)
+        self._now_s = now_s
+
+    def begin(self, who: dict[str, str]) -> str:
+        """A new session of *who* (what proves it still; the caller's business); gives its secret."""
+        secret = secrets.token_urlsafe(_TOKEN_BYTES)
+        now_s = self._now_s()
+        with self._file.change() as content:
+            live = {key: one for key, one in content.items() if self._is_live(one)}
+            while len(live) >= _MAX_SESSIONS:
+                del live[min(live, key=lambda key: live[key]["seen_at"])]
+            content.clear()
+            content.update(live)
+            content[_digest(secret)] = {"who": who, "begun_at": now_s, "seen_at": now_s}
+        return secret
+
+    def find(self, secret: str) -> dict[str, str] | None:
+        """Whose session it is, None when it is none or has ended."""
+        key = _digest(secret)
+        found = self._file.read().get(key)
+        if found is None or not self._is_live(found):
+            return None
+        if self._now_s() - found["seen_at"] > _SEEN_EVERY_S:
+            with self._file.change() as content:
+                if key in content:
+                    content[key]["seen_at"] = self._now_s()
+        who: dict[str, str] = found["who"]
+        return who
+
+    def end(self, secret: str) -> None:
+        """End a session."""
+        with self._file.change() as content:
+            content.pop(_digest(secret), None)
+
+    def _is_live(self, session: dict[str, Any]) -> bool:
+        now_s = self._now_s()
+        seen_at_s, begun_at_s = float(session["seen_at"]), float(session["begun_at"])
+        return now_s - seen_at_s < IDLE_S and now_s - begun_at_s < LONGEST_S
+
+
+def csrf_token(secret: str) -> str:
+    """What pages of the session with this secret send with each change; it does not tell the secret."""
+    return hmac.digest(secret.encode(), b"csrf", "sha256").hex()
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

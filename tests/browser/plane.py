@@ -1,0 +1,90 @@
+"""A control plane over a folder of manifests, for tests of pages, in the test's own event loop."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from gateway.app.destinations import make_destinations
+from gateway.app.otel_test import make_probes
+from gateway.config import Config, SecretSource, check
+from gateway.control.api import build_app
+from gateway.control.auth import Access
+from gateway.control.config import ConfigSource
+from gateway.control.config_status import ConfigStatus
+from gateway.control.operator import Role
+from gateway.control.telemetry import TelemetrySource
+from gateway.delivery.probe import probe_all
+from gateway.http_server import HttpServer, bind
+from gateway.tracestore.ledger import StoreState, local_report
+from tests.rig.browser import Page
+from tests.unit.control.rooms import Rooms, SpoolCounts, access_at
+
+
+@dataclass
+class Plane:
+    """A control plane over a folder of manifests, as `app` wires it, in the test's own event loop."""
+
+    folder: Path
+    access: Access = field(default_factory=access_at)
+    port: int = 0
+
+    def start(self) -> HttpServer:
+        services = replace(
+            Rooms(manifests=self.folder).services(),
+            telemetry=TelemetrySource(
+                lambda: {"destinations": self._entries(), "removed": [], "workers": []},
+                self._local,
+                self._test,
+            ),
+            config=ConfigSource(lambda: ConfigStatus(self._config().version, 0), list),
+        )
+        listener = bind("127.0.0.1", 0)
+        self.port = listener.getsockname()[1]
+        server = HttpServer(build_app(services, self.access), listener)
+        server.start()
+        return server
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def sign_in(self, page: Page, role: Role = Role.ADMIN) -> None:
+        """Give the browser a session, as signing in does."""
+        _, token = self.access.entrance.accounts.make_token(f"the {role}", role)
+        secret = await self.access.entrance.with_token(token, "127.0.0.1")
+        await page.call(
+            "Network.setCookie", name=self.access.cookie, value=secret, url=self.origin, httpOnly=True
+        )
+
+    def _secrets(self) -> SecretSource:
+        return SecretSource({}, None)
+
+    def _config(self) -> Config:
+        config = check.check(self.folder, strict=False, secrets=self._secrets()).config
+        assert config is not None
+        return config
+
+    def _entries(self) -> list[dict[str, object]]:
+        ledger = local_report("", StoreState(stored=1234), SpoolCounts(created=1234))
+        return [
+            dict(ledger) | {"name": destination.name, "endpoint": destination.endpoint}
+            for destination in make_destinations(self._config(), self._secrets())
+        ]
+
+    def _local(self) -> dict[str, Any]:
+        return dict(local_report("traces.db", StoreState(), SpoolCounts()))
+
+    async def _test(self, name: str | None) -> Sequence[dict[str, Any]]:
+        probes = make_probes(self._config(), self._secrets(), lambda _: None)
+        wanted = [probe for probe in probes if name in (None, probe.destination.name)]
+        return [result.to_dict() for result in await probe_all(wanted, lambda _: None)]
+
+
+async def shoot(page: Page, name: str) -> None:
+    """Keep a picture where `GATEWAY_TEST_SCREENSHOTS` says, for people to look at."""
+    if folder := os.environ.get("GATEWAY_TEST_SCREENSHOTS"):
+        await page.screenshot(Path(folder) / f"{name}.png")

@@ -1,0 +1,81 @@
+"""`gateway admin ...`, on a state folder."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from gateway.cli import main
+from gateway.control.sign_in.accounts import Accounts
+from gateway.control.sign_in.roles import Role
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for flag in ("STATE_DIR", "CONTROL_HOST", "CONTROL_PORT"):
+        monkeypatch.delenv(f"GATEWAY_{flag}", raising=False)
+
+
+def run(folder: Path, *words: str) -> int:
+    return main(["admin", *words, "--state-dir", str(folder)])
+
+
+def test_a_link_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is a whole address, and works."""
+    assert run(tmp_path, "link", "--control-port", "9000") == 0
+    address = capsys.readouterr().out.splitlines()[0]
+    origin, _, secret = address.partition("/first#")
+    assert origin == "http://127.0.0.1:9000"
+    assert Accounts(tmp_path).find_link(secret) == "admin"
+
+
+def test_a_password_is_taken_from_a_pipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And is not printed."""
+    monkeypatch.setattr("sys.stdin", io.StringIO(PASSWORD + "\n"))
+    assert run(tmp_path, "password") == 0
+    assert Accounts(tmp_path).check_password("admin", PASSWORD)
+    assert PASSWORD not in capsys.readouterr().out
+
+
+def test_a_password_that_is_refused_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On standard error, with an exit code."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("short\n"))
+    assert run(tmp_path, "password") == 1
+    assert "at least 12" in capsys.readouterr().err
+
+
+def test_tokens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Printed alone, so that a script can keep it; listed without the secret; revoked by their id."""
+    assert run(tmp_path, "token", "ci", "--role", "admin", "--days", "3") == 0
+    secret = capsys.readouterr().out.strip()
+    token = Accounts(tmp_path).check_token(secret)
+    assert token is not None
+    assert (token.name, token.role) == ("ci", Role.ADMIN)
+    assert run(tmp_path, "list") == 0
+    listed = capsys.readouterr().out
+    assert token.id in listed
+    assert secret not in listed
+    assert run(tmp_path, "revoke", token.id) == 0
+    assert Accounts(tmp_path).check_token(secret) is None
+    assert run(tmp_path, "revoke", token.id) == 1
+
+
+@pytest.mark.parametrize("words", [["link"], ["list"], ["token", "x"], ["revoke", "x"], ["password"]])
+def test_another_folder_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    """An account in a folder that no gateway uses would help nobody."""
+    assert run(tmp_path / "none", *words) == 1
+    assert "--state-dir" in capsys.readouterr().err
+
+
+def test_settings_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As `gateway serve` says it."""
+    assert run(tmp_path, "link", "--control-port", "x") == 2
+    assert "--control-port" in capsys.readouterr().err

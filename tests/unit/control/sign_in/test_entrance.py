@@ -1,0 +1,106 @@
+"""Who somebody is, by what they bring."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from gateway.control.operator import Operator
+from gateway.control.sign_in.entrance import Entrance, TooManyTries, WrongSecret
+from gateway.control.sign_in.roles import Role
+
+PASSWORD = "correct horse battery"
+ADDRESS = "192.0.2.1"
+
+
+@pytest.fixture
+def entrance(tmp_path: Path) -> Entrance:
+    return Entrance(tmp_path, "of-the-environment")
+
+
+async def test_a_password_begins_a_session(entrance: Entrance) -> None:
+    """As who one is now: a change of the role is in force at once."""
+    secret = await entrance.with_link(entrance.accounts.make_link("admin"), PASSWORD, ADDRESS)
+    operator = entrance.by_session(secret)
+    assert operator is not None
+    assert (operator.name, operator.role) == ("admin", Role.ADMIN)
+    assert operator.csrf_token
+    entrance.accounts.add_user("ada", Role.ADMIN)
+    entrance.accounts.set_role("admin", Role.VIEWER)
+    second = await entrance.with_password("admin", PASSWORD, ADDRESS)
+    for one in (secret, second):
+        found = entrance.by_session(one)
+        assert found is not None
+        assert found.role is Role.VIEWER
+
+
+@pytest.mark.parametrize(("user", "password"), [("admin", "wrong"), ("nobody", PASSWORD), ("", "")])
+async def test_what_is_wrong_is_not_said(entrance: Entrance, user: str, password: str) -> None:
+    """The name or the password."""
+    entrance.accounts.use_link(entrance.accounts.make_link("admin"), PASSWORD)
+    with pytest.raises(WrongSecret):
+        await entrance.with_password(user, password, ADDRESS)
+
+
+async def test_sessions_end_with_what_they_were_begun_by(entrance: Entrance, tmp_path: Path) -> None:
+    """Another password, a revoked token, another token in the environment, a removed user."""
+    await entrance.with_link(entrance.accounts.make_link("admin"), PASSWORD, ADDRESS)
+    entrance.accounts.add_user("ada", Role.VIEWER)
+    by_link = await entrance.with_link(entrance.accounts.make_link("ada"), PASSWORD, ADDRESS)
+    by_password = await entrance.with_password("admin", PASSWORD, ADDRESS)
+    token, text = entrance.accounts.make_token("ci", Role.VIEWER)
+    by_token = await entrance.with_token(text, ADDRESS)
+    by_environment = await entrance.with_token("of-the-environment", ADDRESS)
+    assert all(map(entrance.by_session, (by_link, by_password, by_token, by_environment)))
+
+    fresh = await entrance.change_password("admin", PASSWORD, PASSWORD + "!", ADDRESS)
+    entrance.accounts.remove_user("ada")
+    entrance.accounts.revoke_token(token.id)
+    assert not any(map(entrance.by_session, (by_link, by_password, by_token)))
+    assert entrance.by_session(fresh)
+    assert entrance.by_session(by_environment) is not None
+    assert Entrance(tmp_path, "another").by_session(by_environment) is None
+    assert Entrance(tmp_path, None).by_session(by_environment) is None
+    entrance.sign_out(fresh)
+    assert entrance.by_session(fresh) is None
+
+
+def test_tokens_are_operators(entrance: Entrance) -> None:
+    """That of the environment is an admin."""
+    _, text = entrance.accounts.make_token("ci", Role.VIEWER)
+    assert entrance.by_bearer(text, ADDRESS) == Operator("ci", Role.VIEWER)
+    assert entrance.by_bearer("of-the-environment", ADDRESS) == Operator("environment", Role.ADMIN)
+    assert entrance.by_bearer("other", ADDRESS) is None
+    assert entrance.by_bearer("\udcff", ADDRESS) is None
+
+
+async def test_who_guesses_has_to_wait(tmp_path: Path) -> None:
+    """Also with the right one then; somebody else has not."""
+    now_s = 0.0
+    entrance = Entrance(tmp_path, "of-the-environment", tick_s=lambda: now_s)
+    for _ in range(6):
+        with pytest.raises(WrongSecret):
+            await entrance.with_token("guess", ADDRESS)
+    with pytest.raises(TooManyTries) as raised:
+        await entrance.with_token("of-the-environment", ADDRESS)
+    assert raised.value.wait_s == 2.0
+    await entrance.with_token("of-the-environment", "192.0.2.2")
+    now_s = 2.0
+    await entrance.with_token("of-the-environment", ADDRESS)
+
+
+async def test_few_passwords_are_tried_at_once(entrance: Entrance) -> None:
+    """Each takes memory and a core: the rest is refused at once."""
+    tries = [entrance.with_password("admin", "guess", f"10.0.0.{number}") for number in range(40)]
+    results = await asyncio.gather(*tries, return_exceptions=True)
+    assert sum(isinstance(result, TooManyTries) for result in results) == 32
+    assert sum(isinstance(result, WrongSecret) for result in results) == 8
+
+
+async def test_guesses_sent_together_are_counted_one_by_one(entrance: Entrance) -> None:
+    """Who sends many at once has no more of them."""
+    tries = [entrance.with_token("guess", ADDRESS) for _ in range(8)]
+    results = await asyncio.gather(*tries, return_exceptions=True)
+    assert sum(isinstance(result, WrongSecret) for result in results) == 6

@@ -1,0 +1,89 @@
+"""Guessing made slow."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.control.sign_in.lockout import Lockout
+
+
+class Clock:
+    now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def lockout(clock: Clock) -> Lockout:
+    return Lockout(clock, free=3, first_s=2.0, most_s=60.0)
+
+
+def test_a_slip_costs_nothing(lockout: Lockout) -> None:
+    """Nor does the second."""
+    for _ in range(3):
+        lockout.failed("a")
+    assert lockout.wait_s("a") == 0.0
+
+
+def test_each_further_failure_doubles_the_wait(lockout: Lockout, clock: Clock) -> None:
+    """Up to the longest."""
+    waits = []
+    for _ in range(12):
+        lockout.failed("a")
+        waits.append(lockout.wait_s("a"))
+        clock.now_s += waits[-1]
+    assert waits == [0, 0, 0, 2, 4, 8, 16, 32, 60, 60, 60, 60]
+    assert lockout.wait_s("a") == 0.0
+    assert lockout.wait_s("b") == 0.0
+
+
+def test_who_knows_it_begins_anew(lockout: Lockout) -> None:
+    """The count is of failures in a row."""
+    for _ in range(3):
+        lockout.failed("a")
+    lockout.succeeded("a")
+    lockout.failed("a")
+    assert lockout.wait_s("a") == 0.0
+
+
+def test_what_is_long_ago_is_forgotten(lockout: Lockout, clock: Clock) -> None:
+    """A slip each day locks nobody out."""
+    for _ in range(10):
+        lockout.failed("a")
+        clock.now_s += 4000
+    assert lockout.wait_s("a") == 0.0
+
+
+def test_many_addresses_together_are_slowed_a_little(lockout: Lockout) -> None:
+    """Not for long, or an attacker would lock the operator out."""
+    for number in range(100):
+        lockout.failed(f"10.0.0.{number}")
+    assert 0.0 < lockout.wait_s("192.0.2.1") <= 5.0
+
+
+def test_an_address_of_ipv6_is_its_network(lockout: Lockout) -> None:
+    """A home has 2^64 of them."""
+    for number in range(6):
+        lockout.failed(f"2001:db8::{number:x}")
+    assert lockout.wait_s("2001:db8::ffff") > 0
+    assert lockout.wait_s("2001:db8:0:1::1") == 0.0
+    for _ in range(6):
+        lockout.failed("::ffff:192.0.2.9")
+    assert lockout.wait_s("192.0.2.9") > 0
+
+
+def test_it_has_a_bound(lockout: Lockout) -> None:
+    """And who guesses now is not the one who is forgotten."""
+    for _ in range(6):
+        lockout.failed("first")
+    for number in range(5000):
+        lockout.failed(f"a{number}")
+        lockout.failed("first")
+    assert len(lockout._records) <= 4096
+    assert lockout.wait_s("first") > 5.0
