@@ -35,6 +35,7 @@ from gateway.control.delivery_history import DeliveryHistory
 from gateway.control.health import Health
 from gateway.control.metrics import MetricsPage, MetricsSource
 from gateway.control.otel_manifest import OtelManifests
+from gateway.control.pages.traffic import Places
 from gateway.control.sign_in.entrance import Entrance
 from gateway.control.tail import Tail
 from gateway.control.targets import TargetsSource
@@ -188,6 +189,7 @@ class Control:
             self._targets,
             self._audit,
             self._history,
+            _places(settings),
         )
         application = build_app(services, _access(settings))
         server = HttpServer(application, bind(settings.control_host, settings.control_port))
@@ -324,6 +326,13 @@ class Control:
 def _access(settings: Settings) -> Access:
     entrance = Entrance(settings.state_dir, settings.admin_token)
     return Access(settings.control_host, entrance, settings.control_port)
+
+
+def _places(settings: Settings) -> Places:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    # Bound to all addresses it is on this one too.
+    host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
+    return Places(f"http://{host}:{settings.port}", settings.trace_link or "")
 
 
 def _target_names(config: Config) -> list[str]:

@@ -23,6 +23,7 @@ from gateway.control.otel_manifest import OtelManifests
 from gateway.control.otel_settings import otel_settings_routes
 from gateway.control.pages import page_routes
 from gateway.control.pages.navigation import NAVIGATION
+from gateway.control.pages.traffic import Places
 from gateway.control.replies import on_failure, on_http_error
 from gateway.control.tail import Tail, tail_routes
 from gateway.control.targets import TargetsSource, targets_routes
@@ -44,6 +45,7 @@ class Services:
     targets: TargetsSource
     audit: AuditTrail
     history: DeliveryHistory = field(default_factory=DeliveryHistory)
+    places: Places = field(default_factory=Places)
 
 
 def build_app(services: Services, access: Access) -> ASGIApp:
@@ -67,7 +69,7 @@ def build_app(services: Services, access: Access) -> ASGIApp:
             *otel_settings_routes(services.otel, services.audit),
             *audit_routes(services.audit),
             *operator_routes(access, services.audit),
-            *page_routes(access),
+            *page_routes(access, services.places),
             *metrics_routes(services.metrics),
         ],
         exception_handlers={HTTPException: on_http_error, Exception: on_failure},

@@ -27,7 +27,7 @@ from gateway.delivery.probe import ProbeResult
 from gateway.delivery.service import MetricsReport
 from gateway.store.audit_log import AuditLog
 from gateway.tracestore.ledger import StoreState, local_report
-from gateway.tracestore.metrics_query import MetricsQuery
+from gateway.tracestore.metrics_query import MetricsQuery, run_metrics
 from gateway.tracestore.query import TraceQuery
 from gateway.tracestore.reader import Newer
 
@@ -71,7 +71,7 @@ class FakeStore:
         self.asked_metrics.append(query)
         if self.failure is not None:
             raise self.failure
-        return {"total": {"requests": 7}}
+        return run_metrics(None, query, 3600.0)
 
 
 @dataclass
