@@ -18,6 +18,7 @@ from gateway.control.delivery_history import DeliveryHistory, history_routes
 from gateway.control.health import Health, health_routes
 from gateway.control.metrics import MetricsPage, metrics_routes
 from gateway.control.metrics_query import metrics_query_routes
+from gateway.control.openapi import openapi_routes
 from gateway.control.operators import operator_routes
 from gateway.control.otel_manifest import OtelManifests
 from gateway.control.otel_settings import otel_settings_routes
@@ -69,6 +70,7 @@ def build_app(services: Services, access: Access) -> ASGIApp:
             *otel_settings_routes(services.otel, services.audit),
             *audit_routes(services.audit),
             *operator_routes(access, services.audit),
+            *openapi_routes(),
             *page_routes(access, services.places),
             *metrics_routes(services.metrics),
         ],

@@ -15,10 +15,10 @@ import hmac
 import math
 import re
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import quote, urlsplit
 
+from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -118,11 +118,8 @@ def too_many_tries(error: TooManyTries) -> Response:
 
 def session_in(scope: Scope, name: str) -> str | None:
     """The secret of the session that the request comes with."""
-    try:
-        cookies = SimpleCookie(b"; ".join(_header(scope, b"cookie")).decode("latin-1"))
-    except CookieError:
-        return None
-    return cookies[name].value if name in cookies else None
+    # Lenient, as browsers are: another program on this host may have set a cookie that SimpleCookie stops at.
+    return cookie_parser(b"; ".join(_header(scope, b"cookie")).decode("latin-1")).get(name)
 
 
 def address_in(scope: Scope) -> str:

@@ -15,7 +15,10 @@ pytestmark = requires("chromium")
 
 PAGES = [entry.path for group in NAVIGATION for entry in group.entries]
 # What is there only when it is asked for.
-OPENED = "for (const one of document.querySelectorAll('details.more')) one.open = true"
+OPENED = (
+    "for (const one of document.querySelectorAll('.switch > input:not(:checked)')) one.click(); "
+    "for (const one of document.querySelectorAll('details.more')) one.open = true"
+)
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 
+import yaml
+
+from gateway.control.operator import Role
 from tests.browser.plane import Plane, shoot
 from tests.rig.browser import Page
 from tests.rig.otlp_sink import Answer, OtlpSink
@@ -93,4 +96,108 @@ async def test_problems_are_shown_where_they_are(plane: Plane, page: Page) -> No
     await page.click("#save")
     await page.wait("document.getElementById('result').innerText.includes('endpoint')")
     assert "https://host" in await page.text("#result")
+    assert not (plane.folder / "gateway-otel-config.yaml").exists()
+
+
+async def test_all_of_a_manifest_comes_back_as_it_was_saved(plane: Plane, page: Page) -> None:
+    """Sampling, filters, content, certificates and metrics; what the page does not show stays."""
+    await plane.sign_in(page)
+    manifest = plane.folder / "otel.yaml"
+    manifest.write_text(
+        "type: gateway-otel-config\nname: elastic\notel_traces_exporter_config:\n  type: http\n"
+        "  endpoint: http://127.0.0.1:1/v1/traces\n  batch: {max_spans: 7}  # kept\n"
+    )
+    await page.look(width=1440, height=900)
+    await page.open(plane.origin + PAGE + "?name=elastic")
+    await page.wait("!document.getElementById('loaded').hidden")
+    await page.run("for (const one of document.querySelectorAll('details.more')) one.open = true")
+    await page.fill("#sampling-ratio", "12.5")
+    await page.fill("#sampling-slower", "900")
+    await page.click("#sampling-errors")
+    await page.click("#sampling-parent")
+    await page.click("#exclude")
+    await page.click("[data-add=filters]")
+    await page.fill("#filters input:nth-child(1)", "gen_ai.operation.name")
+    await page.fill("#filters input:nth-child(2)", "chat, embeddings")
+    await page.click("[data-add=traces-headers]")
+    await page.fill("#traces-headers input:nth-child(1)", "x-key")
+    await page.fill("#traces-headers input:nth-child(2)", KEY)
+    await page.click("#metrics-enabled")
+    await page.click("#metrics-copy")
+    await page.fill("#metrics-headers input:nth-child(2)", KEY)
+    await page.click("#metrics-delta")
+    await page.click("#save")
+    await page.wait("document.getElementById('result').innerText.includes('Saved and in force')")
+
+    text = manifest.read_text()
+    assert KEY not in text
+    saved = yaml.safe_load(text)
+    traces, metrics = saved["otel_traces_exporter_config"], saved["otel_metrics_exporter_config"]
+    assert traces["batch"] == {"max_spans": 7}
+    assert traces["sampling"] == {
+        "ratio": 0.125,
+        "keep_slower_than_ms": 900,
+        "keep_errors": True,
+        "parent_based": False,
+    }
+    assert traces["when"] == [
+        {
+            "field": "spanAttributes",
+            "key": "gen_ai.operation.name",
+            "operator": "IN",
+            "value": ["chat", "embeddings"],
+        }
+    ]
+    assert traces["exclude_request_data"] is True
+    assert metrics["endpoint"] == "http://127.0.0.1:1/v1/metrics"
+    assert metrics["export_delta_metrics"] is True
+
+    await page.open(plane.origin + PAGE + "?name=elastic")
+    await page.wait("!document.getElementById('loaded').hidden")
+    shown = "[...document.querySelectorAll('#settings input')].map((one) => one.value).join('|')"
+    values = await page.run(shown)
+    assert "12.5" in values
+    assert "chat, embeddings" in values
+    assert KEY not in values
+    before = manifest.read_text()
+    await page.click("#save")
+    await page.wait("document.getElementById('result').innerText.includes('Saved and in force')")
+    assert yaml.safe_load(manifest.read_text()) == yaml.safe_load(before)
+    assert page.complaints == []
+
+
+async def test_two_who_edit(plane: Plane, page: Page) -> None:
+    """The second is told, and nothing is lost."""
+    await plane.sign_in(page)
+    manifest = plane.folder / "otel.yaml"
+    text = (
+        "type: gateway-otel-config\nname: elastic\notel_traces_exporter_config:\n  type: http\n"
+        "  endpoint: http://127.0.0.1:1/v1/traces\n"
+    )
+    manifest.write_text(text)
+    await page.open(plane.origin + PAGE)
+    await page.wait("!document.getElementById('loaded').hidden")
+    manifest.write_text(text.replace(":1/", ":2/"))
+    await page.fill("#traces-endpoint", "http://127.0.0.1:3/v1/traces")
+    await page.click("#save")
+    await page.wait("document.getElementById('result').innerText.includes('Somebody else changed it')")
+    assert ":2/" in manifest.read_text()
+
+
+async def test_a_viewer_sees_and_changes_nothing(plane: Plane, page: Page) -> None:
+    """Neither by the form, nor by asking the API from the page."""
+    await plane.sign_in(page, Role.VIEWER)
+    await page.look(width=1440, height=900)
+    await page.open(plane.origin + PAGE)
+    await page.wait("!document.getElementById('loaded').hidden")
+    await page.wait("document.querySelectorAll('#destinations article').length > 0")
+    await shoot(page, "viewer")
+    assert await page.run("document.getElementById('save').disabled")
+    assert await page.run("document.getElementById('traces-enabled').disabled")
+    asked = (
+        f"import('{plane.origin}/static/x/js/api.js').then((api) => "
+        "api.ask('PUT', '/api/config/otel', {type: 'gateway-otel-config'}))"
+        ".then(() => 'done', (error) => error.code)"
+    )
+    assert await page.run(asked) == "admin_only"
     assert not (plane.folder / "gateway-otel-config.yaml").exists()

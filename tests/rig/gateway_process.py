@@ -11,6 +11,7 @@ import contextlib
 import http.client
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -52,7 +53,9 @@ class GatewayProcess:
         workers: int = 1,
         options: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        has_terminal: bool = False,
     ) -> None:
+        self._has_terminal = has_terminal
         self.folder = folder
         self.config = folder / "config"
         self.state = folder / "state"
@@ -92,11 +95,15 @@ class GatewayProcess:
         for flag in ("--port", "--control-port"):
             if flag not in self._options:
                 command += [flag, "0"]
+        ours, theirs = pty.openpty() if self._has_terminal else (None, subprocess.PIPE)
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 command, cwd=REPOSITORY, env=self._full_environment(), stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True,
+                stdout=theirs, stderr=log, text=True, start_new_session=True,
             )  # fmt: skip
+        if ours is not None:
+            os.close(theirs)
+            self._process.stdout = os.fdopen(ours)
         self._reader = threading.Thread(target=self._read_stdout, args=(self._process,), daemon=True)
         self._reader.start()
 
@@ -263,12 +270,14 @@ class GatewayProcess:
 
     def _read_stdout(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            self._stdout.append(line)
-            found = _READY.search(line)
-            if found:
-                self.control_port = int(found[2])
-                self.port = int(found[1])
+        # A terminal that nobody holds any more is an error, and not an end, to who reads it.
+        with contextlib.suppress(OSError):
+            for line in process.stdout:
+                self._stdout.append(line)
+                found = _READY.search(line)
+                if found:
+                    self.control_port = int(found[2])
+                    self.port = int(found[1])
 
     def _is_ready_or_dead(self) -> bool:
         return bool(self.port) or self.exit_code is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.routing import Route
 
 from gateway.control.auth import Access
+from gateway.control.pages.api_reference import api_reference_pages
 from gateway.control.pages.dashboard_access import dashboard_access_pages
 from gateway.control.pages.frame import Frame
 from gateway.control.pages.settings import settings_pages
@@ -23,4 +24,5 @@ def page_routes(access: Access, places: Places) -> list[Route]:
         *traffic_pages(frame, places),
         *settings_pages(frame),
         *dashboard_access_pages(frame),
+        *api_reference_pages(frame),
     ]

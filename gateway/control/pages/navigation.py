@@ -43,7 +43,7 @@ NAVIGATION: Final = (
     ),
     Group(
         "Configuration",
-        (),
+        (Entry("Admin API", "/configuration/api", "code"),),
     ),
 )
 

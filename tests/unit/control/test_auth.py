@@ -207,6 +207,15 @@ def test_programs_that_guess_are_slowed() -> None:
     assert client.get("/api/traces", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 429
 
 
+def test_cookies_of_others_do_not_matter(tmp_path: Path) -> None:
+    """Whatever other programs on this host have set."""
+    client, _ = signed_in(tmp_path)
+    secret = client.cookies["gateway-session-8788"]
+    client.cookies.clear()
+    cookie = f'a b=c{{"; x=1; =; gateway-session-8788={secret}; y="'
+    assert client.get("/api/me", headers={"cookie": cookie}).status_code == 200
+
+
 def test_a_broken_cookie_is_none() -> None:
     """Not an error."""
     client = Rooms().client(token=None)

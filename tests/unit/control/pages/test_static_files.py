@@ -64,7 +64,7 @@ def test_what_comes_from_others_is_as_they_made_it() -> None:
     """Byte for byte; its licence lies beside it and its version is said."""
     folder = files("gateway.control.pages").joinpath("static/vendor")
     sums = folder.joinpath("uplot/SHA256SUMS").read_text().split("\n")
-    listed = dict(reversed(line.split()) for line in sums if line)
+    listed = {name: digest for digest, name in (line.split() for line in sums if line)}
     assert set(listed) == {"uPlot.min.js", "uPlot.min.css", "LICENSE"}
     for name, digest in listed.items():
         assert hashlib.sha256(folder.joinpath("uplot", name).read_bytes()).hexdigest() == digest

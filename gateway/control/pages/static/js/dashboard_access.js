@@ -79,7 +79,7 @@ function tokenRow(token) {
 async function showTokens() {
   const { tokens } = await get("/api/tokens");
   at("tokens").replaceChildren(tokens.length ? table("List of API tokens", ["Name", "Role", "Made", "Expires", ""], tokens.map(tokenRow))
-    : empty("key", "No tokens yet", "A script sends one as Authorization: Bearer. The API is described at /api/docs."));
+    : empty("key", "No tokens yet", "A script sends one as Authorization: Bearer. The API is described under Configuration > Admin API."));
 }
 
 let adding = "user";

@@ -214,7 +214,10 @@ function copyFromTraces() {
 
 // What is told.
 
-function report(...notes) { at("result").replaceChildren(...notes); }
+function report(...notes) {
+  at("result").replaceChildren(...notes);
+  if (notes.length) at("result").scrollIntoView({ block: "nearest" });
+}
 
 const tellProblem = (problem) => note(problem.severity === "warning" ? "warn" : "bad", `${problem.path}: ${problem.message}`, problem.fix);
 

@@ -1,0 +1,381 @@
+"""The admin API described: one table, from which `GET /api/openapi.json` and the page about the API are made.
+
+A test holds it to the routes that there are. https://spec.openapis.org/oas/v3.1.0
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway import __version__
+from gateway.control.replies import json_reply
+
+PATH: Final = "/api/openapi.json"
+_PARAMETER: Final = re.compile(r"\{(\w+)(?::\w+)?\}")
+_EXAMPLES: Final = {"integer": 50, "number": 100, "string": "...", "object": {}, "array": []}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Something that is sent, in the query or in the body."""
+
+    name: str
+    text: str
+    type: str = "string"
+    is_required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What one method of one path does.
+
+    Attributes:
+        who: anybody, viewer or admin: the least that may.
+        answer: What the answer holds, in words.
+        body: None: no body; (): any object.
+    """
+
+    method: str
+    path: str
+    summary: str
+    answer: str
+    who: str = "viewer"
+    query: Sequence[Field] = ()
+    body: Sequence[Field] | None = None
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """Operations under one heading."""
+
+    title: str
+    operations: Sequence[Operation] = field(default=())
+
+
+_PAGE: Final = (
+    Field("limit", "1 to 1000, default 50", "integer"),
+    Field("cursor", "next_cursor of the page before"),
+)
+_ROLE: Final = Field("role", "viewer or admin", is_required=True)
+_TARGET: Final = (Field("target", "its name: <account>/<integration>", is_required=True),)
+_MANIFEST_NAME: Final = (Field("name", "of the manifest; the first one by default"),)
+
+TOPICS: Final = (
+    Topic(
+        "Traces",
+        (
+            Operation(
+                "GET",
+                "/api/traces",
+                "Calls in the local store, newest first",
+                "traces and next_cursor",
+                query=(
+                    *_PAGE,
+                    Field("since", "started at this time (RFC 3339) or later"),
+                    Field("until", "started before this time"),
+                    Field("status", "ok or error"),
+                    Field("model", "exactly as asked, or as resolved"),
+                    Field("caller", "name of the virtual account, or email of the user"),
+                    Field("min_duration_ms", "at least this long", "number"),
+                    Field("q", "start of a trace id, or part of a model, caller or error"),
+                ),
+            ),
+            Operation(
+                "GET", "/api/traces/{trace_id}", "Every span of a trace", "resource and spans, in start order"
+            ),
+        ),
+    ),
+    Topic(
+        "Telemetry",
+        (
+            Operation(
+                "GET",
+                "/api/telemetry",
+                "What became of every span, per destination and worker",
+                "destinations with their ledgers, removed ones, workers",
+            ),
+            Operation(
+                "GET",
+                "/api/telemetry/history",
+                "What each destination took in the last ten minutes",
+                "every_s and destinations, the newest value last",
+            ),
+            Operation(
+                "POST",
+                "/api/telemetry/test",
+                "Send one span to each destination, or to one",
+                "results, each with what happened and advice",
+                who="admin",
+                body=(Field("destination", "only to this one"),),
+            ),
+        ),
+    ),
+    Topic(
+        "Configuration",
+        (
+            Operation(
+                "GET", "/api/config", "What is in force", "version, workers, not_in_force, last_rejected"
+            ),
+            Operation(
+                "GET",
+                "/api/config/otel",
+                "A destination's manifest, with its secrets masked",
+                "the manifest; the etag is for If-Match",
+                query=_MANIFEST_NAME,
+            ),
+            Operation(
+                "PUT",
+                "/api/config/otel",
+                "Write a destination's manifest; masked secrets stay",
+                "manifest, file, version, warnings",
+                who="admin",
+                query=_MANIFEST_NAME,
+                body=(),
+            ),
+            Operation(
+                "GET",
+                "/api/audit",
+                "Who changed what, newest first",
+                "entries and next_cursor",
+                query=(*_PAGE, *(Field(name, "exactly") for name in ("action", "type", "name"))),
+            ),
+        ),
+    ),
+    Topic(
+        "Targets",
+        (
+            Operation("GET", "/api/targets", "How every target does", "targets with health and samples"),
+            Operation(
+                "POST",
+                "/api/targets/drain",
+                "Send no more calls to a target",
+                "the target",
+                who="admin",
+                body=_TARGET,
+            ),
+            Operation(
+                "POST", "/api/targets/undrain", "Send calls again", "the target", who="admin", body=_TARGET
+            ),
+        ),
+    ),
+    Topic(
+        "Signing in",
+        (
+            Operation(
+                "POST",
+                "/api/sign-in",
+                "Begin a session, with user and password or with a token",
+                "name and role; sets the session cookie",
+                who="anybody",
+                body=(
+                    Field("user", "with password"),
+                    Field("password", "of the user"),
+                    Field("token", "alone"),
+                ),
+            ),
+            Operation(
+                "POST",
+                "/api/first",
+                "Set a password by a one-time link, and begin a session",
+                "name and role; sets the session cookie",
+                who="anybody",
+                body=(
+                    Field("link", "what is after the # of the link", is_required=True),
+                    Field("password", "at least 12 characters", is_required=True),
+                ),
+            ),
+            Operation("POST", "/api/sign-out", "End the session", "nothing"),
+            Operation("GET", "/api/me", "Who one is", "name and role"),
+            Operation(
+                "POST",
+                "/api/me/password",
+                "Change one's own password; other sessions end",
+                "name and role; sets the session cookie",
+                body=(
+                    Field("password", "as it is now", is_required=True),
+                    Field("new_password", "at least 12 characters", is_required=True),
+                ),
+            ),
+        ),
+    ),
+    Topic(
+        "Operators",
+        (
+            Operation("GET", "/api/operators", "Users of the dashboard", "users", who="admin"),
+            Operation(
+                "POST",
+                "/api/operators",
+                "Add a user",
+                "name, and the link by which they choose a password",
+                who="admin",
+                body=(Field("name", "what they sign in with", is_required=True), _ROLE),
+                status=201,
+            ),
+            Operation(
+                "DELETE",
+                "/api/operators/{name}",
+                "Remove a user; their sessions end",
+                "nothing",
+                who="admin",
+            ),
+            Operation(
+                "POST",
+                "/api/operators/{name}/role",
+                "Change a user's role, in force at once",
+                "name and role",
+                who="admin",
+                body=(_ROLE,),
+            ),
+            Operation(
+                "POST",
+                "/api/operators/{name}/link",
+                "A new link to set a password; those before end",
+                "name and link",
+                who="admin",
+            ),
+            Operation("GET", "/api/tokens", "Tokens of the admin API", "tokens, no secrets", who="admin"),
+            Operation(
+                "POST",
+                "/api/tokens",
+                "Make a token",
+                "the token, this once",
+                who="admin",
+                body=(
+                    Field("name", "what it is for", is_required=True),
+                    _ROLE,
+                    Field("days", "how long it is valid; for ever by default", "integer"),
+                ),
+                status=201,
+            ),
+            Operation("DELETE", "/api/tokens/{id}", "Revoke a token at once", "nothing", who="admin"),
+        ),
+    ),
+    Topic(
+        "This document",
+        (Operation("GET", PATH, "The API in OpenAPI's form", "this"),),
+    ),
+)
+
+
+def document(topics: Sequence[Topic] = TOPICS) -> dict[str, Any]:
+    """The OpenAPI document."""
+    paths: dict[str, dict[str, Any]] = {}
+    for topic in topics:
+        for operation in topic.operations:
+            path = _PARAMETER.sub(r"{\1}", operation.path)
+            paths.setdefault(path, {})[operation.method.lower()] = _described(operation, topic.title)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Admin API of the gateway",
+            "version": __version__,
+            "description": "What the control process answers. Times are RFC 3339 in UTC, durations "
+            "milliseconds, money USD; what is unknown is null.",
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": topic.title} for topic in topics],
+        "security": [{"token": []}, {"session": []}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": "gateway-session-<control port>",
+                    "description": "With each change X-CSRF-Token too.",
+                },
+            },
+            "schemas": {"Error": _ERROR},
+        },
+    }
+
+
+def curl(operation: Operation) -> str:
+    """How to try *operation* in a shell."""
+    words = ["curl -s", '-H "Authorization: Bearer $GATEWAY_ADMIN_TOKEN"']
+    if operation.who == "anybody":
+        words = ["curl -s"]
+    if operation.method != "GET":
+        words.insert(1, f"-X {operation.method}")
+    if operation.body is not None:
+        sent = ", ".join(f'"{one.name}": {_example(one)}' for one in operation.body)
+        words += ["-H 'Content-Type: application/json'", f"-d '{{{sent}}}'"]
+    return " ".join([*words, "'$ORIGIN" + _PARAMETER.sub(r"<\1>", operation.path) + "'"])
+
+
+def openapi_routes() -> list[Route]:
+    """The route of this room; the document is made once, here."""
+    made = document()
+
+    async def show(_request: Request) -> Response:
+        return json_reply(made)
+
+    return [Route(PATH, show, methods=["GET"])]
+
+
+def _described(operation: Operation, tag: str) -> dict[str, Any]:
+    names = _PARAMETER.findall(operation.path)
+    in_path = [{"name": one, "in": "path", "required": True, "schema": {"type": "string"}} for one in names]
+    in_query = [
+        {"name": one.name, "in": "query", "description": one.text, "schema": {"type": one.type}}
+        for one in operation.query
+    ]
+    words = re.findall(r"[a-z_]+", operation.path.removeprefix("/api"))
+    described: dict[str, Any] = {
+        "operationId": "_".join([operation.method.lower(), *words]),
+        "tags": [tag],
+        "summary": operation.summary,
+        "description": f"For: {operation.who}.",
+        "parameters": [*in_path, *in_query],
+        "responses": {
+            str(operation.status): {
+                "description": operation.answer,
+                "content": {"application/json": {"schema": {"type": "object"}}},
+            },
+            "default": {
+                "description": "Refused; the message says why",
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+            },
+        },
+    }
+    if operation.who == "anybody":
+        described["security"] = []
+    if operation.body is not None:
+        schema = {
+            "type": "object",
+            "properties": {one.name: {"type": one.type, "description": one.text} for one in operation.body},
+            "required": [one.name for one in operation.body if one.is_required],
+        }
+        described["requestBody"] = {"content": {"application/json": {"schema": schema}}}
+    return described
+
+
+def _example(one: Field) -> str:
+    value = _EXAMPLES[one.type]
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+_ERROR: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "message"],
+            "properties": {
+                "code": {"type": "string", "description": "for programs"},
+                "message": {"type": "string", "description": "for people"},
+                "problems": {"type": "array", "items": {"type": "object"}},
+            },
+        }
+    },
+}

@@ -1,0 +1,16 @@
+"""The admin API as a page."""
+
+from __future__ import annotations
+
+from gateway.control.openapi import TOPICS
+from tests.unit.control.rooms import Rooms
+
+
+def test_every_operation_is_on_it() -> None:
+    """With a command for this address."""
+    html = Rooms().client("http://127.0.0.1:8788").get("/configuration/api").text
+    for topic in TOPICS:
+        assert topic.title in html
+        for operation in topic.operations:
+            assert f">{operation.path}</code>" in html
+    assert "http://127.0.0.1:8788/api/traces" in html
