@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -201,12 +202,12 @@ def measure(path: Path, until_s: float, times: int) -> Iterator[tuple[str, list[
         query = parse_trace_query(parameters)
         yield (
             f"traces: {name}",
-            time_of(lambda q=query: reader.list_traces(q), times),
+            time_of(partial(reader.list_traces, query), times),
             is_scan(path, parameters),
-        )  # type: ignore[misc]
+        )
     for name, parameters in figures(until_s).items():
         asked = parse_metrics_query(parameters)
-        yield f"metrics: {name}", time_of(lambda q=asked: reader.query_metrics(q), times), False  # type: ignore[misc]
+        yield f"metrics: {name}", time_of(partial(reader.query_metrics, asked), times), False
 
 
 def main() -> int:

@@ -7,8 +7,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from tests.e2e.conftest import StartGateway
-from tests.rig.gateway_process import GatewayProcess
+from tests.rig.gateway_process import GatewayProcess, StartGateway
 from tests.rig.manifests import NARROW_TOKEN, chat
 from tests.rig.raw_http import Reply
 from tests.rig.until import until

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,7 +72,7 @@ class FakeStore:
         self.asked_metrics.append(query)
         if self.failure is not None:
             raise self.failure
-        return run_metrics(None, query, 3600.0)
+        return run_metrics(None, query, time.time())
 
 
 @dataclass

@@ -75,14 +75,23 @@ def write_old(path: Path, now_s: int) -> None:
         db.execute("INSERT INTO resources VALUES (1, x'00', ?, ?)", (RESOURCE, now_s))
         from gateway.tracestore import span_blob
 
-        messages = []
+        messages: list[bytes] = []
         for number in (1, 2):
             row = make_row(number, start_ns=now_s * NS)
             message = span_blob.join(make_call(row).spans)
-            at = sum(map(len, messages))
+            at = sum(len(one) for one in messages)
             messages.append(message)
             failed = (502, 1, "boom", "socket closed") if number == 2 else (200, 0, "", "")
-            values = [number, 1, row.trace_id, row.span_id, row.start_ns, row.end_ns, row.name, *failed]
+            values: list[Any] = [
+                number,
+                1,
+                row.trace_id,
+                row.span_id,
+                row.start_ns,
+                row.end_ns,
+                row.name,
+                *failed,
+            ]
             values += [row.model, row.resolved_model, row.caller, 1, 0, None, 10, 5, "provider", 0.25, 2]
             values += [1, at, len(message)]
             db.execute(f"INSERT INTO calls VALUES ({', '.join('?' * len(values))})", values)  # noqa: S608 - own text
@@ -92,9 +101,18 @@ def write_old(path: Path, now_s: int) -> None:
         for minute_s, label_set_id in ((now_s - HOUR_S, 1), (now_s - 72 * HOUR_S, 1), (now_s - HOUR_S, 2)):
             counts = [0] * len(BUCKETS)
             counts[7] = 4  # from 100 to 150 ms
-            values = [minute_s // 60 * 60, label_set_id, 140.0, 4, 4 * (label_set_id - 1), 480.0, 0, 0.0]
-            values += [40, 20, 1.0, *counts]
-            db.execute(f"INSERT INTO rollups VALUES ({', '.join('?' * len(values))})", values)  # noqa: S608 - own text
+            sums: list[Any] = [
+                minute_s // 60 * 60,
+                label_set_id,
+                140.0,
+                4,
+                4 * (label_set_id - 1),
+                480.0,
+                0,
+                0.0,
+            ]
+            sums += [40, 20, 1.0, *counts]
+            db.execute(f"INSERT INTO rollups VALUES ({', '.join('?' * len(sums))})", sums)  # noqa: S608 - own text
         db.execute("PRAGMA user_version = 2")
         db.commit()
 

@@ -21,6 +21,7 @@ from gateway.tracestore.rollup import (
     parse_labels,
     roll_up,
 )
+from gateway.wire.frames import StoreRow
 from tests.unit.tracestore.call_maker import MINUTE_S, NS, make_row
 
 MODEL = "openai-main/gpt-4o"
@@ -75,19 +76,19 @@ ROWS = st.builds(
 
 
 @given(st.lists(ROWS, max_size=30))
-def test_every_dimension_has_every_call_of_it(rows: list[object]) -> None:
+def test_every_dimension_has_every_call_of_it(rows: list[StoreRow]) -> None:
     """What is summed up for itself is what was written, whichever way it is looked at."""
-    cells = cells_of(roll_up(rows)[0])  # type: ignore[arg-type]
+    cells = cells_of(roll_up(rows)[0])
 
     def calls(dimension: str) -> int:
         return sum(sums.calls for cell, sums in cells.items() if cell.dimension == dimension)
 
     assert calls("all") == calls("full") == calls("status") == calls("model") == len(rows)
-    assert calls("virtual_account") + calls("user") == sum(1 for row in rows if labels_of(row).kind)  # type: ignore[arg-type]
-    assert calls("team") == sum(len(row.teams) for row in rows)  # type: ignore[attr-defined]
+    assert calls("virtual_account") + calls("user") == sum(1 for row in rows if labels_of(row).kind)
+    assert calls("team") == sum(len(row.teams) for row in rows)
     total = Sums()
     for row in rows:
-        total.add_call(row)  # type: ignore[arg-type]
+        total.add_call(row)
     whole = Sums()
     for cell, sums in cells.items():
         if cell.dimension == "all":

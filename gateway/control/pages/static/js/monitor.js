@@ -170,6 +170,7 @@ async function load() {
     at("shown").setAttribute("aria-busy", "false");
   } catch (error) {
     if (error.name === "AbortError") return;
+    at("tiles").querySelector(".skeleton")?.remove();
     at("trouble").replaceChildren(note("bad", "The numbers cannot be shown", error.message));
   }
 }

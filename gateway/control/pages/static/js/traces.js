@@ -97,6 +97,7 @@ async function load(isMore = false) {
     showCount();
   } catch (error) {
     if (error.name === "AbortError") return;
+    at("list").querySelector(".skeleton")?.remove();
     at("trouble").replaceChildren(note("bad", "The calls cannot be shown", error.message));
   }
 }
