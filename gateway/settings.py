@@ -30,6 +30,7 @@ _REDIS_QUERY: Final = frozenset({"db", "ssl_ca_certs", "ssl_certfile", "ssl_keyf
 _REDIS_VARIABLE: Final = f"{_PREFIX}REDIS_URL"
 # Others can read the command line of a process, so children get these by their environment.
 _NOT_ON_COMMAND_LINE: Final = frozenset({"admin_token", "redis_url"})
+_LEAST_STORE_BYTES: Final = 10_000_000
 _LOG_FORMATS: Final = ("text", "json")
 _LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -53,6 +54,9 @@ class Settings:
         secrets_dir: Where `tfy-secret://` references are looked up, None when only in the environment.
         strict: What is not in force, and secrets without a value, are errors.
         metrics_on_data_port: Whether the data plane answers `/metrics` too.
+        traces_max_bytes: Of the local store, without its sums.
+        traces_max_days: Older traces are deleted from it.
+        trace_link: Where a trace is in another system, with `{trace_id}` in it, None when nowhere.
         redis_url: What replicas share is there, None when nothing is; may hold a password.
         admin_token: Opens the control API, None when nothing does but being on loopback.
     """
@@ -73,6 +77,9 @@ class Settings:
     log_format: str
     log_level: str
     metrics_on_data_port: bool
+    traces_max_bytes: int = 4_000_000_000
+    traces_max_days: int = 7
+    trace_link: str | None = None
     redis_url: str | None = field(default=None, repr=False)
     admin_token: str | None = field(default=None, repr=False)
 
@@ -302,6 +309,17 @@ def _redis_url(text: str) -> str:
     return text
 
 
+def _trace_link(text: str) -> str:
+    wanted = "an http or https URL with {trace_id} in it, such as https://kibana.test/app/apm/link-to/trace/{trace_id}"
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise ValueError(wanted) from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or "{trace_id}" not in text:
+        raise ValueError(wanted)
+    return text
+
+
 _port: Final = _whole_number(0, _MAX_PORT)
 
 OPTIONS: Final[tuple[Option, ...]] = (
@@ -376,6 +394,30 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "false",
         "",
         "answer /metrics on the data plane too",
+    ),
+    Option(
+        "traces-max-bytes",
+        "traces_max_bytes",
+        _whole_number(_LEAST_STORE_BYTES),
+        "4000000000",
+        "BYTES",
+        "size of the local trace store; the oldest traces go first",
+    ),
+    Option(
+        "traces-max-days",
+        "traces_max_days",
+        _whole_number(1, 3650),
+        "7",
+        "DAYS",
+        "days that the local trace store keeps traces, if they fit",
+    ),
+    Option(
+        "trace-link",
+        "trace_link",
+        _trace_link,
+        None,
+        "URL",
+        "where a trace is in another system, with {trace_id} in it; pages of traces link there",
     ),
     Option(
         "redis-url",

@@ -41,8 +41,10 @@ from gateway.control.limits import LimitsSource
 from gateway.control.limits_in_force import LimitsInForce
 from gateway.control.metrics import MetricsPage, MetricsSource
 from gateway.control.otel_manifest import OtelManifests
+from gateway.control.pages.traffic import Places
 from gateway.control.seen_calls import SeenCalls
 from gateway.control.sign_in.entrance import Entrance
+from gateway.control.tail import Tail
 from gateway.control.targets import TargetsSource
 from gateway.control.telemetry import TelemetrySource
 from gateway.control.traces import TraceQueries
@@ -69,6 +71,7 @@ from gateway.store.target_board import FILE_NAME, TargetBoard, open_board
 from gateway.tasks import end, first_of, spawn
 from gateway.telemetry.resource import worker_resource
 from gateway.tracestore.reader import TraceReader, find_stored
+from gateway.tracestore.store import Limits
 from gateway.tracestore.writer import StoreWriter
 from gateway.wire.frames import ConfigState
 
@@ -81,6 +84,7 @@ _METRICS_S: Final = 1.5
 """What the last spans, the store, open answers and metrics may take at the end; the supervisor allows 10."""
 
 _TELEMETRY_EVERY_S: Final = 1.0
+_DAY_S: Final = 86_400.0
 # A batch of calls is some 20,000 objects that live until it is stored, and none of them in a cycle.
 _GC_THRESHOLDS: Final = (50_000, 20, 50)
 
@@ -115,7 +119,10 @@ class Control:
         )
         stored = find_stored(store_path)
         self._writer = StoreWriter(
-            store_path, self._delivery.local_reader(stored.position), earlier=stored.totals
+            store_path,
+            self._delivery.local_reader(stored.position),
+            earlier=stored.totals,
+            limits=Limits(max_bytes=settings.traces_max_bytes, max_age_s=settings.traces_max_days * _DAY_S),
         )
         self._delivery.configure(make_destinations(in_force, self._secrets), in_force.version)
         self._audit = AuditTrail(AuditLog(settings.state_dir / FOLDER))
@@ -198,9 +205,11 @@ class Control:
         otel = OtelManifests(files, find_waiting=self._waiting)
         page = MetricsPage(self._metrics_source)
         history = History(accepted_files(settings.state_dir), files, self._audit)
+        tail = Tail(self._queries)
         services = Services(
             self._health,
             self._queries,
+            tail,
             self._telemetry,
             config,
             otel,
@@ -211,6 +220,7 @@ class Control:
             IssuedTokens(files, settings.state_dir),
             self._limits,
             self._deliveries,
+            _places(settings),
         )
         application = build_app(services, _access(settings))
         server = HttpServer(application, bind(settings.control_host, settings.control_port))
@@ -234,6 +244,7 @@ class Control:
         if self._shared_figures is not None:
             await self._shared_figures.close()
         self._health.mark_draining()
+        tail.stop()
         server.stop()
         await server.ended(_ANSWER_S)
         await self._metrics.stop(_METRICS_S)
@@ -363,6 +374,13 @@ class Control:
 def _access(settings: Settings) -> Access:
     entrance = Entrance(settings.state_dir, settings.admin_token)
     return Access(settings.control_host, entrance, settings.control_port)
+
+
+def _places(settings: Settings) -> Places:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    # Bound to all addresses it is on this one too.
+    host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
+    return Places(f"http://{host}:{settings.port}", settings.trace_link or "")
 
 
 def _target_names(config: Config) -> list[str]:

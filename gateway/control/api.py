@@ -20,13 +20,16 @@ from gateway.control.health import Health, health_routes
 from gateway.control.limits import LimitsSource, limits_routes
 from gateway.control.manifests import manifest_routes
 from gateway.control.metrics import MetricsPage, metrics_routes
+from gateway.control.metrics_query import metrics_query_routes
 from gateway.control.openapi import openapi_routes
 from gateway.control.operators import operator_routes
 from gateway.control.otel_manifest import OtelManifests
 from gateway.control.otel_settings import otel_settings_routes
 from gateway.control.pages import page_routes
 from gateway.control.pages.navigation import NAVIGATION
+from gateway.control.pages.traffic import Places
 from gateway.control.replies import on_failure, on_http_error
+from gateway.control.tail import Tail, tail_routes
 from gateway.control.targets import TargetsSource, targets_routes
 from gateway.control.telemetry import TelemetrySource, telemetry_routes
 from gateway.control.tokens import token_routes
@@ -40,6 +43,7 @@ class Services:
 
     health: Health
     traces: TraceQueries
+    tail: Tail
     telemetry: TelemetrySource
     config: ConfigSource
     otel: OtelManifests
@@ -50,6 +54,7 @@ class Services:
     tokens: IssuedTokens
     limits: LimitsSource
     deliveries: DeliveryHistory = field(default_factory=DeliveryHistory)
+    places: Places = field(default_factory=Places)
 
 
 def build_app(services: Services, access: Access) -> ASGIApp:
@@ -63,7 +68,9 @@ def build_app(services: Services, access: Access) -> ASGIApp:
         routes=[
             Route("/", _front),
             *health_routes(services.health),
+            *tail_routes(services.tail),
             *trace_routes(services.traces),
+            *metrics_query_routes(services.traces),
             *telemetry_routes(services.telemetry),
             *delivery_history_routes(services.deliveries),
             *targets_routes(services.targets, services.audit),
@@ -76,7 +83,7 @@ def build_app(services: Services, access: Access) -> ASGIApp:
             *audit_routes(services.audit),
             *operator_routes(access, services.audit),
             *openapi_routes(),
-            *page_routes(access),
+            *page_routes(access, services.places),
             *metrics_routes(services.metrics),
         ],
         exception_handlers={HTTPException: on_http_error, Exception: on_failure},

@@ -73,6 +73,25 @@ _ROLE: Final = Field("role", "viewer or admin", is_required=True)
 _TARGET: Final = (Field("target", "its name: <account>/<integration>", is_required=True),)
 _MANIFEST_NAME: Final = (Field("name", "of the manifest; the first one by default"),)
 
+_SEARCH: Final = (
+    Field("since", "started at this time (RFC 3339) or later"),
+    Field("until", "started before this time"),
+    Field("status", "ok, error or a status code"),
+    Field("model", "exactly as asked, or as resolved"),
+    Field("asked", "exactly as asked"),
+    Field("target", "exactly as resolved"),
+    Field("caller", "name of the virtual account, or email of the user"),
+    Field("user", "email of the user"),
+    Field("virtual_account", "name of the virtual account"),
+    Field("team", "name of a team of the caller"),
+    Field("error_type", "exactly this type of error"),
+    Field("min_duration_ms", "at least this long", "number"),
+    Field("max_duration_ms", "at most this long", "number"),
+    Field("min_cost_usd", "at least this dear", "number"),
+    Field("max_cost_usd", "at most this dear", "number"),
+    Field("q", "start of a trace id, or part of a model, caller, team, error or value of metadata"),
+)
+
 TOPICS: Final = (
     Topic(
         "Traces",
@@ -82,19 +101,41 @@ TOPICS: Final = (
                 "/api/traces",
                 "Calls in the local store, newest first",
                 "traces and next_cursor",
-                query=(
-                    *_PAGE,
-                    Field("since", "started at this time (RFC 3339) or later"),
-                    Field("until", "started before this time"),
-                    Field("status", "ok or error"),
-                    Field("model", "exactly as asked, or as resolved"),
-                    Field("caller", "name of the virtual account, or email of the user"),
-                    Field("min_duration_ms", "at least this long", "number"),
-                    Field("q", "start of a trace id, or part of a model, caller or error"),
-                ),
+                query=(*_PAGE, *_SEARCH),
+            ),
+            Operation(
+                "GET",
+                "/api/traces/tail",
+                "Calls that come from now on, as server-sent events",
+                "events traces with up to 100 calls each",
+                query=_SEARCH,
             ),
             Operation(
                 "GET", "/api/traces/{trace_id}", "Every span of a trace", "resource and spans, in start order"
+            ),
+        ),
+    ),
+    Topic(
+        "Metrics",
+        (
+            Operation(
+                "GET",
+                "/api/metrics/query",
+                "What calls add up to, over a range of time and split by what tells them apart",
+                "total, points over time, groups, and how far back numbers and traces reach",
+                query=(
+                    Field("since", "RFC 3339; default: an hour before the end"),
+                    Field("until", "RFC 3339; default: now"),
+                    Field("step", "of a point: seconds, or as 5m, 1h, 1d"),
+                    Field("split_by", "a name of the filters below, or metadata.<key>"),
+                    Field("model", "only calls that asked for this model"),
+                    Field("target", "only calls that this target answered"),
+                    Field("virtual_account", "only calls of this virtual account"),
+                    Field("user", "only calls of this user"),
+                    Field("team", "only calls of this team's members"),
+                    Field("status", "only calls with this status code"),
+                    Field("error_type", "only calls that failed like this"),
+                ),
             ),
         ),
     ),

@@ -17,8 +17,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.control.replies import encoded_reply, error_reply
+from gateway.tracestore.metrics_query import MetricsQuery
 from gateway.tracestore.query import BadQueryError, TraceQuery, parse_trace_query
-from gateway.tracestore.reader import QueryTimeoutError, StoreUnavailableError
+from gateway.tracestore.reader import Newer, QueryTimeoutError, StoreUnavailableError
 from gateway.tracestore.span_blob import UnreadableSpansError
 
 T = TypeVar("T")
@@ -37,7 +38,7 @@ _UNANSWERED_AS: Final[dict[type[Exception], tuple[int, str]]] = {
     StoreUnavailableError: (503, "store_unavailable"),
     UnreadableSpansError: (500, "trace_unreadable"),
 }
-_UNANSWERED: Final = tuple(_UNANSWERED_AS)
+UNANSWERED: Final = tuple(_UNANSWERED_AS)
 _TRACE_ID: Final = re.compile(r"[0-9a-fA-F]{32}", re.ASCII)
 
 
@@ -49,6 +50,12 @@ class TraceSource(Protocol):
 
     def find_trace(self, trace_id: bytes) -> dict[str, object] | None:
         """One trace, None when there is none."""
+
+    def newer(self, query: TraceQuery, after_id: int | None, most: int) -> Newer:
+        """Calls that came since."""
+
+    def query_metrics(self, query: MetricsQuery) -> dict[str, object]:
+        """What calls add up to."""
 
 
 class TraceQueries:
@@ -89,6 +96,27 @@ class TraceQueries:
 
         return await self._ask(find)
 
+    async def newer(self, query: TraceQuery, after_id: int | None, most: int) -> Newer:
+        """Calls that came since, as `TraceReader.newer` gives them.
+
+        Raises:
+            BusyError: Too many questions are waiting.
+            StoreUnavailableError: The store cannot be read.
+            QueryTimeoutError: It took too long.
+        """
+        return await self._ask(lambda: self._source.newer(query, after_id, most))
+
+    async def query_metrics(self, query: MetricsQuery) -> bytes:
+        """What calls add up to, as JSON.
+
+        Raises:
+            BadQueryError: Its range is none, or has too many steps.
+            BusyError: Too many questions are waiting.
+            StoreUnavailableError: The store cannot be read.
+            QueryTimeoutError: It took too long.
+        """
+        return await self._ask(lambda: orjson.dumps(self._source.query_metrics(query)))
+
     def close(self) -> None:
         """Take no more questions; those that wait are dropped."""
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -113,8 +141,8 @@ def trace_routes(queries: TraceQueries) -> list[Route]:
             return error_reply(400, "invalid_parameter", str(error))
         try:
             return encoded_reply(await queries.list_traces(query))
-        except _UNANSWERED as error:
-            return _unanswered(error)
+        except UNANSWERED as error:
+            return unanswered(error)
 
     async def find_trace(request: Request) -> Response:
         text: str = request.path_params["trace_id"]
@@ -122,8 +150,8 @@ def trace_routes(queries: TraceQueries) -> list[Route]:
             return error_reply(404, "trace_not_found", "a trace id has 32 hexadecimal digits")
         try:
             trace = await queries.find_trace(bytes.fromhex(text))
-        except _UNANSWERED as error:
-            return _unanswered(error)
+        except UNANSWERED as error:
+            return unanswered(error)
         if trace is None:
             message = "no such trace in the local store: not there yet, aged out, or left out under load"
             return error_reply(404, "trace_not_found", message)
@@ -132,6 +160,7 @@ def trace_routes(queries: TraceQueries) -> list[Route]:
     return [Route("/api/traces", list_traces), Route("/api/traces/{trace_id}", find_trace)]
 
 
-def _unanswered(error: Exception) -> Response:
+def unanswered(error: Exception) -> Response:
+    """The answer when a question had none: one of `UNANSWERED`."""
     status, code = _UNANSWERED_AS[type(error)]
     return error_reply(status, code, str(error))

@@ -25,8 +25,10 @@ from gateway.telemetry.span_shapes import (
     MAX_KEPT_BYTES,
     MAX_NAME_CHARACTERS,
     MAX_TEXT_CHARACTERS,
+    NO_METADATA,
     NS_PER_MS,
     NS_PER_S,
+    Metadata,
     Shape,
     are_short,
     counts,
@@ -106,6 +108,7 @@ class SpanEncoder:
         self._parameters = _Kept()
         self._replies = _Kept()
         self._notes = _Kept()
+        self._metadatas: dict[tuple[object, ...], Metadata] = {}
         self._targets = _Kept()
         self._secrets: dict[tuple[object, ...], Secrets] = {}
         self._shapes: dict[tuple[object, ...], Shape] = {}
@@ -123,7 +126,7 @@ class SpanEncoder:
                     self._shapes.clear()
                 self._shapes[key] = shape
         secrets, notes = shape.secrets, trace.notes
-        metadata = self._metadata(notes.metadata, secrets) if notes.metadata else b""
+        metadata = self._metadata(notes.metadata, secrets) if notes.metadata else NO_METADATA
         conversation = self._conversation(notes.conversation_id, secrets) if notes.conversation_id else b""
         parameters = self._request_attributes(trace.attempts[0].sent or trace.call, secrets)
         decision = self._decision(trace) if shape.is_routed or trace.permit is not None else b""
@@ -140,14 +143,15 @@ class SpanEncoder:
             reply=self._reply_block(attempt, secrets),
             secrets=secrets,
             is_routed=route_name(trace) is not None,
-            row=_row(trace, secrets),
+            row=_row(trace, secrets, {}),
         )
 
     def _encode_parts(self, trace: CallTrace) -> CallSpans:
         """The same, part by part: of any call."""
         secrets = self._secrets_of(trace)
         shown = masked_trace(trace, secrets.hide_all) if _has_more_words(trace) else trace
-        metadata = self._metadata(shown.notes.metadata, secrets) if shown.notes.metadata else b""
+        noted = self._metadata(shown.notes.metadata, secrets) if shown.notes.metadata else NO_METADATA
+        metadata = noted.part
         if trace.telemetry.captured_baggage:
             metadata += _captured_baggage(trace, secrets.hide_all)
         spans = [SpanSegments(self._server_span(shown, secrets, metadata), b"")]
@@ -161,7 +165,7 @@ class SpanEncoder:
             if attempt.excerpt:
                 content += _excerpt(trace, attempt, secrets.hide_all)
             spans.append(SpanSegments(plain, content))
-        return CallSpans(trace.destinations, _row(trace, secrets), spans)
+        return CallSpans(trace.destinations, _row(trace, secrets, noted.shown), spans)
 
     def _secrets_of(self, trace: CallTrace) -> Secrets:
         """What must be on no span of a call: what its caller sent, and what its providers were sent."""
@@ -178,15 +182,18 @@ class SpanEncoder:
                 self._secrets[key] = secrets
         return secrets
 
-    def _metadata(self, metadata: Mapping[str, str], secrets: Secrets) -> bytes:
+    def _metadata(self, metadata: Mapping[str, str], secrets: Secrets) -> Metadata:
         """The caller's own keys and values; an application sends the same ones again and again."""
         key = (*metadata.items(), secrets)
-        part = self._notes.get(key)
-        if part is None:
-            part = _encode_metadata(metadata, secrets.hide_all)
+        found = self._metadatas.get(key)
+        if found is None:
+            masked = {secrets.hide_all(name): secrets.hide_all(value) for name, value in metadata.items()}
+            found = Metadata(_encode_metadata(masked), masked)
             if len(metadata) <= _MAX_KEPT_METADATA:
-                self._notes.keep(key, part)
-        return part
+                if len(self._metadatas) >= _MAX_BLOCKS:
+                    self._metadatas.clear()
+                self._metadatas[key] = found
+        return found
 
     def _conversation(self, conversation_id: str, secrets: Secrets) -> bytes:
         """The conversation that a call is part of, as others may be."""
@@ -455,9 +462,8 @@ def _model_asked(trace: CallTrace, secrets: Secrets) -> str:
     return model[:MAX_NAME_CHARACTERS]
 
 
-def _encode_metadata(metadata: Mapping[str, str], hide: Hide) -> bytes:
+def _encode_metadata(masked: Mapping[str, str]) -> bytes:
     """All as one text, and those that can be names as attributes too."""
-    masked = {hide(key): hide(value) for key, value in metadata.items()}
     parts = [names.METADATA.text(msgspec.json.encode(masked).decode())]
     nameable = [key for key in masked if _NAMEABLE.fullmatch(key)][:_MAX_NAMED_METADATA]
     parts += [AttributeKey(names.METADATA_PREFIX + key).text(masked[key]) for key in nameable]
@@ -644,7 +650,7 @@ def _excerpt(trace: CallTrace, attempt: AttemptTrace, hide: Hide) -> bytes:
         return b""
 
 
-def _row(trace: CallTrace, secrets: Secrets) -> StoreRow:
+def _row(trace: CallTrace, secrets: Secrets, metadata: dict[str, str]) -> StoreRow:
     answer = trace.answer
     usage = trace.usage
     first = answer.first_chunk_ns if answer is not None else 0
@@ -668,4 +674,8 @@ def _row(trace: CallTrace, secrets: Secrets) -> StoreRow:
         output_tokens=usage.output_tokens if usage else None,
         usage_source=usage.source if usage else "",
         cost_usd=trace.cost_usd,
+        caller_kind=trace.caller.kind if trace.caller else "",
+        teams=trace.caller.teams if trace.caller else (),
+        cached_input_tokens=usage.cached_input_tokens if usage else None,
+        metadata=metadata,
     )

@@ -9,7 +9,7 @@ parameters. The same bytes made part by part (`SpanEncoder`) take six look-ups, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.model import Call, Usage
 from gateway.telemetry import attributes as names
@@ -30,6 +30,16 @@ MAX_KEPT_CREDENTIALS: Final = 2048
 MAX_NAME_CHARACTERS: Final = 256
 _CLIENT_ERROR: Final = 400
 _FIRST_ATTEMPT: Final = names.ATTEMPT.integer(1)
+
+
+class Metadata(NamedTuple):
+    """A call's metadata without what is secret: encoded for spans, and as the store's row has it."""
+
+    part: bytes
+    shown: dict[str, str]
+
+
+NO_METADATA: Final = Metadata(b"", {})
 
 
 class Shape:
@@ -67,7 +77,12 @@ class Shape:
         self._row = row
 
     def spans(
-        self, trace: CallTrace, parameters: bytes, metadata: bytes, conversation: bytes, decision: bytes
+        self,
+        trace: CallTrace,
+        parameters: bytes,
+        metadata: Metadata,
+        conversation: bytes,
+        decision: bytes,
     ) -> CallSpans:
         """The spans and the store row of a call of this shape.
 
@@ -97,7 +112,7 @@ class Shape:
             self._outcome,
             b"" if cost_usd is None else names.TOTAL_COST.double(cost_usd),
             decision,
-            metadata,
+            metadata.part,
         )
         client = [
             TRACE_ID,
@@ -118,8 +133,10 @@ class Shape:
             client.append(names.COST.double(cost_usd))
         if usage is not None:
             client.append(counts(usage))
-        client.append(metadata)
+        client.append(metadata.part)
         row = self._row
+        # Whoever has this name: a shape knows no more of its caller.
+        caller = trace.caller
         first_chunk_ms = None
         if row.is_stream and attempt.first_chunk_ns:
             first_chunk_s = (attempt.first_chunk_ns - attempt.start_ns) / NS_PER_S
@@ -147,6 +164,10 @@ class Shape:
                 usage.output_tokens if usage else None,
                 row.usage_source,
                 cost_usd,
+                caller.kind if caller else "",
+                caller.teams if caller else (),
+                usage.cached_input_tokens if usage else None,
+                metadata.shown,
             ),
             [SpanSegments(b"".join(server), b""), SpanSegments(b"".join(client), b"")],
         )

@@ -1,4 +1,4 @@
-"""What can be asked of the list of calls, and its SQL. Pure.
+"""What can be asked of the list of calls. Pure; its SQL is in `list_sql`.
 
 The parameters are those of `GET /api/traces`; a cursor is the start and the id of the last call shown, so
 that calls which arrive meanwhile neither repeat nor hide one.
@@ -11,9 +11,10 @@ import binascii
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from gateway.tracestore.rollup import METADATA_PREFIX
 from gateway.tracestore.timestamps import format_rfc3339, parse_rfc3339_ns
 
 DEFAULT_LIMIT: Final = 50
@@ -21,21 +22,18 @@ MAX_LIMIT: Final = 1000
 _INT64_MAX: Final = 2**63 - 1
 _NS_PER_MS: Final = 1_000_000
 _MAX_TEXT: Final = 500
-_TRACE_ID_HEX: Final = 32
-# From so many hex digits on, a search text is meant as a trace id and nothing else.
-_SURELY_TRACE_ID_HEX: Final = 16
-_HEX: Final = re.compile(r"[0-9a-f]{1,32}", re.ASCII)
+MAX_MEMBERS: Final = 4
+"""Members of metadata that one search may name."""
+
+_CODE: Final = re.compile(r"[1-5]\d\d", re.ASCII)
 _INTEGER: Final = re.compile(r"\d{1,19}", re.ASCII)
 _CURSOR: Final = re.compile(r"1\.(\d{1,19})\.(\d{1,19})", re.ASCII)
 
-_COLUMN_NAMES: Final = (
+COLUMN_NAMES: Final = (
     *("id", "trace_id", "span_id", "name", "start_ns", "end_ns", "status_code", "is_error", "error_type"),
     *("model", "resolved_model", "caller", "attempts", "is_stream", "usage_source", "input_tokens"),
     *("output_tokens", "cost_usd", "span_count"),
 )
-_COLUMNS: Final = ", ".join(_COLUMN_NAMES)
-# The index on start_ns ends with the id, so both this order and the cursor's condition are one walk along it.
-_NEWEST_FIRST: Final = "ORDER BY start_ns DESC, id DESC LIMIT :limit"
 
 
 class BadQueryError(ValueError):
@@ -57,7 +55,13 @@ class TraceQuery:
         since_ns: Started at this time or later.
         until_ns: Started before this time.
         model: As asked or as resolved.
-        q: Start of a trace id, or a part of a model's name, of a caller's name or of an error, in any case.
+        q: Start of a trace id (four digits or more), or a part of the name of a model, caller or team, of an
+            error or of a value of metadata, in any case.
+        asked: The model as asked.
+        target: The model as resolved.
+        user: The caller, a user.
+        virtual_account: The caller, a virtual account.
+        metadata: Keys and values, all of which a call must have.
     """
 
     limit: int = DEFAULT_LIMIT
@@ -69,6 +73,17 @@ class TraceQuery:
     caller: str | None = None
     min_duration_ms: float | None = None
     q: str | None = None
+    asked: str | None = None
+    target: str | None = None
+    user: str | None = None
+    virtual_account: str | None = None
+    team: str | None = None
+    error_type: str | None = None
+    status_code: int | None = None
+    max_duration_ms: float | None = None
+    min_cost_usd: float | None = None
+    max_cost_usd: float | None = None
+    metadata: tuple[tuple[str, str], ...] = ()
 
 
 def parse_trace_query(parameters: Iterable[tuple[str, str]]) -> TraceQuery:
@@ -79,19 +94,31 @@ def parse_trace_query(parameters: Iterable[tuple[str, str]]) -> TraceQuery:
     """
     fields: dict[str, object] = {}
     seen: set[str] = set()
+    metadata: list[tuple[str, str]] = []
     for name, text in parameters:
         parameter = _PARAMETERS.get(name)
-        if parameter is None:
-            raise BadQueryError(f"{name[:50]!r} is no parameter; there are {', '.join(_PARAMETERS)}")
         if name in seen:
-            raise BadQueryError(f"{name} is given twice")
+            raise BadQueryError(f"{name[:50]} is given twice")
         seen.add(name)
-        if text:
-            try:
-                fields[parameter.field] = parameter.parse(text)
-            except ValueError as error:
-                raise BadQueryError(f"{name}: {error}") from error
-    return TraceQuery(**fields)  # type: ignore[arg-type]  # each parser gives what its field holds
+        is_member = name.startswith(METADATA_PREFIX) and len(metadata) < MAX_MEMBERS
+        if parameter is None and not is_member:
+            raise BadQueryError(
+                f"{name[:50]!r} is no parameter; there are {', '.join(_PARAMETERS)}, and metadata.<key>, of"
+                f" which {MAX_MEMBERS} may be given"
+            )
+        if not text:
+            continue
+        try:
+            if parameter is None:
+                metadata.append((_parse_text(name.removeprefix(METADATA_PREFIX)), _parse_text(text)))
+                continue
+            found = parameter.parse(text)
+        except ValueError as error:
+            raise BadQueryError(f"{name[:50]}: {error}") from error
+        # A status is a word or a code.
+        is_code = name == "status" and not isinstance(found, bool)
+        fields["status_code" if is_code else parameter.field] = found
+    return TraceQuery(**fields, metadata=tuple(metadata))  # type: ignore[arg-type]  # each parser gives what its field holds
 
 
 def _parse_limit(text: str) -> int:
@@ -122,9 +149,11 @@ def _parse_time_ns(text: str) -> int:
     return max(-_INT64_MAX, min(parse_rfc3339_ns(text), _INT64_MAX))
 
 
-def _parse_is_error(text: str) -> bool:
+def _parse_status(text: str) -> bool | int:
+    if _CODE.fullmatch(text):
+        return int(text)
     if text not in {"ok", "error"}:
-        raise ValueError("must be ok or error")
+        raise ValueError("must be ok, error or a status code")
     return text == "error"
 
 
@@ -136,6 +165,13 @@ def _parse_duration_ms(text: str) -> float:
     if not (math.isfinite(duration_ms) and duration_ms >= 0):
         raise ValueError("must be a number of milliseconds, 0 or more")
     return duration_ms
+
+
+def _parse_usd(text: str) -> float:
+    try:
+        return _parse_duration_ms(text)
+    except ValueError:
+        raise ValueError("must be a number of USD, 0 or more") from None
 
 
 def _parse_text(text: str) -> str:
@@ -154,87 +190,26 @@ _PARAMETERS: Final = {
     "cursor": _Parameter("cursor", _parse_cursor),
     "since": _Parameter("since_ns", _parse_time_ns),
     "until": _Parameter("until_ns", _parse_time_ns),
-    "status": _Parameter("is_error", _parse_is_error),
+    "status": _Parameter("is_error", _parse_status),
     "model": _Parameter("model", _parse_text),
     "caller": _Parameter("caller", _parse_text),
     "min_duration_ms": _Parameter("min_duration_ms", _parse_duration_ms),
     "q": _Parameter("q", _parse_text),
+    "asked": _Parameter("asked", _parse_text),
+    "target": _Parameter("target", _parse_text),
+    "user": _Parameter("user", _parse_text),
+    "virtual_account": _Parameter("virtual_account", _parse_text),
+    "team": _Parameter("team", _parse_text),
+    "error_type": _Parameter("error_type", _parse_text),
+    "max_duration_ms": _Parameter("max_duration_ms", _parse_duration_ms),
+    "min_cost_usd": _Parameter("min_cost_usd", _parse_usd),
+    "max_cost_usd": _Parameter("max_cost_usd", _parse_usd),
 }
-
-
-@dataclass(slots=True)
-class _Conditions:
-    """Parts of a WHERE and what they are bound to."""
-
-    parts: list[str] = field(default_factory=lambda: ["is_call = 1"])
-    values: dict[str, object] = field(default_factory=dict)
-
-    def add(self, part: str, **values: object) -> None:
-        self.parts.append(part)
-        self.values.update(values)
-
-
-def list_sql(query: TraceQuery) -> tuple[str, dict[str, object]]:
-    """The SQL of a page and what is bound to it.
-
-    It asks for one call more than the page has, to see whether there is a next page.
-    """
-    conditions = _Conditions()
-    conditions.values["limit"] = query.limit + 1
-    if query.cursor is not None:
-        conditions.add(
-            "start_ns <= :at_ns AND (start_ns < :at_ns OR id < :at_id)",
-            at_ns=query.cursor.start_ns,
-            at_id=query.cursor.call_id,
-        )
-    if query.since_ns is not None:
-        conditions.add("start_ns >= :since_ns", since_ns=query.since_ns)
-    if query.until_ns is not None:
-        conditions.add("start_ns < :until_ns", until_ns=query.until_ns)
-    if query.is_error is not None:
-        # A literal: the index of the calls with errors serves only a condition that is visibly its own.
-        conditions.add("is_error = 1" if query.is_error else "is_error = 0")
-    if query.caller is not None:
-        conditions.add("caller = :caller", caller=query.caller)
-    if query.min_duration_ms is not None:
-        duration_ns = min(query.min_duration_ms * _NS_PER_MS, float(_INT64_MAX // 2))
-        conditions.add("end_ns - start_ns >= :duration_ns", duration_ns=duration_ns)
-    if query.q is not None:
-        _add_search(conditions, query.q)
-    where = " AND ".join(conditions.parts)
-    if query.model is None:
-        return f"SELECT {_COLUMNS} FROM calls WHERE {where} {_NEWEST_FIRST}", conditions.values  # noqa: S608 - own text
-    # Two walks along two indexes; an OR would read every call.
-    conditions.values["model"] = query.model
-    asked = f"SELECT {_COLUMNS} FROM calls WHERE model = :model AND {where} {_NEWEST_FIRST}"  # noqa: S608 - own text
-    only_resolved = f"resolved_model = :model AND resolved_model <> model AND {where}"
-    resolved = f"SELECT {_COLUMNS} FROM calls WHERE {only_resolved} {_NEWEST_FIRST}"  # noqa: S608 - own text
-    both = f"SELECT * FROM ({asked}) UNION ALL SELECT * FROM ({resolved}) {_NEWEST_FIRST}"  # noqa: S608 - own text
-    return both, conditions.values
-
-
-def _add_search(conditions: _Conditions, q: str) -> None:
-    text = q.strip()
-    digits = text.lower()
-    is_hex = _HEX.fullmatch(digits) is not None
-    if is_hex:
-        conditions.values["trace_from"] = bytes.fromhex(digits.ljust(_TRACE_ID_HEX, "0"))
-        conditions.values["trace_to"] = bytes.fromhex(digits.ljust(_TRACE_ID_HEX, "f"))
-    by_trace = "trace_id BETWEEN :trace_from AND :trace_to"
-    if is_hex and len(digits) >= _SURELY_TRACE_ID_HEX:
-        conditions.add(by_trace)
-        return
-    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    columns = ("model", "resolved_model", "caller", "error_type", "error_text")
-    parts = [f"{column} LIKE :q ESCAPE '\\'" for column in columns]
-    if is_hex:
-        parts.append(by_trace)
-    conditions.add(f"({' OR '.join(parts)})", q=f"%{escaped}%")
 
 
 def call_json(row: Sequence[Any]) -> dict[str, object]:
     """One row of `list_sql` as the API shows it. What is unknown is null."""
-    call = dict(zip(_COLUMN_NAMES, row, strict=True))
+    call = dict(zip(COLUMN_NAMES, row, strict=True))
     start_ns, end_ns = call["start_ns"], call["end_ns"]
     return {
         "trace_id": call["trace_id"].hex(),
@@ -265,6 +240,6 @@ def page_json(rows: Sequence[Sequence[Any]], limit: int) -> dict[str, object]:
     shown = rows[:limit]
     next_cursor = None
     if len(rows) > limit:
-        last = dict(zip(_COLUMN_NAMES, shown[-1], strict=True))
+        last = dict(zip(COLUMN_NAMES, shown[-1], strict=True))
         next_cursor = format_cursor(Cursor(last["start_ns"], last["id"]))
     return {"traces": [call_json(row) for row in shown], "next_cursor": next_cursor}

@@ -18,8 +18,11 @@ from typing import Final, NamedTuple
 from gateway.tracestore import schema
 from gateway.tracestore.decode import trace_json
 from gateway.tracestore.ledger import Totals
-from gateway.tracestore.query import TraceQuery, list_sql, page_json
+from gateway.tracestore.list_sql import MAX_MATCHES, Found, list_sql, needs_matches, tail_sql, wanted_texts
+from gateway.tracestore.metrics_query import MetricsQuery, run_metrics
+from gateway.tracestore.query import TraceQuery, call_json, page_json
 from gateway.tracestore.span_blob import unpack
+from gateway.tracestore.texts import find_texts
 
 # How often SQLite asks whether the time is up, in its virtual machine's instructions: about every 0.1 ms.
 _INSTRUCTIONS_PER_CHECK: Final = 10_000
@@ -50,6 +53,18 @@ class QueryTimeoutError(Exception):
     """The question took longer than its time limit."""
 
 
+class Newer(NamedTuple):
+    """What came since.
+
+    Attributes:
+        traces: As in the list.
+        last_id: Of the last call that was looked at.
+    """
+
+    traces: list[dict[str, object]]
+    last_id: int
+
+
 class TraceReader:
     """Questions to the trace store. Thread-safe. A store that does not exist yet is an empty one."""
 
@@ -60,12 +75,14 @@ class TraceReader:
         time_limit_s: float = 5.0,
         max_calls: int = MAX_CALLS_OF_TRACE,
         monotonic_s: Callable[[], float] = time.monotonic,
+        unix_s: Callable[[], float] = time.time,
     ) -> None:
         """Read *path*, each question for at most *time_limit_s*, of one trace at most *max_calls* calls."""
         self._max_calls = max_calls
         self._path = path
         self._time_limit_s = time_limit_s
         self._monotonic_s = monotonic_s
+        self._unix_s = unix_s
 
     def list_traces(self, query: TraceQuery) -> dict[str, object]:
         """The answer of `GET /api/traces`.
@@ -74,10 +91,48 @@ class TraceReader:
             StoreUnavailableError: The file cannot be read.
             QueryTimeoutError: It took too long.
         """
-        sql, values = list_sql(query)
         with self._connection() as connection:
-            rows = connection.execute(sql, values).fetchall() if connection else []
+            if connection is None:
+                return page_json([], query.limit)
+            sql, values = list_sql(query, find_for_search(connection, query))
+            rows = connection.execute(sql, values).fetchall()
         return page_json(rows, query.limit)
+
+    def newer(self, query: TraceQuery, after_id: int | None, most: int) -> Newer:
+        """Calls that were stored after the call *after_id*, oldest first, at most *most* of them.
+
+        Args:
+            query: What of them is wanted; its limit and cursor mean nothing here.
+            after_id: None: begin with what comes next.
+            most: When more came than that, the oldest of them.
+
+        Raises:
+            StoreUnavailableError: The file cannot be read.
+            QueryTimeoutError: It took too long.
+        """
+        with self._connection() as connection:
+            if connection is None:
+                return Newer([], 0 if after_id is None else after_id)
+            connection.execute("BEGIN")
+            last_id: int = connection.execute("SELECT coalesce(max(id), 0) FROM calls").fetchone()[0]
+            if after_id is None or last_id <= after_id:
+                # Less: a store that was begun anew.
+                return Newer([], last_id)
+            sql, values = tail_sql(query, find_for_search(connection, query), after_id, most)
+            rows = connection.execute(sql, values).fetchall()
+        return Newer([call_json(row) for row in rows], rows[-1][0] if len(rows) == most else last_id)
+
+    def query_metrics(self, query: MetricsQuery) -> dict[str, object]:
+        """The answer of `GET /api/metrics/query`.
+
+        Raises:
+            StoreUnavailableError: The file cannot be read.
+            QueryTimeoutError: It took too long.
+        """
+        with self._connection() as connection:
+            if connection is not None:
+                connection.execute("BEGIN")
+            return run_metrics(connection, query, self._unix_s())
 
     def find_trace(self, trace_id: bytes) -> dict[str, object] | None:
         """The answer of `GET /api/traces/{trace_id}`, None when there is no such trace.
@@ -152,6 +207,19 @@ class TraceReader:
             raise StoreUnavailableError(str(error)) from error
 
 
+def find_for_search(connection: sqlite3.Connection, query: TraceQuery) -> Found:
+    """What the texts of a search are in this store."""
+    ids = {}
+    for text in wanted_texts(query):
+        row = connection.execute("SELECT id FROM texts WHERE field = ? AND value = ?", text).fetchone()
+        if row is not None:
+            ids[text] = int(row[0])
+    if query.q is None or not needs_matches(query):
+        return Found(ids)
+    matches = find_texts(connection, query.q.strip(), MAX_MATCHES)
+    return Found(ids, matches if len(matches) <= MAX_MATCHES else None)
+
+
 def _read_places(
     connection: sqlite3.Connection, places: Sequence[tuple[int, int, int]]
 ) -> list[tuple[bytes, bytes]]:
@@ -186,7 +254,7 @@ def find_stored(path: Path) -> Stored:
         return nothing
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            if connection.execute("PRAGMA user_version").fetchone()[0] != schema.VERSION:
+            if connection.execute("PRAGMA user_version").fetchone()[0] not in schema.READABLE:
                 return nothing
             rows: dict[str, int] = dict(connection.execute("SELECT name, value FROM meta").fetchall())
     except sqlite3.Error:

@@ -10,17 +10,26 @@ import math
 import zlib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
+
 from gateway.tracestore import span_blob
+from gateway.tracestore.texts import MAX_METADATA, Text, texts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from gateway.wire.frames import CallSpans, Frame, SpanSegments, StoreRow
 
+_NS_PER_US: Final = 1000
+# Four hours and more; a thousand dollars and more.
+LAST_LATENCY_CLASS: Final = 4 * 34
+LAST_COST_CLASS: Final = 4 * 40
+_NANO_USD: Final = 1e9
 _INT64_MAX: Final = 2**63 - 1
 _HASH_SPACE: Final = 2**32
 # Names come from configuration or from clients; a client's megabyte of "model" is not worth keeping.
 _MAX_TEXT: Final = 500
+_encoder: Final = msgspec.json.Encoder()
 
 
 class Record(NamedTuple):
@@ -28,13 +37,21 @@ class Record(NamedTuple):
 
     Attributes:
         columns: The values of `calls` between its id and its place in a chunk, in the table's order.
+        added: Those after it.
         message: Its spans (`span_blob.join`).
         span_count: How many they are.
+        start_ns: As in *columns*.
+        names: Model, target and caller, of a call.
+        texts: That it is found by beside those.
     """
 
     columns: tuple[object, ...]
+    added: tuple[object, ...]
     message: bytes
     span_count: int
+    start_ns: int
+    names: tuple[str, str, str] | None
+    texts: Sequence[Text]
 
 
 class Records(NamedTuple):
@@ -110,7 +127,10 @@ def _record(group: _Group) -> Record:
     row = group.row
     if row is None:
         nothing = ("", 0, 0, "", "", "", "", "", 0, 0, None, None, None, "", None)
-        return Record((0, group.trace_id, b"", start_ns, end_ns, *nothing, count), message, count)
+        columns = (0, group.trace_id, b"", start_ns, end_ns, *nothing, count)
+        return Record(columns, ("", "", None, "", 0, 0), message, count, start_ns, None, ())
+    error_text = span_blob.error_text(group.spans) if row.is_error else ""
+    names = (row.model[:_MAX_TEXT], row.resolved_model[:_MAX_TEXT], row.caller[:_MAX_TEXT])
     return Record(
         (
             1,
@@ -122,10 +142,8 @@ def _record(group: _Group) -> Record:
             _int64(row.status_code),
             int(row.is_error),
             row.error_type[:_MAX_TEXT],
-            span_blob.error_text(group.spans) if row.is_error else "",
-            row.model[:_MAX_TEXT],
-            row.resolved_model[:_MAX_TEXT],
-            row.caller[:_MAX_TEXT],
+            error_text,
+            *names,
             _int64(row.attempts),
             int(row.is_stream),
             _finite(row.first_chunk_ms),
@@ -135,9 +153,43 @@ def _record(group: _Group) -> Record:
             _finite(row.cost_usd),
             count,
         ),
+        (
+            row.caller_kind,
+            _encode(row.teams) if row.teams else "",
+            _optional_int64(row.cached_input_tokens),
+            _encode(dict(list(row.metadata.items())[:MAX_METADATA])) if row.metadata else "",
+            latency_class(end_ns - start_ns),
+            cost_class(row.cost_usd),
+        ),
         message,
         count,
+        start_ns,
+        names,
+        texts_of(row, error_text),
     )
+
+
+def latency_class(duration_ns: int) -> int:
+    """About how long a call took: from one class to the next it is a fifth more, or more."""
+    return min(LAST_LATENCY_CLASS, _class_of(duration_ns / _NS_PER_US))
+
+
+def cost_class(cost_usd: float | None) -> int:
+    """About what a call cost, as `latency_class` does it; 0 when it is not known or nothing."""
+    if cost_usd is None or not math.isfinite(cost_usd):
+        return 0
+    return min(LAST_COST_CLASS, _class_of(cost_usd * _NANO_USD))
+
+
+def _class_of(number: float) -> int:
+    """Four classes for each power of two: 1 for 1, 0 for what is less."""
+    # number = fraction * 2 ** exponent, the fraction from a half to one.
+    fraction, exponent = math.frexp(number)
+    return 4 * exponent + int(fraction * 8) - 7 if number >= 1 else 0
+
+
+def _encode(value: object) -> str:
+    return _encoder.encode(value).decode()
 
 
 def _int64(value: int) -> int:

@@ -1,8 +1,8 @@
 """The tables of `traces.db`, and how the file is opened.
 
-The schema's version is in `PRAGMA user_version`. A file of another version, or one that SQLite cannot read,
-is set aside as `traces.db.<time>` and a new one begun: the store is a convenience, and never a reason not to
-start.
+The schema's version is in `PRAGMA user_version`. A file of the version before is brought up (`migration`).
+One of any other, or one that SQLite cannot read, is set aside as `traces.db.<time>` and a new one begun: the
+store is a convenience, and never a reason not to start.
 """
 
 from __future__ import annotations
@@ -14,14 +14,18 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
-from gateway.tracestore import buckets
+from gateway.tracestore import migration
+from gateway.tracestore.rollup import COLUMNS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-VERSION: Final = 2
+VERSION: Final = 3
 # Larger than SQLite's 4096: a compressed chunk of calls takes one or two of them.
 PAGE_BYTES: Final = 8192
+READABLE: Final = frozenset({migration.FROM, VERSION})
+"""Versions whose position in the spool counts; an older one is brought up when it is opened."""
+
 _BUSY_TIMEOUT_S: Final = 5.0
 # Trace ids are random, so nearly every call changes another page of their index. With a longer log and a
 # larger cache more changes share a page: storing a call among 245,000 took 28 us with SQLite's own numbers
@@ -38,21 +42,19 @@ log = logging.getLogger(__name__)
 
 
 class UnusableFileError(Exception):
-    """The file is not a trace store of this version."""
+    """The file is not a trace store of this version or the one before."""
 
 
-def bucket_columns(prefix: str) -> tuple[str, ...]:
-    """The column names of one histogram: `<prefix>_0` counts up to the first bound of `buckets.BOUNDS_MS`."""
-    return tuple(f"{prefix}_{index}" for index in range(buckets.COUNT))
-
-
-LATENCY_COLUMNS: Final = bucket_columns("latency")
-FIRST_CHUNK_COLUMNS: Final = bucket_columns("first_chunk")
-ROLLUP_SUMS: Final = (
-    *("calls", "errors", "latency_sum_ms", "first_chunks", "first_chunk_sum_ms"),
-    *("input_tokens", "output_tokens", "cost_usd", *LATENCY_COLUMNS, *FIRST_CHUNK_COLUMNS),
+# Of what a file of version 2 has, none is known.
+_ADDED_COLUMNS: Final = (
+    *(
+        "caller_kind TEXT NOT NULL DEFAULT ''",
+        "teams TEXT NOT NULL DEFAULT ''",
+        "cached_input_tokens INTEGER",
+    ),
+    *("metadata TEXT NOT NULL DEFAULT ''", "latency_class INTEGER", "cost_class INTEGER NOT NULL DEFAULT -1"),
 )
-
+_SUMS: Final = ", ".join(f"{name} NOT NULL" for name in COLUMNS)
 _TABLES: Final = f"""
 -- position: of the spool, up to which frames are in here; the others: what became of the spans up to there
 -- (`ledger.Totals`). Changed in the transaction that stores them.
@@ -80,7 +82,8 @@ CREATE TABLE calls (
   resolved_model TEXT NOT NULL, caller TEXT NOT NULL, attempts INTEGER NOT NULL, is_stream INTEGER NOT NULL,
   first_chunk_ms REAL, input_tokens INTEGER, output_tokens INTEGER, usage_source TEXT NOT NULL, cost_usd REAL,
   span_count INTEGER NOT NULL,
-  chunk_id INTEGER NOT NULL, chunk_at INTEGER NOT NULL, chunk_bytes INTEGER NOT NULL
+  chunk_id INTEGER NOT NULL, chunk_at INTEGER NOT NULL, chunk_bytes INTEGER NOT NULL,
+  {", ".join(_ADDED_COLUMNS)}
 );
 CREATE INDEX calls_by_start ON calls (start_ns);
 CREATE INDEX calls_by_trace ON calls (trace_id);
@@ -97,18 +100,43 @@ CREATE TABLE chunks (
   id INTEGER PRIMARY KEY, last_call_id INTEGER NOT NULL, resource_id INTEGER NOT NULL, body BLOB NOT NULL
 );
 
-CREATE TABLE label_sets (
-  id INTEGER PRIMARY KEY, resolved_model TEXT NOT NULL, model TEXT NOT NULL, caller TEXT NOT NULL,
-  status_class TEXT NOT NULL, error_type TEXT NOT NULL, seen_s INTEGER NOT NULL,
-  UNIQUE (resolved_model, model, caller, status_class, error_type)
+"""
+_ADDED: Final = f"""
+-- Sums, and what they are of. dimensions: `all`, `full` (a series for each set of labels), one for each label
+-- and for each key of metadata. hours and days have what ended before `hours_until_s` and `days_until_s` in
+-- meta. at_s: Unix time of its start. histograms: MessagePack of three lists of bucket, count, bucket, count
+-- (`histogram`): latency, time to the first token, time per output token.
+CREATE TABLE dimensions (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE series (
+  id INTEGER PRIMARY KEY, dimension_id INTEGER NOT NULL, label TEXT NOT NULL, seen_s INTEGER NOT NULL,
+  UNIQUE (dimension_id, label)
 );
-
--- minute_s: Unix time of the minute's start.
-CREATE TABLE rollups (
-  minute_s INTEGER NOT NULL, label_set_id INTEGER NOT NULL, latency_max_ms REAL NOT NULL,
-  {", ".join(f"{name} NOT NULL" for name in ROLLUP_SUMS)},
-  PRIMARY KEY (minute_s, label_set_id)
+CREATE TABLE minutes (
+  dimension_id INTEGER NOT NULL, at_s INTEGER NOT NULL, series_id INTEGER NOT NULL,
+  {_SUMS},
+  PRIMARY KEY (dimension_id, at_s, series_id)
 ) WITHOUT ROWID;
+CREATE TABLE hours (
+  series_id INTEGER NOT NULL, at_s INTEGER NOT NULL, {_SUMS}, PRIMARY KEY (series_id, at_s)
+) WITHOUT ROWID;
+CREATE TABLE days (
+  series_id INTEGER NOT NULL, at_s INTEGER NOT NULL, {_SUMS}, PRIMARY KEY (series_id, at_s)
+) WITHOUT ROWID;
+
+-- What calls are searched by, and the calls of each (`texts`).
+CREATE TABLE texts (
+  id INTEGER PRIMARY KEY, field TEXT NOT NULL, value TEXT NOT NULL, seen_s INTEGER NOT NULL,
+  UNIQUE (field, value)
+);
+CREATE TABLE call_texts (
+  text_id INTEGER NOT NULL, start_ns INTEGER NOT NULL, call_id INTEGER NOT NULL,
+  PRIMARY KEY (text_id, start_ns, call_id)
+) WITHOUT ROWID;
+
+-- So that rare ones are found among many calls: latency_class and cost_class say about how long a call took
+-- and what it cost (`records`).
+CREATE INDEX calls_by_latency ON calls (latency_class, start_ns);
+CREATE INDEX calls_by_cost ON calls (cost_class, start_ns) WHERE cost_class <> 0;
 """
 
 
@@ -176,7 +204,7 @@ def _open(path: Path) -> sqlite3.Connection:
 def _prepare(connection: sqlite3.Connection) -> None:
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-    if version != VERSION and not (version == 0 and is_empty):
+    if version not in READABLE and not (version == 0 and is_empty):
         raise UnusableFileError(f"it has schema version {version}, this gateway knows {VERSION}")
     if is_empty:
         # Both only have effect before the first table is made.
@@ -189,4 +217,9 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
     if is_empty:
-        connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {_TABLES} {_ADDED} PRAGMA user_version = {VERSION}; COMMIT;"
+        )
+    elif version != VERSION:
+        log.warning("the trace store is brought to schema version %d, with all that is in it", VERSION)
+        migration.bring_up(connection, _ADDED_COLUMNS, _ADDED, VERSION)

@@ -19,27 +19,31 @@ from gateway.tracestore import schema
 from gateway.tracestore.chunks import Chunk, chunks_of
 from gateway.tracestore.ledger import Totals
 from gateway.tracestore.records import Record, records_of
-from gateway.tracestore.rollup import LabelSet, Rollup, coarse, roll_up
+from gateway.tracestore.rollup import Cell, Sums, cells_of, roll_up
+from gateway.tracestore.rollup_tables import RollupTables
+from gateway.tracestore.texts import TextTables
 from gateway.wire.frames import Frame, StoreRow
 
 _HOUR_S: Final = 3600
 _DAY_S: Final = 24 * _HOUR_S
 _NS_PER_S: Final = 1_000_000_000
-# Measured: a rollup row with its key, most of its 54 buckets being zero (one byte each).
-_ROLLUP_ROW_BYTES: Final = 120
+# Measured: a row of sums with its key, of some hundred calls.
+_ROLLUP_ROW_BYTES: Final = 160
 # Free pages are used again by the next calls. Giving every one back would only move pages around.
 _SPARE_PAGES: Final = 512
 # Inserted or deleted between two pauses: about 0.1 ms.
 _ROWS_AT_A_TIME: Final = 6
 _VACUUM_PAGES: Final = 512
+# Looked at each second: a million within the hour.
+_TEXTS_AT_A_TIME: Final = 300
 
 _CALL_COLUMNS: Final = (
     *("id", "is_call", "trace_id", "span_id", "start_ns", "end_ns", "name", "status_code", "is_error"),
     *("error_type", "error_text", "model", "resolved_model", "caller", "attempts", "is_stream"),
     *("first_chunk_ms", "input_tokens", "output_tokens", "usage_source", "cost_usd", "span_count"),
     *("chunk_id", "chunk_at", "chunk_bytes"),
+    *("caller_kind", "teams", "cached_input_tokens", "metadata", "latency_class", "cost_class"),
 )
-_ROLLUP_COLUMNS: Final = ("minute_s", "label_set_id", "latency_max_ms", *schema.ROLLUP_SUMS)
 
 
 def _insert(table: str, columns: Sequence[str]) -> str:
@@ -48,11 +52,7 @@ def _insert(table: str, columns: Sequence[str]) -> str:
 
 _INSERT_CALL: Final = _insert("calls", _CALL_COLUMNS)
 _INSERT_CHUNK: Final = _insert("chunks", ("id", "last_call_id", "resource_id", "body"))
-_ADD_ROLLUP: Final = (
-    f"{_insert('rollups', _ROLLUP_COLUMNS)} ON CONFLICT (minute_s, label_set_id) DO UPDATE SET "
-    "latency_max_ms = max(latency_max_ms, excluded.latency_max_ms), "
-    + ", ".join(f"{name} = {name} + excluded.{name}" for name in schema.ROLLUP_SUMS)
-)
+_INSERT_TEXT: Final = "INSERT OR IGNORE INTO call_texts (text_id, start_ns, call_id) VALUES (?, ?, ?)"
 _DELETE_EMPTY_CHUNK: Final = (
     "DELETE FROM chunks WHERE id = ?"
     " AND NOT EXISTS (SELECT 1 FROM calls WHERE calls.id BETWEEN chunks.id AND chunks.last_call_id)"
@@ -63,17 +63,17 @@ class Limits(NamedTuple):
     """How much is kept.
 
     Attributes:
-        max_bytes: Of the file without its rollups. Traces go, oldest first, when it is exceeded ...
+        max_bytes: Of the file without its sums. Traces go, oldest first, when it is exceeded ...
         max_age_s: ... or when they started longer ago than this.
-        rollup_age_s: Minute rollups are kept this long.
-        max_label_sets: Calls with newer ones are added up under `other`. A busy configuration has some
-            hundreds; 2,000, all of them active in each minute of 90 days, would already be 30 GB.
+        rollup_age_s: Sums by the hour are kept this long; those by the day at least two years.
+        max_label_sets: Calls with newer ones are added up under `other`, of what is told by several labels at
+            once. A busy configuration has some hundreds.
     """
 
-    max_bytes: int = 1_000_000_000
+    max_bytes: int = 4_000_000_000
     max_age_s: float = 7 * _DAY_S
     rollup_age_s: float = 90 * _DAY_S
-    max_label_sets: int = 2_000
+    max_label_sets: int = 10_000
 
 
 class Inserted(NamedTuple):
@@ -97,7 +97,7 @@ class _Batch(NamedTuple):
 
     frames: list[Frame]
     chunks: list[Chunk]
-    rollups: dict[tuple[int, LabelSet], Rollup]
+    cells: dict[Cell, Sums]
 
 
 class TraceStore:
@@ -129,6 +129,8 @@ class TraceStore:
         self._is_loaded = False
         self._pauses = pauses or Pauses()
         self._db = schema.open_for_writing(path)
+        self._rollups = RollupTables(self._db, max_full=self._limits.max_label_sets, pause=self._pauses.pause)
+        self._texts = TextTables(self._db)
         with ExitStack() as on_failure:
             on_failure.callback(self._db.close)
             self._load()
@@ -189,6 +191,8 @@ class TraceStore:
         """
         deleted = self._trim_aged(max_calls) or self._trim_oversize(max_calls)
         now_s = self._now_s()
+        self._fold(now_s)
+        self._sweep_texts(now_s)
         if now_s - self._swept_s >= _HOUR_S or now_s < self._swept_s:
             deleted += self._sweep()
         free = self._pragma("freelist_count")
@@ -209,13 +213,12 @@ class TraceStore:
     def _load(self) -> None:
         """Read what we keep in memory of the file: the ids in use, and when we looked last."""
         self._next_id: int = self._db.execute("SELECT coalesce(max(id), 0) + 1 FROM calls").fetchone()[0]
-        self._label_sets = {
-            LabelSet(*labels): int(label_set_id)
-            for label_set_id, *labels in self._db.execute(
-                "SELECT id, resolved_model, model, caller, status_class, error_type FROM label_sets"
-            )
-        }
-        self._rollup_rows: int = self._db.execute("SELECT count(*) FROM rollups").fetchone()[0]
+        self._rollups.load(self._now_s())
+        self._texts.forget()
+        self._rollup_rows: int = self._db.execute(
+            "SELECT (SELECT count(*) FROM minutes) + (SELECT count(*) FROM hours)"
+            " + (SELECT count(*) FROM days)"
+        ).fetchone()[0]
         self._resources: dict[bytes, int] = {}
         self._swept_s = self._now_s()
         self._is_loaded = True
@@ -262,20 +265,26 @@ class TraceStore:
             [(frame.instance_id, frame.started_ns, frame.sequence, now_s) for frame in batch.frames],
         )
         for chunk in batch.chunks:
-            self._write_chunk(chunk, self._resource_id(chunk.resource, now_s))
-        self._write_rollups(batch.rollups, now_s)
+            self._write_chunk(chunk, self._resource_id(chunk.resource, now_s), now_s)
+        self._rollups.add(batch.cells, now_s)
 
-    def _write_chunk(self, chunk: Chunk, resource_id: int) -> None:
+    def _write_chunk(self, chunk: Chunk, resource_id: int, now_s: int) -> None:
         first_id = self._next_id
         self._next_id += len(chunk.records)
         self._db.execute(_INSERT_CHUNK, (first_id, self._next_id - 1, resource_id, chunk.body))
         rows = []
+        texts: list[tuple[int, int, int]] = []
         at = 0
         for call_id, record in enumerate(chunk.records, first_id):
             size = len(record.message)
-            rows.append((call_id, *record.columns, first_id, at, size))
+            rows.append((call_id, *record.columns, first_id, at, size, *record.added))
+            if record.names is not None:
+                self._texts.note(record.names, now_s)
+            if record.texts:
+                texts += self._texts.add(call_id, record.start_ns, record.texts, now_s)
             at += size
         self._execute_each(_INSERT_CALL, rows)
+        self._execute_each(_INSERT_TEXT, texts)
 
     def _execute_each(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
         for start in range(0, len(rows), _ROWS_AT_A_TIME):
@@ -294,38 +303,6 @@ class TraceStore:
             )
             found = self._db.execute("SELECT id FROM resources WHERE digest = ?", (digest,)).fetchone()
             known = self._resources[digest] = int(found[0])
-        return known
-
-    def _write_rollups(self, rollups: dict[tuple[int, LabelSet], Rollup], now_s: int) -> None:
-        rows = []
-        for (minute_s, labels), rollup in rollups.items():
-            label_set_id = self._label_set_id(labels, now_s)
-            rows.append(
-                (
-                    *(minute_s, label_set_id, rollup.latency_max_ms, rollup.calls, rollup.errors),
-                    *(rollup.latency_sum_ms, rollup.first_chunks, rollup.first_chunk_sum_ms),
-                    *(rollup.input_tokens, rollup.output_tokens, rollup.cost_usd),
-                    *rollup.latency_buckets,
-                    *rollup.first_chunk_buckets,
-                )
-            )
-        self._db.executemany(_ADD_ROLLUP, rows)
-        self._db.executemany(
-            "UPDATE label_sets SET seen_s = ? WHERE id = ?", {(now_s, row[1]) for row in rows}
-        )
-
-    def _label_set_id(self, labels: LabelSet, now_s: int) -> int:
-        known = self._label_sets.get(labels)
-        if known is None and len(self._label_sets) >= self._limits.max_label_sets:
-            labels = coarse(labels)
-            known = self._label_sets.get(labels)
-        if known is None:
-            added = self._db.execute(
-                "INSERT INTO label_sets (resolved_model, model, caller, status_class, error_type, seen_s)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                (*labels, now_s),
-            )
-            known = self._label_sets[labels] = int(added.lastrowid or 0)
         return known
 
     # Deleting.
@@ -350,14 +327,32 @@ class TraceStore:
                 self._execute_each(_DELETE_EMPTY_CHUNK, list({(chunk_id,) for _, chunk_id in found}))
         return len(found)
 
+    def _fold(self, now_s: float) -> None:
+        """Put sums of one hour or day that has ended together."""
+        if not self._is_loaded:
+            self._load()
+        if not self._rollups.can_fold(now_s):
+            return
+        self._is_loaded = False
+        with self._transaction():
+            self._rollups.fold(now_s)
+        self._is_loaded = True
+
+    def _sweep_texts(self, now_s: float) -> None:
+        oldest = self._db.execute("SELECT min(start_ns) FROM calls").fetchone()[0]
+        oldest_ns = int(now_s * _NS_PER_S) if oldest is None else oldest
+        # A text that is known as seen was so an hour ago at most.
+        gone_s = int(min(now_s, oldest_ns / _NS_PER_S)) - _DAY_S
+        with self._transaction():
+            self._texts.sweep(oldest_ns, gone_s, _TEXTS_AT_A_TIME)
+
     def _sweep(self) -> int:
-        """Delete what is small and ages slowly: rollups, label sets, resources, sources."""
+        """Delete what is small and ages slowly: sums, resources, sources."""
         now_s = self._now_s()
         traces_gone_s = int(now_s - self._limits.max_age_s - _DAY_S)
-        rollups_gone_s = int(now_s - self._limits.rollup_age_s)
+        self._is_loaded = False
         with self._transaction():
-            deleted = self._db.execute("DELETE FROM rollups WHERE minute_s < ?", (rollups_gone_s,)).rowcount
-            self._db.execute("DELETE FROM label_sets WHERE seen_s < ?", (rollups_gone_s - _DAY_S,))
+            deleted = self._rollups.sweep(now_s, self._limits.rollup_age_s)
             self._db.execute("DELETE FROM resources WHERE seen_s < ?", (traces_gone_s,))
             self._db.execute("DELETE FROM sources WHERE seen_s < ?", (traces_gone_s,))
         # Also forgets which resources we have seen, so that those still in use are marked again within the
@@ -377,9 +372,11 @@ def _prepare(frames: list[Frame], keep_ratio: float, pauses: Pauses) -> tuple[_B
             stored += record.span_count
             records.append((frame.resource, record))
         pauses.pause()
-    rollups = roll_up(_rows_of(frames, pauses))
+    by_labels, by_metadata = roll_up(_rows_of(frames, pauses))
     chunks = chunks_of(records, pause=pauses.pause)
-    return _Batch(frames, chunks, rollups), Inserted(stored, sampled_out, unreadable)
+    return _Batch(frames, chunks, cells_of(by_labels) | by_metadata), Inserted(
+        stored, sampled_out, unreadable
+    )
 
 
 def _rows_of(frames: list[Frame], pauses: Pauses) -> Iterator[StoreRow]:

@@ -88,6 +88,10 @@ class StoreRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
         input_tokens: None when unknown; `output_tokens` likewise.
         usage_source: provider, estimated, partial, or "" when there is no usage.
         cost_usd: None when unknown.
+        caller_kind: virtualaccount, user, or "" when not identified.
+        teams: Of the caller.
+        cached_input_tokens: Those of the input that the provider had read before, None when unknown.
+        metadata: Of the call, without what is secret.
     """
 
     trace_id: bytes
@@ -108,6 +112,10 @@ class StoreRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     output_tokens: int | None
     usage_source: str
     cost_usd: float | None
+    caller_kind: str = ""
+    teams: tuple[str, ...] = ()
+    cached_input_tokens: int | None = None
+    metadata: dict[str, str] = {}
 
 
 class CallSpans(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -74,6 +74,9 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "log-format": ("json", "json"),
     "log-level": ("debug", "debug"),
     "metrics-on-data-port": ("1", True),
+    "traces-max-bytes": ("10000000", 10_000_000),
+    "traces-max-days": ("30", 30),
+    "trace-link": ("https://kibana.test/trace/{trace_id}", "https://kibana.test/trace/{trace_id}"),
     "redis-url": ("redis://host:6379/0", "redis://host:6379/0"),
 }
 
@@ -122,6 +125,10 @@ def test_variables_are_named_after_flags() -> None:
         ("host", "a b", "--host: expected a host name or address"),
         ("config", "", "--config: expected a path"),
         ("state-dir", "a\0b", "--state-dir: expected a path"),
+        ("trace-link", "javascript:alert('{trace_id}')", "--trace-link: expected an http or https URL"),
+        ("trace-link", "https://kibana.test/trace/", "--trace-link: expected an http or https URL"),
+        ("trace-link", "https:///{trace_id}", "--trace-link: expected an http or https URL"),
+        ("trace-link", "https://[{trace_id}", "--trace-link: expected an http or https URL"),
         ("redis-url", "http://host", "--redis-url: expected a URL such as redis://"),
         ("redis-url", "host:6379", "--redis-url: expected a URL such as redis://"),
         ("redis-url", "redis:///0", "--redis-url: expected a URL such as redis://"),

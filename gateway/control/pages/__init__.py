@@ -11,15 +11,17 @@ from gateway.control.pages.frame import Frame
 from gateway.control.pages.settings import settings_pages
 from gateway.control.pages.sign_in import sign_in_pages
 from gateway.control.pages.static_files import StaticFiles
+from gateway.control.pages.traffic import Places, traffic_pages
 
 
-def page_routes(access: Access) -> list[Route]:
+def page_routes(access: Access, places: Places) -> list[Route]:
     """The routes of all pages and of their files."""
     static = StaticFiles()
     frame = Frame(static)
     return [
         *static.routes(),
         *sign_in_pages(frame, access),
+        *traffic_pages(frame, places),
         *settings_pages(frame),
         *dashboard_access_pages(frame),
         *api_reference_pages(frame),

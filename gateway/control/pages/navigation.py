@@ -31,7 +31,7 @@ class Group:
 NAVIGATION: Final = (
     Group(
         "AI Gateway",
-        (),
+        (Entry("Monitor", "/monitor", "monitor"), Entry("Traces", "/traces", "traces")),
     ),
     Group(
         "Access",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ from gateway.control.limits_in_force import LimitsInForce
 from gateway.control.metrics import MetricsPage, MetricsSource
 from gateway.control.otel_manifest import OtelManifests
 from gateway.control.sign_in.entrance import Entrance
+from gateway.control.tail import Tail
 from gateway.control.targets import TargetsSource
 from gateway.control.telemetry import TelemetrySource
 from gateway.control.traces import TraceQueries
@@ -35,7 +37,9 @@ from gateway.limits.readings import CounterReader
 from gateway.store.audit_log import AuditLog
 from gateway.store.counter_table import counters_in_memory
 from gateway.tracestore.ledger import StoreState, local_report
+from gateway.tracestore.metrics_query import MetricsQuery, run_metrics
 from gateway.tracestore.query import TraceQuery
+from gateway.tracestore.reader import Newer
 
 TOKEN = "admin-token-of-the-tests"
 
@@ -53,6 +57,8 @@ class FakeStore:
     traces: dict[bytes, dict[str, object]] = field(default_factory=dict)
     failure: Exception | None = None
     asked: list[TraceQuery] = field(default_factory=list)
+    asked_metrics: list[MetricsQuery] = field(default_factory=list)
+    coming: list[dict[str, object]] = field(default_factory=list)
 
     def list_traces(self, query: TraceQuery) -> dict[str, object]:
         self.asked.append(query)
@@ -64,6 +70,18 @@ class FakeStore:
         if self.failure is not None:
             raise self.failure
         return self.traces.get(trace_id)
+
+    def newer(self, query: TraceQuery, after_id: int | None, most: int) -> Newer:
+        self.asked.append(query)
+        if self.failure is not None:
+            raise self.failure
+        return Newer([], 0) if after_id is None else Newer(self.coming[:most], after_id + len(self.coming))
+
+    def query_metrics(self, query: MetricsQuery) -> dict[str, object]:
+        self.asked_metrics.append(query)
+        if self.failure is not None:
+            raise self.failure
+        return run_metrics(None, query, time.time())
 
 
 @dataclass
@@ -101,17 +119,24 @@ class Rooms:
     targets: TargetsSource = field(default_factory=lambda: TargetsSource(tuple, None))
     limits: LimitsSource = field(default_factory=no_limits)
 
-    def client(self, base_url: str = "http://127.0.0.1:8788", token: str | None = TOKEN) -> TestClient:
+    def client(
+        self,
+        base_url: str = "http://127.0.0.1:8788",
+        token: str | None = TOKEN,
+        services: Services | None = None,
+    ) -> TestClient:
         """A client of the app with an admin's token; a failure of the app is an answer, as over a socket."""
-        app = build_app(self.services(), self.access)
+        app = build_app(services or self.services(), self.access)
         headers = {} if token is None else {"authorization": f"Bearer {token}"}
         return TestClient(app, base_url=base_url, raise_server_exceptions=False, headers=headers)
 
     def services(self) -> Services:
         """The doubles as the app takes them."""
+        queries = TraceQueries(self.store)
         return Services(
             health=self.health,
-            traces=TraceQueries(self.store),
+            traces=queries,
+            tail=Tail(queries),
             telemetry=TelemetrySource(
                 lambda: {
                     "destinations": [{"name": "elastic"}],

@@ -27,15 +27,16 @@ from gateway.control.targets import TargetsSource
 from gateway.delivery.probe import ProbeResult
 from gateway.identity.issued_tokens import IssuedTokens
 from gateway.store.audit_log import AuditLog
-from gateway.tracestore import buckets
 from gateway.tracestore.decode import span_json, trace_json
 from gateway.tracestore.ledger import StoreState, local_report
-from gateway.tracestore.query import _COLUMN_NAMES, _PARAMETERS, page_json
+from gateway.tracestore.metrics_query import MetricsQuery, figures, run_metrics
+from gateway.tracestore.query import _PARAMETERS, COLUMN_NAMES, page_json
+from gateway.tracestore.rollup import Sums
 from gateway.tracestore.span_blob import join
 from tests.unit.config.writing import ACCOUNT, CALLER, documents
 from tests.unit.control.limit_desk import budget, desk_of
 from tests.unit.control.rooms import SpoolCounts
-from tests.unit.tracestore.call_maker import make_span
+from tests.unit.tracestore.call_maker import make_row, make_span
 
 TEXT = (Path(__file__).parents[3] / "docs" / "control-api.md").read_text()
 EXAMPLES: dict[str, Any] = {
@@ -44,7 +45,7 @@ EXAMPLES: dict[str, Any] = {
 
 
 def page() -> dict[str, object]:
-    row = [b"\0" * 16 if "_id" in name else 0 for name in _COLUMN_NAMES]
+    row = [b"\0" * 16 if "_id" in name else 0 for name in COLUMN_NAMES]
     return page_json([row], 1)
 
 
@@ -52,6 +53,18 @@ def trace() -> dict[str, object]:
     shown = trace_json(b"t" * 16, [(join([make_span(b"t" * 16)]), b"")])
     shown["spans"] = [span_json(Span(events=[Span.Event()]))]
     return shown
+
+
+def metrics() -> dict[str, object]:
+    """Of the figures as many as the page shows."""
+    answer = run_metrics(None, MetricsQuery(split_by="model", filters={"status": "200"}), 3600.0)
+    sums = Sums()
+    sums.add_call(make_row(1))
+    assert isinstance(answer["points"], dict)
+    points = {name: answer["points"][name] for name in ("requests", "errors", "error_ratio")}
+    points["latency_ms"] = {"p99": answer["points"]["latency_ms"]["p99"]}
+    group = {"label": "", "total": {"requests": 0}, "points": {"requests": []}}
+    return {**answer, "total": figures(sums), "points": points, "groups": [group]}
 
 
 def problem() -> Problem:
@@ -145,6 +158,7 @@ ANSWERS: dict[str, object] = {
         destinations=lambda: [local_report("", StoreState(), SpoolCounts())],
     ).report(),
     "traces": page(),
+    "metrics": metrics(),
     "trace": trace(),
     "telemetry": {
         "destinations": [local_report("", StoreState(), SpoolCounts())],
@@ -189,9 +203,9 @@ def test_every_example_is_checked() -> None:
 def test_every_parameter_is_documented() -> None:
     """And no other."""
     table = TEXT.partition("| parameter |")[2].partition("\n\n")[0]
-    assert set(re.findall(r"`(\w+)`", "".join(line.split("|")[1] for line in table.splitlines()[2:]))) == set(
-        _PARAMETERS
-    )
+    assert set(
+        re.findall(r"`([\w.<>]+)`", "".join(line.split("|")[1] for line in table.splitlines()[2:]))
+    ) == set(_PARAMETERS) | {"metadata.<key>"}
 
 
 def test_every_error_code_is_documented() -> None:
@@ -210,9 +224,3 @@ def test_every_error_code_is_documented() -> None:
         "internal",
     }:
         assert f"`{code}`" in TEXT
-
-
-def test_bucket_bounds_are_documented() -> None:
-    """Who reads the file needs them."""
-    shown = TEXT.partition("<!-- bounds -->")[2].strip().partition("\n")[0]
-    assert tuple(map(float, shown.split())) == buckets.BOUNDS_MS

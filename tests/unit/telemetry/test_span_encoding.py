@@ -22,6 +22,7 @@ from gateway.endpoints.openai_paths import find_openai_path
 from gateway.endpoints.openai_reply import ReplyFacts
 from gateway.errors import UpstreamBadReply
 from gateway.model import Endpoint, LimitNote, Plan, RouteFacts, Skipped, Tier, TraceContext, Usage
+from gateway.telemetry.call_notes import CallNotes
 from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.content import ContentCapture
 from gateway.telemetry.plan import TelemetryPlan, compile_telemetry
@@ -847,7 +848,20 @@ def test_row_of_an_answer() -> None:
         output_tokens=4,
         usage_source="provider",
         cost_usd=None,
+        caller_kind="virtualaccount",
+        cached_input_tokens=2,
     )
+
+
+def test_row_has_metadata_without_what_is_secret() -> None:
+    """As the spans have it, by either way of making them."""
+    for stream in (True, False):
+        trace = make_answered_trace(stream=stream)
+        trace.headers = FakeHeaders([("authorization", "Bearer canary-key-1234567890")])
+        trace.noted(CallNotes(metadata={"env": "prod", "sent": "Bearer canary-key-1234567890"}))
+        row = row_of(trace)
+        assert row.metadata["env"] == "prod"
+        assert "canary" not in row.metadata["sent"]
 
 
 def test_cost() -> None:

@@ -13,7 +13,7 @@ MAX_BYTES = 10
 
 
 def make_record(number: int, size_bytes: int) -> Record:
-    return Record((number,), bytes([number % 256]) * size_bytes, 1)
+    return Record((number,), (), bytes([number % 256]) * size_bytes, 1, number, None, ())
 
 
 @given(st.lists(st.tuples(st.sampled_from([b"", b"r1", b"r2"]), st.integers(0, 25))))

@@ -100,11 +100,24 @@ def test_what_is_unknown_is_null(store: TraceStore, path: Path) -> None:
 
 
 ROWS = [
-    make_row(1, caller="app1"),
-    make_row(2, caller="app2", model="vm/chat", resolved_model="openai-main/gpt-4o"),
+    make_row(1, caller="app1", metadata={"colour": "blue"}),
+    make_row(
+        2,
+        caller="app2",
+        caller_kind="user",
+        model="vm/chat",
+        resolved_model="openai-main/gpt-4o",
+        cost_usd=1.5,
+    ),
     make_row(3, is_error=True, status_code=502, error_type="upstream_unreachable", resolved_model=""),
-    make_row(4, end_ns=NOW_S * NS + 5 * NS, model="fake/100%"),
-    make_row(5, trace_id=bytes.fromhex("abcdef" + "0" * 26)),
+    make_row(
+        4,
+        end_ns=NOW_S * NS + 5 * NS,
+        model="fake/100%",
+        metadata={"colour": "blue", "size": "xl"},
+        teams=("search", "ops"),
+    ),
+    make_row(5, trace_id=bytes.fromhex("abcdef" + "0" * 26), teams=("search",)),
 ]
 
 
@@ -130,6 +143,33 @@ ROWS = [
         ({"q": "abcdef" + "0" * 25}, [5]),
         ({"q": "abcdee" + "0" * 26}, []),
         ({"q": "nothing of that"}, []),
+        ({"q": "abc"}, []),
+        ({"q": "blue"}, [4, 1]),
+        ({"q": "blue", "caller": "app1", "max_duration_ms": "200"}, [1]),
+        ({"q": "bl_e"}, []),
+        ({"asked": "vm/chat"}, [2]),
+        ({"asked": "openai-main/gpt-4o"}, [5, 3, 1]),
+        ({"target": "openai-main/gpt-4o"}, [5, 4, 2, 1]),
+        ({"target": "vm/chat"}, []),
+        ({"user": "app2"}, [2]),
+        ({"virtual_account": "app2"}, []),
+        ({"virtual_account": "app1"}, [5, 4, 3, 1]),
+        ({"team": "search"}, [5, 4]),
+        ({"team": "ops"}, [4]),
+        ({"team": "sear"}, []),
+        ({"error_type": "upstream_unreachable"}, [3]),
+        ({"status": "502"}, [3]),
+        ({"status": "200"}, [5, 4, 2, 1]),
+        ({"status": "499"}, []),
+        ({"metadata.colour": "blue"}, [4, 1]),
+        ({"metadata.colour": "blue", "metadata.size": "xl"}, [4]),
+        ({"metadata.colour": "red"}, []),
+        ({"metadata.colour": "blue", "q": "100%"}, [4]),
+        ({"max_duration_ms": "200"}, [5, 3, 2, 1]),
+        ({"min_duration_ms": "50", "max_duration_ms": "200"}, [5, 3, 2, 1]),
+        ({"min_cost_usd": "1"}, [2]),
+        ({"min_cost_usd": "0.2", "max_cost_usd": "0.3"}, [5, 4, 3, 1]),
+        ({"min_cost_usd": "2", "status": "error"}, []),
     ],
 )
 def test_filters(store: TraceStore, path: Path, parameters: dict[str, str], expected: list[int]) -> None:
@@ -253,7 +293,7 @@ def test_long_search_is_ended(store: TraceStore, path: Path) -> None:
     ticks = itertools.count()
     reader = TraceReader(path, time_limit_s=0.5, monotonic_s=lambda: float(next(ticks)))
     with pytest.raises(QueryTimeoutError, match="narrow"):
-        reader.list_traces(TraceQuery(q="nothing of that"))
+        reader.list_traces(TraceQuery(max_duration_ms=0.0))
 
 
 def test_reading_beside_the_writer(store: TraceStore, path: Path) -> None:

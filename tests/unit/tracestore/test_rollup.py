@@ -5,10 +5,26 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gateway.tracestore import buckets
-from gateway.tracestore.rollup import LabelSet, coarse, duration_ms, label_set, roll_up
+from gateway.tracestore.histogram import bucket_of
+from gateway.tracestore.rollup import (
+    Cell,
+    Labels,
+    Sums,
+    cells_of,
+    coarse,
+    duration_ms,
+    format_labels,
+    labels_of,
+    parse_labels,
+    roll_up,
+)
+from gateway.wire.frames import StoreRow
 from tests.unit.tracestore.call_maker import MINUTE_S, NS, make_row
+
+MODEL = "openai-main/gpt-4o"
 
 
 def test_calls_add_up_by_minute_of_their_end_and_labels() -> None:
@@ -16,19 +32,78 @@ def test_calls_add_up_by_minute_of_their_end_and_labels() -> None:
     end_ns = (MINUTE_S + 61) * NS
     rows = [
         make_row(1, start_ns=MINUTE_S * NS, end_ns=MINUTE_S * NS + NS, first_chunk_ms=20.0, cost_usd=None),
-        make_row(2, start_ns=MINUTE_S * NS, end_ns=MINUTE_S * NS + 3 * NS),
+        make_row(2, start_ns=MINUTE_S * NS, end_ns=MINUTE_S * NS + 3 * NS, cached_input_tokens=4),
         make_row(3, start_ns=MINUTE_S * NS, end_ns=end_ns, input_tokens=None),
     ]
-    rollups = roll_up(rows)
-    labels = LabelSet("openai-main/gpt-4o", "openai-main/gpt-4o", "app1", "2xx", "")
-    assert set(rollups) == {(MINUTE_S, labels), (MINUTE_S + 60, labels)}
-    first = rollups[MINUTE_S, labels]
+    by_labels, by_metadata = roll_up(rows)
+    labels = Labels(MODEL, MODEL, "app1", "virtual_account", (), "200", "")
+    assert set(by_labels) == {(MINUTE_S, labels), (MINUTE_S + 60, labels)}
+    assert by_metadata == {}
+    first = by_labels[MINUTE_S, labels]
     assert (first.calls, first.errors, first.input_tokens, first.output_tokens) == (2, 0, 20, 10)
     assert (first.latency_sum_ms, first.latency_max_ms, first.cost_usd) == (4000.0, 3000.0, 0.25)
-    assert (first.first_chunks, first.first_chunk_sum_ms) == (1, 20.0)
-    assert first.latency_buckets[buckets.bucket_of(1000.0)] == 1
-    assert sum(first.latency_buckets) == 2
-    assert sum(first.first_chunk_buckets) == 1
+    assert first.cached_tokens == 4
+    assert first.latencies == {bucket_of(1000.0): 1, bucket_of(3000.0): 1}
+    assert first.first_tokens == {bucket_of(20.0): 1}
+    # Five tokens have four gaps between them.
+    assert first.output_gaps == {bucket_of(980.0 / 4): 1}
+
+
+def test_metadata_is_counted_by_each_of_its_members() -> None:
+    """Some of them, of a call that has many."""
+    rows = [make_row(1, metadata={"a": "x", "b": "y"}), make_row(2, metadata={"a": "x"})]
+    _by_labels, by_metadata = roll_up(rows)
+    assert {cell[1:]: sums.calls for cell, sums in by_metadata.items()} == {
+        ("metadata.a", "x"): 2,
+        ("metadata.b", "y"): 1,
+    }
+    many = make_row(3, metadata={f"k{number}": "v" for number in range(64)})
+    assert len(roll_up([many])[1]) == 8
+
+
+ROWS = st.builds(
+    make_row,
+    st.integers(1, 100),
+    model=st.sampled_from(["a/1", "a/2"]),
+    caller=st.sampled_from(["", "app", "ann"]),
+    caller_kind=st.sampled_from(["", "user", "virtualaccount"]),
+    teams=st.sampled_from([(), ("red",), ("red", "blue")]),
+    status_code=st.sampled_from([200, 429, 502]),
+    is_error=st.booleans(),
+    first_chunk_ms=st.sampled_from([None, 5.0]),
+    cost_usd=st.sampled_from([None, 0.5]),
+)
+
+
+@given(st.lists(ROWS, max_size=30))
+def test_every_dimension_has_every_call_of_it(rows: list[StoreRow]) -> None:
+    """What is summed up for itself is what was written, whichever way it is looked at."""
+    cells = cells_of(roll_up(rows)[0])
+
+    def calls(dimension: str) -> int:
+        return sum(sums.calls for cell, sums in cells.items() if cell.dimension == dimension)
+
+    assert calls("all") == calls("full") == calls("status") == calls("model") == len(rows)
+    assert calls("virtual_account") + calls("user") == sum(1 for row in rows if labels_of(row).kind)
+    assert calls("team") == sum(len(row.teams) for row in rows)
+    total = Sums()
+    for row in rows:
+        total.add_call(row)
+    whole = Sums()
+    for cell, sums in cells.items():
+        if cell.dimension == "all":
+            whole.add(sums)
+    assert (whole.calls, whole.errors, whole.cost_usd) == (total.calls, total.errors, total.cost_usd)
+    assert (whole.latencies, whole.first_tokens) == (total.latencies, total.first_tokens)
+
+
+def test_sums_read_back() -> None:
+    """As a row of the store."""
+    sums = Sums()
+    sums.add_call(make_row(1, first_chunk_ms=5.0, cached_input_tokens=3))
+    again = Sums()
+    again.add_columns(sums.to_columns())
+    assert again.to_columns() == sums.to_columns()
 
 
 @pytest.mark.parametrize(
@@ -42,23 +117,30 @@ def test_calls_add_up_by_minute_of_their_end_and_labels() -> None:
 )
 def test_model_label_is_bounded(fields: dict[str, object], expected: str) -> None:
     """Names that anyone can make up do not become labels."""
-    assert label_set(make_row(1, **fields)).model == expected
+    assert labels_of(make_row(1, **fields)).model == expected
 
 
-@pytest.mark.parametrize(
-    ("status", "expected"), [(200, "2xx"), (499, "4xx"), (503, "5xx"), (0, "other"), (999, "other")]
-)
-def test_status_class(status: int, expected: str) -> None:
-    """Five classes, whatever is sent."""
-    assert label_set(make_row(status_code=status)).status_class == expected
+@pytest.mark.parametrize(("status", "expected"), [(200, "200"), (499, "499"), (0, "other"), (999, "other")])
+def test_status(status: int, expected: str) -> None:
+    """Codes that there are, whatever is sent."""
+    assert labels_of(make_row(status_code=status)).status == expected
+
+
+def test_labels_read_back_and_have_their_dimensions() -> None:
+    """A caller counts as what it is; teams one by one."""
+    labels = Labels("m", "", "ann", "user", ("red", "blue"), "502", "boom")
+    assert parse_labels(format_labels(labels)) == labels
+    assert labels.of("team") == ("red", "blue")
+    assert labels.of("user") == ("ann",)
+    assert labels.of("virtual_account") == labels.of("target") == ()
+    assert cells_of({(60, labels): Sums()}).keys() >= {Cell(60, "user", "ann"), Cell(60, "all", "")}
 
 
 def test_coarse_labels_keep_only_what_is_bounded() -> None:
-    """Status class and whether there was an error survive."""
-    assert coarse(LabelSet("a", "b", "c", "5xx", "boom")) == LabelSet(
-        "other", "other", "other", "5xx", "other"
+    """Status and whether there was an error survive."""
+    assert coarse(Labels("a", "b", "c", "user", ("t",), "502", "boom")) == Labels(
+        "other", "other", "other", "user", (), "502", "other"
     )
-    assert coarse(LabelSet("a", "b", "c", "2xx", "")) == LabelSet("other", "other", "other", "2xx", "")
 
 
 def test_clock_set_back_gives_no_negative_duration() -> None:
@@ -68,8 +150,7 @@ def test_clock_set_back_gives_no_negative_duration() -> None:
 
 def test_absurd_numbers_are_kept_out_of_the_sums() -> None:
     """A provider may report anything."""
-    (rollup,) = roll_up(
-        [make_row(cost_usd=math.nan, first_chunk_ms=math.inf, input_tokens=2**63 + 5)]
-    ).values()
-    assert (rollup.cost_usd, rollup.first_chunks) == (0.0, 0)
-    assert rollup.input_tokens == 2**40
+    absurd = make_row(cost_usd=math.nan, first_chunk_ms=math.inf, input_tokens=2**63 + 5)
+    (sums,) = roll_up([absurd])[0].values()
+    assert (sums.cost_usd, sums.first_tokens) == (0.0, {})
+    assert sums.input_tokens == 2**40

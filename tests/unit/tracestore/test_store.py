@@ -19,7 +19,6 @@ from gateway.tracestore.store import Inserted, Limits, TraceStore
 from gateway.wire.frames import CallSpans, Frame, SpanSegments
 from tests.unit.doubles import Clock
 from tests.unit.tracestore.call_maker import (
-    MINUTE_S,
     NOW_S,
     NS,
     frame_of,
@@ -49,6 +48,12 @@ def store(path: Path, clock: Clock) -> Iterator[TraceStore]:
         yield opened
 
 
+SERIES = (
+    "SELECT name, label, calls, errors FROM minutes JOIN series ON series.id = series_id"
+    " JOIN dimensions ON dimensions.id = series.dimension_id"
+)
+
+
 def at(*frames: Frame) -> list[tuple[int, Frame]]:
     """These frames at positions 1, 2, ..."""
     return list(enumerate(frames, 1))
@@ -65,12 +70,19 @@ def change(path: Path, sql: str) -> None:
 
 
 def counts(path: Path) -> tuple[int, int, int]:
-    """Calls, those of them whose spans are here, and calls in the rollups."""
+    """Calls, those of them whose spans are here, and calls in the sums of minutes."""
     return (
         rows(path, "SELECT count(*) FROM calls")[0][0],
         rows(path, "SELECT count(*) FROM calls JOIN chunks ON chunks.id = chunk_id")[0][0],
-        rows(path, "SELECT coalesce(sum(calls), 0) FROM rollups")[0][0],
+        summed(path, "minutes"),
     )
+
+
+def summed(path: Path, table: str) -> int:
+    """All calls in the sums."""
+    joined = "JOIN series ON series.id = series_id JOIN dimensions ON dimensions.id = series.dimension_id"
+    found: int = rows(path, f"SELECT coalesce(sum(calls), 0) FROM {table} {joined} WHERE name = 'all'")[0][0]  # noqa: S608 - own text
+    return found
 
 
 def test_frames_are_stored_with_their_position(store: TraceStore, path: Path) -> None:
@@ -118,17 +130,14 @@ def test_failed_batch_leaves_nothing(store: TraceStore, path: Path) -> None:
     """All or nothing, and what was learnt in it is forgotten: the next try is as the first."""
     store.insert(at(frame_of(1, 1)))
     frame = make_frame(2, make_call(make_row(2, caller="new")), resource=b"")
-    change(path, "ALTER TABLE rollups RENAME TO away")
+    change(path, "ALTER TABLE minutes RENAME TO away")
     with pytest.raises(sqlite3.OperationalError):
         store.insert([(2, frame)])
-    change(path, "ALTER TABLE away RENAME TO rollups")
+    change(path, "ALTER TABLE away RENAME TO minutes")
     assert counts(path) == (1, 1, 1)
     assert store.position == 1
     assert store.insert([(2, frame)]) == Inserted(2)
-    joined = (
-        "SELECT count(*) FROM rollups JOIN label_sets ON label_sets.id = label_set_id WHERE caller = 'new'"
-    )
-    assert rows(path, joined) == [(1,)]
+    assert rows(path, f"{SERIES} WHERE label = 'new'") == [("virtual_account", "new", 1, 0)]
 
 
 def test_sample_thins_traces_and_not_rollups(store: TraceStore, path: Path) -> None:
@@ -155,31 +164,34 @@ def test_resource_is_kept_once(store: TraceStore, path: Path) -> None:
     assert rows(path, "SELECT count(DISTINCT resource_id) FROM chunks") == [(2,)]
 
 
-def test_rollups_add_up_over_batches(store: TraceStore, path: Path) -> None:
-    """The same minute and labels are one row."""
-    slow = make_row(2, end_ns=NOW_S * NS + 2 * NS, first_chunk_ms=7.0)
-    failed = make_row(3, is_error=True, status_code=502, error_type="upstream_unreachable")
+def test_sums_add_up_over_batches(store: TraceStore, path: Path) -> None:
+    """The same minute and labels are one row, in each of the dimensions that a call has."""
+    failed = make_row(3, is_error=True, status_code=502, error_type="upstream_unreachable", teams=("a", "b"))
     store.insert(at(frame_of(1, 1)))
-    store.insert([(2, make_frame(2, make_call(slow), make_call(failed)))])
-    sql = (
-        "SELECT minute_s, status_class, error_type, calls, errors, round(latency_max_ms), first_chunks,"
-        " input_tokens, cost_usd FROM rollups JOIN label_sets ON id = label_set_id ORDER BY status_class"
-    )
-    assert rows(path, sql) == [
-        (MINUTE_S, "2xx", "", 2, 0, 2000.0, 1, 20, 0.5),
-        (MINUTE_S, "5xx", "upstream_unreachable", 1, 1, 100.0, 0, 10, 0.25),
-    ]
+    store.insert([(2, make_frame(2, make_call(make_row(2)), make_call(failed)))])
+    model = "openai-main/gpt-4o"
+    assert set(rows(path, f"{SERIES} WHERE name <> 'full'")) == {
+        ("all", "", 3, 1),
+        ("model", model, 3, 1),
+        ("target", model, 3, 1),
+        ("virtual_account", "app1", 3, 1),
+        ("team", "a", 1, 1),
+        ("team", "b", 1, 1),
+        ("status", "200", 2, 0),
+        ("status", "502", 1, 1),
+        ("error_type", "upstream_unreachable", 1, 1),
+    }
 
 
 def test_label_sets_are_bounded(path: Path, clock: Clock) -> None:
-    """Beyond the bound calls are counted under `other`, and none is lost."""
+    """Beyond the bound calls are counted under `other` of what takes several labels, and none is lost."""
     with closing(TraceStore(path, Limits(max_label_sets=3), now_s=clock)) as store:
         for number in range(1, 11):
             call = make_call(make_row(number, caller=f"app{number}"))
             store.insert([(number, make_frame(number, call))])
-    assert rows(path, "SELECT count(*) FROM label_sets") == [(4,)]
-    other = "SELECT calls FROM rollups JOIN label_sets ON id = label_set_id WHERE caller = 'other'"
-    assert rows(path, other) == [(7,)]
+    sets = [calls for _name, _label, calls, _ in rows(path, f"{SERIES} WHERE name = 'full'")]
+    assert sorted(sets) == [1, 1, 1, 7]
+    assert len(rows(path, f"{SERIES} WHERE name = 'virtual_account'")) == 10
 
 
 def trim_all(store: TraceStore) -> int:
@@ -198,25 +210,37 @@ def test_traces_go_after_seven_days(store: TraceStore, path: Path, clock: Clock)
     assert rows(path, "SELECT count(*) FROM chunks") == [(1,)]
     clock.now_s += 8 * DAY_S
     trim_all(store)
-    assert counts(path) == (0, 0, 2)
+    assert counts(path)[:2] == (0, 0)
+    assert summed(path, "hours") == 2
     assert rows(path, "SELECT count(*) FROM chunks") == [(0,)]
 
 
-def test_rollups_go_after_ninety_days(store: TraceStore, path: Path, clock: Clock) -> None:
-    """And with them the label sets, resources and sources that nothing uses any more."""
+def test_sums_outlive_traces(store: TraceStore, path: Path, clock: Clock) -> None:
+    """Minutes become hours, hours days; each goes at its age, and what nothing uses any more with it."""
     store.insert(at(frame_of(1, 1)))
-    clock.now_s += 89 * DAY_S
+    clock.now_s += 3600
     trim_all(store)
-    assert counts(path) == (0, 0, 1)
-    assert rows(path, "SELECT count(*) FROM sources") == [(0,)]
+    assert (summed(path, "minutes"), summed(path, "hours"), summed(path, "days")) == (1, 1, 0)
     clock.now_s += 3 * DAY_S
+    fold_all(store)
+    clock.now_s += 3600
     trim_all(store)
+    assert (summed(path, "minutes"), summed(path, "hours"), summed(path, "days")) == (0, 1, 1)
+    clock.now_s += 89 * DAY_S
+    fold_all(store)
     assert counts(path) == (0, 0, 0)
-    assert rows(path, "SELECT count(*) FROM label_sets UNION ALL SELECT count(*) FROM resources") == [
-        (0,),
-        (0,),
-    ]
+    assert rows(path, "SELECT count(*) FROM sources UNION ALL SELECT count(*) FROM texts") == [(0,), (0,)]
+    assert (summed(path, "hours"), summed(path, "days")) == (0, 1)
+    clock.now_s += 700 * DAY_S
+    fold_all(store)
+    assert (summed(path, "hours"), summed(path, "days")) == (0, 0)
+    assert rows(path, "SELECT count(*) FROM series") == [(0,)]
     assert store.insert([(2, frame_of(2, 2))]) == Inserted(2)
+
+
+def fold_all(store: TraceStore) -> None:
+    for _ in range(1_500):
+        store.trim()
 
 
 def test_file_stays_below_its_size_and_shrinks(path: Path, clock: Clock) -> None:
@@ -249,5 +273,5 @@ def test_a_chunk_goes_with_the_last_of_its_calls(store: TraceStore, path: Path, 
     assert trim_all(store) == 2
     assert counts(path) == (1, 1, 3)
     clock.now_s += 8 * DAY_S
-    assert trim_all(store) == 1
+    trim_all(store)
     assert rows(path, "SELECT count(*) FROM chunks") == [(0,)]

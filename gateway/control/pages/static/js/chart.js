@@ -29,7 +29,7 @@ export function chart(box, { series, data, height = 220, format = String, onRang
       scales: { x: { time: true }, y: { range: (_plot, low, high) => [Math.min(0, low), high > 0 ? high * 1.08 : 1] } },
       axes: [axis(), { ...axis(), size: 64, values: (_plot, values) => values.map((value) => format(value)) }],
       series: [{}, ...series.map((one, index) => ({
-        label: one.label, stroke: one.stroke ? colour(one.stroke) : seriesColour(index), width: 1.75, points: { show: false }, spanGaps: false,
+        label: one.label, stroke: one.stroke ? colour(one.stroke) : seriesColour(index), width: 1.75, points: { show: false, size: 5, filter: alone }, spanGaps: false,
         fill: one.area ? faint(one.stroke ? colour(one.stroke) : seriesColour(index)) : undefined,
         value: (_plot, value) => (value === null || value === undefined ? "–" : (one.value || format)(value)),
       }))],
@@ -50,6 +50,15 @@ export function chart(box, { series, data, height = 220, format = String, onRang
     update(next) { shown = next; plot.setData(next); },
     destroy() { sized.disconnect(); document.removeEventListener("theme", draw); system.removeEventListener("change", draw); plot?.destroy(); },
   };
+}
+
+// A value between gaps has no line: it is a point, or nobody would see it.
+const isGap = (value) => value === null || value === undefined;
+function alone(plot, index) {
+  const values = plot.data[index];
+  const found = [];
+  for (let at = 0; at < values.length; at += 1) if (!isGap(values[at]) && isGap(values[at - 1]) && isGap(values[at + 1])) found.push(at);
+  return found.length ? found : null;
 }
 
 const faint = (value) => value.replace(/^rgb\((.*)\)$/, "rgba($1, 0.12)");
