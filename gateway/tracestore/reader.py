@@ -21,6 +21,7 @@ from gateway.tracestore.ledger import Totals
 from gateway.tracestore.list_sql import MAX_MATCHES, Found, list_sql, needs_matches, tail_sql, wanted_texts
 from gateway.tracestore.metrics_query import MetricsQuery, run_metrics
 from gateway.tracestore.query import TraceQuery, call_json, page_json
+from gateway.tracestore.rollup import OTHER, USER, VIRTUAL_ACCOUNT
 from gateway.tracestore.span_blob import unpack
 from gateway.tracestore.texts import find_texts
 
@@ -38,7 +39,10 @@ _FIND_NEW_CALLS: Final = (
     "SELECT id, chunk_id, chunk_at, chunk_bytes FROM calls WHERE id > ? AND is_call = 1"
     " ORDER BY id DESC LIMIT ?"
 )
-_FIND_CALLERS: Final = "SELECT DISTINCT caller FROM label_sets WHERE caller NOT IN ('', 'other')"
+_FIND_CALLERS: Final = (
+    "SELECT DISTINCT label FROM series JOIN dimensions ON dimensions.id = dimension_id"
+    f" WHERE dimensions.name IN ('{USER}', '{VIRTUAL_ACCOUNT}') AND label NOT IN ('', '{OTHER}')"
+)
 _FIND_CHUNK: Final = (
     "SELECT chunks.body, coalesce(resources.body, x'') FROM chunks"
     " LEFT JOIN resources ON resources.id = resource_id WHERE chunks.id = ?"
