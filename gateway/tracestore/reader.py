@@ -41,7 +41,7 @@ _FIND_NEW_CALLS: Final = (
 )
 _FIND_CALLERS: Final = (
     "SELECT DISTINCT label FROM series JOIN dimensions ON dimensions.id = dimension_id"
-    f" WHERE dimensions.name IN ('{USER}', '{VIRTUAL_ACCOUNT}') AND label NOT IN ('', '{OTHER}')"
+    " WHERE dimensions.name IN (?, ?) AND label NOT IN ('', ?)"
 )
 _FIND_CHUNK: Final = (
     "SELECT chunks.body, coalesce(resources.body, x'') FROM chunks"
@@ -169,7 +169,11 @@ class TraceReader:
             StoreUnavailableError, QueryTimeoutError: As `list_traces`.
         """
         with self._connection() as connection:
-            rows = connection.execute(_FIND_CALLERS).fetchall() if connection else []
+            rows = (
+                connection.execute(_FIND_CALLERS, (USER, VIRTUAL_ACCOUNT, OTHER)).fetchall()
+                if connection
+                else []
+            )
         return frozenset(row[0] for row in rows)
 
     def read_new_spans(self, after_id: int, limit: int) -> tuple[int, list[bytes]]:
