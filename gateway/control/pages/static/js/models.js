@@ -53,7 +53,7 @@ function virtual(one) {
     const targets = array(routing.load_balance_targets);
     const sum = targets.reduce((total, target) => total + (Number(target.weight) || 0), 0);
     const rows = targets.map((target, index) => make("tr", {},
-      make("td", { className: "number soft", textContent: String(index + 1) }),
+      make("td", { className: "soft", textContent: String(index + 1) }),
       make("th", { scope: "row" }, make("code", { textContent: String(target.target) })),
       make("td", {}, target.weight !== undefined ? percent(sum ? target.weight / sum : 0, 0) : target.priority !== undefined ? `priority ${target.priority}` : target.tier ? labelOf(String(target.tier)) : ""),
       make("td", {}, target.fallback_candidate === false ? badge("", "no fallback") : ""),
