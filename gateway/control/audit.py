@@ -120,7 +120,7 @@ class AuditTrail:
         *,
         version: str | None = None,
     ) -> None:
-        """Note what somebody at *address* has done by the control API.
+        """Note what *operator* (None: not told) at *address* has done by the control API.
 
         Args:
             operator: Who; None: not told.
@@ -144,8 +144,13 @@ class AuditTrail:
             entries = itertools.islice(self._audit_log.newest(), _LOOKED_AT)
             found = (one for one in entries if (one.get("type"), one.get("name")) == (kind, name))
             entry = next(found, None)
+            # That it came into force is noted of the file; who asked for that stands before it.
+            before = next(found, None)
         except OSError:
             return None
+        if entry is not None and before is not None and entry["by"]["kind"] == "file":
+            is_same = before["by"]["kind"] != "file" and before.get("version") == entry.get("version")
+            entry = before if is_same else entry
         return None if entry is None else {key: entry[key] for key in _WHO if key in entry}
 
     def of_versions(self) -> dict[str, dict[str, Any]]:

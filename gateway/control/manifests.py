@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -29,6 +29,7 @@ from gateway.config.schema import schema_of
 from gateway.config.yaml_places import Places
 from gateway.config.yaml_text import read_yaml
 from gateway.control.audit import AuditTrail, address_of
+from gateway.control.editing import Editors
 from gateway.control.json_body import JSON, BodyRefused, check_origin, read_content, read_object, to_object
 from gateway.control.operator import operator_of
 from gateway.control.replies import error_reply, json_reply
@@ -37,6 +38,7 @@ _PATH: Final = "/api/manifests"
 _YAML: Final = ("application/yaml", "application/x-yaml", "text/yaml")
 # What has no manifest yet: `If-None-Match: *` asks for it.
 _NOTHING: Final = "*"
+_LONGEST_NAME: Final = 512
 
 
 class _Room:
@@ -45,6 +47,7 @@ class _Room:
     def __init__(self, files: ManifestFiles, audit: AuditTrail) -> None:
         self._files = files
         self._audit = audit
+        self._editors = Editors()
 
     async def list_all(self, request: Request) -> Response:
         query = request.query_params
@@ -92,6 +95,19 @@ class _Room:
             return error.reply()
         return json_reply(await asyncio.to_thread(judged, self._files, kind, name, text, body))
 
+    async def editing(self, request: Request) -> Response:
+        """Who else has it open, and what it is now: what a page asks every few seconds."""
+        try:
+            asked = await read_object(request)
+        except BodyRefused as error:
+            return error.reply()
+        texts = [asked.get(key) for key in ("type", "name", "editor")]
+        if not all(isinstance(text, str) and len(text) <= _LONGEST_NAME for text in texts):
+            return error_reply(400, "invalid_parameter", "'type', 'name' and 'editor' are short texts")
+        kind, name, editor = (str(text) for text in texts)
+        others = self._editors.note(kind, name, editor, operator_of(request).name)
+        return json_reply(await asyncio.to_thread(edited, self._files, self._audit, kind, name, others))
+
     async def _note(self, request: Request, action: str, place: tuple[str, str], version: str) -> None:
         address, operator = address_of(request), operator_of(request).name
         await asyncio.to_thread(self._audit.asked, action, *place, address, operator, version=version)
@@ -108,6 +124,7 @@ def manifest_routes(files: ManifestFiles, audit: AuditTrail) -> list[Route]:
     one = f"{_PATH}/{{place:path}}"
     return [
         Route(_PATH, room.list_all, methods=["GET"]),
+        Route(f"{_PATH}/editing", room.editing, methods=["POST"]),
         Route(f"{_PATH}/validate", room.validate, methods=["POST"]),
         Route(one, room.show, methods=["GET"]),
         Route(one, room.save, methods=["PUT"]),
@@ -136,6 +153,17 @@ def shown_manifest(shown: Shown) -> dict[str, Any]:
         "etag": shown.tag,
         "manifest": dict(shown.body),
     }
+
+
+def edited(
+    files: ManifestFiles, audit: AuditTrail, kind: str, name: str, others: Sequence[str]
+) -> dict[str, Any]:
+    """What an editor is told while it is open."""
+    try:
+        etag = files.find(kind, name).tag if name else None
+    except NoSuchManifest:
+        etag = None
+    return {"others": list(others), "etag": etag, "changed": audit.last(kind, name) if name else None}
 
 
 def saved_manifest(files: ManifestFiles, saved: Saved) -> dict[str, Any]:

@@ -218,6 +218,18 @@ TOPICS: Final = (
                 ),
             ),
             Operation(
+                "POST",
+                "/api/manifests/editing",
+                "Tell that a manifest is open in an editor",
+                "who else has it open, its tag now, and who changed it last",
+                who="admin",
+                body=(
+                    Field("type", "of the manifest", is_required=True),
+                    Field("name", "of the manifest", is_required=True),
+                    Field("editor", "a word of the editor's own", is_required=True),
+                ),
+            ),
+            Operation(
                 "GET", "/api/schema/{kind:path}", "The JSON Schema of a type of manifests", "the schema"
             ),
             Operation("GET", "/api/config/history", "What was in force, newest first", "versions"),

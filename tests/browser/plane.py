@@ -10,15 +10,22 @@ from typing import Any
 
 from gateway.app.destinations import make_destinations
 from gateway.app.otel_test import make_probes
-from gateway.config import Config, SecretSource, check
+from gateway.config import Config, SecretSource, accepted, check
+from gateway.control.accepted_files import AcceptedFiles
 from gateway.control.api import build_app
 from gateway.control.auth import Access
 from gateway.control.config import ConfigSource
 from gateway.control.config_status import ConfigStatus
+from gateway.control.limits import LimitsSource
+from gateway.control.limits_in_force import LimitsInForce
 from gateway.control.operator import Role
+from gateway.control.targets import TargetsSource
 from gateway.control.telemetry import TelemetrySource
 from gateway.delivery.probe import probe_all
 from gateway.http_server import HttpServer, bind
+from gateway.limits.readings import CounterReader
+from gateway.snapshot import Snapshot, compile_snapshot
+from gateway.store.counter_table import counters_in_memory
 from gateway.tracestore.ledger import StoreState, local_report
 from tests.rig.browser import Page
 from tests.unit.control.rooms import Rooms, SpoolCounts, access_at
@@ -31,10 +38,16 @@ class Plane:
     folder: Path
     access: Access = field(default_factory=access_at)
     port: int = 0
+    rooms: Rooms = field(default_factory=Rooms)
 
     def start(self) -> HttpServer:
+        self.rooms.manifests = self.folder
+        self.rooms.kept = self.folder.parent / f"{self.folder.name}-kept"
+        self.rooms.targets = TargetsSource(self._targets, None)
+        in_force = LimitsInForce(self._config, self._compile, self._secrets())
+        self.rooms.limits = LimitsSource(in_force, CounterReader(counters_in_memory(places=64)))
         services = replace(
-            Rooms(manifests=self.folder).services(),
+            self.rooms.services(),
             telemetry=TelemetrySource(
                 lambda: {"destinations": self._entries(), "removed": [], "workers": []},
                 self._local,
@@ -59,6 +72,21 @@ class Plane:
         await page.call(
             "Network.setCookie", name=self.access.cookie, value=secret, url=self.origin, httpOnly=True
         )
+
+    def accept(self, before: Config | None = None) -> Config:
+        """What the watch does when it sees what is on disk."""
+        config = self._config()
+        AcceptedFiles(self.rooms.kept).write(config.version, accepted.dump(config))
+        known = (None, None) if before is None else (before.version, before.documents)
+        self.rooms.audit.changed(known, config.version, config.documents)
+        return config
+
+    def _compile(self, config: Config) -> Snapshot:
+        return compile_snapshot(config, self._secrets(), version=config.version, is_loopback=True)
+
+    def _targets(self) -> list[str]:
+        accounts = self._config().provider_accounts
+        return [f"{account.name}/{model.name}" for account in accounts for model in account.integrations]
 
     def _secrets(self) -> SecretSource:
         return SecretSource({}, None)

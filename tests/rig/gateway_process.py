@@ -204,14 +204,16 @@ class GatewayProcess:
         """What an OpenAI client is given."""
         return f"http://127.0.0.1:{self.port}/v1"
 
-    def control(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    def control(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Any]:
         """Ask the control plane; status and parsed JSON (or text)."""
         connection = http.client.HTTPConnection("127.0.0.1", self.control_port, timeout=CONTROL_TIMEOUT_S)
         try:
             data = None if body is None else json.dumps(body)
             token = self._environment["GATEWAY_ADMIN_TOKEN"]
-            headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
-            connection.request(method, path, data, headers)
+            sent = {"content-type": "application/json", "authorization": f"Bearer {token}", **(headers or {})}
+            connection.request(method, path, data, sent)
             reply = connection.getresponse()
             text = reply.read().decode()
         finally:

@@ -187,7 +187,7 @@ class _SecretSchema:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        return {"type": "string", "minLength": 1, "title": "Secret reference"}
+        return {"type": "string", "format": "secret", "minLength": 1, "title": "Secret reference"}
 
     def _read(self, text: str) -> SecretReference:
         try:
@@ -215,7 +215,7 @@ class _DocumentSchema:
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         kinds = [{"type": "string", "minLength": 1}, {"type": "object"}]
-        return {"anyOf": kinds, "title": "Secret reference"}
+        return {"anyOf": kinds, "format": "secret", "title": "Secret reference"}
 
     def _read(self, value: Any) -> SecretReference:
         if isinstance(value, SecretReference):

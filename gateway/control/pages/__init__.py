@@ -6,8 +6,11 @@ from starlette.routing import Route
 
 from gateway.control.auth import Access
 from gateway.control.pages.api_reference import api_reference_pages
+from gateway.control.pages.configuration import configuration_pages
+from gateway.control.pages.controls import control_pages
 from gateway.control.pages.dashboard_access import dashboard_access_pages
 from gateway.control.pages.frame import Frame
+from gateway.control.pages.models import model_pages
 from gateway.control.pages.settings import settings_pages
 from gateway.control.pages.sign_in import sign_in_pages
 from gateway.control.pages.static_files import StaticFiles
@@ -25,4 +28,7 @@ def page_routes(access: Access, places: Places) -> list[Route]:
         *settings_pages(frame),
         *dashboard_access_pages(frame),
         *api_reference_pages(frame),
+        *control_pages(frame),
+        *model_pages(frame),
+        *configuration_pages(frame),
     ]

@@ -31,7 +31,11 @@ class Group:
 NAVIGATION: Final = (
     Group(
         "AI Gateway",
-        (Entry("Monitor", "/monitor", "monitor"), Entry("Traces", "/traces", "traces")),
+        (
+            Entry("Monitor", "/monitor", "monitor"),
+            Entry("Traces", "/traces", "traces"),
+            Entry("Models", "/models", "model"),
+        ),
     ),
     Group(
         "Access",
@@ -39,11 +43,22 @@ NAVIGATION: Final = (
     ),
     Group(
         "Controls",
-        (Entry("Settings", "/controls/settings", "sliders"),),
+        (
+            Entry("Rate limits", "/controls/rate-limits", "gauge"),
+            Entry("Budgets", "/controls/budgets", "budget"),
+            Entry("Logging", "/controls/logging", "log"),
+            Entry("Metadata rules", "/controls/metadata", "tag"),
+            Entry("Settings", "/controls/settings", "sliders"),
+        ),
     ),
     Group(
         "Configuration",
-        (Entry("Admin API", "/configuration/api", "code"),),
+        (
+            Entry("Manifests", "/configuration/manifests", "folder"),
+            Entry("History", "/configuration/history", "history"),
+            Entry("Audit log", "/audit", "shield"),
+            Entry("Admin API", "/configuration/api", "code"),
+        ),
     ),
 )
 

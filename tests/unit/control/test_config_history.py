@@ -58,6 +58,8 @@ def test_listed(rooms: Rooms, client: TestClient) -> None:
     assert (now["version"], now["is_in_force"]) == (second.version, True)
     assert now["manifests"] == {"created": 1, "changed": 0, "removed": 0}
     assert [one["kind"] for one in now["by"]] == ["control_api"]
+    # That it came into force was noted of the file, after who asked for it.
+    assert client.get("/api/manifests/team/ml").json()["changed"]["by"]["kind"] == "control_api"
     assert (then["version"], then["is_in_force"], then["manifests"]) == (first.version, False, None)
 
 

@@ -21,7 +21,7 @@ from gateway.control.config_history import History, restored_json
 from gateway.control.config_status import ConfigStatus, Rejected
 from gateway.control.delivery_history import DeliveryHistory
 from gateway.control.health import Health
-from gateway.control.manifests import judged, listed, one_manifest, saved_manifest
+from gateway.control.manifests import edited, judged, listed, one_manifest, saved_manifest
 from gateway.control.otel_settings import saved_json
 from gateway.control.targets import TargetsSource
 from gateway.delivery.probe import ProbeResult
@@ -131,6 +131,7 @@ def manifest_answers() -> dict[str, object]:
         "token-made": made,
         "manifests": listed(files, "team", "ml"),
         "manifest": one,
+        "editing": edited(files, trail, "team", "ml", ["ben"]),
         "manifest-saved": saved_manifest(files, saved),
         "validated": judged(files, "team", "ml", team + "colour: red\n", None),
         "history": history.versions(),

@@ -8,20 +8,21 @@ export class Refused extends Error {
     this.status = status;
     this.code = error.code || "";
     this.problems = error.problems || [];
+    this.details = error;
   }
 }
 
 /** One request. Gives {data, tag, headers}; throws Refused. `options`: headers, signal, staysOn (statuses that are an
- *  answer here, where 401 would lead to signing in). */
+ *  answer here, where 401 would lead to signing in). A body that is text is sent as it is. */
 export async function ask(method, path, body, { headers = {}, signal, staysOn = [] } = {}) {
   const sent = { Accept: "application/json", ...headers };
   if (method !== "GET") {
     sent["X-CSRF-Token"] = csrf;
-    sent["Content-Type"] = "application/json";
+    sent["Content-Type"] ??= "application/json";
   }
   let reply;
   try {
-    reply = await fetch(path, { method, headers: sent, signal, body: body === undefined ? undefined : JSON.stringify(body) });
+    reply = await fetch(path, { method, headers: sent, signal, body: body === undefined || typeof body === "string" ? body : JSON.stringify(body) });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Refused(0, { code: "unreachable", message: "The control plane does not answer." });

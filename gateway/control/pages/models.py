@@ -1,0 +1,133 @@
+"""AI Gateway > Models: provider accounts, virtual models, and how their targets do."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.config.manifests.known import IN_FORCE, NOT_IN_FORCE, VIRTUAL_MODELS
+from gateway.control.pages.editor import editor_page
+from gateway.control.pages.frame import Crumb, Frame
+
+PATH: Final = "/models"
+_ABOVE: Final = (Crumb("AI Gateway", "/"),)
+_BELOW: Final = (*_ABOVE, Crumb("Models", PATH))
+_ACCOUNT: Final = "provider-account/"
+# What most people have stands first; the rest follows by name.
+_FIRST: Final = (
+    "openai",
+    "anthropic",
+    "google-gemini",
+    "azure-openai",
+    "aws-bedrock",
+    "google-vertex",
+    "self-hosted-model",
+    "ollama",
+)
+_TITLES: Final = {
+    "openai": "OpenAI",
+    "anthropic": "Anthropic",
+    "google-gemini": "Google Gemini",
+    "google-vertex": "Google Vertex AI",
+    "azure-openai": "Azure OpenAI",
+    "azure-foundry": "Azure Foundry",
+    "aws-bedrock": "AWS Bedrock",
+    "aws-sagemaker": "AWS SageMaker",
+    "self-hosted-model": "A server of your own",
+    "xai": "xAI",
+    "mistral-ai": "Mistral AI",
+}
+_TEMPLATES: Final[dict[str, dict[str, Any]]] = {
+    f"{_ACCOUNT}openai": {
+        "type": f"{_ACCOUNT}openai",
+        "name": "openai",
+        "auth_data": {"type": "api-key", "api_key": "env:OPENAI_API_KEY"},
+        "integrations": [{"name": "gpt-4o", "model_id": "gpt-4o", "model_types": ["chat"]}],
+    },
+    f"{_ACCOUNT}anthropic": {
+        "type": f"{_ACCOUNT}anthropic",
+        "name": "anthropic",
+        "auth_data": {"type": "api-key", "api_key": "env:ANTHROPIC_API_KEY"},
+        "integrations": [
+            {"name": "claude-sonnet-4-5", "model_id": "claude-sonnet-4-5", "model_types": ["chat"]}
+        ],
+    },
+    f"{_ACCOUNT}self-hosted-model": {
+        "type": f"{_ACCOUNT}self-hosted-model",
+        "name": "local",
+        "integrations": [
+            {
+                "name": "qwen",
+                "hosted_model_name": "qwen3",
+                "url": "http://127.0.0.1:8000/v1",
+                "model_server": "vllm-openai",
+                "model_types": ["chat"],
+            }
+        ],
+    },
+    VIRTUAL_MODELS: {
+        "type": VIRTUAL_MODELS,
+        "name": "vm",
+        "integrations": [
+            {
+                "name": "chat",
+                "model_types": ["chat"],
+                "routing_config": {
+                    "type": "weight-based-routing",
+                    "load_balance_targets": [{"target": "", "weight": 1}],
+                },
+            }
+        ],
+    },
+}
+
+
+def model_pages(frame: Frame) -> list[Route]:
+    """The routes of this room."""
+    others = sorted(kind for kind in NOT_IN_FORCE if kind.startswith(_ACCOUNT))
+
+    async def accounts(request: Request) -> Response:
+        values = {"kind": "accounts", "others": others, "virtual_type": VIRTUAL_MODELS}
+        return frame.page(request, "models.html", "Models", *_ABOVE, values=values)
+
+    async def virtual(request: Request) -> Response:
+        values = {"kind": "virtual", "others": others, "virtual_type": VIRTUAL_MODELS}
+        return frame.page(request, "models.html", "Virtual models", *_BELOW, values=values)
+
+    async def targets(request: Request) -> Response:
+        return frame.page(request, "targets.html", "Targets", *_BELOW, values={"kind": "targets"})
+
+    async def choose(request: Request) -> Response:
+        return frame.page(
+            request, "providers.html", "Add an account", *_BELOW, values={"providers": providers()}
+        )
+
+    async def edit(request: Request) -> Response:
+        is_virtual = request.query_params.get("type") == VIRTUAL_MODELS
+        back = f"{PATH}/virtual" if is_virtual else PATH
+        return editor_page(frame, request, back, *_BELOW, templates=_TEMPLATES)
+
+    return [
+        Route(PATH, accounts, methods=["GET"]),
+        Route(f"{PATH}/virtual", virtual, methods=["GET"]),
+        Route(f"{PATH}/targets", targets, methods=["GET"]),
+        Route(f"{PATH}/new", choose, methods=["GET"]),
+        Route(f"{PATH}/edit", edit, methods=["GET"]),
+    ]
+
+
+def providers() -> list[dict[str, str]]:
+    """The types of accounts that can be added: those that most have, then all by name."""
+    found = [
+        kind.removeprefix(_ACCOUNT)
+        for kind in IN_FORCE
+        if kind.startswith(_ACCOUNT) and kind != VIRTUAL_MODELS
+    ]
+    ordered = [*_FIRST, *sorted(set(found) - set(_FIRST))]
+    return [
+        {"type": f"{_ACCOUNT}{name}", "title": _TITLES.get(name, name.replace("-", " ").title())}
+        for name in ordered
+    ]

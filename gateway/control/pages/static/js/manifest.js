@@ -1,0 +1,232 @@
+// One manifest as a form and as YAML, side by side. Either is changed, the other follows, and both are checked by the
+// server as one types. What is saved is what the YAML says; who was first to change it is told to who is second.
+
+import { ask, get } from "./api.js";
+import { all, at, busy, debounce, empty, icon, make, note } from "./dom.js";
+import { confirmed } from "./dialog.js";
+import { Form } from "./form.js";
+import { since } from "./format.js";
+import { targetNames, watchTargets } from "./health.js";
+import { routingPart } from "./routing.js";
+import { Schema } from "./schema.js";
+import { toast, toastError } from "./toast.js";
+import { YamlEditor } from "./yaml_editor.js";
+
+const page = at("editor");
+const data = JSON.parse(page.dataset.editor);
+const isReadOnly = page.dataset.admin !== "true";
+// The same after a reload, so that one's own earlier page is not taken for somebody else.
+const me = sessionStorage.getItem("editor") || `${Date.now()}-${Math.random()}`;
+sessionStorage.setItem("editor", me);
+const CHECK_MS = 250;
+const LOOK_MS = 3000;
+const FORCE_MS = 15000;
+const WHO = { "manifest.saved": "saved", "manifest.changed": "changed on disk", "manifest.created": "created on disk" };
+
+const state = { name: data.name, etag: null, saved: "", check: null, isStale: false, isTouched: false };
+let form = null;
+const yaml = new YamlEditor(at("yaml"), { changed: () => { state.isTouched = true; touch(); check({ yaml: yaml.text }); } });
+
+const path = (name) => `/api/manifests/${data.type}/${encodeURIComponent(name)}`;
+const isChanged = () => yaml.text !== state.saved;
+
+function touch() {
+  at("save").disabled = isReadOnly || !isChanged();
+  at("undo").hidden = !isChanged() || !state.name;
+}
+
+const checkSoon = debounce(async (asked) => {
+  state.check?.abort();
+  state.check = new AbortController();
+  try {
+    const { data: found } = await ask("POST", "/api/manifests/validate", { type: data.type, name: state.name, ...asked }, { signal: state.check.signal });
+    show(found, asked.manifest === undefined);
+  } catch (error) {
+    if (error.name !== "AbortError") toastError(error);
+  }
+}, CHECK_MS);
+
+/** Ask what the server says of the text, or of the fields of the form with the text that it changes. */
+function check(asked) {
+  if (isReadOnly) return;
+  at("verdict").textContent = "Checking ...";
+  checkSoon(asked);
+}
+
+function show(found, isOfText) {
+  yaml.text = found.yaml;
+  touch();
+  yaml.mark(found.problems, found.elsewhere);
+  if (form) {
+    if (isOfText && found.manifest) form.show(found.manifest);
+    form.mark(found.problems);
+    at("form-note").replaceChildren(...(found.manifest ? [] : [note("warn", "The form waits", "The YAML cannot be read as it is; the form follows when it can.")]));
+  }
+  const errors = [...found.problems, ...found.elsewhere].filter((one) => one.severity === "error").length;
+  const warnings = found.problems.length + found.elsewhere.length - errors;
+  at("verdict").className = errors ? "error" : "soft";
+  at("verdict").textContent = errors ? `${errors} ${errors === 1 ? "error" : "errors"}` : warnings ? `Valid, ${warnings} ${warnings === 1 ? "warning" : "warnings"}` : "Valid";
+}
+
+function who(changed) {
+  if (!changed) return "";
+  const by = changed.by?.operator || changed.by?.address || changed.by?.owner || "somebody";
+  return `${WHO[changed.action] || changed.action} by ${by} ${since(changed.at)}`;
+}
+
+function take(one) {
+  state.name = one.name;
+  state.etag = one.etag;
+  state.saved = one.yaml;
+  yaml.text = one.yaml;
+  at("file").textContent = one.file ? `${one.file}:${one.line}` : "";
+  at("changed").textContent = who(one.changed);
+  at("delete").hidden = isReadOnly;
+  at("notes").replaceChildren();
+  state.isStale = false;
+  state.isTouched = false;
+  touch();
+}
+
+async function load() {
+  const one = await get(path(state.name));
+  take(one);
+  if (one.why_not) notWritable(one.why_not);
+  form?.show(structuredClone(one.manifest));
+  check({ yaml: one.yaml });
+}
+
+function notWritable(why) {
+  at("notes").replaceChildren(note("warn", "Nothing can be saved here", why));
+  at("save").disabled = true;
+}
+
+async function save({ over = false } = {}) {
+  const headers = { "Content-Type": "application/yaml" };
+  if (state.etag && !over) headers["If-Match"] = `"${state.etag}"`;
+  if (!state.etag) headers["If-None-Match"] = "*";
+  const named = form?.body?.name ?? "default";
+  try {
+    const { data: saved } = await ask("PUT", path(state.name ?? named), yaml.text, { headers });
+    const isNew = state.name !== saved.name;
+    take({ ...saved, changed: null });
+    form?.show(structuredClone(saved.manifest));
+    if (isNew) history.replaceState(null, "", `${location.pathname}?type=${encodeURIComponent(data.type)}&name=${encodeURIComponent(saved.name)}`);
+    toast("good", "Saved", saved.file);
+    await inForce(saved.version);
+  } catch (error) {
+    if (error.code === "changed_meanwhile") conflict(error);
+    else if (error.code === "not_writable") notWritable(error.message);
+    else if (error.code === "invalid_manifest") { toast("bad", "Not saved", "Mend what is marked first."); check({ yaml: yaml.text }); }
+    else toastError(error);
+  }
+}
+
+/** Wait until every worker has *version*, and say so. */
+async function inForce(version) {
+  const until = Date.now() + FORCE_MS;
+  at("verdict").textContent = "Going into force ...";
+  while (Date.now() < until) {
+    const config = await get("/api/config");
+    const workers = config.workers.filter((one) => one.version === version).length;
+    if (config.version === version && workers === config.workers.length) {
+      at("verdict").className = "good-text";
+      at("verdict").textContent = workers ? `In force on ${workers} ${workers === 1 ? "worker" : "workers"}` : "In force";
+      return;
+    }
+    if (config.last_rejected) break;
+    await new Promise((done) => { setTimeout(done, 300); });
+  }
+  at("verdict").textContent = "Saved, not in force yet: see Configuration history";
+}
+
+function conflict(error) {
+  const { now, changed } = error.details || {};
+  const buttons = make("div", { className: "row" },
+    make("button", { type: "button", textContent: "Load theirs", onclick: () => (now ? load() : location.assign(data.back)) }),
+    make("button", { type: "button", className: "danger", textContent: "Save mine over it", onclick: () => { state.etag = now ? now.etag : null; save(); } }));
+  const box = note("bad", "Somebody else was first", changed ? `It was ${who(changed)}.` : "It was changed meanwhile.", now ? "" : "It is no more.");
+  at("notes").replaceChildren(box, buttons);
+  at("notes").scrollIntoView({ block: "nearest" });
+}
+
+/** Look who else is here, and whether what is on disk is what was loaded. */
+async function look() {
+  if (document.hidden) return;
+  const asked = { type: data.type, name: state.name || "", editor: me };
+  const { data: found } = await ask("POST", "/api/manifests/editing", asked);
+  at("others").replaceChildren(...(found.others.length ? [icon("users", "small"), `${found.others.join(", ")} ${found.others.length === 1 ? "has" : "have"} it open too`] : []));
+  if (!state.name || state.isStale || found.etag === state.etag) return;
+  state.isStale = true;
+  if (found.etag && !isChanged()) { await load(); toast("", "Changed on disk", "This page shows it as it is now."); return; }
+  at("notes").replaceChildren(note("warn", found.etag ? "It was changed meanwhile" : "It was deleted meanwhile", `${found.changed ? `It was ${who(found.changed)}. ` : ""}What you typed is still here.`),
+    make("div", { className: "row" }, make("button", { type: "button", textContent: "Load it as it is", onclick: () => (found.etag ? load() : location.assign(data.back)) })));
+}
+
+async function remove() {
+  const isSure = await confirmed({ title: `Delete ${state.name}?`, text: "It is taken out of its file, and is in force without it in two seconds. Configuration history can bring it back.", action: "Delete", danger: true });
+  if (!isSure) return;
+  try {
+    await ask("DELETE", path(state.name), undefined, { headers: { "If-Match": `"${state.etag}"` } });
+    state.saved = yaml.text;
+    location.assign(data.back);
+  } catch (error) {
+    if (error.code === "changed_meanwhile") conflict(error);
+    else toastError(error);
+  }
+}
+
+/** Names that fields may have, as the browser suggests them. */
+function suggest(lists) {
+  for (const [field, values] of Object.entries(lists)) {
+    document.getElementById(`list-${field}`)?.remove();
+    document.body.append(make("datalist", { id: `list-${field}` }, ...[...new Set(values)].map((value) => make("option", { value }))));
+  }
+}
+
+function views() {
+  for (const button of all("#views button")) {
+    button.addEventListener("click", () => {
+      page.dataset.view = button.dataset.view;
+      for (const one of all("#views button")) one.setAttribute("aria-pressed", String(one === button));
+    });
+  }
+}
+
+async function start() {
+  views();
+  yaml.isReadOnly = isReadOnly;
+  let schema = null;
+  try {
+    if (data.has_schema) schema = new Schema(await get(`/api/schema/${data.type}`));
+    if (schema) {
+      const suggestions = { target: ["x"] };
+      form = new Form(at("form"), schema, { isReadOnly, suggestions, parts: { "integrations.*.routing_config": routingPart },
+        changed: () => { state.isTouched = true; check({ yaml: yaml.text, manifest: form.body }); } });
+    }
+    await watchTargets().catch(() => {});
+    suggest({ target: targetNames() });
+    if (state.name) {
+      await load();
+    } else {
+      const body = data.template || (schema ? schema.fresh(schema.root) : { type: data.type, name: "" });
+      form?.show(body);
+      check({ yaml: "", manifest: body });
+    }
+  } catch (error) {
+    if (error.status !== 404) throw error;
+    page.replaceChildren(empty("search", "There is no such manifest", make("p", {}, "It may have been deleted or renamed."), make("a", { className: "button", href: data.back, textContent: "Back" })));
+    return;
+  }
+  page.removeAttribute("aria-busy");
+  if (!isReadOnly) { setInterval(() => look().catch(() => {}), LOOK_MS); look().catch(() => {}); }
+}
+
+at("save").addEventListener("click", () => busy(at("save"), save));
+at("undo").addEventListener("click", () => load().catch(toastError));
+at("delete").addEventListener("click", remove);
+document.addEventListener("keydown", (event) => {
+  if ((event.ctrlKey || event.metaKey) && event.key === "s") { event.preventDefault(); if (!at("save").disabled) at("save").click(); }
+});
+addEventListener("beforeunload", (event) => { if (state.isTouched && isChanged() && !isReadOnly) event.preventDefault(); });
+start().catch(toastError);

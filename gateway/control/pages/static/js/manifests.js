@@ -1,0 +1,134 @@
+// Lists of the manifests of one page: rules with whom and what they are about, and how much of each is used now.
+
+import { get } from "./api.js";
+import { at, badge, empty, icon, make } from "./dom.js";
+import { number, since, usd } from "./format.js";
+import { labelOf } from "./schema.js";
+import { toastError } from "./toast.js";
+
+const page = at("manifests");
+const data = JSON.parse(page.dataset.section);
+const isAdmin = page.dataset.admin === "true";
+const LOOK_MS = 2000;
+const USAGE_MS = 5000;
+const NEARLY = 75;
+const MANY = 6;
+let shown = "";
+
+const edit = (type, name) => `${data.path}/edit?type=${encodeURIComponent(type)}${name === undefined ? "" : `&name=${encodeURIComponent(name)}`}`;
+const list = (values) => (values?.length ? values.join(", ") : "");
+const pairs = (object) => Object.entries(object || {}).map(([key, value]) => `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`).join(", ");
+
+function filter(value) {
+  if (Array.isArray(value)) return list(value);
+  if (!value) return "";
+  return [list(value.in), value.not_in?.length ? `not ${list(value.not_in)}` : ""].filter(Boolean).join(", ");
+}
+
+function subjects(value) {
+  if (!value || Array.isArray(value) || value.in || value.not_in) return filter(value);
+  return ["users", "teams", "virtual_accounts"].map((kind) => (value[kind] ? `${labelOf(kind).toLowerCase()}: ${filter(value[kind])}` : "")).filter(Boolean).join("; ");
+}
+
+const amount = (value, unit) => (unit.startsWith("cost") ? usd(value) : number(value));
+const limit = (value, unit) => `${amount(value, unit)} ${labelOf(unit).toLowerCase().replace(/^cost /, "")}`;
+
+/** What each line of the table says of a manifest: one for each of its rules. */
+function lines(manifest) {
+  const rules = Array.isArray(manifest.rules) ? manifest.rules : [manifest];
+  return rules.filter((rule) => rule && typeof rule === "object").map((rule) => {
+    const when = rule.when || {};
+    const per = rule.rate_limit_applies_per || rule.budget_applies_per || (rule.applies_to ? [rule.applies_to.metadata ? `metadata.${rule.applies_to.metadata}` : rule.applies_to.type] : []);
+    const limits = rule.limits ? Object.entries(rule.limits).map(([unit, value]) => limit(value, unit)).join(", ") : rule.unit ? limit(rule.limit_to, rule.unit) : "";
+    return {
+      Rule: rule.id || rule.name || "default",
+      Who: subjects(when.subjects) || (rule.team_name ? `team ${rule.team_name}` : "Everybody"),
+      Models: filter(when.models) || "Every model",
+      Metadata: pairs(when.metadata),
+      Limit: limits, Each: list(per).replaceAll("aggregate", ""),
+      Mode: rule.audit_mode ? "audit" : rule.mode || "enforce",
+      Recorded: rule.log === undefined ? "" : rule.log ? "Yes" : "No",
+      Masked: rule.redact_with ? list([...(rule.redact_with.presets || []), ...(rule.redact_with.custom_patterns || []).map((one) => one.pattern)]) : "",
+      Given: pairs(rule.metadata_override),
+      Team: rule.team_name || "", Members: list(rule.members),
+    };
+  });
+}
+
+const cell = { Mode: (text) => badge(text === "enforce" ? "" : "warn", text), Recorded: (text) => badge(text === "No" ? "warn" : "good", text) };
+
+function table(type, manifests) {
+  const head = make("thead", {}, make("tr", {}, ...type.columns.map((name) => make("th", { scope: "col", textContent: name })), make("th", { scope: "col", textContent: "Manifest" })));
+  const rows = manifests.flatMap((one) => lines(one.manifest).map((line) => make("tr", {},
+    ...type.columns.map((name, index) => (index
+      ? make("td", { className: "anywhere" }, cell[name] && line[name] ? cell[name](line[name]) : line[name])
+      : make("th", { scope: "row" }, make("a", { href: edit(one.type, one.name), className: "anywhere", textContent: line[name] })))),
+    make("td", { className: "soft anywhere", textContent: `${one.name} · ${one.file.split("/").pop()}` }))));
+  return make("div", { className: "table-scroll", tabIndex: 0, role: "region", "aria-label": `Table: ${type.title}` }, make("table", { className: "data" }, head, make("tbody", {}, ...rows)));
+}
+
+function card(type, manifests) {
+  const canAdd = isAdmin && (!type.is_single || !manifests.length);
+  const tools = [];
+  if (canAdd) tools.push(make("a", { className: "button small", href: edit(type.type) }, icon("plus", "small"), type.is_single ? "Write the first rules" : "Add"));
+  if (type.is_single && manifests.length) tools.push(make("a", { className: "button small", href: edit(type.type, manifests[0].name) }, icon("edit", "small"), isAdmin ? "Edit" : "Look"));
+  return make("section", { className: "card", "aria-label": type.title },
+    make("div", { className: "card-head" }, make("div", {}, make("h2", { textContent: type.title }), make("p", { className: "help", textContent: type.help })), make("div", { className: "row" }, ...tools)),
+    manifests.length ? table(type, manifests) : make("div", { className: "card-body" }, make("p", { className: "soft", textContent: "None yet." })));
+}
+
+function nothing() {
+  const first = data.types[0];
+  return empty(data.icon, data.empty_title, data.empty_text,
+    data.types.length > MANY ? make("a", { className: "button main", href: "/models/new", textContent: "Add an account" })
+      : isAdmin ? make("div", { className: "row" }, ...data.types.map((type) => make("a", { className: type === first ? "button main" : "button", href: edit(type.type), textContent: type.add })))
+      : "An admin can write the first one.");
+}
+
+function show(found) {
+  const text = JSON.stringify(found);
+  if (text === shown) return;
+  shown = text;
+  const cards = data.types.map((type) => [type, found.filter((one) => one.type === type.type)])
+    .filter(([, manifests]) => manifests.length || data.types.length <= MANY);
+  at("list").replaceChildren(...(found.length ? cards.map(([type, manifests]) => card(type, manifests)) : [nothing()]));
+}
+
+async function look() {
+  const { manifests, why_not: why } = await get("/api/manifests");
+  at("read-only").textContent = why ? `Read-only here: ${why}.` : "";
+  at("read-only").hidden = !why;
+  show(manifests.filter((one) => data.types.some((type) => type.type === one.type)));
+  page.removeAttribute("aria-busy");
+}
+
+const entity = (one) => (one ? Object.entries(one).map(([key, value]) => `${key} ${value || "(none)"}`).join(", ") : "all together");
+
+function bar(one) {
+  const kind = one.percentage >= 100 ? "bad" : one.percentage >= NEARLY ? "warn" : "";
+  const title = `${one.rule}: ${entity(one.entity)}`;
+  return make("li", { className: "usage" },
+    make("div", { className: "row between" }, make("span", { className: "anywhere" }, make("strong", { textContent: one.rule }), ` ${entity(one.entity)}`),
+      make("span", { className: "number nowrap", textContent: `${amount(one.used, one.unit)} of ${limit(one.limit, one.unit)}` })),
+    make("progress", { className: kind, max: 100, value: Math.min(100, one.percentage), "aria-label": title }),
+    make("div", { className: "row between help" }, make("span", { textContent: `${Math.round(one.percentage)} % used${one.mode && one.mode !== "enforce" ? `, ${one.mode}` : ""}` }),
+      make("span", { textContent: one.resets_at ? `begins anew ${since(one.resets_at)}` : "" })));
+}
+
+async function usage() {
+  if (document.hidden || !data.has_usage) return;
+  const wanted = new Set(data.types.map((type) => type.type));
+  const { usage: found, counted_by: by } = await get("/api/limits/usage?limit=200");
+  const bars = found.filter((one) => wanted.has(one.type)).map(bar);
+  at("usage").hidden = false;
+  at("usage-list").replaceChildren(...(bars.length ? bars : [make("li", { className: "soft", textContent: "Nothing is counted yet: bars appear with the first calls." })]));
+  at("usage-by").textContent = by === "replicas" ? "counted by all replicas together" : "counted by this host";
+}
+
+setInterval(() => { if (!document.hidden) look().catch(() => {}); }, LOOK_MS);
+look().catch(toastError);
+if (data.has_usage) {
+  setInterval(() => usage().catch(() => {}), USAGE_MS);
+  usage().catch(() => {});
+}
+

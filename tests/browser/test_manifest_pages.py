@@ -1,0 +1,306 @@
+"""Controls, models and history in a real browser: what is saved is the file, what is wrong is said there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gateway.control.operator import Role
+from tests.browser.plane import Plane, shoot
+from tests.browser.test_settings_page import choose
+from tests.rig.axe import find_faults
+from tests.rig.browser import Page
+from tests.rig.requires import requires
+from tests.unit.config.writing import ACCOUNT, documents
+
+pytestmark = requires("chromium")
+
+KIND = "gateway-rate-limiting-config"
+LIMITS = """\
+# what may be asked
+type: gateway-rate-limiting-config
+name: limits
+rules:
+  - id: everyone   # all of us
+    when: {}
+    limit_to: 10
+    unit: requests_per_minute
+"""
+SPARE = ACCOUNT.replace("name: lab", "name: spare") + ACCOUNT[ACCOUNT.index("  - name: qwen") :].replace(
+    "name: qwen", "name: other"
+)
+ROUTES = (
+    SPARE
+    + """\
+---
+type: provider-account/virtual-model
+name: vm
+integrations:
+  - name: chat
+    model_types: [chat]
+    routing_config:
+      type: weight-based-routing
+      load_balance_targets:
+        - {target: lab/qwen, weight: 80}   # the old one
+        - {target: spare/qwen, weight: 20}
+"""
+)
+HOSTILE = "<img src=x onerror=document.title='hacked'>"
+EDIT = f"/controls/rate-limits/edit?type={KIND}"
+READY = "document.getElementById('editor').getAttribute('aria-busy') === null"
+
+
+def add(folder: Path, name: str, text: str) -> Path:
+    file = folder / name
+    file.write_text(text)
+    return file
+
+
+async def verdict(page: Page, words: str) -> None:
+    await page.wait(f"document.getElementById('verdict').innerText.includes({json.dumps(words)})")
+
+
+async def write_yaml(page: Page, text: str) -> None:
+    await page.fill("#yaml textarea", text)
+
+
+async def test_the_first_rule(plane: Plane, page: Page) -> None:
+    """From the empty page through the form to a file; the YAML beside it follows."""
+    await plane.sign_in(page)
+    await page.look(width=1440, height=1000)
+    await page.open(plane.origin + "/controls/rate-limits")
+    await page.wait("document.querySelector('.empty') !== null")
+    await shoot(page, "rate-limits-empty")
+    await page.click(".empty .button.main")
+    await page.wait("document.getElementById('f-rules-0-limit_to') !== null")
+    await verdict(page, "Valid")
+    await page.fill("#f-rules-0-limit_to", "25")
+    await page.wait("document.querySelector('#yaml textarea').value.includes('limit_to: 25')")
+    await page.click("#save")
+    await verdict(page, "In force")
+    assert "limit_to: 25" in (plane.folder / f"{KIND}.yaml").read_text()
+    await page.open(plane.origin + "/controls/rate-limits")
+    await page.wait("document.querySelector('table.data') !== null")
+    assert "25 requests per minute" in await page.text("table.data")
+    await page.wait("!document.getElementById('usage').hidden")
+    await shoot(page, "rate-limits")
+    assert page.complaints == []
+
+
+async def test_what_is_wrong_is_said_as_it_is_typed(plane: Plane, page: Page) -> None:
+    """At the line and at the field, in the server's words; comments survive the form."""
+    file = add(plane.folder, "limits.yaml", LIMITS)
+    await plane.sign_in(page)
+    await page.look(width=1440, height=1000)
+    await page.open(f"{plane.origin}{EDIT}&name=limits")
+    await page.wait(READY)
+    await write_yaml(page, LIMITS.replace("limit_to: 10", "limit_to: ten"))
+    await verdict(page, "1 error")
+    assert "expected a whole number" in await page.text(".yaml-problems")
+    assert "Line 7" in await page.text(".yaml-problems")
+    await page.wait("document.getElementById('f-rules-0-limit_to').getAttribute('aria-invalid') === 'true'")
+    assert "expected a whole number" in await page.text("#f-rules-0-limit_to-error")
+    await shoot(page, "editor-wrong")
+    await page.fill("#f-rules-0-limit_to", "12")
+    await verdict(page, "Valid")
+    await choose(page, "#f-rules-0-unit", "requests_per_day")
+    await page.wait("document.querySelector('#yaml textarea').value.includes('requests_per_day')")
+    await page.click("#save")
+    await verdict(page, "In force")
+    assert file.read_text() == LIMITS.replace("10", "12").replace("per_minute", "per_day")
+    await write_yaml(page, "type: [")
+    await page.wait("document.getElementById('form-note').innerText.includes('waits')")
+    assert page.complaints == []
+
+
+async def test_the_second_of_two_is_told(plane: Plane, page: Page) -> None:
+    """By the page that is open, and again when it saves; nothing is lost without a word."""
+    file = add(plane.folder, "limits.yaml", LIMITS)
+    await plane.sign_in(page)
+    await page.open(f"{plane.origin}{EDIT}&name=limits")
+    await page.wait(READY)
+    await page.fill("#f-rules-0-limit_to", "11")
+    await page.wait("document.querySelector('#yaml textarea').value.includes('limit_to: 11')")
+    file.write_text(LIMITS.replace("limit_to: 10", "limit_to: 99"))
+    await page.click("#save")
+    await page.wait("document.getElementById('notes').innerText.includes('Somebody else was first')")
+    await shoot(page, "editor-conflict")
+    assert "99" in file.read_text()
+    await page.click("#notes button.danger")
+    await verdict(page, "In force")
+    assert "limit_to: 11" in file.read_text()
+    assert all("412" in one for one in page.complaints)
+
+
+async def test_a_change_on_disk_shows(plane: Plane, page: Page) -> None:
+    """Without a reload, in the list and in the editor."""
+    file = add(plane.folder, "limits.yaml", LIMITS)
+    await plane.sign_in(page)
+    await page.open(plane.origin + "/controls/rate-limits")
+    await page.wait("document.body.innerText.includes('10 requests')")
+    file.write_text(LIMITS.replace("limit_to: 10", "limit_to: 44"))
+    await page.wait("document.body.innerText.includes('44 requests')")
+    await page.open(f"{plane.origin}{EDIT}&name=limits")
+    await page.wait(READY)
+    file.write_text(LIMITS.replace("limit_to: 10", "limit_to: 55"))
+    await page.wait("document.querySelector('#yaml textarea').value.includes('limit_to: 55')")
+    assert page.complaints == []
+
+
+async def test_routing(plane: Plane, page: Page) -> None:
+    """Weights, a new target and another strategy by hand; the comment of a line that stays is kept."""
+    file = add(plane.folder, "vm.yaml", ROUTES)
+    await plane.sign_in(page)
+    await page.look(width=1440, height=1200)
+    await page.open(f"{plane.origin}/models/edit?type=provider-account/virtual-model&name=vm")
+    await page.wait(READY)
+    await page.wait("document.querySelectorAll('.target').length === 2")
+    assert "80" in await page.text(".target .share")
+    weight = "#f-integrations-0-routing_config-load_balance_targets-0-weight"
+    await page.fill(weight, "60")
+    await page.wait("document.querySelector('#yaml textarea').value.includes('weight: 60')")
+    assert "75" in await page.text(".target .share")
+    await page.click(".routing > div > button.small")
+    await page.wait("document.querySelectorAll('.target').length === 3")
+    await page.fill("#f-integrations-0-routing_config-load_balance_targets-2-target", "lab/none")
+    await verdict(page, "error")
+    await page.wait("document.querySelectorAll('.target .error:not([hidden])').length > 0")
+    await shoot(page, "routing-wrong")
+    await page.fill("#f-integrations-0-routing_config-load_balance_targets-2-target", "spare/other")
+    await verdict(page, "Valid")
+    await page.click("#save")
+    await verdict(page, "In force")
+    text = file.read_text()
+    assert "{target: lab/qwen, weight: 60}   # the old one" in text
+    await page.click(".strategies button:nth-child(2)")
+    await page.wait("document.querySelector('#yaml textarea').value.includes('-based-routing')")
+    await shoot(page, "routing")
+    assert page.complaints == []
+
+
+async def test_a_key_is_hidden(plane: Plane, page: Page) -> None:
+    """It is typed once, kept in a file, and no page has it."""
+    await plane.sign_in(page)
+    await page.open(f"{plane.origin}/models/edit?type=provider-account/openai")
+    await page.wait("document.getElementById('f-auth_data-api_key') !== null")
+    await page.fill("#f-auth_data-api_key", "sk-canary-secret")
+    await verdict(page, "Valid")
+    await page.wait("document.querySelector('#yaml textarea').value.includes('sk-canary')")
+    await page.click("#save")
+    await verdict(page, "In force")
+    assert "sk-canary" not in await page.run("document.documentElement.outerHTML")
+    assert "sk-canary" not in await page.run("document.querySelector('#yaml textarea').value")
+    assert "sk-canary" not in (plane.folder / "provider-account-openai.yaml").read_text()
+    (secret,) = (plane.folder / "secrets").iterdir()
+    assert secret.read_text() == "sk-canary-secret\n"
+    assert secret.stat().st_mode & 0o777 == 0o600
+    await page.open(plane.origin + "/models")
+    await page.wait("document.querySelectorAll('.card').length === 2")
+    await shoot(page, "models")
+
+
+async def test_hostile_texts_are_texts(plane: Plane, page: Page) -> None:
+    """In names, patterns and problems, on every page that shows them."""
+    hostile = LIMITS.replace("everyone", json.dumps(HOSTILE)).replace(
+        "when: {}", f"when: {{subjects: [{json.dumps(HOSTILE)}]}}"
+    )
+    add(plane.folder, "limits.yaml", hostile.replace("name: limits", f"name: {json.dumps(HOSTILE)}"))
+    plane.accept()
+    await plane.sign_in(page)
+    quoted = await page.run(f"encodeURIComponent({json.dumps(HOSTILE)})")
+    for path in (
+        "/controls/rate-limits",
+        f"{EDIT}&name={quoted}",
+        "/configuration/manifests",
+        "/configuration/history",
+        "/audit",
+    ):
+        await page.open(plane.origin + path)
+        await page.wait("document.querySelector('main [aria-busy]') === null")
+        await page.wait("!document.querySelector('main .skeleton')")
+        assert await page.run("document.querySelector('img[src=x]') === null")
+        assert await page.run("document.title !== 'hacked'")
+    assert page.complaints == []
+
+
+async def test_going_back(plane: Plane, page: Page) -> None:
+    """What differs, and one click."""
+    file = add(plane.folder, "limits.yaml", LIMITS)
+    first = plane.accept()
+    file.write_text(LIMITS.replace("limit_to: 10", "limit_to: 20"))
+    plane.accept(first)
+    await plane.sign_in(page)
+    await page.look(width=1440, height=900)
+    await page.open(plane.origin + "/configuration/history")
+    await page.wait("document.querySelectorAll('#rows tr').length === 2")
+    await page.click("#rows tr:nth-child(2) a")
+    await page.wait("document.querySelectorAll('.diff-line').length > 0")
+    assert "+  limit_to: 10" in await page.text(".diff pre")
+    await shoot(page, "history")
+    await page.click("#restore")
+    await page.wait("document.querySelector('dialog[open] button.main') !== null")
+    await page.click("dialog[open] button.main")
+    await page.wait("document.getElementById('toasts').innerText.includes('Restored')")
+    assert file.read_text() == LIMITS
+    await page.open(plane.origin + "/audit?action=config.restored")
+    await page.wait("document.querySelectorAll('#rows tr').length === 1")
+    assert "the admin" in await page.text("#rows")
+    assert page.complaints == []
+
+
+async def test_deleting(plane: Plane, page: Page) -> None:
+    """After a question, back to the list."""
+    file = add(plane.folder, "limits.yaml", LIMITS)
+    await plane.sign_in(page)
+    await page.open(f"{plane.origin}{EDIT}&name=limits")
+    await page.wait(READY)
+    await page.click("#delete")
+    await page.wait("document.querySelector('dialog[open] button.main') !== null")
+    await page.click("dialog[open] button.main")
+    await page.wait(
+        "location.pathname === '/controls/rate-limits' && document.querySelector('.empty') !== null"
+    )
+    assert not file.exists()
+
+
+async def test_a_viewer_looks(plane: Plane, page: Page) -> None:
+    """And cannot change a thing."""
+    add(plane.folder, "limits.yaml", LIMITS)
+    await plane.sign_in(page, Role.VIEWER)
+    await page.open(f"{plane.origin}{EDIT}&name=limits")
+    await page.wait("document.getElementById('f-rules-0-limit_to') !== null")
+    assert await page.run("document.getElementById('f-rules-0-limit_to').disabled")
+    assert await page.run("document.querySelector('#yaml textarea').readOnly")
+    assert await page.run("document.getElementById('save').hidden")
+    await shoot(page, "viewer")
+    assert page.complaints == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{EDIT}&name=limits",
+        "/models/edit?type=provider-account/virtual-model&name=vm",
+        "/models/edit?type=provider-account/aws-bedrock",
+        "/models/virtual",
+        "/models/targets",
+        "/models/new",
+        "/controls/rate-limits/edit?type=nothing",
+        "/controls/rate-limits",
+    ],
+)
+async def test_pages_below_have_no_faults(plane: Plane, page: Page, path: str) -> None:
+    """Light and dark, large and small."""
+    add(plane.folder, "limits.yaml", documents(LIMITS, ROUTES))
+    await plane.sign_in(page)
+    for width, scheme in ((1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")):
+        await page.look(width=width, height=900, scheme=scheme)
+        await page.open(plane.origin + path)
+        await page.wait("document.querySelector('main .skeleton, main [aria-busy=true]') === null")
+        name = path.strip("/").replace("/", "-").replace("?", "-").replace("&", "-")
+        await shoot(page, f"{name}-{width}-{scheme}")
+        assert await find_faults(page) == []
+        assert await page.run("document.documentElement.scrollWidth") <= width
+    assert all("404" in one for one in page.complaints) if "nothing" in path else page.complaints == []
