@@ -318,12 +318,27 @@ class CallPermit:
         corrections: list[Correction] = []
         for turn in self._turns:
             corrections += turn.corrections(spent)
+        if any(each.target not in self._admitted for each in spent):
+            corrections += self._beside(spent)
         self._turns = []
         if corrections:
             self._till.settle(corrections)
         for each in spent:
             if each.output_tokens is not None:
                 self._till.replied(each.target, each.output_tokens)
+
+    def _beside(self, spent: Sequence[Spent]) -> Iterator[Correction]:
+        """What is counted for models that were asked without leave, such as one that judges the call."""
+        now_s = self._till.now_s()
+        decision = self._turns[0].decision if self._turns else Decision(None, (), (), now_s)
+        for name in {each.target: None for each in spent if each.target not in self._admitted}:
+            held = self._held(name, "target")
+            for at, kind in held.corrected:
+                used = _spent(kind, frozenset({name}), spent)
+                if used:
+                    yield Correction(held.meters[at].charge(0, now_s), used, decision)
+            # A second settlement counts nothing.
+            self._admitted += (name,)
 
     def headers(self) -> HeaderPairs:
         """What the caller is told of its limits."""

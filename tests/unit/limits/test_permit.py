@@ -188,6 +188,23 @@ async def test_forgoing_keeps_what_another_needs() -> None:
     assert rig.used(target="two/m") == {"shared": 0}
 
 
+async def test_a_model_beside_the_targets() -> None:
+    """What was asked of a model that judges calls counts by the rules on that model, once."""
+    rig = Rig(
+        policy_of(
+            limit_of("requests", 9, models=("judge/*",), id="calls"),
+            limit_of("tokens", 9, models=("judge/*",)),
+            budget_of(1, models=("judge/*", "one/*")),
+        ),
+        need=FixedNeed(5, 0.5),
+    )
+    call = await rig.call()
+    used = [spent("judge/m", 7, 0.1), spent("one/m", 4, 0.2)]
+    call.settle(used)
+    call.settle(used)
+    assert rig.used(target="judge/m") == {"calls": 0, "tokens-limit": 7, "budget": 300_000}
+
+
 class NeedByTarget:
     """A call that may use more at some targets than at others."""
 
