@@ -130,7 +130,7 @@ def test_a_virtual_account() -> None:
 def test_a_virtual_account_by_email() -> None:
     """Nobody becomes an application by an email that they only say they have."""
     said = claims(email="job@x.io", email_verified=False)
-    mapped = {"subject_claim": "email", "accounts": {"job@x.io": Account(APP, None)}}
+    mapped: dict[str, Any] = {"subject_claim": "email", "accounts": {"job@x.io": Account(APP, None)}}
     assert "has not verified the email" in refusal(KEY.sign(said), **mapped).message
     assert who(KEY.sign({**said, "email_verified": True}), **mapped) is APP
 
