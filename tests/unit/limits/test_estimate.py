@@ -212,8 +212,8 @@ def test_what_a_route_puts_over() -> None:
 def test_choices_of_a_route() -> None:
     """How many replies a route has written holds in place of how many were asked for."""
     target = make_target(parameters={"n": b"4"})
-    for wish in ({}, {"n": 2}):
-        call = call_of(messages=[said(HUNDRED)], max_tokens=10, **wish)
+    for n in (None, 2):
+        call = call_of(messages=[said(HUNDRED)], max_tokens=10, n=n)
         assert Estimate(call, (target,), OutputSizes()).amount("tokens", "") == 108 + 40
 
 
