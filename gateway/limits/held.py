@@ -12,8 +12,10 @@ from gateway.model import HeldLimit, HeldLimits, LimitKind
 TOLD: Final[tuple[LimitKind, ...]] = ("requests", "tokens")
 """Kinds of limits that callers are told of in headers."""
 
+BY_ONE: Final = frozenset[LimitKind]({"requests", "parallel"})
+"""Kinds of limits of which a call takes one, whoever answers."""
+
 _KEPT: Final = 1024
-_BY_ONE: Final = frozenset[LimitKind]({"requests", "parallel"})
 
 
 class Held(HeldLimits):
@@ -63,7 +65,7 @@ class Held(HeldLimits):
         for meter, target in zip(meters, targets, strict=True):
             kind = meter.limit.kind
             need = (kind, "" if is_direct else target)
-            asks.append((meter, 0 if kind in _BY_ONE else needs.setdefault(need, len(needs) + 1)))
+            asks.append((meter, 0 if kind in BY_ONE else needs.setdefault(need, len(needs) + 1)))
         self.needs = tuple(needs)
         self.asks = tuple(asks)
         self.corrected = tuple(

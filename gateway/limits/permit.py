@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from math import inf
+from types import MappingProxyType
 from typing import Final, Protocol
 
 import msgspec
 
 from gateway.errors import GatewayError
 from gateway.limits.headers import headers_of, limit_headers
-from gateway.limits.held import Held, limits_of, part_of
+from gateway.limits.held import BY_ONE, Held, limits_of, part_of
 from gateway.limits.matching import Rules, Stage
 from gateway.limits.refusal import refusal_of
 from gateway.limits.rules import MICRO_USD, Meter
@@ -41,6 +42,7 @@ _MOST: Final = 1 << 40
 
 _UNDECIDED: Final = Decision(None, (), (), 0.0)
 _NOBODY: Final[frozenset[str]] = frozenset()
+_NOTHING: Final[Mapping[int, int]] = MappingProxyType({})
 
 
 class Need(Protocol):
@@ -255,13 +257,18 @@ class CallPermit:
             return False
         held = self._held(name, "target" if self._is_charged else "call")
         shared = self._shared(held)
+        lacking: dict[int, int] = {}
         if shared:
-            taken = {at for _, _, at in shared}
-            held = part_of(held, tuple([at for at in range(len(held.meters)) if at not in taken]))
-        if held.limits and not await self._take(held, name):
+            lacking = self._lacking(held, shared, name)
+            enough = {at for _, _, at in shared} - lacking.keys()
+            kept = tuple([at for at in range(len(held.meters)) if at not in enough])
+            held, shared = part_of(held, kept), [one for one in shared if one[2] in enough]
+            lacking = {kept.index(at): amount for at, amount in lacking.items()}
+        if held.limits and not await self._take(held, name, lacking):
             self._full += (name,)
             return False
-        for turn, at, _ in shared:
+        # What was taken in parts is for this one too, but what it uses counts once.
+        for turn, at, _ in {one[2]: one for one in shared}.values():
             owner = turn.owners[at]
             if owner is not None:
                 turn.owners = [*turn.owners[:at], owner | {name}, *turn.owners[at + 1 :]]
@@ -282,6 +289,19 @@ class CallPermit:
             if charge.key in wanted and turn.owners[at] != _NOBODY
         ]
 
+    def _lacking(self, held: Held, shared: Sequence[tuple[_Turn, int, int]], name: str) -> dict[int, int]:
+        """Of which meters of *held* the target *name* may use more than is taken, and how much more."""
+        taken: dict[int, int] = {}
+        for turn, at, of_held in shared:
+            taken[of_held] = taken.get(of_held, 0) + turn.charges[at].amount
+        need = self._asking.need
+        more = {
+            at: need.amount(held.meters[at].limit.kind, name) - amount
+            for at, amount in taken.items()
+            if held.meters[at].limit.kind not in BY_ONE
+        }
+        return {at: amount for at, amount in more.items() if amount > 0}
+
     def forgo(self, target: Target) -> None:
         """Give back what was taken for *target* alone: it is not asked."""
         name = target.name
@@ -298,12 +318,27 @@ class CallPermit:
         corrections: list[Correction] = []
         for turn in self._turns:
             corrections += turn.corrections(spent)
+        if any(each.target not in self._admitted for each in spent):
+            corrections += self._beside(spent)
         self._turns = []
         if corrections:
             self._till.settle(corrections)
         for each in spent:
             if each.output_tokens is not None:
                 self._till.replied(each.target, each.output_tokens)
+
+    def _beside(self, spent: Sequence[Spent]) -> Iterator[Correction]:
+        """What is counted for models that were asked without leave, such as one that judges the call."""
+        now_s = self._till.now_s()
+        decision = self._turns[0].decision if self._turns else Decision(None, (), (), now_s)
+        for name in {each.target: None for each in spent if each.target not in self._admitted}:
+            held = self._held(name, "target")
+            for at, kind in held.corrected:
+                used = _spent(kind, frozenset({name}), spent)
+                if used:
+                    yield Correction(held.meters[at].charge(0, now_s), used, decision)
+            # A second settlement counts nothing.
+            self._admitted += (name,)
 
     def headers(self) -> HeaderPairs:
         """What the caller is told of its limits."""
@@ -316,12 +351,15 @@ class CallPermit:
         asking = self._asking
         return self._policy.rules.held(asking.caller, asking.model, target, asking.metadata, stage)
 
-    async def _take(self, held: Held, target: str = "") -> bool:
-        """Take what *held* asks for, or nothing of it.
+    async def _take(self, held: Held, target: str = "", lacking: Mapping[int, int] = _NOTHING) -> bool:
+        """Take what *held* asks for, or nothing of it; of some meters only what is *lacking*.
 
         Where not only what is asked for *target* has no room, the call is refused.
         """
-        turn = _Turn(held, self._asking.need, self._till.now_s())
+        now_s = self._till.now_s()
+        turn = _Turn(held, self._asking.need, now_s)
+        for at, amount in lacking.items():
+            turn.charges[at] = held.meters[at].charge(amount, now_s)
         for _ in range(_TURNS):
             answer = self._till.reserve(turn.charges)
             decision = answer if isinstance(answer, Decision) else await answer

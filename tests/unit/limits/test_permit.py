@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from gateway.errors import BudgetExceeded, RateLimitExceeded
 from gateway.limits.limiter import Limiter
-from gateway.limits.permit import Asking, CallPermit, LimitPolicy
+from gateway.limits.permit import Asking, CallPermit, LimitPolicy, Need
 from gateway.limits.rules import MICRO_USD, Limit, Meter, Rule, When
 from gateway.limits.windows import CALENDAR
-from gateway.model import Plan, RouteFacts, Spent, Target
+from gateway.model import LimitKind, Plan, RouteFacts, Spent, Target
 from gateway.store.counter_table import CounterTable, counters_in_memory
 from tests.unit.limits.limits import NOW_S, FixedNeed, budget_of, limit_of, policy_of
 from tests.unit.makers import make_caller, make_target
@@ -26,7 +26,7 @@ CALLER = make_caller("vm/chat")
 class Rig:
     """A limiter over counters of its own."""
 
-    def __init__(self, policy: LimitPolicy, *, need: FixedNeed | None = None) -> None:
+    def __init__(self, policy: LimitPolicy, *, need: Need | None = None) -> None:
         self.policy = policy
         self.need = need or FixedNeed()
         self.counters: CounterTable = counters_in_memory(now_s=lambda: NOW_S)
@@ -186,6 +186,66 @@ async def test_forgoing_keeps_what_another_needs() -> None:
     assert rig.used(target="two/m") == {"shared": 1}
     permit.forgo(TWO)
     assert rig.used(target="two/m") == {"shared": 0}
+
+
+async def test_a_model_beside_the_targets() -> None:
+    """What was asked of a model that judges calls counts by the rules on that model, once."""
+    rig = Rig(
+        policy_of(
+            limit_of("requests", 9, models=("judge/*",), id="calls"),
+            limit_of("tokens", 9, models=("judge/*",)),
+            budget_of(1, models=("judge/*", "one/*")),
+        ),
+        need=FixedNeed(5, 0.5),
+    )
+    call = await rig.call()
+    used = [spent("judge/m", 7, 0.1), spent("one/m", 4, 0.2)]
+    call.settle(used)
+    call.settle(used)
+    assert rig.used(target="judge/m") == {"calls": 0, "tokens-limit": 7, "budget": 300_000}
+
+
+class NeedByTarget:
+    """A call that may use more at some targets than at others."""
+
+    def __init__(self, **tokens: int) -> None:
+        self._tokens = tokens
+
+    def amount(self, kind: LimitKind, target: str) -> int:
+        """The most of any, where none is named."""
+        account = target.partition("/")[0]
+        return self._tokens[account] if account else max(self._tokens.values())
+
+
+async def test_a_target_that_may_use_more() -> None:
+    """A limit that several targets share has what the one needs that is asked, not what the first needed."""
+    rig = Rig(
+        policy_of(limit_of("tokens", 1000, models=("one/*", "two/*", "three/*"))),
+        need=NeedByTarget(one=10, two=700, three=300),
+    )
+    three = make_target("three/m")
+    calls = [await rig.call(ONE, TWO, three) for _ in range(4)]
+    first, second, *_ = calls
+    assert [await call.admit_target(TWO) for call in calls] == [True, False, False, False]
+    assert rig.used(target="one/m") == {"tokens-limit": 730}
+    assert await first.admit_target(three)
+    assert not await second.admit_target(three), "only 270 are left, and 290 are missing"
+    assert rig.used(target="one/m") == {"tokens-limit": 730}
+    first.settle([spent("one/m", 5), spent("two/m", 100), spent("three/m", 200)])
+    for call in calls[1:]:
+        call.settle([spent("one/m", 10)])
+    assert rig.used(target="one/m") == {"tokens-limit": 335}, "each once, though taken in parts"
+
+
+async def test_what_was_missing_is_given_back() -> None:
+    """A target that is not asked after all keeps nothing of what it may use more."""
+    rig = Rig(
+        policy_of(limit_of("tokens", 1000, models=("one/*", "two/*"))), need=NeedByTarget(one=10, two=700)
+    )
+    call = await rig.call()
+    assert await call.admit_target(TWO)
+    call.forgo(TWO)
+    assert rig.used(target="one/m") == {"tokens-limit": 10}
 
 
 async def test_no_target_has_room() -> None:
