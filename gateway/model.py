@@ -931,6 +931,7 @@ class Decision(msgspec.Struct, frozen=True):
             counted. Where all were taken it may be ().
         at_s: Unix time of the decision, by the clock of the counters.
         is_shared: It was decided for all replicas together, not for this host alone.
+        is_unknown: Nobody could say whether there is room, which is why it was refused.
     """
 
     refused: int | None
@@ -938,6 +939,7 @@ class Decision(msgspec.Struct, frozen=True):
     reset_s: tuple[float, ...]
     at_s: float
     is_shared: bool = False
+    is_unknown: bool = False
 
 
 class Correction(msgspec.Struct, frozen=True):

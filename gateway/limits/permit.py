@@ -17,7 +17,7 @@ from gateway.errors import GatewayError
 from gateway.limits.headers import headers_of, limit_headers
 from gateway.limits.held import Held, limits_of, part_of
 from gateway.limits.matching import Rules, Stage
-from gateway.limits.refusal import refusal_of
+from gateway.limits.refusal import refusal_of, unknown_refusal
 from gateway.limits.rules import MICRO_USD, Meter
 from gateway.model import (
     Caller,
@@ -325,7 +325,7 @@ class CallPermit:
         for _ in range(_TURNS):
             answer = self._till.reserve(turn.charges)
             decision = answer if isinstance(answer, Decision) else await answer
-            if decision.refused is None or not turn.pass_over(decision.used):
+            if decision.refused is None or decision.is_unknown or not turn.pass_over(decision.used):
                 break
         turn.decision = decision
         said = turn.said()
@@ -342,14 +342,19 @@ class CallPermit:
 
     def _refuse(self, turn: _Turn, decision: Decision, at: int) -> None:
         """Keep the refusal, if none is there that resets earlier."""
-        charge = turn.charges[at]
+        charge, meter = turn.charges[at], turn.held.meters[at]
+        reset_s = decision.reset_s[at]
         # A limit that never has room for so much does not reset for this call, though it be unused.
-        reset_s = decision.reset_s[at] if charge.amount <= charge.limit else inf
+        if charge.amount > charge.limit and not decision.is_unknown:
+            reset_s = inf
         if self.refusal is not None and reset_s >= self._reset_s:
             return
         self._reset_s = reset_s
+        if decision.is_unknown:
+            self.refusal = unknown_refusal(meter, reset_s)
+            return
         self.refusal = refusal_of(
-            turn.held.meters[at],
+            meter,
             charge.amount,
             decision.used[at],
             reset_s,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil, isfinite
 from typing import Final
 
-from gateway.errors import BudgetExceeded, GatewayError, RateLimitExceeded
+from gateway.errors import BudgetExceeded, GatewayError, LimitsUnavailable, RateLimitExceeded
 from gateway.limits.rules import MICRO_USD, Meter
 from gateway.model import LimitKind
 
@@ -48,6 +48,15 @@ def refusal_of(meter: Meter, amount: int, used: int, reset_s: float, *, budget_s
     if amount > limit.amount:
         headers.append(NO_RETRY)
     return RateLimitExceeded(message, headers=tuple(headers))
+
+
+def unknown_refusal(meter: Meter, reset_s: float) -> GatewayError:
+    """What a call is refused with of which nobody can say whether *meter* has room, for *reset_s* seconds."""
+    what = "budget" if meter.rule.is_budget else "rate limit"
+    message = (
+        f'The {what} "{meter.rule.id}" cannot be checked: what it counts is out of reach. Send it again.'
+    )
+    return LimitsUnavailable(message, headers=(("retry-after", str(max(1, ceil(reset_s)))),))
 
 
 def _amount(kind: LimitKind, amount: int) -> str:

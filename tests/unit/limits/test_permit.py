@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import BudgetExceeded, RateLimitExceeded
+from gateway.errors import BudgetExceeded, LimitsUnavailable, RateLimitExceeded
 from gateway.limits.limiter import Limiter
 from gateway.limits.permit import Asking, CallPermit, LimitPolicy
 from gateway.limits.rules import MICRO_USD, Limit, Meter, Rule, When
 from gateway.limits.windows import CALENDAR
-from gateway.model import Plan, RouteFacts, Spent, Target
+from gateway.model import Charge, Correction, Decision, Plan, RouteFacts, Spent, Target
 from gateway.store.counter_table import CounterTable, counters_in_memory
 from tests.unit.limits.limits import NOW_S, FixedNeed, budget_of, limit_of, policy_of
 from tests.unit.makers import make_caller, make_target
@@ -322,3 +322,40 @@ async def test_any_order_of_calls(steps: list[tuple[str, int, int]]) -> None:
     for permit, _ in open_calls:
         permit.settle([])
     assert rig.used("one/m") in ({"tokens-limit": used}, {})
+
+
+class Unreachable:
+    """Counters that nobody can ask, where calls are refused then."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def reserve(self, charges: Sequence[Charge]) -> Decision:
+        self.asked += 1
+        nothing = (0,) * len(charges)
+        return Decision(0, nothing, (1.0,) * len(charges), NOW_S, is_unknown=True)
+
+    async def settle(self, corrections: Sequence[Correction]) -> None:
+        raise AssertionError("nothing was taken")
+
+    async def usage(self, charges: Sequence[Charge]) -> Decision:
+        return await self.reserve(charges)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        pytest.param(limit_of("tokens", 1), id="rate limit, of less than the call may use"),
+        pytest.param(budget_of(0, mode="soft_enforce"), id="budget"),
+    ],
+)
+async def test_nobody_knows(rule: Rule) -> None:
+    """Who cannot be told whether there is room is told so, and may come back."""
+    rig, remote = Rig(policy_of(rule), need=FixedNeed(5, 1)), Unreachable()
+    rig.limiter = Limiter(rig.counters, remote, now_s=lambda: NOW_S)
+    permit = await rig.direct()
+    assert permit.is_refused
+    assert isinstance(permit.refusal, LimitsUnavailable)
+    assert permit.refusal.headers == (("retry-after", "1"),)
+    permit.settle([])
+    assert remote.asked == 1
