@@ -1111,6 +1111,9 @@ class Permit(Protocol):
     def forgo(self, target: Target) -> None:
         """Give back what was taken for *target*: it is not asked."""
 
+    async def use(self, spent: Sequence[Spent]) -> Exception | None:
+        """Count what was *spent* so far by a call that goes on; why it may not, where nothing is left."""
+
     def settle(self, spent: Sequence[Spent]) -> None:
         """At the end of the call: correct what was taken to what was *spent*."""
 

@@ -7,7 +7,7 @@ the same rest of a limit.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf
 from typing import Final, Protocol
 
@@ -99,9 +99,10 @@ class _Turn:
         owners: Of each charge that was taken the targets whose use it is for, None for all; one that has none
             any more has been given back.
         relaxed: Budgets that are passed over, since another has room.
+        counted: Of each charge what was counted since, while the call went on; () where nothing was.
     """
 
-    __slots__ = ("charges", "decision", "held", "owners", "relaxed")
+    __slots__ = ("charges", "counted", "decision", "held", "owners", "relaxed")
 
     def __init__(self, held: Held, need: Need, now_s: float) -> None:
         self.held = held
@@ -112,6 +113,7 @@ class _Turn:
         self.decision = _UNDECIDED
         self.owners: Sequence[frozenset[str] | None] = held.owners
         self.relaxed: list[int] = []
+        self.counted: Sequence[int] = ()
 
     def pass_over(self, used: Sequence[int]) -> bool:
         """Let budgets without room that refuse only where no other has any only count; whether there are any.
@@ -128,10 +130,7 @@ class _Turn:
         refusing = [at for at in without if charges[at].is_enforced]
         if any(meters[at].rule.mode != "soft_enforce" for at in refusing):
             return False
-        spent = {_key_of(meters[at]) for at in without}
-        if not any(
-            meter.rule.is_budget and meter.is_enforced and _key_of(meter) not in spent for meter in meters
-        ):
+        if not _another_has_room(meters, without):
             return False
         for at in refusing:
             charges[at] = msgspec.structs.replace(charges[at], is_enforced=False)
@@ -157,7 +156,7 @@ class _Turn:
 
     def corrections(self, spent: Sequence[Spent]) -> list[Correction]:
         """What corrects it to what was *spent*."""
-        charges, owners = self.charges, self.owners
+        charges, owners, counted = self.charges, self.owners, self.counted
         found: dict[tuple[LimitKind, frozenset[str] | None], int] = {}
         corrections = []
         for at, kind in self.held.corrected:
@@ -165,9 +164,24 @@ class _Turn:
             used = found.get((kind, owner))
             if used is None:
                 used = found[kind, owner] = _spent(kind, owner, spent)
-            if used != charge.amount and owner != _NOBODY:
-                corrections.append(Correction(charge, used - charge.amount, self.decision))
+            taken = charge.amount + counted[at] if counted else charge.amount
+            if used != taken and owner != _NOBODY:
+                corrections.append(Correction(charge, used - taken, self.decision))
         return corrections
+
+    def used_since(self, spent: Sequence[Spent]) -> Iterator[tuple[int, int]]:
+        """Which charges are for what is *spent* while the call goes on, and what of it is not counted yet."""
+        for at, kind in self.held.corrected:
+            owner = self.owners[at]
+            if kind != "parallel" and owner != _NOBODY:
+                counted = self.counted[at] if self.counted else 0
+                yield at, max(0, _spent(kind, owner, spent) - counted)
+
+    def note_counted(self, at: int, amount: int) -> None:
+        """Remember that so much of a charge has been counted."""
+        counted = list(self.counted or (0,) * len(self.charges))
+        counted[at] += amount
+        self.counted = counted
 
     def give_back(self, target: str) -> Iterator[Correction]:
         """Give back what was taken for *target* alone."""
@@ -178,6 +192,12 @@ class _Turn:
         for charge, had, has in zip(self.charges, before, self.owners, strict=True):
             if had and not has:
                 yield Correction(charge, -charge.amount, self.decision)
+
+
+def _another_has_room(meters: Sequence[Meter], without: Iterable[int]) -> bool:
+    """Whether a budget is left of which no limit is among those *without* room."""
+    spent = {_key_of(meters[at]) for at in without}
+    return any(meter.rule.is_budget and meter.is_enforced and _key_of(meter) not in spent for meter in meters)
 
 
 def _key_of(meter: Meter) -> tuple[str, str]:
@@ -292,6 +312,38 @@ class CallPermit:
         if back:
             self.said = [_part(said, lambda limit: limit.target != name) for said in self.said]
             self._till.settle(back)
+
+    async def use(self, spent: Sequence[Spent]) -> GatewayError | None:
+        """Count what was *spent* so far by a call that goes on; why it may not, where nothing is left.
+
+        What was taken when it came stays taken, for what comes next.
+        """
+        further = [(turn, at, amount) for turn in self._turns for at, amount in turn.used_since(spent)]
+        if not further:
+            return None
+        now_s = self._till.now_s()
+        meters = [turn.held.meters[at] for turn, at, _ in further]
+        # It has been used, so it is counted in any case, and in the window of now.
+        charges = [
+            msgspec.structs.replace(meter.charge(amount, now_s), is_enforced=False)
+            for meter, (_, _, amount) in zip(meters, further, strict=True)
+        ]
+        answer = self._till.reserve(charges)
+        decision = answer if isinstance(answer, Decision) else await answer
+        for turn, at, amount in further:
+            turn.note_counted(at, amount)
+        without = [
+            at
+            for at, meter in enumerate(meters)
+            if meter.is_enforced and decision.used[at] > charges[at].limit
+        ]
+        hard = [at for at in without if meters[at].rule.mode != "soft_enforce"]
+        if not without or (not hard and _another_has_room(meters, without)):
+            return None
+        reset_s = {at: charges[at].reset_s(decision.at_s) for at in hard or without}
+        first = min(reset_s, key=reset_s.__getitem__)
+        status = self._policy.budget_status
+        return refusal_of(meters[first], 0, decision.used[first], reset_s[first], budget_status=status)
 
     def settle(self, spent: Sequence[Spent]) -> None:
         """Correct what was taken to what was *spent*."""

@@ -143,6 +143,11 @@ class FakePermit:
     def forgo(self, target: Target) -> None:
         """Nothing was taken."""
 
+    async def use(self, spent: Sequence[Spent]) -> Exception | None:
+        """Nothing is used up."""
+        del spent
+        return None
+
     def settle(self, spent: Sequence[Spent]) -> None:
         """Nothing was taken."""
 

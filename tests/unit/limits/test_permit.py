@@ -359,3 +359,41 @@ async def test_nobody_knows(rule: Rule) -> None:
     assert permit.refusal.headers == (("retry-after", "1"),)
     permit.settle([])
     assert remote.asked == 1
+
+
+async def test_what_is_used_while_a_call_goes_on() -> None:
+    """It is counted once: as it is used, and the rest in the end."""
+    rig = Rig(
+        policy_of(limit_of("tokens", 100), budget_of(1), limit_of("parallel", 2)), need=FixedNeed(1, 0.1)
+    )
+    permit = await rig.direct()
+    assert await permit.use([spent(tokens=30, cost_usd=0.2)]) is None
+    assert rig.used("one/m") == {"tokens-limit": 31, "budget": 300_000, "parallel-limit": 1}
+    assert await permit.use([spent(tokens=99, cost_usd=0.2)]) is None, "what is left is 0, and taken by it"
+    refusal = await permit.use([spent(tokens=100, cost_usd=0.2)])
+    assert isinstance(refusal, RateLimitExceeded)
+    permit.settle([spent(tokens=110, cost_usd=0.3)])
+    assert rig.used("one/m") == {"tokens-limit": 110, "budget": 300_000, "parallel-limit": 0}
+
+
+@pytest.mark.parametrize(
+    ("others", "is_ended"),
+    [
+        pytest.param([], True, id="no other"),
+        pytest.param([budget_of(9, id="other")], False, id="another has room"),
+        pytest.param([budget_of(0.5, id="other", mode="soft_enforce")], True, id="another has none either"),
+        pytest.param([budget_of(0.5, id="other")], True, id="another that refuses has none"),
+        pytest.param([budget_of(9, id="other", mode="audit")], True, id="another only watches"),
+    ],
+)
+async def test_soft_budgets_while_a_call_goes_on(others: list[Rule], *, is_ended: bool) -> None:
+    """A soft budget ends it only if no other budget has room."""
+    rig = Rig(policy_of(budget_of(0.5, mode="soft_enforce"), *others))
+    permit = await rig.direct()
+    assert (await permit.use([spent(cost_usd=0.6)]) is not None) == is_ended
+
+
+async def test_use_without_limits() -> None:
+    """Of calls alone nothing is used up by what they use."""
+    rig = Rig(policy_of(limit_of("requests", 1)))
+    assert await (await rig.direct()).use([spent(tokens=9)]) is None
