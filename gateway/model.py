@@ -1024,6 +1024,20 @@ class HeldLimit(msgspec.Struct, frozen=True):
     limit: int
 
 
+class Reached(msgspec.Struct, frozen=True):
+    """A threshold of a budget that a call has reached.
+
+    Attributes:
+        rule: The budget's id.
+        limit: Which of its limits, as manifests have it.
+        percent: Of that limit.
+    """
+
+    rule: str
+    limit: str
+    percent: float
+
+
 class HeldLimits:
     """The limits that hold for calls of a kind and are asked together. One object stands for all such calls.
 
@@ -1097,6 +1111,10 @@ class Permit(Protocol):
     @property
     def said(self) -> Sequence[LimitsSaid]:
         """What the limits said that hold for it."""
+
+    @property
+    def reached(self) -> Sequence[Reached]:
+        """Thresholds of budgets that it has reached, once it is settled."""
 
     @property
     def refusal(self) -> Exception | None:

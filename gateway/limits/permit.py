@@ -29,6 +29,7 @@ from gateway.model import (
     LimitKind,
     LimitNote,
     LimitsSaid,
+    Reached,
     Spent,
     Target,
 )
@@ -169,6 +170,17 @@ class _Turn:
                 corrections.append(Correction(charge, used - taken, self.decision))
         return corrections
 
+    def reached(self, spent: Sequence[Spent]) -> Iterator[Reached]:
+        """What taking it reached, or what was *spent*, where that is more."""
+        decision = self.decision
+        for at, kind in self.held.watched:
+            owner, charge = self.owners[at], self.charges[at]
+            if owner != _NOBODY:
+                after = decision.used[at]
+                before = after - charge.amount
+                after = max(after, before + _spent(kind, owner, spent))
+                yield from _reached(self.held.meters[at], charge.key, before, after)
+
     def used_since(self, spent: Sequence[Spent]) -> Iterator[tuple[int, int]]:
         """Which charges are for what is *spent* while the call goes on, and what of it is not counted yet."""
         for at, kind in self.held.corrected:
@@ -194,6 +206,12 @@ class _Turn:
                 yield Correction(charge, -charge.amount, self.decision)
 
 
+def _reached(meter: Meter, key: bytes, before: int, after: int) -> Iterator[Reached]:
+    rule, limit = meter.rule, meter.limit
+    for percent in meter.reached(key, before, after):
+        yield Reached(rule.id, limit.name, percent)
+
+
 def _another_has_room(meters: Sequence[Meter], without: Iterable[int]) -> bool:
     """Whether a budget is left of which no limit is among those *without* room."""
     spent = {_key_of(meters[at]) for at in without}
@@ -209,6 +227,7 @@ class CallPermit:
 
     Attributes:
         is_refused: No target may be asked.
+        reached: Thresholds of budgets, once it is settled.
     """
 
     __slots__ = (
@@ -221,6 +240,7 @@ class CallPermit:
         "_till",
         "_turns",
         "is_refused",
+        "reached",
         "refusal",
         "said",
     )
@@ -237,6 +257,7 @@ class CallPermit:
         self.said: Sequence[LimitsSaid] = ()
         self.refusal: GatewayError | None = None
         self.is_refused = False
+        self.reached: Sequence[Reached] = ()
 
     @property
     def notes(self) -> list[LimitNote]:
@@ -330,8 +351,11 @@ class CallPermit:
         ]
         answer = self._till.reserve(charges)
         decision = answer if isinstance(answer, Decision) else await answer
-        for turn, at, amount in further:
+        for used, charge, (turn, at, amount) in zip(decision.used, charges, further, strict=True):
             turn.note_counted(at, amount)
+            meter = turn.held.meters[at]
+            if meter.rule.thresholds:
+                self.reached = [*self.reached, *_reached(meter, charge.key, used - amount, used)]
         without = [
             at
             for at, meter in enumerate(meters)
@@ -350,6 +374,8 @@ class CallPermit:
         corrections: list[Correction] = []
         for turn in self._turns:
             corrections += turn.corrections(spent)
+            if turn.held.watched:
+                self.reached = [*self.reached, *turn.reached(spent)]
         self._turns = []
         if corrections:
             self._till.settle(corrections)

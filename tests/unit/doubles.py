@@ -18,6 +18,7 @@ from gateway.model import (
     LimitsSaid,
     Outcome,
     Passage,
+    Reached,
     SkipReason,
     Spent,
     Target,
@@ -131,6 +132,7 @@ class FakePermit:
     def __init__(self, *notes: LimitNote) -> None:
         self.said = (_said(notes),) if notes else ()
         self.refusal: Exception | None = None
+        self.reached: Sequence[Reached] = ()
 
     def has_admitted(self, target: Target) -> bool:
         del target

@@ -397,3 +397,41 @@ async def test_use_without_limits() -> None:
     """Of calls alone nothing is used up by what they use."""
     rig = Rig(policy_of(limit_of("requests", 1)))
     assert await (await rig.direct()).use([spent(tokens=9)]) is None
+
+
+async def told(rig: Rig, need: float, used: float) -> list[tuple[str, str, float]]:
+    """What a call says of thresholds that may cost *need* and costs *used*, in USD."""
+    rig.need = FixedNeed(0, need)
+    permit = await rig.direct()
+    permit.settle([spent(cost_usd=used)])
+    return [(one.rule, one.limit, one.percent) for one in permit.reached]
+
+
+async def test_thresholds() -> None:
+    """A call says which it has reached: by what it took, or by what it used, where that was more."""
+    budget = budget_of(10, thresholds=(50.0, 75.0, 100.0), mode="soft_enforce")
+    rig = Rig(policy_of(budget, limit_of("requests", 100), budget_of(99, id="quiet")))
+    assert await told(rig, 4, 4) == []
+    assert await told(rig, 2, 0.5) == [("budget", "cost_per_month", 50.0)]
+    assert await told(rig, 2, 0.7) == [], "it was said, though less was used"
+    assert await told(rig, 0.1, 6) == [("budget", "cost_per_month", percent) for percent in (75.0, 100.0)]
+    assert await told(rig, 1, 1) == []
+
+
+async def test_thresholds_of_a_target_that_was_not_asked() -> None:
+    """What was given back has reached nothing."""
+    rig = Rig(policy_of(budget_of(10, models=("one/m",), thresholds=(50.0,))), need=FixedNeed(0, 6))
+    permit = await rig.call(ONE, TWO)
+    permit.forgo(ONE)
+    permit.settle([])
+    assert not permit.reached
+
+
+async def test_thresholds_while_a_call_goes_on() -> None:
+    """They are reached by what it has used until then, and once."""
+    rig = Rig(policy_of(budget_of(10, thresholds=(50.0, 75.0))), need=FixedNeed(0, 0.1))
+    permit = await rig.direct()
+    await permit.use([spent(cost_usd=6)])
+    assert [one.percent for one in permit.reached] == [50.0]
+    permit.settle([spent(cost_usd=8)])
+    assert [one.percent for one in permit.reached] == [50.0, 75.0]
