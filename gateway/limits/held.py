@@ -30,6 +30,7 @@ class Held(HeldLimits):
         is_of_target: Some are for a target.
         unenforced: Which only count.
         told: Of each kind in `TOLD` the rate limits.
+        watched: Those with thresholds, and the kind of each.
     """
 
     __slots__ = (
@@ -42,6 +43,7 @@ class Held(HeldLimits):
         "targets",
         "told",
         "unenforced",
+        "watched",
     )
 
     def __init__(self, meters: Sequence[Meter], targets: Sequence[str], *, is_direct: bool = False) -> None:
@@ -76,6 +78,9 @@ class Held(HeldLimits):
         self.unenforced = tuple(at for at, meter in enumerate(meters) if not meter.is_enforced)
         self.told = tuple(
             (kind, tuple(at for at, meter in enumerate(meters) if _is_told(meter, kind))) for kind in TOLD
+        )
+        self.watched = tuple(
+            (at, meter.limit.kind) for at, meter in enumerate(meters) if meter.rule.thresholds
         )
 
 
