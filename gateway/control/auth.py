@@ -24,7 +24,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.control import health, limits, metrics
-from gateway.control.operator import Operator, put_operator
+from gateway.control.operator import Operator, address_in, put_operator
 from gateway.control.replies import error_reply
 from gateway.control.sign_in.entrance import Entrance, TooManyTries
 from gateway.settings import is_loopback
@@ -123,11 +123,6 @@ def session_in(scope: Scope, name: str) -> str | None:
     """The secret of the session that the request comes with."""
     # Lenient, as browsers are: another program on this host may have set a cookie that SimpleCookie stops at.
     return cookie_parser(b"; ".join(_header(scope, b"cookie")).decode("latin-1")).get(name)
-
-
-def address_in(scope: Scope) -> str:
-    """Where a request comes from."""
-    return scope["client"][0] if scope.get("client") else "unknown"
 
 
 def is_https(scope: Scope) -> bool:

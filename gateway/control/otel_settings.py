@@ -17,9 +17,8 @@ from gateway.config.manifest_files import (
     Saved,
     Shown,
 )
-from gateway.control.audit import AuditTrail, address_of
+from gateway.control.audit import AuditTrail, note_asked
 from gateway.control.json_body import BodyRefused, read_object
-from gateway.control.operator import operator_of
 from gateway.control.otel_manifest import TYPE, OtelManifests
 from gateway.control.replies import error_reply, json_reply
 
@@ -51,8 +50,7 @@ def otel_settings_routes(manifests: OtelManifests, audit: AuditTrail) -> list[Ro
         except Invalid as error:
             return _invalid(error)
         saved_name = str(saved.shown.body["name"])
-        address, operator = address_of(request), operator_of(request).name
-        await asyncio.to_thread(audit.asked, "manifest.saved", TYPE, saved_name, address, operator)
+        await note_asked(audit, request, "manifest.saved", TYPE, saved_name)
         return json_reply(saved_json(saved), headers=_tag(saved.shown))
 
     return [
