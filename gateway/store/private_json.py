@@ -12,11 +12,12 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
-_MODE: Final = 0o600
+from gateway.config.whole_file import FILE_MODE, write_whole
+
 _Stamp = tuple[int, int, int]
 
 
@@ -55,7 +56,7 @@ class PrivateJson:
             value: dict[str, Any] = orjson.loads(text)
             yield value
             if (now := orjson.dumps(value)) != text:
-                self._write(now)
+                write_whole(self._path, now, FILE_MODE)
                 self._stamp, self._value = _stamp(self._path), value
 
     def _read(self) -> dict[str, Any]:
@@ -67,20 +68,11 @@ class PrivateJson:
             self._stamp, self._value = stamp, value
         return self._value
 
-    def _write(self, content: bytes) -> None:
-        fresh = self._path.with_name(f".{self._path.name}.new")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        fresh.replace(self._path)
-
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = self._path.with_name(f"{self._path.name}.lock")
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX)
             yield
