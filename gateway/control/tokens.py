@@ -13,7 +13,7 @@ from starlette.routing import Route
 from gateway.config.manifest_files import ChangedMeanwhile, Invalid, NoSuchManifest, NotWritable
 from gateway.control.audit import AuditTrail, note_asked
 from gateway.control.json_body import BodyRefused, read_object
-from gateway.control.replies import json_reply
+from gateway.control.replies import invalid_reply, json_reply
 from gateway.identity.issued_tokens import IssuedTokens, Kind, NoSuchToken, Refused
 
 _T = TypeVar("_T")
@@ -74,7 +74,7 @@ def _answered(change: _Ask) -> _Ask:
         except BodyRefused as error:
             return error.reply()
         except Invalid as error:
-            return _invalid(error)
+            return invalid_reply("the configuration has errors; nothing was written", error.problems)
 
     return answer
 
@@ -129,9 +129,3 @@ def _refuse_others(body: dict[str, Any], known: set[str]) -> None:
     others = sorted(body.keys() - known)
     if others:
         raise BodyRefused(400, "invalid_parameter", f"unknown field '{others[0]}'")
-
-
-def _invalid(error: Invalid) -> Response:
-    problems = [problem.to_dict() for problem in error.problems]
-    message = "the configuration has errors; nothing was written"
-    return json_reply({"error": {"code": "invalid_manifest", "message": message, "problems": problems}}, 400)
