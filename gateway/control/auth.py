@@ -17,13 +17,14 @@ import math
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.control import health, limits, metrics
+from gateway.control.json_body import BodyRefused, check_origin
 from gateway.control.operator import Operator, address_in, put_operator
 from gateway.control.replies import error_reply
 from gateway.control.sign_in.entrance import Entrance, TooManyTries
@@ -131,22 +132,15 @@ def is_https(scope: Scope) -> bool:
     return scope["scheme"] == "https" or forwarded[-1:] == [b"https"]
 
 
-def comes_from_elsewhere(scope: Scope) -> bool:
-    """Whether a page of another origin has sent this."""
-    origins, hosts = _header(scope, b"origin"), _header(scope, b"host")
-    host = hosts[0].decode("latin-1").lower() if hosts else ""
-    is_foreign = any(urlsplit(one.decode("latin-1")).netloc.lower() != host for one in origins)
-    return is_foreign or _header(scope, b"sec-fetch-site") in ([b"cross-site"], [b"same-site"])
-
-
 def _check_change(scope: Scope, operator: Operator) -> Response | None:
     """Refuse a change that the operator may not make, or may not have meant."""
     if scope["type"] == "http" and (scope["method"] in _SAFE or scope["path"] in _WAY_IN):
         return None
     if operator.csrf_token:
-        if comes_from_elsewhere(scope):
-            message = "a page of another site may not change anything here"
-            return error_reply(403, "foreign_origin", message)
+        try:
+            check_origin(scope)
+        except BodyRefused as error:
+            return error.reply()
         given = _header(scope, CSRF_HEADER)
         if len(given) != 1 or not hmac.compare_digest(given[0], operator.csrf_token.encode()):
             return error_reply(403, "csrf", "the page is older than its session: reload it")

@@ -32,7 +32,7 @@ from gateway.control.audit import AuditTrail, note_asked
 from gateway.control.editing import Editors
 from gateway.control.json_body import JSON, BodyRefused, check_origin, read_content, read_object, to_object
 from gateway.control.operator import operator_of
-from gateway.control.replies import error_reply, json_reply
+from gateway.control.replies import error_reply, invalid_reply, json_reply
 
 _PATH: Final = "/api/manifests"
 _YAML: Final = ("application/yaml", "application/x-yaml", "text/yaml")
@@ -82,7 +82,7 @@ class _Room:
         if place is None:
             return _unknown_type()
         try:
-            check_origin(request)
+            check_origin(request.scope)
             version = await asyncio.to_thread(self._files.remove, *place, _expected(request, self._files))
         except (BodyRefused, *_REFUSALS) as error:
             return await asyncio.to_thread(refusal, error, self._audit, place)
@@ -209,9 +209,7 @@ def refusal(error: Exception, audit: AuditTrail, place: tuple[str, str]) -> Resp
     if isinstance(error, NotWritable):
         return error_reply(409, "not_writable", str(error))
     if isinstance(error, Invalid):
-        problems = [problem.to_dict() for problem in error.problems]
-        invalid = {"code": "invalid_manifest", "message": str(error), "problems": problems}
-        return json_reply({"error": invalid}, 400)
+        return invalid_reply(str(error), error.problems)
     now = error.now if isinstance(error, ChangedMeanwhile) else None
     details: dict[str, Any] = {
         "code": "changed_meanwhile",
