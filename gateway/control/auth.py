@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.control import health, limits, metrics
 from gateway.control.json_body import BodyRefused, check_origin
-from gateway.control.operator import Operator, address_in, put_operator
+from gateway.control.operator import Operator, address_in, find_operator, put_operator
 from gateway.control.replies import error_reply
 from gateway.control.sign_in.entrance import Entrance, TooManyTries
 from gateway.settings import is_loopback
@@ -82,6 +82,7 @@ class Guard:
         elif (refusal := self._check(scope)) is not None:
             await refusal(scope, receive, send)
         else:
+            await self._note_use(scope)
             await self._app(scope, receive, send)
 
     def _check(self, scope: Scope) -> Response | None:
@@ -99,6 +100,11 @@ class Guard:
             return None if scope["path"] in _WAY_IN else _who_are_you(scope)
         put_operator(scope, operator)
         return _check_change(scope, operator)
+
+    async def _note_use(self, scope: Scope) -> None:
+        operator = find_operator(scope)
+        if operator is not None and operator.csrf_token and (secret := session_in(scope, self._cookie)):
+            await self._entrance.note_use(secret)
 
     def _find_operator(self, scope: Scope) -> Operator | None:
         if bearers := _header(scope, b"authorization"):
