@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.control.json_body import BodyRefused, read_object
-from gateway.control.limit_rows import row_of
+from gateway.control.limit_rows import caller_json, row_of
 from gateway.control.limits_in_force import LimitsInForce, View
 from gateway.control.replies import error_reply, invalid_reply, json_reply
 from gateway.control.simulation import Asked, NotAsked, ProposedWrong, asked_in, simulate
@@ -191,11 +191,6 @@ def _refusing(endpoint: _Endpoint) -> _Endpoint:
 
 async def _answer(making: Awaitable[dict[str, Any]]) -> Response:
     return json_reply(await making)
-
-
-def caller_json(caller: Caller) -> dict[str, Any]:
-    """Who calls, as answers show it."""
-    return {"kind": caller.kind, "name": caller.name, "teams": list(caller.teams)}
 
 
 def _models_of(caller: Caller, view: View) -> list[tuple[str, ...]]:
