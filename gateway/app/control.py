@@ -207,20 +207,20 @@ class Control:
         history = History(accepted_files(settings.state_dir), files, self._audit)
         tail = Tail(self._queries)
         services = Services(
-            self._health,
-            self._queries,
-            tail,
-            self._telemetry,
-            config,
-            otel,
-            page,
-            self._targets,
-            self._audit,
-            history,
-            IssuedTokens(files, settings.state_dir),
-            self._limits,
-            self._deliveries,
-            _places(settings),
+            health=self._health,
+            traces=self._queries,
+            tail=tail,
+            telemetry=self._telemetry,
+            config=config,
+            otel=otel,
+            metrics=page,
+            targets=self._targets,
+            audit=self._audit,
+            history=history,
+            tokens=IssuedTokens(files, settings.state_dir),
+            limits=self._limits,
+            deliveries=self._deliveries,
+            places=_places(settings),
         )
         application = build_app(services, _access(settings))
         server = HttpServer(application, bind(settings.control_host, settings.control_port))
