@@ -161,6 +161,7 @@ async function load() {
     const isEmpty = !answer.reach.metrics_since;
     at("nothing").replaceChildren(...(isEmpty ? [firstCall(at("monitor").dataset.gateway)] : []));
     at("shown").hidden = isEmpty;
+    at("controls").hidden = isEmpty;
     if (!isEmpty) {
       showTiles(answer);
       showCharts(answer, picker);
