@@ -91,7 +91,7 @@ function showCharts(answer, picker) {
   charts = CHARTS.map((one, index) => chart(boxes[index][0], {
     series: lines(one).map(([label]) => ({ label, area: !isSplit && one.whole.length === 1, stroke: isSplit ? undefined : one.stroke })),
     data: [times, ...lines(one).map(([, values]) => values)],
-    format: one.format,
+    format: one.format, isWhole: one.format === compact,
     onRange: (since, until) => picker.set(new Date(since * 1000), new Date(until * 1000)),
   }));
 }

@@ -347,7 +347,7 @@ function destinationCard(entry, taken) {
       counts, line,
       reasons.length ? make("div", { className: "reasons" }, reasons.map(([reason, count]) => badge("bad", `${number(count)} ${reason.replaceAll("_", " ")}`))) : null,
       error,
-      make("p", { className: "help", textContent: last ? `Last ${unit} taken ${since(last)}` : `No ${unit} taken yet`, title: last ? time(last) : "" })));
+      make("p", { className: "help", textContent: last ? `Last ${unit} taken ${since(last)}` : total(ledger.exported) ? `No ${unit} taken since the start` : `No ${unit} taken yet`, title: last ? time(last) : "" })));
 }
 
 async function showLedger() {

@@ -118,12 +118,12 @@ function inWords(spans, inDepth) {
   const whole = spans.find((_span, index) => inDepth[index] === 0);
   const steps = spans.filter((_span, index) => inDepth[index] === 1);
   if (!steps.length) return "No model was asked: all of it is the gateway's own.";
-  const share = (time) => `${duration(time)}, ${percent(time / Math.max(took(whole), 0.001), 0)} of the call`;
+  const share = (time) => `${duration(time)}, ${percent(time / Math.max(took(whole), 0.001))} of the call`;
   const slowest = steps.reduce((most, span) => (took(span) > took(most) ? span : most));
   const parts = [`The slowest step is ${nameOf(slowest)}: ${share(took(slowest))}.`];
   const attempts = steps.filter((span) => span.attributes["gateway.attempt"]).sort((one, other) => ms(other.start_time_unix_nano, one.start_time_unix_nano));
   const waited = attempts.slice(1).reduce((sum, span, index) => sum + Math.max(0, ms(attempts[index].end_time_unix_nano, span.start_time_unix_nano)), 0);
-  if (waited >= 1) parts.push(`Between its ${attempts.length} attempts the gateway waited ${share(waited)}.`);
+  if (waited >= 1) parts[waited > took(slowest) ? "unshift" : "push"](`Between the ${attempts.length} attempts the gateway waited: ${share(waited)}.`);
   return parts.join(" ");
 }
 
@@ -158,7 +158,7 @@ function waterfall(spans, details) {
   // The slowest step below the whole call is what most come for.
   const below = spans.map((span, index) => [took(span), index]).filter(([, index]) => inDepth[index] > 0);
   select(below.length ? below.reduce((most, one) => (one[0] > most[0] ? one : most))[1] : 0);
-  return section("Where the time went", make("p", { className: "soft", textContent: inWords(spans, inDepth) }), make("div", { className: "waterfall" }, rows));
+  return section("Where the time went", make("p", { className: "soft waterfall-words", textContent: inWords(spans, inDepth) }), make("div", { className: "waterfall" }, rows));
 }
 
 function attributes(span) {
