@@ -52,7 +52,10 @@ def otel_settings_routes(manifests: OtelManifests, audit: AuditTrail) -> list[Ro
             return _invalid(error)
         saved_name = str(saved.shown.body["name"])
         address, operator = address_of(request), operator_of(request).name
-        await asyncio.to_thread(audit.asked, "manifest.saved", TYPE, saved_name, address, operator)
+        # With the version, so that the history of configurations knows who made it.
+        await asyncio.to_thread(
+            audit.asked, "manifest.saved", TYPE, saved_name, address, operator, version=saved.version
+        )
         return json_reply(saved_json(saved), headers=_tag(saved.shown))
 
     return [

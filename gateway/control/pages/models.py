@@ -38,6 +38,12 @@ _TITLES: Final = {
     "aws-sagemaker": "AWS SageMaker",
     "self-hosted-model": "A server of your own",
     "xai": "xAI",
+    "ai21": "AI21",
+    "deepinfra": "DeepInfra",
+    "openrouter": "OpenRouter",
+    "perplexity-ai": "Perplexity AI",
+    "sambanova": "SambaNova",
+    "together-ai": "Together AI",
     "mistral-ai": "Mistral AI",
 }
 _TEMPLATES: Final[dict[str, dict[str, Any]]] = {
