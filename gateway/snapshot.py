@@ -77,6 +77,18 @@ class Snapshot:
         return found
 
 
+def missing_secrets(config: Config, secrets: SecretSource) -> dict[str, str]:
+    """Why models of *config* cannot be asked for want of a key, by their names; the others are not in it."""
+    settings = config.global_settings
+    retry = retry_policy(settings.retry_settings, settings.routing_settings)
+    return {
+        target.name: target.missing_secret
+        for account in config.provider_accounts
+        for target in make_targets(account, _resolver(secrets, account.source.folder), retry)
+        if target.missing_secret
+    }
+
+
 def compile_snapshot(
     config: Config,
     secrets: SecretSource,

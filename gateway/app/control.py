@@ -63,7 +63,7 @@ from gateway.routing.health import Health as TargetHealth
 from gateway.routing.runtime import Runtime
 from gateway.routing.shared_circuits import SharedCircuits
 from gateway.settings import Settings, environment, is_loopback
-from gateway.snapshot import Snapshot, compile_snapshot
+from gateway.snapshot import Snapshot, compile_snapshot, missing_secrets
 from gateway.store import sent_alerts
 from gateway.store.audit_log import FOLDER, AuditLog
 from gateway.store.sent_alerts import SentAlerts
@@ -132,6 +132,7 @@ class Control:
         self._deliveries = DeliveryHistory()
         self._failed = asyncio.Event()
         self._target_names = _target_names(in_force)
+        self._missing = missing_secrets(in_force, self._secrets)
         board = _open_board(settings.state_dir / FILE_NAME)
         target_health = None if board is None else TargetHealth(board)
         self._sharing = self._make_sharing(board, target_health)
@@ -158,7 +159,7 @@ class Control:
             self._metrics.entries,
             self._metrics.removed,
         )
-        self._targets = TargetsSource(lambda: self._target_names, target_health)
+        self._targets = TargetsSource(lambda: self._target_names, target_health, lambda: self._missing)
         self._take_rules(in_force)
         figures = open_figures(settings.state_dir)
         self._shared_figures = shared_figures(settings.redis_url, figures)
@@ -280,6 +281,7 @@ class Control:
         self._audit.changed((before.version, before.documents), config.version, config.documents)
         self._in_force = config
         self._target_names = _target_names(config)
+        self._missing = missing_secrets(config, self._secrets)
         self._take_rules(config)
         self._delivery.configure(make_destinations(config, self._secrets), config.version)
         self._delivery.announce_config(config.version)

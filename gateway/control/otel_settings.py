@@ -50,7 +50,8 @@ def otel_settings_routes(manifests: OtelManifests, audit: AuditTrail) -> list[Ro
         except Invalid as error:
             return invalid_reply(str(error), error.problems)
         saved_name = str(saved.shown.body["name"])
-        await note_asked(audit, request, "manifest.saved", TYPE, saved_name)
+        # With the version, so that the history of configurations knows who made it.
+        await note_asked(audit, request, "manifest.saved", TYPE, saved_name, version=saved.version)
         return json_reply(saved_json(saved), headers=_tag(saved.shown))
 
     return [

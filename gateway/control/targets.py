@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -39,10 +39,12 @@ class TargetsSource:
     Attributes:
         configured: Names of the targets of the configuration in force.
         health: Of the workers of this host; None where their file cannot be used.
+        missing: Why targets have no key, by their names; those that have one are not in it.
     """
 
     configured: Callable[[], Sequence[str]]
     health: Health | None
+    missing: Callable[[], Mapping[str, str]] = dict
 
     def report(self) -> dict[str, object]:
         """The body of the answer."""
@@ -52,7 +54,8 @@ class TargetsSource:
         """What is shown of one target."""
         health = self.health
         report = None if health is None else health.report(name)
-        return _entry(name, report or _UNKNOWN, 0.0 if health is None else health.rules.window_s)
+        window_s = 0.0 if health is None else health.rules.window_s
+        return _entry(name, report or _UNKNOWN, window_s) | {"missing_secret": self.missing().get(name)}
 
     def points(self) -> Iterator[MetricPoint]:
         """The metrics of the targets that have been asked, and of what the workers share."""

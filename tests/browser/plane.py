@@ -24,7 +24,7 @@ from gateway.control.telemetry import TelemetrySource
 from gateway.delivery.probe import probe_all
 from gateway.http_server import HttpServer, bind
 from gateway.limits.readings import CounterReader
-from gateway.snapshot import Snapshot, compile_snapshot
+from gateway.snapshot import Snapshot, compile_snapshot, missing_secrets
 from gateway.store.counter_table import counters_in_memory
 from gateway.tracestore.ledger import StoreState, local_report
 from tests.rig.browser import Page
@@ -43,7 +43,9 @@ class Plane:
     def start(self) -> HttpServer:
         self.rooms.manifests = self.folder
         self.rooms.kept = self.folder.parent / f"{self.folder.name}-kept"
-        self.rooms.targets = TargetsSource(self._targets, None)
+        self.rooms.targets = TargetsSource(
+            self._targets, None, lambda: missing_secrets(self._config(), self._secrets())
+        )
         in_force = LimitsInForce(self._config, self._compile, self._secrets())
         self.rooms.limits = LimitsSource(in_force, CounterReader(counters_in_memory(places=64)))
         services = replace(

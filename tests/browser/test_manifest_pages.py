@@ -72,6 +72,7 @@ async def test_the_first_rule(plane: Plane, page: Page) -> None:
     await page.look(width=1440, height=1000)
     await page.open(plane.origin + "/controls/rate-limits")
     await page.wait("document.querySelector('.empty') !== null")
+    assert await page.run("document.getElementById('usage').hidden")
     await shoot(page, "rate-limits-empty")
     await page.click(".empty .button.main")
     await page.wait("document.getElementById('f-rules-0-limit_to') !== null")
@@ -80,12 +81,32 @@ async def test_the_first_rule(plane: Plane, page: Page) -> None:
     await page.wait("document.querySelector('#yaml textarea').value.includes('limit_to: 25')")
     await page.click("#save")
     await verdict(page, "In force")
+    assert await page.text("h1") == "rate-limits"
     assert "limit_to: 25" in (plane.folder / f"{KIND}.yaml").read_text()
     await page.open(plane.origin + "/controls/rate-limits")
     await page.wait("document.querySelector('table.data') !== null")
     assert "25 requests per minute" in await page.text("table.data")
     await page.wait("!document.getElementById('usage').hidden")
     await shoot(page, "rate-limits")
+    assert page.complaints == []
+
+
+async def test_a_model_without_its_key_is_not_called_healthy(plane: Plane, page: Page) -> None:
+    """Beside it one that nobody has asked; an editor says nothing of what is wrong in other files."""
+    keyless = ACCOUNT.replace("name: lab", "name: spare").replace(
+        "    hosted_model_name:",
+        "    auth_data: {type: bearer-auth, bearer_token: 'env:GONE'}\n    hosted_model_name:",
+    )
+    (plane.folder / "spare.yaml").write_text(keyless)
+    await plane.sign_in(page)
+    await page.open(plane.origin + "/models")
+    await page.wait("document.querySelectorAll('[data-target] .badge').length === 2")
+    assert await page.text("[data-target='lab/qwen']") == "Not asked lately"
+    assert await page.text("[data-target='spare/qwen']") == "Key missing"
+    assert "GONE" in await page.run("document.querySelector(\"[data-target='spare/qwen']\").title")
+    await page.open(plane.origin + f"/controls/rate-limits/edit?type={KIND}")
+    await verdict(page, "Valid")
+    assert "warning" not in await page.text("#verdict")
     assert page.complaints == []
 
 

@@ -40,6 +40,8 @@ async def test_the_six_steps(plane: Plane, page: Page) -> None:
         await choose(page, "#preset", "elastic")
         await page.fill("#traces-endpoint", sink.traces_url)
         await page.run("document.getElementById('traces-encoding').value = 'proto'")
+        await page.click("#test")
+        await page.wait("document.getElementById('result').innerText.includes('Save first')")
         await page.fill("#traces-headers .pair input:nth-child(2)", KEY)
         await page.click("#save")
         await page.wait("document.getElementById('result').innerText.includes('Saved and in force')")

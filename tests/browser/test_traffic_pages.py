@@ -39,6 +39,8 @@ from tests.unit.tracestore.call_maker import NS, make_call, make_frame, make_row
 pytestmark = requires("chromium")
 
 HOSTILE = '"><img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
+# What is copied, kept where a test can see it.
+COPIED = "navigator.clipboard.writeText = async (text) => { window.copied = text; }, true"
 NO_HARM = "window.hacked === undefined && document.querySelector('img[src=x]') === null"
 LINK = "https://kibana.test/app/apm/link-to/trace/{trace_id}?from='\"<"
 
@@ -270,6 +272,14 @@ async def test_a_trace_says_what_happened(traffic: Traffic, page: Page) -> None:
     assert "c/slow was passed over: it was failing" in decided
     assert "Attempt 1 asked a/one and failed after 100 ms: upstream_timeout" in decided
     assert "Attempt 2 asked b/two" in decided
+    words = await page.text(".waterfall-words")
+    assert words.startswith("The slowest step is chat one (b/two, attempt 2): 385 ms, ")
+    assert "Between the 2 attempts the gateway waited: 5 ms" in words
+    # Copying the id puts it into the clipboard, and the button says so.
+    await page.run(COPIED)
+    await page.click("[data-copy='#trace-id']")
+    await page.wait("window.copied !== undefined")
+    assert await page.run("window.copied") == call.row.trace_id.hex()  # type: ignore[union-attr]
     # The slowest step is what is shown first.
     assert "attempt 2" in await page.text(".span-row[aria-pressed=true]")
     assert "it's app1" in await page.text(".said.user")

@@ -16,7 +16,7 @@ from gateway.errors import InvalidApiKey, NoTargetAvailable, SecretMissingError
 from gateway.model import Caller, KeepAlive, RetryPolicy, Usage
 from gateway.routing.circuit import CircuitRules
 from gateway.routing.runtime import Runtime
-from gateway.snapshot import Snapshot, compile_snapshot
+from gateway.snapshot import Snapshot, compile_snapshot, missing_secrets
 from tests.unit.doubles import FakeHeaders, FakeHealth
 from tests.unit.makers import make_caller, make_facts
 
@@ -251,6 +251,16 @@ def test_account_without_its_key(tmp_path: Path) -> None:
     with pytest.raises(SecretMissingError) as caught:
         snapshot.routing.plan("other/m", make_facts(caller))
     assert "GONE" in caught.value.detail
+
+
+def test_who_has_no_key_is_told(tmp_path: Path) -> None:
+    """By model, with the reason; those with a key are not in it."""
+    config, secrets = read(
+        tmp_path, openai_account(), openai_account("other", "m", key="env:GONE"), KEY="sk-1"
+    )
+    missing = missing_secrets(config, secrets)
+    assert list(missing) == ["other/m"]
+    assert "GONE" in missing["other/m"]
 
 
 def test_secret_files_lie_beside_their_manifest(tmp_path: Path) -> None:

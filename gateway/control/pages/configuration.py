@@ -12,7 +12,7 @@ from gateway.config.manifests.known import IN_FORCE
 from gateway.control.pages.controls import Kind, Section, section_pages
 from gateway.control.pages.frame import Crumb, Frame
 
-_ABOVE: Final = (Crumb("Configuration"),)
+_ABOVE: Final = (Crumb("AI Gateway", "/"), Crumb("Configuration"))
 _MANIFESTS: Final = "/configuration/manifests"
 
 
@@ -20,7 +20,7 @@ def configuration_pages(frame: Frame) -> list[Route]:
     """The routes of this room."""
 
     async def history(request: Request) -> Response:
-        return frame.page(request, "history.html", "Configuration history", *_ABOVE)
+        return frame.page(request, "history.html", "History", *_ABOVE)
 
     async def audit(request: Request) -> Response:
         return frame.page(request, "audit.html", "Audit log", *_ABOVE)
@@ -40,5 +40,5 @@ def _every_manifest() -> Section:
         "folder",
         "Nothing is configured yet",
         "Begin with a provider account: it says where models are, and with what key.",
-        [Kind(kind, kind, "", "Add one", ("Rule",), {}) for kind in sorted(IN_FORCE)],
+        [Kind(kind, kind, "", "Add one", ("Name",), {}) for kind in sorted(IN_FORCE)],
     )

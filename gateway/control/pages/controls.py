@@ -161,9 +161,21 @@ SECTIONS: Final = (
         "Whose prompts and replies may be recorded in traces, and what is masked in them.",
         "log",
         "No rules yet",
-        "Prompts and replies are recorded only where OTEL Config turns it on. A rule forbids it for some, or "
-        "masks what should not be kept.",
+        "Prompts and replies are not recorded. The global settings turn it on; rules then forbid it for "
+        "some, or mask what should not be kept.",
         (
+            Kind(
+                "gateway-global-settings",
+                "Whether prompts and replies are recorded",
+                "One setting for the whole gateway, among its global settings.",
+                "Record where callers ask for it",
+                ("Name", "Prompts and replies"),
+                {
+                    "type": "gateway-global-settings",
+                    "logging_settings": {"type": "header_controlled", "log_body_by_default": False},
+                },
+                is_single=True,
+            ),
             Kind(
                 "gateway-logging-config",
                 "Rules, all that match hold",

@@ -39,5 +39,5 @@ def editor_page(
         "has_schema": kind in IN_FORCE,
         "template": None if name is not None else templates.get(kind),
     }
-    title = f"New {kind}" if name is None else name
+    title = f"New {kind.rpartition('/')[2]}" if name is None else name
     return frame.page(request, "editor.html", title, *crumbs, values={"editor": data, "kind": kind})

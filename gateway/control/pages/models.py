@@ -38,6 +38,12 @@ _TITLES: Final = {
     "aws-sagemaker": "AWS SageMaker",
     "self-hosted-model": "A server of your own",
     "xai": "xAI",
+    "ai21": "AI21",
+    "deepinfra": "DeepInfra",
+    "openrouter": "OpenRouter",
+    "perplexity-ai": "Perplexity AI",
+    "sambanova": "SambaNova",
+    "together-ai": "Together AI",
     "mistral-ai": "Mistral AI",
 }
 _TEMPLATES: Final[dict[str, dict[str, Any]]] = {
@@ -87,18 +93,19 @@ _TEMPLATES: Final[dict[str, dict[str, Any]]] = {
 
 def model_pages(frame: Frame) -> list[Route]:
     """The routes of this room."""
+    titles = {one["type"]: one["title"] for one in providers()}
     others = sorted(kind for kind in NOT_IN_FORCE if kind.startswith(_ACCOUNT))
 
     async def accounts(request: Request) -> Response:
-        values = {"kind": "accounts", "others": others, "virtual_type": VIRTUAL_MODELS}
+        values = {"kind": "accounts", "others": others, "titles": titles, "virtual_type": VIRTUAL_MODELS}
         return frame.page(request, "models.html", "Models", *_ABOVE, values=values)
 
     async def virtual(request: Request) -> Response:
-        values = {"kind": "virtual", "others": others, "virtual_type": VIRTUAL_MODELS}
+        values = {"kind": "virtual", "others": others, "titles": titles, "virtual_type": VIRTUAL_MODELS}
         return frame.page(request, "models.html", "Virtual models", *_BELOW, values=values)
 
     async def targets(request: Request) -> Response:
-        return frame.page(request, "targets.html", "Targets", *_BELOW, values={"kind": "targets"})
+        return frame.page(request, "targets.html", "Target health", *_BELOW, values={"kind": "targets"})
 
     async def choose(request: Request) -> Response:
         return frame.page(

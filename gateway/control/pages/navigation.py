@@ -56,7 +56,7 @@ NAVIGATION: Final = (
         (
             Entry("Manifests", "/configuration/manifests", "folder"),
             Entry("History", "/configuration/history", "history"),
-            Entry("Audit log", "/audit", "shield"),
+            Entry("Audit log", "/audit", "eye"),
             Entry("Admin API", "/configuration/api", "code"),
         ),
     ),

@@ -59,6 +59,14 @@ def test_a_manifest_is_shown_without_its_secrets(client: TestClient) -> None:
     assert client.get(PATH, params={"name": "elastic"}).json() == reply.json()
 
 
+def test_the_history_knows_who_saved(folder: Path) -> None:
+    """The version stands in the audit log, as it does for every other manifest."""
+    client = Rooms(manifests=folder).client()
+    version = client.put(PATH, json=body("elastic"), params={"name": "elastic"}).json()["version"]
+    [entry] = client.get("/api/audit?action=manifest.saved").json()["entries"]
+    assert (entry["version"], entry["by"]["operator"]) == (version, "environment")
+
+
 def test_without_a_manifest_there_is_an_empty_one(tmp_path: Path) -> None:
     """So that the first one can be written."""
     (tmp_path / "m.yaml").write_text(documents(ACCOUNT, CALLER))

@@ -43,6 +43,7 @@ def test_every_configured_target_is_shown() -> None:
         "openings": 0,
         "attempts": {"window_ms": 30000, "good": 0, "sick": 0, "error_ratio": None},
         "times": {"samples": 0, "first_token_ms": None, "per_output_token_ms": None},
+        "missing_secret": None,
     }
     assert small["attempts"] == {"window_ms": 30000, "good": 3, "sick": 1, "error_ratio": 0.25}
     assert small["times"] == {"samples": 3, "first_token_ms": 200.0, "per_output_token_ms": 12.5}
@@ -106,6 +107,15 @@ def test_a_foreign_page_drains_nothing() -> None:
     reply = rooms.client().post("/api/targets/drain", json={"target": "acct/small"}, headers=headers)
     assert reply.status_code == 403
     assert health.skip_reason("acct/small") is None
+
+
+def test_a_target_without_its_key_says_why() -> None:
+    """Nobody has asked it, so nothing else would tell it from a healthy one."""
+    rooms = Rooms(
+        targets=TargetsSource(lambda: NAMES, None, lambda: {"acct/small": "variable KEY is not set"})
+    )
+    shown = rooms.client().get("/api/targets").json()["targets"]
+    assert [one["missing_secret"] for one in shown] == [None, "variable KEY is not set"]
 
 
 def test_without_the_file() -> None:

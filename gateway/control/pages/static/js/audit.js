@@ -14,7 +14,7 @@ function chosen() {
 }
 
 function by(who) {
-  if (!who) return "";
+  if (!who) return "–";
   return who.operator || (who.kind === "file" ? `${who.owner || "unknown"} (file)` : who.address);
 }
 
@@ -33,7 +33,7 @@ function line(entry) {
   const counts = entry.manifests ? Object.entries(entry.manifests).filter(([, count]) => count).map(([action, count]) => `${count} ${action}`).join(", ") : "";
   const more = details(entry);
   return make("tr", {}, make("td", { className: "nowrap", title: time(entry.at), textContent: since(entry.at) }), make("td", {}, badge(kind, entry.action)),
-    make("td", { className: "anywhere" }, make("strong", { textContent: entry.name || "" }), entry.type ? make("span", { className: "soft", textContent: ` ${entry.type}` }) : counts,
+    make("td", { className: "anywhere" }, make("strong", { textContent: entry.name || "" }), entry.type ? make("span", { className: "soft", textContent: ` ${entry.type}` }) : counts || (entry.action === "config.accepted" ? "all manifests, as found" : ""),
       more.length ? make("details", { className: "more" }, make("summary", { textContent: entry.paths?.length ? `${entry.paths.length} ${entry.paths.length === 1 ? "field" : "fields"}` : "Details" }), make("div", { className: "stack-s" }, ...more)) : null),
     make("td", { className: "anywhere", textContent: by(entry.by) }),
     make("td", {}, version ? make("a", { className: "mono", href: `/configuration/history?version=${encodeURIComponent(version)}`, textContent: version }) : ""));
@@ -51,7 +51,7 @@ async function load({ isMore = false } = {}) {
   at("table").hidden = !at("rows").children.length;
   at("nothing").replaceChildren(...(at("rows").children.length ? [] : [Object.keys(filters).length
     ? empty("search", "Nothing like that", "No entry has exactly these words.")
-    : empty("shield", "Nothing has changed yet", "Each change of the configuration and everything asked of the control API is noted here, with who did it.")]));
+    : empty("eye", "Nothing has changed yet", "Each change of the configuration and everything asked of the control API is noted here, with who did it.")]));
   at("audit").removeAttribute("aria-busy");
 }
 

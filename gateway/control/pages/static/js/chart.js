@@ -12,11 +12,14 @@ export function colour(token) {
   return value;
 }
 
+const WHOLE = Array.from({ length: 13 }, (_no, power) => [1, 2, 5].map((one) => one * 10 ** power)).flat();
+
 export const seriesColour = (index) => colour(`--series-${(index % 8) + 1}`);
 
-/** A line chart of columns over time (seconds) in *box*; `series`: [{label, value: (number) => text, area}].
+/** A line chart of columns over time (seconds) in *box*; `series`: [{label, value: (number) => text, area}]; of *isWhole* numbers
+ *  the axis has no half ones.
  *  Follows the width of *box* and the theme. Gives {update(data), destroy()}. */
-export function chart(box, { series, data, height = 220, format = String, onRange = null }) {
+export function chart(box, { series, data, height = 220, format = String, isWhole = false, onRange = null }) {
   let plot = null;
   let shown = data;
   const axis = () => ({ stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 }, font: `12px ${getComputedStyle(document.body).fontFamily}` });
@@ -27,7 +30,7 @@ export function chart(box, { series, data, height = 220, format = String, onRang
       cursor: { drag: { x: Boolean(onRange), y: false, setScale: false }, points: { size: 6 } },
       legend: { live: true },
       scales: { x: { time: true }, y: { range: (_plot, low, high) => [Math.min(0, low), high > 0 ? high * 1.08 : 1] } },
-      axes: [axis(), { ...axis(), size: 64, values: (_plot, values) => values.map((value) => format(value)) }],
+      axes: [axis(), { ...axis(), size: 64, ...(isWhole ? { incrs: WHOLE } : {}), values: (_plot, values) => values.map((value) => format(value)) }],
       series: [{}, ...series.map((one, index) => ({
         label: one.label, stroke: one.stroke ? colour(one.stroke) : seriesColour(index), width: 1.75, points: { show: false, size: 5, filter: alone }, spanGaps: false,
         fill: one.area ? faint(one.stroke ? colour(one.stroke) : seriesColour(index)) : undefined,

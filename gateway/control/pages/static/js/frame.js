@@ -1,5 +1,6 @@
 // What works on every page: the navigation on a phone, light and dark, the list of pages, copy buttons, menus.
 
+import { copyText } from "./clipboard.js";
 import { ask } from "./api.js";
 import { all, at, icon, make } from "./dom.js";
 
@@ -95,7 +96,7 @@ document.addEventListener("click", (event) => {
 // <button data-copy="#id-of-element"> copies its text; an empty data-copy that of the <pre> beside it.
 async function copy(button) {
   const source = button.dataset.copy ? document.querySelector(button.dataset.copy) : button.parentElement.querySelector("pre");
-  await navigator.clipboard.writeText(source.value ?? source.textContent);
+  await copyText(source.value ?? source.textContent);
   const before = [...button.childNodes];
   button.replaceChildren(icon("check", "small"));
   setTimeout(() => button.replaceChildren(...before), 1500);

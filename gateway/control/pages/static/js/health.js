@@ -14,8 +14,10 @@ let targets = new Map();
 /** Kind and words for one entry of /api/targets; undefined: not asked yet, or not configured. */
 export function stateOf(entry) {
   if (!entry) return ["bad", "Not configured"];
+  if (entry.missing_secret) return ["bad", "Key missing"];
   const state = entry.is_drained ? "drained" : entry.skip_reason === "cool_down" ? "cool_down" : entry.circuit;
   const [kind, words] = WORDS[state] || ["", state];
+  if (state === "closed" && !entry.attempts.good && !entry.attempts.sick && !entry.times.samples) return ["", "Not asked lately"];
   return entry.wait_ms > 0 ? [kind, `${words}, ${duration(entry.wait_ms)} left`] : [kind, words];
 }
 
@@ -32,6 +34,7 @@ function fill(box) {
   if (!name || !targets.size) { box.replaceChildren(); return; }
   const [kind, words] = stateOf(targets.get(name));
   if (box.textContent !== words) box.replaceChildren(badge(`${kind} dot`, words));
+  box.title = targets.get(name)?.missing_secret ?? "";
 }
 
 export const targetNames = () => [...targets.keys()];

@@ -17,7 +17,7 @@ const query = () => new URLSearchParams(location.search);
 const by = (one) => one.by.map((who) => who.operator || who.owner || who.address || "").filter(Boolean).join(", ") || "–";
 function what(one) {
   if (one.version.includes("+")) return "secrets were read again";
-  if (!one.manifests) return "not known";
+  if (!one.manifests) return "all, as found";
   const parts = Object.entries(one.manifests).filter(([, count]) => count).map(([action, count]) => `${count} ${action}`);
   return parts.join(", ") || "nothing";
 }
@@ -86,7 +86,7 @@ async function restore() {
   if (!isSure) return;
   try {
     const { data } = await ask("POST", "/api/config/restore", { version });
-    toast("good", data.manifests.length ? "Restored" : "Nothing to restore", `${data.manifests.length} manifests; in force in two seconds.`);
+    toast("good", data.manifests.length ? "Restored" : "Nothing to restore", `${data.manifests.length} ${data.manifests.length === 1 ? "manifest" : "manifests"}; in force in two seconds.`);
     await look();
   } catch (error) { toastError(error); }
 }

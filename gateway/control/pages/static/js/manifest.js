@@ -56,14 +56,16 @@ function check(asked) {
 function show(found, isOfText) {
   yaml.text = found.yaml;
   touch();
-  yaml.mark(found.problems, found.elsewhere);
+  // What was said of other files before is theirs to tell; what keeps this one from being saved is told here.
+  const elsewhere = found.elsewhere.filter((one) => one.severity === "error");
+  yaml.mark(found.problems, elsewhere);
   if (form) {
     if (isOfText && found.manifest) form.show(found.manifest);
     form.mark(found.problems);
     at("form-note").replaceChildren(...(found.manifest ? [] : [note("warn", "The form waits", "The YAML cannot be read as it is; the form follows when it can.")]));
   }
-  const errors = [...found.problems, ...found.elsewhere].filter((one) => one.severity === "error").length;
-  const warnings = found.problems.length + found.elsewhere.length - errors;
+  const errors = [...found.problems, ...elsewhere].filter((one) => one.severity === "error").length;
+  const warnings = found.problems.length + elsewhere.length - errors;
   at("verdict").className = errors ? "error" : "soft";
   at("verdict").textContent = errors ? `${errors} ${errors === 1 ? "error" : "errors"}` : warnings ? `Valid, ${warnings} ${warnings === 1 ? "warning" : "warnings"}` : "Valid";
 }
@@ -96,6 +98,12 @@ async function load() {
   check({ yaml: one.yaml });
 }
 
+/** The page is about *name* from now on. */
+function showName(name) {
+  for (const element of [document.querySelector("h1"), document.querySelector(".crumbs [aria-current]")]) element.textContent = name;
+  document.title = `${name} · Gateway`;
+}
+
 function notWritable(why) {
   at("notes").replaceChildren(note("warn", "Nothing can be saved here", why));
   at("save").disabled = true;
@@ -111,6 +119,7 @@ async function save({ over = false } = {}) {
     const isNew = state.name !== saved.name;
     take({ ...saved, changed: null });
     form?.show(structuredClone(saved.manifest));
+    if (isNew) showName(saved.name);
     if (isNew) history.replaceState(null, "", `${location.pathname}?type=${encodeURIComponent(data.type)}&name=${encodeURIComponent(saved.name)}`);
     toast("good", "Saved", saved.file);
     await inForce(saved.version);
@@ -137,7 +146,7 @@ async function inForce(version) {
     if (config.last_rejected) break;
     await new Promise((done) => { setTimeout(done, 300); });
   }
-  at("verdict").textContent = "Saved, not in force yet: see Configuration history";
+  at("verdict").textContent = "Saved, not in force yet: see Configuration > History";
 }
 
 function conflict(error) {
@@ -164,7 +173,7 @@ async function look() {
 }
 
 async function remove() {
-  const isSure = await confirmed({ title: `Delete ${state.name}?`, text: "It is taken out of its file, and is in force without it in two seconds. Configuration history can bring it back.", action: "Delete", danger: true });
+  const isSure = await confirmed({ title: `Delete ${state.name}?`, text: "It is taken out of its file, and is in force without it in two seconds. Configuration > History can bring it back.", action: "Delete", danger: true });
   if (!isSure) return;
   try {
     await ask("DELETE", path(state.name), undefined, { headers: { "If-Match": `"${state.etag}"` } });

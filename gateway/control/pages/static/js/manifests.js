@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { at, badge, empty, icon, make } from "./dom.js";
-import { number, since, usd } from "./format.js";
+import { number, percent, since, usd } from "./format.js";
 import { labelOf } from "./schema.js";
 import { toastError } from "./toast.js";
 
@@ -14,6 +14,7 @@ const USAGE_MS = 5000;
 const NEARLY = 75;
 const MANY = 6;
 let shown = "";
+let hasRules = false;
 
 const edit = (type, name) => `${data.path}/edit?type=${encodeURIComponent(type)}${name === undefined ? "" : `&name=${encodeURIComponent(name)}`}`;
 const list = (values) => (values?.length ? values.join(", ") : "");
@@ -30,8 +31,11 @@ function subjects(value) {
   return ["users", "teams", "virtual_accounts"].map((kind) => (value[kind] ? `${labelOf(kind).toLowerCase()}: ${filter(value[kind])}` : "")).filter(Boolean).join("; ");
 }
 
+const each = (name) => (name === "virtualaccount" ? "virtual account" : name);
 const amount = (value, unit) => (unit.startsWith("cost") ? usd(value) : number(value));
 const limit = (value, unit) => `${amount(value, unit)} ${labelOf(unit).toLowerCase().replace(/^cost /, "")}`;
+
+const RECORDED = { always: "Recorded", header_controlled: "Recorded where callers ask for it" };
 
 /** What each line of the table says of a manifest: one for each of its rules. */
 function lines(manifest) {
@@ -41,11 +45,13 @@ function lines(manifest) {
     const per = rule.rate_limit_applies_per || rule.budget_applies_per || (rule.applies_to ? [rule.applies_to.metadata ? `metadata.${rule.applies_to.metadata}` : rule.applies_to.type] : []);
     const limits = rule.limits ? Object.entries(rule.limits).map(([unit, value]) => limit(value, unit)).join(", ") : rule.unit ? limit(rule.limit_to, rule.unit) : "";
     return {
+      Name: manifest.name || "default",
+      "Prompts and replies": RECORDED[manifest.logging_settings?.type] ?? "Not recorded",
       Rule: rule.id || rule.name || "default",
       Who: subjects(when.subjects) || (rule.team_name ? `team ${rule.team_name}` : "Everybody"),
       Models: filter(when.models) || "Every model",
       Metadata: pairs(when.metadata),
-      Limit: limits, Each: list(per).replaceAll("aggregate", ""),
+      Limit: limits, Each: list(per.filter((one) => one !== "aggregate").map(each)),
       Mode: rule.audit_mode ? "audit" : rule.mode || "enforce",
       Recorded: rule.log === undefined ? "" : rule.log ? "Yes" : "No",
       Masked: rule.redact_with ? list([...(rule.redact_with.presets || []), ...(rule.redact_with.custom_patterns || []).map((one) => one.pattern)]) : "",
@@ -58,12 +64,12 @@ function lines(manifest) {
 const cell = { Mode: (text) => badge(text === "enforce" ? "" : "warn", text), Recorded: (text) => badge(text === "No" ? "warn" : "good", text) };
 
 function table(type, manifests) {
-  const head = make("thead", {}, make("tr", {}, ...type.columns.map((name) => make("th", { scope: "col", textContent: name })), make("th", { scope: "col", textContent: "Manifest" })));
+  const head = make("thead", {}, make("tr", {}, ...type.columns.map((name) => make("th", { scope: "col", textContent: name })), make("th", { scope: "col", textContent: type.columns[0] === "Name" ? "File" : "Manifest" })));
   const rows = manifests.flatMap((one) => lines(one.manifest).map((line) => make("tr", {},
     ...type.columns.map((name, index) => (index
       ? make("td", { className: "anywhere" }, cell[name] && line[name] ? cell[name](line[name]) : line[name])
       : make("th", { scope: "row" }, make("a", { href: edit(one.type, one.name), className: "anywhere", textContent: line[name] })))),
-    make("td", { className: "soft anywhere", textContent: `${one.name} · ${one.file.split("/").pop()}` }))));
+    make("td", { className: "soft anywhere", textContent: type.columns[0] === "Name" ? one.file : `${one.name} · ${one.file.split("/").pop()}` }))));
   return make("div", { className: "table-scroll", tabIndex: 0, role: "region", "aria-label": `Table: ${type.title}` }, make("table", { className: "data" }, head, make("tbody", {}, ...rows)));
 }
 
@@ -89,6 +95,7 @@ function show(found) {
   const text = JSON.stringify(found);
   if (text === shown) return;
   shown = text;
+  hasRules = found.length > 0;
   const cards = data.types.map((type) => [type, found.filter((one) => one.type === type.type)])
     .filter(([, manifests]) => manifests.length || data.types.length <= MANY);
   at("list").replaceChildren(...(found.length ? cards.map(([type, manifests]) => card(type, manifests)) : [nothing()]));
@@ -102,7 +109,7 @@ async function look() {
   page.removeAttribute("aria-busy");
 }
 
-const entity = (one) => (one ? Object.entries(one).map(([key, value]) => `${key} ${value || "(none)"}`).join(", ") : "all together");
+const entity = (one) => (one ? Object.entries(one).map(([key, value]) => `${each(key)} ${value || "(none)"}`).join(", ") : "all together");
 
 function bar(one) {
   const kind = one.percentage >= 100 ? "bad" : one.percentage >= NEARLY ? "warn" : "";
@@ -111,7 +118,7 @@ function bar(one) {
     make("div", { className: "row between" }, make("span", { className: "anywhere" }, make("strong", { textContent: one.rule }), ` ${entity(one.entity)}`),
       make("span", { className: "number nowrap", textContent: `${amount(one.used, one.unit)} of ${limit(one.limit, one.unit)}` })),
     make("progress", { className: kind, max: 100, value: Math.min(100, one.percentage), "aria-label": title }),
-    make("div", { className: "row between help" }, make("span", { textContent: `${Math.round(one.percentage)} % used${one.mode && one.mode !== "enforce" ? `, ${one.mode}` : ""}` }),
+    make("div", { className: "row between help" }, make("span", { textContent: `${percent(one.percentage / 100, 0)} used${one.mode && one.mode !== "enforce" ? `, ${one.mode}` : ""}` }),
       make("span", { textContent: one.resets_at ? `begins anew ${since(one.resets_at)}` : "" })));
 }
 
@@ -120,15 +127,12 @@ async function usage() {
   const wanted = new Set(data.types.map((type) => type.type));
   const { usage: found, counted_by: by } = await get("/api/limits/usage?limit=200");
   const bars = found.filter((one) => wanted.has(one.type)).map(bar);
-  at("usage").hidden = false;
+  at("usage").hidden = !bars.length && !hasRules;
   at("usage-list").replaceChildren(...(bars.length ? bars : [make("li", { className: "soft", textContent: "Nothing is counted yet: bars appear with the first calls." })]));
   at("usage-by").textContent = by === "replicas" ? "counted by all replicas together" : "counted by this host";
 }
 
 setInterval(() => { if (!document.hidden) look().catch(() => {}); }, LOOK_MS);
-look().catch(toastError);
-if (data.has_usage) {
-  setInterval(() => usage().catch(() => {}), USAGE_MS);
-  usage().catch(() => {});
-}
+look().catch(toastError).finally(() => usage().catch(() => {}));
+if (data.has_usage) setInterval(() => usage().catch(() => {}), USAGE_MS);
 

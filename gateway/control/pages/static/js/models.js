@@ -11,6 +11,7 @@ const page = at("models");
 const isAdmin = page.dataset.admin === "true";
 const isVirtual = page.dataset.kind === "virtual";
 const VIRTUAL = "provider-account/virtual-model";
+const TITLES = JSON.parse(page.dataset.titles);
 const NOT_MODELS = new Set(JSON.parse(page.dataset.others));
 const LOOK_MS = 2000;
 let shown = "";
@@ -20,7 +21,7 @@ const array = (value) => (Array.isArray(value) ? value.filter((one) => one && ty
 
 function head(one, ...more) {
   return make("div", { className: "card-head" },
-    make("div", { className: "row" }, icon(isVirtual ? "route" : "server"), make("h2", { className: "anywhere", textContent: one.name }), badge("", typeLabel(one.type)), ...more),
+    make("div", { className: "row" }, icon(isVirtual ? "route" : "server"), make("h2", { className: "anywhere", textContent: one.name }), badge("", TITLES[one.type] ?? typeLabel(one.type)), ...more),
     make("a", { className: "button small", href: edit(one), "aria-label": `${isAdmin ? "Edit" : "Look at"} ${one.name}` }, icon(isAdmin ? "edit" : "eye", "small"), isAdmin ? "Edit" : "Look"));
 }
 
@@ -33,7 +34,7 @@ function account(one) {
   const rows = array(one.manifest.integrations).map((model) => make("tr", {},
     make("th", { scope: "row" }, make("code", { textContent: `${one.name}/${model.name}` })),
     make("td", { className: "anywhere", textContent: model.model_id || model.hosted_model_name || model.deployment_name || "" }),
-    make("td", {}, ...(model.model_types || []).map((type) => badge("info", labelOf(String(type))))),
+    make("td", {}, make("div", { className: "badges" }, ...(model.model_types || []).map((type) => badge("info", labelOf(String(type)))))),
     make("td", {}, targetBadge(`${one.name}/${model.name}`))));
   return make("section", { className: "card", "aria-label": one.name }, head(one, keyBadge(one.manifest.auth_data)),
     rows.length ? scrolled(`Models of ${one.name}`, ["Model", "Provider's name", "Can do", "Now"], rows) : make("div", { className: "card-body" }, make("p", { className: "soft", textContent: "No models yet: edit the account and add one." })));
@@ -43,8 +44,8 @@ function account(one) {
 function keyBadge(auth) {
   const values = Object.values(auth || {}).filter((value) => typeof value === "string");
   if (values.includes("***")) return badge("warn", "key in the manifest");
-  if (values.some((value) => value.startsWith("file:"))) return badge("good", "key in a file");
-  return values.some((value) => value.startsWith("env:")) ? badge("good", "key in the environment") : null;
+  if (values.some((value) => value.startsWith("file:"))) return badge("", "key from a file");
+  return values.some((value) => value.startsWith("env:")) ? badge("", "key from the environment") : null;
 }
 
 function virtual(one) {
@@ -61,7 +62,7 @@ function virtual(one) {
     const names = [model.slug, ...(Array.isArray(model.alias) ? model.alias : [])].filter(Boolean).join(", ");
     return make("div", { className: "card-body stack-s" },
       make("div", { className: "row" }, make("h3", {}, make("code", { textContent: `${one.name}/${model.name}` })), badge("accent", labelOf(String(routing.type || "").replace("-based-routing", ""))), names ? make("span", { className: "soft anywhere", textContent: `also ${names}` }) : null),
-      scrolled(`Targets of ${one.name}/${model.name}`, ["#", "Target", "Share", "", "Now"], rows));
+      scrolled(`Targets of ${one.name}/${model.name}`, ["#", "Target", "Share or order", "", "Now"], rows));
   });
   return make("section", { className: "card", "aria-label": one.name }, head(one), ...(cards.length ? cards : [make("div", { className: "card-body" }, make("p", { className: "soft", textContent: "No virtual models yet: edit the group and add one." }))]));
 }

@@ -91,7 +91,7 @@ function showCharts(answer, picker) {
   charts = CHARTS.map((one, index) => chart(boxes[index][0], {
     series: lines(one).map(([label]) => ({ label, area: !isSplit && one.whole.length === 1, stroke: isSplit ? undefined : one.stroke })),
     data: [times, ...lines(one).map(([, values]) => values)],
-    format: one.format,
+    format: one.format, isWhole: one.format === compact,
     onRange: (since, until) => picker.set(new Date(since * 1000), new Date(until * 1000)),
   }));
 }
@@ -161,6 +161,7 @@ async function load() {
     const isEmpty = !answer.reach.metrics_since;
     at("nothing").replaceChildren(...(isEmpty ? [firstCall(at("monitor").dataset.gateway)] : []));
     at("shown").hidden = isEmpty;
+    at("controls").hidden = isEmpty;
     if (!isEmpty) {
       showTiles(answer);
       showCharts(answer, picker);

@@ -303,9 +303,10 @@ async function waitInForce(version) {
 }
 
 async function test() {
+  if (!page.isStored) { report(note("warn", "Save first", "Test sends one span to what is saved and in force.")); return; }
   report(note("", "Sending one span ..."));
   const name = page.manifest.name || "default";
-  const { data } = await ask("POST", "/api/telemetry/test", page.isNew ? {} : { destination: name });
+  const { data } = await ask("POST", "/api/telemetry/test", { destination: name });
   const notes = data.results.map((result) => {
     const took = result.latency_ms === null ? "" : ` in ${number(result.latency_ms)} ms`;
     return note(result.ok ? "good" : "bad", `${result.destination} (${result.signal}): ${result.ok ? "ok" : "failed"}${took}`, result.what, result.advice);
@@ -346,7 +347,7 @@ function destinationCard(entry, taken) {
       counts, line,
       reasons.length ? make("div", { className: "reasons" }, reasons.map(([reason, count]) => badge("bad", `${number(count)} ${reason.replaceAll("_", " ")}`))) : null,
       error,
-      make("p", { className: "help", textContent: last ? `Last ${unit} taken ${since(last)}` : `No ${unit} taken yet`, title: last ? time(last) : "" })));
+      make("p", { className: "help", textContent: last ? `Last ${unit} taken ${since(last)}` : total(ledger.exported) ? `No ${unit} taken since the start` : `No ${unit} taken yet`, title: last ? time(last) : "" })));
 }
 
 async function showLedger() {

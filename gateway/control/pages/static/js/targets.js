@@ -30,6 +30,7 @@ function fill(row, entry) {
     times.per_output_token_ms === null ? "–" : duration(times.per_output_token_ms), entry.opened_at ? since(entry.opened_at) : "–"];
   const cells = [...row.line.children];
   texts.forEach((text, index) => { if (index && cells[index].textContent !== text) cells[index].replaceChildren(index === 1 ? badge(`${kind} dot`, text) : text); });
+  cells[1].title = entry.missing_secret ?? "";
   if (row.button) row.button.textContent = entry.is_drained ? "Undrain" : "Drain";
 }
 

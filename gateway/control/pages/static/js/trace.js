@@ -2,8 +2,9 @@
 
 import { get } from "./api.js";
 import { at, badge, empty, make, note } from "./dom.js";
-import { codeBlock, copy } from "./first_call.js";
-import { compact, duration, number, time, usd } from "./format.js";
+import { copyText } from "./clipboard.js";
+import { codeBlock } from "./first_call.js";
+import { compact, duration, number, percent, time, usd } from "./format.js";
 import { toast } from "./toast.js";
 
 const page = at("trace");
@@ -22,7 +23,8 @@ const REASONS = {
   secret_missing: "its key is missing", stored_elsewhere: "what the call refers to is stored elsewhere", limit: "one of its limits was reached",
   retry_budget: "too many retries were going on", not_tried: "another one had answered before",
 };
-const STRATEGIES = { weight: "by weight", "weight-based": "by weight", priority: "by priority", "priority-based": "by priority", latency: "by latency", "latency-based": "by latency", complexity: "by how hard the call is", "complexity-based": "by how hard the call is" };
+const STRATEGIES = { weight: "by weight", priority: "by priority", latency: "by latency", complexity: "by how hard the call is" };
+const REFUSED = { model_not_found: "no model has that name", secret_missing: "its key is missing" };
 
 const code = (value) => make("code", { className: "anywhere", textContent: String(value) });
 
@@ -82,10 +84,10 @@ function decision(root, spans) {
   const candidates = found["gateway.routing.candidates"] ?? [];
   const route = found["gateway.routing.route"];
   if (route) {
-    line("The caller asked for ", code(found["gateway.model.asked"]), ", which the route ", code(route), ` answers; it orders its targets ${STRATEGIES[found["gateway.routing.strategy"]] ?? found["gateway.routing.strategy"] ?? "as written"}.`);
+    line("The caller asked for ", code(found["gateway.model.asked"]), ", which the route ", code(route), ` answers; it orders its targets ${STRATEGIES[(found["gateway.routing.strategy"] ?? "").replace(/-based(-routing)?$/, "")] ?? found["gateway.routing.strategy"] ?? "as written"}.`);
     if (found["gateway.routing.tier"]) line("The call was taken to be ", code(found["gateway.routing.tier"]), found["gateway.routing.tier_cause"] ? ` (${found["gateway.routing.tier_cause"]}).` : ".");
   } else {
-    line("The caller asked for ", code(found["gateway.model.asked"]), candidates.length ? ", which is a model itself." : ", and nothing answers to that name or may be used by this caller.");
+    line("The caller asked for ", code(found["gateway.model.asked"]), candidates.length ? ", which is a model itself." : `. No model was asked: ${REFUSED[found["error.type"]] ?? found["error.type"] ?? "the call ended before"}.`);
   }
   if (candidates.length > 1) line("To be asked, in this order: ", ...candidates.flatMap((one, index) => [index ? ", " : "", code(one)]), ".");
   for (const skipped of [].concat(found["gateway.routing.skipped"] ?? []).flatMap((one) => parsed(one) ?? [])) {
@@ -111,6 +113,22 @@ function depths(spans) {
   return spans.map((span) => depth(span));
 }
 
+/** The slowest step, and what no step explains: between two attempts the gateway waits on purpose. */
+function inWords(spans, inDepth) {
+  const whole = spans.find((_span, index) => inDepth[index] === 0);
+  const steps = spans.filter((_span, index) => inDepth[index] === 1);
+  if (!steps.length) return "No model was asked: all of it is the gateway's own.";
+  const share = (time) => `${duration(time)}, ${percent(time / Math.max(took(whole), 0.001))} of the call`;
+  const slowest = steps.reduce((most, span) => (took(span) > took(most) ? span : most));
+  const parts = [`The slowest step is ${nameOf(slowest)}: ${share(took(slowest))}.`];
+  const attempts = steps.filter((span) => span.attributes["gateway.attempt"]).sort((one, other) => ms(other.start_time_unix_nano, one.start_time_unix_nano));
+  const waited = attempts.slice(1).reduce((sum, span, index) => sum + Math.max(0, ms(attempts[index].end_time_unix_nano, span.start_time_unix_nano)), 0);
+  if (waited >= 1) parts[waited > took(slowest) ? "unshift" : "push"](`Between the ${attempts.length} attempts the gateway waited: ${share(waited)}.`);
+  return parts.join(" ");
+}
+
+const nameOf = (span) => (span.attributes["gateway.attempt"] ? `${span.name} (${span.attributes["gateway.target"]}, attempt ${span.attributes["gateway.attempt"]})` : span.name);
+
 function waterfall(spans, details) {
   const starts = spans.map((span) => BigInt(span.start_time_unix_nano));
   const begin = starts.reduce((least, one) => (one < least ? one : least));
@@ -127,8 +145,7 @@ function waterfall(spans, details) {
       mark.style.left = `${Math.min(99.5, (ms(begin, span.start_time_unix_nano) + first * 1000) / whole * 100)}%`;
       track.append(mark);
     }
-    const target = span.attributes["gateway.target"];
-    const name = make("span", { className: "span-name" }, isBad(span) ? badge("bad", "failed") : null, span.attributes["gateway.attempt"] ? `${span.name} (${target}, attempt ${span.attributes["gateway.attempt"]})` : span.name);
+    const name = make("span", { className: "span-name" }, isBad(span) ? badge("bad", "failed") : null, nameOf(span));
     name.style.paddingLeft = `${inDepth[index]}rem`;
     const row = make("button", { type: "button", className: "span-row", "aria-pressed": "false" }, name, track, make("span", { className: "span-time", textContent: duration(took(span)) }));
     row.addEventListener("click", () => select(index));
@@ -141,14 +158,14 @@ function waterfall(spans, details) {
   // The slowest step below the whole call is what most come for.
   const below = spans.map((span, index) => [took(span), index]).filter(([, index]) => inDepth[index] > 0);
   select(below.length ? below.reduce((most, one) => (one[0] > most[0] ? one : most))[1] : 0);
-  return section("Where the time went", make("div", { className: "waterfall" }, rows));
+  return section("Where the time went", make("p", { className: "soft waterfall-words", textContent: inWords(spans, inDepth) }), make("div", { className: "waterfall" }, rows));
 }
 
 function attributes(span) {
   const rows = Object.entries(span.attributes).sort(([one], [other]) => one.localeCompare(other))
     .map(([name, value]) => make("tr", {}, make("td", {}, code(name)), make("td", { textContent: text(value) })));
   const events = span.events.map((event) => note(event.name === "exception" ? "bad" : "", `${event.name} after ${duration(ms(span.start_time_unix_nano, event.time_unix_nano))}`, ...Object.entries(event.attributes).map(([name, value]) => `${name}: ${text(value)}`)));
-  return section(`Attributes of ${span.name}`,
+  return section(`Attributes of ${nameOf(span)}`,
     facts([["Kind", span.kind.toLowerCase()], ["Span id", code(span.span_id)], ["Started", time(Number(BigInt(span.start_time_unix_nano) / 1000000n))], ["Took", duration(took(span))], ["Status", span.status.message || span.status.code.toLowerCase()]]),
     ...events,
     make("div", { className: "table-scroll", tabIndex: 0, role: "region", "aria-label": "Attributes" }, make("table", { className: "data attributes" },
@@ -171,7 +188,7 @@ const ROLES = { system: "System", user: "User", assistant: "Model", tool: "Tool"
 function conversation(spans) {
   const said = [...spans].reverse().find((span) => span.attributes["gen_ai.input.messages"] || span.attributes["gen_ai.output.messages"]);
   if (!said) {
-    return section("What was said", make("p", { className: "soft", textContent: "Prompts and replies are not recorded for this call. Whether they are is decided by a gateway-logging-config, and by x-tfy-logging-config of the call." }));
+    return section("What was said", make("p", { className: "soft", textContent: "Prompts and replies are not recorded for this call. The global settings say whether they are, and rules what is left out: " }, make("a", { href: "/controls/logging", textContent: "Controls > Logging" }), "."));
   }
   const messages = [said.attributes["gen_ai.input.messages"], said.attributes["gen_ai.output.messages"]].flatMap((value) => { const found = parsed(value); return Array.isArray(found) ? found : []; });
   return section("What was said",
@@ -215,7 +232,7 @@ async function show() {
   const details = make("div");
   const command = curl(root, spans);
   at("copy-curl").disabled = false;
-  at("copy-curl").addEventListener("click", async () => { await copy(command); toast("good", "Copied", "Set GATEWAY_TOKEN before you run it."); });
+  at("copy-curl").addEventListener("click", async () => { await copyText(command); toast("good", "Copied", "Set GATEWAY_TOKEN before you run it."); });
   page.replaceChildren(...[
     trace.is_truncated ? note("warn", "Only the newest calls of this trace are shown", `${number(spans.length)} spans`) : null,
     ...errors(spans),
