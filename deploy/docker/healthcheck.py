@@ -1,7 +1,7 @@
 """Whether the data plane of this host takes calls: exit code 0 or 1.
 
-Who uses it: the container image, as its HEALTHCHECK. By hand, without the proxies of the environment: they are for
-providers. `GATEWAY_PORT` is read as the gateway itself reads it.
+Who uses it: the container image, as its HEALTHCHECK. By hand, without the proxies of the environment:
+those are for providers. `GATEWAY_PORT` is read as the gateway itself reads it.
 """
 
 from __future__ import annotations

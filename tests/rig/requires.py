@@ -78,6 +78,7 @@ TOOLS: dict[str, Callable[[], str | None]] = {
     "chromium": lambda: None if find_chromium() else "no program chromium or google-chrome on PATH",
     "curl": _program("curl"),
     "grpc": _module("grpc"),
+    "helm": _program("helm"),
     "haproxy": _program("haproxy"),
     "langchain": _module("langchain_openai", "langchain_anthropic"),
     "llmock": _module("llmock"),
