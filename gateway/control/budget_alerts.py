@@ -202,13 +202,13 @@ class BudgetAlerts:
             self._note_failed(alert, sending.what)
 
     async def _note_sent(self, alert: _Alert) -> None:
-        self._counts["sent"] += 1
         self._waiting.pop(alert.keys, None)
         self._failing.discard(alert.channel)
         try:
             await asyncio.to_thread(self._sent.add, dict.fromkeys(alert.keys, alert.end_s))
         except OSError as error:
             _log.error("an alert was sent and is not noted: %s; a restart may send it again", error)
+        self._counts["sent"] += 1
 
     def _note_failed(self, alert: _Alert, what: str) -> None:
         self._counts["failed"] += 1

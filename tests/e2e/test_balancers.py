@@ -1,0 +1,228 @@
+"""Calls, streams and WebSockets through the HAProxy and nginx of `deploy/`, to real gateways.
+
+Of the three gateways that the balancers know one is dead all the time.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from websockets.asyncio.client import connect
+
+from tests.rig import behaviours
+from tests.rig.balancer import Balancer, check_haproxy, check_nginx
+from tests.rig.behaviours import WORDS
+from tests.rig.fake_upstream import FakeUpstream, Gate
+from tests.rig.gateway_process import Document, GatewayProcess, StartGateway
+from tests.rig.manifests import (
+    APP_TOKEN,
+    ENVIRONMENT,
+    SCRIPTED,
+    bearer,
+    chat_body,
+    openai_account,
+    virtual_account,
+)
+from tests.rig.raw_http import RawConnection, Reply, events, request_bytes
+from tests.rig.realtime_upstream import RealtimeUpstream
+from tests.rig.requires import ROOT, find_program, requires
+from tests.rig.until import until
+
+BALANCERS: Final = [pytest.param(name, marks=requires(name)) for name in ("haproxy", "nginx")]
+CHAT: Final = "/v1/chat/completions"
+HEADERS: Final = [bearer(), ("content-type", "application/json")]
+
+
+@pytest.fixture(scope="module")
+def voices() -> Iterator[RealtimeUpstream]:
+    with RealtimeUpstream() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def documents(upstream_server: FakeUpstream, voices: RealtimeUpstream) -> list[Document]:
+    return [
+        openai_account("fake", upstream_server.base_url, ["normal", SCRIPTED]),
+        openai_account("voices", voices.base_url, ["m"]),
+        virtual_account("app", ["env:APP_TOKEN"], ["*"]),
+    ]
+
+
+@pytest.fixture(scope="module")
+def gateways(
+    documents: list[Document], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[GatewayProcess]]:
+    with ExitStack() as running:
+        folders = [tmp_path_factory.mktemp("behind") for _ in range(2)]
+        made = [GatewayProcess(each, documents, workers=1, environment=ENVIRONMENT) for each in folders]
+        yield [running.enter_context(each) for each in made]
+
+
+@pytest.fixture(scope="module", params=BALANCERS)
+def balancer(
+    request: pytest.FixtureRequest,
+    gateways: list[GatewayProcess],
+    closed_port: int,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Balancer]:
+    ports = [closed_port, *(each.port for each in gateways)]
+    with Balancer(request.param, tmp_path_factory.mktemp("balancer"), ports) as running:
+        yield running
+
+
+def call(balancer: Balancer) -> Reply:
+    """One call on a connection of its own."""
+    with balancer.connect() as connection:
+        return connection.exchange("POST", CHAT, HEADERS, chat_body("fake/normal"))
+
+
+def begin_stream(balancer: Balancer, upstream: FakeUpstream, gate: Gate) -> tuple[RawConnection, bytes]:
+    """Open a stream and read its first word; the provider waits at *gate* with the others."""
+    upstream.play(SCRIPTED, behaviours.stream(gate=gate))
+    connection = balancer.connect()
+    connection.send(request_bytes("POST", CHAT, HEADERS, chat_body(f"fake/{SCRIPTED}", stream=True)))
+    # The role alone is held back until there is content.
+    gate.step(2)
+    assert connection.read_head().status == 200
+    return connection, read_until(connection, WORDS[0].encode())
+
+
+def read_until(connection: RawConnection, mark: bytes) -> bytes:
+    """What comes, up to and with the piece that completes *mark*."""
+    seen = b""
+    while mark not in seen:
+        seen += connection.read_piece()
+    return seen
+
+
+@requires("haproxy")
+def test_haproxy_takes_its_file() -> None:
+    """`haproxy -c` has nothing to say against the file."""
+    done = check_haproxy()
+    assert (done.returncode, "WARNING" in done.stderr, "ALERT" in done.stderr) == (0, False, False), (
+        done.stderr
+    )
+
+
+@requires("nginx")
+def test_nginx_takes_its_files(tmp_path: Path) -> None:
+    """`nginx -t` has nothing to say against the files."""
+    done = check_nginx(tmp_path)
+    assert (done.returncode, "[warn]" in done.stderr) == (0, False), done.stderr
+
+
+@requires("systemd-analyze")
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    """`systemd-analyze verify` has nothing to say against the unit, but that the program is not installed."""
+    unit = (ROOT / "deploy" / "systemd" / "gateway.service").read_text()
+    program = "/opt/gateway/bin/gateway"
+    assert f"ExecStart={program} serve" in unit
+    file = tmp_path / "gateway.service"
+    file.write_text(unit.replace(f"ExecStart={program}", "ExecStart=/bin/true"))
+    command = [find_program("systemd-analyze") or "", "verify", "--man=no", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    ours = [line for line in done.stderr.splitlines() if "gateway.service" in line]
+    assert (done.returncode, ours) == (0, [])
+
+
+def test_a_dead_gateway_fails_no_call(balancer: Balancer) -> None:
+    """A gateway that refuses connections is passed over, from the first call on."""
+    assert [call(balancer).status for _ in range(12)] == [200] * 12
+
+
+def test_each_event_passes_at_once(balancer: Balancer, upstream: FakeUpstream) -> None:
+    """Nothing is buffered: the caller has each event before the provider sends the next."""
+    gate = upstream.gate()
+    connection, seen = begin_stream(balancer, upstream, gate)
+    with connection:
+        for word in WORDS[1:]:
+            gate.step()
+            seen += read_until(connection, json.dumps(word, ensure_ascii=False)[1:-1].encode())
+        gate.open()
+        rest = seen + b"".join(connection.read_pieces())
+    assert events(rest)[-1] == "[DONE]"
+
+
+@pytest.mark.parametrize("leave", [RawConnection.reset, RawConnection.close], ids=["reset", "close"])
+def test_a_caller_that_leaves_stops_the_provider(
+    balancer: Balancer, upstream: FakeUpstream, leave: Any
+) -> None:
+    """The end of the caller's connection reaches the gateway, and with it the provider."""
+    connection, _ = begin_stream(balancer, upstream, upstream.gate())
+    leave(connection)
+    (exchange,) = [one for one in upstream.exchanges if one.model == SCRIPTED]
+    assert exchange.was_aborted.wait(10), "the provider's connection is still open"
+    assert not exchange.was_answered.is_set()
+
+
+def test_a_large_body_passes(balancer: Balancer, upstream: FakeUpstream) -> None:
+    """What the gateway takes the balancer takes too."""
+    body = json.dumps({"model": "fake/normal", "messages": [{"role": "user", "content": "x" * 8_000_000}]})
+    with balancer.connect() as connection:
+        assert connection.exchange("POST", CHAT, HEADERS, body.encode()).status == 200
+    assert len(upstream.exchanges[-1].json["messages"][0]["content"]) == 8_000_000
+
+
+async def test_websockets_pass(balancer: Balancer) -> None:
+    """A session of the realtime API is opened, holds a conversation and ends with its code."""
+    address = f"ws://127.0.0.1:{balancer.port}/v1/realtime?model=voices/m"
+    headers = {"authorization": f"Bearer {APP_TOKEN}"}
+    async with connect(address, additional_headers=headers, compression=None) as session:
+        assert json.loads(await session.recv())["type"] == "session.created"
+        await session.send(json.dumps({"type": "response.create"}))
+        kinds = [json.loads(await session.recv())["type"] for _ in range(3)]
+        assert kinds == ["response.created", "response.output_audio.delta", "response.done"]
+    assert session.close_code == 1000
+
+
+@pytest.mark.parametrize("name", BALANCERS)
+def test_a_stop_fails_no_call_and_cuts_no_stream(
+    name: str,
+    documents: list[Document],
+    upstream: FakeUpstream,
+    start_gateway: StartGateway,
+    closed_port: int,
+    tmp_path: Path,
+) -> None:
+    """One gateway drains and ends: its stream is whole, new calls go to the other one, none fails."""
+    # Over two checks of HAProxy, a second apart.
+    options = ["--drain-delay", "4"]
+    both = [start_gateway(documents, workers=1, options=options) for _ in range(2)]
+    with Balancer(name, tmp_path, [closed_port, *(each.port for each in both)]) as balancer:
+        call(balancer)
+        gates = [upstream.gate() for _ in both]
+        # What is open is counted, so each gateway has one of them.
+        streams = [begin_stream(balancer, upstream, gate) for gate in gates]
+        open_calls = [
+            line for each in both for line in each.control("GET", "/metrics")[1].splitlines()
+            if line.startswith("gateway_calls_open")
+        ]  # fmt: skip
+        assert len(open_calls) == 2
+        leaving = both[0]
+        leaving.signal(signal.SIGTERM)
+        statuses: list[int] = []
+
+        def has_stopped_listening() -> bool:
+            statuses.append(call(balancer).status)
+            try:
+                RawConnection(leaving.port).close()
+            except ConnectionRefusedError:
+                return True
+            return False
+
+        until(has_stopped_listening, what="the gateway to stop listening", timeout_s=30)
+        statuses += [call(balancer).status for _ in range(20)]
+        assert set(statuses) == {200}
+        for gate in gates:
+            gate.open()
+        for connection, seen in streams:
+            with connection:
+                assert events(seen + b"".join(connection.read_pieces()))[-1] == "[DONE]"
+        assert leaving.wait() == 0

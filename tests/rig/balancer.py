@@ -1,0 +1,144 @@
+"""HAProxy and nginx with the configurations of `deploy/`, in front of gateways on loopback.
+
+Only addresses are put into the files; everything else is as it is shipped.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from tests.rig.raw_http import RawConnection
+from tests.rig.requires import ROOT, find_program
+from tests.rig.until import until
+
+DEPLOY: Final = ROOT / "deploy"
+SHIPPED: Final = ("127.0.0.1:8787", "127.0.0.1:8797", "127.0.0.1:8807")
+"""The addresses of gateways that stand in the files."""
+
+_END_S: Final = 10.0
+# What a host has of its own around our two files.
+_NGINX_MAIN: Final = """\
+daemon off;
+master_process off;
+pid nginx.pid;
+error_log stderr;
+events {{ }}
+http {{
+    access_log off;
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    include {folder}/upstream.conf;
+    include {folder}/gateway.conf;
+}}
+"""
+
+
+def free_port() -> int:
+    """A port of loopback that nobody has at the moment."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def replaced(text: str, old: str, new: str) -> str:
+    """*text* with *old* replaced, which must be there once.
+
+    Raises:
+        AssertionError: It is not, so the test would not test what it thinks.
+    """
+    assert text.count(old) == 1, f"{old!r} is there {text.count(old)} times"
+    return text.replace(old, new)
+
+
+class Balancer:
+    """One running HAProxy or nginx.
+
+    Attributes:
+        port: Where callers come in.
+    """
+
+    def __init__(self, name: str, folder: Path, gateways: Sequence[int]) -> None:
+        """Write the configuration for three *gateways*, given by their ports."""
+        self.port = free_port()
+        self._log = folder / f"{name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._environment: dict[str, str] = {}
+        addresses = [f"127.0.0.1:{port}" for port in gateways]
+        assert len(addresses) == len(SHIPPED)
+        prepare: Callable[[Path, list[str]], list[str]] = getattr(self, f"_prepare_{name}")
+        self._command = prepare(folder, addresses)
+
+    def connect(self) -> RawConnection:
+        """A socket to it."""
+        return RawConnection(self.port)
+
+    def __enter__(self) -> Self:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env={**os.environ, **self._environment},
+            )  # fmt: skip
+        until(self._listens, what="the balancer to listen")
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(timeout=_END_S)
+
+    def _listens(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self._log.read_text()
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                return True
+        except OSError:
+            return False
+
+    def _prepare_haproxy(self, folder: Path, addresses: list[str]) -> list[str]:
+        text = (DEPLOY / "haproxy" / "haproxy.cfg").read_text()
+        text = replaced(text, "bind :8080", f"bind 127.0.0.1:{self.port}")
+        text = replaced(text, "127.0.0.1:8404", f"127.0.0.1:{free_port()}")
+        file = folder / "haproxy.cfg"
+        file.write_text(text)
+        self._environment = {f"GATEWAY_{at}": address for at, address in enumerate(addresses, 1)}
+        # -db: in the foreground, one process.
+        return [find_program("haproxy") or "", "-db", "-f", str(file)]
+
+    def _prepare_nginx(self, folder: Path, addresses: list[str]) -> list[str]:
+        upstream = (DEPLOY / "nginx" / "upstream.conf").read_text()
+        for shipped, address in zip(SHIPPED, addresses, strict=True):
+            upstream = replaced(upstream, shipped, address)
+        (folder / "upstream.conf").write_text(upstream)
+        text = (DEPLOY / "nginx" / "gateway.conf").read_text()
+        text = replaced(text, "    listen 8080;", f"    listen 127.0.0.1:{self.port};")
+        (folder / "gateway.conf").write_text(text)
+        (folder / "nginx.conf").write_text(_NGINX_MAIN.format(folder=folder))
+        return [find_program("nginx") or "", "-p", str(folder), "-c", "nginx.conf"]
+
+
+def check_haproxy() -> subprocess.CompletedProcess[str]:
+    """`haproxy -c` of the shipped file."""
+    file = DEPLOY / "haproxy" / "haproxy.cfg"
+    return _run([find_program("haproxy") or "", "-c", "-f", str(file)])
+
+
+def check_nginx(folder: Path) -> subprocess.CompletedProcess[str]:
+    """`nginx -t` of the shipped files."""
+    (folder / "nginx.conf").write_text(_NGINX_MAIN.format(folder=DEPLOY / "nginx"))
+    return _run([find_program("nginx") or "", "-t", "-p", str(folder), "-c", "nginx.conf"])
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)

@@ -1,0 +1,134 @@
+"""The plain manifests for Kubernetes, made from the chart, fit the image and the gateway's settings."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import jsonschema
+import pytest
+import yaml
+
+from gateway.config import SecretSource, check
+from gateway.settings import OPTIONS, read_settings
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+CHART: Final = ROOT / "deploy" / "helm" / "gateway"
+OBJECTS: Final[dict[str, Any]] = {
+    f"{found['kind']}/{found['metadata']['name']}": found
+    for found in yaml.safe_load_all(
+        (ROOT / "deploy" / "kubernetes" / "gateway.yaml").read_text(encoding="utf-8")
+    )
+}
+POD: Final = OBJECTS["Deployment/gateway"]["spec"]["template"]
+CONTAINER: Final = POD["spec"]["containers"][0]
+_IMAGE: Final = {
+    "GATEWAY_CONFIG": "/etc/gateway/manifests",
+    "GATEWAY_STATE_DIR": "/var/lib/gateway",
+    "GATEWAY_HOST": "0.0.0.0",
+}
+
+
+def environment() -> dict[str, str]:
+    """What a pod says itself, with what the Secret must have."""
+    own = {one["name"]: one["value"] for one in CONTAINER["env"]}
+    return {**_IMAGE, **own, "GATEWAY_ADMIN_TOKEN": "of-the-secret"}
+
+
+def test_settings_are_settings() -> None:
+    """Each variable stands for a flag and has a value that can be used."""
+    assert environment().keys() <= {option.variable for option in OPTIONS} | {"GATEWAY_ADMIN_TOKEN"}
+    settings = read_settings({}, environment())
+    ports = {one["name"]: one["containerPort"] for one in CONTAINER["ports"]}
+    assert ports == {"calls": settings.port, "control": settings.control_port}
+    mounts = {one["mountPath"] for one in CONTAINER["volumeMounts"]}
+    assert mounts == {str(settings.config), str(settings.state_dir), "/tmp"}  # noqa: S108 - the pod's own
+
+
+def test_the_image_says_the_rest() -> None:
+    """What the pods do not say the Dockerfile does."""
+    text = (ROOT / "deploy" / "docker" / "Dockerfile").read_text(encoding="utf-8")
+    assert [name for name, value in _IMAGE.items() if f"{name}={value}" not in text] == []
+    (user,) = re.findall(r"^USER (\d+):", text, re.MULTILINE)
+    assert POD["spec"]["securityContext"]["runAsUser"] == int(user)
+
+
+def test_a_stop_has_the_time_it_needs() -> None:
+    """Kubernetes waits longer than the wait before SIGTERM, the delay, the timeout and 15 s together."""
+    settings = read_settings({}, environment())
+    program, before = CONTAINER["lifecycle"]["preStop"]["exec"]["command"]
+    assert program == "sleep"
+    needed = int(before) + settings.drain_delay_s + settings.drain_timeout_s + 15
+    assert POD["spec"]["terminationGracePeriodSeconds"] > needed
+
+
+def test_everything_selects_the_pods() -> None:
+    """Services, policy, budget and autoscaler are about the pods of the deployment, and ports have names."""
+    labels = POD["metadata"]["labels"]
+    for name in ("Service/gateway", "Service/gateway-control"):
+        assert OBJECTS[name]["spec"]["selector"] == labels
+    assert OBJECTS["PodDisruptionBudget/gateway"]["spec"]["selector"]["matchLabels"] == labels
+    assert OBJECTS["NetworkPolicy/gateway"]["spec"]["podSelector"]["matchLabels"] == labels
+    assert OBJECTS["HorizontalPodAutoscaler/gateway"]["spec"]["scaleTargetRef"]["name"] == "gateway"
+    assert "replicas" not in OBJECTS["Deployment/gateway"]["spec"], "the autoscaler says how many"
+    probes = [CONTAINER[name]["httpGet"] for name in ("startupProbe", "readinessProbe", "livenessProbe")]
+    assert [(one["path"], one["port"]) for one in probes] == [
+        ("/readyz", "calls"), ("/readyz", "calls"), ("/livez", "calls"),
+    ]  # fmt: skip
+
+
+def test_the_control_plane_is_closed_to_callers() -> None:
+    """The policy lets nobody to its port, unless told."""
+    (rule,) = OBJECTS["NetworkPolicy/gateway"]["spec"]["ingress"]
+    assert rule["ports"] == [{"port": "calls"}]
+
+
+def test_manifests_can_be_run(tmp_path: Path) -> None:
+    """Those of the ConfigMap pass the strict check with what the Secret must have."""
+    for name, text in OBJECTS["ConfigMap/gateway-manifests"]["data"].items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    secrets = SecretSource({"OPENAI_API_KEY": "sk-some-key", "APP_TOKEN": "some-token"}, None)
+    assert check.check(tmp_path, strict=True, secrets=secrets).problems == ()
+
+
+def test_the_autoscalers_metric_is_one_of_ours() -> None:
+    """What the chart asks for by name is on /metrics."""
+    text = (CHART / "templates" / "scaling.yaml").read_text(encoding="utf-8")
+    (name,) = re.findall(r"metric: \{name: (\w+)\}", text)
+    assert f"`{name.replace('_', '.')}`" in (ROOT / "docs" / "telemetry.md").read_text(encoding="utf-8")
+
+
+def schema_and_values() -> tuple[Any, Any]:
+    """Of the chart."""
+    text = (CHART / "values.schema.json").read_text(encoding="utf-8")
+    return yaml.safe_load(text), yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+
+
+def test_defaults_fit_the_schema() -> None:
+    """The schema knows every value of values.yaml, and values.yaml every one of the schema."""
+    schema, values = schema_and_values()
+    jsonschema.Draft7Validator.check_schema(schema)
+    jsonschema.validate(values, schema)
+    assert schema["properties"].keys() - {"global"} == values.keys()
+    for name, part in schema["properties"].items():
+        if name not in {"global", "resources"}:
+            assert part.get("properties", {}).keys() == (
+                values[name].keys() if "properties" in part else set()
+            ), name
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"replica": 3}, {"settings": {"workers": 0}}, {"secretName": ""},
+        {"httpRoute": {"enabled": True, "parentRefs": []}},
+        {"settings": {"logLevel": "verbose"}}, {"autoscaling": {"cpuPercent": "65"}},
+    ],
+    ids=["unknown", "no worker", "no secret", "route to nowhere", "level", "text"],
+)  # fmt: skip
+def test_wrong_values_are_refused(wrong: dict[str, Any]) -> None:
+    """A misspelt or impossible value is told before anything is installed."""
+    schema, _ = schema_and_values()
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(wrong, schema)
