@@ -25,6 +25,7 @@ from gateway.control.limits import LimitsSource
 from gateway.control.limits_in_force import LimitsInForce
 from gateway.control.metrics import MetricsPage, MetricsSource
 from gateway.control.otel_manifest import OtelManifests
+from gateway.control.playground import Playground
 from gateway.control.sign_in.entrance import Entrance
 from gateway.control.tail import Tail
 from gateway.control.targets import TargetsSource
@@ -32,6 +33,7 @@ from gateway.control.telemetry import TelemetrySource
 from gateway.control.traces import TraceQueries
 from gateway.delivery.probe import ProbeResult
 from gateway.delivery.service import MetricsReport
+from gateway.identity.dashboard_tokens import DashboardKey
 from gateway.identity.issued_tokens import IssuedTokens
 from gateway.limits.readings import CounterReader
 from gateway.store.audit_log import AuditLog
@@ -40,6 +42,7 @@ from gateway.tracestore.ledger import StoreState, local_report
 from gateway.tracestore.metrics_query import MetricsQuery, run_metrics
 from gateway.tracestore.query import TraceQuery
 from gateway.tracestore.reader import Newer
+from gateway.upstream.data_plane import DataPlaneLine
 
 TOKEN = "admin-token-of-the-tests"
 
@@ -118,6 +121,9 @@ class Rooms:
     audit: AuditTrail = field(default_factory=lambda: AuditTrail(AuditLog(Path(mkdtemp()))))
     targets: TargetsSource = field(default_factory=lambda: TargetsSource(tuple, None))
     limits: LimitsSource = field(default_factory=no_limits)
+    playground: Playground = field(
+        default_factory=lambda: Playground(DataPlaneLine("http://127.0.0.1:9"), DashboardKey(Path(mkdtemp())))
+    )
 
     def client(
         self,
@@ -172,6 +178,7 @@ class Rooms:
                 ManifestFiles(self.manifests, strict=False, secrets=SecretSource({}, None)), self.kept
             ),
             limits=self.limits,
+            playground=self.playground,
         )
 
     async def _test(self, name: str | None) -> Sequence[dict[str, object]]:
