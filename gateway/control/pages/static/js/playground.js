@@ -6,8 +6,8 @@ import { duration, number, usd } from "./format.js";
 import { toastError } from "./toast.js";
 
 const MOST = 4;
-const COST_TRIES = 8;
-const COST_WAIT_MS = 400;
+const COST_TRIES = 12;
+const COST_WAIT_MS = 500;
 const gateway = at("playground").dataset.gateway;
 const panes = [];
 let models = [];
@@ -123,7 +123,7 @@ class Pane {
     this.state.took = performance.now() - this.state.begun;
     this.box.removeAttribute("aria-busy");
     this.tell();
-    await this.findCost(this.state);
+    this.findCost(this.state).catch(() => {});
   }
 
   async stream(body, given) {
@@ -192,7 +192,7 @@ class Pane {
     if (!state.trace) return;
     for (let tries = 0; tries < COST_TRIES && this.state === state; tries += 1) {
       await sleep(COST_WAIT_MS);
-      const { traces } = await get(`/api/traces?trace_id=${state.trace}`).catch(() => ({ traces: [] }));
+      const { traces } = await get(`/api/traces?q=${state.trace}`).catch(() => ({ traces: [] }));
       if (traces.length) {
         state.cost = traces[0].cost_usd;
         if (this.state === state) this.tell();
@@ -217,7 +217,8 @@ function snippet() {
   const prompt = at("prompt").value.trim() || "Hello";
   const body = request(panes[0], prompt);
   const given = metadata();
-  const header = Object.keys(given).length ? JSON.stringify(given) : "";
+  // A header is ASCII.
+  const header = Object.keys(given).length ? JSON.stringify(given).replace(/[^ -~]/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`) : "";
   if (language === "curl") {
     return [`curl ${gateway}/v1/chat/completions`, '-H "Authorization: Bearer $GATEWAY_TOKEN"', "-H 'Content-Type: application/json'",
       ...(header ? [`-H ${shell(`x-tfy-metadata: ${header}`)}`] : []), `-d ${shell(JSON.stringify(body, null, 2))}`].join(" \\\n  ");
