@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
@@ -42,7 +43,7 @@ from gateway.tracestore.ledger import StoreState, local_report
 from gateway.tracestore.metrics_query import MetricsQuery, run_metrics
 from gateway.tracestore.query import TraceQuery
 from gateway.tracestore.reader import Newer
-from gateway.upstream.data_plane import DataPlaneLine
+from gateway.upstream.data_plane import Answer
 
 TOKEN = "admin-token-of-the-tests"
 
@@ -104,6 +105,17 @@ def no_limits() -> LimitsSource:
     return LimitsSource(in_force, CounterReader(counters_in_memory(places=16)))
 
 
+class OneModel:
+    """A data plane that has one model."""
+
+    @asynccontextmanager
+    async def call(self, *_asked: object) -> AsyncIterator[Answer]:
+        yield Answer(200, {"content-type": "application/json"}, self._parts())
+
+    async def _parts(self) -> AsyncIterator[bytes]:
+        yield b'{"data": [{"id": "fake/normal"}]}'
+
+
 @dataclass
 class Rooms:
     """The doubles behind one app."""
@@ -122,7 +134,7 @@ class Rooms:
     targets: TargetsSource = field(default_factory=lambda: TargetsSource(tuple, None))
     limits: LimitsSource = field(default_factory=no_limits)
     playground: Playground = field(
-        default_factory=lambda: Playground(DataPlaneLine("http://127.0.0.1:9"), DashboardKey(Path(mkdtemp())))
+        default_factory=lambda: Playground(OneModel(), DashboardKey(Path(mkdtemp())))
     )
 
     def client(
