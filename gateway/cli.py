@@ -267,8 +267,13 @@ def _token(parsed: argparse.Namespace) -> int:
         return USAGE
     from gateway.app.tokens import run_token_command
 
+    try:
+        state_dir = parsed.state_dir or state_dir_in(environment())
+    except SettingsError as error:
+        sys.stderr.write(f"gateway token: {error}\n")
+        return USAGE
     secrets_dir = parsed.secrets_dir or _path_in_environment("GATEWAY_SECRETS_DIR")
-    return run_token_command(parsed, config, secrets_dir, parsed.state_dir or state_dir_in(environment()))
+    return run_token_command(parsed, config, secrets_dir, state_dir)
 
 
 def _serve(parsed: argparse.Namespace) -> int:

@@ -210,6 +210,13 @@ class NoTargetAvailable(GatewayError):
     retryable = True
 
 
+class LimitsUnavailable(GatewayError):
+    """Nobody can say whether a limit has room, and the configuration has such calls refused."""
+
+    status, type, code, source = 503, "overloaded_error", "limits_unavailable", "gateway"
+    retryable = True
+
+
 class GatewayShutdown(GatewayError):
     """The gateway ended while the call ran, after the drain timeout."""
 

@@ -931,6 +931,7 @@ class Decision(msgspec.Struct, frozen=True):
             counted. Where all were taken it may be ().
         at_s: Unix time of the decision, by the clock of the counters.
         is_shared: It was decided for all replicas together, not for this host alone.
+        is_unknown: Nobody could say whether there is room, which is why it was refused.
     """
 
     refused: int | None
@@ -938,6 +939,7 @@ class Decision(msgspec.Struct, frozen=True):
     reset_s: tuple[float, ...]
     at_s: float
     is_shared: bool = False
+    is_unknown: bool = False
 
 
 class Correction(msgspec.Struct, frozen=True):
@@ -1022,6 +1024,20 @@ class HeldLimit(msgspec.Struct, frozen=True):
     limit: int
 
 
+class Reached(msgspec.Struct, frozen=True):
+    """A threshold of a budget that a call has reached.
+
+    Attributes:
+        rule: The budget's id.
+        limit: Which of its limits, as manifests have it.
+        percent: Of that limit.
+    """
+
+    rule: str
+    limit: str
+    percent: float
+
+
 class HeldLimits:
     """The limits that hold for calls of a kind and are asked together. One object stands for all such calls.
 
@@ -1097,6 +1113,10 @@ class Permit(Protocol):
         """What the limits said that hold for it."""
 
     @property
+    def reached(self) -> Sequence[Reached]:
+        """Thresholds of budgets that it has reached, once it is settled."""
+
+    @property
     def refusal(self) -> Exception | None:
         """Why the caller, or a target, was not admitted; of several the one that resets first."""
 
@@ -1108,6 +1128,9 @@ class Permit(Protocol):
 
     def forgo(self, target: Target) -> None:
         """Give back what was taken for *target*: it is not asked."""
+
+    async def use(self, spent: Sequence[Spent]) -> Exception | None:
+        """Count what was *spent* so far by a call that goes on; why it may not, where nothing is left."""
 
     def settle(self, spent: Sequence[Spent]) -> None:
         """At the end of the call: correct what was taken to what was *spent*."""

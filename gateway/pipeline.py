@@ -168,6 +168,7 @@ class Pipeline:
 
         Raises:
             RateLimitExceeded, BudgetExceeded: One of them has no room for it.
+            LimitsUnavailable: Nobody can say whether one has.
         """
         call = facts.call or trace.call
         if self._limiter is None or snapshot.limits is None or call is None:

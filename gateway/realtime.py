@@ -5,6 +5,7 @@
     accept             edge                      from here on errors are events, and then a close code
     dial               failover, upstream        target after target; the caller's first message waits
     relay              here                      each message as it is; who is slow makes the other side wait
+    count              limits                    after each response; where nothing is left, the session ends
     settle             the pipeline's exit       usage from the events that passed, once
 
 The entry, the exit and the trace are the pipeline's. A session is one task with two pumps beside it. Each
@@ -36,7 +37,7 @@ from gateway.errors import (
 )
 from gateway.failover import Failover, Failure, abandoned
 from gateway.model import CallFacts, Client, Outcome, Passage, Target
-from gateway.pipeline import Pipeline
+from gateway.pipeline import Pipeline, spent_by
 from gateway.providers.headers import FORWARDED_UP
 from gateway.providers.passage_headers import passage_headers
 from gateway.relay import note_failure, without_credentials
@@ -394,14 +395,24 @@ class _Session:
             if isinstance(message, Closed):
                 return _end_of_provider(message)
             self._heard_s = self._to_caller_s = self._provider_heard_s
-            if isinstance(message, str):
-                self._used.see(message)
+            was_used = isinstance(message, str) and self._used.see(message)
             try:
                 await self._socket.send(message)
             except ClientDisconnected:
                 return _Ending(close_codes.LOST, of_caller=True)
             self._to_caller_s = 0.0
+            if was_used and (refusal := await self._count()) is not None:
+                return _Ending(error=refusal)
             self._provider_heard_s = self._loop.time()
+
+    async def _count(self) -> GatewayError | None:
+        """Count what a response or a transcription used; why the session may not go on, if so."""
+        permit = self._trace.permit
+        if permit is None:
+            return None
+        self._settle()
+        refusal = await permit.use(spent_by(self._trace))
+        return refusal if isinstance(refusal, GatewayError) else None
 
     async def _look(self, provider: ProviderSocket) -> _Ending | None:
         """Whether the session has been silent for too long."""
@@ -457,7 +468,11 @@ class _Session:
         """Tell the caller of an error of ours, and close: with *code*, or with what says the same."""
         attempt = self._trace.answer
         if attempt is not None and not attempt.end_ns:
-            note_failure(attempt, error)
+            if error.source == "gateway":
+                # A limit has ended it: the provider has done nothing wrong.
+                attempt.ended()
+            else:
+                note_failure(attempt, error)
         self._trace.cut(error.code, error.for_operator)
         words = WORDING.event(
             error, request_id=self._responder.request_id, trace_id=self._trace.trace_id.hex()

@@ -210,13 +210,12 @@ def _admin_token(environ: Mapping[str, str]) -> str | None:
 
 
 def state_dir_in(environ: Mapping[str, str]) -> Path:
-    """The state folder of a gateway that is started with *environ* and no flags."""
-    named = environ.get(f"{_PREFIX}STATE_DIR")
-    if named:
-        return Path(named).absolute()
-    default = next(option.default for option in OPTIONS if option.flag == "control-port")
-    port = environ.get(f"{_PREFIX}CONTROL_PORT") or default or ""
-    return _default_state_dir(int(port) if port.isdigit() else 0, environ)
+    """The state folder of a gateway that is started with *environ* and no flags.
+
+    Raises:
+        SettingsError: A value is not usable.
+    """
+    return read_control_place({}, environ)[2]
 
 
 def _default_state_dir(control_port: int, environ: Mapping[str, str]) -> Path:

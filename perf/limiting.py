@@ -33,9 +33,15 @@ from perf.payloads import chat_request
 ONE: Final = "a budget"
 TEN: Final = "10 rules"
 BOTH: Final = "10 rules and a budget"
-CASES: Final = (ONE, TEN, BOTH)
+WATCHED: Final = "a budget with alerts"
+CASES: Final = (ONE, TEN, BOTH, WATCHED)
 
-_MANIFESTS: Final = {ONE: (BUDGET,), TEN: LIMITS, BOTH: (*LIMITS, BUDGET)}
+_MANIFESTS: Final = {
+    ONE: (BUDGET,),
+    TEN: LIMITS,
+    BOTH: (*LIMITS, BUDGET),
+    WATCHED: (BUDGET + "alerts: {}\n",),
+}
 _MODEL: Final = "perf/chat"
 _BATCH: Final = 250
 _NOWHERE: Final = "http://127.0.0.1:9"

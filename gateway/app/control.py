@@ -212,21 +212,21 @@ class Control:
         places = _places(settings)
         line = DataPlaneLine(places.gateway)
         services = Services(
-            self._health,
-            self._queries,
-            tail,
-            self._telemetry,
-            config,
-            otel,
-            page,
-            self._targets,
-            self._audit,
-            history,
-            IssuedTokens(files, settings.state_dir),
-            self._limits,
-            Playground(line, DashboardKey(settings.state_dir)),
-            self._deliveries,
-            places,
+            health=self._health,
+            traces=self._queries,
+            tail=tail,
+            telemetry=self._telemetry,
+            config=config,
+            otel=otel,
+            metrics=page,
+            targets=self._targets,
+            audit=self._audit,
+            history=history,
+            tokens=IssuedTokens(files, settings.state_dir),
+            limits=self._limits,
+            playground=Playground(line, DashboardKey(settings.state_dir)),
+            deliveries=self._deliveries,
+            places=places,
         )
         application = build_app(services, _access(settings))
         server = HttpServer(application, bind(settings.control_host, settings.control_port))

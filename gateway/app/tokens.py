@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from gateway.config import SecretSource
+from gateway.config import SecretSource, check
 from gateway.config.manifest_files import (
     ChangedMeanwhile,
     Invalid,
@@ -47,7 +47,8 @@ def run_token_command(
     Returns:
         The exit code: 0 when it is done, else 1.
     """
-    files = ManifestFiles(config, strict=False, secrets=SecretSource(environment(), secrets_dir))
+    secrets = SecretSource(environment(), secrets_dir)
+    files = ManifestFiles(config, strict=False, secrets=secrets)
     actions: dict[str, Callable[[IssuedTokens, argparse.Namespace], None]] = {
         "create": _create,
         "list": _list,
@@ -60,10 +61,25 @@ def run_token_command(
         lines = "".join(f"{problem}\n" for problem in error.problems)
         sys.stderr.write(f"gateway token: the configuration has errors, nothing was written\n{lines}")
         return FAILED
-    except (NoSuchToken, NoSuchManifest, Refused, ChangedMeanwhile, NotWritable) as error:
+    except (NoSuchToken, NoSuchManifest) as error:
+        sys.stderr.write(f"gateway token: {error}\n")
+        _tell_errors(config, secrets)
+        return FAILED
+    except (Refused, ChangedMeanwhile, NotWritable) as error:
         sys.stderr.write(f"gateway token: {error}\n")
         return FAILED
-    return OK
+    is_looked_over = parsed.action == "list" or (parsed.action == "rotate" and parsed.due)
+    return FAILED if is_looked_over and _tell_errors(config, secrets) else OK
+
+
+def _tell_errors(config: Path, secrets: SecretSource) -> bool:
+    """Say why what was looked for may stand in a manifest that cannot be read; whether there is one."""
+    checked = check.check(config, strict=False, secrets=secrets)
+    if checked.config is not None:
+        return False
+    lines = "".join(f"{problem}\n" for problem in checked.problems)
+    sys.stderr.write(f"gateway token: the configuration has errors, so some may not be seen\n{lines}")
+    return True
 
 
 def _create(tokens: IssuedTokens, parsed: argparse.Namespace) -> None:

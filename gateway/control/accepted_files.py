@@ -1,18 +1,17 @@
 """The accepted configurations on disk: `<version>.json` each, and `accepted`, which names the one in force.
 
-Workers load from here, also when control is not there. A file is complete before its name is: it is written
-beside, synced and renamed.
+Workers load from here, also when control is not there. A file is complete before it has its name.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from pathlib import Path
 from typing import Final
 
 from gateway.config import Document, accepted
+from gateway.config.whole_file import FILE_MODE, write_whole
 from gateway.control.fingerprint import Fingerprint
 
 KEPT_VERSIONS: Final = 50
@@ -84,13 +83,7 @@ class AcceptedFiles:
         return noted[0] == version and noted[1:] != [_digest(secrets)]
 
     def _replace(self, name: str, content: bytes) -> None:
-        beside = self._folder / f".{name}.new"
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._folder / name)
+        write_whole(self._folder / name, content, FILE_MODE)
 
     def _prune(self, in_force: str) -> None:
         files = [path for path in self._folder.iterdir() if _VERSION_FILE.fullmatch(path.name)]

@@ -38,7 +38,7 @@ from gateway.control.traces import TraceQueries, trace_routes
 from gateway.identity.issued_tokens import IssuedTokens
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """What the rooms show; made and closed by `app`."""
 

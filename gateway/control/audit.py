@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from gateway.config import Document
 from gateway.config.changes import Change, changes_between, shown
+from gateway.control.operator import address_in, operator_of
 from gateway.control.replies import error_reply, json_reply
 from gateway.store.audit_log import AuditLog
 from gateway.tracestore.timestamps import format_rfc3339
@@ -35,11 +36,6 @@ _WHO: Final = ("at", "action", "by", "paths")
 _LOOKED_AT: Final = 2000
 
 _log: Final = logging.getLogger(__name__)
-
-
-def address_of(request: Request) -> str:
-    """Where somebody asks from."""
-    return request.client.host if request.client else "unknown"
 
 
 class AuditTrail:
@@ -120,7 +116,7 @@ class AuditTrail:
         *,
         version: str | None = None,
     ) -> None:
-        """Note what *operator* (None: not told) at *address* has done by the control API.
+        """Note what somebody at *address* has done by the control API.
 
         Args:
             operator: Who; None: not told.
@@ -201,6 +197,21 @@ class AuditTrail:
 
     def _now(self) -> str:
         return format_rfc3339(self._now_ns())
+
+
+async def note_asked(
+    trail: AuditTrail,
+    request: Request,
+    action: str,
+    kind: str,
+    name: str,
+    *,
+    operator: str | None = None,
+    version: str | None = None,
+) -> None:
+    """Note what *request* has done: by *operator*, who has only now signed in, or by whoever is."""
+    by = operator_of(request).name if operator is None else operator
+    await asyncio.to_thread(trail.asked, action, kind, name, address_in(request.scope), by, version=version)
 
 
 def audit_routes(trail: AuditTrail) -> list[Route]:

@@ -17,14 +17,15 @@ import math
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.control import health, limits, metrics
-from gateway.control.operator import Operator, put_operator
+from gateway.control.json_body import BodyRefused, check_origin
+from gateway.control.operator import Operator, address_in, find_operator, put_operator
 from gateway.control.replies import error_reply
 from gateway.control.sign_in.entrance import Entrance, TooManyTries
 from gateway.settings import is_loopback
@@ -81,6 +82,7 @@ class Guard:
         elif (refusal := self._check(scope)) is not None:
             await refusal(scope, receive, send)
         else:
+            await self._note_use(scope)
             await self._app(scope, receive, send)
 
     def _check(self, scope: Scope) -> Response | None:
@@ -98,6 +100,11 @@ class Guard:
             return None if scope["path"] in _WAY_IN else _who_are_you(scope)
         put_operator(scope, operator)
         return _check_change(scope, operator)
+
+    async def _note_use(self, scope: Scope) -> None:
+        operator = find_operator(scope)
+        if operator is not None and operator.csrf_token and (secret := session_in(scope, self._cookie)):
+            await self._entrance.note_use(secret)
 
     def _find_operator(self, scope: Scope) -> Operator | None:
         if bearers := _header(scope, b"authorization"):
@@ -125,23 +132,10 @@ def session_in(scope: Scope, name: str) -> str | None:
     return cookie_parser(b"; ".join(_header(scope, b"cookie")).decode("latin-1")).get(name)
 
 
-def address_in(scope: Scope) -> str:
-    """Where a request comes from."""
-    return scope["client"][0] if scope.get("client") else "unknown"
-
-
 def is_https(scope: Scope) -> bool:
     """Whether the browser sees this over TLS, ours or that of a proxy in front."""
     forwarded = _header(scope, b"x-forwarded-proto")
     return scope["scheme"] == "https" or forwarded[-1:] == [b"https"]
-
-
-def comes_from_elsewhere(scope: Scope) -> bool:
-    """Whether a page of another origin has sent this."""
-    origins, hosts = _header(scope, b"origin"), _header(scope, b"host")
-    host = hosts[0].decode("latin-1").lower() if hosts else ""
-    is_foreign = any(urlsplit(one.decode("latin-1")).netloc.lower() != host for one in origins)
-    return is_foreign or _header(scope, b"sec-fetch-site") in ([b"cross-site"], [b"same-site"])
 
 
 def _check_change(scope: Scope, operator: Operator) -> Response | None:
@@ -149,9 +143,10 @@ def _check_change(scope: Scope, operator: Operator) -> Response | None:
     if scope["type"] == "http" and (scope["method"] in _SAFE or scope["path"] in _WAY_IN):
         return None
     if operator.csrf_token:
-        if comes_from_elsewhere(scope):
-            message = "a page of another site may not change anything here"
-            return error_reply(403, "foreign_origin", message)
+        try:
+            check_origin(scope)
+        except BodyRefused as error:
+            return error.reply()
         given = _header(scope, CSRF_HEADER)
         if len(given) != 1 or not hmac.compare_digest(given[0], operator.csrf_token.encode()):
             return error_reply(403, "csrf", "the page is older than its session: reload it")

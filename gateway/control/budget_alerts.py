@@ -41,6 +41,9 @@ _LONGEST_PAUSE_S: Final = 300.0
 MOST_TRIES: Final = 20
 """Over an hour and a half."""
 
+MOST_GIVEN_UP: Final = 100_000
+"""The oldest are forgotten beyond, and tried again if their window has not ended."""
+
 _log: Final = logging.getLogger(__name__)
 
 
@@ -95,7 +98,7 @@ class BudgetAlerts:
         self._counts = Counter[str]()
         self._before: dict[object, int] = {}
         self._waiting: dict[tuple[str, ...], _Alert] = {}
-        self._given_up: set[str] = set()
+        self._given_up: dict[str, None] = {}
         self._failing: set[Channel] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -220,5 +223,7 @@ class BudgetAlerts:
         if alert.tries >= MOST_TRIES:
             self._counts["given_up"] += 1
             self._waiting.pop(alert.keys, None)
-            self._given_up.update(alert.keys)
+            self._given_up |= dict.fromkeys(alert.keys)
+            while len(self._given_up) > MOST_GIVEN_UP:
+                del self._given_up[next(iter(self._given_up))]
             _log.error('an alert of the budget "%s" is given up after %d tries', alert.budget, alert.tries)

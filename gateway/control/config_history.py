@@ -18,10 +18,9 @@ from gateway.config.manifest_files import ChangedMeanwhile, Invalid, ManifestFil
 from gateway.config.stored_secrets import masked_body
 from gateway.config.yaml_edit import to_yaml
 from gateway.control.accepted_files import AcceptedFiles
-from gateway.control.audit import AuditTrail, address_of
+from gateway.control.audit import AuditTrail, note_asked
 from gateway.control.json_body import BodyRefused, read_object
 from gateway.control.manifests import refusal
-from gateway.control.operator import operator_of
 from gateway.control.replies import error_reply, json_reply
 from gateway.tracestore.timestamps import format_rfc3339
 
@@ -103,10 +102,7 @@ def history_routes(history: History) -> list[Route]:
             restored, names = await asyncio.to_thread(history.files.restore, documents)
         except (ChangedMeanwhile, Invalid, NotWritable) as error:
             return await asyncio.to_thread(refusal, error, history.audit, (_KIND, version))
-        address, operator = address_of(request), operator_of(request).name
-        await asyncio.to_thread(
-            history.audit.asked, "config.restored", _KIND, version, address, operator, version=restored
-        )
+        await note_asked(history.audit, request, "config.restored", _KIND, version, version=restored)
         return json_reply(restored_json(restored, names))
 
     return [

@@ -1,8 +1,7 @@
 """Reading what a client sends to change something, and refusing what a foreign web page could send.
 
-On loopback the API is open, and a page of any site in the operator's browser may POST to it without reading
-the answer. Such a request has a foreign `Origin`, and cannot have a JSON content type without a CORS
-preflight, which we never grant.
+A page of any site in the operator's browser may POST to the API without reading the answer. Such a request
+has a foreign `Origin`, and cannot have a JSON content type without a CORS preflight, which we never grant.
 """
 
 from __future__ import annotations
@@ -12,8 +11,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import orjson
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from gateway.control.replies import error_reply
 
@@ -57,7 +58,7 @@ async def read_content(request: Request, accepted: Collection[str]) -> tuple[str
     Raises:
         BodyRefused: From a foreign page, of another type, or too large.
     """
-    check_origin(request)
+    check_origin(request.scope)
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in accepted:
         raise BodyRefused(415, "unsupported_media_type", f"send Content-Type: {' or '.join(accepted)}")
@@ -82,17 +83,16 @@ def to_object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def check_origin(request: Request) -> None:
-    """Refuse what the page of another site sent.
+def check_origin(scope: Scope) -> None:
+    """Refuse what a page of another origin has sent.
 
     Raises:
         BodyRefused: It is so.
     """
-    origin = request.headers.get("origin")
-    is_foreign = (
-        origin is not None and urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower()
-    )
-    if is_foreign or request.headers.get("sec-fetch-site") == "cross-site":
+    headers = Headers(scope=scope)
+    host = headers.get("host", "").lower()
+    is_foreign = any(urlsplit(origin).netloc.lower() != host for origin in headers.getlist("origin"))
+    if is_foreign or headers.getlist("sec-fetch-site") in (["cross-site"], ["same-site"]):
         raise BodyRefused(403, "foreign_origin", "a page of another site may not change anything here")
 
 

@@ -1,4 +1,4 @@
-"""How the control API shows what a counter has."""
+"""How the control API shows what a counter has, and for whom."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ from typing import Any, Final
 
 from gateway.limits.readings import Reading
 from gateway.limits.rules import MICRO_USD, Meter
-from gateway.model import LimitKind
+from gateway.model import Caller, LimitKind
 from gateway.tracestore.timestamps import format_rfc3339
 
 _NS_PER_S: Final = 1_000_000_000
 _DECIMALS: Final = 6
+
+
+def caller_json(caller: Caller) -> dict[str, Any]:
+    """Who calls, as answers show it."""
+    return {"kind": caller.kind, "name": caller.name, "teams": list(caller.teams)}
 
 
 def row_of(reading: Reading) -> dict[str, Any]:

@@ -14,11 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.config.problem import Problem
 from gateway.control.json_body import BodyRefused, read_object
-from gateway.control.limit_rows import row_of
+from gateway.control.limit_rows import caller_json, row_of
 from gateway.control.limits_in_force import LimitsInForce, View
-from gateway.control.replies import error_reply, json_reply
+from gateway.control.replies import error_reply, invalid_reply, json_reply
 from gateway.control.simulation import Asked, NotAsked, ProposedWrong, asked_in, simulate
 from gateway.errors import InvalidApiKey
 from gateway.limits.entities import Known, meters_of
@@ -185,24 +184,13 @@ def _refusing(endpoint: _Endpoint) -> _Endpoint:
         except InvalidApiKey as error:
             return error_reply(401, "invalid_api_key", error.message, dict(error.headers))
         except ProposedWrong as error:
-            return _refuse_manifests(error.problems)
+            return invalid_reply("the manifests that are proposed have errors", error.problems)
 
     return answer
 
 
 async def _answer(making: Awaitable[dict[str, Any]]) -> Response:
     return json_reply(await making)
-
-
-def caller_json(caller: Caller) -> dict[str, Any]:
-    """Who calls, as answers show it."""
-    return {"kind": caller.kind, "name": caller.name, "teams": list(caller.teams)}
-
-
-def _refuse_manifests(problems: Sequence[Problem]) -> Response:
-    message = "the manifests that are proposed have errors"
-    listed = [problem.to_dict() for problem in problems]
-    return json_reply({"error": {"code": "invalid_manifest", "message": message, "problems": listed}}, 400)
 
 
 def _models_of(caller: Caller, view: View) -> list[tuple[str, ...]]:

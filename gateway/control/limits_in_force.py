@@ -36,21 +36,19 @@ class Seen:
 
 
 class View:
-    """One configuration, as questions on limits look at it."""
+    """One configuration, as questions on limits look at it.
+
+    Attributes:
+        rules: On limits and budgets.
+        watches: Who is told what budgets have spent.
+    """
 
     def __init__(self, config: Config, make_snapshot: Callable[[Config], Snapshot]) -> None:
+        """Compile what the event loop looks at; the rest is compiled when it is asked for."""
         self.config = config
+        self.rules: Rules = compile_limits(config)
+        self.watches: Watches = watches_of(config)
         self._make_snapshot = make_snapshot
-
-    @cached_property
-    def rules(self) -> Rules:
-        """On limits and budgets."""
-        return compile_limits(self.config)
-
-    @cached_property
-    def watches(self) -> Watches:
-        """Who is told what budgets have spent."""
-        return watches_of(self.config)
 
     @cached_property
     def snapshot(self) -> Snapshot:

@@ -28,11 +28,11 @@ from gateway.config.plain_data import UnreadableText
 from gateway.config.schema import schema_of
 from gateway.config.yaml_places import Places
 from gateway.config.yaml_text import read_yaml
-from gateway.control.audit import AuditTrail, address_of
+from gateway.control.audit import AuditTrail, note_asked
 from gateway.control.editing import Editors
 from gateway.control.json_body import JSON, BodyRefused, check_origin, read_content, read_object, to_object
 from gateway.control.operator import operator_of
-from gateway.control.replies import error_reply, json_reply
+from gateway.control.replies import error_reply, invalid_reply, json_reply
 
 _PATH: Final = "/api/manifests"
 _YAML: Final = ("application/yaml", "application/x-yaml", "text/yaml")
@@ -72,7 +72,8 @@ class _Room:
             saved = await asyncio.to_thread(self._files.put, *place, content, _expected(request, self._files))
         except (BodyRefused, *_REFUSALS) as error:
             return await asyncio.to_thread(refusal, error, self._audit, place)
-        await self._note(request, "manifest.saved", (saved.shown.type, saved.shown.name), saved.version)
+        place = (saved.shown.type, saved.shown.name)
+        await note_asked(self._audit, request, "manifest.saved", *place, version=saved.version)
         found = await asyncio.to_thread(saved_manifest, self._files, saved)
         return json_reply(found, headers={"etag": _quoted(saved.shown.tag)})
 
@@ -81,11 +82,11 @@ class _Room:
         if place is None:
             return _unknown_type()
         try:
-            check_origin(request)
+            check_origin(request.scope)
             version = await asyncio.to_thread(self._files.remove, *place, _expected(request, self._files))
         except (BodyRefused, *_REFUSALS) as error:
             return await asyncio.to_thread(refusal, error, self._audit, place)
-        await self._note(request, "manifest.deleted", place, version)
+        await note_asked(self._audit, request, "manifest.deleted", *place, version=version)
         return json_reply({"version": version})
 
     async def validate(self, request: Request) -> Response:
@@ -107,10 +108,6 @@ class _Room:
         kind, name, editor = (str(text) for text in texts)
         others = self._editors.note(kind, name, editor, operator_of(request).name)
         return json_reply(await asyncio.to_thread(edited, self._files, self._audit, kind, name, others))
-
-    async def _note(self, request: Request, action: str, place: tuple[str, str], version: str) -> None:
-        address, operator = address_of(request), operator_of(request).name
-        await asyncio.to_thread(self._audit.asked, action, *place, address, operator, version=version)
 
 
 async def _show_schema(request: Request) -> Response:
@@ -212,9 +209,7 @@ def refusal(error: Exception, audit: AuditTrail, place: tuple[str, str]) -> Resp
     if isinstance(error, NotWritable):
         return error_reply(409, "not_writable", str(error))
     if isinstance(error, Invalid):
-        problems = [problem.to_dict() for problem in error.problems]
-        invalid = {"code": "invalid_manifest", "message": str(error), "problems": problems}
-        return json_reply({"error": invalid}, 400)
+        return invalid_reply(str(error), error.problems)
     now = error.now if isinstance(error, ChangedMeanwhile) else None
     details: dict[str, Any] = {
         "code": "changed_meanwhile",

@@ -1,4 +1,4 @@
-"""Who uses the control plane: a person at the dashboard, or a program with a token.
+"""Who uses the control plane, and from where: a person at the dashboard, or a program with a token.
 
 An operator is not a `Caller`: callers use models, operators see and change the gateway itself.
 """
@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from gateway.control.sign_in.roles import Role
 
-__all__ = ["Operator", "Role", "find_operator", "operator_of", "put_operator"]
+__all__ = ["Operator", "Role", "address_in", "find_operator", "operator_of", "put_operator"]
 
 _KEY: Final = "gateway.operator"
 
@@ -37,6 +37,11 @@ class Operator:
     def is_admin(self) -> bool:
         """Whether they may change things."""
         return self.role is Role.ADMIN
+
+
+def address_in(scope: Scope) -> str:
+    """Where a request comes from."""
+    return scope["client"][0] if scope.get("client") else "unknown"
 
 
 def put_operator(scope: Scope, operator: Operator) -> None:

@@ -12,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.control.audit import AuditTrail, address_of
-from gateway.control.auth import FIRST_PATH, Access, address_in, is_https, session_in, too_many_tries
+from gateway.control.audit import AuditTrail, note_asked
+from gateway.control.auth import FIRST_PATH, Access, is_https, session_in, too_many_tries
 from gateway.control.json_body import BodyRefused, read_object
-from gateway.control.operator import Role, operator_of
+from gateway.control.operator import Role, address_in, operator_of
 from gateway.control.replies import error_reply, json_reply
 from gateway.control.sign_in.accounts import AccountRefused, Token
 from gateway.control.sign_in.entrance import TooManyTries, WrongSecret
@@ -157,9 +157,7 @@ class OperatorRooms:
         operator = self._entrance.by_session(secret)
         if operator is None:
             raise WrongSecret
-        await asyncio.to_thread(
-            self._audit.asked, action, _KIND, operator.name, address_of(request), operator.name
-        )
+        await self._note(request, action, operator.name, by=operator.name)
         reply = json_reply({"name": operator.name, "role": operator.role})
         reply.set_cookie(
             self._cookie,
@@ -177,9 +175,8 @@ class OperatorRooms:
         await self._note(request, "operator.link_made", name)
         return json_reply({"name": name, "link": f"{FIRST_PATH}#{secret}"}, status)
 
-    async def _note(self, request: Request, action: str, name: str) -> None:
-        by = operator_of(request).name
-        await asyncio.to_thread(self._audit.asked, action, _KIND, name, address_of(request), by)
+    async def _note(self, request: Request, action: str, name: str, *, by: str | None = None) -> None:
+        await note_asked(self._audit, request, action, _KIND, name, operator=by)
 
 
 def operator_routes(access: Access, audit: AuditTrail) -> list[Route]:

@@ -17,11 +17,10 @@ from gateway.config.manifest_files import (
     Saved,
     Shown,
 )
-from gateway.control.audit import AuditTrail, address_of
+from gateway.control.audit import AuditTrail, note_asked
 from gateway.control.json_body import BodyRefused, read_object
-from gateway.control.operator import operator_of
 from gateway.control.otel_manifest import TYPE, OtelManifests
-from gateway.control.replies import error_reply, json_reply
+from gateway.control.replies import error_reply, invalid_reply, json_reply
 
 
 def otel_settings_routes(manifests: OtelManifests, audit: AuditTrail) -> list[Route]:
@@ -49,10 +48,9 @@ def otel_settings_routes(manifests: OtelManifests, audit: AuditTrail) -> list[Ro
         except NotWritable as error:
             return error_reply(409, "not_writable", str(error))
         except Invalid as error:
-            return _invalid(error)
+            return invalid_reply(str(error), error.problems)
         saved_name = str(saved.shown.body["name"])
-        address, operator = address_of(request), operator_of(request).name
-        await asyncio.to_thread(audit.asked, "manifest.saved", TYPE, saved_name, address, operator)
+        await note_asked(audit, request, "manifest.saved", TYPE, saved_name)
         return json_reply(saved_json(saved), headers=_tag(saved.shown))
 
     return [
@@ -81,12 +79,6 @@ def saved_json(saved: Saved) -> dict[str, Any]:
         "version": saved.version,
         "warnings": [problem.to_dict() for problem in saved.warnings],
     }
-
-
-def _invalid(error: Invalid) -> Response:
-    problems = [problem.to_dict() for problem in error.problems]
-    body = {"code": "invalid_manifest", "message": str(error), "problems": problems}
-    return json_reply({"error": body}, 400)
 
 
 def _tag(shown: Shown) -> dict[str, str]:

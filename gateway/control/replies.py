@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+
+from gateway.config import Problem
 
 _MEDIA_TYPE: Final = "application/json"
 # What is shown is the state of this moment, and its type is not to be guessed.
@@ -32,6 +35,12 @@ def encoded_reply(body: bytes, status: int = 200, headers: dict[str, str] | None
 def error_reply(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
     """An error, with *code* for programs and *message* for people."""
     return json_reply({"error": {"code": code, "message": message}}, status, headers)
+
+
+def invalid_reply(message: str, problems: Iterable[Problem]) -> Response:
+    """A change of manifests that have errors, and which."""
+    listed = [problem.to_dict() for problem in problems]
+    return json_reply({"error": {"code": "invalid_manifest", "message": message, "problems": listed}}, 400)
 
 
 async def on_http_error(_request: Request, error: Exception) -> Response:

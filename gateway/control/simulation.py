@@ -14,7 +14,7 @@ from gateway.config.check import check_documents
 from gateway.config.document import UNNAMED
 from gateway.config.manifests.metadata_config import MAX_CHARACTERS, MAX_KEYS
 from gateway.config.secrets import SecretSource
-from gateway.control.limit_rows import in_units, row_of
+from gateway.control.limit_rows import caller_json, in_units, row_of
 from gateway.control.limits_in_force import LimitsInForce, View
 from gateway.endpoints.catalogue import CHAT
 from gateway.endpoints.openai_call import unread_call
@@ -127,12 +127,7 @@ async def simulate(in_force: LimitsInForce, reader: CounterReader, asked: Asked)
         rules, warnings = await asyncio.to_thread(_proposed_rules, view, in_force.secrets, asked.manifests)
     metadata = {**asked.metadata, **caller.tags}
     told: dict[str, Any] = {
-        "caller": {
-            "kind": caller.kind,
-            "name": caller.name,
-            "teams": list(caller.teams),
-            "is_known": is_known,
-        },
+        "caller": {**caller_json(caller), "is_known": is_known},
         "model": asked.model,
         "metadata": metadata,
         "problems": [problem.to_dict() for problem in warnings],

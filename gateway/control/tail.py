@@ -67,21 +67,25 @@ class Tail:
         """End all that follow, and take no more."""
         self._stopping.set()
 
-    def follow(self, query: TraceQuery) -> AsyncIterator[bytes]:
-        """The events for one more follower.
+    async def follow(self, query: TraceQuery) -> AsyncIterator[bytes]:
+        """The events for one more follower, who is counted until the iterator is closed or forgotten.
 
         Raises:
             BusyError: There are too many.
         """
         if self._followers >= self._max_followers or self._stopping.is_set():
             raise BusyError(f"{self._max_followers} pages follow already; close one, or load the list anew")
-        self._followers += 1
-        return self._events(query)
+        events = self._events(query)
+        # A generator that nobody has begun would never get to its `finally`.
+        await anext(events)
+        return events
 
     async def _events(self, query: TraceQuery) -> AsyncIterator[bytes]:
         began_s = said_s = self._monotonic_s()
         after_id: int | None = None
+        self._followers += 1
         try:
+            yield b""
             # At once, so that the page knows that it follows.
             yield b"retry: 2000\n\n"
             while not self._stopping.is_set() and self._monotonic_s() - began_s < _LONGEST_S:
@@ -119,7 +123,7 @@ def tail_routes(tail: Tail) -> list[Route]:
     async def follow(request: Request) -> Response:
         try:
             query = parse_trace_query(request.query_params.multi_items())
-            events = tail.follow(query)
+            events = await tail.follow(query)
         except BadQueryError as error:
             return error_reply(400, "invalid_parameter", str(error))
         except BusyError as error:

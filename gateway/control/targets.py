@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.control.audit import AuditTrail, address_of
+from gateway.control.audit import AuditTrail, note_asked
 from gateway.control.json_body import BodyRefused, read_object
-from gateway.control.operator import operator_of
+from gateway.control.operator import address_in
 from gateway.control.replies import error_reply, json_reply
 from gateway.routing.health import Health, TargetReport
 from gateway.telemetry import instruments as names
@@ -102,10 +102,9 @@ async def _change(
     if source.health is None:
         message = "the file that workers share cannot be used; the log of the start says why"
         return error_reply(503, "store_unavailable", message)
-    address, operator = address_of(request), operator_of(request).name
-    done = change(source.health, name, address)
+    done = change(source.health, name, address_in(request.scope))
     if done is not None:
-        await asyncio.to_thread(audit.asked, done, "target", name, address, operator)
+        await note_asked(audit, request, done, "target", name)
     return json_reply(source.entry(name))
 
 

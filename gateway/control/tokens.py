@@ -11,10 +11,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.config.manifest_files import ChangedMeanwhile, Invalid, NoSuchManifest, NotWritable
-from gateway.control.audit import AuditTrail, address_of
+from gateway.control.audit import AuditTrail, note_asked
 from gateway.control.json_body import BodyRefused, read_object
-from gateway.control.operator import operator_of
-from gateway.control.replies import json_reply
+from gateway.control.replies import invalid_reply, json_reply
 from gateway.identity.issued_tokens import IssuedTokens, Kind, NoSuchToken, Refused
 
 _T = TypeVar("_T")
@@ -37,7 +36,7 @@ def token_routes(tokens: IssuedTokens, audit: AuditTrail) -> list[Route]:
         expires = _text(body, "expires_at", is_required=False)
         _refuse_others(body, {field, "expires_at"})
         made = await _do(lambda: tokens.create(kind, name, expires))
-        await _note(request, "token.created", kind, f"{name}/{made.listed.id}")
+        await note_asked(audit, request, "token.created", kind, f"{name}/{made.listed.id}")
         return json_reply(made.to_dict(), 201)
 
     async def rotate(request: Request) -> Response:
@@ -46,7 +45,8 @@ def token_routes(tokens: IssuedTokens, audit: AuditTrail) -> list[Route]:
         grace_days = _days(body)
         _refuse_others(body, {"id", "grace_days"})
         made = await _do(lambda: tokens.rotate(token_id, grace_days=grace_days))
-        await _note(request, "token.rotated", made.listed.kind, f"{made.listed.name}/{token_id}")
+        listed = made.listed
+        await note_asked(audit, request, "token.rotated", listed.kind, f"{listed.name}/{token_id}")
         return json_reply(made.to_dict(), 201)
 
     async def revoke(request: Request) -> Response:
@@ -54,13 +54,8 @@ def token_routes(tokens: IssuedTokens, audit: AuditTrail) -> list[Route]:
         token_id = _text(body, "id") or ""
         _refuse_others(body, {"id"})
         revoked = await _do(lambda: tokens.revoke(token_id))
-        await _note(request, "token.revoked", revoked.kind, f"{revoked.name}/{token_id}")
+        await note_asked(audit, request, "token.revoked", revoked.kind, f"{revoked.name}/{token_id}")
         return json_reply({"id": token_id, "subject": revoked.subject, "state": "revoked"})
-
-    async def _note(request: Request, action: str, kind: str, name: str) -> None:
-        await asyncio.to_thread(
-            audit.asked, action, kind, name, address_of(request), operator_of(request).name
-        )
 
     return [
         Route("/api/tokens", show, methods=["GET"]),
@@ -79,7 +74,7 @@ def _answered(change: _Ask) -> _Ask:
         except BodyRefused as error:
             return error.reply()
         except Invalid as error:
-            return _invalid(error)
+            return invalid_reply("the configuration has errors; nothing was written", error.problems)
 
     return answer
 
@@ -134,9 +129,3 @@ def _refuse_others(body: dict[str, Any], known: set[str]) -> None:
     others = sorted(body.keys() - known)
     if others:
         raise BodyRefused(400, "invalid_parameter", f"unknown field '{others[0]}'")
-
-
-def _invalid(error: Invalid) -> Response:
-    problems = [problem.to_dict() for problem in error.problems]
-    message = "the configuration has errors; nothing was written"
-    return json_reply({"error": {"code": "invalid_manifest", "message": message, "problems": problems}}, 400)

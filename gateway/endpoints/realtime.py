@@ -72,8 +72,8 @@ class SessionUsage:
         """A response has begun and not ended, so something has been used that nobody told."""
         return self._open > 0
 
-    def see(self, text: str) -> None:
-        """Look into an event of the provider, if it is one that counts."""
+    def see(self, text: str) -> bool:
+        """Look into an event of the provider, if it is one that counts; whether something was used."""
         if _DONE in text:
             event = _decoded(text)
             if event is not None and event.type == "response.done":
@@ -82,6 +82,7 @@ class SessionUsage:
                 answer = event.response
                 used = read_usage(answer.get("usage")) if isinstance(answer, dict) else None
                 self.spoken = added(self.spoken, used)
+                return used is not None
         elif _CREATED in text:
             event = _decoded(text)
             if event is not None and event.type == "response.created":
@@ -89,7 +90,10 @@ class SessionUsage:
         elif _TRANSCRIBED in text:
             event = _decoded(text)
             if event is not None and event.type == _TRANSCRIBED[1:-1]:
-                self.transcribed = added(self.transcribed, read_usage(event.usage))
+                used = read_usage(event.usage)
+                self.transcribed = added(self.transcribed, used)
+                return used is not None
+        return False
 
     def total(self) -> Usage | None:
         """All of it; partial while a response is under way."""

@@ -185,6 +185,7 @@ class SignedTokens:
         subjects = _texts(_claim(claims, provider.subject_claim))
         accounts = [provider.accounts[value] for value in subjects if value in provider.accounts]
         if accounts:
+            _check_email(provider, provider.subject_claim, claims)
             account = min(accounts, key=lambda found: found.caller.name)
             account_ends_at_s = math.inf if account.expires_at_s is None else account.expires_at_s
             if self._now_s() >= account_ends_at_s:
@@ -203,10 +204,7 @@ class SignedTokens:
         user = _claim(claims, claim)
         if not isinstance(user, str) or len(user) > _MAX_USER_CHARACTERS or find_user(user) != user:
             raise _RefusedError(f"This token has no name of a user in its claim {claim}. {_ASK}", provider)
-        # Some write it as text.
-        if claim == "email" and claims.get("email_verified", True) not in (True, "true"):
-            message = "The identity provider has not verified the email of this token. Verify it there."
-            raise _RefusedError(message, provider)
+        _check_email(provider, claim, claims)
         if provider.user_domains and user.rpartition("@")[2].lower() not in provider.user_domains:
             message = f"The identity provider of this token is not for users of this domain. {_ASK}"
             raise _RefusedError(message, provider)
@@ -288,6 +286,14 @@ def _verify(token: bytes, algorithm: str, key: Key, provider: Provider) -> dict[
     except (jwt.PyJWTError, ValueError, TypeError, ArithmeticError) as error:
         # The library's words may quote the token.
         raise _RefusedError("This token cannot be read.", provider, type(error).__name__) from None
+
+
+def _check_email(provider: Provider, claim: str, claims: Mapping[str, Any]) -> None:
+    """That the *claim* which says who it is, is no email that anybody could have written there."""
+    # Some write it as text.
+    if claim == "email" and claims.get("email_verified", True) not in (True, "true"):
+        message = "The identity provider has not verified the email of this token. Verify it there."
+        raise _RefusedError(message, provider)
 
 
 def _claim(claims: Mapping[str, Any], name: str) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.config import Config
+from gateway.config.manifests.alerts import BudgetAlert
 from gateway.config.manifests.budgets import BudgetRule, TeamBudgetConfig, TenantBudgetConfig
 from gateway.config.manifests.limited_calls import (
     AnyPer,
@@ -83,6 +84,7 @@ def _budget_rule(source: str, rule: BudgetRule) -> Rule:
         per=rule.budget_applies_per,
         mode="audit" if rule.audit_mode else "enforce",
         is_budget=True,
+        thresholds=_thresholds(rule.alerts),
     )
 
 
@@ -99,7 +101,13 @@ def _budget(manifest: TenantBudgetConfig | TeamBudgetConfig, names: _AllNames) -
         mode=manifest.mode,
         overrides=tuple(_overrides(manifest.applies_to, CALENDAR, names)),
         is_budget=True,
+        thresholds=_thresholds(manifest.alerts),
     )
+
+
+def _thresholds(alerts: BudgetAlert | None) -> tuple[float, ...]:
+    """Spans tell of these, whether or not there is a webhook."""
+    return () if alerts is None else tuple(sorted(set(alerts.thresholds)))
 
 
 def _limit(name: str, amount: float, windows: Mapping[str, Window]) -> Limit:

@@ -137,7 +137,7 @@ class Estimate:
         if target.parameters:
             most = _maximum(target.parameters) or most
         answered = self._sizes.usual(target.name) if most is None else most
-        return asked, min(_MOST, answered * max(1, call.choices))
+        return asked, min(_MOST, answered * _replies(call, target))
 
 
 def _input_of(call: Call) -> tuple[int, int]:
@@ -238,6 +238,17 @@ def _maximum(parameters: Mapping[str, Any]) -> int | None:
         if number is not None and (most is None or number > most):
             most = number
     return most
+
+
+def _replies(call: Call, target: Target) -> int:
+    """How many replies are written, of which the caller gets its choices: with `best_of` more than these."""
+    own, put_over = call.fields, target.parameters
+    if "best_of" not in own and not put_over:
+        return max(1, call.choices)
+    given = {name: put_over.get(name) or own.get(name) for name in ("n", "best_of")}
+    of_each = max(_number(bytes(value)) or 1 if value is not None else 1 for value in given.values())
+    asked = own.get("n")
+    return max(1, call.choices) * of_each // (1 if asked is None else _number(bytes(asked)) or 1) or 1
 
 
 def _number(value: bytes) -> int | None:

@@ -12,8 +12,10 @@ from gateway.model import HeldLimit, HeldLimits, LimitKind
 TOLD: Final[tuple[LimitKind, ...]] = ("requests", "tokens")
 """Kinds of limits that callers are told of in headers."""
 
+BY_ONE: Final = frozenset[LimitKind]({"requests", "parallel"})
+"""Kinds of limits of which a call takes one, whoever answers."""
+
 _KEPT: Final = 1024
-_BY_ONE: Final = frozenset[LimitKind]({"requests", "parallel"})
 
 
 class Held(HeldLimits):
@@ -28,6 +30,7 @@ class Held(HeldLimits):
         is_of_target: Some are for a target.
         unenforced: Which only count.
         told: Of each kind in `TOLD` the rate limits.
+        watched: Those with thresholds, and the kind of each.
     """
 
     __slots__ = (
@@ -40,6 +43,7 @@ class Held(HeldLimits):
         "targets",
         "told",
         "unenforced",
+        "watched",
     )
 
     def __init__(self, meters: Sequence[Meter], targets: Sequence[str], *, is_direct: bool = False) -> None:
@@ -63,7 +67,7 @@ class Held(HeldLimits):
         for meter, target in zip(meters, targets, strict=True):
             kind = meter.limit.kind
             need = (kind, "" if is_direct else target)
-            asks.append((meter, 0 if kind in _BY_ONE else needs.setdefault(need, len(needs) + 1)))
+            asks.append((meter, 0 if kind in BY_ONE else needs.setdefault(need, len(needs) + 1)))
         self.needs = tuple(needs)
         self.asks = tuple(asks)
         self.corrected = tuple(
@@ -74,6 +78,9 @@ class Held(HeldLimits):
         self.unenforced = tuple(at for at, meter in enumerate(meters) if not meter.is_enforced)
         self.told = tuple(
             (kind, tuple(at for at, meter in enumerate(meters) if _is_told(meter, kind))) for kind in TOLD
+        )
+        self.watched = tuple(
+            (at, meter.limit.kind) for at, meter in enumerate(meters) if meter.rule.thresholds
         )
 
 

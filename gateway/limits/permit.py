@@ -7,17 +7,18 @@ the same rest of a limit.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf
+from types import MappingProxyType
 from typing import Final, Protocol
 
 import msgspec
 
 from gateway.errors import GatewayError
 from gateway.limits.headers import headers_of, limit_headers
-from gateway.limits.held import Held, limits_of, part_of
+from gateway.limits.held import BY_ONE, Held, limits_of, part_of
 from gateway.limits.matching import Rules, Stage
-from gateway.limits.refusal import refusal_of
+from gateway.limits.refusal import refusal_of, unknown_refusal
 from gateway.limits.rules import MICRO_USD, Meter
 from gateway.model import (
     Caller,
@@ -29,6 +30,7 @@ from gateway.model import (
     LimitKind,
     LimitNote,
     LimitsSaid,
+    Reached,
     Spent,
     Target,
 )
@@ -41,6 +43,7 @@ _MOST: Final = 1 << 40
 
 _UNDECIDED: Final = Decision(None, (), (), 0.0)
 _NOBODY: Final[frozenset[str]] = frozenset()
+_NOTHING: Final[Mapping[int, int]] = MappingProxyType({})
 
 
 class Need(Protocol):
@@ -99,9 +102,10 @@ class _Turn:
         owners: Of each charge that was taken the targets whose use it is for, None for all; one that has none
             any more has been given back.
         relaxed: Budgets that are passed over, since another has room.
+        counted: Of each charge what was counted since, while the call went on; () where nothing was.
     """
 
-    __slots__ = ("charges", "decision", "held", "owners", "relaxed")
+    __slots__ = ("charges", "counted", "decision", "held", "owners", "relaxed")
 
     def __init__(self, held: Held, need: Need, now_s: float) -> None:
         self.held = held
@@ -112,6 +116,7 @@ class _Turn:
         self.decision = _UNDECIDED
         self.owners: Sequence[frozenset[str] | None] = held.owners
         self.relaxed: list[int] = []
+        self.counted: Sequence[int] = ()
 
     def pass_over(self, used: Sequence[int]) -> bool:
         """Let budgets without room that refuse only where no other has any only count; whether there are any.
@@ -128,10 +133,7 @@ class _Turn:
         refusing = [at for at in without if charges[at].is_enforced]
         if any(meters[at].rule.mode != "soft_enforce" for at in refusing):
             return False
-        spent = {_key_of(meters[at]) for at in without}
-        if not any(
-            meter.rule.is_budget and meter.is_enforced and _key_of(meter) not in spent for meter in meters
-        ):
+        if not _another_has_room(meters, without):
             return False
         for at in refusing:
             charges[at] = msgspec.structs.replace(charges[at], is_enforced=False)
@@ -157,7 +159,7 @@ class _Turn:
 
     def corrections(self, spent: Sequence[Spent]) -> list[Correction]:
         """What corrects it to what was *spent*."""
-        charges, owners = self.charges, self.owners
+        charges, owners, counted = self.charges, self.owners, self.counted
         found: dict[tuple[LimitKind, frozenset[str] | None], int] = {}
         corrections = []
         for at, kind in self.held.corrected:
@@ -165,9 +167,35 @@ class _Turn:
             used = found.get((kind, owner))
             if used is None:
                 used = found[kind, owner] = _spent(kind, owner, spent)
-            if used != charge.amount and owner != _NOBODY:
-                corrections.append(Correction(charge, used - charge.amount, self.decision))
+            taken = charge.amount + counted[at] if counted else charge.amount
+            if used != taken and owner != _NOBODY:
+                corrections.append(Correction(charge, used - taken, self.decision))
         return corrections
+
+    def reached(self, spent: Sequence[Spent]) -> Iterator[Reached]:
+        """What taking it reached, or what was *spent*, where that is more."""
+        decision = self.decision
+        for at, kind in self.held.watched:
+            owner, charge = self.owners[at], self.charges[at]
+            if owner != _NOBODY:
+                after = decision.used[at]
+                before = after - charge.amount
+                after = max(after, before + _spent(kind, owner, spent))
+                yield from _reached(self.held.meters[at], charge.key, before, after)
+
+    def used_since(self, spent: Sequence[Spent]) -> Iterator[tuple[int, int]]:
+        """Which charges are for what is *spent* while the call goes on, and what of it is not counted yet."""
+        for at, kind in self.held.corrected:
+            owner = self.owners[at]
+            if kind != "parallel" and owner != _NOBODY:
+                counted = self.counted[at] if self.counted else 0
+                yield at, max(0, _spent(kind, owner, spent) - counted)
+
+    def note_counted(self, at: int, amount: int) -> None:
+        """Remember that so much of a charge has been counted."""
+        counted = list(self.counted or (0,) * len(self.charges))
+        counted[at] += amount
+        self.counted = counted
 
     def give_back(self, target: str) -> Iterator[Correction]:
         """Give back what was taken for *target* alone."""
@@ -180,6 +208,18 @@ class _Turn:
                 yield Correction(charge, -charge.amount, self.decision)
 
 
+def _reached(meter: Meter, key: bytes, before: int, after: int) -> Iterator[Reached]:
+    rule, limit = meter.rule, meter.limit
+    for percent in meter.reached(key, before, after):
+        yield Reached(rule.id, limit.name, percent)
+
+
+def _another_has_room(meters: Sequence[Meter], without: Iterable[int]) -> bool:
+    """Whether a budget is left of which no limit is among those *without* room."""
+    spent = {_key_of(meters[at]) for at in without}
+    return any(meter.rule.is_budget and meter.is_enforced and _key_of(meter) not in spent for meter in meters)
+
+
 def _key_of(meter: Meter) -> tuple[str, str]:
     return meter.rule.source, meter.rule.id
 
@@ -189,6 +229,7 @@ class CallPermit:
 
     Attributes:
         is_refused: No target may be asked.
+        reached: Thresholds of budgets, once it is settled.
     """
 
     __slots__ = (
@@ -201,6 +242,7 @@ class CallPermit:
         "_till",
         "_turns",
         "is_refused",
+        "reached",
         "refusal",
         "said",
     )
@@ -217,6 +259,7 @@ class CallPermit:
         self.said: Sequence[LimitsSaid] = ()
         self.refusal: GatewayError | None = None
         self.is_refused = False
+        self.reached: Sequence[Reached] = ()
 
     @property
     def notes(self) -> list[LimitNote]:
@@ -255,13 +298,18 @@ class CallPermit:
             return False
         held = self._held(name, "target" if self._is_charged else "call")
         shared = self._shared(held)
+        lacking: dict[int, int] = {}
         if shared:
-            taken = {at for _, _, at in shared}
-            held = part_of(held, tuple([at for at in range(len(held.meters)) if at not in taken]))
-        if held.limits and not await self._take(held, name):
+            lacking = self._lacking(held, shared, name)
+            enough = {at for _, _, at in shared} - lacking.keys()
+            kept = tuple([at for at in range(len(held.meters)) if at not in enough])
+            held, shared = part_of(held, kept), [one for one in shared if one[2] in enough]
+            lacking = {kept.index(at): amount for at, amount in lacking.items()}
+        if held.limits and not await self._take(held, name, lacking):
             self._full += (name,)
             return False
-        for turn, at, _ in shared:
+        # What was taken in parts is for this one too, but what it uses counts once.
+        for turn, at, _ in {one[2]: one for one in shared}.values():
             owner = turn.owners[at]
             if owner is not None:
                 turn.owners = [*turn.owners[:at], owner | {name}, *turn.owners[at + 1 :]]
@@ -282,6 +330,19 @@ class CallPermit:
             if charge.key in wanted and turn.owners[at] != _NOBODY
         ]
 
+    def _lacking(self, held: Held, shared: Sequence[tuple[_Turn, int, int]], name: str) -> dict[int, int]:
+        """Of which meters of *held* the target *name* may use more than is taken, and how much more."""
+        taken: dict[int, int] = {}
+        for turn, at, of_held in shared:
+            taken[of_held] = taken.get(of_held, 0) + turn.charges[at].amount
+        need = self._asking.need
+        more = {
+            at: need.amount(held.meters[at].limit.kind, name) - amount
+            for at, amount in taken.items()
+            if held.meters[at].limit.kind not in BY_ONE
+        }
+        return {at: amount for at, amount in more.items() if amount > 0}
+
     def forgo(self, target: Target) -> None:
         """Give back what was taken for *target* alone: it is not asked."""
         name = target.name
@@ -293,17 +354,69 @@ class CallPermit:
             self.said = [_part(said, lambda limit: limit.target != name) for said in self.said]
             self._till.settle(back)
 
+    async def use(self, spent: Sequence[Spent]) -> GatewayError | None:
+        """Count what was *spent* so far by a call that goes on; why it may not, where nothing is left.
+
+        What was taken when it came stays taken, for what comes next.
+        """
+        further = [(turn, at, amount) for turn in self._turns for at, amount in turn.used_since(spent)]
+        if not further:
+            return None
+        now_s = self._till.now_s()
+        meters = [turn.held.meters[at] for turn, at, _ in further]
+        # It has been used, so it is counted in any case, and in the window of now.
+        charges = [
+            msgspec.structs.replace(meter.charge(amount, now_s), is_enforced=False)
+            for meter, (_, _, amount) in zip(meters, further, strict=True)
+        ]
+        answer = self._till.reserve(charges)
+        decision = answer if isinstance(answer, Decision) else await answer
+        for used, charge, (turn, at, amount) in zip(decision.used, charges, further, strict=True):
+            turn.note_counted(at, amount)
+            meter = turn.held.meters[at]
+            if meter.rule.thresholds:
+                self.reached = [*self.reached, *_reached(meter, charge.key, used - amount, used)]
+        without = [
+            at
+            for at, meter in enumerate(meters)
+            if meter.is_enforced and decision.used[at] > charges[at].limit
+        ]
+        hard = [at for at in without if meters[at].rule.mode != "soft_enforce"]
+        if not without or (not hard and _another_has_room(meters, without)):
+            return None
+        reset_s = {at: charges[at].reset_s(decision.at_s) for at in hard or without}
+        first = min(reset_s, key=reset_s.__getitem__)
+        status = self._policy.budget_status
+        return refusal_of(meters[first], 0, decision.used[first], reset_s[first], budget_status=status)
+
     def settle(self, spent: Sequence[Spent]) -> None:
         """Correct what was taken to what was *spent*."""
         corrections: list[Correction] = []
         for turn in self._turns:
             corrections += turn.corrections(spent)
+            if turn.held.watched:
+                self.reached = [*self.reached, *turn.reached(spent)]
+        if any(each.target not in self._admitted for each in spent):
+            corrections += self._beside(spent)
         self._turns = []
         if corrections:
             self._till.settle(corrections)
         for each in spent:
             if each.output_tokens is not None:
                 self._till.replied(each.target, each.output_tokens)
+
+    def _beside(self, spent: Sequence[Spent]) -> Iterator[Correction]:
+        """What is counted for models that were asked without leave, such as one that judges the call."""
+        now_s = self._till.now_s()
+        decision = self._turns[0].decision if self._turns else Decision(None, (), (), now_s)
+        for name in {each.target: None for each in spent if each.target not in self._admitted}:
+            held = self._held(name, "target")
+            for at, kind in held.corrected:
+                used = _spent(kind, frozenset({name}), spent)
+                if used:
+                    yield Correction(held.meters[at].charge(0, now_s), used, decision)
+            # A second settlement counts nothing.
+            self._admitted += (name,)
 
     def headers(self) -> HeaderPairs:
         """What the caller is told of its limits."""
@@ -316,16 +429,19 @@ class CallPermit:
         asking = self._asking
         return self._policy.rules.held(asking.caller, asking.model, target, asking.metadata, stage)
 
-    async def _take(self, held: Held, target: str = "") -> bool:
-        """Take what *held* asks for, or nothing of it.
+    async def _take(self, held: Held, target: str = "", lacking: Mapping[int, int] = _NOTHING) -> bool:
+        """Take what *held* asks for, or nothing of it; of some meters only what is *lacking*.
 
         Where not only what is asked for *target* has no room, the call is refused.
         """
-        turn = _Turn(held, self._asking.need, self._till.now_s())
+        now_s = self._till.now_s()
+        turn = _Turn(held, self._asking.need, now_s)
+        for at, amount in lacking.items():
+            turn.charges[at] = held.meters[at].charge(amount, now_s)
         for _ in range(_TURNS):
             answer = self._till.reserve(turn.charges)
             decision = answer if isinstance(answer, Decision) else await answer
-            if decision.refused is None or not turn.pass_over(decision.used):
+            if decision.refused is None or decision.is_unknown or not turn.pass_over(decision.used):
                 break
         turn.decision = decision
         said = turn.said()
@@ -342,14 +458,19 @@ class CallPermit:
 
     def _refuse(self, turn: _Turn, decision: Decision, at: int) -> None:
         """Keep the refusal, if none is there that resets earlier."""
-        charge = turn.charges[at]
+        charge, meter = turn.charges[at], turn.held.meters[at]
+        reset_s = decision.reset_s[at]
         # A limit that never has room for so much does not reset for this call, though it be unused.
-        reset_s = decision.reset_s[at] if charge.amount <= charge.limit else inf
+        if charge.amount > charge.limit and not decision.is_unknown:
+            reset_s = inf
         if self.refusal is not None and reset_s >= self._reset_s:
             return
         self._reset_s = reset_s
+        if decision.is_unknown:
+            self.refusal = unknown_refusal(meter, reset_s)
+            return
         self.refusal = refusal_of(
-            turn.held.meters[at],
+            meter,
             charge.amount,
             decision.used[at],
             reset_s,

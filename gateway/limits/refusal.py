@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil, isfinite
 from typing import Final
 
-from gateway.errors import BudgetExceeded, GatewayError, RateLimitExceeded
+from gateway.errors import BudgetExceeded, GatewayError, LimitsUnavailable, RateLimitExceeded
 from gateway.limits.rules import MICRO_USD, Meter
 from gateway.model import LimitKind
 
@@ -28,7 +28,7 @@ def refusal_of(meter: Meter, amount: int, used: int, reset_s: float, *, budget_s
 
     Args:
         meter: The limit in the way.
-        amount: What the call needs of it.
+        amount: What the call needs of it, 0 for one that was admitted and has used up what was left.
         used: What is counted there without it.
         reset_s: Seconds until there is room, `math.inf` for never.
         budget_status: Of a refusal by a budget.
@@ -38,7 +38,9 @@ def refusal_of(meter: Meter, amount: int, used: int, reset_s: float, *, budget_s
     allowed = f'{what} "{rule.id}" allows {_amount(limit.kind, limit.amount)}{_within(limit.window.name)}'
     left = _amount(limit.kind, max(0, limit.amount - used))
     is_counted_by_one = limit.kind in ("requests", "parallel")
-    need = "" if is_counted_by_one else f", and this call may need {_amount(limit.kind, amount)}"
+    need = (
+        "" if is_counted_by_one or not amount else f", and this call may need {_amount(limit.kind, amount)}"
+    )
     message = f"{allowed}: {left} left{need}. {_when(meter, amount, reset_s)}"
     headers: list[tuple[str, str]] = []
     if isfinite(reset_s):
@@ -48,6 +50,15 @@ def refusal_of(meter: Meter, amount: int, used: int, reset_s: float, *, budget_s
     if amount > limit.amount:
         headers.append(NO_RETRY)
     return RateLimitExceeded(message, headers=tuple(headers))
+
+
+def unknown_refusal(meter: Meter, reset_s: float) -> GatewayError:
+    """What a call is refused with of which nobody can say whether *meter* has room, for *reset_s* seconds."""
+    what = "budget" if meter.rule.is_budget else "rate limit"
+    message = (
+        f'The {what} "{meter.rule.id}" cannot be checked: what it counts is out of reach. Send it again.'
+    )
+    return LimitsUnavailable(message, headers=(("retry-after", str(max(1, ceil(reset_s)))),))
 
 
 def _amount(kind: LimitKind, amount: int) -> str:

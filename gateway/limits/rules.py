@@ -6,10 +6,12 @@ several, each over its own window. A `Meter` is one limit of a rule for one of t
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from hashlib import blake2b
+from math import ceil
 from typing import Final, Literal
 
 from gateway.limits.windows import Window
@@ -142,6 +144,7 @@ class Rule:
         per: What is counted apart: `user`, `virtualaccount`, `model`, `metadata.<key>`; () for all together.
         overrides: With one `per`.
         is_budget: It bounds what is spent, and not how fast.
+        thresholds: Shares of its limits in percent, in order: calls say when they reach one.
     """
 
     id: str
@@ -152,6 +155,7 @@ class Rule:
     mode: Mode = "enforce"
     overrides: tuple[Override, ...] = ()
     is_budget: bool = False
+    thresholds: tuple[float, ...] = ()
 
     @property
     def metadata_keys(self) -> tuple[str, ...]:
@@ -187,7 +191,18 @@ class Meter:
         is_enforced: It may refuse; else it counts only. That `soft_enforce` may is for the rule to say.
     """
 
-    __slots__ = ("_begin", "_end", "_last", "entity", "is_enforced", "limit", "rule")
+    __slots__ = (
+        "_begin",
+        "_end",
+        "_last",
+        "_level",
+        "_level_of",
+        "_steps",
+        "entity",
+        "is_enforced",
+        "limit",
+        "rule",
+    )
 
     def __init__(self, rule: Rule, limit: Limit, entity: tuple[str, ...], *, is_enforced: bool) -> None:
         """Prepare."""
@@ -198,6 +213,10 @@ class Meter:
         self._begin = 0
         self._end = 0
         self._last: Charge | None = None
+        # An unused limit of 0 has reached nothing.
+        self._steps = tuple(max(1, ceil(limit.amount * share / 100)) for share in rule.thresholds)
+        self._level = 0
+        self._level_of = b""
 
     def charge(self, amount: int, now_s: float) -> Charge:
         """What adds *amount* in the window of *now_s*."""
@@ -211,6 +230,21 @@ class Meter:
         limit = self.limit
         self._last = Charge(key, amount, limit.amount, limit.window.rolling_s, self._end, self.is_enforced)
         return self._last
+
+    def reached(self, key: bytes, before: int, after: int) -> tuple[float, ...]:
+        """The thresholds that going from *before* to *after* reaches, each once in the window of *key*.
+
+        Once, though what is counted falls and rises, as calls take more than they use and give it back.
+        """
+        if key != self._level_of:
+            self._level_of = key
+            self._level = 0
+        level = bisect_right(self._steps, after)
+        had = max(self._level, bisect_right(self._steps, before))
+        if level <= had:
+            return ()
+        self._level = level
+        return self.rule.thresholds[had:level]
 
     def _begin_window(self, now_s: float) -> bytes:
         if self.limit.window.rolling_s == 0:

@@ -68,7 +68,7 @@ class ReadCounters(Protocol):
     """Counters for who only looks. While a worker changes one, it may be seen half-way."""
 
     def usage(self, charges: Sequence[Charge]) -> Decision:
-        """As `gateway.model.Counters.usage`; any thread may ask, one at a time."""
+        """As `gateway.model.Counters.usage`; any threads may ask, also at once."""
 
     def close(self) -> None:
         """Let go of the file."""

@@ -12,11 +12,12 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
-_MODE: Final = 0o600
+from gateway.config.whole_file import FILE_MODE, write_whole
+
 _Stamp = tuple[int, int, int]
 
 
@@ -25,19 +26,25 @@ class PrivateJson:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lock = threading.Lock()
-        self._stamp: _Stamp | None = None
-        self._value: dict[str, Any] = {}
+        self._changing = threading.Lock()
+        self._read_last: tuple[_Stamp | None, dict[str, Any]] = (None, {})
 
     def read(self) -> dict[str, Any]:
-        """What is in it, {} when there is no file; not to be changed.
+        """What is in it, {} when there is no file; not to be changed. Waits for nobody who changes it.
 
         Raises:
             OSError: It is there and cannot be read.
             ValueError: It is no JSON object.
         """
-        with self._lock:
-            return self._read()
+        stamp = _stamp(self._path)
+        known, value = self._read_last
+        if stamp != known:
+            value = {} if stamp is None else orjson.loads(self._path.read_bytes())
+            if not isinstance(value, dict):
+                raise ValueError(f"{self._path} is not what it should be")
+            # Where it was changed meanwhile the stamp is an old one, and the next to read looks again.
+            self._read_last = stamp, value
+        return value
 
     @contextlib.contextmanager
     def change(self) -> Iterator[dict[str, Any]]:
@@ -49,38 +56,19 @@ class PrivateJson:
             OSError: It cannot be read or written.
             ValueError: It is no JSON object.
         """
-        with self._lock, self._locked():
-            before = self._read()
-            text = orjson.dumps(before)
+        with self._changing, self._locked():
+            text = orjson.dumps(self.read())
             value: dict[str, Any] = orjson.loads(text)
             yield value
             if (now := orjson.dumps(value)) != text:
-                self._write(now)
-                self._stamp, self._value = _stamp(self._path), value
-
-    def _read(self) -> dict[str, Any]:
-        stamp = _stamp(self._path)
-        if stamp != self._stamp:
-            value = {} if stamp is None else orjson.loads(self._path.read_bytes())
-            if not isinstance(value, dict):
-                raise ValueError(f"{self._path} is not what it should be")
-            self._stamp, self._value = stamp, value
-        return self._value
-
-    def _write(self, content: bytes) -> None:
-        fresh = self._path.with_name(f".{self._path.name}.new")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        fresh.replace(self._path)
+                write_whole(self._path, now, FILE_MODE)
+                self._read_last = _stamp(self._path), value
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = self._path.with_name(f"{self._path.name}.lock")
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX)
             yield

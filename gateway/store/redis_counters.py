@@ -220,7 +220,7 @@ class RedisCounters:
         here = self._usage_here(charges)
         refused = next(at for at, charge in enumerate(charges) if charge.is_enforced)
         reset_s = (_REFUSED_RESET_S,) * len(charges)
-        return Decision(refused, here.used, reset_s, here.at_s)
+        return Decision(refused, here.used, reset_s, here.at_s, is_unknown=True)
 
     def _tell_local(self, charges: Sequence[Charge]) -> None:
         """Let the host's counters go on from what the server had."""

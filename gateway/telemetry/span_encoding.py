@@ -268,6 +268,8 @@ class SpanEncoder:
         if part is None:
             part = _encode_limits([note for each in said for note in each.notes()])
             self._decisions.keep(key, part)
+        if trace.permit.reached:
+            part += names.BUDGET_REACHED.text(msgspec.json.encode(trace.permit.reached).decode())
         return self._choice(trace) + part
 
     def _choice(self, trace: CallTrace) -> bytes:

@@ -57,7 +57,6 @@ _IDS_AT_A_TIME: Final = 500
 _ROWS_AT_A_TIME: Final = 50
 _NAMES: Final = ", ".join(COLUMNS)
 _TOTALS: Final = ", ".join(f"max({name})" if name == "latency_max_ms" else f"sum({name})" for name in NUMBERS)
-_FILTERS: Final = (*SINGLE,)
 _STEP_NAMES: Final = {"s": 1, "m": MINUTE_S, "h": HOUR_S, "d": DAY_S}
 
 
@@ -92,8 +91,8 @@ def parse_metrics_query(parameters: Iterable[tuple[str, str]]) -> MetricsQuery:
         if name in seen:
             raise BadQueryError(f"{name[:50]} is given twice")
         seen.add(name)
-        if not (name in _PARAMETERS or name in _FILTERS or name.startswith(METADATA_PREFIX)):
-            names = ", ".join((*_PARAMETERS, *_FILTERS))
+        if not (name in _PARAMETERS or name in SINGLE or name.startswith(METADATA_PREFIX)):
+            names = ", ".join((*_PARAMETERS, *SINGLE))
             raise BadQueryError(f"{name[:50]!r} is no parameter; there are {names} and metadata.<key>")
         if len(text) > _MAX_TEXT or len(name) > _MAX_TEXT:
             raise BadQueryError(f"{name[:50]}: must have at most {_MAX_TEXT} characters")

@@ -81,6 +81,7 @@ class RollupTables:
             self._series[names[dimension_id], label] = series_id
             self._labels[names[dimension_id]] += 1
         self._current: dict[tuple[int, int], Sums] = {}
+        self._marked: set[int] = set()
         found: dict[str, int] = dict(
             db.execute("SELECT name, value FROM meta WHERE name IN (?, ?)", (HOURS_UNTIL, DAYS_UNTIL))
         )
@@ -105,6 +106,7 @@ class RollupTables:
                 hours.setdefault((cell.at_s // HOUR_S * HOUR_S, series_id), Sums()).add(sums)
             if cell.at_s < self._days_until_s:
                 days.setdefault((cell.at_s // DAY_S * DAY_S, series_id), Sums()).add(sums)
+        self._mark({series_id for _, series_id in changed}, now_s)
         self._db.executemany(
             _PUT_MINUTE,
             [
@@ -180,6 +182,12 @@ class RollupTables:
             known = self._series[cell.dimension, label] = int(added.lastrowid or 0)
             self._labels[cell.dimension] += 1
         return dimension_id, known
+
+    def _mark(self, series: set[int], now_s: int) -> None:
+        """Note that *series* are in use, once for each `load`."""
+        fresh = series - self._marked
+        self._db.executemany("UPDATE series SET seen_s = ? WHERE id = ?", [(now_s, each) for each in fresh])
+        self._marked |= fresh
 
     def _is_full_of_keys(self) -> bool:
         return sum(name.startswith(METADATA_PREFIX) for name in self._dimensions) >= MAX_KEYS

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -42,6 +44,33 @@ def start(
 def spend(gateway: GatewayProcess, calls: int, token: str = APP_TOKEN) -> None:
     for _ in range(calls):
         assert chat(gateway, "paid/m", token=token, max_tokens=USD_OF_A_CALL).status == 200
+
+
+def reached_by(gateway: GatewayProcess, calls: int) -> list[Any]:
+    """What the spans of the last *calls* say of thresholds, the earliest first."""
+
+    def traces() -> list[dict[str, Any]]:
+        _, listed = gateway.control("GET", f"/api/traces?limit={calls}")
+        found: list[dict[str, Any]] = listed["traces"]
+        return found if len(found) == calls else []
+
+    told: list[Any] = []
+    newest_first: list[dict[str, Any]] = until(traces, timeout_s=20, what="the traces")
+    for trace in reversed(newest_first):
+        _, whole = gateway.control("GET", f"/api/traces/{trace['trace_id']}")
+        told.append(json.loads(whole["spans"][0]["attributes"].get("gateway.budget.reached", "[]")))
+    return told
+
+
+def test_the_call_that_reaches_it(start_gateway: StartGateway, upstream: FakeUpstream, hook: Webhook) -> None:
+    """Its SERVER span says so, and no other's, whichever worker it came to."""
+    gateway = start(start_gateway, upstream, hook)
+    spend(gateway, 4)
+    reached = [
+        [{"rule": "team-spend", "limit": "cost_per_lifetime", "percent": percent}]
+        for percent in (50.0, 75.0, 100.0)
+    ]
+    assert reached_by(gateway, 4) == [[], *reached]
 
 
 def test_once_across_a_restart(start_gateway: StartGateway, upstream: FakeUpstream, hook: Webhook) -> None:

@@ -10,7 +10,16 @@ from typing import Any, Final
 
 import pytest
 
-from tests.rig.behaviours import DONE, chunk, completion, hang_mid_stream, json_reply, stream, stream_of
+from tests.rig.behaviours import (
+    DONE,
+    chunk,
+    completion,
+    hang_mid_stream,
+    json_reply,
+    provider_error,
+    stream,
+    stream_of,
+)
 from tests.rig.fake_upstream import Behaviour, FakeUpstream
 from tests.rig.gateway_process import GatewayProcess, StartGateway
 from tests.rig.limited_gateway import (
@@ -338,6 +347,28 @@ def test_a_budget_before_it_is_spent(
     reply = chat(limited, "paid/money", **wish)
     assert (reply.status, reply.header("x-should-retry")) == (429, "false")
     assert upstream.exchanges == []
+
+
+def test_a_burst_that_falls_back(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
+    """A cheap target that fails opens no way to a dear one past a budget for both."""
+    cheap, dear = (paid_account(name, upstream.base_url, ["m"]) for name in ("cheap", "dear"))
+    cheap["integrations"][0]["cost"] = {"metric": "per_1000_tokens", "value": {"input": 0, "output": 1}}
+    cheap["integrations"][0]["model_id"] = "down"
+    gateway = start_gateway(
+        [
+            cheap,
+            dear,
+            virtual_models("vm", {"chat": in_turn("cheap/m", "dear/m")}),
+            budget("both", ["cheap/*", "dear/*"], 2 * USD_OF_A_CALL + 2),
+            virtual_account("app", ["env:APP_TOKEN"], ["vm/*"]),
+        ],
+        workers=1,
+    )
+    upstream.play("down", *[provider_error(503)] * 40)
+    replies = calls_at_once(gateway, chat_body("vm/chat", max_tokens=USD_OF_A_CALL), [1] * 20)
+    assert sorted(reply.status for reply in replies)[:3] == [200, 200, 503]
+    _, told = gateway.control("GET", "/api/limits/usage")
+    assert told["usage"][0]["used"] == 2 * USD_OF_A_CALL
 
 
 LEFT_TOKENS: Final = 40

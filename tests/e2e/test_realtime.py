@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.rig.fake_upstream import ClosedPort
 from tests.rig.gateway_process import GatewayProcess
+from tests.rig.limited_gateway import rate
 from tests.rig.manifests import (
     APP_TOKEN,
     CREDENTIALS,
@@ -67,7 +68,9 @@ def documents(server: RealtimeUpstream, closed_port: int) -> list[dict[str, Any]
         openai_account("main", server.base_url, ["gpt-realtime", "other"]),
         openai_account("down", f"http://127.0.0.1:{closed_port}/v1", ["gpt-realtime"]),
         azure,
-        virtual_account("app", ["env:APP_TOKEN"], ["main/*", "down/*", "azure/*"]),
+        openai_account("counted", server.base_url, ["gpt-realtime"]),
+        rate("session-tokens", ["counted/*"], {"tokens_per_day": 500}),
+        virtual_account("app", ["env:APP_TOKEN"], ["main/*", "down/*", "azure/*", "counted/*"]),
         virtual_account("narrow", ["env:NARROW_TOKEN"], ["main/other"]),
     ]
 
@@ -160,6 +163,38 @@ async def test_sdk(gateway: GatewayProcess, provider: RealtimeUpstream) -> None:
     assert (server["kind"], client_span["kind"]) == ("SERVER", "CLIENT")
     assert client_span["name"] == "realtime gpt-realtime"
     assert client_span["attributes"]["gen_ai.usage.cache_read.input_tokens"] == 148
+
+
+async def test_a_limit_within_a_session(gateway: GatewayProcess, provider: RealtimeUpstream) -> None:
+    """OpenAI's client reads the response that uses it up, then why the session is over; no other begins."""
+    client = AsyncOpenAI(base_url=gateway.base_url, api_key=APP_TOKEN)
+    async with client, client.realtime.connect(model="counted/gpt-realtime") as connection:
+        assert (await connection.recv()).type == "session.created"
+        for _ in range(2):
+            await connection.response.create()
+            kinds = [(await connection.recv()).type for _ in range(3)]
+            assert kinds == ["response.created", "response.output_audio.delta", "response.done"]
+        told = await connection.recv()
+        assert told.type == "error"
+        assert (told.error.type, told.error.code) == ("rate_limit_error", "rate_limit_exceeded")
+        assert '"session-tokens" allows 500 tokens per day: 0 tokens left. ' in told.error.message
+        with pytest.raises(ConnectionClosed) as ended:
+            await connection.recv()
+        assert ended.value.rcvd is not None
+        assert (ended.value.rcvd.code, ended.value.rcvd.reason) == (1013, "rate_limit_exceeded")
+    assert await closed_there(provider) == (1001, "")
+    trace = await newest_trace(gateway, status_code=101, resolved_model="counted/gpt-realtime")
+    assert trace["usage"] == {"input_tokens": 264, "output_tokens": 242, "source": "provider"}
+    _, whole = gateway.control("GET", f"/api/traces/{trace['trace_id']}")
+    server, client_span = whole["spans"]
+    assert server["attributes"]["error.type"] == "rate_limit_exceeded"
+    assert "error.type" not in client_span["attributes"]
+    usage = gateway.get("/api/limits/usage?rule=session-tokens")["usage"]
+    assert [row["used"] for row in usage] == [506]
+    with pytest.raises(InvalidStatus) as refused:
+        async with open_socket(gateway, "counted/gpt-realtime"):
+            pass
+    assert refused.value.response.status_code == 429
 
 
 @pytest.mark.parametrize("base", ["", "/v1", "/api/llm/v1", "/api/inference/openai/v1"])

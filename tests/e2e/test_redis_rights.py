@@ -14,8 +14,17 @@ from redis import Redis
 from tests.rig.behaviours import provider_error
 from tests.rig.fake_upstream import FakeUpstream
 from tests.rig.gateway_process import Document, GatewayProcess, StartGateway
-from tests.rig.limited_gateway import USD_OF_A_CALL, budget, paid_account, rate
-from tests.rig.manifests import ENVIRONMENT, chat, in_turn, openai_account, virtual_account, virtual_models
+from tests.rig.limited_gateway import USD_OF_A_CALL, budget, paid_account, post, rate
+from tests.rig.manifests import (
+    ENVIRONMENT,
+    chat,
+    gemini_account,
+    in_turn,
+    openai_account,
+    virtual_account,
+    virtual_models,
+)
+from tests.rig.raw_http import assert_error
 from tests.rig.requires import requires
 from tests.rig.until import until
 from tests.rig.valkey_server import ValkeyServer
@@ -25,6 +34,18 @@ pytestmark = requires("valkey")
 USER: Final = "gateway"
 USER_PASSWORD: Final = "canary-valkey-user-0001"
 OPERATIONS: Final = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+
+MESSAGES: Final = [{"role": "user", "content": "hi"}]
+OTHER_DIALECTS: Final = (
+    ("/v1/messages", {"model": "fake/m", "max_tokens": 5, "messages": MESSAGES}, b'"overloaded_error"'),
+    ("/v1/responses", {"model": "fake/m", "input": "hi"}, b'"limits_unavailable"'),
+    (
+        "/gemini/google/proxy/v1beta/models/g:generateContent",
+        {"contents": [{"parts": [{"text": "hi"}]}]},
+        b'"UNAVAILABLE"',
+    ),
+)
+"""Path, body, and a word of the refusal."""
 
 
 def documented_rights() -> list[str]:
@@ -49,9 +70,14 @@ def documents(upstream: FakeUpstream, **settings: Any) -> list[Document]:
     return [
         openai_account("fake", upstream.base_url, ["m", "first", "second", "free"]),
         paid_account("paid", upstream.base_url, ["m"]),
+        gemini_account("google", upstream.base_url, {"g": "g"}),
         virtual_models("vm", {"both": in_turn("fake/first", "fake/second")}),
         virtual_account("app", ["env:APP_TOKEN"], ["*"]),
-        rate("r", ["fake/m"], {"requests_per_day": 3, "tokens_per_hour": 100_000, "parallel_requests": 3}),
+        rate(
+            "r",
+            ["fake/m", "google/g"],
+            {"requests_per_day": 3, "tokens_per_hour": 100_000, "parallel_requests": 3},
+        ),
         rate("watched", ["fake/free"], {"requests_per_day": 3}, mode="audit"),
         budget("b", ["paid/m"], 0, limits={"cost_per_month": 50 * USD_OF_A_CALL}),
         budget("ever", ["paid/m"], 50 * USD_OF_A_CALL),
@@ -127,7 +153,13 @@ def test_refused_while_it_is_away(
     server.kill()
     until(lambda: words(gateway) == {"away"}, timeout_s=20, what="it to be missed")
     refused = chat(gateway, "fake/m", max_tokens=5)
-    assert (refused.status, refused.header("retry-after")) == (429, "1")
+    message = assert_error(refused, 503, "overloaded_error", "limits_unavailable", "gateway")
+    assert message.startswith('The rate limit "r" cannot be checked')
+    assert refused.header("retry-after") == "1"
+    for path, body, word in OTHER_DIALECTS:
+        refused = post(gateway, path, body)
+        assert (refused.status, refused.header("retry-after")) == (503, "1"), path
+        assert word in refused.body
     assert chat(gateway, "fake/free").status == 200
     assert "limits refuse calls" in gateway.log
     server.start()

@@ -18,6 +18,7 @@ from gateway.model import (
     LimitsSaid,
     Outcome,
     Passage,
+    Reached,
     SkipReason,
     Spent,
     Target,
@@ -131,6 +132,7 @@ class FakePermit:
     def __init__(self, *notes: LimitNote) -> None:
         self.said = (_said(notes),) if notes else ()
         self.refusal: Exception | None = None
+        self.reached: Sequence[Reached] = ()
 
     def has_admitted(self, target: Target) -> bool:
         del target
@@ -142,6 +144,11 @@ class FakePermit:
 
     def forgo(self, target: Target) -> None:
         """Nothing was taken."""
+
+    async def use(self, spent: Sequence[Spent]) -> Exception | None:
+        """Nothing is used up."""
+        del spent
+        return None
 
     def settle(self, spent: Sequence[Spent]) -> None:
         """Nothing was taken."""

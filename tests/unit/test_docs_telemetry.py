@@ -23,6 +23,7 @@ from gateway.model import (
     Endpoint,
     LimitNote,
     Plan,
+    Reached,
     RetryPolicy,
     RouteFacts,
     SkipReason,
@@ -152,6 +153,7 @@ def trace_of(endpoint: Endpoint, body: bytes) -> CallTrace:
     trace.permit = FakePermit(
         *[LimitNote("r", "requests", one, "allowed", "", 1, 1, 1.0) for one in (True, False)]
     )
+    trace.permit.reached = [Reached("r", "cost_per_day", 75.0)]
     trace.planned(Plan((TARGET,), (TARGET.name,), route=ROUTE))
     return trace
 

@@ -35,6 +35,7 @@ TABLE = {
     "UpstreamUnreachable": (502, "upstream_error", "upstream_unreachable", "upstream", True),
     "UpstreamBadReply": (502, "upstream_error", "upstream_bad_reply", "upstream", True),
     "IdentityUnavailable": (503, "overloaded_error", "identity_unavailable", "gateway", True),
+    "LimitsUnavailable": (503, "overloaded_error", "limits_unavailable", "gateway", True),
     "GatewayShutdown": (503, "overloaded_error", "gateway_shutdown", "gateway", True),
     "SecretMissingError": (503, "overloaded_error", "secret_missing", "gateway", False),
     "FirstTokenTimeout": (408, "timeout_error", "first_token_timeout", "upstream", True),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -27,7 +28,7 @@ from gateway.telemetry.call_trace import CallTrace
 from gateway.upstream.sockets import PONG, Closed, HandshakeRefused, Pong
 from tests.rig.until import until_async
 from tests.unit.doubles import FakeClient, FakeObserver, FakeUpstream
-from tests.unit.limits.limits import limit_of, policy_of
+from tests.unit.limits.limits import budget_of, limit_of, policy_of
 from tests.unit.makers import (
     TOKEN,
     TokenPrice,
@@ -138,7 +139,8 @@ class Rig:
             Routing(targets, make_routes(route, voice=route)),
             limits=policy,
         )
-        self.limiter = Limiter(counters_in_memory())
+        self.counters = counters_in_memory()
+        self.limiter = Limiter(self.counters)
         self.pipeline = Pipeline(
             CurrentSnapshot(snapshot),
             FakeUpstream(),
@@ -413,3 +415,74 @@ async def test_sessions_at_a_time() -> None:
     await until_async(lambda: other.passages, "a provider is dialled")
     other.socket.says.put_nowait(1000)
     assert (await other.over(again)).error_type == ""
+
+
+def answered(input_tokens: int, output_tokens: int) -> str:
+    """A response of the provider, and what it used."""
+    usage = {"input_tokens": input_tokens, "output_tokens": output_tokens}
+    return json.dumps({"type": "response.done", "response": {"usage": usage}})
+
+
+async def test_a_limit_within_a_session() -> None:
+    """Each response counts when it has ended; the one that uses up a limit is the last, and no failure."""
+    policy = policy_of(limit_of("tokens", 100))
+    rig, other = Rig(policy=policy), Rig(policy=policy)
+    other.pipeline._limiter = rig.limiter
+    task = rig.begin()
+    for words in (answered(20, 20), answered(20, 20)):
+        rig.provider.says.put_nowait(words)
+    await until_async(lambda: len(rig.socket.got) == 2, "both have passed")
+    assert not task.done()
+    beside = other.begin()
+    await until_async(lambda: other.passages, "there is room for another")
+    rig.provider.says.put_nowait(answered(30, 30))
+    trace = await rig.over(task)
+    assert rig.socket.got[:3] == [answered(20, 20), answered(20, 20), answered(30, 30)]
+    event = json.loads(rig.socket.got[3])
+    assert (event["type"], event["error"]["type"], event["error"]["code"]) == (
+        "error",
+        "rate_limit_error",
+        "rate_limit_exceeded",
+    )
+    assert event["error"]["message"].startswith(
+        'The rate limit "tokens-limit" allows 100 tokens per minute: 0 tokens left. There is room in '
+    )
+    assert (rig.socket.closed, rig.provider.closed) == ((1013, "rate_limit_exceeded"), 1001)
+    assert (trace.error_type, trace.usage) == ("rate_limit_exceeded", Usage(70, 70, "provider"))
+    assert trace.attempts[0].error_type == ""
+    other.provider.says.put_nowait(answered(1, 1))
+    assert (await other.over(beside)).error_type == "rate_limit_exceeded"
+    again = Rig(policy=policy)
+    again.pipeline._limiter = rig.limiter
+    assert (await again.over(again.begin())).error_type == "rate_limit_exceeded"
+    assert used_in(rig, policy) == (142,), "each token once"
+
+
+async def test_a_budget_within_a_session() -> None:
+    """Likewise, of the target that answers, and at its price."""
+    policy = policy_of(budget_of(0.003, models=("spare/loud",)), budget_status=402)
+    rig = Rig(UpstreamUnreachable("away"), UpstreamUnreachable("away"), model="vm/voice", policy=policy)
+    task = rig.begin()
+    rig.provider.says.put_nowait(answered(1000, 0))
+    await until_async(lambda: len(rig.socket.got) == 1, "it has passed")
+    rig.provider.says.put_nowait(answered(2000, 0))
+    trace = await rig.over(task)
+    assert rig.socket.closed == (1008, "budget_exceeded")
+    assert (trace.error_type, trace.resolved_model) == ("budget_exceeded", "spare/loud")
+
+
+async def test_a_limit_that_watches_a_session() -> None:
+    """It ends none."""
+    rig = Rig(policy=policy_of(limit_of("tokens", 10, mode="audit")))
+    task = rig.begin()
+    rig.provider.says.put_nowait(answered(20, 20))
+    await until_async(lambda: len(rig.socket.got) == 1, "it has passed")
+    rig.socket.says.put_nowait(1000)
+    assert (await rig.over(task)).error_type == ""
+
+
+def used_in(rig: Rig, policy: LimitPolicy) -> tuple[int, ...]:
+    """What is counted by each rule."""
+    caller = make_caller("acct/small")
+    meters = policy.rules.of_call(caller, "acct/small", {})
+    return rig.counters.usage([meter.charge(0, time.time()) for meter in meters]).used

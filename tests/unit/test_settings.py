@@ -283,3 +283,9 @@ def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_state_folder_of_a_command(environ: dict[str, str], expected: str) -> None:
     """That of a gateway which is started in the same environment."""
     assert state_dir_in(environ) == Path(expected)
+
+
+def test_no_state_folder_of_a_command() -> None:
+    """Where no gateway would start either; a folder of another one would be worse."""
+    with pytest.raises(SettingsError, match="GATEWAY_CONTROL_PORT"):
+        state_dir_in({"HOME": "/home/op", "GATEWAY_CONTROL_PORT": "port"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,8 @@ ENVIRONMENT: Final = "environment"
 
 # Each check of a password takes 32 MB and a core for a fifth of a second.
 _MAX_WAITING: Final = 8
+
+_log: Final = logging.getLogger(__name__)
 
 
 class TooManyTries(Exception):
@@ -41,7 +44,7 @@ class WrongSecret(Exception):
 
 
 class Entrance:
-    """Knows the operators. Used on the event loop; files are small and on this host."""
+    """Knows the operators. Used on the event loop, which reads the small files itself; threads write."""
 
     def __init__(
         self,
@@ -84,6 +87,15 @@ class Entrance:
             return None
         found = self._still(who)
         return None if found is None else Operator(found[0], found[1], csrf_token(secret))
+
+    async def note_use(self, secret: str) -> None:
+        """Keep a session from ending for want of use; what is not written is tried at its next use."""
+        if not self._sessions.is_use_new(secret):
+            return
+        try:
+            await asyncio.to_thread(self._sessions.note_use, secret)
+        except OSError as error:
+            _log.error("that a session is used cannot be noted: %s", error.strerror or error)
 
     # Signing in; each gives the secret of a new session
 
@@ -135,7 +147,7 @@ class Entrance:
         return await asyncio.to_thread(self._sessions.begin, _of_user(user))
 
     def sign_out(self, secret: str) -> None:
-        """End a session."""
+        """End a session; writes to the disk, so call it in a thread."""
         self._sessions.end(secret)
 
     async def _guess(self, address: str, check: Callable[[], T | None]) -> T:

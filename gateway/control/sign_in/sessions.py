@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from gateway.store.private_json import PrivateJson
 
@@ -23,7 +23,7 @@ _TOKEN_BYTES: Final = 32
 
 
 class Sessions:
-    """The sessions of one state folder. Thread-safe; `begin`, `end` and at times `find` write to the disk."""
+    """The sessions of one state folder. Thread-safe; `begin`, `note_use` and `end` write to the disk."""
 
     def __init__(self, state_dir: Path, *, now_s: Callable[[], float] = time.time) -> None:
         self._file = PrivateJson(state_dir / FILE_NAME)
@@ -44,21 +44,30 @@ class Sessions:
 
     def find(self, secret: str) -> dict[str, str] | None:
         """Whose session it is, None when it is none or has ended."""
-        key = _digest(secret)
-        found = self._file.read().get(key)
+        found = self._file.read().get(_digest(secret))
         if found is None or not self._is_live(found):
             return None
-        if self._now_s() - found["seen_at"] > _SEEN_EVERY_S:
-            with self._file.change() as content:
-                if key in content:
-                    content[key]["seen_at"] = self._now_s()
         who: dict[str, str] = found["who"]
         return who
+
+    def is_use_new(self, secret: str) -> bool:
+        """Whether it is to be noted that this session is used: for some minutes it was not."""
+        return self._is_due(self._file.read().get(_digest(secret)))
+
+    def note_use(self, secret: str) -> None:
+        """Keep a session from ending for want of use."""
+        with self._file.change() as content:
+            # Another request may have done so meanwhile.
+            if self._is_due(found := content.get(_digest(secret))):
+                found["seen_at"] = self._now_s()
 
     def end(self, secret: str) -> None:
         """End a session."""
         with self._file.change() as content:
             content.pop(_digest(secret), None)
+
+    def _is_due(self, session: dict[str, Any] | None) -> TypeGuard[dict[str, Any]]:
+        return session is not None and self._now_s() - session["seen_at"] > _SEEN_EVERY_S
 
     def _is_live(self, session: dict[str, Any]) -> bool:
         now_s = self._now_s()

@@ -75,3 +75,17 @@ def test_a_configuration_with_errors(config: Path, capsys: pytest.CaptureFixture
     (config / "z.yaml").write_text("type: unheard-of\n")
     assert main(["token", "create", "--virtual-account", "app", "--config", str(config)]) == 1
     assert "unknown type 'unheard-of'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["list"], ["rotate", "--due"], ["rotate", "t1"], ["revoke", "t1"], ["create", "--pat", "phone"]],
+    ids=" ".join,
+)
+def test_what_cannot_be_read(config: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody takes a token for gone, or a job for done, whose manifest has errors or is elsewhere."""
+    (config / "z.yaml").write_text("type: pat\nname: phone\nuser: a@x.io\ntokens: []\n")
+    assert main(["token", *arguments, "--config", str(config)]) == 1
+    assert "user_fqn" in capsys.readouterr().err
+    assert main(["token", *arguments, "--config", str(config / "nowhere")]) == 1
+    assert "cannot be opened" in capsys.readouterr().err

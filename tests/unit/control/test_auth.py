@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from starlette.testclient import TestClient
 
 from gateway.control.auth import FIRST_PATH, SIGN_IN_PATH, VIEWER_MAY
 from gateway.control.operator import Role
+from gateway.control.sign_in import sessions
+from gateway.store import private_json
 from tests.unit.control.limit_desk import desk_of
 from tests.unit.control.rooms import TOKEN, Rooms, access_at
 
@@ -232,6 +236,27 @@ def test_cookies_of_others_do_not_matter(tmp_path: Path) -> None:
     client.cookies.clear()
     cookie = f'a b=c{{"; x=1; =; gateway-session-8788={secret}; y="'
     assert client.get("/api/me", headers={"cookie": cookie}).status_code == 200
+
+
+def test_use_keeps_a_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That it cannot be noted keeps nobody out."""
+    client, _ = signed_in(tmp_path)
+    file = tmp_path / sessions.FILE_NAME
+    before = file.read_bytes()
+    assert client.get("/api/me").status_code == 200
+    assert file.read_bytes() == before, "just now it was seen"
+    monkeypatch.setattr(sessions, "_SEEN_EVERY_S", -1.0)
+    assert client.get("/api/me").status_code == 200
+    assert file.read_bytes() != before
+
+    def fail(*_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(private_json, "write_whole", fail)
+    assert client.get("/api/me").status_code == 200
+    assert "cannot be noted: No space left" in caplog.text
 
 
 def test_a_broken_cookie_is_none() -> None:

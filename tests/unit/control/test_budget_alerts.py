@@ -150,6 +150,22 @@ async def test_a_webhook_that_is_gone(tmp_path: Path) -> None:
     assert rig.counts == {"failed": MOST_TRIES, "given_up": 1}
 
 
+async def test_what_is_given_up_is_not_kept_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest is tried again."""
+    monkeypatch.setattr(budget_alerts, "MOST_TRIES", 1)
+    monkeypatch.setattr(budget_alerts, "MOST_GIVEN_UP", 1)
+    rig = Rig(tmp_path, desk())
+    rig.receiver.answers = {URLS["HOOK"]: ["no"] * 1000}
+    spend(rig, 5)
+    spend(rig, 5, "job")
+    await rig.look()
+    assert rig.counts == {"failed": 2, "given_up": 2}
+    await rig.look(1)
+    assert rig.counts == {"failed": 3, "given_up": 3}
+
+
 @pytest.mark.parametrize(
     ("url", "what"),
     [("http://hooks.test/canary", "it is not https"), ("", "env:HOOK is empty"), ("canary", "it is no http")],

@@ -11,6 +11,7 @@ from gateway.control.tail import Tail
 from gateway.control.traces import BusyError, TraceQueries
 from gateway.tracestore.query import TraceQuery
 from gateway.tracestore.reader import StoreUnavailableError
+from tests.rig.until import until_async
 from tests.unit.control.rooms import FakeStore, Rooms
 from tests.unit.doubles import Clock
 
@@ -34,7 +35,7 @@ def make_tail(store: FakeStore, *, step_s: float = 1.0, turns: int = 3) -> Tail:
 
 
 async def read(tail: Tail, query: TraceQuery | None = None) -> list[bytes]:
-    return [event async for event in tail.follow(query or TraceQuery())]
+    return [event async for event in await tail.follow(query or TraceQuery())]
 
 
 async def test_calls_come_as_events() -> None:
@@ -72,12 +73,19 @@ async def test_a_follower_is_let_go_after_ten_minutes() -> None:
 async def test_so_many_may_follow() -> None:
     """The next is refused, until one has gone."""
     tail = make_tail(FakeStore())
-    events = tail.follow(TraceQuery())
+    events = await tail.follow(TraceQuery())
     await anext(events)
     with pytest.raises(BusyError, match="1 pages"):
-        tail.follow(TraceQuery())
+        await tail.follow(TraceQuery())
     await events.aclose()  # type: ignore[attr-defined]
-    assert await anext(tail.follow(TraceQuery()))
+    assert await anext(await tail.follow(TraceQuery()))
+
+
+async def test_one_who_goes_before_the_first_event() -> None:
+    """Their place is free again, though nobody ever read anything."""
+    tail = make_tail(FakeStore())
+    await tail.follow(TraceQuery())
+    await until_async(lambda: not tail._followers, "there is room again")
 
 
 @pytest.mark.parametrize(("query", "status"), [("colour=red", 400), ("status=error", 503)])

@@ -66,7 +66,7 @@ def test_usage_is_partial_within_a_response() -> None:
 def test_what_tells_nothing(text: str) -> None:
     """Whatever passes, reading it harms nobody, and nothing is made up."""
     used = SessionUsage()
-    used.see(text)
+    assert not used.see(text)
     assert used.total() is None
 
 

@@ -340,7 +340,7 @@ def test_who_is_signed_in_to_the_dashboard(tmp_path: Path) -> None:
         return caller(found, key.mint(name, is_admin=is_admin, now_s=time.time()))
 
     admin = signed("ada", is_admin=True)
-    assert (admin.kind, admin.name, admin.models) == ("user", "ada", {"lab/qwen"})
+    assert (admin.kind, admin.name, admin.models) == ("user", "ada", frozenset({"lab/qwen"}))
     assert signed("a@x.io", is_admin=False).models == {"lab/qwen"}
     for name in ("ada", "old@x.io"):
         with pytest.raises(InvalidApiKey, match="viewer"):

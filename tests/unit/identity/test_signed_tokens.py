@@ -127,6 +127,14 @@ def test_a_virtual_account() -> None:
     assert "virtual account of this token has expired" in refusal(KEY.sign(claims(sub="svc-old"))).message
 
 
+def test_a_virtual_account_by_email() -> None:
+    """Nobody becomes an application by an email that they only say they have."""
+    said = claims(email="job@x.io", email_verified=False)
+    mapped: dict[str, Any] = {"subject_claim": "email", "accounts": {"job@x.io": Account(APP, None)}}
+    assert "has not verified the email" in refusal(KEY.sign(said), **mapped).message
+    assert who(KEY.sign({**said, "email_verified": True}), **mapped) is APP
+
+
 def test_other_claims() -> None:
     """Names of claims are as the manifest says; one with dots may be a path."""
     said = claims(email=None, preferred_username="bo", realm_access={"roles": ["g-ml"]})

@@ -327,3 +327,28 @@ def test_the_example(tmp_path: Path) -> None:
         {"app-by-customer", "gpt-at-once", "whole-month"},
         {"everybody", "gpt-at-once", "whole-month", "each-user", "research-week"},
     ]
+
+
+BUDGETS_HEAD = "type: gateway-budget-config\nname: b\nrules:\n"
+ALERTS = "alerts: {thresholds: [90, 50.5, 90]}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"type: tenant-budget-config\nname: b\nmode: audit\n{BUDGET}{ALERTS}\n", (50.5, 90.0)),
+        (
+            f"type: tenant-budget-config\nname: b\nmode: audit\n{BUDGET}alerts: {{}}\n",
+            (75.0, 90.0, 95.0, 100.0),
+        ),
+        (f"type: tenant-budget-config\nname: b\nmode: audit\n{BUDGET}", ()),
+        (
+            f"{BUDGETS_HEAD}  - {{id: b, when: {{}}, limit_to: 5, unit: cost_per_day, {ALERTS}}}\n",
+            (50.5, 90.0),
+        ),
+    ],
+)
+def test_thresholds(tmp_path: Path, text: str, expected: tuple[float, ...]) -> None:
+    """Those of a budget's alerts, whether or not there is a webhook."""
+    config = accepted_config(check_text(tmp_path, ACCOUNT, CALLER, VIRTUAL, text))
+    assert [rule.thresholds for rule in compile_limits(config).every()] == [expected]

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.endpoints.bedrock_call import read_bedrock_call
 from gateway.endpoints.bedrock_catalogue import CONVERSE
-from gateway.endpoints.catalogue import CHAT, COUNT_TOKENS, EMBEDDING, MESSAGES, RESPONSE, SPEECH
+from gateway.endpoints.catalogue import CHAT, COMPLETION, COUNT_TOKENS, EMBEDDING, MESSAGES, RESPONSE, SPEECH
 from gateway.endpoints.gemini_call import read_gemini_call
 from gateway.endpoints.gemini_catalogue import GENERATE
 from gateway.endpoints.openai_call import parse_call, unread_call
@@ -49,6 +49,16 @@ def said(content: Any, role: str = "user") -> dict[str, Any]:
         ),
         pytest.param(call_of(messages=[said("xxx")], max_tokens=1), 1 + 8 + 1, id="rounded up"),
         pytest.param(call_of(messages=[said(HUNDRED)], max_tokens=50, n=3), 108 + 150, id="choices"),
+        pytest.param(
+            call_of(COMPLETION, prompt=[HUNDRED, "x"], max_tokens=50, n=2, best_of=4), 101 + 400, id="best of"
+        ),
+        pytest.param(
+            call_of(COMPLETION, prompt="x", max_tokens=50, n=2, best_of=1), 1 + 100, id="best of fewer"
+        ),
+        pytest.param(
+            call_of(COMPLETION, prompt="x", max_tokens=50, best_of=10**30), 1 + (1 << 40), id="best of most"
+        ),
+        pytest.param(call_of(COMPLETION, prompt="x", max_tokens=50, best_of="4"), 51, id="best of a text"),
         pytest.param(call_of(messages=[said(HUNDRED)]), 108 + 1024, id="no maximum"),
         pytest.param(call_of(messages=[said(HUNDRED)], max_tokens=None), 108 + 1024, id="a null"),
         pytest.param(call_of(messages=[said(HUNDRED)], max_tokens=-5), 108 + 1024, id="a negative maximum"),
@@ -197,6 +207,14 @@ def test_what_a_route_puts_over() -> None:
     target = make_target(parameters={"max_tokens": b"10"})
     need = Estimate(call_of(messages=[said(HUNDRED)], max_tokens=500), (target,), OutputSizes())
     assert need.amount("tokens", "") == 118
+
+
+def test_choices_of_a_route() -> None:
+    """How many replies a route has written holds in place of how many were asked for."""
+    target = make_target(parameters={"n": b"4"})
+    for n in (None, 2):
+        call = call_of(messages=[said(HUNDRED)], max_tokens=10, n=n)
+        assert Estimate(call, (target,), OutputSizes()).amount("tokens", "") == 108 + 40
 
 
 def test_cost() -> None:

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import BudgetExceeded, RateLimitExceeded
+from gateway.errors import BudgetExceeded, LimitsUnavailable, RateLimitExceeded
 from gateway.limits.limiter import Limiter
-from gateway.limits.permit import Asking, CallPermit, LimitPolicy
+from gateway.limits.permit import Asking, CallPermit, LimitPolicy, Need
 from gateway.limits.rules import MICRO_USD, Limit, Meter, Rule, When
 from gateway.limits.windows import CALENDAR
-from gateway.model import Plan, RouteFacts, Spent, Target
+from gateway.model import Charge, Correction, Decision, LimitKind, Plan, RouteFacts, Spent, Target
 from gateway.store.counter_table import CounterTable, counters_in_memory
 from tests.unit.limits.limits import NOW_S, FixedNeed, budget_of, limit_of, policy_of
 from tests.unit.makers import make_caller, make_target
@@ -26,7 +26,7 @@ CALLER = make_caller("vm/chat")
 class Rig:
     """A limiter over counters of its own."""
 
-    def __init__(self, policy: LimitPolicy, *, need: FixedNeed | None = None) -> None:
+    def __init__(self, policy: LimitPolicy, *, need: Need | None = None) -> None:
         self.policy = policy
         self.need = need or FixedNeed()
         self.counters: CounterTable = counters_in_memory(now_s=lambda: NOW_S)
@@ -188,6 +188,66 @@ async def test_forgoing_keeps_what_another_needs() -> None:
     assert rig.used(target="two/m") == {"shared": 0}
 
 
+async def test_a_model_beside_the_targets() -> None:
+    """What was asked of a model that judges calls counts by the rules on that model, once."""
+    rig = Rig(
+        policy_of(
+            limit_of("requests", 9, models=("judge/*",), id="calls"),
+            limit_of("tokens", 9, models=("judge/*",)),
+            budget_of(1, models=("judge/*", "one/*")),
+        ),
+        need=FixedNeed(5, 0.5),
+    )
+    call = await rig.call()
+    used = [spent("judge/m", 7, 0.1), spent("one/m", 4, 0.2)]
+    call.settle(used)
+    call.settle(used)
+    assert rig.used(target="judge/m") == {"calls": 0, "tokens-limit": 7, "budget": 300_000}
+
+
+class NeedByTarget:
+    """A call that may use more at some targets than at others."""
+
+    def __init__(self, **tokens: int) -> None:
+        self._tokens = tokens
+
+    def amount(self, kind: LimitKind, target: str) -> int:
+        """The most of any, where none is named."""
+        account = target.partition("/")[0]
+        return self._tokens[account] if account else max(self._tokens.values())
+
+
+async def test_a_target_that_may_use_more() -> None:
+    """A limit that several targets share has what the one needs that is asked, not what the first needed."""
+    rig = Rig(
+        policy_of(limit_of("tokens", 1000, models=("one/*", "two/*", "three/*"))),
+        need=NeedByTarget(one=10, two=700, three=300),
+    )
+    three = make_target("three/m")
+    calls = [await rig.call(ONE, TWO, three) for _ in range(4)]
+    first, second, *_ = calls
+    assert [await call.admit_target(TWO) for call in calls] == [True, False, False, False]
+    assert rig.used(target="one/m") == {"tokens-limit": 730}
+    assert await first.admit_target(three)
+    assert not await second.admit_target(three), "only 270 are left, and 290 are missing"
+    assert rig.used(target="one/m") == {"tokens-limit": 730}
+    first.settle([spent("one/m", 5), spent("two/m", 100), spent("three/m", 200)])
+    for call in calls[1:]:
+        call.settle([spent("one/m", 10)])
+    assert rig.used(target="one/m") == {"tokens-limit": 335}, "each once, though taken in parts"
+
+
+async def test_what_was_missing_is_given_back() -> None:
+    """A target that is not asked after all keeps nothing of what it may use more."""
+    rig = Rig(
+        policy_of(limit_of("tokens", 1000, models=("one/*", "two/*"))), need=NeedByTarget(one=10, two=700)
+    )
+    call = await rig.call()
+    assert await call.admit_target(TWO)
+    call.forgo(TWO)
+    assert rig.used(target="one/m") == {"tokens-limit": 10}
+
+
 async def test_no_target_has_room() -> None:
     """The caller hears of the limit that resets first."""
     rig = Rig(
@@ -322,3 +382,116 @@ async def test_any_order_of_calls(steps: list[tuple[str, int, int]]) -> None:
     for permit, _ in open_calls:
         permit.settle([])
     assert rig.used("one/m") in ({"tokens-limit": used}, {})
+
+
+class Unreachable:
+    """Counters that nobody can ask, where calls are refused then."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def reserve(self, charges: Sequence[Charge]) -> Decision:
+        self.asked += 1
+        nothing = (0,) * len(charges)
+        return Decision(0, nothing, (1.0,) * len(charges), NOW_S, is_unknown=True)
+
+    async def settle(self, corrections: Sequence[Correction]) -> None:
+        raise AssertionError("nothing was taken")
+
+    async def usage(self, charges: Sequence[Charge]) -> Decision:
+        return await self.reserve(charges)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        pytest.param(limit_of("tokens", 1), id="rate limit, of less than the call may use"),
+        pytest.param(budget_of(0, mode="soft_enforce"), id="budget"),
+    ],
+)
+async def test_nobody_knows(rule: Rule) -> None:
+    """Who cannot be told whether there is room is told so, and may come back."""
+    rig, remote = Rig(policy_of(rule), need=FixedNeed(5, 1)), Unreachable()
+    rig.limiter = Limiter(rig.counters, remote, now_s=lambda: NOW_S)
+    permit = await rig.direct()
+    assert permit.is_refused
+    assert isinstance(permit.refusal, LimitsUnavailable)
+    assert permit.refusal.headers == (("retry-after", "1"),)
+    permit.settle([])
+    assert remote.asked == 1
+
+
+async def test_what_is_used_while_a_call_goes_on() -> None:
+    """It is counted once: as it is used, and the rest in the end."""
+    rig = Rig(
+        policy_of(limit_of("tokens", 100), budget_of(1), limit_of("parallel", 2)), need=FixedNeed(1, 0.1)
+    )
+    permit = await rig.direct()
+    assert await permit.use([spent(tokens=30, cost_usd=0.2)]) is None
+    assert rig.used("one/m") == {"tokens-limit": 31, "budget": 300_000, "parallel-limit": 1}
+    assert await permit.use([spent(tokens=99, cost_usd=0.2)]) is None, "what is left is 0, and taken by it"
+    refusal = await permit.use([spent(tokens=100, cost_usd=0.2)])
+    assert isinstance(refusal, RateLimitExceeded)
+    permit.settle([spent(tokens=110, cost_usd=0.3)])
+    assert rig.used("one/m") == {"tokens-limit": 110, "budget": 300_000, "parallel-limit": 0}
+
+
+@pytest.mark.parametrize(
+    ("others", "is_ended"),
+    [
+        pytest.param([], True, id="no other"),
+        pytest.param([budget_of(9, id="other")], False, id="another has room"),
+        pytest.param([budget_of(0.5, id="other", mode="soft_enforce")], True, id="another has none either"),
+        pytest.param([budget_of(0.5, id="other")], True, id="another that refuses has none"),
+        pytest.param([budget_of(9, id="other", mode="audit")], True, id="another only watches"),
+    ],
+)
+async def test_soft_budgets_while_a_call_goes_on(others: list[Rule], *, is_ended: bool) -> None:
+    """A soft budget ends it only if no other budget has room."""
+    rig = Rig(policy_of(budget_of(0.5, mode="soft_enforce"), *others))
+    permit = await rig.direct()
+    assert (await permit.use([spent(cost_usd=0.6)]) is not None) == is_ended
+
+
+async def test_use_without_limits() -> None:
+    """Of calls alone nothing is used up by what they use."""
+    rig = Rig(policy_of(limit_of("requests", 1)))
+    assert await (await rig.direct()).use([spent(tokens=9)]) is None
+
+
+async def told(rig: Rig, need: float, used: float) -> list[tuple[str, str, float]]:
+    """What a call says of thresholds that may cost *need* and costs *used*, in USD."""
+    rig.need = FixedNeed(0, need)
+    permit = await rig.direct()
+    permit.settle([spent(cost_usd=used)])
+    return [(one.rule, one.limit, one.percent) for one in permit.reached]
+
+
+async def test_thresholds() -> None:
+    """A call says which it has reached: by what it took, or by what it used, where that was more."""
+    budget = budget_of(10, thresholds=(50.0, 75.0, 100.0), mode="soft_enforce")
+    rig = Rig(policy_of(budget, limit_of("requests", 100), budget_of(99, id="quiet")))
+    assert await told(rig, 4, 4) == []
+    assert await told(rig, 2, 0.5) == [("budget", "cost_per_month", 50.0)]
+    assert await told(rig, 2, 0.7) == [], "it was said, though less was used"
+    assert await told(rig, 0.1, 6) == [("budget", "cost_per_month", percent) for percent in (75.0, 100.0)]
+    assert await told(rig, 1, 1) == []
+
+
+async def test_thresholds_of_a_target_that_was_not_asked() -> None:
+    """What was given back has reached nothing."""
+    rig = Rig(policy_of(budget_of(10, models=("one/m",), thresholds=(50.0,))), need=FixedNeed(0, 6))
+    permit = await rig.call(ONE, TWO)
+    permit.forgo(ONE)
+    permit.settle([])
+    assert not permit.reached
+
+
+async def test_thresholds_while_a_call_goes_on() -> None:
+    """They are reached by what it has used until then, and once."""
+    rig = Rig(policy_of(budget_of(10, thresholds=(50.0, 75.0))), need=FixedNeed(0, 0.1))
+    permit = await rig.direct()
+    await permit.use([spent(cost_usd=6)])
+    assert [one.percent for one in permit.reached] == [50.0]
+    permit.settle([spent(cost_usd=8)])
+    assert [one.percent for one in permit.reached] == [50.0, 75.0]

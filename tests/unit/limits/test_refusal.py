@@ -6,8 +6,8 @@ from math import inf
 
 import pytest
 
-from gateway.errors import BudgetExceeded, RateLimitExceeded
-from gateway.limits.refusal import refusal_of
+from gateway.errors import BudgetExceeded, LimitsUnavailable, RateLimitExceeded
+from gateway.limits.refusal import refusal_of, unknown_refusal
 from gateway.limits.rules import Meter, Rule
 from tests.unit.limits.limits import budget_of, limit_of
 
@@ -96,3 +96,13 @@ def test_kinds() -> None:
     assert isinstance(budget, BudgetExceeded)
     assert isinstance(rate, RateLimitExceeded)
     assert (budget.status, rate.status) == (402, 429)
+
+
+def test_nobody_knows() -> None:
+    """Where what is counted is out of reach, the limit is not said to be used up."""
+    rate = unknown_refusal(meter_of(limit_of("requests", 1, id="r")), 1.0)
+    assert isinstance(rate, LimitsUnavailable)
+    assert rate.headers == (("retry-after", "1"),)
+    assert rate.message.startswith('The rate limit "r" cannot be checked')
+    budget = unknown_refusal(meter_of(budget_of(1, id="b")), 0.2)
+    assert (budget.message[:14], budget.headers) == ('The budget "b"', (("retry-after", "1"),))

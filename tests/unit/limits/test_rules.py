@@ -203,3 +203,20 @@ def test_no_two_rules_share_a_counter() -> None:
 def test_shown_without_secrets() -> None:
     """A meter says what it counts."""
     assert repr(meter(MINUTE, ("a",), per=("user",))) == "Meter('r', requests_per_minute, a)"
+
+
+def test_thresholds() -> None:
+    """Each is reached once in a window, by whatever goes over it, however what is counted falls and rises."""
+    watched = meter(Limit("tokens", CALENDAR["day"], 1000), thresholds=(50.0, 75.0, 100.0))
+    steps = [(0, 499), (499, 500), (480, 510), (510, 749), (740, 1000), (990, 2000), (0, 2000)]
+    told = [watched.reached(b"monday", before, after) for before, after in steps]
+    assert told == [(), (50.0,), (), (), (75.0, 100.0), (), ()]
+    assert watched.reached(b"tuesday", 500, 760) == (75.0,), "somebody else has reached 50"
+    assert watched.reached(b"tuesday", 0, 600) == ()
+
+
+def test_thresholds_of_nothing() -> None:
+    """A limit of 0 that is unused has reached none, nor has one without thresholds."""
+    empty = meter(Limit("cost", CALENDAR["day"], 0), thresholds=(0.0, 100.0))
+    assert (empty.reached(b"k", 0, 0), empty.reached(b"k", 0, 1)) == ((), (0.0, 100.0))
+    assert meter(MINUTE).reached(b"k", 0, 99) == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,15 @@ def test_what_is_changed_is_seen_by_others(tmp_path: Path) -> None:
         assert other.read() == one.read() == {"number": number}
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_who_reads_waits_for_nobody(tmp_path: Path) -> None:
+    """The event loop reads, and a change waits for the disk."""
+    document = PrivateJson(tmp_path / "a.json")
+    with ThreadPoolExecutor() as threads, document.change() as content:
+        content["a"] = 1
+        assert threads.submit(document.read).result(timeout=10) == {}
+    assert document.read() == {"a": 1}
 
 
 def test_a_change_that_fails_changes_nothing(tmp_path: Path) -> None:

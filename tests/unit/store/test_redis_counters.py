@@ -328,6 +328,7 @@ async def test_refused_while_it_stood_still(fleet: Fleet) -> None:
     try:
         refused = await counters.reserve([one])
         assert (refused.refused, refused.reset_s, refused.used) == (0, (1.0,), (1,))
+        assert refused.is_unknown
         assert (await counters.reserve([Charge(key_of("b"), 1, 1, 60, is_enforced=False)])).refused is None
     finally:
         fleet.server.go_on()

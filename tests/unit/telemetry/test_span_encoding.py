@@ -21,7 +21,7 @@ from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_paths import find_openai_path
 from gateway.endpoints.openai_reply import ReplyFacts
 from gateway.errors import UpstreamBadReply
-from gateway.model import Endpoint, LimitNote, Plan, RouteFacts, Skipped, Tier, TraceContext, Usage
+from gateway.model import Endpoint, LimitNote, Plan, Reached, RouteFacts, Skipped, Tier, TraceContext, Usage
 from gateway.telemetry.call_notes import CallNotes
 from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.content import ContentCapture
@@ -1027,3 +1027,16 @@ def test_limits_of_a_call() -> None:
     unlimited = make_answered_trace()
     unlimited.permit = FakePermit()
     assert "gateway.limits" not in attributes_of(spans_of(unlimited)[0])
+
+
+def test_budgets_that_are_nearly_spent() -> None:
+    """The call that reaches a threshold says so, and calls like it that reach none do not."""
+    note = LimitNote("b", "cost", True, "allowed", "", 10, 8, 1.0)
+    trace, other = make_answered_trace(), make_answered_trace()
+    trace.permit, other.permit = FakePermit(note), FakePermit(note)
+    trace.permit.reached = [Reached("b", "cost_per_month", 75.0)]
+    encoder = SpanEncoder()
+    for one in (other, trace, other):
+        server = read_span(encoder.encode(one).spans[0])
+        told = json.loads(attributes_of(server).get("gateway.budget.reached", "[]"))
+        assert told == ([] if one is other else [{"rule": "b", "limit": "cost_per_month", "percent": 75.0}])

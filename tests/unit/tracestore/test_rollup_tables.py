@@ -77,6 +77,23 @@ def test_hours_and_days_are_the_sum_of_what_was_written(path: Path) -> None:
     assert by_hours == written
 
 
+def test_a_series_in_use_stays(path: Path) -> None:
+    """However old it is; what is older than two years goes."""
+    clock = Clock(MINUTE_S)
+    store = TraceStore(path, now_s=clock)
+    for number in range(6):
+        frame = make_frame(number + 1, make_call(make_row(number, start_ns=int(clock.now_s * NS))))
+        store.insert([(number + 1, frame)])
+        while store._rollups.can_fold(clock.now_s):
+            store.trim()
+        store._sweep()
+        clock.now_s += 200 * DAY_S
+    store.close()
+    until_s = int(clock.now_s)
+    answer = total(path, until_s - 700 * DAY_S, until_s, filters={"model": "openai-main/gpt-4o"})
+    assert (answer["grain"], answer["total"]["requests"]) == ("day", 3)
+
+
 def test_metadata_is_bounded(path: Path) -> None:
     """A key with another value for each call has so many of them; so many keys are counted by at all."""
     clock = Clock(MINUTE_S)

@@ -51,13 +51,23 @@ def test_it_ends_when_it_is_not_used(sessions: Sessions, clock: Clock) -> None:
     idle, used = sessions.begin(WHO), sessions.begin(WHO)
     begun_at_s = clock.now_s
     clock.now_s += IDLE_S - 1
-    assert sessions.find(used) == WHO
+    sessions.note_use(used)
     clock.now_s += 1
     assert sessions.find(idle) is None
     while clock.now_s - begun_at_s < LONGEST_S:
         assert sessions.find(used) == WHO
+        sessions.note_use(used)
+        assert not sessions.is_use_new(used)
         clock.now_s += IDLE_S / 2
+        assert sessions.is_use_new(used)
     assert sessions.find(used) is None
+
+
+def test_a_use_of_none(sessions: Sessions, tmp_path: Path) -> None:
+    """It is not noted."""
+    assert not sessions.is_use_new("none")
+    sessions.note_use("none")
+    assert not (tmp_path / FILE_NAME).exists()
 
 
 def test_those_that_have_ended_are_forgotten(sessions: Sessions, tmp_path: Path, clock: Clock) -> None:
