@@ -113,6 +113,8 @@ async def test_two_models_answer_side_by_side(own: GatewayProcess) -> None:
         assert "ms" in figures
         for width, scheme in ((1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")):
             await page.look(width=width, height=900, scheme=scheme)
+            # Colours change over a moment.
+            await page.wait("document.getAnimations().every((one) => one.playState !== 'running')")
             await shoot(page, f"playground-{width}-{scheme}-asked")
             assert await find_faults(page) == []
             assert await page.run("document.documentElement.scrollWidth") <= width
