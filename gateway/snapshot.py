@@ -15,6 +15,7 @@ from gateway.config import Config, SecretSource
 from gateway.endpoints.anthropic_models import anthropic_model_list
 from gateway.endpoints.openai_models import model_list
 from gateway.identity.compile import Keys, compile_identity, compile_rights
+from gateway.identity.dashboard_tokens import DashboardKey
 from gateway.identity.tokens import Identity
 from gateway.limits.compile import compile_limits
 from gateway.limits.permit import LimitPolicy
@@ -97,6 +98,7 @@ def compile_snapshot(
     is_loopback: bool,
     runtime: Runtime | None = None,
     keys: Keys | None = None,
+    dashboard: DashboardKey | None = None,
 ) -> Snapshot:
     """Work out a `Snapshot`.
 
@@ -108,6 +110,7 @@ def compile_snapshot(
             taken.
         runtime: What routes use that lives longer; None: nothing is known of targets and sessions.
         keys: Of identity providers; None: their tokens are not taken.
+        dashboard: Of who is signed in there; None: their tokens are not taken.
     """
     loaded_at = datetime.now(UTC)
     settings = config.global_settings
@@ -125,7 +128,9 @@ def compile_snapshot(
     routes = compile_routes(config, by_name, runtime or Runtime(), secrets.resolve)
     rules = compile_limits(config)
     rights = compile_rights(config, by_name)
-    identity = compile_identity(config, secrets, rights, is_loopback=is_loopback, keys=keys)
+    identity = compile_identity(
+        config, secrets, rights, is_loopback=is_loopback, keys=keys, dashboard=dashboard
+    )
     return Snapshot(
         version=version,
         loaded_at_s=int(loaded_at.timestamp()),

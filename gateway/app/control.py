@@ -42,6 +42,7 @@ from gateway.control.limits_in_force import LimitsInForce
 from gateway.control.metrics import MetricsPage, MetricsSource
 from gateway.control.otel_manifest import OtelManifests
 from gateway.control.pages.traffic import Places
+from gateway.control.playground import Playground
 from gateway.control.seen_calls import SeenCalls
 from gateway.control.sign_in.entrance import Entrance
 from gateway.control.tail import Tail
@@ -54,6 +55,7 @@ from gateway.delivery.probe import probe_all
 from gateway.delivery.service import Delivery, DeliveryStoppedError, MetricsReport
 from gateway.delivery.webhook import Webhooks
 from gateway.http_server import HttpServer, bind
+from gateway.identity.dashboard_tokens import DashboardKey
 from gateway.identity.issued_tokens import IssuedTokens
 from gateway.limits.readings import CounterReader
 from gateway.process import DRAINING_SIGNAL, say_ready
@@ -73,6 +75,7 @@ from gateway.telemetry.resource import worker_resource
 from gateway.tracestore.reader import TraceReader, find_stored
 from gateway.tracestore.store import Limits
 from gateway.tracestore.writer import StoreWriter
+from gateway.upstream.data_plane import DataPlaneLine
 from gateway.wire.frames import ConfigState
 
 _STORE_FILE: Final = "traces.db"
@@ -207,6 +210,8 @@ class Control:
         page = MetricsPage(self._metrics_source)
         history = History(accepted_files(settings.state_dir), files, self._audit)
         tail = Tail(self._queries)
+        places = _places(settings)
+        line = DataPlaneLine(places.gateway)
         services = Services(
             health=self._health,
             traces=self._queries,
@@ -220,8 +225,9 @@ class Control:
             history=history,
             tokens=IssuedTokens(files, settings.state_dir),
             limits=self._limits,
+            playground=Playground(line, DashboardKey(settings.state_dir)),
             deliveries=self._deliveries,
-            places=_places(settings),
+            places=places,
         )
         application = build_app(services, _access(settings))
         server = HttpServer(application, bind(settings.control_host, settings.control_port))
@@ -248,6 +254,7 @@ class Control:
         tail.stop()
         server.stop()
         await server.ended(_ANSWER_S)
+        await line.close()
         await self._metrics.stop(_METRICS_S)
         await asyncio.to_thread(self._stop)
         # Unasked it ends because a part did; the supervisor starts it anew, and the spool has the rest.

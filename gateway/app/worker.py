@@ -25,6 +25,7 @@ from gateway.edge.lifecycle import Lifecycle
 from gateway.edge.metrics import ControlMetrics
 from gateway.gemini import Gemini
 from gateway.http_server import HttpServer, bind
+from gateway.identity.dashboard_tokens import DashboardKey
 from gateway.limits.limiter import Limiter
 from gateway.model import Fetch
 from gateway.pass_through import PassThrough
@@ -119,6 +120,7 @@ class Worker:
         self._upstream = Upstream(Proxies(environment()))
         self._random = random
         self._keys: KeyRings | None = None
+        self._dashboard_key = DashboardKey(settings.state_dir)
         self._key_addresses: frozenset[str] = frozenset()
         self._current = CurrentSnapshot(self._load(None))
         self._health.rules = self._current.snapshot.circuit_rules
@@ -268,6 +270,7 @@ class Worker:
             is_loopback=is_loopback(self._settings.host),
             runtime=self._runtime,
             keys=self._keys,
+            dashboard=self._dashboard_key,
         )
 
     async def _follow_keys(self, wait_s: float) -> None:

@@ -28,6 +28,7 @@ from gateway.control.otel_settings import otel_settings_routes
 from gateway.control.pages import page_routes
 from gateway.control.pages.navigation import NAVIGATION
 from gateway.control.pages.traffic import Places
+from gateway.control.playground import Playground, playground_routes
 from gateway.control.replies import on_failure, on_http_error
 from gateway.control.tail import Tail, tail_routes
 from gateway.control.targets import TargetsSource, targets_routes
@@ -53,6 +54,7 @@ class Services:
     history: History
     tokens: IssuedTokens
     limits: LimitsSource
+    playground: Playground
     deliveries: DeliveryHistory = field(default_factory=DeliveryHistory)
     places: Places = field(default_factory=Places)
 
@@ -80,6 +82,7 @@ def build_app(services: Services, access: Access) -> ASGIApp:
             *manifest_routes(services.history.files, services.audit),
             *history_routes(services.history),
             *token_routes(services.tokens, services.audit),
+            *playground_routes(services.playground),
             *audit_routes(services.audit),
             *operator_routes(access, services.audit),
             *openapi_routes(),

@@ -391,6 +391,22 @@ TOPICS: Final = (
         ),
     ),
     Topic(
+        "Playground",
+        (
+            Operation("GET", "/api/playground/models", "What one may call", "names of models"),
+            Operation(
+                "POST",
+                "/api/playground/chat",
+                "A chat completion as who is signed in",
+                "events: head, then those of the model, or one answer",
+                body=(
+                    Field("request", "the body of a chat completion", "object", is_required=True),
+                    Field("metadata", "as in x-tfy-metadata", "object"),
+                ),
+            ),
+        ),
+    ),
+    Topic(
         "Operators",
         (
             Operation("GET", "/api/operators", "Users of the dashboard", "users", who="admin"),

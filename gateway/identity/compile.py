@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway.config import Config, SecretMissing, SecretSource, VirtualAccount
@@ -12,6 +12,7 @@ from gateway.config.manifests.issued_token import end_of, reference_of
 from gateway.config.manifests.provider_account import ProviderAccount
 from gateway.config.manifests.role import CallingRoles, ModelGrant
 from gateway.config.manifests.virtual_model import VirtualModelAccount
+from gateway.identity.dashboard_tokens import Claims, DashboardKey, DashboardTokens
 from gateway.identity.metadata import NOTHING, GivenMetadata
 from gateway.identity.rights import Granted, Rights
 from gateway.identity.tokens import DEMO_TOKEN_SHA256, Credential, Identity, SignedTokens
@@ -31,7 +32,13 @@ class Keys(Protocol):
 
 
 def compile_identity(
-    config: Config, secrets: SecretSource, rights: Rights, *, is_loopback: bool, keys: Keys | None = None
+    config: Config,
+    secrets: SecretSource,
+    rights: Rights,
+    *,
+    is_loopback: bool,
+    keys: Keys | None = None,
+    dashboard: DashboardKey | None = None,
 ) -> Identity:
     """Every token in force; one without a value is left out.
 
@@ -41,10 +48,13 @@ def compile_identity(
         rights: Who may use what.
         is_loopback: The quickstart's token, which everybody knows, may be taken.
         keys: Of identity providers; None: their tokens are not taken.
+        dashboard: Of who is signed in there; None: their tokens are not taken.
     """
-    signed = None
+    signed: SignedTokens | None = None
     if config.identity_providers and keys is not None:
         signed = _signed_tokens(config, rights, keys)
+    if dashboard is not None:
+        signed = DashboardTokens(dashboard, _dashboard_callers(config, rights), signed)
     return Identity(
         (
             credential
@@ -152,6 +162,10 @@ class _Users:
         listed = self._teams.get(user, ())
         return self._of(user, tuple(dict.fromkeys((*listed, *teams))), ())
 
+    def admin(self, user: str) -> Caller:
+        """Who calls from the dashboard as an admin: every model that is not kept for others."""
+        return self._of(user, tuple(self._teams.get(user, ())), ("*",))
+
     def is_named(self, user: str, teams: Sequence[str]) -> bool:
         """Whether anything is said about *user*, by name or by their *teams*."""
         return bool(teams) or user in self._teams or user in self._named
@@ -166,6 +180,24 @@ class _Users:
         usable = self._rights.of(Granted(tuple(patterns)), subjects)
         tags = self._given.to(subjects)
         return Caller(user, usable.models, usable.accounts, kind="user", teams=teams, tags=tags)
+
+
+def _dashboard_callers(config: Config, rights: Rights) -> Callable[[Claims, float], Caller | None]:
+    """Who calls from the dashboard: admins, and viewers who are users of models too."""
+    users = _Users(config, rights, GivenMetadata.of(config))
+    manifests: dict[str, list[PersonalAccessToken]] = {}
+    for token in config.access_tokens:
+        manifests.setdefault(token.user, []).append(token)
+
+    def find(claims: Claims, now_s: float) -> Caller | None:
+        if claims.admin:
+            return users.admin(claims.sub)
+        for manifest in manifests.get(claims.sub, ()):
+            if manifest.expires_at is None or now_s < manifest.expires_at.timestamp():
+                return users.caller(manifest)
+        return None
+
+    return find
 
 
 def _signed_tokens(config: Config, rights: Rights, keys: Keys) -> SignedTokens:

@@ -6,11 +6,13 @@ from starlette.routing import Route
 
 from gateway.control.auth import Access
 from gateway.control.pages.api_reference import api_reference_pages
+from gateway.control.pages.callers import caller_pages
 from gateway.control.pages.configuration import configuration_pages
 from gateway.control.pages.controls import control_pages
 from gateway.control.pages.dashboard_access import dashboard_access_pages
 from gateway.control.pages.frame import Frame
 from gateway.control.pages.models import model_pages
+from gateway.control.pages.playground import playground_pages
 from gateway.control.pages.settings import settings_pages
 from gateway.control.pages.sign_in import sign_in_pages
 from gateway.control.pages.static_files import StaticFiles
@@ -30,5 +32,7 @@ def page_routes(access: Access, places: Places) -> list[Route]:
         *api_reference_pages(frame),
         *control_pages(frame),
         *model_pages(frame),
+        *playground_pages(frame, places),
+        *caller_pages(frame),
         *configuration_pages(frame),
     ]

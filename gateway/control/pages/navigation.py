@@ -35,11 +35,18 @@ NAVIGATION: Final = (
             Entry("Monitor", "/monitor", "monitor"),
             Entry("Traces", "/traces", "traces"),
             Entry("Models", "/models", "model"),
+            Entry("Playground", "/playground", "playground"),
         ),
     ),
     Group(
         "Access",
-        (Entry("Dashboard access", "/access/dashboard", "shield"),),
+        (
+            Entry("Tokens", "/access/tokens", "key"),
+            Entry("Callers", "/access/callers", "users"),
+            Entry("Permissions", "/access/permissions", "lock"),
+            Entry("Identity providers", "/access/identity-providers", "server"),
+            Entry("Dashboard access", "/access/dashboard", "shield"),
+        ),
     ),
     Group(
         "Controls",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
@@ -25,6 +26,7 @@ from gateway.control.limits import LimitsSource
 from gateway.control.limits_in_force import LimitsInForce
 from gateway.control.metrics import MetricsPage, MetricsSource
 from gateway.control.otel_manifest import OtelManifests
+from gateway.control.playground import Playground
 from gateway.control.sign_in.entrance import Entrance
 from gateway.control.tail import Tail
 from gateway.control.targets import TargetsSource
@@ -32,6 +34,7 @@ from gateway.control.telemetry import TelemetrySource
 from gateway.control.traces import TraceQueries
 from gateway.delivery.probe import ProbeResult
 from gateway.delivery.service import MetricsReport
+from gateway.identity.dashboard_tokens import DashboardKey
 from gateway.identity.issued_tokens import IssuedTokens
 from gateway.limits.readings import CounterReader
 from gateway.store.audit_log import AuditLog
@@ -40,6 +43,7 @@ from gateway.tracestore.ledger import StoreState, local_report
 from gateway.tracestore.metrics_query import MetricsQuery, run_metrics
 from gateway.tracestore.query import TraceQuery
 from gateway.tracestore.reader import Newer
+from gateway.upstream.data_plane import Answer
 
 TOKEN = "admin-token-of-the-tests"
 
@@ -101,6 +105,17 @@ def no_limits() -> LimitsSource:
     return LimitsSource(in_force, CounterReader(counters_in_memory(places=16)))
 
 
+class OneModel:
+    """A data plane that has one model."""
+
+    @asynccontextmanager
+    async def call(self, *_asked: object) -> AsyncIterator[Answer]:
+        yield Answer(200, {"content-type": "application/json"}, self._parts())
+
+    async def _parts(self) -> AsyncIterator[bytes]:
+        yield b'{"data": [{"id": "fake/normal"}]}'
+
+
 @dataclass
 class Rooms:
     """The doubles behind one app."""
@@ -118,6 +133,9 @@ class Rooms:
     audit: AuditTrail = field(default_factory=lambda: AuditTrail(AuditLog(Path(mkdtemp()))))
     targets: TargetsSource = field(default_factory=lambda: TargetsSource(tuple, None))
     limits: LimitsSource = field(default_factory=no_limits)
+    playground: Playground = field(
+        default_factory=lambda: Playground(OneModel(), DashboardKey(Path(mkdtemp())))
+    )
 
     def client(
         self,
@@ -172,6 +190,7 @@ class Rooms:
                 ManifestFiles(self.manifests, strict=False, secrets=SecretSource({}, None)), self.kept
             ),
             limits=self.limits,
+            playground=self.playground,
         )
 
     async def _test(self, name: str | None) -> Sequence[dict[str, object]]:

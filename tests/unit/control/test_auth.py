@@ -215,7 +215,8 @@ def test_a_viewer_does_not_see_who_else_there_is(tmp_path: Path, path: str) -> N
 
 def test_what_a_viewer_may_do_is_about_themselves() -> None:
     """The list grows with care."""
-    assert {"/api/sign-out", "/api/me/password"} == VIEWER_MAY
+    # The data plane says what they may call.
+    assert {"/api/sign-out", "/api/me/password", "/api/playground/chat"} == VIEWER_MAY
 
 
 def test_programs_that_guess_are_slowed() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from gateway.config import SecretSource
 from gateway.errors import InvalidApiKey
 from gateway.identity.compile import compile_identity, compile_rights
+from gateway.identity.dashboard_tokens import DashboardKey
 from gateway.identity.key_set import KeySet, parse_keys
 from gateway.identity.rights import Rights
 from gateway.identity.tokens import Identity
@@ -323,3 +325,23 @@ def test_tokens_that_were_issued(tmp_path: Path) -> None:
         with pytest.raises(InvalidApiKey, match="expired"):
             caller(found, token)
     assert caller(identity(tmp_path, account, A="a"), "old").name == "rot"
+
+
+def test_who_is_signed_in_to_the_dashboard(tmp_path: Path) -> None:
+    """Admins may call every model that is not kept for others; viewers what a user of their name may."""
+    text = pat("b", "sha256:" + "0" * 64, more="models: [lab/qwen]\n")
+    over = pat("old", "sha256:" + "1" * 64, user="old@x.io") + "expiration_date: 2020-01-31\nmodels: ['*']\n"
+    config = accepted_config(check_text(tmp_path, ACCOUNT, text, over))
+    rights = compile_rights(config, ["lab/qwen"])
+    key = DashboardKey(tmp_path)
+    found = compile_identity(config, SecretSource({}), rights, is_loopback=True, dashboard=key)
+
+    def signed(name: str, *, is_admin: bool) -> Caller:
+        return caller(found, key.mint(name, is_admin=is_admin, now_s=time.time()))
+
+    admin = signed("ada", is_admin=True)
+    assert (admin.kind, admin.name, admin.models) == ("user", "ada", frozenset({"lab/qwen"}))
+    assert signed("a@x.io", is_admin=False).models == {"lab/qwen"}
+    for name in ("ada", "old@x.io"):
+        with pytest.raises(InvalidApiKey, match="viewer"):
+            signed(name, is_admin=False)

@@ -37,6 +37,10 @@ const limit = (value, unit) => `${amount(value, unit)} ${labelOf(unit).toLowerCa
 
 const RECORDED = { always: "Recorded", header_controlled: "Recorded where callers ask for it" };
 
+/** What a caller may use: patterns of models, and permissions for accounts and models. */
+const reach = (one) => list([...(Array.isArray(one.models) ? one.models : []),
+  ...(one.permissions || []).filter((each) => each?.resource_fqn || each?.resourceFqn).map((each) => `${each.resource_fqn || each.resourceFqn} (${each.role_id || each.role})`)]);
+
 /** What each line of the table says of a manifest: one for each of its rules. */
 function lines(manifest) {
   const rules = Array.isArray(manifest.rules) ? manifest.rules : [manifest];
@@ -49,6 +53,10 @@ function lines(manifest) {
       "Prompts and replies": RECORDED[manifest.logging_settings?.type] ?? "Not recorded",
       Rule: rule.id || rule.name || "default",
       Who: subjects(when.subjects) || (rule.team_name ? `team ${rule.team_name}` : "Everybody"),
+      User: rule.user_fqn || "", "May call": reach(rule), Tokens: rule.tokens?.length ? number(rule.tokens.length) : "",
+      Permissions: list(rule.permissions?.filter((one) => typeof one === "string")), Applies: rule.resourceType || "",
+      Subjects: list(rule.subjects?.map((one) => (typeof one === "string" ? one : [one?.type, one?.name].filter(Boolean).join(":")))),
+      Issuer: rule.issuer || "", Audiences: list(rule.audiences), Unknown: rule.unknown_users || "refuse",
       Models: filter(when.models) || "Every model",
       Metadata: pairs(when.metadata),
       Limit: limits, Each: list(per.filter((one) => one !== "aggregate").map(each)),
