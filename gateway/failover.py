@@ -292,11 +292,15 @@ class Failover:
             return False
         return self.health.admit(target) is None
 
-    async def _held_back(self, trace: CallTrace, target: Target) -> SkipReason | None:
-        """Why an attempt at *target* may not begin; None when it may."""
+    async def _held_back(
+        self, trace: CallTrace, target: Target, *, is_second: bool = False
+    ) -> SkipReason | None:
+        """Why an attempt at *target*, the second of two, may not begin; None when it may."""
         # Health is asked last: it may give this attempt the one leave there is to probe the target.
-        if trace.permit is not None and not await trace.permit.admit_target(target):
-            return "limit"
+        if trace.permit is not None:
+            admit = trace.permit.admit_beside if is_second else trace.permit.admit_target
+            if not await admit(target):
+                return "limit"
         return self.health.admit(target)
 
     def _skip(self, trace: CallTrace, target: Target, reason: SkipReason) -> None:
@@ -444,7 +448,7 @@ class Failover:
                 done, _ = await asyncio.wait(running, timeout=plan.hedge_after_s)
                 # Else all calls of a first target that has become slow would go to both.
                 if not done and self._budgets.take(first.name, first.retry.bounds):
-                    await self._begin(running, responder, call, second, wishes)
+                    await self._begin(running, responder, call, second, wishes, is_second=True)
                     tried = 2
             while running and opened is None:
                 await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -471,9 +475,11 @@ class Failover:
         call: Call,
         target: Target,
         wishes: Wishes,
+        *,
+        is_second: bool = False,
     ) -> None:
-        """Begin an attempt beside this task, if it may be begun."""
-        if (reason := await self._held_back(responder.trace, target)) is not None:
+        """Begin an attempt beside this task, if it may be begun; *is_second*: another is under way."""
+        if (reason := await self._held_back(responder.trace, target, is_second=is_second)) is not None:
             self._skip(responder.trace, target, reason)
             return
         opening = self.open(responder, call, target, wishes)

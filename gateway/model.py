@@ -1126,6 +1126,9 @@ class Permit(Protocol):
     async def admit_target(self, target: Target) -> bool:
         """Take what an attempt at *target* needs, unless that was done; False where a limit is used up."""
 
+    async def admit_beside(self, target: Target) -> bool:
+        """The same for an attempt that runs beside another."""
+
     def forgo(self, target: Target) -> None:
         """Give back what was taken for *target*: it is not asked."""
 

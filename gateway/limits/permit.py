@@ -235,6 +235,7 @@ class CallPermit:
     __slots__ = (
         "_admitted",
         "_asking",
+        "_beside",
         "_full",
         "_is_charged",
         "_policy",
@@ -254,6 +255,7 @@ class CallPermit:
         self._turns: list[_Turn] = []
         self._admitted: tuple[str, ...] = ()
         self._full: tuple[str, ...] = ()
+        self._beside: list[Correction] = []
         self._is_charged = False
         self._reset_s = 0.0
         self.said: Sequence[LimitsSaid] = ()
@@ -315,6 +317,31 @@ class CallPermit:
                 turn.owners = [*turn.owners[:at], owner | {name}, *turn.owners[at + 1 :]]
         self._is_charged = True
         self._admitted += (name,)
+        return True
+
+    async def admit_beside(self, target: Target) -> bool:
+        """Take what an attempt at *target* needs that runs beside another: both may use what a call may use.
+
+        Of what holds for both that is taken once more, and given back when the call is settled.
+        """
+        name = target.name
+        of_target = self._held(name, "target")
+        both = {of_target.meters[at] for _, _, at in self._shared(of_target)}
+        if not await self.admit_target(target):
+            return False
+        now_s, need = self._till.now_s(), self._asking.need
+        charges = [
+            meter.charge(need.amount(meter.limit.kind, name), now_s)
+            for meter in (*self._held("", "call").meters, *both)
+            if meter.limit.kind not in BY_ONE
+        ]
+        if not charges:
+            return True
+        answer = self._till.reserve(charges)
+        decision = answer if isinstance(answer, Decision) else await answer
+        if decision.refused is not None:
+            return False
+        self._beside += [Correction(charge, -charge.amount, decision) for charge in charges]
         return True
 
     def _shared(self, held: Held) -> list[tuple[_Turn, int, int]]:
@@ -397,15 +424,18 @@ class CallPermit:
             if turn.held.watched:
                 self.reached = [*self.reached, *turn.reached(spent)]
         if any(each.target not in self._admitted for each in spent):
-            corrections += self._beside(spent)
+            corrections += self._unadmitted(spent)
         self._turns = []
+        if self._beside:
+            corrections += self._beside
+            self._beside = []
         if corrections:
             self._till.settle(corrections)
         for each in spent:
             if each.output_tokens is not None:
                 self._till.replied(each.target, each.output_tokens)
 
-    def _beside(self, spent: Sequence[Spent]) -> Iterator[Correction]:
+    def _unadmitted(self, spent: Sequence[Spent]) -> Iterator[Correction]:
         """What is counted for models that were asked without leave, such as one that judges the call."""
         now_s = self._till.now_s()
         decision = self._turns[0].decision if self._turns else Decision(None, (), (), now_s)

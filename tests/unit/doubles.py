@@ -142,6 +142,10 @@ class FakePermit:
         del target
         return True
 
+    async def admit_beside(self, target: Target) -> bool:
+        del target
+        return True
+
     def forgo(self, target: Target) -> None:
         """Nothing was taken."""
 

@@ -495,3 +495,28 @@ async def test_thresholds_while_a_call_goes_on() -> None:
     assert [one.percent for one in permit.reached] == [50.0]
     permit.settle([spent(cost_usd=8)])
     assert [one.percent for one in permit.reached] == [50.0, 75.0]
+
+
+async def test_two_at_once_take_twice() -> None:
+    """Where an attempt runs beside another both may use the whole; what they used counts in the end."""
+    shared = limit_of("tokens", 500, models=("*/m",), id="shared")
+    rig = Rig(policy_of(budget_of(2), shared), need=FixedNeed(tokens=200, cost_usd=1.0))
+    permit = await rig.call()
+    assert await permit.admit_target(ONE)
+    assert await permit.admit_beside(TWO)
+    assert rig.used() == {"budget": 2 * MICRO_USD}
+    assert rig.used(target="one/m") == {"shared": 400}
+    permit.settle([spent("one/m", 20, 0.1), spent("two/m", 30, 0.2)])
+    assert rig.used() == {"budget": 300_000}
+    assert rig.used(target="one/m") == {"shared": 50}
+
+
+async def test_no_room_for_a_second_at_once() -> None:
+    """It is not begun, the call goes on, and nothing stays taken for it."""
+    rig = Rig(policy_of(budget_of(1.5)), need=FixedNeed(cost_usd=1.0))
+    permit = await rig.call()
+    assert await permit.admit_target(ONE)
+    assert not await permit.admit_beside(TWO)
+    assert (permit.is_refused, rig.used()) == (False, {"budget": MICRO_USD})
+    permit.settle([spent("one/m", 0, 0.5)])
+    assert rig.used() == {"budget": 500_000}
