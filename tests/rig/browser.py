@@ -60,8 +60,17 @@ class Page:
         return result["result"].get("value")
 
     async def wait(self, condition: str) -> None:
-        """Wait until a JavaScript expression is true."""
-        await until_async(lambda: self.run(condition), condition, timeout_s=_ANSWER_S)
+        """Wait until a JavaScript expression is true, on this page or on one that it goes on to."""
+
+        async def is_true() -> Any:
+            try:
+                return await self.run(condition)
+            except AssertionError as error:
+                if "navigated" not in str(error) and "context was destroyed" not in str(error):
+                    raise
+                return False
+
+        await until_async(is_true, condition, timeout_s=_ANSWER_S)
 
     async def fill(self, selector: str, text: str) -> None:
         """Write into a field as a person does."""
