@@ -21,11 +21,20 @@ OPENED = (
 )
 
 
+@pytest.mark.parametrize(
+    "looks",
+    [
+        pytest.param(((1440, "light"), (390, "dark")), id="half"),
+        pytest.param(((1440, "dark"), (390, "light")), id="other half", marks=pytest.mark.long),
+    ],
+)
 @pytest.mark.parametrize("path", PAGES)
-async def test_a_page_has_no_faults(plane: Plane, page: Page, path: str) -> None:
+async def test_a_page_has_no_faults(
+    plane: Plane, page: Page, path: str, looks: tuple[tuple[int, str], ...]
+) -> None:
     """Light and dark, large and small; nothing is wider than the screen, and the console is silent."""
     await plane.sign_in(page)
-    for width, scheme in ((1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")):
+    for width, scheme in looks:
         await page.look(width=width, height=900, scheme=scheme)
         await page.open(plane.origin + path)
         await page.wait("document.querySelector('main .skeleton:not([hidden] *)') === null")

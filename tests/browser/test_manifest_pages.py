@@ -299,6 +299,7 @@ async def test_a_viewer_looks(plane: Plane, page: Page) -> None:
     assert page.complaints == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "path",
     [

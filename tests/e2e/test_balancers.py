@@ -182,6 +182,7 @@ async def test_websockets_pass(balancer: Balancer) -> None:
     assert session.close_code == 1000
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", BALANCERS)
 def test_a_stop_fails_no_call_and_cuts_no_stream(
     name: str,

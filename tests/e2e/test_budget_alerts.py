@@ -73,6 +73,7 @@ def test_the_call_that_reaches_it(start_gateway: StartGateway, upstream: FakeUps
     assert reached_by(gateway, 4) == [[], *reached]
 
 
+@pytest.mark.long
 def test_once_across_a_restart(start_gateway: StartGateway, upstream: FakeUpstream, hook: Webhook) -> None:
     """Each threshold is told when it is passed, and not again by a gateway that starts anew."""
     gateway = start(start_gateway, upstream, hook)
@@ -105,6 +106,7 @@ def test_once_across_a_restart(start_gateway: StartGateway, upstream: FakeUpstre
     assert SECRET not in gateway.log
 
 
+@pytest.mark.long
 def test_a_webhook_that_fails(start_gateway: StartGateway, upstream: FakeUpstream, hook: Webhook) -> None:
     """It is asked again until it takes the alert, the log says so once, and calls wait for nothing."""
     hook.statuses = [500, 302]
@@ -118,6 +120,7 @@ def test_a_webhook_that_fails(start_gateway: StartGateway, upstream: FakeUpstrea
     assert SECRET not in gateway.log
 
 
+@pytest.mark.long
 def test_plain_http_to_elsewhere(start_gateway: StartGateway, upstream: FakeUpstream, hook: Webhook) -> None:
     """Is not done: a budget's figures and the URL would be read on the way."""
     gateway = start(start_gateway, upstream, hook, url=f"http://192.0.2.1/{SECRET}")

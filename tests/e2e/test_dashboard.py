@@ -124,6 +124,7 @@ async def test_what_strangers_write_is_text(fresh: GatewayProcess) -> None:
             assert page.complaints == []
 
 
+@pytest.mark.long
 async def test_a_restart_keeps_who_is_signed_in(fresh: GatewayProcess) -> None:
     """The next start prints no link, and the browser goes on where it was."""
     async with browser_page() as page:

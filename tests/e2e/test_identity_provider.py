@@ -139,6 +139,7 @@ def test_sdks(gateway: GatewayProcess, provider: IdentityProvider) -> None:
             client.models.list()
 
 
+@pytest.mark.long
 def test_rotation_under_load(gateway: GatewayProcess, provider: IdentityProvider) -> None:
     """No caller of an SDK notices a new key; the old one, once withdrawn, signs nobody in any more."""
     new = SigningKey("new")
@@ -188,6 +189,7 @@ def test_rotation_under_load(gateway: GatewayProcess, provider: IdentityProvider
         assert chat(gateway, MODEL, token=provider.token(new, email="named@x.io")).status == 200
 
 
+@pytest.mark.long
 def test_a_provider_that_is_away(
     gateway: GatewayProcess, provider: IdentityProvider, upstream: FakeUpstream
 ) -> None:

@@ -110,6 +110,7 @@ def test_what_calls_have_used(limited: GatewayProcess, upstream: FakeUpstream) -
     assert [row["used"] for row in rows(limited, "rule=per-user")] == [0]
 
 
+@pytest.mark.long
 def test_values_of_metadata_are_found(limited: GatewayProcess, upstream: FakeUpstream) -> None:
     """A value that nobody configured is known once a call with it is in the local store."""
     header = ("x-tfy-metadata", '{"topic":"maps"}')
@@ -189,6 +190,7 @@ def test_nothing_is_charged(limited: GatewayProcess, upstream: FakeUpstream) -> 
     assert rows(limited, "rule=each&entity=app")[0]["used"] == used
 
 
+@pytest.mark.long
 def test_a_reply_that_is_cut_at_the_drain(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
     """What had come of it is counted, and the rest of what it had taken is free after the restart."""
     documents = [

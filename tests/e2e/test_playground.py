@@ -148,6 +148,7 @@ async def test_what_models_say_is_text(own: GatewayProcess, upstream: FakeUpstre
         assert page.complaints == []
 
 
+@pytest.mark.long
 async def test_who_leaves_ends_the_call(own: GatewayProcess, upstream: FakeUpstream) -> None:
     """Stop, or another page: the provider is not kept busy."""
     async with signed_in(own) as page:

@@ -107,6 +107,7 @@ def test_what_kubernetes_mounts_is_left_alone(start_gateway: StartGateway, upstr
     assert chat(gateway, "fake/normal").status == 200
 
 
+@pytest.mark.long
 def test_killed_in_the_middle_of_saving(tmp_path: Path) -> None:
     """Whenever it is: the file is whole, the old or the new, and the next writer may write."""
     rest = documents(ACCOUNT, CALLER)

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from gateway.identity.token_text import is_opaque_token
 from tests.rig.fake_upstream import FakeUpstream
 from tests.rig.gateway_process import GatewayProcess, StartGateway
@@ -71,6 +73,7 @@ def test_made_rotated_and_revoked(start_gateway: StartGateway, upstream: FakeUps
     gateway.stop()
 
 
+@pytest.mark.long
 def test_a_token_that_ends_while_it_is_held(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
     """It is refused from its second on, without a change of the configuration."""
     manifests = [
