@@ -117,6 +117,7 @@ def test_a_call_that_outlives_a_change_goes_where_it_was_meant_to(
     gateway.stop()
 
 
+@pytest.mark.long
 def test_what_waits_keeps_its_destination_across_a_change_and_a_restart(
     start_gateway: StartGateway, upstream: FakeUpstream, first: ManagedOtlp, second: ManagedOtlp
 ) -> None:

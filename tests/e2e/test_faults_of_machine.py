@@ -71,6 +71,7 @@ def test_disk_full_and_room_again(
 
 
 @requires("mount")
+@pytest.mark.long
 def test_processes_die_while_the_disk_is_full(
     disk: SmallDisk, start_gateway: StartGateway, upstream: FakeUpstream, endpoint: ManagedOtlp
 ) -> None:
@@ -140,6 +141,7 @@ def accepts(gateway: GatewayProcess) -> bool:
 
 
 @requires("cc")
+@pytest.mark.long
 @pytest.mark.parametrize("jump_s", [7200, -7200], ids=["ahead", "back"])
 def test_the_clock_jumps(
     start_gateway: StartGateway, upstream: FakeUpstream, endpoint: ManagedOtlp, tmp_path: Path, jump_s: int

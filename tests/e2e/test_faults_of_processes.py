@@ -105,6 +105,7 @@ def test_a_worker_is_killed(
     gateway.stop()
 
 
+@pytest.mark.long
 def test_all_are_killed_while_control_is_frozen(
     start_gateway: StartGateway, upstream: FakeUpstream, endpoint: ManagedOtlp
 ) -> None:
@@ -162,6 +163,7 @@ def test_shutdown_under_load_sends_what_it_can(
     gateway.kill()
 
 
+@pytest.mark.long
 def test_shutdown_while_the_endpoint_is_down(
     start_gateway: StartGateway, upstream: FakeUpstream, endpoint: ManagedOtlp
 ) -> None:

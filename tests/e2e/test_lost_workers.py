@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from typing import Any
 
+import pytest
+
 from gateway.tally import tally_files
 from tests.rig.gateway_process import GatewayProcess, StartGateway
 from tests.rig.manifests import chat
@@ -29,6 +31,7 @@ def lost(gateway: GatewayProcess) -> int:
     return sum(worker["dropped"]["by_reason"].get("worker_lost", 0) for worker in workers(gateway))
 
 
+@pytest.mark.long
 def test_killed_while_control_is_away(start_gateway: StartGateway) -> None:
     """Exactly the spans that control never got are `worker_lost`, and still are after one more restart."""
     gateway = start_gateway(workers=1)

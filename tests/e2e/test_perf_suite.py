@@ -56,6 +56,7 @@ def test_a_run_is_measured_and_kept(tmp_path: Path) -> None:
     assert "0 shown" in compared.stdout
 
 
+@pytest.mark.long
 def test_all_kinds_of_load_go_through_the_gateway() -> None:
     """A fixed rate, streams and large prompts: every answer is whole, and every call reaches the upstream."""
     with started_bench() as bench, started_gateway(bench) as gateway:
@@ -70,6 +71,7 @@ def test_all_kinds_of_load_go_through_the_gateway() -> None:
         assert bench.sink.read_bytes() > 0
 
 
+@pytest.mark.long
 def test_a_target_that_is_missed_is_an_error_only_when_asked(tmp_path: Path) -> None:
     """`--strict` is for CI; whoever measures wants to see the figures first."""
     command = ("perf", "--turns", "1", "--seconds", "0.3", "--results", str(tmp_path), "--strict")

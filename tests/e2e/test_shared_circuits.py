@@ -181,6 +181,7 @@ def test_pause_is_shared(tmp_path: Path, provider: Provider, valkey: ValkeyServe
         assert provider.asked("one") == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", ["kill", "pause"])
 def test_without_valkey(tmp_path: Path, provider: Provider, valkey: ValkeyServer, fault: str) -> None:
     """Each goes by what it knows, and says so once; when Valkey is back they share what both know."""
@@ -217,6 +218,7 @@ def test_starts_without_valkey(tmp_path: Path, provider: Provider, valkey: Valke
         assert call(gateway).header("x-tfy-resolved-model") == "one/small"
 
 
+@pytest.mark.long
 def test_password_is_not_shown(tmp_path: Path, provider: Provider, valkey: ValkeyServer) -> None:
     """Not in the log, on no command line of a child, in no answer; a wrong one is said to be wrong."""
     wrong = valkey.url.replace(PASSWORD, f"{PASSWORD}-wrong")

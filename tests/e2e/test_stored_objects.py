@@ -179,6 +179,7 @@ def check_found(gateway: GatewayProcess, provider: Provider, *object_ids: str) -
         connection.socket.close()
 
 
+@pytest.mark.long
 def test_sticks_across_workers_kills_and_restarts(gateway: GatewayProcess, provider: Provider) -> None:
     """What the SDK made is fetched, cancelled and deleted where it is, whichever worker is asked."""
     made = [

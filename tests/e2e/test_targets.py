@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from typing import Any, Final
 
+import pytest
+
 from tests.rig.behaviours import forever, provider_error
 from tests.rig.fake_upstream import FakeUpstream
 from tests.rig.gateway_process import Document, GatewayProcess, StartGateway
@@ -129,6 +131,7 @@ def test_a_worker_killed_while_it_probes(start_gateway: StartGateway, upstream: 
     gateway.stop()
 
 
+@pytest.mark.long
 def test_drained(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
     """No route asks it, on any worker, until it is undrained, restart included; its own name is answered."""
     gateway = start_gateway(documents(upstream), workers=3)
