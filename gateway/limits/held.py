@@ -27,7 +27,6 @@ class Held(HeldLimits):
         asks: Each meter, and at which place of `needs` its amount is.
         corrected: Which meters are corrected when the call has ended, and the kind of each: all but requests.
         owners: Of each meter the target whose use it is for, None for all.
-        is_of_target: Some are for a target.
         unenforced: Which only count.
         told: Of each kind in `TOLD` the rate limits.
         watched: Those with thresholds, and the kind of each.
@@ -36,7 +35,6 @@ class Held(HeldLimits):
     __slots__ = (
         "asks",
         "corrected",
-        "is_of_target",
         "meters",
         "needs",
         "owners",
@@ -74,7 +72,6 @@ class Held(HeldLimits):
             (at, meter.limit.kind) for at, meter in enumerate(meters) if meter.limit.kind != "requests"
         )
         self.owners = tuple(frozenset({target}) if target else None for target in targets)
-        self.is_of_target = any(targets)
         self.unenforced = tuple(at for at, meter in enumerate(meters) if not meter.is_enforced)
         self.told = tuple(
             (kind, tuple(at for at, meter in enumerate(meters) if _is_told(meter, kind))) for kind in TOLD

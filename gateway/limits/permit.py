@@ -337,8 +337,7 @@ class CallPermit:
         ]
         if not charges:
             return True
-        answer = self._till.reserve(charges)
-        decision = answer if isinstance(answer, Decision) else await answer
+        decision = await self._reserve(charges)
         if decision.refused is not None:
             return False
         self._beside += [Correction(charge, -charge.amount, decision) for charge in charges]
@@ -396,8 +395,7 @@ class CallPermit:
             msgspec.structs.replace(meter.charge(amount, now_s), is_enforced=False)
             for meter, (_, _, amount) in zip(meters, further, strict=True)
         ]
-        answer = self._till.reserve(charges)
-        decision = answer if isinstance(answer, Decision) else await answer
+        decision = await self._reserve(charges)
         for used, charge, (turn, at, amount) in zip(decision.used, charges, further, strict=True):
             turn.note_counted(at, amount)
             meter = turn.held.meters[at]
@@ -459,6 +457,10 @@ class CallPermit:
         asking = self._asking
         return self._policy.rules.held(asking.caller, asking.model, target, asking.metadata, stage)
 
+    async def _reserve(self, charges: Sequence[Charge]) -> Decision:
+        answer = self._till.reserve(charges)
+        return answer if isinstance(answer, Decision) else await answer
+
     async def _take(self, held: Held, target: str = "", lacking: Mapping[int, int] = _NOTHING) -> bool:
         """Take what *held* asks for, or nothing of it; of some meters only what is *lacking*.
 
@@ -469,6 +471,7 @@ class CallPermit:
         for at, amount in lacking.items():
             turn.charges[at] = held.meters[at].charge(amount, now_s)
         for _ in range(_TURNS):
+            # As `_reserve`, without a coroutine more for every call.
             answer = self._till.reserve(turn.charges)
             decision = answer if isinstance(answer, Decision) else await answer
             if decision.refused is None or decision.is_unknown or not turn.pass_over(decision.used):

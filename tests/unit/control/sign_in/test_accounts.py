@@ -10,20 +10,14 @@ from gateway.control.sign_in import accounts as module
 from gateway.control.sign_in.accounts import FILE_NAME, LINK_S, AccountRefused, Accounts
 from gateway.control.sign_in.passwords import hash_password
 from gateway.control.sign_in.roles import Role
+from tests.unit.doubles import Clock
 
 PASSWORD = "correct horse battery"
 
 
-class Clock:
-    now_s = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1_700_000_000.0)
 
 
 @pytest.fixture

@@ -5,18 +5,12 @@ from __future__ import annotations
 import pytest
 
 from gateway.control.sign_in.lockout import Lockout
-
-
-class Clock:
-    now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
+from tests.unit.doubles import Clock
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1000.0)
 
 
 @pytest.fixture

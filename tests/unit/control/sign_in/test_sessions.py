@@ -8,20 +8,14 @@ import pytest
 
 from gateway.control.sign_in import sessions as module
 from gateway.control.sign_in.sessions import FILE_NAME, IDLE_S, LONGEST_S, Sessions, csrf_token
+from tests.unit.doubles import Clock
 
 WHO = {"kind": "user", "name": "ada"}
 
 
-class Clock:
-    now_s = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1_700_000_000.0)
 
 
 @pytest.fixture
