@@ -366,7 +366,10 @@ def test_a_burst_that_falls_back(start_gateway: StartGateway, upstream: FakeUpst
     )
     upstream.play("down", *[provider_error(503)] * 40)
     replies = calls_at_once(gateway, chat_body("vm/chat", max_tokens=USD_OF_A_CALL), [1] * 20)
-    assert sorted(reply.status for reply in replies)[:3] == [200, 200, 503]
+    statuses = [reply.status for reply in replies]
+    # Who comes when nothing is left is refused at once; who comes before is refused the dear target alone.
+    assert statuses.count(200) == 2
+    assert set(statuses) <= {200, 429, 503}
     _, told = gateway.control("GET", "/api/limits/usage")
     assert told["usage"][0]["used"] == 2 * USD_OF_A_CALL
 
