@@ -58,7 +58,8 @@ def wrong(what: str, fix: str) -> PydanticCustomError:
 class Part(BaseModel):
     """A mapping inside a manifest: unknown fields are left out (and warned of), `null` means not written."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    # Few configurations have manifests of every type, so a model is built when the first one is read.
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, defer_build=True)
 
     @classmethod
     def __get_pydantic_json_schema__(
