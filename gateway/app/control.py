@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import platform
@@ -58,7 +57,7 @@ from gateway.http_server import HttpServer, bind
 from gateway.identity.dashboard_tokens import DashboardKey
 from gateway.identity.issued_tokens import IssuedTokens
 from gateway.limits.readings import CounterReader
-from gateway.process import DRAINING_SIGNAL, say_ready
+from gateway.process import DRAINING_SIGNAL, collect_rarely, say_ready
 from gateway.proxies import Proxies
 from gateway.routing.compile import circuit_rules
 from gateway.routing.health import Health as TargetHealth
@@ -238,9 +237,7 @@ class Control:
             spawn(self._sharing.run(), name="share-circuits", owner=self._tasks)
         if self._shared_figures is not None:
             self._shared_figures.start()
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLDS)
+        collect_rarely(*_GC_THRESHOLDS)
         self._health.mark_ready()
         say_ready(ready_fd)
         await first_of(stop_asked.wait(), server.wait_ended(), self._failed.wait(), owner=self._tasks)

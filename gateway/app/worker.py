@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import platform
@@ -30,7 +29,7 @@ from gateway.limits.limiter import Limiter
 from gateway.model import Fetch
 from gateway.pass_through import PassThrough
 from gateway.pipeline import CurrentSnapshot, Pipeline
-from gateway.process import say_ready
+from gateway.process import collect_rarely, say_ready
 from gateway.proxies import Proxies
 from gateway.realtime import Realtime
 from gateway.routing.health import Health
@@ -211,9 +210,7 @@ class Worker:
         )
         server = HttpServer(data_plane, bind(settings.host, settings.port))
         server.start()
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLDS)
+        collect_rarely(*_GC_THRESHOLDS)
         self._lifecycle.ready()
         say_ready(ready_fd)
         await first_of(self._stop_asked.wait(), server.wait_ended(), owner=self._tasks)
