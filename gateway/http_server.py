@@ -17,6 +17,7 @@ from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 
+from gateway.listener import close_gently
 from gateway.tasks import spawn
 
 BACKLOG: Final = 2048
@@ -68,6 +69,7 @@ class HttpServer:
 
     def __init__(self, application: Callable[..., Any], listener: socket.socket) -> None:
         """Take over *listener*; it accepts from `start` on."""
+        self._listener_fd = listener.fileno()
         self._server = _EmbeddedServer(application, listener)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._serving: asyncio.Task[None] | None = None
@@ -75,6 +77,10 @@ class HttpServer:
     def start(self) -> None:
         """Accept connections."""
         self._serving = spawn(self._serve(), name="http-server", owner=self._tasks)
+
+    async def refuse(self) -> None:
+        """Close the socket; connections go on, those that rest too. Whoever had come already is served."""
+        await close_gently(self._listener_fd)
 
     def stop(self) -> None:
         """Close the socket and idle connections; responses under way go on."""

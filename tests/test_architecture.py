@@ -52,6 +52,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "elastic",
         "tally",
         "tls_files",
+        "listener",
     ),
 )
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from starlette.types import Message, Receive, Scope, Send
 
+from gateway.edge.lifecycle import Lifecycle
 from gateway.edge.lookout import BodyWatch, DisconnectWatch, Lookout
 from gateway.errors import BodyTooLarge, ClientDisconnected
 from gateway.model import HeaderPairs
@@ -79,7 +80,7 @@ class AsgiClient(AsWritten):
 
     __slots__ = (
         "_body_left",
-        "_closes",
+        "_lifecycle",
         "_lookout",
         "_receive",
         "_scope",
@@ -96,7 +97,14 @@ class AsgiClient(AsWritten):
     )
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, *, lookout: Lookout, route: str, closes: bool
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        lookout: Lookout,
+        route: str,
+        lifecycle: Lifecycle,
     ) -> None:
         """Wrap one exchange.
 
@@ -104,14 +112,14 @@ class AsgiClient(AsWritten):
             scope: ASGI's; *receive* and *send* likewise.
             lookout: Of the worker.
             route: The canonical path.
-            closes: The worker is draining, so the connection is to end with this response.
+            lifecycle: Likewise: as long as it drains, the connection is to end with the response.
         """
         self._scope = scope
         self._body_left: int | None = -1
         self._receive = receive
         self._send = send
         self._lookout = lookout
-        self._closes = closes
+        self._lifecycle = lifecycle
         self.headers = AsgiHeaders(scope["headers"])
         self.method: str = scope["method"]
         self.path: str = scope["path"]
@@ -189,8 +197,10 @@ class AsgiClient(AsWritten):
 
     async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         """Send the head."""
-        if self._closes:
+        # Looked at now: a call that began before the drain may be the one whose connection would be used next.
+        if self._lifecycle.is_draining:
             headers.append(_CLOSE)
+            self._lifecycle.farewells += 1
         await self._transmit({"type": "http.response.start", "status": status, "headers": headers})
         self.has_started = True
 

@@ -357,6 +357,9 @@ LOOP_LAG: Final = Instrument(
     (),
     LAG_SECONDS,
 )
+LOOP_TASKS: Final = Instrument(
+    "gateway.event_loop.tasks", _GAUGE, "{task}", "Tasks in the workers' event loops."
+)
 OPEN_CALLS: Final = Instrument("gateway.calls.open", _GAUGE, "{request}", "Calls in flight in the workers.")
 MEMORY: Final = Instrument(
     "process.memory.usage", _GAUGE, "By", "Resident memory.", ("gateway.process", "process.pid")

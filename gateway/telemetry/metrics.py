@@ -38,6 +38,7 @@ class WorkerMetrics:
             metadata: As in `CallMetrics`.
         """
         self._calls = CallMetrics(metadata=metadata)
+        self._loop = loop
         self._lag = LoopLag(loop)
         self._open_calls = open_calls
 
@@ -58,6 +59,8 @@ class WorkerMetrics:
         points = self._calls.points(is_full=is_full)
         points.append(names.OPEN_CALLS.point(self._open_calls()))
         points.append(self._lag.point())
+        # 0.2 ms for each thousand of them, once a second.
+        points.append(names.LOOP_TASKS.point(len(asyncio.all_tasks(self._loop))))
         points += process_points("worker")
         return MetricPoints(is_full, points)
 
