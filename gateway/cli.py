@@ -19,6 +19,7 @@ from gateway.settings import (
     OPTIONS,
     SettingsError,
     environment,
+    find_shown_secret,
     read_control_place,
     read_settings,
     state_dir_in,
@@ -287,6 +288,8 @@ def _serve(parsed: argparse.Namespace) -> int:
     except SettingsError as error:
         sys.stderr.write(f"gateway serve: {error}\n")
         return USAGE
+    if (warning := find_shown_secret(flags)) is not None:
+        sys.stderr.write(f"gateway serve: warning: {warning}\n")
     from gateway import supervisor
 
     return supervisor.serve(settings)

@@ -148,7 +148,9 @@ class _EmbeddedServer(Server):
         self.listener_fd = listener.fileno()
         if tls is not None:
             asks_callers = tls.ca_file is not None
-            self.ssl_ctx = (True, tls.cert_file, tls.key_file, None, _TLS_MIN, tls.ca_file, [], asks_callers)
+            # Typed by Granian after what it is without.
+            context: Any = (True, tls.cert_file, tls.key_file, None, _TLS_MIN, tls.ca_file, [], asks_callers)
+            self.ssl_ctx = context
 
     def _init_shared_socket(self) -> None:
         # Its type stub leaves the constructor out; Granian itself calls it so where it unpickles.

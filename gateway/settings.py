@@ -198,6 +198,19 @@ def read_settings(flags: Mapping[str, str | None], environ: Mapping[str, str]) -
     return settings
 
 
+def find_shown_secret(flags: Mapping[str, str | None]) -> str | None:
+    """What the command line of this process shows to everybody on this host, in words; None: nothing."""
+    try:
+        password = urlsplit(flags.get("redis-url") or "").password
+    except ValueError:
+        return None
+    if password is None:
+        return None
+    return (
+        f"--redis-url has a password in it, which others on this host can read: set {_REDIS_VARIABLE} instead"
+    )
+
+
 def _read_option(option: Option, flag: str | None, environ: Mapping[str, str]) -> Any:
     text, place = flag, f"--{option.flag}"
     if text is None and environ.get(option.variable):

@@ -21,6 +21,7 @@ from gateway.control.accepted_files import AcceptedFiles
 from gateway.control.sign_in.accounts import FIRST_USER, Accounts
 from gateway.control.sign_in.command import first_link
 from gateway.identity.tokens import DEMO_TOKEN_SHA256
+from gateway.process import keep_no_core
 from gateway.server_tls import HeldTls
 from gateway.settings import Settings, environment, is_loopback, origin_of
 from gateway.supervisor.cannot_start import CannotStart, CertificateUnusable, ConfigRefused, StateFolderInUse
@@ -45,6 +46,7 @@ def serve(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     log.configure(log_format=settings.log_format, level=settings.log_level, process="supervisor")
+    keep_no_core()
     try:
         _serve(settings)
     except CannotStart as reason:

@@ -87,7 +87,7 @@ def test_a_new_certificate_under_load(
             load.go_on(20)
             replace(both, b"".join(authority.make(name)))
             # Connections are spread over the workers: twenty in a row are not of one.
-            until(lambda name=name: {subject(secure) for _ in range(20)} == {name}, f"all have {name}")
+            until(lambda: {subject(secure) for _ in range(20)} == {name}, f"all have {name}")  # noqa: B023
             load.go_on(20)
     assert load.failures == []
     assert secure.worker_pids() == workers

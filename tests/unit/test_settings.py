@@ -14,6 +14,7 @@ from gateway.settings import (
     Settings,
     SettingsError,
     environment,
+    find_shown_secret,
     is_loopback,
     read_control_place,
     read_settings,
@@ -264,6 +265,26 @@ def test_an_open_control_plane_needs_a_token() -> None:
 def test_loopback(host: str, *, expected: bool) -> None:
     """Only what no other host can reach."""
     assert is_loopback(host) is expected
+
+
+@pytest.mark.parametrize(
+    ("url", "is_shown"),
+    [
+        ("redis://:canary@host", True),
+        ("rediss://user:canary@host:1/0", True),
+        ("redis://user@host", False),
+        ("redis://host", False),
+        (None, False),
+        ("redis://[", False),
+    ],
+)
+def test_a_password_on_the_command_line(url: str | None, *, is_shown: bool) -> None:
+    """It is warned of, by the variable that hides it and without being said again."""
+    warning = find_shown_secret({"redis-url": url})
+    assert (warning is not None) is is_shown
+    if warning is not None:
+        assert "GATEWAY_REDIS_URL" in warning
+        assert "canary" not in warning
 
 
 def test_settings_reach_children_without_the_token() -> None:
