@@ -27,6 +27,9 @@ _THREADS_END_S: Final = 2.0
 HEAD_TIMEOUT_S: Final = 30.0
 """Longest time from the end of an answer, or the start of a connection, to the end of the next head."""
 
+MAX_HEAD_BYTES: Final = 128 * 1024
+"""Longest head, or a little less than that, and most that is read of a body at once: with much less, long bodies take longer."""
+
 _TLS_MIN: Final = "tls1.2"
 _KEEP_ALIVE: Final = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 MAX_CONNECTIONS: Final = 16_384
@@ -74,10 +77,15 @@ class HttpServer:
     """Serves an ASGI application on one socket until stopped."""
 
     def __init__(
-        self, application: Callable[..., Any], listener: socket.socket, tls: HeldTls | None = None
+        self,
+        application: Callable[..., Any],
+        listener: socket.socket,
+        tls: HeldTls | None = None,
+        *,
+        head_timeout_s: float = HEAD_TIMEOUT_S,
     ) -> None:
         """Take over *listener*; it accepts from `start` on, over TLS with the certificate of *tls*."""
-        self._server = _EmbeddedServer(application, listener, tls)
+        self._server = _EmbeddedServer(application, listener, tls, head_timeout_s)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._serving: asyncio.Task[None] | None = None
 
@@ -128,7 +136,13 @@ class HttpServer:
 class _EmbeddedServer(Server):
     """Granian's server on a socket that is bound already, so that "listening" is a fact when it starts."""
 
-    def __init__(self, application: Callable[..., Any], listener: socket.socket, tls: HeldTls | None) -> None:
+    def __init__(
+        self,
+        application: Callable[..., Any],
+        listener: socket.socket,
+        tls: HeldTls | None,
+        head_timeout_s: float,
+    ) -> None:
         host, port = listener.getsockname()[:2]
         super().__init__(
             application,
@@ -141,7 +155,9 @@ class _EmbeddedServer(Server):
             websockets=True,
             backlog=BACKLOG,
             backpressure=MAX_CONNECTIONS,
-            http1_settings=HTTP1Settings(header_read_timeout=round(HEAD_TIMEOUT_S * 1000)),
+            http1_settings=HTTP1Settings(
+                header_read_timeout=round(head_timeout_s * 1000), max_buffer_size=MAX_HEAD_BYTES
+            ),
             log_enabled=False,
         )
         self._listener = listener
