@@ -765,7 +765,11 @@ class Client(Protocol):
 
     @property
     def declared_bytes(self) -> int | None:
-        """How long the body is by its head, None when that does not say."""
+        """How long the body is by its head, None when that does not say.
+
+        Raises:
+            InvalidFraming: The head says it in a way that others may understand otherwise.
+        """
 
     async def read_piece(self) -> bytes:
         """The next piece of the body, b"" at its end.

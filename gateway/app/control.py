@@ -53,7 +53,7 @@ from gateway.delivery.exchange import AnyExchange
 from gateway.delivery.probe import probe_all
 from gateway.delivery.service import Delivery, DeliveryStoppedError, MetricsReport
 from gateway.delivery.webhook import Webhooks
-from gateway.http_server import HttpServer, bind
+from gateway.http_server import bind
 from gateway.identity.dashboard_tokens import DashboardKey
 from gateway.identity.issued_tokens import IssuedTokens
 from gateway.limits.readings import CounterReader
@@ -63,7 +63,7 @@ from gateway.routing.compile import circuit_rules
 from gateway.routing.health import Health as TargetHealth
 from gateway.routing.runtime import Runtime
 from gateway.routing.shared_circuits import SharedCircuits
-from gateway.settings import Settings, environment, is_loopback
+from gateway.settings import Settings, environment, is_loopback, origin_of
 from gateway.snapshot import Snapshot, compile_snapshot, missing_secrets
 from gateway.store import sent_alerts
 from gateway.store.audit_log import FOLDER, AuditLog
@@ -71,6 +71,8 @@ from gateway.store.sent_alerts import SentAlerts
 from gateway.store.target_board import FILE_NAME, TargetBoard, open_board
 from gateway.tasks import end, first_of, spawn
 from gateway.telemetry.resource import worker_resource
+from gateway.tls_files import NO_FILES
+from gateway.tls_server import make_server
 from gateway.tracestore.reader import TraceReader, find_stored
 from gateway.tracestore.store import Limits
 from gateway.tracestore.writer import StoreWriter
@@ -203,20 +205,19 @@ class Control:
         self._metrics.configure(make_metrics_targets(self._in_force, self._secrets))
         await asyncio.to_thread(self._note_start)
         self._watch.start()
-        config = ConfigSource(self._watch.status, self._connected)
         files = ManifestFiles(settings.config, strict=settings.strict, secrets=self._secrets)
         otel = OtelManifests(files, find_waiting=self._waiting)
         page = MetricsPage(self._metrics_source)
         history = History(accepted_files(settings.state_dir), files, self._audit)
         tail = Tail(self._queries)
         places = _places(settings)
-        line = DataPlaneLine(places.gateway)
+        line = DataPlaneLine(places.gateway, settings.tls)
         services = Services(
             health=self._health,
             traces=self._queries,
             tail=tail,
             telemetry=self._telemetry,
-            config=config,
+            config=ConfigSource(self._watch.status, self._connected),
             otel=otel,
             metrics=page,
             targets=self._targets,
@@ -229,7 +230,8 @@ class Control:
             places=places,
         )
         application = build_app(services, _access(settings))
-        server = HttpServer(application, bind(settings.control_host, settings.control_port))
+        listener = bind(settings.control_host, settings.control_port)
+        server = make_server(application, listener, settings.control_tls)
         server.start()
         spawn(self._watch_telemetry(), name="watch-telemetry", owner=self._tasks)
         spawn(self._alerts.run(), name="budget-alerts", owner=self._tasks)
@@ -383,10 +385,10 @@ def _access(settings: Settings) -> Access:
 
 
 def _places(settings: Settings) -> Places:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
     # Bound to all addresses it is on this one too.
-    host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
-    return Places(f"http://{host}:{settings.port}", settings.trace_link or "")
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    origin = origin_of(host, settings.port, is_tls=settings.tls != NO_FILES)
+    return Places(origin, settings.trace_link or "")
 
 
 def _target_names(config: Config) -> list[str]:

@@ -49,6 +49,7 @@ from gateway.telemetry.metadata_labels import MetadataLabels, read_keys
 from gateway.telemetry.metrics import WorkerMetrics
 from gateway.telemetry.processor import BatchingSpanProcessor
 from gateway.telemetry.resource import worker_resource
+from gateway.tls_server import TlsServer, make_server
 from gateway.upstream.exchange import Upstream
 from gateway.upstream.fetch import BoundedFetch
 from gateway.wire.frames import Counts
@@ -191,7 +192,7 @@ class Worker:
         self._handover.start()
         self._metrics.start()
         metrics = (
-            ControlMetrics(settings.control_host, settings.control_port)
+            ControlMetrics(settings.control_host, settings.control_port, tls=settings.control_tls)
             if settings.metrics_on_data_port
             else None
         )
@@ -211,7 +212,7 @@ class Worker:
             gemini=Gemini(self._pipeline, pass_through),
             realtime=self._realtime,
         )
-        server = HttpServer(data_plane, bind(settings.host, settings.port))
+        server = make_server(data_plane, bind(settings.host, settings.port), settings.tls)
         server.start()
         collect_rarely(*_GC_THRESHOLDS)
         self._lifecycle.ready()
@@ -222,7 +223,7 @@ class Worker:
             raise RuntimeError(msg)
         await self._drain(server)
 
-    async def _drain(self, server: HttpServer) -> None:
+    async def _drain(self, server: HttpServer | TlsServer) -> None:
         """Not ready but accepting for the delay; then nothing new; then what is in flight; then the spans."""
         self._lifecycle.drain()
         # Who takes this worker's place may come before it has gone.

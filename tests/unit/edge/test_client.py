@@ -11,7 +11,7 @@ import pytest
 from gateway.edge.client import AsgiClient, AsgiHeaders
 from gateway.edge.lifecycle import Lifecycle
 from gateway.edge.lookout import Lookout
-from gateway.errors import BodyTooLarge, ClientDisconnected
+from gateway.errors import BodyTooLarge, ClientDisconnected, InvalidFraming
 
 SCOPE: dict[str, Any] = {
     "type": "http",
@@ -269,6 +269,18 @@ async def test_pieces_without_a_length() -> None:
     )  # fmt: skip
     assert (wire.client.has_body, wire.client.declared_bytes) == (True, None)
     assert await read_pieces(wire) == [b"ab", b"c"]
+
+
+@pytest.mark.parametrize(
+    "codings", [[b"gzip, chunked"], [b"identity", b"chunked"], [b"chunked", b"chunked"]], ids=str
+)
+async def test_codings_that_a_proxy_may_read_otherwise(codings: list[bytes]) -> None:
+    """No byte of such a body is read."""
+    wire = Wire(part(b"ab"), headers=[(b"transfer-encoding", coding) for coding in codings])
+    for reading in (wire.client.read_piece(), wire.client.read_body(10)):
+        with pytest.raises(InvalidFraming):
+            await reading
+    assert wire.received == 0
 
 
 async def test_caller_that_leaves_within_its_pieces() -> None:
