@@ -53,6 +53,7 @@ class Settings:
         max_in_flight: Calls that one worker takes on at once.
         max_input_bytes: Of their bodies, as far as they are held, likewise.
         max_lag_s: How late a worker's event loop may be for longer; 0: as late as it likes.
+        health_port: 0: any free one; None: health has no port of its own.
         state_dir: Absolute.
         secrets_dir: Where `tfy-secret://` references are looked up, None when only in the environment.
         strict: What is not in force, and secrets without a value, are errors.
@@ -83,6 +84,8 @@ class Settings:
     max_in_flight: int = 4_096
     max_input_bytes: int = 536_870_912
     max_lag_s: float = 0.05
+    health_host: str = "127.0.0.1"
+    health_port: int | None = None
     traces_max_bytes: int = 4_000_000_000
     traces_max_days: int = 7
     trace_link: str | None = None
@@ -334,6 +337,15 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option("control-host", "control_host", _host, "127.0.0.1", "HOST", "address of the control plane"),
     Option(
         "control-port", "control_port", _port, "8788", "PORT", "port of the control plane, 0 for any free one"
+    ),
+    Option("health-host", "health_host", _host, "127.0.0.1", "HOST", "address of the health port"),
+    Option(
+        "health-port",
+        "health_port",
+        _port,
+        None,
+        "PORT",
+        "port where only health is answered, for all workers; 0 for any free one (default: none)",
     ),
     Option(
         "workers",

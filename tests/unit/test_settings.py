@@ -49,6 +49,8 @@ def test_defaults() -> None:
         max_in_flight=4_096,
         max_input_bytes=536_870_912,
         max_lag_s=0.05,
+        health_host="127.0.0.1",
+        health_port=None,
         redis_url=None,
         admin_token=None,
     )
@@ -66,6 +68,8 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "port": ("0", 0),
     "control-host": ("localhost", "localhost"),
     "control-port": ("65535", 65_535),
+    "health-host": ("::", "::"),
+    "health-port": ("0", 0),
     "workers": ("128", 128),
     "drain-delay": ("2.5", 2.5),
     "drain-timeout": ("0", 0.0),
