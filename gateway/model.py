@@ -7,7 +7,7 @@ but `errors`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from math import inf
@@ -782,12 +782,27 @@ class Client(Protocol):
     async def until_gone(self) -> None:
         """After the body: wait for the caller to leave, which raises `ClientDisconnected`."""
 
-    async def read_body(self, limit_bytes: int) -> bytes:
+    async def read_body(self, limit_bytes: int, hold: Callable[[int], None]) -> bytes:
         """The whole body.
+
+        Args:
+            limit_bytes: Its length at most.
+            hold: Told of its bytes before they are held, of all at once where the head tells; what it raises
+                ends the reading.
 
         Raises:
             BodyTooLarge: It is longer than *limit_bytes*.
             ClientDisconnected: The caller left before it was complete.
+        """
+
+    @property
+    def is_short(self) -> bool:
+        """The body has come soon after its head and is taken in without anybody reading it."""
+
+    async def drop_body(self) -> None:
+        """Before a refusal: take in a body that nobody wants, as else the connection would break off.
+
+        Not for long, and not what is very long.
         """
 
     def watch(self) -> AbstractContextManager[object]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import platform
 import signal
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from random import Random
@@ -36,6 +37,7 @@ from gateway.control.config_history import History
 from gateway.control.config_watch import ConfigWatch, Watched
 from gateway.control.delivery_history import DeliveryHistory
 from gateway.control.health import Health
+from gateway.control.host_health import HostHealth, build_health_app
 from gateway.control.limits import LimitsSource
 from gateway.control.limits_in_force import LimitsInForce
 from gateway.control.metrics import MetricsPage, MetricsSource
@@ -53,7 +55,7 @@ from gateway.delivery.exchange import AnyExchange
 from gateway.delivery.probe import probe_all
 from gateway.delivery.service import Delivery, DeliveryStoppedError, MetricsReport
 from gateway.delivery.webhook import Webhooks
-from gateway.http_server import bind
+from gateway.http_server import HttpServer, bind
 from gateway.identity.dashboard_tokens import DashboardKey
 from gateway.identity.issued_tokens import IssuedTokens
 from gateway.limits.readings import CounterReader
@@ -88,6 +90,7 @@ _METRICS_S: Final = 1.5
 """What the last spans, the store, open answers and metrics may take at the end; the supervisor allows 10."""
 
 _TELEMETRY_EVERY_S: Final = 1.0
+_WORKERS_EVERY_S: Final = 0.5
 _DAY_S: Final = 86_400.0
 # A batch of calls is some 20,000 objects that live until it is stored, and none of them in a cycle.
 _GC_THRESHOLDS: Final = (50_000, 20, 50)
@@ -146,6 +149,7 @@ class Control:
             redis=self._redis_word,
             destinations=lambda: self._destinations,
         )
+        self._host_health = HostHealth(self._health)
         self._metrics = MetricsExport(
             self._collect_metrics,
             MetricsLedgers(settings.state_dir / _METRICS_LEDGER),
@@ -232,7 +236,9 @@ class Control:
         application = build_app(services, _access(settings))
         listener = bind(settings.control_host, settings.control_port)
         server = make_server(application, listener, settings.control_tls)
-        server.start()
+        servers = [server, *self._health_server()]
+        for one in servers:
+            one.start()
         spawn(self._watch_telemetry(), name="watch-telemetry", owner=self._tasks)
         spawn(self._alerts.run(), name="budget-alerts", owner=self._tasks)
         if self._sharing is not None:
@@ -251,13 +257,20 @@ class Control:
             await self._shared_figures.close()
         self._health.mark_draining()
         tail.stop()
-        server.stop()
-        await server.ended(_ANSWER_S)
+        await _end_servers(servers)
         await line.close()
         await self._metrics.stop(_METRICS_S)
         await asyncio.to_thread(self._stop)
         # Unasked it ends because a part did; the supervisor starts it anew, and the spool has the rest.
         return 0 if is_asked else 1
+
+    def _health_server(self) -> Iterator[HttpServer]:
+        """What answers on the port of health, if there is one."""
+        settings = self._settings
+        if settings.health_port is not None:
+            spawn(self._watch_workers(), name="watch-workers", owner=self._tasks)
+            listener = bind(settings.health_host, settings.health_port)
+            yield HttpServer(build_health_app(self._host_health), listener)
 
     def _stop(self) -> None:
         """End every part, in order, whatever becomes of the one before."""
@@ -361,6 +374,13 @@ class Control:
     def _config_word(self) -> str:
         return "ok" if self._watch.status().last_rejected is None else "rejected"
 
+    async def _watch_workers(self) -> None:
+        """Keep what the health port says, so that its answers never wait for another thread."""
+        while True:
+            with contextlib.suppress(DeliveryStoppedError):
+                self._host_health.take(await asyncio.to_thread(self._delivery.workers))
+            await asyncio.sleep(_WORKERS_EVERY_S)
+
     async def _watch_telemetry(self) -> None:
         """Keep what `/readyz` says, so that health never waits for another thread."""
         while True:
@@ -377,6 +397,12 @@ class Control:
             self._destinations = report["destinations"]
             self._deliveries.note(self._destinations, time.monotonic())
             await asyncio.sleep(_TELEMETRY_EVERY_S)
+
+
+async def _end_servers(servers: Iterable[HttpServer]) -> None:
+    for server in servers:
+        server.stop()
+        await server.ended(_ANSWER_S)
 
 
 def _access(settings: Settings) -> Access:

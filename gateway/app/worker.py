@@ -27,6 +27,8 @@ from gateway.http_server import HttpServer, bind
 from gateway.identity.dashboard_tokens import DashboardKey
 from gateway.limits.limiter import Limiter
 from gateway.model import Fetch
+from gateway.overload.gate import Bounds, Gate
+from gateway.overload.lateness import Lateness
 from gateway.pass_through import PassThrough
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.process import collect_rarely, say_ready
@@ -134,8 +136,13 @@ class Worker:
         self._shared_counters = _shared_counters(settings.redis_url, self._counters)
         self._take_away_rule()
         self._limiter = Limiter(self._counters, self._shared_counters)
+        self._gate = _gate(settings, random)
+        self._gate.take_shares(self._current.snapshot.shares)
         self._metrics = WorkerMetrics(
-            asyncio.get_running_loop(), lambda: self._pipeline.open_count, metadata=_metadata_labels()
+            asyncio.get_running_loop(),
+            lambda: self._pipeline.open_count,
+            overload=self._gate,
+            metadata=_metadata_labels(),
         )
         instance_id, started_ns = str(uuid.uuid4()), time.time_ns()
         self._tally = Tally()
@@ -177,6 +184,7 @@ class Worker:
             health=self._health,
             sessions=sessions,
             limiter=self._limiter,
+            gate=self._gate,
         )
         self._realtime = Realtime(self._pipeline, self._upstream)
 
@@ -246,6 +254,7 @@ class Worker:
             await self._pipeline.cut_open_calls()
         self._processor.shutdown()
         self._metrics.stop()
+        self._gate.lateness.stop()
         await self._limiter.close()
         if self._shared_counters is not None:
             await self._shared_counters.close()
@@ -314,6 +323,7 @@ class Worker:
             self._current.snapshot = snapshot
             self._health.rules = snapshot.circuit_rules
             self._take_away_rule()
+            self._gate.take_shares(snapshot.shares)
             self._config_word = "ok"
             self._handover.report_config(version)
 
@@ -336,6 +346,13 @@ class Worker:
     def _counts(self) -> Counts:
         tally = self._tally
         return Counts(tally.created, tally.handed_over, tally.dropped, self._pipeline.open_count)
+
+
+def _gate(settings: Settings, random: Random) -> Gate:
+    bounds = Bounds(settings.max_in_flight, settings.max_input_bytes)
+    open_calls: set[Any] = set()
+    lateness = Lateness(settings.max_lag_s, lambda: bool(open_calls))
+    return Gate(bounds, open_calls, lateness, random, time.monotonic)
 
 
 def _table(path: Path, known: str) -> SharedTable:
