@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from gateway.process import resident_bytes
@@ -28,6 +28,7 @@ class WorkerMetrics:
         open_calls: Callable[[], int],
         *,
         metadata: MetadataLabels | None = None,
+        others: Callable[[], Iterable[MetricPoint]] = tuple,
     ) -> None:
         """Begin with nothing.
 
@@ -36,10 +37,12 @@ class WorkerMetrics:
             open_calls: How many calls are in flight. (What became of spans control knows better, also those
                 of a worker that was killed.)
             metadata: As in `CallMetrics`.
+            others: What parts of the worker count themselves.
         """
         self._calls = CallMetrics(metadata=metadata)
         self._lag = LoopLag(loop)
         self._open_calls = open_calls
+        self._others = others
 
     def start(self) -> None:
         """Measure the loop's lag from now on."""
@@ -59,6 +62,7 @@ class WorkerMetrics:
         points.append(names.OPEN_CALLS.point(self._open_calls()))
         points.append(self._lag.point())
         points += process_points("worker")
+        points += self._others()
         return MetricPoints(is_full, points)
 
 
