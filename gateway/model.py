@@ -899,6 +899,17 @@ class Table(Protocol):
         """What is kept under *key*, filled up to `TABLE_VALUE_BYTES`."""
 
 
+class Elsewhere(Protocol):
+    """What other replicas have put into such a table; see `gateway.store.redis_table`."""
+
+    async def hear(self, keys: Sequence[bytes]) -> bool:
+        """Ask for those of *keys* that the table does not have, and put into it what is found.
+
+        Returns:
+            Whether anything was.
+        """
+
+
 ROLLING_SLOTS: Final = 12
 """Parts of a rolling window; what was counted in one leaves the window at once, when all of it is older."""
 

@@ -37,7 +37,7 @@ from gateway.realtime import Realtime
 from gateway.routing.health import Health
 from gateway.routing.runtime import Runtime
 from gateway.routing.sessions import Sessions
-from gateway.routing.stored import StoredObjects
+from gateway.routing.stored import MAKER_AT, StoredObjects
 from gateway.settings import Settings, environment, is_loopback
 from gateway.snapshot import Snapshot, compile_snapshot
 from gateway.store import counter_table
@@ -47,6 +47,7 @@ from gateway.store.target_board import FILE_NAME, TargetBoard, board_in_memory, 
 from gateway.tally import Tally
 from gateway.tasks import end, first_of, spawn
 from gateway.telemetry.handover import Handover
+from gateway.telemetry.instruments import SHARED_DROPS, SHARED_LOOKUPS
 from gateway.telemetry.metadata_labels import MetadataLabels, read_keys
 from gateway.telemetry.metrics import WorkerMetrics
 from gateway.telemetry.processor import BatchingSpanProcessor
@@ -54,11 +55,12 @@ from gateway.telemetry.resource import worker_resource
 from gateway.tls_server import TlsServer, make_server
 from gateway.upstream.exchange import Upstream
 from gateway.upstream.fetch import BoundedFetch
-from gateway.wire.frames import Counts
+from gateway.wire.frames import Counts, MetricPoint
 
 if TYPE_CHECKING:
     from gateway.identity.key_rings import KeyRings
     from gateway.store.redis_counters import RedisCounters
+    from gateway.store.redis_table import RemoteTables
 
 _FLUSH_S: Final = 3.0
 """How long the last spans may take to reach control's write-ahead file; the supervisor allows 5 s beyond the
@@ -118,9 +120,16 @@ class Worker:
         random = Random(SystemRandom().getrandbits(256))
         self._board = _board(settings.state_dir / FILE_NAME)
         self._health = Health(self._board, random=random)
-        sessions = Sessions(
-            _table(settings.state_dir / _SESSIONS, "which target a session stays with is known")
-        )
+        sessions_here = _table(settings.state_dir / _SESSIONS, "which target a session stays with is known")
+        objects_here = _table(settings.state_dir / _OBJECTS, "which account made a stored object is known")
+        self._tables = _remote_tables(settings.redis_url)
+        if self._tables is None:
+            sessions, stored = Sessions(sessions_here), StoredObjects(objects_here)
+        else:
+            table = self._tables.table("sessions", sessions_here)
+            sessions = Sessions(table, table)
+            table = self._tables.table("objects", objects_here, same_from=MAKER_AT)
+            stored = StoredObjects(table, table)
         self._runtime = Runtime(self._health, sessions, random)
         self._upstream = Upstream(Proxies(environment()))
         self._random = random
@@ -143,6 +152,7 @@ class Worker:
             lambda: self._pipeline.open_count,
             overload=self._gate,
             metadata=_metadata_labels(),
+            others=self._shared_points,
         )
         instance_id, started_ns = str(uuid.uuid4()), time.time_ns()
         self._tally = Tally()
@@ -178,9 +188,7 @@ class Worker:
             self._processor.record,
             max_body_bytes=settings.max_body_bytes,
             random=random,
-            stored=StoredObjects(
-                _table(settings.state_dir / _OBJECTS, "which account made a stored object is known")
-            ),
+            stored=stored,
             health=self._health,
             sessions=sessions,
             limiter=self._limiter,
@@ -197,6 +205,8 @@ class Worker:
         await self._follow_keys(_FIRST_KEYS_S)
         if self._shared_counters is not None:
             self._shared_counters.start()
+        if self._tables is not None:
+            self._tables.start()
         self._handover.start()
         self._metrics.start()
         metrics = (
@@ -258,6 +268,8 @@ class Worker:
         await self._limiter.close()
         if self._shared_counters is not None:
             await self._shared_counters.close()
+        if self._tables is not None:
+            await self._tables.close()
         if self._keys is not None:
             await self._keys.close()
         await self._handover.close(_FLUSH_S)
@@ -267,7 +279,8 @@ class Worker:
     async def _let_connections_go(self, ends_at_s: float) -> None:
         """Wait until no call comes any more over connections that rested.
 
-        A balancer that keeps some may send a call just when they are closed, and would not dare to send it again.
+        A balancer that keeps some may send a call just when they are closed, and would not dare to send it
+        again.
         Each that is used ends with its answer, and new ones are refused, so they come to an end.
         """
         seen = -1
@@ -338,10 +351,18 @@ class Worker:
         return checks if keys is None else {**checks, "identity": keys}
 
     def _redis_word(self) -> str:
-        """Of all that is shared: circuits, and what limits count."""
-        if self._shared_counters is None:
+        """Of all that is shared: circuits, what limits count, sessions and stored objects."""
+        if self._shared_counters is None or self._tables is None:
             return OFF
-        return AWAY if self._shared_counters.is_away else word_of(self._board)
+        is_away = self._shared_counters.is_away or self._tables.is_away
+        return AWAY if is_away else word_of(self._board)
+
+    def _shared_points(self) -> list[MetricPoint]:
+        """What became of sessions and stored objects between replicas."""
+        if self._tables is None:
+            return []
+        drops = [SHARED_DROPS.point(count, reason) for reason, count in self._tables.dropped.items()]
+        return drops + [SHARED_LOOKUPS.point(count, each) for each, count in self._tables.lookups.items()]
 
     def _counts(self) -> Counts:
         tally = self._tally
@@ -380,6 +401,16 @@ def _shared_counters(redis_url: str | None, counters: CounterTable) -> RedisCoun
     from gateway.store.redis_counters import RedisCounters  # noqa: PLC0415 - see above
 
     return RedisCounters(redis_url, counters)
+
+
+def _remote_tables(redis_url: str | None) -> RemoteTables | None:
+    """What replicas tell each other of sessions and stored objects, None where there are none."""
+    if redis_url is None:
+        return None
+    # As above.
+    from gateway.store.redis_table import RemoteTables  # noqa: PLC0415 - see above
+
+    return RemoteTables(redis_url)
 
 
 def _key_rings(fetch: Fetch, state_dir: Path, random: Random) -> KeyRings:

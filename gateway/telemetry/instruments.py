@@ -252,6 +252,20 @@ BUDGET_ALERTS: Final = Instrument(
     "Alerts of budgets that were told, or not.",
     ("outcome",),
 )
+SHARED_DROPS: Final = Instrument(
+    "gateway.shared_state.drops",
+    _SUM,
+    "{entry}",
+    "Sessions and stored objects that other replicas were to know and will not be told.",
+    ("reason",),
+)
+SHARED_LOOKUPS: Final = Instrument(
+    "gateway.shared_state.lookups",
+    _SUM,
+    "{entry}",
+    "Sessions and stored objects that other replicas were asked for.",
+    ("outcome",),
+)
 CONFIG_FAILURES: Final = Instrument(
     "ai_gateway_config_parsing_failures_total",
     _SUM,
