@@ -10,7 +10,7 @@ import platform
 import signal
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from random import Random
@@ -40,6 +40,8 @@ from gateway.control.health import Health
 from gateway.control.limits import LimitsSource
 from gateway.control.limits_in_force import LimitsInForce
 from gateway.control.metrics import MetricsPage, MetricsSource
+from gateway.control.model_advice import Tried
+from gateway.control.model_test import ModelTest
 from gateway.control.otel_manifest import OtelManifests
 from gateway.control.pages.traffic import Places
 from gateway.control.playground import Playground
@@ -226,6 +228,7 @@ class Control:
             tokens=IssuedTokens(files, settings.state_dir),
             limits=self._limits,
             playground=Playground(line, DashboardKey(settings.state_dir)),
+            model_test=ModelTest(_ModelCalls(self._compile, self._proxies)),
             deliveries=self._deliveries,
             places=places,
         )
@@ -331,10 +334,13 @@ class Control:
         states = self._delivery.workers()
         return [(state.instance_id, state.config_version) for state in states if state.is_connected]
 
-    async def _test(self, name: str | None) -> list[dict[str, Any]]:
-        """One span to the destination *name*, or to each; secrets are read anew, as they are now."""
+    async def _test(self, name: str | None, config: Config | None) -> list[dict[str, Any]]:
+        """One span to the destination *name*, or to each, of *config* or of what is in force.
+
+        Secrets are read anew, as they are now.
+        """
         find_proxy = self._proxies.find
-        probes = await asyncio.to_thread(make_probes, self._in_force, self._secrets, find_proxy)
+        probes = await asyncio.to_thread(make_probes, config or self._in_force, self._secrets, find_proxy)
         wanted = [probe for probe in probes if name in (None, probe.destination.name)]
         results = await probe_all(wanted, find_proxy)
         return [result.to_dict() for result in results]
@@ -378,6 +384,20 @@ class Control:
             self._destinations = report["destinations"]
             self._deliveries.note(self._destinations, time.monotonic())
             await asyncio.sleep(_TELEMETRY_EVERY_S)
+
+
+class _ModelCalls:
+    """Test calls of models; what they need of a worker is loaded with the first."""
+
+    def __init__(self, compiled: Callable[[Config], Snapshot], proxies: Proxies) -> None:
+        self._made = (compiled, proxies)
+
+    async def call(self, config: Config, path: str, body: Mapping[str, Any]) -> Tried:
+        """See `gateway.app.model_test`."""
+        # The start of control, and its memory, need not know how a call is made.
+        from gateway.app.model_test import ModelCalls  # noqa: PLC0415 - see above
+
+        return await ModelCalls(*self._made).call(config, path, body)
 
 
 def _access(settings: Settings) -> Access:

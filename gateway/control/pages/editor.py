@@ -8,7 +8,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.config.manifests.known import IN_FORCE, NOT_IN_FORCE
+from gateway.config.manifests.known import IN_FORCE, MODEL_ACCOUNTS, NOT_IN_FORCE
 from gateway.control.pages.frame import Crumb, Frame
 
 _NO_TEMPLATE: Final[Mapping[str, Any]] = {}
@@ -37,6 +37,7 @@ def editor_page(
         "name": name,
         "back": back,
         "has_schema": kind in IN_FORCE,
+        "has_models": kind in IN_FORCE and kind in MODEL_ACCOUNTS,
         "template": None if name is not None else templates.get(kind),
     }
     title = f"New {kind.rpartition('/')[2]}" if name is None else name
