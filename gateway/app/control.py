@@ -89,6 +89,7 @@ _METRICS_S: Final = 1.5
 """What the last spans, the store, open answers and metrics may take at the end; the supervisor allows 10."""
 
 _TELEMETRY_EVERY_S: Final = 1.0
+_REFUSALS_EVERY_S: Final = 1.0
 _DAY_S: Final = 86_400.0
 # A batch of calls is some 20,000 objects that live until it is stored, and none of them in a cycle.
 _GC_THRESHOLDS: Final = (50_000, 20, 50)
@@ -206,10 +207,7 @@ class Control:
         self._metrics.configure(make_metrics_targets(self._in_force, self._secrets))
         await asyncio.to_thread(self._note_start)
         self._watch.start()
-        config = ConfigSource(self._watch.status, self._connected)
         files = ManifestFiles(settings.config, strict=settings.strict, secrets=self._secrets)
-        otel = OtelManifests(files, find_waiting=self._waiting)
-        page = MetricsPage(self._metrics_source)
         history = History(accepted_files(settings.state_dir), files, self._audit)
         tail = Tail(self._queries)
         places = _places(settings)
@@ -219,9 +217,9 @@ class Control:
             traces=self._queries,
             tail=tail,
             telemetry=self._telemetry,
-            config=config,
-            otel=otel,
-            metrics=page,
+            config=ConfigSource(self._watch.status, self._connected),
+            otel=OtelManifests(files, find_waiting=self._waiting),
+            metrics=MetricsPage(self._metrics_source),
             targets=self._targets,
             audit=self._audit,
             history=history,
@@ -232,10 +230,12 @@ class Control:
             deliveries=self._deliveries,
             places=places,
         )
-        application = build_app(services, _access(settings))
+        access = _access(settings)
+        application = build_app(services, access)
         server = HttpServer(application, bind(settings.control_host, settings.control_port))
         server.start()
         spawn(self._watch_telemetry(), name="watch-telemetry", owner=self._tasks)
+        spawn(self._note_refusals(access.entrance), name="note-refusals", owner=self._tasks)
         spawn(self._alerts.run(), name="budget-alerts", owner=self._tasks)
         if self._sharing is not None:
             spawn(self._sharing.run(), name="share-circuits", owner=self._tasks)
@@ -258,6 +258,7 @@ class Control:
         server.stop()
         await server.ended(_ANSWER_S)
         await line.close()
+        await asyncio.to_thread(self._audit.refused, access.entrance.refusals.rest())
         await self._metrics.stop(_METRICS_S)
         await asyncio.to_thread(self._stop)
         # Unasked it ends because a part did; the supervisor starts it anew, and the spool has the rest.
@@ -367,6 +368,13 @@ class Control:
 
     def _config_word(self) -> str:
         return "ok" if self._watch.status().last_rejected is None else "rejected"
+
+    async def _note_refusals(self, entrance: Entrance) -> None:
+        """Put who was not let in into the audit log, a moment later."""
+        while True:
+            await asyncio.sleep(_REFUSALS_EVERY_S)
+            if refusals := entrance.refusals.due():
+                await asyncio.to_thread(self._audit.refused, refusals)
 
     async def _watch_telemetry(self) -> None:
         """Keep what `/readyz` says, so that health never waits for another thread."""

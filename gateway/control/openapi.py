@@ -217,7 +217,6 @@ TOPICS: Final = (
                 "/api/manifests/validate",
                 "Check a manifest without writing it",
                 "problems, and the manifest in both forms",
-                who="admin",
                 body=(
                     Field("type", "of the manifest", is_required=True),
                     Field("name", "of the one it replaces; absent for a new one"),
@@ -305,7 +304,6 @@ TOPICS: Final = (
                 "/api/limits/simulate",
                 "What a call would be told now, charged nowhere",
                 "allowed, refusal, and every rule that counts",
-                who="admin",
                 body=(
                     Field("model", "what is asked for", is_required=True),
                     *(Field(one, "who calls, one of them") for one in ("user", "virtual_account", "token")),

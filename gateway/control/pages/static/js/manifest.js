@@ -47,7 +47,6 @@ const checkSoon = debounce(async (asked) => {
 
 /** Ask what the server says of the text, or of the fields of the form with the text that it changes. */
 function check(asked) {
-  if (isReadOnly) return;
   // An answer that is under way is about what was there before, and would be written over what was typed.
   state.check?.abort();
   at("verdict").textContent = "Checking ...";
