@@ -1,8 +1,8 @@
 """Who was not let in, counted, so that it can be noted without a flood.
 
 The first of a kind from an address is told at once; what follows is counted, and told when the window is
-over. So however fast somebody guesses, and from however many addresses, a window has `MOST` lines at once, and
-at most as many and four more at its end. Pure but for the clock.
+over. So however fast somebody guesses, and from however many addresses, a window has `MOST` lines at once,
+and at most as many and four more at its end. Pure but for the clock.
 """
 
 from __future__ import annotations
