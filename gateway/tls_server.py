@@ -123,6 +123,11 @@ class TlsServer:
         self._now.server.start()
         spawn(self._watch(), name="watch-certificate", owner=self._tasks)
 
+    async def refuse(self) -> None:
+        """See `HttpServer.refuse`."""
+        await self._now.server.refuse()
+        self._listener.close()
+
     def stop(self) -> None:
         """Close the socket and idle connections; responses under way go on."""
         self._is_stopped = True

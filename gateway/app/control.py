@@ -76,7 +76,7 @@ from gateway.store.target_board import FILE_NAME, TargetBoard, open_board
 from gateway.tasks import end, first_of, spawn
 from gateway.telemetry.resource import worker_resource
 from gateway.tls_files import NO_FILES
-from gateway.tls_server import make_server
+from gateway.tls_server import TlsServer, make_server
 from gateway.tracestore.reader import TraceReader, find_stored
 from gateway.tracestore.store import Limits
 from gateway.tracestore.writer import StoreWriter
@@ -414,7 +414,7 @@ class Control:
             await asyncio.sleep(_TELEMETRY_EVERY_S)
 
 
-async def _end_servers(servers: Iterable[HttpServer]) -> None:
+async def _end_servers(servers: Iterable[HttpServer | TlsServer]) -> None:
     for server in servers:
         server.stop()
         await server.ended(_ANSWER_S)

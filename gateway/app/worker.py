@@ -280,8 +280,7 @@ class Worker:
         """Wait until no call comes any more over connections that rested.
 
         A balancer that keeps some may send a call just when they are closed, and would not dare to send it
-        again.
-        Each that is used ends with its answer, and new ones are refused, so they come to an end.
+        again. Each that is used ends with its answer, and new ones are refused, so they come to an end.
         """
         seen = -1
         while self._lifecycle.farewells != seen and time.monotonic() < ends_at_s:

@@ -339,7 +339,7 @@ async def test_pieces_without_a_length() -> None:
 async def test_codings_that_a_proxy_may_read_otherwise(codings: list[bytes]) -> None:
     """No byte of such a body is read."""
     wire = Wire(part(b"ab"), headers=[(b"transfer-encoding", coding) for coding in codings])
-    for reading in (wire.client.read_piece(), wire.client.read_body(10)):
+    for reading in (wire.client.read_piece(), wire.client.read_body(10, lambda _: None)):
         with pytest.raises(InvalidFraming):
             await reading
     assert wire.received == 0
