@@ -22,7 +22,7 @@ LOCKED := install --require-hashes --only-binary :all: --requirement
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-test run test check test-long golden lock vendor clean audit sbom \
-	perf perf-quick perf-full perf-compare perf-readme perf-peers perf-profile perf-k6 perf-locust perf-simulation \
+	perf perf-quick perf-full perf-compare perf-readme perf-peers perf-profile perf-k6 perf-locust perf-simulation perf-fleet \
 	perf-lock
 
 help:
@@ -120,6 +120,9 @@ perf-profile: install-test
 
 perf-simulation: install-test
 	$(VENV)/bin/python -m perf.simulation $(ARGS)
+
+perf-fleet: install-test
+	$(VENV)/bin/python -m perf.fleet $(ARGS)
 
 perf-k6: install-test
 	$(VENV)/bin/python -m perf.k6 $(ARGS)

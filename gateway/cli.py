@@ -63,6 +63,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_otel(commands)
     _add_admin(commands)
     _add_token(commands)
+    _add_size(commands)
     schema = commands.add_parser("schema", help="print the JSON Schema of the manifests, for editors")
     schema.set_defaults(run=_schema)
     demo = commands.add_parser(
@@ -209,6 +210,55 @@ def _admin_list(_parsed: argparse.Namespace, state_dir: Path, _origin: str) -> i
     from gateway.control.sign_in import command
 
     return command.print_accounts(state_dir)
+
+
+def _add_size(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    size = commands.add_parser(
+        "size",
+        help="how many gateways a load needs",
+        description="How many gateways a load needs, from figures that were measured (docs/scaling.md).",
+        allow_abbrev=False,
+    )
+    size.add_argument("--rps", type=float, required=True, metavar="N", help="calls a second at the peak")
+    size.add_argument(
+        "--stream-share", type=float, default=0.5, metavar="RATIO", help="of them, streamed (default: 0.5)"
+    )
+    size.add_argument("--tokens", type=int, default=400, metavar="N", help="of an answer (default: 400)")
+    size.add_argument(
+        "--prompt-tokens", type=int, default=1000, metavar="N", help="of a call (default: 1000)"
+    )
+    size.add_argument(
+        "--tokens-per-second", type=float, default=50.0, metavar="N", help="that a model writes (default: 50)"
+    )
+    size.add_argument("--cores", type=int, default=4, metavar="N", help="of a gateway (default: 4)")
+    size.add_argument(
+        "--zones", type=int, default=1, metavar="N", help="one of which may be lost, if more than 1 (default)"
+    )
+    size.add_argument(
+        "--format", choices=("text", "json"), default="text", help="how to print (default: text)"
+    )
+    size.set_defaults(run=_size)
+
+
+def _size(parsed: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from gateway.sizing import Load, size, told
+
+    load = Load(
+        parsed.rps, parsed.stream_share, parsed.tokens, parsed.prompt_tokens, parsed.tokens_per_second
+    )
+    try:
+        fleet = size(load, cores=parsed.cores, zones=parsed.zones)
+    except ValueError as error:
+        sys.stderr.write(f"gateway size: {error}\n")
+        return USAGE
+    if parsed.format == "json":
+        shown = json.dumps({"load": asdict(load), "fleet": asdict(fleet)}, indent=2)
+    else:
+        shown = "\n".join(told(load, fleet))
+    sys.stdout.write(shown + "\n")
+    return OK
 
 
 def _add_token(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

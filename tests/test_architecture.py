@@ -53,6 +53,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "elastic",
         "tally",
         "tls_files",
+        "sizing",
         "listener",
     ),
 )
@@ -66,6 +67,7 @@ PURE = (
     "providers",
     "translate",
     "pricing",
+    "sizing",
     "telemetry.span_encoding",
 )
 IMPURE_MODULES = frozenset(
