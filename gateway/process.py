@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import gc
 import os
+import resource
 import signal
 import sys
 import time
@@ -50,6 +51,15 @@ def die_with_parent(parent_pid: int, *, by: signal.Signals = signal.SIGKILL) -> 
     # The parent may have ended before the kernel was told; then no signal will ever come.
     if os.getppid() != parent_pid:
         os.kill(os.getpid(), by)
+
+
+def keep_no_core() -> None:
+    """Have no image of this process, and of those it starts, written when one crashes: keys would be in it.
+
+    An operator may raise the limit of one that runs, with `prlimit`.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def work_in_batches() -> None:

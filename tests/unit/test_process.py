@@ -182,3 +182,16 @@ def test_pauses_of_another_thread_begin_anew() -> None:
     core.work(0.0001)
     pauses.pause()
     assert core.slept == [0.0, 0.0003]
+
+
+def test_no_core() -> None:
+    """Of this process and its children; whoever may raise the limit still can."""
+    done = _run(
+        "import resource, subprocess\n"
+        "from gateway.process import keep_no_core\n"
+        "before = resource.getrlimit(resource.RLIMIT_CORE)[1]\n"
+        "keep_no_core()\n"
+        "assert resource.getrlimit(resource.RLIMIT_CORE) == (0, before)\n"
+        "print(subprocess.check_output(['sh', '-c', 'ulimit -S -c'], text=True))"
+    )
+    assert done.stdout.strip() == b"0", done.stderr
