@@ -46,6 +46,7 @@ from gateway.errors import (
     InternalError,
     InvalidBody,
     ModelNotFound,
+    forget_frames,
 )
 from gateway.failover import Failover
 from gateway.limits.estimate import Estimate
@@ -237,7 +238,10 @@ class Pipeline:
             try:
                 await stages(responder, snapshot)
             except GatewayError as error:
-                await responder.fail(error)
+                try:
+                    await responder.fail(error)
+                finally:
+                    forget_frames(error)
             except ClientDisconnected:
                 raise
             except Exception:

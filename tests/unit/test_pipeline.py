@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 import json
 import logging
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from gateway.errors import (
     UpstreamUnreachable,
 )
 from gateway.identity.tokens import Identity
-from gateway.model import ListedModel, RetryPolicy, Usage
+from gateway.model import Call, ListedModel, RetryPolicy, Usage
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.providers.headers import USER_AGENT, fixed_lines
 from gateway.relay import MAX_ERROR_BYTES, without_credentials, without_keys
@@ -890,6 +891,36 @@ async def test_cutting_nothing() -> None:
 
 
 # -- bodies
+
+
+@pytest.mark.parametrize(
+    ("model", "script"),
+    [
+        ("acct/forbidden", []),
+        ("acct/retried", [UpstreamUnreachable("gone")] * 3),
+        ("acct/retried", [UpstreamUnreachable("gone"), whole()]),
+        ("acct/small", [streamed(event(), UpstreamTimeout("late"))]),
+    ],
+    ids=["refused", "failed", "rescued", "cut"],
+)
+async def test_a_call_that_failed_is_not_kept(model: str, script: list[Any]) -> None:
+    """Nothing of it waits for the collector, which comes seldom: it has the body."""
+    rig = Rig(*script)
+    client = caller_of(model, stream=model == "acct/small")
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        await rig.call(client)
+        assert client.status is not None
+        rig.records.clear()
+        rig.upstream = FakeUpstream()
+        del client
+        gc.collect()
+        kept = [one for one in gc.garbage if isinstance(one, (Call, CallTrace, AttemptTrace))]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+    assert kept == []
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "br", "gzip, identity", "x" * 5000])
