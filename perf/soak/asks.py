@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from tests.rig.behaviours import Behaviour, forever, huge, provider_error, reset_before_head
+from tests.rig.behaviours import forever, huge, provider_error, reset_before_head
+from tests.rig.fake_upstream import Behaviour
 from tests.rig.gateway_process import Document
 from tests.rig.limited_gateway import rate
 from tests.rig.manifests import by_priority, openai_account, otel_config, virtual_account, virtual_models

@@ -22,7 +22,8 @@ from typing import Any, Final, Self
 
 import aiohttp
 
-from tests.rig.behaviours import BY_MODEL, TEXT, Behaviour, stream
+from tests.rig.behaviours import BY_MODEL, TEXT, stream
+from tests.rig.fake_upstream import Behaviour
 from tests.rig.manifests import APP_TOKEN
 from tests.rig.raw_http import events
 
