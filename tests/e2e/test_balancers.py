@@ -140,9 +140,10 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     assert (done.returncode, ours) == (0, [])
 
 
-def test_a_dead_gateway_fails_no_call(balancer: Balancer) -> None:
+def test_a_dead_gateway_fails_no_call(balancer: Balancer, upstream: FakeUpstream) -> None:
     """A gateway that refuses connections is passed over, from the first call on."""
     assert [call(balancer).status for _ in range(12)] == [200] * 12
+    assert len(upstream.exchanges) == 12
 
 
 def test_each_event_passes_at_once(balancer: Balancer, upstream: FakeUpstream) -> None:

@@ -110,7 +110,8 @@ class Balancer:
 
     def _prepare_caddy(self, folder: Path, addresses: list[str]) -> list[str]:
         text = (DEPLOY / "caddy" / "Caddyfile").read_text()
-        text = replaced(text, "\n:8080 {", f"\nhttp://127.0.0.1:{self.port} {{")
+        # For whatever name it is asked: others would get an empty 200.
+        text = replaced(text, "\n:8080 {", f"\n:{self.port} {{\n\tbind 127.0.0.1")
         file = folder / "Caddyfile"
         file.write_text(text)
         self._environment = {
