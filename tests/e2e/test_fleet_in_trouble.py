@@ -49,13 +49,9 @@ def tables(request: pytest.FixtureRequest) -> Iterator[list[Figures]]:
     """What the trials of this file cost; shown when they are over."""
     rows: list[Figures] = []
     yield rows
-    shown = as_table(rows)
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is None:
-        print(shown)
-    else:
-        reporter.ensure_newline()
-        reporter.write_line(shown)
+    capture = request.config.pluginmanager.get_plugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        print(f"\n{as_table(rows)}")
 
 
 # -- the short form
@@ -129,6 +125,7 @@ def test_a_killed_replica(fleet: Fleet, balancer: Balancer, tables: list[Figures
     victim = fleet.replicas[0]
     all_are_ready(fleet)
     with fleet.trial(balancer, f"kill -9 of a replica, {balancer.name}") as load:
+        counted_before = lost_with_workers(victim)
         # So that spans wait at the victim.
         fleet.sink.usual = Answer(503)
         go_on(load)
@@ -147,13 +144,17 @@ def test_a_killed_replica(fleet: Fleet, balancer: Balancer, tables: list[Figures
     late = [
         ended_s for _, ended_s in tally.due.values() if -HANDED_OVER_S < ended_s - killed_s < HANDED_OVER_S
     ]
-    lost = victim.get("/api/telemetry")["workers"]
-    counted = sum(worker["dropped"]["by_reason"].get("worker_lost", 0) for worker in lost)
+    counted = lost_with_workers(victim) - counted_before
     fleet.last.note = f"{open_calls} calls were open at all three; {counted} spans counted as lost"
     tables.append(fleet.last)
     # Until the balancer has noticed it may send a call over a connection that has ended.
     assert all(one.began_s <= died_s + NOTICED_DEATH_S for one in tally.failed), tally.failed
     assert fleet.last.lost <= min(counted, 2 * len(late))
+
+
+def lost_with_workers(replica: GatewayProcess) -> int:
+    workers = replica.get("/api/telemetry")["workers"]
+    return sum(int(worker["dropped"]["by_reason"].get("worker_lost", 0)) for worker in workers)
 
 
 @pytest.mark.long
