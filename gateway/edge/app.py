@@ -122,7 +122,7 @@ class DataPlane:
         raw_path = scope["raw_path"].partition(b"?")[0].decode("latin-1")
         gemini = find_gemini(raw_path, scope["query_string"].decode("latin-1"))
         if gemini is not None:
-            google = GeminiAsgiClient(
+            google_client = GeminiAsgiClient(
                 scope,
                 receive,
                 send,
@@ -130,7 +130,7 @@ class DataPlane:
                 route=gemini.endpoint.route,
                 lifecycle=self._lifecycle,
             )
-            await self._gemini.serve(google, gemini)
+            await self._gemini.serve(google_client, gemini)
             return
         bedrock = find_bedrock(raw_path)
         if bedrock is not None:

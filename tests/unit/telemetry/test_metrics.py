@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from gateway.telemetry.metrics import LoopLag, WorkerMetrics, process_points
 from gateway.wire.frames import MetricPoints
 from tests.rig.until import until_async
 from tests.unit.telemetry.traces import make_answered_trace
+
+
+@dataclass
+class Overload:
+    """What a worker refused."""
+
+    input_bytes: int = 0
+    refused: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 def values(sent: MetricPoints, name: str) -> list[tuple[tuple[str, ...], list[int | float]]]:
@@ -16,11 +26,13 @@ def values(sent: MetricPoints, name: str) -> list[tuple[tuple[str, ...], list[in
 
 async def test_everything_of_a_worker() -> None:
     """Calls and the process, in one message."""
-    metrics = WorkerMetrics(asyncio.get_running_loop(), lambda: 4)
+    metrics = WorkerMetrics(asyncio.get_running_loop(), lambda: 4, overload=Overload(7, {("low", "cpu"): 3}))
     metrics.record(make_answered_trace())
     sent = metrics.collect(True)
     assert sent.is_full
     assert values(sent, "gateway.calls.open") == [((), [4])]
+    assert values(sent, "gateway.input.held") == [((), [7])]
+    assert values(sent, "gateway.overload.refusals") == [(("low", "cpu"), [3])]
     assert len(values(sent, "ai_gateway_requests_total")) == 1
     [(labels, [resident])] = values(sent, "process.memory.usage")
     assert labels[0] == "worker"
