@@ -10,11 +10,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from tests.rig.balancer import Balancer
+from tests.rig.certificates import Authority, replace, subject_of
 from tests.rig.fleet import (
     LIMIT,
     Figures,
@@ -49,7 +50,7 @@ def tables(request: pytest.FixtureRequest) -> Iterator[list[Figures]]:
     """What the trials of this file cost; shown when they are over."""
     rows: list[Figures] = []
     yield rows
-    capture = request.config.pluginmanager.get_plugin("capturemanager")
+    capture: Any = request.config.pluginmanager.get_plugin("capturemanager")
     with capture.global_and_fixture_disabled():
         print(f"\n{as_table(rows)}")
 
@@ -73,6 +74,45 @@ def test_a_rolling_restart(tmp_path: Path, closed_port: int, tables: list[Figure
 
 def assert_unnoticed(figures: Figures, failed: list[Ended]) -> None:
     assert (figures.failed, figures.cut, figures.lost) == (0, 0, 0), failed
+
+
+@pytest.mark.long
+@requires("caddy")
+def test_certificates_are_rotated(tmp_path: Path, closed_port: int, tables: list[Figures]) -> None:
+    """Replicas that speak TLS take a new certificate twice, and stay with it when a bad one comes."""
+    (tmp_path / "certificates").mkdir()
+    authority = Authority(tmp_path / "certificates")
+    cert, key = authority.write("first")
+    both = cert.with_name("both.pem")
+    both.write_bytes(cert.read_bytes() + key.read_bytes())
+    with (
+        running_fleet(tmp_path, 2, valkey=False, options=["--tls-cert", str(both)]) as fleet,
+        Balancer("caddy", tmp_path, fleet.ports(closed_port), authority=authority.file) as balancer,
+    ):
+        for replica in fleet.replicas:
+            replica.tls = authority.context()
+        with fleet.trial(balancer, "certificates rotated, caddy") as load:
+            for name in ("second", "third"):
+                replace(both, b"".join(authority.make(name)))
+                until(lambda name=name: subjects(fleet) == {name}, what=f"all to have {name}", timeout_s=30)  # type: ignore[misc]
+                go_on(load)
+            replace(both, b"junk")
+            for replica in fleet.replicas:
+                until(
+                    lambda replica=replica: "the earlier one stays" in replica.log,  # type: ignore[misc]
+                    what="the junk to be told of", timeout_s=30,
+                )  # fmt: skip
+            assert subjects(fleet) == {"third"}
+        tables.append(fleet.last)
+        assert_unnoticed(fleet.last, load.tally.failed)
+
+
+def subjects(fleet: Fleet) -> set[str]:
+    found = set()
+    for replica in fleet.replicas:
+        with replica.connect() as connection:
+            found.add(subject_of(connection.socket))  # type: ignore[arg-type]  # over TLS it is an SSLSocket
+    return found
 
 
 # -- the matrix

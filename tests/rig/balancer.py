@@ -67,8 +67,15 @@ class Balancer:
         port: Where callers come in.
     """
 
-    def __init__(self, name: str, folder: Path, gateways: Sequence[int]) -> None:
-        """Write the configuration for three *gateways*, given by their ports."""
+    def __init__(
+        self, name: str, folder: Path, gateways: Sequence[int], *, authority: Path | None = None
+    ) -> None:
+        """Write the configuration for three *gateways*, given by their ports.
+
+        Args:
+            authority: Who signs their certificates; None: they speak plain HTTP. For Caddy alone.
+        """
+        self._authority = authority
         self.name = name
         self.port = free_port()
         self._log = folder / f"{name}.log"
@@ -112,6 +119,9 @@ class Balancer:
         text = (DEPLOY / "caddy" / "Caddyfile").read_text()
         # For whatever name it is asked: others would get an empty 200.
         text = replaced(text, "\n:8080 {", f"\n:{self.port} {{\n\tbind 127.0.0.1")
+        if self._authority is not None:
+            over_tls = f"\n\t\t\ttls\n\t\t\ttls_trust_pool file {self._authority}"
+            text = replaced(text, "transport http {", f"transport http {{{over_tls}")
         file = folder / "Caddyfile"
         file.write_text(text)
         self._environment = {

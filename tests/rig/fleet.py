@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -161,8 +161,10 @@ def versions(replica: GatewayProcess) -> set[str]:
 
 
 @contextmanager
-def running_fleet(folder: Path, size: int = 3, *, valkey: bool = True) -> Iterator[Fleet]:
-    """Start everything, give it, end it."""
+def running_fleet(
+    folder: Path, size: int = 3, *, valkey: bool = True, options: Sequence[str] = ()
+) -> Iterator[Fleet]:
+    """Start everything, the replicas with further *options*, give it, end it."""
     with ExitStack() as running:
         upstream = running.enter_context(FakeUpstream(PROVIDER, normal))
         voices = running.enter_context(RealtimeUpstream())
@@ -187,7 +189,10 @@ def running_fleet(folder: Path, size: int = 3, *, valkey: bool = True) -> Iterat
             drain = ["--drain-delay", str(DELAY_S), "--drain-timeout", str(TIMEOUT_S)]
             replicas.append(
                 GatewayProcess(
-                    folder / f"replica-{at + 1}", manifests, environment=environment, options=[*ports, *drain]
+                    folder / f"replica-{at + 1}",
+                    manifests,
+                    environment=environment,
+                    options=[*ports, *drain, *options],
                 )
             )
         for replica in replicas:
