@@ -48,6 +48,7 @@ from gateway.errors import (
     InvalidBody,
     ModelNotFound,
     Overloaded,
+    forget_frames,
 )
 from gateway.failover import Failover
 from gateway.limits.estimate import Estimate
@@ -284,7 +285,10 @@ class Pipeline:
             try:
                 await stages(responder, snapshot)
             except GatewayError as error:
-                await responder.fail(error)
+                try:
+                    await responder.fail(error)
+                finally:
+                    forget_frames(error)
             except ClientDisconnected:
                 raise
             except Exception:

@@ -224,7 +224,7 @@ class AsgiClient(AsWritten):
 
     async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         """Send the head."""
-        # Looked at now: a call that began before the drain may have the connection that would be used next.
+        # Looked at now: the connection of a call that began before the drain would be used again.
         if self._lifecycle.is_draining:
             headers.append(_CLOSE)
             self._lifecycle.farewells += 1

@@ -26,6 +26,7 @@ from gateway.errors import (
     UpstreamBadReply,
     UpstreamTimeout,
     UpstreamUnreachable,
+    forget_frames,
 )
 from gateway.model import (
     AnyTokenRequest,
@@ -265,6 +266,7 @@ class Upstream:
                 if is_begun and not isinstance(body, bytes):
                     message = "The provider closed the connection before its reply was complete."
                     raise UpstreamUnreachable(message, detail="a kept connection was closed there") from error
+                forget_frames(error)
                 continue
             finally:
                 if not is_answered:
@@ -314,7 +316,9 @@ class Upstream:
                     await connection.send_in_pieces(head, body)
                 await connection.read_head()
                 is_answered = True
-            except StaleConnectionError:
+            except StaleConnectionError as error:
+                # The connection keeps it, and with its frames the request.
+                forget_frames(error)
                 # What sending again may cost is told in `connections.py`.
                 continue
             finally:

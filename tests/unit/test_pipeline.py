@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 import json
 import logging
 from collections.abc import Callable
@@ -26,7 +27,7 @@ from gateway.errors import (
     UpstreamUnreachable,
 )
 from gateway.identity.tokens import Identity
-from gateway.model import Endpoint, ListedModel, RetryPolicy, Usage
+from gateway.model import Call, Endpoint, ListedModel, RetryPolicy, Usage
 from gateway.overload.gate import Bounds, Gate
 from gateway.overload.lateness import Lateness
 from gateway.overload.priorities import compile_priorities
@@ -1118,6 +1119,36 @@ async def test_cutting_nothing() -> None:
 
 
 # -- bodies
+
+
+@pytest.mark.parametrize(
+    ("model", "script"),
+    [
+        ("acct/forbidden", []),
+        ("acct/retried", [UpstreamUnreachable("gone")] * 3),
+        ("acct/retried", [UpstreamUnreachable("gone"), whole()]),
+        ("acct/small", [streamed(event(), UpstreamTimeout("late"))]),
+    ],
+    ids=["refused", "failed", "rescued", "cut"],
+)
+async def test_a_call_that_failed_is_not_kept(model: str, script: list[Any]) -> None:
+    """Nothing of it waits for the collector, which comes seldom: it has the body."""
+    rig = Rig(*script)
+    client = caller_of(model, stream=model == "acct/small")
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        await rig.call(client)
+        assert client.status is not None
+        rig.records.clear()
+        rig.upstream = FakeUpstream()
+        del client
+        gc.collect()
+        kept = [one for one in gc.garbage if isinstance(one, (Call, CallTrace, AttemptTrace))]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+    assert kept == []
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "br", "gzip, identity", "x" * 5000])
