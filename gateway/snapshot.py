@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from gateway.config import Config, SecretSource
+from gateway.config.egress_checks import egress_rules
+from gateway.egress import OPEN, EgressRules
 from gateway.endpoints.anthropic_models import anthropic_model_list
 from gateway.endpoints.openai_models import model_list
 from gateway.identity.compile import Keys, compile_identity, compile_rights
@@ -51,6 +53,7 @@ class Snapshot:
         circuit_rules: When targets are left alone.
         limits: How much callers may have, None for as much as they like.
         when_redis_is_away: What decides on limits then.
+        egress: Which addresses may be called.
     """
 
     version: str
@@ -63,6 +66,7 @@ class Snapshot:
     circuit_rules: CircuitRules = field(default_factory=CircuitRules)
     limits: LimitPolicy | None = None
     when_redis_is_away: Literal["local", "refuse"] = "local"
+    egress: EgressRules = OPEN
     _model_lists: dict[tuple[frozenset[str], Dialect], bytes] = field(default_factory=dict)
 
     def models_of(self, caller: Caller, dialect: Dialect = "openai") -> bytes:
@@ -144,6 +148,7 @@ def compile_snapshot(
         circuit_rules=circuit_rules(settings.routing_settings.circuit_breaker),
         limits=LimitPolicy(rules, settings.budget_settings.refusal_status) if rules else None,
         when_redis_is_away=settings.limit_settings.when_redis_is_away,
+        egress=egress_rules(settings.egress_settings),
     )
 
 

@@ -53,6 +53,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "elastic",
         "tally",
         "tls_files",
+        "egress",
     ),
 )
 

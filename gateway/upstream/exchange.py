@@ -20,6 +20,7 @@ from aiohttp.connector import Connection
 from yarl import URL
 
 from gateway.deadline import Deadline
+from gateway.egress import EVERYWHERE, OPEN, EgressRefusedError, EgressRules
 from gateway.errors import (
     ClientDisconnected,
     GatewayError,
@@ -49,7 +50,7 @@ from gateway.upstream.connections import (
     StaleConnectionError,
 )
 from gateway.upstream.sagemaker import SERVICE, unwrapped
-from gateway.upstream.sockets import HandshakeRefused, ProviderSocket, SocketDialer
+from gateway.upstream.sockets import HandshakeRefused, ProviderSocket, SocketDialer, unreachable
 from gateway.wire.http1 import MAX_TAKEN_BYTES, header_lines
 
 KEEP_ALIVE_S: Final = 15.0
@@ -97,7 +98,9 @@ class Upstream:
         self._proxies = proxies
         self._stale_within_s = stale_within_s
         self._connector: Connector | None = None
-        self._tokens = Tokens(self.exchange, self.pass_on, time.monotonic)
+        self._issuers: Connector | None = None
+        self._egress = OPEN
+        self._tokens = Tokens(self.exchange, self._pass_to_issuer, time.monotonic)
         self._signers = Signers(time.monotonic)
         self._routes: dict[str, _Route] = {}
         self._senders: set[asyncio.Task[None]] = set()
@@ -105,7 +108,18 @@ class Upstream:
 
     async def open(self) -> None:
         """Make the pools; must run on the worker's loop."""
-        self._connector = Connector(
+        self._connector = self._make_connector()
+        self._connector.egress = self._egress
+
+    def follow(self, egress: EgressRules) -> None:
+        """Call only what *egress* lets; connections that are there stay while they are used."""
+        self._egress = self._dialer.egress = egress
+        self._routes.clear()
+        if self._connector is not None:
+            self._connector.egress = egress
+
+    def _make_connector(self) -> Connector:
+        connector = Connector(
             stale_within_s=self._stale_within_s,
             # A call in flight holds a connection; what bounds calls is admission, not a hidden queue in the
             # pool.
@@ -113,6 +127,8 @@ class Upstream:
             keepalive_timeout=KEEP_ALIVE_S,
             ttl_dns_cache=30,
         )
+        connector.unchecked_hosts = self._proxies.hosts
+        return connector
 
     async def close(self) -> None:
         """Close every connection."""
@@ -120,9 +136,10 @@ class Upstream:
         await self._signers.close()
         await end(self._senders)
         await self._dialer.close()
-        if self._connector is not None:
-            await self._connector.close()
-            self._connector = None
+        for connector in (self._connector, self._issuers):
+            if connector is not None:
+                await connector.close()
+        self._connector = self._issuers = None
 
     async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
         """Send *request* and read the head of the reply.
@@ -221,6 +238,13 @@ class Upstream:
                 deadline.disarm()
         return reply
 
+    async def _pass_to_issuer(self, passage: Passage) -> UpstreamReply:
+        """The same for what Google's library asks for a token: also the metadata of its machines."""
+        if self._issuers is None:
+            self._issuers = self._make_connector()
+            self._issuers.egress = EVERYWHERE
+        return await self._pass(passage, None, self._issuers)
+
     async def dial(self, passage: Passage) -> ProviderSocket:
         """Open a WebSocket.
 
@@ -241,14 +265,21 @@ class Upstream:
                 self._tokens.forget(asked, token)
             raise
 
-    async def _pass(self, passage: Passage, deadline: Deadline | None) -> HttpReply:
+    async def _pass(
+        self, passage: Passage, deadline: Deadline | None, connector: Connector | None = None
+    ) -> HttpReply:
         """Send on a kept connection or a new one; only what is held here can be sent again."""
         # Not kept: these URLs have ids in them, and would drive out those of the calls.
-        route = self._make_route(passage.method, passage.url, path=_written_path(passage.url))
+        route = self._make_route(
+            passage.method,
+            passage.url,
+            path=_written_path(passage.url),
+            egress=None if connector is None else connector.egress,
+        )
         body = passage.body
         head = route.head + _framing(passage) + header_lines(passage.headers) + b"\r\n"
         for _ in range(_MAX_STALE):
-            pooled, connection = await self._connect(route, passage.limits)
+            pooled, connection = await self._connect(connector or self._connector, route, passage.limits)
             sender: asyncio.Task[None] | None = None
             is_begun = is_answered = False
             try:
@@ -276,8 +307,9 @@ class Upstream:
         message = "The provider closed the connection before its reply was complete."
         raise UpstreamUnreachable(message, detail="every kept connection was closed there")
 
-    async def _connect(self, route: _Route, limits: TimeLimits) -> tuple[Connection, ProviderConnection]:
-        connector = self._connector
+    async def _connect(
+        self, connector: Connector | None, route: _Route, limits: TimeLimits
+    ) -> tuple[Connection, ProviderConnection]:
         if connector is None:
             msg = "the pools are not open"
             raise RuntimeError(msg)
@@ -333,13 +365,16 @@ class Upstream:
         self._routes[url] = route
         return route
 
-    def _make_route(self, method: str, url: str, *, path: str = "") -> _Route:
+    def _make_route(
+        self, method: str, url: str, *, path: str = "", egress: EgressRules | None = None
+    ) -> _Route:
         """Work out how *url* is reached.
 
         Args:
             method: Of the request.
             url: Where it goes.
             path: With the query, as it is to be sent; "": as aiohttp would write it.
+            egress: None: that of calls.
 
         Raises:
             UpstreamUnreachable: It is no URL that could be.
@@ -355,6 +390,10 @@ class Upstream:
             )
         except ValueError as error:
             raise _ours(error, 0.0) from error
+        # What goes through a proxy is looked up there, but what is written in the URL can be seen here.
+        rules = egress or self._egress
+        if proxy is not None and (refusal := rules.refusal_of_host(target.host or "")):
+            raise _ours(EgressRefusedError(refusal), 0.0)
         headers = [("host", template.headers["Host"])]
         path = path or target.raw_path_qs
         if proxy is not None and target.scheme == "http":
@@ -481,6 +520,4 @@ def _ours(error: Exception, connect_s: float) -> GatewayError:
     if isinstance(error, TimeoutError):
         message = f"The provider could not be connected to within {connect_s:g} s."
         return UpstreamTimeout(message, detail=detail)
-    return UpstreamUnreachable(
-        "The provider could not be reached: no connection was possible.", detail=detail
-    )
+    return UpstreamUnreachable(unreachable(error), detail=detail)

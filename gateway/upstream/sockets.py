@@ -15,6 +15,7 @@ from typing import Any, Final
 import aiohttp
 from aiohttp import WSMsgType
 
+from gateway.egress import OPEN, CheckedAddresses, EgressRefusedError
 from gateway.errors import UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
 from gateway.model import HeaderPairs, Passage
 from gateway.proxies import Proxies
@@ -72,13 +73,22 @@ class Pong:
 PONG: Final = Pong()
 
 
+class _Connector(CheckedAddresses, aiohttp.TCPConnector):
+    """Calls no address that it should not."""
+
+
 class SocketDialer:
-    """Opens WebSockets."""
+    """Opens WebSockets.
+
+    Attributes:
+        egress: Which addresses may be called.
+    """
 
     def __init__(self, proxies: Proxies) -> None:
         """Reach providers through *proxies*, as calls do."""
         self._proxies = proxies
-        self._connector: aiohttp.TCPConnector | None = None
+        self._connector: _Connector | None = None
+        self.egress = OPEN
 
     async def close(self) -> None:
         """End every connection."""
@@ -95,7 +105,9 @@ class SocketDialer:
             UpstreamBadReply: The answer is no good handshake.
         """
         if self._connector is None:
-            self._connector = aiohttp.TCPConnector(limit=0, force_close=True, ttl_dns_cache=30)
+            self._connector = _Connector(limit=0, force_close=True, ttl_dns_cache=30)
+            self._connector.unchecked_hosts = self._proxies.hosts
+        self._connector.egress = self.egress
         refusal: list[HandshakeRefused] = []
         session = aiohttp.ClientSession(
             connector=self._connector,
@@ -120,8 +132,7 @@ class SocketDialer:
             if isinstance(error, TimeoutError):
                 message = f"The provider opened no WebSocket within {limit_s:g} s."
                 raise UpstreamTimeout(message, detail=detail) from error
-            message = "The provider could not be reached: no connection was possible."
-            raise UpstreamUnreachable(message, detail=detail) from error
+            raise UpstreamUnreachable(unreachable(error), detail=detail) from error
         else:
             return ProviderSocket(socket)
         finally:
@@ -199,6 +210,14 @@ class ProviderSocket:
         if isinstance(message.data, aiohttp.WebSocketError):
             return Closed(message.data.code, "", str(message.data))
         return Closed(LOST, "", str(self._socket.exception() or "the connection ended without a close"))
+
+
+def unreachable(error: Exception) -> str:
+    """What is said of a connection that *error* of aiohttp's prevented, without the host's name in it."""
+    cause = getattr(error, "os_error", error)
+    if isinstance(cause, EgressRefusedError):
+        return "The provider is at an address that this gateway is not to call (egress_settings)."
+    return "The provider could not be reached: no connection was possible."
 
 
 def _watching(refusal: list[HandshakeRefused]) -> aiohttp.TraceConfig:

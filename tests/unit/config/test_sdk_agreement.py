@@ -97,6 +97,7 @@ EXTENSIONS = {
     "gateway-global-settings: keep_alive_settings",
     "gateway-global-settings: budget_settings",
     "gateway-global-settings: limit_settings",
+    "gateway-global-settings: egress_settings",
     *(
         f"gateway-otel-config: otel_{signal}_exporter_config[{kind}].{name}"
         for signal in ("traces", "metrics")
