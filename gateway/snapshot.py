@@ -13,6 +13,8 @@ from typing import Literal
 
 from gateway.config import Config, SecretSource
 from gateway.config.egress_checks import egress_rules
+from gateway.config.manifests.client_tls import ClientTls
+from gateway.config.tls_checks import tls_files
 from gateway.egress import OPEN, EgressRules
 from gateway.endpoints.anthropic_models import anthropic_model_list
 from gateway.endpoints.openai_models import model_list
@@ -124,8 +126,9 @@ def compile_snapshot(
     targets: list[Target] = []
     for account in config.provider_accounts:
         made = make_targets(account, _resolver(secrets, account.source.folder), retry)
+        tls = None if account.tls == ClientTls() else tls_files(account.tls, account.source.folder)
         targets += [
-            replace(target, unsupported=unsupported, limits=limits)
+            replace(target, unsupported=unsupported, limits=limits, tls=tls)
             for target in with_prices(made, account, loaded_at.date())
         ]
     by_name = {target.name: target for target in targets}

@@ -52,9 +52,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "cpus",
         "elastic",
         "tally",
-        "tls_files",
         "egress",
     ),
+    ("tls_files",),
 )
 
 # These take bytes, times and a Random as arguments, so that their tests need no double and never wait.

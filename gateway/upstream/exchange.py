@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import ssl
 import time
 from dataclasses import dataclass
 from typing import Final, cast
@@ -39,6 +40,7 @@ from gateway.model import (
 )
 from gateway.proxies import Proxies
 from gateway.tasks import end, spawn
+from gateway.tls_files import TlsFileError, TlsFiles
 from gateway.upstream.auth.aws import Signers, held_body
 from gateway.upstream.auth.aws_credentials import Credentials
 from gateway.upstream.auth.tokens import Tokens
@@ -49,6 +51,7 @@ from gateway.upstream.connections import (
     ProviderConnection,
     StaleConnectionError,
 )
+from gateway.upstream.identities import Identities
 from gateway.upstream.sagemaker import SERVICE, unwrapped
 from gateway.upstream.sockets import HandshakeRefused, ProviderSocket, SocketDialer, unreachable
 from gateway.wire.http1 import MAX_TAKEN_BYTES, header_lines
@@ -103,6 +106,8 @@ class Upstream:
         self._tokens = Tokens(self.exchange, self._pass_to_issuer, time.monotonic)
         self._signers = Signers(time.monotonic)
         self._routes: dict[str, _Route] = {}
+        self._identities = Identities(time.monotonic)
+        self._secure_routes: dict[tuple[str, TlsFiles], tuple[ssl.SSLContext, _Route]] = {}
         self._senders: set[asyncio.Task[None]] = set()
         self._dialer = SocketDialer(proxies)
 
@@ -115,6 +120,7 @@ class Upstream:
         """Call only what *egress* lets; connections that are there stay while they are used."""
         self._egress = self._dialer.egress = egress
         self._routes.clear()
+        self._secure_routes.clear()
         if self._connector is not None:
             self._connector.egress = egress
 
@@ -253,12 +259,14 @@ class Upstream:
             UpstreamUnreachable, UpstreamTimeout, UpstreamBadReply: As `exchange`.
         """
         asked = passage.token
+        context = None if passage.tls is None else self._context(passage.tls)
         if asked is None:
-            return await self._dialer.dial(passage)
+            return await self._dialer.dial(passage, context)
         token = await self._tokens.find(asked)
         headers = [*passage.headers, ("authorization", f"Bearer {token}")]
         try:
-            return await self._dialer.dial(msgspec.structs.replace(passage, headers=headers, token=None))
+            signed = msgspec.structs.replace(passage, headers=headers, token=None)
+            return await self._dialer.dial(signed, context)
         except HandshakeRefused as refusal:
             refusal.token = token
             if refusal.status == _UNAUTHORIZED:
@@ -275,6 +283,7 @@ class Upstream:
             passage.url,
             path=_written_path(passage.url),
             egress=None if connector is None else connector.egress,
+            context=None if passage.tls is None else self._context(passage.tls),
         )
         body = passage.body
         head = route.head + _framing(passage) + header_lines(passage.headers) + b"\r\n"
@@ -325,7 +334,12 @@ class Upstream:
         if connector is None:
             msg = "the pools are not open"
             raise RuntimeError(msg)
-        route = self._routes.get(request.url) or self._find_route(request.url)
+        tls = request.tls
+        route = (
+            self._routes.get(request.url) or self._find_route(request.url)
+            if tls is None
+            else self._find_secure_route(request.url, tls)
+        )
         body = request.body
         limits = request.limits
         connecting = _connecting(limits.connect_s)
@@ -365,8 +379,33 @@ class Upstream:
         self._routes[url] = route
         return route
 
+    def _find_secure_route(self, url: str, tls: TlsFiles) -> _Route:
+        """The same with certificates of its own."""
+        context = self._context(tls)
+        kept = self._secure_routes.get((url, tls))
+        if kept is not None and kept[0] is context:
+            return kept[1]
+        route = self._make_route("POST", url, path=_written_path(url), context=context)
+        if len(self._secure_routes) >= _MAX_ROUTES:
+            self._secure_routes.clear()
+        self._secure_routes[url, tls] = (context, route)
+        return route
+
+    def _context(self, tls: TlsFiles) -> ssl.SSLContext:
+        try:
+            return self._identities.find(tls)
+        except TlsFileError as error:
+            message = "The certificates of the provider's account cannot be used."
+            raise UpstreamUnreachable(message, detail=str(error)) from error
+
     def _make_route(
-        self, method: str, url: str, *, path: str = "", egress: EgressRules | None = None
+        self,
+        method: str,
+        url: str,
+        *,
+        path: str = "",
+        egress: EgressRules | None = None,
+        context: ssl.SSLContext | None = None,
     ) -> _Route:
         """Work out how *url* is reached.
 
@@ -375,6 +414,7 @@ class Upstream:
             url: Where it goes.
             path: With the query, as it is to be sent; "": as aiohttp would write it.
             egress: None: that of calls.
+            context: None: the system's.
 
         Raises:
             UpstreamUnreachable: It is no URL that could be.
@@ -387,6 +427,7 @@ class Upstream:
                 target,
                 loop=asyncio.get_running_loop(),
                 proxy=None if proxy is None else URL(proxy),
+                ssl=True if context is None else context,
             )
         except ValueError as error:
             raise _ours(error, 0.0) from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Final
@@ -96,8 +97,10 @@ class SocketDialer:
             await self._connector.close()
             self._connector = None
 
-    async def dial(self, passage: Passage) -> ProviderSocket:
+    async def dial(self, passage: Passage, tls: ssl.SSLContext | None = None) -> ProviderSocket:
         """Open a WebSocket at the URL of *passage*, its subprotocols among its headers.
+
+        *tls* is what to speak there, None for the system's.
 
         Raises:
             HandshakeRefused: The provider answered, and not with one.
@@ -119,7 +122,7 @@ class SocketDialer:
         limit_s = min(HANDSHAKE_TIMEOUT_S, passage.timeout_s or HANDSHAKE_TIMEOUT_S)
         try:
             async with asyncio.timeout(limit_s):
-                socket = await self._connect(session, passage)
+                socket = await self._connect(session, passage, tls)
         except HandshakeRefused:
             raise
         except aiohttp.WSServerHandshakeError as error:
@@ -140,7 +143,7 @@ class SocketDialer:
             await session.close()
 
     async def _connect(
-        self, session: aiohttp.ClientSession, passage: Passage
+        self, session: aiohttp.ClientSession, passage: Passage, tls: ssl.SSLContext | None
     ) -> aiohttp.ClientWebSocketResponse[Any]:
         headers = [(name, value) for name, value in passage.headers if name != _PROTOCOLS]
         offered = [value for name, value in passage.headers if name == _PROTOCOLS]
@@ -149,6 +152,7 @@ class SocketDialer:
             headers=headers,
             protocols=[name.strip() for value in offered for name in value.split(",")],
             proxy=self._proxies.find(passage.url),
+            ssl=True if tls is None else tls,
             timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
             # aiohttp's is the first length that is too long.
             max_msg_size=MAX_MESSAGE_BYTES + 1,

@@ -49,7 +49,12 @@ _BUDGET_LIMITS = (
     ),
 )
 EXTENSIONS = {
-    *(f"{kind}: propagate_trace" for kind in IN_FORCE if kind in MODEL_ACCOUNTS - {VIRTUAL_MODELS}),
+    *(
+        f"{kind}: {name}"
+        for kind in IN_FORCE
+        if kind in MODEL_ACCOUNTS - {VIRTUAL_MODELS}
+        for name in ("propagate_trace", "tls")
+    ),
     *(f"{route}.{name}" for route in _ROUTES for name in ("hedging", "load_balance_targets.timeouts")),
     "gateway-load-balancing-config: name",
     "gateway-rate-limiting-config: name",
