@@ -15,6 +15,8 @@ MOCK := .venv-mock
 # What looks at the locks from outside.
 AUDIT := .venv-audit
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
+# Images set it to stay small. Here everything is run many times, and a start that compiles takes 0.4 s of CPU more.
+unexport PYTHONDONTWRITEBYTECODE
 # Nothing reaches the environment that the lock file does not name by hash, and nothing is compiled on this machine.
 LOCKED := install --require-hashes --only-binary :all: --requirement
 

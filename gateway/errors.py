@@ -216,6 +216,23 @@ class NoTargetAvailable(GatewayError):
     retryable = True
 
 
+class Overloaded(GatewayError):
+    """There is more to do than this worker takes on.
+
+    Attributes:
+        reason: Which bound was met: `in_flight`, `input_bytes` or `cpu`.
+        priority: Of the call.
+    """
+
+    status, type, code, source = 503, "overloaded_error", "overloaded", "gateway"
+    retryable = True
+
+    def __init__(self, message: str, *, reason: str = "", priority: str = "", retry_after_s: int = 1) -> None:
+        super().__init__(message, headers=(("retry-after", str(retry_after_s)),))
+        self.reason = reason
+        self.priority = priority
+
+
 class LimitsUnavailable(GatewayError):
     """Nobody can say whether a limit has room, and the configuration has such calls refused."""
 

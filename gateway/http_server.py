@@ -19,6 +19,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
+from gateway.listener import close_gently
 from gateway.server_tls import HeldTls
 from gateway.tasks import spawn
 
@@ -94,6 +95,10 @@ class HttpServer:
     def start(self) -> None:
         """Accept connections."""
         self._serving = spawn(self._serve(), name="http-server", owner=self._tasks)
+
+    async def refuse(self) -> None:
+        """Close the socket; connections go on, those that rest too. Whoever had come already is served."""
+        await close_gently(self._server.listener_fd)
 
     def stop_accepting(self) -> None:
         """Leave new connections to whoever else has a copy of the socket; those that are here go on.

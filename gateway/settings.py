@@ -54,6 +54,10 @@ class Settings:
         drain_timeout_s: After that, how long calls in flight may take.
         max_body_bytes: A larger request is refused with 413.
         max_upload_bytes: Likewise, where the body is sent on while it comes.
+        max_in_flight: Calls that one worker takes on at once.
+        max_input_bytes: Of their bodies, as far as they are held, likewise.
+        max_lag_s: How late a worker's event loop may be for longer; 0: as late as it likes.
+        health_port: 0: any free one; None: health has no port of its own.
         state_dir: Absolute.
         secrets_dir: Where `tfy-secret://` references are looked up, None when only in the environment.
         strict: What is not in force, and secrets without a value, are errors.
@@ -84,6 +88,11 @@ class Settings:
     log_format: str
     log_level: str
     metrics_on_data_port: bool
+    max_in_flight: int = 4_096
+    max_input_bytes: int = 536_870_912
+    max_lag_s: float = 0.05
+    health_host: str = "127.0.0.1"
+    health_port: int | None = None
     traces_max_bytes: int = 4_000_000_000
     traces_max_days: int = 7
     trace_link: str | None = None
@@ -381,6 +390,15 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "control-port", "control_port", _port, "8788", "PORT", "port of the control plane, 0 for any free one"
     ),
+    Option("health-host", "health_host", _host, "127.0.0.1", "HOST", "address of the health port"),
+    Option(
+        "health-port",
+        "health_port",
+        _port,
+        None,
+        "PORT",
+        "port where only health is answered, for all workers; 0 for any free one (default: none)",
+    ),
     Option(
         "workers",
         "workers",
@@ -415,6 +433,30 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "1073741824",
         "BYTES",
         "largest body that is sent on while it comes, as files are; a larger one is refused with 413",
+    ),
+    Option(
+        "max-in-flight",
+        "max_in_flight",
+        _whole_number(1, 1_000_000),
+        "4096",
+        "N",
+        "calls that a worker takes on at once; more are refused with 503",
+    ),
+    Option(
+        "max-input-bytes-in-flight",
+        "max_input_bytes",
+        _whole_number(1),
+        "536870912",
+        "BYTES",
+        "request bodies that a worker holds at once; more are refused with 503",
+    ),
+    Option(
+        "max-loop-lag",
+        "max_lag_s",
+        _seconds,
+        "0.05",
+        "SECONDS",
+        "how late a worker's event loop may be for longer; then calls are refused with 503; 0: never",
     ),
     Option(
         "state-dir",

@@ -33,7 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("attempt",),
     ("relay",),
     ("snapshot", "responder"),
-    ("pings",),
+    ("pings", "overload"),
     ("identity", "routing", "limits", "guardrails", "telemetry", "upstream"),
     ("delivery", "tracestore"),
     ("store",),
@@ -53,6 +53,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "elastic",
         "tally",
         "egress",
+        "listener",
     ),
     ("tls_files",),
 )

@@ -63,8 +63,15 @@ def _serve(settings: Settings) -> None:
         held.callback(data.close)
         control = reserve(settings.control_host, settings.control_port, flag="--control-port")
         held.callback(control.close)
+        health_port = settings.health_port
+        if health_port is not None:
+            health = reserve(settings.health_host, health_port, flag="--health-port")
+            held.callback(health.close)
+            health_port = health.port
         held.callback(lock_state_folder(settings.state_dir).close)
-        settings = dataclasses.replace(settings, port=data.port, control_port=control.port)
+        settings = dataclasses.replace(
+            settings, port=data.port, control_port=control.port, health_port=health_port
+        )
         _keep_accepted(settings, config)
         command = _command_factory(settings)
         roles = [Role.CONTROL, *[Role.WORKER] * settings.workers]
@@ -154,6 +161,7 @@ def _say_ready(settings: Settings, config: Config) -> None:
     lines = (
         f"configuration {settings.config} (version {config.version}), {workers}",
         *_way_in(settings, control),
+        *_health_of(settings),
         # Read by programs, so it keeps its form and comes last.
         f"gateway ready: data plane {data}, control plane {control}",
     )
@@ -183,3 +191,8 @@ def _way_in(settings: Settings, control: str) -> Iterator[str]:
     except (OSError, ValueError) as error:
         # Everything else works without; whoever wants to sign in is told by the sign-in page.
         _log.error("the accounts of the dashboard cannot be used: %s", error)
+
+
+def _health_of(settings: Settings) -> Iterator[str]:
+    if settings.health_port is not None:
+        yield f"health on {origin_of(settings.health_host, settings.health_port, is_tls=False)}"

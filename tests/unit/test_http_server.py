@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -91,6 +92,54 @@ async def test_stop_lets_answers_finish(rig: Rig) -> None:
     rig.app.go_on.set()
     assert await getting == b"HTTP/1.1 200 OK onetwo"
     assert await rig.server.ended(10)
+
+
+async def test_refusing_leaves_connections_alone(rig: Rig) -> None:
+    """Nothing new is accepted; a connection that rests is served as before, until the stop."""
+    reader, writer = await rig.connect()
+    writer.write(GET)
+    await reader.readuntil(b"two")
+    await rig.server.refuse()
+    with pytest.raises(ConnectionRefusedError):
+        await rig.connect()
+    writer.write(GET)
+    assert (await reader.readuntil(b"two")).endswith(b"onetwo")
+    assert not await rig.server.ended(0)
+    rig.server.stop()
+    assert await rig.server.ended(10)
+    assert await reader.read() == b""
+    writer.close()
+
+
+async def test_whoever_has_come_is_served_by_a_server_that_refuses(rig: Rig) -> None:
+    """Of callers that knock all the while each gets an answer or is refused, and none is dropped."""
+    outcomes: Counter[str] = Counter()
+    is_over = False
+
+    async def call() -> None:
+        while not is_over:
+            try:
+                reader, writer = await rig.connect()
+            except ConnectionRefusedError:
+                outcomes["refused"] += 1
+                await asyncio.sleep(0.005)
+                continue
+            try:
+                writer.write(GET)
+                answer = await reader.read(4096)
+                outcomes["served" if answer.startswith(b"HTTP/1.1 200") else "dropped"] += 1
+            except OSError:
+                outcomes["dropped"] += 1
+            writer.close()
+
+    callers = [asyncio.create_task(call()) for _ in range(8)]
+    await until_async(lambda: outcomes["served"] > 100, "calls")
+    await rig.server.refuse()
+    await until_async(lambda: outcomes["refused"] > 20, "refusals")
+    rig.server.stop()
+    is_over = True
+    await asyncio.gather(*callers)
+    assert outcomes["dropped"] == 0
 
 
 async def test_idle_connections_do_not_hold_the_end(rig: Rig) -> None:
