@@ -52,10 +52,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "cpus",
         "elastic",
         "tally",
-        "tls_files",
         "sizing",
+        "egress",
         "listener",
     ),
+    ("tls_files",),
 )
 
 # These take bytes, times and a Random as arguments, so that their tests need no double and never wait.

@@ -27,6 +27,7 @@ from gateway.app.otel_test import make_probes
 from gateway.app.replicas import AWAY, OFF, Sharing
 from gateway.config import Checked, Config
 from gateway.config.check import check, check_documents
+from gateway.config.egress_checks import egress_rules
 from gateway.config.manifest_files import ManifestFiles
 from gateway.control.api import Services, build_app
 from gateway.control.audit import AuditTrail
@@ -183,7 +184,9 @@ class Control:
             limits_in_force,
             self._limits.reader,
             SentAlerts(settings.state_dir / sent_alerts.FILE_NAME),
-            lambda: Webhooks(proxies.find),
+            lambda: Webhooks(
+                proxies.find, egress=lambda: egress_rules(self._in_force.global_settings.egress_settings)
+            ),
         )
         self._metrics_source = MetricsSource(
             sums=self._delivery.metrics,

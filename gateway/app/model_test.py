@@ -72,6 +72,7 @@ class ModelCalls:
         )
         client = _Client(path, token, orjson.dumps(dict(body)))
         await upstream.open()
+        upstream.follow(snapshot.egress)
         start_s = time.perf_counter()
         try:
             async with asyncio.timeout(ANSWER_S + _SIGN_IN_S):

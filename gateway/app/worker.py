@@ -143,6 +143,7 @@ class Worker:
         self._key_addresses: frozenset[str] = frozenset()
         self._current = CurrentSnapshot(self._load(None))
         self._health.rules = self._current.snapshot.circuit_rules
+        self._upstream.follow(self._current.snapshot.egress)
         self._config_word = "ok"
         self._counters = _counters(
             settings.state_dir / counter_table.FILE_NAME, is_alone=settings.workers == 1
@@ -347,6 +348,7 @@ class Worker:
             await self._follow_keys(_NEW_KEYS_S)
             self._current.snapshot = snapshot
             self._health.rules = snapshot.circuit_rules
+            self._upstream.follow(snapshot.egress)
             self._take_away_rule()
             self._gate.take_shares(snapshot.shares)
             self._config_word = "ok"

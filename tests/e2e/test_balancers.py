@@ -5,6 +5,7 @@ Of the three gateways that the balancers know one is dead all the time.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -117,6 +118,34 @@ def test_haproxy_takes_its_file() -> None:
     assert (done.returncode, "WARNING" in done.stderr, "ALERT" in done.stderr) == (0, False, False), (
         done.stderr
     )
+
+
+@requires("haproxy")
+def test_haproxy_bounds_the_connections_of_one_address(tmp_path: Path, closed_port: int) -> None:
+    """Idle ones count; who is over the bound is hung up on, and let in again when others have gone."""
+    text = (ROOT / "deploy" / "haproxy" / "haproxy.cfg").read_text()
+    bound = int(text.partition("sc0_conn_cur gt ")[2].split()[0])
+
+    def is_let_in(running: Balancer) -> bool:
+        try:
+            with running.connect() as connection:
+                connection.send(request_bytes("GET", "/readyz"))
+                # No gateway is there, and it is HAProxy that says so.
+                return connection.read_head().status == 503
+        except OSError:
+            return False
+
+    with Balancer("haproxy", tmp_path, [closed_port] * 3) as running, ExitStack() as held:
+        # A few fewer: those that looked whether it listens may not have gone yet.
+        idle = [held.enter_context(running.connect()) for _ in range(bound - 5)]
+        until(lambda: is_let_in(running), what="HAProxy to take another one")
+        for _ in range(10):
+            with contextlib.suppress(OSError):
+                idle.append(held.enter_context(running.connect()))
+        assert not is_let_in(running)
+        for connection in idle[:20]:
+            connection.close()
+        until(lambda: is_let_in(running), what="HAProxy to take connections again")
 
 
 @requires("nginx")

@@ -100,6 +100,17 @@ async def test_what_the_provider_says_is_told(
     assert len(provider.exchanges) == 1
 
 
+async def test_an_address_that_is_not_called(provider: FakeUpstream, tmp_path: Path) -> None:
+    """Who types an address reaches none that workers would not call, also by a name that leads there."""
+    provider.forget()
+    settings = "type: gateway-global-settings\negress_settings: {private_addresses: refuse}\n"
+    (tmp_path / "settings.yaml").write_text(settings)
+    tried = await call(draft(tmp_path, provider.base_url.replace("127.0.0.1", "localhost")))
+    assert not tried.is_good
+    assert "egress_settings" in f"{tried.message} {explain(tried).what} {explain(tried)}"
+    assert provider.exchanges == []
+
+
 async def test_nobody_listens(tmp_path: Path) -> None:
     """The address is at fault, and no key is shown."""
     port = ClosedPort()
