@@ -75,6 +75,12 @@ class InvalidBody(GatewayError):
     status, type, code, source = 400, "invalid_request_error", "invalid_body", "client"
 
 
+class InvalidFraming(GatewayError):
+    """The head says of the body's end what a server in front of this one may read in another way."""
+
+    status, type, code, source = 400, "invalid_request_error", "invalid_framing", "client"
+
+
 class UnsupportedParameter(GatewayError):
     """The call asks for what its target cannot do, and the operator wants that refused."""
 

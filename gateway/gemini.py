@@ -130,7 +130,10 @@ class Gemini:
         wishes = read_wishes(client.headers)
         facts = CallFacts(caller, call.endpoint, client.headers, trace.notes.metadata, call)
         if name or virtual or door is None:
-            plan = _in_its_version(snapshot.routing.plan(name or virtual, facts), asked)
+            plan = snapshot.routing.plan(name or virtual, facts)
+            if plan.session is not None:
+                plan = await self._pipeline.at_home(plan, snapshot, name or virtual, facts)
+            plan = _in_its_version(plan, asked)
         else:
             plan = _plan_unlisted(snapshot, caller, asked, call, door)
         if snapshot.has_rules:

@@ -135,6 +135,7 @@ class PassThrough:
         self._pipeline = pipeline
         self.admit = pipeline.admit
         self._read_body = pipeline.read_body
+        self.at_home = pipeline.at_home
         self.failover = pipeline.failover
         self._upstream = upstream
         self._max_body_bytes = max_body_bytes
@@ -377,7 +378,7 @@ class _Crossing:
                 naming.take_in_query(model)
         body = await self.owner.body_of(responder, naming, asked)
         try:
-            plan = self._plan(naming, body.held)
+            plan = await self._plan(naming, body.held)
         finally:
             trace.asked(unread_call(asked.endpoint, naming.model or naming.account, body.length or 0))
         # What only reads costs nothing.
@@ -389,13 +390,13 @@ class _Crossing:
         with client.watch() if body.held is not None else nullcontext():
             await self.owner.failover.try_in_turn(responder, plan.targets, attempts, wishes.retry)
 
-    def _plan(self, naming: _Naming, held: bytes | None) -> Plan:
+    async def _plan(self, naming: _Naming, held: bytes | None) -> Plan:
         """Which account, and whether the caller may."""
         if self.asked.plan is not None:
             return self.asked.plan
         if naming.plan is not None:
             self._check_dialect(naming.plan.targets[0])
-            return naming.plan
+            return await self.owner.at_home(naming.plan, self._snapshot, naming.model, naming.facts)
         accounts, asked = self._snapshot.accounts, self.asked
         # To read or cancel a response, that is: who calls a model gets such ids.
         may_be_own = asked.dialect == "openai" and needs_no_account(
@@ -406,7 +407,7 @@ class _Crossing:
                 'The call names no model. Send "model": "<account>/<model>"; GET /v1/models lists yours.'
             )
             raise InvalidBody(message, param="model")
-        origin = self._origin(naming, held, may_be_own=may_be_own)
+        origin = await self._origin(naming, held, may_be_own=may_be_own)
         account, model = accounts.made_through(origin) if origin is not None else ("", "")
         if not naming.account:
             naming.account, naming.model = account, model
@@ -431,15 +432,15 @@ class _Crossing:
             )
             raise UnsupportedParameter(message, param="model")
 
-    def _origin(self, naming: _Naming, held: bytes | None, *, may_be_own: bool) -> Origin | None:
+    async def _origin(self, naming: _Naming, held: bytes | None, *, may_be_own: bool) -> Origin | None:
         """Where what the call is about comes from, as far as that is known and matters."""
         responder, asked = self.responder, self.asked
         # Of what is a caller's own also where the account is named: naming it gives no right to the object.
         if naming.account and not may_be_own:
             return None
-        origin = responder.find_made([unquote(word) for word in asked.path.split("/")])
+        origin = await responder.find_made([unquote(word) for word in asked.path.split("/")])
         if origin is None and not naming.account and asked.dialect is not None and held is not None:
-            origin = responder.find_made(ids_asked(held))
+            origin = await responder.find_made(list(ids_asked(held)))
         return origin
 
 

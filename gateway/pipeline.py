@@ -38,7 +38,7 @@ from gateway.classifier import Classifier
 from gateway.endpoints.catalogue import RESPONSE
 from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_models import find_model
-from gateway.endpoints.stored_state import wants_sealed
+from gateway.endpoints.stored_state import state_named, wants_sealed
 from gateway.endpoints.wording import WORDINGS, Wording, dialect_of, wording_for
 from gateway.errors import (
     ClientDisconnected,
@@ -137,6 +137,7 @@ class Pipeline:
         self._limiter = limiter
         self.failover = Failover(upstream, random, health=health, sessions=sessions)
         self._classifier = Classifier(upstream, health=health)
+        self._sessions = sessions
         self._record = record
         self._max_body_bytes = max_body_bytes
         self._random = random
@@ -170,7 +171,11 @@ class Pipeline:
             if call.body_bytes >= LONG_BYTES:
                 await self._long_work.take_turn()
             plan = snapshot.routing.plan(call.model, facts)
+            if plan.session is not None:
+                plan = await self.at_home(plan, snapshot, call.model, facts)
             if self._stored is not None and (plan.route is not None or endpoint.name == RESPONSE.name):
+                if self._stored.is_shared:
+                    await self._stored.hear([state.name for state in state_named(call)])
                 plan = Sticking(self._stored, snapshot.accounts, snapshot.routing).stick(plan, facts, call)
                 responder.notes_parts = endpoint.name == RESPONSE.name and (
                     plan.route is not None or wants_sealed(call)
@@ -180,6 +185,13 @@ class Pipeline:
             await self.answer_call(responder, call, plan, wishes)
 
         await self.serve(client, endpoint, stages)
+
+    async def at_home(self, plan: Plan, snapshot: Snapshot, model: str, facts: CallFacts) -> Plan:
+        """*plan*, or another where a session that is new here stays with a target by what replicas know."""
+        place = plan.session
+        if place is None or self._sessions is None or not await self._sessions.hear(place):
+            return plan
+        return snapshot.routing.plan(model, facts)
 
     async def admit(self, trace: CallTrace, snapshot: Snapshot, facts: CallFacts, plan: Plan) -> None:
         """Take what a call needs of the limits on the name that it asked for.

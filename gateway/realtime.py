@@ -159,6 +159,8 @@ class Realtime:
             trace.asked(unread_call(REALTIME, model))
             facts = CallFacts(caller, REALTIME, socket.headers, trace.notes.metadata)
             plan = snapshot.routing.plan(model, facts)
+            if plan.session is not None:
+                plan = await self._pipeline.at_home(plan, snapshot, model, facts)
             trace.planned(plan)
             target = plan.targets[0]
             if target.dialect != REALTIME.dialect:

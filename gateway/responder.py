@@ -6,7 +6,7 @@ What is sent is noted on the trace in the same call, so the two cannot differ.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -125,9 +125,17 @@ class Responder:
             for name in names:
                 self._stored.made_part(name, target, self.trace.caller)
 
-    def find_made(self, object_ids: Iterable[str]) -> Origin | None:
-        """Where the first of *object_ids* that is known comes from, None when none was made here."""
-        return None if self._stored is None else self._stored.find(object_ids)
+    async def find_made(self, object_ids: Sequence[str]) -> Origin | None:
+        """Where the first of *object_ids* that is known comes from, None when none was made here.
+
+        Other replicas are asked of what is not known on this host.
+        """
+        if self._stored is None:
+            return None
+        found = self._stored.find(object_ids)
+        if found is None and await self._stored.hear(object_ids):
+            found = self._stored.find(object_ids)
+        return found
 
     async def answer(self, answer: Answer) -> None:
         """Send a whole response; a provider's error says that it is the provider's."""

@@ -22,6 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
     ("app", "supervisor", "demo_provider"),
+    ("tls_server",),
     ("edge", "control", "http_server"),
     ("bedrock", "gemini"),
     ("pass_through", "realtime"),
@@ -38,7 +39,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("store",),
     ("translate",),
     ("endpoints", "providers", "pricing"),
-    ("wire", "config", "settings", "deadline"),
+    ("wire", "config", "settings", "deadline", "server_tls"),
     (
         "model",
         "errors",
@@ -53,6 +54,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "elastic",
         "tally",
         "tls_files",
+        "listener",
     ),
 )
 

@@ -252,6 +252,20 @@ BUDGET_ALERTS: Final = Instrument(
     "Alerts of budgets that were told, or not.",
     ("outcome",),
 )
+SHARED_DROPS: Final = Instrument(
+    "gateway.shared_state.drops",
+    _SUM,
+    "{entry}",
+    "Sessions and stored objects that other replicas were to know and will not be told.",
+    ("reason",),
+)
+SHARED_LOOKUPS: Final = Instrument(
+    "gateway.shared_state.lookups",
+    _SUM,
+    "{entry}",
+    "Sessions and stored objects that other replicas were asked for.",
+    ("outcome",),
+)
 CONFIG_FAILURES: Final = Instrument(
     "ai_gateway_config_parsing_failures_total",
     _SUM,
@@ -356,6 +370,9 @@ LOOP_LAG: Final = Instrument(
     "How late the workers' event loops are, looked at ten times a second.",
     (),
     LAG_SECONDS,
+)
+LOOP_TASKS: Final = Instrument(
+    "gateway.event_loop.tasks", _GAUGE, "{task}", "Tasks in the workers' event loops."
 )
 OPEN_CALLS: Final = Instrument("gateway.calls.open", _GAUGE, "{request}", "Calls in flight in the workers.")
 INPUT_BYTES: Final = Instrument("gateway.input.held", _GAUGE, "By", "Request bodies that the workers hold.")

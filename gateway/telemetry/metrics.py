@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
 
 from gateway.process import resident_bytes
@@ -41,6 +41,7 @@ class WorkerMetrics:
         *,
         overload: Overload | None = None,
         metadata: MetadataLabels | None = None,
+        others: Callable[[], Iterable[MetricPoint]] = tuple,
     ) -> None:
         """Begin with nothing.
 
@@ -50,11 +51,14 @@ class WorkerMetrics:
                 of a worker that was killed.)
             overload: What was refused as there was too much; None: nothing ever is.
             metadata: As in `CallMetrics`.
+            others: What parts of the worker count themselves.
         """
         self._calls = CallMetrics(metadata=metadata)
+        self._loop = loop
         self._lag = LoopLag(loop)
         self._open_calls = open_calls
         self._overload = overload
+        self._others = others
 
     def start(self) -> None:
         """Measure the loop's lag from now on."""
@@ -73,6 +77,8 @@ class WorkerMetrics:
         points = self._calls.points(is_full=is_full)
         points.append(names.OPEN_CALLS.point(self._open_calls()))
         points.append(self._lag.point())
+        # 0.2 ms for each thousand of them, once a second.
+        points.append(names.LOOP_TASKS.point(len(asyncio.all_tasks(self._loop))))
         if self._overload is not None:
             points.append(names.INPUT_BYTES.point(self._overload.input_bytes))
             points += [
@@ -80,6 +86,7 @@ class WorkerMetrics:
                 for labels, count in self._overload.refused.items()
             ]
         points += process_points("worker")
+        points += self._others()
         return MetricPoints(is_full, points)
 
 

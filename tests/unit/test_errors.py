@@ -30,6 +30,7 @@ TABLE = {
     "RateLimitExceeded": (429, "rate_limit_error", "rate_limit_exceeded", "gateway", True),
     "BudgetExceeded": (429, "rate_limit_error", "budget_exceeded", "gateway", False),
     "BodyTimeout": (408, "timeout_error", "body_timeout", "client", False),
+    "InvalidFraming": (400, "invalid_request_error", "invalid_framing", "client", False),
     "BodyTooLarge": (413, "invalid_request_error", "body_too_large", "client", False),
     "InternalError": (500, "api_error", "internal_error", "gateway", False),
     "UpstreamUnreachable": (502, "upstream_error", "upstream_unreachable", "upstream", True),

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from gateway.edge.client import AsgiClient, AsgiHeaders
+from gateway.edge.lifecycle import Lifecycle
 from gateway.edge.lookout import Lookout
-from gateway.errors import BodyTooLarge, ClientDisconnected
+from gateway.errors import BodyTooLarge, ClientDisconnected, InvalidFraming
 
 SCOPE: dict[str, Any] = {
     "type": "http",
@@ -36,8 +37,16 @@ class Wire:
         self.sent: list[dict[str, Any]] = []
         self.received = 0
         lookout = Lookout(asyncio.get_running_loop())
+        self.lifecycle = Lifecycle()
+        if closes:
+            self.lifecycle.drain()
         self.client = AsgiClient(
-            {**SCOPE, **scope}, self._receive, self._send, lookout=lookout, route="/r", closes=closes
+            {**SCOPE, **scope},
+            self._receive,
+            self._send,
+            lookout=lookout,
+            route="/r",
+            lifecycle=self.lifecycle,
         )
 
     async def _receive(self) -> Any:
@@ -250,6 +259,19 @@ async def test_draining_worker_closes_connections() -> None:
     wire = Wire(closes=True)
     await wire.client.respond(200, [], b"")
     assert (b"connection", b"close") in wire.sent[0]["headers"]
+    assert wire.lifecycle.farewells == 1
+
+
+async def test_a_call_that_began_before_the_drain() -> None:
+    """Is its connection's last as well: the next one would come to a worker that has gone."""
+    wire = Wire()
+    wire.lifecycle.drain()
+    await wire.client.respond(200, [], b"")
+    assert (b"connection", b"close") in wire.sent[0]["headers"]
+    ready = Wire()
+    await ready.client.respond(200, [], b"")
+    assert (b"connection", b"close") not in ready.sent[0]["headers"]
+    assert ready.lifecycle.farewells == 0
 
 
 async def test_client_watches_its_own_connection() -> None:
@@ -257,7 +279,7 @@ async def test_client_watches_its_own_connection() -> None:
     gone: asyncio.Future[object] = asyncio.get_running_loop().create_future()
     gone.set_result(GONE)
     lookout = Lookout(asyncio.get_running_loop())
-    client = AsgiClient(SCOPE, lambda: gone, Wire()._send, lookout=lookout, route="", closes=False)  # type: ignore[arg-type,return-value]
+    client = AsgiClient(SCOPE, lambda: gone, Wire()._send, lookout=lookout, route="", lifecycle=Lifecycle())  # type: ignore[arg-type,return-value]
     with pytest.raises(ClientDisconnected), client.watch():
         await asyncio.Event().wait()
 
@@ -273,7 +295,7 @@ async def test_head_that_the_transport_refuses_has_not_started() -> None:
         wire.sent.append(dict(message))
 
     lookout = Lookout(asyncio.get_running_loop())
-    client = AsgiClient(SCOPE, wire._receive, send, lookout=lookout, route="/r", closes=False)
+    client = AsgiClient(SCOPE, wire._receive, send, lookout=lookout, route="/r", lifecycle=Lifecycle())
     with pytest.raises(ValueError, match="cannot be sent"):
         await client.start(200, [(b"a", b"\x00")])
     states = [client.has_started]
@@ -309,6 +331,18 @@ async def test_pieces_without_a_length() -> None:
     )  # fmt: skip
     assert (wire.client.has_body, wire.client.declared_bytes) == (True, None)
     assert await read_pieces(wire) == [b"ab", b"c"]
+
+
+@pytest.mark.parametrize(
+    "codings", [[b"gzip, chunked"], [b"identity", b"chunked"], [b"chunked", b"chunked"]], ids=str
+)
+async def test_codings_that_a_proxy_may_read_otherwise(codings: list[bytes]) -> None:
+    """No byte of such a body is read."""
+    wire = Wire(part(b"ab"), headers=[(b"transfer-encoding", coding) for coding in codings])
+    for reading in (wire.client.read_piece(), wire.client.read_body(10, lambda _: None)):
+        with pytest.raises(InvalidFraming):
+            await reading
+    assert wire.received == 0
 
 
 async def test_caller_that_leaves_within_its_pieces() -> None:

@@ -40,6 +40,17 @@ async def test_everything_of_a_worker() -> None:
     assert values(metrics.collect(False), "ai_gateway_requests_total") == []
 
 
+async def test_tasks_of_the_loop_are_counted() -> None:
+    """Those that have not ended: a leak shows."""
+    metrics = WorkerMetrics(asyncio.get_running_loop(), lambda: 0)
+    [(_, [before])] = values(metrics.collect(True), "gateway.event_loop.tasks")
+    task = asyncio.create_task(asyncio.Event().wait())
+    assert values(metrics.collect(False), "gateway.event_loop.tasks") == [((), [before + 1])]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert values(metrics.collect(False), "gateway.event_loop.tasks") == [((), [before])]
+
+
 async def test_loop_lag_is_looked_at_again_and_again() -> None:
     """Each look is one recording."""
     lag = LoopLag(asyncio.get_running_loop())
