@@ -224,7 +224,9 @@ def _measure_text(key: str, value: str, sizes: _Sizes, *, is_image: bool) -> Non
 
 def _is_picture(value: Mapping[str, Any]) -> bool:
     """Whether an object is a picture, in any API's words."""
-    if value.get("type") in _IMAGES:
+    kind = value.get("type")
+    # A caller may put anything there.
+    if isinstance(kind, str) and kind in _IMAGES:
         return True
     media_type = value.get("mimeType") or value.get("mime_type") or value.get("media_type")
     if isinstance(media_type, str):
