@@ -208,6 +208,16 @@ def test_health_port(crowded: GatewayProcess) -> None:
     until(lambda: health(crowded, "/readyz")[0] == 200, "the worker to be back")
 
 
+def test_websocket(crowded: GatewayProcess, upstream: FakeUpstream) -> None:
+    """A session is a call like any other: its handshake is refused."""
+    headers = [
+        *(bearer(), ("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13")),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ]
+    with calls_in_flight(crowded, upstream, BOUND), crowded.connect() as connection:
+        assert_overloaded(connection.exchange("GET", f"/v1/realtime?model={MODEL}", headers))
+
+
 def test_unused_connection_is_not_counted(crowded: GatewayProcess) -> None:
     """Idle connections are no calls."""
     with ExitStack() as stack:
