@@ -44,6 +44,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "model",
         "errors",
         "tasks",
+        "long_work",
         "log",
         "process",
         "proxies",

@@ -367,7 +367,7 @@ LOOP_LAG: Final = Instrument(
     "gateway.event_loop.lag",
     _HISTOGRAM,
     "s",
-    "How late the workers' event loops are, looked at twice a second.",
+    "How late the workers' event loops are, looked at ten times a second.",
     (),
     LAG_SECONDS,
 )

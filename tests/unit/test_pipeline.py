@@ -27,6 +27,7 @@ from gateway.errors import (
     UpstreamUnreachable,
 )
 from gateway.identity.tokens import Identity
+from gateway.long_work import LONG_BYTES, LongWork
 from gateway.model import Call, Endpoint, ListedModel, RetryPolicy, Usage
 from gateway.overload.gate import Bounds, Gate
 from gateway.overload.lateness import Lateness
@@ -541,6 +542,28 @@ async def test_what_is_no_call_is_answered_all_the_same() -> None:
     rig = CrowdedRig(2)
     await rig.pipeline.list_models(client := FakeClient(BEARER))
     assert client.status == 200
+
+
+async def test_others_have_their_turn_between_pieces_of_long_work() -> None:
+    """A call with a long body stops before each of them; a short one never does."""
+
+    class Turns(LongWork):
+        taken = 0
+
+        async def take_turn(self) -> None:
+            self.taken += 1
+            await super().take_turn()
+
+    rig = Rig(whole(), whole())
+    rig.pipeline = Pipeline(
+        rig.current, rig.upstream, rig.records.append, max_body_bytes=10**6, random=Random(1)
+    )
+    rig.pipeline._long_work = turns = Turns()
+    await rig.call(caller_of(padding="x" * 1000))
+    assert turns.taken == 0
+    rig.records.clear()
+    await rig.call(client := caller_of(padding="x" * LONG_BYTES))
+    assert (client.status, turns.taken) == (200, 3)
 
 
 async def test_body_without_room() -> None:
