@@ -12,9 +12,10 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import uvloop
 
@@ -32,8 +33,10 @@ from gateway.control.api import Services, build_app
 from gateway.control.audit import AuditTrail
 from gateway.control.auth import Access
 from gateway.control.budget_alerts import BudgetAlerts
-from gateway.control.config import ConfigSource
+from gateway.control.config import ConfigSource, from_files
 from gateway.control.config_history import History
+from gateway.control.config_sets import ConfigSets
+from gateway.control.config_status import ConfigStatus
 from gateway.control.config_watch import ConfigWatch, Watched
 from gateway.control.delivery_history import DeliveryHistory
 from gateway.control.health import Health
@@ -77,6 +80,9 @@ from gateway.tracestore.store import Limits
 from gateway.tracestore.writer import StoreWriter
 from gateway.upstream.data_plane import DataPlaneLine
 from gateway.wire.frames import ConfigState
+
+if TYPE_CHECKING:
+    from gateway.app.config_follow import Following
 
 _STORE_FILE: Final = "traces.db"
 _METRICS_LEDGER: Final = "metrics-ledger"
@@ -129,6 +135,8 @@ class Control:
         )
         self._delivery.configure(make_destinations(in_force, self._secrets), in_force.version)
         self._audit = AuditTrail(AuditLog(settings.state_dir / FOLDER))
+        self._sets = _config_sets(settings)
+        self._following = None if self._sets is None else _following(self._sets)
         self._watch = self._make_watch(in_force)
         self._version = in_force.version
         self._destinations: list[Mapping[str, Any]] = []
@@ -180,7 +188,7 @@ class Control:
         self._metrics_source = MetricsSource(
             sums=self._delivery.metrics,
             telemetry=self._telemetry.report,
-            config_failures=lambda: self._watch.status().refusals,
+            config_failures=lambda: self._config_status().refusals,
             config_version=lambda: self._watch.status().version,
             has_old_names=lambda: self._in_force.global_settings.telemetry_settings.semconv == "latest+old",
             targets=self._targets.points,
@@ -204,8 +212,12 @@ class Control:
         self._metrics.configure(make_metrics_targets(self._in_force, self._secrets))
         await asyncio.to_thread(self._note_start)
         self._watch.start()
-        config = ConfigSource(self._watch.status, self._connected)
-        files = ManifestFiles(settings.config, strict=settings.strict, secrets=self._secrets)
+        config = ConfigSource(
+            self._config_status,
+            self._connected,
+            from_files if self._following is None else self._following.report,
+        )
+        files = ManifestFiles(settings.config, strict=settings.strict, secrets=self._secrets, sent=self._sets)
         otel = OtelManifests(files, find_waiting=self._waiting)
         page = MetricsPage(self._metrics_source)
         history = History(accepted_files(settings.state_dir), files, self._audit)
@@ -232,10 +244,7 @@ class Control:
         application = build_app(services, _access(settings))
         server = HttpServer(application, bind(settings.control_host, settings.control_port))
         server.start()
-        spawn(self._watch_telemetry(), name="watch-telemetry", owner=self._tasks)
-        spawn(self._alerts.run(), name="budget-alerts", owner=self._tasks)
-        if self._sharing is not None:
-            spawn(self._sharing.run(), name="share-circuits", owner=self._tasks)
+        self._start_tasks()
         if self._shared_figures is not None:
             self._shared_figures.start()
         gc.collect()
@@ -259,6 +268,14 @@ class Control:
         await asyncio.to_thread(self._stop)
         # Unasked it ends because a part did; the supervisor starts it anew, and the spool has the rest.
         return 0 if is_asked else 1
+
+    def _start_tasks(self) -> None:
+        spawn(self._watch_telemetry(), name="watch-telemetry", owner=self._tasks)
+        spawn(self._alerts.run(), name="budget-alerts", owner=self._tasks)
+        if self._sharing is not None:
+            spawn(self._sharing.run(), name="share-circuits", owner=self._tasks)
+        if self._following is not None:
+            spawn(self._following.run(), name="follow-config", owner=self._tasks)
 
     def _stop(self) -> None:
         """End every part, in order, whatever becomes of the one before."""
@@ -359,8 +376,17 @@ class Control:
         is_away = self._shared_figures is None or self._shared_figures.is_away
         return AWAY if is_away or self._sharing is None else self._sharing.word
 
+    def _config_status(self) -> ConfigStatus:
+        """Of the configuration; one that came from Redis and cannot be read is refused too."""
+        status = self._watch.status()
+        following = self._following
+        if following is None:
+            return status
+        rejected = status.last_rejected or following.refused
+        return replace(status, last_rejected=rejected, refusals=status.refusals + following.refusals)
+
     def _config_word(self) -> str:
-        return "ok" if self._watch.status().last_rejected is None else "rejected"
+        return "ok" if self._config_status().last_rejected is None else "rejected"
 
     async def _watch_telemetry(self) -> None:
         """Keep what `/readyz` says, so that health never waits for another thread."""
@@ -378,6 +404,24 @@ class Control:
             self._destinations = report["destinations"]
             self._deliveries.note(self._destinations, time.monotonic())
             await asyncio.sleep(_TELEMETRY_EVERY_S)
+
+
+def _config_sets(settings: Settings) -> ConfigSets | None:
+    """The sets of manifests in Redis, None where the configuration is files."""
+    if not settings.config_in_redis or settings.redis_url is None:
+        return None
+    # It needs a library that comes with an extra.
+    from gateway.store.config_store import ConfigStore  # noqa: PLC0415 - see above
+
+    by = f"dashboard of {platform.node()}"
+    return ConfigSets(ConfigStore(settings.redis_url), settings.config.parent, by=by)
+
+
+def _following(sets: ConfigSets) -> Following:
+    # As above.
+    from gateway.app.config_follow import Following  # noqa: PLC0415 - see above
+
+    return Following(sets)
 
 
 def _access(settings: Settings) -> Access:

@@ -168,7 +168,10 @@ TOPICS: Final = (
         "Configuration",
         (
             Operation(
-                "GET", "/api/config", "What is in force", "version, workers, not_in_force, last_rejected"
+                "GET",
+                "/api/config",
+                "What is in force",
+                "version, source, workers, not_in_force, last_rejected",
             ),
             Operation(
                 "GET",
