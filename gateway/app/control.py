@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import uvloop
 
+from gateway import __version__
 from gateway.app.accepted_config import accepted_files, find_documents, load_accepted, secret_source
 from gateway.app.destinations import make_destinations
 from gateway.app.limit_counters import open_figures, shared_figures
 from gateway.app.metrics_export import PERIOD_S, MetricsExport, make_metrics_targets
 from gateway.app.metrics_ledger import MetricsLedgers
 from gateway.app.otel_test import make_probes
+from gateway.app.replica_heartbeat import Heartbeat
 from gateway.app.replicas import AWAY, OFF, Sharing
 from gateway.config import Checked, Config
 from gateway.config.check import check, check_documents
@@ -46,6 +48,7 @@ from gateway.control.metrics import MetricsPage, MetricsSource
 from gateway.control.otel_manifest import OtelManifests
 from gateway.control.pages.traffic import Places
 from gateway.control.playground import Playground
+from gateway.control.replica_list import Replica, ReplicaList
 from gateway.control.seen_calls import SeenCalls
 from gateway.control.sign_in.entrance import Entrance
 from gateway.control.tail import Tail
@@ -185,6 +188,8 @@ class Control:
             SentAlerts(settings.state_dir / sent_alerts.FILE_NAME),
             lambda: Webhooks(proxies.find),
         )
+        self._replicas = ReplicaList(self._this_replica, self._heartbeat_word)
+        self._heartbeat = _heartbeat(settings.redis_url, self._replicas)
         self._metrics_source = MetricsSource(
             sums=self._delivery.metrics,
             telemetry=self._telemetry.report,
@@ -193,6 +198,7 @@ class Control:
             has_old_names=lambda: self._in_force.global_settings.telemetry_settings.semconv == "latest+old",
             targets=self._targets.points,
             alerts=self._alerts.points,
+            replicas=self._replicas.points,
         )
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -238,6 +244,7 @@ class Control:
             tokens=IssuedTokens(files, settings.state_dir),
             limits=self._limits,
             playground=Playground(line, DashboardKey(settings.state_dir)),
+            replicas=self._replicas,
             deliveries=self._deliveries,
             places=places,
         )
@@ -257,8 +264,7 @@ class Control:
         if not (is_asked or self._failed.is_set()):
             _log.error("the HTTP server ended by itself; the control process starts anew")
         await end(self._tasks)
-        if self._shared_figures is not None:
-            await self._shared_figures.close()
+        await self._leave_replicas()
         self._health.mark_draining()
         tail.stop()
         server.stop()
@@ -276,6 +282,8 @@ class Control:
             spawn(self._sharing.run(), name="share-circuits", owner=self._tasks)
         if self._following is not None:
             spawn(self._following.run(), name="follow-config", owner=self._tasks)
+        if self._heartbeat is not None:
+            spawn(self._heartbeat.run(), name="heartbeat", owner=self._tasks)
 
     def _stop(self) -> None:
         """End every part, in order, whatever becomes of the one before."""
@@ -370,6 +378,37 @@ class Control:
             on_shared=board.note_shared,
         )
 
+    async def _leave_replicas(self) -> None:
+        if self._heartbeat is not None:
+            await self._heartbeat.leave()
+        if self._shared_figures is not None:
+            await self._shared_figures.close()
+
+    def _this_replica(self) -> Replica:
+        """What this gateway says of itself; may wait for the delivery thread."""
+        try:
+            workers = len(self._connected())
+        except DeliveryStoppedError:
+            workers = 0
+        status = self._config_status()
+        rejected = status.last_rejected
+        here = None if self._sets is None else self._sets.here()
+        return Replica(
+            instance=_instance_id(self._settings).replace("-", ""),
+            host=platform.node(),
+            gateway=__version__,
+            config=status.version,
+            since_ns=status.loaded_at_ns,
+            state=self._health.readiness.value,
+            workers=workers,
+            set=None if here is None else here.number,
+            rejected_ns=None if rejected is None else rejected.at_ns,
+            rejected="" if rejected is None else str(rejected.errors[0].get("message", "")),
+        )
+
+    def _heartbeat_word(self) -> str:
+        return OFF if self._heartbeat is None else self._heartbeat.word
+
     def _redis_word(self) -> str:
         if self._settings.redis_url is None:
             return OFF
@@ -415,6 +454,16 @@ def _config_sets(settings: Settings) -> ConfigSets | None:
 
     by = f"dashboard of {platform.node()}"
     return ConfigSets(ConfigStore(settings.redis_url), settings.config.parent, by=by)
+
+
+def _heartbeat(redis_url: str | None, known: ReplicaList) -> Heartbeat | None:
+    """What tells other replicas of this one, None where there are none."""
+    if redis_url is None:
+        return None
+    # It needs a library that comes with an extra.
+    from gateway.store.replicas import GATEWAYS, Replicas  # noqa: PLC0415 - see above
+
+    return Heartbeat(Replicas(redis_url, about=GATEWAYS), known)
 
 
 def _following(sets: ConfigSets) -> Following:

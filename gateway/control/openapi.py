@@ -175,6 +175,12 @@ TOPICS: Final = (
             ),
             Operation(
                 "GET",
+                "/api/replicas",
+                "Which gateways there are, and what each has in force",
+                "shared and replicas",
+            ),
+            Operation(
+                "GET",
                 "/api/config/otel",
                 "A destination's manifest, with its secrets masked",
                 "the manifest; the etag is for If-Match",

@@ -155,6 +155,13 @@ def versions(gateway: GatewayProcess) -> set[str]:
     return {config["version"], *(worker["version"] for worker in config["workers"])}
 
 
+def all_replicas(gateway: GatewayProcess) -> list[dict[str, Any]]:
+    """Those that a gateway knows of."""
+    found = gateway.get("/api/replicas")
+    assert found["shared"] in ("ok", "away")
+    return list(found["replicas"])
+
+
 def version_in(said: str) -> str:
     """The version that a push has told."""
     found = re.search(r"version (\w+), are in force", said)
@@ -295,6 +302,9 @@ def test_without_valkey_nothing_waits(
         else:
             fleet.valkey.go_on()
     until_redis("ok", first, second)
+    if fault == "kill":
+        # It has forgotten all, so it is told anew what to begin with.
+        fleet.push(documents(fleet.server))
     until(
         lambda: ask(second, "GET", f"/v1/responses/{meanwhile}").status == 200,
         what="what was made meanwhile to be known",
@@ -317,6 +327,11 @@ def test_a_push_is_in_force_everywhere(fleet: Fleet, replicas: tuple[GatewayProc
     for gateway in (first, second):
         source = gateway.get("/api/config")["source"]
         assert source == {"kind": "redis", "place": place, "state": "ok", "set": number}
+    for gateway in (first, second):
+        until(
+            lambda: [one["config_set"] for one in all_replicas(gateway)] == [number] * 2,  # noqa: B023 - at once
+            what="each to know of both",
+        )
     assert "name: more" in fleet.command("show", str(number))
     assert "name: more" not in fleet.command("show", str(number - 1))
 
@@ -362,6 +377,20 @@ def test_one_that_cannot_load_it_keeps_the_old(
     assert versions(second) == {before}
     (error,) = second.get("/api/config")["last_rejected"]["errors"]
     assert "ONLY_FIRST" in error["message"]
+    until(
+        lambda: (
+            ["ONLY_FIRST" in str(one["last_rejected"]) for one in all_replicas(first) if not one["is_this"]]
+            == [True]
+        ),
+        what="the first to know what the second refuses",
+    )
+    until(
+        lambda: (
+            f'gateway_replicas{{gateway_config_version="{before}",gateway_state="ready"}} 1'
+            in first.control("GET", "/metrics")[1]
+        ),
+        what="the metrics to say that one has the old version",
+    )
     assert ask(second, "GET", "/v1/models").status == 200
     assert ask(first, "GET", "/v1/models").status == 200
     fleet.command("rollback", str(number))
@@ -399,6 +428,7 @@ def test_while_valkey_is_away(fleet: Fleet, replicas: tuple[GatewayProcess, Gate
         fleet.valkey.go_on()
     fleet.valkey.kill()
     second.stop()
+    until(lambda: len(all_replicas(first)) == 1, what="the first to be alone", timeout_s=FAR_S)
     second.start()
     assert versions(second) == {before}
     assert ask(second, "GET", "/v1/models").status == 200
