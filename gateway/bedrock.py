@@ -87,7 +87,7 @@ class Bedrock:
             call = _as_called(call, plan)
             trace.asked(call)
             wishes = read_wishes(client.headers)
-            if snapshot.limits is not None:
+            if snapshot.has_rules:
                 await self._pipeline.admit(trace, snapshot, facts, plan)
             await self._pipeline.answer_call(responder, call, plan, wishes)
 

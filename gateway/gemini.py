@@ -107,7 +107,10 @@ class Gemini:
             else:
                 raise _no_such_account(asked.account)
 
-        await self._pipeline.serve(client, asked.endpoint, stages)
+        def identify(snapshot: Snapshot) -> Caller:
+            return _identify(snapshot, client, asked, snapshot.accounts.door(asked.account, "gemini"))[0]
+
+        await self._pipeline.serve(client, asked.endpoint, stages, identify=identify)
 
     async def _call(
         self, responder: Responder, snapshot: Snapshot, caller: Caller, asked: GeminiPath, door: Target | None
@@ -133,7 +136,7 @@ class Gemini:
             plan = _in_its_version(plan, asked)
         else:
             plan = _plan_unlisted(snapshot, caller, asked, call, door)
-        if snapshot.limits is not None:
+        if snapshot.has_rules:
             await self._pipeline.admit(trace, snapshot, facts, plan)
         await self._pipeline.answer_call(responder, call, plan, wishes)
 

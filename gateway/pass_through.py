@@ -134,6 +134,7 @@ class PassThrough:
         """
         self._pipeline = pipeline
         self.admit = pipeline.admit
+        self._read_body = pipeline.read_body
         self.at_home = pipeline.at_home
         self.failover = pipeline.failover
         self._upstream = upstream
@@ -155,8 +156,9 @@ class PassThrough:
         check_path(asked.checked_path)
         await _Crossing(self, responder, snapshot, caller, asked).run()
 
-    async def body_of(self, client: Client, naming: _Naming, asked: Asked) -> PassedBody:
+    async def body_of(self, responder: Responder, naming: _Naming, asked: Asked) -> PassedBody:
         """The body of a call: whole if it is short or JSON, else its beginning and the rest as it comes."""
+        client, trace = responder.client, responder.trace
         if not client.has_body:
             return HeldBody(b"")
         declared = client.declared_bytes
@@ -169,9 +171,9 @@ class PassThrough:
             return form
         is_json = "json" in kind.lower() or not kind
         if is_json and asked.dialect is not None and not is_long(asked.endpoint):
-            return HeldJson(await client.read_body(self._max_body_bytes), naming)
+            return HeldJson(await self._read_body(client, trace), naming)
         if declared is not None and declared <= MAX_HEAD_BYTES:
-            return HeldBody(await client.read_body(MAX_HEAD_BYTES))
+            return HeldBody(await self._read_body(client, trace, MAX_HEAD_BYTES))
         return StreamedBody(client, self._max_upload_bytes)
 
     async def send(
@@ -374,13 +376,13 @@ class _Crossing:
         if asked.dialect is not None:
             for model in models_in_query(self.own.rest):
                 naming.take_in_query(model)
-        body = await self.owner.body_of(client, naming, asked)
+        body = await self.owner.body_of(responder, naming, asked)
         try:
             plan = await self._plan(naming, body.held)
         finally:
             trace.asked(unread_call(asked.endpoint, naming.model or naming.account, body.length or 0))
         # What only reads costs nothing.
-        if self._snapshot.limits is not None and client.method != "GET":
+        if self._snapshot.has_rules and client.method != "GET":
             await self.owner.admit(trace, self._snapshot, naming.facts, plan)
         trace.planned(plan)
         attempts = _Attempts(self, naming, body, wishes.limits)

@@ -166,7 +166,7 @@ class Realtime:
             if target.dialect != REALTIME.dialect:
                 message = f"{target.name} has no realtime API: its provider speaks another dialect."
                 raise InvalidBody(message, param="model")
-            if snapshot.limits is not None:
+            if snapshot.has_rules:
                 await self._pipeline.admit(trace, snapshot, facts, plan)
             dialing = _Dialing(self._upstream, self._pipeline.failover, socket, responder, own.rest, wishes)
             await _Session(self._limits, socket, responder, dialing).run()

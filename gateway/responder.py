@@ -16,7 +16,7 @@ from gateway.endpoints.call_limits import FIRST_TOKEN_HEADER, WHOLE_HEADER
 from gateway.endpoints.openai_call import STRICT_HEADER
 from gateway.endpoints.retry_wish import RETRY_HEADER
 from gateway.endpoints.wording import Wording
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Overloaded
 from gateway.model import Client, HeaderPairs, KeepAlive, Plan, Target, UpstreamReply
 from gateway.pings import Pings
 from gateway.providers.headers import response_headers
@@ -61,6 +61,21 @@ class Answer(msgspec.Struct, frozen=True):
     status: int
     headers: HeaderPairs
     body: bytes
+
+
+async def refuse_untraced(client: Client, wording: Wording, error: GatewayError, request_id: str) -> None:
+    """Send a refusal that no trace tells of."""
+    headers: HeaderPairs = [
+        (b"x-request-id", request_id.encode()),
+        *((name.encode("latin-1"), value.encode("latin-1")) for name, value in error.headers),
+        _JSON,
+        (b"x-tfy-error-source", error.source.encode()),
+    ]
+    if wording.id_header:
+        headers.append((wording.id_header, request_id.encode()))
+    if wording.kind is not None:
+        headers.append((KIND_HEADER, wording.kind(error).encode()))
+    await client.respond(error.status, headers, wording.body(error, request_id=request_id, trace_id=""))
 
 
 class Responder:
@@ -152,6 +167,8 @@ class Responder:
             return
         if isinstance(error.plan, Plan):
             self.trace.planned(error.plan)
+        if isinstance(error, Overloaded):
+            self.trace.turned_away(error)
         self.trace.failed(error.code, error.for_operator)
         self.trace.responded(error.status)
         headers = self._headers(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import platform
@@ -28,9 +27,11 @@ from gateway.http_server import HttpServer, bind
 from gateway.identity.dashboard_tokens import DashboardKey
 from gateway.limits.limiter import Limiter
 from gateway.model import Fetch
+from gateway.overload.gate import Bounds, Gate
+from gateway.overload.lateness import Lateness
 from gateway.pass_through import PassThrough
 from gateway.pipeline import CurrentSnapshot, Pipeline
-from gateway.process import say_ready
+from gateway.process import collect_rarely, say_ready
 from gateway.proxies import Proxies
 from gateway.realtime import Realtime
 from gateway.routing.health import Health
@@ -51,6 +52,7 @@ from gateway.telemetry.metadata_labels import MetadataLabels, read_keys
 from gateway.telemetry.metrics import WorkerMetrics
 from gateway.telemetry.processor import BatchingSpanProcessor
 from gateway.telemetry.resource import worker_resource
+from gateway.tls_server import TlsServer, make_server
 from gateway.upstream.exchange import Upstream
 from gateway.upstream.fetch import BoundedFetch
 from gateway.wire.frames import Counts, MetricPoint
@@ -68,6 +70,9 @@ drain.
 # Later collections: a request leaves almost no reference cycles, and each pass over the long-lived objects
 # shows in p99 (reference measurements: -16 to -29 % CPU, p99 at saturation from 29 to 11 ms).
 _GC_THRESHOLDS: Final = (200_000, 20, 50)
+
+_QUIET_S: Final = 1.0
+"""After the drain delay, how long no call comes before connections that rest are closed."""
 
 _FIRST_KEYS_S: Final = 3.0
 """How long a start waits for the keys of identity providers that it has none of."""
@@ -140,9 +145,12 @@ class Worker:
         self._shared_counters = _shared_counters(settings.redis_url, self._counters)
         self._take_away_rule()
         self._limiter = Limiter(self._counters, self._shared_counters)
+        self._gate = _gate(settings, random)
+        self._gate.take_shares(self._current.snapshot.shares)
         self._metrics = WorkerMetrics(
             asyncio.get_running_loop(),
             lambda: self._pipeline.open_count,
+            overload=self._gate,
             metadata=_metadata_labels(),
             others=self._shared_points,
         )
@@ -184,6 +192,7 @@ class Worker:
             health=self._health,
             sessions=sessions,
             limiter=self._limiter,
+            gate=self._gate,
         )
         self._realtime = Realtime(self._pipeline, self._upstream)
 
@@ -201,7 +210,7 @@ class Worker:
         self._handover.start()
         self._metrics.start()
         metrics = (
-            ControlMetrics(settings.control_host, settings.control_port)
+            ControlMetrics(settings.control_host, settings.control_port, tls=settings.control_tls)
             if settings.metrics_on_data_port
             else None
         )
@@ -221,11 +230,9 @@ class Worker:
             gemini=Gemini(self._pipeline, pass_through),
             realtime=self._realtime,
         )
-        server = HttpServer(data_plane, bind(settings.host, settings.port))
+        server = make_server(data_plane, bind(settings.host, settings.port), settings.tls)
         server.start()
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLDS)
+        collect_rarely(*_GC_THRESHOLDS)
         self._lifecycle.ready()
         say_ready(ready_fd)
         await first_of(self._stop_asked.wait(), server.wait_ended(), owner=self._tasks)
@@ -234,7 +241,7 @@ class Worker:
             raise RuntimeError(msg)
         await self._drain(server)
 
-    async def _drain(self, server: HttpServer) -> None:
+    async def _drain(self, server: HttpServer | TlsServer) -> None:
         """Not ready but accepting for the delay; then nothing new; then what is in flight; then the spans."""
         self._lifecycle.drain()
         # Who takes this worker's place may come before it has gone.
@@ -242,6 +249,9 @@ class Worker:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._hurry_asked.wait(), self._settings.drain_delay_s)
         ends_at_s = time.monotonic() + self._settings.drain_timeout_s
+        await server.refuse()
+        if self._settings.drain_delay_s:
+            await self._let_connections_go(ends_at_s)
         # Granian's server leaves WebSockets alone when it stops, so they end before.
         if open_sessions := await self._realtime.drain(self._settings.drain_timeout_s):
             _log.warning("%d sessions are still open after the drain timeout and are cut", open_sessions)
@@ -254,6 +264,7 @@ class Worker:
             await self._pipeline.cut_open_calls()
         self._processor.shutdown()
         self._metrics.stop()
+        self._gate.lateness.stop()
         await self._limiter.close()
         if self._shared_counters is not None:
             await self._shared_counters.close()
@@ -264,6 +275,19 @@ class Worker:
         await self._handover.close(_FLUSH_S)
         await self._upstream.close()
         await end(self._tasks)
+
+    async def _let_connections_go(self, ends_at_s: float) -> None:
+        """Wait until no call comes any more over connections that rested.
+
+        A balancer that keeps some may send a call just when they are closed, and would not dare to send it
+        again. Each that is used ends with its answer, and new ones are refused, so they come to an end.
+        """
+        seen = -1
+        while self._lifecycle.farewells != seen and time.monotonic() < ends_at_s:
+            seen = self._lifecycle.farewells
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry_asked.wait(), _QUIET_S)
+                return
 
     def _on_sigterm(self) -> None:
         if self._stop_asked.is_set():
@@ -311,6 +335,7 @@ class Worker:
             self._current.snapshot = snapshot
             self._health.rules = snapshot.circuit_rules
             self._take_away_rule()
+            self._gate.take_shares(snapshot.shares)
             self._config_word = "ok"
             self._handover.report_config(version)
 
@@ -341,6 +366,13 @@ class Worker:
     def _counts(self) -> Counts:
         tally = self._tally
         return Counts(tally.created, tally.handed_over, tally.dropped, self._pipeline.open_count)
+
+
+def _gate(settings: Settings, random: Random) -> Gate:
+    bounds = Bounds(settings.max_in_flight, settings.max_input_bytes)
+    open_calls: set[Any] = set()
+    lateness = Lateness(settings.max_lag_s, lambda: bool(open_calls))
+    return Gate(bounds, open_calls, lateness, random, time.monotonic)
 
 
 def _table(path: Path, known: str) -> SharedTable:
