@@ -356,7 +356,7 @@ def test_a_bad_push_changes_nothing(fleet: Fleet, replicas: tuple[GatewayProcess
         assert "nothing was put into Redis" in said
         assert "canary-literal-0005" not in said
     assert fleet.command("list") == before
-    fleet.push(documents(fleet.server), "--expect", "1-000000000000", expect=1)
+    fleet.push(documents(fleet.server, 0, 1), "--expect", "1-000000000000", expect=1)
     assert fleet.command("list") == before
     assert len({frozenset(versions(gateway)) for gateway in replicas}) == 1
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import ssl
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import pytest
 from redis import Redis
 
 from gateway.store import config_store
 from gateway.store.config_store import ConfigAwayError, ConfigStore, Note, NotTheLastError
+from tests.rig.redis_relay import RedisRelay
 from tests.rig.requires import requires
 from tests.rig.valkey_server import PASSWORD, ClusterNode, ValkeyServer, form_cluster, home_of
 
@@ -58,9 +62,18 @@ def test_a_change_of_what_is_not_the_last(store: ConfigStore) -> None:
     assert store.put(b"one", NOTE, "0-") == "1-ab12"
     for expected in ("0-", "1-cd34", "2-ab12"):
         with pytest.raises(NotTheLastError) as caught:
-            store.put(b"two", NOTE, expected)
+            store.put(b"two", msgspec.structs.replace(NOTE, digest="cd34"), expected)
         assert caught.value.last == "1-ab12"
     assert store.find(2) is None
+
+
+def test_a_change_that_was_made_already(store: ConfigStore) -> None:
+    """Whose answer was lost, and which is asked for again: once is enough."""
+    store.put(b"one", NOTE)
+    two = msgspec.structs.replace(NOTE, digest="cd34")
+    assert store.put(b"two", two, "1-ab12") == "2-cd34"
+    assert store.put(b"two", two, "1-ab12") == "2-cd34"
+    assert store.head() == "2-cd34"
 
 
 def test_the_oldest_go(store: ConfigStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,6 +111,28 @@ def test_paused(tmp_path: Path) -> None:
         with pytest.raises(ConfigAwayError):
             store.head()
         own.go_on()
+
+
+@requires("openssl")
+def test_tls(server: ValkeyServer, store: ConfigStore, tmp_path: Path) -> None:
+    """`rediss://`, with the server's certificate checked."""
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    command = [
+        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out",
+        str(certificate), "-days", "1", "-subj", "/CN=localhost", "-addext",
+        "subjectAltName=DNS:localhost,IP:127.0.0.1",
+    ]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    store.put(b"one", NOTE)
+    with RedisRelay(server.port, tls=context) as relay:
+        url = f"rediss://:{PASSWORD}@127.0.0.1:{relay.port}/0"
+        over_tls = ConfigStore(f"{url}?ssl_ca_certs={certificate}", timeout_s=PATIENT_S)
+        assert over_tls.find(1) == b"one"
+        over_tls.close()
+        with pytest.raises(ConfigAwayError):
+            ConfigStore(url, timeout_s=PATIENT_S).head()
 
 
 def test_cluster(tmp_path: Path) -> None:
