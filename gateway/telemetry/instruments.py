@@ -391,6 +391,13 @@ WORKERS: Final = Instrument("gateway.workers", _GAUGE, "{process}", "Workers tha
 BUILD: Final = Instrument(
     "gateway.build.info", _GAUGE, "1", "Always 1; what runs.", ("service.version", "gateway.config.version")
 )
+REPLICAS: Final = Instrument(
+    "gateway.replicas",
+    _GAUGE,
+    "{replica}",
+    "Gateways that this one has heard of, itself among them.",
+    ("gateway.config.version", "gateway.state"),
+)
 OVERFLOWS: Final = Instrument(
     "gateway.metrics.overflows",
     _SUM,

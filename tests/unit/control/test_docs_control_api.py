@@ -25,6 +25,7 @@ from gateway.control.health import Health
 from gateway.control.manifests import edited, judged, listed, one_manifest, saved_manifest
 from gateway.control.model_test import ModelTest
 from gateway.control.otel_settings import saved_json
+from gateway.control.replica_list import ReplicaList
 from gateway.control.targets import TargetsSource
 from gateway.delivery.probe import ProbeResult
 from gateway.identity.issued_tokens import IssuedTokens
@@ -37,7 +38,7 @@ from gateway.tracestore.rollup import Sums
 from gateway.tracestore.span_blob import join
 from tests.unit.config.writing import ACCOUNT, CALLER, documents
 from tests.unit.control.limit_desk import budget, desk_of
-from tests.unit.control.rooms import AnyModel, SpoolCounts
+from tests.unit.control.rooms import THIS, AnyModel, SpoolCounts
 from tests.unit.tracestore.call_maker import make_row, make_span
 
 TEXT = (Path(__file__).parents[3] / "docs" / "control-api.md").read_text()
@@ -169,6 +170,7 @@ ANSWERS: dict[str, object] = {
         "workers": [],
     },
     "config": config(),
+    "replicas": ReplicaList(lambda: THIS).report(),
     "audit": audit(),
     "targets": TargetsSource(lambda: ["a/b"], None).report(),
     "usage": limits_answer("usage"),
