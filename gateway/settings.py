@@ -68,7 +68,7 @@ class Settings:
         secrets_dir: Where `tfy-secret://` references are looked up, None when only in the environment.
         strict: What is not in force, and secrets without a value, are errors.
         metrics_on_data_port: Whether the data plane answers `/metrics` too.
-        traces_max_bytes: Of the local store, without its sums.
+        traces_max_bytes: Of the local store, its sums among them.
         traces_max_days: Older traces are deleted from it.
         trace_link: Where a trace is in another system, with `{trace_id}` in it, None when nowhere.
         config_in_redis: The manifests come from there.

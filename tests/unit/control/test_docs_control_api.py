@@ -34,7 +34,7 @@ from gateway.tracestore.decode import span_json, trace_json
 from gateway.tracestore.ledger import StoreState, local_report
 from gateway.tracestore.metrics_query import MetricsQuery, figures, run_metrics
 from gateway.tracestore.query import _PARAMETERS, COLUMN_NAMES, page_json
-from gateway.tracestore.rollup import Sums
+from gateway.tracestore.rollup import Sums, counted
 from gateway.tracestore.span_blob import join
 from tests.unit.config.writing import ACCOUNT, CALLER, documents
 from tests.unit.control.limit_desk import budget, desk_of
@@ -62,7 +62,7 @@ def metrics() -> dict[str, object]:
     """Of the figures as many as the page shows."""
     answer = run_metrics(None, MetricsQuery(split_by="model", filters={"status": "200"}), 3600.0)
     sums = Sums()
-    sums.add_call(make_row(1))
+    sums.add_calls([counted(make_row(1))])
     assert isinstance(answer["points"], dict)
     points = {name: answer["points"][name] for name in ("requests", "errors", "error_ratio")}
     points["latency_ms"] = {"p99": answer["points"]["latency_ms"]["p99"]}
