@@ -21,11 +21,12 @@ class ConfigSource:
 
     Attributes:
         status: Of the configuration (`ConfigWatch.status`).
-        workers: Instance id and version in force of each worker that is connected.
+        workers: Of each worker that is connected: its instance id, the version in force, and the Unix time in
+            nanoseconds at which it said so.
     """
 
     status: Callable[[], ConfigStatus]
-    workers: Callable[[], Sequence[tuple[str, str]]]
+    workers: Callable[[], Sequence[tuple[str, str, int]]]
 
     def report(self) -> dict[str, object]:
         """The body of the answer."""
@@ -35,7 +36,8 @@ class ConfigSource:
             "version": status.version,
             "loaded_at": format_rfc3339(status.loaded_at_ns),
             "workers": [
-                {"instance_id": instance_id, "version": version} for instance_id, version in self.workers()
+                {"instance_id": instance_id, "version": version, "in_force_at": format_rfc3339(at_ns)}
+                for instance_id, version, at_ns in self.workers()
             ],
             "not_in_force": list(status.not_in_force),
             "last_rejected": None
