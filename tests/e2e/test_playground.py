@@ -33,8 +33,13 @@ READY = "document.querySelectorAll('#models option').length > 0"
 
 @pytest.fixture
 def own(start_gateway: StartGateway, upstream: FakeUpstream) -> GatewayProcess:
-    """A gateway whose manifests may be changed."""
-    return start_gateway(standard_documents(upstream.base_url, 1))
+    """A gateway whose manifests may be changed; one of its accounts has prices."""
+    documents = standard_documents(upstream.base_url, 1)
+    price = {"metric": "per_1000_tokens", "value": {"input": 1, "output": 2, "cache_read": 1}}
+    for account in documents:
+        if account["name"] == "fake":
+            account["integrations"] = [{**one, "cost": price} for one in account["integrations"]]
+    return start_gateway(documents)
 
 
 @asynccontextmanager
@@ -111,6 +116,10 @@ async def test_two_models_answer_side_by_side(own: GatewayProcess) -> None:
         figures = await page.text(".pane .figures")
         assert "11 in, 5 out" in figures
         assert "ms" in figures
+        # 11 tokens at 0.1 cent and 5 at 0.2; the other model has no price, and none is made up.
+        figures = "[...document.querySelectorAll('.pane .figures')].map((one) => one.innerText)"
+        await page.wait(f"{figures}[0].includes('Cost $0.021')")
+        assert "$" not in (await page.run(figures))[1]
         for width, scheme in ((1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")):
             await page.look(width=width, height=900, scheme=scheme)
             # Colours change over a moment.

@@ -26,6 +26,14 @@ _FLAGS: Final = (
     *("--disable-dev-shm-usage", "--remote-debugging-port=0"),
 )
 _ANSWER_S: Final = 20.0
+KEYS: Final = {
+    "Tab": ("Tab", 9, ""),
+    "Enter": ("Enter", 13, "\r"),
+    "Escape": ("Escape", 27, ""),
+    " ": ("Space", 32, " "),
+    "ArrowDown": ("ArrowDown", 40, ""),
+}
+"""Of each its code, its number in Windows and what it types."""
 
 
 class Page:
@@ -81,6 +89,18 @@ class Page:
     async def click(self, selector: str) -> None:
         """Click on an element."""
         await self.run(f"document.querySelector({json.dumps(selector)}).click()")
+
+    async def press(self, key: str, *, shift: bool = False, control: bool = False) -> None:
+        """Press a key: a name of `KEYS`, or a letter."""
+        code, number, text = KEYS[key] if key in KEYS else (f"Key{key.upper()}", ord(key.upper()), "")
+        pressed = {
+            "key": key,
+            "code": code,
+            "windowsVirtualKeyCode": number,
+            "modifiers": 8 * shift + 2 * control,
+        }
+        await self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **pressed)
+        await self.call("Input.dispatchKeyEvent", type="keyUp", **pressed)
 
     async def text(self, selector: str) -> str:
         """The text that an element shows."""
