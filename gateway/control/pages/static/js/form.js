@@ -9,6 +9,8 @@ const MANY = 12;
 const FEW = 3;
 
 /** `env:NAME` in backticks as code. */
+const SECRET_HELP = " Paste the value itself: saving moves it into a file of its own, and it is not shown again. Or say where it is: `env:NAME`, `file:PATH`.";
+
 export function helpText(text) {
   return text.split("\n\n")[0].split("`").map((part, index) => (index % 2 ? make("code", { textContent: part }) : part));
 }
@@ -153,7 +155,7 @@ export class Form {
     return make("div", { className: "field" },
       make("label", { for: id }, labelOf(name), isOptional ? make("span", { className: "soft optional", textContent: " optional" }) : null),
       input,
-      make("p", { className: "help", id: `${id}-help` }, ...helpText(plain.description || "")),
+      make("p", { className: "help", id: `${id}-help` }, ...helpText(`${plain.description || ""}${input.dataset.secret ? SECRET_HELP : ""}`)),
       this.error(path));
   }
 
