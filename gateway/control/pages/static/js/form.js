@@ -84,6 +84,7 @@ export class Form {
         const spot = document.getElementById(`${id}-error`);
         if (!spot) continue;
         spot.hidden = false;
+        if (problem.severity === "error" || !spot.textContent) spot.classList.toggle("warn", problem.severity !== "error");
         spot.textContent = [spot.textContent, `${problem.message}. ${problem.fix}`].filter(Boolean).join(" ");
         if (problem.severity === "error") document.getElementById(id)?.setAttribute("aria-invalid", "true");
         for (let outer = spot.closest("details"); outer; outer = outer.parentElement.closest("details")) outer.open = true;
@@ -104,7 +105,9 @@ export class Form {
       const matters = plain.required?.includes(name) || value[name] !== undefined || (name === "name" && !path.length);
       (matters ? shown : more).push(this.field(name, field, here));
     }
-    shown.sort((one, other) => (other.dataset.name === "name") - (one.dataset.name === "name"));
+    // Where a provider is and with what key comes before the many models that it has.
+    const rank = (field) => ({ name: 0, auth_data: 2, integrations: 3 })[field.dataset.name] ?? 1;
+    shown.sort((one, other) => rank(one) - rank(other));
     const unknown = Object.keys(value).filter((name) => !plain.properties?.[name]);
     for (const name of unknown) shown.push(this.error([...path, name], `${name}: not a field of this part`));
     // A line that hides two or three fields saves nothing.
