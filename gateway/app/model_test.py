@@ -101,6 +101,7 @@ class _Client:
     peer_address = "127.0.0.1"
     query = ""
     has_body = True
+    is_short = True
 
     def __init__(self, path: str, token: str, body: bytes) -> None:
         self.path = self.route = self.raw_path = path
@@ -132,8 +133,11 @@ class _Client:
     async def until_gone(self) -> None:
         await asyncio.Event().wait()
 
-    async def read_body(self, _limit_bytes: int) -> bytes:
+    async def read_body(self, _limit_bytes: int, _hold: Callable[[int], None]) -> bytes:
         return await self.read_piece()
+
+    async def drop_body(self) -> None:
+        """It is here."""
 
     def watch(self) -> AbstractContextManager[object]:
         return contextlib.nullcontext()
