@@ -13,7 +13,7 @@ from tests.rig.requires import requires
 
 pytestmark = requires("chromium")
 
-PAGES = [entry.path for group in NAVIGATION for entry in group.entries]
+PAGES = [entry.path for group in NAVIGATION for entry in group.entries] + ["/configuration/manifests/new"]
 # What is there only when it is asked for.
 OPENED = (
     "for (const one of document.querySelectorAll('.switch > input:not(:checked)')) one.click(); "
