@@ -372,9 +372,13 @@ class Control:
     async def _collect_metrics(self) -> MetricsReport:
         return await asyncio.to_thread(self._metrics_source.report)
 
-    def _connected(self) -> Sequence[tuple[str, str]]:
+    def _connected(self) -> Sequence[tuple[str, str, int]]:
         states = self._delivery.workers()
-        return [(state.instance_id, state.config_version) for state in states if state.is_connected]
+        return [
+            (state.instance_id, state.config_version, state.config_at_ns)
+            for state in states
+            if state.is_connected
+        ]
 
     async def _test(self, name: str | None, config: Config | None) -> list[dict[str, Any]]:
         """One span to the destination *name*, or to each, of *config* or of what is in force.

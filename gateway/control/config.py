@@ -26,12 +26,13 @@ class ConfigSource:
 
     Attributes:
         status: Of the configuration (`ConfigWatch.status`).
-        workers: Instance id and version in force of each worker that is connected.
+        workers: Of each worker that is connected: its instance id, the version in force, and the Unix time in
+            nanoseconds at which it said so.
         source: Where the configuration comes from.
     """
 
     status: Callable[[], ConfigStatus]
-    workers: Callable[[], Sequence[tuple[str, str]]]
+    workers: Callable[[], Sequence[tuple[str, str, int]]]
     source: Callable[[], Mapping[str, object]] = from_files
 
     def report(self) -> dict[str, object]:
@@ -43,7 +44,8 @@ class ConfigSource:
             "source": dict(self.source()),
             "loaded_at": format_rfc3339(status.loaded_at_ns),
             "workers": [
-                {"instance_id": instance_id, "version": version} for instance_id, version in self.workers()
+                {"instance_id": instance_id, "version": version, "in_force_at": format_rfc3339(at_ns)}
+                for instance_id, version, at_ns in self.workers()
             ],
             "not_in_force": list(status.not_in_force),
             "last_rejected": None

@@ -187,6 +187,9 @@ async def test_a_newcomer_is_shown_the_first_call(traffic: Traffic, page: Page) 
         await page.wait("document.querySelector('.empty pre') !== null")
         assert "curl http://127.0.0.1:8787/v1/chat/completions" in await page.text(".empty pre")
         assert "$GATEWAY_TOKEN" in await page.text(".empty pre")
+        steps = "[...document.querySelectorAll('.steps a')].map((one) => one.getAttribute('href'))"
+        assert await page.run(steps) == ["/models/new", "/playground", "/controls/settings/otel"]
+        assert await find_faults(page) == []
         await shoot_all(page, f"empty{path.replace('/', '-')}")
     assert page.complaints == []
 

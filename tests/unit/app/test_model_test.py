@@ -15,8 +15,8 @@ from gateway.control.model_advice import Tried, explain
 from gateway.control.model_test import QUESTIONS
 from gateway.proxies import Proxies
 from gateway.snapshot import Snapshot, compile_snapshot
-from tests.rig.behaviours import TEXT, Behaviour, json_reply, normal
-from tests.rig.fake_upstream import ClosedPort, FakeUpstream
+from tests.rig.behaviours import TEXT, json_reply, normal
+from tests.rig.fake_upstream import Behaviour, ClosedPort, FakeUpstream
 from tests.unit.config.writing import ACCOUNT, CALLER, documents
 
 KEY = "sk-canary-of-a-test"

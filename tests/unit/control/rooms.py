@@ -186,7 +186,9 @@ class Rooms:
                 self._test,
                 removed_metrics=lambda: [{"name": "gone-metrics"}],
             ),
-            config=ConfigSource(lambda: self.status, lambda: [("w1", "0123456789ab")]),
+            config=ConfigSource(
+                lambda: self.status, lambda: [("w1", "0123456789ab", 1_700_000_000_500_000_000)]
+            ),
             metrics=MetricsPage(
                 MetricsSource(
                     lambda own: MetricsReport(0, list(own), 1),

@@ -81,7 +81,7 @@ def otel() -> dict[str, object]:
 
 def config() -> dict[str, object]:
     status = ConfigStatus("v", 0, (), Rejected(0, (problem().to_dict(),)))
-    return ConfigSource(lambda: status, lambda: [("w", "v")]).report()
+    return ConfigSource(lambda: status, lambda: [("w", "v", 0)]).report()
 
 
 def deliveries() -> dict[str, object]:

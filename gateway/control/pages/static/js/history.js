@@ -8,7 +8,7 @@ import { toast, toastError } from "./toast.js";
 
 const page = at("history");
 const isAdmin = page.dataset.admin === "true";
-const LOOK_MS = 3000;
+const LOOK_MS = 1000;
 const KINDS = { created: "good", changed: "info", removed: "bad" };
 let shown = "";
 let versions = [];

@@ -189,7 +189,8 @@ async function load() {
     const answer = await get(`/api/metrics/query?${wanted}`, { signal: mine.signal });
     at("trouble").replaceChildren();
     const isEmpty = !answer.reach.metrics_since;
-    at("nothing").replaceChildren(...(isEmpty ? [firstCall(at("monitor").dataset.gateway)] : []));
+    // Made once: who is on a link in it stays there.
+    if (isEmpty !== Boolean(at("nothing").firstChild)) at("nothing").replaceChildren(...(isEmpty ? [firstCall(at("monitor").dataset.gateway)] : []));
     at("shown").hidden = isEmpty;
     at("controls").hidden = isEmpty;
     if (!isEmpty) {
