@@ -19,6 +19,7 @@ from gateway.settings import (
     OPTIONS,
     SettingsError,
     environment,
+    find_shown_secret,
     read_control_place,
     read_settings,
     state_dir_in,
@@ -27,6 +28,12 @@ from gateway.settings import (
 OK: Final = 0
 INVALID: Final = 1
 USAGE: Final = 2
+_PLACE_FLAGS: Final = {
+    "state-dir": "DIR",
+    "control-host": "HOST",
+    "control-port": "PORT",
+    "control-tls-cert": "FILE",
+}
 _DEMO_PORT: Final = 8789
 
 
@@ -151,8 +158,8 @@ def _add_admin(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     listed = actions.add_parser("list", help="list users and tokens, without anything secret")
     runs = {link: _admin_link, password: _admin_password, token: _admin_token, revoke: _admin_revoke}
     for action, run in {**runs, listed: _admin_list}.items():
-        for flag in ("state-dir", "control-host", "control-port"):
-            action.add_argument(f"--{flag}", metavar=flag.rpartition("-")[2].upper(), help="as of serve")
+        for flag, placeholder in _PLACE_FLAGS.items():
+            action.add_argument(f"--{flag}", metavar=placeholder, help="as of serve")
         action.set_defaults(run=_with_place(run))
 
 
@@ -162,16 +169,13 @@ def _with_place(
     """*run*, given the state folder and the control plane's origin."""
 
     def found(parsed: argparse.Namespace) -> int:
-        flags = {
-            flag: getattr(parsed, flag.replace("-", "_"))
-            for flag in ("state-dir", "control-host", "control-port")
-        }
+        flags = {flag: getattr(parsed, flag.replace("-", "_")) for flag in _PLACE_FLAGS}
         try:
-            host, port, state_dir = read_control_place(flags, environment())
+            origin, state_dir = read_control_place(flags, environment())
         except SettingsError as error:
             sys.stderr.write(f"gateway admin: {error}\n")
             return USAGE
-        return run(parsed, state_dir, f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        return run(parsed, state_dir, origin)
 
     return found
 
@@ -284,6 +288,8 @@ def _serve(parsed: argparse.Namespace) -> int:
     except SettingsError as error:
         sys.stderr.write(f"gateway serve: {error}\n")
         return USAGE
+    if (warning := find_shown_secret(flags)) is not None:
+        sys.stderr.write(f"gateway serve: warning: {warning}\n")
     from gateway import supervisor
 
     return supervisor.serve(settings)

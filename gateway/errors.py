@@ -75,6 +75,12 @@ class InvalidBody(GatewayError):
     status, type, code, source = 400, "invalid_request_error", "invalid_body", "client"
 
 
+class InvalidFraming(GatewayError):
+    """The head says of the body's end what a server in front of this one may read in another way."""
+
+    status, type, code, source = 400, "invalid_request_error", "invalid_framing", "client"
+
+
 class UnsupportedParameter(GatewayError):
     """The call asks for what its target cannot do, and the operator wants that refused."""
 
@@ -208,6 +214,23 @@ class NoTargetAvailable(GatewayError):
 
     status, type, code, source = 503, "overloaded_error", "no_target_available", "gateway"
     retryable = True
+
+
+class Overloaded(GatewayError):
+    """There is more to do than this worker takes on.
+
+    Attributes:
+        reason: Which bound was met: `in_flight`, `input_bytes` or `cpu`.
+        priority: Of the call.
+    """
+
+    status, type, code, source = 503, "overloaded_error", "overloaded", "gateway"
+    retryable = True
+
+    def __init__(self, message: str, *, reason: str = "", priority: str = "", retry_after_s: int = 1) -> None:
+        super().__init__(message, headers=(("retry-after", str(retry_after_s)),))
+        self.reason = reason
+        self.priority = priority
 
 
 class LimitsUnavailable(GatewayError):

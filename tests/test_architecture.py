@@ -22,6 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
     ("app", "supervisor", "demo_provider"),
+    ("tls_server",),
     ("edge", "control", "http_server"),
     ("bedrock", "gemini"),
     ("pass_through", "realtime"),
@@ -32,13 +33,13 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("attempt",),
     ("relay",),
     ("snapshot", "responder"),
-    ("pings",),
+    ("pings", "overload"),
     ("identity", "routing", "limits", "guardrails", "telemetry", "upstream"),
     ("delivery", "tracestore"),
     ("store",),
     ("translate",),
     ("endpoints", "providers", "pricing"),
-    ("wire", "config", "settings", "deadline"),
+    ("wire", "config", "settings", "deadline", "server_tls"),
     (
         "model",
         "errors",
@@ -52,6 +53,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "elastic",
         "tally",
         "tls_files",
+        "listener",
     ),
 )
 

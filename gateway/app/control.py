@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import gc
+import contextlib
 import logging
 import os
 import platform
 import signal
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from random import Random
@@ -37,9 +37,12 @@ from gateway.control.config_history import History
 from gateway.control.config_watch import ConfigWatch, Watched
 from gateway.control.delivery_history import DeliveryHistory
 from gateway.control.health import Health
+from gateway.control.host_health import HostHealth, build_health_app
 from gateway.control.limits import LimitsSource
 from gateway.control.limits_in_force import LimitsInForce
 from gateway.control.metrics import MetricsPage, MetricsSource
+from gateway.control.model_advice import Tried
+from gateway.control.model_test import ModelTest
 from gateway.control.otel_manifest import OtelManifests
 from gateway.control.pages.traffic import Places
 from gateway.control.playground import Playground
@@ -58,13 +61,13 @@ from gateway.http_server import HttpServer, bind
 from gateway.identity.dashboard_tokens import DashboardKey
 from gateway.identity.issued_tokens import IssuedTokens
 from gateway.limits.readings import CounterReader
-from gateway.process import DRAINING_SIGNAL, say_ready
+from gateway.process import DRAINING_SIGNAL, collect_rarely, say_ready
 from gateway.proxies import Proxies
 from gateway.routing.compile import circuit_rules
 from gateway.routing.health import Health as TargetHealth
 from gateway.routing.runtime import Runtime
 from gateway.routing.shared_circuits import SharedCircuits
-from gateway.settings import Settings, environment, is_loopback
+from gateway.settings import Settings, environment, is_loopback, origin_of
 from gateway.snapshot import Snapshot, compile_snapshot, missing_secrets
 from gateway.store import sent_alerts
 from gateway.store.audit_log import FOLDER, AuditLog
@@ -72,6 +75,8 @@ from gateway.store.sent_alerts import SentAlerts
 from gateway.store.target_board import FILE_NAME, TargetBoard, open_board
 from gateway.tasks import end, first_of, spawn
 from gateway.telemetry.resource import worker_resource
+from gateway.tls_files import NO_FILES
+from gateway.tls_server import TlsServer, make_server
 from gateway.tracestore.reader import TraceReader, find_stored
 from gateway.tracestore.store import Limits
 from gateway.tracestore.writer import StoreWriter
@@ -87,6 +92,8 @@ _METRICS_S: Final = 1.5
 """What the last spans, the store, open answers and metrics may take at the end; the supervisor allows 10."""
 
 _TELEMETRY_EVERY_S: Final = 1.0
+_WORKERS_EVERY_S: Final = 0.5
+_REFUSALS_EVERY_S: Final = 1.0
 _DAY_S: Final = 86_400.0
 # A batch of calls is some 20,000 objects that live until it is stored, and none of them in a cycle.
 _GC_THRESHOLDS: Final = (50_000, 20, 50)
@@ -145,6 +152,7 @@ class Control:
             redis=self._redis_word,
             destinations=lambda: self._destinations,
         )
+        self._host_health = HostHealth(self._health)
         self._metrics = MetricsExport(
             self._collect_metrics,
             MetricsLedgers(settings.state_dir / _METRICS_LEDGER),
@@ -204,43 +212,44 @@ class Control:
         self._metrics.configure(make_metrics_targets(self._in_force, self._secrets))
         await asyncio.to_thread(self._note_start)
         self._watch.start()
-        config = ConfigSource(self._watch.status, self._connected)
         files = ManifestFiles(settings.config, strict=settings.strict, secrets=self._secrets)
-        otel = OtelManifests(files, find_waiting=self._waiting)
-        page = MetricsPage(self._metrics_source)
         history = History(accepted_files(settings.state_dir), files, self._audit)
         tail = Tail(self._queries)
         places = _places(settings)
-        line = DataPlaneLine(places.gateway)
+        line = DataPlaneLine(places.gateway, settings.tls)
         services = Services(
             health=self._health,
             traces=self._queries,
             tail=tail,
             telemetry=self._telemetry,
-            config=config,
-            otel=otel,
-            metrics=page,
+            config=ConfigSource(self._watch.status, self._connected),
+            otel=OtelManifests(files, find_waiting=self._waiting),
+            metrics=MetricsPage(self._metrics_source),
             targets=self._targets,
             audit=self._audit,
             history=history,
             tokens=IssuedTokens(files, settings.state_dir),
             limits=self._limits,
             playground=Playground(line, DashboardKey(settings.state_dir)),
+            model_test=ModelTest(_ModelCalls(self._compile, self._proxies)),
             deliveries=self._deliveries,
             places=places,
         )
-        application = build_app(services, _access(settings))
-        server = HttpServer(application, bind(settings.control_host, settings.control_port))
-        server.start()
+        access = _access(settings)
+        application = build_app(services, access)
+        listener = bind(settings.control_host, settings.control_port)
+        server = make_server(application, listener, settings.control_tls)
+        servers = [server, *self._health_server()]
+        for one in servers:
+            one.start()
         spawn(self._watch_telemetry(), name="watch-telemetry", owner=self._tasks)
+        spawn(self._note_refusals(access.entrance), name="note-refusals", owner=self._tasks)
         spawn(self._alerts.run(), name="budget-alerts", owner=self._tasks)
         if self._sharing is not None:
             spawn(self._sharing.run(), name="share-circuits", owner=self._tasks)
         if self._shared_figures is not None:
             self._shared_figures.start()
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLDS)
+        collect_rarely(*_GC_THRESHOLDS)
         self._health.mark_ready()
         say_ready(ready_fd)
         await first_of(stop_asked.wait(), server.wait_ended(), self._failed.wait(), owner=self._tasks)
@@ -252,13 +261,21 @@ class Control:
             await self._shared_figures.close()
         self._health.mark_draining()
         tail.stop()
-        server.stop()
-        await server.ended(_ANSWER_S)
+        await _end_servers(servers)
         await line.close()
+        await asyncio.to_thread(self._audit.refused, access.entrance.refusals.rest())
         await self._metrics.stop(_METRICS_S)
         await asyncio.to_thread(self._stop)
         # Unasked it ends because a part did; the supervisor starts it anew, and the spool has the rest.
         return 0 if is_asked else 1
+
+    def _health_server(self) -> Iterator[HttpServer]:
+        """What answers on the port of health, if there is one."""
+        settings = self._settings
+        if settings.health_port is not None:
+            spawn(self._watch_workers(), name="watch-workers", owner=self._tasks)
+            listener = bind(settings.health_host, settings.health_port)
+            yield HttpServer(build_health_app(self._host_health), listener)
 
     def _stop(self) -> None:
         """End every part, in order, whatever becomes of the one before."""
@@ -331,10 +348,13 @@ class Control:
         states = self._delivery.workers()
         return [(state.instance_id, state.config_version) for state in states if state.is_connected]
 
-    async def _test(self, name: str | None) -> list[dict[str, Any]]:
-        """One span to the destination *name*, or to each; secrets are read anew, as they are now."""
+    async def _test(self, name: str | None, config: Config | None) -> list[dict[str, Any]]:
+        """One span to the destination *name*, or to each, of *config* or of what is in force.
+
+        Secrets are read anew, as they are now.
+        """
         find_proxy = self._proxies.find
-        probes = await asyncio.to_thread(make_probes, self._in_force, self._secrets, find_proxy)
+        probes = await asyncio.to_thread(make_probes, config or self._in_force, self._secrets, find_proxy)
         wanted = [probe for probe in probes if name in (None, probe.destination.name)]
         results = await probe_all(wanted, find_proxy)
         return [result.to_dict() for result in results]
@@ -362,6 +382,20 @@ class Control:
     def _config_word(self) -> str:
         return "ok" if self._watch.status().last_rejected is None else "rejected"
 
+    async def _watch_workers(self) -> None:
+        """Keep what the health port says, so that its answers never wait for another thread."""
+        while True:
+            with contextlib.suppress(DeliveryStoppedError):
+                self._host_health.take(await asyncio.to_thread(self._delivery.workers))
+            await asyncio.sleep(_WORKERS_EVERY_S)
+
+    async def _note_refusals(self, entrance: Entrance) -> None:
+        """Put who was not let in into the audit log, a moment later."""
+        while True:
+            await asyncio.sleep(_REFUSALS_EVERY_S)
+            if refusals := entrance.refusals.due():
+                await asyncio.to_thread(self._audit.refused, refusals)
+
     async def _watch_telemetry(self) -> None:
         """Keep what `/readyz` says, so that health never waits for another thread."""
         while True:
@@ -380,16 +414,36 @@ class Control:
             await asyncio.sleep(_TELEMETRY_EVERY_S)
 
 
+async def _end_servers(servers: Iterable[HttpServer | TlsServer]) -> None:
+    for server in servers:
+        server.stop()
+        await server.ended(_ANSWER_S)
+
+
+class _ModelCalls:
+    """Test calls of models; what they need of a worker is loaded with the first."""
+
+    def __init__(self, compiled: Callable[[Config], Snapshot], proxies: Proxies) -> None:
+        self._made = (compiled, proxies)
+
+    async def call(self, config: Config, path: str, body: Mapping[str, Any]) -> Tried:
+        """See `gateway.app.model_test`."""
+        # The start of control, and its memory, need not know how a call is made.
+        from gateway.app.model_test import ModelCalls  # noqa: PLC0415 - see above
+
+        return await ModelCalls(*self._made).call(config, path, body)
+
+
 def _access(settings: Settings) -> Access:
     entrance = Entrance(settings.state_dir, settings.admin_token)
     return Access(settings.control_host, entrance, settings.control_port)
 
 
 def _places(settings: Settings) -> Places:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
     # Bound to all addresses it is on this one too.
-    host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
-    return Places(f"http://{host}:{settings.port}", settings.trace_link or "")
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    origin = origin_of(host, settings.port, is_tls=settings.tls != NO_FILES)
+    return Places(origin, settings.trace_link or "")
 
 
 def _target_names(config: Config) -> list[str]:

@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from gateway.config import loader
 from gateway.config.check import check_documents
+from gateway.config.config import Config
 from gateway.config.document import UNNAMED, Document
 from gateway.config.document_text import (
     NotReplaceable,
@@ -291,6 +292,35 @@ class ManifestFiles:
         checked = check_documents([*others, _aside(document)], strict=self._strict, secrets=self._secrets)
         own, rest = _told_apart(checked.problems, document)
         return Judged(own, (*loaded.problems, *rest))
+
+    def draft(self, kind: str, name: str | None, content: Content) -> tuple[Config, str]:
+        """The configuration as it would be with *content*, for something to be tried; nothing is written.
+
+        What has no secret is no error here: who tries it is told so in its place.
+
+        Args:
+            kind: Its type.
+            name: As for `judge`.
+            content: A whole manifest; masks stand for what is stored.
+
+        Returns:
+            The configuration, and what the manifest is called in it.
+
+        Raises:
+            Invalid: It has errors.
+        """
+        loaded = loader.load(self._path)
+        stored = None if name is None else _named(loaded.documents, kind, name)
+        document = self._change_to(stored, kind, content).document
+        assert document is not None, "it is a change to something"  # noqa: S101 - says it to the type checker
+        others = [other for other in loaded.documents if other is not stored]
+        _refuse_misplaced(document, kind, others)
+        checked = check_documents([*others, _aside(document)], strict=False, secrets=self._secrets)
+        unreadable = [problem for problem in loaded.problems if problem.severity is Severity.ERROR]
+        if checked.config is None or unreadable:
+            own, rest = _told_apart(checked.errors, document)
+            raise Invalid([*unreadable, *own, *rest])
+        return checked.config, document.name
 
     def restore(self, documents: Sequence[Document]) -> tuple[str, list[tuple[str, str]]]:
         """Make the files say what *documents*, an earlier configuration, say.

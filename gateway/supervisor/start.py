@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from typing import Final
 
 from gateway import log
 from gateway.config import Config, SecretMissing, SecretSource, accepted, check, summary
@@ -20,12 +21,17 @@ from gateway.control.accepted_files import AcceptedFiles
 from gateway.control.sign_in.accounts import FIRST_USER, Accounts
 from gateway.control.sign_in.command import first_link
 from gateway.identity.tokens import DEMO_TOKEN_SHA256
-from gateway.settings import Settings, environment, is_loopback
-from gateway.supervisor.cannot_start import CannotStart, ConfigRefused, StateFolderInUse
+from gateway.process import keep_no_core
+from gateway.server_tls import HeldTls
+from gateway.settings import Settings, environment, is_loopback, origin_of
+from gateway.supervisor.cannot_start import CannotStart, CertificateUnusable, ConfigRefused, StateFolderInUse
 from gateway.supervisor.child import Child, CommandFactory, Role
 from gateway.supervisor.family import DrainBounds, Family
 from gateway.supervisor.ports import reserve
 from gateway.supervisor.state_folder import lock_state_folder
+from gateway.tls_files import NO_FILES, TlsFileError
+
+_TLS_FLAGS: Final = {"cert_file": "cert", "key_file": "key", "ca_file": "client-ca"}
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +46,7 @@ def serve(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     log.configure(log_format=settings.log_format, level=settings.log_level, process="supervisor")
+    keep_no_core()
     try:
         _serve(settings)
     except CannotStart as reason:
@@ -50,13 +57,21 @@ def serve(settings: Settings) -> int:
 
 def _serve(settings: Settings) -> None:
     config = _check_config(settings)
+    _check_certificates(settings)
     with ExitStack() as held:
         data = reserve(settings.host, settings.port, flag="--port")
         held.callback(data.close)
         control = reserve(settings.control_host, settings.control_port, flag="--control-port")
         held.callback(control.close)
+        health_port = settings.health_port
+        if health_port is not None:
+            health = reserve(settings.health_host, health_port, flag="--health-port")
+            held.callback(health.close)
+            health_port = health.port
         held.callback(lock_state_folder(settings.state_dir).close)
-        settings = dataclasses.replace(settings, port=data.port, control_port=control.port)
+        settings = dataclasses.replace(
+            settings, port=data.port, control_port=control.port, health_port=health_port
+        )
         _keep_accepted(settings, config)
         command = _command_factory(settings)
         roles = [Role.CONTROL, *[Role.WORKER] * settings.workers]
@@ -86,13 +101,25 @@ def _check_config(settings: Settings) -> Config:
             "give whoever has it a token of its own",
             settings.host,
         )
-    if not is_loopback(settings.control_host):
+    if not is_loopback(settings.control_host) and settings.control_tls == NO_FILES:
         _log.warning(
-            "the control plane listens on %s: without TLS in front of it, passwords and tokens can be read "
-            "on the way",
+            "the control plane listens on %s: without TLS (--control-tls-cert, or a proxy in front of it) "
+            "passwords and tokens can be read on the way",
             settings.control_host,
         )
     return checked.config
+
+
+def _check_certificates(settings: Settings) -> None:
+    for files, prefix in ((settings.tls, "--tls"), (settings.control_tls, "--control-tls")):
+        if files == NO_FILES:
+            continue
+        try:
+            HeldTls(files).close()
+        except TlsFileError as error:
+            flag = f"{prefix}-{_TLS_FLAGS[error.field]}"
+            path = getattr(files, error.field)
+            raise CertificateUnusable(f"{flag} {error.what}: {path}") from error
 
 
 def _takes_demo_key(config: Config, secrets: SecretSource) -> bool:
@@ -128,12 +155,13 @@ def _command_factory(settings: Settings) -> CommandFactory:
 
 
 def _say_ready(settings: Settings, config: Config) -> None:
-    data = f"http://{_in_url(settings.host)}:{settings.port}"
-    control = f"http://{_in_url(settings.control_host)}:{settings.control_port}"
+    data = origin_of(settings.host, settings.port, is_tls=settings.tls != NO_FILES)
+    control = origin_of(settings.control_host, settings.control_port, is_tls=settings.control_tls != NO_FILES)
     workers = f"{settings.workers} worker{'' if settings.workers == 1 else 's'}"
     lines = (
         f"configuration {settings.config} (version {config.version}), {workers}",
         *_way_in(settings, control),
+        *_health_of(settings),
         # Read by programs, so it keeps its form and comes last.
         f"gateway ready: data plane {data}, control plane {control}",
     )
@@ -154,14 +182,17 @@ def _way_in(settings: Settings, control: str) -> Iterator[str]:
             link = first_link(accounts, FIRST_USER, control)
             yield f"set the password of the dashboard, once, within a day: {link}"
         else:
+            certificate = settings.control_tls_cert
+            tls = "" if certificate is None else f" --control-tls-cert {shlex.quote(str(certificate))}"
             yield (
                 "no password is set for the dashboard: gateway admin link --state-dir "
-                f"{shlex.quote(str(settings.state_dir))} --control-port {settings.control_port}"
+                f"{shlex.quote(str(settings.state_dir))} --control-port {settings.control_port}{tls}"
             )
     except (OSError, ValueError) as error:
         # Everything else works without; whoever wants to sign in is told by the sign-in page.
         _log.error("the accounts of the dashboard cannot be used: %s", error)
 
 
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+def _health_of(settings: Settings) -> Iterator[str]:
+    if settings.health_port is not None:
+        yield f"health on {origin_of(settings.health_host, settings.health_port, is_tls=False)}"

@@ -77,6 +77,7 @@ TOOLS: dict[str, Callable[[], str | None]] = {
     "cc": _program("cc"),
     "chromium": lambda: None if find_chromium() else "no program chromium or google-chrome on PATH",
     "curl": _program("curl"),
+    "cyclonedx-py": lambda: None if find_cyclonedx() else "no program cyclonedx-py (make sbom installs it)",
     "grpc": _module("grpc"),
     "helm": _program("helm"),
     "haproxy": _program("haproxy"),
@@ -106,6 +107,13 @@ def find_program(name: str) -> str | None:
 def find_mock_ai_api() -> str | None:
     """A mock of providers, in the environment of its own that `make install-test` gives it."""
     return find_program("mock-ai-api") or shutil.which("mock-ai-api", path=str(ROOT / ".venv-mock" / "bin"))
+
+
+def find_cyclonedx() -> str | None:
+    """What makes the bill of materials, in the environment of its own that `make sbom` gives it."""
+    return find_program("cyclonedx-py") or shutil.which(
+        "cyclonedx-py", path=str(ROOT / ".venv-audit" / "bin")
+    )
 
 
 def find_chromium() -> str | None:

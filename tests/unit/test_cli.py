@@ -206,6 +206,17 @@ def test_serve(manifests: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (settings.strict, settings.metrics_on_data_port) == (False, True)
 
 
+def test_serve_with_a_password_on_the_command_line(
+    manifests: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It runs, and warns."""
+    stand_in(monkeypatch, "supervisor", "serve")
+    assert cli.main(["serve", "--config", str(manifests), "--redis-url", "redis://:canary@localhost"]) == 3
+    said = capsys.readouterr().err
+    assert "GATEWAY_REDIS_URL" in said
+    assert "canary" not in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -30,11 +30,13 @@ TABLE = {
     "RateLimitExceeded": (429, "rate_limit_error", "rate_limit_exceeded", "gateway", True),
     "BudgetExceeded": (429, "rate_limit_error", "budget_exceeded", "gateway", False),
     "BodyTimeout": (408, "timeout_error", "body_timeout", "client", False),
+    "InvalidFraming": (400, "invalid_request_error", "invalid_framing", "client", False),
     "BodyTooLarge": (413, "invalid_request_error", "body_too_large", "client", False),
     "InternalError": (500, "api_error", "internal_error", "gateway", False),
     "UpstreamUnreachable": (502, "upstream_error", "upstream_unreachable", "upstream", True),
     "UpstreamBadReply": (502, "upstream_error", "upstream_bad_reply", "upstream", True),
     "IdentityUnavailable": (503, "overloaded_error", "identity_unavailable", "gateway", True),
+    "Overloaded": (503, "overloaded_error", "overloaded", "gateway", True),
     "LimitsUnavailable": (503, "overloaded_error", "limits_unavailable", "gateway", True),
     "GatewayShutdown": (503, "overloaded_error", "gateway_shutdown", "gateway", True),
     "SecretMissingError": (503, "overloaded_error", "secret_missing", "gateway", False),
@@ -61,6 +63,13 @@ def test_codes_are_distinct() -> None:
     """A code, being `error.type` and a metric's label, means one thing."""
     codes = [row[2] for row in TABLE.values()]
     assert len(set(codes)) == len(codes)
+
+
+def test_overload_says_when_to_come_back() -> None:
+    """In whole seconds, as the header wants them."""
+    error = errors.Overloaded("Too much.", reason="cpu", priority="low", retry_after_s=2)
+    assert error.headers == (("retry-after", "2"),)
+    assert (error.reason, error.priority) == ("cpu", "low")
 
 
 def test_detail_is_for_the_operator() -> None:

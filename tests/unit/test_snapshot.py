@@ -536,3 +536,18 @@ def test_limits_are_compiled(tmp_path: Path) -> None:
     assert limits.budget_status == 402
     found = limits.rules.of_call(caller, "main/small", {})
     assert [(meter.rule.id, meter.limit.amount) for meter in found] == [("r", 5)]
+
+
+def test_priorities_are_compiled(tmp_path: Path) -> None:
+    """Without rules all calls are alike and may use all that a worker takes on."""
+    plain = compiled(tmp_path, openai_account())
+    assert plain.priorities is None
+    assert not plain.has_rules
+    assert set(plain.shares.values()) == {1.0}
+    rule = {"id": "r", "when": {"models": ["main/*"]}, "priority": "low"}
+    settings = {"type": "gateway-global-settings", "overload_settings": {"priority_rules": [rule]}}
+    snapshot = compiled(tmp_path, openai_account(), settings)
+    assert snapshot.priorities is not None
+    assert snapshot.has_rules
+    assert snapshot.priorities.of(make_caller(), "main/small", {}) == "low"
+    assert snapshot.shares == {"high": 1.0, "normal": 1.0, "low": 0.6}

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, WithJsonSchema, model_validator
 
 from gateway.config.document import UNNAMED
+from gateway.config.manifests.limited_calls import RuleWhen
 from gateway.config.manifests.part import (
     Amount,
     Count,
@@ -211,6 +212,35 @@ class KeepAliveSettings(Part):
     within the stream."""
 
 
+class PriorityRule(Part):
+    """Which calls have another priority than `normal`."""
+
+    id: Label
+    """Name of the rule."""
+    when: RuleWhen
+    """Which calls it is about."""
+    priority: Literal["high", "normal", "low"]
+    """When a worker cannot take on every call, `low` ones are refused first and `high` ones last."""
+
+
+class OverloadSettings(Part):
+    """Which calls are refused first when there are too many. Extension."""
+
+    priority_rules: tuple[PriorityRule, ...] = ()
+    """The first that a call matches decides; without one it is `normal`."""
+    normal_share: Annotated[Ratio, Field(gt=0)] = 0.9
+    """Of the calls and bytes that a worker takes on, how much `normal` and `low` calls may use; all of it
+    where no rule says `high`."""
+    low_share: Annotated[Ratio, Field(gt=0)] = 0.6
+    """How much `low` calls may use."""
+
+    @model_validator(mode="after")
+    def _is_in_order(self) -> OverloadSettings:
+        if self.low_share > self.normal_share:
+            raise wrong("low_share is greater than normal_share", "Write a smaller low_share")
+        return self
+
+
 class GlobalSettings(Manifest):
     """Settings that hold for every request; at most one manifest."""
 
@@ -241,3 +271,5 @@ class GlobalSettings(Manifest):
     """How it is told what budgets have spent. Extension."""
     limit_settings: LimitSettings = LimitSettings()
     """How limits and budgets are kept. Extension."""
+    overload_settings: OverloadSettings = OverloadSettings()
+    """Which calls are refused first when there are too many. Extension."""

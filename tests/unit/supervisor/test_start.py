@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import select
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from gateway.supervisor.state_folder import lock_state_folder
+from tests.rig.certificates import Authority
 
 ROOT = Path(__file__).resolve().parents[3]
 PROVIDER = """
@@ -30,11 +33,19 @@ def config(tmp_path: Path) -> Path:
     return file
 
 
-def _serve(config: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def _serve(
+    config: Path, *options: str, environ: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "gateway", "serve", "--config", str(config), "--port", "0"]
     state = ["--state-dir", str(config.parent / "state"), "--control-port", "0"]
     return subprocess.run(
-        [*command, *state, *options], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+        [*command, *state, *options],
+        cwd=ROOT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
 
 
@@ -125,3 +136,27 @@ def test_stop_while_it_starts_is_a_clean_one(config: Path, number: signal.Signal
             process.kill()
     assert process.returncode == 0, stderr
     assert "Traceback" not in stderr
+
+
+@pytest.mark.parametrize("plane", ["", "control-"])
+def test_certificate_that_cannot_be_used(config: Path, plane: str) -> None:
+    """Exit 1, by the flag that names it."""
+    done = _serve(config, f"--{plane}tls-cert", str(config))
+    assert done.returncode == 1
+    expected = f"gateway: --{plane}tls-cert is no certificate in PEM, or tls.key_file no key: {config}"
+    assert expected in done.stderr
+
+
+def test_an_open_control_plane_without_tls_is_warned_of(config: Path, tmp_path: Path) -> None:
+    """The warning goes away with a certificate."""
+    cert, key = Authority(tmp_path).write("control")
+    open_to_all = ("--control-host", "0.0.0.0")
+    tls = ("--control-tls-cert", str(cert), "--control-tls-key", str(key))
+    # Stopped by a port that is taken, before anything starts.
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = ("--port", str(taken.getsockname()[1]))
+        environ = {**os.environ, "GATEWAY_ADMIN_TOKEN": "t"}
+        assert (
+            "passwords and tokens can be read" in _serve(config, *open_to_all, *port, environ=environ).stderr
+        )
+        assert "can be read" not in _serve(config, *open_to_all, *tls, *port, environ=environ).stderr

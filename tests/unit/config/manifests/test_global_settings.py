@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from gateway.config.manifests.global_settings import GlobalSettings, RetrySettings, TelemetrySettings
+from gateway.config.manifests.global_settings import (
+    GlobalSettings,
+    OverloadSettings,
+    RetrySettings,
+    TelemetrySettings,
+)
 from tests.unit.config.writing import ACCOUNT, CALLER, check_text, found
 
 
@@ -105,3 +110,10 @@ def test_slips(tmp_path: Path, written: str, finding: str) -> None:
     """Each is told with how to mend it."""
     checked = check_text(tmp_path, ACCOUNT, CALLER, f"type: gateway-global-settings\n{written}\n")
     assert found(checked) == [f"error 17 {finding}"]
+
+
+def test_low_calls_have_no_more_than_normal_ones() -> None:
+    """The other way round `low` would not be low."""
+    assert OverloadSettings(low_share=0.9).normal_share == 0.9
+    with pytest.raises(ValidationError, match="low_share is greater than normal_share"):
+        OverloadSettings(normal_share=0.5)
