@@ -22,8 +22,8 @@ LOCKED := install --require-hashes --only-binary :all: --requirement
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-test run test check test-long golden lock vendor clean audit sbom \
-	perf perf-quick perf-full perf-compare perf-readme perf-peers perf-profile perf-k6 perf-locust perf-simulation \
-	perf-lock
+	perf perf-quick perf-full perf-compare perf-readme perf-peers perf-profile perf-k6 perf-locust perf-simulation perf-fleet \
+	perf-lock soak
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -120,6 +120,13 @@ perf-profile: install-test
 
 perf-simulation: install-test
 	$(VENV)/bin/python -m perf.simulation $(ARGS)
+
+perf-fleet: install-test
+	$(VENV)/bin/python -m perf.fleet $(ARGS)
+
+# Beside other work: it takes a tenth of a core. ARGS="--minutes 3" for a first look.
+soak: install-test
+	$(VENV)/bin/python -m perf.soak $(ARGS)
 
 perf-k6: install-test
 	$(VENV)/bin/python -m perf.k6 $(ARGS)

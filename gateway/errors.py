@@ -16,6 +16,20 @@ CLIENT_CLOSED_REQUEST: Final = 499
 """What we note as status when the caller left before one was sent (nginx's number; nobody receives it)."""
 
 
+def forget_frames(error: BaseException) -> None:
+    """Let go of the frames that *error* came through, and what caused it.
+
+    A frame that keeps an error whose traceback has that frame goes only when Python looks for such circles,
+    which workers have it do seldom, and the body of the call with it.
+    """
+    known: set[int] = set()
+    found: BaseException | None = error
+    while found is not None and id(found) not in known:
+        known.add(id(found))
+        found.__traceback__ = None
+        found = found.__cause__ or found.__context__
+
+
 class GatewayError(Exception):
     """A refusal or failure with a status and a body of its own.
 

@@ -29,8 +29,8 @@ HEAD_TIMEOUT_S: Final = 30.0
 """Longest time from the end of an answer, or the start of a connection, to the end of the next head."""
 
 MAX_HEAD_BYTES: Final = 128 * 1024
-"""Longest head, or a little less, and most that is read of a body at once: with half of it 20 MB took four times
-as long.
+"""Longest head, or a little less, and most that is read of a body at once: with half of it 20 MB took four
+times as long.
 """
 
 _TLS_MIN: Final = "tls1.2"

@@ -1,9 +1,9 @@
 """Closing a listening socket that another server accepts on, so that no connection is lost.
 
-Closing one resets whatever the kernel has completed and nobody has accepted yet, and a client that had sent its
-request with that gets no answer. So first the kernel is told to take up no connection more, what waits is
-accepted, and only then the socket is closed. Who came in between knocks again after a second, as TCP does, and is
-refused then: a balancer goes to the next gateway.
+Closing one resets whatever the kernel has completed and nobody has accepted yet, and a client that had sent
+its request with that gets no answer. So first the kernel is told to take up no connection more, what waits
+is accepted, and only then the socket is closed. Who came in between knocks again after a second, as TCP
+does, and is refused then: a balancer goes to the next gateway.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ QUEUE_S: Final = 0.5
 _LOOK_EVERY_S: Final = 0.002
 _IS_LINUX: Final = sys.platform == "linux"
 _SO_ATTACH_FILTER: Final = 26
-# Classic BPF, on TCP's header: one that begins a connection (SYN without ACK and RST) is dropped, others pass.
-# Connections that are made meanwhile inherit it, and to them such a one never comes.
+# Classic BPF, on TCP's header: what begins a connection (SYN without ACK and RST) is dropped.
+# Connections that are made meanwhile inherit it, and nothing like that comes to them.
 _DROP_NEW: Final = (
     (0x30, 0, 0, 13),  # load the byte of the flags
     (0x54, 0, 0, 0x16),  # and with RST | ACK | SYN
@@ -47,11 +47,12 @@ async def close_gently(fd: int) -> None:
     with socket.socket(fileno=os.dup(fd)) as listener:
         _drop_new(listener)
         ends_at_s = time.monotonic() + QUEUE_S
-        while _waiting(listener) and time.monotonic() < ends_at_s:
+        # The kernel tells nobody when the last one has been accepted.
+        while _waiting(listener) and time.monotonic() < ends_at_s:  # noqa: ASYNC110 - see above
             await asyncio.sleep(_LOOK_EVERY_S)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
-            # With a name that the kernel gives, which nobody knows. It listens: accepting on a socket that does
-            # not is an error, and a server that looks once more would do so again and again.
+            # With a name that the kernel gives, which nobody knows. It listens: accepting on a socket that
+            # does not is an error, and a server that looks once more would do so again and again.
             other.bind("")
             other.listen(1)
             other.setblocking(False)

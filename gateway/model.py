@@ -15,6 +15,8 @@ from typing import Any, Final, Literal, Protocol, overload
 
 import msgspec
 
+from gateway.tls_files import TlsFiles
+
 HeaderPairs = list[tuple[bytes, bytes]]
 """Headers as they are on the wire, in order, names in lower case."""
 
@@ -398,6 +400,7 @@ class Target:
         fallback: What happens when it has failed, of a target of several.
         limits: How long an attempt may take.
         parameters: What calls get in place of their own, JSON by OpenAI's name: `override_params`.
+        tls: Certificates of its own, None for most.
     """
 
     name: str
@@ -431,6 +434,7 @@ class Target:
     fallback: FallbackPolicy = FallbackPolicy()
     limits: TimeLimits = USUAL_LIMITS
     parameters: Mapping[str, bytes] = field(default_factory=dict, hash=False)
+    tls: TlsFiles | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -831,6 +835,7 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
         token: The bearer token to send, by how it is asked for.
         signing: What to sign the request with.
         limits: How long to wait for a connection, and for what it brings.
+        tls: Certificates of the target's own, None for most.
     """
 
     url: str
@@ -841,6 +846,7 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
     token: AnyTokenRequest | None = None
     signing: AwsSigning | None = None
     limits: TimeLimits = USUAL_LIMITS
+    tls: TlsFiles | None = None
 
     def __repr__(self) -> str:
         """Without headers and body: they hold credentials, and what somebody said."""
@@ -868,7 +874,7 @@ class Passage(msgspec.Struct, frozen=True):
         url: With its query, escapes as they are to be sent.
         headers: All but `host` and what frames the body.
         body: Bytes, or what gives them piece by piece; such a one is sent once at most.
-        timeout_s: As in `UpstreamRequest`; *token*, *signing* and *limits* too.
+        timeout_s: As in `UpstreamRequest`; *token*, *signing*, *limits* and *tls* too.
     """
 
     method: str
@@ -879,6 +885,7 @@ class Passage(msgspec.Struct, frozen=True):
     token: AnyTokenRequest | None = None
     signing: AwsSigning | None = None
     limits: TimeLimits = USUAL_LIMITS
+    tls: TlsFiles | None = None
 
     def __repr__(self) -> str:
         """Without headers and body: they hold credentials, and what somebody said."""

@@ -491,6 +491,7 @@ class _Attempts:
             token=target.token,
             signing=target.signing,
             limits=target.limits,
+            tls=target.tls,
         )
 
 

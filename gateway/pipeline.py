@@ -48,11 +48,13 @@ from gateway.errors import (
     InvalidBody,
     ModelNotFound,
     Overloaded,
+    forget_frames,
 )
 from gateway.failover import Failover
 from gateway.limits.estimate import Estimate
 from gateway.limits.limiter import Limiter
 from gateway.limits.permit import Asking
+from gateway.long_work import LONG_BYTES, LongWork
 from gateway.model import (
     AttemptObserver,
     Call,
@@ -143,6 +145,7 @@ class Pipeline:
         self._stored = stored
         self._loop: asyncio.AbstractEventLoop | None = None
         self._dropping = 0
+        self._long_work = LongWork()
         self._gate = gate_without_bounds() if gate is None else gate
         self._open = self._gate.open
 
@@ -166,6 +169,8 @@ class Pipeline:
             trace.noted(notes)
             wishes = read_wishes(client.headers)
             facts = CallFacts(caller, endpoint, client.headers, notes.metadata, call)
+            if call.body_bytes >= LONG_BYTES:
+                await self._long_work.take_turn()
             plan = snapshot.routing.plan(call.model, facts)
             if plan.session is not None:
                 plan = await self.at_home(plan, snapshot, call.model, facts)
@@ -198,6 +203,8 @@ class Pipeline:
             LimitsUnavailable: Nobody can say whether one has.
         """
         call = facts.call or trace.call
+        if trace.held_bytes >= LONG_BYTES:
+            await self._long_work.take_turn()
         if snapshot.priorities is not None and snapshot.priorities.depend_on_model and self._gate.is_tight:
             model = plan.targets[0].name if call is None else call.model
             self._gate.check_inside(snapshot.priorities.of(facts.caller, model, facts.metadata))
@@ -284,7 +291,10 @@ class Pipeline:
             try:
                 await stages(responder, snapshot)
             except GatewayError as error:
-                await responder.fail(error)
+                try:
+                    await responder.fail(error)
+                finally:
+                    forget_frames(error)
             except ClientDisconnected:
                 raise
             except Exception:
@@ -384,12 +394,17 @@ class Pipeline:
             trace.held_bytes += size_bytes
 
         try:
-            return await client.read_body(limit_bytes or self._max_body_bytes, hold)
+            body = await client.read_body(limit_bytes or self._max_body_bytes, hold)
+            if len(body) >= LONG_BYTES:
+                await self._long_work.take_turn()
+            return body
         finally:
             trace.body_ns += time.perf_counter_ns() - began_ns
 
     async def answer_call(self, responder: Responder, call: Call, plan: Plan, wishes: Wishes) -> None:
         """Answer a call that has been read and planned."""
+        if call.body_bytes >= LONG_BYTES:
+            await self._long_work.take_turn()
         with responder.client.watch():
             if plan.classification is not None:
                 plan = await self._classifier.decide(responder.trace, plan)

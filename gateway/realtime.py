@@ -285,6 +285,7 @@ class _Dialing:
             timeout_s=whole_limit_s(self._wishes.limits, target),
             token=target.token,
             limits=target.limits,
+            tls=target.tls,
         )
 
 

@@ -35,6 +35,12 @@ _TLS_SETTINGS: Final = tuple(
     f"{plane}tls_{what}" for plane in ("", "control_") for what in ("cert", "key", "client_ca")
 )
 _LEAST_STORE_BYTES: Final = 10_000_000
+CONFIG_IN_REDIS: Final = "redis:"
+"""`--config` of who gets it from where replicas meet."""
+
+_SET_HERE: Final = Path("config-set") / "current"
+"""Where it is put, in the state folder: see `gateway.control.config_sets`."""
+
 _LOG_FORMATS: Final = ("text", "json")
 _LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -48,7 +54,7 @@ class Settings:
     """How this gateway runs.
 
     Attributes:
-        config: The file or folder of manifests, as the operator named it.
+        config: The file or folder of manifests, as the operator named it, or where those from Redis are put.
         port: 0: any free one; likewise `control_port`.
         drain_delay_s: After SIGTERM, how long to accept calls while readiness already says no.
         drain_timeout_s: After that, how long calls in flight may take.
@@ -62,9 +68,10 @@ class Settings:
         secrets_dir: Where `tfy-secret://` references are looked up, None when only in the environment.
         strict: What is not in force, and secrets without a value, are errors.
         metrics_on_data_port: Whether the data plane answers `/metrics` too.
-        traces_max_bytes: Of the local store, without its sums.
+        traces_max_bytes: Of the local store, its sums among them.
         traces_max_days: Older traces are deleted from it.
         trace_link: Where a trace is in another system, with `{trace_id}` in it, None when nowhere.
+        config_in_redis: The manifests come from there.
         redis_url: What replicas share is there, None when nothing is; may hold a password.
         admin_token: Opens the control API, None when nothing does but being on loopback.
         tls_cert: The certificate of the data plane, None: it speaks plain HTTP; `control_tls_cert` likewise.
@@ -96,6 +103,7 @@ class Settings:
     traces_max_bytes: int = 4_000_000_000
     traces_max_days: int = 7
     trace_link: str | None = None
+    config_in_redis: bool = False
     redis_url: str | None = field(default=None, repr=False)
     admin_token: str | None = field(default=None, repr=False)
     tls_cert: Path | None = None
@@ -182,12 +190,23 @@ def read_settings(flags: Mapping[str, str | None], environ: Mapping[str, str]) -
     """
     found = {option.setting: _read_option(option, flags.get(option.flag), environ) for option in OPTIONS}
     if found["config"] is None:
-        msg = "--config is missing: name the file or folder of manifests (or set GATEWAY_CONFIG)"
+        msg = (
+            "--config is missing: name the file or folder of manifests, or redis: where they were put there "
+            "(or set GATEWAY_CONFIG)"
+        )
         raise SettingsError(msg)
     if found["workers"] is None:
         found["workers"] = usable_cpus()
     if found["state_dir"] is None:
         found["state_dir"] = _default_state_dir(found["control_port"], environ)
+    found["config_in_redis"] = str(found["config"]) == CONFIG_IN_REDIS
+    if found["config_in_redis"]:
+        found["config"] = found["state_dir"] / _SET_HERE
+        if found["redis_url"] is None:
+            msg = (
+                f"--config {CONFIG_IN_REDIS} needs --redis-url (or {_REDIS_VARIABLE}), which says where it is"
+            )
+            raise SettingsError(msg)
     settings = Settings(**found, admin_token=_admin_token(environ))
     if settings.admin_token is None and not is_loopback(settings.control_host):
         msg = (
@@ -201,10 +220,30 @@ def read_settings(flags: Mapping[str, str | None], environ: Mapping[str, str]) -
             flag, wanted = name.replace("_", "-"), certificate.replace("_", "-")
             msg = f"--{flag} is of use only with --{wanted}, the certificate of that server: name it too"
             raise SettingsError(msg)
-    if settings.redis_url is not None and importlib.util.find_spec("redis") is None:
+    if settings.redis_url is not None:
+        _need_redis()
+    return settings
+
+
+def read_redis_url(flag: str | None, environ: Mapping[str, str]) -> str:
+    """Where replicas meet, as `gateway serve` would have it.
+
+    Raises:
+        SettingsError: It is missing or not usable.
+    """
+    option = next(option for option in OPTIONS if option.setting == "redis_url")
+    found: str | None = _read_option(option, flag, environ)
+    if found is None:
+        msg = f"--redis-url is missing: where the gateways meet (or set {option.variable})"
+        raise SettingsError(msg)
+    _need_redis()
+    return found
+
+
+def _need_redis() -> None:
+    if importlib.util.find_spec("redis") is None:
         msg = "--redis-url needs the library redis, which is not installed: pip install 'gateway[redis]'"
         raise SettingsError(msg)
-    return settings
 
 
 def find_shown_secret(flags: Mapping[str, str | None]) -> str | None:
@@ -383,7 +422,7 @@ def _trace_link(text: str) -> str:
 _port: Final = _whole_number(0, _MAX_PORT)
 
 OPTIONS: Final[tuple[Option, ...]] = (
-    Option("config", "config", _path, None, "PATH", "file or folder of manifests (required)"),
+    Option("config", "config", _path, None, "PATH", "file or folder of manifests, or redis: (required)"),
     Option("host", "host", _host, "127.0.0.1", "HOST", "address of the data plane"),
     Option("port", "port", _port, "8787", "PORT", "port of the data plane, 0 for any free one"),
     Option("control-host", "control_host", _host, "127.0.0.1", "HOST", "address of the control plane"),

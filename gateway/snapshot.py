@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 from gateway.config import Config, SecretSource
+from gateway.config.egress_checks import egress_rules
+from gateway.config.manifests.client_tls import ClientTls
+from gateway.config.tls_checks import tls_files
+from gateway.egress import OPEN, EgressRules
 from gateway.endpoints.anthropic_models import anthropic_model_list
 from gateway.endpoints.openai_models import model_list
 from gateway.identity.compile import Keys, compile_identity, compile_rights
@@ -54,6 +58,7 @@ class Snapshot:
         limits: How much callers may have, None for as much as they like.
         priorities: Who goes first when not all can, None where all are alike.
         when_redis_is_away: What decides on limits then.
+        egress: Which addresses may be called.
     """
 
     version: str
@@ -67,6 +72,7 @@ class Snapshot:
     limits: LimitPolicy | None = None
     priorities: Priorities | None = None
     when_redis_is_away: Literal["local", "refuse"] = "local"
+    egress: EgressRules = OPEN
     _model_lists: dict[tuple[frozenset[str], Dialect], bytes] = field(default_factory=dict)
 
     @property
@@ -134,8 +140,9 @@ def compile_snapshot(
     targets: list[Target] = []
     for account in config.provider_accounts:
         made = make_targets(account, _resolver(secrets, account.source.folder), retry)
+        tls = None if account.tls == ClientTls() else tls_files(account.tls, account.source.folder)
         targets += [
-            replace(target, unsupported=unsupported, limits=limits)
+            replace(target, unsupported=unsupported, limits=limits, tls=tls)
             for target in with_prices(made, account, loaded_at.date())
         ]
     by_name = {target.name: target for target in targets}
@@ -159,6 +166,7 @@ def compile_snapshot(
         limits=LimitPolicy(rules, settings.budget_settings.refusal_status) if rules else None,
         priorities=compile_priorities(settings.overload_settings, config.virtual_names()),
         when_redis_is_away=settings.limit_settings.when_redis_is_away,
+        egress=egress_rules(settings.egress_settings),
     )
 
 

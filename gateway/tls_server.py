@@ -116,6 +116,7 @@ class TlsServer:
         self._now = _Generation(application, listener, HeldTls(files))
         self._retired: list[_Generation] = []
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._renews = True
         self._is_stopped = False
 
     def start(self) -> None:
@@ -125,11 +126,13 @@ class TlsServer:
 
     async def refuse(self) -> None:
         """See `HttpServer.refuse`."""
+        self._renews = False
         await self._now.server.refuse()
         self._listener.close()
 
     def stop(self) -> None:
         """Close the socket and idle connections; responses under way go on."""
+        self._renews = False
         self._is_stopped = True
         self._listener.close()
         for generation in (*self._retired, self._now):
@@ -148,8 +151,10 @@ class TlsServer:
         return all(are_through)
 
     async def _watch(self) -> None:
-        while not self._is_stopped:
+        while True:
             await asyncio.sleep(self._look_every_s)
+            if not self._renews:
+                return
             signature = signature_of(self._files)
             if signature != self._seen:
                 self._seen = signature
@@ -174,7 +179,7 @@ class TlsServer:
                 "the changed certificate is not used: the server cannot serve it; the earlier one stays"
             )
             return
-        if self._is_stopped:
+        if not self._renews:
             new.server.stop()
             return
         before, self._now = self._now, new

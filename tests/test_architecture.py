@@ -44,6 +44,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "model",
         "errors",
         "tasks",
+        "long_work",
         "log",
         "process",
         "proxies",
@@ -52,9 +53,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "cpus",
         "elastic",
         "tally",
-        "tls_files",
+        "sizing",
+        "egress",
         "listener",
     ),
+    ("tls_files",),
 )
 
 # These take bytes, times and a Random as arguments, so that their tests need no double and never wait.
@@ -66,6 +69,7 @@ PURE = (
     "providers",
     "translate",
     "pricing",
+    "sizing",
     "telemetry.span_encoding",
 )
 IMPURE_MODULES = frozenset(

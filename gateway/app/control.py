@@ -12,28 +12,34 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import uvloop
 
+from gateway import __version__
 from gateway.app.accepted_config import accepted_files, find_documents, load_accepted, secret_source
 from gateway.app.destinations import make_destinations
 from gateway.app.limit_counters import open_figures, shared_figures
 from gateway.app.metrics_export import PERIOD_S, MetricsExport, make_metrics_targets
 from gateway.app.metrics_ledger import MetricsLedgers
 from gateway.app.otel_test import make_probes
+from gateway.app.replica_heartbeat import Heartbeat
 from gateway.app.replicas import AWAY, OFF, Sharing
 from gateway.config import Checked, Config
 from gateway.config.check import check, check_documents
+from gateway.config.egress_checks import egress_rules
 from gateway.config.manifest_files import ManifestFiles
 from gateway.control.api import Services, build_app
 from gateway.control.audit import AuditTrail
 from gateway.control.auth import Access
 from gateway.control.budget_alerts import BudgetAlerts
-from gateway.control.config import ConfigSource
+from gateway.control.config import ConfigSource, from_files
 from gateway.control.config_history import History
+from gateway.control.config_sets import ConfigSets
+from gateway.control.config_status import ConfigStatus
 from gateway.control.config_watch import ConfigWatch, Watched
 from gateway.control.delivery_history import DeliveryHistory
 from gateway.control.health import Health
@@ -46,6 +52,7 @@ from gateway.control.model_test import ModelTest
 from gateway.control.otel_manifest import OtelManifests
 from gateway.control.pages.traffic import Places
 from gateway.control.playground import Playground
+from gateway.control.replica_list import Replica, ReplicaList
 from gateway.control.seen_calls import SeenCalls
 from gateway.control.sign_in.entrance import Entrance
 from gateway.control.tail import Tail
@@ -82,6 +89,9 @@ from gateway.tracestore.store import Limits
 from gateway.tracestore.writer import StoreWriter
 from gateway.upstream.data_plane import DataPlaneLine
 from gateway.wire.frames import ConfigState
+
+if TYPE_CHECKING:
+    from gateway.app.config_follow import Following
 
 _STORE_FILE: Final = "traces.db"
 _METRICS_LEDGER: Final = "metrics-ledger"
@@ -136,6 +146,8 @@ class Control:
         )
         self._delivery.configure(make_destinations(in_force, self._secrets), in_force.version)
         self._audit = AuditTrail(AuditLog(settings.state_dir / FOLDER))
+        self._sets = _config_sets(settings)
+        self._following = None if self._sets is None else _following(self._sets)
         self._watch = self._make_watch(in_force)
         self._version = in_force.version
         self._destinations: list[Mapping[str, Any]] = []
@@ -183,16 +195,21 @@ class Control:
             limits_in_force,
             self._limits.reader,
             SentAlerts(settings.state_dir / sent_alerts.FILE_NAME),
-            lambda: Webhooks(proxies.find),
+            lambda: Webhooks(
+                proxies.find, egress=lambda: egress_rules(self._in_force.global_settings.egress_settings)
+            ),
         )
+        self._replicas = ReplicaList(self._this_replica, self._heartbeat_word)
+        self._heartbeat = _heartbeat(settings.redis_url, self._replicas)
         self._metrics_source = MetricsSource(
             sums=self._delivery.metrics,
             telemetry=self._telemetry.report,
-            config_failures=lambda: self._watch.status().refusals,
+            config_failures=lambda: self._config_status().refusals,
             config_version=lambda: self._watch.status().version,
             has_old_names=lambda: self._in_force.global_settings.telemetry_settings.semconv == "latest+old",
             targets=self._targets.points,
             alerts=self._alerts.points,
+            replicas=self._replicas.points,
         )
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -212,7 +229,7 @@ class Control:
         self._metrics.configure(make_metrics_targets(self._in_force, self._secrets))
         await asyncio.to_thread(self._note_start)
         self._watch.start()
-        files = ManifestFiles(settings.config, strict=settings.strict, secrets=self._secrets)
+        files = ManifestFiles(settings.config, strict=settings.strict, secrets=self._secrets, sent=self._sets)
         history = History(accepted_files(settings.state_dir), files, self._audit)
         tail = Tail(self._queries)
         places = _places(settings)
@@ -222,7 +239,11 @@ class Control:
             traces=self._queries,
             tail=tail,
             telemetry=self._telemetry,
-            config=ConfigSource(self._watch.status, self._connected),
+            config=ConfigSource(
+                self._config_status,
+                self._connected,
+                from_files if self._following is None else self._following.report,
+            ),
             otel=OtelManifests(files, find_waiting=self._waiting),
             metrics=MetricsPage(self._metrics_source),
             targets=self._targets,
@@ -231,6 +252,7 @@ class Control:
             tokens=IssuedTokens(files, settings.state_dir),
             limits=self._limits,
             playground=Playground(line, DashboardKey(settings.state_dir)),
+            replicas=self._replicas,
             model_test=ModelTest(_ModelCalls(self._compile, self._proxies)),
             deliveries=self._deliveries,
             places=places,
@@ -242,11 +264,7 @@ class Control:
         servers = [server, *self._health_server()]
         for one in servers:
             one.start()
-        spawn(self._watch_telemetry(), name="watch-telemetry", owner=self._tasks)
-        spawn(self._note_refusals(access.entrance), name="note-refusals", owner=self._tasks)
-        spawn(self._alerts.run(), name="budget-alerts", owner=self._tasks)
-        if self._sharing is not None:
-            spawn(self._sharing.run(), name="share-circuits", owner=self._tasks)
+        self._start_tasks(access.entrance)
         if self._shared_figures is not None:
             self._shared_figures.start()
         collect_rarely(*_GC_THRESHOLDS)
@@ -257,8 +275,7 @@ class Control:
         if not (is_asked or self._failed.is_set()):
             _log.error("the HTTP server ended by itself; the control process starts anew")
         await end(self._tasks)
-        if self._shared_figures is not None:
-            await self._shared_figures.close()
+        await self._leave_replicas()
         self._health.mark_draining()
         tail.stop()
         await _end_servers(servers)
@@ -268,6 +285,17 @@ class Control:
         await asyncio.to_thread(self._stop)
         # Unasked it ends because a part did; the supervisor starts it anew, and the spool has the rest.
         return 0 if is_asked else 1
+
+    def _start_tasks(self, entrance: Entrance) -> None:
+        spawn(self._watch_telemetry(), name="watch-telemetry", owner=self._tasks)
+        spawn(self._note_refusals(entrance), name="note-refusals", owner=self._tasks)
+        spawn(self._alerts.run(), name="budget-alerts", owner=self._tasks)
+        if self._sharing is not None:
+            spawn(self._sharing.run(), name="share-circuits", owner=self._tasks)
+        if self._following is not None:
+            spawn(self._following.run(), name="follow-config", owner=self._tasks)
+        if self._heartbeat is not None:
+            spawn(self._heartbeat.run(), name="heartbeat", owner=self._tasks)
 
     def _health_server(self) -> Iterator[HttpServer]:
         """What answers on the port of health, if there is one."""
@@ -344,9 +372,13 @@ class Control:
     async def _collect_metrics(self) -> MetricsReport:
         return await asyncio.to_thread(self._metrics_source.report)
 
-    def _connected(self) -> Sequence[tuple[str, str]]:
+    def _connected(self) -> Sequence[tuple[str, str, int]]:
         states = self._delivery.workers()
-        return [(state.instance_id, state.config_version) for state in states if state.is_connected]
+        return [
+            (state.instance_id, state.config_version, state.config_at_ns)
+            for state in states
+            if state.is_connected
+        ]
 
     async def _test(self, name: str | None, config: Config | None) -> list[dict[str, Any]]:
         """One span to the destination *name*, or to each, of *config* or of what is in force.
@@ -373,14 +405,54 @@ class Control:
             on_shared=board.note_shared,
         )
 
+    async def _leave_replicas(self) -> None:
+        if self._heartbeat is not None:
+            await self._heartbeat.leave()
+        if self._shared_figures is not None:
+            await self._shared_figures.close()
+
+    def _this_replica(self) -> Replica:
+        """What this gateway says of itself; may wait for the delivery thread."""
+        try:
+            workers = len(self._connected())
+        except DeliveryStoppedError:
+            workers = 0
+        status = self._config_status()
+        rejected = status.last_rejected
+        here = None if self._sets is None else self._sets.here()
+        return Replica(
+            instance=_instance_id(self._settings).replace("-", ""),
+            host=platform.node(),
+            gateway=__version__,
+            config=status.version,
+            since_ns=status.loaded_at_ns,
+            state=self._health.readiness.value,
+            workers=workers,
+            set=None if here is None else here.number,
+            rejected_ns=None if rejected is None else rejected.at_ns,
+            rejected="" if rejected is None else str(rejected.errors[0].get("message", "")),
+        )
+
+    def _heartbeat_word(self) -> str:
+        return OFF if self._heartbeat is None else self._heartbeat.word
+
     def _redis_word(self) -> str:
         if self._settings.redis_url is None:
             return OFF
         is_away = self._shared_figures is None or self._shared_figures.is_away
         return AWAY if is_away or self._sharing is None else self._sharing.word
 
+    def _config_status(self) -> ConfigStatus:
+        """Of the configuration; one that came from Redis and cannot be read is refused too."""
+        status = self._watch.status()
+        following = self._following
+        if following is None:
+            return status
+        rejected = status.last_rejected or following.refused
+        return replace(status, last_rejected=rejected, refusals=status.refusals + following.refusals)
+
     def _config_word(self) -> str:
-        return "ok" if self._watch.status().last_rejected is None else "rejected"
+        return "ok" if self._config_status().last_rejected is None else "rejected"
 
     async def _watch_workers(self) -> None:
         """Keep what the health port says, so that its answers never wait for another thread."""
@@ -412,6 +484,34 @@ class Control:
             self._destinations = report["destinations"]
             self._deliveries.note(self._destinations, time.monotonic())
             await asyncio.sleep(_TELEMETRY_EVERY_S)
+
+
+def _config_sets(settings: Settings) -> ConfigSets | None:
+    """The sets of manifests in Redis, None where the configuration is files."""
+    if not settings.config_in_redis or settings.redis_url is None:
+        return None
+    # It needs a library that comes with an extra.
+    from gateway.store.config_store import ConfigStore  # noqa: PLC0415 - see above
+
+    by = f"dashboard of {platform.node()}"
+    return ConfigSets(ConfigStore(settings.redis_url), settings.config.parent, by=by)
+
+
+def _heartbeat(redis_url: str | None, known: ReplicaList) -> Heartbeat | None:
+    """What tells other replicas of this one, None where there are none."""
+    if redis_url is None:
+        return None
+    # It needs a library that comes with an extra.
+    from gateway.store.replicas import GATEWAYS, Replicas  # noqa: PLC0415 - see above
+
+    return Heartbeat(Replicas(redis_url, about=GATEWAYS), known)
+
+
+def _following(sets: ConfigSets) -> Following:
+    # As above.
+    from gateway.app.config_follow import Following  # noqa: PLC0415 - see above
+
+    return Following(sets)
 
 
 async def _end_servers(servers: Iterable[HttpServer | TlsServer]) -> None:

@@ -21,6 +21,8 @@ from typing import Any, Final
 import orjson
 
 from gateway.config import Config
+from gateway.config.manifests.provider_account import ProviderAccount
+from gateway.config.manifests.virtual_model import VirtualModelAccount
 from gateway.control.model_advice import Tried
 from gateway.edge.client import AsgiHeaders
 from gateway.endpoints.call_limits import WHOLE_HEADER
@@ -72,6 +74,7 @@ class ModelCalls:
         )
         client = _Client(path, token, orjson.dumps(dict(body)))
         await upstream.open()
+        upstream.follow(snapshot.egress)
         start_s = time.perf_counter()
         try:
             async with asyncio.timeout(ANSWER_S + _SIGN_IN_S):
@@ -156,7 +159,10 @@ class _Client:
 
 
 def _names(config: Config) -> list[str]:
-    accounts = (*config.provider_accounts, *config.virtual_models)
+    accounts: list[ProviderAccount | VirtualModelAccount] = [
+        *config.provider_accounts,
+        *config.virtual_models,
+    ]
     return [f"{account.name}/{model.name}" for account in accounts for model in account.integrations]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import platform
@@ -74,6 +75,9 @@ _GC_THRESHOLDS: Final = (200_000, 20, 50)
 _QUIET_S: Final = 1.0
 """After the drain delay, how long no call comes before connections that rest are closed."""
 
+_TIDY_EVERY_S: Final = 15.0
+"""How long what holds itself in a circle may stay: a closed connection and its parser, for one."""
+
 _FIRST_KEYS_S: Final = 3.0
 """How long a start waits for the keys of identity providers that it has none of."""
 
@@ -114,6 +118,7 @@ class Worker:
         self._stop_asked = asyncio.Event()
         self._hurry_asked = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._tidying: asyncio.TimerHandle | None = None
         self._loading = asyncio.Lock()
         # Seeded by the system: ids need to be unique, not secret, and this is ten times quicker than asking
         # it.
@@ -138,6 +143,7 @@ class Worker:
         self._key_addresses: frozenset[str] = frozenset()
         self._current = CurrentSnapshot(self._load(None))
         self._health.rules = self._current.snapshot.circuit_rules
+        self._upstream.follow(self._current.snapshot.egress)
         self._config_word = "ok"
         self._counters = _counters(
             settings.state_dir / counter_table.FILE_NAME, is_alone=settings.workers == 1
@@ -233,6 +239,7 @@ class Worker:
         server = make_server(data_plane, bind(settings.host, settings.port), settings.tls)
         server.start()
         collect_rarely(*_GC_THRESHOLDS)
+        self._tidying = loop.call_later(_TIDY_EVERY_S, self._tidy)
         self._lifecycle.ready()
         say_ready(ready_fd)
         await first_of(self._stop_asked.wait(), server.wait_ended(), owner=self._tasks)
@@ -263,6 +270,8 @@ class Worker:
             )
             await self._pipeline.cut_open_calls()
         self._processor.shutdown()
+        if self._tidying is not None:
+            self._tidying.cancel()
         self._metrics.stop()
         self._gate.lateness.stop()
         await self._limiter.close()
@@ -288,6 +297,11 @@ class Worker:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry_asked.wait(), _QUIET_S)
                 return
+
+    def _tidy(self) -> None:
+        """Look through what was made lately, which with few calls would happen once in an hour."""
+        gc.collect(0)
+        self._tidying = asyncio.get_running_loop().call_later(_TIDY_EVERY_S, self._tidy)
 
     def _on_sigterm(self) -> None:
         if self._stop_asked.is_set():
@@ -334,6 +348,7 @@ class Worker:
             await self._follow_keys(_NEW_KEYS_S)
             self._current.snapshot = snapshot
             self._health.rules = snapshot.circuit_rules
+            self._upstream.follow(snapshot.egress)
             self._take_away_rule()
             self._gate.take_shares(snapshot.shares)
             self._config_word = "ok"

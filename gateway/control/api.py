@@ -30,6 +30,7 @@ from gateway.control.pages import page_routes
 from gateway.control.pages.navigation import NAVIGATION
 from gateway.control.pages.traffic import Places
 from gateway.control.playground import Playground, playground_routes
+from gateway.control.replica_list import ReplicaList, replica_routes
 from gateway.control.replies import on_failure, on_http_error
 from gateway.control.tail import Tail, tail_routes
 from gateway.control.targets import TargetsSource, targets_routes
@@ -56,6 +57,7 @@ class Services:
     tokens: IssuedTokens
     limits: LimitsSource
     playground: Playground
+    replicas: ReplicaList
     model_test: ModelTest
     deliveries: DeliveryHistory = field(default_factory=DeliveryHistory)
     places: Places = field(default_factory=Places)
@@ -80,6 +82,7 @@ def build_app(services: Services, access: Access) -> ASGIApp:
             *targets_routes(services.targets, services.audit),
             *limits_routes(services.limits),
             *config_routes(services.config),
+            *replica_routes(services.replicas),
             *otel_settings_routes(services.otel, services.audit),
             *manifest_routes(services.history.files, services.audit),
             *history_routes(services.history),

@@ -70,7 +70,7 @@ class HostHealth:
         is_blind = now_s - self._taken_s > SILENCE_S
         is_ready = readiness is Readiness.READY and connected > 0 and not silent and not is_blind
         status = readiness.value if readiness is not Readiness.READY or is_ready else "not_ready"
-        body = {"status": status, "workers": {"connected": connected, "silent": silent}}
+        body: dict[str, object] = {"status": status, "workers": {"connected": connected, "silent": silent}}
         return 200 if is_ready else 503, body
 
 

@@ -17,6 +17,8 @@ from starlette.routing import Route
 
 from gateway.config import Config
 from gateway.config.manifest_files import Invalid, ManifestFiles
+from gateway.config.manifests.provider_account import ProviderAccount
+from gateway.config.manifests.virtual_model import VirtualModelAccount
 from gateway.control.json_body import BodyRefused, read_object
 from gateway.control.model_advice import Tried, explain
 from gateway.control.replies import error_reply, invalid_reply, json_reply
@@ -131,7 +133,10 @@ def _model(config: Config, account: str, wanted: str | None) -> tuple[str, str |
     Raises:
         BodyRefused: The account has no such model.
     """
-    accounts = [*config.provider_accounts, *config.virtual_models]
+    accounts: list[ProviderAccount | VirtualModelAccount] = [
+        *config.provider_accounts,
+        *config.virtual_models,
+    ]
     found = [
         model
         for one in accounts

@@ -176,7 +176,16 @@ TOPICS: Final = (
         "Configuration",
         (
             Operation(
-                "GET", "/api/config", "What is in force", "version, workers, not_in_force, last_rejected"
+                "GET",
+                "/api/config",
+                "What is in force",
+                "version, source, workers, not_in_force, last_rejected",
+            ),
+            Operation(
+                "GET",
+                "/api/replicas",
+                "Which gateways there are, and what each has in force",
+                "shared and replicas",
             ),
             Operation(
                 "GET",

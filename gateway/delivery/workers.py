@@ -38,6 +38,7 @@ class WorkerState:
 
     Attributes:
         config_version: In force in the worker, "" when that is not known.
+        config_at_ns: Unix time at which it said so.
         config_error: Why it refused the version announced last, "" when it did not.
         connections: Open ones; two for a moment when it reconnects.
         counts: The last that is known of it; zeros before the first.
@@ -53,6 +54,7 @@ class WorkerState:
     instance_id: str
     pid: int
     config_version: str
+    config_at_ns: int = 0
     config_error: str = ""
     connections: int = 0
     counts: Counts = field(default_factory=lambda: Counts(0, 0, {}, 0))
@@ -67,6 +69,12 @@ class WorkerState:
     def is_connected(self) -> bool:
         """It is there."""
         return self.connections > 0
+
+    def has_config(self, version: str) -> None:
+        """It has said which configuration it has in force."""
+        if version != self.config_version or not self.config_at_ns:
+            self.config_version, self.config_at_ns = version, time.time_ns()
+        self.config_error = ""
 
     @property
     def handed_over(self) -> int:
@@ -158,7 +166,7 @@ class Workers:
         state = self._states.pop(origin, None) or WorkerState(
             hello.instance_id, hello.pid, hello.config_version
         )
-        state.config_version = hello.config_version
+        state.has_config(hello.config_version)
         state.connections += 1
         self.heard(state)
         self._states[origin] = state

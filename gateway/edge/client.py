@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from io import BytesIO
 from typing import Any, Final
 
 from starlette.types import Message, Receive, Scope, Send
@@ -178,7 +179,9 @@ class AsgiClient(AsWritten):
             if declared > limit_bytes:
                 raise _too_large(limit_bytes)
             hold(declared)
-        parts: list[bytes] = []
+        # Each piece is copied as it comes: all at the end would take too long for one turn of the loop. What
+        # a buffer gives is its own memory, not another copy.
+        parts: BytesIO | None = None
         size = 0
         with BodyWatch(self._lookout) as watch:
             while True:
@@ -186,15 +189,21 @@ class AsgiClient(AsWritten):
                 watch.heard()
                 if message["type"] == _DISCONNECT:
                     raise ClientDisconnected
-                parts.append(message.get("body", b""))
-                size += len(parts[-1])
+                part: bytes = message.get("body", b"")
+                size += len(part)
                 if size > limit_bytes:
                     raise _too_large(limit_bytes)
                 if declared is None:
-                    hold(len(parts[-1]))
+                    hold(len(part))
                 # Granian says that a body is at its end in a message of its own; a length says it sooner.
-                if size == declared or not message.get("more_body"):
-                    return parts[0] if len(parts) == 1 else b"".join(parts)
+                is_whole = size == declared or not message.get("more_body")
+                if is_whole and parts is None:
+                    return part
+                if parts is None:
+                    parts = BytesIO()
+                parts.write(part)
+                if is_whole:
+                    return parts.getvalue()
 
     @property
     def is_short(self) -> bool:
@@ -224,7 +233,7 @@ class AsgiClient(AsWritten):
 
     async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         """Send the head."""
-        # Looked at now: a call that began before the drain may have the connection that would be used next.
+        # Looked at now: the connection of a call that began before the drain would be used again.
         if self._lifecycle.is_draining:
             headers.append(_CLOSE)
             self._lifecycle.farewells += 1

@@ -14,6 +14,7 @@ from typing import Final
 
 from gateway import log
 from gateway.config import Config, SecretMissing, SecretSource, accepted, check, summary
+from gateway.config.manifest_set import SetUnusable
 from gateway.config.manifests.access_token import PersonalAccessToken
 from gateway.config.manifests.issued_token import reference_of
 from gateway.config.manifests.virtual_account import VirtualAccount
@@ -56,9 +57,13 @@ def serve(settings: Settings) -> int:
 
 
 def _serve(settings: Settings) -> None:
-    config = _check_config(settings)
-    _check_certificates(settings)
     with ExitStack() as held:
+        if settings.config_in_redis:
+            # Before the check, which is of what is fetched; so it is ours before.
+            held.callback(lock_state_folder(settings.state_dir).close)
+            _fetch_config(settings)
+        config = _check_config(settings)
+        _check_certificates(settings)
         data = reserve(settings.host, settings.port, flag="--port")
         held.callback(data.close)
         control = reserve(settings.control_host, settings.control_port, flag="--control-port")
@@ -68,7 +73,8 @@ def _serve(settings: Settings) -> None:
             health = reserve(settings.health_host, health_port, flag="--health-port")
             held.callback(health.close)
             health_port = health.port
-        held.callback(lock_state_folder(settings.state_dir).close)
+        if not settings.config_in_redis:
+            held.callback(lock_state_folder(settings.state_dir).close)
         settings = dataclasses.replace(
             settings, port=data.port, control_port=control.port, health_port=health_port
         )
@@ -82,6 +88,26 @@ def _serve(settings: Settings) -> None:
         ).run()
 
 
+def _fetch_config(settings: Settings) -> None:
+    """Bring the configuration that is in Redis. Where it cannot be had, the start goes by what is here."""
+    # They need a library that comes with an extra.
+    from gateway.control.config_sets import ConfigSets, NothingThere  # noqa: PLC0415 - see above
+    from gateway.store.config_store import ConfigAwayError, ConfigStore  # noqa: PLC0415 - see above
+
+    store = ConfigStore(settings.redis_url or "")
+    sets = ConfigSets(store, settings.config.parent)
+    try:
+        sets.take()
+    except (ConfigAwayError, NothingThere, SetUnusable, OSError) as error:
+        if sets.here() is None:
+            raise ConfigRefused(
+                f"no configuration from {store.place}: {error}; put one there with gateway config push PATH"
+            ) from error
+        _log.warning("%s: %s; the start goes by the configuration that came last", store.place, error)
+    finally:
+        store.close()
+
+
 def _check_config(settings: Settings) -> Config:
     """The configuration to start with; its warnings are logged.
 
@@ -92,7 +118,12 @@ def _check_config(settings: Settings) -> Config:
     checked = check.check(settings.config, strict=settings.strict, secrets=secrets)
     if checked.config is None:
         found = summary.report(checked)
-        raise ConfigRefused(f"the configuration in {settings.config} cannot be used:\n{found}")
+        kept = _accepted_before(settings, secrets) if settings.config_in_redis else None
+        if kept is None:
+            raise ConfigRefused(f"the configuration in {settings.config} cannot be used:\n{found}")
+        # Whoever put it there looks at all replicas; one that ends and does not come back is of no use.
+        _log.error("the configuration in Redis is refused, version %s is in force:\n%s", kept.version, found)
+        return kept
     for problem in checked.problems:
         _log.warning("%s", problem)
     if not is_loopback(settings.host) and _takes_demo_key(checked.config, secrets):
@@ -108,6 +139,17 @@ def _check_config(settings: Settings) -> Config:
             settings.control_host,
         )
     return checked.config
+
+
+def _accepted_before(settings: Settings, secrets: SecretSource) -> Config | None:
+    """The configuration that was accepted last here, None where there is none that can still be used."""
+    files = AcceptedFiles(settings.state_dir / "config")
+    version = files.version()
+    documents = None if version is None else files.documents(version)
+    if version is None or documents is None:
+        return None
+    config = check.check_documents(documents, strict=False, secrets=secrets).config
+    return None if config is None else dataclasses.replace(config, version=version)
 
 
 def _check_certificates(settings: Settings) -> None:

@@ -367,7 +367,7 @@ LOOP_LAG: Final = Instrument(
     "gateway.event_loop.lag",
     _HISTOGRAM,
     "s",
-    "How late the workers' event loops are, looked at twice a second.",
+    "How late the workers' event loops are, looked at ten times a second.",
     (),
     LAG_SECONDS,
 )
@@ -390,6 +390,13 @@ CPU_TIME: Final = Instrument("process.cpu.time", _SUM, "s", "CPU time used.", ("
 WORKERS: Final = Instrument("gateway.workers", _GAUGE, "{process}", "Workers that are there.")
 BUILD: Final = Instrument(
     "gateway.build.info", _GAUGE, "1", "Always 1; what runs.", ("service.version", "gateway.config.version")
+)
+REPLICAS: Final = Instrument(
+    "gateway.replicas",
+    _GAUGE,
+    "{replica}",
+    "Gateways that this one has heard of, itself among them.",
+    ("gateway.config.version", "gateway.state"),
 )
 OVERFLOWS: Final = Instrument(
     "gateway.metrics.overflows",

@@ -16,7 +16,7 @@ from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.metadata_labels import MetadataLabels
 from gateway.wire.frames import MetricPoint, MetricPoints
 
-_TICK_S: Final = 0.5
+_TICK_S: Final = 0.1
 
 
 class Overload(Protocol):
@@ -91,7 +91,7 @@ class WorkerMetrics:
 
 
 class LoopLag:
-    """How late an event loop runs what is due: twice a second a timer looks how late it is itself."""
+    """How late an event loop runs what is due: ten times a second a timer looks how late it is itself."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop

@@ -205,3 +205,23 @@ async def test_a_viewer_sees_and_changes_nothing(plane: Plane, page: Page) -> No
     )
     assert await page.run(asked) == "admin_only"
     assert not (plane.folder / "gateway-otel-config.yaml").exists()
+
+
+async def test_a_change_on_disk_shows(plane: Plane, page: Page) -> None:
+    """In a form that nobody has touched; what somebody has typed stays, and the change is told."""
+    file = plane.folder / "otel.yaml"
+    text = (
+        "type: gateway-otel-config\nname: elastic\notel_traces_exporter_config:\n  type: http\n"
+        "  endpoint: http://127.0.0.1:1/one\n"
+    )
+    file.write_text(text)
+    await plane.sign_in(page)
+    await page.open(plane.origin + PAGE + "?name=elastic")
+    await page.wait("!document.getElementById('loaded').hidden")
+    file.write_text(text.replace("/one", "/two"))
+    await page.wait("document.getElementById('traces-endpoint').value.endsWith('/two')")
+    await page.fill("#traces-endpoint", "http://127.0.0.1:1/mine")
+    file.write_text(text.replace("/one", "/three"))
+    await page.wait("document.getElementById('result').innerText.includes('changed meanwhile')")
+    assert await page.run("document.getElementById('traces-endpoint').value") == "http://127.0.0.1:1/mine"
+    assert page.complaints == []

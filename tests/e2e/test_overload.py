@@ -7,11 +7,15 @@ import re
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from http.client import HTTPConnection
 from typing import Any, Final
 
 import pytest
 
+from perf.bench import started_bench
+from perf.contenders import EVERYTHING, started_gateway
+from perf.scenarios.overload import flood
 from tests.rig import behaviours
 from tests.rig.fake_upstream import FakeUpstream
 from tests.rig.gateway_process import GatewayProcess
@@ -204,9 +208,43 @@ def test_health_port(crowded: GatewayProcess) -> None:
     until(lambda: health(crowded, "/readyz")[0] == 200, "the worker to be back")
 
 
+def test_websocket(crowded: GatewayProcess, upstream: FakeUpstream) -> None:
+    """A session is a call like any other: its handshake is refused."""
+    headers = [
+        *(bearer(), ("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13")),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ]
+    with calls_in_flight(crowded, upstream, BOUND), crowded.connect() as connection:
+        assert_overloaded(connection.exchange("GET", f"/v1/realtime?model={MODEL}", headers))
+
+
 def test_unused_connection_is_not_counted(crowded: GatewayProcess) -> None:
     """Idle connections are no calls."""
     with ExitStack() as stack:
         for _ in range(3 * BOUND):
             stack.enter_context(RawConnection(crowded.port))
         assert chat(crowded, "fake/normal").status == 200
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("flags", "rps", "connections", "pace_ms"),
+    [
+        pytest.param(("--max-in-flight", "50"), 750.0, 600, 200, id="calls in flight"),
+        pytest.param((), 12_000.0, 3_000, 0, id="CPU"),
+    ],
+)
+def test_three_times_what_it_can_do(
+    flags: tuple[str, ...], rps: float, connections: int, pace_ms: int
+) -> None:
+    """Whatever comes back is an answer, or a refusal with a time to come back; no connection ends.
+
+    How many come back in time is the machine's affair, and that of `perf/scenarios/overload.py`.
+    """
+    with started_bench() as bench, started_gateway(bench, replace(EVERYTHING, flags=flags)) as gateway:
+        found = flood(bench, gateway, rps=rps, seconds=3.0, connections=connections, pace_ms=pace_ms)
+    assert (found.lost, found.others, found.impolite) == (0, {}, 0)
+    assert found.health.failed == 0
+    assert found.health.asked > 1
+    assert found.answered > 0
+    assert found.refused > 0

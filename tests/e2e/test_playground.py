@@ -36,6 +36,10 @@ def own_gateway(
     upstream_server: FakeUpstream, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[GatewayProcess]:
     documents = standard_documents(upstream_server.base_url, 1)
+    price = {"metric": "per_1000_tokens", "value": {"input": 1, "output": 2, "cache_read": 1}}
+    for account in documents:
+        if account["name"] == "fake":
+            account["integrations"] = [{**one, "cost": price} for one in account["integrations"]]
     folder = tmp_path_factory.mktemp("own")
     with GatewayProcess(folder, documents, workers=2, environment=ENVIRONMENT) as process:
         yield process
@@ -43,7 +47,7 @@ def own_gateway(
 
 @pytest.fixture
 def own(own_gateway: GatewayProcess, upstream: FakeUpstream) -> GatewayProcess:
-    """A gateway to which callers may be added."""
+    """A gateway to which callers may be added; one of its accounts has prices."""
     return own_gateway
 
 
@@ -123,6 +127,10 @@ async def test_two_models_answer_side_by_side(own: GatewayProcess, chromium: Chr
         figures = await page.text(".pane .figures")
         assert "11 in, 5 out" in figures
         assert "ms" in figures
+        # 11 tokens at 0.1 cent and 5 at 0.2; the other model has no price, and none is made up.
+        figures = "[...document.querySelectorAll('.pane .figures')].map((one) => one.innerText)"
+        await page.wait(f"{figures}[0].includes('Cost $0.021')")
+        assert "$" not in (await page.run(figures))[1]
         for width, scheme in ((1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")):
             await page.look(width=width, height=900, scheme=scheme)
             # Colours change over a moment.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.rig.certificates import Authority, replace, subject_of
 from tests.rig.fake_upstream import FakeUpstream
-from tests.rig.gateway_process import GatewayProcess
+from tests.rig.gateway_process import REPOSITORY, GatewayProcess
 from tests.rig.load import Load
 from tests.rig.manifests import ENVIRONMENT, standard_documents
 from tests.rig.until import until
@@ -74,6 +76,20 @@ def test_both_planes(secure: GatewayProcess) -> None:
         metrics = connection.exchange("GET", "/metrics")
     assert metrics.status == 200
     assert b"gateway_config_version" in metrics.body
+
+
+def test_health_check_of_the_image(secure: GatewayProcess, authority: Authority) -> None:
+    """It trusts the certificate that the gateway is given, for whatever name that is, and no other."""
+    other = Authority(authority.file.parent, "other").write("stranger")[0]
+    for certificate, code in ((authority.file.with_name("both.pem"), 0), (other, 1), (None, 1)):
+        environ = {"GATEWAY_PORT": str(secure.port)}
+        if certificate is not None:
+            environ["GATEWAY_TLS_CERT"] = str(certificate)
+        script = REPOSITORY / "deploy" / "docker" / "healthcheck.py"
+        done = subprocess.run(
+            [sys.executable, script], env=environ, capture_output=True, text=True, timeout=30, check=False
+        )
+        assert done.returncode == code, done.stdout
 
 
 def test_a_new_certificate_under_load(

@@ -26,6 +26,14 @@ _FLAGS: Final = (
     *("--disable-dev-shm-usage", "--remote-debugging-port=0"),
 )
 _ANSWER_S: Final = 20.0
+KEYS: Final = {
+    "Tab": ("Tab", 9, ""),
+    "Enter": ("Enter", 13, "\r"),
+    "Escape": ("Escape", 27, ""),
+    " ": ("Space", 32, " "),
+    "ArrowDown": ("ArrowDown", 40, ""),
+}
+"""Of each its code, its number in Windows and what it types."""
 
 
 class Page:
@@ -82,6 +90,18 @@ class Page:
         """Click on an element."""
         await self.run(f"document.querySelector({json.dumps(selector)}).click()")
 
+    async def press(self, key: str, *, shift: bool = False, control: bool = False) -> None:
+        """Press a key: a name of `KEYS`, or a letter."""
+        code, number, text = KEYS[key] if key in KEYS else (f"Key{key.upper()}", ord(key.upper()), "")
+        pressed = {
+            "key": key,
+            "code": code,
+            "windowsVirtualKeyCode": number,
+            "modifiers": 8 * shift + 2 * control,
+        }
+        await self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **pressed)
+        await self.call("Input.dispatchKeyEvent", type="keyUp", **pressed)
+
     async def text(self, selector: str) -> str:
         """The text that an element shows."""
         return str(await self.run(f"document.querySelector({json.dumps(selector)}).innerText"))
@@ -125,6 +145,16 @@ class Page:
             self.complaints.append(message["params"]["entry"]["text"])
 
 
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_ANSWER_S)
+    except subprocess.TimeoutExpired:
+        # On a machine that is busy elsewhere it may take its time, and nothing here is about that.
+        process.kill()
+        process.wait()
+
+
 class Chromium:
     """A browser, which ends with the `with`. Tests share it, as a start takes as long as most of them."""
 
@@ -142,8 +172,7 @@ class Chromium:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
-            starting.callback(process.wait, _ANSWER_S)
-            starting.callback(process.terminate)
+            starting.callback(_end, process)
             port_file = profile / "DevToolsActivePort"
             until(
                 lambda: port_file.exists() and port_file.read_text().strip(), "Chromium listens", timeout_s=60

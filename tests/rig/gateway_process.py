@@ -85,9 +85,17 @@ class GatewayProcess:
             AssertionError: It ended or stayed silent.
         """
         self.launch()
+        self.wait_until_ready()
+        return self
+
+    def wait_until_ready(self) -> None:
+        """Wait for the ready line, after `launch`.
+
+        Raises:
+            AssertionError: It ended or stayed silent.
+        """
         until(self._is_ready_or_dead, timeout_s=START_TIMEOUT_S, what="the gateway to say that it is ready")
         assert self.port, f"the gateway did not start (exit {self.exit_code}):\n{self.log}"
-        return self
 
     def launch(self) -> None:
         """Run it and return at once; again, once an earlier run has ended."""
@@ -153,7 +161,12 @@ class GatewayProcess:
         self._process = None
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            # One that was too late would stay.
+            self.kill()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -11,6 +11,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -74,6 +75,7 @@ def _shared(name: str) -> Callable[[], str | None]:
 
 # Name -> why it is absent, or None. A new tool is one row.
 TOOLS: dict[str, Callable[[], str | None]] = {
+    "caddy": _program("caddy"),
     "cc": _program("cc"),
     "chromium": lambda: None if find_chromium() else "no program chromium or google-chrome on PATH",
     "curl": _program("curl"),
@@ -100,8 +102,9 @@ TOOLS: dict[str, Callable[[], str | None]] = {
 
 
 def find_program(name: str) -> str | None:
-    """Find a program, also where Debian keeps servers off an ordinary user's PATH."""
-    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin:/sbin")
+    """Find a program, also one that a package brought, and where Debian keeps servers off a user's PATH."""
+    beside = str(Path(sys.executable).parent)
+    return shutil.which(name) or shutil.which(name, path=f"{beside}:/usr/sbin:/usr/local/sbin:/sbin")
 
 
 def find_mock_ai_api() -> str | None:

@@ -86,3 +86,27 @@ def test_a_caller_that_left_is_no_error_to_answer() -> None:
     assert not issubclass(ClientDisconnected, GatewayError)
     assert ClientDisconnected.error_type == "client_disconnected"
     assert errors.CLIENT_CLOSED_REQUEST == 499
+
+
+def test_frames_are_forgotten() -> None:
+    """Those of an error, of what caused it and of what went before, also where they lead back to it."""
+
+    def fail() -> None:
+        try:
+            int("first")
+        except ValueError:
+            raise OSError("second") from KeyError("cause")
+
+    with pytest.raises(OSError, match="second") as caught:
+        fail()
+    kept: BaseException = caught.value
+    first = kept.__context__
+    assert isinstance(first, ValueError)
+    assert None not in (kept.__traceback__, first.__traceback__)
+    errors.forget_frames(kept)
+    assert kept.__traceback__ is None
+    kept.__cause__ = None
+    errors.forget_frames(kept)
+    assert first.__traceback__ is None
+    first.__context__ = kept
+    errors.forget_frames(kept)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 import json
 import logging
 from collections.abc import Callable
@@ -26,7 +27,8 @@ from gateway.errors import (
     UpstreamUnreachable,
 )
 from gateway.identity.tokens import Identity
-from gateway.model import Endpoint, ListedModel, RetryPolicy, Usage
+from gateway.long_work import LONG_BYTES, LongWork
+from gateway.model import Call, Endpoint, ListedModel, RetryPolicy, Usage
 from gateway.overload.gate import Bounds, Gate
 from gateway.overload.lateness import Lateness
 from gateway.overload.priorities import compile_priorities
@@ -540,6 +542,28 @@ async def test_what_is_no_call_is_answered_all_the_same() -> None:
     rig = CrowdedRig(2)
     await rig.pipeline.list_models(client := FakeClient(BEARER))
     assert client.status == 200
+
+
+async def test_others_have_their_turn_between_pieces_of_long_work() -> None:
+    """A call with a long body stops before each of them; a short one never does."""
+
+    class Turns(LongWork):
+        taken = 0
+
+        async def take_turn(self) -> None:
+            self.taken += 1
+            await super().take_turn()
+
+    rig = Rig(whole(), whole())
+    rig.pipeline = Pipeline(
+        rig.current, rig.upstream, rig.records.append, max_body_bytes=10**6, random=Random(1)
+    )
+    rig.pipeline._long_work = turns = Turns()
+    await rig.call(caller_of(padding="x" * 1000))
+    assert turns.taken == 0
+    rig.records.clear()
+    await rig.call(client := caller_of(padding="x" * LONG_BYTES))
+    assert (client.status, turns.taken) == (200, 3)
 
 
 async def test_body_without_room() -> None:
@@ -1118,6 +1142,36 @@ async def test_cutting_nothing() -> None:
 
 
 # -- bodies
+
+
+@pytest.mark.parametrize(
+    ("model", "script"),
+    [
+        ("acct/forbidden", []),
+        ("acct/retried", [UpstreamUnreachable("gone")] * 3),
+        ("acct/retried", [UpstreamUnreachable("gone"), whole()]),
+        ("acct/small", [streamed(event(), UpstreamTimeout("late"))]),
+    ],
+    ids=["refused", "failed", "rescued", "cut"],
+)
+async def test_a_call_that_failed_is_not_kept(model: str, script: list[Any]) -> None:
+    """Nothing of it waits for the collector, which comes seldom: it has the body."""
+    rig = Rig(*script)
+    client = caller_of(model, stream=model == "acct/small")
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        await rig.call(client)
+        assert client.status is not None
+        rig.records.clear()
+        rig.upstream = FakeUpstream()
+        del client
+        gc.collect()
+        kept = [one for one in gc.garbage if isinstance(one, (Call, CallTrace, AttemptTrace))]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+    assert kept == []
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "br", "gzip, identity", "x" * 5000])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.control.config_sets import ConfigSets
 from gateway.settings import (
     OPTIONS,
     Settings,
@@ -20,6 +21,7 @@ from gateway.settings import (
     read_settings,
     state_dir_in,
 )
+from gateway.store.config_store import ConfigStore
 from gateway.tls_files import NO_FILES, TlsFiles
 
 HOME = {"HOME": "/home/op"}
@@ -184,6 +186,22 @@ def test_redis_urls(url: str) -> None:
     assert environ == {"PATH": "/bin", "GATEWAY_REDIS_URL": url}
     assert Settings.from_json(settings.to_json(), environ) == settings
     assert read().child_environment({"PATH": "/bin"}) == {"PATH": "/bin"}
+
+
+def test_config_in_redis(tmp_path: Path) -> None:
+    """It is put into the state folder, for children too; where Redis is has to be said."""
+    given: dict[str, str | None] = {
+        "config": "redis:",
+        "redis-url": "redis://host",
+        "state-dir": str(tmp_path),
+    }
+    settings = read(given)
+    assert (settings.config_in_redis, settings.config) == (True, tmp_path / "config-set" / "current")
+    child = Settings.from_json(settings.to_json(), {"GATEWAY_REDIS_URL": "redis://host"})
+    assert child == settings
+    assert ConfigSets(ConfigStore("redis://host"), settings.config.parent).path == settings.config
+    with pytest.raises(SettingsError, match=r"--config redis: needs --redis-url \(or GATEWAY_REDIS_URL\)"):
+        read({"config": "redis:"})
 
 
 def test_what_is_wrong_with_a_redis_url_quotes_no_password() -> None:

@@ -276,6 +276,18 @@ async def test_what_cannot_be_used(rig: Rig, caplog: pytest.LogCaptureFixture) -
     await rig.until_subject("second")
 
 
+async def test_a_change_while_it_ends(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    """Once nobody may come any more, a new certificate is of no use, and no trouble either."""
+    kept = await rig.connect()
+    await kept.get()
+    await rig.server.refuse()
+    rig.write("second")
+    await until_async(lambda: rig.server._tasks == set(), "the watch ends")
+    assert "200 OK" in await kept.get()
+    kept.writer.close()
+    assert caplog.records == []
+
+
 async def test_the_same_written_anew(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     """Files whose content has not changed are no new certificate."""
     caplog.set_level(logging.INFO)

@@ -21,6 +21,7 @@ from gateway.config.manifests.part import (
     Text,
     wrong,
 )
+from gateway.egress import read_places
 
 RETRIED_STATUS_CODES: Final = (429, 500, 502, 503)
 _LOWEST_STATUS: Final = 100
@@ -148,6 +149,30 @@ class LimitSettings(Part):
     """Whether each host goes on by its own counters, or calls that a limit may refuse are refused."""
 
 
+def _check_place(text: str) -> str:
+    try:
+        read_places([text])
+    except ValueError:
+        raise wrong(
+            "no network, address or host name", "Write 10.0.0.0/8, 10.1.2.3, llm.corp or *.corp"
+        ) from None
+    return text
+
+
+Place = Annotated[Text, AfterValidator(_check_place)]
+
+
+class EgressSettings(Part):
+    """Which addresses the gateway itself may call. Extension."""
+
+    private_addresses: Literal["allow", "refuse"] = "allow"
+    """Whether what is called may be at addresses that are not in the public internet."""
+    allow: tuple[Place, ...] = ()
+    """Called all the same, also where clouds keep credentials: networks, addresses, names, `*.` of them."""
+    deny: tuple[Place, ...] = ()
+    """Never called, whatever `allow` says."""
+
+
 class CircuitBreakerSettings(Part):
     """When a target that fails is left alone, and when it is asked again. Extension."""
 
@@ -269,6 +294,8 @@ class GlobalSettings(Manifest):
     """What keeps a stream's connection alive while the model is silent. Without it: nothing. Extension."""
     budget_settings: BudgetSettings = BudgetSettings()
     """How it is told what budgets have spent. Extension."""
+    egress_settings: EgressSettings = EgressSettings()
+    """Which addresses the gateway itself may call. Extension."""
     limit_settings: LimitSettings = LimitSettings()
     """How limits and budgets are kept. Extension."""
     overload_settings: OverloadSettings = OverloadSettings()

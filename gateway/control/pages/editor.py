@@ -15,12 +15,14 @@ def editor_page(
     request: Request,
     back: str,
     *crumbs: Crumb,
+    new_title: str = "",
 ) -> Response:
     """The editor for the manifest that `?type=` and `?name=` name, or for a new one.
 
     Args:
         back: The page that lists manifests like it.
         crumbs: The way to that page.
+        new_title: What a new one is called; its type by default.
     """
     kind, name = request.query_params.get("type", ""), request.query_params.get("name")
     if kind not in IN_FORCE and kind not in NOT_IN_FORCE:
@@ -34,5 +36,5 @@ def editor_page(
         "has_models": kind in IN_FORCE and kind in MODEL_ACCOUNTS,
         "template": None if name is not None else NEW.get(kind),
     }
-    title = f"New {kind.rpartition('/')[2]}" if name is None else name
+    title = new_title or f"New {kind}" if name is None else name
     return frame.page(request, "editor.html", title, *crumbs, values={"editor": data, "kind": kind})

@@ -70,9 +70,12 @@ def model_pages(frame: Frame) -> list[Route]:
         )
 
     async def edit(request: Request) -> Response:
-        is_virtual = request.query_params.get("type") == VIRTUAL_MODELS
-        back = f"{PATH}/virtual" if is_virtual else PATH
-        return editor_page(frame, request, back, *_BELOW)
+        kind = request.query_params.get("type", "")
+        if kind == VIRTUAL_MODELS:
+            title = "New group of virtual models"
+            return editor_page(frame, request, f"{PATH}/virtual", *_BELOW, new_title=title)
+        title = f"New account: {titles[kind]}" if kind in titles else ""
+        return editor_page(frame, request, PATH, *_BELOW, new_title=title)
 
     return [
         Route(PATH, accounts, methods=["GET"]),

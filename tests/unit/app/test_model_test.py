@@ -15,8 +15,8 @@ from gateway.control.model_advice import Tried, explain
 from gateway.control.model_test import QUESTIONS
 from gateway.proxies import Proxies
 from gateway.snapshot import Snapshot, compile_snapshot
-from tests.rig.behaviours import TEXT, Behaviour, json_reply, normal
-from tests.rig.fake_upstream import ClosedPort, FakeUpstream
+from tests.rig.behaviours import TEXT, json_reply, normal
+from tests.rig.fake_upstream import Behaviour, ClosedPort, FakeUpstream
 from tests.unit.config.writing import ACCOUNT, CALLER, documents
 
 KEY = "sk-canary-of-a-test"
@@ -98,6 +98,17 @@ async def test_what_the_provider_says_is_told(
     assert words.what.startswith(expected)
     assert KEY not in words.what
     assert len(provider.exchanges) == 1
+
+
+async def test_an_address_that_is_not_called(provider: FakeUpstream, tmp_path: Path) -> None:
+    """Who types an address reaches none that workers would not call, also by a name that leads there."""
+    provider.forget()
+    settings = "type: gateway-global-settings\negress_settings: {private_addresses: refuse}\n"
+    (tmp_path / "settings.yaml").write_text(settings)
+    tried = await call(draft(tmp_path, provider.base_url.replace("127.0.0.1", "localhost")))
+    assert not tried.is_good
+    assert "egress_settings" in f"{tried.message} {explain(tried).what} {explain(tried)}"
+    assert provider.exchanges == []
 
 
 async def test_nobody_listens(tmp_path: Path) -> None:

@@ -50,7 +50,12 @@ _BUDGET_LIMITS = (
     ),
 )
 EXTENSIONS = {
-    *(f"{kind}: propagate_trace" for kind in IN_FORCE if kind in MODEL_ACCOUNTS - {VIRTUAL_MODELS}),
+    *(
+        f"{kind}: {name}"
+        for kind in IN_FORCE
+        if kind in MODEL_ACCOUNTS - {VIRTUAL_MODELS}
+        for name in ("propagate_trace", "tls")
+    ),
     *(f"{route}.{name}" for route in _ROUTES for name in ("hedging", "load_balance_targets.timeouts")),
     "gateway-load-balancing-config: name",
     "gateway-rate-limiting-config: name",
@@ -98,6 +103,7 @@ EXTENSIONS = {
     "gateway-global-settings: keep_alive_settings",
     "gateway-global-settings: budget_settings",
     "gateway-global-settings: limit_settings",
+    "gateway-global-settings: egress_settings",
     "gateway-global-settings: overload_settings",
     *(
         f"gateway-otel-config: otel_{signal}_exporter_config[{kind}].{name}"

@@ -29,6 +29,7 @@ from gateway.control.model_advice import Tried
 from gateway.control.model_test import ModelTest
 from gateway.control.otel_manifest import OtelManifests
 from gateway.control.playground import Playground
+from gateway.control.replica_list import Replica, ReplicaList
 from gateway.control.sign_in.entrance import Entrance
 from gateway.control.tail import Tail
 from gateway.control.targets import TargetsSource
@@ -53,6 +54,9 @@ TOKEN = "admin-token-of-the-tests"
 def access_at(host: str = "127.0.0.1", token: str | None = TOKEN, folder: Path | None = None) -> Access:
     """A way in whose accounts are in *folder*, an empty one by default."""
     return Access(host, Entrance(folder or Path(mkdtemp()), token))
+
+
+THIS = Replica("ab12", "host-1", "0.1.0", "0123456789ab", 1_700_000_000_000_000_000, "ready", 2, 7)
 
 
 @dataclass
@@ -148,6 +152,7 @@ class Rooms:
     audit: AuditTrail = field(default_factory=lambda: AuditTrail(AuditLog(Path(mkdtemp()))))
     targets: TargetsSource = field(default_factory=lambda: TargetsSource(tuple, None))
     limits: LimitsSource = field(default_factory=no_limits)
+    replicas: ReplicaList = field(default_factory=lambda: ReplicaList(lambda: THIS))
     playground: Playground = field(
         default_factory=lambda: Playground(OneModel(), DashboardKey(Path(mkdtemp())))
     )
@@ -181,7 +186,9 @@ class Rooms:
                 self._test,
                 removed_metrics=lambda: [{"name": "gone-metrics"}],
             ),
-            config=ConfigSource(lambda: self.status, lambda: [("w1", "0123456789ab")]),
+            config=ConfigSource(
+                lambda: self.status, lambda: [("w1", "0123456789ab", 1_700_000_000_500_000_000)]
+            ),
             metrics=MetricsPage(
                 MetricsSource(
                     lambda own: MetricsReport(0, list(own), 1),
@@ -207,6 +214,7 @@ class Rooms:
             ),
             limits=self.limits,
             playground=self.playground,
+            replicas=self.replicas,
             model_test=self.model_test,
         )
 

@@ -194,6 +194,9 @@ def test_a_worker_that_comes_back_is_the_same(bench: Bench) -> None:
     bench.workers.meet(hello("worker")).counts = Counts(1, 1, {}, 0)
     again = bench.workers.meet(hello("worker", version="v2"))
     assert (again.counts.created, again.connections, again.config_version) == (1, 2, "v2")
+    said_at_ns = again.config_at_ns
+    assert said_at_ns > 0
+    assert bench.workers.meet(hello("worker", version="v2")).config_at_ns == said_at_ns
     assert bench.workers.meet(hello("worker", 2)).counts.created == 0
 
 

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.config.manifests.global_settings import (
+    EgressSettings,
     GlobalSettings,
     OverloadSettings,
     RetrySettings,
@@ -26,6 +27,7 @@ def test_defaults() -> None:
     assert settings.budget_settings.refusal_status == 429
     assert not settings.budget_settings.alerts_over_http
     assert settings.limit_settings.when_redis_is_away == "local"
+    assert settings.egress_settings == EgressSettings(private_addresses="allow", allow=(), deny=())
 
 
 def test_status_codes_as_text_or_number() -> None:

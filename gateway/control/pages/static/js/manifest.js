@@ -19,7 +19,7 @@ const isReadOnly = page.dataset.admin !== "true";
 const me = sessionStorage.getItem("editor") || `${Date.now()}-${Math.random()}`;
 sessionStorage.setItem("editor", me);
 const CHECK_MS = 250;
-const LOOK_MS = 3000;
+const LOOK_MS = 1500;
 const FORCE_MS = 15000;
 const WHO = { "manifest.saved": "saved", "manifest.changed": "changed on disk", "manifest.created": "created on disk" };
 

@@ -9,7 +9,7 @@ import { toastError } from "./toast.js";
 const page = at("manifests");
 const data = JSON.parse(page.dataset.section);
 const isAdmin = page.dataset.admin === "true";
-const LOOK_MS = 2000;
+const LOOK_MS = 1500;
 const USAGE_MS = 5000;
 const NEARLY = 75;
 const MANY = 6;

@@ -13,7 +13,7 @@ const isVirtual = page.dataset.kind === "virtual";
 const VIRTUAL = "provider-account/virtual-model";
 const TITLES = JSON.parse(page.dataset.titles);
 const NOT_MODELS = new Set(JSON.parse(page.dataset.others));
-const LOOK_MS = 2000;
+const LOOK_MS = 1500;
 let shown = "";
 
 const edit = (one) => `/models/edit?type=${encodeURIComponent(one.type)}&name=${encodeURIComponent(one.name)}`;

@@ -5,7 +5,7 @@ import { sparkline } from "./chart.js";
 import { all, at, badge, busy, make, note } from "./dom.js";
 import { compact, number, since, time, timeOfDay } from "./format.js";
 
-const LEDGER_MS = 2000;
+const LEDGER_MS = 1500;
 const IN_FORCE_MS = 6000;
 const NEW = "\u0000new";
 // Destinations without a manifest: the local store, and what OTEL_* variables describe.
@@ -378,7 +378,20 @@ async function showNames() {
   at("destination-field").hidden = !names.size;
 }
 
+/** Follow what is on disk: a form that nobody has touched shows it, another says so. */
+async function follow() {
+  if (page.isNew || !page.isStored) return;
+  const { data, tag } = await ask("GET", `/api/config/otel?name=${encodeURIComponent(page.manifest.name || "default")}`);
+  if (tag === page.tag || tag === page.toldTag) return;
+  page.toldTag = tag;
+  if (page.isDirty) { report(note("warn", "It was changed meanwhile", "What you typed is still here; reload the page to see what is there now.")); return; }
+  Object.assign(page, { manifest: data, tag });
+  fillForm();
+  report(note("info", "Changed on disk", "This page shows it as it is now."));
+}
+
 async function poll() {
+  if (!document.hidden && at("save").getAttribute("aria-busy") !== "true") await follow().catch(() => {});
   if (!document.hidden) await showLedger().catch(() => { at("fresh").textContent = "The control plane does not answer."; });
   setTimeout(poll, LEDGER_MS);
 }
