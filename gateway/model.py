@@ -7,13 +7,15 @@ but `errors`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Final, Literal, Protocol, overload
 
 import msgspec
+
+from gateway.tls_files import TlsFiles
 
 HeaderPairs = list[tuple[bytes, bytes]]
 """Headers as they are on the wire, in order, names in lower case."""
@@ -398,6 +400,7 @@ class Target:
         fallback: What happens when it has failed, of a target of several.
         limits: How long an attempt may take.
         parameters: What calls get in place of their own, JSON by OpenAI's name: `override_params`.
+        tls: Certificates of its own, None for most.
     """
 
     name: str
@@ -431,6 +434,7 @@ class Target:
     fallback: FallbackPolicy = FallbackPolicy()
     limits: TimeLimits = USUAL_LIMITS
     parameters: Mapping[str, bytes] = field(default_factory=dict, hash=False)
+    tls: TlsFiles | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -765,7 +769,11 @@ class Client(Protocol):
 
     @property
     def declared_bytes(self) -> int | None:
-        """How long the body is by its head, None when that does not say."""
+        """How long the body is by its head, None when that does not say.
+
+        Raises:
+            InvalidFraming: The head says it in a way that others may understand otherwise.
+        """
 
     async def read_piece(self) -> bytes:
         """The next piece of the body, b"" at its end.
@@ -778,12 +786,27 @@ class Client(Protocol):
     async def until_gone(self) -> None:
         """After the body: wait for the caller to leave, which raises `ClientDisconnected`."""
 
-    async def read_body(self, limit_bytes: int) -> bytes:
+    async def read_body(self, limit_bytes: int, hold: Callable[[int], None]) -> bytes:
         """The whole body.
+
+        Args:
+            limit_bytes: Its length at most.
+            hold: Told of its bytes before they are held, of all at once where the head tells; what it raises
+                ends the reading.
 
         Raises:
             BodyTooLarge: It is longer than *limit_bytes*.
             ClientDisconnected: The caller left before it was complete.
+        """
+
+    @property
+    def is_short(self) -> bool:
+        """The body has come soon after its head and is taken in without anybody reading it."""
+
+    async def drop_body(self) -> None:
+        """Before a refusal: take in a body that nobody wants, as else the connection would break off.
+
+        Not for long, and not what is very long.
         """
 
     def watch(self) -> AbstractContextManager[object]:
@@ -812,6 +835,7 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
         token: The bearer token to send, by how it is asked for.
         signing: What to sign the request with.
         limits: How long to wait for a connection, and for what it brings.
+        tls: Certificates of the target's own, None for most.
     """
 
     url: str
@@ -822,6 +846,7 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
     token: AnyTokenRequest | None = None
     signing: AwsSigning | None = None
     limits: TimeLimits = USUAL_LIMITS
+    tls: TlsFiles | None = None
 
     def __repr__(self) -> str:
         """Without headers and body: they hold credentials, and what somebody said."""
@@ -849,7 +874,7 @@ class Passage(msgspec.Struct, frozen=True):
         url: With its query, escapes as they are to be sent.
         headers: All but `host` and what frames the body.
         body: Bytes, or what gives them piece by piece; such a one is sent once at most.
-        timeout_s: As in `UpstreamRequest`; *token*, *signing* and *limits* too.
+        timeout_s: As in `UpstreamRequest`; *token*, *signing*, *limits* and *tls* too.
     """
 
     method: str
@@ -860,6 +885,7 @@ class Passage(msgspec.Struct, frozen=True):
     token: AnyTokenRequest | None = None
     signing: AwsSigning | None = None
     limits: TimeLimits = USUAL_LIMITS
+    tls: TlsFiles | None = None
 
     def __repr__(self) -> str:
         """Without headers and body: they hold credentials, and what somebody said."""
@@ -878,6 +904,17 @@ class Table(Protocol):
 
     def find(self, key: bytes) -> bytes | None:
         """What is kept under *key*, filled up to `TABLE_VALUE_BYTES`."""
+
+
+class Elsewhere(Protocol):
+    """What other replicas have put into such a table; see `gateway.store.redis_table`."""
+
+    async def hear(self, keys: Sequence[bytes]) -> bool:
+        """Ask for those of *keys* that the table does not have, and put into it what is found.
+
+        Returns:
+            Whether anything was.
+        """
 
 
 ROLLING_SLOTS: Final = 12

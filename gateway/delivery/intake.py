@@ -155,6 +155,8 @@ class Intake:
                 data = await reader.read(_READ_BYTES)
             if not data:
                 return
+            if peer.state is not None:
+                self._workers.heard(peer.state)
             sequence = None
             give_way()
             for kind, payload in peer.messages.feed(data):

@@ -57,7 +57,6 @@ _UNPRICED_MICRO_USD: Final = 1
 
 _NESTED: Final = frozenset({b"[", b"{"})
 _DATA_URL: Final = "data:"
-_QUOTED_DATA_URL: Final = b'"data:'
 _IMAGE_URL: Final = "data:image/"
 _numbers: Final = msgspec.json.Decoder(float)
 
@@ -178,12 +177,11 @@ def _input_of(call: Call) -> tuple[int, int]:
 
 def _plain_messages(value: bytes) -> list[str] | None:
     """The texts of messages that have nothing else, as most do; None where one has."""
-    if _QUOTED_DATA_URL in value:
-        return None
     try:
-        return [message.content for message in _plain.decode(value)]
+        texts = [message.content for message in _plain.decode(value)]
     except (msgspec.MsgspecError, RecursionError):
         return None
+    return None if any(text.startswith(_DATA_URL) for text in texts) else texts
 
 
 def _length(text: str) -> int:
@@ -226,7 +224,9 @@ def _measure_text(key: str, value: str, sizes: _Sizes, *, is_image: bool) -> Non
 
 def _is_picture(value: Mapping[str, Any]) -> bool:
     """Whether an object is a picture, in any API's words."""
-    if value.get("type") in _IMAGES:
+    kind = value.get("type")
+    # A caller may put anything there.
+    if isinstance(kind, str) and kind in _IMAGES:
         return True
     media_type = value.get("mimeType") or value.get("mime_type") or value.get("media_type")
     if isinstance(media_type, str):

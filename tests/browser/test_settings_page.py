@@ -40,12 +40,8 @@ async def test_the_six_steps(plane: Plane, page: Page) -> None:
         await choose(page, "#preset", "elastic")
         await page.fill("#traces-endpoint", sink.traces_url)
         await page.run("document.getElementById('traces-encoding').value = 'proto'")
-        await page.click("#test")
-        await page.wait("document.getElementById('result').innerText.includes('Save first')")
         await page.fill("#traces-headers .pair input:nth-child(2)", KEY)
-        await page.click("#save")
-        await page.wait("document.getElementById('result').innerText.includes('Saved and in force')")
-
+        # What is not saved is tested as it stands in the form.
         sink.answer(Answer(401, body=REFUSED.encode(), content_type="text/plain"))
         await page.click("#test")
         await page.wait("document.getElementById('result').innerText.includes('failed')")
@@ -53,13 +49,19 @@ async def test_the_six_steps(plane: Plane, page: Page) -> None:
         assert "lacks the prefix" in said
         assert "Authorization: ApiKey <key>" in said
         await shoot(page, "refused")
+        assert not (plane.folder / "gateway-otel-config.yaml").exists()
 
         await page.fill("#traces-headers .pair input:nth-child(2)", f"ApiKey {KEY}")
+        await page.click("#test")
+        await page.wait("document.getElementById('result').innerText.includes('not saved yet')")
         await page.click("#save")
         await page.wait("document.getElementById('result').innerText.includes('Saved and in force')")
+        # The header is what is saved of it, a reference; another attribute is not saved yet.
+        await page.fill("#traces-attributes .pair input:nth-child(2)", "staging")
         await page.click("#test")
         await page.wait("document.getElementById('result').innerText.includes('ok in')")
-        ((resource, span),) = sink.spans_with_resource()
+        (resource, span), (again, _) = sink.spans_with_resource()
+        assert again["deployment.environment.name"] == "staging"
         assert span.name == "gateway otel test"
         assert resource["service.name"] == "tfy-llm-gateway"
         assert resource["deployment.environment.name"] == "production"

@@ -31,7 +31,7 @@ from gateway.wire.otlp import (
 )
 from tests.browser.plane import Plane, shoot
 from tests.rig.axe import find_faults
-from tests.rig.browser import Page, browser_page
+from tests.rig.browser import Chromium, Page
 from tests.rig.requires import requires
 from tests.unit.control.rooms import Rooms
 from tests.unit.tracestore.call_maker import NS, make_call, make_frame, make_row
@@ -157,8 +157,8 @@ async def traffic(tmp_path: Path) -> AsyncIterator[Traffic]:
 
 
 @pytest.fixture
-async def page(traffic: Traffic) -> AsyncIterator[Page]:
-    async with browser_page() as page:
+async def page(traffic: Traffic, chromium: Chromium) -> AsyncIterator[Page]:
+    async with chromium.page() as page:
         await traffic.sign_in(page)
         yield page
 

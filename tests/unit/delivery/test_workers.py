@@ -203,3 +203,28 @@ def test_what_is_given_out_is_a_copy(bench: Bench) -> None:
     (copy,) = bench.workers.states()
     state.repeated_frames = 3
     assert copy.repeated_frames == 0
+
+
+def test_when_a_worker_was_heard(bench: Bench) -> None:
+    """When it connected, when it said something; one that never did, when it was first seen."""
+    now_s = 5.0
+    workers = Workers(bench.state_dir, bench.progress.get, lambda: now_s)
+    bench.run_worker("starting")
+    state = workers.meet(hello("w"))
+    now_s = 6.0
+    assert {one.instance_id: one.heard_s for one in workers.states()} == {"w": 5.0, "starting": 5.0}
+    workers.heard(state)
+    assert {one.instance_id: one.heard_s for one in workers.states()} == {"w": 6.0, "starting": 5.0}
+
+
+def test_who_is_there(bench: Bench) -> None:
+    """Connected or not while the process lives; where nobody can know that, while it is connected."""
+    kept, unknown = bench.workers.meet(hello("kept")), bench.workers.meet(hello("unknown"))
+    bench.run_worker("kept")
+    kept.connections = unknown.connections = 0
+    assert {name: state.is_there for name, state in bench.states().items()} == {
+        "kept": True,
+        "unknown": False,
+    }
+    bench.end_worker("kept")
+    assert not bench.states()["kept"].is_there

@@ -106,6 +106,7 @@ function show(found) {
   hasRules = found.length > 0;
   const cards = data.types.map((type) => [type, found.filter((one) => one.type === type.type)])
     .filter(([, manifests]) => manifests.length || data.types.length <= MANY);
+  at("list").classList.toggle("many", data.types.length > MANY && found.length > 0);
   at("list").replaceChildren(...(found.length ? cards.map(([type, manifests]) => card(type, manifests)) : [nothing()]));
 }
 
