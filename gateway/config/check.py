@@ -183,9 +183,8 @@ def _to_config(
         by_kind.setdefault(type(manifest), []).append(manifest)
 
     def of(kind: type[_M]) -> tuple[_M, ...]:
-        return tuple(
-            each for found, all_of_it in by_kind.items() if issubclass(found, kind) for each in all_of_it
-        )
+        some = [each for found, each in by_kind.items() if issubclass(found, kind)]
+        return tuple([manifest for each in some for manifest in each if isinstance(manifest, kind)])
 
     settings = of(GlobalSettings)
     return Config(
