@@ -17,7 +17,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 LOCKED := install --require-hashes --only-binary :all: --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-test run test check test-long golden lock vendor clean \
+.PHONY: help install install-test run test check test-long golden fuzz lock vendor clean \
 	perf perf-quick perf-full perf-compare perf-readme perf-peers perf-profile perf-k6 perf-locust perf-simulation \
 	perf-lock
 
@@ -50,7 +50,7 @@ run: install
 test: install-test
 	@failed=0; \
 	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile \
-		tests/test_architecture.py tests/unit tests/golden tests/conformance || failed=$$?; \
+		tests/test_architecture.py tests/unit tests/golden tests/fuzz tests/conformance || failed=$$?; \
 	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile tests/e2e tests/browser || failed=$$?; \
 	exit $$failed
 
@@ -59,6 +59,11 @@ test-long: install-test
 
 golden: install-test
 	$(VENV)/bin/python -m pytest tests/golden --golden-rewrite
+
+# 20 minutes of CPU time for each target; tests/fuzz/README.md has the arguments.
+fuzz: install-test
+	$(PIP) $(LOCKED) requirements/fuzz.lock
+	$(VENV)/bin/python -m tests.fuzz $(ARGS)
 
 check: install-test
 	$(VENV)/bin/python -m ruff format --check .
@@ -116,6 +121,7 @@ lock:
 	$(COMPILE) --group tools --constraint requirements/test.lock --output-file requirements/tools.lock
 	$(COMPILE) --group frameworks --constraint requirements/test.lock --output-file requirements/frameworks.lock
 	$(COMPILE) --group mock --output-file requirements/mock.lock
+	$(COMPILE) --group fuzz --output-file requirements/fuzz.lock
 
 PERF_COMPILE = $(subst make lock,make perf-lock,$(COMPILE))
 perf-lock:
