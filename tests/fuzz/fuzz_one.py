@@ -5,8 +5,8 @@ libFuzzer ends the process, at the end of its time or with the first input that 
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import os
 import sys
 
 import atheris
@@ -19,13 +19,10 @@ def main() -> None:
     """Run until libFuzzer has enough."""
     name, *arguments = sys.argv[1:]
     logging.disable(logging.WARNING)
-    with TARGETS[name].open() as check:
-        atheris.Setup([name, *arguments], check)
-        try:
-            atheris.Fuzz()
-        except SystemExit as end:
-            # At once: what is under way in a loop would be told as failures of its own.
-            os._exit(int(end.code or 0) & 0xFF)
+    # Never closed: libFuzzer ends the process, and would take what a closing says for a failure.
+    needed = contextlib.ExitStack()
+    atheris.Setup([name, *arguments], needed.enter_context(TARGETS[name].open()))
+    atheris.Fuzz()
 
 
 if __name__ == "__main__":
