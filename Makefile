@@ -12,14 +12,18 @@ UV ?= uv
 VENV := .venv
 # What pins other versions than ours and is only ever started as a program.
 MOCK := .venv-mock
+# What looks at the locks from outside.
+AUDIT := .venv-audit
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
+# Images set it to stay small. Here everything is run many times, and a start that compiles takes 0.4 s of CPU more.
+unexport PYTHONDONTWRITEBYTECODE
 # Nothing reaches the environment that the lock file does not name by hash, and nothing is compiled on this machine.
 LOCKED := install --require-hashes --only-binary :all: --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-test run test check test-long golden fuzz lock vendor clean \
-	perf perf-quick perf-full perf-compare perf-readme perf-peers perf-profile perf-k6 perf-locust perf-simulation \
-	perf-lock
+.PHONY: help install install-test run test check test-long golden fuzz lock vendor clean audit sbom \
+	perf perf-quick perf-full perf-compare perf-readme perf-peers perf-profile perf-k6 perf-locust perf-simulation perf-fleet \
+	perf-lock soak
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -41,6 +45,11 @@ $(VENV)/installed-test: $(VENV)/installed $(patsubst %,requirements/%.lock,test 
 	$(PIP) $(LOCKED) requirements/frameworks.lock || echo 'make: no frameworks can be installed here; see the skips' >&2
 	{ "$(PYTHON)" -m venv --clear $(MOCK) && $(subst $(VENV),$(MOCK),$(PIP)) $(LOCKED) requirements/mock.lock; } || \
 		echo 'make: mock-ai-api cannot be installed here; see the skips' >&2
+	@touch $@
+
+$(AUDIT)/installed: requirements/audit.lock
+	"$(PYTHON)" -m venv --clear $(AUDIT)
+	$(subst $(VENV),$(AUDIT),$(PIP)) $(LOCKED) requirements/audit.lock
 	@touch $@
 
 run: install
@@ -70,6 +79,19 @@ check: install-test
 	$(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m mypy
 	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile tests/test_architecture.py tests/unit
+
+# Asks the index's database of known weaknesses, so it needs the network; what could not be looked up is a failure too.
+audit: $(AUDIT)/installed
+	@failed=0; for lock in requirements/*.lock perf/requirements/*.lock; do \
+		echo "$$lock"; \
+		$(AUDIT)/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes --requirement "$$lock" || failed=1; \
+	done; \
+	test $$failed = 0 || { echo 'make audit: a package above has a known weakness, or the database could not be asked' >&2; exit 1; }
+
+# What a release consists of, from the lock, in CycloneDX; needs no network and always gives the same bytes.
+sbom: $(AUDIT)/installed
+	$(AUDIT)/bin/cyclonedx-py requirements --pyproject pyproject.toml --mc-type application --output-reproducible \
+		--spec-version 1.6 --output-format JSON --validate --output-file gateway.cdx.json requirements/runtime.lock
 
 perf-quick: install-test
 	$(VENV)/bin/python -m perf quick
@@ -104,6 +126,13 @@ perf-profile: install-test
 perf-simulation: install-test
 	$(VENV)/bin/python -m perf.simulation $(ARGS)
 
+perf-fleet: install-test
+	$(VENV)/bin/python -m perf.fleet $(ARGS)
+
+# Beside other work: it takes a tenth of a core. ARGS="--minutes 3" for a first look.
+soak: install-test
+	$(VENV)/bin/python -m perf.soak $(ARGS)
+
 perf-k6: install-test
 	$(VENV)/bin/python -m perf.k6 $(ARGS)
 
@@ -122,6 +151,7 @@ lock:
 	$(COMPILE) --group frameworks --constraint requirements/test.lock --output-file requirements/frameworks.lock
 	$(COMPILE) --group mock --output-file requirements/mock.lock
 	$(COMPILE) --group fuzz --output-file requirements/fuzz.lock
+	$(COMPILE) --group audit --output-file requirements/audit.lock
 
 PERF_COMPILE = $(subst make lock,make perf-lock,$(COMPILE))
 perf-lock:
@@ -138,5 +168,5 @@ vendor:
 	cd $(VENDOR)/uplot && sha256sum --check SHA256SUMS
 
 clean:
-	rm -rf $(VENV) $(MOCK) build dist ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(MOCK) $(AUDIT) gateway.cdx.json build dist ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -281,6 +281,7 @@ def _address(
         token=target.token,
         signing=target.signing,
         limits=target.limits,
+        tls=target.tls,
     )
 
 

@@ -82,10 +82,12 @@ class Bedrock:
             trace.noted(read_notes(client.headers, caller.tags))
             facts = CallFacts(caller, asked.endpoint, client.headers, trace.notes.metadata, call)
             plan = snapshot.routing.plan(name, facts)
+            if plan.session is not None:
+                plan = await self._pipeline.at_home(plan, snapshot, name, facts)
             call = _as_called(call, plan)
             trace.asked(call)
             wishes = read_wishes(client.headers)
-            if snapshot.limits is not None:
+            if snapshot.has_rules:
                 await self._pipeline.admit(trace, snapshot, facts, plan)
             await self._pipeline.answer_call(responder, call, plan, wishes)
 

@@ -168,6 +168,7 @@ class Classifier:
             token=target.token,
             signing=target.signing,
             limits=target.limits,
+            tls=target.tls,
         )
         reply = await self._upstream.exchange(request)
         try:

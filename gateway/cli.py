@@ -19,7 +19,9 @@ from gateway.settings import (
     OPTIONS,
     SettingsError,
     environment,
+    find_shown_secret,
     read_control_place,
+    read_redis_url,
     read_settings,
     state_dir_in,
 )
@@ -27,6 +29,12 @@ from gateway.settings import (
 OK: Final = 0
 INVALID: Final = 1
 USAGE: Final = 2
+_PLACE_FLAGS: Final = {
+    "state-dir": "DIR",
+    "control-host": "HOST",
+    "control-port": "PORT",
+    "control-tls-cert": "FILE",
+}
 _DEMO_PORT: Final = 8789
 
 
@@ -53,9 +61,11 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_serve(commands)
     _add_check_config(commands)
+    _add_config(commands)
     _add_otel(commands)
     _add_admin(commands)
     _add_token(commands)
+    _add_size(commands)
     schema = commands.add_parser("schema", help="print the JSON Schema of the manifests, for editors")
     schema.set_defaults(run=_schema)
     demo = commands.add_parser(
@@ -108,6 +118,52 @@ def _add_check_config(commands: argparse._SubParsersAction[argparse.ArgumentPars
     check.set_defaults(run=_check_config)
 
 
+def _add_config(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    config = commands.add_parser("config", help="the configuration that gateways get from Redis")
+    actions = config.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="action")
+    push = actions.add_parser(
+        "push",
+        help="check manifests and put them in force for all gateways with --config redis:",
+        description="Check manifests, put them into Redis and print the name of the new set.",
+        allow_abbrev=False,
+    )
+    push.add_argument("path", type=Path, metavar="PATH", help="file or folder of manifests")
+    push.add_argument(
+        "--expect", metavar="SET", help="only if this set is in force now, as push prints it (0-: none is)"
+    )
+    push.add_argument("--message", metavar="TEXT", help="why, for the list")
+    listing = actions.add_parser("list", help="list the last sets, the one in force first")
+    show = actions.add_parser("show", help="print the manifests of a set")
+    show.add_argument("set", type=_set_number, nargs="?", metavar="SET", help="default: the one in force")
+    show.add_argument("--into", type=Path, metavar="DIR", help="write its files there instead")
+    rollback = actions.add_parser("rollback", help="put an earlier set in force again, as a new one")
+    rollback.add_argument("set", type=_set_number, metavar="SET", help="as in the list")
+    for action in (push, rollback):
+        action.add_argument(
+            "--strict",
+            action="store_true",
+            help="treat what is not in force, and secrets without a value here, as errors",
+        )
+    for action in (push, listing, show, rollback):
+        action.add_argument("--redis-url", metavar="URL", help="as of serve (default: $GATEWAY_REDIS_URL)")
+        if action is not show:
+            action.add_argument(
+                "--format", choices=("text", "json"), default="text", help="how to print (default: text)"
+            )
+        action.set_defaults(run=_config)
+
+
+def _config(parsed: argparse.Namespace) -> int:
+    try:
+        redis_url = read_redis_url(parsed.redis_url, environment())
+    except SettingsError as error:
+        sys.stderr.write(f"gateway config: {error}\n")
+        return USAGE
+    from gateway.app.config_command import run_config_command
+
+    return run_config_command(parsed, redis_url, _path_in_environment("GATEWAY_SECRETS_DIR"))
+
+
 def _add_otel(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     otel = commands.add_parser("otel", help="try out where telemetry goes")
     actions = otel.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -151,8 +207,8 @@ def _add_admin(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     listed = actions.add_parser("list", help="list users and tokens, without anything secret")
     runs = {link: _admin_link, password: _admin_password, token: _admin_token, revoke: _admin_revoke}
     for action, run in {**runs, listed: _admin_list}.items():
-        for flag in ("state-dir", "control-host", "control-port"):
-            action.add_argument(f"--{flag}", metavar=flag.rpartition("-")[2].upper(), help="as of serve")
+        for flag, placeholder in _PLACE_FLAGS.items():
+            action.add_argument(f"--{flag}", metavar=placeholder, help="as of serve")
         action.set_defaults(run=_with_place(run))
 
 
@@ -162,16 +218,13 @@ def _with_place(
     """*run*, given the state folder and the control plane's origin."""
 
     def found(parsed: argparse.Namespace) -> int:
-        flags = {
-            flag: getattr(parsed, flag.replace("-", "_"))
-            for flag in ("state-dir", "control-host", "control-port")
-        }
+        flags = {flag: getattr(parsed, flag.replace("-", "_")) for flag in _PLACE_FLAGS}
         try:
-            host, port, state_dir = read_control_place(flags, environment())
+            origin, state_dir = read_control_place(flags, environment())
         except SettingsError as error:
             sys.stderr.write(f"gateway admin: {error}\n")
             return USAGE
-        return run(parsed, state_dir, f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        return run(parsed, state_dir, origin)
 
     return found
 
@@ -205,6 +258,55 @@ def _admin_list(_parsed: argparse.Namespace, state_dir: Path, _origin: str) -> i
     from gateway.control.sign_in import command
 
     return command.print_accounts(state_dir)
+
+
+def _add_size(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    size = commands.add_parser(
+        "size",
+        help="how many gateways a load needs",
+        description="How many gateways a load needs, from figures that were measured (docs/scaling.md).",
+        allow_abbrev=False,
+    )
+    size.add_argument("--rps", type=float, required=True, metavar="N", help="calls a second at the peak")
+    size.add_argument(
+        "--stream-share", type=float, default=0.5, metavar="RATIO", help="of them, streamed (default: 0.5)"
+    )
+    size.add_argument("--tokens", type=int, default=400, metavar="N", help="of an answer (default: 400)")
+    size.add_argument(
+        "--prompt-tokens", type=int, default=1000, metavar="N", help="of a call (default: 1000)"
+    )
+    size.add_argument(
+        "--tokens-per-second", type=float, default=50.0, metavar="N", help="that a model writes (default: 50)"
+    )
+    size.add_argument("--cores", type=int, default=4, metavar="N", help="of a gateway (default: 4)")
+    size.add_argument(
+        "--zones", type=int, default=1, metavar="N", help="one of which may be lost, if more than 1 (default)"
+    )
+    size.add_argument(
+        "--format", choices=("text", "json"), default="text", help="how to print (default: text)"
+    )
+    size.set_defaults(run=_size)
+
+
+def _size(parsed: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from gateway.sizing import Load, size, told
+
+    load = Load(
+        parsed.rps, parsed.stream_share, parsed.tokens, parsed.prompt_tokens, parsed.tokens_per_second
+    )
+    try:
+        fleet = size(load, cores=parsed.cores, zones=parsed.zones)
+    except ValueError as error:
+        sys.stderr.write(f"gateway size: {error}\n")
+        return USAGE
+    if parsed.format == "json":
+        shown = json.dumps({"load": asdict(load), "fleet": asdict(fleet)}, indent=2)
+    else:
+        shown = "\n".join(told(load, fleet))
+    sys.stdout.write(shown + "\n")
+    return OK
 
 
 def _add_token(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -284,6 +386,8 @@ def _serve(parsed: argparse.Namespace) -> int:
     except SettingsError as error:
         sys.stderr.write(f"gateway serve: {error}\n")
         return USAGE
+    if (warning := find_shown_secret(flags)) is not None:
+        sys.stderr.write(f"gateway serve: warning: {warning}\n")
     from gateway import supervisor
 
     return supervisor.serve(settings)
@@ -338,6 +442,14 @@ def _grace_days(text: str) -> int:
         msg = "expected a whole number of days"
         raise argparse.ArgumentTypeError(msg)
     return days
+
+
+def _set_number(text: str) -> int:
+    number = int(text.partition("-")[0]) if text.partition("-")[0].isdecimal() else 0
+    if number < 1:
+        msg = "expected the number of a set"
+        raise argparse.ArgumentTypeError(msg)
+    return number
 
 
 def _days(text: str) -> int:

@@ -16,6 +16,20 @@ CLIENT_CLOSED_REQUEST: Final = 499
 """What we note as status when the caller left before one was sent (nginx's number; nobody receives it)."""
 
 
+def forget_frames(error: BaseException) -> None:
+    """Let go of the frames that *error* came through, and what caused it.
+
+    A frame that keeps an error whose traceback has that frame goes only when Python looks for such circles,
+    which workers have it do seldom, and the body of the call with it.
+    """
+    known: set[int] = set()
+    found: BaseException | None = error
+    while found is not None and id(found) not in known:
+        known.add(id(found))
+        found.__traceback__ = None
+        found = found.__cause__ or found.__context__
+
+
 class GatewayError(Exception):
     """A refusal or failure with a status and a body of its own.
 
@@ -73,6 +87,12 @@ class InvalidBody(GatewayError):
     """The body is JSON of the wrong shape."""
 
     status, type, code, source = 400, "invalid_request_error", "invalid_body", "client"
+
+
+class InvalidFraming(GatewayError):
+    """The head says of the body's end what a server in front of this one may read in another way."""
+
+    status, type, code, source = 400, "invalid_request_error", "invalid_framing", "client"
 
 
 class UnsupportedParameter(GatewayError):
@@ -208,6 +228,23 @@ class NoTargetAvailable(GatewayError):
 
     status, type, code, source = 503, "overloaded_error", "no_target_available", "gateway"
     retryable = True
+
+
+class Overloaded(GatewayError):
+    """There is more to do than this worker takes on.
+
+    Attributes:
+        reason: Which bound was met: `in_flight`, `input_bytes` or `cpu`.
+        priority: Of the call.
+    """
+
+    status, type, code, source = 503, "overloaded_error", "overloaded", "gateway"
+    retryable = True
+
+    def __init__(self, message: str, *, reason: str = "", priority: str = "", retry_after_s: int = 1) -> None:
+        super().__init__(message, headers=(("retry-after", str(retry_after_s)),))
+        self.reason = reason
+        self.priority = priority
 
 
 class LimitsUnavailable(GatewayError):

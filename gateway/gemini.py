@@ -107,7 +107,10 @@ class Gemini:
             else:
                 raise _no_such_account(asked.account)
 
-        await self._pipeline.serve(client, asked.endpoint, stages)
+        def identify(snapshot: Snapshot) -> Caller:
+            return _identify(snapshot, client, asked, snapshot.accounts.door(asked.account, "gemini"))[0]
+
+        await self._pipeline.serve(client, asked.endpoint, stages, identify=identify)
 
     async def _call(
         self, responder: Responder, snapshot: Snapshot, caller: Caller, asked: GeminiPath, door: Target | None
@@ -127,10 +130,13 @@ class Gemini:
         wishes = read_wishes(client.headers)
         facts = CallFacts(caller, call.endpoint, client.headers, trace.notes.metadata, call)
         if name or virtual or door is None:
-            plan = _in_its_version(snapshot.routing.plan(name or virtual, facts), asked)
+            plan = snapshot.routing.plan(name or virtual, facts)
+            if plan.session is not None:
+                plan = await self._pipeline.at_home(plan, snapshot, name or virtual, facts)
+            plan = _in_its_version(plan, asked)
         else:
             plan = _plan_unlisted(snapshot, caller, asked, call, door)
-        if snapshot.limits is not None:
+        if snapshot.has_rules:
             await self._pipeline.admit(trace, snapshot, facts, plan)
         await self._pipeline.answer_call(responder, call, plan, wishes)
 

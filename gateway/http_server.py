@@ -9,18 +9,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Callable
 from typing import Any, Final
 
 from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
+from gateway.listener import close_gently
+from gateway.server_tls import HeldTls
 from gateway.tasks import spawn
 
 BACKLOG: Final = 2048
 _THREADS_END_S: Final = 2.0
+HEAD_TIMEOUT_S: Final = 30.0
+"""Longest time from the end of an answer, or the start of a connection, to the end of the next head."""
+
+MAX_HEAD_BYTES: Final = 128 * 1024
+"""Longest head, or a little less, and most that is read of a body at once: with half of it 20 MB took four
+times as long.
+"""
+
+_TLS_MIN: Final = "tls1.2"
 _KEEP_ALIVE: Final = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 MAX_CONNECTIONS: Final = 16_384
 """Granian counts connections, idle ones too, and lets what exceeds this hang; refusing is our work, so this
@@ -66,15 +79,39 @@ def _keep_alive(listener: socket.socket) -> None:
 class HttpServer:
     """Serves an ASGI application on one socket until stopped."""
 
-    def __init__(self, application: Callable[..., Any], listener: socket.socket) -> None:
-        """Take over *listener*; it accepts from `start` on."""
-        self._server = _EmbeddedServer(application, listener)
+    def __init__(
+        self,
+        application: Callable[..., Any],
+        listener: socket.socket,
+        tls: HeldTls | None = None,
+        *,
+        head_timeout_s: float = HEAD_TIMEOUT_S,
+    ) -> None:
+        """Take over *listener*; it accepts from `start` on, over TLS with the certificate of *tls*."""
+        self._server = _EmbeddedServer(application, listener, tls, head_timeout_s)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._serving: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Accept connections."""
         self._serving = spawn(self._serve(), name="http-server", owner=self._tasks)
+
+    async def refuse(self) -> None:
+        """Close the socket; connections go on, those that rest too. Whoever had come already is served."""
+        await close_gently(self._server.listener_fd)
+
+    def stop_accepting(self) -> None:
+        """Leave new connections to whoever else has a copy of the socket; those that are here go on.
+
+        A stop would end idle connections and handshakes under way. Granian has nothing less, so its file
+        descriptor is made to stand for a socket that nobody connects to.
+        """
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as nobody:
+            nobody.bind(("127.0.0.1", 0))
+            # It has to listen: on another, Granian would meet errors without end.
+            nobody.listen(1)
+            nobody.setblocking(False)
+            os.dup2(nobody.fileno(), self._server.listener_fd, inheritable=False)
 
     def stop(self) -> None:
         """Close the socket and idle connections; responses under way go on."""
@@ -106,7 +143,13 @@ class HttpServer:
 class _EmbeddedServer(Server):
     """Granian's server on a socket that is bound already, so that "listening" is a fact when it starts."""
 
-    def __init__(self, application: Callable[..., Any], listener: socket.socket) -> None:
+    def __init__(
+        self,
+        application: Callable[..., Any],
+        listener: socket.socket,
+        tls: HeldTls | None,
+        head_timeout_s: float,
+    ) -> None:
         host, port = listener.getsockname()[:2]
         super().__init__(
             application,
@@ -119,9 +162,18 @@ class _EmbeddedServer(Server):
             websockets=True,
             backlog=BACKLOG,
             backpressure=MAX_CONNECTIONS,
+            http1_settings=HTTP1Settings(
+                header_read_timeout=round(head_timeout_s * 1000), max_buffer_size=MAX_HEAD_BYTES
+            ),
             log_enabled=False,
         )
         self._listener = listener
+        self.listener_fd = listener.fileno()
+        if tls is not None:
+            asks_callers = tls.ca_file is not None
+            # Typed by Granian after what it is without.
+            context: Any = (True, tls.cert_file, tls.key_file, None, _TLS_MIN, tls.ca_file, [], asks_callers)
+            self.ssl_ctx = context
 
     def _init_shared_socket(self) -> None:
         # Its type stub leaves the constructor out; Granian itself calls it so where it unpickles.

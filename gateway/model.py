@@ -7,13 +7,15 @@ but `errors`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, overload
 
 import msgspec
+
+from gateway.tls_files import TlsFiles
 
 HeaderPairs = list[tuple[bytes, bytes]]
 """Headers as they are on the wire, in order, names in lower case."""
@@ -398,6 +400,7 @@ class Target:
         fallback: What happens when it has failed, of a target of several.
         limits: How long an attempt may take.
         parameters: What calls get in place of their own, JSON by OpenAI's name: `override_params`.
+        tls: Certificates of its own, None for most.
     """
 
     name: str
@@ -431,6 +434,7 @@ class Target:
     fallback: FallbackPolicy = FallbackPolicy()
     limits: TimeLimits = USUAL_LIMITS
     parameters: Mapping[str, bytes] = field(default_factory=dict, hash=False)
+    tls: TlsFiles | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -765,7 +769,11 @@ class Client(Protocol):
 
     @property
     def declared_bytes(self) -> int | None:
-        """How long the body is by its head, None when that does not say."""
+        """How long the body is by its head, None when that does not say.
+
+        Raises:
+            InvalidFraming: The head says it in a way that others may understand otherwise.
+        """
 
     async def read_piece(self) -> bytes:
         """The next piece of the body, b"" at its end.
@@ -778,12 +786,27 @@ class Client(Protocol):
     async def until_gone(self) -> None:
         """After the body: wait for the caller to leave, which raises `ClientDisconnected`."""
 
-    async def read_body(self, limit_bytes: int) -> bytes:
+    async def read_body(self, limit_bytes: int, hold: Callable[[int], None]) -> bytes:
         """The whole body.
+
+        Args:
+            limit_bytes: Its length at most.
+            hold: Told of its bytes before they are held, of all at once where the head tells; what it raises
+                ends the reading.
 
         Raises:
             BodyTooLarge: It is longer than *limit_bytes*.
             ClientDisconnected: The caller left before it was complete.
+        """
+
+    @property
+    def is_short(self) -> bool:
+        """The body has come soon after its head and is taken in without anybody reading it."""
+
+    async def drop_body(self) -> None:
+        """Before a refusal: take in a body that nobody wants, as else the connection would break off.
+
+        Not for long, and not what is very long.
         """
 
     def watch(self) -> AbstractContextManager[object]:
@@ -812,6 +835,7 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
         token: The bearer token to send, by how it is asked for.
         signing: What to sign the request with.
         limits: How long to wait for a connection, and for what it brings.
+        tls: Certificates of the target's own, None for most.
     """
 
     url: str
@@ -822,6 +846,7 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
     token: AnyTokenRequest | None = None
     signing: AwsSigning | None = None
     limits: TimeLimits = USUAL_LIMITS
+    tls: TlsFiles | None = None
 
     def __repr__(self) -> str:
         """Without headers and body: they hold credentials, and what somebody said."""
@@ -849,7 +874,7 @@ class Passage(msgspec.Struct, frozen=True):
         url: With its query, escapes as they are to be sent.
         headers: All but `host` and what frames the body.
         body: Bytes, or what gives them piece by piece; such a one is sent once at most.
-        timeout_s: As in `UpstreamRequest`; *token*, *signing* and *limits* too.
+        timeout_s: As in `UpstreamRequest`; *token*, *signing*, *limits* and *tls* too.
     """
 
     method: str
@@ -860,6 +885,7 @@ class Passage(msgspec.Struct, frozen=True):
     token: AnyTokenRequest | None = None
     signing: AwsSigning | None = None
     limits: TimeLimits = USUAL_LIMITS
+    tls: TlsFiles | None = None
 
     def __repr__(self) -> str:
         """Without headers and body: they hold credentials, and what somebody said."""
@@ -880,6 +906,17 @@ class Table(Protocol):
         """What is kept under *key*, filled up to `TABLE_VALUE_BYTES`."""
 
 
+class Elsewhere(Protocol):
+    """What other replicas have put into such a table; see `gateway.store.redis_table`."""
+
+    async def hear(self, keys: Sequence[bytes]) -> bool:
+        """Ask for those of *keys* that the table does not have, and put into it what is found.
+
+        Returns:
+            Whether anything was.
+        """
+
+
 ROLLING_SLOTS: Final = 12
 """Parts of a rolling window; what was counted in one leaves the window at once, when all of it is older."""
 
@@ -888,6 +925,8 @@ PARALLEL: Final = -1
 
 PARALLEL_RESET_S: Final = 1.0
 """Nobody knows when a call ends; it is worth another try then."""
+
+_UNBOUNDED: Final = 1 << 63
 
 
 class Charge(msgspec.Struct, frozen=True):
@@ -953,6 +992,96 @@ class Correction(msgspec.Struct, frozen=True):
     charge: Charge
     amount: int
     decision: Decision
+
+
+class CounterGroup:
+    """Counters that are charged together by all calls of a kind. One object stands for all such calls.
+
+    Attributes:
+        charges: Of each a charge of nothing.
+        most: Of each the most that may be counted there, where it refuses; else more than anybody counts.
+        found: What the counters keep by it of where it is; theirs alone.
+    """
+
+    __slots__ = ("charges", "found", "most")
+
+    def __init__(self, charges: Iterable[Charge]) -> None:
+        self.charges = tuple(charges)
+        self.most = tuple(charge.limit if charge.is_enforced else _UNBOUNDED for charge in self.charges)
+        self.found: object = None
+
+
+class Charges(Sequence[Charge]):
+    """What one call adds to each counter of a group.
+
+    The same as a list of `Charge`, but these are only made where somebody looks at one.
+    """
+
+    __slots__ = ("amounts", "group")
+
+    def __init__(self, group: CounterGroup, amounts: Sequence[int]) -> None:
+        self.group = group
+        self.amounts = amounts
+
+    def __len__(self) -> int:
+        """How many counters there are."""
+        return len(self.amounts)
+
+    @overload
+    def __getitem__(self, at: int) -> Charge: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[Charge]: ...
+
+    def __getitem__(self, at: int | slice) -> Charge | list[Charge]:
+        """One of them, or some."""
+        if isinstance(at, slice):
+            return [self[each] for each in range(*at.indices(len(self)))]
+        of = self.group.charges[at]
+        return Charge(of.key, self.amounts[at], of.limit, of.window_s, of.expires_s, of.is_enforced)
+
+
+class Corrections(Sequence[Correction]):
+    """What is to be added to charges that were taken together; the same as a list of `Correction`.
+
+    Attributes:
+        changes: Which of *charges*, and the amount that is added to each of these.
+        decision: What took them.
+    """
+
+    __slots__ = ("changes", "charges", "decision")
+
+    def __init__(
+        self, charges: Charges, changes: Sequence[tuple[tuple[int, ...], int]], decision: Decision
+    ) -> None:
+        self.charges = charges
+        self.changes = changes
+        self.decision = decision
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self.changes)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return sum([len(places) for places, _ in self.changes])
+
+    @overload
+    def __getitem__(self, number: int) -> Correction: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> list[Correction]: ...
+
+    def __getitem__(self, number: int | slice) -> Correction | list[Correction]:
+        """One of them, or some."""
+        flat = [(at, amount) for places, amount in self.changes for at in places]
+        if isinstance(number, slice):
+            return [self.of(at, amount) for at, amount in flat[number]]
+        return self.of(*flat[number])
+
+    def of(self, at: int, amount: int) -> Correction:
+        """That *amount* is added to one of the charges."""
+        return Correction(self.charges[at], amount, self.decision)
 
 
 class Counters(Protocol):

@@ -134,6 +134,8 @@ class PassThrough:
         """
         self._pipeline = pipeline
         self.admit = pipeline.admit
+        self._read_body = pipeline.read_body
+        self.at_home = pipeline.at_home
         self.failover = pipeline.failover
         self._upstream = upstream
         self._max_body_bytes = max_body_bytes
@@ -154,8 +156,9 @@ class PassThrough:
         check_path(asked.checked_path)
         await _Crossing(self, responder, snapshot, caller, asked).run()
 
-    async def body_of(self, client: Client, naming: _Naming, asked: Asked) -> PassedBody:
+    async def body_of(self, responder: Responder, naming: _Naming, asked: Asked) -> PassedBody:
         """The body of a call: whole if it is short or JSON, else its beginning and the rest as it comes."""
+        client, trace = responder.client, responder.trace
         if not client.has_body:
             return HeldBody(b"")
         declared = client.declared_bytes
@@ -168,9 +171,9 @@ class PassThrough:
             return form
         is_json = "json" in kind.lower() or not kind
         if is_json and asked.dialect is not None and not is_long(asked.endpoint):
-            return HeldJson(await client.read_body(self._max_body_bytes), naming)
+            return HeldJson(await self._read_body(client, trace), naming)
         if declared is not None and declared <= MAX_HEAD_BYTES:
-            return HeldBody(await client.read_body(MAX_HEAD_BYTES))
+            return HeldBody(await self._read_body(client, trace, MAX_HEAD_BYTES))
         return StreamedBody(client, self._max_upload_bytes)
 
     async def send(
@@ -373,13 +376,13 @@ class _Crossing:
         if asked.dialect is not None:
             for model in models_in_query(self.own.rest):
                 naming.take_in_query(model)
-        body = await self.owner.body_of(client, naming, asked)
+        body = await self.owner.body_of(responder, naming, asked)
         try:
-            plan = self._plan(naming, body.held)
+            plan = await self._plan(naming, body.held)
         finally:
             trace.asked(unread_call(asked.endpoint, naming.model or naming.account, body.length or 0))
         # What only reads costs nothing.
-        if self._snapshot.limits is not None and client.method != "GET":
+        if self._snapshot.has_rules and client.method != "GET":
             await self.owner.admit(trace, self._snapshot, naming.facts, plan)
         trace.planned(plan)
         attempts = _Attempts(self, naming, body, wishes.limits)
@@ -387,13 +390,13 @@ class _Crossing:
         with client.watch() if body.held is not None else nullcontext():
             await self.owner.failover.try_in_turn(responder, plan.targets, attempts, wishes.retry)
 
-    def _plan(self, naming: _Naming, held: bytes | None) -> Plan:
+    async def _plan(self, naming: _Naming, held: bytes | None) -> Plan:
         """Which account, and whether the caller may."""
         if self.asked.plan is not None:
             return self.asked.plan
         if naming.plan is not None:
             self._check_dialect(naming.plan.targets[0])
-            return naming.plan
+            return await self.owner.at_home(naming.plan, self._snapshot, naming.model, naming.facts)
         accounts, asked = self._snapshot.accounts, self.asked
         # To read or cancel a response, that is: who calls a model gets such ids.
         may_be_own = asked.dialect == "openai" and needs_no_account(
@@ -404,7 +407,7 @@ class _Crossing:
                 'The call names no model. Send "model": "<account>/<model>"; GET /v1/models lists yours.'
             )
             raise InvalidBody(message, param="model")
-        origin = self._origin(naming, held, may_be_own=may_be_own)
+        origin = await self._origin(naming, held, may_be_own=may_be_own)
         account, model = accounts.made_through(origin) if origin is not None else ("", "")
         if not naming.account:
             naming.account, naming.model = account, model
@@ -429,15 +432,15 @@ class _Crossing:
             )
             raise UnsupportedParameter(message, param="model")
 
-    def _origin(self, naming: _Naming, held: bytes | None, *, may_be_own: bool) -> Origin | None:
+    async def _origin(self, naming: _Naming, held: bytes | None, *, may_be_own: bool) -> Origin | None:
         """Where what the call is about comes from, as far as that is known and matters."""
         responder, asked = self.responder, self.asked
         # Of what is a caller's own also where the account is named: naming it gives no right to the object.
         if naming.account and not may_be_own:
             return None
-        origin = responder.find_made([unquote(word) for word in asked.path.split("/")])
+        origin = await responder.find_made([unquote(word) for word in asked.path.split("/")])
         if origin is None and not naming.account and asked.dialect is not None and held is not None:
-            origin = responder.find_made(ids_asked(held))
+            origin = await responder.find_made(list(ids_asked(held)))
         return origin
 
 
@@ -488,6 +491,7 @@ class _Attempts:
             token=target.token,
             signing=target.signing,
             limits=target.limits,
+            tls=target.tls,
         )
 
 

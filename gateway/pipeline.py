@@ -24,6 +24,7 @@ the `Snapshot`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 import time
@@ -37,7 +38,7 @@ from gateway.classifier import Classifier
 from gateway.endpoints.catalogue import RESPONSE
 from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_models import find_model
-from gateway.endpoints.stored_state import wants_sealed
+from gateway.endpoints.stored_state import state_named, wants_sealed
 from gateway.endpoints.wording import WORDINGS, Wording, dialect_of, wording_for
 from gateway.errors import (
     ClientDisconnected,
@@ -46,14 +47,18 @@ from gateway.errors import (
     InternalError,
     InvalidBody,
     ModelNotFound,
+    Overloaded,
+    forget_frames,
 )
 from gateway.failover import Failover
 from gateway.limits.estimate import Estimate
 from gateway.limits.limiter import Limiter
 from gateway.limits.permit import Asking
+from gateway.long_work import LONG_BYTES, LongWork
 from gateway.model import (
     AttemptObserver,
     Call,
+    Caller,
     CallFacts,
     Client,
     Dialect,
@@ -61,7 +66,9 @@ from gateway.model import (
     Plan,
     Spent,
 )
-from gateway.responder import Answer, Responder
+from gateway.overload.gate import Gate, gate_without_bounds
+from gateway.overload.priorities import USUAL, Priority
+from gateway.responder import Answer, Responder, refuse_untraced
 from gateway.routing.sessions import Sessions
 from gateway.routing.sticking import Sticking
 from gateway.routing.stored import StoredObjects
@@ -72,6 +79,8 @@ from gateway.telemetry.call_trace import CallTrace, begin_trace
 _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _DETAIL_CHARACTERS: Final = 200
 _CUT_S: Final = 1.0
+_MOST_DROPPING: Final = 512
+"""Calls turned away whose bodies are taken in at once; beyond that their connections end with the answer."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -85,6 +94,9 @@ class CurrentSnapshot:
 
 Stages = Callable[[Responder, Snapshot], Awaitable[None]]
 """What one kind of request does between the entry and the exit that all share."""
+
+Identify = Callable[[Snapshot], Caller]
+"""How a caller is found who does not say so in the usual headers."""
 
 
 class Pipeline:
@@ -106,6 +118,7 @@ class Pipeline:
         health: AttemptObserver | None = None,
         sessions: Sessions | None = None,
         limiter: Limiter | None = None,
+        gate: Gate | None = None,
     ) -> None:
         """Wire the stages.
 
@@ -119,17 +132,22 @@ class Pipeline:
             health: Learns of attempts, and may hold them back; None: nobody.
             sessions: Remembers which target a session stays with; None: nothing does.
             limiter: Admits calls where limits are configured; None: none are.
+            gate: Turns calls away when there are too many; None: there are never too many.
         """
         self._current = current
         self._limiter = limiter
         self.failover = Failover(upstream, random, health=health, sessions=sessions)
         self._classifier = Classifier(upstream, health=health)
+        self._sessions = sessions
         self._record = record
         self._max_body_bytes = max_body_bytes
         self._random = random
         self._stored = stored
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._open: set[asyncio.Task[Any]] = set()
+        self._dropping = 0
+        self._long_work = LongWork()
+        self._gate = gate_without_bounds() if gate is None else gate
+        self._open = self._gate.open
 
     async def call_model(self, client: Client, endpoint: Endpoint) -> None:
         """Answer a call of a model that its body names."""
@@ -151,26 +169,45 @@ class Pipeline:
             trace.noted(notes)
             wishes = read_wishes(client.headers)
             facts = CallFacts(caller, endpoint, client.headers, notes.metadata, call)
+            if call.body_bytes >= LONG_BYTES:
+                await self._long_work.take_turn()
             plan = snapshot.routing.plan(call.model, facts)
+            if plan.session is not None:
+                plan = await self.at_home(plan, snapshot, call.model, facts)
             if self._stored is not None and (plan.route is not None or endpoint.name == RESPONSE.name):
+                if self._stored.is_shared:
+                    await self._stored.hear([state.name for state in state_named(call)])
                 plan = Sticking(self._stored, snapshot.accounts, snapshot.routing).stick(plan, facts, call)
                 responder.notes_parts = endpoint.name == RESPONSE.name and (
                     plan.route is not None or wants_sealed(call)
                 )
-            if snapshot.limits is not None:
+            if snapshot.has_rules:
                 await self.admit(responder.trace, snapshot, facts, plan)
             await self.answer_call(responder, call, plan, wishes)
 
         await self.serve(client, endpoint, stages)
 
+    async def at_home(self, plan: Plan, snapshot: Snapshot, model: str, facts: CallFacts) -> Plan:
+        """*plan*, or another where a session that is new here stays with a target by what replicas know."""
+        place = plan.session
+        if place is None or self._sessions is None or not await self._sessions.hear(place):
+            return plan
+        return snapshot.routing.plan(model, facts)
+
     async def admit(self, trace: CallTrace, snapshot: Snapshot, facts: CallFacts, plan: Plan) -> None:
         """Take what a call needs of the limits on the name that it asked for.
 
         Raises:
+            Overloaded: Its priority, known now, is too low for what is going on.
             RateLimitExceeded, BudgetExceeded: One of them has no room for it.
             LimitsUnavailable: Nobody can say whether one has.
         """
         call = facts.call or trace.call
+        if trace.held_bytes >= LONG_BYTES:
+            await self._long_work.take_turn()
+        if snapshot.priorities is not None and snapshot.priorities.depend_on_model and self._gate.is_tight:
+            model = plan.targets[0].name if call is None else call.model
+            self._gate.check_inside(snapshot.priorities.of(facts.caller, model, facts.metadata))
         if self._limiter is None or snapshot.limits is None or call is None:
             return
         need = Estimate(call, plan.targets, self._limiter.sizes)
@@ -222,28 +259,74 @@ class Pipeline:
         await self.serve(client, None, stages, None if dialect is None else WORDINGS[dialect])
 
     async def serve(
-        self, client: Client, endpoint: Endpoint | None, stages: Stages, wording: Wording | None = None
+        self,
+        client: Client,
+        endpoint: Endpoint | None,
+        stages: Stages,
+        wording: Wording | None = None,
+        identify: Identify | None = None,
     ) -> None:
         """Run *stages* between the one entry and the one exit of every request.
+
+        Where the gateway is overloaded it may not come to that: then a call of an *endpoint* is turned away.
 
         Args:
             client: Who asks.
             endpoint: For what.
             stages: What happens.
             wording: How errors are worded, where the endpoint's dialect does not say it.
+            identify: Finds the caller, where it is not in the headers as usual.
         """
         snapshot = self._current.snapshot
+        gate = self._gate
+        if not self._open:
+            # It looks as long as there are calls.
+            gate.lateness.watch()
+        if gate.is_tight and endpoint is not None:
+            refusal = gate.refusal(_priority_at_best(client, snapshot, identify))
+            if refusal is not None:
+                await self._turn_away(client, endpoint, snapshot, wording, identify, refusal)
+                return
         with self._settling(client, endpoint, snapshot, wording) as responder:
             try:
                 await stages(responder, snapshot)
             except GatewayError as error:
-                await responder.fail(error)
+                try:
+                    await responder.fail(error)
+                finally:
+                    forget_frames(error)
             except ClientDisconnected:
                 raise
             except Exception:
                 _log.exception("request %s failed by a bug of the gateway", responder.request_id)
                 responder.trace.fail_open_attempts(InternalError.code, "the gateway failed")
                 await responder.fail(InternalError("The gateway failed; its log has this request's id."))
+
+    async def _turn_away(
+        self,
+        client: Client,
+        endpoint: Endpoint,
+        snapshot: Snapshot,
+        wording: Wording | None,
+        identify: Identify | None,
+        refusal: Overloaded,
+    ) -> None:
+        """Refuse a call for as little work as can be, so that there is time for others."""
+        if (refusal.reason != "cpu" or not client.is_short) and self._dropping < _MOST_DROPPING:
+            self._dropping += 1
+            try:
+                await client.drop_body()
+            finally:
+                self._dropping -= 1
+        if self._gate.may_trace():
+            with self._settling(client, endpoint, snapshot, wording) as responder:
+                with contextlib.suppress(GatewayError):
+                    responder.trace.identified(_caller_of(client, snapshot, identify))
+                await responder.fail(refusal)
+        else:
+            words = wording or wording_for(endpoint, client.headers)
+            with contextlib.suppress(ClientDisconnected):
+                await refuse_untraced(client, words, refusal, self._request_id(client))
 
     @property
     def open_count(self) -> int:
@@ -272,14 +355,14 @@ class Pipeline:
         """Record a request that has ended."""
         if task is not None:
             self._open.discard(task)
+        if trace.held_bytes:
+            self._gate.let_go(trace.held_bytes)
         self._record(trace)
 
     def _settling(
         self, client: Client, endpoint: Endpoint | None, snapshot: Snapshot, wording: Wording | None
     ) -> _Settlement:
-        given = client.headers.get("x-request-id")
-        is_usable = given is not None and _REQUEST_ID.fullmatch(given)
-        request_id = given if given is not None and is_usable else f"{self._random.getrandbits(128):032x}"
+        request_id = self._request_id(client)
         trace = begin_trace(
             client,
             endpoint,
@@ -292,16 +375,36 @@ class Pipeline:
         responder = Responder(client, trace, request_id, words, self._stored, snapshot.keep_alive)
         return _Settlement(self, responder)
 
-    async def read_body(self, client: Client, trace: CallTrace) -> bytes:
-        """The body of a call, whole; raises as `Client.read_body`."""
+    def _request_id(self, client: Client) -> str:
+        given = client.headers.get("x-request-id")
+        is_usable = given is not None and _REQUEST_ID.fullmatch(given)
+        return given if given is not None and is_usable else f"{self._random.getrandbits(128):032x}"
+
+    async def read_body(self, client: Client, trace: CallTrace, limit_bytes: int | None = None) -> bytes:
+        """The body of a call, whole, of *limit_bytes* at most (None: of what every body may have).
+
+        Raises:
+            Overloaded: There is no room for it.
+            As `Client.read_body`.
+        """
         began_ns = time.perf_counter_ns()
+
+        def hold(size_bytes: int) -> None:
+            self._gate.hold(size_bytes, lambda: _priority_at_best(client, self._current.snapshot))
+            trace.held_bytes += size_bytes
+
         try:
-            return await client.read_body(self._max_body_bytes)
+            body = await client.read_body(limit_bytes or self._max_body_bytes, hold)
+            if len(body) >= LONG_BYTES:
+                await self._long_work.take_turn()
+            return body
         finally:
             trace.body_ns += time.perf_counter_ns() - began_ns
 
     async def answer_call(self, responder: Responder, call: Call, plan: Plan, wishes: Wishes) -> None:
         """Answer a call that has been read and planned."""
+        if call.body_bytes >= LONG_BYTES:
+            await self._long_work.take_turn()
         with responder.client.watch():
             if plan.classification is not None:
                 plan = await self._classifier.decide(responder.trace, plan)
@@ -319,6 +422,23 @@ def refuse_encoding(client: Client) -> None:
     if encoding.lower() != "identity":
         msg = f"content-encoding {encoding[:40]} is not taken. Send the body uncompressed."
         raise InvalidBody(msg, param="content-encoding")
+
+
+def _caller_of(client: Client, snapshot: Snapshot, identify: Identify | None) -> Caller:
+    return snapshot.identity.identify(client.headers) if identify is None else identify(snapshot)
+
+
+def _priority_at_best(client: Client, snapshot: Snapshot, identify: Identify | None = None) -> Priority:
+    """The highest priority that a call may have, by its head."""
+    priorities = snapshot.priorities
+    if priorities is None:
+        return USUAL
+    try:
+        caller = _caller_of(client, snapshot, identify)
+        return priorities.at_best(caller, read_notes(client.headers, caller.tags).metadata)
+    except GatewayError:
+        # What is wrong with it is said if it gets that far.
+        return USUAL
 
 
 def _asked_name(target: str) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import os
+import resource
 import signal
 import sys
 import time
@@ -49,6 +51,15 @@ def die_with_parent(parent_pid: int, *, by: signal.Signals = signal.SIGKILL) -> 
     # The parent may have ended before the kernel was told; then no signal will ever come.
     if os.getppid() != parent_pid:
         os.kill(os.getpid(), by)
+
+
+def keep_no_core() -> None:
+    """Have no image of this process, and of those it starts, written when one crashes: keys would be in it.
+
+    An operator may raise the limit of one that runs, with `prlimit`.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def work_in_batches() -> None:
@@ -112,6 +123,22 @@ class Pauses:
         if late_s > _LATE_S:
             self._hurries_until_s = now_s + _HURRY_S
         self.begin()
+
+
+def collect_nothing_yet() -> None:
+    """Look for no garbage until `collect_rarely`.
+
+    What imports and the wiring of the parts make is kept. Looking through it again and again was 0.09 s of
+    the 0.56 s of CPU of a worker's start and 0.15 of 0.69 s of control's, for 2,000 objects of 110,000.
+    """
+    gc.disable()
+
+
+def collect_rarely(*thresholds: int) -> None:
+    """Look for garbage among what is made from now on; *thresholds* are those of `gc.set_threshold`."""
+    gc.freeze()
+    gc.set_threshold(*thresholds)
+    gc.enable()
 
 
 def say_ready(ready_fd: int) -> None:

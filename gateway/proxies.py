@@ -12,7 +12,11 @@ from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined
 
 
 class Proxies:
-    """The proxies that the environment names, in lower or upper case."""
+    """The proxies that the environment names, in lower or upper case.
+
+    Attributes:
+        hosts: Where they are.
+    """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         """Read *environ* once."""
@@ -27,6 +31,8 @@ class Proxies:
                 # `host:3128` is common and means HTTP.
                 self._by_scheme[scheme] = f"http://{value}"
         self._found: dict[tuple[str, str], str | None] = {}
+        urls = [value for scheme, value in self._by_scheme.items() if scheme != "no"]
+        self.hosts = frozenset(host for url in urls if (host := _host_of(url)))
 
     def find(self, url: str) -> str | None:
         """The proxy for *url*, None to connect directly."""
@@ -43,3 +49,10 @@ class Proxies:
         if proxy_bypass_environment(host, self._by_scheme):
             return None
         return self._by_scheme.get(scheme) or self._by_scheme.get("all")
+
+
+def _host_of(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None

@@ -159,12 +159,14 @@ class Realtime:
             trace.asked(unread_call(REALTIME, model))
             facts = CallFacts(caller, REALTIME, socket.headers, trace.notes.metadata)
             plan = snapshot.routing.plan(model, facts)
+            if plan.session is not None:
+                plan = await self._pipeline.at_home(plan, snapshot, model, facts)
             trace.planned(plan)
             target = plan.targets[0]
             if target.dialect != REALTIME.dialect:
                 message = f"{target.name} has no realtime API: its provider speaks another dialect."
                 raise InvalidBody(message, param="model")
-            if snapshot.limits is not None:
+            if snapshot.has_rules:
                 await self._pipeline.admit(trace, snapshot, facts, plan)
             dialing = _Dialing(self._upstream, self._pipeline.failover, socket, responder, own.rest, wishes)
             await _Session(self._limits, socket, responder, dialing).run()
@@ -283,6 +285,7 @@ class _Dialing:
             timeout_s=whole_limit_s(self._wishes.limits, target),
             token=target.token,
             limits=target.limits,
+            tls=target.tls,
         )
 
 

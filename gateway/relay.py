@@ -21,7 +21,7 @@ from gateway.endpoints.object_ids import ids_beside, ids_made
 from gateway.endpoints.openai_events import EventReader, find_reply, object_facts, read_object
 from gateway.endpoints.openai_paths import FORM_CALLS
 from gateway.endpoints.openai_reply import excerpt, is_json_object, read_usage
-from gateway.errors import GatewayError, UpstreamBadReply
+from gateway.errors import GatewayError, UpstreamBadReply, forget_frames
 from gateway.model import Dialect, Endpoint, HeaderPairs, UpstreamReply, Usage
 from gateway.providers.passage_headers import passage_response_headers
 from gateway.redaction import SHORTEST_KEY, without_secrets
@@ -141,7 +141,11 @@ def without_keys(body: bytes, attempt: AttemptTrace) -> bytes:
 
 
 def note_failure(attempt: AttemptTrace, error: GatewayError) -> None:
-    """Note that *attempt* ended with *error*, its credentials kept out of what the spans say of that."""
+    """Note that *attempt* ended with *error*, its credentials kept out of what the spans say of that.
+
+    Whoever keeps the error keeps nothing of the attempt with it.
+    """
+    forget_frames(error)
     masked = without_secrets(error.detail, _sent(attempt))
     if attempt.token:
         # Those that are known before a call are masked by whoever writes the span.

@@ -6,7 +6,7 @@ What is sent is noted on the trace in the same call, so the two cannot differ.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -16,7 +16,7 @@ from gateway.endpoints.call_limits import FIRST_TOKEN_HEADER, WHOLE_HEADER
 from gateway.endpoints.openai_call import STRICT_HEADER
 from gateway.endpoints.retry_wish import RETRY_HEADER
 from gateway.endpoints.wording import Wording
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Overloaded
 from gateway.model import Client, HeaderPairs, KeepAlive, Plan, Target, UpstreamReply
 from gateway.pings import Pings
 from gateway.providers.headers import response_headers
@@ -61,6 +61,21 @@ class Answer(msgspec.Struct, frozen=True):
     status: int
     headers: HeaderPairs
     body: bytes
+
+
+async def refuse_untraced(client: Client, wording: Wording, error: GatewayError, request_id: str) -> None:
+    """Send a refusal that no trace tells of."""
+    headers: HeaderPairs = [
+        (b"x-request-id", request_id.encode()),
+        *((name.encode("latin-1"), value.encode("latin-1")) for name, value in error.headers),
+        _JSON,
+        (b"x-tfy-error-source", error.source.encode()),
+    ]
+    if wording.id_header:
+        headers.append((wording.id_header, request_id.encode()))
+    if wording.kind is not None:
+        headers.append((KIND_HEADER, wording.kind(error).encode()))
+    await client.respond(error.status, headers, wording.body(error, request_id=request_id, trace_id=""))
 
 
 class Responder:
@@ -110,9 +125,17 @@ class Responder:
             for name in names:
                 self._stored.made_part(name, target, self.trace.caller)
 
-    def find_made(self, object_ids: Iterable[str]) -> Origin | None:
-        """Where the first of *object_ids* that is known comes from, None when none was made here."""
-        return None if self._stored is None else self._stored.find(object_ids)
+    async def find_made(self, object_ids: Sequence[str]) -> Origin | None:
+        """Where the first of *object_ids* that is known comes from, None when none was made here.
+
+        Other replicas are asked of what is not known on this host.
+        """
+        if self._stored is None:
+            return None
+        found = self._stored.find(object_ids)
+        if found is None and await self._stored.hear(object_ids):
+            found = self._stored.find(object_ids)
+        return found
 
     async def answer(self, answer: Answer) -> None:
         """Send a whole response; a provider's error says that it is the provider's."""
@@ -144,6 +167,8 @@ class Responder:
             return
         if isinstance(error.plan, Plan):
             self.trace.planned(error.plan)
+        if isinstance(error, Overloaded):
+            self.trace.turned_away(error)
         self.trace.failed(error.code, error.for_operator)
         self.trace.responded(error.status)
         headers = self._headers(

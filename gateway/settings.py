@@ -18,6 +18,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 from gateway.cpus import usable_cpus
+from gateway.tls_files import NO_FILES, TlsFiles
 
 _PREFIX: Final = "GATEWAY_"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
@@ -30,7 +31,16 @@ _REDIS_QUERY: Final = frozenset({"db", "ssl_ca_certs", "ssl_certfile", "ssl_keyf
 _REDIS_VARIABLE: Final = f"{_PREFIX}REDIS_URL"
 # Others can read the command line of a process, so children get these by their environment.
 _NOT_ON_COMMAND_LINE: Final = frozenset({"admin_token", "redis_url"})
+_TLS_SETTINGS: Final = tuple(
+    f"{plane}tls_{what}" for plane in ("", "control_") for what in ("cert", "key", "client_ca")
+)
 _LEAST_STORE_BYTES: Final = 10_000_000
+CONFIG_IN_REDIS: Final = "redis:"
+"""`--config` of who gets it from where replicas meet."""
+
+_SET_HERE: Final = Path("config-set") / "current"
+"""Where it is put, in the state folder: see `gateway.control.config_sets`."""
+
 _LOG_FORMATS: Final = ("text", "json")
 _LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -44,21 +54,29 @@ class Settings:
     """How this gateway runs.
 
     Attributes:
-        config: The file or folder of manifests, as the operator named it.
+        config: The file or folder of manifests, as the operator named it, or where those from Redis are put.
         port: 0: any free one; likewise `control_port`.
         drain_delay_s: After SIGTERM, how long to accept calls while readiness already says no.
         drain_timeout_s: After that, how long calls in flight may take.
         max_body_bytes: A larger request is refused with 413.
         max_upload_bytes: Likewise, where the body is sent on while it comes.
+        max_in_flight: Calls that one worker takes on at once.
+        max_input_bytes: Of their bodies, as far as they are held, likewise.
+        max_lag_s: How late a worker's event loop may be for longer; 0: as late as it likes.
+        health_port: 0: any free one; None: health has no port of its own.
         state_dir: Absolute.
         secrets_dir: Where `tfy-secret://` references are looked up, None when only in the environment.
         strict: What is not in force, and secrets without a value, are errors.
         metrics_on_data_port: Whether the data plane answers `/metrics` too.
-        traces_max_bytes: Of the local store, without its sums.
+        traces_max_bytes: Of the local store, its sums among them.
         traces_max_days: Older traces are deleted from it.
         trace_link: Where a trace is in another system, with `{trace_id}` in it, None when nowhere.
+        config_in_redis: The manifests come from there.
         redis_url: What replicas share is there, None when nothing is; may hold a password.
         admin_token: Opens the control API, None when nothing does but being on loopback.
+        tls_cert: The certificate of the data plane, None: it speaks plain HTTP; `control_tls_cert` likewise.
+        tls_key: Its key, None when that is in the same file; `control_tls_key` likewise.
+        tls_client_ca: Who signs the certificates of callers, None when they need none; likewise.
     """
 
     config: Path
@@ -77,11 +95,33 @@ class Settings:
     log_format: str
     log_level: str
     metrics_on_data_port: bool
+    max_in_flight: int = 4_096
+    max_input_bytes: int = 536_870_912
+    max_lag_s: float = 0.05
+    health_host: str = "127.0.0.1"
+    health_port: int | None = None
     traces_max_bytes: int = 4_000_000_000
     traces_max_days: int = 7
     trace_link: str | None = None
+    config_in_redis: bool = False
     redis_url: str | None = field(default=None, repr=False)
     admin_token: str | None = field(default=None, repr=False)
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    control_tls_cert: Path | None = None
+    control_tls_key: Path | None = None
+    control_tls_client_ca: Path | None = None
+
+    @property
+    def tls(self) -> TlsFiles:
+        """The certificate of the data plane, `NO_FILES` when it speaks plain HTTP."""
+        return _server_files(self.tls_cert, self.tls_key, self.tls_client_ca)
+
+    @property
+    def control_tls(self) -> TlsFiles:
+        """The same of the control plane."""
+        return _server_files(self.control_tls_cert, self.control_tls_key, self.control_tls_client_ca)
 
     def to_json(self) -> str:
         """For the command line of a child process; without what is secret, which others could read there."""
@@ -96,7 +136,7 @@ class Settings:
         """What `to_json` wrote, with what is secret from the environment."""
         found: dict[str, Any] = json.loads(text)
         secret = environment() if environ is None else environ
-        for name in ("config", "state_dir", "secrets_dir"):
+        for name in ("config", "state_dir", "secrets_dir", *_TLS_SETTINGS):
             found[name] = None if found[name] is None else Path(found[name])
         return Settings(
             **found, redis_url=secret.get(_REDIS_VARIABLE) or None, admin_token=_admin_token(secret)
@@ -150,12 +190,23 @@ def read_settings(flags: Mapping[str, str | None], environ: Mapping[str, str]) -
     """
     found = {option.setting: _read_option(option, flags.get(option.flag), environ) for option in OPTIONS}
     if found["config"] is None:
-        msg = "--config is missing: name the file or folder of manifests (or set GATEWAY_CONFIG)"
+        msg = (
+            "--config is missing: name the file or folder of manifests, or redis: where they were put there "
+            "(or set GATEWAY_CONFIG)"
+        )
         raise SettingsError(msg)
     if found["workers"] is None:
         found["workers"] = usable_cpus()
     if found["state_dir"] is None:
         found["state_dir"] = _default_state_dir(found["control_port"], environ)
+    found["config_in_redis"] = str(found["config"]) == CONFIG_IN_REDIS
+    if found["config_in_redis"]:
+        found["config"] = found["state_dir"] / _SET_HERE
+        if found["redis_url"] is None:
+            msg = (
+                f"--config {CONFIG_IN_REDIS} needs --redis-url (or {_REDIS_VARIABLE}), which says where it is"
+            )
+            raise SettingsError(msg)
     settings = Settings(**found, admin_token=_admin_token(environ))
     if settings.admin_token is None and not is_loopback(settings.control_host):
         msg = (
@@ -163,10 +214,49 @@ def read_settings(flags: Mapping[str, str | None], environ: Mapping[str, str]) -
             "the control API: set GATEWAY_ADMIN_TOKEN, or bind it to 127.0.0.1"
         )
         raise SettingsError(msg)
-    if settings.redis_url is not None and importlib.util.find_spec("redis") is None:
+    for name in _TLS_SETTINGS:
+        certificate = name.partition("tls_")[0] + "tls_cert"
+        if getattr(settings, name) is not None and getattr(settings, certificate) is None:
+            flag, wanted = name.replace("_", "-"), certificate.replace("_", "-")
+            msg = f"--{flag} is of use only with --{wanted}, the certificate of that server: name it too"
+            raise SettingsError(msg)
+    if settings.redis_url is not None:
+        _need_redis()
+    return settings
+
+
+def read_redis_url(flag: str | None, environ: Mapping[str, str]) -> str:
+    """Where replicas meet, as `gateway serve` would have it.
+
+    Raises:
+        SettingsError: It is missing or not usable.
+    """
+    option = next(option for option in OPTIONS if option.setting == "redis_url")
+    found: str | None = _read_option(option, flag, environ)
+    if found is None:
+        msg = f"--redis-url is missing: where the gateways meet (or set {option.variable})"
+        raise SettingsError(msg)
+    _need_redis()
+    return found
+
+
+def _need_redis() -> None:
+    if importlib.util.find_spec("redis") is None:
         msg = "--redis-url needs the library redis, which is not installed: pip install 'gateway[redis]'"
         raise SettingsError(msg)
-    return settings
+
+
+def find_shown_secret(flags: Mapping[str, str | None]) -> str | None:
+    """What the command line of this process shows to everybody on this host, in words; None: nothing."""
+    try:
+        password = urlsplit(flags.get("redis-url") or "").password
+    except ValueError:
+        return None
+    if password is None:
+        return None
+    return (
+        f"--redis-url has a password in it, which others on this host can read: set {_REDIS_VARIABLE} instead"
+    )
 
 
 def _read_option(option: Option, flag: str | None, environ: Mapping[str, str]) -> Any:
@@ -182,8 +272,8 @@ def _read_option(option: Option, flag: str | None, environ: Mapping[str, str]) -
         raise SettingsError(msg) from error
 
 
-def read_control_place(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> tuple[str, int, Path]:
-    """Host and port of the control plane and the state folder, as `gateway serve` would have them.
+def read_control_place(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> tuple[str, Path]:
+    """The origin of the control plane and the state folder, as `gateway serve` would have them.
 
     Raises:
         SettingsError: A value is not usable.
@@ -191,10 +281,20 @@ def read_control_place(flags: Mapping[str, str | None], environ: Mapping[str, st
     found = {
         option.setting: _read_option(option, flags.get(option.flag), environ)
         for option in OPTIONS
-        if option.setting in {"control_host", "control_port", "state_dir"}
+        if option.setting in {"control_host", "control_port", "control_tls_cert", "state_dir"}
     }
     port = found["control_port"]
-    return found["control_host"], port, found["state_dir"] or _default_state_dir(port, environ)
+    origin = origin_of(found["control_host"], port, is_tls=found["control_tls_cert"] is not None)
+    return origin, found["state_dir"] or _default_state_dir(port, environ)
+
+
+def origin_of(host: str, port: int, *, is_tls: bool) -> str:
+    """The URL of a server of ours, without a path."""
+    return f"{'https' if is_tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _server_files(cert: Path | None, key: Path | None, client_ca: Path | None) -> TlsFiles:
+    return NO_FILES if cert is None else TlsFiles(client_ca, cert, key or cert)
 
 
 def is_loopback(host: str) -> bool:
@@ -215,7 +315,7 @@ def state_dir_in(environ: Mapping[str, str]) -> Path:
     Raises:
         SettingsError: A value is not usable.
     """
-    return read_control_place({}, environ)[2]
+    return read_control_place({}, environ)[1]
 
 
 def _default_state_dir(control_port: int, environ: Mapping[str, str]) -> Path:
@@ -322,12 +422,21 @@ def _trace_link(text: str) -> str:
 _port: Final = _whole_number(0, _MAX_PORT)
 
 OPTIONS: Final[tuple[Option, ...]] = (
-    Option("config", "config", _path, None, "PATH", "file or folder of manifests (required)"),
+    Option("config", "config", _path, None, "PATH", "file or folder of manifests, or redis: (required)"),
     Option("host", "host", _host, "127.0.0.1", "HOST", "address of the data plane"),
     Option("port", "port", _port, "8787", "PORT", "port of the data plane, 0 for any free one"),
     Option("control-host", "control_host", _host, "127.0.0.1", "HOST", "address of the control plane"),
     Option(
         "control-port", "control_port", _port, "8788", "PORT", "port of the control plane, 0 for any free one"
+    ),
+    Option("health-host", "health_host", _host, "127.0.0.1", "HOST", "address of the health port"),
+    Option(
+        "health-port",
+        "health_port",
+        _port,
+        None,
+        "PORT",
+        "port where only health is answered, for all workers; 0 for any free one (default: none)",
     ),
     Option(
         "workers",
@@ -363,6 +472,30 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "1073741824",
         "BYTES",
         "largest body that is sent on while it comes, as files are; a larger one is refused with 413",
+    ),
+    Option(
+        "max-in-flight",
+        "max_in_flight",
+        _whole_number(1, 1_000_000),
+        "4096",
+        "N",
+        "calls that a worker takes on at once; more are refused with 503",
+    ),
+    Option(
+        "max-input-bytes-in-flight",
+        "max_input_bytes",
+        _whole_number(1),
+        "536870912",
+        "BYTES",
+        "request bodies that a worker holds at once; more are refused with 503",
+    ),
+    Option(
+        "max-loop-lag",
+        "max_lag_s",
+        _seconds,
+        "0.05",
+        "SECONDS",
+        "how late a worker's event loop may be for longer; then calls are refused with 503; 0: never",
     ),
     Option(
         "state-dir",
@@ -417,6 +550,28 @@ OPTIONS: Final[tuple[Option, ...]] = (
         None,
         "URL",
         "where a trace is in another system, with {trace_id} in it; pages of traces link there",
+    ),
+    Option(
+        "tls-cert",
+        "tls_cert",
+        _absolute_path,
+        None,
+        "FILE",
+        "certificate of the data plane with its chain, PEM; a replaced file is used without a restart",
+    ),
+    Option("tls-key", "tls_key", _absolute_path, None, "FILE", "its key, if that is not in the same file"),
+    Option(
+        "tls-client-ca",
+        "tls_client_ca",
+        _absolute_path,
+        None,
+        "FILE",
+        "callers need a certificate that one of these authorities has signed",
+    ),
+    Option("control-tls-cert", "control_tls_cert", _absolute_path, None, "FILE", "of the control plane"),
+    Option("control-tls-key", "control_tls_key", _absolute_path, None, "FILE", "of the control plane"),
+    Option(
+        "control-tls-client-ca", "control_tls_client_ca", _absolute_path, None, "FILE", "of the control plane"
     ),
     Option(
         "redis-url",

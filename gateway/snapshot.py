@@ -6,12 +6,17 @@ Everything that depends on configuration alone is worked out here, once per chan
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from gateway.config import Config, SecretSource
+from gateway.config.egress_checks import egress_rules
+from gateway.config.manifests.client_tls import ClientTls
+from gateway.config.tls_checks import tls_files
+from gateway.egress import OPEN, EgressRules
 from gateway.endpoints.anthropic_models import anthropic_model_list
 from gateway.endpoints.openai_models import model_list
 from gateway.identity.compile import Keys, compile_identity, compile_rights
@@ -20,6 +25,7 @@ from gateway.identity.tokens import Identity
 from gateway.limits.compile import compile_limits
 from gateway.limits.permit import LimitPolicy
 from gateway.model import Caller, Dialect, KeepAlive, Target
+from gateway.overload.priorities import SHARES_WITHOUT_RULES, Priorities, Priority, compile_priorities
 from gateway.pricing.target_prices import with_prices
 from gateway.providers.addressing import Resolve
 from gateway.providers.registry import make_targets
@@ -50,7 +56,9 @@ class Snapshot:
         keep_alive: Of streams, None for nothing.
         circuit_rules: When targets are left alone.
         limits: How much callers may have, None for as much as they like.
+        priorities: Who goes first when not all can, None where all are alike.
         when_redis_is_away: What decides on limits then.
+        egress: Which addresses may be called.
     """
 
     version: str
@@ -62,8 +70,20 @@ class Snapshot:
     keep_alive: KeepAlive | None = None
     circuit_rules: CircuitRules = field(default_factory=CircuitRules)
     limits: LimitPolicy | None = None
+    priorities: Priorities | None = None
     when_redis_is_away: Literal["local", "refuse"] = "local"
+    egress: EgressRules = OPEN
     _model_lists: dict[tuple[frozenset[str], Dialect], bytes] = field(default_factory=dict)
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether a call may be refused by a rule once it is known what it asks for."""
+        return self.limits is not None or self.priorities is not None
+
+    @property
+    def shares(self) -> Mapping[Priority, float]:
+        """Of what a worker takes on, how much calls of each priority may use."""
+        return SHARES_WITHOUT_RULES if self.priorities is None else self.priorities.shares
 
     def models_of(self, caller: Caller, dialect: Dialect = "openai") -> bytes:
         """The body of `GET /v1/models` for *caller*, made when first asked for with its rights."""
@@ -120,8 +140,9 @@ def compile_snapshot(
     targets: list[Target] = []
     for account in config.provider_accounts:
         made = make_targets(account, _resolver(secrets, account.source.folder), retry)
+        tls = None if account.tls == ClientTls() else tls_files(account.tls, account.source.folder)
         targets += [
-            replace(target, unsupported=unsupported, limits=limits)
+            replace(target, unsupported=unsupported, limits=limits, tls=tls)
             for target in with_prices(made, account, loaded_at.date())
         ]
     by_name = {target.name: target for target in targets}
@@ -143,7 +164,9 @@ def compile_snapshot(
         keep_alive=keep_alive(settings.keep_alive_settings),
         circuit_rules=circuit_rules(settings.routing_settings.circuit_breaker),
         limits=LimitPolicy(rules, settings.budget_settings.refusal_status) if rules else None,
+        priorities=compile_priorities(settings.overload_settings, config.virtual_names()),
         when_redis_is_away=settings.limit_settings.when_redis_is_away,
+        egress=egress_rules(settings.egress_settings),
     )
 
 

@@ -1,4 +1,4 @@
-"""The certificates of a destination's connections, and what is wrong with them, in plain words."""
+"""Certificates of connections, both ways, and what is wrong with them, in plain words."""
 
 from __future__ import annotations
 
@@ -50,6 +50,59 @@ def make_context(files: TlsFiles) -> ssl.SSLContext:
     elif files.key_file is not None:
         raise TlsFileError("key_file", files.key_file, "has no tls.cert_file beside it")
     return context
+
+
+def make_server_context(files: TlsFiles) -> ssl.SSLContext:
+    """A server's context; of *files* the authorities are those of callers, who then need a certificate.
+
+    Raises:
+        TlsFileError: A file cannot be read, or holds no such thing.
+    """
+    for field in ("ca_file", "cert_file", "key_file"):
+        path = getattr(files, field)
+        if path is not None:
+            _check_readable(field, path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if files.cert_file is not None:
+        _show_certificate(context, files.cert_file, files.key_file)
+    if files.ca_file is not None:
+        try:
+            context.load_verify_locations(cafile=files.ca_file)
+        except OSError as error:
+            raise TlsFileError("ca_file", files.ca_file, "holds no certificate in PEM") from error
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def make_own_context(files: TlsFiles) -> ssl.SSLContext:
+    """A client's context for a server of our own.
+
+    It trusts the very certificate in *files*, whatever name that is for, and shows it to a server that asks.
+
+    Raises:
+        TlsFileError: As above.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    # The certificate need not be signed by itself to be what is trusted.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    if files.cert_file is not None:
+        _check_readable("cert_file", files.cert_file)
+        _show_certificate(context, files.cert_file, files.key_file)
+        context.load_verify_locations(cafile=files.cert_file)
+    return context
+
+
+def signature_of(files: TlsFiles) -> tuple[tuple[int, int, int], ...]:
+    """What changes when one of *files* is replaced or written anew."""
+    found = []
+    for path in (files.ca_file, files.cert_file, files.key_file):
+        try:
+            stat = None if path is None else path.stat()
+        except OSError:
+            stat = None
+        found.append((0, 0, 0) if stat is None else (stat.st_ino, stat.st_mtime_ns, stat.st_size))
+    return tuple(found)
 
 
 def _check_readable(field: str, path: Path) -> None:

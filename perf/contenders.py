@@ -132,6 +132,7 @@ class Setup:
         headers: Of every call, each `name: value`.
         price: `cost` of the model.
         model: What calls name.
+        flags: Of the command line, beside those that every gateway here gets.
     """
 
     name: str
@@ -140,6 +141,7 @@ class Setup:
     price: str = ""
     workers: int = 1
     model: str = "perf/chat"
+    flags: tuple[str, ...] = ()
 
 
 EVERYTHING: Final = Setup(
@@ -284,6 +286,7 @@ def started_gateway(bench: Bench, setup: Setup = EVERYTHING) -> Iterator[Contend
         *("gateway", "serve", "--config", str(config), "--workers", str(setup.workers)),
         *("--state-dir", str(bench.folder / f"{words}-state")),
         *("--port", str(port), "--control-port", str(control_port)),
+        *setup.flags,
     ]
     with started(
         setup.name,

@@ -64,6 +64,11 @@ KINDS: Final[dict[str, Kind]] = {
     "rss_slope_mb": Kind("RSS slope MB / 100,000", "{:.2f}"),
     "plan_us": Kind("one plan", "{:.1f} us"),
     "limit_us": Kind("limits of a call", "{:.1f} us"),
+    "refusal_p99_ms": Kind("refusal p99 ms", "{:.1f}"),
+    "admitted_p99_ratio": Kind("admitted p99 / usual"),
+    "goodput_ratio": Kind("goodput / capacity", is_less_better=False),
+    "health_ms": Kind("slowest health ms", "{:.0f}"),
+    "lag_p99_ms": Kind("loop lag p99 ms", "{:.0f}"),
     "workers_cpu_ratio": Kind("total CPU, 2 workers / 1"),
 }
 """By name. Figures without a kind here cannot be made, so that every one has a direction and a form."""

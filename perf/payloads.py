@@ -75,7 +75,8 @@ class Ask:
     """One kind of call, and what answers it.
 
     Attributes:
-        pace_ms: Between two events of a stream of chat; 0: as fast as they can be written.
+        pace_ms: Between two events of a stream of chat, and before an answer of chat that is no stream; 0: as
+            fast as they can be written.
     """
 
     size_bytes: int = REQUEST_BYTES

@@ -48,6 +48,9 @@ class Promise:
 
 
 _PEERS: Final = "peers"
+_BOUND: Final = "3 x the bound of calls in flight"
+_CAPACITY: Final = "3 x the capacity"
+_LONG: Final = "2 bodies of 20 MB at once"
 
 PROMISES: Final = (
     Promise(
@@ -149,6 +152,15 @@ PROMISES: Final = (
         unit=" us",
         contender="10 rules and a budget",
     ),
+    Promise(f"refusal p99 at {_BOUND}", "overload", _BOUND, "refusal_p99_ms", 100, unit=" ms"),
+    Promise(f"admitted p99 at {_BOUND} / usual", "overload", _BOUND, "admitted_p99_ratio", 2.0),
+    Promise(f"goodput at {_CAPACITY} / capacity", "overload", _CAPACITY, "goodput_ratio", 0.4, is_least=True),
+    Promise(f"slowest health at {_CAPACITY}", "overload", _CAPACITY, "health_ms", 1000, unit=" ms"),
+    *(
+        Promise(f"calls and connections lost at {case}", "overload", case, "lost", 0)
+        for case in (_BOUND, _CAPACITY)
+    ),
+    Promise(f"event loop lag p99 beside {_LONG}", "overload", _LONG, "lag_p99_ms", 50, unit=" ms"),
     Promise("RSS per worker after 500,000 requests", "memory", "", "worker_rss_mb", 130, 110, unit=" MB"),
     Promise("its slope over 100,000 requests", "memory", "", "rss_slope_mb", 1.0, unit=" MB"),
     Promise(

@@ -85,7 +85,12 @@ def make_calls(number: int, until_s: float, random: Random) -> Iterator[CallSpan
                 "request": f"{random.getrandbits(64):016x}",
             },
         )
-        yield CallSpans(1, row, [_span(row, "server"), _span(row, "client")])
+        yield CallSpans(1, row, make_spans(row))
+
+
+def make_spans(row: StoreRow) -> list[SpanSegments]:
+    """Two spans of a call, of the size that they have without content."""
+    return [_span(row, "server"), _span(row, "client")]
 
 
 def _span(row: StoreRow, name: str) -> SpanSegments:
@@ -155,6 +160,10 @@ def searches(until_s: float) -> dict[str, list[tuple[str, str]]]:
         "part of a name": [("q", "app-11")],
         "text that many have": [("q", "feature")],
         "text that none has": [("q", "nowhere to be found")],
+        "part of values that few calls have each": [("q", "0f3a")],
+        "many of one, none of both": [("caller", "app-0"), ("team", "team-5")],
+        "slow errors of a team": [("team", "team-3"), ("status", "error"), ("min_duration_ms", "200000")],
+        "what no call is, of what many are": [("model", _MODELS[0]), ("status", "418")],
     }
 
 

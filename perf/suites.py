@@ -14,6 +14,7 @@ from perf.scenarios import (
     limiting,
     memory,
     open_loop,
+    overload,
     pairs,
     planning,
     prompts,
@@ -56,6 +57,7 @@ SUITES: Final[Mapping[str, Steps]] = {
         "pairs": partial(pairs.run, turns=3, seconds=2),
         "planning": partial(planning.run, turns=5, batches=400),
         "limiting": partial(limiting.run, turns=5, batches=100),
+        "overload": partial(overload.run, turns=3, seconds=5),
     },
 }
 """By name; a suite takes its scenarios in this order."""

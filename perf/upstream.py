@@ -70,7 +70,7 @@ class Answer:
 
     Attributes:
         writes: In this order, each at its time.
-        pace_s: Between two of them.
+        pace_s: Between two of them, and before one that is alone.
     """
 
     writes: tuple[bytes, ...]
@@ -123,7 +123,7 @@ class Replies:
         if call.get("stream") is True:
             self._known_answer = Answer(stream_writes(self.chunks, dialect), _pace_s(call))
         else:
-            self._known_answer = Answer((_GOOD[dialect],))
+            self._known_answer = Answer((_GOOD[dialect],), _pace_s(call))
         return ""
 
     def _refuse(self, reason: str) -> Answer:
@@ -181,6 +181,9 @@ class UpstreamProtocol(HttpProtocol):
         self._body.clear()
         if len(answer.writes) > 1:
             EventWriter(self._transport, answer).write_next()
+            return
+        if answer.pace_s:
+            asyncio.get_running_loop().call_later(answer.pace_s, self._transport.write, answer.writes[0])
             return
         self._transport.write(answer.writes[0])
         if not self._parser.should_keep_alive():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
 
+from tests.rig.browser import Chromium
 from tests.rig.requires import absent, demanded, shared_folder
 
 # Hypothesis times each example by default: a busy machine then fails a property that holds, and speed is for
@@ -86,3 +88,10 @@ def golden_rewrite(request: pytest.FixtureRequest) -> bool:
 def recordings() -> Path:
     """The folder of recorded provider traffic; a test that uses it is marked `requires("recordings")`."""
     return shared_folder() / "recordings"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Chromium]:
+    """A browser for the whole run; a test that uses it is marked `requires("chromium")`."""
+    with Chromium() as browser:
+        yield browser

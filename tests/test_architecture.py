@@ -22,6 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
     ("app", "supervisor", "demo_provider"),
+    ("tls_server",),
     ("edge", "control", "http_server"),
     ("bedrock", "gemini"),
     ("pass_through", "realtime"),
@@ -32,17 +33,18 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("attempt",),
     ("relay",),
     ("snapshot", "responder"),
-    ("pings",),
+    ("pings", "overload"),
     ("identity", "routing", "limits", "guardrails", "telemetry", "upstream"),
     ("delivery", "tracestore"),
     ("store",),
     ("translate",),
     ("endpoints", "providers", "pricing"),
-    ("wire", "config", "settings", "deadline"),
+    ("wire", "config", "settings", "deadline", "server_tls"),
     (
         "model",
         "errors",
         "tasks",
+        "long_work",
         "log",
         "process",
         "proxies",
@@ -51,8 +53,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "cpus",
         "elastic",
         "tally",
-        "tls_files",
+        "sizing",
+        "egress",
+        "listener",
     ),
+    ("tls_files",),
 )
 
 # These take bytes, times and a Random as arguments, so that their tests need no double and never wait.
@@ -64,6 +69,7 @@ PURE = (
     "providers",
     "translate",
     "pricing",
+    "sizing",
     "telemetry.span_encoding",
 )
 IMPURE_MODULES = frozenset(

@@ -1,13 +1,15 @@
 """Whether the data plane of this host takes calls: exit code 0 or 1.
 
 Who uses it: the container image, as its HEALTHCHECK. By hand, without the proxies of the environment:
-those are for providers. `GATEWAY_PORT` is read as the gateway itself reads it.
+those are for providers. `GATEWAY_HEALTH_PORT`, `GATEWAY_PORT` and `GATEWAY_TLS_CERT` are read as the gateway
+itself reads them.
 """
 
 from __future__ import annotations
 
 import http.client
 import os
+import ssl
 import sys
 
 _TIMEOUT_S = 4.0
@@ -15,9 +17,11 @@ _TIMEOUT_S = 4.0
 
 def main() -> int:
     """Ask `/readyz` once."""
-    connection = http.client.HTTPConnection(
-        "127.0.0.1", int(os.environ.get("GATEWAY_PORT") or "8787"), timeout=_TIMEOUT_S
-    )
+    try:
+        connection = _connection()
+    except OSError as error:
+        print(f"no answer: {error}")
+        return 1
     try:
         connection.request("GET", "/readyz")
         reply = connection.getresponse()
@@ -28,6 +32,25 @@ def main() -> int:
     finally:
         connection.close()
     return 0 if reply.status == http.client.OK else 1
+
+
+def _connection() -> http.client.HTTPConnection:
+    """To the health port, which always speaks plain HTTP, else to the data plane as that speaks.
+
+    Raises:
+        OSError: The certificate cannot be read.
+    """
+    if health_port := int(os.environ.get("GATEWAY_HEALTH_PORT") or "0"):
+        return http.client.HTTPConnection("127.0.0.1", health_port, timeout=_TIMEOUT_S)
+    port = int(os.environ.get("GATEWAY_PORT") or "8787")
+    certificate = os.environ.get("GATEWAY_TLS_CERT")
+    if not certificate:
+        return http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_S)
+    # The very certificate is trusted, whatever name it is for.
+    context = ssl.create_default_context(cafile=certificate)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return http.client.HTTPSConnection("127.0.0.1", port, timeout=_TIMEOUT_S, context=context)
 
 
 if __name__ == "__main__":

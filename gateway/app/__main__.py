@@ -6,7 +6,7 @@ import signal
 import sys
 
 from gateway import log
-from gateway.process import DRAINING_SIGNAL, die_with_parent, work_in_batches
+from gateway.process import DRAINING_SIGNAL, collect_nothing_yet, die_with_parent, work_in_batches
 from gateway.settings import Settings
 
 
@@ -19,6 +19,7 @@ def main(arguments: list[str]) -> int:
     role, settings_json, ready_fd, parent_pid = arguments
     die_with_parent(int(parent_pid))
     work_in_batches()
+    collect_nothing_yet()
     # The supervisor decides when a child ends; a Ctrl-C meant for it is not the child's business.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Until control listens for it: unheard it would end the process.

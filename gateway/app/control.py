@@ -3,46 +3,56 @@
 from __future__ import annotations
 
 import asyncio
-import gc
+import contextlib
 import logging
 import os
 import platform
 import signal
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import uvloop
 
+from gateway import __version__
 from gateway.app.accepted_config import accepted_files, find_documents, load_accepted, secret_source
 from gateway.app.destinations import make_destinations
 from gateway.app.limit_counters import open_figures, shared_figures
 from gateway.app.metrics_export import PERIOD_S, MetricsExport, make_metrics_targets
 from gateway.app.metrics_ledger import MetricsLedgers
 from gateway.app.otel_test import make_probes
+from gateway.app.replica_heartbeat import Heartbeat
 from gateway.app.replicas import AWAY, OFF, Sharing
 from gateway.config import Checked, Config
 from gateway.config.check import check, check_documents
+from gateway.config.egress_checks import egress_rules
 from gateway.config.manifest_files import ManifestFiles
 from gateway.control.api import Services, build_app
 from gateway.control.audit import AuditTrail
 from gateway.control.auth import Access
 from gateway.control.budget_alerts import BudgetAlerts
-from gateway.control.config import ConfigSource
+from gateway.control.config import ConfigSource, from_files
 from gateway.control.config_history import History
+from gateway.control.config_sets import ConfigSets
+from gateway.control.config_status import ConfigStatus
 from gateway.control.config_watch import ConfigWatch, Watched
 from gateway.control.delivery_history import DeliveryHistory
 from gateway.control.health import Health
+from gateway.control.host_health import HostHealth, build_health_app
 from gateway.control.limits import LimitsSource
 from gateway.control.limits_in_force import LimitsInForce
 from gateway.control.metrics import MetricsPage, MetricsSource
+from gateway.control.model_advice import Tried
+from gateway.control.model_test import ModelTest
 from gateway.control.otel_manifest import OtelManifests
 from gateway.control.pages.traffic import Places
 from gateway.control.playground import Playground
+from gateway.control.replica_list import Replica, ReplicaList
 from gateway.control.seen_calls import SeenCalls
 from gateway.control.sign_in.entrance import Entrance
 from gateway.control.tail import Tail
@@ -58,13 +68,13 @@ from gateway.http_server import HttpServer, bind
 from gateway.identity.dashboard_tokens import DashboardKey
 from gateway.identity.issued_tokens import IssuedTokens
 from gateway.limits.readings import CounterReader
-from gateway.process import DRAINING_SIGNAL, say_ready
+from gateway.process import DRAINING_SIGNAL, collect_rarely, say_ready
 from gateway.proxies import Proxies
 from gateway.routing.compile import circuit_rules
 from gateway.routing.health import Health as TargetHealth
 from gateway.routing.runtime import Runtime
 from gateway.routing.shared_circuits import SharedCircuits
-from gateway.settings import Settings, environment, is_loopback
+from gateway.settings import Settings, environment, is_loopback, origin_of
 from gateway.snapshot import Snapshot, compile_snapshot, missing_secrets
 from gateway.store import sent_alerts
 from gateway.store.audit_log import FOLDER, AuditLog
@@ -72,11 +82,16 @@ from gateway.store.sent_alerts import SentAlerts
 from gateway.store.target_board import FILE_NAME, TargetBoard, open_board
 from gateway.tasks import end, first_of, spawn
 from gateway.telemetry.resource import worker_resource
+from gateway.tls_files import NO_FILES
+from gateway.tls_server import TlsServer, make_server
 from gateway.tracestore.reader import TraceReader, find_stored
 from gateway.tracestore.store import Limits
 from gateway.tracestore.writer import StoreWriter
 from gateway.upstream.data_plane import DataPlaneLine
 from gateway.wire.frames import ConfigState
+
+if TYPE_CHECKING:
+    from gateway.app.config_follow import Following
 
 _STORE_FILE: Final = "traces.db"
 _METRICS_LEDGER: Final = "metrics-ledger"
@@ -87,6 +102,8 @@ _METRICS_S: Final = 1.5
 """What the last spans, the store, open answers and metrics may take at the end; the supervisor allows 10."""
 
 _TELEMETRY_EVERY_S: Final = 1.0
+_WORKERS_EVERY_S: Final = 0.5
+_REFUSALS_EVERY_S: Final = 1.0
 _DAY_S: Final = 86_400.0
 # A batch of calls is some 20,000 objects that live until it is stored, and none of them in a cycle.
 _GC_THRESHOLDS: Final = (50_000, 20, 50)
@@ -129,6 +146,8 @@ class Control:
         )
         self._delivery.configure(make_destinations(in_force, self._secrets), in_force.version)
         self._audit = AuditTrail(AuditLog(settings.state_dir / FOLDER))
+        self._sets = _config_sets(settings)
+        self._following = None if self._sets is None else _following(self._sets)
         self._watch = self._make_watch(in_force)
         self._version = in_force.version
         self._destinations: list[Mapping[str, Any]] = []
@@ -145,6 +164,7 @@ class Control:
             redis=self._redis_word,
             destinations=lambda: self._destinations,
         )
+        self._host_health = HostHealth(self._health)
         self._metrics = MetricsExport(
             self._collect_metrics,
             MetricsLedgers(settings.state_dir / _METRICS_LEDGER),
@@ -175,16 +195,21 @@ class Control:
             limits_in_force,
             self._limits.reader,
             SentAlerts(settings.state_dir / sent_alerts.FILE_NAME),
-            lambda: Webhooks(proxies.find),
+            lambda: Webhooks(
+                proxies.find, egress=lambda: egress_rules(self._in_force.global_settings.egress_settings)
+            ),
         )
+        self._replicas = ReplicaList(self._this_replica, self._heartbeat_word)
+        self._heartbeat = _heartbeat(settings.redis_url, self._replicas)
         self._metrics_source = MetricsSource(
             sums=self._delivery.metrics,
             telemetry=self._telemetry.report,
-            config_failures=lambda: self._watch.status().refusals,
+            config_failures=lambda: self._config_status().refusals,
             config_version=lambda: self._watch.status().version,
             has_old_names=lambda: self._in_force.global_settings.telemetry_settings.semconv == "latest+old",
             targets=self._targets.points,
             alerts=self._alerts.points,
+            replicas=self._replicas.points,
         )
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -204,43 +229,45 @@ class Control:
         self._metrics.configure(make_metrics_targets(self._in_force, self._secrets))
         await asyncio.to_thread(self._note_start)
         self._watch.start()
-        config = ConfigSource(self._watch.status, self._connected)
-        files = ManifestFiles(settings.config, strict=settings.strict, secrets=self._secrets)
-        otel = OtelManifests(files, find_waiting=self._waiting)
-        page = MetricsPage(self._metrics_source)
+        files = ManifestFiles(settings.config, strict=settings.strict, secrets=self._secrets, sent=self._sets)
         history = History(accepted_files(settings.state_dir), files, self._audit)
         tail = Tail(self._queries)
         places = _places(settings)
-        line = DataPlaneLine(places.gateway)
+        line = DataPlaneLine(places.gateway, settings.tls)
         services = Services(
             health=self._health,
             traces=self._queries,
             tail=tail,
             telemetry=self._telemetry,
-            config=config,
-            otel=otel,
-            metrics=page,
+            config=ConfigSource(
+                self._config_status,
+                self._connected,
+                from_files if self._following is None else self._following.report,
+            ),
+            otel=OtelManifests(files, find_waiting=self._waiting),
+            metrics=MetricsPage(self._metrics_source),
             targets=self._targets,
             audit=self._audit,
             history=history,
             tokens=IssuedTokens(files, settings.state_dir),
             limits=self._limits,
             playground=Playground(line, DashboardKey(settings.state_dir)),
+            replicas=self._replicas,
+            model_test=ModelTest(_ModelCalls(self._compile, self._proxies)),
             deliveries=self._deliveries,
             places=places,
         )
-        application = build_app(services, _access(settings))
-        server = HttpServer(application, bind(settings.control_host, settings.control_port))
-        server.start()
-        spawn(self._watch_telemetry(), name="watch-telemetry", owner=self._tasks)
-        spawn(self._alerts.run(), name="budget-alerts", owner=self._tasks)
-        if self._sharing is not None:
-            spawn(self._sharing.run(), name="share-circuits", owner=self._tasks)
+        access = _access(settings)
+        application = build_app(services, access)
+        listener = bind(settings.control_host, settings.control_port)
+        server = make_server(application, listener, settings.control_tls)
+        servers = [server, *self._health_server()]
+        for one in servers:
+            one.start()
+        self._start_tasks(access.entrance)
         if self._shared_figures is not None:
             self._shared_figures.start()
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLDS)
+        collect_rarely(*_GC_THRESHOLDS)
         self._health.mark_ready()
         say_ready(ready_fd)
         await first_of(stop_asked.wait(), server.wait_ended(), self._failed.wait(), owner=self._tasks)
@@ -248,17 +275,35 @@ class Control:
         if not (is_asked or self._failed.is_set()):
             _log.error("the HTTP server ended by itself; the control process starts anew")
         await end(self._tasks)
-        if self._shared_figures is not None:
-            await self._shared_figures.close()
+        await self._leave_replicas()
         self._health.mark_draining()
         tail.stop()
-        server.stop()
-        await server.ended(_ANSWER_S)
+        await _end_servers(servers)
         await line.close()
+        await asyncio.to_thread(self._audit.refused, access.entrance.refusals.rest())
         await self._metrics.stop(_METRICS_S)
         await asyncio.to_thread(self._stop)
         # Unasked it ends because a part did; the supervisor starts it anew, and the spool has the rest.
         return 0 if is_asked else 1
+
+    def _start_tasks(self, entrance: Entrance) -> None:
+        spawn(self._watch_telemetry(), name="watch-telemetry", owner=self._tasks)
+        spawn(self._note_refusals(entrance), name="note-refusals", owner=self._tasks)
+        spawn(self._alerts.run(), name="budget-alerts", owner=self._tasks)
+        if self._sharing is not None:
+            spawn(self._sharing.run(), name="share-circuits", owner=self._tasks)
+        if self._following is not None:
+            spawn(self._following.run(), name="follow-config", owner=self._tasks)
+        if self._heartbeat is not None:
+            spawn(self._heartbeat.run(), name="heartbeat", owner=self._tasks)
+
+    def _health_server(self) -> Iterator[HttpServer]:
+        """What answers on the port of health, if there is one."""
+        settings = self._settings
+        if settings.health_port is not None:
+            spawn(self._watch_workers(), name="watch-workers", owner=self._tasks)
+            listener = bind(settings.health_host, settings.health_port)
+            yield HttpServer(build_health_app(self._host_health), listener)
 
     def _stop(self) -> None:
         """End every part, in order, whatever becomes of the one before."""
@@ -327,14 +372,21 @@ class Control:
     async def _collect_metrics(self) -> MetricsReport:
         return await asyncio.to_thread(self._metrics_source.report)
 
-    def _connected(self) -> Sequence[tuple[str, str]]:
+    def _connected(self) -> Sequence[tuple[str, str, int]]:
         states = self._delivery.workers()
-        return [(state.instance_id, state.config_version) for state in states if state.is_connected]
+        return [
+            (state.instance_id, state.config_version, state.config_at_ns)
+            for state in states
+            if state.is_connected
+        ]
 
-    async def _test(self, name: str | None) -> list[dict[str, Any]]:
-        """One span to the destination *name*, or to each; secrets are read anew, as they are now."""
+    async def _test(self, name: str | None, config: Config | None) -> list[dict[str, Any]]:
+        """One span to the destination *name*, or to each, of *config* or of what is in force.
+
+        Secrets are read anew, as they are now.
+        """
         find_proxy = self._proxies.find
-        probes = await asyncio.to_thread(make_probes, self._in_force, self._secrets, find_proxy)
+        probes = await asyncio.to_thread(make_probes, config or self._in_force, self._secrets, find_proxy)
         wanted = [probe for probe in probes if name in (None, probe.destination.name)]
         results = await probe_all(wanted, find_proxy)
         return [result.to_dict() for result in results]
@@ -353,14 +405,68 @@ class Control:
             on_shared=board.note_shared,
         )
 
+    async def _leave_replicas(self) -> None:
+        if self._heartbeat is not None:
+            await self._heartbeat.leave()
+        if self._shared_figures is not None:
+            await self._shared_figures.close()
+
+    def _this_replica(self) -> Replica:
+        """What this gateway says of itself; may wait for the delivery thread."""
+        try:
+            workers = len(self._connected())
+        except DeliveryStoppedError:
+            workers = 0
+        status = self._config_status()
+        rejected = status.last_rejected
+        here = None if self._sets is None else self._sets.here()
+        return Replica(
+            instance=_instance_id(self._settings).replace("-", ""),
+            host=platform.node(),
+            gateway=__version__,
+            config=status.version,
+            since_ns=status.loaded_at_ns,
+            state=self._health.readiness.value,
+            workers=workers,
+            set=None if here is None else here.number,
+            rejected_ns=None if rejected is None else rejected.at_ns,
+            rejected="" if rejected is None else str(rejected.errors[0].get("message", "")),
+        )
+
+    def _heartbeat_word(self) -> str:
+        return OFF if self._heartbeat is None else self._heartbeat.word
+
     def _redis_word(self) -> str:
         if self._settings.redis_url is None:
             return OFF
         is_away = self._shared_figures is None or self._shared_figures.is_away
         return AWAY if is_away or self._sharing is None else self._sharing.word
 
+    def _config_status(self) -> ConfigStatus:
+        """Of the configuration; one that came from Redis and cannot be read is refused too."""
+        status = self._watch.status()
+        following = self._following
+        if following is None:
+            return status
+        rejected = status.last_rejected or following.refused
+        return replace(status, last_rejected=rejected, refusals=status.refusals + following.refusals)
+
     def _config_word(self) -> str:
-        return "ok" if self._watch.status().last_rejected is None else "rejected"
+        return "ok" if self._config_status().last_rejected is None else "rejected"
+
+    async def _watch_workers(self) -> None:
+        """Keep what the health port says, so that its answers never wait for another thread."""
+        while True:
+            with contextlib.suppress(DeliveryStoppedError):
+                self._host_health.take(await asyncio.to_thread(self._delivery.workers))
+            await asyncio.sleep(_WORKERS_EVERY_S)
+
+    async def _note_refusals(self, entrance: Entrance) -> None:
+        """Put who was not let in into the audit log, a moment later."""
+        while True:
+            await asyncio.sleep(_REFUSALS_EVERY_S)
+            if refusals := entrance.refusals.due():
+                await asyncio.to_thread(self._audit.refused, refusals)
 
     async def _watch_telemetry(self) -> None:
         """Keep what `/readyz` says, so that health never waits for another thread."""
@@ -380,16 +486,64 @@ class Control:
             await asyncio.sleep(_TELEMETRY_EVERY_S)
 
 
+def _config_sets(settings: Settings) -> ConfigSets | None:
+    """The sets of manifests in Redis, None where the configuration is files."""
+    if not settings.config_in_redis or settings.redis_url is None:
+        return None
+    # It needs a library that comes with an extra.
+    from gateway.store.config_store import ConfigStore  # noqa: PLC0415 - see above
+
+    by = f"dashboard of {platform.node()}"
+    return ConfigSets(ConfigStore(settings.redis_url), settings.config.parent, by=by)
+
+
+def _heartbeat(redis_url: str | None, known: ReplicaList) -> Heartbeat | None:
+    """What tells other replicas of this one, None where there are none."""
+    if redis_url is None:
+        return None
+    # It needs a library that comes with an extra.
+    from gateway.store.replicas import GATEWAYS, Replicas  # noqa: PLC0415 - see above
+
+    return Heartbeat(Replicas(redis_url, about=GATEWAYS), known)
+
+
+def _following(sets: ConfigSets) -> Following:
+    # As above.
+    from gateway.app.config_follow import Following  # noqa: PLC0415 - see above
+
+    return Following(sets)
+
+
+async def _end_servers(servers: Iterable[HttpServer | TlsServer]) -> None:
+    for server in servers:
+        server.stop()
+        await server.ended(_ANSWER_S)
+
+
+class _ModelCalls:
+    """Test calls of models; what they need of a worker is loaded with the first."""
+
+    def __init__(self, compiled: Callable[[Config], Snapshot], proxies: Proxies) -> None:
+        self._made = (compiled, proxies)
+
+    async def call(self, config: Config, path: str, body: Mapping[str, Any]) -> Tried:
+        """See `gateway.app.model_test`."""
+        # The start of control, and its memory, need not know how a call is made.
+        from gateway.app.model_test import ModelCalls  # noqa: PLC0415 - see above
+
+        return await ModelCalls(*self._made).call(config, path, body)
+
+
 def _access(settings: Settings) -> Access:
     entrance = Entrance(settings.state_dir, settings.admin_token)
     return Access(settings.control_host, entrance, settings.control_port)
 
 
 def _places(settings: Settings) -> Places:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
     # Bound to all addresses it is on this one too.
-    host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
-    return Places(f"http://{host}:{settings.port}", settings.trace_link or "")
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    origin = origin_of(host, settings.port, is_tls=settings.tls != NO_FILES)
+    return Places(origin, settings.trace_link or "")
 
 
 def _target_names(config: Config) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.config import Config, SecretMissing, SecretSource
+from gateway.config.egress_checks import egress_rules
 from gateway.config.manifests.otel_config import (
     Batch,
     GrpcTracesExporter,
@@ -17,6 +18,7 @@ from gateway.delivery.batch import BatchLimits
 from gateway.delivery.destination import Destination, Protocol
 from gateway.delivery.grpc_exchange import MISSING, find_grpc
 from gateway.delivery.selection import Selection, SpanFilter
+from gateway.egress import EgressRules
 from gateway.telemetry.resource import for_elastic
 
 _MS: Final = 1000.0
@@ -25,7 +27,7 @@ _MS: Final = 1000.0
 def make_destinations(config: Config, secrets: SecretSource) -> list[Destination]:
     """One destination per traces exporter; one that cannot be used is disabled and says why."""
     return [
-        _destination(manifest, exporter, secrets, index)
+        _destination(manifest, exporter, secrets, index, egress_rules(config.global_settings.egress_settings))
         for index, manifest in enumerate(config.otel_configs)
         if (exporter := manifest.otel_traces_exporter_config) is not None
     ]
@@ -36,6 +38,7 @@ def _destination(
     exporter: HttpTracesExporter | GrpcTracesExporter,
     secrets: SecretSource,
     index: int,
+    egress: EgressRules,
 ) -> Destination:
     folder = manifest.source.folder
     headers: dict[str, str] = {}
@@ -59,6 +62,7 @@ def _destination(
         timeout_s=exporter.timeout_s,
         limits=_limits(exporter.batch),
         selection=_selection(exporter),
+        egress=egress,
     )
 
 

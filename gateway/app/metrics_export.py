@@ -11,12 +11,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, Final
 
 from gateway.app.metrics_ledger import MetricsLedger, MetricsLedgers
 from gateway.config import Config, SecretMissing, SecretSource
+from gateway.config.egress_checks import egress_rules
 from gateway.config.manifests.otel_config import GrpcMetricsExporter, HttpMetricsExporter, OtelConfig
 from gateway.config.tls_checks import tls_files
 from gateway.delivery.batch import without_keys
@@ -71,7 +72,10 @@ def make_metrics_targets(config: Config, secrets: SecretSource) -> list[MetricsT
     """One per metrics exporter; one that lacks a secret, or grpcio, is disabled and says why."""
     return [
         MetricsTarget(
-            _destination(manifest, exporter, secrets),
+            replace(
+                _destination(manifest, exporter, secrets),
+                egress=egress_rules(config.global_settings.egress_settings),
+            ),
             exporter.export_delta_metrics,
             RequestLimits(max_points=exporter.batch.max_spans, max_bytes=exporter.batch.max_bytes),
         )

@@ -28,15 +28,17 @@ from gateway.http_server import HttpServer, bind
 from gateway.identity.dashboard_tokens import DashboardKey
 from gateway.limits.limiter import Limiter
 from gateway.model import Fetch
+from gateway.overload.gate import Bounds, Gate
+from gateway.overload.lateness import Lateness
 from gateway.pass_through import PassThrough
 from gateway.pipeline import CurrentSnapshot, Pipeline
-from gateway.process import say_ready
+from gateway.process import collect_rarely, say_ready
 from gateway.proxies import Proxies
 from gateway.realtime import Realtime
 from gateway.routing.health import Health
 from gateway.routing.runtime import Runtime
 from gateway.routing.sessions import Sessions
-from gateway.routing.stored import StoredObjects
+from gateway.routing.stored import MAKER_AT, StoredObjects
 from gateway.settings import Settings, environment, is_loopback
 from gateway.snapshot import Snapshot, compile_snapshot
 from gateway.store import counter_table
@@ -46,17 +48,20 @@ from gateway.store.target_board import FILE_NAME, TargetBoard, board_in_memory, 
 from gateway.tally import Tally
 from gateway.tasks import end, first_of, spawn
 from gateway.telemetry.handover import Handover
+from gateway.telemetry.instruments import SHARED_DROPS, SHARED_LOOKUPS
 from gateway.telemetry.metadata_labels import MetadataLabels, read_keys
 from gateway.telemetry.metrics import WorkerMetrics
 from gateway.telemetry.processor import BatchingSpanProcessor
 from gateway.telemetry.resource import worker_resource
+from gateway.tls_server import TlsServer, make_server
 from gateway.upstream.exchange import Upstream
 from gateway.upstream.fetch import BoundedFetch
-from gateway.wire.frames import Counts
+from gateway.wire.frames import Counts, MetricPoint
 
 if TYPE_CHECKING:
     from gateway.identity.key_rings import KeyRings
     from gateway.store.redis_counters import RedisCounters
+    from gateway.store.redis_table import RemoteTables
 
 _FLUSH_S: Final = 3.0
 """How long the last spans may take to reach control's write-ahead file; the supervisor allows 5 s beyond the
@@ -66,6 +71,12 @@ drain.
 # Later collections: a request leaves almost no reference cycles, and each pass over the long-lived objects
 # shows in p99 (reference measurements: -16 to -29 % CPU, p99 at saturation from 29 to 11 ms).
 _GC_THRESHOLDS: Final = (200_000, 20, 50)
+
+_QUIET_S: Final = 1.0
+"""After the drain delay, how long no call comes before connections that rest are closed."""
+
+_TIDY_EVERY_S: Final = 15.0
+"""How long what holds itself in a circle may stay: a closed connection and its parser, for one."""
 
 _FIRST_KEYS_S: Final = 3.0
 """How long a start waits for the keys of identity providers that it has none of."""
@@ -107,15 +118,23 @@ class Worker:
         self._stop_asked = asyncio.Event()
         self._hurry_asked = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._tidying: asyncio.TimerHandle | None = None
         self._loading = asyncio.Lock()
         # Seeded by the system: ids need to be unique, not secret, and this is ten times quicker than asking
         # it.
         random = Random(SystemRandom().getrandbits(256))
         self._board = _board(settings.state_dir / FILE_NAME)
         self._health = Health(self._board, random=random)
-        sessions = Sessions(
-            _table(settings.state_dir / _SESSIONS, "which target a session stays with is known")
-        )
+        sessions_here = _table(settings.state_dir / _SESSIONS, "which target a session stays with is known")
+        objects_here = _table(settings.state_dir / _OBJECTS, "which account made a stored object is known")
+        self._tables = _remote_tables(settings.redis_url)
+        if self._tables is None:
+            sessions, stored = Sessions(sessions_here), StoredObjects(objects_here)
+        else:
+            table = self._tables.table("sessions", sessions_here)
+            sessions = Sessions(table, table)
+            table = self._tables.table("objects", objects_here, same_from=MAKER_AT)
+            stored = StoredObjects(table, table)
         self._runtime = Runtime(self._health, sessions, random)
         self._upstream = Upstream(Proxies(environment()))
         self._random = random
@@ -124,6 +143,7 @@ class Worker:
         self._key_addresses: frozenset[str] = frozenset()
         self._current = CurrentSnapshot(self._load(None))
         self._health.rules = self._current.snapshot.circuit_rules
+        self._upstream.follow(self._current.snapshot.egress)
         self._config_word = "ok"
         self._counters = _counters(
             settings.state_dir / counter_table.FILE_NAME, is_alone=settings.workers == 1
@@ -131,8 +151,14 @@ class Worker:
         self._shared_counters = _shared_counters(settings.redis_url, self._counters)
         self._take_away_rule()
         self._limiter = Limiter(self._counters, self._shared_counters)
+        self._gate = _gate(settings, random)
+        self._gate.take_shares(self._current.snapshot.shares)
         self._metrics = WorkerMetrics(
-            asyncio.get_running_loop(), lambda: self._pipeline.open_count, metadata=_metadata_labels()
+            asyncio.get_running_loop(),
+            lambda: self._pipeline.open_count,
+            overload=self._gate,
+            metadata=_metadata_labels(),
+            others=self._shared_points,
         )
         instance_id, started_ns = str(uuid.uuid4()), time.time_ns()
         self._tally = Tally()
@@ -168,12 +194,11 @@ class Worker:
             self._processor.record,
             max_body_bytes=settings.max_body_bytes,
             random=random,
-            stored=StoredObjects(
-                _table(settings.state_dir / _OBJECTS, "which account made a stored object is known")
-            ),
+            stored=stored,
             health=self._health,
             sessions=sessions,
             limiter=self._limiter,
+            gate=self._gate,
         )
         self._realtime = Realtime(self._pipeline, self._upstream)
 
@@ -186,10 +211,12 @@ class Worker:
         await self._follow_keys(_FIRST_KEYS_S)
         if self._shared_counters is not None:
             self._shared_counters.start()
+        if self._tables is not None:
+            self._tables.start()
         self._handover.start()
         self._metrics.start()
         metrics = (
-            ControlMetrics(settings.control_host, settings.control_port)
+            ControlMetrics(settings.control_host, settings.control_port, tls=settings.control_tls)
             if settings.metrics_on_data_port
             else None
         )
@@ -209,11 +236,10 @@ class Worker:
             gemini=Gemini(self._pipeline, pass_through),
             realtime=self._realtime,
         )
-        server = HttpServer(data_plane, bind(settings.host, settings.port))
+        server = make_server(data_plane, bind(settings.host, settings.port), settings.tls)
         server.start()
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLDS)
+        collect_rarely(*_GC_THRESHOLDS)
+        self._tidying = loop.call_later(_TIDY_EVERY_S, self._tidy)
         self._lifecycle.ready()
         say_ready(ready_fd)
         await first_of(self._stop_asked.wait(), server.wait_ended(), owner=self._tasks)
@@ -222,7 +248,7 @@ class Worker:
             raise RuntimeError(msg)
         await self._drain(server)
 
-    async def _drain(self, server: HttpServer) -> None:
+    async def _drain(self, server: HttpServer | TlsServer) -> None:
         """Not ready but accepting for the delay; then nothing new; then what is in flight; then the spans."""
         self._lifecycle.drain()
         # Who takes this worker's place may come before it has gone.
@@ -230,6 +256,9 @@ class Worker:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._hurry_asked.wait(), self._settings.drain_delay_s)
         ends_at_s = time.monotonic() + self._settings.drain_timeout_s
+        await server.refuse()
+        if self._settings.drain_delay_s:
+            await self._let_connections_go(ends_at_s)
         # Granian's server leaves WebSockets alone when it stops, so they end before.
         if open_sessions := await self._realtime.drain(self._settings.drain_timeout_s):
             _log.warning("%d sessions are still open after the drain timeout and are cut", open_sessions)
@@ -241,15 +270,38 @@ class Worker:
             )
             await self._pipeline.cut_open_calls()
         self._processor.shutdown()
+        if self._tidying is not None:
+            self._tidying.cancel()
         self._metrics.stop()
+        self._gate.lateness.stop()
         await self._limiter.close()
         if self._shared_counters is not None:
             await self._shared_counters.close()
+        if self._tables is not None:
+            await self._tables.close()
         if self._keys is not None:
             await self._keys.close()
         await self._handover.close(_FLUSH_S)
         await self._upstream.close()
         await end(self._tasks)
+
+    async def _let_connections_go(self, ends_at_s: float) -> None:
+        """Wait until no call comes any more over connections that rested.
+
+        A balancer that keeps some may send a call just when they are closed, and would not dare to send it
+        again. Each that is used ends with its answer, and new ones are refused, so they come to an end.
+        """
+        seen = -1
+        while self._lifecycle.farewells != seen and time.monotonic() < ends_at_s:
+            seen = self._lifecycle.farewells
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry_asked.wait(), _QUIET_S)
+                return
+
+    def _tidy(self) -> None:
+        """Look through what was made lately, which with few calls would happen once in an hour."""
+        gc.collect(0)
+        self._tidying = asyncio.get_running_loop().call_later(_TIDY_EVERY_S, self._tidy)
 
     def _on_sigterm(self) -> None:
         if self._stop_asked.is_set():
@@ -296,7 +348,9 @@ class Worker:
             await self._follow_keys(_NEW_KEYS_S)
             self._current.snapshot = snapshot
             self._health.rules = snapshot.circuit_rules
+            self._upstream.follow(snapshot.egress)
             self._take_away_rule()
+            self._gate.take_shares(snapshot.shares)
             self._config_word = "ok"
             self._handover.report_config(version)
 
@@ -311,14 +365,29 @@ class Worker:
         return checks if keys is None else {**checks, "identity": keys}
 
     def _redis_word(self) -> str:
-        """Of all that is shared: circuits, and what limits count."""
-        if self._shared_counters is None:
+        """Of all that is shared: circuits, what limits count, sessions and stored objects."""
+        if self._shared_counters is None or self._tables is None:
             return OFF
-        return AWAY if self._shared_counters.is_away else word_of(self._board)
+        is_away = self._shared_counters.is_away or self._tables.is_away
+        return AWAY if is_away else word_of(self._board)
+
+    def _shared_points(self) -> list[MetricPoint]:
+        """What became of sessions and stored objects between replicas."""
+        if self._tables is None:
+            return []
+        drops = [SHARED_DROPS.point(count, reason) for reason, count in self._tables.dropped.items()]
+        return drops + [SHARED_LOOKUPS.point(count, each) for each, count in self._tables.lookups.items()]
 
     def _counts(self) -> Counts:
         tally = self._tally
         return Counts(tally.created, tally.handed_over, tally.dropped, self._pipeline.open_count)
+
+
+def _gate(settings: Settings, random: Random) -> Gate:
+    bounds = Bounds(settings.max_in_flight, settings.max_input_bytes)
+    open_calls: set[Any] = set()
+    lateness = Lateness(settings.max_lag_s, lambda: bool(open_calls))
+    return Gate(bounds, open_calls, lateness, random, time.monotonic)
 
 
 def _table(path: Path, known: str) -> SharedTable:
@@ -346,6 +415,16 @@ def _shared_counters(redis_url: str | None, counters: CounterTable) -> RedisCoun
     from gateway.store.redis_counters import RedisCounters  # noqa: PLC0415 - see above
 
     return RedisCounters(redis_url, counters)
+
+
+def _remote_tables(redis_url: str | None) -> RemoteTables | None:
+    """What replicas tell each other of sessions and stored objects, None where there are none."""
+    if redis_url is None:
+        return None
+    # As above.
+    from gateway.store.redis_table import RemoteTables  # noqa: PLC0415 - see above
+
+    return RemoteTables(redis_url)
 
 
 def _key_rings(fetch: Fetch, state_dir: Path, random: Random) -> KeyRings:

@@ -11,6 +11,7 @@ from gateway.config import loader
 from gateway.config.config import Config, in_order, version_of
 from gateway.config.cross_checks import check_all
 from gateway.config.document import Document
+from gateway.config.egress_checks import check_egress
 from gateway.config.elastic_checks import check_elastic, check_elastic_variables
 from gateway.config.manifests.access_token import PersonalAccessToken
 from gateway.config.manifests.budgets import BudgetConfig, TeamBudgetConfig, TenantBudgetConfig
@@ -105,6 +106,7 @@ def _check(
     problems += check_sign_in(readings, secrets, by_strictness)
     problems += check_elastic(readings, secrets)
     problems += check_tls(readings, by_strictness)
+    problems += check_egress(readings)
     config = None
     if not any(problem.severity is Severity.ERROR for problem in problems):
         config, found = with_environment(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gateway.config.document import Document, FieldPath
 from gateway.config.manifests.budgets import BudgetConfig, BudgetRule, TeamBudgetConfig, TenantBudgetConfig
+from gateway.config.manifests.global_settings import GlobalSettings, PriorityRule
 from gateway.config.manifests.limited_calls import (
     MembersWhen,
     PerModel,
@@ -53,6 +54,10 @@ def check_limits(
             case RateLimitingConfig() as config:
                 yield from _check_rules(reading.document, config.rules, known)
                 yield from _check_reached(reading.document, config.rules)
+            case GlobalSettings(overload_settings=overload) if overload.priority_rules:
+                yield from _check_rules(
+                    reading.document, overload.priority_rules, known, ("overload_settings", "priority_rules")
+                )
             case BudgetConfig(rules=budgets):
                 yield from _check_rules(reading.document, budgets, known)
             case TenantRateLimitConfig() | TenantBudgetConfig() | TeamBudgetConfig() as rule:
@@ -64,11 +69,14 @@ def check_limits(
 
 
 def _check_rules(
-    document: Document, rules: Sequence[RateLimitRule | BudgetRule], known: Known
+    document: Document,
+    rules: Sequence[RateLimitRule | BudgetRule | PriorityRule],
+    known: Known,
+    path: FieldPath = ("rules",),
 ) -> Iterator[Problem]:
-    yield from check_rule_ids(document, [rule.id for rule in rules])
+    yield from check_rule_ids(document, [rule.id for rule in rules], path)
     for index, rule in enumerate(rules):
-        yield from _check_rule_when(document, ("rules", index, "when"), rule.when, known)
+        yield from _check_rule_when(document, (*path, index, "when"), rule.when, known)
 
 
 def _check_reached(document: Document, rules: Sequence[RateLimitRule]) -> Iterator[Problem]:

@@ -14,14 +14,15 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets as randomness
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from gateway.config import loader
 from gateway.config.check import check_documents
+from gateway.config.config import Config
 from gateway.config.document import UNNAMED, Document
 from gateway.config.document_text import (
     NotReplaceable,
@@ -151,6 +152,16 @@ class _Change:
     literals: list[LiteralSecret] = field(default_factory=list)
 
 
+class Sent(Protocol):
+    """Where the files come from that are not an operator's: see `gateway.control.config_sets`."""
+
+    def problems(self, documents: Sequence[Document]) -> Iterable[Problem]:
+        """Why *documents* may not be sent there."""
+
+    def change(self, texts: Mapping[Path, str | None], *, version: str, manifests: int) -> None:
+        """Change it there, and here; raises `ChangedMeanwhile` and `NotWritable`."""
+
+
 class ManifestFiles:
     """The manifests of one configuration. Each method reads the disk; call them in a thread.
 
@@ -158,10 +169,12 @@ class ManifestFiles:
         path: The configuration, a folder or one file.
         strict: As the gateway runs.
         secrets: Where references get their values.
+        sent: Who is given changes instead of the disk; None: they are written here.
     """
 
-    def __init__(self, path: Path, *, strict: bool, secrets: SecretSource) -> None:
+    def __init__(self, path: Path, *, strict: bool, secrets: SecretSource, sent: Sent | None = None) -> None:
         self._path = path
+        self._sent = sent
         self._strict = strict
         self._secrets = secrets
         # A tag is a hash of text that may hold a secret: keyed, so that the secret cannot be guessed from it.
@@ -288,9 +301,39 @@ class ManifestFiles:
         misplaced = tuple(_misplaced(document, kind, others))
         if misplaced:
             return Judged(misplaced, ())
-        checked = check_documents([*others, _aside(document)], strict=self._strict, secrets=self._secrets)
-        own, rest = _told_apart(checked.problems, document)
+        documents = [*others, _aside(document)]
+        checked = check_documents(documents, strict=self._strict, secrets=self._secrets)
+        own, rest = _told_apart([*checked.problems, *self._not_to_be_sent(documents)], document)
         return Judged(own, (*loaded.problems, *rest))
+
+    def draft(self, kind: str, name: str | None, content: Content) -> tuple[Config, str]:
+        """The configuration as it would be with *content*, for something to be tried; nothing is written.
+
+        What has no secret is no error here: who tries it is told so in its place.
+
+        Args:
+            kind: Its type.
+            name: As for `judge`.
+            content: A whole manifest; masks stand for what is stored.
+
+        Returns:
+            The configuration, and what the manifest is called in it.
+
+        Raises:
+            Invalid: It has errors.
+        """
+        loaded = loader.load(self._path)
+        stored = None if name is None else _named(loaded.documents, kind, name)
+        document = self._change_to(stored, kind, content).document
+        assert document is not None, "it is a change to something"  # noqa: S101 - says it to the type checker
+        others = [other for other in loaded.documents if other is not stored]
+        _refuse_misplaced(document, kind, others)
+        checked = check_documents([*others, _aside(document)], strict=False, secrets=self._secrets)
+        unreadable = [problem for problem in loaded.problems if problem.severity is Severity.ERROR]
+        if checked.config is None or unreadable:
+            own, rest = _told_apart(checked.errors, document)
+            raise Invalid([*unreadable, *own, *rest])
+        return checked.config, document.name
 
     def restore(self, documents: Sequence[Document]) -> tuple[str, list[tuple[str, str]]]:
         """Make the files say what *documents*, an earlier configuration, say.
@@ -403,7 +446,16 @@ class ManifestFiles:
             if change.document is not None:
                 _refuse_misplaced(change.document, change.kind, others)
         unreadable = [problem for problem in loaded.problems if problem.severity is Severity.ERROR]
-        self._check(others, changes, unreadable)
+        applied = self._check(others, changes, unreadable)
+        if self._sent is not None:
+            count = len(others) + sum(change.document is not None for change in changes)
+            texts = self._new_texts(changes)[1]
+            self._sent.change(
+                {file: text if text.strip() else None for file, text in texts.items()},
+                version=applied.config_version,
+                manifests=count,
+            )
+            return applied
         if not keep_literals:
             for change in changes:
                 _take_literals(change)
@@ -422,14 +474,17 @@ class ManifestFiles:
         only = fresh[0] if len(changes) == 1 and fresh else None
         documents = [*others, *fresh] if only is None else [*others, _aside(only)]
         checked = check_documents(documents, strict=self._strict, secrets=self._secrets)
-        own, rest = _told_apart(checked.problems, only)
+        own, rest = _told_apart([*checked.problems, *self._not_to_be_sent(documents)], only)
         errors = [problem for problem in (*own, *rest) if problem.severity is Severity.ERROR]
         if unreadable or errors:
             raise Invalid([*unreadable, *errors])
         return _Applied(checked.config.version if checked.config is not None else "", own)
 
-    def _write(self, changes: Sequence[_Change]) -> None:
-        """Write the secrets, then the files whose manifests refer to them."""
+    def _not_to_be_sent(self, documents: Sequence[Document]) -> Iterable[Problem]:
+        return () if self._sent is None else self._sent.problems(documents)
+
+    def _new_texts(self, changes: Sequence[_Change]) -> tuple[dict[Path, bytes], dict[Path, str]]:
+        """What the files of *changes* have, and what they are to have."""
         before: dict[Path, bytes] = {}
         texts: dict[Path, str] = {}
         # From the last line to the first, so that a change does not move what the next one looks for.
@@ -440,6 +495,11 @@ class ManifestFiles:
                 before[file] = file.read_bytes() if file.exists() else b""
                 texts[file] = before[file].decode("utf-8-sig")
             texts[file] = _changed(texts[file], file, change)
+        return before, texts
+
+    def _write(self, changes: Sequence[_Change]) -> None:
+        """Write the secrets, then the files whose manifests refer to them."""
+        before, texts = self._new_texts(changes)
         for change in changes:
             for literal in change.literals:
                 write_whole(_file_of(change).parent / literal.file, literal.value.encode() + b"\n", FILE_MODE)

@@ -15,6 +15,7 @@ from typing import Any, Final
 from pydantic_core import ErrorDetails
 
 from gateway.config.document import Document, FieldPath
+from gateway.config.field_meanings import meanings_of
 from gateway.config.manifests.part import Part
 from gateway.config.problem import Problem
 from gateway.config.shape import fields_of, find_part, tags_of, written_path
@@ -89,7 +90,7 @@ def _missing(model: type[Part], document: Document, path: FieldPath) -> _Words:
     _, annotation, body = written_path(model, document.body, tuple(parent))
     part = find_part(annotation, body) if parent else model
     fields = fields_of(part) if part is not None else {}
-    description = fields[str(name)].description if str(name) in fields else None
+    description = None if part is None else meanings_of(part).get(str(name))
     unknown = [key for key in body if key not in fields] if isinstance(body, Mapping) else []
     close = difflib.get_close_matches(str(name), unknown, 1, 0.6)
     if close:

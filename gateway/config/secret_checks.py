@@ -33,7 +33,7 @@ def check_secrets(readings: Sequence[Reading], secrets: SecretSource, missing: S
     for reading in readings:
         document = reading.document
         for path, reference in reading.secrets:
-            if reference.is_literal and _is_secret(path, reference):
+            if reference.is_literal and is_secret(path, reference):
                 fix = "Write env:NAME, file:PATH or tfy-secret://OWNER:GROUP:KEY; $NAME is not expanded"
                 yield document.warning(path, "the secret itself stands in the manifest", fix)
             try:
@@ -69,7 +69,8 @@ def _check_token(
         yield document.error(path, message, "Give each caller a token of its own")
 
 
-def _is_secret(path: FieldPath, reference: SecretReference) -> bool:
+def is_secret(path: FieldPath, reference: SecretReference) -> bool:
+    """Whether a literal of this place is worth keeping; other headers and names of channels are not."""
     if path[-1] == "notification_channel" and reference.target in RESOURCE_NAMES:
         return False
     return path[-2] not in ("headers", "set") or bool(_SECRET_HEADER.search(str(path[-1])))

@@ -1,4 +1,4 @@
-"""The certificates of destinations: what cannot be used of them, said before anything is sent."""
+"""The certificates of accounts and destinations: what cannot be used of them, before anything is sent."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from gateway.config.config import Config
-from gateway.config.document import Document
-from gateway.config.manifests.otel_config import ClientTls, Exporter, OtelConfig
+from gateway.config.document import Document, FieldPath
+from gateway.config.manifests.client_tls import ClientTls
+from gateway.config.manifests.otel_config import Exporter, OtelConfig
+from gateway.config.manifests.provider_account import ProviderAccount
 from gateway.config.otel_environment import NAME
 from gateway.config.problem import Problem, Severity
 from gateway.config.reading import Reading
@@ -18,7 +20,7 @@ _FIX = "Name PEM files, relative to the manifest, the key unencrypted; until the
 
 
 def tls_files(tls: ClientTls, folder: Path) -> TlsFiles:
-    """The certificates of an exporter whose manifest is in *folder*."""
+    """The certificates of a manifest in *folder*."""
     return TlsFiles(*(folder / path if path else None for path in (tls.ca_file, tls.cert_file, tls.key_file)))
 
 
@@ -27,6 +29,8 @@ def check_tls(readings: Sequence[Reading], missing: Severity) -> Iterator[Proble
     for reading in readings:
         if isinstance(reading.in_force, OtelConfig):
             yield from _check_manifest(reading.document, reading.in_force, missing)
+        elif isinstance(reading.in_force, ProviderAccount):
+            yield from _check_part(reading.document, ("tls",), reading.in_force.tls, missing)
 
 
 def check_tls_variables(config: Config) -> Iterator[Problem]:
@@ -42,8 +46,14 @@ def check_tls_variables(config: Config) -> Iterator[Problem]:
 def _check_manifest(document: Document, manifest: OtelConfig, missing: Severity) -> Iterator[Problem]:
     for part in ("otel_traces_exporter_config", "otel_metrics_exporter_config"):
         exporter = getattr(manifest, part)
-        if isinstance(exporter, Exporter) and exporter.tls != ClientTls():
-            try:
-                make_context(tls_files(exporter.tls, document.folder))
-            except TlsFileError as error:
-                yield document.problem(missing, (part, "tls", error.field), str(error), _FIX)
+        if isinstance(exporter, Exporter):
+            yield from _check_part(document, (part, "tls"), exporter.tls, missing)
+
+
+def _check_part(document: Document, path: FieldPath, tls: ClientTls, missing: Severity) -> Iterator[Problem]:
+    if tls == ClientTls():
+        return
+    try:
+        make_context(tls_files(tls, document.folder))
+    except TlsFileError as error:
+        yield document.problem(missing, (*path, error.field), str(error), _FIX)

@@ -21,6 +21,7 @@ from gateway.control.limits import LimitsSource, limits_routes
 from gateway.control.manifests import manifest_routes
 from gateway.control.metrics import MetricsPage, metrics_routes
 from gateway.control.metrics_query import metrics_query_routes
+from gateway.control.model_test import ModelTest, model_test_routes
 from gateway.control.openapi import openapi_routes
 from gateway.control.operators import operator_routes
 from gateway.control.otel_manifest import OtelManifests
@@ -29,6 +30,7 @@ from gateway.control.pages import page_routes
 from gateway.control.pages.navigation import NAVIGATION
 from gateway.control.pages.traffic import Places
 from gateway.control.playground import Playground, playground_routes
+from gateway.control.replica_list import ReplicaList, replica_routes
 from gateway.control.replies import on_failure, on_http_error
 from gateway.control.tail import Tail, tail_routes
 from gateway.control.targets import TargetsSource, targets_routes
@@ -55,6 +57,8 @@ class Services:
     tokens: IssuedTokens
     limits: LimitsSource
     playground: Playground
+    replicas: ReplicaList
+    model_test: ModelTest
     deliveries: DeliveryHistory = field(default_factory=DeliveryHistory)
     places: Places = field(default_factory=Places)
 
@@ -73,16 +77,18 @@ def build_app(services: Services, access: Access) -> ASGIApp:
             *tail_routes(services.tail),
             *trace_routes(services.traces),
             *metrics_query_routes(services.traces),
-            *telemetry_routes(services.telemetry),
+            *telemetry_routes(services.telemetry, services.otel),
             *delivery_history_routes(services.deliveries),
             *targets_routes(services.targets, services.audit),
             *limits_routes(services.limits),
             *config_routes(services.config),
+            *replica_routes(services.replicas),
             *otel_settings_routes(services.otel, services.audit),
             *manifest_routes(services.history.files, services.audit),
             *history_routes(services.history),
             *token_routes(services.tokens, services.audit),
             *playground_routes(services.playground),
+            *model_test_routes(services.history.files, services.model_test),
             *audit_routes(services.audit),
             *operator_routes(access, services.audit),
             *openapi_routes(),

@@ -22,6 +22,7 @@ from gateway.config import Document
 from gateway.config.changes import Change, changes_between, shown
 from gateway.control.operator import address_in, operator_of
 from gateway.control.replies import error_reply, json_reply
+from gateway.control.sign_in.refusals import Refusal
 from gateway.store.audit_log import AuditLog
 from gateway.tracestore.timestamps import format_rfc3339
 
@@ -34,6 +35,7 @@ _MAX_PAGE: Final = 1000
 _FILTERS: Final = ("action", "type", "name")
 _WHO: Final = ("at", "action", "by", "paths")
 _LOOKED_AT: Final = 2000
+_OPERATOR: Final = "operator"
 
 _log: Final = logging.getLogger(__name__)
 
@@ -133,6 +135,23 @@ class AuditTrail:
             "name": name,
         }
         self._append([entry if version is None else {**entry, "version": version}])
+
+    def refused(self, refusals: Sequence[Refusal]) -> None:
+        """Note who was not let in."""
+        at = self._now()
+        self._append(
+            [
+                {
+                    "at": at,
+                    "action": one.kind,
+                    "by": {"kind": "control_api", "address": one.address},
+                    "type": _OPERATOR,
+                    "name": one.user,
+                    "count": one.count,
+                }
+                for one in refusals
+            ]
+        )
 
     def last(self, kind: str, name: str) -> dict[str, Any] | None:
         """Who changed this manifest last, without what it was; None where that is not noted."""

@@ -33,8 +33,17 @@ from gateway.settings import is_loopback
 SIGN_IN_PATH: Final = "/sign-in"
 FIRST_PATH: Final = "/first"
 CSRF_HEADER: Final = b"x-csrf-token"
-VIEWER_MAY: Final = frozenset({"/api/sign-out", "/api/me/password", "/api/playground/chat"})
-"""What changes something and is allowed to viewers; any other unsafe method on the API is for admins."""
+VIEWER_MAY: Final = frozenset(
+    {
+        "/api/sign-out",
+        "/api/me/password",
+        "/api/playground/chat",
+        "/api/manifests/validate",
+        "/api/limits/simulate",
+    }
+)
+"""Unsafe methods that are allowed to viewers: what is about themselves, and questions that have a body and
+change nothing. Any other on the API is for admins."""
 
 _HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]+)(?::\d{1,5})?", re.ASCII)
 _API: Final = "/api"

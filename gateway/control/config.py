@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -15,17 +15,25 @@ from gateway.control.replies import json_reply
 from gateway.tracestore.timestamps import format_rfc3339
 
 
+def from_files() -> Mapping[str, object]:
+    """Of a configuration that is files."""
+    return {"kind": "files"}
+
+
 @dataclass(frozen=True, slots=True)
 class ConfigSource:
     """Where the answer comes from. Both are called in a thread.
 
     Attributes:
         status: Of the configuration (`ConfigWatch.status`).
-        workers: Instance id and version in force of each worker that is connected.
+        workers: Of each worker that is connected: its instance id, the version in force, and the Unix time in
+            nanoseconds at which it said so.
+        source: Where the configuration comes from.
     """
 
     status: Callable[[], ConfigStatus]
-    workers: Callable[[], Sequence[tuple[str, str]]]
+    workers: Callable[[], Sequence[tuple[str, str, int]]]
+    source: Callable[[], Mapping[str, object]] = from_files
 
     def report(self) -> dict[str, object]:
         """The body of the answer."""
@@ -33,9 +41,11 @@ class ConfigSource:
         rejected = status.last_rejected
         return {
             "version": status.version,
+            "source": dict(self.source()),
             "loaded_at": format_rfc3339(status.loaded_at_ns),
             "workers": [
-                {"instance_id": instance_id, "version": version} for instance_id, version in self.workers()
+                {"instance_id": instance_id, "version": version, "in_force_at": format_rfc3339(at_ns)}
+                for instance_id, version, at_ns in self.workers()
             ],
             "not_in_force": list(status.not_in_force),
             "last_rejected": None

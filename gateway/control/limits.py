@@ -17,6 +17,8 @@ from starlette.routing import Route
 from gateway.control.json_body import BodyRefused, read_object
 from gateway.control.limit_rows import caller_json, row_of
 from gateway.control.limits_in_force import LimitsInForce, View
+from gateway.control.operator import operator_of
+from gateway.control.references import refuse_new_references
 from gateway.control.replies import error_reply, invalid_reply, json_reply
 from gateway.control.simulation import Asked, NotAsked, ProposedWrong, asked_in, simulate
 from gateway.errors import InvalidApiKey
@@ -159,7 +161,12 @@ def limits_routes(source: LimitsSource) -> list[Route]:
         return await _answer(source.my_usage(caller, _read(request)))
 
     async def simulated(request: Request) -> Response:
-        return await _answer(source.simulate(asked_in(await read_object(request))))
+        body = await read_object(request)
+        if not operator_of(request).is_admin:
+            view = await asyncio.to_thread(source.in_force.view)
+            known = [document.body for document in view.config.documents]
+            refuse_new_references(body.get("manifests"), known)
+        return await _answer(source.simulate(asked_in(body)))
 
     return [
         Route("/api/limits/usage", _refusing(usage), methods=["GET"]),

@@ -32,6 +32,7 @@ from gateway.control.audit import AuditTrail, note_asked
 from gateway.control.editing import Editors
 from gateway.control.json_body import JSON, BodyRefused, check_origin, read_content, read_object, to_object
 from gateway.control.operator import operator_of
+from gateway.control.references import refuse_new_references
 from gateway.control.replies import error_reply, invalid_reply, json_reply
 
 _PATH: Final = "/api/manifests"
@@ -92,9 +93,16 @@ class _Room:
     async def validate(self, request: Request) -> Response:
         try:
             kind, name, text, body = _asked(await read_object(request))
+            if not operator_of(request).is_admin:
+                await asyncio.to_thread(self._refuse_new_references, text, body)
         except BodyRefused as error:
             return error.reply()
         return json_reply(await asyncio.to_thread(judged, self._files, kind, name, text, body))
+
+    def _refuse_new_references(self, text: str | None, body: Mapping[str, Any] | None) -> None:
+        known = [shown.body for shown in self._files.all()]
+        refuse_new_references(text, known)
+        refuse_new_references(body, known)
 
     async def editing(self, request: Request) -> Response:
         """Who else has it open, and what it is now: what a page asks every few seconds."""

@@ -43,6 +43,7 @@ class MetricsSource:
         has_old_names: Whether metrics go out under their older names too.
         targets: What targets are like, and their circuits.
         alerts: What became of alerts since this process started.
+        replicas: Which gateways there are.
     """
 
     sums: Callable[[Sequence[MetricPoint]], MetricsReport]
@@ -52,6 +53,7 @@ class MetricsSource:
     has_old_names: Callable[[], bool]
     targets: Callable[[], Iterable[MetricPoint]] = tuple
     alerts: Callable[[], Iterable[MetricPoint]] = tuple
+    replicas: Callable[[], Iterable[MetricPoint]] = tuple
 
     def report(self) -> MetricsReport:
         """All points of the gateway.
@@ -73,6 +75,7 @@ class MetricsSource:
             points += ledger_points(entry)
         points += worker_points(telemetry["workers"])
         points += self.targets()
+        points += self.replicas()
         return MetricsReport(sums.started_ns, points, sums.workers)
 
 

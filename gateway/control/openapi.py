@@ -160,7 +160,15 @@ TOPICS: Final = (
                 "Send one span to each destination, or to one",
                 "results, each with what happened and advice",
                 who="admin",
-                body=(Field("destination", "only to this one"),),
+                body=(
+                    Field("destination", "only to this one"),
+                    Field(
+                        "manifest",
+                        "a destination that is not saved yet, in the place of `destination`; masks stand for "
+                        "what is stored of that",
+                        "object",
+                    ),
+                ),
             ),
         ),
     ),
@@ -168,7 +176,16 @@ TOPICS: Final = (
         "Configuration",
         (
             Operation(
-                "GET", "/api/config", "What is in force", "version, workers, not_in_force, last_rejected"
+                "GET",
+                "/api/config",
+                "What is in force",
+                "version, source, workers, not_in_force, last_rejected",
+            ),
+            Operation(
+                "GET",
+                "/api/replicas",
+                "Which gateways there are, and what each has in force",
+                "shared and replicas",
             ),
             Operation(
                 "GET",
@@ -209,7 +226,6 @@ TOPICS: Final = (
                 "/api/manifests/validate",
                 "Check a manifest without writing it",
                 "problems, and the manifest in both forms",
-                who="admin",
                 body=(
                     Field("type", "of the manifest", is_required=True),
                     Field("name", "of the one it replaces; absent for a new one"),
@@ -297,7 +313,6 @@ TOPICS: Final = (
                 "/api/limits/simulate",
                 "What a call would be told now, charged nowhere",
                 "allowed, refusal, and every rule that counts",
-                who="admin",
                 body=(
                     Field("model", "what is asked for", is_required=True),
                     *(Field(one, "who calls, one of them") for one in ("user", "virtual_account", "token")),
@@ -402,6 +417,25 @@ TOPICS: Final = (
                 body=(
                     Field("request", "the body of a chat completion", "object", is_required=True),
                     Field("metadata", "as in x-tfy-metadata", "object"),
+                ),
+            ),
+        ),
+    ),
+    Topic(
+        "Models",
+        (
+            Operation(
+                "POST",
+                "/api/models/test",
+                "Call a model as a manifest describes it that is not saved yet",
+                "what came of it, with advice",
+                who="admin",
+                body=(
+                    Field("type", "of the account", is_required=True),
+                    Field("name", "of the stored account that it is a change of; absent: a new one"),
+                    Field("yaml", "the manifest as text; or"),
+                    Field("manifest", "its fields; masks stand for what is stored", "object"),
+                    Field("model", "name of one of its models; absent: the first"),
                 ),
             ),
         ),

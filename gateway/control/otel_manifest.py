@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from gateway.config import Problem, Severity
+from gateway.config import Config, Problem, Severity
 from gateway.config.document import UNNAMED
 from gateway.config.manifest_files import ManifestFiles, NoSuchManifest, Saved, Shown
 
@@ -55,6 +55,24 @@ class OtelManifests:
         saved = self._files.put(TYPE, stored_name, body, expected_tag, must_exist=name is not None)
         lost = tuple(self._check_waiting(stored, saved.shown))
         return replace(saved, warnings=saved.warnings + lost)
+
+    def draft(self, name: str | None, body: Mapping[str, Any]) -> tuple[Config, str]:
+        """The configuration as it would be with *body* in the place of the manifest *name*, not written.
+
+        Args:
+            name: None: *body* is a new one.
+            body: A whole manifest; masks stand for what is stored.
+
+        Returns:
+            It, and the name that the destination has in it.
+
+        Raises:
+            NoSuchManifest: There is none of this name.
+            Invalid: It has errors.
+        """
+        if name is not None:
+            self._files.find(TYPE, name)
+        return self._files.draft(TYPE, name, {**body, "type": TYPE})
 
     def _check_waiting(self, stored: Shown | None, now: Shown) -> Iterator[Problem]:
         """What is lost with a destination of traces that the change ended."""

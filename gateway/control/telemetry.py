@@ -1,4 +1,7 @@
-"""`GET /api/telemetry`: what became of every span; `POST /api/telemetry/test`: would one be taken now."""
+"""`GET /api/telemetry`: what became of every span; `POST /api/telemetry/test`: would one be taken now.
+
+A destination can be tried as it is in force, or as a manifest says that is not saved yet.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.config import Config
+from gateway.config.manifest_files import Invalid, NoSuchManifest
 from gateway.control.json_body import BodyRefused, read_object
-from gateway.control.replies import error_reply, json_reply
+from gateway.control.otel_manifest import OtelManifests
+from gateway.control.replies import error_reply, invalid_reply, json_reply
 
 Entry = Mapping[str, object]
 
@@ -25,15 +31,15 @@ class TelemetrySource:
             `ledger` of those that are no more) and `workers` (`instance_id`, `pid`, `handed_over`,
             `dropped`), shown as they are.
         local: The local store's entry, the first of the destinations.
-        test: Sends one span to the destination of this name, or to each (None); a result for each, in the
-            names of the answer.
+        test: Sends one span to the destination of this name, or to each (None), of a configuration or (None)
+            of that in force; a result for each, in the names of the answer.
         metrics: The entries of the destinations of metrics, the last.
         removed_metrics: `name`, `signal` and `ledger` of those that are no more.
     """
 
     delivery: Callable[[], Mapping[str, Sequence[Entry]]]
     local: Callable[[], Entry]
-    test: Callable[[str | None], Awaitable[Sequence[Entry]]]
+    test: Callable[[str | None, Config | None], Awaitable[Sequence[Entry]]]
     metrics: Callable[[], Sequence[Entry]] = tuple
     removed_metrics: Callable[[], Sequence[Entry]] = tuple
 
@@ -47,7 +53,7 @@ class TelemetrySource:
         }
 
 
-def telemetry_routes(source: TelemetrySource) -> list[Route]:
+def telemetry_routes(source: TelemetrySource, otel: OtelManifests) -> list[Route]:
     """The routes of this room."""
 
     async def show(_request: Request) -> Response:
@@ -55,13 +61,18 @@ def telemetry_routes(source: TelemetrySource) -> list[Route]:
 
     async def test(request: Request) -> Response:
         try:
-            name = (await read_object(request)).get("destination")
+            name, manifest = _asked(await read_object(request))
+            config = None
+            if manifest is not None:
+                config, name = await asyncio.to_thread(otel.draft, name, manifest)
         except BodyRefused as error:
             return error.reply()
-        if not isinstance(name, str | None):
-            return error_reply(400, "invalid_parameter", "'destination' is the name of a destination")
-        results = await source.test(name)
-        if name is not None and not results:
+        except NoSuchManifest as error:
+            return error_reply(404, "manifest_not_found", str(error))
+        except Invalid as error:
+            return invalid_reply(str(error), error.problems)
+        results = await source.test(name, config)
+        if name is not None and config is None and not results:
             return error_reply(404, "destination_not_found", f"no destination '{name}' is in force")
         return json_reply({"results": list(results)})
 
@@ -69,3 +80,17 @@ def telemetry_routes(source: TelemetrySource) -> list[Route]:
         Route("/api/telemetry", show, methods=["GET"]),
         Route("/api/telemetry/test", test, methods=["POST"]),
     ]
+
+
+def _asked(body: Mapping[str, object]) -> tuple[str | None, dict[str, object] | None]:
+    """The name of a destination, and a manifest that is not saved: a change of that one, or (None) a new one.
+
+    Raises:
+        BodyRefused: They are not such.
+    """
+    name, manifest = body.get("destination"), body.get("manifest")
+    if not isinstance(name, str | None):
+        raise BodyRefused(400, "invalid_parameter", "'destination' is the name of a destination")
+    if not isinstance(manifest, dict | None):
+        raise BodyRefused(400, "invalid_parameter", "'manifest' is a manifest that is not saved yet")
+    return name, manifest

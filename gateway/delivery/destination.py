@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from gateway.delivery.batch import BatchLimits
 from gateway.delivery.selection import Selection
+from gateway.egress import OPEN, EgressRules
 from gateway.redaction import without_secrets, without_url_secrets
 from gateway.tls_files import NO_FILES, TlsFiles
 
@@ -34,6 +35,7 @@ class Destination:
         timeout_s: Of one try.
         limits: Of one request; None: the gateway's own.
         selection: What of each call goes there.
+        egress: Which addresses it may be at.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Destination:
     timeout_s: float = 10.0
     limits: BatchLimits | None = None
     selection: Selection = field(default_factory=Selection)
+    egress: EgressRules = OPEN
 
     @property
     def shown_endpoint(self) -> str:

@@ -19,6 +19,7 @@ from multidict import CIMultiDict
 
 from gateway import __version__
 from gateway.delivery.batch import MAX_REQUEST_BYTES
+from gateway.delivery.checked_connector import CheckedConnector
 from gateway.delivery.destination import Destination
 from gateway.delivery.encoding import Encoder
 from gateway.delivery.grpc_exchange import GrpcExchange
@@ -72,8 +73,11 @@ class HttpExchange:
         self._now_s = now_s
         self._encoder = Encoder(make_json)
         self._contexts = TlsContexts()
+        self._connector = CheckedConnector()
         self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=None), cookie_jar=aiohttp.DummyCookieJar()
+            connector=self._connector,
+            timeout=aiohttp.ClientTimeout(total=None),
+            cookie_jar=aiohttp.DummyCookieJar(),
         )
 
     async def post(self, destination: Destination, body: bytes) -> Outcome:
@@ -112,12 +116,14 @@ class HttpExchange:
     async def _exchange(self, destination: Destination, data: bytes) -> Answer:
         # A redirect would carry the body and its key elsewhere; it is an answer like any other that is no
         # success.
+        proxy = self._find_proxy(destination.endpoint)
+        self._connector.follow(destination.egress, destination.endpoint, proxy)
         async with self._session.post(
             destination.endpoint,
             data=data,
             headers=_headers(destination),
             allow_redirects=False,
-            proxy=self._find_proxy(destination.endpoint),
+            proxy=proxy,
             ssl=self._contexts.find(destination.tls) or True,
         ) as response:
             said = await _read_bounded(response)

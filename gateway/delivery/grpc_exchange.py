@@ -21,6 +21,7 @@ from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # it h
 
 from gateway.delivery.destination import Destination
 from gateway.delivery.outcome import MAX_RETRY_AFTER_S, Answer, Outcome, Verdict, judge, plain_text
+from gateway.egress import EgressRefusedError, EgressRules
 from gateway.tls_files import NO_FILES, TlsFiles, make_context
 
 METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
@@ -69,7 +70,7 @@ class GrpcExchange:
         self._method = method
         self._grpc = find_grpc()
         self._channel: Any = None
-        self._made_for: tuple[str, TlsFiles] | None = None
+        self._made_for: tuple[str, TlsFiles, EgressRules] | None = None
 
     async def post(self, destination: Destination, body: bytes) -> Outcome:
         """Send *body*, an `ExportTraceServiceRequest`."""
@@ -96,7 +97,7 @@ class GrpcExchange:
             self._channel = None
 
     def _call(self, grpc: ModuleType, destination: Destination, body: bytes) -> Any:
-        made_for = (destination.endpoint, destination.tls)
+        made_for = (destination.endpoint, destination.tls, destination.egress)
         if self._channel is None or self._made_for != made_for:
             if self._channel is not None:
                 self._channel.close()
@@ -127,6 +128,9 @@ def target_of(endpoint: str) -> tuple[str, bool]:
 
 def _open_channel(grpc: ModuleType, destination: Destination) -> Any:
     target, is_secure = target_of(destination.endpoint)
+    # gRPC looks names up itself, so of these only the name is known here.
+    if refusal := destination.egress.refusal_of_host(target.rpartition(":")[0]):
+        raise EgressRefusedError(refusal)
     options = [("grpc.enable_retries", 0), ("grpc.max_reconnect_backoff_ms", 10_000)]
     if not is_secure:
         return grpc.insecure_channel(target, options)

@@ -155,6 +155,8 @@ class Intake:
                 data = await reader.read(_READ_BYTES)
             if not data:
                 return
+            if peer.state is not None:
+                self._workers.heard(peer.state)
             sequence = None
             give_way()
             for kind, payload in peer.messages.feed(data):
@@ -188,7 +190,7 @@ class Intake:
                 self._on_metrics(peer.origin, decode_payload(payload, MetricPoints))
             case MessageKind.CONFIG_LOADED:
                 state = decode_payload(payload, ConfigState)
-                peer.state.config_version, peer.state.config_error = state.version, ""
+                peer.state.has_config(state.version)
                 self._on_config(peer.state.instance_id, state)
             case MessageKind.CONFIG_REFUSED:
                 state = decode_payload(payload, ConfigState)

@@ -17,6 +17,8 @@ import aiohttp
 import orjson
 
 from gateway import __version__
+from gateway.delivery.checked_connector import CheckedConnector
+from gateway.egress import OPEN, EgressRefusedError, EgressRules
 from gateway.settings import is_loopback
 
 TIMEOUT_S: Final = 10.0
@@ -58,12 +60,25 @@ def refusal_of(url: str, *, may_be_plain: bool) -> str:
 class Webhooks:
     """Sends messages. Made inside the event loop that uses it."""
 
-    def __init__(self, find_proxy: Callable[[str], str | None], *, timeout_s: float = TIMEOUT_S) -> None:
-        """Go through the proxy that *find_proxy* gives, None for none; wait *timeout_s* for an answer."""
+    def __init__(
+        self,
+        find_proxy: Callable[[str], str | None],
+        *,
+        egress: Callable[[], EgressRules] = lambda: OPEN,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        """Go through the proxy that *find_proxy* gives, None for none; wait *timeout_s* for an answer.
+
+        *egress* gives the addresses that may be called at that moment.
+        """
+        self._egress = egress
+        self._connector = CheckedConnector()
         self._find_proxy = find_proxy
         self._timeout_s = timeout_s
         self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=None), cookie_jar=aiohttp.DummyCookieJar()
+            connector=self._connector,
+            timeout=aiohttp.ClientTimeout(total=None),
+            cookie_jar=aiohttp.DummyCookieJar(),
         )
 
     async def send(self, url: str, body: Mapping[str, Any]) -> Sending:
@@ -73,6 +88,11 @@ class Webhooks:
                 return await self._exchange(url, body)
         except TimeoutError:
             return Sending(f"no answer within {self._timeout_s:g} s")
+        except (EgressRefusedError, aiohttp.ClientConnectorError) as error:
+            cause = getattr(error, "os_error", error)
+            if isinstance(cause, EgressRefusedError):
+                return Sending("its address is one that this gateway is not to call (egress_settings)")
+            return Sending(f"it cannot be reached ({type(error).__name__})")
         # Their texts have the host in them, and may have the whole URL.
         except (aiohttp.ClientError, ssl.SSLError, OSError, ValueError) as error:
             return Sending(f"it cannot be reached ({type(error).__name__})")
@@ -83,12 +103,14 @@ class Webhooks:
 
     async def _exchange(self, url: str, body: Mapping[str, Any]) -> Sending:
         headers = {"User-Agent": _USER_AGENT, "Content-Type": "application/json"}
+        proxy = self._find_proxy(url)
+        self._connector.follow(self._egress(), url, proxy)
         async with self._session.post(
             url,
             data=orjson.dumps(body),
             headers=headers,
             allow_redirects=False,
-            proxy=self._find_proxy(url),
+            proxy=proxy,
         ) as response:
             # What it says is of no use to anybody, and a connection is not worth reading it.
             response.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -37,10 +38,13 @@ class WorkerState:
 
     Attributes:
         config_version: In force in the worker, "" when that is not known.
+        config_at_ns: Unix time at which it said so.
         config_error: Why it refused the version announced last, "" when it did not.
         connections: Open ones; two for a moment when it reconnects.
         counts: The last that is known of it; zeros before the first.
         has_ended: Its process is no more, so what did not come will not.
+        is_there: Its process is there, connected or not, as far as that can be known.
+        heard_s: When it last said something, or was first seen, on the monotonic clock.
         received: Spans in its frames.
         lost: Spans it had and did not hand over, once it has ended. Of a gap in its sequence each frame
             counts as one, as nobody knows how many spans it held.
@@ -50,10 +54,13 @@ class WorkerState:
     instance_id: str
     pid: int
     config_version: str
+    config_at_ns: int = 0
     config_error: str = ""
     connections: int = 0
     counts: Counts = field(default_factory=lambda: Counts(0, 0, {}, 0))
     has_ended: bool = False
+    is_there: bool = True
+    heard_s: float = 0.0
     received: int = 0
     lost: int = 0
     repeated_frames: int = 0
@@ -62,6 +69,12 @@ class WorkerState:
     def is_connected(self) -> bool:
         """It is there."""
         return self.connections > 0
+
+    def has_config(self, version: str) -> None:
+        """It has said which configuration it has in force."""
+        if version != self.config_version or not self.config_at_ns:
+            self.config_version, self.config_at_ns = version, time.time_ns()
+        self.config_error = ""
 
     @property
     def handed_over(self) -> int:
@@ -126,9 +139,16 @@ class Workers:
     Args:
         state_dir: Has the workers' tallies.
         find_progress: How far a start of a worker has come in the spool.
+        clock: Monotonic.
     """
 
-    def __init__(self, state_dir: Path, find_progress: Callable[[Origin], Progress | None]) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        find_progress: Callable[[Origin], Progress | None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._state_dir = state_dir
         self._file = state_dir / FOLDER / EARLIER
         self._find_progress = find_progress
@@ -146,13 +166,18 @@ class Workers:
         state = self._states.pop(origin, None) or WorkerState(
             hello.instance_id, hello.pid, hello.config_version
         )
-        state.config_version = hello.config_version
+        state.has_config(hello.config_version)
         state.connections += 1
+        self.heard(state)
         self._states[origin] = state
         self._look()
         gone = [origin for origin, state in self._states.items() if self._has_gone(origin, state)]
         self._fold(gone[: max(0, len(gone) - _MAX_GONE)])
         return state
+
+    def heard(self, state: WorkerState) -> None:
+        """It has said something."""
+        state.heard_s = self._clock()
 
     def states(self) -> list[WorkerState]:
         """A copy of what is known of each, the gone ones too; the oldest of those summed up first."""
@@ -168,7 +193,8 @@ class Workers:
         for file in tally_files(self._state_dir):
             origin = Origin(file.instance_id, file.started_ns)
             self._tallies[origin] = file
-            self._states.setdefault(origin, WorkerState(file.instance_id, file.pid, ""))
+            if origin not in self._states:
+                self._states[origin] = WorkerState(file.instance_id, file.pid, "", heard_s=self._clock())
         for origin, state in self._states.items():
             if not state.has_ended:
                 self._update(origin, state)
@@ -177,10 +203,13 @@ class Workers:
         file = self._tallies.get(origin)
         if file is not None and not state.is_connected:
             # In this order: what is read of a worker that has ended is its last.
-            state.has_ended = not file.is_held()
+            state.is_there = file.is_held()
+            state.has_ended = not state.is_there
             numbers = file.read()
             if numbers is not None:
                 state.counts = Counts(numbers.created, numbers.handed_over, numbers.dropped, 0)
+        elif file is None:
+            state.is_there = state.is_connected
         progress = self._find_progress(origin) or _NO_PROGRESS
         state.received = max(state.received, progress.spans)
         state.lost = progress.missing_frames

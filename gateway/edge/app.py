@@ -122,12 +122,15 @@ class DataPlane:
         raw_path = scope["raw_path"].partition(b"?")[0].decode("latin-1")
         gemini = find_gemini(raw_path, scope["query_string"].decode("latin-1"))
         if gemini is not None:
-            closes = self._lifecycle.is_draining
-            route = gemini.endpoint.route
-            await self._gemini.serve(
-                GeminiAsgiClient(scope, receive, send, lookout=self._lookout, route=route, closes=closes),
-                gemini,
+            google_client = GeminiAsgiClient(
+                scope,
+                receive,
+                send,
+                lookout=self._lookout,
+                route=gemini.endpoint.route,
+                lifecycle=self._lifecycle,
             )
+            await self._gemini.serve(google_client, gemini)
             return
         bedrock = find_bedrock(raw_path)
         if bedrock is not None:
@@ -170,9 +173,7 @@ class DataPlane:
         await self._pipeline.refuse(self._client(scope, receive, send, route), error)
 
     def _client(self, scope: Scope, receive: Receive, send: Send, route: str) -> AsgiClient:
-        return AsgiClient(
-            scope, receive, send, lookout=self._lookout, route=route, closes=self._lifecycle.is_draining
-        )
+        return AsgiClient(scope, receive, send, lookout=self._lookout, route=route, lifecycle=self._lifecycle)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a path, or a method on a path, that does not exist."""
@@ -195,15 +196,18 @@ class DataPlane:
 def _shell(
     lifecycle: Lifecycle, checks: Callable[[], Mapping[str, str]], metrics: ControlMetrics | None
 ) -> Starlette:
+    def headers() -> dict[str, str]:
+        return {"connection": "close"} if lifecycle.is_draining else {}
+
     async def root(_: Request) -> Response:
-        return PlainTextResponse("OK")
+        return PlainTextResponse("OK", headers=headers())
 
     async def livez(_: Request) -> Response:
-        return JSONResponse({"status": "ok"})
+        return JSONResponse({"status": "ok"}, headers=headers())
 
     async def readyz(_: Request) -> Response:
         status = 200 if lifecycle.is_ready else 503
-        return JSONResponse({"status": lifecycle.status, "checks": dict(checks())}, status)
+        return JSONResponse({"status": lifecycle.status, "checks": dict(checks())}, status, headers())
 
     routes = [Route("/", root), Route("/livez", livez), Route("/readyz", readyz)]
     if metrics is not None:

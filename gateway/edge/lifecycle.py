@@ -12,10 +12,12 @@ class Lifecycle:
 
     Attributes:
         status: As `/readyz` shows it.
+        farewells: How many answers have ended their connection, since this drains.
     """
 
     def __init__(self) -> None:
         self.status: Status = "starting"
+        self.farewells = 0
 
     def ready(self) -> None:
         """Take work."""

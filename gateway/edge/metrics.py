@@ -12,6 +12,8 @@ import contextlib
 import re
 from typing import Final
 
+from gateway.tls_files import NO_FILES, TlsFiles, make_own_context
+
 TIMEOUT_S: Final = 2.0
 _MAX_BYTES: Final = 64 * 1024 * 1024
 _SUCCESS: Final = re.compile(rb"HTTP/1\.[01] 200[ \r]")
@@ -25,8 +27,11 @@ class ControlAwayError(Exception):
 class ControlMetrics:
     """Asks the control plane for its metrics."""
 
-    def __init__(self, host: str, port: int, *, timeout_s: float = TIMEOUT_S) -> None:
-        """Ask the control plane bound to *host* and *port*."""
+    def __init__(
+        self, host: str, port: int, *, tls: TlsFiles = NO_FILES, timeout_s: float = TIMEOUT_S
+    ) -> None:
+        """Ask the control plane bound to *host* and *port*, over TLS where *tls* has its certificate."""
+        self._tls = tls
         self._host = _ANY_HOSTS.get(host, host)
         self._port = port
         self._timeout_s = timeout_s
@@ -48,7 +53,9 @@ class ControlMetrics:
         return body
 
     async def _ask(self) -> bytes:
-        reader, writer = await asyncio.open_connection(self._host, self._port)
+        # Made for each: the file may have been replaced.
+        context = None if self._tls == NO_FILES else make_own_context(self._tls)
+        reader, writer = await asyncio.open_connection(self._host, self._port, ssl=context)
         try:
             # HTTP/1.0: the answer comes in one piece, unchunked, and ends with the connection.
             writer.write(b"GET /metrics HTTP/1.0\r\nhost: localhost\r\nconnection: close\r\n\r\n")

@@ -8,6 +8,7 @@ closed without a code, vanished, or sent what is no valid frame; of these three 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
@@ -138,10 +139,18 @@ class AsgiSocket(AsWritten):
         """The end of the body."""
         return b""
 
-    async def read_body(self, limit_bytes: int) -> bytes:
+    async def read_body(self, limit_bytes: int, hold: Callable[[int], None]) -> bytes:
         """The whole of it."""
-        del limit_bytes
+        del limit_bytes, hold
         return b""
+
+    @property
+    def is_short(self) -> bool:
+        """A handshake has none."""
+        return True
+
+    async def drop_body(self) -> None:
+        """Nothing to take in."""
 
     async def until_gone(self) -> None:
         """Never: whoever receives is told."""

@@ -167,8 +167,9 @@ def split_body(body: bytes) -> dict[str, msgspec.Raw]:
         msg = "The body is empty. Send a JSON object with content-type application/json."
         raise InvalidJson(msg)
     try:
-        # msgspec skips over values without looking into their strings.
-        body.decode()
+        # msgspec skips over values without looking into their strings. To look whether all is ASCII, as most
+        # is, makes no copy: of 20 MB that is 8 ms less (perf.overload).
+        _ = body.isascii() or body.decode()
         fields = _members.decode(body)
     except UnicodeDecodeError as error:
         msg = f"The body is not UTF-8 (byte {error.start}). Send JSON encoded as UTF-8."

@@ -29,6 +29,8 @@ _IMAGE_TOKENS_ELSEWHERE: Final = 1_445
 _BYTES_PER_MEDIA_TOKEN: Final = 500
 """Of sound and film: 32 tokens a second at 128 kbit/s."""
 
+_MAXIMA: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens", "max_tokens_to_sample")
+
 _CHAT: Final = "messages"
 _MESSAGES: Final = (_CHAT, "contents", "input")
 _SCHEMAS: Final = frozenset({"tools", "functions", "response_format", "toolConfig", "text", "json_schema"})
@@ -36,6 +38,9 @@ _SCHEMAS: Final = frozenset({"tools", "functions", "response_format", "toolConfi
 
 _TEXTS: Final = frozenset({"input", "prompt", "system", "instructions", "query", "inputText", "suffix"})
 """Members of a body that are read where they are a text; other words of it are settings."""
+
+_SETTINGS: Final = frozenset({"model", "stream", "n", "seed", "temperature", "top_p", *_MAXIMA})
+"""Members that are never a text."""
 
 _NO_TEXT: Final = frozenset({"type", "role", "model", "id", "mimeType", "media_type", "format", "detail"})
 _DATA: Final = frozenset({"data", "bytes", "file_data", "b64_json"})
@@ -50,10 +55,8 @@ _UNREAD_TOKENS: Final = 1
 _UNPRICED_MICRO_USD: Final = 1
 """The same of money, where there is no price."""
 
-_MAXIMA: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens", "max_tokens_to_sample")
 _NESTED: Final = frozenset({b"[", b"{"})
 _DATA_URL: Final = "data:"
-_QUOTED_DATA_URL: Final = b'"data:'
 _IMAGE_URL: Final = "data:image/"
 _numbers: Final = msgspec.json.Decoder(float)
 
@@ -147,12 +150,14 @@ def _input_of(call: Call) -> tuple[int, int]:
     sizes = _Sizes()
     messages = 0
     for name, raw in call.fields.items():
+        if name in _SETTINGS:
+            continue
         value = bytes(raw)
         if value[:1] not in _NESTED and name not in _TEXTS:
             continue
         if name == _CHAT and (plain := _plain_messages(value)) is not None:
             messages += len(plain)
-            sizes.text_bytes += sum(map(_length, plain))
+            sizes.text_bytes += _length("".join(plain))
             continue
         if name in _SCHEMAS:
             sizes.text_bytes += len(value)
@@ -172,12 +177,11 @@ def _input_of(call: Call) -> tuple[int, int]:
 
 def _plain_messages(value: bytes) -> list[str] | None:
     """The texts of messages that have nothing else, as most do; None where one has."""
-    if _QUOTED_DATA_URL in value:
-        return None
     try:
-        return [message.content for message in _plain.decode(value)]
+        texts = [message.content for message in _plain.decode(value)]
     except (msgspec.MsgspecError, RecursionError):
         return None
+    return None if any(text.startswith(_DATA_URL) for text in texts) else texts
 
 
 def _length(text: str) -> int:
@@ -220,7 +224,9 @@ def _measure_text(key: str, value: str, sizes: _Sizes, *, is_image: bool) -> Non
 
 def _is_picture(value: Mapping[str, Any]) -> bool:
     """Whether an object is a picture, in any API's words."""
-    if value.get("type") in _IMAGES:
+    kind = value.get("type")
+    # A caller may put anything there.
+    if isinstance(kind, str) and kind in _IMAGES:
         return True
     media_type = value.get("mimeType") or value.get("mime_type") or value.get("media_type")
     if isinstance(media_type, str):
@@ -233,10 +239,10 @@ def _maximum(parameters: Mapping[str, Any]) -> int | None:
     """Most tokens of one choice that *parameters* allow, None when they do not say."""
     most = None
     for name in _MAXIMA:
-        value = parameters.get(name)
-        number = None if value is None else _number(bytes(value))
-        if number is not None and (most is None or number > most):
-            most = number
+        if name in parameters:
+            number = _number(bytes(parameters[name]))
+            if number is not None and (most is None or number > most):
+                most = number
     return most
 
 

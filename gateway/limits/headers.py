@@ -8,11 +8,12 @@ https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, isfinite
+from math import ceil, inf
+from operator import sub
 from typing import Final
 
 from gateway.limits.held import TOLD, Held
-from gateway.model import HeaderPairs, LimitKind, LimitNote, LimitsSaid
+from gateway.model import Charges, HeaderPairs, LimitKind, LimitNote, LimitsSaid
 
 _NAMES: Final = {
     kind: tuple(f"x-ratelimit-{what}-{kind}".encode() for what in ("limit", "remaining", "reset"))
@@ -20,6 +21,8 @@ _NAMES: Final = {
 }
 _MS_PER_S: Final = 1000
 _MS_PER_MINUTE: Final = 60_000
+_S_PER_MINUTE: Final = 60
+_MINUTES_PER_HOUR: Final = 60
 
 
 def limit_headers(notes: Sequence[LimitNote]) -> HeaderPairs:
@@ -43,23 +46,28 @@ def headers_of(held: Held, said: LimitsSaid) -> HeaderPairs:
     decision = said.decision
     if decision.refused is not None:
         return limit_headers(said.notes())
-    used, limits = decision.used, held.limits
+    used, charges = decision.used, said.charges
+    of_nothing = charges.group.charges if isinstance(charges, Charges) else charges
     headers: HeaderPairs = []
-    for kind, places in held.told:
-        least, told = -1, -1
-        for at in places:
-            left = limits[at].limit - used[at]
-            if left >= 0 and (told < 0 or left < least):
-                least, told = left, at
-        if told >= 0:
-            reset_s = said.charges[told].reset_s(decision.at_s)
-            headers += _told(kind, limits[told].limit, least, reset_s)
+    for told in held.told:
+        which, limit, least = -1, 0, inf
+        if told.limits:
+            left = list(map(sub, told.limits, told.of(used)))
+            least = min(left)
+            at = left.index(least)
+            which, limit = told.places[at], told.limits[at]
+        for at, watched in told.watching:
+            if 0 <= watched - used[at] < least:
+                which, limit, least = at, watched, watched - used[at]
+        if which >= 0:
+            reset_s = of_nothing[which].reset_s(decision.at_s)
+            headers += _told(told.kind, limit, limit - used[which], reset_s)
     return headers
 
 
 def _told(kind: LimitKind, limit: int, left: int, reset_s: float) -> HeaderPairs:
     limit_name, remaining_name, reset_name = _NAMES[kind]
-    if not isfinite(reset_s):
+    if reset_s == inf:
         return [(limit_name, b"%d" % limit), (remaining_name, b"%d" % left)]
     reset = format_duration(reset_s)
     return [(limit_name, b"%d" % limit), (remaining_name, b"%d" % left), (reset_name, reset)]
@@ -72,14 +80,10 @@ def _is_less(note: LimitNote, other: LimitNote) -> bool:
 
 def format_duration(seconds: float) -> bytes:
     """Such as `1s`, `6m0s`, `20ms`, rounded up to the millisecond; to the second from a minute on."""
-    whole_ms = ceil(max(0.0, seconds) * _MS_PER_S)
-    if whole_ms < _MS_PER_S:
-        return b"%dms" % whole_ms
+    whole_ms = ceil(seconds * _MS_PER_S) if seconds > 0 else 0
     if whole_ms < _MS_PER_MINUTE:
-        return f"{whole_ms / _MS_PER_S:g}s".encode()
-    minutes, rest_ms = divmod(whole_ms, _MS_PER_MINUTE)
-    rest_s = ceil(rest_ms / _MS_PER_S)
-    if rest_s == _MS_PER_MINUTE // _MS_PER_S:
-        minutes, rest_s = minutes + 1, 0
-    hours, minutes = divmod(minutes, 60)
-    return b"%dh%dm%ds" % (hours, minutes, rest_s) if hours else b"%dm%ds" % (minutes, rest_s)
+        return b"%gs" % (whole_ms / _MS_PER_S) if whole_ms >= _MS_PER_S else b"%dms" % whole_ms
+    minutes, rest_s = divmod(-(-whole_ms // _MS_PER_S), _S_PER_MINUTE)
+    if minutes < _MINUTES_PER_HOUR:
+        return b"%dm%ds" % (minutes, rest_s)
+    return b"%dh%dm%ds" % (*divmod(minutes, _MINUTES_PER_HOUR), rest_s)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from math import inf
+from operator import itemgetter
 from typing import Final
 
 from gateway.limits.rules import Meter
-from gateway.model import HeldLimit, HeldLimits, LimitKind
+from gateway.model import Charges, CounterGroup, HeldLimit, HeldLimits, LimitKind
 
 TOLD: Final[tuple[LimitKind, ...]] = ("requests", "tokens")
 """Kinds of limits that callers are told of in headers."""
@@ -18,22 +20,54 @@ BY_ONE: Final = frozenset[LimitKind]({"requests", "parallel"})
 _KEPT: Final = 1024
 
 
+def _picks(places: Sequence[int]) -> Callable[[Sequence[int]], tuple[int, ...]]:
+    """What picks these of several figures, without a step of Python's for each."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda figures: tuple([figures[at] for at in places])
+
+
+class Told:
+    """The rate limits of one kind, of which the one with the least left is told.
+
+    Attributes:
+        places: Which meters may refuse.
+        limits: Of each of these.
+        of: Picks what is theirs out of what all meters have.
+        watching: Which only watch, and so may have nothing left, and the limit of each.
+    """
+
+    __slots__ = ("kind", "limits", "of", "places", "watching")
+
+    def __init__(self, kind: LimitKind, meters: Sequence[Meter], places: Sequence[int]) -> None:
+        self.kind = kind
+        self.places = tuple(at for at in places if meters[at].is_enforced)
+        self.limits = tuple(meters[at].limit.amount for at in self.places)
+        self.of = _picks(self.places)
+        self.watching = tuple((at, meters[at].limit.amount) for at in places if not meters[at].is_enforced)
+
+
 class Held(HeldLimits):
     """Meters, each for a target, or for the call as it was asked.
 
     Attributes:
         targets: Of each meter, "" for the call.
         needs: What a call may use of several things, `(kind, target)`; the first is one of anything.
-        asks: Each meter, and at which place of `needs` its amount is.
         corrected: Which meters are corrected when the call has ended, and the kind of each: all but requests.
+        alike: The same by what they took and what that is for, `(kind, owner, meters)`: all of one are
+            corrected by the same amount.
         owners: Of each meter the target whose use it is for, None for all.
         unenforced: Which only count.
-        told: Of each kind in `TOLD` the rate limits.
+        told: Of each kind in `TOLD` that has some, its rate limits.
         watched: Those with thresholds, and the kind of each.
     """
 
     __slots__ = (
-        "asks",
+        "_amounts_of",
+        "_group",
+        "_since_s",
+        "_until_s",
+        "alike",
         "corrected",
         "meters",
         "needs",
@@ -61,24 +95,42 @@ class Held(HeldLimits):
         self.meters = tuple(meters)
         self.targets = tuple(targets)
         needs: dict[tuple[LimitKind, str], int] = {}
-        asks = []
+        places = []
         for meter, target in zip(meters, targets, strict=True):
             kind = meter.limit.kind
             need = (kind, "" if is_direct else target)
-            asks.append((meter, 0 if kind in BY_ONE else needs.setdefault(need, len(needs) + 1)))
+            places.append(0 if kind in BY_ONE else needs.setdefault(need, len(needs) + 1))
         self.needs = tuple(needs)
-        self.asks = tuple(asks)
+        self._amounts_of = _picks(places)
+        self.owners = tuple(frozenset({target}) if target else None for target in targets)
         self.corrected = tuple(
             (at, meter.limit.kind) for at, meter in enumerate(meters) if meter.limit.kind != "requests"
         )
-        self.owners = tuple(frozenset({target}) if target else None for target in targets)
+        alike: dict[tuple[LimitKind, frozenset[str] | None, int], list[int]] = {}
+        for at, kind in self.corrected:
+            alike.setdefault((kind, self.owners[at], places[at]), []).append(at)
+        self.alike = tuple((kind, owner, tuple(each)) for (kind, owner, _), each in alike.items())
         self.unenforced = tuple(at for at, meter in enumerate(meters) if not meter.is_enforced)
-        self.told = tuple(
-            (kind, tuple(at for at, meter in enumerate(meters) if _is_told(meter, kind))) for kind in TOLD
-        )
+        told = {kind: [at for at, meter in enumerate(meters) if _is_told(meter, kind)] for kind in TOLD}
+        self.told = tuple(Told(kind, meters, places) for kind, places in told.items() if places)
         self.watched = tuple(
             (at, meter.limit.kind) for at, meter in enumerate(meters) if meter.rule.thresholds
         )
+        self._group = CounterGroup(())
+        self._since_s = inf
+        self._until_s = -inf
+
+    def charges(self, amounts: Sequence[int], now_s: float) -> Charges:
+        """What a call takes of each meter: *amounts* are 1 and what `needs` names."""
+        if not self._since_s <= now_s < self._until_s:
+            self._begin_windows(now_s)
+        return Charges(self._group, self._amounts_of(amounts))
+
+    def _begin_windows(self, now_s: float) -> None:
+        self._group = CounterGroup([meter.charge(0, now_s) for meter in self.meters])
+        windows = [meter.window for meter in self.meters]
+        self._since_s = max([begin for begin, _ in windows], default=-inf)
+        self._until_s = min([end for _, end in windows if end], default=inf)
 
 
 def _is_told(meter: Meter, kind: LimitKind) -> bool:

@@ -57,16 +57,14 @@ class Limiter:
         """Take all *charges* or none; of remote counters in a round trip."""
         if self._remote is None:
             return self._counters.reserve(charges)
-        return self._reserve_elsewhere(self._remote, charges)
+        return self._reserve_elsewhere(self._remote, list(charges))
 
     def settle(self, corrections: Sequence[Correction]) -> None:
         """Correct what was taken; of remote counters soon."""
-        if not corrections:
-            return
         if self._remote is None:
             self._counters.settle(corrections)
         else:
-            spawn(self._remote.settle(corrections), name="limits-settle", owner=self._tasks)
+            spawn(self._remote.settle(list(corrections)), name="limits-settle", owner=self._tasks)
 
     def replied(self, target: str, output_tokens: int) -> None:
         """Take note of how long a reply of *target* was."""

@@ -23,7 +23,9 @@ from gateway.limits.rules import MICRO_USD, Meter
 from gateway.model import (
     Caller,
     Charge,
+    Charges,
     Correction,
+    Corrections,
     Decision,
     HeaderPairs,
     HeldLimit,
@@ -112,7 +114,7 @@ class _Turn:
         amounts = [1]
         for kind, target in held.needs:
             amounts.append(need.amount(kind, target))
-        self.charges = [meter.charge(amounts[at], now_s) for meter, at in held.asks]
+        self.charges: Sequence[Charge] = held.charges(amounts, now_s)
         self.decision = _UNDECIDED
         self.owners: Sequence[frozenset[str] | None] = held.owners
         self.relaxed: list[int] = []
@@ -135,8 +137,10 @@ class _Turn:
             return False
         if not _another_has_room(meters, without):
             return False
+        changed = list(charges)
         for at in refusing:
-            charges[at] = msgspec.structs.replace(charges[at], is_enforced=False)
+            changed[at] = msgspec.structs.replace(changed[at], is_enforced=False)
+        self.charges = changed
         self.relaxed += refusing
         return bool(refusing)
 
@@ -149,27 +153,34 @@ class _Turn:
             without = [at for at, charge in asked if used[at] + charge.amount > charge.limit or at == refused]
         else:
             # Those that may refuse had room.
-            counting = (*self.held.unenforced, *self.relaxed)
-            without = [at for at in counting if used[at] > charges[at].limit]
+            limits, unenforced = self.held.limits, self.held.unenforced
+            counting = [*unenforced, *self.relaxed] if self.relaxed else unenforced
+            without = [at for at in counting if used[at] > limits[at].limit]
         return LimitsSaid(self.held, charges, self.decision, tuple(without))
 
     def refusing(self, said: LimitsSaid) -> list[int]:
         """Which limits are in the way, of those without room."""
         return [at for at in said.without_room if self.charges[at].is_enforced]
 
-    def corrections(self, spent: Sequence[Spent]) -> list[Correction]:
+    def corrections(self, spent: Sequence[Spent]) -> Sequence[Correction]:
         """What corrects it to what was *spent*."""
-        charges, owners, counted = self.charges, self.owners, self.counted
-        found: dict[tuple[LimitKind, frozenset[str] | None], int] = {}
+        held, charges, owners, counted = self.held, self.charges, self.owners, self.counted
+        if isinstance(charges, Charges) and owners is held.owners and not counted:
+            # Most calls end as they were begun.
+            changes = []
+            for kind, owner, places in held.alike:
+                used = 0 if kind == "parallel" else _spent(kind, owner, spent)
+                change = used - charges.amounts[places[0]]
+                if change:
+                    changes.append((places, change))
+            return Corrections(charges, changes, self.decision)
         corrections = []
-        for at, kind in self.held.corrected:
+        for at, kind in held.corrected:
             owner, charge = owners[at], charges[at]
-            used = found.get((kind, owner))
-            if used is None:
-                used = found[kind, owner] = _spent(kind, owner, spent)
             taken = charge.amount + counted[at] if counted else charge.amount
-            if used != taken and owner != _NOBODY:
-                corrections.append(Correction(charge, used - taken, self.decision))
+            change = _spent(kind, owner, spent) - taken
+            if change and owner != _NOBODY:
+                corrections.append(Correction(charge, change, self.decision))
         return corrections
 
     def reached(self, spent: Sequence[Spent]) -> Iterator[Reached]:
@@ -416,27 +427,33 @@ class CallPermit:
 
     def settle(self, spent: Sequence[Spent]) -> None:
         """Correct what was taken to what was *spent*."""
-        corrections: list[Correction] = []
-        for turn in self._turns:
-            corrections += turn.corrections(spent)
+        turns, self._turns = self._turns, []
+        corrections: Sequence[Correction]
+        if len(turns) == 1:
+            corrections = turns[0].corrections(spent)
+        else:
+            corrections = [each for turn in turns for each in turn.corrections(spent)]
+        for turn in turns:
             if turn.held.watched:
                 self.reached = [*self.reached, *turn.reached(spent)]
-        if any(each.target not in self._admitted for each in spent):
-            corrections += self._unadmitted(spent)
-        self._turns = []
+        admitted, is_beyond = self._admitted, False
+        for each in spent:
+            if each.target not in admitted:
+                is_beyond = True
+            if each.output_tokens is not None:
+                self._till.replied(each.target, each.output_tokens)
+        if is_beyond:
+            corrections = [*corrections, *self._unadmitted(spent, turns)]
         if self._beside:
-            corrections += self._beside
+            corrections = [*corrections, *self._beside]
             self._beside = []
         if corrections:
             self._till.settle(corrections)
-        for each in spent:
-            if each.output_tokens is not None:
-                self._till.replied(each.target, each.output_tokens)
 
-    def _unadmitted(self, spent: Sequence[Spent]) -> Iterator[Correction]:
+    def _unadmitted(self, spent: Sequence[Spent], turns: Sequence[_Turn]) -> Iterator[Correction]:
         """What is counted for models that were asked without leave, such as one that judges the call."""
         now_s = self._till.now_s()
-        decision = self._turns[0].decision if self._turns else Decision(None, (), (), now_s)
+        decision = turns[0].decision if turns else Decision(None, (), (), now_s)
         for name in {each.target: None for each in spent if each.target not in self._admitted}:
             held = self._held(name, "target")
             for at, kind in held.corrected:
@@ -468,8 +485,11 @@ class CallPermit:
         """
         now_s = self._till.now_s()
         turn = _Turn(held, self._asking.need, now_s)
-        for at, amount in lacking.items():
-            turn.charges[at] = held.meters[at].charge(amount, now_s)
+        if lacking:
+            turn.charges = [
+                held.meters[at].charge(lacking.get(at, charge.amount), now_s)
+                for at, charge in enumerate(turn.charges)
+            ]
         for _ in range(_TURNS):
             # As `_reserve`, without a coroutine more for every call.
             answer = self._till.reserve(turn.charges)

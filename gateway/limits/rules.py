@@ -194,7 +194,7 @@ class Meter:
     __slots__ = (
         "_begin",
         "_end",
-        "_last",
+        "_key",
         "_level",
         "_level_of",
         "_steps",
@@ -212,7 +212,7 @@ class Meter:
         self.is_enforced = is_enforced and rule.mode != "audit"
         self._begin = 0
         self._end = 0
-        self._last: Charge | None = None
+        self._key = b""
         # An unused limit of 0 has reached nothing.
         self._steps = tuple(max(1, ceil(limit.amount * share / 100)) for share in rule.thresholds)
         self._level = 0
@@ -220,16 +220,15 @@ class Meter:
 
     def charge(self, amount: int, now_s: float) -> Charge:
         """What adds *amount* in the window of *now_s*."""
-        last, end = self._last, self._end
-        if last is None or (end and not self._begin <= now_s < end):
-            key = self._begin_window(now_s)
-        elif last.amount == amount:
-            return last
-        else:
-            key = last.key
+        if not self._key or (self._end and not self._begin <= now_s < self._end):
+            self._begin_window(now_s)
         limit = self.limit
-        self._last = Charge(key, amount, limit.amount, limit.window.rolling_s, self._end, self.is_enforced)
-        return self._last
+        return Charge(self._key, amount, limit.amount, limit.window.rolling_s, self._end, self.is_enforced)
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Beginning and end of the calendar's window of the last charge; `(0, 0)` for one without."""
+        return self._begin, self._end
 
     def reached(self, key: bytes, before: int, after: int) -> tuple[float, ...]:
         """The thresholds that going from *before* to *after* reaches, each once in the window of *key*.
@@ -246,15 +245,12 @@ class Meter:
         self._level = level
         return self.rule.thresholds[had:level]
 
-    def _begin_window(self, now_s: float) -> bytes:
+    def _begin_window(self, now_s: float) -> None:
         if self.limit.window.rolling_s == 0:
             self._begin, self._end = self.limit.window.span(now_s)
-        return self._hash()
-
-    def _hash(self) -> bytes:
         # As Python writes them two lists of names never look alike, whatever is in a name.
         parts = (self._begin, self.rule.source, self.rule.id, self.limit.name, self.rule.per, self.entity)
-        return blake2b(repr(parts).encode(), digest_size=TABLE_KEY_BYTES).digest()
+        self._key = blake2b(repr(parts).encode(), digest_size=TABLE_KEY_BYTES).digest()
 
     def __repr__(self) -> str:
         """What it counts."""

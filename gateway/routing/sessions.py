@@ -1,7 +1,8 @@
 """Calls of one session stay with one target, whose cache of the prompt knows them.
 
 What a session is, identifiers say: headers or metadata whose values its calls share. Which target it stays
-with is in a table that the workers of a host share and that outlives them. Only hashes are kept there.
+with is in a table that the workers of a host share and that outlives them, and replicas where there are some.
+Only hashes are kept there.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final, Literal
 
-from gateway.model import TABLE_KEY_BYTES, CallFacts, SessionPlace, Table
+from gateway.model import TABLE_KEY_BYTES, CallFacts, Elsewhere, SessionPlace, Table
 from gateway.routing.stored import fingerprint
 
 _PRINT_BYTES: Final = len(fingerprint(""))
@@ -31,14 +32,24 @@ class Identifier:
 
 
 class Sessions:
-    """The sessions of a host, and the target that each stays with."""
+    """The sessions of a host, and the target that each stays with.
 
-    def __init__(self, table: Table) -> None:
+    Args:
+        table: Of the host.
+        elsewhere: What other replicas know; None where there are none.
+    """
+
+    def __init__(self, table: Table, elsewhere: Elsewhere | None = None) -> None:
         self._table = table
+        self._elsewhere = elsewhere
 
     def keep(self, place: SessionPlace, name: str) -> None:
         """Note that the target *name* answered a call of the session, whose time begins anew."""
         self._table.put(place.key, fingerprint(name), keep_s=place.keep_s)
+
+    async def hear(self, place: SessionPlace) -> bool:
+        """Ask other replicas of a session that is new here; whether one of them knows its target."""
+        return self._elsewhere is not None and await self._elsewhere.hear((place.key,))
 
     def find(self, key: bytes) -> bytes | None:
         """The fingerprint of the target that a session stays with, None when it is new or over."""

@@ -1,7 +1,7 @@
 """Which account made a stored object, and for whom, so that later calls about it find their way.
 
-In a table that the workers of a host share and that outlives them. Of ids and names only hashes are kept: who
-reads the file learns none.
+In a table that the workers of a host share and that outlives them, and replicas where there are some. Of ids
+and names only hashes are kept: who reads the file learns none.
 """
 
 from __future__ import annotations
@@ -12,9 +12,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.errors import AccountNotAllowed
-from gateway.model import TABLE_KEY_BYTES, Caller, Table, Target
+from gateway.model import TABLE_KEY_BYTES, Caller, Elsewhere, Table, Target
 
 _PRINT_BYTES: Final = 8
+MAKER_AT: Final = 2 * _PRINT_BYTES
+"""Where the maker is in what is kept."""
+
+_MOST_HEARD: Final = 64
+"""Ids that other replicas are asked for at once."""
+
 _LONGEST_ID: Final = 128
 _DAY_S: Final = 86_400
 _RESPONSE: Final = "resp_"
@@ -55,10 +61,20 @@ class Origin:
 
 
 class StoredObjects:
-    """The objects that were made through this host, as far as they are remembered."""
+    """The objects that were made through this host, as far as they are remembered.
 
-    def __init__(self, table: Table) -> None:
+    Args:
+        table: Of the host.
+        elsewhere: What other replicas know; None where there are none.
+
+    Attributes:
+        is_shared: There are other replicas to ask.
+    """
+
+    def __init__(self, table: Table, elsewhere: Elsewhere | None = None) -> None:
+        self.is_shared = elsewhere is not None
         self._table = table
+        self._elsewhere = elsewhere
 
     def made(self, object_id: str, target: Target, caller: Caller) -> None:
         """Note that *target*'s account has an object of this id, made for *caller*.
@@ -80,6 +96,13 @@ class StoredObjects:
             return
         value = fingerprint(target.account) + fingerprint(target.name) + fingerprint(caller.name)
         self._table.put(_key(name), value, keep_s=days * _DAY_S)
+
+    async def hear(self, object_ids: Iterable[str]) -> bool:
+        """Ask other replicas of those of *object_ids* that are not known here; whether one is known there."""
+        if self._elsewhere is None:
+            return False
+        keys = [_key(each) for each in object_ids if is_object_id(each)]
+        return bool(keys) and await self._elsewhere.hear(keys[:_MOST_HEARD])
 
     def find(self, object_ids: Iterable[str]) -> Origin | None:
         """The origin of the first of *object_ids* that is known, None when none is."""

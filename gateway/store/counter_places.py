@@ -22,10 +22,21 @@ PLACES: Final = 131_072
 LANES: Final = 32
 """Processes that may take parallel calls; more than these share lanes."""
 
+MOST_AT_ONCE: Final = 65_535
+"""Parallel calls of one process that are counted: more than it has connections."""
+
 BUCKET: Final = 16
 KEYS_AT: Final = 1024
 LOST_WORD: Final = 9
 """Of the file: how many counters have lost their place although they still counted."""
+
+ZERO_WORD: Final = 7
+"""Of the file: always 0, as the least that is left of counters of which nothing is kept apart."""
+
+MOVES_WORD: Final = 112
+"""Of the file: how often a counter has got a place, or a window has gone on to another slot. It is raised
+before that begins, so whoever finds it as it was finds each counter where it was, in the same slot.
+"""
 
 RING: Final = ROLLING_SLOTS + 1
 """The slots of a window, and the one that is being filled: so no window at all has more than its limit."""
@@ -82,6 +93,7 @@ class Places:
         """A place for a counter that has none."""
         number, is_lost = self._free_number(key, now_s)
         words, place = self._words, self._first + number * WORDS
+        words[MOVES_WORD] += 1
         if is_lost:
             words[LOST_WORD] += 1
         key_at = KEYS_AT + number * TABLE_KEY_BYTES
@@ -103,6 +115,7 @@ class Places:
         # a window, it was wrong before, and what it left would stay for as long as that.
         if -RING <= age <= 0:
             return
+        words[MOVES_WORD] += 1
         slots = place + SLOTS
         if age < 0 or age >= RING:
             self._data[slots * WORD : (slots + RING) * WORD] = bytes(RING * WORD)
@@ -144,11 +157,14 @@ class Places:
             )
 
     def add_parallel(self, place: int, lane: int, amount: int) -> None:
-        """Add *amount* to what the process of that lane has."""
+        """Add *amount* to what the process of that lane has, which is never counted beyond `MOST_AT_ONCE`."""
         half = (place + SLOTS) * (WORD // 2) + lane
-        change = max(amount, -self._halves[half])
-        self._halves[half] += change
-        self._words[place] += change
+        has = self._halves[half]
+        after = has + amount
+        if not 0 <= after <= MOST_AT_ONCE:
+            after = max(0, min(after, MOST_AT_ONCE))
+        self._halves[half] = after
+        self._words[place] += after - has
 
     def free_lanes(self, place: int, lanes: frozenset[int]) -> None:
         """Let go of what the processes of these lanes had."""

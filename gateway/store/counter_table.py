@@ -20,14 +20,27 @@ import mmap
 import os
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, lockf
 from functools import partial
 from math import inf
+from operator import add, gt, itemgetter
 from pathlib import Path
 from typing import Final, Protocol
 
-from gateway.model import PARALLEL, ROLLING_SLOTS, TABLE_KEY_BYTES, Charge, Correction, Decision
+import msgspec
+
+from gateway.model import (
+    PARALLEL,
+    ROLLING_SLOTS,
+    TABLE_KEY_BYTES,
+    Charge,
+    Charges,
+    Correction,
+    Corrections,
+    CounterGroup,
+    Decision,
+)
 from gateway.store import counter_notes
 from gateway.store.counter_notes import Notes
 from gateway.store.counter_places import (
@@ -36,10 +49,10 @@ from gateway.store.counter_places import (
     HEAD,
     LANES,
     LOST_WORD,
-    MARK,
+    MOVES_WORD,
     PLACES,
     RING,
-    UNKNOWN,
+    ZERO_WORD,
     Places,
     size_of,
     slot_of,
@@ -72,6 +85,56 @@ class ReadCounters(Protocol):
 
     def close(self) -> None:
         """Let go of the file."""
+
+
+class _Found(msgspec.Struct, frozen=True):
+    """Where the counters of a group are, until one of all counters moves.
+
+    Attributes:
+        words: Of which file.
+        moves: Of that file, when they were found.
+        since: Like `until` in twelfths of a second: while the slots are the same, and the calendar's windows.
+        places: Of each counter.
+        each: Its place, when its slot began, and in which word it has what no correction of that slot takes
+            away; None for one that counts parallel calls.
+        parallel: Which of them do.
+        others: Which do not, with their places.
+        look: What reads all of them.
+    """
+
+    words: memoryview[int]
+    moves: int
+    since: int
+    until: float
+    places: tuple[int, ...]
+    each: tuple[tuple[int, int, int | None], ...]
+    parallel: tuple[int, ...]
+    others: tuple[tuple[int, int], ...]
+    look: Callable[[memoryview[int]], Iterable[int]]
+
+
+def _found_at(group: CounterGroup, places: Sequence[int], words: memoryview[int], moves: int) -> _Found:
+    windows = [charge.window_s for charge in group.charges]
+    each = list(enumerate(zip(places, windows, strict=True)))
+    begins = [words[place + HEAD] * max(0, window_s) for _, (place, window_s) in each]
+    ends = [begin + window_s for begin, window_s in zip(begins, windows, strict=True) if window_s > 0]
+    ends += [charge.expires_s * ROLLING_SLOTS for charge in group.charges if charge.expires_s]
+    floors = [
+        place + BASE if window_s > 0 else ZERO_WORD if window_s == 0 else None
+        for _, (place, window_s) in each
+    ]
+    return _Found(
+        words=words,
+        moves=moves,
+        since=max(begins, default=0),
+        until=min(ends, default=inf),
+        places=tuple(places),
+        each=tuple(zip(places, begins, floors, strict=True)),
+        parallel=tuple(at for at, (_, window_s) in each if window_s == PARALLEL),
+        others=tuple((place, at) for at, (place, window_s) in each if window_s != PARALLEL),
+        # One place alone it would not put into a tuple.
+        look=itemgetter(*places) if len(places) > 1 else lambda words: [words[place] for place in places],
+    )
 
 
 class CounterTable:
@@ -224,39 +287,52 @@ class CounterTable:
             self._descriptor = None
 
     def _reserve(self, charges: Sequence[Charge]) -> Decision:
-        """Within this process's turn: of ten charges each takes 0.6 us, so most of it is written out here."""
+        """Within this process's turn."""
         now_s = self._now_s()
         if not self._notes.are_counted:
             self._count_notes(now_s)
-        words, known = self._words, self._places.known
-        twelfths = int(now_s * ROLLING_SLOTS)
-        places: list[int] = []
-        used: list[int] = []
-        blocking: list[int] = []
-        for charge in charges:
-            window_s = charge.window_s
-            slot = twelfths // window_s if window_s > 0 else 0
-            place, mark = known.get(charge.key, UNKNOWN)
-            if words[place + MARK] != mark:
-                place = self._places.find(charge.key) or self._make(charge, slot, now_s)
+        if not isinstance(charges, Charges):
+            charges = Charges(CounterGroup(charges), [charge.amount for charge in charges])
+        group, amounts, words = charges.group, charges.amounts, self._words
+        found = self._found(group, now_s) or self._place(group, now_s)
+        used = tuple(map(add, found.look(words), amounts))
+        if any(map(gt, used, group.most)):
+            blocking = [at for at, after in enumerate(used) if after > group.most[at]]
+            if self._free_the_dead(charges, found.places, blocking):
+                return self._reserve(charges)
+            before = [after - amount for after, amount in zip(used, amounts, strict=True)]
+            return self._decision(charges, before, blocking, now_s)
+        for at in found.parallel:
+            self._places.add_parallel(found.places[at], self._lane, amounts[at])
+        for place, at in found.others:
+            words[place] = used[at]
+        return Decision(None, used, (), now_s)
+
+    def _found(self, group: CounterGroup, now_s: float) -> _Found | None:
+        """Where the counters of *group* are, if that is known and nothing has moved since."""
+        found = group.found
+        if (
+            type(found) is _Found
+            and found.moves == self._words[MOVES_WORD]
+            and found.since <= now_s * ROLLING_SLOTS < found.until
+            and found.words is self._words
+        ):
+            return found
+        return None
+
+    def _place(self, group: CounterGroup, now_s: float) -> _Found:
+        """Find each counter of *group* and let its window go on; those that have no place get one."""
+        words, moves = self._words, self._words[MOVES_WORD]
+        places = []
+        for charge in group.charges:
+            slot = slot_of(charge, now_s)
+            place = self._places.find(charge.key) or self._make(charge, slot, now_s)
             if words[place + HEAD] != slot:
                 self._places.go_on(place, slot)
-            after = words[place] + charge.amount
-            if after > charge.limit and charge.is_enforced:
-                blocking.append(len(places))
             places.append(place)
-            used.append(after)
-        if blocking:
-            before = [after - charge.amount for after, charge in zip(used, charges, strict=True)]
-            if self._free_the_dead(charges, places, blocking):
-                return self._reserve(charges)
-            return self._decision(charges, before, blocking, now_s)
-        for place, after, charge in zip(places, used, charges, strict=True):
-            if charge.window_s >= 0:
-                words[place] = after
-            else:
-                self._places.add_parallel(place, self._lane, charge.amount)
-        return Decision(None, tuple(used), (), now_s)
+        # Where one was made or went on these are looked for once more: it may have another's place.
+        group.found = found = _found_at(group, places, words, moves)
+        return found
 
     def _reserve_share(self, charges: Sequence[Charge]) -> Decision:
         """Without a turn: of what is left of each limit a process may take its share."""
@@ -278,33 +354,31 @@ class CounterTable:
     def _settle(self, corrections: Sequence[Correction], now_s: float) -> None:
         if not self._notes.are_counted:
             self._count_notes(now_s)
-        words, known = self._words, self._places.known
-        twelfths = int(now_s * ROLLING_SLOTS)
-        decision, taken = None, 0
+        if isinstance(corrections, Corrections) and (found := self._found(corrections.charges.group, now_s)):
+            self._settle_found(corrections, found, now_s)
+            return
         for each in corrections:
-            charge, amount = each.charge, each.amount
-            window_s = charge.window_s
-            place, mark = known.get(charge.key, UNKNOWN)
-            is_known = words[place + MARK] == mark
-            slot = 0
-            if window_s > 0:
-                if amount < 0 and each.decision is not decision:
-                    decision, taken = each.decision, int(each.decision.at_s * ROLLING_SLOTS)
-                slot = (taken if amount < 0 else twelfths) // window_s
-                after = words[place] + amount
-                is_plain = words[place + HEAD] == slot == twelfths // window_s
-                if is_known and is_plain and after >= words[place + BASE]:
+            self._settle_one(each, now_s)
+
+    def _settle_found(self, corrections: Corrections, found: _Found, now_s: float) -> None:
+        """Of counters that are where they were, in the same slots."""
+        words, each = self._words, found.each
+        taken = corrections.decision.at_s * ROLLING_SLOTS
+        for several, amount in corrections.changes:
+            # What comes on top is counted now, what is given back where it was taken.
+            twelfth = taken if amount < 0 else found.since
+            for at in several:
+                place, begin, floor = each[at]
+                if floor is None:
+                    self._places.add_parallel(place, self._lane, amount)
+                elif begin <= twelfth < found.until and (after := words[place] + amount) >= words[floor]:
                     words[place] = after
-                    continue
-            elif window_s == 0:
-                after = words[place] + amount
-                if is_known and after >= 0 and (not charge.expires_s or charge.expires_s > now_s):
-                    words[place] = after
-                    continue
-            elif is_known:
-                self._places.add_parallel(place, self._lane, amount)
-                continue
-            self._count(now_s, self._lane, charge.key, window_s, charge.expires_s, slot, amount)
+                else:
+                    self._settle_one(corrections.of(at, amount), now_s)
+
+    def _settle_one(self, correction: Correction, now_s: float) -> None:
+        charge, slot = correction.charge, _slot_of(correction, now_s)
+        self._count(now_s, self._lane, charge.key, charge.window_s, charge.expires_s, slot, correction.amount)
 
     def _count(
         self, now_s: float, lane: int, key: bytes, window_s: int, expires_s: int, slot: int, amount: int

@@ -100,15 +100,15 @@ class Line:
 class Lines:
     """Opens lines to the server of a URL; follows a cluster to the node that has the keys."""
 
-    def __init__(self, url: str) -> None:
-        """Prepare; nothing is connected yet."""
+    def __init__(self, url: str, *, client_name: str = "gateway-limits") -> None:
+        """Prepare; nothing is connected yet. *client_name* is what the server calls the connections."""
         self._pool = ConnectionPool.from_url(
             url,
             socket_timeout=None,
             socket_connect_timeout=CONNECT_S,
             retry=Retry(NoBackoff(), 0),
             protocol=2,
-            client_name="gateway-limits",
+            client_name=client_name,
         )
 
     async def open(self, scripts: tuple[str, ...], key: bytes) -> tuple[AbstractConnection, list[str]]:

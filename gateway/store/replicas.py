@@ -30,7 +30,12 @@ EXCHANGE_S: Final = 1.0
 """What an exchange may take as a whole, the connection included."""
 
 _SOCKET_S: Final = 0.5
-_PREFIX: Final = "{gateway:targets}"
+TARGETS: Final = "{gateway:targets}"
+"""Where circuits are told."""
+
+GATEWAYS: Final = "{gateway:replicas}"
+"""Where gateways say what they are."""
+
 _KEPT_S: Final = 86_400
 _US_PER_S: Final = 1_000_000
 _DETAIL_CHARACTERS: Final = 200
@@ -77,11 +82,12 @@ return {time[1], time[2], name, redis.call('HGET', records, '#') or '0', told}
 class Replicas:
     """The table of one server."""
 
-    def __init__(self, url: str, *, now_s: Callable[[], float] = time.time) -> None:
+    def __init__(self, url: str, *, about: str = TARGETS, now_s: Callable[[], float] = time.time) -> None:
         """Prepare; nothing is connected yet.
 
         Args:
             url: `redis://`, `rediss://` or `unix://`; may hold a password.
+            about: Which table, `TARGETS` or `GATEWAYS`.
             now_s: Unix time.
         """
         self.place = shown(url)
@@ -100,7 +106,7 @@ class Replicas:
         self._exchange: Any = self._redis.register_script(_SCRIPT)
         where = self._redis.connection_pool.connection_kwargs
         self._home: dict[str, Any] = {name: where[name] for name in ("host", "port") if name in where}
-        self._keys = [f"{_PREFIX}:{part}" for part in ("records", "order", "ends")]
+        self._keys = [f"{about}:{part}" for part in ("records", "order", "ends")]
         self._table = ""
         self._known = 0
 

@@ -17,6 +17,12 @@ class ConfigRefused(CannotStart):
     exit_code = 1
 
 
+class CertificateUnusable(CannotStart):
+    """A certificate that a flag names cannot be used."""
+
+    exit_code = 1
+
+
 class HostUnusable(CannotStart):
     """The host to listen on is no address of this machine."""
 

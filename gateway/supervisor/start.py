@@ -10,9 +10,11 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from typing import Final
 
 from gateway import log
 from gateway.config import Config, SecretMissing, SecretSource, accepted, check, summary
+from gateway.config.manifest_set import SetUnusable
 from gateway.config.manifests.access_token import PersonalAccessToken
 from gateway.config.manifests.issued_token import reference_of
 from gateway.config.manifests.virtual_account import VirtualAccount
@@ -20,12 +22,17 @@ from gateway.control.accepted_files import AcceptedFiles
 from gateway.control.sign_in.accounts import FIRST_USER, Accounts
 from gateway.control.sign_in.command import first_link
 from gateway.identity.tokens import DEMO_TOKEN_SHA256
-from gateway.settings import Settings, environment, is_loopback
-from gateway.supervisor.cannot_start import CannotStart, ConfigRefused, StateFolderInUse
+from gateway.process import keep_no_core
+from gateway.server_tls import HeldTls
+from gateway.settings import Settings, environment, is_loopback, origin_of
+from gateway.supervisor.cannot_start import CannotStart, CertificateUnusable, ConfigRefused, StateFolderInUse
 from gateway.supervisor.child import Child, CommandFactory, Role
 from gateway.supervisor.family import DrainBounds, Family
 from gateway.supervisor.ports import reserve
 from gateway.supervisor.state_folder import lock_state_folder
+from gateway.tls_files import NO_FILES, TlsFileError
+
+_TLS_FLAGS: Final = {"cert_file": "cert", "key_file": "key", "ca_file": "client-ca"}
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +47,7 @@ def serve(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     log.configure(log_format=settings.log_format, level=settings.log_level, process="supervisor")
+    keep_no_core()
     try:
         _serve(settings)
     except CannotStart as reason:
@@ -49,14 +57,27 @@ def serve(settings: Settings) -> int:
 
 
 def _serve(settings: Settings) -> None:
-    config = _check_config(settings)
     with ExitStack() as held:
+        if settings.config_in_redis:
+            # Before the check, which is of what is fetched; so it is ours before.
+            held.callback(lock_state_folder(settings.state_dir).close)
+            _fetch_config(settings)
+        config = _check_config(settings)
+        _check_certificates(settings)
         data = reserve(settings.host, settings.port, flag="--port")
         held.callback(data.close)
         control = reserve(settings.control_host, settings.control_port, flag="--control-port")
         held.callback(control.close)
-        held.callback(lock_state_folder(settings.state_dir).close)
-        settings = dataclasses.replace(settings, port=data.port, control_port=control.port)
+        health_port = settings.health_port
+        if health_port is not None:
+            health = reserve(settings.health_host, health_port, flag="--health-port")
+            held.callback(health.close)
+            health_port = health.port
+        if not settings.config_in_redis:
+            held.callback(lock_state_folder(settings.state_dir).close)
+        settings = dataclasses.replace(
+            settings, port=data.port, control_port=control.port, health_port=health_port
+        )
         _keep_accepted(settings, config)
         command = _command_factory(settings)
         roles = [Role.CONTROL, *[Role.WORKER] * settings.workers]
@@ -65,6 +86,26 @@ def _serve(settings: Settings) -> None:
             bounds=DrainBounds(settings.drain_delay_s, settings.drain_timeout_s),
             on_ready=lambda: _say_ready(settings, config),
         ).run()
+
+
+def _fetch_config(settings: Settings) -> None:
+    """Bring the configuration that is in Redis. Where it cannot be had, the start goes by what is here."""
+    # They need a library that comes with an extra.
+    from gateway.control.config_sets import ConfigSets, NothingThere  # noqa: PLC0415 - see above
+    from gateway.store.config_store import ConfigAwayError, ConfigStore  # noqa: PLC0415 - see above
+
+    store = ConfigStore(settings.redis_url or "")
+    sets = ConfigSets(store, settings.config.parent)
+    try:
+        sets.take()
+    except (ConfigAwayError, NothingThere, SetUnusable, OSError) as error:
+        if sets.here() is None:
+            raise ConfigRefused(
+                f"no configuration from {store.place}: {error}; put one there with gateway config push PATH"
+            ) from error
+        _log.warning("%s: %s; the start goes by the configuration that came last", store.place, error)
+    finally:
+        store.close()
 
 
 def _check_config(settings: Settings) -> Config:
@@ -77,7 +118,12 @@ def _check_config(settings: Settings) -> Config:
     checked = check.check(settings.config, strict=settings.strict, secrets=secrets)
     if checked.config is None:
         found = summary.report(checked)
-        raise ConfigRefused(f"the configuration in {settings.config} cannot be used:\n{found}")
+        kept = _accepted_before(settings, secrets) if settings.config_in_redis else None
+        if kept is None:
+            raise ConfigRefused(f"the configuration in {settings.config} cannot be used:\n{found}")
+        # Whoever put it there looks at all replicas; one that ends and does not come back is of no use.
+        _log.error("the configuration in Redis is refused, version %s is in force:\n%s", kept.version, found)
+        return kept
     for problem in checked.problems:
         _log.warning("%s", problem)
     if not is_loopback(settings.host) and _takes_demo_key(checked.config, secrets):
@@ -86,13 +132,36 @@ def _check_config(settings: Settings) -> Config:
             "give whoever has it a token of its own",
             settings.host,
         )
-    if not is_loopback(settings.control_host):
+    if not is_loopback(settings.control_host) and settings.control_tls == NO_FILES:
         _log.warning(
-            "the control plane listens on %s: without TLS in front of it, passwords and tokens can be read "
-            "on the way",
+            "the control plane listens on %s: without TLS (--control-tls-cert, or a proxy in front of it) "
+            "passwords and tokens can be read on the way",
             settings.control_host,
         )
     return checked.config
+
+
+def _accepted_before(settings: Settings, secrets: SecretSource) -> Config | None:
+    """The configuration that was accepted last here, None where there is none that can still be used."""
+    files = AcceptedFiles(settings.state_dir / "config")
+    version = files.version()
+    documents = None if version is None else files.documents(version)
+    if version is None or documents is None:
+        return None
+    config = check.check_documents(documents, strict=False, secrets=secrets).config
+    return None if config is None else dataclasses.replace(config, version=version)
+
+
+def _check_certificates(settings: Settings) -> None:
+    for files, prefix in ((settings.tls, "--tls"), (settings.control_tls, "--control-tls")):
+        if files == NO_FILES:
+            continue
+        try:
+            HeldTls(files).close()
+        except TlsFileError as error:
+            flag = f"{prefix}-{_TLS_FLAGS[error.field]}"
+            path = getattr(files, error.field)
+            raise CertificateUnusable(f"{flag} {error.what}: {path}") from error
 
 
 def _takes_demo_key(config: Config, secrets: SecretSource) -> bool:
@@ -128,12 +197,13 @@ def _command_factory(settings: Settings) -> CommandFactory:
 
 
 def _say_ready(settings: Settings, config: Config) -> None:
-    data = f"http://{_in_url(settings.host)}:{settings.port}"
-    control = f"http://{_in_url(settings.control_host)}:{settings.control_port}"
+    data = origin_of(settings.host, settings.port, is_tls=settings.tls != NO_FILES)
+    control = origin_of(settings.control_host, settings.control_port, is_tls=settings.control_tls != NO_FILES)
     workers = f"{settings.workers} worker{'' if settings.workers == 1 else 's'}"
     lines = (
         f"configuration {settings.config} (version {config.version}), {workers}",
         *_way_in(settings, control),
+        *_health_of(settings),
         # Read by programs, so it keeps its form and comes last.
         f"gateway ready: data plane {data}, control plane {control}",
     )
@@ -154,14 +224,17 @@ def _way_in(settings: Settings, control: str) -> Iterator[str]:
             link = first_link(accounts, FIRST_USER, control)
             yield f"set the password of the dashboard, once, within a day: {link}"
         else:
+            certificate = settings.control_tls_cert
+            tls = "" if certificate is None else f" --control-tls-cert {shlex.quote(str(certificate))}"
             yield (
                 "no password is set for the dashboard: gateway admin link --state-dir "
-                f"{shlex.quote(str(settings.state_dir))} --control-port {settings.control_port}"
+                f"{shlex.quote(str(settings.state_dir))} --control-port {settings.control_port}{tls}"
             )
     except (OSError, ValueError) as error:
         # Everything else works without; whoever wants to sign in is told by the sign-in page.
         _log.error("the accounts of the dashboard cannot be used: %s", error)
 
 
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+def _health_of(settings: Settings) -> Iterator[str]:
+    if settings.health_port is not None:
+        yield f"health on {origin_of(settings.health_host, settings.health_port, is_tls=False)}"

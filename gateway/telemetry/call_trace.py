@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.endpoints.openai_events import ObjectFacts
 from gateway.endpoints.openai_reply import ReplyFacts, estimate_usage
-from gateway.errors import CLIENT_CLOSED_REQUEST, ClientDisconnected, UpstreamTimeout
+from gateway.errors import CLIENT_CLOSED_REQUEST, ClientDisconnected, Overloaded, UpstreamTimeout
 from gateway.model import (
     Call,
     Caller,
@@ -152,7 +152,9 @@ class CallTrace:
         skips: Targets of the plan that were passed over when their turn came.
         answering: Number of the attempt whose answer or failure the caller gets, 0 for the last one.
         permit: By what limits it was admitted, None where none are configured.
-        limit_ns: Spent asking those.
+        overload: Why it was turned away, None where it was not.
+        held_bytes: Of its body, as part of the input that the worker holds.
+        limit_ns: Spent asking limits.
         body_ns: Spent waiting for the caller's body; with `paused_ns`, between retries, no overhead of ours.
     """
 
@@ -186,6 +188,8 @@ class CallTrace:
     skips: tuple[Skipped, ...] = ()
     answering: int = 0
     permit: Permit | None = None
+    overload: Overloaded | None = None
+    held_bytes: int = 0
     limit_ns: int = 0
     body_ns: int = 0
     paused_ns: int = 0
@@ -252,6 +256,10 @@ class CallTrace:
             and plan.targets
         ):
             self.content = self.telemetry.capture(self.caller, self.call, plan, self.notes)
+
+    def turned_away(self, refusal: Overloaded) -> None:
+        """Note that there was too much to do already."""
+        self.overload = refusal
 
     def skipped(self, target: str, reason: SkipReason) -> None:
         """Note that a target of the plan was passed over when its turn came."""

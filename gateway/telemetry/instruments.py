@@ -252,6 +252,20 @@ BUDGET_ALERTS: Final = Instrument(
     "Alerts of budgets that were told, or not.",
     ("outcome",),
 )
+SHARED_DROPS: Final = Instrument(
+    "gateway.shared_state.drops",
+    _SUM,
+    "{entry}",
+    "Sessions and stored objects that other replicas were to know and will not be told.",
+    ("reason",),
+)
+SHARED_LOOKUPS: Final = Instrument(
+    "gateway.shared_state.lookups",
+    _SUM,
+    "{entry}",
+    "Sessions and stored objects that other replicas were asked for.",
+    ("outcome",),
+)
 CONFIG_FAILURES: Final = Instrument(
     "ai_gateway_config_parsing_failures_total",
     _SUM,
@@ -353,11 +367,22 @@ LOOP_LAG: Final = Instrument(
     "gateway.event_loop.lag",
     _HISTOGRAM,
     "s",
-    "How late the workers' event loops are, looked at twice a second.",
+    "How late the workers' event loops are, looked at ten times a second.",
     (),
     LAG_SECONDS,
 )
+LOOP_TASKS: Final = Instrument(
+    "gateway.event_loop.tasks", _GAUGE, "{task}", "Tasks in the workers' event loops."
+)
 OPEN_CALLS: Final = Instrument("gateway.calls.open", _GAUGE, "{request}", "Calls in flight in the workers.")
+INPUT_BYTES: Final = Instrument("gateway.input.held", _GAUGE, "By", "Request bodies that the workers hold.")
+OVERLOAD_REFUSALS: Final = Instrument(
+    "gateway.overload.refusals",
+    _SUM,
+    "{request}",
+    "Calls refused as a worker had too much to do.",
+    ("gateway.priority", "reason"),
+)
 MEMORY: Final = Instrument(
     "process.memory.usage", _GAUGE, "By", "Resident memory.", ("gateway.process", "process.pid")
 )
@@ -365,6 +390,13 @@ CPU_TIME: Final = Instrument("process.cpu.time", _SUM, "s", "CPU time used.", ("
 WORKERS: Final = Instrument("gateway.workers", _GAUGE, "{process}", "Workers that are there.")
 BUILD: Final = Instrument(
     "gateway.build.info", _GAUGE, "1", "Always 1; what runs.", ("service.version", "gateway.config.version")
+)
+REPLICAS: Final = Instrument(
+    "gateway.replicas",
+    _GAUGE,
+    "{replica}",
+    "Gateways that this one has heard of, itself among them.",
+    ("gateway.config.version", "gateway.state"),
 )
 OVERFLOWS: Final = Instrument(
     "gateway.metrics.overflows",

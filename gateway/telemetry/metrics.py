@@ -6,8 +6,8 @@ import asyncio
 import os
 import time
 from bisect import bisect_left
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, Protocol
 
 from gateway.process import resident_bytes
 from gateway.telemetry import instruments as names
@@ -16,7 +16,19 @@ from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.metadata_labels import MetadataLabels
 from gateway.wire.frames import MetricPoint, MetricPoints
 
-_TICK_S: Final = 0.5
+_TICK_S: Final = 0.1
+
+
+class Overload(Protocol):
+    """What the worker's bounds say; see `gateway.overload.gate`."""
+
+    @property
+    def input_bytes(self) -> int:
+        """Held now."""
+
+    @property
+    def refused(self) -> Mapping[Any, int]:
+        """Calls, by priority and reason."""
 
 
 class WorkerMetrics:
@@ -27,7 +39,9 @@ class WorkerMetrics:
         loop: asyncio.AbstractEventLoop,
         open_calls: Callable[[], int],
         *,
+        overload: Overload | None = None,
         metadata: MetadataLabels | None = None,
+        others: Callable[[], Iterable[MetricPoint]] = tuple,
     ) -> None:
         """Begin with nothing.
 
@@ -35,11 +49,16 @@ class WorkerMetrics:
             loop: Whose lag is measured, from `start` on.
             open_calls: How many calls are in flight. (What became of spans control knows better, also those
                 of a worker that was killed.)
+            overload: What was refused as there was too much; None: nothing ever is.
             metadata: As in `CallMetrics`.
+            others: What parts of the worker count themselves.
         """
         self._calls = CallMetrics(metadata=metadata)
+        self._loop = loop
         self._lag = LoopLag(loop)
         self._open_calls = open_calls
+        self._overload = overload
+        self._others = others
 
     def start(self) -> None:
         """Measure the loop's lag from now on."""
@@ -58,12 +77,21 @@ class WorkerMetrics:
         points = self._calls.points(is_full=is_full)
         points.append(names.OPEN_CALLS.point(self._open_calls()))
         points.append(self._lag.point())
+        # 0.2 ms for each thousand of them, once a second.
+        points.append(names.LOOP_TASKS.point(len(asyncio.all_tasks(self._loop))))
+        if self._overload is not None:
+            points.append(names.INPUT_BYTES.point(self._overload.input_bytes))
+            points += [
+                names.OVERLOAD_REFUSALS.point(count, *labels)
+                for labels, count in self._overload.refused.items()
+            ]
         points += process_points("worker")
+        points += self._others()
         return MetricPoints(is_full, points)
 
 
 class LoopLag:
-    """How late an event loop runs what is due: twice a second a timer looks how late it is itself."""
+    """How late an event loop runs what is due: ten times a second a timer looks how late it is itself."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.process import give_way
-from gateway.tracestore.histogram import percentiles_ms
+from gateway.tracestore.histogram import Histogram, percentiles_ms
 from gateway.tracestore.query import BadQueryError
 from gateway.tracestore.rollup import (
     ALL,
@@ -25,7 +25,18 @@ from gateway.tracestore.rollup import (
     Sums,
     parse_labels,
 )
-from gateway.tracestore.rollup_tables import DAY_S, DAYS_UNTIL, HOUR_S, HOURS_UNTIL, MINUTES_KEPT_S
+from gateway.tracestore.rollup_tables import (
+    DAY_S,
+    DAYS,
+    DAYS_UNTIL,
+    DROPPED,
+    FROM,
+    HOUR_S,
+    HOURS,
+    HOURS_UNTIL,
+    MINUTES,
+    MINUTES_KEPT_S,
+)
 from gateway.tracestore.timestamps import format_rfc3339, parse_rfc3339_ns
 
 if TYPE_CHECKING:
@@ -168,12 +179,20 @@ class Span(NamedTuple):
         return (self.until_s - self.since_s) // self.step_s
 
 
-def span_of(query: MetricsQuery, now_s: float) -> Span:
+class Kept(NamedTuple):
+    """Since when (Unix seconds) sums are kept, at most: those before have been deleted."""
+
+    minutes_s: float = 0
+    hours_s: float = 0
+
+
+def span_of(query: MetricsQuery, now_s: float, kept: Kept | None = None) -> Span:
     """The range of *query*, its ends put to whole steps.
 
     Raises:
         BadQueryError: It is none, or has too many steps.
     """
+    minutes_s, hours_s = kept or Kept()
     until_s = now_s if query.until_s is None else query.until_s
     since_s = until_s - _DEFAULT_RANGE_S if query.since_s is None else query.since_s
     range_s = until_s - since_s
@@ -182,9 +201,9 @@ def span_of(query: MetricsQuery, now_s: float) -> Span:
     if range_s > _MOST_RANGE_S:
         raise BadQueryError(f"no more than {_MOST_RANGE_S // DAY_S} days at once")
     grain_s = DAY_S
-    if range_s <= _MINUTES_UP_TO_S and since_s >= now_s - MINUTES_KEPT_S:
+    if range_s <= _MINUTES_UP_TO_S and since_s >= max(now_s - MINUTES_KEPT_S, minutes_s):
         grain_s = MINUTE_S
-    elif range_s <= _HOURS_UP_TO_S:
+    elif range_s <= _HOURS_UP_TO_S and since_s >= hours_s:
         grain_s = HOUR_S
     step_s = query.step_s
     if step_s is None:
@@ -213,19 +232,30 @@ class _Source:
         """Read series *ids* of *dimension*, None for all of it."""
         self._db = db
         self._parts = _parts(db, span)
+        self._whole_parts = _whole_parts(db, span)
         found = db.execute("SELECT id FROM dimensions WHERE name = ?", (dimension,)).fetchone()
         self._dimension_id = 0 if found is None else int(found[0])
         self._ids = ids
 
     def totals(self) -> Iterator[tuple[int, Sequence[float]]]:
         """Of each series its numbers over the whole range, piece by piece."""
-        for sql, values in self._statements(f"series_id, {_TOTALS}", "GROUP BY series_id", self._ids):
+        what = f"series_id, {_TOTALS}"
+        for sql, values in self._statements(self._whole_parts, what, "GROUP BY series_id", self._ids):
             for series_id, *numbers in self._db.execute(sql, values):
                 yield series_id, numbers
 
     def rows(self, ids: Sequence[int] | None) -> Iterator[tuple[int, int, Sequence[object]]]:
         """Series, time and columns of each row, of series *ids* alone if they are given."""
-        statements = self._statements(f"series_id, at_s, {_NAMES}", "", self._ids if ids is None else ids)
+        return self._rows(self._parts, self._ids if ids is None else ids)
+
+    def whole_rows(self, ids: Sequence[int]) -> Iterator[tuple[int, int, Sequence[object]]]:
+        """Likewise, of fewer rows, each of as long a time as can be."""
+        return self._rows(self._whole_parts, ids)
+
+    def _rows(
+        self, parts: Sequence[_Part], ids: Sequence[int] | None
+    ) -> Iterator[tuple[int, int, Sequence[object]]]:
+        statements = self._statements(parts, f"series_id, at_s, {_NAMES}", "", ids)
         for sql, values in statements:
             for number, (series_id, at_s, *columns) in enumerate(self._db.execute(sql, values)):
                 if number % _ROWS_AT_A_TIME == 0:
@@ -233,9 +263,9 @@ class _Source:
                 yield series_id, at_s, columns
 
     def _statements(
-        self, what: str, then: str, ids: Sequence[int] | None
+        self, parts: Sequence[_Part], what: str, then: str, ids: Sequence[int] | None
     ) -> Iterator[tuple[str, tuple[int, ...]]]:
-        for part in self._parts:
+        for part in parts:
             times = (part.since_s, part.until_s)
             if part.table == "minutes":
                 where = "dimension_id = ? AND at_s >= ? AND at_s < ?"
@@ -254,9 +284,7 @@ def _numbers(ids: Sequence[int]) -> str:
 
 def _parts(db: sqlite3.Connection, span: Span) -> list[_Part]:
     """The tables that have the range, each as coarse as it may be."""
-    found: dict[str, int] = dict(
-        db.execute("SELECT name, value FROM meta WHERE name IN (?, ?)", (HOURS_UNTIL, DAYS_UNTIL))
-    )
+    found = _meta(db)
     hours_until_s = found.get(HOURS_UNTIL, 0)
     days_until_s = min(found.get(DAYS_UNTIL, 0), hours_until_s)
     at_s = span.since_s
@@ -269,6 +297,19 @@ def _parts(db: sqlite3.Connection, span: Span) -> list[_Part]:
     if at_s < span.until_s:
         parts.append(_Part("minutes", at_s, span.until_s))
     return parts
+
+
+def _whole_parts(db: sqlite3.Connection, span: Span) -> list[_Part]:
+    """The tables that have the range, when no step of it is to be told."""
+    if span.grain_s != HOUR_S:
+        return _parts(db, span)
+    days_until_s = min(_meta(db).get(DAYS_UNTIL, 0), span.until_s) // DAY_S * DAY_S
+    days_since_s = math.ceil(span.since_s / DAY_S) * DAY_S
+    if days_until_s <= days_since_s:
+        return _parts(db, span)
+    before = _parts(db, span._replace(until_s=days_since_s)) if days_since_s > span.since_s else []
+    after = _parts(db, span._replace(since_s=days_until_s)) if days_until_s < span.until_s else []
+    return [*before, _Part(DAYS, days_since_s, days_until_s), *after]
 
 
 # What is told.
@@ -293,7 +334,9 @@ def run_metrics(db: sqlite3.Connection | None, query: MetricsQuery, now_s: float
     Raises:
         BadQueryError: The range is none, or has too many steps.
     """
-    span = span_of(query, now_s)
+    found_meta = {} if db is None else _meta(db)
+    kept = Kept(found_meta.get(FROM[MINUTES], 0), found_meta.get(FROM[HOURS], 0))
+    span = span_of(query, now_s, kept)
     total = _Points(span)
     groups: list[dict[str, object]] = []
     others = 0
@@ -316,7 +359,7 @@ def run_metrics(db: sqlite3.Connection | None, query: MetricsQuery, now_s: float
         "points": columns(total.steps),
         "groups": groups,
         "groups_not_shown": others,
-        "reach": reach(db),
+        "reach": reach(db, found_meta),
     }
 
 
@@ -377,13 +420,17 @@ def _read(
             total.add(at_s, found)
         return []
     points = [_Points(span, has_steps=number < CHARTED) for number in range(len(groups))]
-    places: dict[int, list[_Points]] = {}
-    for group, of_group in zip(groups, points, strict=True):
-        for series_id in group.series:
-            places.setdefault(series_id, []).append(of_group)
-    for series_id, at_s, found in source.rows(list(places)):
-        for of_group in places.get(series_id, ()):
-            of_group.add(at_s, found)
+    for some, read in (
+        (slice(CHARTED), source.rows),
+        (slice(CHARTED, None), source.whole_rows),
+    ):
+        places: dict[int, list[_Points]] = {}
+        for group, of_group in zip(groups[some], points[some], strict=True):
+            for series_id in group.series:
+                places.setdefault(series_id, []).append(of_group)
+        for series_id, at_s, found in read(list(places)) if places else ():
+            for of_group in places.get(series_id, ()):
+                of_group.add(at_s, found)
     return [
         {
             "label": group.label,
@@ -449,13 +496,13 @@ def figures(sums: Sums) -> dict[str, object]:
     }
 
 
-def _durations(found: Mapping[int, int], max_ms: float = math.inf) -> dict[str, object]:
-    values = percentiles_ms(found, QUANTILES.values(), max_ms=max_ms)
+def _durations(found: Histogram, max_ms: float = math.inf) -> dict[str, object]:
+    values = percentiles_ms(found.counts, QUANTILES.values(), max_ms=max_ms)
     shown: dict[str, object] = {
         name: None if value is None else _rounded(value)
         for name, value in zip(QUANTILES, values, strict=True)
     }
-    return {"count": sum(found.values()), **shown}
+    return {"count": sum(found.counts.values()), **shown}
 
 
 def _rounded(value_ms: float) -> float:
@@ -484,10 +531,15 @@ def _inner(values: Sequence[object]) -> dict[str, list[object]]:
     return found
 
 
-def reach(db: sqlite3.Connection | None) -> dict[str, str | None]:
-    """Since when there are traces, and sums."""
+def _meta(db: sqlite3.Connection) -> dict[str, int]:
+    return dict(db.execute("SELECT name, value FROM meta"))
+
+
+def reach(db: sqlite3.Connection | None, meta: Mapping[str, int]) -> dict[str, str | int | None]:
+    """Since when there are traces, and sums; and how many sums had to go before they were old."""
+    names = ("traces_since", "metrics_since", "hours_since", "minutes_since")
     if db is None:
-        return {"traces_since": None, "metrics_since": None}
+        return {**dict.fromkeys(names), "sums_dropped": 0}
     oldest_ns = db.execute("SELECT min(start_ns) FROM calls WHERE is_call = 1").fetchone()[0]
     found = db.execute(
         "SELECT id, dimension_id FROM series WHERE label = '' AND dimension_id = "
@@ -495,18 +547,20 @@ def reach(db: sqlite3.Connection | None) -> dict[str, str | None]:
         (ALL,),
     ).fetchone()
     series_id, dimension_id = found or (0, 0)
-    oldest = [
+    days, hours = (
         db.execute(f"SELECT min(at_s) FROM {table} WHERE series_id = ?", (series_id,)).fetchone()[0]  # noqa: S608 - own text
-        for table in ("days", "hours")
-    ]
-    oldest.append(
-        db.execute("SELECT min(at_s) FROM minutes WHERE dimension_id = ?", (dimension_id,)).fetchone()[0]
+        for table in (DAYS, HOURS)
     )
-    known = [at_s for at_s in oldest if at_s is not None]
-    return {
-        "traces_since": None if oldest_ns is None else format_rfc3339(oldest_ns),
-        "metrics_since": _time(min(known)) if known else None,
-    }
+    minutes = db.execute("SELECT min(at_s) FROM minutes WHERE dimension_id = ?", (dimension_id,)).fetchone()[
+        0
+    ]
+    since_s = [
+        min((at_s for at_s in known if at_s is not None), default=None)
+        for known in ((days, hours, minutes), (hours, minutes), (minutes,))
+    ]
+    times = [None if oldest_ns is None else format_rfc3339(oldest_ns)]
+    times += [None if at_s is None else _time(at_s) for at_s in since_s]
+    return {**dict(zip(names, times, strict=True)), "sums_dropped": meta.get(DROPPED, 0)}
 
 
 def _time(at_s: int) -> str:

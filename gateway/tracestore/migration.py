@@ -1,25 +1,27 @@
-"""A file of schema version 2 brought up, with its traces and sums.
+"""A file of schema version 2 or 3 brought up, with its traces and sums.
 
-Version 2 had sums by the minute alone, with other bounds of its histograms: what was in a bucket is counted
-in the middle of it. Nothing is known of the teams and metadata of its calls, nor of how long they took by
-class; they age out within days.
+Version 3 had every sum written at once and nothing to look through its texts by. Version 2 had sums by the
+minute alone, with other bounds of its histograms: what was in a bucket is counted in the middle of it.
+Nothing is known of the teams and metadata of its calls, nor of how long they took by class; they age out
+within days.
 """
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.tracestore.histogram import Histogram, bucket_of
-from gateway.tracestore.rollup import OTHER, VIRTUAL_ACCOUNT, Labels, Sums, cells_of
-from gateway.tracestore.rollup_tables import RollupTables
-from gateway.tracestore.texts import ERROR_TEXT, ERROR_TYPE, Text, TextTables
+from gateway.tracestore.rollup import OTHER, VIRTUAL_ACCOUNT, Cell, Labels, Sums, cells_of
+from gateway.tracestore.rollup_tables import RollupTables, measure
+from gateway.tracestore.texts import ERROR_TEXT, ERROR_TYPE, Text, TextTables, add_to_packs
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterator, Sequence
 
-FROM: Final = 2
+FROM: Final = frozenset({2, 3})
+_OLDEST: Final = min(FROM)
 _BOUNDS_MS: Final = (
     *(5.0, 10.0, 20.0, 30.0, 50.0, 75.0, 100.0, 150.0, 200.0, 300.0, 500.0, 750.0),
     *(1_000.0, 1_500.0, 2_000.0, 3_000.0, 5_000.0, 7_500.0, 10_000.0, 15_000.0, 20_000.0, 30_000.0),
@@ -39,34 +41,57 @@ _SUMS: Final = (
 )
 
 
-def bring_up(db: sqlite3.Connection, columns: Iterable[str], tables: str, version: int) -> None:
+class Added(NamedTuple):
+    """What versions have that the one before has not.
+
+    Attributes:
+        columns: Of `calls`, in version 3.
+        of_version_3: SQL of what else that has.
+        of_version_4: SQL of what that has.
+    """
+
+    columns: Sequence[str]
+    of_version_3: str
+    of_version_4: str
+
+
+def bring_up(db: sqlite3.Connection, found: int, added: Added, version: int) -> None:
     """Bring *db* to *version*, all or nothing.
 
     Args:
         db: Open for writing, no transaction begun.
-        columns: That `calls` gets.
-        tables: SQL of what else is new.
-        version: Of the schema.
+        found: The version that it has, one of `FROM`.
+        added: What it gets.
+        version: That it is brought to.
 
     Raises:
         sqlite3.Error: It cannot be changed now.
     """
     db.execute("BEGIN IMMEDIATE")
     try:
-        for column in columns:
-            db.execute(f"ALTER TABLE calls ADD COLUMN {column}")
-        for statement in _statements(tables):
+        for statement in _statements(added.of_version_4):
             db.execute(statement)
-        now_s = time.time()
-        _move_sums(db, now_s)
-        _note_texts(db, int(now_s))
-        db.execute("DROP TABLE rollups")
-        db.execute("DROP TABLE label_sets")
+        if found == _OLDEST:
+            _bring_up_oldest(db, added)
+        add_to_packs(db, db.execute("SELECT id, value FROM texts ORDER BY id"))
+        measure(db)
         db.execute(f"PRAGMA user_version = {version}")
         db.execute("COMMIT")
     finally:
         if db.in_transaction:
             db.execute("ROLLBACK")
+
+
+def _bring_up_oldest(db: sqlite3.Connection, added: Added) -> None:
+    for column in added.columns:
+        db.execute(f"ALTER TABLE calls ADD COLUMN {column}")
+    for statement in _statements(added.of_version_3):
+        db.execute(statement)
+    now_s = time.time()
+    _move_sums(db, now_s)
+    _note_texts(db, int(now_s))
+    db.execute("DROP TABLE rollups")
+    db.execute("DROP TABLE label_sets")
 
 
 def _statements(tables: str) -> list[str]:
@@ -84,7 +109,13 @@ def _move_sums(db: sqlite3.Connection, now_s: float) -> None:
         by_labels = {}
         for row in found:
             by_labels.setdefault(_labels(row), Sums()).add(_sums(row[6:]))
-        rollups.add(cells_of(by_labels), int(now_s))
+        rollups.add_sums(_cells(by_labels), now_s)
+
+
+def _cells(by_labels: dict[tuple[int, Labels], Sums]) -> Iterator[tuple[Cell, Sums]]:
+    for (at_s, labels), sums in by_labels.items():
+        for cell in cells_of(at_s, labels):
+            yield cell, sums
 
 
 def _go_on() -> None:
@@ -118,14 +149,14 @@ def _sums(row: Sequence[float]) -> Sums:
 
 
 def _histogram(counts: Sequence[int]) -> Histogram:
-    found: Histogram = {}
+    found: dict[int, int] = {}
     for index, count in enumerate(counts):
         if count:
             lower = _BOUNDS_MS[index - 1] if index else 0.0
             upper = _BOUNDS_MS[index] if index < len(_BOUNDS_MS) else 2 * lower
             bucket = bucket_of((lower + upper) / 2)
             found[bucket] = found.get(bucket, 0) + count
-    return found
+    return Histogram(found)
 
 
 def _note_texts(db: sqlite3.Connection, now_s: int) -> None:

@@ -235,11 +235,25 @@ def call_json(row: Sequence[Any]) -> dict[str, object]:
     }
 
 
-def page_json(rows: Sequence[Sequence[Any]], limit: int) -> dict[str, object]:
-    """The answer of `GET /api/traces` out of the rows of `list_sql`."""
+def page_json(
+    rows: Sequence[Sequence[Any]], limit: int, searched_to_ns: int | None = None
+) -> dict[str, object]:
+    """The answer of `GET /api/traces` out of the rows of `list_sql`.
+
+    Args:
+        rows: At most one more than *limit*.
+        limit: Of the page.
+        searched_to_ns: What started before this was not looked at, if it is known that some was not.
+    """
     shown = rows[:limit]
     next_cursor = None
     if len(rows) > limit:
         last = dict(zip(COLUMN_NAMES, shown[-1], strict=True))
         next_cursor = format_cursor(Cursor(last["start_ns"], last["id"]))
-    return {"traces": [call_json(row) for row in shown], "next_cursor": next_cursor}
+    elif searched_to_ns is not None:
+        next_cursor = format_cursor(Cursor(searched_to_ns, 0))
+    return {
+        "traces": [call_json(row) for row in shown],
+        "next_cursor": next_cursor,
+        "searched_back_to": None if searched_to_ns is None else format_rfc3339(searched_to_ns),
+    }

@@ -22,12 +22,16 @@ from gateway.tracestore.list_sql import MAX_MATCHES, Found, list_sql, needs_matc
 from gateway.tracestore.metrics_query import MetricsQuery, run_metrics
 from gateway.tracestore.query import TraceQuery, call_json, page_json
 from gateway.tracestore.rollup import OTHER, USER, VIRTUAL_ACCOUNT
+from gateway.tracestore.search_back import Page, Rows, search_back
 from gateway.tracestore.span_blob import unpack
 from gateway.tracestore.texts import find_texts
 
 # How often SQLite asks whether the time is up, in its virtual machine's instructions: about every 0.1 ms.
 _INSTRUCTIONS_PER_CHECK: Final = 10_000
 _BUSY_TIMEOUT_S: Final = 1.0
+# A search that has not found all by then is made in steps back in time, for about as long again.
+_AT_ONCE_S: Final = 0.03
+_IN_STEPS_S: Final = 0.04
 # A client that sends the same trace id with each of its calls for days makes a trace that no page can show.
 MAX_CALLS_OF_TRACE: Final = 1000
 
@@ -95,12 +99,35 @@ class TraceReader:
             StoreUnavailableError: The file cannot be read.
             QueryTimeoutError: It took too long.
         """
-        with self._connection() as connection:
+        deadline = _Deadline(self._monotonic_s, self._time_limit_s)
+        with self._connection(deadline) as connection:
             if connection is None:
                 return page_json([], query.limit)
-            sql, values = list_sql(query, find_for_search(connection, query))
-            rows = connection.execute(sql, values).fetchall()
-        return page_json(rows, query.limit)
+            connection.execute("BEGIN")
+            page = self._find_page(connection, query, deadline)
+        return page_json(page.rows, query.limit, page.searched_to_ns)
+
+    def _find_page(self, connection: sqlite3.Connection, query: TraceQuery, deadline: _Deadline) -> Page:
+        known = find_for_search(connection, query)
+
+        def ask(part: TraceQuery) -> Rows | None:
+            sql, values = list_sql(part, known)
+            try:
+                return connection.execute(sql, values).fetchall()
+            except sqlite3.OperationalError as error:
+                if not _is_interrupt(error) or deadline.is_over():
+                    raise
+                deadline.end_step(_IN_STEPS_S)
+                return None
+
+        deadline.end_step(_AT_ONCE_S)
+        rows = ask(query)
+        if rows is not None:
+            return Page(rows)
+        oldest_ns, newest_ns = connection.execute(
+            "SELECT (SELECT min(start_ns) FROM calls), (SELECT max(start_ns) FROM calls)"
+        ).fetchone()
+        return search_back(ask, query, oldest_ns, newest_ns)
 
     def newer(self, query: TraceQuery, after_id: int | None, most: int) -> Newer:
         """Calls that were stored after the call *after_id*, oldest first, at most *most* of them.
@@ -191,28 +218,50 @@ class TraceReader:
         return (rows[0][0] if rows else after_id), [message for message, _ in stored]
 
     @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection | None]:
+    def _connection(self, deadline: _Deadline | None = None) -> Iterator[sqlite3.Connection | None]:
         """A read-only connection, None when there is no store yet."""
         if not self._path.exists():
             yield None
             return
-        deadline_s = self._monotonic_s() + self._time_limit_s
+        until = deadline or _Deadline(self._monotonic_s, self._time_limit_s)
         try:
             uri = f"{self._path.absolute().as_uri()}?mode=ro"
             with closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_TIMEOUT_S)) as connection:
                 # A true answer interrupts the statement.
-                connection.set_progress_handler(
-                    lambda: self._monotonic_s() > deadline_s, _INSTRUCTIONS_PER_CHECK
-                )
+                connection.set_progress_handler(until.is_step_over, _INSTRUCTIONS_PER_CHECK)
                 version = connection.execute("PRAGMA user_version").fetchone()[0]
                 yield connection if version == schema.VERSION else None
         except sqlite3.OperationalError as error:
-            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+            if _is_interrupt(error):
                 limit = f"the search took longer than {self._time_limit_s:g} s"
                 raise QueryTimeoutError(f"{limit}; narrow it with since, until or caller") from error
             raise StoreUnavailableError(str(error)) from error
         except sqlite3.DatabaseError as error:
             raise StoreUnavailableError(str(error)) from error
+
+
+class _Deadline:
+    """Of a question, and before it of a step of it."""
+
+    def __init__(self, monotonic_s: Callable[[], float], limit_s: float) -> None:
+        self._monotonic_s = monotonic_s
+        self._at_s = self._step_at_s = monotonic_s() + limit_s
+
+    def end_step(self, limit_s: float) -> None:
+        """Begin a step that takes no longer than this."""
+        self._step_at_s = min(self._at_s, self._monotonic_s() + limit_s)
+
+    def is_step_over(self) -> bool:
+        """Whether what is running is to be interrupted."""
+        return self._monotonic_s() > self._step_at_s
+
+    def is_over(self) -> bool:
+        """Whether the question has no time left."""
+        return self._monotonic_s() > self._at_s
+
+
+def _is_interrupt(error: sqlite3.OperationalError) -> bool:
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT
 
 
 def find_for_search(connection: sqlite3.Connection, query: TraceQuery) -> Found:

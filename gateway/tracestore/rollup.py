@@ -8,15 +8,15 @@ under load.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final, NamedTuple
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from gateway.tracestore import histogram
-from gateway.tracestore.histogram import Histogram, bucket_of
+from gateway.tracestore.histogram import NONE, Histogram, Stored, bucket_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from gateway.wire.frames import StoreRow
 
@@ -40,9 +40,15 @@ _MAX_TEAMS: Final = 16
 # A provider may report any number; SQLite's sums must stay integers.
 _MAX_TOKENS: Final = 2**40
 _STATUSES: Final = range(100, 600)
+# Some 5 us each.
+_SETS_AT_A_TIME: Final = 20
+# So many calls of one set of labels are added up once, and then their sums: a call of the only set costs
+# 6 us so, and 8 when it is added in each sum (`perf/store_writer.py`).
+_MANY: Final = 24
+K = TypeVar("K")
 
 _encoder: Final = msgspec.msgpack.Encoder()
-_decoder: Final = msgspec.msgpack.Decoder(tuple[list[int], list[int], list[int]])
+_decoder: Final = msgspec.msgpack.Decoder(tuple[Stored, Stored, Stored])
 
 
 class Labels(NamedTuple):
@@ -76,6 +82,11 @@ class Labels(NamedTuple):
         return (value,) if value else ()
 
 
+Counted = tuple[int, float, int, int, int, int, int, int, float]
+"""A call in numbers: whether it failed, how long it took in ms, the buckets of that, of the time to the first
+token and of the time per output token; tokens read, written, and read from a cache; USD."""
+
+
 class Sums:
     """What calls add up to. Durations in ms, money in USD."""
 
@@ -102,41 +113,24 @@ class Sums:
         self.output_tokens = 0
         self.cached_tokens = 0
         self.cost_usd = 0.0
-        self.latencies: Histogram = {}
-        self.first_tokens: Histogram = {}
-        self.output_gaps: Histogram = {}
+        self.latencies = Histogram()
+        self.first_tokens = Histogram()
+        self.output_gaps = Histogram()
 
-    def add_call(self, row: StoreRow) -> None:
-        """Count one call."""
-        latency_ms = duration_ms(row)
-        self.calls += 1
-        if row.is_error:
-            self.errors += 1
-        self.latency_sum_ms += latency_ms
-        self.latency_max_ms = max(self.latency_max_ms, latency_ms)
-        bucket = bucket_of(latency_ms)
-        latencies = self.latencies
-        latencies[bucket] = latencies.get(bucket, 0) + 1
-        if row.first_chunk_ms is not None:
-            self._add_stream(row, row.first_chunk_ms, latency_ms)
-        if row.input_tokens:
-            self.input_tokens += min(row.input_tokens, _MAX_TOKENS)
-        if row.output_tokens:
-            self.output_tokens += min(row.output_tokens, _MAX_TOKENS)
-        if row.cached_input_tokens:
-            self.cached_tokens += min(row.cached_input_tokens, _MAX_TOKENS)
-        if row.cost_usd is not None and math.isfinite(row.cost_usd):
-            self.cost_usd += row.cost_usd
-
-    def _add_stream(self, row: StoreRow, first_ms: float, latency_ms: float) -> None:
-        if not math.isfinite(first_ms):
-            return
-        bucket = bucket_of(first_ms)
-        self.first_tokens[bucket] = self.first_tokens.get(bucket, 0) + 1
-        tokens = row.output_tokens
-        if tokens is not None and tokens > 1:
-            gap_bucket = bucket_of((latency_ms - first_ms) / (tokens - 1))
-            self.output_gaps[gap_bucket] = self.output_gaps.get(gap_bucket, 0) + 1
+    def add_calls(self, calls: Sequence[Counted]) -> None:
+        """Count *calls*, of which there is one at least."""
+        failed, took_ms, buckets, firsts, gaps, read, written, cached, cost_usd = zip(*calls, strict=True)
+        self.calls += len(calls)
+        self.errors += sum(failed)
+        self.latency_sum_ms += sum(took_ms)
+        self.latency_max_ms = max(self.latency_max_ms, *took_ms)
+        self.input_tokens += sum(read)
+        self.output_tokens += sum(written)
+        self.cached_tokens += sum(cached)
+        self.cost_usd += sum(cost_usd)
+        self.latencies.add_buckets(buckets)
+        self.first_tokens.add_buckets(firsts)
+        self.output_gaps.add_buckets(gaps)
 
     def add(self, other: Sums) -> None:
         """Count all calls of *other*."""
@@ -148,9 +142,9 @@ class Sums:
         self.output_tokens += other.output_tokens
         self.cached_tokens += other.cached_tokens
         self.cost_usd += other.cost_usd
-        histogram.add(self.latencies, other.latencies)
-        histogram.add(self.first_tokens, other.first_tokens)
-        histogram.add(self.output_gaps, other.output_gaps)
+        self.latencies.add(other.latencies)
+        self.first_tokens.add(other.first_tokens)
+        self.output_gaps.add(other.output_gaps)
 
     def to_columns(self) -> tuple[object, ...]:
         """The values of `COLUMNS`."""
@@ -165,17 +159,16 @@ class Sums:
         )
 
     def blob(self) -> bytes:
-        """The histograms: MessagePack of three lists."""
-        to_list = histogram.to_list
+        """The histograms: MessagePack of three (`Stored`)."""
         return _encoder.encode(
-            (to_list(self.latencies), to_list(self.first_tokens), to_list(self.output_gaps))
+            (self.latencies.to_stored(), self.first_tokens.to_stored(), self.output_gaps.to_stored())
         )
 
     def add_columns(self, columns: Iterable[object]) -> None:
         """Count all calls of a stored row."""
         calls, errors, sum_ms, max_ms, read, written, cached, cost_usd, blob = columns
         self.add_numbers(calls, errors, sum_ms, max_ms, read, written, cached, cost_usd)  # type: ignore[arg-type]
-        self.add_blob(blob)  # type: ignore[arg-type]
+        self._add_blob(blob, calls)  # type: ignore[arg-type]
 
     def add_numbers(
         self,
@@ -198,13 +191,12 @@ class Sums:
         self.cached_tokens += cached_tokens
         self.cost_usd += cost_usd
 
-    def add_blob(self, blob: bytes) -> None:
-        """Count the histograms of a row."""
+    def _add_blob(self, blob: bytes, calls: int) -> None:
         latencies, first_tokens, output_gaps = _decoder.decode(blob)
-        histogram.add_list(self.latencies, latencies)
+        self.latencies.add_stored(latencies, calls)
         if first_tokens:
-            histogram.add_list(self.first_tokens, first_tokens)
-            histogram.add_list(self.output_gaps, output_gaps)
+            self.first_tokens.add_stored(first_tokens, calls)
+            self.output_gaps.add_stored(output_gaps, calls)
 
 
 NUMBERS: Final = (
@@ -248,50 +240,113 @@ def labels_of(row: StoreRow) -> Labels:
     )
 
 
-def roll_up(rows: Iterable[StoreRow]) -> tuple[dict[tuple[int, Labels], Sums], dict[Cell, Sums]]:
-    """Add calls up by the minute they ended in (Unix seconds of its start).
+def counted(row: StoreRow) -> Counted:
+    """What a call adds to each sum that it is in."""
+    latency_ms = duration_ms(row)
+    first_ms = row.first_chunk_ms
+    tokens = row.output_tokens
+    cost_usd = row.cost_usd
+    first = gap = NONE
+    if first_ms is not None and math.isfinite(first_ms):
+        first = bucket_of(first_ms)
+        if tokens is not None and tokens > 1:
+            gap = bucket_of((latency_ms - first_ms) / (tokens - 1))
+    return (
+        int(row.is_error),
+        latency_ms,
+        bucket_of(latency_ms),
+        first,
+        gap,
+        min(row.input_tokens or 0, _MAX_TOKENS),
+        min(tokens or 0, _MAX_TOKENS),
+        min(row.cached_input_tokens or 0, _MAX_TOKENS),
+        cost_usd if cost_usd is not None and math.isfinite(cost_usd) else 0.0,
+    )
 
-    Returns:
-        By labels, and by each member of their metadata.
+
+class Gathered:
+    """Calls that are not added up yet, by the minute they ended in (Unix seconds of its start) and more.
+
+    Adding up costs by the sum and not by the call, so the more calls are waited for the less it is for each.
+
+    Attributes:
+        by_labels: All calls.
+        by_metadata: The same calls, by each member of their metadata.
+        calls: How many.
     """
-    by_labels: dict[tuple[int, Labels], Sums] = {}
-    by_metadata: dict[Cell, Sums] = {}
-    for row in rows:
+
+    __slots__ = ("by_labels", "by_metadata", "calls")
+
+    def __init__(self) -> None:
+        self.by_labels: dict[tuple[int, Labels], list[Counted]] = {}
+        self.by_metadata: dict[Cell, list[Counted]] = {}
+        self.calls = 0
+
+    def add(self, row: StoreRow) -> None:
+        """Take one call in."""
         at_s = row.end_ns // _NS_PER_MINUTE * 60
-        key = (at_s, labels_of(row))
-        sums = by_labels.get(key)
-        if sums is None:
-            sums = by_labels[key] = Sums()
-        sums.add_call(row)
+        call = counted(row)
+        self.calls += 1
+        self.by_labels.setdefault((at_s, labels_of(row)), []).append(call)
         if row.metadata:
-            for cell in _metadata_cells(at_s, row):
-                sums = by_metadata.get(cell)
-                if sums is None:
-                    sums = by_metadata[cell] = Sums()
-                sums.add_call(row)
-    return by_labels, by_metadata
+            for name, value in islice(row.metadata.items(), MAX_METADATA):
+                cell = Cell(at_s, METADATA_PREFIX + name[:_MAX_LABEL], value[:_MAX_LABEL])
+                self.by_metadata.setdefault(cell, []).append(call)
+
+    def take(self, other: Gathered) -> None:
+        """Take all calls of *other* in, which is not used any more."""
+        self.calls += other.calls
+        _take(self.by_labels, other.by_labels)
+        _take(self.by_metadata, other.by_metadata)
+
+    @property
+    def groups(self) -> int:
+        """How many sums the calls change, about: several for each set of labels."""
+        return len(self.by_labels) + len(self.by_metadata)
+
+    def sums(self, pause: Callable[[], None]) -> Iterator[tuple[Cell, Sums]]:
+        """What the calls add up to, in all that they count in; *pause* is called after every bit of work."""
+        few: dict[Cell, list[Counted]] = {}
+        added: dict[Cell, Sums] = {}
+        for number, ((at_s, labels), calls) in enumerate(self.by_labels.items(), 1):
+            if len(calls) < _MANY:
+                for cell in cells_of(at_s, labels):
+                    few.setdefault(cell, []).extend(calls)
+            else:
+                of_labels = Sums()
+                of_labels.add_calls(calls)
+                for cell in cells_of(at_s, labels):
+                    added.setdefault(cell, Sums()).add(of_labels)
+            if number % _SETS_AT_A_TIME == 0:
+                pause()
+        for number, (cell, calls) in enumerate(chain(few.items(), self.by_metadata.items()), 1):
+            sums = added.pop(cell, None) or Sums()
+            sums.add_calls(calls)
+            yield cell, sums
+            if number % _SETS_AT_A_TIME == 0:
+                pause()
+        yield from added.items()
 
 
-def _metadata_cells(at_s: int, row: StoreRow) -> Iterator[Cell]:
-    for number, (name, value) in enumerate(row.metadata.items()):
-        if number == MAX_METADATA:
-            return
-        yield Cell(at_s, METADATA_PREFIX + name[:_MAX_LABEL], value[:_MAX_LABEL])
+def _take(into: dict[K, list[Counted]], other: dict[K, list[Counted]]) -> None:
+    if not into:
+        into.update(other)
+        return
+    for key, calls in other.items():
+        known = into.get(key)
+        if known is None:
+            into[key] = calls
+        else:
+            known += calls
 
 
-def cells_of(by_labels: dict[tuple[int, Labels], Sums]) -> dict[Cell, Sums]:
+def cells_of(at_s: int, labels: Labels) -> Iterator[Cell]:
     """All that calls with these labels count in, but their metadata."""
-    cells: dict[Cell, Sums] = {}
-    for (at_s, labels), sums in by_labels.items():
-        cells[Cell(at_s, FULL, format_labels(labels))] = sums
-        places = [Cell(at_s, ALL, "")]
-        places += [Cell(at_s, name, value) for name in SINGLE for value in labels.of(name)]
-        for place in places:
-            known = cells.get(place)
-            if known is None:
-                known = cells[place] = Sums()
-            known.add(sums)
-    return cells
+    yield Cell(at_s, FULL, format_labels(labels))
+    yield Cell(at_s, ALL, "")
+    for name in SINGLE:
+        for value in labels.of(name):
+            yield Cell(at_s, name, value)
 
 
 def format_labels(labels: Labels) -> str:

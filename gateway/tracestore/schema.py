@@ -1,8 +1,8 @@
 """The tables of `traces.db`, and how the file is opened.
 
-The schema's version is in `PRAGMA user_version`. A file of the version before is brought up (`migration`).
-One of any other, or one that SQLite cannot read, is set aside as `traces.db.<time>` and a new one begun: the
-store is a convenience, and never a reason not to start.
+The schema's version is in `PRAGMA user_version`. A file of the two versions before is brought up
+(`migration`). One of any other, or one that SQLite cannot read, is set aside as `traces.db.<time>` and a new
+one begun: the store is a convenience, and never a reason not to start.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from gateway.tracestore.rollup import COLUMNS
 if TYPE_CHECKING:
     from pathlib import Path
 
-VERSION: Final = 3
+VERSION: Final = 4
 # Larger than SQLite's 4096: a compressed chunk of calls takes one or two of them.
 PAGE_BYTES: Final = 8192
-READABLE: Final = frozenset({migration.FROM, VERSION})
+READABLE: Final = frozenset({*migration.FROM, VERSION})
 """Versions whose position in the spool counts; an older one is brought up when it is opened."""
 
 _BUSY_TIMEOUT_S: Final = 5.0
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 
 class UnusableFileError(Exception):
-    """The file is not a trace store of this version or the one before."""
+    """The file is not a trace store of this version or of those that can be brought up."""
 
 
 # Of what a file of version 2 has, none is known.
@@ -101,11 +101,11 @@ CREATE TABLE chunks (
 );
 
 """
-_ADDED: Final = f"""
+_OF_VERSION_3: Final = f"""
 -- Sums, and what they are of. dimensions: `all`, `full` (a series for each set of labels), one for each label
 -- and for each key of metadata. hours and days have what ended before `hours_until_s` and `days_until_s` in
--- meta. at_s: Unix time of its start. histograms: MessagePack of three lists of bucket, count, bucket, count
--- (`histogram`): latency, time to the first token, time per output token.
+-- meta. at_s: Unix time of its start. histograms: MessagePack of three (`histogram.Stored`): latency, time to
+-- the first token, time per output token.
 CREATE TABLE dimensions (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE series (
   id INTEGER PRIMARY KEY, dimension_id INTEGER NOT NULL, label TEXT NOT NULL, seen_s INTEGER NOT NULL,
@@ -137,6 +137,14 @@ CREATE TABLE call_texts (
 -- and what it cost (`records`).
 CREATE INDEX calls_by_latency ON calls (latency_class, start_ns);
 CREATE INDEX calls_by_cost ON calls (cost_class, start_ns) WHERE cost_class <> 0;
+"""
+_OF_VERSION_4: Final = """
+-- MessagePack of the `StoreRow`s of a batch of calls that are not in the sums yet (`rollup_tables`).
+CREATE TABLE uncounted (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
+
+-- The values of `texts`, many to a row, to be looked through (`texts`). id and last_id: of the first and the
+-- last; body: a line for each id.
+CREATE TABLE text_packs (id INTEGER PRIMARY KEY, last_id INTEGER NOT NULL, body TEXT NOT NULL);
 """
 
 
@@ -218,8 +226,11 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
     if is_empty:
         connection.executescript(
-            f"BEGIN IMMEDIATE; {_TABLES} {_ADDED} PRAGMA user_version = {VERSION}; COMMIT;"
+            f"BEGIN IMMEDIATE; {_TABLES} {_OF_VERSION_3} {_OF_VERSION_4}"
+            f" PRAGMA user_version = {VERSION}; COMMIT;"
         )
     elif version != VERSION:
         log.warning("the trace store is brought to schema version %d, with all that is in it", VERSION)
-        migration.bring_up(connection, _ADDED_COLUMNS, _ADDED, VERSION)
+        migration.bring_up(
+            connection, version, migration.Added(_ADDED_COLUMNS, _OF_VERSION_3, _OF_VERSION_4), VERSION
+        )

@@ -12,23 +12,24 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from gateway.process import Pauses
 from gateway.tracestore import schema
 from gateway.tracestore.chunks import Chunk, chunks_of
 from gateway.tracestore.ledger import Totals
 from gateway.tracestore.records import Record, records_of
-from gateway.tracestore.rollup import Cell, Sums, cells_of, roll_up
+from gateway.tracestore.rollup import Gathered
 from gateway.tracestore.rollup_tables import RollupTables
 from gateway.tracestore.texts import TextTables
 from gateway.wire.frames import Frame, StoreRow
 
+T = TypeVar("T")
 _HOUR_S: Final = 3600
 _DAY_S: Final = 24 * _HOUR_S
 _NS_PER_S: Final = 1_000_000_000
-# Measured: a row of sums with its key, of some hundred calls.
-_ROLLUP_ROW_BYTES: Final = 160
+# Part of the file that sums may take; traces have the rest, and what sums do not need.
+_SUMS_SHARE: Final = 0.25
 # Free pages are used again by the next calls. Giving every one back would only move pages around.
 _SPARE_PAGES: Final = 512
 # Inserted or deleted between two pauses: about 0.1 ms.
@@ -63,8 +64,9 @@ class Limits(NamedTuple):
     """How much is kept.
 
     Attributes:
-        max_bytes: Of the file without its sums. Traces go, oldest first, when it is exceeded ...
-        max_age_s: ... or when they started longer ago than this.
+        max_bytes: Of the file. Traces go, oldest first, when it is exceeded, and sums, oldest first, when
+            they take more than a quarter of it ...
+        max_age_s: ... and traces when they started longer ago than this.
         rollup_age_s: Sums by the hour are kept this long; those by the day at least two years.
         max_label_sets: Calls with newer ones are added up under `other`, of what is told by several labels at
             once. A busy configuration has some hundreds.
@@ -97,7 +99,8 @@ class _Batch(NamedTuple):
 
     frames: list[Frame]
     chunks: list[Chunk]
-    cells: dict[Cell, Sums]
+    rows: list[StoreRow]
+    gathered: Gathered
 
 
 class TraceStore:
@@ -137,8 +140,13 @@ class TraceStore:
             on_failure.pop_all()
 
     def close(self) -> None:
-        """Close the file; SQLite folds its log back in."""
-        self._db.close()
+        """Count the calls that wait for others and close the file; SQLite folds its log back in."""
+        try:
+            # Where the last batch failed they are in the file, and taken from there by whoever opens it next.
+            if self._is_loaded and self._rollups.has_waiting:
+                self._count(lambda: self._rollups.write(self._now_s()))
+        finally:
+            self._db.close()
 
     @property
     def position(self) -> int | None:
@@ -191,7 +199,7 @@ class TraceStore:
         """
         deleted = self._trim_aged(max_calls) or self._trim_oversize(max_calls)
         now_s = self._now_s()
-        self._fold(now_s)
+        deleted += self._tend_sums(now_s)
         self._sweep_texts(now_s)
         if now_s - self._swept_s >= _HOUR_S or now_s < self._swept_s:
             deleted += self._sweep()
@@ -204,9 +212,13 @@ class TraceStore:
         return deleted
 
     def size_bytes(self) -> int:
-        """Bytes in use without the rollups, which have a limit of their own."""
+        """Bytes of the file that are in use."""
         pages = self._pragma("page_count") - self._pragma("freelist_count")
-        return max(0, pages * self._pragma("page_size") - self._rollup_rows * _ROLLUP_ROW_BYTES)
+        return pages * self._pragma("page_size")
+
+    def sums_bytes(self) -> int:
+        """Those of them that are of sums, about."""
+        return self._rollups.size_bytes
 
     # What is in memory of the file, and transactions.
 
@@ -215,10 +227,6 @@ class TraceStore:
         self._next_id: int = self._db.execute("SELECT coalesce(max(id), 0) + 1 FROM calls").fetchone()[0]
         self._rollups.load(self._now_s())
         self._texts.forget()
-        self._rollup_rows: int = self._db.execute(
-            "SELECT (SELECT count(*) FROM minutes) + (SELECT count(*) FROM hours)"
-            " + (SELECT count(*) FROM days)"
-        ).fetchone()[0]
         self._resources: dict[bytes, int] = {}
         self._swept_s = self._now_s()
         self._is_loaded = True
@@ -259,14 +267,16 @@ class TraceStore:
         return new, repeated
 
     def _write(self, batch: _Batch) -> None:
-        now_s = int(self._now_s())
+        now = self._now_s()
+        now_s = int(now)
         self._db.executemany(
             "REPLACE INTO sources VALUES (?, ?, ?, ?)",
             [(frame.instance_id, frame.started_ns, frame.sequence, now_s) for frame in batch.frames],
         )
         for chunk in batch.chunks:
             self._write_chunk(chunk, self._resource_id(chunk.resource, now_s), now_s)
-        self._rollups.add(batch.cells, now_s)
+        self._texts.pack()
+        self._rollups.add(batch.gathered, batch.rows, now)
 
     def _write_chunk(self, chunk: Chunk, resource_id: int, now_s: int) -> None:
         first_id = self._next_id
@@ -327,16 +337,34 @@ class TraceStore:
                 self._execute_each(_DELETE_EMPTY_CHUNK, list({(chunk_id,) for _, chunk_id in found}))
         return len(found)
 
-    def _fold(self, now_s: float) -> None:
-        """Put sums of one hour or day that has ended together."""
+    def _tend_sums(self, now_s: float) -> int:
+        """Count calls that waited, put sums of one hour or day that has ended together, make room for others.
+
+        Returns:
+            How many were deleted.
+        """
+        rollups = self._rollups
+        deleted = 0
         if not self._is_loaded:
             self._load()
-        if not self._rollups.can_fold(now_s):
-            return
+        if rollups.is_due(now_s):
+            self._count(lambda: rollups.write(now_s))
+        if rollups.can_fold(now_s):
+            self._count(lambda: rollups.fold(now_s))
+        max_bytes = self._limits.max_bytes * _SUMS_SHARE
+        if rollups.has_excess(max_bytes):
+            deleted = self._count(lambda: rollups.shrink(max_bytes)) or 0
+        return deleted
+
+    def _count(self, work: Callable[[], T]) -> T:
+        """Do something with the sums, all or nothing."""
+        if not self._is_loaded:
+            self._load()
         self._is_loaded = False
         with self._transaction():
-            self._rollups.fold(now_s)
+            done = work()
         self._is_loaded = True
+        return done
 
     def _sweep_texts(self, now_s: float) -> None:
         oldest = self._db.execute("SELECT min(start_ns) FROM calls").fetchone()[0]
@@ -372,17 +400,21 @@ def _prepare(frames: list[Frame], keep_ratio: float, pauses: Pauses) -> tuple[_B
             stored += record.span_count
             records.append((frame.resource, record))
         pauses.pause()
-    by_labels, by_metadata = roll_up(_rows_of(frames, pauses))
+    rows, gathered = _rows_of(frames, pauses)
     chunks = chunks_of(records, pause=pauses.pause)
-    return _Batch(frames, chunks, cells_of(by_labels) | by_metadata), Inserted(
-        stored, sampled_out, unreadable
-    )
+    return _Batch(frames, chunks, rows, gathered), Inserted(stored, sampled_out, unreadable)
 
 
-def _rows_of(frames: list[Frame], pauses: Pauses) -> Iterator[StoreRow]:
+def _rows_of(frames: list[Frame], pauses: Pauses) -> tuple[list[StoreRow], Gathered]:
+    rows: list[StoreRow] = []
+    gathered = Gathered()
     for frame in frames:
-        yield from (call.row for call in frame.calls if call.row is not None)
+        of_frame = [call.row for call in frame.calls if call.row is not None]
+        for row in of_frame:
+            gathered.add(row)
+        rows += of_frame
         pauses.pause()
+    return rows, gathered
 
 
 def _span_count(frame: Frame) -> int:

@@ -1,8 +1,9 @@
 """The texts that calls are searched by, and by which of them each call is found.
 
-A search looks through the texts that differ, of which there are few, and then walks along the calls of those
-that it found. What calls have an index for (model, target, caller) is only named here; members of metadata,
-teams and errors have their calls in `call_texts`.
+A search looks through the texts that differ, and then walks along the calls of those that it found. So that
+it can look through a million of them (a key of metadata may have another value for each call) they are kept
+once more in packs: a row for many, in lower case, one on each line. What calls have an index for (model,
+target, caller) is only named here; members of metadata, teams and errors have their calls in `call_texts`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ MAX_METADATA: Final = 16
 """Members of one call's metadata that it is kept and found with."""
 
 _MAX_KNOWN: Final = 50_000
+_MAX_PACK: Final = 200
 _MAX_TEXT: Final = 500
 _MAX_TEAMS: Final = 16
 
@@ -67,12 +69,20 @@ class TextTables:
         self._db = db
         self._known: dict[Text, int] = {}
         self._names: set[tuple[str, ...]] = set()
+        self._new: list[tuple[int, str]] = []
         self._swept_to = 0
 
     def forget(self) -> None:
         """Look every text up anew, and mark as seen those that come."""
         self._known.clear()
         self._names.clear()
+        self._new.clear()
+
+    def pack(self) -> None:
+        """Put the texts that were new since the last time into packs."""
+        if self._new:
+            add_to_packs(self._db, self._new)
+            self._new.clear()
 
     def note(self, names: tuple[str, ...], now_s: int) -> None:
         """Note the texts of `INDEXED` of a call, in that order."""
@@ -116,18 +126,49 @@ class TextTables:
         self._db.executemany(
             "DELETE FROM texts WHERE id = ?", [(text_id,) for text_id, seen_s in found if seen_s < gone_s]
         )
+        if found:
+            self._db.execute(_DELETE_EMPTY_PACKS, (found[0][0] - _MAX_PACK, found[-1][0]))
 
     def _find(self, text: Text, now_s: int) -> int:
-        self._db.execute(
-            "INSERT INTO texts (field, value, seen_s) VALUES (?, ?, ?)"
-            " ON CONFLICT (field, value) DO UPDATE SET seen_s = excluded.seen_s",
-            (*text, now_s),
-        )
         found = self._db.execute("SELECT id FROM texts WHERE field = ? AND value = ?", text).fetchone()
+        if found is None:
+            sql = "INSERT INTO texts (field, value, seen_s) VALUES (?, ?, ?)"
+            text_id = int(self._db.execute(sql, (*text, now_s)).lastrowid or 0)
+            self._new.append((text_id, text.value))
+        else:
+            text_id = int(found[0])
+            self._db.execute("UPDATE texts SET seen_s = ? WHERE id = ?", (now_s, text_id))
         if len(self._known) >= _MAX_KNOWN:
             self._known.clear()
-        text_id = self._known[text] = int(found[0])
+        self._known[text] = text_id
         return text_id
+
+
+_DELETE_EMPTY_PACKS: Final = (
+    "DELETE FROM text_packs WHERE id BETWEEN ? AND ?"
+    " AND NOT EXISTS (SELECT 1 FROM texts WHERE texts.id BETWEEN text_packs.id AND text_packs.last_id)"
+)
+
+
+def add_to_packs(db: sqlite3.Connection, texts: Iterable[tuple[int, str]]) -> None:
+    """Put ids and values, in the order of their ids, into packs; the last pack is filled up first."""
+    last = db.execute("SELECT id, last_id, body FROM text_packs ORDER BY id DESC LIMIT 1").fetchone()
+    first_id, last_id, lines = (0, -1, []) if last is None else (last[0], last[1], last[2].split("\n"))
+    packs: dict[int, tuple[int, list[str]]] = {}
+    for text_id, value in texts:
+        if text_id != last_id + 1 or len(lines) >= _MAX_PACK:
+            first_id, lines = text_id, []
+        lines.append(_folded(value))
+        last_id = text_id
+        packs[first_id] = last_id, lines
+    db.executemany(
+        "REPLACE INTO text_packs (id, last_id, body) VALUES (?, ?, ?)",
+        [(first_id, last_id, "\n".join(lines)) for first_id, (last_id, lines) in packs.items()],
+    )
+
+
+def _folded(text: str) -> str:
+    return text.lower().replace("\n", " ")
 
 
 def like_pattern(part: str) -> str:
@@ -137,8 +178,22 @@ def like_pattern(part: str) -> str:
 
 
 def find_texts(db: sqlite3.Connection, part: str, most: int) -> Sequence[tuple[int, str, str]]:
-    """Ids, fields and values of texts that *part* is in, in any case; at most one more than *most*."""
-    return db.execute(
-        "SELECT id, field, value FROM texts WHERE value LIKE ? ESCAPE '\\' LIMIT ?",
-        (like_pattern(part), most + 1),
-    ).fetchall()
+    """Ids, fields and values of texts that *part* is in, in any case.
+
+    Not all when there are more than *most*, but more than *most*.
+    """
+    wanted = _folded(part)
+    found: dict[int, tuple[int, str, str]] = {}
+    for first_id, body in db.execute("SELECT id, body FROM text_packs"):
+        if wanted not in body:
+            continue
+        for text_id, line in enumerate(body.split("\n"), first_id):
+            if wanted not in line:
+                continue
+            row = db.execute("SELECT id, field, value FROM texts WHERE id = ?", (text_id,)).fetchone()
+            # A pack has texts that are gone too, until all of its own are; an id may have another text since.
+            if row is not None and wanted in _folded(row[2]):
+                found[text_id] = row
+            if len(found) > most:
+                return list(found.values())
+    return list(found.values())

@@ -24,6 +24,7 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.tracing import Trace
 
+from gateway.egress import CheckedAddresses
 from gateway.errors import UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
 from gateway.model import BodySource
 from gateway.wire.http1 import ReplyError, ReplyReader
@@ -43,7 +44,7 @@ class StaleConnectionError(Exception):
     """A kept connection was closed by the provider before it answered anything on it."""
 
 
-class Connector(aiohttp.TCPConnector):
+class Connector(CheckedAddresses, aiohttp.TCPConnector):
     """A pool of `ProviderConnection`s."""
 
     def __init__(self, *, stale_within_s: float = STALE_WITHIN_S, **options: Any) -> None:

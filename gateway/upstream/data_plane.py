@@ -11,6 +11,7 @@ from typing import Final
 import aiohttp
 
 from gateway import __version__
+from gateway.tls_files import NO_FILES, TlsFiles, make_own_context
 
 CONNECT_S: Final = 5.0
 SILENCE_S: Final = 330.0
@@ -41,8 +42,9 @@ class Answer:
 class DataPlaneLine:
     """Calls the data plane at one address. Used in one event loop."""
 
-    def __init__(self, base_url: str) -> None:
-        """Call it at *base_url*."""
+    def __init__(self, base_url: str, tls: TlsFiles = NO_FILES) -> None:
+        """Call it at *base_url*, over TLS where *tls* has its certificate."""
+        self._tls = tls
         self._base_url = base_url
         self._session: aiohttp.ClientSession | None = None
 
@@ -64,6 +66,8 @@ class DataPlaneLine:
                     data=body,
                     headers={"User-Agent": _USER_AGENT, **headers},
                     allow_redirects=False,
+                    # Made for each: the file may have been replaced.
+                    ssl=True if self._tls == NO_FILES else make_own_context(self._tls),
                 ) as response,
             ):
                 found = {name.lower(): value for name, value in response.headers.items()}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import ssl
 import time
 from dataclasses import dataclass
 from typing import Final, cast
@@ -20,12 +21,14 @@ from aiohttp.connector import Connection
 from yarl import URL
 
 from gateway.deadline import Deadline
+from gateway.egress import EVERYWHERE, OPEN, EgressRefusedError, EgressRules
 from gateway.errors import (
     ClientDisconnected,
     GatewayError,
     UpstreamBadReply,
     UpstreamTimeout,
     UpstreamUnreachable,
+    forget_frames,
 )
 from gateway.model import (
     AnyTokenRequest,
@@ -38,6 +41,7 @@ from gateway.model import (
 )
 from gateway.proxies import Proxies
 from gateway.tasks import end, spawn
+from gateway.tls_files import TlsFileError, TlsFiles
 from gateway.upstream.auth.aws import Signers, held_body
 from gateway.upstream.auth.aws_credentials import Credentials
 from gateway.upstream.auth.tokens import Tokens
@@ -48,8 +52,9 @@ from gateway.upstream.connections import (
     ProviderConnection,
     StaleConnectionError,
 )
+from gateway.upstream.identities import Identities
 from gateway.upstream.sagemaker import SERVICE, unwrapped
-from gateway.upstream.sockets import HandshakeRefused, ProviderSocket, SocketDialer
+from gateway.upstream.sockets import HandshakeRefused, ProviderSocket, SocketDialer, unreachable
 from gateway.wire.http1 import MAX_TAKEN_BYTES, header_lines
 
 KEEP_ALIVE_S: Final = 15.0
@@ -97,15 +102,31 @@ class Upstream:
         self._proxies = proxies
         self._stale_within_s = stale_within_s
         self._connector: Connector | None = None
-        self._tokens = Tokens(self.exchange, self.pass_on, time.monotonic)
+        self._issuers: Connector | None = None
+        self._egress = OPEN
+        self._tokens = Tokens(self.exchange, self._pass_to_issuer, time.monotonic)
         self._signers = Signers(time.monotonic)
         self._routes: dict[str, _Route] = {}
+        self._identities = Identities(time.monotonic)
+        self._secure_routes: dict[tuple[str, TlsFiles], tuple[ssl.SSLContext, _Route]] = {}
         self._senders: set[asyncio.Task[None]] = set()
         self._dialer = SocketDialer(proxies)
 
     async def open(self) -> None:
         """Make the pools; must run on the worker's loop."""
-        self._connector = Connector(
+        self._connector = self._make_connector()
+        self._connector.egress = self._egress
+
+    def follow(self, egress: EgressRules) -> None:
+        """Call only what *egress* lets; connections that are there stay while they are used."""
+        self._egress = self._dialer.egress = egress
+        self._routes.clear()
+        self._secure_routes.clear()
+        if self._connector is not None:
+            self._connector.egress = egress
+
+    def _make_connector(self) -> Connector:
+        connector = Connector(
             stale_within_s=self._stale_within_s,
             # A call in flight holds a connection; what bounds calls is admission, not a hidden queue in the
             # pool.
@@ -113,6 +134,8 @@ class Upstream:
             keepalive_timeout=KEEP_ALIVE_S,
             ttl_dns_cache=30,
         )
+        connector.unchecked_hosts = self._proxies.hosts
+        return connector
 
     async def close(self) -> None:
         """Close every connection."""
@@ -120,9 +143,10 @@ class Upstream:
         await self._signers.close()
         await end(self._senders)
         await self._dialer.close()
-        if self._connector is not None:
-            await self._connector.close()
-            self._connector = None
+        for connector in (self._connector, self._issuers):
+            if connector is not None:
+                await connector.close()
+        self._connector = self._issuers = None
 
     async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
         """Send *request* and read the head of the reply.
@@ -221,6 +245,13 @@ class Upstream:
                 deadline.disarm()
         return reply
 
+    async def _pass_to_issuer(self, passage: Passage) -> UpstreamReply:
+        """The same for what Google's library asks for a token: also the metadata of its machines."""
+        if self._issuers is None:
+            self._issuers = self._make_connector()
+            self._issuers.egress = EVERYWHERE
+        return await self._pass(passage, None, self._issuers)
+
     async def dial(self, passage: Passage) -> ProviderSocket:
         """Open a WebSocket.
 
@@ -229,26 +260,36 @@ class Upstream:
             UpstreamUnreachable, UpstreamTimeout, UpstreamBadReply: As `exchange`.
         """
         asked = passage.token
+        context = None if passage.tls is None else self._context(passage.tls)
         if asked is None:
-            return await self._dialer.dial(passage)
+            return await self._dialer.dial(passage, context)
         token = await self._tokens.find(asked)
         headers = [*passage.headers, ("authorization", f"Bearer {token}")]
         try:
-            return await self._dialer.dial(msgspec.structs.replace(passage, headers=headers, token=None))
+            signed = msgspec.structs.replace(passage, headers=headers, token=None)
+            return await self._dialer.dial(signed, context)
         except HandshakeRefused as refusal:
             refusal.token = token
             if refusal.status == _UNAUTHORIZED:
                 self._tokens.forget(asked, token)
             raise
 
-    async def _pass(self, passage: Passage, deadline: Deadline | None) -> HttpReply:
+    async def _pass(
+        self, passage: Passage, deadline: Deadline | None, connector: Connector | None = None
+    ) -> HttpReply:
         """Send on a kept connection or a new one; only what is held here can be sent again."""
         # Not kept: these URLs have ids in them, and would drive out those of the calls.
-        route = self._make_route(passage.method, passage.url, path=_written_path(passage.url))
+        route = self._make_route(
+            passage.method,
+            passage.url,
+            path=_written_path(passage.url),
+            egress=None if connector is None else connector.egress,
+            context=None if passage.tls is None else self._context(passage.tls),
+        )
         body = passage.body
         head = route.head + _framing(passage) + header_lines(passage.headers) + b"\r\n"
         for _ in range(_MAX_STALE):
-            pooled, connection = await self._connect(route, passage.limits)
+            pooled, connection = await self._connect(connector or self._connector, route, passage.limits)
             sender: asyncio.Task[None] | None = None
             is_begun = is_answered = False
             try:
@@ -265,6 +306,7 @@ class Upstream:
                 if is_begun and not isinstance(body, bytes):
                     message = "The provider closed the connection before its reply was complete."
                     raise UpstreamUnreachable(message, detail="a kept connection was closed there") from error
+                forget_frames(error)
                 continue
             finally:
                 if not is_answered:
@@ -276,8 +318,9 @@ class Upstream:
         message = "The provider closed the connection before its reply was complete."
         raise UpstreamUnreachable(message, detail="every kept connection was closed there")
 
-    async def _connect(self, route: _Route, limits: TimeLimits) -> tuple[Connection, ProviderConnection]:
-        connector = self._connector
+    async def _connect(
+        self, connector: Connector | None, route: _Route, limits: TimeLimits
+    ) -> tuple[Connection, ProviderConnection]:
         if connector is None:
             msg = "the pools are not open"
             raise RuntimeError(msg)
@@ -293,7 +336,12 @@ class Upstream:
         if connector is None:
             msg = "the pools are not open"
             raise RuntimeError(msg)
-        route = self._routes.get(request.url) or self._find_route(request.url)
+        tls = request.tls
+        route = (
+            self._routes.get(request.url) or self._find_route(request.url)
+            if tls is None
+            else self._find_secure_route(request.url, tls)
+        )
         body = request.body
         limits = request.limits
         connecting = _connecting(limits.connect_s)
@@ -314,7 +362,9 @@ class Upstream:
                     await connection.send_in_pieces(head, body)
                 await connection.read_head()
                 is_answered = True
-            except StaleConnectionError:
+            except StaleConnectionError as error:
+                # The connection keeps it, and with its frames the request.
+                forget_frames(error)
                 # What sending again may cost is told in `connections.py`.
                 continue
             finally:
@@ -333,13 +383,42 @@ class Upstream:
         self._routes[url] = route
         return route
 
-    def _make_route(self, method: str, url: str, *, path: str = "") -> _Route:
+    def _find_secure_route(self, url: str, tls: TlsFiles) -> _Route:
+        """The same with certificates of its own."""
+        context = self._context(tls)
+        kept = self._secure_routes.get((url, tls))
+        if kept is not None and kept[0] is context:
+            return kept[1]
+        route = self._make_route("POST", url, path=_written_path(url), context=context)
+        if len(self._secure_routes) >= _MAX_ROUTES:
+            self._secure_routes.clear()
+        self._secure_routes[url, tls] = (context, route)
+        return route
+
+    def _context(self, tls: TlsFiles) -> ssl.SSLContext:
+        try:
+            return self._identities.find(tls)
+        except TlsFileError as error:
+            message = "The certificates of the provider's account cannot be used."
+            raise UpstreamUnreachable(message, detail=str(error)) from error
+
+    def _make_route(
+        self,
+        method: str,
+        url: str,
+        *,
+        path: str = "",
+        egress: EgressRules | None = None,
+        context: ssl.SSLContext | None = None,
+    ) -> _Route:
         """Work out how *url* is reached.
 
         Args:
             method: Of the request.
             url: Where it goes.
             path: With the query, as it is to be sent; "": as aiohttp would write it.
+            egress: None: that of calls.
+            context: None: the system's.
 
         Raises:
             UpstreamUnreachable: It is no URL that could be.
@@ -352,9 +431,14 @@ class Upstream:
                 target,
                 loop=asyncio.get_running_loop(),
                 proxy=None if proxy is None else URL(proxy),
+                ssl=True if context is None else context,
             )
         except ValueError as error:
             raise _ours(error, 0.0) from error
+        # What goes through a proxy is looked up there, but what is written in the URL can be seen here.
+        rules = egress or self._egress
+        if proxy is not None and (refusal := rules.refusal_of_host(target.host or "")):
+            raise _ours(EgressRefusedError(refusal), 0.0)
         headers = [("host", template.headers["Host"])]
         path = path or target.raw_path_qs
         if proxy is not None and target.scheme == "http":
@@ -481,6 +565,4 @@ def _ours(error: Exception, connect_s: float) -> GatewayError:
     if isinstance(error, TimeoutError):
         message = f"The provider could not be connected to within {connect_s:g} s."
         return UpstreamTimeout(message, detail=detail)
-    return UpstreamUnreachable(
-        "The provider could not be reached: no connection was possible.", detail=detail
-    )
+    return UpstreamUnreachable(unreachable(error), detail=detail)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Final
@@ -15,6 +16,7 @@ from typing import Any, Final
 import aiohttp
 from aiohttp import WSMsgType
 
+from gateway.egress import OPEN, CheckedAddresses, EgressRefusedError
 from gateway.errors import UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
 from gateway.model import HeaderPairs, Passage
 from gateway.proxies import Proxies
@@ -72,13 +74,22 @@ class Pong:
 PONG: Final = Pong()
 
 
+class _Connector(CheckedAddresses, aiohttp.TCPConnector):
+    """Calls no address that it should not."""
+
+
 class SocketDialer:
-    """Opens WebSockets."""
+    """Opens WebSockets.
+
+    Attributes:
+        egress: Which addresses may be called.
+    """
 
     def __init__(self, proxies: Proxies) -> None:
         """Reach providers through *proxies*, as calls do."""
         self._proxies = proxies
-        self._connector: aiohttp.TCPConnector | None = None
+        self._connector: _Connector | None = None
+        self.egress = OPEN
 
     async def close(self) -> None:
         """End every connection."""
@@ -86,8 +97,10 @@ class SocketDialer:
             await self._connector.close()
             self._connector = None
 
-    async def dial(self, passage: Passage) -> ProviderSocket:
+    async def dial(self, passage: Passage, tls: ssl.SSLContext | None = None) -> ProviderSocket:
         """Open a WebSocket at the URL of *passage*, its subprotocols among its headers.
+
+        *tls* is what to speak there, None for the system's.
 
         Raises:
             HandshakeRefused: The provider answered, and not with one.
@@ -95,7 +108,9 @@ class SocketDialer:
             UpstreamBadReply: The answer is no good handshake.
         """
         if self._connector is None:
-            self._connector = aiohttp.TCPConnector(limit=0, force_close=True, ttl_dns_cache=30)
+            self._connector = _Connector(limit=0, force_close=True, ttl_dns_cache=30)
+            self._connector.unchecked_hosts = self._proxies.hosts
+        self._connector.egress = self.egress
         refusal: list[HandshakeRefused] = []
         session = aiohttp.ClientSession(
             connector=self._connector,
@@ -107,7 +122,7 @@ class SocketDialer:
         limit_s = min(HANDSHAKE_TIMEOUT_S, passage.timeout_s or HANDSHAKE_TIMEOUT_S)
         try:
             async with asyncio.timeout(limit_s):
-                socket = await self._connect(session, passage)
+                socket = await self._connect(session, passage, tls)
         except HandshakeRefused:
             raise
         except aiohttp.WSServerHandshakeError as error:
@@ -120,8 +135,7 @@ class SocketDialer:
             if isinstance(error, TimeoutError):
                 message = f"The provider opened no WebSocket within {limit_s:g} s."
                 raise UpstreamTimeout(message, detail=detail) from error
-            message = "The provider could not be reached: no connection was possible."
-            raise UpstreamUnreachable(message, detail=detail) from error
+            raise UpstreamUnreachable(unreachable(error), detail=detail) from error
         else:
             return ProviderSocket(socket)
         finally:
@@ -129,7 +143,7 @@ class SocketDialer:
             await session.close()
 
     async def _connect(
-        self, session: aiohttp.ClientSession, passage: Passage
+        self, session: aiohttp.ClientSession, passage: Passage, tls: ssl.SSLContext | None
     ) -> aiohttp.ClientWebSocketResponse[Any]:
         headers = [(name, value) for name, value in passage.headers if name != _PROTOCOLS]
         offered = [value for name, value in passage.headers if name == _PROTOCOLS]
@@ -138,6 +152,7 @@ class SocketDialer:
             headers=headers,
             protocols=[name.strip() for value in offered for name in value.split(",")],
             proxy=self._proxies.find(passage.url),
+            ssl=True if tls is None else tls,
             timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
             # aiohttp's is the first length that is too long.
             max_msg_size=MAX_MESSAGE_BYTES + 1,
@@ -199,6 +214,14 @@ class ProviderSocket:
         if isinstance(message.data, aiohttp.WebSocketError):
             return Closed(message.data.code, "", str(message.data))
         return Closed(LOST, "", str(self._socket.exception() or "the connection ended without a close"))
+
+
+def unreachable(error: Exception) -> str:
+    """What is said of a connection that *error* of aiohttp's prevented, without the host's name in it."""
+    cause = getattr(error, "os_error", error)
+    if isinstance(cause, EgressRefusedError):
+        return "The provider is at an address that this gateway is not to call (egress_settings)."
+    return "The provider could not be reached: no connection was possible."
 
 
 def _watching(refusal: list[HandshakeRefused]) -> aiohttp.TraceConfig:

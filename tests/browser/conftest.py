@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.plane import Plane
-from tests.rig.browser import Page, browser_page
+from tests.rig.browser import Chromium, Page
 from tests.unit.config.writing import ACCOUNT, CALLER, documents
 
 
@@ -23,6 +23,6 @@ async def plane(tmp_path: Path) -> AsyncIterator[Plane]:
 
 
 @pytest.fixture
-async def page() -> AsyncIterator[Page]:
-    async with browser_page() as page:
+async def page(chromium: Chromium) -> AsyncIterator[Page]:
+    async with chromium.page() as page:
         yield page

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.app.destinations import make_destinations
+from gateway.app.model_test import ModelCalls
 from gateway.app.otel_test import make_probes
 from gateway.config import Config, SecretSource, accepted, check
 from gateway.control.accepted_files import AcceptedFiles
@@ -18,12 +19,14 @@ from gateway.control.config import ConfigSource
 from gateway.control.config_status import ConfigStatus
 from gateway.control.limits import LimitsSource
 from gateway.control.limits_in_force import LimitsInForce
+from gateway.control.model_test import ModelTest
 from gateway.control.operator import Role
 from gateway.control.targets import TargetsSource
 from gateway.control.telemetry import TelemetrySource
 from gateway.delivery.probe import probe_all
 from gateway.http_server import HttpServer, bind
 from gateway.limits.readings import CounterReader
+from gateway.proxies import Proxies
 from gateway.snapshot import Snapshot, compile_snapshot, missing_secrets
 from gateway.store.counter_table import counters_in_memory
 from gateway.tracestore.ledger import StoreState, local_report
@@ -56,6 +59,7 @@ class Plane:
                 self._test,
             ),
             config=ConfigSource(lambda: ConfigStatus(self._config().version, 0), list),
+            model_test=ModelTest(ModelCalls(self._compile, Proxies({}))),
         )
         listener = bind("127.0.0.1", 0)
         self.port = listener.getsockname()[1]
@@ -108,8 +112,8 @@ class Plane:
     def _local(self) -> dict[str, Any]:
         return dict(local_report("traces.db", StoreState(), SpoolCounts()))
 
-    async def _test(self, name: str | None) -> Sequence[dict[str, Any]]:
-        probes = make_probes(self._config(), self._secrets(), lambda _: None)
+    async def _test(self, name: str | None, config: Config | None) -> Sequence[dict[str, Any]]:
+        probes = make_probes(config or self._config(), self._secrets(), lambda _: None)
         wanted = [probe for probe in probes if name in (None, probe.destination.name)]
         return [result.to_dict() for result in await probe_all(wanted, lambda _: None)]
 

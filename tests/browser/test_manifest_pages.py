@@ -6,14 +6,17 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.control.operator import Role
+from gateway.control.replica_list import encode
 from tests.browser.plane import Plane, shoot
 from tests.browser.test_settings_page import choose
 from tests.rig.axe import find_faults
 from tests.rig.browser import Page
 from tests.rig.requires import requires
 from tests.unit.config.writing import ACCOUNT, documents
+from tests.unit.control.rooms import THIS
 
 pytestmark = requires("chromium")
 
@@ -268,6 +271,28 @@ async def test_going_back(plane: Plane, page: Page) -> None:
     await page.open(plane.origin + "/audit?action=config.restored")
     await page.wait("document.querySelectorAll('#rows tr').length === 1")
     assert "the admin" in await page.text("#rows")
+    assert page.complaints == []
+
+
+async def test_gateways_that_share_a_redis(plane: Plane, page: Page) -> None:
+    """What each has in force, and which one refuses the last change; words of others are text."""
+    plane.rooms.replicas.word = lambda: "ok"
+    refusing = replace(
+        THIS, instance="cd34", host="<b>gateway-2</b>", config="older", rejected_ns=1, rejected="no KEY"
+    )
+    plane.rooms.replicas.hear(encode(refusing))
+    await plane.sign_in(page)
+    for width in (1440, 390):
+        await page.look(width=width, height=900)
+        await page.open(plane.origin + "/configuration/history")
+        await page.wait("document.querySelectorAll('#replica-rows tr').length === 2")
+        text = await page.text("#replicas")
+        assert "<b>gateway-2</b>" in text
+        assert "refuses the last change" in text
+        assert "this one" in text
+        await shoot(page, f"gateways-{width}")
+        assert await find_faults(page) == []
+        assert await page.run("document.documentElement.scrollWidth") <= width
     assert page.complaints == []
 
 

@@ -40,12 +40,8 @@ async def test_the_six_steps(plane: Plane, page: Page) -> None:
         await choose(page, "#preset", "elastic")
         await page.fill("#traces-endpoint", sink.traces_url)
         await page.run("document.getElementById('traces-encoding').value = 'proto'")
-        await page.click("#test")
-        await page.wait("document.getElementById('result').innerText.includes('Save first')")
         await page.fill("#traces-headers .pair input:nth-child(2)", KEY)
-        await page.click("#save")
-        await page.wait("document.getElementById('result').innerText.includes('Saved and in force')")
-
+        # What is not saved is tested as it stands in the form.
         sink.answer(Answer(401, body=REFUSED.encode(), content_type="text/plain"))
         await page.click("#test")
         await page.wait("document.getElementById('result').innerText.includes('failed')")
@@ -53,13 +49,19 @@ async def test_the_six_steps(plane: Plane, page: Page) -> None:
         assert "lacks the prefix" in said
         assert "Authorization: ApiKey <key>" in said
         await shoot(page, "refused")
+        assert not (plane.folder / "gateway-otel-config.yaml").exists()
 
         await page.fill("#traces-headers .pair input:nth-child(2)", f"ApiKey {KEY}")
+        await page.click("#test")
+        await page.wait("document.getElementById('result').innerText.includes('not saved yet')")
         await page.click("#save")
         await page.wait("document.getElementById('result').innerText.includes('Saved and in force')")
+        # The header is what is saved of it, a reference; another attribute is not saved yet.
+        await page.fill("#traces-attributes .pair input:nth-child(2)", "staging")
         await page.click("#test")
         await page.wait("document.getElementById('result').innerText.includes('ok in')")
-        ((resource, span),) = sink.spans_with_resource()
+        (resource, span), (again, _) = sink.spans_with_resource()
+        assert again["deployment.environment.name"] == "staging"
         assert span.name == "gateway otel test"
         assert resource["service.name"] == "tfy-llm-gateway"
         assert resource["deployment.environment.name"] == "production"
@@ -203,3 +205,23 @@ async def test_a_viewer_sees_and_changes_nothing(plane: Plane, page: Page) -> No
     )
     assert await page.run(asked) == "admin_only"
     assert not (plane.folder / "gateway-otel-config.yaml").exists()
+
+
+async def test_a_change_on_disk_shows(plane: Plane, page: Page) -> None:
+    """In a form that nobody has touched; what somebody has typed stays, and the change is told."""
+    file = plane.folder / "otel.yaml"
+    text = (
+        "type: gateway-otel-config\nname: elastic\notel_traces_exporter_config:\n  type: http\n"
+        "  endpoint: http://127.0.0.1:1/one\n"
+    )
+    file.write_text(text)
+    await plane.sign_in(page)
+    await page.open(plane.origin + PAGE + "?name=elastic")
+    await page.wait("!document.getElementById('loaded').hidden")
+    file.write_text(text.replace("/one", "/two"))
+    await page.wait("document.getElementById('traces-endpoint').value.endsWith('/two')")
+    await page.fill("#traces-endpoint", "http://127.0.0.1:1/mine")
+    file.write_text(text.replace("/one", "/three"))
+    await page.wait("document.getElementById('result').innerText.includes('changed meanwhile')")
+    assert await page.run("document.getElementById('traces-endpoint').value") == "http://127.0.0.1:1/mine"
+    assert page.complaints == []

@@ -31,7 +31,7 @@ from gateway.wire.otlp import (
 )
 from tests.browser.plane import Plane, shoot
 from tests.rig.axe import find_faults
-from tests.rig.browser import Page, browser_page
+from tests.rig.browser import Chromium, Page
 from tests.rig.requires import requires
 from tests.unit.control.rooms import Rooms
 from tests.unit.tracestore.call_maker import NS, make_call, make_frame, make_row
@@ -157,8 +157,8 @@ async def traffic(tmp_path: Path) -> AsyncIterator[Traffic]:
 
 
 @pytest.fixture
-async def page(traffic: Traffic) -> AsyncIterator[Page]:
-    async with browser_page() as page:
+async def page(traffic: Traffic, chromium: Chromium) -> AsyncIterator[Page]:
+    async with chromium.page() as page:
         await traffic.sign_in(page)
         yield page
 
@@ -187,6 +187,9 @@ async def test_a_newcomer_is_shown_the_first_call(traffic: Traffic, page: Page) 
         await page.wait("document.querySelector('.empty pre') !== null")
         assert "curl http://127.0.0.1:8787/v1/chat/completions" in await page.text(".empty pre")
         assert "$GATEWAY_TOKEN" in await page.text(".empty pre")
+        steps = "[...document.querySelectorAll('.steps a')].map((one) => one.getAttribute('href'))"
+        assert await page.run(steps) == ["/models/new", "/playground", "/controls/settings/otel"]
+        assert await find_faults(page) == []
         await shoot_all(page, f"empty{path.replace('/', '-')}")
     assert page.complaints == []
 
@@ -223,6 +226,24 @@ async def test_from_a_number_to_the_calls_behind_it(traffic: Traffic, page: Page
     await page.wait("document.querySelectorAll('#groups-table tbody tr').length === 1")
     assert "model: vm/1" in await page.text("#filters")
     assert "Requests\n5" in await page.text("#tiles")
+    assert page.complaints == []
+
+
+async def test_monitor_says_what_does_not_go_together(traffic: Traffic, page: Page) -> None:
+    """Metadata stands alone; the search that combines it is a click away, and one filter less mends it."""
+    traffic.store(make_call(row_of(1, metadata={"env": "prod"}, model="vm/chat")), make_call(row_of(2)))
+    await page.look(width=1440, height=900)
+    await page.open(f"{traffic.origin}/monitor?split_by=metadata.env&model=vm/chat")
+    await page.wait("document.body.innerText.includes('Metadata cannot be combined here')")
+    assert "model, metadata env" in await page.text("#trouble")
+    assert await page.run("document.getElementById('shown').hidden")
+    link = await page.run("document.querySelector('#trouble a').getAttribute('href')")
+    assert link.startswith("/traces?asked=vm%2Fchat&since=")
+    await page.click("#filters .chip")
+    await page.wait("document.querySelectorAll('#groups-table tbody tr').length === 1")
+    assert "prod" in await page.text("#groups-table")
+    assert "Numbers reach back to" in await page.text("#reach")
+    assert await page.text("#trouble") == ""
     assert page.complaints == []
 
 

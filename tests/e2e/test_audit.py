@@ -71,3 +71,21 @@ def test_given_metadata(start_gateway: StartGateway, upstream: FakeUpstream) -> 
             "gateway.metadata.team": "ml",
             "gateway.metadata.job": "j",
         }
+
+
+def test_who_is_not_let_in_is_noted(gateway: GatewayProcess) -> None:
+    """A wrong password and a token that is none, a moment later, and without the secrets."""
+    wrong = {"user": "admin", "password": "canary-wrong-password"}
+    assert gateway.control("POST", "/api/sign-in", wrong)[0] == 401
+    headers = {"authorization": "Bearer canary-wrong-token"}
+    assert gateway.control("GET", "/api/traces", headers=headers)[0] == 401
+
+    def noted() -> Any:
+        entries = gateway.get("/api/audit")["entries"]
+        found = {entry["action"]: entry for entry in entries}
+        return found if found.keys() >= {"sign_in.failed", "token.refused"} else None
+
+    found = until(noted, timeout_s=10.0, what="both to be noted")
+    assert found["sign_in.failed"]["by"] == {"kind": "control_api", "address": "127.0.0.1"}
+    assert found["sign_in.failed"]["count"] >= 1
+    assert "canary" not in str(found)

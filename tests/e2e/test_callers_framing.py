@@ -10,8 +10,8 @@ import pytest
 
 from tests.rig.fake_upstream import Exchange, FakeUpstream
 from tests.rig.gateway_process import GatewayProcess
-from tests.rig.manifests import bearer, chat, chat_body
-from tests.rig.raw_http import RawConnection, request_bytes
+from tests.rig.manifests import bearer, chat, chat_body, trace_id_of
+from tests.rig.raw_http import RawConnection, assert_error, request_bytes
 from tests.rig.until import until
 
 CHAT: Final = "/v1/chat/completions"
@@ -124,3 +124,16 @@ def test_body_shorter_than_its_length(gateway: GatewayProcess, upstream: FakeUps
         assert chat(gateway, "fake/normal").status == 200
         connection.close()
     assert ["user" in each.json for each in upstream.exchanges] == [False] * 3
+
+
+@pytest.mark.long
+def test_a_body_that_stalls(gateway: GatewayProcess, upstream: FakeUpstream) -> None:
+    """A minute of silence within a body is 408, told by its trace, and no call; others go on meanwhile."""
+    with gateway.connect() as connection:
+        connection.socket.settimeout(120)
+        connection.send(call("fake/normal")[:-1])
+        assert chat(gateway, "fake/normal").status == 200
+        reply = connection.read_reply()
+        assert_error(reply, 408, "timeout_error", "body_timeout", "client")
+    assert len(upstream.exchanges) == 1
+    assert gateway.row(trace_id_of(reply))["status_code"] == 408

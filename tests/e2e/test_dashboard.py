@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.rig.axe import find_faults
-from tests.rig.browser import Page, browser_page
+from tests.rig.browser import Chromium, Page
 from tests.rig.fake_upstream import FakeUpstream
 from tests.rig.gateway_process import ADMIN_TOKEN, GatewayProcess
 from tests.rig.manifests import ENVIRONMENT, chat, standard_documents
@@ -59,9 +59,9 @@ async def save(page: Page) -> None:
     await page.wait("document.getElementById('result').innerText.includes('Saved and in force')")
 
 
-async def test_the_walk(fresh: GatewayProcess) -> None:
+async def test_the_walk(fresh: GatewayProcess, chromium: Chromium) -> None:
     """The link, a password, the six steps, Test, Save, a call: its trace arrives, and the page says so."""
-    async with browser_page() as page:
+    async with chromium.page() as page:
         with OtlpSink() as sink:
             await page.look(width=1440, height=900)
             await sign_in_first(fresh, page)
@@ -96,9 +96,9 @@ async def test_the_walk(fresh: GatewayProcess) -> None:
     assert LINK.findall(fresh.stdout)[0] not in fresh.log.replace(fresh.stdout, "")
 
 
-async def test_what_strangers_write_is_text(fresh: GatewayProcess) -> None:
+async def test_what_strangers_write_is_text(fresh: GatewayProcess, chromium: Chromium) -> None:
     """Names, header names, attributes and an endpoint's answer: none becomes markup."""
-    async with browser_page() as page:
+    async with chromium.page() as page:
         with OtlpSink() as sink:
             await sign_in_first(fresh, page)
             manifest = {
@@ -125,9 +125,9 @@ async def test_what_strangers_write_is_text(fresh: GatewayProcess) -> None:
 
 
 @pytest.mark.long
-async def test_a_restart_keeps_who_is_signed_in(fresh: GatewayProcess) -> None:
+async def test_a_restart_keeps_who_is_signed_in(fresh: GatewayProcess, chromium: Chromium) -> None:
     """The next start prints no link, and the browser goes on where it was."""
-    async with browser_page() as page:
+    async with chromium.page() as page:
         await sign_in_first(fresh, page)
         port = fresh.control_port
         await asyncio.to_thread(fresh.stop)

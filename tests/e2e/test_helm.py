@@ -59,6 +59,18 @@ def test_ways_in() -> None:
 
 
 @requires("helm")
+def test_config_from_redis() -> None:
+    """Then there is no ConfigMap, neither made nor mounted."""
+    made = by_kind("--set", "config.fromRedis=true")
+    assert "ConfigMap" not in made
+    spec = made["Deployment"]["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    assert {"name": "GATEWAY_CONFIG", "value": "redis:"} in container["env"]
+    names = {one["name"] for one in (*container["volumeMounts"], *spec["volumes"])}
+    assert names == {"state", "tmp"}
+
+
+@requires("helm")
 def test_what_is_switched_on() -> None:
     """Calls in flight scale, Prometheus finds the control port and is let there, egress is bounded."""
     peers: list[Document] = [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]

@@ -213,7 +213,13 @@ def test_a_provider_that_is_away(
         other.stop()
         gateway.write_config([*documents(upstream.base_url, provider), other.document("beta")])
         until(lambda: keys_word(gateway) == "away", "the other one is known", timeout_s=30)
-        lost = chat(gateway, MODEL, token=other.token(email="named@x.io"))
+        # A worker asks for its keys before the configuration is in force there, and the other one is later.
+        unknown_to_others = other.token(email="named@x.io")
+        until(
+            lambda: all(chat(gateway, MODEL, token=unknown_to_others).status == 503 for _ in range(6)),
+            "both workers have it in force", timeout_s=30,
+        )  # fmt: skip
+        lost = chat(gateway, MODEL, token=unknown_to_others)
         assert (lost.status, json.loads(lost.body)["error"]["code"]) == (503, "identity_unavailable")
         assert lost.header("retry-after") == "1"
         assert chat(gateway, MODEL, token=token).status == 200

@@ -6,7 +6,7 @@ import asyncio
 import http.client
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ from gateway.identity.dashboard_tokens import LIFE_S, DashboardKey
 from tests.browser.plane import shoot
 from tests.rig.axe import find_faults
 from tests.rig.behaviours import TEXT, chunk, stream_of
-from tests.rig.browser import Page, browser_page
+from tests.rig.browser import Chromium, Page
 from tests.rig.fake_upstream import FakeUpstream
-from tests.rig.gateway_process import ADMIN_TOKEN, GatewayProcess, StartGateway
-from tests.rig.manifests import SCRIPTED, chat, standard_documents
+from tests.rig.gateway_process import ADMIN_TOKEN, GatewayProcess
+from tests.rig.manifests import ENVIRONMENT, SCRIPTED, chat, standard_documents
 from tests.rig.requires import requires
 from tests.rig.until import until
 
@@ -31,15 +31,31 @@ IDLE = "!document.getElementById('run').disabled"
 READY = "document.querySelectorAll('#models option').length > 0"
 
 
+@pytest.fixture(scope="module")
+def own_gateway(
+    upstream_server: FakeUpstream, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[GatewayProcess]:
+    documents = standard_documents(upstream_server.base_url, 1)
+    price = {"metric": "per_1000_tokens", "value": {"input": 1, "output": 2, "cache_read": 1}}
+    for account in documents:
+        if account["name"] == "fake":
+            account["integrations"] = [{**one, "cost": price} for one in account["integrations"]]
+    folder = tmp_path_factory.mktemp("own")
+    with GatewayProcess(folder, documents, workers=2, environment=ENVIRONMENT) as process:
+        yield process
+
+
 @pytest.fixture
-def own(start_gateway: StartGateway, upstream: FakeUpstream) -> GatewayProcess:
-    """A gateway whose manifests may be changed."""
-    return start_gateway(standard_documents(upstream.base_url, 1))
+def own(own_gateway: GatewayProcess, upstream: FakeUpstream) -> GatewayProcess:
+    """A gateway to which callers may be added; one of its accounts has prices."""
+    return own_gateway
 
 
 @asynccontextmanager
-async def signed_in(gateway: GatewayProcess, token: str = ADMIN_TOKEN) -> AsyncIterator[Page]:
-    async with browser_page() as page:
+async def signed_in(
+    chromium: Chromium, gateway: GatewayProcess, token: str = ADMIN_TOKEN
+) -> AsyncIterator[Page]:
+    async with chromium.page() as page:
         await page.look(width=1440, height=900)
         await page.open(f"http://127.0.0.1:{gateway.control_port}/sign-in")
         sent = json.dumps(json.dumps({"token": token}))
@@ -58,9 +74,9 @@ def call(gateway: GatewayProcess, token: str) -> int:
     return chat(gateway, "fake/normal", token=token).status
 
 
-async def test_a_token_is_made_used_and_revoked(own: GatewayProcess) -> None:
+async def test_a_token_is_made_used_and_revoked(own: GatewayProcess, chromium: Chromium) -> None:
     """Shown once; it calls, and two seconds after its end it does not."""
-    async with signed_in(own) as page:
+    async with signed_in(chromium, own) as page:
         await open_page(own, page, "/access/tokens")
         await page.wait("document.querySelector('#tokens tbody tr') !== null")
         await page.click("#add")
@@ -89,9 +105,9 @@ async def test_a_token_is_made_used_and_revoked(own: GatewayProcess) -> None:
         assert page.complaints == []
 
 
-async def test_two_models_answer_side_by_side(own: GatewayProcess) -> None:
+async def test_two_models_answer_side_by_side(own: GatewayProcess, chromium: Chromium) -> None:
     """Streamed, with tokens, cost, times, and a link that leads to the trace of this very user."""
-    async with signed_in(own) as page:
+    async with signed_in(chromium, own) as page:
         await open_page(own, page, "/playground?model=fake%2Fnormal&model=lab%2Fnormal")
         await page.wait(READY)
         await page.run("document.querySelector('details.more').open = true")
@@ -111,6 +127,10 @@ async def test_two_models_answer_side_by_side(own: GatewayProcess) -> None:
         figures = await page.text(".pane .figures")
         assert "11 in, 5 out" in figures
         assert "ms" in figures
+        # 11 tokens at 0.1 cent and 5 at 0.2; the other model has no price, and none is made up.
+        figures = "[...document.querySelectorAll('.pane .figures')].map((one) => one.innerText)"
+        await page.wait(f"{figures}[0].includes('Cost $0.021')")
+        assert "$" not in (await page.run(figures))[1]
         for width, scheme in ((1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")):
             await page.look(width=width, height=900, scheme=scheme)
             # Colours change over a moment.
@@ -128,9 +148,11 @@ async def test_two_models_answer_side_by_side(own: GatewayProcess) -> None:
         assert page.complaints == []
 
 
-async def test_what_models_say_is_text(own: GatewayProcess, upstream: FakeUpstream) -> None:
+async def test_what_models_say_is_text(
+    own: GatewayProcess, chromium: Chromium, upstream: FakeUpstream
+) -> None:
     """Answers, errors and names of models are never markup."""
-    async with signed_in(own) as page:
+    async with signed_in(chromium, own) as page:
         await open_page(own, page, f"/playground?model=fake%2F{SCRIPTED}")
         await page.wait(READY)
         events = [chunk(SCRIPTED, {"role": "assistant", "content": EVIL}), chunk(SCRIPTED, {}, "stop")]
@@ -149,9 +171,11 @@ async def test_what_models_say_is_text(own: GatewayProcess, upstream: FakeUpstre
 
 
 @pytest.mark.long
-async def test_who_leaves_ends_the_call(own: GatewayProcess, upstream: FakeUpstream) -> None:
+async def test_who_leaves_ends_the_call(
+    own: GatewayProcess, chromium: Chromium, upstream: FakeUpstream
+) -> None:
     """Stop, or another page: the provider is not kept busy."""
-    async with signed_in(own) as page:
+    async with signed_in(chromium, own) as page:
         await open_page(own, page, "/playground?model=fake%2Fhang-mid-stream")
         await page.wait(READY)
         for leave in ("document.getElementById('stop').click()", "location.assign('/monitor')"):
@@ -165,11 +189,11 @@ async def test_who_leaves_ends_the_call(own: GatewayProcess, upstream: FakeUpstr
         assert page.complaints == []
 
 
-async def test_a_viewer_calls_nothing(own: GatewayProcess) -> None:
+async def test_a_viewer_calls_nothing(own: GatewayProcess, chromium: Chromium) -> None:
     """Unless a user of models has that name; and makes no token."""
     body = {"name": "reader", "role": "viewer"}
     _, made = await asyncio.to_thread(own.control, "POST", "/api/operator-tokens", body)
-    async with signed_in(own, made["token"]) as page:
+    async with signed_in(chromium, own, made["token"]) as page:
         await open_page(own, page, "/playground?model=fake%2Fnormal")
         await page.wait("!document.getElementById('trouble').hidden")
         assert "personal access token" in await page.text("#trouble")

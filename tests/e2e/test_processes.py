@@ -158,10 +158,10 @@ def test_drain(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
         gateway = start_gateway(documents, options=["--drain-delay", "4"])
         gate = upstream.gate()
         upstream.play(SCRIPTED, behaviours.stream(gate=gate))
-        with gateway.connect() as connection:
-            connection.send(
-                request_bytes("POST", CHAT, [bearer(), JSON], chat_body("fake/scripted", stream=True))
-            )
+        stream = chat_body("fake/scripted", stream=True)
+        with gateway.connect() as connection, gateway.connect() as resting:
+            assert resting.exchange("POST", CHAT, [bearer(), JSON], chat_body("fake/normal")).status == 200
+            connection.send(request_bytes("POST", CHAT, [bearer(), JSON], stream))
             gate.step(2)
             head = connection.read_head()
             gateway.signal(signal.SIGTERM)
@@ -169,6 +169,9 @@ def test_drain(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
             late = chat(gateway, "fake/normal")
             assert late.status == 200, "a draining gateway still serves until the delay is over"
             assert late.header("connection") == "close"
+            last = resting.exchange("POST", CHAT, [bearer(), JSON], chat_body("fake/normal", stream=True))
+            assert (last.status, last.header("connection")) == (200, "close")
+            assert resting.has_ended()
             until(lambda: not accepts(gateway), what="the listener to close")
             assert gateway.exit_code is None
             gate.open()

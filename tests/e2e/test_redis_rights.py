@@ -11,12 +11,15 @@ from typing import Any, Final
 import pytest
 from redis import Redis
 
+from gateway.store.config_store import ConfigStore, Note
 from tests.rig.behaviours import provider_error
 from tests.rig.fake_upstream import FakeUpstream
 from tests.rig.gateway_process import Document, GatewayProcess, StartGateway
 from tests.rig.limited_gateway import USD_OF_A_CALL, budget, paid_account, post, rate
 from tests.rig.manifests import (
+    APP_TOKEN,
     ENVIRONMENT,
+    bearer,
     chat,
     gemini_account,
     in_turn,
@@ -120,6 +123,20 @@ def test_no_more_rights_than_documented(
         chat(gateway, "vm/both")
     usage = gateway.get("/api/limits/usage?rule=r&unit=requests_per_day")
     assert (usage["usage"][0]["used"], usage["counted_by"]) == (3, "replicas")
+    assert chat(gateway, "fake/free", store=True).status == 200, "it is noted for others"
+    with gateway.connect() as connection:
+        connection.exchange("GET", "/v1/responses/resp_of_nobody", [bearer(APP_TOKEN)])
+    until(
+        lambda: (
+            'gateway_shared_state_lookups_total{outcome="unknown"} 1' in gateway.control("GET", "/metrics")[1]
+        ),
+        what="others to have been asked",
+    )
+    assert len(gateway.get("/api/replicas")["replicas"]) == 1
+    store = ConfigStore(url_of(server), timeout_s=10.0)
+    store.put(b"set", Note(0, "ab12", "v", 0, "me", "0", 1))
+    assert (store.head(), store.find(1), len(store.notes())) == ("1-ab12", b"set", 1)
+    store.close()
     assert denied(server) == []
     server.restart()
     until(lambda: words(gateway) == {"ok"}, timeout_s=20, what="Redis to be there again")

@@ -14,6 +14,7 @@ from tests.rig.manifests import (
     bearer,
     chat,
     chat_body,
+    openai_account,
     standard_documents,
     virtual_account,
 )
@@ -156,3 +157,29 @@ def test_what_is_not_built_is_reported(start_gateway: StartGateway, upstream: Fa
     gateway = start_gateway(documents, workers=1)
     assert "gateway-guardrails-config" in str(gateway.get("/api/config")["not_in_force"])
     assert statuses(gateway, APP_TOKEN, 3) == {200}
+
+
+def test_addresses_that_are_not_called_any_more(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
+    """A rule on addresses holds for new connections after a change, in workers as in control, and is told."""
+    # By name, as what is written as an address would refuse the configuration.
+    url = upstream.base_url.replace("127.0.0.1", "localhost")
+    documents = [openai_account("fake", url, ["normal"]), virtual_account("app", [APP_TOKEN], ["fake/*"])]
+    gateway = start_gateway(documents, workers=1)
+    settings = {"type": "gateway-global-settings", "egress_settings": {"deny": ["localhost"]}}
+    gateway.write_config([settings], "egress.yaml")
+    until(
+        lambda: gateway.get("/api/config")["last_rejected"] is not None,
+        timeout_s=IN_FORCE_S,
+        what="control to refuse what could not work",
+    )
+    assert "egress_settings.deny" in str(gateway.get("/api/config")["last_rejected"])
+    settings["egress_settings"] = {"private_addresses": "refuse"}
+    before = gateway.get("/api/config")["version"]
+    gateway.write_config([settings], "egress.yaml")
+    until(lambda: gateway.get("/api/config")["version"] != before, timeout_s=IN_FORCE_S, what="the change")
+    after = gateway.get("/api/config")["version"]
+    until(lambda: all_on(gateway, after, workers=1), timeout_s=IN_FORCE_S, what="the worker to run it")
+    reply = chat(gateway, "fake/normal")
+    assert reply.status == 502
+    assert "egress_settings" in reply.json["error"]["message"]
+    assert upstream.exchanges == []

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
+import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +131,42 @@ def test_killed_in_the_middle_of_saving(tmp_path: Path) -> None:
         found: list[Any] = list(yaml.safe_load_all(text))
         assert len(set(found[2]["members"])) == 1
         assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == ["m.yaml"]
+
+
+@pytest.mark.long
+def test_a_change_is_in_force_on_all_workers_in_two_seconds(
+    start_gateway: StartGateway, upstream: FakeUpstream
+) -> None:
+    """From before the file is written to the times that the gateway has noted itself, for either way."""
+    gateway = start_gateway(standard_documents(upstream.base_url, 1), workers=2)
+    _, saved = gateway.control("PUT", TEAM, {"type": "team", "name": "ml", "members": ["0@x.io"]})
+    until(lambda: in_force(gateway, saved["version"]), timeout_s=IN_FORCE_S, what="the team")
+    file = Path(gateway.get(TEAM)["file"])
+    took: dict[str, list[float]] = {"git": [], "API": []}
+    for number in range(1, 11):
+        for way, times in took.items():
+            before = gateway.get("/api/config")["version"]
+            member = f"{number}-{way}@x.io"
+            began_s = time.time()
+            if way == "API":
+                body = {"type": "team", "name": "ml", "members": [member]}
+                assert gateway.control("PUT", TEAM, body)[0] == 200
+            else:
+                # As git does it: another file in its place.
+                text = re.sub(r"\S+@x\.io", member, file.read_text())
+                fresh = file.with_name(f".{file.name}.new")
+                fresh.write_text(text)
+                fresh.replace(file)
+
+            def is_changed(before: str = before) -> Any:
+                config = gateway.get("/api/config")
+                versions = {worker["version"] for worker in config["workers"]}
+                return config["version"] != before and versions == {config["version"]} and config
+
+            config = until(is_changed, timeout_s=IN_FORCE_S, what="the change")
+            last = max(worker["in_force_at"] for worker in config["workers"])
+            assert len(config["workers"]) == 2
+            times.append(datetime.fromisoformat(last).timestamp() - began_s)
+    for way, times in took.items():
+        print(f"{way}: in force on both workers after {min(times):.2f} to {max(times):.2f} s")
+    assert max(map(max, took.values())) <= 2.0

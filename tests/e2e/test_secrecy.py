@@ -6,6 +6,7 @@ Searched are logs, traces, exports, APIs, error bodies, process arguments and fi
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tests.rig.gateway_process import StartGateway
 from tests.rig.manifests import (
     APP_TOKEN,
     CREDENTIALS,
+    ENVIRONMENT,
     EXPIRED_TOKEN,
     NARROW_TOKEN,
     PROMPT,
@@ -28,9 +30,10 @@ from tests.rig.manifests import (
 )
 from tests.rig.otlp_sink import OtlpSink
 
+REDIS_PASSWORD = "canary-redis-password-0010"
 WRONG = "canary-wrong-token-0009"
 FORBIDDEN = (
-    *(*CREDENTIALS, WRONG, PROMPT, "canary-provider-cookie", "canary-cookie"),
+    *(*CREDENTIALS, REDIS_PASSWORD, WRONG, PROMPT, "canary-provider-cookie", "canary-cookie"),
     *("canary-query", "canary-unlisted-baggage", "canary-unlisted-header"),
 )
 
@@ -65,7 +68,11 @@ def test_nothing_leaks(
     settings = {"type": "gateway-global-settings", "telemetry_settings": captured}
     documents = [*standard_documents(upstream.base_url, 1, sink.traces_url), settings]
     gateway = start_gateway(
-        documents, workers=1, options=["--log-level", "debug", "--log-format", log_format]
+        documents,
+        workers=1,
+        options=["--log-level", "debug", "--log-format", log_format],
+        # Nobody is there, which is told as well.
+        environment={**ENVIRONMENT, "GATEWAY_REDIS_URL": f"redis://:{REDIS_PASSWORD}@127.0.0.1:1/0"},
     )
 
     replies = [
@@ -102,6 +109,8 @@ def test_nothing_leaks(
         found += leaks(path, json.dumps(gateway.control("GET", path)))
     for pid in (gateway.pid, gateway.control_pid(), *gateway.worker_pids()):
         found += leaks("arguments", Path(f"/proc/{pid}/cmdline").read_bytes().decode())
+        # Nor would an image of its memory be written.
+        assert re.search(r"Max core file size +0 ", Path(f"/proc/{pid}/limits").read_text())
     found += leaks("the log", gateway.log)
     assert sorted(set(found)) == []
 

@@ -1,4 +1,4 @@
-"""HAProxy and nginx with the configurations of `deploy/`, in front of gateways on loopback.
+"""Caddy, HAProxy and nginx with the configurations of `deploy/`, in front of gateways on loopback.
 
 Only addresses are put into the files; everything else is as it is shipped.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -60,14 +60,23 @@ def replaced(text: str, old: str, new: str) -> str:
 
 
 class Balancer:
-    """One running HAProxy or nginx.
+    """One running Caddy, HAProxy or nginx.
 
     Attributes:
+        name: Which it is.
         port: Where callers come in.
     """
 
-    def __init__(self, name: str, folder: Path, gateways: Sequence[int]) -> None:
-        """Write the configuration for three *gateways*, given by their ports."""
+    def __init__(
+        self, name: str, folder: Path, gateways: Sequence[int], *, authority: Path | None = None
+    ) -> None:
+        """Write the configuration for three *gateways*, given by their ports.
+
+        Args:
+            authority: Who signs their certificates; None: they speak plain HTTP. For Caddy alone.
+        """
+        self._authority = authority
+        self.name = name
         self.port = free_port()
         self._log = folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -106,6 +115,21 @@ class Balancer:
         except OSError:
             return False
 
+    def _prepare_caddy(self, folder: Path, addresses: list[str]) -> list[str]:
+        text = (DEPLOY / "caddy" / "Caddyfile").read_text()
+        # For whatever name it is asked: others would get an empty 200.
+        text = replaced(text, "\n:8080 {", f"\n:{self.port} {{\n\tbind 127.0.0.1")
+        if self._authority is not None:
+            over_tls = f"\n\t\t\ttls\n\t\t\ttls_trust_pool file {self._authority}"
+            text = replaced(text, "transport http {", f"transport http {{{over_tls}")
+        file = folder / "Caddyfile"
+        file.write_text(text)
+        self._environment = {
+            **{f"GATEWAY_{at}": address for at, address in enumerate(addresses, 1)},
+            **_caddy_environment(folder),
+        }
+        return [find_program("caddy") or "", "run", "--config", str(file)]
+
     def _prepare_haproxy(self, folder: Path, addresses: list[str]) -> list[str]:
         text = (DEPLOY / "haproxy" / "haproxy.cfg").read_text()
         text = replaced(text, "bind :8080", f"bind 127.0.0.1:{self.port}")
@@ -128,6 +152,19 @@ class Balancer:
         return [find_program("nginx") or "", "-p", str(folder), "-c", "nginx.conf"]
 
 
+def _caddy_environment(folder: Path) -> dict[str, str]:
+    """Where it may write, and where it is told things while it runs."""
+    homes = {name: str(folder) for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")}
+    return {**homes, "CADDY_ADMIN": f"127.0.0.1:{free_port()}"}
+
+
+def check_caddy(folder: Path) -> subprocess.CompletedProcess[str]:
+    """`caddy validate` of the shipped file."""
+    file = DEPLOY / "caddy" / "Caddyfile"
+    command = [find_program("caddy") or "", "validate", "--config", str(file)]
+    return _run(command, _caddy_environment(folder))
+
+
 def check_haproxy() -> subprocess.CompletedProcess[str]:
     """`haproxy -c` of the shipped file."""
     file = DEPLOY / "haproxy" / "haproxy.cfg"
@@ -140,5 +177,10 @@ def check_nginx(folder: Path) -> subprocess.CompletedProcess[str]:
     return _run([find_program("nginx") or "", "-t", "-p", str(folder), "-c", "nginx.conf"])
 
 
-def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+def _run(
+    command: list[str], environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=30,
+        env={**os.environ, **(environment or {})},
+    )  # fmt: skip

@@ -13,12 +13,12 @@ import subprocess
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import aiohttp
 
 from tests.rig.requires import find_chromium
-from tests.rig.until import until_async
+from tests.rig.until import until, until_async
 
 _FLAGS: Final = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -26,6 +26,14 @@ _FLAGS: Final = (
     *("--disable-dev-shm-usage", "--remote-debugging-port=0"),
 )
 _ANSWER_S: Final = 20.0
+KEYS: Final = {
+    "Tab": ("Tab", 9, ""),
+    "Enter": ("Enter", 13, "\r"),
+    "Escape": ("Escape", 27, ""),
+    " ": ("Space", 32, " "),
+    "ArrowDown": ("ArrowDown", 40, ""),
+}
+"""Of each its code, its number in Windows and what it types."""
 
 
 class Page:
@@ -82,6 +90,18 @@ class Page:
         """Click on an element."""
         await self.run(f"document.querySelector({json.dumps(selector)}).click()")
 
+    async def press(self, key: str, *, shift: bool = False, control: bool = False) -> None:
+        """Press a key: a name of `KEYS`, or a letter."""
+        code, number, text = KEYS[key] if key in KEYS else (f"Key{key.upper()}", ord(key.upper()), "")
+        pressed = {
+            "key": key,
+            "code": code,
+            "windowsVirtualKeyCode": number,
+            "modifiers": 8 * shift + 2 * control,
+        }
+        await self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **pressed)
+        await self.call("Input.dispatchKeyEvent", type="keyUp", **pressed)
+
     async def text(self, selector: str) -> str:
         """The text that an element shows."""
         return str(await self.run(f"document.querySelector({json.dumps(selector)}).innerText"))
@@ -125,34 +145,60 @@ class Page:
             self.complaints.append(message["params"]["entry"]["text"])
 
 
-@contextlib.asynccontextmanager
-async def browser_page() -> AsyncIterator[Page]:
-    """A tab of a fresh browser, which ends with it."""
-    program = find_chromium()
-    assert program is not None
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        profile = Path(folder)
-        process = await asyncio.create_subprocess_exec(
-            program,
-            *_FLAGS,
-            f"--user-data-dir={profile}",
-            "about:blank",
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_ANSWER_S)
+    except subprocess.TimeoutExpired:
+        # On a machine that is busy elsewhere it may take its time, and nothing here is about that.
+        process.kill()
+        process.wait()
+
+
+class Chromium:
+    """A browser, which ends with the `with`. Tests share it, as a start takes as long as most of them."""
+
+    def __init__(self) -> None:
+        self._origin = ""
+
+    def __enter__(self) -> Self:
+        program = find_chromium()
+        assert program is not None
+        with contextlib.ExitStack() as starting:
+            folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+            profile = Path(starting.enter_context(folder))
+            process = subprocess.Popen(
+                [program, *_FLAGS, f"--user-data-dir={profile}", "about:blank"],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            starting.callback(_end, process)
             port_file = profile / "DevToolsActivePort"
-            await until_async(
+            until(
                 lambda: port_file.exists() and port_file.read_text().strip(), "Chromium listens", timeout_s=60
             )
-            port = port_file.read_text().splitlines()[0]
-            async with aiohttp.ClientSession() as session:
-                async with session.get(f"http://127.0.0.1:{port}/json/list") as reply:
-                    tabs = await reply.json()
-                address = next(tab["webSocketDebuggerUrl"] for tab in tabs if tab["type"] == "page")
-                async with session.ws_connect(address, max_msg_size=64 * 1024 * 1024) as socket:
-                    yield Page(socket)
-        finally:
-            process.terminate()
-            async with asyncio.timeout(_ANSWER_S):
-                await process.wait()
+            self._origin = f"127.0.0.1:{port_file.read_text().splitlines()[0]}"
+            self._running = starting.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.close()
+
+    @contextlib.asynccontextmanager
+    async def page(self) -> AsyncIterator[Page]:
+        """A tab without any past: it shares no cookie, storage or cache with another, and ends as a whole."""
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"http://{self._origin}/json/version") as reply:
+                address = (await reply.json())["webSocketDebuggerUrl"]
+            async with session.ws_connect(address) as socket:
+                browser = Page(socket)
+                context = (await browser.call("Target.createBrowserContext"))["browserContextId"]
+                try:
+                    tab = await browser.call(
+                        "Target.createTarget", url="about:blank", browserContextId=context
+                    )
+                    address = f"http://{self._origin}/devtools/page/{tab['targetId']}"
+                    async with session.ws_connect(address, max_msg_size=64 * 1024 * 1024) as of_tab:
+                        yield Page(of_tab)
+                finally:
+                    await browser.call("Target.disposeBrowserContext", browserContextId=context)

@@ -14,6 +14,7 @@ import os
 import pty
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -32,7 +33,9 @@ START_TIMEOUT_S: Final = 40.0
 STOP_TIMEOUT_S: Final = 45.0
 CONTROL_TIMEOUT_S: Final = 10.0
 ADMIN_TOKEN: Final = "admin-token-of-the-rig"
-_READY: Final = re.compile(r"gateway ready: data plane http://[^:]+:(\d+), control plane http://[^:]+:(\d+)")
+_READY: Final = re.compile(
+    r"gateway ready: data plane https?://[^:]+:(\d+), control plane https?://[^:]+:(\d+)"
+)
 
 Document = dict[str, Any]
 
@@ -43,6 +46,7 @@ class GatewayProcess:
     Attributes:
         folder: Holds `config/`, `state/` and the log.
         port: Of the data plane; `control_port` likewise. Known after `start`.
+        tls: What to speak to both planes, None: plain HTTP.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class GatewayProcess:
         self._log_path = folder / "gateway.log"
         self.port = 0
         self.control_port = 0
+        self.tls: ssl.SSLContext | None = None
         self.config.mkdir(parents=True)
         self.write_config(documents)
 
@@ -80,9 +85,17 @@ class GatewayProcess:
             AssertionError: It ended or stayed silent.
         """
         self.launch()
+        self.wait_until_ready()
+        return self
+
+    def wait_until_ready(self) -> None:
+        """Wait for the ready line, after `launch`.
+
+        Raises:
+            AssertionError: It ended or stayed silent.
+        """
         until(self._is_ready_or_dead, timeout_s=START_TIMEOUT_S, what="the gateway to say that it is ready")
         assert self.port, f"the gateway did not start (exit {self.exit_code}):\n{self.log}"
-        return self
 
     def launch(self) -> None:
         """Run it and return at once; again, once an earlier run has ended."""
@@ -148,7 +161,12 @@ class GatewayProcess:
         self._process = None
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            # One that was too late would stay.
+            self.kill()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -197,7 +215,7 @@ class GatewayProcess:
 
     def connect(self) -> RawConnection:
         """A socket to the data plane."""
-        return RawConnection(self.port)
+        return RawConnection(self.port, tls=self.tls)
 
     @property
     def base_url(self) -> str:
@@ -208,7 +226,12 @@ class GatewayProcess:
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> tuple[int, Any]:
         """Ask the control plane; status and parsed JSON (or text)."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.control_port, timeout=CONTROL_TIMEOUT_S)
+        place = ("127.0.0.1", self.control_port)
+        connection = (
+            http.client.HTTPConnection(*place, timeout=CONTROL_TIMEOUT_S)
+            if self.tls is None
+            else http.client.HTTPSConnection(*place, timeout=CONTROL_TIMEOUT_S, context=self.tls)
+        )
         try:
             data = None if body is None else json.dumps(body)
             token = self._environment["GATEWAY_ADMIN_TOKEN"]

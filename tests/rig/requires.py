@@ -11,6 +11,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -74,9 +75,11 @@ def _shared(name: str) -> Callable[[], str | None]:
 
 # Name -> why it is absent, or None. A new tool is one row.
 TOOLS: dict[str, Callable[[], str | None]] = {
+    "caddy": _program("caddy"),
     "cc": _program("cc"),
     "chromium": lambda: None if find_chromium() else "no program chromium or google-chrome on PATH",
     "curl": _program("curl"),
+    "cyclonedx-py": lambda: None if find_cyclonedx() else "no program cyclonedx-py (make sbom installs it)",
     "grpc": _module("grpc"),
     "helm": _program("helm"),
     "haproxy": _program("haproxy"),
@@ -99,13 +102,21 @@ TOOLS: dict[str, Callable[[], str | None]] = {
 
 
 def find_program(name: str) -> str | None:
-    """Find a program, also where Debian keeps servers off an ordinary user's PATH."""
-    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin:/sbin")
+    """Find a program, also one that a package brought, and where Debian keeps servers off a user's PATH."""
+    beside = str(Path(sys.executable).parent)
+    return shutil.which(name) or shutil.which(name, path=f"{beside}:/usr/sbin:/usr/local/sbin:/sbin")
 
 
 def find_mock_ai_api() -> str | None:
     """A mock of providers, in the environment of its own that `make install-test` gives it."""
     return find_program("mock-ai-api") or shutil.which("mock-ai-api", path=str(ROOT / ".venv-mock" / "bin"))
+
+
+def find_cyclonedx() -> str | None:
+    """What makes the bill of materials, in the environment of its own that `make sbom` gives it."""
+    return find_program("cyclonedx-py") or shutil.which(
+        "cyclonedx-py", path=str(ROOT / ".venv-audit" / "bin")
+    )
 
 
 def find_chromium() -> str | None:

@@ -221,6 +221,7 @@ class FakeClient:
         self.pieces: list[bytes] = []
         self.is_ended = False
         self.was_read = False
+        self.is_dropped = False
         self.on_write: Callable[[], object] = lambda: None
         self._headers = FakeHeaders(headers)
         self._body = body
@@ -265,13 +266,21 @@ class FakeClient:
         if not self._gone.done():
             self._gone.set_result({"type": "http.disconnect"})
 
-    async def read_body(self, limit_bytes: int) -> bytes:
+    async def read_body(self, limit_bytes: int, hold: Callable[[int], None]) -> bytes:
+        hold(len(self._body or b""))
         self.was_read = True
         if self._body is None:
             raise ClientDisconnected
         if len(self._body) > limit_bytes:
             raise BodyTooLarge("too long")
         return self._body
+
+    @property
+    def is_short(self) -> bool:
+        return self.declared_bytes is not None and self.declared_bytes < 100
+
+    async def drop_body(self) -> None:
+        self.is_dropped = True
 
     def watch(self) -> AbstractContextManager[object]:
         lookout = _LookoutNow(asyncio.get_running_loop())

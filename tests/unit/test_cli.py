@@ -206,6 +206,17 @@ def test_serve(manifests: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (settings.strict, settings.metrics_on_data_port) == (False, True)
 
 
+def test_serve_with_a_password_on_the_command_line(
+    manifests: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It runs, and warns."""
+    stand_in(monkeypatch, "supervisor", "serve")
+    assert cli.main(["serve", "--config", str(manifests), "--redis-url", "redis://:canary@localhost"]) == 3
+    said = capsys.readouterr().err
+    assert "GATEWAY_REDIS_URL" in said
+    assert "canary" not in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -238,3 +249,13 @@ def test_demo_provider(
     recorded = stand_in(monkeypatch, "demo_provider", "main")
     assert cli.main(["demo-provider", *arguments]) == 3
     assert recorded.calls == [expected]
+
+
+def test_size(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a load needs, for people and for programs; what is no load is refused in words."""
+    assert cli.main(["size", "--rps", "2000", "--zones", "3"]) == cli.OK
+    assert "gateways    15 of 4 cores" in capsys.readouterr().out
+    assert cli.main(["size", "--rps", "2000", "--zones", "3", "--format", "json"]) == cli.OK
+    assert json.loads(capsys.readouterr().out)["fleet"]["replicas"] == 15
+    assert cli.main(["size", "--rps", "-1"]) == cli.USAGE
+    assert capsys.readouterr().err == "gateway size: rps: expected a number from 0.001 to 1e+07\n"

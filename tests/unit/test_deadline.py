@@ -35,10 +35,10 @@ async def test_disarmed_limit_never_passes() -> None:
 
 
 async def test_two_limits_at_once() -> None:
-    """Of two limits around one wait that pass together the inner one is told, and nothing is left over."""
-    outer = Deadline(0.01, lambda: UpstreamTimeout("outer"))
-    inner = Deadline(0.005, lambda: UpstreamTimeout("inner"))
-    with pytest.raises(UpstreamTimeout, match="inner"), outer, inner:
+    """Of two limits that pass in one turn of the loop the outer one is told, and nothing is left over."""
+    outer = Deadline(0.0, lambda: UpstreamTimeout("outer"))
+    inner = Deadline(0.0, lambda: UpstreamTimeout("inner"))
+    with pytest.raises(UpstreamTimeout, match="outer"), outer, inner:
         await asyncio.Event().wait()
     outer.disarm()
     assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]  # it runs in one

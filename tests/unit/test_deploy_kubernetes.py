@@ -41,7 +41,12 @@ def test_settings_are_settings() -> None:
     assert environment().keys() <= {option.variable for option in OPTIONS} | {"GATEWAY_ADMIN_TOKEN"}
     settings = read_settings({}, environment())
     ports = {one["name"]: one["containerPort"] for one in CONTAINER["ports"]}
-    assert ports == {"calls": settings.port, "control": settings.control_port}
+    assert ports == {
+        "calls": settings.port,
+        "control": settings.control_port,
+        "health": settings.health_port,
+    }
+    assert settings.health_host == "0.0.0.0"
     mounts = {one["mountPath"] for one in CONTAINER["volumeMounts"]}
     assert mounts == {str(settings.config), str(settings.state_dir), "/tmp"}  # noqa: S108 - the pod's own
 
@@ -74,7 +79,7 @@ def test_everything_selects_the_pods() -> None:
     assert "replicas" not in OBJECTS["Deployment/gateway"]["spec"], "the autoscaler says how many"
     probes = [CONTAINER[name]["httpGet"] for name in ("startupProbe", "readinessProbe", "livenessProbe")]
     assert [(one["path"], one["port"]) for one in probes] == [
-        ("/readyz", "calls"), ("/readyz", "calls"), ("/livez", "calls"),
+        ("/readyz", "health"), ("/readyz", "health"), ("/livez", "calls"),
     ]  # fmt: skip
 
 

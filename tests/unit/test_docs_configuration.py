@@ -15,6 +15,7 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from gateway.config import SecretSource, check
+from gateway.config.field_meanings import meanings_of
 from gateway.config.manifests.cost import Cost
 from gateway.config.manifests.known import IN_FORCE
 from gateway.config.manifests.load_balancing import AnyRouting
@@ -102,16 +103,17 @@ def shown_default(field: FieldInfo) -> str:
 
 def expected(
     parts: Iterable[type[Part]], prefix: str = "", elsewhere: Collection[str] = (_PRICES, *_ROUTES)
-) -> dict[str, tuple[str, FieldInfo]]:
-    """Default and field of each path below *parts*, which are choices for the same place.
+) -> dict[str, tuple[str, FieldInfo, str]]:
+    """Default, field and meaning of each path below *parts*, which are choices for the same place.
 
     Of a field that is listed *elsewhere* what is below it is left out.
     """
-    found: dict[str, tuple[str, FieldInfo]] = {}
+    found: dict[str, tuple[str, FieldInfo, str]] = {}
     for part in parts:
         for name, field in fields_of(part).items():
             path = prefix + name
-            found.setdefault(path, (shown_default(field), field))
+            meaning = meanings_of(part).get(name, "")
+            found.setdefault(path, (shown_default(field), field, meaning))
             for inner, suffix in parts_in(field.annotation) if name not in elsewhere else ():
                 found = expected([inner], f"{path}{suffix}.", elsewhere) | found
     return found
@@ -122,7 +124,7 @@ def test_every_field_with_its_default(kind: str) -> None:
     """A section for each type in force, a row for each field at any depth."""
     shared = _OF_EACH_VENDOR if kind in VENDOR_ACCOUNTS else {}
     assert {path: default for path, (default, _) in documented_for(kind).items()} == {
-        path: shared.get(path, default) for path, (default, _) in expected([IN_FORCE[kind]]).items()
+        path: shared.get(path, default) for path, (default, *_) in expected([IN_FORCE[kind]]).items()
     }
 
 
@@ -131,7 +133,7 @@ def test_every_field_of_prices() -> None:
     rows = documented("Prices")
     found = expected([part for part, _ in parts_in(Cost)])
     assert {path: default for path, (default, _) in rows.items()} == {
-        path: default for path, (default, _) in found.items()
+        path: default for path, (default, *_) in found.items()
     }
 
 
@@ -140,11 +142,11 @@ def test_every_field_of_routes() -> None:
     fields = expected(_ROUTINGS, elsewhere=())
     rows = documented("Routes")
     assert {path: default for path, (default, _) in rows.items()} == {
-        path: default for path, (default, _) in fields.items()
+        path: default for path, (default, *_) in fields.items()
     }
     assert f"`{_PROMPT.partition('.')[2]}` is *not in force*" in rows[_OVERRIDES][1]
     for path, (_, meaning) in rows.items():
-        assert ("*Extension" in meaning) == str(fields[path][1].description).endswith("Extension."), path
+        assert ("*Extension" in meaning) == fields[path][2].endswith("Extension."), path
         choices = {
             choice
             for member in members(fields[path][1].annotation)
@@ -159,7 +161,7 @@ def test_extensions_are_marked(kind: str) -> None:
     """What a manifest for TrueFoundry may not have is said, row by row."""
     fields = expected([IN_FORCE[kind]])
     for path, (_, meaning) in documented_for(kind).items():
-        is_extension = str(fields[path][1].description).endswith("Extension.")
+        is_extension = fields[path][2].endswith("Extension.")
         is_marked = "*Extension" in meaning and f"but for `{kind.partition('/')[2]}`" not in meaning
         assert is_marked == is_extension, path
 
@@ -178,7 +180,7 @@ def test_every_choice_is_listed() -> None:
     """A field that takes one of several words names each of them."""
     for kind, model in IN_FORCE.items():
         rows = documented_for(kind)
-        for path, (_, field) in expected([model]).items():
+        for path, (_, field, _) in expected([model]).items():
             for member in members(field.annotation):
                 for choice in typing.get_args(member) if typing.get_origin(member) is typing.Literal else ():
                     default, meaning = rows[path]

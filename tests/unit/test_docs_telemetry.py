@@ -17,7 +17,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from gateway.endpoints.catalogue import CHAT, EMBEDDING
 from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_reply import ReplyFacts
-from gateway.errors import ClientDisconnected, GatewayError
+from gateway.errors import ClientDisconnected, GatewayError, Overloaded
 from gateway.model import (
     Caller,
     Endpoint,
@@ -203,13 +203,23 @@ def failed() -> CallTrace:
     return trace
 
 
+def turned_away() -> CallTrace:
+    """One for which there was no room."""
+    trace = trace_of(CHAT, CHAT_BODY)
+    trace.turned_away(Overloaded("Later.", reason="cpu", priority="low"))
+    trace.failed(Overloaded.code, "Later.")
+    trace.responded(503)
+    trace.ended()
+    return trace
+
+
 @cache
 def encoded() -> tuple[Span, ...]:
     """The spans of those calls, read by protobuf."""
     encoder = SpanEncoder()
     return tuple(
         Span.FromString(span.plain + span.content)
-        for trace in (answered(), given_up(), failed())
+        for trace in (answered(), given_up(), failed(), turned_away())
         for span in encoder.encode(trace).spans
     )
 

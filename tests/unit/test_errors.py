@@ -30,11 +30,13 @@ TABLE = {
     "RateLimitExceeded": (429, "rate_limit_error", "rate_limit_exceeded", "gateway", True),
     "BudgetExceeded": (429, "rate_limit_error", "budget_exceeded", "gateway", False),
     "BodyTimeout": (408, "timeout_error", "body_timeout", "client", False),
+    "InvalidFraming": (400, "invalid_request_error", "invalid_framing", "client", False),
     "BodyTooLarge": (413, "invalid_request_error", "body_too_large", "client", False),
     "InternalError": (500, "api_error", "internal_error", "gateway", False),
     "UpstreamUnreachable": (502, "upstream_error", "upstream_unreachable", "upstream", True),
     "UpstreamBadReply": (502, "upstream_error", "upstream_bad_reply", "upstream", True),
     "IdentityUnavailable": (503, "overloaded_error", "identity_unavailable", "gateway", True),
+    "Overloaded": (503, "overloaded_error", "overloaded", "gateway", True),
     "LimitsUnavailable": (503, "overloaded_error", "limits_unavailable", "gateway", True),
     "GatewayShutdown": (503, "overloaded_error", "gateway_shutdown", "gateway", True),
     "SecretMissingError": (503, "overloaded_error", "secret_missing", "gateway", False),
@@ -63,6 +65,13 @@ def test_codes_are_distinct() -> None:
     assert len(set(codes)) == len(codes)
 
 
+def test_overload_says_when_to_come_back() -> None:
+    """In whole seconds, as the header wants them."""
+    error = errors.Overloaded("Too much.", reason="cpu", priority="low", retry_after_s=2)
+    assert error.headers == (("retry-after", "2"),)
+    assert (error.reason, error.priority) == ("cpu", "low")
+
+
 def test_detail_is_for_the_operator() -> None:
     """What is safe to show and what is not are apart."""
     error = errors.UpstreamBadReply("It failed.", detail="host 10.0.0.1")
@@ -77,3 +86,27 @@ def test_a_caller_that_left_is_no_error_to_answer() -> None:
     assert not issubclass(ClientDisconnected, GatewayError)
     assert ClientDisconnected.error_type == "client_disconnected"
     assert errors.CLIENT_CLOSED_REQUEST == 499
+
+
+def test_frames_are_forgotten() -> None:
+    """Those of an error, of what caused it and of what went before, also where they lead back to it."""
+
+    def fail() -> None:
+        try:
+            int("first")
+        except ValueError:
+            raise OSError("second") from KeyError("cause")
+
+    with pytest.raises(OSError, match="second") as caught:
+        fail()
+    kept: BaseException = caught.value
+    first = kept.__context__
+    assert isinstance(first, ValueError)
+    assert None not in (kept.__traceback__, first.__traceback__)
+    errors.forget_frames(kept)
+    assert kept.__traceback__ is None
+    kept.__cause__ = None
+    errors.forget_frames(kept)
+    assert first.__traceback__ is None
+    first.__context__ = kept
+    errors.forget_frames(kept)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from gateway.http_server import HttpServer, bind
+from gateway.http_server import HEAD_TIMEOUT_S, MAX_HEAD_BYTES, HttpServer, bind
 from tests.rig.until import until_async
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -23,9 +25,14 @@ class App:
         self.go_on.set()
         self.has_begun = asyncio.Event()
         self.was_left = asyncio.Event()
+        self.paths: list[str] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await receive()
+        self.paths.append(scope["path"])
+        while (message := await receive())["type"] == "http.request" and message.get("more_body"):
+            pass
+        if message["type"] == "http.disconnect":
+            return
         receive().add_done_callback(lambda _: self.was_left.set())
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"6")]})
         await send({"type": "http.response.body", "body": b"one", "more_body": True})
@@ -35,11 +42,11 @@ class App:
 
 
 class Rig:
-    def __init__(self) -> None:
+    def __init__(self, head_timeout_s: float = HEAD_TIMEOUT_S) -> None:
         self.app = App()
         listener = bind("127.0.0.1", 0)
         self.port: int = listener.getsockname()[1]
-        self.server = HttpServer(self.app, listener)
+        self.server = HttpServer(self.app, listener, head_timeout_s=head_timeout_s)
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.port)
@@ -85,6 +92,54 @@ async def test_stop_lets_answers_finish(rig: Rig) -> None:
     rig.app.go_on.set()
     assert await getting == b"HTTP/1.1 200 OK onetwo"
     assert await rig.server.ended(10)
+
+
+async def test_refusing_leaves_connections_alone(rig: Rig) -> None:
+    """Nothing new is accepted; a connection that rests is served as before, until the stop."""
+    reader, writer = await rig.connect()
+    writer.write(GET)
+    await reader.readuntil(b"two")
+    await rig.server.refuse()
+    with pytest.raises(ConnectionRefusedError):
+        await rig.connect()
+    writer.write(GET)
+    assert (await reader.readuntil(b"two")).endswith(b"onetwo")
+    assert not await rig.server.ended(0)
+    rig.server.stop()
+    assert await rig.server.ended(10)
+    assert await reader.read() == b""
+    writer.close()
+
+
+async def test_whoever_has_come_is_served_by_a_server_that_refuses(rig: Rig) -> None:
+    """Of callers that knock all the while each gets an answer or is refused, and none is dropped."""
+    outcomes: Counter[str] = Counter()
+    is_over = False
+
+    async def call() -> None:
+        while not is_over:
+            try:
+                reader, writer = await rig.connect()
+            except ConnectionRefusedError:
+                outcomes["refused"] += 1
+                await asyncio.sleep(0.005)
+                continue
+            try:
+                writer.write(GET)
+                answer = await reader.read(4096)
+                outcomes["served" if answer.startswith(b"HTTP/1.1 200") else "dropped"] += 1
+            except OSError:
+                outcomes["dropped"] += 1
+            writer.close()
+
+    callers = [asyncio.create_task(call()) for _ in range(8)]
+    await until_async(lambda: outcomes["served"] > 100, "calls")
+    await rig.server.refuse()
+    await until_async(lambda: outcomes["refused"] > 20, "refusals")
+    rig.server.stop()
+    is_over = True
+    await asyncio.gather(*callers)
+    assert outcomes["dropped"] == 0
 
 
 async def test_idle_connections_do_not_hold_the_end(rig: Rig) -> None:
@@ -160,3 +215,145 @@ def test_accepted_sockets_notice_who_vanishes() -> None:
             assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
             options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
             assert [accepted.getsockopt(socket.IPPROTO_TCP, option) for option in options] == [60, 15, 4]
+
+
+@pytest.fixture
+async def impatient() -> AsyncIterator[Rig]:
+    """A server that waits a moment for heads."""
+    rig = Rig(head_timeout_s=0.2)
+    rig.server.start()
+    yield rig
+    rig.server.stop()
+    assert await rig.server.ended(10)
+
+
+async def test_a_head_that_trickles(impatient: Rig) -> None:
+    """Bytes that go on coming do not move the end of the wait for a head."""
+    reader, writer = await impatient.connect()
+    writer.write(b"GET / HTTP/1.1\r\nhost: ")
+    # More than the machine takes for the time above, whatever its load: the server must be the one to end it.
+    with contextlib.suppress(ConnectionError):
+        for _ in range(1000):
+            writer.write(b"x")
+            await writer.drain()
+            if reader.at_eof():
+                break
+            await asyncio.sleep(0.01)
+    with contextlib.suppress(ConnectionError):
+        assert b"200" not in await asyncio.wait_for(reader.read(), 10)
+    assert not impatient.app.has_begun.is_set()
+    writer.close()
+
+
+@pytest.mark.parametrize("said", [b"", GET], ids=["nothing", "one call"])
+async def test_a_connection_that_rests(impatient: Rig, said: bytes) -> None:
+    """It is closed, before its first call and after one."""
+    reader, writer = await impatient.connect()
+    writer.write(said)
+    assert (await asyncio.wait_for(reader.read(), 10)).endswith(b"two" if said else b"")
+    writer.close()
+
+
+async def test_many_connections_that_rest(rig: Rig) -> None:
+    """A thousand that say nothing, or half of a head, keep nobody out."""
+    resting = [await rig.connect() for _ in range(1000)]
+    for _, writer in resting[::2]:
+        writer.write(b"POST / HTTP/1.1\r\nhost: x\r\nx-a: ")
+    assert await rig.get() == b"HTTP/1.1 200 OK onetwo"
+    for _, writer in resting:
+        writer.transport.abort()
+
+
+# Behind each of the requests below a second one is smuggled, if that ends elsewhere than it seems to.
+SMUGGLED = b"GET /smuggled HTTP/1.1\r\nhost: x\r\n\r\n"
+CHUNKS = b"0\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nhost: x\r\n"
+
+
+@pytest.mark.parametrize(
+    ("wire", "status"),
+    [
+        pytest.param(POST + b"content-length: 2\r\ncontent-length: 3\r\n\r\nhi", 400, id="two lengths"),
+        pytest.param(POST + b"content-length: 2, 2\r\n\r\nhi", 400, id="list of lengths"),
+        pytest.param(POST + b"content-length: +2\r\n\r\nhi", 400, id="length with a sign"),
+        pytest.param(POST + b"content-length: 0x2\r\n\r\nhi", 400, id="hexadecimal length"),
+        pytest.param(POST + b"content-length: %d\r\n\r\nhi" % 2**80, 400, id="huge length"),
+        pytest.param(POST + b"content-length : 2\r\n\r\nhi", 400, id="space before the colon"),
+        pytest.param(POST + b"transfer-encoding: xchunked\r\n\r\n" + CHUNKS, 400, id="another coding"),
+        pytest.param(POST + b"transfer-encoding: chunked, identity\r\n\r\n" + CHUNKS, 400, id="coding after"),
+        pytest.param(
+            POST + b"transfer-encoding: chunked\r\ntransfer-encoding: x\r\n\r\n" + CHUNKS,
+            400,
+            id="two codings",
+        ),
+        pytest.param(POST + b"transfer-encoding: \x0bchunked\r\n\r\n" + CHUNKS, 400, id="vertical tab"),
+        pytest.param(POST + b"transfer-encoding\t: chunked\r\n\r\n" + CHUNKS, 400, id="tab before the colon"),
+        pytest.param(
+            b"POST / HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n" + CHUNKS, 400, id="chunks in 1.0"
+        ),
+        pytest.param(POST + b"x-a: b\r\n c\r\n\r\n", 400, id="folded line"),
+        pytest.param(POST + b"x-a: b\rc: d\r\n\r\n", 400, id="carriage return"),
+        pytest.param(POST + b"x-a: b\0c\r\n\r\n", 400, id="NUL in a value"),
+        pytest.param(b"GET /a\0b HTTP/1.1\r\n\r\n", 400, id="NUL in the path"),
+        pytest.param(b"GET /a b HTTP/1.1\r\n\r\n", 400, id="space in the path"),
+        pytest.param(POST + b": x\r\n\r\n", 400, id="no name"),
+        pytest.param(b"GET / HTTP/1.2\r\n\r\n", 400, id="unknown version"),
+        pytest.param(POST + b"x: y\r\n" * 100 + b"\r\n", 431, id="too many headers"),
+        pytest.param(POST + b"x: " + b"y" * 3 * MAX_HEAD_BYTES + b"\r\n\r\n", 431, id="too long headers"),
+        pytest.param(b"GET /" + b"y" * 65_535 + b" HTTP/1.1\r\n\r\n", 414, id="too long URL"),
+        # Chunks decide over a length, and the connection ends with the answer.
+        pytest.param(
+            POST + b"content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n" + CHUNKS, 200, id="both"
+        ),
+        pytest.param(
+            POST + b"transfer-encoding: chunked\r\ncontent-length: 400\r\n\r\n" + CHUNKS,
+            200,
+            id="both, turned",
+        ),
+    ],
+)
+async def test_what_could_be_understood_otherwise(rig: Rig, wire: bytes, status: int) -> None:
+    """It is refused, or the connection ends with it: nothing behind it is taken for a request."""
+    reader, writer = await rig.connect()
+    writer.write(wire + SMUGGLED)
+    answer = b""
+    with contextlib.suppress(ConnectionError):
+        while data := await asyncio.wait_for(reader.read(65536), 10):
+            answer += data
+    assert answer.startswith(b"HTTP/1.1 %d " % status) or (status == 431 and not answer)
+    assert answer.count(b"HTTP/1.1 ") == (1 if answer else 0)
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        b"-2\r\nhi\r\n",
+        b"0x2\r\nhi\r\n",
+        b"10000000000000002\r\nhi\r\n",
+        b"2\nhi\n",
+        b"2\r\nhi",
+        b"2;a\nb\r\nhi\r\n",
+    ],
+    ids=["sign", "prefix", "overflow", "bare line feeds", "no end", "line feed in an extension"],
+)
+async def test_chunks_that_are_none(rig: Rig, chunks: bytes) -> None:
+    """The body never ends, as for a caller that has left, and nothing behind it is taken for a request."""
+    reader, writer = await rig.connect()
+    writer.write(POST + b"transfer-encoding: chunked\r\n\r\n" + chunks + CHUNKS + SMUGGLED)
+    answer = b""
+    with contextlib.suppress(ConnectionError):
+        while data := await asyncio.wait_for(reader.read(65536), 10):
+            answer += data
+    assert answer.count(b"HTTP/1.1 ") <= 1
+    writer.close()
+
+
+@pytest.mark.parametrize("wire", [b"GET http://elsewhere.test/x HTTP/1.1\r\nhost: x\r\n\r\n"])
+async def test_an_absolute_url(rig: Rig, wire: bytes) -> None:
+    """The path counts, and neither name of a host."""
+    reader, writer = await rig.connect()
+    writer.write(wire)
+    assert (await reader.readuntil(b"two")).startswith(b"HTTP/1.1 200")
+    assert rig.app.paths == ["/x"]
+    writer.close()

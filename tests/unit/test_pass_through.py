@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
 
 import pytest
@@ -33,6 +33,7 @@ from gateway.routing.accounts import Accounts
 from gateway.routing.direct import Routing, Rules
 from gateway.routing.route import Candidate, Route
 from gateway.routing.sessions import Identifier, Sessions, Sticky
+from gateway.routing.stored import fingerprint
 from gateway.routing.weighted import Weighted
 from gateway.snapshot import Snapshot
 from gateway.store.counter_table import counters_in_memory
@@ -488,6 +489,24 @@ async def test_session_stays_with_who_answered() -> None:
         await rig.call(upload(sound_of(b"vm/loud"), ("x-user", "u")), account="")
         rig.records.clear()
     assert rig.upstream.bodies == [sound_of(b"small-1"), sound_of(b"whisper-9"), sound_of(b"whisper-9")]
+
+
+async def test_session_that_another_replica_knows() -> None:
+    """A call of a session that is new here is planned again once another replica has said where it stays."""
+    table = table_in_memory(buckets=4)
+
+    class Others:
+        async def hear(self, keys: Sequence[bytes]) -> bool:
+            table.put(keys[0], fingerprint("loud/whisper"), keep_s=60)
+            return True
+
+    sessions = Sessions(table, Others())
+    sticky = Sticky("vm/loud", [Identifier("headers", "x-user")], keep_s=60, sessions=sessions)
+    candidates = [Candidate(BY_NAME["acct/small"], weight=100), Candidate(BY_NAME["loud/whisper"], weight=0)]
+    routes = make_routes(Route("vm/loud", candidates, Weighted(Random(7), sticky), FakeHealth()))
+    rig = Rig(good(), routes=routes, sessions=sessions)
+    await rig.call(upload(sound_of(b"vm/loud"), ("x-user", "u")), account="")
+    assert rig.upstream.bodies == [sound_of(b"whisper-9")]
 
 
 async def test_rule() -> None:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from typing import Any, Final
 
 import pytest
 
 from gateway.attempt import MAX_HELD_BYTES
+from gateway.config.manifests.global_settings import OverloadSettings
+from gateway.endpoints.bedrock_catalogue import CONVERSE
 from gateway.endpoints.catalogue import CHAT, EMBEDDING, MESSAGES
 from gateway.errors import (
+    ClientDisconnected,
     GatewayError,
     PathNotFound,
     UpstreamBadReply,
@@ -22,10 +27,15 @@ from gateway.errors import (
     UpstreamUnreachable,
 )
 from gateway.identity.tokens import Identity
-from gateway.model import ListedModel, RetryPolicy, Usage
+from gateway.long_work import LONG_BYTES, LongWork
+from gateway.model import Call, Endpoint, ListedModel, RetryPolicy, Usage
+from gateway.overload.gate import Bounds, Gate
+from gateway.overload.lateness import Lateness
+from gateway.overload.priorities import compile_priorities
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.providers.headers import USER_AGENT, fixed_lines
 from gateway.relay import MAX_ERROR_BYTES, without_credentials, without_keys
+from gateway.responder import Responder
 from gateway.routing.direct import Routing
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace
@@ -378,6 +388,248 @@ async def test_path_without_endpoint_in_other_words() -> None:
     client = FakeClient(route="")
     await Rig().pipeline.refuse(client, PathNotFound("nothing here"), "gemini")
     assert error_of(client)["status"] == "NOT_FOUND"
+
+
+# -- overload
+
+
+class CrowdedRig(Rig):
+    """A pipeline that takes on two calls, and holds a thousand bytes; *inside* are there already."""
+
+    def __init__(self, inside: int, *script: FakeReply | GatewayError | Exception | asyncio.Event) -> None:
+        super().__init__(*script)
+        self.now_s = 50.0
+        open_calls: set[Any] = set()
+        lateness = Lateness(0.05, lambda: True, lambda: self.now_s)
+        self.gate = Gate(Bounds(2, 1000), open_calls, lateness, Random(1), lambda: self.now_s)
+        self.pipeline = Pipeline(
+            self.current,
+            self.upstream,
+            self.records.append,
+            max_body_bytes=MAX_BODY,
+            random=Random(7),
+            gate=self.gate,
+        )
+        open_calls.update(range(inside))
+        lateness.stop()
+
+    def give_priorities(self, *rules: dict[str, Any]) -> None:
+        written = [{"id": f"r{at}", **rule} for at, rule in enumerate(rules)]
+        settings = OverloadSettings.model_validate({"priority_rules": written, "low_share": 0.5})
+        snapshot = replace(self.current.snapshot, priorities=compile_priorities(settings, {}))
+        self.current.snapshot = snapshot
+        self.gate.take_shares(snapshot.shares)
+
+
+async def test_call_beyond_the_bound_is_turned_away() -> None:
+    """Before a token is looked at, with a time to come back; it is told on a trace."""
+    rig = CrowdedRig(2)
+    client = FakeClient(BEARER, body=None)
+    await rig.pipeline.call_model(client, CHAT)
+    assert (client.status, error_of(client)["code"], client.was_read) == (503, "overloaded", False)
+    assert error_of(client)["type"] == "overloaded_error"
+    assert client.header("retry-after") in {"1", "2", "3"}
+    assert client.header("x-tfy-error-source") == "gateway"
+    assert client.is_dropped
+    (trace,) = rig.records
+    assert error_of(client)["trace_id"] == trace.trace_id.hex()
+    assert trace.overload is not None
+    assert (trace.overload.reason, trace.overload.priority) == ("in_flight", "normal")
+    assert trace.caller is not None
+    assert (trace.caller.name, trace.error_type, trace.status_code) == ("app", "overloaded", 503)
+    assert rig.pipeline.open_count == 2
+    assert rig.upstream.requests == []
+
+
+async def test_unknown_caller_is_turned_away_too() -> None:
+    """Finding out who calls is work; the answer says nothing of the token."""
+    rig = CrowdedRig(2)
+    client = FakeClient()
+    await rig.pipeline.call_model(client, CHAT)
+    assert client.status == 503
+    assert rig.records[0].caller is None
+
+
+async def test_most_that_are_turned_away_have_no_trace() -> None:
+    """Their answers are the same but for the trace's id, and all of them are counted."""
+    rig = CrowdedRig(2)
+    clients = [FakeClient(BEARER, ("x-request-id", "mine")) for _ in range(12)]
+    for client in clients:
+        await rig.pipeline.call_model(client, CHAT)
+    assert len(rig.records) == 10
+    last = clients[-1]
+    assert last.status == 503
+    assert error_of(last) == {**error_of(clients[0]), "trace_id": ""}
+    assert (last.header("x-request-id"), last.header("content-type")) == ("mine", "application/json")
+    assert last.header("retry-after") in {"1", "2", "3"}
+    assert last.header("x-tfy-error-source") == "gateway"
+    assert rig.gate.refused == {("normal", "in_flight"): 12}
+
+
+@pytest.mark.parametrize(
+    ("headers", "endpoint", "header"),
+    [
+        pytest.param([("x-api-key", TOKEN)], MESSAGES, "request-id", id="Anthropic"),
+        pytest.param([BEARER], CONVERSE, "x-amzn-errortype", id="Bedrock"),
+    ],
+)
+async def test_they_are_told_in_their_own_words(
+    headers: list[tuple[str, str]], endpoint: Endpoint, header: str
+) -> None:
+    """With the headers that their SDKs read, with a trace or without."""
+    rig = CrowdedRig(2)
+    clients = [FakeClient(*headers, ("x-request-id", "mine")) for _ in range(11)]
+    for client in clients:
+        await rig.pipeline.serve(client, endpoint, _never)
+    first, last = clients[0], clients[-1]
+    assert last.header(header) == first.header(header)
+    assert last.header(header)
+    assert len(rig.records) == 10
+
+
+async def _never(_: Responder, __: Snapshot) -> None:
+    raise AssertionError
+
+
+async def test_caller_that_leaves_while_it_is_turned_away() -> None:
+    """Nobody is there to be told."""
+
+    class Leaving(FakeClient):
+        async def respond(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+            raise ClientDisconnected
+
+    rig = CrowdedRig(2)
+    for _ in range(12):
+        await rig.pipeline.call_model(Leaving(BEARER), CHAT)
+    assert rig.pipeline.open_count == 2
+
+
+async def test_short_body_is_left_to_the_server_when_the_loop_is_late() -> None:
+    """It has come by then, and reading it is a third of what refusing costs."""
+    rig = CrowdedRig(0)
+    rig.gate.lateness.is_behind = True
+    rig.gate.lateness.turned_s = rig.now_s - 1
+    short = FakeClient(BEARER, pieces=[b"x"], declared_bytes=1)
+    long = FakeClient(BEARER, pieces=[b"x"], declared_bytes=1000)
+    for client in (short, long):
+        await rig.pipeline.call_model(client, CHAT)
+        assert client.status == 503
+    assert (short.is_dropped, long.is_dropped) == (False, True)
+
+
+async def test_bodies_that_are_taken_in_for_nothing_have_a_bound() -> None:
+    """Callers that send slowly would else be as many as they like."""
+    rig = CrowdedRig(2)
+    gone = asyncio.Event()
+
+    class Slow(FakeClient):
+        async def drop_body(self) -> None:
+            await gone.wait()
+
+    tasks = [asyncio.create_task(rig.pipeline.call_model(Slow(BEARER), CHAT)) for _ in range(512)]
+    await asyncio.sleep(0)
+    client = FakeClient(BEARER)
+    await rig.pipeline.call_model(client, CHAT)
+    assert (client.status, client.is_dropped) == (503, False)
+    gone.set()
+    await asyncio.gather(*tasks)
+    await rig.pipeline.call_model(client := FakeClient(BEARER), CHAT)
+    assert client.is_dropped
+
+
+async def test_what_is_no_call_is_answered_all_the_same() -> None:
+    """It costs no more than a refusal."""
+    rig = CrowdedRig(2)
+    await rig.pipeline.list_models(client := FakeClient(BEARER))
+    assert client.status == 200
+
+
+async def test_others_have_their_turn_between_pieces_of_long_work() -> None:
+    """A call with a long body stops before each of them; a short one never does."""
+
+    class Turns(LongWork):
+        taken = 0
+
+        async def take_turn(self) -> None:
+            self.taken += 1
+            await super().take_turn()
+
+    rig = Rig(whole(), whole())
+    rig.pipeline = Pipeline(
+        rig.current, rig.upstream, rig.records.append, max_body_bytes=10**6, random=Random(1)
+    )
+    rig.pipeline._long_work = turns = Turns()
+    await rig.call(caller_of(padding="x" * 1000))
+    assert turns.taken == 0
+    rig.records.clear()
+    await rig.call(client := caller_of(padding="x" * LONG_BYTES))
+    assert (client.status, turns.taken) == (200, 3)
+
+
+async def test_body_without_room() -> None:
+    """It is refused before it is read, and what a call held is let go at its end."""
+    rig = CrowdedRig(0, whole())
+    rig.gate.hold(900, lambda: "normal")
+    client = caller_of(padding="x" * 200)
+    trace = await rig.call(client)
+    assert (client.status, error_of(client)["code"], client.was_read) == (503, "overloaded", False)
+    assert trace.overload is not None
+    assert trace.overload.reason == "input_bytes"
+    assert rig.gate.input_bytes == 900
+    rig.gate.let_go(900)
+    rig.records.clear()
+    client = caller_of(padding="x" * 200)
+    client.on_write = lambda: None
+    trace = await rig.call(client)
+    assert (client.status, trace.held_bytes > 200, rig.gate.input_bytes) == (200, True, 0)
+
+
+LOW = {"when": {"subjects": ["virtualaccount:app"]}, "priority": "low"}
+LOW_MODEL = {"when": {"models": ["acct/small"]}, "priority": "low"}
+HIGH_MODEL = {"when": {"models": ["acct/retried"]}, "priority": "high"}
+
+
+@pytest.mark.parametrize(
+    ("inside", "rules", "model", "status", "reads"),
+    [
+        pytest.param(1, [], "acct/small", 200, True, id="no rules"),
+        pytest.param(0, [LOW], "acct/small", 200, True, id="low, and there is room"),
+        pytest.param(1, [LOW], "acct/small", 503, False, id="low"),
+        pytest.param(1, [LOW_MODEL], "acct/small", 503, True, id="low by its model: known from the body"),
+        pytest.param(1, [LOW_MODEL], "acct/retried", 200, True, id="normal by its model"),
+        pytest.param(1, [HIGH_MODEL, LOW], "acct/small", 503, True, id="not high after all"),
+        pytest.param(1, [HIGH_MODEL, LOW], "acct/retried", 200, True, id="high by its model"),
+    ],
+)
+async def test_priorities(
+    inside: int, rules: list[dict[str, Any]], model: str, status: int, *, reads: bool
+) -> None:
+    """Low calls have half the room; the body is read only where the model decides."""
+    rig = CrowdedRig(inside, whole())
+    rig.give_priorities(*rules)
+    client = caller_of(model)
+    await rig.pipeline.call_model(client, CHAT)
+    assert (client.status, client.was_read) == (status, reads)
+    assert rig.pipeline.open_count == inside
+    assert set(rig.gate.refused) == ({("low", "in_flight")} if status == 503 else set())
+
+
+async def test_caller_with_a_priority_whom_nobody_knows() -> None:
+    """It is like any other: 401 while there is room."""
+    rig = CrowdedRig(1)
+    rig.give_priorities(LOW)
+    await rig.pipeline.call_model(client := FakeClient(("authorization", "Bearer no")), CHAT)
+    assert client.status == 401
+
+
+async def test_priority_of_a_caller_that_is_found_elsewhere() -> None:
+    """Where a key is not in the usual headers, whoever serves knows where."""
+    rig = CrowdedRig(1)
+    rig.give_priorities(LOW)
+    caller = make_caller()
+    await rig.pipeline.serve(client := FakeClient(), CHAT, _never, identify=lambda _: caller)
+    assert client.status == 503
+    assert rig.records[0].caller is caller
 
 
 # -- the provider's own errors
@@ -890,6 +1142,36 @@ async def test_cutting_nothing() -> None:
 
 
 # -- bodies
+
+
+@pytest.mark.parametrize(
+    ("model", "script"),
+    [
+        ("acct/forbidden", []),
+        ("acct/retried", [UpstreamUnreachable("gone")] * 3),
+        ("acct/retried", [UpstreamUnreachable("gone"), whole()]),
+        ("acct/small", [streamed(event(), UpstreamTimeout("late"))]),
+    ],
+    ids=["refused", "failed", "rescued", "cut"],
+)
+async def test_a_call_that_failed_is_not_kept(model: str, script: list[Any]) -> None:
+    """Nothing of it waits for the collector, which comes seldom: it has the body."""
+    rig = Rig(*script)
+    client = caller_of(model, stream=model == "acct/small")
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        await rig.call(client)
+        assert client.status is not None
+        rig.records.clear()
+        rig.upstream = FakeUpstream()
+        del client
+        gc.collect()
+        kept = [one for one in gc.garbage if isinstance(one, (Call, CallTrace, AttemptTrace))]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+    assert kept == []
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "br", "gzip, identity", "x" * 5000])

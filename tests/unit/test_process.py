@@ -43,6 +43,28 @@ def test_ends_with_its_parent() -> None:
         until(lambda: not _is_running(pid), "the grandchild is gone")
 
 
+def test_a_start_is_not_searched_for_garbage() -> None:
+    """What is there when the start is over never is; what comes after it is, as seldom as was asked for."""
+    code = """
+import gc
+from gateway.process import collect_nothing_yet, collect_rarely
+class Ring:
+    def __init__(self): self.self = self
+    def __del__(self): print(self.name, flush=True)
+def drop(name): Ring().name = name
+collect_nothing_yet()
+assert not gc.isenabled()
+drop("of the start")
+collect_rarely(1_000, 20, 50)
+assert gc.isenabled() and gc.get_threshold() == (1_000, 20, 50)
+drop("of later")
+gc.collect()
+print("collected", flush=True)
+"""
+    done = _run(code)
+    assert done.stdout.splitlines()[:2] == [b"of later", b"collected"], done.stderr
+
+
 def test_readiness_is_said_once_and_the_pipe_closed() -> None:
     """The parent reads the word and then the end."""
     reading, writing = os.pipe()
@@ -160,3 +182,16 @@ def test_pauses_of_another_thread_begin_anew() -> None:
     core.work(0.0001)
     pauses.pause()
     assert core.slept == [0.0, 0.0003]
+
+
+def test_no_core() -> None:
+    """Of this process and its children; whoever may raise the limit still can."""
+    done = _run(
+        "import resource, subprocess\n"
+        "from gateway.process import keep_no_core\n"
+        "before = resource.getrlimit(resource.RLIMIT_CORE)[1]\n"
+        "keep_no_core()\n"
+        "assert resource.getrlimit(resource.RLIMIT_CORE) == (0, before)\n"
+        "print(subprocess.check_output(['sh', '-c', 'ulimit -S -c'], text=True))"
+    )
+    assert done.stdout.strip() == b"0", done.stderr

@@ -9,15 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from gateway.control.config_sets import ConfigSets
 from gateway.settings import (
     OPTIONS,
     Settings,
     SettingsError,
     environment,
+    find_shown_secret,
     is_loopback,
+    read_control_place,
     read_settings,
     state_dir_in,
 )
+from gateway.store.config_store import ConfigStore
+from gateway.tls_files import NO_FILES, TlsFiles
 
 HOME = {"HOME": "/home/op"}
 REQUIRED = {"config": "manifests", "workers": "3"}
@@ -46,6 +51,11 @@ def test_defaults() -> None:
         log_format="text",
         log_level="info",
         metrics_on_data_port=False,
+        max_in_flight=4_096,
+        max_input_bytes=536_870_912,
+        max_lag_s=0.05,
+        health_host="127.0.0.1",
+        health_port=None,
         redis_url=None,
         admin_token=None,
     )
@@ -63,11 +73,16 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "port": ("0", 0),
     "control-host": ("localhost", "localhost"),
     "control-port": ("65535", 65_535),
+    "health-host": ("::", "::"),
+    "health-port": ("0", 0),
     "workers": ("128", 128),
     "drain-delay": ("2.5", 2.5),
     "drain-timeout": ("0", 0.0),
     "max-body-bytes": ("1", 1),
     "max-upload-bytes": ("1", 1),
+    "max-in-flight": ("1", 1),
+    "max-input-bytes-in-flight": ("1", 1),
+    "max-loop-lag": ("0", 0.0),
     "state-dir": ("/var/lib/gateway", Path("/var/lib/gateway")),
     "secrets-dir": ("/run/secrets", Path("/run/secrets")),
     "strict": ("true", True),
@@ -78,6 +93,11 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "traces-max-days": ("30", 30),
     "trace-link": ("https://kibana.test/trace/{trace_id}", "https://kibana.test/trace/{trace_id}"),
     "redis-url": ("redis://host:6379/0", "redis://host:6379/0"),
+    **{
+        f"{plane}tls-{what}": ("/etc/tls/x.pem", Path("/etc/tls/x.pem"))
+        for plane in ("", "control-")
+        for what in ("cert", "key", "client-ca")
+    },
 }
 
 
@@ -88,6 +108,8 @@ def test_each_flag_and_its_variable(option: object) -> None:
     text, expected = EXAMPLES[found.flag]
     default = getattr(read_settings({"config": "c", "workers": "1"}, HOME), found.setting)
     base: dict[str, str | None] = {"config": "c", "workers": "1"}
+    if "tls" in found.flag and not found.flag.endswith("cert"):
+        base[found.flag.partition("tls")[0] + "tls-cert"] = "/etc/tls/cert.pem"
     without = {flag: value for flag, value in base.items() if flag != found.flag}
     assert getattr(read_settings({**base, found.flag: text}, HOME), found.setting) == expected
     assert getattr(read_settings(without, {**HOME, found.variable: text}), found.setting) == expected
@@ -166,6 +188,22 @@ def test_redis_urls(url: str) -> None:
     assert read().child_environment({"PATH": "/bin"}) == {"PATH": "/bin"}
 
 
+def test_config_in_redis(tmp_path: Path) -> None:
+    """It is put into the state folder, for children too; where Redis is has to be said."""
+    given: dict[str, str | None] = {
+        "config": "redis:",
+        "redis-url": "redis://host",
+        "state-dir": str(tmp_path),
+    }
+    settings = read(given)
+    assert (settings.config_in_redis, settings.config) == (True, tmp_path / "config-set" / "current")
+    child = Settings.from_json(settings.to_json(), {"GATEWAY_REDIS_URL": "redis://host"})
+    assert child == settings
+    assert ConfigSets(ConfigStore("redis://host"), settings.config.parent).path == settings.config
+    with pytest.raises(SettingsError, match=r"--config redis: needs --redis-url \(or GATEWAY_REDIS_URL\)"):
+        read({"config": "redis:"})
+
+
 def test_what_is_wrong_with_a_redis_url_quotes_no_password() -> None:
     """The message goes to a log."""
     with pytest.raises(SettingsError) as caught:
@@ -193,6 +231,13 @@ def test_the_configuration_is_required() -> None:
     """Without it there is nothing to run."""
     with pytest.raises(SettingsError, match=r"--config is missing.*GATEWAY_CONFIG"):
         read_settings({"workers": "1"}, HOME)
+
+
+def test_the_place_of_the_control_plane() -> None:
+    """Commands beside a running gateway name it as the gateway does: over TLS if it has a certificate."""
+    assert read_control_place({}, HOME)[0] == "http://127.0.0.1:8788"
+    assert read_control_place({"control-host": "::1", "control-port": "1"}, HOME)[0] == "http://[::1]:1"
+    assert read_control_place({}, {**HOME, "GATEWAY_CONTROL_TLS_CERT": "/c"})[0] == "https://127.0.0.1:8788"
 
 
 @pytest.mark.parametrize(
@@ -250,6 +295,26 @@ def test_loopback(host: str, *, expected: bool) -> None:
     assert is_loopback(host) is expected
 
 
+@pytest.mark.parametrize(
+    ("url", "is_shown"),
+    [
+        ("redis://:canary@host", True),
+        ("rediss://user:canary@host:1/0", True),
+        ("redis://user@host", False),
+        ("redis://host", False),
+        (None, False),
+        ("redis://[", False),
+    ],
+)
+def test_a_password_on_the_command_line(url: str | None, *, is_shown: bool) -> None:
+    """It is warned of, by the variable that hides it and without being said again."""
+    warning = find_shown_secret({"redis-url": url})
+    assert (warning is not None) is is_shown
+    if warning is not None:
+        assert "GATEWAY_REDIS_URL" in warning
+        assert "canary" not in warning
+
+
 def test_settings_reach_children_without_the_token() -> None:
     """The command line of a process is for everyone to read; the environment is not."""
     settings = read({"secrets-dir": "/run/secrets", "strict": "true"}, {"GATEWAY_ADMIN_TOKEN": "canary"})
@@ -259,6 +324,25 @@ def test_settings_reach_children_without_the_token() -> None:
     assert json.loads(text)["secrets_dir"] == "/run/secrets"
     assert Settings.from_json(text, {"GATEWAY_ADMIN_TOKEN": "canary"}) == settings
     assert Settings.from_json(text, {}).admin_token is None
+
+
+@pytest.mark.parametrize("plane", ["", "control-"])
+@pytest.mark.parametrize("what", ["key", "client-ca"])
+def test_no_tls_without_a_certificate(plane: str, what: str) -> None:
+    """What belongs to a certificate is refused without one, by the flag that is missing."""
+    with pytest.raises(SettingsError, match=f"--{plane}tls-{what} is of use only with --{plane}tls-cert"):
+        read({f"{plane}tls-{what}": "/etc/tls/x.pem"})
+
+
+def test_certificates() -> None:
+    """The key may be in the file of the certificate; what children get is the same."""
+    settings = read(
+        {"tls-cert": "/c", "control-tls-cert": "/d", "control-tls-key": "/k", "tls-client-ca": "/a"}
+    )
+    assert settings.tls == TlsFiles(Path("/a"), Path("/c"), Path("/c"))
+    assert settings.control_tls == TlsFiles(None, Path("/d"), Path("/k"))
+    assert Settings.from_json(settings.to_json(), {}) == settings
+    assert read().tls == read().control_tls == NO_FILES
 
 
 def test_settings_without_folders_reach_children() -> None:

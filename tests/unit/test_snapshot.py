@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 from gateway.config import Config, SecretSource, check
+from gateway.egress import OPEN, EgressRules, read_places
 from gateway.errors import InvalidApiKey, NoTargetAvailable, SecretMissingError
 from gateway.model import Caller, KeepAlive, RetryPolicy, Usage
 from gateway.routing.circuit import CircuitRules
 from gateway.routing.runtime import Runtime
 from gateway.snapshot import Snapshot, compile_snapshot, missing_secrets
+from gateway.tls_files import TlsFiles
 from tests.unit.doubles import FakeHeaders, FakeHealth
 from tests.unit.makers import make_caller, make_facts
 
@@ -235,6 +237,22 @@ def test_circuits_open_by_the_settings(tmp_path: Path) -> None:
     settings = {"type": "gateway-global-settings", "routing_settings": {"circuit_breaker": breaker}}
     snapshot = compiled(tmp_path, openai_account(), settings)
     assert snapshot.circuit_rules == CircuitRules(3, 0.25, 20.0, 1.5, 30.0)
+
+
+def test_certificates_and_addresses(tmp_path: Path) -> None:
+    """Files are relative to the manifest of the account; rules on addresses are those of the settings."""
+    (tmp_path / "ca.pem").write_text("")
+    own = {**LAB, "tls": {"ca_file": "ca.pem", "key_file": "own.key"}}
+    settings = {"type": "gateway-global-settings", "egress_settings": {"deny": ["evil.test"]}}
+    assert compiled(tmp_path, openai_account(), own).egress == OPEN
+    snapshot = compiled(tmp_path, openai_account(), own, settings)
+
+    def tls_of(name: str) -> TlsFiles | None:
+        return snapshot.routing.plan(name, make_facts(make_caller(name))).targets[0].tls
+
+    assert tls_of("lab/qwen") == TlsFiles(tmp_path / "ca.pem", None, tmp_path / "own.key")
+    assert tls_of("main/small") is None
+    assert snapshot.egress == EgressRules(deny=read_places(["evil.test"]))
 
 
 def test_account_without_its_key(tmp_path: Path) -> None:
@@ -536,3 +554,18 @@ def test_limits_are_compiled(tmp_path: Path) -> None:
     assert limits.budget_status == 402
     found = limits.rules.of_call(caller, "main/small", {})
     assert [(meter.rule.id, meter.limit.amount) for meter in found] == [("r", 5)]
+
+
+def test_priorities_are_compiled(tmp_path: Path) -> None:
+    """Without rules all calls are alike and may use all that a worker takes on."""
+    plain = compiled(tmp_path, openai_account())
+    assert plain.priorities is None
+    assert not plain.has_rules
+    assert set(plain.shares.values()) == {1.0}
+    rule = {"id": "r", "when": {"models": ["main/*"]}, "priority": "low"}
+    settings = {"type": "gateway-global-settings", "overload_settings": {"priority_rules": [rule]}}
+    snapshot = compiled(tmp_path, openai_account(), settings)
+    assert snapshot.priorities is not None
+    assert snapshot.has_rules
+    assert snapshot.priorities.of(make_caller(), "main/small", {}) == "low"
+    assert snapshot.shares == {"high": 1.0, "normal": 1.0, "low": 0.6}

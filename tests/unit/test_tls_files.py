@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from gateway.tls_files import TlsFileError, TlsFiles, make_context
+from gateway.tls_files import TlsFileError, TlsFiles, make_context, make_server_context, signature_of
 from tests.rig.requires import requires
 
 pytestmark = requires("openssl")
@@ -67,3 +68,40 @@ def test_what_cannot(folder: Path, names: tuple[str, str, str], expected: str) -
         make_context(files(folder, names))
     assert str(raised.value) == expected.replace("{}", str(folder))
     assert raised.value.field in expected.partition(" ")[0]
+
+
+def test_what_a_server_can_use(folder: Path) -> None:
+    """A pair, a pair in one file, and authorities of callers, who then need a certificate."""
+    assert make_server_context(files(folder, ("", "one.pem", "one.key"))).verify_mode is ssl.CERT_NONE
+    assert (
+        make_server_context(files(folder, ("two.pem", "both.pem", "both.pem"))).verify_mode
+        is ssl.CERT_REQUIRED
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("junk", "one.pem", "one.key"), "tls.ca_file holds no certificate in PEM"),
+        (("", "one.pem", "two.key"), "tls.key_file is of another tls.cert_file"),
+        (("", "one.pem", "encrypted.key"), "tls.key_file is encrypted"),
+        (("", "absent", "one.key"), "tls.cert_file cannot be read"),
+    ],
+)
+def test_what_a_server_cannot(folder: Path, names: tuple[str, str, str], expected: str) -> None:
+    """Each by its field."""
+    with pytest.raises(TlsFileError, match=expected):
+        make_server_context(files(folder, names))
+
+
+def test_signature(folder: Path, tmp_path: Path) -> None:
+    """It changes with the file, also when that comes or goes."""
+    file = tmp_path / "a.pem"
+    named = TlsFiles(cert_file=file)
+    absent = signature_of(named)
+    file.write_bytes((folder / "one.pem").read_bytes())
+    first = signature_of(named)
+    other = tmp_path / "b.pem"
+    other.write_bytes(file.read_bytes())
+    other.replace(file)
+    assert len({absent, first, signature_of(named)}) == 3

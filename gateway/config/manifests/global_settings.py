@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, WithJsonSchema, model_validator
 
 from gateway.config.document import UNNAMED
+from gateway.config.manifests.limited_calls import RuleWhen
 from gateway.config.manifests.part import (
     Amount,
     Count,
@@ -20,6 +21,7 @@ from gateway.config.manifests.part import (
     Text,
     wrong,
 )
+from gateway.egress import read_places
 
 RETRIED_STATUS_CODES: Final = (429, 500, 502, 503)
 _LOWEST_STATUS: Final = 100
@@ -147,6 +149,30 @@ class LimitSettings(Part):
     """Whether each host goes on by its own counters, or calls that a limit may refuse are refused."""
 
 
+def _check_place(text: str) -> str:
+    try:
+        read_places([text])
+    except ValueError:
+        raise wrong(
+            "no network, address or host name", "Write 10.0.0.0/8, 10.1.2.3, llm.corp or *.corp"
+        ) from None
+    return text
+
+
+Place = Annotated[Text, AfterValidator(_check_place)]
+
+
+class EgressSettings(Part):
+    """Which addresses the gateway itself may call. Extension."""
+
+    private_addresses: Literal["allow", "refuse"] = "allow"
+    """Whether what is called may be at addresses that are not in the public internet."""
+    allow: tuple[Place, ...] = ()
+    """Called all the same, also where clouds keep credentials: networks, addresses, names, `*.` of them."""
+    deny: tuple[Place, ...] = ()
+    """Never called, whatever `allow` says."""
+
+
 class CircuitBreakerSettings(Part):
     """When a target that fails is left alone, and when it is asked again. Extension."""
 
@@ -211,6 +237,35 @@ class KeepAliveSettings(Part):
     within the stream."""
 
 
+class PriorityRule(Part):
+    """Which calls have another priority than `normal`."""
+
+    id: Label
+    """Name of the rule."""
+    when: RuleWhen
+    """Which calls it is about."""
+    priority: Literal["high", "normal", "low"]
+    """When a worker cannot take on every call, `low` ones are refused first and `high` ones last."""
+
+
+class OverloadSettings(Part):
+    """Which calls are refused first when there are too many. Extension."""
+
+    priority_rules: tuple[PriorityRule, ...] = ()
+    """The first that a call matches decides; without one it is `normal`."""
+    normal_share: Annotated[Ratio, Field(gt=0)] = 0.9
+    """Of the calls and bytes that a worker takes on, how much `normal` and `low` calls may use; all of it
+    where no rule says `high`."""
+    low_share: Annotated[Ratio, Field(gt=0)] = 0.6
+    """How much `low` calls may use."""
+
+    @model_validator(mode="after")
+    def _is_in_order(self) -> OverloadSettings:
+        if self.low_share > self.normal_share:
+            raise wrong("low_share is greater than normal_share", "Write a smaller low_share")
+        return self
+
+
 class GlobalSettings(Manifest):
     """Settings that hold for every request; at most one manifest."""
 
@@ -239,5 +294,9 @@ class GlobalSettings(Manifest):
     """What keeps a stream's connection alive while the model is silent. Without it: nothing. Extension."""
     budget_settings: BudgetSettings = BudgetSettings()
     """How it is told what budgets have spent. Extension."""
+    egress_settings: EgressSettings = EgressSettings()
+    """Which addresses the gateway itself may call. Extension."""
     limit_settings: LimitSettings = LimitSettings()
     """How limits and budgets are kept. Extension."""
+    overload_settings: OverloadSettings = OverloadSettings()
+    """Which calls are refused first when there are too many. Extension."""

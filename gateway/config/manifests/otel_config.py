@@ -8,6 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import Field, PrivateAttr
 
 from gateway.config.document import UNNAMED
+from gateway.config.manifests.client_tls import ClientTls
 from gateway.config.manifests.part import (
     Amount,
     Flag,
@@ -50,17 +51,6 @@ class Sampling(Part):
     """Whether traces with an error are exported whatever the ratio."""
     keep_slower_than_ms: Amount | None = None
     """Traces that took longer are exported whatever the ratio."""
-
-
-class ClientTls(Part):
-    """Certificates for the connection to a destination. Extension."""
-
-    ca_file: Text | None = None
-    """Certificate authorities to trust instead of the system's, PEM, relative to the manifest."""
-    cert_file: Text | None = None
-    """Our certificate, PEM, relative to the manifest."""
-    key_file: Text | None = None
-    """The key of our certificate, PEM, relative to the manifest."""
 
 
 class Batch(Part):

@@ -28,6 +28,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from gateway.config.document import folder_of
+from gateway.config.field_meanings import meanings_of
 from gateway.config.secrets import SecretKind, SecretReference
 
 _VISIBLE: Final = re.compile(r"[!-~]+")
@@ -57,9 +58,19 @@ def wrong(what: str, fix: str) -> PydanticCustomError:
 class Part(BaseModel):
     """A mapping inside a manifest: unknown fields are left out (and warned of), `null` means not written."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="ignore", hide_input_in_errors=True, use_attribute_docstrings=True
-    )
+    # Few configurations have manifests of every type, so a model is built when the first one is read.
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, defer_build=True)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler, /
+    ) -> JsonSchemaValue:
+        """With what the fields mean."""
+        shown = handler(schema)
+        fields = handler.resolve_ref_schema(shown)["properties"]
+        for name, meaning in meanings_of(cls).items():
+            fields[name]["description"] = meaning
+        return shown
 
     @model_validator(mode="before")
     @classmethod

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
+from gateway.config.manifests.client_tls import ClientTls
 from gateway.config.manifests.cost import Cost
 from gateway.config.manifests.part import (
     AccountName,
@@ -93,6 +94,8 @@ class ProviderAccount(Manifest):
     """The models that may be called."""
     propagate_trace: Flag = False
     """Whether the provider gets our `traceparent`. Extension."""
+    tls: ClientTls = ClientTls()
+    """Certificates of the connections to it. Extension."""
 
 
 class ApiKeyAuth(Part):

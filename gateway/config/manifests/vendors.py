@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from pydantic import ConfigDict, Field, create_model
+from pydantic import Field, create_model
 
 from gateway.config.manifests.part import BaseUrl, Flag, Text
 from gateway.config.manifests.provider_account import ApiKeyAuth, Integration, ProviderAccount
@@ -219,18 +219,6 @@ class VendorAccount(ProviderAccount):
     """The models that may be called."""
 
 
-class _MadeIntegration(VendorIntegration):
-    """Made from a row, without source that its fields' docstrings could be read from."""
-
-    model_config = ConfigDict(use_attribute_docstrings=False)
-
-
-class _MadeAccount(VendorAccount):
-    """The same of accounts."""
-
-    model_config = ConfigDict(use_attribute_docstrings=False)
-
-
 def account_type(vendor: Vendor) -> type[VendorAccount]:
     """The manifest of *vendor*."""
     name = re.sub(r"\W", "", vendor.title)
@@ -238,7 +226,7 @@ def account_type(vendor: Vendor) -> type[VendorAccount]:
     tag: Any = Literal[model]
     integration: type[VendorIntegration] = create_model(
         f"{name}Integration",
-        __base__=_MadeIntegration,
+        __base__=VendorIntegration,
         __module__=__name__,
         __doc__=f"A model of {vendor.title}.",
         type=(tag, model),
@@ -264,7 +252,7 @@ def account_type(vendor: Vendor) -> type[VendorAccount]:
     }
     made: type[VendorAccount] = create_model(
         f"{name}Account",
-        __base__=_MadeAccount,
+        __base__=VendorAccount,
         __module__=__name__,
         __doc__=f"An account with {vendor.title}.",
         **fields,

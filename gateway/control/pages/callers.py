@@ -30,7 +30,6 @@ SECTIONS: Final = (
                 "Applications, each with tokens of its own.",
                 "Add an application",
                 ("Name", "May call", "Tokens"),
-                {"type": "virtual-account", "name": "my-app", "models": ["*"], "tokens": []},
             ),
             Kind(
                 "pat",
@@ -38,7 +37,6 @@ SECTIONS: Final = (
                 "People, with a personal access token.",
                 "Add a user",
                 ("Name", "User", "May call", "Tokens"),
-                {"type": "pat", "name": "ada", "user_fqn": "", "models": ["*"], "tokens": []},
             ),
             Kind(
                 "team",
@@ -46,7 +44,6 @@ SECTIONS: Final = (
                 "What a team may call its members may call.",
                 "Add a team",
                 ("Name", "Members", "May call"),
-                {"type": "team", "name": "search", "members": [], "models": ["*"]},
             ),
         ),
     ),
@@ -64,18 +61,6 @@ SECTIONS: Final = (
                 "Give callers what they may call.",
                 "Bind callers to an account",
                 ("Name", "Subjects", "May call"),
-                {
-                    "type": "role-binding",
-                    "name": "search",
-                    "subjects": [{"type": "team", "name": ""}],
-                    "permissions": [
-                        {
-                            "resourceType": "provider-account",
-                            "resourceFqn": "tenant:openai:openai",
-                            "role": "provider-account-access",
-                        }
-                    ],
-                },
             ),
             Kind(
                 "role",
@@ -83,7 +68,6 @@ SECTIONS: Final = (
                 "Names for permissions. Two are there already: provider-account-access and -manager.",
                 "Write a role",
                 ("Name", "Applies", "Permissions"),
-                {"type": "role", "name": "caller", "resourceType": "provider-account", "permissions": []},
             ),
         ),
     ),
@@ -101,13 +85,6 @@ SECTIONS: Final = (
                 "Their keys are fetched and kept; the readiness of the gateway says when they are stale.",
                 "Take tokens of a provider",
                 ("Name", "Issuer", "Audiences", "Unknown"),
-                {
-                    "type": "external-identity-provider",
-                    "name": "entra",
-                    "issuer": "",
-                    "audiences": [""],
-                    "jwks_uri": "",
-                },
             ),
         ),
     ),

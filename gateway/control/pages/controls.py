@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,7 +24,6 @@ class Kind:
     Attributes:
         add: What the button says that makes the first.
         columns: Of its table; what they can be is in `static/js/manifests.js`.
-        template: What a new one begins with.
         is_single: There may be one such manifest, with many rules.
     """
 
@@ -33,7 +32,6 @@ class Kind:
     help: str
     add: str
     columns: Sequence[str]
-    template: Mapping[str, Any]
     is_single: bool = False
 
 
@@ -44,6 +42,7 @@ class Section:
     Attributes:
         icon: Of its empty state.
         has_usage: How much of each rule is used is shown beside.
+        new_path: Where one chooses a type of what is to be added, "" where each has a button of its own.
     """
 
     path: str
@@ -54,6 +53,7 @@ class Section:
     empty_text: str
     types: Sequence[Kind]
     has_usage: bool = False
+    new_path: str = ""
 
 
 SECTIONS: Final = (
@@ -71,19 +71,6 @@ SECTIONS: Final = (
                 "One list for the whole gateway.",
                 "Limit requests of each user",
                 _LIMIT_COLUMNS,
-                {
-                    "type": "gateway-rate-limiting-config",
-                    "name": "rate-limits",
-                    "rules": [
-                        {
-                            "id": "each-user",
-                            "when": {},
-                            "limit_to": 60,
-                            "unit": "requests_per_minute",
-                            "rate_limit_applies_per": ["user"],
-                        }
-                    ],
-                },
                 is_single=True,
             ),
             Kind(
@@ -92,12 +79,6 @@ SECTIONS: Final = (
                 "Each is a manifest of its own, with several limits and exceptions.",
                 "Limit tokens of a model",
                 _LIMIT_COLUMNS,
-                {
-                    "type": "tenant-rate-limit-config/model",
-                    "name": "tokens-of-models",
-                    "limits": {"tokens_per_minute": 100_000},
-                    "applies_to": {"type": "per-model"},
-                },
             ),
         ),
         has_usage=True,
@@ -116,13 +97,6 @@ SECTIONS: Final = (
                 "Each is a manifest of its own.",
                 "Give each user a monthly budget",
                 _LIMIT_COLUMNS,
-                {
-                    "type": "tenant-budget-config",
-                    "name": "each-user",
-                    "limits": {"cost_per_month": 100},
-                    "applies_to": {"type": "per-user"},
-                    "mode": "enforce",
-                },
             ),
             Kind(
                 "team-budget-config",
@@ -130,14 +104,6 @@ SECTIONS: Final = (
                 "About the calls of a team's members.",
                 "Give a team a budget",
                 ("Rule", "Team", "Models", "Limit", "Each", "Mode"),
-                {
-                    "type": "team-budget-config",
-                    "name": "team-budget",
-                    "team_name": "",
-                    "limits": {"cost_per_month": 500},
-                    "applies_to": {"type": "aggregate"},
-                    "mode": "enforce",
-                },
             ),
             Kind(
                 "gateway-budget-config",
@@ -145,11 +111,6 @@ SECTIONS: Final = (
                 "One list for the whole gateway.",
                 "Write rules",
                 _LIMIT_COLUMNS,
-                {
-                    "type": "gateway-budget-config",
-                    "name": "budgets",
-                    "rules": [{"id": "all", "when": {}, "limit_to": 1000, "unit": "cost_per_month"}],
-                },
                 is_single=True,
             ),
         ),
@@ -170,10 +131,6 @@ SECTIONS: Final = (
                 "One setting for the whole gateway, among its global settings.",
                 "Record where callers ask for it",
                 ("Name", "Prompts and replies"),
-                {
-                    "type": "gateway-global-settings",
-                    "logging_settings": {"type": "header_controlled", "log_body_by_default": False},
-                },
                 is_single=True,
             ),
             Kind(
@@ -182,12 +139,6 @@ SECTIONS: Final = (
                 "One that says no forbids the recording.",
                 "Mask email addresses",
                 ("Rule", "Who", "Models", "Recorded", "Masked"),
-                {
-                    "type": "gateway-logging-config",
-                    "name": "mask-emails",
-                    "log": True,
-                    "redact_with": {"presets": ["email"]},
-                },
             ),
         ),
     ),
@@ -205,17 +156,6 @@ SECTIONS: Final = (
                 "Of a key that two of them give, the first counts.",
                 "Write the first rule",
                 ("Rule", "Who", "Given"),
-                {
-                    "type": "gateway-metadata-config",
-                    "name": "metadata",
-                    "rules": [
-                        {
-                            "id": "team",
-                            "when": {"subjects": ["team:ml"]},
-                            "metadata_override": {"cost_center": "ml"},
-                        }
-                    ],
-                },
                 is_single=True,
             ),
         ),
@@ -230,15 +170,19 @@ def control_pages(frame: Frame) -> list[Route]:
 
 def section_pages(frame: Frame, section: Section, *above: Crumb) -> list[Route]:
     """A page that lists manifests, and its editor."""
-    templates = {kind.type: kind.template for kind in section.types if kind.template}
 
     async def show_all(request: Request) -> Response:
-        values = {"section": asdict(section), "lead": section.lead, "has_usage": section.has_usage}
+        values = {
+            "section": asdict(section),
+            "lead": section.lead,
+            "new": section.new_path,
+            "has_usage": section.has_usage,
+        }
         return frame.page(request, "manifests.html", section.title, *above, values=values)
 
     async def edit(request: Request) -> Response:
         here = Crumb(section.title, section.path)
-        return editor_page(frame, request, section.path, *above, here, templates=templates)
+        return editor_page(frame, request, section.path, *above, here)
 
     return [
         Route(section.path, show_all, methods=["GET"]),

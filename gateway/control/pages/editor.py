@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
-
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.config.manifests.known import IN_FORCE, NOT_IN_FORCE
+from gateway.config.manifests.known import IN_FORCE, MODEL_ACCOUNTS, NOT_IN_FORCE
 from gateway.control.pages.frame import Crumb, Frame
-
-_NO_TEMPLATE: Final[Mapping[str, Any]] = {}
+from gateway.control.pages.new_manifests import NEW
 
 
 def editor_page(
@@ -19,14 +15,14 @@ def editor_page(
     request: Request,
     back: str,
     *crumbs: Crumb,
-    templates: Mapping[str, Mapping[str, Any]] = _NO_TEMPLATE,
+    new_title: str = "",
 ) -> Response:
     """The editor for the manifest that `?type=` and `?name=` name, or for a new one.
 
     Args:
         back: The page that lists manifests like it.
         crumbs: The way to that page.
-        templates: What a new manifest of a type begins with.
+        new_title: What a new one is called; its type by default.
     """
     kind, name = request.query_params.get("type", ""), request.query_params.get("name")
     if kind not in IN_FORCE and kind not in NOT_IN_FORCE:
@@ -37,7 +33,8 @@ def editor_page(
         "name": name,
         "back": back,
         "has_schema": kind in IN_FORCE,
-        "template": None if name is not None else templates.get(kind),
+        "has_models": kind in IN_FORCE and kind in MODEL_ACCOUNTS,
+        "template": None if name is not None else NEW.get(kind),
     }
-    title = f"New {kind.rpartition('/')[2]}" if name is None else name
+    title = new_title or f"New {kind}" if name is None else name
     return frame.page(request, "editor.html", title, *crumbs, values={"editor": data, "kind": kind})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -46,49 +46,6 @@ _TITLES: Final = {
     "together-ai": "Together AI",
     "mistral-ai": "Mistral AI",
 }
-_TEMPLATES: Final[dict[str, dict[str, Any]]] = {
-    f"{_ACCOUNT}openai": {
-        "type": f"{_ACCOUNT}openai",
-        "name": "openai",
-        "auth_data": {"type": "api-key", "api_key": "env:OPENAI_API_KEY"},
-        "integrations": [{"name": "gpt-4o", "model_id": "gpt-4o", "model_types": ["chat"]}],
-    },
-    f"{_ACCOUNT}anthropic": {
-        "type": f"{_ACCOUNT}anthropic",
-        "name": "anthropic",
-        "auth_data": {"type": "api-key", "api_key": "env:ANTHROPIC_API_KEY"},
-        "integrations": [
-            {"name": "claude-sonnet-4-5", "model_id": "claude-sonnet-4-5", "model_types": ["chat"]}
-        ],
-    },
-    f"{_ACCOUNT}self-hosted-model": {
-        "type": f"{_ACCOUNT}self-hosted-model",
-        "name": "local",
-        "integrations": [
-            {
-                "name": "qwen",
-                "hosted_model_name": "qwen3",
-                "url": "http://127.0.0.1:8000/v1",
-                "model_server": "vllm-openai",
-                "model_types": ["chat"],
-            }
-        ],
-    },
-    VIRTUAL_MODELS: {
-        "type": VIRTUAL_MODELS,
-        "name": "vm",
-        "integrations": [
-            {
-                "name": "chat",
-                "model_types": ["chat"],
-                "routing_config": {
-                    "type": "weight-based-routing",
-                    "load_balance_targets": [{"target": "", "weight": 1}],
-                },
-            }
-        ],
-    },
-}
 
 
 def model_pages(frame: Frame) -> list[Route]:
@@ -113,9 +70,12 @@ def model_pages(frame: Frame) -> list[Route]:
         )
 
     async def edit(request: Request) -> Response:
-        is_virtual = request.query_params.get("type") == VIRTUAL_MODELS
-        back = f"{PATH}/virtual" if is_virtual else PATH
-        return editor_page(frame, request, back, *_BELOW, templates=_TEMPLATES)
+        kind = request.query_params.get("type", "")
+        if kind == VIRTUAL_MODELS:
+            title = "New group of virtual models"
+            return editor_page(frame, request, f"{PATH}/virtual", *_BELOW, new_title=title)
+        title = f"New account: {titles[kind]}" if kind in titles else ""
+        return editor_page(frame, request, PATH, *_BELOW, new_title=title)
 
     return [
         Route(PATH, accounts, methods=["GET"]),

@@ -13,11 +13,13 @@ class Entry:
 
     Attributes:
         icon: The name of a symbol in `static/icons.svg`.
+        words: By which it is found too.
     """
 
     title: str
     path: str
     icon: str
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,12 @@ NAVIGATION: Final = (
         (
             Entry("Monitor", "/monitor", "monitor"),
             Entry("Traces", "/traces", "traces"),
-            Entry("Models", "/models", "model"),
+            Entry(
+                "Models",
+                "/models",
+                "model",
+                "provider account key virtual routing targets health OpenAI Anthropic",
+            ),
             Entry("Playground", "/playground", "playground"),
         ),
     ),
@@ -45,7 +52,9 @@ NAVIGATION: Final = (
             Entry("Callers", "/access/callers", "users"),
             Entry("Permissions", "/access/permissions", "lock"),
             Entry("Identity providers", "/access/identity-providers", "server"),
-            Entry("Dashboard access", "/access/dashboard", "shield"),
+            Entry(
+                "Dashboard access", "/access/dashboard", "shield", "password admin viewer operator sign in"
+            ),
         ),
     ),
     Group(
@@ -53,9 +62,14 @@ NAVIGATION: Final = (
         (
             Entry("Rate limits", "/controls/rate-limits", "gauge"),
             Entry("Budgets", "/controls/budgets", "budget"),
-            Entry("Logging", "/controls/logging", "log"),
+            Entry("Logging", "/controls/logging", "log", "prompts replies content masking redaction"),
             Entry("Metadata rules", "/controls/metadata", "tag"),
-            Entry("Settings", "/controls/settings", "sliders"),
+            Entry(
+                "Settings",
+                "/controls/settings",
+                "sliders",
+                "OTEL Config OpenTelemetry Elastic telemetry export traces metrics destination",
+            ),
         ),
     ),
     Group(

@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 from gateway.control.operator import Operator, Role
 from gateway.control.sign_in.accounts import AccountRefused, Accounts, Token, User
 from gateway.control.sign_in.lockout import Lockout
+from gateway.control.sign_in.refusals import Refusals
 from gateway.control.sign_in.sessions import Sessions, csrf_token
 
 T = TypeVar("T")
@@ -44,7 +45,11 @@ class WrongSecret(Exception):
 
 
 class Entrance:
-    """Knows the operators. Used on the event loop, which reads the small files itself; threads write."""
+    """Knows the operators. Used on the event loop, which reads the small files itself; threads write.
+
+    Attributes:
+        refusals: Who was not let in.
+    """
 
     def __init__(
         self,
@@ -61,6 +66,7 @@ class Entrance:
         self._guesses = Lockout(tick_s, free=5, first_s=2.0, most_s=900.0)
         # A program with an old token asks again and again, and may share its address with others.
         self._bearers = Lockout(tick_s, free=30, first_s=1.0, most_s=30.0)
+        self.refusals = Refusals(tick_s)
         self._one_by_one = asyncio.Lock()
         self._waiting = 0
 
@@ -73,10 +79,12 @@ class Entrance:
             TooManyTries: *address* has sent many that were wrong.
         """
         if (wait_s := self._bearers.wait_s(address)) > 0:
+            self.refusals.note("token.locked", address)
             raise TooManyTries(wait_s)
         found = self._by_token(secret)
         if found is None:
             self._bearers.failed(address)
+            self.refusals.note("token.refused", address)
             return None
         return found[0]
 
@@ -106,7 +114,7 @@ class Entrance:
             WrongSecret: That is not their password, or there is no such user.
             TooManyTries: Wait first.
         """
-        user = await self._guess(address, lambda: self.accounts.check_password(name, password))
+        user = await self._guess(address, lambda: self.accounts.check_password(name, password), name)
         return await asyncio.to_thread(self._sessions.begin, _of_user(user))
 
     async def with_token(self, secret: str, address: str) -> str:
@@ -139,7 +147,7 @@ class Entrance:
             AccountRefused: *new* is too weak.
             TooManyTries: Wait first.
         """
-        await self._guess(address, lambda: self.accounts.check_password(name, old))
+        await self._guess(address, lambda: self.accounts.check_password(name, old), name)
         await asyncio.to_thread(self.accounts.set_password, name, new)
         user = self.accounts.find_user(name)
         if user is None:
@@ -150,18 +158,27 @@ class Entrance:
         """End a session; writes to the disk, so call it in a thread."""
         self._sessions.end(secret)
 
-    async def _guess(self, address: str, check: Callable[[], T | None]) -> T:
-        """What *check* finds; one at a time, in a thread, and counted when it finds nothing."""
+    async def _guess(self, address: str, check: Callable[[], T | None], name: str = "") -> T:
+        """What *check* finds; one at a time, in a thread, and counted when it finds nothing.
+
+        Args:
+            address: Whose guess it is.
+            check: Gives None for a wrong one.
+            name: Whose secret is guessed, "" for any.
+        """
         if self._waiting >= _MAX_WAITING:
             raise TooManyTries(1.0)
         self._waiting += 1
         try:
             async with self._one_by_one:
+                known = name if name and self.accounts.find_user(name) is not None else ""
                 if (wait_s := self._guesses.wait_s(address)) > 0:
+                    self.refusals.note("sign_in.locked", address, known)
                     raise TooManyTries(wait_s)
                 found = await asyncio.to_thread(check)
                 if found is None:
                     self._guesses.failed(address)
+                    self.refusals.note("sign_in.failed", address, known)
                     raise WrongSecret
                 self._guesses.succeeded(address)
                 return found

@@ -237,3 +237,19 @@ def test_one_manifest_of_budget_rules(tmp_path: Path) -> None:
     text = BUDGETS + "  - {id: a, when: {}, limit_to: 1, unit: cost_per_day}\n"
     [line] = findings(tmp_path, text, text.replace("rules:", "name: other\nrules:"))
     assert line.startswith("type: budgets are already in")
+
+
+def test_slips_of_priorities(tmp_path: Path) -> None:
+    """They name callers and models as rules on limits do, and their ids are unique."""
+    rules = "".join(
+        f"    - {{id: a, priority: low, when: {{{when}}}}}\n"
+        for when in ("models: [lab/qwem]", "subjects: []")
+    )
+    text = f"type: gateway-global-settings\noverload_settings:\n  priority_rules:\n{rules}"
+    place = "overload_settings.priority_rules"
+    assert findings(tmp_path, text) == [
+        f"{place}.0.when.models.0: 'lab/qwem' matches no model. Did you mean 'lab/qwen'?",
+        f"{place}.1.id: the rule 'a' is already on line 4. Give one of them another id",
+        f"{place}.1.when.subjects: an empty list, which matches nothing. Remove it to mean all",
+    ]
+    assert findings(tmp_path, "type: gateway-global-settings\n") == []

@@ -291,3 +291,24 @@ def test_every_other_byte_stays(
     files_of(folder).put(KIND, "limits", rule(limit, "limits"))
     expected = text.replace(f"limit_to:{' ' * (blanks + 1)}10 ", f"limit_to:{' ' * (blanks + 1)}{limit} ")
     assert (folder / "m.yaml").read_text() == expected
+
+
+def test_a_draft_is_the_configuration_with_a_change(files: ManifestFiles, folder: Path) -> None:
+    """Checked as a save is, and not written; what has no secret is no error, for the try tells it."""
+    before = (folder / "m.yaml").read_text()
+    strict = ManifestFiles(folder, strict=True, secrets=SecretSource({}, None))
+    config, name = strict.draft(
+        "provider-account/openai", None, OPENAI.replace("sk-literal-secret", "env:GONE")
+    )
+    assert name == "main"
+    assert [account.name for account in config.provider_accounts] == ["main", "lab"]
+    renamed, name = files.draft("virtual-account", "app", CALLER.replace("name: app", "name: other"))
+    assert (name, [one.name for one in renamed.virtual_accounts]) == ("other", ["other"])
+    with pytest.raises(Invalid, match="is there already"):
+        files.draft("virtual-account", None, CALLER)
+    with pytest.raises(Invalid):
+        files.draft("provider-account/openai", None, {"name": "main"})
+    (folder / "z.yaml").write_text("{")
+    with pytest.raises(Invalid):
+        files.draft("provider-account/openai", None, OPENAI)
+    assert (folder / "m.yaml").read_text() == before

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from truefoundry_sdk import types as sdk
 from truefoundry_sdk.types.true_foundry_apply_request_manifest import TrueFoundryApplyRequestManifest
 
+from gateway.config.field_meanings import meanings_of
 from gateway.config.manifests.azure_account import DeploymentType
 from gateway.config.manifests.budgets import BudgetRule, Mode
 from gateway.config.manifests.known import IN_FORCE, MODEL_ACCOUNTS, NOT_IN_FORCE, VIRTUAL_MODELS
@@ -49,7 +50,12 @@ _BUDGET_LIMITS = (
     ),
 )
 EXTENSIONS = {
-    *(f"{kind}: propagate_trace" for kind in IN_FORCE if kind in MODEL_ACCOUNTS - {VIRTUAL_MODELS}),
+    *(
+        f"{kind}: {name}"
+        for kind in IN_FORCE
+        if kind in MODEL_ACCOUNTS - {VIRTUAL_MODELS}
+        for name in ("propagate_trace", "tls")
+    ),
     *(f"{route}.{name}" for route in _ROUTES for name in ("hedging", "load_balance_targets.timeouts")),
     "gateway-load-balancing-config: name",
     "gateway-rate-limiting-config: name",
@@ -97,6 +103,8 @@ EXTENSIONS = {
     "gateway-global-settings: keep_alive_settings",
     "gateway-global-settings: budget_settings",
     "gateway-global-settings: limit_settings",
+    "gateway-global-settings: egress_settings",
+    "gateway-global-settings: overload_settings",
     *(
         f"gateway-otel-config: otel_{signal}_exporter_config[{kind}].{name}"
         for signal in ("traces", "metrics")
@@ -228,7 +236,8 @@ def test_each_of_their_fields_is_known_here() -> None:
 
 def extension_marks(model: type[Part], place: str) -> Iterator[str]:
     for name, field in fields_of(model).items():
-        if "Extension" in (field.description or "") or "an extension" in (field.description or ""):
+        meaning = meanings_of(model).get(name, "")
+        if "Extension" in meaning or "an extension" in meaning:
             yield f"{place}{name}"
             continue
         for inner in models_in(field.annotation):

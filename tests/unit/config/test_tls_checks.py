@@ -26,6 +26,15 @@ def test_a_file_that_is_not_there(tmp_path: Path, signal: str) -> None:
     assert check_text(tmp_path, ACCOUNT, CALLER, text, strict=True).config is None
 
 
+def test_a_file_of_an_account(tmp_path: Path) -> None:
+    """Likewise: the account's own certificate, its path relative to the manifest."""
+    account = ACCOUNT + "tls: {cert_file: tls/own.pem}\n"
+    (problem,) = check_text(tmp_path, account, CALLER).problems
+    assert problem.path == "tls.cert_file"
+    assert f"{tmp_path}/tls/own.pem" in problem.message
+    assert check_text(tmp_path, account, CALLER, strict=True).config is None
+
+
 def test_variables_are_checked_too(tmp_path: Path) -> None:
     """Once, although both signals use the file."""
     environ = {

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from starlette.testclient import TestClient
 
-from gateway.config import SecretSource
+from gateway.config import Config, SecretSource
 from gateway.config.manifest_files import ManifestFiles
 from gateway.control.accepted_files import AcceptedFiles
 from gateway.control.api import Services, build_app
@@ -25,8 +25,11 @@ from gateway.control.health import Health
 from gateway.control.limits import LimitsSource
 from gateway.control.limits_in_force import LimitsInForce
 from gateway.control.metrics import MetricsPage, MetricsSource
+from gateway.control.model_advice import Tried
+from gateway.control.model_test import ModelTest
 from gateway.control.otel_manifest import OtelManifests
 from gateway.control.playground import Playground
+from gateway.control.replica_list import Replica, ReplicaList
 from gateway.control.sign_in.entrance import Entrance
 from gateway.control.tail import Tail
 from gateway.control.targets import TargetsSource
@@ -51,6 +54,9 @@ TOKEN = "admin-token-of-the-tests"
 def access_at(host: str = "127.0.0.1", token: str | None = TOKEN, folder: Path | None = None) -> Access:
     """A way in whose accounts are in *folder*, an empty one by default."""
     return Access(host, Entrance(folder or Path(mkdtemp()), token))
+
+
+THIS = Replica("ab12", "host-1", "0.1.0", "0123456789ab", 1_700_000_000_000_000_000, "ready", 2, 7)
 
 
 @dataclass
@@ -117,6 +123,18 @@ class OneModel:
 
 
 @dataclass
+class AnyModel:
+    """Answers test calls as it is told, and notes what it was asked."""
+
+    tried: Tried = field(default_factory=lambda: Tried(200, answer="OK", took_ms=12.0))
+    asked: list[tuple[Config, str, Mapping[str, Any]]] = field(default_factory=list)
+
+    async def call(self, config: Config, path: str, body: Mapping[str, Any]) -> Tried:
+        self.asked.append((config, path, body))
+        return self.tried
+
+
+@dataclass
 class Rooms:
     """The doubles behind one app."""
 
@@ -130,12 +148,15 @@ class Rooms:
     kept: Path = Path("no-such-folder")
     waiting: dict[str, int] = field(default_factory=dict)
     tested: list[str | None] = field(default_factory=list)
+    tried: list[Config | None] = field(default_factory=list)
     audit: AuditTrail = field(default_factory=lambda: AuditTrail(AuditLog(Path(mkdtemp()))))
     targets: TargetsSource = field(default_factory=lambda: TargetsSource(tuple, None))
     limits: LimitsSource = field(default_factory=no_limits)
+    replicas: ReplicaList = field(default_factory=lambda: ReplicaList(lambda: THIS))
     playground: Playground = field(
         default_factory=lambda: Playground(OneModel(), DashboardKey(Path(mkdtemp())))
     )
+    model_test: ModelTest = field(default_factory=lambda: ModelTest(AnyModel()))
 
     def client(
         self,
@@ -165,7 +186,9 @@ class Rooms:
                 self._test,
                 removed_metrics=lambda: [{"name": "gone-metrics"}],
             ),
-            config=ConfigSource(lambda: self.status, lambda: [("w1", "0123456789ab")]),
+            config=ConfigSource(
+                lambda: self.status, lambda: [("w1", "0123456789ab", 1_700_000_000_500_000_000)]
+            ),
             metrics=MetricsPage(
                 MetricsSource(
                     lambda own: MetricsReport(0, list(own), 1),
@@ -191,9 +214,12 @@ class Rooms:
             ),
             limits=self.limits,
             playground=self.playground,
+            replicas=self.replicas,
+            model_test=self.model_test,
         )
 
-    async def _test(self, name: str | None) -> Sequence[dict[str, object]]:
+    async def _test(self, name: str | None, config: Config | None) -> Sequence[dict[str, object]]:
         self.tested.append(name)
+        self.tried.append(config)
         result = ProbeResult(name or "elastic", "traces", True, 200, 12.5, "taken (HTTP 200)", "")
         return [] if name == "unknown" else [result.to_dict()]

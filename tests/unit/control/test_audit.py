@@ -15,6 +15,7 @@ import pytest
 from gateway.config import Document
 from gateway.control import audit
 from gateway.control.audit import AuditTrail
+from gateway.control.sign_in.refusals import OTHERS, Refusal
 from gateway.control.targets import TargetsSource
 from gateway.routing.health import Health
 from gateway.store.audit_log import AuditLog
@@ -156,3 +157,14 @@ def test_what_the_api_is_asked(tmp_path: Path) -> None:
     found = entries(trail, type="target", name="a/b")
     assert [entry["action"] for entry in found] == ["target.undrained", "target.drained"]
     assert found[0]["by"] == {"kind": "control_api", "address": "testclient", "operator": "environment"}
+
+
+def test_who_was_not_let_in(tmp_path: Path) -> None:
+    """With how often; nothing to tell is no entry."""
+    trail = make_trail(tmp_path)
+    trail.refused([])
+    trail.refused([Refusal("sign_in.failed", "192.0.2.1", "ada", 7), Refusal("token.locked", OTHERS, "", 2)])
+    second, first = entries(trail)
+    assert (first["action"], first["name"], first["count"]) == ("sign_in.failed", "ada", 7)
+    assert first["by"] == {"kind": "control_api", "address": "192.0.2.1"}
+    assert (second["action"], second["name"], second["count"]) == ("token.locked", "", 2)

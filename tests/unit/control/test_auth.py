@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from pathlib import Path
 from typing import NoReturn
 
@@ -10,6 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from gateway.control.auth import FIRST_PATH, SIGN_IN_PATH, VIEWER_MAY
+from gateway.control.openapi import TOPICS
 from gateway.control.operator import Role
 from gateway.control.sign_in import sessions
 from gateway.store import private_json
@@ -21,12 +23,17 @@ OPEN = ["/livez", "/readyz", "/metrics"]
 API = ["/api/traces", "/api/telemetry", "/api/config", "/api/traces/" + "0" * 32, "/api", "/api/unknown"]
 PAGES = ["/", "/controls/settings/otel"]
 CHANGES = [("POST", "/api/telemetry/test"), ("PUT", "/api/config/otel"), ("POST", "/api/targets/drain")]
+CHANGES += [("POST", "/api/unknown"), ("PATCH", "/api")]
+# Every one that there is, so that a new one cannot be forgotten.
 CHANGES += [
-    ("POST", "/api/operator-tokens"),
-    ("DELETE", "/api/operator-tokens/x"),
-    ("POST", "/api/unknown"),
-    ("PATCH", "/api"),
+    (one.method, re.sub(r"\{[^}]*\}", "x", one.path))
+    for topic in TOPICS
+    for one in topic.operations
+    if one.method not in ("GET", "HEAD")
+    and one.path not in {*VIEWER_MAY, "/api/sign-in", "/api/first"}
+    and one.who != "caller"
 ]
+CHANGES = sorted(set(CHANGES))
 
 
 def away(token: str | None = TOKEN) -> Rooms:
@@ -214,9 +221,42 @@ def test_a_viewer_does_not_see_who_else_there_is(tmp_path: Path, path: str) -> N
 
 
 def test_what_a_viewer_may_do_is_about_themselves() -> None:
-    """The list grows with care."""
+    """Or a question; the list grows with care."""
     # The data plane says what they may call.
-    assert {"/api/sign-out", "/api/me/password", "/api/playground/chat"} == VIEWER_MAY
+    own = {"/api/sign-out", "/api/me/password", "/api/playground/chat"}
+    assert own | {"/api/manifests/validate", "/api/limits/simulate"} == VIEWER_MAY
+
+
+@pytest.mark.parametrize("path", sorted(VIEWER_MAY))
+@pytest.mark.parametrize("csrf", [None, "wrong"])
+def test_what_a_viewer_may_do_needs_the_token_of_the_session_too(
+    tmp_path: Path, path: str, csrf: str | None
+) -> None:
+    """A call of the playground costs money, and a question takes time."""
+    client, _ = signed_in(tmp_path, Role.VIEWER)
+    headers = {} if csrf is None else {"x-csrf-token": csrf}
+    reply = client.post(path, json={}, headers=headers)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (403, "csrf")
+
+
+def test_who_is_not_let_in_is_counted(tmp_path: Path) -> None:
+    """A token, a password of a user and of nobody; what is wrong is told in no word."""
+    access = access_at(folder=tmp_path)
+    access.entrance.accounts.add_user("ada", Role.VIEWER)
+    client = Rooms(access=access).client(token=None)
+    client.get("/api/traces", headers={"authorization": "Bearer canary-guess"})
+    for user in ("ada", "canary-user"):
+        client.post("/api/sign-in", json={"user": user, "password": "canary-password"})
+    client.post("/api/sign-in", json={"token": "canary-token"})
+    client.post("/api/first", json={"link": "canary-link", "password": PASSWORD})
+    told = access.entrance.refusals.rest()
+    assert {(one.kind, one.address, one.user, one.count) for one in told} == {
+        ("token.refused", "testclient", "", 1),
+        ("sign_in.failed", "testclient", "ada", 1),
+        ("sign_in.failed", "testclient", "", 1),
+        ("sign_in.failed", "testclient", "", 2),
+    }
+    assert "canary" not in repr(told)
 
 
 def test_programs_that_guess_are_slowed() -> None:

@@ -10,8 +10,15 @@ def test_what_is_in_force() -> None:
     """The version here and in each worker."""
     assert Rooms().client().get("/api/config").json() == {
         "version": "0123456789ab",
+        "source": {"kind": "files"},
         "loaded_at": "2023-11-14T22:13:20.000000Z",
-        "workers": [{"instance_id": "w1", "version": "0123456789ab"}],
+        "workers": [
+            {
+                "instance_id": "w1",
+                "version": "0123456789ab",
+                "in_force_at": "2023-11-14T22:13:20.500000Z",
+            }
+        ],
         "not_in_force": [],
         "last_rejected": None,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from gateway.config import Document, Problem, SecretSource, Severity, accepted, check
+from gateway.config import Config, Document, Problem, SecretSource, Severity, accepted, check
 from gateway.config.manifest_files import ManifestFiles, Saved, Shown
 from gateway.control import replies, traces
 from gateway.control.accepted_files import AcceptedFiles
@@ -22,7 +23,9 @@ from gateway.control.config_status import ConfigStatus, Rejected
 from gateway.control.delivery_history import DeliveryHistory
 from gateway.control.health import Health
 from gateway.control.manifests import edited, judged, listed, one_manifest, saved_manifest
+from gateway.control.model_test import ModelTest
 from gateway.control.otel_settings import saved_json
+from gateway.control.replica_list import ReplicaList
 from gateway.control.targets import TargetsSource
 from gateway.delivery.probe import ProbeResult
 from gateway.identity.issued_tokens import IssuedTokens
@@ -31,11 +34,11 @@ from gateway.tracestore.decode import span_json, trace_json
 from gateway.tracestore.ledger import StoreState, local_report
 from gateway.tracestore.metrics_query import MetricsQuery, figures, run_metrics
 from gateway.tracestore.query import _PARAMETERS, COLUMN_NAMES, page_json
-from gateway.tracestore.rollup import Sums
+from gateway.tracestore.rollup import Sums, counted
 from gateway.tracestore.span_blob import join
 from tests.unit.config.writing import ACCOUNT, CALLER, documents
 from tests.unit.control.limit_desk import budget, desk_of
-from tests.unit.control.rooms import SpoolCounts
+from tests.unit.control.rooms import THIS, AnyModel, SpoolCounts
 from tests.unit.tracestore.call_maker import make_row, make_span
 
 TEXT = (Path(__file__).parents[3] / "docs" / "control-api.md").read_text()
@@ -59,7 +62,7 @@ def metrics() -> dict[str, object]:
     """Of the figures as many as the page shows."""
     answer = run_metrics(None, MetricsQuery(split_by="model", filters={"status": "200"}), 3600.0)
     sums = Sums()
-    sums.add_call(make_row(1))
+    sums.add_calls([counted(make_row(1))])
     assert isinstance(answer["points"], dict)
     points = {name: answer["points"][name] for name in ("requests", "errors", "error_ratio")}
     points["latency_ms"] = {"p99": answer["points"]["latency_ms"]["p99"]}
@@ -78,7 +81,7 @@ def otel() -> dict[str, object]:
 
 def config() -> dict[str, object]:
     status = ConfigStatus("v", 0, (), Rejected(0, (problem().to_dict(),)))
-    return ConfigSource(lambda: status, lambda: [("w", "v")]).report()
+    return ConfigSource(lambda: status, lambda: [("w", "v", 0)]).report()
 
 
 def deliveries() -> dict[str, object]:
@@ -167,11 +170,14 @@ ANSWERS: dict[str, object] = {
         "workers": [],
     },
     "config": config(),
+    "replicas": ReplicaList(lambda: THIS).report(),
     "audit": audit(),
     "targets": TargetsSource(lambda: ["a/b"], None).report(),
     "usage": limits_answer("usage"),
     "my-usage": limits_answer("my-usage"),
     "simulate": limits_answer("simulate", user="a@x.io", model="fake/m"),
+    "model-test": asyncio.run(ModelTest(AnyModel()).run(Config.__new__(Config), "a/b", "chat"))
+    | {"status": 401},
     "test": {"results": [ProbeResult("d", "traces", True, 200, 1.0, "w", "a").to_dict()]},
     **manifest_answers(),
     "otel": otel(),

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from gateway.control.operator import Role
 from tests.unit.config.test_manifest_files import KIND, LIMITS, OPENAI
 from tests.unit.config.writing import ACCOUNT, CALLER, documents
-from tests.unit.control.rooms import Rooms
+from tests.unit.control.rooms import Rooms, access_at
 
 PATH = f"/api/manifests/{KIND}/limits"
 YAML = {"Content-Type": "application/yaml"}
@@ -181,3 +182,20 @@ def test_schema(client: TestClient) -> None:
     schema = client.get(f"/api/schema/{KIND}").json()
     assert schema["properties"]["rules"]["description"]
     assert client.get("/api/schema/unheard-of").status_code == 404
+
+
+def test_a_viewer_may_have_it_checked(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """It changes nothing; but asks about no secret or file that the configuration does not name."""
+    access = access_at(folder=tmp_path_factory.mktemp("state"))
+    _, secret = access.entrance.accounts.make_token("reader", Role.VIEWER)
+    client = Rooms(manifests=folder, access=access).client(token=secret)
+    asked = {"type": KIND, "name": "limits", "yaml": LIMITS.replace("10", "eleven")}
+    reply = client.post("/api/manifests/validate", json=asked)
+    assert (reply.status_code, reply.json()["is_valid"]) == (200, False)
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    probe = {"type": "virtual-account", "manifest": {"name": "x", "tokens": ["file:/etc/passwd"]}}
+    for body in (probe, {"type": "virtual-account", "yaml": "name: x\ntokens: ['env:HOME']\n"}):
+        reply = client.post("/api/manifests/validate", json=body)
+        assert (reply.status_code, reply.json()["error"]["code"]) == (403, "admin_only")
+    assert client.put(PATH, content=LIMITS, headers=YAML).status_code == 403
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before

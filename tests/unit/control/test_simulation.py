@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.control.operator import Role
 from tests.unit.control.limit_desk import Desk, budget, desk_of, rate
+from tests.unit.control.rooms import Rooms, access_at
 
 MODEL_M: dict[str, Any] = {"when": {"models": {"in": ["fake/m"]}}}
 
@@ -169,3 +172,17 @@ def test_questions_that_are_none(asked: dict[str, Any]) -> None:
     reply = desk_of().client().post("/api/limits/simulate", json=asked)
     assert (reply.status_code, reply.json()["error"]["code"]) == (400, "invalid_parameter")
     assert "nobody's" not in reply.text
+
+
+def test_a_viewer_may_ask(tmp_path: Path) -> None:
+    """It charges nothing; but the rules that are proposed name no secret that the configuration does not."""
+    access = access_at(folder=tmp_path)
+    _, secret = access.entrance.accounts.make_token("reader", Role.VIEWER)
+    client = Rooms(access=access, limits=desk_of().source).client(token=secret)
+    asked: dict[str, Any] = {"model": "fake/m", "user": "a@x.io"}
+    assert client.post("/api/limits/simulate", json=asked).status_code == 200
+    rule = rate("r", {"requests_per_day": 2})
+    assert client.post("/api/limits/simulate", json={**asked, "manifests": [rule]}).status_code == 200
+    probe = {**rule, "notification_channel": "env:HOME"}
+    reply = client.post("/api/limits/simulate", json={**asked, "manifests": [probe]})
+    assert (reply.status_code, reply.json()["error"]["code"]) == (403, "admin_only")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +14,7 @@ from gateway.delivery.batch import Batcher, BatchLimits
 from gateway.delivery.destination import Destination
 from gateway.delivery.exchange import HttpExchange
 from gateway.delivery.outcome import Outcome, Verdict
+from gateway.egress import EgressRules
 from tests.rig.frame_maker import make_frame, names_of
 from tests.rig.otlp_sink import HANG, RESET, Answer, OtlpSink, partial_success
 
@@ -155,4 +157,16 @@ async def test_a_header_that_cannot_be_sent_does_not_tell_its_value(
     outcome = await exchange.post(destination(sink.traces_url, Authorization="se\ncret"), body())
     assert outcome.verdict is Verdict.RETRY
     assert "cret" not in outcome.message
+    assert sink.requests() == []
+
+
+async def test_an_address_that_is_not_called(sink: OtlpSink, exchange: HttpExchange) -> None:
+    """Nothing is sent there, also by name; what is said names the setting, and the batch waits."""
+    for host in ("127.0.0.1", "localhost"):
+        strict = replace(
+            destination(f"http://{host}:{sink.port}/v1/traces"), egress=EgressRules(refuses_private=True)
+        )
+        outcome = await exchange.post(strict, body())
+        assert outcome.verdict is Verdict.RETRY
+        assert "egress_settings.private_addresses is refuse" in outcome.message
     assert sink.requests() == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from gateway.delivery.batch import Batcher, BatchLimits
 from gateway.delivery.destination import Destination
 from gateway.delivery.grpc_exchange import MISSING, GrpcExchange, target_of
 from gateway.delivery.outcome import Outcome, Verdict
+from gateway.egress import EgressRules
 from tests.rig.frame_maker import make_frame, names_of
 from tests.rig.requires import requires
 
@@ -167,3 +169,13 @@ def test_no_target() -> None:
     """An endpoint of a path only leads nowhere."""
     with pytest.raises(ValueError, match="host"):
         target_of("https:///v1")
+
+
+@requires("grpc")
+async def test_an_address_that_is_not_called(sink: GrpcSink, exchange: GrpcExchange) -> None:
+    """Nothing is sent to what the endpoint says itself, also after a change of the rules."""
+    assert (await exchange.post(to(sink), body())).verdict is Verdict.DELIVERED
+    outcome = await exchange.post(replace(to(sink), egress=EgressRules(refuses_private=True)), body())
+    assert outcome.verdict is Verdict.RETRY
+    assert "egress_settings.private_addresses is refuse" in outcome.message
+    assert len(sink.received) == 1

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from gateway.delivery.webhook import Webhooks, refusal_of
+from gateway.egress import OPEN, EgressRules, read_places
 from tests.rig.webhook import Webhook
 
 
@@ -95,3 +96,25 @@ async def test_silence_is_waited_for_no_longer_than_told() -> None:
         await left.wait()
         await sender.close()
         server.close()
+
+
+async def test_an_address_that_is_not_called() -> None:
+    """Nothing is sent there, by the rules of that moment; the address is in no word of what is said."""
+    rules = OPEN
+    with Webhook() as hook:
+        sender = Webhooks(lambda _: None, egress=lambda: rules)
+        through_proxy = Webhooks(lambda _: "http://127.0.0.1:1", egress=lambda: rules)
+        try:
+            rules = EgressRules(refuses_private=True)
+            refused = await sender.send(hook.url, {})
+            by_name = await sender.send(hook.url.replace("127.0.0.1", "localhost"), {})
+            proxied = await through_proxy.send("http://169.254.169.254/canary", {})
+            rules = EgressRules(allow=read_places(["127.0.0.0/8"]), refuses_private=True)
+            taken = await sender.send(hook.url, {})
+        finally:
+            await sender.close()
+            await through_proxy.close()
+    what = "its address is one that this gateway is not to call (egress_settings)"
+    assert [refused.what, by_name.what, proxied.what] == [what] * 3
+    assert taken.is_taken
+    assert hook.asked == 1

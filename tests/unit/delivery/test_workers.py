@@ -194,6 +194,9 @@ def test_a_worker_that_comes_back_is_the_same(bench: Bench) -> None:
     bench.workers.meet(hello("worker")).counts = Counts(1, 1, {}, 0)
     again = bench.workers.meet(hello("worker", version="v2"))
     assert (again.counts.created, again.connections, again.config_version) == (1, 2, "v2")
+    said_at_ns = again.config_at_ns
+    assert said_at_ns > 0
+    assert bench.workers.meet(hello("worker", version="v2")).config_at_ns == said_at_ns
     assert bench.workers.meet(hello("worker", 2)).counts.created == 0
 
 
@@ -203,3 +206,28 @@ def test_what_is_given_out_is_a_copy(bench: Bench) -> None:
     (copy,) = bench.workers.states()
     state.repeated_frames = 3
     assert copy.repeated_frames == 0
+
+
+def test_when_a_worker_was_heard(bench: Bench) -> None:
+    """When it connected, when it said something; one that never did, when it was first seen."""
+    now_s = 5.0
+    workers = Workers(bench.state_dir, bench.progress.get, lambda: now_s)
+    bench.run_worker("starting")
+    state = workers.meet(hello("w"))
+    now_s = 6.0
+    assert {one.instance_id: one.heard_s for one in workers.states()} == {"w": 5.0, "starting": 5.0}
+    workers.heard(state)
+    assert {one.instance_id: one.heard_s for one in workers.states()} == {"w": 6.0, "starting": 5.0}
+
+
+def test_who_is_there(bench: Bench) -> None:
+    """Connected or not while the process lives; where nobody can know that, while it is connected."""
+    kept, unknown = bench.workers.meet(hello("kept")), bench.workers.meet(hello("unknown"))
+    bench.run_worker("kept")
+    kept.connections = unknown.connections = 0
+    assert {name: state.is_there for name, state in bench.states().items()} == {
+        "kept": True,
+        "unknown": False,
+    }
+    bench.end_worker("kept")
+    assert not bench.states()["kept"].is_there

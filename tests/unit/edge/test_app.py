@@ -271,7 +271,13 @@ async def test_draining_worker_closes_connections() -> None:
     rig = Rig()
     assert b"connection" not in (await rig.ask("POST", "/v1/chat/completions"))[1]
     rig.lifecycle.drain()
-    assert (await rig.ask("POST", "/v1/chat/completions"))[1][b"connection"] == b"close"
+    for method, path in (
+        ("POST", "/v1/chat/completions"),
+        ("GET", "/readyz"),
+        ("GET", "/livez"),
+        ("GET", "/"),
+    ):
+        assert (await rig.ask(method, path))[1][b"connection"] == b"close"
 
 
 class FakeMetrics(ControlMetrics):

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from gateway.edge.client import AsgiClient, AsgiHeaders
+from gateway.edge.lifecycle import Lifecycle
 from gateway.edge.lookout import Lookout
-from gateway.errors import BodyTooLarge, ClientDisconnected
+from gateway.errors import BodyTooLarge, ClientDisconnected, InvalidFraming
 
 SCOPE: dict[str, Any] = {
     "type": "http",
@@ -36,8 +37,16 @@ class Wire:
         self.sent: list[dict[str, Any]] = []
         self.received = 0
         lookout = Lookout(asyncio.get_running_loop())
+        self.lifecycle = Lifecycle()
+        if closes:
+            self.lifecycle.drain()
         self.client = AsgiClient(
-            {**SCOPE, **scope}, self._receive, self._send, lookout=lookout, route="/r", closes=closes
+            {**SCOPE, **scope},
+            self._receive,
+            self._send,
+            lookout=lookout,
+            route="/r",
+            lifecycle=self.lifecycle,
         )
 
     async def _receive(self) -> Any:
@@ -89,6 +98,10 @@ async def test_what_is_known_of_a_request() -> None:
 # -- the body
 
 
+def ignore(_: int) -> None:
+    """There is room for everything."""
+
+
 @pytest.mark.parametrize(
     ("messages", "body"),
     [
@@ -105,20 +118,20 @@ async def test_what_is_known_of_a_request() -> None:
 async def test_body(messages: list[dict[str, Any]], body: bytes) -> None:
     """A body comes whole, in however many pieces it was sent."""
     headers = [(b"content-length", str(len(body)).encode())] if len(messages) == 1 else []
-    assert await Wire(*messages, headers=headers).client.read_body(10) == body
+    assert await Wire(*messages, headers=headers).client.read_body(10, ignore) == body
 
 
 async def test_length_beside_chunks_frames_nothing() -> None:
     """Where both are sent the chunks are the body, whatever the length says."""
     headers = [(b"content-length", b"2"), (b"transfer-encoding", b"chunked")]
     wire = Wire(part(b"{}", more=True), part(b" {}"), headers=headers)
-    assert await wire.client.read_body(10) == b"{} {}"
+    assert await wire.client.read_body(10, ignore) == b"{} {}"
 
 
 async def test_body_that_ends_with_its_length_is_not_waited_for() -> None:
     """Granian says in a message of its own that a body is at its end, which costs as much as the body."""
     wire = Wire(part(b"whole", more=True), part(b""), headers=[(b"content-length", b"5")])
-    await wire.client.read_body(10)
+    await wire.client.read_body(10, ignore)
     assert wire.received == 1
 
 
@@ -141,7 +154,65 @@ async def test_body_over_the_limit(
     """A body over the limit is refused, as early as it shows."""
     wire = Wire(*messages, headers=headers)
     with pytest.raises(BodyTooLarge, match="10 bytes"):
-        await wire.client.read_body(10)
+        await wire.client.read_body(10, ignore)
+    assert wire.received == read
+
+
+@pytest.mark.parametrize(
+    ("headers", "told"),
+    [
+        pytest.param([(b"content-length", b"5")], [5], id="declared"),
+        pytest.param([], [3, 2], id="in chunks"),
+    ],
+)
+async def test_what_is_held_is_told(headers: list[tuple[bytes, bytes]], told: list[int]) -> None:
+    """All at once where the head tells, before anything is read, else piece by piece."""
+    found: list[int] = []
+    wire = Wire(part(b"who", more=True), part(b"le"), headers=headers)
+    await wire.client.read_body(10, found.append)
+    assert found == told
+
+
+async def test_body_without_room_is_not_read() -> None:
+    """Whoever is told of its bytes may refuse them."""
+
+    def refuse(_: int) -> None:
+        raise LookupError
+
+    wire = Wire(part(b"whole"), headers=[(b"content-length", b"5")])
+    with pytest.raises(LookupError):
+        await wire.client.read_body(10, refuse)
+    assert wire.received == 0
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_short"),
+    [
+        pytest.param([(b"content-length", b"16384")], True, id="short"),
+        pytest.param([(b"content-length", b"16385")], False, id="long"),
+        pytest.param([(b"transfer-encoding", b"chunked")], False, id="unknown"),
+    ],
+)
+async def test_short_body(headers: list[tuple[bytes, bytes]], *, is_short: bool) -> None:
+    """Only what is known to be short counts as short."""
+    assert Wire(headers=headers).client.is_short == is_short
+
+
+@pytest.mark.parametrize(
+    ("messages", "headers", "read"),
+    [
+        pytest.param([part(b"who", more=True), part(b"le")], [(b"content-length", b"5")], 2, id="whole"),
+        pytest.param([part(b"who", more=True), GONE], [(b"content-length", b"5")], 2, id="its caller leaves"),
+        pytest.param([], [], 0, id="none"),
+        pytest.param([], [(b"content-length", b"100000000000")], 0, id="very long"),
+    ],
+)
+async def test_body_that_nobody_wants(
+    messages: list[dict[str, Any]], headers: list[tuple[bytes, bytes]], read: int
+) -> None:
+    """It is taken in, so that the connection stays of use; one without end is not."""
+    wire = Wire(*messages, headers=headers)
+    await wire.client.drop_body()
     assert wire.received == read
 
 
@@ -151,7 +222,7 @@ async def test_body_over_the_limit(
 async def test_caller_that_leaves_while_sending(messages: list[dict[str, Any]]) -> None:
     """Half a body is none."""
     with pytest.raises(ClientDisconnected):
-        await Wire(*messages).client.read_body(10)
+        await Wire(*messages).client.read_body(10, ignore)
 
 
 # -- the response
@@ -188,6 +259,19 @@ async def test_draining_worker_closes_connections() -> None:
     wire = Wire(closes=True)
     await wire.client.respond(200, [], b"")
     assert (b"connection", b"close") in wire.sent[0]["headers"]
+    assert wire.lifecycle.farewells == 1
+
+
+async def test_a_call_that_began_before_the_drain() -> None:
+    """Is its connection's last as well: the next one would come to a worker that has gone."""
+    wire = Wire()
+    wire.lifecycle.drain()
+    await wire.client.respond(200, [], b"")
+    assert (b"connection", b"close") in wire.sent[0]["headers"]
+    ready = Wire()
+    await ready.client.respond(200, [], b"")
+    assert (b"connection", b"close") not in ready.sent[0]["headers"]
+    assert ready.lifecycle.farewells == 0
 
 
 async def test_client_watches_its_own_connection() -> None:
@@ -195,7 +279,7 @@ async def test_client_watches_its_own_connection() -> None:
     gone: asyncio.Future[object] = asyncio.get_running_loop().create_future()
     gone.set_result(GONE)
     lookout = Lookout(asyncio.get_running_loop())
-    client = AsgiClient(SCOPE, lambda: gone, Wire()._send, lookout=lookout, route="", closes=False)  # type: ignore[arg-type,return-value]
+    client = AsgiClient(SCOPE, lambda: gone, Wire()._send, lookout=lookout, route="", lifecycle=Lifecycle())  # type: ignore[arg-type,return-value]
     with pytest.raises(ClientDisconnected), client.watch():
         await asyncio.Event().wait()
 
@@ -211,7 +295,7 @@ async def test_head_that_the_transport_refuses_has_not_started() -> None:
         wire.sent.append(dict(message))
 
     lookout = Lookout(asyncio.get_running_loop())
-    client = AsgiClient(SCOPE, wire._receive, send, lookout=lookout, route="/r", closes=False)
+    client = AsgiClient(SCOPE, wire._receive, send, lookout=lookout, route="/r", lifecycle=Lifecycle())
     with pytest.raises(ValueError, match="cannot be sent"):
         await client.start(200, [(b"a", b"\x00")])
     states = [client.has_started]
@@ -247,6 +331,18 @@ async def test_pieces_without_a_length() -> None:
     )  # fmt: skip
     assert (wire.client.has_body, wire.client.declared_bytes) == (True, None)
     assert await read_pieces(wire) == [b"ab", b"c"]
+
+
+@pytest.mark.parametrize(
+    "codings", [[b"gzip, chunked"], [b"identity", b"chunked"], [b"chunked", b"chunked"]], ids=str
+)
+async def test_codings_that_a_proxy_may_read_otherwise(codings: list[bytes]) -> None:
+    """No byte of such a body is read."""
+    wire = Wire(part(b"ab"), headers=[(b"transfer-encoding", coding) for coding in codings])
+    for reading in (wire.client.read_piece(), wire.client.read_body(10, lambda _: None)):
+        with pytest.raises(InvalidFraming):
+            await reading
+    assert wire.received == 0
 
 
 async def test_caller_that_leaves_within_its_pieces() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.edge.gemini_client import GeminiAsgiClient
+from gateway.edge.lifecycle import Lifecycle
 from gateway.edge.lookout import Lookout
 
 SCOPE: dict[str, Any] = {
@@ -37,5 +38,5 @@ async def test_query(query: bytes, key: str, signature: str, rest: str) -> None:
     """What signs the caller in is to be had, and not in what goes on."""
     lookout = Lookout(asyncio.get_running_loop())
     scope = {**SCOPE, "query_string": query}
-    client = GeminiAsgiClient(scope, _never, _never, lookout=lookout, route="/r", closes=False)
+    client = GeminiAsgiClient(scope, _never, _never, lookout=lookout, route="/r", lifecycle=Lifecycle())
     assert (client.key, client.signature, client.query) == (key, signature, rest)

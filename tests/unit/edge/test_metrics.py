@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
 from gateway.edge import metrics
 from gateway.edge.metrics import ControlAwayError, ControlMetrics
+from gateway.tls_files import TlsFiles, make_server_context
+from tests.rig.certificates import Authority
 
 
 @asynccontextmanager
-async def control(answer: bytes | None) -> AsyncIterator[int]:
+async def control(answer: bytes | None, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """A port that gives *answer*, None to stay silent; what it was asked must be well formed."""
     released = asyncio.Event()
 
@@ -26,13 +30,23 @@ async def control(answer: bytes | None) -> AsyncIterator[int]:
             writer.write(answer)
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         released.set()
         server.close()
         await server.wait_closed()
+
+
+async def test_over_tls(tmp_path: Path) -> None:
+    """A certificate that is control's own is trusted, whatever name it is for; another is not."""
+    authority = Authority(tmp_path)
+    ours, theirs = TlsFiles(None, *authority.write("ours")), TlsFiles(None, *authority.write("theirs"))
+    async with control(b"HTTP/1.1 200 OK\r\n\r\na 1\n", make_server_context(ours)) as port:
+        assert await ControlMetrics("127.0.0.1", port, tls=ours).text() == b"a 1\n"
+        with pytest.raises(ControlAwayError):
+            await ControlMetrics("127.0.0.1", port, tls=theirs).text()
 
 
 async def test_text_of_control() -> None:

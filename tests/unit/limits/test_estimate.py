@@ -177,6 +177,13 @@ def test_sound() -> None:
     assert tokens_of(call_of(messages=[said([part])], max_tokens=1)) == 8 + 60 + 1
 
 
+@pytest.mark.parametrize("kind", [{}, [], 1, None, {"a": "image"}], ids=str)
+def test_types_that_are_none(kind: object) -> None:
+    """What a caller calls the type of a part may be anything; it is then no picture."""
+    call = call_of(messages=[said([{"type": kind, "text": HUNDRED * 4}])], max_tokens=1)
+    assert tokens_of(call) < 1000
+
+
 def test_deep_bodies() -> None:
     """What cannot be read as JSON counts as its bytes; deep JSON that can is measured."""
     deep: Any = HUNDRED

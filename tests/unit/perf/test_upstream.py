@@ -80,6 +80,14 @@ class Transport(asyncio.Transport):
         return self.is_gone
 
 
+def test_a_whole_answer_may_take_its_time() -> None:
+    """As a provider's does."""
+    replies = Replies()
+    paced = Ask(pace_ms=200).request(UPSTREAM_MODEL)
+    answer = replies.reply_to(b"POST", _PATH, paced)
+    assert (len(answer.writes), answer.pace_s) == (1, 0.2)
+
+
 @pytest.mark.parametrize("pace_s", [pytest.param(0.0, id="unpaced"), pytest.param(0.002, id="paced")])
 async def test_events_are_written_one_by_one(pace_s: float) -> None:
     """Each in its own turn, the first at once; together they are the stream as HTTP."""

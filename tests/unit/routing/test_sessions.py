@@ -109,3 +109,18 @@ def test_kept_target_among_those_that_can_be_asked(names: Sequence[str], expecte
     place = SessionPlace(b"k" * TABLE_KEY_BYTES, 60)
     sessions.keep(place, "acct/b")
     assert sticky.kept_at(place, names) == expected
+
+
+async def test_heard_of_others() -> None:
+    """Other replicas are asked for a session's own place; without any nothing is heard."""
+    asked: list[Sequence[bytes]] = []
+
+    class Others:
+        async def hear(self, keys: Sequence[bytes]) -> bool:
+            asked.append(keys)
+            return True
+
+    place = SessionPlace(b"k" * TABLE_KEY_BYTES, 60)
+    assert await Sessions(table_in_memory(buckets=4), Others()).hear(place)
+    assert asked == [(place.key,)]
+    assert not await Sessions(table_in_memory(buckets=4)).hear(place)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import pytest
 
 from gateway.errors import AccountNotAllowed
-from gateway.model import Caller
+from gateway.model import Caller, Table
 from gateway.routing.stored import Origin, StoredObjects, fingerprint, is_object_id
 from gateway.store.shared_table import table_in_memory
 from tests.unit.makers import make_caller, make_target
@@ -116,3 +118,60 @@ def test_first_maker_stays() -> None:
     found = stored.find(("resp_1",))
     assert found is not None
     assert found.account == fingerprint("spare")
+
+
+class Others:
+    """What other replicas know, put into a table when it is asked for."""
+
+    def __init__(self, table: Table, known: Mapping[bytes, bytes]) -> None:
+        self.asked: list[int] = []
+        self._table = table
+        self._known = known
+
+    async def hear(self, keys: Sequence[bytes]) -> bool:
+        self.asked.append(len(keys))
+        for key in keys:
+            if key in self._known:
+                self._table.put(key, self._known[key], keep_s=60)
+        return not self._known.keys().isdisjoint(keys)
+
+
+class Noting:
+    """Notes what is put into it."""
+
+    def __init__(self) -> None:
+        self.noted: dict[bytes, bytes] = {}
+
+    def put(self, key: bytes, value: bytes, *, keep_s: int) -> None:
+        assert keep_s > 0
+        self.noted[key] = value
+
+    def find(self, key: bytes) -> bytes | None:
+        return self.noted.get(key)
+
+
+async def test_heard_of_others() -> None:
+    """What another replica has noted is found once it was asked for; what is no id is not asked for."""
+    elsewhere = Noting()
+    StoredObjects(elsewhere).made("resp_1", make_target("acct/small"), APP)
+    table = table_in_memory(buckets=4)
+    others = Others(table, elsewhere.noted)
+    stored = StoredObjects(table, others)
+    assert stored.is_shared
+    assert not await stored.hear(["responses", "files"])
+    assert not await stored.hear(["resp_2"])
+    assert stored.find(("resp_1",)) is None
+    assert await stored.hear(["responses", "resp_1"])
+    found = stored.find(("resp_1",))
+    assert found is not None
+    assert found.is_of(APP)
+    assert others.asked == [1, 1]
+    await stored.hear([f"resp_{number}" for number in range(1000)])
+    assert others.asked[-1] == 64, "a question has a bound"
+
+
+async def test_nobody_to_ask() -> None:
+    """Without replicas nothing is heard."""
+    stored = StoredObjects(table_in_memory(buckets=4))
+    assert not stored.is_shared
+    assert not await stored.hear(["resp_1"])

@@ -10,13 +10,23 @@ import subprocess
 from collections.abc import Sequence
 from math import inf
 from pathlib import Path
+from random import Random
 from typing import Final
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.model import PARALLEL, Charge, Correction, Counters, Decision
+from gateway.model import (
+    PARALLEL,
+    Charge,
+    Charges,
+    Correction,
+    Corrections,
+    CounterGroup,
+    Counters,
+    Decision,
+)
 from gateway.store.counter_notes import NOTES
 from gateway.store.counter_places import LANES
 from gateway.store.counter_table import CounterTable, counters_in_memory, open_counters, open_counters_to_read
@@ -311,6 +321,42 @@ def test_parallel(counters: CounterTable, clock: Clock) -> None:
     assert counters.usage([one]).used == (0,)
 
 
+def test_more_at_once_than_are_counted(counters: CounterTable) -> None:
+    """More parallel calls of one process than its figure holds are not counted, and none is left over."""
+    many, one = (
+        charge(amount=65_535, limit=100_000, window_s=PARALLEL),
+        charge(limit=100_000, window_s=PARALLEL),
+    )
+    taken, further = counters.reserve([many]), counters.reserve([one])
+    assert further.refused is None
+    assert counters.usage([one]).used == (65_535,)
+    correct(counters, one, further, -1)
+    assert counters.usage([one]).used == (65_534,)
+    correct(counters, many, taken, -65_535)
+    assert counters.usage([one]).used == (0,)
+
+
+def test_given_back_together_more_than_was_taken(counters: CounterTable, clock: Clock) -> None:
+    """What is given back leaves alone what other slots of the window have."""
+    charges = Charges(CounterGroup([charge(limit=100)]), (6,))
+    counters.reserve(charges)
+    clock.now_s += 6
+    for _ in range(2):
+        decision = counters.reserve(charges)
+    counters.settle(Corrections(charges, [((0,), -15)], decision))
+    assert counters.usage(charges).used == (6,)
+
+
+def test_a_group_in_two_files(clock: Clock) -> None:
+    """Where its counters are in one file says nothing of another."""
+    group = CounterGroup([charge("a"), charge("b")])
+    first, second = (counters_in_memory(places=PLACES, now_s=clock) for _ in range(2))
+    second.reserve([charge("c"), charge("d")])
+    for counters in (first, first, second, second):
+        counters.reserve(Charges(group, (1, 0)))
+    assert first.usage(list(group.charges)).used == second.usage(list(group.charges)).used == (2, 0)
+
+
 AMOUNTS: Final = st.integers(0, 40)
 STEPS: Final = st.lists(
     st.one_of(
@@ -348,6 +394,75 @@ def test_no_window_has_more_than_its_limit(steps: list[tuple[str, int, float]]) 
             taken[number][1] = used
         for end_s, _ in taken:
             assert sum(kept for at_s, kept in taken if end_s - 60 < at_s <= end_s) <= limit
+
+
+WINDOWS_S: Final = (60, 3600, 0, PARALLEL, 60, 86_400)
+GROUPS: Final = ((0, 1, 2, 3, 4, 5), (3, 0, 2), (5,), (), (1, 4))
+"""Which of these counters some calls are counted by; some by several of them."""
+
+
+class Together:
+    """Two processes that charge counters in groups, beside one that charges them one by one."""
+
+    def __init__(self, places: int) -> None:
+        self.clock = Clock(NOW_S)
+        first = counters_in_memory(places=places, now_s=self.clock)
+        second = CounterTable(first._data, places=places, now_s=self.clock)
+        self.tables = (first, second)
+        self.alone = counters_in_memory(places=places, now_s=self.clock)
+        self.all = [
+            charge(f"{at}", 0, limit=40 if at != 1 else 1000, window_s=window_s)
+            for at, window_s in enumerate(WINDOWS_S)
+        ]
+        self.groups = [
+            [CounterGroup([self.all[at] for at in group]) for group in GROUPS] for _ in self.tables
+        ]
+        self.open: list[tuple[Charges, Decision]] = []
+
+    def reserve(self, random: Random) -> None:
+        who = random.randrange(2)
+        group = random.choice(self.groups[who])
+        amounts = [1 if one.window_s == PARALLEL else random.randrange(9) for one in group.charges]
+        charges = Charges(group, amounts)
+        decision = self.tables[who].reserve(charges)
+        assert decision == self.alone.reserve(list(charges))
+        if decision.refused is None:
+            self.open.append((charges, decision))
+
+    def settle(self, random: Random) -> None:
+        if not self.open:
+            return
+        charges, decision = self.open.pop(random.randrange(len(self.open)))
+        used = random.randrange(15)
+        changes = [
+            ((at,), 0 - one.amount if one.window_s == PARALLEL else used - one.amount)
+            for at, one in enumerate(charges)
+        ]
+        corrections = Corrections(charges, [change for change in changes if change[1]], decision)
+        random.choice(self.tables).settle(corrections)
+        self.alone.settle(list(corrections))
+
+    def crowd(self, random: Random) -> None:
+        """Counters come that may take the places of these."""
+        table = random.choice(self.tables)
+        for _ in range(random.randrange(12)):
+            one = charge(f"another {random.randrange(100)}", window_s=60)
+            assert table.reserve([one]) == self.alone.reserve([one])
+
+    def wait(self, random: Random) -> None:
+        self.clock.now_s += random.choice((0.4, 3.0, 3.0, 61.0, 4000.0, -2.0, -100.0, 100.0))
+
+
+@pytest.mark.parametrize("places", [16, PLACES], ids=["crowded", "with room"])
+def test_charged_together_or_one_by_one(places: int) -> None:
+    """Charged together counters have what they have one by one, whoever charges when, wherever they are."""
+    for seed in range(30):
+        both, random = Together(places), Random(seed)
+        kinds = (both.reserve, both.settle, both.crowd, both.wait)
+        for step in random.choices(kinds, weights=(30, 20, 1 if places < PLACES else 0, 10), k=200):
+            step(random)
+            told = both.alone.usage(both.all)
+            assert [table.usage(both.all) for table in both.tables] == [told, told], seed
 
 
 @settings(max_examples=200, deadline=None)

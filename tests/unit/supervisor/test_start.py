@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import select
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from gateway.config import SecretSource, accepted, check
+from gateway.config.manifest_set import ManifestSet, SetName, put_in_force
+from gateway.control.accepted_files import AcceptedFiles
 from gateway.supervisor.state_folder import lock_state_folder
+from tests.rig.certificates import Authority
 
 ROOT = Path(__file__).resolve().parents[3]
 PROVIDER = """
@@ -30,11 +36,19 @@ def config(tmp_path: Path) -> Path:
     return file
 
 
-def _serve(config: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def _serve(
+    config: Path, *options: str, environ: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "gateway", "serve", "--config", str(config), "--port", "0"]
     state = ["--state-dir", str(config.parent / "state"), "--control-port", "0"]
     return subprocess.run(
-        [*command, *state, *options], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+        [*command, *state, *options],
+        cwd=ROOT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
 
 
@@ -125,3 +139,73 @@ def test_stop_while_it_starts_is_a_clean_one(config: Path, number: signal.Signal
             process.kill()
     assert process.returncode == 0, stderr
     assert "Traceback" not in stderr
+
+
+AWAY = "redis://:canary-start-password@127.0.0.1:1/0"
+KEYLESS = "---\ntype: virtual-account\nname: other\ntokens: [env:NO_SUCH_START_KEY]\nmodels: ['*']\n"
+
+
+def _serve_from_redis(config: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return _serve(config, "--redis-url", AWAY, "--config", "redis:", *options)
+
+
+def _come_from_redis(config: Path, text: str) -> None:
+    """As if *text* had come before."""
+    put_in_force(config.parent / "state" / "config-set", ManifestSet({"a.yaml": text}), SetName(1, "ab"))
+
+
+def test_nothing_came_from_redis(config: Path) -> None:
+    """Exit 1, and the message says what to do; the password is not told."""
+    done = _serve_from_redis(config)
+    assert done.returncode == 1
+    assert "no configuration from redis://127.0.0.1:1/0: " in done.stderr
+    assert "gateway config push PATH" in done.stderr
+    assert "canary" not in done.stderr
+
+
+def test_what_came_last_is_started_with(config: Path) -> None:
+    """While Redis is away; that the port is taken is found out after the configuration is."""
+    _come_from_redis(config, PROVIDER + CALLER)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = _serve_from_redis(config, "--port", str(taken.getsockname()[1]))
+    assert done.returncode == 3
+    assert "the start goes by the configuration that came last" in done.stderr
+
+
+def test_what_was_accepted_last_is_started_with(config: Path) -> None:
+    """Where what came last is refused here; without anything accepted the start is refused."""
+    _come_from_redis(config, PROVIDER + KEYLESS)
+    done = _serve_from_redis(config, "--strict")
+    assert done.returncode == 1
+    assert "NO_SUCH_START_KEY is not set" in done.stderr
+    before = check.check(config, strict=False, secrets=SecretSource({}, None)).config
+    assert before is not None
+    AcceptedFiles(config.parent / "state" / "config").write(f"{before.version}+2", accepted.dump(before))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = _serve_from_redis(config, "--strict", "--port", str(taken.getsockname()[1]))
+    assert done.returncode == 3
+    assert f"the configuration in Redis is refused, version {before.version}+2 is in force" in done.stderr
+
+
+@pytest.mark.parametrize("plane", ["", "control-"])
+def test_certificate_that_cannot_be_used(config: Path, plane: str) -> None:
+    """Exit 1, by the flag that names it."""
+    done = _serve(config, f"--{plane}tls-cert", str(config))
+    assert done.returncode == 1
+    expected = f"gateway: --{plane}tls-cert is no certificate in PEM, or tls.key_file no key: {config}"
+    assert expected in done.stderr
+
+
+def test_an_open_control_plane_without_tls_is_warned_of(config: Path, tmp_path: Path) -> None:
+    """The warning goes away with a certificate."""
+    cert, key = Authority(tmp_path).write("control")
+    open_to_all = ("--control-host", "0.0.0.0")
+    tls = ("--control-tls-cert", str(cert), "--control-tls-key", str(key))
+    # Stopped by a port that is taken, before anything starts.
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = ("--port", str(taken.getsockname()[1]))
+        environ = {**os.environ, "GATEWAY_ADMIN_TOKEN": "t"}
+        assert (
+            "passwords and tokens can be read" in _serve(config, *open_to_all, *port, environ=environ).stderr
+        )
+        assert "can be read" not in _serve(config, *open_to_all, *tls, *port, environ=environ).stderr

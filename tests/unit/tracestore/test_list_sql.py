@@ -106,7 +106,7 @@ def test_any_parameters_give_sql_or_are_refused(parameters: dict[str, str]) -> N
     except BadQueryError:
         return
     with closing(sqlite3.connect(":memory:")) as db:
-        db.executescript(schema._TABLES + schema._ADDED)
+        db.executescript(schema._TABLES + schema._OF_VERSION_3)
         for found in (Found(), Found({}, MATCHES), Found({}, [])):
             db.execute(*list_sql(query, found)).fetchall()
             db.execute(*tail_sql(query, found, 1, 2)).fetchall()

@@ -16,7 +16,7 @@ from gateway.tracestore.query import parse_trace_query
 from gateway.tracestore.reader import TraceReader, find_stored
 from gateway.tracestore.store import Inserted, TraceStore
 from gateway.tracestore.timestamps import format_rfc3339
-from tests.unit.tracestore.call_maker import NS, RESOURCE, frame_of, make_call, make_row
+from tests.unit.tracestore.call_maker import NS, RESOURCE, frame_of, make_call, make_frame, make_row
 
 HOUR_S = 3600
 # As version 2 had them, word for word.
@@ -149,6 +149,35 @@ def test_traces_and_sums_are_kept(tmp_path: Path, now_s: int) -> None:
     assert week["groups"][0]["label"] == "app1"
     assert 100 <= week["total"]["latency_ms"]["p50"] <= 140
     assert [path.name] == [file.name for file in tmp_path.glob("traces.db*") if file.suffix == ".db"]
+
+
+def test_version_3_is_kept(tmp_path: Path, now_s: int) -> None:
+    """Its traces, its sums, and what they take; its texts are found by a part."""
+    path = tmp_path / "traces.db"
+    with closing(TraceStore(path)) as store:
+        rows = [make_row(n, start_ns=now_s * NS, metadata={"id": f"Number-{n}"}) for n in range(1, 301)]
+        store.insert([(77, make_frame(1, *map(make_call, rows)))])
+    with closing(sqlite3.connect(path)) as db:
+        measured = dict(db.execute("SELECT name, value FROM meta WHERE name LIKE '%_bytes'"))
+        assert measured["minutes_bytes"] > 0
+        # What version 3 had not.
+        db.execute("DROP TABLE uncounted")
+        db.execute("DROP TABLE text_packs")
+        db.execute("DELETE FROM meta WHERE name LIKE '%_bytes' OR name LIKE '%_from_s' OR name LIKE 'sums_%'")
+        db.execute("PRAGMA user_version = 3")
+        db.commit()
+    assert find_stored(path).position == 77, "read before it is brought up"
+    with closing(TraceStore(path)) as store:
+        assert store.position == 77
+        found = TraceReader(path).list_traces(parse_trace_query([("q", "number-300")]))
+        assert [int(trace["trace_id"], 16) for trace in found["traces"]] == [300]  # type: ignore[attr-defined]
+        more = make_call(make_row(301, start_ns=now_s * NS, caller="app9"))
+        assert store.insert([(78, make_frame(2, more))]) == Inserted(stored=2)
+    assert asked(path, now_s, 5)["total"]["requests"] == 301
+    with closing(sqlite3.connect(path)) as db:
+        now_measured = dict(db.execute("SELECT name, value FROM meta WHERE name LIKE '%_bytes'"))
+        assert now_measured.keys() == measured.keys()
+        assert now_measured["minutes_bytes"] > measured["minutes_bytes"]
 
 
 def test_an_interrupted_change_leaves_the_file_as_it_was(tmp_path: Path, now_s: int) -> None:

@@ -6,6 +6,7 @@ import itertools
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,7 @@ def test_row_has_exactly_the_agreed_fields(store: TraceStore, path: Path) -> Non
             }
         ],
         "next_cursor": None,
+        "searched_back_to": None,
     }
 
 
@@ -271,11 +273,19 @@ def test_endless_trace_is_cut_and_says_so(store: TraceStore, path: Path) -> None
 
 def test_store_that_is_not_there_yet_is_empty(path: Path) -> None:
     """Control answers before the writer has opened the file."""
-    assert TraceReader(path).list_traces(TraceQuery()) == {"traces": [], "next_cursor": None}
+    assert TraceReader(path).list_traces(TraceQuery()) == {
+        "traces": [],
+        "next_cursor": None,
+        "searched_back_to": None,
+    }
     assert TraceReader(path).find_trace(b"t" * 16) is None
     assert find_stored(path).position is None
     path.touch()
-    assert TraceReader(path).list_traces(TraceQuery()) == {"traces": [], "next_cursor": None}
+    assert TraceReader(path).list_traces(TraceQuery()) == {
+        "traces": [],
+        "next_cursor": None,
+        "searched_back_to": None,
+    }
     assert find_stored(path).position is None
 
 
@@ -294,6 +304,32 @@ def test_long_search_is_ended(store: TraceStore, path: Path) -> None:
     reader = TraceReader(path, time_limit_s=0.5, monotonic_s=lambda: float(next(ticks)))
     with pytest.raises(QueryTimeoutError, match="narrow"):
         reader.list_traces(TraceQuery(max_duration_ms=0.0))
+
+
+def test_a_search_that_takes_long_is_answered_in_part(store: TraceStore, path: Path) -> None:
+    """It says how far back it came, and the next page goes on from there."""
+    slow = {50, 1500, 2999}
+    calls = [
+        make_call(make_row(n, start_ns=n * NS, end_ns=n * NS + (2 if n in slow else 1) * NS))
+        for n in range(1, 3000)
+    ]
+    store.insert([(1, make_frame(1, *calls))])
+    ticks = itertools.count()
+    # No filter of an index: some 15 checks for all of them.
+    query = TraceQuery(min_duration_ms=1.0, max_duration_ms=1e9, is_error=False, limit=4)
+    query = replace(query, asked="openai-main/gpt-4o", caller="app1", min_duration_ms=1500.0)
+    seen: list[int] = []
+    stops = 0
+    for _ in range(100):
+        reader = TraceReader(path, monotonic_s=lambda: next(ticks) * 0.012)
+        page = reader.list_traces(query)
+        seen += ids(page)
+        if page["next_cursor"] is None:
+            break
+        stops += page["searched_back_to"] is not None
+        query = replace(query, cursor=parse_trace_query([("cursor", str(page["next_cursor"]))]).cursor)
+    assert seen == sorted(slow, reverse=True)
+    assert stops > 0
 
 
 def test_reading_beside_the_writer(store: TraceStore, path: Path) -> None:

@@ -11,20 +11,29 @@ from hypothesis import strategies as st
 from gateway.tracestore.histogram import bucket_of
 from gateway.tracestore.rollup import (
     Cell,
+    Gathered,
     Labels,
     Sums,
     cells_of,
     coarse,
+    counted,
     duration_ms,
     format_labels,
     labels_of,
     parse_labels,
-    roll_up,
 )
 from gateway.wire.frames import StoreRow
 from tests.unit.tracestore.call_maker import MINUTE_S, NS, make_row
 
 MODEL = "openai-main/gpt-4o"
+
+
+def sums_of(*rows: StoreRow) -> dict[Cell, Sums]:
+    """All that these calls count in."""
+    gathered = Gathered()
+    for row in rows:
+        gathered.add(row)
+    return dict(gathered.sums(lambda: None))
 
 
 def test_calls_add_up_by_minute_of_their_end_and_labels() -> None:
@@ -35,30 +44,35 @@ def test_calls_add_up_by_minute_of_their_end_and_labels() -> None:
         make_row(2, start_ns=MINUTE_S * NS, end_ns=MINUTE_S * NS + 3 * NS, cached_input_tokens=4),
         make_row(3, start_ns=MINUTE_S * NS, end_ns=end_ns, input_tokens=None),
     ]
-    by_labels, by_metadata = roll_up(rows)
-    labels = Labels(MODEL, MODEL, "app1", "virtual_account", (), "200", "")
-    assert set(by_labels) == {(MINUTE_S, labels), (MINUTE_S + 60, labels)}
-    assert by_metadata == {}
-    first = by_labels[MINUTE_S, labels]
+    labels = format_labels(Labels(MODEL, MODEL, "app1", "virtual_account", (), "200", ""))
+    sums = sums_of(*rows)
+    assert {(cell.at_s, cell.label) for cell in sums if cell.dimension == "full"} == {
+        (MINUTE_S, labels),
+        (MINUTE_S + 60, labels),
+    }
+    assert not any(cell.dimension.startswith("metadata") for cell in sums)
+    first = sums[Cell(MINUTE_S, "full", labels)]
     assert (first.calls, first.errors, first.input_tokens, first.output_tokens) == (2, 0, 20, 10)
     assert (first.latency_sum_ms, first.latency_max_ms, first.cost_usd) == (4000.0, 3000.0, 0.25)
     assert first.cached_tokens == 4
-    assert first.latencies == {bucket_of(1000.0): 1, bucket_of(3000.0): 1}
-    assert first.first_tokens == {bucket_of(20.0): 1}
+    assert first.latencies.counts == {bucket_of(1000.0): 1, bucket_of(3000.0): 1}
+    assert first.first_tokens.counts == {bucket_of(20.0): 1}
     # Five tokens have four gaps between them.
-    assert first.output_gaps == {bucket_of(980.0 / 4): 1}
+    assert first.output_gaps.counts == {bucket_of(980.0 / 4): 1}
 
 
 def test_metadata_is_counted_by_each_of_its_members() -> None:
     """Some of them, of a call that has many."""
     rows = [make_row(1, metadata={"a": "x", "b": "y"}), make_row(2, metadata={"a": "x"})]
-    _by_labels, by_metadata = roll_up(rows)
-    assert {cell[1:]: sums.calls for cell, sums in by_metadata.items()} == {
-        ("metadata.a", "x"): 2,
-        ("metadata.b", "y"): 1,
+    of_members = {
+        cell[1:]: sums.calls
+        for cell, sums in sums_of(*rows).items()
+        if cell.dimension.startswith("metadata.")
     }
-    many = make_row(3, metadata={f"k{number}": "v" for number in range(64)})
-    assert len(roll_up([many])[1]) == 8
+    assert of_members == {("metadata.a", "x"): 2, ("metadata.b", "y"): 1}
+    many = Gathered()
+    many.add(make_row(3, metadata={f"k{number}": "v" for number in range(64)}))
+    assert (len(many.by_metadata), many.groups) == (8, 9)
 
 
 ROWS = st.builds(
@@ -78,7 +92,7 @@ ROWS = st.builds(
 @given(st.lists(ROWS, max_size=30))
 def test_every_dimension_has_every_call_of_it(rows: list[StoreRow]) -> None:
     """What is summed up for itself is what was written, whichever way it is looked at."""
-    cells = cells_of(roll_up(rows)[0])
+    cells = sums_of(*rows)
 
     def calls(dimension: str) -> int:
         return sum(sums.calls for cell, sums in cells.items() if cell.dimension == dimension)
@@ -86,21 +100,38 @@ def test_every_dimension_has_every_call_of_it(rows: list[StoreRow]) -> None:
     assert calls("all") == calls("full") == calls("status") == calls("model") == len(rows)
     assert calls("virtual_account") + calls("user") == sum(1 for row in rows if labels_of(row).kind)
     assert calls("team") == sum(len(row.teams) for row in rows)
-    total = Sums()
-    for row in rows:
-        total.add_call(row)
     whole = Sums()
     for cell, sums in cells.items():
         if cell.dimension == "all":
             whole.add(sums)
-    assert (whole.calls, whole.errors, whole.cost_usd) == (total.calls, total.errors, total.cost_usd)
-    assert (whole.latencies, whole.first_tokens) == (total.latencies, total.first_tokens)
+    assert (whole.calls, whole.errors) == (len(rows), sum(row.is_error for row in rows))
+    assert whole.cost_usd == sum(row.cost_usd or 0.0 for row in rows)
+    assert whole.latencies.counts == ({bucket_of(100.0): len(rows)} if rows else {})
+    assert sum(whole.first_tokens.counts.values()) == sum(row.first_chunk_ms is not None for row in rows)
+
+
+@given(st.lists(st.lists(ROWS, max_size=5) | st.lists(st.just(make_row(1)), max_size=40), max_size=6))
+def test_calls_that_wait_for_others_add_up_to_the_same(batches: list[list[StoreRow]]) -> None:
+    """However they come."""
+    waiting = Gathered()
+    for batch in batches:
+        gathered = Gathered()
+        for row in batch:
+            gathered.add(row)
+        waiting.take(gathered)
+    rows = [row for batch in batches for row in batch]
+    assert waiting.calls == len(rows)
+    expected = sums_of(*rows)
+    found = dict(waiting.sums(lambda: None))
+    assert {cell: sums.to_columns() for cell, sums in found.items()} == {
+        cell: sums.to_columns() for cell, sums in expected.items()
+    }
 
 
 def test_sums_read_back() -> None:
     """As a row of the store."""
     sums = Sums()
-    sums.add_call(make_row(1, first_chunk_ms=5.0, cached_input_tokens=3))
+    sums.add_calls([counted(make_row(1, first_chunk_ms=5.0, cached_input_tokens=3))])
     again = Sums()
     again.add_columns(sums.to_columns())
     assert again.to_columns() == sums.to_columns()
@@ -133,7 +164,7 @@ def test_labels_read_back_and_have_their_dimensions() -> None:
     assert labels.of("team") == ("red", "blue")
     assert labels.of("user") == ("ann",)
     assert labels.of("virtual_account") == labels.of("target") == ()
-    assert cells_of({(60, labels): Sums()}).keys() >= {Cell(60, "user", "ann"), Cell(60, "all", "")}
+    assert {*cells_of(60, labels)} >= {Cell(60, "user", "ann"), Cell(60, "all", "")}
 
 
 def test_coarse_labels_keep_only_what_is_bounded() -> None:
@@ -151,6 +182,6 @@ def test_clock_set_back_gives_no_negative_duration() -> None:
 def test_absurd_numbers_are_kept_out_of_the_sums() -> None:
     """A provider may report anything."""
     absurd = make_row(cost_usd=math.nan, first_chunk_ms=math.inf, input_tokens=2**63 + 5)
-    (sums,) = roll_up([absurd])[0].values()
-    assert (sums.cost_usd, sums.first_tokens) == (0.0, {})
+    sums = next(iter(sums_of(absurd).values()))
+    assert (sums.cost_usd, sums.first_tokens.counts) == (0.0, {})
     assert sums.input_tokens == 2**40

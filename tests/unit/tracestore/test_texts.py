@@ -36,6 +36,7 @@ def test_texts_are_kept_once_and_found_by_a_part(tmp_path: Path) -> None:
         tables.note(("vm/Chat_1", "", "app"), 6)
         first = tables.add(1, 10, [Text("team", "Chatters")], 5)
         assert tables.add(2, 11, [Text("team", "Chatters")], 5)[0][0] == first[0][0]
+        tables.pack()
         assert [row[1:] for row in find_texts(db, "chat", 9)] == [
             ("model", "vm/Chat_1"),
             ("team", "Chatters"),
@@ -54,6 +55,47 @@ def test_texts_go_with_the_calls(tmp_path: Path) -> None:
             tables.sweep(15, 40, 1)
         assert db.execute("SELECT call_id FROM call_texts").fetchall() == [(2,)]
         assert db.execute("SELECT value FROM texts").fetchall() == [("new",)]
+
+
+def test_many_texts_are_found_however_they_came(tmp_path: Path) -> None:
+    """One by one and many at once, over packs and restarts; more than wanted are told as more."""
+    with closing(schema.open_for_writing(tmp_path / "traces.db")) as db:
+        tables = TextTables(db)
+        number = 0
+        for batch in (1, 1, 450, 3, 200, 1):
+            texts = [Text("metadata.id", f"Number-{number + more}-\nx") for more in range(batch)]
+            number += batch
+            tables.add(number, number, texts, 5)
+            tables.pack()
+            tables.forget()
+        packs = db.execute("SELECT id, last_id, body FROM text_packs ORDER BY id").fetchall()
+        assert [pack[2].count("\n") + 1 for pack in packs] == [200, 200, 200, 56]
+        assert all(last - first == body.count("\n") for first, last, body in packs)
+        for wanted in (0, 199, 200, 451, 655):
+            assert [value for _, _, value in find_texts(db, f"number-{wanted}- x", 9)] == [
+                f"Number-{wanted}-\nx"
+            ]
+        assert len(find_texts(db, "NUMBER", 9)) == 10
+
+
+def test_packs_go_with_their_texts(tmp_path: Path) -> None:
+    """What is gone is not found, nor what has another text's id now."""
+    with closing(schema.open_for_writing(tmp_path / "traces.db")) as db:
+        tables = TextTables(db)
+        tables.add(1, 10, [Text("team", "old one"), Text("team", "old two")], 5)
+        tables.pack()
+        db.execute("DELETE FROM texts WHERE value = 'old two'")
+        tables.forget()
+        (row,) = tables.add(2, 20, [Text("team", "new")], 50)
+        tables.pack()
+        assert row[0] == 2, "an id that was used before"
+        assert [value for _, _, value in find_texts(db, "o", 9)] == ["old one"]
+        assert [value for _, _, value in find_texts(db, "new", 9)] == ["new"]
+        tables.forget()
+        for _ in range(3):
+            tables.sweep(30, 60, 1)
+        assert db.execute("SELECT count(*) FROM texts").fetchone() == (0,)
+        assert db.execute("SELECT count(*) FROM text_packs").fetchone() == (0,)
 
 
 def test_like_pattern() -> None:

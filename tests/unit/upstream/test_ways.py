@@ -14,7 +14,9 @@ from typing import Self
 
 import pytest
 
+from gateway.egress import OPEN, EgressRules
 from gateway.errors import UpstreamUnreachable
+from gateway.model import Passage
 from gateway.proxies import Proxies
 from gateway.upstream.exchange import Upstream
 from tests.rig.requires import requires
@@ -301,3 +303,48 @@ async def test_cancellation_on_the_way(
         assert not upstream._connector._acquired
         is_over: Callable[[], bool] = lambda: all(each.is_closed for each in server.connections)  # noqa: E731 - a condition
         await until_async(is_over, "every connection is closed")
+
+
+STRICT = EgressRules(refuses_private=True)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_an_address_that_is_not_called(host: str) -> None:
+    """By number or by name: no connection is made, and the caller learns why, but not where."""
+    async with Server(answering(OK)) as server, opened() as upstream:
+        url = server.url.replace("127.0.0.1", host)
+        upstream.follow(STRICT)
+        for way in (upstream.exchange(ask(url)), upstream.pass_on(Passage("GET", url, [], b""))):
+            with pytest.raises(UpstreamUnreachable, match=r"is not to call \(egress_settings\)") as caught:
+                await way
+            assert host not in str(caught.value)
+            assert "egress_settings.private_addresses is refuse" in caught.value.detail
+        with pytest.raises(UpstreamUnreachable, match="egress_settings"):
+            await upstream.dial(Passage("GET", url.replace("http", "ws", 1), [], b""))
+        assert server.connections == []
+        upstream.follow(OPEN)
+        assert await read_all(upstream, url) == b"{}"
+
+
+async def test_what_is_not_called_through_a_proxy() -> None:
+    """The proxy looks names up, but what the URL says is seen here; where the proxy is does not matter."""
+    async with (
+        Server(answering(OK)) as server,
+        Proxy() as proxy,
+        opened({"HTTP_PROXY": proxy.url}) as upstream,
+    ):
+        upstream.follow(STRICT)
+        with pytest.raises(UpstreamUnreachable, match="egress_settings"):
+            await upstream.exchange(ask("http://169.254.169.254/latest/meta-data"))
+        assert proxy.heads == []
+        assert await read_all(upstream, server.url.replace("127.0.0.1", "localhost")) == b"{}"
+
+
+async def test_metadata_for_the_clouds_own_library() -> None:
+    """What asks for the tokens of a machine at Google may reach what nobody else may."""
+    async with Server(answering(OK)) as server, opened() as upstream:
+        upstream.follow(STRICT)
+        reply = await upstream._pass_to_issuer(Passage("GET", server.url, [], b""))
+        assert reply.status == 200
+        assert await reply.read(10) == b"{}"
+        reply.close()

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from gateway.config.manifests.global_settings import GlobalSettings, RetrySettings, TelemetrySettings
+from gateway.config.manifests.global_settings import (
+    EgressSettings,
+    GlobalSettings,
+    OverloadSettings,
+    RetrySettings,
+    TelemetrySettings,
+)
 from tests.unit.config.writing import ACCOUNT, CALLER, check_text, found
 
 
@@ -21,6 +27,7 @@ def test_defaults() -> None:
     assert settings.budget_settings.refusal_status == 429
     assert not settings.budget_settings.alerts_over_http
     assert settings.limit_settings.when_redis_is_away == "local"
+    assert settings.egress_settings == EgressSettings(private_addresses="allow", allow=(), deny=())
 
 
 def test_status_codes_as_text_or_number() -> None:
@@ -105,3 +112,10 @@ def test_slips(tmp_path: Path, written: str, finding: str) -> None:
     """Each is told with how to mend it."""
     checked = check_text(tmp_path, ACCOUNT, CALLER, f"type: gateway-global-settings\n{written}\n")
     assert found(checked) == [f"error 17 {finding}"]
+
+
+def test_low_calls_have_no_more_than_normal_ones() -> None:
+    """The other way round `low` would not be low."""
+    assert OverloadSettings(low_share=0.9).normal_share == 0.9
+    with pytest.raises(ValidationError, match="low_share is greater than normal_share"):
+        OverloadSettings(normal_share=0.5)

@@ -5,19 +5,13 @@ from __future__ import annotations
 import json
 import re
 from html import unescape
-from pathlib import Path
 
 import pytest
 
-from gateway.config import SecretSource
-from gateway.config.manifest_files import ManifestFiles
 from gateway.config.manifests.known import IN_FORCE
 from gateway.control.pages.controls import SECTIONS, Section
-from gateway.control.pages.models import _TEMPLATES, providers
-from tests.unit.config.writing import ACCOUNT, CALLER, TEAM, documents
+from gateway.control.pages.models import providers
 from tests.unit.control.rooms import Rooms
-
-EVERY = [kind for section in SECTIONS for kind in section.types]
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=[section.path for section in SECTIONS])
@@ -29,26 +23,6 @@ def test_a_list(section: Section) -> None:
     data = json.loads(unescape(found[1]))
     assert [kind["type"] for kind in data["types"]] == [kind.type for kind in section.types]
     assert data["has_usage"] is section.path.endswith(("rate-limits", "budgets"))
-
-
-@pytest.mark.parametrize("kind", EVERY, ids=[kind.type for kind in EVERY])
-def test_what_a_new_one_begins_with_is_valid(kind: object, tmp_path: Path) -> None:
-    """So the first save of the first rule works; only whose team it is has to be written."""
-    (tmp_path / "m.yaml").write_text(documents(ACCOUNT, CALLER, TEAM))
-    files = ManifestFiles(tmp_path, strict=False, secrets=SecretSource({}, None))
-    template = dict(kind.template)  # type: ignore[attr-defined]  # of a Kind
-    judged = files.judge(template["type"], None, template)
-    wrong = [problem.path for problem in judged.own if problem.severity == "error"]
-    assert wrong == (["team_name"] if template["type"] == "team-budget-config" else [])
-
-
-def test_templates_of_accounts_are_valid(tmp_path: Path) -> None:
-    """But for the target of a virtual model, which nobody can know."""
-    (tmp_path / "m.yaml").write_text(documents(ACCOUNT, CALLER))
-    files = ManifestFiles(tmp_path, strict=False, secrets=SecretSource({}, None))
-    for kind, template in _TEMPLATES.items():
-        wrong = [one.path for one in files.judge(kind, None, template).own if one.severity == "error"]
-        assert all(path.endswith("load_balance_targets.0.target") for path in wrong), (kind, wrong)
 
 
 def test_every_provider_can_be_added() -> None:

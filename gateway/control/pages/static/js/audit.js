@@ -2,11 +2,11 @@
 
 import { get } from "./api.js";
 import { at, badge, busy, debounce, empty, make } from "./dom.js";
-import { since, time } from "./format.js";
+import { number, since, time } from "./format.js";
 import { toastError } from "./toast.js";
 
 const FILTERS = ["action", "type", "name"];
-const KINDS = [["removed", "bad"], ["deleted", "bad"], ["drained", "warn"], ["created", "good"], ["restored", "warn"], ["accepted", "good"]];
+const KINDS = [["removed", "bad"], ["deleted", "bad"], ["drained", "warn"], ["created", "good"], ["restored", "warn"], ["failed", "bad"], ["refused", "bad"], ["locked", "bad"], ["accepted", "good"]];
 let cursor = null;
 
 function chosen() {
@@ -32,7 +32,9 @@ function line(entry) {
   const version = typeof entry.version === "string" ? entry.version : entry.version?.after;
   const counts = entry.manifests ? Object.entries(entry.manifests).filter(([, count]) => count).map(([action, count]) => `${count} ${action}`).join(", ") : "";
   const more = details(entry);
-  return make("tr", {}, make("td", { className: "nowrap", title: time(entry.at), textContent: since(entry.at) }), make("td", {}, badge(kind, entry.action)),
+  // Who was not let in is no operator: the name is whose password was tried.
+  const times = entry.count > 1 ? make("span", { className: "badge", textContent: `${number(entry.count)} times` }) : null;
+  return make("tr", {}, make("td", { className: "nowrap", title: time(entry.at), textContent: since(entry.at) }), make("td", {}, make("div", { className: "badges" }, badge(kind, entry.action), times)),
     make("td", { className: "anywhere" }, make("strong", { textContent: entry.name || "" }), entry.type ? make("span", { className: "soft", textContent: ` ${entry.type}` }) : counts || (entry.action === "config.accepted" ? "all manifests, as found" : ""),
       more.length ? make("details", { className: "more" }, make("summary", { textContent: entry.paths?.length ? `${entry.paths.length} ${entry.paths.length === 1 ? "field" : "fields"}` : "Details" }), make("div", { className: "stack-s" }, ...more)) : null),
     make("td", { className: "anywhere", textContent: by(entry.by) }),

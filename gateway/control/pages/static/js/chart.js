@@ -19,31 +19,34 @@ export const seriesColour = (index) => colour(`--series-${(index % 8) + 1}`);
 /** A line chart of columns over time (seconds) in *box*; `series`: [{label, value: (number) => text, area}]; of *isWhole* numbers
  *  the axis has no half ones.
  *  Follows the width of *box* and the theme. Gives {update(data), destroy()}. */
-export function chart(box, { series, data, height = 220, format = String, isWhole = false, onRange = null }) {
+export function chart(box, { series, data, format = String, isWhole = false, onRange = null }) {
   let plot = null;
   let shown = data;
-  const axis = () => ({ stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 }, font: `12px ${getComputedStyle(document.body).fontFamily}` });
+  // A canvas does not know of rem: on a large screen letters and height grow with those of the page.
+  const rem = () => parseFloat(getComputedStyle(document.documentElement).fontSize);
+  const height = () => Math.round(13 * rem());
+  const axis = () => ({ stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: `${Math.round(0.75 * rem())}px ${getComputedStyle(document.body).fontFamily}` });
   const draw = () => {
     plot?.destroy();
     plot = new window.uPlot({
-      width: Math.max(200, box.clientWidth), height,
+      width: Math.max(200, box.clientWidth), height: height(), class: series.length > 1 ? "several" : "single", padding: [8, 8, 0, 0],
       cursor: { drag: { x: Boolean(onRange), y: false, setScale: false }, points: { size: 6 } },
       legend: { live: true },
       scales: { x: { time: true }, y: { range: (_plot, low, high) => [Math.min(0, low), high > 0 ? high * 1.08 : 1] } },
-      axes: [axis(), { ...axis(), size: 64, ...(isWhole ? { incrs: WHOLE } : {}), values: (_plot, values) => values.map((value) => format(value)) }],
+      axes: [axis(), { ...axis(), size: 4 * rem(), ...(isWhole ? { incrs: WHOLE } : {}), values: (_plot, values) => values.map((value) => format(value)) }],
       series: [{}, ...series.map((one, index) => ({
         label: one.label, stroke: one.stroke ? colour(one.stroke) : seriesColour(index), width: 1.75, points: { show: false, size: 5, filter: alone }, spanGaps: false,
         fill: one.area ? faint(one.stroke ? colour(one.stroke) : seriesColour(index)) : undefined,
         value: (_plot, value) => (value === null || value === undefined ? "–" : (one.value || format)(value)),
       }))],
-      hooks: { setSelect: [(self) => {
+      hooks: { setCursor: [(self) => self.root.classList.toggle("pointed", self.cursor.idx !== null && self.cursor.idx !== undefined)], setSelect: [(self) => {
         if (!onRange || self.select.width < 4) return;
         onRange(self.posToVal(self.select.left, "x"), self.posToVal(self.select.left + self.select.width, "x"));
         self.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
       }] },
     }, shown, box);
   };
-  const sized = new ResizeObserver(() => plot?.setSize({ width: Math.max(200, box.clientWidth), height }));
+  const sized = new ResizeObserver(() => plot?.setSize({ width: Math.max(200, box.clientWidth), height: height() }));
   const system = matchMedia("(prefers-color-scheme: dark)");
   draw();
   sized.observe(box);

@@ -9,6 +9,8 @@ const MANY = 12;
 const FEW = 3;
 
 /** `env:NAME` in backticks as code. */
+const SECRET_HELP = " Paste the value itself: saving moves it into a file of its own, and it is not shown again. Or say where it is: `env:NAME`, `file:PATH`.";
+
 export function helpText(text) {
   return text.split("\n\n")[0].split("`").map((part, index) => (index % 2 ? make("code", { textContent: part }) : part));
 }
@@ -82,6 +84,7 @@ export class Form {
         const spot = document.getElementById(`${id}-error`);
         if (!spot) continue;
         spot.hidden = false;
+        if (problem.severity === "error" || !spot.textContent) spot.classList.toggle("warn", problem.severity !== "error");
         spot.textContent = [spot.textContent, `${problem.message}. ${problem.fix}`].filter(Boolean).join(" ");
         if (problem.severity === "error") document.getElementById(id)?.setAttribute("aria-invalid", "true");
         for (let outer = spot.closest("details"); outer; outer = outer.parentElement.closest("details")) outer.open = true;
@@ -102,7 +105,9 @@ export class Form {
       const matters = plain.required?.includes(name) || value[name] !== undefined || (name === "name" && !path.length);
       (matters ? shown : more).push(this.field(name, field, here));
     }
-    shown.sort((one, other) => (other.dataset.name === "name") - (one.dataset.name === "name"));
+    // Where a provider is and with what key comes before the many models that it has.
+    const rank = (field) => ({ name: 0, auth_data: 2, integrations: 3 })[field.dataset.name] ?? 1;
+    shown.sort((one, other) => rank(one) - rank(other));
     const unknown = Object.keys(value).filter((name) => !plain.properties?.[name]);
     for (const name of unknown) shown.push(this.error([...path, name], `${name}: not a field of this part`));
     // A line that hides two or three fields saves nothing.
@@ -153,7 +158,7 @@ export class Form {
     return make("div", { className: "field" },
       make("label", { for: id }, labelOf(name), isOptional ? make("span", { className: "soft optional", textContent: " optional" }) : null),
       input,
-      make("p", { className: "help", id: `${id}-help` }, ...helpText(plain.description || "")),
+      make("p", { className: "help", id: `${id}-help` }, ...helpText(`${plain.description || ""}${input.dataset.secret ? SECRET_HELP : ""}`)),
       this.error(path));
   }
 

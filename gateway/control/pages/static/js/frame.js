@@ -40,13 +40,13 @@ at("sign-out")?.addEventListener("click", async () => {
 // The list of pages.
 
 const pages = all(".sidebar section").flatMap((section) => all("a", section).map((link) => ({
-  title: link.textContent.trim(), group: section.querySelector("h2").textContent, path: link.getAttribute("href"),
+  title: link.textContent.trim(), group: section.querySelector("h2").textContent, path: link.getAttribute("href"), words: link.dataset.words,
 })));
 let chosen = 0;
 
 function found() {
   const words = at("palette-input").value.toLowerCase().split(/\s+/).filter(Boolean);
-  return pages.filter((page) => words.every((word) => `${page.group} ${page.title}`.toLowerCase().includes(word)));
+  return pages.filter((page) => words.every((word) => `${page.group} ${page.title} ${page.words}`.toLowerCase().includes(word)));
 }
 
 function showFound() {

@@ -8,7 +8,7 @@ import { toast, toastError } from "./toast.js";
 
 const page = at("history");
 const isAdmin = page.dataset.admin === "true";
-const LOOK_MS = 3000;
+const LOOK_MS = 1000;
 const KINDS = { created: "good", changed: "info", removed: "bad" };
 let shown = "";
 let versions = [];
@@ -113,9 +113,33 @@ async function rejected() {
     ...last.errors.slice(0, 5).map((error) => [error.file && `${error.file}:${error.line}`, error.path, error.message, error.fix].filter(Boolean).join(": ")))] : []));
 }
 
+function replicaLine(one, inForce) {
+  const last = one.last_rejected;
+  return make("tr", {},
+    make("th", { scope: "row", className: "anywhere", title: one.instance_id }, one.host, " ", one.is_this ? badge("", "this one") : null),
+    make("td", {}, badge(one.state === "ready" ? "good dot" : "warn dot", one.state)),
+    make("td", {}, make("span", { className: "mono", textContent: one.config_version }), " ",
+      one.config_set ? make("span", { className: "soft", textContent: `set ${one.config_set} ` }) : null,
+      last ? make("span", { title: last.message }, badge("bad", "refuses the last change")) : one.config_version.split("+")[0] === inForce ? null : badge("warn", "another")),
+    make("td", { className: "nowrap", title: time(one.in_force_since), textContent: since(one.in_force_since) }),
+    make("td", { className: "number", textContent: String(one.workers) }),
+    make("td", { className: "mono", textContent: one.gateway_version }));
+}
+
+async function replicas() {
+  const found = await get("/api/replicas");
+  at("replicas").hidden = found.shared === "off";
+  if (found.shared === "off") return;
+  const inForce = found.replicas.find((one) => one.is_this).config_version.split("+")[0];
+  at("replicas-state").className = `badge ${found.shared === "ok" ? "good" : "warn"} dot`;
+  at("replicas-state").textContent = found.shared === "ok" ? "by Redis" : "Redis is away: this one alone is known";
+  at("replica-rows").replaceChildren(...found.replicas.map((one) => replicaLine(one, inForce)));
+}
+
 at("against").addEventListener("change", () => choose(query().get("version"), at("against").value));
 at("restore").addEventListener("click", () => busy(at("restore"), restore));
 addEventListener("popstate", () => { showVersions(); compare().catch(toastError); });
-setInterval(() => { if (!document.hidden) { look().catch(() => {}); rejected().catch(() => {}); } }, LOOK_MS);
+setInterval(() => { if (!document.hidden) { look().catch(() => {}); rejected().catch(() => {}); replicas().catch(() => {}); } }, LOOK_MS);
 look().catch(toastError);
 rejected().catch(() => {});
+replicas().catch(() => {});

@@ -5,7 +5,7 @@ import { ask, get } from "./api.js";
 import { all, at, busy, debounce, empty, icon, make, note } from "./dom.js";
 import { confirmed } from "./dialog.js";
 import { Form } from "./form.js";
-import { since } from "./format.js";
+import { duration, since } from "./format.js";
 import { targetNames, watchTargets } from "./health.js";
 import { routingPart } from "./routing.js";
 import { Schema } from "./schema.js";
@@ -19,7 +19,7 @@ const isReadOnly = page.dataset.admin !== "true";
 const me = sessionStorage.getItem("editor") || `${Date.now()}-${Math.random()}`;
 sessionStorage.setItem("editor", me);
 const CHECK_MS = 250;
-const LOOK_MS = 3000;
+const LOOK_MS = 1500;
 const FORCE_MS = 15000;
 const WHO = { "manifest.saved": "saved", "manifest.changed": "changed on disk", "manifest.created": "created on disk" };
 
@@ -36,7 +36,6 @@ function touch() {
 }
 
 const checkSoon = debounce(async (asked) => {
-  state.check?.abort();
   state.check = new AbortController();
   try {
     const { data: found } = await ask("POST", "/api/manifests/validate", { type: data.type, name: state.name, ...asked }, { signal: state.check.signal });
@@ -48,7 +47,8 @@ const checkSoon = debounce(async (asked) => {
 
 /** Ask what the server says of the text, or of the fields of the form with the text that it changes. */
 function check(asked) {
-  if (isReadOnly) return;
+  // An answer that is under way is about what was there before, and would be written over what was typed.
+  state.check?.abort();
   at("verdict").textContent = "Checking ...";
   checkSoon(asked);
 }
@@ -56,6 +56,7 @@ function check(asked) {
 function show(found, isOfText) {
   yaml.text = found.yaml;
   touch();
+  if (found.manifest) showModels(found.manifest);
   // What was said of other files before is theirs to tell; what keeps this one from being saved is told here.
   const elsewhere = found.elsewhere.filter((one) => one.severity === "error");
   yaml.mark(found.problems, elsewhere);
@@ -185,6 +186,35 @@ async function remove() {
   }
 }
 
+// A call of one of the account's models, as the page has it.
+
+/** Offer the models that the YAML has now. */
+function showModels(manifest) {
+  const choice = document.getElementById("test-model");
+  if (!choice) return;
+  const models = Array.isArray(manifest?.integrations) ? manifest.integrations.map((one) => one?.name).filter((name) => name && typeof name === "string") : [];
+  const chosen = choice.value;
+  choice.replaceChildren(...models.map((name) => make("option", { value: name, textContent: name })));
+  if (models.includes(chosen)) choice.value = chosen;
+  choice.hidden = models.length < 2;
+  at("test").disabled = !models.length;
+}
+
+async function test() {
+  const model = at("test-model").value;
+  at("tested").replaceChildren(note("", `Calling ${model} ...`));
+  at("tested").scrollIntoView({ block: "nearest" });
+  try {
+    const { data: found } = await ask("POST", "/api/models/test", { type: data.type, name: state.name, yaml: yaml.text, model });
+    const took = `${found.model}: ${found.ok ? "it works" : "it failed"}, ${duration(found.latency_ms)}`;
+    at("tested").replaceChildren(note(found.ok ? "good" : "bad", took, found.what, found.answer ? `It said: ${found.answer}` : "", found.advice,
+      found.ok && isChanged() ? "This is not saved yet." : ""));
+  } catch (error) {
+    at("tested").replaceChildren(...(error.problems?.length ? error.problems.map((one) => note("bad", `${one.path}: ${one.message}`, one.fix)) : [note("bad", "It cannot be tested", error.message)]));
+  }
+  at("tested").scrollIntoView({ block: "nearest" });
+}
+
 /** Names that fields may have, as the browser suggests them. */
 function suggest(lists) {
   for (const [field, values] of Object.entries(lists)) {
@@ -232,6 +262,7 @@ async function start() {
 }
 
 at("save").addEventListener("click", () => busy(at("save"), save));
+document.getElementById("test")?.addEventListener("click", () => busy(at("test"), test));
 at("undo").addEventListener("click", () => load().catch(toastError));
 at("delete").addEventListener("click", remove);
 document.addEventListener("keydown", (event) => {

@@ -9,7 +9,7 @@ import { toastError } from "./toast.js";
 const page = at("manifests");
 const data = JSON.parse(page.dataset.section);
 const isAdmin = page.dataset.admin === "true";
-const LOOK_MS = 2000;
+const LOOK_MS = 1500;
 const USAGE_MS = 5000;
 const NEARLY = 75;
 const MANY = 6;
@@ -106,6 +106,7 @@ function show(found) {
   hasRules = found.length > 0;
   const cards = data.types.map((type) => [type, found.filter((one) => one.type === type.type)])
     .filter(([, manifests]) => manifests.length || data.types.length <= MANY);
+  at("list").classList.toggle("many", data.types.length > MANY && found.length > 0);
   at("list").replaceChildren(...(found.length ? cards.map(([type, manifests]) => card(type, manifests)) : [nothing()]));
 }
 

@@ -13,10 +13,13 @@ const isVirtual = page.dataset.kind === "virtual";
 const VIRTUAL = "provider-account/virtual-model";
 const TITLES = JSON.parse(page.dataset.titles);
 const NOT_MODELS = new Set(JSON.parse(page.dataset.others));
-const LOOK_MS = 2000;
+const LOOK_MS = 1500;
 let shown = "";
 
 const edit = (one) => `/models/edit?type=${encodeURIComponent(one.type)}&name=${encodeURIComponent(one.name)}`;
+/** A link that opens the playground with a model chosen. */
+const tryIt = (name) => make("a", { className: "button small quiet", href: `/playground?model=${encodeURIComponent(name)}`, "aria-label": `Try ${name} in the playground` }, icon("playground", "small"), "Try");
+const isChat = (model) => !model.model_types?.length || model.model_types.includes("chat");
 const array = (value) => (Array.isArray(value) ? value.filter((one) => one && typeof one === "object") : []);
 
 function head(one, ...more) {
@@ -27,7 +30,7 @@ function head(one, ...more) {
 
 function scrolled(label, columns, rows) {
   return make("div", { className: "table-scroll", tabIndex: 0, role: "region", "aria-label": label }, make("table", { className: "data" },
-    make("thead", {}, make("tr", {}, ...columns.map((name) => make("th", { scope: "col", textContent: name })))), make("tbody", {}, ...rows)));
+    make("thead", {}, make("tr", {}, ...columns.map((name) => (name ? make("th", { scope: "col", textContent: name }) : make("td"))))), make("tbody", {}, ...rows)));
 }
 
 function account(one) {
@@ -35,9 +38,10 @@ function account(one) {
     make("th", { scope: "row" }, make("code", { textContent: `${one.name}/${model.name}` })),
     make("td", { className: "anywhere", textContent: model.model_id || model.hosted_model_name || model.deployment_name || "" }),
     make("td", {}, make("div", { className: "badges" }, ...(model.model_types || []).map((type) => badge("info", labelOf(String(type)))))),
-    make("td", {}, targetBadge(`${one.name}/${model.name}`))));
+    make("td", {}, targetBadge(`${one.name}/${model.name}`)),
+    make("td", { className: "number" }, isChat(model) ? tryIt(`${one.name}/${model.name}`) : null)));
   return make("section", { className: "card", "aria-label": one.name }, head(one, keyBadge(one.manifest.auth_data)),
-    rows.length ? scrolled(`Models of ${one.name}`, ["Model", "Provider's name", "Can do", "Now"], rows) : make("div", { className: "card-body" }, make("p", { className: "soft", textContent: "No models yet: edit the account and add one." })));
+    rows.length ? scrolled(`Models of ${one.name}`, ["Model", "Provider's name", "Can do", "Now", ""], rows) : make("div", { className: "card-body" }, make("p", { className: "soft", textContent: "No models yet: edit the account and add one." })));
 }
 
 /** Where the account's key is, without the key. */
@@ -61,7 +65,7 @@ function virtual(one) {
       make("td", {}, targetBadge(String(target.target)))));
     const names = [model.slug, ...(Array.isArray(model.alias) ? model.alias : [])].filter(Boolean).join(", ");
     return make("div", { className: "card-body stack-s" },
-      make("div", { className: "row" }, make("h3", {}, make("code", { textContent: `${one.name}/${model.name}` })), badge("accent", labelOf(String(routing.type || "").replace("-based-routing", ""))), names ? make("span", { className: "soft anywhere", textContent: `also ${names}` }) : null),
+      make("div", { className: "row" }, make("h3", {}, make("code", { textContent: `${one.name}/${model.name}` })), badge("accent", labelOf(String(routing.type || "").replace("-based-routing", ""))), names ? make("span", { className: "soft anywhere grow", textContent: `also ${names}` }) : make("span", { className: "grow" }), isChat(model) ? tryIt(`${one.name}/${model.name}`) : null),
       scrolled(`Targets of ${one.name}/${model.name}`, ["#", "Target", "Share or order", "", "Now"], rows));
   });
   return make("section", { className: "card", "aria-label": one.name }, head(one), ...(cards.length ? cards : [make("div", { className: "card-body" }, make("p", { className: "soft", textContent: "No virtual models yet: edit the group and add one." }))]));

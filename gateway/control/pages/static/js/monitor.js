@@ -129,9 +129,34 @@ function showFilters() {
 }
 
 function showReach(answer) {
-  const { traces_since: traces, metrics_since: metrics } = answer.reach;
+  const { traces_since: traces, metrics_since: metrics, hours_since: hours, minutes_since: minutes, sums_dropped: dropped } = answer.reach;
   const grain = { minute: "by the minute", hour: "by the hour", day: "by the day (UTC)" }[answer.grain];
-  at("reach").textContent = metrics ? `Numbers reach back to ${time(metrics)}, read ${grain} here; traces to ${traces ? time(traces) : "nothing yet"}. As of ${timeOfDay(new Date())}.` : "";
+  const finer = [hours && hours > metrics ? `by the hour to ${time(hours)}` : "", minutes && minutes > (hours ?? metrics) ? `by the minute to ${time(minutes)}` : ""].filter(Boolean);
+  at("reach").textContent = metrics ? [
+    `Numbers reach back to ${time(metrics)}${finer.length ? `, ${finer.join(", ")}` : ""}; they are read ${grain} here. Traces reach back to ${traces ? time(traces) : "nothing yet"}.`,
+    dropped ? `Some numbers had to go early, the oldest first: the store is full (--traces-max-bytes).` : "",
+    `As of ${timeOfDay(new Date())}.`].filter(Boolean).join(" ") : "";
+}
+
+/** Metadata is counted for itself: what else is asked with it cannot be told. */
+function isTooMuch(split) {
+  const asked = new Set([...filters().map(([name]) => name), ...(split ? [split] : [])]);
+  return asked.size > 1 && [...asked].some((name) => name.startsWith("metadata."));
+}
+
+function showTooMuch(split) {
+  const { since, until } = range(FALLBACK);
+  const wanted = new URLSearchParams(filters().map(([name, value]) => [SEARCHED[name] ?? name, value]));
+  if (since) wanted.set("since", since);
+  if (until) wanted.set("until", until);
+  const others = [...new Set([...filters().map(([name]) => nameOf(name)), ...(split ? [nameOf(split)] : [])])];
+  const told = note("info", "Metadata cannot be combined here");
+  told.append(make("span", {},
+    `Calls are counted by one key of metadata at a time, and not together with another split or filter (now: ${others.join(", ")}). Take one away, or `,
+    make("a", { href: `/traces?${wanted}`, textContent: "see the calls themselves" }), ", where all filters go together."));
+  at("trouble").replaceChildren(told);
+  at("shown").hidden = true;
+  at("reach").textContent = "";
 }
 
 function showSplit() {
@@ -154,12 +179,18 @@ async function load() {
   if (since) wanted.set("since", since);
   if (until) wanted.set("until", until);
   const split = parameters().get("split_by") ?? "";
-  if (split && split !== "metadata" && split !== "metadata.") wanted.set("split_by", split);
+  const isSplit = split && split !== "metadata" && split !== "metadata.";
+  if (isSplit) wanted.set("split_by", split);
+  if (isTooMuch(isSplit ? split : "")) {
+    showTooMuch(isSplit ? split : "");
+    return;
+  }
   try {
     const answer = await get(`/api/metrics/query?${wanted}`, { signal: mine.signal });
     at("trouble").replaceChildren();
     const isEmpty = !answer.reach.metrics_since;
-    at("nothing").replaceChildren(...(isEmpty ? [firstCall(at("monitor").dataset.gateway)] : []));
+    // Made once: who is on a link in it stays there.
+    if (isEmpty !== Boolean(at("nothing").firstChild)) at("nothing").replaceChildren(...(isEmpty ? [firstCall(at("monitor").dataset.gateway)] : []));
     at("shown").hidden = isEmpty;
     at("controls").hidden = isEmpty;
     if (!isEmpty) {

@@ -5,7 +5,7 @@ import { sparkline } from "./chart.js";
 import { all, at, badge, busy, make, note } from "./dom.js";
 import { compact, number, since, time, timeOfDay } from "./format.js";
 
-const LEDGER_MS = 2000;
+const LEDGER_MS = 1500;
 const IN_FORCE_MS = 6000;
 const NEW = "\u0000new";
 // Destinations without a manifest: the local store, and what OTEL_* variables describe.
@@ -302,17 +302,23 @@ async function waitInForce(version) {
   return false;
 }
 
+/** Send one span to what the form says, saved or not; a masked value stands for the saved one. */
 async function test() {
-  if (!page.isStored) { report(note("warn", "Save first", "Test sends one span to what is saved and in force.")); return; }
+  const manifest = readForm();
+  if (!SIGNALS.some((signal) => manifest[EXPORTERS[signal]])) {
+    report(note("warn", "There is nothing to test", "Enable an exporter first."));
+    return;
+  }
+  markFields([]);
   report(note("", "Sending one span ..."));
-  const name = page.manifest.name || "default";
-  const { data } = await ask("POST", "/api/telemetry/test", { destination: name });
+  const isChange = page.isStored && !page.isNew && page.tag;
+  const { data } = await ask("POST", "/api/telemetry/test", { destination: isChange ? page.manifest.name || "default" : null, manifest });
   const notes = data.results.map((result) => {
     const took = result.latency_ms === null ? "" : ` in ${number(result.latency_ms)} ms`;
     return note(result.ok ? "good" : "bad", `${result.destination} (${result.signal}): ${result.ok ? "ok" : "failed"}${took}`, result.what, result.advice);
   });
-  if (!notes.length) notes.push(note("warn", "There is nothing to test", "Enable an exporter and save first."));
-  if (page.isDirty) notes.unshift(note("warn", "This tested what is saved, not your changes"));
+  const isSaved = page.isStored && !page.isNew && !page.isDirty;
+  if (!isSaved && data.results.every((result) => result.ok)) notes.push(note("info", "It works, and is not saved yet", "Save puts it in force."));
   report(...notes);
 }
 
@@ -372,7 +378,20 @@ async function showNames() {
   at("destination-field").hidden = !names.size;
 }
 
+/** Follow what is on disk: a form that nobody has touched shows it, another says so. */
+async function follow() {
+  if (page.isNew || !page.isStored) return;
+  const { data, tag } = await ask("GET", `/api/config/otel?name=${encodeURIComponent(page.manifest.name || "default")}`);
+  if (tag === page.tag || tag === page.toldTag) return;
+  page.toldTag = tag;
+  if (page.isDirty) { report(note("warn", "It was changed meanwhile", "What you typed is still here; reload the page to see what is there now.")); return; }
+  Object.assign(page, { manifest: data, tag });
+  fillForm();
+  report(note("info", "Changed on disk", "This page shows it as it is now."));
+}
+
 async function poll() {
+  if (!document.hidden && at("save").getAttribute("aria-busy") !== "true") await follow().catch(() => {});
   if (!document.hidden) await showLedger().catch(() => { at("fresh").textContent = "The control plane does not answer."; });
   setTimeout(poll, LEDGER_MS);
 }

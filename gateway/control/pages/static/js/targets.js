@@ -26,7 +26,7 @@ function fill(row, entry) {
   row.entry = entry;
   const [kind, words] = stateOf(entry);
   const { attempts, times } = entry;
-  const texts = [null, words, `${number(attempts.good)} good, ${number(attempts.sick)} failed`, percent(attempts.error_ratio), duration(times.first_token_ms),
+  const texts = [null, words, attempts.good || attempts.sick ? `${number(attempts.good)} good, ${number(attempts.sick)} failed` : "–", percent(attempts.error_ratio), duration(times.first_token_ms),
     times.per_output_token_ms === null ? "–" : duration(times.per_output_token_ms), entry.opened_at ? since(entry.opened_at) : "–"];
   const cells = [...row.line.children];
   texts.forEach((text, index) => { if (index && cells[index].textContent !== text) cells[index].replaceChildren(index === 1 ? badge(`${kind} dot`, text) : text); });
@@ -36,7 +36,7 @@ function fill(row, entry) {
 
 function makeRow(entry) {
   const button = isAdmin ? make("button", { type: "button", className: "small", "aria-label": `Drain or undrain ${entry.target}` }) : null;
-  const row = { entry, button, line: make("tr", {}, make("th", { scope: "row" }, make("code", { textContent: entry.target })), ...Array.from({ length: 6 }, (_no, index) => make("td", { className: index > 1 ? "number" : null })), make("td", {}, button)) };
+  const row = { entry, button, line: make("tr", {}, make("th", { scope: "row" }, make("code", { textContent: entry.target })), ...Array.from({ length: 6 }, (_no, index) => make("td", { className: index > 1 ? "number" : "nowrap" })), make("td", {}, button)) };
   button?.addEventListener("click", () => busy(button, () => drain(row.entry)));
   return row;
 }

@@ -11,7 +11,7 @@ const FIELDS = { "virtual-account": "virtual_account", pat: "pat" };
 const STATES = {
   active: ["good", "active"], due: ["warn", "due to rotate"], replaced: ["warn", "replaced"], expired: ["bad", "expired"], unknown: ["", "not made here"],
 };
-const LOOK_MS = 2000;
+const LOOK_MS = 1500;
 let shown = "";
 
 function showSecret(title, secret) {

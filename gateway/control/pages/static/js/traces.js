@@ -11,6 +11,7 @@ const MOST_SHOWN = 500;
 const fields = all("#search-form [name]");
 const isMember = (name) => name.startsWith("metadata.");
 let cursor = null;
+let searchedTo = null;
 let asked = null;
 let tail = null;
 let body = null;
@@ -67,15 +68,19 @@ function showTable() {
 }
 
 function showCount() {
-  at("list-foot").hidden = !body;
+  at("list-foot").hidden = !body && !searchedTo;
   at("older").hidden = cursor === null;
-  at("count").textContent = body ? `${number(body.rows.length)} ${body.rows.length === 1 ? "call" : "calls"}${cursor === null ? "" : " so far"}` : "";
+  at("older").textContent = searchedTo ? "Search further back" : "Older calls";
+  const shown = body?.rows.length ?? 0;
+  const words = [`${number(shown)} ${shown === 1 ? "call" : "calls"}${cursor === null ? "" : " so far"}`, searchedTo ? `searched back to ${time(searchedTo)}` : ""];
+  at("count").textContent = words.filter(Boolean).join(", ");
 }
 
 function showNothing() {
   body = null;
   at("list").replaceChildren(isNarrow()
-    ? empty("search", "No call like that", "Take a filter away, or look at a longer time.")
+    ? searchedTo ? empty("search", "No call like that so far", "Many had to be looked at, so the search has stopped. It can go on.")
+      : empty("search", "No call like that", "Take a filter away, or look at a longer time.")
     : firstCall(at("traces").dataset.gateway));
 }
 
@@ -89,10 +94,12 @@ async function load(isMore = false) {
     const page = await get(`/api/traces?${wanted}`, { signal: mine.signal });
     at("trouble").replaceChildren();
     cursor = page.next_cursor;
+    searchedTo = page.searched_back_to;
     if (!isMore) {
       if (page.traces.length) showTable(); else showNothing();
-      at("told").textContent = page.traces.length ? `${page.traces.length}${cursor ? " or more" : ""} calls found` : "No call found";
-    }
+    } else if (!body && page.traces.length) showTable();
+    const told = page.traces.length ? `${page.traces.length}${cursor ? " or more" : ""} calls found` : "No call found";
+    at("told").textContent = searchedTo ? `${told}, searched back to ${time(searchedTo)}` : told;
     body?.append(...page.traces.map(row));
     showCount();
   } catch (error) {

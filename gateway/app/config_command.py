@@ -1,0 +1,209 @@
+"""`gateway config`: the configuration that replicas get from Redis, put there, listed, shown, rolled back.
+
+What is put there was checked first, as `check-config` does and for what may not be sent to other hosts. The
+name of the new set alone is on standard output, so that a script can take it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from gateway import __version__
+from gateway.config import Checked, Problem, SecretSource, Severity, check, summary
+from gateway.config.manifest_set import (
+    CURRENT,
+    ManifestSet,
+    SetName,
+    SetUnusable,
+    pack,
+    put_in_force,
+    read_set,
+    unpack,
+)
+from gateway.config.transport_checks import check_transport
+from gateway.settings import environment
+from gateway.store.config_store import ConfigAwayError, ConfigStore, Note, NotTheLastError
+
+OK: Final = 0
+FAILED: Final = 1
+
+_COLUMNS: Final = ("SET", "VERSION", "AT", "MANIFESTS", "GATEWAY", "BY", "WHAT")
+
+
+class _Failed(Exception):
+    """It was not done; the message says why."""
+
+
+def run_config_command(parsed: argparse.Namespace, redis_url: str, secrets_dir: Path | None) -> int:
+    """Do what the arguments after `gateway config` say.
+
+    Returns:
+        The exit code: 0 when it is done, else 1.
+    """
+    secrets = SecretSource(environment(), secrets_dir)
+    store = ConfigStore(redis_url)
+    actions: dict[str, Callable[[ConfigStore, argparse.Namespace, SecretSource], None]] = {
+        "push": _push,
+        "list": _list,
+        "show": _show,
+        "rollback": _rollback,
+    }
+    try:
+        actions[parsed.action](store, parsed, secrets)
+    except ConfigAwayError as error:
+        sys.stderr.write(f"gateway config: {store.place} cannot be used: {error}\n")
+        return FAILED
+    except (_Failed, SetUnusable, OSError) as error:
+        sys.stderr.write(f"gateway config: {error}\n")
+        return FAILED
+    finally:
+        store.close()
+    return OK
+
+
+def _push(store: ConfigStore, parsed: argparse.Namespace, secrets: SecretSource) -> None:
+    checked = _checked(parsed.path, parsed, secrets)
+    _put(store, read_set(parsed.path), checked, parsed.expect, parsed.message or "")
+
+
+def _list(store: ConfigStore, parsed: argparse.Namespace, _secrets: SecretSource) -> None:
+    notes = store.notes()
+    if parsed.format == "json":
+        listed = [{**_told(note), "is_in_force": note is notes[0]} for note in notes]
+        sys.stdout.write(json.dumps(listed, indent=2) + "\n")
+        return
+    rows = [
+        _COLUMNS,
+        *(tuple(str(value) for value in _told(note).values()) for note in notes),
+    ]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(_COLUMNS))]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        sys.stdout.write("  ".join(cells).rstrip() + "\n")
+
+
+def _told(note: Note) -> dict[str, Any]:
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(note.at_s))
+    return {
+        "set": note.number,
+        "version": note.version,
+        "at": at,
+        "manifests": note.manifests,
+        "gateway": note.gateway,
+        "by": note.by,
+        "what": note.what,
+    }
+
+
+def _show(store: ConfigStore, parsed: argparse.Namespace, _secrets: SecretSource) -> None:
+    manifests, _ = _kept(store, parsed.set)
+    if parsed.into is not None:
+        _write(manifests, parsed.into)
+        return
+    for file, text in sorted(manifests.files.items()):
+        sys.stdout.write(f"# {file}\n{text.rstrip()}\n---\n")
+
+
+def _rollback(store: ConfigStore, parsed: argparse.Namespace, secrets: SecretSource) -> None:
+    head = store.head()
+    manifests, number = _kept(store, parsed.set)
+    if head.partition("-")[2] == manifests.digest:
+        raise _Failed(f"what set {number} says is in force already")
+    with tempfile.TemporaryDirectory() as folder:
+        # The gateway and what it is given may be others now than when it was put there.
+        put_in_force(Path(folder), manifests, SetName(number, manifests.digest))
+        checked = _checked(Path(folder) / CURRENT, parsed, secrets)
+    _put(store, manifests, checked, head, f"rollback to {number}")
+
+
+def _checked(path: Path, parsed: argparse.Namespace, secrets: SecretSource) -> Checked:
+    """What a check of *path* has found, when that has no errors.
+
+    Raises:
+        _Failed: It has; they have been told.
+    """
+    checked = check.check(path, strict=parsed.strict, secrets=secrets)
+    if checked.config is not None:
+        checked = _with_transport(checked, checked.config.documents)
+    if checked.config is None:
+        if parsed.format == "json":
+            sys.stdout.write(json.dumps([problem.to_dict() for problem in checked.problems], indent=2) + "\n")
+        else:
+            sys.stderr.write(summary.report(checked) + "\n")
+        raise _Failed("nothing was put into Redis")
+    for problem in checked.problems:
+        sys.stderr.write(f"{problem}\n")
+    return checked
+
+
+def _with_transport(checked: Checked, documents: Any) -> Checked:
+    found = list(check_transport(documents))
+    if not found:
+        return checked
+    places = {(problem.file, problem.path) for problem in found}
+    others = [problem for problem in checked.problems if not _is_same(problem, places)]
+    return replace(checked, config=None, problems=(*found, *others))
+
+
+def _is_same(problem: Problem, places: set[tuple[Path, str]]) -> bool:
+    """A warning about what is an error here."""
+    return problem.severity is Severity.WARNING and (problem.file, problem.path) in places
+
+
+def _put(
+    store: ConfigStore, manifests: ManifestSet, checked: Checked, expected: str | None, what: str
+) -> None:
+    config = checked.config
+    assert config is not None, "it was checked"  # noqa: S101 - says it to the type checker
+    count = len(config.documents)
+    note = Note(0, manifests.digest, config.version, 0, _who(), __version__, count, what)
+    try:
+        name = store.put(pack(manifests), note, expected)
+    except NotTheLastError as error:
+        raise _Failed(f"{error}: {error.last}. Look at it, and push again") from error
+    sys.stderr.write(f"{count} manifests, version {config.version}, are in force in {store.place}\n")
+    sys.stdout.write(f"{name}\n")
+
+
+def _kept(store: ConfigStore, number: int | None) -> tuple[ManifestSet, int]:
+    """A set, without *number* the one in force.
+
+    Raises:
+        _Failed: It is not kept.
+    """
+    if number is None:
+        head = store.head()
+        if not head:
+            raise _Failed(f"there is no configuration in {store.place}")
+        number = int(head.partition("-")[0])
+    packed = store.find(number)
+    if packed is None:
+        raise _Failed(f"set {number} is not kept in {store.place}; gateway config list shows which are")
+    return unpack(packed), number
+
+
+def _write(manifests: ManifestSet, folder: Path) -> None:
+    if folder.exists() and any(folder.iterdir()):
+        raise _Failed(f"{folder} is not empty")
+    for file, text in manifests.files.items():
+        target = folder / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, "utf-8")
+
+
+def _who() -> str:
+    try:
+        return f"{getpass.getuser()}@{platform.node()}"
+    except (KeyError, OSError):
+        # A user that the system has no name for, as in a container.
+        return platform.node()

@@ -1,0 +1,162 @@
+"""`gateway config`: checked, put, listed, shown, rolled back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from redis import Redis
+
+from gateway.cli import main
+from gateway.store.config_store import ConfigStore
+from tests.rig.requires import requires
+from tests.rig.valkey_server import PASSWORD, ValkeyServer
+
+pytestmark = requires("valkey")
+
+ACCOUNT: Final = """\
+type: provider-account/openai
+name: NAME
+auth_data: {type: api-key, api_key: KEY}
+integrations:
+  - {name: gpt, type: integration/model/openai, model_id: gpt-4o, model_types: [chat]}
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    with ValkeyServer(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.fixture
+def store(server: ValkeyServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[ConfigStore]:
+    monkeypatch.setenv("GATEWAY_REDIS_URL", server.url)
+    monkeypatch.setenv("SET_KEY", "canary-set-key")
+    redis: Any = Redis.from_url(server.url)
+    redis.flushall()
+    store = ConfigStore(server.url, timeout_s=10.0)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Callable[..., str]:
+    """Makes one with an account."""
+
+    def make(name: str = "main", key: str = "env:SET_KEY") -> str:
+        path = tmp_path / f"{name}-{len(list(tmp_path.iterdir()))}"
+        path.mkdir()
+        (path / "a.yaml").write_text(ACCOUNT.replace("NAME", name).replace("KEY", key))
+        return str(path)
+
+    return make
+
+
+def test_push_list_show_rollback(
+    store: ConfigStore, folder: Callable[..., str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The name alone is on standard output; a rollback is a new set with what the old one had."""
+    assert main(["config", "push", folder(), "--message", "first"]) == 0
+    out, err = capsys.readouterr()
+    assert out.strip() == store.head()
+    assert "1 manifests, version " in err
+    assert main(["config", "push", folder("other"), "--expect", out.strip()]) == 0
+    capsys.readouterr()
+    assert main(["config", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["SET", "VERSION", "AT", "MANIFESTS", "GATEWAY", "BY", "WHAT"]
+    assert [line.split()[0] for line in lines[1:]] == ["2", "1"]
+    assert main(["config", "show", "1"]) == 0
+    assert "name: main" in capsys.readouterr().out
+    assert main(["config", "rollback", "1"]) == 0
+    assert store.head().startswith("3-")
+    assert store.find(3) == store.find(1)
+    assert main(["config", "rollback", "1"]) == 1, "it is in force already"
+    capsys.readouterr()
+    assert main(["config", "list", "--format", "json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [(one["set"], one["what"], one["is_in_force"]) for one in listed] == [
+        (3, "rollback to 1", True),
+        (2, "", False),
+        (1, "first", False),
+    ]
+    into = tmp_path / "into"
+    assert main(["config", "show", "--into", str(into)]) == 0
+    assert "name: main" in (into / "a.yaml").read_text()
+    assert main(["config", "show", "--into", str(into)]) == 1, "it is not empty"
+
+
+@pytest.mark.parametrize(
+    ("key", "arguments", "message"),
+    [
+        ("sk-canary-literal", [], "would stand in Redis"),
+        ("file:keys/a", [], "is relative to a manifest"),
+        ("env:NO_SUCH_KEY", ["--strict"], "NO_SUCH_KEY is not set"),
+    ],
+)
+def test_what_is_refused(
+    store: ConfigStore,
+    folder: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+    key: str,
+    arguments: list[str],
+    message: str,
+) -> None:
+    """With file and line; nothing is put."""
+    assert main(["config", "push", folder(key=key), *arguments]) == 1
+    err = capsys.readouterr().err
+    assert message in err
+    assert "a.yaml:3: auth_data.api_key: " in err
+    assert "sk-canary-literal" not in err
+    assert store.head() == ""
+    assert main(["config", "push", folder(key=key), "--format", "json", *arguments]) == 1
+    problems = json.loads(capsys.readouterr().out)
+    assert [one["severity"] for one in problems if one["path"] == "auth_data.api_key"] == ["error"]
+
+
+def test_a_secret_that_is_missing_here_only_warns(
+    store: ConfigStore, folder: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who pushes need not have what gateways have."""
+    assert main(["config", "push", folder(key="env:NO_SUCH_KEY")]) == 0
+    assert "NO_SUCH_KEY is not set" in capsys.readouterr().err
+    assert store.head()
+
+
+def test_another_was_first(
+    store: ConfigStore, folder: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--expect` changes nothing when another set is in force."""
+    assert main(["config", "push", folder(), "--expect", "0-"]) == 0
+    head = store.head()
+    assert main(["config", "push", folder("other"), "--expect", "0-"]) == 1
+    assert f"another configuration was put meanwhile: {head}" in capsys.readouterr().err
+    assert store.head() == head
+
+
+def test_nothing_kept(store: ConfigStore, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither in force nor of a number."""
+    assert store.head() == ""
+    for arguments, message in (
+        (["show"], "there is no configuration in redis://127.0.0.1:"),
+        (["rollback", "3"], "set 3 is not kept"),
+    ):
+        assert main(["config", *arguments]) == 1
+        assert message in capsys.readouterr().err
+
+
+def test_without_redis(
+    folder: Callable[..., str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Usage where none is named; failed, without the password, where it is away."""
+    monkeypatch.delenv("GATEWAY_REDIS_URL", raising=False)
+    assert main(["config", "list"]) == 2
+    assert "--redis-url is missing" in capsys.readouterr().err
+    assert main(["config", "push", folder(), "--redis-url", f"redis://:{PASSWORD}@127.0.0.1:1/0"]) == 1
+    err = capsys.readouterr().err
+    assert "redis://127.0.0.1:1/0 cannot be used" in err
+    assert PASSWORD not in err

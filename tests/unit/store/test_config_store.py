@@ -1,0 +1,152 @@
+"""Sets of manifests in a real Valkey: the last is in force, and changes of an older one are refused."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pytest
+from redis import Redis
+
+from gateway.store import config_store
+from gateway.store.config_store import ConfigAwayError, ConfigStore, Note, NotTheLastError
+from tests.rig.redis_relay import RedisRelay
+from tests.rig.requires import requires
+from tests.rig.valkey_server import PASSWORD, ClusterNode, ValkeyServer, form_cluster, home_of
+
+pytestmark = requires("valkey")
+
+NOTE: Final = Note(0, "ab12", "v1", 0, "me@here", "0.1.0", 3, "why")
+PATIENT_S: Final = 10.0
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    with ValkeyServer(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.fixture
+def store(server: ValkeyServer) -> Iterator[ConfigStore]:
+    redis: Any = Redis.from_url(server.url)
+    redis.flushall()
+    redis.close()
+    store = ConfigStore(server.url, timeout_s=PATIENT_S)
+    yield store
+    store.close()
+
+
+def test_nothing_there(store: ConfigStore) -> None:
+    """As before the first."""
+    assert (store.head(), store.find(1), store.notes()) == ("", None, [])
+
+
+def test_the_last_is_in_force(store: ConfigStore) -> None:
+    """Each has the next number; the bytes are as they were put, and a note says what they are."""
+    assert store.put(b"\x00one\xff", NOTE) == "1-ab12"
+    other = Note(0, "cd34", "v2", 0, "me", "0.1.0", 4)
+    assert store.put(b"two", other, "1-ab12") == "2-cd34"
+    assert store.head() == "2-cd34"
+    assert (store.find(1), store.find(2), store.find(3)) == (b"\x00one\xff", b"two", None)
+    last, first = store.notes()
+    assert (last.number, last.version, first.number, first.by, first.what) == (2, "v2", 1, "me@here", "why")
+    assert first.at_s > 1_700_000_000
+
+
+def test_a_change_of_what_is_not_the_last(store: ConfigStore) -> None:
+    """Is refused, and told which is; nothing is only so while there is nothing."""
+    assert store.put(b"one", NOTE, "0-") == "1-ab12"
+    for expected in ("0-", "1-cd34", "2-ab12"):
+        with pytest.raises(NotTheLastError) as caught:
+            store.put(b"two", msgspec.structs.replace(NOTE, digest="cd34"), expected)
+        assert caught.value.last == "1-ab12"
+    assert store.find(2) is None
+
+
+def test_a_change_that_was_made_already(store: ConfigStore) -> None:
+    """Whose answer was lost, and which is asked for again: once is enough."""
+    store.put(b"one", NOTE)
+    two = msgspec.structs.replace(NOTE, digest="cd34")
+    assert store.put(b"two", two, "1-ab12") == "2-cd34"
+    assert store.put(b"two", two, "1-ab12") == "2-cd34"
+    assert store.head() == "2-cd34"
+
+
+def test_the_oldest_go(store: ConfigStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last few are kept."""
+    monkeypatch.setattr(config_store, "KEPT_SETS", 2)
+    for number in range(4):
+        store.put(b"%d" % number, NOTE)
+    assert [note.number for note in store.notes()] == [4, 3]
+    assert (store.find(2), store.find(3)) == (None, b"2")
+
+
+def test_away_and_back(tmp_path: Path, server: ValkeyServer) -> None:
+    """A server that is gone is told, without the password; a new one on its port is used again."""
+    with ValkeyServer(tmp_path) as own:
+        store = ConfigStore(own.url, timeout_s=PATIENT_S)
+        store.put(b"one", NOTE)
+        own.kill()
+        with pytest.raises(ConfigAwayError) as caught:
+            store.head()
+        assert PASSWORD not in str(caught.value)
+        own.start()
+        assert store.head() == ""
+        store.close()
+    wrong = ConfigStore(server.url.replace(PASSWORD, "canary-wrong"), timeout_s=PATIENT_S)
+    with pytest.raises(ConfigAwayError) as caught:
+        wrong.head()
+    assert "canary-wrong" not in str(caught.value)
+
+
+def test_paused(tmp_path: Path) -> None:
+    """A server that answers nothing is given up."""
+    with ValkeyServer(tmp_path) as own:
+        store = ConfigStore(own.url, timeout_s=0.1)
+        own.pause()
+        with pytest.raises(ConfigAwayError):
+            store.head()
+        own.go_on()
+
+
+@requires("openssl")
+def test_tls(server: ValkeyServer, store: ConfigStore, tmp_path: Path) -> None:
+    """`rediss://`, with the server's certificate checked."""
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    command = [
+        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out",
+        str(certificate), "-days", "1", "-subj", "/CN=localhost", "-addext",
+        "subjectAltName=DNS:localhost,IP:127.0.0.1",
+    ]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    store.put(b"one", NOTE)
+    with RedisRelay(server.port, tls=context) as relay:
+        url = f"rediss://:{PASSWORD}@127.0.0.1:{relay.port}/0"
+        over_tls = ConfigStore(f"{url}?ssl_ca_certs={certificate}", timeout_s=PATIENT_S)
+        assert over_tls.find(1) == b"one"
+        over_tls.close()
+        with pytest.raises(ConfigAwayError):
+            ConfigStore(url, timeout_s=PATIENT_S).head()
+
+
+def test_cluster(tmp_path: Path) -> None:
+    """The node that has the sets is found, whichever is given."""
+    nodes = [ClusterNode(tmp_path / f"node-{number}") for number in range(3)]
+    for node in nodes:
+        node.start()
+    try:
+        form_cluster(nodes)
+        home = home_of(b"{gateway:config}:head", nodes)
+        one, two = [ConfigStore(nodes[(home + step) % 3].url, timeout_s=PATIENT_S) for step in (1, 2)]
+        assert one.put(b"one", NOTE) == "1-ab12"
+        assert two.find(1) == b"one"
+        assert two.notes()[0].number == 1
+    finally:
+        for node in nodes:
+            node.kill()

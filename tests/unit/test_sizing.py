@@ -1,0 +1,82 @@
+"""What a load needs: more of it never needs less, and a lost zone still carries it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.sizing import MEASURED, MOST_BUSY, Load, busy_cores, size, told
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "scaling.md"
+LOADS = st.builds(
+    Load,
+    rps=st.floats(0.1, 200_000),
+    stream_share=st.floats(0, 1),
+    output_tokens=st.integers(1, 10_000),
+    prompt_tokens=st.integers(0, 100_000),
+    tokens_per_s=st.floats(1, 500),
+)
+
+
+def test_a_small_call_is_what_was_measured() -> None:
+    """Without streams and prompts a load is its calls."""
+    load = Load(1000, stream_share=0, prompt_tokens=0)
+    assert busy_cores(load) == pytest.approx((MEASURED.call_us + MEASURED.call_control_us) / 1000)
+
+
+def test_streams() -> None:
+    """Ten calls a second of 8 s, half of them streamed: 40 streams, 2,000 events a second."""
+    load = Load(10, stream_share=0.5, output_tokens=400, tokens_per_s=50)
+    assert (load.open_streams, load.open_calls, load.events_per_s) == (40, 80, 2000)
+
+
+@given(load=LOADS, cores=st.integers(1, 64), zones=st.integers(1, 5))
+def test_any_fleet_carries_its_load(load: Load, cores: int, zones: int) -> None:
+    """No core is busier than it may be, with a zone lost too, and zones have as many gateways each."""
+    fleet = size(load, cores=cores, zones=zones)
+    assert fleet.busy_ratio <= fleet.busy_ratio_without_zone <= MOST_BUSY + 1e-9
+    assert fleet.replicas % zones == 0
+    assert fleet.memory_mb > MEASURED.others_mb + cores * MEASURED.worker_mb - 1
+    more = size(dataclasses.replace(load, rps=load.rps * 2), cores=cores, zones=zones)
+    assert more.replicas >= fleet.replicas
+
+
+def test_one_gateway_needs_no_redis() -> None:
+    """What counts for one host counts in its own file."""
+    assert size(Load(10), cores=4).redis_cores == 0
+    assert "none is needed" in "\n".join(told(Load(10), size(Load(10), cores=4)))
+    assert size(Load(5000), cores=4).redis_cores > 0
+
+
+@pytest.mark.parametrize(
+    ("load", "cores", "zones", "named"),
+    [
+        (Load(0), 4, 1, "rps"),
+        (Load(1, stream_share=1.5), 4, 1, "stream share"),
+        (Load(1, output_tokens=0), 4, 1, "tokens"),
+        (Load(1, tokens_per_s=0), 4, 1, "tokens per second"),
+        (Load(float("nan")), 4, 1, "rps"),
+        (Load(1), 0, 1, "cores"),
+        (Load(1), 1, 0, "zones"),
+    ],
+    ids=str,
+)
+def test_what_is_no_load(load: Load, cores: int, zones: int, named: str) -> None:
+    """It is named."""
+    with pytest.raises(ValueError, match=f"^{named}: "):
+        size(load, cores=cores, zones=zones)
+
+
+def test_the_documentation_has_what_was_measured() -> None:
+    """Every figure of the table, rounded as there, and the example is what the command prints."""
+    text = DOCS.read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+)", text, re.MULTILINE))
+    assert {name: float(value) for name, value in rows.items()} == dataclasses.asdict(MEASURED)
+    load = Load(2000, stream_share=0.5, output_tokens=400)
+    for line in told(load, size(load, cores=4, zones=3)):
+        assert f"    {line}\n" in text

@@ -1,0 +1,151 @@
+"""Certificates of accounts: shown to providers, in force when replaced, shared with no other account."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from gateway.errors import UpstreamTimeout, UpstreamUnreachable
+from gateway.model import Passage
+from gateway.proxies import Proxies
+from gateway.tls_files import TlsFileError, TlsFiles, make_server_context
+from gateway.upstream.exchange import Upstream
+from gateway.upstream.identities import LOOK_EVERY_S, Identities
+from tests.rig.certificates import Authority, replace, subject_of
+from tests.unit.upstream.small_server import ask
+
+ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+
+
+class Provider:
+    """A server that asks for certificates.
+
+    Attributes:
+        subjects: Who connected, in order.
+        asked: Who called, in order.
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.subjects: list[str] = []
+        self.asked: list[str] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected: ssl.SSLSocket = writer.get_extra_info("ssl_object")
+        name = subject_of(connected)
+        self.subjects.append(name)
+        try:
+            while await reader.readuntil(b"\r\n\r\n"):
+                await reader.readuntil(b"}")
+                self.asked.append(name)
+                writer.write(ANSWER)
+        except asyncio.IncompleteReadError:
+            writer.close()
+
+
+@asynccontextmanager
+async def provider(authority: Authority) -> AsyncIterator[Provider]:
+    found = Provider()
+    context = make_server_context(TlsFiles(authority.file, *authority.write("provider")))
+    server = await asyncio.start_server(found.serve, "127.0.0.1", 0, ssl=context)
+    found.url = f"https://localhost:{server.sockets[0].getsockname()[1]}/v1/x"
+    yield found
+    server.close()
+
+
+@asynccontextmanager
+async def opened() -> AsyncIterator[Upstream]:
+    upstream = Upstream(Proxies({}))
+    await upstream.open()
+    yield upstream
+    await upstream.close()
+
+
+async def call(upstream: Upstream, url: str, tls: TlsFiles | None) -> bytes:
+    reply = await upstream.exchange(msgspec.structs.replace(ask(url), tls=tls))
+    try:
+        return await reply.read(100)
+    finally:
+        reply.close()
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+def shown(authority: Authority, name: str) -> TlsFiles:
+    return TlsFiles(authority.file, *authority.write(name))
+
+
+async def test_each_account_shows_its_own(authority: Authority) -> None:
+    """Two accounts at one address never share a connection; each keeps its own."""
+    one, two = shown(authority, "one"), shown(authority, "two")
+    async with provider(authority) as found, opened() as upstream:
+        for tls in (one, two, one, two):
+            assert await call(upstream, found.url, tls) == b"{}"
+    assert found.subjects == ["one", "two"]
+    assert found.asked == ["one", "two", "one", "two"]
+
+
+async def test_other_ways_to_call(authority: Authority) -> None:
+    """What is passed on shows the certificate too, and what asks for a WebSocket."""
+    tls = shown(authority, "one")
+    async with provider(authority) as found, opened() as upstream:
+        reply = await upstream.pass_on(Passage("POST", found.url, [], b"{}", tls=tls))
+        assert await reply.read(10) == b"{}"
+        reply.close()
+        url = found.url.replace("https", "wss")
+        # The provider speaks no WebSocket, but has seen by then who asks.
+        with pytest.raises(UpstreamTimeout):
+            await upstream.dial(Passage("GET", url, [], b"", timeout_s=0.2, tls=tls))
+    assert found.subjects == ["one", "one"]
+
+
+async def test_without_it_nobody_is_let_in(authority: Authority) -> None:
+    """The system's authorities do not know the provider, and without a certificate it knows nobody."""
+    async with provider(authority) as found, opened() as upstream:
+        for tls in (None, TlsFiles(ca_file=authority.file)):
+            with pytest.raises(UpstreamUnreachable):
+                await call(upstream, found.url, tls)
+    assert found.asked == []
+
+
+async def test_a_file_that_cannot_be_used(authority: Authority, tmp_path: Path) -> None:
+    """The caller learns that it is about certificates; where they are is for the trace."""
+    async with opened() as upstream:
+        with pytest.raises(UpstreamUnreachable, match="certificates of the provider's account") as caught:
+            await call(upstream, "https://localhost:1/", TlsFiles(ca_file=tmp_path / "absent"))
+    assert "absent" in caught.value.detail
+    assert "absent" not in str(caught.value)
+
+
+def test_a_replaced_file(authority: Authority) -> None:
+    """It is noticed when the files are looked at again; until then the context is the same."""
+    now_s = 0.0
+    identities = Identities(lambda: now_s)
+    files = shown(authority, "one")
+    assert files.cert_file is not None
+    assert files.key_file is not None
+    first = identities.find(files)
+    cert, key = authority.make("two")
+    replace(files.cert_file, cert)
+    replace(files.key_file, key)
+    assert identities.find(files) is first
+    now_s += LOOK_EVERY_S
+    second = identities.find(files)
+    assert second is not first
+    now_s += LOOK_EVERY_S
+    assert identities.find(files) is second
+    replace(files.key_file, b"junk")
+    now_s += LOOK_EVERY_S
+    with pytest.raises(TlsFileError):
+        identities.find(files)
+    replace(files.key_file, key)
+    assert identities.find(files) is not second
