@@ -30,8 +30,8 @@ from gateway.tracestore.texts import find_texts
 _INSTRUCTIONS_PER_CHECK: Final = 10_000
 _BUSY_TIMEOUT_S: Final = 1.0
 # A search that has not found all by then is made in steps back in time, for about as long again.
-_AT_ONCE_S: Final = 0.03
-_IN_STEPS_S: Final = 0.04
+_AT_ONCE_S: Final = 0.025
+_IN_STEPS_S: Final = 0.03
 # A client that sends the same trace id with each of its calls for days makes a trace that no page can show.
 MAX_CALLS_OF_TRACE: Final = 1000
 

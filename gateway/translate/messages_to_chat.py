@@ -15,6 +15,7 @@ from gateway.endpoints.catalogue import CHAT
 from gateway.endpoints.openai_content import decode_leniently, find_object
 from gateway.endpoints.openai_reply import UNREADABLE, ReplyFacts, read_reply, text_of
 from gateway.endpoints.openai_stream import StreamReader
+from gateway.errors import UpstreamBadReply
 from gateway.model import Call, Target, Usage
 from gateway.translate.foreign_json import (
     DepthLimit,
@@ -240,8 +241,8 @@ class EventStream:
     def _say(self, data: bytes) -> bytes:
         try:
             chunk = decode_leniently(data)
-        except UNREADABLE:
-            return b""
+        except UNREADABLE as error:
+            raise UpstreamBadReply("The provider's stream has an event that is not JSON.") from error
         if not isinstance(chunk, dict):
             return b""
         if chunk.get("error") is not None:

@@ -85,6 +85,8 @@ async def test_light_and_dark_by_choice(plane: Plane, page: Page) -> None:
     for theme in ("light", "dark", "auto"):
         await page.click("#theme")
         assert await page.run("document.documentElement.dataset.theme") == theme
+        # Where it goes next must not overtake the cookie on its way out of the page.
+        await page.wait(f"document.cookie.includes('gateway-theme={theme}')")
         await page.open(plane.origin + PAGES[0])
         assert await page.run("document.documentElement.dataset.theme") == theme
 
