@@ -283,7 +283,7 @@ class Pipeline:
             # It looks as long as there are calls.
             gate.lateness.watch()
         if gate.is_tight and endpoint is not None:
-            refusal = gate.refusal(_priority_at_best(client, snapshot, identify))
+            refusal = gate.refusal(_priority_unread(client, snapshot, identify))
             if refusal is not None:
                 await self._turn_away(client, endpoint, snapshot, wording, identify, refusal)
                 return
@@ -292,6 +292,8 @@ class Pipeline:
                 await stages(responder, snapshot)
             except GatewayError as error:
                 try:
+                    if isinstance(error, Overloaded) and error.reason == "input_bytes":
+                        await self._drop_body(client)
                     await responder.fail(error)
                 finally:
                     forget_frames(error)
@@ -312,12 +314,8 @@ class Pipeline:
         refusal: Overloaded,
     ) -> None:
         """Refuse a call for as little work as can be, so that there is time for others."""
-        if (refusal.reason != "cpu" or not client.is_short) and self._dropping < _MOST_DROPPING:
-            self._dropping += 1
-            try:
-                await client.drop_body()
-            finally:
-                self._dropping -= 1
+        if refusal.reason != "cpu" or not client.is_short:
+            await self._drop_body(client)
         if self._gate.may_trace():
             with self._settling(client, endpoint, snapshot, wording) as responder:
                 with contextlib.suppress(GatewayError):
@@ -327,6 +325,15 @@ class Pipeline:
             words = wording or wording_for(endpoint, client.headers)
             with contextlib.suppress(ClientDisconnected):
                 await refuse_untraced(client, words, refusal, self._request_id(client))
+
+    async def _drop_body(self, client: Client) -> None:
+        """Take in a body that there is no room for; unread it would break the connection off."""
+        if self._dropping < _MOST_DROPPING:
+            self._dropping += 1
+            try:
+                await client.drop_body()
+            finally:
+                self._dropping -= 1
 
     @property
     def open_count(self) -> int:
@@ -390,7 +397,7 @@ class Pipeline:
         began_ns = time.perf_counter_ns()
 
         def hold(size_bytes: int) -> None:
-            self._gate.hold(size_bytes, lambda: _priority_at_best(client, self._current.snapshot))
+            self._gate.hold(size_bytes, lambda: _priority_of(trace.caller, client, self._current.snapshot))
             trace.held_bytes += size_bytes
 
         try:
@@ -428,17 +435,26 @@ def _caller_of(client: Client, snapshot: Snapshot, identify: Identify | None) ->
     return snapshot.identity.identify(client.headers) if identify is None else identify(snapshot)
 
 
-def _priority_at_best(client: Client, snapshot: Snapshot, identify: Identify | None = None) -> Priority:
-    """The highest priority that a call may have, by its head."""
-    priorities = snapshot.priorities
-    if priorities is None:
+def _priority_unread(client: Client, snapshot: Snapshot, identify: Identify | None) -> Priority:
+    """That of a call of which nothing has been looked at yet."""
+    if snapshot.priorities is None:
         return USUAL
     try:
-        caller = _caller_of(client, snapshot, identify)
-        return priorities.at_best(caller, read_notes(client.headers, caller.tags).metadata)
+        return _priority_of(_caller_of(client, snapshot, identify), client, snapshot)
     except GatewayError:
         # What is wrong with it is said if it gets that far.
         return USUAL
+
+
+def _priority_of(caller: Caller | None, client: Client, snapshot: Snapshot) -> Priority:
+    """The highest priority that a call of *caller* may have, by its head.
+
+    Raises:
+        InvalidBody: A header that says it is malformed.
+    """
+    if snapshot.priorities is None or caller is None:
+        return USUAL
+    return snapshot.priorities.at_best(caller, read_notes(client.headers, caller.tags).metadata)
 
 
 def _asked_name(target: str) -> str:

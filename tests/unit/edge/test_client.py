@@ -191,6 +191,7 @@ async def test_body_without_room_is_not_read() -> None:
         pytest.param([(b"content-length", b"16384")], True, id="short"),
         pytest.param([(b"content-length", b"16385")], False, id="long"),
         pytest.param([(b"transfer-encoding", b"chunked")], False, id="unknown"),
+        pytest.param([(b"transfer-encoding", b"gzip, chunked")], False, id="in a framing that is refused"),
     ],
 )
 async def test_short_body(headers: list[tuple[bytes, bytes]], *, is_short: bool) -> None:
@@ -205,6 +206,7 @@ async def test_short_body(headers: list[tuple[bytes, bytes]], *, is_short: bool)
         pytest.param([part(b"who", more=True), GONE], [(b"content-length", b"5")], 2, id="its caller leaves"),
         pytest.param([], [], 0, id="none"),
         pytest.param([], [(b"content-length", b"100000000000")], 0, id="very long"),
+        pytest.param([], [(b"transfer-encoding", b"gzip, chunked")], 0, id="in a framing that is refused"),
     ],
 )
 async def test_body_that_nobody_wants(
