@@ -262,7 +262,7 @@ class Worker:
         if self._settings.drain_delay_s:
             await self._let_connections_go(ends_at_s)
         # Granian's server leaves WebSockets alone when it stops, so they end before.
-        if open_sessions := await self._realtime.drain(self._settings.drain_timeout_s):
+        if open_sessions := await self._realtime.drain(max(0.0, ends_at_s - time.monotonic())):
             _log.warning("%d sessions are still open after the drain timeout and are cut", open_sessions)
             await self._realtime.cut()
         server.stop()
