@@ -395,18 +395,24 @@ class Pipeline:
             As `Client.read_body`.
         """
         began_ns = time.perf_counter_ns()
-
-        def hold(size_bytes: int) -> None:
-            self._gate.hold(size_bytes, lambda: _priority_of(trace.caller, client, self._current.snapshot))
-            trace.held_bytes += size_bytes
-
         try:
-            body = await client.read_body(limit_bytes or self._max_body_bytes, hold)
+            body = await client.read_body(
+                limit_bytes or self._max_body_bytes, lambda size_bytes: self.hold(client, trace, size_bytes)
+            )
             if len(body) >= LONG_BYTES:
                 await self._long_work.take_turn()
             return body
         finally:
             trace.body_ns += time.perf_counter_ns() - began_ns
+
+    def hold(self, client: Client, trace: CallTrace, size_bytes: int) -> None:
+        """Hold so much of the body of a call, to its end.
+
+        Raises:
+            Overloaded: There is no room for it.
+        """
+        self._gate.hold(size_bytes, lambda: _priority_of(trace.caller, client, self._current.snapshot))
+        trace.held_bytes += size_bytes
 
     async def answer_call(self, responder: Responder, call: Call, plan: Plan, wishes: Wishes) -> None:
         """Answer a call that has been read and planned."""
