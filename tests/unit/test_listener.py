@@ -86,6 +86,14 @@ async def test_what_has_begun_is_completed_first(listener: socket.socket) -> Non
             assert await loop.sock_recv(server, 4) == b"ping"
 
 
+async def test_without_a_filter(listener: socket.socket) -> None:
+    """A system that allows none has its port closed all the same."""
+    listener.setsockopt(socket.SOL_SOCKET, 44, 1)  # SO_LOCK_FILTER: nobody may set one from here on
+    await close_gently(listener.fileno())
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+
+
 async def test_left_to_others(listener: socket.socket) -> None:
     """Whoever has a copy of the socket accepts who comes; under the number that was left nobody does."""
     with listener.dup() as left:
