@@ -205,7 +205,7 @@ class Pipeline:
         call = facts.call or trace.call
         if trace.held_bytes >= LONG_BYTES:
             await self._long_work.take_turn()
-        if snapshot.priorities is not None and snapshot.priorities.depend_on_model and self._gate.is_tight:
+        if self._gate.is_tight and snapshot.priorities is not None and snapshot.priorities.depend_on_model:
             model = plan.targets[0].name if call is None else call.model
             self._gate.check_inside(snapshot.priorities.of(facts.caller, model, facts.metadata))
         if self._limiter is None or snapshot.limits is None or call is None:
