@@ -86,12 +86,12 @@ class ConfigSets:
                 return False
             if self._unusable is not None and self._unusable[0] == head:
                 raise SetUnusable(self._unusable[1])
-            name = _name(head)
             try:
+                name = _name(head)
                 manifests = _opened(self._store.find(name.number), name)
             except SetUnusable as error:
                 # Asked for anew only when there is another.
-                told = f"set {name.number} of {self.place} cannot be used: {error}"
+                told = f"set {head.partition('-')[0]} of {self.place} cannot be used: {error}"
                 self._unusable = (head, told)
                 raise SetUnusable(told) from error
             put_in_force(self._folder, manifests, name)
@@ -153,4 +153,6 @@ def _opened(packed: bytes | None, name: SetName) -> ManifestSet:
 
 def _name(head: str) -> SetName:
     number, _, digest = head.partition("-")
+    if not (number.isascii() and number.isdecimal()):
+        raise SetUnusable("what is in force there has no number")
     return SetName(int(number), digest)

@@ -109,6 +109,16 @@ def test_what_cannot_be_read_is_asked_for_once(store: ConfigStore, tmp_path: Pat
     assert sets.take()
 
 
+@pytest.mark.parametrize("number", ["abc", b"\xff", "-1", "1.5"])
+def test_a_head_that_is_none(store: ConfigStore, server: ValkeyServer, tmp_path: Path, number: Any) -> None:
+    """What somebody else has written there is no set, and ends nothing."""
+    redis: Any = Redis.from_url(server.url)
+    redis.hset("{gateway:config}:head", mapping={"n": number, "d": "ab"})
+    redis.close()
+    with pytest.raises(SetUnusable, match="has no number"):
+        ConfigSets(store, tmp_path).take()
+
+
 def test_a_change_goes_to_redis(store: ConfigStore, tmp_path: Path) -> None:
     """Bytes around it stay as they were; it is here at once, and other replicas get it."""
     put(store, a=ACCOUNT)
