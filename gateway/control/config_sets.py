@@ -102,16 +102,17 @@ class ConfigSets:
         """Why *documents* may not be sent to other hosts."""
         return check_transport(documents)
 
-    def change(self, texts: Mapping[Path, str | None], *, version: str, manifests: int) -> None:
+    def change(self, texts: Mapping[Path, str | None], *, of: object, version: str, manifests: int) -> None:
         """Put the set that is here in force with other *texts* in its files; None takes a file out.
 
         Args:
             texts: By file below `path`.
+            of: Which set was here when what they change was read.
             version: Of the configuration that it is then.
             manifests: How many these are.
 
         Raises:
-            ChangedMeanwhile: It is not the one in force any more.
+            ChangedMeanwhile: It is not the one in force, or here, any more.
             NotWritable: Redis cannot be used, or it is too large.
         """
         # It needs a library that comes with an extra.
@@ -123,6 +124,8 @@ class ConfigSets:
 
         with self._lock:
             here = self.here()
+            if here != of:
+                raise ChangedMeanwhile("another configuration came meanwhile; load the manifest again")
             files = dict(read_set(self.path).files)
             for file, text in texts.items():
                 name = file.relative_to(self.path).as_posix()

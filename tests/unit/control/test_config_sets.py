@@ -150,6 +150,23 @@ def test_who_was_later_is_told(store: ConfigStore, tmp_path: Path) -> None:
     assert len(yaml.safe_load((two.path / "team.yaml").read_text().split("---")[0])) == 3
 
 
+def test_a_set_that_comes_while_a_change_is_made(store: ConfigStore, tmp_path: Path) -> None:
+    """The change was checked with the one before, so it is none of the new one, in whatever file."""
+    put(store, a=ACCOUNT)
+    sets = ConfigSets(store, tmp_path)
+    sets.take()
+
+    def edit(body: dict[str, Any]) -> dict[str, Any]:
+        put(store, a=ACCOUNT, b="type: team\nname: ml\nmembers: []\n")
+        sets.take()
+        return body | {"base_url": "https://api.test"}
+
+    with pytest.raises(ChangedMeanwhile, match="another configuration came meanwhile"):
+        files_of(sets).change("provider-account/openai", "main", edit)
+    assert (sets.path / "a.yaml").read_text() == ACCOUNT
+    assert store.notes()[0].number == 2
+
+
 def test_secrets_stay_out(store: ConfigStore, tmp_path: Path) -> None:
     """One that is typed is refused where files would have been written beside the manifest, and judged so."""
     put(store, a=ACCOUNT)
