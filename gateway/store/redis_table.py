@@ -296,10 +296,9 @@ class RemoteTables:
                         waits, timeout=_HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED
                     )
                     news.cancel()
-                    if not done:
-                        # Else a connection that has ended would be noticed by the call that asks next.
-                        if await self._answer(line, ("EXISTS", _HOME), _TOLD_S) is not None:
-                            self._note_works()
+                    # Else a connection that has ended would be noticed by the call that asks next.
+                    if not done and await self._answer(line, ("EXISTS", _HOME), _TOLD_S) is not None:
+                        self._note_works()
                     continue
                 await self._tell(line)
         finally:

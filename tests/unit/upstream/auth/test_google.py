@@ -139,7 +139,7 @@ async def test_a_service_account(google: Google, tokens: Tokens) -> None:
 
 @pytest.mark.parametrize("kind", ["key", "configuration"])
 async def test_where_a_key_leads_is_what_a_manifest_says(google: Google, kind: str) -> None:
-    """Its addresses are held to the rules; only what the machine is asked about goes where nothing else does."""
+    """Its addresses are held to the rules, as no question to the machine itself is."""
     upstream = Upstream(Proxies({}))
     await upstream.open()
     upstream.follow(EgressRules(refuses_private=True))
