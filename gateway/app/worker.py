@@ -121,6 +121,7 @@ class Worker:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._tidying: asyncio.TimerHandle | None = None
         self._loading = asyncio.Lock()
+        self._announced = ""
         # Seeded by the system: ids need to be unique, not secret, and this is ten times quicker than asking
         # it.
         random = Random(SystemRandom().getrandbits(256))
@@ -333,12 +334,20 @@ class Worker:
             await self._keys.follow(self._key_addresses, wait_s=wait_s)
 
     def _on_config(self, version: str) -> None:
-        if version != self._current.snapshot.version:
-            spawn(self._change(version), name=f"load-config-{version}", owner=self._tasks)
+        self._announced = version
+        is_settled = self._config_word == "ok" and not self._loading.locked()
+        if not is_settled or version != self._current.snapshot.version:
+            spawn(self._change(), name=f"load-config-{version}", owner=self._tasks)
 
-    async def _change(self, version: str) -> None:
-        """Put *version* in force, or keep what is and say why."""
+    async def _change(self) -> None:
+        """Put the version that was announced last in force, or keep what is and say why."""
         async with self._loading:
+            version = self._announced
+            if version == self._current.snapshot.version:
+                # Another was announced, and taken back before it was in force, or refused here.
+                self._config_word = "ok"
+                self._handover.report_config(version)
+                return
             try:
                 # Parsing a large set takes longer than a request may wait.
                 with collection_held():
