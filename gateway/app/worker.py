@@ -121,7 +121,6 @@ class Worker:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._tidying: asyncio.TimerHandle | None = None
         self._loading = asyncio.Lock()
-        self._announced = ""
         # Seeded by the system: ids need to be unique, not secret, and this is ten times quicker than asking
         # it.
         random = Random(SystemRandom().getrandbits(256))
@@ -147,7 +146,7 @@ class Worker:
             self._current = CurrentSnapshot(self._load(None))
         self._health.rules = self._current.snapshot.circuit_rules
         self._upstream.follow(self._current.snapshot.egress)
-        self._config_word = "ok"
+        self._config_word, self._announced = "ok", self._current.snapshot.version
         self._counters = _counters(
             settings.state_dir / counter_table.FILE_NAME, is_alone=settings.workers == 1
         )
