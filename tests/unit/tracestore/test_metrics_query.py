@@ -132,7 +132,15 @@ def path(tmp_path: Path) -> Iterator[Path]:
             for number in range(1, 61)
         ]
         rows.append(
-            make_row(61, is_error=True, status_code=502, error_type="boom", resolved_model="", caller="")
+            make_row(
+                61,
+                is_error=True,
+                status_code=502,
+                error_type="boom",
+                resolved_model="",
+                caller="",
+                attempts=0,
+            )
         )
         store.insert([(1, make_frame(1, *map(make_call, rows)))])
         yield path
