@@ -65,9 +65,10 @@ def telemetry_routes(source: TelemetrySource, otel: OtelManifests, audit: AuditT
             name, manifest = _asked(await read_object(request))
             config = None
             if manifest is not None:
-                config, name = await asyncio.to_thread(otel.draft, name, manifest)
+                config, tried = await asyncio.to_thread(otel.draft, name, manifest)
                 # What is not saved can send a secret somewhere too, and is in no history.
-                await note_asked(audit, request, "destination.tested", TYPE, name)
+                await note_asked(audit, request, "destination.tested", TYPE, tried)
+                name = tried
         except BodyRefused as error:
             return error.reply()
         except NoSuchManifest as error:
