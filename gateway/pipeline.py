@@ -227,6 +227,8 @@ class Pipeline:
         async def stages(responder: Responder, snapshot: Snapshot) -> None:
             caller = snapshot.identity.identify(client.headers)
             responder.trace.identified(caller)
+            # The playground asks whenever somebody opens it, and nobody wants to see that among calls.
+            responder.trace.is_recorded = not caller.is_dashboard
             body = snapshot.models_of(caller, dialect_of(client.headers))
             await responder.answer(Answer(200, [], body))
 
@@ -359,12 +361,13 @@ class Pipeline:
         return task
 
     def left(self, task: asyncio.Task[Any] | None, trace: CallTrace) -> None:
-        """Record a request that has ended."""
+        """Record a request that has ended, unless it is the dashboard's own."""
         if task is not None:
             self._open.discard(task)
         if trace.held_bytes:
             self._gate.let_go(trace.held_bytes)
-        self._record(trace)
+        if trace.is_recorded:
+            self._record(trace)
 
     def _settling(
         self, client: Client, endpoint: Endpoint | None, snapshot: Snapshot, wording: Wording | None

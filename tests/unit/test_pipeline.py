@@ -1351,6 +1351,17 @@ async def test_list_of_models() -> None:
     assert (rig.settled().status_code, client.header("x-tfy-resolved-model")) == (200, None)
 
 
+async def test_what_the_dashboard_lists_is_recorded_nowhere() -> None:
+    """Its playground asks by itself; what somebody calls from there is a call like any other."""
+    rig = Rig()
+    caller = replace(make_caller(*ALLOWED), is_dashboard=True)
+    rig.current.snapshot = replace(rig.current.snapshot, identity=Identity([make_credential(TOKEN, caller)]))
+    client = FakeClient(BEARER, route="/v1/models", method="GET")
+    await rig.pipeline.list_models(client)
+    assert (client.status, rig.records, rig.pipeline.open_count) == (200, [], 0)
+    await rig.call(caller_of())
+
+
 async def test_list_of_models_wants_a_token() -> None:
     """The list is for callers only."""
     rig = Rig()
