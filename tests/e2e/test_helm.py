@@ -10,6 +10,8 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from gateway.settings import OPTIONS, read_settings
+from gateway.tls_files import NO_FILES
 from tests.rig import helm
 from tests.rig.fake_upstream import FakeUpstream
 from tests.rig.gateway_process import Document, GatewayProcess
@@ -75,6 +77,20 @@ def test_kubernetes_would_know_every_field(options: tuple[str, ...]) -> None:
     """Whatever is switched on, the oldest and the newest version have a schema that it fits, closed."""
     made = helm.render(*options)
     assert [problem for one in made if (problem := find_problem(one))] == []
+
+
+@requires("helm")
+@pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS.keys())
+def test_a_gateway_can_begin_with_what_it_is_told(options: tuple[str, ...]) -> None:
+    """Each variable of a pod stands for a flag, and all can be used together, whatever is switched on."""
+    (container,) = by_kind(*options)["Deployment"]["spec"]["template"]["spec"]["containers"]
+    told = {one["name"]: one["value"] for one in container["env"] if one["name"].startswith("GATEWAY_")}
+    assert told.keys() <= {option.variable for option in OPTIONS}
+    of_the_secret = {"GATEWAY_ADMIN_TOKEN": "token", "GATEWAY_REDIS_URL": "redis://valkey:6379/0"}
+    settings = read_settings({}, {"GATEWAY_CONFIG": "/etc/gateway/manifests", **told, **of_the_secret})
+    is_tls = "GATEWAY_TLS_CERT" in told
+    assert (settings.tls is not NO_FILES, settings.control_tls is not NO_FILES) == (is_tls, is_tls)
+    assert settings.config_in_redis is ("config.fromRedis=true" in options)
 
 
 def test_the_variants_switch_everything_on() -> None:
