@@ -16,7 +16,7 @@ from tests.rig import helm
 from tests.rig.fake_upstream import FakeUpstream
 from tests.rig.gateway_process import Document, GatewayProcess
 from tests.rig.kubernetes_schemas import find_problem
-from tests.rig.manifests import ENVIRONMENT, openai_account, virtual_account
+from tests.rig.manifests import ENVIRONMENT, bearer, chat_body, openai_account, virtual_account
 from tests.rig.requires import requires
 from tests.rig.until import until
 
@@ -257,27 +257,50 @@ def test_what_is_switched_off() -> None:
     assert "topologySpreadConstraints" not in pod
 
 
-def test_a_mounted_config_map_is_followed(upstream: FakeUpstream, tmp_path: Path) -> None:
-    """Files are links through `..data`, which is changed as a whole: the new version is taken up."""
+def mount(folder: Path, version: str, file: str, text: str) -> None:
+    """What Kubernetes does to change what it has mounted: a new folder, and one link to it that is replaced.
+
+    The names at the top are links through that one, whether they are files or folders.
+    """
+    new = folder / f"..{version}" / file
+    new.parent.mkdir(parents=True)
+    new.write_text(text)
+    link = folder / "..data_tmp"
+    link.symlink_to(f"..{version}")
+    link.replace(folder / "..data")
+    top = Path(file).parts[0]
+    if not (folder / top).is_symlink():
+        (folder / top).unlink(missing_ok=True)
+        (folder / top).symlink_to(f"..data/{top}")
+
+
+def test_what_kubernetes_mounts_is_followed(upstream: FakeUpstream, tmp_path: Path) -> None:
+    """A changed ConfigMap, and a changed Secret of `secretFiles`, are taken up without a restart."""
 
     def documents(model: str) -> list[Document]:
-        account = openai_account("fake", upstream.base_url, [model])
+        key = "tfy-secret://corp:prod:openai"
+        account = openai_account("fake", upstream.base_url, [model, "normal"], key=key)
         return [account, virtual_account("app", ["env:APP_TOKEN"], ["*"])]
 
-    process = GatewayProcess(tmp_path / "gateway", documents("first"), environment=ENVIRONMENT)
+    def sent_key() -> str | None:
+        """What the provider gets to see of a call."""
+        with process.connect() as connection:
+            headers = [bearer(), ("content-type", "application/json")]
+            reply = connection.exchange("POST", "/v1/chat/completions", headers, chat_body("fake/normal"))
+        assert reply.status == 200
+        return upstream.exchanges[-1].header("authorization")
 
-    def publish(version: str, model: str) -> None:
-        folder = process.config / f"..{version}"
-        folder.mkdir()
-        (folder / "gateway.yaml").write_text(yaml.safe_dump_all(documents(model)))
-        link = process.config / "..data_tmp"
-        link.symlink_to(folder.name)
-        link.replace(process.config / "..data")
-
-    publish("2026_01", "first")
-    (process.config / "gateway.yaml").unlink()
-    (process.config / "gateway.yaml").symlink_to("..data/gateway.yaml")
+    secrets = tmp_path / "secrets"
+    mount(secrets, "2026_01", "corp/prod/openai", "sk-first")
+    process = GatewayProcess(
+        tmp_path / "gateway", documents("first"), environment=ENVIRONMENT,
+        options=["--secrets-dir", str(secrets)],
+    )  # fmt: skip
+    mount(process.config, "2026_01", "gateway.yaml", yaml.safe_dump_all(documents("first")))
     with process:
         before = process.get("/api/config")["version"]
-        publish("2026_02", "second")
+        mount(process.config, "2026_02", "gateway.yaml", yaml.safe_dump_all(documents("second")))
         until(lambda: process.get("/api/config")["version"] != before, what="the new version to be in force")
+        assert sent_key() == "Bearer sk-first"
+        mount(secrets, "2026_02", "corp/prod/openai", "sk-second")
+        until(lambda: sent_key() == "Bearer sk-second", what="the new key to be used")
