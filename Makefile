@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 LOCKED := install --require-hashes --only-binary :all: --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-test run test check test-long golden lock vendor clean audit sbom \
+.PHONY: help install install-test run test check test-long golden fuzz lock vendor clean audit sbom \
 	perf perf-quick perf-full perf-compare perf-readme perf-peers perf-profile perf-k6 perf-locust perf-simulation perf-fleet \
 	perf-lock soak
 
@@ -59,7 +59,7 @@ run: install
 test: install-test
 	@failed=0; \
 	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile \
-		tests/test_architecture.py tests/unit tests/golden tests/conformance || failed=$$?; \
+		tests/test_architecture.py tests/unit tests/golden tests/fuzz tests/conformance || failed=$$?; \
 	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile tests/e2e tests/browser || failed=$$?; \
 	exit $$failed
 
@@ -68,6 +68,11 @@ test-long: install-test
 
 golden: install-test
 	$(VENV)/bin/python -m pytest tests/golden --golden-rewrite
+
+# 20 minutes of CPU time for each target; tests/fuzz/README.md has the arguments.
+fuzz: install-test
+	$(PIP) $(LOCKED) requirements/fuzz.lock
+	$(VENV)/bin/python -m tests.fuzz $(ARGS)
 
 check: install-test
 	$(VENV)/bin/python -m ruff format --check .
@@ -145,6 +150,7 @@ lock:
 	$(COMPILE) --group tools --constraint requirements/test.lock --output-file requirements/tools.lock
 	$(COMPILE) --group frameworks --constraint requirements/test.lock --output-file requirements/frameworks.lock
 	$(COMPILE) --group mock --output-file requirements/mock.lock
+	$(COMPILE) --group fuzz --output-file requirements/fuzz.lock
 	$(COMPILE) --group audit --output-file requirements/audit.lock
 
 PERF_COMPILE = $(subst make lock,make perf-lock,$(COMPILE))
