@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -51,9 +50,9 @@ def load_accepted(state_dir: Path, secrets: SecretSource, version: str | None = 
     except (OSError, accepted.NotAccepted) as error:
         msg = f"configuration {version} cannot be read: {error}"
         raise ConfigUnusableError(msg) from error
-    checked = check_documents(documents, strict=False, secrets=secrets)
+    # The name of the set, which tells sets apart that differ in their secrets only.
+    checked = check_documents(documents, strict=False, secrets=secrets, version=version)
     if checked.config is None:
         msg = f"configuration {version} has errors: {checked.errors[0]}"
         raise ConfigUnusableError(msg)
-    # The name of the set, which tells sets apart that differ in their secrets only.
-    return replace(checked.config, version=version)
+    return checked.config

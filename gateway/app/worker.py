@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import uvloop
 
 from gateway.app.accepted_config import ConfigUnusableError, load_accepted, secret_source
+from gateway.app.collection import collection_held
 from gateway.app.replicas import AWAY, OFF, word_of
 from gateway.bedrock import Bedrock
 from gateway.edge.app import DataPlane
@@ -141,7 +142,8 @@ class Worker:
         self._keys: KeyRings | None = None
         self._dashboard_key = DashboardKey(settings.state_dir)
         self._key_addresses: frozenset[str] = frozenset()
-        self._current = CurrentSnapshot(self._load(None))
+        with collection_held():
+            self._current = CurrentSnapshot(self._load(None))
         self._health.rules = self._current.snapshot.circuit_rules
         self._upstream.follow(self._current.snapshot.egress)
         self._config_word = "ok"
@@ -339,7 +341,8 @@ class Worker:
         async with self._loading:
             try:
                 # Parsing a large set takes longer than a request may wait.
-                snapshot = await asyncio.to_thread(self._load, version)
+                with collection_held():
+                    snapshot = await asyncio.to_thread(self._load, version)
             except ConfigUnusableError as error:
                 _log.error("%s; version %s stays in force here", error, self._current.snapshot.version)
                 self._config_word = "rejected"

@@ -35,7 +35,7 @@ from gateway.config.not_in_force import unbuilt_document
 from gateway.config.otel_environment import with_environment
 from gateway.config.plain_words import nearest
 from gateway.config.problem import Problem, Severity
-from gateway.config.reading import Reading, read_document
+from gateway.config.reading import Reading, read_document, unknown_field_warnings
 from gateway.config.secret_checks import check_secrets, find_files
 from gateway.config.secrets import SecretSource
 from gateway.config.sign_in_checks import check_sign_in
@@ -81,10 +81,16 @@ def check_destinations(path: Path, *, secrets: SecretSource) -> Checked:
     return _check(loaded.documents, list(loaded.problems), strict=False, secrets=secrets)
 
 
-def check_documents(documents: Sequence[Document], *, strict: bool, secrets: SecretSource) -> Checked:
-    """The same for documents that are loaded already, such as the accepted set."""
+def check_documents(
+    documents: Sequence[Document], *, strict: bool, secrets: SecretSource, version: str | None = None
+) -> Checked:
+    """The same for documents that are loaded already.
+
+    Of an accepted set, whose *version* is known, it is not told once more which fields are unknown.
+    """
     where = documents[0].file if documents else Path("configuration")
-    return _check(documents, list(_check_not_empty(documents, where)), strict=strict, secrets=secrets)
+    problems = list(_check_not_empty(documents, where))
+    return _check(documents, problems, strict=strict, secrets=secrets, version=version)
 
 
 def _check(
@@ -93,11 +99,15 @@ def _check(
     *,
     strict: bool,
     secrets: SecretSource,
+    version: str | None = None,
 ) -> Checked:
     by_strictness = Severity.ERROR if strict else Severity.WARNING
     readings: list[Reading] = []
     not_in_force: set[str] = set()
     for document in documents:
+        model = IN_FORCE.get(document.type)
+        if version is None and model is not None:
+            problems += unknown_field_warnings(document, model)
         reading = _read(document, problems, not_in_force, by_strictness)
         if reading is not None:
             readings.append(reading)
@@ -110,7 +120,8 @@ def _check(
     config = None
     if not any(problem.severity is Severity.ERROR for problem in problems):
         config, found = with_environment(
-            _to_config(documents, readings, find_files(readings, secrets)), secrets.environ
+            _to_config(documents, readings, find_files(readings, secrets), version or version_of(documents)),
+            secrets.environ,
         )
         given, wrong = default_metadata(secrets.environ)
         config = replace(config, default_metadata=given)
@@ -159,43 +170,44 @@ def _check_not_empty(documents: Iterable[Document], where: Path) -> Iterable[Pro
         yield Problem(where, 1, "(configuration)", Severity.WARNING, message, fix)
 
 
-def _to_config(documents: Sequence[Document], readings: Sequence[Reading], files: tuple[Path, ...]) -> Config:
-    by_document = {(reading.document.type, reading.document.name): reading.in_force for reading in readings}
-    ordered = in_order(documents)
-    manifests = [
-        by_document[document.type, document.name]
-        for document in ordered
-        if (document.type, document.name) in by_document
-    ]
+def _to_config(
+    documents: Sequence[Document], readings: Sequence[Reading], files: tuple[Path, ...], version: str
+) -> Config:
+    by_name = sorted(readings, key=lambda reading: (reading.document.type, reading.document.name))
+    manifests = [reading.in_force for reading in by_name]
     accounts: list[ProviderAccount] = [
         manifest for manifest in manifests if isinstance(manifest, ProviderAccount)
     ]
-    settings = _of(manifests, GlobalSettings)
+    by_kind: dict[type[Manifest], list[Manifest]] = {}
+    for manifest in manifests:
+        by_kind.setdefault(type(manifest), []).append(manifest)
+
+    def of(kind: type[_M]) -> tuple[_M, ...]:
+        some = [each for found, each in by_kind.items() if issubclass(found, kind)]
+        return tuple([manifest for each in some for manifest in each if isinstance(manifest, kind)])
+
+    settings = of(GlobalSettings)
     return Config(
-        documents=ordered,
+        documents=in_order(documents),
         provider_accounts=tuple(accounts),
-        virtual_models=_of(manifests, VirtualModelAccount),
-        load_balancing=_of(manifests, LoadBalancingConfig),
-        virtual_accounts=_of(manifests, VirtualAccount),
-        teams=_of(manifests, Team),
-        access_tokens=_of(manifests, PersonalAccessToken),
-        roles=_of(manifests, Role),
-        role_bindings=_of(manifests, RoleBinding),
-        identity_providers=_of(manifests, IdentityProvider),
-        otel_configs=_of(manifests, OtelConfig),
-        logging_configs=_of(manifests, LoggingConfig),
-        rate_limits=_of(manifests, RateLimitingConfig),
-        tenant_rate_limits=_of(manifests, TenantRateLimitConfig),
-        budgets=_of(manifests, BudgetConfig),
-        tenant_budgets=_of(manifests, TenantBudgetConfig),
-        team_budgets=_of(manifests, TeamBudgetConfig),
-        metadata_configs=_of(manifests, MetadataConfig),
+        virtual_models=of(VirtualModelAccount),
+        load_balancing=of(LoadBalancingConfig),
+        virtual_accounts=of(VirtualAccount),
+        teams=of(Team),
+        access_tokens=of(PersonalAccessToken),
+        roles=of(Role),
+        role_bindings=of(RoleBinding),
+        identity_providers=of(IdentityProvider),
+        otel_configs=of(OtelConfig),
+        logging_configs=of(LoggingConfig),
+        rate_limits=of(RateLimitingConfig),
+        tenant_rate_limits=of(TenantRateLimitConfig),
+        budgets=of(BudgetConfig),
+        tenant_budgets=of(TenantBudgetConfig),
+        team_budgets=of(TeamBudgetConfig),
+        metadata_configs=of(MetadataConfig),
         default_metadata={},
         global_settings=settings[0] if settings else GlobalSettings(type="gateway-global-settings"),
-        version=version_of(documents),
+        version=version,
         files=files,
     )
-
-
-def _of(manifests: Iterable[Manifest], kind: type[_M]) -> tuple[_M, ...]:
-    return tuple(manifest for manifest in manifests if isinstance(manifest, kind))

@@ -152,7 +152,10 @@ def unbuilt_document(document: Document) -> Unbuilt:
 
 def unbuilt_fields(document: Document, manifest: Manifest) -> Iterator[Unbuilt]:
     """What *document*, read as *manifest*, asks for and does not get."""
+    body = document.body
     for pattern in FIELDS.get(document.type, ()):
+        if pattern.partition(".")[0] not in body:
+            continue
         paths = tuple(
             path for path in _matches(document.body, pattern) if _differs_from_default(manifest, path)
         )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
 
+import msgspec
 from pydantic import ValidationError
 
 from gateway.config.document import Document, FieldPath
@@ -16,8 +16,7 @@ from gateway.config.secrets import SecretReference
 from gateway.config.shape import fields_of, secrets_in, unknown_fields
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True):
     """A document whose fields are right.
 
     Attributes:
@@ -35,8 +34,7 @@ class Reading:
 
 
 def read_document(document: Document, model: type[Manifest], problems: list[Problem]) -> Reading | None:
-    """Read *document* as *model*; None when it has errors, which are then in *problems* (as are warnings)."""
-    problems += _unknown_field_warnings(document, model)
+    """Read *document* as *model*; None when it has errors, which are then in *problems*."""
     try:
         written = model.model_validate(document.body)
     except ValidationError as error:
@@ -51,18 +49,20 @@ def read_document(document: Document, model: type[Manifest], problems: list[Prob
     if left_out:
         in_force = model.model_validate(without(document.body, left_out))
         in_force.written_in(source)
-    return Reading(document, written, in_force, unbuilt, tuple(_secrets_in_force(written, left_out)))
+    secrets = _without(secrets_in(written), left_out) if left_out else secrets_in(written)
+    return Reading(document, written, in_force, unbuilt, tuple(secrets))
 
 
-def _secrets_in_force(
-    written: Manifest, left_out: Collection[FieldPath]
+def _without(
+    secrets: Iterable[tuple[FieldPath, SecretReference]], left_out: Collection[FieldPath]
 ) -> Iterator[tuple[FieldPath, SecretReference]]:
-    for path, reference in secrets_in(written):
-        if not left_out or not any(path[:length] in left_out for length in range(len(path))):
+    for path, reference in secrets:
+        if not any(path[:length] in left_out for length in range(len(path))):
             yield path, reference
 
 
-def _unknown_field_warnings(document: Document, model: type[Manifest]) -> Iterator[Problem]:
+def unknown_field_warnings(document: Document, model: type[Manifest]) -> Iterator[Problem]:
+    """Where *document* has fields that *model* has not."""
     for path, part in unknown_fields(model, document.body):
         known = fields_of(part)
         # A nameless type of theirs may carry a name, and their tools add `$schema` for editors.

@@ -17,7 +17,7 @@ from gateway.config.manifests.virtual_account import VirtualAccount
 from gateway.config.manifests.virtual_model import VirtualModelAccount
 from gateway.config.problem import Problem, Severity
 from gateway.config.reading import Reading
-from gateway.config.secrets import SecretMissing, SecretReference, SecretSource
+from gateway.config.secrets import SecretKind, SecretMissing, SecretReference, SecretSource
 
 _CALLERS: Final = {"virtual-account": "account", "pat": "personal access token"}
 
@@ -33,14 +33,15 @@ def check_secrets(readings: Sequence[Reading], secrets: SecretSource, missing: S
     for reading in readings:
         document = reading.document
         for path, reference in reading.secrets:
-            if reference.is_literal and is_secret(path, reference):
+            if reference.kind is SecretKind.LITERAL and is_secret(path, reference):
                 fix = "Write env:NAME, file:PATH or tfy-secret://OWNER:GROUP:KEY; $NAME is not expanded"
                 yield document.warning(path, "the secret itself stands in the manifest", fix)
             try:
                 if path[0] == "tokens":
-                    yield from _check_token(
-                        document, path, secrets.token_sha256(reference, document.folder), owners
-                    )
+                    digest = secrets.token_sha256(reference, document.folder)
+                    owner, other_path = owners.setdefault(digest, (document, path))
+                    if owner is not document:
+                        yield _same_token(document, path, owner, other_path)
                 else:
                     secrets.resolve(reference, document.folder)
             except SecretMissing as error:
@@ -53,20 +54,18 @@ def find_files(readings: Sequence[Reading], secrets: SecretSource) -> tuple[Path
     files: set[Path] = set()
     for reading in readings:
         for _, reference in reading.secrets:
+            if reference.kind is SecretKind.SHA256:
+                continue
             file = secrets.file_of(reference, reading.document.folder)
             if file is not None:
                 files.add(file)
     return tuple(sorted(files))
 
 
-def _check_token(
-    document: Document, path: FieldPath, digest: bytes, owners: dict[bytes, tuple[Document, FieldPath]]
-) -> Iterator[Problem]:
-    owner, other_path = owners.setdefault(digest, (document, path))
-    if owner is not document:
-        place = f"{owner.file}:{owner.line_of(other_path)}"
-        message = f"the same token is in {place}, of the {_CALLERS[owner.type]} '{owner.name}'"
-        yield document.error(path, message, "Give each caller a token of its own")
+def _same_token(document: Document, path: FieldPath, owner: Document, other_path: FieldPath) -> Problem:
+    place = f"{owner.file}:{owner.line_of(other_path)}"
+    message = f"the same token is in {place}, of the {_CALLERS[owner.type]} '{owner.name}'"
+    return document.error(path, message, "Give each caller a token of its own")
 
 
 def is_secret(path: FieldPath, reference: SecretReference) -> bool:

@@ -44,6 +44,9 @@ class SecretKind(enum.StrEnum):
     SHA256 = "sha256"
 
 
+_KINDS: Final = {kind.value: kind for kind in SecretKind}
+
+
 class SecretMissing(Exception):
     """A reference has no value now. Both texts are safe to show.
 
@@ -85,7 +88,7 @@ class SecretReference:
             self.kind, self.target = SecretKind.LITERAL, text
             return
         scheme, self.target = match.groups()
-        self.kind = SecretKind("tfy" if scheme.startswith("tfy") else scheme[:-1])
+        self.kind = _KINDS["tfy" if scheme.startswith("tfy") else scheme[:-1]]
         wrong = _malformed(self.kind, self.target)
         if wrong:
             raise ValueError(wrong)

@@ -17,6 +17,7 @@ from gateway.config.manifests.part import Part
 from gateway.config.secrets import SecretReference
 
 _TAGS = ("type", "metric")
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 # What follows from the models alone is found once: a configuration may have a hundred thousand manifests.
@@ -68,6 +69,8 @@ def attribute_of(part: type[Part], key: str) -> str:
 
 def find_part(annotation: Any, value: Any) -> type[Part] | None:
     """The model that *value* is read as; None when it is not read as one, or it is not clear as which."""
+    if isinstance(annotation, type) and issubclass(annotation, Part):
+        return annotation
     parts = _parts(annotation)
     if len(parts) == 1:
         return parts[0]
@@ -95,7 +98,9 @@ def unknown_fields(
     annotation: Any, value: Any, path: FieldPath = ()
 ) -> Iterator[tuple[FieldPath, type[Part]]]:
     """Where *value* has fields that its model has not, and the model."""
-    if not isinstance(value, list | dict):
+    if not isinstance(value, list | dict) or (
+        isinstance(value, list) and _PLAIN.issuperset(map(type, value))
+    ):
         return
     part = find_part(annotation, value)
     if part is not None and isinstance(value, dict):
@@ -147,7 +152,10 @@ def secrets_in(value: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Se
             yield from secrets_in(item, (*path, key))
     elif isinstance(value, tuple):
         for index, item in enumerate(value):
-            yield from secrets_in(item, (*path, index))
+            if isinstance(item, SecretReference):
+                yield (*path, index), item
+            else:
+                yield from secrets_in(item, (*path, index))
 
 
 def _members(annotation: Any) -> Iterator[Any]:

@@ -38,7 +38,11 @@ class StoredCalls(Protocol):
 
 
 class SeenCalls:
-    """Looks at what is new, at most every few seconds, and keeps what it has seen. Thread-safe."""
+    """Looks at what is new, at most every few seconds, and keeps what it has seen. Thread-safe.
+
+    Attributes:
+        unreadable: Calls that were left out since what is stored of them cannot be read.
+    """
 
     def __init__(self, stored: StoredCalls, *, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._stored = stored
@@ -46,6 +50,7 @@ class SeenCalls:
         self._lock = threading.Lock()
         self._looked_s = float("-inf")
         self._last_id = 0
+        self.unreadable = 0
         self._callers: frozenset[str] = frozenset()
         self._metadata: dict[str, dict[str, None]] = {}
 
@@ -62,10 +67,17 @@ class SeenCalls:
         try:
             self._callers = self._stored.find_callers()
             self._last_id, messages = self._stored.read_new_spans(self._last_id, _CALLS)
-            for message in messages:
-                self._note(message)
-        except (StoreUnavailableError, QueryTimeoutError, UnreadableSpansError) as error:
+        except (StoreUnavailableError, QueryTimeoutError) as error:
             _log.debug("who has called is not known: %s", error)
+            return
+        before = self.unreadable
+        for message in messages:
+            try:
+                self._note(message)
+            except UnreadableSpansError:
+                self.unreadable += 1
+        if self.unreadable > before:
+            _log.warning("of %d calls the stored spans cannot be read", self.unreadable - before)
 
     def _note(self, message: bytes) -> None:
         for span in read_spans(message):

@@ -95,7 +95,7 @@ async def _do(change: Callable[[], _T]) -> _T:
     except Refused as error:
         raise BodyRefused(400, "invalid_parameter", str(error)) from error
     except ChangedMeanwhile as error:
-        raise BodyRefused(409, "changed_meanwhile", str(error)) from error
+        raise BodyRefused(412, "changed_meanwhile", str(error)) from error
     except NotWritable as error:
         raise BodyRefused(409, "not_writable", str(error)) from error
 

@@ -6,17 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.config.manifests.known import VIRTUAL_MODELS
 from gateway.config.manifests.role import EVERYTHING, ModelGrant
 from gateway.config.manifests.virtual_model import VirtualModelAccount
 
 _VIRTUAL: Final = VIRTUAL_MODELS.removeprefix("provider-account/")
+_NOTHING: Final[frozenset[str]] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Granted:
+class Granted(NamedTuple):
     """What the configuration says that a caller may use.
 
     Attributes:
@@ -83,21 +83,24 @@ class Rights:
 
     def of(self, granted: Granted, subjects: frozenset[str] = frozenset()) -> Usable:
         """What whoever has these *subjects* may use with *granted*."""
-        shared = [
-            grant for subject in sorted(subjects & self._shared.keys()) for grant in self._shared[subject]
-        ]
-        if shared:
-            granted = Granted(granted.patterns, (*granted.grants, *shared))
-        kept_from = frozenset(
-            [model for model, allowed in self._reserved.items() if allowed.isdisjoint(subjects)]
-        )
+        shared = self._shared
+        if shared and (named := subjects & shared.keys()):
+            more = [grant for subject in sorted(named) for grant in shared[subject]]
+            granted = Granted(granted.patterns, (*granted.grants, *more))
+        kept_from = _NOTHING
+        if self._reserved:
+            kept_from = frozenset(
+                [model for model, allowed in self._reserved.items() if allowed.isdisjoint(subjects)]
+            )
         found = self._usable.get((granted, kept_from))
         if found is None:
             matched = [self._matching(pattern) for pattern in granted.patterns]
-            named = [self._granted(grant) for grant in granted.grants]
+            by_grants = [self._granted(grant) for grant in granted.grants]
             # Who may use an account as a whole reaches all its models, by paths that name none.
             closed = {model.partition("/")[0] for model in kept_from}
-            found = Usable(frozenset().union(*matched, *named) - kept_from, self._accounts(granted) - closed)
+            found = Usable(
+                frozenset().union(*matched, *by_grants) - kept_from, self._accounts(granted) - closed
+            )
             self._usable[granted, kept_from] = found
         return found
 

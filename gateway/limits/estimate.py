@@ -178,10 +178,16 @@ def _input_of(call: Call) -> tuple[int, int]:
 def _plain_messages(value: bytes) -> list[str] | None:
     """The texts of messages that have nothing else, as most do; None where one has."""
     try:
-        texts = [message.content for message in _plain.decode(value)]
+        messages = _plain.decode(value)
     except (msgspec.MsgspecError, RecursionError):
         return None
-    return None if any(text.startswith(_DATA_URL) for text in texts) else texts
+    texts = []
+    for message in messages:
+        text = message.content
+        if text.startswith(_DATA_URL):
+            return None
+        texts.append(text)
+    return texts
 
 
 def _length(text: str) -> int:

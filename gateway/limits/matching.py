@@ -9,6 +9,7 @@ before that one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Final, Literal, TypeVar
 
 from gateway.limits.held import NOTHING_HELD, Held
@@ -17,7 +18,10 @@ from gateway.model import Caller
 
 _MOST_KEPT: Final = 4_096
 """Of each kind of what was worked out. Names of models and accounts are few; users of an identity provider
-may be many, and metadata are as callers like, so that what is kept is thrown away when it is too much."""
+may be many, and metadata are as callers like, so of what is too much the oldest part is thrown away."""
+
+_PART_LET_GO: Final = 8
+"""Which part: all of it would be worked out anew for everybody at once, one by one costs more for each."""
 
 Stage = Literal["call", "direct", "target"]
 """When rules are asked: as a call comes, as one comes that nobody but its target can answer, and as a further
@@ -221,7 +225,8 @@ class Rules:
 
 def _keep(kept: dict[_K, _V], key: _K, found: _V) -> _V:
     if len(kept) >= _MOST_KEPT:
-        kept.clear()
+        for oldest in list(islice(kept, _MOST_KEPT // _PART_LET_GO)):
+            del kept[oldest]
     kept[key] = found
     return found
 

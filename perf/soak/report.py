@@ -134,7 +134,7 @@ def charts_of(soak: Soak) -> dict[str, str]:
         f"{life.role} {life.pid}": [(x / 60, y) for x, y in life.line("rss_mb")] for life in _to_show(lives)
     }
     held = {
-        f"sockets of {life.role} {life.pid}": [(x / 60, y) for x, y in life.line("sockets")]
+        f"{life.role} {life.pid}": [(x / 60, y) for x, y in life.line("sockets")]
         for life, _ in soak.slopes.values()
         if life.role != "supervisor"
     }
@@ -147,7 +147,7 @@ def charts_of(soak: Soak) -> dict[str, str]:
         ),
         "sockets": line_chart(
             "Sockets and tasks under mixed load and faults",
-            f"of processes that lived long enough, {soak.minutes:g} minutes",
+            f"sockets of processes that lived long enough, {soak.minutes:g} minutes",
             held, x_label="minutes", y_label="open",
         ),
     }  # fmt: skip

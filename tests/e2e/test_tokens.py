@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from gateway.identity.token_text import is_opaque_token
 from tests.rig.fake_upstream import FakeUpstream
 from tests.rig.gateway_process import GatewayProcess, StartGateway
 from tests.rig.manifests import ENVIRONMENT, bearer, chat, openai_account, virtual_account
+from tests.rig.token_form import is_opaque_token
 from tests.rig.until import until
 
 WORKERS = 4

@@ -7,11 +7,11 @@ wrong place.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
+import msgspec
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -20,7 +20,6 @@ from pydantic import (
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     PlainSerializer,
-    PrivateAttr,
     Strict,
     model_validator,
 )
@@ -75,13 +74,12 @@ class Part(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _drop_nulls(cls, value: Any) -> Any:
-        if isinstance(value, dict):
+        if isinstance(value, dict) and None in value.values():
             return {key: item for key, item in value.items() if item is not None}
         return value
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(msgspec.Struct, frozen=True):
     """Where a manifest was written.
 
     Attributes:
@@ -103,17 +101,18 @@ _NOWHERE: Final = Source(Path("manifest.yaml"), 1)
 class Manifest(Part):
     """A whole manifest."""
 
-    # A factory, as a default is copied for each manifest.
-    _source: Source = PrivateAttr(default_factory=lambda: _NOWHERE)
+    # No private attribute of pydantic's: to make one, and to read it, takes a microsecond each.
+    __slots__ = ("_source",)
 
     @property
     def source(self) -> Source:
         """Where it was written."""
-        return self._source
+        source: Source = getattr(self, "_source", _NOWHERE)
+        return source
 
     def written_in(self, source: Source) -> None:
         """Note where the manifest was written; called once, by whoever made it from a document."""
-        self._source = source
+        object.__setattr__(self, "_source", source)
 
 
 def _check_label(text: str) -> str:

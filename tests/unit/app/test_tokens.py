@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli import main
-from gateway.identity.token_text import is_opaque_token
+from tests.rig.token_form import is_opaque_token
 from tests.unit.config.writing import ACCOUNT, CALLER, documents
 
 

@@ -46,7 +46,8 @@ def test_relative_files_become_absolute(tmp_path: Path, monkeypatch: pytest.Monk
         pytest.param(b"[]", id="list"),
         pytest.param(b'{"format": 1, "version": "x"}', id="no documents"),
         pytest.param(b'{"format": 1, "version": "x", "documents": [{"type": "t"}]}', id="half a document"),
-        pytest.param(b'{"format": 2, "version": "x", "documents": []}', id="another format"),
+        pytest.param(b'{"format": 3, "version": "x", "documents": []}', id="another format"),
+        pytest.param(b'{"format": 2, "version": "x", "documents": []}', id="no sum"),
         pytest.param(b'{"format": 1, "version": "x", "documents": []}', id="another version"),
     ],
 )
@@ -62,6 +63,27 @@ def test_a_changed_document_is_refused(tmp_path: Path) -> None:
     dumped["documents"][0]["body"]["integrations"][0]["url"] = "http://evil.example/v1"
     with pytest.raises(accepted.NotAccepted, match="not what its version says"):
         accepted.load(json.dumps(dumped).encode())
+
+
+def test_the_former_format_is_read(tmp_path: Path) -> None:
+    """Of a state folder that an earlier gateway left; what was changed in it is refused as well."""
+    config = accepted_config(check_text(tmp_path, ACCOUNT, CALLER))
+    dumped = json.loads(accepted.dump(config))
+    del dumped["sum"]
+    former = {**dumped, "format": 1}
+    assert accepted.load(json.dumps(former).encode()) == accepted.load(accepted.dump(config))
+    former["documents"][0]["line"] = 9
+    former["documents"][0]["name"] = "other"
+    with pytest.raises(accepted.NotAccepted, match="not what its version says"):
+        accepted.load(json.dumps(former).encode())
+
+
+def test_another_version_is_refused(tmp_path: Path) -> None:
+    """The sum is of the version too."""
+    dumped = accepted.dump(accepted_config(check_text(tmp_path, ACCOUNT)))
+    version = json.loads(dumped)["version"].encode()
+    with pytest.raises(accepted.NotAccepted, match="not what its version says"):
+        accepted.load(dumped.replace(version, b"0" * len(version)))
 
 
 def test_a_refusal_shows_nothing_of_the_content() -> None:

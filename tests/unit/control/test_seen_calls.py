@@ -67,6 +67,15 @@ def test_what_cannot_be_read() -> None:
     assert seen.find().metadata == {"topic": ("maps",)}
 
 
+def test_one_that_cannot_be_read_hides_no_other() -> None:
+    """It is left out, counted, and the others of its batch are known."""
+    seen = SeenCalls(
+        Stored([call('{"topic":"maps"}'), b"\xff", call('{"topic":"news"}')]), clock_s=Clock(0.0)
+    )
+    assert seen.find().metadata == {"topic": ("maps", "news")}
+    assert seen.unreadable == 1
+
+
 def test_callers_write_what_they_like() -> None:
     """So there is a bound to keys and to values."""
     keys = [call(json.dumps({f"k{number}": "v"})) for number in range(seen_calls._MOST_KEYS + 5)]

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from gateway.config.manifest_files import ChangedMeanwhile
+from gateway.control import tokens
+from gateway.control.json_body import BodyRefused
 from tests.unit.config.writing import ACCOUNT, CALLER, documents
 from tests.unit.control.rooms import Rooms
 
@@ -70,6 +73,19 @@ def test_refusals(rooms: Rooms, path: str, body: dict[str, Any], status: int, co
         answer = client.post(f"/api/tokens{path}", json=body)
         assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
         assert audited(client) == []
+
+
+async def test_a_file_that_was_changed_meanwhile() -> None:
+    """As everywhere else: load it again and repeat."""
+
+    def change() -> None:
+        msg = "the file was changed meanwhile; load the manifest again"
+        raise ChangedMeanwhile(msg)
+
+    with pytest.raises(BodyRefused) as caught:
+        await tokens._do(change)
+    reply = caught.value.reply()
+    assert (reply.status_code, b"changed_meanwhile" in reply.body) == (412, True)
 
 
 def test_a_configuration_with_errors(rooms: Rooms) -> None:

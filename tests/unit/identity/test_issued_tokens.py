@@ -13,7 +13,7 @@ import pytest
 from gateway.config import SecretSource
 from gateway.config.manifest_files import Invalid, ManifestFiles, NoSuchManifest
 from gateway.identity.issued_tokens import IssuedTokens, NoSuchToken, Refused
-from gateway.identity.token_text import is_opaque_token
+from tests.rig.token_form import is_opaque_token
 from tests.unit.config.writing import ACCOUNT, TEAM, documents
 
 START = dt.datetime(2026, 11, 26, 10, tzinfo=dt.UTC)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.identity.token_text import RANDOM_BYTES, is_opaque_token, opaque_token, token_id
+from gateway.identity.token_text import RANDOM_BYTES, opaque_token, token_id
+from tests.rig.token_form import is_opaque_token
 
 
 @given(st.binary(min_size=RANDOM_BYTES, max_size=RANDOM_BYTES), st.integers(4, 52), st.integers(1, 61))

@@ -206,6 +206,15 @@ def test_users_without_end() -> None:
     assert len(found._kept) <= 4_096
 
 
+def test_who_called_lately_is_still_known() -> None:
+    """Too many callers let the oldest go, and not all at once."""
+    found = rules(rule("r", per=("user",)))
+    users = [Caller(f"u{number}", frozenset(), kind="user") for number in range(4_097)]
+    had = [found.of_call(user, "main/a", {}) for user in users]
+    assert found.of_call(users[2_000], "main/a", {}) is had[2_000]
+    assert found.of_call(users[0], "main/a", {}) is not had[0]
+
+
 def test_metadata_without_end() -> None:
     """The same of what callers write."""
     found = rules(rule("r", per=("metadata.app",)))

@@ -401,6 +401,15 @@ def test_limits_are_counted_by_rule() -> None:
     }
 
 
+def test_a_rule_that_is_asked_again_counts_once() -> None:
+    """A call whose next target takes more of the same rule is one call of that rule."""
+    trace = limited(said("a"))
+    assert isinstance(trace.permit, FakePermit)
+    trace.permit.said = (*trace.permit.said, *FakePermit(said("a"), said("b")).said)
+    found = {point.labels[-1]: point.values for point in measured(trace) if "_nominated_" in point.name}
+    assert found == {"a": [1], "b": [1]}
+
+
 def test_rules_on_limits_are_bounded() -> None:
     """As all label sets are; budgets and rate limits have each their own `other`."""
     points = measured(
