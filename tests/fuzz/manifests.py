@@ -14,7 +14,9 @@ import yaml
 from gateway.config import Config, SecretSource
 from gateway.config.accepted import dump, load
 from gateway.config.check import Checked, check, check_documents
-from gateway.config.yaml_edit import NotEditable, edit_document, is_same, to_yaml
+from gateway.config.document import Document
+from gateway.config.document_text import NotChangeable, NotReplaceable, replace_document
+from gateway.config.yaml_edit import is_same, to_yaml
 from gateway.config.yaml_text import read_yaml
 from gateway.snapshot import compile_snapshot
 from tests.fuzz.draw import Draw
@@ -145,24 +147,27 @@ def _check_editing(data: bytes) -> None:
     body = copy.deepcopy(draw.choice(_KNOWN))
     for _ in range(1 + draw.number(4)):
         _change(body, draw)
+    number = draw.number(3)
     try:
         text = draw.rest().decode()
-        (plain,) = read_yaml(text)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (ValueError, yaml.YAMLError, RecursionError):
-        return
-    if node is None:
-        return
-    try:
+        plains = list(read_yaml(text))
+        # What YAML cannot carry is refused before.
         (wanted,) = (each.value for each in read_yaml(to_yaml(body)))
     except (ValueError, yaml.YAMLError):
-        return  # what YAML cannot carry is refused before
-    try:
-        changed = edit_document(text, node, plain.value, wanted)
-    except NotEditable:
         return
-    (found,) = read_yaml(changed)
-    assert is_same(found.value, wanted), changed
+    if not plains or not isinstance(wanted, dict):
+        return
+    at = number % len(plains)
+    stored = plains[at]
+    if not isinstance(stored.value, dict):
+        return
+    document = Document("a-type", "a-name", stored.value, Path("m.yaml"), stored.line)
+    try:
+        changed = replace_document(text, document, wanted)
+    except (NotChangeable, NotReplaceable):
+        return
+    expected = [wanted if place == at else each.value for place, each in enumerate(plains)]
+    assert is_same([each.value for each in read_yaml(changed)], expected), changed
 
 
 def _editing_seeds() -> Iterable[bytes]:
@@ -176,7 +181,7 @@ def _editing_seeds() -> Iterable[bytes]:
 
 EDITS: Final = Target(
     "edits",
-    "a manifest that is edited in place says what was wanted, or is not edited in place",
+    "of a file one manifest says what was wanted, and the others what they said",
     _editing,
     _editing_seeds,
     (b"# note\n", b"- ", b": ", b"'", b'"', b"|\n", b">-\n", b"\r\n", b"{", b"["),
