@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import yaml
 
@@ -20,9 +20,16 @@ from gateway.config.plain_data import PlainDocument, UnreadableText
 from gateway.config.yaml_edit import NotEditable, edit_document, is_same, to_yaml
 from gateway.config.yaml_text import read_yaml
 
+# The reader that loads manifests and the one that knows places count some line ends differently.
+_ODD_LINES: Final = "it has line ends that are unusual, and cannot be changed from here"
+
 
 class NotReplaceable(ValueError):
     """The text does not hold the manifest any more, or cannot be read."""
+
+
+class NotChangeable(ValueError):
+    """The text is YAML that can be loaded, and is not written plainly enough to be changed."""
 
 
 class _Place(NamedTuple):
@@ -46,6 +53,7 @@ def replace_document(text: str, stored: Document, body: Mapping[str, Any]) -> st
 
     Raises:
         NotReplaceable: No manifest starts there.
+        NotChangeable: It cannot be told where in the text it stands; so do all that follow.
     """
     plains, at = _find(text, stored)
     if is_json_file(stored.file):
@@ -175,9 +183,27 @@ def _own_lines(own: str) -> str:
 
 
 def _node(text: str, line: int) -> yaml.Node:
-    nodes: Iterator[Any] = yaml.compose_all(text, Loader=yaml.SafeLoader)
-    found: yaml.Node = next(node for node in nodes if node and node.start_mark.line + 1 == line)
-    return found
+    for node in _read(yaml.compose_all(text, Loader=yaml.SafeLoader)):
+        if node and node.start_mark.line + 1 == line:
+            found: yaml.Node = node
+            return found
+    raise NotChangeable(_ODD_LINES)
+
+
+def _read(parts: Iterator[Any]) -> Iterator[Any]:
+    """*parts* of a text, from the reader that knows their places.
+
+    It takes a little less than the one that loads manifests: no tab behind a key, for one.
+
+    Raises:
+        NotChangeable: It does not take the text.
+    """
+    try:
+        yield from parts
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = "" if mark is None else f" in line {mark.line + 1}"
+        raise NotChangeable(f"it is written in a way that cannot be changed from here{where}") from error
 
 
 def _replace_whole(text: str, node: yaml.Node, body: Mapping[str, Any]) -> str:
@@ -191,8 +217,7 @@ def _replace_whole(text: str, node: yaml.Node, body: Mapping[str, Any]) -> str:
 
 def _places(text: str) -> Iterator[_Place]:
     marker = start = line = 0
-    parsed: Iterator[Any] = yaml.parse(text, Loader=yaml.SafeLoader)
-    for event in parsed:
+    for event in _read(yaml.parse(text, Loader=yaml.SafeLoader)):
         begins, ends = event.start_mark, event.end_mark
         if isinstance(event, yaml.DocumentStartEvent):
             line = 0
@@ -214,14 +239,16 @@ def _behind_marker(text: str, index: int) -> int:
 
 
 def _place(text: str, line: int) -> _Place:
-    return next(place for place in _places(text) if place.line == line)
+    for place in _places(text):
+        if place.line == line:
+            return place
+    raise NotChangeable(_ODD_LINES)
 
 
 def _span(text: str, line: int) -> tuple[int, int]:
     """Where a document's own text is, read from events: composed nodes lose where an alias stands."""
     events: list[Any] = []
-    parsed: Iterator[Any] = yaml.parse(text, Loader=yaml.SafeLoader)
-    for event in parsed:
+    for event in _read(yaml.parse(text, Loader=yaml.SafeLoader)):
         if isinstance(event, yaml.NodeEvent | yaml.CollectionEndEvent):
             events.append(event)
         elif isinstance(event, yaml.DocumentEndEvent):

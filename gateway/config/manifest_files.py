@@ -25,6 +25,7 @@ from gateway.config.check import check_documents
 from gateway.config.config import Config
 from gateway.config.document import UNNAMED, Document
 from gateway.config.document_text import (
+    NotChangeable,
     NotReplaceable,
     append_document,
     append_text,
@@ -394,6 +395,8 @@ class ManifestFiles:
                 f"{error.filename or self._path} cannot be written ({reason}); where the configuration is "
                 "read-only, such as a ConfigMap, change it at its source"
             ) from error
+        except NotChangeable as error:
+            raise NotWritable(f"the file of the manifest: {error}; change the file itself") from error
         except (NotReplaceable, UnicodeDecodeError) as error:
             raise ChangedMeanwhile("the file was changed meanwhile; load the manifest again") from error
 
@@ -533,7 +536,7 @@ class ManifestFiles:
             text = own_text(document.file.read_text("utf-8-sig"), document)
             plain = next(read_yaml(text))
             shown = replace_document(text, replace(document, file=_AS_YAML, line=plain.line), body)
-        except (OSError, UnicodeDecodeError, NotReplaceable, UnreadableText):
+        except (OSError, UnicodeDecodeError, NotChangeable, NotReplaceable, UnreadableText):
             return to_yaml(body)
         # A secret may stand in a comment too: the line of a key that was tried.
         hidden = (value for value in _hidden(document.body, body) if len(value) >= _SHORTEST_SECRET)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gateway.config.document import Document
 from gateway.config.document_text import (
+    NotChangeable,
     NotReplaceable,
     append_document,
     append_text,
@@ -225,3 +226,13 @@ def test_with_a_body() -> None:
     """A text that cannot be read is replaced."""
     assert with_body("# c\na: 1 # one\n", {"a": 2}) == "# c\na: 2 # one\n"
     assert with_body("a: [", {"a": 2}) == "a: 2\n"
+
+
+def test_what_only_the_loader_reads() -> None:
+    """Of two readers the one that knows places takes less: the line is named."""
+    text = "type: a\ns\t\ts:\n- x\n"
+    (plain,) = read_yaml(text)
+    with pytest.raises(NotChangeable, match="in line 2"):
+        replace_document(text, stored(plain), NEW)
+    with pytest.raises(NotChangeable, match="in line 2"):
+        own_text(text, stored(plain))
