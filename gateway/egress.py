@@ -39,7 +39,10 @@ _METADATA_NAMES: Final = frozenset(
     {"metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"}
 )
 _NAME: Final = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?", re.ASCII)
-_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+# Translators' prefixes, and the form that they give to hosts without IPv6.
+_HOLD_IPV4: Final = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96")))
+# The library takes them for global: a site's own addresses of old, and a translator of one's own (RFC 8215).
+_PRIVATE_TOO: Final = tuple(map(ipaddress.ip_network, ("fec0::/10", "64:ff9b:1::/48")))
 _LOW_32: Final = 0xFFFF_FFFF
 
 
@@ -146,7 +149,7 @@ class EgressRules:
             return ""
         if any(address in network for address in all_meant for network in _NEVER):
             return _credentials(shown)
-        if self.refuses_private and not all(address.is_global for address in all_meant):
+        if self.refuses_private and not all(map(_is_public, all_meant)):
             return (
                 f"{shown} is a private address, and egress_settings.private_addresses is refuse: "
                 "list it in egress_settings.allow to have it called"
@@ -198,7 +201,7 @@ def _credentials(shown: str) -> str:
 
 def _literal(host: str) -> Address | None:
     """The address that *host* is, however it is written: `127.1`, `0x7f000001` and `2130706433` are one."""
-    bare = host.strip("[]").partition("%")[0]
+    bare = host.strip("[]").partition("%")[0].rstrip(".")
     try:
         return ipaddress.ip_address(bare)
     except ValueError:
@@ -207,6 +210,10 @@ def _literal(host: str) -> Address | None:
         return ipaddress.IPv4Address(socket.inet_aton(bare)) if bare and bare[0].isdecimal() else None
     except (OSError, ValueError):
         return None
+
+
+def _is_public(address: Address) -> bool:
+    return address.is_global and not any(address in network for network in _PRIVATE_TOO)
 
 
 def _meanings(address: Address) -> list[Address]:
@@ -221,6 +228,6 @@ def _meanings(address: Address) -> list[Address]:
         found.append(address.sixtofour)
     if address.teredo is not None:
         found.append(address.teredo[1])
-    if address in _NAT64 or (int(address) >> 32 == 0 and int(address) > 1):
+    if any(address in network for network in _HOLD_IPV4) or 1 < int(address) <= _LOW_32:
         found.append(ipaddress.IPv4Address(int(address) & _LOW_32))
     return [address, *found]

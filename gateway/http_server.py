@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 from collections.abc import Callable
 from typing import Any, Final
@@ -19,7 +18,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
-from gateway.listener import close_gently
+from gateway.listener import close_gently, leave
 from gateway.server_tls import HeldTls
 from gateway.tasks import spawn
 
@@ -101,17 +100,8 @@ class HttpServer:
         await close_gently(self._server.listener_fd)
 
     def stop_accepting(self) -> None:
-        """Leave new connections to whoever else has a copy of the socket; those that are here go on.
-
-        A stop would end idle connections and handshakes under way. Granian has nothing less, so its file
-        descriptor is made to stand for a socket that nobody connects to.
-        """
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as nobody:
-            nobody.bind(("127.0.0.1", 0))
-            # It has to listen: on another, Granian would meet errors without end.
-            nobody.listen(1)
-            nobody.setblocking(False)
-            os.dup2(nobody.fileno(), self._server.listener_fd, inheritable=False)
+        """Leave new connections to whoever else has a copy of the socket; those that are here go on."""
+        leave(self._server.listener_fd)
 
     def stop(self) -> None:
         """Close the socket and idle connections; responses under way go on."""

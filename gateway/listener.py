@@ -1,14 +1,18 @@
-"""Closing a listening socket that another server accepts on, so that no connection is lost.
+"""Taking a listening socket away from the server that accepts on it, so that no connection is lost.
 
-Closing one resets whatever the kernel has completed and nobody has accepted yet, and a client that had sent
-its request with that gets no answer. So first the kernel is told to take up no connection more, what waits
-is accepted, and only then the socket is closed. Who came in between knocks again after a second, as TCP
-does, and is refused then: a balancer goes to the next gateway.
+A server is not stopped for it, as that would end connections that rest and handshakes under way. Granian has
+nothing less, so its file descriptor is made to stand for a socket that nobody connects to.
+
+Closing a listening socket resets whatever the kernel has completed and nobody has accepted yet, and a client
+that had sent its request with that gets no answer. So first the kernel is told to take up no connection more,
+what has begun is completed and accepted, and only then the socket is closed. Who came in between knocks again
+after a second, as TCP does, and is refused then: a balancer goes to the next gateway.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import socket
@@ -19,6 +23,9 @@ from typing import Final
 
 QUEUE_S: Final = 0.5
 """How long what waits may take to be accepted; as a rule it is milliseconds."""
+
+HANDSHAKE_S: Final = 0.1
+"""How long a connection that has begun may take to be completed: a round trip. The kernel tells of none."""
 
 _LOOK_EVERY_S: Final = 0.002
 _IS_LINUX: Final = sys.platform == "linux"
@@ -36,27 +43,39 @@ _DROP_NEW: Final = (
 _WAITING_AT: Final = 24
 
 
-async def close_gently(fd: int) -> None:
-    """Close the listening socket *fd*; its number stays taken, by a socket that nothing comes to.
+def leave(fd: int) -> None:
+    """Have the server that accepts on *fd* go on as if nobody came; it closes the number at its own end.
 
-    The server that accepts on *fd* goes on as if nobody came, and closes the number at its own end. On other
-    systems than Linux nothing happens, and the server closes the socket itself when it stops.
+    Whoever else has a copy of the socket accepts as before; without one it is closed.
+    """
+    # Of Linux a name that the kernel gives, and that nobody knows.
+    family, address = (socket.AF_UNIX, "") if _IS_LINUX else (socket.AF_INET, ("127.0.0.1", 0))
+    with socket.socket(family, socket.SOCK_STREAM) as nobody:
+        nobody.bind(address)
+        # Accepting on a socket that does not listen is an error, and a server that looks once more would do
+        # so again and again.
+        nobody.listen(1)
+        nobody.setblocking(False)
+        os.dup2(nobody.fileno(), fd, inheritable=False)
+
+
+async def close_gently(fd: int) -> None:
+    """Take the listening socket *fd* from its server, as `leave` does, once whoever has come is accepted.
+
+    On other systems than Linux nothing happens, and the server closes the socket itself when it stops.
     """
     if not _IS_LINUX:
         return
     with socket.socket(fileno=os.dup(fd)) as listener:
-        _drop_new(listener)
+        # Sandboxes that are no whole Linux have no filters. Ending without one loses a connection at worst.
+        with contextlib.suppress(OSError):
+            _drop_new(listener)
+        await asyncio.sleep(HANDSHAKE_S)
         ends_at_s = time.monotonic() + QUEUE_S
         # The kernel tells nobody when the last one has been accepted.
         while _waiting(listener) and time.monotonic() < ends_at_s:  # noqa: ASYNC110 - see above
             await asyncio.sleep(_LOOK_EVERY_S)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
-            # With a name that the kernel gives, which nobody knows. It listens: accepting on a socket that
-            # does not is an error, and a server that looks once more would do so again and again.
-            other.bind("")
-            other.listen(1)
-            other.setblocking(False)
-            os.dup2(other.fileno(), fd, inheritable=False)
+        leave(fd)
 
 
 def _drop_new(listener: socket.socket) -> None:

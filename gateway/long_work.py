@@ -19,12 +19,10 @@ class LongWork:
     """The long work of one worker. Used on its event loop's thread only."""
 
     def __init__(self) -> None:
-        self._turn: asyncio.Lock | None = None
+        self._turn = asyncio.Lock()
 
     async def take_turn(self) -> None:
         """Wait until a piece of long work may be done, which is then to be done without waiting."""
-        if self._turn is None:
-            self._turn = asyncio.Lock()
         async with self._turn:
             # In a turn in which nobody else has begun: who waits for the lock wakes in the next one.
             await asyncio.sleep(0)

@@ -54,6 +54,7 @@ class Caller:
         kind: What it is.
         teams: Names of its teams, without `EVERYONE`.
         tags: What every call of it has among its metadata.
+        is_dashboard: It is who is signed in to the dashboard, calling from there.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Caller:
     kind: Literal["virtualaccount", "user"] = "virtualaccount"
     teams: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)
+    is_dashboard: bool = field(default=False, compare=False)
     _subjects: frozenset[str] | None = field(default=None, init=False, repr=False, compare=False)
 
     @property

@@ -166,7 +166,8 @@ class PassThrough:
             raise too_large(self._max_upload_bytes)
         kind = (client.headers.get("content-type") or "").strip()
         if asked.dialect == "openai" and kind[: len(_FORM)].lower() == _FORM:
-            form = Form(client, find_boundary(kind), naming, self._max_upload_bytes)
+            hold = partial(self._pipeline.hold, client, trace)
+            form = Form(client, find_boundary(kind), naming, self._max_upload_bytes, hold)
             await form.begin()
             return form
         is_json = "json" in kind.lower() or not kind

@@ -137,7 +137,14 @@ class StreamedBody:
 class Form:
     """A form, and the model in it."""
 
-    def __init__(self, client: Client, boundary: bytes, naming: Naming, limit_bytes: int) -> None:
+    def __init__(
+        self,
+        client: Client,
+        boundary: bytes,
+        naming: Naming,
+        limit_bytes: int,
+        hold: Callable[[int], None],
+    ) -> None:
         """Prepare.
 
         Args:
@@ -145,7 +152,9 @@ class Form:
             boundary: Between its parts.
             naming: Learns the model.
             limit_bytes: Longest that is taken.
+            hold: Told of the bytes that are held; raises where there is no room for them.
         """
+        self._hold = hold
         self._source = StreamedBody(client, limit_bytes)
         self._boundary = boundary
         self._naming = naming
@@ -161,6 +170,7 @@ class Form:
         Raises:
             InvalidBody: It is no form, or names no model where the call needs one.
             BodyTooLarge: There is more than may be.
+            Overloaded: There is no room for it.
         """
         looking = ModelField(self._boundary, self._find)
         while not (self._is_ended or self._has_model or self._head_bytes >= MAX_HEAD_BYTES):
@@ -182,6 +192,7 @@ class Form:
             self._is_ended = True
             looking.finish()
             return
+        self._hold(len(data))
         self._head.append(data)
         self._head_bytes += len(data)
         looking.feed(data)

@@ -205,7 +205,7 @@ class Pipeline:
         call = facts.call or trace.call
         if trace.held_bytes >= LONG_BYTES:
             await self._long_work.take_turn()
-        if snapshot.priorities is not None and snapshot.priorities.depend_on_model and self._gate.is_tight:
+        if self._gate.is_tight and snapshot.priorities is not None and snapshot.priorities.depend_on_model:
             model = plan.targets[0].name if call is None else call.model
             self._gate.check_inside(snapshot.priorities.of(facts.caller, model, facts.metadata))
         if self._limiter is None or snapshot.limits is None or call is None:
@@ -227,6 +227,8 @@ class Pipeline:
         async def stages(responder: Responder, snapshot: Snapshot) -> None:
             caller = snapshot.identity.identify(client.headers)
             responder.trace.identified(caller)
+            # The playground asks whenever somebody opens it, and nobody wants to see that among calls.
+            responder.trace.is_recorded = not caller.is_dashboard
             body = snapshot.models_of(caller, dialect_of(client.headers))
             await responder.answer(Answer(200, [], body))
 
@@ -283,7 +285,7 @@ class Pipeline:
             # It looks as long as there are calls.
             gate.lateness.watch()
         if gate.is_tight and endpoint is not None:
-            refusal = gate.refusal(_priority_at_best(client, snapshot, identify))
+            refusal = gate.refusal(_priority_unread(client, snapshot, identify))
             if refusal is not None:
                 await self._turn_away(client, endpoint, snapshot, wording, identify, refusal)
                 return
@@ -292,6 +294,8 @@ class Pipeline:
                 await stages(responder, snapshot)
             except GatewayError as error:
                 try:
+                    if isinstance(error, Overloaded) and error.reason == "input_bytes":
+                        await self._drop_body(client)
                     await responder.fail(error)
                 finally:
                     forget_frames(error)
@@ -312,12 +316,8 @@ class Pipeline:
         refusal: Overloaded,
     ) -> None:
         """Refuse a call for as little work as can be, so that there is time for others."""
-        if (refusal.reason != "cpu" or not client.is_short) and self._dropping < _MOST_DROPPING:
-            self._dropping += 1
-            try:
-                await client.drop_body()
-            finally:
-                self._dropping -= 1
+        if refusal.reason != "cpu" or not client.is_short:
+            await self._drop_body(client)
         if self._gate.may_trace():
             with self._settling(client, endpoint, snapshot, wording) as responder:
                 with contextlib.suppress(GatewayError):
@@ -327,6 +327,15 @@ class Pipeline:
             words = wording or wording_for(endpoint, client.headers)
             with contextlib.suppress(ClientDisconnected):
                 await refuse_untraced(client, words, refusal, self._request_id(client))
+
+    async def _drop_body(self, client: Client) -> None:
+        """Take in a body that there is no room for; unread it would break the connection off."""
+        if self._dropping < _MOST_DROPPING:
+            self._dropping += 1
+            try:
+                await client.drop_body()
+            finally:
+                self._dropping -= 1
 
     @property
     def open_count(self) -> int:
@@ -352,12 +361,13 @@ class Pipeline:
         return task
 
     def left(self, task: asyncio.Task[Any] | None, trace: CallTrace) -> None:
-        """Record a request that has ended."""
+        """Record a request that has ended, unless it is the dashboard's own."""
         if task is not None:
             self._open.discard(task)
         if trace.held_bytes:
             self._gate.let_go(trace.held_bytes)
-        self._record(trace)
+        if trace.is_recorded:
+            self._record(trace)
 
     def _settling(
         self, client: Client, endpoint: Endpoint | None, snapshot: Snapshot, wording: Wording | None
@@ -388,18 +398,24 @@ class Pipeline:
             As `Client.read_body`.
         """
         began_ns = time.perf_counter_ns()
-
-        def hold(size_bytes: int) -> None:
-            self._gate.hold(size_bytes, lambda: _priority_at_best(client, self._current.snapshot))
-            trace.held_bytes += size_bytes
-
         try:
-            body = await client.read_body(limit_bytes or self._max_body_bytes, hold)
+            body = await client.read_body(
+                limit_bytes or self._max_body_bytes, lambda size_bytes: self.hold(client, trace, size_bytes)
+            )
             if len(body) >= LONG_BYTES:
                 await self._long_work.take_turn()
             return body
         finally:
             trace.body_ns += time.perf_counter_ns() - began_ns
+
+    def hold(self, client: Client, trace: CallTrace, size_bytes: int) -> None:
+        """Hold so much of the body of a call, to its end.
+
+        Raises:
+            Overloaded: There is no room for it.
+        """
+        self._gate.hold(size_bytes, lambda: _priority_of(trace.caller, client, self._current.snapshot))
+        trace.held_bytes += size_bytes
 
     async def answer_call(self, responder: Responder, call: Call, plan: Plan, wishes: Wishes) -> None:
         """Answer a call that has been read and planned."""
@@ -428,17 +444,26 @@ def _caller_of(client: Client, snapshot: Snapshot, identify: Identify | None) ->
     return snapshot.identity.identify(client.headers) if identify is None else identify(snapshot)
 
 
-def _priority_at_best(client: Client, snapshot: Snapshot, identify: Identify | None = None) -> Priority:
-    """The highest priority that a call may have, by its head."""
-    priorities = snapshot.priorities
-    if priorities is None:
+def _priority_unread(client: Client, snapshot: Snapshot, identify: Identify | None) -> Priority:
+    """That of a call of which nothing has been looked at yet."""
+    if snapshot.priorities is None:
         return USUAL
     try:
-        caller = _caller_of(client, snapshot, identify)
-        return priorities.at_best(caller, read_notes(client.headers, caller.tags).metadata)
+        return _priority_of(_caller_of(client, snapshot, identify), client, snapshot)
     except GatewayError:
         # What is wrong with it is said if it gets that far.
         return USUAL
+
+
+def _priority_of(caller: Caller | None, client: Client, snapshot: Snapshot) -> Priority:
+    """The highest priority that a call of *caller* may have, by its head.
+
+    Raises:
+        InvalidBody: A header that says it is malformed.
+    """
+    if snapshot.priorities is None or caller is None:
+        return USUAL
+    return snapshot.priorities.at_best(caller, read_notes(client.headers, caller.tags).metadata)
 
 
 def _asked_name(target: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from gateway.tls_files import TlsFileError, TlsFiles, make_server_context
+from gateway.tls_files import TlsFileError, TlsFiles, make_server_context, read_file
 
 
 class HeldTls:
@@ -34,7 +34,7 @@ class HeldTls:
         named = TlsFiles(ca_file=files.ca_file, cert_file=cert, key_file=key)
         try:
             self.content = tuple(
-                b"" if path is None else _read(field, path)
+                b"" if path is None else read_file(field, path)
                 for field, path in (("cert_file", cert), ("key_file", key), ("ca_file", files.ca_file))
             )
             paths = [self._keep(path, data) for path, data in zip((cert, key), self.content[:2], strict=True)]
@@ -59,11 +59,3 @@ class HeldTls:
         with os.fdopen(os.dup(fd), "wb") as file:
             file.write(data)
         return f"/proc/self/fd/{fd}"
-
-
-def _read(field: str, path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise TlsFileError(field, path, f"cannot be read ({reason})") from error

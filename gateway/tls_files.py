@@ -40,10 +40,7 @@ def make_context(files: TlsFiles) -> ssl.SSLContext:
     Raises:
         TlsFileError: A file cannot be read, or holds no such thing.
     """
-    for field in ("ca_file", "cert_file", "key_file"):
-        path = getattr(files, field)
-        if path is not None:
-            _check_readable(field, path)
+    _check_readable(files)
     context = _trusting(files.ca_file)
     if files.cert_file is not None:
         _show_certificate(context, files.cert_file, files.key_file)
@@ -58,10 +55,7 @@ def make_server_context(files: TlsFiles) -> ssl.SSLContext:
     Raises:
         TlsFileError: A file cannot be read, or holds no such thing.
     """
-    for field in ("ca_file", "cert_file", "key_file"):
-        path = getattr(files, field)
-        if path is not None:
-            _check_readable(field, path)
+    _check_readable(files)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     if files.cert_file is not None:
         _show_certificate(context, files.cert_file, files.key_file)
@@ -87,10 +81,23 @@ def make_own_context(files: TlsFiles) -> ssl.SSLContext:
     # The certificate need not be signed by itself to be what is trusted.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if files.cert_file is not None:
-        _check_readable("cert_file", files.cert_file)
+        read_file("cert_file", files.cert_file)
         _show_certificate(context, files.cert_file, files.key_file)
         context.load_verify_locations(cafile=files.cert_file)
     return context
+
+
+def read_file(field: str, path: Path) -> bytes:
+    """What is in the file of *field*.
+
+    Raises:
+        TlsFileError: It cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise TlsFileError(field, path, f"cannot be read ({reason})") from error
 
 
 def signature_of(files: TlsFiles) -> tuple[tuple[int, int, int], ...]:
@@ -105,12 +112,11 @@ def signature_of(files: TlsFiles) -> tuple[tuple[int, int, int], ...]:
     return tuple(found)
 
 
-def _check_readable(field: str, path: Path) -> None:
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise TlsFileError(field, path, f"cannot be read ({reason})") from error
+def _check_readable(files: TlsFiles) -> None:
+    for field in ("ca_file", "cert_file", "key_file"):
+        path = getattr(files, field)
+        if path is not None:
+            read_file(field, path)
 
 
 def _trusting(ca_file: Path | None) -> ssl.SSLContext:

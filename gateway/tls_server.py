@@ -116,6 +116,8 @@ class TlsServer:
         self._now = _Generation(application, listener, HeldTls(files))
         self._retired: list[_Generation] = []
         self._tasks: set[asyncio.Task[Any]] = set()
+        # While a server is tried it serves already, and nobody knows it but who holds this.
+        self._renewing = asyncio.Lock()
         self._renews = True
         self._is_stopped = False
 
@@ -127,7 +129,8 @@ class TlsServer:
     async def refuse(self) -> None:
         """See `HttpServer.refuse`."""
         self._renews = False
-        await self._now.server.refuse()
+        async with self._renewing:
+            await self._now.server.refuse()
         self._listener.close()
 
     def stop(self) -> None:
@@ -145,7 +148,8 @@ class TlsServer:
 
     async def ended(self, timeout_s: float) -> bool:
         """Wait until every response is through; False when that takes longer than *timeout_s*."""
-        servers = [generation.server for generation in (*self._retired, self._now)]
+        async with self._renewing:
+            servers = [generation.server for generation in (*self._retired, self._now)]
         are_through = await asyncio.gather(*(server.ended(timeout_s) for server in servers))
         await end(self._tasks)
         return all(are_through)
@@ -153,12 +157,13 @@ class TlsServer:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(self._look_every_s)
-            if not self._renews:
-                return
-            signature = signature_of(self._files)
-            if signature != self._seen:
-                self._seen = signature
-                await self._renew()
+            async with self._renewing:
+                if not self._renews:
+                    return
+                signature = signature_of(self._files)
+                if signature != self._seen:
+                    self._seen = signature
+                    await self._renew()
 
     async def _renew(self) -> None:
         """Put the certificate in force that the files hold now, if it is a good one."""
@@ -179,8 +184,9 @@ class TlsServer:
                 "the changed certificate is not used: the server cannot serve it; the earlier one stays"
             )
             return
-        if not self._renews:
+        if self._is_stopped:
             new.server.stop()
+            self._retired.append(new)
             return
         before, self._now = self._now, new
         before.retire()

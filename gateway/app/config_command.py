@@ -31,6 +31,7 @@ from gateway.config.manifest_set import (
     unpack,
 )
 from gateway.config.transport_checks import check_transport
+from gateway.control import fingerprint
 from gateway.settings import environment
 from gateway.store.config_store import ConfigAwayError, ConfigStore, Note, NotTheLastError
 
@@ -72,8 +73,13 @@ def run_config_command(parsed: argparse.Namespace, redis_url: str, secrets_dir: 
 
 
 def _push(store: ConfigStore, parsed: argparse.Namespace, secrets: SecretSource) -> None:
+    seen = fingerprint.of_manifests(parsed.path)
     checked = _checked(parsed.path, parsed, secrets)
-    _put(store, read_set(parsed.path), checked, parsed.expect, parsed.message or "")
+    manifests = read_set(parsed.path)
+    # What is sent is read once more, and is to be what was checked.
+    if fingerprint.of_manifests(parsed.path) != seen:
+        raise _Failed(f"{parsed.path} was changed while it was checked; push again")
+    _put(store, manifests, checked, parsed.expect, parsed.message or "")
 
 
 def _list(store: ConfigStore, parsed: argparse.Namespace, _secrets: SecretSource) -> None:

@@ -270,7 +270,8 @@ class Control:
         collect_rarely(*_GC_THRESHOLDS)
         self._health.mark_ready()
         say_ready(ready_fd)
-        await first_of(stop_asked.wait(), server.wait_ended(), self._failed.wait(), owner=self._tasks)
+        ended = [one.wait_ended() for one in servers]
+        await first_of(stop_asked.wait(), self._failed.wait(), *ended, owner=self._tasks)
         is_asked = stop_asked.is_set()
         if not (is_asked or self._failed.is_set()):
             _log.error("the HTTP server ended by itself; the control process starts anew")
@@ -517,7 +518,7 @@ def _following(sets: ConfigSets) -> Following:
 async def _end_servers(servers: Iterable[HttpServer | TlsServer]) -> None:
     for server in servers:
         server.stop()
-        await server.ended(_ANSWER_S)
+    await asyncio.gather(*(server.ended(_ANSWER_S) for server in servers))
 
 
 class _ModelCalls:

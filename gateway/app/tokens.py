@@ -100,7 +100,7 @@ def _rotate(tokens: IssuedTokens, parsed: argparse.Namespace) -> None:
 
 
 def _revoke(tokens: IssuedTokens, parsed: argparse.Namespace) -> None:
-    revoked = tokens.revoke(parsed.id)
+    revoked, _ = tokens.revoke(parsed.id)
     sys.stderr.write(f"{revoked.id} of {revoked.subject} is revoked\n")
 
 

@@ -146,7 +146,7 @@ class Worker:
             self._current = CurrentSnapshot(self._load(None))
         self._health.rules = self._current.snapshot.circuit_rules
         self._upstream.follow(self._current.snapshot.egress)
-        self._config_word = "ok"
+        self._config_word, self._announced = "ok", self._current.snapshot.version
         self._counters = _counters(
             settings.state_dir / counter_table.FILE_NAME, is_alone=settings.workers == 1
         )
@@ -262,7 +262,7 @@ class Worker:
         if self._settings.drain_delay_s:
             await self._let_connections_go(ends_at_s)
         # Granian's server leaves WebSockets alone when it stops, so they end before.
-        if open_sessions := await self._realtime.drain(self._settings.drain_timeout_s):
+        if open_sessions := await self._realtime.drain(max(0.0, ends_at_s - time.monotonic())):
             _log.warning("%d sessions are still open after the drain timeout and are cut", open_sessions)
             await self._realtime.cut()
         server.stop()
@@ -333,12 +333,20 @@ class Worker:
             await self._keys.follow(self._key_addresses, wait_s=wait_s)
 
     def _on_config(self, version: str) -> None:
-        if version != self._current.snapshot.version:
-            spawn(self._change(version), name=f"load-config-{version}", owner=self._tasks)
+        self._announced = version
+        is_settled = self._config_word == "ok" and not self._loading.locked()
+        if not is_settled or version != self._current.snapshot.version:
+            spawn(self._change(), name=f"load-config-{version}", owner=self._tasks)
 
-    async def _change(self, version: str) -> None:
-        """Put *version* in force, or keep what is and say why."""
+    async def _change(self) -> None:
+        """Put the version that was announced last in force, or keep what is and say why."""
         async with self._loading:
+            version = self._announced
+            if version == self._current.snapshot.version:
+                # Another was announced, and taken back before it was in force, or refused here.
+                self._config_word = "ok"
+                self._handover.report_config(version)
+                return
             try:
                 # Parsing a large set takes longer than a request may wait.
                 with collection_held():

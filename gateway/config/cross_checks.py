@@ -45,14 +45,14 @@ from gateway.redaction import may_hold_secret
 
 # The local trace store goes by this name among the destinations.
 _RESERVED_DESTINATION: Final = "local"
-# Of which there is one manifest, and what is in it.
-_SINGLE: Final = {
+SINGLE: Final = {
     "gateway-global-settings": "global settings",
     "gateway-load-balancing-config": "load-balancing rules",
     "gateway-rate-limiting-config": "rate limits",
     "gateway-budget-config": "budgets",
     "gateway-metadata-config": "rules on metadata",
 }
+"""Types of which there is one manifest, and what is in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ def _shared_account_names(documents: Sequence[Document]) -> Iterator[Problem]:
 
 
 def _repeated_settings(documents: Sequence[Document]) -> Iterator[Problem]:
-    for kind, meaning in _SINGLE.items():
+    for kind, meaning in SINGLE.items():
         found = [document for document in documents if document.type == kind]
         for document in found[1:]:
             message = f"{meaning} are already in {found[0].file}:{found[0].line}"

@@ -159,8 +159,11 @@ class Sent(Protocol):
     def problems(self, documents: Sequence[Document]) -> Iterable[Problem]:
         """Why *documents* may not be sent there."""
 
-    def change(self, texts: Mapping[Path, str | None], *, version: str, manifests: int) -> None:
-        """Change it there, and here; raises `ChangedMeanwhile` and `NotWritable`."""
+    def here(self) -> object:
+        """Which files are here, None before the first."""
+
+    def change(self, texts: Mapping[Path, str | None], *, of: object, version: str, manifests: int) -> None:
+        """Change those *of* which the texts are, there and here; raises `ChangedMeanwhile`, `NotWritable`."""
 
 
 class ManifestFiles:
@@ -276,11 +279,11 @@ class ManifestFiles:
         Raises:
             NoSuchManifest, ChangedMeanwhile, Invalid, NotWritable: As `put`.
         """
-        with self._writing():
+        with self._writing() as of:
             loaded = loader.load(self._path)
             stored = _find(loaded.documents, kind, name)
             self._check_tag(expected_tag, stored)
-            return self._apply(loaded, [_Change(stored.type, stored, None)]).config_version
+            return self._apply(loaded, [_Change(stored.type, stored, None)], of).config_version
 
     def judge(self, kind: str, name: str | None, content: Content) -> Judged:
         """What `put` would say, without writing.
@@ -347,7 +350,7 @@ class ManifestFiles:
         Raises:
             Invalid, NotWritable, ChangedMeanwhile: As `put`.
         """
-        with self._writing():
+        with self._writing() as of:
             loaded = loader.load(self._path)
             wanted = {(document.type, document.name): document for document in documents}
             changes = []
@@ -363,7 +366,7 @@ class ManifestFiles:
                 for document in wanted.values()
             ]
             names = [_name_of(change) for change in changes]
-            return self._apply(loaded, changes, keep_literals=True).config_version, sorted(names)
+            return self._apply(loaded, changes, of, keep_literals=True).config_version, sorted(names)
 
     def tag(self, document: Document | None) -> str:
         """Of this state of a manifest, None where there is none."""
@@ -383,10 +386,12 @@ class ManifestFiles:
         return self._path if self._path.is_dir() else self._path.parent
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _writing(self) -> Iterator[object]:
+        """What a change is made of: which files are here, where they come from elsewhere."""
         try:
             with only_writer(self._folder()):
-                yield
+                # Before they are read, so that others that come meanwhile are others.
+                yield None if self._sent is None else self._sent.here()
         except FolderBusy as error:
             raise NotWritable(f"{error.strerror}; try again") from error
         except OSError as error:
@@ -409,14 +414,14 @@ class ManifestFiles:
         *,
         must_exist: bool,
     ) -> Saved:
-        with self._writing():
+        with self._writing() as of:
             loaded = loader.load(self._path)
             stored = _named(loaded.documents, kind, name)
             if stored is None and must_exist:
                 raise NoSuchManifest(f"there is no {kind} '{name}'")
             self._check_tag(expected_tag, stored)
             change = changed(stored)
-            applied = self._apply(loaded, [change])
+            applied = self._apply(loaded, [change], of)
             own = _name_of(change)
             now = _named(loader.load(self._path).documents, *own)
             shown = self.empty(*own) if now is None else self._shown(now)
@@ -440,7 +445,7 @@ class ManifestFiles:
         return _Change(kind, stored, document, replace_document(content, written, body))
 
     def _apply(
-        self, loaded: loader.Loaded, changes: Sequence[_Change], *, keep_literals: bool = False
+        self, loaded: loader.Loaded, changes: Sequence[_Change], of: object, *, keep_literals: bool = False
     ) -> _Applied:
         """Check the configuration with *changes*, then write them."""
         gone = {id(change.stored) for change in changes if change.stored is not None}
@@ -455,6 +460,7 @@ class ManifestFiles:
             texts = self._new_texts(changes)[1]
             self._sent.change(
                 {file: text if text.strip() else None for file, text in texts.items()},
+                of=of,
                 version=applied.config_version,
                 manifests=count,
             )

@@ -106,7 +106,7 @@ def unpack(packed: bytes) -> ManifestSet:
         opened = zlib.decompressobj()
         found: dict[str, Any] = json.loads(opened.decompress(packed, _MAX_BYTES))
         written, files = found["format"], found["files"]
-    except (zlib.error, ValueError, KeyError, TypeError):
+    except (zlib.error, ValueError, KeyError, TypeError, RecursionError):
         raise SetUnusable("it is no set of manifests, or a damaged one") from None
     if written != _FORMAT:
         raise SetUnusable(f"it is a set of format {written}, this gateway reads {_FORMAT}: update it")
@@ -158,6 +158,11 @@ def _prune(folder: Path, current: str) -> None:
 def _is_file(item: tuple[Any, Any]) -> bool:
     name, text = item
     if not isinstance(name, str) or not isinstance(text, str) or "\\" in name or "\0" in name:
+        return False
+    try:
+        # JSON can write halves of characters, which no file can have.
+        _ = name.encode(), text.encode()
+    except UnicodeEncodeError:
         return False
     path = PurePosixPath(name)
     is_below = bool(path.parts) and not path.is_absolute() and str(path) == name

@@ -86,12 +86,12 @@ class ConfigSets:
                 return False
             if self._unusable is not None and self._unusable[0] == head:
                 raise SetUnusable(self._unusable[1])
-            name = _name(head)
             try:
+                name = _name(head)
                 manifests = _opened(self._store.find(name.number), name)
             except SetUnusable as error:
                 # Asked for anew only when there is another.
-                told = f"set {name.number} of {self.place} cannot be used: {error}"
+                told = f"set {head.partition('-')[0]} of {self.place} cannot be used: {error}"
                 self._unusable = (head, told)
                 raise SetUnusable(told) from error
             put_in_force(self._folder, manifests, name)
@@ -102,16 +102,17 @@ class ConfigSets:
         """Why *documents* may not be sent to other hosts."""
         return check_transport(documents)
 
-    def change(self, texts: Mapping[Path, str | None], *, version: str, manifests: int) -> None:
+    def change(self, texts: Mapping[Path, str | None], *, of: object, version: str, manifests: int) -> None:
         """Put the set that is here in force with other *texts* in its files; None takes a file out.
 
         Args:
             texts: By file below `path`.
+            of: Which set was here when what they change was read.
             version: Of the configuration that it is then.
             manifests: How many these are.
 
         Raises:
-            ChangedMeanwhile: It is not the one in force any more.
+            ChangedMeanwhile: It is not the one in force, or here, any more.
             NotWritable: Redis cannot be used, or it is too large.
         """
         # It needs a library that comes with an extra.
@@ -123,6 +124,8 @@ class ConfigSets:
 
         with self._lock:
             here = self.here()
+            if here != of:
+                raise ChangedMeanwhile("another configuration came meanwhile; load the manifest again")
             files = dict(read_set(self.path).files)
             for file, text in texts.items():
                 name = file.relative_to(self.path).as_posix()
@@ -153,4 +156,6 @@ def _opened(packed: bytes | None, name: SetName) -> ManifestSet:
 
 def _name(head: str) -> SetName:
     number, _, digest = head.partition("-")
+    if not (number.isascii() and number.isdecimal()):
+        raise SetUnusable("what is in force there has no number")
     return SetName(int(number), digest)

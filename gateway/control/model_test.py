@@ -19,6 +19,7 @@ from gateway.config import Config
 from gateway.config.manifest_files import Invalid, ManifestFiles
 from gateway.config.manifests.provider_account import ProviderAccount
 from gateway.config.manifests.virtual_model import VirtualModelAccount
+from gateway.control.audit import AuditTrail, note_asked
 from gateway.control.json_body import BodyRefused, read_object
 from gateway.control.model_advice import Tried, explain
 from gateway.control.replies import error_reply, invalid_reply, json_reply
@@ -86,7 +87,7 @@ class ModelTest:
         }
 
 
-def model_test_routes(files: ManifestFiles, tests: ModelTest) -> list[Route]:
+def model_test_routes(files: ManifestFiles, tests: ModelTest, audit: AuditTrail) -> list[Route]:
     """The route of this room."""
 
     async def test(request: Request) -> Response:
@@ -104,6 +105,8 @@ def model_test_routes(files: ManifestFiles, tests: ModelTest) -> list[Route]:
         if can is None:
             message = f"nothing tests a model of this kind; call {model} itself once it is saved"
             return error_reply(400, "no_test", message)
+        # What is not saved can send a secret somewhere too, and is in no history.
+        await note_asked(audit, request, "account.tested", kind, account)
         return json_reply(await tests.run(config, model, can))
 
     return [Route(PATH, test, methods=["POST"])]

@@ -29,6 +29,7 @@ from gateway.upstream.data_plane import Answer, DataPlaneAway
 CHAT_PATH: Final = "/api/playground/chat"
 MOST_AT_ONCE: Final = 32
 _MODELS_PATH: Final = "/api/playground/models"
+_MAY_CALL_NOTHING: Final = (401, 403)
 _STREAM: Final = "text/event-stream"
 _HEADERS: Final = {
     "cache-control": "no-store",
@@ -141,8 +142,10 @@ def playground_routes(playground: Playground) -> list[Route]:
         except DataPlaneAway as error:
             return error_reply(503, "data_plane_away", str(error))
         found = orjson.loads(body)
-        if status != 200:  # noqa: PLR2004 - OK
+        if status in _MAY_CALL_NOTHING:
             return error_reply(403, "nothing_to_call", found["error"]["message"])
+        if status != 200:  # noqa: PLR2004 - OK
+            return error_reply(503, "data_plane_away", found["error"]["message"])
         return json_reply({"models": [one["id"] for one in found["data"]]})
 
     async def chat(request: Request) -> Response:

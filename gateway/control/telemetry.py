@@ -15,8 +15,9 @@ from starlette.routing import Route
 
 from gateway.config import Config
 from gateway.config.manifest_files import Invalid, NoSuchManifest
+from gateway.control.audit import AuditTrail, note_asked
 from gateway.control.json_body import BodyRefused, read_object
-from gateway.control.otel_manifest import OtelManifests
+from gateway.control.otel_manifest import TYPE, OtelManifests
 from gateway.control.replies import error_reply, invalid_reply, json_reply
 
 Entry = Mapping[str, object]
@@ -53,7 +54,7 @@ class TelemetrySource:
         }
 
 
-def telemetry_routes(source: TelemetrySource, otel: OtelManifests) -> list[Route]:
+def telemetry_routes(source: TelemetrySource, otel: OtelManifests, audit: AuditTrail) -> list[Route]:
     """The routes of this room."""
 
     async def show(_request: Request) -> Response:
@@ -64,7 +65,10 @@ def telemetry_routes(source: TelemetrySource, otel: OtelManifests) -> list[Route
             name, manifest = _asked(await read_object(request))
             config = None
             if manifest is not None:
-                config, name = await asyncio.to_thread(otel.draft, name, manifest)
+                config, tried = await asyncio.to_thread(otel.draft, name, manifest)
+                # What is not saved can send a secret somewhere too, and is in no history.
+                await note_asked(audit, request, "destination.tested", TYPE, tried)
+                name = tried
         except BodyRefused as error:
             return error.reply()
         except NoSuchManifest as error:

@@ -36,7 +36,8 @@ def token_routes(tokens: IssuedTokens, audit: AuditTrail) -> list[Route]:
         expires = _text(body, "expires_at", is_required=False)
         _refuse_others(body, {field, "expires_at"})
         made = await _do(lambda: tokens.create(kind, name, expires))
-        await note_asked(audit, request, "token.created", kind, f"{name}/{made.listed.id}")
+        place = kind, f"{name}/{made.listed.id}"
+        await note_asked(audit, request, "token.created", *place, version=made.version)
         return json_reply(made.to_dict(), 201)
 
     async def rotate(request: Request) -> Response:
@@ -45,16 +46,17 @@ def token_routes(tokens: IssuedTokens, audit: AuditTrail) -> list[Route]:
         grace_days = _days(body)
         _refuse_others(body, {"id", "grace_days"})
         made = await _do(lambda: tokens.rotate(token_id, grace_days=grace_days))
-        listed = made.listed
-        await note_asked(audit, request, "token.rotated", listed.kind, f"{listed.name}/{token_id}")
+        place = made.listed.kind, f"{made.listed.name}/{token_id}"
+        await note_asked(audit, request, "token.rotated", *place, version=made.version)
         return json_reply(made.to_dict(), 201)
 
     async def revoke(request: Request) -> Response:
         body = await read_object(request)
         token_id = _text(body, "id") or ""
         _refuse_others(body, {"id"})
-        revoked = await _do(lambda: tokens.revoke(token_id))
-        await note_asked(audit, request, "token.revoked", revoked.kind, f"{revoked.name}/{token_id}")
+        revoked, version = await _do(lambda: tokens.revoke(token_id))
+        place = revoked.kind, f"{revoked.name}/{token_id}"
+        await note_asked(audit, request, "token.revoked", *place, version=version)
         return json_reply({"id": token_id, "subject": revoked.subject, "state": "revoked"})
 
     return [

@@ -22,8 +22,8 @@ class CheckedConnector(CheckedAddresses, aiohttp.TCPConnector):
         """
         self.egress = egress
         if proxy is None:
-            self.unchecked_hosts = frozenset()
             return
-        self.unchecked_hosts = frozenset(filter(None, [urlsplit(proxy).hostname]))
+        # To those of before: another connection that is being made may be on its way to one.
+        self.unchecked_hosts |= frozenset(filter(None, [urlsplit(proxy).hostname]))
         if refusal := egress.refusal_of_host(urlsplit(url).hostname or ""):
             raise EgressRefusedError(refusal)

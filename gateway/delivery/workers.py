@@ -115,6 +115,7 @@ class _Earlier(msgspec.Struct, array_like=True, frozen=True):
             "",
             counts=Counts(self.created, self.handed_over, dict(self.dropped), 0),
             has_ended=True,
+            is_there=False,
             lost=self.lost,
             repeated_frames=self.repeated_frames,
         )

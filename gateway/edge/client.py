@@ -208,14 +208,15 @@ class AsgiClient(AsWritten):
     @property
     def is_short(self) -> bool:
         """See `gateway.model.Client.is_short`."""
-        declared = self.declared_bytes
+        declared = self._length
         return declared is not None and declared <= SHORT_BYTES
 
     async def drop_body(self) -> None:
         """See `gateway.model.Client.drop_body`."""
-        if not self.has_body or (self.declared_bytes or 0) > DROP_BYTES:
+        if not self.has_body or (self._length or 0) > DROP_BYTES:
             return
-        with contextlib.suppress(TimeoutError, ClientDisconnected, BodyTimeout):
+        # Nobody says what is wrong with the framing of a body that is not looked at.
+        with contextlib.suppress(TimeoutError, ClientDisconnected, BodyTimeout, InvalidFraming):
             async with asyncio.timeout(DROP_S):
                 left_bytes = DROP_BYTES
                 while left_bytes > 0 and (data := await self.read_piece()):
@@ -256,13 +257,18 @@ class AsgiClient(AsWritten):
             InvalidFraming: Something else than plain chunks does.
         """
         coding = self.headers.get("transfer-encoding")
-        if coding is not None:
-            # Granian takes any list that ends in "chunked". Of two, a proxy in front may heed the first.
-            if coding.strip().lower() != "chunked":
-                raise InvalidFraming("The transfer-encoding of a body can be chunked and nothing else.")
-            return None
+        # Granian takes any list that ends in "chunked". Of two, a proxy in front may heed the first.
+        if coding is not None and coding.strip().lower() != "chunked":
+            raise InvalidFraming("The transfer-encoding of a body can be chunked and nothing else.")
+        return self._length
+
+    @property
+    def _length(self) -> int | None:
+        """The same, where other framing than by a length is no matter."""
         declared = self.headers.get("content-length")
-        return int(declared) if declared is not None and declared.isdecimal() else None
+        if declared is None or not declared.isdecimal() or self.headers.get("transfer-encoding") is not None:
+            return None
+        return int(declared)
 
     async def _transmit(self, message: Message) -> None:
         """Give *message* to the transport; a caller that takes nothing for `STALL_S` has gone for us."""

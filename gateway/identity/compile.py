@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway.config import Config, SecretMissing, SecretSource, VirtualAccount
@@ -191,10 +192,10 @@ def _dashboard_callers(config: Config, rights: Rights) -> Callable[[Claims, floa
 
     def find(claims: Claims, now_s: float) -> Caller | None:
         if claims.admin:
-            return users.admin(claims.sub)
+            return replace(users.admin(claims.sub), is_dashboard=True)
         for manifest in manifests.get(claims.sub, ()):
             if manifest.expires_at is None or now_s < manifest.expires_at.timestamp():
-                return users.caller(manifest)
+                return replace(users.caller(manifest), is_dashboard=True)
         return None
 
     return find

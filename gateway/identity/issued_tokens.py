@@ -190,8 +190,11 @@ class IssuedTokens:
                 if isinstance(token, IssuedToken) and _is_due(manifest, token, self._now()):
                     yield self._rotate(document, manifest, token, grace_days)
 
-    def revoke(self, id_: str) -> ListedToken:
+    def revoke(self, id_: str) -> tuple[ListedToken, str]:
         """Take a token out: it signs nobody in as soon as the configuration without it is in force.
+
+        Returns:
+            What was known of it, and the version of that configuration.
 
         Raises:
             NoSuchToken: There is none of this id.
@@ -207,8 +210,8 @@ class IssuedTokens:
                 raise NoSuchToken(f"there is no token '{id_}' any more")
             return {**body, "tokens": kept}
 
-        self._files.change(document.type, document.name, without)
-        return _listed(document, manifest, token, self._now())
+        saved = self._files.change(document.type, document.name, without)
+        return _listed(document, manifest, token, self._now()), saved.version
 
     def _rotate(
         self,

@@ -7,6 +7,7 @@ block, for `TIMEOUT_S` or so at most; they are for threads and commands.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Callable
@@ -121,7 +122,11 @@ class ConfigStore:
             ConfigAwayError: The server cannot be used; so in all that follow.
         """
         number, digest = self._do(lambda: self._command("HMGET", _KEYS[0], "n", "d"))
-        return "" if number is None else f"{number.decode()}-{(digest or b'').decode()}"
+        return (
+            ""
+            if number is None
+            else f"{number.decode(errors='replace')}-{(digest or b'').decode(errors='replace')}"
+        )
 
     def find(self, number: int) -> bytes | None:
         """The set of this number, None when it is not kept any more."""
@@ -159,12 +164,14 @@ class ConfigStore:
         return last
 
     def notes(self) -> list[Note]:
-        """On all that are kept, the last first."""
+        """On all that are kept, the last first; of a newer gateway what this one knows of it."""
         found: dict[bytes, bytes] = self._do(lambda: self._command("HGETALL", _KEYS[2]))
         notes = []
         for number, text in found.items():
             at_s, _, about = text.partition(b" ")
-            notes.append(Note(number=int(number), at_s=int(at_s), **json.loads(about)))
+            with contextlib.suppress(ValueError, TypeError):
+                note = {**json.loads(about), "number": int(number), "at_s": int(at_s)}
+                notes.append(msgspec.convert(note, Note))
         return sorted(notes, key=lambda note: note.number, reverse=True)
 
     def close(self) -> None:

@@ -165,7 +165,7 @@ class RemoteTables:
         self._is_over = asyncio.Event()
         self._is_told = asyncio.Event()
         self._is_told.set()
-        self._is_told_away = False
+        self._is_told_away = self._is_told_shared = False
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def table(self, name: str, local: Table, *, same_from: int = TABLE_VALUE_BYTES) -> ReplicatedTable:
@@ -217,6 +217,10 @@ class RemoteTables:
             self._asked -= 1
         if answer is None:
             self.lookups[TIMEOUT] += 1
+        elif len(answer) != len(keys) * _ENTRY.size:
+            line.end("its answer is none to what was asked")
+            self.lookups[AWAY] += 1
+            return None
         return answer
 
     async def _answer(self, line: Line, words: tuple[Any, ...], timeout_s: float) -> bytes | None:
@@ -254,6 +258,12 @@ class RemoteTables:
                 why,
             )
 
+    def _note_works(self) -> None:
+        """Note that the server does what it is asked; one that only lets itself be connected to does not."""
+        if self._is_told_away or not self._is_told_shared:
+            _log.info("sessions and stored objects are shared by %s", self.place)
+        self._is_told_away, self._is_told_shared = False, True
+
     async def _keep_line(self) -> None:
         while True:
             try:
@@ -264,8 +274,7 @@ class RemoteTables:
                 continue
             self._is_over.clear()
             self._line = Line(connection, self._over)
-            self.is_away, self._is_told_away = False, False
-            _log.info("sessions and stored objects are shared by %s", self.place)
+            self.is_away = False
             try:
                 await self._tell_on(self._line)
             finally:
@@ -287,9 +296,9 @@ class RemoteTables:
                         waits, timeout=_HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED
                     )
                     news.cancel()
-                    if not done:
-                        # Else a connection that has ended would be noticed by the call that asks next.
-                        await self._answer(line, ("EXISTS", _HOME), _TOLD_S)
+                    # Else a connection that has ended would be noticed by the call that asks next.
+                    if not done and await self._answer(line, ("EXISTS", _HOME), _TOLD_S) is not None:
+                        self._note_works()
                     continue
                 await self._tell(line)
         finally:
@@ -312,7 +321,9 @@ class RemoteTables:
             words = ("EVALSHA", self._shas[1], len(buckets), *buckets, *arguments)
             is_told = await self._answer(line, words, _TOLD_S) is not None
         finally:
-            if not is_told:
+            if is_told:
+                self._note_works()
+            else:
                 self._keep_untold(told)
 
     def _keep_untold(self, told: dict[tuple[bytes, bytes], _Note]) -> None:

@@ -12,9 +12,10 @@ Whatever the server does, an exchange ends within `EXCHANGE_S`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -131,8 +132,7 @@ class Replicas:
         is_new = name.decode() != self._table
         self._table, self._known = name.decode(), int(count)
         server_s = int(seconds) + int(microseconds) / _US_PER_S
-        pairs = zip(told[::2], told[1::2], strict=True)
-        heard = tuple([_record(field, value) for field, value in pairs])
+        heard = tuple(_records(zip(told[::2], told[1::2], strict=True)))
         return Heard(server_s - (began_s + ended_s) / 2, ended_s - began_s, is_new, heard)
 
     def hear_all(self) -> None:
@@ -191,6 +191,9 @@ def secrets_in(url: str) -> tuple[str, ...]:
     return tuple(sorted(filter(None, found), key=len, reverse=True))
 
 
-def _record(field: bytes, value: bytes) -> Record:
-    order, _, text = value.partition(b" ")
-    return Record(field.decode(), int(order), text.decode())
+def _records(pairs: Iterable[tuple[bytes, bytes]]) -> Iterator[Record]:
+    for field, value in pairs:
+        order, _, text = value.partition(b" ")
+        # What is none was put there by somebody else, and is no reason to hear nothing any more.
+        with contextlib.suppress(ValueError):
+            yield Record(field.decode(), int(order), text.decode())

@@ -158,7 +158,13 @@ class Family:
             poll.register(pipe, select.POLLIN)
         for pipe, _ in poll.poll(self._timeout_ms(now_s)):
             if pipe in speaking:
-                speaking[pipe].read_ready_pipe()
+                self._hear(speaking[pipe])
+
+    def _hear(self, child: Child) -> None:
+        child.read_ready_pipe()
+        # One that has just come would tell balancers that all is well; before it listens it hears of nothing.
+        if self._phase is _Phase.ENDING_WORKERS and child.role is Role.CONTROL and child.is_ready:
+            child.send(DRAINING_SIGNAL)
 
     def _timeout_ms(self, now_s: float) -> float | None:
         deadlines_s = [child.start_at_s for child in self._children if child.start_at_s is not None]

@@ -155,6 +155,7 @@ class CallTrace:
         overload: Why it was turned away, None where it was not.
         held_bytes: Of its body, as part of the input that the worker holds.
         limit_ns: Spent asking limits.
+        is_recorded: Whether anybody is to hear of it.
         body_ns: Spent waiting for the caller's body; with `paused_ns`, between retries, no overhead of ours.
     """
 
@@ -199,6 +200,7 @@ class CallTrace:
     error_type: str = ""
     error_message: str = ""
     is_cut: bool = False
+    is_recorded: bool = True
     end_ns: int = 0
 
     def attempt(self, target: Target) -> AttemptTrace:

@@ -200,17 +200,21 @@ def span_of(query: MetricsQuery, now_s: float, kept: Kept | None = None) -> Span
         raise BadQueryError("since must be before until")
     if range_s > _MOST_RANGE_S:
         raise BadQueryError(f"no more than {_MOST_RANGE_S // DAY_S} days at once")
-    grain_s = DAY_S
-    if range_s <= _MINUTES_UP_TO_S and since_s >= max(now_s - MINUTES_KEPT_S, minutes_s):
-        grain_s = MINUTE_S
-    elif range_s <= _HOURS_UP_TO_S and since_s >= hours_s:
-        grain_s = HOUR_S
-    step_s = query.step_s
-    if step_s is None:
-        step_s = next((step for step in _STEPS_S if range_s / step <= _GOOD_POINTS), _STEPS_S[-1])
-    # Finer than what is read cannot be told.
-    step_s = math.ceil(max(step_s, grain_s) / grain_s) * grain_s
-    first_s = int(since_s // step_s) * step_s
+    good_s = query.step_s
+    if good_s is None:
+        good_s = next((step for step in _STEPS_S if range_s / step <= _GOOD_POINTS), _STEPS_S[-1])
+    grains = []
+    if range_s <= _MINUTES_UP_TO_S and since_s >= now_s - MINUTES_KEPT_S:
+        grains.append((MINUTE_S, minutes_s))
+    if range_s <= _HOURS_UP_TO_S:
+        grains.append((HOUR_S, hours_s))
+    for grain_s, kept_s in (*grains, (DAY_S, 0)):
+        # Finer than what is read cannot be told.
+        step_s = math.ceil(max(good_s, grain_s) / grain_s) * grain_s
+        first_s = int(since_s // step_s) * step_s
+        # The first step begins before the range does.
+        if first_s >= kept_s:
+            break
     end_s = math.ceil(until_s / step_s) * step_s
     if (end_s - first_s) // step_s > MAX_POINTS:
         raise BadQueryError(f"step: no more than {MAX_POINTS} points; {step_s} s over this range gives more")

@@ -228,9 +228,11 @@ def duration_ms(row: StoreRow) -> float:
 def labels_of(row: StoreRow) -> Labels:
     """The labels of one call, bounded."""
     status = row.status_code
+    # A target was asked, so there is a model of that name; what nobody has may be anything.
+    has_model = bool(row.resolved_model or row.attempts)
     kind = row.caller_kind or (VIRTUAL_ACCOUNT if row.caller else "")
     return Labels(
-        (row.model if row.resolved_model or not row.model else OTHER)[:_MAX_LABEL],
+        (row.model if has_model or not row.model else OTHER)[:_MAX_LABEL],
         row.resolved_model[:_MAX_LABEL],
         row.caller[:_MAX_LABEL],
         USER if kind == USER else VIRTUAL_ACCOUNT if kind else "",

@@ -102,9 +102,11 @@ class Upstream:
         self._proxies = proxies
         self._stale_within_s = stale_within_s
         self._connector: Connector | None = None
-        self._issuers: Connector | None = None
+        self._metadata: Connector | None = None
         self._egress = OPEN
-        self._tokens = Tokens(self.exchange, self._pass_to_issuer, time.monotonic)
+        self._tokens = Tokens(
+            self.exchange, self.pass_on, time.monotonic, pass_as_machine=self._pass_to_metadata
+        )
         self._signers = Signers(time.monotonic)
         self._routes: dict[str, _Route] = {}
         self._identities = Identities(time.monotonic)
@@ -143,10 +145,10 @@ class Upstream:
         await self._signers.close()
         await end(self._senders)
         await self._dialer.close()
-        for connector in (self._connector, self._issuers):
+        for connector in (self._connector, self._metadata):
             if connector is not None:
                 await connector.close()
-        self._connector = self._issuers = None
+        self._connector = self._metadata = None
 
     async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
         """Send *request* and read the head of the reply.
@@ -245,12 +247,12 @@ class Upstream:
                 deadline.disarm()
         return reply
 
-    async def _pass_to_issuer(self, passage: Passage) -> UpstreamReply:
-        """The same for what Google's library asks for a token: also the metadata of its machines."""
-        if self._issuers is None:
-            self._issuers = self._make_connector()
-            self._issuers.egress = EVERYWHERE
-        return await self._pass(passage, None, self._issuers)
+    async def _pass_to_metadata(self, passage: Passage) -> UpstreamReply:
+        """The same for what Google's library asks as the machine: also the metadata of that."""
+        if self._metadata is None:
+            self._metadata = self._make_connector()
+            self._metadata.egress = EVERYWHERE
+        return await self._pass(passage, None, self._metadata)
 
     async def dial(self, passage: Passage) -> ProviderSocket:
         """Open a WebSocket.

@@ -32,6 +32,16 @@ _DRAW = """
 })()
 """
 
+_AXIS = """
+(async () => {
+  const base = document.querySelector('link[rel=stylesheet]').href.replace('app.css', '');
+  const { axisTimes } = await import(base + 'js/format.js');
+  const midnight = new Date(2026, 10, 27).getTime() / 1000;
+  const minutes = axisTimes([midnight - 60, midnight, midnight + 60], 60);
+  return [minutes, axisTimes([midnight - 86400, midnight], 86400)];
+})()
+"""
+
 
 async def test_a_chart_is_drawn(plane: Plane, page: Page) -> None:
     """With its legend, and anew when the theme changes."""
@@ -44,6 +54,11 @@ async def test_a_chart_is_drawn(plane: Plane, page: Page) -> None:
     legend = await page.text(".chart .u-legend")
     assert "p50" in legend
     assert "p99" in legend
+    # Times as the rest of the pages writes them: in the reader's language, the day where it begins.
+    assert await page.run(_AXIS) == [
+        ["11:59 PM\nNov 26", "12:00 AM\nNov 27", "12:01 AM"],
+        ["Nov 26", "Nov 27"],
+    ]
     await page.run("document.querySelector('.chart canvas').dataset.old = 'yes'")
     await page.click("#theme")
     await page.click("#theme")

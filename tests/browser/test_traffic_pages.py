@@ -213,6 +213,15 @@ async def test_from_a_number_to_the_calls_behind_it(traffic: Traffic, page: Page
     await page.wait("document.querySelectorAll('#groups-table tbody tr').length === 2")
     assert "split_by=model" in await page.run("location.search")
     await page.wait("document.querySelectorAll('#charts .uplot').length === 7")
+    # All of it fits, and who is on a link in it with the keyboard stays there when the numbers are new.
+    assert await page.run(
+        "(box => box.scrollWidth <= box.clientWidth)(document.querySelector('#groups .table-scroll'))"
+    )
+    old = "document.querySelector('#groups-table tbody tr:nth-child(2) td:nth-child(2) a')"
+    await page.run(f"window.old = {old}, window.old.focus(), true")
+    await page.run("document.getElementById('live').click(), document.getElementById('live').click(), true")
+    await page.wait("!window.old.isConnected")
+    assert await page.run(f"document.activeElement === {old}")
     await shoot_all(page, "monitor")
     # The errors of the first label.
     errors = "#groups-table tbody tr:first-child td:nth-child(3) a"

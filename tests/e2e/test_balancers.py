@@ -9,8 +9,10 @@ import contextlib
 import json
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,8 +20,18 @@ import pytest
 from websockets.asyncio.client import connect
 
 from tests.rig import behaviours
-from tests.rig.balancer import Balancer, check_caddy, check_haproxy, check_nginx
+from tests.rig.balancer import (
+    DEPLOY,
+    Balancer,
+    check_caddy,
+    check_haproxy,
+    check_nginx,
+    over_tls,
+    replaced,
+    switched_on,
+)
 from tests.rig.behaviours import WORDS
+from tests.rig.certificates import Authority
 from tests.rig.fake_upstream import FakeUpstream, Gate
 from tests.rig.gateway_process import Document, GatewayProcess, StartGateway
 from tests.rig.manifests import (
@@ -103,18 +115,38 @@ def read_until(connection: RawConnection, mark: bytes) -> bytes:
     return seen
 
 
+# The files as they are, and with all that stands in them as comments for TLS switched on.
+IS_TLS: Final = pytest.mark.parametrize("is_tls", [False, True], ids=["shipped", "tls"])
+
+
 @requires("caddy")
-def test_caddy_takes_its_file(tmp_path: Path) -> None:
+@IS_TLS
+def test_caddy_takes_its_file(*, is_tls: bool, tmp_path: Path) -> None:
     """`caddy validate` has nothing to say against the file, nor has its formatter."""
-    done = check_caddy(tmp_path)
+    file = DEPLOY / "caddy" / "Caddyfile"
+    if is_tls:
+        text = over_tls("caddy", file.read_text(), Authority(tmp_path).file)
+        file = tmp_path / "Caddyfile"
+        file.write_text(text)
+    done = check_caddy(tmp_path, file)
     said = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
     assert (done.returncode, [one for one in said if one["level"] not in {"info", "debug"}]) == (0, [])
 
 
 @requires("haproxy")
-def test_haproxy_takes_its_file() -> None:
+@IS_TLS
+def test_haproxy_takes_its_file(*, is_tls: bool, tmp_path: Path) -> None:
     """`haproxy -c` has nothing to say against the file."""
-    done = check_haproxy()
+    file = DEPLOY / "haproxy" / "haproxy.cfg"
+    if is_tls:
+        authority = Authority(tmp_path)
+        text = over_tls("haproxy", file.read_text(), authority.file)
+        text = switched_on(text, "bind :8443 ssl crt /etc/haproxy/gateway.pem alpn h2,http/1.1")
+        pair = tmp_path / "pair.pem"
+        pair.write_bytes(b"".join(authority.make("gateway")))
+        file = tmp_path / "haproxy.cfg"
+        file.write_text(replaced(text, "/etc/haproxy/gateway.pem", str(pair)))
+    done = check_haproxy(file)
     assert (done.returncode, "WARNING" in done.stderr, "ALERT" in done.stderr) == (0, False, False), (
         done.stderr
     )
@@ -149,9 +181,21 @@ def test_haproxy_bounds_the_connections_of_one_address(tmp_path: Path, closed_po
 
 
 @requires("nginx")
-def test_nginx_takes_its_files(tmp_path: Path) -> None:
+@IS_TLS
+def test_nginx_takes_its_files(*, is_tls: bool, tmp_path: Path) -> None:
     """`nginx -t` has nothing to say against the files."""
-    done = check_nginx(tmp_path)
+    text = (DEPLOY / "nginx" / "gateway.conf").read_text()
+    if is_tls:
+        authority = Authority(tmp_path)
+        certificate, key = authority.write("gateway")
+        text = over_tls("nginx", text, authority.file)
+        text = replaced(text, "# listen 8443 ssl http2;", "listen 8443 ssl;")
+        for line, file in {
+            "ssl_certificate     /etc/nginx/gateway.crt;": certificate,
+            "ssl_certificate_key /etc/nginx/gateway.key;": key,
+        }.items():
+            text = replaced(text, f"# {line}", f"{line.split()[0]} {file};")
+    done = check_nginx(tmp_path, text)
     assert (done.returncode, "[warn]" in done.stderr) == (0, False), done.stderr
 
 
@@ -167,6 +211,76 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     ours = [line for line in done.stderr.splitlines() if "gateway.service" in line]
     assert (done.returncode, ours) == (0, [])
+
+
+@requires("systemd-analyze")
+def test_systemd_finds_the_unit_hardened(tmp_path: Path) -> None:
+    """`systemd-analyze security` gives it at most 2 points of exposure, of 10."""
+    program = find_program("systemd-analyze") or ""
+    options = subprocess.run([program, "--help"], capture_output=True, text=True, check=True, timeout=30)
+    if "--offline" not in options.stdout:
+        pytest.skip("systemd-analyze is older than 250 and looks at units that are loaded only")
+
+    def is_exposed(unit: Path) -> bool:
+        command = [program, "security", "--offline=yes", "--threshold=20", "--no-pager", str(unit)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert "Overall exposure level" in done.stdout, done.stderr
+        return done.returncode != 0
+
+    shipped = DEPLOY / "systemd" / "gateway.service"
+    bare = tmp_path / "gateway.service"
+    bare.write_text("[Service]\nExecStart=/bin/true\n")
+    assert not is_exposed(shipped)
+    assert is_exposed(bare)
+
+
+class _Dying(BaseHTTPRequestHandler):
+    """A gateway that is ready, takes a call whole and dies of it: the connection ends without an answer."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """Say that it is ready."""
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def do_POST(self) -> None:
+        """Take the call, and count it."""
+        body = self.rfile.read(int(self.headers["content-length"]))
+        assert isinstance(self.server, _DyingServer)
+        self.server.taken.append(body)
+        self.close_connection = True
+
+    def log_message(self, *_words: object) -> None:
+        """Say nothing."""
+
+
+class _DyingServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, taken: list[bytes]) -> None:
+        super().__init__(("127.0.0.1", 0), _Dying)
+        self.taken = taken
+
+
+@pytest.mark.parametrize("name", BALANCERS)
+def test_what_a_gateway_has_taken_is_sent_to_no_other(name: str, tmp_path: Path) -> None:
+    """A gateway that dies over a call may have asked the provider: its caller is told, no other is asked."""
+    taken: list[bytes] = []
+    with ExitStack() as running:
+        servers = [running.enter_context(_DyingServer(taken)) for _ in range(3)]
+        for server in servers:
+            running.callback(server.shutdown)
+            threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
+        ports = [server.server_port for server in servers]
+        with Balancer(name, tmp_path, ports) as balancer:
+            # Over connections that the balancer keeps, too: it cannot know why such a one has ended.
+            for _ in range(3):
+                with balancer.connect() as connection:
+                    assert connection.exchange("GET", "/readyz").status == 200
+            assert [call(balancer).status for _ in range(2)] == [502, 502]
+    assert len(taken) == 2
 
 
 def test_a_dead_gateway_fails_no_call(balancer: Balancer, upstream: FakeUpstream) -> None:
@@ -218,6 +332,36 @@ async def test_websockets_pass(balancer: Balancer) -> None:
         kinds = [json.loads(await session.recv())["type"] for _ in range(3)]
         assert kinds == ["response.created", "response.output_audio.delta", "response.done"]
     assert session.close_code == 1000
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", BALANCERS)
+def test_gateways_with_certificates(
+    name: str,
+    documents: list[Document],
+    upstream: FakeUpstream,
+    closed_port: int,
+    tmp_path: Path,
+) -> None:
+    """With its comments for TLS switched on each calls gateways, and none of another authority."""
+    authority = Authority(tmp_path)
+    certificate, key = authority.write("gateway")
+    options = [
+        "--tls-cert", str(certificate), "--tls-key", str(key),
+        "--control-tls-cert", str(certificate), "--control-tls-key", str(key),
+    ]  # fmt: skip
+    folder, other = tmp_path / "gateway", tmp_path / "other"
+    process = GatewayProcess(folder, documents, workers=1, options=options, environment=ENVIRONMENT)
+    process.tls = authority.context()
+    other.mkdir()
+    with process:
+        ports = [closed_port, process.port, closed_port]
+        with Balancer(name, tmp_path, ports, authority=authority.file) as running:
+            until(lambda: call(running).status == 200, what="a call to be answered")
+            assert len(upstream.exchanges) == 1
+        with Balancer(name, other, ports, authority=Authority(other).file) as running:
+            assert {call(running).status for _ in range(3)} <= {502, 503}
+        assert len(upstream.exchanges) == 1
 
 
 @pytest.mark.long

@@ -156,7 +156,7 @@ def test_low_priority_goes_first(crowded: GatewayProcess, upstream: FakeUpstream
 
 
 def test_body_without_room(crowded: GatewayProcess, upstream: FakeUpstream) -> None:
-    """It is refused by its length, before a byte of it has come; what is held is let go again."""
+    """It is refused by its length, the connection goes on, and what is held is let go again."""
     body = chat_body(MODEL, stream=True, padding="x" * (INPUT_BYTES // 2))
     with calls_in_flight(crowded, upstream, 1, body):
         until(lambda: metric(crowded, "gateway_input_held_bytes") >= INPUT_BYTES // 2, "what is held")
@@ -164,6 +164,12 @@ def test_body_without_room(crowded: GatewayProcess, upstream: FakeUpstream) -> N
             announced = ("content-length", str(INPUT_BYTES // 2))
             connection.send(request_bytes("POST", CHAT, [bearer(), JSON, announced]))
             assert_overloaded(connection.read_reply())
+        with crowded.connect() as connection:
+            for _ in range(3):
+                connection.send(request_bytes("POST", CHAT, [bearer(), JSON, announced]))
+                for _ in range(10):
+                    connection.send(b"x" * (INPUT_BYTES // 20))
+                assert_overloaded(connection.read_reply())
         assert chat(crowded, "fake/normal").status == 200
         chunked = [bearer(), JSON, ("transfer-encoding", "chunked")]
         with crowded.connect() as connection:

@@ -145,6 +145,10 @@ async def test_two_models_answer_side_by_side(own: GatewayProcess, chromium: Chr
         told = json.dumps(trace)
         assert '"gateway.metadata.project": "search"' in told
         assert '"user.id": "environment"' in told or '"environment"' in told
+        # What the page asks by itself is no call.
+        paths = [one["name"] for one in await asyncio.to_thread(lambda: own.get("/api/traces")["traces"])]
+        assert "POST /v1/chat/completions" in paths
+        assert "GET /v1/models" not in paths
         assert page.complaints == []
 
 

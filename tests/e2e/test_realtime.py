@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final
@@ -502,6 +503,24 @@ async def test_shutdown(server: RealtimeUpstream, provider: RealtimeUpstream, tm
         trace = await newest_trace(gateway, error_type="gateway_shutdown")
         assert (trace["status_code"], trace["status"]) == (101, "error")
         assert "1 sessions are still open" in gateway.log
+    closed.close()
+
+
+async def test_shutdown_is_bounded_as_a_whole(server: RealtimeUpstream, tmp_path_factory: Any) -> None:
+    """The time for connections that rest and for sessions is one, or the supervisor would kill the worker."""
+    closed, timeout_s = ClosedPort(), 4.0
+    gateway = GatewayProcess(
+        tmp_path_factory.mktemp("bounded"), documents(server, closed.port), workers=1,
+        options=["--drain-delay", "0.1", "--drain-timeout", f"{timeout_s:g}"], environment=ENVIRONMENT,
+    )  # fmt: skip
+    with gateway:
+        connection = await open_socket(gateway)
+        await event(connection)
+        began_s = time.monotonic()
+        gateway.signal(signal.SIGTERM)
+        assert await close_of(connection) == (1001, "the gateway is shutting down")
+        # Until connections rest takes a second at least.
+        assert time.monotonic() - began_s < timeout_s + 0.9
     closed.close()
 
 

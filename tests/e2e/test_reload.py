@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from typing import Any
 
 from tests.rig import behaviours
@@ -66,6 +69,32 @@ def test_new_account_works_under_load(start_gateway: StartGateway, upstream: Fak
     gateway.write_config(standard_documents(upstream.base_url, 1))
     until(lambda: all_on(gateway, before), timeout_s=IN_FORCE_S, what="the first version again")
     assert statuses(gateway, NEW_TOKEN) == {401}
+
+
+def test_a_change_that_is_taken_back_at_once(start_gateway: StartGateway, upstream: FakeUpstream) -> None:
+    """A worker that hears of both in one moment runs the last, not the one that it had begun to load."""
+    first = standard_documents(upstream.base_url, 1)
+    gateway = start_gateway(first, workers=1)
+    before = gateway.get("/api/config")["version"]
+    until(lambda: all_on(gateway, before, 1), what="the worker to report its version")
+    (pid,) = gateway.worker_pids()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        gateway.write_config(with_new_account(upstream))
+        until(
+            lambda: gateway.get("/api/config")["version"] != before, timeout_s=IN_FORCE_S, what="the change"
+        )
+        gateway.write_config(first)
+        until(
+            lambda: gateway.get("/api/config")["version"] == before, timeout_s=IN_FORCE_S, what="the way back"
+        )
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert chat(gateway, "fake/normal").status == 200
+    for _ in range(20):
+        assert chat(gateway, "fake/normal", token=NEW_TOKEN).status == 401
+        time.sleep(0.05)
+    assert all_on(gateway, before, 1)
 
 
 def test_new_file_and_removed_file_count(start_gateway: StartGateway) -> None:

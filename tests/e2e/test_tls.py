@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -90,6 +92,14 @@ def test_health_check_of_the_image(secure: GatewayProcess, authority: Authority)
             [sys.executable, script], env=environ, capture_output=True, text=True, timeout=30, check=False
         )
         assert done.returncode == code, done.stdout
+
+
+def test_a_connection_without_a_handshake(secure: GatewayProcess) -> None:
+    """It is ended after 10 s: Granian's bound, which SECURITY.md counts on."""
+    with socket.create_connection(("127.0.0.1", secure.port), timeout=30) as silent:
+        began_s = time.monotonic()
+        assert silent.recv(1) == b""
+    assert 5 < time.monotonic() - began_s < 20
 
 
 def test_a_new_certificate_under_load(

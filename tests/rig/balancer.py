@@ -59,6 +59,34 @@ def replaced(text: str, old: str, new: str) -> str:
     return text.replace(old, new)
 
 
+# What stands in the files as a comment, for gateways that speak TLS.
+_OVER_TLS: Final = {
+    "caddy": ("tls", "tls_trust_pool file /etc/caddy/gateways.pem", "tls_server_name gateway.internal"),
+    "haproxy": (
+        "default-server ssl verify required ca-file /etc/haproxy/gateways.pem verifyhost gateway.internal",
+    ),
+    "nginx": (
+        "proxy_ssl_verify on;",
+        "proxy_ssl_trusted_certificate /etc/nginx/gateways.pem;",
+        "proxy_ssl_name gateway.internal;",
+    ),
+}
+
+
+def switched_on(text: str, *lines: str) -> str:
+    """*text* with those of its lines that are comments made into lines."""
+    for line in lines:
+        text = replaced(text, f"# {line}\n", f"{line}\n")
+    return text
+
+
+def over_tls(name: str, text: str, authority: Path) -> str:
+    """The configuration *text* as its comments say for gateways with certificates, here for localhost."""
+    text = switched_on(text, *_OVER_TLS[name]).replace("proxy_pass http:", "proxy_pass https:")
+    text = replaced(text, f"/etc/{name}/gateways.pem", str(authority))
+    return replaced(text, "gateway.internal", "localhost")
+
+
 class Balancer:
     """One running Caddy, HAProxy or nginx.
 
@@ -73,7 +101,7 @@ class Balancer:
         """Write the configuration for three *gateways*, given by their ports.
 
         Args:
-            authority: Who signs their certificates; None: they speak plain HTTP. For Caddy alone.
+            authority: Who signs their certificates, for localhost; None: they speak plain HTTP.
         """
         self._authority = authority
         self.name = name
@@ -120,8 +148,7 @@ class Balancer:
         # For whatever name it is asked: others would get an empty 200.
         text = replaced(text, "\n:8080 {", f"\n:{self.port} {{\n\tbind 127.0.0.1")
         if self._authority is not None:
-            over_tls = f"\n\t\t\ttls\n\t\t\ttls_trust_pool file {self._authority}"
-            text = replaced(text, "transport http {", f"transport http {{{over_tls}")
+            text = over_tls("caddy", text, self._authority)
         file = folder / "Caddyfile"
         file.write_text(text)
         self._environment = {
@@ -134,6 +161,8 @@ class Balancer:
         text = (DEPLOY / "haproxy" / "haproxy.cfg").read_text()
         text = replaced(text, "bind :8080", f"bind 127.0.0.1:{self.port}")
         text = replaced(text, "127.0.0.1:8404", f"127.0.0.1:{free_port()}")
+        if self._authority is not None:
+            text = over_tls("haproxy", text, self._authority)
         file = folder / "haproxy.cfg"
         file.write_text(text)
         self._environment = {f"GATEWAY_{at}": address for at, address in enumerate(addresses, 1)}
@@ -147,6 +176,8 @@ class Balancer:
         (folder / "upstream.conf").write_text(upstream)
         text = (DEPLOY / "nginx" / "gateway.conf").read_text()
         text = replaced(text, "    listen 8080;", f"    listen 127.0.0.1:{self.port};")
+        if self._authority is not None:
+            text = over_tls("nginx", text, self._authority)
         (folder / "gateway.conf").write_text(text)
         (folder / "nginx.conf").write_text(_NGINX_MAIN.format(folder=folder))
         return [find_program("nginx") or "", "-p", str(folder), "-c", "nginx.conf"]
@@ -158,22 +189,22 @@ def _caddy_environment(folder: Path) -> dict[str, str]:
     return {**homes, "CADDY_ADMIN": f"127.0.0.1:{free_port()}"}
 
 
-def check_caddy(folder: Path) -> subprocess.CompletedProcess[str]:
-    """`caddy validate` of the shipped file."""
-    file = DEPLOY / "caddy" / "Caddyfile"
+def check_caddy(folder: Path, file: Path) -> subprocess.CompletedProcess[str]:
+    """`caddy validate` of *file*."""
     command = [find_program("caddy") or "", "validate", "--config", str(file)]
     return _run(command, _caddy_environment(folder))
 
 
-def check_haproxy() -> subprocess.CompletedProcess[str]:
-    """`haproxy -c` of the shipped file."""
-    file = DEPLOY / "haproxy" / "haproxy.cfg"
+def check_haproxy(file: Path) -> subprocess.CompletedProcess[str]:
+    """`haproxy -c` of *file*."""
     return _run([find_program("haproxy") or "", "-c", "-f", str(file)])
 
 
-def check_nginx(folder: Path) -> subprocess.CompletedProcess[str]:
-    """`nginx -t` of the shipped files."""
-    (folder / "nginx.conf").write_text(_NGINX_MAIN.format(folder=DEPLOY / "nginx"))
+def check_nginx(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
+    """`nginx -t` of *text* as gateway.conf, with the shipped addresses."""
+    (folder / "gateway.conf").write_text(text)
+    (folder / "upstream.conf").write_text((DEPLOY / "nginx" / "upstream.conf").read_text())
+    (folder / "nginx.conf").write_text(_NGINX_MAIN.format(folder=folder))
     return _run([find_program("nginx") or "", "-t", "-p", str(folder), "-c", "nginx.conf"])
 
 

@@ -5,6 +5,8 @@ Nothing here builds or starts a container; what can be run without one is run in
 
 from __future__ import annotations
 
+import importlib
+import json
 import re
 from fnmatch import fnmatch
 from pathlib import Path
@@ -14,12 +16,15 @@ import pytest
 import yaml
 
 from gateway.settings import OPTIONS, read_settings
+from tests.rig.requires import requires
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 COMPOSE: Final = ROOT / "deploy" / "compose"
 DOCKERFILE: Final = (ROOT / "deploy" / "docker" / "Dockerfile").read_text(encoding="utf-8")
 VARIABLES: Final = {option.variable for option in OPTIONS} | {"GATEWAY_ADMIN_TOKEN"}
 GATEWAYS: Final = ("gateway-1", "gateway-2", "gateway-3")
+# ${NAME:-default}, or ${NAME:?why it is needed}.
+_VARIABLE: Final = re.compile(r"\$\{\w+(?::-([^}]*)|:\?[^}]*)?\}")
 _REQUIRED: Final = re.compile(r"\$\{(\w+):\?")
 _INSTRUCTION: Final = re.compile(r"^([A-Z]+) ((?:.*\\\n)*.*)$", re.MULTILINE)
 
@@ -45,6 +50,41 @@ def load(name: str) -> dict[str, Any]:
     with (COMPOSE / name).open(encoding="utf-8") as file:
         found: dict[str, Any] = yaml.load(file, _Loader)  # noqa: S506 - a safe loader, with two tags more
     return found
+
+
+def put_together(*names: str) -> dict[str, Any]:
+    """Files of `deploy/compose` one over the other, with a value for each variable.
+
+    It knows no more of compose's rules than these files use: what a later one says of a service stands
+    instead of what was there, and nothing is there where it says null.
+    """
+    made: dict[str, Any] = {}
+    for name in names:
+        for part, found in load(name).items():
+            if not isinstance(found, dict):
+                made[part] = found
+                continue
+            for key, value in found.items():
+                before = made.setdefault(part, {}).get(key)
+                made[part][key] = (
+                    {one: said for one, said in {**before, **value}.items() if said is not None}
+                    if isinstance(before, dict)
+                    else value
+                )
+    values = _VARIABLE.sub(lambda found: found[1] or "7", json.dumps(made))
+    whole_text: dict[str, Any] = json.loads(values)
+    return whole_text
+
+
+def refusal(document: dict[str, Any]) -> str | None:
+    """What the specification of compose has against *document*, None when nothing."""
+    # Not where tests are collected: the package is a tool that can be absent.
+    reader = importlib.import_module("compose_spec").PyCompose
+    try:
+        reader.from_json(json.dumps(document)).validate()
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def instructions(name: str) -> list[str]:
@@ -98,6 +138,73 @@ def test_the_settings_of_the_image_are_settings() -> None:
 
 
 # -- compose
+
+
+STACKS: Final = pytest.mark.parametrize(
+    "names", [("compose.yaml",), ("compose.yaml", "compose.nginx.yaml")], ids=["haproxy", "nginx"]
+)
+
+
+@requires("compose-spec")
+@STACKS
+def test_the_specification_takes_what_is_put_together(names: tuple[str, ...]) -> None:
+    """Every key, port, duration and mount is one of compose's; what services name is declared."""
+    document = put_together(*names)
+    assert document["services"].keys() == {*GATEWAYS, "balancer", "valkey", "collector"}
+    assert refusal(document) is None
+
+
+@requires("compose-spec")
+@pytest.mark.parametrize(
+    ("part", "wrong"),
+    [
+        ("port", ["eighty:8080"]), ("ports", ["eighty:8080"]), ("networks", ["elsewhere"]),
+        ("stop_grace_period", "1 parsec"), ("configs", [{"source": "missing", "target": "/run/x"}]),
+    ],
+    ids=["key", "port", "network", "duration", "config"],
+)  # fmt: skip
+def test_the_specification_refuses_what_is_wrong(part: str, wrong: Any) -> None:
+    """The check before this one can fail."""
+    document = put_together("compose.yaml")
+    document["services"]["valkey"][part] = wrong
+    assert refusal(document) is not None
+
+
+def test_nginx_stands_where_haproxy_stood() -> None:
+    """It has nothing of HAProxy's, is called on the same port, and begins when gateways are ready."""
+    haproxy = put_together("compose.yaml")["services"]["balancer"]
+    nginx = put_together("compose.yaml", "compose.nginx.yaml")["services"]["balancer"]
+    assert "nginx" in nginx["image"]
+    assert nginx["ports"] == haproxy["ports"]
+    assert "environment" not in nginx
+    assert [mount for mount in nginx["volumes"] if "haproxy" in mount] == []
+    # nginx asks nobody for health, and looks names up once.
+    assert nginx["depends_on"] == {name: {"condition": "service_healthy"} for name in GATEWAYS}
+    assert nginx["read_only"] is True
+
+
+def test_only_who_has_the_password_uses_valkey() -> None:
+    """It is on the network of the services alone, is not published, wants a password and forgets nothing."""
+    document = put_together("compose.yaml")
+    service = document["services"]["valkey"]
+    assert service["networks"] == ["inside"]
+    assert "ports" not in service
+    assert document["networks"]["inside"] == {"internal": True}
+    lines = document["configs"]["valkey"]["content"].splitlines()
+    assert {"requirepass 7", "appendonly yes", "maxmemory-policy noeviction"} <= set(lines)
+    assert not [word for word in service["command"] if "pass" in word]
+
+
+def test_the_collector_exports_to_elasticsearch_by_variables() -> None:
+    """Endpoint and key come from outside and stand in no file; every pipeline ends at Elastic's exporter."""
+    with (COMPOSE / "collector.yaml").open(encoding="utf-8") as file:
+        config = yaml.safe_load(file)
+    (name,) = config["exporters"]
+    exporter = config["exporters"][name]
+    assert name.partition("/")[0] == "elasticsearch"
+    assert exporter["endpoints"] == ["${env:ELASTICSEARCH_ENDPOINT}"]
+    assert exporter["api_key"] == "${env:ELASTICSEARCH_API_KEY}"
+    assert all(name in pipeline["exporters"] for pipeline in config["service"]["pipelines"].values())
 
 
 def test_the_settings_of_compose_are_settings() -> None:

@@ -12,6 +12,8 @@ import yaml
 
 from gateway.config import SecretSource, check
 from gateway.settings import OPTIONS, read_settings
+from tests.rig.kubernetes_schemas import find_problem
+from tests.rig.requires import requires
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 CHART: Final = ROOT / "deploy" / "helm" / "gateway"
@@ -68,6 +70,62 @@ def test_a_stop_has_the_time_it_needs() -> None:
     assert POD["spec"]["terminationGracePeriodSeconds"] > needed
 
 
+@requires("kubernetes-validate")
+def test_kubernetes_would_know_every_field() -> None:
+    """Each object fits a closed schema of the oldest and of the newest version."""
+    assert [problem for one in OBJECTS.values() if (problem := find_problem(one))] == []
+
+
+@requires("kubernetes-validate")
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"kind": "Deployment", "spec": {**OBJECTS["Deployment/gateway"]["spec"], "replica": 3}},
+        {"kind": "Deployment", "spec": {"selector": {}}},
+        {"kind": "HorizontalPodAutoscaler", "apiVersion": "autoscaling/v2beta2"},
+        {"kind": "HTTPRoute", "spec": {"parentRefs": [{"name": "edge"}], "rules": [{"backendRef": []}]}},
+        {"kind": "ServiceMonitor", "spec": {"selector": {"matchLabels": {}}, "endpoints": [{"path": "/"}]}},
+    ],
+    ids=["unknown field", "no template", "version that is gone", "of the Gateway API", "of Prometheus"],
+)
+def test_an_unknown_field_is_a_problem(wrong: dict[str, Any]) -> None:
+    """The check of the schemas can fail."""
+    apis = {"HTTPRoute": "gateway.networking.k8s.io/v1", "ServiceMonitor": "monitoring.coreos.com/v1"}
+    api = apis.get(wrong["kind"], "apps/v1")
+    assert find_problem({"apiVersion": api, "metadata": {"name": "gateway"}, **wrong}) is not None
+
+
+def test_a_pod_has_no_rights_that_it_does_not_need() -> None:
+    """Nobody's user, two folders to write to, no rarer system calls, no token of Kubernetes."""
+    assert OBJECTS["ServiceAccount/gateway"]["automountServiceAccountToken"] is False
+    assert POD["spec"]["automountServiceAccountToken"] is False
+    context = POD["spec"]["securityContext"]
+    assert context["runAsNonRoot"] is True
+    assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert CONTAINER["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    writable = {one["mountPath"] for one in CONTAINER["volumeMounts"] if not one.get("readOnly")}
+    assert writable == {"/var/lib/gateway", "/tmp"}  # noqa: S108 - the pod's own
+
+
+def test_keys_come_by_reference() -> None:
+    """No value of a secret is in any object: a Secret is named, and there is none among them."""
+    assert CONTAINER["envFrom"] == [{"secretRef": {"name": "gateway"}}]
+    assert not [name for name in OBJECTS if name.startswith("Secret/")]
+
+
+def test_pods_spread() -> None:
+    """Over zones and over hosts, counted among those of one release."""
+    spread = POD["spec"]["topologySpreadConstraints"]
+    assert [one["topologyKey"] for one in spread] == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
+    for one in spread:
+        assert one["labelSelector"]["matchLabels"] == POD["metadata"]["labels"]
+        assert one["matchLabelKeys"] == ["pod-template-hash"]
+
+
 def test_everything_selects_the_pods() -> None:
     """Services, policy, budget and autoscaler are about the pods of the deployment, and ports have names."""
     labels = POD["metadata"]["labels"]
@@ -78,8 +136,8 @@ def test_everything_selects_the_pods() -> None:
     assert OBJECTS["HorizontalPodAutoscaler/gateway"]["spec"]["scaleTargetRef"]["name"] == "gateway"
     assert "replicas" not in OBJECTS["Deployment/gateway"]["spec"], "the autoscaler says how many"
     probes = [CONTAINER[name]["httpGet"] for name in ("startupProbe", "readinessProbe", "livenessProbe")]
-    assert [(one["path"], one["port"]) for one in probes] == [
-        ("/readyz", "health"), ("/readyz", "health"), ("/livez", "calls"),
+    assert [(one["path"], one["port"], one.get("scheme")) for one in probes] == [
+        ("/readyz", "health", None), ("/readyz", "health", None), ("/livez", "calls", "HTTP"),
     ]  # fmt: skip
 
 
@@ -123,14 +181,43 @@ def test_defaults_fit_the_schema() -> None:
             ), name
 
 
+def test_values_say_what_they_do() -> None:
+    """Each value of values.yaml has a comment: within it, or before it in its paragraph."""
+    _, *paragraphs = (CHART / "values.yaml").read_text(encoding="utf-8").split("\n\n")
+    silent = []
+    for paragraph in paragraphs:
+        so_far = ""
+        for block in re.split(r"\n(?=[a-z])", paragraph):
+            so_far += block
+            if "#" not in so_far:
+                silent.append(block.partition(":")[0])
+    assert silent == []
+
+
+def test_limits_of_the_gateway_can_be_set() -> None:
+    """Each of overload's settings is a value of the chart, and its default fits the memory of a pod."""
+    _, values = schema_and_values()
+    limits = {"GATEWAY_MAX_IN_FLIGHT", "GATEWAY_MAX_INPUT_BYTES_IN_FLIGHT", "GATEWAY_MAX_LOOP_LAG"}
+    assert limits <= environment().keys()
+    memory = values["resources"]["limits"]["memory"]
+    assert memory == "1Gi"
+    # Bodies take up to three times their size.
+    assert 3 * int(environment()["GATEWAY_MAX_INPUT_BYTES_IN_FLIGHT"]) < 2**30
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         {"replica": 3}, {"settings": {"workers": 0}}, {"secretName": ""},
         {"httpRoute": {"enabled": True, "parentRefs": []}},
         {"settings": {"logLevel": "verbose"}}, {"autoscaling": {"cpuPercent": "65"}},
+        {"tls": {"clientCaSecretName": "callers"}}, {"service": {"type": "ExternalName"}},
+        {"secretFiles": [{"secretName": "providers", "key": "openai", "path": "openai"}]},
     ],
-    ids=["unknown", "no worker", "no secret", "route to nowhere", "level", "text"],
+    ids=[
+        "unknown", "no worker", "no secret", "route to nowhere", "level", "text",
+        "callers' certificates without one of ours", "type of service", "path of a file",
+    ],
 )  # fmt: skip
 def test_wrong_values_are_refused(wrong: dict[str, Any]) -> None:
     """A misspelt or impossible value is told before anything is installed."""

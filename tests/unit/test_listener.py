@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.listener import QUEUE_S, close_gently
+from gateway.listener import QUEUE_S, close_gently, leave
 from tests.rig.until import until_async
 
 pytestmark = pytest.mark.skipif(
@@ -67,6 +67,41 @@ async def test_what_waits_is_accepted_first(listener: socket.socket) -> None:
                 return late.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 111
 
             await until_async(is_refused, "the late one to be refused")
+
+
+async def test_what_has_begun_is_completed_first(listener: socket.socket) -> None:
+    """A connection whose last part of the handshake is still on its way is not reset either."""
+    # With this the handshake is over when data comes: what is on its way without a network to be slow.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
+    loop = asyncio.get_running_loop()
+    with socket.create_connection(listener.getsockname(), timeout=5) as early:
+        closing = asyncio.ensure_future(close_gently(listener.fileno()))
+        await asyncio.sleep(0.01)
+        early.sendall(b"ping")
+        async with asyncio.timeout(10):
+            server, _ = await loop.sock_accept(listener)
+        with server:
+            await closing
+            server.setblocking(False)
+            assert await loop.sock_recv(server, 4) == b"ping"
+
+
+async def test_without_a_filter(listener: socket.socket) -> None:
+    """A system that allows none has its port closed all the same."""
+    listener.setsockopt(socket.SOL_SOCKET, 44, 1)  # SO_LOCK_FILTER: nobody may set one from here on
+    await close_gently(listener.fileno())
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+
+
+async def test_left_to_others(listener: socket.socket) -> None:
+    """Whoever has a copy of the socket accepts who comes; under the number that was left nobody does."""
+    with listener.dup() as left:
+        leave(left.fileno())
+        with socket.create_connection(listener.getsockname(), timeout=5):
+            with pytest.raises(BlockingIOError):
+                left.accept()
+            listener.accept()[0].close()
 
 
 async def test_nobody_accepts(listener: socket.socket) -> None:

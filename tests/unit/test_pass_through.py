@@ -491,6 +491,17 @@ async def test_session_stays_with_who_answered() -> None:
     assert rig.upstream.bodies == [sound_of(b"small-1"), sound_of(b"whisper-9"), sound_of(b"whisper-9")]
 
 
+async def test_form_that_is_held_counts_as_such() -> None:
+    """As any body does; of a long one that is what is held of it."""
+    rig = Rig(good(), good())
+    short = await rig.call(upload(body := sound_of(b"loud/whisper")), account="")
+    assert short.held_bytes == len(body)
+    rig.records.clear()
+    body = sound_of(b"loud/whisper", more=b"x" * MAX_HEAD_BYTES)
+    long = await rig.call(upload(body, pieces=[body[:1000], body[1000:]]), account="")
+    assert long.held_bytes == 1000
+
+
 async def test_session_that_another_replica_knows() -> None:
     """A call of a session that is new here is planned again once another replica has said where it stays."""
     table = table_in_memory(buckets=4)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.errors import BodyTooLarge, InvalidBody
+from gateway.errors import BodyTooLarge, InvalidBody, Overloaded
 from gateway.model import BodySource
 from gateway.passed_body import MAX_HEAD_BYTES, Form, HeldBody, HeldJson, StreamedBody
 from tests.unit.doubles import FakeClient
@@ -60,8 +60,10 @@ async def sent(body: bytes | BodySource) -> bytes:
 async def begun(naming: Naming, *pieces: bytes, is_declared: bool = False) -> Form:
     """A form that comes in these pieces, as far as it is held before it goes out."""
     size = sum(map(len, pieces)) if is_declared else None
-    form = Form(FakeClient(pieces=pieces, declared_bytes=size), b"b", naming, LIMIT)
+    held: list[int] = []
+    form = Form(FakeClient(pieces=pieces, declared_bytes=size), b"b", naming, LIMIT, held.append)
     await form.begin()
+    assert form.held is None or len(form.held) == sum(held)
     return form
 
 
@@ -167,10 +169,24 @@ async def test_form_without_an_end() -> None:
 
 async def test_form_over_its_limit() -> None:
     """It ends where it is longer than it may be."""
-    form = Form(FakeClient(pieces=[LONG[:100], LONG[100:]]), b"b", Naming(), 200)
+    held: list[int] = []
+    form = Form(FakeClient(pieces=[LONG[:100], LONG[100:]]), b"b", Naming(), 200, held.append)
     await form.begin()
     with pytest.raises(BodyTooLarge):
         await sent(form.written_for(rename))
+    assert sum(held) == 100
+
+
+async def test_form_without_room() -> None:
+    """It ends where nothing more can be held."""
+
+    def refuse(_: int) -> None:
+        raise Overloaded("no room")
+
+    form = Form(FakeClient(pieces=[SHORT]), b"b", Naming(), LIMIT, refuse)
+    with pytest.raises(Overloaded):
+        await form.begin()
+    assert form.length is None
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

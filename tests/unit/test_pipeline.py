@@ -35,7 +35,7 @@ from gateway.overload.priorities import compile_priorities
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.providers.headers import USER_AGENT, fixed_lines
 from gateway.relay import MAX_ERROR_BYTES, without_credentials, without_keys
-from gateway.responder import Responder
+from gateway.responder import Answer, Responder
 from gateway.routing.direct import Routing
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace
@@ -575,6 +575,7 @@ async def test_body_without_room() -> None:
     assert (client.status, error_of(client)["code"], client.was_read) == (503, "overloaded", False)
     assert trace.overload is not None
     assert trace.overload.reason == "input_bytes"
+    assert client.is_dropped
     assert rig.gate.input_bytes == 900
     rig.gate.let_go(900)
     rig.records.clear()
@@ -630,6 +631,23 @@ async def test_priority_of_a_caller_that_is_found_elsewhere() -> None:
     await rig.pipeline.serve(client := FakeClient(), CHAT, _never, identify=lambda _: caller)
     assert client.status == 503
     assert rig.records[0].caller is caller
+
+
+@pytest.mark.parametrize(("name", "status"), [("app", 503), ("other", 200)])
+async def test_room_for_the_body_of_a_caller_that_is_found_elsewhere(name: str, status: int) -> None:
+    """Its priority is that of who was identified, wherever the key was."""
+    rig = CrowdedRig(0)
+    rig.give_priorities(LOW)
+    rig.gate.hold(450, lambda: "high")
+    client = FakeClient(body=b"x" * 100)
+
+    async def stages(responder: Responder, _: Snapshot) -> None:
+        responder.trace.identified(make_caller(name=name))
+        await rig.pipeline.read_body(client, responder.trace)
+        await responder.answer(Answer(200, [], b""))
+
+    await rig.pipeline.serve(client, CHAT, stages)
+    assert client.status == status
 
 
 # -- the provider's own errors
@@ -1331,6 +1349,17 @@ async def test_list_of_models() -> None:
         "lab/own",
     ]
     assert (rig.settled().status_code, client.header("x-tfy-resolved-model")) == (200, None)
+
+
+async def test_what_the_dashboard_lists_is_recorded_nowhere() -> None:
+    """Its playground asks by itself; what somebody calls from there is a call like any other."""
+    rig = Rig()
+    caller = replace(make_caller(*ALLOWED), is_dashboard=True)
+    rig.current.snapshot = replace(rig.current.snapshot, identity=Identity([make_credential(TOKEN, caller)]))
+    client = FakeClient(BEARER, route="/v1/models", method="GET")
+    await rig.pipeline.list_models(client)
+    assert (client.status, rig.records, rig.pipeline.open_count) == (200, [], 0)
+    await rig.call(caller_of())
 
 
 async def test_list_of_models_wants_a_token() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse
 
+from gateway import tls_server
 from gateway.http_server import HttpServer, bind
 from gateway.tls_files import NO_FILES, TlsFileError, TlsFiles
 from gateway.tls_server import TlsServer, make_server
@@ -286,6 +287,33 @@ async def test_a_change_while_it_ends(rig: Rig, caplog: pytest.LogCaptureFixture
     assert "200 OK" in await kept.get()
     kept.writer.close()
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("refuses", [True, False], ids=["after a drain", "at once"])
+async def test_an_end_while_a_certificate_is_tried(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, *, refuses: bool
+) -> None:
+    """The new one serves already, so its answers are waited for too, and nobody can come any more."""
+    monkeypatch.setattr(tls_server, "_FAILS_WITHIN_S", 1.0)
+    rig.write("second")
+    client = await rig.connect()
+    while client.subject != "second":
+        client.writer.close()
+        client = await rig.connect()
+    rig.app.go_on.clear()
+    client.writer.write(GET)
+    await rig.app.has_begun.wait()
+    assert rig.server._renewing.locked()
+    if refuses:
+        await rig.server.refuse()
+    rig.server.stop()
+    assert not await rig.server.ended(0.05)
+    with pytest.raises(ConnectionRefusedError):
+        await rig.connect()
+    rig.app.go_on.set()
+    assert "200 OK" in await client.head()
+    assert await client.reader.readexactly(6) == b"onetwo"
+    client.writer.close()
 
 
 async def test_the_same_written_anew(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:

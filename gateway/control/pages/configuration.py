@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.config.cross_checks import SINGLE
 from gateway.config.manifests.known import IN_FORCE, VIRTUAL_MODELS
 from gateway.control.pages.controls import Kind, Section, section_pages
 from gateway.control.pages.frame import Crumb, Frame
@@ -55,7 +56,7 @@ def _every_manifest() -> Section:
         "folder",
         "Nothing is configured yet",
         "Begin with a provider account: it says where models are, and with what key.",
-        [Kind(kind, kind, "", "Add one", ("Name",)) for kind in sorted(IN_FORCE)],
+        [Kind(kind, kind, "", "Add one", ("Name",), is_single=kind in SINGLE) for kind in sorted(IN_FORCE)],
         new_path=f"{_MANIFESTS}/new",
     )
 

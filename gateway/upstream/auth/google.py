@@ -48,13 +48,15 @@ Pass = Callable[[Passage], Awaitable[UpstreamReply]]
 class GoogleTokens:
     """Asks for tokens; whoever has one keeps it."""
 
-    def __init__(self, send: Pass) -> None:
+    def __init__(self, send: Pass, send_as_machine: Pass) -> None:
         """Prepare.
 
         Args:
-            send: Reaches Google, the metadata server, and where identities come from.
+            send: Reaches Google and where identities come from: what a key or a configuration says.
+            send_as_machine: Reaches the metadata server too, at the library's own addresses.
         """
         self._send = send
+        self._send_as_machine = send_as_machine
         self._threads: ThreadPoolExecutor | None = None
 
     async def ask(self, request: GoogleTokenRequest) -> tuple[str, float]:
@@ -65,7 +67,8 @@ class GoogleTokens:
         """
         if self._threads is None:
             self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="google-token")
-        line = _Line(self._send, asyncio.get_running_loop())
+        send = self._send_as_machine if request.kind == "default" else self._send
+        line = _Line(send, asyncio.get_running_loop())
         try:
             return await line.loop.run_in_executor(self._threads, _ask, request, line)
         finally:

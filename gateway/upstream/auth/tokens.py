@@ -95,6 +95,7 @@ class Tokens:
         pass_on: Pass,
         now_s: Callable[[], float],
         *,
+        pass_as_machine: Pass | None = None,
         unix_s: Callable[[], float] = time.time,
         answer_within_s: float = ANSWER_WITHIN_S,
     ) -> None:
@@ -104,12 +105,13 @@ class Tokens:
             send: Reaches the token endpoint.
             pass_on: The same for requests that are no POST of a form.
             now_s: A clock that only goes forward.
+            pass_as_machine: As *pass_on*, for what asks the metadata of the machine; None: the same.
             unix_s: The time of day.
             answer_within_s: How long a token endpoint may take.
         """
         self._answer_within_s = answer_within_s
         self._send = send
-        self._google = GoogleTokens(pass_on)
+        self._google = GoogleTokens(pass_on, pass_as_machine or pass_on)
         self._now_s = now_s
         self._unix_s = unix_s
         self._held: dict[AnyTokenRequest, _Held] = {}

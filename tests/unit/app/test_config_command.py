@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any, Final
 import pytest
 from redis import Redis
 
+from gateway.app.config_command import _Failed, _push
 from gateway.cli import main
+from gateway.config import SecretSource
 from gateway.store.config_store import ConfigStore
 from tests.rig.requires import requires
 from tests.rig.valkey_server import PASSWORD, ValkeyServer
@@ -116,6 +119,28 @@ def test_what_is_refused(
     assert main(["config", "push", folder(key=key), "--format", "json", *arguments]) == 1
     problems = json.loads(capsys.readouterr().out)
     assert [one["severity"] for one in problems if one["path"] == "auth_data.api_key"] == ["error"]
+
+
+class Editing(dict[str, str]):
+    """An environment in which somebody edits a file whenever a variable is read."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(SET_KEY="k")
+        self._file = file
+
+    def __getitem__(self, name: str) -> str:
+        self._file.write_text(self._file.read_text().replace("env:SET_KEY", "sk-canary-typed"))
+        return super().__getitem__(name)
+
+
+def test_a_file_that_changes_while_it_is_checked(store: ConfigStore, folder: Callable[..., str]) -> None:
+    """What is put there is what was checked, or nothing."""
+    path = Path(folder())
+    parsed = argparse.Namespace(path=path, strict=False, format="text", expect=None, message=None)
+    with pytest.raises(_Failed, match="was changed while it was checked") as caught:
+        _push(store, parsed, SecretSource(Editing(path / "a.yaml"), None))
+    assert "canary" not in str(caught.value)
+    assert store.head() == ""
 
 
 def test_a_secret_that_is_missing_here_only_warns(

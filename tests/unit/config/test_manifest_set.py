@@ -123,6 +123,9 @@ def packed(**members: Any) -> bytes:
             )
         ],
         (packed(files={"a\\b.yaml": TEAM}), "names files that no set"),
+        (packed(files={"a.yaml": "\ud800"}), "names files that no set"),
+        (packed(files={"\ud800.yaml": TEAM}), "names files that no set"),
+        (zlib.compress(b"[" * 1_000_000), "no set of manifests"),
     ],
 )
 def test_what_is_no_set(data: bytes, message: str) -> None:

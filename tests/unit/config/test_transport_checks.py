@@ -37,6 +37,7 @@ def otel(**exporter: Any) -> Document:
         document("virtual-account", tokens=["sha256:" + "0" * 64, "env:T"]),
         document("no-such-type", api_key="x"),
         otel(tls={"ca_file": "/etc/ca.pem"}),
+        document("mcp-server/remote", auth_data={"token": "env:T"}, url="https://m.test", max_tokens=3),
     ],
     ids=lambda one: str(one.body)[:60],
 )
@@ -52,6 +53,16 @@ def test_may_be_sent(written: Document) -> None:
         (document("virtual-account", tokens=["canary-token"]), "tokens.0", "would stand in Redis"),
         (account("file:keys/openai"), "auth_data.api_key", "is relative to a manifest"),
         (document("virtual-account", tokens=["file:tokens/app"]), "tokens.0", "is relative to a manifest"),
+        (
+            document("provider-account/openai", tls={"key_file": "k.pem"}, integrations=[]),
+            "tls.key_file",
+            "is relative to a manifest",
+        ),
+        (
+            document("mcp-server/remote", auth_data=[{"api_key": "sk-canary"}]),
+            "auth_data.0.api_key",
+            "would stand in Redis",
+        ),
         (
             otel(tls={"ca_file": "ca.pem"}),
             "otel_traces_exporter_config.tls.ca_file",

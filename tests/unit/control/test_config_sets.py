@@ -109,6 +109,16 @@ def test_what_cannot_be_read_is_asked_for_once(store: ConfigStore, tmp_path: Pat
     assert sets.take()
 
 
+@pytest.mark.parametrize("number", ["abc", b"\xff", "-1", "1.5"])
+def test_a_head_that_is_none(store: ConfigStore, server: ValkeyServer, tmp_path: Path, number: Any) -> None:
+    """What somebody else has written there is no set, and ends nothing."""
+    redis: Any = Redis.from_url(server.url)
+    redis.hset("{gateway:config}:head", mapping={"n": number, "d": "ab"})
+    redis.close()
+    with pytest.raises(SetUnusable, match="has no number"):
+        ConfigSets(store, tmp_path).take()
+
+
 def test_a_change_goes_to_redis(store: ConfigStore, tmp_path: Path) -> None:
     """Bytes around it stay as they were; it is here at once, and other replicas get it."""
     put(store, a=ACCOUNT)
@@ -138,6 +148,23 @@ def test_who_was_later_is_told(store: ConfigStore, tmp_path: Path) -> None:
     two.take()
     files_of(two).put("team", "other", {"name": "other", "members": []})
     assert len(yaml.safe_load((two.path / "team.yaml").read_text().split("---")[0])) == 3
+
+
+def test_a_set_that_comes_while_a_change_is_made(store: ConfigStore, tmp_path: Path) -> None:
+    """The change was checked with the one before, so it is none of the new one, in whatever file."""
+    put(store, a=ACCOUNT)
+    sets = ConfigSets(store, tmp_path)
+    sets.take()
+
+    def edit(body: dict[str, Any]) -> dict[str, Any]:
+        put(store, a=ACCOUNT, b="type: team\nname: ml\nmembers: []\n")
+        sets.take()
+        return body | {"base_url": "https://api.test"}
+
+    with pytest.raises(ChangedMeanwhile, match="another configuration came meanwhile"):
+        files_of(sets).change("provider-account/openai", "main", edit)
+    assert (sets.path / "a.yaml").read_text() == ACCOUNT
+    assert store.notes()[0].number == 2
 
 
 def test_secrets_stay_out(store: ConfigStore, tmp_path: Path) -> None:

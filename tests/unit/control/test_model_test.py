@@ -70,6 +70,8 @@ def test_what_is_not_saved_is_called(rooms: Rooms, model: AnyModel) -> None:
     assert (path, body["model"]) == ("/v1/chat/completions", "other/small")
     assert (rooms.manifests / "m.yaml").read_text() == before
     assert [file.name for file in rooms.manifests.iterdir()] == ["m.yaml"]
+    (entry,) = rooms.client().get("/api/audit").json()["entries"]
+    assert (entry["action"], entry["type"], entry["name"]) == ("account.tested", KIND, "other")
 
 
 @pytest.mark.parametrize(("name", "kind"), [("vectors", "embedding"), ("plain", "chat")])

@@ -115,6 +115,9 @@ def test_models_of_who_asks(tmp_path: Path) -> None:
     line.status, line.body = 401, b'{"error": {"message": "nothing"}}'
     refused = app.client(token=secret).get("/api/playground/models")
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "nothing_to_call")
+    line.status, line.body = 503, b'{"error": {"message": "overloaded"}}'
+    refused = app.client(token=secret).get("/api/playground/models")
+    assert (refused.status_code, refused.json()["error"]["message"]) == (503, "overloaded")
 
 
 def test_nobody_calls_without_signing_in_or_from_another_page() -> None:

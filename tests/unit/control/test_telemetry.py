@@ -82,6 +82,11 @@ def test_what_is_not_saved_is_tested(tmp_path: Path) -> None:
     gone = client.post("/api/telemetry/test", json={**body, "destination": "gone"})
     assert (gone.status_code, gone.json()["error"]["code"]) == (404, "manifest_not_found")
     assert len(rooms.tested) == 2
+    noted = client.get("/api/audit").json()["entries"]
+    assert [(entry["action"], entry["name"]) for entry in noted] == [
+        ("destination.tested", "new"),
+        ("destination.tested", "renamed"),
+    ]
 
 
 @pytest.mark.parametrize(

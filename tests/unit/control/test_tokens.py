@@ -48,6 +48,9 @@ def test_a_life(rooms: Rooms) -> None:
             ("token.revoked", f"app/{first}"),
         ]
         assert token not in client.get("/api/audit").text
+        versions = [entry["version"] for entry in client.get("/api/audit").json()["entries"]]
+        assert versions[1:] == [rotated.json()["version"], made.json()["version"]]
+        assert len(set(versions)) == 3
 
 
 @pytest.mark.parametrize(

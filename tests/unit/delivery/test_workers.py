@@ -129,6 +129,8 @@ def test_workers_long_gone_are_summed_up(bench: Bench) -> None:
         assert len(states) <= n_most
         assert len(list(tally_files(bench.state_dir))) <= n_most
         assert states[0].instance_id == EARLIER
+        # Who looks after the silent ones would miss it for good.
+        assert not states[0].is_there
         assert sum(state.counts.created for state in states) == 2000
         assert sum(state.counts.handed_over for state in states) == 1200
         assert sum(state.counts.dropped["queue_full"] for state in states) == 400

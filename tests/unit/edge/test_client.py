@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.edge import client as module
 from gateway.edge.client import AsgiClient, AsgiHeaders
 from gateway.edge.lifecycle import Lifecycle
 from gateway.edge.lookout import Lookout
@@ -191,6 +192,7 @@ async def test_body_without_room_is_not_read() -> None:
         pytest.param([(b"content-length", b"16384")], True, id="short"),
         pytest.param([(b"content-length", b"16385")], False, id="long"),
         pytest.param([(b"transfer-encoding", b"chunked")], False, id="unknown"),
+        pytest.param([(b"transfer-encoding", b"gzip, chunked")], False, id="in a framing that is refused"),
     ],
 )
 async def test_short_body(headers: list[tuple[bytes, bytes]], *, is_short: bool) -> None:
@@ -205,6 +207,7 @@ async def test_short_body(headers: list[tuple[bytes, bytes]], *, is_short: bool)
         pytest.param([part(b"who", more=True), GONE], [(b"content-length", b"5")], 2, id="its caller leaves"),
         pytest.param([], [], 0, id="none"),
         pytest.param([], [(b"content-length", b"100000000000")], 0, id="very long"),
+        pytest.param([], [(b"transfer-encoding", b"gzip, chunked")], 0, id="in a framing that is refused"),
     ],
 )
 async def test_body_that_nobody_wants(
@@ -282,6 +285,16 @@ async def test_client_watches_its_own_connection() -> None:
     client = AsgiClient(SCOPE, lambda: gone, Wire()._send, lookout=lookout, route="", lifecycle=Lifecycle())  # type: ignore[arg-type,return-value]
     with pytest.raises(ClientDisconnected), client.watch():
         await asyncio.Event().wait()
+
+
+async def test_caller_that_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A piece of an answer that does not leave is waited for, and then the caller has gone for us."""
+    monkeypatch.setattr(module, "STALL_S", 0.001)
+    wire = Wire()
+    await wire.client.start(200, [])
+    wire.client._send = lambda _: asyncio.get_running_loop().create_future()
+    with pytest.raises(ClientDisconnected):
+        await wire.client.write(b"x")
 
 
 async def test_head_that_the_transport_refuses_has_not_started() -> None:

@@ -341,6 +341,8 @@ def test_who_is_signed_in_to_the_dashboard(tmp_path: Path) -> None:
 
     admin = signed("ada", is_admin=True)
     assert (admin.kind, admin.name, admin.models) == ("user", "ada", frozenset({"lab/qwen"}))
+    assert admin.is_dashboard
+    assert signed("a@x.io", is_admin=False).is_dashboard
     assert signed("a@x.io", is_admin=False).models == {"lab/qwen"}
     for name in ("ada", "old@x.io"):
         with pytest.raises(InvalidApiKey, match="viewer"):

@@ -178,7 +178,8 @@ def test_revoke(setting: Setting) -> None:
     """It is gone from the manifest, and nothing else is."""
     before = setting.written
     made = setting.tokens.create("virtual-account", "app")
-    revoked = setting.tokens.revoke(made.listed.id or "")
+    revoked, version = setting.tokens.revoke(made.listed.id or "")
+    assert version != made.version
     assert revoked.subject == "virtualaccount:app"
     assert setting.written == before
     with pytest.raises(NoSuchToken):

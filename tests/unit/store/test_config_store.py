@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -83,6 +84,17 @@ def test_the_oldest_go(store: ConfigStore, monkeypatch: pytest.MonkeyPatch) -> N
         store.put(b"%d" % number, NOTE)
     assert [note.number for note in store.notes()] == [4, 3]
     assert (store.find(2), store.find(3)) == (None, b"2")
+
+
+def test_notes_of_others(store: ConfigStore, server: ValkeyServer) -> None:
+    """Of a newer gateway what is known of them here; what is none is left out."""
+    store.put(b"one", NOTE)
+    redis: Any = Redis.from_url(server.url)
+    newer = json.dumps({**msgspec.to_builtins(NOTE), "signed": True})
+    redis.hset("{gateway:config}:notes", mapping={2: f"5 {newer}", 3: "garbage", 4: "5 {}", 5: "5 []"})
+    redis.close()
+    newest, oldest = store.notes()
+    assert (newest.number, newest.at_s, newest.by, oldest.number) == (2, 5, "me@here", 1)
 
 
 def test_away_and_back(tmp_path: Path, server: ValkeyServer) -> None:

@@ -238,6 +238,35 @@ async def test_scripts_forgotten(fleet: Fleet) -> None:
     assert await heard(two, "a") == value_of("acct")
 
 
+async def test_a_server_that_takes_nothing(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
+    """It is there and refuses each time: the log says so once, and what was noted waits until it takes it."""
+    caplog.set_level(logging.INFO)
+    one, two = await fleet.replica(), await fleet.replica()
+    await fleet.redis.config_set("maxmemory", 1)
+    try:
+        one.objects.put(key_of("a"), value_of("acct"), keep_s=60)
+        opened = one.remote._shas
+        await until_async(lambda: one.remote._shas is not opened, what="another line", timeout_s=DEADLINE_S)
+        opened = one.remote._shas
+        await until_async(lambda: one.remote._shas is not opened, what="a third", timeout_s=DEADLINE_S)
+    finally:
+        await fleet.redis.config_set("maxmemory", 0)
+    assert await heard(two, "a") == value_of("acct")
+    await until_async(lambda: "are shared by" in caplog.text, what="the log to say so", timeout_s=DEADLINE_S)
+    assert caplog.text.count("this host's own") == 1
+
+
+async def test_an_answer_to_something_else(fleet: Fleet) -> None:
+    """It is none; a call goes on without it, over the next line."""
+    replica = await fleet.replica()
+    replica.remote._shas = [await fleet.redis.script_load("return 'x'"), *replica.remote._shas[1:]]
+    assert not await replica.objects.hear([key_of("a")])
+    assert replica.remote.is_away
+    await back(replica.remote)
+    assert not await replica.objects.hear([key_of("a")])
+    assert replica.remote.lookups[UNKNOWN] == 1
+
+
 async def test_no_room_for_more(fleet: Fleet) -> None:
     """Of what waits the oldest goes when there is too much; that, and what is left at the end, is counted."""
     replica = await fleet.replica(url="redis://127.0.0.1:1/0", most_untold=3)

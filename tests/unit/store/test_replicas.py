@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from gateway.store.replica_records import Heard, Record, ReplicasAwayError
-from gateway.store.replicas import Replicas, shown
+from gateway.store.replicas import TARGETS, Replicas, shown
 from tests.rig.requires import requires
 from tests.rig.valkey_server import PASSWORD, ClusterNode, ValkeyServer, form_cluster, home_of
 
@@ -61,6 +61,18 @@ async def meeting(server: ValkeyServer) -> AsyncIterator[Meeting]:
     meeting = Meeting(server)
     yield meeting
     await meeting.close()
+
+
+async def test_what_is_no_record(meeting: Meeting) -> None:
+    """Somebody else's words are passed over, and what replicas say is heard all the same."""
+    one, other = meeting.replica(), meeting.replica()
+    await one.exchange([Record("a", 1, "x")])
+    redis: Any = Redis.from_url(meeting.server.url)
+    for place, value in enumerate((b"soon y", b"", b"2 \xff"), start=10):
+        await redis.hset(f"{TARGETS}:records", f"bad{place}", value)
+        await redis.zadd(f"{TARGETS}:order", {f"bad{place}": place})
+    await redis.aclose()
+    assert values(await other.exchange([Record("b", 2, "y")])) == ["x", "y"]
 
 
 async def test_each_hears_what_is_new(meeting: Meeting) -> None:

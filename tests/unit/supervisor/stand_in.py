@@ -1,8 +1,8 @@
 """A child for tests of the supervisor: `stand_in.py ROLE READY_FD PARENT_PID LOG BEHAVIOUR`.
 
-It writes what happens to it as lines `ROLE PID WORD` into LOG. BEHAVIOUR: `good` (ready, ends on SIGTERM),
-`crash` (ends at once with exit code 7), `stubborn` (ready, ignores SIGTERM), `slow` (ready, ends on the
-second SIGTERM only).
+It writes what happens to it as lines `ROLE PID WORD` into LOG, and `told PID draining`. BEHAVIOUR: `good`
+(ready, ends on SIGTERM), `crash` (ends at once with exit code 7), `stubborn` (ready, ignores SIGTERM), `slow`
+(ready, ends on the second SIGTERM only).
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ def main() -> int:
     """Be the child."""
     role, ready_fd, parent_pid, log, behaviour = sys.argv[1:]
     die_with_parent(int(parent_pid))
-    signal.signal(DRAINING_SIGNAL, signal.SIG_IGN)
+    signal.signal(DRAINING_SIGNAL, lambda *_: note("draining", of="told"))
     stops = {signal.SIGTERM}
     # Blocked, so that one that comes early waits for `sigwait`.
     signal.pthread_sigmask(signal.SIG_BLOCK, stops)
 
-    def note(word: str) -> None:
+    def note(word: str, of: str = role) -> None:
         with Path(log).open("a") as file:
-            file.write(f"{role} {os.getpid()} {word}\n")
+            file.write(f"{of} {os.getpid()} {word}\n")
 
     note("started")
     if behaviour == "crash":

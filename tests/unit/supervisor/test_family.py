@@ -177,6 +177,8 @@ def test_replaces_control_while_workers_drain(start: Start) -> None:
     until(lambda: any(word == "term" for _, _, word in run.notes), "the drain begins")
     os.kill(run.pids("control")[0], signal.SIGKILL)
     until(lambda: len(run.pids("control")) == 2, "control is replaced")
+    told = ("told", run.pids("control")[1], "draining")
+    until(lambda: told in run.notes, "the new one knows that they drain")
     run.process.send_signal(signal.SIGTERM)
     assert run.process.wait(20) == 0
 

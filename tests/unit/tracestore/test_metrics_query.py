@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from gateway.tracestore.metrics_query import (
     CHARTED,
     MAX_GROUPS,
+    Kept,
     MetricsQuery,
     parse_metrics_query,
     run_metrics,
@@ -96,6 +97,15 @@ def test_minutes_of_long_ago_are_hours() -> None:
     assert span.grain_s == HOUR_S
 
 
+@pytest.mark.parametrize(("step_s", "grain_s"), [(None, 60), (HOUR_S, HOUR_S)])
+def test_a_first_step_that_begins_among_what_is_deleted(step_s: int | None, grain_s: int) -> None:
+    """Would be told too small."""
+    from_s = NOW_S // HOUR_S * HOUR_S - 4 * HOUR_S + 600
+    since_s = from_s + 30
+    span = span_of(MetricsQuery(since_s, since_s + 2 * HOUR_S, step_s), NOW_S, Kept(minutes_s=from_s))
+    assert span.grain_s == grain_s
+
+
 @pytest.mark.parametrize("query", [MetricsQuery(5.0, 5.0), MetricsQuery(9.0, 5.0), MetricsQuery(0.0, 1e9)])
 def test_a_range_that_is_none_is_refused(query: MetricsQuery) -> None:
     """So is one of more years than are kept."""
@@ -132,7 +142,15 @@ def path(tmp_path: Path) -> Iterator[Path]:
             for number in range(1, 61)
         ]
         rows.append(
-            make_row(61, is_error=True, status_code=502, error_type="boom", resolved_model="", caller="")
+            make_row(
+                61,
+                is_error=True,
+                status_code=502,
+                error_type="boom",
+                resolved_model="",
+                caller="",
+                attempts=0,
+            )
         )
         store.insert([(1, make_frame(1, *map(make_call, rows)))])
         yield path

@@ -140,7 +140,12 @@ def test_sums_read_back() -> None:
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        pytest.param({"model": "made-up", "resolved_model": ""}, "other", id="asked, not resolved"),
+        pytest.param(
+            {"model": "made-up", "resolved_model": "", "attempts": 0}, "other", id="asked, not resolved"
+        ),
+        pytest.param(
+            {"model": "vm/down", "resolved_model": ""}, "vm/down", id="resolved, no target answered"
+        ),
         pytest.param({"model": "", "resolved_model": ""}, "", id="none asked"),
         pytest.param({"model": "vm/chat"}, "vm/chat", id="resolved"),
         pytest.param({"model": "m" * 999}, "m" * 200, id="too long"),

@@ -344,7 +344,7 @@ async def test_metadata_for_the_clouds_own_library() -> None:
     """What asks for the tokens of a machine at Google may reach what nobody else may."""
     async with Server(answering(OK)) as server, opened() as upstream:
         upstream.follow(STRICT)
-        reply = await upstream._pass_to_issuer(Passage("GET", server.url, [], b""))
+        reply = await upstream._pass_to_metadata(Passage("GET", server.url, [], b""))
         assert reply.status == 200
         assert await reply.read(10) == b"{}"
         reply.close()

@@ -8,6 +8,7 @@ from html import unescape
 
 import pytest
 
+from gateway.config.cross_checks import SINGLE
 from gateway.config.manifests.known import IN_FORCE
 from gateway.control.pages.controls import SECTIONS, Section
 from gateway.control.pages.models import providers
@@ -23,6 +24,15 @@ def test_a_list(section: Section) -> None:
     data = json.loads(unescape(found[1]))
     assert [kind["type"] for kind in data["types"]] == [kind.type for kind in section.types]
     assert data["has_usage"] is section.path.endswith(("rate-limits", "budgets"))
+
+
+@pytest.mark.parametrize("path", [*(section.path for section in SECTIONS), "/configuration/manifests"])
+def test_what_there_is_one_of_is_not_added_twice(path: str) -> None:
+    """A second one would be refused; the first is edited."""
+    found = re.search(r'data-section="([^"]*)"', Rooms().client().get(path).text)
+    assert found is not None
+    for kind in json.loads(unescape(found[1]))["types"]:
+        assert kind["is_single"] is (kind["type"] in SINGLE), kind["type"]
 
 
 def test_every_provider_can_be_added() -> None:

@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl
 import pytest
 from google.auth import jwt
 
+from gateway.egress import EgressRules
 from gateway.errors import UpstreamUnreachable
 from gateway.model import GoogleTokenRequest, UpstreamReply, UpstreamRequest
 from gateway.proxies import Proxies
@@ -134,6 +135,22 @@ async def test_a_service_account(google: Google, tokens: Tokens) -> None:
     claims = jwt.decode(form["assertion"], certs=PUBLIC_KEY)  # type: ignore[no-untyped-call] # as the library has it
     assert (claims["iss"], claims["scope"]) == (EMAIL, SCOPE)
     assert claims["exp"] - claims["iat"] == 3600
+
+
+@pytest.mark.parametrize("kind", ["key", "configuration"])
+async def test_where_a_key_leads_is_what_a_manifest_says(google: Google, kind: str) -> None:
+    """Its addresses are held to the rules, as no question to the machine itself is."""
+    upstream = Upstream(Proxies({}))
+    await upstream.open()
+    upstream.follow(EgressRules(refuses_private=True))
+    request = google.key_file() if kind == "key" else google.federation({"url": f"{google.url}/subject"})
+    try:
+        with pytest.raises(UpstreamUnreachable) as caught:
+            await upstream._tokens.find(request)
+    finally:
+        await upstream.close()
+    assert "egress_settings" in caught.value.detail
+    assert google.asked == []
 
 
 async def test_it_is_kept_and_renewed_beside_the_calls(google: Google, upstream: Upstream) -> None:
@@ -436,4 +453,4 @@ def test_nothing_is_imported_before() -> None:
 
 def test_closing_without_a_thread() -> None:
     """Most workers never have one."""
-    GoogleTokens(None).close()  # type: ignore[arg-type] # never used
+    GoogleTokens(None, None).close()  # type: ignore[arg-type] # never used

@@ -1,6 +1,7 @@
 // Charts: uPlot in our colours, and sparklines. A page that uses `chart` loads vendor/uplot in its `modules` block.
 
 import { svg } from "./dom.js";
+import { axisTimes, time } from "./format.js";
 
 /** The value of a colour token as the canvas needs it, in the theme of this moment. */
 export function colour(token) {
@@ -29,12 +30,12 @@ export function chart(box, { series, data, format = String, isWhole = false, onR
   const draw = () => {
     plot?.destroy();
     plot = new window.uPlot({
-      width: Math.max(200, box.clientWidth), height: height(), class: series.length > 1 ? "several" : "single", padding: [8, 8, 0, 0],
+      width: Math.max(200, box.clientWidth), height: height(), class: series.length > 1 ? "several" : "single", padding: [8, 1.75 * rem(), 0, 0],
       cursor: { drag: { x: Boolean(onRange), y: false, setScale: false }, points: { size: 6 } },
       legend: { live: true },
       scales: { x: { time: true }, y: { range: (_plot, low, high) => [Math.min(0, low), high > 0 ? high * 1.08 : 1] } },
-      axes: [axis(), { ...axis(), size: 4 * rem(), ...(isWhole ? { incrs: WHOLE } : {}), values: (_plot, values) => values.map((value) => format(value)) }],
-      series: [{}, ...series.map((one, index) => ({
+      axes: [{ ...axis(), size: 3.5 * rem(), gap: 0.5 * rem(), space: 4.75 * rem(), values: (_plot, times, _axis, _space, step) => axisTimes(times, step) }, { ...axis(), size: 4 * rem(), ...(isWhole ? { incrs: WHOLE } : {}), values: (_plot, values) => values.map((value) => format(value)) }],
+      series: [{ value: (_plot, value) => (isGap(value) ? "–" : time(new Date(value * 1000))) }, ...series.map((one, index) => ({
         label: one.label, stroke: one.stroke ? colour(one.stroke) : seriesColour(index), width: 1.75, points: { show: false, size: 5, filter: alone }, spanGaps: false,
         fill: one.area ? faint(one.stroke ? colour(one.stroke) : seriesColour(index)) : undefined,
         value: (_plot, value) => (value === null || value === undefined ? "–" : (one.value || format)(value)),

@@ -43,6 +43,14 @@ export function badge(kind, text) {
   return make("span", { className: `badge ${kind}`, textContent: text });
 }
 
+/** Put *children* in the place of what is in *box*, again and again; who is on one of them with the keyboard stays there. */
+export function renew(box, ...children) {
+  const places = () => all("a[href], button, input, select, summary", box);
+  const place = places().indexOf(document.activeElement);
+  box.replaceChildren(...children);
+  if (place >= 0) places()[place]?.focus({ preventScroll: true });
+}
+
 /** What is shown where there is nothing yet. */
 export function empty(name, title, ...children) {
   return make("div", { className: "empty" }, make("span", { className: "empty-icon" }, icon(name, "large")),

@@ -45,6 +45,22 @@ const date = (value) => (value instanceof Date ? value : new Date(value));
 export const time = (value) => (value ? dayTime.format(date(value)) : NOTHING);
 export const timeOfDay = (value) => (value ? clock.format(date(value)) : NOTHING);
 
+const minutes = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
+const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const DAY_S = 86400;
+
+/** What stands at an axis below *times* (Unix, in seconds) that are *step* seconds apart; the day below where it begins. */
+export function axisTimes(times, step) {
+  let before = "";
+  return times.map((at) => {
+    const today = day.format(at * 1000);
+    const clockTime = (step < 60 ? clock : minutes).format(at * 1000);
+    const text = step >= DAY_S ? today : today === before ? clockTime : `${clockTime}\n${today}`;
+    before = today;
+    return text;
+  });
+}
+
 /** "3 minutes ago". */
 export function since(value, now = Date.now()) {
   if (!value) return NOTHING;

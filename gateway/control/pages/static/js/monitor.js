@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { chart } from "./chart.js";
-import { at, debounce, icon, make, note } from "./dom.js";
+import { at, debounce, icon, make, note, renew } from "./dom.js";
 import { firstCall } from "./first_call.js";
 import { compact, duration, number, percent, time, timeOfDay, usd } from "./format.js";
 import { parameters, range, setParameters, watchRange } from "./range.js";
@@ -20,6 +20,7 @@ let asked = null;
 
 const isFilter = (name) => name in NAMES || name.startsWith("metadata.");
 const filters = () => [...parameters()].filter(([name, value]) => isFilter(name) && value);
+const capital = (text) => text[0].toUpperCase() + text.slice(1);
 const nameOf = (dimension) => NAMES[dimension] ?? `metadata ${dimension.slice(9)}`;
 
 /** Where the calls behind a number are; null when a label is not one value. */
@@ -47,7 +48,7 @@ function showTiles(answer) {
   const latency = total.latency_ms;
   const first = total.first_token_ms;
   const gap = total.output_token_ms;
-  at("tiles").replaceChildren(
+  renew(at("tiles"),
     tile(answer, "Requests", compact(total.requests), `${compact(Math.round(total.requests / minutes * 10) / 10)} a minute`),
     tile(answer, "Error rate", percent(total.error_ratio, 2), `${number(total.errors)} failed`, "status" in answer.filters ? {} : errorsOnly),
     tile(answer, "Latency, median", duration(latency.p50), `p75 ${duration(latency.p75)}, p90 ${duration(latency.p90)}`, slowerThan(latency.p50)),
@@ -96,7 +97,7 @@ function showCharts(answer, picker) {
   }));
 }
 
-const HEADS = ["Requests", "Errors", "Error rate", "p50", "p75", "p90", "p99", "First token", "Per token", "Tokens in", "Tokens out", "Cost"];
+const HEADS = ["Requests", "Errors", "Error rate", "p50", "p75", "p90", "p99", "First token", "Per token", "Tokens in / out", "Cost"];
 
 function showGroups(answer) {
   at("groups").hidden = !answer.split_by;
@@ -107,21 +108,21 @@ function showGroups(answer) {
   const rows = answer.groups.map(({ label, total }) => {
     const to = (more) => tracesOf(answer, more, label);
     const all = to({});
-    const narrow = make("button", { type: "button", className: "link label-cell", textContent: label || "none", title: "Show only these" });
+    const narrow = make("button", { type: "button", className: "link", textContent: label || "none", title: "Show only these" });
     narrow.addEventListener("click", () => { setParameters({ [answer.split_by]: label }); load(); });
     return make("tr", {}, make("th", { scope: "row", className: "label-cell" }, narrow),
       cell(number(total.requests), all), cell(number(total.errors), total.errors ? to(errorsOnly) : null), cell(percent(total.error_ratio, 2), total.errors ? to(errorsOnly) : null),
       ...["p50", "p75", "p90", "p99"].map((name) => cell(duration(total.latency_ms[name]), to(slowerThan(total.latency_ms[name])))),
       cell(duration(total.first_token_ms.p50), all), cell(duration(total.output_token_ms.p50), all),
-      cell(compact(total.input_tokens), all), cell(compact(total.output_tokens), all), cell(usd(total.cost_usd), all));
+      cell(`${compact(total.input_tokens)} / ${compact(total.output_tokens)}`, all), cell(usd(total.cost_usd), all));
   });
-  at("groups-table").replaceChildren(
-    make("thead", {}, make("tr", {}, make("th", { scope: "col", textContent: nameOf(answer.split_by) }), HEADS.map((head) => make("th", { scope: "col", className: "number", textContent: head })))),
+  renew(at("groups-table"),
+    make("thead", {}, make("tr", {}, make("th", { scope: "col", textContent: capital(nameOf(answer.split_by)) }), HEADS.map((head) => make("th", { scope: "col", className: "number", textContent: head })))),
     make("tbody", {}, rows.length ? rows : make("tr", {}, make("td", { colSpan: HEADS.length + 1, className: "soft", textContent: "No call in this time says so." }))));
 }
 
 function showFilters() {
-  at("filters").replaceChildren(...filters().map(([name, value]) => {
+  renew(at("filters"), ...filters().map(([name, value]) => {
     const chip = make("button", { type: "button", className: "small chip", "aria-label": `Without the filter ${nameOf(name)} ${value}` }, make("span", { textContent: `${nameOf(name)}: ${value}` }), icon("close", "small"));
     chip.addEventListener("click", () => { setParameters({ [name]: null }); load(); });
     return chip;
