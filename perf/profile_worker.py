@@ -13,12 +13,12 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from perf.bench import Bench, say, started_bench
-from perf.contenders import started_gateway
+from perf.contenders import EVERYTHING, started_gateway
 from perf.cores import pinned_to
 from perf.environments import InstallError, prepare
 from perf.load import Amount
@@ -36,6 +36,8 @@ _CONNECTIONS: Final = 32
 _TOP_FUNCTIONS: Final = 25
 # py-spy's start and the reading of symbols, twice.
 _SLACK_S: Final = 8.0
+_PATIENT: Final = replace(EVERYTHING, flags=("--max-loop-lag", "0"))
+"""As an operator runs it, but that a worker that is stopped for each sample is late, and would refuse."""
 
 
 class ProfileError(RuntimeError):
@@ -88,7 +90,7 @@ def take_profile(bench: Bench, seconds: float) -> Profile:
     py_spy = prepare("py-spy") / "bin" / "py-spy"
     core, folder = bench.cores.tools, bench.folder
     with contextlib.ExitStack() as stack:
-        gateway = stack.enter_context(started_gateway(bench))
+        gateway = stack.enter_context(started_gateway(bench, _PATIENT))
         load = stack.enter_context(
             held_load(
                 gateway.url,

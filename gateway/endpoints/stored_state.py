@@ -167,6 +167,9 @@ def state_made_by(events: bytes, *, is_kept: bool) -> list[str]:
 
 def _named_in(raw: bytes, field: str) -> Iterator[State]:
     """What the parts in *raw* name, ids of items before all else."""
+    # As most: of a chat that names nothing the rest takes as long as the search again.
+    if _PARTS.search(raw) is None:
+        return
     parts = list(reversed(deque(_PARTS.finditer(raw), MAX_NAMED)))
     if field == _INPUT:
         for part in parts:

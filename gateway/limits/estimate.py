@@ -83,7 +83,7 @@ class _Sizes:
 class Estimate:
     """`gateway.limits.permit.Need` of one call; worked out when a limit first asks."""
 
-    __slots__ = ("_call", "_input", "_sizes", "_targets", "_tokens_of")
+    __slots__ = ("_call", "_input", "_paid", "_sizes", "_targets", "_tokens_of", "_tokens_of_most")
 
     def __init__(self, call: Call, targets: Sequence[Target], sizes: OutputSizes) -> None:
         """Prepare.
@@ -98,6 +98,10 @@ class Estimate:
         self._sizes = sizes
         self._input: tuple[int, int, int | None] | None = None
         self._tokens_of: dict[str, tuple[int, int]] = {}
+        # Of every target that has nothing of its own to say, once one has been asked about.
+        self._tokens_of_most: tuple[int, int] | None = None
+        # The last cost that was worked out, and of what: a model has one price at most of its targets.
+        self._paid: tuple[object, tuple[int, int], int] | None = None
 
     def amount(self, kind: LimitKind, target: str) -> int:
         """Most of it, at *target*; "" for whichever it will be."""
@@ -109,17 +113,22 @@ class Estimate:
         return max([self._amount_at(kind, one) for one in asked], default=0)
 
     def _amount_at(self, kind: LimitKind, target: Target) -> int:
-        tokens = self._tokens_of.get(target.name)
+        tokens = None if target.parameters else self._tokens_of_most
+        if tokens is None:
+            tokens = self._tokens_of.get(target.name)
         if tokens is None:
             tokens = self._tokens_of[target.name] = self._tokens(target)
-        asked, answered = tokens
         if kind == "tokens":
-            return asked + answered
+            return tokens[0] + tokens[1]
         if self._call.endpoint.operation == _COUNTING:
             return 0
-        price = target.price
-        cost_usd = None if price is None else price.cost_usd(Usage(asked, answered, "estimated"))
-        return _UNPRICED_MICRO_USD if cost_usd is None else min(_MOST, ceil(cost_usd * MICRO_USD))
+        price, paid = target.price, self._paid
+        if paid is not None and paid[0] is price and paid[1] is tokens:
+            return paid[2]
+        cost_usd = None if price is None else price.cost_usd(Usage(*tokens, "estimated"))
+        cost = _UNPRICED_MICRO_USD if cost_usd is None else min(_MOST, ceil(cost_usd * MICRO_USD))
+        self._paid = (price, tokens, cost)
+        return cost
 
     def _tokens(self, target: Target) -> tuple[int, int]:
         """Of input and output at *target*."""
@@ -140,7 +149,10 @@ class Estimate:
         if target.parameters:
             most = _maximum(target.parameters) or most
         answered = self._sizes.usual(target.name) if most is None else most
-        return asked, min(_MOST, answered * _replies(call, target))
+        tokens = (asked, min(_MOST, answered * _replies(call, target)))
+        if most is not None and not images and not target.parameters:
+            self._tokens_of_most = tokens
+        return tokens
 
 
 def _input_of(call: Call) -> tuple[int, int]:
@@ -157,7 +169,7 @@ def _input_of(call: Call) -> tuple[int, int]:
             continue
         if name == _CHAT and (plain := _plain_messages(value)) is not None:
             messages += len(plain)
-            sizes.text_bytes += _length("".join(plain))
+            sizes.text_bytes += sum(map(_length, plain))
             continue
         if name in _SCHEMAS:
             sizes.text_bytes += len(value)

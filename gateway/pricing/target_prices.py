@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import date
-from typing import Protocol
+from functools import lru_cache
+from typing import Final, Protocol
 
 from gateway.config.manifests.cost import Cost, PublicCost
 from gateway.model import Target
 from gateway.pricing.catalogue import find_entry
+from gateway.pricing.price import AnyPrice
 from gateway.pricing.private import private_price
+
+_KEPT: Final = 4096
 
 
 class Priced(Protocol):
@@ -61,6 +65,13 @@ def with_prices(targets: Iterable[Target], account: Account, day: date) -> Itera
         if cost is not None and not isinstance(cost, PublicCost):
             price = private_price(cost)
         if entry is not None or price is not None:
-            yield replace(target, price=price, context_window=entry.context_window if entry else None)
+            same = None if price is None else _same(price)
+            yield replace(target, price=same, context_window=entry.context_window if entry else None)
         else:
             yield target
+
+
+@lru_cache(maxsize=_KEPT)
+def _same(price: AnyPrice) -> AnyPrice:
+    """One object for all targets that cost the same: a call works out once what it costs at most."""
+    return price

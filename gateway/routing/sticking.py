@@ -7,6 +7,7 @@ answer nothing but an error, or as if nothing had been said before.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -63,9 +64,13 @@ class Sticking:
                 raise _elsewhere(account, state, call)
 
     def _stuck(self, plan: Plan, facts: CallFacts, call: Call) -> Plan:
+        states = state_named(call)
+        first = next(states, None)
+        if first is None:
+            return plan
         accounts = {name.partition("/")[0] for name in plan.candidates}
         home, is_somewhere = "", False
-        for state in state_named(call):
+        for state in chain((first,), states):
             if home and state.is_shared:
                 break
             # Also when it is known where the call goes: who made the rest has to be looked at.

@@ -16,6 +16,7 @@ from gateway.endpoints.openai_call import parse_call, unread_call
 from gateway.limits.estimate import Estimate
 from gateway.limits.output_sizes import OutputSizes
 from gateway.model import Call, Endpoint
+from gateway.pricing import price as prices
 from tests.unit.makers import TokenPrice, make_target
 
 TARGET = make_target()
@@ -229,6 +230,29 @@ def test_cost() -> None:
     priced, free = make_target("a/m", price=TokenPrice()), make_target("b/m")
     need = Estimate(call_of(messages=[said(HUNDRED)], max_tokens=50), (priced, free), OutputSizes())
     assert [need.amount("cost", name) for name in ("a/m", "b/m", "")] == [208, 1, 208]
+
+
+def test_targets_that_differ() -> None:
+    """What was worked out for one target holds for others without a maximum and a price of their own."""
+    price, dear = (prices.TokenPrice(prices.Rates(each, 2 * each)) for each in (1, 4))
+    targets = (
+        make_target("a/m", price=price),
+        make_target("b/m", price=price, parameters={"max_tokens": b"10"}),
+        make_target("c/m", price=price),
+        make_target("d/m", price=dear),
+    )
+    names = ("a/m", "b/m", "c/m", "d/m", "")
+    call = call_of(messages=[said(HUNDRED)], max_tokens=50)
+    for order in (names, names[::-1]):
+        need = Estimate(call, targets, OutputSizes())
+        found = {name: (need.amount("tokens", name), need.amount("cost", name)) for name in order}
+        assert found == {
+            "a/m": (158, 208),
+            "b/m": (118, 128),
+            "c/m": (158, 208),
+            "d/m": (158, 832),
+            "": (158, 832),
+        }
 
 
 def test_counting_is_free() -> None:

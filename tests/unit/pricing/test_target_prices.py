@@ -84,3 +84,9 @@ def test_price_of_the_right_integration() -> None:
     targets = [make_target(name, model_id="gpt-4o") for name in ("acct/large", "acct/small")]
     found = list(with_prices(targets, account, date(2026, 11, 1)))
     assert [(target.name, target.price) for target in found] == [("acct/large", OWN), ("acct/small", LIST)]
+
+
+def test_what_costs_the_same_has_one_price() -> None:
+    """So a call works out once what it costs at most, however many targets it has."""
+    one, other = (priced(Account((Integration(cost=PRIVATE),))) for _ in range(2))
+    assert one.price is other.price
