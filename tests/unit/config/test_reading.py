@@ -57,7 +57,7 @@ def test_unknown_fields_without_a_near_name_list_what_is_known(tmp_path: Path) -
         auth_data: {type: api-key, api_key: "env:X", qqq: 2}
         """
     lines = [line for line in found(check_text(tmp_path, text)) if "unknown" in line]
-    known = "type, name, collaborators, ownedBy, discount_percent, integrations, propagate_trace"
+    known = "type, name, collaborators, ownedBy, discount_percent, integrations, propagate_trace, tls"
     known += ", auth_data, base_url"
     assert lines == [
         f"warning 4 zzz: unknown field, it has no effect. Remove it; known are: {known}",

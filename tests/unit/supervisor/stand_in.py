@@ -19,10 +19,9 @@ def main() -> int:
     """Be the child."""
     role, ready_fd, parent_pid, log, behaviour = sys.argv[1:]
     die_with_parent(int(parent_pid))
-    signal.signal(DRAINING_SIGNAL, lambda *_: note("draining", of="told"))
-    stops = {signal.SIGTERM}
+    heard = {signal.SIGTERM, DRAINING_SIGNAL}
     # Blocked, so that one that comes early waits for `sigwait`.
-    signal.pthread_sigmask(signal.SIG_BLOCK, stops)
+    signal.pthread_sigmask(signal.SIG_BLOCK, heard)
 
     def note(word: str, of: str = role) -> None:
         with Path(log).open("a") as file:
@@ -33,8 +32,11 @@ def main() -> int:
         return 7
     say_ready(int(ready_fd))
     terms_wanted = {"good": 1, "slow": 2, "stubborn": 10**6}[behaviour]
-    for _ in range(terms_wanted):
-        signal.sigwait(stops)
+    while terms_wanted:
+        if signal.sigwait(heard) == DRAINING_SIGNAL:
+            note("draining", of="told")
+            continue
+        terms_wanted -= 1
         note("term")
     return 0
 
