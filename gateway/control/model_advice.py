@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
+
+from gateway.delivery.advice import Rule, Words
 
 _SUCCESS: Final = range(200, 300)
 _SERVER_ERRORS: Final = range(500, 600)
@@ -50,32 +52,6 @@ class Tried:
         return re.search(pattern, self.message, re.IGNORECASE) is not None
 
 
-class Words(NamedTuple):
-    """What is told.
-
-    Attributes:
-        what: What happened; a sentence without its full stop.
-        advice: What to do, whole sentences; "" when nothing is.
-    """
-
-    what: str
-    advice: str
-
-
-class Rule(NamedTuple):
-    """One thing that goes wrong.
-
-    Attributes:
-        what: What happened; a sentence without its full stop.
-        advice: What to do, whole sentences.
-        fits: Whether it is this that happened.
-    """
-
-    what: str
-    advice: str
-    fits: Callable[[Tried], bool]
-
-
 def _answered(*statuses: int) -> Callable[[Tried], bool]:
     return lambda tried: tried.provider_status in statuses
 
@@ -89,7 +65,7 @@ def _no_credit(tried: Tried) -> bool:
     return is_such and tried.provider_status in (400, 402, 403, 429)
 
 
-RULES: Final = (
+RULES: Final[tuple[Rule[Tried], ...]] = (
     Rule(
         "The key cannot be read",
         "Set the variable where the gateway starts, put the key into the file, or type the key itself here: "

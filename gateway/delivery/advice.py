@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, Generic, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from gateway.delivery.outcome import WEB_PAGE
@@ -97,6 +97,9 @@ class Try:
         return any(re.search(pattern, self.message, re.IGNORECASE) for pattern in patterns)
 
 
+_T = TypeVar("_T")
+
+
 class Words(NamedTuple):
     """What is told.
 
@@ -109,8 +112,8 @@ class Words(NamedTuple):
     advice: str
 
 
-class Rule(NamedTuple):
-    """One thing that goes wrong.
+class Rule(NamedTuple, Generic[_T]):
+    """One thing that goes wrong when something is tried.
 
     Attributes:
         what: What happened; a sentence without its full stop.
@@ -120,7 +123,7 @@ class Rule(NamedTuple):
 
     what: str
     advice: str
-    fits: Callable[[Try], bool]
+    fits: Callable[[_T], bool]
 
 
 # The texts of Elastic's apikeyauth extension, for when the header is not known here.
@@ -214,7 +217,7 @@ def _lacks_path(tried: Try) -> bool:
     return not tried.is_grpc and tried.status in (404, 405) and not tried.path.endswith(f"/v1/{tried.signal}")
 
 
-RULES: Final[tuple[Rule, ...]] = (
+RULES: Final[tuple[Rule[Try], ...]] = (
     Rule(
         "the endpoint is Kibana's address",
         "Use the OTLP endpoint: in Elastic Cloud, Add data > Application > OpenTelemetry shows it; its host "

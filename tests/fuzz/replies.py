@@ -13,7 +13,7 @@ from gateway.upstream.exchange import Upstream
 from tests.fuzz.draw import Draw
 from tests.fuzz.target import Check, Target
 from tests.unit.upstream.small_server import ask
-from tests.unit.wire.test_http1 import CHUNKED, WHOLE, assert_same, forgiven, h11_result, our_result
+from tests.unit.wire.test_http1 import CHUNKED, WHOLE, assert_read_as_by_h11, our_result
 
 _SECOND: Final = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecond"
 _WORDS: Final = (
@@ -39,16 +39,7 @@ def _reading() -> Iterator[Check]:
 
 
 def _check_reading(data: bytes) -> None:
-    pieces = Draw(data).pieces()
-    wire = b"".join(pieces)
-    result = our_result([wire])
-    assert our_result(pieces) == result
-    if result is None:
-        return
-    theirs = h11_result(wire)
-    if theirs is None:
-        result, theirs = our_result([forgiven(wire)]), h11_result(forgiven(wire))
-    assert_same(result, theirs)
+    assert_read_as_by_h11(Draw(data).pieces())
 
 
 class _Provider:
