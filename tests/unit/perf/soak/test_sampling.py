@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -65,9 +66,10 @@ def test_nobody_answers() -> None:
 
 
 def test_what_is_no_gateway_is_not_looked_at() -> None:
-    """This process is none."""
+    """A process that is none, without a child."""
     samples = Samples()
-    samples.look(os.getpid(), 1.0)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        samples.look(process.pid, 1.0)
     assert samples.lives == []
 
 
