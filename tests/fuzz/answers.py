@@ -195,7 +195,6 @@ def _seeds() -> Iterable[bytes]:
 
 ANSWERS: Final = Target(
     "answers",
-    "one answer in the dialect of the caller, a stream with its end; no mistake of ours; spans are whole",
     _checking,
     _seeds,
     (

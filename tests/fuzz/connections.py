@@ -154,7 +154,6 @@ def _seeds() -> Iterable[bytes]:
 
 CONNECTIONS: Final = Target(
     "connections",
-    "no more answers than requests, each whole; the server goes on",
     _checking,
     _seeds,
     (

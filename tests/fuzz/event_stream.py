@@ -98,7 +98,6 @@ def _seeds() -> Iterable[bytes]:
 
 EVENT_STREAM: Final = Target(
     "event_stream",
-    "any pieces give the same messages, those of botocore, and they can be written again",
     _checking,
     _seeds,
     (b":message-type", b":event-type", b":exception-type", b"\x07\x00\x05event"),

@@ -130,7 +130,6 @@ def _seeds() -> Iterable[bytes]:
 
 MANIFESTS: Final = Target(
     "manifests",
-    "refused with file and line, or accepted, handed on and put in force; never an exception",
     _checking,
     _seeds,
     (b"type: ", b"name: ", b"\n---\n", b"&a", b"*a", b"<<: ", b"!!", b"? ", b"env:KEY", b"|\n", b"{", b"["),
@@ -181,7 +180,6 @@ def _editing_seeds() -> Iterable[bytes]:
 
 EDITS: Final = Target(
     "edits",
-    "of a file one manifest says what was wanted, and the others what they said",
     _editing,
     _editing_seeds,
     (b"# note\n", b"- ", b": ", b"'", b'"', b"|\n", b">-\n", b"\r\n", b"{", b"["),

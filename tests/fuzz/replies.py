@@ -111,12 +111,9 @@ def _seeds() -> Iterable[bytes]:
         yield b"\x02\x00\x09\x00\x2a" + wire
 
 
-REPLIES: Final = Target(
-    "replies", "any pieces give the same reply, the one h11 reads", _reading, _seeds, _WORDS
-)
+REPLIES: Final = Target("replies", _reading, _seeds, _WORDS)
 EXCHANGES: Final = Target(
     "exchanges",
-    "a reply is read whole or refused, and nothing of it is taken for the next one",
     _exchanging,
     _seeds,
     _WORDS,

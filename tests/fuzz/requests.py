@@ -132,7 +132,6 @@ def _seeds() -> Iterable[bytes]:
 
 REQUESTS: Final = Target(
     "requests",
-    "answered once, without a mistake of ours, no 500, no secret; spans are whole",
     _checking,
     _seeds,
     (

@@ -58,7 +58,6 @@ def _seeds() -> Iterable[bytes]:
 
 SSE: Final = Target(
     "sse",
-    "any pieces give the same events, those of the standard",
     _checking,
     _seeds,
     (b"data:", b"event:", b"\r\n\r\n", b"\n\n", b"\r\r", b"[DONE]"),

@@ -12,18 +12,16 @@ Check = Callable[[bytes], None]
 
 @dataclass(frozen=True)
 class Target:
-    """One thing that takes bytes from strangers.
+    """One thing that takes bytes from strangers; what holds for all of them stands in README.md.
 
     Attributes:
         name: Of its corpus, too.
-        rules: What holds for every input, in one line.
         open: Gives its check, and what that needs while it is used.
         seeds: Inputs to begin with, beside those that were kept.
         words: What inputs are made of, for the fuzzer to put in.
     """
 
     name: str
-    rules: str
     open: Callable[[], AbstractContextManager[Check]]
     seeds: Callable[[], Iterable[bytes]]
     words: tuple[bytes, ...] = ()

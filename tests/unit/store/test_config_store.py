@@ -25,12 +25,6 @@ NOTE: Final = Note(0, "ab12", "v1", 0, "me@here", "0.1.0", 3, "why")
 PATIENT_S: Final = 10.0
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
-    with ValkeyServer(tmp_path_factory.mktemp("valkey")) as server:
-        yield server
-
-
 @pytest.fixture
 def store(server: ValkeyServer) -> Iterator[ConfigStore]:
     redis: Any = Redis.from_url(server.url)

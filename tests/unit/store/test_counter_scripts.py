@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -31,12 +30,6 @@ WORKER = PREFIX + b"worker:0123"
 COUNTER = PREFIX + b"k" * 16
 RESERVED = pack_charges([Charge(b"k" * 16, 5, 100, 0)], is_look=False)
 COUNTED = pack_counts([(5, 0, 0, 0)])
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
-    with ValkeyServer(tmp_path_factory.mktemp("valkey")) as server:
-        yield server
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import time
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -30,12 +30,6 @@ from tests.rig.valkey_server import PASSWORD, ClusterNode, ValkeyServer, form_cl
 pytestmark = requires("valkey")
 DEADLINE_S: Final = 20.0
 FAR_S: Final = 2**40
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
-    with ValkeyServer(tmp_path_factory.mktemp("valkey")) as server:
-        yield server
 
 
 def key_of(name: str) -> bytes:

@@ -8,7 +8,7 @@ import logging
 import ssl
 import subprocess
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,12 +27,6 @@ pytestmark = requires("valkey")
 DEADLINE_S: Final = 20.0
 OBJECTS: Final = "objects"
 MAKER_AT: Final = 16
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
-    with ValkeyServer(tmp_path_factory.mktemp("valkey")) as server:
-        yield server
 
 
 def key_of(name: str) -> bytes:
