@@ -699,6 +699,9 @@ class Price(Protocol):
     def cost_usd(self, usage: Usage) -> float | None:
         """What *usage* costs, None when it lacks what this price is for."""
 
+    def tokens_usd(self, input_tokens: int, output_tokens: int) -> float | None:
+        """What so many tokens cost of which none has its own rate; None where nothing is paid by tokens."""
+
     def shown(self) -> dict[str, Any]:
         """The price as the list of models shows it."""
 
