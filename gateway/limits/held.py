@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import inf
 from operator import itemgetter
-from typing import Final
+from typing import Final, Protocol
 
 from gateway.limits.rules import Meter
-from gateway.model import Charges, CounterGroup, HeldLimit, HeldLimits, LimitKind
+from gateway.model import Charges, CounterGroup, HeaderPairs, HeldLimit, HeldLimits, LimitKind
 
 TOLD: Final[tuple[LimitKind, ...]] = ("requests", "tokens")
 """Kinds of limits that callers are told of in headers."""
@@ -18,6 +18,13 @@ BY_ONE: Final = frozenset[LimitKind]({"requests", "parallel"})
 """Kinds of limits of which a call takes one, whoever answers."""
 
 _KEPT: Final = 1024
+
+
+class Need(Protocol):
+    """What a call may use."""
+
+    def amount(self, kind: LimitKind, target: str) -> int:
+        """Most of it, at *target*; "" for whichever it will be."""
 
 
 def _picks(places: Sequence[int]) -> Callable[[Sequence[int]], tuple[int, ...]]:
@@ -32,25 +39,27 @@ class Told:
 
     Attributes:
         places: Which meters may refuse.
-        limits: Of each of these.
         of: Picks what is theirs out of what all meters have.
-        watching: Which only watch, and so may have nothing left, and the limit of each.
+        watching: Which only watch, and so may have nothing left.
+        reset: What was last told of when one resets, and the `(meter, second)` that it holds for: windows of
+            rates end with a whole second.
     """
 
-    __slots__ = ("kind", "limits", "of", "places", "watching")
+    __slots__ = ("kind", "of", "places", "reset", "watching")
 
     def __init__(self, kind: LimitKind, meters: Sequence[Meter], places: Sequence[int]) -> None:
         self.kind = kind
         self.places = tuple(at for at in places if meters[at].is_enforced)
-        self.limits = tuple(meters[at].limit.amount for at in self.places)
         self.of = _picks(self.places)
-        self.watching = tuple((at, meters[at].limit.amount) for at in places if not meters[at].is_enforced)
+        self.watching = tuple(at for at in places if not meters[at].is_enforced)
+        self.reset: tuple[tuple[int, int], HeaderPairs] = ((-1, 0), [])
 
 
 class Held(HeldLimits):
     """Meters, each for a target, or for the call as it was asked.
 
     Attributes:
+        amounts: Of each meter what its limit is.
         targets: Of each meter, "" for the call.
         needs: What a call may use of several things, `(kind, target)`; the first is one of anything.
         corrected: Which meters are corrected when the call has ended, and the kind of each: all but requests.
@@ -68,6 +77,7 @@ class Held(HeldLimits):
         "_since_s",
         "_until_s",
         "alike",
+        "amounts",
         "corrected",
         "meters",
         "needs",
@@ -93,6 +103,7 @@ class Held(HeldLimits):
             )
         )
         self.meters = tuple(meters)
+        self.amounts = tuple(meter.limit.amount for meter in meters)
         self.targets = tuple(targets)
         needs: dict[tuple[LimitKind, str], int] = {}
         places = []
@@ -120,10 +131,13 @@ class Held(HeldLimits):
         self._since_s = inf
         self._until_s = -inf
 
-    def charges(self, amounts: Sequence[int], now_s: float) -> Charges:
-        """What a call takes of each meter: *amounts* are 1 and what `needs` names."""
+    def charges(self, need: Need, now_s: float) -> Charges:
+        """What a call takes of each meter that may use what it has *need* of."""
         if not self._since_s <= now_s < self._until_s:
             self._begin_windows(now_s)
+        amounts = [1]
+        for kind, target in self.needs:
+            amounts.append(need.amount(kind, target))
         return Charges(self._group, self._amounts_of(amounts))
 
     def _begin_windows(self, now_s: float) -> None:

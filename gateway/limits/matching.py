@@ -178,7 +178,7 @@ class Rules:
             of_call = None if stage == "target" else self._sets_of_call(caller, asked)
             of_target = self._sets_of_target(caller, asked, target) if target else None
             found = _keep(self._asked, key, _Asked(of_call, of_target, target, stage))
-        by = (found, tuple([metadata.get(key) for key in found.keys]) if found.keys else ())
+        by = (found, tuple(map(metadata.get, found.keys)))
         held = self._held.get(by)
         if held is None:
             held = _keep(self._held, by, found.held(metadata))

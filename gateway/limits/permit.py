@@ -16,7 +16,7 @@ import msgspec
 
 from gateway.errors import GatewayError
 from gateway.limits.headers import headers_of, limit_headers
-from gateway.limits.held import BY_ONE, Held, limits_of, part_of
+from gateway.limits.held import BY_ONE, Held, Need, limits_of, part_of
 from gateway.limits.matching import Rules, Stage
 from gateway.limits.refusal import refusal_of, unknown_refusal
 from gateway.limits.rules import MICRO_USD, Meter
@@ -46,13 +46,6 @@ _MOST: Final = 1 << 40
 _UNDECIDED: Final = Decision(None, (), (), 0.0)
 _NOBODY: Final[frozenset[str]] = frozenset()
 _NOTHING: Final[Mapping[int, int]] = MappingProxyType({})
-
-
-class Need(Protocol):
-    """What a call may use."""
-
-    def amount(self, kind: LimitKind, target: str) -> int:
-        """Most of it, at *target*; "" for whichever it will be."""
 
 
 class Till(Protocol):
@@ -109,15 +102,12 @@ class _Turn:
 
     __slots__ = ("charges", "counted", "decision", "held", "owners", "relaxed")
 
-    def __init__(self, held: Held, need: Need, now_s: float) -> None:
+    def __init__(self, held: Held, charges: Sequence[Charge]) -> None:
         self.held = held
-        amounts = [1]
-        for kind, target in held.needs:
-            amounts.append(need.amount(kind, target))
-        self.charges: Sequence[Charge] = held.charges(amounts, now_s)
+        self.charges = charges
         self.decision = _UNDECIDED
         self.owners: Sequence[frozenset[str] | None] = held.owners
-        self.relaxed: list[int] = []
+        self.relaxed: tuple[int, ...] = ()
         self.counted: Sequence[int] = ()
 
     def pass_over(self, used: Sequence[int]) -> bool:
@@ -141,22 +131,25 @@ class _Turn:
         for at in refusing:
             changed[at] = msgspec.structs.replace(changed[at], is_enforced=False)
         self.charges = changed
-        self.relaxed += refusing
+        self.relaxed += tuple(refusing)
         return bool(refusing)
 
     def said(self) -> LimitsSaid:
         """What became of it."""
-        charges, used = self.charges, self.decision.used
+        held, charges, used = self.held, self.charges, self.decision.used
         refused = self.decision.refused
+        without: tuple[int, ...] = ()
         if refused is not None:
             asked = enumerate(charges)
-            without = [at for at, charge in asked if used[at] + charge.amount > charge.limit or at == refused]
+            without = tuple(
+                [at for at, charge in asked if used[at] + charge.amount > charge.limit or at == refused]
+            )
         else:
             # Those that may refuse had room.
-            limits, unenforced = self.held.limits, self.held.unenforced
-            counting = [*unenforced, *self.relaxed] if self.relaxed else unenforced
-            without = [at for at in counting if used[at] > limits[at].limit]
-        return LimitsSaid(self.held, charges, self.decision, tuple(without))
+            for at in held.unenforced + self.relaxed:
+                if used[at] > held.amounts[at]:
+                    without += (at,)
+        return LimitsSaid(held, charges, self.decision, without)
 
     def refusing(self, said: LimitsSaid) -> list[int]:
         """Which limits are in the way, of those without room."""
@@ -165,12 +158,15 @@ class _Turn:
     def corrections(self, spent: Sequence[Spent]) -> Sequence[Correction]:
         """What corrects it to what was *spent*."""
         held, charges, owners, counted = self.held, self.charges, self.owners, self.counted
-        if isinstance(charges, Charges) and owners is held.owners and not counted:
+        if isinstance(charges, Charges) and owners is held.owners and not counted and len(spent) == 1:
             # Most calls end as they were begun.
+            (one,) = spent
+            amounts, tokens, micro_usd = charges.amounts, min(one.tokens, _MOST), _micro_usd(one)
             changes = []
             for kind, owner, places in held.alike:
-                used = 0 if kind == "parallel" else _spent(kind, owner, spent)
-                change = used - charges.amounts[places[0]]
+                change = -amounts[places[0]]
+                if kind != "parallel" and (owner is None or one.target in owner):
+                    change += tokens if kind == "tokens" else micro_usd
                 if change:
                     changes.append((places, change))
             return Corrections(charges, changes, self.decision)
@@ -263,13 +259,13 @@ class CallPermit:
         self._till = till
         self._policy = policy
         self._asking = asking
-        self._turns: list[_Turn] = []
+        self._turns: tuple[_Turn, ...] = ()
         self._admitted: tuple[str, ...] = ()
         self._full: tuple[str, ...] = ()
-        self._beside: list[Correction] = []
+        self._beside: tuple[Correction, ...] = ()
         self._is_charged = False
         self._reset_s = 0.0
-        self.said: Sequence[LimitsSaid] = ()
+        self.said: tuple[LimitsSaid, ...] = ()
         self.refusal: GatewayError | None = None
         self.is_refused = False
         self.reached: Sequence[Reached] = ()
@@ -351,7 +347,7 @@ class CallPermit:
         decision = await self._reserve(charges)
         if decision.refused is not None:
             return False
-        self._beside += [Correction(charge, -charge.amount, decision) for charge in charges]
+        self._beside += tuple([Correction(charge, -charge.amount, decision) for charge in charges])
         return True
 
     def _shared(self, held: Held) -> list[tuple[_Turn, int, int]]:
@@ -388,7 +384,7 @@ class CallPermit:
         self._admitted = tuple([each for each in self._admitted if each != name])
         back = [correction for turn in self._turns for correction in turn.give_back(name)]
         if back:
-            self.said = [_part(said, lambda limit: limit.target != name) for said in self.said]
+            self.said = tuple([_part(said, lambda limit: limit.target != name) for said in self.said])
             self._till.settle(back)
 
     async def use(self, spent: Sequence[Spent]) -> GatewayError | None:
@@ -427,7 +423,7 @@ class CallPermit:
 
     def settle(self, spent: Sequence[Spent]) -> None:
         """Correct what was taken to what was *spent*."""
-        turns, self._turns = self._turns, []
+        turns, self._turns = self._turns, ()
         corrections: Sequence[Correction]
         if len(turns) == 1:
             corrections = turns[0].corrections(spent)
@@ -446,7 +442,7 @@ class CallPermit:
             corrections = [*corrections, *self._unadmitted(spent, turns)]
         if self._beside:
             corrections = [*corrections, *self._beside]
-            self._beside = []
+            self._beside = ()
         if corrections:
             self._till.settle(corrections)
 
@@ -484,12 +480,13 @@ class CallPermit:
         Where not only what is asked for *target* has no room, the call is refused.
         """
         now_s = self._till.now_s()
-        turn = _Turn(held, self._asking.need, now_s)
+        charges: Sequence[Charge] = held.charges(self._asking.need, now_s)
         if lacking:
-            turn.charges = [
+            charges = [
                 held.meters[at].charge(lacking.get(at, charge.amount), now_s)
-                for at, charge in enumerate(turn.charges)
+                for at, charge in enumerate(charges)
             ]
+        turn = _Turn(held, charges)
         for _ in range(_TURNS):
             # As `_reserve`, without a coroutine more for every call.
             answer = self._till.reserve(turn.charges)
@@ -499,14 +496,14 @@ class CallPermit:
         turn.decision = decision
         said = turn.said()
         if decision.refused is None:
-            self._turns.append(turn)
+            self._turns += (turn,)
         else:
             self._refuse(turn, decision, decision.refused)
             if all(held.targets[at] == target != "" for at in turn.refusing(said)):
                 said = _part(said, lambda limit: limit.target == target)
             else:
                 self.is_refused = True
-        self.said = [*self.said, said]
+        self.said += (said,)
         return decision.refused is None
 
     def _refuse(self, turn: _Turn, decision: Decision, at: int) -> None:
@@ -554,8 +551,9 @@ def _spent(kind: LimitKind, targets: frozenset[str] | None, spent: Sequence[Spen
     """What of *spent*, by *targets* or by all, counts for a charge."""
     if kind == "parallel":
         return 0
-    whole = 0
-    for each in spent:
-        if targets is None or each.target in targets:
-            whole += each.tokens if kind == "tokens" else round((each.cost_usd or 0.0) * MICRO_USD)
-    return min(whole, _MOST)
+    asked = [each for each in spent if targets is None or each.target in targets]
+    return min(_MOST, sum([each.tokens if kind == "tokens" else _micro_usd(each) for each in asked]))
+
+
+def _micro_usd(spent: Spent) -> int:
+    return min(_MOST, round(spent.cost_usd * MICRO_USD)) if spent.cost_usd else 0
