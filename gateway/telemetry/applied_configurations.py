@@ -7,8 +7,9 @@ name is TrueFoundry's, who say of the value no more than that it is a dictionary
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -113,9 +114,9 @@ def _usual_value(trace: CallTrace, said: Sequence[LimitsSaid]) -> bytes | None:
         return None
     parts = []
     if said:
-        form, places = _form(said[0].held, said[0].without_room)
+        form, pick = _form(said[0].held, said[0].without_room)
         used = said[0].decision.used
-        parts.append(form % tuple([used[at] for at in places]))
+        parts.append(form % (used if pick is None else pick(used)))
     plan = trace.plan
     if plan is not None and plan.route is not None:
         order = tuple([target.name for target in plan.targets])
@@ -125,8 +126,14 @@ def _usual_value(trace: CallTrace, said: Sequence[LimitsSaid]) -> bytes | None:
 
 
 @lru_cache(maxsize=_KEPT)
-def _form(held: HeldLimits, without_room: tuple[int, ...]) -> tuple[bytes, tuple[int, ...]]:
-    """How limits are told, with `%d` for what is used of each, and which limit that is."""
+def _form(
+    held: HeldLimits, without_room: tuple[int, ...]
+) -> tuple[bytes, Callable[[tuple[int, ...]], tuple[int, ...]] | None]:
+    """How limits are told, with `%d` for what is used of each, and what brings these into that order.
+
+    Returns:
+        None for the latter where they are in it.
+    """
     lists = []
     places = []
     for name, is_budget in (("rate_limits", False), ("budgets", True)):
@@ -141,7 +148,7 @@ def _form(held: HeldLimits, without_room: tuple[int, ...]) -> tuple[bytes, tuple
                 places.append(at)
         if told:
             lists.append(b'"%b":[%b]' % (name.encode(), b",".join(told)))
-    return b",".join(lists), tuple(places)
+    return b",".join(lists), None if places == sorted(places) else itemgetter(*places)
 
 
 @lru_cache(maxsize=_KEPT)
