@@ -53,7 +53,7 @@ from gateway.errors import (
 from gateway.failover import Failover
 from gateway.limits.estimate import Estimate
 from gateway.limits.limiter import Limiter
-from gateway.limits.permit import Asking
+from gateway.limits.matching import Asking
 from gateway.long_work import LONG_BYTES, LongWork
 from gateway.model import (
     AttemptObserver,
@@ -478,17 +478,15 @@ def spent_by(trace: CallTrace) -> list[Spent]:
         return []
     spent = []
     for attempt in trace.exchanges:
-        usage = attempt.usage
-        asked, answered = (0, None) if usage is None else (usage.input_tokens or 0, usage.output_tokens)
-        is_whole = usage is not None and usage.source != "partial" and attempt.number
-        spent.append(
-            Spent(
-                attempt.target.name,
-                asked + (answered or 0),
-                answered if is_whole else None,
-                attempt.cost_usd,
-            )
-        )
+        name, usage, cost_usd = attempt.target.name, attempt.usage, attempt.cost_usd
+        if usage is None:
+            spent.append(Spent(name, 0, None, cost_usd))
+        else:
+            answered = usage.output_tokens
+            tokens = (usage.input_tokens or 0) + (answered or 0)
+            # Of one that was broken off, or that judges, nobody learns how long replies are.
+            is_whole = usage.source != "partial" and attempt.number
+            spent.append(Spent(name, tokens, answered if is_whole else None, cost_usd))
     return spent
 
 

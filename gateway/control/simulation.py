@@ -20,8 +20,8 @@ from gateway.endpoints.catalogue import CHAT
 from gateway.endpoints.openai_call import unread_call
 from gateway.errors import GatewayError, InvalidApiKey
 from gateway.limits.compile import compile_limits
-from gateway.limits.matching import Rules
-from gateway.limits.permit import Asking, CallPermit, LimitPolicy
+from gateway.limits.matching import Asking, Rules
+from gateway.limits.permit import CallPermit, LimitPolicy
 from gateway.limits.readings import CounterReader, Readings
 from gateway.limits.rules import Meter
 from gateway.limits.stated_need import StatedNeed

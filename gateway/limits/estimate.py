@@ -81,34 +81,30 @@ class _Sizes:
         self.media_bytes = 0
 
 
-class Estimate:
-    """`gateway.limits.permit.Need` of one call; worked out when a limit first asks."""
+class Estimate(msgspec.Struct, eq=False):
+    """`gateway.limits.permit.Need` of one call; worked out when a limit first asks.
 
-    __slots__ = ("_alike", "_call", "_input", "_most", "_paid", "_sizes", "_targets", "_tokens_of")
+    Attributes:
+        call: As it was asked.
+        targets: Who may answer.
+        sizes: How long replies of these usually are.
+    """
 
-    def __init__(self, call: Call, targets: Sequence[Target], sizes: OutputSizes) -> None:
-        """Prepare.
-
-        Args:
-            call: As it was asked.
-            targets: Who may answer.
-            sizes: How long replies of these usually are.
-        """
-        self._call = call
-        self._targets = targets
-        self._sizes = sizes
-        # Tokens of the input without its images, how many of these there are, and the maximum of the output.
-        self._input: tuple[int, int] | None = None
-        self._most: int | None = None
-        # Of every target that has nothing of its own to say, once one has been asked about; and of others.
-        self._alike: tuple[int, int] | None = None
-        self._tokens_of: dict[str, tuple[int, int]] | None = None
-        # The last cost that was worked out, and of what: a model has one price at most of its targets.
-        self._paid: tuple[object, tuple[int, int], int] | None = None
+    call: Call
+    targets: Sequence[Target]
+    sizes: OutputSizes
+    # Tokens of the input without its images, how many of these there are, and the maximum of the output.
+    _input: tuple[int, int] | None = None
+    _most: int | None = None
+    # Of every target that has nothing of its own to say, once one has been asked about; and of others.
+    _alike: tuple[int, int] | None = None
+    _tokens_of: dict[str, tuple[int, int]] | None = None
+    # The last cost that was worked out, and of what: a model has one price at most of its targets.
+    _paid: tuple[object, tuple[int, int], int] | None = None
 
     def amount(self, kind: LimitKind, target: str) -> int:
         """Most of it, at *target*; "" for whichever it will be."""
-        asked = self._targets
+        asked = self.targets
         if target and len(asked) > 1:
             asked = [one for one in asked if one.name == target] or asked
         most = 0
@@ -117,7 +113,7 @@ class Estimate:
             if tokens is None or one.parameters:
                 tokens = self._tokens(one)
             amount = tokens[0] + tokens[1] if kind == "tokens" else self._cost(one, tokens)
-            most = max(most, amount)
+            most = amount if amount > most else most  # noqa: FURB136  each call is asked
         return most
 
     def _cost(self, target: Target, tokens: tuple[int, int]) -> int:
@@ -125,7 +121,7 @@ class Estimate:
         price, paid = target.price, self._paid
         if paid is not None and paid[0] is price and paid[1] is tokens:
             return paid[2]
-        if self._call.endpoint.operation == _COUNTING:
+        if self.call.endpoint.operation == _COUNTING:
             return 0
         cost_usd = None if price is None else price.tokens_usd(*tokens)
         cost = _UNPRICED_MICRO_USD if cost_usd is None else min(_MOST, ceil(cost_usd * MICRO_USD))
@@ -136,7 +132,7 @@ class Estimate:
         """Of input and output at *target*, kept for the next time."""
         if self._tokens_of is not None and (kept := self._tokens_of.get(target.name)) is not None:
             return kept
-        call, endpoint = self._call, self._call.endpoint
+        call, endpoint = self.call, self.call.endpoint
         operation, parameters = endpoint.operation, target.parameters
         if operation == _COUNTING:
             tokens = self._alike = (0, 0)
@@ -154,10 +150,9 @@ class Estimate:
             most = _maximum(parameters) or most
         answered = 0
         if operation not in _WITHOUT_OUTPUT:
-            answered = self._sizes.usual(target.name) if most is None else most
+            answered = self.sizes.usual(target.name) if most is None else most
             has_more = parameters or "best_of" in call.fields
-            replies = _replies(call, parameters) if has_more else call.choices
-            answered = min(_MOST, answered * max(1, replies))
+            answered = min(_MOST, answered * (_replies(call, parameters) if has_more else call.choices))
         tokens = (asked, answered)
         if most is not None and not images and not parameters:
             self._alike = tokens
@@ -277,9 +272,8 @@ def _maximum(parameters: Mapping[str, msgspec.Raw] | Mapping[str, bytes]) -> int
     """Most tokens of one choice that *parameters* allow, None when they do not say."""
     most = None
     for name in _MAXIMA:
-        raw = parameters.get(name)
-        if raw is not None:
-            number = _number(raw)
+        if name in parameters:
+            number = _number(parameters[name])
             if number is not None and (most is None or number > most):
                 most = number
     return most
@@ -291,7 +285,7 @@ def _replies(call: Call, put_over: Mapping[str, bytes]) -> int:
     given = {name: put_over.get(name) or own.get(name) for name in ("n", "best_of")}
     of_each = max(_number(value) or 1 if value is not None else 1 for value in given.values())
     asked = own.get("n")
-    return max(1, call.choices) * of_each // (1 if asked is None else _number(asked) or 1)
+    return call.choices * of_each // (1 if asked is None else _number(asked) or 1)
 
 
 def _number(value: msgspec.Raw | bytes) -> int | None:

@@ -12,13 +12,12 @@ from math import ceil, inf
 from operator import sub
 from typing import Final
 
-from gateway.limits.held import TOLD, Held
+from gateway.limits.held import REMAINING, TOLD, Held
 from gateway.model import HeaderPairs, LimitKind, LimitNote, LimitsSaid
 
 _NAMES: Final = {
     kind: (f"x-ratelimit-limit-{kind}".encode(), f"x-ratelimit-reset-{kind}".encode()) for kind in TOLD
 }
-_REMAINING: Final = {kind: f"x-ratelimit-remaining-{kind}".encode() for kind in TOLD}
 _MOST: Final = 1 << 62
 """More than is left of any limit."""
 
@@ -41,7 +40,7 @@ def limit_headers(notes: Sequence[LimitNote]) -> HeaderPairs:
     headers: HeaderPairs = []
     for kind, note in least.items():
         headers += _told(kind, note.limit, note.reset_s)
-        headers.append((_REMAINING[kind], b"%d" % max(0, note.limit - note.used)))
+        headers.append((REMAINING[kind], b"%d" % max(0, note.limit - note.used)))
     return headers
 
 
@@ -52,25 +51,27 @@ def headers_of(held: Held, said: LimitsSaid) -> HeaderPairs:
         return limit_headers(said.notes())
     if not held.told:
         return []
-    left = list(map(sub, held.amounts, decision.used))
+    left = [*map(sub, held.amounts, decision.used)]
     second = int(decision.at_s)
     headers: HeaderPairs = []
     for told in held.told:
-        which, least = -1, _MOST
         if told.places:
             refusing = told.of(left)
             least = min(refusing)
             which = told.places[refusing.index(least)]
+        else:
+            which, least = -1, _MOST
         for at in told.watching:
             if 0 <= left[at] < least:
                 which, least = at, left[at]
         if which < 0:
             continue
-        key, reset = told.reset
-        if key != (which, second):
-            reset = _told(told.kind, held.amounts[which], said.charges[which].reset_s(decision.at_s))
-            told.reset = ((which, second), reset)
-        headers += (*reset, (_REMAINING[told.kind], b"%d" % least))
+        if told.which != which or told.second != second:
+            reset_s = said.charges[which].reset_s(decision.at_s)
+            told.which, told.second = which, second
+            told.headers = _told(told.kind, held.amounts[which], reset_s)
+        headers += told.headers
+        headers.append((told.remaining, b"%d" % least))
     return headers
 
 

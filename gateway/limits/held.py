@@ -14,6 +14,8 @@ from gateway.model import Charges, CounterGroup, HeaderPairs, HeldLimit, HeldLim
 TOLD: Final[tuple[LimitKind, ...]] = ("requests", "tokens")
 """Kinds of limits that callers are told of in headers."""
 
+REMAINING: Final = {kind: f"x-ratelimit-remaining-{kind}".encode() for kind in TOLD}
+
 BY_ONE: Final = frozenset[LimitKind]({"requests", "parallel"})
 """Kinds of limits of which a call takes one, whoever answers."""
 
@@ -41,18 +43,22 @@ class Told:
         places: Which meters may refuse.
         of: Picks what is theirs out of what all meters have.
         watching: Which only watch, and so may have nothing left.
-        reset: What was last told of when one resets, and the `(meter, second)` that it holds for: windows of
-            rates end with a whole second.
+        remaining: Name of the header that says what is left.
+        headers: What else was told last; it holds for the meter `which` all through the `second`, since the
+            windows of rates end with a whole one.
     """
 
-    __slots__ = ("kind", "of", "places", "reset", "watching")
+    __slots__ = ("headers", "kind", "of", "places", "remaining", "second", "watching", "which")
 
     def __init__(self, kind: LimitKind, meters: Sequence[Meter], places: Sequence[int]) -> None:
         self.kind = kind
         self.places = tuple(at for at in places if meters[at].is_enforced)
         self.of = _picks(self.places)
         self.watching = tuple(at for at in places if not meters[at].is_enforced)
-        self.reset: tuple[tuple[int, int], HeaderPairs] = ((-1, 0), [])
+        self.remaining = REMAINING[kind]
+        self.which = -1
+        self.second = 0
+        self.headers: HeaderPairs = []
 
 
 class Held(HeldLimits):

@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
+from gateway.limits.matching import Asking
 from gateway.limits.output_sizes import OutputSizes
-from gateway.limits.permit import Asking, CallPermit, LimitPolicy
+from gateway.limits.permit import CallPermit, LimitPolicy
 from gateway.model import Charge, Correction, Counters, Decision, Plan, RemoteCounters
 from gateway.tasks import end, spawn
 

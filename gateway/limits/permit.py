@@ -16,12 +16,11 @@ import msgspec
 
 from gateway.errors import GatewayError
 from gateway.limits.headers import headers_of, limit_headers
-from gateway.limits.held import BY_ONE, Held, Need, limits_of, part_of
-from gateway.limits.matching import Rules, Stage
+from gateway.limits.held import BY_ONE, Held, limits_of, part_of
+from gateway.limits.matching import Asking, Rules
 from gateway.limits.refusal import refusal_of, unknown_refusal
 from gateway.limits.rules import MICRO_USD, Meter
 from gateway.model import (
-    Caller,
     Charge,
     Charges,
     Correction,
@@ -75,22 +74,7 @@ class LimitPolicy(msgspec.Struct, frozen=True):
     budget_status: int = 429
 
 
-class Asking(msgspec.Struct, frozen=True):
-    """A call as rules look at it.
-
-    Attributes:
-        model: The name that it asked for.
-        metadata: As resolved.
-        need: What it may use.
-    """
-
-    caller: Caller
-    model: str
-    metadata: Mapping[str, str]
-    need: Need
-
-
-class _Turn:
+class _Turn(msgspec.Struct, eq=False):
     """What is asked of the counters at once.
 
     Attributes:
@@ -100,15 +84,12 @@ class _Turn:
         counted: Of each charge what was counted since, while the call went on; () where nothing was.
     """
 
-    __slots__ = ("charges", "counted", "decision", "held", "owners", "relaxed")
-
-    def __init__(self, held: Held, charges: Sequence[Charge]) -> None:
-        self.held = held
-        self.charges = charges
-        self.decision = _UNDECIDED
-        self.owners: Sequence[frozenset[str] | None] = held.owners
-        self.relaxed: tuple[int, ...] = ()
-        self.counted: Sequence[int] = ()
+    held: Held
+    charges: Sequence[Charge]
+    owners: Sequence[frozenset[str] | None]
+    decision: Decision = _UNDECIDED
+    relaxed: tuple[int, ...] = ()
+    counted: Sequence[int] = ()
 
     def pass_over(self, used: Sequence[int]) -> bool:
         """Let budgets without room that refuse only where no other has any only count; whether there are any.
@@ -144,11 +125,9 @@ class _Turn:
             without = tuple(
                 [at for at, charge in asked if used[at] + charge.amount > charge.limit or at == refused]
             )
-        else:
+        elif counting := held.unenforced + self.relaxed:
             # Those that may refuse had room.
-            for at in held.unenforced + self.relaxed:
-                if used[at] > held.amounts[at]:
-                    without += (at,)
+            without = tuple([at for at in counting if used[at] > held.amounts[at]])
         return LimitsSaid(held, charges, self.decision, without)
 
     def refusing(self, said: LimitsSaid) -> list[int]:
@@ -161,12 +140,11 @@ class _Turn:
         if isinstance(charges, Charges) and owners is held.owners and not counted and len(spent) == 1:
             # Most calls end as they were begun.
             (one,) = spent
-            amounts, tokens, micro_usd = charges.amounts, min(one.tokens, _MOST), _micro_usd(one)
-            changes = []
+            amounts, changes = charges.amounts, []
             for kind, owner, places in held.alike:
                 change = -amounts[places[0]]
                 if kind != "parallel" and (owner is None or one.target in owner):
-                    change += tokens if kind == "tokens" else micro_usd
+                    change += min(one.tokens, _MOST) if kind == "tokens" else _micro_usd(one)
                 if change:
                     changes.append((places, change))
             return Corrections(charges, changes, self.decision)
@@ -231,7 +209,7 @@ def _key_of(meter: Meter) -> tuple[str, str]:
     return meter.rule.source, meter.rule.id
 
 
-class CallPermit:
+class CallPermit(msgspec.Struct, eq=False):
     """`gateway.model.Permit` of one call.
 
     Attributes:
@@ -239,36 +217,19 @@ class CallPermit:
         reached: Thresholds of budgets, once it is settled.
     """
 
-    __slots__ = (
-        "_admitted",
-        "_asking",
-        "_beside",
-        "_full",
-        "_is_charged",
-        "_policy",
-        "_reset_s",
-        "_till",
-        "_turns",
-        "is_refused",
-        "reached",
-        "refusal",
-        "said",
-    )
-
-    def __init__(self, till: Till, policy: LimitPolicy, asking: Asking) -> None:
-        self._till = till
-        self._policy = policy
-        self._asking = asking
-        self._turns: tuple[_Turn, ...] = ()
-        self._admitted: tuple[str, ...] = ()
-        self._full: tuple[str, ...] = ()
-        self._beside: tuple[Correction, ...] = ()
-        self._is_charged = False
-        self._reset_s = 0.0
-        self.said: tuple[LimitsSaid, ...] = ()
-        self.refusal: GatewayError | None = None
-        self.is_refused = False
-        self.reached: Sequence[Reached] = ()
+    _till: Till
+    _policy: LimitPolicy
+    _asking: Asking
+    _turns: tuple[_Turn, ...] = ()
+    _admitted: tuple[str, ...] = ()
+    _full: tuple[str, ...] = ()
+    _beside: tuple[Correction, ...] = ()
+    _is_charged: bool = False
+    _reset_s: float = 0.0
+    said: tuple[LimitsSaid, ...] = ()
+    refusal: GatewayError | None = None
+    is_refused: bool = False
+    reached: Sequence[Reached] = ()
 
     @property
     def notes(self) -> list[LimitNote]:
@@ -277,7 +238,7 @@ class CallPermit:
 
     async def admit_direct(self, target: Target) -> None:
         """Take what a call needs that nobody but *target* can answer, since it is what was asked for."""
-        held = self._held(target.name, "direct")
+        held = self._policy.rules.held(self._asking, target.name, "direct")
         if not held.limits or await self._take(held):
             self._admitted = (target.name,)
         else:
@@ -291,7 +252,7 @@ class CallPermit:
         """
         if first is not None:
             await self.admit_target(first)
-        elif not (held := self._held("", "call")).limits or await self._take(held):
+        elif not (held := self._policy.rules.held(self._asking, "", "call")).limits or await self._take(held):
             self._is_charged = True
 
     def has_admitted(self, target: Target) -> bool:
@@ -305,7 +266,7 @@ class CallPermit:
             return True
         if name in self._full or self.is_refused:
             return False
-        held = self._held(name, "target" if self._is_charged else "call")
+        held = self._policy.rules.held(self._asking, name, "target" if self._is_charged else "call")
         shared = self._shared(held)
         lacking: dict[int, int] = {}
         if shared:
@@ -332,14 +293,14 @@ class CallPermit:
         Of what holds for both that is taken once more, and given back when the call is settled.
         """
         name = target.name
-        of_target = self._held(name, "target")
+        of_target = self._policy.rules.held(self._asking, name, "target")
         both = {of_target.meters[at] for _, _, at in self._shared(of_target)}
         if not await self.admit_target(target):
             return False
         now_s, need = self._till.now_s(), self._asking.need
         charges = [
             meter.charge(need.amount(meter.limit.kind, name), now_s)
-            for meter in (*self._held("", "call").meters, *both)
+            for meter in (*self._policy.rules.held(self._asking, "", "call").meters, *both)
             if meter.limit.kind not in BY_ONE
         ]
         if not charges:
@@ -451,7 +412,7 @@ class CallPermit:
         now_s = self._till.now_s()
         decision = turns[0].decision if turns else Decision(None, (), (), now_s)
         for name in {each.target: None for each in spent if each.target not in self._admitted}:
-            held = self._held(name, "target")
+            held = self._policy.rules.held(self._asking, name, "target")
             for at, kind in held.corrected:
                 used = _spent(kind, frozenset({name}), spent)
                 if used:
@@ -461,14 +422,10 @@ class CallPermit:
 
     def headers(self) -> HeaderPairs:
         """What the caller is told of its limits."""
-        turns = self._turns
-        if len(self.said) == len(turns) == 1 and self.said[0].held is turns[0].held:
-            return headers_of(turns[0].held, self.said[0])
+        said = self.said
+        if len(said) == 1 and isinstance(held := said[0].held, Held):
+            return headers_of(held, said[0])
         return limit_headers(self.notes)
-
-    def _held(self, target: str, stage: Stage) -> Held:
-        asking = self._asking
-        return self._policy.rules.held(asking.caller, asking.model, target, asking.metadata, stage)
 
     async def _reserve(self, charges: Sequence[Charge]) -> Decision:
         answer = self._till.reserve(charges)
@@ -486,7 +443,7 @@ class CallPermit:
                 held.meters[at].charge(lacking.get(at, charge.amount), now_s)
                 for at, charge in enumerate(charges)
             ]
-        turn = _Turn(held, charges)
+        turn = _Turn(held, charges, held.owners)
         for _ in range(_TURNS):
             # As `_reserve`, without a coroutine more for every call.
             answer = self._till.reserve(turn.charges)

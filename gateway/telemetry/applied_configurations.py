@@ -112,24 +112,25 @@ def _usual_value(trace: CallTrace, said: Sequence[LimitsSaid]) -> bytes | None:
     """The value of a call that was admitted at once, of which little is new; None of another."""
     if len(said) > 1 or (said and said[0].decision.refused is not None):
         return None
-    parts = []
+    limits = b""
     if said:
         form, pick = _form(said[0].held, said[0].without_room)
         used = said[0].decision.used
-        parts.append(form % (used if pick is None else pick(used)))
+        limits = form % (used if pick is None else pick(used))
     plan = trace.plan
-    if plan is not None and plan.route is not None:
-        order = tuple([target.name for target in plan.targets])
-        skipped = (*plan.skipped, *trace.skips)
-        parts.append(_routing_part(plan.route, plan.candidates, order, skipped, len(trace.attempts)))
-    return b"{%b}" % b",".join(parts)
+    if plan is None or plan.route is None:
+        return limits
+    order = tuple([target.name for target in plan.targets])
+    skipped = (*plan.skipped, *trace.skips)
+    routing = _routing_part(plan.route, plan.candidates, order, skipped, len(trace.attempts))
+    return b"%b,%b}" % (limits[:-1], routing) if limits else b"{%b}" % routing
 
 
 @lru_cache(maxsize=_KEPT)
 def _form(
     held: HeldLimits, without_room: tuple[int, ...]
 ) -> tuple[bytes, Callable[[tuple[int, ...]], tuple[int, ...]] | None]:
-    """How limits are told, with `%d` for what is used of each, and what brings these into that order.
+    """How limits alone are told, with `%d` for what is used of each, and what brings these into that order.
 
     Returns:
         None for the latter where they are in it.
@@ -148,7 +149,7 @@ def _form(
                 places.append(at)
         if told:
             lists.append(b'"%b":[%b]' % (name.encode(), b",".join(told)))
-    return b",".join(lists), None if places == sorted(places) else itemgetter(*places)
+    return b"{%b}" % b",".join(lists), None if places == sorted(places) else itemgetter(*places)
 
 
 @lru_cache(maxsize=_KEPT)

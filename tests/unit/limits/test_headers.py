@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.limits.headers import format_duration, limit_headers
 from gateway.limits.limiter import Limiter
-from gateway.limits.permit import Asking
+from gateway.limits.matching import Asking
 from gateway.model import LimitNote, Plan
 from gateway.store.counter_table import counters_in_memory
 from tests.unit.limits.limits import NOW_S, FixedNeed, limit_of, policy_of
