@@ -149,8 +149,9 @@ class Held(HeldLimits):
     def _begin_windows(self, now_s: float) -> None:
         self._group = CounterGroup([meter.charge(0, now_s) for meter in self.meters])
         windows = [meter.window for meter in self.meters]
-        self._since_s = max([begin for begin, _ in windows], default=-inf)
-        self._until_s = min([end for _, end in windows if end], default=inf)
+        # As floats they are compared with the time faster.
+        self._since_s = float(max([begin for begin, _ in windows], default=-inf))
+        self._until_s = float(min([end for _, end in windows if end], default=inf))
 
 
 def _is_told(meter: Meter, kind: LimitKind) -> bool:
