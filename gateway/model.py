@@ -1013,7 +1013,7 @@ class CounterGroup:
     def __init__(self, charges: Iterable[Charge]) -> None:
         self.charges = tuple(charges)
         self.most = tuple(charge.limit if charge.is_enforced else _UNBOUNDED for charge in self.charges)
-        self.found: object = None
+        self.found: Any = None
 
 
 class Charges(Sequence[Charge]):

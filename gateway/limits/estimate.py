@@ -22,6 +22,8 @@ _TOKENS_PER_MESSAGE: Final = 8
 _MOST: Final = 1 << 40
 """No call uses more; what a body says beyond is as much."""
 
+_MOST_AS_READ: Final = float(_MOST)
+
 _IMAGE_TOKENS: Final = {"anthropic": 1_600, "gemini": 1_120, "vertex_ai": 1_120}
 _IMAGE_TOKENS_ELSEWHERE: Final = 1_445
 """OpenAI's of the biggest picture at high detail: 85 and 170 for each of 8 tiles."""
@@ -172,32 +174,31 @@ def _input_of(call: Call) -> tuple[int, int]:
     for name, raw in call.fields.items():
         if name in _SETTINGS:
             continue
-        if name == _CHAT and (plain := _plain_texts(raw)) is not None:
-            messages = len(plain)
-            for text in plain:
-                text_bytes += len(text) if text.isascii() else _length(text)
+        if name == _CHAT and (plain := _plain_messages(raw)) is not None:
+            messages, text_bytes = plain
         else:
             others = others or _Sizes()
             _add(name, bytes(raw), others)
-    media_tokens = images = 0
-    if others is not None:
-        text_bytes += others.text_bytes
-        messages += others.messages
-        media_tokens = others.media_bytes // _BYTES_PER_MEDIA_TOKEN
-        images = others.images
-    return -(-text_bytes // _BYTES_PER_TOKEN) + messages * _TOKENS_PER_MESSAGE + media_tokens, images
+    if others is None:
+        return -(-text_bytes // _BYTES_PER_TOKEN) + messages * _TOKENS_PER_MESSAGE, 0
+    text = -(-(text_bytes + others.text_bytes) // _BYTES_PER_TOKEN)
+    media = others.media_bytes // _BYTES_PER_MEDIA_TOKEN
+    return text + (messages + others.messages) * _TOKENS_PER_MESSAGE + media, others.images
 
 
-def _plain_texts(raw: msgspec.Raw) -> list[str] | None:
-    """The texts of messages that have nothing else, as most do; None where one has."""
+def _plain_messages(raw: msgspec.Raw) -> tuple[int, int] | None:
+    """How many messages, and bytes, of messages that are a text and no more, as most are; else None."""
     try:
-        texts = [message.content for message in _plain.decode(raw)]
+        messages = _plain.decode(raw)
     except (msgspec.MsgspecError, RecursionError):
         return None
-    for text in texts:
+    text_bytes = 0
+    for message in messages:
+        text = message.content
         if text.startswith(_DATA_URL):
             return None
-    return texts
+        text_bytes += len(text) if text.isascii() else _length(text)
+    return len(messages), text_bytes
 
 
 def _add(name: str, value: bytes, sizes: _Sizes) -> None:
@@ -294,4 +295,4 @@ def _number(value: msgspec.Raw | bytes) -> int | None:
         number = _numbers.decode(value)
     except msgspec.DecodeError:
         return None
-    return int(min(number, _MOST)) if number > 0 else None
+    return None if number <= 0 else int(number) if number < _MOST_AS_READ else _MOST

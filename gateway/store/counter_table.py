@@ -310,9 +310,9 @@ class CounterTable:
 
     def _found(self, group: CounterGroup, now_s: float) -> _Found | None:
         """Where the counters of *group* are, if that is known and nothing has moved since."""
-        found = group.found
+        found: _Found | None = group.found
         if (
-            type(found) is _Found
+            found is not None
             and found.moves == self._words[MOVES_WORD]
             and found.since <= now_s * ROLLING_SLOTS < found.until
             and found.words is self._words
