@@ -211,8 +211,12 @@ class Pipeline:
         if self._limiter is None or snapshot.limits is None or call is None:
             return
         need = Estimate(call, plan.targets, self._limiter.sizes)
-        # A plan of one target is that target's, by whatever name it was asked for.
-        name = _asked_name(plan.targets[0].name) if plan.route is None else call.model
+        name = call.model
+        if plan.route is None:
+            # A plan of one target is that target's, by whatever name it was asked for. An account as a whole
+            # looks like all of its models, `main/`.
+            name = plan.targets[0].name
+            name = name if "/" in name else f"{name}/"
         asking = Asking(facts.caller, name, facts.metadata, need)
         began_ns = time.perf_counter_ns()
         permit = trace.permit = await self._limiter.admit(snapshot.limits, asking, plan)
@@ -464,11 +468,6 @@ def _priority_of(caller: Caller | None, client: Client, snapshot: Snapshot) -> P
     if snapshot.priorities is None or caller is None:
         return USUAL
     return snapshot.priorities.at_best(caller, read_notes(client.headers, caller.tags).metadata)
-
-
-def _asked_name(target: str) -> str:
-    """What rules call a *target*: an account as a whole looks like all of its models, `main/`."""
-    return target if "/" in target else f"{target}/"
 
 
 def spent_by(trace: CallTrace) -> list[Spent]:

@@ -96,8 +96,7 @@ class Estimate(msgspec.Struct, eq=False):
     targets: Sequence[Target]
     sizes: OutputSizes
     # Tokens of the input without its images, how many of these there are, and the maximum of the output.
-    _input: tuple[int, int] | None = None
-    _most: int | None = None
+    _input: tuple[int, int, int | None] | None = None
     # Of every target that has nothing of its own to say, once one has been asked about; and of others.
     _alike: tuple[int, int] | None = None
     _tokens_of: dict[str, tuple[int, int]] | None = None
@@ -144,8 +143,7 @@ class Estimate(msgspec.Struct, eq=False):
             return tokens
         if self._input is None:
             self._input = _input_of(call)
-            self._most = _maximum(call.fields if call.parameters is None else call.parameters)
-        (asked, images), most = self._input, self._most
+        asked, images, most = self._input
         if images:
             asked += images * _IMAGE_TOKENS.get(target.provider, _IMAGE_TOKENS_ELSEWHERE)
         if parameters:
@@ -165,25 +163,31 @@ class Estimate(msgspec.Struct, eq=False):
         return tokens
 
 
-def _input_of(call: Call) -> tuple[int, int]:
-    """Tokens of the input without its images, and how many of these there are."""
+def _input_of(call: Call) -> tuple[int, int, int | None]:
+    """Tokens of the input without its images, how many of these there are, and the maximum of the output."""
     if not call.fields:
-        return call.body_bytes // _BYTES_PER_TOKEN, 0
+        most = None if call.parameters is None else _maximum(call.parameters)
+        return call.body_bytes // _BYTES_PER_TOKEN, 0, most
     text_bytes = messages = 0
     others: _Sizes | None = None
+    most = None
     for name, raw in call.fields.items():
         if name in _SETTINGS:
-            continue
-        if name == _CHAT and (plain := _plain_messages(raw)) is not None:
+            if name in _MAXIMA:
+                most = _larger(most, raw)
+        elif name == _CHAT and (plain := _plain_messages(raw)) is not None:
             messages, text_bytes = plain
         else:
             others = others or _Sizes()
             _add(name, bytes(raw), others)
+    if call.parameters is not None:
+        most = _maximum(call.parameters)
     if others is None:
-        return -(-text_bytes // _BYTES_PER_TOKEN) + messages * _TOKENS_PER_MESSAGE, 0
+        return -(-text_bytes // _BYTES_PER_TOKEN) + messages * _TOKENS_PER_MESSAGE, 0, most
     text = -(-(text_bytes + others.text_bytes) // _BYTES_PER_TOKEN)
     media = others.media_bytes // _BYTES_PER_MEDIA_TOKEN
-    return text + (messages + others.messages) * _TOKENS_PER_MESSAGE + media, others.images
+    tokens = text + (messages + others.messages) * _TOKENS_PER_MESSAGE + media
+    return tokens, others.images, most
 
 
 def _plain_messages(raw: msgspec.Raw) -> tuple[int, int] | None:
@@ -274,10 +278,14 @@ def _maximum(parameters: Mapping[str, msgspec.Raw] | Mapping[str, bytes]) -> int
     most = None
     for name in _MAXIMA:
         if name in parameters:
-            number = _number(parameters[name])
-            if number is not None and (most is None or number > most):
-                most = number
+            most = _larger(most, parameters[name])
     return most
+
+
+def _larger(most: int | None, value: msgspec.Raw | bytes) -> int | None:
+    """The larger of two maxima, as far as they are some."""
+    number = _number(value)
+    return number if most is None or (number is not None and number > most) else most
 
 
 def _replies(call: Call, put_over: Mapping[str, bytes]) -> int:

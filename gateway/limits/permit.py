@@ -125,9 +125,11 @@ class _Turn(msgspec.Struct, eq=False):
             without = tuple(
                 [at for at, charge in asked if used[at] + charge.amount > charge.limit or at == refused]
             )
-        elif counting := held.unenforced + self.relaxed:
+        else:
             # Those that may refuse had room.
-            without = tuple([at for at in counting if used[at] > held.amounts[at]])
+            for at in held.unenforced + self.relaxed:
+                if used[at] > held.amounts[at]:
+                    without += (at,)
         return LimitsSaid(held, charges, self.decision, without)
 
     def refusing(self, said: LimitsSaid) -> list[int]:
@@ -147,7 +149,7 @@ class _Turn(msgspec.Struct, eq=False):
                     change += min(one.tokens, _MOST) if kind == "tokens" else _micro_usd(one)
                 if change:
                     changes.append((places, change))
-            return Corrections(charges, changes, self.decision)
+            return Corrections(charges, changes, self.decision) if changes else ()
         corrections = []
         for at, kind in held.corrected:
             owner, charge = owners[at], charges[at]
