@@ -7,9 +7,8 @@ name is TrueFoundry's, who say of the value no more than that it is a dictionary
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -112,29 +111,22 @@ def _usual_value(trace: CallTrace, said: Sequence[LimitsSaid]) -> bytes | None:
     """The value of a call that was admitted at once, of which little is new; None of another."""
     if len(said) > 1 or (said and said[0].decision.refused is not None):
         return None
-    limits = b""
+    parts = []
     if said:
-        form, pick = _form(said[0].held, said[0].without_room)
+        form, places = _form(said[0].held, said[0].without_room)
         used = said[0].decision.used
-        limits = form % (used if pick is None else pick(used))
+        parts.append(form % tuple([used[at] for at in places]))
     plan = trace.plan
-    if plan is None or plan.route is None:
-        return limits
-    order = tuple([target.name for target in plan.targets])
-    skipped = (*plan.skipped, *trace.skips)
-    routing = _routing_part(plan.route, plan.candidates, order, skipped, len(trace.attempts))
-    return b"%b,%b}" % (limits[:-1], routing) if limits else b"{%b}" % routing
+    if plan is not None and plan.route is not None:
+        order = tuple([target.name for target in plan.targets])
+        skipped = (*plan.skipped, *trace.skips)
+        parts.append(_routing_part(plan.route, plan.candidates, order, skipped, len(trace.attempts)))
+    return b"{%b}" % b",".join(parts)
 
 
 @lru_cache(maxsize=_KEPT)
-def _form(
-    held: HeldLimits, without_room: tuple[int, ...]
-) -> tuple[bytes, Callable[[tuple[int, ...]], tuple[int, ...]] | None]:
-    """How limits alone are told, with `%d` for what is used of each, and what brings these into that order.
-
-    Returns:
-        None for the latter where they are in it.
-    """
+def _form(held: HeldLimits, without_room: tuple[int, ...]) -> tuple[bytes, tuple[int, ...]]:
+    """How limits are told, with `%d` for what is used of each, and which limit that is."""
     lists = []
     places = []
     for name, is_budget in (("rate_limits", False), ("budgets", True)):
@@ -149,7 +141,7 @@ def _form(
                 places.append(at)
         if told:
             lists.append(b'"%b":[%b]' % (name.encode(), b",".join(told)))
-    return b"{%b}" % b",".join(lists), None if places == sorted(places) else itemgetter(*places)
+    return b",".join(lists), tuple(places)
 
 
 @lru_cache(maxsize=_KEPT)
