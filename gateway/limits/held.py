@@ -69,7 +69,7 @@ class Held(HeldLimits):
         targets: Of each meter, "" for the call.
         needs: What a call may use of several things, `(kind, target)`; the first is one of anything.
         corrected: Which meters are corrected when the call has ended, and the kind of each: all but requests.
-        alike: The same by what they took and what that is for, `(kind, owner, meters)`: all of one are
+        alike: The same by what they took and what that is for, `(kind, owner, meters, first)`: all of one are
             corrected by the same amount.
         owners: Of each meter the target whose use it is for, None for all.
         unenforced: Which only count.
@@ -126,7 +126,7 @@ class Held(HeldLimits):
         alike: dict[tuple[LimitKind, frozenset[str] | None, int], list[int]] = {}
         for at, kind in self.corrected:
             alike.setdefault((kind, self.owners[at], places[at]), []).append(at)
-        self.alike = tuple((kind, owner, tuple(each)) for (kind, owner, _), each in alike.items())
+        self.alike = tuple((kind, owner, tuple(each), each[0]) for (kind, owner, _), each in alike.items())
         self.unenforced = tuple(at for at, meter in enumerate(meters) if not meter.is_enforced)
         told = {kind: [at for at, meter in enumerate(meters) if _is_told(meter, kind)] for kind in TOLD}
         self.told = tuple(Told(kind, meters, places) for kind, places in told.items() if places)

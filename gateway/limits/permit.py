@@ -143,8 +143,8 @@ class _Turn(msgspec.Struct, eq=False):
             # Most calls end as they were begun.
             (one,) = spent
             amounts, changes = charges.amounts, []
-            for kind, owner, places in held.alike:
-                change = -amounts[places[0]]
+            for kind, owner, places, first in held.alike:
+                change = -amounts[first]
                 if kind != "parallel" and (owner is None or one.target in owner):
                     change += min(one.tokens, _MOST) if kind == "tokens" else _micro_usd(one)
                 if change:
@@ -446,12 +446,15 @@ class CallPermit(msgspec.Struct, eq=False):
                 for at, charge in enumerate(charges)
             ]
         turn = _Turn(held, charges, held.owners)
-        for _ in range(_TURNS):
-            # As `_reserve`, without a coroutine more for every call.
-            answer = self._till.reserve(turn.charges)
-            decision = answer if isinstance(answer, Decision) else await answer
-            if decision.refused is None or decision.is_unknown or not turn.pass_over(decision.used):
+        # As `_reserve`, without a coroutine more for every call.
+        answer = self._till.reserve(charges)
+        decision = answer if isinstance(answer, Decision) else await answer
+        turns = 1
+        while decision.refused is not None and turns < _TURNS and not decision.is_unknown:
+            if not turn.pass_over(decision.used):
                 break
+            decision = await self._reserve(turn.charges)
+            turns += 1
         turn.decision = decision
         said = turn.said()
         if decision.refused is None:

@@ -357,8 +357,7 @@ class CounterTable:
             self._count_notes(now_s)
         if isinstance(corrections, Corrections) and (found := self._found(corrections.charges.group, now_s)):
             # Of counters that are where they were, in the same slots.
-            each, until = found.each, found.until
-            taken = corrections.decision.at_s * ROLLING_SLOTS
+            each, taken = found.each, corrections.decision.at_s * ROLLING_SLOTS
             for several, amount in corrections.changes:
                 # What comes on top is counted now, what is given back where it was taken.
                 twelfth = taken if amount < 0 else found.since
@@ -366,7 +365,7 @@ class CounterTable:
                     place, begin, floor = each[at]
                     if floor is None:
                         self._places.add_parallel(place, self._lane, amount)
-                    elif begin <= twelfth < until and (after := words[place] + amount) >= words[floor]:
+                    elif begin <= twelfth and (after := words[place] + amount) >= words[floor]:
                         words[place] = after
                     else:
                         self._settle_one(corrections.of(at, amount), now_s)
