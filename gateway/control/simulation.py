@@ -159,18 +159,13 @@ class _Simulation:
         """What it would be told."""
         plan, asking = self._plan, self._asking
         permit = CallPermit(_Looking(self._reader), self._policy, asking)
+        await permit.admit(plan)
         answered_by = None
-        if plan.route is None:
-            await permit.admit_direct(plan.targets[0])
-            is_admitted = not permit.is_refused
-            answered_by = plan.targets[0].name if is_admitted else None
-        else:
-            await permit.admit(plan.targets[0] if plan.classification is None else None)
-            if not permit.is_refused:
-                for target in plan.targets[:_MOST_TARGETS]:
-                    if await permit.admit_target(target):
-                        answered_by = target.name
-                        break
+        if not permit.is_refused:
+            for target in plan.targets[:_MOST_TARGETS]:
+                if await permit.admit_target(target):
+                    answered_by = target.name
+                    break
         rows = await self._rows(permit)
         refusal = None if answered_by is not None else permit.refusal
         return {

@@ -52,10 +52,7 @@ class Limiter:
             The permit; `is_refused` says whether the call may go on.
         """
         permit = CallPermit(self, policy, asking)
-        if plan.route is None:
-            await permit.admit_direct(plan.targets[0])
-        else:
-            await permit.admit(plan.targets[0] if plan.classification is None else None)
+        await permit.admit(plan)
         return permit
 
     async def close(self) -> None:

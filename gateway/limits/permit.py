@@ -31,6 +31,7 @@ from gateway.model import (
     LimitKind,
     LimitNote,
     LimitsSaid,
+    Plan,
     Reached,
     Spent,
     Target,
@@ -238,23 +239,23 @@ class CallPermit(msgspec.Struct, eq=False):
         """What the limits said, one by one."""
         return [note for said in self.said for note in said.notes()]
 
-    async def admit_direct(self, target: Target) -> None:
-        """Take what a call needs that nobody but *target* can answer, since it is what was asked for."""
-        held = self._policy.rules.held(self._asking, target.name, "direct")
-        if not held.limits or await self._take(held):
-            self._admitted = (target.name,)
-        else:
-            self.is_refused = True
-
-    async def admit(self, first: Target | None) -> None:
-        """Take what a call needs whoever answers, and in the same turn what the *first* target needs.
+    async def admit(self, plan: Plan) -> None:
+        """Take what a call needs whoever answers, and in the same turn what the first target needs.
 
         Where only that has no room nothing is taken yet: the call is asked for again with the next target.
-        None: nobody knows yet who is first.
         """
-        if first is not None:
+        rules, first = self._policy.rules, plan.targets[0]
+        if plan.route is None:
+            # Nobody else can answer: it is what was asked for.
+            held = rules.held(self._asking, first.name, "direct")
+            if not held.limits or await self._take(held):
+                self._admitted = (first.name,)
+            else:
+                self.is_refused = True
+        elif plan.classification is None:
             await self.admit_target(first)
-        elif not (held := self._policy.rules.held(self._asking, "", "call")).limits or await self._take(held):
+        elif not (held := rules.held(self._asking, "", "call")).limits or await self._take(held):
+            # Nobody knows yet who is first.
             self._is_charged = True
 
     def has_admitted(self, target: Target) -> bool:
