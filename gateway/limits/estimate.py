@@ -103,6 +103,9 @@ class Estimate(msgspec.Struct, eq=False):
     # The last cost that was worked out, and of what: a model has one price at most of its targets.
     _paid: tuple[object, tuple[int, int], int] | None = None
 
+    # Without what is asked, and of whom.
+    __repr__ = object.__repr__
+
     def amount(self, kind: LimitKind, target: str) -> int:
         """Most of it, at *target*; "" for whichever it will be."""
         asked = self.targets

@@ -140,13 +140,15 @@ class _Turn(msgspec.Struct, eq=False):
     def corrections(self, spent: Sequence[Spent]) -> Sequence[Correction]:
         """What corrects it to what was *spent*."""
         held, charges, owners, counted = self.held, self.charges, self.owners, self.counted
-        if isinstance(charges, Charges) and owners is held.owners and not counted and len(spent) == 1:
-            # Most calls end as they were begun.
-            (one,) = spent
+        if isinstance(charges, Charges) and owners is held.owners and not counted:
+            # Most calls end as they were begun, and asked one target once.
+            one = spent[0] if len(spent) == 1 else None
             amounts, changes = charges.amounts, []
             for kind, owner, places, first in held.alike:
                 change = -amounts[first]
-                if kind != "parallel" and (owner is None or one.target in owner):
+                if one is None:
+                    change += _spent(kind, owner, spent)
+                elif kind != "parallel" and (owner is None or one.target in owner):
                     change += min(one.tokens, _MOST) if kind == "tokens" else _micro_usd(one)
                 if change:
                     changes.append((places, change))
@@ -233,6 +235,9 @@ class CallPermit(msgspec.Struct, eq=False):
     refusal: GatewayError | None = None
     is_refused: bool = False
     reached: Sequence[Reached] = ()
+
+    # Without what is asked, and by whom.
+    __repr__ = object.__repr__
 
     @property
     def notes(self) -> list[LimitNote]:
