@@ -699,6 +699,9 @@ class Price(Protocol):
     def cost_usd(self, usage: Usage) -> float | None:
         """What *usage* costs, None when it lacks what this price is for."""
 
+    def tokens_usd(self, input_tokens: int, output_tokens: int) -> float | None:
+        """What so many tokens cost of which none has its own rate; None where nothing is paid by tokens."""
+
     def shown(self) -> dict[str, Any]:
         """The price as the list of models shows it."""
 
@@ -1010,7 +1013,7 @@ class CounterGroup:
     def __init__(self, charges: Iterable[Charge]) -> None:
         self.charges = tuple(charges)
         self.most = tuple(charge.limit if charge.is_enforced else _UNBOUNDED for charge in self.charges)
-        self.found: object = None
+        self.found: Any = None
 
 
 class Charges(Sequence[Charge]):

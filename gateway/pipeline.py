@@ -53,7 +53,7 @@ from gateway.errors import (
 from gateway.failover import Failover
 from gateway.limits.estimate import Estimate
 from gateway.limits.limiter import Limiter
-from gateway.limits.permit import Asking
+from gateway.limits.matching import Asking
 from gateway.long_work import LONG_BYTES, LongWork
 from gateway.model import (
     AttemptObserver,
@@ -211,8 +211,12 @@ class Pipeline:
         if self._limiter is None or snapshot.limits is None or call is None:
             return
         need = Estimate(call, plan.targets, self._limiter.sizes)
-        # A plan of one target is that target's, by whatever name it was asked for.
-        name = _asked_name(plan.targets[0].name) if plan.route is None else call.model
+        name = call.model
+        if plan.route is None:
+            # A plan of one target is that target's, by whatever name it was asked for. An account as a whole
+            # looks like all of its models, `main/`.
+            name = plan.targets[0].name
+            name = name if "/" in name else f"{name}/"
         asking = Asking(facts.caller, name, facts.metadata, need)
         began_ns = time.perf_counter_ns()
         permit = trace.permit = await self._limiter.admit(snapshot.limits, asking, plan)
@@ -466,11 +470,6 @@ def _priority_of(caller: Caller | None, client: Client, snapshot: Snapshot) -> P
     return snapshot.priorities.at_best(caller, read_notes(client.headers, caller.tags).metadata)
 
 
-def _asked_name(target: str) -> str:
-    """What rules call a *target*: an account as a whole looks like all of its models, `main/`."""
-    return target if "/" in target else f"{target}/"
-
-
 def spent_by(trace: CallTrace) -> list[Spent]:
     """What a call that has ended used, of each target that was asked."""
     if trace.endpoint is not None and trace.endpoint.operation == "count_tokens":
@@ -478,17 +477,15 @@ def spent_by(trace: CallTrace) -> list[Spent]:
         return []
     spent = []
     for attempt in trace.exchanges:
-        usage = attempt.usage
-        asked, answered = (0, None) if usage is None else (usage.input_tokens or 0, usage.output_tokens)
-        is_whole = usage is not None and usage.source != "partial" and attempt.number
-        spent.append(
-            Spent(
-                attempt.target.name,
-                asked + (answered or 0),
-                answered if is_whole else None,
-                attempt.cost_usd,
-            )
-        )
+        name, usage, cost_usd = attempt.target.name, attempt.usage, attempt.cost_usd
+        if usage is None:
+            spent.append(Spent(name, 0, None, cost_usd))
+        else:
+            answered = usage.output_tokens
+            tokens = (usage.input_tokens or 0) + (answered or 0)
+            # Of one that was broken off, or that judges, nobody learns how long replies are.
+            is_whole = usage.source != "partial" and attempt.number
+            spent.append(Spent(name, tokens, answered if is_whole else None, cost_usd))
     return spent
 
 
