@@ -145,7 +145,8 @@ class SpanEncoder:
         conversation = self._conversation(notes.conversation_id, secrets) if notes.conversation_id else b""
         parameters = self._request_attributes(trace.attempts[0].sent or trace.call, secrets)
         decision = self._decision(trace) if shape.is_routed or trace.permit is not None else b""
-        return shape.spans(trace, parameters, shape.metadata, conversation, decision)
+        content = b"" if trace.content is None else trace.content.attributes(trace.call, secrets)
+        return shape.spans(trace, parameters, shape.metadata, conversation, decision, content)
 
     def _make_shape(self, trace: CallTrace, call: Call) -> Shape:
         """What calls like this one have in common."""
@@ -176,7 +177,7 @@ class SpanEncoder:
             plain = self._client_span(shown, call, attempt, secrets, metadata)
             content = b""
             if trace.content is not None and attempt is shown.answer:
-                content = trace.content.attributes(call, secrets.hide_keys)
+                content = trace.content.attributes(call, secrets)
             if attempt.excerpt:
                 content += _excerpt(trace, attempt, secrets.hide_all)
             spans.append(SpanSegments(plain, content))

@@ -99,6 +99,7 @@ class Shape:
         metadata: Metadata,
         conversation: bytes,
         decision: bytes,
+        content: bytes = b"",
     ) -> CallSpans:
         """The spans and the store row of a call of this shape.
 
@@ -108,6 +109,7 @@ class Shape:
             metadata: Likewise, and there are those that name each of their users.
             conversation: Likewise; there are many.
             decision: Likewise: health and chance are in it, of a call with several targets, and limits.
+            content: What was said, "" where that is not recorded.
         """
         attempt = trace.attempts[0]
         usage = attempt.usage
@@ -189,7 +191,7 @@ class Shape:
                 usage.cached_input_tokens if usage else None,
                 metadata.shown,
             ),
-            [SpanSegments(b"".join(server), b""), SpanSegments(b"".join(client), b"")],
+            [SpanSegments(b"".join(server), b""), SpanSegments(b"".join(client), content)],
         )
 
 
@@ -201,7 +203,6 @@ def has_shape(trace: CallTrace) -> bool:
         len(attempts) == 1
         and trace.judgement is None
         and trace.plan is not None
-        and trace.content is None
         and (trace.parent is None or not trace.parent.state)
         and trace.status_code < _CLIENT_ERROR
         and not (trace.error_type or trace.is_cut or attempts[0].error_type or attempts[0].excerpt)

@@ -97,7 +97,10 @@ class AttributeKey:
 
     def text(self, value: str) -> bytes:
         """A string value. Lone surrogates, which UTF-8 cannot carry, become `?`."""
-        encoded = value.encode(errors="replace")
+        return self.utf8(value.encode(errors="replace"))
+
+    def utf8(self, encoded: bytes) -> bytes:
+        """A string value that is UTF-8 already."""
         before = self._texts.get(len(encoded))
         return (self._before_text(len(encoded)) if before is None else before) + encoded
 
