@@ -134,7 +134,7 @@ def _record(group: _Group) -> Record:
     return Record(
         (
             1,
-            # Of bytes sqlite3 asks each time whether they are to be adapted, which takes 0.3 us, of these not.
+            # Of bytes sqlite3 asks each time whether they are to be adapted, for 0.3 us; of these not.
             bytearray(row.trace_id),
             bytearray(row.span_id),
             start_ns,
