@@ -1224,6 +1224,14 @@ class LimitsSaid(msgspec.Struct, frozen=True):
         )
 
 
+def verdicts(said: Sequence[LimitsSaid]) -> tuple[object, ...]:
+    """The same for all calls of which the same was *said*, but for figures: part of a key."""
+    if len(said) == 1:
+        # As nearly every call has it that limits hold for.
+        return said[0].verdict
+    return tuple([each.verdict for each in said])
+
+
 class Spent(msgspec.Struct, frozen=True):
     """What one exchange with a target used.
 

@@ -274,7 +274,7 @@ class Responder:
         headers = [
             (b"x-request-id", self.request_id.encode()),
             (b"traceparent", trace.traceparent().encode()),
-            (b"server-timing", trace.server_timing().encode()),
+            (b"server-timing", trace.server_timing()),
             *more,
         ]
         answer = trace.answer
