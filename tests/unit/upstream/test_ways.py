@@ -31,6 +31,7 @@ from tests.unit.upstream.small_server import (
     chunk,
     ending,
     hanging,
+    in_use,
     read_all,
 )
 
@@ -73,7 +74,7 @@ async def opened(
         # The system's authorities are read when aiohttp is imported (SSL_CERT_FILE): here they are named.
         upstream._connector._ssl = ssl.create_default_context(cafile=trusted)
     yield upstream
-    assert not upstream._connector._acquired
+    assert not in_use(upstream)
     await upstream.close()
 
 
@@ -299,8 +300,7 @@ async def test_cancellation_on_the_way(
             await asyncio.sleep(0)
         asking.cancel()
         await asyncio.wait([asking])
-        assert upstream._connector is not None
-        assert not upstream._connector._acquired
+        assert not in_use(upstream)
         is_over: Callable[[], bool] = lambda: all(each.is_closed for each in server.connections)  # noqa: E731 - a condition
         await until_async(is_over, "every connection is closed")
 
