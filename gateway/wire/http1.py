@@ -97,6 +97,7 @@ class ReplyReader:
         "_barren_bytes",
         "_early",
         "_ends_with_connection",
+        "_head_bytes",
         "_is_last",
         "_is_odd",
         "_parser",
@@ -125,6 +126,7 @@ class ReplyReader:
         self.is_complete = False
         self.keeps_alive = False
         self._barren_bytes = 0
+        self._head_bytes = 0
         self._early = b""
         self._is_odd = False
         self._is_last = False
@@ -143,7 +145,10 @@ class ReplyReader:
         if self.has_head:
             self._parse(data)
         else:
-            self._parse_head(data)
+            self._head_bytes = self._barren_bytes + len(data)
+            # A head comes whole, as good as always.
+            if self._is_odd or not self._parse(data):
+                self._parse_head_again(data)
         if self.buffered_bytes == before and not self._ended():
             self._barren_bytes += len(data)
             if self._barren_bytes > MAX_BARREN_BYTES:
@@ -203,10 +208,8 @@ class ReplyReader:
                 raise ReplyError(reason) from error
         return self.has_head
 
-    def _parse_head(self, data: bytes) -> None:
-        """Take what may be of a head; one with an odd value again from its beginning, when it is whole."""
-        if not self._is_odd and self._parse(data):
-            return
+    def _parse_head_again(self, data: bytes) -> None:
+        """Keep what may be of a head; take one with an odd value from its beginning, when it is whole."""
         self._early += data
         while self._is_odd and (end := self._early.find(_HEAD_END)) >= 0:
             end += len(_HEAD_END)
@@ -262,7 +265,11 @@ class ReplyReader:
         if status == _SWITCHING:
             msg = "the reply switches to another protocol"
             raise ReplyError(msg)
-        if sum([len(name) + len(value) for name, value in self.headers]) > MAX_BARREN_BYTES:
+        # Of what has not come nothing can be counted.
+        if (
+            self._head_bytes > MAX_BARREN_BYTES
+            and sum([len(name) + len(value) for name, value in self.headers]) > MAX_BARREN_BYTES
+        ):
             msg = f"the reply has more than {MAX_BARREN_BYTES} bytes of headers"
             raise ReplyError(msg)
         if status < _FIRST_FINAL:
