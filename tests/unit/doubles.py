@@ -48,7 +48,9 @@ class FakeHeaders:
         return list(dict.fromkeys(key for key, _ in self._pairs if key.startswith(prefix)))
 
     def raw(self, names: Sequence[bytes]) -> tuple[bytes | None, ...]:
-        return tuple([value.encode("latin-1") for key, value in self._pairs if key.encode() in names])
+        return tuple(
+            [value.encode("latin-1", "replace") for key, value in self._pairs if key.encode() in names]
+        )
 
 
 class Clock:
