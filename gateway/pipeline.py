@@ -39,7 +39,7 @@ from gateway.classifier import Classifier
 from gateway.endpoints.catalogue import RESPONSE
 from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_models import find_model
-from gateway.endpoints.stored_state import state_named, wants_sealed
+from gateway.endpoints.stored_state import may_name_state, state_named, wants_sealed
 from gateway.endpoints.wording import WORDINGS, Wording, dialect_of, wording_for
 from gateway.errors import (
     ClientDisconnected,
@@ -177,13 +177,14 @@ class Pipeline:
             plan = snapshot.routing.plan(call.model, facts)
             if plan.session is not None:
                 plan = await self.at_home(plan, snapshot, call.model, facts)
-            if self._stored is not None and (plan.route is not None or endpoint.name == RESPONSE.name):
+            is_response = endpoint.name == RESPONSE.name
+            if self._stored is not None and (
+                is_response or (plan.route is not None and may_name_state(call, body))
+            ):
                 if self._stored.is_shared:
                     await self._stored.hear([state.name for state in state_named(call)])
                 plan = Sticking(self._stored, snapshot.accounts, snapshot.routing).stick(plan, facts, call)
-                responder.notes_parts = endpoint.name == RESPONSE.name and (
-                    plan.route is not None or wants_sealed(call)
-                )
+                responder.notes_parts = is_response and (plan.route is not None or wants_sealed(call))
             if snapshot.has_rules:
                 await self.admit(responder.trace, snapshot, facts, plan)
             await self.answer_call(responder, call, plan, wishes)

@@ -78,6 +78,9 @@ class FakeHealth:
         self.known: dict[tuple[str, float], TargetTimes] = {}
         self.first: dict[tuple[str, float], list[float]] = {}
 
+    def are_well(self, names: tuple[str, ...]) -> bool:
+        return not any(name in self.reasons for name in names)
+
     def skip_reason(self, name: str) -> SkipReason | None:
         return self.reasons.get(name)
 
