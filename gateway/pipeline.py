@@ -391,8 +391,9 @@ class Pipeline:
 
     def _request_id(self, client: Client) -> str:
         given = client.headers.get("x-request-id")
-        is_usable = given is not None and _REQUEST_ID.fullmatch(given)
-        return given if given is not None and is_usable else f"{self._random.getrandbits(128):032x}"
+        if given is not None and _REQUEST_ID.fullmatch(given):
+            return given
+        return self._random.getrandbits(128).to_bytes(16, "big").hex()
 
     async def read_body(self, client: Client, trace: CallTrace, limit_bytes: int | None = None) -> bytes:
         """The body of a call, whole, of *limit_bytes* at most (None: of what every body may have).

@@ -18,6 +18,7 @@ _EXCERPT_BYTES: Final = 1024
 _NOTHING: Final = (b"null", b"[]")
 _NOTHING_MORE: Final[dict[str, Any]] = {}
 _MAX_S: Final = 1e9
+_MOST_TOKENS: Final = 1 << 53
 UNREADABLE: Final = (ValueError, RecursionError)
 """What decoding foreign JSON raises: malformed, not UTF-8, nested too deeply."""
 
@@ -245,8 +246,8 @@ def excerpt(body: bytes) -> str:
 
 def count_of(value: object) -> int | None:
     """*value* if it can be a number of tokens."""
-    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 53
-    return value if is_count else None  # type: ignore[return-value]  # is_count says it is an int
+    # `type` and not `isinstance`: what is true or false is no number.
+    return value if type(value) is int and 0 <= value < _MOST_TOKENS else None
 
 
 def text_of(value: object) -> str:
