@@ -50,9 +50,6 @@ _PARTS: Final = re.compile(
     """,
     re.VERBOSE,
 )
-_SIGNS: Final = (b'"encrypted_content"', b'"id"', b'"file_id', b'"container"', b'"vector_store_ids"')
-"""What each of `_PARTS` begins with."""
-
 _STRING: Final = re.compile(rb'"([^"\\]{1,128})"')
 _ESCAPED: Final = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
 
@@ -117,10 +114,8 @@ def may_name_state(call: Call, body: bytes) -> bool:
     for field in _NAMING:
         if field in fields:
             return True
-    for sign in _SIGNS:  # noqa: SIM110 - a generator takes longer than the five looks
-        if sign in body:
-            return True
-    return False
+    # One search: to look for what each of the parts begins with takes twice as long.
+    return _PARTS.search(body) is not None
 
 
 def state_named(call: Call) -> Iterator[State]:

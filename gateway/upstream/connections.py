@@ -41,6 +41,9 @@ _HIGH_WATER_BYTES: Final = 32 * 1024
 PIECE_BYTES: Final = 256 * 1024
 """A body is given to the transport in pieces of this size: TLS encrypts one while the loop waits."""
 
+_JOINED_BYTES: Final = 16 * 1024
+"""A longer body is not copied to stand behind its head: the system takes both, TLS makes a record of each."""
+
 _FIRST_REFUSAL: Final = 300
 
 
@@ -221,7 +224,10 @@ class ProviderConnection(ResponseHandler):
         """Give a request to the transport whole; for a body that is not longer than `PIECE_BYTES`."""
         transport = self.transport
         assert transport is not None, "begun"  # noqa: S101 - says it to the type checker
-        transport.write(head + body)
+        if len(body) <= _JOINED_BYTES:
+            transport.write(head + body)
+        else:
+            transport.writelines((head, body))
         self._is_sent = True
 
     async def send_in_pieces(self, head: bytes, body: bytes) -> None:
