@@ -6,8 +6,8 @@ What is sent is noted on the trace in the same call, so the two cannot differ.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -233,12 +233,10 @@ class Responder:
         if self._keep_alive is not None and self._wording.ping:
             self._pings = Pings(self._keep_alive.interval_s, self._ping)
 
-    async def write(self, events: bytes) -> None:
+    def write(self, events: bytes) -> Coroutine[Any, Any, None]:
         """Send a piece of a stream: whole events."""
-        if self._pings is None:
-            await self.client.write(events)
-        else:
-            await self._pings.beside(self.client.write(events))
+        writing = self.client.write(events)
+        return writing if self._pings is None else self._pings.beside(writing)
 
     def stop_pings(self) -> None:
         """Send no more signs of life."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from gateway.endpoints.openai_content import decode_leniently
 from gateway.endpoints.openai_reply import UNREADABLE, ReplyFacts, excerpt
 from gateway.errors import UpstreamBadReply
 from gateway.wire.sse import DONE
+
+_LINE_ENDS: Final = 2
 
 
 class StreamFacts(Protocol):
@@ -40,6 +42,20 @@ def read_event(data: bytes) -> Any:
     except UNREADABLE as error:
         msg = "The provider's stream has an event that is not JSON."
         raise UpstreamBadReply(msg, excerpt=excerpt(data)) from error
+
+
+def is_one_object(events: bytes) -> bool:
+    """Whether these whole events are one, of one line of data that ends as a JSON object does.
+
+    As nearly every piece of a stream is: then none `may_be_broken`, none is an end marker, and one is to be
+    counted.
+    """
+    return (
+        events.endswith(b"}\n\n")
+        and events.startswith(b"data:")
+        and events.count(b"\n") == _LINE_ENDS
+        and b"\r" not in events
+    )
 
 
 def may_be_broken(events: bytes) -> bool:

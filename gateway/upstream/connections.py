@@ -311,7 +311,14 @@ class ProviderConnection(ResponseHandler):
         while not reply.pieces:
             if reply.is_complete:
                 return b""
-            await self._wait()
+            # As in `read_head`.
+            if self._failure is not None:
+                raise self._failure
+            happening = self._happening = self._loop.create_future()
+            try:
+                await happening
+            finally:
+                self._happening = None
         data = reply.take()
         if self._is_held and reply.buffered_bytes <= _HIGH_WATER_BYTES:
             self._is_held = False

@@ -473,11 +473,14 @@ class HttpReply:
         self.headers = reply.headers
         self.token = ""
 
-    async def read_chunk(self) -> bytes:
+    def read_chunk(self) -> Coroutine[Any, Any, bytes]:
         """The next piece of the body."""
         if self._deadline is None:
-            return await self._connection.read_chunk()
-        with self._deadline:
+            return self._connection.read_chunk()
+        return self._read_in_time(self._deadline)
+
+    async def _read_in_time(self, deadline: Deadline) -> bytes:
+        with deadline:
             return await self._connection.read_chunk()
 
     async def read(self, limit_bytes: int) -> bytes:
