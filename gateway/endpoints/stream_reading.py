@@ -9,7 +9,9 @@ from gateway.endpoints.openai_reply import UNREADABLE, ReplyFacts, excerpt
 from gateway.errors import UpstreamBadReply
 from gateway.wire.sse import DONE
 
-_LINE_ENDS: Final = 2
+_OF_DATA: Final = 2
+_OF_NAME_AND_DATA: Final = 3
+"""Line ends of an event."""
 
 
 class StreamFacts(Protocol):
@@ -47,15 +49,15 @@ def read_event(data: bytes) -> Any:
 def is_one_object(events: bytes) -> bool:
     """Whether these whole events are one, of one line of data that ends as a JSON object does.
 
-    As nearly every piece of a stream is: then none `may_be_broken`, none is an end marker, and one is to be
-    counted.
+    As nearly every piece of a stream is, in some dialects with the event's name before it: then none
+    `may_be_broken`, none is an end marker, and one is to be counted.
     """
-    return (
-        events.endswith(b"}\n\n")
-        and events.startswith(b"data:")
-        and events.count(b"\n") == _LINE_ENDS
-        and b"\r" not in events
-    )
+    if not events.endswith(b"}\n\n") or b"\r" in events:
+        return False
+    line_ends = events.count(b"\n")
+    if line_ends == _OF_DATA:
+        return events.startswith(b"data:")
+    return line_ends == _OF_NAME_AND_DATA and events.startswith(b"event:") and b"\ndata:" in events
 
 
 def may_be_broken(events: bytes) -> bool:
