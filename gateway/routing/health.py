@@ -191,10 +191,9 @@ class Health:
             return True
         place, where, until_s = sampled
         # A clock that was set back must not make this last for hours.
-        if not 0 < until_s - self._now_s() < 2 * _SAMPLED_EVERY_S or not self._board.is_quiet(place):
+        if not 0 < until_s - self._now_s() < 2 * _SAMPLED_EVERY_S:
             return True
-        self._board.count_again(where)
-        return False
+        return not self._board.count_again(place, where)
 
     def ended(self, target: Target, outcome: Outcome) -> None:
         """Note how an attempt went, also one that nobody was asked about."""

@@ -249,9 +249,12 @@ class TargetBoard:
         self._words[where] += 1
         return where
 
-    def count_again(self, where: int) -> None:
-        """Count one more there, moments later."""
+    def count_again(self, place: int, where: int) -> bool:
+        """Count one more there, moments later; False where the target is not quiet any more."""
+        if self._data[place : place + 2] != _NOTHING:
+            return False
         self._words[where] += 1
+        return True
 
     def count_sick(self, place: int, slot: int) -> None:
         """Count one that did not."""
