@@ -30,12 +30,13 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any, Final
 
 from gateway.attempt import Upstream, Wishes, read_wishes
 from gateway.classifier import Classifier
-from gateway.endpoints.catalogue import RESPONSE
+from gateway.endpoints.catalogue import COMPLETION, RESPONSE
 from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_models import find_model
 from gateway.endpoints.stored_state import state_named, wants_sealed
@@ -119,6 +120,7 @@ class Pipeline:
         sessions: Sessions | None = None,
         limiter: Limiter | None = None,
         gate: Gate | None = None,
+        long_work: LongWork | None = None,
     ) -> None:
         """Wire the stages.
 
@@ -133,10 +135,14 @@ class Pipeline:
             sessions: Remembers which target a session stays with; None: nothing does.
             limiter: Admits calls where limits are configured; None: none are.
             gate: Turns calls away when there are too many; None: there are never too many.
+            long_work: Of the worker; None: it has none but this.
         """
         self._current = current
         self._limiter = limiter
-        self.failover = Failover(upstream, random, health=health, sessions=sessions)
+        self._long_work = long_work or LongWork()
+        self.failover = Failover(
+            upstream, random, health=health, sessions=sessions, long_work=self._long_work
+        )
         self._classifier = Classifier(upstream, health=health)
         self._sessions = sessions
         self._record = record
@@ -145,7 +151,6 @@ class Pipeline:
         self._stored = stored
         self._loop: asyncio.AbstractEventLoop | None = None
         self._dropping = 0
-        self._long_work = LongWork()
         self._gate = gate_without_bounds() if gate is None else gate
         self._open = self._gate.open
 
@@ -158,12 +163,14 @@ class Pipeline:
             trace.identified(caller)
             refuse_encoding(client)
             body = await self.read_body(client, trace)
-            call = parse_call(
-                endpoint,
-                body,
-                model=client.headers.get("x-tfy-model-name"),
-                account=client.headers.get("x-tfy-provider-name"),
-            )
+            model = client.headers.get("x-tfy-model-name")
+            account = client.headers.get("x-tfy-provider-name")
+            if len(body) < LONG_BYTES or endpoint is not COMPLETION:
+                call = parse_call(endpoint, body, model=model, account=account)
+            else:
+                # There may be a million prompts, which are counted.
+                reading = partial(parse_call, endpoint, body, model=model, account=account)
+                call = await self._long_work.do_aside(reading)
             trace.asked(call)
             notes = read_notes(client.headers, caller.tags)
             trace.noted(notes)
@@ -203,14 +210,13 @@ class Pipeline:
             LimitsUnavailable: Nobody can say whether one has.
         """
         call = facts.call or trace.call
-        if trace.held_bytes >= LONG_BYTES:
-            await self._long_work.take_turn()
         if self._gate.is_tight and snapshot.priorities is not None and snapshot.priorities.depend_on_model:
             model = plan.targets[0].name if call is None else call.model
             self._gate.check_inside(snapshot.priorities.of(facts.caller, model, facts.metadata))
         if self._limiter is None or snapshot.limits is None or call is None:
             return
-        need = Estimate(call, plan.targets, self._limiter.sizes)
+        aside = self._long_work.do_aside if trace.held_bytes >= LONG_BYTES else None
+        need = Estimate(call, plan.targets, self._limiter.sizes, aside)
         # A plan of one target is that target's, by whatever name it was asked for.
         name = _asked_name(plan.targets[0].name) if plan.route is None else call.model
         asking = Asking(facts.caller, name, facts.metadata, need)

@@ -7,7 +7,9 @@ none, what replies of the target hardly ever exceed. Both are corrected when the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import repeat
 from math import ceil
 from typing import Any, Final
 
@@ -66,6 +68,9 @@ class _PlainMessage(msgspec.Struct, forbid_unknown_fields=True):
     content: str
 
 
+Aside = Callable[[Callable[[], Any]], Awaitable[Any]]
+"""Does work, and gives what that gives."""
+
 _plain: Final = msgspec.json.Decoder(list[_PlainMessage])
 
 
@@ -83,16 +88,31 @@ class _Sizes:
 class Estimate:
     """`gateway.limits.permit.Need` of one call; worked out when a limit first asks."""
 
-    __slots__ = ("_call", "_input", "_paid", "_sizes", "_targets", "_tokens_of", "_tokens_of_most")
+    __slots__ = (
+        "_aside",
+        "_call",
+        "_input",
+        "_paid",
+        "_sizes",
+        "_targets",
+        "_tokens_of",
+        "_tokens_of_most",
+        "is_unread",
+    )
 
-    def __init__(self, call: Call, targets: Sequence[Target], sizes: OutputSizes) -> None:
+    def __init__(
+        self, call: Call, targets: Sequence[Target], sizes: OutputSizes, aside: Aside | None = None
+    ) -> None:
         """Prepare.
 
         Args:
             call: As it was asked.
             targets: Who may answer.
             sizes: How long replies of these usually are.
+            aside: Does what takes long, where that does.
         """
+        self._aside = aside
+        self.is_unread = aside is not None
         self._call = call
         self._targets = targets
         self._sizes = sizes
@@ -102,6 +122,12 @@ class Estimate:
         self._tokens_of_most: tuple[int, int] | None = None
         # The last cost that was worked out, and of what: a model has one price at most of its targets.
         self._paid: tuple[object, tuple[int, int], int] | None = None
+
+    async def read(self) -> None:
+        """Look through the call aside, before the first amount is asked for."""
+        if self._aside is not None and self._call.endpoint.counts_tokens:
+            self._input = await self._aside(partial(_input_of, self._call))
+        self.is_unread = False
 
     def amount(self, kind: LimitKind, target: str) -> int:
         """Most of it, at *target*; "" for whichever it will be."""
@@ -139,8 +165,7 @@ class Estimate:
         if not endpoint.counts_tokens or not (call.fields or call.body):
             return _UNREAD_TOKENS, 0
         if self._input is None:
-            own = call.fields if call.parameters is None else call.parameters
-            self._input = (*_input_of(call), _maximum(own))
+            self._input = _input_of(call)
         asked, images, most = self._input
         if images:
             asked += images * _IMAGE_TOKENS.get(target.provider, _IMAGE_TOKENS_ELSEWHERE)
@@ -155,10 +180,11 @@ class Estimate:
         return tokens
 
 
-def _input_of(call: Call) -> tuple[int, int]:
-    """Tokens of the input without its images, and how many of these there are."""
+def _input_of(call: Call) -> tuple[int, int, int | None]:
+    """Tokens of the input without its images, how many of these there are, and the maximum of the output."""
+    most = _maximum(call.fields if call.parameters is None else call.parameters)
     if not call.fields:
-        return call.body_bytes // _BYTES_PER_TOKEN, 0
+        return call.body_bytes // _BYTES_PER_TOKEN, 0, most
     sizes = _Sizes()
     messages = 0
     for name, raw in call.fields.items():
@@ -184,7 +210,7 @@ def _input_of(call: Call) -> tuple[int, int]:
         _measure(name, decoded, sizes)
     media = sizes.media_bytes // _BYTES_PER_MEDIA_TOKEN
     text = -(-sizes.text_bytes // _BYTES_PER_TOKEN)
-    return min(_MOST, text + messages * _TOKENS_PER_MESSAGE + media), sizes.images
+    return min(_MOST, text + messages * _TOKENS_PER_MESSAGE + media), sizes.images, most
 
 
 def _plain_messages(value: bytes) -> list[str] | None:
@@ -208,21 +234,31 @@ def _length(text: str) -> int:
 
 def _measure(name: str, root: Any, sizes: _Sizes) -> None:
     """Add up what is below *root*, without recursion: how deep it goes is the caller's choice."""
-    left: list[tuple[str, Any, bool]] = [(name, root, False)]
+    # Iterators, since a list of what is left of a million small things would take a hundred megabytes.
+    left: list[Iterator[tuple[str, Any, bool]]] = [iter(((name, root, False),))]
     while left:
-        key, value, is_image = left.pop()
-        if isinstance(value, str):
-            _measure_text(key, value, sizes, is_image=is_image)
-        elif isinstance(value, dict):
-            is_picture = is_image or _is_picture(value)
-            if is_picture and not is_image:
-                sizes.images += 1
-            left += [(str(name), member, is_picture) for name, member in value.items()]
-        elif key in _TEXTS and isinstance(value, int):
-            # What is asked for already stands in tokens.
-            sizes.text_bytes += _BYTES_PER_TOKEN
-        elif isinstance(value, list):
-            left += [(key, item, is_image) for item in value]
+        for key, value, is_image in left[-1]:
+            if isinstance(value, str):
+                _measure_text(key, value, sizes, is_image=is_image)
+            elif isinstance(value, dict):
+                is_picture = is_image or _is_picture(value)
+                if is_picture and not is_image:
+                    sizes.images += 1
+                left.append(_below(value.items(), is_image=is_picture))
+                break
+            elif key in _TEXTS and isinstance(value, int):
+                # What is asked for already stands in tokens.
+                sizes.text_bytes += _BYTES_PER_TOKEN
+            elif isinstance(value, list):
+                left.append(zip(repeat(key), value, repeat(is_image)))
+                break
+        else:
+            left.pop()
+
+
+def _below(members: Iterable[tuple[Any, Any]], *, is_image: bool) -> Iterator[tuple[str, Any, bool]]:
+    for name, member in members:
+        yield str(name), member, is_image
 
 
 def _measure_text(key: str, value: str, sizes: _Sizes, *, is_image: bool) -> None:

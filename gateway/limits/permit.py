@@ -51,6 +51,13 @@ _NOTHING: Final[Mapping[int, int]] = MappingProxyType({})
 class Need(Protocol):
     """What a call may use."""
 
+    @property
+    def is_unread(self) -> bool:
+        """It takes long to tell, so it is to be read before an amount is asked for."""
+
+    async def read(self) -> None:
+        """Look through the call."""
+
     def amount(self, kind: LimitKind, target: str) -> int:
         """Most of it, at *target*; "" for whichever it will be."""
 
@@ -483,8 +490,11 @@ class CallPermit:
 
         Where not only what is asked for *target* has no room, the call is refused.
         """
+        need = self._asking.need
+        if need.is_unread and held.needs:
+            await need.read()
         now_s = self._till.now_s()
-        turn = _Turn(held, self._asking.need, now_s)
+        turn = _Turn(held, need, now_s)
         if lacking:
             turn.charges = [
                 held.meters[at].charge(lacking.get(at, charge.amount), now_s)
