@@ -81,7 +81,7 @@ _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _DETAIL_CHARACTERS: Final = 200
 _CUT_S: Final = 1.0
 _MOST_DROPPING: Final = 512
-"""Calls turned away whose bodies are taken in at once; beyond that their connections end with the answer."""
+"""Refused calls whose bodies are taken in at once; beyond that their connections end with the answer."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -295,13 +295,13 @@ class Pipeline:
             if refusal is not None:
                 await self._turn_away(client, endpoint, snapshot, wording, identify, refusal)
                 return
+        is_refused = False
         with self._settling(client, endpoint, snapshot, wording) as responder:
             try:
                 await stages(responder, snapshot)
             except GatewayError as error:
+                is_refused = True
                 try:
-                    if isinstance(error, Overloaded) and error.reason == "input_bytes":
-                        await self._drop_body(client)
                     await responder.fail(error)
                 finally:
                     forget_frames(error)
@@ -311,6 +311,8 @@ class Pipeline:
                 _log.exception("request %s failed by a bug of the gateway", responder.request_id)
                 responder.trace.fail_open_attempts(InternalError.code, "the gateway failed")
                 await responder.fail(InternalError("The gateway failed; its log has this request's id."))
+        if is_refused:
+            await self._drop_body(client)
 
     async def _turn_away(
         self,
@@ -322,8 +324,6 @@ class Pipeline:
         refusal: Overloaded,
     ) -> None:
         """Refuse a call for as little work as can be, so that there is time for others."""
-        if refusal.reason != "cpu" or not client.is_short:
-            await self._drop_body(client)
         if self._gate.may_trace():
             with self._settling(client, endpoint, snapshot, wording) as responder:
                 with contextlib.suppress(GatewayError):
@@ -333,9 +333,15 @@ class Pipeline:
             words = wording or wording_for(endpoint, client.headers)
             with contextlib.suppress(ClientDisconnected):
                 await refuse_untraced(client, words, refusal, self._request_id(client))
+        if refusal.reason != "cpu" or not client.is_short:
+            await self._drop_body(client)
 
     async def _drop_body(self, client: Client) -> None:
-        """Take in a body that there is no room for; unread it would break the connection off."""
+        """Take in what is left of a body after a refusal.
+
+        Unread it would break the connection off, and whoever sends the body may never read the answer: a
+        balancer takes it for a crash, and may send the gateway nothing more.
+        """
         if self._dropping < _MOST_DROPPING:
             self._dropping += 1
             try:

@@ -518,6 +518,23 @@ async def test_short_body_is_left_to_the_server_when_the_loop_is_late() -> None:
     assert (short.is_dropped, long.is_dropped) == (False, True)
 
 
+async def test_what_is_left_of_a_refused_body() -> None:
+    """It is taken in once the answer has gone out and the call has ended; after a good answer nothing is."""
+
+    class Sending(FakeClient):
+        async def drop_body(self) -> None:
+            assert (self.status, self.is_ended, len(rig.records)) == (401, True, 1)
+            await super().drop_body()
+
+    rig = Rig(whole())
+    refused = Sending(("authorization", "Bearer wrong"), body=None)
+    await rig.call(refused)
+    assert (refused.is_dropped, refused.was_read) == (True, False)
+    rig.records.clear()
+    await rig.call(good := caller_of())
+    assert (good.status, good.is_dropped) == (200, False)
+
+
 async def test_bodies_that_are_taken_in_for_nothing_have_a_bound() -> None:
     """Callers that send slowly would else be as many as they like."""
     rig = CrowdedRig(2)
