@@ -816,7 +816,7 @@ class Client(Protocol):
         """The body has come soon after its head and is taken in without anybody reading it."""
 
     async def drop_body(self) -> None:
-        """Before a refusal: take in a body that nobody wants, as else the connection would break off.
+        """After a refusal: take in what is left of the body, as else the connection would break off.
 
         Not for long, and not what is very long.
         """
