@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
 from io import BytesIO
 from typing import Any, Final
 
@@ -230,7 +231,8 @@ class AsgiClient(AsWritten):
         """Send a whole response."""
         headers.append((b"content-length", b"%d" % len(body)))
         await self.start(status, headers)
-        await self._transmit({"type": "http.response.body", "body": body, "more_body": False})
+        # Granian has room for a whole one, so this does not wait either.
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         """Send the head."""
@@ -238,7 +240,8 @@ class AsgiClient(AsWritten):
         if self._lifecycle.is_draining:
             headers.append(_CLOSE)
             self._lifecycle.farewells += 1
-        await self._transmit({"type": "http.response.start", "status": status, "headers": headers})
+        # Granian keeps it until a piece of the body comes, so this waits for nothing.
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
         self.has_started = True
 
     async def write(self, data: bytes) -> None:
@@ -300,5 +303,10 @@ def _too_large(limit_bytes: int) -> BodyTooLarge:
 def host_of(scope: Scope) -> tuple[str, int | None]:
     """The address the caller used: its Host header would let it choose what we note, so the socket's own."""
     server = scope.get("server")
+    return _host(server[0], server[1]) if server else ("", None)
+
+
+@lru_cache(64)
+def _host(address: str, port: str | int) -> tuple[str, int]:
     # Granian gives the port as text, the ASGI specification wants a number.
-    return (server[0], int(server[1])) if server else ("", None)
+    return address, int(port)
