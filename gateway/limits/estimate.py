@@ -88,7 +88,7 @@ class _Sizes:
         self.media_bytes = 0
 
 
-class Estimate(msgspec.Struct, eq=False):
+class Estimate(msgspec.Struct, eq=False, gc=False):
     """`gateway.limits.permit.Need` of one call; worked out when a limit first asks.
 
     Attributes:

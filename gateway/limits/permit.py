@@ -75,7 +75,7 @@ class LimitPolicy(msgspec.Struct, frozen=True):
     budget_status: int = 429
 
 
-class _Turn(msgspec.Struct, eq=False):
+class _Turn(msgspec.Struct, eq=False, gc=False):
     """What is asked of the counters at once.
 
     Attributes:
