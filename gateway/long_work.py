@@ -30,12 +30,11 @@ _T = TypeVar("_T")
 
 
 class LongWork:
-    """The long work of one worker. Used on its event loop's thread only."""
+    """The turns of one worker's long work."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
-        self._aside = 0
-        self._switch_s = 0.0
+        self._turn_aside = asyncio.Lock()
         # Its thread begins with the first long body.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="long-work")
 
@@ -48,18 +47,23 @@ class LongWork:
     async def do_aside(self, work: Callable[[], _T]) -> _T:
         """Do *work*, which touches nothing that the loop's thread may change, when it is its turn.
 
-        Who is cancelled while it is being done does not wait for its end.
+        Who is cancelled while it is being done does not wait for its end; the next one does. One that waits
+        here can let go of its body: in the executor's queue it would lie there until the thread came to it.
 
         Returns:
             What it gives; raises what it raises.
         """
-        if not self._aside:
-            self._switch_s = sys.getswitchinterval()
-            sys.setswitchinterval(_SWITCH_S)
-        self._aside += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-        finally:
-            self._aside -= 1
-            if not self._aside:
-                sys.setswitchinterval(self._switch_s)
+        await self._turn_aside.acquire()
+        doing = asyncio.get_running_loop().run_in_executor(self._thread, _in_short_turns, work)
+        doing.add_done_callback(lambda _: self._turn_aside.release())
+        return await asyncio.shield(doing)
+
+
+def _in_short_turns(work: Callable[[], _T]) -> _T:
+    """Do *work*, giving way sooner; in the thread, so that it ends with the work, whoever has left."""
+    before_s = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_S)
+    try:
+        return work()
+    finally:
+        sys.setswitchinterval(before_s)

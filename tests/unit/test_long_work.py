@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import sys
 import threading
+import weakref
 
 import pytest
 
@@ -77,14 +79,51 @@ async def test_one_after_the_other_aside() -> None:
 
 
 async def test_while_there_is_work_aside_threads_give_way_sooner() -> None:
-    """And as before when all of it is done, also when somebody has left."""
-    work, may_end, before = LongWork(), threading.Event(), sys.getswitchinterval()
-    two = [asyncio.create_task(work.do_aside(lambda: may_end.wait(20))) for _ in range(2)]
-    await asyncio.sleep(0)
-    assert sys.getswitchinterval() < before
-    two[1].cancel()
-    await asyncio.gather(two[1], return_exceptions=True)
+    """To its very end, also when whoever wanted it has left; then as before."""
+    work, may_end, begun, before = LongWork(), threading.Event(), threading.Event(), sys.getswitchinterval()
+    left = asyncio.create_task(work.do_aside(lambda: (begun.set(), may_end.wait(20))))
+    while not begun.is_set():
+        await asyncio.sleep(0.001)
+    left.cancel()
+    await asyncio.gather(left, return_exceptions=True)
     assert sys.getswitchinterval() < before
     may_end.set()
-    await two[0]
+    assert await work.do_aside(sys.getswitchinterval) < before
     assert sys.getswitchinterval() == before
+
+
+async def test_who_leaves_takes_its_body_along() -> None:
+    """However many leave while another's work goes on, nothing of theirs is kept until that ends."""
+    work, may_end = LongWork(), threading.Event()
+    bodies: weakref.WeakSet[Body] = weakref.WeakSet()
+
+    async def ask() -> None:
+        body = Body()
+        bodies.add(body)
+        await work.do_aside(body.wait)
+
+    Body.may_end = may_end
+    for _ in range(5):
+        # The first is being done, and its caller leaves too.
+        asking = asyncio.create_task(ask())
+        await asyncio.sleep(0.01)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        del asking
+    await asyncio.sleep(0)
+    gc.collect()
+    try:
+        assert len(bodies) == 1
+    finally:
+        may_end.set()
+    assert await work.do_aside(lambda: 1) == 1
+
+
+class Body:
+    """What a call holds."""
+
+    may_end: threading.Event
+
+    def wait(self) -> None:
+        """Take long."""
+        self.may_end.wait(20)
