@@ -179,6 +179,8 @@ class AsgiClient(AsWritten):
         if declared is not None:
             _check(declared, limit_bytes)
             hold(declared)
+        # From here on it is asked for, if it was to wait for that.
+        self._body_left = declared
         # Each piece is copied as it comes: all at the end would take too long for one turn of the loop. What
         # a buffer gives is its own memory, not another copy.
         parts: BytesIO | None = None

@@ -242,6 +242,16 @@ async def test_rest_of_a_body_that_nobody_wants(
     assert wire.received == read
 
 
+async def test_rest_of_a_body_that_was_asked_for() -> None:
+    """Whoever waited for a 100 has it by then, and sends."""
+    waiting = [(b"transfer-encoding", b"chunked"), (b"expect", b"100-continue")]
+    wire = Wire(part(b"too long", more=True), part(b"and more"), headers=waiting)
+    with pytest.raises(BodyTooLarge):
+        await wire.client.read_body(4, ignore)
+    await wire.client.drop_body()
+    assert wire.received == 2
+
+
 @pytest.mark.parametrize(
     "messages", [[GONE], [part(b"x", more=True), GONE]], ids=["before the body", "in the body"]
 )
