@@ -2,7 +2,8 @@
 
 An operator's own pattern can take for ever on the wrong text, and Python's `re` knows no limit. It does look
 at signals while it searches, though, so a timer of the processor's time ends it: then the call's content is
-given up, and the redactor with it, because what cannot be masked in time must not be recorded.
+given up, and the redactor with it, because what cannot be masked in time must not be recorded. The timer runs for
+all threads, so what it rings for is looked up: the work of others beside is no fault of a pattern.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import time
 from collections.abc import Sequence
 from types import FrameType
 from typing import Any, Final
@@ -17,7 +19,10 @@ from typing import Any, Final
 from gateway.telemetry.redaction_presets import Pattern, Replacement
 
 LIMIT_S: Final = 0.05
-"""Longest that the masking of one call may take, in seconds of the processor's time."""
+"""Longest that the masking of one call may take, in seconds of its thread's time."""
+
+_NO_MORE_S: Final = 0.001
+"""With less left than this there is nothing to wait for."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -33,7 +38,7 @@ class Redactor:
         is_spent: It took too long once, and is not to be used again.
     """
 
-    __slots__ = ("_are_bounded", "_is_armed", "_patterns", "_rules", "_was_handler", "is_spent")
+    __slots__ = ("_are_bounded", "_is_armed", "_patterns", "_rules", "_until_s", "_was_handler", "is_spent")
 
     def __init__(
         self,
@@ -61,6 +66,7 @@ class Redactor:
         self._rules = tuple(rules)
         self._are_bounded = are_bounded
         self._is_armed = False
+        self._until_s = 0.0
         self._was_handler: Any = None
         self.is_spent = False
 
@@ -82,6 +88,7 @@ class Redactor:
             return
         self._was_handler = signal.signal(signal.SIGVTALRM, self._on_alarm)
         self._is_armed = True
+        self._until_s = time.thread_time() + LIMIT_S
         signal.setitimer(signal.ITIMER_VIRTUAL, LIMIT_S)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -101,8 +108,12 @@ class Redactor:
             )
 
     def _on_alarm(self, _signal: int, _frame: FrameType | None) -> None:
-        if self._is_armed:
+        if not self._is_armed:
+            return
+        left_s = self._until_s - time.thread_time()
+        if left_s < _NO_MORE_S:
             raise RedactionTimeout
+        signal.setitimer(signal.ITIMER_VIRTUAL, left_s)
 
 
 def _constant(text: str) -> Replacement:

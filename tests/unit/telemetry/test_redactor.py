@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import signal
 import threading
+import time
 
 import pytest
 
 from gateway.telemetry.redaction_presets import Pattern, preset
-from gateway.telemetry.redactor import RedactionTimeout, Redactor
+from gateway.telemetry.redactor import LIMIT_S, RedactionTimeout, Redactor
 
 EVIL = re.compile(r"(a+)+b")
 
@@ -41,6 +43,32 @@ def test_pattern_without_end_is_ended(caplog: pytest.LogCaptureFixture) -> None:
     assert "rule-7" in caplog.text
     assert signal.getsignal(signal.SIGVTALRM) == before
     assert signal.getitimer(signal.ITIMER_VIRTUAL)[0] == 0
+
+
+def test_other_threads_take_nobodys_time() -> None:
+    """What they compute beside is not the pattern's."""
+    redactor = Redactor([Pattern(EVIL, "x")], are_bounded=False)
+    may_end = threading.Event()
+
+    def compute() -> None:
+        while not may_end.is_set():
+            hashlib.sha256(bytes(1_000_000))
+
+    beside = threading.Thread(target=compute)
+    beside.start()
+    try:
+        with redactor:
+            until_s = time.thread_time() + 0.6 * LIMIT_S
+            until_all_s = time.process_time() + 3 * LIMIT_S
+            while time.thread_time() < until_s or time.process_time() < until_all_s:
+                if time.thread_time() >= until_s:
+                    time.sleep(0.001)
+        assert not redactor.is_spent
+        with pytest.raises(RedactionTimeout), redactor:
+            redactor.mask("a" * 60)
+    finally:
+        may_end.set()
+        beside.join()
 
 
 def test_pattern_in_time_leaves_nothing_behind() -> None:
