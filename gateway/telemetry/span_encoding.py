@@ -138,15 +138,17 @@ class SpanEncoder:
                     self._shapes.clear()
                 self._shapes[key] = shape
         secrets, notes = shape.secrets, trace.notes
+        metadata = shape.metadata
         if notes.metadata is not shape.noted:
-            # Those who write the same get the same mapping.
-            shape.noted = notes.metadata
-            shape.metadata = self._metadata(notes.metadata, secrets) if notes.metadata else NO_METADATA
+            metadata = self._metadata(notes.metadata, secrets) if notes.metadata else NO_METADATA
+            if len(notes.metadata) <= _MAX_KEPT_METADATA:
+                # Those who write the same get the same mapping.
+                shape.noted, shape.metadata = notes.metadata, metadata
         conversation = self._conversation(notes.conversation_id, secrets) if notes.conversation_id else b""
         parameters = self._request_attributes(trace.attempts[0].sent or trace.call, secrets)
         decision = self._decision(trace) if shape.is_routed or trace.permit is not None else b""
         content = b"" if trace.content is None else trace.content.attributes(trace.call, secrets)
-        return shape.spans(trace, parameters, shape.metadata, conversation, decision, content)
+        return shape.spans(trace, parameters, metadata, conversation, decision, content)
 
     def _make_shape(self, trace: CallTrace, call: Call) -> Shape:
         """What calls like this one have in common."""

@@ -56,7 +56,7 @@ class Shape:
         secrets: What must be on no span of them.
         is_routed: They have a route, so what was decided differs from call to call.
         row: Of one such call.
-        noted: Metadata of the last such call; *metadata* is what became of it.
+        noted: Metadata of the last such call that had little; *metadata* is what became of it.
     """
 
     __slots__ = (

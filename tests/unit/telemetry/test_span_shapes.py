@@ -228,6 +228,20 @@ def test_what_is_long_or_comes_once_is_not_kept(change: Change) -> None:
     assert not encoder._shapes
 
 
+@pytest.mark.parametrize("members", [0, 1, 8, 9, 64])
+def test_metadata_is_kept_with_a_shape_when_it_is_little(members: int) -> None:
+    """There are thousands of shapes, and a caller may write 16 kB of it."""
+    encoder = SpanEncoder()
+    metadata = {f"key-{number}": "v" * 128 for number in range(members)}
+    for noted in (metadata, metadata, {"other": "one"}, metadata):
+        trace = make_answered_trace()
+        trace.noted(CallNotes(noted))
+        assert encoder.encode(trace) == SpanEncoder()._encode_parts(trace)
+    (shape,) = encoder._shapes.values()
+    assert shape.noted is not None
+    assert len(shape.noted) <= 8
+
+
 def test_what_was_decided_is_no_part_of_a_shape() -> None:
     """Health and chance make it another each time, and it is kept apart, within bounds."""
     encoder = SpanEncoder()
