@@ -16,7 +16,6 @@ from typing import Final
 import msgspec
 
 from gateway.delivery.destination import Destination
-from gateway.wire.frames import CallSpans
 
 # More changes than anybody makes while an endpoint is down.
 _MAX_VERSIONS: Final = 256
@@ -49,15 +48,13 @@ class MaskBits:
         if self._file is not None:
             self._write(self._file)
 
-    def is_wanted(self, call: CallSpans, version: str, destination: Destination) -> bool:
-        """Whether *call*, made under *version*, goes to *destination*."""
+    def mask_of(self, version: str, destination: Destination) -> int:
+        """Of which bits one must be set in the mask of a call, made under *version*, that goes there."""
         known = self._bits.get(version)
         bit = destination.index_bit if known is None else known.get(destination.name)
-        if bit is None:
-            # It was not there yet, and its place was another's: no worker chose, so it gets what the caller
-            # samples.
-            return bool(call.destination_mask)
-        return bool(call.destination_mask >> bit & 1)
+        # It was not there yet, and its place was another's: no worker chose, so it gets what the caller
+        # samples.
+        return -1 if bit is None else 1 << bit
 
     def _write(self, file: Path) -> None:
         new = file.with_suffix(".new")
