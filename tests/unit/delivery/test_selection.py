@@ -58,7 +58,7 @@ def test_with_no_settings_nothing_is_touched() -> None:
         (Selection((SpanFilter("a", frozenset({"b"})),)), False),
     ],
 )
-def test_a_setting_is_a_reason_to_look(selection: Selection, is_everything: bool) -> None:
+def test_a_setting_is_a_reason_to_look(selection: Selection, *, is_everything: bool) -> None:
     """Without one, calls need not be looked at."""
     assert selection.is_everything is is_everything
 

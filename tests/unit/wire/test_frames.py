@@ -28,8 +28,8 @@ from gateway.wire.frames import (
     SpanSegments,
     StoreRow,
     decode_frame,
-    decode_spans,
     decode_payload,
+    decode_spans,
     encode_message,
     encode_payload,
 )
