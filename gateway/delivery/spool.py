@@ -30,6 +30,7 @@ import msgspec
 from gateway.delivery.frame_index import FrameIndex, Origin, read_index
 from gateway.delivery.journal import Entry, Journal
 from gateway.delivery.segment import (
+    HEAD_BYTES,
     SUFFIX,
     Progress,
     Segment,
@@ -439,7 +440,7 @@ class _Tail:
             size_bytes = 0
             at = number - self._first
             for payload in islice(self._payloads, at, at + max_frames):
-                size_bytes += len(payload)
+                size_bytes += HEAD_BYTES + len(payload)
                 if found and size_bytes > max_bytes:
                     break
                 found.append(payload)

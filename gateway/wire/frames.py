@@ -305,19 +305,20 @@ class MessageReader:
         buffer += data
         messages: list[tuple[MessageKind, bytes]] = []
         at = 0
-        while len(buffer) - at >= _HEAD.size:
-            length, kind = _HEAD.unpack_from(buffer, at)
-            if not 1 <= length <= MAX_MESSAGE_BYTES:
-                msg = f"message of {length} bytes"
-                raise FrameError(msg)
-            end = at + 4 + length
-            if len(buffer) < end:
-                break
-            try:
-                messages.append((MessageKind(kind), bytes(buffer[at + _HEAD.size : end])))
-            except ValueError as error:
-                msg = f"unknown message kind {kind}"
-                raise FrameError(msg) from error
-            at = end
+        with memoryview(buffer) as view:
+            while len(view) - at >= _HEAD.size:
+                length, kind = _HEAD.unpack_from(view, at)
+                if not 1 <= length <= MAX_MESSAGE_BYTES:
+                    msg = f"message of {length} bytes"
+                    raise FrameError(msg)
+                end = at + 4 + length
+                if len(view) < end:
+                    break
+                try:
+                    messages.append((MessageKind(kind), bytes(view[at + _HEAD.size : end])))
+                except ValueError as error:
+                    msg = f"unknown message kind {kind}"
+                    raise FrameError(msg) from error
+                at = end
         del buffer[:at]
         return messages

@@ -90,7 +90,8 @@ def test_any_sizes_segments_and_restarts_give_the_same_frames(
     found += read_all(reader)
     assert found == payloads
     assert reader.counts().unread == reader.counts().taken == 0
-    assert read_all(spool.reader_at("late", 0)) == payloads
+    left = read_all(spool.reader_at("late", 0))  # what was passed before the restart may be gone
+    assert left == payloads[len(payloads) - len(left) :]
     spool.close()
 
 
