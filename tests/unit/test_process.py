@@ -168,11 +168,16 @@ def test_nobody_rests_on_a_busy_core() -> None:
     """After a sleep that ended late pauses only give way; a tenth of a second later it is tried again."""
     core = Core()
     pauses = core.pauses()
+    core.work(0.0003)
+    pauses.pause()
+    assert not pauses.was_late
+    core.slept.clear()
     core.late_s = 0.005
     for _ in range(3):
         core.work(0.0003)
         pauses.pause()
     assert core.slept == [0.0009]
+    assert pauses.was_late
     core.late_s = 0.0
     core.now_s += 0.1
     for _ in range(2):
