@@ -89,18 +89,18 @@ class Wishes(msgspec.Struct, frozen=True):
 
 
 _WISHES: Final = tuple(name.encode() for name in (WHOLE_HEADER, FIRST_TOKEN_HEADER, RETRY_HEADER))
-_NO_WISHES: Final = Wishes(NO_LIMITS, None)
+NO_WISHES: Final = Wishes(NO_LIMITS, None)
 _NONE_SENT: Final = ((None,) * len(_WISHES), ())
 
 
 def read_wishes(headers: Headers) -> Wishes:
     """The wishes of a call; raises `InvalidBody` as `read_limits` and `read_retry_wish`."""
     if headers.raw(_WISHES) in _NONE_SENT:
-        return _NO_WISHES
+        return NO_WISHES
     return Wishes(read_limits(headers), read_retry_wish(headers))
 
 
-class Opened:
+class Opened(msgspec.Struct):
     """An attempt that is good so far.
 
     Attributes:
@@ -111,22 +111,15 @@ class Opened:
         held: What the caller gets first of a stream.
     """
 
-    __slots__ = ("answer", "attempt", "held", "reader", "reply")
+    attempt: AttemptTrace
+    answer: Answer | None = None
+    reply: UpstreamReply | None = None
+    reader: ReplyStream | None = None
+    held: bytes = b""
 
-    def __init__(
-        self,
-        attempt: AttemptTrace,
-        *,
-        answer: Answer | None = None,
-        reply: UpstreamReply | None = None,
-        reader: ReplyStream | None = None,
-        held: bytes = b"",
-    ) -> None:
-        self.attempt = attempt
-        self.answer = answer
-        self.reply = reply
-        self.reader = reader
-        self.held = held
+    def __repr__(self) -> str:
+        """Without what was said."""
+        return f"Opened({self.attempt.target.name!r})"
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -269,14 +262,14 @@ def _address(
         headers += responder.trace.propagation(attempt).items()
     url = url_of(call, target, pair)
     # Google refuses a query that it does not know, such as the `beta=true` of Anthropic's SDKs.
-    if call.endpoint.passes_query and call.endpoint.dialect == target.dialect and not target.is_predicted:
+    if call.endpoint.dialect == target.dialect and call.endpoint.passes_query and not target.is_predicted:
         query = read_query(responder.client.query).rest
         url = with_query(url, without_parameters(query, call.endpoint.kept_parameters))
     return UpstreamRequest(
         url=url,
         headers=headers,
         body=body,
-        timeout_s=whole_limit_s(limits, target),
+        timeout_s=target.limits.whole_s if limits.whole_s is None else whole_limit_s(limits, target),
         lines=target.lines.stream if call.is_stream else target.lines.whole,
         token=target.token,
         signing=target.signing,
@@ -341,7 +334,7 @@ def _take_whole(
         if attempt.target.dialect == "converse":
             body, facts = with_counts_beside(call, body, facts, reply.headers)
         attempt.answered(facts)
-        if _is_kept(call, attempt.target):
+        if ("store" in call.fields or call.endpoint.name == RESPONSE.name) and _is_kept(call, attempt.target):
             responder.made(attempt.response_id, attempt.target)
         if responder.notes_parts:
             parts = state_made(body, is_kept=_is_kept(call, attempt.target))

@@ -150,11 +150,12 @@ class Failover:
             GatewayError: None could: the last failure.
             NoTargetAvailable: None may be asked any more.
         """
-        progress = Progress()
         targets = plan.targets
+        progress: Progress | None = None
         if call.is_stream:
             responder.begin_waiting(call.endpoint.stream_type)
         if plan.hedge_after_s is not None and call.is_stream:
+            progress = Progress()
             opened, tried = await self._race(responder, call, plan, wishes, progress)
             if opened is not None:
                 failure = await self.deliver(responder, call, opened, wishes)
@@ -174,6 +175,7 @@ class Failover:
                     return
             else:
                 failure = opening
+            progress = Progress()
             progress.failed(targets[0], failure)
             progress.is_begun = True
         attempts = _Calls(self, responder, call, wishes)

@@ -69,8 +69,8 @@ class Selection:
     is_parent_based: bool = True
 
     @property
-    def is_everything(self) -> bool:
-        """Calls go as they came."""
+    def is_plain(self) -> bool:
+        """All that workers choose goes, as it is."""
         return not self.filters and self.has_content and self.sampling_ratio is None
 
     def choose(self, call: Call) -> Chosen:

@@ -226,12 +226,12 @@ class Sender:
     def _select(self, frame: SpansFrame) -> Select:
         destination = self._destination
         selection = destination.selection
-        mask = self._bits.mask_of(frame.config_version, destination)
-        if selection.is_everything and all(call.destination_mask & mask for call in frame.calls):
+        wanted = self._bits.wanted(frame.config_version, destination)
+        if selection.is_plain and all(call.destination_mask & wanted for call in frame.calls):
             return everything
 
         def select(call: Call) -> Chosen:
-            if not call.destination_mask & mask:
+            if not call.destination_mask & wanted:
                 return nothing(call)
             chosen = selection.choose(call)
             self.ledger.kept_unsampled += chosen.kept_anyway

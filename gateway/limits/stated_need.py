@@ -7,7 +7,7 @@ from math import ceil
 from typing import Final
 
 from gateway.limits.rules import MICRO_USD
-from gateway.model import LimitKind, Target, Usage
+from gateway.model import LimitKind, Target
 
 _LEAST: Final = 1
 """As of a call of which nobody can tell before; see `gateway.limits.estimate`."""
@@ -29,6 +29,6 @@ class StatedNeed:
         return max(map(self._cost, asked), default=_LEAST)
 
     def _cost(self, target: Target) -> int:
-        usage = Usage(self._input_tokens, self._output_tokens, "estimated")
-        cost_usd = None if target.price is None else target.price.cost_usd(usage)
+        price = target.price
+        cost_usd = None if price is None else price.tokens_usd(self._input_tokens, self._output_tokens)
         return _LEAST if cost_usd is None else max(_LEAST, ceil(cost_usd * MICRO_USD))

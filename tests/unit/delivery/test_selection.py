@@ -50,7 +50,7 @@ def test_with_no_settings_nothing_is_touched() -> None:
 
 
 @pytest.mark.parametrize(
-    ("selection", "is_everything"),
+    ("selection", "is_plain"),
     [
         (Selection(), True),
         (Selection(has_content=False), False),
@@ -58,9 +58,9 @@ def test_with_no_settings_nothing_is_touched() -> None:
         (Selection((SpanFilter("a", frozenset({"b"})),)), False),
     ],
 )
-def test_a_setting_is_a_reason_to_look(selection: Selection, *, is_everything: bool) -> None:
+def test_a_setting_is_a_reason_to_look(selection: Selection, *, is_plain: bool) -> None:
     """Without one, calls need not be looked at."""
-    assert selection.is_everything is is_everything
+    assert selection.is_plain is is_plain
 
 
 def test_content_stays_away_where_it_is_not_wanted() -> None:

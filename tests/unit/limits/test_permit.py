@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import BudgetExceeded, LimitsUnavailable, RateLimitExceeded
+from gateway.limits.held import Need
 from gateway.limits.limiter import Limiter
-from gateway.limits.permit import Asking, CallPermit, LimitPolicy, Need
+from gateway.limits.matching import Asking
+from gateway.limits.permit import CallPermit, LimitPolicy
 from gateway.limits.rules import MICRO_USD, Limit, Meter, Rule, When
 from gateway.limits.windows import CALENDAR
 from gateway.model import Charge, Correction, Decision, LimitKind, Plan, RouteFacts, Spent, Target
