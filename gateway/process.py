@@ -20,9 +20,6 @@ READY_MESSAGE: Final = b"ready\n"
 DRAINING_SIGNAL: Final = signal.SIGUSR1
 _PR_SET_PDEATHSIG: Final = 1
 _PIECE_S: Final = 0.0002
-# Where others want the core all the time a shorter one would be all that a thread gets between two turns of
-# theirs: of a saturated core it had 4 %.
-_HURRIED_PIECE_S: Final = 0.0005
 _KEPT_BYTES: Final = 16 * 1024 * 1024
 # M_ARENA_MAX, M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of glibc's malloc.h.
 _MALLOC_OPTIONS: Final = ((-8, 1), (-1, _KEPT_BYTES), (-3, _KEPT_BYTES // 2))
@@ -141,15 +138,12 @@ class Pauses:
         """End a piece that is long enough, and begin the next."""
         clock = self._clock
         now_s = clock.monotonic_s()
-        piece_s = now_s - self._piece_since_s
-        if piece_s < _PIECE_S:
-            return
-        if now_s < self._hurries_until_s:
-            if piece_s >= _HURRIED_PIECE_S:
-                give_way()
-                self._piece_since_s = clock.monotonic_s()
+        if now_s - self._piece_since_s < _PIECE_S:
             return
         give_way()
+        if now_s < self._hurries_until_s:
+            self._piece_since_s = clock.monotonic_s()
+            return
         pause_s = min(_LONGEST_PAUSE_S, max(0.0, clock.thread_cpu_s() - self._began_s) * _PAUSE_RATIO)
         clock.sleep(pause_s)
         woke_s = clock.monotonic_s()

@@ -11,6 +11,8 @@ from __future__ import annotations
 from typing import Final
 
 _WINDOW_S: Final = 1.0
+# Where others wait for the core: a batch, so that the second one knows what the first one took from them.
+_WANTED_WINDOW_S: Final = 0.25
 # Below this part of the share there is room to keep more; in between nothing changes, so that it does not
 # swing.
 _ROOM: Final = 0.8
@@ -62,7 +64,7 @@ class CpuBudget:
             self._begin(wall_s, cpu_s, others_cpu_s)
             return
         elapsed_s = wall_s - self._window_started_s
-        if elapsed_s < _WINDOW_S:
+        if elapsed_s < (_WANTED_WINDOW_S if self._was_wanted else _WINDOW_S):
             return
         used = (cpu_s - self._cpu_at_start_s) / elapsed_s
         used_by_others = (others_cpu_s - self._others_at_start_s) / elapsed_s

@@ -75,13 +75,16 @@ def test_others_do_not_thin_a_quiet_store() -> None:
 
 
 def test_on_a_core_that_others_wait_for_the_share_is_half() -> None:
-    """A second in which they did once is such a second, and the next one is judged anew."""
+    """It is judged by the batch there, and the next time anew."""
     budget = CpuBudget()
     budget.note(wall_s=0.0, cpu_s=0.0)
-    budget.note(wall_s=0.5, cpu_s=0.1, is_core_wanted=True)
-    budget.note(wall_s=1.0, cpu_s=0.25)
+    budget.note(wall_s=0.2, cpu_s=0.1, is_core_wanted=True)
+    assert budget.keep_ratio == 1.0
+    budget.note(wall_s=0.5, cpu_s=0.125)
     assert budget.keep_ratio == 0.5
-    budget.note(wall_s=2.0, cpu_s=0.45)
+    budget.note(wall_s=1.0, cpu_s=0.5)
+    assert budget.keep_ratio == 0.5
+    budget.note(wall_s=1.5, cpu_s=0.345)
     assert budget.keep_ratio == 0.5
 
 
