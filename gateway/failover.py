@@ -24,6 +24,7 @@ from gateway.errors import (
     NoTargetAvailable,
     UnsupportedParameter,
 )
+from gateway.long_work import LongWork
 from gateway.model import AttemptObserver, Call, Outcome, Plan, RetryPolicy, SkipReason, Target
 from gateway.relay import note_failure
 from gateway.responder import Answer, Responder
@@ -125,6 +126,7 @@ class Failover:
         *,
         health: AttemptObserver | None = None,
         sessions: Sessions | None = None,
+        long_work: LongWork | None = None,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Wire it.
@@ -134,9 +136,11 @@ class Failover:
             random: Source of jitter.
             health: Learns of every attempt, and may hold back those at targets that are sick; None: nobody.
             sessions: Remembers which target a session stays with; None: nothing does.
+            long_work: Of the worker; None: it has none but this.
             now_s: A clock that only goes forward, in seconds.
         """
         self._upstream = upstream
+        self._long_work = long_work or LongWork()
         self._random = random
         self.health = health or UNOBSERVED
         self._sessions = sessions
@@ -346,7 +350,9 @@ class Failover:
         attempt = responder.trace.attempt(target)
         failure: Failure
         try:
-            opened = await open_attempt(self._upstream, responder, call, attempt, pair, wishes.limits)
+            opened = await open_attempt(
+                self._upstream, responder, call, attempt, pair, wishes.limits, self._long_work
+            )
             if isinstance(opened, Opened):
                 return opened
             failure = opened

@@ -657,7 +657,7 @@ class AttemptObserver(Protocol):
         """Note how an attempt went, also one that nobody was asked about."""
 
 
-class Usage(msgspec.Struct, frozen=True):
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """What one reply used, whatever the provider's own way of counting; None where it did not say.
 
     Attributes:
@@ -816,7 +816,7 @@ class Client(Protocol):
         """The body has come soon after its head and is taken in without anybody reading it."""
 
     async def drop_body(self) -> None:
-        """Before a refusal: take in a body that nobody wants, as else the connection would break off.
+        """After a refusal: take in what is left of the body, as else the connection would break off.
 
         Not for long, and not what is very long.
         """
@@ -971,7 +971,8 @@ class Charge(msgspec.Struct, frozen=True):
         return max(0.0, self.expires_s - now_s) if self.expires_s else inf
 
 
-class Decision(msgspec.Struct, frozen=True):
+# What each call has, and can be part of no reference cycle, is not watched for any (`gc=False`).
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """What became of charges; its tuples are in their order.
 
     Attributes:
@@ -1191,7 +1192,7 @@ class HeldLimits:
         self.limits = limits
 
 
-class LimitsSaid(msgspec.Struct, frozen=True):
+class LimitsSaid(msgspec.Struct, frozen=True, gc=False):
     """What limits that were asked together said of a call.
 
     Attributes:
@@ -1239,7 +1240,7 @@ def verdicts(said: Sequence[LimitsSaid]) -> tuple[object, ...]:
     return tuple([each.verdict for each in said])
 
 
-class Spent(msgspec.Struct, frozen=True):
+class Spent(msgspec.Struct, frozen=True, gc=False):
     """What one exchange with a target used.
 
     Attributes:

@@ -31,12 +31,13 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any, Final
 
 from gateway.attempt import NO_WISHES, Upstream, Wishes, read_wishes
 from gateway.classifier import Classifier
-from gateway.endpoints.catalogue import RESPONSE
+from gateway.endpoints.catalogue import COMPLETION, RESPONSE
 from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_models import find_model
 from gateway.endpoints.stored_state import may_name_state, state_named, wants_sealed
@@ -81,7 +82,7 @@ _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _DETAIL_CHARACTERS: Final = 200
 _CUT_S: Final = 1.0
 _MOST_DROPPING: Final = 512
-"""Calls turned away whose bodies are taken in at once; beyond that their connections end with the answer."""
+"""Refused calls whose bodies are taken in at once; beyond that their connections end with the answer."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -120,6 +121,7 @@ class Pipeline:
         sessions: Sessions | None = None,
         limiter: Limiter | None = None,
         gate: Gate | None = None,
+        long_work: LongWork | None = None,
     ) -> None:
         """Wire the stages.
 
@@ -134,10 +136,14 @@ class Pipeline:
             sessions: Remembers which target a session stays with; None: nothing does.
             limiter: Admits calls where limits are configured; None: none are.
             gate: Turns calls away when there are too many; None: there are never too many.
+            long_work: Of the worker; None: it has none but this.
         """
         self._current = current
         self._limiter = limiter
-        self.failover = Failover(upstream, random, health=health, sessions=sessions)
+        self._long_work = long_work or LongWork()
+        self.failover = Failover(
+            upstream, random, health=health, sessions=sessions, long_work=self._long_work
+        )
         self._classifier = Classifier(upstream, health=health)
         self._sessions = sessions
         self._record = record
@@ -146,7 +152,6 @@ class Pipeline:
         self._stored = stored
         self._loop: asyncio.AbstractEventLoop | None = None
         self._dropping = 0
-        self._long_work = LongWork()
         self._gate = gate_without_bounds() if gate is None else gate
         self._open = self._gate.open
 
@@ -161,12 +166,14 @@ class Pipeline:
             body = await self.read_body(client, trace)
             # Most callers send none of ours, so none is looked for.
             has_own = bool(responder.own_headers)
-            call = parse_call(
-                endpoint,
-                body,
-                model=client.headers.get("x-tfy-model-name") if has_own else None,
-                account=client.headers.get("x-tfy-provider-name") if has_own else None,
-            )
+            model = client.headers.get("x-tfy-model-name") if has_own else None
+            account = client.headers.get("x-tfy-provider-name") if has_own else None
+            if len(body) < LONG_BYTES or endpoint is not COMPLETION:
+                call = parse_call(endpoint, body, model=model, account=account)
+            else:
+                # There may be a million prompts, which are counted.
+                reading = partial(parse_call, endpoint, body, model=model, account=account)
+                call = await self._long_work.do_aside(reading)
             trace.asked(call)
             notes = read_notes(client.headers, caller.tags) if has_own or caller.tags else NO_NOTES
             trace.noted(notes)
@@ -207,14 +214,13 @@ class Pipeline:
             LimitsUnavailable: Nobody can say whether one has.
         """
         call = facts.call or trace.call
-        if trace.held_bytes >= LONG_BYTES:
-            await self._long_work.take_turn()
         if self._gate.is_tight and snapshot.priorities is not None and snapshot.priorities.depend_on_model:
             model = plan.targets[0].name if call is None else call.model
             self._gate.check_inside(snapshot.priorities.of(facts.caller, model, facts.metadata))
         if self._limiter is None or snapshot.limits is None or call is None:
             return
-        need = Estimate(call, plan.targets, self._limiter.sizes)
+        aside = self._long_work.do_aside if trace.held_bytes >= LONG_BYTES else None
+        need = Estimate(call, plan.targets, self._limiter.sizes, aside)
         name = call.model
         if plan.route is None:
             # A plan of one target is that target's, by whatever name it was asked for. An account as a whole
@@ -297,13 +303,13 @@ class Pipeline:
             if refusal is not None:
                 await self._turn_away(client, endpoint, snapshot, wording, identify, refusal)
                 return
+        is_refused = False
         with self._settling(client, endpoint, snapshot, wording) as responder:
             try:
                 await stages(responder, snapshot)
             except GatewayError as error:
+                is_refused = True
                 try:
-                    if isinstance(error, Overloaded) and error.reason == "input_bytes":
-                        await self._drop_body(client)
                     await responder.fail(error)
                 finally:
                     forget_frames(error)
@@ -313,6 +319,8 @@ class Pipeline:
                 _log.exception("request %s failed by a bug of the gateway", responder.request_id)
                 responder.trace.fail_open_attempts(InternalError.code, "the gateway failed")
                 await responder.fail(InternalError("The gateway failed; its log has this request's id."))
+        if is_refused:
+            await self._drop_body(client)
 
     async def _turn_away(
         self,
@@ -324,8 +332,6 @@ class Pipeline:
         refusal: Overloaded,
     ) -> None:
         """Refuse a call for as little work as can be, so that there is time for others."""
-        if refusal.reason != "cpu" or not client.is_short:
-            await self._drop_body(client)
         if self._gate.may_trace():
             with self._settling(client, endpoint, snapshot, wording) as responder:
                 with contextlib.suppress(GatewayError):
@@ -335,9 +341,15 @@ class Pipeline:
             words = wording or wording_for(endpoint, client.headers)
             with contextlib.suppress(ClientDisconnected):
                 await refuse_untraced(client, words, refusal, self._request_id(client))
+        if refusal.reason != "cpu" or not client.is_short:
+            await self._drop_body(client)
 
     async def _drop_body(self, client: Client) -> None:
-        """Take in a body that there is no room for; unread it would break the connection off."""
+        """Take in what is left of a body after a refusal.
+
+        Unread it would break the connection off, and whoever sends the body may never read the answer: a
+        balancer takes it for a crash, and may send the gateway nothing more.
+        """
         if self._dropping < _MOST_DROPPING:
             self._dropping += 1
             try:

@@ -177,8 +177,7 @@ class AsgiClient(AsWritten):
         """See `gateway.model.Client.read_body`."""
         declared = self.declared_bytes
         if declared is not None:
-            if declared > limit_bytes:
-                raise _too_large(limit_bytes)
+            _check(declared, limit_bytes)
             hold(declared)
         # Each piece is copied as it comes: all at the end would take too long for one turn of the loop. What
         # a buffer gives is its own memory, not another copy.
@@ -192,12 +191,14 @@ class AsgiClient(AsWritten):
                     raise ClientDisconnected
                 part: bytes = message.get("body", b"")
                 size += len(part)
+                # Granian says that a body is at its end in a message of its own; a length says it sooner.
+                is_whole = size == declared or not message.get("more_body")
+                if is_whole:
+                    self._body_left = 0
                 if size > limit_bytes:
                     raise _too_large(limit_bytes)
                 if declared is None:
                     hold(len(part))
-                # Granian says that a body is at its end in a message of its own; a length says it sooner.
-                is_whole = size == declared or not message.get("more_body")
                 if is_whole and parts is None:
                     return part
                 if parts is None:
@@ -214,7 +215,10 @@ class AsgiClient(AsWritten):
 
     async def drop_body(self) -> None:
         """See `gateway.model.Client.drop_body`."""
-        if not self.has_body or (self._length or 0) > DROP_BYTES:
+        if self._body_left == 0 or not self.has_body or (self._length or 0) > DROP_BYTES:
+            return
+        if self.headers.get("expect") is not None and self._body_left == -1:
+            # It was not asked for, and so is not sent.
             return
         # Nobody says what is wrong with the framing of a body that is not looked at.
         with contextlib.suppress(TimeoutError, ClientDisconnected, BodyTimeout, InvalidFraming):
@@ -293,6 +297,11 @@ def _is_done(waiting: Awaitable[Any]) -> bool:
     """
     done = getattr(waiting, "done", None)
     return done is None or done()
+
+
+def _check(size_bytes: int, limit_bytes: int) -> None:
+    if size_bytes > limit_bytes:
+        raise _too_large(limit_bytes)
 
 
 def _too_large(limit_bytes: int) -> BodyTooLarge:

@@ -7,7 +7,9 @@ none, what replies of the target hardly ever exceed. Both are corrected when the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import repeat
 from math import ceil
 from typing import Any, Final
 
@@ -68,6 +70,9 @@ class _PlainMessage(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     content: str
 
 
+Aside = Callable[[Callable[[], Any]], Awaitable[Any]]
+"""Does work, and gives what that gives."""
+
 _plain: Final = msgspec.json.Decoder(list[_PlainMessage])
 
 
@@ -83,18 +88,20 @@ class _Sizes:
         self.media_bytes = 0
 
 
-class Estimate(msgspec.Struct, eq=False):
+class Estimate(msgspec.Struct, eq=False, gc=False):
     """`gateway.limits.permit.Need` of one call; worked out when a limit first asks.
 
     Attributes:
         call: As it was asked.
         targets: Who may answer.
         sizes: How long replies of these usually are.
+        aside: Does what takes long; None: nothing does.
     """
 
     call: Call
     targets: Sequence[Target]
     sizes: OutputSizes
+    aside: Aside | None = None
     # Tokens of the input without its images, how many of these there are, and the maximum of the output.
     _input: tuple[int, int, int | None] | None = None
     # Of every target that has nothing of its own to say, once one has been asked about; and of others.
@@ -105,6 +112,17 @@ class Estimate(msgspec.Struct, eq=False):
 
     # Without what is asked, and of whom.
     __repr__ = object.__repr__
+
+    @property
+    def is_unread(self) -> bool:
+        """See `gateway.limits.held.Need`."""
+        return self.aside is not None
+
+    async def read(self) -> None:
+        """Look through the call aside, before the first amount is asked for."""
+        if self.aside is not None and self.call.endpoint.counts_tokens:
+            self._input = await self.aside(partial(_input_of, self.call))
+        self.aside = None
 
     def amount(self, kind: LimitKind, target: str) -> int:
         """Most of it, at *target*; "" for whichever it will be."""
@@ -231,21 +249,31 @@ def _length(text: str) -> int:
 
 def _measure(name: str, root: Any, sizes: _Sizes) -> None:
     """Add up what is below *root*, without recursion: how deep it goes is the caller's choice."""
-    left: list[tuple[str, Any, bool]] = [(name, root, False)]
+    # Iterators, since a list of what is left of a million small things would take a hundred megabytes.
+    left: list[Iterator[tuple[str, Any, bool]]] = [iter(((name, root, False),))]
     while left:
-        key, value, is_image = left.pop()
-        if isinstance(value, str):
-            _measure_text(key, value, sizes, is_image=is_image)
-        elif isinstance(value, dict):
-            is_picture = is_image or _is_picture(value)
-            if is_picture and not is_image:
-                sizes.images += 1
-            left += [(str(name), member, is_picture) for name, member in value.items()]
-        elif key in _TEXTS and isinstance(value, int):
-            # What is asked for already stands in tokens.
-            sizes.text_bytes += _BYTES_PER_TOKEN
-        elif isinstance(value, list):
-            left += [(key, item, is_image) for item in value]
+        for key, value, is_image in left[-1]:
+            if isinstance(value, str):
+                _measure_text(key, value, sizes, is_image=is_image)
+            elif isinstance(value, dict):
+                is_picture = is_image or _is_picture(value)
+                if is_picture and not is_image:
+                    sizes.images += 1
+                left.append(_below(value.items(), is_image=is_picture))
+                break
+            elif key in _TEXTS and isinstance(value, int):
+                # What is asked for already stands in tokens.
+                sizes.text_bytes += _BYTES_PER_TOKEN
+            elif isinstance(value, list):
+                left.append(zip(repeat(key), value, repeat(is_image)))
+                break
+        else:
+            left.pop()
+
+
+def _below(members: Iterable[tuple[Any, Any]], *, is_image: bool) -> Iterator[tuple[str, Any, bool]]:
+    for name, member in members:
+        yield str(name), member, is_image
 
 
 def _measure_text(key: str, value: str, sizes: _Sizes, *, is_image: bool) -> None:

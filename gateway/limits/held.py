@@ -25,6 +25,13 @@ _KEPT: Final = 1024
 class Need(Protocol):
     """What a call may use."""
 
+    @property
+    def is_unread(self) -> bool:
+        """It takes long to tell, so it is to be read before an amount is asked for."""
+
+    async def read(self) -> None:
+        """Look through the call."""
+
     def amount(self, kind: LimitKind, target: str) -> int:
         """Most of it, at *target*; "" for whichever it will be."""
 

@@ -36,7 +36,7 @@ _Found = tuple[tuple[int, Rule], ...]
 _CALLERS: Final = frozenset({"user", "virtualaccount"})
 
 
-class Asking(msgspec.Struct, frozen=True):
+class Asking(msgspec.Struct, frozen=True, gc=False):
     """A call as rules look at it.
 
     Attributes:

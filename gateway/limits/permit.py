@@ -75,7 +75,7 @@ class LimitPolicy(msgspec.Struct, frozen=True):
     budget_status: int = 429
 
 
-class _Turn(msgspec.Struct, eq=False):
+class _Turn(msgspec.Struct, eq=False, gc=False):
     """What is asked of the counters at once.
 
     Attributes:
@@ -444,8 +444,11 @@ class CallPermit(msgspec.Struct, eq=False):
 
         Where not only what is asked for *target* has no room, the call is refused.
         """
+        need = self._asking.need
+        if need.is_unread and held.needs:
+            await need.read()
         now_s = self._till.now_s()
-        charges: Sequence[Charge] = held.charges(self._asking.need, now_s)
+        charges: Sequence[Charge] = held.charges(need, now_s)
         if lacking:
             charges = [
                 held.meters[at].charge(lacking.get(at, charge.amount), now_s)

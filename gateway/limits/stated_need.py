@@ -16,10 +16,15 @@ _LEAST: Final = 1
 class StatedNeed:
     """`gateway.limits.permit.Need` of so many tokens, at the price of each of *targets*."""
 
+    is_unread = False
+
     def __init__(self, targets: Sequence[Target], input_tokens: int, output_tokens: int) -> None:
         self._targets = targets
         self._input_tokens = input_tokens
         self._output_tokens = output_tokens
+
+    async def read(self) -> None:
+        """There is nothing to read."""
 
     def amount(self, kind: LimitKind, target: str) -> int:
         """Most of it, at *target*; "" for whichever it will be."""

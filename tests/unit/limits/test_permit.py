@@ -79,6 +79,20 @@ async def test_requests_stay_counted() -> None:
     assert rig.used("one/m") == {"requests-limit": 2}
 
 
+async def test_what_takes_long_to_tell_is_read_first() -> None:
+    """Once, and only where somebody asks for an amount: for requests nobody does."""
+    need = FixedNeed(is_unread=True)
+    await Rig(policy_of(limit_of("requests", 2)), need=need).direct()
+    assert need.asked == []
+    rig = Rig(
+        policy_of(limit_of("tokens", 1000), limit_of("tokens", 500, models=("two/*",), id="two")), need=need
+    )
+    permit = await rig.call()
+    assert await permit.admit_target(TWO)
+    assert need.asked[0] == ("read", "")
+    assert need.asked.count(("read", "")) == 1
+
+
 async def test_parallel_calls() -> None:
     """A place is free again when its call has ended."""
     rig = Rig(policy_of(limit_of("parallel", 1)))
@@ -209,6 +223,11 @@ async def test_a_model_beside_the_targets() -> None:
 
 class NeedByTarget:
     """A call that may use more at some targets than at others."""
+
+    is_unread = False
+
+    async def read(self) -> None:
+        """There is nothing to read."""
 
     def __init__(self, **tokens: int) -> None:
         self._tokens = tokens
