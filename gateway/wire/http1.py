@@ -45,7 +45,7 @@ _HEAD_END: Final = b"\r\n\r\n"
 _FOLD: Final = re.compile(rb"\r\n[\t ]+")
 _LINE_WITH_CONTROL_BYTE: Final = re.compile(
     rb"\r\n(?!content-length|transfer-encoding|(?:proxy-)?connection)"
-    rb"[^\x00-\x20:\x7f]+:[^\r\n]*[\x00-\x08\x0b\x0c\x0e-\x1f\x7f][^\r\n]*(?=\r\n)",
+    rb"[!#$%&'*+.^_`|~0-9a-z-]+:[^\r\n]*[\x00-\x08\x0b\x0c\x0e-\x1f\x7f][^\r\n]*(?=\r\n)",
     re.IGNORECASE,
 )
 

@@ -206,6 +206,7 @@ def test_bytes_that_nobody_asked_for(surplus: list[bytes]) -> None:
         pytest.param(b"no colon", id="no colon"),
         pytest.param(b"name : value", id="a space before the colon"),
         pytest.param(b": value", id="no name"),
+        pytest.param(b"x: \x01\r\ny\xdb: \x01", id="control bytes, one behind a name that is none"),
         pytest.param(b"x: a\nb: c", id="a bare line feed"),
     ],
 )
@@ -455,7 +456,7 @@ def our_result(pieces: Sequence[bytes]) -> Result | None:
     headers = [
         (name, value.lower() if name == b"transfer-encoding" else value) for name, value in reader.headers
     ]
-    return Result(reader.status, headers, reader.take(), reader.keeps_alive)
+    return Result(reader.status, headers, b"".join(iter(reader.take, b"")), reader.keeps_alive)
 
 
 def h11_result(wire: bytes) -> Result | None:
