@@ -33,6 +33,7 @@ from gateway.config.plain_data import PlainDocument, UnreadableText
 from gateway.config.yaml_edit import is_same, to_yaml
 from gateway.config.yaml_text import read_yaml
 from gateway.snapshot import compile_snapshot
+from tests.fuzz.changes import change
 from tests.fuzz.draw import Draw
 from tests.fuzz.target import Check, Target
 
@@ -111,27 +112,8 @@ def _changed(draw: Draw) -> str:
     """Some of the examples, each changed at a few places."""
     chosen = [copy.deepcopy(draw.choice(_KNOWN)) for _ in range(1 + draw.number(4))]
     for _ in range(draw.number(5)):
-        _change(draw.choice(chosen), draw)
+        change(draw.choice(chosen), draw, _KNOWN, _ODD)
     return yaml.safe_dump_all(chosen, sort_keys=False)
-
-
-def _change(at: Any, draw: Draw) -> None:
-    """One value somewhere below *at* becomes an odd one, another's, or goes."""
-    while isinstance(at, (dict, list)) and at:
-        key = draw.choice(list(at) if isinstance(at, dict) else range(len(at)))
-        if isinstance(at[key], (dict, list)) and at[key] and draw.number(4):
-            at = at[key]
-            continue
-        match draw.number(4):
-            case 0:
-                del at[key]
-            case 1:
-                at[key] = draw.text(32)
-            case 2:
-                at[key] = copy.deepcopy(draw.choice(_KNOWN))
-            case _:
-                at[key] = draw.choice(_ODD)
-        return
 
 
 def _seeds() -> Iterable[bytes]:
@@ -159,7 +141,7 @@ def _check_editing(data: bytes) -> None:
     draw = Draw(data)
     body = copy.deepcopy(draw.choice(_KNOWN))
     for _ in range(1 + draw.number(4)):
-        _change(body, draw)
+        change(body, draw, _KNOWN, _ODD)
     edit, number, is_json = draw.choice(_EDITS), draw.number(3), draw.number(4) == 1
     try:
         text = draw.rest().decode()

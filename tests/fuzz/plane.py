@@ -29,7 +29,7 @@ from tests.unit.config.writing import accepted_config, check_text
 from tests.unit.doubles import FakeReply, FakeUpstream
 from tests.unit.makers import TOKEN, read_span
 
-MODELS: Final = ("own/any", "claude/c", "google/g", "aws/n", "lab/rank", "vm/both")
+MODELS: Final = ("own/any", "claude/c", "google/g", "aws/n", "lab/rank", "vm/both", "co/k", "aws/e", "fast/l")
 MAX_BODY_BYTES: Final = 60_000
 _JSON_ATTRIBUTES: Final = frozenset(
     {
@@ -67,6 +67,19 @@ region: us-east-1
 auth_data: {type: api-key, api_key: sk-canary-4}
 integrations:
   - {type: integration/model/bedrock, name: n, model_id: "amazon.nova-lite-v1:0", model_types: [chat]}
+  - {type: integration/model/bedrock, name: e, model_id: "cohere.embed-english-v3", model_types: [embedding]}
+---
+type: provider-account/deepinfra
+name: fast
+auth_data: {type: api-key, api_key: sk-canary-6}
+integrations:
+  - {type: integration/model/deepinfra, name: l, model_id: llama-4, model_types: [chat]}
+---
+type: provider-account/cohere
+name: co
+auth_data: {type: api-key, api_key: sk-canary-5}
+integrations:
+  - {type: integration/model/cohere, name: k, model_id: command-a, model_types: [chat, rerank]}
 ---
 type: provider-account/self-hosted-model
 name: lab
