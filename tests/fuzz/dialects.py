@@ -62,7 +62,7 @@ def _check_types(adapter: TypeAdapter[Any], value: Any) -> None:
 
 
 def _drop_citations(message: dict[str, Any]) -> None:
-    """Those of documents, which OpenAI's dialect has no words for. What a source says of its places passes."""
+    """Those of documents, which OpenAI's dialect has no words for. What their sources say passes."""
     found = message.get("annotations") or []
     message["annotations"] = [each for each in found if each["type"] != "citation"]
 
