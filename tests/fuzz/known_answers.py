@@ -1,4 +1,4 @@
-"""What providers answered in the golden cases of translation, taken apart so that it can be changed."""
+"""Calls and answers of the golden cases of translation, taken apart so that they can be changed."""
 
 from __future__ import annotations
 
@@ -108,18 +108,38 @@ def _aws(event: Event) -> bytes:
     return (write_exception if event.is_exception else write_event)(event.name, _text(event.data))
 
 
+def _model(path: str, dialect: str, case: Case) -> str:
+    """Which model of the plane speaks so, "" for none."""
+    match path:
+        case "/v1/embeddings":
+            return "aws/e"
+        case "/v1/rerank" if case.rerank_api:
+            return "lab/rank" if case.rerank_api == "tei" else ""
+        case "/v1/rerank":
+            return "co/k" if dialect == "cohere" else ""
+        case _:
+            return _MODELS[dialect]
+
+
+def _members(call: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in call.items() if name not in ("model", "stream")}
+
+
+def _calls() -> Iterator[Ask]:
+    for endpoint, dialect, case in CASES.values():
+        if model := _model(endpoint.route, dialect, case):
+            yield endpoint.route, model, _members(case.call)
+    for each in responses_cases.all_cases():
+        yield "/v1/responses", _RESPONSES_MODELS[each.pair_name], _members(each.request)
+
+
 def _all() -> Iterator[Known]:
     for endpoint, dialect, case in CASES.values():
-        model = _MODELS.get(dialect, "")
-        if endpoint.path == "/embeddings":
-            model = "aws/e"
-        elif endpoint.path == "/rerank":
-            model = "lab/rank" if case.rerank_api == "tei" else "co/k" if dialect == "cohere" else ""
+        model = _model(endpoint.route, dialect, case)
         if case.reply is not None and model:
             yield _known(endpoint.route, model, case)
     for each in responses_cases.all_cases():
-        model = _RESPONSES_MODELS[each.pair_name]
-        members = {name: value for name, value in each.request.items() if name not in ("model", "stream")}
+        model, members = _RESPONSES_MODELS[each.pair_name], _members(each.request)
         if each.reply is not None:
             yield Known("/v1/responses", model, members, "json", 200, [Event("", each.reply)])
         if each.stream is not None:
@@ -128,7 +148,7 @@ def _all() -> Iterator[Known]:
 
 
 def _known(path: str, model: str, case: Case) -> Known:
-    members = {name: value for name, value in case.call.items() if name not in ("model", "stream")}
+    members = _members(case.call)
     match case.reply:
         case (int(status), dict(body)):
             return Known(path, model, members, "json", status, [Event("", body)])
@@ -159,4 +179,8 @@ def _read(data: bytes) -> Any:
         return data.decode()
 
 
+Ask = tuple[str, str, dict[str, Any]]
+"""A path, a model, and the other members of a call's body."""
+
+CALLS: Final = tuple(_calls())
 KNOWN: Final = tuple(_all())

@@ -13,6 +13,7 @@ from gateway.errors import GatewayError
 from gateway.model import Passage, UpstreamReply
 from gateway.proxies import Proxies
 from gateway.upstream.exchange import Upstream
+from gateway.wire.http1 import MAX_BARREN_BYTES
 from tests.fuzz.draw import Draw
 from tests.fuzz.target import Check, Target
 from tests.unit.upstream.small_server import ask
@@ -207,8 +208,9 @@ def _exchanging() -> Iterator[Check]:
             way, sent = draw.choice(tuple(_Way)), draw.choice(_SENT)
             provider.is_early = draw.number(4) == 1
             leaves = draw.number(4) == 1
-            provider.pieces = [piece.replace(b"~", _MUCH) for piece in draw.pieces() if piece]
-            expected = our_result([b"".join(provider.pieces)]) if provider.pieces else None
+            provider.pieces = [piece.replace(b"~", _MUCH, 2) for piece in draw.pieces() if piece]
+            wire = b"".join(provider.pieces)
+            expected = our_result([wire]) if wire else None
             # What is not whole would be waited for, so its connection ends.
             provider.closes = leaves or expected is None or not expected.keeps_alive
             is_told = bool(provider.pieces)
@@ -217,7 +219,12 @@ def _exchanging() -> Iterator[Check]:
             assert not provider.pieces, "the provider was not asked"
             assert all(body == b"".join(sent) for body in provider.requests)
             if is_told:
-                _check_found(found, expected, way, is_early=provider.is_early)
+                # Who answers early and leaves may take back what was sent; what is not body may not go on for
+                # ever, and how much of it comes in a row depends on how it is cut.
+                is_sure = not provider.is_early and (
+                    expected is None or len(wire) - len(expected.body) < MAX_BARREN_BYTES
+                )
+                _check_found(found, expected, way, is_sure=is_sure)
             # Nothing of the first answer may be taken for the second.
             assert runner.run(caller.exchange(_Way.WHOLE, (b"2",))) == (200, b"second")
             assert provider.requests[-1] == b"2"
@@ -229,18 +236,17 @@ def _exchanging() -> Iterator[Check]:
 
 
 def _check_found(
-    found: tuple[int, bytes] | None, expected: Result | None, way: _Way, *, is_early: bool
+    found: tuple[int, bytes] | None, expected: Result | None, way: _Way, *, is_sure: bool
 ) -> None:
     """A whole reply is what the parser alone reads, and what is no reply is none."""
     if way in (_Way.LEFT, _Way.FINISHED):
         # The head is enough.
         assert expected is None or found is None or found[0] == expected.status
         assert expected is None or found is None or expected.body.startswith(found[1])
-        assert found is not None or expected is None or is_early, expected
+        assert found is not None or expected is None or not is_sure, expected
     elif expected is None or (way is _Way.SHORT and len(expected.body) > _MOST):
         assert found is None, found
-    # Who answers early and leaves may take back what was sent.
-    elif found is not None or not is_early:
+    elif found is not None or is_sure:
         assert found == (expected.status, expected.body), found
 
 
