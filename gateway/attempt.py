@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable
+from functools import partial
 from typing import Final, Protocol
 
 import msgspec
@@ -28,6 +29,7 @@ from gateway.endpoints.provider_path import read_query, with_query, without_para
 from gateway.endpoints.retry_wish import RETRY_HEADER, RetryWish, read_retry_wish
 from gateway.endpoints.stored_state import state_made, state_made_by
 from gateway.errors import FirstTokenTimeout, GatewayError, UpstreamBadReply, UpstreamTimeout
+from gateway.long_work import LONG_BYTES, LongWork
 from gateway.model import Call, Dialect, Headers, Outcome, Passage, Target, UpstreamReply, UpstreamRequest
 from gateway.providers.headers import forwarded_headers, response_headers
 from gateway.relay import (
@@ -89,18 +91,18 @@ class Wishes(msgspec.Struct, frozen=True):
 
 
 _WISHES: Final = tuple(name.encode() for name in (WHOLE_HEADER, FIRST_TOKEN_HEADER, RETRY_HEADER))
-_NO_WISHES: Final = Wishes(NO_LIMITS, None)
+NO_WISHES: Final = Wishes(NO_LIMITS, None)
 _NONE_SENT: Final = ((None,) * len(_WISHES), ())
 
 
 def read_wishes(headers: Headers) -> Wishes:
     """The wishes of a call; raises `InvalidBody` as `read_limits` and `read_retry_wish`."""
     if headers.raw(_WISHES) in _NONE_SENT:
-        return _NO_WISHES
+        return NO_WISHES
     return Wishes(read_limits(headers), read_retry_wish(headers))
 
 
-class Opened:
+class Opened(msgspec.Struct):
     """An attempt that is good so far.
 
     Attributes:
@@ -111,22 +113,15 @@ class Opened:
         held: What the caller gets first of a stream.
     """
 
-    __slots__ = ("answer", "attempt", "held", "reader", "reply")
+    attempt: AttemptTrace
+    answer: Answer | None = None
+    reply: UpstreamReply | None = None
+    reader: ReplyStream | None = None
+    held: bytes = b""
 
-    def __init__(
-        self,
-        attempt: AttemptTrace,
-        *,
-        answer: Answer | None = None,
-        reply: UpstreamReply | None = None,
-        reader: ReplyStream | None = None,
-        held: bytes = b"",
-    ) -> None:
-        self.attempt = attempt
-        self.answer = answer
-        self.reply = reply
-        self.reader = reader
-        self.held = held
+    def __repr__(self) -> str:
+        """Without what was said."""
+        return f"Opened({self.attempt.target.name!r})"
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -141,6 +136,7 @@ def open_attempt(
     attempt: AttemptTrace,
     pair: Pair,
     limits: CallLimits,
+    long_work: LongWork,
 ) -> Awaitable[Opened | Answer]:
     """Try a target until it is known whether it answers.
 
@@ -153,6 +149,7 @@ def open_attempt(
         attempt: Takes the notes.
         pair: Puts the call into the target's words, and its reply into the caller's.
         limits: The caller's.
+        long_work: Takes the writing of a long body in other words.
 
     Returns:
         The provider's own refusal, or what is to be delivered, or else closed.
@@ -165,7 +162,56 @@ def open_attempt(
         call = with_strictness(call, responder.client.headers.get(STRICT_HEADER))
     if target.parameters:
         call = attempt.sent = with_parameters(call, target)
-    request = _address(responder, call, attempt, pair, limits)
+    if call.body_bytes >= LONG_BYTES and call.endpoint.dialect != target.dialect:
+        return _open_long(upstream, responder, call, attempt, pair, limits, long_work)
+    return _open_written(upstream, responder, call, attempt, pair, limits, pair.write(call, target))
+
+
+async def _open_long(
+    upstream: Upstream,
+    responder: Responder,
+    call: Call,
+    attempt: AttemptTrace,
+    pair: Pair,
+    limits: CallLimits,
+    long_work: LongWork,
+) -> Opened | Answer:
+    """As `open_attempt`; its body is written aside."""
+    written = await long_work.do_aside(partial(pair.write, call, attempt.target))
+    return await _open_written(upstream, responder, call, attempt, pair, limits, written)
+
+
+def _open_written(
+    upstream: Upstream,
+    responder: Responder,
+    call: Call,
+    attempt: AttemptTrace,
+    pair: Pair,
+    limits: CallLimits,
+    written: tuple[bytes, tuple[str, ...]],
+) -> Awaitable[Opened | Answer]:
+    """As `open_attempt`, once it is *written* what goes out, and which fields are left out."""
+    target = attempt.target
+    body, attempt.left_out = written
+    headers = forwarded_headers(target, responder.client.headers)
+    if target.propagate_trace:
+        headers += responder.trace.propagation(attempt).items()
+    url = url_of(call, target, pair)
+    # Google refuses a query that it does not know, such as the `beta=true` of Anthropic's SDKs.
+    if call.endpoint.dialect == target.dialect and call.endpoint.passes_query and not target.is_predicted:
+        query = read_query(responder.client.query).rest
+        url = with_query(url, without_parameters(query, call.endpoint.kept_parameters))
+    request = UpstreamRequest(
+        url=url,
+        headers=headers,
+        body=body,
+        timeout_s=target.limits.whole_s if limits.whole_s is None else whole_limit_s(limits, target),
+        lines=target.lines.stream if call.is_stream else target.lines.whole,
+        token=target.token,
+        signing=target.signing,
+        limits=target.limits,
+        tls=target.tls,
+    )
     if call.is_stream:
         return _open_stream_in_time(upstream, responder, call, attempt, pair, request, limits)
     return _open_whole(upstream, responder, call, attempt, pair, request)
@@ -259,32 +305,6 @@ def _no_token_in_callers_time(limit_s: float) -> FirstTokenTimeout:
     return FirstTokenTimeout(message, headers=(("x-should-retry", "false"),))
 
 
-def _address(
-    responder: Responder, call: Call, attempt: AttemptTrace, pair: Pair, limits: CallLimits
-) -> UpstreamRequest:
-    target = attempt.target
-    body, attempt.left_out = pair.write(call, target)
-    headers = forwarded_headers(target, responder.client.headers)
-    if target.propagate_trace:
-        headers += responder.trace.propagation(attempt).items()
-    url = url_of(call, target, pair)
-    # Google refuses a query that it does not know, such as the `beta=true` of Anthropic's SDKs.
-    if call.endpoint.passes_query and call.endpoint.dialect == target.dialect and not target.is_predicted:
-        query = read_query(responder.client.query).rest
-        url = with_query(url, without_parameters(query, call.endpoint.kept_parameters))
-    return UpstreamRequest(
-        url=url,
-        headers=headers,
-        body=body,
-        timeout_s=whole_limit_s(limits, target),
-        lines=target.lines.stream if call.is_stream else target.lines.whole,
-        token=target.token,
-        signing=target.signing,
-        limits=target.limits,
-        tls=target.tls,
-    )
-
-
 def url_of(call: Call, target: Target, pair: Pair) -> str:
     """Where *call* goes, without what its caller has in the query."""
     path = target.one_path
@@ -341,7 +361,7 @@ def _take_whole(
         if attempt.target.dialect == "converse":
             body, facts = with_counts_beside(call, body, facts, reply.headers)
         attempt.answered(facts)
-        if _is_kept(call, attempt.target):
+        if ("store" in call.fields or call.endpoint.name == RESPONSE.name) and _is_kept(call, attempt.target):
             responder.made(attempt.response_id, attempt.target)
         if responder.notes_parts:
             parts = state_made(body, is_kept=_is_kept(call, attempt.target))

@@ -24,6 +24,7 @@ from gateway.errors import (
     NoTargetAvailable,
     UnsupportedParameter,
 )
+from gateway.long_work import LongWork
 from gateway.model import AttemptObserver, Call, Outcome, Plan, RetryPolicy, SkipReason, Target
 from gateway.relay import note_failure
 from gateway.responder import Answer, Responder
@@ -125,6 +126,7 @@ class Failover:
         *,
         health: AttemptObserver | None = None,
         sessions: Sessions | None = None,
+        long_work: LongWork | None = None,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Wire it.
@@ -134,9 +136,11 @@ class Failover:
             random: Source of jitter.
             health: Learns of every attempt, and may hold back those at targets that are sick; None: nobody.
             sessions: Remembers which target a session stays with; None: nothing does.
+            long_work: Of the worker; None: it has none but this.
             now_s: A clock that only goes forward, in seconds.
         """
         self._upstream = upstream
+        self._long_work = long_work or LongWork()
         self._random = random
         self.health = health or UNOBSERVED
         self._sessions = sessions
@@ -150,11 +154,12 @@ class Failover:
             GatewayError: None could: the last failure.
             NoTargetAvailable: None may be asked any more.
         """
-        progress = Progress()
         targets = plan.targets
+        progress: Progress | None = None
         if call.is_stream:
             responder.begin_waiting(call.endpoint.stream_type)
         if plan.hedge_after_s is not None and call.is_stream:
+            progress = Progress()
             opened, tried = await self._race(responder, call, plan, wishes, progress)
             if opened is not None:
                 failure = await self.deliver(responder, call, opened, wishes)
@@ -174,6 +179,7 @@ class Failover:
                     return
             else:
                 failure = opening
+            progress = Progress()
             progress.failed(targets[0], failure)
             progress.is_begun = True
         attempts = _Calls(self, responder, call, wishes)
@@ -344,7 +350,9 @@ class Failover:
         attempt = responder.trace.attempt(target)
         failure: Failure
         try:
-            opened = await open_attempt(self._upstream, responder, call, attempt, pair, wishes.limits)
+            opened = await open_attempt(
+                self._upstream, responder, call, attempt, pair, wishes.limits, self._long_work
+            )
             if isinstance(opened, Opened):
                 return opened
             failure = opened

@@ -97,6 +97,7 @@ class Endpoint:
         counts_tokens: A call costs tokens, so where the provider does not count them they are estimated.
         stream_type: Media type of its streams.
         kept_parameters: Of the query, those that no provider gets.
+        passes_query: What callers put into the query is for the provider.
     """
 
     name: str
@@ -109,11 +110,12 @@ class Endpoint:
     counts_tokens: bool = True
     stream_type: bytes = b"text/event-stream"
     kept_parameters: frozenset[str] = frozenset({"model"})
+    passes_query: bool = field(init=False, default=False)
 
-    @property
-    def passes_query(self) -> bool:
-        """What callers put into the query is for the provider."""
-        return self.reply != "completion" or self.dialect in ("anthropic", "gemini")
+    def __post_init__(self) -> None:
+        """Work out what follows."""
+        passes_query = self.reply != "completion" or self.dialect in ("anthropic", "gemini")
+        object.__setattr__(self, "passes_query", passes_query)
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -236,7 +238,7 @@ class HeaderLines:
 
     Attributes:
         whole: Of a request for a whole reply; `stream` of one for a stream.
-        forwarded: Names of the caller's headers that go along.
+        forwarded: Names of the caller's headers that go along; `forwarded_raw` as they are on the wire.
         defaults: What is sent where the caller sent none of that name.
         keys: The credentials in it, as they would stand in a reply that quotes them.
         words: Of a forwarded header that is a list: what takes a word's place, "" for nothing.
@@ -250,6 +252,11 @@ class HeaderLines:
     keys: tuple[bytes, ...] = field(default=(), repr=False)
     words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     removed: frozenset[str] = frozenset()
+    forwarded_raw: tuple[bytes, ...] = field(init=False, default=())
+
+    def __post_init__(self) -> None:
+        """Write the names once."""
+        object.__setattr__(self, "forwarded_raw", tuple(name.encode() for name in self.forwarded))
 
 
 @dataclass(frozen=True, slots=True)
@@ -650,7 +657,7 @@ class AttemptObserver(Protocol):
         """Note how an attempt went, also one that nobody was asked about."""
 
 
-class Usage(msgspec.Struct, frozen=True):
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """What one reply used, whatever the provider's own way of counting; None where it did not say.
 
     Attributes:
@@ -698,6 +705,9 @@ class Price(Protocol):
 
     def cost_usd(self, usage: Usage) -> float | None:
         """What *usage* costs, None when it lacks what this price is for."""
+
+    def tokens_usd(self, input_tokens: int, output_tokens: int) -> float | None:
+        """What so many tokens cost of which none has its own rate; None where nothing is paid by tokens."""
 
     def shown(self) -> dict[str, Any]:
         """The price as the list of models shows it."""
@@ -806,7 +816,7 @@ class Client(Protocol):
         """The body has come soon after its head and is taken in without anybody reading it."""
 
     async def drop_body(self) -> None:
-        """Before a refusal: take in a body that nobody wants, as else the connection would break off.
+        """After a refusal: take in what is left of the body, as else the connection would break off.
 
         Not for long, and not what is very long.
         """
@@ -961,7 +971,8 @@ class Charge(msgspec.Struct, frozen=True):
         return max(0.0, self.expires_s - now_s) if self.expires_s else inf
 
 
-class Decision(msgspec.Struct, frozen=True):
+# What each call has, and can be part of no reference cycle, is not watched for any (`gc=False`).
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """What became of charges; its tuples are in their order.
 
     Attributes:
@@ -1010,7 +1021,7 @@ class CounterGroup:
     def __init__(self, charges: Iterable[Charge]) -> None:
         self.charges = tuple(charges)
         self.most = tuple(charge.limit if charge.is_enforced else _UNBOUNDED for charge in self.charges)
-        self.found: object = None
+        self.found: Any = None
 
 
 class Charges(Sequence[Charge]):
@@ -1181,7 +1192,7 @@ class HeldLimits:
         self.limits = limits
 
 
-class LimitsSaid(msgspec.Struct, frozen=True):
+class LimitsSaid(msgspec.Struct, frozen=True, gc=False):
     """What limits that were asked together said of a call.
 
     Attributes:
@@ -1221,7 +1232,15 @@ class LimitsSaid(msgspec.Struct, frozen=True):
         )
 
 
-class Spent(msgspec.Struct, frozen=True):
+def verdicts(said: Sequence[LimitsSaid]) -> tuple[object, ...]:
+    """The same for all calls of which the same was *said*, but for figures: part of a key."""
+    if len(said) == 1:
+        # As nearly every call has it that limits hold for.
+        return said[0].verdict
+    return tuple([each.verdict for each in said])
+
+
+class Spent(msgspec.Struct, frozen=True, gc=False):
     """What one exchange with a target used.
 
     Attributes:

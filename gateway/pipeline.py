@@ -25,20 +25,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any, Final
 
-from gateway.attempt import Upstream, Wishes, read_wishes
+from gateway.attempt import NO_WISHES, Upstream, Wishes, read_wishes
 from gateway.classifier import Classifier
-from gateway.endpoints.catalogue import RESPONSE
+from gateway.endpoints.catalogue import COMPLETION, RESPONSE
 from gateway.endpoints.openai_call import parse_call
 from gateway.endpoints.openai_models import find_model
-from gateway.endpoints.stored_state import state_named, wants_sealed
+from gateway.endpoints.stored_state import may_name_state, state_named, wants_sealed
 from gateway.endpoints.wording import WORDINGS, Wording, dialect_of, wording_for
 from gateway.errors import (
     ClientDisconnected,
@@ -53,7 +55,7 @@ from gateway.errors import (
 from gateway.failover import Failover
 from gateway.limits.estimate import Estimate
 from gateway.limits.limiter import Limiter
-from gateway.limits.permit import Asking
+from gateway.limits.matching import Asking
 from gateway.long_work import LONG_BYTES, LongWork
 from gateway.model import (
     AttemptObserver,
@@ -73,14 +75,14 @@ from gateway.routing.sessions import Sessions
 from gateway.routing.sticking import Sticking
 from gateway.routing.stored import StoredObjects
 from gateway.snapshot import Snapshot
-from gateway.telemetry.call_notes import read_notes
+from gateway.telemetry.call_notes import NO_NOTES, read_notes
 from gateway.telemetry.call_trace import CallTrace, begin_trace
 
 _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _DETAIL_CHARACTERS: Final = 200
 _CUT_S: Final = 1.0
 _MOST_DROPPING: Final = 512
-"""Calls turned away whose bodies are taken in at once; beyond that their connections end with the answer."""
+"""Refused calls whose bodies are taken in at once; beyond that their connections end with the answer."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -119,6 +121,7 @@ class Pipeline:
         sessions: Sessions | None = None,
         limiter: Limiter | None = None,
         gate: Gate | None = None,
+        long_work: LongWork | None = None,
     ) -> None:
         """Wire the stages.
 
@@ -133,10 +136,14 @@ class Pipeline:
             sessions: Remembers which target a session stays with; None: nothing does.
             limiter: Admits calls where limits are configured; None: none are.
             gate: Turns calls away when there are too many; None: there are never too many.
+            long_work: Of the worker; None: it has none but this.
         """
         self._current = current
         self._limiter = limiter
-        self.failover = Failover(upstream, random, health=health, sessions=sessions)
+        self._long_work = long_work or LongWork()
+        self.failover = Failover(
+            upstream, random, health=health, sessions=sessions, long_work=self._long_work
+        )
         self._classifier = Classifier(upstream, health=health)
         self._sessions = sessions
         self._record = record
@@ -145,11 +152,10 @@ class Pipeline:
         self._stored = stored
         self._loop: asyncio.AbstractEventLoop | None = None
         self._dropping = 0
-        self._long_work = LongWork()
         self._gate = gate_without_bounds() if gate is None else gate
         self._open = self._gate.open
 
-    async def call_model(self, client: Client, endpoint: Endpoint) -> None:
+    def call_model(self, client: Client, endpoint: Endpoint) -> Coroutine[Any, Any, None]:
         """Answer a call of a model that its body names."""
 
         async def stages(responder: Responder, snapshot: Snapshot) -> None:
@@ -158,34 +164,39 @@ class Pipeline:
             trace.identified(caller)
             refuse_encoding(client)
             body = await self.read_body(client, trace)
-            call = parse_call(
-                endpoint,
-                body,
-                model=client.headers.get("x-tfy-model-name"),
-                account=client.headers.get("x-tfy-provider-name"),
-            )
+            # Most callers send none of ours, so none is looked for.
+            has_own = bool(responder.own_headers)
+            model = client.headers.get("x-tfy-model-name") if has_own else None
+            account = client.headers.get("x-tfy-provider-name") if has_own else None
+            if len(body) < LONG_BYTES or endpoint is not COMPLETION:
+                call = parse_call(endpoint, body, model=model, account=account)
+            else:
+                # There may be a million prompts, which are counted.
+                reading = partial(parse_call, endpoint, body, model=model, account=account)
+                call = await self._long_work.do_aside(reading)
             trace.asked(call)
-            notes = read_notes(client.headers, caller.tags)
+            notes = read_notes(client.headers, caller.tags) if has_own or caller.tags else NO_NOTES
             trace.noted(notes)
-            wishes = read_wishes(client.headers)
+            wishes = read_wishes(client.headers) if has_own else NO_WISHES
             facts = CallFacts(caller, endpoint, client.headers, notes.metadata, call)
             if call.body_bytes >= LONG_BYTES:
                 await self._long_work.take_turn()
             plan = snapshot.routing.plan(call.model, facts)
             if plan.session is not None:
                 plan = await self.at_home(plan, snapshot, call.model, facts)
-            if self._stored is not None and (plan.route is not None or endpoint.name == RESPONSE.name):
+            is_response = endpoint.name == RESPONSE.name
+            if self._stored is not None and (
+                is_response or (plan.route is not None and may_name_state(call, body))
+            ):
                 if self._stored.is_shared:
                     await self._stored.hear([state.name for state in state_named(call)])
                 plan = Sticking(self._stored, snapshot.accounts, snapshot.routing).stick(plan, facts, call)
-                responder.notes_parts = endpoint.name == RESPONSE.name and (
-                    plan.route is not None or wants_sealed(call)
-                )
+                responder.notes_parts = is_response and (plan.route is not None or wants_sealed(call))
             if snapshot.has_rules:
                 await self.admit(responder.trace, snapshot, facts, plan)
             await self.answer_call(responder, call, plan, wishes)
 
-        await self.serve(client, endpoint, stages)
+        return self.serve(client, endpoint, stages)
 
     async def at_home(self, plan: Plan, snapshot: Snapshot, model: str, facts: CallFacts) -> Plan:
         """*plan*, or another where a session that is new here stays with a target by what replicas know."""
@@ -203,16 +214,19 @@ class Pipeline:
             LimitsUnavailable: Nobody can say whether one has.
         """
         call = facts.call or trace.call
-        if trace.held_bytes >= LONG_BYTES:
-            await self._long_work.take_turn()
         if self._gate.is_tight and snapshot.priorities is not None and snapshot.priorities.depend_on_model:
             model = plan.targets[0].name if call is None else call.model
             self._gate.check_inside(snapshot.priorities.of(facts.caller, model, facts.metadata))
         if self._limiter is None or snapshot.limits is None or call is None:
             return
-        need = Estimate(call, plan.targets, self._limiter.sizes)
-        # A plan of one target is that target's, by whatever name it was asked for.
-        name = _asked_name(plan.targets[0].name) if plan.route is None else call.model
+        aside = self._long_work.do_aside if trace.held_bytes >= LONG_BYTES else None
+        need = Estimate(call, plan.targets, self._limiter.sizes, aside)
+        name = call.model
+        if plan.route is None:
+            # A plan of one target is that target's, by whatever name it was asked for. An account as a whole
+            # looks like all of its models, `main/`.
+            name = plan.targets[0].name
+            name = name if "/" in name else f"{name}/"
         asking = Asking(facts.caller, name, facts.metadata, need)
         began_ns = time.perf_counter_ns()
         permit = trace.permit = await self._limiter.admit(snapshot.limits, asking, plan)
@@ -289,13 +303,13 @@ class Pipeline:
             if refusal is not None:
                 await self._turn_away(client, endpoint, snapshot, wording, identify, refusal)
                 return
+        is_refused = False
         with self._settling(client, endpoint, snapshot, wording) as responder:
             try:
                 await stages(responder, snapshot)
             except GatewayError as error:
+                is_refused = True
                 try:
-                    if isinstance(error, Overloaded) and error.reason == "input_bytes":
-                        await self._drop_body(client)
                     await responder.fail(error)
                 finally:
                     forget_frames(error)
@@ -305,6 +319,8 @@ class Pipeline:
                 _log.exception("request %s failed by a bug of the gateway", responder.request_id)
                 responder.trace.fail_open_attempts(InternalError.code, "the gateway failed")
                 await responder.fail(InternalError("The gateway failed; its log has this request's id."))
+        if is_refused:
+            await self._drop_body(client)
 
     async def _turn_away(
         self,
@@ -316,8 +332,6 @@ class Pipeline:
         refusal: Overloaded,
     ) -> None:
         """Refuse a call for as little work as can be, so that there is time for others."""
-        if refusal.reason != "cpu" or not client.is_short:
-            await self._drop_body(client)
         if self._gate.may_trace():
             with self._settling(client, endpoint, snapshot, wording) as responder:
                 with contextlib.suppress(GatewayError):
@@ -327,9 +341,15 @@ class Pipeline:
             words = wording or wording_for(endpoint, client.headers)
             with contextlib.suppress(ClientDisconnected):
                 await refuse_untraced(client, words, refusal, self._request_id(client))
+        if refusal.reason != "cpu" or not client.is_short:
+            await self._drop_body(client)
 
     async def _drop_body(self, client: Client) -> None:
-        """Take in a body that there is no room for; unread it would break the connection off."""
+        """Take in what is left of a body after a refusal.
+
+        Unread it would break the connection off, and whoever sends the body may never read the answer: a
+        balancer takes it for a crash, and may send the gateway nothing more.
+        """
         if self._dropping < _MOST_DROPPING:
             self._dropping += 1
             try:
@@ -387,8 +407,9 @@ class Pipeline:
 
     def _request_id(self, client: Client) -> str:
         given = client.headers.get("x-request-id")
-        is_usable = given is not None and _REQUEST_ID.fullmatch(given)
-        return given if given is not None and is_usable else f"{self._random.getrandbits(128):032x}"
+        if given is not None and _REQUEST_ID.fullmatch(given):
+            return given
+        return self._random.getrandbits(128).to_bytes(16, "big").hex()
 
     async def read_body(self, client: Client, trace: CallTrace, limit_bytes: int | None = None) -> bytes:
         """The body of a call, whole, of *limit_bytes* at most (None: of what every body may have).
@@ -400,7 +421,7 @@ class Pipeline:
         began_ns = time.perf_counter_ns()
         try:
             body = await client.read_body(
-                limit_bytes or self._max_body_bytes, lambda size_bytes: self.hold(client, trace, size_bytes)
+                limit_bytes or self._max_body_bytes, functools.partial(self.hold, client, trace)
             )
             if len(body) >= LONG_BYTES:
                 await self._long_work.take_turn()
@@ -466,11 +487,6 @@ def _priority_of(caller: Caller | None, client: Client, snapshot: Snapshot) -> P
     return snapshot.priorities.at_best(caller, read_notes(client.headers, caller.tags).metadata)
 
 
-def _asked_name(target: str) -> str:
-    """What rules call a *target*: an account as a whole looks like all of its models, `main/`."""
-    return target if "/" in target else f"{target}/"
-
-
 def spent_by(trace: CallTrace) -> list[Spent]:
     """What a call that has ended used, of each target that was asked."""
     if trace.endpoint is not None and trace.endpoint.operation == "count_tokens":
@@ -478,17 +494,15 @@ def spent_by(trace: CallTrace) -> list[Spent]:
         return []
     spent = []
     for attempt in trace.exchanges:
-        usage = attempt.usage
-        asked, answered = (0, None) if usage is None else (usage.input_tokens or 0, usage.output_tokens)
-        is_whole = usage is not None and usage.source != "partial" and attempt.number
-        spent.append(
-            Spent(
-                attempt.target.name,
-                asked + (answered or 0),
-                answered if is_whole else None,
-                attempt.cost_usd,
-            )
-        )
+        name, usage, cost_usd = attempt.target.name, attempt.usage, attempt.cost_usd
+        if usage is None:
+            spent.append(Spent(name, 0, None, cost_usd))
+        else:
+            answered = usage.output_tokens
+            tokens = (usage.input_tokens or 0) + (answered or 0)
+            # Of one that was broken off, or that judges, nobody learns how long replies are.
+            is_whole = usage.source != "partial" and attempt.number
+            spent.append(Spent(name, tokens, answered if is_whole else None, cost_usd))
     return spent
 
 

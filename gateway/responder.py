@@ -6,8 +6,8 @@ What is sent is noted on the trace in the same call, so the two cannot differ.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -82,6 +82,7 @@ class Responder:
     """One request with its trace, and all that is sent to its caller.
 
     Attributes:
+        own_headers: Names of those of the caller's headers that are named like ours.
         notes_parts: Parts of the reply are remembered too: a later call could go on from them elsewhere.
     """
 
@@ -92,6 +93,7 @@ class Responder:
         "_wording",
         "client",
         "notes_parts",
+        "own_headers",
         "request_id",
         "trace",
     )
@@ -112,6 +114,7 @@ class Responder:
         self.trace = trace
         self.request_id = request_id
         self.notes_parts = False
+        self.own_headers = client.headers.starting_with(_OWN)
         self._wording = wording
 
     def made(self, object_id: str, target: Target) -> None:
@@ -139,7 +142,8 @@ class Responder:
 
     async def answer(self, answer: Answer) -> None:
         """Send a whole response; a provider's error says that it is the provider's."""
-        self.stop_pings()
+        if self._pings is not None:
+            self.stop_pings()
         if self.client.has_started:
             await self._refuse_within(answer)
             return
@@ -229,12 +233,10 @@ class Responder:
         if self._keep_alive is not None and self._wording.ping:
             self._pings = Pings(self._keep_alive.interval_s, self._ping)
 
-    async def write(self, events: bytes) -> None:
+    def write(self, events: bytes) -> Coroutine[Any, Any, None]:
         """Send a piece of a stream: whole events."""
-        if self._pings is None:
-            await self.client.write(events)
-        else:
-            await self._pings.beside(self.client.write(events))
+        writing = self.client.write(events)
+        return writing if self._pings is None else self._pings.beside(writing)
 
     def stop_pings(self) -> None:
         """Send no more signs of life."""
@@ -274,23 +276,26 @@ class Responder:
         headers = [
             (b"x-request-id", self.request_id.encode()),
             (b"traceparent", trace.traceparent().encode()),
-            (b"server-timing", trace.server_timing().encode()),
+            (b"server-timing", trace.server_timing()),
             *more,
         ]
-        answer = trace.answer
-        if answer is not None:
+        attempts = trace.attempts
+        if attempts:
+            answer = attempts[trace.answering - 1]
             headers.append((b"x-tfy-resolved-model", answer.target.name.encode()))
             if answer.left_out:
                 # The caller's own words: whatever they hold, they are no line of the head.
                 names = _NOT_SENT.sub("?", ", ".join(answer.left_out))[:_MAX_NAMES_CHARACTERS]
                 headers.append((b"x-tfy-dropped-params", names.encode()))
-        if (applied := applied_configurations(trace)) is not None:
-            headers.append((b"x-tfy-applied-configurations", applied))
-        if trace.permit is not None:
-            headers += trace.permit.headers()
+        plan, permit = trace.plan, trace.permit
+        if permit is not None or (plan is not None and plan.route is not None):
+            applied = applied_configurations(trace)
+            if applied is not None:
+                headers.append((b"x-tfy-applied-configurations", applied))
+            if permit is not None:
+                headers += permit.headers()
         if self._wording.id_header:
             headers.append((self._wording.id_header, self.request_id.encode()))
-        ignored = [name for name in self.client.headers.starting_with(_OWN) if name not in ACTED_ON]
-        if ignored:
+        if self.own_headers and (ignored := [name for name in self.own_headers if name not in ACTED_ON]):
             headers.append((b"x-tfy-ignored-headers", ", ".join(ignored).encode("latin-1", errors="replace")))
         return headers

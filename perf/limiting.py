@@ -23,7 +23,7 @@ from gateway.endpoints.catalogue import CHAT
 from gateway.endpoints.openai_call import parse_call
 from gateway.limits.estimate import Estimate
 from gateway.limits.limiter import Limiter
-from gateway.limits.permit import Asking
+from gateway.limits.matching import Asking
 from gateway.model import CallFacts, Spent
 from gateway.snapshot import Snapshot, compile_snapshot
 from gateway.store.counter_table import open_counters

@@ -11,8 +11,9 @@ import asyncio
 import gc
 import sys
 from array import array
-from collections import Counter, deque
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from time import perf_counter_ns
 from typing import Final
@@ -23,8 +24,8 @@ import uvloop
 
 from perf.latency import Latency, summarize
 from perf.load.connection import PATIENCE_S, Connection
+from perf.load.open import OpenLoop
 from perf.load.target import Target, http_target
-from perf.load.ticks import ticking
 from perf.payloads import Ask
 
 _MAX_CONNECTIONS: Final = 8_000
@@ -107,41 +108,24 @@ class _Caller(Connection):
         return status
 
 
-@dataclass
-class Flood:
-    """One stretch of it; see `perf.load.connection.Phase`."""
+class Flood(OpenLoop):
+    """One stretch of it, over all connections in turn."""
 
-    target: Target
-    rps: float
-    seconds: float
-    patience_s: float = PATIENCE_S
-    _idle: list[_Caller] = field(default_factory=list)
-    _waiting: deque[int] = field(default_factory=deque)
-    _times_ns: array[int] = field(default_factory=lambda: array("Q"))
-    _admitted_ns: array[int] = field(default_factory=lambda: array("Q"))
-    _refusals_ns: array[int] = field(default_factory=lambda: array("Q"))
-    _others: Counter[str] = field(default_factory=Counter)
-    _impolite: int = 0
-    _lost: int = 0
-    _begun: int = 0
-    _open: int = 0
-    _started_ns: int = 0
-    _planned: int = 0
-    _last_ns: int = 0
+    def __init__(self, target: Target, callers: Sequence[_Caller], *, rps: float, seconds: float) -> None:
+        """Plan it."""
+        super().__init__(target, callers, rps=rps, planned=round(rps * seconds))
+        self._times_ns: array[int] = array("Q")
+        self._admitted_ns: array[int] = array("Q")
+        self._refusals_ns: array[int] = array("Q")
+        self._others: Counter[str] = Counter()
+        self._impolite = 0
+        self._lost = 0
+        self._last_ns = 0
 
-    async def run(self, callers: list[_Caller], health: Health) -> Overloaded:
-        """Send, and wait for the last answer."""
-        self._idle = list(callers)
-        for caller in callers:
-            caller.join(self)
-        self._planned = round(self.rps * self.seconds)
-        self._finished = asyncio.Event()
-        self._started_ns = perf_counter_ns()
-        with ticking(_BEAT_S, self._send_due):
-            try:
-                await asyncio.wait_for(self._finished.wait(), self.seconds + self.patience_s)
-            except TimeoutError:
-                self._last_ns = perf_counter_ns()
+    async def run(self, health: Health, patience_s: float = PATIENCE_S) -> Overloaded:
+        """Send, and wait for the last answer for as long as *patience_s*."""
+        if not await self.play(_BEAT_S, patience_s):
+            self._last_ns = perf_counter_ns()
         done = len(self._times_ns) + len(self._refusals_ns) + self._others.total()
         return Overloaded(
             answered=len(self._times_ns),
@@ -157,10 +141,13 @@ class Flood:
             health=health,
         )
 
-    def answered(self, connection: Connection, fault: str, now_ns: int) -> None:
-        """Note it; the connection takes the call that has waited longest, if one waits."""
+    def take_idle(self, idle: list[Connection]) -> Connection:
+        """The one that rests longest: a flood comes over many connections."""
+        return idle.pop(0)
+
+    def note_answer(self, connection: Connection, fault: str, now_ns: int) -> None:
+        """See `OpenLoop`."""
         assert isinstance(connection, _Caller)  # noqa: S101 - those are the ones that joined
-        self._open -= 1
         self._last_ns = now_ns
         if not fault:
             self._times_ns.append(now_ns - connection.since_ns)
@@ -170,40 +157,11 @@ class Flood:
             self._impolite += not connection.says_when
         else:
             self._others[fault[:100]] += 1
-        if self._waiting:
-            self._send(connection, self._waiting.popleft())
-        else:
-            self._idle.append(connection)
-        self._look_for_end()
 
-    def lost(self, connection: Connection, reason: str) -> None:
-        """Note it; the connection takes no further part."""
+    def note_loss(self, reason: str) -> None:
+        """Why does not matter."""
         del reason
         self._lost += 1
-        if isinstance(connection, _Caller) and connection in self._idle:
-            self._idle.remove(connection)
-        else:
-            self._open -= 1
-        self._look_for_end()
-
-    def _send_due(self) -> None:
-        now_ns = perf_counter_ns()
-        due = min(self._planned, int((now_ns - self._started_ns) / 1e9 * self.rps))
-        while self._begun < due:
-            self._begun += 1
-            due_ns = self._started_ns + int(self._begun / self.rps * 1e9)
-            if self._idle:
-                self._send(self._idle.pop(0), due_ns)
-            else:
-                self._waiting.append(due_ns)
-
-    def _send(self, connection: _Caller, due_ns: int) -> None:
-        self._open += 1
-        connection.send(self.target.request, due_ns)
-
-    def _look_for_end(self) -> None:
-        if self._begun == self._planned and not self._waiting and not self._open:
-            self._finished.set()
 
 
 async def _ask_health(host: str, port: int, path: str, health: Health) -> None:
@@ -253,7 +211,7 @@ async def measure(options: argparse.Namespace) -> Overloaded:
     health = Health()
     asking = asyncio.create_task(_ask_health(probed.hostname or "", probed.port or 80, probed.path, health))
     try:
-        return await Flood(target, options.rps, options.seconds).run(callers, health)
+        return await Flood(target, callers, rps=options.rps, seconds=options.seconds).run(health)
     finally:
         asking.cancel()
         for caller in callers:

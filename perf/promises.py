@@ -51,6 +51,7 @@ _PEERS: Final = "peers"
 _BOUND: Final = "3 x the bound of calls in flight"
 _CAPACITY: Final = "3 x the capacity"
 _LONG: Final = "2 bodies of 20 MB at once"
+_TRANSLATED: Final = "2 translated bodies of 20 MB at once"
 
 PROMISES: Final = (
     Promise(
@@ -160,7 +161,10 @@ PROMISES: Final = (
         Promise(f"calls and connections lost at {case}", "overload", case, "lost", 0)
         for case in (_BOUND, _CAPACITY)
     ),
-    Promise(f"event loop lag p99 beside {_LONG}", "overload", _LONG, "lag_p99_ms", 50, unit=" ms"),
+    *(
+        Promise(f"event loop lag p99 beside {case}", "overload", case, "lag_p99_ms", 50, unit=" ms")
+        for case in (_LONG, _TRANSLATED)
+    ),
     Promise("RSS per worker after 500,000 requests", "memory", "", "worker_rss_mb", 130, 110, unit=" MB"),
     Promise("its slope over 100,000 requests", "memory", "", "rss_slope_mb", 1.0, unit=" MB"),
     Promise(

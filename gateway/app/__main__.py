@@ -6,7 +6,13 @@ import signal
 import sys
 
 from gateway import log
-from gateway.process import DRAINING_SIGNAL, collect_nothing_yet, die_with_parent, work_in_batches
+from gateway.process import (
+    DRAINING_SIGNAL,
+    collect_nothing_yet,
+    die_with_parent,
+    reuse_large_memory,
+    work_in_batches,
+)
 from gateway.settings import Settings
 
 
@@ -27,6 +33,7 @@ def main(arguments: list[str]) -> int:
     settings = Settings.from_json(settings_json)
     log.configure(log_format=settings.log_format, level=settings.log_level, process=role)
     if role == "control":
+        reuse_large_memory()
         from gateway.app.control import run_control  # noqa: PLC0415 - a worker does without SQLite and its API
 
         return run_control(settings, int(ready_fd))

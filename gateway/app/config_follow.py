@@ -1,7 +1,8 @@
 """Following the configuration that is in Redis: what is put there comes here, where it is watched like files.
 
 By asking which set is in force, four times a second: one small question, whatever happened since the last.
-While Redis is away the set that came last stays, and so does one that is newer and cannot be read.
+While Redis is away the set that came last stays, and so does one that is newer and cannot be read. One that
+this host cannot keep, as on a full disk, is brought whole each time, so it is tried less and less often.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from gateway.control.config_status import Rejected
 from gateway.store.config_store import ConfigAwayError
 
 EVERY_S: Final = 0.25
+
+LONGEST_S: Final = 5.0
+"""Between two tries to keep a set; the watch looks as often at whether there is room."""
 
 OK: Final = "ok"
 AWAY: Final = "away"
@@ -49,6 +53,7 @@ class Following:
             cannot read or keep.
         refused: The last one, while it is unusable.
         refusals: How many were.
+        wait_s: How long until it is asked again.
     """
 
     def __init__(
@@ -61,17 +66,18 @@ class Following:
         self._now_ns = now_ns
         self._sets = sets
         self._every_s = every_s
+        self.wait_s = every_s
         self._told: str | None = None
 
     async def run(self) -> None:
         """Follow until cancelled."""
         while True:
             await self.follow_once()
-            await asyncio.sleep(self._every_s)
+            await asyncio.sleep(self.wait_s)
 
     async def follow_once(self) -> None:
         """Ask once; what is in the way is noted."""
-        word, problem = OK, None
+        word, problem, wait_s = OK, None, self._every_s
         try:
             if await asyncio.to_thread(self._sets.take):
                 _log.info("set %s came from %s", self._sets.here(), self._sets.place)
@@ -83,6 +89,7 @@ class Following:
             word, problem = UNUSABLE, str(error)
         except OSError as error:
             word, problem = UNUSABLE, f"the state folder cannot be written: {error.strerror or error}"
+            wait_s = min(2 * self.wait_s, LONGEST_S)
         if problem is not None and problem != self._told:
             _log.warning("%s; the configuration that came last stays", problem)
             if word == UNUSABLE:
@@ -90,7 +97,7 @@ class Following:
                 self.refusals += 1
         if word != UNUSABLE:
             self.refused = None
-        self.word, self._told = word, problem
+        self.word, self._told, self.wait_s = word, problem, wait_s
 
     def report(self) -> Mapping[str, object]:
         """What `GET /api/config` says of where the configuration comes from."""

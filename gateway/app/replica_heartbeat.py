@@ -1,6 +1,8 @@
 """Telling other replicas what this gateway is and has in force, and hearing it of them, every two seconds.
 
-A change is told within half a second. Nothing waits for it, and while Redis is away there is this one alone.
+A change is told within half a second, and for a while after one others are heard as often: what changes at
+one is mostly the configuration, which changes at all. Nothing waits for it, and while Redis is away there is
+this one alone.
 """
 
 from __future__ import annotations
@@ -19,6 +21,9 @@ from gateway.store.replica_records import Record, ReplicasAwayError
 
 EVERY_S: Final = 2.0
 _LOOK_S: Final = 0.5
+_LIVELY_S: Final = 3.0
+"""How long after a change: longer than it takes to reach all."""
+
 _LEAVE_S: Final = 0.5
 _NS_PER_US: Final = 1000
 
@@ -54,6 +59,7 @@ class Heartbeat:
         self._now_s = now_s
         self._told: Replica | None = None
         self._told_at_s = float("-inf")
+        self._lively_until_s = float("-inf")
 
     async def run(self) -> None:
         """Tell and hear until cancelled."""
@@ -62,9 +68,13 @@ class Heartbeat:
             await asyncio.sleep(_LOOK_S)
 
     async def beat_once(self) -> None:
-        """One exchange, if it is time or there is something new."""
+        """One exchange, if it is time or there is, or was a moment ago, something new."""
         this = await asyncio.to_thread(self.known.this)
-        if this == self._told and self._now_s() - self._told_at_s < EVERY_S:
+        now_s = self._now_s()
+        if this != self._told:
+            if self._told is not None:
+                self._lively_until_s = now_s + _LIVELY_S
+        elif now_s >= self._lively_until_s and now_s - self._told_at_s < EVERY_S:
             return
         await self._exchange(this)
 

@@ -28,16 +28,19 @@ class BodyRefused(Exception):
     Attributes:
         status: HTTP status.
         code: For programs.
+        retry_after_s: When to come again, None where that helps nothing.
     """
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, *, retry_after_s: int | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        self.retry_after_s = retry_after_s
 
     def reply(self) -> Response:
         """The answer that says so."""
-        return error_reply(self.status, self.code, str(self))
+        headers = {} if self.retry_after_s is None else {"retry-after": str(self.retry_after_s)}
+        return error_reply(self.status, self.code, str(self), headers)
 
 
 async def read_object(request: Request) -> dict[str, Any]:

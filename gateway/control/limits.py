@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.control.in_turn import InTurn
 from gateway.control.json_body import BodyRefused, read_object
 from gateway.control.limit_rows import caller_json, row_of
 from gateway.control.limits_in_force import LimitsInForce, View
@@ -152,6 +153,7 @@ class StarletteHeaders:
 
 def limits_routes(source: LimitsSource) -> list[Route]:
     """The routes of this room."""
+    simulations = InTurn()
 
     async def usage(request: Request) -> Response:
         return await _answer(source.usage(_read(request)))
@@ -162,11 +164,12 @@ def limits_routes(source: LimitsSource) -> list[Route]:
 
     async def simulated(request: Request) -> Response:
         body = await read_object(request)
-        if not operator_of(request).is_admin:
-            view = await asyncio.to_thread(source.in_force.view)
-            known = [document.body for document in view.config.documents]
-            refuse_new_references(body.get("manifests"), known)
-        return await _answer(source.simulate(asked_in(body)))
+        async with simulations:
+            if not operator_of(request).is_admin:
+                view = await asyncio.to_thread(source.in_force.view)
+                known = [document.body for document in view.config.documents]
+                refuse_new_references(body.get("manifests"), known)
+            return await _answer(source.simulate(asked_in(body)))
 
     return [
         Route("/api/limits/usage", _refusing(usage), methods=["GET"]),

@@ -30,6 +30,7 @@ from gateway.config.yaml_places import Places
 from gateway.config.yaml_text import read_yaml
 from gateway.control.audit import AuditTrail, note_asked
 from gateway.control.editing import Editors
+from gateway.control.in_turn import InTurn
 from gateway.control.json_body import JSON, BodyRefused, check_origin, read_content, read_object, to_object
 from gateway.control.operator import operator_of
 from gateway.control.references import refuse_new_references
@@ -49,6 +50,7 @@ class _Room:
         self._files = files
         self._audit = audit
         self._editors = Editors()
+        self._checks = InTurn()
 
     async def list_all(self, request: Request) -> Response:
         query = request.query_params
@@ -93,11 +95,12 @@ class _Room:
     async def validate(self, request: Request) -> Response:
         try:
             kind, name, text, body = _asked(await read_object(request))
-            if not operator_of(request).is_admin:
-                await asyncio.to_thread(self._refuse_new_references, text, body)
+            async with self._checks:
+                if not operator_of(request).is_admin:
+                    await asyncio.to_thread(self._refuse_new_references, text, body)
+                return json_reply(await asyncio.to_thread(judged, self._files, kind, name, text, body))
         except BodyRefused as error:
             return error.reply()
-        return json_reply(await asyncio.to_thread(judged, self._files, kind, name, text, body))
 
     def _refuse_new_references(self, text: str | None, body: Mapping[str, Any] | None) -> None:
         known = [shown.body for shown in self._files.all()]

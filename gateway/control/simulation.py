@@ -20,8 +20,8 @@ from gateway.endpoints.catalogue import CHAT
 from gateway.endpoints.openai_call import unread_call
 from gateway.errors import GatewayError, InvalidApiKey
 from gateway.limits.compile import compile_limits
-from gateway.limits.matching import Rules
-from gateway.limits.permit import Asking, CallPermit, LimitPolicy
+from gateway.limits.matching import Asking, Rules
+from gateway.limits.permit import CallPermit, LimitPolicy
 from gateway.limits.readings import CounterReader, Readings
 from gateway.limits.rules import Meter
 from gateway.limits.stated_need import StatedNeed
@@ -159,18 +159,13 @@ class _Simulation:
         """What it would be told."""
         plan, asking = self._plan, self._asking
         permit = CallPermit(_Looking(self._reader), self._policy, asking)
+        await permit.admit(plan)
         answered_by = None
-        if plan.route is None:
-            await permit.admit_direct(plan.targets[0])
-            is_admitted = not permit.is_refused
-            answered_by = plan.targets[0].name if is_admitted else None
-        else:
-            await permit.admit(plan.targets[0] if plan.classification is None else None)
-            if not permit.is_refused:
-                for target in plan.targets[:_MOST_TARGETS]:
-                    if await permit.admit_target(target):
-                        answered_by = target.name
-                        break
+        if not permit.is_refused:
+            for target in plan.targets[:_MOST_TARGETS]:
+                if await permit.admit_target(target):
+                    answered_by = target.name
+                    break
         rows = await self._rows(permit)
         refusal = None if answered_by is not None else permit.refusal
         return {

@@ -16,11 +16,11 @@ from typing import Final
 import msgspec
 
 from gateway.delivery.destination import Destination
-from gateway.wire.frames import CallSpans
 
 # More changes than anybody makes while an endpoint is down.
 _MAX_VERSIONS: Final = 256
 
+_EVERY_BIT: Final = -1
 _Bits = dict[str, dict[str, int]]
 
 _log = logging.getLogger(__name__)
@@ -49,15 +49,13 @@ class MaskBits:
         if self._file is not None:
             self._write(self._file)
 
-    def is_wanted(self, call: CallSpans, version: str, destination: Destination) -> bool:
-        """Whether *call*, made under *version*, goes to *destination*."""
+    def wanted(self, version: str, destination: Destination) -> int:
+        """Calls made under *version* go to *destination* when their mask has one of these bits."""
         known = self._bits.get(version)
         bit = destination.index_bit if known is None else known.get(destination.name)
-        if bit is None:
-            # It was not there yet, and its place was another's: no worker chose, so it gets what the caller
-            # samples.
-            return bool(call.destination_mask)
-        return bool(call.destination_mask >> bit & 1)
+        # It may not have been there yet, and its place another's: then no worker chose, so it gets what the
+        # caller samples.
+        return _EVERY_BIT if bit is None else 1 << bit
 
     def _write(self, file: Path) -> None:
         new = file.with_suffix(".new")

@@ -66,6 +66,11 @@ class Selection:
     sampling_ratio: float | None = None
     is_parent_based: bool = True
 
+    @property
+    def is_plain(self) -> bool:
+        """All that workers choose goes, as it is."""
+        return not self.filters and self.has_content and self.sampling_ratio is None
+
     def choose(self, call: CallSpans) -> Chosen:
         """What goes of a call that the worker chose for this destination.
 

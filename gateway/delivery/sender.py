@@ -26,7 +26,7 @@ from gateway.delivery.journal import Entry
 from gateway.delivery.ledger import Ledger
 from gateway.delivery.mask_bits import MaskBits
 from gateway.delivery.outcome import Outcome, Verdict, drop_reason
-from gateway.delivery.selection import Chosen, Select, nothing
+from gateway.delivery.selection import Chosen, Select, everything, nothing
 from gateway.delivery.spool import Reader
 from gateway.process import give_way
 from gateway.wire.frames import CallSpans, Frame, FrameError, decode_frame
@@ -224,12 +224,15 @@ class Sender:
         self._batcher.skip(position, Refused(unreadable=spans))
 
     def _select(self, frame: Frame) -> Select:
-        destination = self._destination
+        selection = self._destination.selection
+        wanted = self._bits.wanted(frame.config_version, self._destination)
 
         def select(call: CallSpans) -> Chosen:
-            if not self._bits.is_wanted(call, frame.config_version, destination):
+            if not call.destination_mask & wanted:
                 return nothing(call)
-            chosen = destination.selection.choose(call)
+            if selection.is_plain:
+                return everything(call)
+            chosen = selection.choose(call)
             self.ledger.kept_unsampled += chosen.kept_anyway
             return chosen
 

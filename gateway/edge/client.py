@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
 from io import BytesIO
 from typing import Any, Final
 
@@ -176,8 +177,7 @@ class AsgiClient(AsWritten):
         """See `gateway.model.Client.read_body`."""
         declared = self.declared_bytes
         if declared is not None:
-            if declared > limit_bytes:
-                raise _too_large(limit_bytes)
+            _check(declared, limit_bytes)
             hold(declared)
         # Each piece is copied as it comes: all at the end would take too long for one turn of the loop. What
         # a buffer gives is its own memory, not another copy.
@@ -191,12 +191,14 @@ class AsgiClient(AsWritten):
                     raise ClientDisconnected
                 part: bytes = message.get("body", b"")
                 size += len(part)
+                # Granian says that a body is at its end in a message of its own; a length says it sooner.
+                is_whole = size == declared or not message.get("more_body")
+                if is_whole:
+                    self._body_left = 0
                 if size > limit_bytes:
                     raise _too_large(limit_bytes)
                 if declared is None:
                     hold(len(part))
-                # Granian says that a body is at its end in a message of its own; a length says it sooner.
-                is_whole = size == declared or not message.get("more_body")
                 if is_whole and parts is None:
                     return part
                 if parts is None:
@@ -213,7 +215,10 @@ class AsgiClient(AsWritten):
 
     async def drop_body(self) -> None:
         """See `gateway.model.Client.drop_body`."""
-        if not self.has_body or (self._length or 0) > DROP_BYTES:
+        if self._body_left == 0 or not self.has_body or (self._length or 0) > DROP_BYTES:
+            return
+        if self.headers.get("expect") is not None and self._body_left == -1:
+            # It was not asked for, and so is not sent.
             return
         # Nobody says what is wrong with the framing of a body that is not looked at.
         with contextlib.suppress(TimeoutError, ClientDisconnected, BodyTimeout, InvalidFraming):
@@ -230,7 +235,8 @@ class AsgiClient(AsWritten):
         """Send a whole response."""
         headers.append((b"content-length", b"%d" % len(body)))
         await self.start(status, headers)
-        await self._transmit({"type": "http.response.body", "body": body, "more_body": False})
+        # Granian has room for a whole one, so this does not wait either.
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         """Send the head."""
@@ -238,7 +244,8 @@ class AsgiClient(AsWritten):
         if self._lifecycle.is_draining:
             headers.append(_CLOSE)
             self._lifecycle.farewells += 1
-        await self._transmit({"type": "http.response.start", "status": status, "headers": headers})
+        # Granian keeps it until a piece of the body comes, so this waits for nothing.
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
         self.has_started = True
 
     async def write(self, data: bytes) -> None:
@@ -292,6 +299,11 @@ def _is_done(waiting: Awaitable[Any]) -> bool:
     return done is None or done()
 
 
+def _check(size_bytes: int, limit_bytes: int) -> None:
+    if size_bytes > limit_bytes:
+        raise _too_large(limit_bytes)
+
+
 def _too_large(limit_bytes: int) -> BodyTooLarge:
     message = f"The body is longer than {limit_bytes} bytes. Send a shorter one, or raise --max-body-bytes."
     return BodyTooLarge(message)
@@ -300,5 +312,10 @@ def _too_large(limit_bytes: int) -> BodyTooLarge:
 def host_of(scope: Scope) -> tuple[str, int | None]:
     """The address the caller used: its Host header would let it choose what we note, so the socket's own."""
     server = scope.get("server")
+    return _host(server[0], server[1]) if server else ("", None)
+
+
+@lru_cache(64)
+def _host(address: str, port: str | int) -> tuple[str, int]:
     # Granian gives the port as text, the ASGI specification wants a number.
-    return (server[0], int(server[1])) if server else ("", None)
+    return address, int(port)

@@ -73,11 +73,12 @@ class _CancellingWatch(abc.ABC):
     A cancellation from elsewhere as well (the worker cuts its calls) stays one.
     """
 
-    __slots__ = ("_has_happened", "_task", "is_open", "lookout")
+    __slots__ = ("_has_begun", "_has_happened", "_task", "is_open", "lookout")
 
     def __init__(self, lookout: Lookout) -> None:
         self.lookout = lookout
         self._task: asyncio.Task[Any] | None = None
+        self._has_begun = False
         self._has_happened = False
         self.is_open = False
 
@@ -90,6 +91,9 @@ class _CancellingWatch(abc.ABC):
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.is_open = False
         task, self._task = self._task, None
+        if not self._has_begun:
+            # Nearly always: it was over before anybody watched.
+            return
         self.end()
         is_ours = self._has_happened and task is not None and task.uncancel() == 0
         if is_ours and kind is asyncio.CancelledError:
@@ -101,9 +105,14 @@ class _CancellingWatch(abc.ABC):
             self._has_happened = True
             self._task.cancel()
 
-    @abc.abstractmethod
     def begin(self) -> None:
-        """The block has lasted: watch."""
+        """Watch, as the block has lasted."""
+        self._has_begun = True
+        self.look()
+
+    @abc.abstractmethod
+    def look(self) -> None:
+        """Begin to watch."""
 
     @abc.abstractmethod
     def end(self) -> None:
@@ -128,7 +137,7 @@ class BodyWatch(_CancellingWatch):
         """A piece has come."""
         self._heard_s = self.lookout.loop.time()
 
-    def begin(self) -> None:
+    def look(self) -> None:
         """Give the next piece so long."""
         self.heard()
         self._timer = self.lookout.loop.call_later(BODY_SILENCE_S, self._look)
@@ -168,7 +177,7 @@ class DisconnectWatch(_CancellingWatch):
         self._receive = receive
         self._future: Any = None
 
-    def begin(self) -> None:
+    def look(self) -> None:
         """Wait on `receive` beside the task."""
         # Typed as a coroutine by ASGI; Granian's is a future with callbacks, and tests wrap theirs in a task.
         self._future = self._receive()
@@ -193,4 +202,4 @@ class DisconnectWatch(_CancellingWatch):
             self.happened()
         else:
             # The end of the body, which its length had told before.
-            self.begin()
+            self.look()

@@ -20,7 +20,7 @@ from gateway.endpoints.openai_reply import (
     estimate_usage,
     text_of,
 )
-from gateway.endpoints.stream_reading import StreamReading, may_be_broken, read_event
+from gateway.endpoints.stream_reading import StreamReading, is_one_object, may_be_broken, read_event
 from gateway.wire.sse import DATA_LINE, EVENT, EventCutter, count_data_lines
 
 _TELLING: Final = re.compile(rb'"type"\s*:\s*"(?:message_start|message_delta|message_stop|error)"')
@@ -50,11 +50,6 @@ class MessageFacts:
         self.is_done = False
         self.failure = b""
         self.pieces = 0
-
-    @property
-    def is_named(self) -> bool:
-        """The start was seen."""
-        return bool(self.id)
 
     @property
     def usage(self) -> dict[str, Any]:
@@ -131,10 +126,19 @@ class MessageStreamReader(MessageReading):
         """
         whole = self._cutter.cut(data)
         facts = self._facts
-        is_plain = facts.is_named and facts.has_content and not self.has_ended and not _TELLING.search(whole)
-        if is_plain and not may_be_broken(whole):
-            facts.pieces += count_data_lines(whole)
-            return whole
+        if (
+            facts.id
+            and facts.has_content
+            and not facts.is_done
+            and not facts.failure
+            and not _TELLING.search(whole)
+        ):
+            if is_one_object(whole):
+                facts.pieces += 1
+                return whole
+            if not may_be_broken(whole):
+                facts.pieces += count_data_lines(whole)
+                return whole
         return b"".join([event for event in EVENT.findall(whole) if self._passes(event)])
 
     def finish(self) -> bytes:

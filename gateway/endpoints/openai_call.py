@@ -68,8 +68,9 @@ def parse_call(endpoint: Endpoint, body: bytes, *, model: str | None, account: s
     if not asked:
         msg = 'The body names no model. Add "model": "<account>/<model>"; GET /v1/models lists yours.'
         raise InvalidBody(msg, param="model")
-    asked = full_name(asked, account)
-    is_stream = endpoint.can_stream and bool(_member(fields, "stream", _booleans))
+    if account:
+        asked = full_name(asked, account)
+    is_stream = endpoint.can_stream and "stream" in fields and bool(_member(fields, "stream", _booleans))
     if endpoint.dialect == "anthropic":
         # One answer, and usage always; what else a body may have is none of our business.
         return Call(endpoint, asked, is_stream, True, 1, fields, len(body))
@@ -83,7 +84,7 @@ def parse_call(endpoint: Endpoint, body: bytes, *, model: str | None, account: s
         is_stream=is_stream,
         # Only streams of completions have to be asked for their usage.
         wants_usage=endpoint.reply != "completion" or (options is not None and bool(options.include_usage)),
-        choices=choices_of(endpoint, fields),
+        choices=choices_of(endpoint, fields) if "n" in fields or endpoint is COMPLETION else 1,
         fields=fields,
         body_bytes=len(body),
     )

@@ -18,6 +18,7 @@ _EXCERPT_BYTES: Final = 1024
 _NOTHING: Final = (b"null", b"[]")
 _NOTHING_MORE: Final[dict[str, Any]] = {}
 _MAX_S: Final = 1e9
+_MOST_TOKENS: Final = 1 << 53
 UNREADABLE: Final = (ValueError, RecursionError)
 """What decoding foreign JSON raises: malformed, not UTF-8, nested too deeply."""
 
@@ -116,20 +117,24 @@ def read_reply(endpoint: Endpoint, body: bytes, *, asked_bytes: int) -> ReplyFac
     if reply.error is not None:
         msg = "The provider answered with success and an error inside."
         raise UpstreamBadReply(msg, excerpt=excerpt(body))
-    has_answer = bytes(reply.data) not in _NOTHING if endpoint.name == "embedding" else bool(reply.choices)
+    choices = reply.choices
+    has_answer = bytes(reply.data) not in _NOTHING if endpoint.name == "embedding" else bool(choices)
     if not has_answer:
         msg = "The provider's reply has no answer in it."
         raise UpstreamBadReply(msg, excerpt=excerpt(body))
-    if any(choice.finish_reason == FAILED for choice in reply.choices or ()):
-        msg = "The provider's reply ended with an error."
-        raise UpstreamBadReply(msg, excerpt=excerpt(body))
+    finish_reasons: list[str] = []
+    for choice in choices or ():
+        reason = choice.finish_reason
+        if reason == FAILED:
+            msg = "The provider's reply ended with an error."
+            raise UpstreamBadReply(msg, excerpt=excerpt(body))
+        if reason:
+            finish_reasons.append(text_of(reason))
     usage = read_usage(reply.usage) or estimate_usage(asked_bytes, len(body))
     return ReplyFacts(
         response_id=text_of(reply.id),
         response_model=text_of(reply.model),
-        finish_reasons=tuple(
-            text_of(choice.finish_reason) for choice in reply.choices or () if choice.finish_reason
-        ),
+        finish_reasons=tuple(finish_reasons),
         usage=usage,
     )
 
@@ -241,8 +246,8 @@ def excerpt(body: bytes) -> str:
 
 def count_of(value: object) -> int | None:
     """*value* if it can be a number of tokens."""
-    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 53
-    return value if is_count else None  # type: ignore[return-value]  # is_count says it is an int
+    # `type` and not `isinstance`: what is true or false is no number.
+    return value if type(value) is int and 0 <= value < _MOST_TOKENS else None
 
 
 def text_of(value: object) -> str:

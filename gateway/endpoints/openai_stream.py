@@ -27,12 +27,14 @@ from gateway.endpoints.openai_reply import (
     text_of,
     usage_beside,
 )
-from gateway.endpoints.stream_reading import may_be_broken, read_event
+from gateway.endpoints.stream_reading import is_one_object, may_be_broken, read_event
 from gateway.errors import UpstreamBadReply
 from gateway.model import Usage
 from gateway.wire.sse import DATA_LINE, DONE, EVENT, EventCutter, count_data_lines
 
-_TELLING: Final = re.compile(rb'"usage"\s*:\s*\{|"finish_reason"\s*:\s*"|"error"\s*:|\[DONE\]')
+# All begin alike, so that the search goes from quote to quote: the end marker as another way took four times
+# as long as the rest of the work on an event.
+_TELLING: Final = re.compile(rb'"(?:usage"\s*:\s*\{|finish_reason"\s*:\s*"|error"\s*:)')
 
 
 class StreamReader:
@@ -72,10 +74,19 @@ class StreamReader:
         whole = self._cutter.cut(data)
         # Until the reply has its name and its first content each event is read; after its end each is held
         # back.
-        is_plain = self._id and self.has_content and not self.has_ended and not _TELLING.search(whole)
-        if is_plain and not may_be_broken(whole):
-            self.pieces += count_data_lines(whole)
-            return whole
+        if (
+            self._id
+            and self.has_content
+            and not self.is_done
+            and not self.failure
+            and not _TELLING.search(whole)
+        ):
+            if is_one_object(whole):
+                self.pieces += 1
+                return whole
+            if DONE not in whole and not may_be_broken(whole):
+                self.pieces += count_data_lines(whole)
+                return whole
         return b"".join([event for event in EVENT.findall(whole) if self._passes(event)])
 
     def finish(self) -> bytes:

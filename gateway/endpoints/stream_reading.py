@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from gateway.endpoints.openai_content import decode_leniently
 from gateway.endpoints.openai_reply import UNREADABLE, ReplyFacts, excerpt
 from gateway.errors import UpstreamBadReply
 from gateway.wire.sse import DONE
+
+_OF_DATA: Final = 2
+_OF_NAME_AND_DATA: Final = 3
+"""Line ends of an event."""
 
 
 class StreamFacts(Protocol):
@@ -40,6 +44,20 @@ def read_event(data: bytes) -> Any:
     except UNREADABLE as error:
         msg = "The provider's stream has an event that is not JSON."
         raise UpstreamBadReply(msg, excerpt=excerpt(data)) from error
+
+
+def is_one_object(events: bytes) -> bool:
+    """Whether these whole events are one, of one line of data that ends as a JSON object does.
+
+    As nearly every piece of a stream is, in some dialects with the event's name before it: then none
+    `may_be_broken`, none is an end marker, and one is to be counted.
+    """
+    if not events.endswith(b"}\n\n") or b"\r" in events:
+        return False
+    line_ends = events.count(b"\n")
+    if line_ends == _OF_DATA:
+        return events.startswith(b"data:")
+    return line_ends == _OF_NAME_AND_DATA and events.startswith(b"event:") and b"\ndata:" in events
 
 
 def may_be_broken(events: bytes) -> bool:

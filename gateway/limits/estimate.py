@@ -7,7 +7,9 @@ none, what replies of the target hardly ever exceed. Both are corrected when the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import repeat
 from math import ceil
 from typing import Any, Final
 
@@ -15,12 +17,14 @@ import msgspec
 
 from gateway.limits.output_sizes import OutputSizes
 from gateway.limits.rules import MICRO_USD
-from gateway.model import Call, LimitKind, Target, Usage
+from gateway.model import Call, LimitKind, Target
 
 _BYTES_PER_TOKEN: Final = 4
 _TOKENS_PER_MESSAGE: Final = 8
 _MOST: Final = 1 << 40
 """No call uses more; what a body says beyond is as much."""
+
+_MOST_AS_READ: Final = float(_MOST)
 
 _IMAGE_TOKENS: Final = {"anthropic": 1_600, "gemini": 1_120, "vertex_ai": 1_120}
 _IMAGE_TOKENS_ELSEWHERE: Final = 1_445
@@ -61,10 +65,13 @@ _IMAGE_URL: Final = "data:image/"
 _numbers: Final = msgspec.json.Decoder(float)
 
 
-class _PlainMessage(msgspec.Struct, forbid_unknown_fields=True):
+class _PlainMessage(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     role: str
     content: str
 
+
+Aside = Callable[[Callable[[], Any]], Awaitable[Any]]
+"""Does work, and gives what that gives."""
 
 _plain: Final = msgspec.json.Decoder(list[_PlainMessage])
 
@@ -72,134 +79,168 @@ _plain: Final = msgspec.json.Decoder(list[_PlainMessage])
 class _Sizes:
     """What was found in a call."""
 
-    __slots__ = ("images", "media_bytes", "text_bytes")
+    __slots__ = ("images", "media_bytes", "messages", "text_bytes")
 
     def __init__(self) -> None:
+        self.messages = 0
         self.text_bytes = 0
         self.images = 0
         self.media_bytes = 0
 
 
-class Estimate:
-    """`gateway.limits.permit.Need` of one call; worked out when a limit first asks."""
+class Estimate(msgspec.Struct, eq=False, gc=False):
+    """`gateway.limits.permit.Need` of one call; worked out when a limit first asks.
 
-    __slots__ = ("_call", "_input", "_paid", "_sizes", "_targets", "_tokens_of", "_tokens_of_most")
+    Attributes:
+        call: As it was asked.
+        targets: Who may answer.
+        sizes: How long replies of these usually are.
+        aside: Does what takes long; None: nothing does.
+    """
 
-    def __init__(self, call: Call, targets: Sequence[Target], sizes: OutputSizes) -> None:
-        """Prepare.
+    call: Call
+    targets: Sequence[Target]
+    sizes: OutputSizes
+    aside: Aside | None = None
+    # Tokens of the input without its images, how many of these there are, and the maximum of the output.
+    _input: tuple[int, int, int | None] | None = None
+    # Of every target that has nothing of its own to say, once one has been asked about; and of others.
+    _alike: tuple[int, int] | None = None
+    _tokens_of: dict[str, tuple[int, int]] | None = None
+    # The last cost that was worked out, and of what: a model has one price at most of its targets.
+    _paid: tuple[object, tuple[int, int], int] | None = None
 
-        Args:
-            call: As it was asked.
-            targets: Who may answer.
-            sizes: How long replies of these usually are.
-        """
-        self._call = call
-        self._targets = targets
-        self._sizes = sizes
-        self._input: tuple[int, int, int | None] | None = None
-        self._tokens_of: dict[str, tuple[int, int]] = {}
-        # Of every target that has nothing of its own to say, once one has been asked about.
-        self._tokens_of_most: tuple[int, int] | None = None
-        # The last cost that was worked out, and of what: a model has one price at most of its targets.
-        self._paid: tuple[object, tuple[int, int], int] | None = None
+    # Without what is asked, and of whom.
+    __repr__ = object.__repr__
+
+    @property
+    def is_unread(self) -> bool:
+        """See `gateway.limits.held.Need`."""
+        return self.aside is not None
+
+    async def read(self) -> None:
+        """Look through the call aside, before the first amount is asked for."""
+        if self.aside is not None and self.call.endpoint.counts_tokens:
+            self._input = await self.aside(partial(_input_of, self.call))
+        self.aside = None
 
     def amount(self, kind: LimitKind, target: str) -> int:
         """Most of it, at *target*; "" for whichever it will be."""
-        asked = self._targets
-        if len(asked) == 1:
-            return self._amount_at(kind, asked[0])
-        if target:
+        asked = self.targets
+        if target and len(asked) > 1:
             asked = [one for one in asked if one.name == target] or asked
-        return max([self._amount_at(kind, one) for one in asked], default=0)
+        most = 0
+        for one in asked:
+            tokens = self._alike
+            if tokens is None or one.parameters:
+                tokens = self._tokens(one)
+            amount = tokens[0] + tokens[1] if kind == "tokens" else self._cost(one, tokens)
+            most = amount if amount > most else most  # noqa: FURB136  each call is asked
+        return most
 
-    def _amount_at(self, kind: LimitKind, target: Target) -> int:
-        tokens = None if target.parameters else self._tokens_of_most
-        if tokens is None:
-            tokens = self._tokens_of.get(target.name)
-        if tokens is None:
-            tokens = self._tokens_of[target.name] = self._tokens(target)
-        if kind == "tokens":
-            return tokens[0] + tokens[1]
-        if self._call.endpoint.operation == _COUNTING:
-            return 0
+    def _cost(self, target: Target, tokens: tuple[int, int]) -> int:
+        """In millionths of a USD."""
         price, paid = target.price, self._paid
         if paid is not None and paid[0] is price and paid[1] is tokens:
             return paid[2]
-        cost_usd = None if price is None else price.cost_usd(Usage(*tokens, "estimated"))
+        if self.call.endpoint.operation == _COUNTING:
+            return 0
+        cost_usd = None if price is None else price.tokens_usd(*tokens)
         cost = _UNPRICED_MICRO_USD if cost_usd is None else min(_MOST, ceil(cost_usd * MICRO_USD))
         self._paid = (price, tokens, cost)
         return cost
 
     def _tokens(self, target: Target) -> tuple[int, int]:
-        """Of input and output at *target*."""
-        call = self._call
-        endpoint = call.endpoint
-        if endpoint.operation == _COUNTING:
-            return 0, 0
+        """Of input and output at *target*, kept for the next time."""
+        if self._tokens_of is not None and (kept := self._tokens_of.get(target.name)) is not None:
+            return kept
+        call, endpoint = self.call, self.call.endpoint
+        operation, parameters = endpoint.operation, target.parameters
+        if operation == _COUNTING:
+            tokens = self._alike = (0, 0)
+            return tokens
         if not endpoint.counts_tokens or not (call.fields or call.body):
-            return _UNREAD_TOKENS, 0
+            tokens = self._alike = (_UNREAD_TOKENS, 0)
+            return tokens
         if self._input is None:
-            own = call.fields if call.parameters is None else call.parameters
-            self._input = (*_input_of(call), _maximum(own))
+            self._input = _input_of(call)
         asked, images, most = self._input
         if images:
             asked += images * _IMAGE_TOKENS.get(target.provider, _IMAGE_TOKENS_ELSEWHERE)
-        if endpoint.operation in _WITHOUT_OUTPUT:
-            return asked, 0
-        if target.parameters:
-            most = _maximum(target.parameters) or most
-        answered = self._sizes.usual(target.name) if most is None else most
-        tokens = (asked, min(_MOST, answered * _replies(call, target)))
-        if most is not None and not images and not target.parameters:
-            self._tokens_of_most = tokens
+        if parameters:
+            most = _maximum(parameters) or most
+        answered = 0
+        if operation not in _WITHOUT_OUTPUT:
+            answered = self.sizes.usual(target.name) if most is None else most
+            has_more = parameters or "best_of" in call.fields
+            answered = min(_MOST, answered * (_replies(call, parameters) if has_more else call.choices))
+        tokens = (asked, answered)
+        if most is not None and not images and not parameters:
+            self._alike = tokens
+        elif self._tokens_of is None:
+            self._tokens_of = {target.name: tokens}
+        else:
+            self._tokens_of[target.name] = tokens
         return tokens
 
 
-def _input_of(call: Call) -> tuple[int, int]:
-    """Tokens of the input without its images, and how many of these there are."""
+def _input_of(call: Call) -> tuple[int, int, int | None]:
+    """Tokens of the input without its images, how many of these there are, and the maximum of the output."""
     if not call.fields:
-        return call.body_bytes // _BYTES_PER_TOKEN, 0
-    sizes = _Sizes()
-    messages = 0
+        most = None if call.parameters is None else _maximum(call.parameters)
+        return call.body_bytes // _BYTES_PER_TOKEN, 0, most
+    text_bytes = messages = 0
+    others: _Sizes | None = None
+    most = None
     for name, raw in call.fields.items():
         if name in _SETTINGS:
-            continue
-        value = bytes(raw)
-        if value[:1] not in _NESTED and name not in _TEXTS:
-            continue
-        if name == _CHAT and (plain := _plain_messages(value)) is not None:
-            messages += len(plain)
-            sizes.text_bytes += sum(map(_length, plain))
-            continue
-        if name in _SCHEMAS:
-            sizes.text_bytes += len(value)
-            continue
-        try:
-            decoded = msgspec.json.decode(value)
-        except (msgspec.DecodeError, RecursionError):
-            sizes.text_bytes += len(value)
-            continue
-        if name in _MESSAGES and isinstance(decoded, list):
-            messages += sum(isinstance(message, dict) for message in decoded)
-        _measure(name, decoded, sizes)
-    media = sizes.media_bytes // _BYTES_PER_MEDIA_TOKEN
-    text = -(-sizes.text_bytes // _BYTES_PER_TOKEN)
-    return min(_MOST, text + messages * _TOKENS_PER_MESSAGE + media), sizes.images
+            if name in _MAXIMA:
+                most = _larger(most, raw)
+        elif name == _CHAT and (plain := _plain_messages(raw)) is not None:
+            messages, text_bytes = plain
+        else:
+            others = others or _Sizes()
+            _add(name, bytes(raw), others)
+    if call.parameters is not None:
+        most = _maximum(call.parameters)
+    if others is None:
+        return -(-text_bytes // _BYTES_PER_TOKEN) + messages * _TOKENS_PER_MESSAGE, 0, most
+    text = -(-(text_bytes + others.text_bytes) // _BYTES_PER_TOKEN)
+    media = others.media_bytes // _BYTES_PER_MEDIA_TOKEN
+    tokens = text + (messages + others.messages) * _TOKENS_PER_MESSAGE + media
+    return tokens, others.images, most
 
 
-def _plain_messages(value: bytes) -> list[str] | None:
-    """The texts of messages that have nothing else, as most do; None where one has."""
+def _plain_messages(raw: msgspec.Raw) -> tuple[int, int] | None:
+    """How many messages, and bytes, of messages that are a text and no more, as most are; else None."""
     try:
-        messages = _plain.decode(value)
+        messages = _plain.decode(raw)
     except (msgspec.MsgspecError, RecursionError):
         return None
-    texts = []
+    text_bytes = 0
     for message in messages:
         text = message.content
         if text.startswith(_DATA_URL):
             return None
-        texts.append(text)
-    return texts
+        text_bytes += len(text) if text.isascii() else _length(text)
+    return len(messages), text_bytes
+
+
+def _add(name: str, value: bytes, sizes: _Sizes) -> None:
+    """Add up a member of the body."""
+    if value[:1] not in _NESTED and name not in _TEXTS:
+        return
+    if name in _SCHEMAS:
+        sizes.text_bytes += len(value)
+        return
+    try:
+        decoded = msgspec.json.decode(value)
+    except (msgspec.DecodeError, RecursionError):
+        sizes.text_bytes += len(value)
+        return
+    if name in _MESSAGES and isinstance(decoded, list):
+        sizes.messages += sum(isinstance(message, dict) for message in decoded)
+    _measure(name, decoded, sizes)
 
 
 def _length(text: str) -> int:
@@ -208,21 +249,31 @@ def _length(text: str) -> int:
 
 def _measure(name: str, root: Any, sizes: _Sizes) -> None:
     """Add up what is below *root*, without recursion: how deep it goes is the caller's choice."""
-    left: list[tuple[str, Any, bool]] = [(name, root, False)]
+    # Iterators, since a list of what is left of a million small things would take a hundred megabytes.
+    left: list[Iterator[tuple[str, Any, bool]]] = [iter(((name, root, False),))]
     while left:
-        key, value, is_image = left.pop()
-        if isinstance(value, str):
-            _measure_text(key, value, sizes, is_image=is_image)
-        elif isinstance(value, dict):
-            is_picture = is_image or _is_picture(value)
-            if is_picture and not is_image:
-                sizes.images += 1
-            left += [(str(name), member, is_picture) for name, member in value.items()]
-        elif key in _TEXTS and isinstance(value, int):
-            # What is asked for already stands in tokens.
-            sizes.text_bytes += _BYTES_PER_TOKEN
-        elif isinstance(value, list):
-            left += [(key, item, is_image) for item in value]
+        for key, value, is_image in left[-1]:
+            if isinstance(value, str):
+                _measure_text(key, value, sizes, is_image=is_image)
+            elif isinstance(value, dict):
+                is_picture = is_image or _is_picture(value)
+                if is_picture and not is_image:
+                    sizes.images += 1
+                left.append(_below(value.items(), is_image=is_picture))
+                break
+            elif key in _TEXTS and isinstance(value, int):
+                # What is asked for already stands in tokens.
+                sizes.text_bytes += _BYTES_PER_TOKEN
+            elif isinstance(value, list):
+                left.append(zip(repeat(key), value, repeat(is_image)))
+                break
+        else:
+            left.pop()
+
+
+def _below(members: Iterable[tuple[Any, Any]], *, is_image: bool) -> Iterator[tuple[str, Any, bool]]:
+    for name, member in members:
+        yield str(name), member, is_image
 
 
 def _measure_text(key: str, value: str, sizes: _Sizes, *, is_image: bool) -> None:
@@ -253,32 +304,34 @@ def _is_picture(value: Mapping[str, Any]) -> bool:
     return isinstance(value.get("image"), dict)
 
 
-def _maximum(parameters: Mapping[str, Any]) -> int | None:
+def _maximum(parameters: Mapping[str, msgspec.Raw] | Mapping[str, bytes]) -> int | None:
     """Most tokens of one choice that *parameters* allow, None when they do not say."""
     most = None
     for name in _MAXIMA:
         if name in parameters:
-            number = _number(bytes(parameters[name]))
-            if number is not None and (most is None or number > most):
-                most = number
+            most = _larger(most, parameters[name])
     return most
 
 
-def _replies(call: Call, target: Target) -> int:
+def _larger(most: int | None, value: msgspec.Raw | bytes) -> int | None:
+    """The larger of two maxima, as far as they are some."""
+    number = _number(value)
+    return number if most is None or (number is not None and number > most) else most
+
+
+def _replies(call: Call, put_over: Mapping[str, bytes]) -> int:
     """How many replies are written, of which the caller gets its choices: with `best_of` more than these."""
-    own, put_over = call.fields, target.parameters
-    if "best_of" not in own and not put_over:
-        return max(1, call.choices)
+    own = call.fields
     given = {name: put_over.get(name) or own.get(name) for name in ("n", "best_of")}
-    of_each = max(_number(bytes(value)) or 1 if value is not None else 1 for value in given.values())
+    of_each = max(_number(value) or 1 if value is not None else 1 for value in given.values())
     asked = own.get("n")
-    return max(1, call.choices) * of_each // (1 if asked is None else _number(bytes(asked)) or 1) or 1
+    return call.choices * of_each // (1 if asked is None else _number(asked) or 1)
 
 
-def _number(value: bytes) -> int | None:
+def _number(value: msgspec.Raw | bytes) -> int | None:
     """A number of tokens; None for what is none, which a provider refuses or takes for no maximum."""
     try:
         number = _numbers.decode(value)
     except msgspec.DecodeError:
         return None
-    return int(min(number, _MOST)) if number > 0 else None
+    return None if number <= 0 else int(number) if number < _MOST_AS_READ else _MOST

@@ -12,13 +12,15 @@ from math import ceil, inf
 from operator import sub
 from typing import Final
 
-from gateway.limits.held import TOLD, Held
-from gateway.model import Charges, HeaderPairs, LimitKind, LimitNote, LimitsSaid
+from gateway.limits.held import REMAINING, TOLD, Held
+from gateway.model import HeaderPairs, LimitKind, LimitNote, LimitsSaid
 
 _NAMES: Final = {
-    kind: tuple(f"x-ratelimit-{what}-{kind}".encode() for what in ("limit", "remaining", "reset"))
-    for kind in TOLD
+    kind: (f"x-ratelimit-limit-{kind}".encode(), f"x-ratelimit-reset-{kind}".encode()) for kind in TOLD
 }
+_MOST: Final = 1 << 62
+"""More than is left of any limit."""
+
 _MS_PER_S: Final = 1000
 _MS_PER_MINUTE: Final = 60_000
 _S_PER_MINUTE: Final = 60
@@ -37,7 +39,8 @@ def limit_headers(notes: Sequence[LimitNote]) -> HeaderPairs:
             least[kind] = note
     headers: HeaderPairs = []
     for kind, note in least.items():
-        headers += _told(kind, note.limit, max(0, note.limit - note.used), note.reset_s)
+        headers += _told(kind, note.limit, note.reset_s)
+        headers.append((REMAINING[kind], b"%d" % max(0, note.limit - note.used)))
     return headers
 
 
@@ -46,31 +49,38 @@ def headers_of(held: Held, said: LimitsSaid) -> HeaderPairs:
     decision = said.decision
     if decision.refused is not None:
         return limit_headers(said.notes())
-    used, charges = decision.used, said.charges
-    of_nothing = charges.group.charges if isinstance(charges, Charges) else charges
+    if not held.told:
+        return []
+    left = [*map(sub, held.amounts, decision.used)]
+    second = int(decision.at_s)
     headers: HeaderPairs = []
     for told in held.told:
-        which, limit, least = -1, 0, inf
-        if told.limits:
-            left = list(map(sub, told.limits, told.of(used)))
-            least = min(left)
-            at = left.index(least)
-            which, limit = told.places[at], told.limits[at]
-        for at, watched in told.watching:
-            if 0 <= watched - used[at] < least:
-                which, limit, least = at, watched, watched - used[at]
-        if which >= 0:
-            reset_s = of_nothing[which].reset_s(decision.at_s)
-            headers += _told(told.kind, limit, limit - used[which], reset_s)
+        if told.places:
+            refusing = told.of(left)
+            least = min(refusing)
+            which = told.places[refusing.index(least)]
+        else:
+            which, least = -1, _MOST
+        for at in told.watching:
+            if 0 <= left[at] < least:
+                which, least = at, left[at]
+        if which < 0:
+            continue
+        if told.which != which or told.second != second:
+            reset_s = said.charges[which].reset_s(decision.at_s)
+            told.which, told.second = which, second
+            told.headers = _told(told.kind, held.amounts[which], reset_s)
+        headers += told.headers
+        headers.append((told.remaining, b"%d" % least))
     return headers
 
 
-def _told(kind: LimitKind, limit: int, left: int, reset_s: float) -> HeaderPairs:
-    limit_name, remaining_name, reset_name = _NAMES[kind]
+def _told(kind: LimitKind, limit: int, reset_s: float) -> HeaderPairs:
+    """All but what is left."""
+    limit_name, reset_name = _NAMES[kind]
     if reset_s == inf:
-        return [(limit_name, b"%d" % limit), (remaining_name, b"%d" % left)]
-    reset = format_duration(reset_s)
-    return [(limit_name, b"%d" % limit), (remaining_name, b"%d" % left), (reset_name, reset)]
+        return [(limit_name, b"%d" % limit)]
+    return [(limit_name, b"%d" % limit), (reset_name, format_duration(reset_s))]
 
 
 def _is_less(note: LimitNote, other: LimitNote) -> bool:

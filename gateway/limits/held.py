@@ -6,18 +6,34 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import inf
 from operator import itemgetter
-from typing import Final
+from typing import Final, Protocol
 
 from gateway.limits.rules import Meter
-from gateway.model import Charges, CounterGroup, HeldLimit, HeldLimits, LimitKind
+from gateway.model import Charges, CounterGroup, HeaderPairs, HeldLimit, HeldLimits, LimitKind
 
 TOLD: Final[tuple[LimitKind, ...]] = ("requests", "tokens")
 """Kinds of limits that callers are told of in headers."""
+
+REMAINING: Final = {kind: f"x-ratelimit-remaining-{kind}".encode() for kind in TOLD}
 
 BY_ONE: Final = frozenset[LimitKind]({"requests", "parallel"})
 """Kinds of limits of which a call takes one, whoever answers."""
 
 _KEPT: Final = 1024
+
+
+class Need(Protocol):
+    """What a call may use."""
+
+    @property
+    def is_unread(self) -> bool:
+        """It takes long to tell, so it is to be read before an amount is asked for."""
+
+    async def read(self) -> None:
+        """Look through the call."""
+
+    def amount(self, kind: LimitKind, target: str) -> int:
+        """Most of it, at *target*; "" for whichever it will be."""
 
 
 def _picks(places: Sequence[int]) -> Callable[[Sequence[int]], tuple[int, ...]]:
@@ -32,29 +48,35 @@ class Told:
 
     Attributes:
         places: Which meters may refuse.
-        limits: Of each of these.
         of: Picks what is theirs out of what all meters have.
-        watching: Which only watch, and so may have nothing left, and the limit of each.
+        watching: Which only watch, and so may have nothing left.
+        remaining: Name of the header that says what is left.
+        headers: What else was told last; it holds for the meter `which` all through the `second`, since the
+            windows of rates end with a whole one.
     """
 
-    __slots__ = ("kind", "limits", "of", "places", "watching")
+    __slots__ = ("headers", "kind", "of", "places", "remaining", "second", "watching", "which")
 
     def __init__(self, kind: LimitKind, meters: Sequence[Meter], places: Sequence[int]) -> None:
         self.kind = kind
         self.places = tuple(at for at in places if meters[at].is_enforced)
-        self.limits = tuple(meters[at].limit.amount for at in self.places)
         self.of = _picks(self.places)
-        self.watching = tuple((at, meters[at].limit.amount) for at in places if not meters[at].is_enforced)
+        self.watching = tuple(at for at in places if not meters[at].is_enforced)
+        self.remaining = REMAINING[kind]
+        self.which = -1
+        self.second = 0
+        self.headers: HeaderPairs = []
 
 
 class Held(HeldLimits):
     """Meters, each for a target, or for the call as it was asked.
 
     Attributes:
+        amounts: Of each meter what its limit is.
         targets: Of each meter, "" for the call.
         needs: What a call may use of several things, `(kind, target)`; the first is one of anything.
         corrected: Which meters are corrected when the call has ended, and the kind of each: all but requests.
-        alike: The same by what they took and what that is for, `(kind, owner, meters)`: all of one are
+        alike: The same by what they took and what that is for, `(kind, owner, meters, first)`: all of one are
             corrected by the same amount.
         owners: Of each meter the target whose use it is for, None for all.
         unenforced: Which only count.
@@ -68,6 +90,7 @@ class Held(HeldLimits):
         "_since_s",
         "_until_s",
         "alike",
+        "amounts",
         "corrected",
         "meters",
         "needs",
@@ -93,6 +116,7 @@ class Held(HeldLimits):
             )
         )
         self.meters = tuple(meters)
+        self.amounts = tuple(meter.limit.amount for meter in meters)
         self.targets = tuple(targets)
         needs: dict[tuple[LimitKind, str], int] = {}
         places = []
@@ -109,7 +133,7 @@ class Held(HeldLimits):
         alike: dict[tuple[LimitKind, frozenset[str] | None, int], list[int]] = {}
         for at, kind in self.corrected:
             alike.setdefault((kind, self.owners[at], places[at]), []).append(at)
-        self.alike = tuple((kind, owner, tuple(each)) for (kind, owner, _), each in alike.items())
+        self.alike = tuple((kind, owner, tuple(each), each[0]) for (kind, owner, _), each in alike.items())
         self.unenforced = tuple(at for at, meter in enumerate(meters) if not meter.is_enforced)
         told = {kind: [at for at, meter in enumerate(meters) if _is_told(meter, kind)] for kind in TOLD}
         self.told = tuple(Told(kind, meters, places) for kind, places in told.items() if places)
@@ -120,17 +144,21 @@ class Held(HeldLimits):
         self._since_s = inf
         self._until_s = -inf
 
-    def charges(self, amounts: Sequence[int], now_s: float) -> Charges:
-        """What a call takes of each meter: *amounts* are 1 and what `needs` names."""
+    def charges(self, need: Need, now_s: float) -> Charges:
+        """What a call takes of each meter that may use what it has *need* of."""
         if not self._since_s <= now_s < self._until_s:
             self._begin_windows(now_s)
+        amounts = [1]
+        for kind, target in self.needs:
+            amounts.append(need.amount(kind, target))
         return Charges(self._group, self._amounts_of(amounts))
 
     def _begin_windows(self, now_s: float) -> None:
         self._group = CounterGroup([meter.charge(0, now_s) for meter in self.meters])
         windows = [meter.window for meter in self.meters]
-        self._since_s = max([begin for begin, _ in windows], default=-inf)
-        self._until_s = min([end for _, end in windows if end], default=inf)
+        # As floats they are compared with the time faster.
+        self._since_s = float(max([begin for begin, _ in windows], default=-inf))
+        self._until_s = float(min([end for _, end in windows if end], default=inf))
 
 
 def _is_told(meter: Meter, kind: LimitKind) -> bool:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
+from gateway.limits.matching import Asking
 from gateway.limits.output_sizes import OutputSizes
-from gateway.limits.permit import Asking, CallPermit, LimitPolicy
+from gateway.limits.permit import CallPermit, LimitPolicy
 from gateway.model import Charge, Correction, Counters, Decision, Plan, RemoteCounters
 from gateway.tasks import end, spawn
 
@@ -30,10 +32,17 @@ class Limiter:
         now_s: Callable[[], float] = time.time,
     ) -> None:
         """Count in *counters*, or in *remote* ones in their place; *now_s* is Unix time."""
-        self._counters = counters
-        self._remote = remote
-        self._now_s = now_s
         self.sizes = OutputSizes()
+        # What `gateway.limits.permit.Till` has, without a step between: each is done for every call.
+        self.now_s = now_s
+        self.replied = self.sizes.add
+        self.reserve: Callable[[Sequence[Charge]], Decision | Awaitable[Decision]] = counters.reserve
+        self.settle: Callable[[Sequence[Correction]], None] = counters.settle
+        if remote is not None:
+            self.reserve, self.settle = (
+                partial(self._reserve_elsewhere, remote),
+                partial(self._settle_elsewhere, remote),
+            )
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def admit(self, policy: LimitPolicy, asking: Asking, plan: Plan) -> CallPermit:
@@ -43,32 +52,8 @@ class Limiter:
             The permit; `is_refused` says whether the call may go on.
         """
         permit = CallPermit(self, policy, asking)
-        if plan.route is None:
-            await permit.admit_direct(plan.targets[0])
-        else:
-            await permit.admit(plan.targets[0] if plan.classification is None else None)
+        await permit.admit(plan)
         return permit
-
-    def now_s(self) -> float:
-        """Unix time."""
-        return self._now_s()
-
-    def reserve(self, charges: Sequence[Charge]) -> Decision | Awaitable[Decision]:
-        """Take all *charges* or none; of remote counters in a round trip."""
-        if self._remote is None:
-            return self._counters.reserve(charges)
-        return self._reserve_elsewhere(self._remote, list(charges))
-
-    def settle(self, corrections: Sequence[Correction]) -> None:
-        """Correct what was taken; of remote counters soon."""
-        if self._remote is None:
-            self._counters.settle(corrections)
-        else:
-            spawn(self._remote.settle(list(corrections)), name="limits-settle", owner=self._tasks)
-
-    def replied(self, target: str, output_tokens: int) -> None:
-        """Take note of how long a reply of *target* was."""
-        self.sizes.add(target, output_tokens)
 
     async def close(self) -> None:
         """Wait a little for what is being settled."""
@@ -77,13 +62,16 @@ class Limiter:
         await end(self._tasks)
 
     async def _reserve_elsewhere(self, remote: RemoteCounters, charges: Sequence[Charge]) -> Decision:
-        asking = spawn(remote.reserve(charges), name="limits-reserve", owner=self._tasks)
+        asking = spawn(remote.reserve(list(charges)), name="limits-reserve", owner=self._tasks)
         try:
             return await asyncio.shield(asking)
         except asyncio.CancelledError:
             # Whoever asked has gone; what will have been taken all the same is nobody's.
             asking.add_done_callback(lambda asked: self._give_back(charges, asked))
             raise
+
+    def _settle_elsewhere(self, remote: RemoteCounters, corrections: Sequence[Correction]) -> None:
+        spawn(remote.settle(list(corrections)), name="limits-settle", owner=self._tasks)
 
     def _give_back(self, charges: Sequence[Charge], asked: asyncio.Task[Decision]) -> None:
         if asked.cancelled() or asked.exception() is not None:

@@ -12,7 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final, Literal, TypeVar
 
-from gateway.limits.held import NOTHING_HELD, Held
+import msgspec
+
+from gateway.limits.held import NOTHING_HELD, Held, Need
 from gateway.limits.rules import Meter, Rule, RuleSet, meters
 from gateway.model import Caller
 
@@ -32,6 +34,21 @@ _K = TypeVar("_K")
 _V = TypeVar("_V")
 _Found = tuple[tuple[int, Rule], ...]
 _CALLERS: Final = frozenset({"user", "virtualaccount"})
+
+
+class Asking(msgspec.Struct, frozen=True, gc=False):
+    """A call as rules look at it.
+
+    Attributes:
+        model: The name that it asked for.
+        metadata: As resolved.
+        need: What it may use.
+    """
+
+    caller: Caller
+    model: str
+    metadata: Mapping[str, str]
+    need: Need
 
 
 class _Set:
@@ -160,25 +177,22 @@ class Rules:
         """Whether there are any."""
         return bool(self._sets)
 
-    def held(
-        self, caller: Caller, asked: str, target: str, metadata: Mapping[str, str], stage: Stage
-    ) -> Held:
-        """What is asked together of a call of *asked*, by any of its names.
+    def held(self, asking: Asking, target: str, stage: Stage) -> Held:
+        """What is asked together of a call.
 
         Args:
-            caller: Whose call it is.
-            asked: The model.
+            asking: The call.
             target: Who will be asked first, or next; "" where that is not known yet.
-            metadata: As resolved.
             stage: When it is.
         """
+        caller, asked, metadata = asking.caller, asking.model, asking.metadata
         key = (caller.subjects, asked, target, stage)
         found = self._asked.get(key)
         if found is None:
             of_call = None if stage == "target" else self._sets_of_call(caller, asked)
             of_target = self._sets_of_target(caller, asked, target) if target else None
             found = _keep(self._asked, key, _Asked(of_call, of_target, target, stage))
-        by = (found, tuple([metadata.get(key) for key in found.keys]) if found.keys else ())
+        by = (found, tuple(map(metadata.get, found.keys)))
         held = self._held.get(by)
         if held is None:
             held = _keep(self._held, by, found.held(metadata))

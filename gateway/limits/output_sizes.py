@@ -15,25 +15,34 @@ _EACH: Final = 10
 """Where many are kept it is worked out anew only each so many replies."""
 
 
+class _Lately:
+    """The last replies of a target, and how many there ever were."""
+
+    __slots__ = ("added", "tokens")
+
+    def __init__(self) -> None:
+        self.tokens: deque[int] = deque(maxlen=_KEPT)
+        self.added = 0
+
+
 class OutputSizes:
     """The 95th percentile of the last replies' tokens, of each target, in this process."""
 
     def __init__(self) -> None:
-        self._last: dict[str, deque[int]] = {}
+        self._of: dict[str, _Lately] = {}
         self._usual: dict[str, int] = {}
-        self._added: dict[str, int] = {}
 
     def add(self, target: str, tokens: int) -> None:
         """Take a reply of *target* into account."""
-        last = self._last.get(target)
-        if last is None:
-            if len(self._last) >= _MOST_TARGETS:
+        lately = self._of.get(target)
+        if lately is None:
+            if len(self._of) >= _MOST_TARGETS:
                 return
-            last = self._last[target] = deque(maxlen=_KEPT)
-        last.append(tokens)
-        added = self._added[target] = self._added.get(target, 0) + 1
-        if added < _KEPT or not added % _EACH:
-            ordered = sorted(last)
+            lately = self._of[target] = _Lately()
+        lately.tokens.append(tokens)
+        lately.added += 1
+        if lately.added < _KEPT or not lately.added % _EACH:
+            ordered = sorted(lately.tokens)
             self._usual[target] = ordered[int(len(ordered) * _SHARE)]
 
     def usual(self, target: str) -> int:

@@ -17,11 +17,10 @@ import msgspec
 from gateway.errors import GatewayError
 from gateway.limits.headers import headers_of, limit_headers
 from gateway.limits.held import BY_ONE, Held, limits_of, part_of
-from gateway.limits.matching import Rules, Stage
+from gateway.limits.matching import Asking, Rules
 from gateway.limits.refusal import refusal_of, unknown_refusal
 from gateway.limits.rules import MICRO_USD, Meter
 from gateway.model import (
-    Caller,
     Charge,
     Charges,
     Correction,
@@ -32,6 +31,7 @@ from gateway.model import (
     LimitKind,
     LimitNote,
     LimitsSaid,
+    Plan,
     Reached,
     Spent,
     Target,
@@ -46,13 +46,6 @@ _MOST: Final = 1 << 40
 _UNDECIDED: Final = Decision(None, (), (), 0.0)
 _NOBODY: Final[frozenset[str]] = frozenset()
 _NOTHING: Final[Mapping[int, int]] = MappingProxyType({})
-
-
-class Need(Protocol):
-    """What a call may use."""
-
-    def amount(self, kind: LimitKind, target: str) -> int:
-        """Most of it, at *target*; "" for whichever it will be."""
 
 
 class Till(Protocol):
@@ -82,22 +75,7 @@ class LimitPolicy(msgspec.Struct, frozen=True):
     budget_status: int = 429
 
 
-class Asking(msgspec.Struct, frozen=True):
-    """A call as rules look at it.
-
-    Attributes:
-        model: The name that it asked for.
-        metadata: As resolved.
-        need: What it may use.
-    """
-
-    caller: Caller
-    model: str
-    metadata: Mapping[str, str]
-    need: Need
-
-
-class _Turn:
+class _Turn(msgspec.Struct, eq=False, gc=False):
     """What is asked of the counters at once.
 
     Attributes:
@@ -107,18 +85,12 @@ class _Turn:
         counted: Of each charge what was counted since, while the call went on; () where nothing was.
     """
 
-    __slots__ = ("charges", "counted", "decision", "held", "owners", "relaxed")
-
-    def __init__(self, held: Held, need: Need, now_s: float) -> None:
-        self.held = held
-        amounts = [1]
-        for kind, target in held.needs:
-            amounts.append(need.amount(kind, target))
-        self.charges: Sequence[Charge] = held.charges(amounts, now_s)
-        self.decision = _UNDECIDED
-        self.owners: Sequence[frozenset[str] | None] = held.owners
-        self.relaxed: list[int] = []
-        self.counted: Sequence[int] = ()
+    held: Held
+    charges: Sequence[Charge]
+    owners: Sequence[frozenset[str] | None]
+    decision: Decision = _UNDECIDED
+    relaxed: tuple[int, ...] = ()
+    counted: Sequence[int] = ()
 
     def pass_over(self, used: Sequence[int]) -> bool:
         """Let budgets without room that refuse only where no other has any only count; whether there are any.
@@ -141,22 +113,25 @@ class _Turn:
         for at in refusing:
             changed[at] = msgspec.structs.replace(changed[at], is_enforced=False)
         self.charges = changed
-        self.relaxed += refusing
+        self.relaxed += tuple(refusing)
         return bool(refusing)
 
     def said(self) -> LimitsSaid:
         """What became of it."""
-        charges, used = self.charges, self.decision.used
+        held, charges, used = self.held, self.charges, self.decision.used
         refused = self.decision.refused
+        without: tuple[int, ...] = ()
         if refused is not None:
             asked = enumerate(charges)
-            without = [at for at, charge in asked if used[at] + charge.amount > charge.limit or at == refused]
+            without = tuple(
+                [at for at, charge in asked if used[at] + charge.amount > charge.limit or at == refused]
+            )
         else:
             # Those that may refuse had room.
-            limits, unenforced = self.held.limits, self.held.unenforced
-            counting = [*unenforced, *self.relaxed] if self.relaxed else unenforced
-            without = [at for at in counting if used[at] > limits[at].limit]
-        return LimitsSaid(self.held, charges, self.decision, tuple(without))
+            for at in held.unenforced + self.relaxed:
+                if used[at] > held.amounts[at]:
+                    without += (at,)
+        return LimitsSaid(held, charges, self.decision, without)
 
     def refusing(self, said: LimitsSaid) -> list[int]:
         """Which limits are in the way, of those without room."""
@@ -166,14 +141,18 @@ class _Turn:
         """What corrects it to what was *spent*."""
         held, charges, owners, counted = self.held, self.charges, self.owners, self.counted
         if isinstance(charges, Charges) and owners is held.owners and not counted:
-            # Most calls end as they were begun.
-            changes = []
-            for kind, owner, places in held.alike:
-                used = 0 if kind == "parallel" else _spent(kind, owner, spent)
-                change = used - charges.amounts[places[0]]
+            # Most calls end as they were begun, and asked one target once.
+            one = spent[0] if len(spent) == 1 else None
+            amounts, changes = charges.amounts, []
+            for kind, owner, places, first in held.alike:
+                change = -amounts[first]
+                if one is None:
+                    change += _spent(kind, owner, spent)
+                elif kind != "parallel" and (owner is None or one.target in owner):
+                    change += min(one.tokens, _MOST) if kind == "tokens" else _micro_usd(one)
                 if change:
                     changes.append((places, change))
-            return Corrections(charges, changes, self.decision)
+            return Corrections(charges, changes, self.decision) if changes else ()
         corrections = []
         for at, kind in held.corrected:
             owner, charge = owners[at], charges[at]
@@ -235,7 +214,7 @@ def _key_of(meter: Meter) -> tuple[str, str]:
     return meter.rule.source, meter.rule.id
 
 
-class CallPermit:
+class CallPermit(msgspec.Struct, eq=False):
     """`gateway.model.Permit` of one call.
 
     Attributes:
@@ -243,59 +222,45 @@ class CallPermit:
         reached: Thresholds of budgets, once it is settled.
     """
 
-    __slots__ = (
-        "_admitted",
-        "_asking",
-        "_beside",
-        "_full",
-        "_is_charged",
-        "_policy",
-        "_reset_s",
-        "_till",
-        "_turns",
-        "is_refused",
-        "reached",
-        "refusal",
-        "said",
-    )
+    _till: Till
+    _policy: LimitPolicy
+    _asking: Asking
+    _turns: tuple[_Turn, ...] = ()
+    _admitted: tuple[str, ...] = ()
+    _full: tuple[str, ...] = ()
+    _beside: tuple[Correction, ...] = ()
+    _is_charged: bool = False
+    _reset_s: float = 0.0
+    said: tuple[LimitsSaid, ...] = ()
+    refusal: GatewayError | None = None
+    is_refused: bool = False
+    reached: Sequence[Reached] = ()
 
-    def __init__(self, till: Till, policy: LimitPolicy, asking: Asking) -> None:
-        self._till = till
-        self._policy = policy
-        self._asking = asking
-        self._turns: list[_Turn] = []
-        self._admitted: tuple[str, ...] = ()
-        self._full: tuple[str, ...] = ()
-        self._beside: list[Correction] = []
-        self._is_charged = False
-        self._reset_s = 0.0
-        self.said: Sequence[LimitsSaid] = ()
-        self.refusal: GatewayError | None = None
-        self.is_refused = False
-        self.reached: Sequence[Reached] = ()
+    # Without what is asked, and by whom.
+    __repr__ = object.__repr__
 
     @property
     def notes(self) -> list[LimitNote]:
         """What the limits said, one by one."""
         return [note for said in self.said for note in said.notes()]
 
-    async def admit_direct(self, target: Target) -> None:
-        """Take what a call needs that nobody but *target* can answer, since it is what was asked for."""
-        held = self._held(target.name, "direct")
-        if not held.limits or await self._take(held):
-            self._admitted = (target.name,)
-        else:
-            self.is_refused = True
-
-    async def admit(self, first: Target | None) -> None:
-        """Take what a call needs whoever answers, and in the same turn what the *first* target needs.
+    async def admit(self, plan: Plan) -> None:
+        """Take what a call needs whoever answers, and in the same turn what the first target needs.
 
         Where only that has no room nothing is taken yet: the call is asked for again with the next target.
-        None: nobody knows yet who is first.
         """
-        if first is not None:
+        rules, first = self._policy.rules, plan.targets[0]
+        if plan.route is None:
+            # Nobody else can answer: it is what was asked for.
+            held = rules.held(self._asking, first.name, "direct")
+            if not held.limits or await self._take(held):
+                self._admitted = (first.name,)
+            else:
+                self.is_refused = True
+        elif plan.classification is None:
             await self.admit_target(first)
-        elif not (held := self._held("", "call")).limits or await self._take(held):
+        elif not (held := rules.held(self._asking, "", "call")).limits or await self._take(held):
+            # Nobody knows yet who is first.
             self._is_charged = True
 
     def has_admitted(self, target: Target) -> bool:
@@ -309,7 +274,7 @@ class CallPermit:
             return True
         if name in self._full or self.is_refused:
             return False
-        held = self._held(name, "target" if self._is_charged else "call")
+        held = self._policy.rules.held(self._asking, name, "target" if self._is_charged else "call")
         shared = self._shared(held)
         lacking: dict[int, int] = {}
         if shared:
@@ -336,14 +301,14 @@ class CallPermit:
         Of what holds for both that is taken once more, and given back when the call is settled.
         """
         name = target.name
-        of_target = self._held(name, "target")
+        of_target = self._policy.rules.held(self._asking, name, "target")
         both = {of_target.meters[at] for _, _, at in self._shared(of_target)}
         if not await self.admit_target(target):
             return False
         now_s, need = self._till.now_s(), self._asking.need
         charges = [
             meter.charge(need.amount(meter.limit.kind, name), now_s)
-            for meter in (*self._held("", "call").meters, *both)
+            for meter in (*self._policy.rules.held(self._asking, "", "call").meters, *both)
             if meter.limit.kind not in BY_ONE
         ]
         if not charges:
@@ -351,7 +316,7 @@ class CallPermit:
         decision = await self._reserve(charges)
         if decision.refused is not None:
             return False
-        self._beside += [Correction(charge, -charge.amount, decision) for charge in charges]
+        self._beside += tuple([Correction(charge, -charge.amount, decision) for charge in charges])
         return True
 
     def _shared(self, held: Held) -> list[tuple[_Turn, int, int]]:
@@ -388,7 +353,7 @@ class CallPermit:
         self._admitted = tuple([each for each in self._admitted if each != name])
         back = [correction for turn in self._turns for correction in turn.give_back(name)]
         if back:
-            self.said = [_part(said, lambda limit: limit.target != name) for said in self.said]
+            self.said = tuple([_part(said, lambda limit: limit.target != name) for said in self.said])
             self._till.settle(back)
 
     async def use(self, spent: Sequence[Spent]) -> GatewayError | None:
@@ -427,7 +392,7 @@ class CallPermit:
 
     def settle(self, spent: Sequence[Spent]) -> None:
         """Correct what was taken to what was *spent*."""
-        turns, self._turns = self._turns, []
+        turns, self._turns = self._turns, ()
         corrections: Sequence[Correction]
         if len(turns) == 1:
             corrections = turns[0].corrections(spent)
@@ -446,7 +411,7 @@ class CallPermit:
             corrections = [*corrections, *self._unadmitted(spent, turns)]
         if self._beside:
             corrections = [*corrections, *self._beside]
-            self._beside = []
+            self._beside = ()
         if corrections:
             self._till.settle(corrections)
 
@@ -455,7 +420,7 @@ class CallPermit:
         now_s = self._till.now_s()
         decision = turns[0].decision if turns else Decision(None, (), (), now_s)
         for name in {each.target: None for each in spent if each.target not in self._admitted}:
-            held = self._held(name, "target")
+            held = self._policy.rules.held(self._asking, name, "target")
             for at, kind in held.corrected:
                 used = _spent(kind, frozenset({name}), spent)
                 if used:
@@ -465,14 +430,10 @@ class CallPermit:
 
     def headers(self) -> HeaderPairs:
         """What the caller is told of its limits."""
-        turns = self._turns
-        if len(self.said) == len(turns) == 1 and self.said[0].held is turns[0].held:
-            return headers_of(turns[0].held, self.said[0])
+        said = self.said
+        if len(said) == 1 and isinstance(held := said[0].held, Held):
+            return headers_of(held, said[0])
         return limit_headers(self.notes)
-
-    def _held(self, target: str, stage: Stage) -> Held:
-        asking = self._asking
-        return self._policy.rules.held(asking.caller, asking.model, target, asking.metadata, stage)
 
     async def _reserve(self, charges: Sequence[Charge]) -> Decision:
         answer = self._till.reserve(charges)
@@ -483,30 +444,37 @@ class CallPermit:
 
         Where not only what is asked for *target* has no room, the call is refused.
         """
+        need = self._asking.need
+        if need.is_unread and held.needs:
+            await need.read()
         now_s = self._till.now_s()
-        turn = _Turn(held, self._asking.need, now_s)
+        charges: Sequence[Charge] = held.charges(need, now_s)
         if lacking:
-            turn.charges = [
+            charges = [
                 held.meters[at].charge(lacking.get(at, charge.amount), now_s)
-                for at, charge in enumerate(turn.charges)
+                for at, charge in enumerate(charges)
             ]
-        for _ in range(_TURNS):
-            # As `_reserve`, without a coroutine more for every call.
-            answer = self._till.reserve(turn.charges)
-            decision = answer if isinstance(answer, Decision) else await answer
-            if decision.refused is None or decision.is_unknown or not turn.pass_over(decision.used):
+        turn = _Turn(held, charges, held.owners)
+        # As `_reserve`, without a coroutine more for every call.
+        answer = self._till.reserve(charges)
+        decision = answer if isinstance(answer, Decision) else await answer
+        turns = 1
+        while decision.refused is not None and turns < _TURNS and not decision.is_unknown:
+            if not turn.pass_over(decision.used):
                 break
+            decision = await self._reserve(turn.charges)
+            turns += 1
         turn.decision = decision
         said = turn.said()
         if decision.refused is None:
-            self._turns.append(turn)
+            self._turns += (turn,)
         else:
             self._refuse(turn, decision, decision.refused)
             if all(held.targets[at] == target != "" for at in turn.refusing(said)):
                 said = _part(said, lambda limit: limit.target == target)
             else:
                 self.is_refused = True
-        self.said = [*self.said, said]
+        self.said += (said,)
         return decision.refused is None
 
     def _refuse(self, turn: _Turn, decision: Decision, at: int) -> None:
@@ -554,8 +522,9 @@ def _spent(kind: LimitKind, targets: frozenset[str] | None, spent: Sequence[Spen
     """What of *spent*, by *targets* or by all, counts for a charge."""
     if kind == "parallel":
         return 0
-    whole = 0
-    for each in spent:
-        if targets is None or each.target in targets:
-            whole += each.tokens if kind == "tokens" else round((each.cost_usd or 0.0) * MICRO_USD)
-    return min(whole, _MOST)
+    asked = [each for each in spent if targets is None or each.target in targets]
+    return min(_MOST, sum([each.tokens if kind == "tokens" else _micro_usd(each) for each in asked]))
+
+
+def _micro_usd(spent: Spent) -> int:
+    return min(_MOST, round(spent.cost_usd * MICRO_USD)) if spent.cost_usd else 0

@@ -7,7 +7,7 @@ from math import ceil
 from typing import Final
 
 from gateway.limits.rules import MICRO_USD
-from gateway.model import LimitKind, Target, Usage
+from gateway.model import LimitKind, Target
 
 _LEAST: Final = 1
 """As of a call of which nobody can tell before; see `gateway.limits.estimate`."""
@@ -16,10 +16,15 @@ _LEAST: Final = 1
 class StatedNeed:
     """`gateway.limits.permit.Need` of so many tokens, at the price of each of *targets*."""
 
+    is_unread = False
+
     def __init__(self, targets: Sequence[Target], input_tokens: int, output_tokens: int) -> None:
         self._targets = targets
         self._input_tokens = input_tokens
         self._output_tokens = output_tokens
+
+    async def read(self) -> None:
+        """There is nothing to read."""
 
     def amount(self, kind: LimitKind, target: str) -> int:
         """Most of it, at *target*; "" for whichever it will be."""
@@ -29,6 +34,6 @@ class StatedNeed:
         return max(map(self._cost, asked), default=_LEAST)
 
     def _cost(self, target: Target) -> int:
-        usage = Usage(self._input_tokens, self._output_tokens, "estimated")
-        cost_usd = None if target.price is None else target.price.cost_usd(usage)
+        price = target.price
+        cost_usd = None if price is None else price.tokens_usd(self._input_tokens, self._output_tokens)
         return _LEAST if cost_usd is None else max(_LEAST, ceil(cost_usd * MICRO_USD))

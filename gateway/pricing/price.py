@@ -79,10 +79,7 @@ class TokenPrice:
         if usage.billed_input_tokens is not None:
             asked = usage.billed_input_tokens
             answered = usage.billed_output_tokens or 0
-        rates = self.base
-        for start, higher in self.tiers:
-            if asked >= start:
-                rates = higher
+        rates = self._rates_from(asked) if self.tiers else self.base
         millionths = 0.0
         if (
             usage.cached_input_tokens
@@ -96,6 +93,18 @@ class TokenPrice:
             millionths += more
         return (millionths + asked * rates.input + answered * rates.output) / _MILLION + self.call_usd
 
+    def tokens_usd(self, input_tokens: int, output_tokens: int) -> float:
+        """What so many tokens cost of which none has a rate of its own."""
+        rates = self._rates_from(input_tokens) if self.tiers else self.base
+        return (input_tokens * rates.input + output_tokens * rates.output) / _MILLION + self.call_usd
+
+    def _rates_from(self, input_tokens: int) -> Rates:
+        rates = self.base
+        for start, higher in self.tiers:
+            if input_tokens >= start:
+                rates = higher
+        return rates
+
     def shown(self) -> dict[str, Any]:
         """The price for people and programs that choose a model."""
         shown = {"currency": "USD", "unit": "1M tokens", **_shown_rates(self.base)}
@@ -108,8 +117,18 @@ class TokenPrice:
         return shown
 
 
+class _NotByTokens:
+    """What prices have in common that are not by tokens."""
+
+    __slots__ = ()
+
+    def tokens_usd(self, _input_tokens: int, _output_tokens: int) -> None:
+        """Nobody can tell."""
+        return
+
+
 @dataclass(frozen=True, slots=True)
-class CharacterPrice:
+class CharacterPrice(_NotByTokens):
     """A price by characters to be spoken: USD per million."""
 
     input: float
@@ -125,7 +144,7 @@ class CharacterPrice:
 
 
 @dataclass(frozen=True, slots=True)
-class AudioPrice:
+class AudioPrice(_NotByTokens):
     """A price by the length of audio: USD per minute."""
 
     input: float
@@ -140,7 +159,7 @@ class AudioPrice:
 
 
 @dataclass(frozen=True, slots=True)
-class PagePrice:
+class PagePrice(_NotByTokens):
     """A price by pages of documents, USD per thousand: of any page, and of one that is annotated too."""
 
     pages: float
@@ -164,7 +183,7 @@ class PagePrice:
 
 
 @dataclass(frozen=True, slots=True)
-class SearchPrice:
+class SearchPrice(_NotByTokens):
     """A price by searches in documents: USD per thousand."""
 
     input: float

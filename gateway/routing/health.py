@@ -26,6 +26,7 @@ LONGEST_WINDOW_S: Final = 1200.0
 _FRESH_S: Final = 1.0
 _SAMPLED_EVERY_S: Final = 0.01
 _FRESH_SHARE: Final = 10
+_MOST_GROUPS: Final = 4096
 _SAME_S: Final = 0.05
 """By so much an attempt may seem to have begun before it was let through: two clocks measure that."""
 
@@ -108,11 +109,27 @@ class Health:
         self._random = random or Random()
         self._generation = board.generation
         self._places: dict[str, int] = {}
+        # Of what is asked about together, as that is asked of every call.
+        self._groups: dict[tuple[str, ...], tuple[int, ...]] = {}
         self._recents: dict[tuple[str, float], _Recent] = {}
         self._probes: dict[str, float] = {}
         # Of a target that just had a sample: its place, where its good attempts are counted, and until when
         # they are counted and no more.
         self._sampled: dict[str, tuple[int, int, float]] = {}
+
+    def are_well(self, names: tuple[str, ...]) -> bool:
+        """Whether all of them may be asked now; what is the matter with one, `skip_reason` tells."""
+        places = self._groups.get(names)
+        if places is None:
+            generation = self._board.generation
+            places = tuple(map(self._place_of, names))
+            if self._board.generation != generation:
+                # One has taken the place of another.
+                return False
+            if len(self._groups) >= _MOST_GROUPS:
+                self._groups.clear()
+            self._groups[names] = places
+        return self._board.are_quiet(places, self._generation)
 
     def skip_reason(self, name: str) -> SkipReason | None:
         """Why the target is not to be asked now, None when it may be; one to be probed may be."""
@@ -145,10 +162,10 @@ class Health:
 
         To a target whose circuit is half open one call at a time is let through, on all processes together.
         """
+        if self.are_well((target.name,)):
+            return None
         board = self._board
         place = self._place_of(target.name)
-        if board.is_quiet(place):
-            return None
         if board.is_drained(place):
             return "drained"
         now_s = self._now_s()
@@ -174,10 +191,9 @@ class Health:
             return True
         place, where, until_s = sampled
         # A clock that was set back must not make this last for hours.
-        if not 0 < until_s - self._now_s() < 2 * _SAMPLED_EVERY_S or not self._board.is_quiet(place):
+        if not 0 < until_s - self._now_s() < 2 * _SAMPLED_EVERY_S:
             return True
-        self._board.count_again(where)
-        return False
+        return not self._board.count_again(place, where)
 
     def ended(self, target: Target, outcome: Outcome) -> None:
         """Note how an attempt went, also one that nobody was asked about."""
@@ -306,6 +322,7 @@ class Health:
         board = self._board
         if board.generation != self._generation:
             self._places.clear()
+            self._groups.clear()
             self._recents.clear()
             self._sampled.clear()
             self._generation = board.generation

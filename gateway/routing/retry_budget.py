@@ -5,6 +5,7 @@ When a provider fails, every call of it fails, and each that is tried twice agai
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Final
 
@@ -24,12 +25,12 @@ class RetryBudgets:
             now_s: A clock that only goes forward, in seconds.
         """
         self._now_s = now_s
-        self._calls: dict[str, float] = {}
+        self._calls: defaultdict[str, int] = defaultdict(int)
         self._left: dict[str, tuple[float, float]] = {}
 
     def called(self, target: str) -> None:
         """Note a call of *target* that is no retry."""
-        self._calls[target] = self._calls.get(target, 0) + 1
+        self._calls[target] += 1
 
     def take(self, target: str, bounds: RetryBounds) -> bool:
         """Take one retry out of the budget of *target*; False when nothing is left."""

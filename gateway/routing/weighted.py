@@ -10,13 +10,35 @@ from __future__ import annotations
 
 import math
 import random
+from bisect import bisect
 from collections.abc import Sequence
+from itertools import accumulate, permutations
 from typing import Final
+
+import msgspec
 
 from gateway.model import CallFacts, SessionPlace
 from gateway.routing.rendezvous import Rendezvous
 from gateway.routing.route import Candidate, HealthView, Order
 from gateway.routing.sessions import Sticky
+
+_MOST_WEIGHTED: Final = 5
+"""Of so many targets there are 120 orders: each is made once, and one of them drawn by its probability."""
+
+_MOST_KEPT: Final = 64
+
+
+class _Orders(msgspec.Struct, frozen=True):
+    """Every order in which the same candidates can be tried.
+
+    Attributes:
+        candidates: As they were given.
+        until: Of each order but the last: how likely it or one before it is.
+    """
+
+    candidates: Sequence[Candidate]
+    until: tuple[float, ...]
+    orders: tuple[Order, ...]
 
 
 class Weighted:
@@ -34,11 +56,19 @@ class Weighted:
         self._chance = chance
         self._sticky = sticky
         self._rendezvous = Rendezvous()
+        # With the candidates, which so are no others with the same identity later.
+        self._kept: dict[int, _Orders] = {}
 
     def order(self, candidates: Sequence[Candidate], facts: CallFacts, _: HealthView, /) -> Order:
         """Order *candidates*, that of the call's session first."""
         if self._sticky is not None and (place := self._sticky.place_of(facts)) is not None:
             return self._order_of_session(candidates, place, self._sticky)
+        kept = self._kept.get(id(candidates))
+        if kept is not None:
+            return kept.orders[bisect(kept.until, self._chance.random())]
+        if isinstance(candidates, tuple) and len(self._kept) < _MOST_KEPT and _are_few(candidates):
+            # The route gives the same again for as long as all of them are well.
+            self._kept[id(candidates)] = _orders_of(candidates)
         draw = self._chance.random
         # One less what is drawn: never 0, which has no logarithm.
         return Order(_by_weight(candidates, [1.0 - draw() for _ in candidates]))
@@ -53,6 +83,26 @@ class Weighted:
         if kept_at is not None:
             ordered.insert(0, ordered.pop(kept_at))
         return Order(ordered, session=place)
+
+
+def _are_few(candidates: Sequence[Candidate]) -> bool:
+    return sum(candidate.weight > 0 for candidate in candidates) <= _MOST_WEIGHTED
+
+
+def _orders_of(candidates: Sequence[Candidate]) -> _Orders:
+    """Every order of *candidates*, with the probability of drawing by weight without putting back."""
+    last = [candidate for candidate in candidates if not candidate.weight]
+    likely: list[float] = []
+    orders: list[Order] = []
+    for ordered in permutations([candidate for candidate in candidates if candidate.weight]):
+        left = sum(candidate.weight for candidate in ordered)
+        share = 1.0
+        for candidate in ordered:
+            share *= candidate.weight / left
+            left -= candidate.weight
+        likely.append(share)
+        orders.append(Order((*ordered, *last), is_kept=True))
+    return _Orders(candidates, tuple(accumulate(likely))[:-1], tuple(orders))
 
 
 def _by_weight(candidates: Sequence[Candidate], drawn: Sequence[float]) -> list[Candidate]:

@@ -20,6 +20,11 @@ NOTES: Final = 1024
 _VERSIONS_AT: Final = 384
 _SEEN_AT: Final = 640
 _LANES_BYTES: Final = LANES * WORD
+NOTED_WORD: Final = 113
+"""Of the file: 1 where something may be noted that is not counted. Whoever notes raises it after that, and it
+falls before the last look at what is noted; of a process that is killed between, the next to begin counts it.
+"""
+
 _COUNT_BYTES: Final = WORD
 _WINDOW, _EXPIRES, _SLOT, _AMOUNT, _COUNTED = range(5)
 _NOTE_WORDS: Final = 5
@@ -68,6 +73,7 @@ class Notes:
             self._own[key, slot] = number
         words[self._note(self._lane, number) + _AMOUNT] += amount
         words[_VERSIONS_AT // WORD + self._lane] += 1
+        words[NOTED_WORD] = 1
         return True
 
     def noted(self, key: bytes, slot: int) -> int:
@@ -102,6 +108,9 @@ class Notes:
                     words[note + _COUNTED] = amount
                     count(lane, key, window_s, expires_s, slot, left)
             words[_SEEN_AT // WORD + lane] = version
+        words[NOTED_WORD] = 0
+        if not self.are_counted:
+            words[NOTED_WORD] = 1
 
     def begin_page(self) -> None:
         """Forget what this process noted, all of which is counted."""

@@ -42,7 +42,7 @@ from gateway.model import (
     Decision,
 )
 from gateway.store import counter_notes
-from gateway.store.counter_notes import Notes
+from gateway.store.counter_notes import NOTED_WORD, Notes
 from gateway.store.counter_places import (
     BASE,
     BUCKET,
@@ -97,18 +97,17 @@ class _Found(msgspec.Struct, frozen=True):
         places: Of each counter.
         each: Its place, when its slot began, and in which word it has what no correction of that slot takes
             away; None for one that counts parallel calls.
-        parallel: Which of them do.
-        others: Which do not, with their places.
+        parallel: Which of them do, with their places; `others` those that do not.
         look: What reads all of them.
     """
 
     words: memoryview[int]
     moves: int
-    since: int
+    since: float
     until: float
     places: tuple[int, ...]
-    each: tuple[tuple[int, int, int | None], ...]
-    parallel: tuple[int, ...]
+    each: tuple[tuple[int, float, int | None], ...]
+    parallel: tuple[tuple[int, int], ...]
     others: tuple[tuple[int, int], ...]
     look: Callable[[memoryview[int]], Iterable[int]]
 
@@ -116,9 +115,10 @@ class _Found(msgspec.Struct, frozen=True):
 def _found_at(group: CounterGroup, places: Sequence[int], words: memoryview[int], moves: int) -> _Found:
     windows = [charge.window_s for charge in group.charges]
     each = list(enumerate(zip(places, windows, strict=True)))
-    begins = [words[place + HEAD] * max(0, window_s) for _, (place, window_s) in each]
+    # Times are floats, which a float is compared with in a third of the time that an integer so large takes.
+    begins = [float(words[place + HEAD] * max(0, window_s)) for _, (place, window_s) in each]
     ends = [begin + window_s for begin, window_s in zip(begins, windows, strict=True) if window_s > 0]
-    ends += [charge.expires_s * ROLLING_SLOTS for charge in group.charges if charge.expires_s]
+    ends += [float(charge.expires_s * ROLLING_SLOTS) for charge in group.charges if charge.expires_s]
     floors = [
         place + BASE if window_s > 0 else ZERO_WORD if window_s == 0 else None
         for _, (place, window_s) in each
@@ -126,11 +126,11 @@ def _found_at(group: CounterGroup, places: Sequence[int], words: memoryview[int]
     return _Found(
         words=words,
         moves=moves,
-        since=max(begins, default=0),
+        since=max(begins, default=0.0),
         until=min(ends, default=inf),
         places=tuple(places),
         each=tuple(zip(places, begins, floors, strict=True)),
-        parallel=tuple(at for at, (_, window_s) in each if window_s == PARALLEL),
+        parallel=tuple((place, at) for at, (place, window_s) in each if window_s == PARALLEL),
         others=tuple((place, at) for at, (place, window_s) in each if window_s != PARALLEL),
         # One place alone it would not put into a tuple.
         look=itemgetter(*places) if len(places) > 1 else lambda words: [words[place] for place in places],
@@ -226,7 +226,7 @@ class CounterTable:
         now_s = self._now_s()
         is_locked = self._descriptor is not None and self._take(self._descriptor)
         try:
-            if is_locked and not self._notes.are_counted:
+            if is_locked and self._words[NOTED_WORD]:
                 self._count_notes(now_s)
             for charge, total in totals:
                 lacking = total - self._counted(charge, now_s)
@@ -288,12 +288,12 @@ class CounterTable:
 
     def _reserve(self, charges: Sequence[Charge]) -> Decision:
         """Within this process's turn."""
-        now_s = self._now_s()
-        if not self._notes.are_counted:
+        now_s, words = self._now_s(), self._words
+        if words[NOTED_WORD]:
             self._count_notes(now_s)
         if not isinstance(charges, Charges):
             charges = Charges(CounterGroup(charges), [charge.amount for charge in charges])
-        group, amounts, words = charges.group, charges.amounts, self._words
+        group, amounts = charges.group, charges.amounts
         found = self._found(group, now_s) or self._place(group, now_s)
         used = tuple(map(add, found.look(words), amounts))
         if any(map(gt, used, group.most)):
@@ -302,17 +302,17 @@ class CounterTable:
                 return self._reserve(charges)
             before = [after - amount for after, amount in zip(used, amounts, strict=True)]
             return self._decision(charges, before, blocking, now_s)
-        for at in found.parallel:
-            self._places.add_parallel(found.places[at], self._lane, amounts[at])
+        for place, at in found.parallel:
+            self._places.add_parallel(place, self._lane, amounts[at])
         for place, at in found.others:
             words[place] = used[at]
         return Decision(None, used, (), now_s)
 
     def _found(self, group: CounterGroup, now_s: float) -> _Found | None:
         """Where the counters of *group* are, if that is known and nothing has moved since."""
-        found = group.found
+        found: _Found | None = group.found
         if (
-            type(found) is _Found
+            found is not None
             and found.moves == self._words[MOVES_WORD]
             and found.since <= now_s * ROLLING_SLOTS < found.until
             and found.words is self._words
@@ -352,29 +352,26 @@ class CounterTable:
         return Decision(None, tuple(after), (), now_s)
 
     def _settle(self, corrections: Sequence[Correction], now_s: float) -> None:
-        if not self._notes.are_counted:
+        words = self._words
+        if words[NOTED_WORD]:
             self._count_notes(now_s)
         if isinstance(corrections, Corrections) and (found := self._found(corrections.charges.group, now_s)):
-            self._settle_found(corrections, found, now_s)
-            return
-        for each in corrections:
-            self._settle_one(each, now_s)
-
-    def _settle_found(self, corrections: Corrections, found: _Found, now_s: float) -> None:
-        """Of counters that are where they were, in the same slots."""
-        words, each = self._words, found.each
-        taken = corrections.decision.at_s * ROLLING_SLOTS
-        for several, amount in corrections.changes:
-            # What comes on top is counted now, what is given back where it was taken.
-            twelfth = taken if amount < 0 else found.since
-            for at in several:
-                place, begin, floor = each[at]
-                if floor is None:
-                    self._places.add_parallel(place, self._lane, amount)
-                elif begin <= twelfth < found.until and (after := words[place] + amount) >= words[floor]:
-                    words[place] = after
-                else:
-                    self._settle_one(corrections.of(at, amount), now_s)
+            # Of counters that are where they were, in the same slots.
+            each, taken = found.each, corrections.decision.at_s * ROLLING_SLOTS
+            for several, amount in corrections.changes:
+                # What comes on top is counted now, what is given back where it was taken.
+                twelfth = taken if amount < 0 else found.since
+                for at in several:
+                    place, begin, floor = each[at]
+                    if floor is None:
+                        self._places.add_parallel(place, self._lane, amount)
+                    elif begin <= twelfth and (after := words[place] + amount) >= words[floor]:
+                        words[place] = after
+                    else:
+                        self._settle_one(corrections.of(at, amount), now_s)
+        else:
+            for correction in corrections:
+                self._settle_one(correction, now_s)
 
     def _settle_one(self, correction: Correction, now_s: float) -> None:
         charge, slot = correction.charge, _slot_of(correction, now_s)

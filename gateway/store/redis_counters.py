@@ -19,6 +19,7 @@ import contextlib
 import logging
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, Literal, Protocol
@@ -95,6 +96,8 @@ class RedisCounters:
         place: Its address, without what is secret in it.
         is_away: The server does not answer.
         when_away: What happens then; may be changed.
+        decided_here: How many calls the host's own counters decided, by why: the server was `away`, it had
+            `unanswered` this one, or too much was asked at once, `busy`.
         unshared: How many charges were forgotten, since too many had to be kept while it was away.
     """
 
@@ -118,6 +121,7 @@ class RedisCounters:
         """
         self.place = shown(url)
         self.is_away = True
+        self.decided_here: Counter[str] = Counter()
         self.unshared = 0
         self._secrets = secrets_in(url)
         self._lines = Lines(url)
@@ -158,12 +162,15 @@ class RedisCounters:
         """Take all *charges* or none."""
         line = self._free_line()
         if line is None or not charges:
+            if charges:
+                self.decided_here["away" if self.is_away else "busy"] += 1
             return self._reserve_here(charges)
         twelfth = self._twelfth()
         entries = tuple([(charge, charge.amount, twelfth) for charge in charges])
         packed = scripts.pack_charges(charges, is_look=False)
         answer = await self._answer(line, _RESERVE, _Question(entries, is_count=False), packed)
         if answer is None:
+            self.decided_here["unanswered"] += 1
             return self._reserve_here(charges)
         if answer.code == scripts.REFUSED:
             return self._decision(charges, answer, answer.used)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import lru_cache
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -27,6 +28,7 @@ _USED: Final = b',"used":%d' % _NO_FIGURE
 """Where the figure of a limit is; within a text its quotes would be escaped."""
 
 _DELETE: Final = b"\x7f"
+_name_of: Final = attrgetter("name")
 
 
 class _Routing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -111,22 +113,27 @@ def _usual_value(trace: CallTrace, said: Sequence[LimitsSaid]) -> bytes | None:
     """The value of a call that was admitted at once, of which little is new; None of another."""
     if len(said) > 1 or (said and said[0].decision.refused is not None):
         return None
-    parts = []
+    limited = b""
     if said:
-        form, places = _form(said[0].held, said[0].without_room)
-        used = said[0].decision.used
-        parts.append(form % tuple([used[at] for at in places]))
+        one = said[0]
+        form, places = _form(one.held, one.without_room)
+        used = one.decision.used
+        limited = form % (tuple(used) if places is None else tuple([used[at] for at in places]))
     plan = trace.plan
-    if plan is not None and plan.route is not None:
-        order = tuple([target.name for target in plan.targets])
-        skipped = (*plan.skipped, *trace.skips)
-        parts.append(_routing_part(plan.route, plan.candidates, order, skipped, len(trace.attempts)))
-    return b"{%b}" % b",".join(parts)
+    if plan is None or plan.route is None:
+        return b"{%b}" % limited
+    order = tuple(map(_name_of, plan.targets))
+    skipped = (*plan.skipped, *trace.skips) if trace.skips else plan.skipped
+    routed = _routing_part(plan.route, plan.candidates, order, skipped, len(trace.attempts))
+    return b"{%b,%b}" % (limited, routed) if limited else b"{%b}" % routed
 
 
 @lru_cache(maxsize=_KEPT)
-def _form(held: HeldLimits, without_room: tuple[int, ...]) -> tuple[bytes, tuple[int, ...]]:
-    """How limits are told, with `%d` for what is used of each, and which limit that is."""
+def _form(held: HeldLimits, without_room: tuple[int, ...]) -> tuple[bytes, tuple[int, ...] | None]:
+    """How limits are told, with `%d` for what is used of each, and which limit that is.
+
+    None is for all of them in order, as it is where budgets come last.
+    """
     lists = []
     places = []
     for name, is_budget in (("rate_limits", False), ("budgets", True)):
@@ -141,7 +148,8 @@ def _form(held: HeldLimits, without_room: tuple[int, ...]) -> tuple[bytes, tuple
                 places.append(at)
         if told:
             lists.append(b'"%b":[%b]' % (name.encode(), b",".join(told)))
-    return b",".join(lists), tuple(places)
+    is_in_order = places == list(range(len(held.limits)))
+    return b",".join(lists), None if is_in_order else tuple(places)
 
 
 @lru_cache(maxsize=_KEPT)

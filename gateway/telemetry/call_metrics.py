@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from gateway.endpoints.catalogue import CHAT
-from gateway.model import LimitNote, LimitsSaid, Plan, Usage
+from gateway.model import LimitNote, LimitsSaid, Plan, Usage, verdicts
 from gateway.telemetry import instruments as names
 from gateway.telemetry.call_trace import NO_FAILURES, AttemptTrace, CallTrace
 from gateway.telemetry.instruments import Instrument
@@ -250,34 +250,90 @@ class CallMetrics:
         self._limits = _Family[_LimitKey, _LimitGroup](
             max_sets, _limit_group, lambda key: (OTHER, OTHER, OTHER, key[3], ())
         )
-        # The groups of calls of which the same was said, while there is room for groups of their own.
-        self._counted: dict[tuple[_CallKey, tuple[object, ...]], list[tuple[_LimitGroup, bool]]] = {}
+        # What was found before, while there is room for groups of their own.
+        self._counted: dict[tuple[object, ...], list[tuple[_LimitGroup, bool]]] = {}
+        self._usual: dict[tuple[object, ...], _UsualGroups] = {}
 
     def record(self, trace: CallTrace) -> None:
         """Count a call that has ended; a route that calls no model is none."""
         endpoint = trace.endpoint
         if endpoint is None:
             return
-        answer, plan = trace.answer, trace.plan
-        model = _model_of(plan) if answer is None else answer.target.name
         caller = trace.caller.name if trace.caller is not None else ""
         more = () if self._metadata is None else self._metadata.of(trace)
-        self._record_call(trace, answer, (model, caller, more))
-        if plan is not None and plan.route is not None:
-            self._record_route((model, caller, plan.route.name, more))
-        if trace.permit is not None and trace.permit.said:
-            self._record_limits(trace.permit.said, (model, caller, more))
+        attempts, plan = trace.attempts, trace.plan
+        route = "" if plan is None or plan.route is None else plan.route.name
+        said = () if trace.permit is None else trace.permit.said
+        if len(attempts) == 1 and trace.judgement is None and not attempts[0].error_type:
+            self._record_usual(trace, attempts[0], endpoint.operation, caller, more, route, said)
+            return
+        answer = trace.answer
+        model = _model_of(plan) if answer is None else answer.target.name
+        key = (model, caller, more)
+        _add_call(self._call_group(key), trace, answer)
+        if route:
+            _add_one(self._route_group((model, caller, route, more)))
+        if said:
+            _add_limits(self._limit_groups(said, key))
         for attempt in trace.exchanges:
-            self._record_attempt(attempt, endpoint.operation if attempt.number else CHAT.operation)
+            operation = endpoint.operation if attempt.number else CHAT.operation
+            _add_attempt(self._attempt_group(attempt, operation), attempt)
             if attempt is not answer and attempt.usage is not None:
                 # Nobody heard it, and it is paid for all the same.
-                self._record_spent((attempt.target.name, caller, more), attempt)
+                _add_spent(self._call_group((attempt.target.name, caller, more)), attempt)
             # A caller that left is no failure of the model, nor is another one's being quicker.
             if attempt.error_type and attempt.error_type not in NO_FAILURES:
-                key = (attempt.target.name, caller, attempt.status_code, attempt.error_type, more)
-                failure = self._failures.groups.get(key) or self._failures.add(key)
-                failure.is_changed = True
-                failure.count += 1
+                failed = (attempt.target.name, caller, attempt.status_code, attempt.error_type, more)
+                _add_one(self._failures.groups.get(failed) or self._failures.add(failed))
+
+    def _record_usual(
+        self,
+        trace: CallTrace,
+        attempt: AttemptTrace,
+        operation: str,
+        caller: str,
+        more: _More,
+        route: str,
+        said: Sequence[LimitsSaid],
+    ) -> None:
+        """Count a call that one attempt answered, as most are: with one look-up for all groups."""
+        model = attempt.target.name
+        # By its name and the configuration's version a target is the same one.
+        key = (
+            trace.config_version,
+            model,
+            caller,
+            route,
+            operation,
+            attempt.response_model,
+            more,
+            *verdicts(said),
+        )
+        groups = self._usual.get(key)
+        if groups is None:
+            overflows = self._overflows()
+            call = (model, caller, more)
+            groups = _UsualGroups(
+                self._call_group(call),
+                self._attempt_group(attempt, operation),
+                self._route_group((model, caller, route, more)) if route else None,
+                self._limit_groups(said, call) if said else (),
+            )
+            # Each recording in an `other` is counted.
+            if overflows == self._overflows():
+                if len(self._usual) >= MAX_SETS:
+                    self._usual.clear()
+                self._usual[key] = groups
+        _add_call(groups.call, trace, attempt)
+        _add_attempt(groups.attempt, attempt)
+        if groups.route is not None:
+            _add_one(groups.route)
+        if groups.limits:
+            _add_limits(groups.limits)
+
+    def _overflows(self) -> int:
+        families = (self._calls, self._attempts, self._routes, self._limits)
+        return sum([family.overflows for family in families])
 
     def points(self, *, is_full: bool) -> list[MetricPoint]:
         """All points, or those that have changed since this was last called."""
@@ -294,27 +350,40 @@ class CallMetrics:
                 found.append(names.OVERFLOWS.point(family.overflows, name))
         return found
 
-    def _record_route(self, key: _RouteKey) -> None:
-        group = self._routes.groups.get(key) or self._routes.add(key)
-        group.is_changed = True
-        group.count += 1
+    def _call_group(self, key: _CallKey) -> _CallGroup:
+        return self._calls.groups.get(key) or self._calls.add(key)
 
-    def _record_limits(self, said: Sequence[LimitsSaid], call: _CallKey) -> None:
-        """Count a call once for each rule that held for it, however many limits that has."""
-        key = (call, tuple([each.verdict for each in said]))
+    def _route_group(self, key: _RouteKey) -> _CountGroup:
+        return self._routes.groups.get(key) or self._routes.add(key)
+
+    def _attempt_group(self, attempt: AttemptTrace, operation: str) -> _AttemptGroup:
+        target = attempt.target
+        key = (
+            operation,
+            target.provider,
+            target.model_id,
+            attempt.response_model,
+            target.address,
+            target.port,
+            attempt.error_type,
+        )
+        return self._attempts.groups.get(key) or self._attempts.add(key)
+
+    def _limit_groups(self, said: Sequence[LimitsSaid], call: _CallKey) -> list[tuple[_LimitGroup, bool]]:
+        """A group for each rule that held for a call, however many limits that has."""
+        key = (call, *verdicts(said))
         counted = self._counted.get(key)
         if counted is None:
-            counted = self._limit_groups([note for each in said for note in each.notes()], call)
+            counted = self._find_limit_groups([note for each in said for note in each.notes()], call)
             if len(self._limits.groups) < self._limits.max_sets:
                 if len(self._counted) >= MAX_SETS:
                     self._counted.clear()
                 self._counted[key] = counted
-        for group, is_full in counted:
-            group.is_changed = True
-            group.nominated += 1
-            group.applied += is_full
+        return counted
 
-    def _limit_groups(self, notes: Sequence[LimitNote], call: _CallKey) -> list[tuple[_LimitGroup, bool]]:
+    def _find_limit_groups(
+        self, notes: Sequence[LimitNote], call: _CallKey
+    ) -> list[tuple[_LimitGroup, bool]]:
         model, caller, more = call
         refusing: dict[tuple[str, bool], bool] = {}
         for note in notes:
@@ -326,47 +395,54 @@ class CallMetrics:
             found.append((self._limits.groups.get(key) or self._limits.add(key), is_full))
         return found
 
-    def _record_spent(self, key: _CallKey, attempt: AttemptTrace) -> None:
-        group = self._calls.groups.get(key) or self._calls.add(key)
-        group.is_changed = True
-        _add_spent(group, attempt)
 
-    def _record_call(self, trace: CallTrace, answer: AttemptTrace | None, key: _CallKey) -> None:
-        group = self._calls.groups.get(key) or self._calls.add(key)
-        group.is_changed = True
-        group.requests += 1
-        elapsed_ms = (trace.end_ns - trace.start_ns) / _NS_PER_MS
-        histogram = group.processing
-        histogram[bisect_left(_MILLISECONDS, elapsed_ms)] += 1
-        histogram[-1] += elapsed_ms
-        if answer is None:
-            return
-        _add_spent(group, answer)
-        if answer.first_chunk_ns:
-            _record_stream(group, trace.start_ns, answer)
+class _UsualGroups(NamedTuple):
+    """Where calls count that differ in figures alone."""
 
-    def _record_attempt(self, attempt: AttemptTrace, operation: str) -> None:
-        target = attempt.target
-        key = (
-            operation,
-            target.provider,
-            target.model_id,
-            attempt.response_model,
-            target.address,
-            target.port,
-            attempt.error_type,
-        )
-        group = self._attempts.groups.get(key) or self._attempts.add(key)
+    call: _CallGroup
+    attempt: _AttemptGroup
+    route: _CountGroup | None
+    limits: Sequence[tuple[_LimitGroup, bool]]
+
+
+def _add_call(group: _CallGroup, trace: CallTrace, answer: AttemptTrace | None) -> None:
+    group.requests += 1
+    elapsed_ms = (trace.end_ns - trace.start_ns) / _NS_PER_MS
+    histogram = group.processing
+    histogram[bisect_left(_MILLISECONDS, elapsed_ms)] += 1
+    histogram[-1] += elapsed_ms
+    if answer is None:
         group.is_changed = True
-        elapsed_s = (attempt.end_ns - attempt.start_ns) / _NS_PER_S
-        histogram = group.duration
-        histogram[bisect_left(_SECONDS, elapsed_s)] += 1
-        histogram[-1] += elapsed_s
-        usage = attempt.usage
-        if usage is not None:
-            _record_usage(group, usage)
-        if attempt.first_chunk_ns:
-            _record_chunks(group, attempt)
+        return
+    _add_spent(group, answer)
+    if answer.first_chunk_ns:
+        _record_stream(group, trace.start_ns, answer)
+
+
+def _add_attempt(group: _AttemptGroup, attempt: AttemptTrace) -> None:
+    group.is_changed = True
+    elapsed_s = (attempt.end_ns - attempt.start_ns) / _NS_PER_S
+    histogram = group.duration
+    histogram[bisect_left(_SECONDS, elapsed_s)] += 1
+    histogram[-1] += elapsed_s
+    usage = attempt.usage
+    if usage is not None:
+        _record_usage(group, usage)
+    if attempt.first_chunk_ns:
+        _record_chunks(group, attempt)
+
+
+def _add_one(group: _CountGroup) -> None:
+    group.is_changed = True
+    group.count += 1
+
+
+def _add_limits(counted: Sequence[tuple[_LimitGroup, bool]]) -> None:
+    for group, is_full in counted:
+        group.is_changed = True
+        group.nominated += 1
+        if is_full:
+            group.applied += 1
 
 
 def _model_of(plan: Plan | None) -> str:
@@ -379,6 +455,7 @@ def _model_of(plan: Plan | None) -> str:
 
 
 def _add_spent(group: _CallGroup, attempt: AttemptTrace) -> None:
+    group.is_changed = True
     usage = attempt.usage
     if usage is not None:
         group.input_tokens += usage.input_tokens or 0
@@ -402,11 +479,15 @@ def _record_usage(group: _AttemptGroup, usage: Usage) -> None:
     if usage.input_tokens is not None:
         if group.input_tokens is None:
             group.input_tokens = _new_token_histogram()
-        _observe(group.input_tokens, _TOKENS, usage.input_tokens)
+        histogram = group.input_tokens
+        histogram[bisect_left(_TOKENS, usage.input_tokens)] += 1
+        histogram[-1] += usage.input_tokens
     if usage.output_tokens is not None:
         if group.output_tokens is None:
             group.output_tokens = _new_token_histogram()
-        _observe(group.output_tokens, _TOKENS, usage.output_tokens)
+        histogram = group.output_tokens
+        histogram[bisect_left(_TOKENS, usage.output_tokens)] += 1
+        histogram[-1] += usage.output_tokens
     if usage.cached_input_tokens:
         group.cached_tokens += usage.cached_input_tokens
     if usage.cache_write_input_tokens:

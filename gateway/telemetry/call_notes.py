@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
@@ -33,8 +32,7 @@ _wish_decoder: Final = msgspec.json.Decoder(LoggingWish)
 _NO_METADATA: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class CallNotes:
+class CallNotes(msgspec.Struct, frozen=True):
     """What a caller noted on a call.
 
     Attributes:
@@ -43,7 +41,7 @@ class CallNotes:
         wants_content: Whether prompt and reply should be recorded, None when it did not say.
     """
 
-    metadata: Mapping[str, str] = field(default_factory=lambda: _NO_METADATA)
+    metadata: Mapping[str, str] = _NO_METADATA
     conversation_id: str = ""
     wants_content: bool | None = None
 
@@ -69,9 +67,9 @@ def read_notes(headers: Headers, tags: Mapping[str, str] = _NO_METADATA) -> Call
     written = _NO_METADATA if metadata is None else _read_metadata(metadata)
     return CallNotes(
         # The tags come first too, as spans have only so many of all.
-        metadata={**tags, **written, **tags} if tags else written,
-        conversation_id=(conversation or "").strip()[:_MAX_CONVERSATION_CHARACTERS],
-        wants_content=None if wish is None else _read_wish(wish),
+        {**tags, **written, **tags} if tags else written,
+        conversation.strip()[:_MAX_CONVERSATION_CHARACTERS] if conversation else "",
+        None if wish is None else _read_wish(wish),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from random import Random
 from typing import Final, Literal
 
@@ -46,6 +45,19 @@ NO_FAILURES: Final = frozenset({ClientDisconnected.error_type, HEDGE_LOST})
 MAX_SKIPS: Final = 64
 """Targets passed over while a call runs that are noted of it."""
 
+_TIMINGS: Final = {
+    (is_limited, is_judged, is_attempted): b"auth;dur=%.3f, route;dur=%.3f, "
+    + (b"limit;dur=%.3f, " if is_limited else b"")
+    + (b"classify;dur=%.3f, " if is_judged else b"")
+    + (b"upstream;dur=%.3f, " if is_attempted else b"")
+    + b"overhead;dur=%.3f, total;dur=%.3f"
+    + (b', attempts;desc="%d"' if is_attempted else b"")
+    for is_limited in (False, True)
+    for is_judged in (False, True)
+    for is_attempted in (False, True)
+}
+"""The `server-timing` of a call with a plan, by what it had of limits, a judgement and attempts."""
+
 _NS_PER_MS: Final = 1_000_000
 _NS_PER_US: Final = 1_000
 _US_PER_MS: Final = 1_000
@@ -53,8 +65,7 @@ _SERVER_ERROR: Final = 500
 _CLIENT_ERROR: Final = 400
 
 
-@dataclass(slots=True)
-class AttemptTrace:
+class AttemptTrace(msgspec.Struct, eq=False):
     """One try at one target: a CLIENT span. So is asking the model that judges a call.
 
     Attributes:
@@ -86,15 +97,19 @@ class AttemptTrace:
     error_type: str = ""
     error_message: str = ""
     excerpt: str = ""
-    sent: Call | None = field(default=None, repr=False)
+    sent: Call | None = None
     left_out: tuple[str, ...] = ()
     tier: Tier | Literal[""] = ""
-    token: str = field(default="", repr=False)
+    token: str = ""
     usage: Usage | None = None
     cost_usd: float | None = None
     response_id: str = ""
     response_model: str = ""
     finish_reasons: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Without the token, and what somebody said."""
+        return f"AttemptTrace({self.number}, {self.target.name!r}, {self.status_code}, {self.error_type!r})"
 
     def first_chunk(self) -> None:
         """Note that a piece of the stream came: the time of the first, and how many."""
@@ -135,8 +150,9 @@ class AttemptTrace:
             self.end_ns = time.perf_counter_ns()
 
 
-@dataclass(slots=True)
-class CallTrace:
+# Structs, made with arguments by their places: a dataclass with the same fields takes 1.8 us, named arguments
+# 1.3 us, this 0.35 us.
+class CallTrace(msgspec.Struct, eq=False):
     """One call: a SERVER span and its attempts.
 
     Attributes:
@@ -185,7 +201,7 @@ class CallTrace:
     call: Call | None = None
     plan: Plan | None = None
     judgement: AttemptTrace | None = None
-    attempts: list[AttemptTrace] = field(default_factory=list)
+    attempts: list[AttemptTrace] = msgspec.field(default_factory=list)
     skips: tuple[Skipped, ...] = ()
     answering: int = 0
     permit: Permit | None = None
@@ -203,15 +219,16 @@ class CallTrace:
     is_recorded: bool = True
     end_ns: int = 0
 
+    def __repr__(self) -> str:
+        """Without what its caller sent."""
+        return f"CallTrace({self.trace_id.hex()}, {self.path!r}, {self.status_code}, {self.attempts})"
+
     def attempt(self, target: Target) -> AttemptTrace:
         """Begin a try at *target*."""
-        attempt = AttemptTrace(
-            target=target,
-            number=len(self.attempts) + 1,
-            span_id=_new_id(self.random, 8),
-            start_ns=time.perf_counter_ns(),
-        )
-        self.attempts.append(attempt)
+        attempts = self.attempts
+        span_id = _new_id(self.random, 8)
+        attempt = AttemptTrace(target, len(attempts) + 1, span_id, time.perf_counter_ns())
+        attempts.append(attempt)
         self.answering = 0
         if self.content is not None:
             self.content.restart()
@@ -400,28 +417,30 @@ class CallTrace:
                 seen_ns = end_ns
         return max(0, own_ns)
 
-    def server_timing(self) -> str:
+    def server_timing(self) -> bytes:
         """The `server-timing` header: milliseconds per stage until now."""
         now_ns = time.perf_counter_ns()
-        total_ms = (now_ns - self.start_ns) / _NS_PER_MS
-        whole = f"overhead;dur={self._own_ns(now_ns) / _NS_PER_MS:.3f}, total;dur={total_ms:.3f}"
-        if not self.identified_ns:
-            return whole
-        auth_ms = (self.identified_ns - self.start_ns) / _NS_PER_MS
-        if not self.planned_ns:
-            return f"auth;dur={auth_ms:.3f}, {whole}"
-        judged_ns, judged = 0, ""
-        if self.judgement is not None:
-            judged_ns = self.judgement.end_ns - self.judgement.start_ns
-            judged = f"classify;dur={judged_ns / _NS_PER_MS:.3f}, "
-        planning_ns = self.planned_ns - self.identified_ns - self.body_ns - judged_ns - self.limit_ns
-        route_ms = max(0, planning_ns) / _NS_PER_MS
-        limited = f"limit;dur={self.limit_ns / _NS_PER_MS:.3f}, " if self.limit_ns else ""
-        stages = f"auth;dur={auth_ms:.3f}, route;dur={route_ms:.3f}, {limited}{judged}"
-        if not self.attempts:
-            return f"{stages}{whole}"
-        upstream_ms = (now_ns - self.attempts[0].start_ns) / _NS_PER_MS
-        return f'{stages}upstream;dur={upstream_ms:.3f}, {whole}, attempts;desc="{len(self.attempts)}"'
+        start_ns, identified_ns, planned_ns = self.start_ns, self.identified_ns, self.planned_ns
+        own_ms, total_ms = self._own_ns(now_ns) / _NS_PER_MS, (now_ns - start_ns) / _NS_PER_MS
+        if not identified_ns:
+            return b"overhead;dur=%.3f, total;dur=%.3f" % (own_ms, total_ms)
+        auth_ms = (identified_ns - start_ns) / _NS_PER_MS
+        if not planned_ns:
+            return b"auth;dur=%.3f, overhead;dur=%.3f, total;dur=%.3f" % (auth_ms, own_ms, total_ms)
+        attempts, judged, limit_ns = self.attempts, self.judgement, self.limit_ns
+        judged_ns = 0 if judged is None else judged.end_ns - judged.start_ns
+        route_ns = planned_ns - identified_ns - self.body_ns - judged_ns - limit_ns
+        # One form for all of them: 1.6 us, 2.1 put together from texts.
+        form = _TIMINGS[limit_ns > 0, judged is not None, bool(attempts)]
+        spent_ms = [auth_ms, max(0, route_ns) / _NS_PER_MS]
+        if limit_ns:
+            spent_ms.append(limit_ns / _NS_PER_MS)
+        if judged is not None:
+            spent_ms.append(judged_ns / _NS_PER_MS)
+        if attempts:
+            upstream_ms = (now_ns - attempts[0].start_ns) / _NS_PER_MS
+            return form % (*spent_ms, upstream_ms, own_ms, total_ms, len(attempts))
+        return form % (*spent_ms, own_ms, total_ms)
 
     def unix_ns(self, monotonic_ns: int) -> int:
         """A monotonic time of this call as Unix time in nanoseconds."""
@@ -443,6 +462,8 @@ class CallTrace:
         else:
             return {}
         headers = {"traceparent": format_traceparent(self.trace_id, span_id, self.flags)}
+        if self.parent is None and self.telemetry.sampling.is_plain:
+            return headers
         if state := self.telemetry.head_state(self.trace_id, self.parent):
             headers["tracestate"] = state
         return headers
@@ -462,28 +483,29 @@ def begin_trace(
     parents = headers.get_all("traceparent")
     parent = parse_trace_context(parents, headers.get_all("tracestate")) if parents else None
     trace_id = parent.trace_id if parent else _new_id(random, 16)
+    method = client.method
     return CallTrace(
-        trace_id=trace_id,
-        span_id=_new_id(random, 8),
-        parent=parent,
-        flags=telemetry.head_flags(trace_id, parent),
-        request_id=request_id,
-        config_version=config_version,
-        started_at_ns=time.time_ns(),
-        start_ns=time.perf_counter_ns(),
+        trace_id,
+        _new_id(random, 8),
+        parent,
+        telemetry.head_flags(trace_id, parent),
+        request_id,
+        config_version,
+        time.time_ns(),
+        time.perf_counter_ns(),
         # A method is what the caller writes; span names must not be.
-        method=client.method if client.method in _METHODS else OTHER_METHOD,
-        path=client.path,
-        route=client.route,
-        scheme=client.scheme,
-        server_address=client.server_address,
-        server_port=client.server_port,
-        peer_address=client.peer_address,
-        user_agent=headers.get("user-agent") or "",
-        endpoint=endpoint,
-        random=random,
-        headers=headers,
-        telemetry=telemetry,
+        method if method in _METHODS else OTHER_METHOD,
+        client.path,
+        client.route,
+        client.scheme,
+        client.server_address,
+        client.server_port,
+        client.peer_address,
+        headers.get("user-agent") or "",
+        endpoint,
+        random,
+        headers,
+        telemetry,
     )
 
 

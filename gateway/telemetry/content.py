@@ -18,6 +18,7 @@ from gateway.endpoints.openai_content import Items
 from gateway.model import Call
 from gateway.telemetry import attributes as names
 from gateway.telemetry.redactor import RedactionTimeout, Redactor
+from gateway.telemetry.secrets_in_spans import NO_SECRETS, Secrets
 
 MAX_REPLY_BYTES: Final = 2 * 1024 * 1024
 """Of one reply at most this is kept; a stream of it has some 8,000 chunks."""
@@ -37,6 +38,8 @@ _LEAST_CHARACTERS: Final = 64
 _TRIES: Final = 3
 """How often the texts of a message are cut in proportion before they are made as short as they may be."""
 _PER_ITEM_BYTES: Final = 64
+_UNSHARED: Final = 4
+"""Each of many members may take at least this part of the room."""
 _CUT: Final = "…"
 _MAX_STOP_BYTES: Final = 16 * 1024
 _MAX_STOP_TEXTS: Final = 16
@@ -116,11 +119,11 @@ class ContentCapture:
             self._at += 1
         return self._at >= len(self._pieces)
 
-    def attributes(self, call: Call, hide: Callable[[str], str] = str) -> bytes:
+    def attributes(self, call: Call, secrets: Secrets = NO_SECRETS) -> bytes:
         """The content attributes as `Span.attributes` fields.
 
         Args:
-            hide: Masks the credentials that are known, in one text.
+            secrets: The credentials that are known, to be masked.
         """
         if self.is_given_up:
             return names.CONTENT_DROPPED.boolean(True)
@@ -128,16 +131,19 @@ class ContentCapture:
             pass
         try:
             with self._redactor:
-                return self._attributes(call, hide)
+                return self._attributes(call, secrets)
         except RedactionTimeout:
             return names.CONTENT_DROPPED.boolean(True)
 
-    def _attributes(self, call: Call, hide: Callable[[str], str]) -> bytes:
+    def _attributes(self, call: Call, secrets: Secrets) -> bytes:
         reader = reader_of(call.endpoint)
         whole = b"".join(self._pieces)
         output = self._assembler.messages() if self._assembler else reader.read_output(whole)
-        redact = self._redactor.mask
-        trimmer = Trimmer((lambda text: redact(hide(text))) if self._redactor else hide)
+        hide, redact = secrets.hide_keys, self._redactor.mask
+        if self._redactor:
+            trimmer = Trimmer(lambda text: redact(hide(text)))
+        else:
+            trimmer = Trimmer(hide, secrets.spares)
         trimmer.is_cut = self._is_over
         parameters = call.fields if call.parameters is None else call.parameters
         stop = _stop_sequences(parameters.get(reader.stop_field), trimmer, self._max_bytes // _STOP_SHARE)
@@ -156,7 +162,7 @@ class ContentCapture:
                 trimmer.is_cut = True
             if share < len("[]"):
                 continue
-            parts.append(key.text(fit(listed.sizes, listed.read, share, trimmer).decode()))
+            parts.append(key.utf8(fit(listed.sizes, listed.read, share, trimmer)))
         if trimmer.is_cut:
             parts.append(names.CONTENT_TRUNCATED.boolean(True))
         return b"".join(parts)
@@ -209,18 +215,41 @@ class Trimmer:
         is_cut: Something was left out.
     """
 
-    __slots__ = ("_characters", "_mask", "_values", "is_cut")
+    __slots__ = ("_characters", "_mask", "_spares", "_values", "is_cut")
 
-    def __init__(self, mask: Callable[[str], str] | None) -> None:
+    def __init__(
+        self, mask: Callable[[str], str] | None, spares: Callable[[str], bool] | None = None
+    ) -> None:
         """Begin.
 
         Args:
             mask: Masks one text, None when nothing is masked.
+            spares: Whether *mask* changes no text of a JSON document; None: that cannot be said.
         """
         self._mask = mask
+        self._spares = spares
         self._characters = 0
         self._values = 0
         self.is_cut = False
+
+    def untouched(self, value: Any, most_bytes: int, values: int, beside: int = 0) -> bytes | None:
+        """The JSON of a *value* of which nothing is to be cut or masked; None where it may be otherwise.
+
+        Most messages are such. To write one and look at it takes a sixth of what a copy of it takes.
+
+        Args:
+            values: More of them are not looked at.
+            beside: Containers in *value* of which none is within another.
+        """
+        if self._spares is None:
+            return None
+        try:
+            data = _encode(value)
+        except (ValueError, OverflowError, RecursionError):
+            return None
+        nested = data.count(b"{") + data.count(b"[")
+        is_flat = nested - beside <= _MAX_DEPTH and nested + data.count(b",") < values
+        return data if is_flat and len(data) <= most_bytes and self._spares(data.decode()) else None
 
     def trim(self, value: Any, characters: int, values: int = _MAX_VALUES) -> Any:
         """A copy of at most *values* of *value*, every text masked and none longer than *characters*."""
@@ -279,6 +308,10 @@ class Trimmer:
 
 def share_out(total: int, needs: Sequence[int]) -> list[int]:
     """Share *total* out: who needs less than an equal share gets that, the others share the rest."""
+    if max(needs) <= total // len(needs):
+        # As nearly always: there is room for all.
+        bonus = (total - sum(needs)) // len(needs)
+        return [need + bonus for need in needs]
     shares = [0] * len(needs)
     left, open_ones = total, list(range(len(needs)))
     while open_ones:
@@ -309,7 +342,14 @@ def fit(sizes: Sequence[int], read: Callable[[int], Shaped | None], limit: int, 
         trimmer: Told what had to be left out.
     """
     count = len(sizes)
-    others = sum(sizes) + _PER_ITEM_BYTES * count
+    size = sum(sizes)
+    if size <= limit // _UNSHARED:
+        # No text of it could be longer than the share of its member.
+        values = [value for index in range(count) if (value := read(index)) is not None]
+        data = trimmer.untouched(values, limit // _UNSHARED, _values_in(limit // 2), len(values))
+        if data is not None:
+            return data
+    others = size + _PER_ITEM_BYTES * count
     order = [count - 1] if count == 1 else [count - 1, 0, *range(count - 2, 0, -1)]
     kept: dict[int, bytes] = {}
     left = limit - 2
@@ -319,21 +359,30 @@ def fit(sizes: Sequence[int], read: Callable[[int], Shaped | None], limit: int, 
         if value is None:
             continue
         # Its own part, and what those that follow leave.
-        share = max(_LEAST_CHARACTERS, limit // (2 if place == 0 else 4), left - others)
-        data = _fitted(value, share, left - 1, trimmer)
-        if data is None:
+        share = max(_LEAST_CHARACTERS, limit // (2 if place == 0 else _UNSHARED), left - others)
+        shown = None
+        if sizes[index] <= share:
+            shown = trimmer.untouched(value, min(share, left - 1), _values_in(left - 1))
+        if shown is None:
+            shown = _fitted(value, share, left - 1, trimmer)
+        if shown is None:
             trimmer.is_cut = True
             if place > 1:
                 break
             continue
-        kept[index] = data
-        left -= len(data) + 1
+        kept[index] = shown
+        left -= len(shown) + 1
     return b"[" + b",".join([kept[index] for index in sorted(kept)]) + b"]"
+
+
+def _values_in(limit: int) -> int:
+    """How many values are looked at for so many bytes."""
+    return min(_MAX_VALUES, max(_LEAST_VALUES, limit // _BYTES_PER_VALUE))
 
 
 def _fitted(value: Shaped, characters: int, limit: int, trimmer: Trimmer) -> bytes | None:
     """*value* in at most *limit* bytes: texts cut shorter, then members left out; None when it does not."""
-    values = min(_MAX_VALUES, max(_LEAST_VALUES, limit // _BYTES_PER_VALUE))
+    values = _values_in(limit)
     shown = trimmer.trim(value, characters, values)
     data = _encode(shown)
     # What is masked already is only made shorter.
@@ -360,7 +409,10 @@ def _rough_size(value: Any, depth: int = _MAX_DEPTH) -> int:
     if isinstance(value, str):
         return len(value)
     if isinstance(value, dict) and depth:
-        return sum(len(key) + 6 + _rough_size(item, depth - 1) for key, item in value.items())
+        size = 0
+        for key, item in value.items():
+            size += len(key) + 6 + (len(item) if isinstance(item, str) else _rough_size(item, depth - 1))
+        return size
     if isinstance(value, list) and depth:
-        return sum(2 + _rough_size(item, depth - 1) for item in value)
+        return sum([2 + _rough_size(item, depth - 1) for item in value])
     return 8

@@ -34,6 +34,7 @@ from gateway.wire.frames import (
     MetricPoints,
     SpanSegments,
     decode_payload,
+    encode_frame,
     encode_message,
     encode_payload,
 )
@@ -51,7 +52,7 @@ _log: Final = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     sequence: int
-    message: bytes
+    message: bytearray
     spans: int
 
 
@@ -164,14 +165,15 @@ class Handover:
         for task in list(self._tasks):
             task.cancel()
 
-    def _frame(self, sequence: int, config_version: str, calls: list[CallSpans]) -> bytes:
-        frame = Frame(self._instance_id, self._started_ns, sequence, config_version, self._resource, calls)
-        return encode_message(MessageKind.FRAME, encode_payload(frame))
+    def _frame(self, sequence: int, config_version: str, calls: list[CallSpans]) -> bytearray:
+        return encode_frame(
+            Frame(self._instance_id, self._started_ns, sequence, config_version, self._resource, calls)
+        )
 
-    def _has_room(self, message: bytes) -> bool:
+    def _has_room(self, message: bytearray) -> bool:
         return self._waiting_bytes + len(message) <= MAX_UNACKNOWLEDGED_BYTES
 
-    def _send(self, message: bytes) -> None:
+    def _send(self, message: bytes | bytearray) -> None:
         """Write if connected; the buffer is bounded by what may be unacknowledged."""
         if self._writer is not None and self.is_connected:
             self._writer.write(message)

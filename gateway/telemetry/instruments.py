@@ -266,6 +266,13 @@ SHARED_LOOKUPS: Final = Instrument(
     "Sessions and stored objects that other replicas were asked for.",
     ("outcome",),
 )
+LIMITS_DECIDED_HERE: Final = Instrument(
+    "gateway.limits.decided_here",
+    _SUM,
+    "{decision}",
+    "Limits of calls that this host decided alone, as Redis did not.",
+    ("reason",),
+)
 CONFIG_FAILURES: Final = Instrument(
     "ai_gateway_config_parsing_failures_total",
     _SUM,

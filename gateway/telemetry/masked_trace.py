@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from msgspec import structs
+
 from gateway.model import TraceContext
 from gateway.telemetry.call_notes import NO_NOTES, CallNotes
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace
@@ -14,7 +16,7 @@ Hide = Callable[[str], str]
 
 def masked_trace(trace: CallTrace, hide: Hide) -> CallTrace:
     """A copy of *trace* with *hide* applied to these words."""
-    return replace(
+    return structs.replace(
         trace,
         parent=trace.parent and _masked_parent(trace.parent, hide),
         notes=trace.notes if trace.notes is NO_NOTES else _masked_notes(trace.notes, hide),
@@ -31,7 +33,7 @@ def _masked_parent(parent: TraceContext, hide: Hide) -> TraceContext:
 
 
 def _masked_notes(notes: CallNotes, hide: Hide) -> CallNotes:
-    return replace(
+    return structs.replace(
         notes,
         metadata={hide(key): hide(value) for key, value in notes.metadata.items()},
         conversation_id=hide(notes.conversation_id),
@@ -41,4 +43,4 @@ def _masked_notes(notes: CallNotes, hide: Hide) -> CallNotes:
 def _masked_attempt(attempt: AttemptTrace, hide: Hide) -> AttemptTrace:
     if not attempt.error_message:
         return attempt
-    return replace(attempt, error_message=hide(attempt.error_message))
+    return structs.replace(attempt, error_message=hide(attempt.error_message))

@@ -56,6 +56,10 @@ class ContentRule:
         )
 
 
+_NO_REDACTOR: Final = Redactor()
+"""Masks nothing, so it can never be spent."""
+
+
 class Redaction:
     """What is masked in the words of which call."""
 
@@ -76,6 +80,8 @@ class Redaction:
 
     def redactor(self, caller: Caller, call: Call, plan: Plan, notes: CallNotes) -> Redactor | None:
         """What masks the words of a call; None when they must not be recorded."""
+        if not self._rules:
+            return _NO_REDACTOR
         asked = self._names.get(call.model, (call.model,))
         models = [frozenset((*asked, target.name)) for target in plan.targets]
         matching = tuple(

@@ -79,6 +79,12 @@ class Secrets:
 
     forms: tuple[str, ...] = field(default=(), repr=False)
     known: KnownSecrets = NOTHING_KNOWN
+    _have_escapes: bool = field(default=False, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Look once whether some form is written otherwise within JSON."""
+        have_escapes = any("\\" in form for form in (*self.forms, *self.known.keys))
+        object.__setattr__(self, "_have_escapes", have_escapes)
 
     def hide(self, text: str) -> str:
         """*text* with those of the call masked."""
@@ -88,9 +94,19 @@ class Secrets:
         """*text* with those of the call and every provider's masked: for texts of many words."""
         return _hide(_hide(text, self.forms), self.known.keys)
 
+    def spares(self, document: str) -> bool:
+        """Whether `hide_keys` changes no text of a JSON *document*; False also where that is not sure.
+
+        A form without escapes stands in JSON as it stands in the text.
+        """
+        return not self._have_escapes and self.hide_keys(document) == document
+
     def hide_all(self, text: str) -> str:
         """*text* with all masked that is known: for texts that repeat, or are on few calls."""
         return self.known.hide(_hide(text, self.forms))
+
+
+NO_SECRETS: Final = Secrets()
 
 
 def secrets_of_call(

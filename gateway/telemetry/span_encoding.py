@@ -14,7 +14,18 @@ from typing import Any, Final
 import msgspec
 
 from gateway.endpoints.catalogue import CHAT, MESSAGES, RESPONSE
-from gateway.model import Call, Endpoint, LimitKind, LimitNote, Plan, RouteFacts, Skipped, Target
+from gateway.model import (
+    Call,
+    Endpoint,
+    LimitKind,
+    LimitNote,
+    LimitsSaid,
+    Plan,
+    RouteFacts,
+    Skipped,
+    Target,
+    verdicts,
+)
 from gateway.telemetry import attributes as names
 from gateway.telemetry.call_notes import NO_NOTES
 from gateway.telemetry.call_trace import NO_FAILURES, OTHER_METHOD, AttemptTrace, CallTrace
@@ -56,6 +67,7 @@ from gateway.wire.otlp import (
 _MAX_BLOCKS: Final = 4096
 _MAX_KEPT_METADATA: Final = 8
 _MAX_KEPT_NAMES: Final = 32
+_MAX_KEPT_PARAMETER_BYTES: Final = 256
 _MAX_NAMES: Final = 64
 _PARAMETERS: Final = frozenset(
     (*names.REQUEST_DOUBLES, *names.REQUEST_INTEGERS, "encoding_format", "reasoning_effort")
@@ -126,11 +138,15 @@ class SpanEncoder:
                     self._shapes.clear()
                 self._shapes[key] = shape
         secrets, notes = shape.secrets, trace.notes
-        metadata = self._metadata(notes.metadata, secrets) if notes.metadata else NO_METADATA
+        if notes.metadata is not shape.noted:
+            # Those who write the same get the same mapping.
+            shape.noted = notes.metadata
+            shape.metadata = self._metadata(notes.metadata, secrets) if notes.metadata else NO_METADATA
         conversation = self._conversation(notes.conversation_id, secrets) if notes.conversation_id else b""
         parameters = self._request_attributes(trace.attempts[0].sent or trace.call, secrets)
         decision = self._decision(trace) if shape.is_routed or trace.permit is not None else b""
-        return shape.spans(trace, parameters, metadata, conversation, decision)
+        content = b"" if trace.content is None else trace.content.attributes(trace.call, secrets)
+        return shape.spans(trace, parameters, shape.metadata, conversation, decision, content)
 
     def _make_shape(self, trace: CallTrace, call: Call) -> Shape:
         """What calls like this one have in common."""
@@ -161,7 +177,7 @@ class SpanEncoder:
             plain = self._client_span(shown, call, attempt, secrets, metadata)
             content = b""
             if trace.content is not None and attempt is shown.answer:
-                content = trace.content.attributes(call, secrets.hide_keys)
+                content = trace.content.attributes(call, secrets)
             if attempt.excerpt:
                 content += _excerpt(trace, attempt, secrets.hide_all)
             spans.append(SpanSegments(plain, content))
@@ -261,32 +277,25 @@ class SpanEncoder:
         return block
 
     def _decision(self, trace: CallTrace) -> bytes:
-        """What was decided of this call: by limits, and which of several targets were to be asked."""
-        if trace.permit is None:
-            return self._choice(trace)
-        said = trace.permit.said
-        if not said:
-            return self._choice(trace)
-        key = tuple([each.verdict for each in said])
-        part = self._decisions.get(key)
-        if part is None:
-            part = _encode_limits([note for each in said for note in each.notes()])
-            self._decisions.keep(key, part)
-        if trace.permit.reached:
-            part += names.BUDGET_REACHED.text(msgspec.json.encode(trace.permit.reached).decode())
-        return self._choice(trace) + part
+        """What was decided of this call: by limits, and which of several targets were to be asked.
 
-    def _choice(self, trace: CallTrace) -> bytes:
-        """What was chosen between several targets; of a call with one it is in its block."""
+        The choice of a call with one target is in its block.
+        """
         plan = trace.plan
+        said = () if trace.permit is None else trace.permit.said
         if plan is None or plan.route is None:
-            return b""
-        key = (plan.route, plan.candidates, plan.skipped, trace.skips)
+            if not said:
+                return b""
+            key: tuple[object, ...] = verdicts(said)
+        else:
+            key = (plan.route, plan.candidates, plan.skipped, trace.skips, *verdicts(said))
         part = self._decisions.get(key)
         if part is None:
-            part = _encode_route(plan.route) + _encode_choice(plan, trace.skips)
-            if len(plan.candidates) + len(plan.skipped) + len(trace.skips) <= _MAX_KEPT_NAMES:
+            part = _encode_decision(trace, said)
+            if plan is None or len(plan.candidates) + len(plan.skipped) + len(trace.skips) <= _MAX_KEPT_NAMES:
                 self._decisions.keep(key, part)
+        if said and trace.permit is not None and trace.permit.reached:
+            part += names.BUDGET_REACHED.text(msgspec.json.encode(trace.permit.reached).decode())
         return part
 
     def _outcome(self, trace: CallTrace, secrets: Secrets) -> bytes:
@@ -340,12 +349,17 @@ class SpanEncoder:
     def _request_attributes(self, call: Call, secrets: Secrets) -> bytes:
         """The parameters that the conventions name; an application sends the same ones again and again."""
         fields = call.fields if call.parameters is None else call.parameters
-        written = [(name, bytes(fields[name])) for name in fields if name in _PARAMETERS]
-        key = (secrets, call.choices, *written)
+        written: list[object] = [secrets, call.choices]
+        size = 0
+        for name in _PARAMETERS.intersection(fields):
+            value = bytes(fields[name])
+            size += len(value)
+            written += (name, value)
+        key = tuple(written)
         part = self._parameters.get(key)
         if part is None:
             part = _encode_parameters(call, secrets.hide_all)
-            if all(len(value) <= MAX_KEPT_BYTES for _, value in written):
+            if size <= _MAX_KEPT_PARAMETER_BYTES:
                 self._parameters.keep(key, part)
         return part
 
@@ -439,6 +453,13 @@ def _encode_route(route: RouteFacts) -> bytes:
     if route.tier:
         part += names.TIER.text(route.tier)
     return part + names.TIER_CAUSE.text(route.cause) if route.cause else part
+
+
+def _encode_decision(trace: CallTrace, said: Sequence[LimitsSaid]) -> bytes:
+    part = b""
+    if trace.plan is not None and trace.plan.route is not None:
+        part = _encode_route(trace.plan.route) + _encode_choice(trace.plan, trace.skips)
+    return part + _encode_limits([note for each in said for note in each.notes()]) if said else part
 
 
 def _encode_limits(notes: Sequence[LimitNote]) -> bytes:

@@ -8,7 +8,7 @@ parameters. The same bytes made part by part (`SpanEncoder`) take six look-ups, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from gateway.model import Call, Usage
@@ -16,7 +16,7 @@ from gateway.telemetry import attributes as names
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace
 from gateway.telemetry.secrets_in_spans import SECRET_HEADERS, Secrets
 from gateway.wire.frames import CallSpans, SpanSegments, StoreRow
-from gateway.wire.otlp import HAS_IS_REMOTE, IS_REMOTE, PARENT_ID, SPAN_ID, TRACE_ID, span_times
+from gateway.wire.otlp import HAS_IS_REMOTE, IS_REMOTE, PARENT_ID, SPAN_ID, TRACE_ID, pack_double, span_times
 
 MAX_TEXT_CHARACTERS: Final = 1024
 NS_PER_S: Final = 1_000_000_000
@@ -30,6 +30,9 @@ MAX_KEPT_CREDENTIALS: Final = 2048
 MAX_NAME_CHARACTERS: Final = 256
 _CLIENT_ERROR: Final = 400
 _FIRST_ATTEMPT: Final = names.ATTEMPT.integer(1)
+_OVERHEAD_MS: Final = names.OVERHEAD_MS.before_double
+_TOTAL_COST: Final = names.TOTAL_COST.before_double
+_COST: Final = names.COST.before_double
 
 
 class Metadata(NamedTuple):
@@ -53,9 +56,20 @@ class Shape:
         secrets: What must be on no span of them.
         is_routed: They have a route, so what was decided differs from call to call.
         row: Of one such call.
+        noted: Metadata of the last such call; *metadata* is what became of it.
     """
 
-    __slots__ = ("_client", "_outcome", "_reply", "_row", "_server", "is_routed", "secrets")
+    __slots__ = (
+        "_client",
+        "_outcome",
+        "_reply",
+        "_row",
+        "_server",
+        "is_routed",
+        "metadata",
+        "noted",
+        "secrets",
+    )
 
     def __init__(
         self,
@@ -75,6 +89,8 @@ class Shape:
         self.secrets = secrets
         self.is_routed = is_routed
         self._row = row
+        self.noted: Mapping[str, str] | None = None
+        self.metadata = NO_METADATA
 
     def spans(
         self,
@@ -83,6 +99,7 @@ class Shape:
         metadata: Metadata,
         conversation: bytes,
         decision: bytes,
+        content: bytes = b"",
     ) -> CallSpans:
         """The spans and the store row of a call of this shape.
 
@@ -92,64 +109,69 @@ class Shape:
             metadata: Likewise, and there are those that name each of their users.
             conversation: Likewise; there are many.
             decision: Likewise: health and chance are in it, of a call with several targets, and limits.
+            content: What was said, "" where that is not recorded.
         """
         attempt = trace.attempts[0]
         usage = attempt.usage
         parent = trace.parent
+        trace_id, span_id = trace.trace_id, trace.span_id
+        started_at_ns = trace.started_at_ns
         flags = HAS_IS_REMOTE | trace.flags
-        to_unix_ns = trace.started_at_ns - trace.start_ns
+        to_unix_ns = started_at_ns - trace.start_ns
         end_ns = trace.end_ns + to_unix_ns
         cost_usd = attempt.cost_usd
+        cost = b"" if cost_usd is None else pack_double(cost_usd)
+        metadata_part = metadata.part
         server = (
             TRACE_ID,
-            trace.trace_id,
+            trace_id,
             SPAN_ID,
-            trace.span_id,
+            span_id,
             PARENT_ID + parent.span_id if parent else b"",
             self._server,
-            span_times(trace.started_at_ns, end_ns, flags | IS_REMOTE if parent else flags),
-            names.OVERHEAD_MS.double(trace.overhead_ms),
+            span_times(started_at_ns, end_ns, flags | IS_REMOTE if parent else flags),
+            _OVERHEAD_MS,
+            pack_double(trace.overhead_ms),
             self._outcome,
-            b"" if cost_usd is None else names.TOTAL_COST.double(cost_usd),
+            _TOTAL_COST + cost if cost else b"",
             decision,
-            metadata.part,
+            metadata_part,
         )
-        client = [
+        first_chunk_ms = None
+        first_chunk = b""
+        row = self._row
+        if attempt.first_chunk_ns and row.is_stream:
+            first_chunk_s = (attempt.first_chunk_ns - attempt.start_ns) / NS_PER_S
+            first_chunk = names.TIME_TO_FIRST_CHUNK.double(first_chunk_s)
+            first_chunk_ms = (attempt.first_chunk_ns - trace.start_ns) / NS_PER_MS
+        client = (
             TRACE_ID,
-            trace.trace_id,
+            trace_id,
             SPAN_ID,
             attempt.span_id,
             PARENT_ID,
-            trace.span_id,
+            span_id,
             self._client,
             span_times(attempt.start_ns + to_unix_ns, attempt.end_ns + to_unix_ns, flags),
             _FIRST_ATTEMPT,
             parameters,
             self._reply,
-        ]
-        if attempt.response_id:
-            client.append(response_id(attempt, self.secrets))
-        if cost_usd is not None:
-            client.append(names.COST.double(cost_usd))
-        if usage is not None:
-            client.append(counts(usage))
-        client.append(metadata.part)
-        row = self._row
+            response_id(attempt, self.secrets) if attempt.response_id else b"",
+            _COST + cost if cost else b"",
+            b"" if usage is None else counts(usage),
+            metadata_part,
+            first_chunk,
+            conversation,
+        )
         # Whoever has this name: a shape knows no more of its caller.
         caller = trace.caller
-        first_chunk_ms = None
-        if row.is_stream and attempt.first_chunk_ns:
-            first_chunk_s = (attempt.first_chunk_ns - attempt.start_ns) / NS_PER_S
-            client.append(names.TIME_TO_FIRST_CHUNK.double(first_chunk_s))
-            first_chunk_ms = (attempt.first_chunk_ns - trace.start_ns) / NS_PER_MS
-        client.append(conversation)
         return CallSpans(
             trace.destinations,
             StoreRow(
-                trace.trace_id,
-                trace.span_id,
+                trace_id,
+                span_id,
                 row.name,
-                trace.started_at_ns,
+                started_at_ns,
                 end_ns,
                 row.status_code,
                 False,
@@ -169,7 +191,7 @@ class Shape:
                 usage.cached_input_tokens if usage else None,
                 metadata.shown,
             ),
-            [SpanSegments(b"".join(server), b""), SpanSegments(b"".join(client), b"")],
+            [SpanSegments(b"".join(server), b""), SpanSegments(b"".join(client), content)],
         )
 
 
@@ -181,7 +203,6 @@ def has_shape(trace: CallTrace) -> bool:
         len(attempts) == 1
         and trace.judgement is None
         and trace.plan is not None
-        and trace.content is None
         and (trace.parent is None or not trace.parent.state)
         and trace.status_code < _CLIENT_ERROR
         and not (trace.error_type or trace.is_cut or attempts[0].error_type or attempts[0].excerpt)
@@ -250,7 +271,12 @@ def are_short(sent: Sequence[bytes | None]) -> bool:
 
 def response_id(attempt: AttemptTrace, secrets: Secrets) -> bytes:
     """The id of a reply, "" when it has none."""
-    return names.RESPONSE_ID.text(secrets.hide(attempt.response_id)[:MAX_TEXT_CHARACTERS])
+    text = attempt.response_id
+    for form in secrets.forms:
+        if form in text:
+            text = secrets.hide(text)
+            break
+    return names.RESPONSE_ID.text(text[:MAX_TEXT_CHARACTERS])
 
 
 def counts(usage: Usage) -> bytes:

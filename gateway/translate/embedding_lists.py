@@ -20,6 +20,9 @@ from gateway.errors import InvalidBody
 from gateway.model import Call, Usage
 from gateway.translate.pair import LeftOut
 
+MAX_TEXTS: Final = 10_000
+"""Of one call. No provider takes as many; millions of them, written for one, would take gigabytes."""
+
 _FORMATS: Final = ("float", "base64")
 _BASE64: Final = b'"base64"'
 _vectors: Final = msgspec.json.Decoder(list[float])
@@ -31,7 +34,7 @@ def read_texts(fields: Mapping[str, Any], left_out: LeftOut) -> list[str]:
     """What is to be embedded.
 
     Raises:
-        InvalidBody: There is no text, or `encoding_format` is none of OpenAI's.
+        InvalidBody: There is no text, there are too many, or `encoding_format` is none of OpenAI's.
         UnsupportedParameter: It is given as tokens, which mean something to OpenAI's models alone.
     """
     if fields.get("encoding_format", "float") not in _FORMATS:
@@ -40,11 +43,18 @@ def read_texts(fields: Mapping[str, Any], left_out: LeftOut) -> list[str]:
     texts = [asked] if isinstance(asked, str) else asked
     if not isinstance(texts, list) or not texts:
         raise InvalidBody('"input" must be a text or a list of texts.', param="input")
+    refuse_too_many(texts)
     if isinstance(texts[0], int | list):
         raise left_out.refusal("input")
     if not all(isinstance(text, str) for text in texts):
         raise InvalidBody('"input" must be a text or a list of texts.', param="input")
     return texts
+
+
+def refuse_too_many(texts: Sequence[object]) -> None:
+    """Raise `InvalidBody` where there are more than `MAX_TEXTS`."""
+    if len(texts) > MAX_TEXTS:
+        raise InvalidBody(f'"input" has more than {MAX_TEXTS:,} texts.', param="input")
 
 
 def write_list(call: Call, vectors: Sequence[msgspec.Raw], *, model: str, usage: Usage) -> bytes:

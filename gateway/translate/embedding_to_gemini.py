@@ -25,7 +25,7 @@ from gateway.endpoints.openai_reply import (
 from gateway.errors import InvalidBody, UnsupportedParameter, UpstreamBadReply
 from gateway.model import Call, Target, Usage
 from gateway.translate.chat_to_gemini import read_error
-from gateway.translate.embedding_lists import text_count, write_numbers
+from gateway.translate.embedding_lists import refuse_too_many, text_count, write_numbers
 from gateway.translate.foreign_json import DepthLimit, object_of, read_fields, write_json
 from gateway.translate.pair import LeftOut, ReplyStream
 
@@ -94,6 +94,7 @@ def _read_texts(given: object) -> list[str]:
     texts = [given] if isinstance(given, str) else given
     if not isinstance(texts, list) or not texts:
         raise InvalidBody('"input" must be a text, or a list of texts.', param="input")
+    refuse_too_many(texts)
     if not all(isinstance(text, str) for text in texts):
         message = "This model takes texts and no tokens. Send them as they are."
         raise UnsupportedParameter(message, param="input")

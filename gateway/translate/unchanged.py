@@ -11,7 +11,7 @@ from gateway.translate.raw_predict import path_at, wait_in, without_list
 
 def path(call: Call, target: Target) -> str:
     """The endpoint's own path, but at Vertex."""
-    return path_at(target, call, call.endpoint.path)
+    return path_at(target, call, call.endpoint.path) if target.is_predicted else call.endpoint.path
 
 
 def write(call: Call, target: Target) -> tuple[bytes, tuple[str, ...]]:

@@ -1,8 +1,9 @@
-"""Connections to providers: aiohttp's pool, DNS, TLS and proxies, and HTTP/1.1 of our own on each.
+"""Connections to providers: DNS, TLS and proxies by aiohttp, HTTP/1.1 of our own on each, kept by us.
 
-aiohttp's client above its pool is nearly half the work of a plain relay (docs/decisions/009), so exchanges
-are made here. What a proxy has to be told before (CONNECT) is still aiohttp's business: until the first
-`begin` a connection is its `ResponseHandler`.
+aiohttp's client above its connections is nearly half the work of a plain relay (docs/decisions/009), so
+exchanges are made here. What a proxy has to be told before (CONNECT) is still aiohttp's business: until the
+first `begin` a connection is its `ResponseHandler`. For aiohttp a connection is in use until it is closed;
+between two exchanges it rests here, which takes two calls where aiohttp's pool takes sixteen.
 
 Three rules whose breach costs somebody an answer:
 
@@ -18,10 +19,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from typing import Any, Final, cast
+from typing import Final, cast
+from weakref import WeakValueDictionary
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
 from gateway.egress import CheckedAddresses
@@ -37,7 +41,16 @@ _HIGH_WATER_BYTES: Final = 32 * 1024
 PIECE_BYTES: Final = 256 * 1024
 """A body is given to the transport in pieces of this size: TLS encrypts one while the loop waits."""
 
+_JOINED_BYTES: Final = 16 * 1024
+"""A longer body is not copied to stand behind its head: the system takes both, TLS makes a record of each."""
+
 _FIRST_REFUSAL: Final = 300
+
+
+class Resting(list["ProviderConnection"]):
+    """Connections that lead to one place and are not used now, the one that was used last at the end."""
+
+    __slots__ = ("__weakref__",)
 
 
 class StaleConnectionError(Exception):
@@ -45,14 +58,92 @@ class StaleConnectionError(Exception):
 
 
 class Connector(CheckedAddresses, aiohttp.TCPConnector):
-    """A pool of `ProviderConnection`s."""
+    """A pool of `ProviderConnection`s: those that rest, by what they lead to."""
 
-    def __init__(self, *, stale_within_s: float = STALE_WITHIN_S, **options: Any) -> None:
-        """Take the options of `aiohttp.TCPConnector`, and how soon a kept connection's end makes it stale."""
-        super().__init__(**options)
+    def __init__(
+        self, *, keep_s: float, stale_within_s: float = STALE_WITHIN_S, dns_kept_s: int | None = None
+    ) -> None:
+        """Prepare.
+
+        Args:
+            keep_s: How long a connection rests before it is closed.
+            stale_within_s: How soon a kept connection's end makes it stale.
+            dns_kept_s: How long addresses are remembered, None for ever.
+        """
+        # A call in flight holds a connection; what bounds calls is admission, not a hidden queue in the pool.
+        super().__init__(limit=0, keepalive_timeout=keep_s, ttl_dns_cache=dns_kept_s)
         # The one place where aiohttp lets its protocol be chosen; held to by tests against a real socket.
         make = functools.partial(ProviderConnection, asyncio.get_running_loop(), stale_within_s)
         self._factory = cast("functools.partial[ResponseHandler]", make)
+        self._keep_s = keep_s
+        # Held by whoever leads there, and by the connections.
+        self._resting: WeakValueDictionary[ConnectionKey, Resting] = WeakValueDictionary()
+        self._sweeping: asyncio.TimerHandle | None = None
+
+    def resting(self, key: ConnectionKey) -> Resting:
+        """Where the connections of *key* rest."""
+        return self._resting.setdefault(key, Resting())
+
+    @property
+    def resting_count(self) -> int:
+        """Connections that are kept and not used."""
+        return sum(map(len, self._resting.values()))
+
+    def take(self, resting: Resting) -> ProviderConnection | None:
+        """The connection that was used last of those that rest, None when there is none that is good."""
+        now_s = self._loop.time()
+        while resting:
+            connection = resting.pop()
+            transport = connection.transport
+            is_connected = transport is not None and not transport.is_closing()
+            if is_connected and now_s - connection.kept_at_s <= self._keep_s:
+                return connection
+            connection.close_pooled()
+        return None
+
+    async def make(
+        self, request: aiohttp.ClientRequest, limits: aiohttp.ClientTimeout, resting: Resting
+    ) -> ProviderConnection:
+        """A new connection to where *request* leads, and *resting* belongs; raises what aiohttp raises."""
+        pooled = await self.connect(request, [], limits)
+        connection = cast("ProviderConnection", pooled.protocol)
+        connection.pooled = pooled
+        connection.resting = resting
+        return connection
+
+    def keep(self, connection: ProviderConnection) -> None:
+        """Let *connection* rest, of which an exchange has ended well."""
+        connection.kept_at_s = self._loop.time()
+        connection.resting.append(connection)
+        if self._sweeping is None:
+            if self.closed:
+                self._close_resting()
+            else:
+                self._sweeping = self._loop.call_later(self._keep_s, self._sweep)
+
+    async def close(self, *, abort_ssl: bool = False) -> None:
+        """Close every connection, and wait for that."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            self._sweeping = None
+        await super().close(abort_ssl=abort_ssl)
+        self._close_resting()
+
+    def _close_resting(self) -> None:
+        for resting in list(self._resting.values()):
+            while resting:
+                resting.pop().close_pooled()
+
+    def _sweep(self) -> None:
+        """Close what has rested for long."""
+        self._sweeping = None
+        oldest_s = self._loop.time() - self._keep_s
+        for resting in list(self._resting.values()):
+            for connection in [each for each in resting if each.kept_at_s < oldest_s]:
+                resting.remove(connection)
+                connection.close_pooled()
+        if self.resting_count:
+            self._sweeping = self._loop.call_later(self._keep_s, self._sweep)
 
     async def _create_connection(
         self,
@@ -72,6 +163,8 @@ class ProviderConnection(ResponseHandler):
 
     Attributes:
         reply: What has arrived of the reply.
+        pooled: What aiohttp knows it by.
+        resting: Where it is between two exchanges, since `kept_at_s` by the loop's clock.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, stale_within_s: float) -> None:
@@ -90,6 +183,15 @@ class ProviderConnection(ResponseHandler):
         self._writable: asyncio.Future[None] | None = None
         self._silence: asyncio.TimerHandle | None = None
         self.reply = ReplyReader()
+        self.pooled: Connection | None = None
+        self.resting = Resting()
+        self.kept_at_s = 0.0
+
+    def close_pooled(self) -> None:
+        """Close it, for aiohttp too."""
+        pooled, self.pooled = self.pooled, None
+        if pooled is not None:
+            pooled.close()
 
     def begin(self, gap_s: float) -> None:
         """Start an exchange.
@@ -100,7 +202,8 @@ class ProviderConnection(ResponseHandler):
         Raises:
             StaleConnectionError: The connection has ended, or the provider spoke first.
         """
-        if not self.is_connected() or self._tail or self._failure is not None:
+        transport = self.transport
+        if transport is None or transport.is_closing() or self._tail or self._failure is not None:
             raise StaleConnectionError
         self._exchanges += 1
         self._is_open = True
@@ -121,7 +224,10 @@ class ProviderConnection(ResponseHandler):
         """Give a request to the transport whole; for a body that is not longer than `PIECE_BYTES`."""
         transport = self.transport
         assert transport is not None, "begun"  # noqa: S101 - says it to the type checker
-        transport.write(head + body)
+        if len(body) <= _JOINED_BYTES:
+            transport.write(head + body)
+        else:
+            transport.writelines((head, body))
         self._is_sent = True
 
     async def send_in_pieces(self, head: bytes, body: bytes) -> None:
@@ -184,8 +290,16 @@ class ProviderConnection(ResponseHandler):
         Raises:
             StaleConnectionError, UpstreamUnreachable, UpstreamTimeout, UpstreamBadReply: None comes.
         """
-        while not self.reply.has_head:
-            await self._wait()
+        reply = self.reply
+        while not reply.has_head:
+            # As `_wait`, without a coroutine of its own.
+            if self._failure is not None:
+                raise self._failure
+            happening = self._happening = self._loop.create_future()
+            try:
+                await happening
+            finally:
+                self._happening = None
 
     async def read_chunk(self) -> bytes:
         """What has arrived of the body, waiting for something; b"" at its end.
@@ -197,7 +311,14 @@ class ProviderConnection(ResponseHandler):
         while not reply.pieces:
             if reply.is_complete:
                 return b""
-            await self._wait()
+            # As in `read_head`.
+            if self._failure is not None:
+                raise self._failure
+            happening = self._happening = self._loop.create_future()
+            try:
+                await happening
+            finally:
+                self._happening = None
         data = reply.take()
         if self._is_held and reply.buffered_bytes <= _HIGH_WATER_BYTES:
             self._is_held = False
@@ -259,6 +380,9 @@ class ProviderConnection(ResponseHandler):
         if self._silence is not None:
             self._silence.cancel()
             self._silence = None
+        if not self._is_open and self in self.resting:
+            self.resting.remove(self)
+            self.close_pooled()
         if not self._is_open or self.reply.is_complete:
             return
         if exc is not None or not self.reply.feed_eof():

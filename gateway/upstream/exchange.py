@@ -11,13 +11,13 @@ import contextlib
 import functools
 import ssl
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Any, Final
 
 import aiohttp
 import msgspec
 from aiohttp.client_reqrep import ConnectionKey
-from aiohttp.connector import Connection
 from yarl import URL
 
 from gateway.deadline import Deadline
@@ -50,6 +50,7 @@ from gateway.upstream.connections import (
     STALE_WITHIN_S,
     Connector,
     ProviderConnection,
+    Resting,
     StaleConnectionError,
 )
 from gateway.upstream.identities import Identities
@@ -58,6 +59,7 @@ from gateway.upstream.sockets import HandshakeRefused, ProviderSocket, SocketDia
 from gateway.wire.http1 import MAX_TAKEN_BYTES, header_lines
 
 KEEP_ALIVE_S: Final = 15.0
+_DNS_KEPT_S: Final = 30
 _MAX_STALE: Final = 3
 _UNAUTHORIZED: Final = 401
 _REST_TIMEOUT_S: Final = 0.1
@@ -81,26 +83,32 @@ class _Route:
     """How a URL is reached, worked out once.
 
     Attributes:
-        template: What aiohttp wants to see of a request to find a connection.
+        template: What aiohttp wants to see of a request to make a connection.
         head: The request line and the headers that only the way there decides.
+        resting: Where connections of it are that are not used now.
     """
 
     template: _Template
     head: bytes
+    resting: Resting
 
 
 class Upstream:
     """The connection pools of one worker."""
 
-    def __init__(self, proxies: Proxies, *, stale_within_s: float = STALE_WITHIN_S) -> None:
+    def __init__(
+        self, proxies: Proxies, *, stale_within_s: float = STALE_WITHIN_S, keep_s: float = KEEP_ALIVE_S
+    ) -> None:
         """Prepare.
 
         Args:
             proxies: What leads to providers.
             stale_within_s: How soon after a call went out on a kept connection its end makes that one stale.
+            keep_s: How long a connection is kept that is not used.
         """
         self._proxies = proxies
         self._stale_within_s = stale_within_s
+        self._keep_s = keep_s
         self._connector: Connector | None = None
         self._metadata: Connector | None = None
         self._egress = OPEN
@@ -118,6 +126,8 @@ class Upstream:
         """Make the pools; must run on the worker's loop."""
         self._connector = self._make_connector()
         self._connector.egress = self._egress
+        self._routes.clear()
+        self._secure_routes.clear()
 
     def follow(self, egress: EgressRules) -> None:
         """Call only what *egress* lets; connections that are there stay while they are used."""
@@ -129,12 +139,7 @@ class Upstream:
 
     def _make_connector(self) -> Connector:
         connector = Connector(
-            stale_within_s=self._stale_within_s,
-            # A call in flight holds a connection; what bounds calls is admission, not a hidden queue in the
-            # pool.
-            limit=0,
-            keepalive_timeout=KEEP_ALIVE_S,
-            ttl_dns_cache=30,
+            keep_s=self._keep_s, stale_within_s=self._stale_within_s, dns_kept_s=_DNS_KEPT_S
         )
         connector.unchecked_hosts = self._proxies.hosts
         return connector
@@ -150,8 +155,10 @@ class Upstream:
                 await connector.close()
         self._connector = self._metadata = None
 
-    async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
+    def exchange(self, request: UpstreamRequest) -> Coroutine[Any, Any, UpstreamReply]:
         """Send *request* and read the head of the reply.
+
+        What is awaited is a coroutine of its own kind: each that only awaits another costs every call.
 
         Raises:
             UpstreamUnreachable: No connection, or it ended without an answer.
@@ -159,16 +166,19 @@ class Upstream:
             UpstreamBadReply: The answer is no HTTP.
         """
         if request.token is not None:
-            return await self._exchange_signed(request, request.token)
+            return self._exchange_signed(request, request.token)
         if request.signing is not None:
-            return await self._exchange_with_aws(request, request.signing)
-        if request.timeout_s is None:
-            return HttpReply(*await self._send(request), None)
-        deadline = _deadline(request.timeout_s)
+            return self._exchange_with_aws(request, request.signing)
+        if request.timeout_s is not None:
+            return self._exchange_in_time(request, request.timeout_s)
+        return self._send(request, None)
+
+    async def _exchange_in_time(self, request: UpstreamRequest, timeout_s: float) -> UpstreamReply:
+        deadline = _deadline(timeout_s)
         reply = None
         try:
             with deadline:
-                reply = HttpReply(*await self._send(request), deadline)
+                reply = await self._send(request, deadline)
         finally:
             if reply is None:
                 deadline.disarm()
@@ -281,17 +291,20 @@ class Upstream:
     ) -> HttpReply:
         """Send on a kept connection or a new one; only what is held here can be sent again."""
         # Not kept: these URLs have ids in them, and would drive out those of the calls.
+        connector = connector or self._opened()
         route = self._make_route(
             passage.method,
             passage.url,
+            connector,
             path=_written_path(passage.url),
-            egress=None if connector is None else connector.egress,
             context=None if passage.tls is None else self._context(passage.tls),
         )
         body = passage.body
         head = route.head + _framing(passage) + header_lines(passage.headers) + b"\r\n"
         for _ in range(_MAX_STALE):
-            pooled, connection = await self._connect(connector or self._connector, route, passage.limits)
+            connection = connector.take(route.resting)
+            if connection is None:
+                connection = await _connect(connector, route, passage.limits)
             sender: asyncio.Task[None] | None = None
             is_begun = is_answered = False
             try:
@@ -315,29 +328,20 @@ class Upstream:
                     if sender is not None:
                         sender.cancel()
                     connection.end()
-                    pooled.close()
-            return HttpReply(pooled, connection, deadline, sender)
+                    connection.close_pooled()
+            return HttpReply(connection, connector, deadline, sender)
         message = "The provider closed the connection before its reply was complete."
         raise UpstreamUnreachable(message, detail="every kept connection was closed there")
 
-    async def _connect(
-        self, connector: Connector | None, route: _Route, limits: TimeLimits
-    ) -> tuple[Connection, ProviderConnection]:
-        if connector is None:
+    def _opened(self) -> Connector:
+        if self._connector is None:
             msg = "the pools are not open"
             raise RuntimeError(msg)
-        try:
-            pooled = await connector.connect(route.template, [], _connecting(limits.connect_s))
-        except _FOREIGN as error:
-            raise _ours(error, limits.connect_s) from error
-        return pooled, cast("ProviderConnection", pooled.protocol)
+        return self._connector
 
-    async def _send(self, request: UpstreamRequest) -> tuple[Connection, ProviderConnection]:
+    async def _send(self, request: UpstreamRequest, deadline: Deadline | None) -> HttpReply:
         """Send on a kept connection, or on another when the provider has closed that one meanwhile."""
-        connector = self._connector
-        if connector is None:
-            msg = "the pools are not open"
-            raise RuntimeError(msg)
+        connector = self._connector or self._opened()
         tls = request.tls
         route = (
             self._routes.get(request.url) or self._find_route(request.url)
@@ -346,15 +350,12 @@ class Upstream:
         )
         body = request.body
         limits = request.limits
-        connecting = _connecting(limits.connect_s)
         more = header_lines(request.headers) if request.headers else b""
         head = b"%b%bcontent-length: %d\r\n%b\r\n" % (route.head, request.lines, len(body), more)
         for _ in range(_MAX_STALE):
-            try:
-                pooled = await connector.connect(route.template, [], connecting)
-            except _FOREIGN as error:
-                raise _ours(error, limits.connect_s) from error
-            connection = cast("ProviderConnection", pooled.protocol)
+            connection = connector.take(route.resting)
+            if connection is None:
+                connection = await _connect(connector, route, limits)
             is_answered = False
             try:
                 connection.begin(limits.gap_s)
@@ -372,14 +373,14 @@ class Upstream:
             finally:
                 if not is_answered:
                     connection.end()
-                    pooled.close()
-            return pooled, connection
+                    connection.close_pooled()
+            return HttpReply(connection, connector, deadline)
         message = "The provider closed the connection before its reply was complete."
         raise UpstreamUnreachable(message, detail="every kept connection was closed there")
 
     def _find_route(self, url: str) -> _Route:
         """The way to *url* for calls, kept for the next one."""
-        route = self._make_route("POST", url, path=_written_path(url))
+        route = self._make_route("POST", url, self._opened(), path=_written_path(url))
         if len(self._routes) >= _MAX_ROUTES:
             self._routes.clear()
         self._routes[url] = route
@@ -391,7 +392,7 @@ class Upstream:
         kept = self._secure_routes.get((url, tls))
         if kept is not None and kept[0] is context:
             return kept[1]
-        route = self._make_route("POST", url, path=_written_path(url), context=context)
+        route = self._make_route("POST", url, self._opened(), path=_written_path(url), context=context)
         if len(self._secure_routes) >= _MAX_ROUTES:
             self._secure_routes.clear()
         self._secure_routes[url, tls] = (context, route)
@@ -408,9 +409,9 @@ class Upstream:
         self,
         method: str,
         url: str,
+        connector: Connector,
         *,
         path: str = "",
-        egress: EgressRules | None = None,
         context: ssl.SSLContext | None = None,
     ) -> _Route:
         """Work out how *url* is reached.
@@ -418,8 +419,8 @@ class Upstream:
         Args:
             method: Of the request.
             url: Where it goes.
+            connector: Makes the connections.
             path: With the query, as it is to be sent; "": as aiohttp would write it.
-            egress: None: that of calls.
             context: None: the system's.
 
         Raises:
@@ -438,8 +439,7 @@ class Upstream:
         except ValueError as error:
             raise _ours(error, 0.0) from error
         # What goes through a proxy is looked up there, but what is written in the URL can be seen here.
-        rules = egress or self._egress
-        if proxy is not None and (refusal := rules.refusal_of_host(target.host or "")):
+        if proxy is not None and (refusal := connector.egress.refusal_of_host(target.host or "")):
             raise _ours(EgressRefusedError(refusal), 0.0)
         headers = [("host", template.headers["Host"])]
         path = path or target.raw_path_qs
@@ -449,34 +449,38 @@ class Upstream:
             login = aiohttp.BasicAuth.from_url(URL(proxy))
             headers += [] if login is None else [("proxy-authorization", login.encode())]
         head = f"{method} {path} HTTP/1.1\r\n".encode("ascii") + header_lines(headers)
-        return _Route(template, head)
+        return _Route(template, head, connector.resting(template.connection_key))
 
 
 class HttpReply:
     """A reply whose head has arrived; see `gateway.model.UpstreamReply`."""
 
-    __slots__ = ("_connection", "_deadline", "_pooled", "_sender", "headers", "status", "token")
+    __slots__ = ("_connection", "_connector", "_deadline", "_sender", "headers", "status", "token")
 
     def __init__(
         self,
-        pooled: Connection,
         connection: ProviderConnection,
+        connector: Connector,
         deadline: Deadline | None,
         sender: asyncio.Task[None] | None = None,
     ) -> None:
         self._sender = sender
-        self._pooled = pooled
+        self._connector = connector
         self._connection = connection
         self._deadline = deadline
-        self.status = connection.reply.status
-        self.headers = connection.reply.headers
+        reply = connection.reply
+        self.status = reply.status
+        self.headers = reply.headers
         self.token = ""
 
-    async def read_chunk(self) -> bytes:
+    def read_chunk(self) -> Coroutine[Any, Any, bytes]:
         """The next piece of the body."""
         if self._deadline is None:
-            return await self._connection.read_chunk()
-        with self._deadline:
+            return self._connection.read_chunk()
+        return self._read_in_time(self._deadline)
+
+    async def _read_in_time(self, deadline: Deadline) -> bytes:
+        with deadline:
             return await self._connection.read_chunk()
 
     async def read(self, limit_bytes: int) -> bytes:
@@ -484,7 +488,7 @@ class HttpReply:
         reply = self._connection.reply
         # Small ones come with their head, and in one part.
         if reply.is_complete and reply.buffered_bytes <= min(limit_bytes, MAX_TAKEN_BYTES):
-            return await self.read_chunk()
+            return reply.take()
         parts: list[bytes] = []
         size = 0
         while data := await self.read_chunk():
@@ -510,10 +514,18 @@ class HttpReply:
             self._deadline.disarm()
         if self._sender is not None:
             self._sender.cancel()
-        if self._connection.end():
-            self._pooled.release()
+        connection = self._connection
+        if connection.end():
+            self._connector.keep(connection)
         else:
-            self._pooled.close()
+            connection.close_pooled()
+
+
+async def _connect(connector: Connector, route: _Route, limits: TimeLimits) -> ProviderConnection:
+    try:
+        return await connector.make(route.template, _connecting(limits.connect_s), route.resting)
+    except _FOREIGN as error:
+        raise _ours(error, limits.connect_s) from error
 
 
 @functools.lru_cache(maxsize=256)

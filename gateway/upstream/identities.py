@@ -1,22 +1,35 @@
-"""TLS contexts of accounts with certificates of their own, made anew when a file was replaced."""
+"""TLS contexts of accounts with certificates of their own, made anew when a file was replaced.
+
+A certificate and its key are two files, which nobody replaces in the same moment. So what is there and cannot
+be used changes nothing, but for a line in the log: the last that could be serves on.
+"""
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.tls_files import TlsFiles, make_context, signature_of
+from gateway.tls_files import TlsFileError, TlsFiles, make_context, signature_of
 
 LOOK_EVERY_S: Final = 2.0
 """How often the files of an account that is called are looked at."""
 
 _MOST: Final = 1024
 
+_log: Final = logging.getLogger(__name__)
+
 
 @dataclass(slots=True)
 class _Made:
+    """A context.
+
+    Attributes:
+        signature: Of the files, as they were looked at last.
+    """
+
     context: ssl.SSLContext
     signature: tuple[tuple[int, int, int], ...]
     looked_at_s: float
@@ -37,17 +50,27 @@ class Identities:
         """The context for *files*, the same until one of them changes.
 
         Raises:
-            TlsFileError: A file cannot be used; what was made of an earlier one then serves no more.
+            TlsFileError: A file cannot be used, and none that came before could be.
         """
         now_s = self._now_s()
         made = self._made.get(files)
         if made is not None and now_s - made.looked_at_s < LOOK_EVERY_S:
             return made.context
         signature = signature_of(files)
-        if made is None or made.signature != signature:
-            self._made.pop(files, None)
+        if made is None:
+            context = make_context(files)
             if len(self._made) >= _MOST:
                 self._made.clear()
-            made = self._made[files] = _Made(make_context(files), signature, now_s)
+            self._made[files] = _Made(context, signature, now_s)
+            return context
+        if made.signature != signature:
+            try:
+                made.context = make_context(files)
+            except TlsFileError as error:
+                _log.warning(
+                    "changed certificates of an account are not used: %s; the earlier ones stay", error
+                )
+            # What cannot be used is looked at again when it has changed.
+            made.signature = signature
         made.looked_at_s = now_s
         return made.context

@@ -21,6 +21,7 @@ import msgspec
 MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 T = TypeVar("T", bound=msgspec.Struct)
 _HEAD: Final = struct.Struct("!IB")
+_LENGTH_BYTES: Final = 4
 # What msgspec raises for bytes that are no payload: text that is not UTF-8 and endless nesting have errors of
 # their own.
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -225,6 +226,14 @@ def encode_message(kind: MessageKind, payload: bytes) -> bytes:
     return _HEAD.pack(len(payload) + 1, kind) + payload
 
 
+def encode_frame(frame: Frame) -> bytearray:
+    """A `FRAME` message, of which there is no other copy on the way: it is a quarter of a megabyte."""
+    message = bytearray(_HEAD.size)
+    _encoder.encode_into(frame, message, _HEAD.size)
+    _HEAD.pack_into(message, 0, len(message) - _LENGTH_BYTES, MessageKind.FRAME)
+    return message
+
+
 def encode_payload(value: msgspec.Struct) -> bytes:
     """The MessagePack form of one of the structs above."""
     return _encoder.encode(value)
@@ -277,11 +286,12 @@ class MessageReader:
             if not 1 <= length <= MAX_MESSAGE_BYTES:
                 msg = f"message of {length} bytes"
                 raise FrameError(msg)
-            end = at + 4 + length
+            end = at + _LENGTH_BYTES + length
             if len(buffer) < end:
                 break
             try:
-                messages.append((MessageKind(kind), bytes(buffer[at + _HEAD.size : end])))
+                # Through a view, as a slice of the buffer would be one more copy of it.
+                messages.append((MessageKind(kind), bytes(memoryview(buffer)[at + _HEAD.size : end])))
             except ValueError as error:
                 msg = f"unknown message kind {kind}"
                 raise FrameError(msg) from error

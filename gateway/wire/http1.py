@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 import httptools
@@ -33,6 +34,7 @@ _FIRST_FINAL: Final = 200
 _BODILESS_INTERIM: Final = frozenset({100, 102, 103})
 _BODILESS: Final = frozenset({204, 304})
 _VERSIONS: Final = frozenset({"1.0", "1.1"})
+_USUAL: Final = b"HTTP/1.1 "
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
@@ -71,11 +73,19 @@ def header_lines(pairs: Iterable[tuple[str, str]]) -> bytes:
     """
     lines = []
     for name, value in pairs:
-        if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
+        # Most values hold nothing else, and this is quicker than to match them.
+        is_plain = value.isascii() and value.isprintable()
+        if not (_is_name(name) and (is_plain or _VALUE.fullmatch(value))):
             msg = f"the header {name[:40]!r} has a name or a value that HTTP cannot carry"
             raise ValueError(msg)
         lines.append(f"{name}: {value}\r\n")
     return "".join(lines).encode("latin-1")
+
+
+@lru_cache(maxsize=1024)
+def _is_name(name: str) -> bool:
+    """Whether a header can have this name; nearly all have one of a few."""
+    return _NAME.fullmatch(name) is not None
 
 
 class ReplyReader:
@@ -98,8 +108,10 @@ class ReplyReader:
         "_barren_bytes",
         "_early",
         "_ends_with_connection",
+        "_head_bytes",
         "_is_last",
         "_is_odd",
+        "_is_usual",
         "_parser",
         "buffered_bytes",
         "has_head",
@@ -126,8 +138,10 @@ class ReplyReader:
         self.is_complete = False
         self.keeps_alive = False
         self._barren_bytes = 0
+        self._head_bytes = 0
         self._early = b""
         self._is_odd = False
+        self._is_usual = False
         self._is_last = False
         self._ends_with_connection = True
 
@@ -144,7 +158,11 @@ class ReplyReader:
         if self.has_head:
             self._parse(data)
         else:
-            self._parse_head(data)
+            self._head_bytes = self._barren_bytes + len(data)
+            self._is_usual = not self._barren_bytes and data.startswith(_USUAL)
+            # A head comes whole, as good as always.
+            if self._is_odd or not self._parse(data):
+                self._parse_head_again(data)
         if self.buffered_bytes == before and not self._ended():
             self._barren_bytes += len(data)
             if self._barren_bytes > MAX_BARREN_BYTES:
@@ -204,10 +222,8 @@ class ReplyReader:
                 raise ReplyError(reason) from error
         return self.has_head
 
-    def _parse_head(self, data: bytes) -> None:
-        """Take what may be of a head; one with an odd value again from its beginning, when it is whole."""
-        if not self._is_odd and self._parse(data):
-            return
+    def _parse_head_again(self, data: bytes) -> None:
+        """Keep what may be of a head; take one with an odd value from its beginning, when it is whole."""
         self._early += data
         while self._is_odd and (end := self._early.find(_HEAD_END)) >= 0:
             end += len(_HEAD_END)
@@ -253,7 +269,8 @@ class ReplyReader:
         if self.has_head:
             return
         status = self._parser.get_status_code()
-        version = self._parser.get_http_version()
+        # A text is made of it each time.
+        version = "1.1" if self._is_usual else self._parser.get_http_version()
         if version not in _VERSIONS:
             msg = "the reply is of another version of HTTP"
             raise ReplyError(msg)
@@ -263,10 +280,15 @@ class ReplyReader:
         if status == _SWITCHING:
             msg = "the reply switches to another protocol"
             raise ReplyError(msg)
-        if sum([len(name) + len(value) for name, value in self.headers]) > MAX_BARREN_BYTES:
+        # Of what has not come nothing can be counted.
+        if (
+            self._head_bytes > MAX_BARREN_BYTES
+            and sum([len(name) + len(value) for name, value in self.headers]) > MAX_BARREN_BYTES
+        ):
             msg = f"the reply has more than {MAX_BARREN_BYTES} bytes of headers"
             raise ReplyError(msg)
         if status < _FIRST_FINAL:
+            self._is_usual = False
             if not (self._ends_with_connection or status in _BODILESS_INTERIM):
                 msg = "an interim reply has a body"
                 raise ReplyError(msg)

@@ -18,6 +18,9 @@ AttributeValue = str | bool | int | float | Sequence[str]
 
 _fixed64: Final = struct.Struct("<Q")
 _double: Final = struct.Struct("<d")
+pack_double: Final = _double.pack
+"""The eight bytes of a double value, behind `AttributeKey.before_double`."""
+
 # Start and end of a span, and its flags: the tag of a fixed-size field is part of the layout.
 _times_and_flags: Final = struct.Struct("<BQBQ2sI")
 _INT64: Final = 1 << 64
@@ -78,20 +81,26 @@ class AttributeKey:
     Each method gives a `KeyValue` as a field of `Span.attributes` (or, with tag 0x0A, of
     `Resource.attributes`). What stands before a value depends on its length alone, so it is kept once made;
     of texts for the short ones.
+
+    Attributes:
+        before_double: What stands before the eight bytes of a double (`pack_double`).
     """
 
-    __slots__ = ("_double", "_integers", "_key", "_tag", "_texts")
+    __slots__ = ("_integers", "_key", "_tag", "_texts", "before_double")
 
     def __init__(self, name: str, *, tag: int = 0x4A) -> None:
         self._tag = _UNITS[tag]
         self._key = field(0x0A, name.encode()) + b"\x12"
-        self._double = b""
         self._integers: dict[int, bytes] = {}
         self._texts: dict[int, bytes] = {}
+        self.before_double = self._before(1 + _double.size) + b"\x21"
 
     def text(self, value: str) -> bytes:
         """A string value. Lone surrogates, which UTF-8 cannot carry, become `?`."""
-        encoded = value.encode(errors="replace")
+        return self.utf8(value.encode(errors="replace"))
+
+    def utf8(self, encoded: bytes) -> bytes:
+        """A string value that is UTF-8 already."""
         before = self._texts.get(len(encoded))
         return (self._before_text(len(encoded)) if before is None else before) + encoded
 
@@ -101,7 +110,11 @@ class AttributeKey:
 
     def integer(self, value: int) -> bytes:
         """An int64 value."""
-        number = varint(value)
+        if 0 <= value < _TWO_BYTES:
+            # As `varint` has it; counts of tokens are such, and a call here would cost as much again.
+            number = _UNITS[value] if value <= _MAX_UNIT else bytes((value & _MAX_UNIT | 0x80, value >> 7))
+        else:
+            number = varint(value)
         before = self._integers.get(len(number))
         if before is None:
             before = self._integers[len(number)] = self._before(1 + len(number)) + b"\x18"
@@ -109,9 +122,7 @@ class AttributeKey:
 
     def double(self, value: float) -> bytes:
         """A double value."""
-        if not self._double:
-            self._double = self._before(1 + _double.size) + b"\x21"
-        return self._double + _double.pack(value)
+        return self.before_double + pack_double(value)
 
     def texts(self, values: Sequence[str]) -> bytes:
         """An array of strings."""

@@ -18,6 +18,7 @@ _KNOWN_FLAGS: Final = SAMPLED | RANDOM
 """The specification asks that others be set to zero by whoever continues a trace."""
 
 _PARENT: Final = re.compile(r"[ \t]*([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?[ \t]*")
+_FLAGS: Final = tuple(f"{flags:02x}" for flags in range(256))
 _NO_TRACE: Final = "0" * 32
 _NO_SPAN: Final = "0" * 16
 _MEMBER: Final = (
@@ -49,7 +50,7 @@ def parse_trace_context(parents: list[str], states: list[str]) -> TraceContext |
 
 def format_traceparent(trace_id: bytes, span_id: bytes, flags: int) -> str:
     """The header for a span of ours."""
-    return f"00-{trace_id.hex()}-{span_id.hex()}-{flags:02x}"
+    return f"00-{trace_id.hex()}-{span_id.hex()}-{_FLAGS[flags]}"
 
 
 def _join_states(states: list[str]) -> str:

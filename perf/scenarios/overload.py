@@ -1,6 +1,7 @@
 """Scenario 12: what becomes of calls when there are three times as many as the gateway takes on?
 
-And of short calls while bodies of 20 MB pass. Each part has a gateway of its own, with everything on.
+And of short calls while bodies of 20 MB pass, as they are or translated. Each part has a gateway of its own,
+with everything on.
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ from perf.overload import Overloaded
 from perf.payloads import Ask
 from perf.process import started
 from perf.report import Section, table
+from perf.scenarios.pairs import PAIRS, SETUP, Pair
 from perf.tools import held_load
 
 BOUND: Final = "3 x the bound of calls in flight"
 CPU: Final = "3 x the capacity"
 LONG: Final = "2 bodies of 20 MB at once"
+TRANSLATED: Final = "2 translated bodies of 20 MB at once"
 GATEWAY: Final = "gateway"
 
 _IN_FLIGHT: Final = 100
@@ -36,6 +39,10 @@ _UPSTREAM_MS: Final = 200
 _MAX_RPS: Final = 20_000.0
 _SLACK_S: Final = 40.0
 _LONG_BYTES: Final = 20 * 1024 * 1024
+_PAIRS: Final = {
+    case: next(pair for pair in PAIRS if pair.name == name)
+    for case, name in ((LONG, "chat > openai"), (TRANSLATED, "chat > anthropic"))
+}
 _REPORTED_S: Final = 2.5
 """Within this control has what its workers measured."""
 
@@ -51,11 +58,12 @@ def run(bench: Bench, *, turns: int, seconds: float) -> Section:
     Raises:
         ProgramError: A program of the run failed.
     """
-    taken: dict[str, list[dict[str, float]]] = {BOUND: [], CPU: [], LONG: []}
+    taken: dict[str, list[dict[str, float]]] = {BOUND: [], CPU: [], LONG: [], TRANSLATED: []}
     for turn in range(turns):
         taken[BOUND].append(_beyond_the_bound(bench, seconds))
         taken[CPU].append(_beyond_the_core(bench, seconds))
-        taken[LONG].append(_beside_long_bodies(bench, seconds))
+        for case, pair in _PAIRS.items():
+            taken[case].append(_beside_long_bodies(bench, seconds, pair))
         said = "; ".join(f"{case}: {_said(found[-1])}" for case, found in taken.items())
         bench.say(f"overload {turn + 1}/{turns}: {said}")
     return section(taken)
@@ -118,13 +126,13 @@ def _beyond_the_core(bench: Bench, seconds: float) -> dict[str, float]:
     }
 
 
-def _beside_long_bodies(bench: Bench, seconds: float) -> dict[str, float]:
-    """Long bodies, two at once, beside short calls."""
-    with started_gateway(bench, replace(EVERYTHING, name="long")) as gateway:
+def _beside_long_bodies(bench: Bench, seconds: float, pair: Pair) -> dict[str, float]:
+    """Long bodies of callers of a *pair*, two at once, beside short calls."""
+    with started_gateway(bench, replace(SETUP, name="long")) as gateway:
         before = _read_lag(gateway.control_port)
         with ThreadPoolExecutor(1) as pool:
             short = pool.submit(load_on, bench, gateway, Amount(8, seconds, rps=50.0))
-            long_ones = load_on(bench, gateway, Amount(2, seconds), Ask(_LONG_BYTES))
+            long_ones = load_on(bench, pair.on(gateway), Amount(2, seconds), Ask(_LONG_BYTES))
             failures = sum((*short.result().failures.values(), *long_ones.failures.values()))
         time.sleep(_REPORTED_S)
         lag_s = p99_of(
@@ -151,6 +159,7 @@ def load_on(bench: Bench, gateway: Contender, amount: Amount, ask: Ask | None = 
         amount=amount,
         ask=ask or Ask(),
         headers=gateway.headers,
+        accept=gateway.accept,
         core=bench.cores.tools,
         folder=bench.folder,
     ) as load:

@@ -322,6 +322,30 @@ def test_a_large_body_passes(balancer: Balancer, upstream: FakeUpstream) -> None
     assert len(upstream.exchanges[-1].json["messages"][0]["content"]) == 8_000_000
 
 
+@pytest.mark.parametrize(
+    ("token", "size_bytes", "status"),
+    [("canary-wrong-token", 10_000_000, 401), (APP_TOKEN, 40_000_000, 413)],
+    ids=["unknown", "too long"],
+)
+@pytest.mark.parametrize("is_chunked", [False, True], ids=["length", "chunks"])
+def test_a_refusal_reaches_who_is_still_sending(
+    balancer: Balancer, token: str, size_bytes: int, status: int, *, is_chunked: bool
+) -> None:
+    """The gateway takes in what it does not want: else a balancer sees a reset, and says 502 or nothing."""
+    framing = ("transfer-encoding", "chunked") if is_chunked else ("content-length", str(size_bytes))
+    head = request_bytes("POST", CHAT, [bearer(token), ("content-type", "application/json"), framing])
+    body = b"x" * size_bytes
+    if is_chunked:
+        body = b"%x\r\n%s\r\n0\r\n\r\n" % (size_bytes, body)
+    for _ in range(3):
+        with balancer.connect() as connection:
+            # A balancer may hang up on who goes on after the answer.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.send(head + body)
+            assert connection.read_reply().status == status
+    assert [call(balancer).status for _ in range(3)] == [200] * 3
+
+
 async def test_websockets_pass(balancer: Balancer) -> None:
     """A session of the realtime API is opened, holds a conversation and ends with its code."""
     address = f"ws://127.0.0.1:{balancer.port}/v1/realtime?model=voices/m"

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,15 +11,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import yaml
 
+from tests.rig.config_command import ConfigCommand, version_in
 from tests.rig.gateway_process import Document, GatewayProcess
 from tests.rig.manifests import bearer, openai_account, virtual_account, virtual_models
 from tests.rig.path_upstream import Asked, PathUpstream
 from tests.rig.raw_http import Reply, assert_error
 from tests.rig.requires import requires
 from tests.rig.until import until
-from tests.rig.valkey_server import PASSWORD, ValkeyServer
+from tests.rig.valkey_server import ValkeyServer
 
 pytestmark = requires("valkey")
 
@@ -110,7 +107,8 @@ class Fleet:
     def __init__(self, folder: Path, server: PathUpstream, valkey: ValkeyServer) -> None:
         self.server = server
         self.valkey = valkey
-        self._folder = folder
+        self.command = ConfigCommand(folder / "pushed", valkey, ENVIRONMENT)
+        self.push = self.command.push
         environment = ENVIRONMENT | {"GATEWAY_REDIS_URL": valkey.url}
         first, second = [
             GatewayProcess(folder / name, [], options=["--config", "redis:", *options], environment=more)
@@ -121,27 +119,6 @@ class Fleet:
         ]
         self.both = first, second
         self.begun_with = ""
-
-    def push(self, documents: list[Document], *arguments: str, expect: int = 0) -> str:
-        """What `gateway config push` says, on both streams."""
-        folder = self._folder / f"pushed-{len(list(self._folder.iterdir()))}"
-        folder.mkdir()
-        (folder / "all.yaml").write_text(yaml.safe_dump_all(documents))
-        return self.command("push", str(folder), *arguments, expect=expect)
-
-    def command(self, *arguments: str, expect: int = 0) -> str:
-        ended = subprocess.run(
-            [sys.executable, "-m", "gateway", "config", *arguments],
-            env=os.environ | ENVIRONMENT | {"GATEWAY_REDIS_URL": self.valkey.url},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        said = ended.stdout + ended.stderr
-        assert ended.returncode == expect, said
-        assert PASSWORD not in said
-        return said
 
     def until_in_force(self, version: str, *gateways: GatewayProcess) -> None:
         """Wait until all workers have it."""
@@ -160,13 +137,6 @@ def all_replicas(gateway: GatewayProcess) -> list[dict[str, Any]]:
     found = gateway.get("/api/replicas")
     assert found["shared"] in ("ok", "away")
     return list(found["replicas"])
-
-
-def version_in(said: str) -> str:
-    """The version that a push has told."""
-    found = re.search(r"version (\w+), are in force", said)
-    assert found is not None, said
-    return found[1]
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """Three gateways behind a balancer, with a Valkey between them, and callers of every kind.
 
     callers ──> balancer ──> replicas ──> fake provider, realtime provider
-                               ├─> Valkey
+                               ├─> Valkey, which may have their configuration
                                └─> OTLP endpoint
 
 Whatever is done to them, the same four figures are counted: requests that failed, streams that were cut,
@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from tests.rig.balancer import Balancer, free_port
 from tests.rig.behaviours import normal
+from tests.rig.config_command import ConfigCommand
 from tests.rig.fake_upstream import FakeUpstream
 from tests.rig.gateway_process import Document, GatewayProcess
 from tests.rig.limited_gateway import rate
@@ -38,6 +39,9 @@ DELAY_S: Final = 4
 """Of a drain: over two checks of a balancer, a second apart, and what they take on a busy machine."""
 
 TIMEOUT_S: Final = 20
+ONLY_SOME: Final = "ONLY_SOME_HAVE_IT"
+"""A secret that the last of replicas with one configuration has not."""
+
 _RECOVERY_S: Final = 60.0
 _TAKEN_UP_S: Final = 30.0
 
@@ -82,13 +86,18 @@ def as_table(rows: list[Figures]) -> str:
 
 @dataclass(slots=True)
 class Fleet:
-    """What runs, but for the balancer."""
+    """What runs, but for the balancer.
+
+    Attributes:
+        config: Changes the configuration of those that get it from Redis.
+    """
 
     replicas: list[GatewayProcess]
     upstream: FakeUpstream
     sink: SpanIds
     valkey: ValkeyServer | None
     manifests: list[Document]
+    config: ConfigCommand | None
     figures: list[Figures] = field(default_factory=list)
 
     def ports(self, others: int) -> list[int]:
@@ -162,9 +171,18 @@ def versions(replica: GatewayProcess) -> set[str]:
 
 @contextmanager
 def running_fleet(
-    folder: Path, size: int = 3, *, valkey: bool = True, options: Sequence[str] = ()
+    folder: Path,
+    size: int = 3,
+    *,
+    valkey: bool = True,
+    options: Sequence[str] = (),
+    is_config_shared: bool = False,
 ) -> Iterator[Fleet]:
-    """Start everything, the replicas with further *options*, give it, end it."""
+    """Start everything, the replicas with further *options*, give it, end it.
+
+    With a configuration that is shared Valkey has it, and keeps what it has when it is killed; replicas are
+    strict about secrets.
+    """
     with ExitStack() as running:
         upstream = running.enter_context(FakeUpstream(PROVIDER, normal))
         voices = running.enter_context(RealtimeUpstream())
@@ -172,7 +190,8 @@ def running_fleet(
         server, environment = None, dict(ENVIRONMENT)
         if valkey:
             (folder / "valkey").mkdir()
-            server = running.enter_context(ValkeyServer(folder / "valkey"))
+            keeping = ["--appendonly", "yes", "--appendfsync", "always"] if is_config_shared else []
+            server = running.enter_context(ValkeyServer(folder / "valkey", keeping))
             environment["GATEWAY_REDIS_URL"] = server.url
         manifests = [
             openai_account("fake", upstream.base_url, ["normal", "paced"]),
@@ -182,16 +201,23 @@ def running_fleet(
             rate("day", ["limited/normal"], {"requests_per_day": LIMIT}),
             otel_config(sink.traces_url),
         ]
+        config = None
+        if is_config_shared:
+            assert server is not None, "it is in Valkey"
+            config = ConfigCommand(folder / "pushed", server, environment)
+            config.push(manifests)
+            options = [*options, "--config", "redis:", "--strict"]
         replicas = []
         for at in range(size):
+            has_all = at < size - 1
             # They keep their addresses when they are started again.
             ports = ["--port", str(free_port()), "--control-port", str(free_port())]
             drain = ["--drain-delay", str(DELAY_S), "--drain-timeout", str(TIMEOUT_S)]
             replicas.append(
                 GatewayProcess(
                     folder / f"replica-{at + 1}",
-                    manifests,
-                    environment=environment,
+                    [] if is_config_shared else manifests,
+                    environment={**environment, **({ONLY_SOME: "canary-only-some-0001"} if has_all else {})},
                     options=[*ports, *drain, *options],
                 )
             )
@@ -200,5 +226,5 @@ def running_fleet(
             replica.launch()
         for replica in replicas:
             replica.wait_until_ready()
-        yield Fleet(replicas, upstream, sink, server, manifests)
+        yield Fleet(replicas, upstream, sink, server, manifests, config)
         assert upstream.violations == []

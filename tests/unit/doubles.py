@@ -48,7 +48,9 @@ class FakeHeaders:
         return list(dict.fromkeys(key for key, _ in self._pairs if key.startswith(prefix)))
 
     def raw(self, names: Sequence[bytes]) -> tuple[bytes | None, ...]:
-        return tuple([value.encode("latin-1") for key, value in self._pairs if key.encode() in names])
+        return tuple(
+            [value.encode("latin-1", "replace") for key, value in self._pairs if key.encode() in names]
+        )
 
 
 class Clock:
@@ -75,6 +77,9 @@ class FakeHealth:
         self.waits_s: dict[str, float] = {}
         self.known: dict[tuple[str, float], TargetTimes] = {}
         self.first: dict[tuple[str, float], list[float]] = {}
+
+    def are_well(self, names: tuple[str, ...]) -> bool:
+        return not any(name in self.reasons for name in names)
 
     def skip_reason(self, name: str) -> SkipReason | None:
         return self.reasons.get(name)

@@ -78,7 +78,11 @@ class TokenPrice:
         """None where input was not counted."""
         if usage.input_tokens is None:
             return None
-        return (usage.input_tokens + 2 * (usage.output_tokens or 0)) / 1_000_000
+        return self.tokens_usd(usage.input_tokens, usage.output_tokens or 0)
+
+    def tokens_usd(self, input_tokens: int, output_tokens: int) -> float:
+        """As the sum of these."""
+        return (input_tokens + 2 * output_tokens) / 1_000_000
 
     def shown(self) -> dict[str, Any]:
         """As the list of models has it."""

@@ -1,9 +1,11 @@
-"""Long work is done in turns."""
+"""Long work is done in turns, or aside."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import sys
+import threading
 
 import pytest
 
@@ -44,3 +46,45 @@ async def test_who_leaves_while_waiting_holds_nobody_up() -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting[0]
     await work.take_turn()
+
+
+async def test_what_is_done_aside() -> None:
+    """In another thread, so that the loop goes on; what it gives or raises comes back."""
+    work, may_end = LongWork(), threading.Event()
+    waiting = asyncio.create_task(work.do_aside(lambda: (may_end.wait(20), threading.get_ident())))
+    await asyncio.sleep(0)
+    # Only because the loop goes on can it end.
+    may_end.set()
+    had_to_wait, thread = await waiting
+    assert had_to_wait
+    assert thread != threading.get_ident()
+    with pytest.raises(ZeroDivisionError):
+        await work.do_aside(lambda: 1 // 0)
+
+
+async def test_one_after_the_other_aside() -> None:
+    """In the order in which they came; who leaves before its turn is passed over."""
+    work, may_begin, done = LongWork(), threading.Event(), []
+    first = asyncio.create_task(work.do_aside(lambda: may_begin.wait(20)))
+    others = [asyncio.create_task(work.do_aside(lambda name=name: done.append(name))) for name in "abc"]  # type: ignore[misc]
+    await asyncio.sleep(0)
+    others[1].cancel()
+    await asyncio.sleep(0)
+    may_begin.set()
+    assert await first
+    await asyncio.gather(*others, return_exceptions=True)
+    assert done == ["a", "c"]
+
+
+async def test_while_there_is_work_aside_threads_give_way_sooner() -> None:
+    """And as before when all of it is done, also when somebody has left."""
+    work, may_end, before = LongWork(), threading.Event(), sys.getswitchinterval()
+    two = [asyncio.create_task(work.do_aside(lambda: may_end.wait(20))) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert sys.getswitchinterval() < before
+    two[1].cancel()
+    await asyncio.gather(two[1], return_exceptions=True)
+    assert sys.getswitchinterval() < before
+    may_end.set()
+    await two[0]
+    assert sys.getswitchinterval() == before

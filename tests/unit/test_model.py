@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from gateway.model import Caller, UpstreamRequest
+from gateway.model import Caller, Decision, HeldLimits, LimitsSaid, UpstreamRequest, verdicts
 from tests.unit.makers import KEY, TARGET, make_call
 
 
@@ -24,6 +24,15 @@ def test_subjects_of_callers() -> None:
     user = Caller("a@x.io", frozenset(), kind="user", teams=("ml", "ops"), tags={"a": "b"})
     assert user.subjects == {"user:a@x.io", "team:ml", "team:ops", "team:everyone"}
     assert hash(user) == hash(dataclasses.replace(user))
+
+
+def test_what_limits_said_is_told_apart_by_all_but_figures() -> None:
+    """As a part of keys: for one set of limits as for several that were asked one after another."""
+    held = HeldLimits(())
+    few, many = [LimitsSaid(held, (), Decision(None, (used,), (), 0.0)) for used in (1, 99)]
+    full = LimitsSaid(held, (), Decision(None, (1,), (), 0.0), without_room=(0,))
+    assert verdicts([few]) == verdicts([many])
+    assert len({verdicts(said) for said in ([], [few], [full], [few, few], [few, full])}) == 5
 
 
 def test_words_are_frozen() -> None:

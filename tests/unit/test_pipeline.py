@@ -7,6 +7,7 @@ import dataclasses
 import gc
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from random import Random
@@ -17,7 +18,7 @@ import pytest
 from gateway.attempt import MAX_HELD_BYTES
 from gateway.config.manifests.global_settings import OverloadSettings
 from gateway.endpoints.bedrock_catalogue import CONVERSE
-from gateway.endpoints.catalogue import CHAT, EMBEDDING, MESSAGES
+from gateway.endpoints.catalogue import CHAT, COMPLETION, EMBEDDING, MESSAGES
 from gateway.errors import (
     ClientDisconnected,
     GatewayError,
@@ -517,6 +518,23 @@ async def test_short_body_is_left_to_the_server_when_the_loop_is_late() -> None:
     assert (short.is_dropped, long.is_dropped) == (False, True)
 
 
+async def test_what_is_left_of_a_refused_body() -> None:
+    """It is taken in once the answer has gone out and the call has ended; after a good answer nothing is."""
+
+    class Sending(FakeClient):
+        async def drop_body(self) -> None:
+            assert (self.status, self.is_ended, len(rig.records)) == (401, True, 1)
+            await super().drop_body()
+
+    rig = Rig(whole())
+    refused = Sending(("authorization", "Bearer wrong"), body=None)
+    await rig.call(refused)
+    assert (refused.is_dropped, refused.was_read) == (True, False)
+    rig.records.clear()
+    await rig.call(good := caller_of())
+    assert (good.status, good.is_dropped) == (200, False)
+
+
 async def test_bodies_that_are_taken_in_for_nothing_have_a_bound() -> None:
     """Callers that send slowly would else be as many as they like."""
     rig = CrowdedRig(2)
@@ -544,26 +562,73 @@ async def test_what_is_no_call_is_answered_all_the_same() -> None:
     assert client.status == 200
 
 
-async def test_others_have_their_turn_between_pieces_of_long_work() -> None:
-    """A call with a long body stops before each of them; a short one never does."""
+class CountedWork(LongWork):
+    """Knows what was done how often."""
 
-    class Turns(LongWork):
-        taken = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.done: Counter[str] = Counter()
 
-        async def take_turn(self) -> None:
-            self.taken += 1
-            await super().take_turn()
+    async def take_turn(self) -> None:
+        self.done["turn"] += 1
+        await super().take_turn()
 
-    rig = Rig(whole(), whole())
+    async def do_aside(self, work: Callable[[], Any]) -> Any:
+        self.done["aside"] += 1
+        return await super().do_aside(work)
+
+
+@pytest.fixture
+def long_rig() -> tuple[Rig, CountedWork]:
+    """One that takes long bodies."""
+    rig, work = Rig(whole(), whole()), CountedWork()
     rig.pipeline = Pipeline(
-        rig.current, rig.upstream, rig.records.append, max_body_bytes=10**6, random=Random(1)
+        rig.current, rig.upstream, rig.records.append, max_body_bytes=10**6, random=Random(1), long_work=work
     )
-    rig.pipeline._long_work = turns = Turns()
+    return rig, work
+
+
+async def test_others_have_their_turn_between_pieces_of_long_work(long_rig: tuple[Rig, CountedWork]) -> None:
+    """A call with a long body stops before each of them; a short one never does."""
+    rig, work = long_rig
     await rig.call(caller_of(padding="x" * 1000))
-    assert turns.taken == 0
+    assert not work.done
     rig.records.clear()
     await rig.call(client := caller_of(padding="x" * LONG_BYTES))
-    assert (client.status, turns.taken) == (200, 3)
+    assert (client.status, work.done) == (200, {"turn": 3})
+
+
+@pytest.mark.parametrize(
+    ("model", "padding", "aside"),
+    [("acct/claude", LONG_BYTES, 1), ("acct/claude", 1000, 0), ("acct/small", LONG_BYTES, 0)],
+    ids=["long", "short", "as it came"],
+)
+async def test_a_long_body_in_other_words(
+    long_rig: tuple[Rig, CountedWork], model: str, padding: int, aside: int
+) -> None:
+    """It is written aside."""
+    rig, work = long_rig
+    await rig.call(caller_of(model, messages=[{"role": "user", "content": "x" * padding}]))
+    assert work.done["aside"] == aside
+    assert b"x" * padding in rig.upstream.requests[0].body
+
+
+async def test_what_is_wrong_with_a_long_body(long_rig: tuple[Rig, CountedWork]) -> None:
+    """It is answered as with a short one, though it is found aside."""
+    rig, _ = long_rig
+    messages = [{"role": "user", "content": "x" * LONG_BYTES}, 5]
+    await rig.call(client := caller_of("acct/claude", messages=messages))
+    assert (client.status, error_of(client)["code"]) == (400, "invalid_body")
+
+
+async def test_prompts_of_a_long_body_are_counted_aside(long_rig: tuple[Rig, CountedWork]) -> None:
+    """There may be a million."""
+    rig, work = long_rig
+    client = FakeClient(BEARER, body=make_body(prompt=["x"] * (LONG_BYTES // 4)))
+    await rig.pipeline.call_model(client, COMPLETION)
+    assert work.done["aside"] == 1
+    assert rig.settled().call is not None
+    assert rig.records[0].call.choices == LONG_BYTES // 4  # type: ignore[union-attr]
 
 
 async def test_body_without_room() -> None:
@@ -1260,7 +1325,7 @@ async def test_timing_of_the_route_is_not_less_for_retries() -> None:
     assert trace.paused_ns > 0
     trace.identified_ns, trace.planned_ns = trace.start_ns + 1_000_000, trace.start_ns + 8_000_000
     trace.body_ns, trace.paused_ns = 2_000_000, 60_000_000_000
-    assert "route;dur=5.0" in trace.server_timing()
+    assert b"route;dur=5.0" in trace.server_timing()
 
 
 async def test_no_ignored_headers() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any, Final
@@ -15,10 +15,10 @@ from gateway.endpoints.catalogue import CHAT, EMBEDDING, MESSAGES, RESPONSE
 from gateway.identity.tokens import Identity
 from gateway.limits.held import Held
 from gateway.limits.limiter import Limiter
-from gateway.limits.matching import Rules, Stage
+from gateway.limits.matching import Asking, Rules, Stage
 from gateway.limits.permit import LimitPolicy
 from gateway.limits.rules import Rule, RuleSet
-from gateway.model import Caller, Endpoint, FallbackPolicy, Plan, RetryPolicy, RouteFacts, Target
+from gateway.model import Endpoint, FallbackPolicy, Plan, RetryPolicy, RouteFacts, Target
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.routing.direct import Routing
 from gateway.snapshot import Snapshot
@@ -333,12 +333,10 @@ class Heard(Rules):
         self._target = target
         self.heard = asyncio.Event()
 
-    def held(
-        self, caller: Caller, asked: str, target: str, metadata: Mapping[str, str], stage: Stage
-    ) -> Held:
+    def held(self, asking: Asking, target: str, stage: Stage) -> Held:
         if target == self._target:
             self.heard.set()
-        return super().held(caller, asked, target, metadata, stage)
+        return super().held(asking, target, stage)
 
 
 async def test_hedged_calls_ask_limits_too() -> None:

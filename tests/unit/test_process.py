@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -110,6 +111,32 @@ def test_work_in_batches_holds_for_threads_too() -> None:
         "later.start(); later.join(); print(found == [os.SCHED_BATCH] * 2)"
     )
     assert _run(code).stdout == b"True\n"
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such options")
+def test_large_memory_is_reused() -> None:
+    """What is freed is not taken from the system again, page by page, also not by another thread."""
+    code = """
+import resource, threading
+from gateway.process import reuse_large_memory
+reuse_large_memory()
+def use():
+    for _ in range(20):
+        pieces = [bytes(range(256)) * 4096 for _ in range(4)]
+def faults():
+    use()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    use()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+faults()
+thread = threading.Thread(target=faults)
+thread.start()
+thread.join()
+"""
+    # Four megabytes have a thousand pages, and they were used twenty times.
+    of_main, of_thread = _run(code).stdout.split()
+    assert int(of_main) < 1000
+    assert int(of_thread) < 1000
 
 
 def test_give_way_comes_back() -> None:

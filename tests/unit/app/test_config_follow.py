@@ -75,6 +75,17 @@ async def test_a_refusal_is_counted_and_told_once(caplog: pytest.LogCaptureFixtu
     assert following.refused.errors[0]["message"] == "set 3 of format 2"
 
 
+async def test_what_cannot_be_kept_is_tried_less_often() -> None:
+    """Each time all of it is brought; as often as before once there is room, or Redis says something else."""
+    full = OSError(28, "No space left on device")
+    following = Following(FakeSets(*[full] * 6, True, full, ConfigAwayError("x")), every_s=0.25)
+    waits = []
+    for _ in range(9):
+        await following.follow_once()
+        waits.append(following.wait_s)
+    assert waits == [0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 0.25, 0.5, 0.25]
+
+
 async def test_it_goes_on() -> None:
     """Until it is ended."""
     sets = FakeSets(ConfigAwayError("x"), True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, NoReturn
 
+import httpx
 from starlette.testclient import TestClient
 
 from gateway.config import Config, SecretSource
@@ -22,6 +24,7 @@ from gateway.control.config import ConfigSource
 from gateway.control.config_history import History
 from gateway.control.config_status import ConfigStatus
 from gateway.control.health import Health
+from gateway.control.in_turn import MOST_WAITING
 from gateway.control.limits import LimitsSource
 from gateway.control.limits_in_force import LimitsInForce
 from gateway.control.metrics import MetricsPage, MetricsSource
@@ -223,3 +226,24 @@ class Rooms:
         self.tried.append(config)
         result = ProbeResult(name or "elastic", "traces", True, 200, 12.5, "taken (HTTP 200)", "")
         return [] if name == "unknown" else [result.to_dict()]
+
+
+async def posted_at_once(
+    client: TestClient, path: str, body: Mapping[str, Any], count: int
+) -> list[httpx.Response]:
+    """What *count* who ask the same at the same time are answered."""
+    transport = httpx.ASGITransport(client.app)
+    async with httpx.AsyncClient(
+        transport=transport, base_url=str(client.base_url), headers=client.headers
+    ) as asking:
+        return await asyncio.gather(*[asking.post(path, json=body) for _ in range(count)])
+
+
+def assert_few_wait(replies: Sequence[httpx.Response]) -> None:
+    """Those who found room have an answer, the others are told when to come again."""
+    refused = [reply for reply in replies if reply.status_code == 503]
+    assert {reply.status_code for reply in replies} == {200, 503}
+    assert len(replies) - len(refused) > MOST_WAITING
+    assert {(reply.json()["error"]["code"], reply.headers["retry-after"]) for reply in refused} == {
+        ("busy", "1")
+    }

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from gateway.control.operator import Role
 from tests.unit.config.test_manifest_files import KIND, LIMITS, OPENAI
 from tests.unit.config.writing import ACCOUNT, CALLER, documents
-from tests.unit.control.rooms import Rooms, access_at
+from tests.unit.control.rooms import Rooms, access_at, assert_few_wait, posted_at_once
 
 PATH = f"/api/manifests/{KIND}/limits"
 YAML = {"Content-Type": "application/yaml"}
@@ -107,6 +107,13 @@ def test_a_foreign_page_deletes_nothing(client: TestClient) -> None:
 def validated(client: TestClient, **asked: Any) -> dict[str, Any]:
     found: dict[str, Any] = client.post("/api/manifests/validate", json=asked).json()
     return found
+
+
+async def test_validating_is_done_one_at_a_time(client: TestClient) -> None:
+    """Whoever may sign in may ask for it, and it takes long: few wait, others are told to come again."""
+    asked = {"type": KIND, "name": "limits", "yaml": LIMITS}
+    assert_few_wait(await posted_at_once(client, "/api/manifests/validate", asked, 60))
+    assert validated(client, **asked)["is_valid"]
 
 
 def test_validating_a_text(client: TestClient, folder: Path) -> None:

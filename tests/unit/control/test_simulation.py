@@ -9,7 +9,7 @@ import pytest
 
 from gateway.control.operator import Role
 from tests.unit.control.limit_desk import Desk, budget, desk_of, rate
-from tests.unit.control.rooms import Rooms, access_at
+from tests.unit.control.rooms import Rooms, access_at, assert_few_wait, posted_at_once
 
 MODEL_M: dict[str, Any] = {"when": {"models": {"in": ["fake/m"]}}}
 
@@ -34,6 +34,14 @@ def test_who_calls_by_name() -> None:
     (row,) = answer["rules"]
     assert (row["entity"], row["needs"], row["may_refuse"]) == ({"virtualaccount": "app"}, 1, True)
     assert (answer["allowed"], answer["answered_by"], answer["refusal"]) == (True, "fake/m", None)
+
+
+async def test_one_at_a_time() -> None:
+    """Whoever may sign in may ask for it: few wait, others are told to come again."""
+    client = desk_of(rate("r", {"requests_per_day": 2})).client()
+    asked = {"user": "a@x.io", "model": "fake/m"}
+    assert_few_wait(await posted_at_once(client, "/api/limits/simulate", asked, 60))
+    assert client.post("/api/limits/simulate", json=asked).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from gateway.delivery.ledger import Ledger
 from gateway.delivery.outcome import Outcome, Verdict
 
 DESTINATION = Destination("x", "https://host/v1/traces", {}, {}, 0)
-BATCH = Batch((Item(b"", b"\x2a\x01a", b"", 5, 1),), b"", 0)
+BATCH = Batch((Item(b"", b"\x12\x03", b"\x2a\x01a", b"", 5, 1),), b"", 0)
 DELIVERED = Outcome(Verdict.DELIVERED, 200)
 BUSY = Outcome(Verdict.RETRY, 503, "HTTP 503")
 

@@ -28,7 +28,7 @@ def total(entry: dict[str, Any]) -> int:
 
 def batch(*completes: int, start: int = 0, refused: Refused | None = None) -> Batch:
     """One span for each number: the position that it completes, 0 for none."""
-    items = tuple(Item(b"", b"", b"", 2, at, refused or Refused()) for at in completes)
+    items = tuple(Item(b"", b"\x12\x00", b"", b"", 2, at, refused or Refused()) for at in completes)
     return Batch(items, b"", start)
 
 

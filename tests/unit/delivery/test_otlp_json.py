@@ -151,6 +151,15 @@ def test_numbers_that_json_lacks(value: float, expected: float | str) -> None:
     assert found["attributes"][0]["value"] == {"doubleValue": expected}
 
 
+@pytest.mark.parametrize("text", ["é", "é" * 1000], ids=["short", "long"])
+def test_an_attribute_that_comes_again_is_the_same(text: str) -> None:
+    """Whether it was kept or not, and whatever came with the same name between."""
+    for value in (text, "another", text):
+        attributes = [KeyValue(key="said", value=AnyValue(string_value=value))] * 2
+        expected = {"key": "said", "value": {"stringValue": value}}
+        assert one_span(attributes=attributes)["attributes"] == [expected, expected]
+
+
 @pytest.mark.parametrize("body", [b"\x0a", b"\x0a\x04\x12\x02\xff\xff"])
 def test_what_is_no_request(body: bytes) -> None:
     """It is told apart."""

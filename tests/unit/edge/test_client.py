@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -208,6 +209,7 @@ async def test_short_body(headers: list[tuple[bytes, bytes]], *, is_short: bool)
         pytest.param([], [], 0, id="none"),
         pytest.param([], [(b"content-length", b"100000000000")], 0, id="very long"),
         pytest.param([], [(b"transfer-encoding", b"gzip, chunked")], 0, id="in a framing that is refused"),
+        pytest.param([], [(b"content-length", b"5"), (b"expect", b"100-continue")], 0, id="not asked for"),
     ],
 )
 async def test_body_that_nobody_wants(
@@ -215,6 +217,27 @@ async def test_body_that_nobody_wants(
 ) -> None:
     """It is taken in, so that the connection stays of use; one without end is not."""
     wire = Wire(*messages, headers=headers)
+    await wire.client.drop_body()
+    assert wire.received == read
+
+
+@pytest.mark.parametrize(
+    ("messages", "headers", "read"),
+    [
+        pytest.param([part(b"whole")], [(b"content-length", b"5")], 1, id="all has come"),
+        pytest.param([part(b"who", more=True), part(b"le")], [], 2, id="too much has come"),
+        pytest.param(
+            [part(b"longer", more=True), part(b"", more=True), part(b"")], [], 3, id="more is to come"
+        ),
+    ],
+)
+async def test_rest_of_a_body_that_nobody_wants(
+    messages: list[dict[str, Any]], headers: list[tuple[bytes, bytes]], read: int
+) -> None:
+    """What has been read is not waited for again."""
+    wire = Wire(*messages, headers=headers or [(b"transfer-encoding", b"chunked")])
+    with suppress(BodyTooLarge):
+        await wire.client.read_body(5 if headers else 4, ignore)
     await wire.client.drop_body()
     assert wire.received == read
 

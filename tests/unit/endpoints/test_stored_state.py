@@ -13,6 +13,7 @@ from gateway.endpoints.stored_state import (
     MAX_MADE,
     MAX_NAMED,
     id_in,
+    may_name_state,
     state_made,
     state_made_by,
     state_named,
@@ -26,10 +27,10 @@ SEALED = "gAAAAABo-_x/+=="
 
 def named(endpoint: Endpoint = RESPONSE, **members: Any) -> list[tuple[str, str]]:
     """Names and fields of what such a call goes on from; what is sealed without its hash."""
-    return [
-        ("sealed" if state.is_sealed else state.name, state.field)
-        for state in state_named(make_call(endpoint, **members))
-    ]
+    call = make_call(endpoint, **members)
+    found = list(state_named(call))
+    assert may_name_state(call, msgspec.json.encode(call.fields)) or not found
+    return [("sealed" if state.is_sealed else state.name, state.field) for state in found]
 
 
 def reasoning(content: Any = SEALED, **members: Any) -> dict[str, Any]:
@@ -199,3 +200,17 @@ def test_who_wants_something_sealed() -> None:
 def test_id_of_an_object(raw: bytes, expected: str) -> None:
     """Named alone, or as an object."""
     assert id_in(msgspec.Raw(raw)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "may_name"),
+    [
+        ("What does a file_id stand for?", False),
+        ('Why is "id" quoted here?', False),
+        ({"type": "file", "file": {"file_id": "f"}}, True),
+    ],
+)
+def test_what_need_not_be_looked_through(text: object, *, may_name: bool) -> None:
+    """A chat without a member of such a name goes on from nothing, whatever its texts say."""
+    call = make_call(CHAT, messages=[{"role": "user", "content": text}])
+    assert may_name_state(call, msgspec.json.encode(call.fields)) is may_name

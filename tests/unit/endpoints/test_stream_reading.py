@@ -7,9 +7,10 @@ import math
 import pytest
 
 from gateway.endpoints.openai_reply import ReplyFacts
-from gateway.endpoints.stream_reading import StreamReading, may_be_broken, read_event
+from gateway.endpoints.stream_reading import StreamReading, is_one_object, may_be_broken, read_event
 from gateway.errors import UpstreamBadReply
 from gateway.model import Usage
+from gateway.wire.sse import DONE, count_data_lines
 
 FACTS = ReplyFacts("r-1", "m", ("stop",), Usage(1, 2, "provider"))
 
@@ -73,3 +74,32 @@ def test_event_that_cannot_be_read(data: bytes) -> None:
 def test_what_may_be_broken(events: bytes, *, may_be: bool) -> None:
     """Every event that does not end with a brace is looked at, never the many that do."""
     assert may_be_broken(events) is may_be
+
+
+@pytest.mark.parametrize(
+    ("events", "is_one"),
+    [
+        (b'data: {"a":1}\n\n', True),
+        (b'data:{"a":"[DONE]"}\n\n', True),
+        (b'data: {"a":1}\n\ndata: {"a":2}\n\n', False),
+        (b'data: {"a":\ndata: 1}\n\n', False),
+        (b'data: {"a":\rdata: 1}\n\n', False),
+        (b'data: {"a":1}\r\n\r\n', False),
+        (b'event: x\ndata: {"a":1}\n\n', True),
+        (b'event: x\nid: {"a":1}\n\n', False),
+        (b'id: x\ndata: {"a":1}\n\n', False),
+        (b'event: x\ndata: {"a":\ndata: 1}\n\n', False),
+        (b'data: x\ndata: {"a":1}\n\n', False),
+        (b': {"a":1}\n\n', False),
+        (b'data: {"a"\n\n', False),
+        (b"data: [DONE]\n\n", False),
+        (b"", False),
+    ],
+)
+def test_one_object(events: bytes, *, is_one: bool) -> None:
+    """What is said to be one holds one line of data, whole, and no end of the stream."""
+    assert is_one_object(events) is is_one
+    if is_one:
+        assert not may_be_broken(events)
+        assert count_data_lines(events) == 1
+        assert not events.startswith(b"data: " + DONE)

@@ -48,11 +48,21 @@ def policy_of(*rules: Rule, order: Order = "all", budget_status: int = 429) -> L
 
 
 class FixedNeed:
-    """A call that may use this much, wherever."""
+    """A call that may use this much, wherever.
 
-    def __init__(self, tokens: int = 0, cost_usd: float = 0.0) -> None:
+    Attributes:
+        asked: What it was asked, and ("read", "") where it was to be read first.
+    """
+
+    def __init__(self, tokens: int = 0, cost_usd: float = 0.0, *, is_unread: bool = False) -> None:
+        self.is_unread = is_unread
         self._amounts = {"tokens": tokens, "cost": round(cost_usd * MICRO_USD)}
-        self.asked: list[tuple[LimitKind, str]] = []
+        self.asked: list[tuple[str, str]] = []
+
+    async def read(self) -> None:
+        """Note it."""
+        self.asked.append(("read", ""))
+        self.is_unread = False
 
     def amount(self, kind: LimitKind, target: str) -> int:
         """As it was made."""

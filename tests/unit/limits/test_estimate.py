@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -261,3 +262,23 @@ def test_counting_is_free() -> None:
         call_of(COUNT_TOKENS, messages=[said(HUNDRED)]), (make_target(price=TokenPrice()),), OutputSizes()
     )
     assert need.amount("cost", "") == 0
+
+
+async def test_a_long_call_is_read_aside() -> None:
+    """Once, before an amount is asked for, and with the same result; where nothing is counted not at all."""
+    works: list[Callable[[], Any]] = []
+
+    async def aside(work: Callable[[], Any]) -> Any:
+        works.append(work)
+        return work()
+
+    call = call_of(messages=[said(HUNDRED)], max_tokens=50)
+    need = Estimate(call, (TARGET,), OutputSizes(), aside)
+    was_unread = need.is_unread
+    await need.read()
+    assert (was_unread, need.is_unread) == (True, False)
+    assert need.amount("tokens", "") == tokens_of(call) == 158
+    assert len(works) == 1
+    await Estimate(call_of(SPEECH, input="x"), (TARGET,), OutputSizes(), aside).read()
+    assert len(works) == 1
+    assert not Estimate(call, (TARGET,), OutputSizes()).is_unread

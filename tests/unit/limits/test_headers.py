@@ -6,9 +6,16 @@ from math import inf
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.limits.headers import format_duration, limit_headers
-from gateway.model import LimitNote
+from gateway.limits.limiter import Limiter
+from gateway.limits.matching import Asking
+from gateway.model import LimitNote, Plan
+from gateway.store.counter_table import counters_in_memory
+from tests.unit.limits.limits import NOW_S, FixedNeed, limit_of, policy_of
+from tests.unit.makers import make_caller, make_target
 
 
 def note(**changes: Any) -> LimitNote:
@@ -81,3 +88,27 @@ def test_without_end() -> None:
 def test_durations(seconds: float, text: str) -> None:
     """Written as OpenAI does, rounded up: who waits that long waits long enough."""
     assert format_duration(seconds).decode() == text
+
+
+WATCHED = limit_of("requests", 3, id="watched", mode="audit")
+POLICY = policy_of(
+    limit_of("requests", 5, window="hour"),
+    limit_of("requests", 4, id="minute"),
+    WATCHED,
+    limit_of("tokens", 99),
+)
+TARGET = make_target("one/m")
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([0.0, 0.3, 1.0, 4.9, 61.0, 3700.0]), st.integers(1, 40)), max_size=30)
+)
+async def test_one_after_another(calls: list[tuple[float, int]]) -> None:
+    """A call that was admitted at once is told what its limits said one by one, whatever was told before."""
+    now_s = [NOW_S]
+    limiter = Limiter(counters_in_memory(places=64, now_s=lambda: now_s[0]), now_s=lambda: now_s[0])
+    for passed_s, tokens in calls:
+        now_s[0] += passed_s
+        asking = Asking(make_caller("one/m"), TARGET.name, {}, FixedNeed(tokens))
+        permit = await limiter.admit(POLICY, asking, Plan((TARGET,), (TARGET.name,)))
+        assert dict(permit.headers()) == dict(limit_headers(permit.notes))

@@ -12,7 +12,8 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from gateway.limits.limiter import Limiter
-from gateway.limits.permit import Asking, LimitPolicy
+from gateway.limits.matching import Asking
+from gateway.limits.permit import LimitPolicy
 from gateway.limits.rules import Rule
 from gateway.model import Charge, Correction, Counters, Decision, Plan, RouteFacts
 from gateway.store.counter_table import counters_in_memory

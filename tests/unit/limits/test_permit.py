@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import BudgetExceeded, LimitsUnavailable, RateLimitExceeded
+from gateway.limits.held import Need
 from gateway.limits.limiter import Limiter
-from gateway.limits.permit import Asking, CallPermit, LimitPolicy, Need
+from gateway.limits.matching import Asking
+from gateway.limits.permit import CallPermit, LimitPolicy
 from gateway.limits.rules import MICRO_USD, Limit, Meter, Rule, When
 from gateway.limits.windows import CALENDAR
 from gateway.model import Charge, Correction, Decision, LimitKind, Plan, RouteFacts, Spent, Target
@@ -75,6 +77,20 @@ async def test_requests_stay_counted() -> None:
     assert isinstance(third.refusal, RateLimitExceeded)
     third.settle([])
     assert rig.used("one/m") == {"requests-limit": 2}
+
+
+async def test_what_takes_long_to_tell_is_read_first() -> None:
+    """Once, and only where somebody asks for an amount: for requests nobody does."""
+    need = FixedNeed(is_unread=True)
+    await Rig(policy_of(limit_of("requests", 2)), need=need).direct()
+    assert need.asked == []
+    rig = Rig(
+        policy_of(limit_of("tokens", 1000), limit_of("tokens", 500, models=("two/*",), id="two")), need=need
+    )
+    permit = await rig.call()
+    assert await permit.admit_target(TWO)
+    assert need.asked[0] == ("read", "")
+    assert need.asked.count(("read", "")) == 1
 
 
 async def test_parallel_calls() -> None:
@@ -207,6 +223,11 @@ async def test_a_model_beside_the_targets() -> None:
 
 class NeedByTarget:
     """A call that may use more at some targets than at others."""
+
+    is_unread = False
+
+    async def read(self) -> None:
+        """There is nothing to read."""
 
     def __init__(self, **tokens: int) -> None:
         self._tokens = tokens

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.limits.matching import Asking
 from perf.contenders import BUDGET, LIMITS
 from perf.limiting import BOTH, CASES, Limited, measure
 from perf.promises import PROMISES
+from tests.unit.limits.limits import FixedNeed
 
 
 def test_every_case_is_measured() -> None:
@@ -32,7 +34,8 @@ async def test_all_of_them_hold(manifests: tuple[str, ...], held: int, tmp_path:
     assert policy is not None
     for _ in range(3):
         await limited.once()
-    found = policy.rules.held(limited.caller, "perf/chat", "perf/chat", {}, "direct")
+    asking = Asking(limited.caller, "perf/chat", {}, FixedNeed())
+    found = policy.rules.held(asking, "perf/chat", "direct")
     assert len(found.meters) == held
     now_s = limited.limiter.now_s()
     used = limited.counters.usage([meter.charge(0, now_s) for meter in found.meters]).used

@@ -58,8 +58,9 @@ class _Transport:
 
 async def flooded(*answers: bytes | str | None, connections: int = 1, patience_s: float = 5.0) -> Overloaded:
     server = Server(*answers)
-    flood = Flood(TARGET, rps=1000.0, seconds=len(answers) / 1000, patience_s=patience_s)
-    return await flood.run([server.made() for _ in range(connections)], Health())
+    callers = [server.made() for _ in range(connections)]
+    flood = Flood(TARGET, callers, rps=1000.0, seconds=len(answers) / 1000)
+    return await flood.run(Health(), patience_s)
 
 
 async def test_everything_is_told_apart() -> None:

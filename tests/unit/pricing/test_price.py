@@ -289,3 +289,16 @@ def test_what_is_billed_is_paid() -> None:
     usage = Usage(71, 27, "provider", billed_input_tokens=5, billed_output_tokens=26)
     assert price.cost_usd(usage) == pytest.approx((5 * 2 + 26 * 10) / 1_000_000)
     assert price.cost_usd(Usage(71, 27, "provider", billed_input_tokens=5)) == pytest.approx(10 / 1_000_000)
+
+
+@given(st.integers(0, 400_000), st.integers(0, 100_000), st.sampled_from([TEXT, CACHED, TIERED, REASONING]))
+def test_tokens_alone(input_tokens: int, output_tokens: int, price: TokenPrice) -> None:
+    """So many tokens cost what a reply costs that used them and tells no more."""
+    told = used(input_tokens, output_tokens)
+    assert price.tokens_usd(input_tokens, output_tokens) == price.cost_usd(told)
+
+
+@pytest.mark.parametrize("price", [CharacterPrice(15), AudioPrice(0.006), PagePrice(1), SearchPrice(2)])
+def test_tokens_that_are_not_paid(price: AnyPrice) -> None:
+    """What is not paid by tokens has no cost that these say."""
+    assert price.tokens_usd(100, 10) is None

@@ -211,6 +211,29 @@ def test_a_pause_that_is_over_is_forgotten(clock: Clock) -> None:
     assert board.is_quiet(board.place_of(NAME))
 
 
+def test_several_at_once(health: Health) -> None:
+    """All of them are well as long as none is drained, or its circuit open."""
+    names = (TARGET.name, "acct/other")
+    assert health.are_well(names)
+    health.drain("acct/other")
+    assert not health.are_well(names)
+    assert health.are_well((TARGET.name,))
+    health.undrain("acct/other")
+    assert health.are_well(names)
+    break_it(health)
+    assert not health.are_well(names)
+
+
+def test_several_of_a_full_board(clock: Clock) -> None:
+    """Where one takes the place of another, nothing is said of them together."""
+    health = Health(board_in_memory(places=2, now_s=clock), now_s=clock)
+    names = ("acct/a", "acct/b", "acct/c")
+    assert not health.are_well(names)
+    assert not health.are_well(names)
+    health.drain("acct/c")
+    assert not health.are_well(("acct/c",))
+
+
 def test_drain(health: Health) -> None:
     """An operator's word stands above all, for as long as it does; it is news once."""
     assert health.drain(NAME)

@@ -119,6 +119,31 @@ def test_of_no_use_for_what_is_asked(changes: dict[str, Any], reason: SkipReason
     )
 
 
+def test_one_plan_for_an_order_that_is_kept() -> None:
+    """It is made once, and made anew as soon as a target is not well, or has a hedge."""
+    health = FakeHealth()
+    kept = Order(tuple(candidate(name) for name in NAMES), is_kept=True)
+
+    class Keeping:
+        type: Final = "keeping"
+
+        def order(self, candidates: Sequence[Candidate], _: CallFacts, __: HealthView, /) -> Order:
+            return kept if len(candidates) == len(NAMES) else Order(candidates)
+
+    route = make_route(health=health, strategy=Keeping())
+    plan = route.plan(FACTS)
+    assert [target.name for target in plan.targets] == list(NAMES)
+    assert route.plan(FACTS) is plan
+    health.reasons["acct/b"] = "circuit"
+    assert route.plan(FACTS).skipped == (Skipped("acct/b", "circuit"),)
+    health.reasons.clear()
+    assert route.plan(FACTS) is plan
+    hedged = make_route(
+        health=health, strategy=Keeping(), hedge=QuantileHedge(0.95, min_delay_ms=100, max_delay_ms=10_000)
+    )
+    assert hedged.plan(FACTS) is not hedged.plan(FACTS)
+
+
 def test_who_may_not_follow_another() -> None:
     """A target that is no candidate for fallbacks is tried first or never."""
     route = make_route(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -28,8 +30,11 @@ weights_of_routes = st.lists(st.integers(0, 100), min_size=1, max_size=6).map(
 )
 
 
-def candidates_of(weights: Mapping[str, int]) -> list[Candidate]:
-    return [Candidate(make_target(name), weight=weight) for name, weight in weights.items()]
+def candidates_of(
+    weights: Mapping[str, int], kind: type[list[Any] | tuple[Any, ...]] = list
+) -> Sequence[Candidate]:
+    """As a tuple they are given again and again, so every order is made once."""
+    return kind(Candidate(make_target(name), weight=weight) for name, weight in weights.items())
 
 
 def sticky_on(table: Table) -> Weighted:
@@ -50,18 +55,36 @@ def of_user(user: object) -> CallFacts:
 @given(weights_of_routes, st.integers(0, 2**32))
 @settings(max_examples=40, derandomize=True, deadline=None)
 @example({"acct/0": 1, "acct/1": 99}, 1)
-def test_weights_converge(weights: dict[str, int], seed: int) -> None:
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_weights_converge(
+    kind: type[list[Any] | tuple[Any, ...]], weights: dict[str, int], seed: int
+) -> None:
     """Of many calls each target is first for the share that its weight has; one of weight 0 for none."""
-    strategy, candidates = Weighted(random.Random(seed)), candidates_of(weights)
+    strategy, candidates = Weighted(random.Random(seed)), candidates_of(weights, kind)
     counts = Counter(names(strategy, candidates)[0] for _ in range(4000))
     check_shares(counts, weights if any(weights.values()) else {"acct/0": 1})
 
 
-def test_second_choices_converge_too() -> None:
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_second_choices_converge_too(kind: type[list[Any] | tuple[Any, ...]]) -> None:
     """Who follows one that failed is chosen by weight among the others."""
-    strategy, candidates = Weighted(random.Random(3)), candidates_of(WEIGHTS)
+    strategy, candidates = Weighted(random.Random(3)), candidates_of(WEIGHTS, kind)
     orders = [names(strategy, candidates) for _ in range(20_000)]
     check_shares(Counter(order[1] for order in orders if order[0] == "acct/a"), {"acct/b": 30, "lab/c": 10})
+
+
+@pytest.mark.parametrize("count", range(7))
+def test_every_order_made_once(count: int) -> None:
+    """Of few targets an order that comes again is the same object; those of many are made anew."""
+    strategy = Weighted(random.Random(5))
+    candidates = candidates_of({**{f"acct/{at}": 1 + at for at in range(count)}, "acct/none": 0}, tuple)
+    first = strategy.order(candidates, FACTS, FakeHealth())
+    assert not first.is_kept
+    orders = [strategy.order(candidates, FACTS, FakeHealth()) for _ in range(400)]
+    assert all(set(order.candidates) == set(candidates) for order in orders)
+    assert all(order.candidates[-1].weight == 0 for order in orders)
+    assert len(set(map(id, orders))) <= (math.factorial(count) if count <= 5 else 400)
+    assert all(order.is_kept for order in orders) is (count <= 5)
 
 
 @given(weights=weights_of_routes, seed=st.integers(0, 2**32), is_session=st.booleans())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import mmap
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 
 from gateway.model import (
     PARALLEL,
+    TABLE_KEY_BYTES,
     Charge,
     Charges,
     Correction,
@@ -27,8 +29,8 @@ from gateway.model import (
     Counters,
     Decision,
 )
-from gateway.store.counter_notes import NOTES
-from gateway.store.counter_places import LANES
+from gateway.store.counter_notes import BYTES, NOTED_WORD, NOTES, Notes
+from gateway.store.counter_places import BUCKET, LANES, size_of
 from gateway.store.counter_table import CounterTable, counters_in_memory, open_counters, open_counters_to_read
 from tests.unit.doubles import Clock
 from tests.unit.store.others import end, run
@@ -694,6 +696,25 @@ def test_settled_while_another_keeps_the_file(path: Path) -> None:
     assert counters.usage(seen).used == (7, 7, 6)
     end(holder)
     counters.close()
+
+
+def test_noted_while_notes_are_counted() -> None:
+    """What another process notes meanwhile is not taken for counted: the next look finds it."""
+    start = size_of(BUCKET)
+    with mmap.mmap(-1, start + BYTES) as data, memoryview(data).cast("q") as words:
+        one, other = (Notes(data, words, start, lane) for lane in (0, 1))
+        key, counted = bytes(TABLE_KEY_BYTES), []
+
+        def count(*note: object) -> None:
+            counted.append(note[-1])
+            if len(counted) == 1:
+                assert other.write(key, 0, 0, 0, 5)
+
+        assert one.write(key, 0, 0, 0, 3)
+        assert words[NOTED_WORD]
+        for told, is_left in (([3], 1), ([3, 5], 0)):
+            one.settle(count)
+            assert (counted, words[NOTED_WORD]) == (told, is_left)
 
 
 def test_more_than_a_page_of_notes(path: Path) -> None:

@@ -287,6 +287,7 @@ async def test_a_server_that_is_killed(fleet: Fleet, caplog: pytest.LogCaptureFi
         (True, False), (True, False), (False, False),
     ]  # fmt: skip
     assert answers[1].used == (5, 5)
+    assert counters.decided_here == {"unanswered": 1, "away": 2}
     assert "limits are this host's own" in caplog.text
     assert PASSWORD not in caplog.text
     fleet.server.start()
@@ -373,6 +374,8 @@ async def test_a_slow_server(fleet: Fleet) -> None:
     for _ in range(20):
         await take(counters, one)
     await fleet.until_used(one, 21)
+    assert counters.decided_here["unanswered"] == 1
+    assert counters.decided_here.total() <= 21
 
 
 async def test_a_process_that_stands_still_itself(fleet: Fleet) -> None:

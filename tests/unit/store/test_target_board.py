@@ -105,6 +105,19 @@ def test_a_pause_alone_is_to_be_looked_at() -> None:
     assert board.is_quiet(place)
 
 
+def test_several_at_once() -> None:
+    """One that is not quiet is enough, and so is that places may be others' by now."""
+    board = board_in_memory(places=2)
+    places = [board.place_of("a/b"), board.place_of("a/c")]
+    assert board.are_quiet(places, board.generation)
+    board.drain(places[1])
+    assert not board.are_quiet(places, board.generation)
+    board.undrain(places[1])
+    generation = board.generation
+    board.place_of("a/d")
+    assert not board.are_quiet(places, generation)
+
+
 def test_drained_whatever_becomes_of_the_circuit(path: Path) -> None:
     """It is a byte of its own, which no half-written circuit takes along."""
     board = board_at(path)

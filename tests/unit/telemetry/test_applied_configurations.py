@@ -140,6 +140,15 @@ def test_limits() -> None:
     assert applied_configurations(trace) is None
 
 
+def test_figures_are_those_of_their_limits() -> None:
+    """Also where a budget was asked for first: budgets are told last."""
+    trace = make_planned_trace()
+    trace.permit = FakePermit(note("a", is_budget=True, used=1), note("b", used=2), note("c", used=3))
+    told = json.loads(applied_configurations(trace) or b"")
+    assert [(limit["id"], limit["used"]) for limit in told["rate_limits"]] == [("b", 2), ("c", 3)]
+    assert [(limit["id"], limit["used"]) for limit in told["budgets"]] == [("a", 1)]
+
+
 def test_many_limits_fit() -> None:
     """However many hold, the header stays short, and says who refuses."""
     trace = make_planned_trace()

@@ -202,6 +202,32 @@ def test_label_sets_are_bounded_and_the_rest_is_counted() -> None:
     assert overflows == {("calls",): [3], ("attempts",): [3], ("failures",): [3]}
 
 
+def test_good_calls_beyond_the_bound_are_counted_each_time() -> None:
+    """What is found quickly for calls like one before is never the group that many share."""
+    traces = [
+        make_answered_trace(replace(TARGET, name=f"main/m{number}", model_id=f"m{number}"))
+        for number in range(3)
+    ]
+    points = measured(*traces, *traces, max_sets=2)
+    requests = {
+        point.labels[0]: point.values for point in points if point.name == "ai_gateway_requests_total"
+    }
+    assert requests == {"main/m0": [2], "main/m1": [2], OTHER: [2]}
+    overflows = {point.labels: point.values for point in points if point.name == "gateway.metrics.overflows"}
+    assert overflows == {("calls",): [2], ("attempts",): [2]}
+
+
+def test_a_name_may_be_another_target_under_another_configuration() -> None:
+    """So is what its calls are counted as."""
+    before, after = make_answered_trace(), make_answered_trace(replace(TARGET, provider="other"))
+    after.config_version = "v2"
+    points = measured(before, after, before)
+    durations = {
+        point.labels[1]: sum(point.values[:-1]) for point in points if point.name == f"{GEN_AI}.duration"
+    }
+    assert durations == {TARGET.provider: 2, "other": 1}
+
+
 ROUTE = RouteFacts("vm/chat", "weight-based-routing")
 ROUTED = "ai_gateway_load_balanced_requests_total"
 

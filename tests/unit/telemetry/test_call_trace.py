@@ -12,7 +12,7 @@ from gateway.endpoints.catalogue import CHAT
 from gateway.model import Plan, Skipped, TraceContext, Usage
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace, begin_trace
 from gateway.telemetry.plan import TelemetryPlan
-from tests.unit.doubles import FakeClient
+from tests.unit.doubles import FakeClient, FakeHeaders
 from tests.unit.makers import TARGET, TokenPrice, make_call, make_caller, make_target
 from tests.unit.telemetry.traces import (
     FACTS,
@@ -364,7 +364,7 @@ def test_overhead_while_an_attempt_runs() -> None:
     """The header goes out before the reply has ended: the wait so far is the provider's."""
     trace = make_trace(start_ns=time.perf_counter_ns() - 500 * MS)
     trace.attempts.append(AttemptTrace(TARGET, 1, b"1" * 8, trace.start_ns + 2 * MS))
-    timing = dict(part.split(";dur=") for part in trace.server_timing().split(", "))
+    timing = dict(part.split(";dur=") for part in trace.server_timing().decode().split(", "))
     assert timing["overhead"] == "2.000"
     assert float(timing["total"]) >= 500
 
@@ -372,12 +372,15 @@ def test_overhead_while_an_attempt_runs() -> None:
 def test_server_timing_names_the_stages_that_ran() -> None:
     """A stage that did not run is not in the header."""
     trace = make_trace()
-    assert [part.partition(";")[0] for part in trace.server_timing().split(", ")] == ["overhead", "total"]
+    assert [part.partition(";")[0] for part in trace.server_timing().decode().split(", ")] == [
+        "overhead",
+        "total",
+    ]
     trace.identified(make_caller())
     trace.planned(Plan((TARGET,), (TARGET.name,)))
     trace.attempt(TARGET)
     trace.attempt(TARGET)
-    parts = trace.server_timing().split(", ")
+    parts = trace.server_timing().decode().split(", ")
     stages = ["auth", "route", "upstream", "overhead", "total", "attempts"]
     assert [part.partition(";")[0] for part in parts] == stages
     assert parts[-1] == 'attempts;desc="2"'
@@ -388,7 +391,7 @@ def test_time_of_asking_limits_is_told() -> None:
     """It is no part of routing."""
     trace = make_planned_trace(PRICED)
     trace.identified_ns, trace.planned_ns, trace.limit_ns = 1 * MS, 9 * MS, 2 * MS
-    assert trace.server_timing().startswith("auth;dur=1.000, route;dur=6.000, limit;dur=2.000, overhead")
+    assert trace.server_timing().startswith(b"auth;dur=1.000, route;dur=6.000, limit;dur=2.000, overhead")
 
 
 # -- a model that is asked how hard the call is
@@ -421,7 +424,7 @@ def test_time_of_the_question_is_told() -> None:
     trace, asked = make_judged_trace()
     trace.identified_ns, trace.planned_ns = 1 * MS, 9 * MS
     asked.start_ns, asked.end_ns = 2 * MS, 8 * MS
-    assert trace.server_timing().startswith("auth;dur=1.000, route;dur=2.000, classify;dur=6.000, overhead")
+    assert trace.server_timing().startswith(b"auth;dur=1.000, route;dur=2.000, classify;dur=6.000, overhead")
     trace.end_ns = 10 * MS
     assert trace.overhead_ms == 4
 
@@ -448,3 +451,13 @@ def test_question_that_is_cut_off() -> None:
     trace.disconnected()
     trace.ended()
     assert (asked.error_type, asked.end_ns > 0) == ("client_disconnected", True)
+
+
+def test_no_secret_in_a_repr() -> None:
+    """Neither the caller's key nor what an attempt was signed in with, nor what was said."""
+    trace = make_planned_trace()
+    trace.headers = FakeHeaders([("authorization", "Bearer canary-of-caller")])
+    attempt = add_attempt(trace)
+    attempt.token, attempt.sent = "canary-of-provider", make_call(user="canary-of-prompt")
+    assert "canary" not in repr(trace)
+    assert TARGET.name in repr(attempt)

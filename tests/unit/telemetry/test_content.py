@@ -21,6 +21,7 @@ from gateway.model import Call, Endpoint
 from gateway.telemetry.content import MAX_REPLY_BYTES, ContentCapture, Trimmer, fit, share_out
 from gateway.telemetry.redaction_presets import Pattern, preset
 from gateway.telemetry.redactor import Redactor
+from gateway.telemetry.secrets_in_spans import Secrets, forms_of
 from tests.unit.makers import attributes_of
 
 SAID: Final = {"role": "user", "content": "hi"}
@@ -475,6 +476,35 @@ def test_any_content_is_json_within_its_limit(messages: Any, value: Any, limit: 
     answer = reply(choices=[{"message": {"role": "assistant", "content": value, "tool_calls": [arguments]}}])
     for redactor in (Redactor(), EMAIL):
         content(call_of(messages=messages, tools=tools), answer, redactor=redactor, max_bytes=limit)
+
+
+CREDENTIALS: Final = (b"long-enough-secret", b'a"quote\\and-more', "ключ-и-ещё".encode(), b"12345678")
+WORDS: Final = [form for credential in CREDENTIALS for form in forms_of([credential])]
+SAYABLE: Any = st.recursive(
+    st.integers(min_value=-(2**63), max_value=2**63 - 1)
+    | st.text(max_size=200)
+    | st.sampled_from([*WORDS, *(f"say {word}!" for word in WORDS), 12345678, "x" * 900, "\ud800"]),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.sampled_from(["a", *WORDS]), inner),
+    max_leaves=12,
+)
+
+
+@given(
+    st.lists(st.fixed_dictionaries({"role": st.just("user"), "parts": SAYABLE}), min_size=1, max_size=6),
+    st.lists(st.sampled_from(CREDENTIALS), max_size=2),
+    st.integers(min_value=2, max_value=20_000),
+)
+def test_what_is_shown_as_it_is_needs_no_mask_and_no_cut(
+    messages: list[Any], credentials: list[bytes], limit: int
+) -> None:
+    """Whatever is looked at as a whole comes out as it does text by text."""
+    secrets = Secrets(forms_of(credentials))
+    by_text, as_whole = Trimmer(secrets.hide_keys), Trimmer(secrets.hide_keys, secrets.spares)
+    sizes = [len(repr(message)) for message in messages]
+    assert fit(sizes, messages.__getitem__, limit, as_whole) == fit(
+        sizes, messages.__getitem__, limit, by_text
+    )
+    assert as_whole.is_cut is by_text.is_cut
 
 
 def test_deep_and_wide_values_are_bounded() -> None:

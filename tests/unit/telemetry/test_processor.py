@@ -19,6 +19,7 @@ from gateway.telemetry.plan import TelemetryPlan
 from gateway.telemetry.processor import (
     _FRAME_BYTES,
     _SLICE,
+    _SLICE_CONTENT_BYTES,
     MAX_CONTENT_BYTES,
     MAX_QUEUED,
     BatchingSpanProcessor,
@@ -108,7 +109,7 @@ async def test_a_busy_worker_does_not_wait() -> None:
 
 
 async def test_content_of_many_calls_does_not_wait() -> None:
-    """With many waiting there are no pauses, though each call with content is a slice of its own."""
+    """With many waiting there are no pauses, though slices with content are of fewer calls."""
     sink = Sink()
     for number in range(_SLICE * 2):
         sink.processor.record(recorded_call(user=str(number)))
@@ -333,7 +334,7 @@ def recorded_call(*pieces: bytes, **members: Any) -> CallTrace:
 
 
 async def test_content_is_read_in_slices_of_its_own() -> None:
-    """A call with content ends its slice, since it takes as long as many; order stays, in one frame."""
+    """With few waiting a call with content ends its slice, since it takes as long as many; order stays."""
     sink = Sink()
     for number in range(3):
         sink.processor.record(recorded_call(user=str(number)))
@@ -342,6 +343,18 @@ async def test_content_is_read_in_slices_of_its_own() -> None:
     assert [len(calls) for calls in sink.frames] == [6]
     assert [bool(call.spans[1].content) for call in sink.calls] == [True, False] * 3
     assert not sink.calls[0].spans[0].content
+    sink.check()
+
+
+async def test_a_busy_worker_reads_the_content_of_some_calls_at_once() -> None:
+    """So much of it that a call which comes meanwhile waits no longer than for a slice without."""
+    sink = Sink()
+    size = _SLICE_CONTENT_BYTES // 4
+    for _ in range(_SLICE + 1):
+        sink.processor.record(recorded_call(b"x" * size))
+    sink.processor._encode_slice()
+    assert len(sink.processor._encoded) == 4
+    sink.processor.drain()
     sink.check()
 
 

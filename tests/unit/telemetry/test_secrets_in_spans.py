@@ -18,6 +18,7 @@ from gateway.telemetry.redactor import Redactor
 from gateway.telemetry.secrets_in_spans import (
     SECRET_HEADERS,
     KnownSecrets,
+    Secrets,
     forms_of,
     keys_of,
     mask_keys,
@@ -291,6 +292,15 @@ def test_row_has_no_secret() -> None:
 def test_forms(header: bytes, forms: tuple[str, ...]) -> None:
     """Without the scheme, the longest first; short ones are words."""
     assert forms_of([header]) == forms
+
+
+def test_a_document_is_spared_only_if_no_text_in_it_would_be_masked() -> None:
+    """A key that JSON writes otherwise cannot be looked for in it: then nothing is spared."""
+    plain, escaped = Secrets(forms_of([CANARY.encode()])), Secrets(forms_of([b'quoted"canary']))
+    assert plain.spares('["hello"]')
+    assert not plain.spares(json.dumps([f"it is {CANARY}"]))
+    assert not escaped.spares('["hello"]')
+    assert not Secrets((), KnownSecrets((*keys_of([TARGET]), "back\\slash"))).spares('["hello"]')
 
 
 def test_secrets_of_a_request() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -13,7 +14,9 @@ from gateway.endpoints.catalogue import COMPLETION
 from gateway.model import LimitNote, Plan, RouteFacts, Skipped, TraceContext, Usage
 from gateway.telemetry.call_notes import CallNotes
 from gateway.telemetry.call_trace import CallTrace
+from gateway.telemetry.content import ContentCapture
 from gateway.telemetry.plan import TelemetryPlan
+from gateway.telemetry.redactor import Redactor
 from gateway.telemetry.span_encoding import SpanEncoder
 from gateway.telemetry.span_shapes import has_shape, may_be_kept, shape_key
 from tests.unit.doubles import FakeHeaders, FakePermit
@@ -52,6 +55,14 @@ def sent(credential: str) -> Change:
     return setting(headers=FakeHeaders([("authorization", f"Bearer {credential}")]))
 
 
+def said(text: str) -> ContentCapture:
+    """The content of a call with that reply."""
+    capture = ContentCapture(Redactor(), max_bytes=1000)
+    reply = {"choices": [{"message": {"role": "assistant", "content": text}}]}
+    capture.keep(json.dumps(reply).encode())
+    return capture
+
+
 # Of a plain good call, all that may differ from another's.
 CHANGES: Final[tuple[Change, ...]] = (
     setting(method="PUT"),
@@ -80,6 +91,7 @@ CHANGES: Final[tuple[Change, ...]] = (
     setting(end_ns=200 * MS, body_ns=MS),
     sent("one-secret-key"),
     sent("another-secret-key"),
+    lambda trace: setattr(trace, "content", said("hello")),
     attempt_setting(first_chunk_ns=30 * MS),
     attempt_setting(status_code=0),
     attempt_setting(span_id=b"W" * 8),

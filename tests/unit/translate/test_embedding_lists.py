@@ -14,7 +14,14 @@ from gateway.endpoints.catalogue import EMBEDDING
 from gateway.endpoints.openai_call import parse_call
 from gateway.errors import GatewayError, InvalidBody, UnsupportedParameter
 from gateway.model import Call, Usage
-from gateway.translate.embedding_lists import read_texts, text_count, with_usage, write_list, write_numbers
+from gateway.translate.embedding_lists import (
+    MAX_TEXTS,
+    read_texts,
+    text_count,
+    with_usage,
+    write_list,
+    write_numbers,
+)
 from gateway.translate.pair import LeftOut
 from tests.unit.makers import make_target
 
@@ -39,13 +46,14 @@ def test_texts(asked: object, texts: list[str]) -> None:
         ({"input": []}, InvalidBody, "input"),
         ({"input": 5}, InvalidBody, "input"),
         ({"input": ["a", 5]}, InvalidBody, "input"),
+        ({"input": ["a"] * (MAX_TEXTS + 1)}, InvalidBody, "input"),
         ({"input": [1, 2]}, UnsupportedParameter, "input"),
         ({"input": [[1, 2]]}, UnsupportedParameter, "input"),
         ({"input": "a", "encoding_format": "int8"}, InvalidBody, "encoding_format"),
     ],
 )
 def test_what_is_refused(fields: dict[str, Any], error: type[GatewayError], param: str) -> None:
-    """Tokens are OpenAI's; what is neither text nor tokens is a mistake."""
+    """Tokens are OpenAI's; what is neither text nor tokens is a mistake, and so are too many."""
     with pytest.raises(error) as raised:
         read_texts(fields, LeftOut(make_target()))
     assert raised.value.param == param

@@ -10,6 +10,8 @@ import struct
 from collections.abc import Awaitable, Callable
 from typing import Self
 
+from aiohttp.client_proto import ResponseHandler
+
 from gateway.model import USUAL_LIMITS, TimeLimits, UpstreamRequest
 from gateway.upstream.exchange import Upstream
 
@@ -75,6 +77,14 @@ async def read_all(upstream: Upstream, url: str, *, timeout_s: float | None = No
 
 
 Answer = Callable[[Connection], Awaitable[None]]
+
+
+def in_use(upstream: Upstream) -> list[ResponseHandler]:
+    """Connections of calls that are under way; also what is being connected."""
+    connector = upstream._connector
+    assert connector is not None
+    resting = [connection for kept in connector._resting.values() for connection in kept]
+    return [one for one in connector._acquired if one not in resting]
 
 
 class Server:

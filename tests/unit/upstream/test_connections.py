@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator
 
 import pytest
 
+from gateway.egress import EgressRules
 from gateway.errors import UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
 from gateway.model import TimeLimits
 from gateway.proxies import Proxies
 from gateway.upstream.connections import ProviderConnection
-from gateway.upstream.exchange import HttpReply, Upstream
+from gateway.upstream.exchange import KEEP_ALIVE_S, HttpReply, Upstream
 from tests.rig.until import until_async
 from tests.unit.upstream.small_server import (
     CHUNKED,
@@ -25,6 +27,7 @@ from tests.unit.upstream.small_server import (
     chunk,
     ending,
     hanging,
+    in_use,
     read_all,
     resetting,
 )
@@ -150,6 +153,92 @@ async def test_interim_answers_are_no_answer(upstream: Upstream, pieces: list[by
         for _ in range(3):
             assert await read_all(upstream, server.url) == b"{}"
         assert [len(connection.requests) for connection in server.connections] == [3]
+
+
+# -- connections between two calls
+
+
+def resting_of(upstream: Upstream) -> list[ProviderConnection]:
+    assert upstream._connector is not None
+    return [each for resting in upstream._connector._resting.values() for each in resting]
+
+
+async def test_used_last_is_taken_first(upstream: Upstream) -> None:
+    """Of connections that are too many some come to rest: calls one by one use the same again and again."""
+    answers: list[Connection] = []
+    together = asyncio.Event()
+
+    async def answer(connection: Connection) -> None:
+        answers.append(connection)
+        if len(answers) == 2:
+            together.set()
+        await together.wait()
+        await connection.send(OK)
+
+    async with Server(answer) as server:
+        await asyncio.gather(read_all(upstream, server.url), read_all(upstream, server.url))
+        assert len(resting_of(upstream)) == 2
+        for _ in range(4):
+            await read_all(upstream, server.url)
+        assert len(set(answers)) == 2
+        assert len(set(answers[2:])) == 1
+
+
+async def test_rests_for_so_long() -> None:
+    """A connection that nobody uses any more is closed, for aiohttp too."""
+    upstream = Upstream(Proxies({}), keep_s=0.02)
+    await upstream.open()
+    async with Server(answering(OK)) as server:
+        await read_all(upstream, server.url)
+        await until_async(lambda: server.connections[0].is_closed, "it is closed")
+        assert upstream._connector is not None
+        assert upstream._connector.resting_count == 0
+        assert not upstream._connector._acquired
+    await upstream.close()
+
+
+async def test_has_rested_for_too_long(upstream: Upstream) -> None:
+    """One that would be closed by the next look is closed by the next call, which gets another."""
+    async with Server(answering(OK)) as server:
+        await read_all(upstream, server.url)
+        (connection,) = resting_of(upstream)
+        connection.kept_at_s -= KEEP_ALIVE_S
+        await read_all(upstream, server.url)
+        assert len(server.connections) == 2
+        await until_async(lambda: server.connections[0].is_closed, "it is closed")
+        assert connection not in resting_of(upstream)
+
+
+async def test_ends_while_it_rests(upstream: Upstream) -> None:
+    """One that its provider closes is forgotten at once, for aiohttp too."""
+    async with Server(ending(OK)) as server:
+        await read_all(upstream, server.url)
+        await until_async(lambda: not resting_of(upstream), "it has left")
+        assert upstream._connector is not None
+        assert not upstream._connector._acquired
+
+
+async def test_given_back_after_the_end(upstream: Upstream) -> None:
+    """A reply that is closed after the pool is keeps no connection."""
+    async with Server(answering(OK)) as server:
+        reply = await upstream.exchange(ask(server.url))
+        await reply.read(1000)
+        connector = upstream._connector
+        assert connector is not None
+        await upstream.close()
+        reply.close()
+        assert connector.resting_count == 0
+        await until_async(lambda: server.connections[0].is_closed, "it is closed")
+
+
+async def test_new_rules_keep_connections(upstream: Upstream) -> None:
+    """Connections that are there stay while rules of egress change."""
+    async with Server(answering(OK)) as server:
+        await read_all(upstream, server.url)
+        upstream.follow(EgressRules())
+        gc.collect()
+        await read_all(upstream, server.url)
+        assert len(server.connections) == 1
 
 
 # -- a kept connection that ends
@@ -286,19 +375,17 @@ async def test_request_that_is_not_taken(upstream: Upstream) -> None:
     server = await asyncio.start_server(never_read, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
     asking = asyncio.ensure_future(upstream.exchange(ask(url, body=b"x" * 20_000_000)))
-    connector = upstream._connector
-    assert connector is not None
     stuck: list[ProviderConnection] = []
 
     def find_stuck() -> bool:
-        stuck[:] = [one for one in connector._acquired if isinstance(one, ProviderConnection) and one._paused]
+        stuck[:] = [one for one in in_use(upstream) if isinstance(one, ProviderConnection) and one._paused]
         return bool(stuck)
 
     await until_async(find_stuck, "the request is stuck")
     (connection,) = stuck
     asking.cancel()
     await asyncio.wait([asking])
-    assert not connector._acquired
+    assert not in_use(upstream)
     await until_async(lambda: connection._connection_lost_called, "the connection is closed")
     stop.set()
     server.close()
@@ -319,8 +406,7 @@ async def test_request_that_is_never_taken(upstream: Upstream, timeout_s: float 
     request = ask(url, body=b"x" * 20_000_000, timeout_s=timeout_s, limits=limits)
     with pytest.raises(UpstreamTimeout):
         await asyncio.wait_for(upstream.exchange(request), 10)
-    assert upstream._connector is not None
-    assert not upstream._connector._acquired
+    assert not in_use(upstream)
     stop.set()
     server.close()
 

@@ -143,9 +143,65 @@ def test_a_replaced_file(authority: Authority) -> None:
     assert second is not first
     now_s += LOOK_EVERY_S
     assert identities.find(files) is second
+
+
+def test_files_that_do_not_match_for_a_moment(authority: Authority, caplog: pytest.LogCaptureFixture) -> None:
+    """The last pair that did serves on, which is told once; when all has come the new one serves."""
+    now_s = 0.0
+    identities = Identities(lambda: now_s)
+    files = shown(authority, "one")
+    assert files.cert_file is not None
+    assert files.key_file is not None
+    first = identities.find(files)
+    cert, key = authority.make("two")
+    replace(files.cert_file, cert)
+    for _ in range(3):
+        now_s += LOOK_EVERY_S
+        assert identities.find(files) is first
+    assert caplog.text.count("tls.key_file is of another tls.cert_file") == 1
+    files.key_file.unlink()
+    now_s += LOOK_EVERY_S
+    assert identities.find(files) is first
+    replace(files.key_file, key)
+    now_s += LOOK_EVERY_S
+    second = identities.find(files)
+    assert second is not first
+    # What is put back after something that is of no use is read anew.
     replace(files.key_file, b"junk")
     now_s += LOOK_EVERY_S
+    assert identities.find(files) is second
+    replace(files.key_file, key)
+    now_s += LOOK_EVERY_S
+    assert identities.find(files) is not second
+
+
+async def test_a_rotation_while_calls_go_on(authority: Authority) -> None:
+    """No call fails between the new certificate and its key; then a new connection shows the new one."""
+    now_s = 0.0
+    files = shown(authority, "one")
+    assert files.cert_file is not None
+    assert files.key_file is not None
+    async with provider(authority) as found, opened() as upstream:
+        upstream._identities = Identities(lambda: now_s)
+        assert await call(upstream, found.url, files) == b"{}"
+        cert, key = authority.make("two")
+        replace(files.cert_file, cert)
+        now_s += LOOK_EVERY_S
+        assert await call(upstream, found.url, files) == b"{}"
+        replace(files.key_file, key)
+        now_s += LOOK_EVERY_S
+        assert await call(upstream, found.url, files) == b"{}"
+    assert found.asked == ["one", "one", "two"]
+
+
+def test_files_that_never_could_be_used(authority: Authority) -> None:
+    """There is nothing to serve on; it is looked at again at every call."""
+    identities = Identities(lambda: 0.0)
+    files = shown(authority, "one")
+    assert files.key_file is not None
+    key = files.key_file.read_bytes()
+    replace(files.key_file, b"junk")
     with pytest.raises(TlsFileError):
         identities.find(files)
     replace(files.key_file, key)
-    assert identities.find(files) is not second
+    identities.find(files)

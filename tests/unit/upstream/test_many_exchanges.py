@@ -23,7 +23,7 @@ from gateway.errors import UpstreamBadReply, UpstreamTimeout, UpstreamUnreachabl
 from gateway.proxies import Proxies
 from gateway.upstream.exchange import Upstream
 from tests.rig.until import until_async
-from tests.unit.upstream.small_server import CHUNKED, OK, Connection, Server, ask, chunk
+from tests.unit.upstream.small_server import CHUNKED, OK, Connection, Server, ask, chunk, in_use
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 RUNS: Final = [pytest.param(asyncio.run, id="asyncio"), pytest.param(uvloop.run, id="uvloop")]
@@ -41,8 +41,9 @@ async def opened(server: Server) -> AsyncIterator[Upstream]:
     assert connector is not None
     yield upstream
     gc.collect()
-    assert not connector._acquired
-    kept = sum(map(len, connector._conns.values()))
+    assert not in_use(upstream)
+    kept = connector.resting_count
+    assert kept == len(connector._acquired)
     await until_async(
         lambda: sum(not each.is_closed for each in server.connections) <= kept, "what is not kept is closed"
     )
@@ -195,8 +196,7 @@ async def leave_everywhere(*, is_kept: bool) -> None:
             calling.cancel()
             await asyncio.wait([calling])
             assert calling.cancelled()
-            assert upstream._connector is not None
-            assert not upstream._connector._acquired
+            assert not in_use(upstream)
 
 
 @pytest.mark.parametrize("run", RUNS)
@@ -226,8 +226,7 @@ def test_leaving_at_every_step(run: Run) -> None:
                 with contextlib.suppress(asyncio.CancelledError):
                     await calling
                 outcomes.add(None if calling.cancelled() else calling.result())
-                assert upstream._connector is not None
-                assert not upstream._connector._acquired
+                assert not in_use(upstream)
         assert outcomes <= {None, b"onetwo"}
 
     run(everywhere())

@@ -7,12 +7,13 @@ import base64
 import contextlib
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pytest
+import uvloop
 
 from gateway.egress import OPEN, EgressRules
 from gateway.errors import UpstreamUnreachable
@@ -31,6 +32,7 @@ from tests.unit.upstream.small_server import (
     chunk,
     ending,
     hanging,
+    in_use,
     read_all,
 )
 
@@ -73,7 +75,7 @@ async def opened(
         # The system's authorities are read when aiohttp is imported (SSL_CERT_FILE): here they are named.
         upstream._connector._ssl = ssl.create_default_context(cafile=trusted)
     yield upstream
-    assert not upstream._connector._acquired
+    assert not in_use(upstream)
     await upstream.close()
 
 
@@ -149,6 +151,34 @@ async def test_tls(certificate: Path, server_tls: ssl.SSLContext) -> None:
             assert await reply.read(10) == b"{}"
             reply.close()
         assert [body for _, body in server.connections[0].requests] == [b"{}", b"x" * 3_000_000]
+
+
+@requires("openssl")
+@pytest.mark.parametrize("loop_of", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("size", [10, 20_000, 200_000, 1_000_000])
+@pytest.mark.parametrize("is_secure", [False, True], ids=["http", "https"])
+def test_body_of_any_length(
+    loop_of: Callable[[Coroutine[Any, Any, None]], None],
+    certificate: Path,
+    server_tls: ssl.SSLContext,
+    size: int,
+    *,
+    is_secure: bool,
+) -> None:
+    """What is sent with its head, behind it or in pieces arrives as it was."""
+
+    async def call() -> None:
+        body = bytes(range(256)) * (size // 256 + 1)
+        async with (
+            Server(answering(OK), tls=server_tls if is_secure else None) as server,
+            opened(trusted=certificate) as upstream,
+        ):
+            reply = await upstream.exchange(ask(server.url, body=body))
+            assert await reply.read(100) == b"{}"
+            reply.close()
+            assert [sent for _, sent in server.connections[0].requests] == [body]
+
+    loop_of(call())
 
 
 @requires("openssl")
@@ -299,8 +329,7 @@ async def test_cancellation_on_the_way(
             await asyncio.sleep(0)
         asking.cancel()
         await asyncio.wait([asking])
-        assert upstream._connector is not None
-        assert not upstream._connector._acquired
+        assert not in_use(upstream)
         is_over: Callable[[], bool] = lambda: all(each.is_closed for each in server.connections)  # noqa: E731 - a condition
         await until_async(is_over, "every connection is closed")
 

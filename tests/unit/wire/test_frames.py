@@ -29,6 +29,7 @@ from gateway.wire.frames import (
     StoreRow,
     decode_frame,
     decode_payload,
+    encode_frame,
     encode_message,
     encode_payload,
 )
@@ -61,16 +62,9 @@ CALLS = st.builds(
     row=st.none() | ROWS,
     spans=st.lists(st.builds(SpanSegments, plain=st.binary(), content=st.binary()), max_size=3),
 )
+FRAMES = st.builds(Frame, st.text(), COUNT, COUNT, st.text(), st.binary(), st.lists(CALLS, max_size=3))
 STRUCTS: st.SearchStrategy[msgspec.Struct] = st.one_of(
-    st.builds(
-        Frame,
-        instance_id=st.text(),
-        started_ns=COUNT,
-        sequence=COUNT,
-        config_version=st.text(),
-        resource=st.binary(),
-        calls=st.lists(CALLS, max_size=3),
-    ),
+    FRAMES,
     st.builds(Hello, st.text(), COUNT, COUNT, st.text()),
     st.builds(Counts, COUNT, COUNT, st.dictionaries(st.text(), COUNT), COUNT),
     st.builds(Ack, COUNT),
@@ -91,6 +85,12 @@ STRUCTS: st.SearchStrategy[msgspec.Struct] = st.one_of(
     ),
 )
 MESSAGES = st.tuples(st.sampled_from(MessageKind), st.binary(max_size=50))
+
+
+@given(FRAMES)
+def test_a_frame_is_a_message_like_others(frame: Frame) -> None:
+    """Though it is written in one go."""
+    assert encode_frame(frame) == encode_message(MessageKind.FRAME, encode_payload(frame))
 
 
 @given(STRUCTS)

@@ -7,12 +7,13 @@ import math
 import pytest
 
 from perf.promises import PROMISES, judge
-from perf.scenarios.overload import BOUND, CPU, LONG, p99_of, section
+from perf.scenarios.overload import BOUND, CPU, LONG, TRANSLATED, p99_of, section
 
 GOOD = {
     BOUND: [{"refusal_p99_ms": 9.0, "admitted_p99_ratio": 1.2, "lost": 0.0, "health_ms": 8.0}],
     CPU: [{"goodput_ratio": 0.9, "lost": 0.0, "health_ms": 300.0}],
     LONG: [{"lag_p99_ms": 50.0, "lost": 0.0}],
+    TRANSLATED: [{"lag_p99_ms": 50.0, "lost": 0.0}],
 }
 
 

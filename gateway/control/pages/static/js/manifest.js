@@ -41,7 +41,9 @@ const checkSoon = debounce(async (asked) => {
     const { data: found } = await ask("POST", "/api/manifests/validate", { type: data.type, name: state.name, ...asked }, { signal: state.check.signal });
     show(found, asked.manifest === undefined);
   } catch (error) {
-    if (error.name !== "AbortError") toastError(error);
+    // Many check at once: what was asked last is asked again.
+    if (error.code === "busy") checkSoon(asked);
+    else if (error.name !== "AbortError") toastError(error);
   }
 }, CHECK_MS);
 
