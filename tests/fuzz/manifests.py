@@ -268,8 +268,8 @@ def _editing_seeds() -> Iterable[bytes]:
                 + text.encode()
             )
     for edit in range(len(_EDITS)):
-        for number, text in enumerate(_ODDLY_WRITTEN):
-            yield bytes((number, 0, 0, 1, 0, 3, 0, edit, number % 3, 0)) + text
+        for number, written in enumerate(_ODDLY_WRITTEN):
+            yield bytes((number, 0, 0, 1, 0, 3, 0, edit, number % 3, 0)) + written
 
 
 EDITS: Final = Target(
