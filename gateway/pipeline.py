@@ -316,6 +316,7 @@ class Pipeline:
             except ClientDisconnected:
                 raise
             except Exception:
+                is_refused = True
                 _log.exception("request %s failed by a bug of the gateway", responder.request_id)
                 responder.trace.fail_open_attempts(InternalError.code, "the gateway failed")
                 await responder.fail(InternalError("The gateway failed; its log has this request's id."))

@@ -1174,6 +1174,7 @@ async def test_bug_is_a_500(caplog: pytest.LogCaptureFixture) -> None:
     ]
     assert (trace.status_code, trace.is_span_error, trace.error_type) == (500, True, "internal_error")
     assert trace.attempts[0].end_ns > 0
+    assert client.is_dropped  # as of every refusal: it may have come before the body was read
 
 
 async def test_bug_in_a_stream_ends_it_with_an_error(caplog: pytest.LogCaptureFixture) -> None:
