@@ -2,8 +2,8 @@
 
 An operator's own pattern can take for ever on the wrong text, and Python's `re` knows no limit. It does look
 at signals while it searches, though, so a timer of the processor's time ends it: then the call's content is
-given up, and the redactor with it, because what cannot be masked in time must not be recorded. The timer runs for
-all threads, so what it rings for is looked up: the work of others beside is no fault of a pattern.
+given up, and the redactor with it, because what cannot be masked in time must not be recorded. The timer runs
+for all threads, so what it rings for is looked up: what others do beside is no fault of a pattern.
 """
 
 from __future__ import annotations

@@ -80,10 +80,10 @@ async def test_one_after_the_other_aside() -> None:
 
 async def test_while_there_is_work_aside_threads_give_way_sooner() -> None:
     """To its very end, also when whoever wanted it has left; then as before."""
-    work, may_end, begun, before = LongWork(), threading.Event(), threading.Event(), sys.getswitchinterval()
-    left = asyncio.create_task(work.do_aside(lambda: (begun.set(), may_end.wait(20))))
-    while not begun.is_set():
-        await asyncio.sleep(0.001)
+    work, may_end, before = LongWork(), threading.Event(), sys.getswitchinterval()
+    body = Body(may_end)
+    left = asyncio.create_task(work.do_aside(body.wait))
+    await asyncio.to_thread(body.is_held.wait, 20)
     left.cancel()
     await asyncio.gather(left, return_exceptions=True)
     assert sys.getswitchinterval() < before
@@ -98,11 +98,10 @@ async def test_who_leaves_takes_its_body_along() -> None:
     bodies: weakref.WeakSet[Body] = weakref.WeakSet()
 
     async def ask() -> None:
-        body = Body()
+        body = Body(may_end)
         bodies.add(body)
         await work.do_aside(body.wait)
 
-    Body.may_end = may_end
     for _ in range(5):
         # The first is being done, and its caller leaves too.
         asking = asyncio.create_task(ask())
@@ -122,8 +121,11 @@ async def test_who_leaves_takes_its_body_along() -> None:
 class Body:
     """What a call holds."""
 
-    may_end: threading.Event
+    def __init__(self, may_end: threading.Event) -> None:
+        self._may_end = may_end
+        self.is_held = threading.Event()
 
     def wait(self) -> None:
         """Take long."""
-        self.may_end.wait(20)
+        self.is_held.set()
+        self._may_end.wait(20)
