@@ -19,6 +19,7 @@ READY_MESSAGE: Final = b"ready\n"
 # Tells control that the workers drain, so that its readiness goes off with theirs while it goes on working.
 DRAINING_SIGNAL: Final = signal.SIGUSR1
 _PR_SET_PDEATHSIG: Final = 1
+_PIECE_S: Final = 0.0002
 _KEPT_BYTES: Final = 16 * 1024 * 1024
 # M_ARENA_MAX, M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of glibc's malloc.h.
 _MALLOC_OPTIONS: Final = ((-8, 1), (-1, _KEPT_BYTES), (-3, _KEPT_BYTES // 2))
@@ -115,31 +116,45 @@ class Pauses:
 
     A pause is a sleep three times as long as the piece, so a call that wakes on the same core meets this
     thread a quarter as often. A sleep that ends late says that others want the core all the time: then there
-    is no time to lose here either, and for a while a pause only gives way.
+    is no time to lose here either, and for a while a pause only gives way. Within a piece of `_PIECE_S` a
+    pause is nothing: each sleep is a thread that wakes with cold caches.
+
+    Attributes:
+        was_late: A sleep has ended late; whoever looks at it may set it back.
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or Clock()
+        self.was_late = False
         self._hurries_until_s = float("-inf")
+        self._piece_since_s = self._began_s = 0.0
         self.begin()
 
     def begin(self) -> None:
         """Begin the first piece; called by the thread that works, as `pause` is."""
-        self._began_s = self._clock.thread_cpu_s()
+        self._begin(self._clock.monotonic_s())
 
     def pause(self) -> None:
-        """End a piece and begin the next."""
-        give_way()
+        """End a piece that is long enough, and begin the next."""
         clock = self._clock
         now_s = clock.monotonic_s()
+        if now_s - self._piece_since_s < _PIECE_S:
+            return
+        give_way()
         if now_s < self._hurries_until_s:
+            self._piece_since_s = clock.monotonic_s()
             return
         pause_s = min(_LONGEST_PAUSE_S, max(0.0, clock.thread_cpu_s() - self._began_s) * _PAUSE_RATIO)
         clock.sleep(pause_s)
-        late_s = clock.monotonic_s() - now_s - pause_s
-        if late_s > _LATE_S:
+        woke_s = clock.monotonic_s()
+        if woke_s - now_s - pause_s > _LATE_S:
             self._hurries_until_s = now_s + _HURRY_S
-        self.begin()
+            self.was_late = True
+        self._begin(woke_s)
+
+    def _begin(self, now_s: float) -> None:
+        self._piece_since_s = now_s
+        self._began_s = self._clock.thread_cpu_s()
 
 
 def collect_nothing_yet() -> None:

@@ -3,12 +3,15 @@
 Pure: text in, text out. A manifest is changed value by value where it is written plainly (`yaml_edit`), so
 that its comments and layout stay; else its own text is replaced, from its first key to its last value. In a
 file of JSON, which has no comments, all is written anew.
+
+What comes out is read again: were another manifest of the file to say something else then, by a block text
+whose end moved or a line end that two readers count differently, the change is refused.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -22,6 +25,9 @@ from gateway.config.yaml_text import read_yaml
 
 # The reader that loads manifests and the one that knows places count some line ends differently.
 _ODD_LINES: Final = "it has line ends that are unusual, and cannot be changed from here"
+_OTHERS_CHANGE: Final = (
+    "it is written in a way that cannot be changed from here, for others in it would change"
+)
 
 
 class NotReplaceable(ValueError):
@@ -61,14 +67,14 @@ def replace_document(text: str, stored: Document, body: Mapping[str, Any]) -> st
         items[at] = body
         return _json(items if text.lstrip().startswith("[") else items[0])
     node = _node(text, stored.line)
+    wanted = [body if index == at else plain.value for index, plain in enumerate(plains)]
     try:
         changed = edit_document(text, node, stored.body, body)
-        wanted = [body if index == at else plain.value for index, plain in enumerate(plains)]
-        if is_same([plain.value for plain in read_yaml(changed)], wanted):
+        if _says(changed, wanted):
             return changed
-    except (NotEditable, UnreadableText):
+    except NotEditable:
         pass
-    return _replace_whole(text, node, body)
+    return _held(_replace_whole(text, node, body), wanted)
 
 
 def replace_text(text: str, stored: Document, own: str) -> str:
@@ -77,17 +83,19 @@ def replace_text(text: str, stored: Document, own: str) -> str:
     Raises:
         NotReplaceable: No manifest starts there, or *own* is not one document.
     """
+    body = _only(own).value
     if is_json_file(stored.file):
-        return replace_document(text, stored, _only(own).value)
-    _find(text, stored)
+        return replace_document(text, stored, body)
+    plains, at = _find(text, stored)
     place = _place(text, stored.line)
     new = _own_lines(own)
     opening = "" if place.start == 0 or text[place.start - 1] == "\n" else "\n"
-    return text[: place.start] + opening + new + text[place.end :]
+    wanted = [body if index == at else plain.value for index, plain in enumerate(plains)]
+    return _held(text[: place.start] + opening + new + text[place.end :], wanted)
 
 
 def own_text(text: str, stored: Document) -> str:
-    """All lines of *stored*, comments too; of a manifest in JSON what they would be in YAML.
+    """All lines of *stored*, comments too; YAML made for it where it is JSON, or its lines alone say else.
 
     Raises:
         NotReplaceable: No manifest starts there.
@@ -96,7 +104,8 @@ def own_text(text: str, stored: Document) -> str:
     if is_json_file(stored.file):
         return to_yaml(dict(stored.body))
     place = _place(text, stored.line)
-    return text[place.start : place.end].lstrip(" ").strip("\n") + "\n"
+    own = text[place.start : place.end].lstrip(" ").strip("\n") + "\n"
+    return own if _says(own, [stored.body]) else to_yaml(dict(stored.body))
 
 
 def remove_document(text: str, stored: Document) -> str:
@@ -108,10 +117,11 @@ def remove_document(text: str, stored: Document) -> str:
     plains, at = _find(text, stored)
     if len(plains) == 1:
         return ""
+    others = [plain.value for index, plain in enumerate(plains) if index != at]
     if is_json_file(stored.file):
-        return _json([plain.value for index, plain in enumerate(plains) if index != at])
+        return _json(others)
     place = _place(text, stored.line)
-    return text[: place.marker] + text[place.end :]
+    return _held(text[: place.marker] + text[place.end :], others)
 
 
 def append_document(text: str, file: Path, body: Mapping[str, Any]) -> str:
@@ -122,7 +132,7 @@ def append_document(text: str, file: Path, body: Mapping[str, Any]) -> str:
     """
     if is_json_file(file):
         return _json([*_json_items(text), body])
-    return _append_lines(text, to_yaml(dict(body)))
+    return _append_lines(text, to_yaml(dict(body)), body)
 
 
 def append_text(text: str, file: Path, own: str) -> str:
@@ -131,18 +141,19 @@ def append_text(text: str, file: Path, own: str) -> str:
     Raises:
         NotReplaceable: One of both cannot be read.
     """
+    body = _only(own).value
     if is_json_file(file):
-        return append_document(text, file, _only(own).value)
-    return _append_lines(text, _own_lines(own))
+        return append_document(text, file, body)
+    return _append_lines(text, _own_lines(own), body)
 
 
 def with_body(text: str, body: Mapping[str, Any]) -> str:
-    """*text*, one document of YAML, saying *body*; where it cannot be read *body* alone."""
+    """*text*, one document of YAML, saying *body*; where it cannot be read or changed *body* alone."""
     try:
         plain = _only(text)
         stored = Document("", "", plain.value, Path("manifest.yaml"), plain.line)
         return replace_document(text, stored, body)
-    except NotReplaceable:
+    except (NotReplaceable, NotChangeable):
         return to_yaml(dict(body))
 
 
@@ -151,8 +162,33 @@ def is_json_file(file: Path) -> bool:
     return file.suffix == ".json"
 
 
-def _append_lines(text: str, lines: str) -> str:
-    return f"{text.rstrip()}\n---\n{lines}" if text.strip() else lines
+def _append_lines(text: str, lines: str, body: Any) -> str:
+    try:
+        values = [plain.value for plain in read_yaml(text)]
+    except UnreadableText as error:
+        raise NotReplaceable("the file cannot be read any more") from error
+    wanted = [*values, body]
+    changed = f"{text.rstrip()}\n---\n{lines}" if text.strip() else lines
+    # A block text may keep the blank lines at its end.
+    return changed if _says(changed, wanted) else _held(f"{text}---\n{lines}", wanted)
+
+
+def _held(changed: str, wanted: Sequence[Any]) -> str:
+    """*changed*, where its manifests say what is *wanted* of each.
+
+    Raises:
+        NotChangeable: They do not.
+    """
+    if not _says(changed, wanted):
+        raise NotChangeable(_OTHERS_CHANGE)
+    return changed
+
+
+def _says(text: str, wanted: Sequence[Any]) -> bool:
+    try:
+        return is_same([plain.value for plain in read_yaml(text)], wanted)
+    except UnreadableText:
+        return False
 
 
 def _find(text: str, stored: Document) -> tuple[list[PlainDocument], int]:

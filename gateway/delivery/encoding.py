@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import zlib
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from gateway.delivery.destination import Compression, Protocol
 from gateway.delivery.otlp_json import to_json
-from gateway.process import Pauses
+from gateway.process import Pauses, give_way
+from gateway.wire.deflate import PIECE_BYTES, gzip_packer
 
-# gzip with a header and a checksum, as `Content-Encoding: gzip` wants.
-_GZIP_WINDOW_BITS: Final = 31
-# Spans repeat themselves so much that more effort gains next to nothing.
-_GZIP_LEVEL: Final = 1
-_PIECE_BYTES: Final = 8 * 1024
-"""Compressed at a time: less than 0.1 ms."""
+# Pieces that are compressed where they are: a thread for them would cost more than they do.
+_FEW_PIECES: Final = 8
 
 
 class Encoded(NamedTuple):
@@ -49,25 +45,28 @@ class Encoder:
         """
         last = self._last
         if last is None or last[0] is not body or last[1:3] != (protocol, compression):
-            # In a thread: a megabyte takes about 10 ms to compress, in which no worker's frame would be
-            # acknowledged; zlib gives the interpreter's lock away. The hop costs less than 0.1 ms a batch.
-            encoded = await asyncio.to_thread(self._encode, body, protocol, compression)
+            if protocol != "http/json" and (compression == "none" or len(body) <= _FEW_PIECES * PIECE_BYTES):
+                encoded = self._encode(body, protocol, compression, give_way)
+            else:
+                # In a thread, or no worker's frame would be acknowledged meanwhile.
+                encoded = await asyncio.to_thread(self._encode, body, protocol, compression, Pauses().pause)
             last = self._last = (body, protocol, compression, encoded)
         return last[3]
 
-    def _encode(self, body: bytes, protocol: Protocol, compression: Compression) -> Encoded:
+    def _encode(
+        self, body: bytes, protocol: Protocol, compression: Compression, pause: Callable[[], None]
+    ) -> Encoded:
         plain = self._make_json(body) if protocol == "http/json" else body
-        data = _gzip(plain) if compression == "gzip" else plain
+        data = _gzip(plain, pause) if compression == "gzip" else plain
         return Encoded(data, len(plain))
 
 
-def _gzip(plain: bytes) -> bytes:
-    packer = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW_BITS)
-    pauses = Pauses()
+def _gzip(plain: bytes, pause: Callable[[], None]) -> bytes:
+    packer = gzip_packer()
     view = memoryview(plain)
     parts = []
-    for start in range(0, len(view), _PIECE_BYTES):
-        parts.append(packer.compress(view[start : start + _PIECE_BYTES]))
-        pauses.pause()
+    for start in range(0, len(view), PIECE_BYTES):
+        parts.append(packer.compress(view[start : start + PIECE_BYTES]))
+        pause()
     parts.append(packer.flush())
     return b"".join(parts)

@@ -28,7 +28,7 @@ class FrameIndex(NamedTuple):
     spans: int
 
 
-class _Call(msgspec.Struct, array_like=True, frozen=True):
+class _Call(msgspec.Struct, array_like=True, frozen=True, gc=False):
     destination_mask: int
     row: msgspec.Raw
     spans: list[msgspec.Raw]

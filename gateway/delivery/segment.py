@@ -13,19 +13,22 @@ from __future__ import annotations
 import errno
 import os
 import struct
-import zlib
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from isal.isal_zlib import crc32
 
 from gateway.delivery.frame_index import FrameIndex, Origin, read_index
 from gateway.wire.frames import FrameError
 
 SUFFIX: Final = ".spool"
 _HEAD: Final = struct.Struct("!II")
+HEAD_BYTES: Final = _HEAD.size
+"""Of a record, before its payload."""
+
 # Twenty digits hold any u64, so that the names sort as the numbers do.
 _NAME_DIGITS: Final = 20
 
@@ -124,7 +127,7 @@ def segment_path(folder: Path, first: int) -> Path:
 
 def make_record(payload: bytes) -> bytes:
     """*payload* as it lies in the file."""
-    return _HEAD.pack(len(payload), zlib.crc32(payload)) + payload
+    return _HEAD.pack(len(payload), crc32(payload)) + payload
 
 
 def create_segment(folder: Path, first: int, progress: dict[Origin, Progress]) -> tuple[Segment, int]:
@@ -253,6 +256,6 @@ def record_at(data: bytes, at: int) -> bytes | None:
     length, checksum = _HEAD.unpack_from(data, at)
     start = at + _HEAD.size
     payload = data[start : start + length]
-    if length == 0 or len(payload) < length or zlib.crc32(payload) != checksum:
+    if length == 0 or len(payload) < length or crc32(payload) != checksum:
         return None
     return payload

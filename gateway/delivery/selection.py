@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from gateway.wire.fields import fields
-from gateway.wire.frames import CallSpans, SpanSegments
+from gateway.wire.frames import CallSpans, SpansCall, SpanSegments
 from gateway.wire.otlp import field
 from gateway.wire.sampling import callers_threshold, randomness, threshold, with_threshold
 
@@ -23,6 +23,8 @@ _ATTRIBUTES: Final = 9
 _TRACE_STATE_TAG: Final = 0x1A
 _KEY: Final = 1
 _STRING_VALUE: Final = 1
+
+Call = CallSpans | SpansCall
 
 
 class Chosen(NamedTuple):
@@ -71,7 +73,7 @@ class Selection:
         """All that workers choose goes, as it is."""
         return not self.filters and self.has_content and self.sampling_ratio is None
 
-    def choose(self, call: CallSpans) -> Chosen:
+    def choose(self, call: Call) -> Chosen:
         """What goes of a call that the worker chose for this destination.
 
         Raises:
@@ -107,17 +109,17 @@ class Selection:
         return all(found.get(one.key.encode()) in one.values for one in self.filters)
 
 
-def everything(call: CallSpans) -> Chosen:
+def everything(call: Call) -> Chosen:
     """All of a call, untouched."""
     return Chosen(call.spans)
 
 
-def nothing(call: CallSpans) -> Chosen:
+def nothing(call: Call) -> Chosen:
     """None of a call: it was not chosen for the destination."""
     return Chosen([], sampled_out=len(call.spans))
 
 
-Select = Callable[[CallSpans], Chosen]
+Select = Callable[[Call], Chosen]
 
 
 @dataclass(slots=True)

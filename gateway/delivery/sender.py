@@ -26,10 +26,10 @@ from gateway.delivery.journal import Entry
 from gateway.delivery.ledger import Ledger
 from gateway.delivery.mask_bits import MaskBits
 from gateway.delivery.outcome import Outcome, Verdict, drop_reason
-from gateway.delivery.selection import Chosen, Select, everything, nothing
+from gateway.delivery.selection import Call, Chosen, Select, everything, nothing
 from gateway.delivery.spool import Reader
 from gateway.process import give_way
-from gateway.wire.frames import CallSpans, Frame, FrameError, decode_frame
+from gateway.wire.frames import FrameError, SpansFrame, decode_spans
 
 Note = Callable[[Entry], None]
 
@@ -205,7 +205,7 @@ class Sender:
 
     def _admit(self, position: int, payload: bytes) -> None:
         try:
-            frame = decode_frame(payload)
+            frame = decode_spans(payload)
         except FrameError as error:
             spans = _count_spans(payload)
             self.ledger.queue(spans)
@@ -223,15 +223,16 @@ class Sender:
         _log.warning("%s: a frame cannot be read and is dropped: %s", self._destination.name, error)
         self._batcher.skip(position, Refused(unreadable=spans))
 
-    def _select(self, frame: Frame) -> Select:
-        selection = self._destination.selection
-        wanted = self._bits.wanted(frame.config_version, self._destination)
+    def _select(self, frame: SpansFrame) -> Select:
+        destination = self._destination
+        selection = destination.selection
+        wanted = self._bits.wanted(frame.config_version, destination)
+        if selection.is_plain and all(call.destination_mask & wanted for call in frame.calls):
+            return everything
 
-        def select(call: CallSpans) -> Chosen:
+        def select(call: Call) -> Chosen:
             if not call.destination_mask & wanted:
                 return nothing(call)
-            if selection.is_plain:
-                return everything(call)
             chosen = selection.choose(call)
             self.ledger.kept_unsampled += chosen.kept_anyway
             return chosen

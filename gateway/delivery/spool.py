@@ -21,7 +21,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +30,7 @@ import msgspec
 from gateway.delivery.frame_index import FrameIndex, Origin, read_index
 from gateway.delivery.journal import Entry, Journal
 from gateway.delivery.segment import (
+    HEAD_BYTES,
     SUFFIX,
     Progress,
     Segment,
@@ -44,6 +45,9 @@ from gateway.delivery.segment import (
 
 MAX_BYTES: Final = 256 * 1024 * 1024
 SEGMENT_BYTES: Final = 8 * 1024 * 1024
+TAIL_BYTES: Final = 4 * 1024 * 1024
+"""Of the newest frames, which are kept in memory too: nobody who keeps up reads or checks the file."""
+
 # Worker starts whose progress is remembered: far more than can be unacknowledged at once.
 _MAX_ORIGINS: Final = 1024
 # Consumers that are no more whose counts are kept.
@@ -108,13 +112,19 @@ class Spool:
         folder: Made when absent.
         max_bytes: Bound of all files together.
         segment_bytes: A new file is begun rather than to exceed this.
+        tail_bytes: Of the newest frames in memory.
 
     Raises:
         OSError: The folder or its files cannot be read and written.
     """
 
     def __init__(
-        self, folder: Path, *, max_bytes: int = MAX_BYTES, segment_bytes: int = SEGMENT_BYTES
+        self,
+        folder: Path,
+        *,
+        max_bytes: int = MAX_BYTES,
+        segment_bytes: int = SEGMENT_BYTES,
+        tail_bytes: int = TAIL_BYTES,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = folder
@@ -134,6 +144,7 @@ class Spool:
         else:
             segment, self._descriptor = create_segment(folder, 0, {})
             self._segments.append(segment)
+        self._tail = _Tail(self.end, tail_bytes)
         self._journal = Journal(folder)
         # Without a readable journal a consumer gets all that was left: rather sent twice than lost.
         self._has_cursors = not self._journal.is_new
@@ -195,6 +206,7 @@ class Spool:
         with self._changed:
             self._has_cursors = True
             segment.add(len(record), index.spans)
+            self._tail.add(payload)
             for reader in self._all_readers():
                 reader.arrived(index.spans)
             self._changed.notify_all()
@@ -321,6 +333,10 @@ class Spool:
         """The segment with the first frame at or after *position*; the lock is held by the caller."""
         return next((segment for segment in self._segments if segment.end > position), None)
 
+    def newest(self, number: int, max_bytes: int, max_frames: int) -> list[bytes]:
+        """The frames from *number* on that fit the bounds; [] when the first is no longer in memory."""
+        return self._tail.find(number, max_bytes, max_frames)
+
     # Inner parts. Only the appending thread changes the list of segments.
 
     def _open_segments(self) -> list[Segment]:
@@ -397,6 +413,40 @@ class Spool:
             del self._progress[next(iter(self._progress))]
 
 
+class _Tail:
+    """The newest frames. Used with the spool's lock held.
+
+    Args:
+        end: Number of the first frame that will be added.
+        max_bytes: Of all.
+    """
+
+    def __init__(self, end: int, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._payloads: deque[bytes] = deque()
+        self._first = end
+        self._size_bytes = 0
+
+    def add(self, payload: bytes) -> None:
+        self._payloads.append(payload)
+        self._size_bytes += len(payload)
+        while self._size_bytes > self._max_bytes:
+            self._size_bytes -= len(self._payloads.popleft())
+            self._first += 1
+
+    def find(self, number: int, max_bytes: int, max_frames: int) -> list[bytes]:
+        found: list[bytes] = []
+        if number >= self._first:
+            size_bytes = 0
+            at = number - self._first
+            for payload in islice(self._payloads, at, at + max_frames):
+                size_bytes += HEAD_BYTES + len(payload)
+                if found and size_bytes > max_bytes:
+                    break
+                found.append(payload)
+        return found
+
+
 class Reader:
     """One consumer's place in the spool. Made by `Spool.reader`; read and advanced by one thread.
 
@@ -435,6 +485,10 @@ class Reader:
                     return []
                 self._skip_to(segment)
                 start = self._position
+                payloads: list[bytes] | None
+                payloads = self._spool.newest(start, max_bytes, min(max_frames, segment.end - start))
+                if payloads:
+                    return self._take(segment, payloads)
                 offset, length_bytes = segment.extent(start, max_bytes, max_frames)
             payloads = self._read_from(segment, offset, length_bytes)
             with self._changed:

@@ -267,7 +267,8 @@ class SpanEncoder:
             trace.config_version,
             route_name(trace),
         )
-        block = self._servers.get(key)
+        # Of a call that was refused before it was planned nothing was decided, whatever others were told.
+        block = None if trace.plan is None else self._servers.get(key)
         if block is None:
             block = span_name(_server_name(trace), SpanKind.SERVER) + _encode_server_block(trace, secrets)
             # A path with ids in it comes once.

@@ -45,6 +45,8 @@ _SETS_AT_A_TIME: Final = 20
 # So many calls of one set of labels are added up once, and then their sums: a call of the only set costs
 # 6 us so, and 8 when it is added in each sum (`perf/store_writer.py`).
 _MANY: Final = 24
+# Kinds of calls that are known at once by their likeness; the others are looked at as if they were new.
+_MAX_ALIKE: Final = 1_000
 K = TypeVar("K")
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -277,9 +279,10 @@ class Gathered:
         calls: How many.
     """
 
-    __slots__ = ("by_labels", "by_metadata", "calls")
+    __slots__ = ("_lists", "by_labels", "by_metadata", "calls")
 
     def __init__(self) -> None:
+        self._lists: dict[tuple[object, ...], list[list[Counted]]] = {}
         self.by_labels: dict[tuple[int, Labels], list[Counted]] = {}
         self.by_metadata: dict[Cell, list[Counted]] = {}
         self.calls = 0
@@ -287,13 +290,36 @@ class Gathered:
     def add(self, row: StoreRow) -> None:
         """Take one call in."""
         at_s = row.end_ns // _NS_PER_MINUTE * 60
+        # Of all that labels and members of metadata are made of; most calls are like one before.
+        likeness = (
+            *(
+                at_s,
+                row.model,
+                row.resolved_model,
+                bool(row.attempts),
+                row.caller,
+                row.caller_kind,
+                row.teams,
+            ),
+            *(row.status_code, row.error_type, *row.metadata.items()),
+        )
+        lists = self._lists.get(likeness)
+        if lists is None:
+            lists = self._lists_of(at_s, row)
+            if len(self._lists) < _MAX_ALIKE:
+                self._lists[likeness] = lists
         call = counted(row)
+        for one in lists:
+            one.append(call)
         self.calls += 1
-        self.by_labels.setdefault((at_s, labels_of(row)), []).append(call)
-        if row.metadata:
-            for name, value in islice(row.metadata.items(), MAX_METADATA):
-                cell = Cell(at_s, METADATA_PREFIX + name[:_MAX_LABEL], value[:_MAX_LABEL])
-                self.by_metadata.setdefault(cell, []).append(call)
+
+    def _lists_of(self, at_s: int, row: StoreRow) -> list[list[Counted]]:
+        """Where a call is to be put."""
+        lists = [self.by_labels.setdefault((at_s, labels_of(row)), [])]
+        for name, value in islice(row.metadata.items(), MAX_METADATA):
+            cell = Cell(at_s, METADATA_PREFIX + name[:_MAX_LABEL], value[:_MAX_LABEL])
+            lists.append(self.by_metadata.setdefault(cell, []))
+        return lists
 
     def take(self, other: Gathered) -> None:
         """Take all calls of *other* in, which is not used any more."""

@@ -2,7 +2,7 @@
 
 Whole OTLP messages, so that the reference protobuf classes read them back and nobody has to know a format of
 ours. Compressed together, because calls resemble each other far more than one resembles itself: measured on
-calls with two spans, 2.9 us and 102 bytes each at 100 a blob, and 25 us and 898 bytes alone.
+calls with two spans, a tenth of the bytes at 100 a blob, and far less time.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
 
 from gateway.process import give_way
+from gateway.wire.deflate import PIECE_BYTES, zlib_packer
 from gateway.wire.otlp import varint
 
 if TYPE_CHECKING:
@@ -22,15 +23,9 @@ if TYPE_CHECKING:
 
     from gateway.wire.frames import SpanSegments
 
-# Level 1: attributes are repetitive text, on which higher levels save a few per cent at most.
-_LEVEL: Final = 1
 _SCOPE_SPANS_SPANS: Final = b"\x12"
 # What a list shows of an error; the whole text stays on the span.
 _MAX_ERROR_TEXT: Final = 300
-
-
-_AT_A_TIME: Final = 4
-"""Calls compressed between two pauses: less than 0.1 ms."""
 
 
 class UnreadableSpansError(ValueError):
@@ -51,15 +46,19 @@ def pack(messages: Iterable[bytes], pause: Callable[[], None] = give_way) -> byt
 
     Args:
         messages: In their order.
-        pause: Called after every few of them.
+        pause: Called after every bit of work.
     """
-    packer = zlib.compressobj(_LEVEL)
+    packer = zlib_packer()
     parts = []
-    for number, message in enumerate(messages, 1):
+    since_pause = 0
+    for message in messages:
         parts.append(packer.compress(message))
-        if number % _AT_A_TIME == 0:
+        since_pause += len(message)
+        if since_pause >= PIECE_BYTES:
             pause()
+            since_pause = 0
     parts.append(packer.flush())
+    pause()
     return b"".join(parts)
 
 

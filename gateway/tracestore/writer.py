@@ -35,6 +35,8 @@ from gateway.wire.frames import Frame, FrameError, decode_frame
 
 _READ_BYTES: Final = 4 * 1024 * 1024
 _READ_FRAMES: Final = 256
+# More than a saturated worker brings between two batches.
+_BEHIND_SPANS: Final = 10_000
 _READ_TIMEOUT_S: Final = 0.2
 # Between two batches: a commit costs as much as storing some 50 calls, and nobody sees half a second.
 _PACE_S: Final = 0.5
@@ -171,14 +173,19 @@ class StoreWriter:
         self._note_cpu()
         self._log_sampling()
         is_draining = self._stopping.is_set() and bool(payloads)
-        return is_draining or len(payloads) == _READ_FRAMES
+        return is_draining or _is_full(payloads)
 
     def _note_cpu(self) -> None:
         clocks = self._clocks
         own_s = clocks.thread_cpu_s()
         self._budget.note(
-            wall_s=clocks.monotonic_s(), cpu_s=own_s, others_cpu_s=clocks.process_cpu_s() - own_s
+            wall_s=clocks.monotonic_s(),
+            cpu_s=own_s,
+            others_cpu_s=clocks.process_cpu_s() - own_s,
+            is_core_wanted=self._pauses.was_late,
+            is_behind=self._reader.counts().unread > _BEHIND_SPANS,
         )
+        self._pauses.was_late = False
 
     def _read_timeout_s(self) -> float:
         return 0.0 if self._stopping.is_set() else _READ_TIMEOUT_S
@@ -350,6 +357,12 @@ class StoreWriter:
 
     def _now_ns(self) -> int:
         return int(self._clocks.unix_s() * 1_000_000_000)
+
+
+def _is_full(payloads: Sequence[tuple[int, bytes]]) -> bool:
+    """Whether a read ended at its bounds, so that more is waiting for certain, or nearly."""
+    size_bytes = sum(len(payload) for _position, payload in payloads)
+    return len(payloads) == _READ_FRAMES or size_bytes > _READ_BYTES // 2
 
 
 def _spans_in(payload: bytes) -> int:

@@ -153,6 +153,25 @@ class Frame(msgspec.Struct, array_like=True, frozen=True):
     calls: list[CallSpans]
 
 
+class SpansCall(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A `CallSpans` for who needs no row: it is passed over."""
+
+    destination_mask: int
+    row: msgspec.Raw
+    spans: list[SpanSegments]
+
+
+class SpansFrame(msgspec.Struct, array_like=True, frozen=True):
+    """A `Frame` for who needs no rows."""
+
+    instance_id: str
+    started_ns: int
+    sequence: int
+    config_version: str
+    resource: bytes
+    calls: list[SpansCall]
+
+
 class Counts(msgspec.Struct, array_like=True, frozen=True):
     """A worker's cumulative counts since its start.
 
@@ -219,6 +238,7 @@ class ConfigState(msgspec.Struct, array_like=True, frozen=True):
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _frame_decoder: Final = msgspec.msgpack.Decoder(Frame)
+_spans_decoder: Final = msgspec.msgpack.Decoder(SpansFrame)
 
 
 def encode_message(kind: MessageKind, payload: bytes) -> bytes:
@@ -258,8 +278,21 @@ def decode_frame(payload: bytes) -> Frame:
     Raises:
         FrameError: It is not a frame.
     """
+    return _decode_frame(_frame_decoder, payload)
+
+
+def decode_spans(payload: bytes) -> SpansFrame:
+    """Read the same payload without the rows of its calls, for half of what they cost.
+
+    Raises:
+        FrameError: It is not a frame.
+    """
+    return _decode_frame(_spans_decoder, payload)
+
+
+def _decode_frame(decoder: msgspec.msgpack.Decoder[T], payload: bytes) -> T:
     try:
-        return _frame_decoder.decode(payload)
+        return decoder.decode(payload)
     except _UNREADABLE as error:
         msg = f"not a frame: {error}"
         raise FrameError(msg) from error

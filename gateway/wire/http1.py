@@ -48,7 +48,7 @@ _HEAD_END: Final = b"\r\n\r\n"
 _FOLD: Final = re.compile(rb"\r\n[\t ]+")
 _LINE_WITH_CONTROL_BYTE: Final = re.compile(
     rb"\r\n(?!content-length|transfer-encoding|(?:proxy-)?connection)"
-    rb"[^\x00-\x20:\x7f]+:[^\r\n]*[\x00-\x08\x0b\x0c\x0e-\x1f\x7f][^\r\n]*(?=\r\n)",
+    rb"[!#$%&'*+.^_`|~0-9a-z-]+:[^\r\n]*[\x00-\x08\x0b\x0c\x0e-\x1f\x7f][^\r\n]*(?=\r\n)",
     re.IGNORECASE,
 )
 
@@ -60,9 +60,10 @@ class ReplyError(ValueError):
 def _without_odd_values(head: bytes) -> bytes:
     """*head* with folded values as RFC 9112, 5.2 has them, and without those that hold control bytes.
 
-    What frames the reply is left as it is.
+    What frames the reply is left as it is, and so is a blank before the first header, which nothing folds.
     """
-    return _LINE_WITH_CONTROL_BYTE.sub(b"", _FOLD.sub(b" ", head))
+    line, end, rest = head.lstrip(b"\r\n").partition(b"\r\n")
+    return line + _LINE_WITH_CONTROL_BYTE.sub(b"", end + _FOLD.sub(b" ", rest))
 
 
 def header_lines(pairs: Iterable[tuple[str, str]]) -> bytes:

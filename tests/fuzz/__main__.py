@@ -20,13 +20,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tests.fuzz.all_targets import TARGETS, read_corpus, write_corpus
+from tests.fuzz.all_targets import TARGETS, add_failed, read_corpus, read_failed
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _MOST_BYTES: Final = 4096
-_MOST_KEPT: Final = 400
-"""Inputs of a target in the repository; the shortest are kept."""
-
 _MOST_FINDINGS: Final = 10
 _ENDED_BY_US: Final = frozenset({0, 72, -signal.SIGTERM})
 _TICK: Final = os.sysconf("SC_CLK_TCK")
@@ -79,7 +76,7 @@ def _fuzz(name: str, cpu_s: float) -> Result:
     corpus = folder / "corpus"
     corpus.mkdir(parents=True, exist_ok=True)
     target = TARGETS[name]
-    for number, data in enumerate([*target.seeds(), *read_corpus(name)]):
+    for number, data in enumerate([*target.seeds(), *read_corpus(name), *read_failed(name)]):
         (corpus / f"seed-{number}").write_bytes(data)
     words = folder / "words"
     words.write_text("".join(f'"{_escaped(word)}"\n' for word in target.words))
@@ -138,13 +135,10 @@ def _end_after(process: subprocess.Popen[str], cpu_s: float) -> None:
 
 
 def _keep(result: Result, folder: Path) -> None:
-    """Keep the shortest inputs that reached something new, and those that failed."""
-    names = {file for file in (folder / "corpus").iterdir() if not file.name.startswith("seed-")}
-    found = sorted((file.read_bytes() for file in names), key=lambda data: (len(data), data))
-    failed = [file.read_bytes() for file in folder.glob("crash-*")]
-    kept = [*read_corpus(result.name), *found][:_MOST_KEPT] + failed
-    result.kept = len(set(kept))
-    write_corpus(result.name, kept)
+    """Keep what failed, and of the rest what `choose` says."""
+    add_failed(result.name, [file.read_bytes() for file in folder.glob("crash-*")])
+    subprocess.run([sys.executable, "-m", "tests.fuzz.choose", result.name], cwd=_ROOT, check=True)
+    result.kept = len(read_corpus(result.name))
 
 
 def _escaped(word: bytes) -> str:

@@ -27,13 +27,32 @@ _CORPUS: Final = Path(__file__).parent / "corpus"
 
 
 def read_corpus(name: str) -> list[bytes]:
-    """The inputs that are kept: those that reached code which no other did, and those that once failed."""
-    file = _CORPUS / f"{name}.txt"
-    return [base64.b64decode(line) for line in file.read_text().splitlines()] if file.exists() else []
+    """The inputs that are kept because they reached code which no other did."""
+    return _read(_CORPUS / f"{name}.txt")
+
+
+def read_failed(name: str) -> list[bytes]:
+    """The inputs that once failed."""
+    return _read(_CORPUS / f"{name}.failed.txt")
 
 
 def write_corpus(name: str, inputs: Iterable[bytes]) -> None:
     """Keep these, a line each."""
+    _write(_CORPUS / f"{name}.txt", inputs)
+
+
+def add_failed(name: str, inputs: Iterable[bytes]) -> None:
+    """Keep these for good, too."""
+    known = read_failed(name)
+    if new := set(inputs) - set(known):
+        _write(_CORPUS / f"{name}.failed.txt", [*known, *new])
+
+
+def _read(file: Path) -> list[bytes]:
+    return [base64.b64decode(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def _write(file: Path, inputs: Iterable[bytes]) -> None:
     _CORPUS.mkdir(exist_ok=True)
     lines = sorted(base64.b64encode(data).decode() for data in set(inputs))
-    (_CORPUS / f"{name}.txt").write_text("".join(line + "\n" for line in lines))
+    file.write_text("".join(line + "\n" for line in lines))

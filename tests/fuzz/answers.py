@@ -9,7 +9,9 @@ from typing import Any, Final
 
 from gateway.wire.aws_event_stream import write_event, write_exception
 from gateway.wire.sse import data_of_events
+from tests.fuzz.dialects import check_stream, check_whole
 from tests.fuzz.draw import Draw
+from tests.fuzz.known_answers import KNOWN, changed
 from tests.fuzz.plane import open_plane
 from tests.fuzz.target import Check, Target, quoted
 from tests.golden.gemini_answers import answer, candidate
@@ -28,6 +30,7 @@ _UNTOUCHED: Final = frozenset(
 )
 """Where nothing is translated: the bytes of a provider are its caller's, JSON to the letter or not."""
 
+_STATUSES: Final = (200, 201, 400, 404, 429, 500, 503)
 _TYPES: Final = (
     *("application/json", "text/event-stream", "application/vnd.amazon.eventstream", "text/html", ""),
     "text/event-stream; charset=utf-8",
@@ -53,21 +56,46 @@ def _checking() -> Iterator[Check]:
 
         def check(data: bytes) -> None:
             draw = Draw(data)
-            path, members = draw.choice(_ASKED)
-            model = draw.choice(_MODELS)
-            is_stream = bool(draw.number(2))
-            status = draw.choice((200, 201, 400, 404, 429, 500, 503))
-            reply = FakeReply(status, {"content-type": draw.choice(_TYPES)}, *_body(draw))
-            body = json.dumps({"model": model, **members, "stream": is_stream}).encode()
+            path, model, members, reply = _known(draw) if draw.number(2) else _any(draw)
+            body = json.dumps({"model": model, **members}).encode()
             found, headers, said = runner.run(plane.ask(_scope(path), [body], reply))
+            assert found != 500 or reply.status == 500, said
+            is_untouched = (path, model) in _UNTOUCHED
             kind = headers.get(b"content-type", b"")
             if b"event-stream" in kind and b"amazon" not in kind:
-                _check_stream(path, said)
-            elif found == 200 and (path, model) not in _UNTOUCHED:
-                json.loads(said)
-            assert found != 500 or status == 500, said
+                if is_untouched:
+                    _check_untouched(path, said)
+                else:
+                    check_stream(path, said)
+            elif found == 200 and not is_untouched:
+                check_whole(path, said)
 
         yield check
+
+
+_Asked = tuple[str, str, dict[str, Any], FakeReply]
+
+
+def _any(draw: Draw) -> _Asked:
+    """Any bytes, for a plain call."""
+    path, members = draw.choice(_ASKED)
+    model = draw.choice(_MODELS)
+    is_stream = bool(draw.number(2))
+    status = draw.choice(_STATUSES)
+    reply = FakeReply(status, {"content-type": draw.choice(_TYPES)}, *_body(draw))
+    return path, model, {**members, "stream": is_stream}, reply
+
+
+def _known(draw: Draw) -> _Asked:
+    """An answer of the golden cases, changed at a few places, for its own call."""
+    known = changed(KNOWN[draw.number(65_536) % len(KNOWN)], draw)
+    is_stream = (known.kind != "json") is (draw.number(8) != 7)
+    status = draw.choice(_STATUSES) if draw.number(8) == 7 else known.status
+    body = known.write()
+    size = draw.number(256) or len(body)
+    pieces = [body[at : at + size] for at in range(0, len(body), max(1, size))]
+    reply = FakeReply(status, {"content-type": known.content_type}, *pieces)
+    return known.path, known.model, {**known.members, **({"stream": True} if is_stream else {})}, reply
 
 
 def _body(draw: Draw) -> list[bytes]:
@@ -82,10 +110,10 @@ def _body(draw: Draw) -> list[bytes]:
     return pieces
 
 
-def _check_stream(path: str, said: bytes) -> None:
-    """Each event is JSON, and the last one is an end or an error of the caller's dialect."""
+def _check_untouched(path: str, said: bytes) -> None:
+    """What passes as it came ends with an event, or an error of the caller's dialect."""
     events = [data for data in data_of_events(said) if data != b"[DONE]"]
-    assert said.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")), said[-100:]
+    assert said.endswith((b"\n\n", b"\n\r\n", b"\r\r")), said[-100:]
     if path == "/v1/chat/completions" and not said.rstrip().endswith(b"[DONE]"):
         assert b"error" in events[-1], said[-300:]
 
@@ -184,13 +212,15 @@ def _replies() -> Iterable[tuple[int, int, bytes]]:
 
 
 def _seeds() -> Iterable[bytes]:
+    for number in range(len(KNOWN)):
+        yield b"\x01" + number.to_bytes(2)
     for path in range(len(_ASKED)):
         for model, kind, body in _replies():
             for status in (0, 4):
-                yield bytes((path, model, int(kind > 0), status, kind, 0, 2, 0, 9, 0, 40)) + body
+                yield bytes((0, path, model, int(kind > 0), status, kind, 0, 2, 0, 9, 0, 40)) + body
         framed = b"".join(bytes((0, kind, len(payload))) + payload for kind, payload in _CONVERSE_EVENTS)
-        yield bytes((path, 3, 1, 0, 2, 1)) + framed
-        yield bytes((path, 3, 1, 0, 2, 1)) + framed[:20] + bytes((7, 0, 15)) + b'{"message":"m"}'
+        yield bytes((0, path, 3, 1, 0, 2, 1)) + framed
+        yield bytes((0, path, 3, 1, 0, 2, 1)) + framed[:20] + bytes((7, 0, 15)) + b'{"message":"m"}'
 
 
 ANSWERS: Final = Target(

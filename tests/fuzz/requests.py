@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from urllib.parse import unquote
 
+from tests.fuzz.changes import change
 from tests.fuzz.draw import Draw
+from tests.fuzz.known_answers import CALLS, KNOWN
 from tests.fuzz.plane import MODELS, open_plane
 from tests.fuzz.target import Check, Target, quoted
 from tests.unit.doubles import FakeReply
@@ -55,24 +58,76 @@ _NAMES: Final = (
 )
 
 
+_VALUES: Final = (
+    *(
+        b'{"team":"a","n":"1"}',
+        b'{"a":{"b":[1]}}',
+        b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    ),
+    *(b"rojo=00f067aa0ba902b7,congo=t61rcWkgMzE", b"a=b;c=d, e=%20f", b"application/json; charset=utf-8"),
+    *(
+        b"multipart/form-data; boundary=x",
+        b"gzip",
+        b"100-continue",
+        b"bytes=0-9",
+        b"-1",
+        b"2",
+        b"99999999999",
+    ),
+    *(
+        b'{"attempts":3,"delay":1,"on_status_codes":[500]}',
+        b'{"enabled":true}',
+        b"application/x-www-form-urlencoded",
+    ),
+    *(b"app-token", b"Bearer app-token", b"sk-canary-1", b"null", b"[]", b"own", b"../own", b"\xc3\xbc"),
+)
+_TYPES: Final = (
+    *("application/json", "text/event-stream", "application/vnd.amazon.eventstream", "text/html", ""),
+)
+
+
 @contextlib.contextmanager
 def _checking() -> Iterator[Check]:
     with open_plane() as (runner, plane):
 
         def check(data: bytes) -> None:
             draw = Draw(data)
+            is_known = bool(draw.number(2))
             scope = _scope(draw)
             status = draw.choice((200, 400, 429, 500, 204))
-            reply = FakeReply(status, {"content-type": "application/json"}, draw.run())
-            found, headers, body = runner.run(plane.ask(scope, draw.pieces(), reply))
+            if is_known:
+                body, reply = _known(draw, scope, status)
+            else:
+                reply = FakeReply(status, {"content-type": "application/json"}, draw.run())
+                body = draw.pieces()
+            found, headers, said = runner.run(plane.ask(scope, body, reply))
             assert 200 <= found < 600
-            assert found != 500 or status == 500, body
+            assert found != 500 or reply.status == 500, said
             # A provider's own error goes to the caller as it came.
             is_ours = headers.get(b"x-tfy-error-source") in {b"client", b"gateway"}
             if found >= 400 and is_ours and scope["method"] != "HEAD":
-                assert json.loads(body)
+                assert json.loads(said)
 
         yield check
+
+
+def _known(draw: Draw, scope: dict[str, Any], status: int) -> tuple[list[bytes], FakeReply]:
+    """A call of the golden cases, changed at a few places, and an answer of one of them."""
+    path, model, members = copy.deepcopy(CALLS[draw.number(65_536) % len(CALLS)])
+    others = list(members.values())
+    for _ in range(draw.number(5)):
+        change(members, draw, others)
+    if draw.number(8) != 7:
+        scope |= {"method": "POST", "path": path, "raw_path": path.encode()}
+    if draw.number(8) == 7:
+        model = draw.choice(MODELS)
+    is_stream = draw.choice((True, False, True, False, None, 0, "true"))
+    body = json.dumps({"model": model, "stream": is_stream, **members}).encode()
+    of_model = [known for known in KNOWN if (known.path, known.model) == (path, model)]
+    if not of_model or draw.number(8) == 7:
+        return [body], FakeReply(status, {"content-type": draw.choice(_TYPES)}, draw.rest())
+    known = draw.choice(of_model)
+    return [body], FakeReply(known.status, {"content-type": known.content_type}, known.write())
 
 
 def _scope(draw: Draw) -> dict[str, Any]:
@@ -84,7 +139,8 @@ def _scope(draw: Draw) -> dict[str, Any]:
     raw_path, _, query = raw_path.partition(b"?")
     headers = [] if draw.number(8) == 1 else [(b"authorization", b"Bearer " + TOKEN.encode())]
     for _ in range(draw.number(5)):
-        value = bytes([byte for byte in draw.run() if byte >= 0x20 and byte != 0x7F]).strip()
+        said = draw.choice(_VALUES) if draw.number(2) else draw.run()
+        value = bytes([byte for byte in said if byte >= 0x20 and byte != 0x7F]).strip()
         headers.append((draw.choice(_NAMES), value))
     return {
         "type": "http", "http_version": "1.1", "method": method, "path": _unquoted(raw_path),
@@ -123,11 +179,13 @@ _BODIES: Final[tuple[Any, ...]] = (
 
 def _seeds() -> Iterable[bytes]:
     for path in range(len(_PATHS)):
-        for model in MODELS:
-            for body in _BODIES[:2] if path > 5 else _BODIES:
-                sent = json.dumps({"model": model, **body}).encode()
-                yield bytes((0, path, 0, 0, 0, 0, 2)) + b"{}" + b"\x00" + sent
-    yield bytes((0, 0, 0, 0, 1, 2)) + b"{}" + bytes((0, 0, 2)) + b"{}" + b"\x00{}"
+        for number, body in enumerate(_BODIES[:2] if path > 5 else _BODIES):
+            sent = json.dumps({"model": MODELS[(path + number) % len(MODELS)], **body}).encode()
+            yield bytes((0, 0, path, 0, 0, 0, 0, 2)) + b"{}" + b"\x00" + sent
+    for number in range(len(_VALUES)):
+        yield bytes((0, 0, 0, 0, 0, 1, 1, number, number % len(_NAMES), 0, 2)) + b"{}" + b"\x00{}"
+    for number in range(0, len(CALLS), 8):
+        yield bytes((1, 0, 0, 0, 0, 0, 0)) + number.to_bytes(2) + bytes((0, 0, 0, number % 4, 0, number % 11))
 
 
 REQUESTS: Final = Target(

@@ -167,7 +167,7 @@ class Core:
 
 @pytest.mark.parametrize(
     ("piece_s", "pause_s"),
-    [(0.0001, 0.0003), (0.0, 0.0), (0.5, 0.002)],
+    [(0.0003, 0.0009), (0.0, 0.0), (0.5, 0.002)],
     ids=["three times the piece", "nothing done", "at most 2 ms"],
 )
 def test_a_pause_follows_each_piece(piece_s: float, pause_s: float) -> None:
@@ -181,21 +181,37 @@ def test_a_pause_follows_each_piece(piece_s: float, pause_s: float) -> None:
     assert core.slept == [pause_s] * 2
 
 
+def test_a_short_piece_goes_on() -> None:
+    """Pieces end where a pause is and enough was done, not at each."""
+    core = Core()
+    pauses = core.pauses()
+    for _ in range(6):
+        core.work(0.00011)
+        pauses.pause()
+    assert core.slept == [0.00066] * 3
+
+
 def test_nobody_rests_on_a_busy_core() -> None:
     """After a sleep that ended late pauses only give way; a tenth of a second later it is tried again."""
     core = Core()
     pauses = core.pauses()
+    core.work(0.0003)
+    pauses.pause()
+    was_late = [pauses.was_late]
+    core.slept.clear()
     core.late_s = 0.005
     for _ in range(3):
-        core.work(0.0001)
+        core.work(0.0003)
         pauses.pause()
-    assert core.slept == [0.0003]
+    assert core.slept == [0.0009]
+    assert [*was_late, pauses.was_late] == [False, True]
     core.late_s = 0.0
     core.now_s += 0.1
     for _ in range(2):
         pauses.pause()
+        core.now_s += 0.1
     # What was done meanwhile counts too.
-    assert core.slept == [0.0003, 0.0006, 0.0]
+    assert core.slept == [0.0009, 0.0018, 0.0]
 
 
 def test_pauses_of_another_thread_begin_anew() -> None:
@@ -203,12 +219,13 @@ def test_pauses_of_another_thread_begin_anew() -> None:
     core = Core()
     pauses = core.pauses()
     core.cpu_s = 0.0
+    core.now_s += 1
     pauses.pause()
     core.cpu_s = 9.0
     pauses.begin()
-    core.work(0.0001)
+    core.work(0.0003)
     pauses.pause()
-    assert core.slept == [0.0, 0.0003]
+    assert core.slept == [0.0, 0.0009]
 
 
 def test_no_core() -> None:

@@ -125,6 +125,7 @@ def test_a_file_that_is_another_now(text: str, *, is_json: bool) -> None:
         ("", False, [NEW]),
         ("type: a\n# end\n\n", False, [{"type": "a"}, NEW]),
         ("type: a", False, [{"type": "a"}, NEW]),
+        ("type: |+\n  a\n\n\n", False, [{"type": "a\n\n\n"}, NEW]),
         ("", True, [NEW]),
         ('{"type": "a"}', True, [{"type": "a"}, NEW]),
         ('[{"type": "a"}]', True, [{"type": "a"}, NEW]),
@@ -136,10 +137,20 @@ def test_append(text: str, *, is_json: bool, expected: list[Any]) -> None:
     assert [plain.value for plain in (read_json if is_json else read_yaml)(changed)] == expected
 
 
-def test_append_to_what_is_no_json() -> None:
+@pytest.mark.parametrize(("text", "file"), [("{", JSON), ("a: [", YAML)])
+def test_append_to_what_cannot_be_read(text: str, file: Path) -> None:
     """It is left as it is."""
     with pytest.raises(NotReplaceable):
-        append_document("{", JSON, NEW)
+        append_document(text, file, NEW)
+
+
+def test_what_would_change_another_manifest() -> None:
+    """A block text at the end of a file that has no line end there would get one."""
+    text = "type: a\n---\ntype: |\n  b"
+    with pytest.raises(NotChangeable, match="others in it would change"):
+        append_document(text, YAML, NEW)
+    with pytest.raises(NotChangeable, match="others in it would change"):
+        append_text(text, YAML, "type: new\n")
 
 
 VALUES = st.recursive(
@@ -226,6 +237,14 @@ def test_with_a_body() -> None:
     """A text that cannot be read is replaced."""
     assert with_body("# c\na: 1 # one\n", {"a": 2}) == "# c\na: 2 # one\n"
     assert with_body("a: [", {"a": 2}) == "a: 2\n"
+    assert with_body("a:\tb\ns\t\ts: 1\n", {"a": 2}) == "a: 2\n"
+
+
+def test_lines_that_need_more_than_they_say() -> None:
+    """What is shown of a manifest is that manifest: here it ends without a line end, which is not shown."""
+    (plain,) = read_yaml("# a\ntype: |\n  b")
+    (shown,) = read_yaml(own_text("# a\ntype: |\n  b", stored(plain)))
+    assert shown.value == plain.value
 
 
 def test_what_only_the_loader_reads() -> None:

@@ -7,15 +7,16 @@ from random import Random
 
 import pytest
 
-from gateway.delivery.batch import Batch, Item
+from gateway.delivery.batch import Batch, Run
 from gateway.delivery.chain import Pacing, Retry, Send, Timeout
 from gateway.delivery.condition import Condition
 from gateway.delivery.destination import Destination
 from gateway.delivery.ledger import Ledger
 from gateway.delivery.outcome import Outcome, Verdict
+from gateway.wire.frames import SpanSegments
 
 DESTINATION = Destination("x", "https://host/v1/traces", {}, {}, 0)
-BATCH = Batch((Item(b"", b"\x12\x03", b"\x2a\x01a", b"", 5, 1),), b"", 0)
+BATCH = Batch([Run(b"", [SpanSegments(b"\x2a\x01a", b"")], 5, 1)], b"", 0)
 DELIVERED = Outcome(Verdict.DELIVERED, 200)
 BUSY = Outcome(Verdict.RETRY, 503, "HTTP 503")
 

@@ -7,10 +7,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.delivery.batch import Batch, Item, Refused
+from gateway.delivery.batch import Batch, Refused, Run
 from gateway.delivery.journal import Entry
 from gateway.delivery.ledger import Ledger, retired_entry, rfc3339
 from gateway.delivery.spool import ReaderCounts
+from gateway.wire.frames import SpanSegments
 
 
 class FakeReader:
@@ -28,8 +29,8 @@ def total(entry: dict[str, Any]) -> int:
 
 def batch(*completes: int, start: int = 0, refused: Refused | None = None) -> Batch:
     """One span for each number: the position that it completes, 0 for none."""
-    items = tuple(Item(b"", b"\x12\x00", b"", b"", 2, at, refused or Refused()) for at in completes)
-    return Batch(items, b"", start)
+    span = SpanSegments(b"", b"")
+    return Batch([Run(b"", [span], 2, at, refused or Refused()) for at in completes], b"", start)
 
 
 @given(

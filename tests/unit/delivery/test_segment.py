@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
+import zlib
 from pathlib import Path
 
 import msgspec
@@ -27,6 +29,12 @@ from gateway.delivery.segment import (
 from tests.rig.frame_maker import INSTANCE, STARTED_NS, make_call, make_payload
 
 WORKER = Origin(INSTANCE, STARTED_NS)
+
+
+def test_the_checksum_is_everybodys() -> None:
+    """A file can be read by a gateway that computes it another way, and by anybody."""
+    payload = make_payload(1)
+    assert struct.unpack("!II", make_record(payload)[:8]) == (len(payload), zlib.crc32(payload))
 
 
 def test_a_new_file_carries_what_was_known(tmp_path: Path) -> None:

@@ -49,6 +49,20 @@ def test_with_no_settings_nothing_is_touched() -> None:
     assert nothing(make_call("a", "b")) == Chosen([], sampled_out=2)
 
 
+@pytest.mark.parametrize(
+    ("selection", "is_plain"),
+    [
+        (Selection(), True),
+        (Selection(has_content=False), False),
+        (Selection(sampling_ratio=1.0), False),
+        (Selection((SpanFilter("a", frozenset({"b"})),)), False),
+    ],
+)
+def test_a_setting_is_a_reason_to_look(selection: Selection, *, is_plain: bool) -> None:
+    """Without one, calls need not be looked at."""
+    assert selection.is_plain is is_plain
+
+
 def test_content_stays_away_where_it_is_not_wanted() -> None:
     """And only content."""
     (found,) = decoded(

@@ -56,6 +56,7 @@ def test_frames_come_back_in_order_byte_for_byte(tmp_path: Path) -> None:
     max_bytes=st.integers(1, 3000),
     max_frames=st.integers(1, 7),
     restart_after=st.integers(0, 40),
+    tail_bytes=st.sampled_from([0, 500, ALL]),
 )
 def test_any_sizes_segments_and_restarts_give_the_same_frames(
     tmp_path_factory: pytest.TempPathFactory,
@@ -64,19 +65,22 @@ def test_any_sizes_segments_and_restarts_give_the_same_frames(
     max_bytes: int,
     max_frames: int,
     restart_after: int,
+    tail_bytes: int,
 ) -> None:
     """How frames fall into files and reads, and when the process ends, changes nothing."""
     folder = tmp_path_factory.mktemp("spool")
     payloads = [make_payload(n, make_call("x", size_bytes=size)) for n, size in enumerate(sizes, 1)]
-    spool = Spool(folder, segment_bytes=segment_bytes)
+    spool = Spool(folder, segment_bytes=segment_bytes, tail_bytes=tail_bytes)
     reader = spool.reader("destination")
     found: list[bytes] = []
     for count, payload in enumerate(payloads):
         if count == restart_after:
             spool.close()
-            spool = Spool(folder, segment_bytes=segment_bytes)
+            spool = Spool(folder, segment_bytes=segment_bytes, tail_bytes=tail_bytes)
             reader = spool.reader("destination")
         spool.append(payload)
+        if count % 3 == 0:
+            continue
         frames = reader.read(max_bytes, max_frames)
         assert len(frames) <= max_frames
         assert len(frames) == 1 or sum(len(make_record(payload)) for _, payload in frames) <= max_bytes
@@ -86,6 +90,22 @@ def test_any_sizes_segments_and_restarts_give_the_same_frames(
     found += read_all(reader)
     assert found == payloads
     assert reader.counts().unread == reader.counts().taken == 0
+    left = read_all(spool.reader_at("late", 0))  # what was passed before the restart may be gone
+    assert left == payloads[len(payloads) - len(left) :]
+    spool.close()
+
+
+def test_who_keeps_up_needs_no_file(tmp_path: Path) -> None:
+    """The newest frames are in memory, up to a bound; older ones come from where they are written."""
+    payloads = [make_payload(n) for n in range(1, 5)]
+    spool = Spool(tmp_path, tail_bytes=2 * len(payloads[0]))
+    late = spool.reader_at("late", 0)
+    ends = [spool.append(payload) for payload in payloads]
+    early = spool.reader_at("early", ends[1])
+    (tmp_path / segment_files(tmp_path)[0]).unlink()
+    assert read_all(early) == payloads[2:]
+    assert read_all(late) == []
+    assert late.counts().lost == {"spool_damaged": 4}
     spool.close()
 
 
@@ -382,7 +402,7 @@ def test_a_file_damaged_in_the_middle_costs_its_rest(tmp_path: Path) -> None:
 
 def test_damage_while_running_is_passed_and_counted(tmp_path: Path) -> None:
     """A file that somebody truncates under us does not stop its readers."""
-    spool = Spool(tmp_path)
+    spool = Spool(tmp_path, tail_bytes=0)
     reader = spool.reader("destination")
     for n in range(1, 4):
         spool.append(make_payload(n))

@@ -317,6 +317,23 @@ def test_one_name_with_and_without_a_route() -> None:
     assert found == [(None, ["acct/small"]), ("rule-1", ["acct/small", "a/b"]), (None, ["acct/small"])]
 
 
+def test_refusal_before_it_was_planned_tells_of_no_targets() -> None:
+    """Whatever calls of the same model were told before."""
+    encoder = SpanEncoder()
+    answered = make_answered_trace()
+    # Retried, so that no shape helps.
+    add_attempt(answered)
+    encoder.encode(answered)
+    refused = make_trace()
+    refused.caller, refused.call = answered.caller, answered.call
+    refused.failed("invalid_request", "no such metadata")
+    refused.responded(400)
+    refused.end_ns = MS
+    (span,) = encoder.encode(refused).spans
+    assert "gateway.routing.candidates" not in attributes_of(read_span(span))
+    assert encoder.encode(refused) == SpanEncoder().encode(refused)
+
+
 def test_long_lists_of_targets_are_cut() -> None:
     """A route of very many targets has a span that fits a batch."""
     trace = make_answered_trace()

@@ -72,3 +72,30 @@ def test_others_do_not_thin_a_quiet_store() -> None:
     assert budget.keep_ratio == 1.0
     budget.note(wall_s=2.0, cpu_s=0.14, others_cpu_s=2.0)
     assert budget.keep_ratio == pytest.approx(0.5)
+
+
+def test_on_a_core_that_others_wait_for_the_share_is_half() -> None:
+    """It is judged by the batch there, and the next time anew."""
+    budget = CpuBudget()
+    budget.note(wall_s=0.0, cpu_s=0.0)
+    budget.note(wall_s=0.2, cpu_s=0.1, is_core_wanted=True)
+    assert budget.keep_ratio == 1.0
+    budget.note(wall_s=0.5, cpu_s=0.125)
+    assert budget.keep_ratio == 0.5
+    budget.note(wall_s=1.0, cpu_s=0.5)
+    assert budget.keep_ratio == 0.5
+    budget.note(wall_s=1.5, cpu_s=0.345)
+    assert budget.keep_ratio == 0.5
+
+
+def test_who_gets_no_time_keeps_less_too() -> None:
+    """On a core that others wait for; on a free one a backlog is worked off whole."""
+    budget = CpuBudget()
+    budget.note(wall_s=0.0, cpu_s=0.0)
+    budget.note(wall_s=1.0, cpu_s=0.01, is_behind=True)
+    assert budget.keep_ratio == 1.0
+    budget.note(wall_s=2.0, cpu_s=0.02, is_behind=True, is_core_wanted=True)
+    budget.note(wall_s=3.0, cpu_s=0.03, is_behind=True, is_core_wanted=True)
+    assert budget.keep_ratio == 0.25
+    budget.note(wall_s=4.0, cpu_s=0.04, is_core_wanted=True)
+    assert budget.keep_ratio == 0.375

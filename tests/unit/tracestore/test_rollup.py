@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.tracestore.histogram import bucket_of
 from gateway.tracestore.rollup import (
+    ALL,
     Cell,
     Gathered,
     Labels,
@@ -126,6 +127,15 @@ def test_calls_that_wait_for_others_add_up_to_the_same(batches: list[list[StoreR
     assert {cell: sums.to_columns() for cell, sums in found.items()} == {
         cell: sums.to_columns() for cell, sums in expected.items()
     }
+
+
+def test_calls_of_too_many_kinds_are_counted_too() -> None:
+    """However many differ from all before them, and whichever of them comes again."""
+    kinds = 1_500
+    rows = [make_row(number, metadata={"run": str(number % kinds)}) for number in range(2 * kinds)]
+    sums = sums_of(*rows)
+    assert sums[Cell(MINUTE_S, ALL, "")].calls == 2 * kinds
+    assert all(sums[Cell(MINUTE_S, "metadata.run", str(kind))].calls == 2 for kind in range(kinds))
 
 
 def test_sums_read_back() -> None:

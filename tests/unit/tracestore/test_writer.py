@@ -100,6 +100,17 @@ def test_frames_become_readable_and_settled(writer: StoreWriter, spool: MemoryRe
     assert writer.report()["endpoint"] == str(path)
 
 
+@pytest.mark.parametrize(
+    ("frames", "payload_bytes", "has_more"), [(1, 1_000, False), (1, 3_000_000, True), (256, 1, True)]
+)
+def test_a_full_read_is_followed_by_the_next(
+    writer: StoreWriter, spool: MemoryReader, frames: int, payload_bytes: int, *, has_more: bool
+) -> None:
+    """Or many calls a second would wait in the spool until it is full, whatever CPU time is left."""
+    spool.append(*[b"\xc4" * payload_bytes] * frames)
+    assert writer._turn() is has_more
+
+
 def test_stop_drains_what_is_readable(writer: StoreWriter, spool: MemoryReader, path: Path) -> None:
     """The last calls before a restart are there after it."""
     spool.append(*(frame_of(number, number) for number in range(1, 601)))
@@ -242,7 +253,7 @@ class BrokenBudget(CpuBudget):
 
     has_failed = False
 
-    def note(self, *, wall_s: float, cpu_s: float, others_cpu_s: float = 0.0) -> None:
+    def note(self, *, wall_s: float, cpu_s: float, others_cpu_s: float = 0.0, **_: bool) -> None:
         if not self.has_failed:
             self.has_failed = True
             raise KeyError("a bug")
@@ -264,7 +275,7 @@ def test_mistake_of_ours_does_not_end_the_thread(
 class HalfBudget(CpuBudget):
     """As after a second of twice the share."""
 
-    def note(self, *, wall_s: float, cpu_s: float, others_cpu_s: float = 0.0) -> None:
+    def note(self, *, wall_s: float, cpu_s: float, others_cpu_s: float = 0.0, **_: bool) -> None:
         self.keep_ratio = 0.5
 
 
@@ -310,7 +321,7 @@ class OddBudget(CpuBudget):
         super().__init__()
         self.keep_ratio = OddRatio(1.0)
 
-    def note(self, *, wall_s: float, cpu_s: float, others_cpu_s: float = 0.0) -> None:
+    def note(self, *, wall_s: float, cpu_s: float, others_cpu_s: float = 0.0, **_: bool) -> None:
         """Whatever was used."""
 
 
@@ -338,7 +349,7 @@ class SeenBudget(CpuBudget):
         super().__init__()
         self.seen: set[tuple[float, float]] = set()
 
-    def note(self, *, wall_s: float, cpu_s: float, others_cpu_s: float = 0.0) -> None:
+    def note(self, *, wall_s: float, cpu_s: float, others_cpu_s: float = 0.0, **_: bool) -> None:
         self.seen.add((cpu_s, others_cpu_s))
 
 

@@ -29,6 +29,7 @@ from gateway.wire.frames import (
     StoreRow,
     decode_frame,
     decode_payload,
+    decode_spans,
     encode_frame,
     encode_message,
     encode_payload,
@@ -175,6 +176,19 @@ def test_text_that_is_not_utf8_is_a_frame_error() -> None:
     """A string of foreign bytes is refused like any other garbage."""
     with pytest.raises(FrameError):
         decode_payload(b"\x94\xa1\xff\x01\x01\xa1a", Hello)
+
+
+def test_spans_are_read_without_their_rows() -> None:
+    """The same frame, of which a row may be anything."""
+    spans = [SpanSegments(b"plain", b"content")]
+    frame = Frame("w", 1, 2, "v", b"resource", [CallSpans(3, None, spans)])
+    payload = encode_payload(frame)
+    for whole in (payload, payload.replace(b"\xc0", b"\x07")):
+        found = decode_spans(whole)
+        assert (found.sequence, found.config_version, found.resource) == (2, "v", b"resource")
+        assert [(call.destination_mask, call.spans) for call in found.calls] == [(3, spans)]
+    with pytest.raises(FrameError, match="not a frame"):
+        decode_spans(payload[:-1])
 
 
 def test_appended_fields_are_skipped() -> None:
