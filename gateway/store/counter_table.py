@@ -256,6 +256,8 @@ class CounterTable:
             is_alone: Nobody else is expected, so the lock is kept if nobody else is there.
         """
         self._words[_WANTED_WORD] = 1
+        # Where it is not counted now, the next to have the turn looks.
+        self._words[NOTED_WORD] = 1
         is_locked = take_lock(descriptor, 0, 1, wait_s=_PATIENCE_S)
         try:
             self._words[_LANES_USED_WORD] = max(self._words[_LANES_USED_WORD], self._lane + 1)

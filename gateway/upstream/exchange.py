@@ -60,7 +60,10 @@ from gateway.wire.http1 import MAX_TAKEN_BYTES, header_lines
 
 KEEP_ALIVE_S: Final = 15.0
 _DNS_KEPT_S: Final = 30
-_MAX_STALE: Final = 3
+_MOST_TRIES: Final = 3
+_MOST_KEPT_TRIES: Final = _MOST_TRIES - 1
+"""The last try is made on a new connection: many may have ended at once, where a balancer began anew."""
+
 _UNAUTHORIZED: Final = 401
 _REST_TIMEOUT_S: Final = 0.1
 _MAX_ROUTES: Final = 4096
@@ -301,8 +304,8 @@ class Upstream:
         )
         body = passage.body
         head = route.head + _framing(passage) + header_lines(passage.headers) + b"\r\n"
-        for _ in range(_MAX_STALE):
-            connection = connector.take(route.resting)
+        for tries in range(_MOST_TRIES):
+            connection = connector.take(route.resting) if tries < _MOST_KEPT_TRIES else None
             if connection is None:
                 connection = await _connect(connector, route, passage.limits)
             sender: asyncio.Task[None] | None = None
@@ -352,8 +355,8 @@ class Upstream:
         limits = request.limits
         more = header_lines(request.headers) if request.headers else b""
         head = b"%b%bcontent-length: %d\r\n%b\r\n" % (route.head, request.lines, len(body), more)
-        for _ in range(_MAX_STALE):
-            connection = connector.take(route.resting)
+        for tries in range(_MOST_TRIES):
+            connection = connector.take(route.resting) if tries < _MOST_KEPT_TRIES else None
             if connection is None:
                 connection = await _connect(connector, route, limits)
             is_answered = False

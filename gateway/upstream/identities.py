@@ -19,6 +19,8 @@ LOOK_EVERY_S: Final = 2.0
 
 _MOST: Final = 1024
 
+_Signature = tuple[tuple[int, int, int], ...]
+
 _log: Final = logging.getLogger(__name__)
 
 
@@ -27,12 +29,13 @@ class _Made:
     """A context.
 
     Attributes:
-        signature: Of the files, as they were looked at last.
+        signature: Of the files that it was made of; `refused` of those that could not be used since.
     """
 
     context: ssl.SSLContext
-    signature: tuple[tuple[int, int, int], ...]
+    signature: _Signature
     looked_at_s: float
+    refused: _Signature = ()
 
 
 class Identities:
@@ -66,11 +69,13 @@ class Identities:
         if made.signature != signature:
             try:
                 made.context = make_context(files)
+                made.signature = signature
             except TlsFileError as error:
-                _log.warning(
-                    "changed certificates of an account are not used: %s; the earlier ones stay", error
-                )
-            # What cannot be used is looked at again when it has changed.
-            made.signature = signature
+                # It is tried again: who may read a file changes without the file, as after a renewal by root.
+                if signature != made.refused:
+                    _log.warning(
+                        "changed certificates of an account are not used: %s; the earlier ones stay", error
+                    )
+                made.refused = signature
         made.looked_at_s = now_s
         return made.context

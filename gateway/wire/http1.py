@@ -35,6 +35,7 @@ _BODILESS_INTERIM: Final = frozenset({100, 102, 103})
 _BODILESS: Final = frozenset({204, 304})
 _VERSIONS: Final = frozenset({"1.0", "1.1"})
 _USUAL: Final = b"HTTP/1.1 "
+_MAX_KEPT_NAME: Final = 64
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
@@ -75,7 +76,8 @@ def header_lines(pairs: Iterable[tuple[str, str]]) -> bytes:
     for name, value in pairs:
         # Most values hold nothing else, and this is quicker than to match them.
         is_plain = value.isascii() and value.isprintable()
-        if not (_is_name(name) and (is_plain or _VALUE.fullmatch(value))):
+        is_name = _is_known(name) if len(name) <= _MAX_KEPT_NAME else _NAME.fullmatch(name)
+        if not (is_name and (is_plain or _VALUE.fullmatch(value))):
             msg = f"the header {name[:40]!r} has a name or a value that HTTP cannot carry"
             raise ValueError(msg)
         lines.append(f"{name}: {value}\r\n")
@@ -83,8 +85,8 @@ def header_lines(pairs: Iterable[tuple[str, str]]) -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _is_name(name: str) -> bool:
-    """Whether a header can have this name; nearly all have one of a few."""
+def _is_known(name: str) -> bool:
+    """Whether a header can have this name; nearly all have one of a few, but callers may think of others."""
     return _NAME.fullmatch(name) is not None
 
 

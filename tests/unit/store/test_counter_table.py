@@ -698,6 +698,20 @@ def test_settled_while_another_keeps_the_file(path: Path) -> None:
     counters.close()
 
 
+def test_begun_while_another_keeps_the_file(path: Path) -> None:
+    """What was noted without a word of it is counted by whoever has the file next, not at the next begin."""
+    counters = open_here(path)
+    holder = run(HOLDER, path)
+    assert is_taken(counters, day("rule 86400", 3, 1))
+    # As a process leaves it that is killed in between, or of an earlier release.
+    counters._words[NOTED_WORD] = 0
+    worker = run(ASKING, path, 0, 3)
+    end(holder)
+    assert [is_taken(counters, day("rule 86400", 3)) for _ in range(3)] == [True, True, False]
+    end(worker)
+    counters.close()
+
+
 def test_noted_while_notes_are_counted() -> None:
     """What another process notes meanwhile is not taken for counted: the next look finds it."""
     start = size_of(BUCKET)

@@ -175,6 +175,28 @@ def test_files_that_do_not_match_for_a_moment(authority: Authority, caplog: pyte
     assert identities.find(files) is not second
 
 
+def test_files_that_may_be_read_later(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may read a file can change while the file does not, as where root renews a certificate."""
+    now_s = 0.0
+    identities = Identities(lambda: now_s)
+    files = shown(authority, "one")
+    assert files.cert_file is not None
+    assert files.key_file is not None
+    first = identities.find(files)
+    for path, content in zip((files.cert_file, files.key_file), authority.make("two"), strict=True):
+        replace(path, content)
+
+    def refuse(_: Path) -> bytes:
+        raise PermissionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", refuse)
+        now_s += LOOK_EVERY_S
+        assert identities.find(files) is first
+    now_s += LOOK_EVERY_S
+    assert identities.find(files) is not first
+
+
 async def test_a_rotation_while_calls_go_on(authority: Authority) -> None:
     """No call fails between the new certificate and its key; then a new connection shows the new one."""
     now_s = 0.0

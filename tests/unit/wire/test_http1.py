@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -322,6 +323,19 @@ def test_odd_value_changes_no_framing() -> None:
 def test_header_lines() -> None:
     """Each header is a line; values are Latin-1."""
     assert header_lines([("a", "1"), ("b", "\xe9")]) == b"a: 1\r\nb: \xe9\r\n"
+
+
+def test_long_names_of_headers_are_not_kept() -> None:
+    """Of a long name that a caller thinks up nothing is left in memory."""
+    name = "x-" + "a" * 10_000
+    tracemalloc.start()
+    try:
+        for number in range(100):
+            header_lines([(f"{name}{number}", "1")])
+        kept_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept_bytes < 100_000
 
 
 @pytest.mark.parametrize(
