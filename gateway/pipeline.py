@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import logging
 import re
 import time
@@ -422,7 +421,7 @@ class Pipeline:
         began_ns = time.perf_counter_ns()
         try:
             body = await client.read_body(
-                limit_bytes or self._max_body_bytes, functools.partial(self.hold, client, trace)
+                limit_bytes or self._max_body_bytes, partial(self.hold, client, trace)
             )
             if len(body) >= LONG_BYTES:
                 await self._long_work.take_turn()

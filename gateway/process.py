@@ -82,8 +82,8 @@ def reuse_large_memory() -> None:
     """Have the C library keep what was freed, up to `_KEPT_BYTES`, in one place for all threads.
 
     Frames and requests are a quarter of a megabyte to a megabyte each. Every one was given back to the system
-    and taken again, page by page: three page faults a call in control, and 0.2 with this (perf/ scenario 5,
-    "export proto"). Comes before threads begin. Elsewhere than with glibc nothing happens.
+    and taken again, page by page: over three page faults a call in control, and 0.4 with this (perf/ scenario
+    5, "export proto"). Comes before threads begin. Elsewhere than with glibc nothing happens.
     """
     if sys.platform == "linux":
         with contextlib.suppress(AttributeError):

@@ -84,6 +84,29 @@ def shown(authority: Authority, name: str) -> TlsFiles:
     return TlsFiles(authority.file, *authority.write(name))
 
 
+class Account:
+    """Certificate and key of an account, and what looks at them, on a clock that this moves.
+
+    Attributes:
+        first: What was made of them.
+    """
+
+    def __init__(self, authority: Authority) -> None:
+        self.cert, self.key = authority.write("one")
+        self._files = TlsFiles(authority.file, self.cert, self.key)
+        self._now_s = 0.0
+        self._identities = Identities(lambda: self._now_s)
+        self.first = self.find()
+
+    def find(self) -> ssl.SSLContext:
+        return self._identities.find(self._files)
+
+    def find_later(self) -> ssl.SSLContext:
+        """When the files are looked at again."""
+        self._now_s += LOOK_EVERY_S
+        return self.find()
+
+
 async def test_each_account_shows_its_own(authority: Authority) -> None:
     """Two accounts at one address never share a connection; each keeps its own."""
     one, two = shown(authority, "one"), shown(authority, "two")
@@ -128,62 +151,40 @@ async def test_a_file_that_cannot_be_used(authority: Authority, tmp_path: Path) 
 
 def test_a_replaced_file(authority: Authority) -> None:
     """It is noticed when the files are looked at again; until then the context is the same."""
-    now_s = 0.0
-    identities = Identities(lambda: now_s)
-    files = shown(authority, "one")
-    assert files.cert_file is not None
-    assert files.key_file is not None
-    first = identities.find(files)
+    account = Account(authority)
     cert, key = authority.make("two")
-    replace(files.cert_file, cert)
-    replace(files.key_file, key)
-    assert identities.find(files) is first
-    now_s += LOOK_EVERY_S
-    second = identities.find(files)
-    assert second is not first
-    now_s += LOOK_EVERY_S
-    assert identities.find(files) is second
+    replace(account.cert, cert)
+    replace(account.key, key)
+    assert account.find() is account.first
+    second = account.find_later()
+    assert second is not account.first
+    assert account.find_later() is second
 
 
 def test_files_that_do_not_match_for_a_moment(authority: Authority, caplog: pytest.LogCaptureFixture) -> None:
     """The last pair that did serves on, which is told once; when all has come the new one serves."""
-    now_s = 0.0
-    identities = Identities(lambda: now_s)
-    files = shown(authority, "one")
-    assert files.cert_file is not None
-    assert files.key_file is not None
-    first = identities.find(files)
+    account = Account(authority)
     cert, key = authority.make("two")
-    replace(files.cert_file, cert)
+    replace(account.cert, cert)
     for _ in range(3):
-        now_s += LOOK_EVERY_S
-        assert identities.find(files) is first
+        assert account.find_later() is account.first
     assert caplog.text.count("tls.key_file is of another tls.cert_file") == 1
-    files.key_file.unlink()
-    now_s += LOOK_EVERY_S
-    assert identities.find(files) is first
-    replace(files.key_file, key)
-    now_s += LOOK_EVERY_S
-    second = identities.find(files)
-    assert second is not first
+    account.key.unlink()
+    assert account.find_later() is account.first
+    replace(account.key, key)
+    second = account.find_later()
+    assert second is not account.first
     # What is put back after something that is of no use is read anew.
-    replace(files.key_file, b"junk")
-    now_s += LOOK_EVERY_S
-    assert identities.find(files) is second
-    replace(files.key_file, key)
-    now_s += LOOK_EVERY_S
-    assert identities.find(files) is not second
+    replace(account.key, b"junk")
+    assert account.find_later() is second
+    replace(account.key, key)
+    assert account.find_later() is not second
 
 
 def test_files_that_may_be_read_later(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever may read a file can change while the file does not, as where root renews a certificate."""
-    now_s = 0.0
-    identities = Identities(lambda: now_s)
-    files = shown(authority, "one")
-    assert files.cert_file is not None
-    assert files.key_file is not None
-    first = identities.find(files)
-    for path, content in zip((files.cert_file, files.key_file), authority.make("two"), strict=True):
+    account = Account(authority)
+    for path, content in zip((account.cert, account.key), authority.make("two"), strict=True):
         replace(path, content)
 
     def refuse(_: Path) -> bytes:
@@ -191,10 +192,8 @@ def test_files_that_may_be_read_later(authority: Authority, monkeypatch: pytest.
 
     with monkeypatch.context() as patched:
         patched.setattr(Path, "read_bytes", refuse)
-        now_s += LOOK_EVERY_S
-        assert identities.find(files) is first
-    now_s += LOOK_EVERY_S
-    assert identities.find(files) is not first
+        assert account.find_later() is account.first
+    assert account.find_later() is not account.first
 
 
 async def test_a_rotation_while_calls_go_on(authority: Authority) -> None:
