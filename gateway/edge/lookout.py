@@ -73,22 +73,23 @@ class _CancellingWatch(abc.ABC):
     A cancellation from elsewhere as well (the worker cuts its calls) stays one.
     """
 
-    __slots__ = ("_has_begun", "_has_happened", "_task", "is_open", "lookout")
+    # Nearly every block is over before these could change: each call has two.
+    _has_begun = False
+    _has_happened = False
+    is_open = False
 
     def __init__(self, lookout: Lookout) -> None:
         self.lookout = lookout
         self._task: asyncio.Task[Any] | None = None
-        self._has_begun = False
-        self._has_happened = False
-        self.is_open = False
 
     def __enter__(self) -> Self:
+        lookout = self.lookout
         self.is_open = True
-        self._task = asyncio.current_task(self.lookout.loop)
-        self.lookout.add(self)
+        self._task = asyncio.current_task(lookout.loop)
+        lookout.add(self)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         self.is_open = False
         task, self._task = self._task, None
         if not self._has_begun:
@@ -126,16 +127,13 @@ class _CancellingWatch(abc.ABC):
 class BodyWatch(_CancellingWatch):
     """A block that ends with `BodyTimeout` when no piece of a body comes for `BODY_SILENCE_S`."""
 
-    __slots__ = ("_heard_s", "_timer")
-
-    def __init__(self, lookout: Lookout) -> None:
-        super().__init__(lookout)
-        self._timer: asyncio.TimerHandle | None = None
-        self._heard_s = 0.0
+    _timer: asyncio.TimerHandle | None = None
+    _heard_s = 0.0
 
     def heard(self) -> None:
         """A piece has come."""
-        self._heard_s = self.lookout.loop.time()
+        if self._has_begun:
+            self._heard_s = self.lookout.loop.time()
 
     def look(self) -> None:
         """Give the next piece so long."""
@@ -170,12 +168,11 @@ class DisconnectWatch(_CancellingWatch):
     INTERFACES).
     """
 
-    __slots__ = ("_future", "_receive")
+    _future: Any = None
 
     def __init__(self, receive: Receive, lookout: Lookout) -> None:
         super().__init__(lookout)
         self._receive = receive
-        self._future: Any = None
 
     def look(self) -> None:
         """Wait on `receive` beside the task."""
