@@ -191,16 +191,16 @@ def _open_written(
     written: tuple[bytes, tuple[str, ...]],
 ) -> Awaitable[Opened | Answer]:
     """As `open_attempt`, once it is *written* what goes out, and which fields are left out."""
-    target = attempt.target
+    target, endpoint = attempt.target, call.endpoint
     body, attempt.left_out = written
     headers = forwarded_headers(target, responder.client.headers)
     if target.propagate_trace:
         headers += responder.trace.propagation(attempt).items()
     url = url_of(call, target, pair)
     # Google refuses a query that it does not know, such as the `beta=true` of Anthropic's SDKs.
-    if call.endpoint.dialect == target.dialect and call.endpoint.passes_query and not target.is_predicted:
+    if endpoint.passes_query and endpoint.dialect == target.dialect and not target.is_predicted:
         query = read_query(responder.client.query).rest
-        url = with_query(url, without_parameters(query, call.endpoint.kept_parameters))
+        url = with_query(url, without_parameters(query, endpoint.kept_parameters))
     request = UpstreamRequest(
         url=url,
         headers=headers,

@@ -213,9 +213,10 @@ class Pipeline:
             LimitsUnavailable: Nobody can say whether one has.
         """
         call = facts.call or trace.call
-        if self._gate.is_tight and snapshot.priorities is not None and snapshot.priorities.depend_on_model:
+        priorities = snapshot.priorities
+        if priorities is not None and priorities.depend_on_model and self._gate.is_tight:
             model = plan.targets[0].name if call is None else call.model
-            self._gate.check_inside(snapshot.priorities.of(facts.caller, model, facts.metadata))
+            self._gate.check_inside(priorities.of(facts.caller, model, facts.metadata))
         if self._limiter is None or snapshot.limits is None or call is None:
             return
         aside = self._long_work.do_aside if trace.held_bytes >= LONG_BYTES else None
@@ -455,8 +456,8 @@ def refuse_encoding(client: Client) -> None:
     Raises:
         InvalidBody: The body is compressed.
     """
-    encoding = client.headers.get("content-encoding") or "identity"
-    if encoding.lower() != "identity":
+    encoding = client.headers.get("content-encoding")
+    if encoding and encoding.lower() != "identity":
         msg = f"content-encoding {encoding[:40]} is not taken. Send the body uncompressed."
         raise InvalidBody(msg, param="content-encoding")
 
@@ -533,7 +534,9 @@ class _Settlement:
             trace.cut(
                 InternalError.code, f"{type(error).__name__}: the request was ended before its reply was"
             )
-        trace.ended()
+        if not trace.end_ns:
+            # Else whoever sent the end of the answer has noted that.
+            trace.ended()
         if trace.permit is not None:
             trace.permit.settle(spent_by(trace))
         self._pipeline.left(self._task, trace)
