@@ -12,7 +12,7 @@ from typing import Any, Final
 from starlette.types import Message, Receive, Scope, Send
 
 from gateway.edge.lifecycle import Lifecycle
-from gateway.edge.lookout import BodyWatch, DisconnectWatch, Lookout
+from gateway.edge.lookout import DisconnectWatch, Lookout
 from gateway.errors import BodyTimeout, BodyTooLarge, ClientDisconnected, InvalidFraming
 from gateway.model import HeaderPairs
 
@@ -167,9 +167,11 @@ class AsgiClient(AsWritten):
         if self._body_left == -1:
             self._body_left = self.declared_bytes
         while self._body_left != 0:
-            with BodyWatch(self._lookout) as watch:
+            waiting = self._lookout.await_body()
+            try:
                 message = await self._receive()
-                watch.heard()
+            finally:
+                self._lookout.body_came(waiting)
             if message["type"] == _DISCONNECT:
                 raise ClientDisconnected
             data: bytes = message.get("body", b"")
@@ -201,29 +203,32 @@ class AsgiClient(AsWritten):
         # a buffer gives is its own memory, not another copy.
         parts: BytesIO | None = None
         size = 0
-        with BodyWatch(self._lookout) as watch:
-            while True:
+        lookout = self._lookout
+        while True:
+            waiting = lookout.await_body()
+            try:
                 message = await self._receive()
-                watch.heard()
-                if message["type"] == _DISCONNECT:
-                    raise ClientDisconnected
-                part: bytes = message.get("body", b"")
-                size += len(part)
-                # Granian says that a body is at its end in a message of its own; a length says it sooner.
-                is_whole = size == declared or not message.get("more_body")
-                if is_whole:
-                    self._body_left = 0
-                if size > limit_bytes:
-                    raise _too_large(limit_bytes)
-                if declared is None:
-                    hold(len(part))
-                if is_whole and parts is None:
-                    return part
-                if parts is None:
-                    parts = BytesIO()
-                parts.write(part)
-                if is_whole:
-                    return parts.getvalue()
+            finally:
+                lookout.body_came(waiting)
+            if message["type"] == _DISCONNECT:
+                raise ClientDisconnected
+            part: bytes = message.get("body", b"")
+            size += len(part)
+            # Granian says that a body is at its end in a message of its own; a length says it sooner.
+            is_whole = size == declared or not message.get("more_body")
+            if is_whole:
+                self._body_left = 0
+            if size > limit_bytes:
+                raise _too_large(limit_bytes)
+            if declared is None:
+                hold(len(part))
+            if is_whole and parts is None:
+                return part
+            if parts is None:
+                parts = BytesIO()
+            parts.write(part)
+            if is_whole:
+                return parts.getvalue()
 
     @property
     def is_short(self) -> bool:
