@@ -90,15 +90,14 @@ class Wishes(msgspec.Struct, frozen=True):
     retry: RetryWish | None
 
 
-_WISHES: Final = tuple(name.encode() for name in (WHOLE_HEADER, FIRST_TOKEN_HEADER, RETRY_HEADER))
+WISHES: Final = frozenset({WHOLE_HEADER, FIRST_TOKEN_HEADER, RETRY_HEADER})
+"""The headers with wishes; of a call that has none of them the wishes are `NO_WISHES`."""
+
 NO_WISHES: Final = Wishes(NO_LIMITS, None)
-_NONE_SENT: Final = ((None,) * len(_WISHES), ())
 
 
 def read_wishes(headers: Headers) -> Wishes:
     """The wishes of a call; raises `InvalidBody` as `read_limits` and `read_retry_wish`."""
-    if headers.raw(_WISHES) in _NONE_SENT:
-        return NO_WISHES
     return Wishes(read_limits(headers), read_retry_wish(headers))
 
 
