@@ -69,6 +69,7 @@ from gateway.model import (
 )
 from gateway.overload.gate import Gate, gate_without_bounds
 from gateway.overload.priorities import USUAL, Priority
+from gateway.process import give_way
 from gateway.responder import Answer, Responder, refuse_untraced
 from gateway.routing.sessions import Sessions
 from gateway.routing.sticking import Sticking
@@ -309,6 +310,9 @@ class Pipeline:
         with self._settling(client, endpoint, snapshot, wording) as responder:
             try:
                 await stages(responder, snapshot)
+                if len(self._open) == 1:
+                    # What follows may wait: the server's thread sends the answer, and interrupts nobody.
+                    give_way()
             except GatewayError as error:
                 is_refused = True
                 try:
