@@ -739,7 +739,7 @@ class Headers(Protocol):
     def get_all(self, name: str) -> list[str]:
         """Every value of that name, in order."""
 
-    def starting_with(self, prefix: str) -> list[str]:
+    def starting_with(self, prefix: str) -> Sequence[str]:
         """Lower-case names that do, in order, repeated ones once."""
 
     def raw(self, names: Sequence[bytes]) -> tuple[bytes | None, ...]:

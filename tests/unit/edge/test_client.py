@@ -69,7 +69,26 @@ def test_headers() -> None:
     assert headers.get_all("x-a") == ["1", "2"]
     assert headers.get("x-b") == "é"
     assert (headers.get("x-c"), headers.get_all("x-c")) == (None, [])
-    assert headers.starting_with("x-") == ["x-a", "x-b"]
+    assert headers.starting_with("x-") == ("x-a", "x-b")
+
+
+def test_search_for_names_is_made_once() -> None:
+    """What was found stays right for other names, and for other beginnings of the same ones."""
+    for _ in range(2):
+        headers = AsgiHeaders([(b"x-a", b"1"), (b"y-a", b"2"), (b"x-b", b"3")])
+        assert headers.starting_with("x-") == ("x-a", "x-b")
+        assert headers.starting_with("y-") == ("y-a",)
+    assert AsgiHeaders([(b"x-a", b"1"), (b"y-b", b"2")]).starting_with("x-") == ("x-a",)
+
+
+def test_searches_that_are_kept_are_few_and_short() -> None:
+    """Whoever makes up names gets an answer, and no memory of ours."""
+    for number in range(2 * module._KEPT_SEARCHES):
+        assert AsgiHeaders([(b"x-%d" % number, b"")]).starting_with("x-") == (f"x-{number}",)
+        assert len(module._searches) <= module._KEPT_SEARCHES
+    long = b"x-" + b"n" * module._MAX_KEPT_BYTES
+    assert AsgiHeaders([(long, b"")]).starting_with("x-") == (long.decode(),)
+    assert all(long not in names for names, _ in module._searches)
 
 
 def test_raw_headers() -> None:
