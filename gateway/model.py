@@ -792,6 +792,7 @@ class Client(Protocol):
 
         Raises:
             BodyTimeout: None came for too long.
+            InvalidFraming: Its chunks are none, or end before the last.
             ClientDisconnected: The caller left before the body was complete.
         """
 
@@ -808,6 +809,7 @@ class Client(Protocol):
 
         Raises:
             BodyTooLarge: It is longer than *limit_bytes*.
+            InvalidFraming: Its chunks are none, or end before the last.
             ClientDisconnected: The caller left before it was complete.
         """
 

@@ -155,7 +155,7 @@ class AsgiClient(AsWritten):
                 message = await self._receive()
                 watch.heard()
             if message["type"] == _DISCONNECT:
-                raise ClientDisconnected
+                raise await self._broken_off()
             data: bytes = message.get("body", b"")
             if not message.get("more_body"):
                 self._body_left = 0
@@ -190,7 +190,7 @@ class AsgiClient(AsWritten):
                 message = await self._receive()
                 watch.heard()
                 if message["type"] == _DISCONNECT:
-                    raise ClientDisconnected
+                    raise await self._broken_off()
                 part: bytes = message.get("body", b"")
                 size += len(part)
                 # Granian says that a body is at its end in a message of its own; a length says it sooner.
@@ -208,6 +208,19 @@ class AsgiClient(AsWritten):
                 parts.write(part)
                 if is_whole:
                     return parts.getvalue()
+
+    async def _broken_off(self) -> Exception:
+        """Of a body that ended before its end: its caller has gone, or is there and made a mistake.
+
+        Granian tells neither from the other, and answers 500 by itself where nobody else does.
+        """
+        self._body_left = 0
+        if self.headers.get("transfer-encoding") is not None:
+            return InvalidFraming("The body's chunks are malformed, or the last one did not come.")
+        # With a length it has gone, or has ended its own side too early and reads this.
+        if not self.has_started:
+            await self.respond(400, [], b"")
+        return ClientDisconnected()
 
     @property
     def is_short(self) -> bool:
