@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import enum
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
@@ -395,7 +395,7 @@ class RowsFrame(NamedTuple):
     sequence: int
     config_version: str
     resource: bytes
-    calls: Sequence[CallSpans | ToldCall]
+    calls: list[CallSpans | ToldCall]
 
 
 def _brief_of(frame: Frame | SpansFrame) -> Iterator[tuple[Kind, BriefCall]]:
