@@ -20,6 +20,8 @@ READY_MESSAGE: Final = b"ready\n"
 DRAINING_SIGNAL: Final = signal.SIGUSR1
 _PR_SET_PDEATHSIG: Final = 1
 _PIECE_S: Final = 0.0002
+# On a busy core, where each turn has to be waited for.
+_HURRIED_PIECE_S: Final = 0.0006
 _KEPT_BYTES: Final = 16 * 1024 * 1024
 # M_ARENA_MAX, M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of glibc's malloc.h.
 _MALLOC_OPTIONS: Final = ((-8, 1), (-1, _KEPT_BYTES), (-3, _KEPT_BYTES // 2))
@@ -116,8 +118,8 @@ class Pauses:
 
     A pause is a sleep some times as long as the piece, so a call that wakes on the same core seldom meets
     this thread, and hardly ever twice. Two sleeps in a row that end late say that others want the core all
-    the time: then there is no time to lose here either, and for a while a pause only gives way. Within a
-    piece of `_PIECE_S` a pause is nothing: each sleep is a thread that wakes with cold caches.
+    the time: then there is no time to lose here either, and for a while a pause only gives way, after longer
+    pieces. Within a piece a pause is nothing: each sleep is a thread that wakes with cold caches.
 
     Attributes:
         was_late: Sleeps have ended late; whoever looks at it may set it back.
@@ -145,10 +147,11 @@ class Pauses:
         """End a piece that is long enough, and begin the next."""
         clock = self._clock
         now_s = clock.monotonic_s()
-        if now_s - self._piece_since_s < _PIECE_S:
+        hurries = now_s < self._hurries_until_s
+        if now_s - self._piece_since_s < (_HURRIED_PIECE_S if hurries else _PIECE_S):
             return
         give_way()
-        if now_s < self._hurries_until_s:
+        if hurries:
             self._piece_since_s = clock.monotonic_s()
             return
         pause_s = min(_LONGEST_PAUSE_S, max(0.0, clock.thread_cpu_s() - self._began_s) * self._ratio)

@@ -166,6 +166,25 @@ def last_error(client: FakeClient) -> dict[str, Any]:
 # -- good answers
 
 
+@pytest.mark.parametrize("others", [0, 1])
+async def test_answer_is_sent_before_the_call_is_settled(
+    monkeypatch: pytest.MonkeyPatch, others: int
+) -> None:
+    """The server's thread gets the core where nobody else's call would wait for it."""
+    rig = Rig(whole())
+    client = caller_of()
+    given: list[tuple[bool, int]] = []
+    monkeypatch.setattr(
+        "gateway.pipeline.give_way", lambda: given.append((client.is_ended, len(rig.records)))
+    )
+    waiting = [asyncio.create_task(asyncio.sleep(60)) for _ in range(others)]
+    rig.pipeline._open.update(waiting)
+    await rig.pipeline.call_model(client, CHAT)
+    assert given == ([] if others else [(True, 0)])
+    for task in waiting:
+        task.cancel()
+
+
 async def test_whole_answer() -> None:
     """A good reply goes out byte for byte, its usage noted."""
     rig = Rig(whole())

@@ -232,6 +232,22 @@ def test_nobody_rests_on_a_busy_core() -> None:
     assert core.slept == [0.0009, 0.0009, 0.002, 0.0009, 0.0]
 
 
+def test_pieces_are_longer_on_a_busy_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time that the thread gives way it waits long for its next turn."""
+    core = Core()
+    pauses = core.pauses()
+    core.late_s = 0.005
+    for _ in range(2):
+        core.work(0.0003)
+        pauses.pause()
+    given: list[float] = []
+    monkeypatch.setattr(process, "give_way", lambda: given.append(core.cpu_s))
+    for _ in range(12):
+        core.work(0.00025)
+        pauses.pause()
+    assert len(given) == 4
+
+
 def test_one_late_sleep_is_no_busy_core() -> None:
     """Others may have had the core for a moment."""
     core = Core()
