@@ -739,7 +739,7 @@ class Headers(Protocol):
     def get_all(self, name: str) -> list[str]:
         """Every value of that name, in order."""
 
-    def starting_with(self, prefix: str) -> list[str]:
+    def starting_with(self, prefix: str) -> Sequence[str]:
         """Lower-case names that do, in order, repeated ones once."""
 
     def raw(self, names: Sequence[bytes]) -> tuple[bytes | None, ...]:
@@ -792,6 +792,7 @@ class Client(Protocol):
 
         Raises:
             BodyTimeout: None came for too long.
+            InvalidFraming: Its chunks are none, or end before the last.
             ClientDisconnected: The caller left before the body was complete.
         """
 
@@ -808,6 +809,7 @@ class Client(Protocol):
 
         Raises:
             BodyTooLarge: It is longer than *limit_bytes*.
+            InvalidFraming: Its chunks are none, or end before the last.
             ClientDisconnected: The caller left before it was complete.
         """
 

@@ -34,7 +34,7 @@ from functools import partial
 from random import Random
 from typing import Any, Final
 
-from gateway.attempt import NO_WISHES, Upstream, Wishes, read_wishes
+from gateway.attempt import NO_WISHES, WISHES, Upstream, Wishes, read_wishes
 from gateway.classifier import Classifier
 from gateway.endpoints.catalogue import COMPLETION, RESPONSE
 from gateway.endpoints.openai_call import parse_call
@@ -70,6 +70,7 @@ from gateway.model import (
 )
 from gateway.overload.gate import Gate, gate_without_bounds
 from gateway.overload.priorities import USUAL, Priority
+from gateway.process import give_way
 from gateway.responder import Answer, Responder, refuse_untraced
 from gateway.routing.sessions import Sessions
 from gateway.routing.sticking import Sticking
@@ -79,6 +80,8 @@ from gateway.telemetry.call_notes import NO_NOTES, read_notes
 from gateway.telemetry.call_trace import CallTrace, begin_trace
 
 _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
+_MODEL: Final = "x-tfy-model-name"
+_ACCOUNT: Final = "x-tfy-provider-name"
 _DETAIL_CHARACTERS: Final = 200
 _CUT_S: Final = 1.0
 _MOST_DROPPING: Final = 512
@@ -164,10 +167,10 @@ class Pipeline:
             trace.identified(caller)
             refuse_encoding(client)
             body = await self.read_body(client, trace)
-            # Most callers send none of ours, so none is looked for.
-            has_own = bool(responder.own_headers)
-            model = client.headers.get("x-tfy-model-name") if has_own else None
-            account = client.headers.get("x-tfy-provider-name") if has_own else None
+            # Most callers send few of ours, or none; only what is there is read.
+            own = responder.own_headers
+            model = client.headers.get(_MODEL) if _MODEL in own else None
+            account = client.headers.get(_ACCOUNT) if _ACCOUNT in own else None
             if len(body) < LONG_BYTES or endpoint is not COMPLETION:
                 call = parse_call(endpoint, body, model=model, account=account)
             else:
@@ -175,9 +178,9 @@ class Pipeline:
                 reading = partial(parse_call, endpoint, body, model=model, account=account)
                 call = await self._long_work.do_aside(reading)
             trace.asked(call)
-            notes = read_notes(client.headers, caller.tags) if has_own or caller.tags else NO_NOTES
+            notes = read_notes(client.headers, caller.tags) if own or caller.tags else NO_NOTES
             trace.noted(notes)
-            wishes = read_wishes(client.headers) if has_own else NO_WISHES
+            wishes = NO_WISHES if WISHES.isdisjoint(own) else read_wishes(client.headers)
             facts = CallFacts(caller, endpoint, client.headers, notes.metadata, call)
             if call.body_bytes >= LONG_BYTES:
                 await self._long_work.take_turn()
@@ -312,6 +315,9 @@ class Pipeline:
         with self._settling(client, endpoint, snapshot, wording) as responder:
             try:
                 await stages(responder, snapshot)
+                if len(self._open) == 1:
+                    # What follows may wait: the server's thread sends the answer, and interrupts nobody.
+                    give_way()
             except GatewayError as error:
                 is_refused = True
                 try:
@@ -461,8 +467,8 @@ def refuse_encoding(client: Client) -> None:
     Raises:
         InvalidBody: The body is compressed.
     """
-    encoding = client.headers.get("content-encoding") or "identity"
-    if encoding.lower() != "identity":
+    encoding = client.headers.get("content-encoding")
+    if encoding and encoding.lower() != "identity":
         msg = f"content-encoding {encoding[:40]} is not taken. Send the body uncompressed."
         raise InvalidBody(msg, param="content-encoding")
 
@@ -539,7 +545,9 @@ class _Settlement:
             trace.cut(
                 InternalError.code, f"{type(error).__name__}: the request was ended before its reply was"
             )
-        trace.ended()
+        if not trace.end_ns:
+            # Else whoever sent the end of the answer has noted that.
+            trace.ended()
         if trace.permit is not None:
             trace.permit.settle(spent_by(trace))
         self._pipeline.left(self._task, trace)

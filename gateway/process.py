@@ -23,7 +23,7 @@ _PIECE_S: Final = 0.0002
 _KEPT_BYTES: Final = 16 * 1024 * 1024
 # M_ARENA_MAX, M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of glibc's malloc.h.
 _MALLOC_OPTIONS: Final = ((-8, 1), (-1, _KEPT_BYTES), (-3, _KEPT_BYTES // 2))
-_PAUSE_RATIO: Final = 3
+PAUSE_RATIO: Final = 3
 _LONGEST_PAUSE_S: Final = 0.002
 # A sleep on a free core ends within a tenth of it.
 _LATE_S: Final = 0.001
@@ -114,24 +114,31 @@ class Clock:
 class Pauses:
     """Long work of one thread in short pieces, with a pause after each.
 
-    A pause is a sleep three times as long as the piece, so a call that wakes on the same core meets this
-    thread a quarter as often. A sleep that ends late says that others want the core all the time: then there
-    is no time to lose here either, and for a while a pause only gives way. Within a piece of `_PIECE_S` a
-    pause is nothing: each sleep is a thread that wakes with cold caches.
+    A pause is a sleep some times as long as the piece, so a call that wakes on the same core seldom meets
+    this thread, and hardly ever twice. Two sleeps in a row that end late say that others want the core all
+    the time: then there is no time to lose here either, and for a while a pause only gives way. Within a
+    piece of `_PIECE_S` a pause is nothing: each sleep is a thread that wakes with cold caches.
 
     Attributes:
-        was_late: A sleep has ended late; whoever looks at it may set it back.
+        was_late: Sleeps have ended late; whoever looks at it may set it back.
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or Clock()
         self.was_late = False
+        self._ratio: float = PAUSE_RATIO
+        self._is_late = False
         self._hurries_until_s = float("-inf")
         self._piece_since_s = self._began_s = 0.0
         self.begin()
 
-    def begin(self) -> None:
-        """Begin the first piece; called by the thread that works, as `pause` is."""
+    def begin(self, ratio: float = PAUSE_RATIO) -> None:
+        """Begin the first piece; called by the thread that works, as `pause` is.
+
+        Args:
+            ratio: How long a pause is, in pieces.
+        """
+        self._ratio = ratio
         self._begin(self._clock.monotonic_s())
 
     def pause(self) -> None:
@@ -144,10 +151,12 @@ class Pauses:
         if now_s < self._hurries_until_s:
             self._piece_since_s = clock.monotonic_s()
             return
-        pause_s = min(_LONGEST_PAUSE_S, max(0.0, clock.thread_cpu_s() - self._began_s) * _PAUSE_RATIO)
+        pause_s = min(_LONGEST_PAUSE_S, max(0.0, clock.thread_cpu_s() - self._began_s) * self._ratio)
         clock.sleep(pause_s)
         woke_s = clock.monotonic_s()
-        if woke_s - now_s - pause_s > _LATE_S:
+        # One alone is a neighbour's doing, or the kernel's.
+        was_late, self._is_late = self._is_late, woke_s - now_s - pause_s > _LATE_S
+        if was_late and self._is_late:
             self._hurries_until_s = now_s + _HURRY_S
             self.was_late = True
         self._begin(woke_s)

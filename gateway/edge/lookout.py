@@ -45,6 +45,8 @@ class Lookout:
         self.loop = loop
         self._new: list[Watch] = []
         self._seen: list[Watch] = []
+        # By the task that waits; None of what has begun since the last look.
+        self._bodies: dict[asyncio.Task[Any] | None, _Silence | None] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, watch: Watch) -> None:
@@ -53,13 +55,78 @@ class Lookout:
         if self._timer is None:
             self._timer = self.loop.call_later(LOOK_EVERY_S, self._look)
 
+    def await_body(self) -> asyncio.Task[Any] | None:
+        """Note that the current task waits for the next piece of a body; give it to `body_came` at the end.
+
+        A block would cost more than the waits for most bodies, which are there at once.
+        """
+        task = asyncio.current_task(self.loop)
+        self._bodies[task] = None
+        if self._timer is None:
+            self._timer = self.loop.call_later(LOOK_EVERY_S, self._look)
+        return task
+
+    def body_came(self, task: asyncio.Task[Any] | None) -> None:
+        """Note that *task* waits no more, for whatever reason.
+
+        Raises:
+            BodyTimeout: Since nothing came for `BODY_SILENCE_S`, which has cancelled it.
+        """
+        silence = self._bodies.pop(task)
+        if silence is not None:
+            silence.end()
+
     def _look(self) -> None:
         lasting = [watch for watch in self._seen if watch.is_open]
         self._seen, self._new = [watch for watch in self._new if watch.is_open], []
-        self._timer = self.loop.call_later(LOOK_EVERY_S, self._look) if self._seen else None
+        is_needed = self._look_at_bodies() or bool(self._seen)
+        self._timer = self.loop.call_later(LOOK_EVERY_S, self._look) if is_needed else None
         for watch in lasting:
             # Each in a turn of its own: one that fails must not take those after it along.
             self.loop.call_soon(_begin, watch)
+
+    def _look_at_bodies(self) -> bool:
+        """Begin to time the waits that were there at the last look; whether one is new."""
+        is_new = False
+        for task, silence in self._bodies.items():
+            if silence is None:
+                self._bodies[task] = _Silence(self.loop, task)
+                is_new = True
+            else:
+                silence.begin()
+        return is_new
+
+
+class _Silence:
+    """A wait for the next piece of a body that has lasted: its task is cancelled after `BODY_SILENCE_S`."""
+
+    __slots__ = ("_has_passed", "_loop", "_task", "_timer")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any] | None) -> None:
+        self._loop = loop
+        self._task = task
+        self._has_passed = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """Give the piece so long."""
+        if self._timer is None:
+            self._timer = self._loop.call_later(BODY_SILENCE_S, self._pass)
+
+    def end(self) -> None:
+        """The wait is over; raises `BodyTimeout` where this has ended it."""
+        if self._timer is not None:
+            self._timer.cancel()
+        # A cancellation from elsewhere as well (the worker cuts its calls) stays one.
+        if self._has_passed and self._task is not None and self._task.uncancel() == 0:
+            raise BodyTimeout(
+                f"The rest of the body did not come within {BODY_SILENCE_S:g} s. Send the request again."
+            )
+
+    def _pass(self) -> None:
+        self._has_passed = True
+        if self._task is not None:
+            self._task.cancel()
 
 
 def _begin(watch: Watch) -> None:
@@ -73,22 +140,23 @@ class _CancellingWatch(abc.ABC):
     A cancellation from elsewhere as well (the worker cuts its calls) stays one.
     """
 
-    __slots__ = ("_has_begun", "_has_happened", "_task", "is_open", "lookout")
+    # Nearly every block is over before these could change: each call has two.
+    _has_begun = False
+    _has_happened = False
+    is_open = False
 
     def __init__(self, lookout: Lookout) -> None:
         self.lookout = lookout
         self._task: asyncio.Task[Any] | None = None
-        self._has_begun = False
-        self._has_happened = False
-        self.is_open = False
 
     def __enter__(self) -> Self:
+        lookout = self.lookout
         self.is_open = True
-        self._task = asyncio.current_task(self.lookout.loop)
-        self.lookout.add(self)
+        self._task = asyncio.current_task(lookout.loop)
+        lookout.add(self)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         self.is_open = False
         task, self._task = self._task, None
         if not self._has_begun:
@@ -123,45 +191,6 @@ class _CancellingWatch(abc.ABC):
         """What the block ends with when it happened."""
 
 
-class BodyWatch(_CancellingWatch):
-    """A block that ends with `BodyTimeout` when no piece of a body comes for `BODY_SILENCE_S`."""
-
-    __slots__ = ("_heard_s", "_timer")
-
-    def __init__(self, lookout: Lookout) -> None:
-        super().__init__(lookout)
-        self._timer: asyncio.TimerHandle | None = None
-        self._heard_s = 0.0
-
-    def heard(self) -> None:
-        """A piece has come."""
-        self._heard_s = self.lookout.loop.time()
-
-    def look(self) -> None:
-        """Give the next piece so long."""
-        self.heard()
-        self._timer = self.lookout.loop.call_later(BODY_SILENCE_S, self._look)
-
-    def end(self) -> None:
-        """Take the timer away."""
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def error(self) -> Exception:
-        """For a caller that may still be there."""
-        return BodyTimeout(
-            f"The rest of the body did not come within {BODY_SILENCE_S:g} s. Send the request again."
-        )
-
-    def _look(self) -> None:
-        """Ring again while pieces come: a timer for each would be work."""
-        left_s = self._heard_s + BODY_SILENCE_S - self.lookout.loop.time()
-        if left_s > 0:
-            self._timer = self.lookout.loop.call_later(left_s, self._look)
-        else:
-            self.happened()
-
-
 class DisconnectWatch(_CancellingWatch):
     """A block that ends with `ClientDisconnected` when the caller goes.
 
@@ -170,12 +199,11 @@ class DisconnectWatch(_CancellingWatch):
     INTERFACES).
     """
 
-    __slots__ = ("_future", "_receive")
+    _future: Any = None
 
     def __init__(self, receive: Receive, lookout: Lookout) -> None:
         super().__init__(lookout)
         self._receive = receive
-        self._future: Any = None
 
     def look(self) -> None:
         """Wait on `receive` beside the task."""

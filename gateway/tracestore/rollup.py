@@ -345,13 +345,13 @@ class Gathered:
                 of_labels.add_calls(calls)
                 for cell in cells_of(at_s, labels):
                     added.setdefault(cell, Sums()).add(of_labels)
-            if number % _SETS_AT_A_TIME == 0:
+            if number % _SETS_AT_A_TIME == 0 or len(calls) >= _MANY:
                 pause()
         for number, (cell, calls) in enumerate(chain(few.items(), self.by_metadata.items()), 1):
             sums = added.pop(cell, None) or Sums()
             sums.add_calls(calls)
             yield cell, sums
-            if number % _SETS_AT_A_TIME == 0:
+            if number % _SETS_AT_A_TIME == 0 or len(calls) >= _MANY:
                 pause()
         yield from added.items()
 

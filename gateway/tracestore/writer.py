@@ -18,7 +18,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from gateway.process import Pauses
+from gateway.process import PAUSE_RATIO, Pauses
 from gateway.tracestore import schema
 from gateway.tracestore.budget import CpuBudget
 from gateway.tracestore.ledger import (
@@ -40,6 +40,9 @@ _BEHIND_SPANS: Final = 10_000
 _READ_TIMEOUT_S: Final = 0.2
 # Between two batches: a commit costs as much as storing some 50 calls, and nobody sees half a second.
 _PACE_S: Final = 0.5
+# What a batch's work is spread over: in one go, calls would meet piece after piece of it.
+_SPREAD_S: Final = 0.3
+_LEAST_WORK_S: Final = 0.001
 _FIRST_DELAY_S: Final = 0.1
 _LONGEST_DELAY_S: Final = 5.0
 # After so many failures in a row the file is opened anew: it may have been removed, or its folder was.
@@ -111,6 +114,7 @@ class StoreWriter:
         self._state = begin(earlier or Totals())
         self._failed_in_a_row = 0
         self._stored_last = 0
+        self._worked_s = 0.0
         self._stopping = threading.Event()
         self._stop_at_s = float("inf")
         self._trimmed_at_s = float("-inf")
@@ -168,7 +172,9 @@ class StoreWriter:
             self._back_off()
             return False
         if payloads:
+            began_s = self._clocks.thread_cpu_s()
             self._take(payloads)
+            self._worked_s = self._clocks.thread_cpu_s() - began_s
         self._tidy(len(payloads))
         self._note_cpu()
         self._log_sampling()
@@ -187,6 +193,12 @@ class StoreWriter:
         )
         self._pauses.was_late = False
 
+    def _pause_ratio(self) -> float:
+        """Of pauses to work: the next batch is about as much as the last."""
+        if self._stopping.is_set():
+            return PAUSE_RATIO
+        return max(PAUSE_RATIO, _SPREAD_S / max(self._worked_s, _LEAST_WORK_S))
+
     def _read_timeout_s(self) -> float:
         return 0.0 if self._stopping.is_set() else _READ_TIMEOUT_S
 
@@ -199,7 +211,7 @@ class StoreWriter:
         """Store a batch, however often it takes, unless stopped before."""
         frames: list[tuple[int, Frame]] = []
         undecodable = 0
-        self._pauses.begin()
+        self._pauses.begin(self._pause_ratio())
         for position, payload in payloads:
             try:
                 frames.append((position, decode_frame(payload)))
@@ -226,6 +238,10 @@ class StoreWriter:
         )
         # After the commit only: what the spool forgets must be here.
         self._reader.advance(payloads[-1][0])
+        for _position, frame in frames:
+            # Freed bit by bit: all at once takes a millisecond.
+            frame.calls.clear()
+            self._pauses.pause()
 
     def _insert(self, frames: list[tuple[int, Frame]], before: Totals) -> Inserted | None:
         """What became of *frames*; None when we were stopped first and they are left to the next start.

@@ -191,27 +191,57 @@ def test_a_short_piece_goes_on() -> None:
     assert core.slept == [0.00066] * 3
 
 
-def test_nobody_rests_on_a_busy_core() -> None:
-    """After a sleep that ended late pauses only give way; a tenth of a second later it is tried again."""
+def test_pauses_as_long_as_asked_for() -> None:
+    """So many pieces long, until work is begun without asking."""
     core = Core()
     pauses = core.pauses()
-    core.work(0.0003)
-    pauses.pause()
-    was_late = [pauses.was_late]
-    core.slept.clear()
-    core.late_s = 0.005
-    for _ in range(3):
+    pauses.begin(5.0)
+    for _ in range(2):
         core.work(0.0003)
         pauses.pause()
-    assert core.slept == [0.0009]
-    assert [*was_late, pauses.was_late] == [False, True]
+    pauses.begin()
+    core.work(0.0003)
+    pauses.pause()
+    assert core.slept == [0.0015, 0.0015, 0.0009]
+
+
+def test_nobody_rests_on_a_busy_core() -> None:
+    """After two sleeps that ended late pauses only give way; a tenth of a second later it is tried again."""
+    core = Core()
+    pauses = core.pauses()
+    core.late_s = 0.005
+    was_late = []
+    for _ in range(4):
+        core.work(0.0003)
+        pauses.pause()
+        was_late.append(pauses.was_late)
+    assert core.slept == [0.0009] * 2
+    assert was_late == [False, True, True, True]
+    core.now_s += 0.1
+    core.work(0.0003)
+    pauses.pause()
+    # What was done meanwhile counts too; it is late again, so one is enough.
+    assert core.slept == [0.0009, 0.0009, 0.002]
+    core.work(0.0003)
+    pauses.pause()
     core.late_s = 0.0
     core.now_s += 0.1
     for _ in range(2):
         pauses.pause()
         core.now_s += 0.1
-    # What was done meanwhile counts too.
-    assert core.slept == [0.0009, 0.0018, 0.0]
+    assert core.slept == [0.0009, 0.0009, 0.002, 0.0009, 0.0]
+
+
+def test_one_late_sleep_is_no_busy_core() -> None:
+    """Others may have had the core for a moment."""
+    core = Core()
+    pauses = core.pauses()
+    for late_s in (0.005, 0.0, 0.005, 0.0):
+        core.late_s = late_s
+        core.work(0.0003)
+        pauses.pause()
+    assert core.slept == [0.0009] * 4
+    assert not pauses.was_late
 
 
 def test_pauses_of_another_thread_begin_anew() -> None:

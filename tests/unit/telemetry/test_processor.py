@@ -18,6 +18,7 @@ from gateway.telemetry.content import ContentCapture
 from gateway.telemetry.plan import TelemetryPlan
 from gateway.telemetry.processor import (
     _FRAME_BYTES,
+    _MANY,
     _SLICE,
     _SLICE_CONTENT_BYTES,
     MAX_CONTENT_BYTES,
@@ -108,16 +109,28 @@ async def test_a_busy_worker_does_not_wait() -> None:
     assert len(sink.processor._encoded) == _SLICE
 
 
+async def test_many_that_came_one_by_one_take_short_slices() -> None:
+    """Somewhat more than a long slice wait when a quiet moment is late; one that comes then meets a few."""
+    sink = Sink()
+    for _ in range(_SLICE + 20):
+        sink.processor.record(make_answered_trace())
+        sink.processor._is_busy = False
+    sink.processor._encode_slice()
+    assert len(sink.processor._encoded) == 4
+    sink.processor.drain()
+    sink.check()
+
+
 async def test_content_of_many_calls_does_not_wait() -> None:
     """With many waiting there are no pauses, though slices with content are of fewer calls."""
     sink = Sink()
-    for number in range(_SLICE * 2):
+    for number in range(_MANY + _SLICE):
         sink.processor.record(recorded_call(user=str(number)))
     for _ in range(_SLICE):
         await asyncio.sleep(0)
     # Not one per pause: the loop has hardly slept.
     assert len(sink.processor._encoded) >= _SLICE - 2
-    await until_async(lambda: len(sink.calls) == _SLICE * 2, "all are handed on")
+    await until_async(lambda: len(sink.calls) == _MANY + _SLICE, "all are handed on")
     sink.check()
 
 
@@ -350,7 +363,7 @@ async def test_a_busy_worker_reads_the_content_of_some_calls_at_once() -> None:
     """So much of it that a call which comes meanwhile waits no longer than for a slice without."""
     sink = Sink()
     size = _SLICE_CONTENT_BYTES // 4
-    for _ in range(_SLICE + 1):
+    for _ in range(_MANY + 1):
         sink.processor.record(recorded_call(b"x" * size))
     sink.processor._encode_slice()
     assert len(sink.processor._encoded) == 4

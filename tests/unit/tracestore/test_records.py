@@ -46,6 +46,15 @@ def test_what_is_left_out_is_counted_in_spans() -> None:
     assert records_of(frame_of(1, 1, 2, 3), 0.0) == ([], 6, 0)
 
 
+def test_a_frame_is_looked_at_in_pieces() -> None:
+    """A call that comes meanwhile waits for some calls' work, not for a hundred's."""
+    looked_at: list[int] = []
+    frame = frame_of(1, *range(100))
+    records = records_of(frame, 1.0, pause=lambda: looked_at.append(1))
+    assert len(records.kept) == 100
+    assert len(looked_at) >= 10
+
+
 def test_numbers_that_sqlite_lacks_are_bounded() -> None:
     """One absurd reply must not stop the store."""
     row = make_row(input_tokens=2**64 - 1, cost_usd=math.inf, first_chunk_ms=math.nan)

@@ -111,6 +111,22 @@ def test_a_full_read_is_followed_by_the_next(
     assert writer._turn() is has_more
 
 
+@pytest.mark.parametrize(
+    ("work_s", "ratio"), [(0.0, 300), (0.02, 15), (0.2, 3)], ids=["nothing yet", "some", "much"]
+)
+def test_a_batch_is_spread(path: Path, spool: MemoryReader, work_s: float, ratio: float) -> None:
+    """The less there is to do, the longer are its pauses; at the end nobody waits for them."""
+    cpu_s = iter([1.0, 1.0 + work_s])
+    clocks = Clocks(unix_s=lambda: NOW_S, thread_cpu_s=lambda: next(cpu_s, 9.0))
+    writer = StoreWriter(path, spool, clocks=clocks)
+    spool.append(frame_of(1, 1))
+    writer._turn()
+    assert writer._pause_ratio() == pytest.approx(ratio)
+    writer.stop(0.0)
+    assert writer._pause_ratio() == 3
+    writer._close()
+
+
 def test_stop_drains_what_is_readable(writer: StoreWriter, spool: MemoryReader, path: Path) -> None:
     """The last calls before a restart are there after it."""
     spool.append(*(frame_of(number, number) for number in range(1, 601)))
