@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.rig.fake_upstream import FakeUpstream
-from tests.rig.gateway_process import GatewayProcess, StartGateway
+from tests.rig.gateway_process import ADMIN_TOKEN, GatewayProcess, StartGateway
 from tests.rig.manifests import (
     EXPIRED_TOKEN,
     HASHED_TOKEN,
@@ -21,7 +21,7 @@ from tests.rig.manifests import (
     chat_body,
     trace_id_of,
 )
-from tests.rig.raw_http import Reply, assert_error, request_bytes
+from tests.rig.raw_http import RawConnection, Reply, assert_error, request_bytes
 
 CHAT = "/v1/chat/completions"
 JSON = ("content-type", "application/json")
@@ -134,6 +134,17 @@ def test_chunks_that_are_none(
         assert connection.has_ended()
     assert gateway.row(trace_id_of(reply))["status_code"] == 400
     assert upstream.exchanges == []
+
+
+@pytest.mark.parametrize("path", ["/api/manifests/validate", "/api/telemetry/test"])
+def test_chunks_that_are_none_at_the_control_plane(gateway: GatewayProcess, path: str) -> None:
+    """It says so, too."""
+    with RawConnection(gateway.control_port) as connection:
+        headers = [bearer(ADMIN_TOKEN), JSON, ("transfer-encoding", "chunked")]
+        head = request_bytes("POST", path, headers).replace(b"gateway.test", b"localhost")
+        connection.send(head + b"{}")
+        assert connection.read_reply().status == 400
+        assert connection.has_ended()
 
 
 @pytest.mark.parametrize("path", [CHAT, "/v1/files"])
