@@ -55,6 +55,7 @@ from gateway.failover import Failover
 from gateway.limits.estimate import Estimate
 from gateway.limits.limiter import Limiter
 from gateway.limits.matching import Asking
+from gateway.limits.permit import CallPermit
 from gateway.long_work import LONG_BYTES, LongWork
 from gateway.model import (
     AttemptObserver,
@@ -216,14 +217,14 @@ class Pipeline:
             LimitsUnavailable: Nobody can say whether one has.
         """
         call = facts.call or trace.call
-        priorities = snapshot.priorities
+        priorities, limiter, limits = snapshot.priorities, self._limiter, snapshot.limits
         if priorities is not None and priorities.depend_on_model and self._gate.is_tight:
             model = plan.targets[0].name if call is None else call.model
             self._gate.check_inside(priorities.of(facts.caller, model, facts.metadata))
-        if self._limiter is None or snapshot.limits is None or call is None:
+        if limiter is None or limits is None or call is None:
             return
         aside = self._long_work.do_aside if trace.held_bytes >= LONG_BYTES else None
-        need = Estimate(call, plan.targets, self._limiter.sizes, aside)
+        need = Estimate(call, plan.targets, limiter.sizes, aside)
         name = call.model
         if plan.route is None:
             # A plan of one target is that target's, by whatever name it was asked for. An account as a whole
@@ -232,7 +233,11 @@ class Pipeline:
             name = name if "/" in name else f"{name}/"
         asking = Asking(facts.caller, name, facts.metadata, need)
         began_ns = time.perf_counter_ns()
-        permit = trace.permit = await self._limiter.admit(snapshot.limits, asking, plan)
+        permit = CallPermit(limiter, limits, asking)
+        waiting = permit.begin(plan)
+        if waiting is not None:
+            await waiting
+        trace.permit = permit
         trace.limit_ns = time.perf_counter_ns() - began_ns
         if permit.is_refused and permit.refusal is not None:
             permit.refusal.plan = plan
