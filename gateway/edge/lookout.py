@@ -7,7 +7,6 @@ before anything could go wrong, so a worker's `Lookout` begins to watch only wha
 
 from __future__ import annotations
 
-import abc
 import asyncio
 from typing import Any, Final, Protocol, Self
 
@@ -134,26 +133,31 @@ def _begin(watch: Watch) -> None:
         watch.begin()
 
 
-class _CancellingWatch(abc.ABC):
-    """A block whose task is cancelled when something happens beside it; on its way out it says what.
+class DisconnectWatch:
+    """A block that ends with `ClientDisconnected` when the caller goes: its task is cancelled.
 
     A cancellation from elsewhere as well (the worker cuts its calls) stays one.
+
+    Granian does not cancel a plain handler, so somebody must wait on `receive`. What it gives is a future of
+    its own, and a callback on that costs no task. A half-closed connection counts as gone (DESIGN section 4,
+    INTERFACES).
     """
 
-    # Nearly every block is over before these could change: each call has two.
-    _has_begun = False
-    _has_happened = False
+    # Nearly every block is over before these could change, and every call has one.
     is_open = False
+    _has_begun = False
+    _has_gone = False
+    _future: Any = None
+    _task: asyncio.Task[Any] | None = None
 
-    def __init__(self, lookout: Lookout) -> None:
-        self.lookout = lookout
-        self._task: asyncio.Task[Any] | None = None
+    def __init__(self, receive: Receive, lookout: Lookout) -> None:
+        self._receive = receive
+        self._lookout = lookout
 
     def __enter__(self) -> Self:
-        lookout = self.lookout
         self.is_open = True
-        self._task = asyncio.current_task(lookout.loop)
-        lookout.add(self)
+        self._task = asyncio.current_task(self._lookout.loop)
+        self._lookout.add(self)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
@@ -162,72 +166,33 @@ class _CancellingWatch(abc.ABC):
         if not self._has_begun:
             # Nearly always: it was over before anybody watched.
             return
-        self.end()
-        is_ours = self._has_happened and task is not None and task.uncancel() == 0
-        if is_ours and kind is asyncio.CancelledError:
-            raise self.error()
-
-    def happened(self) -> None:
-        """End the block."""
-        if self._task is not None and not self._has_happened:
-            self._has_happened = True
-            self._task.cancel()
-
-    def begin(self) -> None:
-        """Watch, as the block has lasted."""
-        self._has_begun = True
-        self.look()
-
-    @abc.abstractmethod
-    def look(self) -> None:
-        """Begin to watch."""
-
-    @abc.abstractmethod
-    def end(self) -> None:
-        """The block is over: watch no more."""
-
-    @abc.abstractmethod
-    def error(self) -> Exception:
-        """What the block ends with when it happened."""
-
-
-class DisconnectWatch(_CancellingWatch):
-    """A block that ends with `ClientDisconnected` when the caller goes.
-
-    Granian does not cancel a plain handler, so somebody must wait on `receive`. What it gives is a future of
-    its own, and a callback on that costs no task. A half-closed connection counts as gone (DESIGN section 4,
-    INTERFACES).
-    """
-
-    _future: Any = None
-
-    def __init__(self, receive: Receive, lookout: Lookout) -> None:
-        super().__init__(lookout)
-        self._receive = receive
-
-    def look(self) -> None:
-        """Wait on `receive` beside the task."""
-        # Typed as a coroutine by ASGI; Granian's is a future with callbacks, and tests wrap theirs in a task.
-        self._future = self._receive()
-        self._future.add_done_callback(self._heard)
-
-    def end(self) -> None:
-        """Wait no more."""
         future, self._future = self._future, None
         if future is not None:
             future.remove_done_callback(self._heard)
             if not future.done():
                 future.cancel()
+        is_ours = self._has_gone and task is not None and task.uncancel() == 0
+        if is_ours and kind is asyncio.CancelledError:
+            # For the record: nobody is there to read it.
+            raise ClientDisconnected
 
-    def error(self) -> Exception:
-        """For the record: nobody is there to read it."""
-        return ClientDisconnected()
+    def begin(self) -> None:
+        """Watch, as the block has lasted."""
+        self._has_begun = True
+        self._look()
+
+    def _look(self) -> None:
+        """Wait on `receive` beside the task."""
+        # Typed as a coroutine by ASGI; Granian's is a future with callbacks, and tests wrap theirs in a task.
+        self._future = self._receive()
+        self._future.add_done_callback(self._heard)
 
     def _heard(self, future: Any) -> None:
         if not self.is_open:
             return
-        if future.result()["type"] == _DISCONNECT:
-            self.happened()
-        else:
+        if future.result()["type"] != _DISCONNECT:
             # The end of the body, which its length had told before.
-            self.look()
+            self._look()
+        elif self._task is not None and not self._has_gone:
+            self._has_gone = True
+            self._task.cancel()
