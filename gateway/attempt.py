@@ -90,15 +90,14 @@ class Wishes(msgspec.Struct, frozen=True):
     retry: RetryWish | None
 
 
-_WISHES: Final = tuple(name.encode() for name in (WHOLE_HEADER, FIRST_TOKEN_HEADER, RETRY_HEADER))
+WISHES: Final = frozenset({WHOLE_HEADER, FIRST_TOKEN_HEADER, RETRY_HEADER})
+"""The headers with wishes; of a call that has none of them the wishes are `NO_WISHES`."""
+
 NO_WISHES: Final = Wishes(NO_LIMITS, None)
-_NONE_SENT: Final = ((None,) * len(_WISHES), ())
 
 
 def read_wishes(headers: Headers) -> Wishes:
     """The wishes of a call; raises `InvalidBody` as `read_limits` and `read_retry_wish`."""
-    if headers.raw(_WISHES) in _NONE_SENT:
-        return NO_WISHES
     return Wishes(read_limits(headers), read_retry_wish(headers))
 
 
@@ -191,16 +190,16 @@ def _open_written(
     written: tuple[bytes, tuple[str, ...]],
 ) -> Awaitable[Opened | Answer]:
     """As `open_attempt`, once it is *written* what goes out, and which fields are left out."""
-    target = attempt.target
+    target, endpoint = attempt.target, call.endpoint
     body, attempt.left_out = written
     headers = forwarded_headers(target, responder.client.headers)
     if target.propagate_trace:
         headers += responder.trace.propagation(attempt).items()
     url = url_of(call, target, pair)
     # Google refuses a query that it does not know, such as the `beta=true` of Anthropic's SDKs.
-    if call.endpoint.dialect == target.dialect and call.endpoint.passes_query and not target.is_predicted:
+    if endpoint.passes_query and endpoint.dialect == target.dialect and not target.is_predicted:
         query = read_query(responder.client.query).rest
-        url = with_query(url, without_parameters(query, call.endpoint.kept_parameters))
+        url = with_query(url, without_parameters(query, endpoint.kept_parameters))
     request = UpstreamRequest(
         url=url,
         headers=headers,

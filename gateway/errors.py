@@ -90,7 +90,7 @@ class InvalidBody(GatewayError):
 
 
 class InvalidFraming(GatewayError):
-    """The head says of the body's end what a server in front of this one may read in another way."""
+    """A body does not say where it ends, or in a way that a server in front may read otherwise."""
 
     status, type, code, source = 400, "invalid_request_error", "invalid_framing", "client"
 

@@ -7,7 +7,7 @@ but `errors`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from math import inf
@@ -739,7 +739,7 @@ class Headers(Protocol):
     def get_all(self, name: str) -> list[str]:
         """Every value of that name, in order."""
 
-    def starting_with(self, prefix: str) -> list[str]:
+    def starting_with(self, prefix: str) -> Sequence[str]:
         """Lower-case names that do, in order, repeated ones once."""
 
     def raw(self, names: Sequence[bytes]) -> tuple[bytes | None, ...]:
@@ -792,6 +792,7 @@ class Client(Protocol):
 
         Raises:
             BodyTimeout: None came for too long.
+            InvalidFraming: Its chunks are none, or end before the last.
             ClientDisconnected: The caller left before the body was complete.
         """
 
@@ -808,6 +809,7 @@ class Client(Protocol):
 
         Raises:
             BodyTooLarge: It is longer than *limit_bytes*.
+            InvalidFraming: Its chunks are none, or end before the last.
             ClientDisconnected: The caller left before it was complete.
         """
 
@@ -1012,14 +1014,16 @@ class CounterGroup:
 
     Attributes:
         charges: Of each a charge of nothing.
+        settled: Which of them are corrected when a call has ended.
         most: Of each the most that may be counted there, where it refuses; else more than anybody counts.
         found: What the counters keep by it of where it is; theirs alone.
     """
 
-    __slots__ = ("charges", "found", "most")
+    __slots__ = ("charges", "found", "most", "settled")
 
-    def __init__(self, charges: Iterable[Charge]) -> None:
+    def __init__(self, charges: Iterable[Charge], settled: Sequence[int] = ()) -> None:
         self.charges = tuple(charges)
+        self.settled = tuple(settled)
         self.most = tuple(charge.limit if charge.is_enforced else _UNBOUNDED for charge in self.charges)
         self.found: Any = None
 
@@ -1058,26 +1062,20 @@ class Corrections(Sequence[Correction]):
     """What is to be added to charges that were taken together; the same as a list of `Correction`.
 
     Attributes:
-        changes: Which of *charges*, and the amount that is added to each of these.
+        amounts: What is added to each of the charges that are settled (`CounterGroup.settled`), or 0.
         decision: What took them.
     """
 
-    __slots__ = ("changes", "charges", "decision")
+    __slots__ = ("amounts", "charges", "decision")
 
-    def __init__(
-        self, charges: Charges, changes: Sequence[tuple[tuple[int, ...], int]], decision: Decision
-    ) -> None:
+    def __init__(self, charges: Charges, amounts: Sequence[int], decision: Decision) -> None:
         self.charges = charges
-        self.changes = changes
+        self.amounts = amounts
         self.decision = decision
-
-    def __bool__(self) -> bool:
-        """Whether there are any."""
-        return bool(self.changes)
 
     def __len__(self) -> int:
         """How many there are."""
-        return sum([len(places) for places, _ in self.changes])
+        return len(self.amounts) - self.amounts.count(0)
 
     @overload
     def __getitem__(self, number: int) -> Correction: ...
@@ -1087,14 +1085,14 @@ class Corrections(Sequence[Correction]):
 
     def __getitem__(self, number: int | slice) -> Correction | list[Correction]:
         """One of them, or some."""
-        flat = [(at, amount) for places, amount in self.changes for at in places]
-        if isinstance(number, slice):
-            return [self.of(at, amount) for at, amount in flat[number]]
-        return self.of(*flat[number])
+        each = list(self)
+        return each[number]
 
-    def of(self, at: int, amount: int) -> Correction:
-        """That *amount* is added to one of the charges."""
-        return Correction(self.charges[at], amount, self.decision)
+    def __iter__(self) -> Iterator[Correction]:
+        """Those that change something."""
+        for at, amount in zip(self.charges.group.settled, self.amounts, strict=True):
+            if amount:
+                yield Correction(self.charges[at], amount, self.decision)
 
 
 class Counters(Protocol):

@@ -34,7 +34,7 @@ from functools import partial
 from random import Random
 from typing import Any, Final
 
-from gateway.attempt import NO_WISHES, Upstream, Wishes, read_wishes
+from gateway.attempt import NO_WISHES, WISHES, Upstream, Wishes, read_wishes
 from gateway.classifier import Classifier
 from gateway.endpoints.catalogue import COMPLETION, RESPONSE
 from gateway.endpoints.openai_call import parse_call
@@ -55,6 +55,7 @@ from gateway.failover import Failover
 from gateway.limits.estimate import Estimate
 from gateway.limits.limiter import Limiter
 from gateway.limits.matching import Asking
+from gateway.limits.permit import CallPermit
 from gateway.long_work import LONG_BYTES, LongWork
 from gateway.model import (
     AttemptObserver,
@@ -79,6 +80,8 @@ from gateway.telemetry.call_notes import NO_NOTES, read_notes
 from gateway.telemetry.call_trace import CallTrace, begin_trace
 
 _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
+_MODEL: Final = "x-tfy-model-name"
+_ACCOUNT: Final = "x-tfy-provider-name"
 _DETAIL_CHARACTERS: Final = 200
 _CUT_S: Final = 1.0
 _MOST_DROPPING: Final = 512
@@ -164,10 +167,10 @@ class Pipeline:
             trace.identified(caller)
             refuse_encoding(client)
             body = await self.read_body(client, trace)
-            # Most callers send none of ours, so none is looked for.
-            has_own = bool(responder.own_headers)
-            model = client.headers.get("x-tfy-model-name") if has_own else None
-            account = client.headers.get("x-tfy-provider-name") if has_own else None
+            # Most callers send few of ours, or none; only what is there is read.
+            own = responder.own_headers
+            model = client.headers.get(_MODEL) if _MODEL in own else None
+            account = client.headers.get(_ACCOUNT) if _ACCOUNT in own else None
             if len(body) < LONG_BYTES or endpoint is not COMPLETION:
                 call = parse_call(endpoint, body, model=model, account=account)
             else:
@@ -175,9 +178,9 @@ class Pipeline:
                 reading = partial(parse_call, endpoint, body, model=model, account=account)
                 call = await self._long_work.do_aside(reading)
             trace.asked(call)
-            notes = read_notes(client.headers, caller.tags) if has_own or caller.tags else NO_NOTES
+            notes = read_notes(client.headers, caller.tags) if own or caller.tags else NO_NOTES
             trace.noted(notes)
-            wishes = read_wishes(client.headers) if has_own else NO_WISHES
+            wishes = NO_WISHES if WISHES.isdisjoint(own) else read_wishes(client.headers)
             facts = CallFacts(caller, endpoint, client.headers, notes.metadata, call)
             if call.body_bytes >= LONG_BYTES:
                 await self._long_work.take_turn()
@@ -214,13 +217,14 @@ class Pipeline:
             LimitsUnavailable: Nobody can say whether one has.
         """
         call = facts.call or trace.call
-        if self._gate.is_tight and snapshot.priorities is not None and snapshot.priorities.depend_on_model:
+        priorities, limiter, limits = snapshot.priorities, self._limiter, snapshot.limits
+        if priorities is not None and priorities.depend_on_model and self._gate.is_tight:
             model = plan.targets[0].name if call is None else call.model
-            self._gate.check_inside(snapshot.priorities.of(facts.caller, model, facts.metadata))
-        if self._limiter is None or snapshot.limits is None or call is None:
+            self._gate.check_inside(priorities.of(facts.caller, model, facts.metadata))
+        if limiter is None or limits is None or call is None:
             return
         aside = self._long_work.do_aside if trace.held_bytes >= LONG_BYTES else None
-        need = Estimate(call, plan.targets, self._limiter.sizes, aside)
+        need = Estimate(call, plan.targets, limiter.sizes, aside)
         name = call.model
         if plan.route is None:
             # A plan of one target is that target's, by whatever name it was asked for. An account as a whole
@@ -229,7 +233,11 @@ class Pipeline:
             name = name if "/" in name else f"{name}/"
         asking = Asking(facts.caller, name, facts.metadata, need)
         began_ns = time.perf_counter_ns()
-        permit = trace.permit = await self._limiter.admit(snapshot.limits, asking, plan)
+        permit = CallPermit(limiter, limits, asking)
+        waiting = permit.begin(plan)
+        if waiting is not None:
+            await waiting
+        trace.permit = permit
         trace.limit_ns = time.perf_counter_ns() - began_ns
         if permit.is_refused and permit.refusal is not None:
             permit.refusal.plan = plan
@@ -459,8 +467,8 @@ def refuse_encoding(client: Client) -> None:
     Raises:
         InvalidBody: The body is compressed.
     """
-    encoding = client.headers.get("content-encoding") or "identity"
-    if encoding.lower() != "identity":
+    encoding = client.headers.get("content-encoding")
+    if encoding and encoding.lower() != "identity":
         msg = f"content-encoding {encoding[:40]} is not taken. Send the body uncompressed."
         raise InvalidBody(msg, param="content-encoding")
 
@@ -537,7 +545,9 @@ class _Settlement:
             trace.cut(
                 InternalError.code, f"{type(error).__name__}: the request was ended before its reply was"
             )
-        trace.ended()
+        if not trace.end_ns:
+            # Else whoever sent the end of the answer has noted that.
+            trace.ended()
         if trace.permit is not None:
             trace.permit.settle(spent_by(trace))
         self._pipeline.left(self._task, trace)

@@ -296,6 +296,7 @@ class Responder:
                 headers += permit.headers()
         if self._wording.id_header:
             headers.append((self._wording.id_header, self.request_id.encode()))
-        if self.own_headers and (ignored := [name for name in self.own_headers if name not in ACTED_ON]):
-            headers.append((b"x-tfy-ignored-headers", ", ".join(ignored).encode("latin-1", errors="replace")))
+        if self.own_headers and not ACTED_ON.issuperset(self.own_headers):
+            ignored = ", ".join([name for name in self.own_headers if name not in ACTED_ON])
+            headers.append((b"x-tfy-ignored-headers", ignored.encode("latin-1", errors="replace")))
         return headers

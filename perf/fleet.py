@@ -107,6 +107,7 @@ class Worker:
         self._calls_per_s = load.rps / workers
         self._load = load
         self._random = random
+        costs = costs.of(fleet.replicas)
         prompt_us = load.prompt_tokens * 4 / 1000 * costs.prompt_us_per_kb
         self._call_s = (costs.call_us + costs.call_control_us + prompt_us) / 1e6
         self._event_s = costs.event_us / 1e6

@@ -24,6 +24,7 @@ from gateway.endpoints.openai_call import parse_call
 from gateway.limits.estimate import Estimate
 from gateway.limits.limiter import Limiter
 from gateway.limits.matching import Asking
+from gateway.limits.permit import CallPermit
 from gateway.model import CallFacts, Spent
 from gateway.snapshot import Snapshot, compile_snapshot
 from gateway.store.counter_table import open_counters
@@ -68,7 +69,8 @@ class Limited:
         assert policy is not None, "there are rules"  # noqa: S101 - says it to the type checker
         need = Estimate(self.call, targets, self.limiter.sizes)
         asking = Asking(self.caller, _MODEL, {}, need)
-        permit = await self.limiter.admit(policy, asking, self.plan)
+        permit = CallPermit(self.limiter, policy, asking)
+        await permit.admit(self.plan)
         assert permit.refusal is None, "nobody reaches these limits"  # noqa: S101 - or nothing is measured
         permit.headers()
         permit.settle(self.spent)

@@ -145,7 +145,16 @@ PROMISES: Final = (
         )
     ),
     Promise(
-        "limits of a call, 10 rules and a budget",
+        "worker CPU/request of 10 rules and a budget",
+        "features",
+        "",
+        "less_off_us",
+        20.0,
+        unit=" us",
+        contender="10 rules and a budget",
+    ),
+    Promise(
+        "limits of a call alone, 10 rules and a budget",
         "limiting",
         "",
         "limit_us",

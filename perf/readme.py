@@ -1,6 +1,7 @@
 """`python -m perf.readme`: put the newest kept run of all that `make perf` measures into the README.
 
-Only between the two marks there; a test compares what stands between them with the run that it names.
+What that run did not measure (others beside us, memory, overload) comes from the newest one that did. Only
+between the two marks there; a test compares what stands between them with the run that it names.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ RESULTS: Final = _ROOT / "perf" / "results"
 README: Final = _ROOT / "README.md"
 # A newcomer wants four pictures; the report has the others.
 _CHARTS: Final = ("saturation", "open-loop", "streams", "features")
-_SUITES: Final = ("standard", "full")
+_SUITES: Final = ("-standard", "-full")
+_NOT_MEASURED: Final = "-"
 _BLOCK: Final = re.compile(r"(?s)<!-- perf (?P<run>\S*) -->\n.*?<!-- end of perf -->\n")
 
 
@@ -32,10 +34,18 @@ def newest(results: Path = RESULTS) -> Path:
     Raises:
         NoSuchRunError: None is kept.
     """
-    paths = [path for suite in _SUITES for path in results.glob(f"*-{suite}.json")]
-    if not paths:
-        raise NoSuchRunError(f"{results} has no run of {' or '.join(_SUITES)}: make perf")
-    return max(paths, key=lambda path: str(orjson.loads(path.read_bytes())["machine"]["date"]))
+    for path, document in _newest_first(results):
+        # One scenario of a suite alone may be kept too, for its own figures.
+        if path.stem.endswith(_SUITES) and "saturation" in document["scenarios"]:
+            return path
+    raise NoSuchRunError(f"{results} has no run of standard or full: make perf")
+
+
+def _newest_first(results: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """Every kept run with targets, by the time at which it was made."""
+    runs = [(path, orjson.loads(path.read_bytes())) for path in results.glob("*.json")]
+    runs = [(path, document) for path, document in runs if "targets" in document]
+    return sorted(runs, key=lambda run: str(run[1]["machine"]["date"]), reverse=True)
 
 
 def block(path: Path) -> str:
@@ -47,7 +57,7 @@ def block(path: Path) -> str:
         _setting(document, stem),
         *(f"![{document['scenarios'][name]['title']}](perf/results/{stem}-{name}.svg)" for name in charts),
         "What is promised, and what was measured:",
-        _targets(document),
+        _targets(document, path.parent),
         "<!-- end of perf -->\n",
     ]
     return "\n\n".join(parts)
@@ -83,9 +93,20 @@ def _setting(document: Mapping[str, Any], stem: str) -> str:
     )
 
 
-def _targets(document: Mapping[str, Any]) -> str:
-    names = ("figure", "must", "reach", "measured", "verdict")
-    rows = [tuple(one[name] for name in names) for one in document["targets"]]
+def _targets(document: Mapping[str, Any], results: Path) -> str:
+    """What is promised beside what was measured, with a link where it was in another run."""
+    elsewhere: dict[str, tuple[str, str]] = {}
+    for path, other in _newest_first(results):
+        for one in other["targets"]:
+            if one["measured"] != _NOT_MEASURED:
+                verdict = f"{one['verdict']} ([{other['suite']}](perf/results/{path.stem}.md))"
+                elsewhere.setdefault(one["figure"], (one["measured"], verdict))
+    rows = []
+    for one in document["targets"]:
+        measured = (one["measured"], one["verdict"])
+        if one["measured"] == _NOT_MEASURED:
+            measured = elsewhere.get(one["figure"], measured)
+        rows.append((one["figure"], one["must"], one["reach"], *measured))
     return table(("everything on", "must", "reach for", "measured", ""), rows)
 
 

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from gateway.wire.brief_calls import SPANS
 from gateway.wire.frames import FrameError
 
 
@@ -41,6 +42,9 @@ class _Frame(msgspec.Struct, array_like=True, frozen=True):
     config_version: str
     resource: msgspec.Raw
     calls: list[_Call]
+    shapes: msgspec.Raw = msgspec.Raw()
+    kinds: msgspec.Raw = msgspec.Raw()
+    brief: list[msgspec.Raw] = []
 
 
 _decoder: Final = msgspec.msgpack.Decoder(_Frame)
@@ -56,5 +60,5 @@ def read_index(payload: bytes) -> FrameIndex:
         frame = _decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FrameError(f"not a frame: {error}") from error
-    spans = sum(len(call.spans) for call in frame.calls)
+    spans = sum([len(call.spans) for call in frame.calls]) + SPANS * len(frame.brief)
     return FrameIndex(Origin(frame.instance_id, frame.started_ns), frame.sequence, spans)

@@ -36,6 +36,8 @@ Note = Callable[[Entry], None]
 # Nothing happens on a wait of this length but that it begins again; each wait has an end.
 _IDLE_S: Final = 60.0
 _MAX_FRAMES_A_READ: Final = 256
+# Spans are so much more than frames that tell of calls in brief; the reader gives one frame at least.
+_GROWTH: Final = 8
 # JSON is so much larger than protobuf that full batches would have to be halved each time.
 _JSON_GROWTH: Final = 2
 
@@ -192,7 +194,7 @@ class Sender:
         if not self._is_draining:
             self._enough.clear()
         while not self._batcher.is_full:
-            frames = self._reader.read(self._batcher.limits.max_bytes, _MAX_FRAMES_A_READ)
+            frames = self._reader.read(self._batcher.limits.max_bytes // _GROWTH, _MAX_FRAMES_A_READ)
             if not frames:
                 break
             for position, payload in frames:
@@ -205,7 +207,7 @@ class Sender:
 
     def _admit(self, position: int, payload: bytes) -> None:
         try:
-            frame = decode_spans(payload)
+            frame = decode_spans(payload, give_way)
         except FrameError as error:
             spans = _count_spans(payload)
             self.ledger.queue(spans)

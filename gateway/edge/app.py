@@ -8,8 +8,8 @@ serves health and metrics. There is no middleware, so none can hide a disconnect
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -90,15 +90,31 @@ class DataPlane:
         self._shell = _shell(lifecycle, checks, metrics)
         self._shell_paths = _SHELL_PATHS if metrics is None else _SHELL_PATHS | {_METRICS_PATH}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
+        """Serve one request.
+
+        What is awaited of a call of a model is the pipeline's own coroutine: one around it costs every call.
+        """
         endpoint = CALL_PATHS.get(scope["path"])
         # A WebSocket has none.
+        if endpoint is not None and scope.get("method") == "POST":
+            client = AsgiClient(
+                scope,
+                receive,
+                send,
+                lookout=self._lookout,
+                route=endpoint.route,
+                lifecycle=self._lifecycle,
+            )
+            return self._pipeline.call_model(client, endpoint)
+        return self._serve_other(scope, receive, send, endpoint)
+
+    async def _serve_other(
+        self, scope: Scope, receive: Receive, send: Send, endpoint: Endpoint | None
+    ) -> None:
+        """Serve what is no call of a model by its path; *endpoint* is what its path is for."""
         method = scope.get("method")
-        if endpoint is not None and method == "POST":
-            client = self._client(scope, receive, send, endpoint.route)
-            await self._pipeline.call_model(client, endpoint)
-        elif scope["path"] in MODELS_PATHS and method in _READS:
+        if scope["path"] in MODELS_PATHS and method in _READS:
             await self._pipeline.list_models(self._client(scope, receive, send, MODELS_ROUTE))
         elif scope["path"] in self._shell_paths and method in _READS:
             await self._shell(scope, receive, send)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import lru_cache
 from io import BytesIO
 from typing import Any, Final
@@ -12,7 +12,7 @@ from typing import Any, Final
 from starlette.types import Message, Receive, Scope, Send
 
 from gateway.edge.lifecycle import Lifecycle
-from gateway.edge.lookout import BodyWatch, DisconnectWatch, Lookout
+from gateway.edge.lookout import DisconnectWatch, Lookout
 from gateway.errors import BodyTimeout, BodyTooLarge, ClientDisconnected, InvalidFraming
 from gateway.model import HeaderPairs
 
@@ -27,6 +27,10 @@ SHORT_BYTES: Final = 16 * 1024
 """What Granian takes in by itself behind an answer, if it has come by then."""
 
 _CLOSE: Final = (b"connection", b"close")
+_KEPT_SEARCHES: Final = 256
+_MAX_KEPT_BYTES: Final = 2048
+_searches: Final[dict[tuple[tuple[bytes, ...], str], tuple[str, ...]]] = {}
+"""Names that begin so, by all names of a request: a client sends the same with each."""
 
 
 class AsgiHeaders:
@@ -53,16 +57,28 @@ class AsgiHeaders:
             return []
         return [value.decode("latin-1") for key, value in self._pairs if key == wanted]
 
-    def starting_with(self, prefix: str) -> list[str]:
+    def starting_with(self, prefix: str) -> tuple[str, ...]:
         """Lower-case names that do, in order, repeated ones once."""
-        wanted = prefix.encode()
-        return [name.decode("latin-1") for name in self._values if name.startswith(wanted)]
+        names = tuple(self._values)
+        found = _searches.get((names, prefix))
+        return _search(names, prefix) if found is None else found
 
     def raw(self, names: Sequence[bytes]) -> tuple[bytes | None, ...]:
         """Every value of *names*, undecoded; three times quicker than `get` of each."""
         if self._has_repeats:
             return tuple([value for name, value in self._pairs if name in names])
         return tuple(map(self._values.get, names))
+
+
+def _search(names: tuple[bytes, ...], prefix: str) -> tuple[str, ...]:
+    """Those of *names* that begin with *prefix*; kept, unless they are of a size that nobody usual sends."""
+    wanted = prefix.encode()
+    found = tuple([name.decode("latin-1") for name in names if name.startswith(wanted)])
+    if sum(map(len, names)) <= _MAX_KEPT_BYTES:
+        if len(_searches) >= _KEPT_SEARCHES:
+            _searches.clear()
+        _searches[names, prefix] = found
+    return found
 
 
 class AsWritten:
@@ -151,11 +167,13 @@ class AsgiClient(AsWritten):
         if self._body_left == -1:
             self._body_left = self.declared_bytes
         while self._body_left != 0:
-            with BodyWatch(self._lookout) as watch:
+            waiting = self._lookout.await_body()
+            try:
                 message = await self._receive()
-                watch.heard()
+            finally:
+                self._lookout.body_came(waiting)
             if message["type"] == _DISCONNECT:
-                raise ClientDisconnected
+                raise await self._broken_off()
             data: bytes = message.get("body", b"")
             if not message.get("more_body"):
                 self._body_left = 0
@@ -185,39 +203,55 @@ class AsgiClient(AsWritten):
         # a buffer gives is its own memory, not another copy.
         parts: BytesIO | None = None
         size = 0
-        with BodyWatch(self._lookout) as watch:
-            while True:
+        lookout = self._lookout
+        while True:
+            waiting = lookout.await_body()
+            try:
                 message = await self._receive()
-                watch.heard()
-                if message["type"] == _DISCONNECT:
-                    raise ClientDisconnected
-                part: bytes = message.get("body", b"")
-                size += len(part)
-                # Granian says that a body is at its end in a message of its own; a length says it sooner.
-                is_whole = size == declared or not message.get("more_body")
-                if is_whole:
-                    self._body_left = 0
-                if size > limit_bytes:
-                    raise _too_large(limit_bytes)
-                if declared is None:
-                    hold(len(part))
-                if is_whole and parts is None:
-                    return part
-                if parts is None:
-                    parts = BytesIO()
-                parts.write(part)
-                if is_whole:
-                    return parts.getvalue()
+            finally:
+                lookout.body_came(waiting)
+            if message["type"] == _DISCONNECT:
+                raise await self._broken_off()
+            part: bytes = message.get("body", b"")
+            size += len(part)
+            # Granian says that a body is at its end in a message of its own; a length says it sooner.
+            is_whole = size == declared or not message.get("more_body")
+            if is_whole:
+                self._body_left = 0
+            if size > limit_bytes:
+                raise _too_large(limit_bytes)
+            if declared is None:
+                hold(len(part))
+            if is_whole and parts is None:
+                return part
+            if parts is None:
+                parts = BytesIO()
+            parts.write(part)
+            if is_whole:
+                return parts.getvalue()
+
+    async def _broken_off(self) -> Exception:
+        """Of a body that ended before its end: its caller has gone, or is there and made a mistake.
+
+        Granian tells neither from the other, and answers 500 by itself where nobody else does.
+        """
+        self._body_left = 0
+        if self.headers.get("transfer-encoding") is not None:
+            return InvalidFraming("The body's chunks are malformed, or the last one did not come.")
+        # With a length it has gone, or has ended its own side too early and reads this.
+        if not self.has_started:
+            await self.respond(400, [], b"")
+        return ClientDisconnected()
 
     @property
     def is_short(self) -> bool:
         """See `gateway.model.Client.is_short`."""
-        declared = self._length
+        declared = self._framed_length
         return declared is not None and declared <= SHORT_BYTES
 
     async def drop_body(self) -> None:
         """See `gateway.model.Client.drop_body`."""
-        if self._body_left == 0 or not self.has_body or (self._length or 0) > DROP_BYTES:
+        if self._body_left == 0 or not self.has_body or (self._framed_length or 0) > DROP_BYTES:
             return
         if self.headers.get("expect") is not None and self._body_left == -1:
             # It was not asked for, and so is not sent.
@@ -236,27 +270,31 @@ class AsgiClient(AsWritten):
     async def respond(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         """Send a whole response."""
         headers.append((b"content-length", b"%d" % len(body)))
-        await self.start(status, headers)
+        await self._send_head(status, headers)
+        self.has_started = True
         # Granian has room for a whole one, so this does not wait either.
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         """Send the head."""
+        await self._send_head(status, headers)
+        self.has_started = True
+
+    def _send_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> Awaitable[None]:
         # Looked at now: the connection of a call that began before the drain would be used again.
         if self._lifecycle.is_draining:
             headers.append(_CLOSE)
             self._lifecycle.farewells += 1
         # Granian keeps it until a piece of the body comes, so this waits for nothing.
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
-        self.has_started = True
+        return self._send({"type": "http.response.start", "status": status, "headers": headers})
 
-    async def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> Coroutine[Any, Any, None]:
         """Send a piece; returns when the transport can take more."""
-        await self._transmit({"type": "http.response.body", "body": data, "more_body": True})
+        return self._transmit({"type": "http.response.body", "body": data, "more_body": True})
 
-    async def end(self) -> None:
+    def end(self) -> Coroutine[Any, Any, None]:
         """End the stream."""
-        await self._transmit({"type": "http.response.body", "body": b"", "more_body": False})
+        return self._transmit({"type": "http.response.body", "body": b"", "more_body": False})
 
     @property
     def declared_bytes(self) -> int | None:
@@ -266,18 +304,23 @@ class AsgiClient(AsWritten):
             InvalidFraming: Something else than plain chunks does.
         """
         coding = self.headers.get("transfer-encoding")
+        if coding is None:
+            return self._length
         # Granian takes any list that ends in "chunked". Of two, a proxy in front may heed the first.
-        if coding is not None and coding.strip().lower() != "chunked":
+        if coding.strip().lower() != "chunked":
             raise InvalidFraming("The transfer-encoding of a body can be chunked and nothing else.")
-        return self._length
+        return None
+
+    @property
+    def _framed_length(self) -> int | None:
+        """The same, where other framing than by a length is no matter."""
+        return None if self.headers.get("transfer-encoding") is not None else self._length
 
     @property
     def _length(self) -> int | None:
-        """The same, where other framing than by a length is no matter."""
+        """What the length says, where nothing else frames the body."""
         declared = self.headers.get("content-length")
-        if declared is None or not declared.isdecimal() or self.headers.get("transfer-encoding") is not None:
-            return None
-        return int(declared)
+        return int(declared) if declared is not None and declared.isdecimal() else None
 
     async def _transmit(self, message: Message) -> None:
         """Give *message* to the transport; a caller that takes nothing for `STALL_S` has gone for us."""

@@ -7,7 +7,6 @@ before anything could go wrong, so a worker's `Lookout` begins to watch only wha
 
 from __future__ import annotations
 
-import abc
 import asyncio
 from typing import Any, Final, Protocol, Self
 
@@ -45,6 +44,8 @@ class Lookout:
         self.loop = loop
         self._new: list[Watch] = []
         self._seen: list[Watch] = []
+        # By the task that waits; None of what has begun since the last look.
+        self._bodies: dict[asyncio.Task[Any] | None, _Silence | None] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, watch: Watch) -> None:
@@ -53,13 +54,78 @@ class Lookout:
         if self._timer is None:
             self._timer = self.loop.call_later(LOOK_EVERY_S, self._look)
 
+    def await_body(self) -> asyncio.Task[Any] | None:
+        """Note that the current task waits for the next piece of a body; give it to `body_came` at the end.
+
+        A block would cost more than the waits for most bodies, which are there at once.
+        """
+        task = asyncio.current_task(self.loop)
+        self._bodies[task] = None
+        if self._timer is None:
+            self._timer = self.loop.call_later(LOOK_EVERY_S, self._look)
+        return task
+
+    def body_came(self, task: asyncio.Task[Any] | None) -> None:
+        """Note that *task* waits no more, for whatever reason.
+
+        Raises:
+            BodyTimeout: Since nothing came for `BODY_SILENCE_S`, which has cancelled it.
+        """
+        silence = self._bodies.pop(task)
+        if silence is not None:
+            silence.end()
+
     def _look(self) -> None:
         lasting = [watch for watch in self._seen if watch.is_open]
         self._seen, self._new = [watch for watch in self._new if watch.is_open], []
-        self._timer = self.loop.call_later(LOOK_EVERY_S, self._look) if self._seen else None
+        is_needed = self._look_at_bodies() or bool(self._seen)
+        self._timer = self.loop.call_later(LOOK_EVERY_S, self._look) if is_needed else None
         for watch in lasting:
             # Each in a turn of its own: one that fails must not take those after it along.
             self.loop.call_soon(_begin, watch)
+
+    def _look_at_bodies(self) -> bool:
+        """Begin to time the waits that were there at the last look; whether one is new."""
+        is_new = False
+        for task, silence in self._bodies.items():
+            if silence is None:
+                self._bodies[task] = _Silence(self.loop, task)
+                is_new = True
+            else:
+                silence.begin()
+        return is_new
+
+
+class _Silence:
+    """A wait for the next piece of a body that has lasted: its task is cancelled after `BODY_SILENCE_S`."""
+
+    __slots__ = ("_has_passed", "_loop", "_task", "_timer")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any] | None) -> None:
+        self._loop = loop
+        self._task = task
+        self._has_passed = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """Give the piece so long."""
+        if self._timer is None:
+            self._timer = self._loop.call_later(BODY_SILENCE_S, self._pass)
+
+    def end(self) -> None:
+        """The wait is over; raises `BodyTimeout` where this has ended it."""
+        if self._timer is not None:
+            self._timer.cancel()
+        # A cancellation from elsewhere as well (the worker cuts its calls) stays one.
+        if self._has_passed and self._task is not None and self._task.uncancel() == 0:
+            raise BodyTimeout(
+                f"The rest of the body did not come within {BODY_SILENCE_S:g} s. Send the request again."
+            )
+
+    def _pass(self) -> None:
+        self._has_passed = True
+        if self._task is not None:
+            self._task.cancel()
 
 
 def _begin(watch: Watch) -> None:
@@ -67,139 +133,66 @@ def _begin(watch: Watch) -> None:
         watch.begin()
 
 
-class _CancellingWatch(abc.ABC):
-    """A block whose task is cancelled when something happens beside it; on its way out it says what.
+class DisconnectWatch:
+    """A block that ends with `ClientDisconnected` when the caller goes: its task is cancelled.
 
     A cancellation from elsewhere as well (the worker cuts its calls) stays one.
-    """
-
-    __slots__ = ("_has_begun", "_has_happened", "_task", "is_open", "lookout")
-
-    def __init__(self, lookout: Lookout) -> None:
-        self.lookout = lookout
-        self._task: asyncio.Task[Any] | None = None
-        self._has_begun = False
-        self._has_happened = False
-        self.is_open = False
-
-    def __enter__(self) -> Self:
-        self.is_open = True
-        self._task = asyncio.current_task(self.lookout.loop)
-        self.lookout.add(self)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.is_open = False
-        task, self._task = self._task, None
-        if not self._has_begun:
-            # Nearly always: it was over before anybody watched.
-            return
-        self.end()
-        is_ours = self._has_happened and task is not None and task.uncancel() == 0
-        if is_ours and kind is asyncio.CancelledError:
-            raise self.error()
-
-    def happened(self) -> None:
-        """End the block."""
-        if self._task is not None and not self._has_happened:
-            self._has_happened = True
-            self._task.cancel()
-
-    def begin(self) -> None:
-        """Watch, as the block has lasted."""
-        self._has_begun = True
-        self.look()
-
-    @abc.abstractmethod
-    def look(self) -> None:
-        """Begin to watch."""
-
-    @abc.abstractmethod
-    def end(self) -> None:
-        """The block is over: watch no more."""
-
-    @abc.abstractmethod
-    def error(self) -> Exception:
-        """What the block ends with when it happened."""
-
-
-class BodyWatch(_CancellingWatch):
-    """A block that ends with `BodyTimeout` when no piece of a body comes for `BODY_SILENCE_S`."""
-
-    __slots__ = ("_heard_s", "_timer")
-
-    def __init__(self, lookout: Lookout) -> None:
-        super().__init__(lookout)
-        self._timer: asyncio.TimerHandle | None = None
-        self._heard_s = 0.0
-
-    def heard(self) -> None:
-        """A piece has come."""
-        self._heard_s = self.lookout.loop.time()
-
-    def look(self) -> None:
-        """Give the next piece so long."""
-        self.heard()
-        self._timer = self.lookout.loop.call_later(BODY_SILENCE_S, self._look)
-
-    def end(self) -> None:
-        """Take the timer away."""
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def error(self) -> Exception:
-        """For a caller that may still be there."""
-        return BodyTimeout(
-            f"The rest of the body did not come within {BODY_SILENCE_S:g} s. Send the request again."
-        )
-
-    def _look(self) -> None:
-        """Ring again while pieces come: a timer for each would be work."""
-        left_s = self._heard_s + BODY_SILENCE_S - self.lookout.loop.time()
-        if left_s > 0:
-            self._timer = self.lookout.loop.call_later(left_s, self._look)
-        else:
-            self.happened()
-
-
-class DisconnectWatch(_CancellingWatch):
-    """A block that ends with `ClientDisconnected` when the caller goes.
 
     Granian does not cancel a plain handler, so somebody must wait on `receive`. What it gives is a future of
     its own, and a callback on that costs no task. A half-closed connection counts as gone (DESIGN section 4,
     INTERFACES).
     """
 
-    __slots__ = ("_future", "_receive")
+    # Nearly every block is over before these could change, and every call has one.
+    is_open = False
+    _has_begun = False
+    _has_gone = False
+    _future: Any = None
+    _task: asyncio.Task[Any] | None = None
 
     def __init__(self, receive: Receive, lookout: Lookout) -> None:
-        super().__init__(lookout)
         self._receive = receive
-        self._future: Any = None
+        self._lookout = lookout
 
-    def look(self) -> None:
-        """Wait on `receive` beside the task."""
-        # Typed as a coroutine by ASGI; Granian's is a future with callbacks, and tests wrap theirs in a task.
-        self._future = self._receive()
-        self._future.add_done_callback(self._heard)
+    def __enter__(self) -> Self:
+        self.is_open = True
+        self._task = asyncio.current_task(self._lookout.loop)
+        self._lookout.add(self)
+        return self
 
-    def end(self) -> None:
-        """Wait no more."""
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        self.is_open = False
+        task, self._task = self._task, None
+        if not self._has_begun:
+            # Nearly always: it was over before anybody watched.
+            return
         future, self._future = self._future, None
         if future is not None:
             future.remove_done_callback(self._heard)
             if not future.done():
                 future.cancel()
+        is_ours = self._has_gone and task is not None and task.uncancel() == 0
+        if is_ours and kind is asyncio.CancelledError:
+            # For the record: nobody is there to read it.
+            raise ClientDisconnected
 
-    def error(self) -> Exception:
-        """For the record: nobody is there to read it."""
-        return ClientDisconnected()
+    def begin(self) -> None:
+        """Watch, as the block has lasted."""
+        self._has_begun = True
+        self._look()
+
+    def _look(self) -> None:
+        """Wait on `receive` beside the task."""
+        # Typed as a coroutine by ASGI; Granian's is a future with callbacks, and tests wrap theirs in a task.
+        self._future = self._receive()
+        self._future.add_done_callback(self._heard)
 
     def _heard(self, future: Any) -> None:
         if not self.is_open:
             return
-        if future.result()["type"] == _DISCONNECT:
-            self.happened()
-        else:
+        if future.result()["type"] != _DISCONNECT:
             # The end of the body, which its length had told before.
-            self.look()
+            self._look()
+        elif self._task is not None and not self._has_gone:
+            self._has_gone = True
+            self._task.cancel()

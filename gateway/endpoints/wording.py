@@ -56,11 +56,13 @@ _GEMINI_ARRAY: Final = Wording(gemini_error_body.array_body, gemini_error_body.a
 
 def wording_for(endpoint: Endpoint | None, headers: Headers) -> Wording:
     """The words for whoever asked *endpoint*; where it is None, the headers tell."""
+    if endpoint is None:
+        return WORDINGS[dialect_of(headers)]
     if endpoint is ARRAY:
         return _GEMINI_ARRAY
-    if endpoint is not None and endpoint.reply == "object" and endpoint.dialect == "openai":
+    if endpoint.reply == "object" and endpoint.dialect == "openai":
         return TYPED
-    return WORDINGS[endpoint.dialect if endpoint is not None else dialect_of(headers)]
+    return WORDINGS[endpoint.dialect]
 
 
 def dialect_of(headers: Headers) -> Dialect:

@@ -8,7 +8,7 @@ none, what replies of the target hardly ever exceed. Both are corrected when the
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from itertools import repeat
 from math import ceil
 from typing import Any, Final
@@ -46,6 +46,9 @@ _TEXTS: Final = frozenset({"input", "prompt", "system", "instructions", "query",
 _SETTINGS: Final = frozenset({"model", "stream", "n", "seed", "temperature", "top_p", *_MAXIMA})
 """Members that are never a text."""
 
+_SMALL_BYTES: Final = 16 * 1024
+"""Of a body whose names are no burden to keep."""
+
 _NO_TEXT: Final = frozenset({"type", "role", "model", "id", "mimeType", "media_type", "format", "detail"})
 _DATA: Final = frozenset({"data", "bytes", "file_data", "b64_json"})
 _IMAGES: Final = frozenset({"image_url", "input_image", "image"})
@@ -61,6 +64,7 @@ _UNPRICED_MICRO_USD: Final = 1
 
 _NESTED: Final = frozenset({b"[", b"{"})
 _DATA_URL: Final = "data:"
+_DATA_URL_CHARACTERS: Final = len(_DATA_URL)
 _IMAGE_URL: Final = "data:image/"
 _numbers: Final = msgspec.json.Decoder(float)
 
@@ -127,7 +131,13 @@ class Estimate(msgspec.Struct, eq=False, gc=False):
     def amount(self, kind: LimitKind, target: str) -> int:
         """Most of it, at *target*; "" for whichever it will be."""
         asked = self.targets
-        if target and len(asked) > 1:
+        if len(asked) == 1:
+            # As most calls have it.
+            tokens = self._alike
+            if tokens is None:
+                tokens = self._tokens(asked[0])
+            return tokens[0] + tokens[1] if kind == "tokens" else self._cost(asked[0], tokens)
+        if target:
             asked = [one for one in asked if one.name == target] or asked
         most = 0
         for one in asked:
@@ -146,7 +156,8 @@ class Estimate(msgspec.Struct, eq=False, gc=False):
         if self.call.endpoint.operation == _COUNTING:
             return 0
         cost_usd = None if price is None else price.tokens_usd(*tokens)
-        cost = _UNPRICED_MICRO_USD if cost_usd is None else min(_MOST, ceil(cost_usd * MICRO_USD))
+        cost = _UNPRICED_MICRO_USD if cost_usd is None else ceil(cost_usd * MICRO_USD)
+        cost = min(cost, _MOST)
         self._paid = (price, tokens, cost)
         return cost
 
@@ -192,11 +203,14 @@ def _input_of(call: Call) -> tuple[int, int, int | None]:
     text_bytes = messages = 0
     others: _Sizes | None = None
     most = None
-    for name, raw in call.fields.items():
-        if name in _SETTINGS:
-            if name in _MAXIMA:
-                most = _larger(most, raw)
-        elif name == _CHAT and (plain := _plain_messages(raw)) is not None:
+    fields = call.fields
+    form = _kept_form_of if call.body_bytes <= _SMALL_BYTES else _form_of
+    maxima, texts = form(tuple(fields))
+    for name in maxima:
+        most = _number(fields[name]) if most is None else _larger(most, fields[name])
+    for name in texts:
+        raw = fields[name]
+        if name == _CHAT and (plain := _plain_messages(raw)) is not None:
             messages, text_bytes = plain
         else:
             others = others or _Sizes()
@@ -211,6 +225,16 @@ def _input_of(call: Call) -> tuple[int, int, int | None]:
     return tokens, others.images, most
 
 
+def _form_of(names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Of the members of a body those that say how long a reply may be, and those that may have texts."""
+    maxima = tuple([name for name in names if name in _MAXIMA])
+    return maxima, tuple([name for name in names if name not in _SETTINGS])
+
+
+_kept_form_of: Final = lru_cache(maxsize=256)(_form_of)
+"""The same of bodies without long names: an application sends the same members again and again."""
+
+
 def _plain_messages(raw: msgspec.Raw) -> tuple[int, int] | None:
     """How many messages, and bytes, of messages that are a text and no more, as most are; else None."""
     try:
@@ -220,7 +244,7 @@ def _plain_messages(raw: msgspec.Raw) -> tuple[int, int] | None:
     text_bytes = 0
     for message in messages:
         text = message.content
-        if text.startswith(_DATA_URL):
+        if text[:_DATA_URL_CHARACTERS] == _DATA_URL:
             return None
         text_bytes += len(text) if text.isascii() else _length(text)
     return len(messages), text_bytes

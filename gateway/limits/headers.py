@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil, inf
-from operator import sub
 from typing import Final
 
 from gateway.limits.held import REMAINING, TOLD, Held
@@ -49,21 +48,14 @@ def headers_of(held: Held, said: LimitsSaid) -> HeaderPairs:
     decision = said.decision
     if decision.refused is not None:
         return limit_headers(said.notes())
-    if not held.told:
-        return []
-    left = [*map(sub, held.amounts, decision.used)]
-    second = int(decision.at_s)
+    used, second = decision.used, int(decision.at_s)
     headers: HeaderPairs = []
     for told in held.told:
-        if told.places:
-            refusing = told.of(left)
-            least = min(refusing)
-            which = told.places[refusing.index(least)]
-        else:
-            which, least = -1, _MOST
-        for at in told.watching:
-            if 0 <= left[at] < least:
-                which, least = at, left[at]
+        which, least = -1, _MOST
+        for at, limit, may_refuse in told.each:
+            left = limit - used[at]
+            if left < least and (may_refuse or left >= 0):
+                which, least = at, left
         if which < 0:
             continue
         if told.which != which or told.second != second:

@@ -47,21 +47,18 @@ class Told:
     """The rate limits of one kind, of which the one with the least left is told.
 
     Attributes:
-        places: Which meters may refuse.
-        of: Picks what is theirs out of what all meters have.
-        watching: Which only watch, and so may have nothing left.
+        each: Which meters these are, the limit of each, and whether it may refuse; one that only watches may
+            have nothing left, and is not told then.
         remaining: Name of the header that says what is left.
         headers: What else was told last; it holds for the meter `which` all through the `second`, since the
             windows of rates end with a whole one.
     """
 
-    __slots__ = ("headers", "kind", "of", "places", "remaining", "second", "watching", "which")
+    __slots__ = ("each", "headers", "kind", "remaining", "second", "which")
 
     def __init__(self, kind: LimitKind, meters: Sequence[Meter], places: Sequence[int]) -> None:
         self.kind = kind
-        self.places = tuple(at for at in places if meters[at].is_enforced)
-        self.of = _picks(self.places)
-        self.watching = tuple(at for at in places if not meters[at].is_enforced)
+        self.each = tuple((at, meters[at].limit.amount, meters[at].is_enforced) for at in places)
         self.remaining = REMAINING[kind]
         self.which = -1
         self.second = 0
@@ -76,8 +73,9 @@ class Held(HeldLimits):
         targets: Of each meter, "" for the call.
         needs: What a call may use of several things, `(kind, target)`; the first is one of anything.
         corrected: Which meters are corrected when the call has ended, and the kind of each: all but requests.
-        alike: The same by what they took and what that is for, `(kind, owner, meters, first)`: all of one are
-            corrected by the same amount.
+        needs_at: Of what is needed the kind, and a meter that it is asked of.
+        changes_of: Picks for each meter that is corrected what changes of it, out of what changes of one of
+            anything and of what is needed.
         owners: Of each meter the target whose use it is for, None for all.
         unenforced: Which only count.
         told: Of each kind in `TOLD` that has some, its rate limits.
@@ -89,11 +87,12 @@ class Held(HeldLimits):
         "_group",
         "_since_s",
         "_until_s",
-        "alike",
         "amounts",
+        "changes_of",
         "corrected",
         "meters",
         "needs",
+        "needs_at",
         "owners",
         "targets",
         "told",
@@ -130,10 +129,8 @@ class Held(HeldLimits):
         self.corrected = tuple(
             (at, meter.limit.kind) for at, meter in enumerate(meters) if meter.limit.kind != "requests"
         )
-        alike: dict[tuple[LimitKind, frozenset[str] | None, int], list[int]] = {}
-        for at, kind in self.corrected:
-            alike.setdefault((kind, self.owners[at], places[at]), []).append(at)
-        self.alike = tuple((kind, owner, tuple(each), each[0]) for (kind, owner, _), each in alike.items())
+        self.needs_at = tuple((kind, places.index(at)) for at, (kind, _) in enumerate(self.needs, 1))
+        self.changes_of = _picks([places[at] for at, _ in self.corrected])
         self.unenforced = tuple(at for at, meter in enumerate(meters) if not meter.is_enforced)
         told = {kind: [at for at, meter in enumerate(meters) if _is_told(meter, kind)] for kind in TOLD}
         self.told = tuple(Told(kind, meters, places) for kind, places in told.items() if places)
@@ -154,7 +151,8 @@ class Held(HeldLimits):
         return Charges(self._group, self._amounts_of(amounts))
 
     def _begin_windows(self, now_s: float) -> None:
-        self._group = CounterGroup([meter.charge(0, now_s) for meter in self.meters])
+        settled = [at for at, _ in self.corrected]
+        self._group = CounterGroup([meter.charge(0, now_s) for meter in self.meters], settled)
         windows = [meter.window for meter in self.meters]
         # As floats they are compared with the time faster.
         self._since_s = float(max([begin for begin, _ in windows], default=-inf))

@@ -8,17 +8,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
-from gateway.limits.matching import Asking
 from gateway.limits.output_sizes import OutputSizes
-from gateway.limits.permit import CallPermit, LimitPolicy
-from gateway.model import Charge, Correction, Counters, Decision, Plan, RemoteCounters
+from gateway.model import Charge, Correction, Counters, Decision, RemoteCounters
 from gateway.tasks import end, spawn
 
 _CLOSE_S: Final = 1.0
 
 
 class Limiter:
-    """Admits calls, for one worker.
+    """`gateway.limits.permit.Till` of one worker.
 
     Attributes:
         sizes: How long replies usually are.
@@ -33,7 +31,7 @@ class Limiter:
     ) -> None:
         """Count in *counters*, or in *remote* ones in their place; *now_s* is Unix time."""
         self.sizes = OutputSizes()
-        # What `gateway.limits.permit.Till` has, without a step between: each is done for every call.
+        # Without a step between: each is done for every call.
         self.now_s = now_s
         self.replied = self.sizes.add
         self.reserve: Callable[[Sequence[Charge]], Decision | Awaitable[Decision]] = counters.reserve
@@ -44,16 +42,6 @@ class Limiter:
                 partial(self._settle_elsewhere, remote),
             )
         self._tasks: set[asyncio.Task[Any]] = set()
-
-    async def admit(self, policy: LimitPolicy, asking: Asking, plan: Plan) -> CallPermit:
-        """Take what a call needs of the limits on the name that it asked for.
-
-        Returns:
-            The permit; `is_refused` says whether the call may go on.
-        """
-        permit = CallPermit(self, policy, asking)
-        await permit.admit(plan)
-        return permit
 
     async def close(self) -> None:
         """Wait a little for what is being settled."""

@@ -22,6 +22,9 @@ _MOST_KEPT: Final = 4_096
 """Of each kind of what was worked out. Names of models and accounts are few; users of an identity provider
 may be many, and metadata are as callers like, so of what is too much the oldest part is thrown away."""
 
+_MOST_NOTED: Final = 16
+"""Keys of metadata that are kept only to be known again."""
+
 _PART_LET_GO: Final = 8
 """Which part: all of it would be worked out anew for everybody at once, one by one costs more for each."""
 
@@ -132,9 +135,10 @@ class _Asked:
 
     Attributes:
         keys: Of the metadata that it depends on.
+        held_last: What was found last, for `metadata_last`: those who write the same have the same mapping.
     """
 
-    __slots__ = ("_of_call", "_of_target", "_stage", "_target", "keys")
+    __slots__ = ("_of_call", "_of_target", "_stage", "_target", "held_last", "keys", "metadata_last")
 
     def __init__(self, of_call: _Sets | None, of_target: _Sets | None, target: str, stage: Stage) -> None:
         self._of_call = of_call
@@ -143,6 +147,8 @@ class _Asked:
         self._stage = stage
         both = [sets.keys for sets in (of_call, of_target) if sets is not None]
         self.keys = tuple(dict.fromkeys(key for keys in both for key in keys))
+        self.metadata_last: Mapping[str, str] | None = None
+        self.held_last = NOTHING_HELD
 
     def held(self, metadata: Mapping[str, str]) -> Held:
         of_call = () if self._of_call is None else self._of_call.meters(metadata)
@@ -192,10 +198,14 @@ class Rules:
             of_call = None if stage == "target" else self._sets_of_call(caller, asked)
             of_target = self._sets_of_target(caller, asked, target) if target else None
             found = _keep(self._asked, key, _Asked(of_call, of_target, target, stage))
+        if found.metadata_last is metadata:
+            return found.held_last
         by = (found, tuple(map(metadata.get, found.keys)))
         held = self._held.get(by)
         if held is None:
             held = _keep(self._held, by, found.held(metadata))
+        if len(metadata) <= _MOST_NOTED:
+            found.metadata_last, found.held_last = metadata, held
         return held
 
     def every(self) -> Iterator[Rule]:

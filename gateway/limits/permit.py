@@ -138,21 +138,8 @@ class _Turn(msgspec.Struct, eq=False, gc=False):
         return [at for at in said.without_room if self.charges[at].is_enforced]
 
     def corrections(self, spent: Sequence[Spent]) -> Sequence[Correction]:
-        """What corrects it to what was *spent*."""
+        """What corrects it to what was *spent*, one by one."""
         held, charges, owners, counted = self.held, self.charges, self.owners, self.counted
-        if isinstance(charges, Charges) and owners is held.owners and not counted:
-            # Most calls end as they were begun, and asked one target once.
-            one = spent[0] if len(spent) == 1 else None
-            amounts, changes = charges.amounts, []
-            for kind, owner, places, first in held.alike:
-                change = -amounts[first]
-                if one is None:
-                    change += _spent(kind, owner, spent)
-                elif kind != "parallel" and (owner is None or one.target in owner):
-                    change += min(one.tokens, _MOST) if kind == "tokens" else _micro_usd(one)
-                if change:
-                    changes.append((places, change))
-            return Corrections(charges, changes, self.decision) if changes else ()
         corrections = []
         for at, kind in held.corrected:
             owner, charge = owners[at], charges[at]
@@ -198,6 +185,18 @@ class _Turn(msgspec.Struct, eq=False, gc=False):
                 yield Correction(charge, -charge.amount, self.decision)
 
 
+def _usual_corrections(
+    held: Held, charges: Sequence[Charge], decision: Decision, spent: Spent
+) -> Sequence[Correction]:
+    """What corrects *charges* that were taken at once for one target to what that *spent*."""
+    assert isinstance(charges, Charges), "they were asked as such"  # noqa: S101 - says it to the type checker
+    amounts, changes = charges.amounts, [-1]
+    for kind, at in held.needs_at:
+        used = min(spent.tokens, _MOST) if kind == "tokens" else _micro_usd(spent)
+        changes.append(used - amounts[at])
+    return Corrections(charges, held.changes_of(changes), decision)
+
+
 def _reached(meter: Meter, key: bytes, before: int, after: int) -> Iterator[Reached]:
     rule, limit = meter.rule, meter.limit
     for percent in meter.reached(key, before, after):
@@ -222,10 +221,13 @@ class CallPermit(msgspec.Struct, eq=False):
         reached: Thresholds of budgets, once it is settled.
     """
 
+    # Of a call that asked once and went through, as nearly all do, nothing but `said` is noted.
+
     _till: Till
     _policy: LimitPolicy
     _asking: Asking
-    _turns: tuple[_Turn, ...] = ()
+    _only: Held | None = None
+    _asked: tuple[_Turn, ...] = ()
     _admitted: tuple[str, ...] = ()
     _full: tuple[str, ...] = ()
     _beside: tuple[Correction, ...] = ()
@@ -244,23 +246,66 @@ class CallPermit(msgspec.Struct, eq=False):
         """What the limits said, one by one."""
         return [note for said in self.said for note in said.notes()]
 
+    def begin(self, plan: Plan) -> Awaitable[None] | None:
+        """As `admit`; gives what is to be waited for, None where all is done, as it is of most calls."""
+        if plan.route is not None and plan.classification is not None:
+            return self._admit_unplanned()
+        asking, name = self._asking, plan.targets[0].name
+        held = self._policy.rules.held(asking, name, "direct" if plan.route is None else "call")
+        if held.limits:
+            need = asking.need
+            if need.is_unread and held.needs:
+                return self._admit_first(plan, held)
+            charges = held.charges(need, self._till.now_s())
+            decision = self._till.reserve(charges)
+            if not isinstance(decision, Decision) or decision.refused is not None:
+                return self._admit_first(plan, held, charges, decision)
+            without: tuple[int, ...] = ()
+            for at in held.unenforced:
+                if decision.used[at] > held.amounts[at]:
+                    without += (at,)
+            self.said = (LimitsSaid(held, charges, decision, without),)
+            self._only = held
+        self._is_charged = plan.route is not None
+        self._admitted = (name,)
+        return None
+
     async def admit(self, plan: Plan) -> None:
         """Take what a call needs whoever answers, and in the same turn what the first target needs.
 
         Where only that has no room nothing is taken yet: the call is asked for again with the next target.
         """
-        rules, first = self._policy.rules, plan.targets[0]
-        if plan.route is None:
-            # Nobody else can answer: it is what was asked for.
-            held = rules.held(self._asking, first.name, "direct")
-            if not held.limits or await self._take(held):
-                self._admitted = (first.name,)
-            else:
-                self.is_refused = True
-        elif plan.classification is None:
-            await self.admit_target(first)
-        elif not (held := rules.held(self._asking, "", "call")).limits or await self._take(held):
-            # Nobody knows yet who is first.
+        waiting = self.begin(plan)
+        if waiting is not None:
+            await waiting
+
+    async def _admit_first(
+        self,
+        plan: Plan,
+        held: Held,
+        charges: Sequence[Charge] = (),
+        answer: Decision | Awaitable[Decision] | None = None,
+    ) -> None:
+        """Go on where `begin` had to stop, with the *answer* if the counters have been asked."""
+        name = plan.targets[0].name
+        # Where nobody else can answer all is asked for the call.
+        target = "" if plan.route is None else name
+        if answer is None:
+            is_taken = await self._take(held, target)
+        else:
+            is_taken = await self._decide(held, target, charges, answer)
+        if is_taken:
+            self._is_charged = plan.route is not None
+            self._admitted = (name,)
+        elif target:
+            self._full = (name,)
+        else:
+            self.is_refused = True
+
+    async def _admit_unplanned(self) -> None:
+        """Take what a call needs of which it is not known yet who will be asked first."""
+        held = self._policy.rules.held(self._asking, "", "call")
+        if not held.limits or await self._take(held):
             self._is_charged = True
 
     def has_admitted(self, target: Target) -> bool:
@@ -318,6 +363,15 @@ class CallPermit(msgspec.Struct, eq=False):
             return False
         self._beside += tuple([Correction(charge, -charge.amount, decision) for charge in charges])
         return True
+
+    @property
+    def _turns(self) -> tuple[_Turn, ...]:
+        """What was taken."""
+        held, self._only = self._only, None
+        if held is not None:
+            said = self.said[0]
+            self._asked = (_Turn(held, said.charges, held.owners, said.decision),)
+        return self._asked
 
     def _shared(self, held: Held) -> list[tuple[_Turn, int, int]]:
         """What is charged already for another target: where, and which meter of *held* it is."""
@@ -392,28 +446,39 @@ class CallPermit(msgspec.Struct, eq=False):
 
     def settle(self, spent: Sequence[Spent]) -> None:
         """Correct what was taken to what was *spent*."""
-        turns, self._turns = self._turns, ()
-        corrections: Sequence[Correction]
-        if len(turns) == 1:
-            corrections = turns[0].corrections(spent)
+        only = self._only
+        if only is None or len(spent) != 1 or (one := spent[0]).target != self._admitted[0]:
+            if corrections := self._corrections(spent):
+                self._till.settle(corrections)
         else:
-            corrections = [each for turn in turns for each in turn.corrections(spent)]
+            if only.watched:
+                self.reached = [each for turn in self._turns for each in turn.reached(spent)]
+            self._only, self._asked = None, ()
+            if one.output_tokens is not None:
+                self._till.replied(one.target, one.output_tokens)
+            if only.corrected:
+                # Whatever was asked for a target was asked for this one.
+                said = self.said[0]
+                self._till.settle(_usual_corrections(only, said.charges, said.decision, one))
+
+    def _corrections(self, spent: Sequence[Spent]) -> Sequence[Correction]:
+        """What corrects what any call has taken."""
+        turns, self._asked = self._turns, ()
+        corrections = [each for turn in turns for each in turn.corrections(spent)]
         for turn in turns:
             if turn.held.watched:
                 self.reached = [*self.reached, *turn.reached(spent)]
-        admitted, is_beyond = self._admitted, False
+        is_beyond = False
         for each in spent:
-            if each.target not in admitted:
+            if each.target not in self._admitted:
                 is_beyond = True
             if each.output_tokens is not None:
                 self._till.replied(each.target, each.output_tokens)
         if is_beyond:
-            corrections = [*corrections, *self._unadmitted(spent, turns)]
-        if self._beside:
-            corrections = [*corrections, *self._beside]
-            self._beside = ()
-        if corrections:
-            self._till.settle(corrections)
+            corrections += self._unadmitted(spent, turns)
+        corrections += self._beside
+        self._beside = ()
+        return corrections
 
     def _unadmitted(self, spent: Sequence[Spent], turns: Sequence[_Turn]) -> Iterator[Correction]:
         """What is counted for models that were asked without leave, such as one that judges the call."""
@@ -454,10 +519,18 @@ class CallPermit(msgspec.Struct, eq=False):
                 held.meters[at].charge(lacking.get(at, charge.amount), now_s)
                 for at, charge in enumerate(charges)
             ]
-        turn = _Turn(held, charges, held.owners)
-        # As `_reserve`, without a coroutine more for every call.
-        answer = self._till.reserve(charges)
+        return await self._decide(held, target, charges, self._till.reserve(charges))
+
+    async def _decide(
+        self,
+        held: Held,
+        target: str,
+        charges: Sequence[Charge],
+        answer: Decision | Awaitable[Decision],
+    ) -> bool:
+        """The same with the first *answer* of the counters."""
         decision = answer if isinstance(answer, Decision) else await answer
+        turn = _Turn(held, charges, held.owners)
         turns = 1
         while decision.refused is not None and turns < _TURNS and not decision.is_unknown:
             if not turn.pass_over(decision.used):
@@ -467,7 +540,7 @@ class CallPermit(msgspec.Struct, eq=False):
         turn.decision = decision
         said = turn.said()
         if decision.refused is None:
-            self._turns += (turn,)
+            self._asked = (*self._turns, turn)
         else:
             self._refuse(turn, decision, decision.refused)
             if all(held.targets[at] == target != "" for at in turn.refusing(said)):

@@ -162,10 +162,10 @@ class Health:
 
         To a target whose circuit is half open one call at a time is let through, on all processes together.
         """
-        if self.are_well((target.name,)):
-            return None
         board = self._board
         place = self._place_of(target.name)
+        if board.is_quiet(place):
+            return None
         if board.is_drained(place):
             return "drained"
         now_s = self._now_s()

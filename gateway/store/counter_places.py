@@ -55,6 +55,10 @@ WORD: Final = 8
 UNKNOWN: Final = (0, -1)
 """A place that is none: its mark would be a word of the file's header that is never so."""
 
+_HALVES: Final = WORD // 2
+"""Of a word: each process has one of 16 bits for its parallel calls."""
+
+_LANES_AT: Final = SLOTS * _HALVES
 _KNOWN: Final = 16_384
 _THREE: Final = struct.Struct("=3q")
 _NO_KEY: Final = bytes(TABLE_KEY_BYTES)
@@ -158,13 +162,14 @@ class Places:
 
     def add_parallel(self, place: int, lane: int, amount: int) -> None:
         """Add *amount* to what the process of that lane has, which is never counted beyond `MOST_AT_ONCE`."""
-        half = (place + SLOTS) * (WORD // 2) + lane
-        has = self._halves[half]
+        halves, half = self._halves, place * _HALVES + _LANES_AT + lane
+        has = halves[half]
         after = has + amount
         if not 0 <= after <= MOST_AT_ONCE:
             after = max(0, min(after, MOST_AT_ONCE))
-        self._halves[half] = after
-        self._words[place] += after - has
+            amount = after - has
+        halves[half] = after
+        self._words[place] += amount
 
     def free_lanes(self, place: int, lanes: frozenset[int]) -> None:
         """Let go of what the processes of these lanes had."""

@@ -95,10 +95,10 @@ class _Found(msgspec.Struct, frozen=True):
         moves: Of that file, when they were found.
         since: Like `until` in twelfths of a second: while the slots are the same, and the calendar's windows.
         places: Of each counter.
-        each: Its place, when its slot began, and in which word it has what no correction of that slot takes
-            away; None for one that counts parallel calls.
-        parallel: Which of them do, with their places; `others` those that do not.
         look: What reads all of them.
+        parallel: Which of them count parallel calls, with their places; `others` those that do not.
+        settled: Of each that is settled its place, in which word it has what no correction of that slot takes
+            away (None for one that counts parallel calls), and which it is.
     """
 
     words: memoryview[int]
@@ -106,10 +106,10 @@ class _Found(msgspec.Struct, frozen=True):
     since: float
     until: float
     places: tuple[int, ...]
-    each: tuple[tuple[int, float, int | None], ...]
+    look: Callable[[memoryview[int]], Iterable[int]]
     parallel: tuple[tuple[int, int], ...]
     others: tuple[tuple[int, int], ...]
-    look: Callable[[memoryview[int]], Iterable[int]]
+    settled: tuple[tuple[int, int | None, int], ...]
 
 
 def _found_at(group: CounterGroup, places: Sequence[int], words: memoryview[int], moves: int) -> _Found:
@@ -129,11 +129,11 @@ def _found_at(group: CounterGroup, places: Sequence[int], words: memoryview[int]
         since=max(begins, default=0.0),
         until=min(ends, default=inf),
         places=tuple(places),
-        each=tuple(zip(places, begins, floors, strict=True)),
-        parallel=tuple((place, at) for at, (place, window_s) in each if window_s == PARALLEL),
-        others=tuple((place, at) for at, (place, window_s) in each if window_s != PARALLEL),
         # One place alone it would not put into a tuple.
         look=itemgetter(*places) if len(places) > 1 else lambda words: [words[place] for place in places],
+        parallel=tuple((place, at) for at, (place, window_s) in each if window_s == PARALLEL),
+        others=tuple((place, at) for at, (place, window_s) in each if window_s != PARALLEL),
+        settled=tuple((places[at], floors[at], at) for at in group.settled),
     )
 
 
@@ -296,8 +296,16 @@ class CounterTable:
         if not isinstance(charges, Charges):
             charges = Charges(CounterGroup(charges), [charge.amount for charge in charges])
         group, amounts = charges.group, charges.amounts
-        found = self._found(group, now_s) or self._place(group, now_s)
-        used = tuple(map(add, found.look(words), amounts))
+        found = group.found
+        # As `_found`, which each call would be a step more for.
+        if (
+            found is None
+            or found.moves != words[MOVES_WORD]
+            or not found.since <= now_s * ROLLING_SLOTS < found.until
+            or found.words is not words
+        ):
+            found = self._place(group, now_s)
+        used = (*map(add, found.look(words), amounts),)
         if any(map(gt, used, group.most)):
             blocking = [at for at, after in enumerate(used) if after > group.most[at]]
             if self._free_the_dead(charges, found.places, blocking):
@@ -357,23 +365,20 @@ class CounterTable:
         words = self._words
         if words[NOTED_WORD]:
             self._count_notes(now_s)
-        if isinstance(corrections, Corrections) and (found := self._found(corrections.charges.group, now_s)):
-            # Of counters that are where they were, in the same slots.
-            each, taken = found.each, corrections.decision.at_s * ROLLING_SLOTS
-            for several, amount in corrections.changes:
-                # What comes on top is counted now, what is given back where it was taken.
-                twelfth = taken if amount < 0 else found.since
-                for at in several:
-                    place, begin, floor = each[at]
+        if isinstance(corrections, Corrections):
+            found, decision = self._found(corrections.charges.group, now_s), corrections.decision
+            if found is not None and found.since <= decision.at_s * ROLLING_SLOTS:
+                # Counters that are where they were, in the slots in which they were charged.
+                for (place, floor, at), amount in zip(found.settled, corrections.amounts, strict=True):
                     if floor is None:
                         self._places.add_parallel(place, self._lane, amount)
-                    elif begin <= twelfth and (after := words[place] + amount) >= words[floor]:
+                    elif (after := words[place] + amount) >= words[floor]:
                         words[place] = after
                     else:
-                        self._settle_one(corrections.of(at, amount), now_s)
-        else:
-            for correction in corrections:
-                self._settle_one(correction, now_s)
+                        self._settle_one(Correction(corrections.charges[at], amount, decision), now_s)
+                return
+        for correction in corrections:
+            self._settle_one(correction, now_s)
 
     def _settle_one(self, correction: Correction, now_s: float) -> None:
         charge, slot = correction.charge, _slot_of(correction, now_s)

@@ -1,5 +1,7 @@
 """The names of every span attribute, each once; docs/telemetry.md lists them and a test compares.
 
+Those of what control writes of a call stand in `gateway.wire.brief_calls`, which it can import.
+
 Names: https://github.com/open-telemetry/semantic-conventions-genai (gen_ai.*), OpenTelemetry semantic
 conventions 1.45 (http.*, server.*, client.*, url.*, error.*, service.peer.name), `gateway.*`, which are ours,
 and `tfy.*`, which are TrueFoundry's.
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from gateway.wire import brief_calls
 from gateway.wire.otlp import AttributeKey
 
 # SERVER spans.
@@ -32,8 +35,8 @@ BUDGET_REACHED: Final = AttributeKey("gateway.budget.reached")
 OVERLOAD_REASON: Final = AttributeKey("gateway.overload.reason")
 PRIORITY: Final = AttributeKey("gateway.priority")
 ATTEMPTS: Final = AttributeKey("gateway.attempts")
-TOTAL_COST: Final = AttributeKey("gateway.cost_usd")
-OVERHEAD_MS: Final = AttributeKey("gateway.overhead_ms")
+TOTAL_COST: Final = brief_calls.TOTAL_COST
+OVERHEAD_MS: Final = brief_calls.OVERHEAD_MS
 CALLER: Final = AttributeKey("gateway.caller")
 TEAM: Final = AttributeKey("gateway.team")
 CONFIG_VERSION: Final = AttributeKey("gateway.config.version")
@@ -63,22 +66,22 @@ OPERATION_NAME: Final = AttributeKey("gen_ai.operation.name")
 PROVIDER_NAME: Final = AttributeKey("gen_ai.provider.name")
 REQUEST_MODEL: Final = AttributeKey("gen_ai.request.model")
 REQUEST_STREAM: Final = AttributeKey("gen_ai.request.stream")
-RESPONSE_ID: Final = AttributeKey("gen_ai.response.id")
+RESPONSE_ID: Final = brief_calls.RESPONSE_ID
 RESPONSE_MODEL: Final = AttributeKey("gen_ai.response.model")
 RESPONSE_FINISH_REASONS: Final = AttributeKey("gen_ai.response.finish_reasons")
-TIME_TO_FIRST_CHUNK: Final = AttributeKey("gen_ai.response.time_to_first_chunk")
-INPUT_TOKENS: Final = AttributeKey("gen_ai.usage.input_tokens")
-OUTPUT_TOKENS: Final = AttributeKey("gen_ai.usage.output_tokens")
-CACHE_WRITE_INPUT_TOKENS: Final = AttributeKey("gen_ai.usage.cache_write.input_tokens")
-CACHE_READ_INPUT_TOKENS: Final = AttributeKey("gen_ai.usage.cache_read.input_tokens")
-REASONING_OUTPUT_TOKENS: Final = AttributeKey("gen_ai.usage.reasoning.output_tokens")
-COST: Final = AttributeKey("gen_ai.usage.cost")
-ATTEMPT: Final = AttributeKey("gateway.attempt")
+TIME_TO_FIRST_CHUNK: Final = brief_calls.TIME_TO_FIRST_CHUNK
+INPUT_TOKENS: Final = brief_calls.INPUT_TOKENS
+OUTPUT_TOKENS: Final = brief_calls.OUTPUT_TOKENS
+CACHE_WRITE_INPUT_TOKENS: Final = brief_calls.CACHE_WRITE_INPUT_TOKENS
+CACHE_READ_INPUT_TOKENS: Final = brief_calls.CACHE_READ_INPUT_TOKENS
+REASONING_OUTPUT_TOKENS: Final = brief_calls.REASONING_OUTPUT_TOKENS
+COST: Final = brief_calls.COST
+ATTEMPT: Final = brief_calls.ATTEMPT
 PURPOSE: Final = AttributeKey("gateway.purpose")
 CLASSIFIED_AS: Final = AttributeKey("gateway.classified_as")
 TARGET: Final = AttributeKey("gateway.target")
 USAGE_SOURCE: Final = AttributeKey("gateway.usage.source")
-SEARCH_UNITS: Final = AttributeKey("gateway.usage.search_units")
+SEARCH_UNITS: Final = brief_calls.SEARCH_UNITS
 CONVERSATION_ID: Final = AttributeKey("gen_ai.conversation.id")
 
 # CLIENT spans, in `SpanSegments.content` and nowhere else.

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from gateway.endpoints.catalogue import CHAT
-from gateway.model import LimitNote, LimitsSaid, Plan, Usage, verdicts
+from gateway.model import LimitNote, LimitsSaid, Plan, verdicts
 from gateway.telemetry import instruments as names
 from gateway.telemetry.call_trace import NO_FAILURES, AttemptTrace, CallTrace
 from gateway.telemetry.instruments import Instrument
@@ -251,7 +251,8 @@ class CallMetrics:
             max_sets, _limit_group, lambda key: (OTHER, OTHER, OTHER, key[3], ())
         )
         # What was found before, while there is room for groups of their own.
-        self._counted: dict[tuple[object, ...], list[tuple[_LimitGroup, bool]]] = {}
+        self._counted: dict[tuple[object, ...], _HeldCalls] = {}
+        self._uncounted: list[_HeldCalls] = []
         self._usual: dict[tuple[object, ...], _UsualGroups] = {}
 
     def record(self, trace: CallTrace) -> None:
@@ -274,7 +275,7 @@ class CallMetrics:
         if route:
             _add_one(self._route_group((model, caller, route, more)))
         if said:
-            _add_limits(self._limit_groups(said, key))
+            self._add_held(self._limit_groups(said, key))
         for attempt in trace.exchanges:
             operation = endpoint.operation if attempt.number else CHAT.operation
             _add_attempt(self._attempt_group(attempt, operation), attempt)
@@ -299,16 +300,10 @@ class CallMetrics:
         """Count a call that one attempt answered, as most are: with one look-up for all groups."""
         model = attempt.target.name
         # By its name and the configuration's version a target is the same one.
-        key = (
-            trace.config_version,
-            model,
-            caller,
-            route,
-            operation,
-            attempt.response_model,
-            more,
-            *verdicts(said),
-        )
+        key: tuple[object, ...]
+        key = trace.config_version, model, caller, route, operation, attempt.response_model, more
+        if said:
+            key += verdicts(said)
         groups = self._usual.get(key)
         if groups is None:
             overflows = self._overflows()
@@ -317,7 +312,7 @@ class CallMetrics:
                 self._call_group(call),
                 self._attempt_group(attempt, operation),
                 self._route_group((model, caller, route, more)) if route else None,
-                self._limit_groups(said, call) if said else (),
+                self._limit_groups(said, call) if said else None,
             )
             # Each recording in an `other` is counted.
             if overflows == self._overflows():
@@ -328,8 +323,8 @@ class CallMetrics:
         _add_attempt(groups.attempt, attempt)
         if groups.route is not None:
             _add_one(groups.route)
-        if groups.limits:
-            _add_limits(groups.limits)
+        if groups.limits is not None:
+            self._add_held(groups.limits)
 
     def _overflows(self) -> int:
         families = (self._calls, self._attempts, self._routes, self._limits)
@@ -337,6 +332,7 @@ class CallMetrics:
 
     def points(self, *, is_full: bool) -> list[MetricPoint]:
         """All points, or those that have changed since this was last called."""
+        self._count_held()
         found: list[MetricPoint] = []
         for name, family in (
             ("calls", self._calls),
@@ -369,12 +365,29 @@ class CallMetrics:
         )
         return self._attempts.groups.get(key) or self._attempts.add(key)
 
-    def _limit_groups(self, said: Sequence[LimitsSaid], call: _CallKey) -> list[tuple[_LimitGroup, bool]]:
+    def _add_held(self, held: _HeldCalls) -> None:
+        """Count a call for its limits, of which there may be many: each is told when it is asked for."""
+        if not held.calls:
+            self._uncounted.append(held)
+        held.calls += 1
+
+    def _count_held(self) -> None:
+        for held in self._uncounted:
+            for group, is_full in held.groups:
+                group.is_changed = True
+                group.nominated += held.calls
+                if is_full:
+                    group.applied += held.calls
+            held.calls = 0
+        self._uncounted.clear()
+
+    def _limit_groups(self, said: Sequence[LimitsSaid], call: _CallKey) -> _HeldCalls:
         """A group for each rule that held for a call, however many limits that has."""
         key = (call, *verdicts(said))
         counted = self._counted.get(key)
         if counted is None:
-            counted = self._find_limit_groups([note for each in said for note in each.notes()], call)
+            notes = [note for each in said for note in each.notes()]
+            counted = _HeldCalls(self._find_limit_groups(notes, call))
             if len(self._limits.groups) < self._limits.max_sets:
                 if len(self._counted) >= MAX_SETS:
                     self._counted.clear()
@@ -396,13 +409,28 @@ class CallMetrics:
         return found
 
 
+class _HeldCalls:
+    """Calls for which the same limits held, and that these said the same of.
+
+    Attributes:
+        groups: Of each rule, and whether it had no room.
+        calls: How many came since its groups were last told.
+    """
+
+    __slots__ = ("calls", "groups")
+
+    def __init__(self, groups: Sequence[tuple[_LimitGroup, bool]]) -> None:
+        self.groups = groups
+        self.calls = 0
+
+
 class _UsualGroups(NamedTuple):
     """Where calls count that differ in figures alone."""
 
     call: _CallGroup
     attempt: _AttemptGroup
     route: _CountGroup | None
-    limits: Sequence[tuple[_LimitGroup, bool]]
+    limits: _HeldCalls | None
 
 
 def _add_call(group: _CallGroup, trace: CallTrace, answer: AttemptTrace | None) -> None:
@@ -427,7 +455,24 @@ def _add_attempt(group: _AttemptGroup, attempt: AttemptTrace) -> None:
     histogram[-1] += elapsed_s
     usage = attempt.usage
     if usage is not None:
-        _record_usage(group, usage)
+        if usage.input_tokens is not None:
+            if group.input_tokens is None:
+                group.input_tokens = _new_token_histogram()
+            histogram = group.input_tokens
+            histogram[bisect_left(_TOKENS, usage.input_tokens)] += 1
+            histogram[-1] += usage.input_tokens
+        if usage.output_tokens is not None:
+            if group.output_tokens is None:
+                group.output_tokens = _new_token_histogram()
+            histogram = group.output_tokens
+            histogram[bisect_left(_TOKENS, usage.output_tokens)] += 1
+            histogram[-1] += usage.output_tokens
+        if usage.cached_input_tokens:
+            group.cached_tokens += usage.cached_input_tokens
+        if usage.cache_write_input_tokens:
+            group.cache_write_tokens += usage.cache_write_input_tokens
+        if usage.reasoning_output_tokens:
+            group.reasoning_tokens += usage.reasoning_output_tokens
     if attempt.first_chunk_ns:
         _record_chunks(group, attempt)
 
@@ -435,14 +480,6 @@ def _add_attempt(group: _AttemptGroup, attempt: AttemptTrace) -> None:
 def _add_one(group: _CountGroup) -> None:
     group.is_changed = True
     group.count += 1
-
-
-def _add_limits(counted: Sequence[tuple[_LimitGroup, bool]]) -> None:
-    for group, is_full in counted:
-        group.is_changed = True
-        group.nominated += 1
-        if is_full:
-            group.applied += 1
 
 
 def _model_of(plan: Plan | None) -> str:
@@ -473,27 +510,6 @@ def _record_stream(group: _CallGroup, start_ns: int, attempt: AttemptTrace) -> N
     if tokens is not None and tokens > 1 and group.inter_token is not None:
         streamed_ms = (attempt.end_ns - attempt.first_chunk_ns) / _NS_PER_MS
         _observe(group.inter_token, _MILLISECONDS, streamed_ms / (tokens - 1))
-
-
-def _record_usage(group: _AttemptGroup, usage: Usage) -> None:
-    if usage.input_tokens is not None:
-        if group.input_tokens is None:
-            group.input_tokens = _new_token_histogram()
-        histogram = group.input_tokens
-        histogram[bisect_left(_TOKENS, usage.input_tokens)] += 1
-        histogram[-1] += usage.input_tokens
-    if usage.output_tokens is not None:
-        if group.output_tokens is None:
-            group.output_tokens = _new_token_histogram()
-        histogram = group.output_tokens
-        histogram[bisect_left(_TOKENS, usage.output_tokens)] += 1
-        histogram[-1] += usage.output_tokens
-    if usage.cached_input_tokens:
-        group.cached_tokens += usage.cached_input_tokens
-    if usage.cache_write_input_tokens:
-        group.cache_write_tokens += usage.cache_write_input_tokens
-    if usage.reasoning_output_tokens:
-        group.reasoning_tokens += usage.reasoning_output_tokens
 
 
 def _record_chunks(group: _AttemptGroup, attempt: AttemptTrace) -> None:

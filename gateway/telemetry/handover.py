@@ -20,19 +20,16 @@ from typing import Final
 from gateway.socket_path import control_address
 from gateway.tally import Tally
 from gateway.tasks import spawn
-from gateway.telemetry.attributes import CONTENT_DROPPED
+from gateway.telemetry.frame_calls import FrameCalls
 from gateway.wire.frames import (
     Ack,
-    CallSpans,
     ConfigState,
     Counts,
-    Frame,
     FrameError,
     Hello,
     MessageKind,
     MessageReader,
     MetricPoints,
-    SpanSegments,
     decode_payload,
     encode_frame,
     encode_message,
@@ -120,14 +117,14 @@ class Handover:
         spawn(self._stay_connected(), name="handover", owner=self._tasks)
         spawn(self._send_reports(), name="handover-reports", owner=self._tasks)
 
-    def take(self, calls: list[CallSpans], config_version: str) -> None:
+    def take(self, calls: FrameCalls, config_version: str) -> None:
         """Number *calls*, all made under one version, as one frame and send it; never waits."""
-        spans = sum(len(call.spans) for call in calls)
+        spans = calls.spans
         try:
             message = self._frame(self._sequence + 1, config_version, calls)
             if not self._has_room(message):
                 # What was said is the first to go: its span says so, and is there.
-                calls = [_without_content(call) for call in calls]
+                calls = calls.without_content()
                 message = self._frame(self._sequence + 1, config_version, calls)
         except (ValueError, OverflowError):
             self._tally.drop("encode_failed", spans)
@@ -165,9 +162,9 @@ class Handover:
         for task in list(self._tasks):
             task.cancel()
 
-    def _frame(self, sequence: int, config_version: str, calls: list[CallSpans]) -> bytearray:
+    def _frame(self, sequence: int, config_version: str, calls: FrameCalls) -> bytearray:
         return encode_frame(
-            Frame(self._instance_id, self._started_ns, sequence, config_version, self._resource, calls)
+            calls.frame(self._instance_id, self._started_ns, sequence, config_version, self._resource)
         )
 
     def _has_room(self, message: bytearray) -> bool:
@@ -219,7 +216,7 @@ class Handover:
             if refused.spans:
                 self._tally.drop("refused", refused.spans)
                 # An empty frame takes its number, as a gap would read as frames lost on the way.
-                self._wait_for(_Waiting(refused.sequence, self._frame(refused.sequence, "", []), 0))
+                self._wait_for(_Waiting(refused.sequence, self._frame(refused.sequence, "", FrameCalls()), 0))
                 return
 
     def _wait_for(self, first: _Waiting) -> None:
@@ -284,12 +281,3 @@ class Handover:
                 _log.exception("counts or metrics could not be handed over; it is tried again each second")
         else:
             self._owes_all_metrics = self._is_mistake_told = False
-
-
-def _without_content(call: CallSpans) -> CallSpans:
-    """*call* with a mark in the place of its content."""
-    spans = [
-        SpanSegments(span.plain, CONTENT_DROPPED.boolean(True)) if span.content else span
-        for span in call.spans
-    ]
-    return CallSpans(call.destination_mask, call.row, spans)

@@ -12,7 +12,6 @@ from typing import Any, Final, Protocol
 from gateway.process import resident_bytes
 from gateway.telemetry import instruments as names
 from gateway.telemetry.call_metrics import CallMetrics, new_histogram
-from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.metadata_labels import MetadataLabels
 from gateway.wire.frames import MetricPoint, MetricPoints
 
@@ -32,7 +31,11 @@ class Overload(Protocol):
 
 
 class WorkerMetrics:
-    """All measurements of one worker. Used on the event loop's thread only."""
+    """All measurements of one worker. Used on the event loop's thread only.
+
+    Attributes:
+        record: Counts a call that has ended.
+    """
 
     def __init__(
         self,
@@ -54,6 +57,7 @@ class WorkerMetrics:
             others: What parts of the worker count themselves.
         """
         self._calls = CallMetrics(metadata=metadata)
+        self.record = self._calls.record
         self._loop = loop
         self._lag = LoopLag(loop)
         self._open_calls = open_calls
@@ -67,10 +71,6 @@ class WorkerMetrics:
     def stop(self) -> None:
         """Measure it no more."""
         self._lag.stop()
-
-    def record(self, trace: CallTrace) -> None:
-        """Count a call that has ended."""
-        self._calls.record(trace)
 
     def collect(self, is_full: bool) -> MetricPoints:  # noqa: FBT001 - the form that `Handover` asks for
         """All points, or those that have changed since this was last asked."""

@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace import SpanProcessor
 from gateway.tally import Tally
 from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.content import ContentCapture
+from gateway.telemetry.frame_calls import FrameCalls
 from gateway.telemetry.sampling import ALL_DESTINATIONS
 from gateway.telemetry.sdk_spans import encode_sdk_span
 from gateway.telemetry.span_encoding import SpanEncoder
@@ -77,8 +78,8 @@ _PAUSE_S: Final = 0.001
 """Between two slices: the loop sleeps, and the next call finds the core free."""
 
 _FRAME_BYTES: Final = 256 * 1024
-"""Encoded calls are handed on when there are so many, or no more to encode: each frame is a write here, and a
-read, a write and an answer in control.
+"""Encoded calls are handed on when control will make so much of them, or none are left to encode: each frame
+is a write here, and a read, a write and an answer in control.
 """
 
 
@@ -88,7 +89,7 @@ class BatchingSpanProcessor(SpanProcessor):
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        hand_over: Callable[[list[CallSpans], str], None],
+        hand_over: Callable[[FrameCalls, str], None],
         *,
         tally: Tally,
         measure: Callable[[CallTrace], None] = lambda _: None,
@@ -110,8 +111,7 @@ class BatchingSpanProcessor(SpanProcessor):
         self._is_quiet = is_quiet
         self._encoder = SpanEncoder()
         self._queue: deque[CallTrace | ReadableSpan] = deque()
-        self._encoded: list[CallSpans] = []
-        self._encoded_bytes = 0
+        self._encoded = FrameCalls()
         self._version = ""
         self._timer: asyncio.Handle | None = None
         self._waits_for_quiet = False
@@ -232,17 +232,16 @@ class BatchingSpanProcessor(SpanProcessor):
                         if not _is_ready(ended, ended.content):
                             queue.appendleft(ended)
                             break
-                    self._measure(ended)
-                    spans, version = self._encoder.encode(ended), ended.config_version
+                    self._encode(ended)
                 else:
                     segments = SpanSegments(encode_sdk_span(ended), b"")
-                    spans, version = CallSpans(ALL_DESTINATIONS, None, [segments]), ""
+                    self._encoded.add(CallSpans(ALL_DESTINATIONS, None, [segments]))
             except Exception:
                 # One call that cannot be written must not take its neighbours or the timer with it.
                 self._tally.drop("encode_failed", _spans_of(ended))
                 _log.exception("a call's spans could not be encoded and are dropped")
-            else:
-                self._add(spans, version)
+            if self._encoded.size_bytes >= _FRAME_BYTES:
+                self._hand_on()
             if held_bytes >= 0:
                 # Reading what was said takes as long as many calls without it.
                 self._content_bytes -= held_bytes
@@ -250,23 +249,21 @@ class BatchingSpanProcessor(SpanProcessor):
                 if content_left <= 0:
                     break
 
-    def _add(self, spans: CallSpans, version: str) -> None:
-        """Put what is encoded with the rest; *version* is "" for what has none."""
+    def _encode(self, trace: CallTrace) -> None:
+        """Count a call, and put it with the rest."""
+        self._measure(trace)
+        version = trace.config_version
         # The masks of a frame are read by one list of destinations. A call keeps the version it began with,
         # so after a change both kinds end for a while.
-        if version and version != self._version:
+        if version != self._version:
             if self._version:
                 self._hand_on()
             self._version = version
-        self._encoded.append(spans)
-        for span in spans.spans:
-            self._encoded_bytes += len(span.plain) + len(span.content)
-        if self._encoded_bytes >= _FRAME_BYTES:
-            self._hand_on()
+        self._encoder.add_to(self._encoded, trace)
 
     def _hand_on(self) -> None:
         """Give what is encoded to the hand-over, as one frame."""
-        calls, self._encoded, self._encoded_bytes = self._encoded, [], 0
+        calls, self._encoded = self._encoded, FrameCalls()
         version, self._version = self._version, ""
         if calls:
             self._hand_over(calls, version)

@@ -1,7 +1,8 @@
 """From the notes of a call to the bytes of its spans.
 
-Pure. What is the same for every call of a caller to a model is encoded once and kept, whole for plain good
-calls (`Shape`), else in parts (`_Kept`); per call only ids, times, sizes and outcomes are written.
+Pure. What is the same for every call of a caller to a model is encoded once and kept. Plain good calls are
+told in brief, with what they share once in a frame (`Shape`); of others spans are written here, from parts
+that were kept (`_Kept`).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from gateway.model import (
 from gateway.telemetry import attributes as names
 from gateway.telemetry.call_notes import NO_NOTES
 from gateway.telemetry.call_trace import NO_FAILURES, OTHER_METHOD, AttemptTrace, CallTrace
+from gateway.telemetry.frame_calls import FrameCalls
 from gateway.telemetry.masked_trace import Hide, masked_trace
 from gateway.telemetry.redactor import RedactionTimeout
 from gateway.telemetry.secrets_in_spans import SECRET_HEADERS, Secrets, mask_keys, secrets_of_call
@@ -42,15 +44,17 @@ from gateway.telemetry.span_shapes import (
     Metadata,
     Shape,
     are_short,
+    brief_call,
     counts,
     has_shape,
     may_be_kept,
-    response_id,
     route_name,
     shape_key,
+    shown_response_id,
 )
 from gateway.telemetry.tfy_names import MAX_LIMITS, tfy_client, tfy_client_block, tfy_server, tfy_server_block
 from gateway.wire.baggage import parse_baggage
+from gateway.wire.brief_calls import ShapeParts
 from gateway.wire.frames import CallSpans, SpanSegments, StoreRow
 from gateway.wire.otlp import (
     HAS_IS_REMOTE,
@@ -107,7 +111,7 @@ class _ToldLimit(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class SpanEncoder:
-    """Makes `CallSpans`, remembering the parts that repeat.
+    """Makes what frames tell of calls, remembering the parts that repeat.
 
     Those of a plain good call are found by their `Shape`; any other's are joined from about ten parts each,
     most of them kept from calls before.
@@ -126,13 +130,21 @@ class SpanEncoder:
         self._shapes: dict[tuple[object, ...], Shape] = {}
 
     def encode(self, trace: CallTrace) -> CallSpans:
-        """The spans and the store row of a call that has ended."""
-        if trace.call is None or not has_shape(trace):
-            return self._encode_parts(trace)
-        key = shape_key(trace, trace.call)
+        """The spans and the store row of a call that has ended, as control has them."""
+        calls = FrameCalls()
+        self.add_to(calls, trace)
+        return calls.as_read()[0]
+
+    def add_to(self, calls: FrameCalls, trace: CallTrace) -> None:
+        """Put a call that has ended to others that were made under the same configuration."""
+        call = trace.call
+        if call is None or not has_shape(trace):
+            calls.add(self._encode_parts(trace))
+            return
+        key = shape_key(trace, call)
         shape = self._shapes.get(key)
         if shape is None:
-            shape = self._make_shape(trace, trace.call)
+            shape = self._make_shape(trace, call)
             if may_be_kept(trace):
                 if len(self._shapes) >= _MAX_BLOCKS:
                     self._shapes.clear()
@@ -144,25 +156,40 @@ class SpanEncoder:
             if len(notes.metadata) <= _MAX_KEPT_METADATA:
                 # Those who write the same get the same mapping.
                 shape.noted, shape.metadata = notes.metadata, metadata
-        conversation = self._conversation(notes.conversation_id, secrets) if notes.conversation_id else b""
-        parameters = self._request_attributes(trace.attempts[0].sent or trace.call, secrets)
+        parameters = self._request_attributes(trace.attempts[0].sent or call, secrets)
         decision = self._decision(trace) if shape.is_routed or trace.permit is not None else b""
-        content = b"" if trace.content is None else trace.content.attributes(trace.call, secrets)
-        return shape.spans(trace, parameters, metadata, conversation, decision, content)
+        kind = calls.kind_numbers.get((shape, parameters, decision, metadata.part))
+        if kind is None:
+            kind = calls.add_kind(shape, parameters, decision, metadata)
+        conversation = self._conversation(notes.conversation_id, secrets) if notes.conversation_id else b""
+        content = b""
+        if trace.content is not None:
+            content = trace.content.attributes(call, secrets)
+            calls.size_bytes += len(content)
+        calls.brief.append(brief_call(trace, kind, secrets, conversation, content))
+        calls.size_bytes += calls.kind_bytes[kind]
 
     def _make_shape(self, trace: CallTrace, call: Call) -> Shape:
         """What calls like this one have in common."""
         attempt = trace.attempts[0]
         secrets = self._secrets_of(trace)
-        return Shape(
+        row = _row(trace, secrets, {})
+        parts = ShapeParts(
             server=self._server_block(trace, secrets),
             outcome=self._outcome(trace, secrets),
             client=self._target_block(call, attempt.target, trace),
             reply=self._reply_block(attempt, secrets),
-            secrets=secrets,
-            is_routed=route_name(trace) is not None,
-            row=_row(trace, secrets, {}),
+            name=row.name,
+            status_code=row.status_code,
+            model=row.model,
+            resolved_model=row.resolved_model,
+            caller=row.caller,
+            is_stream=row.is_stream,
+            usage_source=row.usage_source,
+            caller_kind=row.caller_kind,
+            teams=row.teams,
         )
+        return Shape(parts, secrets=secrets, is_routed=route_name(trace) is not None)
 
     def _encode_parts(self, trace: CallTrace) -> CallSpans:
         """The same, part by part: of any call."""
@@ -353,10 +380,12 @@ class SpanEncoder:
         fields = call.fields if call.parameters is None else call.parameters
         written: list[object] = [secrets, call.choices]
         size = 0
-        for name in _PARAMETERS.intersection(fields):
-            value = bytes(fields[name])
-            size += len(value)
-            written += (name, value)
+        for name in fields:
+            if name in _PARAMETERS:
+                value = bytes(fields[name])
+                size += len(value)
+                written.append(name)
+                written.append(value)
         key = tuple(written)
         part = self._parameters.get(key)
         if part is None:
@@ -370,7 +399,7 @@ class SpanEncoder:
         usage = attempt.usage
         part = self._reply_block(attempt, secrets)
         if attempt.response_id:
-            part += response_id(attempt, secrets)
+            part += names.RESPONSE_ID.text(shown_response_id(attempt, secrets))
         if attempt.cost_usd is not None:
             part += names.COST.double(attempt.cost_usd)
         return part if usage is None else part + counts(usage)

@@ -15,11 +15,12 @@ import msgspec
 from gateway.process import give_way
 from gateway.tracestore import span_blob
 from gateway.tracestore.texts import MAX_METADATA, Text, texts_of
+from gateway.wire.frames import FrameError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from gateway.wire.frames import CallSpans, Frame, SpanSegments, StoreRow
+    from gateway.wire.frames import Frame, RowsFrame, SpanSegments, StoreRow
 
 _NS_PER_US: Final = 1000
 # Four hours and more; a thousand dollars and more.
@@ -75,7 +76,7 @@ def is_kept(trace_id: bytes, keep_ratio: float) -> bool:
     return zlib.crc32(trace_id) < keep_ratio * _HASH_SPACE
 
 
-def records_of(frame: Frame, keep_ratio: float, pause: Callable[[], None] = give_way) -> Records:
+def records_of(frame: Frame | RowsFrame, keep_ratio: float, pause: Callable[[], None] = give_way) -> Records:
     """What is to be stored of *frame* when the share *keep_ratio* of all traces is kept.
 
     Args:
@@ -88,10 +89,15 @@ def records_of(frame: Frame, keep_ratio: float, pause: Callable[[], None] = give
     for number, call in enumerate(frame.calls, 1):
         if not number % _CALLS_AT_A_TIME:
             pause()
+        row = call.row
+        if row is not None and not is_kept(row.trace_id, keep_ratio):
+            # Before its spans are asked for: of a call told in brief they are made only then.
+            sampled_out += call.span_count
+            continue
         try:
-            groups = list(_groups(call))
-        except span_blob.UnreadableSpansError:
-            unreadable += len(call.spans)
+            groups = list(_groups(row, call.spans))
+        except (span_blob.UnreadableSpansError, FrameError):
+            unreadable += call.span_count
             continue
         for group in groups:
             if not is_kept(group.trace_id, keep_ratio):
@@ -114,13 +120,12 @@ class _Group(NamedTuple):
     end_ns: int
 
 
-def _groups(call: CallSpans) -> Iterator[_Group]:
-    row = call.row
+def _groups(row: StoreRow | None, all_spans: list[SpanSegments]) -> Iterator[_Group]:
     if row is not None:
-        yield _Group(row.trace_id, row, call.spans, row.start_ns, row.end_ns)
+        yield _Group(row.trace_id, row, all_spans, row.start_ns, row.end_ns)
         return
     by_trace: dict[bytes, _Group] = {}
-    for segments in call.spans:
+    for segments in all_spans:
         span = span_blob.read_span(segments)
         start_ns, end_ns = span.start_time_unix_nano, span.end_time_unix_nano
         known = by_trace.get(span.trace_id) or _Group(span.trace_id, None, [], start_ns, end_ns)

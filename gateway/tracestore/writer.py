@@ -30,11 +30,13 @@ from gateway.tracestore.ledger import (
     begin,
     local_report,
 )
-from gateway.tracestore.store import Inserted, Limits, TraceStore
-from gateway.wire.frames import Frame, FrameError, decode_frame
+from gateway.tracestore.store import AnyFrame, Inserted, Limits, TraceStore
+from gateway.wire.brief_calls import SPANS
+from gateway.wire.frames import FrameError, decode_rows
 
 _READ_BYTES: Final = 4 * 1024 * 1024
-_READ_FRAMES: Final = 256
+# Of a busy worker's each has a quarter of a megabyte of spans, if not of bytes.
+_READ_FRAMES: Final = 32
 # More than a saturated worker brings between two batches.
 _BEHIND_SPANS: Final = 10_000
 _READ_TIMEOUT_S: Final = 0.2
@@ -54,6 +56,10 @@ _TRIM_EVERY_S: Final = 1.0
 _LOG_EVERY_S: Final = 60.0
 # Values that SQLite will refuse however often they are given.
 _UNSTORABLE: Final = (sqlite3.DataError, sqlite3.InterfaceError)
+
+# Where a `Frame` has its calls.
+_WHOLE_CALLS: Final = 5
+_BRIEF_CALLS: Final = 8
 
 log = logging.getLogger(__name__)
 
@@ -209,12 +215,12 @@ class StoreWriter:
 
     def _take(self, payloads: Sequence[tuple[int, bytes]]) -> None:
         """Store a batch, however often it takes, unless stopped before."""
-        frames: list[tuple[int, Frame]] = []
+        frames: list[tuple[int, AnyFrame]] = []
         undecodable = 0
         self._pauses.begin(self._pause_ratio())
         for position, payload in payloads:
             try:
-                frames.append((position, decode_frame(payload)))
+                frames.append((position, decode_rows(payload)))
             except FrameError:
                 undecodable += _spans_in(payload)
             self._pauses.pause()
@@ -243,7 +249,7 @@ class StoreWriter:
             frame.calls.clear()
             self._pauses.pause()
 
-    def _insert(self, frames: list[tuple[int, Frame]], before: Totals) -> Inserted | None:
+    def _insert(self, frames: list[tuple[int, AnyFrame]], before: Totals) -> Inserted | None:
         """What became of *frames*; None when we were stopped first and they are left to the next start.
 
         Args:
@@ -270,10 +276,10 @@ class StoreWriter:
                 self._stored_last = inserted.stored
                 return inserted
 
-    def _insert_singly(self, frames: list[tuple[int, Frame]], before: Totals) -> Inserted | None:
+    def _insert_singly(self, frames: list[tuple[int, AnyFrame]], before: Totals) -> Inserted | None:
         """The same with each frame for itself, to lose only the one that can never be stored."""
         if len(frames) == 1:
-            return Inserted(unreadable=sum(len(call.spans) for call in frames[0][1].calls))
+            return Inserted(unreadable=sum(call.span_count for call in frames[0][1].calls))
         total = Inserted()
         for frame in frames:
             so_far = before.plus(
@@ -384,6 +390,8 @@ def _is_full(payloads: Sequence[tuple[int, bytes]]) -> bool:
 def _spans_in(payload: bytes) -> int:
     """How many spans an undecodable frame has, as far as can be told; at least one, so that it shows."""
     try:
-        return max(1, sum(len(call[2]) for call in msgspec.msgpack.decode(payload)[5]))
+        frame = msgspec.msgpack.decode(payload)
+        brief = frame[_BRIEF_CALLS] if len(frame) > _BRIEF_CALLS else ()
+        return max(1, sum(len(call[2]) for call in frame[_WHOLE_CALLS]) + SPANS * len(brief))
     except (msgspec.DecodeError, LookupError, TypeError):
         return 1

@@ -96,7 +96,7 @@ class Connector(CheckedAddresses, aiohttp.TCPConnector):
             connection = resting.pop()
             transport = connection.transport
             is_connected = transport is not None and not transport.is_closing()
-            if is_connected and now_s - connection.kept_at_s <= self._keep_s:
+            if is_connected and now_s - connection.heard_s <= self._keep_s:
                 return connection
             connection.close_pooled()
         return None
@@ -113,7 +113,6 @@ class Connector(CheckedAddresses, aiohttp.TCPConnector):
 
     def keep(self, connection: ProviderConnection) -> None:
         """Let *connection* rest, of which an exchange has ended well."""
-        connection.kept_at_s = self._loop.time()
         connection.resting.append(connection)
         if self._sweeping is None:
             if self.closed:
@@ -139,7 +138,7 @@ class Connector(CheckedAddresses, aiohttp.TCPConnector):
         self._sweeping = None
         oldest_s = self._loop.time() - self._keep_s
         for resting in list(self._resting.values()):
-            for connection in [each for each in resting if each.kept_at_s < oldest_s]:
+            for connection in [each for each in resting if each.heard_s < oldest_s]:
                 resting.remove(connection)
                 connection.close_pooled()
         if self.resting_count:
@@ -164,7 +163,8 @@ class ProviderConnection(ResponseHandler):
     Attributes:
         reply: What has arrived of the reply.
         pooled: What aiohttp knows it by.
-        resting: Where it is between two exchanges, since `kept_at_s` by the loop's clock.
+        resting: Where it is between two exchanges.
+        heard_s: When something came last, by the loop's clock; a provider counts its rest from there.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, stale_within_s: float) -> None:
@@ -176,7 +176,7 @@ class ProviderConnection(ResponseHandler):
         self._is_held = False
         self._has_answer = False
         self._begun_s = 0.0
-        self._heard_s = 0.0
+        self.heard_s = 0.0
         self._gap_s = 0.0
         self._failure: Exception | None = None
         self._happening: asyncio.Future[None] | None = None
@@ -185,7 +185,6 @@ class ProviderConnection(ResponseHandler):
         self.reply = ReplyReader()
         self.pooled: Connection | None = None
         self.resting = Resting()
-        self.kept_at_s = 0.0
 
     def close_pooled(self) -> None:
         """Close it, for aiohttp too."""
@@ -209,7 +208,7 @@ class ProviderConnection(ResponseHandler):
         self._is_open = True
         self._is_sent = False
         self._has_answer = False
-        self._begun_s = self._heard_s = self._loop.time()
+        self._begun_s = self.heard_s = self._loop.time()
         self.reply.begin()
         # One timer for all exchanges of a connection, moved when it rings: a timer for each would be work.
         if self._silence is not None and gap_s < self._gap_s:
@@ -263,13 +262,13 @@ class ProviderConnection(ResponseHandler):
             if transport is None or self._failure is not None or self._is_decided():
                 return
             transport.write(b"%x\r\n%b\r\n" % (len(data), data) if is_chunked else data)
-            self._heard_s = self._loop.time()  # it is us who speak
+            self.heard_s = self._loop.time()  # it is us who speak
         transport = self.transport
         if transport is None or self._failure is not None:
             return
         if is_chunked:
             transport.write(b"0\r\n\r\n")
-        self._heard_s = self._loop.time()
+        self.heard_s = self._loop.time()
         self._is_sent = True
         await source.until_gone()
 
@@ -322,7 +321,7 @@ class ProviderConnection(ResponseHandler):
         data = reply.take()
         if self._is_held and reply.buffered_bytes <= _HIGH_WATER_BYTES:
             self._is_held = False
-            self._heard_s = self._loop.time()  # it was us who made it silent
+            self.heard_s = self._loop.time()  # it was us who made it silent
             self._resume_transport_reading()
         return data
 
@@ -355,7 +354,7 @@ class ProviderConnection(ResponseHandler):
             self._abort()
             return
         self._has_answer = True
-        self._heard_s = self._loop.time()
+        self.heard_s = self._loop.time()
         try:
             self.reply.feed(data)
         except ReplyError as error:
@@ -370,7 +369,7 @@ class ProviderConnection(ResponseHandler):
     def resume_writing(self) -> None:
         """The transport takes more of the request."""
         super().resume_writing()
-        self._heard_s = self._loop.time()
+        self.heard_s = self._loop.time()
         self._wake()
         self._wake_sender()
 
@@ -454,8 +453,8 @@ class ProviderConnection(ResponseHandler):
             return
         now_s = self._loop.time()
         if self._is_held:
-            self._heard_s = now_s
-        left_s = self._heard_s + self._gap_s - now_s
+            self.heard_s = now_s
+        left_s = self.heard_s + self._gap_s - now_s
         if left_s > 0:
             self._silence = self._loop.call_later(left_s, self._check_silence)
             return

@@ -4,6 +4,8 @@ A message is `u32 length (big endian) | u8 kind | payload`, the length counting 
 MessagePack of the structs below, each an array, so that fields may be appended at the end and never
 reordered.
 
+Most calls of a frame are told in brief (`gateway.wire.brief_calls`); whoever reads one gets them whole.
+
 The payload of a `FRAME` message is also the record of the spool's write-ahead file, byte for byte: control
 never re-encodes what a worker made.
 
@@ -14,9 +16,12 @@ from __future__ import annotations
 
 import enum
 import struct
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
+
+from gateway.wire.brief_calls import SPANS, BriefCall, Kind, KindParts, ShapeParts, kinds_of
 
 MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 T = TypeVar("T", bound=msgspec.Struct)
@@ -25,6 +30,9 @@ _LENGTH_BYTES: Final = 4
 # What msgspec raises for bytes that are no payload: text that is not UTF-8 and endless nesting have errors of
 # their own.
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_NS_PER_MS: Final = 1_000_000
+# Told whole before others may go on: less than 0.1 ms.
+_CALLS_AT_A_TIME: Final = 64
 
 
 class FrameError(ValueError):
@@ -133,6 +141,11 @@ class CallSpans(msgspec.Struct, array_like=True, frozen=True, gc=False):
     row: StoreRow | None
     spans: list[SpanSegments]
 
+    @property
+    def span_count(self) -> int:
+        """How many spans there are."""
+        return len(self.spans)
+
 
 class Frame(msgspec.Struct, array_like=True, frozen=True):
     """Some finished calls of one worker.
@@ -143,6 +156,10 @@ class Frame(msgspec.Struct, array_like=True, frozen=True):
         config_version: In force when the calls ended.
         resource: Encoded `Resource.attributes` fields of this worker (protobuf), joined to what a destination
             adds.
+        calls: Those that are whole.
+        shapes: Of the calls in brief.
+        kinds: Of the calls in brief.
+        brief: The other calls.
     """
 
     instance_id: str
@@ -151,6 +168,10 @@ class Frame(msgspec.Struct, array_like=True, frozen=True):
     config_version: str
     resource: bytes
     calls: list[CallSpans]
+    # Absent in what earlier versions wrote, which a spool may still hold.
+    shapes: list[ShapeParts] = []
+    kinds: list[KindParts] = []
+    brief: list[BriefCall] = []
 
 
 class SpansCall(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -170,6 +191,9 @@ class SpansFrame(msgspec.Struct, array_like=True, frozen=True):
     config_version: str
     resource: bytes
     calls: list[SpansCall]
+    shapes: list[ShapeParts] = []
+    kinds: list[KindParts] = []
+    brief: list[BriefCall] = []
 
 
 class Counts(msgspec.Struct, array_like=True, frozen=True):
@@ -239,6 +263,7 @@ class ConfigState(msgspec.Struct, array_like=True, frozen=True):
 _encoder: Final = msgspec.msgpack.Encoder()
 _frame_decoder: Final = msgspec.msgpack.Decoder(Frame)
 _spans_decoder: Final = msgspec.msgpack.Decoder(SpansFrame)
+_NO_ROW: Final = msgspec.Raw()
 
 
 def encode_message(kind: MessageKind, payload: bytes) -> bytes:
@@ -273,21 +298,153 @@ def decode_payload(payload: bytes, kind: type[T]) -> T:
 
 
 def decode_frame(payload: bytes) -> Frame:
-    """Read a `Frame`, the one payload that is read often.
+    """Read a `Frame`, the one payload that is read often; all of its calls are whole.
 
     Raises:
         FrameError: It is not a frame.
     """
-    return _decode_frame(_frame_decoder, payload)
+    return told_whole(_decode_frame(_frame_decoder, payload))
 
 
-def decode_spans(payload: bytes) -> SpansFrame:
-    """Read the same payload without the rows of its calls, for half of what they cost.
+def told_whole(frame: Frame) -> Frame:
+    """*frame* with all of its calls whole, those that it has in brief behind the others.
+
+    Raises:
+        FrameError: A call is of a kind that the frame has not, or has a number that no span can have.
+    """
+    if not frame.brief:
+        return frame
+    calls = frame.calls + [
+        CallSpans(call.destination_mask, _row_of(kind, call), _spans_of(kind, call))
+        for kind, call in _brief_of(frame)
+    ]
+    return Frame(
+        frame.instance_id, frame.started_ns, frame.sequence, frame.config_version, frame.resource, calls
+    )
+
+
+def decode_spans(payload: bytes, pause: Callable[[], None] = lambda: None) -> SpansFrame:
+    """Read the same payload without the rows of its calls.
+
+    Args:
+        payload: Of a message, or of the spool.
+        pause: Called after every bit of work.
 
     Raises:
         FrameError: It is not a frame.
     """
-    return _decode_frame(_spans_decoder, payload)
+    frame = _decode_frame(_spans_decoder, payload)
+    if not frame.brief:
+        return frame
+    calls = frame.calls
+    for number, (kind, call) in enumerate(_brief_of(frame), 1):
+        calls.append(SpansCall(call.destination_mask, _NO_ROW, _spans_of(kind, call)))
+        if not number % _CALLS_AT_A_TIME:
+            pause()
+    return SpansFrame(
+        frame.instance_id, frame.started_ns, frame.sequence, frame.config_version, frame.resource, calls
+    )
+
+
+def decode_rows(payload: bytes) -> RowsFrame:
+    """Read the same payload for who needs the spans of some calls alone.
+
+    Raises:
+        FrameError: It is not a frame.
+    """
+    frame = _decode_frame(_frame_decoder, payload)
+    calls: list[CallSpans | ToldCall] = [*frame.calls]
+    if frame.brief:
+        calls += [ToldCall(kind, call) for kind, call in _brief_of(frame)]
+    return RowsFrame(
+        frame.instance_id, frame.started_ns, frame.sequence, frame.config_version, frame.resource, calls
+    )
+
+
+class ToldCall:
+    """A call of which a frame tells in brief, read as a `CallSpans` is.
+
+    Attributes:
+        row: What the store's tables keep of it.
+        span_count: How many spans there are.
+    """
+
+    __slots__ = ("_call", "_kind", "row")
+    span_count: Final = SPANS
+
+    def __init__(self, kind: Kind, call: BriefCall) -> None:
+        self._kind = kind
+        self._call = call
+        self.row = _row_of(kind, call)
+
+    @property
+    def spans(self) -> list[SpanSegments]:
+        """Both spans, made when asked for.
+
+        Raises:
+            FrameError: A number of the call is none that a span can have.
+        """
+        return _spans_of(self._kind, self._call)
+
+
+class RowsFrame(NamedTuple):
+    """A `Frame` of which calls told in brief have no spans until these are asked for."""
+
+    instance_id: str
+    started_ns: int
+    sequence: int
+    config_version: str
+    resource: bytes
+    calls: list[CallSpans | ToldCall]
+
+
+def _brief_of(frame: Frame | SpansFrame) -> Iterator[tuple[Kind, BriefCall]]:
+    """The calls that it has in brief."""
+    try:
+        kinds = kinds_of(frame.kinds, frame.shapes)
+        for call in frame.brief:
+            yield kinds[call.kind], call
+    except IndexError as error:
+        msg = "a frame with a call of a kind that it does not have"
+        raise FrameError(msg) from error
+
+
+def _spans_of(kind: Kind, call: BriefCall) -> list[SpanSegments]:
+    try:
+        server, client = kind.spans(call)
+    except (struct.error, OverflowError) as error:
+        msg = f"a call that cannot be told: {error}"
+        raise FrameError(msg) from error
+    return [SpanSegments(server, b""), SpanSegments(client, call.content)]
+
+
+def _row_of(kind: Kind, call: BriefCall) -> StoreRow:
+    shape = kind.shape
+    first_ns = call.first_chunk_ns
+    return StoreRow(
+        call.trace_id,
+        call.span_id,
+        shape.name,
+        call.start_ns,
+        call.end_ns,
+        shape.status_code,
+        False,
+        "",
+        shape.model,
+        shape.resolved_model,
+        shape.caller,
+        1,
+        shape.is_stream,
+        (first_ns - call.start_ns) / _NS_PER_MS if first_ns else None,
+        call.input_tokens,
+        call.output_tokens,
+        shape.usage_source,
+        call.cost_usd,
+        shape.caller_kind,
+        shape.teams,
+        call.cached_input_tokens,
+        kind.shown_metadata,
+    )
 
 
 def _decode_frame(decoder: msgspec.msgpack.Decoder[T], payload: bytes) -> T:

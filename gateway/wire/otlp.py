@@ -21,8 +21,13 @@ _double: Final = struct.Struct("<d")
 pack_double: Final = _double.pack
 """The eight bytes of a double value, behind `AttributeKey.before_double`."""
 
-# Start and end of a span, and its flags: the tag of a fixed-size field is part of the layout.
-_times_and_flags: Final = struct.Struct("<BQBQ2sI")
+TIMES: Final = "BQBQ2sI"
+"""Layout of start and end of a span and of its flags, each behind its tag: `START`, `END`, `FLAGS`."""
+
+START: Final = 0x39
+END: Final = 0x41
+FLAGS: Final = b"\x85\x01"
+_times_and_flags: Final = struct.Struct("<" + TIMES)
 _INT64: Final = 1 << 64
 _MAX_UNIT: Final = 0x7F
 _UNITS: Final = tuple(bytes((value,)) for value in range(_MAX_UNIT + 1))
@@ -201,7 +206,7 @@ def span_head(
 
 def span_times(start_ns: int, end_ns: int, flags: int) -> bytes:
     """The fields for start and end of a `Span`, in nanoseconds of Unix time, and its flags."""
-    return _times_and_flags.pack(0x39, start_ns, 0x41, end_ns, b"\x85\x01", flags)
+    return _times_and_flags.pack(START, start_ns, END, end_ns, FLAGS, flags)
 
 
 def span_status(code: StatusCode, message: str = "") -> bytes:

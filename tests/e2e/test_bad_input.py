@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.rig.fake_upstream import FakeUpstream
-from tests.rig.gateway_process import GatewayProcess, StartGateway
+from tests.rig.gateway_process import ADMIN_TOKEN, GatewayProcess, StartGateway
 from tests.rig.manifests import (
     EXPIRED_TOKEN,
     HASHED_TOKEN,
@@ -19,8 +19,9 @@ from tests.rig.manifests import (
     bearer,
     chat,
     chat_body,
+    trace_id_of,
 )
-from tests.rig.raw_http import Reply, assert_error, request_bytes
+from tests.rig.raw_http import RawConnection, Reply, assert_error, request_bytes
 
 CHAT = "/v1/chat/completions"
 JSON = ("content-type", "application/json")
@@ -115,6 +116,45 @@ def test_body_in_chunks_is_read(gateway: GatewayProcess, upstream: FakeUpstream)
         connection.send(head + pieces + b"0\r\n\r\n")
         assert connection.read_reply().status == 200
     assert upstream.exchanges[-1].json["messages"] == json.loads(body)["messages"]
+
+
+@pytest.mark.parametrize(
+    "length", [(), (("content-length", "24"),), (("content-length", "2"),)], ids=["alone", "long", "short"]
+)
+@pytest.mark.parametrize("chunks", [b"{}", b"2\r\n{}0\r\n\r\n", b"-1\r\n"], ids=["none", "no end", "sign"])
+def test_chunks_that_are_none(
+    gateway: GatewayProcess, upstream: FakeUpstream, chunks: bytes, length: tuple[tuple[str, str], ...]
+) -> None:
+    """They are the caller's mistake, in its answer and in its trace, and its connection ends with them."""
+    with gateway.connect() as connection:
+        headers = [bearer(), JSON, ("transfer-encoding", "chunked"), *length]
+        connection.send(request_bytes("POST", CHAT, headers) + chunks)
+        reply = connection.read_reply()
+        assert_error(reply, 400, "invalid_request_error", "invalid_framing", "client")
+        assert connection.has_ended()
+    assert gateway.row(trace_id_of(reply))["status_code"] == 400
+    assert upstream.exchanges == []
+
+
+@pytest.mark.parametrize("path", ["/api/manifests/validate", "/api/telemetry/test"])
+def test_chunks_that_are_none_at_the_control_plane(gateway: GatewayProcess, path: str) -> None:
+    """It says so, too."""
+    with RawConnection(gateway.control_port) as connection:
+        headers = [bearer(ADMIN_TOKEN), JSON, ("transfer-encoding", "chunked")]
+        head = request_bytes("POST", path, headers).replace(b"gateway.test", b"localhost")
+        connection.send(head + b"{}")
+        assert connection.read_reply().status == 400
+        assert connection.has_ended()
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/files"])
+def test_body_shorter_than_its_length(gateway: GatewayProcess, path: str) -> None:
+    """Whoever ends its own side within a body is told that this was wrong."""
+    with gateway.connect() as connection:
+        connection.send(request_bytes("POST", path, [bearer(), JSON, ("content-length", "24")]) + b"{")
+        connection.half_close()
+        assert connection.read_head().status == 400
+        assert connection.has_ended()
 
 
 def test_body_over_the_limit_by_its_announcement(gateway: GatewayProcess, upstream: FakeUpstream) -> None:

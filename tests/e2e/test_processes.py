@@ -10,7 +10,7 @@ import pytest
 from tests.rig import behaviours
 from tests.rig.fake_upstream import FakeUpstream
 from tests.rig.gateway_process import GatewayProcess, StartGateway, is_running
-from tests.rig.load import Load, counted_as_dropped, recorded_trace_ids
+from tests.rig.load import Load, counted_as_left_out, recorded_trace_ids
 from tests.rig.manifests import SCRIPTED, bearer, chat, chat_body, standard_documents, trace_id_of
 from tests.rig.otlp_sink import OtlpSink
 from tests.rig.raw_http import RawConnection, request_bytes
@@ -101,7 +101,7 @@ def test_killed_control_fails_no_call_and_loses_no_span_uncounted(start_gateway:
 
     def accounted() -> bool:
         missing = set(load.trace_ids) - set(recorded_trace_ids(gateway))
-        return SPANS_PER_CALL * len(missing) <= counted_as_dropped(gateway)
+        return SPANS_PER_CALL * len(missing) <= counted_as_left_out(gateway)
 
     until(accounted, timeout_s=RECOVERY_S, what="every trace to be readable or counted")
     recorded = recorded_trace_ids(gateway)
@@ -296,6 +296,6 @@ def test_control_killed_again_and_again(start_gateway: StartGateway) -> None:
 
     def accounted() -> bool:
         missing = set(load.trace_ids) - set(recorded_trace_ids(gateway))
-        return SPANS_PER_CALL * len(missing) <= counted_as_dropped(gateway)
+        return SPANS_PER_CALL * len(missing) <= counted_as_left_out(gateway)
 
     until(accounted, timeout_s=60, what="every trace to be readable or counted")

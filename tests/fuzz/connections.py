@@ -13,7 +13,7 @@ import h11
 
 from gateway.http_server import HttpServer, bind
 from tests.fuzz.draw import Draw
-from tests.fuzz.plane import Plane, open_plane
+from tests.fuzz.plane import HANG_S, Plane, open_plane
 from tests.fuzz.target import Check, Target
 
 _OF_THE_SERVER: Final = frozenset({400, 408, 413, 414, 417, 431, 501, 505})
@@ -39,7 +39,7 @@ class _Counted:
 
 @contextlib.contextmanager
 def _checking() -> Iterator[Check]:
-    with open_plane() as (runner, plane):
+    with open_plane(asyncio.SelectorEventLoop) as (runner, plane):
         asked = _Counted(plane)
         listener = bind("127.0.0.1", 0)
         port = listener.getsockname()[1]
@@ -60,8 +60,7 @@ def _checking() -> Iterator[Check]:
             # The last ones may be lost: who ends its side counts as gone.
             assert len([status for status in answers if status not in _OF_THE_SERVER]) <= served, answers
             assert served <= _requests_of(b"".join(pieces)), served
-            # Who ends its side within a body is gone for us; the server has a 500 of its own for it.
-            assert 500 not in _answers(early)
+            assert 500 not in answers, answers
             assert not plane.mistakes, plane.mistakes
 
         yield check
@@ -86,7 +85,7 @@ async def _talk(port: int, pieces: list[bytes]) -> tuple[bytes, bytes, int]:
     writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     early = late = b""
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_S):
             # The server may be the first to end it.
             with contextlib.suppress(OSError):
                 for piece in pieces:
@@ -94,7 +93,7 @@ async def _talk(port: int, pieces: list[bytes]) -> tuple[bytes, bytes, int]:
                     await writer.drain()
                     await asyncio.sleep(0)
                 # What came back so far, before the server takes the end of our side for a caller who left.
-                early = await _read_for(reader, 0.02)
+                early = await _read_for(reader, 0.005)
                 writer.write_eof()
             with contextlib.suppress(OSError):
                 late = await reader.read(-1)

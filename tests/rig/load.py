@@ -141,9 +141,10 @@ def recorded_trace_ids(gateway: GatewayProcess) -> list[str]:
             return found
 
 
-def counted_as_dropped(gateway: GatewayProcess) -> int:
-    """Spans that the gateway says it gave up, in workers or before the local store."""
+def counted_as_left_out(gateway: GatewayProcess) -> int:
+    """Spans that the gateway says the local store has not: given up, or left out on a busy machine."""
     telemetry = gateway.get("/api/telemetry")
     workers = sum(worker["dropped"]["total"] for worker in telemetry["workers"])
     local = [each for each in telemetry["destinations"] if each["name"] == "local"]
-    return int(workers + sum(each["ledger"]["dropped"]["total"] for each in local))
+    ledgers = [each["ledger"] for each in local]
+    return int(workers + sum(counts["dropped"]["total"] + counts["sampled_out"] for counts in ledgers))

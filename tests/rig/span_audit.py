@@ -70,7 +70,7 @@ class SpanAudit:
         load = Load(self.gateway, threads=threads, pause_s=pause_s)
         with self.counted(load):
             yield load
-        assert load.failures == []
+        assert load.failures == [], load.failures[:3]
 
     @contextmanager
     def counted(self, load: Load) -> Iterator[Load]:

@@ -44,8 +44,8 @@ class FakeHeaders:
     def get_all(self, name: str) -> list[str]:
         return [value for key, value in self._pairs if key == name]
 
-    def starting_with(self, prefix: str) -> list[str]:
-        return list(dict.fromkeys(key for key, _ in self._pairs if key.startswith(prefix)))
+    def starting_with(self, prefix: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(key for key, _ in self._pairs if key.startswith(prefix)))
 
     def raw(self, names: Sequence[bytes]) -> tuple[bytes | None, ...]:
         return tuple(

@@ -53,6 +53,16 @@ def test_one_gateway_needs_no_redis() -> None:
     assert size(Load(5000), cores=4).redis_cores > 0
 
 
+def test_counting_in_redis_costs_workers_too() -> None:
+    """One gateway does not; of several each call is dearer by what was measured."""
+    load = Load(10_000, stream_share=0, prompt_tokens=0)
+    one, several = size(load, cores=8), size(load, cores=1)
+    assert (one.replicas, several.replicas > 1) == (1, True)
+    assert one.busy_ratio * 8 == pytest.approx(busy_cores(load))
+    dearer = 10_000 * MEASURED.counting_worker_us / 1e6
+    assert several.busy_ratio * several.replicas == pytest.approx(busy_cores(load) + dearer)
+
+
 @pytest.mark.parametrize(
     ("load", "cores", "zones", "named"),
     [

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.delivery.frame_index import FrameIndex, Origin, read_index
 from gateway.wire.frames import CallSpans, Frame, FrameError, SpanSegments, StoreRow, encode_payload
-from tests.rig.frame_maker import make_payload
+from tests.rig.frame_maker import make_brief, make_brief_frame, make_payload
+from tests.rig.frame_maker import make_call as make_rig_call
 
 ROW = StoreRow(
     *(b"t" * 16, b"s" * 8, "POST /", 1, 2, 200, False, "", "m", "a/m", "c", 1, True, 0.5, 1, 2, "", 0.1)
@@ -43,8 +45,22 @@ def test_the_index_of_any_frame(frame: Frame) -> None:
 def test_a_later_protocol_may_append_fields() -> None:
     """A worker of the next release is understood."""
     payload = make_payload(3)
-    assert payload[0] == 0x96  # an array of six
-    assert read_index(b"\x97" + payload[1:] + b"\xc3") == read_index(payload)
+    assert payload[0] == 0x99  # an array of nine
+    assert read_index(b"\x9a" + payload[1:] + b"\xc3") == read_index(payload)
+
+
+def test_calls_in_brief_have_two_spans() -> None:
+    """They count as what control makes of them, beside whole ones."""
+    frame = make_brief_frame(3, make_brief(1), make_brief(2), calls=[make_rig_call("a", "b", "c")])
+    assert read_index(encode_payload(frame)).spans == 7
+
+
+def test_an_earlier_protocol_had_fewer_fields() -> None:
+    """What a spool has from the release before is counted as it was."""
+    payload = encode_payload(make_brief_frame(3, calls=[make_rig_call("a", "b")]))
+    earlier = msgspec.msgpack.encode(msgspec.msgpack.decode(payload)[:6])
+    assert read_index(earlier) == read_index(payload)
+    assert read_index(earlier).spans == 2
 
 
 @given(payload=st.binary(max_size=200))

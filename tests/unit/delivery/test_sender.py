@@ -23,9 +23,9 @@ from gateway.delivery.outcome import Outcome, Verdict
 from gateway.delivery.selection import Selection, SpanFilter
 from gateway.delivery.sender import Sender
 from gateway.delivery.spool import Spool
-from gateway.wire.frames import CallSpans, SpanSegments
+from gateway.wire.frames import CallSpans, SpanSegments, encode_payload
 from gateway.wire.otlp import AttributeKey
-from tests.rig.frame_maker import make_call, make_payload, make_span
+from tests.rig.frame_maker import make_brief, make_brief_frame, make_call, make_payload, make_span
 from tests.rig.until import until_async
 
 DELIVERED = Outcome(Verdict.DELIVERED, 200)
@@ -507,3 +507,27 @@ async def test_what_is_passed_by_is_counted_once_across_a_crash(bench: Bench) ->
     )
     await bench.drain()
     assert bench.ledger() == {"created": 4, "exported": 1, "sampled_out": 3, "dropped": NOTHING}
+
+
+async def test_calls_told_in_brief_are_sent_as_spans(bench: Bench) -> None:
+    """Chosen by their masks like others, and counted as the spans that they are."""
+    bench.bits.note("v1", [DESTINATION])
+    frames = [
+        make_brief_frame(1, make_brief(1), make_brief(2, destination_mask=0), calls=[make_call("whole")]),
+        make_brief_frame(2, make_brief(3, content=AttributeKey("gen_ai.input.messages").text("[]"))),
+        make_brief_frame(3, make_brief(4), make_brief(5, start_ns=-1)),
+    ]
+    for frame in frames:
+        bench.spool.append(encode_payload(frame))
+        bench.sender.frame_arrived(100)
+    await bench.drain()
+    both = ["POST /v1/chat/completions", "chat small-1"]
+    assert bench.exchange.names() == ["whole", *both, *both]
+    assert bench.ledger() == {
+        "created": 11,
+        "exported": 5,
+        "sampled_out": 2,
+        "dropped": dropped(unreadable=4),
+    }
+    last = bench.exchange.bodies[-1].resource_spans[-1].scope_spans[-1].spans[-1]
+    assert "gen_ai.input.messages" in [attribute.key for attribute in last.attributes]

@@ -69,7 +69,26 @@ def test_headers() -> None:
     assert headers.get_all("x-a") == ["1", "2"]
     assert headers.get("x-b") == "é"
     assert (headers.get("x-c"), headers.get_all("x-c")) == (None, [])
-    assert headers.starting_with("x-") == ["x-a", "x-b"]
+    assert headers.starting_with("x-") == ("x-a", "x-b")
+
+
+def test_search_for_names_is_made_once() -> None:
+    """What was found stays right for other names, and for other beginnings of the same ones."""
+    for _ in range(2):
+        headers = AsgiHeaders([(b"x-a", b"1"), (b"y-a", b"2"), (b"x-b", b"3")])
+        assert headers.starting_with("x-") == ("x-a", "x-b")
+        assert headers.starting_with("y-") == ("y-a",)
+    assert AsgiHeaders([(b"x-a", b"1"), (b"y-b", b"2")]).starting_with("x-") == ("x-a",)
+
+
+def test_searches_that_are_kept_are_few_and_short() -> None:
+    """Whoever makes up names gets an answer, and no memory of ours."""
+    for number in range(2 * module._KEPT_SEARCHES):
+        assert AsgiHeaders([(b"x-%d" % number, b"")]).starting_with("x-") == (f"x-{number}",)
+        assert len(module._searches) <= module._KEPT_SEARCHES
+    long = b"x-" + b"n" * module._MAX_KEPT_BYTES
+    assert AsgiHeaders([(long, b"")]).starting_with("x-") == (long.decode(),)
+    assert all(long not in names for names, _ in module._searches)
 
 
 def test_raw_headers() -> None:
@@ -256,9 +275,27 @@ async def test_rest_of_a_body_that_was_asked_for() -> None:
     "messages", [[GONE], [part(b"x", more=True), GONE]], ids=["before the body", "in the body"]
 )
 async def test_caller_that_leaves_while_sending(messages: list[dict[str, Any]]) -> None:
-    """Half a body is none."""
+    """Half a body is none; whoever has only ended its own side is told so."""
+    wire = Wire(*messages)
     with pytest.raises(ClientDisconnected):
-        await Wire(*messages).client.read_body(10, ignore)
+        await wire.client.read_body(10, ignore)
+    assert [message.get("status") for message in wire.sent] == [400, None]
+
+
+@pytest.mark.parametrize(
+    "messages", [[GONE], [part(b"x", more=True), GONE]], ids=["before the body", "in the body"]
+)
+async def test_chunks_that_are_none(messages: list[dict[str, Any]]) -> None:
+    """The server tells of them as of a caller that leaves: it is refused, and not waited for again."""
+    headers = [(b"transfer-encoding", b"chunked"), (b"content-length", b"5")]
+    whole, by_pieces = Wire(*messages, headers=headers), Wire(*messages, headers=headers)
+    with pytest.raises(InvalidFraming):
+        await whole.client.read_body(10, ignore)
+    with pytest.raises(InvalidFraming):
+        await read_pieces(by_pieces)
+    for wire in (whole, by_pieces):
+        await wire.client.drop_body()
+        assert (wire.sent, wire.received) == ([], len(messages))
 
 
 # -- the response
@@ -397,6 +434,16 @@ async def test_caller_that_leaves_within_its_pieces() -> None:
     await wire.client.read_piece()
     with pytest.raises(ClientDisconnected):
         await wire.client.read_piece()
+    assert [message.get("status") for message in wire.sent] == [400, None]
+
+
+async def test_caller_that_leaves_within_its_pieces_after_the_answer_began() -> None:
+    """Nothing is added to that."""
+    wire = Wire(GONE, headers=[(b"content-length", b"5")])
+    await wire.client.start(200, [])
+    with pytest.raises(ClientDisconnected):
+        await wire.client.read_piece()
+    assert [message.get("status") for message in wire.sent] == [200]
 
 
 async def test_waiting_for_the_caller_to_leave() -> None:

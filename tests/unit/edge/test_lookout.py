@@ -7,8 +7,9 @@ import asyncio
 import pytest
 
 from gateway.edge import lookout as module
-from gateway.edge.lookout import BodyWatch, DisconnectWatch, Lookout
+from gateway.edge.lookout import DisconnectWatch, Lookout
 from gateway.errors import BodyTimeout, ClientDisconnected
+from tests.rig.until import until_async
 
 GONE = {"type": "http.disconnect"}
 BODY_END = {"type": "http.request", "body": b"", "more_body": False}
@@ -208,35 +209,99 @@ async def test_lookout_rests_without_waits() -> None:
 # -- bodies
 
 
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lasts for a moment is watched."""
+    monkeypatch.setattr(module, "LOOK_EVERY_S", 0.001)
+
+
+async def until_timed(lookout: Lookout) -> module._Silence:
+    """The one wait for a body, once it has lasted so long that it is timed."""
+
+    def timed() -> list[module._Silence]:
+        return [each for each in lookout._bodies.values() if each is not None and each._timer is not None]
+
+    await until_async(lambda: bool(timed()), "it is timed")
+    return timed()[0]
+
+
+async def wait_for_body(lookout: Lookout, coming: asyncio.Future[None]) -> None:
+    """As who reads a body waits for a piece of it."""
+    waiting = lookout.await_body()
+    try:
+        await coming
+    finally:
+        lookout.body_came(waiting)
+
+
+@pytest.mark.usefixtures("quick")
 async def test_body_that_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     """A body that does not come to its end is given up with the one error, and the task goes on."""
     monkeypatch.setattr(module, "BODY_SILENCE_S", 0.001)
-    with pytest.raises(BodyTimeout), BodyWatch(Now()):
-        await asyncio.Event().wait()
+    lookout = Lookout(asyncio.get_running_loop())
+    with pytest.raises(BodyTimeout):
+        await wait_for_body(lookout, lookout.loop.create_future())
     assert cancelling() == 0
+    assert not lookout._bodies
 
 
-async def test_body_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A body that is there in time leaves no timer behind."""
-    monkeypatch.setattr(module, "BODY_SILENCE_S", 0.001)
-    begun = BodyWatch(Now())
-    with begun:
-        pass
-    assert begun._timer is not None
-    assert begun._timer.cancelled()
+@pytest.mark.usefixtures("quick")
+async def test_body_in_time() -> None:
+    """A body that is there in time leaves nothing behind, also where its wait had lasted."""
+    lookout = Lookout(asyncio.get_running_loop())
+    coming: asyncio.Future[None] = lookout.loop.create_future()
+    begun = asyncio.ensure_future(wait_for_body(lookout, coming))
+    silence = await until_timed(lookout)
+    coming.set_result(None)
+    await begun
+    assert silence._timer is not None
+    assert silence._timer.cancelled()
+    assert not lookout._bodies
 
 
-async def test_body_that_goes_on_coming(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long a body takes, it is waited for as long as pieces come."""
-    monkeypatch.setattr(module, "BODY_SILENCE_S", 0.05)
-    loop = asyncio.get_running_loop()
-    began_s = loop.time()
-    with BodyWatch(Now()) as watch:
-        while loop.time() < began_s + 0.2:
-            watch.heard()
-            await asyncio.sleep(0)
-    with pytest.raises(BodyTimeout), BodyWatch(Now()):
-        await asyncio.Event().wait()
+@pytest.mark.usefixtures("quick")
+async def test_body_that_goes_on_coming() -> None:
+    """However long a body takes, each piece has its own time."""
+    lookout = Lookout(asyncio.get_running_loop())
+    pieces: list[asyncio.Future[None]] = [lookout.loop.create_future() for _ in range(3)]
+
+    async def read() -> None:
+        for piece in pieces:
+            await wait_for_body(lookout, piece)
+
+    reading = asyncio.ensure_future(read())
+    seen = set()
+    for piece in pieces:
+        seen.add(await until_timed(lookout))
+        piece.set_result(None)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    await reading
+    assert len(seen) == len(pieces)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_body_whose_call_is_cut() -> None:
+    """A worker that cuts a call in the very moment its body has been silent for too long has cut it."""
+    lookout = Lookout(asyncio.get_running_loop())
+    waiting = asyncio.ensure_future(wait_for_body(lookout, lookout.loop.create_future()))
+    silence = await until_timed(lookout)
+    silence._pass()
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert waiting.cancelled()
+
+
+@pytest.mark.usefixtures("quick")
+async def test_lookout_rests_while_bodies_are_timed() -> None:
+    """A body that has stopped coming has its own timer; nothing else ticks for it."""
+    lookout = Lookout(asyncio.get_running_loop())
+    coming: asyncio.Future[None] = lookout.loop.create_future()
+    waiting = asyncio.ensure_future(wait_for_body(lookout, coming))
+    await until_timed(lookout)
+    assert lookout._timer is None
+    coming.set_result(None)
+    await waiting
 
 
 async def test_watch_that_ends_before_its_turn() -> None:

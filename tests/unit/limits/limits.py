@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from gateway.limits.matching import Rules
-from gateway.limits.permit import LimitPolicy
+from gateway.limits.matching import Asking, Rules
+from gateway.limits.permit import CallPermit, LimitPolicy, Till
 from gateway.limits.rules import MICRO_USD, Limit, Mode, Names, Order, Rule, RuleSet, When
 from gateway.limits.windows import CALENDAR, PARALLEL_WINDOW, ROLLING
-from gateway.model import LimitKind
+from gateway.model import LimitKind, Plan
 
 NOW_S: Final = 1_767_225_600.0 + 30
 """Half a minute into 2026."""
@@ -45,6 +45,13 @@ def budget_of(
 def policy_of(*rules: Rule, order: Order = "all", budget_status: int = 429) -> LimitPolicy:
     """These rules, looked through together."""
     return LimitPolicy(Rules([RuleSet(order, rules)]), budget_status)
+
+
+async def admit(till: Till, policy: LimitPolicy, asking: Asking, plan: Plan) -> CallPermit:
+    """What a call is admitted by, or not."""
+    permit = CallPermit(till, policy, asking)
+    await permit.admit(plan)
+    return permit
 
 
 class FixedNeed:

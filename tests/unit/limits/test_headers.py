@@ -14,7 +14,7 @@ from gateway.limits.limiter import Limiter
 from gateway.limits.matching import Asking
 from gateway.model import LimitNote, Plan
 from gateway.store.counter_table import counters_in_memory
-from tests.unit.limits.limits import NOW_S, FixedNeed, limit_of, policy_of
+from tests.unit.limits.limits import NOW_S, FixedNeed, admit, limit_of, policy_of
 from tests.unit.makers import make_caller, make_target
 
 
@@ -110,5 +110,5 @@ async def test_one_after_another(calls: list[tuple[float, int]]) -> None:
     for passed_s, tokens in calls:
         now_s[0] += passed_s
         asking = Asking(make_caller("one/m"), TARGET.name, {}, FixedNeed(tokens))
-        permit = await limiter.admit(POLICY, asking, Plan((TARGET,), (TARGET.name,)))
+        permit = await admit(limiter, POLICY, asking, Plan((TARGET,), (TARGET.name,)))
         assert dict(permit.headers()) == dict(limit_headers(permit.notes))

@@ -22,7 +22,7 @@ from tests.rig.requires import requires
 from tests.rig.until import until_async
 from tests.rig.valkey_server import ValkeyServer
 from tests.unit.limits.limiter_machine import LimiterMachine
-from tests.unit.limits.limits import NOW_S, FixedNeed, limit_of, policy_of
+from tests.unit.limits.limits import NOW_S, FixedNeed, admit, limit_of, policy_of
 from tests.unit.makers import make_caller, make_target
 
 ONE, TWO = make_target("one/m"), make_target("two/m")
@@ -67,8 +67,8 @@ async def test_direct() -> None:
     """Of a model that was named itself nobody else may answer: any limit on it refuses the call."""
     limiter = Limiter(counters_in_memory(now_s=lambda: NOW_S), now_s=lambda: NOW_S)
     policy = both()
-    first = await limiter.admit(policy, asking("one/m"), DIRECT)
-    second = await limiter.admit(policy, asking("one/m"), DIRECT)
+    first = await admit(limiter, policy, asking("one/m"), DIRECT)
+    second = await admit(limiter, policy, asking("one/m"), DIRECT)
     assert first.refusal is None
     assert second.refusal is not None
     assert '"one"' in second.refusal.message
@@ -78,7 +78,7 @@ async def test_routed() -> None:
     """The first target's limit does not refuse the call: it is passed over, and another asked."""
     limiter = Limiter(counters_in_memory(now_s=lambda: NOW_S), now_s=lambda: NOW_S)
     policy = both()
-    admitted = [await limiter.admit(policy, asking(), ROUTED) for _ in range(2)]
+    admitted = [await admit(limiter, policy, asking(), ROUTED) for _ in range(2)]
     assert [permit.is_refused for permit in admitted] == [False, False]
     assert [await permit.admit_target(ONE) for permit in admitted] == [True, False]
     assert await admitted[1].admit_target(TWO)
@@ -89,7 +89,7 @@ async def test_one_round_trip() -> None:
     remote = Remote(counters_in_memory(now_s=lambda: NOW_S))
     remote.may_answer.set()
     limiter = Limiter(counters_in_memory(), remote, now_s=lambda: NOW_S)
-    permit = await limiter.admit(both(), asking(), ROUTED)
+    permit = await admit(limiter, both(), asking(), ROUTED)
     assert await permit.admit_target(ONE)
     assert remote.trips == ["reserve"]
     permit.settle([])
@@ -103,7 +103,7 @@ async def test_leaving_while_it_is_asked() -> None:
     remote = Remote(counters)
     limiter = Limiter(counters_in_memory(), remote, now_s=lambda: NOW_S)
     policy = policy_of(limit_of("parallel", 1))
-    call = asyncio.get_running_loop().create_task(limiter.admit(policy, asking("one/m"), DIRECT))
+    call = asyncio.get_running_loop().create_task(admit(limiter, policy, asking("one/m"), DIRECT))
     await asyncio.sleep(0)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -111,7 +111,7 @@ async def test_leaving_while_it_is_asked() -> None:
     remote.may_answer.set()
     await limiter.close()
     assert remote.trips == ["reserve", "settle"]
-    permit = await Limiter(counters).admit(policy, asking("one/m"), DIRECT)
+    permit = await admit(Limiter(counters), policy, asking("one/m"), DIRECT)
     assert permit.refusal is None
 
 

@@ -17,7 +17,7 @@ from gateway.limits.rules import MICRO_USD, Limit, Meter, Rule, When
 from gateway.limits.windows import CALENDAR
 from gateway.model import Charge, Correction, Decision, LimitKind, Plan, RouteFacts, Spent, Target
 from gateway.store.counter_table import CounterTable, counters_in_memory
-from tests.unit.limits.limits import NOW_S, FixedNeed, budget_of, limit_of, policy_of
+from tests.unit.limits.limits import NOW_S, FixedNeed, admit, budget_of, limit_of, policy_of
 from tests.unit.makers import make_caller, make_target
 
 ONE, TWO = make_target("one/m"), make_target("two/m")
@@ -37,12 +37,12 @@ class Rig:
     async def call(self, *targets: Target, model: str = "vm/chat") -> CallPermit:
         """A call of a virtual model of these targets."""
         plan = Plan(targets or (ONE, TWO), (), route=ROUTE)
-        return await self.limiter.admit(self.policy, Asking(CALLER, model, {}, self.need), plan)
+        return await admit(self.limiter, self.policy, Asking(CALLER, model, {}, self.need), plan)
 
     async def direct(self, target: Target = ONE) -> CallPermit:
         """A call of a model that was named itself."""
         asking = Asking(CALLER, target.name, {}, self.need)
-        return await self.limiter.admit(self.policy, asking, Plan((target,), (target.name,)))
+        return await admit(self.limiter, self.policy, asking, Plan((target,), (target.name,)))
 
     def used(self, model: str = "vm/chat", target: str | None = None) -> dict[str, int]:
         """What is counted by each rule, for the call or for a target."""

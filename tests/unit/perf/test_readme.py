@@ -13,18 +13,19 @@ from perf.readme import README, RESULTS, block, newest, shown_run, with_block
 _README = "# gateway\n\n<!-- perf  -->\nold\n<!-- end of perf -->\n\nmore\n"
 
 
-def _keep(folder: Path, stem: str, date: str) -> Path:
-    target = {
-        "figure": "worker CPU",
-        "must": "<= 0.75",
-        "reach": "<= 0.55",
-        "measured": "0.60",
-        "verdict": "met",
-    }
+def _keep(
+    folder: Path, stem: str, date: str, *, scenario: str = "saturation", rss: tuple[str, str] | None = None
+) -> Path:
+    """A kept run of one *scenario*; *rss* is what it measured of memory, and whether that is enough."""
+    measured = {"worker CPU": ("0.60", "met"), "RSS": rss or ("-", "not in this run")}
     document = {
         "machine": {"date": date, "commit": "abc", "cpu": "Some CPU", "python": "3.11.7"},
-        "targets": [target],
-        "scenarios": {"saturation": {"title": "Saturation"}},
+        "targets": [
+            {"figure": name, "must": "<= 1", "reach": "<= 0.5", "measured": figure, "verdict": verdict}
+            for name, (figure, verdict) in measured.items()
+        ],
+        "suite": stem.rpartition("-")[2],
+        "scenarios": {scenario: {"title": "Saturation"}},
     }
     path = folder / f"{stem}.json"
     path.write_bytes(orjson.dumps(document))
@@ -39,6 +40,8 @@ def test_the_newest_run_worth_showing_is_taken(tmp_path: Path) -> None:
     _keep(tmp_path, "2026-11-23-zzz-standard", "2026-11-23T10:00:00Z")
     newer = _keep(tmp_path, "2026-11-23-abc-full", "2026-11-23T12:00:00Z")
     _keep(tmp_path, "2026-11-24-abc-quick", "2026-11-24T12:00:00Z")
+    _keep(tmp_path, "2026-11-25-abc-full", "2026-11-25T12:00:00Z", scenario="memory")
+    (tmp_path / "2026-11-25-abc-soak.json").write_bytes(b'{"suite": "soak"}')
     assert newest(tmp_path) == newer
 
 
@@ -52,6 +55,18 @@ def test_only_what_stands_between_the_marks_changes(tmp_path: Path) -> None:
     assert "open-loop" not in text
     assert with_block(text, block(path)) == text
     assert (shown_run(_README), shown_run(text)) == ("", "2026-11-23-abc-standard")
+
+
+def test_what_a_run_did_not_measure_comes_from_the_newest_that_did(tmp_path: Path) -> None:
+    """Its own figures stay its own, and a later run that did not measure it either hides nothing."""
+    _keep(tmp_path, "2026-11-20-abc-full", "2026-11-20T12:00:00Z", scenario="memory", rss=("150", "NOT MET"))
+    _keep(tmp_path, "2026-11-21-abc-full", "2026-11-21T12:00:00Z", scenario="memory", rss=("110", "met"))
+    shown = _keep(tmp_path, "2026-11-22-abc-standard", "2026-11-22T12:00:00Z")
+    _keep(tmp_path, "2026-11-23-abc-peers", "2026-11-23T12:00:00Z", scenario="peers")
+    lines = [" ".join(line.split()) for line in block(shown).splitlines()]
+    assert "| worker CPU | <= 1 | <= 0.5 | 0.60 | met |" in lines
+    elsewhere = "met ([full](perf/results/2026-11-21-abc-full.md))"
+    assert f"| RSS | <= 1 | <= 0.5 | 110 | {elsewhere} |" in lines
 
 
 def test_a_readme_without_marks_is_an_error() -> None:

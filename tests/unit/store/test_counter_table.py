@@ -340,12 +340,12 @@ def test_more_at_once_than_are_counted(counters: CounterTable) -> None:
 
 def test_given_back_together_more_than_was_taken(counters: CounterTable, clock: Clock) -> None:
     """What is given back leaves alone what other slots of the window have."""
-    charges = Charges(CounterGroup([charge(limit=100)]), (6,))
+    charges = Charges(CounterGroup([charge(limit=100)], settled=[0]), (6,))
     counters.reserve(charges)
     clock.now_s += 6
     for _ in range(2):
         decision = counters.reserve(charges)
-    counters.settle(Corrections(charges, [((0,), -15)], decision))
+    counters.settle(Corrections(charges, (-15,), decision))
     assert counters.usage(charges).used == (6,)
 
 
@@ -399,8 +399,16 @@ def test_no_window_has_more_than_its_limit(steps: list[tuple[str, int, float]]) 
 
 
 WINDOWS_S: Final = (60, 3600, 0, PARALLEL, 60, 86_400)
-GROUPS: Final = ((0, 1, 2, 3, 4, 5), (3, 0, 2), (5,), (), (1, 4))
-"""Which of these counters some calls are counted by; some by several of them."""
+GROUPS: Final = (
+    ((0, 1, 2, 3, 4, 5), (1, 2, 3, 5)),
+    ((3, 0, 2), (0, 1, 2)),
+    ((3, 5), (0,)),
+    ((5,), (0,)),
+    ((), ()),
+    ((1, 4), (1,)),
+    ((1, 4), ()),
+)
+"""Which of these counters some calls are counted by, and which of those are settled."""
 
 
 class Together:
@@ -417,7 +425,8 @@ class Together:
             for at, window_s in enumerate(WINDOWS_S)
         ]
         self.groups = [
-            [CounterGroup([self.all[at] for at in group]) for group in GROUPS] for _ in self.tables
+            [CounterGroup([self.all[at] for at in group], settled) for group, settled in GROUPS]
+            for _ in self.tables
         ]
         self.open: list[tuple[Charges, Decision]] = []
 
@@ -436,11 +445,10 @@ class Together:
             return
         charges, decision = self.open.pop(random.randrange(len(self.open)))
         used = random.randrange(15)
-        changes = [
-            ((at,), 0 - one.amount if one.window_s == PARALLEL else used - one.amount)
-            for at, one in enumerate(charges)
-        ]
-        corrections = Corrections(charges, [change for change in changes if change[1]], decision)
+        settled = [charges[at] for at in charges.group.settled]
+        changes = [(0 if one.window_s == PARALLEL else used) - one.amount for one in settled]
+        corrections = Corrections(charges, changes, decision)
+        assert len(corrections) == len(list(corrections))
         random.choice(self.tables).settle(corrections)
         self.alone.settle(list(corrections))
 

@@ -436,6 +436,18 @@ def test_a_rule_that_is_asked_again_counts_once() -> None:
     assert found == {"a": [1], "b": [1]}
 
 
+def test_limits_are_counted_once_however_often_they_are_told() -> None:
+    """Calls that came between two tellings are in the second, beside those before."""
+    metrics = CallMetrics()
+    name = "ai_gateway_rate_limit_nominated_total"
+    found = []
+    for calls in (2, 0, 1):
+        for _ in range(calls):
+            metrics.record(limited(said("a")))
+        found.append([point.values for point in metrics.points(is_full=False) if point.name == name])
+    assert found == [[[2]], [], [[3]]]
+
+
 def test_rules_on_limits_are_bounded() -> None:
     """As all label sets are; budgets and rate limits have each their own `other`."""
     points = measured(

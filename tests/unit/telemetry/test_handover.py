@@ -13,6 +13,7 @@ import pytest
 from gateway.socket_path import SOCKET_NAME, control_address
 from gateway.tally import Tally
 from gateway.telemetry import attributes as names
+from gateway.telemetry.frame_calls import FrameCalls
 from gateway.telemetry.handover import MAX_UNACKNOWLEDGED_BYTES, Handover
 from gateway.wire.frames import (
     Ack,
@@ -33,6 +34,14 @@ from gateway.wire.frames import (
 )
 from tests.rig.frame_maker import STARTED_NS, make_call, make_span
 from tests.rig.until import until_async
+
+
+def calls_of(*calls: CallSpans) -> FrameCalls:
+    """Those on their way into a frame."""
+    found = FrameCalls()
+    for call in calls:
+        found.add(call)
+    return found
 
 
 class FakeControl:
@@ -152,7 +161,7 @@ async def test_metrics_that_cannot_be_written_cost_nothing_else(
     rig.points = [MetricPoint("m", ("\ud800",), MetricKind.SUM, [1])]
     await rig.connected()
     await until_async(lambda: len(rig.control.of_kind(MessageKind.COUNTS)) > 2, "counts go on")
-    rig.handover.take([make_call("a")], "v1")
+    rig.handover.take(calls_of(make_call("a")), "v1")
     await until_async(lambda: rig.control.frames, "frames go on")
     assert len(rig.control.conversations) == 1
     assert rig.control.of_kind(MessageKind.METRICS) == []
@@ -174,17 +183,17 @@ async def test_mistake_in_a_conversation_ends_it_alone(rig: Rig, caplog: pytest.
     rig.control.say(MessageKind.CONFIG, ConfigState("v2"))
     await until_async(lambda: len(rig.control.conversations) == 2, "the worker connects again")
     assert "LookupError: v2" in caplog.text
-    rig.handover.take([make_call("after")], "v1")
+    rig.handover.take(calls_of(make_call("after")), "v1")
     await until_async(lambda: rig.control.frames, "frames go on")
 
 
 async def test_frame_that_cannot_be_written_is_counted(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     """Its spans are dropped with a number and a line in the log; no gap is left behind."""
     await rig.connected()
-    rig.handover.take([make_call("a", "b", mask=1 << 64)], "v1")
+    rig.handover.take(calls_of(make_call("a", "b", mask=1 << 64)), "v1")
     assert rig.tally.dropped == {"encode_failed": 2}
     assert "could not be written" in caplog.text
-    rig.handover.take([make_call("after")], "v1")
+    rig.handover.take(calls_of(make_call("after")), "v1")
     await until_async(lambda: rig.control.frames, "frames go on")
     assert rig.control.frames[0].sequence == 1
 
@@ -193,8 +202,8 @@ async def test_frames_are_numbered_and_acknowledged(rig: Rig) -> None:
     """Frames count from 1; spans are handed over when they are acknowledged and not before."""
     await rig.connected()
     first, second = [make_call("a", "b")], [make_call("c")]
-    rig.handover.take(first, "v1")
-    rig.handover.take(second, "v2")
+    rig.handover.take(calls_of(*first), "v1")
+    rig.handover.take(calls_of(*second), "v2")
     await until_async(lambda: len(rig.control.frames) == 2, "both frames arrive")
     frames = rig.control.frames
     assert [(frame.sequence, frame.config_version, frame.calls) for frame in frames] == [
@@ -213,7 +222,7 @@ async def test_one_acknowledgement_for_many(rig: Rig) -> None:
     """An acknowledgement covers every frame up to its number; one that is repeated counts nothing twice."""
     await rig.connected()
     for _ in range(3):
-        rig.handover.take([make_call("a")], "v1")
+        rig.handover.take(calls_of(make_call("a")), "v1")
     await until_async(lambda: len(rig.control.frames) == 3, "the frames arrive")
     rig.control.say(MessageKind.ACK, Ack(3))
     rig.control.say(MessageKind.ACK, Ack(3))
@@ -226,13 +235,13 @@ async def test_unacknowledged_frames_are_sent_again(rig: Rig) -> None:
     """After a restart of control what is not acknowledged comes again, under its old number."""
     await rig.connected()
     for name in "abc":
-        rig.handover.take([make_call(name)], "v1")
+        rig.handover.take(calls_of(make_call(name)), "v1")
     await until_async(lambda: len(rig.control.frames) == 3, "the frames arrive")
     rig.control.say(MessageKind.ACK, Ack(1))
     await until_async(lambda: rig.tally.handed_over == 1, "the first is acknowledged")
     before = rig.control.frames
     await rig.control.close()
-    rig.handover.take([make_call("d")], "v1")
+    rig.handover.take(calls_of(make_call("d")), "v1")
     await rig.control.open()
     await until_async(
         lambda: len(rig.control.conversations) == 2 and len(rig.control.frames) == 3, "it comes again"
@@ -246,7 +255,7 @@ async def test_frames_wait_for_control(tmp_path: Path) -> None:
     """Before control listens, frames wait."""
     rig = Rig(tmp_path)
     rig.handover.start()
-    rig.handover.take([make_call("early")], "v1")
+    rig.handover.take(calls_of(make_call("early")), "v1")
     await rig.control.open()
     await until_async(lambda: rig.control.frames, "the frame arrives")
     assert rig.control.frames[0].sequence == 1
@@ -257,13 +266,13 @@ async def test_frames_wait_for_control(tmp_path: Path) -> None:
 async def test_what_waits_is_bounded(tmp_path: Path) -> None:
     """Beyond the bound frames are dropped and counted, without using up a number."""
     rig = Rig(tmp_path)
-    big = [make_call("big", "small", size_bytes=MAX_UNACKNOWLEDGED_BYTES // 8)]
+    big = calls_of(make_call("big", "small", size_bytes=MAX_UNACKNOWLEDGED_BYTES // 8))
     for _ in range(5):
         rig.handover.take(big, "v1")
     dropped = rig.tally.dropped["unacknowledged_full"]
     assert 0 < dropped < 10
     assert dropped % 2 == 0
-    rig.handover.take([make_call("last")], "v1")
+    rig.handover.take(calls_of(make_call("last")), "v1")
     await rig.control.open()
     rig.handover.start()
     kept = (10 - dropped) // 2
@@ -283,7 +292,7 @@ async def test_content_is_the_first_to_go(tmp_path: Path) -> None:
     half = b"c" * (MAX_UNACKNOWLEDGED_BYTES // 2)
     spans = [make_span("server"), make_span("client", content=half)]
     for _ in range(3):
-        rig.handover.take([CallSpans(1, None, spans)], "v1")
+        rig.handover.take(calls_of(CallSpans(1, None, spans)), "v1")
     await rig.control.open()
     rig.handover.start()
     await until_async(lambda: len(rig.control.frames) == 3, "all arrive")
@@ -301,8 +310,8 @@ async def test_content_is_the_first_to_go(tmp_path: Path) -> None:
 async def test_frame_over_the_bound_alone(tmp_path: Path) -> None:
     """One frame that is over the bound by itself is dropped alone."""
     rig = Rig(tmp_path)
-    rig.handover.take([make_call("huge", size_bytes=MAX_UNACKNOWLEDGED_BYTES)], "v1")
-    rig.handover.take([make_call("next")], "v1")
+    rig.handover.take(calls_of(make_call("huge", size_bytes=MAX_UNACKNOWLEDGED_BYTES)), "v1")
+    rig.handover.take(calls_of(make_call("next")), "v1")
     assert rig.tally.dropped == {"unacknowledged_full": 1}
 
 
@@ -338,14 +347,14 @@ async def test_garbage_ends_the_connection_and_another_begins(
         rig.control.say_bytes(garbage)
         await until_async(lambda: len(rig.control.conversations) == 2, "the worker connects again")
     assert "connection to the control process ended" in caplog.text
-    rig.handover.take([make_call("after")], "v1")
+    rig.handover.take(calls_of(make_call("after")), "v1")
     await until_async(lambda: rig.control.frames, "frames go on")
 
 
 async def test_close_waits_for_acknowledgements(rig: Rig) -> None:
     """At the end what was sent is waited for, and the last counts are said."""
     await rig.connected()
-    rig.handover.take([make_call("a", "b")], "v1")
+    rig.handover.take(calls_of(make_call("a", "b")), "v1")
     closing = asyncio.ensure_future(rig.handover.close(10))
     await until_async(lambda: rig.control.frames, "the frame arrives")
     rig.control.say(MessageKind.ACK, Ack(1))
@@ -360,7 +369,7 @@ async def test_close_waits_for_acknowledgements(rig: Rig) -> None:
 async def test_close_gives_up_and_counts(rig: Rig) -> None:
     """What control does not acknowledge in time is dropped, counted, and told."""
     await rig.connected()
-    rig.handover.take([make_call("a", "b")], "v1")
+    rig.handover.take(calls_of(make_call("a", "b")), "v1")
     await rig.handover.close(0.01)
     assert rig.tally.dropped == {"shutdown_timeout": 2}
     await until_async(
@@ -376,8 +385,7 @@ async def test_close_without_control(tmp_path: Path) -> None:
     """A worker ends also where control has gone, its spans counted as dropped."""
     rig = Rig(tmp_path)
     rig.handover.start()
-    calls: list[CallSpans] = [make_call("a")]
-    rig.handover.take(calls, "v1")
+    rig.handover.take(calls_of(make_call("a")), "v1")
     await rig.handover.close(0.01)
     assert rig.tally.dropped == {"shutdown_timeout": 1}
 
@@ -470,8 +478,8 @@ async def test_frame_that_ends_every_connection_is_dropped(
     closing: ClosingRig, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What may be the cause goes, counted, after ten connections; the frames behind it have their own ten."""
-    closing.handover.take([make_call("bad", "child")], "v1")
-    closing.handover.take([make_call("next")], "v1")
+    closing.handover.take(calls_of(make_call("bad", "child")), "v1")
+    closing.handover.take(calls_of(make_call("next")), "v1")
     closing.handover.start()
     await closing.pauses.pass_until(9)
     assert closing.tally.dropped == {}
@@ -507,7 +515,7 @@ async def test_hearing_anything_resets(
     closing: ClosingRig, word: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A control that says a word takes what it is sent: count, pauses and the telling begin anew."""
-    closing.handover.take([make_call("a")], "v1")
+    closing.handover.take(calls_of(make_call("a")), "v1")
     closing.handover.start()
     await closing.pauses.pass_until(9)
     assert closing.pauses.asked_s[-1] == 1.0
@@ -531,7 +539,7 @@ async def test_connections_that_cannot_be_made_refuse_nothing(tmp_path: Path) ->
     rig = Rig(tmp_path)
     pauses = Pauses()
     rig.handover._pause = pauses
-    rig.handover.take([make_call("a")], "v1")
+    rig.handover.take(calls_of(make_call("a")), "v1")
     rig.handover.start()
     await pauses.pass_until(15)
     assert (pauses.asked_s[0], pauses.asked_s[-1]) == (0.1, 1.0)

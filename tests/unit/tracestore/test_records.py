@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.tracestore.records import is_kept, records_of
-from gateway.wire.frames import CallSpans, SpanSegments
+from gateway.wire.frames import CallSpans, SpanSegments, decode_frame, decode_rows, encode_payload
+from tests.rig.frame_maker import make_brief, make_brief_frame
 from tests.unit.tracestore.call_maker import frame_of, make_call, make_frame, make_row, make_span, trace_id_of
 
 
@@ -61,3 +62,19 @@ def test_numbers_that_sqlite_lacks_are_bounded() -> None:
     (record,) = records_of(make_frame(1, make_call(row)), 1.0).kept
     assert 2**63 - 1 in record.columns
     assert not [value for value in record.columns if isinstance(value, float) and not math.isfinite(value)]
+
+
+def test_a_call_told_in_brief_is_stored_like_others() -> None:
+    """Its spans are made for the traces that are kept."""
+    payload = encode_payload(make_brief_frame(1, make_brief(1), make_brief(2)))
+    whole = records_of(decode_frame(payload), 1.0)
+    assert records_of(decode_rows(payload), 1.0) == whole
+    assert [record.span_count for record in whole.kept] == [2, 2]
+
+
+def test_of_a_call_that_is_not_kept_no_spans_are_made() -> None:
+    """One whose spans cannot be made is left out like others, and else counted."""
+    frame = decode_rows(encode_payload(make_brief_frame(1, make_brief(1, start_ns=-1), make_brief(2))))
+    assert records_of(frame, 0.0) == ([], 4, 0)
+    kept, sampled_out, unreadable = records_of(frame, 1.0)
+    assert (len(kept), sampled_out, unreadable) == (1, 0, 2)

@@ -18,6 +18,8 @@ from gateway.tracestore.reader import TraceReader, find_stored
 from gateway.tracestore.store import TraceStore
 from gateway.tracestore.writer import Clocks, StoreWriter
 from gateway.wire.frames import Frame, encode_payload
+from tests.rig.frame_maker import make_brief, make_brief_frame
+from tests.rig.frame_maker import make_call as make_rig_call
 from tests.rig.until import until
 from tests.unit.tracestore.call_maker import NOW_S, frame_of
 
@@ -186,6 +188,19 @@ def test_damaged_frame_is_dropped_alone(writer: StoreWriter, spool: MemoryReader
     assert stored(path) == 2
     ledger = writer.report()["ledger"]
     assert ledger["dropped"] == {"total": 5, "by_reason": {"unreadable": 5}}
+
+
+def test_calls_told_in_brief_are_stored(writer: StoreWriter, spool: MemoryReader, path: Path) -> None:
+    """Beside others; of a frame that is of no use they are counted."""
+    useless = encode_payload(make_brief_frame(2, make_brief(3, kind=7), calls=[make_rig_call("a", "b")]))
+    spool.append(encode_payload(make_brief_frame(1, make_brief(1), make_brief(2))), spans=4)
+    spool.append(useless, spans=4)
+    writer.start()
+    until(lambda: spool.settled == 2, "both are settled")
+    assert stored(path) == 2
+    ledger = writer.report()["ledger"]
+    assert ledger["exported"] == 4
+    assert ledger["dropped"] == {"total": 4, "by_reason": {"unreadable": 4}}
 
 
 def test_value_that_sqlite_refuses_costs_its_frame_only(

@@ -202,7 +202,7 @@ async def test_has_rested_for_too_long(upstream: Upstream) -> None:
     async with Server(answering(OK)) as server:
         await read_all(upstream, server.url)
         (connection,) = resting_of(upstream)
-        connection.kept_at_s -= KEEP_ALIVE_S
+        connection.heard_s -= KEEP_ALIVE_S
         await read_all(upstream, server.url)
         assert len(server.connections) == 2
         await until_async(lambda: server.connections[0].is_closed, "it is closed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.wire.brief_calls import kinds_of
 from gateway.wire.frames import (
     MAX_MESSAGE_BYTES,
     Ack,
@@ -29,11 +31,13 @@ from gateway.wire.frames import (
     StoreRow,
     decode_frame,
     decode_payload,
+    decode_rows,
     decode_spans,
     encode_frame,
     encode_message,
     encode_payload,
 )
+from tests.rig.frame_maker import KIND, SHAPE, STARTED_NS, make_brief, make_brief_frame, make_call
 
 COUNT = st.integers(0, (1 << 64) - 1)
 ROWS = st.builds(
@@ -153,6 +157,8 @@ def test_garbage_payload_is_a_frame_error(data: bytes) -> None:
             decode_payload(data, kind)
     with contextlib.suppress(FrameError):
         decode_frame(data)
+    with contextlib.suppress(FrameError):
+        decode_rows(data)
 
 
 @pytest.mark.parametrize(
@@ -195,3 +201,95 @@ def test_appended_fields_are_skipped() -> None:
     """A newer peer may append fields; an older one reads what it knows."""
     newer: list[Any] = ["v2", "", "from the future", {"more": 1}]
     assert decode_payload(msgspec.msgpack.encode(newer), ConfigState) == ConfigState("v2")
+
+
+# -- calls told in brief
+
+
+def test_calls_in_brief_are_read_whole() -> None:
+    """By each reader the same spans, behind those of calls that came whole."""
+    whole = make_call("a")
+    call = make_brief(7, content=b"content", cost_usd=0.5, input_tokens=3, cached_input_tokens=1)
+    payload = encode_payload(make_brief_frame(1, call, calls=[whole]))
+    server, client = kinds_of([KIND], [SHAPE])[0].spans(call)
+    spans = [SpanSegments(server, b""), SpanSegments(client, b"content")]
+    first, told = decode_frame(payload).calls
+    assert first == whole
+    assert (told.destination_mask, told.spans) == (call.destination_mask, spans)
+    assert [one.spans for one in decode_spans(payload).calls] == [whole.spans, spans]
+    rows = decode_rows(payload).calls
+    assert [one.row for one in rows] == [None, told.row]
+    assert [one.spans for one in rows] == [whole.spans, spans]
+    assert [one.span_count for one in rows] == [1, 2]
+    assert told.row == StoreRow(
+        trace_id=call.trace_id,
+        span_id=call.span_id,
+        name=SHAPE.name,
+        start_ns=call.start_ns,
+        end_ns=call.end_ns,
+        status_code=200,
+        is_error=False,
+        error_type="",
+        model=SHAPE.model,
+        resolved_model=SHAPE.resolved_model,
+        caller=SHAPE.caller,
+        attempts=1,
+        is_stream=True,
+        first_chunk_ms=None,
+        input_tokens=3,
+        output_tokens=None,
+        usage_source="provider",
+        cost_usd=0.5,
+        caller_kind="virtualaccount",
+        teams=("search",),
+        cached_input_tokens=1,
+        metadata={"team": "a"},
+    )
+
+
+def test_the_first_chunk_is_told_from_the_start_of_the_call() -> None:
+    """In the row in milliseconds, as pages show it."""
+    call = make_brief(first_chunk_ns=STARTED_NS + 2_500_000)
+    (found,) = decode_rows(encode_payload(make_brief_frame(1, call))).calls
+    assert found.row is not None
+    assert found.row.first_chunk_ms == 2.5
+
+
+READERS = [pytest.param(read, id=read.__name__) for read in (decode_frame, decode_spans, decode_rows)]
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_a_frame_of_the_release_before_is_read(read: Callable[[bytes], Any]) -> None:
+    """A spool may hold some: six fields, every call whole."""
+    frame = Frame("w", 1, 2, "v", b"resource", [make_call("a", "b")])
+    earlier = msgspec.msgpack.encode(msgspec.msgpack.decode(encode_payload(frame))[:6])
+    found = read(earlier)
+    assert (found.sequence, found.config_version, found.resource) == (2, "v", b"resource")
+    assert [call.spans for call in found.calls] == [call.spans for call in frame.calls]
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_a_call_of_no_kind_is_a_frame_error(read: Callable[[bytes], Any]) -> None:
+    """A frame has the kinds of its calls, or it is none."""
+    with pytest.raises(FrameError, match="of a kind"):
+        read(encode_payload(make_brief_frame(1, make_brief(kind=1))))
+
+
+def test_a_call_that_cannot_be_told_is_a_frame_error() -> None:
+    """Where its spans are made, which may be later."""
+    payload = encode_payload(make_brief_frame(1, make_brief(1), make_brief(2, start_ns=-1)))
+    for read in (decode_frame, decode_spans):
+        with pytest.raises(FrameError, match="cannot be told"):
+            read(payload)
+    good, bad = decode_rows(payload).calls
+    assert len(good.spans) == 2
+    with pytest.raises(FrameError, match="cannot be told"):
+        _ = bad.spans
+
+
+def test_others_may_go_on_while_calls_are_told() -> None:
+    """Of a long frame not all at once."""
+    pauses: list[None] = []
+    payload = encode_payload(make_brief_frame(1, *map(make_brief, range(200))))
+    assert len(decode_spans(payload, lambda: pauses.append(None)).calls) == 200
+    assert len(pauses) == 3

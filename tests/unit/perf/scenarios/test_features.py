@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from perf.contenders import EVERYTHING, Setup, gateway_manifests
-from perf.scenarios.features import FEATURES, OFF, ON, figures_of, section
+from perf.scenarios.features import FEATURES, LIMITED, OFF, ON, figures_of, section
 from perf.turns import Turns
 from tests.unit.config.writing import check_text
 from tests.unit.perf.making import ROUND, make_latency, make_round
@@ -26,11 +26,21 @@ def test_every_way_to_run_the_gateway_is_in_force(setup: Setup, tmp_path: Path) 
 
 
 def test_a_feature_costs_what_the_worker_does_more_than_without_tracing() -> None:
-    """In units of the bare stack: (140 - 120) / 200."""
+    """A call 140 - 120 us, in units of the bare stack 20 / 200."""
     figures = figures_of(_FULL, {}, ())
+    assert figures.median("", ON, "less_off_us") == pytest.approx(20.0)
     assert figures.median("", ON, "less_off_ratio") == pytest.approx(0.1)
     assert figures.median("", ON, "control_cpu_us") == pytest.approx(40.0)
+    assert figures.find("", "bare stack", "less_off_us") is None
     assert figures.find("", "bare stack", "less_off_ratio") is None
+
+
+def test_ten_rules_and_a_budget_are_a_row_beside_plain_calls() -> None:
+    """What limits cost a call of a worker is read off one line, with the difference to the plain row."""
+    limited = make_round(worker_cpu_us=139.5, total_cpu_us=140.0)
+    shown = section(Turns({**_FULL.rounds, LIMITED: (limited,) * 2}), {}, (), ())
+    assert LIMITED in {setup.name for setup in FEATURES}
+    assert "+19.5 us" in next(line for line in shown.body.splitlines() if LIMITED in line)
 
 
 def test_memory_grows_from_the_first_block_on() -> None:
