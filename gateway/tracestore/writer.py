@@ -199,9 +199,12 @@ class StoreWriter:
         )
         self._pauses.was_late = False
 
-    def _pause_ratio(self) -> float:
-        """Of pauses to work: the next batch is about as much as the last."""
-        if self._stopping.is_set():
+    def _pause_ratio(self, payloads: Sequence[tuple[int, bytes]]) -> float:
+        """Of pauses to work: the next batch is about as much as the last.
+
+        A full read may be little work too, of many workers with a few calls each, and more is waiting.
+        """
+        if self._stopping.is_set() or _is_full(payloads):
             return PAUSE_RATIO
         return max(PAUSE_RATIO, _SPREAD_S / max(self._worked_s, _LEAST_WORK_S))
 
@@ -217,7 +220,7 @@ class StoreWriter:
         """Store a batch, however often it takes, unless stopped before."""
         frames: list[tuple[int, AnyFrame]] = []
         undecodable = 0
-        self._pauses.begin(self._pause_ratio())
+        self._pauses.begin(self._pause_ratio(payloads))
         for position, payload in payloads:
             try:
                 frames.append((position, decode_rows(payload)))

@@ -117,15 +117,17 @@ def test_a_full_read_is_followed_by_the_next(
     ("work_s", "ratio"), [(0.0, 300), (0.02, 15), (0.2, 3)], ids=["nothing yet", "some", "much"]
 )
 def test_a_batch_is_spread(path: Path, spool: MemoryReader, work_s: float, ratio: float) -> None:
-    """The less there is to do, the longer are its pauses; at the end nobody waits for them."""
+    """The less there is to do, the longer are its pauses; nobody waits for them when more waits, or at the end."""
     cpu_s = iter([1.0, 1.0 + work_s])
     clocks = Clocks(unix_s=lambda: NOW_S, thread_cpu_s=lambda: next(cpu_s, 9.0))
     writer = StoreWriter(path, spool, clocks=clocks)
     spool.append(frame_of(1, 1))
     writer._turn()
-    assert writer._pause_ratio() == pytest.approx(ratio)
+    few, many = [(1, b"")], [(1, b"")] * 32
+    assert writer._pause_ratio(few) == pytest.approx(ratio)
+    assert writer._pause_ratio(many) == 3
     writer.stop(0.0)
-    assert writer._pause_ratio() == 3
+    assert writer._pause_ratio(few) == 3
     writer._close()
 
 
