@@ -6,6 +6,7 @@ out and counts, and nothing that happens here ends it before `stop`. Only this t
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import sqlite3
@@ -15,8 +16,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
-
-import msgspec
 
 from gateway.process import PAUSE_RATIO, Pauses
 from gateway.tracestore import schema
@@ -31,7 +30,7 @@ from gateway.tracestore.ledger import (
     local_report,
 )
 from gateway.tracestore.store import AnyFrame, Inserted, Limits, TraceStore
-from gateway.wire.brief_calls import SPANS
+from gateway.wire.frame_index import read_index
 from gateway.wire.frames import FrameError, decode_rows
 
 _READ_BYTES: Final = 4 * 1024 * 1024
@@ -56,10 +55,6 @@ _TRIM_EVERY_S: Final = 1.0
 _LOG_EVERY_S: Final = 60.0
 # Values that SQLite will refuse however often they are given.
 _UNSTORABLE: Final = (sqlite3.DataError, sqlite3.InterfaceError)
-
-# Where a `Frame` has its calls.
-_WHOLE_CALLS: Final = 5
-_BRIEF_CALLS: Final = 8
 
 log = logging.getLogger(__name__)
 
@@ -392,9 +387,6 @@ def _is_full(payloads: Sequence[tuple[int, bytes]]) -> bool:
 
 def _spans_in(payload: bytes) -> int:
     """How many spans an undecodable frame has, as far as can be told; at least one, so that it shows."""
-    try:
-        frame = msgspec.msgpack.decode(payload)
-        brief = frame[_BRIEF_CALLS] if len(frame) > _BRIEF_CALLS else ()
-        return max(1, sum(len(call[2]) for call in frame[_WHOLE_CALLS]) + SPANS * len(brief))
-    except (msgspec.DecodeError, LookupError, TypeError):
-        return 1
+    with contextlib.suppress(FrameError):
+        return max(1, read_index(payload).spans)
+    return 1
