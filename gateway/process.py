@@ -97,8 +97,9 @@ def reuse_large_memory() -> None:
 def give_way() -> None:
     """Let others have the core, if any wait for it.
 
-    For long work of the control process, every tenth of a millisecond or so: a worker on the same core does
-    not interrupt it (`work_in_batches`), and its callers would wait for the end.
+    For long work of the control process, every tenth of a millisecond or so, and for what a worker does after
+    an answer: threads on the same core do not interrupt one another (`work_in_batches`), so that a caller
+    would wait for the end.
     """
     if sys.platform == "linux":
         os.sched_yield()

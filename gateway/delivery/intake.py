@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.delivery.exchange import wait_for_event
-from gateway.delivery.frame_index import Origin, read_index
 from gateway.delivery.spool import Spool
 from gateway.delivery.workers import Workers, WorkerState
 from gateway.process import give_way
 from gateway.socket_path import SOCKET_NAME, control_address
 from gateway.tasks import end, spawn
+from gateway.wire.frame_index import Origin, read_index
 from gateway.wire.frames import (
     Ack,
     ConfigState,

@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.delivery.frame_index import Origin
+from gateway.wire.frame_index import Origin
 from gateway.wire.frames import MetricKind, MetricPoint, MetricPoints
 
 # Workers send each second. What a silent one said of this moment (memory, open calls) is soon no longer true.

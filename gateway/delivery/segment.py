@@ -21,7 +21,7 @@ from typing import Final
 import msgspec
 from isal.isal_zlib import crc32
 
-from gateway.delivery.frame_index import FrameIndex, Origin, read_index
+from gateway.wire.frame_index import FrameIndex, Origin, read_index
 from gateway.wire.frames import FrameError
 
 SUFFIX: Final = ".spool"

@@ -21,7 +21,6 @@ from gateway.delivery.chain import Pacing, Retry, Send, Timeout
 from gateway.delivery.condition import Condition
 from gateway.delivery.destination import Destination
 from gateway.delivery.exchange import Exchange
-from gateway.delivery.frame_index import read_index
 from gateway.delivery.journal import Entry
 from gateway.delivery.ledger import Ledger
 from gateway.delivery.mask_bits import MaskBits
@@ -29,6 +28,7 @@ from gateway.delivery.outcome import Outcome, Verdict, drop_reason
 from gateway.delivery.selection import Call, Chosen, Select, everything, nothing
 from gateway.delivery.spool import Reader
 from gateway.process import give_way
+from gateway.wire.frame_index import read_index
 from gateway.wire.frames import FrameError, SpansFrame, decode_spans
 
 Note = Callable[[Entry], None]

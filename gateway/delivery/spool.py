@@ -27,7 +27,6 @@ from typing import Final
 
 import msgspec
 
-from gateway.delivery.frame_index import FrameIndex, Origin, read_index
 from gateway.delivery.journal import Entry, Journal
 from gateway.delivery.segment import (
     HEAD_BYTES,
@@ -42,6 +41,7 @@ from gateway.delivery.segment import (
     read_frames,
     write_at,
 )
+from gateway.wire.frame_index import FrameIndex, Origin, read_index
 
 MAX_BYTES: Final = 256 * 1024 * 1024
 SEGMENT_BYTES: Final = 8 * 1024 * 1024

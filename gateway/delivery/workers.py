@@ -18,10 +18,10 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.delivery.frame_index import Origin
 from gateway.delivery.ledger import by_reason
 from gateway.delivery.segment import Progress
 from gateway.tally import FOLDER, TallyFile, tally_files
+from gateway.wire.frame_index import Origin
 from gateway.wire.frames import Counts, Hello
 
 # Of workers that have gone; the counts of older ones are added up under one name.

@@ -368,6 +368,9 @@ class CallMetrics:
     def _add_held(self, held: _HeldCalls) -> None:
         """Count a call for its limits, of which there may be many: each is told when it is asked for."""
         if not held.calls:
+            if len(self._uncounted) >= MAX_SETS:
+                # Nobody asks while control is away, and those that are not kept are new each time.
+                self._count_held()
             self._uncounted.append(held)
         held.calls += 1
 

@@ -6,6 +6,7 @@ out and counts, and nothing that happens here ends it before `stop`. Only this t
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import sqlite3
@@ -15,8 +16,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
-
-import msgspec
 
 from gateway.process import PAUSE_RATIO, Pauses
 from gateway.tracestore import schema
@@ -31,7 +30,7 @@ from gateway.tracestore.ledger import (
     local_report,
 )
 from gateway.tracestore.store import AnyFrame, Inserted, Limits, TraceStore
-from gateway.wire.brief_calls import SPANS
+from gateway.wire.frame_index import read_index
 from gateway.wire.frames import FrameError, decode_rows
 
 _READ_BYTES: Final = 4 * 1024 * 1024
@@ -56,10 +55,6 @@ _TRIM_EVERY_S: Final = 1.0
 _LOG_EVERY_S: Final = 60.0
 # Values that SQLite will refuse however often they are given.
 _UNSTORABLE: Final = (sqlite3.DataError, sqlite3.InterfaceError)
-
-# Where a `Frame` has its calls.
-_WHOLE_CALLS: Final = 5
-_BRIEF_CALLS: Final = 8
 
 log = logging.getLogger(__name__)
 
@@ -199,9 +194,12 @@ class StoreWriter:
         )
         self._pauses.was_late = False
 
-    def _pause_ratio(self) -> float:
-        """Of pauses to work: the next batch is about as much as the last."""
-        if self._stopping.is_set():
+    def _pause_ratio(self, payloads: Sequence[tuple[int, bytes]]) -> float:
+        """Of pauses to work: the next batch is about as much as the last.
+
+        A full read may be little work too, of many workers with a few calls each, and more is waiting.
+        """
+        if self._stopping.is_set() or _is_full(payloads):
             return PAUSE_RATIO
         return max(PAUSE_RATIO, _SPREAD_S / max(self._worked_s, _LEAST_WORK_S))
 
@@ -217,7 +215,7 @@ class StoreWriter:
         """Store a batch, however often it takes, unless stopped before."""
         frames: list[tuple[int, AnyFrame]] = []
         undecodable = 0
-        self._pauses.begin(self._pause_ratio())
+        self._pauses.begin(self._pause_ratio(payloads))
         for position, payload in payloads:
             try:
                 frames.append((position, decode_rows(payload)))
@@ -389,9 +387,6 @@ def _is_full(payloads: Sequence[tuple[int, bytes]]) -> bool:
 
 def _spans_in(payload: bytes) -> int:
     """How many spans an undecodable frame has, as far as can be told; at least one, so that it shows."""
-    try:
-        frame = msgspec.msgpack.decode(payload)
-        brief = frame[_BRIEF_CALLS] if len(frame) > _BRIEF_CALLS else ()
-        return max(1, sum(len(call[2]) for call in frame[_WHOLE_CALLS]) + SPANS * len(brief))
-    except (msgspec.DecodeError, LookupError, TypeError):
-        return 1
+    with contextlib.suppress(FrameError):
+        return max(1, read_index(payload).spans)
+    return 1

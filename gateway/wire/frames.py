@@ -272,7 +272,7 @@ def encode_message(kind: MessageKind, payload: bytes) -> bytes:
 
 
 def encode_frame(frame: Frame) -> bytearray:
-    """A `FRAME` message, of which there is no other copy on the way: it is a quarter of a megabyte."""
+    """A `FRAME` message, of which there is no other copy on the way: with content it is large."""
     message = bytearray(_HEAD.size)
     _encoder.encode_into(frame, message, _HEAD.size)
     _HEAD.pack_into(message, 0, len(message) - _LENGTH_BYTES, MessageKind.FRAME)

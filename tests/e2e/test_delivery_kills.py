@@ -22,7 +22,7 @@ import json, sys, time
 from pathlib import Path
 from gateway.delivery.batch import BatchLimits
 from gateway.delivery.destination import Destination
-from gateway.delivery.frame_index import Origin
+from gateway.wire.frame_index import Origin
 from gateway.delivery.service import Delivery, DeliverySettings
 from tests.rig.frame_maker import INSTANCE, STARTED_NS, make_payload
 state, url, authorization, frames = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.delivery.frame_index import FrameIndex, Origin
 from gateway.delivery.intake import Intake, listen
 from gateway.delivery.spool import Spool
 from gateway.delivery.workers import Workers, WorkerState
 from gateway.socket_path import SOCKET_NAME, control_address
+from gateway.wire.frame_index import FrameIndex, Origin
 from gateway.wire.frames import (
     Ack,
     ConfigState,

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.delivery import metric_sums
-from gateway.delivery.frame_index import Origin
 from gateway.delivery.metric_sums import MetricSums
+from gateway.wire.frame_index import Origin
 from gateway.wire.frames import MetricKind, MetricPoint, MetricPoints
 from tests.unit.doubles import Clock
 

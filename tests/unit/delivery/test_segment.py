@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.delivery.frame_index import FrameIndex, Origin
 from gateway.delivery.segment import (
     Progress,
     Segment,
@@ -26,6 +25,7 @@ from gateway.delivery.segment import (
     segment_path,
     write_at,
 )
+from gateway.wire.frame_index import FrameIndex, Origin
 from tests.rig.frame_maker import INSTANCE, STARTED_NS, make_call, make_payload
 
 WORKER = Origin(INSTANCE, STARTED_NS)

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.delivery.frame_index import Origin
 from gateway.delivery.journal import Entry
 from gateway.delivery.segment import SUFFIX, make_record
 from gateway.delivery.spool import Reader, ReaderCounts, Spool
+from gateway.wire.frame_index import Origin
 from gateway.wire.frames import FrameError
 from tests.rig.frame_maker import INSTANCE, STARTED_NS, make_call, make_payload
 

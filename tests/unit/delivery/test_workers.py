@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.delivery.frame_index import Origin
 from gateway.delivery.segment import Progress
 from gateway.delivery.workers import EARLIER, Workers, WorkerState
 from gateway.tally import FOLDER, Tally, tally_files
+from gateway.wire.frame_index import Origin
 from gateway.wire.frames import Counts, Hello
 
 

@@ -11,7 +11,7 @@ from gateway.endpoints.catalogue import EMBEDDING
 from gateway.endpoints.openai_reply import ReplyFacts
 from gateway.errors import ClientDisconnected
 from gateway.model import LimitNote, Plan, RouteFacts, Usage
-from gateway.telemetry.call_metrics import OTHER, CallMetrics
+from gateway.telemetry.call_metrics import MAX_SETS, OTHER, CallMetrics
 from gateway.telemetry.call_notes import CallNotes
 from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.metadata_labels import MetadataLabels
@@ -446,6 +446,19 @@ def test_limits_are_counted_once_however_often_they_are_told() -> None:
             metrics.record(limited(said("a")))
         found.append([point.values for point in metrics.points(is_full=False) if point.name == name])
     assert found == [[[2]], [], [[3]]]
+
+
+def test_what_is_to_be_told_of_limits_is_bounded() -> None:
+    """Beyond the bound of label sets each call is new, and while control is away nobody asks."""
+    metrics = CallMetrics(max_sets=1)
+    trace = limited(said("a"), said("b"))
+    for _ in range(MAX_SETS + 1):
+        metrics.record(trace)
+    assert len(metrics._uncounted) == 1
+    found = {
+        point.labels[-1]: point.values for point in metrics.points(is_full=True) if "nominated" in point.name
+    }
+    assert found == {"a": [MAX_SETS + 1], OTHER: [MAX_SETS + 1]}
 
 
 def test_rules_on_limits_are_bounded() -> None:

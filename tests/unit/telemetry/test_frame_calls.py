@@ -7,7 +7,9 @@ import pytest
 
 from gateway.telemetry import attributes as names
 from gateway.telemetry.call_notes import CallNotes
+from gateway.telemetry.content import ContentCapture
 from gateway.telemetry.frame_calls import FrameCalls
+from gateway.telemetry.redactor import Redactor
 from gateway.telemetry.span_encoding import SpanEncoder
 from gateway.wire.frames import CallSpans, encode_frame
 from tests.rig.frame_maker import make_call, make_span
@@ -71,12 +73,17 @@ def test_size_is_what_control_makes_of_them(size: int) -> None:
 def test_content_counts_too() -> None:
     """It is the most of a call that has it."""
     calls, encoder = FrameCalls(), SpanEncoder()
-    trace = make_answered_trace()
-    encoder.add_to(calls, trace)
+    encoder.add_to(calls, make_answered_trace())
     without = calls.size_bytes
-    content = b"c" * 5000
+    trace = make_answered_trace(user="u" * 5000)
+    trace.content = ContentCapture(Redactor(), max_bytes=10_000)
+    trace.content.keep(b"{}")
+    encoder.add_to(calls, trace)
+    in_brief = calls.size_bytes - without
+    content = calls.brief[1].content
+    assert in_brief == without + len(content) > without
     calls.add(CallSpans(1, None, [make_span("client", content=content)]))
-    assert calls.size_bytes - without > 5000
+    assert calls.size_bytes - in_brief - without > len(content)
 
 
 def test_content_can_be_left_out() -> None:
@@ -97,10 +104,10 @@ def test_nothing_is_nothing() -> None:
 
 
 def test_a_call_in_brief_is_a_tenth_of_its_spans() -> None:
-    """What crosses the socket and lies in the spool."""
+    """What crosses the socket and lies in the spool; of so plain a call a twelfth."""
     calls = gathered(*[CallNotes({"team": "a"})] * 100)
     message = encode_frame(calls.frame("w", 1, 1, "v1", b""))
-    assert len(message) < calls.size_bytes / 4
+    assert len(message) < calls.size_bytes / 10
 
 
 def test_parameters_are_no_part_of_the_shape() -> None:

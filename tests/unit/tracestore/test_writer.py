@@ -117,15 +117,17 @@ def test_a_full_read_is_followed_by_the_next(
     ("work_s", "ratio"), [(0.0, 300), (0.02, 15), (0.2, 3)], ids=["nothing yet", "some", "much"]
 )
 def test_a_batch_is_spread(path: Path, spool: MemoryReader, work_s: float, ratio: float) -> None:
-    """The less there is to do, the longer are its pauses; at the end nobody waits for them."""
+    """The less there is to do, the longer are its pauses, unless more waits or it is the end."""
     cpu_s = iter([1.0, 1.0 + work_s])
     clocks = Clocks(unix_s=lambda: NOW_S, thread_cpu_s=lambda: next(cpu_s, 9.0))
     writer = StoreWriter(path, spool, clocks=clocks)
     spool.append(frame_of(1, 1))
     writer._turn()
-    assert writer._pause_ratio() == pytest.approx(ratio)
+    few, many = [(1, b"")], [(1, b"")] * 32
+    assert writer._pause_ratio(few) == pytest.approx(ratio)
+    assert writer._pause_ratio(many) == 3
     writer.stop(0.0)
-    assert writer._pause_ratio() == 3
+    assert writer._pause_ratio(few) == 3
     writer._close()
 
 
@@ -182,12 +184,14 @@ def test_damaged_frame_is_dropped_alone(writer: StoreWriter, spool: MemoryReader
     half = encode_payload(frame_of(2, 2))[:-40]
     newer = b"\x96\xa2w1\x01\x02\xa1v\xc4\x00\x92\x93\x01\xc0\x93\x01\x02\x03\x93\x01\xc0\x91\x01"
     spool.append(frame_of(1, 1), half, frame_of(3, 3))
+    no_text = b"\x96\xa1w\x01\x02\xa1v\xc4\x00\x91\x93\x01\xa1\xff\x92\x01\x02"
     spool.append(newer, spans=4)
+    spool.append(no_text)
     writer.start()
-    until(lambda: spool.settled == 4, "all are settled")
+    until(lambda: spool.settled == 5, "all are settled")
     assert stored(path) == 2
     ledger = writer.report()["ledger"]
-    assert ledger["dropped"] == {"total": 5, "by_reason": {"unreadable": 5}}
+    assert ledger["dropped"] == {"total": 7, "by_reason": {"unreadable": 7}}
 
 
 def test_calls_told_in_brief_are_stored(writer: StoreWriter, spool: MemoryReader, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What delivery must know of a frame without reading its spans.
+"""What control must know of a frame without reading its spans.
 
 Every frame passes here once on intake and once when a spool is opened, so the spans stay undecoded
 (`msgspec.Raw` points into the frame's bytes). The structs follow `gateway.wire.frames` field by field.

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.delivery.frame_index import FrameIndex, Origin, read_index
+from gateway.wire.frame_index import FrameIndex, Origin, read_index
 from gateway.wire.frames import CallSpans, Frame, FrameError, SpanSegments, StoreRow, encode_payload
 from tests.rig.frame_maker import make_brief, make_brief_frame, make_payload
 from tests.rig.frame_maker import make_call as make_rig_call
