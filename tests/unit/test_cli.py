@@ -254,8 +254,8 @@ def test_demo_provider(
 def test_size(capsys: pytest.CaptureFixture[str]) -> None:
     """What a load needs, for people and for programs; what is no load is refused in words."""
     assert cli.main(["size", "--rps", "2000", "--zones", "3"]) == cli.OK
-    assert "gateways    15 of 4 cores" in capsys.readouterr().out
+    assert "gateways    12 of 4 cores" in capsys.readouterr().out
     assert cli.main(["size", "--rps", "2000", "--zones", "3", "--format", "json"]) == cli.OK
-    assert json.loads(capsys.readouterr().out)["fleet"]["replicas"] == 15
+    assert json.loads(capsys.readouterr().out)["fleet"]["replicas"] == 12
     assert cli.main(["size", "--rps", "-1"]) == cli.USAGE
     assert capsys.readouterr().err == "gateway size: rps: expected a number from 0.001 to 1e+07\n"
