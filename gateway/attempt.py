@@ -28,7 +28,16 @@ from gateway.endpoints.openai_reply import excerpt
 from gateway.endpoints.provider_path import read_query, with_query, without_parameters
 from gateway.endpoints.retry_wish import RETRY_HEADER, RetryWish, read_retry_wish
 from gateway.endpoints.stored_state import state_made, state_made_by
-from gateway.errors import FirstTokenTimeout, GatewayError, UpstreamBadReply, UpstreamTimeout
+from gateway.errors import (
+    BodyTimeout,
+    BodyTooLarge,
+    FirstTokenTimeout,
+    GatewayError,
+    InvalidBody,
+    InvalidFraming,
+    UpstreamBadReply,
+    UpstreamTimeout,
+)
 from gateway.long_work import LONG_BYTES, LongWork
 from gateway.model import Call, Dialect, Headers, Outcome, Passage, Target, UpstreamReply, UpstreamRequest
 from gateway.providers.headers import forwarded_headers, response_headers
@@ -63,6 +72,11 @@ _SERVER_ERROR: Final = 500
 _OUR_CREDENTIALS: Final = frozenset({401, 403})
 _TRUE: Final = b"true"
 _FALSE: Final = b"false"
+_OF_A_BODY: Final = frozenset(
+    {each.code for each in (BodyTimeout, BodyTooLarge, InvalidBody, InvalidFraming)}
+)
+"""What breaks off an answer that came while the caller's body was still being sent on."""
+
 _NS_PER_MS: Final = 1_000_000
 _CUT_STREAM: Final = "The provider's stream ended before it was complete."
 _NO_CONTENT: Final = "The provider's stream goes on and on without content."
@@ -258,7 +272,8 @@ def outcome_of(attempt: AttemptTrace, failure: GatewayError | Answer | None, lim
     took_ms = (attempt.end_ns - attempt.start_ns) / _NS_PER_MS
     if failure is None:
         if attempt.error_type:
-            return Outcome("sick", attempt.status_code, took_ms=took_ms)
+            is_callers = attempt.error_type in _OF_A_BODY
+            return Outcome("none" if is_callers else "sick", attempt.status_code, took_ms=took_ms)
         return _good(attempt, took_ms)
     if isinstance(failure, Answer):
         is_sick = failure.status >= _SERVER_ERROR or failure.status in _OUR_CREDENTIALS

@@ -97,9 +97,9 @@ def reuse_large_memory() -> None:
 def give_way() -> None:
     """Let others have the core, if any wait for it.
 
-    For long work of the control process, every tenth of a millisecond or so, and for what a worker does after
-    an answer: threads on the same core do not interrupt one another (`work_in_batches`), so that a caller
-    would wait for the end.
+    Nobody interrupts who works (`work_in_batches`). So long work of the control process calls this every
+    tenth of a millisecond or so, or callers of a worker on the same core would wait for its end; and a worker
+    does when it has handed over an answer that another of its threads sends.
     """
     if sys.platform == "linux":
         os.sched_yield()

@@ -11,6 +11,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _POLL_S = 0.01
+_STILL_S = 1.0
+"""A sleep of `_POLL_S` that takes longer was that of a process that was stopped."""
 
 
 def until(condition: Callable[[], T], what: str, *, timeout_s: float = 10.0) -> T:
@@ -19,7 +21,8 @@ def until(condition: Callable[[], T], what: str, *, timeout_s: float = 10.0) -> 
     Args:
         condition: Called every 10 ms. What it raises ends the wait.
         what: What was waited for, as the failure should say it: "the worker answers /readyz".
-        timeout_s: Far above what a loaded machine needs; a pass never waits for it.
+        timeout_s: Far above what a loaded machine needs; a pass never waits for it. While this process was
+            stopped (SIGSTOP, a machine that stood still) nobody waited, and most likely nobody worked.
 
     Raises:
         AssertionError: It did not come true in time.
@@ -28,7 +31,11 @@ def until(condition: Callable[[], T], what: str, *, timeout_s: float = 10.0) -> 
     while not (value := condition()):
         if time.monotonic() > deadline_s:
             raise AssertionError(_waited(what, timeout_s, value))
+        began_s = time.monotonic()
         time.sleep(_POLL_S)
+        slept_s = time.monotonic() - began_s
+        if slept_s > _STILL_S:
+            deadline_s += slept_s
     return value
 
 

@@ -15,7 +15,15 @@ import pytest
 
 from gateway.endpoints.anthropic_paths import find_anthropic_path
 from gateway.endpoints.openai_paths import PROXY, find_openai_path
-from gateway.errors import GatewayError, UpstreamTimeout, UpstreamUnreachable
+from gateway.errors import (
+    BodyTimeout,
+    BodyTooLarge,
+    GatewayError,
+    InvalidBody,
+    InvalidFraming,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 from gateway.identity.tokens import Identity
 from gateway.limits.limiter import Limiter
 from gateway.limits.permit import LimitPolicy
@@ -46,6 +54,7 @@ from tests.unit.makers import FALLING_BACK, KEY, TOKEN, make_credential, make_ro
 BEARER = ("authorization", f"Bearer {TOKEN}")
 JSON = {"content-type": "application/json"}
 BYTES = {"content-type": "application/octet-stream"}
+EVENTS = {"content-type": "text/event-stream"}
 AZURE = "https://azure.test/openai"
 TARGETS = (
     make_target("az/small", base_url=f"{AZURE}/deployments/small", account_url=AZURE, query="?api-version=1"),
@@ -194,7 +203,7 @@ async def test_long_json_is_passed_on() -> None:
     assert len(client.pieces) > 1
 
 
-@pytest.mark.parametrize("kind", [BYTES, {"content-type": "text/event-stream"}])
+@pytest.mark.parametrize("kind", [BYTES, EVENTS])
 async def test_reply_that_breaks_off(kind: dict[str, str]) -> None:
     """Nothing is written after it, and it is not ended."""
     client = fetch()
@@ -473,6 +482,22 @@ async def test_health() -> None:
     rig.records.clear()
     await rig.call(fetch("/v1/files", ("x-tfy-model-name", "loud/whisper")), account="")
     assert len(health.outcomes) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [
+        *((kind("its body"), "none") for kind in (BodyTimeout, BodyTooLarge, InvalidBody, InvalidFraming)),
+        (UpstreamTimeout("silent"), "sick"),
+    ],
+)
+async def test_health_where_an_answer_that_has_begun_is_broken_off(error: GatewayError, verdict: str) -> None:
+    """Who asked and then does not send the rest says nothing of the provider, which may answer meanwhile."""
+    health = FakeObserver()
+    begun = FakeReply(200, EVENTS, b'data: {"type":"transcript.text.delta","delta":"a"}\n\n', error)
+    trace = await Rig(begun, health=health).call(upload(sound_of(b"loud/whisper")), account="")
+    assert health.outcomes == [("loud/whisper", verdict, 200)]
+    assert trace.attempts[0].error_type == error.code
 
 
 async def test_session_stays_with_who_answered() -> None:
