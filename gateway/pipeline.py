@@ -315,7 +315,7 @@ class Pipeline:
         with self._settling(client, endpoint, snapshot, wording) as responder:
             try:
                 await stages(responder, snapshot)
-                if len(self._open) == 1:
+                if len(self._open) == 1 and not responder.tells_replicas:
                     # What follows may wait: the server's thread sends the answer, and interrupts nobody.
                     give_way()
             except GatewayError as error:

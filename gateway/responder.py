@@ -83,6 +83,7 @@ class Responder:
 
     Attributes:
         own_headers: Names of those of the caller's headers that are named like ours.
+        tells_replicas: Others are to hear of what this call has made; its caller may ask them next.
         notes_parts: Parts of the reply are remembered too: a later call could go on from them elsewhere.
     """
 
@@ -95,6 +96,7 @@ class Responder:
         "notes_parts",
         "own_headers",
         "request_id",
+        "tells_replicas",
         "trace",
     )
 
@@ -114,17 +116,20 @@ class Responder:
         self.trace = trace
         self.request_id = request_id
         self.notes_parts = False
+        self.tells_replicas = False
         self.own_headers = client.headers.starting_with(_OWN)
         self._wording = wording
 
     def made(self, object_id: str, target: Target) -> None:
         """Note which account made an object, before its caller can ask for it."""
         if self._stored is not None and self.trace.caller is not None and object_id:
+            self.tells_replicas = self._stored.is_shared
             self._stored.made(object_id, target, self.trace.caller)
 
     def made_parts(self, names: Iterable[str], target: Target) -> None:
         """Note the same of parts of a reply."""
         if self._stored is not None and self.trace.caller is not None:
+            self.tells_replicas = self._stored.is_shared
             for name in names:
                 self._stored.made_part(name, target, self.trace.caller)
 

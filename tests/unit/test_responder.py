@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -12,6 +12,8 @@ from gateway.endpoints.wording import WORDINGS
 from gateway.errors import NoTargetAvailable, UpstreamTimeout
 from gateway.model import Plan, RouteFacts, Skipped
 from gateway.responder import Answer, Responder
+from gateway.routing.stored import StoredObjects
+from gateway.store.shared_table import table_in_memory
 from gateway.telemetry.call_trace import CallTrace
 from tests.unit.doubles import FakeClient, FakeReply
 from tests.unit.makers import TARGET, make_target
@@ -20,6 +22,13 @@ from tests.unit.telemetry.traces import add_attempt, make_planned_trace, make_tr
 ROUTE = RouteFacts("vm/chat", "weight-based-routing")
 OTHER = make_target("acct/other")
 APPLIED = "x-tfy-applied-configurations"
+
+
+class Elsewhere:
+    """Other replicas, which know nothing."""
+
+    async def hear(self, keys: Sequence[bytes]) -> bool:
+        return not keys
 
 
 def responder_of(trace: CallTrace) -> tuple[FakeClient, Responder]:
@@ -61,6 +70,19 @@ async def test_every_answer_of_a_routed_call_says_what_was_decided(
     client, responder = responder_of(make_planned_trace())
     await send(responder)
     assert client.header(APPLIED) is None
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+async def test_what_is_made_is_told_to_other_replicas(*, is_shared: bool) -> None:
+    """Where there are any; a call that makes nothing has nothing to tell."""
+    stored = StoredObjects(table_in_memory(buckets=4), Elsewhere() if is_shared else None)
+    responder = Responder(FakeClient(), make_planned_trace(), "r-1", WORDINGS["openai"], stored)
+    assert not responder.tells_replicas
+    responder.made("resp_1", TARGET)
+    assert responder.tells_replicas == is_shared
+    responder = Responder(FakeClient(), make_planned_trace(), "r-2", WORDINGS["openai"], stored)
+    responder.made_parts(["msg_1"], TARGET)
+    assert responder.tells_replicas == is_shared
 
 
 async def test_a_name_without_a_target_left_says_why() -> None:
