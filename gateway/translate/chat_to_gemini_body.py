@@ -185,7 +185,7 @@ def _tools(
     for tool in listed:
         kind = text_of(tool.get("type"))
         if isinstance(tool.get("function"), dict):
-            if allowed is None or tool["function"].get("name") in allowed:
+            if allowed is None or text_of(tool["function"].get("name")) in allowed:
                 functions.append(_declaration(tool["function"], target, left_out))
         elif kind == "custom":
             raise left_out.refusal("tools.custom")

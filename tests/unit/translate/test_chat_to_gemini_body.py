@@ -119,3 +119,12 @@ def test_how_much_a_search_reads(size: str, *, is_named: bool) -> None:
     found, left_out = written(web_search_options={"search_context_size": size})
     assert found["tools"] == [{"googleSearch": {}}]
     assert left_out == (("web_search_options.search_context_size",) if is_named else ())
+
+
+@pytest.mark.parametrize("name", [{"a": 1}, ["get"], 7, None])
+def test_a_function_whose_name_is_none_is_not_among_the_allowed(name: object) -> None:
+    """Whatever stands there: a name is compared with others where only some may be called."""
+    allowed = {"mode": "auto", "tools": [{"type": "function", "function": {"name": "get"}}]}
+    tools = [{"type": "function", "function": {"name": each}} for each in (name, "get")]
+    found, _ = written(tools=tools, tool_choice={"type": "allowed_tools", "allowed_tools": allowed})
+    assert [tool["name"] for tool in found["tools"][0]["functionDeclarations"]] == ["get"]
