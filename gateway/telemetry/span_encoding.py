@@ -45,7 +45,6 @@ from gateway.telemetry.span_shapes import (
     Shape,
     are_short,
     brief_call,
-    counts,
     has_shape,
     may_be_kept,
     route_name,
@@ -54,7 +53,7 @@ from gateway.telemetry.span_shapes import (
 )
 from gateway.telemetry.tfy_names import MAX_LIMITS, tfy_client, tfy_client_block, tfy_server, tfy_server_block
 from gateway.wire.baggage import parse_baggage
-from gateway.wire.brief_calls import ShapeParts
+from gateway.wire.brief_calls import ShapeParts, encode_counts
 from gateway.wire.frames import CallSpans, SpanSegments, StoreRow
 from gateway.wire.otlp import (
     HAS_IS_REMOTE,
@@ -402,7 +401,7 @@ class SpanEncoder:
             part += names.RESPONSE_ID.text(shown_response_id(attempt, secrets))
         if attempt.cost_usd is not None:
             part += names.COST.double(attempt.cost_usd)
-        return part if usage is None else part + counts(usage)
+        return part if usage is None else part + encode_counts(usage)
 
     def _reply_block(self, attempt: AttemptTrace, secrets: Secrets) -> bytes:
         """What repeats of it."""

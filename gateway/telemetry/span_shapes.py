@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from gateway.model import Call, Usage
-from gateway.telemetry import attributes as names
+from gateway.model import Call
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace
 from gateway.telemetry.secrets_in_spans import SECRET_HEADERS, Secrets
 from gateway.wire.brief_calls import BriefCall, ShapeParts
@@ -200,21 +199,3 @@ def shown_response_id(attempt: AttemptTrace, secrets: Secrets) -> str:
             break
     text = text[:MAX_TEXT_CHARACTERS]
     return text if text.isascii() else text.encode(errors="replace").decode()
-
-
-def counts(usage: Usage) -> bytes:
-    """The token counts of a CLIENT span."""
-    part = b""
-    if usage.input_tokens is not None:
-        part = names.INPUT_TOKENS.integer(usage.input_tokens)
-    if usage.output_tokens is not None:
-        part += names.OUTPUT_TOKENS.integer(usage.output_tokens)
-    if usage.cached_input_tokens is not None:
-        part += names.CACHE_READ_INPUT_TOKENS.integer(usage.cached_input_tokens)
-    if usage.cache_write_input_tokens is not None:
-        part += names.CACHE_WRITE_INPUT_TOKENS.integer(usage.cache_write_input_tokens)
-    if usage.reasoning_output_tokens is not None:
-        part += names.REASONING_OUTPUT_TOKENS.integer(usage.reasoning_output_tokens)
-    if usage.search_units is not None:
-        part += names.SEARCH_UNITS.integer(usage.search_units)
-    return part

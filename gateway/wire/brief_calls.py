@@ -14,7 +14,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Annotated, Final
+from typing import Annotated, Final, Protocol
 
 import msgspec
 
@@ -153,6 +153,34 @@ class BriefCall(msgspec.Struct, array_like=True, frozen=True, gc=False):
     content: bytes
 
 
+class Counted(Protocol):
+    """What a reply used, each None where it is not known."""
+
+    @property
+    def input_tokens(self) -> int | None:
+        """Of all of the input."""
+
+    @property
+    def output_tokens(self) -> int | None:
+        """Of all of the output."""
+
+    @property
+    def cached_input_tokens(self) -> int | None:
+        """Of the input, read from a cache."""
+
+    @property
+    def cache_write_input_tokens(self) -> int | None:
+        """Of the input, written to it."""
+
+    @property
+    def reasoning_output_tokens(self) -> int | None:
+        """Of the output, never shown."""
+
+    @property
+    def search_units(self) -> int | None:
+        """Searches as they are paid for."""
+
+
 class Kind:
     """The parts of a kind as its spans have them.
 
@@ -254,19 +282,25 @@ def _figures(call: BriefCall, cost: bytes) -> bytes:
         rest = RESPONSE_ID.text(call.response_id)
     if cost:
         rest += _COST + cost
-    if call.input_tokens is not None:
-        rest += _input_tokens(call.input_tokens)
-    if call.output_tokens is not None:
-        rest += _output_tokens(call.output_tokens)
-    if call.cached_input_tokens is not None:
-        rest += _cached_tokens(call.cached_input_tokens)
-    if call.cache_write_input_tokens is not None:
-        rest += CACHE_WRITE_INPUT_TOKENS.integer(call.cache_write_input_tokens)
-    if call.reasoning_output_tokens is not None:
-        rest += _reasoning_tokens(call.reasoning_output_tokens)
-    if call.search_units is not None:
-        rest += SEARCH_UNITS.integer(call.search_units)
-    return rest
+    return rest + encode_counts(call)
+
+
+def encode_counts(counted: Counted) -> bytes:
+    """What was counted, as CLIENT spans have it, of a call told in brief or of any other."""
+    part = b""
+    if counted.input_tokens is not None:
+        part = _input_tokens(counted.input_tokens)
+    if counted.output_tokens is not None:
+        part += _output_tokens(counted.output_tokens)
+    if counted.cached_input_tokens is not None:
+        part += _cached_tokens(counted.cached_input_tokens)
+    if counted.cache_write_input_tokens is not None:
+        part += CACHE_WRITE_INPUT_TOKENS.integer(counted.cache_write_input_tokens)
+    if counted.reasoning_output_tokens is not None:
+        part += _reasoning_tokens(counted.reasoning_output_tokens)
+    if counted.search_units is not None:
+        part += SEARCH_UNITS.integer(counted.search_units)
+    return part
 
 
 @lru_cache(maxsize=_MAX_LAYOUTS)
