@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import hypothesis
 import pytest
@@ -13,11 +13,11 @@ from tests.rig.browser import Chromium
 from tests.rig.requires import absent, demanded, shared_folder
 
 # Hypothesis times each example by default: a busy machine then fails a property that holds, and speed is for
-# `perf/` alone.
-hypothesis.settings.register_profile(
-    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
-hypothesis.settings.load_profile("untimed")
+# `perf/` alone. Properties are tried with the same examples in every run, so that no change is refused for
+# what it did not touch; the long tier draws them anew.
+_UNTIMED: Final = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile("same", _UNTIMED, derandomize=True)
+hypothesis.settings.register_profile("anew", _UNTIMED)
 
 _absent_tools = pytest.StashKey[dict[str, str]]()
 
@@ -29,9 +29,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse a misspelt `GATEWAY_TEST_REQUIRE` before anything runs."""
+    """Refuse a misspelt `GATEWAY_TEST_REQUIRE` before anything runs; choose the examples of properties."""
     config.stash[_absent_tools] = {}
     demanded()
+    hypothesis.settings.load_profile("anew" if config.getoption("--long") else "same")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
