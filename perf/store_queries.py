@@ -30,7 +30,7 @@ from gateway.tracestore.query import parse_trace_query
 from gateway.tracestore.reader import TraceReader, find_for_search
 from gateway.tracestore.store import Limits, TraceStore
 from gateway.tracestore.timestamps import format_rfc3339
-from gateway.wire.frames import CallSpans, Frame, SpanSegments, StoreRow
+from gateway.wire.frames import CallSpans, RowsFrame, SpanSegments, StoreRow, ToldCall
 from gateway.wire.otlp import AttributeKey, SpanKind, resource_attributes, span_head, span_name
 
 DAY_S: Final = 86_400
@@ -120,10 +120,12 @@ def fill(path: Path, number: int, until_s: float) -> float:
         while True:
             frames = []
             for _ in range(FRAMES_AT_ONCE):
-                found = [call for call, _ in zip(calls, range(CALLS_A_FRAME), strict=False)]
+                found: list[CallSpans | ToldCall] = [
+                    call for call, _ in zip(calls, range(CALLS_A_FRAME), strict=False)
+                ]
                 if found:
                     sequence += 1
-                    frames.append((sequence, Frame("w1", 1, sequence, "v1", resource, found)))
+                    frames.append((sequence, RowsFrame("w1", 1, sequence, "v1", resource, found)))
                     row = found[-1].row
                     assert row is not None  # noqa: S101 - as made above
                     now[0] = row.end_ns / NS

@@ -19,7 +19,7 @@ from typing import Final
 
 from gateway.process import Clock, Pauses
 from gateway.tracestore.store import TraceStore
-from gateway.wire.frames import CallSpans, Frame, StoreRow
+from gateway.wire.frames import CallSpans, RowsFrame, StoreRow, ToldCall
 from gateway.wire.otlp import resource_attributes
 from perf.store_queries import make_spans
 
@@ -81,12 +81,12 @@ def measure(path: Path, label_sets: int, members: int, batches: int, keep_ratio:
     sequence = 0
     with closing(TraceStore(path, now_s=lambda: now[0], pauses=pauses)) as store:
         for _ in range(batches):
-            calls = list(make_calls(label_sets, members, now[0], random))
+            calls: list[CallSpans | ToldCall] = list(make_calls(label_sets, members, now[0], random))
             now[0] += A_BATCH / A_SECOND
             frames = []
             for start in range(0, A_BATCH, A_FRAME):
                 sequence += 1
-                frame = Frame("w1", 1, sequence, "v1", resource, calls[start : start + A_FRAME])
+                frame = RowsFrame("w1", 1, sequence, "v1", resource, calls[start : start + A_FRAME])
                 frames.append((sequence, frame))
             began_s = time.thread_time()
             store.insert(frames, keep_ratio=keep_ratio)

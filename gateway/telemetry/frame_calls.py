@@ -8,7 +8,7 @@ import msgspec
 
 from gateway.telemetry.attributes import CONTENT_DROPPED
 from gateway.wire.brief_calls import SPANS, BriefCall, KindParts, ShapeParts
-from gateway.wire.frames import CallSpans, Frame, SpanSegments, told_whole
+from gateway.wire.frames import CallSpans, Frame, SpanSegments
 
 if TYPE_CHECKING:
     from gateway.telemetry.span_shapes import Metadata, Shape
@@ -94,10 +94,6 @@ class FrameCalls:
             self.kinds,
             self.brief,
         )
-
-    def as_read(self) -> list[CallSpans]:
-        """All of them as control reads them, the whole ones first."""
-        return told_whole(self.frame("", 0, 0, "", b"")).calls
 
     def without_content(self) -> FrameCalls:
         """The same with a mark in the place of each content."""

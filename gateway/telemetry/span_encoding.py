@@ -128,12 +128,6 @@ class SpanEncoder:
         self._secrets: dict[tuple[object, ...], Secrets] = {}
         self._shapes: dict[tuple[object, ...], Shape] = {}
 
-    def encode(self, trace: CallTrace) -> CallSpans:
-        """The spans and the store row of a call that has ended, as control has them."""
-        calls = FrameCalls()
-        self.add_to(calls, trace)
-        return calls.as_read()[0]
-
     def add_to(self, calls: FrameCalls, trace: CallTrace) -> None:
         """Put a call that has ended to others that were made under the same configuration."""
         call = trace.call

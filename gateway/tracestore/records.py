@@ -20,7 +20,7 @@ from gateway.wire.frames import FrameError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from gateway.wire.frames import Frame, RowsFrame, SpanSegments, StoreRow
+    from gateway.wire.frames import RowsFrame, SpanSegments, StoreRow
 
 _NS_PER_US: Final = 1000
 # Four hours and more; a thousand dollars and more.
@@ -76,7 +76,7 @@ def is_kept(trace_id: bytes, keep_ratio: float) -> bool:
     return zlib.crc32(trace_id) < keep_ratio * _HASH_SPACE
 
 
-def records_of(frame: Frame | RowsFrame, keep_ratio: float, pause: Callable[[], None] = give_way) -> Records:
+def records_of(frame: RowsFrame, keep_ratio: float, pause: Callable[[], None] = give_way) -> Records:
     """What is to be stored of *frame* when the share *keep_ratio* of all traces is kept.
 
     Args:

@@ -22,10 +22,9 @@ from gateway.tracestore.records import Record, records_of
 from gateway.tracestore.rollup import Gathered
 from gateway.tracestore.rollup_tables import RollupTables
 from gateway.tracestore.texts import TextTables
-from gateway.wire.frames import Frame, RowsFrame, StoreRow
+from gateway.wire.frames import RowsFrame, StoreRow
 
 T = TypeVar("T")
-AnyFrame = Frame | RowsFrame
 _HOUR_S: Final = 3600
 _DAY_S: Final = 24 * _HOUR_S
 _NS_PER_S: Final = 1_000_000_000
@@ -98,7 +97,7 @@ class Inserted(NamedTuple):
 class _Batch(NamedTuple):
     """A batch ready for its transaction."""
 
-    frames: list[AnyFrame]
+    frames: list[RowsFrame]
     chunks: list[Chunk]
     rows: list[StoreRow]
     gathered: Gathered
@@ -156,7 +155,11 @@ class TraceStore:
         return None if found is None else int(found[0])
 
     def insert(
-        self, frames: Sequence[tuple[int, AnyFrame]], *, keep_ratio: float = 1.0, before: Totals | None = None
+        self,
+        frames: Sequence[tuple[int, RowsFrame]],
+        *,
+        keep_ratio: float = 1.0,
+        before: Totals | None = None,
     ) -> Inserted:
         """Store frames and remember the position of the last and the counts up to there, all or nothing.
 
@@ -249,10 +252,10 @@ class TraceStore:
 
     # Inserting.
 
-    def _split_repeated(self, frames: Iterable[AnyFrame]) -> tuple[list[AnyFrame], int]:
+    def _split_repeated(self, frames: Iterable[RowsFrame]) -> tuple[list[RowsFrame], int]:
         """The frames that are new, and how many spans the others have."""
         last: dict[tuple[str, int], int] = {}
-        new: list[AnyFrame] = []
+        new: list[RowsFrame] = []
         repeated = 0
         for frame in frames:
             source = (frame.instance_id, frame.started_ns)
@@ -397,7 +400,7 @@ class TraceStore:
         return deleted
 
 
-def _prepare(frames: list[AnyFrame], keep_ratio: float, pauses: Pauses) -> tuple[_Batch, Inserted]:
+def _prepare(frames: list[RowsFrame], keep_ratio: float, pauses: Pauses) -> tuple[_Batch, Inserted]:
     records: list[tuple[bytes, Record]] = []
     stored = sampled_out = unreadable = 0
     for frame in frames:
@@ -413,7 +416,7 @@ def _prepare(frames: list[AnyFrame], keep_ratio: float, pauses: Pauses) -> tuple
     return _Batch(frames, chunks, rows, gathered), Inserted(stored, sampled_out, unreadable)
 
 
-def _rows_of(frames: list[AnyFrame], pauses: Pauses) -> tuple[list[StoreRow], Gathered]:
+def _rows_of(frames: list[RowsFrame], pauses: Pauses) -> tuple[list[StoreRow], Gathered]:
     rows: list[StoreRow] = []
     gathered = Gathered()
     for frame in frames:
@@ -425,5 +428,5 @@ def _rows_of(frames: list[AnyFrame], pauses: Pauses) -> tuple[list[StoreRow], Ga
     return rows, gathered
 
 
-def _span_count(frame: AnyFrame) -> int:
+def _span_count(frame: RowsFrame) -> int:
     return sum(call.span_count for call in frame.calls)

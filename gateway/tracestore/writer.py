@@ -29,9 +29,9 @@ from gateway.tracestore.ledger import (
     begin,
     local_report,
 )
-from gateway.tracestore.store import AnyFrame, Inserted, Limits, TraceStore
+from gateway.tracestore.store import Inserted, Limits, TraceStore
 from gateway.wire.frame_index import read_index
-from gateway.wire.frames import FrameError, decode_rows
+from gateway.wire.frames import FrameError, RowsFrame, decode_rows
 
 _READ_BYTES: Final = 4 * 1024 * 1024
 # Of a busy worker's each has a quarter of a megabyte of spans, if not of bytes.
@@ -213,7 +213,7 @@ class StoreWriter:
 
     def _take(self, payloads: Sequence[tuple[int, bytes]]) -> None:
         """Store a batch, however often it takes, unless stopped before."""
-        frames: list[tuple[int, AnyFrame]] = []
+        frames: list[tuple[int, RowsFrame]] = []
         undecodable = 0
         self._pauses.begin(self._pause_ratio(payloads))
         for position, payload in payloads:
@@ -247,7 +247,7 @@ class StoreWriter:
             frame.calls.clear()
             self._pauses.pause()
 
-    def _insert(self, frames: list[tuple[int, AnyFrame]], before: Totals) -> Inserted | None:
+    def _insert(self, frames: list[tuple[int, RowsFrame]], before: Totals) -> Inserted | None:
         """What became of *frames*; None when we were stopped first and they are left to the next start.
 
         Args:
@@ -274,7 +274,7 @@ class StoreWriter:
                 self._stored_last = inserted.stored
                 return inserted
 
-    def _insert_singly(self, frames: list[tuple[int, AnyFrame]], before: Totals) -> Inserted | None:
+    def _insert_singly(self, frames: list[tuple[int, RowsFrame]], before: Totals) -> Inserted | None:
         """The same with each frame for itself, to lose only the one that can never be stored."""
         if len(frames) == 1:
             return Inserted(unreadable=sum(call.span_count for call in frames[0][1].calls))

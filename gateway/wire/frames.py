@@ -297,34 +297,8 @@ def decode_payload(payload: bytes, kind: type[T]) -> T:
         raise FrameError(msg) from error
 
 
-def decode_frame(payload: bytes) -> Frame:
-    """Read a `Frame`, the one payload that is read often; all of its calls are whole.
-
-    Raises:
-        FrameError: It is not a frame.
-    """
-    return told_whole(_decode_frame(_frame_decoder, payload))
-
-
-def told_whole(frame: Frame) -> Frame:
-    """*frame* with all of its calls whole, those that it has in brief behind the others.
-
-    Raises:
-        FrameError: A call is of a kind that the frame has not, or has a number that no span can have.
-    """
-    if not frame.brief:
-        return frame
-    calls = frame.calls + [
-        CallSpans(call.destination_mask, _row_of(kind, call), _spans_of(kind, call))
-        for kind, call in _brief_of(frame)
-    ]
-    return Frame(
-        frame.instance_id, frame.started_ns, frame.sequence, frame.config_version, frame.resource, calls
-    )
-
-
 def decode_spans(payload: bytes, pause: Callable[[], None] = lambda: None) -> SpansFrame:
-    """Read the same payload without the rows of its calls.
+    """Read a `Frame` for who needs no rows.
 
     Args:
         payload: Of a message, or of the spool.
@@ -347,7 +321,7 @@ def decode_spans(payload: bytes, pause: Callable[[], None] = lambda: None) -> Sp
 
 
 def decode_rows(payload: bytes) -> RowsFrame:
-    """Read the same payload for who needs the spans of some calls alone.
+    """Read a `Frame` for who needs the spans of some calls alone.
 
     Raises:
         FrameError: It is not a frame.

@@ -27,6 +27,7 @@ from gateway.snapshot import Snapshot, compile_snapshot
 from gateway.store.counter_table import counters_in_memory
 from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.span_encoding import SpanEncoder
+from tests.rig.frame_reader import encode_call
 from tests.unit.config.writing import accepted_config, check_text
 from tests.unit.doubles import FakeReply, FakeUpstream
 from tests.unit.makers import TOKEN, read_span
@@ -256,8 +257,8 @@ class Plane:
 
         Parts that are kept from calls before make no other spans than those that are made anew.
         """
-        anew = SpanEncoder().encode(trace)
-        encoded = self._encoder.encode(trace)
+        anew = encode_call(trace)
+        encoded = encode_call(trace, self._encoder)
         assert (encoded.row, encoded.spans) == (anew.row, anew.spans)
         for segments in encoded.spans:
             span = read_span(segments)

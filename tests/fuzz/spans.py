@@ -14,7 +14,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from gateway.delivery.batch import Batcher, BatchLimits
 from gateway.delivery.otlp_json import to_json
-from gateway.wire.frames import CallSpans, Frame, SpanSegments, decode_frame, encode_payload
+from gateway.wire.frames import CallSpans, Frame, SpanSegments, decode_spans, encode_payload
 from gateway.wire.otlp import (
     AttributeKey,
     SpanKind,
@@ -96,7 +96,7 @@ def _check_batches(draw: Draw, encoded: bytes, span: Span, attributes: dict[str,
     for number in range(1, 2 + draw.number(4)):
         resource = resource_attributes(attributes if draw.number(2) else {"service.name": f"s{number}"})
         calls = [CallSpans(1, None, [pair] * _few(draw)) for _ in range(_few(draw))]
-        frame = decode_frame(encode_payload(Frame("w", 1, number, "v", resource, calls)))
+        frame = decode_spans(encode_payload(Frame("w", 1, number, "v", resource, calls)))
         sent += sum(len(call.spans) for call in calls)
         batcher.add(number, frame)
     taken = 0

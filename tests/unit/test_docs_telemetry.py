@@ -39,6 +39,7 @@ from gateway.telemetry.plan import ContentRules, Redaction, TelemetryPlan
 from gateway.telemetry.resource import worker_resource
 from gateway.telemetry.span_encoding import SpanEncoder
 from gateway.wire.otlp import AttributeKey
+from tests.rig.frame_reader import encode_call
 from tests.unit.doubles import FakeHeaders, FakePermit
 from tests.unit.makers import TokenPrice
 
@@ -220,7 +221,7 @@ def encoded() -> tuple[Span, ...]:
     return tuple(
         Span.FromString(span.plain + span.content)
         for trace in (answered(), given_up(), failed(), turned_away())
-        for span in encoder.encode(trace).spans
+        for span in encode_call(trace, encoder).spans
     )
 
 

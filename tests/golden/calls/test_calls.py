@@ -32,9 +32,9 @@ from gateway.routing.route import Candidate, HealthView, Route
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.plan import PLAIN, ContentRules, Redaction, TelemetryPlan
-from gateway.telemetry.span_encoding import SpanEncoder
 from gateway.wire.frames import SpanSegments
 from tests.golden.conftest import Compare
+from tests.rig.frame_reader import encode_call
 from tests.unit.doubles import FakeClient, FakeHealth, FakeReply, FakeUpstream
 from tests.unit.makers import TOKEN, TokenPrice, attributes_of, make_credential, make_target
 
@@ -538,7 +538,7 @@ def shown(segments: SpanSegments) -> dict[str, Any]:
 async def test_call_is_golden(name: str, compare: Compare) -> None:
     """The call's spans in the order they are sent."""
     trace = await call(CASES[name])
-    spans = [shown(segments) for segments in SpanEncoder().encode(trace).spans]
+    spans = [shown(segments) for segments in encode_call(trace).spans]
     text = json.dumps(spans, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     compare(FOLDER / f"{name}.json", text)
 

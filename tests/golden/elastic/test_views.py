@@ -20,12 +20,12 @@ from gateway.delivery.selection import Selection
 from gateway.errors import UpstreamUnreachable
 from gateway.telemetry.call_trace import CallTrace
 from gateway.telemetry.resource import worker_resource
-from gateway.telemetry.span_encoding import SpanEncoder
 from gateway.wire.frames import Frame
 from tests.golden.calls.test_calls import CASES as CALLS
 from tests.golden.calls.test_calls import JSON, SSE, TEXT_STREAM, Case, call, reply
 from tests.golden.conftest import Compare
 from tests.rig.elastic_view import Dependency, Document, Event, documents
+from tests.rig.frame_reader import encode_call
 from tests.unit.doubles import FakeReply
 
 FOLDER: Final = Path(__file__).parent
@@ -89,7 +89,7 @@ def request_of(trace: CallTrace, selection: Selection) -> ExportTraceServiceRequ
         "worker-1", host="host-1", pid=7, environ={"OTEL_RESOURCE_ATTRIBUTES": "deployment.environment=prod"}
     )
     batcher = Batcher("test", BatchLimits(), {}, 0)
-    batcher.add(1, Frame("worker-1", 1, 1, "v1", resource, [SpanEncoder().encode(trace)]), selection.choose)
+    batcher.add(1, Frame("worker-1", 1, 1, "v1", resource, [encode_call(trace)]), selection.choose)
     return ExportTraceServiceRequest.FromString(batcher.take().body)
 
 

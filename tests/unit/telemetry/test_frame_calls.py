@@ -13,6 +13,7 @@ from gateway.telemetry.redactor import Redactor
 from gateway.telemetry.span_encoding import SpanEncoder
 from gateway.wire.frames import CallSpans, encode_frame
 from tests.rig.frame_maker import make_call, make_span
+from tests.rig.frame_reader import encode_call, read_calls
 from tests.unit.makers import make_call as make_model_call
 from tests.unit.makers import make_caller
 from tests.unit.telemetry.traces import make_answered_trace, make_planned_trace
@@ -56,8 +57,8 @@ def test_calls_without_a_shape_are_whole() -> None:
     for trace in (good, bad):
         encoder.add_to(calls, trace)
     assert (len(calls.whole), len(calls.brief)) == (1, 1)
-    assert calls.spans == sum(len(call.spans) for call in calls.as_read())
-    assert calls.as_read() == [SpanEncoder().encode(bad), SpanEncoder().encode(good)]
+    assert calls.spans == sum(len(call.spans) for call in read_calls(calls))
+    assert read_calls(calls) == [encode_call(bad), encode_call(good)]
 
 
 @pytest.mark.parametrize("size", [0, 50, 5000])
@@ -65,7 +66,7 @@ def test_size_is_what_control_makes_of_them(size: int) -> None:
     """A frame is bounded by that, however little of it crosses the socket."""
     calls = gathered(*[CallNotes({"note": "x" * size})] * 9)
     calls.add(make_call("whole", size_bytes=size))
-    spans = [span for call in calls.as_read() for span in call.spans]
+    spans = [span for call in read_calls(calls) for span in call.spans]
     made = sum(len(span.plain) + len(span.content) for span in spans)
     assert 0.7 * made < calls.size_bytes < 1.3 * made
 
@@ -92,7 +93,7 @@ def test_content_can_be_left_out() -> None:
     calls.brief[1] = msgspec.structs.replace(calls.brief[1], content=b"content")
     calls.add(CallSpans(1, None, [make_span("server"), make_span("client", content=b"content")]))
     mark = names.CONTENT_DROPPED.boolean(True)
-    contents = [[span.content for span in call.spans] for call in calls.without_content().as_read()]
+    contents = [[span.content for span in call.spans] for call in read_calls(calls.without_content())]
     assert contents == [[b"", mark], [b"", b""], [b"", mark]]
     assert [call.content for call in calls.brief] == [b"", b"content"]
 

@@ -27,12 +27,12 @@ from gateway.wire.frames import (
     MetricKind,
     MetricPoint,
     MetricPoints,
-    decode_frame,
     decode_payload,
     encode_message,
     encode_payload,
 )
 from tests.rig.frame_maker import STARTED_NS, make_call, make_span
+from tests.rig.frame_reader import read_frame
 from tests.rig.until import until_async
 
 
@@ -86,7 +86,7 @@ class FakeControl:
 
     @property
     def frames(self) -> list[Frame]:
-        return [decode_frame(payload) for payload in self.of_kind(MessageKind.FRAME)]
+        return [read_frame(payload) for payload in self.of_kind(MessageKind.FRAME)]
 
 
 class Rig:

@@ -29,6 +29,7 @@ from gateway.telemetry.processor import (
 from gateway.telemetry.redactor import Redactor
 from gateway.telemetry.sampling import ALL_DESTINATIONS
 from gateway.wire.frames import CallSpans
+from tests.rig.frame_reader import read_calls
 from tests.rig.until import until_async
 from tests.unit.makers import attributes_of, read_span
 from tests.unit.telemetry.traces import add_attempt, make_answered_trace, make_planned_trace
@@ -46,7 +47,7 @@ class Sink:
         )
 
     def take(self, calls: FrameCalls, config_version: str) -> None:
-        self.frames.append(calls.as_read())
+        self.frames.append(read_calls(calls))
         self.versions.append(config_version)
 
     @property

@@ -25,6 +25,7 @@ from gateway.telemetry.secrets_in_spans import (
     secrets_of_call,
 )
 from gateway.telemetry.span_encoding import SpanEncoder
+from tests.rig.frame_reader import encode_call
 from tests.unit.doubles import FakeHeaders
 from tests.unit.makers import TARGET, attributes_of, make_call, make_caller, read_span
 from tests.unit.telemetry.traces import add_attempt, make_answered_trace, make_planned_trace, make_trace
@@ -45,7 +46,7 @@ LEAKY: Final = dataclasses.replace(
 
 
 def encoded(trace: Any) -> bytes:
-    call = SpanEncoder().encode(trace)
+    call = encode_call(trace)
     for segments in call.spans:
         read_span(segments)
     return b"".join([part for segments in call.spans for part in (segments.plain, segments.content)])
@@ -134,7 +135,7 @@ def echoed() -> Any:
 def test_canaries(trace: Any) -> None:
     """Each span is still whole, and the canary on none; nor in the store's row."""
     assert b"canary" not in encoded(trace)
-    assert "canary" not in str(SpanEncoder().encode(trace).row)
+    assert "canary" not in str(encode_call(trace).row)
 
 
 def sent(token: str, *more: tuple[str, str], trace: CallTrace | None = None) -> CallTrace:
@@ -178,7 +179,7 @@ def test_canaries_of_good_calls(trace: CallTrace) -> None:
 
 def test_state_keeps_its_other_members() -> None:
     """A mask is no value of theirs, so the member goes."""
-    server, _ = SpanEncoder().encode(with_state(f"a=1,b={CANARY},c=2")).spans
+    server, _ = encode_call(with_state(f"a=1,b={CANARY},c=2")).spans
     assert read_span(server).trace_state == "a=1,c=2"
 
 
@@ -190,7 +191,7 @@ def test_parts_that_are_kept_are_kept_for_each_secret() -> None:
     for token in ("canary-app-token", "canary-other-token", "canary-app-token"):
         trace = sent(token, trace=make_answered_trace(reasoning_effort=agent))
         trace.user_agent = agent
-        server, client = map(read_span, encoder.encode(trace).spans)
+        server, client = map(read_span, encode_call(trace, encoder).spans)
         found.append(
             (
                 attributes_of(server)["user_agent.original"],
@@ -208,7 +209,7 @@ def test_parts_that_are_kept_are_kept_for_each_secret() -> None:
 def test_names_are_not_masked(token: str) -> None:
     """A token that equals an attribute's name, or what the configuration says, changes nothing of ours."""
     of_token, plain = (
-        [attributes_of(read_span(span)) for span in SpanEncoder().encode(trace).spans]
+        [attributes_of(read_span(span)) for span in encode_call(trace).spans]
         for trace in (sent(token), make_answered_trace())
     )
     assert [set(one) for one in of_token] == [set(one) for one in plain]
@@ -221,7 +222,7 @@ def test_ids_are_not_masked() -> None:
     for trace in (make_answered_trace(parent=parent), failed("x")):
         trace.trace_id, trace.parent = parent.trace_id, parent
         for token in ("abcdefghijklmnop", "12345678", "SSSSSSSS"):
-            for span in map(read_span, SpanEncoder().encode(sent(token, trace=trace)).spans):
+            for span in map(read_span, encode_call(sent(token, trace=trace)).spans):
                 assert span.trace_id == parent.trace_id
                 assert span.parent_span_id in (b"12345678", b"S" * 8)
 
@@ -268,7 +269,7 @@ def test_row_has_no_secret() -> None:
     """The store shows the model as asked, which may be anything while it does not exist."""
     trace = sent(CANARY, trace=make_trace())
     trace.call = make_call(model=f"fake/{CANARY}")
-    row = SpanEncoder().encode(trace).row
+    row = encode_call(trace).row
     assert row is not None
     assert row.model == "fake/***"
 
@@ -345,5 +346,5 @@ def test_one_target_with_another_key_by_each_route(*, is_retried: bool) -> None:
         trace = by_route(f"vm/{number}", f"{PROVIDER_CANARY}-{number}")
         if is_retried:
             add_attempt(trace)
-        encoded = b"".join([segments.plain for segments in encoder.encode(trace).spans])
+        encoded = b"".join([segments.plain for segments in encode_call(trace, encoder).spans])
         assert PROVIDER_CANARY.encode() not in encoded

@@ -30,6 +30,7 @@ from gateway.telemetry.redactor import Redactor
 from gateway.telemetry.sampling import ALL_DESTINATIONS, NO_DESTINATION
 from gateway.telemetry.span_encoding import SpanEncoder
 from gateway.wire.frames import StoreRow
+from tests.rig.frame_reader import encode_call
 from tests.unit.config.writing import ACCOUNT, CALLER, accepted_config, check_text
 from tests.unit.doubles import FakeHeaders, FakePermit
 from tests.unit.makers import (
@@ -55,11 +56,11 @@ PARENT: Final = TraceContext(b"P" * 16, b"Q" * 8, 1, "vendor=1")
 
 
 def spans_of(trace: CallTrace) -> list[Span]:
-    return [read_span(segments) for segments in SpanEncoder().encode(trace).spans]
+    return [read_span(segments) for segments in encode_call(trace).spans]
 
 
 def row_of(trace: CallTrace) -> StoreRow:
-    row = SpanEncoder().encode(trace).row
+    row = encode_call(trace).row
     assert row is not None
     return row
 
@@ -312,7 +313,7 @@ def test_one_name_with_and_without_a_route() -> None:
         # Retried, so that no shape helps.
         add_attempt(trace)
         trace.plan = Plan((TARGET,), ("acct/small",) if route is None else ("acct/small", "a/b"), route=route)
-        attributes = attributes_of(read_span(encoder.encode(trace).spans[0]))
+        attributes = attributes_of(read_span(encode_call(trace, encoder).spans[0]))
         found.append((attributes.get("gateway.routing.route"), attributes["gateway.routing.candidates"]))
     assert found == [(None, ["acct/small"]), ("rule-1", ["acct/small", "a/b"]), (None, ["acct/small"])]
 
@@ -323,15 +324,15 @@ def test_refusal_before_it_was_planned_tells_of_no_targets() -> None:
     answered = make_answered_trace()
     # Retried, so that no shape helps.
     add_attempt(answered)
-    encoder.encode(answered)
+    encode_call(answered, encoder)
     refused = make_trace()
     refused.caller, refused.call = answered.caller, answered.call
     refused.failed("invalid_request", "no such metadata")
     refused.responded(400)
     refused.end_ns = MS
-    (span,) = encoder.encode(refused).spans
+    (span,) = encode_call(refused, encoder).spans
     assert "gateway.routing.candidates" not in attributes_of(read_span(span))
-    assert encoder.encode(refused) == SpanEncoder().encode(refused)
+    assert encode_call(refused, encoder) == encode_call(refused)
 
 
 def test_long_lists_of_targets_are_cut() -> None:
@@ -356,7 +357,7 @@ def test_long_texts_are_cut() -> None:
     trace.attempts[0].failed("500", "e" * 9000)
     trace.responded(500)
     trace.failed("500", "e" * 9000)
-    sizes = [len(segments.plain) for segments in SpanEncoder().encode(trace).spans]
+    sizes = [len(segments.plain) for segments in encode_call(trace).spans]
     assert max(sizes) < 16_000
 
 
@@ -656,8 +657,8 @@ def test_any_parameters_can_be_encoded(members: dict[str, Any]) -> None:
 def test_repeated_calls_have_the_same_spans() -> None:
     """The parts that are kept between calls give the same bytes as those made anew."""
     encoder = SpanEncoder()
-    first, second = (encoder.encode(make_answered_trace(stream=True)) for _ in range(2))
-    assert first == second == SpanEncoder().encode(make_answered_trace(stream=True))
+    first, second = (encode_call(make_answered_trace(stream=True), encoder) for _ in range(2))
+    assert first == second == encode_call(make_answered_trace(stream=True))
 
 
 def test_what_differs_is_never_mixed_up() -> None:
@@ -685,7 +686,7 @@ def test_what_differs_is_never_mixed_up() -> None:
     other.config_version = "v3"
     traces.append(other)
     for trace in (*traces, *traces):
-        assert encoder.encode(trace) == SpanEncoder().encode(trace)
+        assert encode_call(trace, encoder) == encode_call(trace)
 
 
 def test_teams_of_the_caller() -> None:
@@ -704,13 +705,13 @@ def test_kept_parts_are_bounded() -> None:
     for number in range(5000):
         unknown = make_trace()
         unknown.call = make_call(model=f"no/{number}")
-        encoder.encode(unknown)
+        encode_call(unknown, encoder)
     assert len(encoder._servers) == 0
     for number in range(5000):
         trace = make_answered_trace(model=f"acct/{number}", seed=number)
         trace.user_agent = f"agent/{number}"
         trace.attempts[0].response_model = f"model-{number}"
-        encoder.encode(trace)
+        encode_call(trace, encoder)
     kept = (encoder._servers, encoder._outcomes, encoder._parameters, encoder._replies)
     assert all(0 < len(parts) <= 4096 for parts in kept)
 
@@ -721,7 +722,7 @@ def test_long_credentials_are_not_kept() -> None:
     for length in (100, 5_000, 300_000):
         trace = make_trace()
         trace.headers = FakeHeaders([("authorization", f"Bearer {'x' * length}")])
-        encoder.encode(trace)
+        encode_call(trace, encoder)
     assert len(encoder._secrets) == 1
 
 
@@ -731,7 +732,7 @@ def test_long_parts_are_not_kept() -> None:
     trace = make_answered_trace(reasoning_effort="x" * 1000)
     trace.attempts[0].response_model = "m" * 1000
     trace.user_agent = "a" * 1000
-    assert encoder.encode(trace) == encoder.encode(trace)
+    assert encode_call(trace, encoder) == encode_call(trace, encoder)
     assert (len(encoder._parameters), len(encoder._replies)) == (0, 0)
     assert len(str(list(encoder._outcomes))) < 1000
 
@@ -751,7 +752,7 @@ def refused(excerpt: str, **changes: Any) -> CallTrace:
 
 
 def excerpt_of(trace: CallTrace) -> str | None:
-    server, client = SpanEncoder().encode(trace).spans
+    server, client = encode_call(trace).spans
     assert (server.content, b"excerpt" in client.plain) == (b"", False)
     found = attributes_of(read_span(client)).get("gateway.reply.excerpt")
     assert found is None or isinstance(found, str)
@@ -761,7 +762,7 @@ def excerpt_of(trace: CallTrace) -> str | None:
 def test_excerpt_stands_beside_the_content() -> None:
     """It may quote the call, so it is no part of what every destination gets, the message least of all."""
     assert excerpt_of(refused("<html>busy</html>")) == "<html>busy</html>"
-    _, client = SpanEncoder().encode(refused("<html>busy</html>")).spans
+    _, client = encode_call(refused("<html>busy</html>")).spans
     assert b"busy" not in client.plain
     trace = refused("<html>")
     trace.content = ContentCapture(Redactor(), max_bytes=1_000)
@@ -803,7 +804,7 @@ def test_excerpt_has_no_credentials() -> None:
 @pytest.mark.parametrize(("flags", "mask"), [(1, ALL_DESTINATIONS), (0, NO_DESTINATION)])
 def test_destinations_follow_the_callers_decision(flags: int, mask: int) -> None:
     """What a caller does not sample is not exported; the local store has it all the same."""
-    calls = SpanEncoder().encode(make_answered_trace(parent=TraceContext(b"P" * 16, b"Q" * 8, flags)))
+    calls = encode_call(make_answered_trace(parent=TraceContext(b"P" * 16, b"Q" * 8, flags)))
     assert calls.destination_mask == mask
     assert calls.row is not None
 
@@ -837,7 +838,7 @@ def test_captured_words_of_the_caller() -> None:
 
 def test_content_is_apart() -> None:
     """Content is off: the segment for it is empty, and no prompt is in the other."""
-    for segments in SpanEncoder().encode(make_answered_trace(prompt="canary")).spans:
+    for segments in encode_call(make_answered_trace(prompt="canary")).spans:
         assert segments.content == b""
         assert b"canary" not in segments.plain
 
@@ -946,7 +947,7 @@ def test_no_parameter_costs_a_span(name: str, value: bytes) -> None:
     trace = make_answered_trace()
     body = b'{"model":"acct/small","%s":%s}' % (name.encode(), value)
     trace.call = parse_call(CHAT, body, model=None, account=None)
-    encoded = SpanEncoder().encode(trace)
+    encoded = encode_call(trace)
     assert [len(segments.plain) < 10_000 for segments in encoded.spans] == [True, True]
     _, client = map(read_span, encoded.spans)
     assert client.name == "chat small-1"
@@ -1054,6 +1055,6 @@ def test_budgets_that_are_nearly_spent() -> None:
     trace.permit.reached = [Reached("b", "cost_per_month", 75.0)]
     encoder = SpanEncoder()
     for one in (other, trace, other):
-        server = read_span(encoder.encode(one).spans[0])
+        server = read_span(encode_call(one, encoder).spans[0])
         told = json.loads(attributes_of(server).get("gateway.budget.reached", "[]"))
         assert told == ([] if one is other else [{"rule": "b", "limit": "cost_per_month", "percent": 75.0}])

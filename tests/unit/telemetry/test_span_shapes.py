@@ -19,6 +19,7 @@ from gateway.telemetry.plan import TelemetryPlan
 from gateway.telemetry.redactor import Redactor
 from gateway.telemetry.span_encoding import SpanEncoder
 from gateway.telemetry.span_shapes import has_shape, may_be_kept, shape_key
+from tests.rig.frame_reader import encode_call
 from tests.unit.doubles import FakeHeaders, FakePermit
 from tests.unit.makers import TARGET, make_call, make_caller, make_target
 from tests.unit.telemetry.traces import MS, PRICED, add_attempt, make_answered_trace
@@ -146,7 +147,7 @@ def test_shapes_give_the_bytes_of_the_parts(calls: list[list[Change]]) -> None:
         for change in changes:
             change(trace)
         assert has_shape(trace)
-        assert encoder.encode(trace) == SpanEncoder()._encode_parts(trace)
+        assert encode_call(trace, encoder) == SpanEncoder()._encode_parts(trace)
 
 
 DECISIONS: Final = (
@@ -172,18 +173,18 @@ def test_every_decision_is_its_own(first: Plan, *, has_shape: bool) -> None:
             trace.plan, trace.skips = plan, skips
             if not has_shape:
                 add_attempt(trace, PRICED)
-            assert encoder.encode(trace) == SpanEncoder()._encode_parts(trace)
+            assert encode_call(trace, encoder) == SpanEncoder()._encode_parts(trace)
 
 
 @pytest.mark.parametrize("change", OTHERS.values(), ids=OTHERS.keys())
 def test_other_calls_have_none(change: Change) -> None:
     """What has words or parts that no shape knows is encoded part by part, whatever was kept before."""
     encoder = SpanEncoder()
-    encoder.encode(make_answered_trace())
+    encode_call(make_answered_trace(), encoder)
     trace = make_answered_trace()
     change(trace)
     assert not has_shape(trace)
-    assert encoder.encode(trace) == SpanEncoder()._encode_parts(trace)
+    assert encode_call(trace, encoder) == SpanEncoder()._encode_parts(trace)
 
 
 def test_a_callers_key_is_on_no_span_of_another() -> None:
@@ -195,7 +196,7 @@ def test_a_callers_key_is_on_no_span_of_another() -> None:
             trace.headers = FakeHeaders([("authorization", f"Bearer {key}")])
             trace.user_agent = trace.attempts[0].response_model = f"agent of {key}"
             trace.attempts[0].response_id = key
-            spans = encoder.encode(trace).spans
+            spans = encode_call(trace, encoder).spans
             assert all(key.encode() not in span.plain for span in spans)
             assert b"agent of ***" in spans[0].plain
 
@@ -204,7 +205,7 @@ def test_parameters_are_no_part_of_a_shape() -> None:
     """An application that writes another seed each time has one shape."""
     encoder = SpanEncoder()
     for seed in range(100):
-        encoder.encode(make_answered_trace(seed=seed))
+        encode_call(make_answered_trace(seed=seed), encoder)
     assert len(encoder._shapes) == 1
 
 
@@ -224,7 +225,7 @@ def test_what_is_long_or_comes_once_is_not_kept(change: Change) -> None:
     trace = make_answered_trace()
     change(trace)
     assert not may_be_kept(trace)
-    assert encoder.encode(trace) == SpanEncoder()._encode_parts(trace)
+    assert encode_call(trace, encoder) == SpanEncoder()._encode_parts(trace)
     assert not encoder._shapes
 
 
@@ -236,7 +237,7 @@ def test_metadata_is_kept_with_a_shape_when_it_is_little(members: int) -> None:
     for noted in (metadata, metadata, {"other": "one"}, metadata):
         trace = make_answered_trace()
         trace.noted(CallNotes(noted))
-        assert encoder.encode(trace) == SpanEncoder()._encode_parts(trace)
+        assert encode_call(trace, encoder) == SpanEncoder()._encode_parts(trace)
     (shape,) = encoder._shapes.values()
     assert shape.noted is not None
     assert len(shape.noted) <= 8
@@ -249,7 +250,7 @@ def test_what_was_decided_is_no_part_of_a_shape() -> None:
         trace = make_answered_trace()
         skipped = Skipped(f"acct/{number}", "circuit")
         trace.plan = Plan((TARGET,), ("acct/small", skipped.target), (skipped,), route=ROUTE)
-        assert encoder.encode(trace) == SpanEncoder()._encode_parts(trace)
+        assert encode_call(trace, encoder) == SpanEncoder()._encode_parts(trace)
     assert len(encoder._shapes) == 1
     assert 0 < len(encoder._decisions) <= 4096
 
@@ -259,7 +260,7 @@ def test_long_decisions_are_not_kept() -> None:
     encoder = SpanEncoder()
     trace = make_answered_trace()
     trace.plan = Plan((TARGET,), tuple(f"acct/{number}" for number in range(100)), route=ROUTE)
-    assert encoder.encode(trace) == SpanEncoder()._encode_parts(trace)
+    assert encode_call(trace, encoder) == SpanEncoder()._encode_parts(trace)
     assert not encoder._decisions
 
 
@@ -269,7 +270,7 @@ def test_shapes_are_bounded() -> None:
     for number in range(5000):
         trace = make_answered_trace()
         trace.user_agent = f"agent/{number}"
-        encoder.encode(trace)
+        encode_call(trace, encoder)
     assert 0 < len(encoder._shapes) <= 4096
 
 

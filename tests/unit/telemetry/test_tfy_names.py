@@ -14,8 +14,8 @@ from gateway.endpoints.openai_paths import PROXY
 from gateway.endpoints.openai_reply import ReplyFacts
 from gateway.model import Caller, LimitNote, Usage
 from gateway.telemetry.plan import TelemetryPlan
-from gateway.telemetry.span_encoding import SpanEncoder
 from gateway.telemetry.tfy_names import REQUEST_TYPES
+from tests.rig.frame_reader import encode_call
 from tests.unit.doubles import FakePermit
 from tests.unit.makers import attributes_of, read_span
 from tests.unit.telemetry.traces import (
@@ -36,7 +36,7 @@ def tfy_names(span: Span) -> dict[str, Any]:
 
 def spans_of(trace: Any) -> list[dict[str, Any]]:
     trace.telemetry = TFY
-    return [tfy_names(read_span(segments)) for segments in SpanEncoder().encode(trace).spans]
+    return [tfy_names(read_span(segments)) for segments in encode_call(trace).spans]
 
 
 def test_words() -> None:
@@ -57,7 +57,7 @@ def test_without_the_setting() -> None:
     """Nothing of it is there."""
     assert not [
         name
-        for segments in SpanEncoder().encode(make_answered_trace()).spans
+        for segments in encode_call(make_answered_trace()).spans
         for name in tfy_names(read_span(segments))
     ]
 
@@ -129,7 +129,7 @@ def test_limits() -> None:
     trace.permit = FakePermit(
         *[LimitNote(rule, "requests", is_budget, "allowed", "", 10, 3, 1.0) for rule, is_budget in held]
     )
-    server = attributes_of(read_span(SpanEncoder().encode(trace).spans[0]))
+    server = attributes_of(read_span(encode_call(trace).spans[0]))
     assert server["applied_ratelimit_rule_ids"] == ["a", "c"]
     assert server["applied_budget_rule_ids"] == ["b"]
 

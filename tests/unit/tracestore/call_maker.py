@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.wire.frames import CallSpans, Frame, SpanSegments, StoreRow
+from gateway.wire.frames import CallSpans, Frame, RowsFrame, SpanSegments, StoreRow, encode_payload
 from gateway.wire.otlp import (
     AttributeKey,
     SpanKind,
@@ -97,10 +97,16 @@ def make_call(row: StoreRow, *, error: str = "", size_bytes: int = 0) -> CallSpa
 
 def make_frame(
     sequence: int, *calls: CallSpans, instance_id: str = "w1", resource: bytes = RESOURCE
-) -> Frame:
-    return Frame(instance_id, 1, sequence, "v1", resource, list(calls))
+) -> RowsFrame:
+    return RowsFrame(instance_id, 1, sequence, "v1", resource, list(calls))
 
 
-def frame_of(sequence: int, *numbers: int, instance_id: str = "w1") -> Frame:
+def frame_of(sequence: int, *numbers: int, instance_id: str = "w1") -> RowsFrame:
     """A frame with one good call for each number."""
-    return make_frame(sequence, *(make_call(make_row(number)) for number in numbers), instance_id=instance_id)
+    return make_frame(sequence, *map(make_call, map(make_row, numbers)), instance_id=instance_id)
+
+
+def payload_of(sequence: int, *numbers: int, instance_id: str = "w1") -> bytes:
+    """The same frame as the spool gives it."""
+    calls = [make_call(make_row(number)) for number in numbers]
+    return encode_payload(Frame(instance_id, 1, sequence, "v1", RESOURCE, calls))

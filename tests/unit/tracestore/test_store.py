@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from gateway.tracestore import store as store_module
 from gateway.tracestore.reader import find_stored
 from gateway.tracestore.store import Inserted, Limits, TraceStore
-from gateway.wire.frames import CallSpans, Frame, SpanSegments
+from gateway.wire.frames import CallSpans, RowsFrame, SpanSegments
 from tests.unit.doubles import Clock
 from tests.unit.tracestore.call_maker import (
     NOW_S,
@@ -54,7 +54,7 @@ SERIES = (
 )
 
 
-def at(*frames: Frame) -> list[tuple[int, Frame]]:
+def at(*frames: RowsFrame) -> list[tuple[int, RowsFrame]]:
     """These frames at positions 1, 2, ..."""
     return list(enumerate(frames, 1))
 

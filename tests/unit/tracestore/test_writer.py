@@ -17,11 +17,11 @@ from gateway.tracestore.query import TraceQuery
 from gateway.tracestore.reader import TraceReader, find_stored
 from gateway.tracestore.store import TraceStore
 from gateway.tracestore.writer import Clocks, StoreWriter
-from gateway.wire.frames import Frame, encode_payload
+from gateway.wire.frames import encode_payload
 from tests.rig.frame_maker import make_brief, make_brief_frame
 from tests.rig.frame_maker import make_call as make_rig_call
 from tests.rig.until import until
-from tests.unit.tracestore.call_maker import NOW_S, frame_of
+from tests.unit.tracestore.call_maker import NOW_S, frame_of, payload_of
 
 
 @dataclass
@@ -42,11 +42,10 @@ class MemoryReader:
         self.is_broken = False
         self.lost: dict[str, int] = {}
 
-    def append(self, *payloads: bytes | Frame, spans: int = 2) -> None:
+    def append(self, *payloads: bytes, spans: int = 2) -> None:
         with self._changed:
             for payload in payloads:
-                data = payload if isinstance(payload, bytes) else encode_payload(payload)
-                self._frames.append((len(self._frames) + 1, data, spans))
+                self._frames.append((len(self._frames) + 1, payload, spans))
             self._changed.notify_all()
 
     def read(self, max_bytes: int, max_frames: int, timeout_s: float) -> list[tuple[int, bytes]]:
@@ -93,7 +92,7 @@ def stored(path: Path) -> int:
 
 def test_frames_become_readable_and_settled(writer: StoreWriter, spool: MemoryReader, path: Path) -> None:
     """The way of every trace; nothing is settled before it is stored."""
-    spool.append(frame_of(1, 1), frame_of(2, 2))
+    spool.append(payload_of(1, 1), payload_of(2, 2))
     writer.start()
     until(lambda: spool.settled == 2, "both frames are settled")
     assert stored(path) == 2
@@ -121,7 +120,7 @@ def test_a_batch_is_spread(path: Path, spool: MemoryReader, work_s: float, ratio
     cpu_s = iter([1.0, 1.0 + work_s])
     clocks = Clocks(unix_s=lambda: NOW_S, thread_cpu_s=lambda: next(cpu_s, 9.0))
     writer = StoreWriter(path, spool, clocks=clocks)
-    spool.append(frame_of(1, 1))
+    spool.append(payload_of(1, 1))
     writer._turn()
     few, many = [(1, b"")], [(1, b"")] * 32
     assert writer._pause_ratio(few) == pytest.approx(ratio)
@@ -133,7 +132,7 @@ def test_a_batch_is_spread(path: Path, spool: MemoryReader, work_s: float, ratio
 
 def test_stop_drains_what_is_readable(writer: StoreWriter, spool: MemoryReader, path: Path) -> None:
     """The last calls before a restart are there after it."""
-    spool.append(*(frame_of(number, number) for number in range(1, 601)))
+    spool.append(*(payload_of(number, number) for number in range(1, 601)))
     writer.start()
     writer.stop(30.0)
     assert not path.with_name("traces.db-wal").exists()
@@ -146,7 +145,7 @@ def test_repeated_frames_are_counted_and_not_stored(
     """After a crash the spool gives the last ones again."""
     with closing(TraceStore(path, now_s=lambda: NOW_S)) as before:
         before.insert([(1, frame_of(1, 1))])
-    spool.append(frame_of(1, 1), frame_of(2, 2))
+    spool.append(payload_of(1, 1), payload_of(2, 2))
     writer.start()
     until(lambda: spool.settled == 2, "both frames are settled")
     assert stored(path) == 2
@@ -156,9 +155,9 @@ def test_repeated_frames_are_counted_and_not_stored(
 
 def test_counts_go_on_after_a_restart(writer: StoreWriter, spool: MemoryReader, path: Path) -> None:
     """Whatever ended the process: they are those of the store, kept with its position in the spool."""
-    half = encode_payload(frame_of(2, 2))[:-40]
+    half = payload_of(2, 2)[:-40]
     spool.lost = {"spool_full": 7}
-    spool.append(frame_of(1, 1))
+    spool.append(payload_of(1, 1))
     spool.append(half, spans=1)  # nobody knows how many it had
     writer.start()
     until(lambda: spool.settled == 2, "both frames are settled")
@@ -169,7 +168,7 @@ def test_counts_go_on_after_a_restart(writer: StoreWriter, spool: MemoryReader, 
     again = StoreWriter(path, later, earlier=found.totals, clocks=Clocks(unix_s=lambda: NOW_S))
     assert again.report()["ledger"] == first
     later.lost = {"spool_full": 1, "spool_damaged": 1}
-    later.append(frame_of(3, 3))
+    later.append(payload_of(3, 3))
     again.start()
     until(lambda: later.settled == 1, "the new frame is settled")
     again.stop(0.0)
@@ -181,9 +180,9 @@ def test_counts_go_on_after_a_restart(writer: StoreWriter, spool: MemoryReader, 
 
 def test_damaged_frame_is_dropped_alone(writer: StoreWriter, spool: MemoryReader, path: Path) -> None:
     """What nobody can read holds up nothing, and shows in the ledger."""
-    half = encode_payload(frame_of(2, 2))[:-40]
+    half = payload_of(2, 2)[:-40]
     newer = b"\x96\xa2w1\x01\x02\xa1v\xc4\x00\x92\x93\x01\xc0\x93\x01\x02\x03\x93\x01\xc0\x91\x01"
-    spool.append(frame_of(1, 1), half, frame_of(3, 3))
+    spool.append(payload_of(1, 1), half, payload_of(3, 3))
     no_text = b"\x96\xa1w\x01\x02\xa1v\xc4\x00\x91\x93\x01\xa1\xff\x92\x01\x02"
     spool.append(newer, spans=4)
     spool.append(no_text)
@@ -211,7 +210,7 @@ def test_value_that_sqlite_refuses_costs_its_frame_only(
     writer: StoreWriter, spool: MemoryReader, path: Path
 ) -> None:
     """Trying it again for ever would end all storing."""
-    spool.append(frame_of(1, 1), frame_of(2**64 - 1, 2, instance_id="mad"), frame_of(2, 3))
+    spool.append(payload_of(1, 1), payload_of(2**64 - 1, 2, instance_id="mad"), payload_of(2, 3))
     writer.start()
     until(lambda: spool.settled == 3, "all are settled")
     assert stored(path) == 2
@@ -224,7 +223,7 @@ def test_failing_disk_is_tried_until_it_works(
     """Nothing is lost meanwhile, the report says so, and the log says it once."""
     folder = path.parent / "later"
     writer = StoreWriter(folder / "traces.db", spool, clocks=Clocks(unix_s=lambda: NOW_S))
-    spool.append(frame_of(1, 1))
+    spool.append(payload_of(1, 1))
     with caplog.at_level(logging.WARNING):
         writer.start()
         until(lambda: writer.state().failures >= 2, "it failed twice")
@@ -243,7 +242,7 @@ def test_failing_disk_is_tried_until_it_works(
 def test_stop_does_not_wait_for_a_failing_disk(path: Path, spool: MemoryReader) -> None:
     """The frame stays in the spool for the next start."""
     writer = StoreWriter(path.parent / "never" / "traces.db", spool)
-    spool.append(frame_of(1, 1))
+    spool.append(payload_of(1, 1))
     writer.start()
     until(lambda: writer.state().failures, "it failed")
     writer.stop(0.2)
@@ -259,7 +258,7 @@ def test_spool_that_cannot_be_read_is_tried_again(
     writer.start()
     until(lambda: writer.state().failures, "it failed")
     spool.is_broken = False
-    spool.append(frame_of(1, 1))
+    spool.append(payload_of(1, 1))
     until(lambda: spool.settled == 1, "the frame is settled")
     assert stored(path) == 1
     assert writer.report()["state"] == "ok"
@@ -269,7 +268,7 @@ def test_store_damaged_while_it_runs_is_set_aside(
     writer: StoreWriter, spool: MemoryReader, path: Path
 ) -> None:
     """A new one is begun, with the batch that met the damage."""
-    spool.append(frame_of(1, 1))
+    spool.append(payload_of(1, 1))
     writer.start()
     until(lambda: spool.settled == 1, "the first frame is settled")
     with closing(sqlite3.connect(path)) as db:
@@ -277,7 +276,7 @@ def test_store_damaged_while_it_runs_is_set_aside(
     size = path.stat().st_size
     with path.open("r+b") as file:
         file.write(b"\xff" * size)
-    spool.append(frame_of(2, 2))
+    spool.append(payload_of(2, 2))
     until(lambda: spool.settled == 2, "the second frame is settled", timeout_s=20.0)
     assert stored(path) == 1
     assert [file.name for file in path.parent.glob("traces.db.2*") if "-" not in file.name]
@@ -299,10 +298,10 @@ def test_mistake_of_ours_does_not_end_the_thread(
 ) -> None:
     """It is logged with its traceback, and the next batch is stored."""
     writer = StoreWriter(path, spool, budget=BrokenBudget())
-    spool.append(frame_of(1, 1))
+    spool.append(payload_of(1, 1))
     writer.start()
     until(lambda: "a bug" in caplog.text, "it failed")
-    spool.append(frame_of(2, 2))
+    spool.append(payload_of(2, 2))
     until(lambda: spool.settled == 2, "the second frame is settled")
     writer.stop(0.0)
 
@@ -324,7 +323,7 @@ def test_over_its_share_of_the_cpu_it_keeps_a_sample(
     with caplog.at_level(logging.WARNING):
         writer.start()
         until(lambda: writer.keep_ratio == 0.5, "the budget is exceeded")
-        spool.append(frame_of(1, *range(1, 101)), spans=200)
+        spool.append(payload_of(1, *range(1, 101)), spans=200)
         until(lambda: spool.settled == 1, "the frame is settled")
         assert "50 %" not in caplog.text
         now_s[0] = 61.0
@@ -365,13 +364,13 @@ def test_error_that_nobody_foresaw_costs_its_frame_only(
 ) -> None:
     """The frame that raises it is counted as unreadable, its neighbours are stored; the log has it."""
     writer = StoreWriter(path, spool, budget=OddBudget(), clocks=Clocks(unix_s=lambda: NOW_S))
-    spool.append(frame_of(1, 1), frame_of(2, 2), frame_of(3, 3))
+    spool.append(payload_of(1, 1), payload_of(2, 2), payload_of(3, 3))
     writer.start()
     until(lambda: spool.settled == 3, "all are settled")
     assert stored(path) == 2
     assert writer.report()["ledger"]["dropped"] == {"total": 2, "by_reason": {"unreadable": 2}}
     assert "nobody foresaw this" in caplog.text
-    spool.append(frame_of(4, 4))
+    spool.append(payload_of(4, 4))
     until(lambda: spool.settled == 4, "the thread goes on")
     assert stored(path) == 3
     writer.stop(0.0)

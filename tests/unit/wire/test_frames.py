@@ -29,7 +29,6 @@ from gateway.wire.frames import (
     MetricPoints,
     SpanSegments,
     StoreRow,
-    decode_frame,
     decode_payload,
     decode_rows,
     decode_spans,
@@ -38,6 +37,7 @@ from gateway.wire.frames import (
     encode_payload,
 )
 from tests.rig.frame_maker import KIND, SHAPE, STARTED_NS, make_brief, make_brief_frame, make_call
+from tests.rig.frame_reader import read_frame
 
 COUNT = st.integers(0, (1 << 64) - 1)
 ROWS = st.builds(
@@ -103,7 +103,7 @@ def test_payload_round_trip(value: msgspec.Struct) -> None:
     """What one side writes the other reads, field by field."""
     assert decode_payload(encode_payload(value), type(value)) == value
     if isinstance(value, Frame):
-        assert decode_frame(encode_payload(value)) == value
+        assert read_frame(encode_payload(value)) == value
 
 
 @given(st.lists(MESSAGES, max_size=5), st.data())
@@ -156,7 +156,7 @@ def test_garbage_payload_is_a_frame_error(data: bytes) -> None:
         with contextlib.suppress(FrameError):
             decode_payload(data, kind)
     with contextlib.suppress(FrameError):
-        decode_frame(data)
+        decode_spans(data)
     with contextlib.suppress(FrameError):
         decode_rows(data)
 
@@ -175,7 +175,7 @@ def test_wrong_payload_names_what_it_is_not(payload: bytes) -> None:
     with pytest.raises(FrameError, match="not a Ack"):
         decode_payload(payload, Ack)
     with pytest.raises(FrameError, match="not a frame"):
-        decode_frame(payload)
+        decode_rows(payload)
 
 
 def test_text_that_is_not_utf8_is_a_frame_error() -> None:
@@ -213,15 +213,14 @@ def test_calls_in_brief_are_read_whole() -> None:
     payload = encode_payload(make_brief_frame(1, call, calls=[whole]))
     server, client = kinds_of([KIND], [SHAPE])[0].spans(call)
     spans = [SpanSegments(server, b""), SpanSegments(client, b"content")]
-    first, told = decode_frame(payload).calls
-    assert first == whole
-    assert (told.destination_mask, told.spans) == (call.destination_mask, spans)
-    assert [one.spans for one in decode_spans(payload).calls] == [whole.spans, spans]
+    found = decode_spans(payload).calls
+    assert [one.destination_mask for one in found] == [whole.destination_mask, call.destination_mask]
+    assert [one.spans for one in found] == [whole.spans, spans]
     rows = decode_rows(payload).calls
-    assert [one.row for one in rows] == [None, told.row]
     assert [one.spans for one in rows] == [whole.spans, spans]
     assert [one.span_count for one in rows] == [1, 2]
-    assert told.row == StoreRow(
+    assert rows[0] == whole
+    assert rows[1].row == StoreRow(
         trace_id=call.trace_id,
         span_id=call.span_id,
         name=SHAPE.name,
@@ -255,7 +254,7 @@ def test_the_first_chunk_is_told_from_the_start_of_the_call() -> None:
     assert found.row.first_chunk_ms == 2.5
 
 
-READERS = [pytest.param(read, id=read.__name__) for read in (decode_frame, decode_spans, decode_rows)]
+READERS = [pytest.param(read, id=read.__name__) for read in (decode_spans, decode_rows)]
 
 
 @pytest.mark.parametrize("read", READERS)
@@ -278,9 +277,8 @@ def test_a_call_of_no_kind_is_a_frame_error(read: Callable[[bytes], Any]) -> Non
 def test_a_call_that_cannot_be_told_is_a_frame_error() -> None:
     """Where its spans are made, which may be later."""
     payload = encode_payload(make_brief_frame(1, make_brief(1), make_brief(2, start_ns=-1)))
-    for read in (decode_frame, decode_spans):
-        with pytest.raises(FrameError, match="cannot be told"):
-            read(payload)
+    with pytest.raises(FrameError, match="cannot be told"):
+        decode_spans(payload)
     good, bad = decode_rows(payload).calls
     assert len(good.spans) == 2
     with pytest.raises(FrameError, match="cannot be told"):
