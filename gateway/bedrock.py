@@ -38,7 +38,6 @@ from gateway.telemetry.call_notes import read_notes
 
 _SIGNED: Final = "AWS4-HMAC-SHA256"
 _SHOWN: Final = 10
-_SHOWN_CHARACTERS: Final = 200
 _EMBEDDING: Final = "embedding"
 _HOW_TO_SIGN_IN: Final = (
     "This request is signed with keys of AWS, which the gateway cannot check. Send a key of the gateway "

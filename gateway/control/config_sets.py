@@ -31,9 +31,6 @@ from gateway.config.transport_checks import check_transport
 if TYPE_CHECKING:
     from gateway.store.config_store import ConfigStore
 
-FOLDER: Final = "config-set"
-"""Of the state folder."""
-
 NOTHING: Final = "0-"
 
 

@@ -29,7 +29,6 @@ from gateway.delivery.tls import TlsContexts
 from gateway.tls_files import TlsFileError
 from gateway.wire.frames import FrameError
 
-TIMEOUT_S: Final = 10.0
 _EXPORTER_VERSION: Final = version("opentelemetry-exporter-otlp-proto-http")
 USER_AGENT: Final = f"tfy-llm-gateway/{__version__} OTel-OTLP-Exporter-Python/{_EXPORTER_VERSION}"
 _LINE_BREAK: Final = re.compile(r"[\r\n\0]")

@@ -20,11 +20,9 @@ class Reservation:
     """A port that is ours until `close`.
 
     Attributes:
-        host: As it was asked for.
         port: The number, also where 0 was asked for.
     """
 
-    host: str
     port: int
     _holder: socket.socket
 
@@ -52,7 +50,7 @@ def reserve(host: str, port: int, *, flag: str) -> Reservation:
         holder = _hold(family, address)
     except OSError as error:
         raise _explain(error, host, port, flag) from error
-    return Reservation(host, holder.getsockname()[1], holder)
+    return Reservation(holder.getsockname()[1], holder)
 
 
 def _resolve(host: str, port: int, flag: str) -> tuple[int, tuple[object, ...]]:
