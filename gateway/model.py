@@ -768,10 +768,6 @@ class Client(Protocol):
         """The request's headers."""
 
     @property
-    def raw_path(self) -> str:
-        """The path as it was written, escapes and all."""
-
-    @property
     def query(self) -> str:
         """What followed the `?`, as it was written."""
 

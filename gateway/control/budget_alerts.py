@@ -145,11 +145,6 @@ class BudgetAlerts:
             telling = self._tell(sender, alert, may_be_plain=allowed)
             spawn(telling, name="budget-alert", owner=self._tasks)
 
-    async def told(self) -> None:
-        """Wait for what is being told."""
-        if self._tasks:
-            await asyncio.wait(set(self._tasks))
-
     def _meters(self, view: View) -> list[Any]:
         rules = watched(view.rules.every(), view.watches)
         return list(islice(meters_of(rules, self._in_force.known()), _MOST_METERS))

@@ -56,11 +56,6 @@ class Ledger:
         self._open: Counter[str] = Counter()
 
     @property
-    def exported(self) -> int:
-        """Spans that the endpoint took."""
-        return self._final["exported"]
-
-    @property
     def tried_spans(self) -> int:
         """How many spans the endpoint may have, from the first frame on that is not finished."""
         return self._open.total() + max(self._may_be_repeats, self.in_flight)

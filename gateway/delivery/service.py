@@ -137,11 +137,6 @@ class Delivery:
         self._is_journal_failing = False
 
     @property
-    def spool(self) -> Spool:
-        """The log of finished calls, for its readers."""
-        return self._spool
-
-    @property
     def is_running(self) -> bool:
         """The thread is alive."""
         return self._thread is not None and self._thread.is_alive()

@@ -507,16 +507,6 @@ class Reader:
             else:  # also done with what it lost or stepped over
                 self._settle_all()
 
-    def is_drained(self) -> bool:
-        """The spool is closed and every frame was read."""
-        with self._changed:
-            return self._spool.is_closed and self._spool.segment_after(self._position) is None
-
-    def has_unread(self) -> bool:
-        """There is a frame to read now."""
-        with self._changed:
-            return self._spool.segment_after(self._position) is not None
-
     def unread_spans(self) -> int:
         """Spans in frames not read yet."""
         return self._unread

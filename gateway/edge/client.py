@@ -82,16 +82,10 @@ def _search(names: tuple[bytes, ...], prefix: str) -> tuple[str, ...]:
 
 
 class AsWritten:
-    """The address of a request, as its caller wrote it."""
+    """What of the address of a request is passed on as its caller wrote it."""
 
     __slots__ = ()
     _scope: Scope
-
-    @property
-    def raw_path(self) -> str:
-        """The path as it was written."""
-        raw: bytes = self._scope["raw_path"]
-        return raw.partition(b"?")[0].decode("latin-1")
 
     @property
     def query(self) -> str:

@@ -418,9 +418,6 @@ INSTRUMENTS: Final[dict[str, Instrument]] = {
 }
 """All of them by name."""
 
-OLD: Final = frozenset({OLD_TIME_TO_FIRST_CHUNK.name, OLD_TIME_PER_OUTPUT_CHUNK.name, OLD_TOKEN_USAGE.name})
-"""Those that only `semconv: latest+old` brings."""
-
 
 def with_old_names(points: Iterable[MetricPoint]) -> Iterator[MetricPoint]:
     """The *points*, and those with an older twin under its name too."""

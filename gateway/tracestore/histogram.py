@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-RELATIVE_ERROR: Final = 1 / 32
 NONE: Final = -1
 """In the place of a bucket: there was nothing to observe."""
 

@@ -127,11 +127,6 @@ class RollupTables:
             for row in _decode(body):
                 self._waiting.add(row)
 
-    @property
-    def size_bytes(self) -> int:
-        """Of the tables, about."""
-        return sum(self._bytes.values())
-
     def add(self, gathered: Gathered, rows: Sequence[StoreRow], now_s: float) -> None:
         """Count calls, now or with those that come.
 

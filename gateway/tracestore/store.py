@@ -148,12 +148,6 @@ class TraceStore:
         finally:
             self._db.close()
 
-    @property
-    def position(self) -> int | None:
-        """Position in the spool up to which everything is stored, None for a new store."""
-        found = self._db.execute("SELECT value FROM meta WHERE name = 'position'").fetchone()
-        return None if found is None else int(found[0])
-
     def insert(
         self,
         frames: Sequence[tuple[int, RowsFrame]],
@@ -220,10 +214,6 @@ class TraceStore:
         """Bytes of the file that are in use."""
         pages = self._pragma("page_count") - self._pragma("freelist_count")
         return pages * self._pragma("page_size")
-
-    def sums_bytes(self) -> int:
-        """Those of them that are of sums, about."""
-        return self._rollups.size_bytes
 
     # What is in memory of the file, and transactions.
 

@@ -144,11 +144,6 @@ class StoreWriter:
         state = self._state
         return local_report(str(self._path), state, self._reader.counts())
 
-    @property
-    def keep_ratio(self) -> float:
-        """Share of all traces whose spans are kept now."""
-        return self._budget.keep_ratio
-
     def _run(self) -> None:
         while not self._is_over():
             try:

@@ -194,12 +194,6 @@ def write_message(headers: Mapping[str, HeaderValue], payload: bytes) -> bytes:
     return body + _SUM.pack(crc32(body))
 
 
-def write_event(kind: str, payload: bytes) -> bytes:
-    """An event with JSON, as Bedrock sends its own."""
-    headers = {":event-type": kind, ":content-type": "application/json", ":message-type": "event"}
-    return write_message(headers, payload)
-
-
 def write_exception(kind: str, payload: bytes) -> bytes:
     """An exception with JSON, of which a client makes its typed error."""
     headers = {":exception-type": kind, ":content-type": "application/json", ":message-type": "exception"}

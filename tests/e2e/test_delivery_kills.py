@@ -28,11 +28,11 @@ from tests.rig.frame_maker import INSTANCE, STARTED_NS, make_payload
 state, url, authorization, frames = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
 settings = DeliverySettings(limits=BatchLimits(max_spans=7, max_delay_s=0.01))
 delivery = Delivery(state, on_config=lambda *_: None, settings=settings)
-delivery.spool.reader("sink")
+delivery._spool.reader("sink")
 delivery.configure([Destination("sink", url, {"Authorization": authorization}, {}, 0)])
-first = (delivery.spool.last_sequence(Origin(INSTANCE, STARTED_NS)) or 0) + 1
+first = (delivery._spool.last_sequence(Origin(INSTANCE, STARTED_NS)) or 0) + 1
 for sequence in range(first, frames + 1):
-    delivery.spool.append(make_payload(sequence))
+    delivery._spool.append(make_payload(sequence))
 delivery.start()
 while True:
     entry = delivery.telemetry()["destinations"][0]

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from gateway.wire.aws_event_stream import write_event, write_exception
+from gateway.wire.aws_event_stream import write_exception
 from gateway.wire.sse import data_of_events
 from tests.fuzz.dialects import check_stream, check_whole
 from tests.fuzz.draw import Draw
@@ -16,6 +16,7 @@ from tests.fuzz.plane import open_plane
 from tests.fuzz.target import Check, Target, quoted
 from tests.golden.gemini_answers import answer, candidate
 from tests.golden.gemini_answers import events as gemini_events
+from tests.rig.aws_events import write_event
 from tests.unit.doubles import FakeReply
 from tests.unit.makers import TOKEN
 

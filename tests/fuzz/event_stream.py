@@ -16,12 +16,12 @@ from gateway.wire.aws_event_stream import (
     EventMessage,
     EventStreamParser,
     HeaderValue,
-    write_event,
     write_exception,
     write_message,
 )
 from tests.fuzz.draw import Draw
 from tests.fuzz.target import Check, Target
+from tests.rig.aws_events import write_event
 
 _NAMES: Final = (
     b":message-type",

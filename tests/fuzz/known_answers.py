@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from gateway.wire.aws_event_stream import EventStreamParser, write_event, write_exception
+from gateway.wire.aws_event_stream import EventStreamParser, write_exception
 from gateway.wire.sse import DATA_LINE, EVENT
 from tests.fuzz.changes import change
 from tests.fuzz.draw import Draw
 from tests.golden import responses_cases
 from tests.golden.test_pairs import CASES
 from tests.golden.translated import Case
+from tests.rig.aws_events import write_event
 
 Kind = Literal["json", "sse", "aws"]
 _TYPES: Final[dict[Kind, str]] = {

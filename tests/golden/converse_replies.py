@@ -9,7 +9,8 @@ from botocore.model import Shape
 from botocore.session import Session
 from botocore.validate import ParamValidator
 
-from gateway.wire.aws_event_stream import write_event, write_exception
+from gateway.wire.aws_event_stream import write_exception
+from tests.rig.aws_events import write_event
 
 USAGE: Final = {
     "inputTokens": 10,

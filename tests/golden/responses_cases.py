@@ -21,7 +21,8 @@ from gateway.translate import (
     responses_to_messages,
 )
 from gateway.translate.pair import Pair
-from gateway.wire.aws_event_stream import write_event, write_exception
+from gateway.wire.aws_event_stream import write_exception
+from tests.rig.aws_events import write_event
 from tests.unit.makers import make_target
 
 FOLDER: Final = Path(__file__).resolve().parent

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
-from gateway.wire.aws_event_stream import write_event, write_exception
+from gateway.wire.aws_event_stream import write_exception
+from tests.rig.aws_events import write_event
 from tests.rig.aws_signatures import Keys, Scope, SignatureError, verify
 from tests.rig.path_upstream import Asked, PathUpstream
 

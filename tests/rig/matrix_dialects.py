@@ -6,8 +6,8 @@ import base64
 import json
 from typing import Any, Final
 
-from gateway.wire.aws_event_stream import write_event
 from tests.golden import cohere_replies, converse_replies, gemini_answers
+from tests.rig.aws_events import write_event
 from tests.rig.matrix_answers import CACHED, RANKS, VECTOR, message, message_events, said
 
 LIMIT: Final = "the provider says 429"

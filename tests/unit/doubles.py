@@ -247,10 +247,6 @@ class FakeClient:
         return b"".join(self.pieces)
 
     @property
-    def raw_path(self) -> str:
-        return self.path
-
-    @property
     def has_body(self) -> bool:
         return any(self._body_pieces)
 

@@ -45,12 +45,12 @@ class Bench:
     def make(self) -> Delivery:
         self.delivery = Delivery(self.state_dir, on_config=lambda *_: None, settings=SETTINGS)
         self.delivery.configure([self.destination])
-        self.delivery.spool.reader("elastic")  # known before the first frame comes
+        self.delivery._spool.reader("elastic")  # known before the first frame comes
         return self.delivery
 
     def spool(self, count: int, first: int = 1) -> None:
         for n in range(first, first + count):
-            self.delivery.spool.append(make_payload(n))
+            self.delivery._spool.append(make_payload(n))
 
     def ledger(self) -> dict[str, Any]:
         """The counts, after a look whether they add up."""
@@ -164,10 +164,10 @@ def test_requests_too_large_are_halved(
     bench.delivery.configure([replace(bench.destination, protocol=protocol)])
     content = AttributeKey("gen_ai.input.messages").text("x" * 2000)
     bench.spool(3)
-    bench.delivery.spool.append(
+    bench.delivery._spool.append(
         make_payload(4, CallSpans(EVERYWHERE, None, [make_span("span-4", content=content)]))
     )
-    bench.delivery.spool.append(make_payload(5, make_call("never", size_bytes=3000)))
+    bench.delivery._spool.append(make_payload(5, make_call("never", size_bytes=3000)))
     bench.spool(5, first=6)
     counts = bench.run_until_settled()
     assert counts["exported"] == 9
@@ -195,7 +195,7 @@ def test_a_span_that_cannot_become_json_goes_alone(bench: Bench, endpoint: Manag
     no_text = SpanSegments(
         make_span("x").plain + AttributeKey("k").text("abc").replace(b"abc", b"a\xffc"), b""
     )
-    bench.delivery.spool.append(make_payload(3, CallSpans(EVERYWHERE, None, [no_text])))
+    bench.delivery._spool.append(make_payload(3, CallSpans(EVERYWHERE, None, [no_text])))
     bench.spool(1, first=4)
     counts = bench.run_until_settled()
     assert counts["dropped"]["by_reason"] == {"unreadable": 1}

@@ -116,10 +116,14 @@ class Bench:
         """Run until the endpoint has given all of *outcomes* and one success more."""
         self.exchange.outcomes = list(outcomes)
         task = asyncio.ensure_future(self.sender.run())
-        before = self.sender.ledger.exported
-        await until_async(lambda: self.sender.ledger.exported > before, what="a delivered batch")
+        before = self.exported()
+        await until_async(lambda: self.exported() > before, what="a delivered batch")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+    def exported(self) -> int:
+        count: int = self.sender.entry()["ledger"]["exported"]
+        return count
 
     def ledger(self) -> dict[str, Any]:
         """The counts, after a look whether they add up."""

@@ -17,6 +17,7 @@ from gateway.delivery.chain import Pacing
 from gateway.delivery.destination import Destination
 from gateway.delivery.journal import Journal
 from gateway.delivery.service import Delivery, DeliverySettings
+from gateway.delivery.spool import Reader
 from gateway.socket_path import control_address
 from gateway.wire.frames import (
     Ack,
@@ -236,9 +237,9 @@ def test_what_could_not_be_sent_goes_out_after_the_next_start(bench: Bench, sink
 def test_a_killed_process_sends_again_at_most_what_it_had_not_noted(bench: Bench, sink: OtlpSink) -> None:
     """At least once: after a crash nothing is missing, and a frame sent again is not there twice."""
     delivery = bench.make()
-    delivery.spool.reader("sink")
-    delivery.spool.append(make_payload(1))
-    delivery.spool.keep_cursors()  # the process ends here: no close
+    delivery._spool.reader("sink")
+    delivery._spool.append(make_payload(1))
+    delivery._spool.keep_cursors()  # the process ends here: no close
     again = bench.start(to(sink))
     with Worker(bench.state_dir) as worker:
         worker.hand_over(1)
@@ -310,7 +311,7 @@ def test_an_endless_series_of_changes_leaks_nothing(bench: Bench, sink: OtlpSink
     until(lambda: not delivery._closers, what="the senders to end")
     assert delivery._senders == {}
     assert delivery._tasks == {}
-    assert delivery.spool.consumers() == frozenset()
+    assert delivery._spool.consumers() == frozenset()
     assert delivery.telemetry()["removed"][0]["ledger"]["created"] == 0
 
 
@@ -374,8 +375,8 @@ def test_the_store_reads_beside_the_senders_to_the_end(bench: Bench, sink: OtlpS
     stored: list[int] = []
 
     def store() -> None:
-        while not reader.is_drained():
-            for position, _payload in reader.read(1 << 20, 100, timeout_s=30.0):
+        while found := reader.read(1 << 20, 100, timeout_s=30.0):
+            for position, _payload in found:
                 stored.append(position)
                 reader.advance(position)
 
@@ -396,7 +397,7 @@ def test_the_store_goes_on_at_its_own_cursor(bench: Bench) -> None:
     delivery = bench.make()
     delivery.local_reader(None)
     for sequence in (1, 2, 3):
-        delivery.spool.append(make_payload(sequence))
+        delivery._spool.append(make_payload(sequence))
     delivery.stop(0.0)
     reader = bench.make().local_reader(2)
     assert reader.read(1 << 20, 100) == [(3, make_payload(3))]
@@ -408,7 +409,7 @@ def test_a_sender_that_an_error_ended_goes_on(
     """A failing disk costs time, not spans."""
     monkeypatch.setattr("gateway.delivery.service._RESTART_S", 0.01)
     delivery = bench.make()
-    spool_read = delivery.spool.reader("sink").__class__.read
+    spool_read = Reader.read
     failures = iter([True, True])
 
     def failing_read(*args: Any) -> Any:

@@ -458,8 +458,8 @@ def test_a_waiting_reader_in_another_thread_is_woken(tmp_path: Path) -> None:
     found: list[bytes] = []
 
     def store() -> None:
-        while not reader.is_drained():
-            for position, payload in reader.read(ALL, ALL, timeout_s=30.0):
+        while read := reader.read(ALL, ALL, timeout_s=30.0):
+            for position, payload in read:
                 found.append(payload)
                 reader.advance(position)
 

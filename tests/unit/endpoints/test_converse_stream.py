@@ -15,7 +15,8 @@ from gateway.endpoints.converse_stream import ConverseReading
 from gateway.endpoints.openai_reply import ReplyFacts
 from gateway.errors import UpstreamBadReply
 from gateway.model import Usage
-from gateway.wire.aws_event_stream import EventStreamParser, write_event, write_exception, write_message
+from gateway.wire.aws_event_stream import EventStreamParser, write_exception, write_message
+from tests.rig.aws_events import write_event
 from tests.rig.requires import requires
 from tests.unit.recorded import read_recorded
 

@@ -133,7 +133,7 @@ def test_traces_and_sums_are_kept(tmp_path: Path, now_s: int) -> None:
     write_old(path, now_s)
     assert find_stored(path).position == 77, "read before it is brought up"
     with closing(TraceStore(path)) as store:
-        assert store.position == 77
+        assert find_stored(path).position == 77
         assert store.insert([(78, frame_of(1, 1))]) == Inserted(repeated=2), "known by its sequence"
         reader = TraceReader(path)
         assert len(reader.list_traces(parse_trace_query([]))["traces"]) == 2  # type: ignore[arg-type]
@@ -168,7 +168,7 @@ def test_version_3_is_kept(tmp_path: Path, now_s: int) -> None:
         db.commit()
     assert find_stored(path).position == 77, "read before it is brought up"
     with closing(TraceStore(path)) as store:
-        assert store.position == 77
+        assert find_stored(path).position == 77
         found = TraceReader(path).list_traces(parse_trace_query([("q", "number-300")]))
         assert [int(trace["trace_id"], 16) for trace in found["traces"]] == [300]  # type: ignore[attr-defined]
         more = make_call(make_row(301, start_ns=now_s * NS, caller="app9"))

@@ -319,10 +319,11 @@ def test_over_its_share_of_the_cpu_it_keeps_a_sample(
     """The ledger and one log line a minute say so; the rollups stay exact."""
     now_s = [0.0]
     clocks = Clocks(unix_s=lambda: NOW_S, monotonic_s=lambda: now_s[0])
-    writer = StoreWriter(path, spool, budget=HalfBudget(), clocks=clocks)
+    budget = HalfBudget()
+    writer = StoreWriter(path, spool, budget=budget, clocks=clocks)
     with caplog.at_level(logging.WARNING):
         writer.start()
-        until(lambda: writer.keep_ratio == 0.5, "the budget is exceeded")
+        until(lambda: budget.keep_ratio == 0.5, "the budget is exceeded")
         spool.append(payload_of(1, *range(1, 101)), spans=200)
         until(lambda: spool.settled == 1, "the frame is settled")
         assert "50 %" not in caplog.text

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 
 from gateway.errors import GatewayError, UpstreamBadReply
 from gateway.translate import responses_to_converse
-from gateway.wire.aws_event_stream import write_event
 from tests.golden.converse_replies import REPLIES, converse_events, event, exception
 from tests.golden.responses_cases import (
     STARTED_AT_NS,
@@ -20,6 +19,7 @@ from tests.golden.responses_cases import (
     make_responses_call,
     read_events_of,
 )
+from tests.rig.aws_events import write_event
 from tests.rig.requires import requires
 from tests.unit.makers import make_target
 from tests.unit.recorded import recorded_answers

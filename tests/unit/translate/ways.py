@@ -21,11 +21,12 @@ from gateway.errors import UnsupportedParameter
 from gateway.model import Call, Dialect, Endpoint, Target
 from gateway.translate.pair import Pair, ReplyStream
 from gateway.translate.registry import pair_of
-from gateway.wire.aws_event_stream import EventStreamParser, write_event
+from gateway.wire.aws_event_stream import EventStreamParser
 from tests.golden import converse_replies, gemini_answers
 from tests.golden.cohere_replies import REPLIES as COHERE_REPLIES
 from tests.golden.cohere_replies import events as cohere_events
 from tests.golden.responses_cases import all_cases
+from tests.rig.aws_events import write_event
 from tests.unit.makers import make_target
 from tests.unit.recorded import GEMINI_SHAPED, OPENAI_SHAPED, Recorded, recorded_answers
 

@@ -21,10 +21,10 @@ from gateway.wire.aws_event_stream import (
     EventStreamParser,
     HeaderValue,
     read_headers,
-    write_event,
     write_exception,
     write_message,
 )
+from tests.rig.aws_events import write_event
 from tests.rig.requires import requires
 from tests.unit.recorded import recorded_answers
 
