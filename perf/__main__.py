@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -44,7 +45,9 @@ def measure(suite: str, steps: Steps, *, unfinished: Path | None = None) -> Run:
             if name in done:
                 continue
             say(f"-- {name}")
+            began_s = time.monotonic()
             done[name] = step(bench)
+            say(f"-- {name} took {time.monotonic() - began_s:.0f} s")
             run.sections.append(done[name])
             if unfinished:
                 keep_unfinished(unfinished, run)
