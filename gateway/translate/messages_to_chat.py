@@ -126,7 +126,8 @@ def _thoughts(said: dict[str, Any]) -> str:
 
 
 def _content(said: dict[str, Any], chat_id: str, names: LongNames) -> list[dict[str, Any]]:
-    content = [block for block in list_of(said.get("thinking_blocks")) if isinstance(block, dict)]
+    blocks = map(object_of, list_of(said.get("thinking_blocks")))
+    content = [block for block in blocks if _is_thought(block)]
     thoughts = _thoughts(said)
     if thoughts and not content:
         content.append({"type": "thinking", "thinking": thoughts, "signature": ""})
@@ -140,6 +141,17 @@ def _content(said: dict[str, Any], chat_id: str, names: LongNames) -> list[dict[
         block = _tool_use(call, f"{chat_id}_{index}", names)
         content.append({**block, "input": read_arguments(function.get("arguments"))})
     return content
+
+
+def _is_thought(block: dict[str, Any]) -> bool:
+    """Whether it is what callers of Messages read as one."""
+    match block:
+        case {"type": "thinking", "thinking": str()}:
+            return isinstance(block.get("signature", ""), str)
+        case {"type": "redacted_thinking", "data": str()}:
+            return True
+        case _:
+            return False
 
 
 def _text(content: object) -> str:
@@ -299,7 +311,7 @@ class EventStream:
         signature = text_of(block.get("signature"))
         if self._blocks.open == "thinking" and signature:
             return self._blocks.delta({"type": "signature_delta", "signature": signature}) + self._close()
-        if block.get("type") != "redacted_thinking":
+        if block.get("type") != "redacted_thinking" or not _is_thought(block):
             return b""
         return self._close() + self._blocks.begin("redacted", block) + self._close()
 

@@ -193,6 +193,27 @@ def test_any_answer(value: Any) -> None:
         message(passed)
 
 
+@pytest.mark.parametrize(
+    "block",
+    [
+        pytest.param({"type": "redacted_thinking", "data": {"id": "c"}}, id="data that are no text"),
+        pytest.param({"type": "redacted_thinking"}, id="no data"),
+        pytest.param({"type": "thinking", "thinking": ["hm"]}, id="a thought that is no text"),
+        pytest.param({"type": "thinking", "thinking": "hm", "signature": 5}, id="a signature that is none"),
+        pytest.param({"type": ["thinking"], "thinking": "hm"}, id="a type that is none"),
+        pytest.param({"type": "text", "text": "hm"}, id="no thought"),
+    ],
+)
+def test_what_is_no_thought(block: dict[str, Any]) -> None:
+    """An official client would fail on a block that Messages has not, so the caller gets the rest."""
+    said = {"role": "assistant", "content": "Hello", "thinking_blocks": [block]}
+    body = json.dumps({"id": "c", "model": "m", "choices": [{"message": said, "finish_reason": "stop"}]})
+    whole = json.loads(messages_to_chat.read(CALL, body.encode(), started_at_ns=0)[0])
+    passed, _ = relay([FIRST, chunk({"thinking_blocks": [block]}), TEXT, LAST, DONE])
+    assert whole["content"] == [{"type": "text", "text": "Hello"}]
+    assert message(passed)["content"] == [{"type": "text", "text": "grün"}]
+
+
 def test_too_deep() -> None:
     """A body that is nested deeper than it can be rebuilt is refused, not a crash."""
     deep = '{"type":"document","source":{"type":"content","content":[' * 300 + "]}}" * 300
