@@ -112,6 +112,7 @@ class Ledger:
             counts=self._counts(settled),
             dropped=dict(_dropped(settled) + Counter(reader.settled_lost)),
             tried_spans=self.tried_spans,
+            spans_before=reader.settled_spans,
         )
 
     def retire(self, reader: ReaderCounts) -> Entry:

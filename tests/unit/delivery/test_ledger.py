@@ -20,6 +20,7 @@ class FakeReader:
     def __init__(self, settled: int, lost: dict[str, int] | None = None) -> None:
         self.settled = settled
         self.settled_lost = lost or {}
+        self.settled_spans = 2 * settled
 
 
 def total(entry: dict[str, Any]) -> int:
@@ -170,6 +171,7 @@ def test_what_the_spool_lost_is_dropped_by_its_reason() -> None:
     assert entry["dropped"] == {"total": 8, "by_reason": {"unreadable": 3, "spool_full": 5}}
     kept = ledger.journal(FakeReader(9, {"spool_full": 5}))  # type: ignore[arg-type]
     assert kept.dropped == {"unreadable": 3, "spool_full": 5}
+    assert (kept.position, kept.spans_before) == (9, 18)
 
 
 def test_nothing_is_no_reason() -> None:
