@@ -80,6 +80,7 @@ class Answer:
         content_type: Without parameters, lower case.
         retry_after: The header's value, "" without one.
         date: Likewise.
+        is_unread: The body, b"" here, did not come whole or cannot be unpacked.
     """
 
     status: int
@@ -87,6 +88,7 @@ class Answer:
     body: bytes
     retry_after: str
     date: str = ""
+    is_unread: bool = False
 
 
 def judge(answer: Answer, now_s: float) -> Outcome:
@@ -150,6 +152,8 @@ def _delivered(answer: Answer) -> Outcome:
         # A sign-in page, a proxy's own, another product: whatever it is, it has not taken our spans.
         return Outcome(Verdict.REFUSED, answer.status, f"HTTP {answer.status}: {WEB_PAGE}")
     rejected, message = 0, ""
+    if answer.is_unread:
+        message = "the rest of the answer cannot be read"
     # By its own type, whatever was sent: a proxy's empty 200 or `{}` is common.
     if answer.body and answer.content_type == _JSON:
         rejected, message = _json_partial_success(answer.body)
