@@ -113,6 +113,7 @@ def _destination(
         protocol=protocol,
         compression=exporter.compression,
         tls=tls_files(exporter.tls, folder),
+        timeout_s=exporter.timeout_s,
     )
 
 

@@ -336,6 +336,17 @@ def targets(folder: Path, *exporters: dict[str, Any] | None, **environ: str) -> 
     return make_metrics_targets(checked.config, secrets)
 
 
+def test_the_environment_says_how_long_a_try_may_take(tmp_path: Path) -> None:
+    """Of metrics as of traces."""
+    environ = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "https://env.test",
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "7000",
+        "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT": "3000",
+    }
+    [found] = targets(tmp_path, **environ)
+    assert (found.destination.endpoint, found.destination.timeout_s) == ("https://env.test/v1/metrics", 3.0)
+
+
 def test_targets(tmp_path: Path) -> None:
     """One per metrics exporter, its path added, its secrets resolved; one without metrics is none."""
     exporter = {
