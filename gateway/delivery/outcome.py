@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from random import Random
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # it has no stubs
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from gateway.wire.http_date import parse_http_date
 from gateway.wire.retry_after import parse_retry_after
 
 RETRYABLE: Final = frozenset({429, 502, 503, 504})
@@ -130,8 +130,8 @@ def drop_reason(outcome: Outcome) -> str:
 def clock_ahead_s(answer: Answer, now_s: float) -> float:
     """How far *now_s* is ahead of the endpoint's clock, 0.0 when its answer has no readable `Date`."""
     try:
-        return now_s - parsedate_to_datetime(answer.date).timestamp()
-    except (ValueError, OverflowError):
+        return now_s - parse_http_date(answer.date)
+    except ValueError:
         return 0.0
 
 
