@@ -174,6 +174,17 @@ def test_what_the_spool_lost_is_dropped_by_its_reason() -> None:
     assert (kept.position, kept.spans_before) == (9, 18)
 
 
+def test_kept_spans_are_counted_once_however_often_their_frame_is_read() -> None:
+    """A frame that is not done with is read again after a new start, and counted then."""
+    ledger = Ledger(Entry(3, {"kept_unsampled": 5}))
+    for position, spans in ((4, 2), (5, 0), (6, 1)):
+        ledger.keep_unsampled(position, spans)
+    assert ledger.kept_unsampled == 8
+    kept = [ledger.journal(FakeReader(at)).counts["kept_unsampled"] for at in (3, 4, 5, 6)]  # type: ignore[arg-type]
+    assert kept == [5, 7, 7, 8]
+    assert ledger.retire(ReaderCounts(0, 0, 0, 0, {})).counts["kept_unsampled"] == 8
+
+
 def test_nothing_is_no_reason() -> None:
     """A reason is shown once something was dropped for it."""
     ledger = Ledger()
