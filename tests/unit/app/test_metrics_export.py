@@ -428,3 +428,29 @@ async def test_export_follows_the_configuration(tmp_path: Path) -> None:
 
 def _last_type(sink: OtlpSink) -> str:
     return sink.metrics_requests()[-1].headers["content-type"]
+
+
+async def test_a_mistake_does_not_end_metrics(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A first look at sums, of which deltas are made, may fail as any other: it is tried again."""
+    faults: list[Exception] = [DeliveryStoppedError("does not answer"), RuntimeError("a mistake of ours")]
+    points = [calls(1)]
+
+    async def collect() -> MetricsReport:
+        if faults:
+            raise faults.pop()
+        points[0] = calls(points[0].values[0] + 1)
+        return MetricsReport(1, points, 1)
+
+    with OtlpSink() as sink:
+        export = MetricsExport(
+            collect,
+            MetricsLedgers(tmp_path / "metrics"),
+            resource=RESOURCE,
+            find_proxy=lambda _: None,
+            period_s=0.02,
+            random=Random(1),
+        )
+        export.configure([MetricsTarget(replace(DESTINATION, endpoint=sink.metrics_url), True)])
+        await until_async(sink.metrics_requests, "a request")
+        await export.stop(1.0)
+    assert len([record for record in caplog.records if "ended by an error" in record.message]) == 2
