@@ -395,6 +395,49 @@ def test_what_was_lost_before_a_finished_frame_is_kept_with_it(tmp_path: Path) -
     spool.close()
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from(["append", "append", "read", "settle", "restart"]), st.integers(0, 4)),
+        max_size=60,
+    ),
+    tail_bytes=st.sampled_from([0, 500]),
+)
+def test_every_span_that_ever_came_is_in_the_counts(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]], tail_bytes: int
+) -> None:
+    """Whatever is given up, read, and finished, and whenever the process ends: what is noted adds up."""
+    folder = tmp_path_factory.mktemp("spool")
+
+    def begin() -> tuple[Spool, Reader]:
+        spool = Spool(folder, max_bytes=1500, segment_bytes=300, tail_bytes=tail_bytes)
+        return spool, spool.reader("destination")
+
+    spool, reader = begin()
+    created = passed = lost = sequence = 0
+    in_hand: list[int] = []
+    for step, number in steps:
+        if step == "append":
+            sequence += 1
+            created += number
+            spool.append(make_payload(sequence, make_call(*["x"] * number)))
+        elif step == "read":
+            in_hand += [position for position, _payload in reader.read(ALL, number + 1)]
+        elif step == "settle" and in_hand[number:]:
+            reader.advance(in_hand[number])
+            del in_hand[: number + 1]
+        elif step == "restart":
+            passed += reader.counts().passed
+            lost += sum(reader.settled_lost.values())
+            spool.note("destination", Entry(reader.settled, spans_before=reader.settled_spans))
+            spool.close()
+            spool, reader = begin()
+            in_hand.clear()
+        assert adds_up(reader.counts())
+        assert passed + lost + reader.counts().created == created
+    spool.close()
+
+
 def test_a_place_noted_by_an_earlier_version_counts_frames(tmp_path: Path) -> None:
     """Nobody knows what was in them; a file begun since has its own count, which is not taken for theirs."""
     size = len(make_record(make_payload(1, make_call("a", "b"))))
