@@ -113,6 +113,7 @@ def _destination(
         protocol=protocol,
         compression=exporter.compression,
         tls=tls_files(exporter.tls, folder),
+        timeout_s=exporter.timeout_s,
     )
 
 
@@ -395,7 +396,23 @@ class MetricsExport:
             random=self._random,
             history=earlier.history if earlier is not None else History(self._ledgers.of(name)),
         )
-        spawn(sender.run(), name=f"metrics-{name}", owner=self._tasks.setdefault(name, set()))
+        self._run(name, sender)
+
+    def _run(self, name: str, sender: MetricsSender) -> None:
+        task = spawn(sender.run(), name=f"metrics-{name}", owner=self._tasks.setdefault(name, set()))
+        task.add_done_callback(lambda done: self._restart(name, sender, done))
+
+    def _restart(self, name: str, sender: MetricsSender, task: asyncio.Task[None]) -> None:
+        """After an error, which `spawn` has logged, go on a period later: no mistake may end metrics."""
+        if task.cancelled() or task.exception() is None:
+            return
+        sender.history.ledger.keep()
+
+        def run_again() -> None:
+            if self._senders.get(name) is sender:
+                self._run(name, sender)
+
+        asyncio.get_running_loop().call_later(self._period_s, run_again)
 
     def _end(self, name: str) -> None:
         sender = self._senders.pop(name)

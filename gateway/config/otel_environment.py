@@ -291,4 +291,7 @@ class _Reader:
 
 
 def _complete(endpoint: str, path: str) -> str:
-    return f"{endpoint.rstrip('/')}/{path}" if path else endpoint
+    if not path:
+        return endpoint
+    base, mark, query = endpoint.partition("?")
+    return f"{base.rstrip('/')}/{path}{mark}{query}"

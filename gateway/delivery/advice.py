@@ -132,6 +132,18 @@ _KEY_ANSWERS: Final = re.compile(
     r"|(?P<NOT_BASE64>illegal base64)",
     re.IGNORECASE,
 )
+_NO_ADDRESS: Final = (
+    "DNS",
+    "name or service",
+    "name resolution",
+    "nodename",
+    "getaddrinfo",
+    "no address associated",
+    "errors resolving",
+    "lookup failed",
+)
+_NO_WAY: Final = ("unreachable", "no route")
+_NOBODY: Final = ("refused", "connect call failed")
 _MISTAKE_BY_ANSWER: Final = {mistake.name: mistake for mistake in KeyMistake}
 
 
@@ -158,11 +170,18 @@ def _names(product: Product) -> Callable[[Try], bool]:
     )
 
 
+def _found_nobody(tried: Try) -> bool:
+    """Whether no connection came about: then a usual port says nothing of what is spoken there."""
+    return tried.status is None and tried.says(*_NO_ADDRESS, *_NO_WAY, *_NOBODY)
+
+
 def _is_grpc_behind_http(tried: Try) -> bool:
     if tried.is_grpc:
         return False
     return tried.says(r"expected HTTP/", "bad status line", "HTTP/2", "invalid HTTP version", "preface") or (
-        tried.port == _GRPC_PORT and (tried.status is None or tried.status in (400, 404, 405, 415, 505))
+        tried.port == _GRPC_PORT
+        and not _found_nobody(tried)
+        and (tried.status is None or tried.status in (400, 404, 405, 415, 505))
     )
 
 
@@ -171,7 +190,11 @@ def _is_http_behind_grpc(tried: Try) -> bool:
         return False
     return tried.says(
         "http1", r"HTTP/1\.", "settings frame", "preface", "ALPN", "frame with length", "malformed"
-    ) or (tried.port == _HTTP_PORT and tried.status not in (401, 403, 429, *_SUCCESS))
+    ) or (
+        tried.port == _HTTP_PORT
+        and not _found_nobody(tried)
+        and tried.status not in (401, 403, 429, *_SUCCESS)
+    )
 
 
 def _is_clock(tried: Try) -> bool:
@@ -357,16 +380,7 @@ RULES: Final[tuple[Rule[Try], ...]] = (
         "the host name of the endpoint has no address",
         "See its spelling and this machine's DNS (getent hosts <host>). In a container: is the name one "
         "of the container's network?",
-        _unanswered(
-            "DNS",
-            "name or service",
-            "name resolution",
-            "nodename",
-            "getaddrinfo",
-            "no address associated",
-            "errors resolving",
-            "lookup failed",
-        ),
+        _unanswered(*_NO_ADDRESS),
     ),
     Rule(
         "the endpoint's certificate has expired, or is not valid yet",
@@ -392,13 +406,13 @@ RULES: Final[tuple[Rule[Try], ...]] = (
     Rule(
         "there is no way to the endpoint's network",
         "See this machine's routes and firewall, and whether it may go out directly or needs a proxy.",
-        _unanswered("unreachable", "no route"),
+        _unanswered(*_NO_WAY),
     ),
     Rule(
         "nothing listens at the endpoint's address",
         "See host and port, and that the collector runs. In a container, localhost is the container "
         "itself: use the service's name.",
-        _unanswered("refused", "connect call failed"),
+        _unanswered(*_NOBODY),
     ),
     Rule(
         "the endpoint did not answer in time",

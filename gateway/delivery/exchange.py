@@ -9,6 +9,7 @@ import asyncio
 import re
 import ssl
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.metadata import version
@@ -34,6 +35,7 @@ USER_AGENT: Final = f"tfy-llm-gateway/{__version__} OTel-OTLP-Exporter-Python/{_
 _LINE_BREAK: Final = re.compile(r"[\r\n\0]")
 # OTLP's bound for what a client reads of an answer.
 _MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
+_GZIP_OR_ZLIB: Final = zlib.MAX_WBITS | 32
 _CONTENT_TYPES: Final = {"http/protobuf": "application/x-protobuf", "http/json": "application/json"}
 
 FindProxy = Callable[[str], str | None]
@@ -75,6 +77,8 @@ class HttpExchange:
         self._connector = CheckedConnector()
         self._session = aiohttp.ClientSession(
             connector=self._connector,
+            # Unpacked by us, as aiohttp takes one that it cannot unpack for no answer.
+            auto_decompress=False,
             timeout=aiohttp.ClientTimeout(total=None),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
@@ -98,9 +102,9 @@ class HttpExchange:
 
     async def _try(self, destination: Destination, data: bytes) -> Outcome:
         timeout_s = destination.timeout_s if self._timeout_s is None else self._timeout_s
+        deadline_s = asyncio.get_running_loop().time() + timeout_s
         try:
-            async with asyncio.timeout(timeout_s):
-                answer = await self._exchange(destination, data)
+            answer = await self._exchange(destination, data, deadline_s)
         except TimeoutError:
             return Outcome(Verdict.RETRY, None, f"no answer within {timeout_s:g} s")
         except (aiohttp.ClientConnectorError, ssl.SSLError, TlsFileError) as error:
@@ -112,27 +116,30 @@ class HttpExchange:
         now_s = self._now_s()
         return replace(judge(answer, now_s), clock_ahead_s=clock_ahead_s(answer, now_s))
 
-    async def _exchange(self, destination: Destination, data: bytes) -> Answer:
+    async def _exchange(self, destination: Destination, data: bytes, deadline_s: float) -> Answer:
         # A redirect would carry the body and its key elsewhere; it is an answer like any other that is no
         # success.
         proxy = self._find_proxy(destination.endpoint)
         self._connector.follow(destination.egress, destination.endpoint, proxy)
-        async with self._session.post(
-            destination.endpoint,
-            data=data,
-            headers=_headers(destination),
-            allow_redirects=False,
-            proxy=proxy,
-            ssl=self._contexts.find(destination.tls) or True,
-        ) as response:
-            said = await _read_bounded(response)
+        async with asyncio.timeout_at(deadline_s):
+            response = await self._session.post(
+                destination.endpoint,
+                data=data,
+                headers=_headers(destination),
+                allow_redirects=False,
+                proxy=proxy,
+                ssl=self._contexts.find(destination.tls) or True,
+            )
+        async with response:
+            said = await _read(response, deadline_s)
             headers = response.headers
             return Answer(
                 response.status,
                 response.content_type,
-                said,
+                said or b"",
                 headers.get("Retry-After", ""),
                 headers.get("Date", ""),
+                is_unread=said is None,
             )
 
 
@@ -178,6 +185,26 @@ def _headers(destination: Destination) -> CIMultiDict[str]:
 
 def _own(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name.lower() != "content-encoding"}
+
+
+async def _read(response: aiohttp.ClientResponse, deadline_s: float) -> bytes | None:
+    """What the endpoint said; None when that did not come whole, or is packed as nobody had asked for.
+
+    Its status is an answer all the same: the endpoint has taken the batch or not, and where a proxy garbles
+    each of its answers, the same batch would go out for ever.
+    """
+    try:
+        async with asyncio.timeout_at(deadline_s):
+            said = await _read_bounded(response)
+    except (aiohttp.ClientError, OSError):  # TimeoutError among them
+        response.close()
+        return None
+    if response.headers.get("Content-Encoding", "identity").lower() == "identity":
+        return said
+    try:
+        return zlib.decompressobj(_GZIP_OR_ZLIB).decompress(said, _MAX_ANSWER_BYTES)
+    except zlib.error:
+        return None
 
 
 async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:

@@ -9,6 +9,7 @@ Codes: https://opentelemetry.io/docs/specs/otlp/#failures and the collector's ta
 from __future__ import annotations
 
 import asyncio
+import base64
 import importlib
 from dataclasses import replace
 from types import ModuleType
@@ -48,6 +49,9 @@ _HTTP_STATUS: Final = {
 _TOO_LARGE_TEXTS: Final = ("larger than max", "too large")
 # grpcio's own words for a header that cannot be sent; the batch waits for a better configuration.
 _UNSENDABLE: Final = "Invalid metadata"
+# And for a call that found no connection to go out on.
+_UNCONNECTED: Final = ("failed to connect to all addresses", "errors resolving", "DNS resolution failed")
+_BINARY: Final = "-bin"
 _STATUS_DETAILS: Final = "grpc-status-details-bin"
 
 
@@ -108,9 +112,24 @@ class GrpcExchange:
         return self._channel.unary_unary(self._method).future(
             body,
             timeout=destination.timeout_s,
-            metadata=[(name.lower(), value) for name, value in destination.headers.items()],
+            metadata=[_metadatum(name.lower(), value) for name, value in destination.headers.items()],
             compression=compression,
         )
+
+
+def _metadatum(name: str, value: str) -> tuple[str, str | bytes]:
+    """A header as gRPC takes it: those whose names end so are bytes, in Base64 where text is wanted.
+
+    Raises:
+        ValueError: It is no Base64.
+    """
+    if not name.endswith(_BINARY):
+        return name, value
+    try:
+        return name, base64.b64decode(value.rstrip("=") + "=" * (-len(value.rstrip("=")) % 4), validate=True)
+    except ValueError:
+        msg = f"the value of header {name} is not Base64, as gRPC wants it of a name that ends in {_BINARY}"
+        raise ValueError(msg) from None
 
 
 def target_of(endpoint: str) -> tuple[str, bool]:
@@ -171,12 +190,14 @@ def _outcome(call: Any) -> Outcome:
     if status == 429 and any(text in said.lower() for text in _TOO_LARGE_TEXTS):  # noqa: PLR2004 - as above
         return Outcome(Verdict.TOO_LARGE, 413, message)
     is_answered = code != "UNAVAILABLE" or bool(call.trailing_metadata())
+    is_unsent = not is_answered and said.startswith(_UNCONNECTED)
     judged = judge(Answer(status, "", b"", ""), 0.0)
     return Outcome(
         judged.verdict,
         status if is_answered and code != "DEADLINE_EXCEEDED" else None,
         message,
         retry_after_s=_retry_after_s(call.trailing_metadata() or ()),
+        is_unsent=is_unsent,
     )
 
 

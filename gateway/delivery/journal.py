@@ -32,6 +32,8 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
         tried_spans: Of the frames from *position* on, how many spans the endpoint may have: they were sent,
             and no answer is noted.
         is_retired: The destination is no more, and only its counts are kept.
+        spans_before: Spans in all frames before *position*, those of before the destination was there too: by
+            it those of frames that the spool has given up meanwhile can be counted. None when not known.
     """
 
     position: int
@@ -39,6 +41,7 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
     dropped: dict[str, int] = {}
     tried_spans: int = 0
     is_retired: bool = False
+    spans_before: int | None = None
 
 
 class _Record(msgspec.Struct, array_like=True, frozen=True):

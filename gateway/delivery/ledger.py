@@ -11,7 +11,7 @@ from its start, and its spans count once.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -54,6 +54,8 @@ class Ledger:
         self._may_be_repeats = earlier.tried_spans
         # Of the frame that batches so far have begun and not finished.
         self._open: Counter[str] = Counter()
+        # Of frames that are not done with: the position after each, and its part of `kept_unsampled`.
+        self._kept_open: deque[tuple[int, int]] = deque()
 
     @property
     def tried_spans(self) -> int:
@@ -63,6 +65,12 @@ class Ledger:
     def queue(self, spans: int) -> None:
         """They were read from the spool."""
         self.queued += spans
+
+    def keep_unsampled(self, position: int, spans: int) -> None:
+        """Of the frame before *position* so many are below the sampling ratio, and were kept."""
+        if spans:
+            self.kept_unsampled += spans
+            self._kept_open.append((position, spans))
 
     def pass_by(self, refused: Refused) -> None:
         """They are in finished frames, and no batch carries them."""
@@ -107,11 +115,16 @@ class Ledger:
     def journal(self, reader: Reader) -> Entry:
         """The state to go on from after the end of this process, whatever that will be."""
         settled = self._final - self._open
+        while self._kept_open and self._kept_open[0][0] <= reader.settled:
+            self._kept_open.popleft()
+        # The frames of the others are read again then.
+        kept_unsampled = self.kept_unsampled - sum([spans for _position, spans in self._kept_open])
         return Entry(
             position=reader.settled,
-            counts=self._counts(settled),
+            counts={**self._counts(settled), "kept_unsampled": kept_unsampled},
             dropped=dict(_dropped(settled) + Counter(reader.settled_lost)),
             tried_spans=self.tried_spans,
+            spans_before=reader.settled_spans,
         )
 
     def retire(self, reader: ReaderCounts) -> Entry:

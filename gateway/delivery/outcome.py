@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from random import Random
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # it has no stubs
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from gateway.wire.http_date import parse_http_date
 from gateway.wire.retry_after import parse_retry_after
 
 RETRYABLE: Final = frozenset({429, 502, 503, 504})
@@ -80,6 +80,7 @@ class Answer:
         content_type: Without parameters, lower case.
         retry_after: The header's value, "" without one.
         date: Likewise.
+        is_unread: The body, b"" here, did not come whole or cannot be unpacked.
     """
 
     status: int
@@ -87,6 +88,7 @@ class Answer:
     body: bytes
     retry_after: str
     date: str = ""
+    is_unread: bool = False
 
 
 def judge(answer: Answer, now_s: float) -> Outcome:
@@ -128,8 +130,8 @@ def drop_reason(outcome: Outcome) -> str:
 def clock_ahead_s(answer: Answer, now_s: float) -> float:
     """How far *now_s* is ahead of the endpoint's clock, 0.0 when its answer has no readable `Date`."""
     try:
-        return now_s - parsedate_to_datetime(answer.date).timestamp()
-    except (ValueError, OverflowError):
+        return now_s - parse_http_date(answer.date)
+    except ValueError:
         return 0.0
 
 
@@ -150,6 +152,8 @@ def _delivered(answer: Answer) -> Outcome:
         # A sign-in page, a proxy's own, another product: whatever it is, it has not taken our spans.
         return Outcome(Verdict.REFUSED, answer.status, f"HTTP {answer.status}: {WEB_PAGE}")
     rejected, message = 0, ""
+    if answer.is_unread:
+        message = "the rest of the answer cannot be read"
     # By its own type, whatever was sent: a proxy's empty 200 or `{}` is common.
     if answer.body and answer.content_type == _JSON:
         rejected, message = _json_partial_success(answer.body)

@@ -65,9 +65,12 @@ class SegmentHead(msgspec.Struct, array_like=True, frozen=True):
 
     Attributes:
         known: The progress of each worker start seen lately.
+        spans_before: In all frames before this file's first, those of files that are gone too; None in what
+            earlier versions wrote.
     """
 
     known: list[_Known]
+    spans_before: int | None = None
 
 
 class Segment:
@@ -80,12 +83,14 @@ class Segment:
         size_bytes: Length of the good part of the file.
     """
 
-    def __init__(self, path: Path, first: int, head_bytes: int) -> None:
+    def __init__(self, path: Path, first: int, head_bytes: int, spans_before: int | None = None) -> None:
         self.path = path
         self.first = first
         self.size_bytes = head_bytes
+        self._spans_before = spans_before
         self._offsets = array("Q")
-        self._spans = array("I")
+        # Of the frames up to each, so that those of a part are one subtraction.
+        self._sums = array("Q", [0])
 
     @property
     def end(self) -> int:
@@ -95,16 +100,24 @@ class Segment:
     def add(self, record_bytes: int, spans: int) -> None:
         """Note a frame that was written behind the others."""
         self._offsets.append(self.size_bytes)
-        self._spans.append(spans)
+        self._sums.append(self._sums[-1] + spans)
         self.size_bytes += record_bytes
 
     def spans_of(self, number: int) -> int:
         """Spans in the frame *number*."""
-        return self._spans[number - self.first]
+        at = number - self.first
+        return self._sums[at + 1] - self._sums[at]
 
     def spans_from(self, number: int) -> int:
         """Spans in the frames from *number* on."""
-        return sum(self._spans[max(0, number - self.first) :])
+        return self._sums[-1] - self._sums[max(0, number - self.first)]
+
+    def spans_before(self, number: int) -> int | None:
+        """Spans in all frames before *number*, which is of this file or its end, whatever became of them.
+
+        None where an earlier version began the file.
+        """
+        return None if self._spans_before is None else self._spans_before + self._sums[number - self.first]
 
     def extent(self, number: int, max_bytes: int, max_frames: int) -> tuple[int, int]:
         """Where the frames from *number* on lie that fit the bounds, at least one: (offset, bytes)."""
@@ -130,8 +143,15 @@ def make_record(payload: bytes) -> bytes:
     return _HEAD.pack(len(payload), crc32(payload)) + payload
 
 
-def create_segment(folder: Path, first: int, progress: dict[Origin, Progress]) -> tuple[Segment, int]:
+def create_segment(
+    folder: Path, first: int, progress: dict[Origin, Progress], spans_before: int | None = None
+) -> tuple[Segment, int]:
     """Begin a new file.
+
+    Args:
+        first: Number of its first frame.
+        progress: What is known of the workers.
+        spans_before: As in `SegmentHead`.
 
     Returns:
         Its index, and a descriptor to append with; the caller closes it.
@@ -144,7 +164,8 @@ def create_segment(folder: Path, first: int, progress: dict[Origin, Progress]) -
         [
             _Known(origin.instance_id, origin.started_ns, come.sequence, come.spans, come.missing_frames)
             for origin, come in progress.items()
-        ]
+        ],
+        spans_before,
     )
     record = make_record(msgspec.msgpack.encode(head))
     # A file of this name can only be the leftover of an attempt that failed: frame `first` was never written.
@@ -155,7 +176,7 @@ def create_segment(folder: Path, first: int, progress: dict[Origin, Progress]) -
         os.close(descriptor)
         path.unlink(missing_ok=True)
         raise
-    return Segment(path, first, len(record)), descriptor
+    return Segment(path, first, len(record), spans_before), descriptor
 
 
 def write_at(descriptor: int, record: bytes, offset: int) -> None:
@@ -201,13 +222,13 @@ def open_segment(path: Path, progress: dict[Origin, Progress]) -> Segment | None
     if head is None:
         return None
     try:
-        known = msgspec.msgpack.decode(head, type=SegmentHead).known
+        told = msgspec.msgpack.decode(head, type=SegmentHead)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    for one in known:
+    for one in told.known:
         origin = Origin(one.instance_id, one.started_ns)
         progress[origin] = Progress(one.sequence, one.spans, one.missing_frames)
-    segment = Segment(path, int(path.stem), _HEAD.size + len(head))
+    segment = Segment(path, int(path.stem), _HEAD.size + len(head), told.spans_before)
     while segment.size_bytes < len(data):
         payload = record_at(data, segment.size_bytes)
         if payload is None:

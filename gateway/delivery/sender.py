@@ -87,6 +87,7 @@ class Sender:
         self._changed = asyncio.Event()  # ends the wait of a disabled destination
         self._is_draining = False
         self._has_told_of_content = False
+        self._kept_unsampled = 0  # of the frame that is looked at
         self._retry = self._make_chain()
 
     @property
@@ -215,10 +216,13 @@ class Sender:
         else:
             spans = sum([len(call.spans) for call in frame.calls])
             self.ledger.queue(spans)
+            self._kept_unsampled = 0
             try:
                 self._batcher.add(position, frame, self._select(frame))
             except FrameError as error:
                 self._skip(position, spans, error)
+            else:
+                self.ledger.keep_unsampled(position, self._kept_unsampled)
         self.ledger.pass_by(self._batcher.take_passed())
 
     def _skip(self, position: int, spans: int, error: FrameError) -> None:
@@ -236,7 +240,7 @@ class Sender:
             if not call.destination_mask & wanted:
                 return nothing(call)
             chosen = selection.choose(call)
-            self.ledger.kept_unsampled += chosen.kept_anyway
+            self._kept_unsampled += chosen.kept_anyway
             return chosen
 
         return select

@@ -18,12 +18,12 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -66,7 +66,7 @@ class ReaderCounts:
         taken: Spans in frames that it has read and is not done with.
         unread: Spans in frames that it has not read.
         lost: Spans that it will never see, by reason. A frame whose spans can no longer be known counts as
-            one.
+            one: where it was torn, or given up before a consumer began that notes its place alone.
     """
 
     created: int
@@ -142,7 +142,7 @@ class Spool:
         if self._segments:
             self._descriptor = os.open(self._segments[-1].path, os.O_RDWR | os.O_CLOEXEC)
         else:
-            segment, self._descriptor = create_segment(folder, 0, {})
+            segment, self._descriptor = create_segment(folder, 0, {}, 0)
             self._segments.append(segment)
         self._tail = _Tail(self.end, tail_bytes)
         self._journal = Journal(folder)
@@ -221,10 +221,12 @@ class Spool:
         """
         with self._changed:
             start = self._start_of(name)
-            reader = self._readers[name] = self._make_reader(start)
+            reader = self._readers[name] = self._make_reader(start, self.state_of(name).spans_before)
         entry = self._journal.find(name) or Entry(0, is_retired=True)
         if entry.is_retired:
-            entry = msgspec.structs.replace(entry, position=reader.settled, is_retired=False)
+            entry = msgspec.structs.replace(
+                entry, position=reader.settled, spans_before=reader.settled_spans, is_retired=False
+            )
             self._note_or_warn(name, entry)
         return reader
 
@@ -295,7 +297,10 @@ class Spool:
         for name, reader in self._readers.items():
             entry = self.state_of(name)
             if entry.position < reader.settled:  # whoever reads keeps no counts
-                self._journal.note(name, msgspec.structs.replace(entry, position=reader.settled))
+                settled = msgspec.structs.replace(
+                    entry, position=reader.settled, spans_before=reader.settled_spans
+                )
+                self._journal.note(name, settled)
         self._journal.flush()
         descriptors, self._to_sync = self._to_sync, []
         if self._is_dirty:
@@ -369,15 +374,17 @@ class Spool:
     def _all_readers(self) -> Iterator[Reader]:
         return chain(self._readers.values(), self._own_readers.values())
 
-    def _make_reader(self, start: int) -> Reader:
+    def _make_reader(self, start: int, spans_before: int | None = None) -> Reader:
         # A cursor beyond the end is of frames that a power cut took, or of a folder that was emptied.
         start = min(start, self._segments[-1].end)
         reader = Reader(self, self._changed, start)
-        reader.begin(self._segments)
+        reader.begin(self._segments, spans_before)
         return reader
 
     def _begin_segment(self) -> None:
-        segment, descriptor = create_segment(self._folder, self.end, self._progress)
+        # After a file of an earlier version the count begins anew: no place before was noted with one.
+        spans_before = self._segments[-1].spans_before(self.end) or 0
+        segment, descriptor = create_segment(self._folder, self.end, self._progress, spans_before)
         with self._changed:
             self._segments.append(segment)
         if self._is_dirty:
@@ -447,11 +454,27 @@ class _Tail:
         return found
 
 
+class _Taken(NamedTuple):
+    """A frame that a reader has read and is not done with.
+
+    Attributes:
+        position: After it.
+        spans_before: In all frames before that position, None when not known.
+        lost: Of them, those that the reader lost.
+    """
+
+    position: int
+    spans: int
+    spans_before: int | None
+    lost: dict[str, int]
+
+
 class Reader:
     """One consumer's place in the spool. Made by `Spool.reader`; read and advanced by one thread.
 
     Attributes:
         settled: The position before which the consumer is done with every frame.
+        settled_spans: In all frames before it, read or not; None when not known.
         settled_lost: Of the spans before it, those that the spool lost, by reason.
     """
 
@@ -459,14 +482,14 @@ class Reader:
         self._spool = spool
         self._changed = changed
         self._position = position
-        self._in_hand: deque[tuple[int, int]] = (
-            deque()
-        )  # (position, spans) of each frame read and not settled
+        self._in_hand: deque[_Taken] = deque()
+        self._spans_before: int | None = None
         self._created = 0
         self._passed = 0
         self._unread = 0
-        self._lost: Counter[str] = Counter()
+        self._lost: dict[str, int] = {}  # never changed, but replaced
         self.settled = position
+        self.settled_spans: int | None = None
         self.settled_lost: dict[str, int] = {}
 
     def read(self, max_bytes: int, max_frames: int, timeout_s: float = 0.0) -> list[tuple[int, bytes]]:
@@ -501,10 +524,11 @@ class Reader:
         """Note that every frame before *position* is done with."""
         with self._changed:
             while self._in_hand and self._in_hand[0][0] <= position:
-                self._passed += self._in_hand.popleft()[1]
-            if self._in_hand:
-                self.settled = max(self.settled, position)
-            else:  # also done with what it lost or stepped over
+                done = self._in_hand.popleft()
+                self._passed += done.spans
+                self.settled, self.settled_spans = done.position, done.spans_before
+                self.settled_lost = done.lost
+            if not self._in_hand:  # also done with what it lost or stepped over
                 self._settle_all()
 
     def unread_spans(self) -> int:
@@ -514,17 +538,25 @@ class Reader:
     def counts(self) -> ReaderCounts:
         """All counts of one moment."""
         with self._changed:
-            taken = sum(spans for _, spans in self._in_hand)
-            return ReaderCounts(self._created, self._passed, taken, self._unread, dict(self._lost))
+            taken = sum(frame.spans for frame in self._in_hand)
+            return ReaderCounts(self._created, self._passed, taken, self._unread, self._lost)
 
     # Called by the spool, with the lock held.
 
-    def begin(self, segments: list[Segment]) -> None:
-        """Count what lies before a new reader."""
-        if segments[0].first > self._position:
-            self._lose_unknown(segments[0].first - self._position, "spool_full")
-            self._position = segments[0].first
-            self._settle_all()
+    def begin(self, segments: list[Segment], spans_before: int | None) -> None:
+        """Count what lies before a new reader.
+
+        Args:
+            segments: All that there are.
+            spans_before: The reader's place, as noted with it; None when it was not.
+        """
+        oldest = segments[0]
+        if oldest.first > self._position:
+            self._lose_unknown(_spans_between(self._position, spans_before, oldest), "spool_full")
+            self._position = oldest.first
+        holder = next((one for one in segments if one.first <= self._position <= one.end), None)
+        self._spans_before = None if holder is None else holder.spans_before(self._position)
+        self._settle_all()
         self._unread = sum(
             segment.spans_from(self._position) for segment in segments if segment.end > self._position
         )
@@ -541,8 +573,9 @@ class Reader:
             return 0
         spans = segment.spans_from(self._position)
         self._position = segment.end
+        self._spans_before = segment.spans_before(segment.end)
         self._unread -= spans
-        self._lost[reason] += spans
+        self._note_lost(spans, reason)
         if not self._in_hand:
             self._settle_all()
         return spans
@@ -554,17 +587,22 @@ class Reader:
 
     def _settle_all(self) -> None:
         self.settled = self._position
-        self.settled_lost = dict(self._lost)
+        self.settled_spans = self._spans_before
+        self.settled_lost = self._lost
 
     def _skip_to(self, segment: Segment) -> None:
         """Step over the numbers of frames that were cut off a damaged segment before this one."""
         if segment.first > self._position:
             self._lose_unknown(segment.first - self._position, "spool_damaged")
             self._position = segment.first
+            self._spans_before = segment.spans_before(segment.first)
 
-    def _lose_unknown(self, frames: int, reason: str) -> None:
-        self._created += frames
-        self._lost[reason] += frames
+    def _lose_unknown(self, spans: int, reason: str) -> None:
+        self._created += spans
+        self._note_lost(spans, reason)
+
+    def _note_lost(self, spans: int, reason: str) -> None:
+        self._lost = {**self._lost, reason: self._lost.get(reason, 0) + spans}
 
     def _read_from(self, segment: Segment, offset: int, length_bytes: int) -> list[bytes] | None:
         try:
@@ -585,6 +623,15 @@ class Reader:
             spans = segment.spans_of(self._position)
             self._position += 1
             self._unread -= spans
-            self._in_hand.append((self._position, spans))
+            self._spans_before = segment.spans_before(self._position)
+            self._in_hand.append(_Taken(self._position, spans, self._spans_before, self._lost))
             frames.append((self._position, payload))
         return frames
+
+
+def _spans_between(position: int, spans_before: int | None, oldest: Segment) -> int:
+    """How many spans there were from *position* to the *oldest* file that is left; one a frame if unknown."""
+    before_oldest = oldest.spans_before(oldest.first)
+    if spans_before is None or before_oldest is None or spans_before > before_oldest:
+        return oldest.first - position
+    return before_oldest - spans_before

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from email.utils import parsedate_to_datetime
 from typing import Final
+
+from gateway.wire.http_date import parse_http_date
 
 MAX_RETRY_AFTER_S: Final = 3600.0
 """Longer wishes count as this."""
@@ -24,8 +25,8 @@ def parse_retry_after(value: str, now_s: float, *, most_s: float) -> float:
     if value.isascii() and value.isdigit():
         return min(float(value), most_s)
     try:
-        at_s = parsedate_to_datetime(value).timestamp()
-    except (ValueError, OverflowError):
+        at_s = parse_http_date(value)
+    except ValueError:
         return 0.0
     return min(max(0.0, at_s - now_s), most_s)
 

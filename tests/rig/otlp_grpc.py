@@ -44,7 +44,7 @@ class GrpcAnswer:
 class GrpcReceived:
     """One call: its metadata by name, and its message."""
 
-    metadata: dict[str, str]
+    metadata: dict[str, str | bytes]
     request: ExportTraceServiceRequest
     code: str
     names: list[str] = field(default_factory=list)
@@ -98,7 +98,7 @@ class GrpcSink:
 
     def _export(self, body: bytes, context: Any) -> bytes:
         answer = self._answers.popleft() if self._answers else GrpcAnswer()
-        metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
+        metadata = dict(context.invocation_metadata())
         self.received.append(GrpcReceived(metadata, ExportTraceServiceRequest.FromString(body), answer.code))
         if answer.delay_s:
             self._stopping.wait(answer.delay_s)

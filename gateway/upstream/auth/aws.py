@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from types import ModuleType
 from typing import Any, Final, Protocol
 
@@ -24,6 +23,7 @@ from gateway.errors import BodyTooLarge, GatewayError, UpstreamUnreachable
 from gateway.model import AwsSigning, BodySource, HeaderPairs
 from gateway.tasks import end, spawn
 from gateway.upstream.auth.aws_credentials import NOT_SIGNED_IN, Credentials, Fetched
+from gateway.wire.http_date import parse_http_date
 
 ANSWER_WITHIN_S: Final = 25.0
 """How long a call waits for credentials; what botocore does by itself is over by then."""
@@ -279,7 +279,7 @@ def _content_type(lines: bytes) -> str:
 def _told_skew(date: bytes) -> str:
     """What the reply's own date says of our clock, which is what breaks signatures that are right."""
     try:
-        skew_s = time.time() - parsedate_to_datetime(date.decode("latin-1")).timestamp()
+        skew_s = time.time() - parse_http_date(date.decode("latin-1"))
     except ValueError:
         return ""
     if abs(skew_s) < _SIGNIFICANT_SKEW_S:

@@ -336,6 +336,17 @@ def targets(folder: Path, *exporters: dict[str, Any] | None, **environ: str) -> 
     return make_metrics_targets(checked.config, secrets)
 
 
+def test_the_environment_says_how_long_a_try_may_take(tmp_path: Path) -> None:
+    """Of metrics as of traces."""
+    environ = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "https://env.test",
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "7000",
+        "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT": "3000",
+    }
+    [found] = targets(tmp_path, **environ)
+    assert (found.destination.endpoint, found.destination.timeout_s) == ("https://env.test/v1/metrics", 3.0)
+
+
 def test_targets(tmp_path: Path) -> None:
     """One per metrics exporter, its path added, its secrets resolved; one without metrics is none."""
     exporter = {
@@ -417,3 +428,29 @@ async def test_export_follows_the_configuration(tmp_path: Path) -> None:
 
 def _last_type(sink: OtlpSink) -> str:
     return sink.metrics_requests()[-1].headers["content-type"]
+
+
+async def test_a_mistake_does_not_end_metrics(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A first look at sums, of which deltas are made, may fail as any other: it is tried again."""
+    faults: list[Exception] = [DeliveryStoppedError("does not answer"), RuntimeError("a mistake of ours")]
+    points = [calls(1)]
+
+    async def collect() -> MetricsReport:
+        if faults:
+            raise faults.pop()
+        points[0] = calls(points[0].values[0] + 1)
+        return MetricsReport(1, points, 1)
+
+    with OtlpSink() as sink:
+        export = MetricsExport(
+            collect,
+            MetricsLedgers(tmp_path / "metrics"),
+            resource=RESOURCE,
+            find_proxy=lambda _: None,
+            period_s=0.02,
+            random=Random(1),
+        )
+        export.configure([MetricsTarget(replace(DESTINATION, endpoint=sink.metrics_url), True)])
+        await until_async(sink.metrics_requests, "a request")
+        await export.stop(1.0)
+    assert len([record for record in caplog.records if "ended by an error" in record.message]) == 2

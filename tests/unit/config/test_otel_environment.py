@@ -29,6 +29,7 @@ def traces(**variables: str) -> HttpTracesExporter | GrpcTracesExporter:
         ({BASE: "https://h"}, "https://h/v1/traces"),
         ({BASE: "https://h/"}, "https://h/v1/traces"),
         ({BASE: "https://h:4318/otlp/"}, "https://h:4318/otlp/v1/traces"),
+        ({BASE: "https://h/otlp/?key=k/2"}, "https://h/otlp/v1/traces?key=k/2"),
         ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://h/own"}, "https://h/own"),
         ({BASE: "https://h", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://t/own"}, "https://t/own"),
     ],

@@ -148,6 +148,31 @@ CASES: dict[str, tuple[Try, str, str]] = {
         "nothing listens",
         "collector runs",
     ),
+    "refused at grpc's usual port": (
+        Try("http://x:4317/v1/traces", message="Cannot connect to host x:4317 [Connect call failed]"),
+        "nothing listens",
+        "collector runs",
+    ),
+    "refused over grpc at http's usual port": (
+        Try("http://x:4318", "grpc", message="gRPC UNAVAILABLE: Failed to connect: Connection refused"),
+        "nothing listens",
+        "collector runs",
+    ),
+    "tls to plain grpc": (
+        Try(
+            "https://x:4317/v1/traces", message="Cannot connect to host x:4317 [[SSL: WRONG_VERSION_NUMBER]]"
+        ),
+        "speaks gRPC",
+        "type: grpc",
+    ),
+    "dns at grpc's usual port": (
+        Try(
+            "http://x:4317/v1/traces",
+            message="Cannot connect to host x:4317 ssl:default [Name or service not known]",
+        ),
+        "has no address",
+        "DNS",
+    ),
     "tls over grpc to plain": (
         Try("https://x:4317", "grpc", message="Tls handshake failed: OPENSSL_internal:WRONG_VERSION_NUMBER"),
         "speaks plain HTTP",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -79,8 +80,12 @@ async def test_a_destinations_user_agent_wins_and_its_content_type_does_not(
         (Answer(302, {"Location": "/elsewhere"}), (Verdict.REFUSED, 302, "HTTP 302")),
         (partial_success(1, "too old"), (Verdict.DELIVERED, 200, "too old")),
         (Answer(200, body=b"x" * 5_000_000), (Verdict.DELIVERED, 200, "")),
+        (
+            Answer(401, {"Content-Encoding": "gzip"}, gzip.compress(b"bad key"), "text/plain"),
+            (Verdict.DENIED, 401, "HTTP 401: bad key"),
+        ),
     ],
-    ids=["refused", "busy", "redirect", "partial", "endless"],
+    ids=["refused", "busy", "redirect", "partial", "endless", "packed"],
 )
 async def test_an_answer_is_judged(
     sink: OtlpSink, exchange: HttpExchange, answer: Answer, expected: tuple[Verdict, int, str]
@@ -91,6 +96,64 @@ async def test_an_answer_is_judged(
     assert (outcome.verdict, outcome.status, outcome.message) == expected
     assert outcome.retry_after_s == (7.0 if answer.status == 429 else 0.0)
     assert len(sink.requests()) == 1
+
+
+UNREAD = "the rest of the answer cannot be read"
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (b"200 OK", (Verdict.DELIVERED, 200, UNREAD)),
+        (b"401 Unauthorized", (Verdict.DENIED, 401, "HTTP 401")),
+        (b"413 Too Large", (Verdict.TOO_LARGE, 413, "HTTP 413")),
+        (b"503 Busy", (Verdict.RETRY, 503, "HTTP 503")),
+    ],
+)
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n\x0a\x00",
+        b"Content-Encoding: br\r\nContent-Length: 2\r\n\r\n\x0a\x00",
+        b"Content-Length: 50\r\n\r\n\x0a\x00",
+        b"Transfer-Encoding: chunked\r\n\r\n2\r\n\x0a\x00\r\n",
+    ],
+    ids=["not packed", "packed unasked", "cut", "cut between chunks"],
+)
+async def test_a_status_is_an_answer_whatever_follows(
+    exchange: HttpExchange, status: bytes, rest: bytes, expected: tuple[Verdict, int, str]
+) -> None:
+    """What a proxy garbles each time must not be sent for ever, nor keep a batch from being halved."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Type: application/x-protobuf\r\n" + rest)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        outcome = await exchange.post(destination(f"http://127.0.0.1:{port}/v1/traces"), body())
+    assert (outcome.verdict, outcome.status, outcome.message) == expected
+
+
+async def test_a_status_is_an_answer_though_its_end_never_comes() -> None:
+    """The endpoint has taken the batch, or not, once it has said so."""
+    is_done = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
+        await is_done.wait()
+        writer.close()
+
+    exchange = HttpExchange(timeout_s=0.2)
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        outcome = await exchange.post(destination(f"http://127.0.0.1:{port}/v1/traces"), body())
+        is_done.set()
+        await exchange.close()
+    assert (outcome.verdict, outcome.status, outcome.message) == (Verdict.DELIVERED, 200, UNREAD)
 
 
 async def test_a_cut_connection_is_tried_again(sink: OtlpSink, exchange: HttpExchange) -> None:

@@ -121,11 +121,33 @@ async def test_an_endpoint_that_hangs_is_given_up(sink: GrpcSink, exchange: Grpc
 
 
 @requires("grpc")
-async def test_nobody_there(exchange: GrpcExchange) -> None:
-    """The calls wait."""
-    destination = Destination("x", "http://127.0.0.1:1", {}, {}, 0, protocol="grpc", timeout_s=2.0)
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:1", "http://nowhere.invalid:4317"])
+async def test_nobody_there(exchange: GrpcExchange, endpoint: str) -> None:
+    """The calls wait, and nobody can have got them: the next try is no repetition."""
+    destination = Destination("x", endpoint, {}, {}, 0, protocol="grpc", timeout_s=10.0)
     outcome = await exchange.post(destination, body())
-    assert (outcome.verdict, outcome.status) == (Verdict.RETRY, None)
+    assert (outcome.verdict, outcome.status, outcome.is_unsent) == (Verdict.RETRY, None, True)
+
+
+@requires("grpc")
+async def test_an_endpoint_that_is_unavailable_may_have_them(sink: GrpcSink, exchange: GrpcExchange) -> None:
+    """There was a connection."""
+    from tests.rig.otlp_grpc import GrpcAnswer
+
+    sink.answer(GrpcAnswer("UNAVAILABLE", "later"))
+    assert not (await exchange.post(to(sink), body())).is_unsent
+
+
+@requires("grpc")
+async def test_a_binary_header_is_base64(sink: GrpcSink, exchange: GrpcExchange) -> None:
+    """Where a name ends in `-bin`; what is none is a configuration to mend, not a crash."""
+    outcome = await exchange.post(replace(to(sink), headers={"x-tenant-bin": "AP8"}), body())
+    assert outcome == Outcome(Verdict.DELIVERED, 200)
+    assert sink.received[0].metadata["x-tenant-bin"] == b"\x00\xff"
+    outcome = await exchange.post(replace(to(sink), headers={"x-tenant-bin": "canary!"}), body())
+    assert (outcome.verdict, outcome.is_unsent) == (Verdict.RETRY, True)
+    assert "x-tenant-bin" in outcome.message
+    assert "canary" not in outcome.message
 
 
 @requires("grpc")

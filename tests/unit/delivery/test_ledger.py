@@ -20,6 +20,7 @@ class FakeReader:
     def __init__(self, settled: int, lost: dict[str, int] | None = None) -> None:
         self.settled = settled
         self.settled_lost = lost or {}
+        self.settled_spans = 2 * settled
 
 
 def total(entry: dict[str, Any]) -> int:
@@ -170,6 +171,18 @@ def test_what_the_spool_lost_is_dropped_by_its_reason() -> None:
     assert entry["dropped"] == {"total": 8, "by_reason": {"unreadable": 3, "spool_full": 5}}
     kept = ledger.journal(FakeReader(9, {"spool_full": 5}))  # type: ignore[arg-type]
     assert kept.dropped == {"unreadable": 3, "spool_full": 5}
+    assert (kept.position, kept.spans_before) == (9, 18)
+
+
+def test_kept_spans_are_counted_once_however_often_their_frame_is_read() -> None:
+    """A frame that is not done with is read again after a new start, and counted then."""
+    ledger = Ledger(Entry(3, {"kept_unsampled": 5}))
+    for position, spans in ((4, 2), (5, 0), (6, 1)):
+        ledger.keep_unsampled(position, spans)
+    assert ledger.kept_unsampled == 8
+    kept = [ledger.journal(FakeReader(at)).counts["kept_unsampled"] for at in (3, 4, 5, 6)]  # type: ignore[arg-type]
+    assert kept == [5, 7, 7, 8]
+    assert ledger.retire(ReaderCounts(0, 0, 0, 0, {})).counts["kept_unsampled"] == 8
 
 
 def test_nothing_is_no_reason() -> None:

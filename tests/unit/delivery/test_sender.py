@@ -513,6 +513,30 @@ async def test_what_is_passed_by_is_counted_once_across_a_crash(bench: Bench) ->
     assert bench.ledger() == {"created": 4, "exported": 1, "sampled_out": 3, "dropped": NOTHING}
 
 
+async def test_what_was_kept_below_the_ratio_is_counted_once_across_a_crash(bench: Bench) -> None:
+    """Its frame is read again, however often the process ends before an endpoint has taken it."""
+    destination = changed(DESTINATION, selection=Selection(sampling_ratio=0.0))
+    kept: list[Entry] = []
+    bench.sender = Sender(
+        destination, bench.reader, bench.exchange, bench.bits, pacing=bench.time.pacing(), note=kept.append
+    )
+    bench.spool.append(make_payload(1, make_call("an error", "its attempt")))
+    bench.exchange.gate.clear()
+    task = asyncio.ensure_future(bench.sender.run())
+    await until_async(lambda: bench.exchange.bodies, what="the request")
+    assert bench.sender.ledger.kept_unsampled == 2
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    bench.exchange.gate.set()
+    bench.reader = bench.spool.reader("elastic")
+    bench.sender = Sender(
+        destination, bench.reader, bench.exchange, bench.bits, pacing=bench.time.pacing(), earlier=kept[-1]
+    )
+    await bench.drain()
+    assert bench.ledger() == {"created": 2, "exported": 2, "dropped": NOTHING}
+    assert bench.sender.entry()["kept_unsampled_total"] == 2
+
+
 async def test_calls_told_in_brief_are_sent_as_spans(bench: Bench) -> None:
     """Chosen by their masks like others, and counted as the spans that they are."""
     bench.bits.note("v1", [DESTINATION])
