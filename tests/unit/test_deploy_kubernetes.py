@@ -209,13 +209,13 @@ def test_limits_of_the_gateway_can_be_set() -> None:
     "wrong",
     [
         {"replica": 3}, {"settings": {"workers": 0}}, {"secretName": ""},
-        {"httpRoute": {"enabled": True, "parentRefs": []}},
+        {"httpRoute": {"enabled": True, "parentRefs": []}}, {"httpRoute": {"enabled": True}},
         {"settings": {"logLevel": "verbose"}}, {"autoscaling": {"cpuPercent": "65"}},
         {"tls": {"clientCaSecretName": "callers"}}, {"service": {"type": "ExternalName"}},
         {"secretFiles": [{"secretName": "providers", "key": "openai", "path": "openai"}]},
     ],
     ids=[
-        "unknown", "no worker", "no secret", "route to nowhere", "level", "text",
+        "unknown", "no worker", "no secret", "route to nowhere", "route to nothing", "level", "text",
         "callers' certificates without one of ours", "type of service", "path of a file",
     ],
 )  # fmt: skip
