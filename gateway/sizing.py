@@ -17,6 +17,7 @@ _EVENT_FRAME_BYTES: Final = 200
 """What a chat event has around its few letters."""
 
 _DAY_S: Final = 86_400
+_BESIDE: Final = " " * 12
 
 IN_FLIGHT: Final = 4_096
 """Of calls, that a worker takes on unless `--max-in-flight` says otherwise."""
@@ -146,8 +147,8 @@ class Fleet:
         held_mb: Of the bodies of these calls: what `--max-input-bytes-in-flight` must.
         telemetry_mb_per_s: To the destination of traces, gzipped.
         telemetry_gb_per_day: If the peak lasted all day.
-        redis_cores: That counting in Redis or Valkey takes, at 60 % each; 0.0 for a single replica, which
-            needs none.
+        redis_cores: That counting in Redis or Valkey takes, at 60 % each, all of one server on one; 0.0 for a
+            single replica, which needs none.
         redis_trips_per_s: Round trips to it.
         answers_mb_per_s: To callers.
     """
@@ -266,19 +267,26 @@ def told(load: Load, fleet: Fleet) -> list[str]:
         f"answers     {fleet.answers_mb_per_s:,.1f} MB a second",
         f"telemetry   {spans}; {fleet.telemetry_gb_per_day:,.0f} GB if the peak lasted a day",
         f"Redis       {redis}",
+        *_told_groups(fleet),
         "Rehearse with your own load before you rely on it: docs/scaling.md says what this leaves out.",
     ]
 
 
+def _told_groups(fleet: Fleet) -> Iterator[str]:
+    """What to do where one Redis, which counts on one core, is not enough."""
+    groups = math.ceil(fleet.redis_cores)
+    if groups > 1:
+        yield f"{_BESIDE}one counts on one core, in a cluster too: make {groups} groups, each with its own"
+
+
 def _told_bounds(fleet: Fleet) -> Iterator[str]:
     """What has to be raised for so many open calls, or be more than one."""
-    beside = " " * 12
     calls = math.ceil(fleet.open_calls / fleet.cores)
     if calls > IN_FLIGHT:
-        yield f"{beside}over --max-in-flight, {IN_FLIGHT:,} a worker: raise it to more than {calls:,}"
+        yield f"{_BESIDE}over --max-in-flight, {IN_FLIGHT:,} a worker: raise it to more than {calls:,}"
     held = math.ceil(fleet.held_mb * 1e6 / fleet.cores)
     if held > INPUT_BYTES:
         bound = f"--max-input-bytes-in-flight, {INPUT_BYTES:,} a worker"
-        yield f"{beside}prompts over {bound}: raise it to more than {held:,}"
+        yield f"{_BESIDE}prompts over {bound}: raise it to more than {held:,}"
     if fleet.open_calls > PORTS:
-        yield f"{beside}over {PORTS:,} connections of one address to one of a provider: use several"
+        yield f"{_BESIDE}over {PORTS:,} connections of one address to one of a provider: use several"

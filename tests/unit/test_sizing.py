@@ -86,12 +86,19 @@ def test_open_calls_have_room() -> None:
     assert (fleet.replicas, fleet.open_calls) == (2, 40_000)
     text = "\n".join(told(slow, fleet))
     assert "over --max-in-flight, 4,096 a worker: raise it to more than 10,000\n" in text
-    assert (
-        "--max-input-bytes-in-flight, 536,870,912 a worker: raise it to more than 800,000,000\n"
-        in text
-    )
+    assert "--max-input-bytes-in-flight, 536,870,912 a worker: raise it to more than 800,000,000\n" in text
     assert "over 28,000 connections of one address to one of a provider" in text
     assert not [line for line in told(Load(1000), size(Load(1000), cores=4)) if "over" in line]
+
+
+def test_one_redis_is_not_enough_for_all() -> None:
+    """All that is counted together is counted on one core, so a large fleet is several."""
+    large = Load(20_000)
+    text = "\n".join(told(large, size(large, cores=16)))
+    assert "3 cores for ten limits" in text
+    assert "one counts on one core, in a cluster too: make 3 groups, each with its own" in text
+    small = Load(5_000)
+    assert "groups" not in "\n".join(told(small, size(small, cores=4)))
 
 
 def test_bounds_are_those_of_the_gateway() -> None:
