@@ -70,6 +70,12 @@ def test_a_stop_has_the_time_it_needs() -> None:
     assert POD["spec"]["terminationGracePeriodSeconds"] > needed
 
 
+def test_a_control_process_that_starts_anew_takes_no_pod_out_of_service() -> None:
+    """It answers the probe for all workers, which serve on while it is away, for some seconds at most."""
+    probe = CONTAINER["readinessProbe"]
+    assert (probe["failureThreshold"] - 1) * probe["periodSeconds"] >= 4
+
+
 @requires("kubernetes-validate")
 def test_kubernetes_would_know_every_field() -> None:
     """Each object fits a closed schema of the oldest and of the newest version."""
