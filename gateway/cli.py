@@ -159,6 +159,8 @@ def _config(parsed: argparse.Namespace) -> int:
     except SettingsError as error:
         sys.stderr.write(f"gateway config: {error}\n")
         return USAGE
+    if (warning := find_shown_secret({"redis-url": parsed.redis_url})) is not None:
+        sys.stderr.write(f"gateway config: warning: {warning}\n")
     from gateway.app.config_command import run_config_command
 
     return run_config_command(parsed, redis_url, _path_in_environment("GATEWAY_SECRETS_DIR"))

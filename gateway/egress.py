@@ -28,6 +28,7 @@ _NEVER: Final = tuple(
             *("169.254.0.0/16", "fe80::/10"),
             *("fd00:ec2::254/128", "fd00:ec2::23/128"),  # AWS over IPv6: instances, pods
             "fd20:ce::254/128",  # Google over IPv6
+            "fd00:42::42/128",  # Scaleway over IPv6
             "100.100.100.200/32",  # Alibaba
             "168.63.129.16/32",  # Azure's agent
             "192.0.0.192/32",  # Oracle, of old
@@ -42,7 +43,8 @@ _NAME: Final = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?", re.AS
 # Translators' prefixes, and the form that they give to hosts without IPv6.
 _HOLD_IPV4: Final = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96")))
 # The library takes them for global: a site's own addresses of old, and a translator of one's own (RFC 8215).
-_PRIVATE_TOO: Final = tuple(map(ipaddress.ip_network, ("fec0::/10", "64:ff9b:1::/48")))
+_OWN_TRANSLATOR: Final = ipaddress.ip_network("64:ff9b:1::/48")
+_PRIVATE_TOO: Final = (ipaddress.ip_network("fec0::/10"), _OWN_TRANSLATOR)
 _LOW_32: Final = 0xFFFF_FFFF
 
 
@@ -230,4 +232,15 @@ def _meanings(address: Address) -> list[Address]:
         found.append(address.teredo[1])
     if any(address in network for network in _HOLD_IPV4) or 1 < int(address) <= _LOW_32:
         found.append(ipaddress.IPv4Address(int(address) & _LOW_32))
+    if address in _OWN_TRANSLATOR:
+        found += _translated(int(address))
     return [address, *found]
+
+
+def _translated(address: int) -> list[Address]:
+    """What a translator may take *address* for whose prefix has 48, 56 or 64 bits (RFC 6052, 2.2)."""
+    return [
+        ipaddress.IPv4Address((address >> 64 & 0xFFFF) << 16 | address >> 40 & 0xFFFF),
+        ipaddress.IPv4Address((address >> 64 & 0xFF) << 24 | address >> 32 & 0xFF_FFFF),
+        ipaddress.IPv4Address(address >> 24 & _LOW_32),
+    ]

@@ -6,6 +6,7 @@ the CPU of a call; here each host is looked up once.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed lacks it
@@ -48,11 +49,32 @@ class Proxies:
         # The library's rules for NO_PROXY: suffixes, ports, `*`.
         if proxy_bypass_environment(host, self._by_scheme):
             return None
+        if _is_listed(_host_of(f"//{host}") or "", self._by_scheme.get("no", "")):
+            return None
         return self._by_scheme.get(scheme) or self._by_scheme.get("all")
 
 
 def _host_of(url: str) -> str | None:
     try:
         return urlsplit(url).hostname
+    except ValueError:
+        return None
+
+
+def _is_listed(host: str, no_proxy: str) -> bool:
+    """What the library's rules leave out, though curl and Go have it: `10.0.0.0/8`, `::1`, `*.corp.test`."""
+    entries = [entry.strip().lower() for entry in no_proxy.split(",")]
+    if any(entry.startswith("*.") and host.endswith(entry[1:]) for entry in entries):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return any(address in network for network in map(_network, entries) if network is not None)
+
+
+def _network(entry: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(entry.strip("[]"), strict=False)
     except ValueError:
         return None

@@ -7,6 +7,7 @@ machine that docs/scaling.md names; on another one, measure and multiply. What t
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -16,6 +17,19 @@ _EVENT_FRAME_BYTES: Final = 200
 """What a chat event has around its few letters."""
 
 _DAY_S: Final = 86_400
+_BESIDE: Final = " " * 12
+
+IN_FLIGHT: Final = 4_096
+"""Of calls, that a worker takes on unless `--max-in-flight` says otherwise."""
+
+INPUT_BYTES: Final = 536_870_912
+"""Of their bodies, unless `--max-input-bytes-in-flight` does."""
+
+CONNECTIONS: Final = 16_384
+"""That a worker has at once, whatever is said; each call has one."""
+
+PORTS: Final = 28_000
+"""For connections from one host address to one address of a provider."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +43,8 @@ class Costs:
         event_us: Of a worker for an event of a stream that comes at a model's pace.
         worker_mb: Memory of a worker after some 100,000 calls, long prompts among them; *others_mb* of the
             processes beside.
-        open_stream_kb: Memory for each stream that is open.
+        open_stream_kb: Memory for each stream that is open; *open_answer_kb* for each other call.
+        held_prompt_ratio: Memory for the prompt of an open call, of its size.
         call_span_bytes: Of telemetry for a call, as it goes over the wire, gzipped, without content.
         counting_us: CPU time of Redis or Valkey for a call, ten limits and a budget; *counting_trips* to it.
         counting_worker_us: What that costs a worker beyond counting in the file of its own host.
@@ -42,6 +57,8 @@ class Costs:
     worker_mb: float
     others_mb: float
     open_stream_kb: float
+    open_answer_kb: float
+    held_prompt_ratio: float
     call_span_bytes: float
     counting_us: float
     counting_trips: int
@@ -60,6 +77,8 @@ MEASURED: Final = Costs(
     worker_mb=145,
     others_mb=190,
     open_stream_kb=40,
+    open_answer_kb=50,
+    held_prompt_ratio=5,
     # Measured: 125, of calls that are all alike, which gzip likes. This is for calls that differ.
     call_span_bytes=500,
     counting_us=80,
@@ -103,6 +122,11 @@ class Load:
         return self.rps * self.answer_s
 
     @property
+    def prompt_kb(self) -> float:
+        """Of a call."""
+        return self.prompt_tokens * _BYTES_PER_TOKEN / 1000
+
+    @property
     def events_per_s(self) -> float:
         """Events of all streams."""
         return self.rps * self.stream_share * self.output_tokens
@@ -120,10 +144,11 @@ class Fleet:
         busy_ratio: Of all cores at the peak, all zones there.
         busy_ratio_without_zone: The same with one zone lost; that of all where there is one.
         open_calls: Of a replica, a zone lost: what balancers and `--max-in-flight` must bear.
+        held_mb: Of the bodies of these calls: what `--max-input-bytes-in-flight` must.
         telemetry_mb_per_s: To the destination of traces, gzipped.
         telemetry_gb_per_day: If the peak lasted all day.
-        redis_cores: That counting in Redis or Valkey takes, at 60 % each; 0.0 for a single replica, which
-            needs none.
+        redis_cores: That counting in Redis or Valkey takes, at 60 % each, all of one server on one; 0.0 for a
+            single replica, which needs none.
         redis_trips_per_s: Round trips to it.
         answers_mb_per_s: To callers.
     """
@@ -135,6 +160,7 @@ class Fleet:
     busy_ratio: float
     busy_ratio_without_zone: float
     open_calls: float
+    held_mb: float
     telemetry_mb_per_s: float
     telemetry_gb_per_day: float
     redis_cores: float
@@ -148,8 +174,7 @@ MOST_BUSY: Final = 0.6
 
 def busy_cores(load: Load, costs: Costs = MEASURED) -> float:
     """Cores that *load* keeps busy, wherever they are."""
-    prompt_kb = load.prompt_tokens * _BYTES_PER_TOKEN / 1000
-    call_us = costs.call_us + costs.call_control_us + prompt_kb * costs.prompt_us_per_kb
+    call_us = costs.call_us + costs.call_control_us + load.prompt_kb * costs.prompt_us_per_kb
     return (load.rps * call_us + load.events_per_s * costs.event_us) * _US
 
 
@@ -160,12 +185,11 @@ def size(load: Load, *, cores: int, zones: int = 1, costs: Costs = MEASURED) -> 
         ValueError: A number is out of its range.
     """
     _check(load, cores, zones)
-    left_ratio = (zones - 1) / zones if zones > 1 else 1.0
-    replicas = _replicas(busy_cores(load, costs), cores, zones, left_ratio)
+    replicas = _replicas(load, busy_cores(load, costs), cores, zones)
     busy = busy_cores(load, costs.of(replicas))
     # Not fewer for it: what counts in Redis costs more.
-    replicas = _replicas(busy, cores, zones, left_ratio)
-    left = replicas * left_ratio
+    replicas = _replicas(load, busy, cores, zones)
+    left = replicas * _left_ratio(zones)
     telemetry_mb_per_s = load.rps * costs.call_span_bytes / 1e6
     is_shared = replicas > 1
     words = _EVENT_FRAME_BYTES * load.stream_share + _BYTES_PER_TOKEN
@@ -173,12 +197,11 @@ def size(load: Load, *, cores: int, zones: int = 1, costs: Costs = MEASURED) -> 
         replicas=replicas,
         zones=zones,
         cores=cores,
-        memory_mb=costs.others_mb
-        + cores * costs.worker_mb
-        + load.open_streams / left * costs.open_stream_kb / 1000,
+        memory_mb=costs.others_mb + cores * costs.worker_mb + _open_kb(load, costs) / left / 1000,
         busy_ratio=busy / (replicas * cores),
         busy_ratio_without_zone=busy / (left * cores),
         open_calls=load.open_calls / left,
+        held_mb=load.open_calls * load.prompt_kb / left / 1000,
         telemetry_mb_per_s=telemetry_mb_per_s,
         telemetry_gb_per_day=telemetry_mb_per_s * _DAY_S / 1000,
         redis_cores=load.rps * costs.counting_us * _US / MOST_BUSY if is_shared else 0.0,
@@ -187,8 +210,21 @@ def size(load: Load, *, cores: int, zones: int = 1, costs: Costs = MEASURED) -> 
     )
 
 
-def _replicas(busy: float, cores: int, zones: int, left_ratio: float) -> int:
-    replicas = math.ceil(busy / MOST_BUSY / cores / left_ratio)
+def _left_ratio(zones: int) -> float:
+    """Of the gateways, when a zone is lost."""
+    return (zones - 1) / zones if zones > 1 else 1.0
+
+
+def _open_kb(load: Load, costs: Costs) -> float:
+    """Memory of all open calls."""
+    answers = load.open_calls - load.open_streams
+    words = load.open_streams * costs.open_stream_kb + answers * costs.open_answer_kb
+    return words + load.open_calls * load.prompt_kb * costs.held_prompt_ratio
+
+
+def _replicas(load: Load, busy: float, cores: int, zones: int) -> int:
+    workers = max(busy / MOST_BUSY, load.open_calls / CONNECTIONS)
+    replicas = math.ceil(workers / cores / _left_ratio(zones))
     return max(zones, math.ceil(replicas / zones) * zones)
 
 
@@ -227,8 +263,30 @@ def told(load: Load, fleet: Fleet) -> list[str]:
         f"gateways    {fleet.replicas:,} of {fleet.cores} cores and {fleet.memory_mb:,.0f} MB",
         f"busy        {fleet.busy_ratio:.0%} of their cores at the peak{lost}",
         f"calls open  {fleet.open_calls:,.0f} at each gateway, at the most",
+        *_told_bounds(fleet),
         f"answers     {fleet.answers_mb_per_s:,.1f} MB a second",
         f"telemetry   {spans}; {fleet.telemetry_gb_per_day:,.0f} GB if the peak lasted a day",
         f"Redis       {redis}",
+        *_told_groups(fleet),
         "Rehearse with your own load before you rely on it: docs/scaling.md says what this leaves out.",
     ]
+
+
+def _told_groups(fleet: Fleet) -> Iterator[str]:
+    """What to do where one Redis, which counts on one core, is not enough."""
+    groups = math.ceil(fleet.redis_cores)
+    if groups > 1:
+        yield f"{_BESIDE}one counts on one core, in a cluster too: make {groups} groups, each with its own"
+
+
+def _told_bounds(fleet: Fleet) -> Iterator[str]:
+    """What has to be raised for so many open calls, or be more than one."""
+    calls = math.ceil(fleet.open_calls / fleet.cores)
+    if calls > IN_FLIGHT:
+        yield f"{_BESIDE}over --max-in-flight, {IN_FLIGHT:,} a worker: raise it to more than {calls:,}"
+    held = math.ceil(fleet.held_mb * 1e6 / fleet.cores)
+    if held > INPUT_BYTES:
+        bound = f"--max-input-bytes-in-flight, {INPUT_BYTES:,} a worker"
+        yield f"{_BESIDE}prompts over {bound}: raise it to more than {held:,}"
+    if fleet.open_calls > PORTS:
+        yield f"{_BESIDE}over {PORTS:,} connections of one address to one of a provider: use several"

@@ -15,7 +15,7 @@ from typing import Final, Self
 from perf.bench import Bench, started_bench
 from perf.contenders import Contender, started_all
 from perf.load import Amount
-from perf.payloads import Ask
+from perf.payloads import REQUEST_BYTES, Ask
 from perf.readings import only, rss_bytes
 from perf.rounds import run_round
 
@@ -26,6 +26,9 @@ _PACE_MS: Final = 100
 
 _LOOK_EVERY_S: Final = 0.2
 _PROMPT_BYTES: Final = 200_000
+_HELD_BYTES: Final = 40_000
+_ANSWER_MS: Final = 4_000
+"""How long calls wait whose memory is looked at."""
 
 
 def measure(bench: Bench) -> Iterator[tuple[str, float]]:
@@ -52,6 +55,19 @@ def measure(bench: Bench) -> Iterator[tuple[str, float]]:
             )
         yield "event_us", streams.worker_event_cpu_us
         yield "open_stream_kb", (watch.most_bytes - rested) / _STREAMS / 1000
+        small = _most_kb(bench, gateway, REQUEST_BYTES) - rested / 1000 / _STREAMS
+        yield "open_answer_kb", small
+        large = _most_kb(bench, gateway, _HELD_BYTES) - rested / 1000 / _STREAMS
+        yield "held_prompt_ratio", (large - small) / ((_HELD_BYTES - REQUEST_BYTES) / 1000)
+
+
+def _most_kb(bench: Bench, gateway: Contender, size_bytes: int) -> float:
+    """The memory of the worker for each of as many calls that wait for their answers."""
+    with _Watch(gateway) as watch:
+        run_round(
+            bench, gateway, Amount(_STREAMS, seconds=8.0), Ask(size_bytes=size_bytes, pace_ms=_ANSWER_MS)
+        )
+    return watch.most_bytes / 1000 / _STREAMS
 
 
 class _Watch:

@@ -3,15 +3,18 @@
 A file is complete before it has its name: it is written beside, synced and renamed, so that a reader, or a
 start after a lost power, finds the old content or the new. What a killed writer leaves behind begins with a
 dot, is no manifest, and goes with the next write.
+
+What root writes here by a command is for a gateway that runs as somebody else: it belongs to whom the old
+file belonged to, or the folder.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -39,18 +42,35 @@ def write_whole(file: Path, content: bytes, mode: int | None = None) -> None:
         mode = target.stat().st_mode & _MODE_BITS if target.exists() else FILE_MODE
     # With a leading dot and another suffix, so that the loader does not take it for a manifest.
     beside = target.with_name(f".{target.name}.new")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+    # Anew: nothing is written to, or given away, that somebody has put there under this name.
+    beside.unlink(missing_ok=True)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
             stream.flush()
             os.fchmod(stream.fileno(), mode)
+            give_to_owner(stream.fileno(), target if target.exists() else target.parent)
             os.fsync(stream.fileno())
         beside.replace(target)
     except OSError:
         beside.unlink(missing_ok=True)
         raise
     _sync_folder(target.parent)
+
+
+def give_to_owner(descriptor: int, place: Path) -> None:
+    """Let the open file belong to whom *place* belongs to; only root can, and nobody else has to.
+
+    Not one that has another name as well: that may be a file that somebody else wants to be given.
+    """
+    if os.geteuid() != 0:
+        return
+    ours, theirs = os.fstat(descriptor), place.stat()
+    if ours.st_nlink == 1 and (ours.st_uid, ours.st_gid) != (theirs.st_uid, theirs.st_gid):
+        # Root of a container may lack the right.
+        with contextlib.suppress(PermissionError):
+            os.fchown(descriptor, theirs.st_uid, theirs.st_gid)
 
 
 def remove_whole(file: Path) -> None:
@@ -63,7 +83,7 @@ def remove_whole(file: Path) -> None:
     _sync_folder(file.parent)
 
 
-@contextmanager
+@contextlib.contextmanager
 def only_writer(folder: Path, *, wait_s: float = _LOCK_WAIT_S) -> Iterator[None]:
     """Hold *folder* against every other process that asks for it here.
 

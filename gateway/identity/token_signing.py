@@ -15,6 +15,8 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from gateway.config.whole_file import give_to_owner
+
 ISSUER: Final = "gateway"
 
 _FILE: Final = "token-signing.pem"
@@ -75,12 +77,14 @@ def _make(file: Path) -> None:
     )
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     beside = file.with_name(f".{file.name}.{os.getpid()}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
+    beside.unlink(missing_ok=True)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(pem)
             stream.flush()
             os.fsync(stream.fileno())
+            give_to_owner(stream.fileno(), file.parent)
         try:
             file.hardlink_to(beside)
         except FileExistsError:

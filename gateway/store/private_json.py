@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from gateway.config.whole_file import FILE_MODE, write_whole
+from gateway.config.whole_file import FILE_MODE, give_to_owner, write_whole
 
 _Stamp = tuple[int, int, int]
 
@@ -68,8 +68,9 @@ class PrivateJson:
     def _locked(self) -> Iterator[None]:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = self._path.with_name(f"{self._path.name}.lock")
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
         try:
+            give_to_owner(descriptor, lock.parent)
             fcntl.lockf(descriptor, fcntl.LOCK_EX)
             yield
         finally:

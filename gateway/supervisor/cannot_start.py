@@ -17,6 +17,12 @@ class ConfigRefused(CannotStart):
     exit_code = 1
 
 
+class NoConfigYet(CannotStart):
+    """There is none in Redis that can be used. Whoever starts again may find one: others put it there."""
+
+    exit_code = 5
+
+
 class CertificateUnusable(CannotStart):
     """A certificate that a flag names cannot be used."""
 

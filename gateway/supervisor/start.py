@@ -25,7 +25,13 @@ from gateway.identity.tokens import DEMO_TOKEN_SHA256
 from gateway.process import keep_no_core
 from gateway.server_tls import HeldTls
 from gateway.settings import Settings, environment, is_loopback, origin_of
-from gateway.supervisor.cannot_start import CannotStart, CertificateUnusable, ConfigRefused, StateFolderInUse
+from gateway.supervisor.cannot_start import (
+    CannotStart,
+    CertificateUnusable,
+    ConfigRefused,
+    NoConfigYet,
+    StateFolderInUse,
+)
 from gateway.supervisor.child import Child, CommandFactory, Role
 from gateway.supervisor.family import DrainBounds, Family
 from gateway.supervisor.ports import reserve
@@ -100,7 +106,7 @@ def _fetch_config(settings: Settings) -> None:
         sets.take()
     except (ConfigAwayError, NothingThere, SetUnusable, OSError) as error:
         if sets.here() is None:
-            raise ConfigRefused(
+            raise NoConfigYet(
                 f"no configuration from {store.place}: {error}; put one there with gateway config push PATH"
             ) from error
         _log.warning("%s: %s; the start goes by the configuration that came last", store.place, error)
@@ -113,14 +119,18 @@ def _check_config(settings: Settings) -> Config:
 
     Raises:
         ConfigRefused: It has errors; the message holds every one.
+        NoConfigYet: The same, of one that is in Redis, where another may be put.
     """
     secrets = SecretSource(environment(), settings.secrets_dir)
     checked = check.check(settings.config, strict=settings.strict, secrets=secrets)
     if checked.config is None:
         found = summary.report(checked)
-        kept = _accepted_before(settings, secrets) if settings.config_in_redis else None
+        refusal = f"the configuration in {settings.config} cannot be used:\n{found}"
+        if not settings.config_in_redis:
+            raise ConfigRefused(refusal)
+        kept = _accepted_before(settings, secrets)
         if kept is None:
-            raise ConfigRefused(f"the configuration in {settings.config} cannot be used:\n{found}")
+            raise NoConfigYet(refusal)
         # Whoever put it there looks at all replicas; one that ends and does not come back is of no use.
         _log.error("the configuration in Redis is refused, version %s is in force:\n%s", kept.version, found)
         return kept

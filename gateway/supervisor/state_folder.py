@@ -24,15 +24,27 @@ class StateLock:
         os.close(self._fd)
 
 
+def _close_to_others(folder: Path) -> None:
+    """Raises StateFolderInUse: it is somebody else's, who can always open it again."""
+    try:
+        folder.chmod(0o700)
+    except PermissionError as error:
+        raise StateFolderInUse(
+            f"state folder {folder} belongs to another user, as a mounted volume itself may; name a folder "
+            "below it, which is made, with --state-dir (GATEWAY_STATE_DIR)"
+        ) from error
+
+
 def lock_state_folder(folder: Path) -> StateLock:
     """Make the folder if need be, close it to others, and take its lock.
 
     Raises:
-        StateFolderInUse: Another process has the lock, or the folder cannot be made or written.
+        StateFolderInUse: Another process has the lock, or the folder cannot be made or written, or is another
+            user's.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.chmod(0o700)
+        _close_to_others(folder)
         # Children must not inherit it: one that hangs would keep the folder locked.
         fd = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:

@@ -27,7 +27,8 @@ MONITORED: Final = ("--set", "serviceMonitor.enabled=true")
 VARIANTS: Final[dict[str, tuple[str, ...]]] = {
     "defaults": (),
     "ways in": (
-        *ROUTE, "--set", "ingress.enabled=true,ingress.tlsSecretName=edge,httpRoute.hostnames={ai.test}",
+        *ROUTE, "--set", "ingress.enabled=true,ingress.tlsSecretName=edge,ingress.className=edge",
+        "--set", "httpRoute.hostnames={ai.test}",
     ),
     "monitoring": (*MONITORED, "--set", "autoscaling.inFlight=50,serviceMonitor.labels.release=prometheus"),
     "tls": (*TLS, *ROUTE, *MONITORED, "--set", "ingress.enabled=true"),
@@ -179,6 +180,53 @@ def test_wrong_values_are_refused() -> None:
     done = helm.run("template", "gateway", helm.CHART, "--set", "replica=5")
     assert done.returncode != 0
     assert "replica" in done.stderr
+
+
+@requires("helm", "kubernetes-validate")
+@pytest.mark.parametrize("name", ["123", "true", "0x1f"])
+def test_names_that_yaml_takes_for_something_else(name: str) -> None:
+    """What an operator calls a Secret, a key or a class is text to Kubernetes, whatever it looks like."""
+    files = json.dumps([{"secretName": name, "key": name, "path": f"corp/prod/{name}"}])
+    made = helm.render(
+        *ROUTE, *MONITORED, "--set", "ingress.enabled=true",
+        "--set-string", f"secretName={name},config.existingConfigMap={name},ingress.className={name}",
+        "--set-string", f"tls.secretName={name},tls.clientCaSecretName={name},tls.caConfigMap={name}",
+        "--set-string", f"ingress.host={name},ingress.tlsSecretName={name},tls.hostname={name}",
+        "--set-json", f"secretFiles={files}",
+    )  # fmt: skip
+    assert [problem for one in made if (problem := find_problem(one))] == []
+
+
+@requires("helm")
+def test_a_host_for_all_names() -> None:
+    """A wildcard is a host of an Ingress, and nothing of YAML's."""
+    ingress = by_kind("--set", "ingress.enabled=true,ingress.tlsSecretName=edge,ingress.host=*.ai.test")[
+        "Ingress"
+    ]
+    assert [rule["host"] for rule in ingress["spec"]["rules"]] == ["*.ai.test"]
+    assert ingress["spec"]["tls"][0]["hosts"] == ["*.ai.test"]
+
+
+@requires("helm", "kubernetes-validate")
+def test_an_ingress_of_another_controller() -> None:
+    """Notes for ingress-nginx can be taken away or said otherwise, and the cluster's own class be used."""
+    for options in (("--set-json", "ingress.annotations=null"), ("--set", "ingress.className=")):
+        for tls in ((), TLS):
+            ingress = by_kind("--set", "ingress.enabled=true", *tls, *options)["Ingress"]
+            assert find_problem(ingress) is None
+    assert "ingressClassName" not in ingress["spec"]
+    note = "nginx.ingress.kubernetes.io/backend-protocol"
+    told = json.dumps({note: "GRPCS"})
+    made = by_kind(*TLS, "--set", "ingress.enabled=true", "--set-json", f"ingress.annotations={told}")
+    assert made["Ingress"]["metadata"]["annotations"][note] == "GRPCS"
+
+
+@requires("helm")
+def test_the_example_among_the_manifests_can_be_left_out() -> None:
+    """Helm adds an operator's files to it; with null there are the operator's alone."""
+    told = json.dumps({"gateway.yaml": None, "ours.yaml": "type: virtual-account"})
+    made = by_kind("--set-json", f"config.manifests={told}")
+    assert made["ConfigMap"]["data"] == {"ours.yaml": "type: virtual-account"}
 
 
 @requires("helm")

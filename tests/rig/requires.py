@@ -95,6 +95,7 @@ TOOLS: dict[str, Callable[[], str | None]] = {
     "openapi": _shared("openapi"),
     "pydantic-ai": _module("pydantic_ai"),
     "recordings": _shared("recordings"),
+    "root": lambda: None if os.geteuid() == 0 else "only root can give files away",
     "rotel": cache(_rotel),
     "systemd-analyze": _program("systemd-analyze"),
     "truefoundry-sdk": _module("truefoundry_sdk"),

@@ -195,6 +195,25 @@ def test_only_who_has_the_password_uses_valkey() -> None:
     assert not [word for word in service["command"] if "pass" in word]
 
 
+@STACKS
+def test_what_compose_has_to_copy_goes_where_it_can_be_written(names: tuple[str, ...]) -> None:
+    """A config or secret that is no file is copied into its container; Docker refuses that of a fixed one.
+
+    https://github.com/docker/compose/issues/12031
+    """
+    document = put_together(*names)
+    copied = {
+        source
+        for part in ("configs", "secrets")
+        for source, found in document.get(part, {}).items()
+        if "file" not in found
+    }
+    assert copied
+    for name, service in document["services"].items():
+        used = {one["source"] for part in ("configs", "secrets") for one in service.get(part, [])}
+        assert not (used & copied and service.get("read_only")), name
+
+
 def test_the_collector_exports_to_elasticsearch_by_variables() -> None:
     """Endpoint and key come from outside and stand in no file; every pipeline ends at Elastic's exporter."""
     with (COMPOSE / "collector.yaml").open(encoding="utf-8") as file:

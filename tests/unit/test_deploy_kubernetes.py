@@ -27,7 +27,6 @@ POD: Final = OBJECTS["Deployment/gateway"]["spec"]["template"]
 CONTAINER: Final = POD["spec"]["containers"][0]
 _IMAGE: Final = {
     "GATEWAY_CONFIG": "/etc/gateway/manifests",
-    "GATEWAY_STATE_DIR": "/var/lib/gateway",
     "GATEWAY_HOST": "0.0.0.0",
 }
 
@@ -50,7 +49,8 @@ def test_settings_are_settings() -> None:
     }
     assert settings.health_host == "0.0.0.0"
     mounts = {one["mountPath"] for one in CONTAINER["volumeMounts"]}
-    assert mounts == {str(settings.config), str(settings.state_dir), "/tmp"}  # noqa: S108 - the pod's own
+    # A volume is root's: what the gateway makes private is a folder in it.
+    assert mounts == {str(settings.config), str(settings.state_dir.parent), "/tmp"}  # noqa: S108 - the pod's own
 
 
 def test_the_image_says_the_rest() -> None:
@@ -68,6 +68,12 @@ def test_a_stop_has_the_time_it_needs() -> None:
     assert program == "sleep"
     needed = int(before) + settings.drain_delay_s + settings.drain_timeout_s + 15
     assert POD["spec"]["terminationGracePeriodSeconds"] > needed
+
+
+def test_a_control_process_that_starts_anew_takes_no_pod_out_of_service() -> None:
+    """It answers the probe for all workers, which serve on while it is away, for some seconds at most."""
+    probe = CONTAINER["readinessProbe"]
+    assert (probe["failureThreshold"] - 1) * probe["periodSeconds"] >= 4
 
 
 @requires("kubernetes-validate")
@@ -209,13 +215,13 @@ def test_limits_of_the_gateway_can_be_set() -> None:
     "wrong",
     [
         {"replica": 3}, {"settings": {"workers": 0}}, {"secretName": ""},
-        {"httpRoute": {"enabled": True, "parentRefs": []}},
+        {"httpRoute": {"enabled": True, "parentRefs": []}}, {"httpRoute": {"enabled": True}},
         {"settings": {"logLevel": "verbose"}}, {"autoscaling": {"cpuPercent": "65"}},
         {"tls": {"clientCaSecretName": "callers"}}, {"service": {"type": "ExternalName"}},
         {"secretFiles": [{"secretName": "providers", "key": "openai", "path": "openai"}]},
     ],
     ids=[
-        "unknown", "no worker", "no secret", "route to nowhere", "level", "text",
+        "unknown", "no worker", "no secret", "route to nowhere", "route to nothing", "level", "text",
         "callers' certificates without one of ours", "type of service", "path of a file",
     ],
 )  # fmt: skip

@@ -184,4 +184,8 @@ def test_without_redis(
     assert main(["config", "push", folder(), "--redis-url", f"redis://:{PASSWORD}@127.0.0.1:1/0"]) == 1
     err = capsys.readouterr().err
     assert "redis://127.0.0.1:1/0 cannot be used" in err
+    assert "warning: --redis-url has a password in it, which others on this host can read" in err
     assert PASSWORD not in err
+    monkeypatch.setenv("GATEWAY_REDIS_URL", f"redis://:{PASSWORD}@127.0.0.1:1/0")
+    assert main(["config", "list"]) == 1
+    assert "warning" not in capsys.readouterr().err

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.whole_file import FolderBusy, only_writer, remove_whole, write_whole
+from gateway.config.whole_file import FolderBusy, give_to_owner, only_writer, remove_whole, write_whole
+from tests.rig.requires import requires
 
 HOLD = """
 import sys, time
@@ -41,6 +42,40 @@ def test_a_failure_leaves_the_old_one(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="taken"):
         write_whole(tmp_path / "taken", b"x", 0o600)
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+@requires("root")
+def test_what_root_writes_is_the_services(tmp_path: Path) -> None:
+    """A file stays its owner's, and a new one is its folder's: a command of root locks no service out."""
+    folder, old = tmp_path / "state", tmp_path / "state" / "old"
+    folder.mkdir(mode=0o700)
+    old.write_text("one")
+    os.chown(folder, 12345, 12346)
+    os.chown(old, 12347, 12348)
+    for name in ("old", "new"):
+        write_whole(folder / name, b"two", 0o600)
+    assert (old.stat().st_uid, old.stat().st_gid) == (12347, 12348)
+    new = (folder / "new").stat()
+    assert (new.st_uid, new.st_gid, new.st_mode & 0o777) == (12345, 12346, 0o600)
+
+
+@requires("root")
+def test_root_gives_away_nothing_that_was_put_in_its_way(tmp_path: Path) -> None:
+    """A link to another file, under the name that is written first or under another name of an open file."""
+    precious, folder = tmp_path / "precious", tmp_path / "state"
+    precious.write_text("of root")
+    folder.mkdir()
+    os.chown(folder, 12345, 12345)
+    (folder / ".a.new").symlink_to(precious)
+    write_whole(folder / "a", b"x", 0o600)
+    (folder / ".b.new").hardlink_to(precious)
+    write_whole(folder / "b", b"x", 0o600)
+    (folder / "c").hardlink_to(precious)
+    with (folder / "c").open() as stream:
+        give_to_owner(stream.fileno(), folder)
+    assert precious.read_text() == "of root"
+    assert precious.stat().st_uid == 0
+    assert (folder / "a").stat().st_uid == 12345
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from pathlib import Path
 
 import jwt
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gateway.identity.token_signing import KeyUnusable, sign_token
+from tests.rig.requires import requires
 
 AT = dt.datetime(2026, 11, 26, 10, tzinfo=dt.UTC)
 
@@ -36,6 +38,14 @@ def test_claims(tmp_path: Path) -> None:
     again = sign_token(state, "virtualaccount:app", "t-2", AT, None)
     assert "exp" not in jwt.decode(again, key, algorithms=["EdDSA"], options={"verify_iat": False})
     assert sorted(path.name for path in state.iterdir()) == ["token-signing.pem"]
+
+
+@requires("root")
+def test_a_key_that_root_makes_is_the_services(tmp_path: Path) -> None:
+    """So that the dashboard can sign with what a command has begun."""
+    os.chown(tmp_path, 12345, 12345)
+    sign_token(tmp_path, "virtualaccount:app", "t-1", AT, None)
+    assert (tmp_path / "token-signing.pem").stat().st_uid == 12345
 
 
 def test_keys_that_are_not_used(tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from gateway.supervisor.cannot_start import StateFolderInUse
 from gateway.supervisor.state_folder import lock_state_folder
+from tests.rig.requires import requires
 
 
 def test_is_made_private(tmp_path: Path) -> None:
@@ -18,6 +20,26 @@ def test_is_made_private(tmp_path: Path) -> None:
     folder.chmod(0o755)
     lock_state_folder(folder).close()
     assert folder.stat().st_mode & 0o777 == 0o700
+
+
+@requires("root")
+def test_a_volume_as_kubernetes_mounts_it() -> None:
+    """An emptyDir is root's, open to the pod's group: it cannot be made private, but a folder in it can."""
+    with tempfile.TemporaryDirectory() as name:
+        volume = Path(name)
+        os.chown(volume, 0, 10001)
+        volume.chmod(0o2777)
+        os.setegid(10001)
+        os.seteuid(10001)
+        try:
+            with pytest.raises(StateFolderInUse, match=r"belongs to another user.*below it.*--state-dir"):
+                lock_state_folder(volume)
+            lock_state_folder(volume / "state").close()
+        finally:
+            os.seteuid(0)
+            os.setegid(0)
+        found = (volume / "state").stat()
+        assert (found.st_uid, found.st_mode & 0o777) == (10001, 0o700)
 
 
 def test_second_gateway_learns_who_has_it(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from gateway.cli import main
 from gateway.control.sign_in.accounts import Accounts
 from gateway.control.sign_in.roles import Role
+from tests.rig.requires import requires
 
 PASSWORD = "correct horse battery"
 
@@ -31,6 +33,17 @@ def test_a_link_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     origin, _, secret = address.partition("/first#")
     assert origin == "http://127.0.0.1:9000"
     assert Accounts(tmp_path).find_link(secret) == "admin"
+
+
+@requires("root")
+def test_root_makes_a_link_for_a_service(tmp_path: Path) -> None:
+    """What it leaves is the service's to read and change; only root can enter systemd's folder for one."""
+    os.chown(tmp_path, 12345, 12345)
+    assert run(tmp_path, "link") == 0
+    assert {file.name: file.stat().st_uid for file in tmp_path.iterdir()} == {
+        "operators.json": 12345,
+        "operators.json.lock": 12345,
+    }
 
 
 def test_a_password_is_taken_from_a_pipe(
