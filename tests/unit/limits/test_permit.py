@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import pytest
 from hypothesis import given
@@ -335,6 +336,37 @@ async def test_soft_budgets(soft_usd: float, others: list[Rule], *, is_refused: 
     assert (permit.refusal is not None) == is_refused
     if not is_refused:
         assert rig.used("one/m")["soft"] == MICRO_USD
+
+
+SOFT_TWO: Final = budget_of(0, id="soft", mode="soft_enforce", models=("two/*",))
+
+
+@pytest.mark.parametrize(
+    ("others", "is_admitted"),
+    [
+        pytest.param([], False, id="alone"),
+        pytest.param([budget_of(5, id="call")], True, id="one of the call has room"),
+        pytest.param(
+            [budget_of(5, id="call", mode="soft_enforce")], True, id="a soft one of the call has room"
+        ),
+        pytest.param([budget_of(5, id="both", models=("*/m",))], True, id="one of both targets has room"),
+        pytest.param([budget_of(5, id="one", models=("one/*",))], False, id="one of the other target"),
+        pytest.param([budget_of(5, id="watching", mode="audit")], False, id="one that watches is no room"),
+        pytest.param(
+            [budget_of(0, id="spent", mode="soft_enforce"), budget_of(5, id="one", models=("one/*",))],
+            False,
+            id="one of the call that the first target's let pass has none",
+        ),
+        pytest.param([budget_of(5, id="call"), budget_of(0, id="two", models=("two/*",))], False, id="hard"),
+    ],
+)
+async def test_soft_budgets_of_a_target_that_comes_later(others: list[Rule], *, is_admitted: bool) -> None:
+    """Budgets that were asked when the call came have room for it still, as if all were asked at once."""
+    rig = Rig(policy_of(SOFT_TWO, *others), need=FixedNeed(cost_usd=1.0))
+    permit = await rig.call(ONE, TWO)
+    assert permit.has_admitted(ONE)
+    assert await permit.admit_target(TWO) == is_admitted
+    assert rig.used(target="two/m")["soft"] == (MICRO_USD if is_admitted else 0)
 
 
 @pytest.mark.parametrize(
