@@ -28,7 +28,7 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -67,6 +67,7 @@ from gateway.model import (
     Endpoint,
     Plan,
     Spent,
+    Target,
 )
 from gateway.overload.gate import Gate, gate_without_bounds
 from gateway.overload.priorities import USUAL, Priority
@@ -224,7 +225,7 @@ class Pipeline:
         if limiter is None or limits is None or call is None:
             return
         aside = self._long_work.do_aside if trace.held_bytes >= LONG_BYTES else None
-        need = Estimate(call, plan.targets, limiter.sizes, aside)
+        need = Estimate(call, _may_answer(plan), limiter.sizes, aside)
         name = call.model
         if plan.route is None:
             # A plan of one target is that target's, by whatever name it was asked for. An account as a whole
@@ -471,6 +472,15 @@ def refuse_encoding(client: Client) -> None:
     if encoding and encoding.lower() != "identity":
         msg = f"content-encoding {encoding[:40]} is not taken. Send the body uncompressed."
         raise InvalidBody(msg, param="content-encoding")
+
+
+def _may_answer(plan: Plan) -> Sequence[Target]:
+    """Who may be asked for an answer, whatever a model that is asked first says of the call."""
+    asked = plan.classification
+    if asked is None:
+        return plan.targets
+    plans = (plan, *asked.plans.values())
+    return tuple({target.name: target for one in plans for target in one.targets}.values())
 
 
 def _caller_of(client: Client, snapshot: Snapshot, identify: Identify | None) -> Caller:

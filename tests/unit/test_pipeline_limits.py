@@ -18,7 +18,7 @@ from gateway.limits.limiter import Limiter
 from gateway.limits.matching import Asking, Rules, Stage
 from gateway.limits.permit import LimitPolicy
 from gateway.limits.rules import Rule, RuleSet
-from gateway.model import Endpoint, FallbackPolicy, Plan, RetryPolicy, RouteFacts, Target
+from gateway.model import Classification, Endpoint, FallbackPolicy, Plan, RetryPolicy, RouteFacts, Target
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.routing.direct import Routing
 from gateway.snapshot import Snapshot
@@ -53,10 +53,22 @@ def refusal(status: int) -> FakeReply:
 class Fixed(Routing):
     """A virtual model `vm/chat` of these targets, which can be named themselves too."""
 
-    def __init__(self, targets: Sequence[Target], *, hedge_after_s: float | None = None) -> None:
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        *,
+        hedge_after_s: float | None = None,
+        classification: Classification | None = None,
+    ) -> None:
         super().__init__((make_target("vm/chat"), *targets))
         names = tuple(target.name for target in targets)
-        self._fixed = Plan(tuple(targets), names, route=ROUTE, hedge_after_s=hedge_after_s)
+        self._fixed = Plan(
+            tuple(targets),
+            names,
+            route=ROUTE,
+            hedge_after_s=hedge_after_s,
+            classification=classification,
+        )
 
     def plan(self, model: str, facts: Any) -> Plan:
         plan = super().plan(model, facts)
@@ -74,13 +86,14 @@ class Rig:
         targets: Sequence[Target] = (ONE, TWO),
         observer: FakeObserver | None = None,
         hedge_after_s: float | None = None,
+        classification: Classification | None = None,
     ) -> None:
         self.upstream = FakeUpstream(*script)
         self.records: list[CallTrace] = []
         self.counters = counters_in_memory(now_s=lambda: NOW_S)
         self.policy = policy or policy_of(*rules)
         self.caller = make_caller("vm/chat", *(target.name for target in targets))
-        routing = Fixed(targets, hedge_after_s=hedge_after_s)
+        routing = Fixed(targets, hedge_after_s=hedge_after_s, classification=classification)
         identity = Identity([make_credential(TOKEN, self.caller)])
         self.pipeline = Pipeline(
             CurrentSnapshot(Snapshot("v1", 1, identity, routing, limits=self.policy)),
@@ -349,3 +362,24 @@ async def test_hedged_calls_ask_limits_too() -> None:
     client = await rig.call("vm/chat", stream=True)
     assert (client.status, rig.tried) == (200, ["one"])
     assert [(skip.target, skip.reason) for skip in rig.records[-1].skips] == [("two/m", "limit")]
+
+
+async def test_what_a_judged_call_may_use() -> None:
+    """Until the model has said how hard the call is, the dearest of all that may answer then is taken."""
+    dear = make_target("dear/m", parameters={"max_tokens": b"900"}, price=TokenPrice())
+    hard = Plan((dear,), ("one/m", "dear/m"), route=ROUTE)
+    judge = make_target("judge/m", price=TokenPrice())
+    classification = Classification(judge, 5.0, "hi", {"complex": hard})
+    said = json.dumps({"choices": [{"message": {"content": "complex"}}]}).encode()
+    seen: list[int] = []
+    rules = [limit_of("tokens", 5000)]
+    rig = Rig(
+        FakeReply(200, JSON, lambda: seen.append(rig.used("vm/chat")["tokens-limit"]), said),
+        answer(30, 12),
+        rules=rules,
+        targets=(ONE,),
+        classification=classification,
+    )
+    client = await rig.call("vm/chat", max_tokens=100)
+    assert (client.status, rig.tried) == (200, ["dear"])
+    assert seen == [1 + 8 + 900]
