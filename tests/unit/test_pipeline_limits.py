@@ -383,3 +383,15 @@ async def test_what_a_judged_call_may_use() -> None:
     client = await rig.call("vm/chat", max_tokens=100)
     assert (client.status, rig.tried) == (200, ["dear"])
     assert seen == [1 + 8 + 900]
+
+
+async def test_a_target_without_room_for_two_at_once_is_asked_after_the_first() -> None:
+    """Whose hedge had no room stands in for the first target when that has failed, and its place is free."""
+    rules = Heard(budget_of(0.00015), target="two/m")
+    failing = FakeReply(500, JSON, rules.heard, b'{"error":{"message":"no"}}')
+    chunk = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}]}\n\n'
+    good = FakeReply(200, SSE, chunk, b"data: [DONE]\n\n")
+    rig = Rig(failing, good, policy=LimitPolicy(rules), hedge_after_s=0.0)
+    client = await rig.call("vm/chat", stream=True, max_tokens=50)
+    assert (client.status, rig.tried) == (200, ["one", "two"])
+    assert rig.records[-1].skips == ()
