@@ -14,7 +14,15 @@ from math import ceil, inf
 from random import Random
 from typing import Any, Final, Protocol
 
-from gateway.attempt import Opened, Upstream, Wishes, deliver, open_attempt, outcome_of
+from gateway.attempt import (
+    Opened,
+    Upstream,
+    Wishes,
+    deliver,
+    is_out_of_callers_time,
+    open_attempt,
+    outcome_of,
+)
 from gateway.endpoints.call_limits import CallLimits
 from gateway.endpoints.retry_wish import RetryWish
 from gateway.errors import (
@@ -364,6 +372,8 @@ class Failover:
             self.health.ended(target, abandoned(attempt))
             raise
         attempt.ended()
+        if is_out_of_callers_time(attempt, failure, wishes.limits):
+            responder.trace.given_up(attempt)
         self.health.ended(target, outcome_of(attempt, failure, wishes.limits))
         # Of two that race the last to fail is the one that the caller hears of.
         responder.trace.answered_by(attempt)
@@ -426,6 +436,8 @@ class Failover:
             observer.ended(target, abandoned(attempt))
             raise
         attempt.ended()
+        if is_out_of_callers_time(attempt, failure, limits):
+            responder.trace.given_up(attempt)
         observer.ended(target, outcome_of(attempt, failure, limits))
         if failure is None:
             self.answered(responder.trace, attempt)

@@ -12,6 +12,7 @@ from typing import Any, Final
 import pytest
 
 from gateway.endpoints.catalogue import CHAT, EMBEDDING, MESSAGES, RESPONSE
+from gateway.errors import UpstreamTimeout
 from gateway.identity.tokens import Identity
 from gateway.limits.held import Held
 from gateway.limits.limiter import Limiter
@@ -262,6 +263,34 @@ async def test_aborted_streams_count() -> None:
     expected = (usage.input_tokens or 0) + (usage.output_tokens or 0)
     assert expected > 0
     assert rig.used() == {"tokens-limit": expected, "parallel-limit": 0}
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        pytest.param("x-tfy-request-timeout", 504, id="as a whole"),
+        pytest.param("x-tfy-ttft-timeout-ms", 408, id="until the first token"),
+    ],
+)
+async def test_calls_out_of_their_callers_time_count(header: str, status: int) -> None:
+    """Who waits a millisecond has had the call read all the same, as one that leaves has."""
+    over = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.05, over.set)
+    rig = Rig(FakeReply(200, JSON, over, UpstreamTimeout("late")), rules=[limit_of("tokens", 5000)])
+    body = make_body("one/m", stream=status == 408, messages=[{"role": "user", "content": "x" * 400}])
+    assert (await rig.call(client=FakeClient(BEARER, (header, "1"), body=body))).status == status
+    usage = rig.records[-1].usage
+    assert usage is not None
+    assert (usage.source, usage.output_tokens) == ("partial", 0)
+    assert rig.used() == {"tokens-limit": usage.input_tokens}
+    assert (usage.input_tokens or 0) > 100
+
+
+async def test_a_silent_provider_costs_nothing() -> None:
+    """Who has not answered in the time that its target has may have read nothing."""
+    rig = Rig(UpstreamTimeout("silent"), rules=[limit_of("tokens", 5000)])
+    assert (await rig.call()).status == 504
+    assert rig.used() == {"tokens-limit": 0}
 
 
 async def test_parallel_calls() -> None:
