@@ -160,7 +160,7 @@ class Accounts:
                 )
                 raise AccountRequired(message, param="x-tfy-model-name")
             # Of the account, not of the model whose address and credentials happen to be the same.
-            target = dataclasses.replace(doors[0], name=account, model_id="")
+            target = dataclasses.replace(doors[0], name=account, model_id="", price=None)
         return _plan_for(account, target)
 
     def plan_at(self, door: Target, caller: Caller) -> Plan:

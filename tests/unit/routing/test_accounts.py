@@ -13,7 +13,7 @@ from gateway.errors import (
 )
 from gateway.model import AwsSigning, Caller
 from gateway.routing.accounts import Accounts
-from tests.unit.makers import make_target
+from tests.unit.makers import TokenPrice, make_target
 
 ACCOUNTS = Accounts(
     [
@@ -37,6 +37,15 @@ def test_plan() -> None:
     assert (target.name, target.account, target.model_id) == ("acct", "acct", "")
     (target,) = ACCOUNTS.plan("acct", "acct/big", caller("acct"), by_model=False).targets
     assert (target.name, target.model_id) == ("acct/big", "big-1")
+
+
+def test_plan_without_a_price() -> None:
+    """What an account is asked for costs what nobody knows, not what its first model does."""
+    accounts = Accounts([make_target("acct/small", price=TokenPrice())])
+    (target,) = accounts.plan("acct", "", caller("acct"), by_model=False).targets
+    assert target.price is None
+    (target,) = accounts.plan_for_maker("acct", "acct/small").targets
+    assert target.price is not None
 
 
 def test_plan_by_model() -> None:
