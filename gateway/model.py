@@ -959,6 +959,10 @@ class Charge(msgspec.Struct, frozen=True):
     expires_s: int = 0
     is_enforced: bool = True
 
+    def has_room(self, used: int) -> bool:
+        """Whether it fits beside what is *used*, as a charge of nothing always does."""
+        return not self.amount or used + self.amount <= self.limit
+
     def reset_s(self, now_s: float) -> float:
         """Seconds until nothing of what is counted there now is counted any more; `math.inf` for never."""
         if self.window_s > 0:

@@ -103,7 +103,7 @@ class _Turn(msgspec.Struct, eq=False, gc=False):
         without = [
             at
             for at, charge in enumerate(charges)
-            if meters[at].is_enforced and used[at] + charge.amount > charge.limit
+            if meters[at].is_enforced and not charge.has_room(used[at])
         ]
         # What was passed over before is not enforced any more, and has no room all the same.
         refusing = [at for at in without if charges[at].is_enforced]
@@ -133,9 +133,7 @@ class _Turn(msgspec.Struct, eq=False, gc=False):
         without: tuple[int, ...] = ()
         if refused is not None:
             asked = enumerate(charges)
-            without = tuple(
-                [at for at, charge in asked if used[at] + charge.amount > charge.limit or at == refused]
-            )
+            without = tuple([at for at, charge in asked if not charge.has_room(used[at]) or at == refused])
         else:
             # Those that may refuse had room.
             for at in held.unenforced + self.relaxed:

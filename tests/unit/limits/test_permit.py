@@ -116,6 +116,19 @@ async def test_tokens_are_corrected() -> None:
     assert (await rig.direct()).refusal is not None
 
 
+async def test_what_takes_nothing() -> None:
+    """A free call is let in, as where exactly all is used, though calls have used more than there was."""
+    rig = Rig(policy_of(limit_of("tokens", 100), budget_of(1)), need=FixedNeed(50, 0.5))
+    (await rig.direct()).settle([spent(tokens=120, cost_usd=1.5)])
+    assert (await rig.direct()).refusal is not None
+    rig.need = FixedNeed()
+    free = await rig.direct()
+    assert free.refusal is None
+    assert dict(free.headers())[b"x-ratelimit-remaining-tokens"] == b"0"
+    free.settle([])
+    assert rig.used("one/m") == {"tokens-limit": 120, "budget": 1_500_000}
+
+
 async def test_more_than_anybody_uses() -> None:
     """A provider that says nonsense breaks no counter."""
     rig = Rig(policy_of(budget_of(1, mode="audit"), limit_of("tokens", 1000, mode="audit")))
@@ -425,7 +438,7 @@ async def test_any_order_of_calls(steps: list[tuple[str, int, int]]) -> None:
             rig.need = FixedNeed(tokens=need)
             permit = await rig.direct()
             reserved = sum(taken for _, taken in open_calls)
-            assert (permit.refusal is None) == (used + reserved + need <= 1000)
+            assert (permit.refusal is None) == (not need or used + reserved + need <= 1000)
             if permit.refusal is None:
                 open_calls.append((permit, need))
         elif open_calls:
