@@ -217,7 +217,8 @@ class Pipeline:
             RateLimitExceeded, BudgetExceeded: One of them has no room for it.
             LimitsUnavailable: Nobody can say whether one has.
         """
-        call = facts.call or trace.call
+        # Not that of the facts: what a path of Bedrock's is called for its plan tells.
+        call = trace.call
         priorities, limiter, limits = snapshot.priorities, self._limiter, snapshot.limits
         if priorities is not None and priorities.depend_on_model and self._gate.is_tight:
             model = plan.targets[0].name if call is None else call.model
