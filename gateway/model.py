@@ -1283,6 +1283,9 @@ class Permit(Protocol):
     async def use(self, spent: Sequence[Spent]) -> Exception | None:
         """Count what was *spent* so far by a call that goes on; why it may not, where nothing is left."""
 
+    def may_use(self, target: Target) -> tuple[int, float]:
+        """Tokens and USD that an attempt at *target* was taken for; nothing where no limit asked for them."""
+
     def settle(self, spent: Sequence[Spent]) -> None:
         """At the end of the call: correct what was taken to what was *spent*."""
 

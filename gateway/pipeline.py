@@ -525,8 +525,21 @@ def spent_by(trace: CallTrace) -> list[Spent]:
             tokens = (usage.input_tokens or 0) + (answered or 0)
             # Of one that was broken off, or that judges, nobody learns how long replies are.
             is_whole = usage.source != "partial" and attempt.number
+            if usage.source != "provider" and trace.permit is not None and _goes_on(trace):
+                # Nobody tells this call what it will have used.
+                may_tokens, may_usd = trace.permit.may_use(attempt.target)
+                tokens, is_whole = max(tokens, may_tokens), False
+                cost_usd = None if cost_usd is None else max(cost_usd, may_usd)
             spent.append(Spent(name, tokens, answered if is_whole else None, cost_usd))
     return spent
+
+
+def _goes_on(trace: CallTrace) -> bool:
+    """Whether a response is written on in the background when its call has ended."""
+    call = trace.call
+    if call is None or call.endpoint.name != RESPONSE.name:
+        return False
+    return bytes(call.fields.get("background", b"")) == b"true"
 
 
 class _Settlement:

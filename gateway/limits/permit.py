@@ -470,6 +470,13 @@ class CallPermit(msgspec.Struct, eq=False):
         status = self._policy.budget_status
         return refusal_of(meters[first], 0, decision.used[first], reset_s[first], budget_status=status)
 
+    def may_use(self, target: Target) -> tuple[int, float]:
+        """Tokens and USD that an attempt at *target* was taken for; nothing where no limit asked for them."""
+        need = self._asking.need
+        if need.is_unread:
+            return 0, 0.0
+        return need.amount("tokens", target.name), need.amount("cost", target.name) / MICRO_USD
+
     def settle(self, spent: Sequence[Spent]) -> None:
         """Correct what was taken to what was *spent*."""
         only = self._only

@@ -286,6 +286,35 @@ async def test_calls_out_of_their_callers_time_count(header: str, status: int) -
     assert (usage.input_tokens or 0) > 100
 
 
+@pytest.mark.parametrize("is_stream", [False, True])
+async def test_what_goes_on_in_the_background_counts(*, is_stream: bool) -> None:
+    """As what it may use: it is written when the call has ended, or its caller has left."""
+    client = FakeClient(
+        BEARER, body=make_body("one/m", input="hi", background=True, max_output_tokens=900, stream=is_stream)
+    )
+    begun = b'{"id":"resp_1","object":"response","status":"queued","output":[],"usage":null}'
+    said = json.dumps({"type": "response.output_text.delta", "delta": "x"}).encode()
+    event = b"event: response.output_text.delta\ndata: " + said + b"\n\n"
+    steps = [event, client.leave, asyncio.Event()] if is_stream else [begun]
+    reply = FakeReply(200, SSE if is_stream else JSON, *steps)
+    rig = Rig(reply, rules=[limit_of("tokens", 5000), budget_of(1)])
+    await rig.call(client=client, endpoint=RESPONSE)
+    assert rig.used() == {"tokens-limit": 1 + 8 + 900, "budget": 1 + 8 + 2 * 900}
+    assert rig.pipeline._limiter is not None
+    assert rig.pipeline._limiter.sizes.usual("one/m") == 1024, "nobody has learned how long replies are"
+
+
+async def test_what_ends_in_the_background_counts_as_told() -> None:
+    """A provider that says what it used is believed."""
+    whole = {"id": "resp_1", "object": "response", "status": "completed", "output": []}
+    usage = {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5}
+    rig = Rig(
+        FakeReply(200, JSON, json.dumps(whole | {"usage": usage}).encode()), rules=[limit_of("tokens", 99999)]
+    )
+    await rig.call(endpoint=RESPONSE, input="hi", background=True)
+    assert rig.used() == {"tokens-limit": 5}
+
+
 async def test_a_silent_provider_costs_nothing() -> None:
     """Who has not answered in the time that its target has may have read nothing."""
     rig = Rig(UpstreamTimeout("silent"), rules=[limit_of("tokens", 5000)])
