@@ -48,6 +48,27 @@ def test_plan_without_a_price() -> None:
     assert target.price is not None
 
 
+@pytest.mark.parametrize(
+    ("account", "told", "is_known"),
+    [
+        ("acct", "gpt-4o", True),
+        ("acct", "gpt-4o-2024-08-06", True),
+        ("acct", "gpt-4o-mini", False),
+        ("acct", "gpt-4", False),
+        ("acct", "free", False),
+        ("acct", "", False),
+        ("other", "gpt-4o", False),
+    ],
+)
+def test_price_of_what_a_reply_tells(account: str, told: str, *, is_known: bool) -> None:
+    """The model that answered, by its id or one of a day, if the account has it and its price is known."""
+    price = TokenPrice()
+    accounts = Accounts(
+        [make_target("acct/big", model_id="gpt-4o", price=price), make_target("acct/free", model_id="free")]
+    )
+    assert (accounts.price_of(account, told) is price) is is_known
+
+
 def test_plan_by_model() -> None:
     """Where it is enough, the right to one model is."""
     mine = caller(models=("acct/small",))
