@@ -367,8 +367,13 @@ class CallPermit(msgspec.Struct, eq=False):
         if not await self.admit_target(target):
             return False
         now_s, need = self._till.now_s(), self._asking.need
+        # What let the call in beside another budget does so once more.
+        relaxed = {_key_of(turn.held.meters[at]) for turn in self._turns for at in turn.relaxed}
         charges = [
-            meter.charge(need.amount(meter.limit.kind, name), now_s)
+            msgspec.structs.replace(
+                meter.charge(need.amount(meter.limit.kind, name), now_s),
+                is_enforced=meter.is_enforced and _key_of(meter) not in relaxed,
+            )
             for meter in (*self._policy.rules.held(self._asking, "", "call").meters, *both)
             if meter.limit.kind not in BY_ONE
         ]

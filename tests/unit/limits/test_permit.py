@@ -577,6 +577,19 @@ async def test_two_at_once_take_twice() -> None:
     assert rig.used(target="one/m") == {"shared": 50}
 
 
+async def test_a_soft_budget_of_two_at_once() -> None:
+    """One that let the call in, since another has room, lets a second attempt in too."""
+    soft = budget_of(0, id="soft", mode="soft_enforce")
+    rig = Rig(policy_of(soft, budget_of(2, id="hard")), need=FixedNeed(cost_usd=1.0))
+    permit = await rig.call()
+    assert await permit.admit_beside(TWO)
+    assert rig.used() == {"soft": 2 * MICRO_USD, "hard": 2 * MICRO_USD}
+    permit.settle([spent("one/m", 0, 0.5)])
+    assert rig.used() == {"soft": 500_000, "hard": 500_000}
+    assert await (await rig.call()).admit_target(ONE)
+    assert not await (await rig.call()).admit_target(ONE), "the hard one has no room"
+
+
 async def test_no_room_for_a_second_at_once() -> None:
     """It is not begun, the call goes on, and nothing stays taken for it."""
     rig = Rig(policy_of(budget_of(1.5)), need=FixedNeed(cost_usd=1.0))
