@@ -78,6 +78,7 @@ _OF_A_BODY: Final = frozenset(
 """What breaks off an answer that came while the caller's body was still being sent on."""
 
 _NS_PER_MS: Final = 1_000_000
+_NS_PER_S: Final = 1_000_000_000
 _CUT_STREAM: Final = "The provider's stream ended before it was complete."
 _NO_CONTENT: Final = "The provider's stream goes on and on without content."
 
@@ -280,10 +281,17 @@ def outcome_of(attempt: AttemptTrace, failure: GatewayError | Answer | None, lim
         asks_for_patience = is_sick or failure.status == _TOO_MANY
         wait_s = wait_in_headers(failure.headers, time.time()) if asks_for_patience else 0.0
         return Outcome("sick" if is_sick else "none", failure.status, wait_s, took_ms)
-    is_callers = failure.source != "upstream" or isinstance(failure, FirstTokenTimeout)
-    if isinstance(failure, UpstreamTimeout) and limits.whole_s is not None:
-        is_callers = is_callers or took_ms / 1000 >= limits.whole_s
+    is_callers = failure.source != "upstream" or is_out_of_callers_time(attempt, failure, limits)
     return Outcome("none" if is_callers else "sick", failure.status, took_ms=took_ms)
+
+
+def is_out_of_callers_time(
+    attempt: AttemptTrace, failure: GatewayError | Answer | None, limits: CallLimits
+) -> bool:
+    """Whether *attempt*, which has ended, was broken off since its caller would wait no longer."""
+    if isinstance(failure, UpstreamTimeout) and limits.whole_s is not None:
+        return (attempt.end_ns - attempt.start_ns) / _NS_PER_S >= limits.whole_s
+    return isinstance(failure, FirstTokenTimeout)
 
 
 def _good(attempt: AttemptTrace, took_ms: float) -> Outcome:

@@ -14,7 +14,15 @@ from math import ceil, inf
 from random import Random
 from typing import Any, Final, Protocol
 
-from gateway.attempt import Opened, Upstream, Wishes, deliver, open_attempt, outcome_of
+from gateway.attempt import (
+    Opened,
+    Upstream,
+    Wishes,
+    deliver,
+    is_out_of_callers_time,
+    open_attempt,
+    outcome_of,
+)
 from gateway.endpoints.call_limits import CallLimits
 from gateway.endpoints.retry_wish import RetryWish
 from gateway.errors import (
@@ -364,6 +372,8 @@ class Failover:
             self.health.ended(target, abandoned(attempt))
             raise
         attempt.ended()
+        if is_out_of_callers_time(attempt, failure, wishes.limits):
+            responder.trace.given_up(attempt)
         self.health.ended(target, outcome_of(attempt, failure, wishes.limits))
         # Of two that race the last to fail is the one that the caller hears of.
         responder.trace.answered_by(attempt)
@@ -426,6 +436,8 @@ class Failover:
             observer.ended(target, abandoned(attempt))
             raise
         attempt.ended()
+        if is_out_of_callers_time(attempt, failure, limits):
+            responder.trace.given_up(attempt)
         observer.ended(target, outcome_of(attempt, failure, limits))
         if failure is None:
             self.answered(responder.trace, attempt)
@@ -447,17 +459,21 @@ class Failover:
         """
         running: dict[asyncio.Task[Opened | Failure], Target] = {}
         opened: Opened | None = None
+        first, second = plan.targets[:2]
+        reason: SkipReason | None = None
         tried = 1
         try:
-            first, second = plan.targets[:2]
             self._budgets.called(first.name)
-            await self._begin(running, responder, call, first, wishes)
+            held_back = await self._begin(running, responder, call, first, wishes)
+            if held_back is not None:
+                responder.trace.skipped(first.name, held_back)
             if running:
                 done, _ = await asyncio.wait(running, timeout=plan.hedge_after_s)
                 # Else all calls of a first target that has become slow would go to both.
                 if not done and self._budgets.take(first.name, first.retry.bounds):
-                    await self._begin(running, responder, call, second, wishes, is_second=True)
-                    tried = 2
+                    reason = await self._begin(running, responder, call, second, wishes, is_second=True)
+                    # Where there is no room for two at once there may be for it alone, later.
+                    tried = 2 if reason is None else 1
             while running and opened is None:
                 await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 # Of two that are there at once, the first target's.
@@ -470,11 +486,12 @@ class Failover:
                     progress.failed(target, result)
             return opened, tried
         finally:
+            if reason is not None and progress.failure is None:
+                # Else its turn is to come.
+                responder.trace.skipped(second.name, reason)
             await self._stop(running, opened)
             if opened is not None:
-                for attempt in responder.trace.attempts:
-                    if attempt is not opened.attempt and not attempt.end_ns:
-                        attempt.lost()
+                _lost_to(opened, responder.trace)
 
     async def _begin(
         self,
@@ -485,13 +502,15 @@ class Failover:
         wishes: Wishes,
         *,
         is_second: bool = False,
-    ) -> None:
-        """Begin an attempt beside this task, if it may be begun; *is_second*: another is under way."""
-        if (reason := await self._held_back(responder.trace, target, is_second=is_second)) is not None:
-            self._skip(responder.trace, target, reason)
-            return
-        opening = self.open(responder, call, target, wishes)
-        running[spawn(opening, name=f"attempt-{target.name}", owner=self._racing)] = target
+    ) -> SkipReason | None:
+        """Begin an attempt beside this task, or say why not; *is_second*: another is under way."""
+        reason = await self._held_back(responder.trace, target, is_second=is_second)
+        if reason is None:
+            opening = self.open(responder, call, target, wishes)
+            running[spawn(opening, name=f"attempt-{target.name}", owner=self._racing)] = target
+        elif responder.trace.permit is not None:
+            responder.trace.permit.forgo(target)
+        return reason
 
     async def _stop(self, running: Collection[asyncio.Task[Opened | Failure]], opened: Opened | None) -> None:
         """End attempts that lost a race against *opened*, or all of them."""
@@ -514,6 +533,13 @@ class Failover:
             ):
                 late.close()
                 self.health.ended(late.attempt.target, abandoned(late.attempt))
+
+
+def _lost_to(opened: Opened, trace: CallTrace) -> None:
+    """Note that other attempts that are still open have lost against it."""
+    for attempt in trace.attempts:
+        if attempt is not opened.attempt and not attempt.end_ns:
+            attempt.lost()
 
 
 class _Calls:

@@ -959,6 +959,10 @@ class Charge(msgspec.Struct, frozen=True):
     expires_s: int = 0
     is_enforced: bool = True
 
+    def has_room(self, used: int) -> bool:
+        """Whether it fits beside what is *used*, as a charge of nothing always does."""
+        return not self.amount or used + self.amount <= self.limit
+
     def reset_s(self, now_s: float) -> float:
         """Seconds until nothing of what is counted there now is counted any more; `math.inf` for never."""
         if self.window_s > 0:
@@ -1278,6 +1282,9 @@ class Permit(Protocol):
 
     async def use(self, spent: Sequence[Spent]) -> Exception | None:
         """Count what was *spent* so far by a call that goes on; why it may not, where nothing is left."""
+
+    def may_use(self, target: Target) -> tuple[int, float]:
+        """Tokens and USD that an attempt at *target* was taken for; nothing where no limit asked for them."""
 
     def settle(self, spent: Sequence[Spent]) -> None:
         """At the end of the call: correct what was taken to what was *spent*."""

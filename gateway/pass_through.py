@@ -355,6 +355,7 @@ class _Crossing:
 
     Attributes:
         own: What the query says to the gateway.
+        accounts: Every account.
     """
 
     def __init__(
@@ -366,6 +367,7 @@ class _Crossing:
         self._caller = caller
         self.asked = asked
         self.own = read_query(responder.client.query)
+        self.accounts = snapshot.accounts
 
     async def run(self) -> None:
         """Read, plan, send."""
@@ -453,6 +455,7 @@ class _Attempts:
         self._responder = crossing.responder
         self._asked = crossing.asked
         self._query = crossing.own.rest
+        self._accounts = crossing.accounts
         self._naming = naming
         self._body = body
         self._limits = limits
@@ -467,12 +470,22 @@ class _Attempts:
         """Make one attempt."""
 
         async def exchange(attempt: AttemptTrace) -> Answer | None:
-            return await self._owner.send(self._passage(attempt), self._responder, attempt, self._asked)
+            try:
+                return await self._owner.send(self._passage(attempt), self._responder, attempt, self._asked)
+            finally:
+                self._price(attempt)
 
         failover = self._owner.failover
         # What is asked of an account says nothing of a model.
         observer = failover.health if self._asked.calls_model else UNOBSERVED
         return await failover.pass_on(self._responder, target, self._limits, exchange, observer)
+
+    def _price(self, attempt: AttemptTrace) -> None:
+        """Price what was asked of an account by the model that answered, if the reply tells it."""
+        target = attempt.target
+        if not target.model_id and attempt.usage is not None:
+            price = self._accounts.price_of(target.account, attempt.response_model)
+            attempt.cost_usd = None if price is None else price.cost_usd(attempt.usage)
 
     def _passage(self, attempt: AttemptTrace) -> Passage:
         client, target, asked = self._responder.client, attempt.target, self._asked

@@ -28,7 +28,7 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -67,6 +67,7 @@ from gateway.model import (
     Endpoint,
     Plan,
     Spent,
+    Target,
 )
 from gateway.overload.gate import Gate, gate_without_bounds
 from gateway.overload.priorities import USUAL, Priority
@@ -216,7 +217,8 @@ class Pipeline:
             RateLimitExceeded, BudgetExceeded: One of them has no room for it.
             LimitsUnavailable: Nobody can say whether one has.
         """
-        call = facts.call or trace.call
+        # Not that of the facts: what a path of Bedrock's is called for its plan tells.
+        call = trace.call
         priorities, limiter, limits = snapshot.priorities, self._limiter, snapshot.limits
         if priorities is not None and priorities.depend_on_model and self._gate.is_tight:
             model = plan.targets[0].name if call is None else call.model
@@ -224,7 +226,7 @@ class Pipeline:
         if limiter is None or limits is None or call is None:
             return
         aside = self._long_work.do_aside if trace.held_bytes >= LONG_BYTES else None
-        need = Estimate(call, plan.targets, limiter.sizes, aside)
+        need = Estimate(call, _may_answer(plan), limiter.sizes, aside)
         name = call.model
         if plan.route is None:
             # A plan of one target is that target's, by whatever name it was asked for. An account as a whole
@@ -473,6 +475,15 @@ def refuse_encoding(client: Client) -> None:
         raise InvalidBody(msg, param="content-encoding")
 
 
+def _may_answer(plan: Plan) -> Sequence[Target]:
+    """Who may be asked for an answer, whatever a model that is asked first says of the call."""
+    asked = plan.classification
+    if asked is None:
+        return plan.targets
+    plans = (plan, *asked.plans.values())
+    return tuple({target.name: target for one in plans for target in one.targets}.values())
+
+
 def _caller_of(client: Client, snapshot: Snapshot, identify: Identify | None) -> Caller:
     return snapshot.identity.identify(client.headers) if identify is None else identify(snapshot)
 
@@ -514,8 +525,21 @@ def spent_by(trace: CallTrace) -> list[Spent]:
             tokens = (usage.input_tokens or 0) + (answered or 0)
             # Of one that was broken off, or that judges, nobody learns how long replies are.
             is_whole = usage.source != "partial" and attempt.number
+            if usage.source != "provider" and trace.permit is not None and _goes_on(trace):
+                # Nobody tells this call what it will have used.
+                may_tokens, may_usd = trace.permit.may_use(attempt.target)
+                tokens, is_whole = max(tokens, may_tokens), False
+                cost_usd = None if cost_usd is None else max(cost_usd, may_usd)
             spent.append(Spent(name, tokens, answered if is_whole else None, cost_usd))
     return spent
+
+
+def _goes_on(trace: CallTrace) -> bool:
+    """Whether a response is written on in the background when its call has ended."""
+    call = trace.call
+    if call is None or call.endpoint.name != RESPONSE.name:
+        return False
+    return bytes(call.fields.get("background", b"")) == b"true"
 
 
 class _Settlement:

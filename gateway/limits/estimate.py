@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from functools import lru_cache, partial
 from itertools import repeat
 from math import ceil
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -50,7 +50,17 @@ _SMALL_BYTES: Final = 16 * 1024
 """Of a body whose names are no burden to keep."""
 
 _NO_TEXT: Final = frozenset({"type", "role", "model", "id", "mimeType", "media_type", "format", "detail"})
+_READ_AS_IT_IS: Final = _TEXTS | {"content", "text"}
+"""Members that are a text whatever they look like: a prompt may begin as an address of data does."""
+
 _DATA: Final = frozenset({"data", "bytes", "file_data", "b64_json"})
+_TEXT_FORMATS: Final = frozenset({"txt", "md", "csv", "html"})
+"""Bedrock's of documents that are a text."""
+
+_TEXT_TYPES: Final = ("text/", "application/json", "application/xml")
+_Kind = Literal["", "image", "text", "encoded text"]
+"""What the data of an object are; "" for sound, film and what else is no text."""
+
 _IMAGES: Final = frozenset({"image_url", "input_image", "image"})
 _WITHOUT_OUTPUT: Final = frozenset({"embeddings"})
 _COUNTING: Final = "count_tokens"
@@ -64,8 +74,8 @@ _UNPRICED_MICRO_USD: Final = 1
 
 _NESTED: Final = frozenset({b"[", b"{"})
 _DATA_URL: Final = "data:"
-_DATA_URL_CHARACTERS: Final = len(_DATA_URL)
 _IMAGE_URL: Final = "data:image/"
+_TEXT_URLS: Final = tuple([_DATA_URL + kind for kind in _TEXT_TYPES])
 _numbers: Final = msgspec.json.Decoder(float)
 
 
@@ -244,8 +254,6 @@ def _plain_messages(raw: msgspec.Raw) -> tuple[int, int] | None:
     text_bytes = 0
     for message in messages:
         text = message.content
-        if text[:_DATA_URL_CHARACTERS] == _DATA_URL:
-            return None
         text_bytes += len(text) if text.isascii() else _length(text)
     return len(messages), text_bytes
 
@@ -274,58 +282,69 @@ def _length(text: str) -> int:
 def _measure(name: str, root: Any, sizes: _Sizes) -> None:
     """Add up what is below *root*, without recursion: how deep it goes is the caller's choice."""
     # Iterators, since a list of what is left of a million small things would take a hundred megabytes.
-    left: list[Iterator[tuple[str, Any, bool]]] = [iter(((name, root, False),))]
+    left: list[Iterator[tuple[str, Any, _Kind]]] = [iter(((name, root, ""),))]
     while left:
-        for key, value, is_image in left[-1]:
+        for key, value, kind in left[-1]:
             if isinstance(value, str):
-                _measure_text(key, value, sizes, is_image=is_image)
+                _measure_text(key, value, sizes, kind)
             elif isinstance(value, dict):
-                is_picture = is_image or _is_picture(value)
-                if is_picture and not is_image:
+                below = kind if kind == "image" else _kind_of(value) or kind
+                if below == "image" != kind:
                     sizes.images += 1
-                left.append(_below(value.items(), is_image=is_picture))
+                left.append(_below(value.items(), below))
                 break
             elif key in _TEXTS and isinstance(value, int):
                 # What is asked for already stands in tokens.
                 sizes.text_bytes += _BYTES_PER_TOKEN
             elif isinstance(value, list):
-                left.append(zip(repeat(key), value, repeat(is_image)))
+                left.append(zip(repeat(key), value, repeat(kind)))
                 break
         else:
             left.pop()
 
 
-def _below(members: Iterable[tuple[Any, Any]], *, is_image: bool) -> Iterator[tuple[str, Any, bool]]:
+def _below(members: Iterable[tuple[Any, Any]], kind: _Kind) -> Iterator[tuple[str, Any, _Kind]]:
     for name, member in members:
-        yield str(name), member, is_image
+        yield str(name), member, kind
 
 
-def _measure_text(key: str, value: str, sizes: _Sizes, *, is_image: bool) -> None:
+def _measure_text(key: str, value: str, sizes: _Sizes, kind: _Kind) -> None:
     if key in _NO_TEXT:
         return
-    if is_image:
+    is_data = key in _DATA or value.startswith(_DATA_URL)
+    if key in _READ_AS_IT_IS or not (is_data or kind == "image"):
+        sizes.text_bytes += _length(value)
+    elif kind == "image":
         # A picture counts as one, however many bytes it has.
-        return
-    if key in _DATA or value.startswith(_DATA_URL):
-        if value.startswith(_IMAGE_URL):
-            sizes.images += 1
-        else:
-            sizes.media_bytes += len(value) * 3 // 4
-        return
-    sizes.text_bytes += _length(value)
+        pass
+    elif value.startswith(_IMAGE_URL):
+        sizes.images += 1
+    elif kind == "text":
+        sizes.text_bytes += _length(value)
+    elif kind or value.startswith(_TEXT_URLS):
+        sizes.text_bytes += len(value) * 3 // 4
+    else:
+        sizes.media_bytes += len(value) * 3 // 4
 
 
-def _is_picture(value: Mapping[str, Any]) -> bool:
-    """Whether an object is a picture, in any API's words."""
+def _kind_of(value: Mapping[str, Any]) -> _Kind:
+    """What the data of an object are, in any API's words."""
     kind = value.get("type")
     # A caller may put anything there.
     if isinstance(kind, str) and kind in _IMAGES:
-        return True
+        return "image"
     media_type = value.get("mimeType") or value.get("mime_type") or value.get("media_type")
     if isinstance(media_type, str):
-        return media_type.startswith("image/")
+        if media_type.startswith("image/"):
+            return "image"
+        if media_type.startswith(_TEXT_TYPES):
+            return "text" if kind == "text" else "encoded text"
+        return ""
     # Bedrock's, whose parts are named by their only member.
-    return isinstance(value.get("image"), dict)
+    if isinstance(value.get("image"), dict):
+        return "image"
+    written = value.get("format")
+    return "encoded text" if isinstance(written, str) and written in _TEXT_FORMATS else ""
 
 
 def _maximum(parameters: Mapping[str, msgspec.Raw] | Mapping[str, bytes]) -> int | None:

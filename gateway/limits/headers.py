@@ -63,7 +63,8 @@ def headers_of(held: Held, said: LimitsSaid) -> HeaderPairs:
             told.which, told.second = which, second
             told.headers = _told(told.kind, held.amounts[which], reset_s)
         headers += told.headers
-        headers.append((told.remaining, b"%d" % least))
+        # Who takes nothing is let in by a limit of which more than all is used.
+        headers.append((told.remaining, b"%d" % max(0, least)))
     return headers
 
 

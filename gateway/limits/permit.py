@@ -45,6 +45,8 @@ _MOST: Final = 1 << 40
 
 _UNDECIDED: Final = Decision(None, (), (), 0.0)
 _NOBODY: Final[frozenset[str]] = frozenset()
+_Budget = tuple[str, str]
+_Budgets = frozenset[_Budget]
 _NOTHING: Final[Mapping[int, int]] = MappingProxyType({})
 
 
@@ -92,22 +94,22 @@ class _Turn(msgspec.Struct, eq=False, gc=False):
     relaxed: tuple[int, ...] = ()
     counted: Sequence[int] = ()
 
-    def pass_over(self, used: Sequence[int]) -> bool:
+    def pass_over(self, used: Sequence[int], beside: _Budgets) -> bool:
         """Let budgets without room that refuse only where no other has any only count; whether there are any.
 
-        A budget has room if all its limits do.
+        A budget has room if all its limits do; those *beside* these have let the call in before.
         """
         meters, charges = self.held.meters, self.charges
         without = [
             at
             for at, charge in enumerate(charges)
-            if meters[at].is_enforced and used[at] + charge.amount > charge.limit
+            if meters[at].is_enforced and not charge.has_room(used[at])
         ]
         # What was passed over before is not enforced any more, and has no room all the same.
         refusing = [at for at in without if charges[at].is_enforced]
         if any(meters[at].rule.mode != "soft_enforce" for at in refusing):
             return False
-        if not _another_has_room(meters, without):
+        if not _another_has_room(meters, without, beside):
             return False
         changed = list(charges)
         for at in refusing:
@@ -116,6 +118,14 @@ class _Turn(msgspec.Struct, eq=False, gc=False):
         self.relaxed += tuple(refusing)
         return bool(refusing)
 
+    def with_room(self, places: Iterable[int]) -> Iterator[_Budget]:
+        """Budgets at these *places* that have let the call in, since they had room."""
+        passed_over = {_key_of(self.held.meters[at]) for at in self.relaxed}
+        for at in places:
+            meter = self.held.meters[at]
+            if meter.rule.is_budget and meter.is_enforced and _key_of(meter) not in passed_over:
+                yield _key_of(meter)
+
     def said(self) -> LimitsSaid:
         """What became of it."""
         held, charges, used = self.held, self.charges, self.decision.used
@@ -123,9 +133,7 @@ class _Turn(msgspec.Struct, eq=False, gc=False):
         without: tuple[int, ...] = ()
         if refused is not None:
             asked = enumerate(charges)
-            without = tuple(
-                [at for at, charge in asked if used[at] + charge.amount > charge.limit or at == refused]
-            )
+            without = tuple([at for at, charge in asked if not charge.has_room(used[at]) or at == refused])
         else:
             # Those that may refuse had room.
             for at in held.unenforced + self.relaxed:
@@ -203,13 +211,17 @@ def _reached(meter: Meter, key: bytes, before: int, after: int) -> Iterator[Reac
         yield Reached(rule.id, limit.name, percent)
 
 
-def _another_has_room(meters: Sequence[Meter], without: Iterable[int]) -> bool:
-    """Whether a budget is left of which no limit is among those *without* room."""
+def _another_has_room(
+    meters: Sequence[Meter], without: Iterable[int], beside: _Budgets = frozenset()
+) -> bool:
+    """Whether a budget is left, here or *beside*, of which no limit is among those *without* room."""
     spent = {_key_of(meters[at]) for at in without}
-    return any(meter.rule.is_budget and meter.is_enforced and _key_of(meter) not in spent for meter in meters)
+    return not beside <= spent or any(
+        meter.rule.is_budget and meter.is_enforced and _key_of(meter) not in spent for meter in meters
+    )
 
 
-def _key_of(meter: Meter) -> tuple[str, str]:
+def _key_of(meter: Meter) -> _Budget:
     return meter.rule.source, meter.rule.id
 
 
@@ -322,13 +334,17 @@ class CallPermit(msgspec.Struct, eq=False):
         held = self._policy.rules.held(self._asking, name, "target" if self._is_charged else "call")
         shared = self._shared(held)
         lacking: dict[int, int] = {}
+        beside: _Budgets = frozenset()
         if shared:
             lacking = self._lacking(held, shared, name)
             enough = {at for _, _, at in shared} - lacking.keys()
+            beside = frozenset(
+                [key for turn, at, of in shared if of in enough for key in turn.with_room([at])]
+            )
             kept = tuple([at for at in range(len(held.meters)) if at not in enough])
             held, shared = part_of(held, kept), [one for one in shared if one[2] in enough]
             lacking = {kept.index(at): amount for at, amount in lacking.items()}
-        if held.limits and not await self._take(held, name, lacking):
+        if held.limits and not await self._take(held, name, lacking, beside):
             self._full += (name,)
             return False
         # What was taken in parts is for this one too, but what it uses counts once.
@@ -351,8 +367,13 @@ class CallPermit(msgspec.Struct, eq=False):
         if not await self.admit_target(target):
             return False
         now_s, need = self._till.now_s(), self._asking.need
+        # What let the call in beside another budget does so once more.
+        relaxed = {_key_of(turn.held.meters[at]) for turn in self._turns for at in turn.relaxed}
         charges = [
-            meter.charge(need.amount(meter.limit.kind, name), now_s)
+            msgspec.structs.replace(
+                meter.charge(need.amount(meter.limit.kind, name), now_s),
+                is_enforced=meter.is_enforced and _key_of(meter) not in relaxed,
+            )
             for meter in (*self._policy.rules.held(self._asking, "", "call").meters, *both)
             if meter.limit.kind not in BY_ONE
         ]
@@ -385,6 +406,16 @@ class CallPermit(msgspec.Struct, eq=False):
             for at, charge in enumerate(turn.charges)
             if charge.key in wanted and turn.owners[at] != _NOBODY
         ]
+
+    def _with_room(self) -> _Budgets:
+        """Budgets that hold for the call whoever answers, and have let it in."""
+        return frozenset(
+            [
+                key
+                for turn in self._turns
+                for key in turn.with_room([at for at, owner in enumerate(turn.owners) if owner is None])
+            ]
+        )
 
     def _lacking(self, held: Held, shared: Sequence[tuple[_Turn, int, int]], name: str) -> dict[int, int]:
         """Of which meters of *held* the target *name* may use more than is taken, and how much more."""
@@ -443,6 +474,13 @@ class CallPermit(msgspec.Struct, eq=False):
         first = min(reset_s, key=reset_s.__getitem__)
         status = self._policy.budget_status
         return refusal_of(meters[first], 0, decision.used[first], reset_s[first], budget_status=status)
+
+    def may_use(self, target: Target) -> tuple[int, float]:
+        """Tokens and USD that an attempt at *target* was taken for; nothing where no limit asked for them."""
+        need = self._asking.need
+        if need.is_unread:
+            return 0, 0.0
+        return need.amount("tokens", target.name), need.amount("cost", target.name) / MICRO_USD
 
     def settle(self, spent: Sequence[Spent]) -> None:
         """Correct what was taken to what was *spent*."""
@@ -504,10 +542,17 @@ class CallPermit(msgspec.Struct, eq=False):
         answer = self._till.reserve(charges)
         return answer if isinstance(answer, Decision) else await answer
 
-    async def _take(self, held: Held, target: str = "", lacking: Mapping[int, int] = _NOTHING) -> bool:
+    async def _take(
+        self,
+        held: Held,
+        target: str = "",
+        lacking: Mapping[int, int] = _NOTHING,
+        beside: _Budgets = frozenset(),
+    ) -> bool:
         """Take what *held* asks for, or nothing of it; of some meters only what is *lacking*.
 
-        Where not only what is asked for *target* has no room, the call is refused.
+        Where not only what is asked for *target* has no room, the call is refused. Budgets *beside* these
+        hold for it too, and have had room.
         """
         need = self._asking.need
         if need.is_unread and held.needs:
@@ -519,7 +564,7 @@ class CallPermit(msgspec.Struct, eq=False):
                 held.meters[at].charge(lacking.get(at, charge.amount), now_s)
                 for at, charge in enumerate(charges)
             ]
-        return await self._decide(held, target, charges, self._till.reserve(charges))
+        return await self._decide(held, target, charges, self._till.reserve(charges), beside)
 
     async def _decide(
         self,
@@ -527,13 +572,14 @@ class CallPermit(msgspec.Struct, eq=False):
         target: str,
         charges: Sequence[Charge],
         answer: Decision | Awaitable[Decision],
+        beside: _Budgets = frozenset(),
     ) -> bool:
         """The same with the first *answer* of the counters."""
         decision = answer if isinstance(answer, Decision) else await answer
         turn = _Turn(held, charges, held.owners)
         turns = 1
         while decision.refused is not None and turns < _TURNS and not decision.is_unknown:
-            if not turn.pass_over(decision.used):
+            if not turn.pass_over(decision.used, beside | self._with_room()):
                 break
             decision = await self._reserve(turn.charges)
             turns += 1

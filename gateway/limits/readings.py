@@ -46,8 +46,8 @@ class Reading:
 
     @property
     def has_room(self) -> bool:
-        """Whether what is asked for fits."""
-        return self.used + self.amount <= self.meter.limit.amount
+        """Whether what is asked for fits, as nothing always does."""
+        return not self.amount or self.used + self.amount <= self.meter.limit.amount
 
     @property
     def percentage(self) -> float:

@@ -7,13 +7,15 @@ reach every model of the account and what others stored there, so the right to s
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable
 from typing import Final
 
 from gateway.errors import AccountNotAllowed, AccountNotFound, AccountRequired, SecretMissingError
-from gateway.model import Caller, Dialect, Plan, Target
+from gateway.model import Caller, Dialect, Plan, Price, Target
 from gateway.routing.stored import Origin, fingerprint
 
+_OF_A_DAY: Final = re.compile(r"-[0-9][0-9-]*")
 _SHOWN: Final = 10
 _SHOWN_CHARACTERS: Final = 100
 _WHOSE: Final[dict[Dialect, str]] = {
@@ -42,6 +44,10 @@ class Accounts:
         for target in self._by_name.values():
             self._by_id.setdefault(target.model_id, []).append(target)
             self._speaking.setdefault((target.account, target.dialect), target)
+        self._priced: dict[str, list[Target]] = {}
+        for target in self._by_name.values():
+            if target.model_id and target.price is not None:
+                self._priced.setdefault(target.account, []).append(target)
         self._by_print = {fingerprint(name): name for name in (*self._by_name, *self._doors)}
 
     def __contains__(self, account: str) -> bool:
@@ -57,6 +63,15 @@ class Accounts:
         """What the provider calls a model of that name, "" when there is none."""
         target = self._by_name.get(model)
         return "" if target is None else target.model_id
+
+    def price_of(self, account: str, told: str) -> Price | None:
+        """The price of the model of *account* that a reply tells, by its id or one of a day."""
+        for target in self._priced.get(account, ()):
+            rest = told.removeprefix(target.model_id)
+            # `gpt-4o-2024-08-06` is `gpt-4o`, and `gpt-4o-mini` is not.
+            if told.startswith(target.model_id) and (not rest or _OF_A_DAY.fullmatch(rest)):
+                return target.price
+        return None
 
     def find_model(self, account: str, words: Iterable[str], caller: Caller) -> str:
         """The model of *account* that the first of *words* names, or is the provider's id of; "" for none.
@@ -160,7 +175,7 @@ class Accounts:
                 )
                 raise AccountRequired(message, param="x-tfy-model-name")
             # Of the account, not of the model whose address and credentials happen to be the same.
-            target = dataclasses.replace(doors[0], name=account, model_id="")
+            target = dataclasses.replace(doors[0], name=account, model_id="", price=None)
         return _plan_for(account, target)
 
     def plan_at(self, door: Target, caller: Caller) -> Plan:

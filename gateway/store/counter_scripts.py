@@ -114,7 +114,7 @@ for at, charge in ipairs(charges) do
     end
   end
   used[at] = total
-  if is_enforced and total + amount > limit then
+  if is_enforced and amount > 0 and total + amount > limit then
     local reset_us = -1
     if window > 0 then
       local needed, last = total + amount - limit, slots[at]

@@ -245,7 +245,7 @@ class CounterTable:
         """What `reserve` would answer, with what is counted without this call."""
         now_s = self._now_s()
         used = [self._counted(charge, now_s) for charge in charges]
-        blocking = [at for at, charge in enumerate(charges) if used[at] + charge.amount > charge.limit]
+        blocking = [at for at, charge in enumerate(charges) if not charge.has_room(used[at])]
         return self._decision(charges, used, [at for at in blocking if charges[at].is_enforced], now_s)
 
     def begin(self, descriptor: int, *, is_alone: bool = False) -> None:
@@ -307,11 +307,13 @@ class CounterTable:
             found = self._place(group, now_s)
         used = (*map(add, found.look(words), amounts),)
         if any(map(gt, used, group.most)):
-            blocking = [at for at, after in enumerate(used) if after > group.most[at]]
+            # Who takes nothing of what has been passed already is not refused by it.
+            blocking = [at for at, after in enumerate(used) if after > group.most[at] and amounts[at]]
             if self._free_the_dead(charges, found.places, blocking):
                 return self._reserve(charges)
-            before = [after - amount for after, amount in zip(used, amounts, strict=True)]
-            return self._decision(charges, before, blocking, now_s)
+            if blocking:
+                before = [after - amount for after, amount in zip(used, amounts, strict=True)]
+                return self._decision(charges, before, blocking, now_s)
         for place, at in found.parallel:
             self._places.add_parallel(place, self._lane, amounts[at])
         for place, at in found.others:
@@ -352,7 +354,7 @@ class CounterTable:
         blocking = [
             at
             for at, charge in enumerate(charges)
-            if charge.is_enforced and charge.amount > (charge.limit - used[at]) // processes
+            if charge.is_enforced and charge.amount > max(0, charge.limit - used[at]) // processes
         ]
         if blocking:
             return self._decision(charges, used, blocking, now_s)

@@ -321,7 +321,7 @@ class CallTrace(msgspec.Struct, eq=False):
             if is_open:
                 attempt.failed(ClientDisconnected.error_type, "The caller disconnected.")
             if is_open or (self.attempts and attempt is self.attempts[-1]):
-                self._was_read_by(attempt)
+                self.given_up(attempt)
 
     def ended(self) -> None:
         """Note the end of the call and of an attempt that is still open; later calls change nothing."""
@@ -329,11 +329,11 @@ class CallTrace(msgspec.Struct, eq=False):
             attempt.ended()
             is_late = not attempt.number and attempt.error_type == UpstreamTimeout.code
             if is_late or attempt.error_type == HEDGE_LOST:
-                self._was_read_by(attempt)
+                self.given_up(attempt)
         if not self.end_ns:
             self.end_ns = time.perf_counter_ns()
 
-    def _was_read_by(self, attempt: AttemptTrace) -> None:
+    def given_up(self, attempt: AttemptTrace) -> None:
         """Note what an attempt has used that nobody waited for: its provider has read the call."""
         asked = attempt.sent or self.call
         if attempt.usage is None and asked is not None and asked.endpoint.counts_tokens:

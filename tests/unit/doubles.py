@@ -159,6 +159,11 @@ class FakePermit:
         del spent
         return None
 
+    def may_use(self, target: Target) -> tuple[int, float]:
+        """No limit asked."""
+        del target
+        return 0, 0.0
+
     def settle(self, spent: Sequence[Spent]) -> None:
         """Nothing was taken."""
 

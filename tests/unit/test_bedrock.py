@@ -13,6 +13,8 @@ from gateway.edge.paths import find_bedrock
 from gateway.endpoints.bedrock_catalogue import PREFIX
 from gateway.errors import UpstreamUnreachable
 from gateway.identity.tokens import Identity
+from gateway.limits.limiter import Limiter
+from gateway.limits.permit import LimitPolicy
 from gateway.model import AwsSigning, Caller, CallFacts, Target
 from gateway.pass_through import PassThrough
 from gateway.pipeline import CurrentSnapshot, Pipeline
@@ -20,9 +22,11 @@ from gateway.routing.accounts import Accounts
 from gateway.routing.direct import Routing, Rules
 from gateway.routing.route import Route
 from gateway.snapshot import Snapshot
+from gateway.store.counter_table import counters_in_memory
 from gateway.telemetry.call_trace import CallTrace
 from tests.rig.bedrock_upstream import converse_body
 from tests.unit.doubles import FakeClient, FakeReply, FakeUpstream
+from tests.unit.limits.limits import limit_of, policy_of
 from tests.unit.makers import TOKEN, make_credential, make_route, make_routes, make_target
 
 BEARER = ("authorization", f"Bearer {TOKEN}")
@@ -66,7 +70,11 @@ class Rig:
     """A front of Bedrock's between doubles, and what it recorded."""
 
     def __init__(
-        self, *script: FakeReply | Exception, models: tuple[str, ...] = EVERY, rules: Rules | None = None
+        self,
+        *script: FakeReply | Exception,
+        models: tuple[str, ...] = EVERY,
+        rules: Rules | None = None,
+        limits: LimitPolicy | None = None,
     ) -> None:
         self.upstream = FakeUpstream(*script)
         self.records: list[CallTrace] = []
@@ -76,6 +84,7 @@ class Rig:
             1,
             Identity([make_credential(TOKEN, caller)]),
             Routing(TARGETS, ROUTES, rules),
+            limits=limits,
             accounts=Accounts(TARGETS),
         )
         pipeline = Pipeline(
@@ -84,6 +93,7 @@ class Rig:
             self.records.append,
             max_body_bytes=1000,
             random=Random(7),
+            limiter=Limiter(counters_in_memory()),
         )
         passing = PassThrough(pipeline, self.upstream, max_body_bytes=1000, max_upload_bytes=2000)
         self.front = Bedrock(pipeline, passing)
@@ -264,6 +274,15 @@ async def test_embeddings() -> None:
     [trace] = rig.records
     assert trace.call is not None
     assert trace.call.endpoint.operation == "embeddings"
+
+
+async def test_what_an_embedding_may_use() -> None:
+    """It writes nothing, so a limit with room for what it reads lets it in."""
+    reply = FakeReply(200, JSON, b'{"embedding":[1],"inputTextTokenCount":3}')
+    rig = Rig(reply, limits=policy_of(limit_of("tokens", 500)))
+    client = await rig.call("/model/aws%2Fembed/invoke", BEARER, body=b'{"inputText":"hello"}')
+    assert client.status == 200
+    assert client.header("x-ratelimit-remaining-tokens") == "498"
 
 
 async def test_counts_beside_a_reply() -> None:

@@ -49,7 +49,16 @@ from gateway.store.shared_table import table_in_memory
 from gateway.telemetry.call_trace import CallTrace
 from tests.unit.doubles import FakeClient, FakeHealth, FakeObserver, FakeReply, FakeUpstream, Instead
 from tests.unit.limits.limits import budget_of, limit_of, policy_of
-from tests.unit.makers import FALLING_BACK, KEY, TOKEN, make_credential, make_route, make_routes, make_target
+from tests.unit.makers import (
+    FALLING_BACK,
+    KEY,
+    TOKEN,
+    TokenPrice,
+    make_credential,
+    make_route,
+    make_routes,
+    make_target,
+)
 
 BEARER = ("authorization", f"Bearer {TOKEN}")
 JSON = {"content-type": "application/json"}
@@ -61,7 +70,7 @@ TARGETS = (
     make_target(),
     make_target("retried/small", retry=RetryPolicy(2, 0, frozenset({502, 503, 504}))),
     make_target("claude/small", dialect="anthropic"),
-    make_target("loud/whisper", model_id="whisper-9", base_url="https://loud.test/v1"),
+    make_target("loud/whisper", model_id="whisper-9", base_url="https://loud.test/v1", price=TokenPrice()),
 )
 BY_NAME = {target.name: target for target in TARGETS}
 SOUND = make_route(
@@ -192,6 +201,17 @@ async def test_json_is_read_in_passing() -> None:
         trace = await Rig(FakeReply(200, JSON, body[:9], body[9:])).call(client)
         assert (client.received, trace.attempts[0].response_id) == (body, "x-1")
         assert (trace.attempts[0].usage is not None) is is_counted
+
+
+@pytest.mark.parametrize(("model", "cost_usd"), [("whisper-9-2026-01-01", 11e-6), ("other", None)])
+async def test_the_model_that_answered_is_paid_for(model: str, cost_usd: float | None) -> None:
+    """What an account is asked for costs what the model does that the reply tells, where it has a price."""
+    usage = {"prompt_tokens": 3, "completion_tokens": 4}
+    body = json.dumps({"id": "x-1", "model": model, "usage": usage}).encode()
+    trace = await Rig(FakeReply(200, JSON, body), limits=policy_of(budget_of(1))).call(
+        FakeClient(BEARER, method="POST", path="/v1/threads/t/runs"), account="loud"
+    )
+    assert trace.attempts[0].cost_usd == cost_usd
 
 
 async def test_long_json_is_passed_on() -> None:

@@ -12,13 +12,14 @@ from typing import Any, Final
 import pytest
 
 from gateway.endpoints.catalogue import CHAT, EMBEDDING, MESSAGES, RESPONSE
+from gateway.errors import UpstreamTimeout
 from gateway.identity.tokens import Identity
 from gateway.limits.held import Held
 from gateway.limits.limiter import Limiter
 from gateway.limits.matching import Asking, Rules, Stage
 from gateway.limits.permit import LimitPolicy
 from gateway.limits.rules import Rule, RuleSet
-from gateway.model import Endpoint, FallbackPolicy, Plan, RetryPolicy, RouteFacts, Target
+from gateway.model import Classification, Endpoint, FallbackPolicy, Plan, RetryPolicy, RouteFacts, Target
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.routing.direct import Routing
 from gateway.snapshot import Snapshot
@@ -53,10 +54,22 @@ def refusal(status: int) -> FakeReply:
 class Fixed(Routing):
     """A virtual model `vm/chat` of these targets, which can be named themselves too."""
 
-    def __init__(self, targets: Sequence[Target], *, hedge_after_s: float | None = None) -> None:
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        *,
+        hedge_after_s: float | None = None,
+        classification: Classification | None = None,
+    ) -> None:
         super().__init__((make_target("vm/chat"), *targets))
         names = tuple(target.name for target in targets)
-        self._fixed = Plan(tuple(targets), names, route=ROUTE, hedge_after_s=hedge_after_s)
+        self._fixed = Plan(
+            tuple(targets),
+            names,
+            route=ROUTE,
+            hedge_after_s=hedge_after_s,
+            classification=classification,
+        )
 
     def plan(self, model: str, facts: Any) -> Plan:
         plan = super().plan(model, facts)
@@ -74,13 +87,14 @@ class Rig:
         targets: Sequence[Target] = (ONE, TWO),
         observer: FakeObserver | None = None,
         hedge_after_s: float | None = None,
+        classification: Classification | None = None,
     ) -> None:
         self.upstream = FakeUpstream(*script)
         self.records: list[CallTrace] = []
         self.counters = counters_in_memory(now_s=lambda: NOW_S)
         self.policy = policy or policy_of(*rules)
         self.caller = make_caller("vm/chat", *(target.name for target in targets))
-        routing = Fixed(targets, hedge_after_s=hedge_after_s)
+        routing = Fixed(targets, hedge_after_s=hedge_after_s, classification=classification)
         identity = Identity([make_credential(TOKEN, self.caller)])
         self.pipeline = Pipeline(
             CurrentSnapshot(Snapshot("v1", 1, identity, routing, limits=self.policy)),
@@ -251,6 +265,63 @@ async def test_aborted_streams_count() -> None:
     assert rig.used() == {"tokens-limit": expected, "parallel-limit": 0}
 
 
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        pytest.param("x-tfy-request-timeout", 504, id="as a whole"),
+        pytest.param("x-tfy-ttft-timeout-ms", 408, id="until the first token"),
+    ],
+)
+async def test_calls_out_of_their_callers_time_count(header: str, status: int) -> None:
+    """Who waits a millisecond has had the call read all the same, as one that leaves has."""
+    over = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.05, over.set)
+    rig = Rig(FakeReply(200, JSON, over, UpstreamTimeout("late")), rules=[limit_of("tokens", 5000)])
+    body = make_body("one/m", stream=status == 408, messages=[{"role": "user", "content": "x" * 400}])
+    assert (await rig.call(client=FakeClient(BEARER, (header, "1"), body=body))).status == status
+    usage = rig.records[-1].usage
+    assert usage is not None
+    assert (usage.source, usage.output_tokens) == ("partial", 0)
+    assert rig.used() == {"tokens-limit": usage.input_tokens}
+    assert (usage.input_tokens or 0) > 100
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+async def test_what_goes_on_in_the_background_counts(*, is_stream: bool) -> None:
+    """As what it may use: it is written when the call has ended, or its caller has left."""
+    client = FakeClient(
+        BEARER, body=make_body("one/m", input="hi", background=True, max_output_tokens=900, stream=is_stream)
+    )
+    begun = b'{"id":"resp_1","object":"response","status":"queued","output":[],"usage":null}'
+    said = json.dumps({"type": "response.output_text.delta", "delta": "x"}).encode()
+    event = b"event: response.output_text.delta\ndata: " + said + b"\n\n"
+    steps = [event, client.leave, asyncio.Event()] if is_stream else [begun]
+    reply = FakeReply(200, SSE if is_stream else JSON, *steps)
+    rig = Rig(reply, rules=[limit_of("tokens", 5000), budget_of(1)])
+    await rig.call(client=client, endpoint=RESPONSE)
+    assert rig.used() == {"tokens-limit": 1 + 8 + 900, "budget": 1 + 8 + 2 * 900}
+    assert rig.pipeline._limiter is not None
+    assert rig.pipeline._limiter.sizes.usual("one/m") == 1024, "nobody has learned how long replies are"
+
+
+async def test_what_ends_in_the_background_counts_as_told() -> None:
+    """A provider that says what it used is believed."""
+    whole = {"id": "resp_1", "object": "response", "status": "completed", "output": []}
+    usage = {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5}
+    rig = Rig(
+        FakeReply(200, JSON, json.dumps(whole | {"usage": usage}).encode()), rules=[limit_of("tokens", 99999)]
+    )
+    await rig.call(endpoint=RESPONSE, input="hi", background=True)
+    assert rig.used() == {"tokens-limit": 5}
+
+
+async def test_a_silent_provider_costs_nothing() -> None:
+    """Who has not answered in the time that its target has may have read nothing."""
+    rig = Rig(UpstreamTimeout("silent"), rules=[limit_of("tokens", 5000)])
+    assert (await rig.call()).status == 504
+    assert rig.used() == {"tokens-limit": 0}
+
+
 async def test_parallel_calls() -> None:
     """A second call at the same time is refused, one after it is not."""
     release = asyncio.Event()
@@ -349,3 +420,36 @@ async def test_hedged_calls_ask_limits_too() -> None:
     client = await rig.call("vm/chat", stream=True)
     assert (client.status, rig.tried) == (200, ["one"])
     assert [(skip.target, skip.reason) for skip in rig.records[-1].skips] == [("two/m", "limit")]
+
+
+async def test_what_a_judged_call_may_use() -> None:
+    """Until the model has said how hard the call is, the dearest of all that may answer then is taken."""
+    dear = make_target("dear/m", parameters={"max_tokens": b"900"}, price=TokenPrice())
+    hard = Plan((dear,), ("one/m", "dear/m"), route=ROUTE)
+    judge = make_target("judge/m", price=TokenPrice())
+    classification = Classification(judge, 5.0, "hi", {"complex": hard})
+    said = json.dumps({"choices": [{"message": {"content": "complex"}}]}).encode()
+    seen: list[int] = []
+    rules = [limit_of("tokens", 5000)]
+    rig = Rig(
+        FakeReply(200, JSON, lambda: seen.append(rig.used("vm/chat")["tokens-limit"]), said),
+        answer(30, 12),
+        rules=rules,
+        targets=(ONE,),
+        classification=classification,
+    )
+    client = await rig.call("vm/chat", max_tokens=100)
+    assert (client.status, rig.tried) == (200, ["dear"])
+    assert seen == [1 + 8 + 900]
+
+
+async def test_a_target_without_room_for_two_at_once_is_asked_after_the_first() -> None:
+    """Whose hedge had no room stands in for the first target when that has failed, and its place is free."""
+    rules = Heard(budget_of(0.00015), target="two/m")
+    failing = FakeReply(500, JSON, rules.heard, b'{"error":{"message":"no"}}')
+    chunk = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}]}\n\n'
+    good = FakeReply(200, SSE, chunk, b"data: [DONE]\n\n")
+    rig = Rig(failing, good, policy=LimitPolicy(rules), hedge_after_s=0.0)
+    client = await rig.call("vm/chat", stream=True, max_tokens=50)
+    assert (client.status, rig.tried) == (200, ["one", "two"])
+    assert rig.records[-1].skips == ()

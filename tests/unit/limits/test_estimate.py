@@ -173,6 +173,73 @@ def test_images(call: Call, provider: str, tokens: int) -> None:
     assert tokens_of(call, provider=provider) == 8 + tokens + 1
 
 
+ENCODED = "A" * 1600
+"""As 300 tokens of text are sent in base64."""
+
+
+def documents(part: dict[str, Any]) -> Call:
+    return call_of(MESSAGES, messages=[said([part])], max_tokens=1)
+
+
+@pytest.mark.parametrize(
+    ("call", "tokens"),
+    [
+        pytest.param(call_of(messages=[said("data:" + "x" * 395)], max_tokens=1), 100, id="a message"),
+        pytest.param(
+            call_of(messages=[said([{"type": "text", "text": "data:image/" + "x" * 389}])], max_tokens=1),
+            100,
+            id="a part of one",
+        ),
+        pytest.param(
+            call_of(messages=[said(HUNDRED) | {"mimeType": "image/png"}], max_tokens=1),
+            100 + 1445,
+            id="a message that is called a picture",
+        ),
+        pytest.param(
+            documents(
+                {
+                    "type": "document",
+                    "source": {"type": "text", "media_type": "text/plain", "data": HUNDRED},
+                }
+            ),
+            100,
+            id="Anthropic's document",
+        ),
+        pytest.param(
+            call_of(
+                messages=[said([{"type": "file", "file": {"file_data": "data:text/csv;base64," + ENCODED}}])],
+                max_tokens=1,
+            ),
+            304,
+            id="a file",
+        ),
+        pytest.param(
+            read_gemini_call(
+                GENERATE,
+                b'{"contents":[{"parts":[{"inlineData":{"mimeType":"text/plain","data":"%b"}}]}],'
+                b'"generationConfig":{"maxOutputTokens":1}}' % ENCODED.encode(),
+                model="acct/small",
+            ),
+            300,
+            id="Google's",
+        ),
+        pytest.param(
+            read_bedrock_call(
+                CONVERSE,
+                b'{"messages":[{"role":"user","content":[{"document":{"format":"txt","name":"","source":'
+                b'{"bytes":"%b"}}}]}],"inferenceConfig":{"maxTokens":1}}' % ENCODED.encode(),
+                model="acct/small",
+            ),
+            300,
+            id="Bedrock's",
+        ),
+    ],
+)
+def test_what_looks_like_media(call: Call, tokens: int) -> None:
+    """A text counts as one, however it begins, and whatever it is in."""
+    assert tokens_of(call) == 8 + tokens + 1
+
+
 def test_sound() -> None:
     """Sound counts by its length, far below its bytes."""
     part = {"type": "input_audio", "input_audio": {"data": "A" * 40_000, "format": "wav"}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import pytest
 from hypothesis import given
@@ -113,6 +114,19 @@ async def test_tokens_are_corrected() -> None:
     second.settle([spent(tokens=1200)])
     assert rig.used("one/m") == {"tokens-limit": 1300}, "all that was used, even beyond the limit"
     assert (await rig.direct()).refusal is not None
+
+
+async def test_what_takes_nothing() -> None:
+    """A free call is let in, as where exactly all is used, though calls have used more than there was."""
+    rig = Rig(policy_of(limit_of("tokens", 100), budget_of(1)), need=FixedNeed(50, 0.5))
+    (await rig.direct()).settle([spent(tokens=120, cost_usd=1.5)])
+    assert (await rig.direct()).refusal is not None
+    rig.need = FixedNeed()
+    free = await rig.direct()
+    assert free.refusal is None
+    assert dict(free.headers())[b"x-ratelimit-remaining-tokens"] == b"0"
+    free.settle([])
+    assert rig.used("one/m") == {"tokens-limit": 120, "budget": 1_500_000}
 
 
 async def test_more_than_anybody_uses() -> None:
@@ -337,6 +351,37 @@ async def test_soft_budgets(soft_usd: float, others: list[Rule], *, is_refused: 
         assert rig.used("one/m")["soft"] == MICRO_USD
 
 
+SOFT_TWO: Final = budget_of(0, id="soft", mode="soft_enforce", models=("two/*",))
+
+
+@pytest.mark.parametrize(
+    ("others", "is_admitted"),
+    [
+        pytest.param([], False, id="alone"),
+        pytest.param([budget_of(5, id="call")], True, id="one of the call has room"),
+        pytest.param(
+            [budget_of(5, id="call", mode="soft_enforce")], True, id="a soft one of the call has room"
+        ),
+        pytest.param([budget_of(5, id="both", models=("*/m",))], True, id="one of both targets has room"),
+        pytest.param([budget_of(5, id="one", models=("one/*",))], False, id="one of the other target"),
+        pytest.param([budget_of(5, id="watching", mode="audit")], False, id="one that watches is no room"),
+        pytest.param(
+            [budget_of(0, id="spent", mode="soft_enforce"), budget_of(5, id="one", models=("one/*",))],
+            False,
+            id="one of the call that the first target's let pass has none",
+        ),
+        pytest.param([budget_of(5, id="call"), budget_of(0, id="two", models=("two/*",))], False, id="hard"),
+    ],
+)
+async def test_soft_budgets_of_a_target_that_comes_later(others: list[Rule], *, is_admitted: bool) -> None:
+    """Budgets that were asked when the call came have room for it still, as if all were asked at once."""
+    rig = Rig(policy_of(SOFT_TWO, *others), need=FixedNeed(cost_usd=1.0))
+    permit = await rig.call(ONE, TWO)
+    assert permit.has_admitted(ONE)
+    assert await permit.admit_target(TWO) == is_admitted
+    assert rig.used(target="two/m")["soft"] == (MICRO_USD if is_admitted else 0)
+
+
 @pytest.mark.parametrize(
     ("others", "is_refused"),
     [
@@ -393,7 +438,7 @@ async def test_any_order_of_calls(steps: list[tuple[str, int, int]]) -> None:
             rig.need = FixedNeed(tokens=need)
             permit = await rig.direct()
             reserved = sum(taken for _, taken in open_calls)
-            assert (permit.refusal is None) == (used + reserved + need <= 1000)
+            assert (permit.refusal is None) == (not need or used + reserved + need <= 1000)
             if permit.refusal is None:
                 open_calls.append((permit, need))
         elif open_calls:
@@ -530,6 +575,19 @@ async def test_two_at_once_take_twice() -> None:
     permit.settle([spent("one/m", 20, 0.1), spent("two/m", 30, 0.2)])
     assert rig.used() == {"budget": 300_000}
     assert rig.used(target="one/m") == {"shared": 50}
+
+
+async def test_a_soft_budget_of_two_at_once() -> None:
+    """One that let the call in, since another has room, lets a second attempt in too."""
+    soft = budget_of(0, id="soft", mode="soft_enforce")
+    rig = Rig(policy_of(soft, budget_of(2, id="hard")), need=FixedNeed(cost_usd=1.0))
+    permit = await rig.call()
+    assert await permit.admit_beside(TWO)
+    assert rig.used() == {"soft": 2 * MICRO_USD, "hard": 2 * MICRO_USD}
+    permit.settle([spent("one/m", 0, 0.5)])
+    assert rig.used() == {"soft": 500_000, "hard": 500_000}
+    assert await (await rig.call()).admit_target(ONE)
+    assert not await (await rig.call()).admit_target(ONE), "the hard one has no room"
 
 
 async def test_no_room_for_a_second_at_once() -> None:

@@ -13,7 +13,7 @@ from gateway.errors import (
 )
 from gateway.model import AwsSigning, Caller
 from gateway.routing.accounts import Accounts
-from tests.unit.makers import make_target
+from tests.unit.makers import TokenPrice, make_target
 
 ACCOUNTS = Accounts(
     [
@@ -37,6 +37,36 @@ def test_plan() -> None:
     assert (target.name, target.account, target.model_id) == ("acct", "acct", "")
     (target,) = ACCOUNTS.plan("acct", "acct/big", caller("acct"), by_model=False).targets
     assert (target.name, target.model_id) == ("acct/big", "big-1")
+
+
+def test_plan_without_a_price() -> None:
+    """What an account is asked for costs what nobody knows, not what its first model does."""
+    accounts = Accounts([make_target("acct/small", price=TokenPrice())])
+    (target,) = accounts.plan("acct", "", caller("acct"), by_model=False).targets
+    assert target.price is None
+    (target,) = accounts.plan_for_maker("acct", "acct/small").targets
+    assert target.price is not None
+
+
+@pytest.mark.parametrize(
+    ("account", "told", "is_known"),
+    [
+        ("acct", "gpt-4o", True),
+        ("acct", "gpt-4o-2024-08-06", True),
+        ("acct", "gpt-4o-mini", False),
+        ("acct", "gpt-4", False),
+        ("acct", "free", False),
+        ("acct", "", False),
+        ("other", "gpt-4o", False),
+    ],
+)
+def test_price_of_what_a_reply_tells(account: str, told: str, *, is_known: bool) -> None:
+    """The model that answered, by its id or one of a day, if the account has it and its price is known."""
+    price = TokenPrice()
+    accounts = Accounts(
+        [make_target("acct/big", model_id="gpt-4o", price=price), make_target("acct/free", model_id="free")]
+    )
+    assert (accounts.price_of(account, told) is price) is is_known
 
 
 def test_plan_by_model() -> None:

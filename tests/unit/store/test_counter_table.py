@@ -202,6 +202,17 @@ def test_audited_only(counters: CounterTable) -> None:
     assert counters.usage([watched]).refused is None
 
 
+def test_nothing_always_fits(counters: CounterTable) -> None:
+    """Who takes nothing is let in where more than all is used; another limit beside it refuses as ever."""
+    decision = counters.reserve([charge(amount=3)])
+    counters.settle([Correction(charge(amount=3), 5, decision)])
+    nothing = charge(amount=0)
+    assert (counters.reserve([nothing]).refused, counters.usage([nothing]).refused) == (None, None)
+    assert counters.reserve([nothing, charge("b", amount=4)]).refused == 1
+    assert counters.reserve([nothing, charge("b")]).used == (8, 1)
+    assert not is_taken(counters, charge())
+
+
 def test_a_window_rolls(counters: CounterTable, clock: Clock) -> None:
     """What was counted leaves with its slot, and the answer said when."""
     one = charge(limit=2)
@@ -681,6 +692,17 @@ def test_a_worker_stopped_at_any_moment(path: Path) -> None:
     counters.close()
     for worker in (stopped, *workers):
         end(worker)
+
+
+def test_nothing_fits_while_another_keeps_the_file(path: Path) -> None:
+    """Also where more than all is used."""
+    counters = open_here(path)
+    counters.reserve([day("a", 20, amount=10)])
+    holder = run(HOLDER, path)
+    assert is_taken(counters, day("a", 9, amount=0))
+    assert not is_taken(counters, day("a", 9))
+    end(holder)
+    counters.close()
 
 
 def open_and_close(path: Path) -> None:

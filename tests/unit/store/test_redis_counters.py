@@ -151,6 +151,17 @@ async def test_audited_only(fleet: Fleet) -> None:
     assert [(await take(counters, watched)).used for _ in range(3)] == [(2,), (4,), (6,)]
 
 
+async def test_nothing_always_fits(fleet: Fleet) -> None:
+    """Who takes nothing is let in where more than all is used; another limit beside it refuses as ever."""
+    counters = await fleet.replica()
+    decision = await take(counters, charge(amount=3))
+    await counters.settle([Correction(charge(amount=3), 5, decision)])
+    nothing = charge(amount=0)
+    assert (await take(counters, nothing)).used == (8,)
+    assert (await counters.reserve([nothing, charge("b", amount=4)])).refused == 1
+    assert (await counters.reserve([charge()])).refused == 0
+
+
 async def test_resets(fleet: Fleet) -> None:
     """As the host's own counters say it."""
     counters = await fleet.replica()
