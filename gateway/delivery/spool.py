@@ -66,7 +66,7 @@ class ReaderCounts:
         taken: Spans in frames that it has read and is not done with.
         unread: Spans in frames that it has not read.
         lost: Spans that it will never see, by reason. A frame whose spans can no longer be known counts as
-            one: where it was torn, or given up before a consumer began that notes its place alone.
+            one: where it was torn, or given up behind a place that was noted without its spans.
     """
 
     created: int
@@ -243,16 +243,17 @@ class Spool:
         if name in self._readers and self._journal.find(name) != entry:
             self._journal.note(name, entry)
 
-    def reader_at(self, name: str, position: int | None) -> Reader:
+    def reader_at(self, name: str, position: int | None, spans_before: int | None = None) -> Reader:
         """The reader of a consumer that keeps its own cursor, and calls `advance` only with what it has kept.
 
         Args:
             name: Of the consumer; a reader made before under this name ends.
             position: Where to go on. None: at the oldest frame that is left.
+            spans_before: As `Reader.taken` had it for that position, None when it was not kept.
         """
         with self._changed:
             start = self._segments[0].first if position is None else position
-            reader = self._own_readers[name] = self._make_reader(start)
+            reader = self._own_readers[name] = self._make_reader(start, spans_before)
         return reader
 
     def retire(self, name: str, entry: Entry) -> None:
@@ -374,7 +375,7 @@ class Spool:
     def _all_readers(self) -> Iterator[Reader]:
         return chain(self._readers.values(), self._own_readers.values())
 
-    def _make_reader(self, start: int, spans_before: int | None = None) -> Reader:
+    def _make_reader(self, start: int, spans_before: int | None) -> Reader:
         # A cursor beyond the end is of frames that a power cut took, or of a folder that was emptied.
         start = min(start, self._segments[-1].end)
         reader = Reader(self, self._changed, start)
@@ -454,7 +455,7 @@ class _Tail:
         return found
 
 
-class _Taken(NamedTuple):
+class Taken(NamedTuple):
     """A frame that a reader has read and is not done with.
 
     Attributes:
@@ -482,7 +483,7 @@ class Reader:
         self._spool = spool
         self._changed = changed
         self._position = position
-        self._in_hand: deque[_Taken] = deque()
+        self._in_hand: deque[Taken] = deque()
         self._spans_before: int | None = None
         self._created = 0
         self._passed = 0
@@ -530,6 +531,15 @@ class Reader:
                 self.settled_lost = done.lost
             if not self._in_hand:  # also done with what it lost or stepped over
                 self._settle_all()
+
+    def taken(self, position: int) -> Taken:
+        """The frame before *position*, which was read and is not done with.
+
+        What a consumer that keeps its own cursor has to keep with it: the spool may meanwhile have given up
+        frames behind that place, and these are counted again from there.
+        """
+        with self._changed:
+            return next(frame for frame in self._in_hand if frame.position == position)
 
     def unread_spans(self) -> int:
         """Spans in frames not read yet."""
@@ -624,7 +634,7 @@ class Reader:
             self._position += 1
             self._unread -= spans
             self._spans_before = segment.spans_before(self._position)
-            self._in_hand.append(_Taken(self._position, spans, self._spans_before, self._lost))
+            self._in_hand.append(Taken(self._position, spans, self._spans_before, self._lost))
             frames.append((self._position, payload))
         return frames
 

@@ -402,16 +402,25 @@ def test_what_was_lost_before_a_finished_frame_is_kept_with_it(tmp_path: Path) -
         max_size=60,
     ),
     tail_bytes=st.sampled_from([0, 500]),
+    is_kept_here=st.booleans(),
 )
 def test_every_span_that_ever_came_is_in_the_counts(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]], tail_bytes: int
+    tmp_path_factory: pytest.TempPathFactory,
+    steps: list[tuple[str, int]],
+    tail_bytes: int,
+    *,
+    is_kept_here: bool,
 ) -> None:
     """Whatever is given up, read, and finished, and whenever the process ends: what is noted adds up."""
     folder = tmp_path_factory.mktemp("spool")
+    # What a consumer with its own cursor keeps: its place, the spans before that and those of them it lost.
+    kept: tuple[int, int | None, dict[str, int]] = (0, 0, {})
 
     def begin() -> tuple[Spool, Reader]:
         spool = Spool(folder, max_bytes=1500, segment_bytes=300, tail_bytes=tail_bytes)
-        return spool, spool.reader("destination")
+        if is_kept_here:
+            return spool, spool.reader("destination")
+        return spool, spool.reader_at("local", *kept[:2])
 
     spool, reader = begin()
     created = passed = lost = sequence = 0
@@ -424,11 +433,14 @@ def test_every_span_that_ever_came_is_in_the_counts(
         elif step == "read":
             in_hand += [position for position, _payload in reader.read(ALL, number + 1)]
         elif step == "settle" and in_hand[number:]:
+            taken = reader.taken(in_hand[number])
+            kept = (taken.position, taken.spans_before, taken.lost)
             reader.advance(in_hand[number])
             del in_hand[: number + 1]
         elif step == "restart":
             passed += reader.counts().passed
-            lost += sum(reader.settled_lost.values())
+            lost += sum((reader.settled_lost if is_kept_here else kept[2]).values())
+            kept = (*kept[:2], {})
             spool.note("destination", Entry(reader.settled, spans_before=reader.settled_spans))
             spool.close()
             spool, reader = begin()
