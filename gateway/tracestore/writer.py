@@ -225,7 +225,7 @@ class StoreWriter:
             # What cannot be read after the last of them is passed with it, since it is counted with it.
             frames[-1] = (payloads[-1][0], frames[-1][1])
         before = replace(self._state, unreadable=self._state.unreadable + undecodable).totals(
-            self._reader.counts().lost
+            self._reader.taken(payloads[-1][0]).lost
         )
         inserted = self._insert(frames, before) if frames else Inserted()
         if inserted is None:

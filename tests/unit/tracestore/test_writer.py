@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway.delivery.segment import make_record
-from gateway.delivery.spool import Spool
+from gateway.delivery.spool import Reader, Spool
 from gateway.tracestore.budget import CpuBudget
 from gateway.tracestore.ledger import LedgerReport
 from gateway.tracestore.query import TraceQuery
@@ -261,6 +261,33 @@ def test_place_that_an_earlier_version_kept_counts_frames(path: Path, change: st
     bench.begin()
     lost = bench.end()["dropped"]["by_reason"]
     assert lost == {"spool_full": 42 - spooled // 2 - position}
+
+
+class FullSpool:
+    """A reader whose spool gives up what lies behind a read before the writer stores what was read."""
+
+    def __init__(self, reader: Reader, overflow: Callable[[], None]) -> None:
+        self._overflow = overflow
+        self.taken, self.advance, self.counts = reader.taken, reader.advance, reader.counts
+        self._read = reader.read
+
+    def read(self, max_bytes: int, max_frames: int, timeout_s: float) -> list[tuple[int, bytes]]:
+        found = self._read(max_bytes, max_frames, timeout_s)
+        self._overflow()
+        return found
+
+
+def test_what_is_given_up_behind_a_batch_is_not_stored_with_it(path: Path) -> None:
+    """It is counted from there by the next process, and would count twice."""
+    bench = Spooled(path)
+    bench.append(2)
+    reader = FullSpool(bench.reader, lambda: bench.append(40))
+    bench.writer = StoreWriter(path, reader, clocks=Clocks(unix_s=lambda: NOW_S))
+    bench.writer._turn()
+    before = bench.end()
+    assert before["created"] == 84
+    bench.begin()
+    assert bench.end() == before
 
 
 def test_damaged_frame_is_dropped_alone(writer: StoreWriter, spool: MemoryReader, path: Path) -> None:
