@@ -66,7 +66,7 @@ class ReaderCounts:
         taken: Spans in frames that it has read and is not done with.
         unread: Spans in frames that it has not read.
         lost: Spans that it will never see, by reason. A frame whose spans can no longer be known counts as
-            one: where it was torn, or given up behind a place that was noted without its spans.
+            one: where an earlier version began its file, or noted the reader's place.
     """
 
     created: int
@@ -565,7 +565,8 @@ class Reader:
             self._lose_unknown(_spans_between(self._position, spans_before, oldest), "spool_full")
             self._position = oldest.first
         holder = next((one for one in segments if one.first <= self._position <= one.end), None)
-        self._spans_before = None if holder is None else holder.spans_before(self._position)
+        # Without one it is among the frames that were cut off a damaged file.
+        self._spans_before = spans_before if holder is None else holder.spans_before(self._position)
         self._settle_all()
         self._unread = sum(
             segment.spans_from(self._position) for segment in segments if segment.end > self._position
@@ -581,6 +582,7 @@ class Reader:
         """Go past a segment that is no more; the number of unread spans that went with it."""
         if segment.end <= self._position:
             return 0
+        self._skip_to(segment)
         spans = segment.spans_from(self._position)
         self._position = segment.end
         self._spans_before = segment.spans_before(segment.end)
@@ -603,7 +605,8 @@ class Reader:
     def _skip_to(self, segment: Segment) -> None:
         """Step over the numbers of frames that were cut off a damaged segment before this one."""
         if segment.first > self._position:
-            self._lose_unknown(segment.first - self._position, "spool_damaged")
+            gone = _spans_between(self._position, self._spans_before, segment)
+            self._lose_unknown(gone, "spool_damaged")
             self._position = segment.first
             self._spans_before = segment.spans_before(segment.first)
 
@@ -639,9 +642,9 @@ class Reader:
         return frames
 
 
-def _spans_between(position: int, spans_before: int | None, oldest: Segment) -> int:
-    """How many spans there were from *position* to the *oldest* file that is left; one a frame if unknown."""
-    before_oldest = oldest.spans_before(oldest.first)
-    if spans_before is None or before_oldest is None or spans_before > before_oldest:
-        return oldest.first - position
-    return before_oldest - spans_before
+def _spans_between(position: int, spans_before: int | None, segment: Segment) -> int:
+    """How many spans there were from *position* to the beginning of *segment*; one a frame if unknown."""
+    before_segment = segment.spans_before(segment.first)
+    if spans_before is None or before_segment is None or spans_before > before_segment:
+        return segment.first - position
+    return before_segment - spans_before

@@ -491,26 +491,56 @@ def test_a_cursor_beyond_the_end_begins_at_the_end(tmp_path: Path) -> None:
     spool.close()
 
 
-def test_a_file_damaged_in_the_middle_costs_its_rest(tmp_path: Path) -> None:
-    """Bad bytes on the disk are counted and passed; the following files are read."""
-    size = len(make_record(make_payload(1)))
-    spool = Spool(tmp_path, segment_bytes=size * 4)
-    spool.reader("destination")
-    for n in range(1, 10):
-        spool.append(make_payload(n))
+def append_and_damage(folder: Path, frames: int, read: int = 0) -> int:
+    """Append so many of two spans, the last two of three in the first file then damaged; the size of one."""
+    size = len(make_record(make_payload(1, make_call("a", "b"))))
+    spool = Spool(folder, segment_bytes=size * 4)
+    reader = spool.reader("destination")
+    for n in range(1, frames + 1):
+        spool.append(make_payload(n, make_call("a", "b")))
+    for _ in range(read):
+        reader.advance(reader.read(ALL, 1)[-1][0])
     spool.close()
-    path = tmp_path / segment_files(tmp_path)[0]
+    path = folder / segment_files(folder)[0]
     damaged = bytearray(path.read_bytes())
     damaged[-size - 1] ^= 0xFF  # in the payload of its last frame but one
     path.write_bytes(damaged)
+    return size
+
+
+def test_a_file_damaged_in_the_middle_costs_its_rest(tmp_path: Path) -> None:
+    """Bad bytes on the disk are counted and passed; the following files are read."""
+    append_and_damage(tmp_path, 9)
     spool = Spool(tmp_path)
     reader = spool.reader("destination")
     found = read_all(reader)
-    lost = reader.counts().lost["spool_damaged"]
-    assert lost == 2
+    # The head of the next file tells how many there were.
+    assert reader.counts() == ReaderCounts(18, 14, 0, 0, {"spool_damaged": 4})
     assert len(found) == 7
-    assert found[-1] == make_payload(9)
-    assert adds_up(reader.counts())
+    assert found[-1] == make_payload(9, make_call("a", "b"))
+    spool.close()
+
+
+def test_a_place_among_frames_that_were_cut_off_costs_those_behind_it(tmp_path: Path) -> None:
+    """Those before it had been read."""
+    append_and_damage(tmp_path, 9, read=2)
+    spool = Spool(tmp_path)
+    reader = spool.reader("destination")
+    assert len(read_all(reader)) == 6
+    assert reader.counts() == ReaderCounts(14, 12, 0, 0, {"spool_damaged": 2})
+    spool.close()
+
+
+def test_what_was_cut_off_a_file_is_counted_when_the_files_around_it_are_given_up(tmp_path: Path) -> None:
+    """No reader has come to it by then, and none steps over it."""
+    size = append_and_damage(tmp_path, 9)
+    spool = Spool(tmp_path, max_bytes=size * 12, segment_bytes=size * 3)
+    reader = spool.reader("destination")
+    for n in range(10, 31):
+        spool.append(make_payload(n, make_call("a", "b")))
+    counts = reader.counts()
+    assert adds_up(counts)
+    assert (counts.created, counts.lost["spool_damaged"]) == (60, 4)
     spool.close()
 
 
