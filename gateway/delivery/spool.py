@@ -142,7 +142,7 @@ class Spool:
         if self._segments:
             self._descriptor = os.open(self._segments[-1].path, os.O_RDWR | os.O_CLOEXEC)
         else:
-            segment, self._descriptor = create_segment(folder, 0, {}, 0)
+            segment, self._descriptor = create_segment(folder, 0, {})
             self._segments.append(segment)
         self._tail = _Tail(self.end, tail_bytes)
         self._journal = Journal(folder)
@@ -383,9 +383,13 @@ class Spool:
         return reader
 
     def _begin_segment(self) -> None:
-        # After a file of an earlier version the count begins anew: no place before was noted with one.
-        spans_before = self._segments[-1].spans_before(self.end) or 0
-        segment, descriptor = create_segment(self._folder, self.end, self._progress, spans_before)
+        last = self._segments[-1]
+        spans_before, counted_from = last.spans_before(self.end), last.counted_from
+        if spans_before is None:  # an earlier version began it
+            spans_before, counted_from = 0, self.end
+        segment, descriptor = create_segment(
+            self._folder, self.end, self._progress, spans_before, counted_from
+        )
         with self._changed:
             self._segments.append(segment)
         if self._is_dirty:
@@ -645,6 +649,11 @@ class Reader:
 def _spans_between(position: int, spans_before: int | None, segment: Segment) -> int:
     """How many spans there were from *position* to the beginning of *segment*; one a frame if unknown."""
     before_segment = segment.spans_before(segment.first)
-    if spans_before is None or before_segment is None or spans_before > before_segment:
+    if (
+        spans_before is None
+        or before_segment is None
+        or position < segment.counted_from
+        or spans_before > before_segment  # noted before the folder was emptied
+    ):
         return segment.first - position
     return before_segment - spans_before

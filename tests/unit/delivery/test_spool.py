@@ -469,6 +469,29 @@ def test_a_place_noted_by_an_earlier_version_counts_frames(tmp_path: Path) -> No
     spool.close()
 
 
+@pytest.mark.parametrize(
+    ("position", "spans_before", "spans"),
+    [(5, 8, None), (12, None, None), (13, 0, 0), (15, 4, 4)],
+    ids=["of an older count", "of none", "where it began", "of this one"],
+)
+def test_a_count_that_began_anew_says_nothing_of_a_place_before(
+    tmp_path: Path, position: int, spans_before: int | None, spans: int | None
+) -> None:
+    """This version was here, then an earlier one, and this one again, while an endpoint was down."""
+    size = len(make_record(make_payload(1, make_call("a", "b"))))
+    by_earlier = make_record(msgspec.msgpack.encode([[]])) + make_record(make_payload(1, make_call("a")))
+    segment_path(tmp_path, 10).write_bytes(by_earlier)  # two more frames fit
+    spool = Spool(tmp_path, max_bytes=size * 12, segment_bytes=size * 3)
+    for n in range(2, 41):
+        spool.append(make_payload(n, make_call("a", "b")))
+    spool.close()
+    spool = Spool(tmp_path, max_bytes=size * 12, segment_bytes=size * 3)
+    lost = spool.reader_at("local", position, spans_before).counts().lost["spool_full"]
+    oldest = int(segment_files(tmp_path)[0].removesuffix(SUFFIX))
+    assert lost == (oldest - position if spans is None else 2 * (oldest - 13) - spans)
+    spool.close()
+
+
 def test_a_cursor_before_the_oldest_file_counts_what_is_gone(tmp_path: Path) -> None:
     """A consumer that comes back late is told what it missed, at least one span a frame."""
     spool = Spool(tmp_path, segment_bytes=1)
