@@ -140,7 +140,7 @@ class Control:
         stored = find_stored(store_path)
         self._writer = StoreWriter(
             store_path,
-            self._delivery.local_reader(stored.position),
+            self._delivery.local_reader(stored.position, stored.spans_before),
             earlier=stored.totals,
             limits=Limits(max_bytes=settings.traces_max_bytes, max_age_s=settings.traces_max_days * _DAY_S),
         )

@@ -199,12 +199,16 @@ async def _read(response: aiohttp.ClientResponse, deadline_s: float) -> bytes | 
     except (aiohttp.ClientError, OSError):  # TimeoutError among them
         response.close()
         return None
-    if response.headers.get("Content-Encoding", "identity").lower() == "identity":
+    if not said or response.headers.get("Content-Encoding", "identity").lower() == "identity":
         return said
+    unpacker = zlib.decompressobj(_GZIP_OR_ZLIB)
     try:
-        return zlib.decompressobj(_GZIP_OR_ZLIB).decompress(said, _MAX_ANSWER_BYTES)
+        unpacked = unpacker.decompress(said, _MAX_ANSWER_BYTES)
     except zlib.error:
         return None
+    if unpacker.unconsumed_tail:
+        return b""  # as of one that is so long without
+    return unpacked if unpacker.eof else None
 
 
 async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:

@@ -67,10 +67,13 @@ class SegmentHead(msgspec.Struct, array_like=True, frozen=True):
         known: The progress of each worker start seen lately.
         spans_before: In all frames before this file's first, those of files that are gone too; None in what
             earlier versions wrote.
+        counted_from: The frame with which that count began. It begins anew after a file of an earlier
+            version, and says nothing of a place before, which may have been noted with another count.
     """
 
     known: list[_Known]
     spans_before: int | None = None
+    counted_from: int = 0
 
 
 class Segment:
@@ -81,13 +84,15 @@ class Segment:
     Attributes:
         first: Number of the first frame.
         size_bytes: Length of the good part of the file.
+        counted_from: As in `SegmentHead`.
     """
 
-    def __init__(self, path: Path, first: int, head_bytes: int, spans_before: int | None = None) -> None:
+    def __init__(self, path: Path, first: int, head_bytes: int, head: SegmentHead) -> None:
         self.path = path
         self.first = first
         self.size_bytes = head_bytes
-        self._spans_before = spans_before
+        self.counted_from = head.counted_from
+        self._spans_before = head.spans_before
         self._offsets = array("Q")
         # Of the frames up to each, so that those of a part are one subtraction.
         self._sums = array("Q", [0])
@@ -144,7 +149,7 @@ def make_record(payload: bytes) -> bytes:
 
 
 def create_segment(
-    folder: Path, first: int, progress: dict[Origin, Progress], spans_before: int | None = None
+    folder: Path, first: int, progress: dict[Origin, Progress], spans_before: int = 0, counted_from: int = 0
 ) -> tuple[Segment, int]:
     """Begin a new file.
 
@@ -152,6 +157,7 @@ def create_segment(
         first: Number of its first frame.
         progress: What is known of the workers.
         spans_before: As in `SegmentHead`.
+        counted_from: Likewise.
 
     Returns:
         Its index, and a descriptor to append with; the caller closes it.
@@ -166,6 +172,7 @@ def create_segment(
             for origin, come in progress.items()
         ],
         spans_before,
+        counted_from,
     )
     record = make_record(msgspec.msgpack.encode(head))
     # A file of this name can only be the leftover of an attempt that failed: frame `first` was never written.
@@ -176,7 +183,7 @@ def create_segment(
         os.close(descriptor)
         path.unlink(missing_ok=True)
         raise
-    return Segment(path, first, len(record), spans_before), descriptor
+    return Segment(path, first, len(record), head), descriptor
 
 
 def write_at(descriptor: int, record: bytes, offset: int) -> None:
@@ -228,7 +235,7 @@ def open_segment(path: Path, progress: dict[Origin, Progress]) -> Segment | None
     for one in told.known:
         origin = Origin(one.instance_id, one.started_ns)
         progress[origin] = Progress(one.sequence, one.spans, one.missing_frames)
-    segment = Segment(path, int(path.stem), _HEAD.size + len(head), told.spans_before)
+    segment = Segment(path, int(path.stem), _HEAD.size + len(head), told)
     while segment.size_bytes < len(data):
         payload = record_at(data, segment.size_bytes)
         if payload is None:

@@ -141,13 +141,14 @@ class Delivery:
         """The thread is alive."""
         return self._thread is not None and self._thread.is_alive()
 
-    def local_reader(self, position: int | None) -> Reader:
+    def local_reader(self, position: int | None, spans_before: int | None = None) -> Reader:
         """The local store's reader; call before `start`.
 
         Args:
             position: Up to which the store has everything, None when it is new.
+            spans_before: As the store has kept it with its position.
         """
-        return self._spool.reader_at("local", position)
+        return self._spool.reader_at("local", position, spans_before)
 
     def start(self) -> None:
         """Run the thread; returns once the workers can connect.

@@ -66,7 +66,7 @@ class ReaderCounts:
         taken: Spans in frames that it has read and is not done with.
         unread: Spans in frames that it has not read.
         lost: Spans that it will never see, by reason. A frame whose spans can no longer be known counts as
-            one: where it was torn, or given up before a consumer began that notes its place alone.
+            one: where an earlier version began its file, or noted the reader's place.
     """
 
     created: int
@@ -142,7 +142,7 @@ class Spool:
         if self._segments:
             self._descriptor = os.open(self._segments[-1].path, os.O_RDWR | os.O_CLOEXEC)
         else:
-            segment, self._descriptor = create_segment(folder, 0, {}, 0)
+            segment, self._descriptor = create_segment(folder, 0, {})
             self._segments.append(segment)
         self._tail = _Tail(self.end, tail_bytes)
         self._journal = Journal(folder)
@@ -243,16 +243,17 @@ class Spool:
         if name in self._readers and self._journal.find(name) != entry:
             self._journal.note(name, entry)
 
-    def reader_at(self, name: str, position: int | None) -> Reader:
+    def reader_at(self, name: str, position: int | None, spans_before: int | None = None) -> Reader:
         """The reader of a consumer that keeps its own cursor, and calls `advance` only with what it has kept.
 
         Args:
             name: Of the consumer; a reader made before under this name ends.
             position: Where to go on. None: at the oldest frame that is left.
+            spans_before: As `Reader.taken` had it for that position, None when it was not kept.
         """
         with self._changed:
             start = self._segments[0].first if position is None else position
-            reader = self._own_readers[name] = self._make_reader(start)
+            reader = self._own_readers[name] = self._make_reader(start, spans_before)
         return reader
 
     def retire(self, name: str, entry: Entry) -> None:
@@ -374,7 +375,7 @@ class Spool:
     def _all_readers(self) -> Iterator[Reader]:
         return chain(self._readers.values(), self._own_readers.values())
 
-    def _make_reader(self, start: int, spans_before: int | None = None) -> Reader:
+    def _make_reader(self, start: int, spans_before: int | None) -> Reader:
         # A cursor beyond the end is of frames that a power cut took, or of a folder that was emptied.
         start = min(start, self._segments[-1].end)
         reader = Reader(self, self._changed, start)
@@ -382,9 +383,13 @@ class Spool:
         return reader
 
     def _begin_segment(self) -> None:
-        # After a file of an earlier version the count begins anew: no place before was noted with one.
-        spans_before = self._segments[-1].spans_before(self.end) or 0
-        segment, descriptor = create_segment(self._folder, self.end, self._progress, spans_before)
+        last = self._segments[-1]
+        spans_before, counted_from = last.spans_before(self.end), last.counted_from
+        if spans_before is None:  # an earlier version began it
+            spans_before, counted_from = 0, self.end
+        segment, descriptor = create_segment(
+            self._folder, self.end, self._progress, spans_before, counted_from
+        )
         with self._changed:
             self._segments.append(segment)
         if self._is_dirty:
@@ -454,7 +459,7 @@ class _Tail:
         return found
 
 
-class _Taken(NamedTuple):
+class Taken(NamedTuple):
     """A frame that a reader has read and is not done with.
 
     Attributes:
@@ -482,7 +487,7 @@ class Reader:
         self._spool = spool
         self._changed = changed
         self._position = position
-        self._in_hand: deque[_Taken] = deque()
+        self._in_hand: deque[Taken] = deque()
         self._spans_before: int | None = None
         self._created = 0
         self._passed = 0
@@ -531,6 +536,15 @@ class Reader:
             if not self._in_hand:  # also done with what it lost or stepped over
                 self._settle_all()
 
+    def taken(self, position: int) -> Taken:
+        """The frame before *position*, which was read and is not done with.
+
+        What a consumer that keeps its own cursor has to keep with it: the spool may meanwhile have given up
+        frames behind that place, and these are counted again from there.
+        """
+        with self._changed:
+            return next(frame for frame in self._in_hand if frame.position == position)
+
     def unread_spans(self) -> int:
         """Spans in frames not read yet."""
         return self._unread
@@ -555,7 +569,8 @@ class Reader:
             self._lose_unknown(_spans_between(self._position, spans_before, oldest), "spool_full")
             self._position = oldest.first
         holder = next((one for one in segments if one.first <= self._position <= one.end), None)
-        self._spans_before = None if holder is None else holder.spans_before(self._position)
+        # Without one it is among the frames that were cut off a damaged file.
+        self._spans_before = spans_before if holder is None else holder.spans_before(self._position)
         self._settle_all()
         self._unread = sum(
             segment.spans_from(self._position) for segment in segments if segment.end > self._position
@@ -571,6 +586,7 @@ class Reader:
         """Go past a segment that is no more; the number of unread spans that went with it."""
         if segment.end <= self._position:
             return 0
+        self._skip_to(segment)
         spans = segment.spans_from(self._position)
         self._position = segment.end
         self._spans_before = segment.spans_before(segment.end)
@@ -593,7 +609,8 @@ class Reader:
     def _skip_to(self, segment: Segment) -> None:
         """Step over the numbers of frames that were cut off a damaged segment before this one."""
         if segment.first > self._position:
-            self._lose_unknown(segment.first - self._position, "spool_damaged")
+            gone = _spans_between(self._position, self._spans_before, segment)
+            self._lose_unknown(gone, "spool_damaged")
             self._position = segment.first
             self._spans_before = segment.spans_before(segment.first)
 
@@ -624,14 +641,19 @@ class Reader:
             self._position += 1
             self._unread -= spans
             self._spans_before = segment.spans_before(self._position)
-            self._in_hand.append(_Taken(self._position, spans, self._spans_before, self._lost))
+            self._in_hand.append(Taken(self._position, spans, self._spans_before, self._lost))
             frames.append((self._position, payload))
         return frames
 
 
-def _spans_between(position: int, spans_before: int | None, oldest: Segment) -> int:
-    """How many spans there were from *position* to the *oldest* file that is left; one a frame if unknown."""
-    before_oldest = oldest.spans_before(oldest.first)
-    if spans_before is None or before_oldest is None or spans_before > before_oldest:
-        return oldest.first - position
-    return before_oldest - spans_before
+def _spans_between(position: int, spans_before: int | None, segment: Segment) -> int:
+    """How many spans there were from *position* to the beginning of *segment*; one a frame if unknown."""
+    before_segment = segment.spans_before(segment.first)
+    if (
+        spans_before is None
+        or before_segment is None
+        or position < segment.counted_from
+        or spans_before > before_segment  # noted before the folder was emptied
+    ):
+        return segment.first - position
+    return before_segment - spans_before

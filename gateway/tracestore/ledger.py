@@ -34,6 +34,18 @@ class SpoolCounts(Protocol):
         """Spans that it will never see, by reason."""
 
 
+class SpoolPlace(Protocol):
+    """What belongs to the place in the spool after a frame that is in hand."""
+
+    @property
+    def spans_before(self) -> int | None:
+        """Spans in all frames up to there, None when not known."""
+
+    @property
+    def lost(self) -> Mapping[str, int]:
+        """Of them, those that the reader has never seen, by reason."""
+
+
 class Dropped(TypedDict):
     """Spans given up."""
 

@@ -298,10 +298,13 @@ class Stored(NamedTuple):
     Attributes:
         position: Of the spool, up to which it holds everything, None when there is no readable store.
         totals: What became of the spans up to there.
+        spans_before: In all frames of the spool up to there, those of before the store too; None when not
+            known.
     """
 
     position: int | None
     totals: Totals
+    spans_before: int | None = None
 
 
 def find_stored(path: Path) -> Stored:
@@ -316,4 +319,7 @@ def find_stored(path: Path) -> Stored:
             rows: dict[str, int] = dict(connection.execute("SELECT name, value FROM meta").fetchall())
     except sqlite3.Error:
         return nothing
-    return Stored(rows.get("position"), Totals.from_rows(rows))
+    position = rows.get("position")
+    # A version that knows nothing of it may have moved the position since, and left it as it was.
+    is_of_position = rows.get("spans_before_at") == position
+    return Stored(position, Totals.from_rows(rows), rows.get("spans_before") if is_of_position else None)

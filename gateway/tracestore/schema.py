@@ -56,8 +56,9 @@ _ADDED_COLUMNS: Final = (
 )
 _SUMS: Final = ", ".join(f"{name} NOT NULL" for name in COLUMNS)
 _TABLES: Final = f"""
--- position: of the spool, up to which frames are in here; the others: what became of the spans up to there
--- (`ledger.Totals`). Changed in the transaction that stores them.
+-- position: of the spool, up to which frames are in here; spans_before: how many spans the spool has had up
+-- to the position spans_before_at; the others: what became of the spans up to the former (`ledger.Totals`).
+-- Changed in the transaction that stores them.
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 
 -- The last frame stored of each start of each worker: a frame that comes again is known by its sequence.

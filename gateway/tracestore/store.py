@@ -154,6 +154,7 @@ class TraceStore:
         *,
         keep_ratio: float = 1.0,
         before: Totals | None = None,
+        spans_before: int | None = None,
     ) -> Inserted:
         """Store frames and remember the position of the last and the counts up to there, all or nothing.
 
@@ -161,6 +162,7 @@ class TraceStore:
             frames: Each with its position in the spool, in the spool's order.
             keep_ratio: Share of all traces whose spans are kept. Rollups count every call.
             before: Counts of all spans before *frames*.
+            spans_before: In all frames of the spool up to that position, None when not known.
 
         Raises:
             sqlite3.Error: Nothing was stored; the same frames may be given again.
@@ -178,9 +180,11 @@ class TraceStore:
             totals = (before or Totals()).plus(
                 stored=counts.stored, sampled_out=counts.sampled_out, unreadable=counts.unreadable
             )
-            self._db.executemany(
-                "REPLACE INTO meta VALUES (?, ?)", [("position", frames[-1][0]), *totals.to_rows()]
-            )
+            position = frames[-1][0]
+            rows = [("position", position), *totals.to_rows()]
+            if spans_before is not None:
+                rows += [("spans_before", spans_before), ("spans_before_at", position)]
+            self._db.executemany("REPLACE INTO meta VALUES (?, ?)", rows)
         self._is_loaded = True
         self._let_go(batch)
         return counts._replace(repeated=repeated)

@@ -24,6 +24,7 @@ from gateway.tracestore.ledger import (
     Failure,
     LocalReport,
     SpoolCounts,
+    SpoolPlace,
     StoreState,
     Totals,
     begin,
@@ -67,6 +68,9 @@ class FrameReader(Protocol):
 
     def advance(self, position: int) -> None:
         """Note that every frame before *position* is done with."""
+
+    def taken(self, position: int) -> SpoolPlace:
+        """What belongs to the place after a frame that was read and is not done with."""
 
     def counts(self) -> SpoolCounts:
         """What the spool knows of this reader's spans."""
@@ -221,7 +225,7 @@ class StoreWriter:
             # What cannot be read after the last of them is passed with it, since it is counted with it.
             frames[-1] = (payloads[-1][0], frames[-1][1])
         before = replace(self._state, unreadable=self._state.unreadable + undecodable).totals(
-            self._reader.counts().lost
+            self._reader.taken(payloads[-1][0]).lost
         )
         inserted = self._insert(frames, before) if frames else Inserted()
         if inserted is None:
@@ -249,10 +253,13 @@ class StoreWriter:
             frames: To be stored.
             before: Counts of all spans before them.
         """
+        spans_before = self._reader.taken(frames[-1][0]).spans_before
         while True:
             try:
                 store = self._opened()
-                inserted = store.insert(frames, keep_ratio=self._budget.keep_ratio, before=before)
+                inserted = store.insert(
+                    frames, keep_ratio=self._budget.keep_ratio, before=before, spans_before=spans_before
+                )
             except (sqlite3.Error, OSError) as error:
                 if isinstance(error, _UNSTORABLE):
                     log.warning("a frame cannot be stored: %s", error)

@@ -81,11 +81,15 @@ async def test_a_destinations_user_agent_wins_and_its_content_type_does_not(
         (partial_success(1, "too old"), (Verdict.DELIVERED, 200, "too old")),
         (Answer(200, body=b"x" * 5_000_000), (Verdict.DELIVERED, 200, "")),
         (
+            Answer(200, {"Content-Encoding": "gzip"}, gzip.compress(b"\xff" * 5_000_000)),
+            (Verdict.DELIVERED, 200, ""),
+        ),
+        (
             Answer(401, {"Content-Encoding": "gzip"}, gzip.compress(b"bad key"), "text/plain"),
             (Verdict.DENIED, 401, "HTTP 401: bad key"),
         ),
     ],
-    ids=["refused", "busy", "redirect", "partial", "endless", "packed"],
+    ids=["refused", "busy", "redirect", "partial", "endless", "endless and packed", "packed"],
 )
 async def test_an_answer_is_judged(
     sink: OtlpSink, exchange: HttpExchange, answer: Answer, expected: tuple[Verdict, int, str]
@@ -114,11 +118,12 @@ UNREAD = "the rest of the answer cannot be read"
     "rest",
     [
         b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n\x0a\x00",
+        b"Content-Encoding: gzip\r\nContent-Length: 12\r\n\r\n" + gzip.compress(b"\x0a\x00")[:12],
         b"Content-Encoding: br\r\nContent-Length: 2\r\n\r\n\x0a\x00",
         b"Content-Length: 50\r\n\r\n\x0a\x00",
         b"Transfer-Encoding: chunked\r\n\r\n2\r\n\x0a\x00\r\n",
     ],
-    ids=["not packed", "packed unasked", "cut", "cut between chunks"],
+    ids=["not packed", "packed in part", "packed unasked", "cut", "cut between chunks"],
 )
 async def test_a_status_is_an_answer_whatever_follows(
     exchange: HttpExchange, status: bytes, rest: bytes, expected: tuple[Verdict, int, str]

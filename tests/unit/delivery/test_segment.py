@@ -17,6 +17,7 @@ from gateway.delivery.segment import (
     Progress,
     Segment,
     SegmentDamagedError,
+    SegmentHead,
     create_segment,
     make_record,
     note_progress,
@@ -152,7 +153,7 @@ def test_a_file_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
 
 def test_extents_keep_the_bounds(tmp_path: Path) -> None:
     """At least one frame, else no more than asked for."""
-    segment = Segment(tmp_path, 5, 10)
+    segment = Segment(tmp_path, 5, 10, SegmentHead([]))
     for size in (100, 200, 300):
         segment.add(size, 1)
     assert segment.extent(5, 1, 9) == (10, 100)

@@ -399,8 +399,9 @@ def test_the_store_goes_on_at_its_own_cursor(bench: Bench) -> None:
     for sequence in (1, 2, 3):
         delivery._spool.append(make_payload(sequence))
     delivery.stop(0.0)
-    reader = bench.make().local_reader(2)
+    reader = bench.make().local_reader(2, 2)
     assert reader.read(1 << 20, 100) == [(3, make_payload(3))]
+    assert reader.taken(3).spans_before == 3
 
 
 def test_a_sender_that_an_error_ended_goes_on(

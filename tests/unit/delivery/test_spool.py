@@ -402,16 +402,25 @@ def test_what_was_lost_before_a_finished_frame_is_kept_with_it(tmp_path: Path) -
         max_size=60,
     ),
     tail_bytes=st.sampled_from([0, 500]),
+    is_kept_here=st.booleans(),
 )
 def test_every_span_that_ever_came_is_in_the_counts(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]], tail_bytes: int
+    tmp_path_factory: pytest.TempPathFactory,
+    steps: list[tuple[str, int]],
+    tail_bytes: int,
+    *,
+    is_kept_here: bool,
 ) -> None:
     """Whatever is given up, read, and finished, and whenever the process ends: what is noted adds up."""
     folder = tmp_path_factory.mktemp("spool")
+    # What a consumer with its own cursor keeps: its place, the spans before that and those of them it lost.
+    kept: tuple[int, int | None, dict[str, int]] = (0, 0, {})
 
     def begin() -> tuple[Spool, Reader]:
         spool = Spool(folder, max_bytes=1500, segment_bytes=300, tail_bytes=tail_bytes)
-        return spool, spool.reader("destination")
+        if is_kept_here:
+            return spool, spool.reader("destination")
+        return spool, spool.reader_at("local", *kept[:2])
 
     spool, reader = begin()
     created = passed = lost = sequence = 0
@@ -424,11 +433,14 @@ def test_every_span_that_ever_came_is_in_the_counts(
         elif step == "read":
             in_hand += [position for position, _payload in reader.read(ALL, number + 1)]
         elif step == "settle" and in_hand[number:]:
+            taken = reader.taken(in_hand[number])
+            kept = (taken.position, taken.spans_before, taken.lost)
             reader.advance(in_hand[number])
             del in_hand[: number + 1]
         elif step == "restart":
             passed += reader.counts().passed
-            lost += sum(reader.settled_lost.values())
+            lost += sum((reader.settled_lost if is_kept_here else kept[2]).values())
+            kept = (*kept[:2], {})
             spool.note("destination", Entry(reader.settled, spans_before=reader.settled_spans))
             spool.close()
             spool, reader = begin()
@@ -457,6 +469,29 @@ def test_a_place_noted_by_an_earlier_version_counts_frames(tmp_path: Path) -> No
     spool.close()
 
 
+@pytest.mark.parametrize(
+    ("position", "spans_before", "spans"),
+    [(5, 8, None), (12, None, None), (13, 0, 0), (15, 4, 4)],
+    ids=["of an older count", "of none", "where it began", "of this one"],
+)
+def test_a_count_that_began_anew_says_nothing_of_a_place_before(
+    tmp_path: Path, position: int, spans_before: int | None, spans: int | None
+) -> None:
+    """This version was here, then an earlier one, and this one again, while an endpoint was down."""
+    size = len(make_record(make_payload(1, make_call("a", "b"))))
+    by_earlier = make_record(msgspec.msgpack.encode([[]])) + make_record(make_payload(1, make_call("a")))
+    segment_path(tmp_path, 10).write_bytes(by_earlier)  # two more frames fit
+    spool = Spool(tmp_path, max_bytes=size * 12, segment_bytes=size * 3)
+    for n in range(2, 41):
+        spool.append(make_payload(n, make_call("a", "b")))
+    spool.close()
+    spool = Spool(tmp_path, max_bytes=size * 12, segment_bytes=size * 3)
+    lost = spool.reader_at("local", position, spans_before).counts().lost["spool_full"]
+    oldest = int(segment_files(tmp_path)[0].removesuffix(SUFFIX))
+    assert lost == (oldest - position if spans is None else 2 * (oldest - 13) - spans)
+    spool.close()
+
+
 def test_a_cursor_before_the_oldest_file_counts_what_is_gone(tmp_path: Path) -> None:
     """A consumer that comes back late is told what it missed, at least one span a frame."""
     spool = Spool(tmp_path, segment_bytes=1)
@@ -479,26 +514,56 @@ def test_a_cursor_beyond_the_end_begins_at_the_end(tmp_path: Path) -> None:
     spool.close()
 
 
-def test_a_file_damaged_in_the_middle_costs_its_rest(tmp_path: Path) -> None:
-    """Bad bytes on the disk are counted and passed; the following files are read."""
-    size = len(make_record(make_payload(1)))
-    spool = Spool(tmp_path, segment_bytes=size * 4)
-    spool.reader("destination")
-    for n in range(1, 10):
-        spool.append(make_payload(n))
+def append_and_damage(folder: Path, frames: int, read: int = 0) -> int:
+    """Append so many of two spans, the last two of three in the first file then damaged; the size of one."""
+    size = len(make_record(make_payload(1, make_call("a", "b"))))
+    spool = Spool(folder, segment_bytes=size * 4)
+    reader = spool.reader("destination")
+    for n in range(1, frames + 1):
+        spool.append(make_payload(n, make_call("a", "b")))
+    for _ in range(read):
+        reader.advance(reader.read(ALL, 1)[-1][0])
     spool.close()
-    path = tmp_path / segment_files(tmp_path)[0]
+    path = folder / segment_files(folder)[0]
     damaged = bytearray(path.read_bytes())
     damaged[-size - 1] ^= 0xFF  # in the payload of its last frame but one
     path.write_bytes(damaged)
+    return size
+
+
+def test_a_file_damaged_in_the_middle_costs_its_rest(tmp_path: Path) -> None:
+    """Bad bytes on the disk are counted and passed; the following files are read."""
+    append_and_damage(tmp_path, 9)
     spool = Spool(tmp_path)
     reader = spool.reader("destination")
     found = read_all(reader)
-    lost = reader.counts().lost["spool_damaged"]
-    assert lost == 2
+    # The head of the next file tells how many there were.
+    assert reader.counts() == ReaderCounts(18, 14, 0, 0, {"spool_damaged": 4})
     assert len(found) == 7
-    assert found[-1] == make_payload(9)
-    assert adds_up(reader.counts())
+    assert found[-1] == make_payload(9, make_call("a", "b"))
+    spool.close()
+
+
+def test_a_place_among_frames_that_were_cut_off_costs_those_behind_it(tmp_path: Path) -> None:
+    """Those before it had been read."""
+    append_and_damage(tmp_path, 9, read=2)
+    spool = Spool(tmp_path)
+    reader = spool.reader("destination")
+    assert len(read_all(reader)) == 6
+    assert reader.counts() == ReaderCounts(14, 12, 0, 0, {"spool_damaged": 2})
+    spool.close()
+
+
+def test_what_was_cut_off_a_file_is_counted_when_the_files_around_it_are_given_up(tmp_path: Path) -> None:
+    """No reader has come to it by then, and none steps over it."""
+    size = append_and_damage(tmp_path, 9)
+    spool = Spool(tmp_path, max_bytes=size * 12, segment_bytes=size * 3)
+    reader = spool.reader("destination")
+    for n in range(10, 31):
+        spool.append(make_payload(n, make_call("a", "b")))
+    counts = reader.counts()
+    assert adds_up(counts)
+    assert (counts.created, counts.lost["spool_damaged"]) == (60, 4)
     spool.close()
 
 

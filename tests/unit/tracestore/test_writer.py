@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from gateway.delivery.segment import make_record
+from gateway.delivery.spool import Reader, Spool
 from gateway.tracestore.budget import CpuBudget
+from gateway.tracestore.ledger import LedgerReport
 from gateway.tracestore.query import TraceQuery
 from gateway.tracestore.reader import TraceReader, find_stored
 from gateway.tracestore.store import TraceStore
@@ -29,6 +32,12 @@ class SpoolCounts:
     created: int = 0
     unread: int = 0
     lost: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class SpoolPlace:
+    spans_before: int | None
+    lost: dict[str, int]
 
 
 class MemoryReader:
@@ -59,6 +68,11 @@ class MemoryReader:
 
     def advance(self, position: int) -> None:
         self.settled = position
+
+    def taken(self, position: int) -> SpoolPlace:
+        with self._changed:
+            spans = sum(spans for at, _data, spans in self._frames if at <= position)
+            return SpoolPlace(spans + sum(self.lost.values()), self.lost)
 
     def counts(self) -> SpoolCounts:
         with self._changed:
@@ -176,6 +190,104 @@ def test_counts_go_on_after_a_restart(writer: StoreWriter, spool: MemoryReader, 
     reasons = {"spool_full": 8, "spool_damaged": 1, "unreadable": 1}
     assert ledger["dropped"] == {"total": 10, "by_reason": reasons}
     assert (ledger["created"], ledger["exported"], ledger["in_flight"]) == (14, 4, 0)
+
+
+class Spooled:
+    """The writer over a spool of some files, each of three frames of two spans."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size_bytes = len(make_record(payload_of(1, 1)))
+        self.appended = 0
+        self.begin()
+
+    def begin(self) -> None:
+        self.spool = Spool(
+            self.path.parent / "spool", max_bytes=self.size_bytes * 12, segment_bytes=self.size_bytes * 4
+        )
+        found = find_stored(self.path)
+        self.reader = self.spool.reader_at("local", found.position, found.spans_before)
+        self.writer = StoreWriter(
+            self.path, self.reader, earlier=found.totals, clocks=Clocks(unix_s=lambda: NOW_S)
+        )
+
+    def append(self, frames: int) -> None:
+        for _ in range(frames):
+            self.appended += 1
+            self.spool.append(payload_of(self.appended, self.appended))
+
+    def end(self) -> LedgerReport:
+        self.writer._close()
+        self.spool.close()
+        return self.writer.report()["ledger"]
+
+
+def test_what_the_spool_gave_up_is_counted_by_its_spans_after_a_restart(path: Path) -> None:
+    """While the disk failed the store's place stayed where it was, and the spool went on."""
+    bench = Spooled(path)
+    bench.append(2)
+    bench.writer._turn()
+    bench.append(40)
+    before = bench.end()
+    assert before["dropped"]["by_reason"]["spool_full"] > 40
+    bench.begin()
+    assert bench.writer.report()["ledger"] == before
+    assert before["created"] == 84
+    while bench.reader.counts().unread:
+        bench.writer._turn()
+    assert bench.end()["created"] == 84
+    bench.begin()
+    assert bench.end()["created"] == 84
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM meta WHERE name LIKE 'spans_before%'",
+        "UPDATE meta SET value = 3 WHERE name = 'position'",
+    ],
+    ids=["by it alone", "after this one"],
+)
+def test_place_that_an_earlier_version_kept_counts_frames(path: Path, change: str) -> None:
+    """It kept no count of spans, and left one of another place as it was."""
+    bench = Spooled(path)
+    bench.append(2)
+    bench.writer._turn()
+    bench.append(40)
+    spooled = bench.end()["spooled"]
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(change)
+        (position,) = db.execute("SELECT value FROM meta WHERE name = 'position'").fetchone()
+    bench.begin()
+    lost = bench.end()["dropped"]["by_reason"]
+    assert lost == {"spool_full": 42 - spooled // 2 - position}
+
+
+class FullSpool:
+    """A reader whose spool gives up what lies behind a read before the writer stores what was read."""
+
+    def __init__(self, reader: Reader, overflow: Callable[[], None]) -> None:
+        self._overflow = overflow
+        self.taken, self.advance, self.counts = reader.taken, reader.advance, reader.counts
+        self._read = reader.read
+
+    def read(self, max_bytes: int, max_frames: int, timeout_s: float) -> list[tuple[int, bytes]]:
+        found = self._read(max_bytes, max_frames, timeout_s)
+        self._overflow()
+        return found
+
+
+def test_what_is_given_up_behind_a_batch_is_not_stored_with_it(path: Path) -> None:
+    """It is counted from there by the next process, and would count twice."""
+    bench = Spooled(path)
+    bench.append(2)
+    reader = FullSpool(bench.reader, lambda: bench.append(40))
+    bench.writer = StoreWriter(path, reader, clocks=Clocks(unix_s=lambda: NOW_S))
+    bench.writer._turn()
+    before = bench.end()
+    assert before["created"] == 84
+    bench.begin()
+    assert bench.end() == before
 
 
 def test_damaged_frame_is_dropped_alone(writer: StoreWriter, spool: MemoryReader, path: Path) -> None:
