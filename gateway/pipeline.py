@@ -218,7 +218,7 @@ class Pipeline:
             RateLimitExceeded, BudgetExceeded: One of them has no room for it.
             LimitsUnavailable: Nobody can say whether one has.
         """
-        # Not that of the facts: what a path of Bedrock's is called for its plan tells.
+        # Not the one of the facts: what a path of Bedrock's is called for is told by its plan.
         call = trace.call
         priorities, limiter, limits = snapshot.priorities, self._limiter, snapshot.limits
         if priorities is not None and priorities.depend_on_model and self._gate.is_tight:
