@@ -1,8 +1,8 @@
 """The command line: reads arguments and hands over to the part that does the work.
 
 Each command imports its part when it runs, so that `gateway --version` does not wait for a server to load.
-Exit codes: 0 done, 1 the configuration has errors, 2 usage; `serve` adds 3 (port taken) and 4 (state folder
-in use).
+Exit codes: 0 done, 1 the configuration has errors, 2 usage; `serve` adds 3 (port taken), 4 (state folder in
+use) and 5 (no configuration in Redis yet).
 """
 
 from __future__ import annotations

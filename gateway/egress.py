@@ -40,10 +40,14 @@ _METADATA_NAMES: Final = frozenset(
     {"metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"}
 )
 _NAME: Final = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?", re.ASCII)
+_OWN_TRANSLATOR: Final = ipaddress.ip_network("64:ff9b:1::/48")  # RFC 8215
 # Translators' prefixes, and the form that they give to hosts without IPv6.
-_HOLD_IPV4: Final = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96")))
-# The library takes them for global: a site's own addresses of old, and a translator of one's own (RFC 8215).
-_OWN_TRANSLATOR: Final = ipaddress.ip_network("64:ff9b:1::/48")
+_HOLD_IPV4: Final = (
+    ipaddress.ip_network("64:ff9b::/96"),
+    _OWN_TRANSLATOR,
+    ipaddress.ip_network("::ffff:0:0:0/96"),
+)
+# The library takes them for global: a site's own addresses of old, and a translator of one's own.
 _PRIVATE_TOO: Final = (ipaddress.ip_network("fec0::/10"), _OWN_TRANSLATOR)
 _LOW_32: Final = 0xFFFF_FFFF
 

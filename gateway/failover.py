@@ -486,7 +486,7 @@ class Failover:
                     progress.failed(target, result)
             return opened, tried
         finally:
-            if reason is not None and progress.failure is None:
+            if reason is not None and (progress.failure is None or progress.is_over):
                 # Else its turn is to come.
                 responder.trace.skipped(second.name, reason)
             await self._stop(running, opened)

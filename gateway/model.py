@@ -1284,7 +1284,7 @@ class Permit(Protocol):
         """Count what was *spent* so far by a call that goes on; why it may not, where nothing is left."""
 
     def may_use(self, target: Target) -> tuple[int, float]:
-        """Tokens and USD that an attempt at *target* was taken for; nothing where no limit asked for them."""
+        """Tokens and USD that an attempt at *target* may use; none of a long call that no limit had read."""
 
     def settle(self, spent: Sequence[Spent]) -> None:
         """At the end of the call: correct what was taken to what was *spent*."""

@@ -62,6 +62,7 @@ from gateway.model import (
     Call,
     Caller,
     CallFacts,
+    Classification,
     Client,
     Dialect,
     Endpoint,
@@ -217,7 +218,7 @@ class Pipeline:
             RateLimitExceeded, BudgetExceeded: One of them has no room for it.
             LimitsUnavailable: Nobody can say whether one has.
         """
-        # Not that of the facts: what a path of Bedrock's is called for its plan tells.
+        # Not the one of the facts: what a path of Bedrock's is called for is told by its plan.
         call = trace.call
         priorities, limiter, limits = snapshot.priorities, self._limiter, snapshot.limits
         if priorities is not None and priorities.depend_on_model and self._gate.is_tight:
@@ -226,7 +227,8 @@ class Pipeline:
         if limiter is None or limits is None or call is None:
             return
         aside = self._long_work.do_aside if trace.held_bytes >= LONG_BYTES else None
-        need = Estimate(call, _may_answer(plan), limiter.sizes, aside)
+        targets = plan.targets if plan.classification is None else _may_answer(plan, plan.classification)
+        need = Estimate(call, targets, limiter.sizes, aside)
         name = call.model
         if plan.route is None:
             # A plan of one target is that target's, by whatever name it was asked for. An account as a whole
@@ -475,12 +477,9 @@ def refuse_encoding(client: Client) -> None:
         raise InvalidBody(msg, param="content-encoding")
 
 
-def _may_answer(plan: Plan) -> Sequence[Target]:
+def _may_answer(plan: Plan, classification: Classification) -> Sequence[Target]:
     """Who may be asked for an answer, whatever a model that is asked first says of the call."""
-    asked = plan.classification
-    if asked is None:
-        return plan.targets
-    plans = (plan, *asked.plans.values())
+    plans = (plan, *classification.plans.values())
     return tuple({target.name: target for one in plans for target in one.targets}.values())
 
 

@@ -35,13 +35,17 @@ def write_whole(file: Path, content: bytes, mode: int | None = None) -> None:
     Raises:
         OSError: The disk does not take it; the file is as it was.
     """
-    target = file.resolve()
-    if not target.parent.is_dir():
-        target.parent.mkdir(mode=_FOLDER_MODE)
+    replace_whole(file.resolve(), content, mode)
+
+
+def replace_whole(file: Path, content: bytes, mode: int | None = None) -> None:
+    """As `write_whole`, where a link is replaced itself: whoever may put one there leads nobody elsewhere."""
+    if not file.parent.is_dir():
+        file.parent.mkdir(mode=_FOLDER_MODE)
     if mode is None:
-        mode = target.stat().st_mode & _MODE_BITS if target.exists() else FILE_MODE
+        mode = file.stat().st_mode & _MODE_BITS if file.exists() else FILE_MODE
     # With a leading dot and another suffix, so that the loader does not take it for a manifest.
-    beside = target.with_name(f".{target.name}.new")
+    beside = file.with_name(f".{file.name}.new")
     # Anew: nothing is written to, or given away, that somebody has put there under this name.
     beside.unlink(missing_ok=True)
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
@@ -50,13 +54,13 @@ def write_whole(file: Path, content: bytes, mode: int | None = None) -> None:
             stream.write(content)
             stream.flush()
             os.fchmod(stream.fileno(), mode)
-            give_to_owner(stream.fileno(), target if target.exists() else target.parent)
+            give_to_owner(stream.fileno(), file if file.exists() else file.parent)
             os.fsync(stream.fileno())
-        beside.replace(target)
+        beside.replace(file)
     except OSError:
         beside.unlink(missing_ok=True)
         raise
-    _sync_folder(target.parent)
+    _sync_folder(file.parent)
 
 
 def give_to_owner(descriptor: int, place: Path) -> None:
@@ -68,8 +72,8 @@ def give_to_owner(descriptor: int, place: Path) -> None:
         return
     ours, theirs = os.fstat(descriptor), place.stat()
     if ours.st_nlink == 1 and (ours.st_uid, ours.st_gid) != (theirs.st_uid, theirs.st_gid):
-        # Root of a container may lack the right.
-        with contextlib.suppress(PermissionError):
+        # Root of a container may lack the right, or have no number for the owner.
+        with contextlib.suppress(OSError):
             os.fchown(descriptor, theirs.st_uid, theirs.st_gid)
 
 

@@ -289,7 +289,7 @@ def _measure(name: str, root: Any, sizes: _Sizes) -> None:
                 _measure_text(key, value, sizes, kind)
             elif isinstance(value, dict):
                 below = kind if kind == "image" else _kind_of(value) or kind
-                if below == "image" != kind:
+                if below == "image" and kind != "image":
                     sizes.images += 1
                 left.append(_below(value.items(), below))
                 break

@@ -476,7 +476,7 @@ class CallPermit(msgspec.Struct, eq=False):
         return refusal_of(meters[first], 0, decision.used[first], reset_s[first], budget_status=status)
 
     def may_use(self, target: Target) -> tuple[int, float]:
-        """Tokens and USD that an attempt at *target* was taken for; nothing where no limit asked for them."""
+        """Tokens and USD that an attempt at *target* may use; none of a long call that no limit had read."""
         need = self._asking.need
         if need.is_unread:
             return 0, 0.0

@@ -15,7 +15,9 @@ from gateway.errors import AccountNotAllowed, AccountNotFound, AccountRequired, 
 from gateway.model import Caller, Dialect, Plan, Price, Target
 from gateway.routing.stored import Origin, fingerprint
 
-_OF_A_DAY: Final = re.compile(r"-[0-9][0-9-]*")
+_OF_A_DAY: Final = re.compile(r"-(?:[0-9]{3,4}|[0-9]{8}|[0-9]{4}-[0-9]{2}-[0-9]{2})\Z")
+"""What providers put behind a model's id. `-5` is none: `claude-opus-4-5` is another model than `-4`."""
+
 _SHOWN: Final = 10
 _SHOWN_CHARACTERS: Final = 100
 _WHOSE: Final[dict[Dialect, str]] = {
@@ -41,13 +43,12 @@ class Accounts:
                 doors.append(target)
         self._by_id: dict[str, list[Target]] = {}
         self._speaking: dict[tuple[str, Dialect], Target] = {}
+        self._prices: dict[tuple[str, str], Price | None] = {}
         for target in self._by_name.values():
             self._by_id.setdefault(target.model_id, []).append(target)
             self._speaking.setdefault((target.account, target.dialect), target)
-        self._priced: dict[str, list[Target]] = {}
-        for target in self._by_name.values():
-            if target.model_id and target.price is not None:
-                self._priced.setdefault(target.account, []).append(target)
+            key = target.account, target.model_id
+            self._prices[key] = self._prices.get(key) or target.price
         self._by_print = {fingerprint(name): name for name in (*self._by_name, *self._doors)}
 
     def __contains__(self, account: str) -> bool:
@@ -66,12 +67,10 @@ class Accounts:
 
     def price_of(self, account: str, told: str) -> Price | None:
         """The price of the model of *account* that a reply tells, by its id or one of a day."""
-        for target in self._priced.get(account, ()):
-            rest = told.removeprefix(target.model_id)
-            # `gpt-4o-2024-08-06` is `gpt-4o`, and `gpt-4o-mini` is not.
-            if told.startswith(target.model_id) and (not rest or _OF_A_DAY.fullmatch(rest)):
-                return target.price
-        return None
+        if (account, told) in self._prices:
+            return self._prices[account, told]
+        # `gpt-4o-2024-08-06` is `gpt-4o`, and `gpt-4o-mini` is not.
+        return self._prices.get((account, _OF_A_DAY.sub("", told)))
 
     def find_model(self, account: str, words: Iterable[str], caller: Caller) -> str:
         """The model of *account* that the first of *words* names, or is the provider's id of; "" for none.

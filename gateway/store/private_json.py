@@ -2,6 +2,9 @@
 
 Readers look at the file's stamp each time and parse it when it has changed, so what a command on the host
 writes is seen by the process that serves at once.
+
+Root may change it for a service that owns the folder. Links that were put there are not followed: another
+file of root's would be read for the service, or written to.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from typing import Any
 
 import orjson
 
-from gateway.config.whole_file import FILE_MODE, give_to_owner, write_whole
+from gateway.config.whole_file import FILE_MODE, give_to_owner, replace_whole
 
 _Stamp = tuple[int, int, int]
 
@@ -39,7 +42,7 @@ class PrivateJson:
         stamp = _stamp(self._path)
         known, value = self._read_last
         if stamp != known:
-            value = {} if stamp is None else orjson.loads(self._path.read_bytes())
+            value = {} if stamp is None else orjson.loads(_read(self._path))
             if not isinstance(value, dict):
                 raise ValueError(f"{self._path} is not what it should be")
             # Where it was changed meanwhile the stamp is an old one, and the next to read looks again.
@@ -61,7 +64,7 @@ class PrivateJson:
             value: dict[str, Any] = orjson.loads(text)
             yield value
             if (now := orjson.dumps(value)) != text:
-                write_whole(self._path, now, FILE_MODE)
+                replace_whole(self._path, now, FILE_MODE)
                 self._read_last = _stamp(self._path), value
 
     @contextlib.contextmanager
@@ -75,6 +78,11 @@ class PrivateJson:
             yield
         finally:
             os.close(descriptor)
+
+
+def _read(path: Path) -> bytes:
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as stream:
+        return stream.read()
 
 
 def _stamp(path: Path) -> _Stamp | None:

@@ -25,7 +25,11 @@ class StateLock:
 
 
 def _close_to_others(folder: Path) -> None:
-    """Raises StateFolderInUse: it is somebody else's, who can always open it again."""
+    """Let nobody else into *folder*.
+
+    Raises:
+        StateFolderInUse: It is another user's, who can always open it again.
+    """
     try:
         folder.chmod(0o700)
     except PermissionError as error:

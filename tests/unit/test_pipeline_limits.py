@@ -453,3 +453,13 @@ async def test_a_target_without_room_for_two_at_once_is_asked_after_the_first() 
     client = await rig.call("vm/chat", stream=True, max_tokens=50)
     assert (client.status, rig.tried) == (200, ["one", "two"])
     assert rig.records[-1].skips == ()
+
+
+async def test_a_target_without_room_is_told_of_where_its_turn_does_not_come() -> None:
+    """The first has failed with what is the caller's own fault, so nobody else is asked."""
+    rules = Heard(limit_of("requests", 0, models=("two/*",)), target="two/m")
+    failing = FakeReply(400, JSON, rules.heard, b'{"error":{"message":"no"}}')
+    rig = Rig(failing, policy=LimitPolicy(rules), hedge_after_s=0.0)
+    client = await rig.call("vm/chat", stream=True)
+    assert (client.status, rig.tried) == (400, ["one"])
+    assert [(skip.target, skip.reason) for skip in rig.records[-1].skips] == [("two/m", "limit")]

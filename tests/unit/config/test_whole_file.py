@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config.whole_file import FolderBusy, give_to_owner, only_writer, remove_whole, write_whole
-from tests.rig.requires import requires
+from tests.rig.requires import find_program, requires
 
 HOLD = """
 import sys, time
@@ -76,6 +76,20 @@ def test_root_gives_away_nothing_that_was_put_in_its_way(tmp_path: Path) -> None
     assert precious.read_text() == "of root"
     assert precious.stat().st_uid == 0
     assert (folder / "a").stat().st_uid == 12345
+
+
+@requires("root", "unshare")
+def test_an_owner_without_a_number_here(tmp_path: Path) -> None:
+    """Root of a container with users of its own writes all the same where it may: the file stays its own."""
+    tmp_path.chmod(0o777)
+    os.chown(tmp_path, 12345, 12345)
+    write = "import sys, pathlib; from gateway.config.whole_file import write_whole; "
+    write += "write_whole(pathlib.Path(sys.argv[1]), b'x')"
+    unshare = find_program("unshare") or ""
+    command = [unshare, "--user", "--map-root-user", sys.executable, "-c", write, str(tmp_path / "a")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 0, done.stderr
+    assert ((tmp_path / "a").read_text(), (tmp_path / "a").stat().st_uid) == ("x", 0)
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:

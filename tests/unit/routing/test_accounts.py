@@ -53,6 +53,12 @@ def test_plan_without_a_price() -> None:
     [
         ("acct", "gpt-4o", True),
         ("acct", "gpt-4o-2024-08-06", True),
+        ("acct", "gpt-4o-0806", True),
+        ("acct", "gpt-4o-20240806", True),
+        ("acct", "gpt-4o-002", True),
+        ("acct", "gpt-4o-2", False),
+        ("acct", "gpt-4o-2-20240806", False),
+        ("acct", "gpt-4o-2024-05-13", False),
         ("acct", "gpt-4o-mini", False),
         ("acct", "gpt-4", False),
         ("acct", "free", False),
@@ -61,10 +67,17 @@ def test_plan_without_a_price() -> None:
     ],
 )
 def test_price_of_what_a_reply_tells(account: str, told: str, *, is_known: bool) -> None:
-    """The model that answered, by its id or one of a day, if the account has it and its price is known."""
+    """The model that answered, by its id or one of a day, if the account has it and its price is known.
+
+    Another number is another model, and so is a day that the account has a model of.
+    """
     price = TokenPrice()
     accounts = Accounts(
-        [make_target("acct/big", model_id="gpt-4o", price=price), make_target("acct/free", model_id="free")]
+        [
+            make_target("acct/big", model_id="gpt-4o", price=price),
+            make_target("acct/free", model_id="free"),
+            make_target("acct/old", model_id="gpt-4o-2024-05-13", price=TokenPrice()),
+        ]
     )
     assert (accounts.price_of(account, told) is price) is is_known
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,6 +28,29 @@ def test_what_is_changed_is_seen_by_others(tmp_path: Path) -> None:
         assert other.read() == one.read() == {"number": number}
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_links_are_not_followed(tmp_path: Path) -> None:
+    """Who may write into the folder has no other file read or written by whoever changes this one."""
+    elsewhere, folder = tmp_path / "elsewhere.json", tmp_path / "state"
+    folder.mkdir()
+    path = folder / "a.json"
+    path.symlink_to(elsewhere)
+    with PrivateJson(path).change() as content:
+        content["a"] = 1
+    assert not elsewhere.exists()
+    assert json.loads(path.read_text()) == {"a": 1}
+    elsewhere.write_text('{"secret":1}')
+    path.unlink()
+    path.symlink_to(elsewhere)
+    with pytest.raises(OSError, match="symbolic"), PrivateJson(path).change() as content:
+        content["a"] = 1
+    assert elsewhere.read_text() == '{"secret":1}'
+    path.unlink()
+    (folder / "a.json.lock").unlink()
+    (folder / "a.json.lock").symlink_to(elsewhere)
+    with pytest.raises(OSError, match="symbolic"), PrivateJson(path).change() as content:
+        content["a"] = 1
 
 
 def test_who_reads_waits_for_nobody(tmp_path: Path) -> None:
