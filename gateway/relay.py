@@ -14,15 +14,14 @@ from typing import Final
 import msgspec
 
 from gateway.endpoints.anthropic_paths import own_links
-from gateway.endpoints.anthropic_reply import read_message_usage
 from gateway.endpoints.catalogue import SPEECH
-from gateway.endpoints.gemini_counts import read_interaction_usage
 from gateway.endpoints.object_ids import ids_beside, ids_made
-from gateway.endpoints.openai_events import EventReader, find_reply, object_facts, read_object
+from gateway.endpoints.openai_events import EventReader, read_object
 from gateway.endpoints.openai_paths import FORM_CALLS
-from gateway.endpoints.openai_reply import excerpt, is_json_object, read_usage
+from gateway.endpoints.openai_reply import excerpt, is_json_object
+from gateway.endpoints.passing_usage import read_passed
 from gateway.errors import GatewayError, UpstreamBadReply, forget_frames
-from gateway.model import Dialect, Endpoint, HeaderPairs, UpstreamReply, Usage
+from gateway.model import Dialect, Endpoint, HeaderPairs, UpstreamReply
 from gateway.providers.passage_headers import passage_response_headers
 from gateway.redaction import SHORTEST_KEY, without_secrets
 from gateway.responder import SUCCESS, Answer, Responder
@@ -36,12 +35,6 @@ MAX_ERROR_BYTES: Final = 1024 * 1024
 
 _MAX_OBJECT_BYTES: Final = 64 * 1024
 """A longer reply to a GET is a list, not one object."""
-
-_USAGES: Final[dict[Dialect, Callable[[object], Usage | None]]] = {
-    "anthropic": read_message_usage,
-    "gemini": read_interaction_usage,
-}
-"""How usage is read where it is not as OpenAI has it."""
 
 _FIRST_ERROR: Final = 400
 _BODILESS: Final = frozenset({204, 205, 304})
@@ -216,11 +209,11 @@ async def _relay_json(
 
 
 def _learn(responder: Responder, attempt: AttemptTrace, endpoint: Endpoint, body: bytes) -> None:
-    told = find_reply(body)
-    if told is not None:
-        read = _USAGES.get(attempt.target.dialect, read_usage)
-        usage = read(told.usage) if _spends(responder, endpoint) else None
-        attempt.answered(object_facts(told, usage))
+    facts = read_passed(attempt.target.dialect, body)
+    if facts is not None:
+        if not _spends(responder, endpoint):
+            facts = msgspec.structs.replace(facts, usage=None)
+        attempt.answered(facts)
 
 
 def _note_objects(responder: Responder, attempt: AttemptTrace, body: bytes) -> None:
