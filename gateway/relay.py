@@ -19,8 +19,13 @@ from gateway.endpoints.catalogue import SPEECH
 from gateway.endpoints.object_ids import ids_beside, ids_made
 from gateway.endpoints.openai_events import EventReader, read_object
 from gateway.endpoints.openai_paths import FORM_CALLS
-from gateway.endpoints.openai_reply import excerpt, is_json_object
-from gateway.endpoints.passing_stream import PASSING, BeginPassing, PassingStream
+from gateway.endpoints.openai_reply import BYTES_PER_TOKEN, excerpt, is_json_object
+from gateway.endpoints.passing_stream import (
+    MEDIA_BYTES_PER_TOKEN,
+    PASSING,
+    BeginPassing,
+    PassingStream,
+)
 from gateway.endpoints.passing_usage import read_passed
 from gateway.errors import GatewayError, UpstreamBadReply, forget_frames
 from gateway.model import Dialect, Endpoint, HeaderPairs, UpstreamReply
@@ -365,8 +370,7 @@ async def _relay_unknown(
     begin: BeginPassing,
 ) -> None:
     """Pass a stream on of whose path nothing is known, as it comes, and look at what it says that it used."""
-    call = responder.trace.call
-    passing = begin(attempt.target.dialect, 0 if call is None else call.body_bytes)
+    passing = begin(attempt.target.dialect, _asked_bytes(responder))
     looked_at = _LookedAt(reply, passing)
     try:
         await _relay_pieces(responder, attempt, looked_at, headers, endpoint)
@@ -374,6 +378,15 @@ async def _relay_unknown(
         # Of a caller that has left too: what its provider had sent until then.
         looked_at.look()
         attempt.answered(passing.facts())
+
+
+def _asked_bytes(responder: Responder) -> int:
+    """How long the call is; of what is no text, how long a text of as many tokens would be."""
+    call = responder.trace.call
+    size = 0 if call is None else call.body_bytes
+    kind = (responder.client.headers.get("content-type") or "").lower()
+    is_text = not kind or "json" in kind or kind.startswith("text/")
+    return size if is_text else size // MEDIA_BYTES_PER_TOKEN * BYTES_PER_TOKEN
 
 
 class _Pieces(Protocol):

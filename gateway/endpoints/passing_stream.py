@@ -37,8 +37,8 @@ from gateway.wire.sse import DATA_LINE, DONE, MAX_EVENT_BYTES, count_data_lines,
 _NAMING_EVENTS: Final = 16
 """Events that are read for the model's name; whoever tells it does so in the first."""
 
-_SKIPPED_BYTES_PER_TOKEN: Final = 500
-"""Of an event that is too long to be text, as of media in calls."""
+MEDIA_BYTES_PER_TOKEN: Final = 500
+"""Of what is no text, as `limits.estimate` has it: an event that is too long, a call of another kind."""
 
 _INVOKED: Final = "chunk"
 """What messages are called of what `InvokeModel` streams; those of Converse have names of their own."""
@@ -104,7 +104,7 @@ class PassingEvents:
             return generated.facts(is_complete=is_whole)
         usage = self._usage
         if usage is None:
-            said = self._pieces + self._cutter.skipped_bytes // _SKIPPED_BYTES_PER_TOKEN
+            said = self._pieces + self._cutter.skipped_bytes // MEDIA_BYTES_PER_TOKEN
             usage = estimate_usage(self._asked_bytes, said * BYTES_PER_TOKEN)
         if self._is_broken or not self._is_over:
             usage = msgspec.structs.replace(usage, source="partial")

@@ -215,6 +215,7 @@ async def test_the_model_that_answered_is_paid_for(model: str, cost_usd: float |
     assert trace.attempts[0].cost_usd == cost_usd
 
 
+FORM_OF_B = "multipart/form-data; boundary=b"
 SAID = b'data: {"id":"x-1","model":"whisper-9","choices":[{"index":0,"delta":{"content":"hi"}}]}\n\n'
 TOLD = b'data: {"choices":[],"usage":{"prompt_tokens":6,"completion_tokens":3}}\n\ndata: [DONE]\n\n'
 
@@ -251,6 +252,22 @@ async def test_stream_of_a_path_that_is_not_known(
     # One is what a call takes of which nothing can be said before.
     left_tokens = 100 - (usage.input_tokens or 0) - (usage.output_tokens or 0) - 1
     assert after.header("x-ratelimit-remaining-tokens") == str(left_tokens)
+
+
+@pytest.mark.parametrize(
+    ("kind", "tokens"),
+    [("application/json", 1000), ("text/plain", 1000), (None, 1000), ("Audio/wav", 8), (FORM_OF_B, 8)],
+)
+@pytest.mark.parametrize("declared_bytes", [None, 4000])
+async def test_length_of_what_was_asked(kind: str | None, tokens: int, declared_bytes: int | None) -> None:
+    """An estimate counts what was sent, also if nobody said before how much; of sound as limits do."""
+    headers = [BEARER] if kind is None else [BEARER, ("content-type", kind)]
+    pieces = [b"x" * 1000] * 4
+    client = FakeClient(*headers, body=b"".join(pieces), path="/v2/x")
+    if declared_bytes is None:
+        client = FakeClient(*headers, pieces=pieces, path="/v2/x")
+    trace = await Rig(FakeReply(200, EVENTS, SAID)).call(client)
+    assert trace.attempts[0].usage == Usage(tokens, 1, "estimated")
 
 
 async def test_long_json_is_passed_on() -> None:
