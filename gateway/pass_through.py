@@ -19,6 +19,8 @@ from functools import partial
 from typing import Final
 from urllib.parse import quote, unquote
 
+from msgspec import structs
+
 from gateway.attempt import Upstream, read_wishes, whole_limit_s
 from gateway.endpoints.anthropic_paths import is_long
 from gateway.endpoints.call_limits import CallLimits
@@ -60,7 +62,7 @@ from gateway.routing.route import Route
 from gateway.routing.stored import Origin
 from gateway.snapshot import Snapshot
 from gateway.telemetry.call_notes import read_notes
-from gateway.telemetry.call_trace import AttemptTrace
+from gateway.telemetry.call_trace import AttemptTrace, CallTrace
 from gateway.wire.multipart import find_boundary
 
 PASSED_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -186,6 +188,7 @@ class PassThrough:
         try:
             attempt.status_code = reply.status
             attempt.token = reply.token
+            _note_length(responder.trace, passage)
             return await relay_reply(
                 responder,
                 attempt,
@@ -507,6 +510,13 @@ class _Attempts:
             limits=target.limits,
             tls=target.tls,
         )
+
+
+def _note_length(trace: CallTrace, passage: Passage) -> None:
+    """Note how much has come of a body whose length nobody declared: what it used may have to be guessed."""
+    body = passage.body
+    if isinstance(body, StreamedBody) and body.length is None and trace.call is not None:
+        trace.asked(structs.replace(trace.call, body_bytes=body.taken_bytes))
 
 
 def _without_account(asked: Asked, snapshot: Snapshot) -> Asked:

@@ -92,7 +92,11 @@ class HeldJson(HeldBody):
 
 
 class StreamedBody:
-    """A body that is sent on as it comes, once; see `gateway.model.BodySource`."""
+    """A body that is sent on as it comes, once; see `gateway.model.BodySource`.
+
+    Attributes:
+        taken_bytes: How much of it has come.
+    """
 
     held = None
     can_repeat = False
@@ -106,7 +110,7 @@ class StreamedBody:
         """
         self._client = client
         self._limit_bytes = limit_bytes
-        self._taken_bytes = 0
+        self.taken_bytes = 0
 
     @property
     def length(self) -> int | None:
@@ -120,8 +124,8 @@ class StreamedBody:
             BodyTooLarge: There are more than may be.
         """
         data = await self._client.read_piece()
-        self._taken_bytes += len(data)
-        if self._taken_bytes > self._limit_bytes:
+        self.taken_bytes += len(data)
+        if self.taken_bytes > self._limit_bytes:
             raise too_large(self._limit_bytes)
         return data
 

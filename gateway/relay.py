@@ -1,28 +1,34 @@
 """Passing a provider's reply on as it is: whole where it is small JSON, else piece by piece.
 
-What is read on the way (usage, ids) is read from what passes; nothing is held beyond `MAX_PASSING_BYTES`, and
-a slow caller makes the provider wait. Once the head has gone out, a reply that breaks off is broken off here
-too: nothing is written that could be taken for the rest of a file. Only a stream of a model's own events ends
-with one that says so. What a model answers is looked at before: a success without an answer is a failure.
+What is read on the way (usage, ids) is read from what passes; of a reply nothing is held beyond
+`MAX_PASSING_BYTES`, of a stream the event that is coming, and a slow caller makes the provider wait. Once the
+head has gone out, a reply that breaks off is broken off here too: nothing is written that could be taken for
+the rest of a file. Only a stream of a model's own events ends with one that says so. What a model answers is
+looked at before: a success without an answer is a failure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
 from gateway.endpoints.anthropic_paths import own_links
-from gateway.endpoints.anthropic_reply import read_message_usage
 from gateway.endpoints.catalogue import SPEECH
-from gateway.endpoints.gemini_counts import read_interaction_usage
 from gateway.endpoints.object_ids import ids_beside, ids_made
-from gateway.endpoints.openai_events import EventReader, find_reply, object_facts, read_object
+from gateway.endpoints.openai_events import EventReader, read_object
 from gateway.endpoints.openai_paths import FORM_CALLS
-from gateway.endpoints.openai_reply import excerpt, is_json_object, read_usage
+from gateway.endpoints.openai_reply import BYTES_PER_TOKEN, excerpt, is_json_object
+from gateway.endpoints.passing_stream import (
+    MEDIA_BYTES_PER_TOKEN,
+    PASSING,
+    BeginPassing,
+    PassingStream,
+)
+from gateway.endpoints.passing_usage import read_passed
 from gateway.errors import GatewayError, UpstreamBadReply, forget_frames
-from gateway.model import Dialect, Endpoint, HeaderPairs, UpstreamReply, Usage
+from gateway.model import Dialect, Endpoint, HeaderPairs, UpstreamReply
 from gateway.providers.passage_headers import passage_response_headers
 from gateway.redaction import SHORTEST_KEY, without_secrets
 from gateway.responder import SUCCESS, Answer, Responder
@@ -36,12 +42,6 @@ MAX_ERROR_BYTES: Final = 1024 * 1024
 
 _MAX_OBJECT_BYTES: Final = 64 * 1024
 """A longer reply to a GET is a list, not one object."""
-
-_USAGES: Final[dict[Dialect, Callable[[object], Usage | None]]] = {
-    "anthropic": read_message_usage,
-    "gemini": read_interaction_usage,
-}
-"""How usage is read where it is not as OpenAI has it."""
 
 _FIRST_ERROR: Final = 400
 _BODILESS: Final = frozenset({204, 205, 304})
@@ -104,15 +104,9 @@ async def relay_reply(
     if kind == b"application/json" or kind.endswith(b"+json"):
         await _relay_json(responder, attempt, reply, headers, endpoint)
     elif kind == b"text/event-stream" and dialect is not None:
-        headers += ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
-        headers = _without_repeats(headers)
-        if _is_answer(reply, endpoint):
-            await _relay_answer(responder, attempt, reply, headers, endpoint)
-        elif dialect == "openai":
-            await _relay_events(responder, attempt, reply, headers, endpoint)
-        else:
-            # Events of an agent's session, without an end or a usage of their own.
-            await _relay_pieces(responder, attempt, reply, headers, endpoint)
+        await _relay_known(responder, attempt, reply, headers, endpoint)
+    elif kind in PASSING and dialect is None and _spends(responder, endpoint):
+        await _relay_unknown(responder, attempt, reply, headers, endpoint, PASSING[kind])
     else:
         await _relay_pieces(responder, attempt, reply, headers, endpoint)
     return None
@@ -216,11 +210,11 @@ async def _relay_json(
 
 
 def _learn(responder: Responder, attempt: AttemptTrace, endpoint: Endpoint, body: bytes) -> None:
-    told = find_reply(body)
-    if told is not None:
-        read = _USAGES.get(attempt.target.dialect, read_usage)
-        usage = read(told.usage) if _spends(responder, endpoint) else None
-        attempt.answered(object_facts(told, usage))
+    facts = read_passed(attempt.target.dialect, body)
+    if facts is not None:
+        if not _spends(responder, endpoint):
+            facts = msgspec.structs.replace(facts, usage=None)
+        attempt.answered(facts)
 
 
 def _note_objects(responder: Responder, attempt: AttemptTrace, body: bytes) -> None:
@@ -242,6 +236,25 @@ def _spends(responder: Responder, endpoint: Endpoint) -> bool:
     """
     is_running_sum = endpoint.dialect == "anthropic" or endpoint.path.endswith("/cancel")
     return responder.client.method == "POST" and not is_running_sum
+
+
+async def _relay_known(
+    responder: Responder,
+    attempt: AttemptTrace,
+    reply: UpstreamReply,
+    headers: HeaderPairs,
+    endpoint: Endpoint,
+) -> None:
+    """Pass a stream of events on whose path is known."""
+    headers += ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
+    headers = _without_repeats(headers)
+    if _is_answer(reply, endpoint):
+        await _relay_answer(responder, attempt, reply, headers, endpoint)
+    elif endpoint.dialect == "openai":
+        await _relay_events(responder, attempt, reply, headers, endpoint)
+    else:
+        # Events of an agent's session, without an end or a usage of their own.
+        await _relay_pieces(responder, attempt, reply, headers, endpoint)
 
 
 async def _relay_events(
@@ -348,10 +361,73 @@ async def _next_events(
     return events, bool(data)
 
 
-async def _relay_pieces(
+async def _relay_unknown(
     responder: Responder,
     attempt: AttemptTrace,
     reply: UpstreamReply,
+    headers: HeaderPairs,
+    endpoint: Endpoint,
+    begin: BeginPassing,
+) -> None:
+    """Pass a stream on of whose path nothing is known, as it comes, and look at what it says that it used."""
+    passing = begin(attempt.target.dialect, _asked_bytes(responder))
+    looked_at = _LookedAt(reply, passing)
+    try:
+        await _relay_pieces(responder, attempt, looked_at, headers, endpoint)
+    finally:
+        # Of a caller that has left too: what its provider had sent until then.
+        looked_at.look()
+        attempt.answered(passing.facts())
+
+
+def _asked_bytes(responder: Responder) -> int:
+    """How long the call is; of what is no text, how long a text of as many tokens would be."""
+    call = responder.trace.call
+    size = 0 if call is None else call.body_bytes
+    kind = (responder.client.headers.get("content-type") or "").lower()
+    is_text = not kind or "json" in kind or kind.startswith("text/")
+    return size if is_text else size // MEDIA_BYTES_PER_TOKEN * BYTES_PER_TOKEN
+
+
+class _Pieces(Protocol):
+    """What is needed of a reply that is passed on as it comes."""
+
+    status: int
+    headers: HeaderPairs
+
+    async def read_chunk(self) -> bytes:
+        """The next piece, b"" at the end."""
+
+
+class _LookedAt:
+    """A reply whose pieces are looked at one by one, each when it has gone out: none waits for that."""
+
+    def __init__(self, reply: UpstreamReply, passing: PassingStream) -> None:
+        self.status = reply.status
+        self.headers = reply.headers
+        self._reply = reply
+        self._passing = passing
+        self._piece = b""
+
+    async def read_chunk(self) -> bytes:
+        """The next piece, b"" at the end."""
+        self.look()
+        self._piece = await self._reply.read_chunk()
+        if not self._piece:
+            self._passing.end()
+        return self._piece
+
+    def look(self) -> None:
+        """Look at the piece that has gone out, once."""
+        piece, self._piece = self._piece, b""
+        if piece:
+            self._passing.see(piece)
+
+
+async def _relay_pieces(
+    responder: Responder,
+    attempt: AttemptTrace,
+    reply: _Pieces,
     headers: HeaderPairs,
     endpoint: Endpoint,
     begun: bytes = b"",
@@ -382,7 +458,7 @@ async def _relay_pieces(
     await responder.end_stream()
 
 
-def _is_answer(reply: UpstreamReply, endpoint: Endpoint) -> bool:
+def _is_answer(reply: _Pieces, endpoint: Endpoint) -> bool:
     """Whether *reply* should be a model's: a success that is none is a failure, and another may be asked."""
     return reply.status in SUCCESS and (endpoint is SPEECH or endpoint.path in FORM_CALLS)
 

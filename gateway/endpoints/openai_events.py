@@ -49,10 +49,11 @@ _ITEMS_WITHOUT_CONTENT: Final = frozenset({"message", "reasoning"})
 _PROVIDERS_MISTAKES: Final = frozenset({"server_error", "rate_limit_exceeded"})
 """Of the errors of a response; the others are about what was asked, so another target would say the same."""
 
-# Decides whether events are worth decoding.
+# Decides whether events are worth decoding. Runs of a thread have no `type`, so any usage is.
 _TELLING: Final = re.compile(
-    rb'"(?:response\.(?:created|queued|in_progress|completed|incomplete|cancelled|failed)'
-    rb'|image_(?:generation|edit)\.completed|speech\.audio\.done|transcript\.text\.done|error)"'
+    rb'"(?:response\.(?:created|queued|in_progress|completed|incomplete|cancelled|failed)"'
+    rb'|image_(?:generation|edit)\.completed"|speech\.audio\.done"|transcript\.text\.done"|error"'
+    rb'|usage"\s*:\s*\{)'
 )
 
 

@@ -95,7 +95,7 @@ def count_data_lines(events: bytes) -> int:
     return events.startswith(b"data:") + events.count(b"\ndata:") + events.count(b"\rdata:")
 
 
-def end_of_events(buffer: bytes, searched: int) -> int:
+def end_of_events(buffer: bytes | bytearray, searched: int) -> int:
     """Index after the last blank line at or after *searched*, 0 when there is none."""
     end = 0
     for blank in _BLANKS:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.rig.behaviours import hang_mid_stream
+from tests.rig.behaviours import COMPLETION_TOKENS, PROMPT_TOKENS, hang_mid_stream, stream_events
 from tests.rig.fake_upstream import FakeUpstream
 from tests.rig.gateway_process import GatewayProcess, StartGateway
 from tests.rig.limited_gateway import TOKENS_OF_A_CALL, USD_OF_A_CALL, budget, paid_account, rate
@@ -22,6 +22,7 @@ from tests.rig.manifests import (
     chat_body,
     in_turn,
     openai_account,
+    trace_id_of,
     virtual_account,
     virtual_models,
 )
@@ -52,6 +53,8 @@ DOCUMENTS: Final = [
     budget("watched", ["paid/m"], USD_OF_A_CALL, mode="audit"),
     budget("unpriced", ["fake/free"], 1),
     budget("nothing-left", ["fake/spent"], 0),
+    rate("passed-tokens", ["passed/*"], {"tokens_per_day": 100_000}),
+    budget("passed-usd", ["passed/*"], 1000),
 ]
 
 
@@ -64,6 +67,7 @@ def limited(
     documents = [
         openai_account("fake", url, ["m", "first", "second", "free", "spent"]),
         paid_account("paid", url, ["m"]),
+        paid_account("passed", url, ["m"]),
         virtual_models("vm", {"both": in_turn("fake/first", "fake/second")}),
         *DOCUMENTS,
     ]
@@ -188,6 +192,38 @@ def test_nothing_is_charged(limited: GatewayProcess, upstream: FakeUpstream) -> 
         answer = simulate(limited, virtual_account="app", model="fake/m", manifests=proposed)
         assert (answer["allowed"], answer["refusal"]["code"]) == (False, "rate_limit_exceeded")
     assert rows(limited, "rule=each&entity=app")[0]["used"] == used
+
+
+def passed(gateway: GatewayProcess) -> tuple[int, float]:
+    """Tokens and USD that count for what was passed on."""
+    return tuple(rows(gateway, f"rule=passed-{counted}")[0]["used"] for counted in ("tokens", "usd"))
+
+
+def test_streams_of_unknown_paths(limited: GatewayProcess, upstream: FakeUpstream) -> None:
+    """A stream that is passed on unread counts what it tells; one that is left, what had come of it."""
+    path, headers = "/proxy/passed/chat/completions", [bearer(), ("content-type", "application/json")]
+    body = chat_body("m", stream=True, stream_options={"include_usage": True})
+    with limited.connect() as connection:
+        reply = connection.exchange("POST", path, headers, body)
+    assert (reply.status, reply.body) == (200, b"".join(stream_events(upstream.exchanges[0])))
+    counted = (TOKENS_OF_A_CALL, USD_OF_A_CALL)
+    until(lambda: passed(limited) == counted, what="what it told to count")
+    row = limited.row(trace_id_of(reply))
+    assert row["usage"] == {
+        "input_tokens": PROMPT_TOKENS, "output_tokens": COMPLETION_TOKENS, "source": "provider",
+    }  # fmt: skip
+    upstream.play("m", hang_mid_stream)
+    with limited.connect() as connection:
+        connection.send(request_bytes("POST", path, headers, body))
+        head = connection.read_head()
+        come = b""
+        while come.count(b"\n\n") < 2:
+            come += connection.read_piece()
+        connection.reset()
+    said = (len(body) // 4 + 2, 2)
+    expected = tuple(sum(pair) for pair in zip(counted, said, strict=True))
+    until(lambda: passed(limited) == expected, what="what had come of it to count")
+    assert limited.row(trace_id_of(head))["usage"]["source"] == "partial"
 
 
 @pytest.mark.long

@@ -513,6 +513,17 @@ async def test_interactions_are_counted() -> None:
         assert (usage.output_tokens if usage else None) == tokens
 
 
+async def test_streamed_interactions_are_counted() -> None:
+    """Their last event tells it."""
+    used = {"total_input_tokens": 9, "total_output_tokens": 13, "total_thought_tokens": 7}
+    told = {"event_type": "interaction.completed", "interaction": {"id": "i-1", "usage": used}}
+    body = b'data: {"event_type":"step.delta"}\n\ndata: ' + json.dumps(told).encode() + b"\n\n"
+    rig = Rig(FakeReply(200, {"content-type": "text/event-stream"}, body))
+    client = await rig.ask("/v1beta/interactions", method="POST")
+    usage = rig.trace.attempts[0].usage
+    assert (client.received, usage and usage.output_tokens) == (body, 20)
+
+
 async def test_list_of_models() -> None:
     """Who may use the account gets Google's list; who may use a model of it, these."""
     rig = Rig(FakeReply(200, JSON, b'{"models": []}'))

@@ -33,6 +33,7 @@ from gateway.model import (
     Passage,
     RetryPolicy,
     UpstreamReply,
+    Usage,
 )
 from gateway.pass_through import Asked, PassThrough, names_account
 from gateway.passed_body import MAX_HEAD_BYTES
@@ -212,6 +213,61 @@ async def test_the_model_that_answered_is_paid_for(model: str, cost_usd: float |
         FakeClient(BEARER, method="POST", path="/v1/threads/t/runs"), account="loud"
     )
     assert trace.attempts[0].cost_usd == cost_usd
+
+
+FORM_OF_B = "multipart/form-data; boundary=b"
+SAID = b'data: {"id":"x-1","model":"whisper-9","choices":[{"index":0,"delta":{"content":"hi"}}]}\n\n'
+TOLD = b'data: {"choices":[],"usage":{"prompt_tokens":6,"completion_tokens":3}}\n\ndata: [DONE]\n\n'
+
+
+@pytest.mark.parametrize(
+    ("end", "usage"),
+    [
+        pytest.param((TOLD,), Usage(6, 3, "provider"), id="told"),
+        pytest.param((), Usage(4, 2, "estimated"), id="not told"),
+        pytest.param((None,), Usage(4, 2, "partial"), id="the caller leaves"),
+        pytest.param((UpstreamUnreachable("gone"),), Usage(4, 2, "partial"), id="the provider leaves"),
+    ],
+)
+async def test_stream_of_a_path_that_is_not_known(
+    end: tuple[bytes | GatewayError | None, ...], usage: Usage
+) -> None:
+    """It counts against limits and budgets: what it tells, else an estimate of what has passed."""
+    client = FakeClient(BEARER, body=b"x" * 16, path="/v2/chat/completions")
+    steps = [client.leave if step is None else step for step in end]
+    more = [asyncio.Event()] if None in end else []
+    rig = Rig(
+        FakeReply(200, EVENTS, SAID, SAID, *steps, *more),
+        FakeReply(200, JSON, b"{}"),
+        limits=policy_of(budget_of(1), limit_of("tokens", 100)),
+    )
+    trace = await rig.call(client, account="loud")
+    attempt = trace.attempts[0]
+    assert (attempt.usage, attempt.response_model) == (usage, "whisper-9")
+    assert attempt.cost_usd == TokenPrice().cost_usd(usage)
+    assert client.received == SAID * 2 + (TOLD if TOLD in end else b"")
+    rig.records.clear()
+    after = FakeClient(BEARER, body=b"x", path="/v2/chat/completions")
+    await rig.call(after, account="loud")
+    # One is what a call takes of which nothing can be said before.
+    left_tokens = 100 - (usage.input_tokens or 0) - (usage.output_tokens or 0) - 1
+    assert after.header("x-ratelimit-remaining-tokens") == str(left_tokens)
+
+
+@pytest.mark.parametrize(
+    ("kind", "tokens"),
+    [("application/json", 1000), ("text/plain", 1000), (None, 1000), ("Audio/wav", 8), (FORM_OF_B, 8)],
+)
+@pytest.mark.parametrize("declared_bytes", [None, 4000])
+async def test_length_of_what_was_asked(kind: str | None, tokens: int, declared_bytes: int | None) -> None:
+    """An estimate counts what was sent, also if nobody said before how much; of sound as limits do."""
+    headers = [BEARER] if kind is None else [BEARER, ("content-type", kind)]
+    pieces = [b"x" * 1000] * 4
+    client = FakeClient(*headers, body=b"".join(pieces), path="/v2/x")
+    if declared_bytes is None:
+        client = FakeClient(*headers, pieces=pieces, path="/v2/x")
+    trace = await Rig(FakeReply(200, EVENTS, SAID)).call(client)
+    assert trace.attempts[0].usage == Usage(tokens, 1, "estimated")
 
 
 async def test_long_json_is_passed_on() -> None:

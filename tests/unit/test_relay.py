@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.endpoints.anthropic_paths import find_anthropic_path
 from gateway.endpoints.catalogue import SPEECH
 from gateway.endpoints.openai_paths import PROXY, find_openai_path
 from gateway.endpoints.wording import wording_for
 from gateway.errors import UpstreamBadReply, UpstreamUnreachable
-from gateway.model import Dialect, Endpoint, Target
+from gateway.model import Dialect, Endpoint, Target, Usage
 from gateway.relay import note_failure, relay_reply
 from gateway.responder import Answer, Responder
 from gateway.routing.stored import StoredObjects
@@ -147,6 +150,68 @@ async def test_events_of_anthropic() -> None:
     assert (rig.client.received, rig.client.is_ended) == (events, True)
     assert rig.client.header("x-accel-buffering") == "no"
     assert rig.attempt.usage is None
+
+
+STREAM = (
+    b'data: {"id":"c-1","model":"m-1","choices":[{"index":0,"delta":{"content":"f\xc3\xbc"}}]}\n\n',
+    b'data: {"id":"c-1","model":"m-1","choices":[],"usage":{"prompt_tokens":7,"completion_tokens":5}}\n\n',
+    b"data: [DONE]\n\n: a comment\r\rand what is none",
+)
+AWS = {"content-type": "application/vnd.amazon.eventstream"}
+
+
+@given(cuts=st.lists(st.integers(0, sum(map(len, STREAM)))), kind=st.sampled_from([SSE, AWS]))
+def test_stream_of_an_unknown_path(cuts: list[int], kind: dict[str, str]) -> None:
+    """Every piece passes as it came and when it came, whatever it is; what it used counts where it spends."""
+
+    async def relay(method: str) -> Rig:
+        whole = b"".join(STREAM)
+        ends = sorted({*cuts, len(whole)} - {0})
+        pieces = [whole[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
+        rig = Rig(method=method)
+        await rig.relay(FakeReply(200, kind | {"content-length": str(len(whole))}, *pieces))
+        assert rig.client.pieces == pieces
+        assert (rig.client.status, rig.client.is_ended) == (200, True)
+        assert rig.client.header("content-length") == str(len(whole))
+        assert rig.client.header("cache-control") is None
+        return rig
+
+    posted = asyncio.run(relay("POST")).attempt
+    if kind is SSE:
+        assert (posted.usage, posted.response_model) == (Usage(7, 5, "provider"), "m-1")
+    else:
+        assert posted.usage == Usage(0, 0, "partial")
+    assert asyncio.run(relay("GET")).attempt.usage is None
+
+
+async def test_caller_that_leaves_a_stream() -> None:
+    """What its provider had sent until then counts, the last piece too."""
+    rig = Rig(method="POST")
+
+    def leave() -> None:
+        assert task.cancel()
+
+    reply = FakeReply(200, SSE, STREAM[0], STREAM[0], leave, asyncio.Event())
+    task = asyncio.ensure_future(rig.relay(reply))
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert rig.client.pieces == [STREAM[0]] * 2
+    assert rig.attempt.usage == Usage(0, 2, "partial")
+
+
+async def test_stream_of_an_unknown_path_that_breaks_off() -> None:
+    """What came until then counts; what began with nothing is answered as ever."""
+    rig = Rig(method="POST")
+    await rig.relay(FakeReply(200, SSE, STREAM[0], UpstreamUnreachable("gone")))
+    assert (rig.client.received, rig.client.is_ended) == (STREAM[0], False)
+    assert (rig.attempt.usage, rig.attempt.error_type) == (
+        Usage(0, 1, "partial"),
+        UpstreamUnreachable.code,
+    )
+    rig = Rig(method="POST")
+    with pytest.raises(UpstreamUnreachable):
+        await rig.relay(FakeReply(200, SSE, UpstreamUnreachable("gone")))
+    assert not rig.client.has_started
 
 
 async def test_error_of_an_anthropic_path() -> None:

@@ -223,3 +223,15 @@ def test_usage_of_both_generations() -> None:
     assert read_usage({"seconds": 3}) is None
     assert read_usage(None) is None
     assert find_reply(b"[1]") is None
+
+
+def test_run_of_a_thread() -> None:
+    """Its events are objects without a type; the usage is in the last one, far behind the first content."""
+    run = b'event: thread.run.%b\ndata: {"id":"run_1","object":"thread.run","model":"m","usage":%b}\n\n'
+    said = b'event: thread.message.delta\ndata: {"id":"msg_1","delta":{"content":[{"text":"a"}]}}\n\n'
+    stream = EventReader(IMAGE, asked_bytes=1)
+    counted = b'{"prompt_tokens":30,"completion_tokens":12}'
+    for piece in (run % (b"created", b"null"), said, said, run % (b"completed", counted)):
+        assert stream.feed(piece) == piece
+    stream.feed(b"event: done\ndata: [DONE]\n\n")
+    assert (stream.is_complete, stream.facts().usage) == (True, Usage(30, 12, "provider"))

@@ -1,0 +1,105 @@
+"""What a reply used that passes as it comes: by the shapes that most APIs have, whatever its path.
+
+Pure. A provider often has the API of another beside its own (chat at Anthropic, Messages at OpenRouter), and
+of a path that is not known nothing else tells which it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from gateway.endpoints.anthropic_reply import read_message_usage
+from gateway.endpoints.cohere_reply import read_cohere_usage
+from gateway.endpoints.converse_reply import read_converse_usage
+from gateway.endpoints.gemini_counts import read_interaction_usage
+from gateway.endpoints.gemini_reply import read_generated_usage
+from gateway.endpoints.openai_content import find_object
+from gateway.endpoints.openai_events import ObjectFacts, TypedReply, object_facts
+from gateway.endpoints.openai_reply import UNREADABLE, read_usage, text_of
+from gateway.model import Dialect, Usage
+
+_NULL: Final = msgspec.Raw(b"null")
+_CACHED_APART: Final = frozenset({"cache_read_input_tokens", "cache_creation_input_tokens"})
+
+
+class PassedReply(TypedReply):
+    """What is read of a reply, or of an event; all of it may be missing or of another type."""
+
+    delta: Any = None
+    x_groq: Any = None
+    interaction: msgspec.Raw = _NULL
+    candidates: msgspec.Raw = _NULL
+    usageMetadata: msgspec.Raw = _NULL  # noqa: N815 - Google's name
+
+    @property
+    def is_generated(self) -> bool:
+        """It is of `generateContent`, or of its stream."""
+        return bytes(self.candidates).startswith(b"[") or bytes(self.usageMetadata).startswith(b"{")
+
+
+_replies: Final = msgspec.json.Decoder(PassedReply)
+
+
+def find_passed(data: bytes) -> PassedReply | None:
+    """What *data* say if they are a JSON object, else None."""
+    try:
+        return _replies.decode(data)
+    except UNREADABLE:
+        return None
+
+
+def read_passed(dialect: Dialect, body: bytes) -> ObjectFacts | None:
+    """What a whole reply says of itself, None where it is no JSON object.
+
+    Args:
+        dialect: What the account speaks on known paths.
+        body: The whole body.
+    """
+    told = find_passed(body)
+    if told is None:
+        return None
+    if told.is_generated:
+        found = find_object(body) or {}
+        return ObjectFacts(
+            response_id=text_of(found.get("responseId")),
+            response_model=text_of(found.get("modelVersion")),
+            finish_reasons=(),
+            usage=read_generated_usage(found.get("usageMetadata")),
+        )
+    return object_facts(told, find_usage(dialect, told.usage))
+
+
+def find_usage(dialect: Dialect, usage: object) -> Usage | None:
+    """The provider's own count by whatever names it has, None when it gave none that makes sense.
+
+    Args:
+        dialect: Where names mean one thing here and another there, it is as this has them.
+        usage: As it came.
+    """
+    if not isinstance(usage, dict):
+        return None
+    for read in _OWN_READINGS.get(dialect, _READINGS):
+        if (found := read(usage)) is not None:
+            return found
+    return None
+
+
+def _read_cached_apart(usage: object) -> Usage | None:
+    """Anthropic's, at whomever's: by the names of OpenAI's younger endpoints, without what the cache gave."""
+    is_apart = isinstance(usage, dict) and not _CACHED_APART.isdisjoint(usage)
+    return read_message_usage(usage) if is_apart else None
+
+
+_READINGS: Final[tuple[Callable[[object], Usage | None], ...]] = (
+    _read_cached_apart,
+    read_usage,
+    read_interaction_usage,
+    read_converse_usage,
+    read_cohere_usage,
+)
+_OWN_READINGS: Final[dict[Dialect, tuple[Callable[[object], Usage | None], ...]]] = {
+    "anthropic": (read_message_usage, *_READINGS),
+}

@@ -1,0 +1,76 @@
+"""What a whole reply of unknown kind used, and by which names."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.endpoints.openai_events import ObjectFacts
+from gateway.endpoints.passing_usage import find_usage, read_passed
+from gateway.model import Dialect, Usage
+
+CHAT: dict[str, Any] = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
+RESPONSE = {"input_tokens": 7, "output_tokens": 5, "input_tokens_details": {"cached_tokens": 3}}
+MESSAGE = {"input_tokens": 4, "output_tokens": 5, "cache_read_input_tokens": 3}
+INTERACTION = {"total_input_tokens": 7, "total_output_tokens": 5}
+CONVERSE = {"inputTokens": 7, "outputTokens": 5}
+COHERE = {"billed_units": {"input_tokens": 7, "output_tokens": 5}}
+
+
+@pytest.mark.parametrize("dialect", ["openai", "anthropic", "gemini", "converse", "cohere", "nomic"])
+@pytest.mark.parametrize("usage", [CHAT, RESPONSE, MESSAGE, INTERACTION, CONVERSE, COHERE])
+def test_whoever_counted(dialect: Dialect, usage: dict[str, Any]) -> None:
+    """The names tell how it is to be read, more than whose account it is."""
+    if (dialect, usage) == ("anthropic", RESPONSE):
+        # No such path of Anthropic's is known; its own Messages have these names.
+        usage = CHAT
+    found = find_usage(dialect, usage)
+    assert found is not None
+    assert (found.input_tokens, found.output_tokens, found.source) == (7, 5, "provider")
+
+
+def test_names_with_two_meanings() -> None:
+    """Where a name is Anthropic's as well as OpenAI's, the account decides."""
+    usage = {"input_tokens": 4, "output_tokens": 5, "output_tokens_details": {"thinking_tokens": 2}}
+    of_anthropic, of_openai = find_usage("anthropic", usage), find_usage("openai", usage)
+    assert of_anthropic is not None
+    assert of_openai is not None
+    assert (of_anthropic.reasoning_output_tokens, of_openai.reasoning_output_tokens) == (2, None)
+
+
+@pytest.mark.parametrize("usage", [None, 5, [], {}, {"total": 1}, {"input_tokens": "7"}, {"tokens": 1}])
+def test_no_usage(usage: object) -> None:
+    """What makes no sense is none."""
+    assert find_usage("openai", usage) is None
+    assert find_usage("anthropic", usage) is None
+
+
+@pytest.mark.parametrize(
+    ("told", "facts"),
+    [
+        ({"id": "f-1", "status": "ready"}, ObjectFacts("f-1", "", ("ready",), None)),
+        ({"id": "c", "model": "m", "usage": CHAT}, ObjectFacts("c", "m", (), Usage(7, 5, "provider"))),
+        (
+            {
+                "candidates": [{"content": {"parts": [{"text": "a"}]}}],
+                "usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": 5},
+                "modelVersion": "gemini-x",
+                "responseId": "g",
+            },
+            ObjectFacts("g", "gemini-x", (), Usage(7, 5, "provider")),
+        ),
+        ({"candidates": []}, ObjectFacts("", "", (), None)),
+        ({"candidates": "a", "usageMetadata": None, "id": 1}, ObjectFacts("", "", (), None)),
+    ],
+)
+def test_whole_reply(told: dict[str, Any], facts: ObjectFacts) -> None:
+    """Its id, its model and what it used, of whatever API it is."""
+    assert read_passed("openai", json.dumps(told).encode()) == facts
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"5", b"<html>", b"\xff", b'{"a":' * 100_000])
+def test_no_object(body: bytes) -> None:
+    """What is no JSON object tells nothing."""
+    assert read_passed("openai", body) is None
