@@ -116,7 +116,8 @@ def test_disk_full_for_longer_than_workers_can_hold(
     gateway = audit.gateway
     with audit.calls(threads=8, pause_s=0.0) as load:
         disk.fill()
-        load.go_on(calls=10_000)
+        # Told in brief, each takes some 170 bytes.
+        load.go_on(calls=60_000)
         disk.make_room()
         load.go_on()
     ledgers = audit.check()
