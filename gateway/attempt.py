@@ -54,7 +54,7 @@ from gateway.telemetry.call_trace import AttemptTrace
 from gateway.translate.counts_beside import with_counts_beside
 from gateway.translate.pair import Pair, ReplyStream
 from gateway.translate.parameters import with_parameters
-from gateway.wire.retry_after import wait_in_headers
+from gateway.wire.retry_after import wait_in_headers, wish_in_headers
 
 MAX_REPLY_BYTES: Final = 256 * 1024 * 1024
 """Longest whole reply that is taken from a provider; big batches of embeddings stay well below."""
@@ -276,13 +276,26 @@ def outcome_of(attempt: AttemptTrace, failure: GatewayError | Answer | None, lim
             is_callers = attempt.error_type in _OF_A_BODY
             return Outcome("none" if is_callers else "sick", attempt.status_code, took_ms=took_ms)
         return _good(attempt, took_ms)
-    if isinstance(failure, Answer):
-        is_sick = failure.status >= _SERVER_ERROR or failure.status in _OUR_CREDENTIALS
-        asks_for_patience = is_sick or failure.status == _TOO_MANY
-        wait_s = wait_in_headers(failure.headers, time.time()) if asks_for_patience else 0.0
+    # A balancer's page in place of an error says by its status whose fault it is, as an error does.
+    is_refusal = isinstance(failure, UpstreamBadReply) and attempt.status_code >= _FIRST_ERROR
+    if is_refusal or isinstance(failure, Answer):
+        status = attempt.status_code if is_refusal else failure.status
+        is_sick = status >= _SERVER_ERROR or status in _OUR_CREDENTIALS
+        asks_for_patience = is_sick or status == _TOO_MANY
+        wait_s = wait_asked(failure, time.time()) if asks_for_patience else 0.0
         return Outcome("sick" if is_sick else "none", failure.status, wait_s, took_ms)
     is_callers = failure.source != "upstream" or is_out_of_callers_time(attempt, failure, limits)
     return Outcome("none" if is_callers else "sick", failure.status, took_ms=took_ms)
+
+
+def wait_asked(failure: GatewayError | Answer, now_s: float) -> float:
+    """For how long the provider wants to be left alone after *failure*, 0.0 where it does not say."""
+    if isinstance(failure, Answer):
+        return wait_in_headers(failure.headers, now_s)
+    if not failure.headers:
+        return 0.0
+    told = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in failure.headers]
+    return wait_in_headers(told, now_s)
 
 
 def is_out_of_callers_time(
@@ -404,7 +417,7 @@ def _refused(
     refusal = pair.read_error(reply.status, body) if reply.status >= _FIRST_ERROR else None
     if refusal is None:
         msg = f"The provider answered with status {reply.status} and a body that is not a JSON error."
-        raise UpstreamBadReply(msg, excerpt=excerpt(body))
+        raise UpstreamBadReply(msg, excerpt=excerpt(body), headers=wish_in_headers(headers))
     attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
     if refusal.retry_after_s is not None and not any(name == b"retry-after" for name, _ in headers):
         headers.append((b"retry-after", str(refusal.retry_after_s).encode()))

@@ -22,6 +22,7 @@ from gateway.attempt import (
     is_out_of_callers_time,
     open_attempt,
     outcome_of,
+    wait_asked,
 )
 from gateway.endpoints.call_limits import CallLimits
 from gateway.endpoints.retry_wish import RetryWish
@@ -42,7 +43,6 @@ from gateway.routing.sessions import Sessions
 from gateway.tasks import spawn
 from gateway.telemetry.call_trace import AttemptTrace, CallTrace
 from gateway.translate.registry import pair_of
-from gateway.wire.retry_after import wait_in_headers
 
 Failure = GatewayError | Answer
 """What an attempt ended with that was not good: an error of ours, or the provider's own."""
@@ -335,7 +335,7 @@ class Failover:
         """How long to wait before *target* is asked once more; None: it is not."""
         if retry > policy.retries or failure.status not in policy.on_status or _is_final(failure):
             return None
-        asked_s = wait_in_headers(failure.headers, time.time()) if isinstance(failure, Answer) else 0.0
+        asked_s = wait_asked(failure, time.time())
         # Who asks for patience gets it: from this call if there is nobody else to ask and it is not for long.
         if asked_s and (has_other or asked_s > policy.bounds.max_wait_s):
             return None

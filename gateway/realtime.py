@@ -48,6 +48,7 @@ from gateway.telemetry.call_notes import read_notes
 from gateway.telemetry.call_trace import AttemptTrace
 from gateway.upstream.sockets import MAX_MESSAGE_BYTES, Closed, HandshakeRefused, Pong, ProviderSocket
 from gateway.wire import close_codes
+from gateway.wire.retry_after import wish_in_headers
 
 _SWITCHING: Final = 101
 _CUT_S: Final = 0.7
@@ -268,7 +269,9 @@ class _Dialing:
         if event is not None:
             return Answer(answer.status, answer.headers, event)
         message = f"The provider answered with status {answer.status} and a body that is not a JSON error."
-        return UpstreamBadReply(message, excerpt=excerpt(answer.body))
+        return UpstreamBadReply(
+            message, excerpt=excerpt(answer.body), headers=wish_in_headers(answer.headers)
+        )
 
     def _passage(self, attempt: AttemptTrace) -> Passage:
         target, headers = attempt.target, self._socket.headers

@@ -446,6 +446,39 @@ async def test_only_a_limit_or_a_failure_asks_for_patience() -> None:
         assert [outcome.cool_down_s for outcome in rig.watch.outcomes] == [pause_s]
 
 
+PAGE: Final = {"content-type": "text/html"}
+
+
+def page(status: int, **headers: str) -> FakeReply:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return FakeReply(status, PAGE | named, b"<html>no</html>")
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [(413, "none"), (400, "none"), (404, "none"), (429, "none"), (401, "sick"), (403, "sick"), (503, "sick")],
+)
+async def test_whose_fault_a_page_is(status: int, verdict: str, *, is_stream: bool) -> None:
+    """What a balancer in front says without JSON counts by its status: no caller opens a circuit by it."""
+    rig = Rig(page(status), targets=(dataclasses.replace(ONE, retry=RetryPolicy()),))
+    client = await rig.call(stream=is_stream)
+    assert (client.status, error_of(client)["code"]) == (502, "upstream_bad_reply")
+    assert rig.watch.heard == [("one", verdict, 502)]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_page_that_asks_for_patience(status: int) -> None:
+    """Its `Retry-After` is obeyed as that of an error: another is asked, or the caller is told."""
+    rig = Rig(page(status, retry_after="7"), answer("a"))
+    assert (await rig.call()).status == 200
+    assert rig.tried == ["one", "two"]
+    assert rig.watch.outcomes[0].cool_down_s == 7.0
+    rig = Rig(page(status, retry_after="7"), targets=(ONE,))
+    client = await rig.call()
+    assert (client.status, client.header("retry-after"), rig.tried) == (502, "7", ["one"])
+
+
 async def test_what_each_of_a_race_left_out_is_its_own() -> None:
     """The caller is told of the fields that the target which answers did not get."""
     first, second = asyncio.Event(), asyncio.Event()
