@@ -67,12 +67,16 @@ class TargetTimes:
     """How quick a target has been lately: medians, None where no sample says it.
 
     Attributes:
-        samples: How many say so.
+        samples: How many say anything: a whole reply has no first token, a stream may be without usage.
+        first_tokens: How many say the time to the first token.
+        output_tokens: How many say the time for each token of output.
     """
 
     samples: int = 0
     first_token_ms: float | None = None
     per_output_token_ms: float | None = None
+    first_tokens: int = 0
+    output_tokens: int = 0
 
 
 class HealthView(Protocol):
