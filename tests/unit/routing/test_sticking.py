@@ -288,6 +288,8 @@ def test_nobody_is_asked_how_hard_it_is() -> None:
     asked = stage.plan(call=make_call(RESPONSE, **words, previous_response_id="resp_1")).classification
     assert asked is not None
     assert {one.account for plan in asked.plans.values() for one in plan.targets} == {"acct"}
+    # Nobody there is for medium calls; it goes on there all the same.
+    assert set(asked.plans) == {"simple", "medium", "complex"}
     call = make_call(RESPONSE, **words, previous_response_id="resp_2")
     assert stage.plan(call=call).classification is None
 
