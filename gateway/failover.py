@@ -101,15 +101,24 @@ class Progress:
         is_begun: The first target has been tried once, and may be tried again.
     """
 
-    __slots__ = ("failure", "is_begun", "target")
+    __slots__ = ("attempt", "failure", "is_begun", "target")
 
     def __init__(self) -> None:
+        self.attempt: AttemptTrace | None = None
         self.failure: Failure | None = None
         self.is_begun = False
         self.target: Target | None = None
 
-    def failed(self, target: Target, failure: Failure) -> None:
-        """Note that."""
+    def failed(self, trace: CallTrace, target: Target, failure: Failure) -> None:
+        """Note that, unless it says less than what is known: a target that cannot do it was not asked.
+
+        A caller that hears of that alone would take its call for wrong, and send it to nobody any more.
+        """
+        if self.attempt is not None and isinstance(failure, UnsupportedParameter):
+            trace.answered_by(self.attempt)
+            return
+        if not isinstance(failure, UnsupportedParameter):
+            self.attempt = trace.answer
         self.target, self.failure = target, failure
 
     @property
@@ -173,7 +182,7 @@ class Failover:
                 failure = await self.deliver(responder, call, opened, wishes)
                 if failure is None:
                     return
-                progress.failed(opened.attempt.target, failure)
+                progress.failed(responder.trace, opened.attempt.target, failure)
             # Who failed alone is tried again as without a hedge; of two neither is.
             progress.is_begun = tried == 1 and progress.failure is not None
             targets = targets if progress.is_begun else targets[tried:]
@@ -188,7 +197,7 @@ class Failover:
             else:
                 failure = opening
             progress = Progress()
-            progress.failed(targets[0], failure)
+            progress.failed(responder.trace, targets[0], failure)
             progress.is_begun = True
         attempts = _Calls(self, responder, call, wishes)
         await self.try_in_turn(responder, targets, attempts, wishes.retry, progress)
@@ -288,7 +297,7 @@ class Failover:
                 failure = await attempts.make(target)
                 if failure is None:
                     return True
-                progress.failed(target, failure)
+                progress.failed(trace, target, failure)
             if not attempts.can_repeat:
                 return False
             retry += 1
@@ -483,7 +492,7 @@ class Failover:
                 if isinstance(result, Opened):
                     opened = result
                 else:
-                    progress.failed(target, result)
+                    progress.failed(responder.trace, target, result)
             return opened, tried
         finally:
             if reason is not None and progress.failure is None:

@@ -479,6 +479,24 @@ async def test_page_that_asks_for_patience(status: int) -> None:
     assert (client.status, client.header("retry-after"), rig.tried) == (502, "7", ["one"])
 
 
+@pytest.mark.parametrize("hedge_after_s", [None, 0.01])
+async def test_target_that_cannot_do_it_hides_no_failure(hedge_after_s: float | None) -> None:
+    """The caller hears why who could was no help, and of whom: its call is right, and worth sending again."""
+    other = dataclasses.replace(TWO, dialect="anthropic", unsupported="reject")
+    once = dataclasses.replace(ONE, retry=RetryPolicy())
+    rig = Rig(refusal(503), targets=(once, other), hedge_after_s=hedge_after_s)
+    client = await rig.call(seed=1, stream=True)
+    assert (client.status, client.header("x-tfy-resolved-model")) == (503, "one/m")
+    assert [attempt.error_type for attempt in rig.trace.attempts] == ["503", "unsupported_parameter"]
+    rig = Rig(refusal(503), answer("a"), targets=(once, other, THREE))
+    client = await rig.call(seed=1)
+    assert (client.status, client.header("x-tfy-resolved-model")) == (200, "three/m")
+    rig = Rig(refusal(503), targets=(other, once))
+    assert (await rig.call(seed=1)).status == 503
+    rig = Rig(targets=(other,))
+    assert (await rig.call(seed=1)).status == 400
+
+
 async def test_what_each_of_a_race_left_out_is_its_own() -> None:
     """The caller is told of the fields that the target which answers did not get."""
     first, second = asyncio.Event(), asyncio.Event()
