@@ -252,7 +252,8 @@ async def _deliver_coming(responder: Responder, call: Call, opened: Opened) -> N
     assert reply is not None, "else there is an answer"  # noqa: S101 - says it to the type checker
     try:
         if reader is not None:
-            await _deliver_stream(responder, call, attempt, reply, reader, opened.held)
+            # Whether it is stored may be the route's wish.
+            await _deliver_stream(responder, attempt.sent or call, attempt, reply, reader, opened.held)
         else:
             # It gives no error back: a reply that is one is not opened.
             await relay_reply(

@@ -34,7 +34,9 @@ from gateway.model import (
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.responder import Answer
 from gateway.routing.direct import Routing
+from gateway.routing.stored import StoredObjects
 from gateway.snapshot import Snapshot
+from gateway.store.shared_table import table_in_memory
 from gateway.telemetry.call_trace import CallTrace
 from tests.rig.until import until_async
 from tests.unit.doubles import FakeClient, FakeReply, FakeUpstream
@@ -130,6 +132,7 @@ class Rig:
         keep_alive: KeepAlive | None = None,
         watch: Watch | None = None,
         route: RouteFacts | None = ROUTE,
+        stored: StoredObjects | None = None,
     ) -> None:
         self.upstream = FakeUpstream(*script)
         self.watch = watch or Watch()
@@ -143,6 +146,7 @@ class Rig:
             max_body_bytes=1000,
             random=Random(7),
             health=self.watch,
+            stored=stored,
         )
 
     async def call(self, *headers: tuple[str, str], **members: Any) -> FakeClient:
@@ -495,6 +499,18 @@ async def test_target_that_cannot_do_it_hides_no_failure(hedge_after_s: float | 
     assert (await rig.call(seed=1)).status == 503
     rig = Rig(targets=(other,))
     assert (await rig.call(seed=1)).status == 400
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+async def test_what_a_route_has_kept_is_remembered(*, is_stream: bool) -> None:
+    """A target whose route has replies stored, or not, decides what is remembered as that, not the call."""
+    for route, caller, is_found in (("true", False, True), ("false", True, False)):
+        target = dataclasses.replace(ONE, parameters={"store": route.encode()})
+        stored = StoredObjects(table_in_memory(buckets=4))
+        reply = streamed(event("a", finish="stop"), DONE) if is_stream else answer("a")
+        rig = Rig(reply, targets=(target,), stored=stored)
+        assert (await rig.call(stream=is_stream, store=caller)).status == 200
+        assert (stored.find(("chat-a",)) is not None) is is_found
 
 
 async def test_what_each_of_a_race_left_out_is_its_own() -> None:
