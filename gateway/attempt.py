@@ -40,7 +40,7 @@ from gateway.errors import (
 )
 from gateway.long_work import LONG_BYTES, LongWork
 from gateway.model import Call, Dialect, Headers, Outcome, Passage, Target, UpstreamReply, UpstreamRequest
-from gateway.providers.headers import forwarded_headers, response_headers
+from gateway.providers.headers import CALLERS_ACCOUNT, forwarded_headers, response_headers
 from gateway.relay import (
     MAX_ERROR_BYTES,
     note_failure,
@@ -208,6 +208,8 @@ def _open_written(
     target, endpoint = attempt.target, call.endpoint
     body, attempt.left_out = written
     headers = forwarded_headers(target, responder.client.headers)
+    if headers and not CALLERS_ACCOUNT.isdisjoint([name for name, _ in headers]):
+        attempt.is_in_callers_name = True
     if target.propagate_trace:
         headers += responder.trace.propagation(attempt).items()
     url = url_of(call, target, pair)
@@ -281,7 +283,9 @@ def outcome_of(attempt: AttemptTrace, failure: GatewayError | Answer | None, lim
     is_refusal = isinstance(failure, UpstreamBadReply) and attempt.status_code >= _FIRST_ERROR
     if is_refusal or isinstance(failure, Answer):
         status = attempt.status_code if is_refusal else failure.status
-        is_sick = status >= _SERVER_ERROR or status in _OUR_CREDENTIALS
+        # What a caller calls itself there is refused as our key would be, and is none of the target's doing.
+        is_ours = status in _OUR_CREDENTIALS and not attempt.is_in_callers_name
+        is_sick = status >= _SERVER_ERROR or is_ours
         asks_for_patience = is_sick or status == _TOO_MANY
         wait_s = wait_asked(failure, time.time()) if asks_for_patience else 0.0
         return Outcome("sick" if is_sick else "none", failure.status, wait_s, took_ms)

@@ -450,6 +450,18 @@ async def test_only_a_limit_or_a_failure_asks_for_patience() -> None:
         assert [outcome.cool_down_s for outcome in rig.watch.outcomes] == [pause_s]
 
 
+@pytest.mark.parametrize("name", ["openai-organization", "openai-project"])
+@pytest.mark.parametrize("status", [401, 403])
+async def test_whose_name_is_refused(name: str, status: int) -> None:
+    """A caller that says a wrong organisation opens no circuit by it, though another target is asked."""
+    rig = Rig(refusal(status), answer("a"))
+    assert (await rig.call((name, "bogus"))).status == 200
+    assert [verdict for _, verdict, _ in rig.watch.heard] == ["none", "good"]
+    rig = Rig(refusal(status), answer("a"))
+    assert (await rig.call(("x-client-request-id", "7"))).status == 200
+    assert [verdict for _, verdict, _ in rig.watch.heard] == ["sick", "good"]
+
+
 PAGE: Final = {"content-type": "text/html"}
 
 
