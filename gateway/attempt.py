@@ -426,7 +426,8 @@ def _refused(
     attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
     if refusal.retry_after_s is not None and not any(name == b"retry-after" for name, _ in headers):
         headers.append((b"retry-after", str(refusal.retry_after_s).encode()))
-    return Answer(refusal.status, headers, without_credentials(refusal.body, attempt))
+    own_status = reply.status if reply.status != refusal.status else 0
+    return Answer(refusal.status, headers, without_credentials(refusal.body, attempt), own_status)
 
 
 async def _open_stream_in_time(

@@ -342,7 +342,7 @@ class Failover:
         has_other: bool,
     ) -> float | None:
         """How long to wait before *target* is asked once more; None: it is not."""
-        if retry > policy.retries or failure.status not in policy.on_status or _is_final(failure):
+        if retry > policy.retries or not _is_among(failure, policy.on_status) or _is_final(failure):
             return None
         asked_s = wait_asked(failure, time.time())
         # Who asks for patience gets it: from this call if there is nobody else to ask and it is not for long.
@@ -573,9 +573,16 @@ class _Calls:
 
 def falls_back(target: Target, failure: Failure) -> bool:
     """Whether another is tried after *failure* of *target*."""
-    return failure.status in target.fallback.on_status or isinstance(
+    return _is_among(failure, target.fallback.on_status) or isinstance(
         failure, FirstTokenTimeout | UnsupportedParameter
     )
+
+
+def _is_among(failure: Failure, statuses: Collection[int]) -> bool:
+    """Whether *failure* has one of *statuses*, as its provider or as its caller knows it."""
+    if isinstance(failure, Answer):
+        return not failure.statuses.isdisjoint(statuses)
+    return failure.status in statuses
 
 
 async def pause(trace: CallTrace, wait_s: float) -> None:

@@ -56,11 +56,21 @@ _JSON: Final = (b"content-type", b"application/json")
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A whole response for the caller."""
+    """A whole response for the caller.
+
+    Attributes:
+        own_status: What its provider said in place of `status`, where the caller's dialect knows that not; 0.
+    """
 
     status: int
     headers: HeaderPairs
     body: bytes
+    own_status: int = 0
+
+    @property
+    def statuses(self) -> frozenset[int]:
+        """Those that rules for its target may name: the caller's and the provider's."""
+        return frozenset((self.status, self.own_status or self.status))
 
 
 async def refuse_untraced(client: Client, wording: Wording, error: GatewayError, request_id: str) -> None:

@@ -462,6 +462,22 @@ async def test_whose_name_is_refused(name: str, status: int) -> None:
     assert [verdict for _, verdict, _ in rig.watch.heard] == ["sick", "good"]
 
 
+async def test_status_that_callers_do_not_know() -> None:
+    """What an operator wrote of Anthropic's 529 holds for callers of chat too, who are told 503."""
+    overloaded = b'{"type":"error","error":{"type":"overloaded_error","message":"no"}}'
+    rules: dict[str, Any] = {
+        "retry": RetryPolicy(1, 0, frozenset({529})),
+        "fallback": FallbackPolicy(frozenset({529})),
+    }
+    claude = dataclasses.replace(ONE, dialect="anthropic", **rules)
+    script = [FakeReply(529, JSON, overloaded) for _ in range(2)]
+    rig = Rig(*script, answer("a"), targets=(claude, TWO))
+    assert (await rig.call()).status == 200
+    assert rig.tried == ["one", "one", "two"]
+    rig = Rig(*[FakeReply(529, JSON, overloaded) for _ in range(2)], targets=(claude,))
+    assert (await rig.call()).status == 503
+
+
 PAGE: Final = {"content-type": "text/html"}
 
 
