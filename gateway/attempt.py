@@ -7,6 +7,7 @@ opened is *delivered*; from then on the caller has this answer, however it ends.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Awaitable
 from functools import partial
@@ -69,7 +70,11 @@ _STREAMS_ELSEWHERE: Final[dict[Dialect, bytes]] = {"converse": b"application/vnd
 _FIRST_ERROR: Final = 400
 _TOO_MANY: Final = 429
 _SERVER_ERROR: Final = 500
-_OUR_CREDENTIALS: Final = frozenset({401, 403})
+_FORBIDDEN: Final = 403
+_OUR_CREDENTIALS: Final = frozenset({401, _FORBIDDEN})
+_NAMED_FILE: Final = re.compile(rb'"(?:fileUri|file_uri|cachedContent|cached_content|s3Location)"')
+"""What Google and Bedrock refuse with 403 where the account may not read it."""
+
 _TRUE: Final = b"true"
 _FALSE: Final = b"false"
 _OF_A_BODY: Final = frozenset(
@@ -209,7 +214,7 @@ def _open_written(
     body, attempt.left_out = written
     headers = forwarded_headers(target, responder.client.headers)
     if headers and not CALLERS_ACCOUNT.isdisjoint([name for name, _ in headers]):
-        attempt.is_in_callers_name = True
+        attempt.is_callers_to_refuse = True
     if target.propagate_trace:
         headers += responder.trace.propagation(attempt).items()
     url = url_of(call, target, pair)
@@ -284,7 +289,7 @@ def outcome_of(attempt: AttemptTrace, failure: GatewayError | Answer | None, lim
     if is_refusal or isinstance(failure, Answer):
         status = attempt.status_code if is_refusal else failure.status
         # What a caller calls itself there is refused as our key would be, and is none of the target's doing.
-        is_ours = status in _OUR_CREDENTIALS and not attempt.is_in_callers_name
+        is_ours = status in _OUR_CREDENTIALS and not attempt.is_callers_to_refuse
         is_sick = status >= _SERVER_ERROR or is_ours
         asks_for_patience = is_sick or status == _TOO_MANY
         wait_s = wait_asked(failure, time.time()) if asks_for_patience else 0.0
@@ -377,6 +382,7 @@ async def _open_whole(
         attempt.token = reply.token
         if call.endpoint.reply != "bytes":
             body = await reply.read(MAX_REPLY_BYTES if reply.status in SUCCESS else MAX_ERROR_BYTES)
+            _note_what_was_named(attempt, reply, request)
             return _take_whole(responder, call, attempt, pair, reply, body)
         if reply.status < _FIRST_ERROR:
             is_read = False
@@ -409,6 +415,12 @@ def _take_whole(
         attempt.ended()
         return Opened(attempt, answer=Answer(reply.status, headers, without_keys(body, attempt)))
     return _refused(attempt, pair, reply, headers, body)
+
+
+def _note_what_was_named(attempt: AttemptTrace, reply: UpstreamReply, request: UpstreamRequest) -> None:
+    """Note whether a refusal may be of a file that the caller named: of one of others, or of none, too."""
+    if reply.status == _FORBIDDEN and _NAMED_FILE.search(request.body):
+        attempt.is_callers_to_refuse = True
 
 
 def _refused(
@@ -467,6 +479,7 @@ async def _open_stream(
         attempt.token = reply.token
         if reply.status not in SUCCESS:
             body = await reply.read(MAX_ERROR_BYTES)
+            _note_what_was_named(attempt, reply, request)
             return _refused(attempt, pair, reply, response_headers(reply.headers), body)
         content_type = next((value for name, value in reply.headers if name == b"content-type"), b"").lower()
         if not content_type.startswith(_stream_type(call, attempt.target)):

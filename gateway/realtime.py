@@ -276,7 +276,7 @@ class _Dialing:
     def _passage(self, attempt: AttemptTrace) -> Passage:
         target, headers = attempt.target, self._socket.headers
         callers = [(name, value) for name in FORWARDED_UP if (value := headers.get(name)) is not None]
-        attempt.is_in_callers_name = not CALLERS_ACCOUNT.isdisjoint([name for name, _ in callers])
+        attempt.is_callers_to_refuse = not CALLERS_ACCOUNT.isdisjoint([name for name, _ in callers])
         traced = self._trace.propagation(attempt).items() if target.propagate_trace else ()
         sent = passage_headers(target, callers, traced)
         if self._socket.subprotocols:

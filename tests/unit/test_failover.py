@@ -462,6 +462,21 @@ async def test_whose_name_is_refused(name: str, status: int) -> None:
     assert [verdict for _, verdict, _ in rig.watch.heard] == ["sick", "good"]
 
 
+@pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize(("url", "verdict"), [("gs://bucket/of-others.png", "none"), (None, "sick")])
+async def test_whose_file_is_refused(url: str | None, verdict: str, *, is_stream: bool) -> None:
+    """Google says 403 of a file that there is not, or not for us; of our key only where none was named."""
+    target = dataclasses.replace(ONE, dialect="gemini")
+    body = b'{"error":{"code":403,"message":"no","status":"PERMISSION_DENIED"}}'
+    rig = Rig(FakeReply(403, JSON, body), targets=(target,))
+    content: Any = "hi"
+    if url is not None:
+        content = [{"type": "image_url", "image_url": {"url": url}}]
+    client = await rig.call(messages=[{"role": "user", "content": content}], stream=is_stream)
+    assert client.status == 403
+    assert rig.watch.heard == [("one", verdict, 403)]
+
+
 async def test_status_that_callers_do_not_know() -> None:
     """What an operator wrote of Anthropic's 529 holds for callers of chat too, who are told 503."""
     overloaded = b'{"type":"error","error":{"type":"overloaded_error","message":"no"}}'
