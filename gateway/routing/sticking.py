@@ -42,6 +42,8 @@ class Sticking:
     def stick(self, plan: Plan, facts: CallFacts, call: Call) -> Plan:
         """*plan*, or another for the one account that has what *call* goes on from.
 
+        Also where *plan* has no targets, since none is for calls of this tier, or none is well.
+
         Raises:
             AccountNotAllowed: It goes on from what another caller made.
             InvalidBody: No target has it, nor has the account whose model is named.
@@ -89,7 +91,7 @@ class Sticking:
             return self._routing.plan_itself(call.model, facts.caller)
         if home:
             return self._routing.plan(call.model, msgspec.structs.replace(facts, account=home))
-        return within_one_account(plan) if is_somewhere else plan
+        return within_one_account(plan) if is_somewhere and plan.targets else plan
 
     def _is_of(self, account: str, model: str) -> bool:
         """Whether *model* is one of *account*, and no name with targets of its own."""

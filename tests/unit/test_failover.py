@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.endpoints.catalogue import CHAT
+from gateway.endpoints.catalogue import CHAT, RESPONSE
 from gateway.errors import GatewayError, UpstreamBadReply, UpstreamTimeout, UpstreamUnreachable
 from gateway.failover import MOST_ATTEMPTS, _sooner, falls_back
 from gateway.identity.tokens import Identity
@@ -33,13 +33,16 @@ from gateway.model import (
 )
 from gateway.pipeline import CurrentSnapshot, Pipeline
 from gateway.responder import Answer
+from gateway.routing.accounts import Accounts
+from gateway.routing.complexity import Complexity
 from gateway.routing.direct import Routing
+from gateway.routing.route import Candidate, Route
 from gateway.routing.stored import StoredObjects
 from gateway.snapshot import Snapshot
 from gateway.store.shared_table import table_in_memory
 from gateway.telemetry.call_trace import CallTrace
 from tests.rig.until import until_async
-from tests.unit.doubles import FakeClient, FakeReply, FakeUpstream
+from tests.unit.doubles import FakeClient, FakeHealth, FakeReply, FakeUpstream
 from tests.unit.makers import TOKEN, make_body, make_caller, make_credential, make_target
 
 BEARER: Final = ("authorization", f"Bearer {TOKEN}")
@@ -491,6 +494,45 @@ async def test_status_that_callers_do_not_know() -> None:
     assert rig.tried == ["one", "one", "two"]
     rig = Rig(*[FakeReply(529, JSON, overloaded) for _ in range(2)], targets=(claude,))
     assert (await rig.call()).status == 503
+
+
+@pytest.mark.parametrize(
+    ("previous", "status", "target"),
+    [("resp_mine", 200, "two/m"), ("resp_other", 503, None), (None, 503, None)],
+)
+async def test_goes_on_where_it_is_though_nobody_is_left_for_its_tier(
+    previous: str | None, status: int, target: str | None
+) -> None:
+    """A simple word in a hard conversation, while the target for simple ones is not well."""
+    alone = FallbackPolicy(is_candidate=False)
+    easy, hard = dataclasses.replace(ONE, fallback=alone), dataclasses.replace(TWO, fallback=alone)
+    health = FakeHealth()
+    health.reasons["one/m"] = "circuit"
+    candidates = Candidate(easy, tier="simple"), Candidate(hard, tier="complex")
+    routing = Routing((ONE, TWO), {"vm/chat": Route("vm/chat", candidates, Complexity(), health)})
+    caller = make_caller("vm/chat")
+    stored = StoredObjects(table_in_memory(buckets=4))
+    stored.made("resp_mine", TWO, caller)
+    body = {"id": "resp_2", "object": "response", "status": "completed", "output": []}
+    upstream = FakeUpstream(FakeReply(200, JSON, json.dumps(body).encode()))
+    records: list[CallTrace] = []
+    identity = Identity([make_credential(TOKEN, caller)])
+    snapshot = Snapshot("v1", 1, identity, routing, accounts=Accounts((ONE, TWO)))
+    pipeline = Pipeline(
+        CurrentSnapshot(snapshot),
+        upstream,
+        records.append,
+        max_body_bytes=1000,
+        random=Random(7),
+        stored=stored,
+    )
+    asked = {"model": "vm/chat", "input": "thanks"} | ({"previous_response_id": previous} if previous else {})
+    client = FakeClient(BEARER, body=json.dumps(asked).encode())
+    await pipeline.call_model(client, RESPONSE)
+    assert (client.status, client.header("x-tfy-resolved-model")) == (status, target)
+    (trace,) = records
+    assert trace.plan is not None
+    assert "circuit" in {one.reason for one in trace.plan.skipped} or target is not None
 
 
 PAGE: Final = {"content-type": "text/html"}
