@@ -515,11 +515,12 @@ async def _hold(attempt: AttemptTrace, reply: UpstreamReply, reader: ReplyStream
             attempt.first_chunk()
         held.append(events)
         held_bytes += len(events)
-        if held_bytes > MAX_HELD_BYTES:
-            raise UpstreamBadReply(_NO_CONTENT)
         if reader.has_content and not reader.failure:
             attempt.first_content_ns = time.perf_counter_ns()
             return held[0] if len(held) == 1 else b"".join(held)
+        # Only what has none: a picture is one event of megabytes.
+        if held_bytes > MAX_HELD_BYTES:
+            raise UpstreamBadReply(_NO_CONTENT)
     msg = "The provider's stream began with an error." if reader.failure else _CUT_STREAM
     raise UpstreamBadReply(msg, excerpt=excerpt(reader.failure))
 
