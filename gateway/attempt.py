@@ -434,7 +434,9 @@ def _refused(
     refusal = pair.read_error(reply.status, body) if reply.status >= _FIRST_ERROR else None
     if refusal is None:
         msg = f"The provider answered with status {reply.status} and a body that is not a JSON error."
-        raise UpstreamBadReply(msg, excerpt=excerpt(body), headers=wish_in_headers(headers))
+        error = UpstreamBadReply(msg, excerpt=excerpt(body), headers=wish_in_headers(headers))
+        error.own_status = reply.status
+        raise error
     attempt.failed(str(reply.status), f"The provider answered with status {reply.status}.")
     if refusal.retry_after_s is not None and not any(name == b"retry-after" for name, _ in headers):
         headers.append((b"retry-after", str(refusal.retry_after_s).encode()))

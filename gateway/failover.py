@@ -49,6 +49,9 @@ Failure = GatewayError | Answer
 
 _LEAST_BEYOND_S: Final = 0.01
 
+_MISTAKES: Final = frozenset(range(400, 500)) - {408, 429}
+"""Statuses of what the same target would say again, in whatever words."""
+
 _PROBED_S: Final = 1.0
 _NS_PER_MS: Final = 1_000_000
 
@@ -344,6 +347,8 @@ class Failover:
         """How long to wait before *target* is asked once more; None: it is not."""
         if retry > policy.retries or not _is_among(failure, policy.on_status) or _is_final(failure):
             return None
+        if failure.own_status in _MISTAKES and failure.own_status not in policy.on_status:
+            return None
         asked_s = wait_asked(failure, time.time())
         # Who asks for patience gets it: from this call if there is nobody else to ask and it is not for long.
         if asked_s and (has_other or asked_s > policy.bounds.max_wait_s):
@@ -580,9 +585,7 @@ def falls_back(target: Target, failure: Failure) -> bool:
 
 def _is_among(failure: Failure, statuses: Collection[int]) -> bool:
     """Whether *failure* has one of *statuses*, as its provider or as its caller knows it."""
-    if isinstance(failure, Answer):
-        return not failure.statuses.isdisjoint(statuses)
-    return failure.status in statuses
+    return failure.status in statuses or failure.own_status in statuses
 
 
 async def pause(trace: CallTrace, wait_s: float) -> None:

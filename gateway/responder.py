@@ -67,11 +67,6 @@ class Answer(msgspec.Struct, frozen=True):
     body: bytes
     own_status: int = 0
 
-    @property
-    def statuses(self) -> frozenset[int]:
-        """Those that rules for its target may name: the caller's and the provider's."""
-        return frozenset((self.status, self.own_status or self.status))
-
 
 async def refuse_untraced(client: Client, wording: Wording, error: GatewayError, request_id: str) -> None:
     """Send a refusal that no trace tells of."""

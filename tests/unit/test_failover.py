@@ -556,6 +556,27 @@ async def test_whose_fault_a_page_is(status: int, verdict: str, *, is_stream: bo
     assert rig.watch.heard == [("one", verdict, 502)]
 
 
+@pytest.mark.parametrize(
+    ("status", "tried"),
+    [(413, ["one", "two"]), (404, ["one", "two"]), (429, ["one", "one"]), (503, ["one", "one"])],
+)
+async def test_page_is_tried_again_by_its_status(status: int, tried: list[str]) -> None:
+    """A body that is too long for a balancer is not sent to it again; another may take it."""
+    rig = Rig(page(status), answer("a"))
+    assert (await rig.call()).status == 200
+    assert rig.tried == tried
+
+
+async def test_rules_may_name_the_status_of_a_page() -> None:
+    """As they do where it is an error that can be read."""
+    named = dataclasses.replace(
+        ONE, retry=RetryPolicy(1, 0, frozenset({404})), fallback=FallbackPolicy(frozenset({404}))
+    )
+    rig = Rig(page(404), page(404), answer("a"), targets=(named, TWO))
+    assert (await rig.call()).status == 200
+    assert rig.tried == ["one", "one", "two"]
+
+
 @pytest.mark.parametrize("status", [429, 503])
 async def test_page_that_asks_for_patience(status: int) -> None:
     """Its `Retry-After` is obeyed as that of an error: another is asked, or the caller is told."""
